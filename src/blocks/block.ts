@@ -1,0 +1,83 @@
+// The one door: what a backup tool codes against, whatever the key model (SPEC §6).
+import { assertBytes, type Bytes, concat } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { envelopeLength, MAX_CIPHERTEXT_BYTES } from '../format/envelope.ts'
+import type { Handle } from '../secret.ts'
+import { parseLabel } from './label.ts'
+
+/** The small parts of a block. */
+export interface BlockHead {
+  /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
+  readonly label: string
+  /** Header, key agreement, mask and tag: 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted. */
+  readonly envelope: Uint8Array
+}
+
+/** A sealed block: store {@link encodeBlock} of it under its label. */
+export interface SealedBlock extends BlockHead {
+  /** The content and at most 80 bytes. It never changes again: rekeying replaces the envelope alone. */
+  readonly ciphertext: Uint8Array
+}
+
+/** Seals blocks. */
+export interface BlockWriter {
+  /**
+   * Copies and hashes the content, at most 64 MiB. All of it is read before this returns its promise, so nothing that
+   * the caller does to `content` afterwards matters. Ask the store for the label, and seal only what it has not.
+   * @throws KeystrataError `limit-exceeded` for larger content, `disposed`
+   * @throws TypeError for content that is not a Uint8Array
+   */
+  prepare(content: Uint8Array): Promise<PreparedBlock>
+  /** Prepares and seals in one call, with the errors of both. */
+  seal(content: Uint8Array): Promise<SealedBlock>
+}
+
+/** Content that was copied and named, and is not encrypted yet. It disposes of itself once sealed. */
+export interface PreparedBlock extends Handle {
+  /** 64 lower-case hex digits: the name in the store. A store must be create-only per label. */
+  readonly label: string
+  /**
+   * Encrypts the copy in place, once, under a fresh key agreement.
+   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was
+   */
+  seal(): Promise<SealedBlock>
+}
+
+/** Opens blocks. */
+export interface BlockReader {
+  /**
+   * Checks everything, then returns the content; the label is computed again from what was opened.
+   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included;
+   *   `key-not-found` if the block is addressed to another keyset; `policy` if it is protected more weakly than its key
+   *   pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block; `disposed`
+   */
+  open(block: SealedBlock): Promise<Bytes>
+}
+
+/**
+ * The bytes to store: envelope ‖ ciphertext, never the label. A copy; a store that can write two pieces one after the
+ * other saves it.
+ * @throws TypeError for parts that are not Uint8Arrays
+ */
+export function encodeBlock(block: SealedBlock): Bytes {
+  assertBytes(block.envelope, 'envelope')
+  assertBytes(block.ciphertext, 'ciphertext')
+  return concat(block.envelope, block.ciphertext)
+}
+
+/**
+ * Takes stored bytes apart; the parts are views of `bytes`. Nothing is checked but the form: {@link BlockReader.open} does.
+ * @param label the name that was asked of the store
+ * @throws KeystrataError `malformed` if the bytes are too short or no block, or the label is not 64 lower-case hex digits;
+ *   `unsupported` for other objects and later versions; `limit-exceeded` beyond 64 MiB of content
+ */
+export function parseBlock(bytes: Uint8Array, label: string): SealedBlock {
+  assertBytes(bytes, 'block')
+  parseLabel(label)
+  const length = envelopeLength(bytes)
+  if (bytes.length < length) throw new KeystrataError('malformed', 'a block cut short', { bytes: bytes.length })
+  if (bytes.length - length > MAX_CIPHERTEXT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: bytes.length })
+  }
+  return { label, envelope: bytes.subarray(0, length), ciphertext: bytes.subarray(length) }
+}

@@ -1,0 +1,90 @@
+// From content to its block key and label, in each mode (SPEC §6.2): which equal contents meet is decided here.
+import { type Bytes, domain, equalBytes, wipe } from '../bytes.ts'
+import { authenticationFailed } from '../errors.ts'
+import { Mode } from '../format/envelope.ts'
+import { type ContentDigest, copyAndDigest, digestContent, hmacSha256 } from '../primitives/hash.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { SecretKey, withBytes } from '../secret.ts'
+import { type Naming, namingOf } from './label.ts'
+
+/** The secrets of a keyset that decide which contents meet, and what blocks are called. */
+export interface DedupSecrets {
+  readonly dedupKey: SecretKey<'dedup'>
+  readonly blockSalt: SecretKey<'block-salt'>
+}
+
+/** What the content itself decides. */
+export interface ContentIdentity {
+  /** 32 bytes. */
+  readonly label: Bytes
+  /** Undefined where the content does not decide its key. */
+  readonly blockKey: SecretKey<'block'> | undefined
+}
+
+/** One mode with the secrets of one keyset; it borrows them and keeps only what it derives. */
+export class ContentScheme {
+  readonly mode: Mode
+  readonly #dedupKey: SecretKey<'dedup'>
+  readonly #naming: Naming
+  readonly #digests: readonly ContentDigest[]
+
+  constructor(mode: Mode, { dedupKey, blockSalt }: DedupSecrets) {
+    this.mode = mode
+    this.#dedupKey = dedupKey
+    this.#naming = namingOf(mode, blockSalt)
+    this.#digests = mode === Mode.global ? [this.#naming.digest, { hash: 'sha3-256' }] : [this.#naming.digest]
+  }
+
+  /** Copies `content` into `copy` and identifies the copy. */
+  async copyAndIdentify(content: Uint8Array, copy: Uint8Array): Promise<ContentIdentity> {
+    return this.#identify(await copyAndDigest(content, copy, this.#digests))
+  }
+
+  /**
+   * Checks that content is what its label, and the key that it came under, say: a valid tag proves only that somebody
+   * knew the block key, and share recipients and other holders of the dedup key do.
+   * @throws KeystrataError `authentication-failed`
+   */
+  async verify(content: Uint8Array, label: Uint8Array, blockKey: SecretKey<'block'> | undefined): Promise<void> {
+    const found = this.#identify(await digestContent(content, this.#digests))
+    const holds =
+      equalBytes(found.label, label) &&
+      (found.blockKey === undefined || blockKey === undefined || equalKeys(found.blockKey, blockKey))
+    found.blockKey?.dispose()
+    if (!holds) throw authenticationFailed()
+  }
+
+  #identify(digests: readonly Bytes[]): ContentIdentity {
+    const [first, second] = digests as readonly [Bytes, Bytes]
+    try {
+      return { label: this.#naming.label(first), blockKey: this.#blockKey(first, second) }
+    } finally {
+      wipe(...digests)
+    }
+  }
+
+  #blockKey(first: Bytes, second: Bytes): SecretKey<'block'> | undefined {
+    switch (this.mode) {
+      case Mode.scoped:
+        return SecretKey.take('block', hmacSha256(this.#dedupKey, domain('scoped-key'), first))
+      case Mode.global:
+        return SecretKey.take('block', second)
+      case Mode.off:
+      case Mode.none:
+        return undefined
+    }
+  }
+
+  dispose(): void {
+    this.#naming.dispose()
+  }
+}
+
+/** The key of a block whose content does not decide it. */
+export function randomBlockKey(): SecretKey<'block'> {
+  return SecretKey.take('block', randomBytes(32))
+}
+
+function equalKeys(a: SecretKey<'block'>, b: SecretKey<'block'>): boolean {
+  return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
+}

@@ -1,0 +1,44 @@
+// Labels: what a block is called in the store (SPEC §6.3). Keyed by the block salt, so that equal contents have different
+// names in different backups, and nobody who lists a store can look for a known file.
+import { type Bytes, EMPTY, fromHex, u8, wipe } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { Mode } from '../format/envelope.ts'
+import { type ContentDigest, hmacSha256 } from '../primitives/hash.ts'
+import { derive, deriveKey } from '../primitives/kdf.ts'
+import type { SecretKey } from '../secret.ts'
+
+const LABEL_BYTES = 32
+
+/** @throws KeystrataError `malformed` for what is not 64 lower-case hex digits */
+export function parseLabel(label: string): Bytes {
+  if (typeof label !== 'string') throw new TypeError('label must be a string')
+  const bytes = fromHex(label, LABEL_BYTES)
+  if (bytes === undefined) throw new KeystrataError('malformed', 'a label is 64 lower-case hex digits')
+  return bytes
+}
+
+/** How one mode names its blocks. */
+export interface Naming {
+  /** What is hashed. */
+  readonly digest: ContentDigest
+  /** The label, 32 bytes, of content with this digest. */
+  label(digest: Uint8Array): Bytes
+  dispose(): void
+}
+
+export function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
+  if (mode === Mode.global) {
+    const suffix = derive(blockSalt, EMPTY, 'global-salt', [], 32)
+    return {
+      digest: { hash: 'sha256', suffix },
+      label: (digest) => new Uint8Array(digest),
+      dispose: () => wipe(suffix),
+    }
+  }
+  const key = deriveKey('label', blockSalt, 'block-label', [u8(mode)], 32)
+  return {
+    digest: { hash: 'sha256' },
+    label: (digest) => hmacSha256(key, digest),
+    dispose: () => key.dispose(),
+  }
+}

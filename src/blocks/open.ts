@@ -1,0 +1,88 @@
+// Opening a block, check by check (SPEC §6.4): the caller's rules before any key is used, the envelope before the mask,
+// the commitment before the cipher, and at the end the content against its label.
+import { assertBytes, type Bytes, equalBytes, wipe } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { type Envelope, MAX_CIPHERTEXT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
+import { Suite } from '../format/header.ts'
+import { Strength } from '../format/keyset.ts'
+import type { Identity } from '../keys/key-pairs.ts'
+import type { SecretKey } from '../secret.ts'
+import type { SealedBlock } from './block.ts'
+import type { ContentScheme } from './content-key.ts'
+import { parseLabel } from './label.ts'
+import { unmaskKey } from './mask.ts'
+import { decryptContent } from './seal.ts'
+
+/** What a reader knows: its keys and its rules. */
+export interface BlockKeys {
+  readonly ownerId: Uint8Array
+  /** A {@link Strength} to take although the key pair demands more; undefined to take none such. */
+  readonly accept: number | undefined
+  identity(keyId: Uint8Array): Identity | undefined
+  scheme(mode: Mode): ContentScheme
+}
+
+export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<Bytes> {
+  assertBytes(block.envelope, 'envelope')
+  assertBytes(block.ciphertext, 'ciphertext')
+  const label = parseLabel(block.label)
+  const envelope = parseEnvelope(new Uint8Array(block.envelope))
+  if (block.ciphertext.length > MAX_CIPHERTEXT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: block.ciphertext.length })
+  }
+  const identity = keys.identity(envelope.header.keyId)
+  if (identity === undefined) throw new KeystrataError('key-not-found')
+  if (!equalBytes(envelope.header.ownerId, keys.ownerId)) throw authenticationFailed()
+  assertStrongEnough(envelope, identity, keys.accept)
+
+  const { encrypted } = envelope
+  if (encrypted === undefined) {
+    const content = new Uint8Array(block.ciphertext)
+    return verified(content, keys.scheme(Mode.none), label, undefined)
+  }
+  const blockKey = unmaskKey({ ...envelope, encrypted }, identity, label)
+  try {
+    const content = await decryptContent(encrypted.mode, blockKey, label, block.ciphertext)
+    return await verified(content, keys.scheme(encrypted.mode), label, blockKey)
+  } finally {
+    blockKey.dispose()
+  }
+}
+
+const strengthOfSuite: Readonly<Record<number, number>> = {
+  [Suite.none]: Strength.none,
+  [Suite.x25519]: Strength.x25519,
+  [Suite.hybrid]: Strength.hybrid,
+}
+
+/** @throws KeystrataError `policy` */
+function assertStrongEnough(
+  { header }: Envelope,
+  { publicHalves }: Identity,
+  accept = Strength.hybrid as number,
+): void {
+  const strength = strengthOfSuite[header.suite] ?? Strength.none
+  const minimum = Math.min(publicHalves.minimum, accept)
+  if (strength >= minimum) return
+  throw new KeystrataError('policy', 'a block protected more weakly than its keyset demands', {
+    rule: 'minimum-encryption',
+    strength,
+    minimum,
+  })
+}
+
+/** Content goes out only if it is what its label says; else it is wiped. */
+async function verified(
+  content: Bytes,
+  scheme: ContentScheme,
+  label: Uint8Array,
+  blockKey: SecretKey<'block'> | undefined,
+): Promise<Bytes> {
+  try {
+    await scheme.verify(content, label, blockKey)
+    return content
+  } catch (error) {
+    wipe(content)
+    throw error
+  }
+}

@@ -1,0 +1,111 @@
+// Encrypting and decrypting the content of blocks (SPEC §6.2). Content is encrypted in the buffer that it was copied into,
+// so a block is never twice in memory, and what was hashed is what is encrypted.
+import { assertBytes, type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { type EncryptedMode, FRAME_BYTES, MAX_CONTENT_BYTES, Mode } from '../format/envelope.ts'
+import { deriveLock, NONCE_BYTES } from '../keys/lock.ts'
+import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
+import { randomBytes } from '../primitives/random.ts'
+import type { Role, SecretKey } from '../secret.ts'
+import { type ContentScheme, randomBlockKey } from './content-key.ts'
+
+/** Content in the buffer that will be its ciphertext, with the label and the key that it has. */
+export interface PreparedContent {
+  readonly mode: Mode
+  readonly buffer: Bytes
+  /** 32 bytes. */
+  readonly label: Bytes
+  readonly blockKey: SecretKey<'block'>
+}
+
+/**
+ * Copies and names content; all of it is read before this first yields.
+ * @throws KeystrataError `limit-exceeded`
+ */
+export async function prepareContent(content: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
+  assertBytes(content, 'content')
+  if (content.length > MAX_CONTENT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: content.length })
+  }
+  const { before, after } = FRAME_BYTES[scheme.mode]
+  const buffer = new Uint8Array(before + content.length + after)
+  const copy = buffer.subarray(before, before + content.length)
+  const { label, blockKey = randomBlockKey() } = await scheme.copyAndIdentify(content, copy)
+  return { mode: scheme.mode, buffer, label, blockKey }
+}
+
+export function disposePrepared({ buffer, blockKey }: PreparedContent): void {
+  wipe(buffer)
+  blockKey.dispose()
+}
+
+/** Encrypts in place: afterwards the buffer is the ciphertext. `nonce` is for tests alone. */
+export async function encryptContent(
+  { mode, buffer, blockKey, label }: PreparedContent,
+  nonce: Uint8Array = randomBytes(NONCE_BYTES),
+): Promise<void> {
+  if (mode === Mode.none) return
+  const frame = frameOf(mode, blockKey, label, nonce)
+  try {
+    buffer.set(frame.lead)
+    await gcmSealContent(frame.key, frame.iv, frame.aad, buffer.subarray(frame.lead.length))
+  } finally {
+    frame.dispose()
+  }
+}
+
+/** @throws KeystrataError `authentication-failed`; `malformed` for a ciphertext too short to be one */
+export async function decryptContent(
+  mode: EncryptedMode,
+  blockKey: SecretKey<'block'>,
+  label: Uint8Array,
+  ciphertext: Uint8Array,
+): Promise<Bytes> {
+  const { before, after } = FRAME_BYTES[mode]
+  if (ciphertext.length < before + after) {
+    throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
+  }
+  const lead = new Uint8Array(ciphertext.subarray(0, before))
+  const frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
+  try {
+    // The commitment first: a ciphertext made for two keys is refused before the cipher sees it.
+    if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
+    return await gcmOpenContent(frame.key, frame.iv, frame.aad, ciphertext.subarray(before))
+  } finally {
+    frame.dispose()
+  }
+}
+
+/** How one content is encrypted: what stands in front of it, and the inputs of AES-GCM. */
+interface Frame {
+  /** c, or n ‖ c, or nothing. */
+  readonly lead: Bytes
+  readonly key: SecretKey<Role>
+  readonly iv: Uint8Array
+  readonly aad: Bytes
+  dispose(): void
+}
+
+/** The associated data is constant, or the label's: it must not depend on anything that a rekey or a share changes. */
+function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8Array, nonce: Uint8Array): Frame {
+  switch (mode) {
+    case Mode.scoped: {
+      const lock = deriveLock(blockKey, EMPTY, 'block-scoped')
+      return { ...lock, lead: lock.commitment, aad: domain('scoped-block'), dispose: () => lock.key.dispose() }
+    }
+    case Mode.off: {
+      const lock = deriveLock(blockKey, nonce, 'block-random')
+      const lead = concat(nonce, lock.commitment)
+      return { ...lock, lead, aad: concat(domain('random-block'), label), dispose: () => lock.key.dispose() }
+    }
+    case Mode.global:
+      // The key is the SHA3-256 of the content, so one IV serves them all, and the reader compares that hash.
+      return {
+        lead: EMPTY,
+        key: blockKey,
+        iv: new Uint8Array(12),
+        aad: domain('global-block'),
+        dispose: () => undefined,
+      }
+  }
+}

@@ -1,0 +1,84 @@
+// Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
+
+/** Bytes in memory of their own, as everything that this library returns. */
+export type Bytes = Uint8Array<ArrayBuffer>
+
+export const EMPTY: Bytes = new Uint8Array(0)
+
+/** Refuses what is not a Uint8Array (of any realm; a Buffer is one) or not of the length that is due. */
+export function assertBytes(value: unknown, what: string, length?: number): asserts value is Uint8Array {
+  if (!ArrayBuffer.isView(value) || Object.prototype.toString.call(value) !== '[object Uint8Array]') {
+    throw new TypeError(`${what} must be a Uint8Array`)
+  }
+  if (length !== undefined && value.byteLength !== length) {
+    throw new RangeError(`${what} must have ${length} bytes, not ${value.byteLength}`)
+  }
+}
+
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
+
+/** `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a defect. */
+export function xor(a: Uint8Array, b: Uint8Array): Bytes {
+  if (a.length !== b.length) throw new RangeError(`cannot XOR ${a.length} bytes with ${b.length}`)
+  return Uint8Array.from(a, (byte, index) => byte ^ (b[index] ?? 0))
+}
+
+/** Compares in a time that depends on the lengths alone. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  let difference = 0
+  for (let index = 0; index < a.length; index++) difference |= (a[index] ?? 0) ^ (b[index] ?? 0)
+  return difference === 0
+}
+
+/** Overwrites secrets with zeros. Best effort: an engine may have copied them elsewhere. */
+export function wipe(...secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0)
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let hex = ''
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0')
+  return hex
+}
+
+/** Bytes of lower-case hex digits; undefined if `hex` is not `length` bytes of them. */
+export function fromHex(hex: string, length: number): Bytes | undefined {
+  if (hex.length !== 2 * length || !/^[0-9a-f]*$/.test(hex)) return undefined
+  return Uint8Array.from({ length }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
+}
+
+export function u8(value: number): Bytes {
+  return Uint8Array.of(value)
+}
+
+export function u16(value: number): Bytes {
+  return Uint8Array.of(value >>> 8, value)
+}
+
+/** `LP(x)`: a length in 32 bits, then the bytes, so that no two sequences of fields read alike. */
+export function lengthPrefixed(bytes: Uint8Array): Bytes {
+  const field = new Uint8Array(4 + bytes.length)
+  new DataView(field.buffer).setUint32(0, bytes.length)
+  field.set(bytes, 4)
+  return field
+}
+
+const encoder = new TextEncoder()
+
+export function utf8(text: string): Bytes {
+  return new Uint8Array(encoder.encode(text))
+}
+
+/** `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. */
+export function domain(label: string): Bytes {
+  return lengthPrefixed(utf8(`keystrata/v1/${label}`))
+}

@@ -1,0 +1,47 @@
+// Reading and writing by a declaration: total, exact, and with one error for whatever does not fit.
+import * as P from 'micro-packed'
+import type { Bytes } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { type Role, SecretKey, withBytes } from '../secret.ts'
+
+export function encode<T>(coder: P.CoderType<T>, value: T): Bytes {
+  return coder.encode(value) as Bytes
+}
+
+/**
+ * Every byte of `bytes` belongs to a field, or this throws. Fields of bytes are views of `bytes`, not copies.
+ * @throws KeystrataError `malformed`; the library's own message could quote bytes, so it is not passed on
+ */
+export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: string): T {
+  try {
+    return coder.decode(bytes)
+  } catch {
+    throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: bytes.length })
+  }
+}
+
+/** A version number, u64; above 2⁵³ − 1 it does not parse. */
+export const version: P.CoderType<number> = P.apply(P.U64BE, P.coders.numberBigint)
+
+/** Bytes of a fixed size, decoded into memory of their own: for objects that outlive what they were read from. */
+export function ownBytes(size: number): P.CoderType<Bytes> {
+  return P.wrap({
+    size,
+    encodeStream: (writer, bytes: Bytes) => writer.bytes(bytes),
+    decodeStream: (reader) => new Uint8Array(reader.bytes(size)),
+  })
+}
+
+/** Key material of a fixed size: never decoded into plain bytes, never encoded from them. */
+export function secret<R extends Role>(role: R, size: number): P.CoderType<SecretKey<R>> {
+  return P.wrap({
+    size,
+    encodeStream: (writer, key: SecretKey<R>) => withBytes(key, (bytes) => writer.bytes(bytes)),
+    decodeStream: (reader) => new SecretKey(role, reader.bytes(size)),
+  })
+}
+
+/** A count in 16 bits, then as many elements. */
+export function list<T>(element: P.CoderType<T>): P.CoderType<readonly T[]> {
+  return P.array(P.U16BE, element) as unknown as P.CoderType<readonly T[]>
+}

@@ -1,0 +1,103 @@
+// The envelope of a keyset's block (SPEC §6.1): small, replaced by rekeying, stored beside a ciphertext that never changes.
+import * as P from 'micro-packed'
+import { type Bytes, concat } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { decode, encode } from './codec.ts'
+import { assertKnown, type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from './header.ts'
+
+/** How the key of a block came about, and with it how equal contents meet. */
+export const Mode = { scoped: 1, global: 2, off: 3, none: 4 } as const
+export type Mode = (typeof Mode)[keyof typeof Mode]
+export type EncryptedMode = Exclude<Mode, typeof Mode.none>
+
+export const MAX_CONTENT_BYTES: number = 64 * 1024 * 1024
+
+/** What stands before and after the encrypted content in the ciphertext of each mode (SPEC §6.2). */
+export const FRAME_BYTES: Readonly<Record<Mode, { before: number; after: number }>> = {
+  [Mode.scoped]: { before: 32, after: 16 },
+  [Mode.global]: { before: 0, after: 16 },
+  [Mode.off]: { before: 64, after: 16 },
+  [Mode.none]: { before: 0, after: 0 },
+}
+export const MAX_CIPHERTEXT_BYTES: number = MAX_CONTENT_BYTES + 80
+
+const TAG_BYTES = 32
+
+/** What a key agreement leaves in the object that it opens. */
+export interface AgreementParts {
+  /** The ephemeral X25519 public key, 32 bytes. */
+  readonly ephemeral: Uint8Array
+  /** The ML-KEM-1024 ciphertext, 1,568 bytes; empty with X25519 alone. */
+  readonly encapsulated: Uint8Array
+}
+
+interface EncryptedEnvelope extends AgreementParts {
+  readonly headerBytes: Uint8Array
+  readonly mode: EncryptedMode
+  readonly mask: Uint8Array
+  readonly tag: Uint8Array
+}
+
+/** An envelope as it is stored; `encrypted` is absent where the content is not. */
+export interface Envelope {
+  readonly header: Header
+  readonly encrypted?: EncryptedEnvelope & {
+    /** Every byte in front of the tag. */
+    readonly tagged: Uint8Array
+  }
+}
+
+const encryptedEnvelope = (encapsulatedBytes: number): P.CoderType<EncryptedEnvelope> =>
+  P.struct({
+    headerBytes: P.bytes(HEADER_BYTES),
+    ephemeral: P.bytes(32),
+    encapsulated: P.bytes(encapsulatedBytes),
+    mode: P.U8 as P.CoderType<EncryptedMode>,
+    mask: P.bytes(32),
+    tag: P.bytes(TAG_BYTES),
+  })
+
+const layouts: Readonly<Record<number, P.CoderType<EncryptedEnvelope>>> = {
+  [Suite.x25519]: encryptedEnvelope(0),
+  [Suite.hybrid]: encryptedEnvelope(1568),
+}
+
+const plainEnvelope = P.struct({ headerBytes: P.bytes(HEADER_BYTES), mode: P.U8 })
+
+/** The length of the envelope that `bytes` begin with, from its header. */
+export function envelopeLength(bytes: Uint8Array): number {
+  const { suite } = parseEnvelopeHeader(bytes)
+  return (layouts[suite] ?? plainEnvelope).size ?? 0
+}
+
+function parseEnvelopeHeader(bytes: Uint8Array): Header {
+  return parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.none, Suite.x25519, Suite.hybrid])
+}
+
+/** @throws KeystrataError `malformed`, `unsupported` */
+export function parseEnvelope(bytes: Uint8Array): Envelope {
+  const header = parseEnvelopeHeader(bytes)
+  const layout = layouts[header.suite]
+  if (layout === undefined) {
+    assertKnown('mode', decode(plainEnvelope, bytes, 'envelope').mode, [Mode.none], 'envelope')
+    return { header }
+  }
+  const encrypted = decode(layout, bytes, 'envelope')
+  assertKnown('mode', encrypted.mode, [Mode.scoped, Mode.global, Mode.off], 'envelope')
+  return { header, encrypted: { ...encrypted, tagged: bytes.subarray(0, -TAG_BYTES) } }
+}
+
+/** The envelope with room for its tag, which is computed over everything before it. */
+export function encodeEnvelope(
+  headerBytes: Uint8Array,
+  suite: number,
+  fields: Omit<EncryptedEnvelope, 'headerBytes' | 'tag'>,
+): Bytes {
+  const layout = layouts[suite]
+  if (layout === undefined) throw new KeystrataError('unsupported', `no envelope of suite ${suite}`)
+  return encode(layout, { headerBytes, ...fields, tag: new Uint8Array(TAG_BYTES) })
+}
+
+export function encodePlainEnvelope(headerBytes: Uint8Array): Bytes {
+  return concat(headerBytes, Uint8Array.of(Mode.none))
+}

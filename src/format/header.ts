@@ -1,0 +1,70 @@
+// The 48 bytes in front of every object (SPEC §2).
+import * as P from 'micro-packed'
+import type { Bytes } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { decode, encode } from './codec.ts'
+
+export const HEADER_BYTES = 48
+const VERSION = 1
+
+export const ObjectType = { envelope: 4, sealedSection: 7, keyset: 13 } as const
+export const Suite = { none: 0x0000, x25519: 0x0101, hybrid: 0x0102, wrap: 0x0401 } as const
+
+export interface Header {
+  readonly type: number
+  readonly suite: number
+  /** The key that opens the object; it selects a key and is never trusted. */
+  readonly keyId: Uint8Array
+  /** The keyset that the object belongs to. */
+  readonly ownerId: Uint8Array
+}
+
+type StoredHeader = Header & { magic?: undefined; version: number; generation: number; flags: number }
+
+const storedHeader: P.CoderType<StoredHeader> = P.struct({
+  magic: P.magicBytes('KSTR'),
+  version: P.U8,
+  type: P.U8,
+  suite: P.U16BE,
+  generation: P.U32BE,
+  flags: P.U32BE,
+  keyId: P.bytes(16),
+  ownerId: P.bytes(16),
+})
+
+export function encodeHeader(header: Header): Bytes {
+  return encode(storedHeader, { version: VERSION, generation: 0, flags: 0, ...header })
+}
+
+/**
+ * The header of an object of the given type, in one of the given suites.
+ * @throws KeystrataError `malformed` if `bytes` is too short or no object; `unsupported` if it is another object, or of
+ *   a later version
+ */
+export function parseHeader(bytes: Uint8Array, object: string, type: number, suites: readonly number[]): Header {
+  const header = parseMagic(bytes, object)
+  assertKnown('version', header.version, [VERSION], object)
+  assertKnown('type', header.type, [type], object)
+  assertKnown('suite', header.suite, suites, object)
+  assertKnown('generation', header.generation, [0], object)
+  assertKnown('flags', header.flags, [0], object)
+  return { type: header.type, suite: header.suite, keyId: header.keyId, ownerId: header.ownerId }
+}
+
+/**
+ * The first of the checks on an object that ends in a checksum: is this one at all?
+ * @throws KeystrataError `malformed`
+ */
+export function parseMagic(bytes: Uint8Array, object: string): StoredHeader {
+  return decode(storedHeader, bytes.subarray(0, HEADER_BYTES), object)
+}
+
+/** @throws KeystrataError `unsupported` */
+export function assertKnown(field: string, found: number, known: readonly number[], object: string): void {
+  if (known.includes(found)) return
+  throw new KeystrataError('unsupported', `${object}: ${field} ${found} is not known to this release`, {
+    object,
+    field,
+    found,
+  })
+}

@@ -1,0 +1,188 @@
+// The writing side of a keyset: public halves and dedup secrets, which back up and cannot restore.
+import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import { ContentScheme } from '../blocks/content-key.ts'
+import { maskKey } from '../blocks/mask.ts'
+import { disposePrepared, encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
+import { assertBytes, type Bytes, toHex } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { encodePlainEnvelope, Mode } from '../format/envelope.ts'
+import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
+import { Destination, type PublicHalves, Strength } from '../format/keyset.ts'
+import { Recipient } from '../keys/key-pairs.ts'
+import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
+import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+
+/**
+ * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
+ * future quantum computer. `none`: not encrypted, only named and checked.
+ */
+export type Encryption = 'hybrid' | 'x25519' | 'none'
+
+/** How a writer seals; what is not given is the keyset's own. */
+export interface WriterOptions {
+  /** At least what the keyset was created with. */
+  encryption?: Encryption
+  /**
+   * Which equal contents give equal blocks. `scoped`: those of keysets with one dedup key. `global`: everybody's, so that
+   * anybody can confirm a file that they know. `off`: none. Without encryption, equal contents always meet in one keyset.
+   */
+  dedup?: 'scoped' | 'global' | 'off'
+}
+
+/** Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}. */
+export interface KeysetWriter extends BlockWriter, Handle {
+  /** 32 hex digits: the id of the keyset. */
+  readonly id: string
+  /** The version of the keyset. */
+  readonly version: number
+}
+
+/** What of a keyset its writer needs; the writer takes the keys over. */
+export interface WritingKeys {
+  readonly id: Uint8Array
+  readonly version: number
+  readonly blockPair: PublicHalves
+  readonly blockSalt: SecretKey<'block-salt'>
+  readonly dedupKey: SecretKey<'dedup'>
+}
+
+/** {@link WriterOptions} as the format numbers them. */
+export interface WritingDefaults {
+  readonly encryption: number
+  readonly dedup: number
+}
+
+const modeOf = { scoped: Mode.scoped, global: Mode.global, off: Mode.off } as const
+
+/** @throws TypeError for names that are none */
+export function parseWriterOptions({ encryption, dedup }: WriterOptions, defaults: WritingDefaults): WritingDefaults {
+  return {
+    encryption: encryption === undefined ? defaults.encryption : numberOf(Strength, encryption, 'encryption'),
+    dedup: dedup === undefined ? defaults.dedup : numberOf(modeOf, dedup, 'dedup'),
+  }
+}
+
+/** The number of a name. @throws TypeError for a name that is none */
+export function numberOf(numbers: Readonly<Record<string, number>>, name: string, what: string): number {
+  const number = Object.hasOwn(numbers, name) ? numbers[name] : undefined
+  if (number === undefined) throw new TypeError(`${what} must be one of ${Object.keys(numbers).join(', ')}`)
+  return number
+}
+
+export class HostWriter extends SecretHolder implements KeysetWriter {
+  readonly id: string
+  readonly version: number
+  readonly #ownerId: Bytes
+  readonly #recipient: Recipient
+  readonly #strength: number
+  readonly #scheme: ContentScheme
+
+  /** @throws KeystrataError `policy` below the minimum of the key pairs, `malformed` for key pairs that are none */
+  constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
+    const { id, version, blockPair, blockSalt, dedupKey } = keys
+    const scheme = new ContentScheme(encryption === Strength.none ? Mode.none : (dedup as Mode), {
+      dedupKey,
+      blockSalt,
+    })
+    blockSalt.dispose()
+    super('keyset writer', () => {
+      scheme.dispose()
+      dedupKey.dispose()
+    })
+    this.id = toHex(id)
+    this.version = version
+    this.#ownerId = new Uint8Array(id)
+    this.#strength = encryption
+    this.#scheme = scheme
+    try {
+      assertNotWeaker(encryption, blockPair.minimum)
+      this.#recipient = new Recipient(blockPair)
+    } catch (error) {
+      this.dispose()
+      throw error
+    }
+  }
+
+  async prepare(content: Uint8Array): Promise<PreparedBlock> {
+    this.assertUsable()
+    const prepared = await prepareContent(content, this.#scheme)
+    return new PreparedKeysetBlock(prepared, () => this.#envelopeFor(prepared))
+  }
+
+  async seal(content: Uint8Array): Promise<SealedBlock> {
+    const prepared = await this.prepare(content)
+    return prepared.seal()
+  }
+
+  #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {
+    this.assertUsable()
+    const ownerId = this.#ownerId
+    if (mode === Mode.none) {
+      const { keyId } = this.#recipient
+      return encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId, ownerId }))
+    }
+    const hybrid = this.#strength === Strength.hybrid
+    return maskKey(blockKey, this.#recipient, { ownerId, hybrid, mode, label })
+  }
+}
+
+function assertNotWeaker(encryption: number, minimum: number): void {
+  if (encryption >= minimum) return
+  throw new KeystrataError('policy', 'weaker encryption than the minimum of this keyset', {
+    rule: 'minimum-encryption',
+    strength: encryption,
+    minimum,
+  })
+}
+
+class PreparedKeysetBlock extends SecretHolder implements PreparedBlock {
+  readonly label: string
+  readonly #writeEnvelope: () => Bytes
+  #prepared: PreparedContent | undefined
+
+  constructor(prepared: PreparedContent, writeEnvelope: () => Bytes) {
+    super('prepared block', () => {
+      if (this.#prepared !== undefined) disposePrepared(this.#prepared)
+      this.#prepared = undefined
+    })
+    this.label = toHex(prepared.label)
+    this.#prepared = prepared
+    this.#writeEnvelope = writeEnvelope
+  }
+
+  async seal(): Promise<SealedBlock> {
+    const prepared = this.#prepared
+    if (prepared === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+    // From here on this block is spent; its buffer becomes the ciphertext, or is wiped.
+    this.#prepared = undefined
+    this.dispose()
+    try {
+      const envelope = this.#writeEnvelope()
+      await encryptContent(prepared)
+      prepared.blockKey.dispose()
+      return { label: this.label, envelope, ciphertext: prepared.buffer }
+    } catch (error) {
+      disposePrepared(prepared)
+      throw error
+    }
+  }
+}
+
+/**
+ * Opens the host export of a keyset for backing up. No password is needed, so its authenticity cannot be checked: whoever
+ * can write the file that holds it decides to whom the backup is sealed. Keep it as you keep the backup program itself.
+ * @param hostExport the bytes of `export('host')`, at most 1 MiB
+ * @throws KeystrataError `policy` for another export than `host` and for weaker encryption than the keyset's minimum;
+ *   `malformed`, `unsupported`, `limit-exceeded` for what is no keyset
+ */
+export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}): KeysetWriter {
+  assertBytes(hostExport, 'host export')
+  const parsed = parseKeyset(new Uint8Array(hostExport))
+  if (parsed.destination !== Destination.host) {
+    throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
+  }
+  const { blockPair, blockSalt, dedupKey, sourceSigning } = readHostPlain(parsed)
+  sourceSigning.dispose()
+  const keys = { id: parsed.header.ownerId, version: parsed.version, blockPair, blockSalt, dedupKey }
+  return new HostWriter(keys, parseWriterOptions(options, parsed))
+}

@@ -1,0 +1,17 @@
+// keystrata: from a password to a sealed block, and back. This file exports and does nothing else.
+export {
+  type BlockHead,
+  type BlockReader,
+  type BlockWriter,
+  encodeBlock,
+  parseBlock,
+  type PreparedBlock,
+  type SealedBlock,
+} from './blocks/block.ts'
+export type { Bytes } from './bytes.ts'
+export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
+export { createKeyset, type KeysetReader, type PasswordOptions, unlockKeyset } from './handles/keyset.ts'
+export { type Encryption, type KeysetWriter, openWriter, type WriterOptions } from './handles/keyset-writer.ts'
+export type { KeysetDestination } from './keys/keyset-contents.ts'
+export type { Argon2Costs, Wait } from './primitives/password.ts'
+export type { Handle } from './secret.ts'

@@ -1,0 +1,132 @@
+// A keyset as bytes (SPEC §5): the outer object, its checksum and MAC, and the sealed section under the master key.
+import { type Bytes, equalBytes, u8, wipe } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { decode, encode } from '../format/codec.ts'
+import { Mode } from '../format/envelope.ts'
+import { assertKnown, encodeHeader, type Header, ObjectType, parseHeader, parseMagic, Suite } from '../format/header.ts'
+import {
+  CHECKSUM_BYTES,
+  Destination,
+  type HostPlain,
+  hostPlain,
+  MAC_BYTES,
+  MAX_KEYSET_BYTES,
+  type StoredKeyset,
+  storedKeyset,
+  Strength,
+} from '../format/keyset.ts'
+import { hmacSha512, sha256 } from '../primitives/hash.ts'
+import { deriveKey } from '../primitives/kdf.ts'
+import type { SecretKey } from '../secret.ts'
+import { decodeSections, encodeSections, type KeysetContents, type KeysetDestination } from './keyset-contents.ts'
+import { keyIdOf, unwrapSecret, wrapSecret } from './lock.ts'
+
+/** An export whose form was checked, and whose secrets and MAC were not. */
+export interface ParsedKeyset extends StoredKeyset {
+  readonly header: Header
+  /** Every byte in front of the MAC. */
+  readonly authenticated: Uint8Array
+}
+
+const checksumOf = (bytes: Uint8Array): Bytes => sha256(bytes).slice(0, CHECKSUM_BYTES)
+
+const macOf = (master: SecretKey<'master'>, destination: number, authenticated: Uint8Array): Bytes => {
+  const key = deriveKey('mac', master, 'keyset-mac', [u8(destination)], 64)
+  try {
+    return hmacSha512(key, authenticated)
+  } finally {
+    key.dispose()
+  }
+}
+
+/**
+ * Checks the form of an export, in an order that never takes damage by accident for anything else.
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
+export function parseKeyset(bytes: Uint8Array): ParsedKeyset {
+  if (bytes.length > MAX_KEYSET_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'too large for a keyset', { bytes: bytes.length })
+  }
+  parseMagic(bytes, 'keyset')
+  const summed = bytes.subarray(0, -CHECKSUM_BYTES)
+  if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
+    throw new KeystrataError('malformed', 'a damaged keyset: its checksum does not hold', { bytes: bytes.length })
+  }
+  const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none])
+  const stored = decode(storedKeyset, bytes, 'keyset')
+  assertKnown('destination', stored.destination, Object.values(Destination), 'keyset')
+  assertKnown('encryption', stored.encryption, Object.values(Strength), 'keyset')
+  assertKnown('dedup', stored.dedup, [Mode.scoped, Mode.global, Mode.off], 'keyset')
+  return { ...stored, header, authenticated: summed.subarray(0, -MAC_BYTES) }
+}
+
+/** What the host can read of its export without the password. */
+export function readHostPlain(parsed: ParsedKeyset): HostPlain {
+  return decode(hostPlain, parsed.plain, 'keyset')
+}
+
+/**
+ * Writes the keyset for one destination. `nonce` is for tests alone.
+ * @throws KeystrataError `policy` if the contents came from a source definition, which has not all keys
+ */
+export function encodeKeyset(
+  contents: KeysetContents,
+  master: SecretKey<'master'>,
+  destination: KeysetDestination,
+  nonce?: Uint8Array,
+): Bytes {
+  const code = Destination[destination]
+  const { plain, sealed } = encodeSections(contents, destination)
+  try {
+    const place = { type: ObjectType.sealedSection, ownerId: contents.id, context: u8(code) }
+    const whole = encode(storedKeyset, {
+      headerBytes: encodeHeader({
+        type: ObjectType.keyset,
+        suite: Suite.none,
+        keyId: keyIdOf(master),
+        ownerId: contents.id,
+      }),
+      version: contents.version,
+      destination: code,
+      encryption: contents.encryption,
+      dedup: contents.dedup,
+      argon2: contents.argon2,
+      plain,
+      sealed: wrapSecret(master, sealed, place, nonce),
+      mac: new Uint8Array(MAC_BYTES),
+      checksum: new Uint8Array(CHECKSUM_BYTES),
+    })
+    const authenticated = whole.subarray(0, -MAC_BYTES - CHECKSUM_BYTES)
+    whole.set(macOf(master, code, authenticated), authenticated.length)
+    whole.set(checksumOf(whole.subarray(0, -CHECKSUM_BYTES)), whole.length - CHECKSUM_BYTES)
+    return whole
+  } finally {
+    wipe(sealed)
+  }
+}
+
+/**
+ * Reads the keys of an export under its master key.
+ * @throws KeystrataError `authentication-failed`, `malformed`
+ */
+export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): KeysetContents {
+  if (!equalBytes(macOf(master, parsed.destination, parsed.authenticated), parsed.mac)) throw authenticationFailed()
+  const place = {
+    type: ObjectType.sealedSection,
+    ownerId: parsed.header.ownerId,
+    context: u8(parsed.destination),
+  }
+  const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
+  try {
+    return {
+      id: new Uint8Array(parsed.header.ownerId),
+      version: parsed.version,
+      encryption: parsed.encryption,
+      dedup: parsed.dedup,
+      argon2: parsed.argon2,
+      ...decodeSections(parsed.plain, sealed, parsed.destination),
+    }
+  } finally {
+    wipe(sealed)
+  }
+}

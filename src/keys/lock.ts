@@ -1,0 +1,102 @@
+// The one symmetric construction (SPEC §4): AES-GCM under a key derived for this one object, with a commitment beside it.
+// The commitment is compared before the cipher runs, so no ciphertext opens under two keys and no guess is tested cheaply.
+import { type Bytes, concat, domain, EMPTY, equalBytes, lengthPrefixed, u8, wipe } from '../bytes.ts'
+import { authenticationFailed } from '../errors.ts'
+import { decode, encode } from '../format/codec.ts'
+import { encodeHeader, parseHeader, Suite } from '../format/header.ts'
+import { wrapped } from '../format/wrap.ts'
+import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
+import { derive } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { type Role, SecretKey } from '../secret.ts'
+
+const KEY_BYTES = 32
+export const COMMITMENT_BYTES = 32
+export const NONCE_BYTES = 32
+
+/** What LOCK derives: the key and IV of one AES-GCM, and the commitment that stands beside its ciphertext. */
+export interface Lock extends Disposable {
+  readonly key: SecretKey<'lock'>
+  readonly iv: Uint8Array
+  readonly commitment: Bytes
+}
+
+/**
+ * `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must belong to one plaintext alone.
+ */
+export function deriveLock(
+  key: SecretKey<Role>,
+  nonce: Uint8Array,
+  label: string,
+  context: readonly Uint8Array[] = [],
+): Lock {
+  const derived = derive(key, nonce, label, context, KEY_BYTES + COMMITMENT_BYTES)
+  try {
+    const lockKey = new SecretKey('lock', derived.subarray(0, KEY_BYTES))
+    return {
+      key: lockKey,
+      iv: nonce.length === 0 ? new Uint8Array(12) : new Uint8Array(nonce.subarray(0, 12)),
+      commitment: new Uint8Array(derived.subarray(KEY_BYTES)),
+      [Symbol.dispose]: () => lockKey.dispose(),
+    }
+  } finally {
+    wipe(derived)
+  }
+}
+
+/** `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
+function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
+  return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
+}
+
+/** The keyId of a symmetric key, 16 bytes. */
+export function keyIdOf(key: SecretKey<Role>): Bytes {
+  return derive(key, EMPTY, 'key-id', [], 16)
+}
+
+/** What a WRAP is, and where: everything that must be the same when it is unwrapped. */
+export interface WrapPlace {
+  readonly type: number
+  readonly ownerId: Uint8Array
+  readonly context: Uint8Array
+}
+
+/** `WRAP`: `secret` under `key`. `nonce` is for tests alone. */
+export function wrapSecret(
+  key: SecretKey<Role>,
+  secret: Uint8Array,
+  { type, ownerId, context }: WrapPlace,
+  nonce: Uint8Array = randomBytes(NONCE_BYTES),
+): Bytes {
+  const headerBytes = encodeHeader({ type, suite: Suite.wrap, keyId: keyIdOf(key), ownerId })
+  const lock = deriveLock(key, nonce, 'wrap', [u8(type)])
+  try {
+    const aad = associatedData(headerBytes, concat(nonce, lock.commitment), context)
+    const sealed = gcmSeal(lock.key, lock.iv, aad, secret)
+    return encode(wrapped, { headerBytes, nonce, commitment: lock.commitment, sealed })
+  } finally {
+    lock[Symbol.dispose]()
+  }
+}
+
+/**
+ * Opens a WRAP. The caller wipes what it gets.
+ * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
+ */
+export function unwrapSecret(
+  key: SecretKey<Role>,
+  bytes: Uint8Array,
+  object: string,
+  { type, ownerId, context }: WrapPlace,
+): Bytes {
+  const header = parseHeader(bytes, object, type, [Suite.wrap])
+  const { headerBytes, nonce, commitment, sealed } = decode(wrapped, bytes, object)
+  if (!equalBytes(header.ownerId, ownerId)) throw authenticationFailed()
+  const lock = deriveLock(key, nonce, 'wrap', [u8(type)])
+  try {
+    if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
+    return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, concat(nonce, commitment), context), sealed)
+  } finally {
+    lock[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,42 @@
+// AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: keys/lock.ts adds that.
+import type { Bytes } from '../bytes.ts'
+import { authenticationFailed } from '../errors.ts'
+import { type Role, type SecretKey, withBytes } from '../secret.ts'
+import { backend } from './backend.ts'
+
+export const GCM_TAG_BYTES = 16
+
+export function gcmSeal(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes {
+  return withBytes(key, (bytes) => backend().gcmSeal(bytes, iv, aad, text))
+}
+
+/** @throws KeystrataError `authentication-failed` */
+export function gcmOpen(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes {
+  if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
+  const text = withBytes(key, (bytes) => backend().gcmOpen(bytes, iv, aad, sealed))
+  if (text === undefined) throw authenticationFailed()
+  return text
+}
+
+/** Encrypts content in place: `buffer` is the text followed by 16 bytes that receive the tag. */
+export function gcmSealContent(
+  key: SecretKey<Role>,
+  iv: Uint8Array,
+  aad: Uint8Array,
+  buffer: Uint8Array,
+): Promise<void> {
+  return withBytes(key, (bytes) => backend().gcmSealContent(bytes, iv, aad, buffer))
+}
+
+/** @throws KeystrataError `authentication-failed` */
+export async function gcmOpenContent(
+  key: SecretKey<Role>,
+  iv: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Promise<Bytes> {
+  if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
+  const text = await withBytes(key, (bytes) => backend().gcmOpenContent(bytes, iv, aad, sealed))
+  if (text === undefined) throw authenticationFailed()
+  return text
+}

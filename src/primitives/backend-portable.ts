@@ -1,0 +1,168 @@
+// Everything by the noble libraries: the base that runs anywhere, and the judge of the other backends in tests.
+import { gcm } from '@noble/ciphers/aes.js'
+import { x25519 } from '@noble/curves/ed25519.js'
+import { argon2idAsync } from '@noble/hashes/argon2.js'
+import { expand, extract } from '@noble/hashes/hkdf.js'
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256, sha512 } from '@noble/hashes/sha2.js'
+import { sha3_256 } from '@noble/hashes/sha3.js'
+import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
+import { type Bytes, concat, wipe } from '../bytes.ts'
+import type { Backend, ContentDigest, Kem, Wait } from './backend.ts'
+import { randomBytes } from './random.ts'
+
+const hashes = { sha256, sha512, 'sha3-256': sha3_256 }
+
+/** noble types its results loosely; what it returns is always memory of its own. */
+function own(bytes: Uint8Array): Bytes {
+  return bytes as Bytes
+}
+
+const portableX25519: Kem = {
+  provider: '@noble/curves',
+  encapsulator(publicKey) {
+    const recipient = new Uint8Array(publicKey)
+    return {
+      encapsulate(randomness) {
+        const ephemeral = randomness ?? randomBytes(32)
+        try {
+          return {
+            ciphertext: own(x25519.getPublicKey(ephemeral)),
+            shared: own(x25519.getSharedSecret(ephemeral, recipient)),
+          }
+        } finally {
+          if (randomness === undefined) wipe(ephemeral)
+        }
+      },
+    }
+  },
+  decapsulator(privateKey) {
+    const scalar = new Uint8Array(privateKey)
+    return {
+      publicKey: own(x25519.getPublicKey(scalar)),
+      decapsulate: (ciphertext) => own(x25519.getSharedSecret(scalar, ciphertext)),
+      dispose: () => wipe(scalar),
+    }
+  },
+}
+
+/** The operations on one public key. */
+interface PreparedMlKem {
+  encapsulate(randomness?: Uint8Array): { cipherText: Uint8Array; sharedSecret: Uint8Array }
+  decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array
+}
+
+/**
+ * Expands the matrix of a public key once, where noble can: `prepare` is marked experimental there, so its absence may
+ * cost speed and nothing else.
+ */
+function prepareMlKem(publicKey: Uint8Array): PreparedMlKem {
+  const { prepare } = ml_kem1024 as Partial<typeof ml_kem1024>
+  if (prepare !== undefined) return prepare(publicKey)
+  return {
+    encapsulate: (randomness) => ml_kem1024.encapsulate(publicKey, randomness),
+    decapsulate: (ciphertext, secretKey) => ml_kem1024.decapsulate(ciphertext, secretKey),
+  }
+}
+
+const portableMlKem1024: Kem = {
+  provider: '@noble/post-quantum',
+  encapsulator(publicKey) {
+    const prepared = prepareMlKem(new Uint8Array(publicKey))
+    return {
+      encapsulate(randomness) {
+        const { cipherText, sharedSecret } = prepared.encapsulate(randomness)
+        return { ciphertext: own(cipherText), shared: own(sharedSecret) }
+      },
+    }
+  },
+  decapsulator(seed) {
+    const { publicKey, secretKey } = ml_kem1024.keygen(seed)
+    const prepared = prepareMlKem(publicKey)
+    return {
+      publicKey: own(publicKey),
+      decapsulate: (ciphertext) => own(prepared.decapsulate(ciphertext, secretKey)),
+      dispose: () => wipe(secretKey),
+    }
+  },
+}
+
+/** How much is copied before it is hashed: small enough to be hashed out of the cache. */
+const CHUNK = 64 * 1024
+
+function digest(content: Uint8Array, digests: readonly ContentDigest[], copy?: Uint8Array): Bytes[] {
+  const states = digests.map(({ hash }) => hashes[hash].create())
+  for (let start = 0; start < content.length; start += CHUNK) {
+    let chunk = content.subarray(start, start + CHUNK)
+    if (copy !== undefined) {
+      copy.set(chunk, start)
+      chunk = copy.subarray(start, start + chunk.length)
+    }
+    for (const state of states) state.update(chunk)
+  }
+  return states.map((state, index) => {
+    const suffix = digests[index]?.suffix
+    if (suffix !== undefined) state.update(suffix)
+    return own(state.digest())
+  })
+}
+
+/** noble says nothing but "invalid tag" and shape errors; shapes are checked by the caller. */
+function gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
+  try {
+    return own(gcm(key, iv, aad).decrypt(sealed))
+  } catch {
+    return undefined
+  }
+}
+
+async function argon2id(
+  password: Uint8Array,
+  salt: Uint8Array,
+  costs: { iterations: number; memoryKiB: number; lanes: number },
+  length: number,
+  { onProgress, signal }: Wait,
+): Promise<Bytes> {
+  return own(
+    await argon2idAsync(password, salt, {
+      t: costs.iterations,
+      m: costs.memoryKiB,
+      p: costs.lanes,
+      dkLen: length,
+      onProgress(fraction) {
+        signal?.throwIfAborted()
+        onProgress?.(fraction)
+      },
+    }),
+  )
+}
+
+export const portableBackend: Backend = {
+  name: 'portable',
+  hash: (hash, parts) => own(hashes[hash](concat(...parts))),
+  hmac(hash, key, parts) {
+    const state = hmac.create(hashes[hash], key)
+    for (const part of parts) state.update(part)
+    return own(state.digest())
+  },
+  hkdfSha512(ikm, salt, info, length) {
+    const pseudorandomKey = extract(sha512, ikm, salt)
+    try {
+      return own(expand(sha512, pseudorandomKey, info, length))
+    } finally {
+      wipe(pseudorandomKey)
+    }
+  },
+  gcmSeal: (key, iv, aad, text) => own(gcm(key, iv, aad).encrypt(text)),
+  gcmOpen,
+  copyAndDigest: async (content, copy, digests) => digest(content, digests, copy),
+  digestContent: async (content, digests) => digest(content, digests),
+  async gcmSealContent(key, iv, aad, buffer) {
+    buffer.set(gcm(key, iv, aad).encrypt(buffer.subarray(0, -16)))
+  },
+  gcmOpenContent: async (key, iv, aad, sealed) => gcmOpen(key, iv, aad, sealed),
+  x25519: portableX25519,
+  mlKem1024: portableMlKem1024,
+  argon2Provider: '@noble/hashes',
+  argon2id,
+}

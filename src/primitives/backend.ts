@@ -1,0 +1,87 @@
+// What a platform provides, and nothing else: every primitive with one meaning, so that all backends give the same bytes.
+// Callers above this folder use aead.ts, hash.ts, kdf.ts, kem.ts and password.ts, which check what goes in and comes out.
+import type { Bytes } from '../bytes.ts'
+import { nodeBackend } from './backend-node.ts'
+import { portableBackend } from './backend-portable.ts'
+
+export type HashName = 'sha256' | 'sha512' | 'sha3-256'
+
+/** A digest of content, optionally of content ‖ suffix. */
+export interface ContentDigest {
+  readonly hash: HashName
+  readonly suffix?: Uint8Array
+}
+
+/** One recipient's public key, imported and prepared once. */
+export interface Encapsulator {
+  /** A fresh agreement. `randomness` is for tests alone: 32 bytes that decide the result. */
+  encapsulate(randomness?: Uint8Array): { ciphertext: Bytes; shared: Bytes }
+}
+
+/** One private key, imported once. */
+export interface Decapsulator {
+  readonly publicKey: Bytes
+  /** Throws for a ciphertext that cannot be one; a wrong key gives a wrong secret, never an error. */
+  decapsulate(ciphertext: Uint8Array): Bytes
+  /** Wipes or drops the imported key. */
+  dispose(): void
+}
+
+/** A key encapsulation mechanism. X25519 is one too: the ciphertext is the ephemeral public key. */
+export interface Kem {
+  readonly provider: string
+  encapsulator(publicKey: Uint8Array): Encapsulator
+  decapsulator(privateKey: Uint8Array): Decapsulator
+}
+
+export interface Argon2Parameters {
+  readonly iterations: number
+  readonly memoryKiB: number
+  readonly lanes: number
+}
+
+/** How a caller follows and ends a long derivation. */
+export interface Wait {
+  /** Called with a fraction from 0 to 1, as often as the platform can tell; with native Argon2 that is start and end. */
+  onProgress?: (fraction: number) => void
+  /** Ends the wait with `aborted`. */
+  signal?: AbortSignal
+}
+
+export interface Backend {
+  readonly name: 'node' | 'portable'
+
+  hash(hash: HashName, parts: readonly Uint8Array[]): Bytes
+  hmac(hash: 'sha256' | 'sha512', key: Uint8Array, parts: readonly Uint8Array[]): Bytes
+  hkdfSha512(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Bytes
+
+  /** AES-GCM of a short text; returns text ‖ tag. */
+  gcmSeal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes
+  /** Undefined if the tag does not hold. */
+  gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
+
+  /** Copies `content` into `copy` and digests the copy. All of `content` is read before this first yields. */
+  copyAndDigest(content: Uint8Array, copy: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
+  digestContent(content: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
+  /** Encrypts in place: `buffer` is text followed by 16 bytes that receive the tag. */
+  gcmSealContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): Promise<void>
+  gcmOpenContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
+
+  readonly x25519: Kem
+  readonly mlKem1024: Kem
+
+  readonly argon2Provider: string
+  argon2id(password: Uint8Array, salt: Uint8Array, costs: Argon2Parameters, length: number, wait: Wait): Promise<Bytes>
+}
+
+let chosen: Backend | undefined
+
+/** The fastest backend of this platform, probed at first use. */
+export function backend(): Backend {
+  return (chosen ??= nodeBackend() ?? portableBackend)
+}
+
+/** Tests and benchmarks run everything on each backend; not exported from the package. */
+export function useBackend(next: Backend | undefined): void {
+  chosen = next
+}

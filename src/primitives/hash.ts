@@ -1,0 +1,39 @@
+// Hashes and MACs: SHA-2 and SHA-3 (FIPS 180-4, 202), HMAC (RFC 2104).
+import type { Bytes } from '../bytes.ts'
+import { type Role, type SecretKey, withBytes } from '../secret.ts'
+import { backend, type ContentDigest } from './backend.ts'
+
+export type { ContentDigest } from './backend.ts'
+
+export function sha256(...parts: readonly Uint8Array[]): Bytes {
+  return backend().hash('sha256', parts)
+}
+
+export function sha512(...parts: readonly Uint8Array[]): Bytes {
+  return backend().hash('sha512', parts)
+}
+
+export function hmacSha256(key: SecretKey<Role>, ...parts: readonly Uint8Array[]): Bytes {
+  return withBytes(key, (bytes) => backend().hmac('sha256', bytes, parts))
+}
+
+export function hmacSha512(key: SecretKey<Role>, ...parts: readonly Uint8Array[]): Bytes {
+  return withBytes(key, (bytes) => backend().hmac('sha512', bytes, parts))
+}
+
+/** Digests of content, which may be large. */
+export function digestContent(content: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]> {
+  return backend().digestContent(content, digests)
+}
+
+/**
+ * Copies `content` into `copy`, which is as long, and digests the copy. All of `content` is read before this first
+ * yields, so that nothing its owner does afterwards can make the digest and the copy differ.
+ */
+export function copyAndDigest(
+  content: Uint8Array,
+  copy: Uint8Array,
+  digests: readonly ContentDigest[],
+): Promise<Bytes[]> {
+  return backend().copyAndDigest(content, copy, digests)
+}

@@ -1,0 +1,27 @@
+// The one key derivation: HKDF-SHA-512 (RFC 5869) with a label for every purpose (SPEC §1.3).
+import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../bytes.ts'
+import { type Role, SecretKey, withBytes } from '../secret.ts'
+import { backend } from './backend.ts'
+
+/** `KDF(key, salt, label, [context…], length)`. The caller wipes what it gets, or gives it to a {@link SecretKey}. */
+export function derive(
+  key: SecretKey<Role>,
+  salt: Uint8Array,
+  label: string,
+  context: readonly Uint8Array[],
+  length: number,
+): Bytes {
+  const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
+  return withBytes(key, (bytes) => backend().hkdfSha512(bytes, salt, info, length))
+}
+
+/** As {@link derive}, straight into a key. */
+export function deriveKey<R extends Role>(
+  role: R,
+  key: SecretKey<Role>,
+  label: string,
+  context: readonly Uint8Array[],
+  length: number,
+): SecretKey<R> {
+  return SecretKey.take(role, derive(key, new Uint8Array(0), label, context, length))
+}

@@ -1,0 +1,74 @@
+// Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for.
+import { type Bytes, wipe } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { encodeText } from '../text.ts'
+import { backend, type Wait } from './backend.ts'
+
+export type { Wait } from './backend.ts'
+
+/** What one Argon2id hash costs whoever computes it, and so whoever guesses. */
+export interface Argon2Costs {
+  /** Passes over the memory: 1–64; at least 2 when writing. */
+  iterations: number
+  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB); at least 19,456 when writing. */
+  memoryKiB: number
+  /** Lanes, the parallelism p of RFC 9106: 1–16. */
+  lanes: number
+}
+
+/** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */
+export const DEFAULT_ARGON2_COSTS: Readonly<Argon2Costs> = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
+
+const GIB_IN_KIB = 1_048_576
+
+/**
+ * Refuses costs that a stored object must not be able to burn (SPEC §1.6).
+ * @throws KeystrataError `limit-exceeded`
+ */
+export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Costs): void {
+  const within =
+    [iterations, memoryKiB, lanes].every(Number.isSafeInteger) &&
+    iterations >= 1 &&
+    iterations <= 64 &&
+    lanes >= 1 &&
+    lanes <= 16 &&
+    memoryKiB >= 8 * lanes &&
+    memoryKiB <= GIB_IN_KIB &&
+    iterations * memoryKiB <= 4 * GIB_IN_KIB
+  if (!within) {
+    throw new KeystrataError('limit-exceeded', 'Argon2 costs beyond the limits', { iterations, memoryKiB, lanes })
+  }
+}
+
+/**
+ * Refuses costs that are too cheap to protect anything (OWASP's floor).
+ * @throws KeystrataError `limit-exceeded`
+ */
+export function assertWritableCosts(costs: Argon2Costs): void {
+  assertReadableCosts(costs)
+  if (costs.memoryKiB < 19_456 || costs.iterations < 2) {
+    throw new KeystrataError('limit-exceeded', 'Argon2 costs too low: at least 19456 KiB and 2 iterations', {
+      iterations: costs.iterations,
+      memoryKiB: costs.memoryKiB,
+    })
+  }
+}
+
+/**
+ * Argon2id of a password, 32 bytes.
+ * @throws KeystrataError `limit-exceeded` for an empty password or costs beyond the limits, `aborted` by the signal
+ */
+export async function hashPassword(password: string, salt: Uint8Array, costs: Argon2Costs, wait: Wait): Promise<Bytes> {
+  const bytes = encodeText(password, 'password')
+  try {
+    if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
+    assertReadableCosts(costs)
+    wait.signal?.throwIfAborted()
+    return await backend().argon2id(bytes, salt, costs, 32, wait)
+  } catch (error) {
+    if (wait.signal?.aborted === true) throw new KeystrataError('aborted')
+    throw error
+  } finally {
+    wipe(bytes)
+  }
+}
