@@ -1,0 +1,68 @@
+// A store in a plain folder. It sees names and bytes, and is trusted with nothing but not to lose them.
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+export class FolderStore {
+  readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  async has(name: string): Promise<boolean> {
+    return stat(this.#path(name)).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Undefined if there is no such object. */
+  async get(name: string): Promise<Uint8Array | undefined> {
+    try {
+      return await readFile(this.#path(name))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Writes an object, all of it or nothing, and never over another: false if the name is taken. A hard link is the one
+   * call that fails when the name exists and that no crash leaves half done.
+   */
+  async put(name: string, bytes: Uint8Array): Promise<boolean> {
+    const path = this.#path(name)
+    const temporary = join(this.root, 'tmp', randomUUID())
+    await mkdir(dirname(temporary), { recursive: true })
+    await mkdir(dirname(path), { recursive: true })
+    try {
+      const file = await open(temporary, 'wx', 0o600)
+      try {
+        await file.writeFile(bytes)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await link(temporary, path)
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      throw error
+    } finally {
+      await rm(temporary, { force: true })
+    }
+  }
+
+  /** The names under a folder of the store, in order. */
+  async list(folder: string): Promise<string[]> {
+    const names = await readdir(join(this.root, folder)).catch(() => [])
+    return names.sort()
+  }
+
+  /** Names are `folder/name`; blocks are spread over 256 folders, as file systems like it. */
+  #path(name: string): string {
+    const [folder = '', file = ''] = name.split('/')
+    return folder === 'blocks' ? join(this.root, folder, file.slice(0, 2), file) : join(this.root, folder, file)
+  }
+}
