@@ -26,18 +26,16 @@ export class ContentScheme {
   readonly mode: Mode
   readonly #dedupKey: SecretKey<'dedup'>
   readonly #naming: Naming
-  readonly #digests: readonly ContentDigest[]
 
   constructor(mode: Mode, { dedupKey, blockSalt }: DedupSecrets) {
     this.mode = mode
     this.#dedupKey = dedupKey
     this.#naming = namingOf(mode, blockSalt)
-    this.#digests = mode === Mode.global ? [this.#naming.digest, { hash: 'sha3-256' }] : [this.#naming.digest]
   }
 
   /** Copies `content` into `copy` and identifies the copy. */
   async copyAndIdentify(content: Uint8Array, copy: Uint8Array): Promise<ContentIdentity> {
-    return this.#identify(await copyAndDigest(content, copy, this.#digests))
+    return this.#identify(await copyAndDigest(content, copy, this.#digests()))
   }
 
   /**
@@ -46,12 +44,17 @@ export class ContentScheme {
    * @throws KeystrataError `authentication-failed`
    */
   async verify(content: Uint8Array, label: Uint8Array, blockKey: SecretKey<'block'> | undefined): Promise<void> {
-    const found = this.#identify(await digestContent(content, this.#digests))
+    const found = this.#identify(await digestContent(content, this.#digests()))
     const holds =
       equalBytes(found.label, label) &&
       (found.blockKey === undefined || blockKey === undefined || equalKeys(found.blockKey, blockKey))
     found.blockKey?.dispose()
     if (!holds) throw authenticationFailed()
+  }
+
+  #digests(): readonly ContentDigest[] {
+    const named = this.#naming.digest()
+    return this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named]
   }
 
   #identify(digests: readonly Bytes[]): ContentIdentity {

@@ -1,11 +1,11 @@
 // Labels: what a block is called in the store (SPEC §6.3). Keyed by the block salt, so that equal contents have different
 // names in different backups, and nobody who lists a store can look for a known file.
-import { type Bytes, EMPTY, fromHex, u8, wipe } from '../bytes.ts'
+import { type Bytes, fromHex, u8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { Mode } from '../format/envelope.ts'
 import { type ContentDigest, hmacSha256 } from '../primitives/hash.ts'
-import { derive, deriveKey } from '../primitives/kdf.ts'
-import type { SecretKey } from '../secret.ts'
+import { deriveKey } from '../primitives/kdf.ts'
+import { type SecretKey, withBytes } from '../secret.ts'
 
 const LABEL_BYTES = 32
 
@@ -20,7 +20,7 @@ export function parseLabel(label: string): Bytes {
 /** How one mode names its blocks. */
 export interface Naming {
   /** What is hashed. */
-  readonly digest: ContentDigest
+  digest(): ContentDigest
   /** The label, 32 bytes, of content with this digest. */
   label(digest: Uint8Array): Bytes
   dispose(): void
@@ -28,16 +28,16 @@ export interface Naming {
 
 export function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
   if (mode === Mode.global) {
-    const suffix = derive(blockSalt, EMPTY, 'global-salt', [], 32)
+    const salt = deriveKey('label', blockSalt, 'global-salt', [], 32)
     return {
-      digest: { hash: 'sha256', suffix },
+      digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => suffix) }),
       label: (digest) => new Uint8Array(digest),
-      dispose: () => wipe(suffix),
+      dispose: () => salt.dispose(),
     }
   }
   const key = deriveKey('label', blockSalt, 'block-label', [u8(mode)], 32)
   return {
-    digest: { hash: 'sha256' },
+    digest: () => ({ hash: 'sha256' }),
     label: (digest) => hmacSha256(key, digest),
     dispose: () => key.dispose(),
   }

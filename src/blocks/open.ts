@@ -2,7 +2,7 @@
 // the commitment before the cipher, and at the end the content against its label.
 import { assertBytes, type Bytes, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { type Envelope, MAX_CIPHERTEXT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
+import { type Envelope, FRAME_BYTES, MAX_CONTENT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
 import { Suite } from '../format/header.ts'
 import { Strength } from '../format/keyset.ts'
 import type { Identity } from '../keys/key-pairs.ts'
@@ -27,15 +27,13 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   assertBytes(block.ciphertext, 'ciphertext')
   const label = parseLabel(block.label)
   const envelope = parseEnvelope(new Uint8Array(block.envelope))
-  if (block.ciphertext.length > MAX_CIPHERTEXT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: block.ciphertext.length })
-  }
+  const { encrypted } = envelope
+  assertWithinLimit(block.ciphertext, encrypted?.mode ?? Mode.none)
   const identity = keys.identity(envelope.header.keyId)
   if (identity === undefined) throw new KeystrataError('key-not-found')
   if (!equalBytes(envelope.header.ownerId, keys.ownerId)) throw authenticationFailed()
   assertStrongEnough(envelope, identity, keys.accept)
 
-  const { encrypted } = envelope
   if (encrypted === undefined) {
     const content = new Uint8Array(block.ciphertext)
     return verified(content, keys.scheme(Mode.none), label, undefined)
@@ -47,6 +45,13 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   } finally {
     blockKey.dispose()
   }
+}
+
+/** @throws KeystrataError `limit-exceeded` */
+function assertWithinLimit({ length }: Uint8Array, mode: Mode): void {
+  const { before, after } = FRAME_BYTES[mode]
+  if (length <= before + MAX_CONTENT_BYTES + after) return
+  throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: length })
 }
 
 const strengthOfSuite: Readonly<Record<number, number>> = {

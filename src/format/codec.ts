@@ -20,8 +20,16 @@ export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: stri
   }
 }
 
-/** A version number, u64; above 2⁵³ − 1 it does not parse. */
-export const version: P.CoderType<number> = P.apply(P.U64BE, P.coders.numberBigint)
+/** A version number, u64, from 1 to 2⁵³ − 1. */
+export const version: P.CoderType<number> = within(P.apply(P.U64BE, P.coders.numberBigint), 1, Number.MAX_SAFE_INTEGER)
+
+/** A number that parses only between two bounds, both included. */
+export function within(number: P.CoderType<number>, least: number, most: number): P.CoderType<number> {
+  return P.validate(number, (value) => {
+    if (value < least || value > most) throw new RangeError('out of bounds')
+    return value
+  })
+}
 
 /** Bytes of a fixed size, decoded into memory of their own: for objects that outlive what they were read from. */
 export function ownBytes(size: number): P.CoderType<Bytes> {

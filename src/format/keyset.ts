@@ -3,7 +3,7 @@
 import * as P from 'micro-packed'
 import type { Bytes } from '../bytes.ts'
 import type { SecretKey } from '../secret.ts'
-import { list, ownBytes, secret, version } from './codec.ts'
+import { list, ownBytes, secret, version, within } from './codec.ts'
 import { HEADER_BYTES } from './header.ts'
 
 export const MAX_KEYSET_BYTES: number = 1024 * 1024
@@ -98,7 +98,7 @@ export interface ActiveShare {
 }
 
 const publicHalves: P.CoderType<PublicHalves> = P.struct({
-  minimum: P.U8,
+  minimum: within(P.U8, Strength.none, Strength.hybrid),
   x25519: ownBytes(32),
   mlKem1024: ownBytes(1568),
 })

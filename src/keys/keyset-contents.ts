@@ -97,7 +97,7 @@ export function encodeSections(keys: KeysetKeys, destination: KeysetDestination)
 
 /**
  * The keys of an export, from its two sections.
- * @throws KeystrataError `malformed`, `authentication-failed`
+ * @throws KeystrataError `malformed`; `authentication-failed` for halves that do not belong together
  */
 export function decodeSections(plain: Uint8Array, sealed: Uint8Array, destination: number): KeysetKeys {
   const keys = readSections(plain, sealed, destination)
@@ -112,7 +112,7 @@ export function decodeSections(plain: Uint8Array, sealed: Uint8Array, destinatio
 
 function readSections(plain: Uint8Array, sealed: Uint8Array, destination: number): KeysetKeys {
   if (destination === Destination.host) return readHostSections(plain, sealed)
-  if (plain.length > 0) throw authenticationFailed()
+  if (plain.length > 0) throw new KeystrataError('malformed', 'keyset: a plain section where there is none')
   if (destination === Destination['source-definition']) {
     const { blockPair, blockSalt, dedupKey, sourceSigning } = decode(definitionSealed, sealed, 'keyset')
     return { blockPair, blockSalt, dedupKey, sourceSigning, additional: undefined }

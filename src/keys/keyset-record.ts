@@ -3,7 +3,16 @@ import { type Bytes, equalBytes, u8, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { Mode } from '../format/envelope.ts'
-import { assertKnown, encodeHeader, type Header, ObjectType, parseHeader, parseMagic, Suite } from '../format/header.ts'
+import {
+  assertKnown,
+  encodeHeader,
+  type Header,
+  HEADER_BYTES,
+  ObjectType,
+  parseHeader,
+  parseMagic,
+  Suite,
+} from '../format/header.ts'
 import {
   CHECKSUM_BYTES,
   Destination,
@@ -48,6 +57,7 @@ export function parseKeyset(bytes: Uint8Array): ParsedKeyset {
     throw new KeystrataError('limit-exceeded', 'too large for a keyset', { bytes: bytes.length })
   }
   parseMagic(bytes, 'keyset')
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', 'a keyset cut short')
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
   if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
     throw new KeystrataError('malformed', 'a damaged keyset: its checksum does not hold', { bytes: bytes.length })
@@ -106,27 +116,29 @@ export function encodeKeyset(
 }
 
 /**
- * Reads the keys of an export under its master key.
- * @throws KeystrataError `authentication-failed`, `malformed`
+ * Reads the keys of an export under its master key. Its mac is the first thing that is checked, so whatever is wrong
+ * behind it was made so by somebody who has the master key, and is told apart no further.
+ * @throws KeystrataError `authentication-failed`
  */
 export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): KeysetContents {
   if (!equalBytes(macOf(master, parsed.destination, parsed.authenticated), parsed.mac)) throw authenticationFailed()
-  const place = {
-    type: ObjectType.sealedSection,
-    ownerId: parsed.header.ownerId,
-    context: u8(parsed.destination),
-  }
-  const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
+  const { ownerId } = parsed.header
+  const place = { type: ObjectType.sealedSection, ownerId, context: u8(parsed.destination) }
   try {
-    return {
-      id: new Uint8Array(parsed.header.ownerId),
-      version: parsed.version,
-      encryption: parsed.encryption,
-      dedup: parsed.dedup,
-      argon2: parsed.argon2,
-      ...decodeSections(parsed.plain, sealed, parsed.destination),
+    const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
+    try {
+      return {
+        id: new Uint8Array(ownerId),
+        version: parsed.version,
+        encryption: parsed.encryption,
+        dedup: parsed.dedup,
+        argon2: parsed.argon2,
+        ...decodeSections(parsed.plain, sealed, parsed.destination),
+      }
+    } finally {
+      wipe(sealed)
     }
-  } finally {
-    wipe(sealed)
+  } catch (error) {
+    throw error instanceof KeystrataError ? authenticationFailed() : error
   }
 }

@@ -1,0 +1,64 @@
+// What several tests need: cheap keysets, damaged bytes, expected errors.
+import { expect } from 'vitest'
+import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError } from '../src/index.ts'
+import { type Backend, useBackend } from '../src/primitives/backend.ts'
+import { nodeBackend } from '../src/primitives/backend-node.ts'
+import { portableBackend } from '../src/primitives/backend-portable.ts'
+
+/** The cheapest costs that may be written, so that tests are quick. */
+export const CHEAP = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
+export const PASSWORD = 'correct horse battery staple'
+
+export const backends: readonly Backend[] = [nodeBackend()!, portableBackend]
+
+/** Runs `body` with every primitive from one backend. */
+export async function withBackend<T>(backend: Backend, body: () => Promise<T>): Promise<T> {
+  useBackend(backend)
+  try {
+    return await body()
+  } finally {
+    useBackend(undefined)
+  }
+}
+
+export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<KeysetReader> {
+  return createKeyset(PASSWORD, { costs: CHEAP, ...options })
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
+export function unhex(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
+}
+
+/** Content that is no run of equal bytes, the same at every run. */
+export function sample(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, (_, index) => (Math.imul(index + seed, 2_654_435_761) >>> 13) & 0xff)
+}
+
+export function flipped(bytes: Uint8Array, index: number, bit = 0): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes)
+  copy[index] = copy[index]! ^ (1 << bit)
+  return copy
+}
+
+export function patched(bytes: Uint8Array, offset: number, patch: ArrayLike<number>): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes)
+  copy.set(patch, offset)
+  return copy
+}
+
+/** The error of an action that must fail with a KeystrataError of one of the codes. */
+export async function failure(action: () => unknown, ...codes: readonly ErrorCode[]): Promise<KeystrataError> {
+  let outcome: unknown
+  try {
+    outcome = await action()
+  } catch (error) {
+    expect(error).toBeInstanceOf(KeystrataError)
+    expect(codes).toContain((error as KeystrataError).code)
+    return error as KeystrataError
+  }
+  throw new Error(`expected ${codes.join(' or ')}, but it gave ${String(outcome)}`)
+}

@@ -1,0 +1,171 @@
+// Blocks, as a backup tool meets them: through a writer and a reader.
+import { describe, expect, it } from 'vitest'
+import { encodeBlock, type KeysetReader, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
+import { backends, failure, flipped, hex, makeKeyset, sample, withBackend } from '../fixtures.ts'
+
+const MIB = 1024 * 1024
+const dedups = ['scoped', 'global', 'off'] as const
+const overhead = { scoped: 48, global: 16, off: 80 }
+const keyset = await makeKeyset()
+const classic = await makeKeyset({ encryption: 'x25519' })
+const open = await makeKeyset({ encryption: 'none' })
+
+describe.each(dedups)('a block with dedup %s', (dedup) => {
+  const writer = openWriter(keyset.export('host'), { dedup })
+
+  it.each([0, 1, 15, 16, 17, 1000, 131_071, 131_072, 131_073, MIB])('holds %i bytes', async (size) => {
+    const content = sample(size)
+    const block = await writer.seal(content)
+    expect(block.label).toMatch(/^[0-9a-f]{64}$/)
+    expect(block.envelope.length).toBe(1713)
+    expect(block.ciphertext.length).toBe(size + overhead[dedup])
+    const stored = encodeBlock(block)
+    expect(stored.length).toBe(block.envelope.length + block.ciphertext.length)
+    expect(await keyset.open(parseBlock(stored, block.label))).toEqual(content)
+  })
+
+  it('is named before it is sealed, and sealed once', async () => {
+    const prepared = await writer.prepare(sample(100))
+    const block = await prepared.seal()
+    expect(block.label).toBe(prepared.label)
+    expect(await keyset.open(block)).toEqual(sample(100))
+    await failure(() => prepared.seal(), 'disposed')
+  })
+
+  it('has a fresh envelope every time', async () => {
+    const [first, second] = [await writer.seal(sample(10)), await writer.seal(sample(10))]
+    expect(first.label).toBe(second.label)
+    expect(hex(first.envelope)).not.toBe(hex(second.envelope))
+    expect(hex(first.ciphertext) === hex(second.ciphertext)).toBe(dedup !== 'off')
+  })
+
+  it('has parts that belong together only where they are equal anyway', async () => {
+    const [first, second] = [await writer.seal(sample(10)), await writer.seal(sample(10))]
+    const mixed = { ...first, ciphertext: second.ciphertext }
+    if (dedup === 'off') await failure(() => keyset.open(mixed), 'authentication-failed')
+    else expect(await keyset.open(mixed)).toEqual(sample(10))
+  })
+
+  it('opens on the other backend', async () => {
+    for (const [sealing, opening] of [backends, [...backends].reverse()] as const) {
+      const block = await withBackend(sealing!, async () => (await makeWriter(keyset, dedup)).seal(sample(300_000)))
+      const content = await withBackend(opening!, () => keyset.open(block))
+      expect(content).toEqual(sample(300_000))
+    }
+  })
+})
+
+const makeWriter = async (from: KeysetReader, dedup: (typeof dedups)[number]) =>
+  openWriter(from.export('host'), { dedup })
+
+describe('encryption', () => {
+  it('x25519 makes envelopes of 145 bytes', async () => {
+    const block = await classic.writer().seal(sample(50))
+    expect(block.envelope.length).toBe(145)
+    expect(await classic.open(block)).toEqual(sample(50))
+  })
+
+  it('none keeps the content as it is, under a label', async () => {
+    const block = await open.writer().seal(sample(50))
+    expect(block.envelope.length).toBe(49)
+    expect(block.ciphertext).toEqual(sample(50))
+    expect(await open.open(block)).toEqual(sample(50))
+    await failure(() => open.open({ ...block, ciphertext: flipped(block.ciphertext, 3) }), 'authentication-failed')
+  })
+})
+
+describe('equal contents', () => {
+  const ciphertext = async (from: KeysetReader, dedup: (typeof dedups)[number]) =>
+    (await makeWriter(from, dedup)).seal(sample(999))
+
+  it.each([
+    ['scoped', false],
+    ['global', true],
+    ['off', false],
+  ] as const)('of two keysets with dedup %s: equal ciphertexts %s, and never equal labels', async (dedup, equal) => {
+    const other = await makeKeyset()
+    const [a, b] = [await ciphertext(keyset, dedup), await ciphertext(other, dedup)]
+    expect(hex(a.ciphertext) === hex(b.ciphertext)).toBe(equal)
+    expect(a.label).not.toBe(b.label)
+  })
+
+  it.each([
+    ['scoped', true],
+    ['global', true],
+    ['off', false],
+  ] as const)(
+    'of keysets with one dedup key and dedup %s: equal ciphertexts %s, and never equal labels',
+    async (dedup, equal) => {
+      const related = await makeKeyset({ dedupWith: keyset })
+      const [a, b] = [await ciphertext(keyset, dedup), await ciphertext(related, dedup)]
+      expect(hex(a.ciphertext) === hex(b.ciphertext)).toBe(equal)
+      expect(a.label).not.toBe(b.label)
+      expect(await related.open(b)).toEqual(sample(999))
+    },
+  )
+
+  it('in one keyset have one label in one mode, and another in another', async () => {
+    const labels = await Promise.all(dedups.map(async (dedup) => (await ciphertext(keyset, dedup)).label))
+    expect(new Set(labels).size).toBe(3)
+  })
+})
+
+describe('limits', () => {
+  it('take 64 MiB and not a byte more', async () => {
+    const largest = new Uint8Array(64 * MIB)
+    const writer = keyset.writer({ dedup: 'off' })
+    const block = await writer.seal(largest)
+    expect(Buffer.compare(await keyset.open(parseBlock(encodeBlock(block), block.label)), largest)).toBe(0)
+    const error = await failure(() => writer.seal(new Uint8Array(64 * MIB + 1)), 'limit-exceeded')
+    expect(error.detail).toEqual({ bytes: 64 * MIB + 1 })
+    const tooLong = { ...block, ciphertext: new Uint8Array(64 * MIB + 81) }
+    await failure(() => keyset.open(tooLong), 'limit-exceeded')
+    await failure(() => parseBlock(encodeBlock(tooLong), block.label), 'limit-exceeded')
+  })
+})
+
+describe('what is no block', () => {
+  const writer = keyset.writer()
+
+  it('is refused by parseBlock', async () => {
+    const block = await writer.seal(sample(10))
+    const stored = encodeBlock(block)
+    await failure(() => parseBlock(new Uint8Array(0), block.label), 'malformed')
+    await failure(() => parseBlock(stored.subarray(0, 1712), block.label), 'malformed')
+    await failure(() => parseBlock(stored.subarray(1), block.label), 'malformed')
+    await failure(() => parseBlock(keyset.export('host'), block.label), 'unsupported')
+    for (const label of ['', block.label.slice(1), block.label.toUpperCase(), `${block.label}0`, 'g'.repeat(64)]) {
+      await failure(() => parseBlock(stored, label), 'malformed')
+    }
+  })
+
+  it('is refused by open', async () => {
+    const block = await writer.seal(sample(10))
+    await failure(() => keyset.open({ ...block, label: 'x' }), 'malformed')
+    await failure(() => keyset.open({ ...block, envelope: block.envelope.subarray(1) }), 'malformed')
+    await failure(() => keyset.open({ ...block, envelope: new Uint8Array([...block.envelope, 0]) }), 'malformed')
+    await failure(() => keyset.open({ ...block, ciphertext: block.ciphertext.subarray(0, 47) }), 'malformed')
+    await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(0) }), 'malformed')
+  })
+
+  it('is a mistake of the programmer where bytes are due and something else comes', async () => {
+    const block = await writer.seal(sample(10))
+    const wrong = [undefined, null, 'text', [1, 2], new ArrayBuffer(8), new Uint16Array(4)] as never[]
+    for (const value of wrong) {
+      await expect(writer.prepare(value)).rejects.toThrow(TypeError)
+      await expect(writer.seal(value)).rejects.toThrow(TypeError)
+      await expect(keyset.open({ ...block, envelope: value })).rejects.toThrow(TypeError)
+      await expect(keyset.open({ ...block, ciphertext: value })).rejects.toThrow(TypeError)
+      expect(() => parseBlock(value, block.label)).toThrow(TypeError)
+      expect(() => encodeBlock({ ...block, ciphertext: value })).toThrow(TypeError)
+    }
+    await expect(keyset.open({ ...block, label: 5 as never })).rejects.toThrow(TypeError)
+    await expect(keyset.open(undefined as never)).rejects.toThrow(TypeError)
+    expect(() => parseBlock(encodeBlock(block), undefined as never)).toThrow(TypeError)
+  })
+
+  it('is not ours when it is addressed to another keyset', async () => {
+    const foreign: SealedBlock = await classic.writer().seal(sample(10))
+    await failure(() => keyset.open(foreign), 'key-not-found')
+  })
+})

@@ -1,0 +1,117 @@
+// Laws of blocks, for any content and any change to it.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encodeBlock, type KeysetReader, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
+import { failure, flipped, hex, makeKeyset } from '../fixtures.ts'
+
+const runs = { numRuns: process.env['SLOW'] === '1' ? 3000 : 80 }
+
+const strict = await makeKeyset()
+const lax = await makeKeyset({ encryption: 'none' })
+const related = await makeKeyset({ encryption: 'none', dedupWith: lax })
+
+const content = fc.uint8Array({ maxLength: 500 })
+const dedup = fc.constantFrom('scoped', 'global', 'off')
+const encryption = fc.constantFrom('hybrid', 'x25519', 'none')
+const options = fc.record({ dedup, encryption })
+
+const seal = (keyset: KeysetReader, bytes: Uint8Array, chosen: WriterOptions) =>
+  openWriter(keyset.export('host'), chosen).seal(bytes)
+
+describe('blocks', () => {
+  it('open to what was sealed, through their bytes', async () => {
+    await fc.assert(
+      fc.asyncProperty(content, options, async (bytes, chosen) => {
+        const block = await seal(lax, bytes, chosen)
+        expect(await lax.open(parseBlock(encodeBlock(block), block.label))).toEqual(new Uint8Array(bytes))
+      }),
+      runs,
+    )
+  })
+
+  it('with any bit flipped are an error, and never other content', async () => {
+    await fc.assert(
+      fc.asyncProperty(content, dedup, fc.nat(), fc.nat(7), async (bytes, chosen, position, bit) => {
+        const block = await seal(strict, bytes, { dedup: chosen })
+        const stored = encodeBlock(block)
+        const index = position % stored.length
+        const open = () => strict.open(parseBlock(flipped(stored, index, bit), block.label))
+        await failure(open, 'authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy')
+      }),
+      runs,
+    )
+  })
+
+  it('with any bit flipped are an error even where weaker blocks are taken', async () => {
+    await fc.assert(
+      fc.asyncProperty(content, options, fc.nat(), fc.nat(7), async (bytes, chosen, position, bit) => {
+        const block = await seal(lax, bytes, chosen)
+        const stored = encodeBlock(block)
+        const index = position % stored.length
+        const open = () => lax.open(parseBlock(flipped(stored, index, bit), block.label))
+        await failure(open, 'authentication-failed', 'malformed', 'unsupported', 'key-not-found')
+      }),
+      runs,
+    )
+  })
+
+  it('cut or extended anywhere are an error', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        content,
+        options,
+        fc.nat(),
+        fc.uint8Array({ minLength: 1 }),
+        async (bytes, chosen, position, tail) => {
+          const block = await seal(lax, bytes, chosen)
+          const stored = encodeBlock(block)
+          const cut = stored.subarray(0, position % stored.length)
+          await failure(() => lax.open(parseBlock(cut, block.label)), 'authentication-failed', 'malformed')
+          const extended = new Uint8Array([...stored, ...tail])
+          await failure(() => lax.open(parseBlock(extended, block.label)), 'authentication-failed', 'malformed')
+        },
+      ),
+      runs,
+    )
+  })
+
+  it('open under no other label', async () => {
+    await fc.assert(
+      fc.asyncProperty(content, content, options, options, async (bytes, others, chosen, chosenToo) => {
+        const [one, other] = [await seal(lax, bytes, chosen), await seal(lax, others, chosenToo)]
+        fc.pre(one.label !== other.label)
+        await failure(() => lax.open({ ...one, label: other.label }), 'authentication-failed')
+      }),
+      runs,
+    )
+  })
+
+  it('of equal contents meet exactly where the table of SPEC §6.2 says', async () => {
+    const keysets = { lax, related, strict }
+    const name = fc.constantFrom('lax', 'related', 'strict')
+    const encrypted = fc.constantFrom('scoped', 'global', 'off')
+    await fc.assert(
+      fc.asyncProperty(content, name, name, encrypted, encrypted, async (bytes, first, second, one, two) => {
+        const [a, b] = [
+          await seal(keysets[first], bytes, { dedup: one, encryption: 'hybrid' }),
+          await seal(keysets[second], bytes, { dedup: two, encryption: 'hybrid' }),
+        ]
+        const oneDedupKey = first === second || (first !== 'strict' && second !== 'strict')
+        const meet = one === two && (one === 'global' || (one === 'scoped' && oneDedupKey))
+        expect(hex(a.ciphertext) === hex(b.ciphertext)).toBe(meet)
+        expect(a.label === b.label).toBe(first === second && one === two)
+      }),
+      runs,
+    )
+  })
+
+  it('of one keyset open in no other', async () => {
+    await fc.assert(
+      fc.asyncProperty(content, options, async (bytes, chosen) => {
+        const block = await seal(lax, bytes, chosen)
+        await failure(() => related.open(block), 'key-not-found')
+      }),
+      runs,
+    )
+  })
+})

@@ -1,0 +1,54 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { SecretKey, withBytes } from '../src/secret.ts'
+import { failure } from './fixtures.ts'
+
+const bytes = () => Uint8Array.from({ length: 32 }, () => 0xa5)
+
+describe('SecretKey', () => {
+  it('copies what it is given, and lends its bytes', () => {
+    const given = bytes()
+    const key = new SecretKey('block', given)
+    given.fill(0)
+    expect(withBytes(key, (lent) => lent[0])).toBe(0xa5)
+  })
+
+  it('takes bytes over by wiping them', () => {
+    const given = bytes()
+    const key = SecretKey.take('block', given)
+    expect(given).toEqual(new Uint8Array(32))
+    expect(withBytes(key, (lent) => lent[31])).toBe(0xa5)
+  })
+
+  it('is wiped when disposed of, and unusable afterwards', async () => {
+    const key = new SecretKey('block', bytes())
+    const lent = withBytes(key, (inside) => inside)
+    key[Symbol.dispose]()
+    expect(lent).toEqual(new Uint8Array(32))
+    await failure(() => withBytes(key, () => 0), 'disposed')
+    await failure(() => key.copy(), 'disposed')
+    expect(() => key.dispose()).not.toThrow()
+  })
+
+  it('gives a copy a life of its own', () => {
+    const key = new SecretKey('block', bytes())
+    const copy = key.copy()
+    key.dispose()
+    expect(withBytes(copy, (lent) => lent[0])).toBe(0xa5)
+    expect(copy.role).toBe('block')
+  })
+
+  it('prints, serialises and clones nothing', () => {
+    const key = new SecretKey('block', bytes())
+    for (const print of [
+      inspect(key),
+      inspect(key, { showHidden: true, depth: 9 }),
+      String(key),
+      Object.values(key).map(String).join(),
+    ]) {
+      expect(print).not.toMatch(/a5|165/i)
+    }
+    expect(() => JSON.stringify({ key })).toThrow(TypeError)
+    expect(() => structuredClone(key)).toThrow()
+  })
+})

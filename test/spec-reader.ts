@@ -1,0 +1,326 @@
+// A second reader of the format, written from SPEC.md alone by somebody who had not seen src/, and kept as the judge of
+// both: what one of them opens the other must open too, and refuse with the same name. Read it beside the spec; § are its
+// sections. It is no library: it trusts its caller, wipes nothing and derives everything anew.
+import * as crypto from 'node:crypto'
+import { argon2id } from '@noble/hashes/argon2.js'
+import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
+
+export interface PublicHalf {
+  minimum: number
+  pkX: Buffer
+  pkM: Buffer
+}
+export interface PrivateHalf {
+  skX: Buffer
+  seedM: Buffer
+}
+export type Pair = PublicHalf & PrivateHalf
+export type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
+export interface Signing {
+  seed: Buffer
+  publicKey: Buffer
+}
+interface Secrets {
+  pairs: Pair[] // the block pair first, then the retired ones
+  blockSalt: Buffer
+  dedupKey: Buffer
+  sourceSigning: Signing
+  sharing?: Pair
+  cardSigning?: Signing
+  shares: Share[]
+}
+export interface OpenedKeyset extends Secrets {
+  id: Buffer
+  version: number
+  destination: number
+  encryption: number
+  dedup: number
+}
+
+const EMPTY = Buffer.alloc(0)
+const MIB = 1024 * 1024
+
+/** §1.7 Errors: the message is the name. `rollback` is absent: this API has no version floor. */
+function check(ok: boolean, name: string): asserts ok {
+  if (!ok) throw new Error(name)
+}
+
+/** §1.7: whatever goes wrong inside is authentication-failed, and nothing more is said. */
+function authentic<T>(body: () => T): T {
+  try {
+    return body()
+  } catch {
+    throw new Error('authentication-failed')
+  }
+}
+
+// §1.1 Bytes
+const cat = (...x: Uint8Array[]) => Buffer.concat(x)
+const u8 = (n: number) => Buffer.from([n])
+const u16 = (n: number) => Buffer.from([n >> 8, n & 255])
+const LP = (x: Uint8Array) => cat(u16(x.length >>> 16), u16(x.length & 0xffff), x)
+const D = (label: string) => LP(Buffer.from('keystrata/v1/' + label, 'ascii'))
+
+/** §1.1: a cursor over exactly the bytes of a table; too few and too many are malformed. */
+class Fields {
+  readonly bytes: Buffer
+  at = 0
+  constructor(bytes: Uint8Array) {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+  take(size: number): Buffer {
+    check(size <= this.bytes.length - this.at, 'malformed')
+    return this.bytes.subarray(this.at, (this.at += size))
+  }
+  u8 = () => this.take(1).readUInt8()
+  u32 = () => this.take(4).readUInt32BE()
+  list = <T>(item: () => T) => Array.from({ length: this.take(2).readUInt16BE() }, item) // §5.3 LIST
+  rest = () => this.take(this.bytes.length - this.at)
+  end = () => check(this.at === this.bytes.length, 'malformed')
+}
+
+/** §1.2 Text */
+function passwordBytes(password: string): Buffer {
+  check(password !== '', 'limit-exceeded')
+  return Buffer.from(password.replace(/\p{Zs}/gu, ' ').normalize('NFC'), 'utf8')
+}
+
+// §1.5 Primitives
+const hash = (name: string, ...x: Uint8Array[]) =>
+  crypto
+    .createHash(name)
+    .update(cat(...x))
+    .digest()
+const hmac = (name: string, k: Uint8Array, ...x: Uint8Array[]) =>
+  crypto
+    .createHmac(name, k)
+    .update(cat(...x))
+    .digest()
+const equal = (a: Uint8Array, b: Uint8Array) => a.length === b.length && crypto.timingSafeEqual(a, b)
+const same = (a: Uint8Array, b: Uint8Array) => check(equal(a, b), 'authentication-failed')
+const xor = (a: Uint8Array, b: Uint8Array) => Buffer.from(a.map((byte, i) => byte ^ b[i]!))
+const DER = {
+  // RFC 8410: what precedes the 32 raw bytes
+  x25519: Buffer.from('302e020100300506032b656e04220420', 'hex'),
+  x25519Public: Buffer.from('302a300506032b656e032100', 'hex'),
+  ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
+}
+const privateKey = (prefix: Buffer, raw: Buffer) =>
+  crypto.createPrivateKey({ key: cat(prefix, raw), format: 'der', type: 'pkcs8' })
+const publicOf = (prefix: Buffer, raw: Buffer) =>
+  crypto.createPublicKey(privateKey(prefix, raw)).export({ format: 'der', type: 'spki' }).subarray(-32)
+function x25519(sk: Buffer, pk: Buffer): Buffer {
+  const publicKey = crypto.createPublicKey({ key: cat(DER.x25519Public, pk), format: 'der', type: 'spki' })
+  const secret = crypto.diffieHellman({ privateKey: privateKey(DER.x25519, sk), publicKey })
+  check(!equal(secret, Buffer.alloc(32)), 'authentication-failed')
+  return secret
+}
+function gcmOpen(key: Buffer, iv: Buffer, sealed: Buffer, aad: Buffer): Buffer {
+  const decipher = crypto.createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 })
+  decipher.setAAD(aad).setAuthTag(sealed.subarray(-16))
+  return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
+}
+/** FIPS 203 §7.2: 1,024 coefficients of 12 bits, little-endian, are below q = 3,329; the last 32 bytes are ρ. */
+function modulusCheck(pkM: Buffer): boolean {
+  const pairs = Array.from({ length: 512 }, (_, i) => pkM.readUIntLE(3 * i, 3))
+  return pairs.every((two) => (two & 0xfff) < 3329 && two >> 12 < 3329)
+}
+
+/** §1.3 Key derivation */
+function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[], L: number): Buffer {
+  return Buffer.from(crypto.hkdfSync('sha512', ikm, salt, cat(D(label), ...context.map(LP), u16(L)), L))
+}
+
+/** §2 Header */
+function readHeader(fields: Fields, type: number, suites: number[]) {
+  const bytes = fields.take(48)
+  check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
+  const suite = bytes.readUInt16BE(6)
+  check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
+  check(bytes.readUInt32BE(8) === 0 && bytes.readUInt32BE(12) === 0, 'unsupported')
+  return { bytes, suite, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
+}
+
+type Header = ReturnType<typeof readHeader>
+
+/** §3.1 Key id of a key pair set */
+const pairId = (pair: PublicHalf) => hash('sha256', D('pk-id'), LP(pair.pkX), LP(pair.pkM)).subarray(0, 16)
+
+/** §3.2 Agreement, as the recipient; the result is F(X, ·) */
+function agree(header: Header, pair: Pair, epk: Buffer, ctM: Buffer, context: Buffer): (label: string) => Buffer {
+  const hybrid = header.suite === 0x0102
+  const ssX = x25519(pair.skX, epk)
+  const parts = [header.bytes, epk, pair.pkX, ctM, hybrid ? pair.pkM : EMPTY, context]
+  const T = hash('sha512', D('kem-transcript'), ...parts.map(LP))
+  const F = (k: Uint8Array, label: string) => hmac('sha512', k, D(label), LP(T)).subarray(0, 32)
+  const kX = F(ssX, 'kem/x25519')
+  if (!hybrid) return (label) => F(kX, label)
+  const ssM = ml_kem1024.decapsulate(ctM, ml_kem1024.keygen(pair.seedM).secretKey)
+  const X = xor(kX, F(ssM, 'kem/ml-kem-1024'))
+  return (label) => F(X, label)
+}
+
+/** §4.1 LOCK, opened; sealed = ct ‖ tag */
+function openLock(key: Buffer, n: Buffer, label: string, context: Buffer[], c: Buffer, sealed: Buffer, aad: Buffer) {
+  const keys = KDF(key, n, label, context, 64)
+  same(keys.subarray(32), c) // before anything is decrypted
+  return gcmOpen(keys.subarray(0, 32), n.length > 0 ? n.subarray(0, 12) : Buffer.alloc(12), sealed, aad)
+}
+
+/** §4.2 WRAP, opened; the AAD is that of §1.4 */
+function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer, context: Buffer): Buffer {
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, type, [0x0401])
+  same(header.ownerId, ownerId)
+  const [n, c] = [fields.take(32), fields.take(32)]
+  return openLock(W, n, 'wrap', [u8(type)], c, fields.rest(), cat(D('aad'), header.bytes, LP(cat(n, c)), LP(context)))
+}
+
+// §5.3 The parts
+function readPublic(fields: Fields): PublicHalf {
+  const half = { minimum: fields.u8(), pkX: fields.take(32), pkM: fields.take(1568) }
+  check(half.minimum <= 2, 'malformed')
+  check(modulusCheck(half.pkM), 'malformed')
+  return half
+}
+const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
+const readPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
+const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
+const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readPublic(fields) })
+function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
+  const present = fields.u8()
+  check(present <= 1, 'malformed')
+  return present === 1 ? readPrivate(fields) : {}
+}
+
+/** §5.3 The host's plain section; not authentic before the mac is right */
+function readHostPlain(fields: Fields) {
+  const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
+  const [retired, shares] = [fields.list(() => readPublic(fields)), fields.list(() => readShare(fields))]
+  fields.end()
+  return { block, blockSalt, dedupKey, seed, retired, shares }
+}
+
+/** §5.3 The host's sealed section, joined to its plain one */
+function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>): Secrets {
+  const block = { ...plain.block, ...readPrivate(fields) }
+  const sourceSigning = { seed: plain.seed, publicKey: fields.take(32) }
+  const [sharing, cardSigning] = [readPair(fields), readSigning(fields)]
+  const [retired, shares] = [fields.list(() => readPrivate(fields)), fields.list(() => readOptionalPrivate(fields))]
+  check(retired.length === plain.retired.length && shares.length === plain.shares.length, 'malformed')
+  return {
+    pairs: [block, ...plain.retired.map((half, i) => ({ ...half, ...retired[i]! }))],
+    blockSalt: plain.blockSalt,
+    dedupKey: plain.dedupKey,
+    sourceSigning,
+    sharing,
+    cardSigning,
+    shares: plain.shares.map((share, i) => ({ ...share, ...shares[i] })),
+  }
+}
+
+/** §5.3 The sealed section of a source definition (2) or a source storage (3) */
+function readSourceSealed(fields: Fields, destination: number): Secrets {
+  const block = readPair(fields)
+  const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
+  if (destination === 2) return { pairs: [block], ...common, shares: [] }
+  const [sharing, cardSigning] = [readPair(fields), readSigning(fields)]
+  const pairs = [block, ...fields.list(() => readPair(fields))]
+  const shares = fields.list(() => ({ ...readShare(fields), ...readOptionalPrivate(fields) }))
+  return { pairs, ...common, sharing, cardSigning, shares }
+}
+
+/** §5.3 After opening: every public half is recomputed, and a sharing pair's minimum is 2 */
+function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
+  for (const { skX, seedM, pkX, pkM } of [...pairs, ...(sharing ? [sharing] : []), ...shares]) {
+    if (!skX || !seedM) continue // a share to a key pair that somebody else holds
+    same(publicOf(DER.x25519, skX), pkX)
+    same(ml_kem1024.keygen(seedM).publicKey, pkM)
+  }
+  for (const { seed, publicKey } of [sourceSigning, ...(cardSigning ? [cardSigning] : [])]) {
+    same(publicOf(DER.ed25519, seed), publicKey)
+  }
+  check(!sharing || sharing.minimum === 2, 'authentication-failed')
+}
+
+/** §5.2 Object, complaining in its order; §5.1 Master key */
+export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
+  check(bytes.length <= MIB, 'limit-exceeded')
+  const all = Buffer.from(bytes)
+  check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
+  check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
+  const header = readHeader(new Fields(all), 13, [0x0000])
+  check(all.length >= 48 + 72, 'malformed')
+  const body = new Fields(all.subarray(48, -72))
+  const version = body.take(8).readBigUInt64BE()
+  const [destination, encryption, dedup] = [body.u8(), body.u8(), body.u8()]
+  const [t, m, p] = [body.u32(), body.u32(), body.u32()]
+  const [salt, N, verify] = [body.take(32), body.take(32), body.take(32)]
+  const [plain, sealed] = [body.take(body.u32()), body.take(body.u32())]
+  body.end()
+  check(version >= 1n && version < 1n << 53n, 'malformed')
+  check(destination >= 1 && destination <= 3 && encryption <= 2 && dedup >= 1 && dedup <= 3, 'unsupported')
+  check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded') // §1.6
+
+  const M = xor(argon2id(passwordBytes(password), salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
+  check(equal(KDF(M, EMPTY, 'master-verify', [], 32), verify), 'wrong-password')
+  same(hmac('sha512', KDF(M, EMPTY, 'keyset-mac', [u8(destination)], 64), all.subarray(0, -72)), all.subarray(-72, -8))
+  const secrets = authentic(() => {
+    check(destination === 1 || plain.length === 0, 'authentication-failed')
+    const hostPlain = destination === 1 ? readHostPlain(new Fields(plain)) : undefined
+    const fields = new Fields(openWrap(sealed, 7, M, header.ownerId, u8(destination)))
+    const read = hostPlain ? readHostSealed(fields, hostPlain) : readSourceSealed(fields, destination)
+    fields.end()
+    recompute(read)
+    return read
+  })
+  return { id: header.ownerId, version: Number(version), destination, encryption, dedup, ...secrets }
+}
+
+/** §6.2 Content: the ciphertext of modes 1–3, opened */
+function openContent(mode: number, blockKey: Buffer, ciphertext: Buffer, label: Buffer): Buffer {
+  check(ciphertext.length >= [48, 16, 80][mode - 1]!, 'malformed')
+  if (mode === 2) return gcmOpen(blockKey, Buffer.alloc(12), ciphertext, D('global-block'))
+  const fields = new Fields(ciphertext)
+  const [n, c] = [fields.take(mode === 3 ? 32 : 0), fields.take(32)]
+  if (mode === 1) return openLock(blockKey, n, 'block-scoped', [], c, fields.rest(), D('scoped-block'))
+  return openLock(blockKey, n, 'block-random', [], c, fields.rest(), cat(D('random-block'), label))
+}
+
+/** §6.3 Label */
+function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
+  if (mode === 2) return hash('sha256', P, KDF(blockSalt, EMPTY, 'global-salt', [], 32))
+  return hmac('sha256', KDF(blockSalt, EMPTY, 'block-label', [u8(mode)], 32), hash('sha256', P))
+}
+
+/** §6.4 Opening, in its six steps; the fields are those of §6.1. Nothing below the minimum is accepted. */
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
+  check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
+  const labelBytes = Buffer.from(label, 'hex')
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, 4, [0x0000, 0x0101, 0x0102])
+  const suite = [0x0000, 0x0101, 0x0102].indexOf(header.suite) // numbered as the minimum of §3.1
+  const [epk, ctM] = [fields.take(suite > 0 ? 32 : 0), fields.take(suite === 2 ? 1568 : 0)]
+  const [mode, mask] = [fields.u8(), fields.take(suite > 0 ? 32 : 0)]
+  const tagged = fields.bytes.subarray(0, fields.at)
+  const tag = fields.take(suite > 0 ? 32 : 0)
+  check(suite === 0 ? mode === 4 : mode >= 1 && mode <= 3, 'unsupported')
+  const ciphertext = fields.rest()
+  check(ciphertext.length <= 64 * MIB + [48, 16, 80, 0][mode - 1]!, 'limit-exceeded')
+  const pair = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
+  check(pair !== undefined, 'key-not-found')
+  same(header.ownerId, keyset.id)
+  check(suite >= pair.minimum, 'policy') // 3
+  if (suite === 0) {
+    same(labelOf(mode, ciphertext, keyset.blockSalt), labelBytes)
+    return Buffer.from(ciphertext)
+  }
+  const F = authentic(() => agree(header, pair, epk, ctM, labelBytes)) // 4
+  same(hmac('sha256', F('kem/envelope'), tagged), tag)
+  const blockKey = xor(mask, F('kem/combined'))
+  const P = openContent(mode, blockKey, ciphertext, labelBytes) // 5
+  same(labelOf(mode, P, keyset.blockSalt), labelBytes) // 6
+  if (mode === 1) same(hmac('sha256', keyset.dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)
+  if (mode === 2) same(hash('sha3-256', P), blockKey)
+  return P
+}

@@ -1,0 +1,367 @@
+// Adds the vectors that are defined below and not yet in keyset.json and block.json. It never rewrites one: what is there is
+// frozen. `npm run vectors`
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ContentScheme } from '../../src/blocks/content-key.ts'
+import { maskKey } from '../../src/blocks/mask.ts'
+import { encryptContent, prepareContent } from '../../src/blocks/seal.ts'
+import { concat, xor } from '../../src/bytes.ts'
+import { encodePlainEnvelope, Mode } from '../../src/format/envelope.ts'
+import { encodeHeader, ObjectType, Suite } from '../../src/format/header.ts'
+import type { KeyPair } from '../../src/format/keyset.ts'
+import { generateKeyPair, Recipient } from '../../src/keys/key-pairs.ts'
+import type { KeysetContents, KeysetDestination } from '../../src/keys/keyset-contents.ts'
+import { encodeKeyset } from '../../src/keys/keyset-record.ts'
+import { derive } from '../../src/primitives/kdf.ts'
+import { hashPassword } from '../../src/primitives/password.ts'
+import { SecretKey } from '../../src/secret.ts'
+import { flipped, hex, patched, sample } from '../fixtures.ts'
+import { plantedContents } from '../keys/planted.ts'
+import type { BlockVector, KeysetVector } from './vectors.ts'
+
+const PASSWORD = 'ångström \u{1f511} pass phrase'
+
+/** Planted keys, under a password at the lowest costs that may be read. */
+async function keysetUnder(
+  password: string,
+  change: (contents: KeysetContents) => KeysetContents = (contents) => contents,
+): Promise<{ contents: KeysetContents; master: SecretKey<'master'> }> {
+  const costs = { iterations: 1, memoryKiB: 16, lanes: 2 }
+  const [salt, nonce] = [sample(32, 11), sample(32, 12)]
+  const master = new SecretKey('master', xor(await hashPassword(password, salt, costs, {}), nonce))
+  const verify = derive(master, new Uint8Array(0), 'master-verify', [], 32)
+  return { contents: change({ ...plantedContents(), argon2: { ...costs, salt, nonce, verify } }), master }
+}
+
+const { contents, master } = await keysetUnder(PASSWORD)
+const exportFor = (destination: KeysetDestination, of = contents) => encodeKeyset(of, master, destination)
+
+const resummed = (bytes: Uint8Array) => {
+  const body = bytes.subarray(0, -8)
+  return concat(body, createHash('sha256').update(body).digest().subarray(0, 8))
+}
+
+const keysets: KeysetVector[] = []
+function keyset(
+  id: string,
+  section: string,
+  comment: string,
+  bytes: Uint8Array,
+  more: Partial<KeysetVector> = {},
+): void {
+  keysets.push({ id, section, comment, password: PASSWORD, export: hex(bytes), expect: 'ok', ...more })
+}
+
+keyset('host', '5.3', 'every list has entries', exportFor('host'))
+keyset('source-definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('source-definition'))
+keyset('source-storage', '5.3', 'everything sealed', exportFor('source-storage'))
+const additional = contents.additional!
+const bare = { ...contents, additional: { ...additional, retired: [], shares: [] } }
+keyset('host-empty-lists', '5.3', 'as createKeyset makes it', exportFor('host', bare))
+keyset('source-storage-empty-lists', '5.3', 'as createKeyset makes it', exportFor('source-storage', bare))
+const unencrypted = await keysetUnder(PASSWORD, (planted) => ({
+  ...planted,
+  encryption: 0,
+  dedup: Mode.off,
+  blockPair: generateKeyPair(0, sample(32, 21), sample(64, 22)),
+}))
+keyset(
+  'no-minimum',
+  '3.1',
+  'a keyset that takes unencrypted blocks',
+  encodeKeyset(unencrypted.contents, unencrypted.master, 'host'),
+)
+const host = exportFor('host')
+keyset('password-decomposed', '1.2', 'the password in NFD', host, { password: PASSWORD.normalize('NFD') })
+keyset('password-spaces', '1.2', 'a no-break space and an ideographic space for spaces', host, {
+  password: PASSWORD.replace(' ', '\u00a0').replace(' ', '\u3000'),
+})
+keyset('wrong-password', '5.2', 'one character more', host, { password: `${PASSWORD}x`, expect: 'wrong-password' })
+keyset('empty-password', '1.2', 'no password', host, { password: '', expect: 'limit-exceeded' })
+keyset('too-short', '5.2', '55 bytes', host.subarray(0, 55), { expect: 'malformed' })
+keyset('magic', '5.2', 'kSTR', resummed(patched(host, 0, [0x6b])), { expect: 'malformed' })
+keyset('checksum', '5.2', 'the last bit flipped', flipped(host, host.length - 1), { expect: 'malformed' })
+keyset('damage-in-verify', '5.2', 'one bit of verify, by accident: not a wrong password', flipped(host, 150), {
+  expect: 'malformed',
+})
+keyset('version-byte', '2', 'version 2 of the format', resummed(patched(host, 4, [2])), { expect: 'unsupported' })
+keyset('type', '2', 'type 12', resummed(patched(host, 5, [12])), { expect: 'unsupported' })
+keyset('suite', '2', 'suite 0x0001', resummed(patched(host, 7, [1])), { expect: 'unsupported' })
+keyset('generation', '2', 'generation 1', resummed(patched(host, 11, [1])), { expect: 'unsupported' })
+keyset('flag', '2', 'an unknown flag', resummed(patched(host, 12, [0x80])), { expect: 'unsupported' })
+keyset('destination', '5.2', 'destination 4', resummed(patched(host, 56, [4])), { expect: 'unsupported' })
+keyset(
+  'trailing',
+  '1.1',
+  'a byte behind the checksum, the checksum made right',
+  resummed(concat(host, new Uint8Array(1))),
+  { expect: 'malformed' },
+)
+keyset(
+  'cut-body',
+  '1.1',
+  'a byte of the body gone, the checksum made right',
+  resummed(concat(host.subarray(0, 400), host.subarray(401))),
+  { expect: 'malformed' },
+)
+keyset(
+  'plain-length',
+  '1.1',
+  'the length of the plain section one less',
+  resummed(patched(host, 167, u32(new DataView(host.buffer).getUint32(167) - 1))),
+  { expect: 'malformed' },
+)
+keyset('version-zero', '5.2', 'keyset version 0', resummed(patched(host, 48, new Uint8Array(8))), {
+  expect: 'malformed',
+})
+keyset('version-huge', '5.2', 'keyset version 2⁵³', resummed(patched(host, 48, [0, 0x20, 0, 0, 0, 0, 0, 0])), {
+  expect: 'malformed',
+})
+keyset('argon2-iterations', '1.6', '65 iterations', resummed(patched(host, 59, u32(65))), { expect: 'limit-exceeded' })
+keyset('argon2-memory', '1.6', '1 GiB and 1 KiB', resummed(patched(host, 63, u32(2 ** 20 + 1))), {
+  expect: 'limit-exceeded',
+})
+keyset('argon2-lanes', '1.6', '17 lanes', resummed(patched(host, 67, u32(17))), { expect: 'limit-exceeded' })
+keyset('argon2-memory-per-lane', '1.6', '15 KiB for 2 lanes', resummed(patched(host, 63, u32(15))), {
+  expect: 'limit-exceeded',
+})
+keyset('mac', '5.2', 'one bit of the mac, the checksum made right', resummed(flipped(host, host.length - 9)), {
+  expect: 'authentication-failed',
+})
+keyset('swapped-public-key', '5.2', 'another X25519 public key in the plain section', resummed(flipped(host, 180)), {
+  expect: 'authentication-failed',
+})
+keyset('minimum-lowered', '5.2', 'minimum 0 in the plain section', resummed(patched(host, 171, [0])), {
+  expect: 'authentication-failed',
+})
+keyset(
+  'other-destination',
+  '5.2',
+  'the storage export called a definition',
+  resummed(patched(exportFor('source-storage'), 56, [2])),
+  { expect: 'authentication-failed' },
+)
+const foreignHalf = { ...contents, blockPair: { ...contents.blockPair, publicHalves: additional.sharing.publicHalves } }
+keyset(
+  'halves-apart',
+  '5.3',
+  'public halves of another pair, under a right mac',
+  exportFor('source-storage', foreignHalf),
+  { expect: 'authentication-failed' },
+)
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+
+const blocks: BlockVector[] = []
+function block(id: string, section: string, comment: string, made: Made, more: Partial<BlockVector> = {}): void {
+  const { label, envelope, ciphertext, content } = made
+  const bytes = concat(envelope, ciphertext)
+  blocks.push({
+    id,
+    section,
+    comment,
+    keyset: 'host',
+    label: hex(label),
+    block: hex(bytes),
+    content: hex(content),
+    expect: 'ok',
+    ...more,
+  })
+}
+
+interface Made {
+  label: Uint8Array
+  envelope: Uint8Array
+  ciphertext: Uint8Array
+  content: Uint8Array
+}
+
+interface Making {
+  of?: KeysetContents
+  hybrid?: boolean
+  pair?: KeyPair
+  ownerId?: Uint8Array
+}
+
+async function make(mode: Mode, content: Uint8Array, making: Making = {}): Promise<Made> {
+  const { of = contents, hybrid = true } = making
+  const { pair = of.blockPair, ownerId = of.id } = making
+  const prepared = await prepareContent(content, new ContentScheme(mode, of))
+  const recipient = new Recipient(pair.publicHalves)
+  const { label, blockKey, buffer } = prepared
+  const envelope =
+    mode === Mode.none
+      ? encodePlainEnvelope(
+          encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId: recipient.keyId, ownerId }),
+        )
+      : maskKey(blockKey, recipient, { ownerId, hybrid, mode, label })
+  await encryptContent(prepared)
+  return { label, envelope, ciphertext: buffer, content }
+}
+
+const names = { [Mode.scoped]: 'scoped', [Mode.global]: 'global', [Mode.off]: 'off', [Mode.none]: 'none' }
+for (const mode of [Mode.scoped, Mode.global, Mode.off] as const) {
+  block(`hybrid-${names[mode]}`, '6.2', '100 bytes', await make(mode, sample(100)))
+  block(`hybrid-${names[mode]}-empty`, '6.2', 'no bytes at all', await make(mode, new Uint8Array(0)))
+  const lax = await make(mode, sample(100), { of: unencrypted.contents, hybrid: false })
+  block(`x25519-${names[mode]}`, '6.1', 'X25519 alone, where it may be', lax, { keyset: 'no-minimum' })
+}
+block(
+  'none',
+  '6.1',
+  'not encrypted, where it may be',
+  await make(Mode.none, sample(100), { of: unencrypted.contents }),
+  { keyset: 'no-minimum' },
+)
+block(
+  'retired',
+  '6.4',
+  'addressed to a retired pair',
+  await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
+)
+block(
+  'retired-definition',
+  '6.4',
+  'the same, for a definition, which has no retired pairs',
+  await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
+  { keyset: 'source-definition', expect: 'key-not-found' },
+)
+
+const good = await make(Mode.scoped, sample(100))
+const with_ = (change: Partial<Made>, expect: BlockVector['expect']) => [{ ...good, ...change }, { expect }] as const
+const envelopeOf = (offset: number, patch: ArrayLike<number>) => ({ envelope: patched(good.envelope, offset, patch) })
+const flippedAt = (offset: number, bit = 0) => ({ envelope: flipped(good.envelope, offset, bit) })
+block('label', '6.4', 'the label of another block', ...with_({ label: sample(32) }, 'authentication-failed'))
+block('label-upper-case', '6.4', 'the label in capitals', good, {
+  label: hex(good.label).toUpperCase(),
+  expect: 'malformed',
+})
+block('label-short', '6.4', 'a label of 62 digits', good, { label: hex(good.label).slice(2), expect: 'malformed' })
+block('envelope-version', '2', 'version 2 of the format', ...with_(envelopeOf(4, [2]), 'unsupported'))
+block('envelope-type', '2', 'type 5', ...with_(envelopeOf(5, [5]), 'unsupported'))
+block('envelope-flag', '2', 'an unknown flag', ...with_(envelopeOf(15, [1]), 'unsupported'))
+block('envelope-suite', '2', 'suite 0x0201', ...with_(envelopeOf(6, [2, 1]), 'unsupported'))
+block(
+  'envelope-downgraded',
+  '6.4',
+  'the suite rewritten to X25519, the ML-KEM part taken out',
+  ...with_(
+    { envelope: concat(patched(good.envelope, 6, [1, 1]).subarray(0, 80), good.envelope.subarray(1648)) },
+    'policy',
+  ),
+)
+block('envelope-key-id', '6.4', 'a key id that nobody has', ...with_(flippedAt(16), 'key-not-found'))
+block('envelope-owner-id', '6.4', 'another owner id', ...with_(flippedAt(32), 'authentication-failed'))
+block('envelope-ephemeral', '3.2', 'one bit of epk', ...with_(flippedAt(50), 'authentication-failed'))
+block(
+  'envelope-ephemeral-alias',
+  '3.2',
+  'bit 255 of epk, which X25519 ignores',
+  ...with_(flippedAt(79, 7), 'authentication-failed'),
+)
+block(
+  'envelope-ephemeral-low-order',
+  '1.5',
+  'the point 0 for epk',
+  ...with_(envelopeOf(48, new Uint8Array(32)), 'authentication-failed'),
+)
+block('envelope-encapsulated', '3.2', 'one bit of ct_m', ...with_(flippedAt(900), 'authentication-failed'))
+block('envelope-mode-unknown', '6.1', 'mode 5', ...with_(envelopeOf(1648, [5]), 'unsupported'))
+block('envelope-mode-none', '6.1', 'mode 4 in an encrypting suite', ...with_(envelopeOf(1648, [4]), 'unsupported'))
+block('envelope-mode-other', '6.1', 'mode 3 for mode 1', ...with_(envelopeOf(1648, [3]), 'authentication-failed'))
+block('envelope-mask', '6.1', 'one bit of the mask', ...with_(flippedAt(1650), 'authentication-failed'))
+block('envelope-tag', '6.1', 'one bit of the tag', ...with_(flippedAt(1712), 'authentication-failed'))
+block(
+  'envelope-foreign-owner',
+  '6.4',
+  'made with the public halves, for another owner',
+  await make(Mode.scoped, sample(100), { ownerId: sample(16) }),
+  { expect: 'authentication-failed' },
+)
+block(
+  'ciphertext-commitment',
+  '6.2',
+  'one bit of c',
+  ...with_({ ciphertext: flipped(good.ciphertext, 0) }, 'authentication-failed'),
+)
+block(
+  'ciphertext-text',
+  '6.2',
+  'one bit of ct',
+  ...with_({ ciphertext: flipped(good.ciphertext, 50) }, 'authentication-failed'),
+)
+block(
+  'ciphertext-tag',
+  '6.2',
+  'one bit of the GCM tag',
+  ...with_({ ciphertext: flipped(good.ciphertext, good.ciphertext.length - 1) }, 'authentication-failed'),
+)
+block(
+  'ciphertext-cut',
+  '6.2',
+  'a byte short',
+  ...with_({ ciphertext: good.ciphertext.subarray(0, -1) }, 'authentication-failed'),
+)
+block(
+  'ciphertext-extended',
+  '6.2',
+  'a byte long',
+  ...with_({ ciphertext: concat(good.ciphertext, new Uint8Array(1)) }, 'authentication-failed'),
+)
+block(
+  'ciphertext-too-short',
+  '6.4',
+  '47 bytes, which cannot hold c and tag',
+  ...with_({ ciphertext: good.ciphertext.subarray(0, 47) }, 'malformed'),
+)
+block('ciphertext-none', '6.4', 'no ciphertext', ...with_({ ciphertext: new Uint8Array(0) }, 'malformed'))
+block(
+  'envelope-cut',
+  '6.1',
+  'the envelope a byte short, and nothing behind',
+  ...with_({ envelope: good.envelope.subarray(0, -1), ciphertext: new Uint8Array(0) }, 'malformed'),
+)
+block('weaker', '6.4', 'X25519 alone, where both are due', await make(Mode.scoped, sample(100), { hybrid: false }), {
+  expect: 'policy',
+})
+block('weaker-none', '6.4', 'not encrypted, where both are due', await make(Mode.none, sample(100)), {
+  expect: 'policy',
+})
+const plain = await make(Mode.none, sample(100), { of: unencrypted.contents })
+block(
+  'none-altered',
+  '6.4',
+  'one bit of unencrypted content',
+  { ...plain, ciphertext: flipped(plain.ciphertext, 7) },
+  { keyset: 'no-minimum', expect: 'authentication-failed' },
+)
+// Content planted by somebody who knows the block key of another content: everything holds but the label.
+const victim = await prepareContent(sample(100), new ContentScheme(Mode.scoped, contents))
+const poison = { ...victim, buffer: concat(new Uint8Array(32), sample(90, 5), new Uint8Array(16)) }
+await encryptContent(poison)
+const poisoned = { mode: Mode.scoped, hybrid: true, ownerId: contents.id, label: victim.label } as const
+const planted = maskKey(victim.blockKey, new Recipient(contents.blockPair.publicHalves), poisoned)
+block(
+  'planted',
+  '6.4',
+  'other content under the label and the block key of this one',
+  { label: victim.label, envelope: planted, ciphertext: poison.buffer, content: sample(90, 5) },
+  { expect: 'authentication-failed' },
+)
+
+function append(name: string, made: readonly { id: string }[]): void {
+  const path = join(import.meta.dirname, name)
+  const frozen = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { id: string }[]) : []
+  const known = new Set(frozen.map((vector) => vector.id))
+  const added = made.filter((vector) => !known.has(vector.id))
+  writeFileSync(path, `[\n${[...frozen, ...added].map((vector) => JSON.stringify(vector)).join(',\n')}\n]\n`)
+  console.log(`${name}: ${frozen.length} frozen, ${added.length} added`)
+}
+
+append('keyset.json', keysets)
+append('block.json', blocks)

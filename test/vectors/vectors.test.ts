@@ -1,0 +1,82 @@
+// Every frozen vector, through the library and through the reader that was written from SPEC.md alone.
+import { describe, expect, it } from 'vitest'
+import { KeystrataError, parseBlock, unlockKeyset } from '../../src/index.ts'
+import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
+import { openMaster } from '../../src/keys/master.ts'
+import { Destination } from '../../src/format/keyset.ts'
+import type { KeysetDestination } from '../../src/keys/keyset-contents.ts'
+import { hex, unhex } from '../fixtures.ts'
+import * as specReader from '../spec-reader.ts'
+import { blockVectors, keysetVectors } from './vectors.ts'
+
+/** 'ok', or the name of the error. */
+async function outcome(action: () => unknown): Promise<string> {
+  try {
+    await action()
+    return 'ok'
+  } catch (error) {
+    return error instanceof KeystrataError ? error.code : (error as Error).message
+  }
+}
+
+const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
+
+describe('keyset.json', () => {
+  it.each(keysetVectors())('$id: $comment', async (vector) => {
+    const bytes = unhex(vector.export)
+    expect(await outcome(() => unlockKeyset(bytes, vector.password))).toBe(vector.expect)
+    expect(await outcome(() => specReader.openKeyset(bytes, vector.password))).toBe(vector.expect)
+  })
+
+  // The golden files: one for each column of the table in SPEC §5.3.
+  it.each(['host', 'source-definition', 'source-storage', 'host-empty-lists', 'source-storage-empty-lists'])(
+    '%s is written again byte for byte',
+    async (id) => {
+      const vector = keysets.get(id)!
+      const parsed = parseKeyset(unhex(vector.export))
+      const master = await openMaster(vector.password, parsed.argon2, {})
+      const [destination] = Object.entries(Destination).find(([, code]) => code === parsed.destination)!
+      // n of the sealed section stands behind its header.
+      const nonce = parsed.sealed.slice(48, 80)
+      const again = encodeKeyset(openKeyset(parsed, master), master, destination as KeysetDestination, nonce)
+      expect(hex(again)).toBe(vector.export)
+    },
+  )
+
+  it('opens to the same keys in both readers', async () => {
+    for (const id of ['host', 'source-definition', 'source-storage']) {
+      const { password, export: bytes } = keysets.get(id)!
+      const read = specReader.openKeyset(unhex(bytes), password)
+      expect(read.id.toString('hex')).toBe((await unlockKeyset(unhex(bytes), password)).id)
+      expect(read.dedupKey.toString('hex')).toBe('54'.repeat(32))
+      expect(read.pairs.map((pair) => pair.skX[0])).toEqual(id === 'source-definition' ? [0x51] : [0x51, 0x71])
+      expect(read.shares.map((share) => share.skX?.[0])).toEqual(id === 'source-definition' ? [] : [0x81, undefined])
+    }
+  })
+})
+
+describe('block.json', () => {
+  it.each(blockVectors())('$id: $comment', async (vector) => {
+    const keyset = keysets.get(vector.keyset)!
+    const bytes = unhex(vector.block)
+    const reader = await unlockKeyset(unhex(keyset.export), keyset.password)
+    const opened = outcome(async () => {
+      expect(hex(await reader.open(parseBlock(bytes, vector.label)))).toBe(vector.content)
+    })
+    expect(await opened).toBe(vector.expect)
+    const independent = specReader.openKeyset(unhex(keyset.export), keyset.password)
+    const read = outcome(() => {
+      expect(hex(specReader.openBlock(bytes, vector.label, independent))).toBe(vector.content)
+    })
+    expect(await read).toBe(vector.expect)
+  })
+})
+
+describe('the files', () => {
+  it('have vectors, with ids that are used once', () => {
+    for (const vectors of [keysetVectors(), blockVectors()]) {
+      expect(vectors.length).toBeGreaterThan(30)
+      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
+    }
+  })
+})
