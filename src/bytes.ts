@@ -5,14 +5,25 @@ export type Bytes = Uint8Array<ArrayBuffer>
 
 export const EMPTY: Bytes = new Uint8Array(0)
 
-/** Refuses what is not a Uint8Array (of any realm; a Buffer is one) or not of the length that is due. */
-export function assertBytes(value: unknown, what: string, length?: number): asserts value is Uint8Array {
-  if (!ArrayBuffer.isView(value) || Object.prototype.toString.call(value) !== '[object Uint8Array]') {
+const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object
+
+/**
+ * The same memory as a plain Uint8Array of this realm: what a caller gives passes through here before it is used.
+ * @throws TypeError for what is not a Uint8Array (a Buffer is one), and for one whose memory was taken away
+ * @throws RangeError for another length than `length`
+ */
+export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
+  // The getter of the language itself: no property can fool it, and it knows arrays of other realms.
+  if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
     throw new TypeError(`${what} must be a Uint8Array`)
   }
-  if (length !== undefined && value.byteLength !== length) {
-    throw new RangeError(`${what} must have ${length} bytes, not ${value.byteLength}`)
+  const given = value as Uint8Array
+  // A buffer that was transferred or shrunk would pass for empty content; copying from one throws.
+  if (given.length === 0) new Uint8Array(given)
+  if (length !== undefined && given.length !== length) {
+    throw new RangeError(`${what} must have ${length} bytes, not ${given.length}`)
   }
+  return new Uint8Array(given.buffer, given.byteOffset, given.length)
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
@@ -75,7 +86,7 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
 const encoder = new TextEncoder()
 
 export function utf8(text: string): Bytes {
-  return new Uint8Array(encoder.encode(text))
+  return encoder.encode(text)
 }
 
 /** `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. */

@@ -2,7 +2,7 @@
 // or cloned, and is wiped when disposed of. Not protected: memory dumps, and copies that the engine itself makes.
 
 /// <reference lib="esnext.disposable" preserve="true" />
-import { assertBytes, wipe } from './bytes.ts'
+import { wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /** Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it. */
@@ -76,7 +76,6 @@ export class SecretKey<R extends Role> extends SecretHolder {
   }
 
   constructor(role: R, bytes: Uint8Array) {
-    assertBytes(bytes, `${role} key`)
     const copy = new Uint8Array(bytes)
     super(`${role} key`, () => wipe(copy))
     this.role = role

@@ -1,17 +1,7 @@
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  assertBytes,
-  concat,
-  domain,
-  equalBytes,
-  fromHex,
-  lengthPrefixed,
-  toHex,
-  u16,
-  wipe,
-  xor,
-} from '../src/bytes.ts'
+import { bytesFrom, concat, domain, equalBytes, fromHex, lengthPrefixed, toHex, u16, wipe, xor } from '../src/bytes.ts'
 import { hex } from './fixtures.ts'
 
 describe('bytes', () => {
@@ -57,21 +47,37 @@ describe('bytes', () => {
     for (const wrong of ['0', 'AB', '0g', ' 1', '0102']) expect(fromHex(wrong, 1)).toBeUndefined()
   })
 
-  it('takes a Uint8Array of any kind for bytes, and nothing else', () => {
-    for (const bytes of [new Uint8Array(2), Buffer.alloc(2), new Uint8Array(new SharedArrayBuffer(2))]) {
-      expect(() => assertBytes(bytes, 'it', 2)).not.toThrow()
-    }
-    for (const other of [
-      [1, 2],
-      'ab',
-      new ArrayBuffer(2),
-      new DataView(new ArrayBuffer(2)),
-      new Uint16Array(2),
-      null,
+  it('takes a Uint8Array of any kind for bytes, as a view of the same memory', () => {
+    const foreign = runInNewContext('new Uint8Array([1, 2])') as Uint8Array
+    const shared = new Uint8Array(new SharedArrayBuffer(2))
+    shared.set([1, 2])
+    for (const given of [
+      Uint8Array.of(1, 2),
+      Buffer.from([1, 2]),
+      Uint8Array.of(0, 1, 2).subarray(1),
+      foreign,
+      shared,
     ]) {
-      expect(() => assertBytes(other, 'it')).toThrow(TypeError)
+      const bytes = bytesFrom(given, 'it', 2)
+      expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype)
+      expect([...bytes]).toEqual([1, 2])
+      given[0] = 9
+      expect(bytes[0]).toBe(9)
     }
-    expect(() => assertBytes(new Uint8Array(3), 'it', 2)).toThrow(RangeError)
+  })
+
+  it('takes nothing else for bytes, whatever it calls itself', () => {
+    const pretender = Object.defineProperty(Uint16Array.of(1000), Symbol.toStringTag, { value: 'Uint8Array' })
+    const others = [[1, 2], 'ab', new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Uint8ClampedArray(2), null]
+    for (const other of [...others, pretender]) expect(() => bytesFrom(other, 'it')).toThrow(TypeError)
+    expect(() => bytesFrom(new Uint8Array(3), 'it', 2)).toThrow(RangeError)
+  })
+
+  it('takes no bytes whose memory was given away: they would pass for empty', () => {
+    const gone = new Uint8Array(100)
+    structuredClone(gone, { transfer: [gone.buffer] })
+    expect(() => bytesFrom(gone, 'it')).toThrow(TypeError)
+    expect(bytesFrom(new Uint8Array(0), 'it').length).toBe(0)
   })
 
   it('wipes', () => {

@@ -1,5 +1,5 @@
 // The one door: what a backup tool codes against, whatever the key model (SPEC §6).
-import { assertBytes, type Bytes, concat } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from '../format/envelope.ts'
 import type { Handle } from '../secret.ts'
@@ -60,19 +60,17 @@ export interface BlockReader {
  * @throws TypeError for parts that are not Uint8Arrays
  */
 export function encodeBlock(block: SealedBlock): Bytes {
-  assertBytes(block.envelope, 'envelope')
-  assertBytes(block.ciphertext, 'ciphertext')
-  return concat(block.envelope, block.ciphertext)
+  return concat(bytesFrom(block.envelope, 'envelope'), bytesFrom(block.ciphertext, 'ciphertext'))
 }
 
 /**
- * Takes stored bytes apart; the parts are views of `bytes`. Nothing is checked but the form: {@link BlockReader.open} does.
+ * Takes stored bytes apart; the parts are views of `stored`. Nothing is checked but the form: {@link BlockReader.open} does.
  * @param label the name that was asked of the store
  * @throws KeystrataError `malformed` if the bytes are too short or no block, or the label is not 64 lower-case hex digits;
  *   `unsupported` for other objects and later versions; `limit-exceeded` beyond 64 MiB of content
  */
-export function parseBlock(bytes: Uint8Array, label: string): SealedBlock {
-  assertBytes(bytes, 'block')
+export function parseBlock(stored: Uint8Array, label: string): SealedBlock {
+  const bytes = bytesFrom(stored, 'block')
   parseLabel(label)
   const length = envelopeLength(bytes)
   if (bytes.length < length) throw new KeystrataError('malformed', 'a block cut short', { bytes: bytes.length })

@@ -35,7 +35,7 @@ export class ContentScheme {
 
   /** Copies `content` into `copy` and identifies the copy. */
   async copyAndIdentify(content: Uint8Array, copy: Uint8Array): Promise<ContentIdentity> {
-    return this.#identify(await copyAndDigest(content, copy, this.#digests()))
+    return this.#identify((digests) => copyAndDigest(content, copy, digests))
   }
 
   /**
@@ -44,7 +44,7 @@ export class ContentScheme {
    * @throws KeystrataError `authentication-failed`
    */
   async verify(content: Uint8Array, label: Uint8Array, blockKey: SecretKey<'block'> | undefined): Promise<void> {
-    const found = this.#identify(await digestContent(content, this.#digests()))
+    const found = await this.#identify((digests) => digestContent(content, digests))
     const holds =
       equalBytes(found.label, label) &&
       (found.blockKey === undefined || blockKey === undefined || equalKeys(found.blockKey, blockKey))
@@ -52,17 +52,15 @@ export class ContentScheme {
     if (!holds) throw authenticationFailed()
   }
 
-  #digests(): readonly ContentDigest[] {
+  async #identify(digest: (wanted: readonly ContentDigest[]) => Promise<Bytes[]>): Promise<ContentIdentity> {
     const named = this.#naming.digest()
-    return this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named]
-  }
-
-  #identify(digests: readonly Bytes[]): ContentIdentity {
-    const [first, second] = digests as readonly [Bytes, Bytes]
+    let digests: Bytes[] = []
     try {
+      digests = await digest(this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named])
+      const [first, second] = digests as [Bytes, Bytes]
       return { label: this.#naming.label(first), blockKey: this.#blockKey(first, second) }
     } finally {
-      wipe(...digests)
+      wipe(...digests, ...(named.suffix === undefined ? [] : [named.suffix]))
     }
   }
 

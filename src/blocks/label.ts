@@ -19,7 +19,7 @@ export function parseLabel(label: string): Bytes {
 
 /** How one mode names its blocks. */
 export interface Naming {
-  /** What is hashed. */
+  /** What is hashed. The suffix, where there is one, is a copy of a secret, which the caller wipes. */
   digest(): ContentDigest
   /** The label, 32 bytes, of content with this digest. */
   label(digest: Uint8Array): Bytes
@@ -30,7 +30,7 @@ export function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming
   if (mode === Mode.global) {
     const salt = deriveKey('label', blockSalt, 'global-salt', [], 32)
     return {
-      digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => suffix) }),
+      digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => new Uint8Array(suffix)) }),
       label: (digest) => new Uint8Array(digest),
       dispose: () => salt.dispose(),
     }

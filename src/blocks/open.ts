@@ -1,6 +1,6 @@
 // Opening a block, check by check (SPEC §6.4): the caller's rules before any key is used, the envelope before the mask,
 // the commitment before the cipher, and at the end the content against its label.
-import { assertBytes, type Bytes, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type Envelope, FRAME_BYTES, MAX_CONTENT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
 import { Suite } from '../format/header.ts'
@@ -23,25 +23,26 @@ export interface BlockKeys {
 }
 
 export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<Bytes> {
-  assertBytes(block.envelope, 'envelope')
-  assertBytes(block.ciphertext, 'ciphertext')
-  const label = parseLabel(block.label)
-  const envelope = parseEnvelope(new Uint8Array(block.envelope))
+  // Each property is read once: what was checked is what is used.
+  const { envelope: stored, ciphertext: sealed, label: name } = block
+  const ciphertext = bytesFrom(sealed, 'ciphertext')
+  const envelopeBytes = bytesFrom(stored, 'envelope')
+  const label = parseLabel(name)
+  const envelope = parseEnvelope(envelopeBytes)
   const { encrypted } = envelope
-  assertWithinLimit(block.ciphertext, encrypted?.mode ?? Mode.none)
+  const mode = encrypted?.mode ?? Mode.none
+  assertWithinLimit(ciphertext, mode)
   const identity = keys.identity(envelope.header.keyId)
   if (identity === undefined) throw new KeystrataError('key-not-found')
   if (!equalBytes(envelope.header.ownerId, keys.ownerId)) throw authenticationFailed()
   assertStrongEnough(envelope, identity, keys.accept)
 
-  if (encrypted === undefined) {
-    const content = new Uint8Array(block.ciphertext)
-    return verified(content, keys.scheme(Mode.none), label, undefined)
-  }
+  const scheme = keys.scheme(mode)
+  if (encrypted === undefined) return verified(new Uint8Array(ciphertext), scheme, label, undefined)
   const blockKey = unmaskKey({ ...envelope, encrypted }, identity, label)
   try {
-    const content = await decryptContent(encrypted.mode, blockKey, label, block.ciphertext)
-    return await verified(content, keys.scheme(encrypted.mode), label, blockKey)
+    const content = await decryptContent(encrypted.mode, blockKey, label, ciphertext)
+    return await verified(content, scheme, label, blockKey)
   } finally {
     blockKey.dispose()
   }

@@ -1,6 +1,6 @@
 // Encrypting and decrypting the content of blocks (SPEC §6.2). Content is encrypted in the buffer that it was copied into,
 // so a block is never twice in memory, and what was hashed is what is encrypted.
-import { assertBytes, type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type EncryptedMode, FRAME_BYTES, MAX_CONTENT_BYTES, Mode } from '../format/envelope.ts'
 import { deriveLock, NONCE_BYTES } from '../keys/lock.ts'
@@ -10,41 +10,48 @@ import type { Role, SecretKey } from '../secret.ts'
 import { type ContentScheme, randomBlockKey } from './content-key.ts'
 
 /** Content in the buffer that will be its ciphertext, with the label and the key that it has. */
-export interface PreparedContent {
-  readonly mode: Mode
+export type PreparedContent = {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-  readonly blockKey: SecretKey<'block'>
-}
+} & (
+  | { readonly mode: EncryptedMode; readonly blockKey: SecretKey<'block'> }
+  | { readonly mode: typeof Mode.none; readonly blockKey?: undefined }
+)
 
 /**
  * Copies and names content; all of it is read before this first yields.
  * @throws KeystrataError `limit-exceeded`
  */
-export async function prepareContent(content: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
-  assertBytes(content, 'content')
+export async function prepareContent(given: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
+  const content = bytesFrom(given, 'content')
   if (content.length > MAX_CONTENT_BYTES) {
     throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: content.length })
   }
-  const { before, after } = FRAME_BYTES[scheme.mode]
+  const { mode } = scheme
+  const { before, after } = FRAME_BYTES[mode]
   const buffer = new Uint8Array(before + content.length + after)
-  const copy = buffer.subarray(before, before + content.length)
-  const { label, blockKey = randomBlockKey() } = await scheme.copyAndIdentify(content, copy)
-  return { mode: scheme.mode, buffer, label, blockKey }
+  try {
+    const copy = buffer.subarray(before, before + content.length)
+    const { label, blockKey } = await scheme.copyAndIdentify(content, copy)
+    if (mode === Mode.none) return { mode, buffer, label }
+    return { mode, buffer, label, blockKey: blockKey ?? randomBlockKey() }
+  } catch (error) {
+    wipe(buffer)
+    throw error
+  }
 }
 
 export function disposePrepared({ buffer, blockKey }: PreparedContent): void {
   wipe(buffer)
-  blockKey.dispose()
+  blockKey?.dispose()
 }
 
-/** Encrypts in place: afterwards the buffer is the ciphertext. `nonce` is for tests alone. */
-export async function encryptContent(
-  { mode, buffer, blockKey, label }: PreparedContent,
-  nonce: Uint8Array = randomBytes(NONCE_BYTES),
-): Promise<void> {
+/** Encrypts in place: afterwards the buffer is the ciphertext. `randomness` is for tests alone. */
+export async function encryptContent(prepared: PreparedContent, randomness?: Uint8Array): Promise<void> {
+  const { mode, buffer, blockKey, label } = prepared
   if (mode === Mode.none) return
+  const nonce = mode === Mode.off ? (randomness ?? randomBytes(NONCE_BYTES)) : EMPTY
   const frame = frameOf(mode, blockKey, label, nonce)
   try {
     buffer.set(frame.lead)
@@ -91,12 +98,12 @@ function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8
   switch (mode) {
     case Mode.scoped: {
       const lock = deriveLock(blockKey, EMPTY, 'block-scoped')
-      return { ...lock, lead: lock.commitment, aad: domain('scoped-block'), dispose: () => lock.key.dispose() }
+      return { ...lock, lead: lock.commitment, aad: domain('scoped-block') }
     }
     case Mode.off: {
       const lock = deriveLock(blockKey, nonce, 'block-random')
       const lead = concat(nonce, lock.commitment)
-      return { ...lock, lead, aad: concat(domain('random-block'), label), dispose: () => lock.key.dispose() }
+      return { ...lock, lead, aad: concat(domain('random-block'), label) }
     }
     case Mode.global:
       // The key is the SHA3-256 of the content, so one IV serves them all, and the reader compares that hash.

@@ -8,15 +8,22 @@ export function encode<T>(coder: P.CoderType<T>, value: T): Bytes {
   return coder.encode(value) as Bytes
 }
 
+/** The keys of the object that is being decoded: if it turns out malformed, nobody else will wipe them. */
+let decodedKeys: SecretKey<Role>[] = []
+
 /**
  * Every byte of `bytes` belongs to a field, or this throws. Fields of bytes are views of `bytes`, not copies.
  * @throws KeystrataError `malformed`; the library's own message could quote bytes, so it is not passed on
  */
 export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: string): T {
+  decodedKeys = []
   try {
     return coder.decode(bytes)
   } catch {
+    for (const key of decodedKeys) key.dispose()
     throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: bytes.length })
+  } finally {
+    decodedKeys = []
   }
 }
 
@@ -45,7 +52,11 @@ export function secret<R extends Role>(role: R, size: number): P.CoderType<Secre
   return P.wrap({
     size,
     encodeStream: (writer, key: SecretKey<R>) => withBytes(key, (bytes) => writer.bytes(bytes)),
-    decodeStream: (reader) => new SecretKey(role, reader.bytes(size)),
+    decodeStream(reader) {
+      const key = new SecretKey(role, reader.bytes(size))
+      decodedKeys.push(key)
+      return key
+    },
   })
 }
 

@@ -47,6 +47,9 @@ export interface Envelope {
   }
 }
 
+const LENGTHS: Readonly<Record<number, number>> = { [Suite.none]: 49, [Suite.x25519]: 145, [Suite.hybrid]: 1713 }
+const MAX_ENVELOPE_BYTES = 1713
+
 const encryptedEnvelope = (encapsulatedBytes: number): P.CoderType<EncryptedEnvelope> =>
   P.struct({
     headerBytes: P.bytes(HEADER_BYTES),
@@ -66,16 +69,22 @@ const plainEnvelope = P.struct({ headerBytes: P.bytes(HEADER_BYTES), mode: P.U8 
 
 /** The length of the envelope that `bytes` begin with, from its header. */
 export function envelopeLength(bytes: Uint8Array): number {
-  const { suite } = parseEnvelopeHeader(bytes)
-  return (layouts[suite] ?? plainEnvelope).size ?? 0
+  return LENGTHS[parseEnvelopeHeader(bytes).suite] ?? MAX_ENVELOPE_BYTES
 }
 
 function parseEnvelopeHeader(bytes: Uint8Array): Header {
   return parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.none, Suite.x25519, Suite.hybrid])
 }
 
-/** @throws KeystrataError `malformed`, `unsupported` */
-export function parseEnvelope(bytes: Uint8Array): Envelope {
+/**
+ * Reads from a copy, which is made once the length is known to be one.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
+export function parseEnvelope(stored: Uint8Array): Envelope {
+  if (stored.length > MAX_ENVELOPE_BYTES) {
+    throw new KeystrataError('malformed', 'too long for an envelope', { bytes: stored.length })
+  }
+  const bytes = new Uint8Array(stored)
   const header = parseEnvelopeHeader(bytes)
   const layout = layouts[header.suite]
   if (layout === undefined) {

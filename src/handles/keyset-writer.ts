@@ -3,7 +3,7 @@ import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
 import { disposePrepared, encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
-import { assertBytes, type Bytes, toHex } from '../bytes.ts'
+import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodePlainEnvelope, Mode } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
@@ -24,7 +24,8 @@ export interface WriterOptions {
   encryption?: Encryption
   /**
    * Which equal contents give equal blocks. `scoped`: those of keysets with one dedup key. `global`: everybody's, so that
-   * anybody can confirm a file that they know. `off`: none. Without encryption, equal contents always meet in one keyset.
+   * anybody can confirm a file that they know. `off`: none; in one keyset they have one label nevertheless. Without
+   * encryption this has no bearing: equal contents of one keyset are one block.
    */
   dedup?: 'scoped' | 'global' | 'off'
 }
@@ -64,7 +65,7 @@ export function parseWriterOptions({ encryption, dedup }: WriterOptions, default
 
 /** The number of a name. @throws TypeError for a name that is none */
 export function numberOf(numbers: Readonly<Record<string, number>>, name: string, what: string): number {
-  const number = Object.hasOwn(numbers, name) ? numbers[name] : undefined
+  const number = typeof name === 'string' && Object.hasOwn(numbers, name) ? numbers[name] : undefined
   if (number === undefined) throw new TypeError(`${what} must be one of ${Object.keys(numbers).join(', ')}`)
   return number
 }
@@ -77,13 +78,12 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #strength: number
   readonly #scheme: ContentScheme
 
-  /** @throws KeystrataError `policy` below the minimum of the key pairs, `malformed` for key pairs that are none */
-  constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
+  private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
     const { id, version, blockPair, blockSalt, dedupKey } = keys
-    const scheme = new ContentScheme(encryption === Strength.none ? Mode.none : (dedup as Mode), {
-      dedupKey,
-      blockSalt,
-    })
+    assertNotWeaker(encryption, blockPair.minimum)
+    const recipient = new Recipient(blockPair)
+    const mode = encryption === Strength.none ? Mode.none : (dedup as Mode)
+    const scheme = new ContentScheme(mode, { dedupKey, blockSalt })
     blockSalt.dispose()
     super('keyset writer', () => {
       scheme.dispose()
@@ -92,13 +92,21 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.id = toHex(id)
     this.version = version
     this.#ownerId = new Uint8Array(id)
+    this.#recipient = recipient
     this.#strength = encryption
     this.#scheme = scheme
+  }
+
+  /**
+   * The writer of these keys, which it takes over whatever happens.
+   * @throws KeystrataError `policy` below the minimum of the key pairs, `malformed` for key pairs that are none
+   */
+  static of(keys: WritingKeys, defaults: WritingDefaults): KeysetWriter {
     try {
-      assertNotWeaker(encryption, blockPair.minimum)
-      this.#recipient = new Recipient(blockPair)
+      return new HostWriter(keys, defaults)
     } catch (error) {
-      this.dispose()
+      keys.blockSalt.dispose()
+      keys.dedupKey.dispose()
       throw error
     }
   }
@@ -159,7 +167,7 @@ class PreparedKeysetBlock extends SecretHolder implements PreparedBlock {
     try {
       const envelope = this.#writeEnvelope()
       await encryptContent(prepared)
-      prepared.blockKey.dispose()
+      prepared.blockKey?.dispose()
       return { label: this.label, envelope, ciphertext: prepared.buffer }
     } catch (error) {
       disposePrepared(prepared)
@@ -170,19 +178,24 @@ class PreparedKeysetBlock extends SecretHolder implements PreparedBlock {
 
 /**
  * Opens the host export of a keyset for backing up. No password is needed, so its authenticity cannot be checked: whoever
- * can write the file that holds it decides to whom the backup is sealed. Keep it as you keep the backup program itself.
+ * can write the file that holds it decides to whom the backup is sealed, and whether it is encrypted at all. Keep it as you
+ * keep the backup program itself, and name the `encryption` that you count on.
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
  * @throws KeystrataError `policy` for another export than `host` and for weaker encryption than the keyset's minimum;
  *   `malformed`, `unsupported`, `limit-exceeded` for what is no keyset
  */
 export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}): KeysetWriter {
-  assertBytes(hostExport, 'host export')
-  const parsed = parseKeyset(new Uint8Array(hostExport))
-  if (parsed.destination !== Destination.host) {
-    throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
+  const parsed = parseKeyset(bytesFrom(hostExport, 'host export'))
+  try {
+    const defaults = parseWriterOptions(options, parsed)
+    if (parsed.destination !== Destination.host) {
+      throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
+    }
+    const { blockPair, blockSalt, dedupKey, sourceSigning } = readHostPlain(parsed)
+    sourceSigning.dispose()
+    const keys = { id: parsed.header.ownerId, version: parsed.version, blockPair, blockSalt, dedupKey }
+    return HostWriter.of(keys, defaults)
+  } finally {
+    wipe(parsed.bytes)
   }
-  const { blockPair, blockSalt, dedupKey, sourceSigning } = readHostPlain(parsed)
-  sourceSigning.dispose()
-  const keys = { id: parsed.header.ownerId, version: parsed.version, blockPair, blockSalt, dedupKey }
-  return new HostWriter(keys, parseWriterOptions(options, parsed))
 }

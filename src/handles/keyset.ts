@@ -2,12 +2,18 @@
 import type { BlockReader, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { openBlock } from '../blocks/open.ts'
-import { assertBytes, type Bytes, toHex, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { Mode } from '../format/envelope.ts'
 import { Destination, Strength } from '../format/keyset.ts'
 import { generateKeyPair, generateSigningPair, Identity } from '../keys/key-pairs.ts'
-import { disposeKeys, type KeysetContents, type KeysetDestination, type KeysetKeys } from '../keys/keyset-contents.ts'
+import {
+  disposeKeys,
+  incompleteFor,
+  type KeysetContents,
+  type KeysetDestination,
+  type KeysetKeys,
+} from '../keys/keyset-contents.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { createMaster, openMaster } from '../keys/master.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type Wait } from '../primitives/password.ts'
@@ -98,14 +104,13 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     this.assertUsable()
     numberOf(Destination, to, 'export')
     const bytes = this.#exports.get(to)
-    if (bytes !== undefined) return new Uint8Array(bytes)
-    throw new KeystrataError('policy', `a keyset unlocked from a source definition has not all keys for ${to}`, {
-      export: to,
-    })
+    if (bytes === undefined) throw incompleteFor(to)
+    return new Uint8Array(bytes)
   }
 
   writer(options: WriterOptions = {}): KeysetWriter {
     this.assertUsable()
+    const defaults = parseWriterOptions(options, this.#contents)
     const { id, version, blockPair, blockSalt, dedupKey } = this.#contents
     const keys = {
       id,
@@ -114,7 +119,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
       blockSalt: blockSalt.copy(),
       dedupKey: dedupKey.copy(),
     }
-    return new HostWriter(keys, parseWriterOptions(options, this.#contents))
+    return HostWriter.of(keys, defaults)
   }
 
   /** A copy of the dedup key of a keyset, which must be a handle of this very library. */
@@ -143,8 +148,8 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
  *   whoever holds either can confirm and open contents of the other that they can guess
  * @throws KeystrataError `limit-exceeded` for an empty password or costs outside 19,456 KiB–1 GiB, 2–64 iterations, 1–16
  *   lanes; `aborted`
- * @throws TypeError for a password that is not well-formed text, for unknown options, for a `dedupWith` of another copy of
- *   this library
+ * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
+ *   copy of this library
  */
 export async function createKeyset(
   password: string,
@@ -205,28 +210,35 @@ export async function unlockKeyset(
   password: string,
   options: PasswordOptions & { atLeast?: number; accept?: Encryption } = {},
 ): Promise<KeysetReader> {
-  assertBytes(anyExport, 'export')
   const { atLeast = 0, accept, costs } = options
   if (!Number.isSafeInteger(atLeast) || atLeast < 0) throw new RangeError('atLeast must be a version number')
   const accepted = accept === undefined ? undefined : numberOf(Strength, accept, 'accept')
-  const parsed = parseKeyset(new Uint8Array(anyExport))
-  if (parsed.version < atLeast) {
-    throw new KeystrataError('rollback', `keyset version ${parsed.version} is older than ${atLeast}`, {
-      version: parsed.version,
-      atLeast,
-    })
-  }
-  if (costs !== undefined) assertWithin(parsed.argon2, costs)
-  const master = await openMaster(password, parsed.argon2, options)
+  const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
   try {
-    return unlocked(openKeyset(parsed, master), master, accepted)
+    assertNotOlder(parsed.version, atLeast)
+    if (costs !== undefined) assertWithin(parsed.argon2, costs)
+    const master = await openMaster(password, parsed.argon2, options)
+    try {
+      return unlocked(openKeyset(parsed, master), master, accepted)
+    } finally {
+      master.dispose()
+    }
   } finally {
-    master.dispose()
+    wipe(parsed.bytes)
   }
+}
+
+/** @throws KeystrataError `rollback` */
+function assertNotOlder(version: number, atLeast: number): void {
+  if (version >= atLeast) return
+  throw new KeystrataError('rollback', `keyset version ${version} is older than ${atLeast}`, { version, atLeast })
 }
 
 /** @throws KeystrataError `limit-exceeded` */
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
+  for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
+    if (typeof most !== 'number') throw new TypeError('costs are three numbers: iterations, memoryKiB, lanes')
+  }
   if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
   throw new KeystrataError('limit-exceeded', 'the keyset asks for more than the given costs', {
     iterations,

@@ -1,4 +1,4 @@
-// What a keyset holds, and what of it is written where (the table of SPEC §5.2). Each section names every field that it
+// What a keyset holds, and what of it is written where (the table of SPEC §5.3). Each section names every field that it
 // writes; no object is ever spread into another.
 import { type Bytes, EMPTY, equalBytes } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
@@ -8,14 +8,16 @@ import {
   type Argon2Record,
   definitionSealed,
   Destination,
+  type HostPlain,
   hostPlain,
+  type HostSealed,
   hostSealed,
   type KeyPair,
   type SigningPair,
   storageSealed,
 } from '../format/keyset.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import type { SecretKey } from '../secret.ts'
+import { SecretKey } from '../secret.ts'
 import { Identity } from './key-pairs.ts'
 
 /** Where an export of a keyset is kept. */
@@ -61,15 +63,7 @@ export function encodeSections(keys: KeysetKeys, destination: KeysetDestination)
   if (destination === 'source-definition') {
     return { plain: EMPTY, sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning }) }
   }
-  if (additional === undefined) {
-    throw new KeystrataError(
-      'policy',
-      `a keyset unlocked from a source definition has not all keys for ${destination}`,
-      {
-        export: destination,
-      },
-    )
-  }
+  if (additional === undefined) throw incompleteFor(destination)
   const { sharing, cardSigning, retired, shares } = additional
   if (destination === 'source-storage') {
     const everything = { blockPair, blockSalt, dedupKey, sourceSigning, sharing, cardSigning, retired, shares }
@@ -93,6 +87,15 @@ export function encodeSections(keys: KeysetKeys, destination: KeysetDestination)
       shares: shares.map((share) => share.privateHalves),
     }),
   }
+}
+
+/** The answer to whoever asks an incomplete keyset for an export that would lose keys. */
+export function incompleteFor(destination: KeysetDestination): KeystrataError {
+  return new KeystrataError(
+    'policy',
+    `a keyset unlocked from a source definition has not all keys for the ${destination} export`,
+    { export: destination },
+  )
 }
 
 /**
@@ -123,23 +126,29 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: number
 }
 
 function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
-  const open = decode(hostPlain, plain, 'keyset')
-  const locked = decode(hostSealed, sealed, 'keyset')
-  return {
-    blockPair: { publicHalves: open.blockPair, privateHalves: locked.blockPair },
-    blockSalt: open.blockSalt,
-    dedupKey: open.dedupKey,
-    sourceSigning: { seed: open.sourceSigning, publicKey: locked.sourceSigningPublic },
-    additional: {
-      sharing: locked.sharing,
-      cardSigning: locked.cardSigning,
-      retired: pairUp(open.retired, locked.retired, (publicHalves, privateHalves) => ({ publicHalves, privateHalves })),
-      shares: pairUp(open.shares, locked.shares, ({ id, publicHalves }, privateHalves) => ({
-        id,
-        publicHalves,
-        privateHalves,
-      })),
-    },
+  const read: { open?: HostPlain; locked?: HostSealed } = {}
+  try {
+    const open = (read.open = decode(hostPlain, plain, 'keyset'))
+    const locked = (read.locked = decode(hostSealed, sealed, 'keyset'))
+    const retired = pairUp(open.retired, locked.retired, (publicHalves, privateHalves) => ({
+      publicHalves,
+      privateHalves,
+    }))
+    const shares = pairUp(open.shares, locked.shares, ({ id, publicHalves }, privateHalves) => ({
+      id,
+      publicHalves,
+      privateHalves,
+    }))
+    return {
+      blockPair: { publicHalves: open.blockPair, privateHalves: locked.blockPair },
+      blockSalt: open.blockSalt,
+      dedupKey: open.dedupKey,
+      sourceSigning: { seed: open.sourceSigning, publicKey: locked.sourceSigningPublic },
+      additional: { sharing: locked.sharing, cardSigning: locked.cardSigning, retired, shares },
+    }
+  } catch (error) {
+    disposeKeys(read)
+    throw error
   }
 }
 
@@ -161,13 +170,10 @@ function assertHalvesBelong({ blockPair, sourceSigning, additional }: KeysetKeys
   }
 }
 
-/** Wipes every key. */
-export function disposeKeys({ blockPair, blockSalt, dedupKey, sourceSigning, additional }: KeysetKeys): void {
-  const shares = additional?.shares ?? []
-  const pairs = additional === undefined ? [] : [additional.sharing, ...additional.retired]
-  for (const halves of [blockPair, ...pairs, ...shares].map((pair) => pair.privateHalves)) {
-    halves?.x25519.dispose()
-    halves?.mlKem1024.dispose()
+/** Wipes every key in an object. */
+export function disposeKeys(value: unknown): void {
+  if (value instanceof SecretKey) value.dispose()
+  else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const field of Object.values(value)) disposeKeys(field)
   }
-  for (const key of [blockSalt, dedupKey, sourceSigning.seed, additional?.cardSigning.seed]) key?.dispose()
 }

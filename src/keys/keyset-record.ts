@@ -32,6 +32,8 @@ import { keyIdOf, unwrapSecret, wrapSecret } from './lock.ts'
 
 /** An export whose form was checked, and whose secrets and MAC were not. */
 export interface ParsedKeyset extends StoredKeyset {
+  /** The copy that all fields are views of. It holds what the host keeps openly: wipe it when done. */
+  readonly bytes: Bytes
   readonly header: Header
   /** Every byte in front of the MAC. */
   readonly authenticated: Uint8Array
@@ -49,13 +51,14 @@ const macOf = (master: SecretKey<'master'>, destination: number, authenticated: 
 }
 
 /**
- * Checks the form of an export, in an order that never takes damage by accident for anything else.
+ * Checks the form of an export, from a copy, in an order that never takes damage by accident for anything else.
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
-export function parseKeyset(bytes: Uint8Array): ParsedKeyset {
-  if (bytes.length > MAX_KEYSET_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too large for a keyset', { bytes: bytes.length })
+export function parseKeyset(stored: Uint8Array): ParsedKeyset {
+  if (stored.length > MAX_KEYSET_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'too large for a keyset', { bytes: stored.length })
   }
+  const bytes = new Uint8Array(stored)
   parseMagic(bytes, 'keyset')
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', 'a keyset cut short')
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
@@ -63,11 +66,11 @@ export function parseKeyset(bytes: Uint8Array): ParsedKeyset {
     throw new KeystrataError('malformed', 'a damaged keyset: its checksum does not hold', { bytes: bytes.length })
   }
   const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none])
-  const stored = decode(storedKeyset, bytes, 'keyset')
-  assertKnown('destination', stored.destination, Object.values(Destination), 'keyset')
-  assertKnown('encryption', stored.encryption, Object.values(Strength), 'keyset')
-  assertKnown('dedup', stored.dedup, [Mode.scoped, Mode.global, Mode.off], 'keyset')
-  return { ...stored, header, authenticated: summed.subarray(0, -MAC_BYTES) }
+  const fields = decode(storedKeyset, bytes, 'keyset')
+  assertKnown('destination', fields.destination, Object.values(Destination), 'keyset')
+  assertKnown('encryption', fields.encryption, Object.values(Strength), 'keyset')
+  assertKnown('dedup', fields.dedup, [Mode.scoped, Mode.global, Mode.off], 'keyset')
+  return { ...fields, bytes, header, authenticated: summed.subarray(0, -MAC_BYTES) }
 }
 
 /** What the host can read of its export without the password. */
@@ -111,7 +114,7 @@ export function encodeKeyset(
     whole.set(checksumOf(whole.subarray(0, -CHECKSUM_BYTES)), whole.length - CHECKSUM_BYTES)
     return whole
   } finally {
-    wipe(sealed)
+    wipe(plain, sealed)
   }
 }
 

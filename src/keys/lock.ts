@@ -15,10 +15,11 @@ export const COMMITMENT_BYTES = 32
 export const NONCE_BYTES = 32
 
 /** What LOCK derives: the key and IV of one AES-GCM, and the commitment that stands beside its ciphertext. */
-export interface Lock extends Disposable {
+export interface Lock {
   readonly key: SecretKey<'lock'>
   readonly iv: Uint8Array
   readonly commitment: Bytes
+  dispose(): void
 }
 
 /**
@@ -37,7 +38,7 @@ export function deriveLock(
       key: lockKey,
       iv: nonce.length === 0 ? new Uint8Array(12) : new Uint8Array(nonce.subarray(0, 12)),
       commitment: new Uint8Array(derived.subarray(KEY_BYTES)),
-      [Symbol.dispose]: () => lockKey.dispose(),
+      dispose: () => lockKey.dispose(),
     }
   } finally {
     wipe(derived)
@@ -75,7 +76,7 @@ export function wrapSecret(
     const sealed = gcmSeal(lock.key, lock.iv, aad, secret)
     return encode(wrapped, { headerBytes, nonce, commitment: lock.commitment, sealed })
   } finally {
-    lock[Symbol.dispose]()
+    lock.dispose()
   }
 }
 
@@ -97,6 +98,6 @@ export function unwrapSecret(
     if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
     return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, concat(nonce, commitment), context), sealed)
   } finally {
-    lock[Symbol.dispose]()
+    lock.dispose()
   }
 }

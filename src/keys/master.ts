@@ -8,23 +8,18 @@ import { type Argon2Costs, assertWritableCosts, hashPassword, type Wait } from '
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 
-/** Salt and nonce, 32 bytes each; given by tests alone. */
-export interface MasterRandomness {
-  readonly salt: Bytes
-  readonly nonce: Bytes
-}
-
 /** A fresh master key, and the record from which the password gives it again. */
 export async function createMaster(
   password: string,
-  costs: Argon2Costs,
+  { iterations, memoryKiB, lanes }: Argon2Costs,
   wait: Wait,
-  { salt, nonce }: MasterRandomness = { salt: randomBytes(32), nonce: randomBytes(32) },
 ): Promise<{ master: SecretKey<'master'>; record: Argon2Record }> {
+  // These very numbers are checked, hashed with and stored: the caller's object may change while the hash runs.
+  const costs = { iterations, memoryKiB, lanes }
   assertWritableCosts(costs)
-  const master = await hashToMaster(password, { ...costs, salt, nonce }, wait)
-  const { iterations, memoryKiB, lanes } = costs
-  return { master, record: { iterations, memoryKiB, lanes, salt, nonce, verify: verifierOf(master) } }
+  const unverified = { ...costs, salt: randomBytes(32), nonce: randomBytes(32) }
+  const master = await hashToMaster(password, unverified, wait)
+  return { master, record: { ...unverified, verify: verifierOf(master) } }
 }
 
 /** @throws KeystrataError `wrong-password`, `limit-exceeded`, `aborted` */

@@ -4,8 +4,9 @@
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { type Bytes, concat, wipe } from '../bytes.ts'
-import type { Argon2Parameters, Backend, ContentDigest, HashName, Kem, Wait } from './backend.ts'
-import { portableBackend } from './backend-portable.ts'
+import type { Argon2Parameters, Backend, Kem, Wait } from './backend.ts'
+import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
+import { type CreateHash, digestInChunks } from './digest.ts'
 import { randomBytes } from './random.ts'
 
 type Crypto = typeof NodeCrypto
@@ -17,22 +18,22 @@ interface NewerCrypto {
   argon2?(
     this: void,
     algorithm: 'argon2id',
-    parameters: {
-      message: Uint8Array
-      nonce: Uint8Array
-      parallelism: number
-      tagLength: number
-      memory: number
-      passes: number
-    },
+    parameters: Argon2Input,
     done: (error: Error | null, tag: Buffer) => void,
   ): void
+  argon2Sync?(this: void, algorithm: 'argon2id', parameters: Argon2Input): Buffer
 }
 
-/**
- * Content passes the cipher and the hash in chunks of this size: one update over a whole block allocates as much again
- * and is half as fast, and a chunk that was just copied is hashed out of the cache.
- */
+interface Argon2Input {
+  message: Uint8Array
+  nonce: Uint8Array
+  parallelism: number
+  tagLength: number
+  memory: number
+  passes: number
+}
+
+/** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed. */
 const CHUNK = 128 * 1024
 
 /** The bytes of a Buffer in memory of their own, without a second copy where it owns its memory already. */
@@ -58,54 +59,51 @@ export function nodeBackend(): Backend | undefined {
   const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
   const crypto = platform.process?.getBuiltinModule?.('node:crypto') as (Crypto & NewerCrypto) | undefined
   if (crypto === undefined) return undefined
-  const zeros = new Uint8Array(32)
-  const found = { ...portableBackend, name: 'node' } as const satisfies Backend
+  const zeros = new Uint8Array(64)
+  const gcmWorks = () => crypto.createCipheriv('aes-256-gcm', zeros.subarray(32), zeros.subarray(52))
+  const x25519Works = () => nodeX25519(crypto).decapsulator(zeros.subarray(32))
+  const mlKemWorks = () => {
+    const kem = nodeMlKem1024(crypto)
+    kem.encapsulator(kem.decapsulator(zeros).publicKey).encapsulate()
+  }
+  const argon2Works = () => crypto.argon2Sync?.('argon2id', argon2Parameters(zeros, zeros, LEAST_COSTS, 32)).fill(0)
   return {
-    ...found,
-    ...(works(() => crypto.createCipheriv('aes-256-gcm', zeros, zeros.subarray(0, 12))) && nodeGcm(crypto)),
-    ...((['sha256', 'sha512', 'sha3-256'] as const).every((hash) => works(() => crypto.createHash(hash))) &&
-      nodeHashes(crypto)),
-    ...(works(() => nodeX25519(crypto).decapsulator(zeros)) && { x25519: nodeX25519(crypto) }),
-    ...(works(() => nodeMlKem1024(crypto).decapsulator(new Uint8Array(64))) && { mlKem1024: nodeMlKem1024(crypto) }),
-    ...(crypto.argon2 !== undefined && { argon2Provider: 'node:crypto', argon2id: nodeArgon2id(crypto.argon2) }),
+    ...portableBackend,
+    name: 'node',
+    ...nodeHashes(crypto),
+    ...(works(gcmWorks) && nodeGcm(crypto)),
+    ...(works(x25519Works) && { x25519: nodeX25519(crypto) }),
+    ...(works(mlKemWorks) && { mlKem1024: nodeMlKem1024(crypto) }),
+    ...(crypto.argon2 !== undefined &&
+      works(argon2Works) && { argon2Provider: 'node:crypto', argon2id: nodeArgon2id(crypto.argon2) }),
   }
 }
 
-function nodeHashes(crypto: Crypto): Pick<Backend, 'hash' | 'hmac' | 'hkdfSha512' | 'copyAndDigest' | 'digestContent'> {
-  function finish(states: NodeCrypto.Hash[], digests: readonly ContentDigest[]): Bytes[] {
-    return states.map((state, index) => {
-      const suffix = digests[index]?.suffix
-      if (suffix !== undefined) state.update(suffix)
-      return own(state.digest())
-    })
+function nodeHashes(crypto: Crypto): Partial<Backend> {
+  const native = new Set(portableHashNames.filter((hash) => works(() => crypto.createHash(hash))))
+  const create: CreateHash = (hash) => {
+    if (!native.has(hash)) return createPortableHash(hash)
+    const state = crypto.createHash(hash)
+    return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
   }
-  return {
-    hash(hash: HashName, parts) {
-      const state = crypto.createHash(hash)
+  const digests: Partial<Backend> = {
+    hash(hash, parts) {
+      const state = create(hash)
       for (const part of parts) state.update(part)
-      return own(state.digest())
+      return state.digest()
     },
+    copyAndDigest: async (content, copy, wanted) => digestInChunks(create, content, wanted, copy),
+    digestContent: async (content, wanted) => digestInChunks(create, content, wanted),
+  }
+  if (!native.has('sha256') || !native.has('sha512')) return digests
+  return {
+    ...digests,
     hmac(hash, key, parts) {
       const state = crypto.createHmac(hash, key)
       for (const part of parts) state.update(part)
       return own(state.digest())
     },
     hkdfSha512: (ikm, salt, info, length) => new Uint8Array(crypto.hkdfSync('sha512', ikm, salt, info, length)),
-    async copyAndDigest(content, copy, digests) {
-      const states = digests.map(({ hash }) => crypto.createHash(hash))
-      for (let start = 0; start < content.length; start += CHUNK) {
-        copy.set(content.subarray(start, start + CHUNK), start)
-        const chunk = copy.subarray(start, Math.min(start + CHUNK, content.length))
-        for (const state of states) state.update(chunk)
-      }
-      return finish(states, digests)
-    },
-    async digestContent(content, digests) {
-      return finish(
-        digests.map(({ hash }) => crypto.createHash(hash).update(content)),
-        digests,
-      )
-    },
   }
 }
 
@@ -173,7 +171,9 @@ function rawX25519Keys(crypto: Crypto): X25519Keys {
 }
 
 function jwkX25519Keys(crypto: Crypto): X25519Keys {
-  const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
+  // A view, because a copied Buffer of this size would lie in the pool that all small Buffers share.
+  const base64url = (bytes: Uint8Array) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
   const jwk = { kty: 'OKP', crv: 'X25519' }
   return {
     // Only imported keys are ever exported: the export of a generated pair can hang Node 20 for ever. `x` must be a
@@ -223,14 +223,14 @@ function nodeX25519(crypto: Crypto): Kem {
 }
 
 /** DER in front of an ML-KEM-1024 public key (SubjectPublicKeyInfo) and of its seed (PKCS #8), RFC 9935. */
-const SPKI_PREFIX = [48, 130, 6, 50, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 3, 130, 6, 33, 0]
-const PKCS8_PREFIX = [48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 4, 66, 128, 64]
+const SPKI_PREFIX = Uint8Array.of(48, 130, 6, 50, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 3, 130, 6, 33, 0)
+const PKCS8_PREFIX = Uint8Array.of(48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 4, 66, 128, 64)
 
 function nodeMlKem1024(crypto: Crypto & NewerCrypto): Kem {
   return {
     provider: 'node:crypto',
     encapsulator(publicKey) {
-      const key = Uint8Array.of(...SPKI_PREFIX, ...publicKey) as Buffer
+      const key = concat(SPKI_PREFIX, publicKey) as Buffer
       const recipient = crypto.createPublicKey({ key, format: 'der', type: 'spki' })
       return {
         encapsulate(randomness) {
@@ -245,7 +245,7 @@ function nodeMlKem1024(crypto: Crypto & NewerCrypto): Kem {
     decapsulator(seed) {
       const { decapsulate } = crypto
       if (decapsulate === undefined) throw new Error('no ML-KEM')
-      const key = Uint8Array.of(...PKCS8_PREFIX, ...seed) as Buffer
+      const key = concat(PKCS8_PREFIX, seed) as Buffer
       let imported: KeyObject | undefined
       try {
         imported = crypto.createPrivateKey({ key, format: 'der', type: 'pkcs8' })
@@ -267,23 +267,26 @@ function nodeMlKem1024(crypto: Crypto & NewerCrypto): Kem {
   }
 }
 
+const LEAST_COSTS = { iterations: 1, memoryKiB: 8, lanes: 1 }
+
+function argon2Parameters(
+  message: Uint8Array,
+  nonce: Uint8Array,
+  { iterations, memoryKiB, lanes }: Argon2Parameters,
+  tagLength: number,
+): Argon2Input {
+  return { message, nonce, parallelism: lanes, tagLength, memory: memoryKiB, passes: iterations }
+}
+
 function nodeArgon2id(argon2: NonNullable<NewerCrypto['argon2']>): Backend['argon2id'] {
-  return async (password, salt, costs: Argon2Parameters, length, { onProgress, signal }: Wait) => {
-    const parameters = {
-      message: password,
-      nonce: salt,
-      parallelism: costs.lanes,
-      tagLength: length,
-      memory: costs.memoryKiB,
-      passes: costs.iterations,
-    }
+  return async (password, salt, costs, length, { onProgress, signal }: Wait) => {
     onProgress?.(0)
     const tag = await new Promise<Bytes>((resolve, reject) => {
       const stop = () => reject(signal?.reason as Error)
       signal?.addEventListener('abort', stop, { once: true })
-      argon2('argon2id', parameters, (error, result) => {
+      argon2('argon2id', argon2Parameters(password, salt, costs, length), (error, result) => {
         signal?.removeEventListener('abort', stop)
-        if (error !== null) reject(error)
+        if (error !== null) reject(new RangeError(`Argon2 found no ${costs.memoryKiB} KiB of memory`, { cause: error }))
         else if (signal?.aborted === true) result.fill(0)
         else resolve(own(result))
       })

@@ -8,10 +8,18 @@ import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { type Bytes, concat, wipe } from '../bytes.ts'
-import type { Backend, ContentDigest, Kem, Wait } from './backend.ts'
+import type { Backend, HashName, Kem, Wait } from './backend.ts'
+import { type CreateHash, digestInChunks } from './digest.ts'
 import { randomBytes } from './random.ts'
 
-const hashes = { sha256, sha512, 'sha3-256': sha3_256 }
+const hashes = { sha256, sha512, 'sha3-256': sha3_256 } as const
+
+export const portableHashNames: readonly HashName[] = ['sha256', 'sha512', 'sha3-256']
+
+export const createPortableHash: CreateHash = (hash) => {
+  const state = hashes[hash].create()
+  return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
+}
 
 /** noble types its results loosely; what it returns is always memory of its own. */
 function own(bytes: Uint8Array): Bytes {
@@ -87,26 +95,6 @@ const portableMlKem1024: Kem = {
   },
 }
 
-/** How much is copied before it is hashed: small enough to be hashed out of the cache. */
-const CHUNK = 64 * 1024
-
-function digest(content: Uint8Array, digests: readonly ContentDigest[], copy?: Uint8Array): Bytes[] {
-  const states = digests.map(({ hash }) => hashes[hash].create())
-  for (let start = 0; start < content.length; start += CHUNK) {
-    let chunk = content.subarray(start, start + CHUNK)
-    if (copy !== undefined) {
-      copy.set(chunk, start)
-      chunk = copy.subarray(start, start + chunk.length)
-    }
-    for (const state of states) state.update(chunk)
-  }
-  return states.map((state, index) => {
-    const suffix = digests[index]?.suffix
-    if (suffix !== undefined) state.update(suffix)
-    return own(state.digest())
-  })
-}
-
 /** noble says nothing but "invalid tag" and shape errors; shapes are checked by the caller. */
 function gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
   try {
@@ -155,8 +143,8 @@ export const portableBackend: Backend = {
   },
   gcmSeal: (key, iv, aad, text) => own(gcm(key, iv, aad).encrypt(text)),
   gcmOpen,
-  copyAndDigest: async (content, copy, digests) => digest(content, digests, copy),
-  digestContent: async (content, digests) => digest(content, digests),
+  copyAndDigest: async (content, copy, wanted) => digestInChunks(createPortableHash, content, wanted, copy),
+  digestContent: async (content, wanted) => digestInChunks(createPortableHash, content, wanted),
   async gcmSealContent(key, iv, aad, buffer) {
     buffer.set(gcm(key, iv, aad).encrypt(buffer.subarray(0, -16)))
   },

@@ -1,6 +1,6 @@
 // The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024).
 // Both look like a KEM. Neither is used alone or raw: keys/agreement.ts combines them.
-import { assertBytes, type Bytes, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type SecretKey, withBytes } from '../secret.ts'
 import { backend, type Decapsulator, type Encapsulator } from './backend.ts'
@@ -25,7 +25,7 @@ function isContributory(shared: Uint8Array): boolean {
  * @throws KeystrataError `malformed` for a key that is none: out of range (FIPS 203 §7.2) or of low order.
  */
 export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulator {
-  assertBytes(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
+  bytesFrom(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
   try {
     const encapsulator = backend()[kem].encapsulator(publicKey)
     // Low order shows in an agreement only; one made here for nothing keeps it from showing in the middle of a backup.
@@ -42,7 +42,7 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
 
 export function importPrivateKey(kem: KemName, key: SecretKey<'x25519' | 'ml-kem-1024'>): Decapsulator {
   return withBytes(key, (bytes) => {
-    assertBytes(bytes, `${kem} private key`, KEM_BYTES[kem].privateKey)
+    bytesFrom(bytes, `${kem} private key`, KEM_BYTES[kem].privateKey)
     return backend()[kem].decapsulator(bytes)
   })
 }

@@ -25,7 +25,7 @@ export const planted = {
   shareMlKem: 0x82,
 } as const
 
-export const plantedMaster = new SecretKey('master', run(planted.master))
+export const plantedMaster: SecretKey<'master'> = new SecretKey<'master'>('master', run(planted.master))
 
 /** With retired pairs and shares, so that no list of the layout is empty. */
 export function plantedContents(): KeysetContents {

@@ -199,7 +199,7 @@ async function make(mode: Mode, content: Uint8Array, making: Making = {}): Promi
       ? encodePlainEnvelope(
           encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId: recipient.keyId, ownerId }),
         )
-      : maskKey(blockKey, recipient, { ownerId, hybrid, mode, label })
+      : maskKey(blockKey!, recipient, { ownerId, hybrid, mode, label })
   await encryptContent(prepared)
   return { label, envelope, ciphertext: buffer, content }
 }
@@ -345,7 +345,7 @@ const victim = await prepareContent(sample(100), new ContentScheme(Mode.scoped, 
 const poison = { ...victim, buffer: concat(new Uint8Array(32), sample(90, 5), new Uint8Array(16)) }
 await encryptContent(poison)
 const poisoned = { mode: Mode.scoped, hybrid: true, ownerId: contents.id, label: victim.label } as const
-const planted = maskKey(victim.blockKey, new Recipient(contents.blockPair.publicHalves), poisoned)
+const planted = maskKey(victim.blockKey!, new Recipient(contents.blockPair.publicHalves), poisoned)
 block(
   'planted',
   '6.4',

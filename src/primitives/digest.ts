@@ -1,0 +1,34 @@
+// Hashing content while it is copied, alike on every backend: a chunk that was just copied is hashed out of the cache.
+import type { Bytes } from '../bytes.ts'
+import type { ContentDigest, HashName } from './backend.ts'
+
+export interface HashState {
+  update(chunk: Uint8Array): unknown
+  digest(): Bytes
+}
+
+export type CreateHash = (hash: HashName) => HashState
+
+const CHUNK = 128 * 1024
+
+export function digestInChunks(
+  create: CreateHash,
+  content: Uint8Array,
+  wanted: readonly ContentDigest[],
+  copy?: Uint8Array,
+): Bytes[] {
+  const states = wanted.map(({ hash }) => create(hash))
+  for (let start = 0; start < content.length; start += CHUNK) {
+    let chunk = content.subarray(start, start + CHUNK)
+    if (copy !== undefined) {
+      copy.set(chunk, start)
+      chunk = copy.subarray(start, start + chunk.length)
+    }
+    for (const state of states) state.update(chunk)
+  }
+  return states.map((state, index) => {
+    const suffix = wanted[index]?.suffix
+    if (suffix !== undefined) state.update(suffix)
+    return state.digest()
+  })
+}

@@ -1,0 +1,57 @@
+// What a runtime lacks stays with the portable code, primitive by primitive.
+import * as crypto from 'node:crypto'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { nodeBackend } from '../../src/primitives/backend-node.ts'
+import { portableBackend } from '../../src/primitives/backend-portable.ts'
+import { hex, sample } from '../fixtures.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+/** node:crypto with some functions replaced. */
+function lacking(changes: Record<string, unknown>) {
+  const module = { ...crypto, ...changes }
+  vi.spyOn(process, 'getBuiltinModule').mockReturnValue(module)
+  return nodeBackend()!
+}
+const refuse = () => {
+  throw new Error('not in this runtime')
+}
+
+describe('probing', () => {
+  it('finds no node backend where there is no node:crypto', () => {
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
+    expect(nodeBackend()).toBeUndefined()
+  })
+
+  it('a missing SHA-3 costs SHA-3 alone', () => {
+    const backend = lacking({
+      createHash: (name: string) => (name === 'sha3-256' ? refuse() : crypto.createHash(name)),
+    })
+    for (const hash of ['sha256', 'sha3-256'] as const) {
+      expect(hex(backend.hash(hash, [sample(5)]))).toBe(hex(portableBackend.hash(hash, [sample(5)])))
+    }
+    expect(backend.hmac).not.toBe(portableBackend.hmac)
+  })
+
+  it('a missing SHA-2 costs what is built on it', () => {
+    const backend = lacking({ createHash: refuse })
+    expect(backend.hmac).toBe(portableBackend.hmac)
+    expect(hex(backend.hash('sha512', [sample(5)]))).toBe(hex(portableBackend.hash('sha512', [sample(5)])))
+  })
+
+  it('a missing cipher, key agreement, KEM or Argon2 is portable', () => {
+    expect(lacking({ createCipheriv: refuse }).gcmSeal).toBe(portableBackend.gcmSeal)
+    expect(lacking({ createPrivateKey: refuse }).x25519).toBe(portableBackend.x25519)
+    expect(lacking({ encapsulate: refuse, decapsulate: refuse }).mlKem1024).toBe(portableBackend.mlKem1024)
+    expect(lacking({ argon2: refuse, argon2Sync: refuse }).argon2id).toBe(portableBackend.argon2id)
+    expect(lacking({ argon2: undefined }).argon2id).toBe(portableBackend.argon2id)
+  })
+
+  it('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
+    const [major = 0] = process.versions.node.split('.').map(Number)
+    const createPrivateKey = vi.fn(crypto.createPrivateKey)
+    lacking({ createPrivateKey }).x25519.decapsulator(sample(32))
+    const formats = createPrivateKey.mock.calls.map(([key]) => (key as { format: string }).format)
+    expect(formats.includes('jwk')).toBe(major < 24)
+  })
+})
