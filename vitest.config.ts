@@ -5,6 +5,7 @@ const config: ViteUserConfig = defineConfig({
   resolve: { alias: { keystrata: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
+    reporters: ['default', './test/plain-summary.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'json-summary'] },

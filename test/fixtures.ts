@@ -33,9 +33,15 @@ export function unhex(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
 }
 
-/** Content that is no run of equal bytes, the same at every run. */
+/** Content that looks random and is the same at every run (xorshift32; Marsaglia 2003). */
 export function sample(length: number, seed = 1): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, index) => (Math.imul(index + seed, 2_654_435_761) >>> 13) & 0xff)
+  let state = Math.imul(seed, 2_654_435_761) | 1
+  return new Uint8Array(length).map(() => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state & 0xff
+  })
 }
 
 export function flipped(bytes: Uint8Array, index: number, bit = 0): Uint8Array<ArrayBuffer> {

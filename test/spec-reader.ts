@@ -5,18 +5,18 @@ import * as crypto from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 
-export interface PublicHalf {
+interface PublicHalf {
   minimum: number
   pkX: Buffer
   pkM: Buffer
 }
-export interface PrivateHalf {
+interface PrivateHalf {
   skX: Buffer
   seedM: Buffer
 }
-export type Pair = PublicHalf & PrivateHalf
-export type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
-export interface Signing {
+type Pair = PublicHalf & PrivateHalf
+type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
+interface Signing {
   seed: Buffer
   publicKey: Buffer
 }

@@ -63,7 +63,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly #contents: KeysetContents
   readonly #exports: ReadonlyMap<string, Bytes>
   readonly #identities: ReadonlyMap<string, Identity>
-  readonly #schemes = new Map<Mode, ContentScheme>()
+  readonly #schemes: Map<Mode, ContentScheme> = new Map()
   readonly #accept: number | undefined
 
   /** Takes the contents over; needs the master key for the exports alone. */

@@ -21,7 +21,7 @@ import { SecretKey } from '../secret.ts'
 import { Identity } from './key-pairs.ts'
 
 /** Where an export of a keyset is kept. */
-export type KeysetDestination = keyof typeof Destination
+export type KeysetDestination = 'host' | 'source-definition' | 'source-storage'
 
 /** Everything that a keyset holds. */
 export interface KeysetContents extends KeysetKeys {
@@ -45,7 +45,7 @@ export interface KeysetKeys {
 }
 
 /** The keys that a source definition does not carry. */
-export interface AdditionalKeys {
+interface AdditionalKeys {
   /** The key pair set of the owner's card; it outlives every regeneration. */
   readonly sharing: KeyPair
   readonly cardSigning: SigningPair

@@ -11,7 +11,7 @@ import { randomBytes } from '../primitives/random.ts'
 import { type Role, SecretKey } from '../secret.ts'
 
 const KEY_BYTES = 32
-export const COMMITMENT_BYTES = 32
+const COMMITMENT_BYTES = 32
 export const NONCE_BYTES = 32
 
 /** What LOCK derives: the key and IV of one AES-GCM, and the commitment that stands beside its ciphertext. */

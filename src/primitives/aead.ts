@@ -4,7 +4,7 @@ import { authenticationFailed } from '../errors.ts'
 import { type Role, type SecretKey, withBytes } from '../secret.ts'
 import { backend } from './backend.ts'
 
-export const GCM_TAG_BYTES = 16
+const GCM_TAG_BYTES = 16
 
 export function gcmSeal(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes {
   return withBytes(key, (bytes) => backend().gcmSeal(bytes, iv, aad, text))

@@ -2,7 +2,7 @@
 import type { Bytes } from '../bytes.ts'
 import type { ContentDigest, HashName } from './backend.ts'
 
-export interface HashState {
+interface HashState {
   update(chunk: Uint8Array): unknown
   digest(): Bytes
 }

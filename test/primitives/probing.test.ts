@@ -50,7 +50,8 @@ describe('probing', () => {
   it('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
     const [major = 0] = process.versions.node.split('.').map(Number)
     const createPrivateKey = vi.fn(crypto.createPrivateKey)
-    lacking({ createPrivateKey }).x25519.decapsulator(sample(32))
+    const { x25519 } = lacking({ createPrivateKey })
+    x25519.encapsulator(x25519.decapsulator(sample(32)).publicKey).encapsulate()
     const formats = createPrivateKey.mock.calls.map(([key]) => (key as { format: string }).format)
     expect(formats.includes('jwk')).toBe(major < 24)
   })

@@ -1,0 +1,156 @@
+// X25519 and ML-KEM-1024 of node:crypto. Imported keys live in OpenSSL's memory, which it wipes when they are collected;
+// where Node has no raw key formats, an ephemeral X25519 key passes through a JWK, a string that nobody can wipe.
+import type * as NodeCrypto from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { type Bytes, concat, wipe } from '../bytes.ts'
+import type { Kem } from './backend.ts'
+import { portableBackend } from './backend-portable.ts'
+import { type Crypto, own } from './node-crypto.ts'
+import { randomBytes } from './random.ts'
+
+/** How X25519 keys go in and out: by raw formats where there are any, else by JWK and DER. */
+interface X25519Keys {
+  importPrivate(scalar: Uint8Array): KeyObject
+  /** As fast as there is, for a key that is used once. */
+  importEphemeral(scalar: Uint8Array): KeyObject
+  importPublic(point: Uint8Array): KeyObject
+  exportPublic(key: KeyObject): Bytes
+}
+
+function rawX25519Keys(crypto: Crypto): X25519Keys {
+  // The types of the oldest supported release do not know these formats.
+  const raw = (key: Uint8Array, format: 'raw-private' | 'raw-public') =>
+    ({ key, format, asymmetricKeyType: 'x25519' }) as unknown as NodeCrypto.JsonWebKeyInput
+  const importPrivate = (scalar: Uint8Array) => crypto.createPrivateKey(raw(scalar, 'raw-private'))
+  return {
+    importPrivate,
+    importEphemeral: importPrivate,
+    importPublic: (point) => crypto.createPublicKey(raw(point, 'raw-public')),
+    exportPublic: (key) => own((key.export as (options: object) => Buffer)({ format: 'raw-public' })),
+  }
+}
+
+/** DER in front of an X25519 private key, RFC 8410. */
+const X25519_PKCS8_PREFIX = Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32)
+
+function jwkX25519Keys(crypto: Crypto): X25519Keys {
+  // A view, because a copied Buffer of this size would lie in the pool that all small Buffers share.
+  const base64url = (bytes: Uint8Array) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
+  const jwk = { kty: 'OKP', crv: 'X25519' }
+  return {
+    // Ten times slower than a JWK here, and no copy of the key is left behind.
+    importPrivate: (scalar) => importPkcs8(crypto, X25519_PKCS8_PREFIX, scalar),
+    // Only imported keys are ever exported: the export of a generated pair can hang Node 20 for ever. `x` must be a
+    // string here and is not read.
+    importEphemeral(scalar) {
+      const key = crypto.createPrivateKey({ format: 'jwk', key: { ...jwk, d: base64url(scalar), x: '' } })
+      wipeFromPool(scalar)
+      return key
+    },
+    importPublic: (point) => crypto.createPublicKey({ format: 'jwk', key: { ...jwk, x: base64url(point) } }),
+    exportPublic: (key) => new Uint8Array(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url')),
+  }
+}
+
+/** Node decodes a JWK into the pool of small Buffers and leaves it there; this finds it and wipes it. */
+function wipeFromPool(secret: Uint8Array): void {
+  const pool = Buffer.from(Buffer.allocUnsafe(1).buffer)
+  const at = pool.indexOf(secret)
+  if (at >= 0) pool.fill(0, at, at + secret.length)
+}
+
+function importPkcs8(crypto: Crypto, prefix: Uint8Array, secret: Uint8Array): KeyObject {
+  const key = concat(prefix, secret) as Buffer
+  try {
+    return crypto.createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+  } finally {
+    wipe(key)
+  }
+}
+
+function x25519Keys(crypto: Crypto): X25519Keys {
+  const raw = rawX25519Keys(crypto)
+  try {
+    raw.importPrivate(new Uint8Array(32))
+    return raw
+  } catch {
+    return jwkX25519Keys(crypto)
+  }
+}
+
+export function nodeX25519(crypto: Crypto): Kem {
+  const keys = x25519Keys(crypto)
+  return {
+    provider: 'node:crypto',
+    encapsulator(publicKey) {
+      const recipient = keys.importPublic(publicKey)
+      return {
+        encapsulate(randomness) {
+          const scalar = randomness ?? randomBytes(32)
+          try {
+            const ephemeral = keys.importEphemeral(scalar)
+            return {
+              ciphertext: keys.exportPublic(crypto.createPublicKey(ephemeral)),
+              shared: own(crypto.diffieHellman({ privateKey: ephemeral, publicKey: recipient })),
+            }
+          } finally {
+            if (randomness === undefined) wipe(scalar)
+          }
+        },
+      }
+    },
+    decapsulator(privateKey) {
+      let imported: KeyObject | undefined = keys.importPrivate(privateKey)
+      return {
+        publicKey: keys.exportPublic(crypto.createPublicKey(imported)),
+        decapsulate(ciphertext) {
+          if (imported === undefined) throw new Error('disposed')
+          return own(crypto.diffieHellman({ privateKey: imported, publicKey: keys.importPublic(ciphertext) }))
+        },
+        dispose() {
+          imported = undefined
+        },
+      }
+    },
+  }
+}
+
+/** DER in front of an ML-KEM-1024 public key (SubjectPublicKeyInfo) and of its seed (PKCS #8), RFC 9935. */
+const SPKI_PREFIX = Uint8Array.of(48, 130, 6, 50, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 3, 130, 6, 33, 0)
+const PKCS8_PREFIX = Uint8Array.of(48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 4, 66, 128, 64)
+
+export function nodeMlKem1024(crypto: Crypto): Kem {
+  return {
+    provider: 'node:crypto',
+    encapsulator(publicKey) {
+      const key = concat(SPKI_PREFIX, publicKey) as Buffer
+      const recipient = crypto.createPublicKey({ key, format: 'der', type: 'spki' })
+      return {
+        encapsulate(randomness) {
+          // OpenSSL chooses its own randomness; the portable code can be told, for known answers.
+          if (randomness !== undefined) return portableBackend.mlKem1024.encapsulator(publicKey).encapsulate(randomness)
+          if (crypto.encapsulate === undefined) throw new Error('no ML-KEM')
+          const { ciphertext, sharedKey } = crypto.encapsulate(recipient)
+          return { ciphertext: own(ciphertext), shared: own(sharedKey) }
+        },
+      }
+    },
+    decapsulator(seed) {
+      const { decapsulate } = crypto
+      if (decapsulate === undefined) throw new Error('no ML-KEM')
+      let imported: KeyObject | undefined = importPkcs8(crypto, PKCS8_PREFIX, seed)
+      const spki = crypto.createPublicKey(imported).export({ format: 'der', type: 'spki' })
+      return {
+        publicKey: new Uint8Array(spki.subarray(SPKI_PREFIX.length)),
+        decapsulate(ciphertext) {
+          if (imported === undefined) throw new Error('disposed')
+          return own(decapsulate(imported, ciphertext))
+        },
+        dispose() {
+          imported = undefined
+        },
+      }
+    },
+  }
+}

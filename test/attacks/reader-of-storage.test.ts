@@ -1,0 +1,56 @@
+// A reader of storage wants content: a whole repository is scanned for any run of it.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { backUp } from '../../examples/backup.ts'
+import { FolderStore } from '../../examples/store.ts'
+import { openWriter } from '../../src/index.ts'
+import { makeKeyset, PASSWORD } from '../fixtures.ts'
+import { makeTree, NAMES, newFolder } from '../examples/tree.ts'
+
+const filesIn = (root: string) =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(root, name))
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
+
+describe.each(['scoped', 'global', 'off'] as const)('a reader of storage, dedup %s', (dedup) => {
+  it('finds no 8 bytes of content, no name and no password', async () => {
+    const tree = makeTree()
+    const keyset = await makeKeyset({ dedup })
+    const store = new FolderStore(join(newFolder(), 'store'))
+    await store.put('keyset/00000001', keyset.export('source-storage'))
+    await backUp(tree, { writer: openWriter(keyset.export('host')), store, onProblem: (line) => expect.fail(line) })
+
+    // Every run of 8 bytes of the small files, and every 4,096th of the large ones.
+    const runs: Set<bigint> = new Set()
+    for (const path of filesIn(tree)) {
+      const bytes = readFileSync(path)
+      const step = bytes.length > 100_000 ? 4096 : 1
+      for (let at = 0; at + 8 <= bytes.length; at += step) runs.add(bytes.readBigUInt64LE(at))
+    }
+    expect(runs.size).toBeGreaterThan(20_000)
+    const words = [
+      PASSWORD,
+      ...NAMES,
+      'looks like a folder',
+      'empty folder',
+      'dangling link',
+      '/nowhere/at/all',
+    ].flatMap((word) => [
+      Buffer.from(word),
+      Buffer.from(word, 'utf16le'),
+      Buffer.from(Buffer.from(word).toString('base64')),
+    ])
+    let scanned = 0
+    for (const path of filesIn(store.root)) {
+      const bytes = readFileSync(path)
+      for (const word of words) if (word.length >= 8) expect(bytes.includes(word), path).toBe(false)
+      const scannable = Math.min(bytes.length, 1_000_000)
+      for (let at = 0; at + 8 <= scannable; at++) {
+        if (runs.has(bytes.readBigUInt64LE(at))) expect.fail(`${path} holds content at ${at}`)
+      }
+      scanned += scannable
+    }
+    expect(scanned).toBeGreaterThan(1_000_000)
+  })
+})

@@ -1,0 +1,25 @@
+import { type BlockWriter, type Bytes, createKeyset, type ErrorCode, KeystrataError, openWriter } from 'keystrata'
+
+const keyset = await createKeyset('password', {
+  costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
+  dedup: 'global',
+})
+const writer: BlockWriter = openWriter(keyset.export('host'))
+const block = await writer.seal(Uint8Array.of(1, 2, 3))
+const content: Bytes = await keyset.open(block)
+if (content.join() !== '1,2,3') throw new Error('other content')
+
+try {
+  // @ts-expect-error no such destination
+  keyset.export('cloud')
+  throw new Error('no error')
+} catch (error) {
+  if (!(error instanceof TypeError)) throw error
+}
+
+const code: ErrorCode = new KeystrataError('policy').code
+if (code !== 'policy') throw new Error('other code')
+{
+  using scoped = keyset.writer()
+  await scoped.prepare(content)
+}

@@ -1,0 +1,205 @@
+// Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
+// where they are captured.
+import { afterEach, describe, expect, it } from 'vitest'
+import { createKeyset, openWriter, unlockKeyset } from '../src/index.ts'
+import { type Backend, useBackend } from '../src/primitives/backend.ts'
+import { backends, CHEAP, failure, flipped, makeKeyset, PASSWORD, sample } from './fixtures.ts'
+
+afterEach(() => useBackend(undefined))
+
+/** A backend that keeps every secret buffer which goes in or comes out. */
+function capturing(backend: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
+  const captured: Map<string, Uint8Array[]> = new Map()
+  const keep = (what: string, ...buffers: Uint8Array[]) => {
+    captured.set(what, [...(captured.get(what) ?? []), ...buffers])
+  }
+  return {
+    captured,
+    backend: {
+      ...backend,
+      hmac(hash, key, parts) {
+        keep('hmac key', key)
+        return backend.hmac(hash, key, parts)
+      },
+      hkdfSha512(ikm, salt, info, length) {
+        const output = backend.hkdfSha512(ikm, salt, info, length)
+        keep('hkdf key', ikm)
+        if (length > 16) keep('hkdf output', output)
+        return output
+      },
+      gcmSeal(key, iv, aad, text) {
+        keep('gcm key', key)
+        keep('gcm text', text)
+        return backend.gcmSeal(key, iv, aad, text)
+      },
+      gcmOpen(key, iv, aad, sealed) {
+        const text = backend.gcmOpen(key, iv, aad, sealed)
+        keep('gcm key', key)
+        if (text !== undefined) keep('gcm text', text)
+        return text
+      },
+      async copyAndDigest(content, copy, digests) {
+        const results = await backend.copyAndDigest(content, copy, digests)
+        keep('content digest', ...results)
+        return results
+      },
+      gcmSealContent(key, iv, aad, buffer) {
+        keep('content key', key)
+        return backend.gcmSealContent(key, iv, aad, buffer)
+      },
+      async gcmOpenContent(key, iv, aad, sealed) {
+        const text = await backend.gcmOpenContent(key, iv, aad, sealed)
+        keep('content key', key)
+        if (text !== undefined) keep('content', text)
+        return text
+      },
+      async argon2id(password, salt, costs, length, wait) {
+        keep('password', password)
+        const hash = await backend.argon2id(password, salt, costs, length, wait)
+        keep('argon2 hash', hash)
+        return hash
+      },
+    },
+  }
+}
+
+function expectWiped(captured: Map<string, Uint8Array[]>, except: readonly string[] = []): void {
+  expect(captured.size).toBeGreaterThan(0)
+  for (const [what, buffers] of captured) {
+    if (except.includes(what)) continue
+    for (const buffer of buffers)
+      expect(
+        buffer.every((byte) => byte === 0),
+        what,
+      ).toBe(true)
+  }
+}
+
+describe.each(backends)('on $name', (backend) => {
+  it('creating, exporting, unlocking and disposing leave nothing', async () => {
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    const created = await createKeyset(PASSWORD, { costs: CHEAP })
+    const host = created.export('host')
+    created.dispose()
+    ;(await unlockKeyset(host, PASSWORD)).dispose()
+    // What is stored openly is no secret: the verifier of the master key comes from HKDF too.
+    const verifiers = captured.get('hkdf output')!.filter((output) => output.some((byte) => byte !== 0))
+    expect(verifiers.every((output) => Buffer.from(host).includes(Buffer.from(output)))).toBe(true)
+    expectWiped(captured, ['hkdf output'])
+    expect([...captured.keys()].sort()).toEqual(
+      ['argon2 hash', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'].sort(),
+    )
+  })
+
+  it('a wrong password and a forged export leave nothing', async () => {
+    const keyset = await makeKeyset()
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    await failure(() => unlockKeyset(keyset.export('host'), 'wrong'), 'wrong-password')
+    await failure(() => createKeyset('', { costs: CHEAP }), 'limit-exceeded')
+    await failure(() => unlockKeyset(keyset.export('host'), PASSWORD, { signal: AbortSignal.timeout(5) }), 'aborted')
+    expectWiped(captured, ['hkdf output'])
+  })
+
+  it.each(['scoped', 'global', 'off'] as const)(
+    'sealing and opening leave nothing but the content (%s)',
+    async (dedup) => {
+      const keyset = await makeKeyset()
+      const { backend: watched, captured } = capturing(backend)
+      useBackend(watched)
+      const writer = openWriter(keyset.export('host'), { dedup })
+      const block = await writer.seal(sample(1000))
+      const content = await keyset.open(block)
+      writer.dispose()
+      keyset.dispose()
+      expect(content).toEqual(sample(1000))
+      expectWiped(captured, ['content', 'content digest'])
+      const digests = captured.get('content digest')!
+      expect(digests.every((digest) => digest.every((byte) => byte === 0))).toBe(true)
+    },
+  )
+
+  it('a block that does not hold leaves nothing, the content included', async () => {
+    const keyset = await makeKeyset()
+    const [one, other] = [
+      await keyset.writer({ dedup: 'global' }).seal(sample(100)),
+      await keyset.writer().seal(sample(90)),
+    ]
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    await failure(() => keyset.open({ ...one, ciphertext: flipped(one.ciphertext, 3) }), 'authentication-failed')
+    await failure(() => keyset.open({ ...one, ciphertext: other.ciphertext }), 'authentication-failed')
+    await failure(() => keyset.open({ ...one, label: other.label }), 'authentication-failed')
+    keyset.dispose()
+    expectWiped(captured)
+  })
+
+  it('a prepared block that is never sealed is wiped', async () => {
+    const keyset = await makeKeyset()
+    const copies: Uint8Array[] = []
+    useBackend({
+      ...backend,
+      copyAndDigest(content, copy, digests) {
+        copies.push(copy)
+        return backend.copyAndDigest(content, copy, digests)
+      },
+    })
+    const prepared = await keyset.writer().prepare(sample(100))
+    expect(copies[0]).toEqual(sample(100))
+    prepared.dispose()
+    expect(copies[0]).toEqual(new Uint8Array(100))
+
+    const writer = keyset.writer()
+    const orphan = await writer.prepare(sample(100))
+    writer.dispose()
+    await failure(() => orphan.seal(), 'disposed')
+    expect(copies[1]).toEqual(new Uint8Array(100))
+  })
+
+  it('content is wiped when hashing or sealing it breaks', async () => {
+    const keyset = await makeKeyset()
+    const copies: Uint8Array[] = []
+    const broken = () => Promise.reject(new Error('broken'))
+    useBackend({
+      ...backend,
+      async copyAndDigest(content, copy, digests) {
+        copies.push(copy)
+        await backend.copyAndDigest(content, copy, digests)
+        return broken()
+      },
+    })
+    await expect(keyset.writer().prepare(sample(100))).rejects.toThrow('broken')
+    expect(copies[0]).toEqual(new Uint8Array(100))
+
+    let buffer: Uint8Array | undefined
+    useBackend({
+      ...backend,
+      gcmSealContent(_key, _iv, _aad, text) {
+        buffer = text
+        return broken()
+      },
+    })
+    await expect(keyset.writer().seal(sample(100))).rejects.toThrow('broken')
+    expect(buffer?.every((byte) => byte === 0)).toBe(true)
+  })
+})
+
+describe('the shared pool of small Buffers', () => {
+  const inPool = (secret: Uint8Array) => {
+    // A slice of its own, because looking for a Buffer made from the secret would put it there.
+    const needle = Buffer.allocUnsafeSlow(secret.length)
+    needle.set(secret)
+    return Buffer.from(Buffer.allocUnsafe(1).buffer).includes(needle)
+  }
+
+  it('holds no X25519 key, neither of a keyset nor of a block', () => {
+    const { x25519 } = backends[0]!
+    const recipient = x25519.encapsulator(x25519.decapsulator(sample(32, 99)).publicKey)
+    recipient.encapsulate(sample(32, 98))
+    expect(inPool(sample(32, 99))).toBe(false)
+    expect(inPool(sample(32, 98))).toBe(false)
+    Buffer.from(sample(32, 97))
+    expect(inPool(sample(32, 97)), 'the search finds what is there').toBe(true)
+  })
+})
