@@ -131,7 +131,7 @@ describe('a damaged store', () => {
       /altered/,
       (path) => {
         const paths = blockPaths(new FolderStore(join(path, '../../..')))
-        renameSync(
+        copyFileSync(
           paths.find((other) => other !== path)!,
           path,
         )
