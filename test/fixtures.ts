@@ -4,12 +4,13 @@ import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError } from 
 import { type Backend, useBackend } from '../src/primitives/backend.ts'
 import { nodeBackend } from '../src/primitives/backend-node.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
+import { webBackend } from '../src/primitives/backend-web.ts'
 
 /** The cheapest costs that may be written, so that tests are quick. */
 export const CHEAP = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 export const PASSWORD = 'correct horse battery staple'
 
-export const backends: readonly Backend[] = [nodeBackend()!, portableBackend]
+export const backends: readonly Backend[] = [nodeBackend()!, webBackend()!, portableBackend]
 
 /** Runs `body` with every primitive from one backend. */
 export async function withBackend<T>(backend: Backend, body: () => Promise<T>): Promise<T> {

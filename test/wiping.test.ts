@@ -21,8 +21,8 @@ function capturing(backend: Backend): { backend: Backend; captured: Map<string, 
         keep('hmac key', key)
         return backend.hmac(hash, key, parts)
       },
-      hkdfSha512(ikm, salt, info, length) {
-        const output = backend.hkdfSha512(ikm, salt, info, length)
+      hkdf(hash, ikm, salt, info, length) {
+        const output = backend.hkdf(hash, ikm, salt, info, length)
         keep('hkdf key', ikm)
         if (length > 16) keep('hkdf output', output)
         return output

@@ -1,14 +1,12 @@
 // The primitives of node:crypto, each probed once; what the runtime lacks (Bun, Deno, Electron and older Nodes lack
 // different ones) stays with the portable backend.
-import { type Bytes, concat, wipe } from '../bytes.ts'
-import type { Argon2Parameters, Backend, Wait } from './backend.ts'
+import type { Bytes } from '../bytes.ts'
+import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './backend.ts'
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
 import { type CreateHash, digestInChunks } from './digest.ts'
+import { nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
 import { type Argon2Input, type Crypto, own } from './node-crypto.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
-
-/** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed. */
-const CHUNK = 128 * 1024
 
 function works(probe: () => unknown): boolean {
   try {
@@ -23,34 +21,59 @@ export function nodeBackend(): Backend | undefined {
   const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
   const crypto = platform.process?.getBuiltinModule?.('node:crypto') as Crypto | undefined
   if (crypto === undefined) return undefined
-  const zeros = new Uint8Array(64)
-  const gcmWorks = () => crypto.createCipheriv('aes-256-gcm', zeros.subarray(32), zeros.subarray(52))
-  const x25519Works = () => nodeX25519(crypto).decapsulator(zeros.subarray(32))
-  const mlKemWorks = () => {
-    const kem = nodeMlKem1024(crypto)
-    kem.encapsulator(kem.decapsulator(zeros).publicKey).encapsulate()
-  }
-  const argon2Works = () => crypto.argon2Sync?.('argon2id', argon2Parameters(zeros, zeros, LEAST_COSTS, 32)).fill(0)
-  return {
-    ...portableBackend,
+  const native = probe(crypto)
+  const providers = { ...portableBackend.providers }
+  const parts = native.map(([primitives, part]) => {
+    for (const primitive of primitives) providers[primitive] = 'node:crypto'
+    return part
+  })
+  return Object.assign({}, portableBackend, ...parts, {
     name: 'node',
-    ...nodeHashes(crypto),
-    ...(works(gcmWorks) && nodeGcm(crypto)),
-    ...(works(x25519Works) && { x25519: nodeX25519(crypto) }),
-    ...(works(mlKemWorks) && { mlKem1024: nodeMlKem1024(crypto) }),
-    ...(crypto.argon2 !== undefined &&
-      works(argon2Works) && { argon2Provider: 'node:crypto', argon2id: nodeArgon2id(crypto.argon2) }),
-  }
+    providers,
+    fips: crypto.getFips() === 1,
+  }) as Backend
 }
 
-function nodeHashes(crypto: Crypto): Partial<Backend> {
-  const native = new Set(portableHashNames.filter((hash) => works(() => crypto.createHash(hash))))
+type NativePart = readonly [primitives: readonly Primitive[], part: Partial<Backend>]
+
+/** The parts that this runtime has: each is made, and used once on nothing. */
+function probe(crypto: Crypto): NativePart[] {
+  const key = new Uint8Array(32)
+  const block = new Uint8Array(16)
+  const iv = new Uint8Array(12)
+  const hashes = portableHashNames.filter((hash) => works(() => crypto.createHash(hash)))
+  const has = (name: 'aes-256-gcm' | 'aes-256-ctr' | 'aes-256-cbc', at: Uint8Array) =>
+    works(() => crypto.createCipheriv(name, key, at))
+  const hasChacha = works(() => crypto.createCipheriv('chacha20-poly1305', key, iv, { authTagLength: 16 }).final())
+  const { argon2, argon2Sync } = crypto
+  const hasArgon2 =
+    argon2 !== undefined && works(() => argon2Sync?.('argon2id', argon2Parameters(key, key, LEAST_COSTS, 32)))
+  const kemWorks = (kem: Kem, privateKey: Uint8Array) =>
+    works(() => kem.encapsulator(kem.decapsulator(privateKey).publicKey).encapsulate())
+  const sha2 = hashes.includes('sha256') && hashes.includes('sha512')
+  const found: (NativePart | false)[] = [
+    [sha2 ? ['SHA-2'] : [], nodeHashes(crypto, hashes)],
+    hashes.includes('sha3-256') && [['SHA-3'], {}],
+    sha2 && [['HMAC'], nodeHmac(crypto, hashes)],
+    sha2 && [['HKDF', 'PBKDF2'], nodeDerivations(crypto)],
+    has('aes-256-gcm', iv) && [['AES-GCM'], nodeGcm(crypto)],
+    has('aes-256-ctr', block) && [['AES-CTR'], nodeCtr(crypto)],
+    has('aes-256-cbc', block) && [['AES-CBC'], nodeCbc(crypto)],
+    hasChacha && [['Poly1305'], nodeChachaPoly(crypto)],
+    kemWorks(nodeX25519(crypto), key) && [['X25519'], { x25519: nodeX25519(crypto) }],
+    kemWorks(nodeMlKem1024(crypto), new Uint8Array(64)) && [['ML-KEM-1024'], { mlKem1024: nodeMlKem1024(crypto) }],
+    hasArgon2 && [['Argon2id'], { argon2id: nodeArgon2id(argon2) }],
+  ]
+  return found.filter((part) => part !== false)
+}
+
+function nodeHashes(crypto: Crypto, native: readonly HashName[]): Partial<Backend> {
   const create: CreateHash = (hash) => {
-    if (!native.has(hash)) return createPortableHash(hash)
+    if (!native.includes(hash)) return createPortableHash(hash)
     const state = crypto.createHash(hash)
     return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
   }
-  const digests: Partial<Backend> = {
+  return {
     hash(hash, parts) {
       const state = create(hash)
       for (const part of parts) state.update(part)
@@ -59,60 +82,33 @@ function nodeHashes(crypto: Crypto): Partial<Backend> {
     copyAndDigest: async (content, copy, wanted) => digestInChunks(create, content, wanted, copy),
     digestContent: async (content, wanted) => digestInChunks(create, content, wanted),
   }
-  if (!native.has('sha256') || !native.has('sha512')) return digests
+}
+
+function nodeHmac(crypto: Crypto, native: readonly HashName[]): Partial<Backend> {
   return {
-    ...digests,
     hmac(hash, key, parts) {
+      if (!native.includes(hash)) return portableBackend.hmac(hash, key, parts)
       const state = crypto.createHmac(hash, key)
       for (const part of parts) state.update(part)
       return own(state.digest())
     },
-    hkdfSha512: (ikm, salt, info, length) => new Uint8Array(crypto.hkdfSync('sha512', ikm, salt, info, length)),
   }
 }
 
-function nodeGcm(crypto: Crypto): Pick<Backend, 'gcmSeal' | 'gcmOpen' | 'gcmSealContent' | 'gcmOpenContent'> {
-  function algorithm(key: Uint8Array): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
-    return `aes-${(8 * key.length) as 128 | 192 | 256}-gcm`
-  }
-  // A KeyObject, because raw bytes cost five times as much to pass on newer releases.
-  function sealInPlace(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): void {
-    const cipher = crypto.createCipheriv(algorithm(key), crypto.createSecretKey(key), iv)
-    cipher.setAAD(aad)
-    const text = buffer.subarray(0, -16)
-    for (let start = 0; start < text.length; start += CHUNK) {
-      buffer.set(cipher.update(text.subarray(start, start + CHUNK)), start)
-    }
-    cipher.final()
-    buffer.set(cipher.getAuthTag(), text.length)
-  }
-  function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
-    const text = new Uint8Array(sealed.length - 16)
-    try {
-      const decipher = crypto.createDecipheriv(algorithm(key), crypto.createSecretKey(key), iv, { authTagLength: 16 })
-      decipher.setAAD(aad)
-      for (let start = 0; start < text.length; start += CHUNK) {
-        const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
-        text.set(chunk, start)
-        wipe(chunk)
-      }
-      decipher.setAuthTag(sealed.subarray(text.length))
-      decipher.final()
-      return text
-    } catch {
-      wipe(text)
-      return undefined
-    }
-  }
+function nodeDerivations(crypto: Crypto): Partial<Backend> {
   return {
-    gcmSeal(key, iv, aad, text) {
-      const buffer = concat(text, new Uint8Array(16))
-      sealInPlace(key, iv, aad, buffer)
-      return buffer
+    hkdf: (hash, ikm, salt, info, length) => new Uint8Array(crypto.hkdfSync(hash, ikm, salt, info, length)),
+    async pbkdf2Sha512(password, salt, iterations, length, { onProgress }) {
+      onProgress?.(0)
+      const key = await new Promise<Bytes>((resolve, reject) => {
+        crypto.pbkdf2(password, salt, iterations, length, 'sha512', (error, result) => {
+          if (error !== null) reject(error)
+          else resolve(own(result))
+        })
+      })
+      onProgress?.(1)
+      return key
     },
-    gcmOpen: open,
-    gcmSealContent: async (key, iv, aad, buffer) => sealInPlace(key, iv, aad, buffer),
-    gcmOpenContent: async (key, iv, aad, sealed) => open(key, iv, aad, sealed),
   }
 }
 
@@ -128,16 +124,12 @@ function argon2Parameters(
 }
 
 function nodeArgon2id(argon2: NonNullable<Crypto['argon2']>): Backend['argon2id'] {
-  return async (password, salt, costs, length, { onProgress, signal }: Wait) => {
+  return async (password, salt, costs, length, { onProgress }) => {
     onProgress?.(0)
     const tag = await new Promise<Bytes>((resolve, reject) => {
-      const stop = () => reject(signal?.reason as Error)
-      signal?.addEventListener('abort', stop, { once: true })
       argon2('argon2id', argon2Parameters(password, salt, costs, length), (error, result) => {
-        signal?.removeEventListener('abort', stop)
-        if (error !== null) reject(new RangeError(`Argon2 found no ${costs.memoryKiB} KiB of memory`, { cause: error }))
-        else if (signal?.aborted === true) result.fill(0)
-        else resolve(own(result))
+        if (error === null) resolve(own(result))
+        else reject(new RangeError(`Argon2 found no ${costs.memoryKiB} KiB of memory`, { cause: error }))
       })
     })
     onProgress?.(1)

@@ -1,9 +1,12 @@
 // Everything by the noble libraries: the base that runs anywhere, and the judge of the other backends in tests.
-import { gcm } from '@noble/ciphers/aes.js'
+import { cbc, ctr, gcm } from '@noble/ciphers/aes.js'
+import { poly1305 } from '@noble/ciphers/_poly1305.js'
+import { chacha20 } from '@noble/ciphers/chacha.js'
 import { x25519 } from '@noble/curves/ed25519.js'
 import { argon2idAsync } from '@noble/hashes/argon2.js'
 import { expand, extract } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
+import { pbkdf2Async } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
@@ -27,7 +30,6 @@ function own(bytes: Uint8Array): Bytes {
 }
 
 const portableX25519: Kem = {
-  provider: '@noble/curves',
   encapsulator(publicKey) {
     const recipient = new Uint8Array(publicKey)
     return {
@@ -74,7 +76,6 @@ function prepareMlKem(publicKey: Uint8Array): PreparedMlKem {
 }
 
 const portableMlKem1024: Kem = {
-  provider: '@noble/post-quantum',
   encapsulator(publicKey) {
     const prepared = prepareMlKem(new Uint8Array(publicKey))
     return {
@@ -104,39 +105,62 @@ function gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8
   }
 }
 
-async function argon2id(
-  password: Uint8Array,
-  salt: Uint8Array,
-  costs: { iterations: number; memoryKiB: number; lanes: number },
-  length: number,
-  { onProgress, signal }: Wait,
-): Promise<Bytes> {
-  return own(
-    await argon2idAsync(password, salt, {
-      t: costs.iterations,
-      m: costs.memoryKiB,
-      p: costs.lanes,
-      dkLen: length,
-      onProgress(fraction) {
-        signal?.throwIfAborted()
-        onProgress?.(fraction)
-      },
-    }),
-  )
+/** RFC 8439 §2.8 with no text: Poly1305 under a one-time key from ChaCha20's first block (§2.6). */
+function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
+  const oneTimeKey = chacha20(key, new Uint8Array(12), new Uint8Array(32))
+  try {
+    const mac = poly1305.create(oneTimeKey)
+    let length = 0
+    for (const part of parts) {
+      mac.update(part)
+      length += part.length
+    }
+    const padding = new Uint8Array(-length & 15)
+    const lengths = new DataView(new ArrayBuffer(16))
+    lengths.setBigUint64(0, BigInt(length), true)
+    return own(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
+  } finally {
+    wipe(oneTimeKey)
+  }
+}
+
+/** Ends a noble derivation from inside, where it reports its progress: there is no other way in. */
+function ending({ onProgress, signal }: Wait): (fraction: number) => void {
+  return (fraction) => {
+    signal?.throwIfAborted()
+    onProgress?.(fraction)
+  }
 }
 
 export const portableBackend: Backend = {
   name: 'portable',
+  fips: false,
+  providers: {
+    'SHA-2': '@noble/hashes',
+    'SHA-3': '@noble/hashes',
+    HMAC: '@noble/hashes',
+    HKDF: '@noble/hashes',
+    PBKDF2: '@noble/hashes',
+    Argon2id: '@noble/hashes',
+    'AES-GCM': '@noble/ciphers',
+    'AES-CTR': '@noble/ciphers',
+    'AES-CBC': '@noble/ciphers',
+    Poly1305: '@noble/ciphers',
+    X25519: '@noble/curves',
+    'ML-KEM-1024': '@noble/post-quantum',
+    Ed25519: '@noble/curves',
+    randomness: 'crypto.getRandomValues',
+  },
   hash: (hash, parts) => own(hashes[hash](concat(...parts))),
   hmac(hash, key, parts) {
     const state = hmac.create(hashes[hash], key)
     for (const part of parts) state.update(part)
     return own(state.digest())
   },
-  hkdfSha512(ikm, salt, info, length) {
-    const pseudorandomKey = extract(sha512, ikm, salt)
+  hkdf(hash, ikm, salt, info, length) {
+    const pseudorandomKey = extract(hashes[hash], ikm, salt)
     try {
-      return own(expand(sha512, pseudorandomKey, info, length))
+      return own(expand(hashes[hash], pseudorandomKey, info, length))
     } finally {
       wipe(pseudorandomKey)
     }
@@ -149,8 +173,29 @@ export const portableBackend: Backend = {
     buffer.set(gcm(key, iv, aad).encrypt(buffer.subarray(0, -16)))
   },
   gcmOpenContent: async (key, iv, aad, sealed) => gcmOpen(key, iv, aad, sealed),
+  async ctr(key, counter, buffer) {
+    buffer.set(ctr(key, counter).encrypt(buffer))
+  },
+  cbcEncrypt: async (key, iv, text) => own(cbc(key, iv).encrypt(text)),
+  async cbcDecrypt(key, iv, sealed) {
+    try {
+      return own(cbc(key, iv).decrypt(sealed))
+    } catch {
+      return undefined
+    }
+  },
+  chachaPolyTag: async (key, parts) => chachaPolyTag(key, parts),
   x25519: portableX25519,
   mlKem1024: portableMlKem1024,
-  argon2Provider: '@noble/hashes',
-  argon2id,
+  async pbkdf2Sha512(password, salt, iterations, length, { onProgress, signal }) {
+    onProgress?.(0)
+    signal?.throwIfAborted()
+    const key = await pbkdf2Async(sha512, password, salt, { c: iterations, dkLen: length })
+    onProgress?.(1)
+    return own(key)
+  },
+  async argon2id(password, salt, { iterations, memoryKiB, lanes }, length, wait) {
+    const costs = { t: iterations, m: memoryKiB, p: lanes }
+    return own(await argon2idAsync(password, salt, { ...costs, dkLen: length, onProgress: ending(wait) }))
+  },
 }

@@ -3,6 +3,7 @@
 import type { Bytes } from '../bytes.ts'
 import { nodeBackend } from './backend-node.ts'
 import { portableBackend } from './backend-portable.ts'
+import { webBackend } from './backend-web.ts'
 
 export type HashName = 'sha256' | 'sha512' | 'sha3-256'
 
@@ -29,7 +30,6 @@ export interface Decapsulator {
 
 /** A key encapsulation mechanism. X25519 is one too: the ciphertext is the ephemeral public key. */
 export interface Kem {
-  readonly provider: string
   encapsulator(publicKey: Uint8Array): Encapsulator
   decapsulator(privateKey: Uint8Array): Decapsulator
 }
@@ -42,35 +42,68 @@ export interface Argon2Parameters {
 
 /** How a caller follows and ends a long derivation. */
 export interface Wait {
-  /** Called with a fraction from 0 to 1, as often as the platform can tell; with native Argon2 that is start and end. */
+  /** Called with a fraction from 0 to 1, as often as the platform can tell; with native code that is start and end. */
   onProgress?: (fraction: number) => void
   /** Ends the wait with `aborted`. */
   signal?: AbortSignal
 }
 
+/** The primitives by the names that a self-test reports. */
+export type Primitive =
+  | 'SHA-2'
+  | 'SHA-3'
+  | 'HMAC'
+  | 'HKDF'
+  | 'PBKDF2'
+  | 'Argon2id'
+  | 'AES-GCM'
+  | 'AES-CTR'
+  | 'AES-CBC'
+  | 'Poly1305'
+  | 'X25519'
+  | 'ML-KEM-1024'
+  | 'Ed25519'
+  | 'randomness'
+
+/**
+ * All primitives of one platform. What returns a promise may be long, or is asynchronous on some platform; it has read
+ * its keys before it first yields, and its content too. Buffers that come back belong to the caller.
+ */
 export interface Backend {
-  readonly name: 'node' | 'portable'
+  readonly name: 'node' | 'web' | 'portable'
+  /** Whose code computes what. */
+  readonly providers: Readonly<Record<Primitive, string>>
+  /** Whether that code runs in a mode of its own that admits approved algorithms only. */
+  readonly fips: boolean
 
   hash(hash: HashName, parts: readonly Uint8Array[]): Bytes
-  hmac(hash: 'sha256' | 'sha512', key: Uint8Array, parts: readonly Uint8Array[]): Bytes
-  hkdfSha512(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Bytes
+  hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Bytes
+  hkdf(hash: 'sha256' | 'sha512', ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Bytes
 
   /** AES-GCM of a short text; returns text ‖ tag. */
   gcmSeal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes
   /** Undefined if the tag does not hold. */
   gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
 
-  /** Copies `content` into `copy` and digests the copy. All of `content` is read before this first yields. */
+  /** Copies `content` into `copy` and digests the copy. */
   copyAndDigest(content: Uint8Array, copy: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
   digestContent(content: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
   /** Encrypts in place: `buffer` is text followed by 16 bytes that receive the tag. */
   gcmSealContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): Promise<void>
   gcmOpenContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
+  /** AES-CTR from the given first counter block of 16 bytes, which counts in all of its 128 bits; in place. */
+  ctr(key: Uint8Array, counter: Uint8Array, buffer: Uint8Array): Promise<void>
+  /** AES-CBC with PKCS #7 padding. */
+  cbcEncrypt(key: Uint8Array, iv: Uint8Array, text: Uint8Array): Promise<Bytes>
+  /** Undefined if the padding does not hold; whoever calls this has checked a MAC before. */
+  cbcDecrypt(key: Uint8Array, iv: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
+  /** The tag of ChaCha20-Poly1305 (RFC 8439 §2.8) for no text, a zero nonce, and the parts joined as associated data. */
+  chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Promise<Bytes>
 
   readonly x25519: Kem
   readonly mlKem1024: Kem
 
-  readonly argon2Provider: string
+  pbkdf2Sha512(password: Uint8Array, salt: Uint8Array, iterations: number, length: number, wait: Wait): Promise<Bytes>
   argon2id(password: Uint8Array, salt: Uint8Array, costs: Argon2Parameters, length: number, wait: Wait): Promise<Bytes>
 }
 
@@ -78,7 +111,7 @@ let chosen: Backend | undefined
 
 /** The fastest backend of this platform, probed at first use. */
 export function backend(): Backend {
-  return (chosen ??= nodeBackend() ?? portableBackend)
+  return (chosen ??= nodeBackend() ?? webBackend() ?? portableBackend)
 }
 
 /** Tests and benchmarks run everything on each backend; not exported from the package. */

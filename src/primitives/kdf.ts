@@ -12,7 +12,7 @@ export function derive(
   length: number,
 ): Bytes {
   const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
-  return withBytes(key, (bytes) => backend().hkdfSha512(bytes, salt, info, length))
+  return withBytes(key, (bytes) => backend().hkdf('sha512', bytes, salt, info, length))
 }
 
 /** As {@link derive}, straight into a key. */

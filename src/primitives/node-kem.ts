@@ -82,7 +82,6 @@ function x25519Keys(crypto: Crypto): X25519Keys {
 export function nodeX25519(crypto: Crypto): Kem {
   const keys = x25519Keys(crypto)
   return {
-    provider: 'node:crypto',
     encapsulator(publicKey) {
       const recipient = keys.importPublic(publicKey)
       return {
@@ -122,7 +121,6 @@ const PKCS8_PREFIX = Uint8Array.of(48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1
 
 export function nodeMlKem1024(crypto: Crypto): Kem {
   return {
-    provider: 'node:crypto',
     encapsulator(publicKey) {
       const key = concat(SPKI_PREFIX, publicKey) as Buffer
       const recipient = crypto.createPublicKey({ key, format: 'der', type: 'spki' })

@@ -63,12 +63,31 @@ export async function hashPassword(password: string, salt: Uint8Array, costs: Ar
   try {
     if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
     assertReadableCosts(costs)
-    wait.signal?.throwIfAborted()
-    return await backend().argon2id(bytes, salt, costs, 32, wait)
-  } catch (error) {
-    if (wait.signal?.aborted === true) throw new KeystrataError('aborted')
-    throw error
+    return await untilAborted(wait, () => backend().argon2id(bytes, salt, costs, 32, wait))
   } finally {
     wipe(bytes)
+  }
+}
+
+/**
+ * Waits for a derivation until the signal ends the wait. Native code cannot be stopped: what it still gives is wiped.
+ * @throws KeystrataError `aborted`
+ */
+async function untilAborted({ signal }: Wait, derivation: () => Promise<Bytes>): Promise<Bytes> {
+  if (signal === undefined) return derivation()
+  if (signal.aborted) throw new KeystrataError('aborted')
+  const listening = new AbortController()
+  const aborted: Promise<never> = new Promise((_, reject) => {
+    const stop = () => reject(new KeystrataError('aborted'))
+    signal.addEventListener('abort', stop, { once: true, signal: listening.signal })
+  })
+  const running = derivation()
+  try {
+    return await Promise.race([running, aborted])
+  } catch (error) {
+    running.then(wipe, () => undefined)
+    throw error
+  } finally {
+    listening.abort()
   }
 }

@@ -7,3 +7,22 @@ import { type SecretKey, withBytes } from '../secret.ts'
 export function signingPublicKey(seed: SecretKey<'signing'>): Bytes {
   return withBytes(seed, (bytes) => ed25519.getPublicKey(bytes) as Bytes)
 }
+
+/** A signature, 64 bytes. */
+export function sign(seed: SecretKey<'signing'>, message: Uint8Array): Bytes {
+  return withBytes(seed, (bytes) => ed25519.sign(message, bytes) as Bytes)
+}
+
+/**
+ * Whether a signature holds, strictly: public keys that are not canonical, of small order or with a part of small order are
+ * refused before the signature is looked at, because one signature could hold for several messages or keys under them.
+ */
+export function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    const point = ed25519.Point.fromBytes(publicKey, false)
+    if (point.isSmallOrder() || !point.isTorsionFree()) return false
+    return ed25519.verify(signature, message, publicKey, { zip215: false })
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,112 @@
+// WebCrypto for what is long: the AES and the hashing of blocks, and PBKDF2; portable code for the rest. Every call hands the
+// key over, and copies the content, before it first waits: what its owner does to either afterwards changes nothing.
+import type { Bytes } from '../bytes.ts'
+import type { Backend, Primitive } from './backend.ts'
+import { portableBackend } from './backend-portable.ts'
+
+/** Below this many bytes a call costs more than portable code takes for all of them. */
+const WORTH_A_CALL = 8 * 1024
+
+type Subtle = typeof crypto.subtle
+
+const digestNames = { sha256: 'SHA-256', sha512: 'SHA-512' } as const
+
+/** What subtle takes: bytes of unshared memory, without a copy where they are that already. */
+function unshared(bytes: Uint8Array): Bytes {
+  return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
+}
+
+/** Browsers have no AES-192. */
+function isPortableKey(key: Uint8Array): boolean {
+  return key.length === 24
+}
+
+export function webBackend(): Backend | undefined {
+  const subtle = (globalThis as { crypto?: { subtle?: Subtle } }).crypto?.subtle
+  if (subtle === undefined) return undefined
+  const web: readonly Primitive[] = ['SHA-2', 'PBKDF2', 'AES-GCM', 'AES-CTR', 'AES-CBC']
+  const providers = { ...portableBackend.providers }
+  for (const primitive of web) providers[primitive] = 'crypto.subtle'
+  return {
+    ...portableBackend,
+    name: 'web',
+    providers,
+    ...webDigests(subtle),
+    ...webCiphers(subtle),
+    async pbkdf2Sha512(password, salt, iterations, length, { onProgress }) {
+      onProgress?.(0)
+      const importing = subtle.importKey('raw', unshared(password), 'PBKDF2', false, ['deriveBits'])
+      const parameters = { name: 'PBKDF2', hash: 'SHA-512', salt: new Uint8Array(salt), iterations }
+      const key = new Uint8Array(await subtle.deriveBits(parameters, await importing, 8 * length))
+      onProgress?.(1)
+      return key
+    },
+  }
+}
+
+type Digests = Pick<Backend, 'copyAndDigest' | 'digestContent'>
+
+function webDigests(subtle: Subtle): Digests {
+  const digestContent: Digests['digestContent'] = async (content, wanted) => {
+    const digests = wanted.map(async (each) => {
+      const { hash, suffix } = each
+      // WebCrypto has no SHA-3, and hashes nothing in pieces.
+      if (hash === 'sha3-256' || suffix !== undefined || content.length < WORTH_A_CALL) {
+        return portableBackend.digestContent(content, [each])
+      }
+      return [new Uint8Array(await subtle.digest(digestNames[hash], unshared(content)))]
+    })
+    return (await Promise.all(digests)).flat()
+  }
+  return {
+    digestContent,
+    async copyAndDigest(content, copy, wanted) {
+      copy.set(content)
+      return digestContent(copy, wanted)
+    },
+  }
+}
+
+function webCiphers(subtle: Subtle): Partial<Backend> {
+  const importKey = (key: Uint8Array, name: string, use: 'encrypt' | 'decrypt') =>
+    subtle.importKey('raw', unshared(key), name, false, [use])
+  return {
+    async gcmSealContent(key, iv, aad, buffer) {
+      if (isPortableKey(key) || buffer.length < WORTH_A_CALL)
+        return portableBackend.gcmSealContent(key, iv, aad, buffer)
+      const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
+      const imported = await importKey(key, 'AES-GCM', 'encrypt')
+      buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer.subarray(0, -16)))))
+    },
+    async gcmOpenContent(key, iv, aad, sealed) {
+      if (isPortableKey(key) || sealed.length < WORTH_A_CALL)
+        return portableBackend.gcmOpenContent(key, iv, aad, sealed)
+      const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
+      const copy = new Uint8Array(sealed)
+      const imported = await importKey(key, 'AES-GCM', 'decrypt')
+      return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
+    },
+    async ctr(key, counter, buffer) {
+      if (isPortableKey(key) || buffer.length < WORTH_A_CALL) return portableBackend.ctr(key, counter, buffer)
+      const parameters = { name: 'AES-CTR', counter: new Uint8Array(counter), length: 128 }
+      const imported = await importKey(key, 'AES-CTR', 'encrypt')
+      buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer))))
+    },
+    async cbcEncrypt(key, iv, text) {
+      if (isPortableKey(key) || text.length < WORTH_A_CALL) return portableBackend.cbcEncrypt(key, iv, text)
+      const copy = new Uint8Array(text)
+      const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
+      return new Uint8Array(await subtle.encrypt(parameters, await importKey(key, 'AES-CBC', 'encrypt'), copy))
+    },
+    async cbcDecrypt(key, iv, sealed) {
+      if (isPortableKey(key) || sealed.length < WORTH_A_CALL) return portableBackend.cbcDecrypt(key, iv, sealed)
+      const copy = new Uint8Array(sealed)
+      const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
+      const imported = await importKey(key, 'AES-CBC', 'decrypt')
+      return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
+    },
+  }
+}
+
+/** WebCrypto says no more than that it failed. */
+const none = (): undefined => undefined

@@ -1,0 +1,35 @@
+// npm run test:differential -- [--cases N] [--seed N]: random cases on node, web and portable, compared one by one.
+import { parseArgs } from 'node:util'
+import { backends } from '../fixtures.ts'
+import { CASES, Random } from './cases.ts'
+
+const { values } = parseArgs({
+  options: { cases: { type: 'string', default: '20000' }, seed: { type: 'string', default: String(Date.now() % 1e9) } },
+})
+const total = Number(values.cases)
+const random = new Random(Number(values.seed))
+const drawn = Object.entries(CASES).flatMap(([name, { weight }]) => Array<string>(weight).fill(name))
+const counts: Map<string, { cases: number; refused: number }> = new Map()
+let differences = 0
+
+console.log(`${total} cases from seed ${values.seed} on ${backends.map((backend) => backend.name).join(', ')}`)
+for (let index = 0; index < total; index++) {
+  const name = random.pick(drawn)
+  const seed = random.below(2 ** 31)
+  const run = CASES[name]!.make(new Random(seed))
+  const results = await Promise.all(backends.map(run))
+  const count = counts.get(name) ?? { cases: 0, refused: 0 }
+  count.cases++
+  if (results[0] === 'refused') count.refused++
+  counts.set(name, count)
+  if (new Set(results).size > 1) {
+    differences++
+    console.error(
+      `${name}, seed ${seed}:`,
+      results.map((result) => result.slice(0, 100)),
+    )
+  }
+}
+console.table(Object.fromEntries(counts))
+console.log(`${total} cases, ${differences} differences`)
+process.exitCode = differences === 0 && total > 0 ? 0 : 1
