@@ -7,8 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs, styleText } from 'node:util'
 import * as prompts from '@clack/prompts'
-import { createKeyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
-import { backend } from '../src/primitives/backend.ts'
+import { createKeyset, KeystrataError, openWriter, selfTest, unlockKeyset } from 'keystrata'
 import { backUp } from './backup.ts'
 import { compareFolders, restore } from './restore.ts'
 import { getNewestSnapshot, type Tally } from './snapshot.ts'
@@ -35,6 +34,8 @@ async function main(): Promise<void> {
   const store = new FolderStore(resolve(values.store ?? join(temporary, 'store')))
   const target = resolve(values.restore ?? join(temporary, 'restored'))
   const exclude = [store.root, target]
+  const { ok, backend } = await selfTest()
+  if (!ok) throw new Error('this machine computes something wrong: keystrata does not trust it')
   const password = process.env['KEYSTRATA_PASSWORD'] ?? (await askPassword())
 
   if (values['restore-only'] !== true) {
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
     const tally = await backUp(folder, { writer, store, exclude, onProblem: report, onBytes: bar.advance })
     writer.dispose()
     bar.stop()
-    printTally(`${folder} → ${store.root}`, 'seal', tally)
+    printTally(`${folder} → ${store.root}`, 'seal', tally, backend)
   }
 
   const stored = await newestExport(store)
@@ -55,7 +56,7 @@ async function main(): Promise<void> {
   const tally = await restore(target, snapshot, { reader, store, onProblem: report, onBytes: bar.advance })
   reader.dispose()
   bar.stop()
-  printTally(`${store.root} → ${target}`, 'open', tally)
+  printTally(`${store.root} → ${target}`, 'open', tally, backend)
 
   if (values['restore-only'] !== true) {
     await compareFolders(folder, target, exclude, report)
@@ -113,14 +114,14 @@ function startBar(title: string, bytes: number): Bar {
   return { advance: (step) => bar.advance(step), stop: () => bar.stop(title) }
 }
 
-function printTally(title: string, work: 'seal' | 'open', tally: Tally): void {
+function printTally(title: string, work: 'seal' | 'open', tally: Tally, backend: string): void {
   const rows = {
     files: tally.files,
     bytes: tally.bytes,
     blocks: tally.blocks,
     ...(work === 'seal' && { deduplicated: tally.deduplicated, 'stored bytes': tally.storedBytes }),
     [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.cryptoMs, 0.001)),
-    backend: backend().name,
+    backend,
   }
   console.log(`\n${title}`)
   for (const [name, value] of Object.entries(rows)) {

@@ -14,4 +14,5 @@ export { createKeyset, type KeysetReader, type PasswordOptions, unlockKeyset } f
 export { type Encryption, type KeysetWriter, openWriter, type WriterOptions } from './handles/keyset-writer.ts'
 export type { KeysetDestination } from './keys/keyset-contents.ts'
 export type { Argon2Costs, Wait } from './primitives/password.ts'
+export { selfTest, type SelfTestCheck, type SelfTestResult } from './primitives/self-test.ts'
 export type { Handle } from './secret.ts'

@@ -18,6 +18,7 @@ it('exports these values', () => {
     'encodeBlock',
     'openWriter',
     'parseBlock',
+    'selfTest',
     'unlockKeyset',
   ])
 })

@@ -1,0 +1,199 @@
+// A known answer for every primitive in use, on the machine at hand: what a certificate of an implementation stands for,
+// without being one. Answers are those of the standards, or of another implementation where a standard has none.
+import { type Bytes, concat, equalBytes, utf8 } from '../bytes.ts'
+import { SecretKey } from '../secret.ts'
+import { type Backend, backend, type Primitive } from './backend.ts'
+import { randomBytes } from './random.ts'
+import { isSignatureOf, sign, signingPublicKey } from './signature.ts'
+
+/** What {@link selfTest} found. */
+export interface SelfTestResult {
+  /** Whether every check holds. */
+  readonly ok: boolean
+  /** Which backend the platform gave. */
+  readonly backend: 'node' | 'web' | 'portable'
+  /** Whether OpenSSL runs in its FIPS mode. Portable code knows no such mode. */
+  readonly fips: boolean
+  readonly checks: readonly SelfTestCheck[]
+}
+
+/** One primitive, whose code computes it, and whether it gave the known answer. */
+export interface SelfTestCheck {
+  readonly primitive: string
+  readonly provider: string
+  readonly ok: boolean
+}
+
+/**
+ * Computes a known answer with every primitive in use and checks the randomness for gross failure; a fraction of a second.
+ * A product may run it at start and refuse to work if it is not `ok`.
+ */
+export async function selfTest(): Promise<SelfTestResult> {
+  const tested = backend()
+  const checks = []
+  for (const [primitive, check] of Object.entries(CHECKS) as [Primitive, Check][]) {
+    checks.push({ primitive, provider: tested.providers[primitive], ok: await holds(check, tested) })
+  }
+  return { ok: checks.every((check) => check.ok), backend: tested.name, fips: tested.fips, checks }
+}
+
+type Check = (backend: Backend) => Promise<boolean> | boolean
+
+async function holds(check: Check, tested: Backend): Promise<boolean> {
+  try {
+    return await check(tested)
+  } catch {
+    return false
+  }
+}
+
+const unhex = (hex: string): Bytes =>
+  Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
+const is = (found: Uint8Array | undefined, expected: string): boolean =>
+  found !== undefined && equalBytes(found, unhex(expected))
+const counting = (length: number, first = 0): Bytes => Uint8Array.from({ length }, (_, index) => first + index)
+
+// SP 800-38A, appendix F, for AES-256: the key and the first two blocks.
+const aesKey = unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4')
+const aesText = unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
+
+const CHECKS: Readonly<Record<Primitive, Check>> = {
+  // FIPS 180-4, examples.
+  'SHA-2': (on) =>
+    is(on.hash('sha256', [utf8('abc')]), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad') &&
+    is(
+      on.hash('sha512', [utf8('abc')]),
+      'ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f',
+    ),
+  // FIPS 202, examples.
+  'SHA-3': (on) =>
+    is(on.hash('sha3-256', [utf8('abc')]), '3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532'),
+  // RFC 4231, test case 2.
+  HMAC(on) {
+    const [key, text] = [utf8('Jefe'), [utf8('what do ya want for nothing?')]]
+    return (
+      is(on.hmac('sha256', key, text), '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843') &&
+      is(
+        on.hmac('sha512', key, text),
+        '164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737',
+      )
+    )
+  },
+  // OpenSSL 3.0.19, with the inputs of RFC 5869, test case 1: the RFC has none for SHA-512.
+  HKDF: (on) =>
+    is(
+      on.hkdf('sha512', new Uint8Array(22).fill(0x0b), counting(13), counting(10, 0xf0), 42),
+      '832390086cda71fb47625bb5ceb168e4c8e26a1a16ed34d9fc7fe92c1481579338da362cb8d9f925d7cb',
+    ),
+  // Python's hashlib.pbkdf2_hmac.
+  PBKDF2: async (on) =>
+    is(
+      await on.pbkdf2Sha512(utf8('password'), utf8('salt'), 2, 64, {}),
+      'e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53cf76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e',
+    ),
+  // The reference implementation's test.c: t = 2, m = 256 KiB, p = 1.
+  Argon2id: async (on) =>
+    is(
+      await on.argon2id(utf8('password'), utf8('somesalt'), { iterations: 2, memoryKiB: 256, lanes: 1 }, 32, {}),
+      '9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe',
+    ),
+  // McGrew and Viega, test case 16, by both ways in, and with a bit flipped.
+  async 'AES-GCM'(on) {
+    const key = unhex('feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308')
+    const iv = unhex('cafebabefacedbaddecaf888')
+    const aad = unhex('feedfacedeadbeeffeedfacedeadbeefabaddad2')
+    const text = unhex(
+      'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
+    )
+    const sealed =
+      '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662' +
+      '76fc6ece0f4e1768cddf8853bb2d551b'
+    const buffer = concat(text, new Uint8Array(16))
+    await on.gcmSealContent(key, iv, aad, buffer)
+    const opened = [on.gcmOpen(key, iv, aad, buffer), await on.gcmOpenContent(key, iv, aad, buffer)]
+    const damaged = Uint8Array.from(buffer, (byte, index) => (index === 0 ? byte ^ 1 : byte))
+    return (
+      is(on.gcmSeal(key, iv, aad, text), sealed) &&
+      is(buffer, sealed) &&
+      opened.every((content) => content !== undefined && equalBytes(content, text)) &&
+      on.gcmOpen(key, iv, aad, damaged) === undefined
+    )
+  },
+  // SP 800-38A, F.5.5.
+  async 'AES-CTR'(on) {
+    const buffer = new Uint8Array(aesText)
+    await on.ctr(aesKey, counting(16, 0xf0), buffer)
+    return is(buffer, '601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5')
+  },
+  // SP 800-38A, F.2.5; the standard has no padding, so its blocks are the first ones.
+  async 'AES-CBC'(on) {
+    const sealed = await on.cbcEncrypt(aesKey, counting(16), aesText)
+    const opened = await on.cbcDecrypt(aesKey, counting(16), sealed)
+    const expected = 'f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d'
+    return is(sealed.subarray(0, 32), expected) && opened !== undefined && equalBytes(opened, aesText)
+  },
+  // OpenSSL 3.0.19: ChaCha20-Poly1305 of no text.
+  Poly1305: async (on) =>
+    is(
+      await on.chachaPolyTag(counting(32, 0x80), [utf8('Cryptographic Forum '), utf8('Research Group')]),
+      'd89e3e3ccc1fbd8af9bea3c2e8cb3260',
+    ),
+  // RFC 7748 §6.1, from both sides.
+  X25519(on) {
+    const alice = unhex('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a')
+    const bobPublic = unhex('de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f')
+    const shared = '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742'
+    const own = on.x25519.decapsulator(alice)
+    return (
+      is(own.publicKey, '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a') &&
+      is(own.decapsulate(bobPublic), shared) &&
+      is(on.x25519.encapsulator(bobPublic).encapsulate(alice).shared, shared)
+    )
+  },
+  // OpenSSL 3.5.8: seed 00…3f; the secret of implicit rejection for a ciphertext that is none; and a round trip.
+  'ML-KEM-1024'(on) {
+    const own = on.mlKem1024.decapsulator(counting(64))
+    const none = Uint8Array.from({ length: 1568 }, (_, index) => index * 7 + 3)
+    const { ciphertext, shared } = on.mlKem1024.encapsulator(own.publicKey).encapsulate()
+    return (
+      is(on.hash('sha256', [own.publicKey]), 'c7b8fa0aa471d5ae18922d6ccad5b31e1d84f92ae723abfd13747018740a8530') &&
+      is(own.decapsulate(none), '6037e70a4e52e1935f11e06cdcdbed2f52d1cf93f6dfe0923cb8025c8780beb7') &&
+      equalBytes(own.decapsulate(ciphertext), shared)
+    )
+  },
+  // RFC 8032 §7.1, test 1.
+  Ed25519() {
+    const seed = new SecretKey('signing', unhex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'))
+    const publicKey = signingPublicKey(seed)
+    const signature = sign(seed, new Uint8Array(0))
+    return (
+      is(publicKey, 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a') &&
+      is(
+        signature,
+        'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
+      ) &&
+      isSignatureOf(publicKey, new Uint8Array(0), signature) &&
+      !isSignatureOf(publicKey, utf8('another'), signature)
+    )
+  },
+  randomness: () => isHealthy(randomBytes(4096)) && !equalBytes(randomBytes(32), randomBytes(32)),
+}
+
+/**
+ * The two health tests of SP 800-90B §4.4 for 8 bits of entropy a byte: no byte 6 times in a row, and none 20 times among
+ * 512. Good randomness fails them once in 2⁴⁰ bytes; they catch a generator that is stuck, not one that is weak.
+ */
+export function isHealthy(random: Uint8Array): boolean {
+  let run = 0
+  let previous = -1
+  for (const byte of random) {
+    run = byte === previous ? run + 1 : 1
+    previous = byte
+    if (run >= 6) return false
+  }
+  for (let start = 0; start + 512 <= random.length; start += 512) {
+    const window = random.subarray(start, start + 512)
+    if (window.filter((byte) => byte === window[0]).length >= 20) return false
+  }
+  return true
+}
