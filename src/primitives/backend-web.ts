@@ -1,6 +1,6 @@
 // WebCrypto for what is long: the AES and the hashing of blocks, and PBKDF2; portable code for the rest. Every call hands the
 // key over, and copies the content, before it first waits: what its owner does to either afterwards changes nothing.
-import type { Bytes } from '../bytes.ts'
+import { type Bytes, wipe } from '../bytes.ts'
 import type { Backend, Primitive } from './backend.ts'
 import { portableBackend } from './backend-portable.ts'
 
@@ -16,9 +16,9 @@ function unshared(bytes: Uint8Array): Bytes {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
 }
 
-/** Browsers have no AES-192. */
-function isPortableKey(key: Uint8Array): boolean {
-  return key.length === 24
+/** Whether WebCrypto does this everywhere, and is worth a call: browsers have no AES-192, and disagree about odd IVs. */
+function isForSubtle(key: Uint8Array, iv: Uint8Array, ivBytes: number, text: Uint8Array): boolean {
+  return key.length !== 24 && iv.length === ivBytes && text.length >= WORTH_A_CALL
 }
 
 export function webBackend(): Backend | undefined {
@@ -72,36 +72,39 @@ function webCiphers(subtle: Subtle): Partial<Backend> {
     subtle.importKey('raw', unshared(key), name, false, [use])
   return {
     async gcmSealContent(key, iv, aad, buffer) {
-      if (isPortableKey(key) || buffer.length < WORTH_A_CALL)
-        return portableBackend.gcmSealContent(key, iv, aad, buffer)
+      if (!isForSubtle(key, iv, 12, buffer)) return portableBackend.gcmSealContent(key, iv, aad, buffer)
       const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
       const imported = await importKey(key, 'AES-GCM', 'encrypt')
       buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer.subarray(0, -16)))))
     },
     async gcmOpenContent(key, iv, aad, sealed) {
-      if (isPortableKey(key) || sealed.length < WORTH_A_CALL)
-        return portableBackend.gcmOpenContent(key, iv, aad, sealed)
+      if (!isForSubtle(key, iv, 12, sealed)) return portableBackend.gcmOpenContent(key, iv, aad, sealed)
       const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
       const copy = new Uint8Array(sealed)
       const imported = await importKey(key, 'AES-GCM', 'decrypt')
       return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
     },
     async ctr(key, counter, buffer) {
-      if (isPortableKey(key) || buffer.length < WORTH_A_CALL) return portableBackend.ctr(key, counter, buffer)
+      if (!isForSubtle(key, counter, 16, buffer)) return portableBackend.ctr(key, counter, buffer)
       const parameters = { name: 'AES-CTR', counter: new Uint8Array(counter), length: 128 }
       const imported = await importKey(key, 'AES-CTR', 'encrypt')
       buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer))))
     },
     async cbcEncrypt(key, iv, text) {
-      if (isPortableKey(key) || text.length < WORTH_A_CALL) return portableBackend.cbcEncrypt(key, iv, text)
-      const copy = new Uint8Array(text)
+      if (!isForSubtle(key, iv, 16, text)) return portableBackend.cbcEncrypt(key, iv, text)
       const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
-      return new Uint8Array(await subtle.encrypt(parameters, await importKey(key, 'AES-CBC', 'encrypt'), copy))
+      const copy = new Uint8Array(text)
+      const imported = await importKey(key, 'AES-CBC', 'encrypt')
+      try {
+        return new Uint8Array(await subtle.encrypt(parameters, imported, copy))
+      } finally {
+        wipe(copy)
+      }
     },
     async cbcDecrypt(key, iv, sealed) {
-      if (isPortableKey(key) || sealed.length < WORTH_A_CALL) return portableBackend.cbcDecrypt(key, iv, sealed)
-      const copy = new Uint8Array(sealed)
+      if (!isForSubtle(key, iv, 16, sealed)) return portableBackend.cbcDecrypt(key, iv, sealed)
       const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
+      const copy = new Uint8Array(sealed)
       const imported = await importKey(key, 'AES-CBC', 'decrypt')
       return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
     },
