@@ -1,180 +1,152 @@
-// Two backends, one meaning: the same bytes for the same input, and the same inputs refused.
-import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+// Three backends, one meaning: the same bytes for the same input, and the same inputs refused.
+// `npm run test:differential -- --cases 1000000` draws from the same cases for longer.
+import { afterEach, describe, expect, it } from 'vitest'
 import { backend, useBackend } from '../src/primitives/backend.ts'
-import { nodeBackend } from '../src/primitives/backend-node.ts'
-import { portableBackend as portable } from '../src/primitives/backend-portable.ts'
-import { hex, sample, unhex } from './fixtures.ts'
+import { CASES, Random } from './differential/cases.ts'
+import { backends, hex, sample, unhex } from './fixtures.ts'
 
-const node = nodeBackend()!
-const CHUNK = 128 * 1024
+const [node, web, portable] = backends as [(typeof backends)[0], (typeof backends)[0], (typeof backends)[0]]
+const slow = process.env['SLOW'] === '1'
 
-const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
-const runs = { numRuns: process.env['SLOW'] === '1' ? 2000 : 60 }
+afterEach(() => useBackend(undefined))
 
-describe('node and portable', () => {
-  it('are both here, and node is chosen', () => {
-    expect(node.name).toBe('node')
+describe('the backends', () => {
+  it('are all here, and node is chosen', () => {
+    expect(backends.map((each) => each.name)).toEqual(['node', 'web', 'portable'])
     expect(backend().name).toBe('node')
-    expect(node.providers.X25519).toBe('node:crypto')
     useBackend(portable)
     expect(backend().name).toBe('portable')
-    useBackend(undefined)
   })
 
   it('use what the runtime has', () => {
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
     const native = major > 24 || (major === 24 && minor >= 7) ? 'node:crypto' : undefined
+    expect(node.providers).toMatchObject({ X25519: 'node:crypto', 'AES-GCM': 'node:crypto', Poly1305: 'node:crypto' })
     expect(node.providers['ML-KEM-1024']).toBe(native ?? '@noble/post-quantum')
     expect(node.providers.Argon2id).toBe(native ?? '@noble/hashes')
-  })
-
-  it('hash alike', () => {
-    fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 300 })), fc.uint8Array(), (parts, key) => {
-        for (const hash of ['sha256', 'sha512', 'sha3-256'] as const) {
-          expect(hex(node.hash(hash, parts))).toBe(hex(portable.hash(hash, parts)))
-        }
-        for (const hash of ['sha256', 'sha512'] as const) {
-          expect(hex(node.hmac(hash, key, parts))).toBe(hex(portable.hmac(hash, key, parts)))
-        }
-      }),
-      runs,
+    expect(web.providers).toMatchObject({ 'AES-GCM': 'crypto.subtle', X25519: '@noble/curves' })
+    expect(new Set(Object.values(portable.providers).map((name) => name.split('/')[0]))).toEqual(
+      new Set(['@noble', 'crypto.getRandomValues']),
     )
   })
+})
 
-  it('derive alike', () => {
-    fc.assert(
-      fc.property(
-        fc.uint8Array({ minLength: 1 }),
-        fc.uint8Array(),
-        fc.uint8Array(),
-        fc.integer({ min: 1, max: 200 }),
-        (ikm, salt, info, length) => {
-          expect(hex(node.hkdf('sha512', ikm, salt, info, length))).toBe(
-            hex(portable.hkdf('sha512', ikm, salt, info, length)),
-          )
-        },
-      ),
-      runs,
-    )
+describe('random cases', () => {
+  it.each(Object.entries(CASES))('of %s come out alike', async (_, { weight, make }) => {
+    const seed = Date.now() % 1e6
+    const runs = (weight >= 100 ? 300 : weight >= 20 ? 60 : 20) * (slow ? 50 : 1)
+    for (let run = 0; run < runs; run++) {
+      const results = await Promise.all(backends.map(make(new Random(seed + run))))
+      expect(new Set(results).size, `seed ${seed + run}`).toBe(1)
+    }
+  })
+})
+
+// Around a block, the size from which WebCrypto is called, the chunks of node:crypto, and the limit.
+const KIB = 1024
+const around = [16, 8 * KIB, 128 * KIB].flatMap((size) => [size - 17, size - 16, size - 1, size, size + 1])
+describe.each([0, 1, ...around.filter((size) => size > 1), 3 * 128 * KIB + 5])('content of %i bytes', (length) => {
+  const content = sample(length, 7)
+
+  it('comes out alike', async () => {
+    const [key, iv, counter, aad] = [sample(32), sample(12), new Uint8Array(16).fill(0xff), sample(20)]
+    const digests = [{ hash: 'sha256' }, { hash: 'sha256', suffix: sample(32) }, { hash: 'sha3-256' }] as const
+    const results = []
+    for (const each of backends) {
+      const buffer = new Uint8Array(length + 16)
+      const copied = await each.copyAndDigest(content, buffer.subarray(0, length), digests)
+      expect(buffer.subarray(0, length)).toEqual(content)
+      expect(await each.digestContent(content, digests)).toEqual(copied)
+      await each.gcmSealContent(key, iv, aad, buffer)
+      expect(await each.gcmOpenContent(key, iv, aad, buffer)).toEqual(content)
+      const stream = new Uint8Array(content)
+      await each.ctr(key, counter, stream)
+      const chained = await each.cbcEncrypt(key, counter, content)
+      expect(await each.cbcDecrypt(key, counter, chained)).toEqual(content)
+      const tag = await each.chachaPolyTag(key, [content.subarray(0, length >> 1), content.subarray(length >> 1)])
+      results.push([...copied, buffer, stream, chained, tag].map(hex).join())
+    }
+    expect(new Set(results).size).toBe(1)
   })
 
-  it('seal and open alike under AES of every key size', () => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom(16, 24, 32).chain(bytes),
-        bytes(12),
-        fc.uint8Array(),
-        fc.uint8Array({ maxLength: 200 }),
-        (key, iv, aad, text) => {
-          const sealed = node.gcmSeal(key, iv, aad, text)
-          expect(hex(sealed)).toBe(hex(portable.gcmSeal(key, iv, aad, text)))
-          expect(node.gcmOpen(key, iv, aad, sealed)).toEqual(new Uint8Array(text))
-          expect(portable.gcmOpen(key, iv, aad, sealed)).toEqual(new Uint8Array(text))
-        },
-      ),
-      runs,
-    )
+  it('is read before the first wait, and so are the keys', async () => {
+    for (const each of backends) {
+      const [key, iv, aad] = [sample(32), sample(12), sample(20)]
+      const sealed = each.gcmSeal(key, iv, aad, content)
+      const [opening, digesting, encrypting] = [
+        each.gcmOpenContent(key, iv, aad, sealed),
+        each.copyAndDigest(content, new Uint8Array(length), [{ hash: 'sha256' }]),
+        each.cbcEncrypt(key, sample(16), content),
+      ]
+      for (const bytes of [key, iv, aad, sealed]) bytes.fill(0)
+      expect(await opening).toEqual(content)
+      expect(hex((await digesting)[0]!)).toBe(hex(portable.hash('sha256', [content])))
+      expect(hex(await encrypting)).toBe(hex(await portable.cbcEncrypt(sample(32), sample(16), content)))
+    }
+  })
+})
+
+describe('the limit of a block', () => {
+  it('comes out alike on node and web', async () => {
+    const content = sample(64 * KIB * KIB)
+    const results = []
+    for (const each of [node, web]) {
+      const buffer = new Uint8Array(content.length + 16)
+      const [digest] = await each.copyAndDigest(content, buffer.subarray(0, -16), [{ hash: 'sha256' }])
+      await each.gcmSealContent(sample(32), sample(12), sample(20), buffer)
+      results.push([digest!, buffer.subarray(-16)].map(hex).join())
+    }
+    expect(results[0]).toBe(results[1])
+  })
+})
+
+// https://cr.yp.to/ecdh.html#validate: points of small order, canonical and not.
+const lowOrder = [
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  ...['ec', 'ed', 'ee'].map((low) => `${low}${'ff'.repeat(30)}7f`),
+]
+
+describe.each(backends)('$name', (each) => {
+  it.each(lowOrder)('refuses the low-order point %s', (point) => {
+    expect(() => each.x25519.decapsulator(sample(32)).decapsulate(unhex(point))).toThrow()
+    expect(() => each.x25519.encapsulator(unhex(point)).encapsulate()).toThrow()
   })
 
-  it.each([0, 1, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])(
-    'treat content of %i bytes alike',
-    async (length) => {
-      const [key, iv, aad, content] = [sample(32), sample(12), sample(20), sample(length, 7)]
-      const digests = [{ hash: 'sha256', suffix: sample(32) }, { hash: 'sha3-256' }] as const
-      const results = []
-      for (const each of [node, portable]) {
-        const buffer = new Uint8Array(length + 16)
-        const copied = await each.copyAndDigest(content, buffer.subarray(0, length), digests)
-        expect(buffer.subarray(0, length)).toEqual(content)
-        expect(await each.digestContent(content, digests)).toEqual(copied)
-        await each.gcmSealContent(key, iv, aad, buffer)
-        expect(await each.gcmOpenContent(key, iv, aad, buffer)).toEqual(content)
-        results.push([...copied, buffer].map(hex))
-      }
-      expect(results[0]).toEqual(results[1])
-    },
-  )
-
-  it('agree by X25519', () => {
-    fc.assert(
-      fc.property(bytes(32), bytes(32), (mine, yours) => {
-        for (const [sender, recipient] of [
-          [node, portable],
-          [portable, node],
-        ] as const) {
-          const identity = recipient.x25519.decapsulator(yours)
-          expect(identity.publicKey).toEqual(sender.x25519.decapsulator(yours).publicKey)
-          const { ciphertext, shared } = sender.x25519.encapsulator(identity.publicKey).encapsulate(mine)
-          expect(identity.decapsulate(ciphertext)).toEqual(shared)
-        }
-      }),
-      runs,
-    )
-  })
-
-  it('agree by ML-KEM-1024', () => {
-    fc.assert(
-      fc.property(bytes(64), (seed) => {
-        for (const [sender, recipient] of [
-          [node, portable],
-          [portable, node],
-        ] as const) {
-          const identity = recipient.mlKem1024.decapsulator(seed)
-          expect(hex(identity.publicKey)).toBe(hex(sender.mlKem1024.decapsulator(seed).publicKey))
-          const { ciphertext, shared } = sender.mlKem1024.encapsulator(identity.publicKey).encapsulate()
-          expect(identity.decapsulate(ciphertext)).toEqual(shared)
-        }
-      }),
-      { numRuns: Math.ceil(runs.numRuns / 6) },
-    )
-  })
-
-  it('encapsulate alike when told the randomness', () => {
-    const { publicKey } = portable.mlKem1024.decapsulator(sample(64))
-    const [first, second] = [node, portable].map((each) =>
-      each.mlKem1024.encapsulator(publicKey).encapsulate(sample(32)),
-    )
-    expect(first).toEqual(second)
-  })
-
-  // RFC 7748 §6.1 and https://cr.yp.to/ecdh.html#validate: points of small order, canonical and not.
-  it.each([
-    '0000000000000000000000000000000000000000000000000000000000000000',
-    '0100000000000000000000000000000000000000000000000000000000000000',
-    'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-    '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
-    'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-    'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-    'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  ])('refuse the low-order point %s', (point) => {
-    for (const each of [node, portable]) {
-      expect(() => each.x25519.decapsulator(sample(32)).decapsulate(unhex(point))).toThrow()
-      expect(() => each.x25519.encapsulator(unhex(point)).encapsulate()).toThrow()
+  it('refuses IVs of AES-GCM under 8 bytes', async () => {
+    for (const length of [0, 1, 7]) {
+      const iv = new Uint8Array(length)
+      expect(() => each.gcmSeal(sample(32), iv, iv, sample(9))).toThrow()
+      expect(each.gcmOpen(sample(32), iv, iv, sample(25))).toBeUndefined()
+      await expect(each.gcmSealContent(sample(32), iv, iv, sample(20_000))).rejects.toThrow()
+      expect(await each.gcmOpenContent(sample(32), iv, iv, sample(20_000))).toBeUndefined()
     }
   })
 
-  it('refuse ML-KEM keys with a coefficient out of range', () => {
+  it('refuses ML-KEM keys with a coefficient out of range, and lengths that are none', () => {
     const { publicKey } = portable.mlKem1024.decapsulator(sample(64))
-    const out = new Uint8Array(publicKey)
-    out.set([0xff, 0xff], 0)
-    for (const each of [node, portable]) expect(() => each.mlKem1024.encapsulator(out).encapsulate()).toThrow()
+    const outOfRange = new Uint8Array(publicKey)
+    outOfRange.set([0xff, 0xff], 0)
+    expect(() => each.mlKem1024.encapsulator(outOfRange).encapsulate()).toThrow()
+    expect(() => each.mlKem1024.encapsulator(publicKey.subarray(1))).toThrow()
+    expect(() => each.mlKem1024.decapsulator(new Uint8Array(63))).toThrow()
+    expect(() => each.mlKem1024.decapsulator(sample(64)).decapsulate(new Uint8Array(1567))).toThrow()
   })
 
-  it('refuse ML-KEM keys and ciphertexts of a wrong length', () => {
-    const { publicKey } = portable.mlKem1024.decapsulator(sample(64))
-    for (const each of [node, portable]) {
-      expect(() => each.mlKem1024.encapsulator(publicKey.subarray(1))).toThrow()
-      expect(() => each.mlKem1024.decapsulator(new Uint8Array(63))).toThrow()
-      expect(() => each.mlKem1024.decapsulator(sample(64)).decapsulate(new Uint8Array(1567))).toThrow()
-    }
-  })
-
-  it('forget a private key that was disposed of', () => {
+  it('forgets a private key that was disposed of', () => {
     const { publicKey } = portable.x25519.decapsulator(sample(32, 5))
-    const own = node.x25519.decapsulator(sample(32))
+    const agreed = portable.x25519.decapsulator(sample(32)).decapsulate(publicKey)
+    const own = each.x25519.decapsulator(sample(32))
+    expect(own.decapsulate(publicKey)).toEqual(agreed)
     own.dispose()
-    expect(() => own.decapsulate(publicKey)).toThrow()
+    let after: Uint8Array | undefined
+    try {
+      after = own.decapsulate(publicKey)
+    } catch {
+      // Dropped, rather than wiped.
+    }
+    expect(after).not.toEqual(agreed)
   })
 })

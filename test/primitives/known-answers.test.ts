@@ -1,10 +1,14 @@
 // Every primitive on every backend against answers from its standard, or from another implementation where the standard
 // has none; each says which.
+import { poly1305 } from '@noble/ciphers/_poly1305.js'
+import { chacha20 } from '@noble/ciphers/chacha.js'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { argon2id } from '@noble/hashes/argon2.js'
 import { describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/primitives/backend.ts'
-import { signingPublicKey } from '../../src/primitives/signature.ts'
+import { isSignatureOf, sign, signingPublicKey } from '../../src/primitives/signature.ts'
 import { SecretKey } from '../../src/secret.ts'
-import { backends, hex, unhex } from '../fixtures.ts'
+import { backends, flipped, hex, unhex } from '../fixtures.ts'
 
 const ascii = (text: string) => new Uint8Array(Buffer.from(text))
 
@@ -46,6 +50,75 @@ describe.each(backends)('$name', (backend: Backend) => {
     expect(hex(backend.hkdf('sha512', ikm, new Uint8Array(0), unhex('f0f1'), 64))).toBe(
       'eec33ff5defed208a4d2ca9d2604ae74a5aab1c06185af6b27af672140382e22e5c13575eb90a28eb9d7f9dedfa12df6e97f3a668f4966776a54c850cd5c4e3c',
     )
+  })
+
+  it('HKDF-SHA-256 (RFC 5869, test case 1)', () => {
+    const [salt, info] = [unhex('000102030405060708090a0b0c'), unhex('f0f1f2f3f4f5f6f7f8f9')]
+    expect(hex(backend.hkdf('sha256', new Uint8Array(22).fill(0x0b), salt, info, 42))).toBe(
+      '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865',
+    )
+  })
+
+  it('PBKDF2-HMAC-SHA-512 (Python, hashlib.pbkdf2_hmac)', async () => {
+    expect(hex(await backend.pbkdf2Sha512(ascii('password'), ascii('salt'), 2, 64, {}))).toBe(
+      'e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53cf76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e',
+    )
+  })
+
+  // SP 800-38A, appendix F: four blocks under AES-128, -192 and -256.
+  const blocks = unhex(
+    '6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710',
+  )
+  it.each([
+    [
+      'F.5.1',
+      '2b7e151628aed2a6abf7158809cf4f3c',
+      '874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee',
+    ],
+    [
+      'F.5.3',
+      '8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b',
+      '1abc932417521ca24f2b0459fe7e6e0b090339ec0aa6faefd5ccc2c6f4ce8e941e36b26bd1ebc670d1bd1d665620abf74f78a7f6d29809585a97daec58c6b050',
+    ],
+    [
+      'F.5.5',
+      '603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4',
+      '601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c52b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6',
+    ],
+  ])('AES-CTR (SP 800-38A %s)', async (_, key, answer) => {
+    const buffer = new Uint8Array(blocks)
+    await backend.ctr(unhex(key), unhex('f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff'), buffer)
+    expect(hex(buffer)).toBe(answer)
+  })
+  it.each([
+    [
+      'F.2.1',
+      '2b7e151628aed2a6abf7158809cf4f3c',
+      '7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b273bed6b8e3c1743b7116e69e222295163ff1caa1681fac09120eca307586e1a7',
+    ],
+    [
+      'F.2.3',
+      '8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b',
+      '4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a571b242012fb7ae07fa9baac3df102e008b0e27988598881d920a9e64f5615cd',
+    ],
+    [
+      'F.2.5',
+      '603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4',
+      'f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b',
+    ],
+  ])('AES-CBC (SP 800-38A %s; its blocks, then one of padding)', async (_, key, answer) => {
+    const [secret, iv] = [unhex(key), unhex('000102030405060708090a0b0c0d0e0f')]
+    const sealed = await backend.cbcEncrypt(secret, iv, blocks)
+    expect(hex(sealed.subarray(0, 64))).toBe(answer)
+    expect(sealed.length).toBe(80)
+    expect(await backend.cbcDecrypt(secret, iv, sealed)).toEqual(blocks)
+  })
+
+  it('the tag of ChaCha20-Poly1305 without text (OpenSSL 3.0.19), however its data is cut', async () => {
+    const key = Uint8Array.from({ length: 32 }, (_, index) => 0x80 + index)
+    for (const parts of [['Cryptographic Forum Research Group'], ['Cryptographic', '', ' Forum Research', ' Group']]) {
+      expect(hex(await backend.chachaPolyTag(key, parts.map(ascii)))).toBe('d89e3e3ccc1fbd8af9bea3c2e8cb3260')
+    }
   })
 
   // McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16.
@@ -111,6 +184,15 @@ describe.each(backends)('$name', (backend: Backend) => {
     )
   })
 
+  it('X25519, a thousand times over (RFC 7748 §5.2)', () => {
+    let [k, u] = [new Uint8Array([9, ...new Uint8Array(31)]), new Uint8Array([9, ...new Uint8Array(31)])]
+    for (let round = 1; round <= 1000; round++) {
+      ;[k, u] = [backend.x25519.decapsulator(k).decapsulate(u), k]
+      if (round === 1) expect(hex(k)).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079')
+    }
+    expect(hex(k)).toBe('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51')
+  })
+
   // OpenSSL 3.5.8, by node:crypto of Node 26.10: seed 00…3f, and a ciphertext that is none, so the secret is the one of
   // implicit rejection.
   it('ML-KEM-1024: key generation and decapsulation', () => {
@@ -142,9 +224,81 @@ describe.each(backends)('$name', (backend: Backend) => {
   })
 })
 
+describe('the code behind the portable backend, where our own calls take fewer inputs than the standard', () => {
+  it('Argon2id (RFC 9106 §5.3, with a secret and associated data)', () => {
+    const run = (byte: number, length: number) => new Uint8Array(length).fill(byte)
+    const options = { t: 3, m: 32, p: 4, dkLen: 32, version: 0x13, key: run(3, 8), personalization: run(4, 12) }
+    expect(hex(argon2id(run(1, 32), run(2, 16), options))).toBe(
+      '0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659',
+    )
+  })
+
+  it('Poly1305 (RFC 8439 §2.5.2)', () => {
+    const key = unhex('85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b')
+    expect(hex(poly1305(ascii('Cryptographic Forum Research Group'), key))).toBe('a8061dc1305136c6c22b8baf0c0127a9')
+  })
+
+  // Bernstein, "The Poly1305-AES message-authentication code", appendix B: r, AES_k(n), m, tag.
+  it.each([
+    [
+      '851fc40c3467ac0be05cc20404f3f700',
+      '580b3b0f9447bb1e69d095b5928b6dbc',
+      'f3f6',
+      'f4c633c3044fc145f84f335cb81953de',
+    ],
+    ['a0f3080000f46400d0c7e9076c834403', 'dd3fab2251f11ac759f0887129cc2ee7', '', 'dd3fab2251f11ac759f0887129cc2ee7'],
+  ])('Poly1305-AES under r = %s', (r, pad, message, tag) => {
+    expect(hex(poly1305(unhex(message), unhex(r + pad)))).toBe(tag)
+  })
+
+  it('the one-time key of ChaCha20-Poly1305 (RFC 8439 §2.6.2)', () => {
+    const key = Uint8Array.from({ length: 32 }, (_, index) => 0x80 + index)
+    expect(hex(chacha20(key, unhex('000000000001020304050607'), new Uint8Array(32)))).toBe(
+      '8ad5a08b905f81cc815040274ab29471a833b637e3fd0da508dbb8e2fdd1a646',
+    )
+  })
+})
+
 describe('Ed25519', () => {
-  it('public key of a seed (RFC 8032 §7.1, test 1)', () => {
-    const seed = new SecretKey('signing', unhex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'))
-    expect(hex(signingPublicKey(seed))).toBe('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a')
+  const seed = new SecretKey('signing', unhex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'))
+  const publicKey = unhex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a')
+
+  it('keys and signatures (RFC 8032 §7.1, test 1)', () => {
+    expect(signingPublicKey(seed)).toEqual(publicKey)
+    const signature = sign(seed, new Uint8Array(0))
+    expect(hex(signature)).toBe(
+      'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
+    )
+    expect(isSignatureOf(publicKey, new Uint8Array(0), signature)).toBe(true)
+    expect(isSignatureOf(publicKey, ascii('x'), signature)).toBe(false)
+    for (let index = 0; index < 64; index++) {
+      expect(isSignatureOf(publicKey, new Uint8Array(0), flipped(signature, index))).toBe(false)
+    }
+    for (const length of [0, 63, 65])
+      expect(isSignatureOf(publicKey, new Uint8Array(0), new Uint8Array(length))).toBe(false)
+  })
+
+  // Under a key of small order R = identity, S = 0 is a signature of many messages.
+  const anything = new Uint8Array([1, ...new Uint8Array(63)])
+  const order8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
+  it.each([
+    ['order 1', `01${'00'.repeat(31)}`],
+    ['order 2', `ec${'ff'.repeat(30)}7f`],
+    ['order 4', '00'.repeat(32)],
+    ['order 8', order8],
+    ['order 1, not canonical', `ee${'ff'.repeat(30)}7f`],
+    ['order 4, not canonical', `ed${'ff'.repeat(30)}7f`],
+  ])('refuses a public key of %s', (_, key) => {
+    for (const message of [ascii(''), ascii('a'), ascii('b'), ascii('c')]) {
+      expect(isSignatureOf(unhex(key), message, anything)).toBe(false)
+    }
+  })
+
+  it('refuses a public key with a part of small order, under which an honest signature may hold', () => {
+    const { Point } = ed25519
+    const mixed = Point.fromBytes(publicKey).add(Point.fromHex(order8)).toBytes()
+    // Among a few messages some hold under the cofactored equation that lax verifiers use.
+    const messages = Array.from({ length: 40 }, (_, index) => ascii(String(index)))
+    for (const message of messages) expect(isSignatureOf(mixed, message, sign(seed, message))).toBe(false)
   })
 })

@@ -1,0 +1,74 @@
+// Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the AEAD, the agreement.
+import { strict as assert } from 'node:assert'
+import { type KeysetReader, type WriterOptions } from '../src/index.ts'
+import { type Backend, backend, type ContentDigest } from '../src/primitives/backend.ts'
+import { compare } from './measure.ts'
+
+export interface Row {
+  bytes: number
+  encryption: string
+  dedup: string
+  work: 'seal' | 'open'
+  /** MB/s, of 10⁶ bytes. */
+  mbPerSecond: number
+  bareMbPerSecond: number
+  /** Ours to bare. */
+  ratio: number
+}
+
+type Chosen = Required<WriterOptions>
+
+const SHA256: readonly ContentDigest[] = [{ hash: 'sha256' }]
+const GLOBAL: readonly ContentDigest[] = [{ hash: 'sha256', suffix: new Uint8Array(32) }, { hash: 'sha3-256' }]
+
+export async function benchBlocks(keyset: KeysetReader, bytes: number, chosen: Chosen, rounds: number): Promise<Row[]> {
+  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+  const writer = keyset.writer(chosen)
+  const block = await writer.seal(content)
+  assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'what was sealed opens')
+
+  const bare = await bareWork(backend(), content, chosen)
+  const row = (work: 'seal' | 'open', { ours, bare }: { ours: number; bare: number }): Row => {
+    const speed = (milliseconds: number) => Math.round(bytes / 1000 / milliseconds)
+    const ratio = Math.round((100 * bare) / ours) / 100
+    return { bytes, ...chosen, work, mbPerSecond: speed(ours), bareMbPerSecond: speed(bare), ratio }
+  }
+  return [
+    row('seal', await compare(() => writer.seal(content), bare.seal, rounds)),
+    row('open', await compare(() => keyset.open(block), bare.open, rounds)),
+  ]
+}
+
+/** The primitives of one block, back to back, in buffers that are there already. */
+async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }: Chosen) {
+  const digests = dedup === 'global' ? GLOBAL : SHA256
+  if (encryption === 'none') {
+    const hashed = () => on.digestContent(content, SHA256)
+    return { seal: hashed, open: hashed }
+  }
+  const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
+  const buffer = new Uint8Array(content.length + 16)
+  buffer.set(content)
+  await on.gcmSealContent(key, iv, aad, buffer)
+  const sealed = new Uint8Array(buffer)
+
+  const kems = encryption === 'hybrid' ? [on.x25519, on.mlKem1024] : [on.x25519]
+  const pairs = kems.map((kem, index) => {
+    const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
+    const sender = kem.encapsulator(own.publicKey)
+    return { own, sender, ciphertext: sender.encapsulate().ciphertext }
+  })
+  return {
+    async seal() {
+      await on.digestContent(content, digests)
+      await on.gcmSealContent(key, iv, aad, buffer)
+      for (const { sender } of pairs) sender.encapsulate()
+    },
+    async open() {
+      for (const { own, ciphertext } of pairs) own.decapsulate(ciphertext)
+      const text = await on.gcmOpenContent(key, iv, aad, sealed)
+      assert(text)
+      await on.digestContent(text, digests)
+    },
+  }
+}

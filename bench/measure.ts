@@ -1,0 +1,40 @@
+// Timing side by side: two pieces of work take turns in one process, and medians are compared, so that a noisy machine
+// disturbs both alike.
+
+export interface Comparison {
+  /** Medians, in milliseconds for one run. */
+  readonly ours: number
+  readonly bare: number
+}
+
+type Work = () => Promise<unknown>
+
+/** How long one sample of a piece of work should take, so that the clock and the call cost nothing beside it. */
+const SAMPLE_MS = 20
+
+export async function compare(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
+  const [oursBatch, bareBatch] = [await batchSize(ours), await batchSize(bare)]
+  const samples: { ours: number[]; bare: number[] } = { ours: [], bare: [] }
+  for (let round = 0; round < rounds; round++) {
+    samples.ours.push(await time(ours, oursBatch))
+    samples.bare.push(await time(bare, bareBatch))
+  }
+  return { ours: median(samples.ours), bare: median(samples.bare) }
+}
+
+async function batchSize(work: Work): Promise<number> {
+  await time(work, 3)
+  return Math.max(1, Math.round(SAMPLE_MS / (await time(work, 2))))
+}
+
+async function time(work: Work, times: number): Promise<number> {
+  const started = performance.now()
+  for (let run = 0; run < times; run++) await work()
+  return (performance.now() - started) / times
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

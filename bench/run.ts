@@ -1,0 +1,60 @@
+// npm run bench -- [--quick] [--json] [--backend node|web|portable]
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { createKeyset } from '../src/index.ts'
+import { backend, useBackend } from '../src/primitives/backend.ts'
+import { nodeBackend } from '../src/primitives/backend-node.ts'
+import { portableBackend } from '../src/primitives/backend-portable.ts'
+import { webBackend } from '../src/primitives/backend-web.ts'
+import { benchBlocks, type Row } from './blocks.ts'
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, backend: { type: 'string' } },
+})
+if (values.backend !== undefined) {
+  const named = [nodeBackend(), webBackend(), portableBackend].find((each) => each?.name === values.backend)
+  if (named === undefined) throw new Error(`no backend ${values.backend} here`)
+  useBackend(named)
+}
+const rounds = values.quick === true ? 5 : 15
+
+const KIB = 1024
+const sizes = [64 * KIB, 1024 * KIB, 8192 * KIB]
+const encrypted = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
+  (['scoped', 'global', 'off'] as const).map((dedup) => ({ encryption, dedup })),
+)
+const choices = [...encrypted, { encryption: 'none', dedup: 'scoped' } as const]
+
+const keyset = await createKeyset('password', {
+  encryption: 'none',
+  costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
+})
+const rows: Row[] = []
+for (const bytes of sizes) {
+  for (const choice of choices) rows.push(...(await benchBlocks(keyset, bytes, choice, rounds)))
+}
+
+const { name, providers } = backend()
+const machine = {
+  node: process.version,
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  backend: name,
+  providers,
+}
+if (values.json === true) {
+  console.log(JSON.stringify({ ...machine, rounds, rows }, undefined, 2))
+} else {
+  console.log(
+    `Node ${machine.node}, backend ${name} (ML-KEM: ${providers['ML-KEM-1024']}), ${machine.cores} × ${machine.cpu}`,
+  )
+  console.log(`MB/s, medians of ${rounds} samples that take turns; ratio: bare primitives' time to ours\n`)
+  console.log('    KiB  encryption  dedup     seal   bare  ratio    open   bare  ratio')
+  for (let index = 0; index < rows.length; index += 2) {
+    const [seal, open] = [rows[index]!, rows[index + 1]!]
+    const cells = (row: Row) =>
+      `${String(row.mbPerSecond).padStart(6)} ${String(row.bareMbPerSecond).padStart(6)} ${row.ratio.toFixed(2).padStart(6)}`
+    const head = `${String(seal.bytes / KIB).padStart(7)}  ${seal.encryption.padEnd(10)}  ${seal.dedup.padEnd(6)}`
+    console.log(`${head} ${cells(seal)}  ${cells(open)}`)
+  }
+}
