@@ -23,17 +23,8 @@ export async function backUp(folder: string, options: BackupOptions): Promise<Ta
   const { files, bytes } = run.tally
   const snapshot = encodeContent(Kind.snapshot, { created: new Date().toISOString(), files, bytes, folder: top })
   const label = await putContent(snapshot, options.writer, options.store, run.tally)
-  await publish(label, options.store)
+  await options.store.putVersion('snapshots', Buffer.from(label))
   return run.tally
-}
-
-/** Snapshots are numbered; who comes second takes the next number. */
-async function publish(label: string, store: FolderStore): Promise<void> {
-  for (;;) {
-    const newest = (await store.list('snapshots')).at(-1) ?? '0'
-    const next = String(Number(newest) + 1).padStart(8, '0')
-    if (await store.put(`snapshots/${next}`, Buffer.from(label))) return
-  }
 }
 
 class BackupRun {

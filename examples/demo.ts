@@ -1,67 +1,107 @@
-// npm run demo -- FOLDER [--store DIR] [--restore DIR] [--restore-only]
-//
-// Backs FOLDER up into a store with the host export of a keyset alone, then restores it from that store and the password
-// alone, and compares the two. Without --store and --restore both go into a new temporary folder.
+// Backs a folder up into a store with the host export of a keyset alone, then restores it from that store and the password
+// alone, and compares the two. `npm run demo -- --help` says how to call it.
 import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs, styleText } from 'node:util'
 import * as prompts from '@clack/prompts'
-import { createKeyset, KeystrataError, openWriter, selfTest, unlockKeyset } from 'keystrata'
+import { MultiBar, Presets } from 'cli-progress'
+import { createKeyset, KeystrataError, type KeysetReader, openWriter, selfTest, unlockKeyset } from 'keystrata'
 import { backUp } from './backup.ts'
-import { compareFolders, restore } from './restore.ts'
-import { getNewestSnapshot, type Tally } from './snapshot.ts'
+import { assertEmpty, compareFolders, restore } from './restore.ts'
+import { getSnapshot, type Tally } from './snapshot.ts'
 import { FolderStore } from './store.ts'
 
-const terminal = process.stdout.isTTY
+const USAGE = `npm run demo -- [FOLDER] [--store DIR] [--restore DIR]
+npm run demo -- --restore-only --store DIR [--restore DIR] [--snapshot N]
 
+FOLDER is backed up, by default the project's own. Without --store and --restore both go into a new temporary folder.
+--restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
+The password comes from KEYSTRATA_PASSWORD, or is asked for.`
+
+const terminal = process.stdout.isTTY
+let bars: MultiBar | undefined
 let problems = 0
+
+/** One line for each problem, whatever characters are in the names of files. */
 function report(line: string): void {
   problems++
-  console.error(terminal ? styleText('red', line) : line)
+  const plain = line.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))
+  if (bars === undefined) console.error(terminal ? styleText('red', plain) : plain)
+  else bars.log(`${styleText('red', plain)}\n`)
+}
+
+function parseCommandLine() {
+  return parseArgs({
+    allowPositionals: true,
+    options: {
+      store: { type: 'string' },
+      restore: { type: 'string' },
+      'restore-only': { type: 'boolean', default: false },
+      snapshot: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { store: { type: 'string' }, restore: { type: 'string' }, 'restore-only': { type: 'boolean' } },
-  })
-  if (positionals.length > 1) throw new Error(`one folder at a time, not ${positionals.join(' and ')}`)
-  if (values['restore-only'] === true && values.store === undefined) throw new Error('--restore-only needs --store DIR')
+  let commandLine: ReturnType<typeof parseCommandLine>
+  try {
+    commandLine = parseCommandLine()
+  } catch (error) {
+    throw new Error(`${(error as Error).message.split('. ')[0]}; --help says how to call this`, { cause: error })
+  }
+  const { values, positionals } = commandLine
+  if (values.help) {
+    console.log(USAGE)
+    return
+  }
+  const restoreOnly = values['restore-only']
+  if (positionals.length > (restoreOnly ? 0 : 1)) throw new Error(`too many folders: ${positionals.join(', ')}`)
+  if (values.store === '' || values.restore === '') throw new Error('--store and --restore take the name of a folder')
+  if (restoreOnly && values.store === undefined) throw new Error('--restore-only needs --store DIR')
+  if (!restoreOnly && values.snapshot !== undefined) throw new Error('--snapshot goes with --restore-only')
   const folder = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
-  const temporary =
-    values.store === undefined || values.restore === undefined ? await mkdtemp(join(tmpdir(), 'keystrata-demo-')) : ''
-  const store = new FolderStore(resolve(values.store ?? join(temporary, 'store')))
-  const target = resolve(values.restore ?? join(temporary, 'restored'))
-  const exclude = [store.root, target]
+  if (!restoreOnly && !(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
+  if (values.restore !== undefined) await assertEmpty(resolve(values.restore))
+
   const { ok, backend } = await selfTest()
   if (!ok) throw new Error('this machine computes something wrong: keystrata does not trust it')
-  const password = process.env['KEYSTRATA_PASSWORD'] ?? (await askPassword())
+  const { store: named } = values
+  const isNew = named === undefined || (await new FolderStore(resolve(named)).versions('keyset')).length === 0
+  const password = process.env['KEYSTRATA_PASSWORD'] ?? (await askPassword(isNew && !restoreOnly))
 
-  if (values['restore-only'] !== true) {
-    if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
+  const temporary =
+    named === undefined || values.restore === undefined ? await mkdtemp(join(tmpdir(), 'keystrata-demo-')) : undefined
+  const store = new FolderStore(resolve(named ?? join(temporary ?? '', 'store')))
+  const target = resolve(values.restore ?? join(temporary ?? '', 'restored'))
+  const exclude = [store.root, target]
+
+  if (!restoreOnly) {
     const writer = openWriter(await hostExport(store, password))
-    const bar = startBar(`Backing up ${folder}`, await sizeOf(folder, exclude))
-    const tally = await backUp(folder, { writer, store, exclude, onProblem: report, onBytes: bar.advance })
+    const total = terminal ? await sizeOf(folder, exclude) : 0
+    const tally = await withBar('backing up', total, (onBytes) =>
+      backUp(folder, { writer, store, exclude, onProblem: report, onBytes }),
+    )
     writer.dispose()
-    bar.stop()
     printTally(`${folder} → ${store.root}`, 'seal', tally, backend)
   }
 
-  const stored = await newestExport(store)
-  if (stored === undefined) throw new Error(`${store.root} holds no keyset`)
-  const reader = await unlockKeyset(stored, password)
-  const snapshot = await getNewestSnapshot(reader, store)
-  const bar = startBar(`Restoring ${target}`, snapshot.bytes)
-  const tally = await restore(target, snapshot, { reader, store, onProblem: report, onBytes: bar.advance })
+  const reader = await unlockNewest(store, password)
+  if (reader === undefined) throw new Error(`${store.root} holds no keyset`)
+  const snapshot = await getSnapshot(reader, store, values.snapshot)
+  const tally = await withBar('restoring', snapshot.bytes, (onBytes) =>
+    restore(target, snapshot, { reader, store, onProblem: report, onBytes }),
+  )
   reader.dispose()
-  bar.stop()
   printTally(`${store.root} → ${target}`, 'open', tally, backend)
 
-  if (values['restore-only'] !== true) {
+  if (!restoreOnly) {
     await compareFolders(folder, target, exclude, report)
     if (problems === 0) console.log('Every file was restored exactly.')
   }
+  if (temporary !== undefined)
+    console.log(`Delete ${temporary} when you have looked at it; what was restored is plain.`)
 }
 
 /**
@@ -69,49 +109,69 @@ async function main(): Promise<void> {
  * password once, when it is set up; this demo makes it anew for each run.
  */
 async function hostExport(store: FolderStore, password: string): Promise<Uint8Array> {
-  const stored = await newestExport(store)
-  const keyset = stored === undefined ? await createKeyset(password) : await unlockKeyset(stored, password)
-  if (stored === undefined) {
-    await store.put(`keyset/${String(keyset.version).padStart(8, '0')}`, keyset.export('source-storage'))
+  let keyset = await unlockNewest(store, password)
+  if (keyset === undefined) {
+    keyset = await createKeyset(password)
+    await store.putVersion('keyset', keyset.export('source-storage'))
   }
   const host = keyset.export('host')
   keyset.dispose()
   return host
 }
 
-async function newestExport(store: FolderStore): Promise<Uint8Array | undefined> {
-  const newest = (await store.list('keyset')).at(-1)
-  return newest === undefined ? undefined : store.get(`keyset/${newest}`)
+async function unlockNewest(store: FolderStore, password: string): Promise<KeysetReader | undefined> {
+  const name = (await store.versions('keyset')).at(-1)
+  if (name === undefined) return undefined
+  try {
+    return await unlockKeyset((await store.get(name)) ?? new Uint8Array(0), password)
+  } catch (error) {
+    if (!(error instanceof KeystrataError)) throw error
+    throw new Error(`${join(store.root, name)}: ${error.message}`, { cause: error })
+  }
 }
 
-async function askPassword(): Promise<string> {
+async function askPassword(isNew: boolean): Promise<string> {
   if (!terminal) throw new Error('set KEYSTRATA_PASSWORD, or run this in a terminal to be asked')
-  const answer = await prompts.password({ message: 'Password of the backup', mask: '' })
-  if (prompts.isCancel(answer)) throw new Error('no password, no backup')
-  return answer
+  const ask = async (message: string) => {
+    const answer = await prompts.password({ message, mask: '' })
+    if (prompts.isCancel(answer)) throw new Error('no password, no backup')
+    return answer
+  }
+  const password = await ask('Password of the backup')
+  if (isNew && (await ask('The same again: without it nobody restores')) !== password) {
+    throw new Error('the two passwords differ')
+  }
+  return password
 }
 
-/** The bytes of all files in a folder, for the progress bar. */
+/** The bytes of all files in a folder, for the progress bar: what cannot be looked at counts nothing. */
 async function sizeOf(folder: string, exclude: readonly string[]): Promise<number> {
   let bytes = 0
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name)
     if (entry.isDirectory() && !exclude.includes(path)) bytes += await sizeOf(path, exclude)
-    else if (entry.isFile()) bytes += (await stat(path)).size
+    else if (entry.isFile()) bytes += (await stat(path).catch(() => undefined))?.size ?? 0
   }
   return bytes
 }
 
-interface Bar {
-  advance: (bytes: number) => void
-  stop: () => void
-}
-
-function startBar(title: string, bytes: number): Bar {
-  if (!terminal) return { advance: () => undefined, stop: () => undefined }
-  const bar = prompts.progress({ max: Math.max(bytes, 1) })
-  bar.start(title)
-  return { advance: (step) => bar.advance(step), stop: () => bar.stop(title) }
+async function withBar(
+  title: string,
+  total: number,
+  work: (onBytes: (bytes: number) => void) => Promise<Tally>,
+): Promise<Tally> {
+  if (!terminal) return work(() => undefined)
+  const format = `${title} {bar} {percentage} % of ${(total / 1e6).toFixed(1)} MB, {eta_formatted} left`
+  bars = new MultiBar({ format, hideCursor: true, gracefulExit: true }, Presets.shades_classic)
+  const bar = bars.create(Math.max(total, 1), 0)
+  try {
+    const tally = await work((bytes) => bar.increment(bytes))
+    if (total === 0) bar.increment(1)
+    return tally
+  } finally {
+    bars.stop()
+    bars = undefined
+  }
 }
 
 function printTally(title: string, work: 'seal' | 'open', tally: Tally, backend: string): void {
@@ -130,13 +190,9 @@ function printTally(title: string, work: 'seal' | 'open', tally: Tally, backend:
   console.log()
 }
 
-main().then(
-  () => {
-    process.exitCode = problems === 0 ? 0 : 1
-  },
-  (error: unknown) => {
-    const { code } = error as KeystrataError
-    report(code === 'wrong-password' ? 'Wrong password for the keyset of this store.' : (error as Error).message)
-    process.exitCode = 1
-  },
-)
+try {
+  await main()
+} catch (error) {
+  report((error as Error).message)
+}
+if (problems > 0) process.exitCode = 1

@@ -1,9 +1,9 @@
 // Restores a snapshot from a store, with a reader and nothing else. A file that cannot be opened costs one line and
 // that file; the rest is restored.
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chmod, lstat, lutimes, mkdir, open, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
-import { join, resolve, sep } from 'node:path'
+import { chmod, link, lstat, lutimes, mkdir, open, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { BlockReader } from 'keystrata'
 import { type Entry, getContent, getFolder, Kind, newTally, type Snapshot, type Tally } from './snapshot.ts'
@@ -19,11 +19,20 @@ export interface RestoreOptions {
 
 /** Restores a snapshot into `target`, which must be empty or not there. */
 export async function restore(target: string, snapshot: Snapshot, options: RestoreOptions): Promise<Tally> {
+  await assertEmpty(target)
   await mkdir(target, { recursive: true })
-  if ((await readdir(target)).length > 0) throw new Error(`${target} is not empty; nothing was restored`)
   const tally = newTally()
   await restoreFolder(target, snapshot.folder, options, tally)
   return tally
+}
+
+/** Restoring is never overwriting. */
+export async function assertEmpty(target: string): Promise<void> {
+  const names = await readdir(target).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  })
+  if (names.length > 0) throw new Error(`${target} is not empty; nothing was restored`)
 }
 
 async function restoreFolder(path: string, label: string, options: RestoreOptions, tally: Tally): Promise<void> {
@@ -46,8 +55,8 @@ function assertPlainName(name: string): void {
 }
 
 /**
- * Everything here is created, never opened: a folder by a mkdir that fails if the name is taken, a file exclusively. So
- * no entry can be written through a link that another entry made.
+ * Everything here is created, never opened: a folder by a mkdir that fails if the name is taken, a file by a hard link that
+ * does. So no entry can be written through a link that another entry made.
  */
 async function restoreEntry(path: string, entry: Entry, options: RestoreOptions, tally: Tally): Promise<void> {
   const modified = entry.mtimeMs / 1000
@@ -74,7 +83,9 @@ async function restoreFile(
   tally: Tally,
 ): Promise<void> {
   const modified = entry.mtimeMs / 1000
-  const file = await open(path, 'wx', 0o600)
+  // Under another name until it is whole: half a file under the file's own name would be taken for the file.
+  const partial = join(dirname(path), `.restoring-${randomUUID()}`)
+  const file = await open(partial, 'wx', 0o600)
   try {
     for (const label of entry.pieces) {
       const piece = await getContent(Kind.piece, label, reader, store, tally)
@@ -83,14 +94,12 @@ async function restoreFile(
     }
     await file.chmod(entry.mode)
     await file.utimes(modified, modified)
+    await link(partial, path)
     tally.files++
     tally.bytes += entry.size
-  } catch (error) {
-    // Half a file under a whole file's name would be taken for the file.
-    await rm(path)
-    throw error
   } finally {
     await file.close()
+    await rm(partial)
   }
 }
 

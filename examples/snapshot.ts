@@ -1,5 +1,6 @@
 // What is inside the blocks: pieces of files, folders, and one snapshot at the top. The first byte of each content says
 // which, so that a file which happens to look like a folder is never read as one.
+import { join } from 'node:path'
 import { type BlockReader, type BlockWriter, encodeBlock, parseBlock } from 'keystrata'
 import type { FolderStore } from './store.ts'
 
@@ -29,7 +30,7 @@ export interface Tally {
   blocks: number
   deduplicated: number
   storedBytes: number
-  /** Content that passed through keystrata, and the time that it spent there. */
+  /** Content that was sealed or opened, and the time that it took. */
   contentBytes: number
   cryptoMs: number
 }
@@ -51,10 +52,9 @@ export async function putContent(
 ): Promise<string> {
   const started = performance.now()
   const prepared = await writer.prepare(content)
-  tally.cryptoMs += performance.now() - started
-  tally.contentBytes += content.length
-  tally.blocks++
+  const preparing = performance.now() - started
   const name = `blocks/${prepared.label}`
+  tally.blocks++
   if (await store.has(name)) {
     prepared.dispose()
     tally.deduplicated++
@@ -62,7 +62,8 @@ export async function putContent(
   }
   const sealing = performance.now()
   const object = encodeBlock(await prepared.seal())
-  tally.cryptoMs += performance.now() - sealing
+  tally.cryptoMs += preparing + performance.now() - sealing
+  tally.contentBytes += content.length
   tally.storedBytes += object.length
   await store.put(name, object)
   return prepared.label
@@ -77,7 +78,7 @@ export async function getContent(
   tally: Tally,
 ): Promise<Uint8Array> {
   try {
-    const object = await store.get(`blocks/${label}`)
+    const object = /^[0-9a-f]{64}$/.test(label) ? await store.get(`blocks/${label}`) : undefined
     if (object === undefined) throw new Error('it is missing')
     const started = performance.now()
     const content = await reader.open(parseBlock(object, label))
@@ -87,7 +88,7 @@ export async function getContent(
     if (content[0] !== kind) throw new Error('it holds something else')
     return content.subarray(1)
   } catch (error) {
-    throw new Error(`block ${label}: ${(error as Error).message}`, { cause: error })
+    throw new Error(`block ${label.slice(0, 12)}…: ${(error as Error).message}`, { cause: error })
   }
 }
 
@@ -100,12 +101,21 @@ export async function getFolder(
   return JSON.parse(Buffer.from(await getContent(Kind.folder, label, reader, store, tally)).toString()) as Entry[]
 }
 
-/** The newest snapshot. Which one that is, the store says: it can offer an older one, but no other. */
-export async function getNewestSnapshot(reader: BlockReader, store: FolderStore): Promise<Snapshot> {
-  const newest = (await store.list('snapshots')).at(-1)
-  if (newest === undefined) throw new Error(`${store.root} holds no backup`)
-  const label = Buffer.from((await store.get(`snapshots/${newest}`)) ?? []).toString()
-  return JSON.parse(
-    Buffer.from(await getContent(Kind.snapshot, label, reader, store, newTally())).toString(),
-  ) as Snapshot
+/**
+ * A snapshot by its name, or the newest. Which one is the newest, the store says: it can offer an older one, but no other.
+ * A real tool keeps the name of the last one where it keeps the host export.
+ */
+export async function getSnapshot(reader: BlockReader, store: FolderStore, wanted?: string): Promise<Snapshot> {
+  const names = await store.versions('snapshots')
+  const name = wanted === undefined ? names.at(-1) : names.find((each) => Number(each.slice(-8)) === Number(wanted))
+  if (name === undefined) throw new Error(`${store.root} holds no such backup`)
+  const label = Buffer.from((await store.get(name)) ?? []).toString()
+  try {
+    const content = await getContent(Kind.snapshot, label, reader, store, newTally())
+    return JSON.parse(Buffer.from(content).toString()) as Snapshot
+  } catch (error) {
+    throw new Error(`${join(store.root, name)}: ${(error as Error).message}; --snapshot N takes an older one`, {
+      cause: error,
+    })
+  }
 }

@@ -54,10 +54,22 @@ export class FolderStore {
     }
   }
 
-  /** The names under a folder of the store, in order. */
-  async list(folder: string): Promise<string[]> {
+  /** Writes the next version of an object: they are numbered, and who comes second takes the next number. */
+  async putVersion(folder: string, bytes: Uint8Array): Promise<void> {
+    for (;;) {
+      const newest = (await this.versions(folder)).at(-1) ?? `${folder}/0`
+      const next = Number(newest.slice(folder.length + 1)) + 1
+      if (await this.put(`${folder}/${String(next).padStart(8, '0')}`, bytes)) return
+    }
+  }
+
+  /** The names of all versions of an object, the newest last. */
+  async versions(folder: string): Promise<string[]> {
     const names = await readdir(join(this.root, folder)).catch(() => [])
-    return names.sort()
+    return names
+      .filter((name) => /^\d{8}$/.test(name))
+      .sort()
+      .map((name) => `${folder}/${name}`)
   }
 
   /** Names are `folder/name`; blocks are spread over 256 folders, as file systems like it. */

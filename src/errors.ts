@@ -19,15 +19,15 @@ export type ErrorCode =
   | 'policy'
   /** An older version than the caller's floor. */
   | 'rollback'
-  /** Somebody else wrote first. */
+  /** Somebody else wrote first. Reserved: no call of this release throws it. */
   | 'conflict'
-  /** Past its date. */
+  /** Past its date. Reserved. */
   | 'expired'
-  /** A key that must not change has changed. */
+  /** A key that must not change has changed. Reserved. */
   | 'key-changed'
-  /** The account needs an account key for this. */
+  /** The account needs an account key for this. Reserved. */
   | 'account-key-required'
-  /** The server demands that the keys are safeguarded first. */
+  /** The server demands that the keys are safeguarded first. Reserved. */
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'

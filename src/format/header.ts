@@ -62,7 +62,7 @@ export function parseMagic(bytes: Uint8Array, object: string): StoredHeader {
 /** @throws KeystrataError `unsupported` */
 export function assertKnown(field: string, found: number, known: readonly number[], object: string): void {
   if (known.includes(found)) return
-  throw new KeystrataError('unsupported', `${object}: ${field} ${found} is not known to this release`, {
+  throw new KeystrataError('unsupported', `${object}: ${field} ${found} is not known: damaged, or of a later release`, {
     object,
     field,
     found,

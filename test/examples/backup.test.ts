@@ -7,7 +7,7 @@ import { compareFolders, restore } from '../../examples/restore.ts'
 import {
   encodeContent,
   type Entry,
-  getNewestSnapshot,
+  getSnapshot,
   Kind,
   newTally,
   putContent,
@@ -33,7 +33,7 @@ async function restored(store: FolderStore, snapshot?: Snapshot) {
   const reader = await unlockKeyset(keyset.export('source-storage'), PASSWORD)
   const target = join(newFolder(), 'restored')
   const problems: string[] = []
-  const from = snapshot ?? (await getNewestSnapshot(reader, store))
+  const from = snapshot ?? (await getSnapshot(reader, store))
   const tally = await restore(target, from, { reader, store, onProblem: (line) => problems.push(line) })
   return { target, problems, tally }
 }
@@ -105,7 +105,7 @@ describe('backup and restore', () => {
   it('refuse a target that is not empty', async () => {
     const { store } = await backedUp()
     const reader = await unlockKeyset(keyset.export('host'), PASSWORD)
-    const snapshot = await getNewestSnapshot(reader, store)
+    const snapshot = await getSnapshot(reader, store)
     await expect(restore(tree, snapshot, { reader, store, onProblem: () => undefined })).rejects.toThrow('not empty')
   })
 })
@@ -146,7 +146,7 @@ describe('a damaged store', () => {
     // The block of one file, found by its label.
     const content = Buffer.concat([Uint8Array.of(Kind.piece), readFileSync(join(tree, 'deep', '数据.bin'))])
     const { label } = await writer.prepare(content)
-    const snapshot = await getNewestSnapshot(reader, store)
+    const snapshot = await getSnapshot(reader, store)
     const path = join(store.root, 'blocks', label.slice(0, 2), label)
     damage(path)
     const { target, problems } = await restored(store, snapshot)
