@@ -2,7 +2,7 @@
 // where they are captured.
 import { afterEach, describe, expect, it } from 'vitest'
 import { createKeyset, openWriter, unlockKeyset } from '../src/index.ts'
-import { type Backend, useBackend } from '../src/primitives/backend.ts'
+import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
 import { backends, CHEAP, failure, flipped, makeKeyset, PASSWORD, sample } from './fixtures.ts'
 
 afterEach(() => useBackend(undefined))
@@ -53,12 +53,41 @@ function capturing(backend: Backend): { backend: Backend; captured: Map<string, 
         if (text !== undefined) keep('content', text)
         return text
       },
+      x25519: capturingKem(backend.x25519, keep),
+      mlKem1024: capturingKem(backend.mlKem1024, keep),
       async argon2id(password, salt, costs, length, wait) {
         keep('password', password)
         const hash = await backend.argon2id(password, salt, costs, length, wait)
         keep('argon2 hash', hash)
         return hash
       },
+    },
+  }
+}
+
+function capturingKem(kem: Kem, keep: (what: string, ...buffers: Uint8Array[]) => void): Kem {
+  return {
+    encapsulator(publicKey) {
+      const encapsulator = kem.encapsulator(publicKey)
+      return {
+        encapsulate() {
+          const sent = encapsulator.encapsulate()
+          keep('shared secret', sent.shared)
+          return sent
+        },
+      }
+    },
+    decapsulator(privateKey) {
+      keep('private key', privateKey)
+      const decapsulator = kem.decapsulator(privateKey)
+      return {
+        ...decapsulator,
+        decapsulate(ciphertext) {
+          const shared = decapsulator.decapsulate(ciphertext)
+          keep('shared secret', shared)
+          return shared
+        },
+      }
     },
   }
 }
@@ -88,7 +117,7 @@ describe.each(backends)('on $name', (backend) => {
     expect(verifiers.every((output) => Buffer.from(host).includes(Buffer.from(output)))).toBe(true)
     expectWiped(captured, ['hkdf output'])
     expect([...captured.keys()].sort()).toEqual(
-      ['argon2 hash', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'].sort(),
+      ['argon2 hash', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password', 'private key'].sort(),
     )
   })
 
@@ -105,16 +134,18 @@ describe.each(backends)('on $name', (backend) => {
   it.each(['scoped', 'global', 'off'] as const)(
     'sealing and opening leave nothing but the content (%s)',
     async (dedup) => {
-      const keyset = await makeKeyset()
+      const host = (await makeKeyset()).export('host')
       const { backend: watched, captured } = capturing(backend)
       useBackend(watched)
-      const writer = openWriter(keyset.export('host'), { dedup })
+      const keyset = await unlockKeyset(host, PASSWORD)
+      const writer = openWriter(host, { dedup })
       const block = await writer.seal(sample(1000))
       const content = await keyset.open(block)
       writer.dispose()
       keyset.dispose()
       expect(content).toEqual(sample(1000))
-      expectWiped(captured, ['content', 'content digest'])
+      expect(captured.get('shared secret')!.length).toBeGreaterThanOrEqual(5)
+      expectWiped(captured, ['content', 'content digest', 'hkdf output'])
       const digests = captured.get('content digest')!
       expect(digests.every((digest) => digest.every((byte) => byte === 0))).toBe(true)
     },

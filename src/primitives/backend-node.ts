@@ -4,7 +4,7 @@ import type { Bytes } from '../bytes.ts'
 import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './backend.ts'
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
 import { type CreateHash, digestInChunks } from './digest.ts'
-import { nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
+import { aesKeySizes, nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
 import { type Argon2Input, type Crypto, own } from './node-crypto.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
 
@@ -39,11 +39,9 @@ type NativePart = readonly [primitives: readonly Primitive[], part: Partial<Back
 /** The parts that this runtime has: each is made, and used once on nothing. */
 function probe(crypto: Crypto): NativePart[] {
   const key = new Uint8Array(32)
-  const block = new Uint8Array(16)
   const iv = new Uint8Array(12)
   const hashes = portableHashNames.filter((hash) => works(() => crypto.createHash(hash)))
-  const has = (name: 'aes-256-gcm' | 'aes-256-ctr' | 'aes-256-cbc', at: Uint8Array) =>
-    works(() => crypto.createCipheriv(name, key, at))
+  const [gcm, ctr, cbc] = [aesKeySizes(crypto, 'gcm'), aesKeySizes(crypto, 'ctr'), aesKeySizes(crypto, 'cbc')]
   const hasChacha = works(() => crypto.createCipheriv('chacha20-poly1305', key, iv, { authTagLength: 16 }).final())
   const { argon2, argon2Sync } = crypto
   const hasArgon2 =
@@ -56,9 +54,9 @@ function probe(crypto: Crypto): NativePart[] {
     hashes.includes('sha3-256') && [['SHA-3'], {}],
     sha2 && [['HMAC'], nodeHmac(crypto, hashes)],
     sha2 && [['HKDF', 'PBKDF2'], nodeDerivations(crypto)],
-    has('aes-256-gcm', iv) && [['AES-GCM'], nodeGcm(crypto)],
-    has('aes-256-ctr', block) && [['AES-CTR'], nodeCtr(crypto)],
-    has('aes-256-cbc', block) && [['AES-CBC'], nodeCbc(crypto)],
+    gcm.includes(32) && [['AES-GCM'], nodeGcm(crypto, gcm)],
+    ctr.includes(32) && [['AES-CTR'], nodeCtr(crypto, ctr)],
+    cbc.includes(32) && [['AES-CBC'], nodeCbc(crypto, cbc)],
     hasChacha && [['Poly1305'], nodeChachaPoly(crypto)],
     kemWorks(nodeX25519(crypto), key) && [['X25519'], { x25519: nodeX25519(crypto) }],
     kemWorks(nodeMlKem1024(crypto), new Uint8Array(64)) && [['ML-KEM-1024'], { mlKem1024: nodeMlKem1024(crypto) }],

@@ -174,7 +174,9 @@ export const portableBackend: Backend = {
   },
   gcmOpenContent: async (key, iv, aad, sealed) => gcmOpen(key, iv, aad, sealed),
   async ctr(key, counter, buffer) {
-    buffer.set(ctr(key, counter).encrypt(buffer))
+    const result = ctr(key, counter).encrypt(buffer)
+    buffer.set(result)
+    wipe(result)
   },
   cbcEncrypt: async (key, iv, text) => own(cbc(key, iv).encrypt(text)),
   async cbcDecrypt(key, iv, sealed) {

@@ -88,7 +88,9 @@ function webCiphers(subtle: Subtle): Partial<Backend> {
       if (!isForSubtle(key, counter, 16, buffer)) return portableBackend.ctr(key, counter, buffer)
       const parameters = { name: 'AES-CTR', counter: new Uint8Array(counter), length: 128 }
       const imported = await importKey(key, 'AES-CTR', 'encrypt')
-      buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer))))
+      const result = new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer)))
+      buffer.set(result)
+      wipe(result)
     },
     async cbcEncrypt(key, iv, text) {
       if (!isForSubtle(key, iv, 16, text)) return portableBackend.cbcEncrypt(key, iv, text)

@@ -47,6 +47,25 @@ describe('probing', () => {
     expect(lacking({ argon2: undefined }).argon2id).toBe(portableBackend.argon2id)
   })
 
+  it('a missing key size of AES is portable, and the others are not', async () => {
+    const backend = lacking({
+      createCipheriv: (name: string, ...rest: [never, never]) =>
+        name.startsWith('aes-192') ? refuse() : crypto.createCipheriv(name as never, ...rest),
+    })
+    expect(backend.providers['AES-GCM']).toBe('node:crypto')
+    for (const size of [16, 24, 32]) {
+      const [key, iv] = [sample(size), sample(12)]
+      expect(hex(backend.gcmSeal(key, iv, iv, sample(50)))).toBe(hex(portableBackend.gcmSeal(key, iv, iv, sample(50))))
+      const [mine, theirs] = [sample(50), sample(50)]
+      await backend.ctr(key, sample(16), mine)
+      await portableBackend.ctr(key, sample(16), theirs)
+      expect(mine).toEqual(theirs)
+      const sealed = await backend.cbcEncrypt(key, sample(16), sample(50))
+      expect(sealed).toEqual(await portableBackend.cbcEncrypt(key, sample(16), sample(50)))
+      expect(await backend.cbcDecrypt(key, sample(16), sealed)).toEqual(sample(50))
+    }
+  })
+
   it('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
     const [major = 0] = process.versions.node.split('.').map(Number)
     const createPrivateKey = vi.fn(crypto.createPrivateKey)
