@@ -68,50 +68,53 @@ function webDigests(subtle: Subtle): Digests {
 }
 
 function webCiphers(subtle: Subtle): Partial<Backend> {
-  const importKey = (key: Uint8Array, name: string, use: 'encrypt' | 'decrypt') =>
-    subtle.importKey('raw', unshared(key), name, false, [use])
+  /** The key is handed over before this first waits; `bytes` must be nobody else's. */
+  async function run(
+    use: 'encrypt' | 'decrypt',
+    key: Uint8Array,
+    parameters: { name: string },
+    bytes: Uint8Array,
+  ): Promise<Bytes> {
+    const imported = await subtle.importKey('raw', unshared(key), parameters.name, false, [use])
+    return new Uint8Array(await subtle[use](parameters, imported, unshared(bytes)))
+  }
+  const gcm = (iv: Uint8Array, aad: Uint8Array) => ({
+    name: 'AES-GCM',
+    iv: new Uint8Array(iv),
+    additionalData: new Uint8Array(aad),
+  })
+  const cbc = (iv: Uint8Array) => ({ name: 'AES-CBC', iv: new Uint8Array(iv) })
   return {
     async gcmSealContent(key, iv, aad, buffer) {
       if (!isForSubtle(key, iv, 12, buffer)) return portableBackend.gcmSealContent(key, iv, aad, buffer)
-      const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
-      const imported = await importKey(key, 'AES-GCM', 'encrypt')
-      buffer.set(new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer.subarray(0, -16)))))
+      buffer.set(await run('encrypt', key, gcm(iv, aad), buffer.subarray(0, -16)))
     },
     async gcmOpenContent(key, iv, aad, sealed) {
       if (!isForSubtle(key, iv, 12, sealed)) return portableBackend.gcmOpenContent(key, iv, aad, sealed)
-      const parameters = { name: 'AES-GCM', iv: new Uint8Array(iv), additionalData: new Uint8Array(aad) }
-      const copy = new Uint8Array(sealed)
-      const imported = await importKey(key, 'AES-GCM', 'decrypt')
-      return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
+      return run('decrypt', key, gcm(iv, aad), new Uint8Array(sealed)).catch(nothing)
     },
     async ctr(key, counter, buffer) {
       if (!isForSubtle(key, counter, 16, buffer)) return portableBackend.ctr(key, counter, buffer)
       const parameters = { name: 'AES-CTR', counter: new Uint8Array(counter), length: 128 }
-      const imported = await importKey(key, 'AES-CTR', 'encrypt')
-      const result = new Uint8Array(await subtle.encrypt(parameters, imported, unshared(buffer)))
+      const result = await run('encrypt', key, parameters, buffer)
       buffer.set(result)
       wipe(result)
     },
     async cbcEncrypt(key, iv, text) {
       if (!isForSubtle(key, iv, 16, text)) return portableBackend.cbcEncrypt(key, iv, text)
-      const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
       const copy = new Uint8Array(text)
-      const imported = await importKey(key, 'AES-CBC', 'encrypt')
       try {
-        return new Uint8Array(await subtle.encrypt(parameters, imported, copy))
+        return await run('encrypt', key, cbc(iv), copy)
       } finally {
         wipe(copy)
       }
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!isForSubtle(key, iv, 16, sealed)) return portableBackend.cbcDecrypt(key, iv, sealed)
-      const parameters = { name: 'AES-CBC', iv: new Uint8Array(iv) }
-      const copy = new Uint8Array(sealed)
-      const imported = await importKey(key, 'AES-CBC', 'decrypt')
-      return subtle.decrypt(parameters, imported, copy).then((text) => new Uint8Array(text), none)
+      return run('decrypt', key, cbc(iv), new Uint8Array(sealed)).catch(nothing)
     },
   }
 }
 
-/** WebCrypto says no more than that it failed. */
-const none = (): undefined => undefined
+/** The answer to a refusal: WebCrypto says no more than that there was one. */
+const nothing = (): undefined => undefined
