@@ -65,7 +65,10 @@ export class FolderStore {
 
   /** The names of all versions of an object, the newest last. */
   async versions(folder: string): Promise<string[]> {
-    const names = await readdir(join(this.root, folder)).catch(() => [])
+    const names = await readdir(join(this.root, folder)).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    })
     return names
       .filter((name) => /^\d{8}$/.test(name))
       .sort()

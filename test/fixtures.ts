@@ -12,6 +12,9 @@ export const PASSWORD = 'correct horse battery staple'
 
 export const backends: readonly Backend[] = [nodeBackend()!, webBackend()!, portableBackend]
 
+/** As `backends`, with a WebCrypto that is called for the shortest input too. */
+export const thoroughBackends: readonly Backend[] = [...backends, webBackend(0)!]
+
 /** Runs `body` with every primitive from one backend. */
 export async function withBackend<T>(backend: Backend, body: () => Promise<T>): Promise<T> {
   useBackend(backend)

@@ -1,6 +1,6 @@
 // The primitives of node:crypto, each probed once; what the runtime lacks (Bun, Deno, Electron and older Nodes lack
 // different ones) stays with the portable backend.
-import type { Bytes } from '../bytes.ts'
+import { type Bytes, wipe } from '../bytes.ts'
 import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './backend.ts'
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
 import { type CreateHash, digestInChunks } from './digest.ts'
@@ -30,30 +30,42 @@ export function nodeBackend(): Backend | undefined {
   return Object.assign({}, portableBackend, ...parts, {
     name: 'node',
     providers,
-    fips: crypto.getFips() === 1,
+    fips: (crypto as Partial<Crypto>).getFips?.() === 1,
   }) as Backend
 }
 
 type NativePart = readonly [primitives: readonly Primitive[], part: Partial<Backend>]
 
-/** The parts that this runtime has: each is made, and used once on nothing. */
+/** The parts that this runtime has: each was used once, on nothing, in every way in which it will be. */
 function probe(crypto: Crypto): NativePart[] {
   const key = new Uint8Array(32)
   const iv = new Uint8Array(12)
   const hashes = portableHashNames.filter((hash) => works(() => crypto.createHash(hash)))
   const [gcm, ctr, cbc] = [aesKeySizes(crypto, 'gcm'), aesKeySizes(crypto, 'ctr'), aesKeySizes(crypto, 'cbc')]
-  const hasChacha = works(() => crypto.createCipheriv('chacha20-poly1305', key, iv, { authTagLength: 16 }).final())
+  const secret = () => crypto.createSecretKey(key)
+  const hasChacha = works(() =>
+    crypto
+      .createCipheriv('chacha20-poly1305', secret(), iv, { authTagLength: 16 })
+      .setAAD(key, { plaintextLength: 0 })
+      .final(),
+  )
   const { argon2, argon2Sync } = crypto
   const hasArgon2 =
-    argon2 !== undefined && works(() => argon2Sync?.('argon2id', argon2Parameters(key, key, LEAST_COSTS, 32)))
+    argon2 !== undefined &&
+    argon2Sync !== undefined &&
+    works(() => argon2Sync('argon2id', argon2Parameters(key, key, LEAST_COSTS, 32)))
   const kemWorks = (kem: Kem, privateKey: Uint8Array) =>
-    works(() => kem.encapsulator(kem.decapsulator(privateKey).publicKey).encapsulate())
+    works(() => {
+      const own = kem.decapsulator(privateKey)
+      own.decapsulate(kem.encapsulator(own.publicKey).encapsulate().ciphertext)
+    })
   const sha2 = hashes.includes('sha256') && hashes.includes('sha512')
   const found: (NativePart | false)[] = [
     [sha2 ? ['SHA-2'] : [], nodeHashes(crypto, hashes)],
     hashes.includes('sha3-256') && [['SHA-3'], {}],
-    sha2 && [['HMAC'], nodeHmac(crypto, hashes)],
-    sha2 && [['HKDF', 'PBKDF2'], nodeDerivations(crypto)],
+    sha2 && works(() => crypto.createHmac('sha256', secret())) && [['HMAC'], nodeHmac(crypto, hashes)],
+    sha2 && works(() => crypto.hkdfSync('sha512', secret(), iv, iv, 32)) && [['HKDF'], nodeHkdf(crypto)],
+    sha2 && works(() => crypto.pbkdf2Sync(key, iv, 1, 32, 'sha512')) && [['PBKDF2'], nodePbkdf2(crypto)],
     gcm.includes(32) && [['AES-GCM'], nodeGcm(crypto, gcm)],
     ctr.includes(32) && [['AES-CTR'], nodeCtr(crypto, ctr)],
     cbc.includes(32) && [['AES-CBC'], nodeCbc(crypto, cbc)],
@@ -94,20 +106,31 @@ function nodeHmac(crypto: Crypto, native: readonly HashName[]): Partial<Backend>
   }
 }
 
-function nodeDerivations(crypto: Crypto): Partial<Backend> {
+function nodeHkdf(crypto: Crypto): Partial<Backend> {
   return {
     hkdf: (hash, ikm, salt, info, length) =>
       new Uint8Array(crypto.hkdfSync(hash, crypto.createSecretKey(ikm), salt, info, length)),
+  }
+}
+
+function nodePbkdf2(crypto: Crypto): Partial<Backend> {
+  return {
     async pbkdf2Sha512(password, salt, iterations, length, { onProgress }) {
-      onProgress?.(0)
-      const key = await new Promise<Bytes>((resolve, reject) => {
-        crypto.pbkdf2(password, salt, iterations, length, 'sha512', (error, result) => {
-          if (error !== null) reject(error)
-          else resolve(own(result))
+      // Deno reads them after it has returned.
+      const [ownPassword, ownSalt] = [new Uint8Array(password), new Uint8Array(salt)]
+      try {
+        onProgress?.(0)
+        const key = await new Promise<Bytes>((resolve, reject) => {
+          crypto.pbkdf2(ownPassword, ownSalt, iterations, length, 'sha512', (error, result) => {
+            if (error !== null) reject(error)
+            else resolve(own(result))
+          })
         })
-      })
-      onProgress?.(1)
-      return key
+        onProgress?.(1)
+        return key
+      } finally {
+        wipe(ownPassword)
+      }
     },
   }
 }

@@ -1,11 +1,8 @@
 // WebCrypto for what is long: the AES and the hashing of blocks, and PBKDF2; portable code for the rest. Every call hands the
-// key over, and copies the content, before it first waits: what its owner does to either afterwards changes nothing.
+// key over, and copies what it reads, before it first waits; a buffer that is encrypted in place is the library's own.
 import { type Bytes, wipe } from '../bytes.ts'
 import type { Backend, Primitive } from './backend.ts'
 import { portableBackend } from './backend-portable.ts'
-
-/** Below this many bytes a call costs more than portable code takes for all of them. */
-const WORTH_A_CALL = 8 * 1024
 
 type Subtle = typeof crypto.subtle
 
@@ -16,12 +13,10 @@ function unshared(bytes: Uint8Array): Bytes {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
 }
 
-/** Whether WebCrypto does this everywhere, and is worth a call: browsers have no AES-192, and disagree about odd IVs. */
-function isForSubtle(key: Uint8Array, iv: Uint8Array, ivBytes: number, text: Uint8Array): boolean {
-  return key.length !== 24 && iv.length === ivBytes && text.length >= WORTH_A_CALL
-}
-
-export function webBackend(): Backend | undefined {
+/**
+ * @param worthACall below this many bytes a call costs more than portable code takes for all of them; tests call always
+ */
+export function webBackend(worthACall: number = 8 * 1024): Backend | undefined {
   const subtle = (globalThis as { crypto?: { subtle?: Subtle } }).crypto?.subtle
   if (subtle === undefined) return undefined
   const web: readonly Primitive[] = ['SHA-2', 'PBKDF2', 'AES-GCM', 'AES-CTR', 'AES-CBC']
@@ -31,8 +26,8 @@ export function webBackend(): Backend | undefined {
     ...portableBackend,
     name: 'web',
     providers,
-    ...webDigests(subtle),
-    ...webCiphers(subtle),
+    ...webDigests(subtle, worthACall),
+    ...webCiphers(subtle, worthACall),
     async pbkdf2Sha512(password, salt, iterations, length, { onProgress }) {
       onProgress?.(0)
       const importing = subtle.importKey('raw', unshared(password), 'PBKDF2', false, ['deriveBits'])
@@ -46,12 +41,12 @@ export function webBackend(): Backend | undefined {
 
 type Digests = Pick<Backend, 'copyAndDigest' | 'digestContent'>
 
-function webDigests(subtle: Subtle): Digests {
+function webDigests(subtle: Subtle, worthACall: number): Digests {
   const digestContent: Digests['digestContent'] = async (content, wanted) => {
     const digests = wanted.map(async (each) => {
       const { hash, suffix } = each
       // WebCrypto has no SHA-3, and hashes nothing in pieces.
-      if (hash === 'sha3-256' || suffix !== undefined || content.length < WORTH_A_CALL) {
+      if (hash === 'sha3-256' || suffix !== undefined || content.length < worthACall) {
         return portableBackend.digestContent(content, [each])
       }
       return [new Uint8Array(await subtle.digest(digestNames[hash], unshared(content)))]
@@ -67,7 +62,10 @@ function webDigests(subtle: Subtle): Digests {
   }
 }
 
-function webCiphers(subtle: Subtle): Partial<Backend> {
+function webCiphers(subtle: Subtle, worthACall: number): Partial<Backend> {
+  /** Whether WebCrypto does this everywhere, and is worth a call: browsers have no AES-192, and disagree about odd IVs. */
+  const isForSubtle = (key: Uint8Array, iv: Uint8Array, ivBytes: number, text: Uint8Array) =>
+    key.length !== 24 && iv.length === ivBytes && text.length >= worthACall
   /** The key is handed over before this first waits; `bytes` must be nobody else's. */
   async function run(
     use: 'encrypt' | 'decrypt',

@@ -67,7 +67,7 @@ export type Primitive =
 
 /**
  * All primitives of one platform. What returns a promise may be long, or is asynchronous on some platform; it has read
- * its keys before it first yields, and its content too. Buffers that come back belong to the caller.
+ * its keys and its content before it first yields; a buffer that is written in place is left alone until it is done.
  */
 export interface Backend {
   readonly name: 'node' | 'web' | 'portable'

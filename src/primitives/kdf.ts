@@ -3,6 +3,8 @@ import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../bytes.ts'
 import { type Role, SecretKey, withBytes } from '../secret.ts'
 import { backend } from './backend.ts'
 
+const MAX_INFO_BYTES = 1024
+
 /** `KDF(key, salt, label, [context…], length)`. The caller wipes what it gets, or gives it to a {@link SecretKey}. */
 export function derive(
   key: SecretKey<Role>,
@@ -12,6 +14,8 @@ export function derive(
   length: number,
 ): Bytes {
   const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
+  // Node takes no more, and the same must be derived everywhere.
+  if (info.length > MAX_INFO_BYTES) throw new RangeError(`too much context to derive a key: ${info.length} bytes`)
   return withBytes(key, (bytes) => backend().hkdf('sha512', bytes, salt, info, length))
 }
 

@@ -17,8 +17,11 @@ function cipherName<M extends Mode>(mode: M, keyBytes: number): `aes-${128 | 192
 /** The key sizes, in bytes, for which this runtime has a mode of AES: not every one has all. */
 export function aesKeySizes(crypto: Crypto, mode: Mode): readonly number[] {
   return [16, 24, 32].filter((size) => {
+    const [name, iv] = [cipherName(mode, size), new Uint8Array(IV_BYTES[mode])]
+    const key = () => crypto.createSecretKey(new Uint8Array(size))
     try {
-      crypto.createCipheriv(cipherName(mode, size), new Uint8Array(size), new Uint8Array(IV_BYTES[mode])).final()
+      crypto.createCipheriv(name, key(), iv).final()
+      crypto.createDecipheriv(name, key(), iv)
       return true
     } catch {
       return false
@@ -39,18 +42,20 @@ export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
     buffer.set(cipher.getAuthTag(), text.length)
   }
   function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
+    if (sealed.length < 16) return undefined
+    const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), crypto.createSecretKey(key), iv, {
+      authTagLength: 16,
+    })
+    decipher.setAAD(aad)
+    decipher.setAuthTag(sealed.subarray(-16))
     const text = new Uint8Array(sealed.length - 16)
+    for (let start = 0; start < text.length; start += CHUNK) {
+      const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
+      text.set(chunk, start)
+      wipe(chunk)
+    }
     try {
-      const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), crypto.createSecretKey(key), iv, {
-        authTagLength: 16,
-      })
-      decipher.setAAD(aad)
-      for (let start = 0; start < text.length; start += CHUNK) {
-        const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
-        text.set(chunk, start)
-        wipe(chunk)
-      }
-      decipher.setAuthTag(sealed.subarray(text.length))
+      // Only this says whether the tag holds; what else fails is a fault of the runtime, and no answer about the bytes.
       decipher.final()
       return text
     } catch {
@@ -105,16 +110,15 @@ export function nodeCbc(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
       if (!keySizes.includes(key.length)) return portableBackend.cbcDecrypt(key, iv, sealed)
       // Deno takes nothing at all for a text of no blocks.
       if (sealed.length === 0) return undefined
+      const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), crypto.createSecretKey(key), iv)
+      const parts = [decipher.update(sealed)]
       try {
-        const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), crypto.createSecretKey(key), iv)
-        const parts = [decipher.update(sealed), decipher.final()]
-        try {
-          return concat(...parts)
-        } finally {
-          wipe(...parts)
-        }
+        parts.push(decipher.final())
+        return concat(...parts)
       } catch {
         return undefined
+      } finally {
+        wipe(...parts)
       }
     },
   }

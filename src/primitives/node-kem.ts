@@ -2,7 +2,7 @@
 // where Node has no raw key formats, an ephemeral X25519 key passes through a JWK, a string that nobody can wipe.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { type Bytes, concat, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, wipe } from '../bytes.ts'
 import type { Kem } from './backend.ts'
 import { portableBackend } from './backend-portable.ts'
 import { type Crypto, own } from './node-crypto.ts'
@@ -83,7 +83,7 @@ export function nodeX25519(crypto: Crypto): Kem {
   const keys = x25519Keys(crypto)
   return {
     encapsulator(publicKey) {
-      const recipient = keys.importPublic(publicKey)
+      const recipient = keys.importPublic(bytesFrom(publicKey, 'X25519 public key', 32))
       return {
         encapsulate(randomness) {
           const scalar = randomness ?? randomBytes(32)
@@ -100,12 +100,17 @@ export function nodeX25519(crypto: Crypto): Kem {
       }
     },
     decapsulator(privateKey) {
-      let imported: KeyObject | undefined = keys.importPrivate(privateKey)
+      let imported: KeyObject | undefined = keys.importPrivate(bytesFrom(privateKey, 'X25519 private key', 32))
       return {
         publicKey: keys.exportPublic(crypto.createPublicKey(imported)),
         decapsulate(ciphertext) {
           if (imported === undefined) throw new Error('disposed')
-          return own(crypto.diffieHellman({ privateKey: imported, publicKey: keys.importPublic(ciphertext) }))
+          return own(
+            crypto.diffieHellman({
+              privateKey: imported,
+              publicKey: keys.importPublic(bytesFrom(ciphertext, 'point', 32)),
+            }),
+          )
         },
         dispose() {
           imported = undefined
@@ -122,7 +127,8 @@ const PKCS8_PREFIX = Uint8Array.of(48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1
 export function nodeMlKem1024(crypto: Crypto): Kem {
   return {
     encapsulator(publicKey) {
-      const key = concat(SPKI_PREFIX, publicKey) as Buffer
+      // OpenSSL passes over bytes behind the DER; the length says that there are none.
+      const key = concat(SPKI_PREFIX, bytesFrom(publicKey, 'ML-KEM-1024 public key', 1568)) as Buffer
       const recipient = crypto.createPublicKey({ key, format: 'der', type: 'spki' })
       return {
         encapsulate(randomness) {
@@ -137,7 +143,7 @@ export function nodeMlKem1024(crypto: Crypto): Kem {
     decapsulator(seed) {
       const { decapsulate } = crypto
       if (decapsulate === undefined) throw new Error('no ML-KEM')
-      let imported: KeyObject | undefined = importPkcs8(crypto, PKCS8_PREFIX, seed)
+      let imported: KeyObject | undefined = importPkcs8(crypto, PKCS8_PREFIX, bytesFrom(seed, 'ML-KEM-1024 seed', 64))
       const spki = crypto.createPublicKey(imported).export({ format: 'der', type: 'spki' })
       return {
         publicKey: new Uint8Array(spki.subarray(SPKI_PREFIX.length)),

@@ -7,7 +7,7 @@ import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Backend, HashName } from '../../src/primitives/backend.ts'
 import { isSignatureOf } from '../../src/primitives/signature.ts'
-import { backends, hex, unhex } from '../fixtures.ts'
+import { backends as everyday, hex, thoroughBackends, unhex } from '../fixtures.ts'
 
 const folder = process.env['VECTORS'] ?? ''
 if (folder === '') throw new Error('VECTORS must name the folder of the public test vectors')
@@ -31,6 +31,9 @@ type Fields = Record<string, string> & {
 
 /** Whether one case holds: true, or false where the primitive refuses it or gives something else. */
 type Check = (backend: Backend, test: Fields) => Promise<boolean> | boolean
+
+/** A fault of ours, where a refusal would be taken for an answer. */
+class Disagreement extends Error {}
 
 const same = (bytes: Uint8Array | undefined, expected: string | undefined) =>
   bytes !== undefined && hex(bytes) === expected
@@ -60,8 +63,11 @@ const wycheproof: Record<string, Check> = {
     const [key, iv, aad] = [field(test, 'key'), field(test, 'iv'), field(test, 'aad')]
     const sealed = unhex(`${test['ct'] ?? ''}${test['tag'] ?? ''}`)
     const [short, long] = [backend.gcmOpen(key, iv, aad, sealed), await backend.gcmOpenContent(key, iv, aad, sealed)]
-    expect(short).toEqual(long)
-    return same(short, test['msg']) && same(backend.gcmSeal(key, iv, aad, field(test, 'msg')), hex(sealed))
+    if ((short && hex(short)) !== (long && hex(long))) throw new Disagreement(`${backend.name}: short and long differ`)
+    if (!same(short, test['msg'])) return false
+    const buffer = unhex(`${test['msg'] ?? ''}${'00'.repeat(16)}`)
+    await backend.gcmSealContent(key, iv, aad, buffer)
+    return same(backend.gcmSeal(key, iv, aad, field(test, 'msg')), hex(sealed)) && same(buffer, hex(sealed))
   },
   'ed25519_test.json': (_, test) => {
     const { pk } = test.group['publicKey'] as { pk: string }
@@ -73,7 +79,10 @@ const wycheproof: Record<string, Check> = {
   'hmac_sha512_test.json': hmac('sha512'),
   'hmac_sha3_256_test.json': hmac('sha3-256'),
   'mlkem_1024_encaps_test.json': (backend, test) => {
-    const sent = backend.mlKem1024.encapsulator(field(test, 'ek')).encapsulate(field(test, 'm'))
+    const recipient = backend.mlKem1024.encapsulator(field(test, 'ek'))
+    // With randomness of its own choice first: native code takes no other, and must refuse the same keys.
+    recipient.encapsulate()
+    const sent = recipient.encapsulate(field(test, 'm'))
     return same(sent.ciphertext, test['c']) && same(sent.shared, test['K'])
   },
   'mlkem_1024_keygen_seed_test.json': (backend, test) =>
@@ -102,6 +111,9 @@ const refusedOnPurpose: Record<string, { cases: number; is: (test: Test) => bool
 }
 
 const portableOnly = new Set(['mlkem_1024_semi_expanded_decaps_test.json'])
+
+// The vectors are short: here WebCrypto is called for all of them.
+const backends = [everyday[0]!, thoroughBackends.at(-1)!, everyday[2]!]
 
 const report: Record<string, { valid: number; invalid: number; 'refused on purpose': number }> = {}
 afterAll(() => console.table(report))

@@ -71,9 +71,14 @@ function kemCase(random: Random, kemOf: (backend: Backend) => Kem, privateBytes:
       const own = kemOf(backend).decapsulator(privateKey)
       if (which === 0) return own.decapsulate(oddPoint)
       if (which === 1) {
-        const { ciphertext, shared } = kemOf(backend).encapsulator(oddPoint).encapsulate(randomness)
+        const sender = kemOf(backend).encapsulator(oddPoint)
+        // With randomness of its own choice too: native code takes no other, and must refuse the same keys.
+        sender.encapsulate()
+        const { ciphertext, shared } = sender.encapsulate(randomness)
         return [ciphertext, shared]
       }
+      const fresh = kemOf(backend).encapsulator(own.publicKey).encapsulate()
+      if (hex(own.decapsulate(fresh.ciphertext)) !== hex(fresh.shared)) return Uint8Array.of(0)
       const { ciphertext, shared } = kemOf(backend).encapsulator(own.publicKey).encapsulate(randomness)
       return [own.publicKey, ciphertext, shared, own.decapsulate(ciphertext)]
     })
@@ -139,7 +144,10 @@ export const CASES: Readonly<Record<string, { weight: number; make: (random: Ran
           const buffer = new Uint8Array(text.length + 16)
           buffer.set(text)
           await backend.gcmSealContent(key, iv, aad, buffer)
-          const received = new Random(seed).maybeDamaged(new Uint8Array(sealed))
+          const noise = new Random(seed)
+          const received = noise.maybeDamaged(
+            new Uint8Array(sealed.subarray(0, noise.pick([sealed.length, 0, 15, 16]))),
+          )
           const opened = backend.gcmOpen(key, iv, aad, received) ?? new Uint8Array(0)
           const content = (await backend.gcmOpenContent(key, iv, aad, received)) ?? new Uint8Array(0)
           return [sealed, buffer, opened, content]

@@ -47,6 +47,23 @@ describe('probing', () => {
     expect(lacking({ argon2: undefined }).argon2id).toBe(portableBackend.argon2id)
   })
 
+  it('a part that fails in use is portable, although its other half works', () => {
+    const primitives = (changes: Record<string, unknown>) =>
+      Object.entries(lacking(changes).providers).flatMap(([name, provider]) =>
+        provider === 'node:crypto' ? [name] : [],
+      )
+    const all = primitives({})
+    const missing = (changes: Record<string, unknown>) => all.filter((name) => !primitives(changes).includes(name))
+    expect(missing({ createHmac: refuse })).toEqual(['HMAC'])
+    expect(missing({ hkdfSync: refuse })).toEqual(['HKDF'])
+    expect(missing({ pbkdf2Sync: refuse })).toEqual(['PBKDF2'])
+    expect(missing({ createDecipheriv: refuse })).toEqual(['AES-GCM', 'AES-CTR', 'AES-CBC'])
+    expect(missing({ diffieHellman: refuse })).toEqual(['X25519'])
+    expect(missing({ argon2Sync: undefined })).toEqual(all.filter((name) => name === 'Argon2id'))
+    expect(missing({ decapsulate: refuse })).toEqual(all.filter((name) => name === 'ML-KEM-1024'))
+    expect(missing({ getFips: undefined })).toEqual([])
+  })
+
   it('a missing key size of AES is portable, and the others are not', async () => {
     const backend = lacking({
       createCipheriv: (name: string, ...rest: [never, never]) =>

@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { selfTest } from '../../src/index.ts'
 import { type Backend, useBackend } from '../../src/primitives/backend.ts'
+import { webBackend } from '../../src/primitives/backend-web.ts'
 import { isHealthy } from '../../src/primitives/self-test.ts'
 import { backends } from '../fixtures.ts'
 
@@ -37,6 +38,7 @@ describe.each(backends)('selfTest on $name', (backend) => {
 
   const wrongByABit = (bytes: Uint8Array) => Uint8Array.from(bytes, (byte, index) => (index === 0 ? byte ^ 1 : byte))
   const broken: [string, Partial<Backend>][] = [
+    ['SHA-2', { digestContent: async () => [new Uint8Array(32)] }],
     [
       'SHA-3',
       {
@@ -62,6 +64,20 @@ describe.each(backends)('selfTest on $name', (backend) => {
     const failed = checks.filter((check) => !check.ok).map((check) => check.primitive)
     // The answer of ML-KEM is compared by its hash.
     expect(failed).toEqual([primitive])
+  })
+})
+
+describe('selfTest on a WebCrypto that refuses everything', () => {
+  it('finds each primitive that it is called for', async () => {
+    const refuse = () => Promise.reject(new Error('refused'))
+    for (const name of ['encrypt', 'decrypt', 'digest', 'deriveBits'] as const) {
+      vi.spyOn(crypto.subtle, name).mockImplementation(refuse)
+    }
+    useBackend(webBackend())
+    const { checks } = await selfTest()
+    vi.restoreAllMocks()
+    const failed = checks.filter((check) => !check.ok).map((check) => check.primitive)
+    expect(failed).toEqual(['SHA-2', 'PBKDF2', 'AES-GCM', 'AES-CTR', 'AES-CBC'])
   })
 })
 
