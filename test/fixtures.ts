@@ -1,4 +1,5 @@
 // What several tests need: cheap keysets, damaged bytes, expected errors.
+import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError } from '../src/index.ts'
 import { type Backend, useBackend } from '../src/primitives/backend.ts'
@@ -63,6 +64,12 @@ export function patched(bytes: Uint8Array, offset: number, patch: ArrayLike<numb
   const copy = new Uint8Array(bytes)
   copy.set(patch, offset)
   return copy
+}
+
+/** Makes the checksum of an altered keyset right again, as somebody who attacks would. */
+export function resummed(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const body = bytes.subarray(0, -8)
+  return new Uint8Array([...body, ...createHash('sha256').update(body).digest().subarray(0, 8)])
 }
 
 /** The error of an action that must fail with a KeystrataError of one of the codes. */

@@ -4,7 +4,7 @@ import { type Bytes, equalBytes, xor } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { encodeEnvelope, type EncryptedMode, type Envelope } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
-import { type Agreement, type AgreementRandomness, agreeWith, reachAgreement } from '../keys/agreement.ts'
+import { type Agreement, agreeWith, reachAgreement } from '../keys/agreement.ts'
 import type { Identity, Recipient } from '../keys/key-pairs.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { SecretKey, withBytes } from '../secret.ts'
@@ -18,16 +18,15 @@ export interface EnvelopePlace {
   readonly label: Uint8Array
 }
 
-/** Writes the envelope by which `recipient` can come to `blockKey`. `randomness` is for tests alone. */
+/** Writes the envelope by which `recipient` can come to `blockKey`. */
 export function maskKey(
   blockKey: SecretKey<'block'>,
   recipient: Recipient,
   { ownerId, hybrid, mode, label }: EnvelopePlace,
-  randomness?: AgreementRandomness,
 ): Bytes {
   const suite = hybrid ? Suite.hybrid : Suite.x25519
   const headerBytes = encodeHeader({ type: ObjectType.envelope, suite, keyId: recipient.keyId, ownerId })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: label }, randomness)
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: label })
   try {
     const { ephemeral, encapsulated } = parts
     const mask = withBytes(blockKey, (key) => underAgreement(agreement, key))

@@ -47,11 +47,11 @@ export function disposePrepared({ buffer, blockKey }: PreparedContent): void {
   blockKey?.dispose()
 }
 
-/** Encrypts in place: afterwards the buffer is the ciphertext. `randomness` is for tests alone. */
-export async function encryptContent(prepared: PreparedContent, randomness?: Uint8Array): Promise<void> {
+/** Encrypts in place: afterwards the buffer is the ciphertext. */
+export async function encryptContent(prepared: PreparedContent): Promise<void> {
   const { mode, buffer, blockKey, label } = prepared
   if (mode === Mode.none) return
-  const nonce = mode === Mode.off ? (randomness ?? randomBytes(NONCE_BYTES)) : EMPTY
+  const nonce = mode === Mode.off ? randomBytes(NONCE_BYTES) : EMPTY
   const frame = frameOf(mode, blockKey, label, nonce)
   try {
     buffer.set(frame.lead)

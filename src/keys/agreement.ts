@@ -38,22 +38,15 @@ export class Agreement {
   }
 }
 
-/** Randomness for tests alone: 32 bytes for each method. */
-export interface AgreementRandomness {
-  readonly x25519: Uint8Array
-  readonly mlKem1024: Uint8Array
-}
-
 export function agreeWith(
   recipient: Recipient,
   place: AgreementPlace,
-  randomness?: AgreementRandomness,
 ): { parts: AgreementParts; agreement: Agreement } {
   const shared: Bytes[] = []
   try {
-    const x25519 = recipient.x25519.encapsulate(randomness?.x25519)
+    const x25519 = recipient.x25519.encapsulate()
     shared.push(x25519.shared)
-    const mlKem1024 = place.hybrid ? recipient.mlKem1024.encapsulate(randomness?.mlKem1024) : undefined
+    const mlKem1024 = place.hybrid ? recipient.mlKem1024.encapsulate() : undefined
     if (mlKem1024 !== undefined) shared.push(mlKem1024.shared)
     const parts = { ephemeral: x25519.ciphertext, encapsulated: mlKem1024?.ciphertext ?? EMPTY }
     return { parts, agreement: combine(shared, transcriptOf(recipient.publicHalves, place, parts)) }

@@ -54,6 +54,7 @@ function probe(crypto: Crypto): NativePart[] {
     argon2 !== undefined &&
     argon2Sync !== undefined &&
     works(() => argon2Sync('argon2id', argon2Parameters(key, key, LEAST_COSTS, 32)))
+  const [x25519, mlKem1024] = [nodeX25519(crypto), nodeMlKem1024(crypto)]
   const kemWorks = (kem: Kem, privateKey: Uint8Array) =>
     works(() => {
       const own = kem.decapsulator(privateKey)
@@ -70,8 +71,8 @@ function probe(crypto: Crypto): NativePart[] {
     ctr.includes(32) && [['AES-CTR'], nodeCtr(crypto, ctr)],
     cbc.includes(32) && [['AES-CBC'], nodeCbc(crypto, cbc)],
     hasChacha && [['Poly1305'], nodeChachaPoly(crypto)],
-    kemWorks(nodeX25519(crypto), key) && [['X25519'], { x25519: nodeX25519(crypto) }],
-    kemWorks(nodeMlKem1024(crypto), new Uint8Array(64)) && [['ML-KEM-1024'], { mlKem1024: nodeMlKem1024(crypto) }],
+    kemWorks(x25519, key) && [['X25519'], { x25519 }],
+    kemWorks(mlKem1024, new Uint8Array(64)) && [['ML-KEM-1024'], { mlKem1024 }],
     hasArgon2 && [['Argon2id'], { argon2id: nodeArgon2id(argon2) }],
   ]
   return found.filter((part) => part !== false)

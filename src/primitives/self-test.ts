@@ -1,6 +1,6 @@
 // A known answer for every primitive in use, on the machine at hand: what a certificate of an implementation stands for,
 // without being one. Answers are those of the standards, or of another implementation where a standard has none.
-import { type Bytes, concat, equalBytes, utf8 } from '../bytes.ts'
+import { type Bytes, concat, EMPTY, equalBytes, fromHex, toHex, utf8 } from '../bytes.ts'
 import { SecretKey } from '../secret.ts'
 import { type Backend, backend, type Primitive } from './backend.ts'
 import { randomBytes } from './random.ts'
@@ -47,10 +47,9 @@ async function holds(check: Check, tested: Backend): Promise<boolean> {
   }
 }
 
-const unhex = (hex: string): Bytes =>
-  Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
+const unhex = (hex: string): Bytes => fromHex(hex, hex.length / 2) ?? EMPTY
 const is = (found: Uint8Array | undefined, expected: string): boolean =>
-  found !== undefined && equalBytes(found, unhex(expected))
+  found !== undefined && toHex(found) === expected
 const counting = (length: number, first = 0): Bytes => Uint8Array.from({ length }, (_, index) => first + index)
 
 // SP 800-38A, appendix F, for AES-256: the key and the first two blocks.

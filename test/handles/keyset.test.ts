@@ -1,17 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { createKeyset, type KeysetDestination, openWriter, unlockKeyset } from '../../src/index.ts'
-import { CHEAP, failure, flipped, hex, makeKeyset, PASSWORD, patched, sample } from '../fixtures.ts'
-import { createHash } from 'node:crypto'
+import { CHEAP, failure, flipped, hex, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
 
 const destinations: readonly KeysetDestination[] = ['host', 'source-definition', 'source-storage']
 const keyset = await makeKeyset()
 const content = sample(1000)
 const block = await openWriter(keyset.export('host')).seal(content)
-
-const resummed = (bytes: Uint8Array) => {
-  const body = bytes.subarray(0, -8)
-  return new Uint8Array([...body, ...createHash('sha256').update(body).digest().subarray(0, 8)])
-}
 
 describe('createKeyset', () => {
   it('makes a keyset of its own every time', async () => {

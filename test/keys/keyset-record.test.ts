@@ -1,11 +1,10 @@
 // What is stored where (SPEC §5.3), by keys that are known.
-import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { Destination } from '../../src/format/keyset.ts'
 import type { KeysetContents, KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { encodeKeyset, openKeyset, parseKeyset, readHostPlain } from '../../src/keys/keyset-record.ts'
 import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
-import { failure, flipped, hex, patched, sample } from '../fixtures.ts'
+import { failure, flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
 
 const destinations = Object.keys(Destination) as KeysetDestination[]
@@ -23,12 +22,6 @@ function revealed(value: unknown): unknown {
     return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, revealed(field)]))
   }
   return value
-}
-
-/** Makes the checksum of altered bytes right again, as somebody who attacks would. */
-function resummed(bytes: Uint8Array): Uint8Array {
-  const body = bytes.subarray(0, -8)
-  return new Uint8Array([...body, ...createHash('sha256').update(body).digest().subarray(0, 8)])
 }
 
 describe.each(destinations)('a keyset for %s', (destination) => {

@@ -1,6 +1,5 @@
 // Adds the vectors that are defined below and not yet in keyset.json and block.json. It never rewrites one: what is there is
 // frozen. `npm run vectors`
-import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ContentScheme } from '../../src/blocks/content-key.ts'
@@ -16,7 +15,7 @@ import { encodeKeyset } from '../../src/keys/keyset-record.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { hashPassword } from '../../src/primitives/password.ts'
 import { SecretKey } from '../../src/secret.ts'
-import { flipped, hex, patched, sample } from '../fixtures.ts'
+import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { plantedContents } from '../keys/planted.ts'
 import type { BlockVector, KeysetVector } from './vectors.ts'
 
@@ -36,11 +35,6 @@ async function keysetUnder(
 
 const { contents, master } = await keysetUnder(PASSWORD)
 const exportFor = (destination: KeysetDestination, of = contents) => encodeKeyset(of, master, destination)
-
-const resummed = (bytes: Uint8Array) => {
-  const body = bytes.subarray(0, -8)
-  return concat(body, createHash('sha256').update(body).digest().subarray(0, 8))
-}
 
 const keysets: KeysetVector[] = []
 function keyset(
