@@ -2,7 +2,12 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = defineConfig({
-  resolve: { alias: { keystrata: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
+  resolve: {
+    alias: [
+      { find: /^keystrata$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
+      { find: /^keystrata\/server$/, replacement: fileURLToPath(new URL('src/server.ts', import.meta.url)) },
+    ],
+  },
   test: {
     include: ['test/**/*.test.ts'],
     // The public vectors are not part of the project: VECTORS says where they are.

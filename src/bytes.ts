@@ -67,6 +67,28 @@ export function fromHex(hex: string, length: number): Bytes | undefined {
   return Uint8Array.from({ length }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
 }
 
+/** Base64 (RFC 4648 §4) without padding. */
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll('=', '')
+}
+
+/** Base64url (RFC 4648 §5) without padding. */
+export function toBase64Url(bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_')
+}
+
+/** Bytes of unpadded base64; undefined if `text` is not what {@link toBase64} writes. */
+export function fromBase64(text: string): Bytes | undefined {
+  if (!/^[A-Za-z\d+/]*$/.test(text) || text.length % 4 === 1) return undefined
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+  return toBase64(bytes) === text ? bytes : undefined
+}
+
+/** Bytes of unpadded base64url; undefined if `text` is not what {@link toBase64Url} writes. */
+export function fromBase64Url(text: string): Bytes | undefined {
+  return /[+/]/.test(text) ? undefined : fromBase64(text.replaceAll('-', '+').replaceAll('_', '/'))
+}
+
 export function u8(value: number): Bytes {
   return Uint8Array.of(value)
 }
@@ -75,12 +97,21 @@ export function u16(value: number): Bytes {
   return Uint8Array.of(value >>> 8, value)
 }
 
+export function u32(value: number): Bytes {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+
+export function u64(value: number): Bytes {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  return bytes
+}
+
 /** `LP(x)`: a length in 32 bits, then the bytes, so that no two sequences of fields read alike. */
 export function lengthPrefixed(bytes: Uint8Array): Bytes {
-  const field = new Uint8Array(4 + bytes.length)
-  new DataView(field.buffer).setUint32(0, bytes.length)
-  field.set(bytes, 4)
-  return field
+  return concat(u32(bytes.length), bytes)
 }
 
 const encoder = new TextEncoder()

@@ -49,6 +49,9 @@ export abstract class SecretHolder implements Handle {
 
 /** The one job of a key. A key type-checks only where its job is done. */
 export type Role =
+  | 'root'
+  | 'keyring'
+  | 'data'
   | 'master'
   | 'block'
   | 'dedup'
@@ -59,6 +62,7 @@ export type Role =
   | 'agreed'
   | 'label'
   | 'lock'
+  | 'cipher'
   | 'mac'
 
 let bytesOf: (key: SecretKey<Role>) => Uint8Array

@@ -1,12 +1,42 @@
 // Text that people type, as bytes: the same on every keyboard and operating system (SPEC §1.2).
 import { type Bytes, utf8 } from './bytes.ts'
+import { KeystrataError } from './errors.ts'
+
+/** Keeps names short enough that four of them fit beside each other where keys are derived. */
+const MAX_NAME_BYTES = 255
 
 /**
  * Bytes of a text: every space of Unicode class Zs becomes U+0020, then NFC, then UTF-8.
  * @throws TypeError for what is not a string, and for lone surrogates, which have no UTF-8 form.
  */
 export function encodeText(text: string, what: string): Bytes {
+  return utf8(normalizeText(text, what))
+}
+
+function normalizeText(text: string, what: string): string {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
   if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
-  return utf8(text.replace(/\p{Zs}/gu, ' ').normalize('NFC'))
+  return text.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+}
+
+/**
+ * A name in the one form that keys are derived from.
+ * @throws KeystrataError `limit-exceeded` for an empty one, or over 255 bytes of UTF-8
+ * @throws TypeError as {@link encodeText}
+ */
+export function parseName(text: string, what: string): string {
+  return withinLimit(normalizeText(text, what), what)
+}
+
+/** As {@link parseName}, in lower case: people do not remember how they wrote their own. */
+export function parseUserName(text: string, what: string): string {
+  return withinLimit(normalizeText(text, what).toLowerCase().normalize('NFC'), what)
+}
+
+function withinLimit(name: string, what: string): string {
+  const { length } = utf8(name)
+  if (length > 0 && length <= MAX_NAME_BYTES) return name
+  throw new KeystrataError('limit-exceeded', `${what} must have 1 to ${MAX_NAME_BYTES} bytes, not ${length}`, {
+    bytes: length,
+  })
 }

@@ -8,6 +8,8 @@ const src = fileURLToPath(new URL('../src', import.meta.url))
 
 const floors: Record<string, number> = {
   'index.ts': 9,
+  'server.ts': 9,
+  server: 8,
   handles: 7,
   blocks: 5,
   keys: 4,
@@ -18,7 +20,11 @@ const floors: Record<string, number> = {
   'text.ts': 2,
   'errors.ts': 0,
 }
-const doors: Record<string, RegExp> = { primitives: /^(@noble\/|node:crypto$)/, format: /^micro-packed$/ }
+const doors: Record<string, RegExp> = {
+  primitives: /^(@noble\/|node:crypto$)/,
+  format: /^micro-packed$/,
+  server: /^bcryptjs$/,
+}
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 const roomOf = (path: string) => path.split('/')[0]!

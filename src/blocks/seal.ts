@@ -19,15 +19,25 @@ export type PreparedContent = {
   | { readonly mode: typeof Mode.none; readonly blockKey?: undefined }
 )
 
+/** @throws KeystrataError `limit-exceeded` */
+export function contentFrom(given: Uint8Array): Uint8Array {
+  const content = bytesFrom(given, 'content')
+  assertContentBytes(content)
+  return content
+}
+
+/** @throws KeystrataError `limit-exceeded` */
+export function assertContentBytes({ length }: Uint8Array): void {
+  if (length <= MAX_CONTENT_BYTES) return
+  throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: length })
+}
+
 /**
  * Copies and names content; all of it is read before this first yields.
  * @throws KeystrataError `limit-exceeded`
  */
 export async function prepareContent(given: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
-  const content = bytesFrom(given, 'content')
-  if (content.length > MAX_CONTENT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: content.length })
-  }
+  const content = contentFrom(given)
   const { mode } = scheme
   const { before, after } = FRAME_BYTES[mode]
   const buffer = new Uint8Array(before + content.length + after)
@@ -40,11 +50,6 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
     wipe(buffer)
     throw error
   }
-}
-
-export function disposePrepared({ buffer, blockKey }: PreparedContent): void {
-  wipe(buffer)
-  blockKey?.dispose()
 }
 
 /** Encrypts in place: afterwards the buffer is the ciphertext. */

@@ -1,4 +1,5 @@
-// The envelope of a keyset's block (SPEC §6.1): small, replaced by rekeying, stored beside a ciphertext that never changes.
+// Envelopes of blocks: small, stored in front of a ciphertext that never changes. A keyset's (SPEC §6.1) is replaced by
+// rekeying; a vault's (SPEC §11) stays.
 import * as P from 'micro-packed'
 import { type Bytes, concat } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
@@ -47,7 +48,13 @@ export interface Envelope {
   }
 }
 
-const LENGTHS: Readonly<Record<number, number>> = { [Suite.none]: 49, [Suite.x25519]: 145, [Suite.hybrid]: 1713 }
+const KEYSET_SUITES = [Suite.none, Suite.x25519, Suite.hybrid]
+const LENGTHS: Readonly<Record<number, number>> = {
+  [Suite.none]: 49,
+  [Suite.x25519]: 145,
+  [Suite.hybrid]: 1713,
+  [Suite.vault]: 128,
+}
 const MAX_ENVELOPE_BYTES = 1713
 
 const encryptedEnvelope = (encapsulatedBytes: number): P.CoderType<EncryptedEnvelope> =>
@@ -67,13 +74,10 @@ const layouts: Readonly<Record<number, P.CoderType<EncryptedEnvelope>>> = {
 
 const plainEnvelope = P.struct({ headerBytes: P.bytes(HEADER_BYTES), mode: P.U8 })
 
-/** The length of the envelope that `bytes` begin with, from its header. */
+/** The length of the envelope, of whatever key model, that `bytes` begin with. */
 export function envelopeLength(bytes: Uint8Array): number {
-  return LENGTHS[parseEnvelopeHeader(bytes).suite] ?? MAX_ENVELOPE_BYTES
-}
-
-function parseEnvelopeHeader(bytes: Uint8Array): Header {
-  return parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.none, Suite.x25519, Suite.hybrid])
+  const { suite } = parseHeader(bytes, 'envelope', ObjectType.envelope, [...KEYSET_SUITES, Suite.vault])
+  return LENGTHS[suite] ?? MAX_ENVELOPE_BYTES
 }
 
 /**
@@ -81,11 +85,8 @@ function parseEnvelopeHeader(bytes: Uint8Array): Header {
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseEnvelope(stored: Uint8Array): Envelope {
-  if (stored.length > MAX_ENVELOPE_BYTES) {
-    throw new KeystrataError('malformed', 'too long for an envelope', { bytes: stored.length })
-  }
-  const bytes = new Uint8Array(stored)
-  const header = parseEnvelopeHeader(bytes)
+  const bytes = copyOfEnvelope(stored)
+  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, KEYSET_SUITES)
   const layout = layouts[header.suite]
   if (layout === undefined) {
     assertKnown('mode', decode(plainEnvelope, bytes, 'envelope').mode, [Mode.none], 'envelope')
@@ -94,6 +95,11 @@ export function parseEnvelope(stored: Uint8Array): Envelope {
   const encrypted = decode(layout, bytes, 'envelope')
   assertKnown('mode', encrypted.mode, [Mode.scoped, Mode.global, Mode.off], 'envelope')
   return { header, encrypted: { ...encrypted, tagged: bytes.subarray(0, -TAG_BYTES) } }
+}
+
+function copyOfEnvelope(stored: Uint8Array): Bytes {
+  if (stored.length <= MAX_ENVELOPE_BYTES) return new Uint8Array(stored)
+  throw new KeystrataError('malformed', 'too long for an envelope', { bytes: stored.length })
 }
 
 /** The envelope with room for its tag, which is computed over everything before it. */
@@ -109,4 +115,31 @@ export function encodeEnvelope(
 
 export function encodePlainEnvelope(headerBytes: Uint8Array): Bytes {
   return concat(headerBytes, Uint8Array.of(Mode.none))
+}
+
+/** The envelope of a vault's block. */
+export interface VaultEnvelope {
+  readonly headerBytes: Uint8Array
+  /** n, 32 random bytes. */
+  readonly nonce: Uint8Array
+  /** c, 32 bytes that commit to the key. */
+  readonly commitment: Uint8Array
+  readonly tag: Uint8Array
+}
+
+export const vaultEnvelope: P.CoderType<VaultEnvelope> = P.struct({
+  headerBytes: P.bytes(HEADER_BYTES),
+  nonce: P.bytes(32),
+  commitment: P.bytes(32),
+  tag: P.bytes(16),
+})
+
+/**
+ * Reads from a copy.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
+export function parseVaultEnvelope(stored: Uint8Array): VaultEnvelope & { readonly header: Header } {
+  const bytes = copyOfEnvelope(stored)
+  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.vault])
+  return { ...decode(vaultEnvelope, bytes, 'envelope'), header }
 }

@@ -7,15 +7,32 @@ import { decode, encode } from './codec.ts'
 export const HEADER_BYTES = 48
 const VERSION = 1
 
-export const ObjectType = { envelope: 4, sealedSection: 7, keyset: 13 } as const
-export const Suite = { none: 0x0000, x25519: 0x0101, hybrid: 0x0102, wrap: 0x0401 } as const
+export const ObjectType = {
+  dataKeyWrap: 1,
+  slot: 2,
+  recoverySlot: 3,
+  envelope: 4,
+  sealedSection: 7,
+  keyring: 11,
+  profile: 12,
+  keyset: 13,
+  card: 14,
+} as const
+export const Suite = {
+  none: 0x0000,
+  x25519: 0x0101,
+  hybrid: 0x0102,
+  vault: 0x0201,
+  wrap: 0x0401,
+  seal: 0x0402,
+} as const
 
 export interface Header {
   readonly type: number
   readonly suite: number
   /** The key that opens the object; it selects a key and is never trusted. */
   readonly keyId: Uint8Array
-  /** The keyset that the object belongs to. */
+  /** The keyset, vault or profile that the object belongs to. */
   readonly ownerId: Uint8Array
 }
 

@@ -2,7 +2,7 @@
 import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
-import { disposePrepared, encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
+import { encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
 import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodePlainEnvelope, Mode } from '../format/envelope.ts'
@@ -11,6 +11,7 @@ import { Destination, type PublicHalves, Strength } from '../format/keyset.ts'
 import { Recipient } from '../keys/key-pairs.ts'
 import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+import { PreparedOnce } from './prepared-block.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
@@ -114,7 +115,14 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   async prepare(content: Uint8Array): Promise<PreparedBlock> {
     this.assertUsable()
     const prepared = await prepareContent(content, this.#scheme)
-    return new PreparedKeysetBlock(prepared, () => this.#envelopeFor(prepared))
+    return new PreparedOnce(prepared, {
+      seal: async () => {
+        const envelope = this.#envelopeFor(prepared)
+        await encryptContent(prepared)
+        return envelope
+      },
+      dispose: () => prepared.blockKey?.dispose(),
+    })
   }
 
   async seal(content: Uint8Array): Promise<SealedBlock> {
@@ -141,39 +149,6 @@ function assertNotWeaker(encryption: number, minimum: number): void {
     strength: encryption,
     minimum,
   })
-}
-
-class PreparedKeysetBlock extends SecretHolder implements PreparedBlock {
-  readonly label: string
-  readonly #writeEnvelope: () => Bytes
-  #prepared: PreparedContent | undefined
-
-  constructor(prepared: PreparedContent, writeEnvelope: () => Bytes) {
-    super('prepared block', () => {
-      if (this.#prepared !== undefined) disposePrepared(this.#prepared)
-      this.#prepared = undefined
-    })
-    this.label = toHex(prepared.label)
-    this.#prepared = prepared
-    this.#writeEnvelope = writeEnvelope
-  }
-
-  async seal(): Promise<SealedBlock> {
-    const prepared = this.#prepared
-    if (prepared === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
-    // From here on this block is spent; its buffer becomes the ciphertext, or is wiped.
-    this.#prepared = undefined
-    this.dispose()
-    try {
-      const envelope = this.#writeEnvelope()
-      await encryptContent(prepared)
-      prepared.blockKey?.dispose()
-      return { label: this.label, envelope, ciphertext: prepared.buffer }
-    } catch (error) {
-      disposePrepared(prepared)
-      throw error
-    }
-  }
 }
 
 /**

@@ -7,7 +7,9 @@ import { KeystrataError } from '../errors.ts'
 import { Mode } from '../format/envelope.ts'
 import { Destination, Strength } from '../format/keyset.ts'
 import { generateKeyPair, generateSigningPair, Identity } from '../keys/key-pairs.ts'
+import { type Card, encodeCard } from '../keys/card.ts'
 import {
+  type AdditionalKeys,
   disposeKeys,
   incompleteFor,
   type KeysetContents,
@@ -16,6 +18,7 @@ import {
 } from '../keys/keyset-contents.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { createMaster, openMaster } from '../keys/master.ts'
+import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type Wait } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder, SecretKey } from '../secret.ts'
@@ -50,6 +53,11 @@ export interface KeysetReader extends BlockReader, Handle {
    * @throws KeystrataError `policy` for `host` and `source-storage` if this was unlocked from a `source-definition`
    */
   export(to: KeysetDestination): Bytes
+  /**
+   * The public keys that others need to seal something to the owner of this keyset; the same at every call.
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`
+   */
+  card(): Card
   /**
    * A writer with a life of its own.
    * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum
@@ -104,7 +112,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     this.assertUsable()
     numberOf(Destination, to, 'export')
     const bytes = this.#exports.get(to)
-    if (bytes === undefined) throw incompleteFor(to)
+    if (bytes === undefined) throw incompleteFor(`export to ${to}`)
     return new Uint8Array(bytes)
   }
 
@@ -120,6 +128,26 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
       dedupKey: dedupKey.copy(),
     }
     return HostWriter.of(keys, defaults)
+  }
+
+  card(): Card {
+    const { sharing, cardSigning } = this.#additional('card')
+    const { id: ownerId, sourceSigning } = this.#contents
+    const keys = { ownerId, sharing: sharing.publicHalves, sourceSigning: sourceSigning.publicKey }
+    return encodeCard(keys, cardSigning)
+  }
+
+  /** The private half of the card: opens what was sealed to it. The caller disposes of it. */
+  static cardIdentityOf(reader: KeysetReader): Identity {
+    if (!(reader instanceof UnlockedKeyset)) throw new TypeError('admin must be a KeysetReader of this library')
+    return new Identity(reader.#additional('card').sharing)
+  }
+
+  #additional(purpose: string): AdditionalKeys {
+    this.assertUsable()
+    const { additional } = this.#contents
+    if (additional === undefined) throw incompleteFor(purpose)
+    return additional
   }
 
   /** A copy of the dedup key of a keyset, which must be a handle of this very library. */
@@ -210,12 +238,12 @@ export async function unlockKeyset(
   password: string,
   options: PasswordOptions & { atLeast?: number; accept?: Encryption } = {},
 ): Promise<KeysetReader> {
-  const { atLeast = 0, accept, costs } = options
-  if (!Number.isSafeInteger(atLeast) || atLeast < 0) throw new RangeError('atLeast must be a version number')
+  const { accept, costs } = options
+  const atLeast = parseFloor(options.atLeast)
   const accepted = accept === undefined ? undefined : numberOf(Strength, accept, 'accept')
   const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
   try {
-    assertNotOlder(parsed.version, atLeast)
+    assertNotOlder(parsed, atLeast, 'keyset')
     if (costs !== undefined) assertWithin(parsed.argon2, costs)
     const master = await openMaster(password, parsed.argon2, options)
     try {
@@ -226,12 +254,6 @@ export async function unlockKeyset(
   } finally {
     wipe(parsed.bytes)
   }
-}
-
-/** @throws KeystrataError `rollback` */
-function assertNotOlder(version: number, atLeast: number): void {
-  if (version >= atLeast) return
-  throw new KeystrataError('rollback', `keyset version ${version} is older than ${atLeast}`, { version, atLeast })
 }
 
 /** @throws KeystrataError `limit-exceeded` */
@@ -246,3 +268,6 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
     lanes,
   })
 }
+
+/** The private half of the card of a keyset, which must be a handle of this very library. The caller disposes of it. */
+export const cardIdentityOf = (reader: KeysetReader): Identity => UnlockedKeyset.cardIdentityOf(reader)

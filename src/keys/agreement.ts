@@ -29,7 +29,7 @@ export class Agreement {
   }
 
   /** `F(X, "kem/" + purpose, T)`, 32 bytes. */
-  key(purpose: 'combined' | 'envelope'): SecretKey<'agreed'> {
+  key(purpose: 'combined' | 'envelope' | 'seal'): SecretKey<'agreed'> {
     return SecretKey.take('agreed', prf(this.#agreed, `kem/${purpose}`, this.#transcript))
   }
 

@@ -45,7 +45,7 @@ export interface KeysetKeys {
 }
 
 /** The keys that a source definition does not carry. */
-interface AdditionalKeys {
+export interface AdditionalKeys {
   /** The key pair set of the owner's card; it outlives every regeneration. */
   readonly sharing: KeyPair
   readonly cardSigning: SigningPair
@@ -63,7 +63,7 @@ export function encodeSections(keys: KeysetKeys, destination: KeysetDestination)
   if (destination === 'source-definition') {
     return { plain: EMPTY, sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning }) }
   }
-  if (additional === undefined) throw incompleteFor(destination)
+  if (additional === undefined) throw incompleteFor(`export to ${destination}`)
   const { sharing, cardSigning, retired, shares } = additional
   if (destination === 'source-storage') {
     const everything = { blockPair, blockSalt, dedupKey, sourceSigning, sharing, cardSigning, retired, shares }
@@ -89,13 +89,12 @@ export function encodeSections(keys: KeysetKeys, destination: KeysetDestination)
   }
 }
 
-/** The answer to whoever asks an incomplete keyset for an export that would lose keys. */
-export function incompleteFor(destination: KeysetDestination): KeystrataError {
-  return new KeystrataError(
-    'policy',
-    `a keyset unlocked from a source definition has not all keys for the ${destination} export`,
-    { export: destination },
-  )
+/** The answer to whoever asks an incomplete keyset for what needs all keys: an export, or its card. */
+export function incompleteFor(what: string): KeystrataError {
+  return new KeystrataError('policy', `a keyset unlocked from a source definition has not all keys: no ${what}`, {
+    rule: 'all-keys',
+    what,
+  })
 }
 
 /**

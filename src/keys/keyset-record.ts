@@ -3,16 +3,7 @@ import { type Bytes, equalBytes, u8, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { Mode } from '../format/envelope.ts'
-import {
-  assertKnown,
-  encodeHeader,
-  type Header,
-  HEADER_BYTES,
-  ObjectType,
-  parseHeader,
-  parseMagic,
-  Suite,
-} from '../format/header.ts'
+import { assertKnown, encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import {
   CHECKSUM_BYTES,
   Destination,
@@ -24,11 +15,10 @@ import {
   storedKeyset,
   Strength,
 } from '../format/keyset.ts'
-import { hmacSha512, sha256 } from '../primitives/hash.ts'
-import { deriveKey } from '../primitives/kdf.ts'
 import type { SecretKey } from '../secret.ts'
 import { decodeSections, encodeSections, type KeysetContents, type KeysetDestination } from './keyset-contents.ts'
 import { keyIdOf, unwrapSecret, wrapSecret } from './lock.ts'
+import { authenticatedPart, copySummed, fillTrailer, macUnder } from './trailer.ts'
 
 /** An export whose form was checked, and whose secrets and MAC were not. */
 export interface ParsedKeyset extends StoredKeyset {
@@ -39,38 +29,18 @@ export interface ParsedKeyset extends StoredKeyset {
   readonly authenticated: Uint8Array
 }
 
-const checksumOf = (bytes: Uint8Array): Bytes => sha256(bytes).slice(0, CHECKSUM_BYTES)
-
-const macOf = (master: SecretKey<'master'>, destination: number, authenticated: Uint8Array): Bytes => {
-  const key = deriveKey('mac', master, 'keyset-mac', [u8(destination)], 64)
-  try {
-    return hmacSha512(key, authenticated)
-  } finally {
-    key.dispose()
-  }
-}
-
 /**
  * Checks the form of an export, from a copy, in an order that never takes damage by accident for anything else.
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 export function parseKeyset(stored: Uint8Array): ParsedKeyset {
-  if (stored.length > MAX_KEYSET_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too large for a keyset', { bytes: stored.length })
-  }
-  const bytes = new Uint8Array(stored)
-  parseMagic(bytes, 'keyset')
-  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', 'a keyset cut short')
-  const summed = bytes.subarray(0, -CHECKSUM_BYTES)
-  if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
-    throw new KeystrataError('malformed', 'a damaged keyset: its checksum does not hold', { bytes: bytes.length })
-  }
+  const bytes = copySummed(stored, 'keyset', MAX_KEYSET_BYTES)
   const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none])
   const fields = decode(storedKeyset, bytes, 'keyset')
   assertKnown('destination', fields.destination, Object.values(Destination), 'keyset')
   assertKnown('encryption', fields.encryption, Object.values(Strength), 'keyset')
   assertKnown('dedup', fields.dedup, [Mode.scoped, Mode.global, Mode.off], 'keyset')
-  return { ...fields, bytes, header, authenticated: summed.subarray(0, -MAC_BYTES) }
+  return { ...fields, bytes, header, authenticated: authenticatedPart(bytes) }
 }
 
 /** What the host can read of its export without the password. */
@@ -109,9 +79,7 @@ export function encodeKeyset(
       mac: new Uint8Array(MAC_BYTES),
       checksum: new Uint8Array(CHECKSUM_BYTES),
     })
-    const authenticated = whole.subarray(0, -MAC_BYTES - CHECKSUM_BYTES)
-    whole.set(macOf(master, code, authenticated), authenticated.length)
-    whole.set(checksumOf(whole.subarray(0, -CHECKSUM_BYTES)), whole.length - CHECKSUM_BYTES)
+    fillTrailer(whole, (authenticated) => macUnder(master, 'keyset-mac', [u8(code)], authenticated))
     return whole
   } finally {
     wipe(plain, sealed)
@@ -124,7 +92,8 @@ export function encodeKeyset(
  * @throws KeystrataError `authentication-failed`
  */
 export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): KeysetContents {
-  if (!equalBytes(macOf(master, parsed.destination, parsed.authenticated), parsed.mac)) throw authenticationFailed()
+  const mac = macUnder(master, 'keyset-mac', [u8(parsed.destination)], parsed.authenticated)
+  if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   const { ownerId } = parsed.header
   const place = { type: ObjectType.sealedSection, ownerId, context: u8(parsed.destination) }
   try {

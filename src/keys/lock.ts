@@ -1,14 +1,16 @@
 // The one symmetric construction (SPEC §4): AES-GCM under a key derived for this one object, with a commitment beside it.
 // The commitment is compared before the cipher runs, so no ciphertext opens under two keys and no guess is tested cheaply.
 import { type Bytes, concat, domain, EMPTY, equalBytes, lengthPrefixed, u8, wipe } from '../bytes.ts'
-import { authenticationFailed } from '../errors.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { encodeHeader, parseHeader, Suite } from '../format/header.ts'
-import { wrapped } from '../format/wrap.ts'
+import { sealedTo, wrapped } from '../format/wrap.ts'
 import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
 import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Role, SecretKey } from '../secret.ts'
+import { type Agreement, agreeWith, reachAgreement } from './agreement.ts'
+import type { Identity, Recipient } from './key-pairs.ts'
 
 const KEY_BYTES = 32
 const COMMITMENT_BYTES = 32
@@ -46,7 +48,7 @@ export function deriveLock(
 }
 
 /** `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
-function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
+export function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
   return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
 }
 
@@ -55,8 +57,8 @@ export function keyIdOf(key: SecretKey<Role>): Bytes {
   return derive(key, EMPTY, 'key-id', [], 16)
 }
 
-/** What a WRAP is, and where: everything that must be the same when it is unwrapped. */
-export interface WrapPlace {
+/** What an object that holds a secret is, and where: everything that must be the same when it is opened. */
+export interface SecretPlace {
   readonly type: number
   readonly ownerId: Uint8Array
   readonly context: Uint8Array
@@ -66,7 +68,7 @@ export interface WrapPlace {
 export function wrapSecret(
   key: SecretKey<Role>,
   secret: Uint8Array,
-  { type, ownerId, context }: WrapPlace,
+  { type, ownerId, context }: SecretPlace,
   nonce: Uint8Array = randomBytes(NONCE_BYTES),
 ): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.wrap, keyId: keyIdOf(key), ownerId })
@@ -88,7 +90,7 @@ export function unwrapSecret(
   key: SecretKey<Role>,
   bytes: Uint8Array,
   object: string,
-  { type, ownerId, context }: WrapPlace,
+  { type, ownerId, context }: SecretPlace,
 ): Bytes {
   const header = parseHeader(bytes, object, type, [Suite.wrap])
   const { headerBytes, nonce, commitment, sealed } = decode(wrapped, bytes, object)
@@ -99,5 +101,58 @@ export function unwrapSecret(
     return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, concat(nonce, commitment), context), sealed)
   } finally {
     lock.dispose()
+  }
+}
+
+/** `SEAL`: `secret` to a public key, always by both agreements. */
+export function sealSecret(recipient: Recipient, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
+  const headerBytes = encodeHeader({ type, suite: Suite.seal, keyId: recipient.keyId, ownerId })
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid: true, context })
+  const lock = sealLock(agreement, type)
+  try {
+    const { ephemeral, encapsulated } = parts
+    const { commitment } = lock
+    const aad = associatedData(headerBytes, concat(ephemeral, encapsulated, commitment), context)
+    const sealed = gcmSeal(lock.key, lock.iv, aad, secret)
+    return encode(sealedTo, { headerBytes, ephemeral, encapsulated, commitment, sealed })
+  } finally {
+    lock.dispose()
+  }
+}
+
+/**
+ * Opens a SEAL. The caller wipes what it gets.
+ * @throws KeystrataError `malformed`, `unsupported`; `key-not-found` if it is sealed to somebody else;
+ *   `authentication-failed`
+ */
+export function openSealedSecret(
+  identity: Identity,
+  bytes: Uint8Array,
+  object: string,
+  { type, ownerId, context }: SecretPlace,
+): Bytes {
+  const header = parseHeader(bytes, object, type, [Suite.seal])
+  const { headerBytes, ephemeral, encapsulated, commitment, sealed } = decode(sealedTo, bytes, object)
+  if (!equalBytes(header.keyId, identity.keyId)) throw new KeystrataError('key-not-found')
+  if (!equalBytes(header.ownerId, ownerId)) throw authenticationFailed()
+  const place = { headerBytes, hybrid: true, context }
+  const lock = sealLock(reachAgreement(identity, place, { ephemeral, encapsulated }), type)
+  try {
+    if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
+    const parameters = concat(ephemeral, encapsulated, commitment)
+    return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, parameters, context), sealed)
+  } finally {
+    lock.dispose()
+  }
+}
+
+/** The lock of one SEAL, whose key serves nothing else; the agreement is used up. */
+function sealLock(agreement: Agreement, type: number): Lock {
+  const key = agreement.key('seal')
+  try {
+    return deriveLock(key, EMPTY, 'seal', [u8(type)])
+  } finally {
+    key.dispose()
+    agreement.dispose()
   }
 }

@@ -1,4 +1,5 @@
-// Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for.
+// Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for; PBKDF2
+// (RFC 8018) where a product's format says so.
 import { type Bytes, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodeText } from '../text.ts'
@@ -55,15 +56,43 @@ export function assertWritableCosts(costs: Argon2Costs): void {
 }
 
 /**
- * Argon2id of a password, 32 bytes.
+ * Argon2id of a password, 32 bytes unless said otherwise.
  * @throws KeystrataError `limit-exceeded` for an empty password or costs beyond the limits, `aborted` by the signal
  */
-export async function hashPassword(password: string, salt: Uint8Array, costs: Argon2Costs, wait: Wait): Promise<Bytes> {
+export function hashPassword(
+  password: string,
+  salt: Uint8Array,
+  costs: Argon2Costs,
+  wait: Wait,
+  length = 32,
+): Promise<Bytes> {
+  return withPassword(password, (bytes) => {
+    assertReadableCosts(costs)
+    return untilAborted(wait, () => backend().argon2id(bytes, salt, costs, length, wait))
+  })
+}
+
+/**
+ * PBKDF2-HMAC-SHA-512 of a password.
+ * @throws KeystrataError `limit-exceeded` for an empty password, `aborted` by the signal
+ */
+export function stretchPassword(
+  password: string,
+  salt: Uint8Array,
+  { iterations, length }: { iterations: number; length: number },
+  wait: Wait,
+): Promise<Bytes> {
+  return withPassword(password, (bytes) =>
+    untilAborted(wait, () => backend().pbkdf2Sha512(bytes, salt, iterations, length, wait)),
+  )
+}
+
+/** Lends the bytes of a password to `use`, and wipes them when it is done. */
+async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
   const bytes = encodeText(password, 'password')
   try {
     if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
-    assertReadableCosts(costs)
-    return await untilAborted(wait, () => backend().argon2id(bytes, salt, costs, 32, wait))
+    return await use(bytes)
   } finally {
     wipe(bytes)
   }

@@ -108,7 +108,7 @@ describe('export', () => {
     const defined = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
     for (const destination of ['host', 'source-storage'] as const) {
       const error = await failure(() => defined.export(destination), 'policy')
-      expect(error.detail).toEqual({ export: destination })
+      expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
     }
     expect(await unlockKeyset(defined.export('source-definition'), PASSWORD)).toHaveProperty('id', keyset.id)
     // What it can do, it does as any other.

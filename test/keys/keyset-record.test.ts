@@ -148,7 +148,7 @@ describe('what is stored where', () => {
     const defined = open(exportOf('source-definition'))
     for (const destination of ['host', 'source-storage'] as const) {
       const error = await failure(() => exportOf(destination, defined), 'policy')
-      expect(error.detail).toEqual({ export: destination })
+      expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
     }
   })
 

@@ -1,0 +1,153 @@
+// Blocks of a vault (SPEC §11): AES-256-CTR, then Poly1305 over the ciphertext (encrypt-then-MAC), under keys that are fresh
+// for every block, with a commitment to the data key beside the tag. The tag is that of ChaCha20-Poly1305 (RFC 8439) for no
+// text and the block as associated data: Poly1305 with a one-time key, as platforms have it natively.
+import { type Bytes, bytesFrom, concat, equalBytes, u64, u8, wipe } from '../bytes.ts'
+import { authenticationFailed } from '../errors.ts'
+import { encode } from '../format/codec.ts'
+import { parseVaultEnvelope, vaultEnvelope } from '../format/envelope.ts'
+import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
+import { associatedData, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
+import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
+import { copyAndDigest, digestContent } from '../primitives/hash.ts'
+import { derive } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { SecretKey } from '../secret.ts'
+import type { SealedBlock } from './block.ts'
+import { keyedNaming, type Naming, parseLabel } from './label.ts'
+import { assertContentBytes, contentFrom } from './seal.ts'
+
+/** Content in the buffer that will be its ciphertext. */
+export interface PreparedVaultContent {
+  readonly buffer: Bytes
+  /** 32 bytes. */
+  readonly label: Bytes
+}
+
+/** Seals and opens the blocks of one vault; it takes the data key over. */
+export class VaultCipher {
+  readonly #vaultId: Uint8Array
+  readonly #dataKey: SecretKey<'data'>
+  readonly #keyId: Bytes
+  readonly #naming: Naming
+
+  constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
+    this.#vaultId = vaultId
+    this.#dataKey = dataKey
+    this.#keyId = keyIdOf(dataKey)
+    this.#naming = keyedNaming(dataKey, vaultId)
+  }
+
+  dispose(): void {
+    this.#dataKey.dispose()
+    this.#naming.dispose()
+  }
+
+  /**
+   * Copies and names content; all of it is read before this first yields.
+   * @throws KeystrataError `limit-exceeded`
+   */
+  async prepare(given: Uint8Array): Promise<PreparedVaultContent> {
+    const content = contentFrom(given)
+    const buffer = new Uint8Array(content.length)
+    try {
+      const [digest] = (await copyAndDigest(content, buffer, [this.#naming.digest()])) as [Bytes]
+      return { buffer, label: this.#label(digest) }
+    } catch (error) {
+      wipe(buffer)
+      throw error
+    }
+  }
+
+  /** Encrypts in place, and returns the envelope. */
+  async seal({ buffer, label }: PreparedVaultContent): Promise<Bytes> {
+    const nonce = randomBytes(NONCE_BYTES)
+    const keyId = this.#keyId
+    const header = { type: ObjectType.envelope, suite: Suite.vault, keyId, ownerId: this.#vaultId }
+    const headerBytes = encodeHeader(header)
+    const keys = this.#keysOf(nonce)
+    try {
+      await ctrInPlace(keys.cipher, buffer)
+      const { commitment } = keys
+      const tag = await tagOf(keys.mac, associatedData(headerBytes, concat(nonce, commitment), label), buffer)
+      return encode(vaultEnvelope, { headerBytes, nonce, commitment, tag })
+    } finally {
+      keys.dispose()
+    }
+  }
+
+  /**
+   * Commitment, tag, cipher, label, in this order: nothing is decrypted before its tag holds.
+   * @throws KeystrataError `authentication-failed`; `malformed`, `unsupported`, `limit-exceeded` if it is no such block
+   */
+  async open(block: SealedBlock): Promise<Bytes> {
+    // Each property is read once: what was checked is what is used.
+    const { envelope: stored, ciphertext: sealed, label: name } = block
+    const ciphertext = bytesFrom(sealed, 'ciphertext')
+    const envelope = bytesFrom(stored, 'envelope')
+    const label = parseLabel(name)
+    const { header, headerBytes, nonce, commitment, tag } = parseVaultEnvelope(envelope)
+    assertContentBytes(ciphertext)
+    if (!equalBytes(header.keyId, this.#keyId) || !equalBytes(header.ownerId, this.#vaultId)) {
+      throw authenticationFailed()
+    }
+    const keys = this.#keysOf(nonce)
+    // A copy, so that what was authenticated is what is decrypted; it becomes the content.
+    const content = new Uint8Array(ciphertext)
+    try {
+      if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
+      const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+      if (!equalBytes(await tagOf(keys.mac, aad, content), tag)) throw authenticationFailed()
+      await ctrInPlace(keys.cipher, content)
+      const [digest] = (await digestContent(content, [this.#naming.digest()])) as [Bytes]
+      if (!equalBytes(this.#label(digest), label)) throw authenticationFailed()
+      return content
+    } catch (error) {
+      wipe(content)
+      throw error
+    } finally {
+      keys.dispose()
+    }
+  }
+
+  #label(digest: Bytes): Bytes {
+    try {
+      return this.#naming.label(digest)
+    } finally {
+      wipe(digest)
+    }
+  }
+
+  /** `ke ‖ km ‖ c`, for one block. */
+  #keysOf(nonce: Uint8Array): BlockKeys {
+    const context = [u8(ObjectType.envelope), this.#vaultId]
+    const derived = derive(this.#dataKey, nonce, 'ctr-poly1305', context, 96)
+    try {
+      const cipher = new SecretKey('cipher', derived.subarray(0, 32))
+      const mac = new SecretKey('mac', derived.subarray(32, 64))
+      const commitment = new Uint8Array(derived.subarray(64))
+      return {
+        cipher,
+        mac,
+        commitment,
+        dispose() {
+          cipher.dispose()
+          mac.dispose()
+        },
+      }
+    } finally {
+      wipe(derived)
+    }
+  }
+}
+
+interface BlockKeys {
+  readonly cipher: SecretKey<'cipher'>
+  readonly mac: SecretKey<'mac'>
+  readonly commitment: Bytes
+  dispose(): void
+}
+
+/** The lengths behind both parts keep every pair of them apart. */
+function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): Promise<Bytes> {
+  return chachaPolyTag(key, [aad, ciphertext, u64(aad.length), u64(ciphertext.length)])
+}

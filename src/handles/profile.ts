@@ -1,0 +1,337 @@
+// A user's profile in his own hand: it opens his vaults, and changes what protects them (SPEC §9, §10).
+import { type Bytes, fromHex, toHex } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { type Card, parseCard } from '../keys/card.ts'
+import { type KeyringKey, openRecoverySlot, type UserNames } from '../keys/hierarchy.ts'
+import { type Login, rootKeyOf } from '../keys/login.ts'
+import {
+  disposeVaults,
+  encodeProfile,
+  openProfileRecord,
+  parseProfile,
+  type ParsedProfile,
+  type ProfileContents,
+  type VaultEntry,
+} from '../keys/profile-record.ts'
+import {
+  changeProfile,
+  createVaultIn,
+  openDataKey,
+  type ProfileOwner,
+  readNewestRecord,
+  rotateVault,
+  type VaultStore,
+} from '../keys/rotation.ts'
+import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { type Handle, SecretHolder } from '../secret.ts'
+import { cardIdentityOf, type KeysetReader } from './keyset.ts'
+import { OpenedVault, type Vault } from './vault.ts'
+
+/** Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody. */
+export type Recovery = { admin: Card } | { zeroTrust: true }
+
+/**
+ * A profile that was opened with its user's password. What changes it gives a new handle with a higher version: store its
+ * record if the call did not, use it, and dispose of the old one.
+ */
+export interface UnlockedProfile extends Handle {
+  /** What the server keeps: it can neither read nor change it. A copy at every reading. */
+  readonly record: Bytes
+  /** Grows by one with every change. Keep the last one: {@link openProfile} refuses older ones by it. */
+  readonly version: number
+  /** Whether nobody but who knows the password can read. */
+  readonly zeroTrust: boolean
+  /** The ids of the vaults, 32 hex digits each. */
+  readonly vaults: readonly string[]
+  /**
+   * The same vaults under another password. The server must replace the verifier and the record in one transaction, on
+   * condition that its version was one lower. An old record still opens with the old password: rotate if that matters.
+   * @throws RangeError for the login of another user, or of another realm
+   */
+  changePassword(next: Login): UnlockedProfile
+  /**
+   * Creates a vault with fresh keys, and stores its keyring and the profile.
+   * @throws KeystrataError `conflict` if other devices write first, every time; `rollback` if the store offers an older
+   *   profile than this one; `wrong-password` if the password was changed meanwhile; `authentication-failed` if the store
+   *   does not give back what was written; `disposed`
+   */
+  createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }>
+  /**
+   * Opens a vault, with newer keys from the store if those of this profile were rotated away.
+   * @throws KeystrataError `key-not-found` if the profile knows no such vault; `authentication-failed` if profile and keyring
+   *   do not belong together; `rollback`, `wrong-password`, `disposed`
+   */
+  openVault(vaultId: string, store: VaultStore): Promise<Vault>
+  /**
+   * Gives one vault, or every one, a new E-key over the same A-key, and finishes what a crash left. No block is touched.
+   * Whoever kept an old keyring and its E-key keeps the A-key: to take that away, seal the contents into a new vault.
+   * @throws KeystrataError `conflict` if other devices write first, every time; `key-not-found`, `authentication-failed`,
+   *   `rollback`, `wrong-password`, `disposed`
+   */
+  rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile>
+  /**
+   * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that what the former
+   * admin could open, opens nothing any more. If it is interrupted, {@link UnlockedProfile.rotate} finishes it.
+   * @throws KeystrataError `policy` for an admin after zero trust; otherwise as `rotate`
+   */
+  changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile>
+}
+
+class OpenedProfile extends SecretHolder implements UnlockedProfile {
+  readonly version: number
+  readonly zeroTrust: boolean
+  readonly vaults: readonly string[]
+  readonly #record: Bytes
+  readonly #owner: ProfileOwner
+
+  /** Takes the root key over, which must open the record. */
+  constructor(parsed: ParsedProfile, owner: ProfileOwner) {
+    disposeVaults(openProfileRecord(parsed, owner.rootKey).vaults)
+    super('profile', () => owner.rootKey.dispose())
+    this.version = parsed.version
+    this.zeroTrust = parsed.zeroTrust
+    this.vaults = Object.freeze(parsed.vaults.map(({ id }) => toHex(id)))
+    this.#record = parsed.bytes
+    this.#owner = owner
+  }
+
+  get record(): Bytes {
+    return new Uint8Array(this.#record)
+  }
+
+  changePassword(next: Login): UnlockedProfile {
+    const rootKey = rootKeyOf(next)
+    const { realm, user } = this.#owner
+    if (next.realm !== realm || next.user !== user) {
+      rootKey.dispose()
+      throw new RangeError('a new password needs a login of the same user in the same realm')
+    }
+    const contents = this.#contents()
+    try {
+      return sealedProfile({ ...contents, version: contents.version + 1 }, { realm, user, rootKey })
+    } finally {
+      disposeVaults(contents.vaults)
+    }
+  }
+
+  async createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }> {
+    return this.#withOwner(async (owner) => {
+      await this.#storeIfEmpty(store)
+      const { record, id, dataKey } = await createVaultIn(store, owner, this.version)
+      const vault = new OpenedVault(id, dataKey)
+      return { profile: this.#next(parseProfile(record), owner), vault }
+    })
+  }
+
+  async openVault(vaultId: string, store: VaultStore): Promise<Vault> {
+    const id = parseVaultId(vaultId)
+    return this.#withOwner(async (owner) => {
+      const known = this.#contents()
+      try {
+        return new OpenedVault(id, await openDataKey(store, owner, known, vaultId))
+      } finally {
+        disposeVaults(known.vaults)
+      }
+    })
+  }
+
+  async rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile> {
+    if (vaultId !== undefined) parseVaultId(vaultId)
+    return this.#withOwner(async (owner) => {
+      await this.#storeIfEmpty(store)
+      const newest = this.#next(await readNewestRecord(store, this.version), owner)
+      return this.#rotateEach(store, owner, newest, vaultId === undefined ? newest.vaults : [vaultId])
+    })
+  }
+
+  async changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile> {
+    const admin = parseRecovery(recovery)
+    return this.#withOwner(async (owner) => {
+      await this.#storeIfEmpty(store)
+      const record = await changeProfile(store, owner, this.version, (profile) => {
+        if (profile.admin === undefined && admin !== undefined) {
+          throw new KeystrataError('policy', 'zero trust cannot be turned off', { rule: 'zero-trust' })
+        }
+        return { ...profile, admin, vaults: profile.vaults.map(markedForRotation) }
+      })
+      const marked = this.#next(parseProfile(record), owner)
+      return this.#rotateEach(store, owner, marked, marked.vaults)
+    })
+  }
+
+  /** Rotates one vault after the other; takes `from` over. */
+  async #rotateEach(
+    store: VaultStore,
+    owner: ProfileOwner,
+    from: UnlockedProfile,
+    vaultIds: readonly string[],
+  ): Promise<UnlockedProfile> {
+    let newest = from
+    try {
+      for (const vaultId of vaultIds) {
+        const record = await rotateVault(store, owner, vaultId, newest.version)
+        newest.dispose()
+        newest = this.#next(parseProfile(record), owner)
+      }
+      return newest
+    } catch (error) {
+      newest.dispose()
+      throw error
+    }
+  }
+
+  /** A profile that was never stored is stored first, so that the versions of a store have no gap. */
+  async #storeIfEmpty(store: VaultStore): Promise<void> {
+    if ((await store.readProfile()) === undefined) await store.writeProfile(this.record, this.version)
+  }
+
+  /** What the record holds; the caller disposes of the keys in it. */
+  #contents(): ProfileContents {
+    this.assertUsable()
+    return openProfileRecord(parseProfile(this.#record), this.#owner.rootKey)
+  }
+
+  /** The handle of a newer record, with a life of its own. */
+  #next(record: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
+    return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
+  }
+
+  /** Lends the owner's key to work that takes its time, whatever happens to this handle meanwhile. */
+  async #withOwner<T>(work: (owner: ProfileOwner) => Promise<T>): Promise<T> {
+    this.assertUsable()
+    const owner = { ...this.#owner, rootKey: this.#owner.rootKey.copy() }
+    try {
+      return await work(owner)
+    } finally {
+      owner.rootKey.dispose()
+    }
+  }
+}
+
+/** The handle of a record, which takes the root key over. */
+function opened(parsed: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
+  try {
+    return new OpenedProfile(parsed, owner)
+  } catch (error) {
+    owner.rootKey.dispose()
+    throw error
+  }
+}
+
+/** The handle of these contents, written down under the root key, which it takes over. */
+function sealedProfile(contents: ProfileContents, owner: ProfileOwner): UnlockedProfile {
+  try {
+    return opened(parseProfile(encodeProfile(contents, owner.rootKey)), owner)
+  } catch (error) {
+    owner.rootKey.dispose()
+    throw error
+  }
+}
+
+function markedForRotation(vault: VaultEntry): VaultEntry {
+  const rotationDue = Math.max(...vault.keys.map(({ generation }) => generation))
+  return { ...vault, rotationDue, recoverySlots: [] }
+}
+
+/** The admin's card, or undefined for zero trust. @throws TypeError for what is neither, or both */
+function parseRecovery(recovery: Recovery): Bytes | undefined {
+  const { admin, zeroTrust } = recovery as { admin?: Card; zeroTrust?: unknown }
+  if (zeroTrust === true && admin === undefined) return undefined
+  if (zeroTrust !== undefined || admin === undefined) {
+    throw new TypeError('recovery is { admin: card } or { zeroTrust: true }')
+  }
+  // The fingerprint that stands beside the bytes is the one that somebody compared.
+  return parseCard(admin.bytes, { expect: admin.fingerprint }).bytes
+}
+
+/** @throws RangeError for what is no id of a vault */
+function parseVaultId(vaultId: string): Bytes {
+  if (typeof vaultId !== 'string') throw new TypeError('vaultId must be a string')
+  const id = fromHex(vaultId, 16)
+  if (id === undefined) throw new RangeError('the id of a vault is 32 lower-case hex digits')
+  return id
+}
+
+const namesOf = ({ realm, user }: Login): UserNames => ({ realm, user })
+
+/**
+ * Creates the profile of a new user; store its record with the first verifier. Under zero trust, who forgets the password
+ * has lost the data for good: nobody can recover it. With an admin, whoever holds the admin's keyset can read the data; the
+ * server cannot.
+ * @param recovery the admin's card, whose fingerprint was compared, or zero trust
+ * @throws KeystrataError `key-changed` if card and fingerprint do not belong together; `malformed`, `unsupported`,
+ *   `authentication-failed` if it is no card; `disposed`
+ * @throws TypeError for a login of another copy of this library, and a recovery that is none
+ */
+export function createProfile(login: Login, recovery: Recovery): UnlockedProfile {
+  const admin = parseRecovery(recovery)
+  const owner = { ...namesOf(login), rootKey: rootKeyOf(login) }
+  return sealedProfile({ id: randomBytes(16), version: 1, admin, vaults: [] }, owner)
+}
+
+/**
+ * Opens a profile with its user's login.
+ * @param record what the server gave, at most 1 MiB
+ * @param options `atLeast`: the lowest version to take
+ * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
+ *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `disposed`
+ */
+export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: number } = {}): UnlockedProfile {
+  const atLeast = parseFloor(options.atLeast)
+  const parsed = parseProfile(record)
+  assertNotOlder(parsed, atLeast, 'profile')
+  return opened(parsed, { ...namesOf(login), rootKey: rootKeyOf(login) })
+}
+
+/**
+ * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the admin's
+ * card. The admin cannot check the record beyond that: its MAC is under the key that was lost. So a server that made up slots
+ * of its own could give the user vaults of its making, in which nothing old opens; check that something does.
+ * @param record what the server gave; `atLeast` refuses one older than the admin knows of
+ * @param next the login of the same user, by the new password
+ * @throws KeystrataError `policy` under zero trust, or for a keyset unlocked from a source definition; `key-not-found` if
+ *   a vault has no recovery slot for this admin (the card was another one, or its change was interrupted);
+ *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
+ *   `unsupported`, `limit-exceeded`, `disposed`
+ */
+export function resetProfile(
+  record: Uint8Array,
+  admin: KeysetReader,
+  next: Login,
+  options: { atLeast?: number } = {},
+): UnlockedProfile {
+  const atLeast = parseFloor(options.atLeast)
+  const parsed = parseProfile(record)
+  assertNotOlder(parsed, atLeast, 'profile')
+  if (parsed.zeroTrust) {
+    throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
+  }
+  const identity = cardIdentityOf(admin)
+  const names = namesOf(next)
+  const vaults: VaultEntry[] = []
+  try {
+    for (const { id, rotationDue, slots, recoverySlots } of parsed.vaults) {
+      const keys: KeyringKey[] = []
+      vaults.push({ id, rotationDue, keys, recoverySlots })
+      for (const { generation } of slots) {
+        const slot = recoverySlots.find((each) => each.generation === generation)
+        if (slot === undefined) throw noRecoverySlot(id)
+        keys.push(openRecoverySlot(identity, parsed.header.ownerId, names, id, slot))
+      }
+    }
+    const { header, version } = parsed
+    // The admin's own card, never the one in the record: the server could have put that there.
+    const contents = { id: header.ownerId, version: version + 1, admin: admin.card().bytes, vaults }
+    return sealedProfile(contents, { ...names, rootKey: rootKeyOf(next) })
+  } finally {
+    identity.dispose()
+    disposeVaults(vaults)
+  }
+}
+
+function noRecoverySlot(vaultId: Uint8Array): KeystrataError {
+  return new KeystrataError('key-not-found', 'a vault without a recovery slot for every key', {
+    vaultId: toHex(vaultId),
+  })
+}

@@ -1,0 +1,41 @@
+// A vault in the hand of its user: seals and opens, whatever key opened its keyring (SPEC §11).
+import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import { VaultCipher } from '../blocks/vault-block.ts'
+import { type Bytes, toHex } from '../bytes.ts'
+import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+import { PreparedOnce } from './prepared-block.ts'
+
+/** A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays. */
+export interface Vault extends BlockWriter, BlockReader, Handle {
+  /** 32 hex digits: random, and the same for the whole life of the vault. */
+  readonly id: string
+}
+
+export class OpenedVault extends SecretHolder implements Vault {
+  readonly id: string
+  readonly #cipher: VaultCipher
+
+  /** Takes the data key over. */
+  constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
+    const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
+    super('vault', () => cipher.dispose())
+    this.id = toHex(vaultId)
+    this.#cipher = cipher
+  }
+
+  async prepare(content: Uint8Array): Promise<PreparedBlock> {
+    this.assertUsable()
+    const prepared = await this.#cipher.prepare(content)
+    return new PreparedOnce(prepared, { seal: () => this.#cipher.seal(prepared), dispose: () => undefined })
+  }
+
+  async seal(content: Uint8Array): Promise<SealedBlock> {
+    const prepared = await this.prepare(content)
+    return prepared.seal()
+  }
+
+  async open(block: SealedBlock): Promise<Bytes> {
+    this.assertUsable()
+    return this.#cipher.open(block)
+  }
+}

@@ -1,0 +1,97 @@
+// Cards (SPEC §7): a user's public keys, signed by himself. Who receives one out of band compares its fingerprint.
+import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { CARD_BYTES, SIGNATURE_BYTES, storedCard } from '../format/card.ts'
+import { decode, encode } from '../format/codec.ts'
+import { encodeHeader, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { type PublicHalves, type SigningPair, Strength } from '../format/keyset.ts'
+import { sha512 } from '../primitives/hash.ts'
+import { isSignatureOf, sign } from '../primitives/signature.ts'
+import { publicKeyId, Recipient } from './key-pairs.ts'
+
+/** A user's public keys, as others get them: not secret, and worth nothing until its fingerprint was compared. */
+export interface Card {
+  /** What to hand out: 1,776 bytes, signed by the card's own key. */
+  readonly bytes: Bytes
+  /** 60 digits in 12 groups of 5, to be compared by people over a way that nobody else controls. */
+  readonly fingerprint: string
+}
+
+/** The keys of a card, and its owner's keyset id. */
+export interface CardKeys {
+  readonly ownerId: Uint8Array
+  readonly sharing: PublicHalves
+  readonly cardSigning: Bytes
+  readonly sourceSigning: Bytes
+}
+
+export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: SigningPair): Card {
+  const { ownerId, sharing, sourceSigning } = keys
+  const bytes = encode(storedCard, {
+    headerBytes: encodeHeader({ type: ObjectType.card, suite: Suite.none, keyId: publicKeyId(sharing), ownerId }),
+    x25519: sharing.x25519,
+    mlKem1024: sharing.mlKem1024,
+    cardSigning: cardSigning.publicKey,
+    sourceSigning,
+    signature: new Uint8Array(SIGNATURE_BYTES),
+  })
+  const signed = bytes.subarray(0, -SIGNATURE_BYTES)
+  bytes.set(sign(cardSigning.seed, signedMessage(signed)), signed.length)
+  return { bytes, fingerprint: fingerprintOf({ ...keys, cardSigning: cardSigning.publicKey }) }
+}
+
+/**
+ * Checks a card that somebody gave: its form, its keys, its signature, and its fingerprint if one is expected.
+ * @param bytes a copy of it is what the result holds
+ * @param options `expect`: the fingerprint that was compared or pinned before; spaces do not matter
+ * @throws KeystrataError `malformed`, `unsupported` if it is no card; `authentication-failed` if its signature does not hold;
+ *   `key-changed` if it is not the expected one
+ * @throws RangeError for an `expect` that is not 60 digits
+ */
+export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}): Card {
+  const copy = new Uint8Array(bytesFrom(bytes, 'card'))
+  const { expect } = options
+  const fingerprint = fingerprintOf(readCard(copy))
+  if (expect !== undefined && digitsOf(expect) !== digitsOf(fingerprint)) {
+    throw new KeystrataError('key-changed', 'this card is not the one that was expected', { fingerprint })
+  }
+  return { bytes: copy, fingerprint }
+}
+
+/**
+ * The keys of a card whose signature holds.
+ * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
+ */
+export function readCard(bytes: Uint8Array): CardKeys {
+  const header = parseHeader(bytes, 'card', ObjectType.card, [Suite.none])
+  const { x25519, mlKem1024, cardSigning, sourceSigning, signature } = decode(storedCard, bytes, 'card')
+  const sharing = { minimum: Strength.hybrid, x25519, mlKem1024 }
+  const signed = bytes.subarray(0, CARD_BYTES - SIGNATURE_BYTES)
+  const holds =
+    isSignatureOf(cardSigning, signedMessage(signed), signature) && equalBytes(header.keyId, publicKeyId(sharing))
+  if (!holds) throw authenticationFailed()
+  new Recipient(sharing)
+  return { ownerId: new Uint8Array(header.ownerId), sharing, cardSigning, sourceSigning }
+}
+
+function signedMessage(signed: Uint8Array): Bytes {
+  return concat(domain('sign/card'), signed)
+}
+
+/** 199 bits of SHA-512 over all keys of the card. */
+function fingerprintOf({ sharing, cardSigning, sourceSigning }: CardKeys): string {
+  const keys = [sharing.x25519, sharing.mlKem1024, cardSigning, sourceSigning]
+  const hash = sha512(domain('fingerprint'), ...keys.map(lengthPrefixed))
+  const groups = Array.from({ length: 12 }, (_, group) => {
+    const number = hash.subarray(5 * group, 5 * group + 5).reduce((sum, byte) => sum * 256 + byte, 0)
+    return String(number % 100_000).padStart(5, '0')
+  })
+  return groups.join(' ')
+}
+
+function digitsOf(fingerprint: string): string {
+  if (typeof fingerprint !== 'string') throw new TypeError('expect must be a fingerprint')
+  const digits = fingerprint.replaceAll(/\s/g, '')
+  if (!/^\d{60}$/.test(digits)) throw new RangeError('a fingerprint has 60 digits')
+  return digits
+}

@@ -1,0 +1,115 @@
+// A profile as bytes (SPEC §9): what a server keeps for a user, and can neither read nor change unseen. Its MAC is under the
+// root key, so it says nothing to an admin who resets it: he must trust the record that he was given.
+import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { decode, encode } from '../format/codec.ts'
+import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { CHECKSUM_BYTES, MAC_BYTES } from '../format/keyset.ts'
+import { type Generation, MAX_PROFILE_BYTES, type StoredProfile, storedProfile } from '../format/profile.ts'
+import type { SecretKey } from '../secret.ts'
+import { readCard } from './card.ts'
+import { type KeyringKey, unwrapSlot, wrapSlot } from './hierarchy.ts'
+import { keyIdOf } from './lock.ts'
+import { authenticatedPart, copySummed, fillTrailer, macUnder } from './trailer.ts'
+
+/** What a profile holds, once its root key has opened it. */
+export interface ProfileContents {
+  /** 16 random bytes, the same for the whole life of the profile. */
+  readonly id: Uint8Array
+  readonly version: number
+  /** The card of the admin who may reset the password; undefined under zero trust. */
+  readonly admin: Uint8Array | undefined
+  readonly vaults: readonly VaultEntry[]
+}
+
+export interface VaultEntry {
+  readonly id: Uint8Array
+  /** 0, or the newest generation that is to be replaced, because somebody who may no longer have it could have kept it. */
+  readonly rotationDue: number
+  readonly keys: readonly KeyringKey[]
+  readonly recoverySlots: readonly Generation[]
+}
+
+/** A record whose form was checked, and whose MAC was not. */
+export interface ParsedProfile extends StoredProfile {
+  readonly header: Header
+  /** The copy that all fields are views of. */
+  readonly bytes: Bytes
+  /** Every byte in front of the MAC. */
+  readonly authenticated: Uint8Array
+}
+
+/**
+ * Checks the form of a record, from a copy, in an order that never takes damage by accident for anything else.
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
+export function parseProfile(stored: Uint8Array): ParsedProfile {
+  const bytes = copySummed(bytesFrom(stored, 'profile'), 'profile', MAX_PROFILE_BYTES)
+  const header = parseHeader(bytes, 'profile', ObjectType.profile, [Suite.none])
+  const fields = decode(storedProfile, bytes, 'profile')
+  assertConsistent(fields)
+  return { ...fields, header, bytes, authenticated: authenticatedPart(bytes) }
+}
+
+/** Rules that no honest writer breaks, and that a server can check without a key. */
+function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
+  const names = new Set(vaults.map(({ id }) => id.join()))
+  const holds =
+    zeroTrust === (admin === undefined) &&
+    names.size === vaults.length &&
+    vaults.every(({ slots }) => slots.length > 0) &&
+    (!zeroTrust || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
+  if (!holds) throw new KeystrataError('malformed', 'a profile that contradicts itself')
+}
+
+export function encodeProfile({ id, version, admin, vaults }: ProfileContents, rootKey: SecretKey<'root'>): Bytes {
+  const header = { type: ObjectType.profile, suite: Suite.none, keyId: keyIdOf(rootKey), ownerId: id }
+  const whole = encode(storedProfile, {
+    headerBytes: encodeHeader(header),
+    version,
+    zeroTrust: admin === undefined,
+    admin,
+    vaults: vaults.map((vault) => ({
+      id: vault.id,
+      rotationDue: vault.rotationDue,
+      slots: vault.keys.map((key) => wrapSlot(rootKey, id, vault.id, key)),
+      recoverySlots: vault.recoverySlots,
+    })),
+    mac: new Uint8Array(MAC_BYTES),
+    checksum: new Uint8Array(CHECKSUM_BYTES),
+  })
+  if (whole.length > MAX_PROFILE_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults: vaults.length })
+  }
+  fillTrailer(whole, (authenticated) => macUnder(rootKey, 'profile-mac', [], authenticated))
+  return whole
+}
+
+/**
+ * Opens a record under its root key. Whoever calls this disposes of the keys in what it gets.
+ * @throws KeystrataError `wrong-password` if it is under another root key; `authentication-failed`
+ */
+export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'root'>): ProfileContents {
+  if (!equalBytes(keyIdOf(rootKey), parsed.header.keyId)) throw new KeystrataError('wrong-password')
+  const mac = macUnder(rootKey, 'profile-mac', [], parsed.authenticated)
+  if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
+  const { ownerId: id } = parsed.header
+  const vaults: VaultEntry[] = []
+  try {
+    if (parsed.admin !== undefined) readCard(parsed.admin)
+    for (const { slots, ...vault } of parsed.vaults) {
+      const keys: KeyringKey[] = []
+      vaults.push({ ...vault, keys })
+      for (const slot of slots) keys.push(unwrapSlot(rootKey, id, vault.id, slot))
+    }
+    return { id, version: parsed.version, admin: parsed.admin, vaults }
+  } catch (error) {
+    disposeVaults(vaults)
+    // The MAC held: whoever made it so has the root key, and is told apart no further.
+    throw error instanceof KeystrataError ? authenticationFailed() : error
+  }
+}
+
+export function disposeVaults(vaults: readonly VaultEntry[]): void {
+  for (const { keys } of vaults) for (const { key } of keys) key.dispose()
+}

@@ -1,0 +1,4 @@
+// keystrata/server: what a server needs, which never sees a key. This file exports and does nothing else.
+export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
+export { checkProfile } from './server/profile-check.ts'
+export { createVerifier, hashPassword, verifyLogin, verifyPassword } from './server/verifier.ts'

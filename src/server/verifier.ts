@@ -1,0 +1,125 @@
+// What a server keeps to recognise who logs in (SPEC §8.2), and never a key: a verifier of the login key, or the hash of a
+// password of its own. One answer and one cost for a wrong secret and for a user who does not exist.
+import { compare, genSalt, getRounds, hash } from 'bcryptjs'
+import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { sha512 } from '../primitives/hash.ts'
+import { type Argon2Costs, DEFAULT_ARGON2_COSTS, hashPassword as argon2id } from '../primitives/password.ts'
+import { randomBytes } from '../primitives/random.ts'
+
+const LOGIN_KEY_BYTES = 24
+const COST = { least: 10, most: 15, default: 12 }
+/** What bcrypt takes. */
+const BCRYPT_CHARACTERS = 72
+
+/** A verifier that nobody has the credential of: an unknown user costs what a known one does. */
+const NOBODY = `$2b$${COST.default}$${'.'.repeat(53)}`
+
+/**
+ * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses passwords
+ * at the cost of PBKDF2 with 600,000 iterations, to which bcrypt adds little.
+ * @param credential as the client sends it: {@link Login.credential}
+ * @param options `cost`: bcrypt's, 10 to 15, by default 12. Keep one for all users: it shows who exists
+ * @returns 60 characters, `$2b$…`
+ * @throws KeystrataError `malformed` for a credential that is none; `limit-exceeded` for another cost
+ */
+export async function createVerifier(credential: string, options: { cost?: number } = {}): Promise<string> {
+  const { cost = COST.default } = options
+  assertCost(cost)
+  const password = bcryptPassword(credential)
+  if (password === undefined) throw new KeystrataError('malformed', 'not a credential')
+  return hash(password, await genSalt(cost))
+}
+
+/**
+ * Whether a credential is the one of a verifier.
+ * @param verifier undefined for an unknown user: the same time, and false
+ * @throws KeystrataError `malformed` for a verifier that is none; `limit-exceeded` for one of a cost outside 10 to 15
+ */
+export async function verifyLogin(verifier: string | undefined, credential: string): Promise<boolean> {
+  const known = verifier ?? NOBODY
+  assertVerifier(known)
+  const password = bcryptPassword(credential)
+  const matches = await compare(password ?? '', known)
+  return matches && password !== undefined && verifier !== undefined
+}
+
+/** base64(SHA-512(L)), cut to what bcrypt takes: the raw digest could hold a NUL, at which bcrypt would stop. */
+function bcryptPassword(credential: string): string | undefined {
+  if (typeof credential !== 'string') throw new TypeError('credential must be a string')
+  const loginKey = fromBase64Url(credential)
+  if (loginKey?.length !== LOGIN_KEY_BYTES) return undefined
+  const digest = sha512(loginKey)
+  const password = toBase64(digest).slice(0, BCRYPT_CHARACTERS)
+  wipe(loginKey, digest)
+  return password
+}
+
+function assertVerifier(verifier: string): void {
+  if (typeof verifier !== 'string') throw new TypeError('verifier must be a string')
+  if (!/^\$2b\$\d\d\$[./A-Za-z\d]{53}$/.test(verifier)) throw new KeystrataError('malformed', 'not a verifier')
+  assertCost(getRounds(verifier))
+}
+
+function assertCost(cost: number): void {
+  if (Number.isInteger(cost) && cost >= COST.least && cost <= COST.most) return
+  throw new KeystrataError('limit-exceeded', `the cost of a verifier is ${COST.least} to ${COST.most}`, { cost })
+}
+
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+
+/** Argon2id of a password as it is stored: the PHC string format. */
+interface StoredHash extends Argon2Costs {
+  readonly salt: Uint8Array
+  readonly hash: Uint8Array
+}
+
+/**
+ * The hash of a service's own password, for {@link verifyPassword}: Argon2id, 64 MiB, 3 iterations, 4 lanes.
+ * @returns a PHC string, `$argon2id$v=19$m=65536,t=3,p=4$…`
+ * @throws KeystrataError `limit-exceeded` for an empty password
+ * @throws TypeError for a password that is not well-formed text
+ */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(SALT_BYTES)
+  const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
+  const hash = await argon2id(password, salt, DEFAULT_ARGON2_COSTS, {}, HASH_BYTES)
+  const costs = `m=${memoryKiB},t=${iterations},p=${lanes}`
+  return `$argon2id$v=19$${costs}$${toBase64(salt)}$${toBase64(hash)}`
+}
+
+/**
+ * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings.
+ * @param hash undefined for an unknown user: the time of a hash at the default costs, and false
+ * @throws KeystrataError `malformed` for what is no such hash; `unsupported` for another algorithm or version;
+ *   `limit-exceeded` for costs beyond those of SPEC §1.6
+ */
+export async function verifyPassword(hash: string | undefined, password: string): Promise<boolean> {
+  const stored = hash === undefined ? nobody() : parseHash(hash)
+  if (password === '') return false
+  const found = await argon2id(password, stored.salt, stored, {}, stored.hash.length)
+  return equalBytes(found, stored.hash) && hash !== undefined
+}
+
+const nobody = (): StoredHash => ({
+  ...DEFAULT_ARGON2_COSTS,
+  salt: new Uint8Array(SALT_BYTES),
+  hash: new Uint8Array(HASH_BYTES),
+})
+
+function parseHash(text: string): StoredHash {
+  if (typeof text !== 'string') throw new TypeError('hash must be a string')
+  const found = /^\$([a-z\d-]{1,32})\$v=(\d+)\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z\d+/]+)\$([A-Za-z\d+/]+)$/.exec(text)
+  if (found === null) throw new KeystrataError('malformed', 'not a PHC string of Argon2')
+  const [, algorithm, version, memory, iterations, lanes, saltText = '', hashText = ''] = found
+  if (algorithm !== 'argon2id' || version !== '19') {
+    throw new KeystrataError('unsupported', 'only Argon2id version 19 (0x13) is known here')
+  }
+  const [salt, hash] = [fromBase64(saltText), fromBase64(hashText)]
+  if (salt === undefined || hash === undefined) throw new KeystrataError('malformed', 'not base64')
+  if (salt.length < 8 || salt.length > 64 || hash.length < 16 || hash.length > 64) {
+    throw new KeystrataError('limit-exceeded', 'salts have 8 to 64 bytes here, hashes 16 to 64')
+  }
+  return { iterations: Number(iterations), memoryKiB: Number(memory), lanes: Number(lanes), salt, hash }
+}
