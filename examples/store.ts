@@ -34,8 +34,8 @@ export class FolderStore {
   async put(name: string, bytes: Uint8Array): Promise<boolean> {
     const path = this.#path(name)
     const temporary = join(this.root, 'tmp', randomUUID())
-    await mkdir(dirname(temporary), { recursive: true })
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(temporary))
+    await makeFolder(dirname(path))
     try {
       const file = await open(temporary, 'wx', 0o600)
       try {
@@ -45,6 +45,7 @@ export class FolderStore {
         await file.close()
       }
       await link(temporary, path)
+      await syncFolder(dirname(path))
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
@@ -59,8 +60,12 @@ export class FolderStore {
     for (;;) {
       const newest = (await this.versions(folder)).at(-1) ?? `${folder}/0`
       const next = Number(newest.slice(folder.length + 1)) + 1
-      if (await this.put(`${folder}/${String(next).padStart(8, '0')}`, bytes)) return
+      if (await this.put(versionName(folder, next), bytes)) return
     }
+  }
+
+  async drop(name: string): Promise<void> {
+    await rm(this.#path(name), { force: true })
   }
 
   /** The names of all versions of an object, the newest last. */
@@ -79,5 +84,27 @@ export class FolderStore {
   #path(name: string): string {
     const [folder = '', file = ''] = name.split('/')
     return folder === 'blocks' ? join(this.root, folder, file.slice(0, 2), file) : join(this.root, folder, file)
+  }
+}
+
+/** The name of one version of an object: names sort as versions do. */
+export function versionName(folder: string, version: number): string {
+  if (version >= 1e8) throw new RangeError(`${folder}: too many versions`)
+  return `${folder}/${String(version).padStart(8, '0')}`
+}
+
+/** Makes a folder last: a name is durable when the folder that it is in was synced. */
+async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
   }
 }

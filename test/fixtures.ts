@@ -1,7 +1,7 @@
 // What several tests need: cheap keysets, damaged bytes, expected errors.
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
-import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError } from '../src/index.ts'
+import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError, type VaultStore } from '../src/index.ts'
 import { type Backend, useBackend } from '../src/primitives/backend.ts'
 import { nodeBackend } from '../src/primitives/backend-node.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
@@ -83,4 +83,52 @@ export async function failure(action: () => unknown, ...codes: readonly ErrorCod
     return error as KeystrataError
   }
   throw new Error(`expected ${codes.join(' or ')}, but it gave ${String(outcome)}`)
+}
+
+/** The names of all logins in the tests. */
+export const ALICE = { realm: 'tests', user: 'alice' }
+
+/** A store of vaults in memory. Whatever was written once stays in `history`, as a thief may have kept it. */
+export class MemoryVaultStore implements VaultStore {
+  readonly profiles: Map<number, Uint8Array> = new Map()
+  readonly keyrings: Map<string, Map<number, Uint8Array>> = new Map()
+  readonly history: Uint8Array[] = []
+
+  async readProfile(): Promise<Uint8Array | undefined> {
+    return newest(this.profiles)
+  }
+
+  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(this.profiles, record, version)
+  }
+
+  async readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
+    return newest(this.#keyringsOf(vaultId))
+  }
+
+  async writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(this.#keyringsOf(vaultId), keyring, version)
+  }
+
+  async dropKeyrings(vaultId: string, below: number): Promise<void> {
+    const keyrings = this.#keyringsOf(vaultId)
+    for (const version of keyrings.keys()) if (version < below) keyrings.delete(version)
+  }
+
+  #keyringsOf(vaultId: string): Map<number, Uint8Array> {
+    const keyrings = this.keyrings.get(vaultId) ?? new Map<number, Uint8Array>()
+    this.keyrings.set(vaultId, keyrings)
+    return keyrings
+  }
+
+  #write(versions: Map<number, Uint8Array>, bytes: Uint8Array, version: number): boolean {
+    this.history.push(bytes)
+    if (versions.has(version)) return false
+    versions.set(version, bytes)
+    return true
+  }
+}
+
+function newest(versions: ReadonlyMap<number, Uint8Array>): Uint8Array | undefined {
+  return versions.get(Math.max(...versions.keys()))
 }

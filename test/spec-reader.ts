@@ -1,6 +1,7 @@
 // A second reader of the format, written from SPEC.md alone by somebody who had not seen src/, and kept as the judge of
 // both: what one of them opens the other must open too, and refuse with the same name. Read it beside the spec; § are its
-// sections. It is no library: it trusts its caller, wipes nothing and derives everything anew.
+// sections. It is no library: it trusts its caller, wipes nothing and derives everything anew. §7 to §11 are in
+// spec-reader-vault.ts.
 import * as crypto from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
@@ -15,6 +16,7 @@ interface PrivateHalf {
   seedM: Buffer
 }
 type Pair = PublicHalf & PrivateHalf
+type Keys = Omit<Pair, 'minimum'>
 type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
 interface Signing {
   seed: Buffer
@@ -37,16 +39,16 @@ export interface OpenedKeyset extends Secrets {
   dedup: number
 }
 
-const EMPTY = Buffer.alloc(0)
-const MIB = 1024 * 1024
+export const EMPTY: Buffer = Buffer.alloc(0)
+export const MIB: number = 1024 * 1024
 
 /** §1.7 Errors: the message is the name. `rollback` is absent: this API has no version floor. */
-function check(ok: boolean, name: string): asserts ok {
+export function check(ok: boolean, name: string): asserts ok {
   if (!ok) throw new Error(name)
 }
 
 /** §1.7: whatever goes wrong inside is authentication-failed, and nothing more is said. */
-function authentic<T>(body: () => T): T {
+export function authentic<T>(body: () => T): T {
   try {
     return body()
   } catch {
@@ -55,14 +57,14 @@ function authentic<T>(body: () => T): T {
 }
 
 // §1.1 Bytes
-const cat = (...x: Uint8Array[]) => Buffer.concat(x)
-const u8 = (n: number) => Buffer.from([n])
+export const cat = (...x: Uint8Array[]): Buffer => Buffer.concat(x)
+export const u8 = (n: number): Buffer => Buffer.from([n])
 const u16 = (n: number) => Buffer.from([n >> 8, n & 255])
-const LP = (x: Uint8Array) => cat(u16(x.length >>> 16), u16(x.length & 0xffff), x)
-const D = (label: string) => LP(Buffer.from('keystrata/v1/' + label, 'ascii'))
+export const LP = (x: Uint8Array): Buffer => cat(u16(x.length >>> 16), u16(x.length & 0xffff), x)
+export const D = (label: string): Buffer => LP(Buffer.from('keystrata/v1/' + label, 'ascii'))
 
 /** §1.1: a cursor over exactly the bytes of a table; too few and too many are malformed. */
-class Fields {
+export class Fields {
   readonly bytes: Buffer
   at = 0
   constructor(bytes: Uint8Array) {
@@ -72,32 +74,36 @@ class Fields {
     check(size <= this.bytes.length - this.at, 'malformed')
     return this.bytes.subarray(this.at, (this.at += size))
   }
-  u8 = () => this.take(1).readUInt8()
-  u32 = () => this.take(4).readUInt32BE()
-  list = <T>(item: () => T) => Array.from({ length: this.take(2).readUInt16BE() }, item) // §5.3 LIST
-  rest = () => this.take(this.bytes.length - this.at)
-  end = () => check(this.at === this.bytes.length, 'malformed')
+  u8 = (): number => this.take(1).readUInt8()
+  u32 = (): number => this.take(4).readUInt32BE()
+  list = <T>(item: () => T): T[] => Array.from({ length: this.take(2).readUInt16BE() }, item) // §5.3 LIST
+  rest = (): Buffer => this.take(this.bytes.length - this.at)
+  end = (): void => check(this.at === this.bytes.length, 'malformed')
 }
 
-/** §1.2 Text */
-function passwordBytes(password: string): Buffer {
+/** §1.2 Text: what passwords and names have in common */
+export function text(given: string): string {
+  if (!given.isWellFormed()) throw new TypeError('lone surrogate') // a mistake of the program
+  return given.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+}
+export function passwordBytes(password: string): Buffer {
   check(password !== '', 'limit-exceeded')
-  return Buffer.from(password.replace(/\p{Zs}/gu, ' ').normalize('NFC'), 'utf8')
+  return Buffer.from(text(password), 'utf8')
 }
 
 // §1.5 Primitives
-const hash = (name: string, ...x: Uint8Array[]) =>
+export const hash = (name: string, ...x: Uint8Array[]): Buffer =>
   crypto
     .createHash(name)
     .update(cat(...x))
     .digest()
-const hmac = (name: string, k: Uint8Array, ...x: Uint8Array[]) =>
+export const hmac = (name: string, k: Uint8Array, ...x: Uint8Array[]): Buffer =>
   crypto
     .createHmac(name, k)
     .update(cat(...x))
     .digest()
-const equal = (a: Uint8Array, b: Uint8Array) => a.length === b.length && crypto.timingSafeEqual(a, b)
-const same = (a: Uint8Array, b: Uint8Array) => check(equal(a, b), 'authentication-failed')
+export const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && crypto.timingSafeEqual(a, b)
+export const same = (a: Uint8Array, b: Uint8Array): void => check(equal(a, b), 'authentication-failed')
 const xor = (a: Uint8Array, b: Uint8Array) => Buffer.from(a.map((byte, i) => byte ^ b[i]!))
 const DER = {
   // RFC 8410: what precedes the 32 raw bytes
@@ -121,18 +127,24 @@ function gcmOpen(key: Buffer, iv: Buffer, sealed: Buffer, aad: Buffer): Buffer {
   return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
 }
 /** FIPS 203 §7.2: 1,024 coefficients of 12 bits, little-endian, are below q = 3,329; the last 32 bytes are ρ. */
-function modulusCheck(pkM: Buffer): boolean {
+export function modulusCheck(pkM: Buffer): boolean {
   const pairs = Array.from({ length: 512 }, (_, i) => pkM.readUIntLE(3 * i, 3))
   return pairs.every((two) => (two & 0xfff) < 3329 && two >> 12 < 3329)
 }
 
 /** §1.3 Key derivation */
-function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[], L: number): Buffer {
+export function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[], L: number): Buffer {
   return Buffer.from(crypto.hkdfSync('sha512', ikm, salt, cat(D(label), ...context.map(LP), u16(L)), L))
 }
 
 /** §2 Header */
-function readHeader(fields: Fields, type: number, suites: number[]) {
+export interface Header {
+  bytes: Buffer
+  suite: number
+  keyId: Buffer
+  ownerId: Buffer
+}
+export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   const suite = bytes.readUInt16BE(6)
@@ -141,14 +153,19 @@ function readHeader(fields: Fields, type: number, suites: number[]) {
   return { bytes, suite, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 
-type Header = ReturnType<typeof readHeader>
-
 /** §3.1 Key id of a key pair set */
-const pairId = (pair: PublicHalf) => hash('sha256', D('pk-id'), LP(pair.pkX), LP(pair.pkM)).subarray(0, 16)
+export const pairId = (pair: Omit<PublicHalf, 'minimum'>): Buffer =>
+  hash('sha256', D('pk-id'), LP(pair.pkX), LP(pair.pkM)).subarray(0, 16)
 
-/** §3.2 Agreement, as the recipient; the result is F(X, ·) */
-function agree(header: Header, pair: Pair, epk: Buffer, ctM: Buffer, context: Buffer): (label: string) => Buffer {
-  const hybrid = header.suite === 0x0102
+/** §3.2 Agreement, as the recipient; the result is F(X, ·). A SEAL (§4.3) has both methods always. */
+export function agree(
+  header: Header,
+  pair: Keys,
+  epk: Buffer,
+  ctM: Buffer,
+  context: Buffer,
+): (label: string) => Buffer {
+  const hybrid = header.suite !== 0x0101
   const ssX = x25519(pair.skX, epk)
   const parts = [header.bytes, epk, pair.pkX, ctM, hybrid ? pair.pkM : EMPTY, context]
   const T = hash('sha512', D('kem-transcript'), ...parts.map(LP))
@@ -161,14 +178,22 @@ function agree(header: Header, pair: Pair, epk: Buffer, ctM: Buffer, context: Bu
 }
 
 /** §4.1 LOCK, opened; sealed = ct ‖ tag */
-function openLock(key: Buffer, n: Buffer, label: string, context: Buffer[], c: Buffer, sealed: Buffer, aad: Buffer) {
+export function openLock(
+  key: Buffer,
+  n: Buffer,
+  label: string,
+  context: Buffer[],
+  c: Buffer,
+  sealed: Buffer,
+  aad: Buffer,
+): Buffer {
   const keys = KDF(key, n, label, context, 64)
   same(keys.subarray(32), c) // before anything is decrypted
   return gcmOpen(keys.subarray(0, 32), n.length > 0 ? n.subarray(0, 12) : Buffer.alloc(12), sealed, aad)
 }
 
 /** §4.2 WRAP, opened; the AAD is that of §1.4 */
-function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer, context: Buffer): Buffer {
+export function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer, context: Buffer): Buffer {
   const fields = new Fields(bytes)
   const header = readHeader(fields, type, [0x0401])
   same(header.ownerId, ownerId)
@@ -243,12 +268,18 @@ function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secre
   check(!sharing || sharing.minimum === 2, 'authentication-failed')
 }
 
-/** §5.2 Object, complaining in its order; §5.1 Master key */
-export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
+/** §5.2 and §9.1: the size, the magic and the checksum, before anything else is looked at */
+export function readChecksummed(bytes: Uint8Array): Buffer {
   check(bytes.length <= MIB, 'limit-exceeded')
   const all = Buffer.from(bytes)
   check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
+  return all
+}
+
+/** §5.2 Object, complaining in its order; §5.1 Master key */
+export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
+  const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
   check(all.length >= 48 + 72, 'malformed')
   const body = new Fields(all.subarray(48, -72))

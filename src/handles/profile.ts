@@ -2,7 +2,7 @@
 import { type Bytes, fromHex, toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { type Card, parseCard } from '../keys/card.ts'
-import { type KeyringKey, openRecoverySlot, type UserNames } from '../keys/hierarchy.ts'
+import type { UserNames } from '../keys/hierarchy.ts'
 import { type Login, rootKeyOf } from '../keys/login.ts'
 import {
   disposeVaults,
@@ -13,19 +13,18 @@ import {
   type ProfileContents,
   type VaultEntry,
 } from '../keys/profile-record.ts'
+import { rotateVault } from '../keys/rotation.ts'
+import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import {
   changeProfile,
   createVaultIn,
   openDataKey,
   type ProfileOwner,
   readNewestRecord,
-  rotateVault,
   type VaultStore,
-} from '../keys/rotation.ts'
-import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
+} from '../keys/vault-store.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
-import { cardIdentityOf, type KeysetReader } from './keyset.ts'
 import { OpenedVault, type Vault } from './vault.ts'
 
 /** Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody. */
@@ -220,7 +219,7 @@ function opened(parsed: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
 }
 
 /** The handle of these contents, written down under the root key, which it takes over. */
-function sealedProfile(contents: ProfileContents, owner: ProfileOwner): UnlockedProfile {
+export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): UnlockedProfile {
   try {
     return opened(parseProfile(encodeProfile(contents, owner.rootKey)), owner)
   } catch (error) {
@@ -253,7 +252,7 @@ function parseVaultId(vaultId: string): Bytes {
   return id
 }
 
-const namesOf = ({ realm, user }: Login): UserNames => ({ realm, user })
+export const namesOf = ({ realm, user }: Login): UserNames => ({ realm, user })
 
 /**
  * Creates the profile of a new user; store its record with the first verifier. Under zero trust, who forgets the password
@@ -282,56 +281,4 @@ export function openProfile(record: Uint8Array, login: Login, options: { atLeast
   const parsed = parseProfile(record)
   assertNotOlder(parsed, atLeast, 'profile')
   return opened(parsed, { ...namesOf(login), rootKey: rootKeyOf(login) })
-}
-
-/**
- * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the admin's
- * card. The admin cannot check the record beyond that: its MAC is under the key that was lost. So a server that made up slots
- * of its own could give the user vaults of its making, in which nothing old opens; check that something does.
- * @param record what the server gave; `atLeast` refuses one older than the admin knows of
- * @param next the login of the same user, by the new password
- * @throws KeystrataError `policy` under zero trust, or for a keyset unlocked from a source definition; `key-not-found` if
- *   a vault has no recovery slot for this admin (the card was another one, or its change was interrupted);
- *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
- *   `unsupported`, `limit-exceeded`, `disposed`
- */
-export function resetProfile(
-  record: Uint8Array,
-  admin: KeysetReader,
-  next: Login,
-  options: { atLeast?: number } = {},
-): UnlockedProfile {
-  const atLeast = parseFloor(options.atLeast)
-  const parsed = parseProfile(record)
-  assertNotOlder(parsed, atLeast, 'profile')
-  if (parsed.zeroTrust) {
-    throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
-  }
-  const identity = cardIdentityOf(admin)
-  const names = namesOf(next)
-  const vaults: VaultEntry[] = []
-  try {
-    for (const { id, rotationDue, slots, recoverySlots } of parsed.vaults) {
-      const keys: KeyringKey[] = []
-      vaults.push({ id, rotationDue, keys, recoverySlots })
-      for (const { generation } of slots) {
-        const slot = recoverySlots.find((each) => each.generation === generation)
-        if (slot === undefined) throw noRecoverySlot(id)
-        keys.push(openRecoverySlot(identity, parsed.header.ownerId, names, id, slot))
-      }
-    }
-    const { header, version } = parsed
-    // The admin's own card, never the one in the record: the server could have put that there.
-    const contents = { id: header.ownerId, version: version + 1, admin: admin.card().bytes, vaults }
-    return sealedProfile(contents, { ...names, rootKey: rootKeyOf(next) })
-  } finally {
-    identity.dispose()
-    disposeVaults(vaults)
-  }
-}
-
-function noRecoverySlot(vaultId: Uint8Array): KeystrataError {
-  return new KeystrataError('key-not-found', 'a vault without a recovery slot for every key', {
-    vaultId: toHex(vaultId),
-  })
 }

@@ -140,7 +140,7 @@ export interface OpenedKeyring {
   /** The highest generation in it, live or not. */
   readonly highest: number
   readonly dataKey: SecretKey<'data'>
-  readonly live: readonly KeyringKey[]
+  readonly live: readonly [KeyringKey, ...KeyringKey[]]
 }
 
 /**
@@ -160,16 +160,21 @@ export function openKeyring(
     const dataKey = unwrapDataKey(keyring, vaultId, own)
     return dataKey === undefined ? [] : [{ own, dataKey }]
   })
-  const [first, ...others] = opened.map(({ dataKey }) => dataKey)
-  if (first === undefined) return undefined
+  const [lowest, ...others] = opened
+  if (lowest === undefined) return undefined
+  const first = lowest.dataKey
   try {
     const holds =
-      others.every((other) => equalKeys(first, other)) &&
+      others.every(({ dataKey }) => equalKeys(first, dataKey)) &&
       equalBytes(keyIdOf(first), keyring.header.keyId) &&
       equalBytes(macUnder(first, 'keyring-mac', [vaultId], keyring.authenticated), keyring.mac)
     if (!holds) throw authenticationFailed()
-    const live = opened.map(({ own }) => own)
-    return { version: keyring.version, highest: keyring.wraps.at(-1)?.generation ?? 0, dataKey: first.copy(), live }
+    return {
+      version: keyring.version,
+      highest: keyring.wraps.at(-1)?.generation ?? 0,
+      dataKey: first.copy(),
+      live: [lowest.own, ...others.map(({ own }) => own)],
+    }
   } finally {
     for (const { dataKey } of opened) dataKey.dispose()
   }

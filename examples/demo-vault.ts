@@ -1,0 +1,119 @@
+// The demo with a profile and a vault: a user and a service that never learns his password, and an admin who can reset it
+// until the user turns zero trust on.
+import {
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  type KeysetReader,
+  KeystrataError,
+  type Login,
+  openProfile,
+  resetProfile,
+  type UnlockedProfile,
+  unlockKeyset,
+  type Vault,
+} from 'keystrata'
+import { createVerifier, verifyLogin } from 'keystrata/server'
+import type { Demo } from './demo.ts'
+import { getSnapshot } from './snapshot.ts'
+import { FolderVaultStore } from './vault-store.ts'
+
+const USER = { realm: 'keystrata-demo', user: 'demo user' }
+
+/** A rehearsal on a store of its own: the password is the given one again when it ends. */
+export async function vaultDemo({ store, password, restoreOnly, backUp, restore }: Demo): Promise<void> {
+  const service = new FolderVaultStore(store)
+  const login = await deriveLogin(password, USER)
+  if (restoreOnly) {
+    const profile = await logIn(service, login)
+    await restore(await firstVault(profile, service))
+    return
+  }
+
+  const admin = await adminKeyset(store, `${password}, of the admin`)
+  let profile =
+    (await service.verifier()) === undefined ? await signUp(service, login, admin) : await logIn(service, login)
+  if (profile.vaults.length === 0) ({ profile } = await profile.createVault(service))
+  let vault = await firstVault(profile, service)
+  await backUp(vault)
+  await restore(vault)
+
+  profile = await profile.rotate(service)
+  say(`rotated: the vault has a new E-key, and no block was touched; the profile is at version ${profile.version}`)
+
+  const second = await deriveLogin(`${password}, changed`, USER)
+  await setPassword(service, profile.changePassword(second), second)
+  say('changed the password')
+  if (await verifyLogin(await service.verifier(), login.credential)) throw new Error('the old password still logs in')
+  await refused('wrong-password', async () => openProfile((await service.readProfile())!, login))
+  say('the old password is refused, by the service and by the profile')
+  profile = await logIn(service, second)
+  vault = await firstVault(profile, service)
+  await restore(vault, 'with the new password')
+
+  if (!profile.zeroTrust) {
+    const third = await deriveLogin(`${password}, reset`, USER)
+    profile = await setPassword(service, resetProfile((await service.readProfile())!, admin, third), third)
+    vault = await firstVault(profile, service)
+    await getSnapshot(vault, store)
+    say('the admin reset the password, and the vault opens with it')
+    profile = await profile.changeRecovery({ zeroTrust: true }, service)
+    say('turned zero trust on: recovery slots dropped, every vault rotated')
+  }
+  await refused('policy', async () => resetProfile((await service.readProfile())!, admin, login))
+  say('under zero trust the admin cannot reset the password any more')
+  await setPassword(service, profile.changePassword(login), login)
+}
+
+const say = (line: string): void => console.log(`• ${line}`)
+
+async function signUp(service: FolderVaultStore, login: Login, admin: KeysetReader): Promise<UnlockedProfile> {
+  // A real user compares the fingerprint of the admin's card with what the admin tells him.
+  const profile = createProfile(login, { admin: admin.card() })
+  return setPassword(service, profile, login)
+}
+
+/** What the service does for whoever logs in: it compares the credential, and hands out the profile. */
+async function logIn(service: FolderVaultStore, login: Login): Promise<UnlockedProfile> {
+  const record = await service.readProfile()
+  if (record === undefined) throw new Error('nobody has signed up here')
+  if (!(await verifyLogin(await service.verifier(), login.credential)))
+    throw new Error('the password is not the right one')
+  return openProfile(record, login)
+}
+
+/** Stores the profile and the verifier of its new password together. */
+async function setPassword(
+  service: FolderVaultStore,
+  profile: UnlockedProfile,
+  { credential }: Login,
+): Promise<UnlockedProfile> {
+  const isStored = await service.writeAccount(await createVerifier(credential), profile.record, profile.version)
+  if (!isStored) throw new Error('another device was quicker; run the demo again')
+  return profile
+}
+
+function firstVault(profile: UnlockedProfile, service: FolderVaultStore): Promise<Vault> {
+  const [vaultId] = profile.vaults
+  if (vaultId === undefined) throw new Error('the profile has no vault')
+  return profile.openVault(vaultId, service)
+}
+
+/** The admin's own keyset; in real life it lies with the admin, nowhere near the service and what it stores. */
+async function adminKeyset(store: Demo['store'], password: string): Promise<KeysetReader> {
+  const stored = (await store.versions('admin')).at(-1)
+  if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)
+  const keyset = await createKeyset(password)
+  await store.putVersion('admin', keyset.export('source-storage'))
+  return keyset
+}
+
+async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === code) return
+    throw error
+  }
+  throw new Error(`this must be refused with ${code}`)
+}

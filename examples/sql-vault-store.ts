@@ -1,0 +1,90 @@
+// The same as vault-store.ts, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is PostgreSQL in the
+// process. Each is one statement, so each is one transaction; a unique key makes writing create-only per version.
+import { KeystrataError, type VaultStore } from 'keystrata'
+import { checkProfile } from 'keystrata/server'
+
+/** What `pg` and PGlite have in common. */
+export interface Sql {
+  query(statement: string, parameters?: unknown[]): Promise<{ rows: unknown[] }>
+}
+
+const SCHEMA = [
+  `CREATE TABLE IF NOT EXISTS account (
+     user_name text, version bigint, verifier text NOT NULL, record bytea NOT NULL, PRIMARY KEY (user_name, version))`,
+  `CREATE TABLE IF NOT EXISTS keyring (
+     vault_id text, version bigint, keyring bytea NOT NULL, PRIMARY KEY (vault_id, version))`,
+]
+
+export async function createTables(sql: Sql): Promise<void> {
+  for (const statement of SCHEMA) await sql.query(statement)
+}
+
+/** The rows of one user. */
+export class SqlVaultStore implements VaultStore {
+  readonly #sql: Sql
+  readonly #user: string
+
+  constructor(sql: Sql, user: string) {
+    this.#sql = sql
+    this.#user = user
+  }
+
+  async readProfile(): Promise<Uint8Array | undefined> {
+    return (await this.#newest())?.record
+  }
+
+  async verifier(): Promise<string | undefined> {
+    return (await this.#newest())?.verifier
+  }
+
+  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
+    const verifier = await this.verifier()
+    if (verifier === undefined) throw new Error('nobody has signed up here')
+    return this.writeAccount(verifier, record, version)
+  }
+
+  /** A first login, or a new password: verifier and record in one row. False if the version is taken. */
+  async writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
+    try {
+      checkProfile(record, await this.readProfile())
+    } catch (error) {
+      if (error instanceof KeystrataError && error.code === 'conflict') return false
+      throw error
+    }
+    // Between that check and this only a row of the same version can have come, and then this one stays out.
+    return this.#create('INSERT INTO account VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version', [
+      this.#user,
+      version,
+      verifier,
+      record,
+    ])
+  }
+
+  async readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
+    const statement = 'SELECT keyring FROM keyring WHERE vault_id = $1 ORDER BY version DESC LIMIT 1'
+    const { rows } = await this.#sql.query(statement, [vaultId])
+    return (rows as { keyring: Uint8Array }[])[0]?.keyring
+  }
+
+  writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
+    return this.#create('INSERT INTO keyring VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING version', [
+      vaultId,
+      version,
+      keyring,
+    ])
+  }
+
+  async dropKeyrings(vaultId: string, below: number): Promise<void> {
+    await this.#sql.query('DELETE FROM keyring WHERE vault_id = $1 AND version < $2', [vaultId, below])
+  }
+
+  async #newest(): Promise<{ record: Uint8Array; verifier: string } | undefined> {
+    const statement = 'SELECT record, verifier FROM account WHERE user_name = $1 ORDER BY version DESC LIMIT 1'
+    const { rows } = await this.#sql.query(statement, [this.#user])
+    return (rows as { record: Uint8Array; verifier: string }[])[0]
+  }
+
+  async #create(statement: string, parameters: unknown[]): Promise<boolean> {
+    return (await this.#sql.query(statement, parameters)).rows.length === 1
+  }
+}

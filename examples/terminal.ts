@@ -1,0 +1,69 @@
+// What the demos show and ask: problems, progress, figures, passwords.
+import { styleText } from 'node:util'
+import * as prompts from '@clack/prompts'
+import { MultiBar, Presets } from 'cli-progress'
+import type { Tally } from './snapshot.ts'
+
+export const terminal: boolean = process.stdout.isTTY
+let bars: MultiBar | undefined
+let problems = 0
+
+/** How many problems were reported so far. */
+export const problemCount = (): number => problems
+
+/** One line for each problem, whatever characters are in the names of files. */
+export function report(line: string): void {
+  problems++
+  const plain = line.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))
+  if (bars === undefined) console.error(terminal ? styleText('red', plain) : plain)
+  else bars.log(`${styleText('red', plain)}\n`)
+}
+
+export async function askPassword(isNew: boolean): Promise<string> {
+  if (!terminal) throw new Error('set KEYSTRATA_PASSWORD, or run this in a terminal to be asked')
+  const ask = async (message: string) => {
+    const answer = await prompts.password({ message, mask: '' })
+    if (prompts.isCancel(answer)) throw new Error('no password, no backup')
+    return answer
+  }
+  const password = await ask('Password of the backup')
+  if (isNew && (await ask('The same again: without it nobody restores')) !== password) {
+    throw new Error('the two passwords differ')
+  }
+  return password
+}
+
+export async function withBar(
+  title: string,
+  total: number,
+  work: (onBytes: (bytes: number) => void) => Promise<Tally>,
+): Promise<Tally> {
+  if (!terminal) return work(() => undefined)
+  const format = `${title} {bar} {percentage} % of ${(total / 1e6).toFixed(1)} MB, {eta_formatted} left`
+  bars = new MultiBar({ format, hideCursor: true, gracefulExit: true }, Presets.shades_classic)
+  const bar = bars.create(Math.max(total, 1), 0)
+  try {
+    const tally = await work((bytes) => bar.increment(bytes))
+    if (total === 0) bar.increment(1)
+    return tally
+  } finally {
+    bars.stop()
+    bars = undefined
+  }
+}
+
+export function printTally(title: string, work: 'seal' | 'open', tally: Tally, backend: string): void {
+  const rows = {
+    files: tally.files,
+    bytes: tally.bytes,
+    blocks: tally.blocks,
+    ...(work === 'seal' && { deduplicated: tally.deduplicated, 'stored bytes': tally.storedBytes }),
+    [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.cryptoMs, 0.001)),
+    backend,
+  }
+  console.log(`\n${title}`)
+  for (const [name, value] of Object.entries(rows)) {
+    console.log(`  ${name.padEnd(14)}${value.toLocaleString('en').padStart(16)}`)
+  }
+  console.log()
+}

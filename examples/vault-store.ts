@@ -1,0 +1,77 @@
+// What a backup service keeps for one user, in a plain folder: verifier, profile and keyrings. It holds no key.
+import { KeystrataError, type VaultStore } from 'keystrata'
+import { checkProfile } from 'keystrata/server'
+import { type FolderStore, versionName } from './store.ts'
+
+/** The verifier and the record of one version: one object, so that they change together or not at all. */
+interface Account {
+  verifier: string
+  /** base64 */
+  record: string
+}
+
+export class FolderVaultStore implements VaultStore {
+  readonly #store: FolderStore
+
+  constructor(store: FolderStore) {
+    this.#store = store
+  }
+
+  async readProfile(): Promise<Uint8Array | undefined> {
+    const account = await this.#newestAccount()
+    return account && Buffer.from(account.record, 'base64')
+  }
+
+  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
+    const verifier = await this.verifier()
+    if (verifier === undefined) throw new Error('nobody has signed up here')
+    return this.writeAccount(verifier, record, version)
+  }
+
+  /** What recognises the user; undefined if there is none. */
+  async verifier(): Promise<string | undefined> {
+    return (await this.#newestAccount())?.verifier
+  }
+
+  /** A first login, or a new password: verifier and record together. False if the version is taken. */
+  async writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
+    const stored = await this.readProfile()
+    try {
+      checkProfile(record, stored)
+    } catch (error) {
+      if (error instanceof KeystrataError && error.code === 'conflict') return false
+      throw error
+    }
+    const account: Account = { verifier, record: Buffer.from(record).toString('base64') }
+    return this.#store.put(versionName('account', version), Buffer.from(JSON.stringify(account)))
+  }
+
+  readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
+    return this.#newest(`keyring-${vaultId}`)
+  }
+
+  writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
+    return this.#store.put(versionName(`keyring-${vaultId}`, version), keyring)
+  }
+
+  async dropKeyrings(vaultId: string, below: number): Promise<void> {
+    for (const name of await this.#store.versions(`keyring-${vaultId}`)) {
+      if (name < versionName(`keyring-${vaultId}`, below)) await this.#store.drop(name)
+    }
+  }
+
+  async #newestAccount(): Promise<Account | undefined> {
+    const stored = await this.#newest('account')
+    return stored && (JSON.parse(Buffer.from(stored).toString()) as Account)
+  }
+
+  /** The newest version; again if it was dropped while this looked, because then there is a newer one. */
+  async #newest(folder: string): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const name = (await this.#store.versions(folder)).at(-1)
+      if (name === undefined) return undefined
+      const bytes = await this.#store.get(name)
+      if (bytes !== undefined) return bytes
+    }
+  }
+}

@@ -1,0 +1,257 @@
+// The second reader, continued: cards, logins, profiles, keyrings and the blocks of a vault (SPEC §7 to §11). As
+// spec-reader.ts it was written from SPEC.md alone; what is said there holds here too.
+import * as crypto from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
+import { modulusCheck, openLock, openWrap, pairId, passwordBytes, readChecksummed, readHeader } from './spec-reader.ts'
+import { same, text, u8 } from './spec-reader.ts'
+
+export interface Login {
+  credential: string
+  rootKey: Buffer
+}
+export interface Card {
+  pkX: Buffer
+  pkM: Buffer
+  cardSigning: Buffer
+  sourceSigning: Buffer
+  ownerId: Buffer
+  fingerprint: string
+}
+export interface EKey {
+  generation: number
+  key: Buffer
+}
+export interface Recovery {
+  generation: number
+  sealed: Buffer
+}
+export interface Vault {
+  id: Buffer
+  rotationDue: number
+  keys: EKey[]
+  recovery: Recovery[]
+}
+export interface Profile {
+  id: Buffer
+  version: number
+  zeroTrust: boolean
+  admin?: Buffer
+  vaults: Vault[]
+}
+export interface AdminPair {
+  skX: Buffer
+  seedM: Buffer
+  pkX: Buffer
+  pkM: Buffer
+}
+export interface Keyring {
+  version: number
+  dataKey: Buffer
+  live: number[]
+}
+
+const WRAP = (P: number) => 48 + 32 + 32 + P + 16 // §4.2
+const SEAL = (P: number) => 48 + 32 + 1568 + 32 + P + 16 // §4.3
+
+// §1.1 Bytes
+const u32 = (n: number) => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
+const u64 = (n: number) => cat(u32(Math.floor(n / 2 ** 32)), u32(n >>> 0))
+
+/** §1.2 Text: the name of a realm, or of a user, which is in lower case */
+function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
+  const encoded = Buffer.from(of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name), 'utf8')
+  check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
+  return encoded
+}
+
+/** §1.3 The key id of a symmetric key */
+const keyIdOf = (K: Buffer) => KDF(K, EMPTY, 'key-id', [], 16)
+
+/** §1.5 An Ed25519 public key is canonical, of the prime order's group, and not its neutral element. */
+function isEd25519(publicKey: Buffer): boolean {
+  try {
+    const point = ed25519.Point.fromBytes(publicKey, false)
+    return !point.isSmallOrder() && point.isTorsionFree()
+  } catch {
+    return false
+  }
+}
+
+/** §1.5 The signature as RFC 8032 §5.1.7 says; OpenSSL verifies it without the cofactor and with S < L. */
+function isSigned(publicKey: Buffer, message: Buffer, signature: Buffer): boolean {
+  const der = cat(Buffer.from('302a300506032b6570032100', 'hex'), publicKey) // RFC 8410
+  const key = crypto.createPublicKey({ key: der, format: 'der', type: 'spki' })
+  return isEd25519(publicKey) && crypto.verify(null, message, key, signature)
+}
+
+/** §5.2, §9.1, §10.2: the version of a record is 1 to 2⁵³ − 1. */
+function readVersion(fields: Fields): number {
+  const version = fields.take(8).readBigUInt64BE()
+  check(version >= 1n && version < 1n << 53n, 'malformed')
+  return Number(version)
+}
+
+/** §9.1, §10.2: a list of what has a generation, each at least 1 and above the one before */
+function readGenerations(fields: Fields, size: number): { generation: number; object: Buffer }[] {
+  const list = fields.list(() => ({ generation: fields.u32(), object: fields.take(size) }))
+  check(
+    list.every(({ generation }, i) => generation > (i > 0 ? list[i - 1]!.generation : 0)),
+    'malformed',
+  )
+  return list
+}
+
+/** §9.1, §10.2: the context of an E-key's WRAP and of the A-key's; the end of a recovery slot's */
+const generationContext = (vaultId: Buffer, generation: number) => cat(LP(vaultId), u32(generation))
+
+/** §7 Card, complaining in its order */
+export function readCard(bytes: Uint8Array): Card {
+  const fields = new Fields(Buffer.from(bytes))
+  const header = readHeader(fields, 14, [0x0000])
+  const [pkX, pkM, cardSigning, sourceSigning] = [fields.take(32), fields.take(1568), fields.take(32), fields.take(32)]
+  const message = cat(D('sign/card'), fields.bytes.subarray(0, fields.at))
+  const signature = fields.take(64)
+  fields.end()
+  check(isSigned(cardSigning, message, signature), 'authentication-failed')
+  same(pairId({ pkX, pkM }), header.keyId)
+  check(modulusCheck(pkM) && isEd25519(sourceSigning), 'malformed') // any 32 bytes are a key of X25519
+  const h = hash('sha512', D('fingerprint'), LP(pkX), LP(pkM), LP(cardSigning), LP(sourceSigning))
+  const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
+  return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint: groups.join(' ') }
+}
+
+/** §8.1 Keys from the password */
+export function login(password: string, realm: string, user: string): Login {
+  const secret = passwordBytes(password)
+  const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
+  const salt = hash('sha512', D('login-salt'), names).subarray(0, 32)
+  const out = crypto.pbkdf2Sync(secret, salt, 600_000, 48, 'sha512')
+  return { credential: out.subarray(0, 24).toString('base64url'), rootKey: out.subarray(24) }
+}
+
+/** §9.1 VAULT: its form alone, which is all that can be read without R */
+function readVault(fields: Fields) {
+  const [id, rotationDue] = [fields.take(16), fields.u32()]
+  const [slots, recovery] = [readGenerations(fields, WRAP(16)), readGenerations(fields, SEAL(16))]
+  check(slots.length >= 1, 'malformed')
+  return { id, rotationDue, slots, recovery }
+}
+
+/** §9.1 Object, complaining in its order; the caller has no version floor. The recovery slots stay sealed. */
+export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
+  const R = Buffer.from(rootKey)
+  const all = readChecksummed(bytes)
+  const header = readHeader(new Fields(all), 12, [0x0000])
+  check(all.length >= 48 + 72, 'malformed')
+  const body = new Fields(all.subarray(48, -72))
+  const version = readVersion(body)
+  const [zeroTrust, hasAdmin] = [body.u8(), body.u8()]
+  check(zeroTrust <= 1 && hasAdmin === 1 - zeroTrust, 'malformed')
+  const admin = hasAdmin === 1 ? body.take(1776) : undefined
+  const vaults = body.list(() => readVault(body))
+  body.end()
+  check(zeroTrust === 0 || vaults.every(({ recovery }) => recovery.length === 0), 'malformed')
+  check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
+
+  check(equal(keyIdOf(R), header.keyId), 'wrong-password')
+  same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8))
+  const opened = authentic(() => {
+    if (admin) readCard(admin)
+    return vaults.map(({ id, rotationDue, slots, recovery }) => ({
+      id,
+      rotationDue,
+      keys: slots.map(({ generation, object }) => {
+        return { generation, key: openWrap(object, 2, R, header.ownerId, generationContext(id, generation)) }
+      }),
+      recovery: recovery.map(({ generation, object }) => ({ generation, sealed: object })),
+    }))
+  })
+  return { id: header.ownerId, version, zeroTrust: zeroTrust === 1, ...(admin ? { admin } : {}), vaults: opened }
+}
+
+/** §4.3 SEAL, opened, of a P of that size */
+function openSeal(
+  bytes: Buffer,
+  type: number,
+  size: number,
+  pair: AdminPair,
+  ownerId: Buffer,
+  context: Buffer,
+): Buffer {
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, type, [0x0402])
+  check(bytes.length === SEAL(size), 'malformed')
+  const [epk, ctM, c] = [fields.take(32), fields.take(1568), fields.take(32)]
+  check(equal(pairId(pair), header.keyId), 'key-not-found')
+  same(header.ownerId, ownerId)
+  const F = authentic(() => agree(header, pair, epk, ctM, context))
+  const aad = cat(D('aad'), header.bytes, LP(cat(epk, ctM, c)), LP(context))
+  return openLock(F('kem/seal'), EMPTY, 'seal', [u8(type)], c, fields.rest(), aad)
+}
+
+/** §9.1 RECOVERY, opened by the admin whose card it was sealed to: the E-key */
+export function openRecoverySlot(
+  sealed: Buffer,
+  admin: AdminPair,
+  profileId: Buffer,
+  realm: string,
+  user: string,
+  vaultId: Buffer,
+  generation: number,
+): Buffer {
+  const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
+  return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
+}
+
+/** §10.2 Keyring, complaining in its order. `keys` are those of the vault in the profile; nothing is read again. */
+export function readKeyring(bytes: Uint8Array, vaultId: Buffer, keys: EKey[]): Keyring {
+  check(bytes.length <= 64 * 1024, 'limit-exceeded')
+  const fields = new Fields(Buffer.from(bytes))
+  const header = readHeader(fields, 11, [0x0000])
+  const version = readVersion(fields)
+  const wraps = readGenerations(fields, WRAP(32))
+  const signed = fields.bytes.subarray(0, fields.at)
+  const mac = fields.take(64)
+  fields.end()
+  same(header.ownerId, vaultId)
+  const live = wraps.flatMap(({ generation, object }) => {
+    const E = keys.find((one) => one.generation === generation)
+    try {
+      return E ? [{ generation, A: openWrap(object, 1, E.key, vaultId, generationContext(vaultId, generation)) }] : []
+    } catch {
+      return [] // not live, whatever is wrong with it
+    }
+  })
+  check(live.length > 0, 'authentication-failed')
+  const A = live[0]!.A
+  for (const one of live) same(one.A, A)
+  same(keyIdOf(A), header.keyId)
+  same(hmac('sha512', KDF(A, EMPTY, 'keyring-mac', [vaultId], 64), signed), mac)
+  return { version, dataKey: A, live: live.map(({ generation }) => generation) }
+}
+
+/** §11 Blocks of a vault, complaining in its order; bytes = envelope ‖ ciphertext */
+export function openVaultBlock(bytes: Uint8Array, label: string, vaultId: Buffer, dataKey: Buffer): Buffer {
+  check(/^[0-9a-f]{64}$/.test(label), 'malformed')
+  const labelBytes = Buffer.from(label, 'hex')
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, 4, [0x0201])
+  const [n, c, tag] = [fields.take(32), fields.take(32), fields.take(16)]
+  const ciphertext = fields.rest()
+  check(ciphertext.length <= 64 * MIB, 'limit-exceeded')
+  same(header.keyId, keyIdOf(dataKey))
+  same(header.ownerId, vaultId)
+  const keys = KDF(dataKey, n, 'ctr-poly1305', [u8(4), vaultId], 96)
+  same(keys.subarray(64), c)
+  const aad = cat(D('aad'), header.bytes, LP(cat(n, c)), LP(labelBytes))
+  const poly = crypto.createCipheriv('chacha20-poly1305', keys.subarray(32, 64), Buffer.alloc(12), {
+    authTagLength: 16,
+  })
+  poly.setAAD(cat(aad, ciphertext, u64(aad.length), u64(ciphertext.length)), { plaintextLength: 0 })
+  poly.final()
+  same(poly.getAuthTag(), tag)
+  const P = crypto.createDecipheriv('aes-256-ctr', keys.subarray(0, 32), Buffer.alloc(16)).update(ciphertext)
+  same(hmac('sha256', KDF(dataKey, EMPTY, 'block-label', [vaultId], 32), hash('sha256', P)), labelBytes)
+  return P
+}
