@@ -3,13 +3,13 @@
 // the keyring. Not undone: who kept an old keyring and an old keyring key keeps the data key.
 import { type Bytes, equalBytes } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
-import { encodeKeyring, equalKeys, generateKeyringKey, type KeyringKey, type OpenedKeyring } from './hierarchy.ts'
+import { equalKeys, generateKeyringKey, type KeyringKey } from './hierarchy.ts'
 import { encodeProfile, type ProfileContents, type VaultEntry } from './profile-record.ts'
 import {
   disposeState,
   lost,
   type ProfileOwner,
-  readsBack,
+  putKeyring,
   readVault,
   RETRIES,
   type VaultState,
@@ -82,7 +82,7 @@ class Rotation {
 
   /** Steps 2 to 4: the new key beside the current one, in the keyring and then in the profile. */
   async #introduce({ profile, vault, keyring }: VaultState, keys: readonly [KeyringKey, KeyringKey]): Promise<boolean> {
-    if (!(await this.#putKeyring(vault, keyring, keys))) return false
+    if (!(await putKeyring(this.#store, vault.id, keyring.version + 1, keyring.dataKey, keys))) return false
     return (await this.#writeProfile(profile, { ...vault, keys })) !== undefined
   }
 
@@ -104,26 +104,15 @@ class Rotation {
   /** Steps 6 to 8: the newest key alone. Both versions follow from one reading. */
   async #finish({ profile, vault, keyring }: VaultState): Promise<Bytes | undefined> {
     const key = keyring.live.at(-1) ?? keyring.live[0]
-    if (!(await this.#putKeyring(vault, keyring, [key]))) return undefined
+    const version = keyring.version + 1
+    if (!(await putKeyring(this.#store, vault.id, version, keyring.dataKey, [key]))) return undefined
     const isRotated = key.generation > vault.rotationDue
     const rotationDue = isRotated ? 0 : vault.rotationDue
     const record = await this.#writeProfile(profile, { ...vault, keys: [key], rotationDue })
     if (record === undefined) return undefined
-    await this.#store.dropKeyrings(this.#vaultId, keyring.version + 1)
+    await this.#store.dropKeyrings(this.#vaultId, version)
     // A key from before the recovery was changed may be known to the former admin: the next run replaces it.
     return isRotated ? record : undefined
-  }
-
-  /** Writes the next keyring and reads it back; false if another device was quicker. */
-  async #putKeyring(
-    { id }: VaultEntry,
-    { version: current, dataKey }: OpenedKeyring,
-    keys: readonly KeyringKey[],
-  ): Promise<boolean> {
-    const version = current + 1
-    const keyring = encodeKeyring(id, version, dataKey, keys)
-    if (!(await this.#store.writeKeyring(this.#vaultId, keyring, version))) return false
-    return readsBack(this.#store, { id, version, dataKey, keys })
   }
 
   /** Writes the profile with this vault changed; undefined if the version is taken. */

@@ -1,6 +1,6 @@
 // Profiles and keyrings in a store that several devices use at once (SPEC §10.3): reading what belongs together, writing what
 // nobody else has written meanwhile, and creating a vault.
-import { type Bytes, bytesFrom, toHex } from '../bytes.ts'
+import { type Bytes, bytesFrom, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { SecretKey } from '../secret.ts'
@@ -181,8 +181,7 @@ export async function createVaultIn(
   const dataKey = generateDataKey()
   const first = generateKeyringKey(1)
   try {
-    if (!(await store.writeKeyring(toHex(id), encodeKeyring(id, 1, dataKey, [first]), 1))) throw lost()
-    if (!(await readsBack(store, { id, version: 1, dataKey, keys: [first] }))) throw lost()
+    if (!(await putKeyring(store, id, 1, dataKey, [first]))) throw lost()
     const record = await changeProfile(store, owner, atLeast, (profile) => {
       const vault = withRecoverySlots({ id, rotationDue: 0, keys: [first], recoverySlots: [] }, profile, owner)
       return { ...profile, vaults: [...profile.vaults, vault] }
@@ -208,26 +207,31 @@ export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileConte
   return { ...vault, recoverySlots }
 }
 
-/** A keyring that was just written. */
-interface WrittenKeyring {
-  readonly id: Uint8Array
-  readonly version: number
-  readonly dataKey: SecretKey<'data'>
-  readonly keys: readonly KeyringKey[]
-}
-
 /**
- * Reads a keyring back before anything relies on it: a store may say that it wrote and not have, and the version of one that
- * was dropped is free again, so that a late write seems to succeed.
- * @returns false if another device has written since
+ * Writes a keyring and reads it back before anything relies on it: a store may say that it wrote and not have, and the version
+ * of a keyring that was dropped is free again, so that a late write seems to succeed.
+ * @returns false if another device was quicker
  * @throws KeystrataError `authentication-failed` if what is there is not what was written
  */
-export async function readsBack(store: VaultStore, { id, version, dataKey, keys }: WrittenKeyring): Promise<boolean> {
+export async function putKeyring(
+  store: VaultStore,
+  id: Uint8Array,
+  version: number,
+  dataKey: SecretKey<'data'>,
+  keys: readonly KeyringKey[],
+): Promise<boolean> {
+  const written = encodeKeyring(id, version, dataKey, keys)
+  if (!(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
   const stored = await store.readKeyring(toHex(id))
-  const keyring = stored === undefined ? undefined : openKeyring(bytesFrom(stored, 'keyring'), id, keys)
-  const isSame = keyring?.live.length === keys.length && equalKeys(keyring.dataKey, dataKey)
+  if (stored === undefined) throw authenticationFailed()
+  const bytes = new Uint8Array(bytesFrom(stored, 'keyring'))
+  if (!equalBytes(bytes, written)) {
+    if (parseKeyring(bytes).version > version) return false
+    throw authenticationFailed()
+  }
+  const keyring = openKeyring(bytes, id, keys)
+  const holds = keyring?.live.length === keys.length && equalKeys(keyring.dataKey, dataKey)
   keyring?.dataKey.dispose()
-  if (isSame) return true
-  if (stored !== undefined && parseKeyring(stored).version > version) return false
-  throw authenticationFailed()
+  if (!holds) throw authenticationFailed()
+  return true
 }

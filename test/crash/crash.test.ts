@@ -1,0 +1,78 @@
+// Real processes on a real folder, killed after each write: the vault opens with the newest record every time, and a second
+// run finishes. What a power cut leaves behind the last fsync, no test on a running machine can show.
+import { execFile } from 'node:child_process'
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { createKeyset, createProfile, deriveLogin, openProfile } from '../../src/index.ts'
+import { createVerifier } from '../../src/server.ts'
+import { parseProfile } from '../../src/keys/profile-record.ts'
+import { FolderStore } from '../../examples/store.ts'
+import { FolderVaultStore } from '../../examples/vault-store.ts'
+import { newFolder } from '../examples/tree.ts'
+import { CHEAP, sample } from '../fixtures.ts'
+
+const run = promisify(execFile)
+const device = join(import.meta.dirname, 'device.ts')
+const content = sample(1000)
+
+const admin = await createKeyset('admin', { costs: CHEAP })
+const login = await deriveLogin('password', { realm: 'crash', user: 'user' })
+const template = newFolder()
+const start = new FolderVaultStore(new FolderStore(template))
+const first = createProfile(login, { admin: admin.card() })
+await start.writeAccount(await createVerifier(login.credential, { cost: 10 }), first.record, 1)
+const { vault } = await first.createVault(start)
+const block = await vault.seal(content)
+
+/** Runs a device in a copy of the folder until its nth write; the signal that ended it, if one did. */
+async function killedAfter(work: string, write: number): Promise<{ folder: string; signal: string | undefined }> {
+  const folder = newFolder()
+  cpSync(template, folder, { recursive: true })
+  const signal = await run(process.execPath, ['--import', 'tsx', device, folder, work, String(write)]).then(
+    () => undefined,
+    (error: unknown) => (error as { signal?: string }).signal ?? String(error),
+  )
+  return { folder, signal }
+}
+
+describe.each([
+  ['createVault', 2],
+  ['rotate', 6],
+  ['changeRecovery', 7],
+] as const)('%s', (work, writes) => {
+  it('is killed after every write, opens, and is finished by a second run', async () => {
+    const runs = await inPairs(Array.from({ length: writes + 1 }, (_, index) => () => killedAfter(work, index + 1)))
+    // One more than there are writes: that one lives.
+    expect(runs.map(({ signal }) => signal)).toEqual([...Array<string>(writes).fill('SIGKILL'), undefined])
+    for (const { folder } of runs) {
+      const store = new FolderVaultStore(new FolderStore(folder))
+      const profile = openProfile((await store.readProfile())!, login)
+      for (const vaultId of profile.vaults) await profile.openVault(vaultId, store)
+      expect(await (await profile.openVault(vault.id, store)).open(block)).toEqual(content)
+      expect(profile.zeroTrust).toBe(work === 'changeRecovery')
+
+      const finished =
+        work === 'changeRecovery'
+          ? await profile.changeRecovery({ zeroTrust: true }, store)
+          : await profile.rotate(store)
+      expect(await (await finished.openVault(vault.id, store)).open(block)).toEqual(content)
+      for (const { slots, recoverySlots, rotationDue } of parseProfile(finished.record).vaults) {
+        expect([slots.length, recoverySlots.length, rotationDue]).toEqual([1, finished.zeroTrust ? 0 : 1, 0])
+      }
+      for (const vaultId of finished.vaults) {
+        expect(await new FolderStore(folder).versions(`keyring-${vaultId}`)).toHaveLength(1)
+      }
+    }
+  })
+})
+
+/** Two at a time, as there are cores. */
+async function inPairs<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const results: T[] = []
+  for (let index = 0; index < works.length; index += 2) {
+    results.push(...(await Promise.all(works.slice(index, index + 2).map((work) => work()))))
+  }
+  return results
+}
