@@ -1,12 +1,14 @@
 // The admin's way into a profile whose password was forgotten (SPEC §9.2).
 import { toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { type KeyringKey, openRecoverySlot } from '../keys/hierarchy.ts'
-import { type Login, rootKeyOf } from '../keys/login.ts'
+import type { StoredVault } from '../format/profile.ts'
+import { type KeyringKey, openRecoverySlot, type UserNames } from '../keys/hierarchy.ts'
+import type { Identity } from '../keys/key-pairs.ts'
+import { type Login, ownerOf } from '../keys/login.ts'
 import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
 import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import { cardIdentityOf, type KeysetReader } from './keyset.ts'
-import { namesOf, sealedProfile, type UnlockedProfile } from './profile.ts'
+import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
 /**
  * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the admin's
@@ -32,25 +34,43 @@ export function resetProfile(
     throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
   }
   const identity = cardIdentityOf(admin)
-  const names = namesOf(next)
   const vaults: VaultEntry[] = []
   try {
-    for (const { id, rotationDue, slots, recoverySlots } of parsed.vaults) {
-      const keys: KeyringKey[] = []
-      vaults.push({ id, rotationDue, keys, recoverySlots })
-      for (const { generation } of slots) {
-        const slot = recoverySlots.find((each) => each.generation === generation)
-        if (slot === undefined) throw noRecoverySlot(id)
-        keys.push(openRecoverySlot(identity, parsed.header.ownerId, names, id, slot))
-      }
+    const owner = ownerOf(next)
+    try {
+      for (const vault of parsed.vaults) vaults.push(recoverVault(parsed.header.ownerId, vault, identity, owner))
+    } catch (error) {
+      owner.rootKey.dispose()
+      throw error
     }
     const { header, version } = parsed
     // The admin's own card, never the one in the record: the server could have put that there.
     const contents = { id: header.ownerId, version: version + 1, admin: admin.card().bytes, vaults }
-    return sealedProfile(contents, { ...names, rootKey: rootKeyOf(next) })
+    return sealedProfile(contents, owner)
   } finally {
     identity.dispose()
     disposeVaults(vaults)
+  }
+}
+
+function recoverVault(
+  profileId: Uint8Array,
+  { id, rotationDue, slots, recoverySlots }: StoredVault,
+  admin: Identity,
+  names: UserNames,
+): VaultEntry {
+  const keys: KeyringKey[] = []
+  const vault = { id, rotationDue, keys, recoverySlots }
+  try {
+    for (const { generation } of slots) {
+      const slot = recoverySlots.find((each) => each.generation === generation)
+      if (slot === undefined) throw noRecoverySlot(id)
+      keys.push(openRecoverySlot(admin, profileId, names, id, slot))
+    }
+    return vault
+  } catch (error) {
+    disposeVaults([vault])
+    throw error
   }
 }
 

@@ -2,8 +2,7 @@
 import { type Bytes, fromHex, toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { type Card, parseCard } from '../keys/card.ts'
-import type { UserNames } from '../keys/hierarchy.ts'
-import { type Login, rootKeyOf } from '../keys/login.ts'
+import { type Login, ownerOf, type ProfileOwner } from '../keys/login.ts'
 import {
   disposeVaults,
   encodeProfile,
@@ -15,14 +14,7 @@ import {
 } from '../keys/profile-record.ts'
 import { rotateVault } from '../keys/rotation.ts'
 import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
-import {
-  changeProfile,
-  createVaultIn,
-  openDataKey,
-  type ProfileOwner,
-  readNewestRecord,
-  type VaultStore,
-} from '../keys/vault-store.ts'
+import { changeProfile, createVaultIn, openDataKey, readNewestRecord, type VaultStore } from '../keys/vault-store.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
 import { OpenedVault, type Vault } from './vault.ts'
@@ -100,15 +92,15 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
   }
 
   changePassword(next: Login): UnlockedProfile {
-    const rootKey = rootKeyOf(next)
+    const owner = ownerOf(next)
     const { realm, user } = this.#owner
-    if (next.realm !== realm || next.user !== user) {
-      rootKey.dispose()
+    if (owner.realm !== realm || owner.user !== user) {
+      owner.rootKey.dispose()
       throw new RangeError('a new password needs a login of the same user in the same realm')
     }
     const contents = this.#contents()
     try {
-      return sealedProfile({ ...contents, version: contents.version + 1 }, { realm, user, rootKey })
+      return sealedProfile({ ...contents, version: contents.version + 1 }, owner)
     } finally {
       disposeVaults(contents.vaults)
     }
@@ -252,8 +244,6 @@ function parseVaultId(vaultId: string): Bytes {
   return id
 }
 
-export const namesOf = ({ realm, user }: Login): UserNames => ({ realm, user })
-
 /**
  * Creates the profile of a new user; store its record with the first verifier. Under zero trust, who forgets the password
  * has lost the data for good: nobody can recover it. With an admin, whoever holds the admin's keyset can read the data; the
@@ -265,8 +255,7 @@ export const namesOf = ({ realm, user }: Login): UserNames => ({ realm, user })
  */
 export function createProfile(login: Login, recovery: Recovery): UnlockedProfile {
   const admin = parseRecovery(recovery)
-  const owner = { ...namesOf(login), rootKey: rootKeyOf(login) }
-  return sealedProfile({ id: randomBytes(16), version: 1, admin, vaults: [] }, owner)
+  return sealedProfile({ id: randomBytes(16), version: 1, admin, vaults: [] }, ownerOf(login))
 }
 
 /**
@@ -280,5 +269,5 @@ export function openProfile(record: Uint8Array, login: Login, options: { atLeast
   const atLeast = parseFloor(options.atLeast)
   const parsed = parseProfile(record)
   assertNotOlder(parsed, atLeast, 'profile')
-  return opened(parsed, { ...namesOf(login), rootKey: rootKeyOf(login) })
+  return opened(parsed, ownerOf(login))
 }

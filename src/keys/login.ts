@@ -5,6 +5,7 @@ import { sha512 } from '../primitives/hash.ts'
 import { stretchPassword, type Wait } from '../primitives/password.ts'
 import { type Handle, SecretHolder, SecretKey } from '../secret.ts'
 import { parseName, parseUserName } from '../text.ts'
+import type { UserNames } from './hierarchy.ts'
 
 /** Parameters belong to the format version: a server that could choose them would choose weak ones. */
 const ITERATIONS = 600_000
@@ -21,6 +22,11 @@ export interface Login extends Handle {
   readonly credential: string
 }
 
+/** Whose profile it is, and what opens it. */
+export interface ProfileOwner extends UserNames {
+  readonly rootKey: SecretKey<'root'>
+}
+
 class DerivedLogin extends SecretHolder implements Login {
   readonly realm: string
   readonly user: string
@@ -35,15 +41,15 @@ class DerivedLogin extends SecretHolder implements Login {
     this.#rootKey = rootKey
   }
 
-  static rootKeyOf(login: Login): SecretKey<'root'> {
+  static ownerOf(login: Login): ProfileOwner {
     if (!(login instanceof DerivedLogin)) throw new TypeError('login must come from deriveLogin of this library')
     login.assertUsable()
-    return login.#rootKey.copy()
+    return { realm: login.realm, user: login.user, rootKey: login.#rootKey.copy() }
   }
 }
 
-/** A copy of the root key in a login, which must be a handle of this very library. */
-export const rootKeyOf = (login: Login): SecretKey<'root'> => DerivedLogin.rootKeyOf(login)
+/** Whose login it is, with a copy of its root key; it must be a handle of this very library. */
+export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(login)
 
 /**
  * Derives what logs a user in and what opens his profile from his password: PBKDF2-HMAC-SHA-512 (RFC 8018), 600,000

@@ -4,11 +4,11 @@
 import { type Bytes, equalBytes } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { equalKeys, generateKeyringKey, type KeyringKey } from './hierarchy.ts'
+import type { ProfileOwner } from './login.ts'
 import { encodeProfile, type ProfileContents, type VaultEntry } from './profile-record.ts'
 import {
   disposeState,
   lost,
-  type ProfileOwner,
   putKeyring,
   readVault,
   RETRIES,

@@ -18,6 +18,7 @@ import {
   type UserNames,
 } from './hierarchy.ts'
 import { Recipient } from './key-pairs.ts'
+import type { ProfileOwner } from './login.ts'
 import {
   disposeVaults,
   encodeProfile,
@@ -45,11 +46,6 @@ export interface VaultStore {
   writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean>
   /** Removes the keyrings of a vault below a version; nothing is lost if it fails, but old keys keep opening them. */
   dropKeyrings(vaultId: string, below: number): Promise<void>
-}
-
-/** Whose profile it is, and what opens it. */
-export interface ProfileOwner extends UserNames {
-  readonly rootKey: SecretKey<'root'>
 }
 
 /** Reading twice is not reading at once: while others rotate, a profile and a keyring may not belong together. */

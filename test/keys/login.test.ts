@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { deriveLogin } from '../../src/index.ts'
-import { rootKeyOf } from '../../src/keys/login.ts'
+import { ownerOf } from '../../src/keys/login.ts'
 import { withBytes } from '../../src/secret.ts'
 import { ALICE, backends, failure, hex, PASSWORD, withBackend } from '../fixtures.ts'
 
-const rootOf = (login: Parameters<typeof rootKeyOf>[0]) => withBytes(rootKeyOf(login), hex)
+const rootOf = (login: Parameters<typeof ownerOf>[0]) => withBytes(ownerOf(login).rootKey, hex)
 
 describe('deriveLogin', () => {
   // Python's hashlib: test/reference.py.
@@ -72,7 +72,7 @@ describe('deriveLogin', () => {
     expect(() => JSON.stringify(login)).toThrow(TypeError)
     expect(() => structuredClone(login)).toThrow()
     login.dispose()
-    await failure(() => rootKeyOf(login), 'disposed')
-    expect(() => rootKeyOf({ ...login })).toThrow(TypeError)
+    await failure(() => ownerOf(login).rootKey, 'disposed')
+    expect(() => ownerOf({ ...login })).toThrow(TypeError)
   })
 })

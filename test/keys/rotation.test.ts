@@ -9,7 +9,7 @@ import {
   type VaultStore,
 } from '../../src/index.ts'
 import { encodeKeyring, openKeyring, parseKeyring } from '../../src/keys/hierarchy.ts'
-import { rootKeyOf } from '../../src/keys/login.ts'
+import { ownerOf } from '../../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
 import { ALICE, CHEAP, failure, flipped, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
@@ -26,7 +26,7 @@ async function makeVault(recovery: Parameters<typeof createProfile>[1] = { zeroT
 
 const newestProfile = (store: MemoryVaultStore) => store.profiles.get(Math.max(...store.profiles.keys()))!
 const reopen = (store: MemoryVaultStore) => openProfile(newestProfile(store), login)
-const contentsOf = (record: Uint8Array) => openProfileRecord(parseProfile(record), rootKeyOf(login))
+const contentsOf = (record: Uint8Array) => openProfileRecord(parseProfile(record), ownerOf(login).rootKey)
 
 /** A store with a word before every call. */
 function watched(store: VaultStore, before: (call: string) => unknown): VaultStore {

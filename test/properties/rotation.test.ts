@@ -14,14 +14,14 @@ import {
 import { ObjectType } from '../../src/format/header.ts'
 import { cardIdentityOf } from '../../src/handles/keyset.ts'
 import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
-import { rootKeyOf } from '../../src/keys/login.ts'
+import { ownerOf } from '../../src/keys/login.ts'
 import { disposeVaults, openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
 import { ALICE, CHEAP, hex, MemoryVaultStore, PASSWORD, sample, unhex } from '../fixtures.ts'
 
 const SLOW = process.env['SLOW'] === '1'
 const login = await deriveLogin(PASSWORD, ALICE)
-const rootKey = rootKeyOf(login)
+const rootKey = ownerOf(login).rootKey
 const admins = await Promise.all([1, 2].map(() => createKeyset('admin', { costs: CHEAP })))
 const content = sample(100)
 
