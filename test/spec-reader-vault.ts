@@ -3,7 +3,16 @@
 import * as crypto from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
-import { modulusCheck, openLock, openWrap, pairId, passwordBytes, readChecksummed, readHeader } from './spec-reader.ts'
+import {
+  modulusCheck,
+  openLock,
+  openWrap,
+  pairId,
+  passwordBytes,
+  readChecksummed,
+  readHeader,
+  x25519,
+} from './spec-reader.ts'
 import { same, text, u8 } from './spec-reader.ts'
 
 export interface Login {
@@ -105,6 +114,15 @@ function readGenerations(fields: Fields, size: number): { generation: number; ob
 /** §9.1, §10.2: the context of an E-key's WRAP and of the A-key's; the end of a recovery slot's */
 const generationContext = (vaultId: Buffer, generation: number) => cat(LP(vaultId), u32(generation))
 
+/** §1.5: an agreement with a point of low order gives all zeros, whatever the scalar */
+function isContributory(pkX: Buffer): boolean {
+  try {
+    return x25519(Buffer.alloc(32, 9), pkX).length === 32
+  } catch {
+    return false
+  }
+}
+
 /** §7 Card, complaining in its order */
 export function readCard(bytes: Uint8Array): Card {
   const fields = new Fields(Buffer.from(bytes))
@@ -115,7 +133,7 @@ export function readCard(bytes: Uint8Array): Card {
   fields.end()
   check(isSigned(cardSigning, message, signature), 'authentication-failed')
   same(pairId({ pkX, pkM }), header.keyId)
-  check(modulusCheck(pkM) && isEd25519(sourceSigning), 'malformed') // any 32 bytes are a key of X25519
+  check(isContributory(pkX) && modulusCheck(pkM), 'malformed')
   const h = hash('sha512', D('fingerprint'), LP(pkX), LP(pkM), LP(cardSigning), LP(sourceSigning))
   const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
   return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint: groups.join(' ') }

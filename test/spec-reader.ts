@@ -115,7 +115,7 @@ const privateKey = (prefix: Buffer, raw: Buffer) =>
   crypto.createPrivateKey({ key: cat(prefix, raw), format: 'der', type: 'pkcs8' })
 const publicOf = (prefix: Buffer, raw: Buffer) =>
   crypto.createPublicKey(privateKey(prefix, raw)).export({ format: 'der', type: 'spki' }).subarray(-32)
-function x25519(sk: Buffer, pk: Buffer): Buffer {
+export function x25519(sk: Buffer, pk: Buffer): Buffer {
   const publicKey = crypto.createPublicKey({ key: cat(DER.x25519Public, pk), format: 'der', type: 'spki' })
   const secret = crypto.diffieHellman({ privateKey: privateKey(DER.x25519, sk), publicKey })
   check(!equal(secret, Buffer.alloc(32)), 'authentication-failed')

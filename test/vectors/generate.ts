@@ -1,7 +1,4 @@
-// Adds the vectors that are defined below and not yet in keyset.json and block.json. It never rewrites one: what is there is
-// frozen. `npm run vectors`
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+// Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
 import { ContentScheme } from '../../src/blocks/content-key.ts'
 import { maskKey } from '../../src/blocks/mask.ts'
 import { encryptContent, prepareContent } from '../../src/blocks/seal.ts'
@@ -17,6 +14,7 @@ import { hashPassword } from '../../src/primitives/password.ts'
 import { SecretKey } from '../../src/secret.ts'
 import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { plantedContents } from '../keys/planted.ts'
+import { append } from './append.ts'
 import type { BlockVector, KeysetVector } from './vectors.ts'
 
 const PASSWORD = 'ångström \u{1f511} pass phrase'
@@ -347,15 +345,6 @@ block(
   { label: victim.label, envelope: planted, ciphertext: poison.buffer, content: sample(90, 5) },
   { expect: 'authentication-failed' },
 )
-
-function append(name: string, made: readonly { id: string }[]): void {
-  const path = join(import.meta.dirname, name)
-  const frozen = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { id: string }[]) : []
-  const known = new Set(frozen.map((vector) => vector.id))
-  const added = made.filter((vector) => !known.has(vector.id))
-  writeFileSync(path, `[\n${[...frozen, ...added].map((vector) => JSON.stringify(vector)).join(',\n')}\n]\n`)
-  console.log(`${name}: ${frozen.length} frozen, ${added.length} added`)
-}
 
 append('keyset.json', keysets)
 append('block.json', blocks)

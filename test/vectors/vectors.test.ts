@@ -1,23 +1,13 @@
 // Every frozen vector, through the library and through the reader that was written from SPEC.md alone.
 import { describe, expect, it } from 'vitest'
-import { KeystrataError, parseBlock, unlockKeyset } from '../../src/index.ts'
+import { parseBlock, unlockKeyset } from '../../src/index.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
 import { openMaster } from '../../src/keys/master.ts'
 import { Destination } from '../../src/format/keyset.ts'
 import type { KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { hex, unhex } from '../fixtures.ts'
 import * as specReader from '../spec-reader.ts'
-import { blockVectors, keysetVectors } from './vectors.ts'
-
-/** 'ok', or the name of the error. */
-async function outcome(action: () => unknown): Promise<string> {
-  try {
-    await action()
-    return 'ok'
-  } catch (error) {
-    return error instanceof KeystrataError ? error.code : (error as Error).message
-  }
-}
+import { blockVectors, keysetVectors, outcome } from './vectors.ts'
 
 const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
 

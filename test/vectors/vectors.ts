@@ -1,7 +1,7 @@
 // The frozen vectors, as they are in the files beside this one. Each holds one fault, or none.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ErrorCode } from '../../src/index.ts'
+import { type ErrorCode, KeystrataError } from '../../src/index.ts'
 
 interface Vector {
   id: string
@@ -25,9 +25,77 @@ export interface BlockVector extends Vector {
   content: string
 }
 
+export interface LoginVector extends Vector {
+  password: string
+  realm: string
+  user: string
+  credential: string
+  rootKey: string
+}
+
+export interface CardVector extends Vector {
+  card: string
+  fingerprint: string
+}
+
+/** A key of 16 bytes with its generation. */
+export interface GenerationVector {
+  generation: number
+  key: string
+}
+
+export interface ProfileVector extends Vector {
+  rootKey: string
+  profile: string
+  /** What is in the slots. */
+  keys: GenerationVector[]
+}
+
+export interface RecoveryVector extends Vector, GenerationVector {
+  /** A SEAL to the sharing pair of the planted keyset: the vector `host` of keyset.json. */
+  slot: string
+  profileId: string
+  realm: string
+  user: string
+  vaultId: string
+}
+
+export interface KeyringVector extends Vector {
+  keyring: string
+  vaultId: string
+  keys: GenerationVector[]
+  dataKey: string
+  live: number[]
+}
+
+export interface VaultBlockVector extends Vector {
+  vaultId: string
+  dataKey: string
+  label: string
+  /** envelope ‖ ciphertext */
+  block: string
+  content: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
 }
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
+export const loginVectors = (): LoginVector[] => read('login.json')
+export const cardVectors = (): CardVector[] => read('card.json')
+export const profileVectors = (): ProfileVector[] => read('profile.json')
+export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')
+export const keyringVectors = (): KeyringVector[] => read('keyring.json')
+export const vaultBlockVectors = (): VaultBlockVector[] => read('vault-block.json')
+
+/** 'ok', or the name of the error. */
+export async function outcome(action: () => unknown): Promise<string> {
+  try {
+    await action()
+    return 'ok'
+  } catch (error) {
+    return error instanceof KeystrataError ? error.code : (error as Error).message
+  }
+}
