@@ -1,7 +1,7 @@
 // The same as vault-store.ts, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is PostgreSQL in the
 // process. Each is one statement, so each is one transaction; a unique key makes writing create-only per version.
-import { KeystrataError, type VaultStore } from 'keystrata'
-import { checkProfile } from 'keystrata/server'
+import type { VaultStore } from 'keystrata'
+import { mayFollow } from './vault-store.ts'
 
 /** What `pg` and PGlite have in common. */
 export interface Sql {
@@ -30,28 +30,28 @@ export class SqlVaultStore implements VaultStore {
   }
 
   async readProfile(): Promise<Uint8Array | undefined> {
-    return (await this.#newest())?.record
+    return (await this.#account())?.record
   }
 
   async verifier(): Promise<string | undefined> {
-    return (await this.#newest())?.verifier
+    return (await this.#account())?.verifier
   }
 
-  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
-    const verifier = await this.verifier()
-    if (verifier === undefined) throw new Error('nobody has signed up here')
-    return this.writeAccount(verifier, record, version)
+  writeProfile(record: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(record, version)
   }
 
   /** A first login, or a new password: verifier and record in one row. False if the version is taken. */
-  async writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
-    try {
-      checkProfile(record, await this.readProfile())
-    } catch (error) {
-      if (error instanceof KeystrataError && error.code === 'conflict') return false
-      throw error
-    }
-    // Between that check and this only a row of the same version can have come, and then this one stays out.
+  writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(record, version, verifier)
+  }
+
+  async #write(record: Uint8Array, version: number, newVerifier?: string): Promise<boolean> {
+    const stored = await this.#account()
+    const verifier = newVerifier ?? stored?.verifier
+    if (verifier === undefined) throw new Error('nobody has signed up here')
+    if (!mayFollow(record, version, stored?.record)) return false
+    // Between that reading and this only a row of the same version can have come, and then this one stays out.
     return this.#create('INSERT INTO account VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version', [
       this.#user,
       version,
@@ -78,7 +78,7 @@ export class SqlVaultStore implements VaultStore {
     await this.#sql.query('DELETE FROM keyring WHERE vault_id = $1 AND version < $2', [vaultId, below])
   }
 
-  async #newest(): Promise<{ record: Uint8Array; verifier: string } | undefined> {
+  async #account(): Promise<{ record: Uint8Array; verifier: string } | undefined> {
     const statement = 'SELECT record, verifier FROM account WHERE user_name = $1 ORDER BY version DESC LIMIT 1'
     const { rows } = await this.#sql.query(statement, [this.#user])
     return (rows as { record: Uint8Array; verifier: string }[])[0]

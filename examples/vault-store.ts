@@ -18,30 +18,29 @@ export class FolderVaultStore implements VaultStore {
   }
 
   async readProfile(): Promise<Uint8Array | undefined> {
-    const account = await this.#newestAccount()
-    return account && Buffer.from(account.record, 'base64')
+    return (await this.#account())?.record
   }
 
-  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
-    const verifier = await this.verifier()
-    if (verifier === undefined) throw new Error('nobody has signed up here')
-    return this.writeAccount(verifier, record, version)
+  writeProfile(record: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(record, version)
   }
 
   /** What recognises the user; undefined if there is none. */
   async verifier(): Promise<string | undefined> {
-    return (await this.#newestAccount())?.verifier
+    return (await this.#account())?.verifier
   }
 
   /** A first login, or a new password: verifier and record together. False if the version is taken. */
-  async writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
-    const stored = await this.readProfile()
-    try {
-      checkProfile(record, stored)
-    } catch (error) {
-      if (error instanceof KeystrataError && error.code === 'conflict') return false
-      throw error
-    }
+  writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
+    return this.#write(record, version, verifier)
+  }
+
+  /** Keeps the verifier that there is, if no other is given. */
+  async #write(record: Uint8Array, version: number, newVerifier?: string): Promise<boolean> {
+    const stored = await this.#account()
+    const verifier = newVerifier ?? stored?.verifier
+    if (verifier === undefined) throw new Error('nobody has signed up here')
+    if (!mayFollow(record, version, stored?.record)) return false
     const account: Account = { verifier, record: Buffer.from(record).toString('base64') }
     return this.#store.put(versionName('account', version), Buffer.from(JSON.stringify(account)))
   }
@@ -60,9 +59,11 @@ export class FolderVaultStore implements VaultStore {
     }
   }
 
-  async #newestAccount(): Promise<Account | undefined> {
+  async #account(): Promise<{ verifier: string; record: Uint8Array } | undefined> {
     const stored = await this.#newest('account')
-    return stored && (JSON.parse(Buffer.from(stored).toString()) as Account)
+    if (stored === undefined) return undefined
+    const { verifier, record } = JSON.parse(Buffer.from(stored).toString()) as Account
+    return { verifier, record: Buffer.from(record, 'base64') }
   }
 
   /** The newest version; again if it was dropped while this looked, because then there is a newer one. */
@@ -73,5 +74,15 @@ export class FolderVaultStore implements VaultStore {
       const bytes = await this.#store.get(name)
       if (bytes !== undefined) return bytes
     }
+  }
+}
+
+/** What a service checks before it stores a record, without a key. False if somebody else was quicker. */
+export function mayFollow(record: Uint8Array, version: number, stored: Uint8Array | undefined): boolean {
+  try {
+    return checkProfile(record, stored).version === version
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === 'conflict') return false
+    throw error
   }
 }

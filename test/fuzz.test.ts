@@ -1,10 +1,25 @@
 // Every parser and every open, with bytes that no writer made: a KeystrataError comes out, and nothing else.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeBlock, KeystrataError, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
+import {
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  KeystrataError,
+  openProfile,
+  openWriter,
+  parseBlock,
+  parseCard,
+  resetProfile,
+  unlockKeyset,
+} from '../src/index.ts'
+import { checkProfile, verifyLogin, verifyPassword } from '../src/server.ts'
 import { parseEnvelope } from '../src/format/envelope.ts'
+import { openKeyring } from '../src/keys/hierarchy.ts'
 import { parseKeyset } from '../src/keys/keyset-record.ts'
-import { makeKeyset, PASSWORD, sample } from './fixtures.ts'
+import { ownerOf } from '../src/keys/login.ts'
+import { openProfileRecord, parseProfile } from '../src/keys/profile-record.ts'
+import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, resummed, sample, unhex } from './fixtures.ts'
 
 const runs = { numRuns: process.env['SLOW'] === '1' ? 20_000 : 400 }
 const keyset = await makeKeyset({ encryption: 'none' })
@@ -15,32 +30,45 @@ const blocks = await Promise.all(
 const seeds = [host, keyset.export('source-storage'), ...blocks.map(encodeBlock)]
 
 /** One of the seeds with parts cut, copied, overwritten; or nothing but noise. */
-const damaged = fc.oneof(
-  fc.uint8Array({ maxLength: 4000 }),
-  fc
-    .record({
-      seed: fc.constantFrom(...seeds),
-      cuts: fc.array(fc.record({ at: fc.nat(5000), remove: fc.nat(50), insert: fc.uint8Array({ maxLength: 20 }) }), {
-        maxLength: 4,
+const damagedFrom = (seeds: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> =>
+  fc.oneof(
+    fc.uint8Array({ maxLength: 4000 }),
+    fc
+      .record({
+        seed: fc.constantFrom(...seeds),
+        cuts: fc.array(fc.record({ at: fc.nat(5000), remove: fc.nat(50), insert: fc.uint8Array({ maxLength: 20 }) }), {
+          maxLength: 4,
+        }),
+      })
+      .map(({ seed, cuts }) => {
+        const bytes = [...seed]
+        for (const { at, remove, insert } of cuts) bytes.splice(at % bytes.length, remove, ...insert)
+        return Uint8Array.from(bytes)
       }),
-    })
-    .map(({ seed, cuts }) => {
-      const bytes = [...seed]
-      for (const { at, remove, insert } of cuts) bytes.splice(at % bytes.length, remove, ...insert)
-      return Uint8Array.from(bytes)
-    }),
-  // A right header with noise behind it, and lengths as large as they can be.
-  fc
-    .record({
-      seed: fc.constantFrom(...seeds),
-      at: fc.nat(400),
-      value: fc.constantFrom(0, 0x7f, 0x80, 0xff),
-      run: fc.nat(8),
-    })
-    .map(({ seed, at, value, run }) =>
-      Uint8Array.from(seed, (byte, index) => (index >= at && index <= at + run ? value : byte)),
-    ),
-)
+    // A right header with noise behind it, and lengths as large as they can be.
+    fc
+      .record({
+        seed: fc.constantFrom(...seeds),
+        at: fc.nat(400),
+        value: fc.constantFrom(0, 0x7f, 0x80, 0xff),
+        run: fc.nat(8),
+      })
+      .map(({ seed, at, value, run }) =>
+        Uint8Array.from(seed, (byte, index) => (index >= at && index <= at + run ? value : byte)),
+      ),
+  )
+
+const damaged = damagedFrom(seeds)
+
+const login = await deriveLogin(PASSWORD, ALICE)
+const vaultStore = new MemoryVaultStore()
+const { profile, vault } = await createProfile(login, { admin: keyset.card() }).createVault(vaultStore)
+const keyring = (await vaultStore.readKeyring(vault.id))!
+const vaultBlock = await vault.seal(sample(40))
+const vaultId = unhex(vault.id)
+const { vaults } = openProfileRecord(parseProfile(profile.record), ownerOf(login).rootKey)
+
+const damagedVault = damagedFrom([profile.record, keyring, keyset.card().bytes, encodeBlock(vaultBlock)])
 
 async function onlyKeystrataErrors(action: () => unknown): Promise<void> {
   try {
@@ -58,6 +86,34 @@ describe('hostile bytes', () => {
         await onlyKeystrataErrors(() => parseKeyset(bytes))
         await onlyKeystrataErrors(() => parseEnvelope(bytes))
         await onlyKeystrataErrors(() => parseBlock(bytes, blocks[0]!.label))
+      }),
+      runs,
+    )
+  })
+
+  it('in profiles, keyrings, cards and the blocks of vaults, right checksums among them', async () => {
+    await fc.assert(
+      fc.asyncProperty(damagedVault, fc.boolean(), async (noise, sums) => {
+        const bytes = sums && noise.length > 8 ? resummed(noise) : noise
+        await onlyKeystrataErrors(() => openProfile(bytes, login))
+        await onlyKeystrataErrors(() => checkProfile(bytes))
+        await onlyKeystrataErrors(() => resetProfile(bytes, keyset, login))
+        await onlyKeystrataErrors(() => openKeyring(bytes, vaultId, vaults[0]!.keys))
+        await onlyKeystrataErrors(() => parseCard(bytes))
+        await onlyKeystrataErrors(() => vault.open(parseBlock(bytes, vaultBlock.label)))
+        await onlyKeystrataErrors(() => vault.open({ ...vaultBlock, envelope: bytes }))
+        await onlyKeystrataErrors(() => vault.open({ ...vaultBlock, ciphertext: bytes }))
+      }),
+      runs,
+    )
+  })
+
+  it('in what a server is told', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ maxLength: 120 }), async (text) => {
+        await onlyKeystrataErrors(() => verifyLogin(text, login.credential))
+        await onlyKeystrataErrors(() => verifyPassword(text, 'password'))
+        await onlyKeystrataErrors(() => verifyPassword(`$argon2id$v=19$m=8,t=1,p=1$${text}`, 'password'))
       }),
       runs,
     )

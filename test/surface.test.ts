@@ -1,6 +1,7 @@
 // What the package exports, and nothing else. A name that appears or goes here belongs in CHANGELOG.md.
 import { expect, expectTypeOf, it } from 'vitest'
 import * as keystrata from '../src/index.ts'
+import * as server from '../src/server.ts'
 import type {
   BlockReader,
   BlockWriter,
@@ -9,23 +10,42 @@ import type {
   KeysetReader,
   KeysetWriter,
   PreparedBlock,
+  Vault,
 } from '../src/index.ts'
 
 it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([
     'KeystrataError',
     'createKeyset',
+    'createProfile',
+    'deriveLogin',
     'encodeBlock',
+    'openProfile',
     'openWriter',
     'parseBlock',
+    'parseCard',
+    'resetProfile',
     'selfTest',
     'unlockKeyset',
   ])
 })
 
+it('exports these values for servers', () => {
+  expect(Object.keys(server).sort()).toEqual([
+    'KeystrataError',
+    'checkProfile',
+    'createVerifier',
+    'hashPassword',
+    'verifyLogin',
+    'verifyPassword',
+  ])
+  expect(server.KeystrataError).toBe(keystrata.KeystrataError)
+})
+
 it('has one door for every key model', () => {
   expectTypeOf<KeysetWriter>().toExtend<BlockWriter & Handle>()
   expectTypeOf<KeysetReader>().toExtend<BlockReader & Handle>()
+  expectTypeOf<Vault>().toExtend<BlockWriter & BlockReader & Handle>()
   expectTypeOf<PreparedBlock>().toExtend<Disposable>()
   expectTypeOf<ReturnType<BlockReader['open']>>().toEqualTypeOf<Promise<Bytes>>()
   expectTypeOf<Bytes>().toEqualTypeOf<Uint8Array<ArrayBuffer>>()

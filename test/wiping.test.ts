@@ -1,9 +1,18 @@
 // Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
 // where they are captured.
 import { afterEach, describe, expect, it } from 'vitest'
-import { createKeyset, openWriter, unlockKeyset } from '../src/index.ts'
+import {
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  openProfile,
+  openWriter,
+  resetProfile,
+  unlockKeyset,
+  type VaultStore,
+} from '../src/index.ts'
 import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
-import { backends, CHEAP, failure, flipped, makeKeyset, PASSWORD, sample } from './fixtures.ts'
+import { ALICE, backends, CHEAP, failure, flipped, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
 
 afterEach(() => useBackend(undefined))
 
@@ -52,6 +61,21 @@ function capturing(backend: Backend): { backend: Backend; captured: Map<string, 
         keep('content key', key)
         if (text !== undefined) keep('content', text)
         return text
+      },
+      ctr(key, counter, buffer) {
+        keep('ctr key', key)
+        return backend.ctr(key, counter, buffer)
+      },
+      chachaPolyTag(key, parts) {
+        keep('poly1305 key', key)
+        return backend.chachaPolyTag(key, parts)
+      },
+      async pbkdf2Sha512(password, salt, _iterations, length, wait) {
+        keep('password', password)
+        // A test is not there to wait.
+        const derived = await backend.pbkdf2Sha512(password, salt, 1, length, wait)
+        keep('pbkdf2 output', derived)
+        return derived
       },
       x25519: capturingKem(backend.x25519, keep),
       mlKem1024: capturingKem(backend.mlKem1024, keep),
@@ -213,6 +237,66 @@ describe.each(backends)('on $name', (backend) => {
     })
     await expect(keyset.writer().seal(sample(100))).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
+  })
+})
+
+describe.each(backends)('profiles and vaults on $name', (backend) => {
+  it('a life of a vault leaves nothing but the content', async () => {
+    const admin = await makeKeyset()
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    const login = await deriveLogin(PASSWORD, ALICE)
+    const next = await deriveLogin('another', ALICE)
+    const store = new MemoryVaultStore()
+    const first = createProfile(login, { admin: admin.card() })
+    const { profile, vault } = await first.createVault(store)
+    const block = await vault.seal(sample(1000))
+    const rotated = await profile.rotate(store)
+    const reopened = await rotated.openVault(vault.id, store)
+    expect(await reopened.open(block)).toEqual(sample(1000))
+    const changed = rotated.changePassword(next)
+    const reset = resetProfile(changed.record, admin, next)
+    await store.writeProfile(changed.record, changed.version)
+    const trusted = await changed.changeRecovery({ zeroTrust: true }, store)
+    for (const handle of [login, next, first, profile, vault, rotated, reopened, changed, reset, trusted, admin]) {
+      handle.dispose()
+    }
+    expect([...captured.keys()].sort()).toEqual(
+      [
+        ...['content digest', 'ctr key', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'],
+        ...['pbkdf2 output', 'poly1305 key', 'private key', 'shared secret'],
+      ].sort(),
+    )
+    expectWiped(captured)
+  })
+
+  it('what fails leaves nothing either', async () => {
+    const admin = await makeKeyset()
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    const login = await deriveLogin(PASSWORD, ALICE)
+    const next = await deriveLogin('another', ALICE)
+    const bob = await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' })
+    const store = new MemoryVaultStore()
+    const first = createProfile(login, { admin: admin.card() })
+    const { profile, vault } = await first.createVault(store)
+    const block = await vault.seal(sample(100))
+    await failure(() => openProfile(profile.record, next), 'wrong-password')
+    await failure(() => resetProfile(profile.record, admin, bob), 'authentication-failed')
+    await failure(() => vault.open({ ...block, ciphertext: flipped(block.ciphertext, 3) }), 'authentication-failed')
+    const refusing: VaultStore = {
+      readProfile: () => store.readProfile(),
+      readKeyring: (id) => store.readKeyring(id),
+      writeProfile: async () => false,
+      writeKeyring: (id, keyring, version) => store.writeKeyring(id, keyring, version),
+      dropKeyrings: async () => undefined,
+    }
+    await failure(() => profile.rotate(refusing), 'conflict')
+    await failure(() => profile.createVault(refusing), 'conflict')
+    const damaged = { ...refusing, readKeyring: async (id: string) => flipped((await store.readKeyring(id))!, 100) }
+    await failure(() => profile.openVault(vault.id, damaged), 'authentication-failed')
+    for (const handle of [login, next, bob, first, profile, vault, admin]) handle.dispose()
+    expectWiped(captured)
   })
 })
 

@@ -1,0 +1,108 @@
+// The contract of VaultStore, on a folder and on a real SQL database: PGlite, which is PostgreSQL in this process.
+import { PGlite } from '@electric-sql/pglite'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { createTables, SqlVaultStore } from '../../examples/sql-vault-store.ts'
+import { FolderStore, versionName } from '../../examples/store.ts'
+import { FolderVaultStore } from '../../examples/vault-store.ts'
+import { createProfile, deriveLogin, openProfile } from '../../src/index.ts'
+import { createVerifier, verifyLogin } from '../../src/server.ts'
+import { ALICE, failure, makeKeyset, sample } from '../fixtures.ts'
+import { newFolder } from './tree.ts'
+
+const [login, next] = await Promise.all([deriveLogin('password', ALICE), deriveLogin('another', ALICE)])
+const [verifier, nextVerifier] = await Promise.all(
+  [login, next].map(({ credential }) => createVerifier(credential, { cost: 10 })),
+)
+const admin = await makeKeyset()
+const content = sample(1000)
+
+const sql = new PGlite()
+await createTables(sql)
+afterAll(() => sql.close())
+let users = 0
+
+describe.each([
+  ['a folder', () => new FolderVaultStore(new FolderStore(newFolder()))],
+  ['a SQL database', () => new SqlVaultStore(sql, `user ${users++}`)],
+] as const)('%s', (_, newStore) => {
+  async function signedUp() {
+    const store = newStore()
+    const first = createProfile(login, { admin: admin.card() })
+    expect(await store.writeAccount(verifier!, first.record, 1)).toBe(true)
+    return { store, first, ...(await first.createVault(store)) }
+  }
+
+  it('is create-only per version, and gives the newest', async () => {
+    const { store, first, profile, vault } = await signedUp()
+    expect(Buffer.from((await store.readProfile())!)).toEqual(Buffer.from(profile.record))
+    for (const version of [1, 2]) expect(await store.writeProfile(first.record, version)).toBe(false)
+    expect(await store.writeProfile(profile.changePassword(login).record, 3)).toBe(true)
+    const keyring = (await store.readKeyring(vault.id))!
+    expect(await store.writeKeyring(vault.id, Uint8Array.of(1), 1)).toBe(false)
+    expect(Buffer.from((await store.readKeyring(vault.id))!)).toEqual(Buffer.from(keyring))
+    for (const version of [2, 10, 9]) {
+      expect(await store.writeKeyring(vault.id, Uint8Array.of(version), version)).toBe(true)
+    }
+    expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
+    await store.dropKeyrings(vault.id, 10)
+    expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
+    expect(await store.readKeyring('0'.repeat(32))).toBeUndefined()
+    expect(await newStore().readProfile()).toBeUndefined()
+  })
+
+  it('carries a vault through rotation, password change, reset of nothing, zero trust', async () => {
+    const { store, profile, vault } = await signedUp()
+    const block = await vault.seal(content)
+    const rotated = await profile.rotate(store)
+    const changed = rotated.changePassword(next)
+    // Verifier and record change together, or not at all.
+    expect(await store.writeAccount(nextVerifier!, changed.record, changed.version)).toBe(true)
+    expect(await store.writeAccount(verifier!, changed.record, changed.version)).toBe(false)
+    expect(await verifyLogin(await store.verifier(), login.credential)).toBe(false)
+    expect(await verifyLogin(await store.verifier(), next.credential)).toBe(true)
+    const trusted = await openProfile((await store.readProfile())!, next).changeRecovery({ zeroTrust: true }, store)
+    expect(await verifyLogin(await store.verifier(), next.credential)).toBe(true)
+    expect(await (await trusted.openVault(vault.id, store)).open(block)).toEqual(content)
+    // What the server checks, it checks here.
+    const off = createProfile(next, { admin: admin.card() })
+    expect(await store.writeProfile(off.record, off.version)).toBe(false)
+  })
+
+  it('takes nobody who has not signed up', async () => {
+    const store = newStore()
+    const profile = createProfile(login, { zeroTrust: true })
+    await expect(store.writeProfile(profile.record, 1)).rejects.toThrow('signed up')
+    await expect(profile.createVault(store)).rejects.toThrow('signed up')
+    expect(await store.verifier()).toBeUndefined()
+  })
+
+  it('lets three devices rotate at once', async () => {
+    const { store, profile, vault } = await signedUp()
+    const block = await vault.seal(content)
+    const devices = Array.from({ length: 3 }, () => openProfile(profile.record, login))
+    const outcomes = await Promise.allSettled(devices.map((device) => device.rotate(store)))
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') await failure(() => Promise.reject(outcome.reason as Error), 'conflict')
+    }
+    expect(outcomes.some(({ status }) => status === 'fulfilled')).toBe(true)
+    const last = await openProfile((await store.readProfile())!, login).rotate(store)
+    expect(await (await last.openVault(vault.id, store)).open(block)).toEqual(content)
+  })
+})
+
+describe('a folder', () => {
+  it('holds whole versions alone, and what is dropped is gone', async () => {
+    const root = newFolder()
+    const store = new FolderVaultStore(new FolderStore(root))
+    const first = createProfile(login, { zeroTrust: true })
+    await store.writeAccount(verifier!, first.record, 1)
+    const { profile, vault } = await first.createVault(store)
+    await profile.rotate(store)
+    expect(readdirSync(join(root, 'account'))).toEqual(['00000001', '00000002', '00000003', '00000004'])
+    expect(readdirSync(join(root, `keyring-${vault.id}`))).toEqual(['00000003'])
+    expect(readdirSync(join(root, 'tmp'))).toEqual([])
+    expect(() => versionName('account', 1e8)).toThrow(RangeError)
+  })
+})
