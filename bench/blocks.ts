@@ -1,13 +1,14 @@
-// Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the AEAD, the agreement.
+// Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the cipher and its tag, the
+// agreement.
 import { strict as assert } from 'node:assert'
-import { type KeysetReader, type WriterOptions } from '../src/index.ts'
+import type { BlockReader, BlockWriter, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
 import { type Backend, backend, type ContentDigest } from '../src/primitives/backend.ts'
 import { compare } from './measure.ts'
 
 export interface Row {
   bytes: number
-  encryption: string
-  dedup: string
+  /** The key model, or of a keyset its encryption and dedup mode. */
+  model: string
   work: 'seal' | 'open'
   /** MB/s, of 10⁶ bytes. */
   mbPerSecond: number
@@ -21,29 +22,50 @@ type Chosen = Required<WriterOptions>
 const SHA256: readonly ContentDigest[] = [{ hash: 'sha256' }]
 const GLOBAL: readonly ContentDigest[] = [{ hash: 'sha256', suffix: new Uint8Array(32) }, { hash: 'sha3-256' }]
 
-export async function benchBlocks(keyset: KeysetReader, bytes: number, chosen: Chosen, rounds: number): Promise<Row[]> {
-  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
-  const writer = keyset.writer(chosen)
-  const block = await writer.seal(content)
-  assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'what was sealed opens')
+export async function benchKeyset(keyset: KeysetReader, bytes: number, chosen: Chosen, rounds: number): Promise<Row[]> {
+  const bare = (content: Uint8Array) => bareWork(backend(), content, chosen)
+  const model = `${chosen.encryption} ${chosen.dedup}`
+  return benchDoor(keyset.writer(chosen), keyset, bare, { bytes, model, rounds })
+}
 
-  const bare = await bareWork(backend(), content, chosen)
+export async function benchVault(vault: Vault, bytes: number, rounds: number): Promise<Row[]> {
+  return benchDoor(vault, vault, (content) => bareVaultWork(backend(), content), { bytes, model: 'vault', rounds })
+}
+
+interface Work {
+  seal(): Promise<void>
+  open(): Promise<void>
+}
+
+async function benchDoor(
+  writer: BlockWriter,
+  reader: BlockReader,
+  bareFor: (content: Uint8Array) => Promise<Work>,
+  { bytes, model, rounds }: { bytes: number; model: string; rounds: number },
+): Promise<Row[]> {
+  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+  const block = await writer.seal(content)
+  assert.equal(Buffer.compare(await reader.open(block), content), 0, 'what was sealed opens')
+
+  const bare = await bareFor(content)
   const row = (work: 'seal' | 'open', { ours, bare }: { ours: number; bare: number }): Row => {
     const speed = (milliseconds: number) => Math.round(bytes / 1000 / milliseconds)
     const ratio = Math.round((100 * bare) / ours) / 100
-    return { bytes, ...chosen, work, mbPerSecond: speed(ours), bareMbPerSecond: speed(bare), ratio }
+    return { bytes, model, work, mbPerSecond: speed(ours), bareMbPerSecond: speed(bare), ratio }
   }
   return [
     row('seal', await compare(() => writer.seal(content), bare.seal, rounds)),
-    row('open', await compare(() => keyset.open(block), bare.open, rounds)),
+    row('open', await compare(() => reader.open(block), bare.open, rounds)),
   ]
 }
 
 /** The primitives of one block, back to back, in buffers that are there already. */
-async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }: Chosen) {
+async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }: Chosen): Promise<Work> {
   const digests = dedup === 'global' ? GLOBAL : SHA256
   if (encryption === 'none') {
-    const hashed = () => on.digestContent(content, SHA256)
+    const hashed = async () => {
+      await on.digestContent(content, SHA256)
+    }
     return { seal: hashed, open: hashed }
   }
   const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
@@ -69,6 +91,24 @@ async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }:
       const text = await on.gcmOpenContent(key, iv, aad, sealed)
       assert(text)
       await on.digestContent(text, digests)
+    },
+  }
+}
+
+/** AES-256-CTR, Poly1305 and the hash of a vault's block. */
+async function bareVaultWork(on: Backend, content: Uint8Array): Promise<Work> {
+  const [key, macKey, counter] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2), new Uint8Array(16)]
+  const buffer = new Uint8Array(content)
+  return {
+    async seal() {
+      await on.digestContent(content, SHA256)
+      await on.ctr(key, counter, buffer)
+      await on.chachaPolyTag(macKey, [buffer])
+    },
+    async open() {
+      await on.chachaPolyTag(macKey, [buffer])
+      await on.ctr(key, counter, buffer)
+      await on.digestContent(buffer, SHA256)
     },
   }
 }

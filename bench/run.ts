@@ -1,12 +1,14 @@
 // npm run bench -- [--quick] [--json] [--backend node|web|portable]
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { OpenedVault } from '../src/handles/vault.ts'
 import { createKeyset } from '../src/index.ts'
 import { backend, useBackend } from '../src/primitives/backend.ts'
 import { nodeBackend } from '../src/primitives/backend-node.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { webBackend } from '../src/primitives/backend-web.ts'
-import { benchBlocks, type Row } from './blocks.ts'
+import { generateDataKey } from '../src/keys/hierarchy.ts'
+import { benchKeyset, benchVault, type Row } from './blocks.ts'
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, backend: { type: 'string' } },
@@ -29,9 +31,11 @@ const keyset = await createKeyset('password', {
   encryption: 'none',
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
 })
+const vault = new OpenedVault(new Uint8Array(16), generateDataKey())
 const rows: Row[] = []
 for (const bytes of sizes) {
-  for (const choice of choices) rows.push(...(await benchBlocks(keyset, bytes, choice, rounds)))
+  for (const choice of choices) rows.push(...(await benchKeyset(keyset, bytes, choice, rounds)))
+  rows.push(...(await benchVault(vault, bytes, rounds)))
 }
 
 const { name, providers } = backend()
@@ -49,12 +53,12 @@ if (values.json === true) {
     `Node ${machine.node}, backend ${name} (ML-KEM: ${providers['ML-KEM-1024']}), ${machine.cores} × ${machine.cpu}`,
   )
   console.log(`MB/s, medians of ${rounds} samples that take turns; ratio: bare primitives' time to ours\n`)
-  console.log('    KiB  encryption  dedup     seal   bare  ratio    open   bare  ratio')
+  console.log('    KiB  model            seal   bare  ratio    open   bare  ratio')
   for (let index = 0; index < rows.length; index += 2) {
     const [seal, open] = [rows[index]!, rows[index + 1]!]
     const cells = (row: Row) =>
       `${String(row.mbPerSecond).padStart(6)} ${String(row.bareMbPerSecond).padStart(6)} ${row.ratio.toFixed(2).padStart(6)}`
-    const head = `${String(seal.bytes / KIB).padStart(7)}  ${seal.encryption.padEnd(10)}  ${seal.dedup.padEnd(6)}`
+    const head = `${String(seal.bytes / KIB).padStart(7)}  ${seal.model.padEnd(13)}`
     console.log(`${head} ${cells(seal)}  ${cells(open)}`)
   }
 }

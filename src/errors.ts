@@ -19,15 +19,15 @@ export type ErrorCode =
   | 'policy'
   /** An older version than the caller's floor. */
   | 'rollback'
-  /** Somebody else wrote first. Reserved: no call of this release throws it. */
+  /** Somebody else wrote first. */
   | 'conflict'
-  /** Past its date. Reserved. */
+  /** Past its date. Reserved: no call of this release throws it. */
   | 'expired'
-  /** A key that must not change has changed. Reserved. */
+  /** A key, or a card, that must not change has changed. */
   | 'key-changed'
-  /** The account needs an account key for this. Reserved. */
+  /** The account needs an account key for this. Reserved as well. */
   | 'account-key-required'
-  /** The server demands that the keys are safeguarded first. Reserved. */
+  /** The server demands that the keys are safeguarded first. Reserved as well. */
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'

@@ -3,8 +3,18 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createKeyset, type KeysetReader } from '../src/index.ts'
-import { CHEAP, PASSWORD } from './fixtures.ts'
+import {
+  type Card,
+  createKeyset,
+  deriveLogin,
+  type KeysetReader,
+  openProfile,
+  type SealedBlock,
+  type Vault,
+  type VaultStore,
+} from '../src/index.ts'
+import { createVerifier, verifyLogin } from '../src/server.ts'
+import { CHEAP, MemoryVaultStore, PASSWORD } from './fixtures.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(import.meta.dirname, '.readme')
@@ -12,7 +22,13 @@ const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```
   (match) => match[1]!,
 )
 // What an example declares, so that it can be called.
-const exported = ['', 'export { backUp, restore }', 'export { unlock }']
+const exported = [
+  '',
+  'export { backUp, restore }',
+  'export { signUp, openVault }',
+  'export { changePassword }',
+  'export { unlock }',
+]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
 
 beforeAll(() => {
@@ -24,8 +40,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has three examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(3)
+  it('has five examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(5)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
   })
 
@@ -62,9 +78,56 @@ describe('README', () => {
     expect(await restore('0'.repeat(64), keyset, store)).toBeUndefined()
   })
 
+  it('signs up, opens the vault, changes the password', async () => {
+    interface Openers {
+      signUp: (
+        password: string,
+        admin: Card,
+        store: VaultStore,
+      ) => Promise<{
+        credential: string
+        version: number
+        vaultId: string
+        block: SealedBlock
+      }>
+      openVault: (password: string, vaultId: string, store: VaultStore, last: number) => Promise<Vault>
+    }
+    const { signUp, openVault } = await run<Openers>(2)
+    const store = new MemoryVaultStore()
+    const admin = (await createKeyset('admin', { costs: CHEAP })).card()
+    const { credential, version, vaultId, block } = await signUp(PASSWORD, admin, store)
+    const vault = await openVault(PASSWORD, vaultId, store, version)
+    expect(Buffer.from(await vault.open(block)).toString()).toBe('my file')
+    await expect(openVault('wrong', vaultId, store, version)).rejects.toHaveProperty('code', 'wrong-password')
+    await expect(openVault(PASSWORD, vaultId, store, version + 1)).rejects.toHaveProperty('code', 'rollback')
+
+    interface Stored {
+      verifier: string
+      record: Uint8Array
+    }
+    const { changePassword } = await run<{
+      changePassword: (
+        stored: Stored | undefined,
+        credential: string,
+        next: { credential: string; record: Uint8Array },
+      ) => Promise<(Stored & { version: number }) | undefined>
+    }>(3)
+    const stored = { verifier: await createVerifier(credential), record: (await store.readProfile())! }
+    const account = { realm: 'com.example.backup', user: 'user@example.com' }
+    const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
+    const { record } = openProfile(stored.record, login).changePassword(nextLogin)
+    const next = { credential: nextLogin.credential, record }
+    expect(await changePassword(undefined, credential, next)).toBeUndefined()
+    expect(await changePassword(stored, nextLogin.credential, next)).toBeUndefined()
+    const changed = (await changePassword(stored, credential, next))!
+    expect(changed.version).toBe(version + 1)
+    expect(await verifyLogin(changed.verifier, nextLogin.credential)).toBe(true)
+    await expect(changePassword(changed, nextLogin.credential, next)).rejects.toHaveProperty('code', 'conflict')
+  })
+
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      2,
+      4,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)

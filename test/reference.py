@@ -1,5 +1,6 @@
 # Known answers for the constructions of SPEC.md, by Python's hashlib and hmac alone: another implementation than the one
 # under test. `python3 test/reference.py` prints what the tests hold.
+import base64
 import hashlib
 import hmac
 
@@ -54,3 +55,13 @@ print("hybrid", F(x, b"kem/combined", t).hex(), F(x, b"kem/envelope", t).hex())
 t = transcript(b"", b"")
 x = F(ss_x, b"kem/x25519", t)
 print("x25519", F(x, b"kem/combined", t).hex(), F(x, b"kem/envelope", t).hex())
+
+
+def login(password, realm, user):
+    salt = hashlib.sha512(D(b"login-salt") + LP(realm.encode()) + LP(user.encode())).digest()[:32]
+    out = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 600_000, 48)
+    return base64.urlsafe_b64encode(out[:24]).decode(), out[24:].hex()
+
+
+print("login", *login("correct horse battery staple", "tests", "alice"))
+print("login", *login("p\u00e5ssw\u00f6rd \U0001f511", "com.example.backup", "\u00fc.user@example.com"))

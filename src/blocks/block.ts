@@ -9,13 +9,13 @@ import { parseLabel } from './label.ts'
 export interface BlockHead {
   /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
   readonly label: string
-  /** Header, key agreement, mask and tag: 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted. */
+  /** What leads to the block's key: 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; 128 in a vault. */
   readonly envelope: Uint8Array
 }
 
 /** A sealed block: store {@link encodeBlock} of it under its label. */
 export interface SealedBlock extends BlockHead {
-  /** The content and at most 80 bytes. It never changes again: rekeying replaces the envelope alone. */
+  /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
   readonly ciphertext: Uint8Array
 }
 
@@ -37,7 +37,7 @@ export interface PreparedBlock extends Handle {
   /** 64 lower-case hex digits: the name in the store. A store must be create-only per label. */
   readonly label: string
   /**
-   * Encrypts the copy in place, once, under a fresh key agreement.
+   * Encrypts the copy in place, once, under a fresh key agreement or, in a vault, fresh keys.
    * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was
    */
   seal(): Promise<SealedBlock>
@@ -48,8 +48,8 @@ export interface BlockReader {
   /**
    * Checks everything, then returns the content; the label is computed again from what was opened.
    * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included;
-   *   `key-not-found` if the block is addressed to another keyset; `policy` if it is protected more weakly than its key
-   *   pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block; `disposed`
+   *   `key-not-found` if the block is addressed to another keyset (another vault's is `authentication-failed`); `policy` if
+   *   it is protected more weakly than its key pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block; `disposed`
    */
   open(block: SealedBlock): Promise<Bytes>
 }

@@ -18,7 +18,7 @@ const NOBODY = `$2b$${COST.default}$${'.'.repeat(53)}`
 /**
  * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses passwords
  * at the cost of PBKDF2 with 600,000 iterations, to which bcrypt adds little.
- * @param credential as the client sends it: {@link Login.credential}
+ * @param credential as the client sends it: the `credential` of its login, 32 characters
  * @param options `cost`: bcrypt's, 10 to 15, by default 12. Keep one for all users: it shows who exists
  * @returns 60 characters, `$2b$…`
  * @throws KeystrataError `malformed` for a credential that is none; `limit-exceeded` for another cost

@@ -1,5 +1,15 @@
 import { strict as assert } from 'node:assert'
-import { createKeyset, encodeBlock, KeystrataError, openWriter, parseBlock, unlockKeyset } from 'keystrata'
+import {
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  KeystrataError,
+  openWriter,
+  parseBlock,
+  unlockKeyset,
+} from 'keystrata'
+import { checkProfile, createVerifier, verifyLogin } from 'keystrata/server'
 
 const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 const keyset = await createKeyset('password', { costs })
@@ -11,3 +21,21 @@ assert.equal(Buffer.from(content).toString(), 'content')
 await assert.rejects(unlockKeyset(keyset.export('host'), 'wrong'), (error) => {
   return error instanceof KeystrataError && error.code === 'wrong-password'
 })
+
+const login = await deriveLogin('password', { realm: 'package', user: 'user' })
+const profiles = []
+const keyrings = []
+const store = {
+  readProfile: async () => profiles.at(-1),
+  writeProfile: async (record, version) =>
+    checkProfile(record, profiles.at(-1)).version === version && profiles.push(record) > 0,
+  readKeyring: async () => keyrings.at(-1),
+  writeKeyring: async (_vaultId, keyring, version) => version === keyrings.length + 1 && keyrings.push(keyring) > 0,
+  dropKeyrings: async () => undefined,
+}
+const { profile, vault } = await createProfile(login, { admin: keyset.card() }).createVault(store)
+const sealed = await vault.seal(Buffer.from('content'))
+const rotated = await profile.rotate(store)
+const opened = await rotated.openVault(vault.id, store)
+assert.equal(Buffer.from(await opened.open(sealed)).toString(), 'content')
+assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)

@@ -1,4 +1,16 @@
-import { type BlockWriter, type Bytes, createKeyset, type ErrorCode, KeystrataError, openWriter } from 'keystrata'
+import {
+  type BlockWriter,
+  type Bytes,
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  type ErrorCode,
+  KeystrataError,
+  openWriter,
+  type Recovery,
+  type UnlockedProfile,
+} from 'keystrata'
+import { checkProfile, KeystrataError as ServerError } from 'keystrata/server'
 
 const keyset = await createKeyset('password', {
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
@@ -23,3 +35,12 @@ if (code !== 'policy') throw new Error('other code')
   using scoped = keyset.writer()
   await scoped.prepare(content)
 }
+
+const recovery: Recovery = { zeroTrust: true }
+const login = await deriveLogin('password', { realm: 'package', user: 'user' })
+const profile: UnlockedProfile = createProfile(login, recovery)
+if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust')
+// One class in both entries: callers compare with instanceof.
+if (ServerError !== KeystrataError) throw new Error('two classes')
+// @ts-expect-error zero trust is for good, or not at all
+if (profile.version === 0) createProfile(login, { zeroTrust: false })
