@@ -53,7 +53,11 @@ export async function vaultDemo({ store, password, restoreOnly, backUp, restore 
 
   if (!profile.zeroTrust) {
     const third = await deriveLogin(`${password}, reset`, USER)
-    profile = await setPassword(service, resetProfile((await service.readProfile())!, admin, third), third)
+    profile = await setPassword(
+      service,
+      resetProfile((await service.readProfile())!, admin, third, { atLeast: profile.version }),
+      third,
+    )
     vault = await firstVault(profile, service)
     await getSnapshot(vault, store)
     say('the admin reset the password, and the vault opens with it')

@@ -12,7 +12,7 @@ const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS account (
      user_name text, version bigint, verifier text NOT NULL, record bytea NOT NULL, PRIMARY KEY (user_name, version))`,
   `CREATE TABLE IF NOT EXISTS keyring (
-     vault_id text, version bigint, keyring bytea NOT NULL, PRIMARY KEY (vault_id, version))`,
+     user_name text, vault_id text, version bigint, keyring bytea NOT NULL, PRIMARY KEY (user_name, vault_id, version))`,
 ]
 
 export async function createTables(sql: Sql): Promise<void> {
@@ -61,21 +61,27 @@ export class SqlVaultStore implements VaultStore {
   }
 
   async readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
-    const statement = 'SELECT keyring FROM keyring WHERE vault_id = $1 ORDER BY version DESC LIMIT 1'
-    const { rows } = await this.#sql.query(statement, [vaultId])
+    const statement = 'SELECT keyring FROM keyring WHERE user_name = $1 AND vault_id = $2 ORDER BY version DESC LIMIT 1'
+    const { rows } = await this.#sql.query(statement, [this.#user, vaultId])
     return (rows as { keyring: Uint8Array }[])[0]?.keyring
   }
 
   writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
-    return this.#create('INSERT INTO keyring VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING version', [
-      vaultId,
-      version,
-      keyring,
-    ])
+    // One that was dropped must not come back by a late write.
+    return this.#create(
+      `INSERT INTO keyring SELECT $1::text, $2::text, $3::bigint, $4::bytea
+       WHERE NOT EXISTS (SELECT 1 FROM keyring WHERE user_name = $1 AND vault_id = $2 AND version >= $3::bigint)
+       ON CONFLICT DO NOTHING RETURNING version`,
+      [this.#user, vaultId, version, keyring],
+    )
   }
 
   async dropKeyrings(vaultId: string, below: number): Promise<void> {
-    await this.#sql.query('DELETE FROM keyring WHERE vault_id = $1 AND version < $2', [vaultId, below])
+    await this.#sql.query(
+      `DELETE FROM keyring WHERE user_name = $1 AND vault_id = $2 AND version < $3::bigint
+       AND version < (SELECT max(version) FROM keyring WHERE user_name = $1 AND vault_id = $2)`,
+      [this.#user, vaultId, below],
+    )
   }
 
   async #account(): Promise<{ record: Uint8Array; verifier: string } | undefined> {

@@ -49,12 +49,15 @@ export class FolderVaultStore implements VaultStore {
     return this.#newest(`keyring-${vaultId}`)
   }
 
-  writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
-    return this.#store.put(versionName(`keyring-${vaultId}`, version), keyring)
+  async writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
+    const name = versionName(`keyring-${vaultId}`, version)
+    // One that was dropped must not come back by a late write.
+    const newest = (await this.#store.versions(`keyring-${vaultId}`)).at(-1)
+    return (newest === undefined || newest < name) && this.#store.put(name, keyring)
   }
 
   async dropKeyrings(vaultId: string, below: number): Promise<void> {
-    for (const name of await this.#store.versions(`keyring-${vaultId}`)) {
+    for (const name of (await this.#store.versions(`keyring-${vaultId}`)).slice(0, -1)) {
       if (name < versionName(`keyring-${vaultId}`, below)) await this.#store.drop(name)
     }
   }

@@ -69,7 +69,9 @@ export function fromHex(hex: string, length: number): Bytes | undefined {
 
 /** Base64 (RFC 4648 §4) without padding. */
 export function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll('=', '')
+  let binary = ''
+  for (const byte of bytes) binary += String.fromCharCode(byte)
+  return btoa(binary).replaceAll('=', '')
 }
 
 /** Base64url (RFC 4648 §5) without padding. */

@@ -19,7 +19,7 @@ import { openKeyring } from '../src/keys/hierarchy.ts'
 import { parseKeyset } from '../src/keys/keyset-record.ts'
 import { ownerOf } from '../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../src/keys/profile-record.ts'
-import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, resummed, sample, unhex } from './fixtures.ts'
+import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, resummed, sample } from './fixtures.ts'
 
 const runs = { numRuns: process.env['SLOW'] === '1' ? 20_000 : 400 }
 const keyset = await makeKeyset({ encryption: 'none' })
@@ -65,7 +65,6 @@ const vaultStore = new MemoryVaultStore()
 const { profile, vault } = await createProfile(login, { admin: keyset.card() }).createVault(vaultStore)
 const keyring = (await vaultStore.readKeyring(vault.id))!
 const vaultBlock = await vault.seal(sample(40))
-const vaultId = unhex(vault.id)
 const { vaults } = openProfileRecord(parseProfile(profile.record), ownerOf(login).rootKey)
 
 const damagedVault = damagedFrom([profile.record, keyring, keyset.card().bytes, encodeBlock(vaultBlock)])
@@ -98,7 +97,7 @@ describe('hostile bytes', () => {
         await onlyKeystrataErrors(() => openProfile(bytes, login))
         await onlyKeystrataErrors(() => checkProfile(bytes))
         await onlyKeystrataErrors(() => resetProfile(bytes, keyset, login))
-        await onlyKeystrataErrors(() => openKeyring(bytes, vaultId, vaults[0]!.keys))
+        await onlyKeystrataErrors(() => openKeyring(bytes, vaults[0]!, vaults[0]!.keys))
         await onlyKeystrataErrors(() => parseCard(bytes))
         await onlyKeystrataErrors(() => vault.open(parseBlock(bytes, vaultBlock.label)))
         await onlyKeystrataErrors(() => vault.open({ ...vaultBlock, envelope: bytes }))

@@ -37,8 +37,8 @@ export interface Recovery {
 }
 export interface Vault {
   id: Buffer
-  rotationDue: number
-  keys: EKey[]
+  dataKeyId: Buffer
+  keys: (EKey & { due: boolean })[]
   recovery: Recovery[]
 }
 export interface Profile {
@@ -75,7 +75,7 @@ function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
 }
 
 /** §1.3 The key id of a symmetric key */
-const keyIdOf = (K: Buffer) => KDF(K, EMPTY, 'key-id', [], 16)
+export const keyIdOf = (K: Buffer): Buffer => KDF(K, EMPTY, 'key-id', [], 16)
 
 /** §1.5 An Ed25519 public key is canonical, of the prime order's group, and not its neutral element. */
 function isEd25519(publicKey: Buffer): boolean {
@@ -150,10 +150,10 @@ export function login(password: string, realm: string, user: string): Login {
 
 /** §9.1 VAULT: its form alone, which is all that can be read without R */
 function readVault(fields: Fields) {
-  const [id, rotationDue] = [fields.take(16), fields.u32()]
-  const [slots, recovery] = [readGenerations(fields, WRAP(16)), readGenerations(fields, SEAL(16))]
-  check(slots.length >= 1, 'malformed')
-  return { id, rotationDue, slots, recovery }
+  const [id, dataKeyId] = [fields.take(16), fields.take(16)]
+  const [slots, recovery] = [readGenerations(fields, 1 + WRAP(16)), readGenerations(fields, SEAL(16))]
+  check(slots.length >= 1 && slots.every(({ object }) => object[0]! <= 1), 'malformed')
+  return { id, dataKeyId, slots, recovery }
 }
 
 /** §9.1 Object, complaining in its order; the caller has no version floor. The recovery slots stay sealed. */
@@ -171,16 +171,18 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
   body.end()
   check(zeroTrust === 0 || vaults.every(({ recovery }) => recovery.length === 0), 'malformed')
   check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
+  check(vaults.length <= 256, 'limit-exceeded')
 
   check(equal(keyIdOf(R), header.keyId), 'wrong-password')
   same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8))
   const opened = authentic(() => {
     if (admin) readCard(admin)
-    return vaults.map(({ id, rotationDue, slots, recovery }) => ({
+    return vaults.map(({ id, dataKeyId, slots, recovery }) => ({
       id,
-      rotationDue,
+      dataKeyId,
       keys: slots.map(({ generation, object }) => {
-        return { generation, key: openWrap(object, 2, R, header.ownerId, generationContext(id, generation)) }
+        const key = openWrap(object.subarray(1), 2, R, header.ownerId, generationContext(id, generation))
+        return { generation, due: object[0] === 1, key }
       }),
       recovery: recovery.map(({ generation, object }) => ({ generation, sealed: object })),
     }))
@@ -223,7 +225,7 @@ export function openRecoverySlot(
 }
 
 /** §10.2 Keyring, complaining in its order. `keys` are those of the vault in the profile; nothing is read again. */
-export function readKeyring(bytes: Uint8Array, vaultId: Buffer, keys: EKey[]): Keyring {
+export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffer, keys: EKey[]): Keyring {
   check(bytes.length <= 64 * 1024, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
   const header = readHeader(fields, 11, [0x0000])
@@ -233,6 +235,7 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, keys: EKey[]): K
   const mac = fields.take(64)
   fields.end()
   same(header.ownerId, vaultId)
+  same(header.keyId, dataKeyId)
   const live = wraps.flatMap(({ generation, object }) => {
     const E = keys.find((one) => one.generation === generation)
     try {

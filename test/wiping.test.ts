@@ -270,6 +270,19 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     expectWiped(captured)
   })
 
+  it('a callback that throws leaves nothing, and is heard', async () => {
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    for (const at of [0, 1]) {
+      const onProgress = (fraction: number) => {
+        if (fraction >= at) throw new Error('from the callback')
+      }
+      await expect(deriveLogin(PASSWORD, ALICE, { onProgress })).rejects.toThrow('from the callback')
+      await expect(createKeyset(PASSWORD, { costs: CHEAP, onProgress })).rejects.toThrow('from the callback')
+    }
+    expectWiped(captured)
+  })
+
   it('what fails leaves nothing either', async () => {
     const admin = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)

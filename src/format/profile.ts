@@ -1,12 +1,14 @@
 // The profile of a user (SPEC §9) and the keyring of a vault (SPEC §10) as they are stored.
 import * as P from 'micro-packed'
 import { CARD_BYTES } from './card.ts'
-import { list, version, within } from './codec.ts'
+import { list, version } from './codec.ts'
 import { HEADER_BYTES } from './header.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from './keyset.ts'
 import { sealedToBytes, wrappedBytes } from './wrap.ts'
 
 export const MAX_PROFILE_BYTES: number = 1024 * 1024
+/** So many fit into a profile with an admin even if a rotation of each was interrupted. */
+export const MAX_VAULTS = 256
 export const MAX_KEYRING_BYTES: number = 64 * 1024
 export const DATA_KEY_BYTES = 32
 export const KEYRING_KEY_BYTES = 16
@@ -17,20 +19,36 @@ export interface Generation {
   readonly bytes: Uint8Array
 }
 
+/** A slot of the profile. */
+export interface Slot extends Generation {
+  /** Whether this key is to be replaced, because somebody who may no longer have it could have kept it. */
+  readonly due: boolean
+}
+
 /** Every list is in the order of generations, and none occurs twice. */
-const generations = (size: number): P.CoderType<readonly Generation[]> =>
-  P.validate(list(P.struct({ generation: within(P.U32BE, 1, 0xffff_ffff), bytes: P.bytes(size) })), (all) => {
-    const isAscending = all.every(({ generation }, index) => generation > (all[index - 1]?.generation ?? 0))
-    if (!isAscending) throw new RangeError('generations out of order')
+function ascending<T extends { readonly generation: number }>(element: P.CoderType<T>): P.CoderType<readonly T[]> {
+  return P.validate(list(element), (all) => {
+    const holds = all.every(({ generation }, index) => generation > (all[index - 1]?.generation ?? 0))
+    if (!holds) throw new RangeError('generations out of order')
     return all
   })
+}
+
+const keyOfGeneration = (size: number): P.CoderType<Generation> =>
+  P.struct({ generation: P.U32BE, bytes: P.bytes(size) })
+
+const slot: P.CoderType<Slot> = P.struct({
+  generation: P.U32BE,
+  due: P.bool,
+  bytes: P.bytes(wrappedBytes(KEYRING_KEY_BYTES)),
+})
 
 export interface StoredVault {
   readonly id: Uint8Array
-  /** 0, or the newest generation that is to be replaced. */
-  readonly rotationDue: number
+  /** The key id of the A-key: so that no other keyring can be put in its place. */
+  readonly dataKeyId: Uint8Array
   /** E-keys under the root key, at least one. */
-  readonly slots: readonly Generation[]
+  readonly slots: readonly Slot[]
   /** E-keys sealed to the admin. */
   readonly recoverySlots: readonly Generation[]
 }
@@ -53,9 +71,9 @@ export const storedProfile: P.CoderType<StoredProfile> = P.struct({
   vaults: list(
     P.struct({
       id: P.bytes(16),
-      rotationDue: P.U32BE,
-      slots: generations(wrappedBytes(KEYRING_KEY_BYTES)),
-      recoverySlots: generations(sealedToBytes(KEYRING_KEY_BYTES)),
+      dataKeyId: P.bytes(16),
+      slots: ascending(slot),
+      recoverySlots: ascending(keyOfGeneration(sealedToBytes(KEYRING_KEY_BYTES))),
     }),
   ),
   mac: P.bytes(MAC_BYTES),
@@ -73,6 +91,6 @@ export interface StoredKeyring {
 export const storedKeyring: P.CoderType<StoredKeyring> = P.struct({
   headerBytes: P.bytes(HEADER_BYTES),
   version,
-  wraps: generations(wrappedBytes(DATA_KEY_BYTES)),
+  wraps: ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))),
   mac: P.bytes(MAC_BYTES),
 })

@@ -2,7 +2,7 @@
 import { toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import type { StoredVault } from '../format/profile.ts'
-import { type KeyringKey, openRecoverySlot, type UserNames } from '../keys/hierarchy.ts'
+import { openRecoverySlot, type SlotKey, type UserNames } from '../keys/hierarchy.ts'
 import type { Identity } from '../keys/key-pairs.ts'
 import { type Login, ownerOf } from '../keys/login.ts'
 import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
@@ -12,14 +12,20 @@ import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
 /**
  * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the admin's
- * card. The admin cannot check the record beyond that: its MAC is under the key that was lost. So a server that made up slots
- * of its own could give the user vaults of its making, in which nothing old opens; check that something does.
- * @param record what the server gave; `atLeast` refuses one older than the admin knows of
+ * card. Store the record and the verifier of the new login in one transaction. The E-keys stay: rotate if the old password
+ * may be known; and let the user change a password that the admin chose.
+ *
+ * The admin cannot check the record's MAC, which is under the key that was lost. A server could offer a record with vaults of
+ * its own making, in which nothing old opens: before anything is backed up, open an old block of every vault.
+ * @param record what the server gave
+ * @param admin the keyset that the card came from
  * @param next the login of the same user, by the new password
+ * @param options `atLeast`: the lowest version to take, that of the last record that the admin knows of
  * @throws KeystrataError `policy` under zero trust, or for a keyset unlocked from a source definition; `key-not-found` if
  *   a vault has no recovery slot for this admin (the card was another one, or its change was interrupted);
  *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
  *   `unsupported`, `limit-exceeded`, `disposed`
+ * @throws TypeError for handles of another copy of this library
  */
 export function resetProfile(
   record: Uint8Array,
@@ -34,6 +40,8 @@ export function resetProfile(
     throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
   }
   const identity = cardIdentityOf(admin)
+  // The admin's own card, never the one in the record: the server could have put that there.
+  const card = admin.card().bytes
   const vaults: VaultEntry[] = []
   try {
     const owner = ownerOf(next)
@@ -44,8 +52,7 @@ export function resetProfile(
       throw error
     }
     const { header, version } = parsed
-    // The admin's own card, never the one in the record: the server could have put that there.
-    const contents = { id: header.ownerId, version: version + 1, admin: admin.card().bytes, vaults }
+    const contents = { id: header.ownerId, version: version + 1, admin: card, vaults }
     return sealedProfile(contents, owner)
   } finally {
     identity.dispose()
@@ -55,21 +62,22 @@ export function resetProfile(
 
 function recoverVault(
   profileId: Uint8Array,
-  { id, rotationDue, slots, recoverySlots }: StoredVault,
+  { id, dataKeyId, slots, recoverySlots }: StoredVault,
   admin: Identity,
   names: UserNames,
 ): VaultEntry {
-  const keys: KeyringKey[] = []
-  const vault = { id, rotationDue, keys, recoverySlots }
+  const keys: SlotKey[] = []
   try {
-    for (const { generation } of slots) {
+    const opened = slots.map(({ generation, due }) => {
       const slot = recoverySlots.find((each) => each.generation === generation)
       if (slot === undefined) throw noRecoverySlot(id)
-      keys.push(openRecoverySlot(admin, profileId, names, id, slot))
-    }
-    return vault
+      keys.push({ ...openRecoverySlot(admin, profileId, names, id, slot), due })
+      return slot
+    })
+    // Those that were opened, and no others: nobody vouches for what else is there.
+    return { id, dataKeyId, keys, recoverySlots: opened }
   } catch (error) {
-    disposeVaults([vault])
+    for (const { key } of keys) key.dispose()
     throw error
   }
 }

@@ -14,7 +14,14 @@ import {
 } from '../keys/profile-record.ts'
 import { rotateVault } from '../keys/rotation.ts'
 import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
-import { changeProfile, createVaultIn, openDataKey, readNewestRecord, type VaultStore } from '../keys/vault-store.ts'
+import {
+  changeProfile,
+  createVaultIn,
+  openDataKey,
+  type ProfileView,
+  readNewestRecord,
+  type VaultStore,
+} from '../keys/vault-store.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
 import { OpenedVault, type Vault } from './vault.ts'
@@ -27,43 +34,56 @@ export type Recovery = { admin: Card } | { zeroTrust: true }
  * record if the call did not, use it, and dispose of the old one.
  */
 export interface UnlockedProfile extends Handle {
-  /** What the server keeps: it can neither read nor change it. A copy at every reading. */
+  /**
+   * What the server keeps. It sees the ids of the vaults, the admin's card and some numbers, no keys, and cannot change it
+   * unseen. A copy at every reading.
+   */
   readonly record: Bytes
   /** Grows by one with every change. Keep the last one: {@link openProfile} refuses older ones by it. */
   readonly version: number
-  /** Whether nobody but who knows the password can read. */
+  /**
+   * Whether nobody can set a new password. That nobody but who knows it can read holds from the moment on that
+   * {@link UnlockedProfile.rotationDue} is empty and the old keyrings are gone.
+   */
   readonly zeroTrust: boolean
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
+  /** The vaults that still have a key which a former admin can have, because changing the recovery was interrupted: rotate. */
+  readonly rotationDue: readonly string[]
   /**
    * The same vaults under another password. The server must replace the verifier and the record in one transaction, on
    * condition that its version was one lower. An old record still opens with the old password: rotate if that matters.
+   * @throws KeystrataError `disposed`; `limit-exceeded` past the last version
    * @throws RangeError for the login of another user, or of another realm
    */
   changePassword(next: Login): UnlockedProfile
   /**
    * Creates a vault with fresh keys, and stores its keyring and the profile.
    * @throws KeystrataError `conflict` if other devices write first, every time; `rollback` if the store offers an older
-   *   profile than this one; `wrong-password` if the password was changed meanwhile; `authentication-failed` if the store
-   *   does not give back what was written; `disposed`
+   *   profile than this one, or this one was never stored; `wrong-password` if the password was changed meanwhile;
+   *   `authentication-failed` if the store does not give back what was written, or offers another profile; `malformed`,
+   *   `unsupported` for what it gives that is no profile; `limit-exceeded` beyond 256 vaults; `key-not-found` if it holds
+   *   no profile; `disposed`
    */
   createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }>
   /**
    * Opens a vault, with newer keys from the store if those of this profile were rotated away.
    * @throws KeystrataError `key-not-found` if the profile knows no such vault; `authentication-failed` if profile and keyring
-   *   do not belong together; `rollback`, `wrong-password`, `disposed`
+   *   do not belong together, or were altered; `malformed`, `unsupported`, `limit-exceeded` for what is neither;
+   *   `rollback`, `wrong-password`, `disposed`
    */
   openVault(vaultId: string, store: VaultStore): Promise<Vault>
   /**
-   * Gives one vault, or every one, a new E-key over the same A-key, and finishes what a crash left. No block is touched.
-   * Whoever kept an old keyring and its E-key keeps the A-key: to take that away, seal the contents into a new vault.
-   * @throws KeystrataError `conflict` if other devices write first, every time; `key-not-found`, `authentication-failed`,
-   *   `rollback`, `wrong-password`, `disposed`
+   * Gives one vault, or every one, a new E-key over the same A-key, which nobody had when this was called, and finishes
+   * what a crash left. No block is touched. Whoever kept an old keyring and its E-key keeps the A-key: to take that away,
+   * seal the contents into a new vault.
+   * @throws KeystrataError `conflict` if other devices write first, every time; otherwise as `openVault`
    */
   rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile>
   /**
-   * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that what the former
-   * admin could open, opens nothing any more. If it is interrupted, {@link UnlockedProfile.rotate} finishes it.
+   * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that the E-keys of
+   * the former admin open no keyring any more. It counts from the moment the old keyrings are gone: whoever kept one keeps
+   * what {@link UnlockedProfile.rotate} cannot take away. If it is interrupted, `rotationDue` says so, and `rotate` finishes.
    * @throws KeystrataError `policy` for an admin after zero trust; otherwise as `rotate`
    */
   changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile>
@@ -73,7 +93,8 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
   readonly version: number
   readonly zeroTrust: boolean
   readonly vaults: readonly string[]
-  readonly #record: Bytes
+  readonly rotationDue: readonly string[]
+  readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
 
   /** Takes the root key over, which must open the record. */
@@ -82,16 +103,20 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     super('profile', () => owner.rootKey.dispose())
     this.version = parsed.version
     this.zeroTrust = parsed.zeroTrust
-    this.vaults = Object.freeze(parsed.vaults.map(({ id }) => toHex(id)))
-    this.#record = parsed.bytes
+    this.vaults = Object.freeze(vaultNames(parsed))
+    this.rotationDue = Object.freeze(
+      parsed.vaults.filter(({ slots }) => slots.some(({ due }) => due)).map(({ id }) => toHex(id)),
+    )
+    this.#parsed = parsed
     this.#owner = owner
   }
 
   get record(): Bytes {
-    return new Uint8Array(this.#record)
+    return new Uint8Array(this.#parsed.bytes)
   }
 
   changePassword(next: Login): UnlockedProfile {
+    this.assertUsable()
     const owner = ownerOf(next)
     const { realm, user } = this.#owner
     if (owner.realm !== realm || owner.user !== user) {
@@ -107,20 +132,25 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
   }
 
   async createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }> {
-    return this.#withOwner(async (owner) => {
+    return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
-      const { record, id, dataKey } = await createVaultIn(store, owner, this.version)
+      const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
-      return { profile: this.#next(parseProfile(record), owner), vault }
+      try {
+        return { profile: nextHandle(record, view), vault }
+      } catch (error) {
+        vault.dispose()
+        throw error
+      }
     })
   }
 
   async openVault(vaultId: string, store: VaultStore): Promise<Vault> {
     const id = parseVaultId(vaultId)
-    return this.#withOwner(async (owner) => {
+    return this.#withView(store, async (view) => {
       const known = this.#contents()
       try {
-        return new OpenedVault(id, await openDataKey(store, owner, known, vaultId))
+        return new OpenedVault(id, await openDataKey(view, known, vaultId))
       } finally {
         disposeVaults(known.vaults)
       }
@@ -129,47 +159,25 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
 
   async rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile> {
     if (vaultId !== undefined) parseVaultId(vaultId)
-    return this.#withOwner(async (owner) => {
+    return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
-      const newest = this.#next(await readNewestRecord(store, this.version), owner)
-      return this.#rotateEach(store, owner, newest, vaultId === undefined ? newest.vaults : [vaultId])
+      const newest = await readNewestRecord(view)
+      return rotateEach(view, newest, vaultId === undefined ? vaultNames(newest) : [vaultId])
     })
   }
 
   async changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile> {
     const admin = parseRecovery(recovery)
-    return this.#withOwner(async (owner) => {
+    return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
-      const record = await changeProfile(store, owner, this.version, (profile) => {
+      const marked = await changeProfile(view, (profile) => {
         if (profile.admin === undefined && admin !== undefined) {
           throw new KeystrataError('policy', 'zero trust cannot be turned off', { rule: 'zero-trust' })
         }
         return { ...profile, admin, vaults: profile.vaults.map(markedForRotation) }
       })
-      const marked = this.#next(parseProfile(record), owner)
-      return this.#rotateEach(store, owner, marked, marked.vaults)
+      return rotateEach(view, marked, vaultNames(marked))
     })
-  }
-
-  /** Rotates one vault after the other; takes `from` over. */
-  async #rotateEach(
-    store: VaultStore,
-    owner: ProfileOwner,
-    from: UnlockedProfile,
-    vaultIds: readonly string[],
-  ): Promise<UnlockedProfile> {
-    let newest = from
-    try {
-      for (const vaultId of vaultIds) {
-        const record = await rotateVault(store, owner, vaultId, newest.version)
-        newest.dispose()
-        newest = this.#next(parseProfile(record), owner)
-      }
-      return newest
-    } catch (error) {
-      newest.dispose()
-      throw error
-    }
   }
 
   /** A profile that was never stored is stored first, so that the versions of a store have no gap. */
@@ -180,25 +188,38 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
   /** What the record holds; the caller disposes of the keys in it. */
   #contents(): ProfileContents {
     this.assertUsable()
-    return openProfileRecord(parseProfile(this.#record), this.#owner.rootKey)
-  }
-
-  /** The handle of a newer record, with a life of its own. */
-  #next(record: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
-    return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
+    return openProfileRecord(this.#parsed, this.#owner.rootKey)
   }
 
   /** Lends the owner's key to work that takes its time, whatever happens to this handle meanwhile. */
-  async #withOwner<T>(work: (owner: ProfileOwner) => Promise<T>): Promise<T> {
+  async #withView<T>(store: VaultStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
     const owner = { ...this.#owner, rootKey: this.#owner.rootKey.copy() }
     try {
-      return await work(owner)
+      return await work({ store, owner, profileId: this.#parsed.header.ownerId, atLeast: this.version })
     } finally {
       owner.rootKey.dispose()
     }
   }
 }
+
+/** Rotates one vault after the other. */
+async function rotateEach(
+  view: ProfileView,
+  from: ParsedProfile,
+  vaultIds: readonly string[],
+): Promise<UnlockedProfile> {
+  let newest = from
+  for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
+  return nextHandle(newest, view)
+}
+
+/** The handle of a newer record, with a life of its own. */
+function nextHandle(record: ParsedProfile, { owner }: ProfileView): UnlockedProfile {
+  return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
+}
+
+const vaultNames = ({ vaults }: ParsedProfile): readonly string[] => vaults.map(({ id }) => toHex(id))
 
 /** The handle of a record, which takes the root key over. */
 function opened(parsed: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
@@ -220,9 +241,9 @@ export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): U
   }
 }
 
+/** Every key that a former admin can have is to be replaced. */
 function markedForRotation(vault: VaultEntry): VaultEntry {
-  const rotationDue = Math.max(...vault.keys.map(({ generation }) => generation))
-  return { ...vault, rotationDue, recoverySlots: [] }
+  return { ...vault, keys: vault.keys.map((key) => ({ ...key, due: true })), recoverySlots: [] }
 }
 
 /** The admin's card, or undefined for zero trust. @throws TypeError for what is neither, or both */

@@ -11,6 +11,7 @@ import {
   type Generation,
   KEYRING_KEY_BYTES,
   MAX_KEYRING_BYTES,
+  type Slot,
   type StoredKeyring,
   storedKeyring,
 } from '../format/profile.ts'
@@ -20,13 +21,22 @@ import type { Identity, Recipient } from './key-pairs.ts'
 import { keyIdOf, openSealedSecret, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from './lock.ts'
 import { macUnder } from './trailer.ts'
 
+const MAX_GENERATION = 0xffff_ffff
+
 /** A keyring key (E-key) with its number: 1 when the vault is created, higher with every rotation. */
 export interface KeyringKey {
   readonly generation: number
   readonly key: SecretKey<'keyring'>
 }
 
+/** A keyring key as a slot of the profile holds it. */
+export interface SlotKey extends KeyringKey {
+  /** Whether it is to be replaced: somebody who may no longer have it could have kept it. */
+  readonly due: boolean
+}
+
 export function generateKeyringKey(generation: number): KeyringKey {
+  if (generation > MAX_GENERATION) throw new KeystrataError('limit-exceeded', 'too many rotations', { generation })
   return { generation, key: SecretKey.take('keyring', randomBytes(KEYRING_KEY_BYTES)) }
 }
 
@@ -70,10 +80,10 @@ export function wrapSlot(
   rootKey: SecretKey<'root'>,
   profileId: Uint8Array,
   vaultId: Uint8Array,
-  { generation, key }: KeyringKey,
-): Generation {
+  { generation, due, key }: SlotKey,
+): Slot {
   const place = slotPlace(profileId, vaultId, generation)
-  return { generation, bytes: withBytes(key, (secret) => wrapSecret(rootKey, secret, place)) }
+  return { generation, due, bytes: withBytes(key, (secret) => wrapSecret(rootKey, secret, place)) }
 }
 
 /** @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` */
@@ -81,10 +91,10 @@ export function unwrapSlot(
   rootKey: SecretKey<'root'>,
   profileId: Uint8Array,
   vaultId: Uint8Array,
-  { generation, bytes }: Generation,
-): KeyringKey {
+  { generation, due, bytes }: Slot,
+): SlotKey {
   const secret = unwrapSecret(rootKey, bytes, 'slot', slotPlace(profileId, vaultId, generation))
-  return { generation, key: SecretKey.take('keyring', secret) }
+  return { generation, due, key: SecretKey.take('keyring', secret) }
 }
 
 /** A recovery slot: the keyring key, and never a password or a key made from one, to the admin's card. */
@@ -134,13 +144,19 @@ export function encodeKeyring(
   return whole
 }
 
+/** Which vault a keyring belongs to, and which data key must be in it. */
+export interface VaultIds {
+  readonly id: Uint8Array
+  readonly dataKeyId: Uint8Array
+}
+
 /** A keyring that opened: the keys that open it are the live ones, in the order of their generations. */
-export interface OpenedKeyring {
+export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
   readonly version: number
   /** The highest generation in it, live or not. */
   readonly highest: number
   readonly dataKey: SecretKey<'data'>
-  readonly live: readonly [KeyringKey, ...KeyringKey[]]
+  readonly live: readonly [K, ...K[]]
 }
 
 /**
@@ -149,13 +165,14 @@ export interface OpenedKeyring {
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if it is no keyring; `authentication-failed` if it is
  *   another vault's, or altered
  */
-export function openKeyring(
+export function openKeyring<K extends KeyringKey>(
   stored: Uint8Array,
-  vaultId: Uint8Array,
-  keys: readonly KeyringKey[],
-): OpenedKeyring | undefined {
+  { id: vaultId, dataKeyId }: VaultIds,
+  keys: readonly K[],
+): OpenedKeyring<K> | undefined {
   const keyring = parseKeyring(stored)
-  if (!equalBytes(keyring.header.ownerId, vaultId)) throw authenticationFailed()
+  const { ownerId, keyId } = keyring.header
+  if (!equalBytes(ownerId, vaultId) || !equalBytes(keyId, dataKeyId)) throw authenticationFailed()
   const opened = keys.flatMap((own) => {
     const dataKey = unwrapDataKey(keyring, vaultId, own)
     return dataKey === undefined ? [] : [{ own, dataKey }]
@@ -166,7 +183,7 @@ export function openKeyring(
   try {
     const holds =
       others.every(({ dataKey }) => equalKeys(first, dataKey)) &&
-      equalBytes(keyIdOf(first), keyring.header.keyId) &&
+      equalBytes(keyIdOf(first), keyId) &&
       equalBytes(macUnder(first, 'keyring-mac', [vaultId], keyring.authenticated), keyring.mac)
     if (!holds) throw authenticationFailed()
     return {
@@ -208,7 +225,7 @@ function unwrapDataKey(
     return SecretKey.take('data', unwrapSecret(key, wrap.bytes, 'data key', wrapPlace(vaultId, generation)))
   } catch (error) {
     // Two devices that rotate at once give one number to two keys. What was altered fails the mac, or leaves no live key.
-    if (error instanceof KeystrataError) return undefined
+    if (error instanceof KeystrataError && error.code !== 'disposed') return undefined
     throw error
   }
 }

@@ -14,9 +14,9 @@ const KEY_BYTES = 24
 
 /** A login that was derived from a password: what the server is told, and the root key that it never learns. */
 export interface Login extends Handle {
-  /** The product's constant, as it was given, in NFC. */
+  /** The product's constant: in NFC, with every kind of space as a space. */
   readonly realm: string
-  /** The user's name in the one form that counts: NFC, lower case. */
+  /** The user's name in the one form that counts: in lower case too. */
   readonly user: string
   /** What is sent to log in: unpadded base64url of the login key, 32 characters. As secret as the password. */
   readonly credential: string
@@ -30,15 +30,20 @@ export interface ProfileOwner extends UserNames {
 class DerivedLogin extends SecretHolder implements Login {
   readonly realm: string
   readonly user: string
-  readonly credential: string
+  readonly #credential: string
   readonly #rootKey: SecretKey<'root'>
 
   constructor(realm: string, user: string, credential: string, rootKey: SecretKey<'root'>) {
     super('login', () => rootKey.dispose())
     this.realm = realm
     this.user = user
-    this.credential = credential
+    this.#credential = credential
     this.#rootKey = rootKey
+  }
+
+  get credential(): string {
+    this.assertUsable()
+    return this.#credential
   }
 
   static ownerOf(login: Login): ProfileOwner {

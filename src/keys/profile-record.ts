@@ -5,10 +5,10 @@ import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../format/keyset.ts'
-import { type Generation, MAX_PROFILE_BYTES, type StoredProfile, storedProfile } from '../format/profile.ts'
+import { type Generation, MAX_PROFILE_BYTES, MAX_VAULTS, type StoredProfile, storedProfile } from '../format/profile.ts'
 import type { SecretKey } from '../secret.ts'
 import { readCard } from './card.ts'
-import { type KeyringKey, unwrapSlot, wrapSlot } from './hierarchy.ts'
+import { type SlotKey, unwrapSlot, type VaultIds, wrapSlot } from './hierarchy.ts'
 import { keyIdOf } from './lock.ts'
 import { authenticatedPart, copySummed, fillTrailer, macUnder } from './trailer.ts'
 
@@ -22,11 +22,8 @@ export interface ProfileContents {
   readonly vaults: readonly VaultEntry[]
 }
 
-export interface VaultEntry {
-  readonly id: Uint8Array
-  /** 0, or the newest generation that is to be replaced, because somebody who may no longer have it could have kept it. */
-  readonly rotationDue: number
-  readonly keys: readonly KeyringKey[]
+export interface VaultEntry extends VaultIds {
+  readonly keys: readonly SlotKey[]
   readonly recoverySlots: readonly Generation[]
 }
 
@@ -53,6 +50,9 @@ export function parseProfile(stored: Uint8Array): ParsedProfile {
 
 /** Rules that no honest writer breaks, and that a server can check without a key. */
 function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
+  if (vaults.length > MAX_VAULTS) {
+    throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults: vaults.length })
+  }
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
     zeroTrust === (admin === undefined) &&
@@ -62,25 +62,28 @@ function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
   if (!holds) throw new KeystrataError('malformed', 'a profile that contradicts itself')
 }
 
+/** @throws KeystrataError `limit-exceeded` for too many vaults, and past the last version */
 export function encodeProfile({ id, version, admin, vaults }: ProfileContents, rootKey: SecretKey<'root'>): Bytes {
+  if (version > Number.MAX_SAFE_INTEGER) {
+    throw new KeystrataError('limit-exceeded', 'no version can follow', { version: version - 1 })
+  }
   const header = { type: ObjectType.profile, suite: Suite.none, keyId: keyIdOf(rootKey), ownerId: id }
-  const whole = encode(storedProfile, {
+  const fields: StoredProfile = {
     headerBytes: encodeHeader(header),
     version,
     zeroTrust: admin === undefined,
     admin,
     vaults: vaults.map((vault) => ({
       id: vault.id,
-      rotationDue: vault.rotationDue,
+      dataKeyId: vault.dataKeyId,
       slots: vault.keys.map((key) => wrapSlot(rootKey, id, vault.id, key)),
       recoverySlots: vault.recoverySlots,
     })),
     mac: new Uint8Array(MAC_BYTES),
     checksum: new Uint8Array(CHECKSUM_BYTES),
-  })
-  if (whole.length > MAX_PROFILE_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults: vaults.length })
   }
+  assertConsistent(fields)
+  const whole = encode(storedProfile, fields)
   fillTrailer(whole, (authenticated) => macUnder(rootKey, 'profile-mac', [], authenticated))
   return whole
 }
@@ -98,7 +101,7 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
   try {
     if (parsed.admin !== undefined) readCard(parsed.admin)
     for (const { slots, ...vault } of parsed.vaults) {
-      const keys: KeyringKey[] = []
+      const keys: SlotKey[] = []
       vaults.push({ ...vault, keys })
       for (const slot of slots) keys.push(unwrapSlot(rootKey, id, vault.id, slot))
     }

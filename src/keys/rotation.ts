@@ -1,93 +1,112 @@
 // A new keyring key for a vault, in an order that survives a crash between any two writes, and other devices that do the
 // same at the same time (SPEC §10.3). At every moment some keyring key is live: in a slot of the profile and over a wrap of
 // the keyring. Not undone: who kept an old keyring and an old keyring key keeps the data key.
-import { type Bytes, equalBytes } from '../bytes.ts'
+import { equalBytes } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
-import { equalKeys, generateKeyringKey, type KeyringKey } from './hierarchy.ts'
-import type { ProfileOwner } from './login.ts'
-import { encodeProfile, type ProfileContents, type VaultEntry } from './profile-record.ts'
+import { equalKeys, generateKeyringKey, type KeyringKey, type SlotKey } from './hierarchy.ts'
+import type { ParsedProfile, ProfileContents, VaultEntry } from './profile-record.ts'
 import {
   disposeState,
   lost,
+  type ProfileView,
   putKeyring,
   readVault,
   RETRIES,
   type VaultState,
-  type VaultStore,
   withRecoverySlots,
+  writeNext,
 } from './vault-store.ts'
 
 /**
- * Gives a vault a new keyring key and returns the newest record that was written.
+ * Gives a vault a keyring key that nobody had when this was called, and returns the newest record that was written.
  * @throws KeystrataError `conflict` if other devices write first, every time; `authentication-failed` if profile and keyring
  *   never belong together, or the store lies; `key-not-found`, `rollback`, `wrong-password`
  */
-export async function rotateVault(
-  store: VaultStore,
-  owner: ProfileOwner,
-  vaultId: string,
-  atLeast: number,
-): Promise<Bytes> {
+export async function rotateVault(view: ProfileView, vaultId: string): Promise<ParsedProfile> {
+  const rotation = new Rotation(view, vaultId)
   for (let restarts = 0; restarts <= RETRIES; restarts++) {
-    const rotated = await new Rotation(store, owner, vaultId, atLeast).run()
+    const rotated = await rotation.run()
     if (rotated !== undefined) return rotated
   }
   throw lost()
 }
 
-/** One run through the steps of SPEC §10.3; it ends where another device was quicker. */
-class Rotation {
-  readonly #store: VaultStore
-  readonly #owner: ProfileOwner
-  readonly #vaultId: string
-  readonly #atLeast: number
+/** A record that has one key for the vault, with that key's generation. */
+interface Finished {
+  readonly record: ParsedProfile
+  readonly generation: number
+}
 
-  constructor(store: VaultStore, owner: ProfileOwner, vaultId: string, atLeast: number) {
-    this.#store = store
-    this.#owner = owner
+class Rotation {
+  readonly #view: ProfileView
+  readonly #vaultId: string
+  /** The highest generation that there was when this began. */
+  #old: number | undefined
+
+  constructor(view: ProfileView, vaultId: string) {
+    this.#view = view
     this.#vaultId = vaultId
-    this.#atLeast = atLeast
   }
 
-  /** The new record; undefined where the rotation must start again. */
-  async run(): Promise<Bytes | undefined> {
+  /** One run through the steps; undefined where another device was quicker, and the rotation must start again. */
+  async run(): Promise<ParsedProfile | undefined> {
     await this.#dropOldKeyrings() // step 1
     const state = await this.#read()
     try {
-      const [current, next] = state.keyring.live
-      // Two live keys: somebody began. The higher one is new, and what is left to do starts from what was just read.
-      if (next !== undefined) return await this.#finish(state)
-      const fresh = generateKeyringKey(highestGeneration(state) + 1)
-      try {
-        if (!(await this.#introduce(state, [current, fresh]))) return undefined
-        return await this.#takeOver(state, fresh)
-      } finally {
-        fresh.key.dispose()
-      }
+      const begun = await this.#finishWhatBegan(state)
+      if (begun === 'nothing') return await this.#replace(state)
+      if (begun === undefined || begun.generation > (this.#old ?? 0)) return begun?.record
     } finally {
       disposeState(state)
     }
+    // That was a rotation from before, which a crash had interrupted; its key may be known as the one before it may.
+    const next = await this.#read()
+    try {
+      return next.keyring.live.length > 1 ? undefined : await this.#replace(next)
+    } finally {
+      disposeState(next)
+    }
   }
 
-  #read(): Promise<VaultState> {
-    return readVault(this.#store, this.#owner, this.#vaultId, this.#atLeast)
+  async #read(): Promise<VaultState> {
+    const state = await readVault(this.#view, this.#vaultId)
+    this.#old ??= state.keyring.highest
+    return state
   }
 
   /** Only a keyring that was verified says which ones are old. */
   async #dropOldKeyrings(): Promise<void> {
     const state = await this.#read()
     disposeState(state)
-    await this.#store.dropKeyrings(this.#vaultId, state.keyring.version)
+    await this.#view.store.dropKeyrings(this.#vaultId, state.keyring.version)
+  }
+
+  /** Two live keys: somebody began. The higher one is new, and what is left to do starts from what was just read. */
+  async #finishWhatBegan(state: VaultState): Promise<Finished | 'nothing' | undefined> {
+    return state.keyring.live.length > 1 ? this.#finish(state) : 'nothing'
+  }
+
+  /** Steps 2 to 8 for a fresh key. */
+  async #replace(state: VaultState): Promise<ParsedProfile | undefined> {
+    const fresh = generateKeyringKey(state.keyring.highest + 1)
+    try {
+      if (!(await this.#introduce(state, { ...fresh, due: false }))) return undefined
+      return (await this.#takeOver(state, fresh))?.record
+    } finally {
+      fresh.key.dispose()
+    }
   }
 
   /** Steps 2 to 4: the new key beside the current one, in the keyring and then in the profile. */
-  async #introduce({ profile, vault, keyring }: VaultState, keys: readonly [KeyringKey, KeyringKey]): Promise<boolean> {
-    if (!(await putKeyring(this.#store, vault.id, keyring.version + 1, keyring.dataKey, keys))) return false
-    return (await this.#writeProfile(profile, { ...vault, keys })) !== undefined
+  async #introduce({ profile, vault, keyring }: VaultState, fresh: SlotKey): Promise<boolean> {
+    const [current] = keyring.live
+    const keys = [current, fresh]
+    if (!(await putKeyring(this.#view.store, vault.id, keyring.version + 1, keyring.dataKey, keys))) return false
+    return (await this.#write(profile, vault, keys)) !== undefined
   }
 
   /** Step 5: the new key, through what the store holds now. */
-  async #takeOver({ keyring }: VaultState, fresh: KeyringKey): Promise<Bytes | undefined> {
+  async #takeOver({ keyring }: VaultState, fresh: KeyringKey): Promise<Finished | undefined> {
     const state = await this.#read()
     try {
       const isLive = state.keyring.live.some(
@@ -102,30 +121,28 @@ class Rotation {
   }
 
   /** Steps 6 to 8: the newest key alone. Both versions follow from one reading. */
-  async #finish({ profile, vault, keyring }: VaultState): Promise<Bytes | undefined> {
+  async #finish({ profile, vault, keyring }: VaultState): Promise<Finished | undefined> {
     const key = keyring.live.at(-1) ?? keyring.live[0]
     const version = keyring.version + 1
-    if (!(await putKeyring(this.#store, vault.id, version, keyring.dataKey, [key]))) return undefined
-    const isRotated = key.generation > vault.rotationDue
-    const rotationDue = isRotated ? 0 : vault.rotationDue
-    const record = await this.#writeProfile(profile, { ...vault, keys: [key], rotationDue })
+    const { store } = this.#view
+    if (!(await putKeyring(store, vault.id, version, keyring.dataKey, [key]))) return undefined
+    const record = await this.#write(profile, vault, [key])
     if (record === undefined) return undefined
-    await this.#store.dropKeyrings(this.#vaultId, version)
-    // A key from before the recovery was changed may be known to the former admin: the next run replaces it.
-    return isRotated ? record : undefined
+    await store.dropKeyrings(this.#vaultId, version)
+    return { record, generation: key.generation }
   }
 
-  /** Writes the profile with this vault changed; undefined if the version is taken. */
-  async #writeProfile(profile: ProfileContents, changed: VaultEntry): Promise<Bytes | undefined> {
-    const version = profile.version + 1
-    const vault = withRecoverySlots(changed, profile, this.#owner)
-    const vaults = profile.vaults.map((each) => (equalBytes(each.id, vault.id) ? vault : each))
-    const record = encodeProfile({ ...profile, version, vaults }, this.#owner.rootKey)
-    return (await this.#store.writeProfile(new Uint8Array(record), version)) ? record : undefined
+  /** Writes the profile with these keys for the vault; undefined if the version is taken. */
+  async #write(
+    profile: ProfileContents,
+    vault: VaultEntry,
+    keys: readonly SlotKey[],
+  ): Promise<ParsedProfile | undefined> {
+    // Slots of keys that are dropped go with them, before a new key gets the number of one of them.
+    const [current] = keys
+    const recoverySlots = vault.recoverySlots.filter(({ generation }) => generation === current?.generation)
+    const changed = withRecoverySlots({ ...vault, keys, recoverySlots }, profile, this.#view.owner)
+    const vaults = profile.vaults.map((each) => (equalBytes(each.id, vault.id) ? changed : each))
+    return writeNext(this.#view, { ...profile, vaults })
   }
-}
-
-/** Over every key that was seen, live or not: so none of another rotation that was given up has the same. */
-function highestGeneration({ vault, keyring }: VaultState): number {
-  return Math.max(keyring.highest, ...vault.keys.map(({ generation }) => generation))
 }

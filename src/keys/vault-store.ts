@@ -15,6 +15,7 @@ import {
   openKeyring,
   parseKeyring,
   sealRecoverySlot,
+  type SlotKey,
   type UserNames,
 } from './hierarchy.ts'
 import { Recipient } from './key-pairs.ts'
@@ -28,24 +29,42 @@ import {
   type ProfileContents,
   type VaultEntry,
 } from './profile-record.ts'
+import { keyIdOf } from './lock.ts'
 import { assertNotOlder } from './trailer.ts'
 
 /**
  * Where a user's profile and the keyrings of his vaults are kept; the product's own. Both writes are create-only per
  * version: they never replace what is there (a unique key in SQL, `If-None-Match` in S3, a hard link in a file system), are
- * durable and whole when they answer true, and answer false if the version is taken.
+ * durable and whole when they answer true, and answer false if the version is taken. A store that repeats a request of which
+ * the answer was lost may find its own write there and answer false: nothing is lost by that.
  */
 export interface VaultStore {
   /** The newest profile; undefined if there is none. */
   readProfile(): Promise<Uint8Array | undefined>
-  /** False: the version is taken. */
+  /** False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. */
   writeProfile(record: Uint8Array, version: number): Promise<boolean>
   /** The newest keyring of a vault; undefined if there is none. */
   readKeyring(vaultId: string): Promise<Uint8Array | undefined>
-  /** False: the version is taken. */
+  /**
+   * False: the version is taken. Refuse versions below the newest too, if the store can: one that was dropped must not come
+   * back by a late write, because the keys of its time open it.
+   */
   writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean>
-  /** Removes the keyrings of a vault below a version; nothing is lost if it fails, but old keys keep opening them. */
+  /**
+   * Removes the keyrings of a vault below a version, never the newest. A store that cannot delete does nothing; then
+   * whoever has an old key can open the keyring of its time for ever.
+   */
   dropKeyrings(vaultId: string, below: number): Promise<void>
+}
+
+/** A store as the handle of one profile sees it. */
+export interface ProfileView {
+  readonly store: VaultStore
+  readonly owner: ProfileOwner
+  /** 16 bytes: a store cannot offer another profile of the same password. */
+  readonly profileId: Uint8Array
+  /** The version of the handle: nothing older is taken. */
+  readonly atLeast: number
 }
 
 /** Reading twice is not reading at once: while others rotate, a profile and a keyring may not belong together. */
@@ -55,30 +74,28 @@ export const RETRIES = 3
 
 /**
  * The newest record of a store.
- * @throws KeystrataError `rollback` if it is older than `atLeast`; `key-not-found` if there is none
+ * @throws KeystrataError `rollback` if it is older than the handle; `authentication-failed` if it is another profile;
+ *   `key-not-found` if there is none
  */
-export async function readNewestRecord(store: VaultStore, atLeast: number): Promise<ParsedProfile> {
+export async function readNewestRecord({ store, profileId, atLeast }: ProfileView): Promise<ParsedProfile> {
   const stored = await store.readProfile()
   if (stored === undefined) throw new KeystrataError('key-not-found', 'the store holds no profile')
   const parsed = parseProfile(stored)
-  assertNotOlder(parsed, atLeast, 'profile')
+  if (!equalBytes(parsed.header.ownerId, profileId)) throw authenticationFailed()
+  assertNotOlder(parsed, atLeast, 'the profile in the store, or this one was never stored:')
   return parsed
 }
 
 /** As {@link readNewestRecord}, opened. @throws KeystrataError `wrong-password` if somebody changed the password */
-async function readNewestProfile(
-  store: VaultStore,
-  { rootKey }: ProfileOwner,
-  atLeast: number,
-): Promise<ProfileContents> {
-  return openProfileRecord(await readNewestRecord(store, atLeast), rootKey)
+async function readNewestProfile(view: ProfileView): Promise<ProfileContents> {
+  return openProfileRecord(await readNewestRecord(view), view.owner.rootKey)
 }
 
 /** A profile and a keyring that belong together: every key in `keyring.live` is in both. */
 export interface VaultState {
   readonly profile: ProfileContents
   readonly vault: VaultEntry
-  readonly keyring: OpenedKeyring
+  readonly keyring: OpenedKeyring<SlotKey>
 }
 
 export function disposeState({ profile, keyring }: VaultState): void {
@@ -90,17 +107,15 @@ export function disposeState({ profile, keyring }: VaultState): void {
  * Reads both until they belong together.
  * @throws KeystrataError `key-not-found` if the profile knows no such vault; `authentication-failed` if they never do
  */
-export async function readVault(
-  store: VaultStore,
-  owner: ProfileOwner,
-  vaultId: string,
-  atLeast: number,
-): Promise<VaultState> {
+export async function readVault(view: ProfileView, vaultId: string): Promise<VaultState> {
   for (let read = 0; read < READS; read++) {
-    const profile = await readNewestProfile(store, owner, atLeast)
+    const profile = await readNewestProfile(view)
     try {
       const vault = findVault(profile, vaultId)
-      const keyring = await readKeyring(store, vault)
+      if (vault === undefined) {
+        throw new KeystrataError('key-not-found', 'the profile holds no such vault', { vaultId })
+      }
+      const keyring = await readKeyring(view.store, vault)
       if (keyring !== undefined) return { profile, vault, keyring }
       disposeVaults(profile.vaults)
     } catch (error) {
@@ -111,16 +126,14 @@ export async function readVault(
   throw authenticationFailed()
 }
 
-function findVault({ vaults }: ProfileContents, vaultId: string): VaultEntry {
-  const vault = vaults.find(({ id }) => toHex(id) === vaultId)
-  if (vault === undefined) throw new KeystrataError('key-not-found', 'the profile holds no such vault', { vaultId })
-  return vault
+function findVault({ vaults }: ProfileContents, vaultId: string): VaultEntry | undefined {
+  return vaults.find(({ id }) => toHex(id) === vaultId)
 }
 
 /** The newest keyring of a vault; undefined if there is none that the profile's keys open. */
-async function readKeyring(store: VaultStore, { id, keys }: VaultEntry): Promise<OpenedKeyring | undefined> {
-  const stored = await store.readKeyring(toHex(id))
-  return stored === undefined ? undefined : openKeyring(bytesFrom(stored, 'keyring'), id, keys)
+async function readKeyring(store: VaultStore, vault: VaultEntry): Promise<OpenedKeyring<SlotKey> | undefined> {
+  const stored = await store.readKeyring(toHex(vault.id))
+  return stored === undefined ? undefined : openKeyring(bytesFrom(stored, 'keyring'), vault, vault.keys)
 }
 
 /**
@@ -128,31 +141,38 @@ async function readKeyring(store: VaultStore, { id, keys }: VaultEntry): Promise
  * @throws KeystrataError `key-not-found`, `authentication-failed`
  */
 export async function openDataKey(
-  store: VaultStore,
-  owner: ProfileOwner,
+  view: ProfileView,
   known: ProfileContents,
   vaultId: string,
 ): Promise<SecretKey<'data'>> {
-  const vault = known.vaults.find(({ id }) => toHex(id) === vaultId)
-  const keyring = vault === undefined ? undefined : await readKeyring(store, vault)
+  const vault = findVault(known, vaultId)
+  const keyring = vault === undefined ? undefined : await readKeyring(view.store, vault)
   if (keyring !== undefined) return keyring.dataKey
-  const state = await readVault(store, owner, vaultId, known.version)
+  const state = await readVault(view, vaultId)
   disposeVaults(state.profile.vaults)
   return state.keyring.dataKey
 }
 
+/** Writes the next version of a profile; undefined if the version is taken. */
+export async function writeNext(
+  { store, owner }: ProfileView,
+  profile: ProfileContents,
+): Promise<ParsedProfile | undefined> {
+  const version = profile.version + 1
+  const record = encodeProfile({ ...profile, version }, owner.rootKey)
+  return (await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
+}
+
 /** Changes the newest profile, again if another device was quicker; returns the record that was written. */
 export async function changeProfile(
-  store: VaultStore,
-  owner: ProfileOwner,
-  atLeast: number,
+  view: ProfileView,
   change: (profile: ProfileContents) => ProfileContents,
-): Promise<Bytes> {
+): Promise<ParsedProfile> {
   for (let refusals = 0; refusals <= RETRIES; refusals++) {
-    const profile = await readNewestProfile(store, owner, atLeast)
+    const profile = await readNewestProfile(view)
     try {
-      const record = encodeProfile({ ...change(profile), version: profile.version + 1 }, owner.rootKey)
-      if (await store.writeProfile(new Uint8Array(record), profile.version + 1)) return record
+      const written = await writeNext(view, change(profile))
+      if (written !== undefined) return written
     } finally {
       disposeVaults(profile.vaults)
     }
@@ -164,48 +184,71 @@ export function lost(): KeystrataError {
   return new KeystrataError('conflict', 'other devices wrote first, every time; try again')
 }
 
+/** A vault that was created: the record that names it, and its data key, which is the caller's to dispose of. */
+export interface CreatedVault {
+  readonly record: ParsedProfile
+  readonly id: Bytes
+  readonly dataKey: SecretKey<'data'>
+}
+
 /**
- * A new vault: its keyring first, read back, and then the profile, so that no profile names a vault that is not there.
- * @returns the record that was written, and the data key, which is the caller's to dispose of
+ * A new vault: its keyring first, read back, and then the profile, so that no profile names a vault that is not there. What
+ * was refused is not tried again with the same keys: an admin who is none any more may have seen them.
  */
-export async function createVaultIn(
-  store: VaultStore,
-  owner: ProfileOwner,
-  atLeast: number,
-): Promise<{ record: Bytes; id: Bytes; dataKey: SecretKey<'data'> }> {
-  const id = randomBytes(16)
-  const dataKey = generateDataKey()
+export async function createVaultIn(view: ProfileView): Promise<CreatedVault> {
+  for (let refusals = 0; refusals <= RETRIES; refusals++) {
+    const dataKey = generateDataKey()
+    try {
+      const id = randomBytes(16)
+      const record = await addVault(view, id, dataKey)
+      if (record !== undefined) return { record, id, dataKey }
+    } catch (error) {
+      dataKey.dispose()
+      throw error
+    }
+    dataKey.dispose()
+  }
+  throw lost()
+}
+
+/** The record with the new vault; undefined if another device wrote first. */
+async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>): Promise<ParsedProfile | undefined> {
+  const { store, owner } = view
   const first = generateKeyringKey(1)
   try {
-    if (!(await putKeyring(store, id, 1, dataKey, [first]))) throw lost()
-    const record = await changeProfile(store, owner, atLeast, (profile) => {
-      const vault = withRecoverySlots({ id, rotationDue: 0, keys: [first], recoverySlots: [] }, profile, owner)
-      return { ...profile, vaults: [...profile.vaults, vault] }
-    })
-    return { record, id, dataKey }
-  } catch (error) {
-    dataKey.dispose()
-    throw error
+    if (!(await putKeyring(store, id, 1, dataKey, [first]))) return undefined
+    const profile = await readNewestProfile(view)
+    try {
+      const dataKeyId = keyIdOf(dataKey)
+      const keys = [{ ...first, due: false }]
+      const vault = withRecoverySlots({ id, dataKeyId, keys, recoverySlots: [] }, profile, owner)
+      const written = await writeNext(view, { ...profile, vaults: [...profile.vaults, vault] })
+      if (written !== undefined) return written
+    } finally {
+      disposeVaults(profile.vaults)
+    }
+    const newest = await readNewestRecord(view)
+    return newest.vaults.some((vault) => equalBytes(vault.id, id)) ? newest : undefined
   } finally {
     first.key.dispose()
   }
 }
 
-/** The recovery slots that a vault shall have: those that are there, and new ones for keys that no former admin can have. */
+/** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */
 export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
   if (admin === undefined) return { ...vault, recoverySlots: [] }
   const recipient = new Recipient(readCard(admin).sharing)
   const recoverySlots = vault.keys.flatMap((key) => {
     const there = vault.recoverySlots.find(({ generation }) => generation === key.generation)
     if (there !== undefined) return [there]
-    return key.generation > vault.rotationDue ? [sealRecoverySlot(recipient, id, names, vault.id, key)] : []
+    return key.due ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
   })
   return { ...vault, recoverySlots }
 }
 
 /**
  * Writes a keyring and reads it back before anything relies on it: a store may say that it wrote and not have, and the version
- * of a keyring that was dropped is free again, so that a late write seems to succeed.
+ * of a keyring that was dropped may be free again, so that a late write seems to succeed.
  * @returns false if another device was quicker
  * @throws KeystrataError `authentication-failed` if what is there is not what was written
  */
@@ -222,12 +265,21 @@ export async function putKeyring(
   if (stored === undefined) throw authenticationFailed()
   const bytes = new Uint8Array(bytesFrom(stored, 'keyring'))
   if (!equalBytes(bytes, written)) {
-    if (parseKeyring(bytes).version > version) return false
+    if (isNewerKeyring(bytes, version)) return false
     throw authenticationFailed()
   }
-  const keyring = openKeyring(bytes, id, keys)
+  const keyring = openKeyring(bytes, { id, dataKeyId: keyIdOf(dataKey) }, keys)
   const holds = keyring?.live.length === keys.length && equalKeys(keyring.dataKey, dataKey)
   keyring?.dataKey.dispose()
   if (!holds) throw authenticationFailed()
   return true
+}
+
+function isNewerKeyring(bytes: Uint8Array, version: number): boolean {
+  try {
+    return parseKeyring(bytes).version > version
+  } catch (error) {
+    if (error instanceof KeystrataError) return false
+    throw error
+  }
 }

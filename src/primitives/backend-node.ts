@@ -43,12 +43,16 @@ function probe(crypto: Crypto): NativePart[] {
   const hashes = portableHashNames.filter((hash) => works(() => crypto.createHash(hash)))
   const [gcm, ctr, cbc] = [aesKeySizes(crypto, 'gcm'), aesKeySizes(crypto, 'ctr'), aesKeySizes(crypto, 'cbc')]
   const secret = () => crypto.createSecretKey(key)
-  const hasChacha = works(() =>
-    crypto
-      .createCipheriv('chacha20-poly1305', secret(), iv, { authTagLength: 16 })
-      .setAAD(key, { plaintextLength: 0 })
-      .final(),
-  )
+  const chachaTag = (...parts: Uint8Array[]) => {
+    const cipher = crypto.createCipheriv('chacha20-poly1305', secret(), iv, { authTagLength: 16 })
+    for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
+    cipher.final()
+    return cipher.getAuthTag()
+  }
+  // In pieces too: a runtime that took the last piece alone would authenticate hardly anything.
+  const hasChacha = works(() => {
+    if (!chachaTag(key, iv).equals(chachaTag(new Uint8Array(44)))) throw new Error('associated data in pieces')
+  })
   const { argon2, argon2Sync } = crypto
   const hasArgon2 =
     argon2 !== undefined &&

@@ -68,7 +68,7 @@ export function hashPassword(
 ): Promise<Bytes> {
   return withPassword(password, (bytes) => {
     assertReadableCosts(costs)
-    return untilAborted(wait, () => backend().argon2id(bytes, salt, costs, length, wait))
+    return untilAborted(wait, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
   })
 }
 
@@ -83,7 +83,7 @@ export function stretchPassword(
   wait: Wait,
 ): Promise<Bytes> {
   return withPassword(password, (bytes) =>
-    untilAborted(wait, () => backend().pbkdf2Sha512(bytes, salt, iterations, length, wait)),
+    untilAborted(wait, (watched) => backend().pbkdf2Sha512(bytes, salt, iterations, length, watched)),
   )
 }
 
@@ -99,20 +99,30 @@ async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<
 }
 
 /**
- * Waits for a derivation until the signal ends the wait. Native code cannot be stopped: what it still gives is wiped.
+ * Waits for a derivation until the signal ends the wait. Native code cannot be stopped: what it still gives is wiped. A
+ * callback that throws is heard when there is nothing left to wipe.
  * @throws KeystrataError `aborted`
  */
-async function untilAborted({ signal }: Wait, derivation: () => Promise<Bytes>): Promise<Bytes> {
-  if (signal === undefined) return derivation()
-  if (signal.aborted) throw new KeystrataError('aborted')
+async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wait) => Promise<Bytes>): Promise<Bytes> {
+  if (signal?.aborted === true) throw new KeystrataError('aborted')
+  const thrown: unknown[] = []
+  const report = (fraction: number) => {
+    try {
+      if (thrown.length === 0) onProgress?.(fraction)
+    } catch (error) {
+      thrown.push(error)
+    }
+  }
   const listening = new AbortController()
   const aborted: Promise<never> = new Promise((_, reject) => {
     const stop = () => reject(new KeystrataError('aborted'))
-    signal.addEventListener('abort', stop, { once: true, signal: listening.signal })
+    signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
   })
-  const running = derivation()
+  const running = derivation({ onProgress: report, ...(signal !== undefined && { signal }) })
   try {
-    return await Promise.race([running, aborted])
+    const derived = await Promise.race([running, aborted])
+    if (thrown.length > 0) throw thrown[0]
+    return derived
   } catch (error) {
     running.then(wipe, () => undefined)
     throw error

@@ -1,5 +1,6 @@
 // What a server keeps to recognise who logs in (SPEC §8.2), and never a key: a verifier of the login key, or the hash of a
-// password of its own. One answer and one cost for a wrong secret and for a user who does not exist.
+// password of its own. One answer and one cost for a wrong secret and for a user who does not exist. Each call costs the
+// server what it would cost a guesser, so limit how many run at once: bcrypt 0.3 s of the event loop's time, Argon2 64 MiB.
 import { compare, genSalt, getRounds, hash } from 'bcryptjs'
 import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
@@ -7,7 +8,8 @@ import { sha512 } from '../primitives/hash.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, hashPassword as argon2id } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 
-const LOGIN_KEY_BYTES = 24
+/** base64url of the 24 bytes of a login key. */
+const CREDENTIAL_CHARACTERS = 32
 const COST = { least: 10, most: 15, default: 12 }
 /** What bcrypt takes. */
 const BCRYPT_CHARACTERS = 72
@@ -47,8 +49,9 @@ export async function verifyLogin(verifier: string | undefined, credential: stri
 /** base64(SHA-512(L)), cut to what bcrypt takes: the raw digest could hold a NUL, at which bcrypt would stop. */
 function bcryptPassword(credential: string): string | undefined {
   if (typeof credential !== 'string') throw new TypeError('credential must be a string')
-  const loginKey = fromBase64Url(credential)
-  if (loginKey?.length !== LOGIN_KEY_BYTES) return undefined
+  // By its length first: it comes from the network, and may be of any.
+  const loginKey = credential.length === CREDENTIAL_CHARACTERS ? fromBase64Url(credential) : undefined
+  if (loginKey === undefined) return undefined
   const digest = sha512(loginKey)
   const password = toBase64(digest).slice(0, BCRYPT_CHARACTERS)
   wipe(loginKey, digest)
@@ -68,6 +71,7 @@ function assertCost(cost: number): void {
 
 const SALT_BYTES = 16
 const HASH_BYTES = 32
+const MAX_PASSWORD_CHARACTERS = 1024
 
 /** Argon2id of a password as it is stored: the PHC string format. */
 interface StoredHash extends Argon2Costs {
@@ -77,11 +81,15 @@ interface StoredHash extends Argon2Costs {
 
 /**
  * The hash of a service's own password, for {@link verifyPassword}: Argon2id, 64 MiB, 3 iterations, 4 lanes.
+ * @param password 1 to 1,024 characters
  * @returns a PHC string, `$argon2id$v=19$m=65536,t=3,p=4$…`
- * @throws KeystrataError `limit-exceeded` for an empty password
+ * @throws KeystrataError `limit-exceeded` for an empty or longer password
  * @throws TypeError for a password that is not well-formed text
  */
 export async function hashPassword(password: string): Promise<string> {
+  if (typeof password === 'string' && password.length > MAX_PASSWORD_CHARACTERS) {
+    throw new KeystrataError('limit-exceeded', 'the password is too long', { characters: password.length })
+  }
   const salt = randomBytes(SALT_BYTES)
   const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
   const hash = await argon2id(password, salt, DEFAULT_ARGON2_COSTS, {}, HASH_BYTES)
@@ -97,7 +105,9 @@ export async function hashPassword(password: string): Promise<string> {
  */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<boolean> {
   const stored = hash === undefined ? nobody() : parseHash(hash)
-  if (password === '') return false
+  if (typeof password !== 'string') throw new TypeError('password must be a string')
+  // What no hash was ever made of: it comes from the network too.
+  if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || !password.isWellFormed()) return false
   const found = await argon2id(password, stored.salt, stored, {}, stored.hash.length)
   return equalBytes(found, stored.hash) && hash !== undefined
 }

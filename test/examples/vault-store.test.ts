@@ -42,11 +42,19 @@ describe.each([
     const keyring = (await store.readKeyring(vault.id))!
     expect(await store.writeKeyring(vault.id, Uint8Array.of(1), 1)).toBe(false)
     expect(Buffer.from((await store.readKeyring(vault.id))!)).toEqual(Buffer.from(keyring))
-    for (const version of [2, 10, 9]) {
+    for (const version of [2, 9, 10]) {
       expect(await store.writeKeyring(vault.id, Uint8Array.of(version), version)).toBe(true)
     }
     expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
-    await store.dropKeyrings(vault.id, 10)
+    // The newest stays, whatever is asked for; and what was dropped does not come back.
+    await store.dropKeyrings(vault.id, 1000)
+    expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
+    for (const version of [1, 9, 10]) {
+      expect(await store.writeKeyring(vault.id, Uint8Array.of(version), version)).toBe(false)
+    }
+    const stranger = newStore()
+    await stranger.dropKeyrings(vault.id, 1000)
+    expect(await stranger.readKeyring(vault.id)).toBeUndefined()
     expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
     expect(await store.readKeyring('0'.repeat(32))).toBeUndefined()
     expect(await newStore().readProfile()).toBeUndefined()

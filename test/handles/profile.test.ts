@@ -8,6 +8,14 @@ import {
   type UnlockedProfile,
   unlockKeyset,
 } from '../../src/index.ts'
+import { u32 } from '../../src/bytes.ts'
+import type { Slot } from '../../src/format/profile.ts'
+import { readCard } from '../../src/keys/card.ts'
+import { encodeKeyring, sealRecoverySlot } from '../../src/keys/hierarchy.ts'
+import { Recipient } from '../../src/keys/key-pairs.ts'
+import { ownerOf } from '../../src/keys/login.ts'
+import { encodeProfile, parseProfile } from '../../src/keys/profile-record.ts'
+import { SecretKey } from '../../src/secret.ts'
 import { checkProfile } from '../../src/server.ts'
 import { ALICE, CHEAP, failure, flipped, MemoryVaultStore, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
 
@@ -29,6 +37,10 @@ async function withVault(profile: UnlockedProfile) {
 }
 const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
+
+/** Slots as they are stored. */
+const slotBytes = (slots: readonly Slot[]) =>
+  slots.flatMap(({ generation, due, bytes }) => [u32(generation), Uint8Array.of(Number(due)), bytes])
 
 describe('createProfile and openProfile', () => {
   it('give a profile without vaults, under zero trust or not', () => {
@@ -106,6 +118,32 @@ describe('createProfile and openProfile', () => {
   })
 })
 
+describe('limits', () => {
+  const { rootKey } = ownerOf(login)
+  const contents = { id: new Uint8Array(16), version: 1, admin: undefined, vaults: [] }
+  const vaultsOf = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      id: Uint8Array.from({ length: 16 }, (_, at) => index >> (8 * at)),
+      dataKeyId: new Uint8Array(16),
+      keys: [{ generation: 1, due: false, key: new SecretKey('keyring', new Uint8Array(16)) }],
+      recoverySlots: [],
+    }))
+
+  it('a profile has 256 vaults at most', async () => {
+    const full = encodeProfile({ ...contents, vaults: vaultsOf(256) }, rootKey)
+    const profile = openProfile(full, login)
+    expect(profile.vaults).toHaveLength(256)
+    await failure(() => encodeProfile({ ...contents, vaults: vaultsOf(257) }, rootKey), 'limit-exceeded')
+    await failure(() => profile.createVault(new MemoryVaultStore()), 'limit-exceeded')
+  })
+
+  it('no version follows the last one', async () => {
+    const last = openProfile(encodeProfile({ ...contents, version: Number.MAX_SAFE_INTEGER }, rootKey), login)
+    await failure(() => last.changePassword(next), 'limit-exceeded')
+    await failure(() => last.changeRecovery({ zeroTrust: true }, new MemoryVaultStore()), 'limit-exceeded')
+  })
+})
+
 describe('changePassword', () => {
   it('is one new record: the same vaults, the old password refused', async () => {
     const { store, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
@@ -160,6 +198,62 @@ describe('resetProfile', () => {
     await failure(() => resetProfile(record, definition, next), 'policy')
     expect(() => resetProfile(record, {} as never, next)).toThrow(TypeError)
     expect(() => resetProfile(record, admin, {} as never)).toThrow(TypeError)
+  })
+
+  it('takes over nothing that nobody vouches for', async () => {
+    const { record } = withAdmin.profile
+    const [vault] = parseProfile(record).vaults
+    const recoveryAt = record.length - 72 - 1716 - 2
+    // A recovery slot for a key that is to come, beside the right one: the server makes it from public keys.
+    const planted = { generation: 2, key: new SecretKey('keyring', sample(16)) }
+    const sharing = new Recipient(readCard(admin.card().bytes).sharing)
+    const id = parseProfile(record).header.ownerId
+    const forged = sealRecoverySlot(sharing, id, ALICE, vault!.id, planted).bytes
+    const withSlot = resummed(
+      Buffer.concat([
+        record.subarray(0, recoveryAt),
+        Uint8Array.of(0, 2),
+        record.subarray(recoveryAt + 2, -72),
+        Uint8Array.of(0, 0, 0, 2),
+        forged,
+        record.subarray(-72),
+      ]),
+    )
+    expect(parseProfile(withSlot).vaults[0]!.recoverySlots).toHaveLength(2)
+    const reset = resetProfile(withSlot, admin, next)
+    expect(parseProfile(reset.record).vaults[0]!.recoverySlots).toHaveLength(1)
+  })
+
+  it('gives no way in for a keyring of the server’s making', async () => {
+    const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
+    const { record } = profile
+    const [entry] = parseProfile(record).vaults
+    const { ownerId } = parseProfile(record).header
+    // Beside the genuine slot a second one, with a key that the server knows.
+    const own = { generation: 2, due: false, key: new SecretKey('keyring', sample(16)) }
+    const sharing = new Recipient(readCard(admin.card().bytes).sharing)
+    const slots = Buffer.concat([Uint8Array.of(0, 2), ...slotBytes(entry!.slots), u32(2), Buffer.alloc(145)])
+    const forgedSlot = sealRecoverySlot(sharing, ownerId, ALICE, entry!.id, own)
+    const recoverySlots = Buffer.concat([
+      Uint8Array.of(0, 2),
+      ...[...entry!.recoverySlots, forgedSlot].flatMap(({ generation, bytes }) => [u32(generation), bytes]),
+    ])
+    const vaultAt = Buffer.from(record).indexOf(entry!.id)
+    const forged = resummed(
+      Buffer.concat([record.subarray(0, vaultAt + 32), slots, recoverySlots, record.subarray(-72)]),
+    )
+    const reset = resetProfile(forged, admin, next)
+    await store.writeProfile(reset.record, reset.version)
+    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    // Later: a keyring under that key, over a data key of the server's.
+    const dataKey = new SecretKey('data', sample(32))
+    const swapped = new MemoryVaultStore()
+    await swapped.writeProfile(reset.record, reset.version)
+    await swapped.writeKeyring(vault.id, encodeKeyring(entry!.id, 7, dataKey, [own]), 7)
+    await failure(() => reset.openVault(vault.id, swapped), 'authentication-failed')
+    await failure(() => reset.rotate(swapped), 'authentication-failed')
+    const rotated = await reset.rotate(store)
+    expect(parseProfile(rotated.record).vaults[0]!.slots).toHaveLength(1)
   })
 
   it('pins the admin who resets, never the card in the record', async () => {

@@ -68,10 +68,11 @@ describe('deriveLogin', () => {
 
   it('keeps the root key to itself', async () => {
     const login = await deriveLogin(PASSWORD, ALICE)
-    expect(Object.keys(login).sort()).toEqual(['credential', 'dispose', 'realm', 'user'])
+    expect(Object.keys(login).sort()).toEqual(['dispose', 'realm', 'user'])
     expect(() => JSON.stringify(login)).toThrow(TypeError)
     expect(() => structuredClone(login)).toThrow()
     login.dispose()
+    await failure(() => login.credential, 'disposed')
     await failure(() => ownerOf(login).rootKey, 'disposed')
     expect(() => ownerOf({ ...login })).toThrow(TypeError)
   })

@@ -59,7 +59,7 @@ async function expectWhole(store: MemoryVaultStore, vaultId: string, block: Para
   await expectOpens(store, vaultId, block)
   const [vault] = contentsOf(rotated.record).vaults
   expect(vault!.keys).toHaveLength(1)
-  expect(vault!.rotationDue).toBe(0)
+  expect(rotated.rotationDue).toEqual([])
   expect(store.keyrings.get(vaultId)!.size).toBe(1)
 }
 
@@ -95,12 +95,12 @@ describe('a rotation', () => {
   it('gives the vault another E-key over the same A-key: old blocks open, the old E-key opens nothing', async () => {
     const { store, profile, vault, block } = await makeVault()
     const [old] = contentsOf(profile.record).vaults
-    const before = openKeyring((await store.readKeyring(vault.id))!, old!.id, old!.keys)!
+    const before = openKeyring((await store.readKeyring(vault.id))!, old!, old!.keys)!
     const rotated = await profile.rotate(store, vault.id)
     const after = (await store.readKeyring(vault.id))!
-    expect(openKeyring(after, old!.id, old!.keys)).toBeUndefined()
+    expect(openKeyring(after, old!, old!.keys)).toBeUndefined()
     const [next] = contentsOf(rotated.record).vaults
-    const opened = openKeyring(after, next!.id, next!.keys)!
+    const opened = openKeyring(after, next!, next!.keys)!
     expect(withBytes(opened.dataKey, hex)).toBe(withBytes(before.dataKey, hex))
     expect(withBytes(next!.keys[0]!.key, hex)).not.toBe(withBytes(old!.keys[0]!.key, hex))
     expect(next!.keys[0]!.generation).toBe(2)
@@ -200,7 +200,8 @@ describe('a crash', () => {
       expect(vaults[0]!.recoverySlots).toEqual([])
       // Before step 7 there is a mark; behind it the key from before is gone.
       const isDone = at >= 5
-      expect(vaults[0]!.rotationDue).toBe(isDone ? 0 : 1)
+      expect(vaults[0]!.slots[0]!.due).toBe(!isDone)
+      expect(reopen(store).rotationDue).toEqual(isDone ? [] : [vault.id])
       await failure(() => resetProfile(newestProfile(store), admin, login), 'policy')
       await expectOpens(store, vault.id, block)
       const again = await reopen(store).changeRecovery({ zeroTrust: true }, store)
@@ -220,7 +221,7 @@ describe('a crash', () => {
     const changed = await reopen(store).changeRecovery({ zeroTrust: true }, store)
     const [now] = contentsOf(changed.record).vaults
     expect(now!.keys.map(({ generation }) => generation)).toEqual([3])
-    expect(openKeyring((await store.readKeyring(vault.id))!, now!.id, known)).toBeUndefined()
+    expect(openKeyring((await store.readKeyring(vault.id))!, now!, known)).toBeUndefined()
     await expectWhole(store, vault.id, block)
   })
 
@@ -237,6 +238,17 @@ describe('a crash', () => {
     await expectWhole(store, vault.id, block)
     const reset = resetProfile(newestProfile(store), successor, login)
     expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+  })
+
+  it('in a rotation that another one finishes: the key of before is replaced too', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    await expect(profile.rotate(dying(store, 2, true))).rejects.toThrow(Crash)
+    const known = contentsOf(newestProfile(store)).vaults[0]!
+    expect(known.keys.map(({ generation }) => generation)).toEqual([1, 2])
+    const rotated = await reopen(store).rotate(store)
+    expect(contentsOf(rotated.record).vaults[0]!.keys.map(({ generation }) => generation)).toEqual([3])
+    expect(openKeyring((await store.readKeyring(vault.id))!, known, known.keys)).toBeUndefined()
+    await expectOpens(store, vault.id, block)
   })
 
   it('at any write of createVault leaves nothing, or the vault', async () => {
@@ -323,6 +335,40 @@ describe('a store that lies', () => {
     await failure(() => rotated.rotate(nothing), 'key-not-found')
   })
 
+  it('or offers another profile under the same password', async () => {
+    const { store, profile } = await makeVault()
+    const other = await makeVault({ admin: admin.card() })
+    await failure(() => profile.createVault(other.store), 'authentication-failed')
+    await failure(() => profile.rotate(other.store), 'authentication-failed')
+    await failure(() => profile.changeRecovery({ zeroTrust: true }, other.store), 'authentication-failed')
+    expect(other.store.profiles.size).toBe(2)
+    expect((await profile.rotate(store)).zeroTrust).toBe(true)
+  })
+
+  it('or answers that a write was refused which it has done', async () => {
+    for (const lost of [0, 1, 2]) {
+      const { store, profile } = await makeVault()
+      let writes = 0
+      const answer = (done: Promise<boolean>) => done.then((isDone) => (writes++ === lost ? false : isDone))
+      const repeating: VaultStore = {
+        ...watched(store, () => undefined),
+        writeProfile: (record, version) => answer(store.writeProfile(record, version)),
+        writeKeyring: (vaultId, keyring, version) => answer(store.writeKeyring(vaultId, keyring, version)),
+      }
+      const { profile: next, vault } = await profile.createVault(repeating)
+      expect(next.vaults).toEqual([...profile.vaults, vault.id])
+      expect(reopen(store).vaults).toEqual(next.vaults)
+    }
+  })
+
+  it('or cannot delete: everything works, and old keyrings stay', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    const keeping: VaultStore = { ...watched(store, () => undefined), dropKeyrings: async () => undefined }
+    const rotated = await (await profile.rotate(keeping)).rotate(keeping)
+    expect(await (await rotated.openVault(vault.id, keeping)).open(block)).toEqual(content)
+    expect(store.keyrings.get(vault.id)!.size).toBe(5)
+  })
+
   it('or lost a keyring: read ten times, then refused', async () => {
     const { store, profile, vault } = await makeVault()
     let reads = 0
@@ -375,8 +421,8 @@ describe('a keyring', () => {
     const { store, profile, vault } = await makeVault()
     const { profile: both, vault: other } = await profile.createVault(store)
     const [one, two] = contentsOf(both.record).vaults
-    const open = async (name: string, { id, keys }: typeof one & object) =>
-      openKeyring((await store.readKeyring(name))!, id, keys)!
+    const open = async (name: string, entry: typeof one & object) =>
+      openKeyring((await store.readKeyring(name))!, entry, entry.keys)!
     const [first, second] = [await open(vault.id, one!), await open(other.id, two!)]
     const key = { ...two!.keys[0]!, generation: 2 }
     const both1 = encodeKeyring(one!.id, 2, first.dataKey, [...one!.keys, key])
@@ -386,7 +432,7 @@ describe('a keyring', () => {
     const wrapAt = 48 + 8 + 2 + 4 + 160
     mixed.set(both2.subarray(wrapAt, wrapAt + 164), wrapAt)
     expect(parseKeyring(mixed).wraps).toHaveLength(2)
-    expect(openKeyring(both1, one!.id, [...one!.keys, key])!.live).toHaveLength(2)
-    await failure(() => openKeyring(mixed, one!.id, [...one!.keys, key]), 'authentication-failed')
+    expect(openKeyring(both1, one!, [...one!.keys, key])!.live).toHaveLength(2)
+    await failure(() => openKeyring(mixed, one!, [...one!.keys, key]), 'authentication-failed')
   })
 })

@@ -53,13 +53,18 @@ describe('verifyLogin', () => {
     expect(costs).toEqual([12, 12, 12, 12])
   })
 
-  it.each(['', 'short', `${CREDENTIAL}A`, CREDENTIAL.replace('A', '+'), `${CREDENTIAL.slice(0, -1)}=`, 'ü'.repeat(32)])(
-    'answers false for %j, which is no credential',
-    async (credential) => {
-      expect(await verifyLogin(KNOWN[0][1], credential)).toBe(false)
-      await failure(() => createVerifier(credential), 'malformed')
-    },
-  )
+  it.each([
+    '',
+    'short',
+    'A'.repeat(1_000_000),
+    `${CREDENTIAL}A`,
+    CREDENTIAL.replace('A', '+'),
+    `${CREDENTIAL.slice(0, -1)}=`,
+    'ü'.repeat(32),
+  ])('answers false for %.40j, which is no credential', async (credential) => {
+    expect(await verifyLogin(KNOWN[0][1], credential)).toBe(false)
+    await failure(() => createVerifier(credential), 'malformed')
+  })
 
   it('refuses verifiers that are none, or of other costs', async () => {
     for (const verifier of ['', 'x', KNOWN[0][1].replace('$2b$', '$2a$'), `${KNOWN[0][1]}A`]) {
@@ -111,6 +116,15 @@ describe('hashPassword and verifyPassword', () => {
   it('answer false for an unknown user', async () => {
     expect(await verifyPassword(undefined, 'password')).toBe(false)
     expect(await verifyPassword(undefined, '')).toBe(false)
+  })
+
+  it('answer false for what no hash is ever made of', async () => {
+    for (const password of ['', '\ud800', 'x'.repeat(1025), 'x'.repeat(50_000_000)]) {
+      expect(await verifyPassword(REFERENCE, password)).toBe(false)
+    }
+    await failure(() => hashPassword('x'.repeat(1025)), 'limit-exceeded')
+    await expect(hashPassword('\ud800')).rejects.toThrow(TypeError)
+    await expect(verifyPassword(REFERENCE, 7 as never)).rejects.toThrow(TypeError)
   })
 
   it('refuse what is no such hash, and costs beyond the limits', async () => {

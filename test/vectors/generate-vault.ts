@@ -1,11 +1,12 @@
 // Adds the vectors of logins, cards, profiles and vaults that are defined below and not yet in the files. `npm run vectors`
 import { VaultCipher } from '../../src/blocks/vault-block.ts'
-import { type Bytes, concat } from '../../src/bytes.ts'
+import { type Bytes, concat, u16, u32 } from '../../src/bytes.ts'
 import { encodeCard } from '../../src/keys/card.ts'
-import { encodeKeyring, type KeyringKey, sealRecoverySlot } from '../../src/keys/hierarchy.ts'
+import { encodeKeyring, type KeyringKey, sealRecoverySlot, type SlotKey } from '../../src/keys/hierarchy.ts'
 import { Recipient } from '../../src/keys/key-pairs.ts'
 import { deriveLogin, ownerOf } from '../../src/keys/login.ts'
 import { encodeProfile, type ProfileContents, type VaultEntry } from '../../src/keys/profile-record.ts'
+import { keyIdOf } from '../../src/keys/lock.ts'
 import { macUnder } from '../../src/keys/trailer.ts'
 import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
 import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
@@ -105,20 +106,22 @@ card(
 )
 
 // ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const dataKey = new SecretKey('data', run(0x21, 32))
 const rootKey = new SecretKey('root', run(0x31, 24))
 const profileId = run(0xa1, 16)
 const vaultId = run(0xb1, 16)
-const keyOf = (generation: number): KeyringKey => ({
+const keyOf = (generation: number, due = false): SlotKey => ({
   generation,
+  due,
   key: new SecretKey('keyring', run(0x40 + generation, 16)),
 })
 const vectorsOf = (keys: readonly KeyringKey[]) =>
   keys.map(({ generation, key }) => ({ generation, key: withBytes(key, hex) }))
 
 const admin = new Recipient(publicHalves)
-const vaultWith = (keys: readonly KeyringKey[], more: Partial<VaultEntry> = {}): VaultEntry => ({
+const vaultWith = (keys: readonly SlotKey[], more: Partial<VaultEntry> = {}): VaultEntry => ({
   id: vaultId,
-  rotationDue: 0,
+  dataKeyId: keyIdOf(dataKey),
   keys,
   recoverySlots: [],
   ...more,
@@ -157,8 +160,11 @@ function remacked(bytes: Uint8Array): Uint8Array {
 profile('zero-trust', 'one vault, one slot', bare, 'ok', [keyOf(1)])
 profile('admin', 'two slots and their recovery slots, in the middle of a rotation', full, 'ok', both)
 profile('no-vaults', 'as createProfile makes it', encodeProfile({ ...zeroTrust, vaults: [] }, rootKey), 'ok')
-const due = { ...withAdmin, vaults: [vaultWith([keyOf(2)], { rotationDue: 2 })] }
-profile('rotation-due', 'recovery was changed, and not yet rotated', encodeProfile(due, rootKey), 'ok', [keyOf(2)])
+const due = { ...withAdmin, vaults: [vaultWith([keyOf(2, true), keyOf(3)], recoverable([keyOf(3)]))] }
+profile('rotation-due', 'the admin was changed, in the middle of the rotation', encodeProfile(due, rootKey), 'ok', [
+  keyOf(2),
+  keyOf(3),
+])
 profile('wrong-password', 'another root key', bare, 'wrong-password', [], new SecretKey('root', run(0x32, 24)))
 profile('too-short', '55 bytes', bare.subarray(0, 55), 'malformed')
 profile('checksum', 'one bit, by accident', flipped(bare, 100), 'malformed')
@@ -171,20 +177,23 @@ profile('version-huge', 'profile version 2⁵³', resummed(patched(bare, 48, [0,
 profile('zero-trust-byte', 'zero trust 2', resummed(patched(bare, 56, [2])), 'malformed')
 profile('zero-trust-off', 'zero trust 0, and no card', resummed(patched(bare, 56, [0])), 'malformed')
 profile('zero-trust-on', 'zero trust 1, with a card', resummed(patched(full, 56, [1])), 'malformed')
-profile('generation-zero', 'a slot of generation 0', resummed(patched(bare, 82, [0, 0, 0, 0])), 'malformed')
+profile('generation-zero', 'a slot of generation 0', resummed(patched(bare, 94, [0, 0, 0, 0])), 'malformed')
 const swapped = concat(
-  full.subarray(0, 1858),
-  full.subarray(2006, 2154),
-  full.subarray(1858, 2006),
-  full.subarray(2154),
+  full.subarray(0, 1870),
+  full.subarray(2019, 2168),
+  full.subarray(1870, 2019),
+  full.subarray(2168),
 )
 profile('generations-descending', 'the slots in the other order', remacked(swapped), 'malformed')
 profile('trailing', 'a byte too many', resummed(concat(bare.subarray(0, -8), run(0, 9))), 'malformed')
-const noSlot = encodeProfile({ ...zeroTrust, vaults: [vaultWith([])] }, rootKey)
+profile('due-byte', 'due 2', resummed(patched(bare, 98, [2])), 'malformed')
+const [start, vault, end] = [bare.subarray(0, 58), bare.subarray(60, 245), bare.subarray(245)]
+const noSlot = remacked(concat(start, u16(1), vault.subarray(0, 32), u16(0), u16(0), end))
 profile('no-slot', 'a vault without a slot', noSlot, 'malformed')
-const twice = encodeProfile({ ...zeroTrust, vaults: [vaultWith([keyOf(1)]), vaultWith([keyOf(2)])] }, rootKey)
+const twice = remacked(concat(start, u16(2), vault, vault, end))
 profile('vault-twice', 'one vault id twice', twice, 'malformed')
-const hidden = encodeProfile({ ...zeroTrust, vaults: [vaultWith([keyOf(1)], recoverable([keyOf(1)]))] }, rootKey)
+const recoverySlot = recoverable([keyOf(1)]).recoverySlots[0]!.bytes
+const hidden = remacked(concat(start, u16(1), vault.subarray(0, -2), u16(1), u32(1), recoverySlot, end))
 profile('hidden-recovery', 'a recovery slot under zero trust', hidden, 'malformed')
 profile(
   'mac',
@@ -197,7 +206,7 @@ profile('slot', 'one bit of a slot, under a right mac', remacked(flipped(bare, 2
 profile(
   'slot-generation',
   'another generation of a slot, under a right mac',
-  remacked(patched(bare, 85, [9])),
+  remacked(patched(bare, 97, [9])),
   'authentication-failed',
 )
 profile('slot-vault', 'another vault id, under a right mac', remacked(flipped(bare, 60)), 'authentication-failed')
@@ -240,7 +249,6 @@ recovery('commitment', 'one bit of c', { slot: hex(flipped(slot, 1650)), expect:
 recovery('tag', 'one bit of the tag', { slot: hex(flipped(slot, 1711)), expect: 'authentication-failed' })
 
 // ── keyrings ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-const dataKey = new SecretKey('data', run(0x21, 32))
 const one = encodeKeyring(vaultId, 4, dataKey, [keyOf(1)])
 const two = encodeKeyring(vaultId, 5, dataKey, both)
 const keyrings: KeyringVector[] = []

@@ -29,6 +29,8 @@ const keysOf = (keys: readonly GenerationVector[]) =>
 const buffersOf = (keys: readonly GenerationVector[]) =>
   keys.map(({ generation, key }) => ({ generation, key: buffer(key) }))
 
+const dataKeyId = (dataKey: string) => spec.keyIdOf(buffer(dataKey)).toString('hex')
+
 describe('login.json', () => {
   it.each(loginVectors())('$id: $comment', async ({ password, realm, user, credential, rootKey, ...vector }) => {
     const ours = outcome(async () => {
@@ -100,13 +102,17 @@ describe('recovery.json', () => {
 describe('keyring.json', () => {
   it.each(keyringVectors())('$id: $comment', async ({ keyring, vaultId, keys, dataKey, live, ...vector }) => {
     const ours = outcome(() => {
-      const opened = openKeyring(unhex(keyring), unhex(vaultId), keysOf(keys))
+      const opened = openKeyring(
+        unhex(keyring),
+        { id: unhex(vaultId), dataKeyId: unhex(dataKeyId(dataKey)) },
+        keysOf(keys),
+      )
       if (opened === undefined) throw authenticationFailed()
       expect([shown(opened.dataKey), opened.live.map(({ generation }) => generation)]).toEqual([dataKey, live])
     })
     expect(await ours).toBe(vector.expect)
     const theirs = outcome(() => {
-      const opened = spec.readKeyring(unhex(keyring), buffer(vaultId), buffersOf(keys))
+      const opened = spec.readKeyring(unhex(keyring), buffer(vaultId), buffer(dataKeyId(dataKey)), buffersOf(keys))
       expect([opened.dataKey.toString('hex'), opened.live]).toEqual([dataKey, live])
     })
     expect(await theirs).toBe(vector.expect)
