@@ -14,6 +14,8 @@ const config: ViteUserConfig = defineConfig({
     exclude:
       process.env['VECTORS'] === undefined && !process.argv.includes('test/conformance') ? ['test/conformance'] : [],
     reporters: ['default', './test/plain-summary.ts'],
+    // The default leaves one core of two idle.
+    maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'json-summary'] },
