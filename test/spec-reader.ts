@@ -338,7 +338,8 @@ export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset
   check(suite === 0 ? mode === 4 : mode >= 1 && mode <= 3, 'unsupported')
   const ciphertext = fields.rest()
   check(ciphertext.length <= 64 * MIB + [48, 16, 80, 0][mode - 1]!, 'limit-exceeded')
-  const pair = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
+  const named = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
+  const pair = suite === 0 ? (named ?? keyset.pairs[0]) : named
   check(pair !== undefined, 'key-not-found')
   same(header.ownerId, keyset.id)
   check(suite >= pair.minimum, 'policy') // 3

@@ -18,6 +18,8 @@ export interface BlockKeys {
   readonly ownerId: Uint8Array
   /** A {@link Strength} to take although the key pair demands more; undefined to take none such. */
   readonly accept: number | undefined
+  /** Today's key pair. */
+  readonly current: Identity
   identity(keyId: Uint8Array): Identity | undefined
   scheme(mode: Mode): ContentScheme
 }
@@ -32,10 +34,7 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   const { encrypted } = envelope
   const mode = encrypted?.mode ?? Mode.none
   assertWithinLimit(ciphertext, mode)
-  const identity = keys.identity(envelope.header.keyId)
-  if (identity === undefined) throw new KeystrataError('key-not-found')
-  if (!equalBytes(envelope.header.ownerId, keys.ownerId)) throw authenticationFailed()
-  assertStrongEnough(envelope, identity, keys.accept)
+  const identity = identityFor(envelope, keys)
 
   const scheme = keys.scheme(mode)
   if (encrypted === undefined) return verified(new Uint8Array(ciphertext), scheme, label, undefined)
@@ -46,6 +45,20 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   } finally {
     blockKey.dispose()
   }
+}
+
+/**
+ * The key pair that an envelope is addressed to, after the caller's rules were checked.
+ * @throws KeystrataError `key-not-found`, `authentication-failed`, `policy`
+ */
+export function identityFor(envelope: Envelope, keys: BlockKeys): Identity {
+  const { header, encrypted } = envelope
+  // An unencrypted block needs no key; whether it is taken, today's key pair decides where its own is forgotten.
+  const identity = keys.identity(header.keyId) ?? (encrypted === undefined ? keys.current : undefined)
+  if (identity === undefined) throw new KeystrataError('key-not-found')
+  if (!equalBytes(header.ownerId, keys.ownerId)) throw authenticationFailed()
+  assertStrongEnough(envelope, identity, keys.accept)
+  return identity
 }
 
 /** @throws KeystrataError `limit-exceeded` */

@@ -2,6 +2,7 @@
 import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
+import { isAddressedTo } from '../blocks/rekey.ts'
 import { encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
 import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
@@ -37,6 +38,11 @@ export interface KeysetWriter extends BlockWriter, Handle {
   readonly id: string
   /** The version of the keyset. */
   readonly version: number
+  /**
+   * Whether a block is under today's key pairs, those of this export. Unencrypted ones are; another owner's are not.
+   * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
+   */
+  isCurrent(envelope: Uint8Array): boolean
 }
 
 /** What of a keyset its writer needs; the writer takes the keys over. */
@@ -128,6 +134,11 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   async seal(content: Uint8Array): Promise<SealedBlock> {
     const prepared = await this.prepare(content)
     return prepared.seal()
+  }
+
+  isCurrent(envelope: Uint8Array): boolean {
+    this.assertUsable()
+    return isAddressedTo(this.#recipient, this.#ownerId, envelope)
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {

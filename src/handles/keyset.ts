@@ -1,27 +1,26 @@
-// A keyset in the hand of its owner: created, unlocked with the password, exported (SPEC §5).
-import type { BlockReader, SealedBlock } from '../blocks/block.ts'
+// A keyset in the hand of its owner: it opens, exports, and changes its keys (SPEC §5, §6).
+import type { BlockHead, BlockReader, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
-import { openBlock } from '../blocks/open.ts'
-import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
-import { Mode } from '../format/envelope.ts'
+import { type BlockKeys, openBlock } from '../blocks/open.ts'
+import { isAddressedTo, rekeyBlock } from '../blocks/rekey.ts'
+import { type Bytes, toHex, wipe } from '../bytes.ts'
+import type { Mode } from '../format/envelope.ts'
 import { Destination, Strength } from '../format/keyset.ts'
-import { generateKeyPair, generateSigningPair, Identity } from '../keys/key-pairs.ts'
 import { type Card, encodeCard } from '../keys/card.ts'
+import { generateKeyPair, Identity, Recipient } from '../keys/key-pairs.ts'
 import {
   type AdditionalKeys,
+  copyKeys,
   disposeKeys,
   incompleteFor,
   type KeysetContents,
   type KeysetDestination,
-  type KeysetKeys,
 } from '../keys/keyset-contents.ts'
-import { encodeKeyset, openKeyset, parseKeyset } from '../keys/keyset-record.ts'
-import { createMaster, openMaster } from '../keys/master.ts'
-import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
-import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type Wait } from '../primitives/password.ts'
-import { randomBytes } from '../primitives/random.ts'
-import { type Handle, SecretHolder, SecretKey } from '../secret.ts'
+import { encodeKeyset } from '../keys/keyset-record.ts'
+import { createMaster, rewrapMaster } from '../keys/master.ts'
+import { nextVersion } from '../keys/trailer.ts'
+import { type Argon2Costs, isWritable, DEFAULT_ARGON2_COSTS, type Wait } from '../primitives/password.ts'
+import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import {
   type Encryption,
   HostWriter,
@@ -59,6 +58,42 @@ export interface KeysetReader extends BlockReader, Handle {
    */
   card(): Card
   /**
+   * The same keys under another password: only the Argon2 record changes, so every export that is kept must be replaced. An
+   * old copy still opens with the old password.
+   * @param options `costs`: by default those of the old password; `newMaster`: a fresh master key too, so that who kept the
+   *   old one opens no later export
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was unlocked
+   *   from a `source-definition`; `disposed`
+   */
+  changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
+  /**
+   * New key pairs for blocks; the old ones are kept, so what is stored still opens. In an order that survives a crash: store
+   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`.
+   * @param options `encryption`: what the new key pairs demand and writers do by default; by default as before
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
+   */
+  regenerate(options?: { encryption?: Encryption }): KeysetReader
+  /**
+   * Whether a block is under today's key pairs. Unencrypted ones are; those of another owner are not.
+   * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
+   */
+  isCurrent(envelope: Uint8Array): boolean
+  /**
+   * A new envelope under today's key pairs; the ciphertext stays as it is, and is not needed. A current block gets a fresh
+   * envelope, an unencrypted one the same. Keep the old envelope until the new one is stored. Whoever held the old
+   * envelope's key can still open the block: to take that away, seal the content anew.
+   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that is not held here; `policy` if it is weaker
+   *   than that pair demands; `authentication-failed`, `malformed`, `unsupported`, `disposed`
+   */
+  rekey(head: BlockHead): Bytes
+  /**
+   * Drops the key pairs of the past: blocks that were not rekeyed do not open any more, for good.
+   * @param done both must be true, in writing
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
+   * @throws TypeError unless both are true
+   */
+  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader
+  /**
    * A writer with a life of its own.
    * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum
    */
@@ -69,15 +104,19 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly id: string
   readonly version: number
   readonly #contents: KeysetContents
+  readonly #master: SecretKey<'master'>
+  readonly #current: Identity
+  #prepared: Recipient | undefined
   readonly #exports: ReadonlyMap<string, Bytes>
   readonly #identities: ReadonlyMap<string, Identity>
   readonly #schemes: Map<Mode, ContentScheme> = new Map()
   readonly #accept: number | undefined
 
-  /** Takes the contents over; needs the master key for the exports alone. */
+  /** Takes the contents and the master key over. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, accept?: number) {
     const { blockPair, additional } = contents
-    const identities = [blockPair, ...(additional?.retired ?? [])].map((pair) => new Identity(pair))
+    const current = new Identity(blockPair)
+    const identities = [current, ...(additional?.retired ?? []).map((pair) => new Identity(pair))]
     const destinations = Object.keys(Destination) as KeysetDestination[]
     const exports = new Map(
       destinations
@@ -86,6 +125,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     )
     super('keyset reader', () => {
       disposeKeys(contents)
+      master.dispose()
       for (const identity of identities) identity.dispose()
       for (const scheme of this.#schemes.values()) scheme.dispose()
       wipe(...exports.values())
@@ -96,16 +136,82 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     this.#exports = exports
     this.#identities = new Map(identities.map((identity) => [toHex(identity.keyId), identity]))
     this.#accept = accept
+    this.#master = master
+    this.#current = current
   }
 
   async open(block: SealedBlock): Promise<Bytes> {
     this.assertUsable()
-    return openBlock(block, {
+    return openBlock(block, this.#keys)
+  }
+
+  isCurrent(envelope: Uint8Array): boolean {
+    this.assertUsable()
+    return isAddressedTo(this.#recipient, this.#contents.id, envelope)
+  }
+
+  rekey(head: BlockHead): Bytes {
+    this.assertUsable()
+    return rekeyBlock(head, this.#keys, this.#recipient, this.#contents.encryption === Strength.hybrid)
+  }
+
+  async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<KeysetReader> {
+    const { newMaster = false, costs = writableCosts(this.#contents.argon2) } = options
+    if (newMaster) this.#additional('new master key')
+    this.assertUsable()
+    // With keys of its own, whatever happens to this handle while the hash runs.
+    const contents = copyKeys({ ...this.#contents, version: nextVersion(this.version) })
+    const master = this.#master.copy()
+    try {
+      const changed = newMaster
+        ? await createMaster(next, costs, options)
+        : { master: master.copy(), record: await rewrapMaster(master, next, costs, options) }
+      return unlocked({ ...contents, argon2: changed.record }, changed.master, this.#accept)
+    } catch (error) {
+      disposeKeys(contents)
+      throw error
+    } finally {
+      master.dispose()
+    }
+  }
+
+  regenerate(options: { encryption?: Encryption } = {}): KeysetReader {
+    const { retired, ...others } = this.#additional('new key pairs')
+    const { encryption } = parseWriterOptions(options, this.#contents)
+    const { blockPair: old, ...contents } = this.#contents
+    const additional = { ...others, retired: [...retired, old] }
+    // Fresh keys are not copied: they belong to the new handle alone.
+    const changed = { ...contents, version: nextVersion(this.version), encryption, additional }
+    return this.#next({ ...copyKeys(changed), blockPair: generateKeyPair(encryption) })
+  }
+
+  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader {
+    const { blocksRekeyed, recordsResealed } = done as { blocksRekeyed: unknown; recordsResealed: unknown }
+    if (blocksRekeyed !== true || recordsResealed !== true) {
+      throw new TypeError('say that it is done: { blocksRekeyed: true, recordsResealed: true }')
+    }
+    const additional = { ...this.#additional('forgetting of keys'), retired: [] }
+    return this.#next(copyKeys({ ...this.#contents, version: nextVersion(this.version), additional }))
+  }
+
+  /** The handle of changed contents, which takes them over. */
+  #next(contents: KeysetContents): KeysetReader {
+    return unlocked(contents, this.#master.copy(), this.#accept)
+  }
+
+  get #keys(): BlockKeys {
+    return {
       ownerId: this.#contents.id,
       accept: this.#accept,
+      current: this.#current,
       identity: (keyId) => this.#identities.get(toHex(keyId)),
       scheme: (mode) => this.#scheme(mode),
-    })
+    }
+  }
+
+  /** The public halves of today's key pair; prepared at the first use, which a mere reader never needs. */
+  get #recipient(): Recipient {
+    return (this.#prepared ??= new Recipient(this.#contents.blockPair.publicHalves))
   }
 
   export(to: KeysetDestination): Bytes {
@@ -167,107 +273,24 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   }
 }
 
-/**
- * Creates a keyset with fresh keys, under a password. Without the password and at least one export, whatever is sealed
- * with it is lost for good: nobody can recover it.
- * @param password any text but the empty one; taken as NFC, with every kind of space as a space
- * @param options `encryption` and `dedup` become the defaults of its writers, and `encryption` the least that its reader
- *   takes; `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal ciphertexts, and
- *   whoever holds either can confirm and open contents of the other that they can guess
- * @throws KeystrataError `limit-exceeded` for an empty password or costs outside 19,456 KiB–1 GiB, 2–64 iterations, 1–16
- *   lanes; `aborted`
- * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
- *   copy of this library
- */
-export async function createKeyset(
-  password: string,
-  options: PasswordOptions & WriterOptions & { dedupWith?: KeysetReader } = {},
-): Promise<KeysetReader> {
-  const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = options
-  const { encryption, dedup } = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: Mode.scoped })
-  const dedupKey =
-    dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : UnlockedKeyset.dedupKeyOf(dedupWith)
-  try {
-    const { master, record } = await createMaster(password, costs, options)
-    try {
-      const keys = generateKeys(encryption, dedupKey.copy())
-      return unlocked({ id: randomBytes(16), version: 1, encryption, dedup, argon2: record, ...keys }, master)
-    } finally {
-      master.dispose()
-    }
-  } finally {
-    dedupKey.dispose()
-  }
+/** What a new password costs, if the caller does not say: what the last one did. */
+function writableCosts(costs: Argon2Costs): Argon2Costs {
+  return isWritable(costs) ? costs : DEFAULT_ARGON2_COSTS
 }
 
-function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys {
-  return {
-    blockPair: generateKeyPair(minimum),
-    blockSalt: SecretKey.take('block-salt', randomBytes(32)),
-    dedupKey,
-    sourceSigning: generateSigningPair(),
-    additional: {
-      sharing: generateKeyPair(Strength.hybrid),
-      cardSigning: generateSigningPair(),
-      retired: [],
-      shares: [],
-    },
-  }
-}
-
-/** The handle of these contents, which takes them over. */
-function unlocked(contents: KeysetContents, master: SecretKey<'master'>, accept?: number): KeysetReader {
+/** The handle of these contents, which takes them and the master key over. */
+export function unlocked(contents: KeysetContents, master: SecretKey<'master'>, accept?: number): KeysetReader {
   try {
     return new UnlockedKeyset(contents, master, accept)
   } catch (error) {
     disposeKeys(contents)
+    master.dispose()
     throw error
   }
 }
 
-/**
- * Unlocks any export of a keyset with its password.
- * @param anyExport the bytes of an export, at most 1 MiB
- * @param options `atLeast`: the lowest version to take; `accept`: knowingly open blocks protected more weakly than the
- *   keyset demands, down to this
- * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
- *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `aborted`
- */
-export async function unlockKeyset(
-  anyExport: Uint8Array,
-  password: string,
-  options: PasswordOptions & { atLeast?: number; accept?: Encryption } = {},
-): Promise<KeysetReader> {
-  const { accept, costs } = options
-  const atLeast = parseFloor(options.atLeast)
-  const accepted = accept === undefined ? undefined : numberOf(Strength, accept, 'accept')
-  const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
-  try {
-    assertNotOlder(parsed, atLeast, 'keyset')
-    if (costs !== undefined) assertWithin(parsed.argon2, costs)
-    const master = await openMaster(password, parsed.argon2, options)
-    try {
-      return unlocked(openKeyset(parsed, master), master, accepted)
-    } finally {
-      master.dispose()
-    }
-  } finally {
-    wipe(parsed.bytes)
-  }
-}
-
-/** @throws KeystrataError `limit-exceeded` */
-function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
-  for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
-    if (typeof most !== 'number') throw new TypeError('costs are three numbers: iterations, memoryKiB, lanes')
-  }
-  if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
-  throw new KeystrataError('limit-exceeded', 'the keyset asks for more than the given costs', {
-    iterations,
-    memoryKiB,
-    lanes,
-  })
-}
-
 /** The private half of the card of a keyset, which must be a handle of this very library. The caller disposes of it. */
 export const cardIdentityOf = (reader: KeysetReader): Identity => UnlockedKeyset.cardIdentityOf(reader)
+
+/** A copy of the dedup key of a keyset, which must be a handle of this very library. */
+export const dedupKeyOf = (reader: KeysetReader): SecretKey<'dedup'> => UnlockedKeyset.dedupKeyOf(reader)

@@ -6,7 +6,7 @@ import { openRecoverySlot, type SlotKey, type UserNames } from '../keys/hierarch
 import type { Identity } from '../keys/key-pairs.ts'
 import { type Login, ownerOf } from '../keys/login.ts'
 import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
-import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
+import { assertNotOlder, nextVersion, parseFloor } from '../keys/trailer.ts'
 import { cardIdentityOf, type KeysetReader } from './keyset.ts'
 import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
@@ -52,7 +52,7 @@ export function resetProfile(
       throw error
     }
     const { header, version } = parsed
-    const contents = { id: header.ownerId, version: version + 1, admin: card, vaults }
+    const contents = { id: header.ownerId, version: nextVersion(version), admin: card, vaults }
     return sealedProfile(contents, owner)
   } finally {
     identity.dispose()

@@ -13,7 +13,7 @@ import {
   type VaultEntry,
 } from '../keys/profile-record.ts'
 import { rotateVault } from '../keys/rotation.ts'
-import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
+import { assertNotOlder, nextVersion, parseFloor } from '../keys/trailer.ts'
 import {
   changeProfile,
   createVaultIn,
@@ -125,7 +125,7 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     }
     const contents = this.#contents()
     try {
-      return sealedProfile({ ...contents, version: contents.version + 1 }, owner)
+      return sealedProfile({ ...contents, version: nextVersion(contents.version) }, owner)
     } finally {
       disposeVaults(contents.vaults)
     }

@@ -169,6 +169,14 @@ function assertHalvesBelong({ blockPair, sourceSigning, additional }: KeysetKeys
   }
 }
 
+/** The same object with keys of its own. */
+export function copyKeys<T>(value: T): T {
+  if (value instanceof SecretKey) return value.copy() as T
+  if (Array.isArray(value)) return value.map(copyKeys) as T
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, copyKeys(field as unknown)])) as T
+}
+
 /** Wipes every key in an object. */
 export function disposeKeys(value: unknown): void {
   if (value instanceof SecretKey) value.dispose()

@@ -6,7 +6,7 @@ import type { Argon2Record } from '../format/keyset.ts'
 import { derive } from '../primitives/kdf.ts'
 import { type Argon2Costs, assertWritableCosts, hashPassword, type Wait } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { SecretKey } from '../secret.ts'
+import { SecretKey, withBytes } from '../secret.ts'
 
 /** A fresh master key, and the record from which the password gives it again. */
 export async function createMaster(
@@ -20,6 +20,25 @@ export async function createMaster(
   const unverified = { ...costs, salt: randomBytes(32), nonce: randomBytes(32) }
   const master = await hashToMaster(password, unverified, wait)
   return { master, record: { ...unverified, verify: verifierOf(master) } }
+}
+
+/** A new record, by which another password gives the same master key: N′ = M ⊕ H′ with a fresh salt. */
+export async function rewrapMaster(
+  master: SecretKey<'master'>,
+  password: string,
+  { iterations, memoryKiB, lanes }: Argon2Costs,
+  wait: Wait,
+): Promise<Argon2Record> {
+  const costs = { iterations, memoryKiB, lanes }
+  assertWritableCosts(costs)
+  const salt = randomBytes(32)
+  const hash = await hashPassword(password, salt, costs, wait)
+  try {
+    const nonce = withBytes(master, (bytes) => xor(bytes, hash))
+    return { ...costs, salt, nonce, verify: verifierOf(master) }
+  } finally {
+    wipe(hash)
+  }
 }
 
 /** @throws KeystrataError `wrong-password`, `limit-exceeded`, `aborted` */

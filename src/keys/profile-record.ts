@@ -62,11 +62,8 @@ function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
   if (!holds) throw new KeystrataError('malformed', 'a profile that contradicts itself')
 }
 
-/** @throws KeystrataError `limit-exceeded` for too many vaults, and past the last version */
+/** @throws KeystrataError `limit-exceeded` for too many vaults */
 export function encodeProfile({ id, version, admin, vaults }: ProfileContents, rootKey: SecretKey<'root'>): Bytes {
-  if (version > Number.MAX_SAFE_INTEGER) {
-    throw new KeystrataError('limit-exceeded', 'no version can follow', { version: version - 1 })
-  }
   const header = { type: ObjectType.profile, suite: Suite.none, keyId: keyIdOf(rootKey), ownerId: id }
   const fields: StoredProfile = {
     headerBytes: encodeHeader(header),

@@ -68,3 +68,9 @@ export function parseFloor(atLeast = 0): number {
   if (!Number.isSafeInteger(atLeast) || atLeast < 0) throw new RangeError('atLeast must be a version number')
   return atLeast
 }
+
+/** @throws KeystrataError `limit-exceeded` past the last version */
+export function nextVersion(version: number): number {
+  if (version < Number.MAX_SAFE_INTEGER) return version + 1
+  throw new KeystrataError('limit-exceeded', 'no version can follow', { version })
+}

@@ -30,7 +30,7 @@ import {
   type VaultEntry,
 } from './profile-record.ts'
 import { keyIdOf } from './lock.ts'
-import { assertNotOlder } from './trailer.ts'
+import { assertNotOlder, nextVersion } from './trailer.ts'
 
 /**
  * Where a user's profile and the keyrings of his vaults are kept; the product's own. Both writes are create-only per
@@ -158,7 +158,7 @@ export async function writeNext(
   { store, owner }: ProfileView,
   profile: ProfileContents,
 ): Promise<ParsedProfile | undefined> {
-  const version = profile.version + 1
+  const version = nextVersion(profile.version)
   const record = encodeProfile({ ...profile, version }, owner.rootKey)
   return (await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
 }

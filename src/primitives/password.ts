@@ -41,13 +41,18 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
   }
 }
 
+/** Whether costs are dear enough to protect anything. */
+export function isWritable({ iterations, memoryKiB }: Argon2Costs): boolean {
+  return memoryKiB >= 19_456 && iterations >= 2
+}
+
 /**
  * Refuses costs that are too cheap to protect anything (OWASP's floor).
  * @throws KeystrataError `limit-exceeded`
  */
 export function assertWritableCosts(costs: Argon2Costs): void {
   assertReadableCosts(costs)
-  if (costs.memoryKiB < 19_456 || costs.iterations < 2) {
+  if (!isWritable(costs)) {
     throw new KeystrataError('limit-exceeded', 'Argon2 costs too low: at least 19456 KiB and 2 iterations', {
       iterations: costs.iterations,
       memoryKiB: costs.memoryKiB,

@@ -254,6 +254,9 @@ describe('resetProfile', () => {
     await failure(() => reset.rotate(swapped), 'authentication-failed')
     const rotated = await reset.rotate(store)
     expect(parseProfile(rotated.record).vaults[0]!.slots).toHaveLength(1)
+    // The new key has the number of the planted one, and a recovery slot of its own.
+    const again = resetProfile(rotated.record, admin, login)
+    expect(await (await again.openVault(vault.id, store)).open(block)).toEqual(content)
   })
 
   it('pins the admin who resets, never the card in the record', async () => {

@@ -332,6 +332,20 @@ block(
   { ...plain, ciphertext: flipped(plain.ciphertext, 7) },
   { keyset: 'no-minimum', expect: 'authentication-failed' },
 )
+block(
+  'none-forgotten',
+  '6.4',
+  'unencrypted, under a key pair that nobody has: today’s decides',
+  { ...plain, envelope: flipped(plain.envelope, 16) },
+  { keyset: 'no-minimum' },
+)
+block(
+  'none-forgotten-policy',
+  '6.4',
+  'the same, where today’s key pair demands more',
+  { ...plain, envelope: patched(flipped(plain.envelope, 16), 32, contents.id) },
+  { expect: 'policy' },
+)
 // Content planted by somebody who knows the block key of another content: everything holds but the label.
 const victim = await prepareContent(sample(100), new ContentScheme(Mode.scoped, contents))
 const poison = { ...victim, buffer: concat(new Uint8Array(32), sample(90, 5), new Uint8Array(16)) }

@@ -1,0 +1,103 @@
+// The two ways to a keyset: made with a password, or unlocked with it (SPEC §5).
+import { bytesFrom, wipe } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { Mode } from '../format/envelope.ts'
+import { Strength } from '../format/keyset.ts'
+import { generateKeyPair, generateSigningPair } from '../keys/key-pairs.ts'
+import type { KeysetKeys } from '../keys/keyset-contents.ts'
+import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
+import { createMaster, openMaster } from '../keys/master.ts'
+import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
+import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../primitives/password.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { SecretKey } from '../secret.ts'
+import { dedupKeyOf, type KeysetReader, type PasswordOptions, unlocked } from './keyset.ts'
+import { type Encryption, numberOf, parseWriterOptions, type WriterOptions } from './keyset-writer.ts'
+
+/**
+ * Creates a keyset with fresh keys, under a password. Without the password and at least one export, whatever is sealed
+ * with it is lost for good: nobody can recover it.
+ * @param password any text but the empty one; taken as NFC, with every kind of space as a space
+ * @param options `encryption` and `dedup` become the defaults of its writers, and `encryption` the least that its reader
+ *   takes; `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal ciphertexts, and
+ *   whoever holds either can confirm and open contents of the other that they can guess
+ * @throws KeystrataError `limit-exceeded` for an empty password or costs outside 19,456 KiB–1 GiB, 2–64 iterations, 1–16
+ *   lanes; `aborted`
+ * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
+ *   copy of this library
+ */
+export async function createKeyset(
+  password: string,
+  options: PasswordOptions & WriterOptions & { dedupWith?: KeysetReader } = {},
+): Promise<KeysetReader> {
+  const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = options
+  const { encryption, dedup } = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: Mode.scoped })
+  const dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : dedupKeyOf(dedupWith)
+  try {
+    const { master, record } = await createMaster(password, costs, options)
+    const keys = generateKeys(encryption, dedupKey.copy())
+    return unlocked({ id: randomBytes(16), version: 1, encryption, dedup, argon2: record, ...keys }, master)
+  } finally {
+    dedupKey.dispose()
+  }
+}
+
+function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys {
+  return {
+    blockPair: generateKeyPair(minimum),
+    blockSalt: SecretKey.take('block-salt', randomBytes(32)),
+    dedupKey,
+    sourceSigning: generateSigningPair(),
+    additional: {
+      sharing: generateKeyPair(Strength.hybrid),
+      cardSigning: generateSigningPair(),
+      retired: [],
+      shares: [],
+    },
+  }
+}
+
+/**
+ * Unlocks any export of a keyset with its password.
+ * @param anyExport the bytes of an export, at most 1 MiB
+ * @param options `atLeast`: the lowest version to take; `accept`: knowingly open blocks protected more weakly than the
+ *   keyset demands, down to this
+ * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
+ *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `aborted`
+ */
+export async function unlockKeyset(
+  anyExport: Uint8Array,
+  password: string,
+  options: PasswordOptions & { atLeast?: number; accept?: Encryption } = {},
+): Promise<KeysetReader> {
+  const { accept, costs } = options
+  const atLeast = parseFloor(options.atLeast)
+  const accepted = accept === undefined ? undefined : numberOf(Strength, accept, 'accept')
+  const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
+  try {
+    assertNotOlder(parsed, atLeast, 'keyset')
+    if (costs !== undefined) assertWithin(parsed.argon2, costs)
+    const master = await openMaster(password, parsed.argon2, options)
+    try {
+      return unlocked(openKeyset(parsed, master), master, accepted)
+    } catch (error) {
+      master.dispose()
+      throw error
+    }
+  } finally {
+    wipe(parsed.bytes)
+  }
+}
+
+/** @throws KeystrataError `limit-exceeded` */
+function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
+  for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
+    if (typeof most !== 'number') throw new TypeError('costs are three numbers: iterations, memoryKiB, lanes')
+  }
+  if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
+  throw new KeystrataError('limit-exceeded', 'the keyset asks for more than the given costs', {
+    iterations,
+    memoryKiB,
+    lanes,
+  })
+}
