@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  type BlockHead,
   type Card,
   createKeyset,
   deriveLogin,
@@ -25,6 +26,7 @@ const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```
 const exported = [
   '',
   'export { backUp, restore }',
+  'export { rekeyAll }',
   'export { signUp, openVault }',
   'export { changePassword }',
   'export { unlock }',
@@ -40,8 +42,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has five examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(5)
+  it('has six examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(6)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
   })
 
@@ -78,6 +80,26 @@ describe('README', () => {
     expect(await restore('0'.repeat(64), keyset, store)).toBeUndefined()
   })
 
+  it('rekeys', async () => {
+    type Replace = (head: BlockHead) => Promise<void>
+    const { rekeyAll } = await run<{
+      rekeyAll: (next: KeysetReader, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<KeysetReader>
+    }>(2)
+    const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const stored = await Promise.all(['one', 'two'].map((text) => keyset.writer().seal(Buffer.from(text))))
+    const blocks = new Map(stored.map((block) => [block.label, block]))
+    const replace: Replace = async ({ label, envelope }) => {
+      blocks.set(label, { ...blocks.get(label)!, envelope })
+    }
+    const heads = async function* () {
+      yield* [...blocks.values()]
+    }
+    const forgotten = await rekeyAll(keyset.regenerate(), heads(), replace)
+    const texts = await Promise.all([...blocks.values()].map((block) => forgotten.open(block)))
+    expect(texts.map((bytes) => Buffer.from(bytes).toString())).toEqual(['one', 'two'])
+    await expect(forgotten.open(stored[0]!)).rejects.toHaveProperty('code', 'key-not-found')
+  })
+
   it('signs up, opens the vault, changes the password', async () => {
     interface Openers {
       signUp: (
@@ -92,7 +114,7 @@ describe('README', () => {
       }>
       openVault: (password: string, vaultId: string, store: VaultStore, last: number) => Promise<Vault>
     }
-    const { signUp, openVault } = await run<Openers>(2)
+    const { signUp, openVault } = await run<Openers>(3)
     const store = new MemoryVaultStore()
     const admin = (await createKeyset('admin', { costs: CHEAP })).card()
     const { credential, version, vaultId, block } = await signUp(PASSWORD, admin, store)
@@ -111,7 +133,7 @@ describe('README', () => {
         credential: string,
         next: { credential: string; record: Uint8Array },
       ) => Promise<(Stored & { version: number }) | undefined>
-    }>(3)
+    }>(4)
     const stored = { verifier: await createVerifier(credential), record: (await store.readProfile())! }
     const account = { realm: 'com.example.backup', user: 'user@example.com' }
     const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
@@ -127,7 +149,7 @@ describe('README', () => {
 
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      4,
+      5,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)

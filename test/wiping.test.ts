@@ -175,6 +175,24 @@ describe.each(backends)('on $name', (backend) => {
     },
   )
 
+  it('changing keys and rekeying leave nothing', async () => {
+    const host = (await makeKeyset()).export('host')
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    const keyset = await unlockKeyset(host, PASSWORD)
+    const writer = keyset.writer()
+    const block = await writer.seal(sample(100))
+    const changed = await keyset.changePassword('another')
+    const other = await changed.changePassword('a third', { newMaster: true })
+    const next = other.regenerate()
+    const envelope = next.rekey(block)
+    const last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
+    expect(await last.open({ ...block, envelope })).toEqual(sample(100))
+    await failure(() => next.rekey({ ...block, envelope: flipped(envelope, 1700) }), 'authentication-failed')
+    for (const handle of [keyset, writer, changed, other, next, last]) handle.dispose()
+    expectWiped(captured, ['content', 'hkdf output'])
+  })
+
   it('a block that does not hold leaves nothing, the content included', async () => {
     const keyset = await makeKeyset()
     const [one, other] = [
