@@ -8,6 +8,7 @@ export {
   type PreparedBlock,
   type SealedBlock,
 } from './blocks/block.ts'
+export { openPackMember, type Pack } from './blocks/pack.ts'
 export type { Bytes } from './bytes.ts'
 export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
 export type { KeysetReader, PasswordOptions } from './handles/keyset.ts'

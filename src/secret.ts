@@ -63,6 +63,7 @@ export type Role =
   | 'label'
   | 'lock'
   | 'cipher'
+  | 'member'
   | 'mac'
 
 let bytesOf: (key: SecretKey<Role>) => Uint8Array

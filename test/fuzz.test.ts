@@ -6,6 +6,7 @@ import {
   deriveLogin,
   encodeBlock,
   KeystrataError,
+  openPackMember,
   openProfile,
   openWriter,
   parseBlock,
@@ -102,6 +103,19 @@ describe('hostile bytes', () => {
         await onlyKeystrataErrors(() => vault.open(parseBlock(bytes, vaultBlock.label)))
         await onlyKeystrataErrors(() => vault.open({ ...vaultBlock, envelope: bytes }))
         await onlyKeystrataErrors(() => vault.open({ ...vaultBlock, ciphertext: bytes }))
+      }),
+      runs,
+    )
+  })
+
+  it('in packs, members and envelopes to rekey', async () => {
+    const { content, members } = await keyset.writer().pack([sample(40), sample(20)])
+    await fc.assert(
+      fc.asyncProperty(damagedFrom([content]), damaged, fc.string({ maxLength: 60 }), async (bytes, envelope, text) => {
+        await onlyKeystrataErrors(() => openPackMember(bytes, members[1]!))
+        await onlyKeystrataErrors(() => openPackMember(content, text))
+        await onlyKeystrataErrors(() => keyset.rekey({ label: blocks[0]!.label, envelope }))
+        await onlyKeystrataErrors(() => keyset.isCurrent(envelope))
       }),
       runs,
     )

@@ -20,6 +20,7 @@ it('exports these values', () => {
     'createProfile',
     'deriveLogin',
     'encodeBlock',
+    'openPackMember',
     'openProfile',
     'openWriter',
     'parseBlock',

@@ -2,6 +2,7 @@
 import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
+import { type Pack, packFiles } from '../blocks/pack.ts'
 import { isAddressedTo } from '../blocks/rekey.ts'
 import { encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
 import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
@@ -43,6 +44,15 @@ export interface KeysetWriter extends BlockWriter, Handle {
    * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
    */
   isCurrent(envelope: Uint8Array): boolean
+  /**
+   * Puts small files together into one content, so that they share the cost of a block: at most 1,024 of at most 8 MiB, 64 MiB
+   * in all. Each has a key of its own, so some can be disclosed without the others. All are read before this returns.
+   * With `global` dedup the keys are the hashes of the files; otherwise nobody can test guesses about the others by one.
+   * @returns the content to seal, and the strings that open each file with {@link openPackMember}: as secret as the files
+   * @throws KeystrataError `limit-exceeded`, `disposed`
+   * @throws TypeError for files that are no Uint8Arrays
+   */
+  pack(files: readonly Uint8Array[]): Promise<Pack>
 }
 
 /** What of a keyset its writer needs; the writer takes the keys over. */
@@ -84,6 +94,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #recipient: Recipient
   readonly #strength: number
   readonly #scheme: ContentScheme
+  readonly #dedupKey: SecretKey<'dedup'>
 
   private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
     const { id, version, blockPair, blockSalt, dedupKey } = keys
@@ -102,6 +113,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#recipient = recipient
     this.#strength = encryption
     this.#scheme = scheme
+    this.#dedupKey = dedupKey
   }
 
   /**
@@ -139,6 +151,11 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   isCurrent(envelope: Uint8Array): boolean {
     this.assertUsable()
     return isAddressedTo(this.#recipient, this.#ownerId, envelope)
+  }
+
+  async pack(files: readonly Uint8Array[]): Promise<Pack> {
+    this.assertUsable()
+    return packFiles(files, this.#scheme.mode === Mode.global ? undefined : this.#dedupKey)
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {

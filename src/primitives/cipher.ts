@@ -1,5 +1,5 @@
-// AES-CTR (SP 800-38A) and the Poly1305 of ChaCha20-Poly1305 (RFC 8439): the halves of an encrypt-then-MAC that
-// blocks/vault-block.ts puts together. Neither is of use alone.
+// AES-CTR and AES-CBC (SP 800-38A) and the Poly1305 of ChaCha20-Poly1305 (RFC 8439): parts of an encrypt-then-MAC that
+// blocks/vault-block.ts and blocks/pack.ts put together. None is of use alone.
 import type { Bytes } from '../bytes.ts'
 import { type SecretKey, withBytes } from '../secret.ts'
 import { backend } from './backend.ts'
@@ -12,4 +12,14 @@ export function ctrInPlace(key: SecretKey<'cipher'>, buffer: Uint8Array): Promis
 /** The tag over the parts joined, 16 bytes; `key` must belong to one message alone. */
 export function chachaPolyTag(key: SecretKey<'mac'>, parts: readonly Uint8Array[]): Promise<Bytes> {
   return withBytes(key, (bytes) => backend().chachaPolyTag(bytes, parts))
+}
+
+/** PKCS #7 padding and a zero IV; so `key` must belong to one text alone. */
+export function cbcEncrypt(key: SecretKey<'cipher' | 'member'>, text: Uint8Array): Promise<Bytes> {
+  return withBytes(key, (bytes) => backend().cbcEncrypt(bytes, new Uint8Array(16), text))
+}
+
+/** Undefined for a padding that does not hold: whoever calls this gives it the same answer as to any other fault. */
+export function cbcDecrypt(key: SecretKey<'cipher' | 'member'>, sealed: Uint8Array): Promise<Bytes | undefined> {
+  return withBytes(key, (bytes) => backend().cbcDecrypt(bytes, new Uint8Array(16), sealed))
 }

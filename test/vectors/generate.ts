@@ -1,21 +1,24 @@
 // Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
 import { ContentScheme } from '../../src/blocks/content-key.ts'
 import { maskKey } from '../../src/blocks/mask.ts'
+import { packFiles } from '../../src/blocks/pack.ts'
 import { encryptContent, prepareContent } from '../../src/blocks/seal.ts'
-import { concat, xor } from '../../src/bytes.ts'
+import { concat, toBase64Url, xor } from '../../src/bytes.ts'
 import { encodePlainEnvelope, Mode } from '../../src/format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../../src/format/header.ts'
 import type { KeyPair } from '../../src/format/keyset.ts'
+import { encodePack } from '../../src/format/pack.ts'
 import { generateKeyPair, Recipient } from '../../src/keys/key-pairs.ts'
 import type { KeysetContents, KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { encodeKeyset } from '../../src/keys/keyset-record.ts'
+import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { hashPassword } from '../../src/primitives/password.ts'
-import { SecretKey } from '../../src/secret.ts'
+import { SecretKey, withBytes } from '../../src/secret.ts'
 import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { plantedContents } from '../keys/planted.ts'
 import { append } from './append.ts'
-import type { BlockVector, KeysetVector } from './vectors.ts'
+import type { BlockVector, KeysetVector, PackVector } from './vectors.ts'
 
 const PASSWORD = 'ångström \u{1f511} pass phrase'
 
@@ -360,5 +363,49 @@ block(
   { expect: 'authentication-failed' },
 )
 
+const packs: PackVector[] = []
+const packed = {
+  g: await packFiles([sample(100), new Uint8Array(0), sample(32, 2)], undefined),
+  k: await packFiles([sample(100), new Uint8Array(0), sample(32, 2)], contents.dedupKey),
+}
+function pack(id: string, comment: string, bytes: Uint8Array, member: string, more: Partial<PackVector> = {}): void {
+  packs.push({ id, section: '6.6', comment, pack: hex(bytes), member, file: '', expect: 'ok', ...more })
+}
+const refused = { expect: 'authentication-failed' } as const
+for (const form of ['g', 'k'] as const) {
+  const { content, members } = packed[form]
+  const [first, empty, last] = members as [string, string, string]
+  pack(`${form}-first`, '100 bytes', content, first, { file: hex(sample(100)) })
+  pack(`${form}-empty`, 'no bytes at all', content, empty)
+  pack(`${form}-last`, 'a multiple of a block', content, last, { file: hex(sample(32, 2)) })
+  pack(`${form}-altered`, 'one bit of a member', flipped(content, 40), first, refused)
+  pack(`${form}-other-altered`, 'one bit of another member', flipped(content, 40), last, { file: hex(sample(32, 2)) })
+  pack(`${form}-index`, 'the index of another member', content, last.replace('.2.', '.0.'), refused)
+  pack(`${form}-no-index`, 'an index that is not there', content, last.replace('.2.', '.3.'), refused)
+  pack(`${form}-form`, 'the other form', content, `${form === 'g' ? 'k' : 'g'}${first.slice(1)}`, refused)
+}
+const { content: whole, members: opening } = packed.k
+pack('cut', 'a byte short', whole.subarray(0, -1), opening[0]!, { expect: 'malformed' })
+pack('long', 'a byte long', concat(whole, new Uint8Array(1)), opening[0]!, { expect: 'malformed' })
+pack('count-short', 'three bytes', whole.subarray(0, 3), opening[0]!, { expect: 'malformed' })
+pack('count', '1,025 members', patched(whole, 0, [0, 0, 4, 1]), opening[0]!, { expect: 'limit-exceeded' })
+pack('length', 'a length one more', patched(whole, 7, [whole[7]! + 1]), opening[0]!, { expect: 'malformed' })
+pack('member-form', 'a form that is none', whole, `x${opening[0]!.slice(1)}`, { expect: 'malformed' })
+pack('member-zero', 'an index with a leading zero', whole, opening[0]!.replace('.0.', '.00.'), { expect: 'malformed' })
+pack('member-short', 'a key of 31 bytes', whole, opening[0]!.slice(0, -1), { expect: 'malformed' })
+// A CBC text of two blocks whose padding does not hold, under a right MAC.
+const unpadded = new SecretKey('member', sample(32, 5))
+const badly = sample(32, 6)
+pack('g-padding', 'no padding', encodePack([badly]), `g.0.${withBytes(unpadded, toBase64Url)}`, refused)
+const macKey = new SecretKey('mac', derive(unpadded, new Uint8Array(0), 'member', [], 64).subarray(32))
+pack(
+  'k-padding',
+  'no padding, under a right MAC',
+  encodePack([concat(hmacSha256(macKey, badly), badly)]),
+  `k.0.${withBytes(unpadded, toBase64Url)}`,
+  refused,
+)
+
+append('pack.json', packs)
 append('keyset.json', keysets)
 append('block.json', blocks)

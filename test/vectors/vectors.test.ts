@@ -1,13 +1,14 @@
 // Every frozen vector, through the library and through the reader that was written from SPEC.md alone.
 import { describe, expect, it } from 'vitest'
-import { parseBlock, unlockKeyset } from '../../src/index.ts'
+import { openPackMember, parseBlock, unlockKeyset } from '../../src/index.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
 import { openMaster } from '../../src/keys/master.ts'
 import { Destination } from '../../src/format/keyset.ts'
 import type { KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { hex, unhex } from '../fixtures.ts'
+import * as packReader from '../spec-reader-pack.ts'
 import * as specReader from '../spec-reader.ts'
-import { blockVectors, keysetVectors, outcome } from './vectors.ts'
+import { blockVectors, keysetVectors, outcome, packVectors } from './vectors.ts'
 
 const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
 
@@ -62,10 +63,19 @@ describe('block.json', () => {
   })
 })
 
+describe('pack.json', () => {
+  it.each(packVectors())('$id: $comment', async ({ pack, member, file, ...vector }) => {
+    const ours = outcome(async () => expect(hex(await openPackMember(unhex(pack), member))).toBe(file))
+    expect(await ours).toBe(vector.expect)
+    const theirs = outcome(() => expect(hex(packReader.openPackMember(unhex(pack), member))).toBe(file))
+    expect(await theirs).toBe(vector.expect)
+  })
+})
+
 describe('the files', () => {
   it('have vectors, with ids that are used once', () => {
-    for (const vectors of [keysetVectors(), blockVectors()]) {
-      expect(vectors.length).toBeGreaterThan(30)
+    for (const vectors of [keysetVectors(), blockVectors(), packVectors()]) {
+      expect(vectors.length).toBeGreaterThan(20)
       expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
     }
   })

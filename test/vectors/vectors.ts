@@ -77,6 +77,12 @@ export interface VaultBlockVector extends Vector {
   content: string
 }
 
+export interface PackVector extends Vector {
+  pack: string
+  member: string
+  file: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
 }
@@ -84,6 +90,7 @@ function read<V>(name: string): V[] {
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
+export const packVectors = (): PackVector[] => read('pack.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')
 export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')

@@ -1,0 +1,177 @@
+import { createCipheriv, createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { openPackMember } from '../../src/index.ts'
+import { encodePack } from '../../src/format/pack.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { backends, expectSame, failure, flipped, makeKeyset, patched, sample, withBackend } from '../fixtures.ts'
+
+const keyset = await makeKeyset()
+const files = [sample(100), new Uint8Array(0), sample(16), sample(100), sample(4000, 9)]
+const writers = { g: keyset.writer({ dedup: 'global' }), k: keyset.writer({ dedup: 'scoped' }) }
+
+describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
+  it('gives every file back, on every backend', async () => {
+    for (const packing of backends) {
+      const { content, members } = await withBackend(packing, () => writers[form].pack(files))
+      expect(members.map((member) => member.slice(0, 4))).toEqual(files.map((_, index) => `${form}.${index}.`))
+      for (const opening of backends) {
+        await withBackend(opening, async () => {
+          for (const [index, member] of members.entries())
+            expectSame(await openPackMember(content, member), files[index]!)
+        })
+      }
+    }
+  })
+
+  it('goes through a block', async () => {
+    const { content, members } = await writers[form].pack(files)
+    const block = await writers[form].seal(content)
+    expectSame(await openPackMember(await keyset.open(block), members[4]!), files[4]!)
+  })
+
+  it('is the same for the same files, so that packs dedup too', async () => {
+    const [one, other] = [await writers[form].pack(files), await writers[form].pack(files)]
+    expect(one).toEqual(other)
+    // Equal files have one key, and in one pack two places.
+    expect(one.members[0]!.slice(4)).toBe(one.members[3]!.slice(4))
+  })
+
+  it('opens nothing by a key of another file, another index, another pack', async () => {
+    const [{ content, members }, other] = [await writers[form].pack(files), await writers[form].pack([sample(5)])]
+    const withIndex = (index: number | string, member = members[0]!) => `${form}.${index}.${member.slice(4)}`
+    for (const index of [1, 2, 4, 5, 1023]) {
+      await failure(() => openPackMember(content, withIndex(index)), 'authentication-failed')
+    }
+    expectSame(await openPackMember(content, withIndex(3)), files[0]!)
+    await failure(() => openPackMember(other.content, members[0]!), 'authentication-failed')
+    await failure(() => openPackMember(content, other.members[0]!), 'authentication-failed')
+    const swapped = `${form === 'g' ? 'k' : 'g'}${members[4]!.slice(1)}`
+    await failure(() => openPackMember(content, swapped), 'authentication-failed')
+  })
+
+  it('refuses every flipped byte of a member, with one error', async () => {
+    const { content, members } = await writers[form].pack([sample(40), sample(33, 2)])
+    const start = 4 + 8
+    const length = new DataView(content.buffer).getUint32(4)
+    for (let index = start; index < start + length; index++) {
+      for (const bit of [0, 3, 7]) {
+        await failure(() => openPackMember(flipped(content, index, bit), members[0]!), 'authentication-failed')
+      }
+      expectSame(await openPackMember(flipped(content, index), members[1]!), sample(33, 2))
+    }
+  })
+
+  it('refuses what is no pack, and no member', async () => {
+    const { content, members } = await writers[form].pack(files)
+    const member = members[0]!
+    for (const bytes of [
+      new Uint8Array(0),
+      content.subarray(0, 3),
+      content.subarray(0, -1),
+      Buffer.concat([content, Buffer.alloc(1)]),
+    ]) {
+      await failure(() => openPackMember(bytes, member), 'malformed')
+    }
+    await failure(() => openPackMember(patched(content, 4, [255, 255, 255, 255]), member), 'malformed')
+    await failure(() => openPackMember(patched(content, 0, [255, 255, 255, 255]), member), 'limit-exceeded')
+    await failure(() => openPackMember(patched(content, 0, [0, 0, 4, 1]), member), 'limit-exceeded')
+    const key = member.slice(4)
+    for (const text of [
+      '',
+      'g',
+      `x.0.${key}`,
+      `${form}.00.${key}`,
+      `${form}.-1.${key}`,
+      `${form}.0.${key}A`,
+      `${form}.0.${key.slice(1)}`,
+      ` ${member}`,
+    ]) {
+      await failure(() => openPackMember(content, text), 'malformed')
+    }
+    await expect(openPackMember('x' as never, member)).rejects.toThrow(TypeError)
+    await expect(openPackMember(content, 7 as never)).rejects.toThrow(TypeError)
+  })
+
+  it('reads its files before it yields, and wipes its copies', async () => {
+    const mine = files.map((file) => new Uint8Array(file))
+    const texts: Uint8Array[] = []
+    const backend = backends[0]!
+    useBackend({
+      ...backend,
+      cbcEncrypt(key, iv, text) {
+        texts.push(text)
+        return backend.cbcEncrypt(key, iv, text)
+      },
+    })
+    try {
+      const packing = writers[form].pack(mine)
+      for (const file of mine) file.fill(0xff)
+      const { content, members } = await packing
+      expectSame(await openPackMember(content, members[4]!), files[4]!)
+      expect(texts).toHaveLength(5)
+      for (const text of texts) expect(text.every((byte) => byte === 0)).toBe(true)
+    } finally {
+      useBackend(undefined)
+    }
+  })
+})
+
+describe('limits', () => {
+  it('of members, of their sizes, and of the whole', async () => {
+    const { content, members } = await writers.k.pack(Array.from({ length: 1024 }, () => new Uint8Array(1)))
+    expect(await openPackMember(content, members[1023]!)).toEqual(new Uint8Array(1))
+    await failure(() => writers.k.pack(Array.from({ length: 1025 }, () => new Uint8Array(0))), 'limit-exceeded')
+    const huge = new Uint8Array(8 * 2 ** 20 + 1)
+    await failure(() => writers.k.pack([huge]), 'limit-exceeded')
+    const large = huge.subarray(1)
+    await failure(() => writers.k.pack(Array.from({ length: 8 }, () => large)), 'limit-exceeded')
+    expect((await writers.k.pack([])).members).toEqual([])
+    await expect(writers.k.pack('x' as never)).rejects.toThrow(TypeError)
+    await expect(writers.k.pack(['x'] as never)).rejects.toThrow(TypeError)
+  })
+})
+
+describe('who has some members', () => {
+  it('cannot test a guess of another in the keyed form, and can in the hashed one', async () => {
+    const secret = Buffer.from('salary: 4711')
+    const guess = (form: string) => `${form}.1.${createHash('sha256').update(secret).digest('base64url')}`
+    const hashed = await writers.g.pack([sample(10), secret])
+    expect(Buffer.from(await openPackMember(hashed.content, guess('g'))).toString()).toBe('salary: 4711')
+    const keyed = await writers.k.pack([sample(10), secret])
+    for (const form of ['g', 'k'])
+      await failure(() => openPackMember(keyed.content, guess(form)), 'authentication-failed')
+    // Nor by its ciphertext: another dedup key gives another.
+    const other = (await makeKeyset()).writer()
+    const theirs = await other.pack([sample(10), secret])
+    expect(Buffer.from(keyed.content).includes(Buffer.from(theirs.content.subarray(-48)))).toBe(false)
+    expect(theirs.members[1]).not.toBe(keyed.members[1])
+  })
+
+  it('cannot alter another unseen', async () => {
+    const { content, members } = await writers.k.pack([sample(10), sample(20, 2)])
+    const [first] = members
+    // Whoever has the first key writes another first file under it, and leaves the second as it is.
+    const key = Buffer.from(first!.slice(4), 'base64url')
+    const cipher = createCipheriv('aes-256-cbc', key, Buffer.alloc(16))
+    const forged = Buffer.concat([cipher.update('forged'), cipher.final()])
+    const secondAt = content.length - 64
+    const pack = encodePack([forged, content.subarray(secondAt)])
+    expectSame(await openPackMember(pack, members[1]!), sample(20, 2))
+    await failure(() => openPackMember(pack, first!), 'authentication-failed')
+    await failure(() => openPackMember(flipped(content, secondAt + 40), members[1]!), 'authentication-failed')
+  })
+})
+
+it('law: any files come back, each by its own string alone', async () => {
+  const someFiles = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 8 })
+  await fc.assert(
+    fc.asyncProperty(someFiles, fc.constantFrom('g' as const, 'k' as const), async (given, form) => {
+      const { content, members } = await writers[form].pack(given)
+      for (const [index, member] of members.entries()) {
+        expect(await openPackMember(content, member)).toEqual(Uint8Array.from(given[index]!))
+      }
+    }),
+    { numRuns: process.env['SLOW'] === '1' ? 2000 : 60 },
+  )
+})

@@ -1,0 +1,49 @@
+// The second reader, continued: the members of packs (SPEC §6.6). As spec-reader.ts it was written from SPEC.md alone;
+// what is said there holds here too.
+import * as crypto from 'node:crypto'
+import { authentic, cat, check, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
+
+const cbcOpen = (key: Buffer, sealed: Buffer): Buffer => {
+  const decipher = crypto.createDecipheriv('aes-256-cbc', key, Buffer.alloc(16)) // PKCS #7 is the default
+  return authentic(() => cat(decipher.update(sealed), decipher.final()))
+}
+
+/** §6.6 A member string; of the texts that decode to a key, the one that encodes it is its base64url. */
+function readMember(member: string): { form: string; index: number; key: Buffer } {
+  const [, form, index, text] = /^([gk])\.(0|[1-9][0-9]{0,3})\.([A-Za-z0-9_-]{43})$/.exec(member) ?? []
+  check(form !== undefined && index !== undefined && text !== undefined, 'malformed')
+  const key = Buffer.from(text, 'base64url')
+  check(key.toString('base64url') === text, 'malformed')
+  return { form, index: Number(index), key }
+}
+
+/** §6.6 The content of a block as a pack: where its members lie */
+function readPack(pack: Uint8Array): Buffer[] {
+  const fields = new Fields(pack)
+  const count = fields.u32()
+  check(count <= 1024, 'limit-exceeded')
+  const lengths = new Fields(fields.take(4 * count))
+  const stored = fields.rest()
+  let total = 0
+  for (let i = 0; i < count; i++) total += lengths.u32()
+  check(total === stored.length, 'malformed')
+  const [sizes, members] = [new Fields(lengths.bytes), new Fields(stored)]
+  return Array.from({ length: count }, () => members.take(sizes.u32()))
+}
+
+/** §6.6 Packs, complaining in its order; `pack` is the content of a block that was opened already. */
+export function openPackMember(pack: Uint8Array, member: string): Buffer {
+  const { form, index, key } = readMember(member)
+  const members = readPack(pack)
+  const sealed = members[index]
+  check(sealed !== undefined, 'authentication-failed')
+  if (form === 'g') {
+    const file = cbcOpen(key, sealed)
+    same(hash('sha256', file), key)
+    return file
+  }
+  const keys = KDF(key, EMPTY, 'member', [], 64)
+  const [mac, t] = [sealed.subarray(0, 32), sealed.subarray(32)]
+  same(hmac('sha256', keys.subarray(32), t), mac) // before anything is decrypted
+  return cbcOpen(keys.subarray(0, 32), t)
+}
