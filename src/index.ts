@@ -9,11 +9,18 @@ export {
   type SealedBlock,
 } from './blocks/block.ts'
 export { openPackMember, type Pack } from './blocks/pack.ts'
+export type { OpenedRecord, SealedRecord } from './blocks/record.ts'
 export type { Bytes } from './bytes.ts'
 export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
-export type { KeysetReader, PasswordOptions } from './handles/keyset.ts'
+export type { KeysetReader, PasswordOptions, RecordReader } from './handles/keyset-reader.ts'
 export { createKeyset, unlockKeyset } from './handles/keyset-unlock.ts'
-export { type Encryption, type KeysetWriter, openWriter, type WriterOptions } from './handles/keyset-writer.ts'
+export {
+  type Encryption,
+  type KeysetWriter,
+  openWriter,
+  type RecordWriter,
+  type WriterOptions,
+} from './handles/keyset-writer.ts'
 export { createProfile, openProfile, type Recovery, type UnlockedProfile } from './handles/profile.ts'
 export { resetProfile } from './handles/profile-reset.ts'
 export type { Vault } from './handles/vault.ts'

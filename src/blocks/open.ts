@@ -2,8 +2,8 @@
 // the commitment before the cipher, and at the end the content against its label.
 import { type Bytes, bytesFrom, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { type Envelope, FRAME_BYTES, MAX_CONTENT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
-import { Suite } from '../format/header.ts'
+import { FRAME_BYTES, MAX_CONTENT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
+import { type Header, Suite } from '../format/header.ts'
 import { Strength } from '../format/keyset.ts'
 import type { Identity } from '../keys/key-pairs.ts'
 import type { SecretKey } from '../secret.ts'
@@ -34,7 +34,7 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   const { encrypted } = envelope
   const mode = encrypted?.mode ?? Mode.none
   assertWithinLimit(ciphertext, mode)
-  const identity = identityFor(envelope, keys)
+  const identity = identityFor(envelope.header, encrypted !== undefined, keys)
 
   const scheme = keys.scheme(mode)
   if (encrypted === undefined) return verified(new Uint8Array(ciphertext), scheme, label, undefined)
@@ -48,16 +48,15 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
 }
 
 /**
- * The key pair that an envelope is addressed to, after the caller's rules were checked.
+ * The key pair that a block or a record is addressed to, after the caller's rules were checked.
  * @throws KeystrataError `key-not-found`, `authentication-failed`, `policy`
  */
-export function identityFor(envelope: Envelope, keys: BlockKeys): Identity {
-  const { header, encrypted } = envelope
+export function identityFor(header: Header, isEncrypted: boolean, keys: BlockKeys): Identity {
   // An unencrypted block needs no key; whether it is taken, today's key pair decides where its own is forgotten.
-  const identity = keys.identity(header.keyId) ?? (encrypted === undefined ? keys.current : undefined)
+  const identity = keys.identity(header.keyId) ?? (isEncrypted ? undefined : keys.current)
   if (identity === undefined) throw new KeystrataError('key-not-found')
   if (!equalBytes(header.ownerId, keys.ownerId)) throw authenticationFailed()
-  assertStrongEnough(envelope, identity, keys.accept)
+  assertStrongEnough(header, identity, keys.accept)
   return identity
 }
 
@@ -75,15 +74,11 @@ const strengthOfSuite: Readonly<Record<number, number>> = {
 }
 
 /** @throws KeystrataError `policy` */
-function assertStrongEnough(
-  { header }: Envelope,
-  { publicHalves }: Identity,
-  accept = Strength.hybrid as number,
-): void {
-  const strength = strengthOfSuite[header.suite] ?? Strength.none
+function assertStrongEnough({ suite }: Header, { publicHalves }: Identity, accept = Strength.hybrid as number): void {
+  const strength = strengthOfSuite[suite] ?? Strength.none
   const minimum = Math.min(publicHalves.minimum, accept)
   if (strength >= minimum) return
-  throw new KeystrataError('policy', 'a block protected more weakly than its keyset demands', {
+  throw new KeystrataError('policy', 'protected more weakly than its keyset demands', {
     rule: 'minimum-encryption',
     strength,
     minimum,

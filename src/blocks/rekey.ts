@@ -27,8 +27,8 @@ export function rekeyBlock(head: BlockHead, keys: BlockKeys, recipient: Recipien
   const bytes = new Uint8Array(bytesFrom(stored, 'envelope'))
   const label = parseLabel(name)
   const envelope: Envelope = parseEnvelope(bytes)
-  const identity = identityFor(envelope, keys)
   const { header, encrypted } = envelope
+  const identity = identityFor(header, encrypted !== undefined, keys)
   if (encrypted === undefined) return bytes
   const blockKey = unmaskKey({ header, encrypted }, identity, label)
   try {

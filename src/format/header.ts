@@ -12,6 +12,7 @@ export const ObjectType = {
   slot: 2,
   recoverySlot: 3,
   envelope: 4,
+  record: 5,
   sealedSection: 7,
   keyring: 11,
   profile: 12,
@@ -34,9 +35,12 @@ export interface Header {
   readonly keyId: Uint8Array
   /** The keyset, vault or profile that the object belongs to. */
   readonly ownerId: Uint8Array
+  /** Of a record its epoch; of all other objects 0. */
+  readonly generation: number
+  readonly flags: number
 }
 
-type StoredHeader = Header & { magic?: undefined; version: number; generation: number; flags: number }
+type StoredHeader = Header & { magic?: undefined; version: number }
 
 const storedHeader: P.CoderType<StoredHeader> = P.struct({
   magic: P.magicBytes('KSTR'),
@@ -49,23 +53,31 @@ const storedHeader: P.CoderType<StoredHeader> = P.struct({
   ownerId: P.bytes(16),
 })
 
-export function encodeHeader(header: Header): Bytes {
+export function encodeHeader(header: Omit<Header, 'generation' | 'flags'> & Partial<Header>): Bytes {
   return encode(storedHeader, { version: VERSION, generation: 0, flags: 0, ...header })
 }
 
 /**
- * The header of an object of the given type, in one of the given suites.
+ * The header of an object of the given type, in one of the given suites; `more` says which objects have a generation, and
+ * which one flag they may have.
  * @throws KeystrataError `malformed` if `bytes` is too short or no object; `unsupported` if it is another object, or of
  *   a later version
  */
-export function parseHeader(bytes: Uint8Array, object: string, type: number, suites: readonly number[]): Header {
+export function parseHeader(
+  bytes: Uint8Array,
+  object: string,
+  type: number,
+  suites: readonly number[],
+  more: { readonly generations: boolean; readonly flag: number } = { generations: false, flag: 0 },
+): Header {
   const header = parseMagic(bytes, object)
   assertKnown('version', header.version, [VERSION], object)
   assertKnown('type', header.type, [type], object)
   assertKnown('suite', header.suite, suites, object)
-  assertKnown('generation', header.generation, [0], object)
-  assertKnown('flags', header.flags, [0], object)
-  return { type: header.type, suite: header.suite, keyId: header.keyId, ownerId: header.ownerId }
+  if (!more.generations) assertKnown('generation', header.generation, [0], object)
+  assertKnown('flags', header.flags, [0, more.flag], object)
+  const { suite, keyId, ownerId, generation, flags } = header
+  return { type, suite, keyId, ownerId, generation, flags }
 }
 
 /**

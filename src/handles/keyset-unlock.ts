@@ -11,7 +11,8 @@ import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
-import { dedupKeyOf, type KeysetReader, type PasswordOptions, unlocked } from './keyset.ts'
+import { dedupKeyOf, unlocked } from './keyset.ts'
+import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
 import { type Encryption, numberOf, parseWriterOptions, type WriterOptions } from './keyset-writer.ts'
 
 /**

@@ -3,15 +3,17 @@ import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
 import { type Pack, packFiles } from '../blocks/pack.ts'
+import { type SealedRecord, sealRecord } from '../blocks/record.ts'
 import { isAddressedTo } from '../blocks/rekey.ts'
 import { encryptContent, prepareContent, type PreparedContent } from '../blocks/seal.ts'
 import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodePlainEnvelope, Mode } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
-import { Destination, type PublicHalves, Strength } from '../format/keyset.ts'
+import { Destination, type PublicHalves, type SigningPair, Strength } from '../format/keyset.ts'
 import { Recipient } from '../keys/key-pairs.ts'
 import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
+import { signingPublicKey } from '../primitives/signature.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { PreparedOnce } from './prepared-block.ts'
 
@@ -33,8 +35,21 @@ export interface WriterOptions {
   dedup?: 'scoped' | 'global' | 'off'
 }
 
+/** Seals logs and configuration, signed and chained. */
+export interface RecordWriter {
+  /**
+   * Seals the record that follows another one. All of the content is read before this returns.
+   * @param content at most 64 MiB
+   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per sequence keeps
+   *   two writers from going two ways
+   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if it
+   *   is none; `limit-exceeded`, `disposed`
+   */
+  sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
+}
+
 /** Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}. */
-export interface KeysetWriter extends BlockWriter, Handle {
+export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /** 32 hex digits: the id of the keyset. */
   readonly id: string
   /** The version of the keyset. */
@@ -62,6 +77,7 @@ export interface WritingKeys {
   readonly blockPair: PublicHalves
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
+  readonly sourceSigning: SecretKey<'signing'>
 }
 
 /** {@link WriterOptions} as the format numbers them. */
@@ -95,9 +111,10 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #strength: number
   readonly #scheme: ContentScheme
   readonly #dedupKey: SecretKey<'dedup'>
+  readonly #signing: SigningPair
 
   private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
-    const { id, version, blockPair, blockSalt, dedupKey } = keys
+    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = keys
     assertNotWeaker(encryption, blockPair.minimum)
     const recipient = new Recipient(blockPair)
     const mode = encryption === Strength.none ? Mode.none : (dedup as Mode)
@@ -106,6 +123,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     super('keyset writer', () => {
       scheme.dispose()
       dedupKey.dispose()
+      sourceSigning.dispose()
     })
     this.id = toHex(id)
     this.version = version
@@ -114,6 +132,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#strength = encryption
     this.#scheme = scheme
     this.#dedupKey = dedupKey
+    this.#signing = { seed: sourceSigning, publicKey: signingPublicKey(sourceSigning) }
   }
 
   /**
@@ -126,6 +145,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     } catch (error) {
       keys.blockSalt.dispose()
       keys.dedupKey.dispose()
+      keys.sourceSigning.dispose()
       throw error
     }
   }
@@ -151,6 +171,14 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   isCurrent(envelope: Uint8Array): boolean {
     this.assertUsable()
     return isAddressedTo(this.#recipient, this.#ownerId, envelope)
+  }
+
+  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
+    this.assertUsable()
+    // Records are always encrypted: they hold labels and names.
+    const hybrid = this.#strength !== Strength.x25519
+    const owner = { ownerId: this.#ownerId, recipient: this.#recipient, hybrid, signing: this.#signing }
+    return sealRecord(content, after, owner)
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {
@@ -195,8 +223,8 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
       throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
     }
     const { blockPair, blockSalt, dedupKey, sourceSigning } = readHostPlain(parsed)
-    sourceSigning.dispose()
-    const keys = { id: parsed.header.ownerId, version: parsed.version, blockPair, blockSalt, dedupKey }
+    const { header, version } = parsed
+    const keys = { id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning }
     return HostWriter.of(keys, defaults)
   } finally {
     wipe(parsed.bytes)

@@ -1,7 +1,8 @@
 // A keyset in the hand of its owner: it opens, exports, and changes its keys (SPEC §5, §6).
-import type { BlockHead, BlockReader, SealedBlock } from '../blocks/block.ts'
+import type { BlockHead, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { type BlockKeys, openBlock } from '../blocks/open.ts'
+import { type OpenedRecord, openRecord, resealRecords, type SealedRecord } from '../blocks/record.ts'
 import { isAddressedTo, rekeyBlock } from '../blocks/rekey.ts'
 import { type Bytes, toHex, wipe } from '../bytes.ts'
 import type { Mode } from '../format/envelope.ts'
@@ -19,8 +20,9 @@ import {
 import { encodeKeyset } from '../keys/keyset-record.ts'
 import { createMaster, rewrapMaster } from '../keys/master.ts'
 import { nextVersion } from '../keys/trailer.ts'
-import { type Argon2Costs, isWritable, DEFAULT_ARGON2_COSTS, type Wait } from '../primitives/password.ts'
-import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+import { type Argon2Costs, DEFAULT_ARGON2_COSTS, isWritable } from '../primitives/password.ts'
+import { SecretHolder, type SecretKey } from '../secret.ts'
+import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
 import {
   type Encryption,
   HostWriter,
@@ -29,76 +31,6 @@ import {
   parseWriterOptions,
   type WriterOptions,
 } from './keyset-writer.ts'
-
-/** How a password is hashed, and how to follow or end the wait. */
-export interface PasswordOptions extends Wait {
-  /**
-   * Creating: what a guess shall cost; by default 64 MiB, 3 iterations, 4 lanes. Unlocking: the most that this device is
-   * ready to spend; an export that asks for more is `limit-exceeded`.
-   */
-  costs?: Argon2Costs
-}
-
-/** A keyset with its private halves: opens every block, and gives the exports and the writers. */
-export interface KeysetReader extends BlockReader, Handle {
-  /** 32 hex digits: random, and the same for the whole life of the keyset. */
-  readonly id: string
-  /** Grows by one with every change of the keys. */
-  readonly version: number
-  /**
-   * The bytes to keep in one of three places, the same at every call. `host`: on the machine that backs up, where
-   * {@link openWriter} needs no password; keep it private, it holds the dedup secrets openly. `source-storage`: beside the
-   * backup, all secrets sealed. `source-definition`: sealed too, without the keys for sharing and those of the past.
-   * @throws KeystrataError `policy` for `host` and `source-storage` if this was unlocked from a `source-definition`
-   */
-  export(to: KeysetDestination): Bytes
-  /**
-   * The public keys that others need to seal something to the owner of this keyset; the same at every call.
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`
-   */
-  card(): Card
-  /**
-   * The same keys under another password: only the Argon2 record changes, so every export that is kept must be replaced. An
-   * old copy still opens with the old password.
-   * @param options `costs`: by default those of the old password; `newMaster`: a fresh master key too, so that who kept the
-   *   old one opens no later export
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was unlocked
-   *   from a `source-definition`; `disposed`
-   */
-  changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
-  /**
-   * New key pairs for blocks; the old ones are kept, so what is stored still opens. In an order that survives a crash: store
-   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`.
-   * @param options `encryption`: what the new key pairs demand and writers do by default; by default as before
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
-   */
-  regenerate(options?: { encryption?: Encryption }): KeysetReader
-  /**
-   * Whether a block is under today's key pairs. Unencrypted ones are; those of another owner are not.
-   * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
-   */
-  isCurrent(envelope: Uint8Array): boolean
-  /**
-   * A new envelope under today's key pairs; the ciphertext stays as it is, and is not needed. A current block gets a fresh
-   * envelope, an unencrypted one the same. Keep the old envelope until the new one is stored. Whoever held the old
-   * envelope's key can still open the block: to take that away, seal the content anew.
-   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that is not held here; `policy` if it is weaker
-   *   than that pair demands; `authentication-failed`, `malformed`, `unsupported`, `disposed`
-   */
-  rekey(head: BlockHead): Bytes
-  /**
-   * Drops the key pairs of the past: blocks that were not rekeyed do not open any more, for good.
-   * @param done both must be true, in writing
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
-   * @throws TypeError unless both are true
-   */
-  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader
-  /**
-   * A writer with a life of its own.
-   * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum
-   */
-  writer(options?: WriterOptions): KeysetWriter
-}
 
 class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly id: string
@@ -143,6 +75,18 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   async open(block: SealedBlock): Promise<Bytes> {
     this.assertUsable()
     return openBlock(block, this.#keys)
+  }
+
+  async openRecord(record: Uint8Array, options: { after?: Uint8Array | 'start' } = {}): Promise<OpenedRecord> {
+    this.assertUsable()
+    return openRecord(record, options.after, this.#keys, this.#contents.sourceSigning.publicKey)
+  }
+
+  async *resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord> {
+    this.assertUsable()
+    const { id: ownerId, encryption, sourceSigning: signing } = this.#contents
+    const owner = { ownerId, recipient: this.#recipient, hybrid: encryption !== Strength.x25519, signing }
+    yield* resealRecords(records, owner, this.#keys)
   }
 
   isCurrent(envelope: Uint8Array): boolean {
@@ -232,6 +176,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
       blockPair: blockPair.publicHalves,
       blockSalt: blockSalt.copy(),
       dedupKey: dedupKey.copy(),
+      sourceSigning: this.#contents.sourceSigning.seed.copy(),
     }
     return HostWriter.of(keys, defaults)
   }

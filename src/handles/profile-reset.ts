@@ -7,7 +7,8 @@ import type { Identity } from '../keys/key-pairs.ts'
 import { type Login, ownerOf } from '../keys/login.ts'
 import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../keys/trailer.ts'
-import { cardIdentityOf, type KeysetReader } from './keyset.ts'
+import { cardIdentityOf } from './keyset.ts'
+import type { KeysetReader } from './keyset-reader.ts'
 import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
 /**

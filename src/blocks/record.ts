@@ -1,0 +1,217 @@
+// Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask. Anybody
+// who has a public key could seal one, so each is signed by the source; and each names the one before it, so that none can be
+// dropped, moved or repeated unseen. A tail that was cut is seen by comparing the last sequence.
+import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { MAX_CONTENT_BYTES } from '../format/envelope.ts'
+import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
+import type { SigningPair } from '../format/keyset.ts'
+import {
+  encodeRecord,
+  END_FLAG,
+  parseRecord,
+  recordParameters,
+  SIGNATURE_BYTES,
+  type StoredRecord,
+} from '../format/record.ts'
+import { agreeWith, reachAgreement } from '../keys/agreement.ts'
+import type { Recipient } from '../keys/key-pairs.ts'
+import { associatedData, deriveLock, NONCE_BYTES } from '../keys/lock.ts'
+import { nextVersion } from '../keys/trailer.ts'
+import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { isSignatureOf, sign } from '../primitives/signature.ts'
+import { type BlockKeys, identityFor } from './open.ts'
+
+/** A record by its place in the chain. */
+export interface SealedRecord {
+  /** 1 for the first of an epoch, and then one more each. */
+  readonly sequence: number
+  /** What to store. */
+  readonly record: Bytes
+}
+
+/** Whose records these are: what every record of a chain has in common. */
+export interface RecordOwner {
+  readonly ownerId: Uint8Array
+  readonly recipient: Recipient
+  readonly hybrid: boolean
+  readonly signing: SigningPair
+}
+
+/** Where in a chain a record stands. */
+interface Place {
+  readonly epoch: number
+  readonly sequence: number
+  readonly previous: Uint8Array
+}
+
+const START = new Uint8Array(32)
+
+/**
+ * Seals the record after another one, or the first one.
+ * @throws KeystrataError `authentication-failed` if `after` is not a record of this owner
+ */
+export async function sealRecord(
+  given: Uint8Array,
+  after: Uint8Array | 'start',
+  owner: RecordOwner,
+): Promise<SealedRecord> {
+  const content = bytesFrom(given, 'content')
+  if (content.length > MAX_CONTENT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a record holds at most 64 MiB', { bytes: content.length })
+  }
+  const place = after === 'start' ? { epoch: 0, sequence: 1, previous: START } : placeAfter(after, owner)
+  return sealAt(content, place, owner, false)
+}
+
+function placeAfter(after: Uint8Array, owner: RecordOwner): Place {
+  const bytes = bytesFrom(after, 'after')
+  const last = parseRecord(bytes)
+  assertFrom(last, owner.ownerId, owner.signing.publicKey)
+  return { epoch: last.header.generation, sequence: nextVersion(last.sequence), previous: sha256(bytes) }
+}
+
+/** @throws KeystrataError `authentication-failed` if somebody else made this record */
+function assertFrom({ header, signed, signature }: StoredRecord, ownerId: Uint8Array, publicKey: Uint8Array): void {
+  const holds = equalBytes(header.ownerId, ownerId) && isSignatureOf(publicKey, signedMessage(signed), signature)
+  if (!holds) throw authenticationFailed()
+}
+
+const signedMessage = (signed: Uint8Array): Bytes => concat(domain('sign/record'), signed)
+
+/** Seals in a buffer of the record's own, into which the content is copied before this first yields. */
+async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, closes: boolean): Promise<SealedRecord> {
+  const { ownerId, recipient, hybrid, signing } = owner
+  const suite = hybrid ? Suite.hybrid : Suite.x25519
+  const headerBytes = encodeHeader({
+    type: ObjectType.record,
+    suite,
+    keyId: recipient.keyId,
+    ownerId,
+    generation: place.epoch,
+    flags: closes ? END_FLAG : 0,
+  })
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: EMPTY })
+  const key = agreement.key('combined')
+  const nonce = randomBytes(NONCE_BYTES)
+  const lock = deriveLock(key, nonce, 'record')
+  try {
+    const { sequence, previous } = place
+    const { commitment } = lock
+    const record = encodeRecord(suite, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
+    const aad = associatedData(headerBytes, recordParameters(record, suite), EMPTY)
+    const signed = record.subarray(0, -SIGNATURE_BYTES)
+    await gcmSealContent(lock.key, lock.iv, aad, signed.subarray(signed.length - content.length - 16))
+    record.set(sign(signing.seed, signedMessage(signed)), signed.length)
+    return { sequence, record }
+  } finally {
+    lock.dispose()
+    key.dispose()
+    agreement.dispose()
+  }
+}
+
+/** A record that was opened. */
+export interface OpenedRecord {
+  /** 1 for the first of an epoch, and then one more each. */
+  readonly sequence: number
+  readonly content: Bytes
+  /** 0, and one more with every resealing of the whole chain. */
+  readonly epoch: number
+  /** Whether this record says that its epoch is complete: all later ones are new. It has no content. */
+  readonly closes: boolean
+}
+
+/**
+ * Opens a record. The caller's rules come before any key, the signature and the chain before the cipher.
+ * @param after the bytes of the record before, or 'start' for the first; undefined not to look at the chain
+ */
+export async function openRecord(
+  stored: Uint8Array,
+  after: Uint8Array | 'start' | undefined,
+  keys: BlockKeys,
+  publicKey: Uint8Array,
+): Promise<OpenedRecord> {
+  return openParsed(parseRecord(bytesFrom(stored, 'record')), after, keys, publicKey)
+}
+
+async function openParsed(
+  record: StoredRecord,
+  after: Uint8Array | 'start' | undefined,
+  keys: BlockKeys,
+  publicKey: Uint8Array,
+): Promise<OpenedRecord> {
+  const identity = identityFor(record.header, true, keys)
+  assertFrom(record, keys.ownerId, publicKey)
+  if (after !== undefined) assertFollows(record, after)
+  const { header, headerBytes, sequence, closes } = record
+  const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: EMPTY }
+  const agreement = reachAgreement(identity, place, record)
+  const key = agreement.key('combined')
+  const lock = deriveLock(key, record.nonce, 'record')
+  try {
+    if (!equalBytes(lock.commitment, record.commitment)) throw authenticationFailed()
+    const aad = associatedData(headerBytes, recordParameters(record.signed, header.suite), EMPTY)
+    const content = await gcmOpenContent(lock.key, lock.iv, aad, record.sealed)
+    return { sequence, content, epoch: header.generation, closes }
+  } finally {
+    lock.dispose()
+    key.dispose()
+    agreement.dispose()
+  }
+}
+
+/** @throws KeystrataError `authentication-failed` if a record does not stand right behind the other; `malformed` */
+function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint8Array | 'start'): void {
+  if (after === 'start') {
+    if (sequence === 1 && equalBytes(previous, START)) return
+    throw authenticationFailed()
+  }
+  const bytes = bytesFrom(after, 'after')
+  const last = parseRecord(bytes)
+  const holds =
+    last.header.generation === header.generation &&
+    last.sequence + 1 === sequence &&
+    equalBytes(sha256(bytes), previous)
+  if (!holds) throw authenticationFailed()
+}
+
+/**
+ * Seals a whole chain anew, in the next epoch, and closes that with a record of its own. The chain is verified on the way:
+ * it must begin at the start and be without a gap. No record gets weaker than it was.
+ */
+export async function* resealRecords(
+  records: AsyncIterable<Uint8Array>,
+  owner: RecordOwner,
+  keys: BlockKeys,
+): AsyncGenerator<SealedRecord> {
+  let before: Uint8Array | 'start' = 'start'
+  let next: Place | undefined
+  let { hybrid } = owner
+  for await (const stored of records) {
+    const bytes = new Uint8Array(bytesFrom(stored, 'record'))
+    const record = parseRecord(bytes)
+    const { content, closes } = await openParsed(record, before, keys, owner.signing.publicKey)
+    before = bytes
+    next ??= { epoch: nextEpoch(record.header.generation), sequence: 1, previous: START }
+    // What closed the old epoch says nothing in the new one.
+    if (closes) continue
+    hybrid ||= record.header.suite === Suite.hybrid
+    let sealed: SealedRecord
+    try {
+      sealed = await sealAt(content, next, { ...owner, hybrid }, false)
+    } finally {
+      wipe(content)
+    }
+    next = { ...next, sequence: nextVersion(sealed.sequence), previous: sha256(sealed.record) }
+    yield sealed
+  }
+  if (next !== undefined) yield await sealAt(new Uint8Array(0), next, { ...owner, hybrid }, true)
+}
+
+function nextEpoch(epoch: number): number {
+  if (epoch < 0xffff_ffff) return epoch + 1
+  throw new KeystrataError('limit-exceeded', 'no epoch can follow', { epoch })
+}

@@ -1,0 +1,99 @@
+// What the owner of a keyset can do with it.
+import type { BlockHead, BlockReader } from '../blocks/block.ts'
+import type { OpenedRecord, SealedRecord } from '../blocks/record.ts'
+import type { Bytes } from '../bytes.ts'
+import type { Card } from '../keys/card.ts'
+import type { KeysetDestination } from '../keys/keyset-contents.ts'
+import type { Argon2Costs, Wait } from '../primitives/password.ts'
+import type { Handle } from '../secret.ts'
+import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts'
+
+/** How a password is hashed, and how to follow or end the wait. */
+export interface PasswordOptions extends Wait {
+  /**
+   * Creating: what a guess shall cost; by default 64 MiB, 3 iterations, 4 lanes. Unlocking: the most that this device is
+   * ready to spend; an export that asks for more is `limit-exceeded`.
+   */
+  costs?: Argon2Costs
+}
+
+/** Opens blocks and records. */
+export interface RecordReader extends BlockReader, Handle {
+  /**
+   * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.
+   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved or
+   *   repeated is refused. Without it the chain is not looked at
+   * @throws KeystrataError `authentication-failed` for a record that somebody else made, was altered, or does not follow;
+   *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   */
+  openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
+}
+
+/** A keyset with its private halves: opens every block, and gives the exports and the writers. */
+export interface KeysetReader extends RecordReader {
+  /** 32 hex digits: random, and the same for the whole life of the keyset. */
+  readonly id: string
+  /** Grows by one with every change of the keys. */
+  readonly version: number
+  /**
+   * The bytes to keep in one of three places, the same at every call. `host`: on the machine that backs up, where
+   * {@link openWriter} needs no password; keep it private, it holds the dedup secrets openly. `source-storage`: beside the
+   * backup, all secrets sealed. `source-definition`: sealed too, without the keys for sharing and those of the past.
+   * @throws KeystrataError `policy` for `host` and `source-storage` if this was unlocked from a `source-definition`
+   */
+  export(to: KeysetDestination): Bytes
+  /**
+   * The public keys that others need to seal something to the owner of this keyset; the same at every call.
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`
+   */
+  card(): Card
+  /**
+   * The same keys under another password: only the Argon2 record changes, so every export that is kept must be replaced. An
+   * old copy still opens with the old password.
+   * @param options `costs`: by default those of the old password; `newMaster`: a fresh master key too, so that who kept the
+   *   old one opens no later export
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was unlocked
+   *   from a `source-definition`; `disposed`
+   */
+  changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
+  /**
+   * New key pairs for blocks; the old ones are kept, so what is stored still opens. In an order that survives a crash: store
+   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`.
+   * @param options `encryption`: what the new key pairs demand and writers do by default; by default as before
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
+   */
+  regenerate(options?: { encryption?: Encryption }): KeysetReader
+  /**
+   * Whether a block is under today's key pairs. Unencrypted ones are; those of another owner are not.
+   * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
+   */
+  isCurrent(envelope: Uint8Array): boolean
+  /**
+   * A new envelope under today's key pairs; the ciphertext stays as it is, and is not needed. A current block gets a fresh
+   * envelope, an unencrypted one the same. Keep the old envelope until the new one is stored. Whoever held the old
+   * envelope's key can still open the block: to take that away, seal the content anew.
+   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that is not held here; `policy` if it is weaker
+   *   than that pair demands; `authentication-failed`, `malformed`, `unsupported`, `disposed`
+   */
+  rekey(head: BlockHead): Bytes
+  /**
+   * Seals all records of a log anew, under today's key pairs and in the next epoch; the last one that this gives closes the
+   * epoch. Store them beside the old ones, which may go when the last is stored: of several epochs take the highest that is
+   * closed, or 0. New records follow the closing one. The chain is verified on the way, from its start.
+   * @param records all records of one epoch, in order
+   * @throws KeystrataError as `openRecord`, at the record in question
+   */
+  resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
+  /**
+   * Drops the key pairs of the past: blocks that were not rekeyed do not open any more, for good.
+   * @param done both must be true, in writing
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
+   * @throws TypeError unless both are true
+   */
+  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader
+  /**
+   * A writer with a life of its own.
+   * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum
+   */
+  writer(options?: WriterOptions): KeysetWriter
+}
