@@ -108,15 +108,26 @@ describe('hostile bytes', () => {
     )
   })
 
-  it('in packs, members and envelopes to rekey', async () => {
+  it('in packs, members, records and envelopes to rekey', async () => {
     const { content, members } = await keyset.writer().pack([sample(40), sample(20)])
+    const { record } = await keyset.writer().sealRecord(sample(40), 'start')
+    const damagedRecord = damagedFrom([record])
     await fc.assert(
-      fc.asyncProperty(damagedFrom([content]), damaged, fc.string({ maxLength: 60 }), async (bytes, envelope, text) => {
-        await onlyKeystrataErrors(() => openPackMember(bytes, members[1]!))
-        await onlyKeystrataErrors(() => openPackMember(content, text))
-        await onlyKeystrataErrors(() => keyset.rekey({ label: blocks[0]!.label, envelope }))
-        await onlyKeystrataErrors(() => keyset.isCurrent(envelope))
-      }),
+      fc.asyncProperty(
+        damagedFrom([content]),
+        damaged,
+        damagedRecord,
+        fc.string({ maxLength: 60 }),
+        async (bytes, envelope, log, text) => {
+          await onlyKeystrataErrors(() => keyset.openRecord(log))
+          await onlyKeystrataErrors(() => keyset.openRecord(record, { after: log }))
+          await onlyKeystrataErrors(() => keyset.writer().sealRecord(sample(4), log))
+          await onlyKeystrataErrors(() => openPackMember(bytes, members[1]!))
+          await onlyKeystrataErrors(() => openPackMember(content, text))
+          await onlyKeystrataErrors(() => keyset.rekey({ label: blocks[0]!.label, envelope }))
+          await onlyKeystrataErrors(() => keyset.isCurrent(envelope))
+        },
+      ),
       runs,
     )
   })

@@ -88,14 +88,14 @@ function isEd25519(publicKey: Buffer): boolean {
 }
 
 /** §1.5 The signature as RFC 8032 §5.1.7 says; OpenSSL verifies it without the cofactor and with S < L. */
-function isSigned(publicKey: Buffer, message: Buffer, signature: Buffer): boolean {
+export function isSigned(publicKey: Buffer, message: Buffer, signature: Buffer): boolean {
   const der = cat(Buffer.from('302a300506032b6570032100', 'hex'), publicKey) // RFC 8410
   const key = crypto.createPublicKey({ key: der, format: 'der', type: 'spki' })
   return isEd25519(publicKey) && crypto.verify(null, message, key, signature)
 }
 
-/** §5.2, §9.1, §10.2: the version of a record is 1 to 2⁵³ − 1. */
-function readVersion(fields: Fields): number {
+/** §5.2, §9.1, §10.2: a version is 1 to 2⁵³ − 1; §6.7: so is the sequence of a record. */
+export function readVersion(fields: Fields): number {
   const version = fields.take(8).readBigUInt64BE()
   check(version >= 1n && version < 1n << 53n, 'malformed')
   return Number(version)

@@ -1,7 +1,7 @@
 // A second reader of the format, written from SPEC.md alone by somebody who had not seen src/, and kept as the judge of
 // both: what one of them opens the other must open too, and refuse with the same name. Read it beside the spec; § are its
 // sections. It is no library: it trusts its caller, wipes nothing and derives everything anew. §7 to §11 are in
-// spec-reader-vault.ts.
+// spec-reader-vault.ts, §6.6 in spec-reader-pack.ts, §6.7 in spec-reader-record.ts.
 import * as crypto from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
@@ -141,16 +141,20 @@ export function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[],
 export interface Header {
   bytes: Buffer
   suite: number
+  generation: number
+  flags: number
   keyId: Buffer
   ownerId: Buffer
 }
+/** Of a record (5) the generation is its epoch, and a flag of 1 is defined. */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   const suite = bytes.readUInt16BE(6)
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
-  check(bytes.readUInt32BE(8) === 0 && bytes.readUInt32BE(12) === 0, 'unsupported')
-  return { bytes, suite, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
+  const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
+  check(type === 5 ? flags <= 1 : generation === 0 && flags === 0, 'unsupported')
+  return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 
 /** §3.1 Key id of a key pair set */

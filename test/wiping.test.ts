@@ -175,7 +175,7 @@ describe.each(backends)('on $name', (backend) => {
     },
   )
 
-  it('changing keys and rekeying leave nothing', async () => {
+  it('changing keys, rekeying and resealing leave nothing but what was opened', async () => {
     const host = (await makeKeyset()).export('host')
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -186,6 +186,11 @@ describe.each(backends)('on $name', (backend) => {
     const other = await changed.changePassword('a third', { newMaster: true })
     const next = other.regenerate()
     const envelope = next.rekey(block)
+    const { record } = await writer.sealRecord(sample(100), 'start')
+    const log = async function* () {
+      yield record
+    }
+    for await (const resealed of next.resealRecords(log())) await next.openRecord(resealed.record)
     const last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
     expect(await last.open({ ...block, envelope })).toEqual(sample(100))
     await failure(() => next.rekey({ ...block, envelope: flipped(envelope, 1700) }), 'authentication-failed')

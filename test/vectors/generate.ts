@@ -2,23 +2,25 @@
 import { ContentScheme } from '../../src/blocks/content-key.ts'
 import { maskKey } from '../../src/blocks/mask.ts'
 import { packFiles } from '../../src/blocks/pack.ts'
+import { resealRecords, sealRecord } from '../../src/blocks/record.ts'
 import { encryptContent, prepareContent } from '../../src/blocks/seal.ts'
 import { concat, toBase64Url, xor } from '../../src/bytes.ts'
 import { encodePlainEnvelope, Mode } from '../../src/format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../../src/format/header.ts'
 import type { KeyPair } from '../../src/format/keyset.ts'
 import { encodePack } from '../../src/format/pack.ts'
-import { generateKeyPair, Recipient } from '../../src/keys/key-pairs.ts'
+import { generateKeyPair, Identity, Recipient } from '../../src/keys/key-pairs.ts'
 import type { KeysetContents, KeysetDestination } from '../../src/keys/keyset-contents.ts'
-import { encodeKeyset } from '../../src/keys/keyset-record.ts'
+import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
+import { openMaster } from '../../src/keys/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { hashPassword } from '../../src/primitives/password.ts'
 import { SecretKey, withBytes } from '../../src/secret.ts'
-import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
+import { flipped, hex, patched, resummed, sample, unhex } from '../fixtures.ts'
 import { plantedContents } from '../keys/planted.ts'
 import { append } from './append.ts'
-import type { BlockVector, KeysetVector, PackVector } from './vectors.ts'
+import { type BlockVector, type KeysetVector, keysetVectors, type PackVector, type RecordVector } from './vectors.ts'
 
 const PASSWORD = 'ångström \u{1f511} pass phrase'
 
@@ -406,6 +408,86 @@ pack(
   refused,
 )
 
+const records: RecordVector[] = []
+const source = {
+  ownerId: contents.id,
+  recipient: new Recipient(contents.blockPair.publicHalves),
+  hybrid: true,
+  signing: contents.sourceSigning,
+}
+const [one, two] = [await sealRecord(sample(100), 'start', source), new Uint8Array(0)]
+const second = await sealRecord(two, one.record, source)
+function record(
+  id: string,
+  comment: string,
+  bytes: Uint8Array,
+  after: Uint8Array | 'start' | null,
+  more: Partial<RecordVector> = {},
+): void {
+  const link = after === null || after === 'start' ? after : hex(after)
+  const place = { sequence: 1, epoch: 0, closes: false, content: hex(sample(100)) }
+  const common = { id, section: '6.7', comment, keyset: 'host', record: hex(bytes), after: link }
+  records.push({ ...common, ...place, expect: 'ok', ...more })
+}
+const empty = { sequence: 2, content: '' }
+record('first', 'the start of a log', one.record, 'start')
+record('second', 'no bytes at all, behind it', second.record, one.record, empty)
+record('unchained', 'the second one, without a look at the chain', second.record, null, empty)
+record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'source-definition' })
+// The frozen keyset, because its key pairs are those of its day.
+const frozen = parseKeyset(unhex(keysetVectors().find(({ id }) => id === 'no-minimum')!.export))
+const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))
+const alone = await sealRecord(sample(100), 'start', {
+  ownerId: lax.id,
+  recipient: new Recipient(lax.blockPair.publicHalves),
+  hybrid: false,
+  signing: lax.sourceSigning,
+})
+record('x25519', 'X25519 alone, where it may be', alone.record, 'start', { keyset: 'no-minimum' })
+const resealed: Uint8Array[] = []
+const ownKeys = {
+  ownerId: contents.id,
+  accept: undefined,
+  current: new Identity(contents.blockPair),
+  identity: () => new Identity(contents.blockPair),
+  scheme: () => {
+    throw new Error('no blocks here')
+  },
+}
+async function* chain() {
+  yield* [one.record, second.record]
+}
+for await (const { record: next } of resealRecords(chain(), source, ownKeys)) resealed.push(next)
+const [again, againSecond, closing] = resealed as [Uint8Array, Uint8Array, Uint8Array]
+record('resealed', 'the first one in epoch 1', again, 'start', { epoch: 1 })
+record('closing', 'what closes epoch 1', closing, againSecond, { epoch: 1, sequence: 3, closes: true, content: '' })
+const wrong = { expect: 'authentication-failed' } as const
+record('not-the-start', 'the second one at the start', second.record, 'start', wrong)
+record('repeated', 'the first one behind itself', one.record, one.record, wrong)
+record('other-epoch', 'the second one of epoch 1 behind the first of epoch 0', againSecond, one.record, wrong)
+record('gap', 'the closing one behind the first', closing, again, wrong)
+const fork = await sealRecord(sample(5), 'start', source)
+record('fork', 'the second one behind another first one', second.record, fork.record, wrong)
+const forger = { ...source, signing: contents.additional!.cardSigning }
+record('forged', 'signed by another key', (await sealRecord(sample(100), 'start', forger)).record, 'start', wrong)
+record('owner', 'another owner id', flipped(one.record, 40), 'start', wrong)
+record('key-id', 'a key id that nobody has', flipped(one.record, 20), 'start', { expect: 'key-not-found' })
+record('sequence', 'another sequence', flipped(one.record, 55, 1), null, wrong)
+record('sequence-zero', 'sequence 0', patched(one.record, 48, new Uint8Array(8)), null, { expect: 'malformed' })
+record('epoch', 'another epoch', flipped(one.record, 11), null, wrong)
+record('closes-flag', 'the flag set', flipped(one.record, 15), null, wrong)
+record('flag', 'another flag', patched(one.record, 12, [0, 0, 0, 2]), null, { expect: 'unsupported' })
+record('type', 'type 6', patched(one.record, 5, [6]), null, { expect: 'unsupported' })
+record('suite', 'suite 0x0401', patched(one.record, 6, [4, 1]), null, { expect: 'unsupported' })
+record('ephemeral', 'one bit of epk', flipped(one.record, 100), null, wrong)
+record('commitment', 'one bit of c', flipped(one.record, 1740), null, wrong)
+record('text', 'one bit of ct', flipped(one.record, 1760), null, wrong)
+record('signature', 'one bit of the signature', flipped(one.record, one.record.length - 1), null, wrong)
+record('cut', 'too short for a tag', one.record.subarray(0, 1831), null, { expect: 'malformed' })
+const weak = await sealRecord(sample(100), 'start', { ...source, hybrid: false })
+record('weaker', 'X25519 alone, where both are due', weak.record, 'start', { expect: 'policy' })
+
+append('record.json', records)
 append('pack.json', packs)
 append('keyset.json', keysets)
 append('block.json', blocks)

@@ -7,8 +7,9 @@ import { Destination } from '../../src/format/keyset.ts'
 import type { KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { hex, unhex } from '../fixtures.ts'
 import * as packReader from '../spec-reader-pack.ts'
+import * as recordReader from '../spec-reader-record.ts'
 import * as specReader from '../spec-reader.ts'
-import { blockVectors, keysetVectors, outcome, packVectors } from './vectors.ts'
+import { blockVectors, keysetVectors, outcome, packVectors, recordVectors } from './vectors.ts'
 
 const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
 
@@ -63,6 +64,26 @@ describe('block.json', () => {
   })
 })
 
+describe('record.json', () => {
+  it.each(recordVectors())('$id: $comment', async ({ keyset: id, record, after, ...vector }) => {
+    const { export: bytes, password } = keysets.get(id)!
+    const { expect: expected, sequence, epoch, closes, content } = vector
+    const before = after === null ? undefined : after === 'start' ? after : unhex(after)
+    const reader = await unlockKeyset(unhex(bytes), password)
+    const ours = outcome(async () => {
+      const opened = await reader.openRecord(unhex(record), before === undefined ? {} : { after: before })
+      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
+    })
+    expect(await ours).toBe(expected)
+    const independent = specReader.openKeyset(unhex(bytes), password)
+    const theirs = outcome(() => {
+      const opened = recordReader.openRecord(unhex(record), before, independent)
+      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
+    })
+    expect(await theirs).toBe(expected)
+  })
+})
+
 describe('pack.json', () => {
   it.each(packVectors())('$id: $comment', async ({ pack, member, file, ...vector }) => {
     const ours = outcome(async () => expect(hex(await openPackMember(unhex(pack), member))).toBe(file))
@@ -74,7 +95,7 @@ describe('pack.json', () => {
 
 describe('the files', () => {
   it('have vectors, with ids that are used once', () => {
-    for (const vectors of [keysetVectors(), blockVectors(), packVectors()]) {
+    for (const vectors of [keysetVectors(), blockVectors(), packVectors(), recordVectors()]) {
       expect(vectors.length).toBeGreaterThan(20)
       expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
     }

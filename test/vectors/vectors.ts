@@ -83,6 +83,18 @@ export interface PackVector extends Vector {
   file: string
 }
 
+export interface RecordVector extends Vector {
+  /** The id of a keyset vector. */
+  keyset: string
+  record: string
+  /** The record before in hex, or 'start', or null for no look at the chain. */
+  after: string | null
+  sequence: number
+  epoch: number
+  closes: boolean
+  content: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
 }
@@ -91,6 +103,7 @@ export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
 export const packVectors = (): PackVector[] => read('pack.json')
+export const recordVectors = (): RecordVector[] => read('record.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')
 export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')

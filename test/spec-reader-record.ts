@@ -1,0 +1,52 @@
+// The second reader, continued: records (SPEC §6.7). As spec-reader.ts it was written from SPEC.md alone; what is said
+// there holds here too.
+import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, LP, MIB } from './spec-reader.ts'
+import { type OpenedKeyset, openLock, pairId, readHeader, same } from './spec-reader.ts'
+import { isSigned, readVersion } from './spec-reader-vault.ts'
+
+interface Place {
+  epoch: number
+  sequence: number
+  previous: Buffer
+}
+
+/** §6.7 Where a record belongs that follows these bytes, which are not verified; what is too short was no record. */
+function placeAfter(record: Uint8Array): Place {
+  const fields = new Fields(record)
+  const epoch = fields.take(48).readUInt32BE(8)
+  return { epoch, sequence: readVersion(fields) + 1, previous: hash('sha256', record) }
+}
+
+/** §6.7 Records, complaining in its order. Nothing below the minimum is accepted. The start is that of any epoch. */
+export function openRecord(
+  bytes: Uint8Array,
+  after: Uint8Array | 'start' | undefined,
+  keyset: OpenedKeyset,
+): { sequence: number; epoch: number; closes: boolean; content: Buffer } {
+  check(bytes.length <= 64 * MIB + 4096, 'limit-exceeded')
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, 5, [0x0101, 0x0102])
+  const [hybrid, epoch] = [header.suite === 0x0102, header.generation]
+  check(bytes.length >= (hybrid ? 1832 : 264), 'malformed')
+  const [sequence, previous] = [readVersion(fields), fields.take(32)]
+  const [epk, ctM, n, c] = [fields.take(32), fields.take(hybrid ? 1568 : 0), fields.take(32), fields.take(32)]
+  const params = fields.bytes.subarray(48, fields.at)
+  const sealed = fields.rest().subarray(0, -64)
+  const [signed, signature] = [fields.bytes.subarray(0, -64), fields.bytes.subarray(-64)]
+
+  const pair = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, 2 and 3
+  check(pair !== undefined, 'key-not-found')
+  same(header.ownerId, keyset.id)
+  check((hybrid ? 2 : 1) >= pair.minimum, 'policy')
+  check(isSigned(keyset.sourceSigning.publicKey, cat(D('sign/record'), signed), signature), 'authentication-failed')
+  if (after !== undefined) {
+    const start = { epoch, sequence: 1, previous: Buffer.alloc(32) }
+    const place: Place = after === 'start' ? start : authentic(() => placeAfter(after))
+    check(epoch === place.epoch && sequence === place.sequence, 'authentication-failed')
+    same(previous, place.previous)
+  }
+  const F = authentic(() => agree(header, pair, epk, ctM, EMPTY))
+  const aad = cat(D('aad'), header.bytes, LP(params), LP(EMPTY))
+  const content = openLock(F('kem/combined'), n, 'record', [], c, sealed, aad)
+  return { sequence, epoch, closes: header.flags === 1, content }
+}
