@@ -18,6 +18,9 @@ import type { Demo } from './demo.ts'
 import { getSnapshot } from './snapshot.ts'
 import { FolderVaultStore } from './vault-store.ts'
 
+/** Where the second restore goes. */
+export const AGAIN = 'with the new password'
+
 const USER = { realm: 'keystrata-demo', user: 'demo user' }
 
 /** A rehearsal on a store of its own: the password is the given one again when it ends. */
@@ -41,32 +44,32 @@ export async function vaultDemo({ store, password, restoreOnly, backUp, restore 
   profile = await profile.rotate(service)
   say(`rotated: the vault has a new E-key, and no block was touched; the profile is at version ${profile.version}`)
 
-  const second = await deriveLogin(`${password}, changed`, USER)
-  await setPassword(service, profile.changePassword(second), second)
-  say('changed the password')
-  if (await verifyLogin(await service.verifier(), login.credential)) throw new Error('the old password still logs in')
-  await refused('wrong-password', async () => openProfile((await service.readProfile())!, login))
-  say('the old password is refused, by the service and by the profile')
-  profile = await logIn(service, second)
-  vault = await firstVault(profile, service)
-  await restore(vault, 'with the new password')
+  try {
+    const second = await deriveLogin(`${password}, changed`, USER)
+    profile = await setPassword(service, profile.changePassword(second), second)
+    say('changed the password')
+    if (await verifyLogin(await service.verifier(), login.credential)) throw new Error('the old password still logs in')
+    await refused('wrong-password', async () => openProfile((await service.readProfile())!, login))
+    say('the old password is refused, by the service and by the profile')
+    vault = await firstVault(await logIn(service, second), service)
+    await restore(vault, AGAIN)
 
-  if (!profile.zeroTrust) {
-    const third = await deriveLogin(`${password}, reset`, USER)
-    profile = await setPassword(
-      service,
-      resetProfile((await service.readProfile())!, admin, third, { atLeast: profile.version }),
-      third,
-    )
-    vault = await firstVault(profile, service)
-    await getSnapshot(vault, store)
-    say('the admin reset the password, and the vault opens with it')
-    profile = await profile.changeRecovery({ zeroTrust: true }, service)
-    say('turned zero trust on: recovery slots dropped, every vault rotated')
+    if (!profile.zeroTrust) {
+      const third = await deriveLogin(`${password}, reset`, USER)
+      const record = (await service.readProfile())!
+      profile = await setPassword(service, resetProfile(record, admin, third, { atLeast: profile.version }), third)
+      vault = await firstVault(profile, service)
+      await getSnapshot(vault, store)
+      say('the admin reset the password, and the vault opens with it')
+      profile = await profile.changeRecovery({ zeroTrust: true }, service)
+      say('turned zero trust on: recovery slots dropped, every vault rotated')
+    }
+    await refused('policy', async () => resetProfile((await service.readProfile())!, admin, login))
+    say('under zero trust the admin cannot reset the password any more')
+  } finally {
+    await setPassword(service, profile.changePassword(login), login)
+    say('the password is the given one again')
   }
-  await refused('policy', async () => resetProfile((await service.readProfile())!, admin, login))
-  say('under zero trust the admin cannot reset the password any more')
-  await setPassword(service, profile.changePassword(login), login)
 }
 
 const say = (line: string): void => console.log(`• ${line}`)

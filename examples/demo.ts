@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { type BlockReader, type BlockWriter, selfTest } from 'keystrata'
 import { backUp } from './backup.ts'
 import { keysetDemo } from './demo-keyset.ts'
-import { vaultDemo } from './demo-vault.ts'
+import { AGAIN, vaultDemo } from './demo-vault.ts'
 import { assertEmpty, compareFolders, restore } from './restore.ts'
 import { getSnapshot } from './snapshot.ts'
 import { FolderStore } from './store.ts'
@@ -17,11 +17,15 @@ const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault] [--store DIR] [--
 npm run demo -- --restore-only --store DIR [--model keyset|vault] [--restore DIR] [--snapshot N]
 
 FOLDER is backed up, by default the project's own. Without --store and --restore both go into a new temporary folder.
---model vault goes on: it rotates keys, changes the password and restores again, lets an admin reset it, turns zero trust on.
+--model vault goes on: it rotates keys, changes the password and restores again (into another folder beside the first), lets an
+admin reset it, and turns zero trust on; the password is the given one again at the end.
 --restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
 The password comes from KEYSTRATA_PASSWORD, or is asked for.`
 
 const models = { keyset: keysetDemo, vault: vaultDemo }
+
+/** What is appended to the name of the folder for a second restore. */
+const SECOND_RESTORE = { keyset: [], vault: [` ${AGAIN}`] } as const
 
 /** What the demo of a key model is given. */
 export interface Demo {
@@ -60,8 +64,8 @@ async function main(): Promise<void> {
     return
   }
   const restoreOnly = values['restore-only']
-  const model = Object.hasOwn(models, values.model) ? models[values.model as keyof typeof models] : undefined
-  if (model === undefined) throw new Error(`--model is one of ${Object.keys(models).join(', ')}`)
+  if (!Object.hasOwn(models, values.model)) throw new Error(`--model is one of ${Object.keys(models).join(', ')}`)
+  const modelName = values.model as keyof typeof models
   if (positionals.length > (restoreOnly ? 0 : 1)) throw new Error(`too many folders: ${positionals.join(', ')}`)
   if (values.store === '' || values.restore === '') throw new Error('--store and --restore take the name of a folder')
   if (restoreOnly && values.store === undefined) throw new Error('--restore-only needs --store DIR')
@@ -73,17 +77,21 @@ async function main(): Promise<void> {
   if (!ok) throw new Error('this machine computes something wrong: keystrata does not trust it')
   const { store: named } = values
   const isNew = named === undefined || (await readdir(resolve(named)).catch(() => [])).length === 0
-  if (values.restore !== undefined) await assertEmpty(resolve(values.restore))
+  if (values.restore !== undefined) {
+    for (const suffix of restoreOnly ? [''] : ['', ...SECOND_RESTORE[modelName]]) {
+      await assertEmpty(resolve(values.restore) + suffix)
+    }
+  }
   const password = process.env['KEYSTRATA_PASSWORD'] ?? (await askPassword(isNew && !restoreOnly))
 
   const temporary =
     named === undefined || values.restore === undefined ? await mkdtemp(join(tmpdir(), 'keystrata-demo-')) : undefined
   const store = new FolderStore(resolve(named ?? join(temporary ?? '', 'store')))
-  await assertBelongsTo(store, values.model)
+  await assertBelongsTo(store, modelName)
   const target = resolve(values.restore ?? join(temporary ?? '', 'restored'))
   const exclude = [store.root, target]
 
-  await model({
+  await models[modelName]({
     store,
     password,
     restoreOnly,

@@ -10,7 +10,7 @@ import {
   deriveLogin,
   type KeysetReader,
   openProfile,
-  type SealedBlock,
+  type UnlockedProfile,
   type Vault,
   type VaultStore,
 } from '../src/index.ts'
@@ -105,19 +105,22 @@ describe('README', () => {
       signUp: (
         password: string,
         admin: Card,
-        store: VaultStore,
-      ) => Promise<{
-        credential: string
-        version: number
-        vaultId: string
-        block: SealedBlock
-      }>
+        api: (credential: string, record: Uint8Array) => Promise<VaultStore>,
+      ) => Promise<{ profile: UnlockedProfile; vault: Vault }>
       openVault: (password: string, vaultId: string, store: VaultStore, last: number) => Promise<Vault>
     }
     const { signUp, openVault } = await run<Openers>(3)
     const store = new MemoryVaultStore()
     const admin = (await createKeyset('admin', { costs: CHEAP })).card()
-    const { credential, version, vaultId, block } = await signUp(PASSWORD, admin, store)
+    let credential = ''
+    const signedUp = await signUp(PASSWORD, admin, async (sent, record) => {
+      credential = sent
+      await store.writeProfile(record, 1)
+      return store
+    })
+    const { version } = signedUp.profile
+    const vaultId = signedUp.vault.id
+    const block = await signedUp.vault.seal(Buffer.from('my file'))
     const vault = await openVault(PASSWORD, vaultId, store, version)
     expect(Buffer.from(await vault.open(block)).toString()).toBe('my file')
     await expect(openVault('wrong', vaultId, store, version)).rejects.toHaveProperty('code', 'wrong-password')
@@ -135,7 +138,7 @@ describe('README', () => {
       ) => Promise<(Stored & { version: number }) | undefined>
     }>(4)
     const stored = { verifier: await createVerifier(credential), record: (await store.readProfile())! }
-    const account = { realm: 'com.example.backup', user: 'user@example.com' }
+    const account = { realm: 'com.example.backup', user: 'user-4711' }
     const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
     const { record } = openProfile(stored.record, login).changePassword(nextLogin)
     const next = { credential: nextLogin.credential, record }

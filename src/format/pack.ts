@@ -29,7 +29,8 @@ export function encodePack(members: readonly Uint8Array[]): Bytes {
  */
 export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
   const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
-  if (count > MAX_MEMBERS) throw new KeystrataError('limit-exceeded', 'too many members for a pack', { count })
+  if (count > MAX_MEMBERS)
+    throw new KeystrataError('limit-exceeded', 'not a pack, or one with too many members', { count })
   const { lengths, members } = decode(storedPack, pack, 'pack')
   if (lengths.reduce((sum, length) => sum + length, 0) !== members.length) {
     throw new KeystrataError('malformed', 'not a well-formed pack', { bytes: pack.length })

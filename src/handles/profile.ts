@@ -58,9 +58,10 @@ export interface UnlockedProfile extends Handle {
    */
   changePassword(next: Login): UnlockedProfile
   /**
-   * Creates a vault with fresh keys, and stores its keyring and the profile.
-   * @throws KeystrataError `conflict` if other devices write first, every time; `rollback` if the store offers an older
-   *   profile than this one, or this one was never stored; `wrong-password` if the password was changed meanwhile;
+   * Creates a vault with fresh keys, and stores its keyring and the profile. Into a store that has no profile at all, this
+   * one goes first, here and in `rotate` and `changeRecovery`; a service stores it at sign-up, with the verifier.
+   * @throws KeystrataError `conflict` if other devices write first, every time: wait a random moment and call again;
+   *   `rollback` if the store offers an older profile than this one; `wrong-password` if the password was changed meanwhile;
    *   `authentication-failed` if the store does not give back what was written, or offers another profile; `malformed`,
    *   `unsupported` for what it gives that is no profile; `limit-exceeded` beyond 256 vaults; `key-not-found` if it holds
    *   no profile; `disposed`
@@ -68,16 +69,18 @@ export interface UnlockedProfile extends Handle {
   createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }>
   /**
    * Opens a vault, with newer keys from the store if those of this profile were rotated away.
-   * @throws KeystrataError `key-not-found` if the profile knows no such vault; `authentication-failed` if profile and keyring
+   * @throws KeystrataError `key-not-found` if the profile knows no such vault or the store has no keyring; `authentication-failed` if profile and keyring
    *   do not belong together, or were altered; `malformed`, `unsupported`, `limit-exceeded` for what is neither;
-   *   `rollback`, `wrong-password`, `disposed`
+   *   `rollback`, `disposed`; `wrong-password` if the password was changed on another device
+   * @throws RangeError for what is no id of a vault
    */
   openVault(vaultId: string, store: VaultStore): Promise<Vault>
   /**
    * Gives one vault, or every one, a new E-key over the same A-key, which nobody had when this was called, and finishes
    * what a crash left. No block is touched. Whoever kept an old keyring and its E-key keeps the A-key: to take that away,
    * seal the contents into a new vault.
-   * @throws KeystrataError `conflict` if other devices write first, every time; otherwise as `openVault`
+   * @throws KeystrataError `conflict` if other devices write first, every time: wait a random moment and call again;
+   *   otherwise as `openVault`
    */
   rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile>
   /**

@@ -41,7 +41,11 @@ import { assertNotOlder, nextVersion } from './trailer.ts'
 export interface VaultStore {
   /** The newest profile; undefined if there is none. */
   readProfile(): Promise<Uint8Array | undefined>
-  /** False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. */
+  /**
+   * False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. Only the newest is
+   * needed, and an old one opens to who knows its password: a store that deletes old records must never give their versions
+   * out again.
+   */
   writeProfile(record: Uint8Array, version: number): Promise<boolean>
   /** The newest keyring of a vault; undefined if there is none. */
   readKeyring(vaultId: string): Promise<Uint8Array | undefined>
@@ -105,9 +109,11 @@ export function disposeState({ profile, keyring }: VaultState): void {
 
 /**
  * Reads both until they belong together.
- * @throws KeystrataError `key-not-found` if the profile knows no such vault; `authentication-failed` if they never do
+ * @throws KeystrataError `key-not-found` if the profile knows no such vault, or the store has no keyring of it;
+ *   `authentication-failed` if they never do
  */
 export async function readVault(view: ProfileView, vaultId: string): Promise<VaultState> {
+  let isThere = true
   for (let read = 0; read < READS; read++) {
     const profile = await readNewestProfile(view)
     try {
@@ -115,7 +121,9 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       if (vault === undefined) {
         throw new KeystrataError('key-not-found', 'the profile holds no such vault', { vaultId })
       }
-      const keyring = await readKeyring(view.store, vault)
+      const stored = await view.store.readKeyring(vaultId)
+      isThere = stored !== undefined
+      const keyring = openStored(stored, vault)
       if (keyring !== undefined) return { profile, vault, keyring }
       disposeVaults(profile.vaults)
     } catch (error) {
@@ -123,16 +131,16 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       throw error
     }
   }
-  throw authenticationFailed()
+  if (isThere) throw authenticationFailed()
+  throw new KeystrataError('key-not-found', 'the store holds no keyring of this vault', { vaultId })
 }
 
 function findVault({ vaults }: ProfileContents, vaultId: string): VaultEntry | undefined {
   return vaults.find(({ id }) => toHex(id) === vaultId)
 }
 
-/** The newest keyring of a vault; undefined if there is none that the profile's keys open. */
-async function readKeyring(store: VaultStore, vault: VaultEntry): Promise<OpenedKeyring<SlotKey> | undefined> {
-  const stored = await store.readKeyring(toHex(vault.id))
+/** A stored keyring; undefined if there is none, or none that the profile's keys open. */
+function openStored(stored: Uint8Array | undefined, vault: VaultEntry): OpenedKeyring<SlotKey> | undefined {
   return stored === undefined ? undefined : openKeyring(bytesFrom(stored, 'keyring'), vault, vault.keys)
 }
 
@@ -146,7 +154,7 @@ export async function openDataKey(
   vaultId: string,
 ): Promise<SecretKey<'data'>> {
   const vault = findVault(known, vaultId)
-  const keyring = vault === undefined ? undefined : await readKeyring(view.store, vault)
+  const keyring = vault === undefined ? undefined : openStored(await view.store.readKeyring(vaultId), vault)
   if (keyring !== undefined) return keyring.dataKey
   const state = await readVault(view, vaultId)
   disposeVaults(state.profile.vaults)
