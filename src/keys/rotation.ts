@@ -40,8 +40,8 @@ interface Finished {
 class Rotation {
   readonly #view: ProfileView
   readonly #vaultId: string
-  /** The highest generation that there was when this began. */
-  #old: number | undefined
+  /** The highest generation that there was when this began; 0 before it was seen. */
+  #old = 0
 
   constructor(view: ProfileView, vaultId: string) {
     this.#view = view
@@ -50,48 +50,33 @@ class Rotation {
 
   /** One run through the steps; undefined where another device was quicker, and the rotation must start again. */
   async run(): Promise<ParsedProfile | undefined> {
-    await this.#dropOldKeyrings() // step 1
-    const state = await this.#read()
+    // Step 1. Only a keyring that was verified says which ones are old.
+    await this.#withState(({ keyring }) => this.#view.store.dropKeyrings(this.#vaultId, keyring.version))
+    // Two live keys: somebody began. The higher one is new, and what is left to do starts from what was just read.
+    const finished = await this.#withState((state) => (isBegun(state) ? this.#finish(state) : this.#replace(state)))
+    if (finished === undefined || finished.generation > this.#old) return finished?.record
+    // That was a rotation from before, which a crash had interrupted; its key may be known as the one before it may.
+    const next = await this.#withState(async (state) => (isBegun(state) ? undefined : this.#replace(state)))
+    return next?.record
+  }
+
+  /** Lends a profile and a keyring that belong together, as the store has them now. */
+  async #withState<T>(work: (state: VaultState) => Promise<T>): Promise<T> {
+    const state = await readVault(this.#view, this.#vaultId)
+    if (this.#old === 0) this.#old = state.keyring.highest
     try {
-      const begun = await this.#finishWhatBegan(state)
-      if (begun === 'nothing') return await this.#replace(state)
-      if (begun === undefined || begun.generation > (this.#old ?? 0)) return begun?.record
+      return await work(state)
     } finally {
       disposeState(state)
     }
-    // That was a rotation from before, which a crash had interrupted; its key may be known as the one before it may.
-    const next = await this.#read()
-    try {
-      return next.keyring.live.length > 1 ? undefined : await this.#replace(next)
-    } finally {
-      disposeState(next)
-    }
-  }
-
-  async #read(): Promise<VaultState> {
-    const state = await readVault(this.#view, this.#vaultId)
-    this.#old ??= state.keyring.highest
-    return state
-  }
-
-  /** Only a keyring that was verified says which ones are old. */
-  async #dropOldKeyrings(): Promise<void> {
-    const state = await this.#read()
-    disposeState(state)
-    await this.#view.store.dropKeyrings(this.#vaultId, state.keyring.version)
-  }
-
-  /** Two live keys: somebody began. The higher one is new, and what is left to do starts from what was just read. */
-  async #finishWhatBegan(state: VaultState): Promise<Finished | 'nothing' | undefined> {
-    return state.keyring.live.length > 1 ? this.#finish(state) : 'nothing'
   }
 
   /** Steps 2 to 8 for a fresh key. */
-  async #replace(state: VaultState): Promise<ParsedProfile | undefined> {
+  async #replace(state: VaultState): Promise<Finished | undefined> {
     const fresh = generateKeyringKey(state.keyring.highest + 1)
     try {
       if (!(await this.#introduce(state, { ...fresh, due: false }))) return undefined
-      return (await this.#takeOver(state, fresh))?.record
+      return await this.#takeOver(state, fresh)
     } finally {
       fresh.key.dispose()
     }
@@ -107,17 +92,14 @@ class Rotation {
 
   /** Step 5: the new key, through what the store holds now. */
   async #takeOver({ keyring }: VaultState, fresh: KeyringKey): Promise<Finished | undefined> {
-    const state = await this.#read()
-    try {
+    return this.#withState(async (state) => {
       const isLive = state.keyring.live.some(
         ({ generation, key }) => generation === fresh.generation && equalKeys(key, fresh.key),
       )
       if (!isLive) return undefined
       if (!equalKeys(state.keyring.dataKey, keyring.dataKey)) throw authenticationFailed()
-      return await this.#finish(state)
-    } finally {
-      disposeState(state)
-    }
+      return this.#finish(state)
+    })
   }
 
   /** Steps 6 to 8: the newest key alone. Both versions follow from one reading. */
@@ -146,3 +128,5 @@ class Rotation {
     return writeNext(this.#view, { ...profile, vaults })
   }
 }
+
+const isBegun = ({ keyring }: VaultState): boolean => keyring.live.length > 1
