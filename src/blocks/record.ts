@@ -3,17 +3,11 @@
 // dropped, moved or repeated unseen. A tail that was cut is seen by comparing the last sequence.
 import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { SIGNATURE_BYTES } from '../format/card.ts'
 import { MAX_CONTENT_BYTES } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
 import type { SigningPair } from '../format/keyset.ts'
-import {
-  encodeRecord,
-  END_FLAG,
-  parseRecord,
-  recordParameters,
-  SIGNATURE_BYTES,
-  type StoredRecord,
-} from '../format/record.ts'
+import { encodeRecord, END_FLAG, parseRecord, recordParameters, type StoredRecord } from '../format/record.ts'
 import { agreeWith, reachAgreement } from '../keys/agreement.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
 import { associatedData, deriveLock, NONCE_BYTES } from '../keys/lock.ts'

@@ -2,12 +2,12 @@
 import * as P from 'micro-packed'
 import { type Bytes, concat } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
+import { SIGNATURE_BYTES } from './card.ts'
 import { decode, encode, version } from './codec.ts'
 import type { AgreementParts } from './envelope.ts'
 import { type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from './header.ts'
 
 export const MAX_RECORD_BYTES: number = 64 * 1024 * 1024
-export const SIGNATURE_BYTES = 64
 /** In the flags of the header: this record closes its epoch. */
 export const END_FLAG = 1
 const TAG_BYTES = 16
