@@ -2,7 +2,7 @@
 // or cloned, and is wiped when disposed of. Not protected: memory dumps, and copies that the engine itself makes.
 
 /// <reference lib="esnext.disposable" preserve="true" />
-import { wipe } from './bytes.ts'
+import { equalBytes, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /** Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it. */
@@ -105,4 +105,9 @@ export class SecretKey<R extends Role> extends SecretHolder {
 /** Lends the bytes of `key` to `use`, which must not keep them: they are wiped when the key is disposed of. */
 export function withBytes<T>(key: SecretKey<Role>, use: (bytes: Uint8Array) => T): T {
   return use(bytesOf(key))
+}
+
+/** Compares two keys of one role in constant time. */
+export function equalKeys<R extends Role>(a: SecretKey<R>, b: SecretKey<R>): boolean {
+  return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
 }

@@ -4,7 +4,7 @@ import { authenticationFailed } from '../errors.ts'
 import { Mode } from '../format/envelope.ts'
 import { type ContentDigest, copyAndDigest, digestContent, hmacSha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { SecretKey, withBytes } from '../secret.ts'
+import { equalKeys, SecretKey } from '../secret.ts'
 import { type Naming, namingOf } from './label.ts'
 
 /** The secrets of a keyset that decide which contents meet, and what blocks are called. */
@@ -84,8 +84,4 @@ export class ContentScheme {
 /** The key of a block whose content does not decide it. */
 export function randomBlockKey(): SecretKey<'block'> {
   return SecretKey.take('block', randomBytes(32))
-}
-
-function equalKeys(a: SecretKey<'block'>, b: SecretKey<'block'>): boolean {
-  return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
 }

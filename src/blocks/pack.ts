@@ -4,9 +4,9 @@ import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, fromBase64Url
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { MAX_CONTENT_BYTES } from '../format/envelope.ts'
 import { encodePack, MAX_MEMBER_BYTES, MAX_MEMBERS, packMember } from '../format/pack.ts'
+import { type CipherKeys, deriveCipherKeys } from '../keys/cipher-keys.ts'
 import { cbcDecrypt, cbcEncrypt } from '../primitives/cipher.ts'
 import { digestContent, hmacSha256 } from '../primitives/hash.ts'
-import { derive } from '../primitives/kdf.ts'
 import { SecretKey, withBytes } from '../secret.ts'
 
 const MAC_BYTES = 32
@@ -93,23 +93,7 @@ async function encryptMember(form: Form, key: SecretKey<'member'>, file: Uint8Ar
 }
 
 /** `kE ‖ kM` of the keyed form. */
-function keysOf(key: SecretKey<'member'>) {
-  const derived = derive(key, EMPTY, 'member', [], 64)
-  try {
-    const cipher = new SecretKey('cipher', derived.subarray(0, 32))
-    const mac = new SecretKey('mac', derived.subarray(32))
-    return {
-      cipher,
-      mac,
-      dispose() {
-        cipher.dispose()
-        mac.dispose()
-      },
-    }
-  } finally {
-    wipe(derived)
-  }
-}
+const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member')
 
 /**
  * Opens one file of a pack.

@@ -10,7 +10,7 @@ import type { SigningPair } from '../format/keyset.ts'
 import { encodeRecord, END_FLAG, parseRecord, recordParameters, type StoredRecord } from '../format/record.ts'
 import { agreeWith, reachAgreement } from '../keys/agreement.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
-import { associatedData, deriveLock, NONCE_BYTES } from '../keys/lock.ts'
+import { agreedLock, associatedData, NONCE_BYTES } from '../keys/lock.ts'
 import { nextVersion } from '../keys/trailer.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -88,9 +88,8 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
     flags: closes ? END_FLAG : 0,
   })
   const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: EMPTY })
-  const key = agreement.key('combined')
   const nonce = randomBytes(NONCE_BYTES)
-  const lock = deriveLock(key, nonce, 'record')
+  const lock = agreedLock(agreement, 'combined', nonce, 'record')
   try {
     const { sequence, previous } = place
     const { commitment } = lock
@@ -102,8 +101,6 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
     return { sequence, record }
   } finally {
     lock.dispose()
-    key.dispose()
-    agreement.dispose()
   }
 }
 
@@ -142,9 +139,7 @@ async function openParsed(
   if (after !== undefined) assertFollows(record, after)
   const { header, headerBytes, sequence, closes } = record
   const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: EMPTY }
-  const agreement = reachAgreement(identity, place, record)
-  const key = agreement.key('combined')
-  const lock = deriveLock(key, record.nonce, 'record')
+  const lock = agreedLock(reachAgreement(identity, place, record), 'combined', record.nonce, 'record')
   try {
     if (!equalBytes(lock.commitment, record.commitment)) throw authenticationFailed()
     const aad = associatedData(headerBytes, recordParameters(record.signed, header.suite), EMPTY)
@@ -152,8 +147,6 @@ async function openParsed(
     return { sequence, content, epoch: header.generation, closes }
   } finally {
     lock.dispose()
-    key.dispose()
-    agreement.dispose()
   }
 }
 

@@ -6,12 +6,12 @@ import { authenticationFailed } from '../errors.ts'
 import { encode } from '../format/codec.ts'
 import { parseVaultEnvelope, vaultEnvelope } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
+import { type CipherKeys, deriveCipherKeys } from '../keys/cipher-keys.ts'
 import { associatedData, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
-import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { SecretKey } from '../secret.ts'
+import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
 import { keyedNaming, type Naming, parseLabel } from './label.ts'
 import { assertContentBytes, contentFrom } from './seal.ts'
@@ -118,33 +118,10 @@ export class VaultCipher {
   }
 
   /** `ke ‖ km ‖ c`, for one block. */
-  #keysOf(nonce: Uint8Array): BlockKeys {
+  #keysOf(nonce: Uint8Array): CipherKeys {
     const context = [u8(ObjectType.envelope), this.#vaultId]
-    const derived = derive(this.#dataKey, nonce, 'ctr-poly1305', context, 96)
-    try {
-      const cipher = new SecretKey('cipher', derived.subarray(0, 32))
-      const mac = new SecretKey('mac', derived.subarray(32, 64))
-      const commitment = new Uint8Array(derived.subarray(64))
-      return {
-        cipher,
-        mac,
-        commitment,
-        dispose() {
-          cipher.dispose()
-          mac.dispose()
-        },
-      }
-    } finally {
-      wipe(derived)
-    }
+    return deriveCipherKeys(this.#dataKey, nonce, 'ctr-poly1305', context, 32)
   }
-}
-
-interface BlockKeys {
-  readonly cipher: SecretKey<'cipher'>
-  readonly mac: SecretKey<'mac'>
-  readonly commitment: Bytes
-  dispose(): void
 }
 
 /** The lengths behind both parts keep every pair of them apart. */

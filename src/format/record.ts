@@ -4,10 +4,11 @@ import { type Bytes, concat } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { SIGNATURE_BYTES } from './card.ts'
 import { decode, encode, version } from './codec.ts'
-import type { AgreementParts } from './envelope.ts'
+import { type AgreementParts, MAX_CONTENT_BYTES } from './envelope.ts'
 import { type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from './header.ts'
 
-export const MAX_RECORD_BYTES: number = 64 * 1024 * 1024
+/** Content, and more than everything around it. */
+const MAX_RECORD_BYTES = MAX_CONTENT_BYTES + 4096
 /** In the flags of the header: this record closes its epoch. */
 export const END_FLAG = 1
 const TAG_BYTES = 16
@@ -57,7 +58,7 @@ export interface StoredRecord extends RecordHead {
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecord(stored: Uint8Array): StoredRecord {
-  if (stored.length > MAX_RECORD_BYTES + 4096) {
+  if (stored.length > MAX_RECORD_BYTES) {
     throw new KeystrataError('limit-exceeded', 'a record over 64 MiB', { bytes: stored.length })
   }
   const bytes = new Uint8Array(stored)

@@ -111,7 +111,8 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #strength: number
   readonly #scheme: ContentScheme
   readonly #dedupKey: SecretKey<'dedup'>
-  readonly #signing: SigningPair
+  readonly #sourceSigning: SecretKey<'signing'>
+  #signing: SigningPair | undefined
 
   private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
     const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = keys
@@ -132,7 +133,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#strength = encryption
     this.#scheme = scheme
     this.#dedupKey = dedupKey
-    this.#signing = { seed: sourceSigning, publicKey: signingPublicKey(sourceSigning) }
+    this.#sourceSigning = sourceSigning
   }
 
   /**
@@ -177,8 +178,10 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.assertUsable()
     // Records are always encrypted: they hold labels and names.
     const hybrid = this.#strength !== Strength.x25519
-    const owner = { ownerId: this.#ownerId, recipient: this.#recipient, hybrid, signing: this.#signing }
-    return sealRecord(content, after, owner)
+    const seed = this.#sourceSigning
+    // At the first record: most writers seal blocks alone.
+    const signing = (this.#signing ??= { seed, publicKey: signingPublicKey(seed) })
+    return sealRecord(content, after, { ownerId: this.#ownerId, recipient: this.#recipient, hybrid, signing })
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {

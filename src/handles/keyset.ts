@@ -107,10 +107,9 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     const contents = copyKeys({ ...this.#contents, version: nextVersion(this.version) })
     const master = this.#master.copy()
     try {
-      const changed = newMaster
-        ? await createMaster(next, costs, options)
-        : { master: master.copy(), record: await rewrapMaster(master, next, costs, options) }
-      return unlocked({ ...contents, argon2: changed.record }, changed.master, this.#accept)
+      const fresh = newMaster ? await createMaster(next, costs, options) : undefined
+      const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, options))
+      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#accept)
     } catch (error) {
       disposeKeys(contents)
       throw error

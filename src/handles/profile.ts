@@ -69,9 +69,10 @@ export interface UnlockedProfile extends Handle {
   createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }>
   /**
    * Opens a vault, with newer keys from the store if those of this profile were rotated away.
-   * @throws KeystrataError `key-not-found` if the profile knows no such vault or the store has no keyring; `authentication-failed` if profile and keyring
-   *   do not belong together, or were altered; `malformed`, `unsupported`, `limit-exceeded` for what is neither;
-   *   `rollback`, `disposed`; `wrong-password` if the password was changed on another device
+   * @throws KeystrataError `key-not-found` if the profile knows no such vault or the store has no keyring of it;
+   *   `authentication-failed` if profile and keyring do not belong together, or were altered; `malformed`, `unsupported`,
+   *   `limit-exceeded` for what is neither; `rollback`, `disposed`; `wrong-password` if the password was changed on another
+   *   device
    * @throws RangeError for what is no id of a vault
    */
   openVault(vaultId: string, store: VaultStore): Promise<Vault>

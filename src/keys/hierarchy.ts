@@ -16,7 +16,7 @@ import {
   storedKeyring,
 } from '../format/profile.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { SecretKey, withBytes } from '../secret.ts'
+import { equalKeys, SecretKey, withBytes } from '../secret.ts'
 import type { Identity, Recipient } from './key-pairs.ts'
 import { keyIdOf, openSealedSecret, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from './lock.ts'
 import { macUnder } from './trailer.ts'
@@ -228,8 +228,4 @@ function unwrapDataKey(
     if (error instanceof KeystrataError && error.code !== 'disposed') return undefined
     throw error
   }
-}
-
-export function equalKeys<R extends 'data' | 'keyring'>(a: SecretKey<R>, b: SecretKey<R>): boolean {
-  return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
 }

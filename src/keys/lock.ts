@@ -47,6 +47,26 @@ export function deriveLock(
   }
 }
 
+/** The lock under a key of an agreement, which is used up by it. */
+export function agreedLock(
+  agreement: Agreement,
+  purpose: 'combined' | 'seal',
+  nonce: Uint8Array,
+  label: string,
+  context: readonly Uint8Array[] = [],
+): Lock {
+  try {
+    const key = agreement.key(purpose)
+    try {
+      return deriveLock(key, nonce, label, context)
+    } finally {
+      key.dispose()
+    }
+  } finally {
+    agreement.dispose()
+  }
+}
+
 /** `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
 export function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
   return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
@@ -108,7 +128,7 @@ export function unwrapSecret(
 export function sealSecret(recipient: Recipient, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.seal, keyId: recipient.keyId, ownerId })
   const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid: true, context })
-  const lock = sealLock(agreement, type)
+  const lock = agreedLock(agreement, 'seal', EMPTY, 'seal', [u8(type)])
   try {
     const { ephemeral, encapsulated } = parts
     const { commitment } = lock
@@ -136,23 +156,13 @@ export function openSealedSecret(
   if (!equalBytes(header.keyId, identity.keyId)) throw new KeystrataError('key-not-found')
   if (!equalBytes(header.ownerId, ownerId)) throw authenticationFailed()
   const place = { headerBytes, hybrid: true, context }
-  const lock = sealLock(reachAgreement(identity, place, { ephemeral, encapsulated }), type)
+  const agreement = reachAgreement(identity, place, { ephemeral, encapsulated })
+  const lock = agreedLock(agreement, 'seal', EMPTY, 'seal', [u8(type)])
   try {
     if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
     const parameters = concat(ephemeral, encapsulated, commitment)
     return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, parameters, context), sealed)
   } finally {
     lock.dispose()
-  }
-}
-
-/** The lock of one SEAL, whose key serves nothing else; the agreement is used up. */
-function sealLock(agreement: Agreement, type: number): Lock {
-  const key = agreement.key('seal')
-  try {
-    return deriveLock(key, EMPTY, 'seal', [u8(type)])
-  } finally {
-    key.dispose()
-    agreement.dispose()
   }
 }

@@ -3,7 +3,8 @@
 // the keyring. Not undone: who kept an old keyring and an old keyring key keeps the data key.
 import { equalBytes } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
-import { equalKeys, generateKeyringKey, type KeyringKey, type SlotKey } from './hierarchy.ts'
+import { equalKeys } from '../secret.ts'
+import { generateKeyringKey, type KeyringKey, type SlotKey } from './hierarchy.ts'
 import type { ParsedProfile, ProfileContents, VaultEntry } from './profile-record.ts'
 import {
   disposeState,

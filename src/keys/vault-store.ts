@@ -3,11 +3,10 @@
 import { type Bytes, bytesFrom, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { randomBytes } from '../primitives/random.ts'
-import type { SecretKey } from '../secret.ts'
+import { equalKeys, type SecretKey } from '../secret.ts'
 import { readCard } from './card.ts'
 import {
   encodeKeyring,
-  equalKeys,
   generateDataKey,
   generateKeyringKey,
   type KeyringKey,
