@@ -7,6 +7,7 @@ export {
   parseBlock,
   type PreparedBlock,
   type SealedBlock,
+  type SealOptions,
 } from './blocks/block.ts'
 export { openPackMember, type Pack } from './blocks/pack.ts'
 export type { OpenedRecord, SealedRecord } from './blocks/record.ts'
@@ -23,6 +24,7 @@ export {
 } from './handles/keyset-writer.ts'
 export { createProfile, openProfile, type Recovery, type UnlockedProfile } from './handles/profile.ts'
 export { resetProfile } from './handles/profile-reset.ts'
+export type { Share, SharedReader } from './handles/share.ts'
 export type { Vault } from './handles/vault.ts'
 export { type Card, parseCard } from './keys/card.ts'
 export type { KeysetDestination } from './keys/keyset-contents.ts'

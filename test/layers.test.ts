@@ -11,6 +11,7 @@ const floors: Record<string, number> = {
   'server.ts': 9,
   server: 8,
   handles: 7,
+  sharing: 6,
   blocks: 5,
   keys: 4,
   primitives: 3,

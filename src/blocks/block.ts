@@ -17,6 +17,14 @@ export interface BlockHead {
 export interface SealedBlock extends BlockHead {
   /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
   readonly ciphertext: Uint8Array
+  /** Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them. */
+  readonly shared?: ReadonlyMap<string, Uint8Array>
+}
+
+/** How a block is sealed. */
+export interface SealOptions {
+  /** The ids of active shares, whose readers shall open the block too. Only keysets have shares. */
+  shares?: readonly string[]
 }
 
 /** Seals blocks. */
@@ -29,7 +37,7 @@ export interface BlockWriter {
    */
   prepare(content: Uint8Array): Promise<PreparedBlock>
   /** Prepares and seals in one call, with the errors of both. */
-  seal(content: Uint8Array): Promise<SealedBlock>
+  seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock>
 }
 
 /** Content that was copied and named, and is not encrypted yet. It disposes of itself once sealed. */
@@ -38,9 +46,19 @@ export interface PreparedBlock extends Handle {
   readonly label: string
   /**
    * Encrypts the copy in place, once, under a fresh key agreement or, in a vault, fresh keys.
-   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was
+   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was; `key-not-found` for the id of
+   *   no active share, and `policy` for shares of an unencrypted block: then it can be sealed still
+   * @throws TypeError for `shares` of a key model that has none
    */
-  seal(): Promise<SealedBlock>
+  seal(options?: SealOptions): Promise<SealedBlock>
+  /**
+   * The envelopes for the readers of shares, by their ids, of a block that the store has already. It stays as it is, to be
+   * sealed or disposed of.
+   * @throws KeystrataError `policy` where dedup is `off`, whose stored block has a key of its own, and for an unencrypted block;
+   *   `key-not-found` for the id of no active share; `disposed`
+   * @throws TypeError where the key model has no shares
+   */
+  envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>
 }
 
 /** Opens blocks. */

@@ -8,23 +8,29 @@ import { Strength } from '../format/keyset.ts'
 import type { Identity } from '../keys/key-pairs.ts'
 import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
-import type { ContentScheme } from './content-key.ts'
 import { parseLabel } from './label.ts'
 import { unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
-/** What a reader knows: its keys and its rules. */
-export interface BlockKeys {
+/** Whose envelopes and records somebody opens: the keys, and the rules. */
+export interface EnvelopeKeys {
   readonly ownerId: Uint8Array
   /** A {@link Strength} to take although the key pair demands more; undefined to take none such. */
   readonly accept: number | undefined
   /** Today's key pair. */
   readonly current: Identity
   identity(keyId: Uint8Array): Identity | undefined
-  scheme(mode: Mode): ContentScheme
 }
 
-export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<Bytes> {
+/** Checks content that was opened; `blockKey` is undefined where nothing was encrypted. */
+export type ContentCheck = (
+  mode: Mode,
+  content: Uint8Array,
+  label: Uint8Array,
+  blockKey: SecretKey<'block'> | undefined,
+) => Promise<void>
+
+export async function openBlock(block: SealedBlock, keys: EnvelopeKeys, check: ContentCheck): Promise<Bytes> {
   // Each property is read once: what was checked is what is used.
   const { envelope: stored, ciphertext: sealed, label: name } = block
   const ciphertext = bytesFrom(sealed, 'ciphertext')
@@ -36,12 +42,20 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
   assertWithinLimit(ciphertext, mode)
   const identity = identityFor(envelope.header, encrypted !== undefined, keys)
 
-  const scheme = keys.scheme(mode)
-  if (encrypted === undefined) return verified(new Uint8Array(ciphertext), scheme, label, undefined)
+  // Content goes out only if it is what it should be; else it is wiped.
+  const verified = async (content: Bytes, blockKey?: SecretKey<'block'>) => {
+    try {
+      await check(mode, content, label, blockKey)
+      return content
+    } catch (error) {
+      wipe(content)
+      throw error
+    }
+  }
+  if (encrypted === undefined) return verified(new Uint8Array(ciphertext))
   const blockKey = unmaskKey({ ...envelope, encrypted }, identity, label)
   try {
-    const content = await decryptContent(encrypted.mode, blockKey, label, ciphertext)
-    return await verified(content, scheme, label, blockKey)
+    return await verified(await decryptContent(encrypted.mode, blockKey, label, ciphertext), blockKey)
   } finally {
     blockKey.dispose()
   }
@@ -51,7 +65,7 @@ export async function openBlock(block: SealedBlock, keys: BlockKeys): Promise<By
  * The key pair that a block or a record is addressed to, after the caller's rules were checked.
  * @throws KeystrataError `key-not-found`, `authentication-failed`, `policy`
  */
-export function identityFor(header: Header, isEncrypted: boolean, keys: BlockKeys): Identity {
+export function identityFor(header: Header, isEncrypted: boolean, keys: EnvelopeKeys): Identity {
   // An unencrypted block needs no key; whether it is taken, today's key pair decides where its own is forgotten.
   const identity = keys.identity(header.keyId) ?? (isEncrypted ? undefined : keys.current)
   if (identity === undefined) throw new KeystrataError('key-not-found')
@@ -83,20 +97,4 @@ function assertStrongEnough({ suite }: Header, { publicHalves }: Identity, accep
     strength,
     minimum,
   })
-}
-
-/** Content goes out only if it is what its label says; else it is wiped. */
-async function verified(
-  content: Bytes,
-  scheme: ContentScheme,
-  label: Uint8Array,
-  blockKey: SecretKey<'block'> | undefined,
-): Promise<Bytes> {
-  try {
-    await scheme.verify(content, label, blockKey)
-    return content
-  } catch (error) {
-    wipe(content)
-    throw error
-  }
 }

@@ -16,7 +16,7 @@ import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
-import { type BlockKeys, identityFor } from './open.ts'
+import { type EnvelopeKeys, identityFor } from './open.ts'
 
 /** A record by its place in the chain. */
 export interface SealedRecord {
@@ -122,7 +122,7 @@ export interface OpenedRecord {
 export async function openRecord(
   stored: Uint8Array,
   after: Uint8Array | 'start' | undefined,
-  keys: BlockKeys,
+  keys: EnvelopeKeys,
   publicKey: Uint8Array,
 ): Promise<OpenedRecord> {
   return openParsed(parseRecord(bytesFrom(stored, 'record')), after, keys, publicKey)
@@ -131,7 +131,7 @@ export async function openRecord(
 async function openParsed(
   record: StoredRecord,
   after: Uint8Array | 'start' | undefined,
-  keys: BlockKeys,
+  keys: EnvelopeKeys,
   publicKey: Uint8Array,
 ): Promise<OpenedRecord> {
   const identity = identityFor(record.header, true, keys)
@@ -172,7 +172,7 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
 export async function* resealRecords(
   records: AsyncIterable<Uint8Array>,
   owner: RecordOwner,
-  keys: BlockKeys,
+  keys: EnvelopeKeys,
 ): AsyncGenerator<SealedRecord> {
   let before: Uint8Array | 'start' = 'start'
   let next: Place | undefined

@@ -1,13 +1,13 @@
 // Rekeying (SPEC §6.5): a new envelope for a block, under today's key pair. Neither the ciphertext nor the content is needed,
 // so millions of blocks can be rekeyed by their heads alone. Whoever held the old envelope's key can still open the block.
 import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
-import { type Envelope, parseEnvelope } from '../format/envelope.ts'
+import { parseEnvelope } from '../format/envelope.ts'
 import { Suite } from '../format/header.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
 import type { BlockHead } from './block.ts'
 import { parseLabel } from './label.ts'
 import { maskKey, unmaskKey } from './mask.ts'
-import { type BlockKeys, identityFor } from './open.ts'
+import { type EnvelopeKeys, identityFor } from './open.ts'
 
 /** Whether an envelope is one of this owner, and to this recipient. Unencrypted blocks have no key that could be replaced. */
 export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, envelope: Uint8Array): boolean {
@@ -16,24 +16,35 @@ export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, envelop
   return encrypted === undefined || equalBytes(header.keyId, recipient.keyId)
 }
 
+/** To whom an envelope is written anew, and for which owner's reader. */
+export interface EnvelopeTarget {
+  readonly ownerId: Uint8Array
+  readonly recipient: Recipient
+  /** Whether it must have both agreements, whatever the old one has. */
+  readonly hybrid: boolean
+}
+
 /**
- * A new envelope to `recipient`, after the old one was verified. It is never weaker than the old one.
- * @param hybrid whether it must have both agreements, whatever the old one has
+ * A new envelope for a block, after the old one was verified. It is never weaker than the old one.
+ * @returns undefined for an unencrypted block, which has no key
  * @throws KeystrataError `malformed`, `unsupported`, `key-not-found`, `policy`, `authentication-failed`
  */
-export function rekeyBlock(head: BlockHead, keys: BlockKeys, recipient: Recipient, hybrid: boolean): Bytes {
+export function rekeyBlock(
+  head: BlockHead,
+  keys: EnvelopeKeys,
+  { ownerId, recipient, hybrid }: EnvelopeTarget,
+): Bytes | undefined {
   // Each property is read once: what was checked is what is used.
   const { label: name, envelope: stored } = head
-  const bytes = new Uint8Array(bytesFrom(stored, 'envelope'))
+  const bytes = bytesFrom(stored, 'envelope')
   const label = parseLabel(name)
-  const envelope: Envelope = parseEnvelope(bytes)
-  const { header, encrypted } = envelope
+  const { header, encrypted } = parseEnvelope(bytes)
   const identity = identityFor(header, encrypted !== undefined, keys)
-  if (encrypted === undefined) return bytes
+  if (encrypted === undefined) return undefined
   const blockKey = unmaskKey({ header, encrypted }, identity, label)
   try {
     return maskKey(blockKey, recipient, {
-      ownerId: keys.ownerId,
+      ownerId,
       hybrid: hybrid || header.suite === Suite.hybrid,
       mode: encrypted.mode,
       label,

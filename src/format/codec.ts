@@ -27,8 +27,11 @@ export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: stri
   }
 }
 
-/** A version number, u64, from 1 to 2⁵³ − 1. */
-export const version: P.CoderType<number> = within(P.apply(P.U64BE, P.coders.numberBigint), 1, Number.MAX_SAFE_INTEGER)
+/** An integer in 64 bits, up to 2⁵³ − 1. */
+export const u64: P.CoderType<number> = P.apply(P.U64BE, P.coders.numberBigint)
+
+/** A version number, from 1 to 2⁵³ − 1. */
+export const version: P.CoderType<number> = within(u64, 1, Number.MAX_SAFE_INTEGER)
 
 /** A number that parses only between two bounds, both included. */
 export function within(number: P.CoderType<number>, least: number, most: number): P.CoderType<number> {

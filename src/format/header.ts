@@ -13,6 +13,7 @@ export const ObjectType = {
   recoverySlot: 3,
   envelope: 4,
   record: 5,
+  invite: 6,
   sealedSection: 7,
   keyring: 11,
   profile: 12,
@@ -33,7 +34,7 @@ export interface Header {
   readonly suite: number
   /** The key that opens the object; it selects a key and is never trusted. */
   readonly keyId: Uint8Array
-  /** The keyset, vault or profile that the object belongs to. */
+  /** The keyset, share, vault or profile that the object belongs to. */
   readonly ownerId: Uint8Array
   /** Of a record its epoch; of all other objects 0. */
   readonly generation: number

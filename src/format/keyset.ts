@@ -89,13 +89,19 @@ export interface SigningPair {
   readonly publicKey: Bytes
 }
 
-/** A share that is active: blocks are masked for it as they are written. */
-export interface ActiveShare {
-  readonly id: Bytes
+/** The key pairs of a share. */
+export interface ShareKeys {
   readonly publicHalves: PublicHalves
   /** Absent where the share goes straight to a key pair that somebody else holds. */
   readonly privateHalves?: PrivateHalves | undefined
 }
+
+/** A share that is active: blocks are masked for it as they are written. */
+export interface ActiveShare extends ShareKeys {
+  readonly id: Bytes
+}
+/** What a host knows of it. */
+export type PublicShare = Pick<ActiveShare, 'id' | 'publicHalves'>
 
 const publicHalves: P.CoderType<PublicHalves> = P.struct({
   minimum: within(P.U8, Strength.none, Strength.hybrid),
@@ -109,6 +115,7 @@ const privateHalves: P.CoderType<PrivateHalves> = P.struct({
 const keyPair: P.CoderType<KeyPair> = P.struct({ publicHalves, privateHalves })
 const signingPair: P.CoderType<SigningPair> = P.struct({ seed: secret('signing', 32), publicKey: ownBytes(32) })
 const optionalPrivateHalves: P.CoderType<PrivateHalves | undefined> = P.optional(P.bool, privateHalves)
+export const shareKeys: P.CoderType<ShareKeys> = P.struct({ publicHalves, privateHalves: optionalPrivateHalves })
 const shareId = ownBytes(16)
 
 /** On the host, readable without the password: enough to back up, not to restore. */
@@ -118,7 +125,7 @@ export interface HostPlain {
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SecretKey<'signing'>
   readonly retired: readonly PublicHalves[]
-  readonly shares: readonly Pick<ActiveShare, 'id' | 'publicHalves'>[]
+  readonly shares: readonly PublicShare[]
 }
 export const hostPlain: P.CoderType<HostPlain> = P.struct({
   blockPair: publicHalves,

@@ -7,6 +7,7 @@ import type { KeysetDestination } from '../keys/keyset-contents.ts'
 import type { Argon2Costs, Wait } from '../primitives/password.ts'
 import type { Handle } from '../secret.ts'
 import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts'
+import type { Share, SharedReader } from './share.ts'
 
 /** How a password is hashed, and how to follow or end the wait. */
 export interface PasswordOptions extends Wait {
@@ -35,6 +36,8 @@ export interface KeysetReader extends RecordReader {
   readonly id: string
   /** Grows by one with every change of the keys. */
   readonly version: number
+  /** The ids of the shares that are active, 32 hex digits each; none if this was unlocked from a `source-definition`. */
+  readonly shares: readonly string[]
   /**
    * The bytes to keep in one of three places, the same at every call. `host`: on the machine that backs up, where
    * {@link openWriter} needs no password; keep it private, it holds the dedup secrets openly. `source-storage`: beside the
@@ -91,6 +94,35 @@ export interface KeysetReader extends RecordReader {
    * @throws TypeError unless both are true
    */
   forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader
+  /**
+   * A share with key pairs of its own, for any number of recipients; or straight to the key pairs of one card, whose owner then
+   * needs no keys from here. It is part of the new handle: store its exports. Writers of its host export mask new blocks for it.
+   * @param options `to`: a card whose fingerprint was compared
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `key-changed` if card and fingerprint do
+   *   not belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `limit-exceeded` beyond
+   *   about 300 shares; `disposed`
+   */
+  createShare(options?: { to?: Card }): { reader: KeysetReader; share: Share }
+  /**
+   * An active share, with a life of its own.
+   * @throws KeystrataError `key-not-found` if there is none with that id; `policy` if this was unlocked from a
+   *   `source-definition`; `disposed`
+   */
+  share(id: string): Share
+  /**
+   * Ends a share: nothing that is written later can be opened by its readers, once the host exports are replaced. What was
+   * added stays open to them; to take it away, seal the content anew.
+   * @throws KeystrataError `key-not-found`, `policy`, `disposed` as {@link KeysetReader.share}
+   */
+  revokeShare(id: string): KeysetReader
+  /**
+   * Opens an invite to this keyset's card.
+   * @param from the card of the one who shares, whose fingerprint was compared
+   * @throws KeystrataError `authentication-failed` if it is not from the owner of that card, or was altered; `key-not-found` if
+   *   it is to another card; `policy` if this was unlocked from a `source-definition`; `key-changed` if card and
+   *   fingerprint do not belong together; `malformed`, `unsupported`, `disposed`
+   */
+  acceptShare(invite: Uint8Array, from: Card): SharedReader
   /**
    * A writer with a life of its own.
    * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum

@@ -1,5 +1,5 @@
 // The writing side of a keyset: public halves and dedup secrets, which back up and cannot restore.
-import type { BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import type { BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { maskKey } from '../blocks/mask.ts'
 import { type Pack, packFiles } from '../blocks/pack.ts'
@@ -10,12 +10,13 @@ import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodePlainEnvelope, Mode } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
-import { Destination, type PublicHalves, type SigningPair, Strength } from '../format/keyset.ts'
+import { Destination, type PublicHalves, type PublicShare, type SigningPair, Strength } from '../format/keyset.ts'
 import { Recipient } from '../keys/key-pairs.ts'
 import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
-import { PreparedOnce } from './prepared-block.ts'
+import { maskForShare, ShareRecipients } from '../sharing/share.ts'
+import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
@@ -54,6 +55,14 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   readonly id: string
   /** The version of the keyset. */
   readonly version: number
+  /** The ids of the shares that are active, 32 hex digits each: what `seal` and `envelopesFor` take. */
+  readonly shares: readonly string[]
+  /**
+   * As {@link RecordWriter.sealRecord}.
+   * @param options `share`: the id of an active share, whose own log this is then; it names what its readers need to know
+   * @throws KeystrataError `key-not-found` for the id of no active share, besides
+   */
+  sealRecord(content: Uint8Array, after: Uint8Array | 'start', options?: { share?: string }): Promise<SealedRecord>
   /**
    * Whether a block is under today's key pairs, those of this export. Unencrypted ones are; another owner's are not.
    * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
@@ -78,6 +87,7 @@ export interface WritingKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SecretKey<'signing'>
+  readonly shares: readonly PublicShare[]
 }
 
 /** {@link WriterOptions} as the format numbers them. */
@@ -106,16 +116,18 @@ export function numberOf(numbers: Readonly<Record<string, number>>, name: string
 export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly id: string
   readonly version: number
+  readonly shares: readonly string[]
   readonly #ownerId: Bytes
   readonly #recipient: Recipient
   readonly #strength: number
   readonly #scheme: ContentScheme
   readonly #dedupKey: SecretKey<'dedup'>
   readonly #sourceSigning: SecretKey<'signing'>
+  readonly #shareRecipients: ShareRecipients
   #signing: SigningPair | undefined
 
   private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
-    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = keys
+    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning, shares } = keys
     assertNotWeaker(encryption, blockPair.minimum)
     const recipient = new Recipient(blockPair)
     const mode = encryption === Strength.none ? Mode.none : (dedup as Mode)
@@ -134,6 +146,8 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#scheme = scheme
     this.#dedupKey = dedupKey
     this.#sourceSigning = sourceSigning
+    this.#shareRecipients = new ShareRecipients(shares)
+    this.shares = this.#shareRecipients.ids
   }
 
   /**
@@ -160,13 +174,13 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
         await encryptContent(prepared)
         return envelope
       },
+      shared: (shares, isStored) => this.#maskFor(prepared, shares, isStored),
       dispose: () => prepared.blockKey?.dispose(),
     })
   }
 
-  async seal(content: Uint8Array): Promise<SealedBlock> {
-    const prepared = await this.prepare(content)
-    return prepared.seal()
+  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+    return sealPrepared(this, content, options)
   }
 
   isCurrent(envelope: Uint8Array): boolean {
@@ -174,19 +188,37 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     return isAddressedTo(this.#recipient, this.#ownerId, envelope)
   }
 
-  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
+  async sealRecord(
+    content: Uint8Array,
+    after: Uint8Array | 'start',
+    { share }: { share?: string } = {},
+  ): Promise<SealedRecord> {
     this.assertUsable()
-    // Records are always encrypted: they hold labels and names.
-    const hybrid = this.#strength !== Strength.x25519
     const seed = this.#sourceSigning
     // At the first record: most writers seal blocks alone.
     const signing = (this.#signing ??= { seed, publicKey: signingPublicKey(seed) })
-    return sealRecord(content, after, { ownerId: this.#ownerId, recipient: this.#recipient, hybrid, signing })
+    const own = { ownerId: this.#ownerId, recipient: this.#recipient, isHybrid: false }
+    const { ownerId, recipient, isHybrid } = share === undefined ? own : this.#shareRecipients.of(share)
+    // Records are always encrypted: they hold labels and names.
+    const hybrid = isHybrid || this.#strength !== Strength.x25519
+    return sealRecord(content, after, { ownerId, recipient, hybrid, signing })
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {
     this.assertUsable()
     return packFiles(files, this.#scheme.mode === Mode.global ? undefined : this.#dedupKey)
+  }
+
+  #maskFor(prepared: PreparedContent, shares: readonly string[], isStored: boolean): ReadonlyMap<string, Bytes> {
+    this.assertUsable()
+    if (isStored && prepared.mode === Mode.off) {
+      throw new KeystrataError('policy', 'without dedup a stored block has a key of its own: use Share.add', {
+        rule: 'dedup-off',
+      })
+    }
+    const recipients = new Map(shares.map((id) => [id, this.#shareRecipients.of(id)]))
+    const hybrid = this.#strength === Strength.hybrid
+    return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, hybrid)]))
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {
@@ -225,9 +257,9 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
     if (parsed.destination !== Destination.host) {
       throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
     }
-    const { blockPair, blockSalt, dedupKey, sourceSigning } = readHostPlain(parsed)
+    const { blockPair, blockSalt, dedupKey, sourceSigning, shares } = readHostPlain(parsed)
     const { header, version } = parsed
-    const keys = { id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning }
+    const keys = { id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning, shares }
     return HostWriter.of(keys, defaults)
   } finally {
     wipe(parsed.bytes)

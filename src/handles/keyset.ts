@@ -1,27 +1,31 @@
 // A keyset in the hand of its owner: it opens, exports, and changes its keys (SPEC §5, §6).
 import type { BlockHead, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
-import { type BlockKeys, openBlock } from '../blocks/open.ts'
+import { openBlock } from '../blocks/open.ts'
+import { OwnerKeys } from '../blocks/owner-keys.ts'
 import { type OpenedRecord, openRecord, resealRecords, type SealedRecord } from '../blocks/record.ts'
 import { isAddressedTo, rekeyBlock } from '../blocks/rekey.ts'
-import { type Bytes, toHex, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import type { Mode } from '../format/envelope.ts'
-import { Destination, Strength } from '../format/keyset.ts'
-import { type Card, encodeCard } from '../keys/card.ts'
+import { type ActiveShare, Destination, Strength } from '../format/keyset.ts'
+import { type Card, type CardKeys, encodeCard, keysOfCard } from '../keys/card.ts'
 import { generateKeyPair, Identity, Recipient } from '../keys/key-pairs.ts'
 import {
-  type AdditionalKeys,
-  copyKeys,
-  disposeKeys,
-  incompleteFor,
-  type KeysetContents,
-  type KeysetDestination,
-} from '../keys/keyset-contents.ts'
+  assertComplete,
+  type CompleteContents,
+  nextContents,
+  withBlockPair,
+  withoutRetired,
+  withoutShare,
+  withShare,
+} from '../keys/keyset-changes.ts'
+import { disposeKeys, incompleteFor, type KeysetContents, type KeysetDestination } from '../keys/keyset-contents.ts'
 import { encodeKeyset } from '../keys/keyset-record.ts'
 import { createMaster, rewrapMaster } from '../keys/master.ts'
-import { nextVersion } from '../keys/trailer.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, isWritable } from '../primitives/password.ts'
 import { SecretHolder, type SecretKey } from '../secret.ts'
+import { openInvite } from '../sharing/invite.ts'
+import { createActiveShare, noSuchShare } from '../sharing/share.ts'
 import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
 import {
   type Encryption,
@@ -31,50 +35,50 @@ import {
   parseWriterOptions,
   type WriterOptions,
 } from './keyset-writer.ts'
+import { AcceptedShare, OwnedShare, type Share, type SharedReader } from './share.ts'
 
 class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly id: string
   readonly version: number
+  readonly shares: readonly string[]
   readonly #contents: KeysetContents
   readonly #master: SecretKey<'master'>
-  readonly #current: Identity
   #prepared: Recipient | undefined
   readonly #exports: ReadonlyMap<string, Bytes>
-  readonly #identities: ReadonlyMap<string, Identity>
+  readonly #keys: OwnerKeys
   readonly #schemes: Map<Mode, ContentScheme> = new Map()
-  readonly #accept: number | undefined
 
   /** Takes the contents and the master key over. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, accept?: number) {
-    const { blockPair, additional } = contents
-    const current = new Identity(blockPair)
-    const identities = [current, ...(additional?.retired ?? []).map((pair) => new Identity(pair))]
+    const { additional } = contents
     const destinations = Object.keys(Destination) as KeysetDestination[]
     const exports = new Map(
       destinations
         .filter((destination) => additional !== undefined || destination === 'source-definition')
         .map((destination) => [destination, encodeKeyset(contents, master, destination)]),
     )
+    const keys = ownerKeysOf(contents, accept)
     super('keyset reader', () => {
       disposeKeys(contents)
       master.dispose()
-      for (const identity of identities) identity.dispose()
+      keys.dispose()
       for (const scheme of this.#schemes.values()) scheme.dispose()
       wipe(...exports.values())
     })
     this.id = toHex(contents.id)
     this.version = contents.version
+    this.shares = Object.freeze((additional?.shares ?? []).map(({ id }) => toHex(id)))
     this.#contents = contents
     this.#exports = exports
-    this.#identities = new Map(identities.map((identity) => [toHex(identity.keyId), identity]))
-    this.#accept = accept
+    this.#keys = keys
     this.#master = master
-    this.#current = current
   }
 
   async open(block: SealedBlock): Promise<Bytes> {
     this.assertUsable()
-    return openBlock(block, this.#keys)
+    return openBlock(block, this.#keys, (mode, content, label, blockKey) =>
+      this.#scheme(mode).verify(content, label, blockKey),
+    )
   }
 
   async openRecord(record: Uint8Array, options: { after?: Uint8Array | 'start' } = {}): Promise<OpenedRecord> {
@@ -96,20 +100,23 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
 
   rekey(head: BlockHead): Bytes {
     this.assertUsable()
-    return rekeyBlock(head, this.#keys, this.#recipient, this.#contents.encryption === Strength.hybrid)
+    const { id: ownerId, encryption } = this.#contents
+    const today = { ownerId, recipient: this.#recipient, hybrid: encryption === Strength.hybrid }
+    // An unencrypted block has no key that could be replaced.
+    return rekeyBlock(head, this.#keys, today) ?? new Uint8Array(bytesFrom(head.envelope, 'envelope'))
   }
 
   async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<KeysetReader> {
     const { newMaster = false, costs = writableCosts(this.#contents.argon2) } = options
-    if (newMaster) this.#additional('new master key')
+    if (newMaster) this.#complete('new master key')
     this.assertUsable()
     // With keys of its own, whatever happens to this handle while the hash runs.
-    const contents = copyKeys({ ...this.#contents, version: nextVersion(this.version) })
+    const contents = nextContents(this.#contents)
     const master = this.#master.copy()
     try {
       const fresh = newMaster ? await createMaster(next, costs, options) : undefined
       const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, options))
-      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#accept)
+      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#keys.accept)
     } catch (error) {
       disposeKeys(contents)
       throw error
@@ -119,13 +126,9 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   }
 
   regenerate(options: { encryption?: Encryption } = {}): KeysetReader {
-    const { retired, ...others } = this.#additional('new key pairs')
-    const { encryption } = parseWriterOptions(options, this.#contents)
-    const { blockPair: old, ...contents } = this.#contents
-    const additional = { ...others, retired: [...retired, old] }
-    // Fresh keys are not copied: they belong to the new handle alone.
-    const changed = { ...contents, version: nextVersion(this.version), encryption, additional }
-    return this.#next({ ...copyKeys(changed), blockPair: generateKeyPair(encryption) })
+    const contents = this.#complete('new key pairs')
+    const { encryption } = parseWriterOptions(options, contents)
+    return this.#next(withBlockPair(contents, generateKeyPair(encryption), encryption))
   }
 
   forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader {
@@ -133,23 +136,12 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     if (blocksRekeyed !== true || recordsResealed !== true) {
       throw new TypeError('say that it is done: { blocksRekeyed: true, recordsResealed: true }')
     }
-    const additional = { ...this.#additional('forgetting of keys'), retired: [] }
-    return this.#next(copyKeys({ ...this.#contents, version: nextVersion(this.version), additional }))
+    return this.#next(withoutRetired(this.#complete('forgetting of keys')))
   }
 
   /** The handle of changed contents, which takes them over. */
   #next(contents: KeysetContents): KeysetReader {
-    return unlocked(contents, this.#master.copy(), this.#accept)
-  }
-
-  get #keys(): BlockKeys {
-    return {
-      ownerId: this.#contents.id,
-      accept: this.#accept,
-      current: this.#current,
-      identity: (keyId) => this.#identities.get(toHex(keyId)),
-      scheme: (mode) => this.#scheme(mode),
-    }
+    return unlocked(contents, this.#master.copy(), this.#keys.accept)
   }
 
   /** The public halves of today's key pair; prepared at the first use, which a mere reader never needs. */
@@ -168,7 +160,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   writer(options: WriterOptions = {}): KeysetWriter {
     this.assertUsable()
     const defaults = parseWriterOptions(options, this.#contents)
-    const { id, version, blockPair, blockSalt, dedupKey } = this.#contents
+    const { id, version, blockPair, blockSalt, dedupKey, additional } = this.#contents
     const keys = {
       id,
       version,
@@ -176,28 +168,72 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
       blockSalt: blockSalt.copy(),
       dedupKey: dedupKey.copy(),
       sourceSigning: this.#contents.sourceSigning.seed.copy(),
+      shares: additional?.shares ?? [],
     }
     return HostWriter.of(keys, defaults)
   }
 
   card(): Card {
-    const { sharing, cardSigning } = this.#additional('card')
-    const { id: ownerId, sourceSigning } = this.#contents
-    const keys = { ownerId, sharing: sharing.publicHalves, sourceSigning: sourceSigning.publicKey }
-    return encodeCard(keys, cardSigning)
+    return encodeCard(this.#cardKeys, this.#complete('card').additional.cardSigning)
+  }
+
+  get #cardKeys(): CardKeys {
+    const { id: ownerId, sourceSigning, additional } = this.#complete('card')
+    const { sharing, cardSigning } = additional
+    return {
+      ownerId,
+      sharing: sharing.publicHalves,
+      cardSigning: cardSigning.publicKey,
+      sourceSigning: sourceSigning.publicKey,
+    }
+  }
+
+  createShare(options: { to?: Card } = {}): { reader: KeysetReader; share: Share } {
+    const contents = this.#complete('share')
+    const { to } = options
+    const card = to === undefined ? undefined : keysOfCard(to).sharing
+    const created = createActiveShare(contents.blockPair.publicHalves.minimum, card)
+    const reader = this.#next(withShare(contents, created))
+    try {
+      return { reader, share: reader.share(toHex(created.id)) }
+    } catch (error) {
+      reader.dispose()
+      throw error
+    }
+  }
+
+  share(id: string): Share {
+    const contents = this.#complete('share')
+    const { sourceSigning, encryption, additional } = contents
+    const sharer = { card: this.#cardKeys, cardSigning: additional.cardSigning, sourceSigning, encryption }
+    return OwnedShare.of(findShare(contents, id), sharer, ownerKeysOf(contents, this.#keys.accept))
+  }
+
+  revokeShare(id: string): KeysetReader {
+    const contents = this.#complete('share')
+    return this.#next(withoutShare(contents, findShare(contents, id)))
+  }
+
+  acceptShare(invite: Uint8Array, from: Card): SharedReader {
+    const { sharing } = this.#complete('share of somebody else').additional
+    const sharer = keysOfCard(from)
+    const invited = openInvite(invite, sharer, sharing, this.#cardKeys)
+    try {
+      return new AcceptedShare(invited, sharer)
+    } finally {
+      disposeKeys(invited)
+    }
   }
 
   /** The private half of the card: opens what was sealed to it. The caller disposes of it. */
   static cardIdentityOf(reader: KeysetReader): Identity {
     if (!(reader instanceof UnlockedKeyset)) throw new TypeError('admin must be a KeysetReader of this library')
-    return new Identity(reader.#additional('card').sharing)
+    return new Identity(reader.#complete('card').additional.sharing)
   }
 
-  #additional(purpose: string): AdditionalKeys {
+  #complete(purpose: string): CompleteContents {
     this.assertUsable()
-    const { additional } = this.#contents
-    if (additional === undefined) throw incompleteFor(purpose)
-    return additional
+    return assertComplete(this.#contents, purpose)
   }
 
   /** A copy of the dedup key of a keyset, which must be a handle of this very library. */
@@ -215,6 +251,18 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     }
     return scheme
   }
+}
+
+/** @throws KeystrataError `key-not-found` */
+function findShare({ additional }: CompleteContents, id: string): ActiveShare {
+  const share = additional.shares.find((each) => toHex(each.id) === id)
+  if (share === undefined) throw noSuchShare(id)
+  return share
+}
+
+/** The key pairs for blocks, imported. */
+function ownerKeysOf({ id, blockPair, additional }: KeysetContents, accept?: number): OwnerKeys {
+  return new OwnerKeys(id, blockPair, additional?.retired, accept)
 }
 
 /** What a new password costs, if the caller does not say: what the last one did. */

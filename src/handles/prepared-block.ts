@@ -1,5 +1,5 @@
 // A prepared block of any key model: it can be sealed once, or disposed of.
-import type { PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import type { BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
 import { type Bytes, toHex, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { SecretHolder } from '../secret.ts'
@@ -10,10 +10,15 @@ interface Prepared {
   readonly label: Bytes
 }
 
+/** Share id → envelope. */
+type Envelopes = ReadonlyMap<string, Bytes>
+
 /** What the key model does with it. */
 interface Sealing {
   /** Encrypts in place, and gives the envelope. */
   seal(): Promise<Bytes>
+  /** The envelopes for shares; absent where the key model has none. */
+  shared?(shares: readonly string[], isStored: boolean): Envelopes
   /** Wipes the keys that belong to this block. */
   dispose(): void
 }
@@ -35,15 +40,18 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
     this.#sealing = sealing
   }
 
-  async seal(): Promise<SealedBlock> {
-    const prepared = this.#prepared
-    if (prepared === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+  async seal(options: SealOptions = {}): Promise<SealedBlock> {
+    const prepared = this.#unspent()
+    const shares = sharesOf(options)
+    // Before anything is spent: a mistaken id costs nothing.
+    const shared = shares === undefined ? undefined : this.#shared(shares, false)
     // From here on this block is spent; its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
     this.dispose()
     try {
       const envelope = await this.#sealing.seal()
-      return { label: this.label, envelope, ciphertext: prepared.buffer }
+      const block = { label: this.label, envelope, ciphertext: prepared.buffer }
+      return shared === undefined ? block : { ...block, shared }
     } catch (error) {
       wipe(prepared.buffer)
       throw error
@@ -51,4 +59,44 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
       this.#sealing.dispose()
     }
   }
+
+  async envelopesFor(shares: readonly string[]): Promise<Envelopes> {
+    this.#unspent()
+    return this.#shared(idsFrom(shares), true)
+  }
+
+  #unspent(): Prepared {
+    if (this.#prepared === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+    return this.#prepared
+  }
+
+  #shared(shares: readonly string[], isStored: boolean): Envelopes {
+    if (this.#sealing.shared === undefined) throw new TypeError('only the blocks of keysets can be shared')
+    return this.#sealing.shared(shares, isStored)
+  }
+}
+
+/** Prepares and seals in one call. */
+export async function sealPrepared(
+  writer: BlockWriter,
+  content: Uint8Array,
+  options: SealOptions,
+): Promise<SealedBlock> {
+  const shares = sharesOf(options)
+  const prepared = await writer.prepare(content)
+  try {
+    return await prepared.seal(shares === undefined ? {} : { shares })
+  } finally {
+    prepared.dispose()
+  }
+}
+
+/** A copy of the ids, before anybody else can change them. */
+function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
+  return shares === undefined ? undefined : idsFrom(shares)
+}
+
+function idsFrom(shares: readonly string[]): readonly string[] {
+  if (!Array.isArray(shares)) throw new TypeError('shares must be an array of ids')
+  return [...(shares as readonly string[])]
 }

@@ -1,9 +1,9 @@
 // A vault in the hand of its user: seals and opens, whatever key opened its keyring (SPEC §11).
-import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
 import { VaultCipher } from '../blocks/vault-block.ts'
 import { type Bytes, toHex } from '../bytes.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
-import { PreparedOnce } from './prepared-block.ts'
+import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 
 /** A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays. */
 export interface Vault extends BlockWriter, BlockReader, Handle {
@@ -29,9 +29,8 @@ export class OpenedVault extends SecretHolder implements Vault {
     return new PreparedOnce(prepared, { seal: () => this.#cipher.seal(prepared), dispose: () => undefined })
   }
 
-  async seal(content: Uint8Array): Promise<SealedBlock> {
-    const prepared = await this.prepare(content)
-    return prepared.seal()
+  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+    return sealPrepared(this, content, options)
   }
 
   async open(block: SealedBlock): Promise<Bytes> {

@@ -1,5 +1,5 @@
 // Cards (SPEC §7): a user's public keys, signed by himself. Who receives one out of band compares its fingerprint.
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { CARD_BYTES, SIGNATURE_BYTES, storedCard } from '../format/card.ts'
 import { decode, encode } from '../format/codec.ts'
@@ -52,10 +52,30 @@ export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}):
   const copy = new Uint8Array(bytesFrom(bytes, 'card'))
   const { expect } = options
   const fingerprint = fingerprintOf(readCard(copy))
-  if (expect !== undefined && digitsOf(expect) !== digitsOf(fingerprint)) {
-    throw new KeystrataError('key-changed', 'this card is not the one that was expected', { fingerprint })
-  }
+  if (expect !== undefined) assertExpected(fingerprint, expect)
   return { bytes: copy, fingerprint }
+}
+
+/** @throws KeystrataError `key-changed` */
+function assertExpected(fingerprint: string, expected: string): void {
+  if (digitsOf(expected) === digitsOf(fingerprint)) return
+  throw new KeystrataError('key-changed', 'this card is not the one that was expected', { fingerprint })
+}
+
+/**
+ * The keys of a card that a caller gives, which is checked again: the fingerprint beside the bytes is the one that somebody
+ * compared.
+ * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`, `authentication-failed`
+ */
+export function keysOfCard({ bytes, fingerprint }: Card): CardKeys {
+  const keys = readCard(new Uint8Array(bytesFrom(bytes, 'card')))
+  assertExpected(fingerprintOf(keys), fingerprint)
+  return keys
+}
+
+/** The 60 digits of a card's keys as bytes, for what is bound to who made it and whom it is for. */
+export function fingerprintBytes(keys: Omit<CardKeys, 'ownerId'>): Bytes {
+  return utf8(digitsOf(fingerprintOf(keys)))
 }
 
 /**
@@ -79,7 +99,7 @@ function signedMessage(signed: Uint8Array): Bytes {
 }
 
 /** 199 bits of SHA-512 over all keys of the card. */
-function fingerprintOf({ sharing, cardSigning, sourceSigning }: CardKeys): string {
+function fingerprintOf({ sharing, cardSigning, sourceSigning }: Omit<CardKeys, 'ownerId'>): string {
   const keys = [sharing.x25519, sharing.mlKem1024, cardSigning, sourceSigning]
   const hash = sha512(domain('fingerprint'), ...keys.map(lengthPrefixed))
   const groups = Array.from({ length: 12 }, (_, group) => {

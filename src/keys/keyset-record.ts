@@ -79,6 +79,12 @@ export function encodeKeyset(
       mac: new Uint8Array(MAC_BYTES),
       checksum: new Uint8Array(CHECKSUM_BYTES),
     })
+    // What no reader would take must not be written.
+    if (whole.length > MAX_KEYSET_BYTES) {
+      throw new KeystrataError('limit-exceeded', 'too many shares, or key pairs of the past, for a keyset', {
+        bytes: whole.length,
+      })
+    }
     fillTrailer(whole, (authenticated) => macUnder(master, 'keyset-mac', [u8(code)], authenticated))
     return whole
   } finally {

@@ -1,0 +1,52 @@
+// An invite (SPEC §12.3): the keys of a share, sealed to the card of its recipient and signed by the one who shares.
+import * as P from 'micro-packed'
+import { KeystrataError } from '../errors.ts'
+import { SIGNATURE_BYTES } from './card.ts'
+import { decode, u64, within } from './codec.ts'
+import { type Header, ObjectType, parseHeader, Suite } from './header.ts'
+import { sealedToBytes } from './wrap.ts'
+
+/** The largest time that a Date can hold, in milliseconds since 1970. */
+const MAX_TIME = 8_640_000_000_000_000
+const PUBLIC_BYTES = 1601
+const PRIVATE_BYTES = 96
+
+/** What stands behind the SEAL. */
+export interface InviteTail {
+  /** Milliseconds since 1970, UTC. */
+  readonly issuedAt: number
+  readonly signature: Uint8Array
+}
+export const inviteTail: P.CoderType<InviteTail> = P.struct({
+  issuedAt: within(u64, 0, MAX_TIME),
+  signature: P.bytes(SIGNATURE_BYTES),
+})
+const TAIL_BYTES = 8 + SIGNATURE_BYTES
+
+export interface StoredInvite extends InviteTail {
+  readonly header: Header
+  /** The SEAL. */
+  readonly sealed: Uint8Array
+  /** Every byte in front of the signature. */
+  readonly signed: Uint8Array
+}
+
+const LENGTHS = [0, PRIVATE_BYTES].map((keys) => sealedToBytes(PUBLIC_BYTES + 1 + keys) + TAIL_BYTES)
+
+/**
+ * Reads from the bytes themselves: the caller has made a copy.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
+export function parseInvite(bytes: Uint8Array): StoredInvite {
+  const header = parseHeader(bytes, 'invite', ObjectType.invite, [Suite.seal])
+  if (!LENGTHS.includes(bytes.length)) {
+    throw new KeystrataError('malformed', 'not the length of an invite', { bytes: bytes.length })
+  }
+  const tail = decode(inviteTail, bytes.subarray(-TAIL_BYTES), 'invite')
+  return {
+    ...tail,
+    header,
+    sealed: bytes.subarray(0, -TAIL_BYTES),
+    signed: bytes.subarray(0, -SIGNATURE_BYTES),
+  }
+}
