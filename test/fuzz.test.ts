@@ -132,6 +132,26 @@ describe('hostile bytes', () => {
     )
   })
 
+  it('in invites, envelopes to add, and what a share’s reader is given', async () => {
+    const { share } = keyset.createShare()
+    const invite = share.invite(keyset.card())
+    const reader = keyset.acceptShare(invite, keyset.card())
+    const { record } = await share.sealRecord(sample(40), 'start')
+    const shared = { ...blocks[0]!, envelope: share.add(blocks[0]!) }
+    const noise = damagedFrom([invite, record, encodeBlock(shared), shared.envelope])
+    await fc.assert(
+      fc.asyncProperty(noise, async (bytes) => {
+        await onlyKeystrataErrors(() => keyset.acceptShare(bytes, keyset.card()))
+        await onlyKeystrataErrors(() => share.add({ label: shared.label, envelope: bytes }))
+        await onlyKeystrataErrors(() => reader.open(parseBlock(bytes, shared.label)))
+        await onlyKeystrataErrors(() => reader.open({ ...shared, envelope: bytes }))
+        await onlyKeystrataErrors(() => reader.open({ ...shared, ciphertext: bytes }))
+        await onlyKeystrataErrors(() => reader.openRecord(bytes))
+      }),
+      runs,
+    )
+  })
+
   it('in what a server is told', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ maxLength: 120 }), async (text) => {

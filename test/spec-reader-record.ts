@@ -17,11 +17,14 @@ function placeAfter(record: Uint8Array): Place {
   return { epoch, sequence: readVersion(fields) + 1, previous: hash('sha256', record) }
 }
 
+/** Whose chain it is: that of a keyset, or of a share (§12.2) */
+type Chain = Pick<OpenedKeyset, 'id' | 'pairs'> & { sourceSigning: { publicKey: Buffer } }
+
 /** §6.7 Records, complaining in its order. Nothing below the minimum is accepted. The start is that of any epoch. */
 export function openRecord(
   bytes: Uint8Array,
   after: Uint8Array | 'start' | undefined,
-  keyset: OpenedKeyset,
+  chain: Chain,
 ): { sequence: number; epoch: number; closes: boolean; content: Buffer } {
   check(bytes.length <= 64 * MIB + 4096, 'limit-exceeded')
   const fields = new Fields(bytes)
@@ -34,11 +37,11 @@ export function openRecord(
   const sealed = fields.rest().subarray(0, -64)
   const [signed, signature] = [fields.bytes.subarray(0, -64), fields.bytes.subarray(-64)]
 
-  const pair = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, 2 and 3
+  const pair = chain.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, 2 and 3
   check(pair !== undefined, 'key-not-found')
-  same(header.ownerId, keyset.id)
+  same(header.ownerId, chain.id)
   check((hybrid ? 2 : 1) >= pair.minimum, 'policy')
-  check(isSigned(keyset.sourceSigning.publicKey, cat(D('sign/record'), signed), signature), 'authentication-failed')
+  check(isSigned(chain.sourceSigning.publicKey, cat(D('sign/record'), signed), signature), 'authentication-failed')
   if (after !== undefined) {
     const start = { epoch, sequence: 1, previous: Buffer.alloc(32) }
     const place: Place = after === 'start' ? start : authentic(() => placeAfter(after))

@@ -123,6 +123,13 @@ function isContributory(pkX: Buffer): boolean {
   }
 }
 
+/** §7 Fingerprint, as it is shown */
+export function fingerprintOf(sharing: Pick<Card, 'pkX' | 'pkM'>, cardSigning: Buffer, sourceSigning: Buffer): string {
+  const h = hash('sha512', D('fingerprint'), ...[sharing.pkX, sharing.pkM, cardSigning, sourceSigning].map(LP))
+  const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
+  return groups.join(' ')
+}
+
 /** §7 Card, complaining in its order */
 export function readCard(bytes: Uint8Array): Card {
   const fields = new Fields(Buffer.from(bytes))
@@ -134,9 +141,8 @@ export function readCard(bytes: Uint8Array): Card {
   check(isSigned(cardSigning, message, signature), 'authentication-failed')
   same(pairId({ pkX, pkM }), header.keyId)
   check(isContributory(pkX) && modulusCheck(pkM), 'malformed')
-  const h = hash('sha512', D('fingerprint'), LP(pkX), LP(pkM), LP(cardSigning), LP(sourceSigning))
-  const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
-  return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint: groups.join(' ') }
+  const fingerprint = fingerprintOf({ pkX, pkM }, cardSigning, sourceSigning)
+  return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint }
 }
 
 /** §8.1 Keys from the password */
@@ -191,7 +197,7 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
 }
 
 /** §4.3 SEAL, opened, of a P of that size */
-function openSeal(
+export function openSeal(
   bytes: Buffer,
   type: number,
   size: number,

@@ -1,22 +1,23 @@
 // A second reader of the format, written from SPEC.md alone by somebody who had not seen src/, and kept as the judge of
 // both: what one of them opens the other must open too, and refuse with the same name. Read it beside the spec; § are its
 // sections. It is no library: it trusts its caller, wipes nothing and derives everything anew. §7 to §11 are in
-// spec-reader-vault.ts, §6.6 in spec-reader-pack.ts, §6.7 in spec-reader-record.ts.
+// spec-reader-vault.ts, §6.6 in spec-reader-pack.ts, §6.7 in spec-reader-record.ts,
+// §12 in spec-reader-share.ts.
 import * as crypto from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 
-interface PublicHalf {
+export interface PublicHalf {
   minimum: number
   pkX: Buffer
   pkM: Buffer
 }
-interface PrivateHalf {
+export interface PrivateHalf {
   skX: Buffer
   seedM: Buffer
 }
-type Pair = PublicHalf & PrivateHalf
-type Keys = Omit<Pair, 'minimum'>
+export type Pair = PublicHalf & PrivateHalf
+export type Keys = Omit<Pair, 'minimum'>
 type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
 interface Signing {
   seed: Buffer
@@ -206,17 +207,21 @@ export function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer
 }
 
 // §5.3 The parts
-function readPublic(fields: Fields): PublicHalf {
+function readHalf(fields: Fields): PublicHalf {
   const half = { minimum: fields.u8(), pkX: fields.take(32), pkM: fields.take(1568) }
   check(half.minimum <= 2, 'malformed')
+  return half
+}
+export function readPublic(fields: Fields): PublicHalf {
+  const half = readHalf(fields)
   check(modulusCheck(half.pkM), 'malformed')
   return half
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
 const readPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
-const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readPublic(fields) })
-function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
+const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
+export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
   const present = fields.u8()
   check(present <= 1, 'malformed')
   return present === 1 ? readPrivate(fields) : {}
@@ -259,12 +264,17 @@ function readSourceSealed(fields: Fields, destination: number): Secrets {
   return { pairs, ...common, sharing, cardSigning, shares }
 }
 
+/** §5.3 The public half of a set is that of its private half. */
+export function recomputePair({ skX, seedM, pkX, pkM }: Keys): void {
+  same(publicOf(DER.x25519, skX), pkX)
+  same(ml_kem1024.keygen(seedM).publicKey, pkM)
+}
+
 /** §5.3 After opening: every public half is recomputed, and a sharing pair's minimum is 2 */
 function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
   for (const { skX, seedM, pkX, pkM } of [...pairs, ...(sharing ? [sharing] : []), ...shares]) {
     if (!skX || !seedM) continue // a share to a key pair that somebody else holds
-    same(publicOf(DER.x25519, skX), pkX)
-    same(ml_kem1024.keygen(seedM).publicKey, pkM)
+    recomputePair({ skX, seedM, pkX, pkM })
   }
   for (const { seed, publicKey } of [sourceSigning, ...(cardSigning ? [cardSigning] : [])]) {
     same(publicOf(DER.ed25519, seed), publicKey)
@@ -312,6 +322,13 @@ export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
   return { id: header.ownerId, version: Number(version), destination, encryption, dedup, ...secrets }
 }
 
+export interface Unlabelled {
+  mode: number
+  P: Buffer
+  blockKey: Buffer // K_b; empty in mode 4
+  labelBytes: Buffer
+}
+
 /** §6.2 Content: the ciphertext of modes 1–3, opened */
 function openContent(mode: number, blockKey: Buffer, ciphertext: Buffer, label: Buffer): Buffer {
   check(ciphertext.length >= [48, 16, 80][mode - 1]!, 'malformed')
@@ -328,8 +345,8 @@ function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
   return hmac('sha256', KDF(blockSalt, EMPTY, 'block-label', [u8(mode)], 32), hash('sha256', P))
 }
 
-/** §6.4 Opening, in its six steps; the fields are those of §6.1. Nothing below the minimum is accepted. */
-export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
+/** §6.4 Opening, the first five steps; the fields are those of §6.1. Nothing below the minimum is accepted. */
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Pick<OpenedKeyset, 'id' | 'pairs'>): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -342,19 +359,21 @@ export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset
   check(suite === 0 ? mode === 4 : mode >= 1 && mode <= 3, 'unsupported')
   const ciphertext = fields.rest()
   check(ciphertext.length <= 64 * MIB + [48, 16, 80, 0][mode - 1]!, 'limit-exceeded')
-  const named = keyset.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
-  const pair = suite === 0 ? (named ?? keyset.pairs[0]) : named
+  const named = by.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
+  const pair = suite === 0 ? (named ?? by.pairs[0]) : named
   check(pair !== undefined, 'key-not-found')
-  same(header.ownerId, keyset.id)
+  same(header.ownerId, by.id)
   check(suite >= pair.minimum, 'policy') // 3
-  if (suite === 0) {
-    same(labelOf(mode, ciphertext, keyset.blockSalt), labelBytes)
-    return Buffer.from(ciphertext)
-  }
+  if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes }
   const F = authentic(() => agree(header, pair, epk, ctM, labelBytes)) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
   const blockKey = xor(mask, F('kem/combined'))
-  const P = openContent(mode, blockKey, ciphertext, labelBytes) // 5
+  return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes } // 5
+}
+
+/** §6.4 Opening, with the sixth step */
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
+  const { mode, P, blockKey, labelBytes } = openUnlabelled(bytes, label, keyset)
   same(labelOf(mode, P, keyset.blockSalt), labelBytes) // 6
   if (mode === 1) same(hmac('sha256', keyset.dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)
   if (mode === 2) same(hash('sha3-256', P), blockKey)

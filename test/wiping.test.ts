@@ -198,6 +198,50 @@ describe.each(backends)('on $name', (backend) => {
     expectWiped(captured, ['content', 'hkdf output'])
   })
 
+  it('sharing leaves nothing but what was opened', async () => {
+    const [alice, bob] = [await makeKeyset(), await makeKeyset()]
+    const { backend: watched, captured } = capturing(backend)
+    useBackend(watched)
+    const { reader: owner, share } = alice.createShare()
+    const straight = owner.createShare({ to: bob.card() })
+    const again = owner.share(share.id)
+    const writer = owner.writer()
+    const block = await writer.seal(sample(100), { shares: [share.id] })
+    const prepared = await writer.prepare(sample(100))
+    await prepared.envelopesFor([share.id])
+    prepared.dispose()
+    const invite = share.invite(bob.card())
+    const [reader, other] = [
+      bob.acceptShare(invite, alice.card()),
+      bob.acceptShare(straight.share.invite(bob.card()), alice.card()),
+    ]
+    const shared = { ...block, envelope: share.add(block) }
+    expect(await reader.open(shared)).toEqual(sample(100))
+    const { record } = await share.sealRecord(sample(100), 'start')
+    await reader.openRecord(record)
+    await failure(() => reader.open({ ...shared, envelope: flipped(shared.envelope, 1700) }), 'authentication-failed')
+    await failure(() => bob.acceptShare(flipped(invite, 2000), alice.card()), 'authentication-failed')
+    await failure(() => alice.acceptShare(invite, alice.card()), 'key-not-found')
+    await failure(() => writer.seal(sample(100), { shares: ['x'] }), 'key-not-found')
+    const revoked = owner.revokeShare(share.id)
+    for (const handle of [
+      alice,
+      bob,
+      owner,
+      share,
+      straight.reader,
+      straight.share,
+      again,
+      writer,
+      reader,
+      other,
+      revoked,
+    ]) {
+      handle.dispose()
+    }
+    expectWiped(captured, ['content', 'hkdf output'])
+  })
+
   it('a block that does not hold leaves nothing, the content included', async () => {
     const keyset = await makeKeyset()
     const [one, other] = [

@@ -100,7 +100,7 @@ export interface KeysetReader extends RecordReader {
    * @param options `to`: a card whose fingerprint was compared
    * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `key-changed` if card and fingerprint do
    *   not belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `limit-exceeded` beyond
-   *   about 300 shares; `disposed`
+   *   about 600 shares; `disposed`
    */
   createShare(options?: { to?: Card }): { reader: KeysetReader; share: Share }
   /**

@@ -1,6 +1,6 @@
 // Every frozen vector, through the library and through the reader that was written from SPEC.md alone.
 import { describe, expect, it } from 'vitest'
-import { openPackMember, parseBlock, unlockKeyset } from '../../src/index.ts'
+import { openPackMember, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
 import { openMaster } from '../../src/keys/master.ts'
 import { Destination } from '../../src/format/keyset.ts'
@@ -8,8 +8,19 @@ import type { KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { hex, unhex } from '../fixtures.ts'
 import * as packReader from '../spec-reader-pack.ts'
 import * as recordReader from '../spec-reader-record.ts'
+import * as shareReader from '../spec-reader-share.ts'
 import * as specReader from '../spec-reader.ts'
-import { blockVectors, keysetVectors, outcome, packVectors, recordVectors } from './vectors.ts'
+import {
+  blockVectors,
+  inviteVectors,
+  type InviteVector,
+  keysetVectors,
+  outcome,
+  packVectors,
+  recordVectors,
+  sharedBlockVectors,
+  sharedRecordVectors,
+} from './vectors.ts'
 
 const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
 
@@ -84,6 +95,61 @@ describe('record.json', () => {
   })
 })
 
+describe('invite.json, shared-block.json, shared-record.json', () => {
+  const invites = new Map(inviteVectors().map((vector) => [vector.id, vector]))
+  async function accept({ keyset: id, card, invite }: InviteVector) {
+    const { export: bytes, password } = keysets.get(id)!
+    const keyset = await unlockKeyset(unhex(bytes), password)
+    return keyset.acceptShare(unhex(invite), parseCard(unhex(card)))
+  }
+  function read({ keyset: id, card, invite }: InviteVector) {
+    const { export: bytes, password } = keysets.get(id)!
+    return shareReader.openInvite(unhex(invite), unhex(card), specReader.openKeyset(unhex(bytes), password))
+  }
+
+  it.each(inviteVectors())('$id: $comment', async (vector) => {
+    const { shareId, issuedAt, expect: expected } = vector
+    const ours = outcome(async () => {
+      const reader = await accept(vector)
+      expect([reader.id, reader.issuedAt.getTime()]).toEqual([shareId, issuedAt])
+    })
+    expect(await ours).toBe(expected)
+    const theirs = outcome(() => {
+      const share = read(vector)
+      expect([share.id.toString('hex'), share.issuedAt]).toEqual([shareId, issuedAt])
+    })
+    expect(await theirs).toBe(expected)
+  })
+
+  it.each(sharedBlockVectors())('$id: $comment', async ({ invite, label, block, content, expect: expected }) => {
+    const reader = await accept(invites.get(invite)!)
+    const ours = outcome(async () => {
+      expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)
+    })
+    expect(await ours).toBe(expected)
+    const share = read(invites.get(invite)!)
+    const theirs = outcome(() => expect(hex(shareReader.openSharedBlock(unhex(block), label, share))).toBe(content))
+    expect(await theirs).toBe(expected)
+  })
+
+  it.each(sharedRecordVectors())('$id: $comment', async ({ invite, record, after, expect: expected, ...vector }) => {
+    const { sequence, epoch, closes, content } = vector
+    const before = after === null ? undefined : after === 'start' ? after : unhex(after)
+    const reader = await accept(invites.get(invite)!)
+    const ours = outcome(async () => {
+      const opened = await reader.openRecord(unhex(record), before === undefined ? {} : { after: before })
+      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
+    })
+    expect(await ours).toBe(expected)
+    const share = read(invites.get(invite)!)
+    const theirs = outcome(() => {
+      const opened = shareReader.openSharedRecord(unhex(record), before, share)
+      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
+    })
+    expect(await theirs).toBe(expected)
+  })
+})
+
 describe('pack.json', () => {
   it.each(packVectors())('$id: $comment', async ({ pack, member, file, ...vector }) => {
     const ours = outcome(async () => expect(hex(await openPackMember(unhex(pack), member))).toBe(file))
@@ -95,8 +161,16 @@ describe('pack.json', () => {
 
 describe('the files', () => {
   it('have vectors, with ids that are used once', () => {
-    for (const vectors of [keysetVectors(), blockVectors(), packVectors(), recordVectors()]) {
-      expect(vectors.length).toBeGreaterThan(20)
+    const files = [
+      keysetVectors(),
+      blockVectors(),
+      packVectors(),
+      recordVectors(),
+      inviteVectors(),
+      sharedBlockVectors(),
+    ]
+    for (const vectors of [...files, sharedRecordVectors()]) {
+      expect(vectors.length).toBeGreaterThan(9)
       expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
     }
   })

@@ -95,6 +95,31 @@ export interface RecordVector extends Vector {
   content: string
 }
 
+export interface InviteVector extends Vector {
+  /** The id of the keyset vector that it is to. */
+  keyset: string
+  /** The card of the one who shares. */
+  card: string
+  invite: string
+  shareId: string
+  issuedAt: number
+}
+
+/** A block of a share, and a record of its log. */
+export interface SharedBlockVector extends Vector {
+  /** The id of an invite vector. */
+  invite: string
+  label: string
+  /** envelope ‖ ciphertext */
+  block: string
+  content: string
+}
+
+export interface SharedRecordVector extends Omit<RecordVector, 'keyset'> {
+  /** The id of an invite vector. */
+  invite: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
 }
@@ -104,6 +129,9 @@ export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
 export const packVectors = (): PackVector[] => read('pack.json')
 export const recordVectors = (): RecordVector[] => read('record.json')
+export const inviteVectors = (): InviteVector[] => read('invite.json')
+export const sharedBlockVectors = (): SharedBlockVector[] => read('shared-block.json')
+export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-record.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')
 export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')

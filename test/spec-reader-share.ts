@@ -1,0 +1,70 @@
+// The second reader, continued: sharing (SPEC §12). As spec-reader.ts it was written from SPEC.md alone; what is said
+// there holds here too.
+import { authentic, cat, check, D, Fields, hash, LP, same } from './spec-reader.ts'
+import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
+import { readPublic, recomputePair } from './spec-reader.ts'
+import { openRecord } from './spec-reader-record.ts'
+import { fingerprintOf, isSigned, openSeal, readCard } from './spec-reader-vault.ts'
+
+export interface OpenedShare {
+  id: Buffer
+  pair: Pair // with the minimum of the share
+  issuedAt: number
+  sourceSigning: Buffer // the public key in the card of the one who shares
+}
+
+const PUBLIC = 1601 // §5.3
+const PRIVATE = 96
+const SEALED = 1696 // §4.3: a SEAL without P
+
+/** §12.3: a fingerprint as its 60 digits */
+const digits = (fingerprint: string) => Buffer.from(fingerprint.replaceAll(' ', ''), 'ascii')
+
+/** §12.3 P: the share's pair set. Where it is straight, its private half is that of the recipient's sharing pair. */
+function readSharePair(P: Buffer, sharing: Pair): Pair {
+  const fields = new Fields(P)
+  const half = readPublic(fields)
+  const pair = { ...half, skX: sharing.skX, seedM: sharing.seedM, ...readOptionalPrivate(fields) }
+  fields.end()
+  check(pair.minimum >= 1, 'authentication-failed')
+  recomputePair(pair)
+  return pair
+}
+
+/** §12.3 Invite, complaining in its order. The card comes first (§7); the caller has compared its fingerprint. */
+export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: OpenedKeyset): OpenedShare {
+  const { sharing, cardSigning, sourceSigning } = keyset
+  check(sharing !== undefined && cardSigning !== undefined, 'policy') // a source definition has no card
+  const sharer = readCard(sharerCard)
+  const all = Buffer.from(bytes)
+  const { ownerId: id } = readHeader(new Fields(all), 6, [0x0402])
+  const size = all.length - SEALED - 8 - 64
+  check(size === PUBLIC + 1 || size === PUBLIC + 1 + PRIVATE, 'malformed')
+  const fields = new Fields(all)
+  const [sealed, issuedAt, signature] = [fields.take(SEALED + size), fields.take(8), fields.take(64)]
+  check(issuedAt.readBigUInt64BE() <= 8_640_000_000_000_000n, 'malformed')
+  const message = cat(D('sign/invite'), all.subarray(0, -64))
+  check(isSigned(sharer.cardSigning, message, signature), 'authentication-failed')
+
+  const own = fingerprintOf(sharing, cardSigning.publicKey, sourceSigning.publicKey)
+  const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
+  const P = openSeal(sealed, 6, size, sharing, id, context)
+  const pair = authentic(() => readSharePair(P, sharing))
+  return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: sharer.sourceSigning }
+}
+
+/** §12.2 Blocks: as §6.4 says, but of step 6 only K_b in mode 2; bytes = envelope ‖ ciphertext */
+export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedShare): Buffer {
+  const { mode, P, blockKey } = openUnlabelled(bytes, label, { id: share.id, pairs: [share.pair] })
+  if (mode === 2) same(hash('sha3-256', P), blockKey)
+  return P
+}
+
+/** §12.2 Log: as §6.7 says, signed by the source signing key of the one who shares */
+export function openSharedRecord(
+  bytes: Uint8Array,
+  after: Uint8Array | 'start' | undefined,
+  { id, pair, sourceSigning }: OpenedShare,
+): { sequence: number; epoch: number; closes: boolean; content: Buffer } {
+  return openRecord(bytes, after, { id, pairs: [pair], sourceSigning: { publicKey: sourceSigning } })
+}

@@ -1,0 +1,209 @@
+// Adds the vectors of shares that are defined below and not yet in the files. `npm run vectors`
+import { createHash } from 'node:crypto'
+import { maskKey } from '../../src/blocks/mask.ts'
+import { sealRecord } from '../../src/blocks/record.ts'
+import { encryptContent } from '../../src/blocks/seal.ts'
+import { type Bytes, concat, domain, lengthPrefixed, u64 } from '../../src/bytes.ts'
+import { encode } from '../../src/format/codec.ts'
+import { Mode } from '../../src/format/envelope.ts'
+import { ObjectType } from '../../src/format/header.ts'
+import { inviteTail } from '../../src/format/invite.ts'
+import { type ActiveShare, type SigningPair, Strength } from '../../src/format/keyset.ts'
+import { unlocked } from '../../src/handles/keyset.ts'
+import { createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
+import { fingerprintBytes, keysOfCard } from '../../src/keys/card.ts'
+import { generateKeyPair, generateSigningPair, Recipient } from '../../src/keys/key-pairs.ts'
+import { openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
+import { sealSecret } from '../../src/keys/lock.ts'
+import { openMaster } from '../../src/keys/master.ts'
+import { randomBytes } from '../../src/primitives/random.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import { SecretKey } from '../../src/secret.ts'
+import { sealInvite } from '../../src/sharing/invite.ts'
+import { CHEAP, flipped, hex, patched, sample, unhex } from '../fixtures.ts'
+import { plantedContents, plantedMaster } from '../keys/planted.ts'
+import { append } from './append.ts'
+import type { InviteVector, SharedBlockVector, SharedRecordVector } from './vectors.ts'
+
+// Who shares: any keyset. Who is invited: the planted one, the vector `host` of keyset.json.
+const plain = await createKeyset('sharer', { costs: CHEAP, encryption: 'x25519' })
+const ownerCard = plain.card()
+const from = keysOfCard(ownerCard)
+const parsed = parseKeyset(plain.export('source-storage'))
+const { additional, sourceSigning } = openKeyset(parsed, await openMaster('sharer', parsed.argon2, {}))
+const signing = additional!.cardSigning
+const recipient = plantedContents()
+const bob = unlocked(plantedContents(), plantedMaster.copy())
+const bobCard = bob.card()
+const to = keysOfCard(bobCard)
+const stranger = await createKeyset('stranger', { costs: CHEAP })
+const AT = Date.UTC(2026, 10, 21)
+
+const id = randomBytes(16)
+const own: ActiveShare = { id, ...generateKeyPair(Strength.x25519) }
+const straight: ActiveShare = { id, publicHalves: { ...to.sharing, minimum: Strength.x25519 } }
+const strict: ActiveShare = { id, ...generateKeyPair(Strength.hybrid) }
+
+// ── invites ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const invites: InviteVector[] = []
+function invite(name: string, comment: string, bytes: Uint8Array, more: Partial<InviteVector> = {}): void {
+  const place = { keyset: 'host', card: hex(ownerCard.bytes), shareId: hex(id), issuedAt: AT }
+  invites.push({ id: name, section: '12.3', comment, ...place, invite: hex(bytes), expect: 'ok', ...more })
+}
+const refused = { expect: 'authentication-failed' } as const
+const good = sealInvite(own, from, signing, to, AT)
+invite('own', 'a share with key pairs of its own', good)
+invite('straight', 'a share straight to the card', sealInvite(straight, from, signing, to, AT))
+invite('strict', 'a share that demands both agreements', sealInvite(strict, from, signing, to, AT))
+invite('storage', 'opened by the export of the storage', good, { keyset: 'source-storage' })
+invite('epoch', 'issued in 1970', sealInvite(own, from, signing, to, 0), { issuedAt: 0 })
+invite('last', 'issued at the end of time', sealInvite(own, from, signing, to, 8.64e15), { issuedAt: 8.64e15 })
+invite('definition', 'opened by a definition', good, { keyset: 'source-definition', expect: 'policy' })
+invite('other-sharer', 'expected from somebody else', good, { card: hex(stranger.card().bytes), ...refused })
+invite('forwarded', 'to somebody else', sealInvite(own, from, signing, keysOfCard(stranger.card()), AT), {
+  expect: 'key-not-found',
+})
+invite('type', 'type 5', patched(good, 5, [5]), { expect: 'unsupported' })
+invite('suite', 'suite 0x0401', patched(good, 6, [4, 1]), { expect: 'unsupported' })
+invite('flag', 'an unknown flag', flipped(good, 15), { expect: 'unsupported' })
+invite('key-id', 'one bit of the key id', flipped(good, 16), refused)
+invite('share-id', 'one bit of the share id', flipped(good, 40), refused)
+invite('ephemeral', 'one bit of epk', flipped(good, 50), refused)
+invite('text', 'one bit of ct', flipped(good, 1700), refused)
+invite('issued-at', 'one bit of issuedAt', flipped(good, good.length - 65), refused)
+invite('signature', 'one bit of the signature', flipped(good, good.length - 1), refused)
+invite('cut', 'a byte short', good.subarray(0, -1), { expect: 'malformed' })
+invite('extended', 'a byte long', concat(good, new Uint8Array(1)), { expect: 'malformed' })
+invite('far-future', 'an issuedAt beyond all dates', patched(good, good.length - 72, u64(8.64e15 + 1)), {
+  expect: 'malformed',
+})
+
+/** An invite of anything at all, rightly sealed and signed. */
+function signed(keys: Uint8Array, issuedAt = AT, by: SigningPair = signing, place = { from, to }): Bytes {
+  const names = [id, fingerprintBytes(place.from), fingerprintBytes(place.to)].map(lengthPrefixed)
+  const context = concat(...names, u64(AT))
+  const sealed = sealSecret(new Recipient(to.sharing), keys, { type: ObjectType.invite, ownerId: id, context })
+  const bytes = concat(sealed, encode(inviteTail, { issuedAt, signature: new Uint8Array(64) }))
+  const message = bytes.subarray(0, -64)
+  bytes.set(sign(by.seed, concat(domain('sign/invite'), message)), message.length)
+  return bytes
+}
+const { x25519, mlKem1024 } = own.publicHalves
+const halves = concat(Uint8Array.of(1), x25519, mlKem1024)
+const ownPrivate = concat(sample(32, 3), sample(64, 4))
+const pair = generateKeyPair(Strength.x25519, sample(32, 3), sample(64, 4)).publicHalves
+const rightHalves = concat(Uint8Array.of(1), pair.x25519, pair.mlKem1024)
+const whole = concat(rightHalves, Uint8Array.of(1), ownPrivate)
+invite('by-hand', 'the same, made piece by piece', signed(whole))
+invite('other-date', 'signed for another date than it was sealed for', signed(whole, AT + 1), refused)
+invite('other-hand', 'signed by another key', signed(whole, AT, generateSigningPair()), refused)
+invite('from-other', 'sealed in the name of somebody else', signed(whole, AT, signing, { from: to, to }), refused)
+invite('to-other', 'sealed for another card', signed(whole, AT, signing, { from, to: from }), refused)
+invite('mixed', 'public halves of another pair', signed(concat(halves, Uint8Array.of(1), ownPrivate)), refused)
+invite('minimum-0', 'a share that takes what is not encrypted', signed(patched(whole, 0, [0])), refused)
+invite('minimum-3', 'a minimum that nobody has', signed(patched(whole, 0, [3])), refused)
+invite('flag-2', 'neither with private halves nor without', signed(patched(whole, 1601, [2])), refused)
+invite('flag-0', 'private halves where none should be', signed(patched(whole, 1601, [0])), refused)
+invite('without', 'straight, to another pair', signed(concat(rightHalves, Uint8Array.of(0))), refused)
+
+// ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const blocks: SharedBlockVector[] = []
+function block(name: string, comment: string, sealed: SealedBlock, more: Partial<SharedBlockVector> = {}): void {
+  const { label } = sealed
+  const common = { id: name, section: '12.2', comment, invite: 'own', label, content: hex(sample(100)) }
+  blocks.push({ ...common, block: hex(encodeBlock(sealed)), expect: 'ok', ...more })
+}
+const shares = { own, straight, strict }
+/** The envelope of one block for a share, from the owner's own code. */
+function shared(
+  sealed: SealedBlock,
+  share: ActiveShare,
+  mode: 1 | 2 | 3,
+  blockKey: SecretKey<'block'>,
+  hybrid = false,
+) {
+  const place = { ownerId: share.id, hybrid, mode, label: unhex(sealed.label) }
+  return { ...sealed, envelope: maskKey(blockKey, new Recipient(share.publicHalves), place) }
+}
+async function sealedUnder(mode: 1 | 2 | 3, blockKey: SecretKey<'block'>, label = sample(32, 8)): Promise<SealedBlock> {
+  const before = { 1: 32, 2: 0, 3: 64 }[mode]
+  const buffer = concat(new Uint8Array(before), sample(100), new Uint8Array(16))
+  await encryptContent({ mode, buffer, blockKey, label })
+  return { label: hex(label), envelope: new Uint8Array(0), ciphertext: buffer }
+}
+const blockKey = new SecretKey('block', sample(32, 9))
+const contentKey = new SecretKey('block', createHash('sha3-256').update(sample(100)).digest())
+const scoped = await sealedUnder(Mode.scoped, blockKey)
+for (const [name, share] of Object.entries(shares)) {
+  const hybrid = share === strict
+  const inviteId = { invite: name }
+  block(`${name}-scoped`, 'a block of mode 1', shared(scoped, share, 1, blockKey, hybrid), inviteId)
+  const global = await sealedUnder(Mode.global, contentKey)
+  block(`${name}-global`, 'a block of mode 2', shared(global, share, 2, contentKey, hybrid), inviteId)
+  const off = await sealedUnder(Mode.off, blockKey)
+  block(`${name}-off`, 'a block of mode 3', shared(off, share, 3, blockKey, hybrid), inviteId)
+}
+block('hybrid', 'both agreements where one would do', shared(scoped, own, 1, blockKey, true))
+block('weaker', 'X25519 alone, where both are due', shared(scoped, strict, 1, blockKey), {
+  invite: 'strict',
+  expect: 'policy',
+})
+const right = shared(scoped, own, 1, blockKey)
+const uncommitted = await sealedUnder(Mode.global, blockKey)
+block('not-its-hash', 'mode 2 under another key than its hash', shared(uncommitted, own, 2, blockKey), refused)
+block('label', 'another label', { ...right, label: hex(sample(32, 7)) }, refused)
+block('owner-id', 'another owner id', { ...right, envelope: flipped(right.envelope, 40) }, refused)
+block('other-pair', 'another pair', shared(scoped, strict, 1, blockKey), { expect: 'key-not-found' })
+block('mask', 'one bit of the mask', { ...right, envelope: flipped(right.envelope, 90) }, refused)
+block('tag', 'one bit of the tag', { ...right, envelope: flipped(right.envelope, 140) }, refused)
+block('text', 'one bit of the ciphertext', { ...right, ciphertext: flipped(right.ciphertext, 50) }, refused)
+const unencrypted = concat(patched(right.envelope, 6, [0, 0]).subarray(0, 48), Uint8Array.of(4))
+block('none', 'not encrypted', { ...right, envelope: unencrypted, ciphertext: sample(100) }, { expect: 'policy' })
+
+// ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const records: SharedRecordVector[] = []
+const logOf = (share: ActiveShare, by = sourceSigning, hybrid = false) => ({
+  ownerId: share.id,
+  recipient: new Recipient(share.publicHalves),
+  hybrid,
+  signing: by,
+})
+function record(name: string, comment: string, bytes: Uint8Array, more: Partial<SharedRecordVector> = {}): void {
+  const place = { sequence: 1, epoch: 0, closes: false, content: hex(sample(100)), after: 'start' }
+  const common = { id: name, section: '12.2', comment, invite: 'own', record: hex(bytes) }
+  records.push({ ...common, ...place, expect: 'ok', ...more })
+}
+for (const [name, share] of Object.entries(shares)) {
+  const { record: first } = await sealRecord(sample(100), 'start', logOf(share, sourceSigning, share === strict))
+  record(`${name}-first`, 'the start of the log', first, { invite: name })
+  const { record: second } = await sealRecord(sample(100), first, logOf(share, sourceSigning, true))
+  record(`${name}-second`, 'behind it', second, { invite: name, after: hex(first), sequence: 2 })
+}
+const { record: first } = await sealRecord(sample(100), 'start', logOf(own))
+record(
+  'by-the-recipient',
+  'signed by the recipient',
+  (await sealRecord(sample(100), 'start', logOf(own, recipient.sourceSigning))).record,
+  refused,
+)
+record(
+  'card-key',
+  'signed by the card signing key',
+  (await sealRecord(sample(100), 'start', logOf(own, signing))).record,
+  refused,
+)
+record('weaker', 'X25519 alone, where both are due', (await sealRecord(sample(100), 'start', logOf(strict))).record, {
+  invite: 'strict',
+  expect: 'policy',
+})
+record(
+  'other-share',
+  'of another share',
+  (await sealRecord(sample(100), 'start', logOf({ ...own, id: sample(16) }))).record,
+  refused,
+)
+record('text', 'one bit of ct', flipped(first, 200), refused)
+
+append('invite.json', invites)
+append('shared-block.json', blocks)
+append('shared-record.json', records)
