@@ -2,13 +2,26 @@
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { BlockWriter } from 'keystrata'
-import { encodeContent, type Entry, Kind, newTally, PIECE_BYTES, putContent, type Tally } from './snapshot.ts'
+import type { BlockWriter, Pack } from 'keystrata'
+import { Kind, newTally, putContent, sha256, type Tally, withKind } from './blocks.ts'
+import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
 import type { FolderStore } from './store.ts'
+
+/** A piece of a file, so that with its leading byte it fills 8 MiB. */
+const PIECE_BYTES = 8 * 1024 * 1024 - 1
+/** Files below this share a block with others, if the writer can do that. */
+const SMALL_BYTES = 1024 * 1024
+const PACK_BYTES = 8 * 1024 * 1024
+const PACK_FILES = 1024
+/** How many entries are listed at a time. */
+const LISTED_AT_ONCE = 5000
 
 export interface BackupOptions {
   writer: BlockWriter
+  index: IndexWriter
   store: FolderStore
+  /** Puts small files together; without it each is a block of its own. */
+  pack?: (files: readonly Uint8Array[]) => Promise<Pack>
   /** Folders to leave out: the store itself, say. */
   exclude?: readonly string[]
   /** Gets one line for whatever could not be backed up. */
@@ -19,11 +32,10 @@ export interface BackupOptions {
 /** Backs up everything in `folder`; the newest snapshot of the store is then this one. */
 export async function backUp(folder: string, options: BackupOptions): Promise<Tally> {
   const run = new BackupRun(options)
-  const top = await run.folder(folder)
+  await run.folder(folder, '')
+  await run.list()
   const { files, bytes } = run.tally
-  const snapshot = encodeContent(Kind.snapshot, { created: new Date().toISOString(), files, bytes, folder: top })
-  const label = await putContent(snapshot, options.writer, options.store, run.tally)
-  await options.store.putVersion('snapshots', Buffer.from(label))
+  await options.index.finish({ created: new Date().toISOString(), files, bytes })
   return run.tally
 }
 
@@ -32,53 +44,70 @@ class BackupRun {
   readonly #options: BackupOptions
   readonly #excluded: ReadonlySet<string>
   /** One buffer for every file: what was prepared is a copy, so the next read may overwrite it. */
-  readonly #buffer = Buffer.alloc(PIECE_BYTES + 1)
+  readonly #buffer = withKind(Kind.piece, Buffer.alloc(PIECE_BYTES))
+  /** Small files that wait for their pack, with the entries that it will be noted in. */
+  #waiting: { file: Uint8Array; entry: Packed }[] = []
+  #waitingBytes = 0
+  /** Folders that wait to be listed. */
+  #folders: Folder[] = []
+  #entries = 0
 
   constructor(options: BackupOptions) {
     this.#options = options
     this.#excluded = new Set((options.exclude ?? []).map((path) => resolve(path)))
-    this.#buffer[0] = Kind.piece
   }
 
-  /** The label of a folder, after everything in it. */
-  async folder(path: string): Promise<string> {
-    const entries: Entry[] = []
+  async folder(path: string, inside: string): Promise<void> {
+    let entries: Entry[] = []
     for (const name of (await readdir(path)).sort()) {
       const child = join(path, name)
       if (this.#excluded.has(resolve(child))) continue
       try {
-        const entry = await this.#entry(name, child)
+        const entry = await this.#entry(name, child, joinPath(inside, name))
         if (entry !== undefined) entries.push(entry)
       } catch (error) {
         this.#options.onProblem(`cannot back up ${child}: ${(error as Error).message}`)
       }
+      if (entries.length < LISTED_AT_ONCE) continue
+      await this.#listed({ path: inside, entries })
+      entries = []
     }
-    return putContent(encodeContent(Kind.folder, entries), this.#options.writer, this.#options.store, this.tally)
+    await this.#listed({ path: inside, entries })
   }
 
-  async #entry(name: string, path: string): Promise<Entry | undefined> {
+  async #entry(name: string, path: string, inside: string): Promise<Entry | undefined> {
     const stats = await lstat(path)
     const { mtimeMs } = stats
     const common = { name, mode: stats.mode & 0o7777, mtimeMs }
     if (stats.isSymbolicLink()) return { ...common, type: 'link', target: await readlink(path) }
-    if (stats.isDirectory()) return { ...common, type: 'folder', folder: await this.folder(path) }
-    if (stats.isFile()) return { ...common, type: 'file', ...(await this.#file(path, stats)) }
+    if (stats.isDirectory()) {
+      await this.folder(path, inside)
+      return { ...common, type: 'folder' }
+    }
+    if (stats.isFile()) return this.#file(path, inside, common, stats)
     this.#options.onProblem(`left out ${path}: neither a file nor a folder nor a link`)
     return undefined
   }
 
-  async #file(path: string, before: Stats): Promise<{ size: number; pieces: string[] }> {
+  async #file(path: string, inside: string, common: { name: string; mode: number; mtimeMs: number }, before: Stats) {
     const file = await open(path)
     try {
+      const room = this.#buffer.subarray(1)
       const pieces: string[] = []
       let size = 0
+      let entry: Entry | undefined
       for (;;) {
-        const length = await fill(file, this.#buffer.subarray(1))
+        const length = await fill(file, room)
         if (length === 0) break
-        const content = this.#buffer.subarray(0, 1 + length)
-        pieces.push(await putContent(content, this.#options.writer, this.#options.store, this.tally))
         size += length
+        if (size === length && length < SMALL_BYTES && this.#options.pack !== undefined) {
+          const packed = { ...common, type: 'file', size, pack: '', member: '' } as const
+          await this.#wait(new Uint8Array(room.subarray(0, length)), (entry = packed), inside)
+        } else {
+          pieces.push(await this.#put(this.#buffer.subarray(0, 1 + length)))
+        }
         this.#options.onBytes?.(length)
+        if (length < room.length) break
       }
       const after = await file.stat()
       if (size !== before.size || after.mtimeMs !== before.mtimeMs) {
@@ -86,10 +115,51 @@ class BackupRun {
       }
       this.tally.files++
       this.tally.bytes += size
-      return { size, pieces }
+      return entry ?? ({ ...common, type: 'file', size, pieces } as const)
     } finally {
       await file.close()
     }
+  }
+
+  #put(content: Uint8Array): Promise<string> {
+    return putContent(content, this.#options.writer, this.#options.store, this.tally)
+  }
+
+  /**
+   * Puts a small file into the pack that is being filled. Packs also end behind some files that their paths choose, so that
+   * a file which changes its length changes this pack and not all the later ones.
+   */
+  async #wait(file: Uint8Array, entry: Packed, inside: string): Promise<void> {
+    if (this.#waitingBytes + file.length > PACK_BYTES) await this.#pack()
+    this.#waiting.push({ file, entry })
+    this.#waitingBytes += file.length
+    const isChosen = this.#waitingBytes > PACK_BYTES / 4 && sha256(Buffer.from(inside)).startsWith('0')
+    if (isChosen || this.#waiting.length === PACK_FILES) await this.#pack()
+  }
+
+  async #pack(): Promise<void> {
+    const { pack } = this.#options
+    if (pack === undefined || this.#waiting.length === 0) return
+    const { content, members } = await pack(this.#waiting.map(({ file }) => file))
+    const label = await this.#put(withKind(Kind.pack, content))
+    this.#waiting.forEach(({ entry }, index) => Object.assign(entry, { pack: label, member: members[index] }))
+    this.tally.packed += this.#waiting.length
+    this.#waiting = []
+    this.#waitingBytes = 0
+  }
+
+  async #listed(folder: Folder): Promise<void> {
+    this.#folders.push(folder)
+    this.#entries += folder.entries.length
+    if (this.#entries >= LISTED_AT_ONCE) await this.list()
+  }
+
+  /** Lists what was backed up so far; every small file of it is in a pack by then. */
+  async list(): Promise<void> {
+    await this.#pack()
+    if (this.#folders.length > 0) await this.#options.index.add(this.#folders)
+    this.#folders = []
+    this.#entries = 0
   }
 }
 

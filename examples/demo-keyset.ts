@@ -1,34 +1,48 @@
-// The demo with a keyset: backs up with its host export alone, restores from the store and the password alone.
+// The demo with a keyset: backs up with its host export alone, restores from the store and the password alone; changes its
+// keys, and shares a folder, if asked to.
 import { join } from 'node:path'
 import { createKeyset, KeystrataError, type KeysetReader, openWriter, unlockKeyset } from 'keystrata'
 import type { Demo } from './demo.ts'
+import { regenerate } from './demo-regenerate.ts'
+import { shareFolder } from './demo-share.ts'
+import { LogWriter, readIndex } from './log.ts'
 import type { FolderStore } from './store.ts'
+import { say } from './terminal.ts'
 
-export async function keysetDemo({ store, password, restoreOnly, backUp, restore }: Demo): Promise<void> {
+export async function keysetDemo(demo: Demo): Promise<void> {
+  const { store, password, restoreOnly } = demo
   if (!restoreOnly) {
-    const writer = openWriter(await hostExport(store, password))
-    await backUp(writer)
-    writer.dispose()
+    await backUp(demo, (await unlockNewest(store, password)) ?? (await createStored(store, password)))
+    if (demo.regenerate) await regenerate(store, () => unlocked(store, password))
   }
-  const reader = await unlockNewest(store, password)
-  if (reader === undefined) throw new Error(`${store.root} holds no keyset`)
-  await restore(reader)
+  const reader = await unlocked(store, password)
+  const { listing, sequence, folder } = await readIndex(store, reader, demo.snapshot)
+  if (listing === undefined) throw new Error(`${store.root} holds no such backup`)
+  say(`the index is ${folder}, ${sequence} records long: keep that number, because a cut end shows by it alone`)
+  await demo.restore({ reader, store }, listing)
+  if (demo.share !== undefined) await shareFolder(demo, reader, listing, demo.share)
   reader.dispose()
 }
 
-/**
- * The export that backs up without the password. A real tool keeps it on the machine that it backs up, and asks for the
- * password once, when it is set up; this demo makes it anew for each run.
- */
-async function hostExport(store: FolderStore, password: string): Promise<Uint8Array> {
-  let keyset = await unlockNewest(store, password)
-  if (keyset === undefined) {
-    keyset = await createKeyset(password)
-    await store.putVersion('keyset', keyset.export('source-storage'))
-  }
-  const host = keyset.export('host')
+async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promise<void> {
+  const { folder, last } = await readIndex(store, keyset)
+  // What a real tool keeps on the machine that it backs up, so that the password is asked for once, when it is set up: the
+  // host export, and the last record of the index.
+  using writer = openWriter(keyset.export('host'))
   keyset.dispose()
-  return host
+  await run(writer, new LogWriter(writer, store, folder, last), (files) => writer.pack(files))
+}
+
+async function createStored(store: FolderStore, password: string): Promise<KeysetReader> {
+  const keyset = await createKeyset(password)
+  await store.putVersion('keyset', keyset.export('source-storage'))
+  return keyset
+}
+
+async function unlocked(store: FolderStore, password: string): Promise<KeysetReader> {
+  const keyset = await unlockNewest(store, password)
+  if (keyset === undefined) throw new Error(`${store.root} holds no keyset`)
+  return keyset
 }
 
 async function unlockNewest(store: FolderStore, password: string): Promise<KeysetReader | undefined> {

@@ -15,7 +15,8 @@ import {
 } from 'keystrata'
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
-import { getSnapshot } from './snapshot.ts'
+import { BlockIndex, readBlockIndex } from './block-index.ts'
+import { say } from './terminal.ts'
 import { FolderVaultStore } from './vault-store.ts'
 
 /** Where the second restore goes. */
@@ -24,9 +25,11 @@ export const AGAIN = 'with the new password'
 const USER = { realm: 'keystrata-demo', user: 'demo user' }
 
 /** A rehearsal on a store of its own: the password is the given one again when it ends. */
-export async function vaultDemo({ store, password, restoreOnly, backUp, restore }: Demo): Promise<void> {
+export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp, ...demo }: Demo): Promise<void> {
   const service = new FolderVaultStore(store)
   const login = await deriveLogin(password, USER)
+  const restore = async (reader: Vault, again?: { into: string }) =>
+    demo.restore({ reader, store }, await readBlockIndex(store, reader, snapshot), again)
   if (restoreOnly) {
     const profile = await logIn(service, login)
     await restore(await firstVault(profile, service))
@@ -38,7 +41,7 @@ export async function vaultDemo({ store, password, restoreOnly, backUp, restore 
     (await service.verifier()) === undefined ? await signUp(service, login, admin) : await logIn(service, login)
   if (profile.vaults.length === 0) ({ profile } = await profile.createVault(service))
   let vault = await firstVault(profile, service)
-  await backUp(vault)
+  await backUp(vault, new BlockIndex(vault, store))
   await restore(vault)
 
   profile = await profile.rotate(service)
@@ -52,14 +55,14 @@ export async function vaultDemo({ store, password, restoreOnly, backUp, restore 
     await refused('wrong-password', async () => openProfile((await service.readProfile())!, login))
     say('the old password is refused, by the service and by the profile')
     vault = await firstVault(await logIn(service, second), service)
-    await restore(vault, AGAIN)
+    await restore(vault, { into: AGAIN })
 
     if (!profile.zeroTrust) {
       const third = await deriveLogin(`${password}, reset`, USER)
       const record = (await service.readProfile())!
       profile = await setPassword(service, resetProfile(record, admin, third, { atLeast: profile.version }), third)
       vault = await firstVault(profile, service)
-      await getSnapshot(vault, store)
+      await readBlockIndex(store, vault)
       say('the admin reset the password, and the vault opens with it')
       profile = await profile.changeRecovery({ zeroTrust: true }, service)
       say('turned zero trust on: recovery slots dropped, every vault rotated')
@@ -71,8 +74,6 @@ export async function vaultDemo({ store, password, restoreOnly, backUp, restore 
     say('the password is the given one again')
   }
 }
-
-const say = (line: string): void => console.log(`• ${line}`)
 
 async function signUp(service: FolderVaultStore, login: Login, admin: KeysetReader): Promise<UnlockedProfile> {
   // A real user compares the fingerprint of the admin's card with what the admin tells him.

@@ -4,19 +4,23 @@ import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type BlockReader, type BlockWriter, selfTest } from 'keystrata'
-import { backUp } from './backup.ts'
+import { type BlockWriter, selfTest } from 'keystrata'
+import { backUp, type BackupOptions } from './backup.ts'
+import type { Source } from './blocks.ts'
 import { keysetDemo } from './demo-keyset.ts'
+import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
+import type { IndexWriter, Listing } from './listing.ts'
 import { assertEmpty, compareFolders, restore } from './restore.ts'
-import { getSnapshot } from './snapshot.ts'
 import { FolderStore } from './store.ts'
 import { askPassword, printTally, problemCount, report, terminal, withBar } from './terminal.ts'
 
-const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault] [--store DIR] [--restore DIR]
+const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
 npm run demo -- --restore-only --store DIR [--model keyset|vault] [--restore DIR] [--snapshot N]
 
 FOLDER is backed up, by default the project's own. Without --store and --restore both go into a new temporary folder.
+--regenerate, with keysets: then new key pairs for everything that is stored, before it is restored.
+--share SUBFOLDER, with keysets: then a second user restores that folder of FOLDER alone (beside the first), and tries the rest.
 --model vault goes on: it rotates keys, changes the password and restores again (into another folder beside the first), lets an
 admin reset it, and turns zero trust on; the password is the given one again at the end.
 --restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
@@ -25,16 +29,20 @@ The password comes from KEYSTRATA_PASSWORD, or is asked for.`
 const models = { keyset: keysetDemo, vault: vaultDemo }
 
 /** What is appended to the name of the folder for a second restore. */
-const SECOND_RESTORE = { keyset: [], vault: [` ${AGAIN}`] } as const
+const SECOND_RESTORE = { keyset: [` ${SHARED}`], vault: [` ${AGAIN}`] } as const
 
 /** What the demo of a key model is given. */
 export interface Demo {
   store: FolderStore
   password: string
   restoreOnly: boolean
-  backUp: (writer: BlockWriter) => Promise<void>
-  /** Restores everything, and compares it with what was backed up. `again` gives the name of another folder. */
-  restore: (reader: BlockReader, again?: string) => Promise<void>
+  /** Which backup to restore, by its number; undefined for the newest. */
+  snapshot: number | undefined
+  regenerate: boolean
+  share: string | undefined
+  backUp: (writer: BlockWriter, index: IndexWriter, pack?: BackupOptions['pack']) => Promise<void>
+  /** Restores a listing, and compares it with what was backed up: `of` a folder in it, `into` another one. */
+  restore: (source: Source, listing: Listing, again?: { into: string; of?: string }) => Promise<void>
 }
 
 function parseCommandLine() {
@@ -46,6 +54,8 @@ function parseCommandLine() {
       restore: { type: 'string' },
       'restore-only': { type: 'boolean', default: false },
       snapshot: { type: 'string' },
+      regenerate: { type: 'boolean', default: false },
+      share: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -69,7 +79,13 @@ async function main(): Promise<void> {
   if (positionals.length > (restoreOnly ? 0 : 1)) throw new Error(`too many folders: ${positionals.join(', ')}`)
   if (values.store === '' || values.restore === '') throw new Error('--store and --restore take the name of a folder')
   if (restoreOnly && values.store === undefined) throw new Error('--restore-only needs --store DIR')
-  if (!restoreOnly && values.snapshot !== undefined) throw new Error('--snapshot goes with --restore-only')
+  const { share, regenerate } = values
+  if ((share !== undefined || regenerate) && (restoreOnly || modelName !== 'keyset')) {
+    throw new Error('--share and --regenerate go with a backup by --model keyset')
+  }
+  const snapshot = values.snapshot === undefined ? undefined : Number(values.snapshot)
+  if (snapshot !== undefined && !(snapshot >= 1)) throw new Error('--snapshot takes a number, from 1')
+  if (!restoreOnly && snapshot !== undefined) throw new Error('--snapshot goes with --restore-only')
   const folder = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
   if (!restoreOnly && !(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
 
@@ -95,23 +111,25 @@ async function main(): Promise<void> {
     store,
     password,
     restoreOnly,
-    async backUp(writer) {
+    snapshot,
+    regenerate,
+    share,
+    async backUp(writer, index, pack) {
       const total = terminal ? await sizeOf(folder, exclude) : 0
       const tally = await withBar('backing up', total, (onBytes) =>
-        backUp(folder, { writer, store, exclude, onProblem: report, onBytes }),
+        backUp(folder, { writer, index, store, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
       )
       printTally(`${folder} → ${store.root}`, 'seal', tally, backend)
     },
-    async restore(reader, again) {
-      const into = again === undefined ? target : `${target} ${again}`
+    async restore(source, listing, again) {
+      const into = again === undefined ? target : `${target} ${again.into}`
       exclude.push(into)
-      const snapshot = await getSnapshot(reader, store, values.snapshot)
-      const tally = await withBar('restoring', snapshot.bytes, (onBytes) =>
-        restore(into, snapshot, { reader, store, onProblem: report, onBytes }),
+      const tally = await withBar('restoring', listing.snapshot.bytes, (onBytes) =>
+        restore(into, listing, { ...source, onProblem: report, onBytes }),
       )
       printTally(`${store.root} → ${into}`, 'open', tally, backend)
       if (restoreOnly) return
-      await compareFolders(folder, into, exclude, report)
+      await compareFolders(join(folder, again?.of ?? ''), into, exclude, report)
       if (problemCount() === 0) console.log('Every file was restored exactly.')
     },
   })

@@ -5,25 +5,23 @@ import { createReadStream } from 'node:fs'
 import { chmod, link, lstat, lutimes, mkdir, open, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { BlockReader } from 'keystrata'
-import { type Entry, getContent, getFolder, Kind, newTally, type Snapshot, type Tally } from './snapshot.ts'
-import type { FolderStore } from './store.ts'
+import { openPackMember } from 'keystrata'
+import { getContent, Kind, newTally, type Source, type Tally } from './blocks.ts'
+import { type Entry, joinPath, type Listing } from './listing.ts'
 
-export interface RestoreOptions {
-  reader: BlockReader
-  store: FolderStore
+export interface RestoreOptions extends Source {
   /** Gets one line for whatever could not be restored. */
   onProblem: (line: string) => void
   onBytes?: (bytes: number) => void
 }
 
-/** Restores a snapshot into `target`, which must be empty or not there. */
-export async function restore(target: string, snapshot: Snapshot, options: RestoreOptions): Promise<Tally> {
+/** Restores a backup into `target`, which must be empty or not there. */
+export async function restore(target: string, listing: Listing, options: RestoreOptions): Promise<Tally> {
   await assertEmpty(target)
   await mkdir(target, { recursive: true })
-  const tally = newTally()
-  await restoreFolder(target, snapshot.folder, options, tally)
-  return tally
+  const run = new RestoreRun(listing, options)
+  await run.folder(target, '')
+  return run.tally
 }
 
 /** Restoring is never overwriting. */
@@ -35,18 +33,6 @@ export async function assertEmpty(target: string): Promise<void> {
   if (names.length > 0) throw new Error(`${target} is not empty; nothing was restored`)
 }
 
-async function restoreFolder(path: string, label: string, options: RestoreOptions, tally: Tally): Promise<void> {
-  for (const entry of await getFolder(label, options.reader, options.store, tally)) {
-    const child = join(path, entry.name)
-    try {
-      assertPlainName(entry.name)
-      await restoreEntry(child, entry, options, tally)
-    } catch (error) {
-      options.onProblem(`cannot restore ${child}: ${(error as Error).message}`)
-    }
-  }
-}
-
 /** A name is one step down and nothing else: no path, no parent, no drive. */
 function assertPlainName(name: string): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || name.includes(sep)) {
@@ -54,52 +40,86 @@ function assertPlainName(name: string): void {
   }
 }
 
-/**
- * Everything here is created, never opened: a folder by a mkdir that fails if the name is taken, a file by a hard link that
- * does. So no entry can be written through a link that another entry made.
- */
-async function restoreEntry(path: string, entry: Entry, options: RestoreOptions, tally: Tally): Promise<void> {
-  const modified = entry.mtimeMs / 1000
-  if (entry.type === 'link') {
-    await symlink(entry.target, path)
-    await lutimes(path, modified, modified)
-  } else if (entry.type === 'folder') {
-    await mkdir(path)
-    try {
-      await restoreFolder(path, entry.folder, options, tally)
-    } finally {
-      await chmod(path, entry.mode)
-      await utimes(path, modified, modified)
-    }
-  } else {
-    await restoreFile(path, entry, options, tally)
-  }
-}
+type File = Extract<Entry, { type: 'file' }>
 
-async function restoreFile(
-  path: string,
-  entry: Extract<Entry, { type: 'file' }>,
-  { reader, store, onBytes }: RestoreOptions,
-  tally: Tally,
-): Promise<void> {
-  const modified = entry.mtimeMs / 1000
-  // Under another name until it is whole: half a file under the file's own name would be taken for the file.
-  const partial = join(dirname(path), `.restoring-${randomUUID()}`)
-  const file = await open(partial, 'wx', 0o600)
-  try {
-    for (const label of entry.pieces) {
-      const piece = await getContent(Kind.piece, label, reader, store, tally)
-      await file.writeFile(piece)
-      onBytes?.(piece.length)
+class RestoreRun {
+  readonly tally = newTally()
+  readonly #listing: Listing
+  readonly #options: RestoreOptions
+  /** The pack that was opened last: the next file is likely in it too. */
+  #pack: { label: string; content: Uint8Array } | undefined
+
+  constructor(listing: Listing, options: RestoreOptions) {
+    this.#listing = listing
+    this.#options = options
+  }
+
+  async folder(target: string, inside: string): Promise<void> {
+    for (const entry of this.#listing.folders.get(inside) ?? []) {
+      const child = join(target, entry.name)
+      try {
+        assertPlainName(entry.name)
+        await this.#entry(child, joinPath(inside, entry.name), entry)
+      } catch (error) {
+        this.#options.onProblem(`cannot restore ${child}: ${(error as Error).message}`)
+      }
     }
-    await file.chmod(entry.mode)
-    await file.utimes(modified, modified)
-    await link(partial, path)
-    tally.files++
-    tally.bytes += entry.size
-  } finally {
-    await file.close()
-    await rm(partial)
+  }
+
+  /**
+   * Everything here is created, never opened: a folder by a mkdir that fails if the name is taken, a file by a hard link that
+   * does. So no entry can be written through a link that another entry made.
+   */
+  async #entry(path: string, inside: string, entry: Entry): Promise<void> {
+    const modified = entry.mtimeMs / 1000
+    if (entry.type === 'link') {
+      await symlink(entry.target, path)
+      await lutimes(path, modified, modified)
+    } else if (entry.type === 'folder') {
+      await mkdir(path)
+      try {
+        await this.folder(path, inside)
+      } finally {
+        await chmod(path, entry.mode)
+        await utimes(path, modified, modified)
+      }
+    } else {
+      await this.#file(path, entry)
+    }
+  }
+
+  async #file(path: string, entry: File): Promise<void> {
+    const modified = entry.mtimeMs / 1000
+    // Under another name until it is whole: half a file under the file's own name would be taken for the file.
+    const partial = join(dirname(path), `.restoring-${randomUUID()}`)
+    const file = await open(partial, 'wx', 0o600)
+    try {
+      for await (const piece of this.#pieces(entry)) {
+        await file.writeFile(piece)
+        this.#options.onBytes?.(piece.length)
+      }
+      await file.chmod(entry.mode)
+      await file.utimes(modified, modified)
+      await link(partial, path)
+      this.tally.files++
+      this.tally.bytes += entry.size
+    } finally {
+      await file.close()
+      await rm(partial)
+    }
+  }
+
+  async *#pieces(entry: File): AsyncGenerator<Uint8Array> {
+    if ('pack' in entry) {
+      const { pack: label, member } = entry
+      if (this.#pack?.label !== label) {
+        this.#pack = { label, content: await getContent(Kind.pack, label, this.#options, this.tally) }
+      }
+      this.tally.packed++
+      yield await openPackMember(this.#pack.content, member)
+    } else {
+      for (const label of entry.pieces) yield await getContent(Kind.piece, label, this.#options, this.tally)
+    }
   }
 }
 

@@ -1,7 +1,9 @@
 // A store in a plain folder. It sees names and bytes, and is trusted with nothing but not to lose them.
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { link, mkdir, open, opendir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+
+const HASH = /^[0-9a-f]{64}$/
 
 export class FolderStore {
   readonly root: string
@@ -32,6 +34,22 @@ export class FolderStore {
    * call that fails when the name exists and that no crash leaves half done.
    */
   async put(name: string, bytes: Uint8Array): Promise<boolean> {
+    try {
+      await this.#write(name, bytes, link)
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      throw error
+    }
+  }
+
+  /** Writes an object over the one of that name, all of it or nothing: until then the old one is there. */
+  replace(name: string, bytes: Uint8Array): Promise<void> {
+    return this.#write(name, bytes, rename)
+  }
+
+  /** Writes under a name of its own, and gives the whole its right name in one step. */
+  async #write(name: string, bytes: Uint8Array, place: (from: string, to: string) => Promise<void>): Promise<void> {
     const path = this.#path(name)
     const temporary = join(this.root, 'tmp', randomUUID())
     await makeFolder(dirname(temporary))
@@ -44,12 +62,8 @@ export class FolderStore {
       } finally {
         await file.close()
       }
-      await link(temporary, path)
+      await place(temporary, path)
       await syncFolder(dirname(path))
-      return true
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-      throw error
     } finally {
       await rm(temporary, { force: true })
     }
@@ -68,6 +82,25 @@ export class FolderStore {
     await rm(this.#path(name), { force: true })
   }
 
+  /** The hashes that objects of a folder are called by, one after the other however many there are. */
+  async *hashes(folder: string): AsyncGenerator<string> {
+    const path = join(this.root, folder)
+    const exists = await stat(path).then(
+      () => true,
+      () => false,
+    )
+    if (!exists) return
+    for await (const entry of await opendir(path, { recursive: true })) {
+      if (entry.isFile() && HASH.test(entry.name)) yield entry.name
+    }
+  }
+
+  /** The folders whose names begin so, in order. */
+  async folders(beginning: string): Promise<string[]> {
+    const names = await readdir(this.root).catch(() => [])
+    return names.filter((name) => name.startsWith(beginning)).sort()
+  }
+
   /** The names of all versions of an object, the newest last. */
   async versions(folder: string): Promise<string[]> {
     const names = await readdir(join(this.root, folder)).catch((error: unknown) => {
@@ -80,10 +113,16 @@ export class FolderStore {
       .map((name) => `${folder}/${name}`)
   }
 
-  /** Names are `folder/name`; blocks are spread over 256 folders, as file systems like it. */
+  /** Where an object is: names are `folder/name`; hashes are spread over 256 folders, as file systems like it. */
   #path(name: string): string {
     const [folder = '', file = ''] = name.split('/')
-    return folder === 'blocks' ? join(this.root, folder, file.slice(0, 2), file) : join(this.root, folder, file)
+    return HASH.test(file) ? join(this.root, folder, file.slice(0, 2), file) : join(this.root, folder, file)
+  }
+
+  /** Tells whether an object was written since: its size, its place on the disk, and the time. */
+  async stamp(name: string): Promise<{ bytes: number; stamp: string }> {
+    const { size, ino, mtimeMs } = await stat(this.#path(name))
+    return { bytes: size, stamp: `${size} ${ino} ${mtimeMs}` }
   }
 }
 

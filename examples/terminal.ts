@@ -2,7 +2,7 @@
 import { styleText } from 'node:util'
 import * as prompts from '@clack/prompts'
 import { MultiBar, Presets } from 'cli-progress'
-import type { Tally } from './snapshot.ts'
+import type { Tally } from './blocks.ts'
 
 export const terminal: boolean = process.stdout.isTTY
 let bars: MultiBar | undefined
@@ -18,6 +18,9 @@ export function report(line: string): void {
   if (bars === undefined) console.error(terminal ? styleText('red', plain) : plain)
   else bars.log(`${styleText('red', plain)}\n`)
 }
+
+/** One line of what a demo did. */
+export const say = (line: string): void => console.log(`• ${line}`)
 
 export async function askPassword(isNew: boolean): Promise<string> {
   if (!terminal) throw new Error('set KEYSTRATA_PASSWORD, or run this in a terminal to be asked')
@@ -57,6 +60,7 @@ export function printTally(title: string, work: 'seal' | 'open', tally: Tally, b
     files: tally.files,
     bytes: tally.bytes,
     blocks: tally.blocks,
+    'files in packs': tally.packed,
     ...(work === 'seal' && { deduplicated: tally.deduplicated, 'stored bytes': tally.storedBytes }),
     [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.cryptoMs, 0.001)),
     backend,

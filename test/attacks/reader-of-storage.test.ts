@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
+import { indexFolder, LogWriter } from '../../examples/log.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { openWriter } from '../../src/index.ts'
 import { makeKeyset, PASSWORD } from '../fixtures.ts'
@@ -19,7 +20,10 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage, dedup 
     const keyset = await makeKeyset({ dedup })
     const store = new FolderStore(join(newFolder(), 'store'))
     await store.put('keyset/00000001', keyset.export('source-storage'))
-    await backUp(tree, { writer: openWriter(keyset.export('host')), store, onProblem: (line) => expect.fail(line) })
+    const writer = openWriter(keyset.export('host'))
+    const index = new LogWriter(writer, store, indexFolder(0), 'start')
+    const pack = (files: readonly Uint8Array[]) => writer.pack(files)
+    await backUp(tree, { writer, index, pack, store, onProblem: (line) => expect.fail(line) })
 
     // Every run of 8 bytes of the small files, and every 4,096th of the large ones.
     const runs: Set<bigint> = new Set()

@@ -4,36 +4,55 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
 import { compareFolders, restore } from '../../examples/restore.ts'
+import { BLOCKS, CIPHERTEXTS, getHead, Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
 import {
-  encodeContent,
   type Entry,
-  getSnapshot,
-  Kind,
-  newTally,
-  putContent,
+  type Folder,
+  type Listing,
+  type Packed,
+  packedIn,
   type Snapshot,
-} from '../../examples/snapshot.ts'
+  toListing,
+} from '../../examples/listing.ts'
+import { indexFolder, LogWriter, readIndex } from '../../examples/log.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
-import { flipped, makeKeyset, PASSWORD } from '../fixtures.ts'
+import { flipped, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from './tree.ts'
 
 const keyset = await makeKeyset()
 const tree = makeTree()
 
-async function backedUp(folder = tree) {
-  const store = new FolderStore(join(newFolder(), 'store'))
+/** What a host without the password has. */
+const newWriter = () => openWriter(keyset.export('host'))
+
+async function backedUp(folder = tree, store = new FolderStore(join(newFolder(), 'store'))) {
   const problems: string[] = []
-  const writer = openWriter(keyset.export('host'))
-  const tally = await backUp(folder, { writer, store, onProblem: (line) => problems.push(line) })
+  const writer = newWriter()
+  const { folder: log, last } = await readIndex(store, keyset)
+  const index = new LogWriter(writer, store, log, last)
+  const pack = (files: readonly Uint8Array[]) => writer.pack(files)
+  const options = {
+    writer,
+    index,
+    store,
+    pack,
+    exclude: [store.root],
+    onProblem: (line: string) => problems.push(line),
+  }
+  const tally = await backUp(folder, options)
   return { store, problems, tally }
 }
 
-async function restored(store: FolderStore, snapshot?: Snapshot) {
+async function listingOf(store: FolderStore, wanted?: number): Promise<Listing> {
+  return (await readIndex(store, keyset, wanted)).listing!
+}
+
+async function restored(store: FolderStore, listing?: Listing) {
   const reader = await unlockKeyset(keyset.export('source-storage'), PASSWORD)
   const target = join(newFolder(), 'restored')
   const problems: string[] = []
-  const from = snapshot ?? (await getSnapshot(reader, store))
+  const from = listing ?? (await listingOf(store))
   const tally = await restore(target, from, { reader, store, onProblem: (line) => problems.push(line) })
   return { target, problems, tally }
 }
@@ -44,10 +63,10 @@ async function differences(target: string): Promise<string[]> {
   return lines
 }
 
-/** The paths of all blocks in a store. */
-const blockPaths = (store: FolderStore) =>
-  readdirSync(join(store.root, 'blocks'), { recursive: true, encoding: 'utf8' })
-    .map((name) => join(store.root, 'blocks', name))
+/** The paths of all objects in a folder of a store. */
+const pathsIn = (store: FolderStore, folder = CIPHERTEXTS) =>
+  readdirSync(join(store.root, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(store.root, folder, name))
     .filter((path) => statSync(path).isFile())
 
 describe('backup and restore', () => {
@@ -58,7 +77,7 @@ describe('backup and restore', () => {
     expect(back.problems).toEqual([])
     expect(await differences(back.target)).toEqual([])
     expect(back.tally.files).toBe(tally.files)
-    expect(readdirSync(join(back.target, 'deep')).sort()).toEqual([...NAMES, 'deeper'].sort())
+    expect(readdirSync(join(back.target, 'deep')).sort()).toEqual([...NAMES, 'deeper', 'medium'].sort())
     const every = readdirSync(tree, { recursive: true, encoding: 'utf8' })
     expect(every.length).toBeGreaterThan(20)
     for (const name of every) {
@@ -67,23 +86,56 @@ describe('backup and restore', () => {
     }
   })
 
-  it('cut large files into blocks of 8 MiB, and store equal ones once', async () => {
+  it('cut large files into blocks of 8 MiB, store equal ones once, and put small ones together', async () => {
     const { store, tally } = await backedUp()
-    expect(tally.deduplicated).toBeGreaterThanOrEqual(2)
-    const sizes = blockPaths(store).map((path) => statSync(path).size)
-    expect(Math.max(...sizes)).toBe(8 * 1024 * 1024 + 1713 + 48)
+    // Of the copy, both pieces.
+    expect(tally.deduplicated).toBe(2)
+    expect(tally.packed).toBe(NAMES.length + 1)
+    expect(tally.blocks).toBe(2 + 2 + 1 + 1)
+    const sizes = pathsIn(store).map((path) => statSync(path).size)
+    expect(sizes).toHaveLength(4)
+    expect(Math.max(...sizes)).toBe(8 * 1024 * 1024 + 48)
+    expect(pathsIn(store, BLOCKS).every((path) => statSync(path).size === 1713 + 32)).toBe(true)
   })
 
   it('store only what is new when they run again', async () => {
     const { store, tally } = await backedUp()
-    const before = blockPaths(store).length
-    const writer = openWriter(keyset.export('host'))
-    const again = await backUp(tree, { writer, store, onProblem: () => undefined })
-    expect(again.deduplicated).toBe(again.blocks - 1)
-    expect(blockPaths(store).length).toBe(before + 1)
-    expect(again.storedBytes).toBeLessThan(3000)
-    expect(again.files).toBe(tally.files)
-    expect(readdirSync(join(store.root, 'snapshots'))).toHaveLength(2)
+    const again = await backedUp(tree, store)
+    expect(again.tally.deduplicated).toBe(again.tally.blocks)
+    expect(again.tally.storedBytes).toBe(0)
+    expect(again.tally.files).toBe(tally.files)
+    const { snapshots, sequence } = await readIndex(store, keyset)
+    expect([snapshots, sequence]).toEqual([2, 4])
+    expect(await listingOf(store, 1)).toEqual({ ...(await listingOf(store)), snapshot: expect.anything() as Snapshot })
+    expect(await listingOf(store, 3)).toBeUndefined()
+  })
+
+  it('fill several packs, of which a change touches few', async () => {
+    const folder = join(newFolder(), 'many')
+    mkdirSync(folder)
+    for (let file = 0; file < 400; file++) writeFileSync(join(folder, `${file}`), sample(60_000, file))
+    const { store, tally } = await backedUp(folder)
+    expect(tally.packed).toBe(400)
+    expect(tally.blocks).toBeGreaterThan(3)
+    writeFileSync(join(folder, '0'), sample(61_000, 1234))
+    const again = await backedUp(folder, store)
+    expect(again.tally.blocks - again.tally.deduplicated).toBeLessThan(again.tally.blocks / 2)
+    const { target, problems } = await restored(store)
+    expect(problems).toEqual([])
+    const lines: string[] = []
+    await compareFolders(folder, target, [], (line) => lines.push(line))
+    expect(lines).toEqual([])
+  })
+
+  it('do not count what a run that was cut off has listed', async () => {
+    const { store } = await backedUp()
+    const writer = newWriter()
+    const { folder, last } = await readIndex(store, keyset)
+    const evil: Folder = { path: '', entries: [{ name: 'evil', mode: 0, mtimeMs: 0, type: 'link', target: '/' }] }
+    await new LogWriter(writer, store, folder, last).add([evil])
+    await backedUp(tree, store)
+    const { target } = await restored(store)
+    expect(await differences(target)).toEqual([])
   })
 
   it('leave nothing half written in the store', async () => {
@@ -96,17 +148,44 @@ describe('backup and restore', () => {
     mkdirSync(folder)
     writeFileSync(join(folder, 'file'), 'x')
     const store = new FolderStore(join(folder, 'store'))
-    const writer = openWriter(keyset.export('host'))
-    const options = { writer, store, exclude: [store.root], onProblem: () => undefined }
-    await backUp(folder, options)
-    expect((await backUp(folder, options)).files).toBe(1)
+    await backedUp(folder, store)
+    expect((await backedUp(folder, store)).tally.files).toBe(1)
   })
 
   it('refuse a target that is not empty', async () => {
     const { store } = await backedUp()
     const reader = await unlockKeyset(keyset.export('host'), PASSWORD)
-    const snapshot = await getSnapshot(reader, store)
-    await expect(restore(tree, snapshot, { reader, store, onProblem: () => undefined })).rejects.toThrow('not empty')
+    const listing = await listingOf(store)
+    await expect(restore(tree, listing, { reader, store, onProblem: () => undefined })).rejects.toThrow('not empty')
+  })
+
+  it('refuse an index with a record changed, dropped, or of somebody else', async () => {
+    const { store } = await backedUp()
+    await backedUp(tree, store)
+    const at = (sequence: number) => join(store.root, indexFolder(0), String(sequence).padStart(8, '0'))
+    const [second, third] = [readFileSync(at(2)), readFileSync(at(3))]
+    writeFileSync(at(2), flipped(second, 1850))
+    await expect(listingOf(store)).rejects.toThrow(/log-00000000\/00000002: altered/)
+    writeFileSync(at(2), third)
+    await expect(listingOf(store)).rejects.toThrow('altered')
+    writeFileSync(at(2), second)
+    rmSync(at(3))
+    await expect(listingOf(store)).rejects.toThrow('00000004: altered')
+    const forged = await (
+      await makeKeyset()
+    )
+      .writer()
+      .sealRecord(third, second)
+      .catch(() => undefined)
+    expect(forged).toBeUndefined()
+  })
+
+  it('stop where another backup is running', async () => {
+    const { store } = await backedUp()
+    const { folder, last } = await readIndex(store, keyset)
+    const [one, other] = [newWriter(), newWriter()].map((writer) => new LogWriter(writer, store, folder, last))
+    await one!.add([])
+    await expect(other!.add([])).rejects.toThrow('another backup')
   })
 })
 
@@ -121,50 +200,62 @@ describe('a store never overwrites', () => {
 })
 
 describe('a damaged store', () => {
-  const damages: [string, RegExp, (path: string) => void][] = [
-    ['a block cut short', /altered|cut short/, (path) => writeFileSync(path, readFileSync(path).subarray(0, -1))],
-    ['a block cut to nothing', /not a well-formed envelope/, (path) => writeFileSync(path, '')],
-    ['a missing block', /missing/, (path) => rmSync(path)],
-    ['a changed byte', /altered/, (path) => writeFileSync(path, flipped(readFileSync(path), 3000))],
-    [
-      'another block under its name',
-      /altered/,
-      (path) => {
-        const paths = blockPaths(new FolderStore(join(path, '../../..')))
-        copyFileSync(
-          paths.find((other) => other !== path)!,
-          path,
-        )
-      },
-    ],
+  type Damage = (path: string) => void
+  const cut: Damage = (path) => writeFileSync(path, readFileSync(path).subarray(0, -1))
+  const swap: Damage = (path) => {
+    const paths = pathsIn(new FolderStore(join(path, '../../..')), path.split('/').at(-3))
+    copyFileSync(
+      paths.find((other) => other !== path)!,
+      path,
+    )
+  }
+  const damages: [string, RegExp, string, Damage][] = [
+    ['a ciphertext cut short', /altered/, CIPHERTEXTS, cut],
+    ['a ciphertext cut to nothing', /cut short/, CIPHERTEXTS, (path) => writeFileSync(path, '')],
+    ['a missing ciphertext', /missing/, CIPHERTEXTS, (path) => rmSync(path)],
+    ['a changed byte', /altered/, CIPHERTEXTS, (path) => writeFileSync(path, flipped(readFileSync(path), 3000))],
+    ['another ciphertext under its name', /altered/, CIPHERTEXTS, swap],
+    ['an envelope cut short', /ciphertext is missing/, BLOCKS, cut],
+    ['a missing envelope', /missing/, BLOCKS, (path) => rmSync(path)],
+    ['another envelope under its name', /altered/, BLOCKS, swap],
   ]
 
-  it.each(damages)('%s costs one line that names the file, and that file alone', async (_, message, damage) => {
+  it.each(damages)('%s costs one line that names the file, and that file alone', async (_, message, folder, damage) => {
     const { store } = await backedUp()
-    const reader = await unlockKeyset(keyset.export('host'), PASSWORD)
-    const writer = openWriter(keyset.export('host'))
     // The block of one file, found by its label.
-    const content = Buffer.concat([Uint8Array.of(Kind.piece), readFileSync(join(tree, 'deep', '数据.bin'))])
-    const { label } = await writer.prepare(content)
-    const snapshot = await getSnapshot(reader, store)
-    const path = join(store.root, 'blocks', label.slice(0, 2), label)
-    damage(path)
-    const { target, problems } = await restored(store, snapshot)
+    const { label } = await newWriter().prepare(withKind(Kind.piece, readFileSync(join(tree, 'deep', 'medium'))))
+    const { hash } = await getHead(store, BLOCKS, label)
+    const name = folder === BLOCKS ? label : hash
+    damage(join(store.root, folder, name.slice(0, 2), name))
+    const { target, problems } = await restored(store)
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(message)
-    expect(problems[0]).toMatch(/^cannot restore .*数据\.bin: [^\n]*$/)
-    expect(await differences(target)).toEqual([expect.stringContaining('数据.bin')])
-    expect(readdirSync(join(target, 'deep'))).not.toContain('数据.bin')
+    expect(problems[0]).toMatch(/^cannot restore .*medium: [^\n]*$/)
+    expect(await differences(target)).toEqual([expect.stringContaining('medium')])
+    expect(readdirSync(join(target, 'deep'))).not.toContain('medium')
+  })
+
+  it('a damaged pack costs its files, and no others', async () => {
+    const { store } = await backedUp()
+    const listing = await listingOf(store)
+    const [{ pack }] = packedIn(listing) as [Packed]
+    const { hash } = await getHead(store, BLOCKS, pack)
+    const path = join(store.root, CIPHERTEXTS, hash.slice(0, 2), hash)
+    writeFileSync(path, flipped(readFileSync(path), 100))
+    const { target, problems } = await restored(store)
+    expect(problems).toHaveLength(NAMES.length + 1)
+    for (const line of problems) expect(line).toMatch(/^cannot restore [^]*altered/)
+    expect(readdirSync(target)).toContain('large')
   })
 })
 
-describe('a hostile snapshot', () => {
-  async function restoring(entries: Entry[]) {
+describe('a hostile listing', () => {
+  /** Restores a listing that somebody made up, in a store with some blocks. */
+  async function restoring(entries: Entry[], more: Folder[] = []) {
     const store = new FolderStore(join(newFolder(), 'store'))
-    const writer = openWriter(keyset.export('host'))
-    const folder = await putContent(encodeContent(Kind.folder, entries), writer, store, newTally())
-    const piece = await putContent(Buffer.from('\0evil'), writer, store, newTally())
-    return { writer, store, folder, piece, back: await restored(store, { created: '', files: 0, bytes: 0, folder }) }
+    const label = await putContent(Buffer.from('\0evil'), newWriter(), store, newTally())
+    const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }, ...more])
+    return { label, ...(await restored(store, listing)) }
   }
   const common = { mode: 0o644, mtimeMs: 0 }
   const file = (name: string): Entry => ({ ...common, name, type: 'file', size: 0, pieces: [] })
@@ -172,39 +263,49 @@ describe('a hostile snapshot', () => {
   it.each(['..', '.', '', '../escaped', '/absolute', 'a/b', 'nul\0byte'])(
     'a name that leads elsewhere is refused: %j',
     async (name) => {
-      const { back } = await restoring([file(name), file('good')])
-      expect(back.problems).toHaveLength(1)
-      expect(back.problems[0]).toMatch('leads elsewhere')
-      expect(readdirSync(back.target)).toEqual(['good'])
-      expect(readdirSync(join(back.target, '..'))).toEqual(['restored'])
+      const { problems, target } = await restoring([file(name), file('good')])
+      expect(problems).toHaveLength(1)
+      expect(problems[0]).toMatch('leads elsewhere')
+      expect(readdirSync(target)).toEqual(['good'])
+      expect(readdirSync(join(target, '..'))).toEqual(['restored'])
     },
   )
 
   it('nothing is written through a link that came before it', async () => {
     const outside = newFolder()
     writeFileSync(join(outside, 'mine'), 'precious')
-    const inner: Entry[] = [file('planted')]
-    const store = new FolderStore(join(newFolder(), 'store'))
-    const writer = openWriter(keyset.export('host'))
-    const innerLabel = await putContent(encodeContent(Kind.folder, inner), writer, store, newTally())
     const entries: Entry[] = [
       { ...common, name: 'door', type: 'link', target: outside },
-      { ...common, name: 'door', type: 'folder', folder: innerLabel },
+      { ...common, name: 'door', type: 'folder' },
       { ...common, name: 'window', type: 'link', target: join(outside, 'mine') },
       file('window'),
     ]
-    const folder = await putContent(encodeContent(Kind.folder, entries), writer, store, newTally())
-    const { problems } = await restored(store, { created: '', files: 0, bytes: 0, folder })
+    const { problems } = await restoring(entries, [
+      { path: 'door', entries: [file('planted')] },
+      { path: '../../elsewhere', entries: [file('planted')] },
+    ])
     expect(problems).toHaveLength(2)
     expect(readdirSync(outside)).toEqual(['mine'])
     expect(readFileSync(join(outside, 'mine'), 'utf8')).toBe('precious')
   })
 
-  it('a file is never read as a folder, nor a folder as a file', async () => {
+  it('a piece is never read as a pack, nor a pack as a piece', async () => {
     const store = new FolderStore(join(newFolder(), 'store'))
-    const writer = openWriter(keyset.export('host'))
-    const looksLikeFolder = Buffer.concat([Uint8Array.of(Kind.piece), encodeContent(Kind.folder, [file('evil')])])
-    const label = await putContent(looksLikeFolder, writer, store, newTally())
-    await expect(restored(store, { created: '', files: 0, bytes: 0, folder: label })).rejects.toThrow('something else')
+    const writer = newWriter()
+    const { content, members } = await writer.pack([Buffer.from('packed')])
+    const pack = await putContent(withKind(Kind.pack, content), writer, store, newTally())
+    const piece = await putContent(withKind(Kind.piece, content), writer, store, newTally())
+    const entries: Entry[] = [
+      { ...file('pack as piece'), type: 'file', size: 0, pieces: [pack] },
+      { ...common, name: 'piece as pack', type: 'file', size: 0, pack: piece, member: members[0]! },
+      { ...common, name: 'good', type: 'file', size: 6, pack, member: members[0]! },
+    ]
+    const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }])
+    const { problems, target } = await restored(store, listing)
+    expect(problems.map((line) => line.replace(/^.*: /, ''))).toEqual([
+      'it holds something else',
+      'it holds something else',
+    ])
+    expect(readFileSync(join(target, 'good'), 'utf8')).toBe('packed')
   })
 })

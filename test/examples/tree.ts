@@ -28,6 +28,7 @@ export function makeTree(): string {
   mkdirSync(join(root, 'deep', 'deeper', 'deepest'), { recursive: true })
   writeFileSync(join(root, 'empty file'), '')
   NAMES.forEach((name, index) => writeFileSync(join(root, 'deep', name), sample(5000 + index, index + 1)))
+  writeFileSync(join(root, 'deep', 'medium'), sample(1_200_000, 55))
   writeFileSync(join(root, 'large'), sample(8 * 1024 * 1024 + 4321, 77))
   writeFileSync(join(root, 'large copy'), sample(8 * 1024 * 1024 + 4321, 77))
   // Content that looks like an index, for whoever might take it for one.

@@ -1,0 +1,57 @@
+// The index of a vault's backups: blocks like all others, as a vault has no records. Which one is the newest, the store says:
+// it can offer an older one, and no other. A real tool keeps the label of the last one where it keeps versions.
+import { join } from 'node:path'
+import type { BlockReader, BlockWriter } from 'keystrata'
+import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
+import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
+import type { FolderStore } from './store.ts'
+
+/** The top of a backup: the labels of its listings. */
+interface Top {
+  snapshot: Snapshot
+  listings: string[]
+}
+
+export class BlockIndex implements IndexWriter {
+  readonly #writer: BlockWriter
+  readonly #store: FolderStore
+  #listings: string[] = []
+
+  constructor(writer: BlockWriter, store: FolderStore) {
+    this.#writer = writer
+    this.#store = store
+  }
+
+  async add(folders: readonly Folder[]): Promise<void> {
+    this.#listings.push(await this.#put(Kind.listing, folders))
+  }
+
+  async finish(snapshot: Snapshot): Promise<void> {
+    const top: Top = { snapshot, listings: this.#listings }
+    await this.#store.putVersion('snapshots', Buffer.from(await this.#put(Kind.snapshot, top)))
+    this.#listings = []
+  }
+
+  #put(kind: Kind, value: object): Promise<string> {
+    return putContent(withKind(kind, Buffer.from(JSON.stringify(value))), this.#writer, this.#store, newTally())
+  }
+}
+
+/** A backup by its number, or the newest. */
+export async function readBlockIndex(store: FolderStore, reader: BlockReader, wanted?: number): Promise<Listing> {
+  const names = await store.versions('snapshots')
+  const name = wanted === undefined ? names.at(-1) : names.find((each) => Number(each.slice(-8)) === wanted)
+  if (name === undefined) throw new Error(`${store.root} holds no such backup`)
+  const label = Buffer.from((await store.get(name)) ?? []).toString()
+  const get = async (kind: Kind, each: string): Promise<unknown> =>
+    JSON.parse(Buffer.from(await getContent(kind, each, { reader, store }, newTally())).toString())
+  try {
+    const { snapshot, listings } = (await get(Kind.snapshot, label)) as Top
+    const folders: Folder[] = []
+    for (const each of listings) folders.push(...((await get(Kind.listing, each)) as Folder[]))
+    return toListing(snapshot, folders)
+  } catch (error) {
+    const message = `${join(store.root, name)}: ${(error as Error).message}; --snapshot N takes an older one`
+    throw new Error(message, { cause: error })
+  }
+}
