@@ -91,8 +91,8 @@ export interface Source {
   store: FolderStore
   /** The folder of the envelopes; by default the owner's. */
   heads?: string
-  /** Of a share: the SHA-256 of each envelope by its label, as the share's log says. */
-  envelopes?: ReadonlyMap<string, string>
+  /** Of a share: the SHA-256 of each head by its label, as the share's log says. It pins envelope and ciphertext. */
+  pinned?: ReadonlyMap<string, string>
 }
 
 /** Opens one content; an error names its block. */
@@ -111,15 +111,17 @@ export async function getContent(kind: Kind, label: string, source: Source, tall
   }
 }
 
-async function getBlock(label: string, { store, heads = BLOCKS, envelopes }: Source): Promise<SealedBlock> {
-  const { envelope, hash } = await getHead(store, heads, label)
-  if (envelopes !== undefined && envelopes.get(label) !== sha256(envelope)) {
-    throw new Error('its envelope is not the one that was shared')
-  }
-  const ciphertext = await store.get(`${CIPHERTEXTS}/${hash}`)
+async function getBlock(label: string, { store, heads = BLOCKS, pinned }: Source): Promise<SealedBlock> {
+  const head = await getHead(store, heads, label)
+  if (pinned !== undefined && pinned.get(label) !== pinOf(head)) throw new Error('it is not the one that was shared')
+  const ciphertext = await store.get(`${CIPHERTEXTS}/${head.hash}`)
   if (ciphertext === undefined) throw new Error('its ciphertext is missing')
-  return { label, envelope, ciphertext }
+  if (pinned !== undefined && sha256(ciphertext) !== head.hash) throw new Error('it is not the one that was shared')
+  return { label, envelope: head.envelope, ciphertext }
 }
+
+/** What the log of a share names a block by: others who have the share's keys could put another content in its place. */
+export const pinOf = (head: Head): string => sha256(encodeHead(head))
 
 /** Content with the byte in front that says what it is. */
 export const withKind = (kind: Kind, content: Uint8Array): Uint8Array => Buffer.concat([Uint8Array.of(kind), content])

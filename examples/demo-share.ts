@@ -8,14 +8,14 @@ import {
   parseCard,
   type RecordReader,
 } from 'keystrata'
-import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, putHead, sha256, type Source } from './blocks.ts'
+import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHead, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
 import { LogWriter, readLog } from './log.ts'
 import type { FolderStore } from './store.ts'
 import { say } from './terminal.ts'
 
-/** Envelopes are logged so many at a time. */
+/** Blocks are logged so many at a time. */
 const LOGGED_AT_ONCE = 5000
 
 export async function shareFolder(
@@ -36,18 +36,18 @@ export async function shareFolder(
   await store.putVersion('keyset', owner.export('source-storage'))
   const heads = `share-${share.id}`
   const log = new LogWriter(share, store, `${heads}-log`, 'start')
-  let envelopes: Record<string, string> = {}
+  let pinned: Record<string, string> = {}
   const labels = labelsOf(part)
   for (const label of labels) {
-    const head = await getHead(store, BLOCKS, label)
-    const envelope = share.add(head)
-    await putHead(store, heads, { ...head, envelope })
-    envelopes[label] = sha256(envelope)
-    if (Object.keys(envelopes).length < LOGGED_AT_ONCE) continue
-    await log.append({ envelopes })
-    envelopes = {}
+    const owners = await getHead(store, BLOCKS, label)
+    const head = { ...owners, envelope: share.add(owners) }
+    await putHead(store, heads, head)
+    pinned[label] = pinOf(head)
+    if (Object.keys(pinned).length < LOGGED_AT_ONCE) continue
+    await log.append({ pinned })
+    pinned = {}
   }
-  await log.append({ envelopes })
+  await log.append({ pinned })
   await log.add([...part.folders].map(([path, entries]) => ({ path, entries: [...entries] })))
   await log.finish(part.snapshot)
   const invite = share.invite(theirCard)
@@ -59,7 +59,7 @@ export async function shareFolder(
   using reader = friend.acceptShare(invite, ourCard)
   const shared = await readLog(store, `${heads}-log`, reader)
   if (shared.listing === undefined) throw new Error('the log of the share names no backup')
-  const source = { reader, store, heads, envelopes: shared.envelopes }
+  const source = { reader, store, heads, pinned: shared.pinned }
   await demo.restore(source, shared.listing, { into: SHARED, of: name })
   say(`${await refusedBlocks(store, reader, labels)} other blocks do not open for him`)
   const strangers = packedIn(listing).filter(({ pack }) => labels.has(pack))

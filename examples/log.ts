@@ -9,8 +9,8 @@ type Line =
   | { folders: readonly Folder[] }
   /** Ends a backup, which is so many lines before this one: others were left by a run that did not come to its end. */
   | { snapshot: Snapshot; lines: number }
-  /** Of a share: the SHA-256 of envelopes, by label. */
-  | { envelopes: Record<string, string> }
+  /** Of a share: what its blocks are known by, by their labels. */
+  | { pinned: Record<string, string> }
 
 /** Appends to a log, behind the last record that is stored. */
 export class LogWriter implements IndexWriter {
@@ -66,7 +66,7 @@ export interface OpenedLog {
   snapshots: number
   /** The backup that was asked for, by default the newest. */
   listing?: Listing
-  envelopes: Map<string, string>
+  pinned: Map<string, string>
 }
 
 /** Reads a log from its start, and verifies every record of it. */
@@ -76,7 +76,7 @@ export async function readLog(
   reader: RecordReader,
   wanted?: number,
 ): Promise<OpenedLog> {
-  const log: OpenedLog = { folder, last: 'start', sequence: 0, isClosed: false, snapshots: 0, envelopes: new Map() }
+  const log: OpenedLog = { folder, last: 'start', sequence: 0, isClosed: false, snapshots: 0, pinned: new Map() }
   let pending: Folder[][] = []
   for (const name of await store.versions(folder)) {
     const record = (await store.get(name)) ?? new Uint8Array(0)
@@ -87,8 +87,7 @@ export async function readLog(
     if (closes) continue
     const line = JSON.parse(Buffer.from(content).toString()) as Line
     if ('folders' in line) pending.push([...line.folders])
-    else if ('envelopes' in line)
-      for (const [label, hash] of Object.entries(line.envelopes)) log.envelopes.set(label, hash)
+    else if ('pinned' in line) for (const [label, hash] of Object.entries(line.pinned)) log.pinned.set(label, hash)
     else {
       log.snapshots++
       if (wanted === undefined || wanted === log.snapshots) {

@@ -38,13 +38,17 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
   const sharer = readCard(sharerCard)
   const all = Buffer.from(bytes)
   const { ownerId: id } = readHeader(new Fields(all), 6, [0x0402])
-  const size = all.length - SEALED - 8 - 64
+  const size = all.length - SEALED - 8 - 64 - 64
   check(size === PUBLIC + 1 || size === PUBLIC + 1 + PRIVATE, 'malformed')
   const fields = new Fields(all)
-  const [sealed, issuedAt, signature] = [fields.take(SEALED + size), fields.take(8), fields.take(64)]
+  const [sealed, issuedAt] = [fields.take(SEALED + size), fields.take(8)]
+  const [bySource, byCard] = [fields.take(64), fields.take(64)]
   check(issuedAt.readBigUInt64BE() <= 8_640_000_000_000_000n, 'malformed')
-  const message = cat(D('sign/invite'), all.subarray(0, -64))
-  check(isSigned(sharer.cardSigning, message, signature), 'authentication-failed')
+  const signed = cat(LP(digits(sharer.fingerprint)), sealed, issuedAt)
+  const signatures =
+    isSigned(sharer.sourceSigning, cat(D('sign/invite-source'), signed), bySource) &&
+    isSigned(sharer.cardSigning, cat(D('sign/invite-card'), signed), byCard)
+  check(signatures, 'authentication-failed')
 
   const own = fingerprintOf(sharing, cardSigning.publicKey, sourceSigning.publicKey)
   const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
@@ -55,7 +59,11 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
 
 /** §12.2 Blocks: as §6.4 says, but of step 6 only K_b in mode 2; bytes = envelope ‖ ciphertext */
 export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedShare): Buffer {
-  const { mode, P, blockKey } = openUnlabelled(bytes, label, { id: share.id, pairs: [share.pair] })
+  const { mode, P, blockKey } = openUnlabelled(bytes, label, {
+    id: share.id,
+    pairs: [share.pair],
+    sharer: share.sourceSigning,
+  })
   if (mode === 2) same(hash('sha3-256', P), blockKey)
   return P
 }

@@ -345,8 +345,11 @@ function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
   return hmac('sha256', KDF(blockSalt, EMPTY, 'block-label', [u8(mode)], 32), hash('sha256', P))
 }
 
+/** Who opens: a keyset; or a share (§12.2), with the owner's source signing key in the context */
+type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer }
+
 /** §6.4 Opening, the first five steps; the fields are those of §6.1. Nothing below the minimum is accepted. */
-export function openUnlabelled(bytes: Uint8Array, label: string, by: Pick<OpenedKeyset, 'id' | 'pairs'>): Unlabelled {
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -365,7 +368,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Pick<Opened
   same(header.ownerId, by.id)
   check(suite >= pair.minimum, 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes }
-  const F = authentic(() => agree(header, pair, epk, ctM, labelBytes)) // 4
+  const F = authentic(() => agree(header, pair, epk, ctM, cat(labelBytes, by.sharer ?? EMPTY))) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
   const blockKey = xor(mask, F('kem/combined'))
   return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes } // 5

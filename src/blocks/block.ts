@@ -17,7 +17,10 @@ export interface BlockHead {
 export interface SealedBlock extends BlockHead {
   /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
   readonly ciphertext: Uint8Array
-  /** Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them. */
+  /**
+   * Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them; if
+   * the store has the block already, and dedup is `off`, they are of no use.
+   */
   readonly shared?: ReadonlyMap<string, Uint8Array>
 }
 
@@ -47,7 +50,8 @@ export interface PreparedBlock extends Handle {
   /**
    * Encrypts the copy in place, once, under a fresh key agreement or, in a vault, fresh keys.
    * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was; `key-not-found` for the id of
-   *   no active share, and `policy` for shares of an unencrypted block: then it can be sealed still
+   *   no active share, `policy` for shares of an unencrypted block, `malformed` for a share with keys that are none: then it
+   *   can be sealed still
    * @throws TypeError for `shares` of a key model that has none
    */
   seal(options?: SealOptions): Promise<SealedBlock>
@@ -55,7 +59,7 @@ export interface PreparedBlock extends Handle {
    * The envelopes for the readers of shares, by their ids, of a block that the store has already. It stays as it is, to be
    * sealed or disposed of.
    * @throws KeystrataError `policy` where dedup is `off`, whose stored block has a key of its own, and for an unencrypted block;
-   *   `key-not-found` for the id of no active share; `disposed`
+   *   `key-not-found` for the id of no active share; `malformed` for one with keys that are none; `disposed`
    * @throws TypeError where the key model has no shares
    */
   envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>

@@ -1,6 +1,6 @@
 // The envelope of an encrypted block: its key under a fresh agreement, as a mask (SPEC §6.1). Rewriting one needs neither
 // the content nor the ciphertext.
-import { type Bytes, equalBytes, xor } from '../bytes.ts'
+import { type Bytes, concat, EMPTY, equalBytes, xor } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { encodeEnvelope, type EncryptedMode, type Envelope } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
@@ -16,17 +16,19 @@ export interface EnvelopePlace {
   readonly mode: EncryptedMode
   /** 32 bytes. */
   readonly label: Uint8Array
+  /** For a share: the source signing key of who shares. */
+  readonly sharer?: Uint8Array
 }
 
 /** Writes the envelope by which `recipient` can come to `blockKey`. */
 export function maskKey(
   blockKey: SecretKey<'block'>,
   recipient: Recipient,
-  { ownerId, hybrid, mode, label }: EnvelopePlace,
+  { ownerId, hybrid, mode, label, sharer = EMPTY }: EnvelopePlace,
 ): Bytes {
   const suite = hybrid ? Suite.hybrid : Suite.x25519
   const headerBytes = encodeHeader({ type: ObjectType.envelope, suite, keyId: recipient.keyId, ownerId })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: label })
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: concat(label, sharer) })
   try {
     const { ephemeral, encapsulated } = parts
     const mask = withBytes(blockKey, (key) => underAgreement(agreement, key))
@@ -47,9 +49,10 @@ export function unmaskKey(
   { header, encrypted }: Required<Envelope>,
   identity: Identity,
   label: Uint8Array,
+  sharer: Uint8Array = EMPTY,
 ): SecretKey<'block'> {
   const { headerBytes, mask, tagged, tag } = encrypted
-  const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: label }
+  const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: concat(label, sharer) }
   const agreement = reachAgreement(identity, place, encrypted)
   try {
     if (!equalBytes(tagOf(agreement, tagged), tag)) throw authenticationFailed()

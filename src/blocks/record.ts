@@ -16,7 +16,7 @@ import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
-import { type EnvelopeKeys, identityFor } from './open.ts'
+import type { EnvelopeKeys } from './envelope-keys.ts'
 
 /** A record by its place in the chain. */
 export interface SealedRecord {
@@ -134,7 +134,7 @@ async function openParsed(
   keys: EnvelopeKeys,
   publicKey: Uint8Array,
 ): Promise<OpenedRecord> {
-  const identity = identityFor(record.header, true, keys)
+  const identity = keys.identityFor(record.header, true)
   assertFrom(record, keys.ownerId, publicKey)
   if (after !== undefined) assertFollows(record, after)
   const { header, headerBytes, sequence, closes } = record

@@ -5,9 +5,9 @@ import { parseEnvelope } from '../format/envelope.ts'
 import { Suite } from '../format/header.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
 import type { BlockHead } from './block.ts'
+import type { EnvelopeKeys } from './envelope-keys.ts'
 import { parseLabel } from './label.ts'
 import { maskKey, unmaskKey } from './mask.ts'
-import { type EnvelopeKeys, identityFor } from './open.ts'
 
 /** Whether an envelope is one of this owner, and to this recipient. Unencrypted blocks have no key that could be replaced. */
 export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, envelope: Uint8Array): boolean {
@@ -22,6 +22,8 @@ export interface EnvelopeTarget {
   readonly recipient: Recipient
   /** Whether it must have both agreements, whatever the old one has. */
   readonly hybrid: boolean
+  /** For a share: the source signing key of who shares. */
+  readonly sharer?: Uint8Array
 }
 
 /**
@@ -32,19 +34,19 @@ export interface EnvelopeTarget {
 export function rekeyBlock(
   head: BlockHead,
   keys: EnvelopeKeys,
-  { ownerId, recipient, hybrid }: EnvelopeTarget,
+  { hybrid, recipient, ...to }: EnvelopeTarget,
 ): Bytes | undefined {
   // Each property is read once: what was checked is what is used.
   const { label: name, envelope: stored } = head
   const bytes = bytesFrom(stored, 'envelope')
   const label = parseLabel(name)
   const { header, encrypted } = parseEnvelope(bytes)
-  const identity = identityFor(header, encrypted !== undefined, keys)
+  const identity = keys.identityFor(header, encrypted !== undefined)
   if (encrypted === undefined) return undefined
-  const blockKey = unmaskKey({ header, encrypted }, identity, label)
+  const blockKey = unmaskKey({ header, encrypted }, identity, label, keys.sharer)
   try {
     return maskKey(blockKey, recipient, {
-      ownerId,
+      ...to,
       hybrid: hybrid || header.suite === Suite.hybrid,
       mode: encrypted.mode,
       label,

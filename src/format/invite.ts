@@ -15,29 +15,34 @@ const PRIVATE_BYTES = 96
 export interface InviteTail {
   /** Milliseconds since 1970, UTC. */
   readonly issuedAt: number
+  /** By the source signing key, over all before. */
+  readonly sourceSignature: Uint8Array
+  /** By the card signing key, over all before. */
   readonly signature: Uint8Array
 }
 export const inviteTail: P.CoderType<InviteTail> = P.struct({
   issuedAt: within(u64, 0, MAX_TIME),
+  sourceSignature: P.bytes(SIGNATURE_BYTES),
   signature: P.bytes(SIGNATURE_BYTES),
 })
-const TAIL_BYTES = 8 + SIGNATURE_BYTES
+const TAIL_BYTES = 8 + 2 * SIGNATURE_BYTES
 
 export interface StoredInvite extends InviteTail {
   readonly header: Header
   /** The SEAL. */
   readonly sealed: Uint8Array
-  /** Every byte in front of the signature. */
+  /** Every byte in front of the two signatures. */
   readonly signed: Uint8Array
 }
 
 const LENGTHS = [0, PRIVATE_BYTES].map((keys) => sealedToBytes(PUBLIC_BYTES + 1 + keys) + TAIL_BYTES)
 
 /**
- * Reads from the bytes themselves: the caller has made a copy.
+ * Reads from a copy, of no more than shows that there is too much.
  * @throws KeystrataError `malformed`, `unsupported`
  */
-export function parseInvite(bytes: Uint8Array): StoredInvite {
+export function parseInvite(stored: Uint8Array): StoredInvite {
+  const bytes = new Uint8Array(stored.subarray(0, Math.max(...LENGTHS) + 1))
   const header = parseHeader(bytes, 'invite', ObjectType.invite, [Suite.seal])
   if (!LENGTHS.includes(bytes.length)) {
     throw new KeystrataError('malformed', 'not the length of an invite', { bytes: bytes.length })
@@ -47,6 +52,6 @@ export function parseInvite(bytes: Uint8Array): StoredInvite {
     ...tail,
     header,
     sealed: bytes.subarray(0, -TAIL_BYTES),
-    signed: bytes.subarray(0, -SIGNATURE_BYTES),
+    signed: bytes.subarray(0, -2 * SIGNATURE_BYTES),
   }
 }

@@ -61,9 +61,11 @@ export interface KeysetReader extends RecordReader {
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
   /**
    * New key pairs for blocks; the old ones are kept, so what is stored still opens. In an order that survives a crash: store
-   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`.
+   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`. Of a
+   * share get a new handle too: an old one cannot add what was rekeyed.
    * @param options `encryption`: what the new key pairs demand and writers do by default; by default as before
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `limit-exceeded` beyond about 600 key
+   *   pairs of the past and shares; `disposed`
    */
   regenerate(options?: { encryption?: Encryption }): KeysetReader
   /**
@@ -97,7 +99,7 @@ export interface KeysetReader extends RecordReader {
   /**
    * A share with key pairs of its own, for any number of recipients; or straight to the key pairs of one card, whose owner then
    * needs no keys from here. It is part of the new handle: store its exports. Writers of its host export mask new blocks for it.
-   * @param options `to`: a card whose fingerprint was compared
+   * @param options `to`: a card whose fingerprint was compared; everything in a straight share says openly whose card it is
    * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `key-changed` if card and fingerprint do
    *   not belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `limit-exceeded` beyond
    *   about 600 shares; `disposed`
@@ -110,13 +112,14 @@ export interface KeysetReader extends RecordReader {
    */
   share(id: string): Share
   /**
-   * Ends a share: nothing that is written later can be opened by its readers, once the host exports are replaced. What was
-   * added stays open to them; to take it away, seal the content anew.
+   * Ends a share: writers and readers of the new exports write nothing more for it. Older ones still do, so replace every host
+   * export, and dispose of older readers, of their writers and of the `Share`. What was added stays open to its readers; to
+   * take it away, seal the content anew.
    * @throws KeystrataError `key-not-found`, `policy`, `disposed` as {@link KeysetReader.share}
    */
   revokeShare(id: string): KeysetReader
   /**
-   * Opens an invite to this keyset's card.
+   * Opens an invite to this keyset's card. The reader has a life of its own. Keep the invite: it is what survives a restart.
    * @param from the card of the one who shares, whose fingerprint was compared
    * @throws KeystrataError `authentication-failed` if it is not from the owner of that card, or was altered; `key-not-found` if
    *   it is to another card; `policy` if this was unlocked from a `source-definition`; `key-changed` if card and

@@ -16,7 +16,7 @@ import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { maskForShare, ShareRecipients } from '../sharing/share.ts'
-import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
@@ -55,12 +55,15 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   readonly id: string
   /** The version of the keyset. */
   readonly version: number
-  /** The ids of the shares that are active, 32 hex digits each: what `seal` and `envelopesFor` take. */
+  /**
+   * The ids of the shares that are active, 32 hex digits each: what `seal` and `envelopesFor` take. None if the keyset was
+   * unlocked from a `source-definition`, which does not know them.
+   */
   readonly shares: readonly string[]
   /**
    * As {@link RecordWriter.sealRecord}.
    * @param options `share`: the id of an active share, whose own log this is then; it names what its readers need to know
-   * @throws KeystrataError `key-not-found` for the id of no active share, besides
+   * @throws KeystrataError `key-not-found` for the id of no active share, `malformed` for one with keys that are none, besides
    */
   sealRecord(content: Uint8Array, after: Uint8Array | 'start', options?: { share?: string }): Promise<SealedRecord>
   /**
@@ -146,7 +149,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#scheme = scheme
     this.#dedupKey = dedupKey
     this.#sourceSigning = sourceSigning
-    this.#shareRecipients = new ShareRecipients(shares)
+    this.#shareRecipients = new ShareRecipients(shares, () => this.#signingPair.publicKey)
     this.shares = this.#shareRecipients.ids
   }
 
@@ -194,11 +197,9 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     { share }: { share?: string } = {},
   ): Promise<SealedRecord> {
     this.assertUsable()
-    const seed = this.#sourceSigning
-    // At the first record: most writers seal blocks alone.
-    const signing = (this.#signing ??= { seed, publicKey: signingPublicKey(seed) })
+    const signing = this.#signingPair
     const own = { ownerId: this.#ownerId, recipient: this.#recipient, isHybrid: false }
-    const { ownerId, recipient, isHybrid } = share === undefined ? own : this.#shareRecipients.of(share)
+    const { ownerId, recipient, isHybrid } = share === undefined ? own : this.#shareRecipients.of(shareIdFrom(share))
     // Records are always encrypted: they hold labels and names.
     const hybrid = isHybrid || this.#strength !== Strength.x25519
     return sealRecord(content, after, { ownerId, recipient, hybrid, signing })
@@ -217,8 +218,15 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
       })
     }
     const recipients = new Map(shares.map((id) => [id, this.#shareRecipients.of(id)]))
-    const hybrid = this.#strength === Strength.hybrid
+    // The envelope that is stored already may have both agreements: this one must not be weaker.
+    const hybrid = isStored || this.#strength === Strength.hybrid
     return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, hybrid)]))
+  }
+
+  /** Made when it is first needed: most writers seal blocks alone. */
+  get #signingPair(): SigningPair {
+    const seed = this.#sourceSigning
+    return (this.#signing ??= { seed, publicKey: signingPublicKey(seed) })
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {

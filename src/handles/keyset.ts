@@ -2,7 +2,7 @@
 import type { BlockHead, SealedBlock } from '../blocks/block.ts'
 import { ContentScheme } from '../blocks/content-key.ts'
 import { openBlock } from '../blocks/open.ts'
-import { OwnerKeys } from '../blocks/owner-keys.ts'
+import { EnvelopeKeys } from '../blocks/envelope-keys.ts'
 import { type OpenedRecord, openRecord, resealRecords, type SealedRecord } from '../blocks/record.ts'
 import { isAddressedTo, rekeyBlock } from '../blocks/rekey.ts'
 import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
@@ -20,7 +20,7 @@ import {
   withShare,
 } from '../keys/keyset-changes.ts'
 import { disposeKeys, incompleteFor, type KeysetContents, type KeysetDestination } from '../keys/keyset-contents.ts'
-import { encodeKeyset } from '../keys/keyset-record.ts'
+import { encodeExports } from '../keys/keyset-record.ts'
 import { createMaster, rewrapMaster } from '../keys/master.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, isWritable } from '../primitives/password.ts'
 import { SecretHolder, type SecretKey } from '../secret.ts'
@@ -35,6 +35,7 @@ import {
   parseWriterOptions,
   type WriterOptions,
 } from './keyset-writer.ts'
+import { shareIdFrom } from './prepared-block.ts'
 import { AcceptedShare, OwnedShare, type Share, type SharedReader } from './share.ts'
 
 class UnlockedKeyset extends SecretHolder implements KeysetReader {
@@ -45,19 +46,20 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly #master: SecretKey<'master'>
   #prepared: Recipient | undefined
   readonly #exports: ReadonlyMap<string, Bytes>
-  readonly #keys: OwnerKeys
+  readonly #keys: EnvelopeKeys
   readonly #schemes: Map<Mode, ContentScheme> = new Map()
 
   /** Takes the contents and the master key over. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, accept?: number) {
     const { additional } = contents
-    const destinations = Object.keys(Destination) as KeysetDestination[]
-    const exports = new Map(
-      destinations
-        .filter((destination) => additional !== undefined || destination === 'source-definition')
-        .map((destination) => [destination, encodeKeyset(contents, master, destination)]),
-    )
-    const keys = ownerKeysOf(contents, accept)
+    const exports = encodeExports(contents, master)
+    let keys: EnvelopeKeys
+    try {
+      keys = ownerKeysOf(contents, accept)
+    } catch (error) {
+      wipe(...exports.values())
+      throw error
+    }
     super('keyset reader', () => {
       disposeKeys(contents)
       master.dispose()
@@ -102,8 +104,11 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     this.assertUsable()
     const { id: ownerId, encryption } = this.#contents
     const today = { ownerId, recipient: this.#recipient, hybrid: encryption === Strength.hybrid }
+    // Each property is read once: what was checked is what is given back.
+    const { label, envelope: stored } = head
+    const envelope = bytesFrom(stored, 'envelope')
     // An unencrypted block has no key that could be replaced.
-    return rekeyBlock(head, this.#keys, today) ?? new Uint8Array(bytesFrom(head.envelope, 'envelope'))
+    return rekeyBlock({ label, envelope }, this.#keys, today) ?? new Uint8Array(envelope)
   }
 
   async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<KeysetReader> {
@@ -168,7 +173,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
       blockSalt: blockSalt.copy(),
       dedupKey: dedupKey.copy(),
       sourceSigning: this.#contents.sourceSigning.seed.copy(),
-      shares: additional?.shares ?? [],
+      shares: (additional?.shares ?? []).map(({ id, publicHalves }) => ({ id, publicHalves })),
     }
     return HostWriter.of(keys, defaults)
   }
@@ -205,13 +210,14 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   share(id: string): Share {
     const contents = this.#complete('share')
     const { sourceSigning, encryption, additional } = contents
-    const sharer = { card: this.#cardKeys, cardSigning: additional.cardSigning, sourceSigning, encryption }
-    return OwnedShare.of(findShare(contents, id), sharer, ownerKeysOf(contents, this.#keys.accept))
+    const share = findShare(contents, shareIdFrom(id))
+    const sharer = { card: this.#cardKeys, cardSigning: additional.cardSigning, sourceSigning }
+    return OwnedShare.of(share, sharer, encryption, ownerKeysOf(contents, this.#keys.accept))
   }
 
   revokeShare(id: string): KeysetReader {
     const contents = this.#complete('share')
-    return this.#next(withoutShare(contents, findShare(contents, id)))
+    return this.#next(withoutShare(contents, findShare(contents, shareIdFrom(id))))
   }
 
   acceptShare(invite: Uint8Array, from: Card): SharedReader {
@@ -261,8 +267,8 @@ function findShare({ additional }: CompleteContents, id: string): ActiveShare {
 }
 
 /** The key pairs for blocks, imported. */
-function ownerKeysOf({ id, blockPair, additional }: KeysetContents, accept?: number): OwnerKeys {
-  return new OwnerKeys(id, blockPair, additional?.retired, accept)
+function ownerKeysOf({ id, blockPair, additional }: KeysetContents, accept?: number): EnvelopeKeys {
+  return new EnvelopeKeys(id, blockPair, { retired: additional?.retired, accept })
 }
 
 /** What a new password costs, if the caller does not say: what the last one did. */

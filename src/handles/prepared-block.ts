@@ -41,8 +41,9 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
   }
 
   async seal(options: SealOptions = {}): Promise<SealedBlock> {
-    const prepared = this.#unspent()
+    // The caller's objects first: code of theirs must not run between the look at what is left and its use.
     const shares = sharesOf(options)
+    const prepared = this.#unspent()
     // Before anything is spent: a mistaken id costs nothing.
     const shared = shares === undefined ? undefined : this.#shared(shares, false)
     // From here on this block is spent; its buffer becomes the ciphertext, or is wiped.
@@ -61,8 +62,9 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
   }
 
   async envelopesFor(shares: readonly string[]): Promise<Envelopes> {
+    const ids = idsFrom(shares)
     this.#unspent()
-    return this.#shared(idsFrom(shares), true)
+    return this.#shared(ids, true)
   }
 
   #unspent(): Prepared {
@@ -96,7 +98,13 @@ function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
   return shares === undefined ? undefined : idsFrom(shares)
 }
 
+/** @throws TypeError for what is no text */
+export function shareIdFrom(id: unknown): string {
+  if (typeof id === 'string') return id
+  throw new TypeError('the id of a share must be a string')
+}
+
 function idsFrom(shares: readonly string[]): readonly string[] {
   if (!Array.isArray(shares)) throw new TypeError('shares must be an array of ids')
-  return [...(shares as readonly string[])]
+  return [...(shares as readonly unknown[])].map(shareIdFrom)
 }

@@ -1,63 +1,83 @@
 // A share in two hands: its owner adds blocks and invites, its recipient opens what was added (SPEC §12).
 import type { BlockHead, SealedBlock } from '../blocks/block.ts'
+import { EnvelopeKeys } from '../blocks/envelope-keys.ts'
 import { openBlock } from '../blocks/open.ts'
-import { OwnerKeys } from '../blocks/owner-keys.ts'
 import { type OpenedRecord, openRecord, type SealedRecord, sealRecord } from '../blocks/record.ts'
 import { type Bytes, toHex } from '../bytes.ts'
-import { type ActiveShare, type SigningPair, Strength } from '../format/keyset.ts'
-import { type Card, type CardKeys, keysOfCard } from '../keys/card.ts'
+import { type ActiveShare, Strength } from '../format/keyset.ts'
+import { type Card, keysOfCard, type PinnedKeys } from '../keys/card.ts'
 import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
-import { type InvitedShare, type PinnedCard, sealInvite } from '../sharing/invite.ts'
+import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts'
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
 import type { RecordReader } from './keyset-reader.ts'
 import type { RecordWriter } from './keyset-writer.ts'
 
-/** A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. */
+/**
+ * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To read
+ * its log, accept an invite to the own card; that of a straight share its recipient alone can read.
+ */
 export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
   readonly id: string
   /**
-   * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed.
+   * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed. Name the block in
+   * the share's log, with the SHA-256 of this envelope: that is how readers know it from one that somebody else made.
    * @throws KeystrataError `policy` for an unencrypted block, which has no key, and for one that is weaker than its key pair
    *   demands; `key-not-found` if it is addressed to a key pair that is not held here; `authentication-failed`, `malformed`,
    *   `unsupported`, `disposed`
    */
   add(head: BlockHead): Bytes
   /**
-   * The keys of the share, sealed to somebody's card and signed: about 3.5 kB, to be carried by whoever. One for each card.
+   * The keys of the share, sealed to somebody's card and signed: about 3.5 kB, to be carried by whoever. One for each card. It
+   * can be made again at any time.
    * @param to a card whose fingerprint was compared: who has its private half opens the share
    * @throws KeystrataError `policy` if the share goes straight to another card; `key-changed` if card and fingerprint do not
    *   belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `disposed`
+   * @throws TypeError, RangeError for what is no card, and no fingerprint
    */
   invite(to: Card): Bytes
 }
 
-/** A share in the hand of a recipient: opens the blocks and records of the share, and nothing else. */
+/**
+ * A share in the hand of a recipient: opens the blocks and records of the share, and nothing else. A block is that of the
+ * store with the share's envelope: `{ ...parseBlock(stored, label), envelope }`.
+ */
 export interface SharedReader extends RecordReader {
   /** 32 hex digits: the id of the share. */
   readonly id: string
   /** When the invite was made, as the clock of its maker says. */
   readonly issuedAt: Date
-}
-
-/** What of the owner's keyset a share works with. */
-export interface Sharer {
-  readonly card: PinnedCard
-  readonly cardSigning: SigningPair
-  readonly sourceSigning: SigningPair
-  /** A {@link Strength}: what writers do by default. */
-  readonly encryption: number
+  /**
+   * As {@link BlockReader.open}, but the label cannot be computed again here, and whoever has the keys of the share, or the card
+   * that it goes straight to, can make an envelope. So compare the SHA-256 of the envelope with the share's log first: then the
+   * content is what the owner shared.
+   * @throws KeystrataError `key-not-found` for envelopes of the owner's reader, and of other shares; `policy` for unencrypted
+   *   blocks; else as there
+   */
+  open(block: SealedBlock): Promise<Bytes>
+  /**
+   * Opens a record of the share's log, which the owner of the card has signed.
+   * @throws KeystrataError as {@link RecordReader.openRecord}
+   */
+  openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
 export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
   readonly #share: ActiveShare
   readonly #sharer: Sharer
-  readonly #keys: OwnerKeys
+  readonly #encryption: number
+  readonly #keys: EnvelopeKeys
   readonly #recipient: ShareRecipient
 
-  private constructor(recipient: ShareRecipient, share: ActiveShare, sharer: Sharer, keys: OwnerKeys) {
+  private constructor(
+    recipient: ShareRecipient,
+    share: ActiveShare,
+    sharer: Sharer,
+    encryption: number,
+    keys: EnvelopeKeys,
+  ) {
     super('share', () => {
       disposeKeys([share, sharer])
       keys.dispose()
@@ -65,14 +85,19 @@ export class OwnedShare extends SecretHolder implements Share {
     this.id = toHex(share.id)
     this.#share = share
     this.#sharer = sharer
+    this.#encryption = encryption
     this.#keys = keys
     this.#recipient = recipient
   }
 
-  /** Takes the keys of the owner over, whatever happens, and borrows the rest. */
-  static of(share: ActiveShare, sharer: Sharer, keys: OwnerKeys): Share {
+  /**
+   * Takes the keys of the owner over, whatever happens, and borrows the rest.
+   * @param encryption a {@link Strength}: what writers of the keyset do by default
+   */
+  static of(share: ActiveShare, sharer: Sharer, encryption: number, keys: EnvelopeKeys): Share {
     try {
-      return new OwnedShare(new ShareRecipient(share), copyKeys(share), copyKeys(sharer), keys)
+      const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
+      return new OwnedShare(recipient, copyKeys(share), copyKeys(sharer), encryption, keys)
     } catch (error) {
       keys.dispose()
       throw error
@@ -81,38 +106,41 @@ export class OwnedShare extends SecretHolder implements Share {
 
   add(head: BlockHead): Bytes {
     this.assertUsable()
-    return addToShare(head, this.#keys, this.#recipient, this.#sharer.encryption === Strength.hybrid)
+    return addToShare(head, this.#keys, this.#recipient, this.#encryption === Strength.hybrid)
   }
 
   async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
     this.assertUsable()
-    const { sourceSigning: signing, encryption } = this.#sharer
     const { ownerId, recipient, isHybrid } = this.#recipient
-    const hybrid = isHybrid || encryption !== Strength.x25519
-    return sealRecord(content, after, { ownerId, recipient, hybrid, signing })
+    const hybrid = isHybrid || this.#encryption !== Strength.x25519
+    return sealRecord(content, after, { ownerId, recipient, hybrid, signing: this.#sharer.sourceSigning })
   }
 
   invite(to: Card): Bytes {
     this.assertUsable()
-    const { card, cardSigning } = this.#sharer
-    return sealInvite(this.#share, card, cardSigning, keysOfCard(to), Date.now())
+    // Before 1970 a clock is wrong, and an invite no worse for it.
+    return sealInvite(this.#share, this.#sharer, keysOfCard(to), Math.max(0, Date.now()))
   }
 }
 
 export class AcceptedShare extends SecretHolder implements SharedReader {
   readonly id: string
-  readonly issuedAt: Date
-  readonly #keys: OwnerKeys
+  readonly #issuedAt: number
+  readonly #keys: EnvelopeKeys
   readonly #sourceSigning: Bytes
 
   /** Borrows the keys. */
-  constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: CardKeys) {
-    const keys = new OwnerKeys(id, pair)
+  constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: PinnedKeys) {
+    const keys = new EnvelopeKeys(id, pair, { sharer: sourceSigning })
     super('shared reader', () => keys.dispose())
     this.id = toHex(id)
-    this.issuedAt = new Date(issuedAt)
+    this.#issuedAt = issuedAt
     this.#keys = keys
     this.#sourceSigning = sourceSigning
+  }
+
+  get issuedAt(): Date {
+    return new Date(this.#issuedAt)
   }
 
   async open(block: SealedBlock): Promise<Bytes> {

@@ -17,12 +17,16 @@ export interface Card {
   readonly fingerprint: string
 }
 
-/** The keys of a card, and its owner's keyset id. */
-export interface CardKeys {
-  readonly ownerId: Uint8Array
+/** The keys of a card: what its fingerprint covers. */
+export interface PinnedKeys {
   readonly sharing: PublicHalves
   readonly cardSigning: Bytes
   readonly sourceSigning: Bytes
+}
+
+/** The same, and the id of its owner's keyset. */
+export interface CardKeys extends PinnedKeys {
+  readonly ownerId: Uint8Array
 }
 
 export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: SigningPair): Card {
@@ -49,11 +53,16 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * @throws RangeError for an `expect` that is not 60 digits
  */
 export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}): Card {
-  const copy = new Uint8Array(bytesFrom(bytes, 'card'))
+  const copy = copyOfCard(bytes)
   const { expect } = options
   const fingerprint = fingerprintOf(readCard(copy))
   if (expect !== undefined) assertExpected(fingerprint, expect)
   return { bytes: copy, fingerprint }
+}
+
+/** A copy of no more than shows that there is too much. */
+function copyOfCard(bytes: Uint8Array): Bytes {
+  return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
 
 /** @throws KeystrataError `key-changed` */
@@ -66,15 +75,16 @@ function assertExpected(fingerprint: string, expected: string): void {
  * The keys of a card that a caller gives, which is checked again: the fingerprint beside the bytes is the one that somebody
  * compared.
  * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`, `authentication-failed`
+ * @throws TypeError, RangeError for what is no card, and no fingerprint
  */
 export function keysOfCard({ bytes, fingerprint }: Card): CardKeys {
-  const keys = readCard(new Uint8Array(bytesFrom(bytes, 'card')))
+  const keys = readCard(copyOfCard(bytes))
   assertExpected(fingerprintOf(keys), fingerprint)
   return keys
 }
 
 /** The 60 digits of a card's keys as bytes, for what is bound to who made it and whom it is for. */
-export function fingerprintBytes(keys: Omit<CardKeys, 'ownerId'>): Bytes {
+export function fingerprintBytes(keys: PinnedKeys): Bytes {
   return utf8(digitsOf(fingerprintOf(keys)))
 }
 
@@ -99,7 +109,7 @@ function signedMessage(signed: Uint8Array): Bytes {
 }
 
 /** 199 bits of SHA-512 over all keys of the card. */
-function fingerprintOf({ sharing, cardSigning, sourceSigning }: Omit<CardKeys, 'ownerId'>): string {
+function fingerprintOf({ sharing, cardSigning, sourceSigning }: PinnedKeys): string {
   const keys = [sharing.x25519, sharing.mlKem1024, cardSigning, sourceSigning]
   const hash = sha512(domain('fingerprint'), ...keys.map(lengthPrefixed))
   const groups = Array.from({ length: 12 }, (_, group) => {
@@ -110,7 +120,7 @@ function fingerprintOf({ sharing, cardSigning, sourceSigning }: Omit<CardKeys, '
 }
 
 function digitsOf(fingerprint: string): string {
-  if (typeof fingerprint !== 'string') throw new TypeError('expect must be a fingerprint')
+  if (typeof fingerprint !== 'string') throw new TypeError('a fingerprint must be a string')
   const digits = fingerprint.replaceAll(/\s/g, '')
   if (!/^\d{60}$/.test(digits)) throw new RangeError('a fingerprint has 60 digits')
   return digits

@@ -1,7 +1,7 @@
 // What a change of keys makes of a keyset (SPEC §5.4, §12.1): the contents of its next version, with copies of the keys that
 // stay. The old contents are borrowed; new keys are taken over.
 import type { ActiveShare, KeyPair } from '../format/keyset.ts'
-import { type AdditionalKeys, copyKeys, incompleteFor, type KeysetContents } from './keyset-contents.ts'
+import { type AdditionalKeys, copyKeys, disposeKeys, incompleteFor, type KeysetContents } from './keyset-contents.ts'
 import { nextVersion } from './trailer.ts'
 
 /** The contents of a keyset that has all of its keys. */
@@ -21,7 +21,7 @@ export function nextContents<C extends KeysetContents>(contents: C): C {
 
 /** A new key pair for blocks; the old one is kept for what is stored. */
 export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: number): KeysetContents {
-  const { blockPair: old, additional, ...others } = nextContents(contents)
+  const { blockPair: old, additional, ...others } = nextFor(blockPair, contents)
   return {
     ...others,
     encryption,
@@ -36,8 +36,18 @@ export function withoutRetired(contents: CompleteContents): KeysetContents {
 }
 
 export function withShare(contents: CompleteContents, share: ActiveShare): KeysetContents {
-  const { additional, ...others } = nextContents(contents)
+  const { additional, ...others } = nextFor(share, contents)
   return { ...others, additional: { ...additional, shares: [...additional.shares, share] } }
+}
+
+/** The contents that new keys go into; if they cannot be made, nobody else will wipe the keys. */
+function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, contents: C): C {
+  try {
+    return nextContents(contents)
+  } catch (error) {
+    disposeKeys(newKeys)
+    throw error
+  }
 }
 
 export function withoutShare(contents: CompleteContents, share: ActiveShare): KeysetContents {

@@ -81,6 +81,7 @@ export function encodeKeyset(
     })
     // What no reader would take must not be written.
     if (whole.length > MAX_KEYSET_BYTES) {
+      wipe(whole)
       throw new KeystrataError('limit-exceeded', 'too many shares, or key pairs of the past, for a keyset', {
         bytes: whole.length,
       })
@@ -89,6 +90,24 @@ export function encodeKeyset(
     return whole
   } finally {
     wipe(plain, sealed)
+  }
+}
+
+/**
+ * All exports that the keys are enough for.
+ * @throws KeystrataError `limit-exceeded` if one would be too large
+ */
+export function encodeExports(contents: KeysetContents, master: SecretKey<'master'>): ReadonlyMap<string, Bytes> {
+  const exports: Map<string, Bytes> = new Map()
+  try {
+    for (const destination of Object.keys(Destination) as KeysetDestination[]) {
+      if (contents.additional === undefined && destination !== 'source-definition') continue
+      exports.set(destination, encodeKeyset(contents, master, destination))
+    }
+    return exports
+  } catch (error) {
+    wipe(...exports.values())
+    throw error
   }
 }
 

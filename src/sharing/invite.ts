@@ -2,10 +2,9 @@
 // sealed to the card of one recipient and signed by the one who shares; both cards are pinned by their fingerprints.
 import { type Bytes, bytesFrom, concat, domain, lengthPrefixed, u64, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { SIGNATURE_BYTES } from '../format/card.ts'
 import { decode, encode } from '../format/codec.ts'
 import { ObjectType } from '../format/header.ts'
-import { inviteTail, parseInvite } from '../format/invite.ts'
+import { parseInvite } from '../format/invite.ts'
 import {
   type ActiveShare,
   type KeyPair,
@@ -14,26 +13,28 @@ import {
   type SigningPair,
   Strength,
 } from '../format/keyset.ts'
-import { type CardKeys, fingerprintBytes } from '../keys/card.ts'
+import { fingerprintBytes, type PinnedKeys } from '../keys/card.ts'
 import { Identity, Recipient } from '../keys/key-pairs.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { openSealedSecret, sealSecret, type SecretPlace } from '../keys/lock.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import { samePair } from './share.ts'
 
-/** The public keys of a card, as a fingerprint covers them. */
-export type PinnedCard = Omit<CardKeys, 'ownerId'>
+/** Who shares: the keys of a card, and the private halves of its two signing keys. */
+export interface Sharer {
+  readonly card: PinnedKeys
+  readonly cardSigning: SigningPair
+  readonly sourceSigning: SigningPair
+}
 
 /**
- * @param from the card of the one who shares, whose signing key this is
  * @param issuedAt milliseconds since 1970
  * @throws KeystrataError `policy` if the share goes straight to another card
  */
 export function sealInvite(
   share: ActiveShare,
-  from: PinnedCard,
-  signing: SigningPair,
-  to: PinnedCard,
+  { card: from, cardSigning, sourceSigning }: Sharer,
+  to: PinnedKeys,
   issuedAt: number,
 ): Bytes {
   const { id, publicHalves, privateHalves } = share
@@ -45,11 +46,12 @@ export function sealInvite(
   const keys = encode(shareKeys, { publicHalves, privateHalves })
   try {
     const sealed = sealSecret(new Recipient(to.sharing), keys, placeOf(id, from, to, issuedAt))
-    const tail = encode(inviteTail, { issuedAt, signature: new Uint8Array(SIGNATURE_BYTES) })
-    const bytes = concat(sealed, tail)
-    const signed = bytes.subarray(0, -SIGNATURE_BYTES)
-    bytes.set(sign(signing.seed, signedMessage(signed)), signed.length)
-    return bytes
+    const signed = concat(sealed, u64(issuedAt))
+    return concat(
+      signed,
+      sign(sourceSigning.seed, signedMessage('source', from, signed)),
+      sign(cardSigning.seed, signedMessage('card', from, signed)),
+    )
   } finally {
     wipe(keys)
   }
@@ -58,7 +60,7 @@ export function sealInvite(
 /** A share, as the one who was invited gets it. */
 export interface InvitedShare {
   readonly id: Bytes
-  /** The key pairs that open it; the caller disposes of them. */
+  /** The key pairs that open it, not yet checked to belong together; the caller disposes of them. */
   readonly pair: KeyPair
   readonly issuedAt: number
 }
@@ -68,9 +70,12 @@ export interface InvitedShare {
  * @throws KeystrataError `malformed`, `unsupported`; `authentication-failed` if it is not signed by `from`, or was altered;
  *   `key-not-found` if it is sealed to another card
  */
-export function openInvite(given: Uint8Array, from: PinnedCard, own: KeyPair, to: PinnedCard): InvitedShare {
-  const { header, sealed, signed, signature, issuedAt } = parseInvite(new Uint8Array(bytesFrom(given, 'invite')))
-  if (!isSignatureOf(from.cardSigning, signedMessage(signed), signature)) throw authenticationFailed()
+export function openInvite(given: Uint8Array, from: PinnedKeys, own: KeyPair, to: PinnedKeys): InvitedShare {
+  const { header, sealed, signed, sourceSignature, signature, issuedAt } = parseInvite(bytesFrom(given, 'invite'))
+  const holds =
+    isSignatureOf(from.cardSigning, signedMessage('card', from, signed), signature) &&
+    isSignatureOf(from.sourceSigning, signedMessage('source', from, signed), sourceSignature)
+  if (!holds) throw authenticationFailed()
   const id = new Uint8Array(header.ownerId)
   const identity = new Identity(own)
   let keys: Bytes
@@ -100,20 +105,21 @@ function readKeys(bytes: Bytes, own: KeyPair): KeyPair {
 
 /** The share's own key pairs, or those of the card that it goes straight to. */
 function pairOf({ publicHalves, privateHalves }: ShareKeys, own: KeyPair): KeyPair {
-  if (privateHalves !== undefined) {
-    const pair = { publicHalves, privateHalves }
-    // Recomputes the public halves.
-    new Identity(pair).dispose()
-    return pair
-  }
+  if (privateHalves !== undefined) return { publicHalves, privateHalves }
   if (!samePair(publicHalves, own.publicHalves)) throw authenticationFailed()
   const { x25519, mlKem1024 } = own.privateHalves
   return { publicHalves, privateHalves: { x25519: x25519.copy(), mlKem1024: mlKem1024.copy() } }
 }
 
-function placeOf(shareId: Uint8Array, from: PinnedCard, to: PinnedCard, issuedAt: number): SecretPlace {
+function placeOf(shareId: Uint8Array, from: PinnedKeys, to: PinnedKeys, issuedAt: number): SecretPlace {
   const names = [shareId, fingerprintBytes(from), fingerprintBytes(to)].map(lengthPrefixed)
   return { type: ObjectType.invite, ownerId: shareId, context: concat(...names, u64(issuedAt)) }
 }
 
-const signedMessage = (signed: Uint8Array): Bytes => concat(domain('sign/invite'), signed)
+/**
+ * What the two keys of the sharer sign: the card's key, because invites come from cards; the source's, because anybody can
+ * put a public key into a card of his own, and would be taken for who wrote the share's log.
+ */
+function signedMessage(by: 'card' | 'source', from: PinnedKeys, signed: Uint8Array): Bytes {
+  return concat(domain(`sign/invite-${by}`), lengthPrefixed(fingerprintBytes(from)), signed)
+}

@@ -2,8 +2,8 @@
 // share's reader learns the keys of the blocks that were added, and no others.
 import { type BlockHead } from '../blocks/block.ts'
 import { maskKey } from '../blocks/mask.ts'
-import type { EnvelopeKeys } from '../blocks/open.ts'
-import { rekeyBlock } from '../blocks/rekey.ts'
+import type { EnvelopeKeys } from '../blocks/envelope-keys.ts'
+import { type EnvelopeTarget, rekeyBlock } from '../blocks/rekey.ts'
 import type { PreparedContent } from '../blocks/seal.ts'
 import { type Bytes, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
@@ -26,14 +26,19 @@ export function createActiveShare(least: number, card?: PublicHalves): ActiveSha
 }
 
 /** Whom an active share is sealed to. */
-export class ShareRecipient {
+export class ShareRecipient implements Omit<EnvelopeTarget, 'hybrid'> {
   readonly ownerId: Bytes
   readonly recipient: Recipient
   /** Whether its reader takes nothing but both agreements together. */
   readonly isHybrid: boolean
+  readonly sharer: Uint8Array
 
-  /** @throws KeystrataError `malformed` for keys that are none */
-  constructor({ id, publicHalves }: PublicShare) {
+  /**
+   * @param sharer the source signing key of the keyset
+   * @throws KeystrataError `malformed` for keys that are none
+   */
+  constructor({ id, publicHalves }: PublicShare, sharer: Uint8Array) {
+    this.sharer = sharer
     this.ownerId = id
     this.recipient = new Recipient(publicHalves)
     this.isHybrid = publicHalves.minimum === Strength.hybrid
@@ -45,8 +50,11 @@ export class ShareRecipients {
   readonly ids: readonly string[]
   readonly #shares: ReadonlyMap<string, PublicShare>
   readonly #imported: Map<string, ShareRecipient> = new Map()
+  readonly #sharer: () => Uint8Array
 
-  constructor(shares: readonly PublicShare[]) {
+  /** @param sharer gives the source signing key of the keyset, once it is needed */
+  constructor(shares: readonly PublicShare[], sharer: () => Uint8Array) {
+    this.#sharer = sharer
     this.#shares = new Map(shares.map((share) => [toHex(share.id), share]))
     this.ids = Object.freeze([...this.#shares.keys()])
   }
@@ -57,14 +65,13 @@ export class ShareRecipients {
     if (known !== undefined) return known
     const share = this.#shares.get(id)
     if (share === undefined) throw noSuchShare(id)
-    const recipient = new ShareRecipient(share)
+    const recipient = new ShareRecipient(share, this.#sharer())
     this.#imported.set(id, recipient)
     return recipient
   }
 }
 
 export function noSuchShare(id: string): KeystrataError {
-  if (typeof id !== 'string') throw new TypeError('the id of a share must be a string')
   return new KeystrataError('key-not-found', 'no such share, or none any more', { share: id.slice(0, 32) })
 }
 
@@ -78,8 +85,8 @@ export function maskForShare(
   hybrid: boolean,
 ): Bytes {
   if (mode === Mode.none) throw unencrypted()
-  const { ownerId, recipient, isHybrid } = share
-  return maskKey(blockKey, recipient, { ownerId, hybrid: hybrid || isHybrid, mode, label })
+  const { ownerId, recipient, isHybrid, sharer } = share
+  return maskKey(blockKey, recipient, { ownerId, hybrid: hybrid || isHybrid, mode, label, sharer })
 }
 
 /**
@@ -87,8 +94,8 @@ export function maskForShare(
  * @throws KeystrataError `policy` for an unencrypted block, and as {@link rekeyBlock}
  */
 export function addToShare(head: BlockHead, keys: EnvelopeKeys, share: ShareRecipient, hybrid: boolean): Bytes {
-  const { ownerId, recipient, isHybrid } = share
-  const envelope = rekeyBlock(head, keys, { ownerId, recipient, hybrid: hybrid || isHybrid })
+  const { ownerId, recipient, isHybrid, sharer } = share
+  const envelope = rekeyBlock(head, keys, { ownerId, recipient, hybrid: hybrid || isHybrid, sharer })
   if (envelope === undefined) throw unencrypted()
   return envelope
 }

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { maskKey, unmaskKey } from '../../src/blocks/mask.ts'
 import { encryptContent } from '../../src/blocks/seal.ts'
-import { concat, domain } from '../../src/bytes.ts'
+import { concat, domain, lengthPrefixed } from '../../src/bytes.ts'
 import { Mode, parseEnvelope } from '../../src/format/envelope.ts'
 import { openPackMember, openWriter, parseCard, type SealedBlock, unlockKeyset } from '../../src/index.ts'
-import { keysOfCard } from '../../src/keys/card.ts'
+import { encodeCard, fingerprintBytes, keysOfCard } from '../../src/keys/card.ts'
 import { Identity, Recipient } from '../../src/keys/key-pairs.ts'
 import { openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
 import { openMaster } from '../../src/keys/master.ts'
@@ -47,22 +47,52 @@ describe('a share service wants the share key', () => {
   })
 
   it('an invite signed anew by somebody else is bound to who made it', async () => {
-    const forger = (await insides(mallory)).additional!
-    const signed = invite.subarray(0, -64)
-    const forged = concat(signed, sign(forger.cardSigning.seed, concat(domain('sign/invite'), signed)))
+    const { additional, sourceSigning } = await insides(mallory)
+    const signed = invite.subarray(0, -128)
+    const name = lengthPrefixed(fingerprintBytes(keysOfCard(malloryCard)))
+    const forged = concat(
+      signed,
+      sign(sourceSigning.seed, concat(domain('sign/invite-source'), name, signed)),
+      sign(additional!.cardSigning.seed, concat(domain('sign/invite-card'), name, signed)),
+    )
     await failure(() => bob.acceptShare(forged, malloryCard), 'authentication-failed')
     await failure(() => bob.acceptShare(forged, aliceCard), 'authentication-failed')
   })
 
   it('a recipient cannot pass a share on in the name of its owner', async () => {
-    const [inner, card] = [await insides(bob), keysOfCard(bobCard)]
-    const { id, pair } = openInvite(invite, keysOfCard(aliceCard), inner.additional!.sharing, card)
-    const passedOn = sealInvite({ id, ...pair }, card, inner.additional!.cardSigning, keysOfCard(malloryCard), 0)
+    const inner = await insides(bob)
+    const sharer = {
+      card: keysOfCard(bobCard),
+      cardSigning: inner.additional!.cardSigning,
+      sourceSigning: inner.sourceSigning,
+    }
+    const { id, pair } = openInvite(invite, keysOfCard(aliceCard), inner.additional!.sharing, sharer.card)
+    const passedOn = sealInvite({ id, ...pair }, sharer, keysOfCard(malloryCard), 0)
     await failure(() => mallory.acceptShare(passedOn, aliceCard), 'authentication-failed')
-    // In his own name he can: he has the keys. The log is not his, and says so.
+    // In his own name he can: he has the keys. The log and the blocks are not his, and say so.
     const inHisName = mallory.acceptShare(passedOn, bobCard)
     const { record } = await share.sealRecord(sample(10), 'start')
     await failure(() => inHisName.openRecord(record), 'authentication-failed')
+    await failure(() => inHisName.open(shared[0]!), 'authentication-failed')
+  })
+
+  it('nobody can invite to a straight share of somebody else, whose id and keys are known', async () => {
+    const straight = alice.createShare({ to: bobCard }).share
+    const [inner, source] = [await insides(mallory), (await insides(alice)).sourceSigning]
+    const { cardSigning } = inner.additional!
+    const { sourceSigning } = inner
+    const stolen = { id: unhex(straight.id), publicHalves: { ...keysOfCard(bobCard).sharing, minimum: 2 } }
+    // In her own name: what she lists are Alice's blocks, and they do not open.
+    const hers = { card: keysOfCard(malloryCard), cardSigning, sourceSigning }
+    const reader = bob.acceptShare(sealInvite(stolen, hers, keysOfCard(bobCard), 0), malloryCard)
+    const [block] = blocks as [SealedBlock]
+    await failure(() => reader.open({ ...block, envelope: straight.add(block) }), 'authentication-failed')
+    // With Alice's source signing key in a card of her own, which anybody can make: she cannot sign with it.
+    const { ownerId, sharing } = hers.card
+    const mixedCard = encodeCard({ ownerId, sharing, sourceSigning: source.publicKey }, cardSigning)
+    const mixed = { ...hers, card: keysOfCard(mixedCard) }
+    const claimed = sealInvite(stolen, mixed, keysOfCard(bobCard), 0)
+    await failure(() => bob.acceptShare(claimed, mixedCard), 'authentication-failed')
   })
 
   it('an invite with a flipped byte is refused', async () => {
@@ -80,9 +110,10 @@ describe('a share service wants the share key', () => {
 
 describe('one who shares wants the recipient to take what he should not', () => {
   const made = async (publicHalves: object, privateHalves: object | undefined) => {
-    const { id, additional } = await insides(alice)
+    const { id, additional, sourceSigning } = await insides(alice)
     const keys = { id, publicHalves, privateHalves } as never
-    return sealInvite(keys, keysOfCard(aliceCard), additional!.cardSigning, keysOfCard(bobCard), 0)
+    const sharer = { card: keysOfCard(aliceCard), cardSigning: additional!.cardSigning, sourceSigning }
+    return sealInvite(keys, sharer, keysOfCard(bobCard), 0)
   }
 
   it('halves that do not belong together, a card that is not the recipient’s, no encryption at all', async () => {
@@ -159,6 +190,7 @@ describe('a recipient of a share wants more', () => {
       { header: envelope.header, encrypted: envelope.encrypted! },
       new Identity(pair),
       unhex(block.label),
+      inner.sourceSigning.publicKey,
     )
     const buffer = concat(new Uint8Array(32), sample(100, 9), new Uint8Array(16))
     await encryptContent({ mode: Mode.scoped, buffer, blockKey, label: unhex(block.label) })
@@ -169,11 +201,19 @@ describe('a recipient of a share wants more', () => {
 
   it('in global mode, where the cipher commits to nothing, content that is not what its key says is refused', async () => {
     const victim = blocks[1]!
-    const { publicHalves } = (await insides(owner)).additional!.shares[0]!
+    const { additional, sourceSigning } = await insides(owner)
+    const { publicHalves } = additional!.shares[0]!
+    const sharer = sourceSigning.publicKey
     const blockKey = new SecretKey('block', sample(32))
     const buffer = concat(sample(100), new Uint8Array(16))
     await encryptContent({ mode: Mode.global, buffer, blockKey, label: unhex(victim.label) })
-    const place = { ownerId: unhex(share.id), hybrid: true, mode: Mode.global, label: unhex(victim.label) } as const
+    const place = {
+      ownerId: unhex(share.id),
+      hybrid: true,
+      mode: Mode.global,
+      label: unhex(victim.label),
+      sharer,
+    } as const
     const envelope = maskKey(blockKey, new Recipient(publicHalves), place)
     await failure(() => reader.open({ label: victim.label, envelope, ciphertext: buffer }), 'authentication-failed')
   })

@@ -1,6 +1,6 @@
 // Callers that change their mind in the middle of a call, and arguments that are not what they seem.
 import { describe, expect, it } from 'vitest'
-import { createKeyset, type SealedBlock, unlockKeyset } from '../../src/index.ts'
+import { createKeyset, parseCard, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { CHEAP, failure, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
 
 const keyset = await makeKeyset()
@@ -46,6 +46,44 @@ describe('blocks whose properties change between reads', () => {
   })
 })
 
+describe('code of the caller in the middle of a call', () => {
+  it('cannot seal one prepared block twice', async () => {
+    const prepared = await keyset.writer().prepare(sample(100))
+    let inner: Promise<SealedBlock> | undefined
+    const options = {
+      get shares() {
+        inner ??= prepared.seal()
+        return []
+      },
+    }
+    await failure(() => prepared.seal(options), 'disposed')
+    expect(await keyset.open(await inner!)).toEqual(sample(100))
+    const again = await keyset.writer().prepare(sample(100))
+    const ids = Object.assign([''], {
+      [Symbol.iterator]: () => {
+        again.dispose()
+        return [][Symbol.iterator]()
+      },
+    })
+    await failure(() => again.seal({ shares: ids }), 'disposed')
+    await failure(() => again.envelopesFor(ids), 'disposed')
+  })
+
+  it('cannot have an unchecked envelope given back by rekey', async () => {
+    const open = await makeKeyset({ encryption: 'none' })
+    const plain = await open.writer().seal(sample(100))
+    let reads = 0
+    const head = {
+      label: plain.label,
+      get envelope() {
+        return reads++ === 0 ? plain.envelope : sample(49)
+      },
+    }
+    expect(open.rekey(head)).toEqual(plain.envelope)
+    expect(reads).toBe(1)
+  })
+})
+
 describe('memory that was given away', () => {
   const detached = () => {
     const bytes = sample(100)
@@ -67,6 +105,12 @@ describe('huge inputs', () => {
     const before = process.memoryUsage().arrayBuffers
     await failure(() => keyset.open({ ...block, envelope: huge }), 'malformed')
     await failure(() => unlockKeyset(huge, PASSWORD), 'limit-exceeded')
+    huge.set(keyset.card().bytes)
+    await failure(() => parseCard(huge), 'malformed')
+    const { share } = keyset.createShare()
+    huge.set(share.invite(keyset.card()))
+    await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
+    await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024)
   })
 })

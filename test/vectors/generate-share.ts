@@ -4,11 +4,9 @@ import { maskKey } from '../../src/blocks/mask.ts'
 import { sealRecord } from '../../src/blocks/record.ts'
 import { encryptContent } from '../../src/blocks/seal.ts'
 import { type Bytes, concat, domain, lengthPrefixed, u64 } from '../../src/bytes.ts'
-import { encode } from '../../src/format/codec.ts'
 import { Mode } from '../../src/format/envelope.ts'
 import { ObjectType } from '../../src/format/header.ts'
-import { inviteTail } from '../../src/format/invite.ts'
-import { type ActiveShare, type SigningPair, Strength } from '../../src/format/keyset.ts'
+import { type ActiveShare, Strength } from '../../src/format/keyset.ts'
 import { unlocked } from '../../src/handles/keyset.ts'
 import { createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
 import { fingerprintBytes, keysOfCard } from '../../src/keys/card.ts'
@@ -19,7 +17,7 @@ import { openMaster } from '../../src/keys/master.ts'
 import { randomBytes } from '../../src/primitives/random.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { SecretKey } from '../../src/secret.ts'
-import { sealInvite } from '../../src/sharing/invite.ts'
+import { sealInvite, type Sharer } from '../../src/sharing/invite.ts'
 import { CHEAP, flipped, hex, patched, sample, unhex } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keys/planted.ts'
 import { append } from './append.ts'
@@ -31,7 +29,8 @@ const ownerCard = plain.card()
 const from = keysOfCard(ownerCard)
 const parsed = parseKeyset(plain.export('source-storage'))
 const { additional, sourceSigning } = openKeyset(parsed, await openMaster('sharer', parsed.argon2, {}))
-const signing = additional!.cardSigning
+const { cardSigning } = additional!
+const sharer: Sharer = { card: from, cardSigning, sourceSigning }
 const recipient = plantedContents()
 const bob = unlocked(plantedContents(), plantedMaster.copy())
 const bobCard = bob.card()
@@ -51,16 +50,16 @@ function invite(name: string, comment: string, bytes: Uint8Array, more: Partial<
   invites.push({ id: name, section: '12.3', comment, ...place, invite: hex(bytes), expect: 'ok', ...more })
 }
 const refused = { expect: 'authentication-failed' } as const
-const good = sealInvite(own, from, signing, to, AT)
+const good = sealInvite(own, sharer, to, AT)
 invite('own', 'a share with key pairs of its own', good)
-invite('straight', 'a share straight to the card', sealInvite(straight, from, signing, to, AT))
-invite('strict', 'a share that demands both agreements', sealInvite(strict, from, signing, to, AT))
+invite('straight', 'a share straight to the card', sealInvite(straight, sharer, to, AT))
+invite('strict', 'a share that demands both agreements', sealInvite(strict, sharer, to, AT))
 invite('storage', 'opened by the export of the storage', good, { keyset: 'source-storage' })
-invite('epoch', 'issued in 1970', sealInvite(own, from, signing, to, 0), { issuedAt: 0 })
-invite('last', 'issued at the end of time', sealInvite(own, from, signing, to, 8.64e15), { issuedAt: 8.64e15 })
+invite('epoch', 'issued in 1970', sealInvite(own, sharer, to, 0), { issuedAt: 0 })
+invite('last', 'issued at the end of time', sealInvite(own, sharer, to, 8.64e15), { issuedAt: 8.64e15 })
 invite('definition', 'opened by a definition', good, { keyset: 'source-definition', expect: 'policy' })
 invite('other-sharer', 'expected from somebody else', good, { card: hex(stranger.card().bytes), ...refused })
-invite('forwarded', 'to somebody else', sealInvite(own, from, signing, keysOfCard(stranger.card()), AT), {
+invite('forwarded', 'to somebody else', sealInvite(own, sharer, keysOfCard(stranger.card()), AT), {
   expect: 'key-not-found',
 })
 invite('type', 'type 5', patched(good, 5, [5]), { expect: 'unsupported' })
@@ -70,23 +69,30 @@ invite('key-id', 'one bit of the key id', flipped(good, 16), refused)
 invite('share-id', 'one bit of the share id', flipped(good, 40), refused)
 invite('ephemeral', 'one bit of epk', flipped(good, 50), refused)
 invite('text', 'one bit of ct', flipped(good, 1700), refused)
-invite('issued-at', 'one bit of issuedAt', flipped(good, good.length - 65), refused)
-invite('signature', 'one bit of the signature', flipped(good, good.length - 1), refused)
+invite('issued-at', 'one bit of issuedAt', flipped(good, good.length - 129), refused)
+invite('card-signature', 'one bit of the last signature', flipped(good, good.length - 1), refused)
+invite('source-signature', 'one bit of the one before', flipped(good, good.length - 70), refused)
 invite('cut', 'a byte short', good.subarray(0, -1), { expect: 'malformed' })
 invite('extended', 'a byte long', concat(good, new Uint8Array(1)), { expect: 'malformed' })
-invite('far-future', 'an issuedAt beyond all dates', patched(good, good.length - 72, u64(8.64e15 + 1)), {
+invite('far-future', 'an issuedAt beyond all dates', patched(good, good.length - 136, u64(8.64e15 + 1)), {
   expect: 'malformed',
 })
 
-/** An invite of anything at all, rightly sealed and signed. */
-function signed(keys: Uint8Array, issuedAt = AT, by: SigningPair = signing, place = { from, to }): Bytes {
+/** An invite of anything at all, rightly sealed and signed but for what is given. */
+function signed(
+  keys: Uint8Array,
+  { issuedAt = AT, byCard = cardSigning, bySource = sourceSigning, place = { from, to }, as = from } = {},
+): Bytes {
   const names = [id, fingerprintBytes(place.from), fingerprintBytes(place.to)].map(lengthPrefixed)
   const context = concat(...names, u64(AT))
   const sealed = sealSecret(new Recipient(to.sharing), keys, { type: ObjectType.invite, ownerId: id, context })
-  const bytes = concat(sealed, encode(inviteTail, { issuedAt, signature: new Uint8Array(64) }))
-  const message = bytes.subarray(0, -64)
-  bytes.set(sign(by.seed, concat(domain('sign/invite'), message)), message.length)
-  return bytes
+  const message = concat(lengthPrefixed(fingerprintBytes(as)), sealed, u64(issuedAt))
+  return concat(
+    sealed,
+    u64(issuedAt),
+    sign(bySource.seed, concat(domain('sign/invite-source'), message)),
+    sign(byCard.seed, concat(domain('sign/invite-card'), message)),
+  )
 }
 const { x25519, mlKem1024 } = own.publicHalves
 const halves = concat(Uint8Array.of(1), x25519, mlKem1024)
@@ -95,10 +101,12 @@ const pair = generateKeyPair(Strength.x25519, sample(32, 3), sample(64, 4)).publ
 const rightHalves = concat(Uint8Array.of(1), pair.x25519, pair.mlKem1024)
 const whole = concat(rightHalves, Uint8Array.of(1), ownPrivate)
 invite('by-hand', 'the same, made piece by piece', signed(whole))
-invite('other-date', 'signed for another date than it was sealed for', signed(whole, AT + 1), refused)
-invite('other-hand', 'signed by another key', signed(whole, AT, generateSigningPair()), refused)
-invite('from-other', 'sealed in the name of somebody else', signed(whole, AT, signing, { from: to, to }), refused)
-invite('to-other', 'sealed for another card', signed(whole, AT, signing, { from, to: from }), refused)
+invite('other-date', 'signed for another date than it was sealed for', signed(whole, { issuedAt: AT + 1 }), refused)
+invite('other-card-key', 'signed by another card', signed(whole, { byCard: generateSigningPair() }), refused)
+invite('other-source', 'signed by another source', signed(whole, { bySource: generateSigningPair() }), refused)
+invite('signed-as-other', 'signed in the name of another card', signed(whole, { as: to }), refused)
+invite('from-other', 'sealed in the name of somebody else', signed(whole, { place: { from: to, to } }), refused)
+invite('to-other', 'sealed for another card', signed(whole, { place: { from, to: from } }), refused)
 invite('mixed', 'public halves of another pair', signed(concat(halves, Uint8Array.of(1), ownPrivate)), refused)
 invite('minimum-0', 'a share that takes what is not encrypted', signed(patched(whole, 0, [0])), refused)
 invite('minimum-3', 'a minimum that nobody has', signed(patched(whole, 0, [3])), refused)
@@ -122,7 +130,7 @@ function shared(
   blockKey: SecretKey<'block'>,
   hybrid = false,
 ) {
-  const place = { ownerId: share.id, hybrid, mode, label: unhex(sealed.label) }
+  const place = { ownerId: share.id, hybrid, mode, label: unhex(sealed.label), sharer: from.sourceSigning }
   return { ...sealed, envelope: maskKey(blockKey, new Recipient(share.publicHalves), place) }
 }
 async function sealedUnder(mode: 1 | 2 | 3, blockKey: SecretKey<'block'>, label = sample(32, 8)): Promise<SealedBlock> {
@@ -153,6 +161,9 @@ const uncommitted = await sealedUnder(Mode.global, blockKey)
 block('not-its-hash', 'mode 2 under another key than its hash', shared(uncommitted, own, 2, blockKey), refused)
 block('label', 'another label', { ...right, label: hex(sample(32, 7)) }, refused)
 block('owner-id', 'another owner id', { ...right, envelope: flipped(right.envelope, 40) }, refused)
+const plainContext = { ownerId: own.id, hybrid: false, mode: 1, label: unhex(scoped.label) } as const
+const unbound = maskKey(blockKey, new Recipient(own.publicHalves), plainContext)
+block('unbound', 'without the owner’s key in the context', { ...scoped, envelope: unbound }, refused)
 block('other-pair', 'another pair', shared(scoped, strict, 1, blockKey), { expect: 'key-not-found' })
 block('mask', 'one bit of the mask', { ...right, envelope: flipped(right.envelope, 90) }, refused)
 block('tag', 'one bit of the tag', { ...right, envelope: flipped(right.envelope, 140) }, refused)
@@ -189,7 +200,7 @@ record(
 record(
   'card-key',
   'signed by the card signing key',
-  (await sealRecord(sample(100), 'start', logOf(own, signing))).record,
+  (await sealRecord(sample(100), 'start', logOf(own, cardSigning))).record,
   refused,
 )
 record('weaker', 'X25519 alone, where both are due', (await sealRecord(sample(100), 'start', logOf(strict))).record, {

@@ -1,4 +1,5 @@
 // Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
+import { EnvelopeKeys } from '../../src/blocks/envelope-keys.ts'
 import { ContentScheme } from '../../src/blocks/content-key.ts'
 import { maskKey } from '../../src/blocks/mask.ts'
 import { packFiles } from '../../src/blocks/pack.ts'
@@ -9,7 +10,7 @@ import { encodePlainEnvelope, Mode } from '../../src/format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../../src/format/header.ts'
 import type { KeyPair } from '../../src/format/keyset.ts'
 import { encodePack } from '../../src/format/pack.ts'
-import { generateKeyPair, Identity, Recipient } from '../../src/keys/key-pairs.ts'
+import { generateKeyPair, Recipient } from '../../src/keys/key-pairs.ts'
 import type { KeysetContents, KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keys/keyset-record.ts'
 import { openMaster } from '../../src/keys/master.ts'
@@ -445,15 +446,7 @@ const alone = await sealRecord(sample(100), 'start', {
 })
 record('x25519', 'X25519 alone, where it may be', alone.record, 'start', { keyset: 'no-minimum' })
 const resealed: Uint8Array[] = []
-const ownKeys = {
-  ownerId: contents.id,
-  accept: undefined,
-  current: new Identity(contents.blockPair),
-  identity: () => new Identity(contents.blockPair),
-  scheme: () => {
-    throw new Error('no blocks here')
-  },
-}
+const ownKeys = new EnvelopeKeys(contents.id, contents.blockPair, {})
 async function* chain() {
   yield* [one.record, second.record]
 }
