@@ -1,4 +1,5 @@
-// npm run bench -- [--quick] [--json] [--backend node|web|portable]
+// npm run bench -- [--quick] [--json] [--backend node|web|portable] [--envelopes N]
+// --envelopes rekeys a stream of N envelopes besides, and tells the memory that it took: 1000000 take about 20 minutes.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/handles/vault.ts'
@@ -9,9 +10,15 @@ import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { webBackend } from '../src/primitives/backend-web.ts'
 import { generateDataKey } from '../src/keys/hierarchy.ts'
 import { benchKeyset, benchVault, type Row } from './blocks.ts'
+import { benchMemory, benchRekey } from './rekey.ts'
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, backend: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    json: { type: 'boolean' },
+    backend: { type: 'string' },
+    envelopes: { type: 'string' },
+  },
 })
 if (values.backend !== undefined) {
   const named = [nodeBackend(), webBackend(), portableBackend].find((each) => each?.name === values.backend)
@@ -38,6 +45,9 @@ for (const bytes of sizes) {
   rows.push(...(await benchVault(vault, bytes, rounds)))
 }
 
+const rekeyed = [...(await benchRekey(keyset, 'hybrid', rounds)), ...(await benchRekey(keyset, 'x25519', rounds))]
+const memory = values.envelopes === undefined ? undefined : await benchMemory(keyset, Number(values.envelopes))
+
 const { name, providers } = backend()
 const machine = {
   node: process.version,
@@ -47,7 +57,7 @@ const machine = {
   providers,
 }
 if (values.json === true) {
-  console.log(JSON.stringify({ ...machine, rounds, rows }, undefined, 2))
+  console.log(JSON.stringify({ ...machine, rounds, rows, rekeyed, memory }, undefined, 2))
 } else {
   console.log(
     `Node ${machine.node}, backend ${name} (ML-KEM: ${providers['ML-KEM-1024']}), ${machine.cores} × ${machine.cpu}`,
@@ -60,5 +70,15 @@ if (values.json === true) {
       `${String(row.mbPerSecond).padStart(6)} ${String(row.bareMbPerSecond).padStart(6)} ${row.ratio.toFixed(2).padStart(6)}`
     const head = `${String(seal.bytes / KIB).padStart(7)}  ${seal.model.padEnd(13)}`
     console.log(`${head} ${cells(seal)}  ${cells(open)}`)
+  }
+  console.log('\nenvelopes a second             ours   bare  ratio')
+  for (const { work, encryption, perSecond, barePerSecond, ratio } of rekeyed) {
+    const cells = `${String(perSecond).padStart(6)} ${String(barePerSecond).padStart(6)} ${ratio.toFixed(2).padStart(6)}`
+    console.log(`         ${`${work} ${encryption}`.padEnd(18)} ${cells}`)
+  }
+  if (memory !== undefined) {
+    const { envelopes, perSecond, peakOfFirstTenth, peak } = memory
+    console.log(`\n${envelopes} envelopes rekeyed in a stream, ${perSecond} a second`)
+    console.log(`memory beyond the start: at most ${peak} MiB, ${peakOfFirstTenth} MiB of them in the first tenth`)
   }
 }

@@ -39,7 +39,9 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 /** `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a defect. */
 export function xor(a: Uint8Array, b: Uint8Array): Bytes {
   if (a.length !== b.length) throw new RangeError(`cannot XOR ${a.length} bytes with ${b.length}`)
-  return Uint8Array.from(a, (byte, index) => byte ^ (b[index] ?? 0))
+  const result = new Uint8Array(a)
+  for (let index = 0; index < a.length; index++) result[index] = (a[index] ?? 0) ^ (b[index] ?? 0)
+  return result
 }
 
 /** Compares in a time that depends on the lengths alone. */
@@ -100,9 +102,7 @@ export function u16(value: number): Bytes {
 }
 
 export function u32(value: number): Bytes {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value)
-  return bytes
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
 
 export function u64(value: number): Bytes {
@@ -122,7 +122,11 @@ export function utf8(text: string): Bytes {
   return encoder.encode(text)
 }
 
-/** `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. */
+const domains: Map<string, Bytes> = new Map()
+
+/** `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. Not to be changed. */
 export function domain(label: string): Bytes {
-  return lengthPrefixed(utf8(`keystrata/v1/${label}`))
+  let bytes = domains.get(label)
+  if (bytes === undefined) domains.set(label, (bytes = lengthPrefixed(utf8(`keystrata/v1/${label}`))))
+  return bytes
 }

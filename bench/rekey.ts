@@ -1,0 +1,105 @@
+// Rekeying and sharing by envelopes alone, beside the bare open and encapsulate that they cannot do without; and the memory
+// that a stream of many envelopes takes.
+import { strict as assert } from 'node:assert'
+import type { BlockHead, KeysetReader } from '../src/index.ts'
+import { type Backend, backend } from '../src/primitives/backend.ts'
+import { compare } from './measure.ts'
+
+export interface RekeyRow {
+  work: 'rekey' | 'share'
+  encryption: 'hybrid' | 'x25519'
+  perSecond: number
+  barePerSecond: number
+  /** Ours to bare. */
+  ratio: number
+}
+
+/** @param keyset of minimum x25519 at most, whose default is `encryption` */
+export async function benchRekey(
+  keyset: KeysetReader,
+  encryption: 'hybrid' | 'x25519',
+  rounds: number,
+): Promise<RekeyRow[]> {
+  const content = new Uint8Array(1000).fill(7)
+  const block = await keyset.writer({ encryption }).seal(content)
+  const next = keyset.regenerate({ encryption })
+  const { reader: owner, share } = next.createShare()
+  const reader = keyset.acceptShare(share.invite(keyset.card()), owner.card())
+  const works = {
+    rekey: { add: (head: BlockHead) => next.rekey(head), reader: next },
+    share: { add: (head: BlockHead) => share.add(head), reader },
+  }
+  const bare = bareRekey(backend(), encryption === 'hybrid')
+  const rows: RekeyRow[] = []
+  for (const [work, { add, reader: opener }] of Object.entries(works)) {
+    const envelope = add(block)
+    assert.equal(envelope.length, block.envelope.length)
+    assert.deepEqual(await opener.open({ ...block, envelope }), content, 'what was rekeyed opens')
+    const times = await compare(async () => add(block), bare, rounds)
+    const perSecond = (milliseconds: number) => Math.round(1000 / milliseconds)
+    rows.push({
+      work: work as RekeyRow['work'],
+      encryption,
+      perSecond: perSecond(times.ours),
+      barePerSecond: perSecond(times.bare),
+      ratio: Math.round((100 * times.bare) / times.ours) / 100,
+    })
+  }
+  return rows
+}
+
+/** Both agreements of one envelope opened, and those of another one made. */
+function bareRekey(on: Backend, isHybrid: boolean): () => Promise<void> {
+  const pairs = (isHybrid ? [on.x25519, on.mlKem1024] : [on.x25519]).map((kem, index) => {
+    const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
+    const sender = kem.encapsulator(own.publicKey)
+    return { own, sender, ciphertext: sender.encapsulate().ciphertext }
+  })
+  return async () => {
+    for (const { own, sender, ciphertext } of pairs) {
+      own.decapsulate(ciphertext)
+      sender.encapsulate()
+    }
+  }
+}
+
+export interface MemoryRow {
+  envelopes: number
+  perSecond: number
+  /** MiB beyond what there was before, at the most, over the first tenth and over all of it. */
+  peakOfFirstTenth: number
+  peak: number
+}
+
+/** Rekeys a stream of so many envelopes, one after the other; they repeat, the stream does not. */
+export async function benchMemory(keyset: KeysetReader, envelopes: number): Promise<MemoryRow> {
+  const block = await keyset.writer({ encryption: 'hybrid' }).seal(new Uint8Array(100))
+  const next = keyset.regenerate()
+  async function* stream(): AsyncGenerator<BlockHead> {
+    for (let made = 0; made < envelopes; made++) {
+      yield { label: block.label, envelope: new Uint8Array(block.envelope) }
+    }
+  }
+  const before = process.memoryUsage.rss()
+  const peaks = { first: 0, all: 0 }
+  const started = performance.now()
+  let rekeyed = 0
+  let envelope = block.envelope
+  for await (const head of stream()) {
+    if (next.isCurrent(head.envelope)) continue
+    envelope = next.rekey(head)
+    if (++rekeyed % 1000 !== 0) continue
+    const grown = (process.memoryUsage.rss() - before) / 2 ** 20
+    peaks.all = Math.max(peaks.all, grown)
+    if (rekeyed <= envelopes / 10) peaks.first = peaks.all
+  }
+  const seconds = (performance.now() - started) / 1000
+  assert.equal(rekeyed, envelopes)
+  assert.deepEqual(await next.open({ ...block, envelope }), new Uint8Array(100), 'the last one opens')
+  return {
+    envelopes,
+    perSecond: Math.round(envelopes / seconds),
+    peakOfFirstTenth: Math.round(peaks.first),
+    peak: Math.round(peaks.all),
+  }
+}
