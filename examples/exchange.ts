@@ -1,0 +1,153 @@
+// Two users, three clients, one share, through a service that both distrust. `npm run exchange`
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { PGlite } from '@electric-sql/pglite'
+import {
+  type Argon2Costs,
+  type Card,
+  createKeyset,
+  encodeBlock,
+  KeystrataError,
+  type KeysetReader,
+  openWriter,
+  parseBlock,
+  type SharedReader,
+  unlockKeyset,
+} from 'keystrata'
+import { ExchangeClient } from './exchange-client.ts'
+import { createService, createTables } from './exchange-service.ts'
+import type { Sql } from './sql-vault-store.ts'
+import { say } from './terminal.ts'
+
+/** Where both users' clients find blocks: anything that stores bytes by name. */
+type Storage = Map<string, Uint8Array>
+
+/** One client of a user, with a keyset and so a card of its own. */
+interface Device {
+  name: string
+  keyset: KeysetReader
+}
+
+/** @param costs of the passwords of keysets; by default those of the library */
+export async function exchange(sql: Sql, costs?: Argon2Costs): Promise<void> {
+  await createTables(sql)
+  const server = createService(sql).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    await story(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, costs === undefined ? {} : { costs })
+  } finally {
+    await closed(server)
+  }
+}
+
+async function story(url: string, options: { costs?: Argon2Costs }): Promise<void> {
+  // Each user signs up once, and each client publishes its own card.
+  const alice: Device = { name: 'alice-desktop', keyset: await createKeyset('password of alice', options) }
+  const bobs: Device[] = [
+    { name: 'bob-laptop', keyset: await createKeyset('password of bob', options) },
+    { name: 'bob-phone', keyset: await createKeyset('another password of bob', options) },
+  ]
+  const aliceOnline = await join(url, 'alice', [alice])
+  const bobOnline = await join(url, 'bob', bobs)
+  say('alice has published one card, bob two, for his laptop and his phone')
+
+  // What Alice has backed up already, and what she shares of it. Her storage is shared out by other means, read-only.
+  const storage: Storage = new Map()
+  const [photo, diary] = [Buffer.from('a photo'), Buffer.from('a diary')]
+  const host = openWriter(alice.keyset.export('host'))
+  const photoLabel = await put(storage, await host.seal(photo))
+  const diaryLabel = await put(storage, await host.seal(diary))
+
+  const { reader: owner, share } = alice.keyset.createShare()
+  const stored = owner.export('source-storage')
+  const shareOf = (label: string) => `share-${share.id}/${label}`
+  const head = parseBlock(storage.get(photoLabel)!, photoLabel)
+  storage.set(shareOf(photoLabel), share.add(head))
+
+  // They read the fingerprints to each other over the phone: nothing that the service says is taken on trust.
+  const told = Object.fromEntries(bobs.map(({ name, keyset }) => [name, keyset.card().fingerprint]))
+  for (const { client, card } of await aliceOnline.cardsOf('bob', told)) {
+    await aliceOnline.sendInvite('bob', client, share.invite(card))
+  }
+  say('alice has shared one block, and sealed an invite to each of bob’s cards')
+
+  const aliceCard = await cardOf(bobOnline, 'alice', alice)
+  const readers: SharedReader[] = []
+  for (const { name, keyset } of bobs) {
+    const [received] = await bobOnline.invitesFor(name)
+    const reader = keyset.acceptShare(received!.invite, aliceCard)
+    readers.push(reader)
+    const block = { ...parseBlock(storage.get(photoLabel)!, photoLabel), envelope: storage.get(shareOf(photoLabel))! }
+    assertSame(await reader.open(block), photo)
+    await refused('key-not-found', () => reader.open(parseBlock(storage.get(diaryLabel)!, diaryLabel)))
+    say(`${name} opens the photo, and not the diary`)
+  }
+  // An invite is for one card.
+  const [forPhone] = await bobOnline.invitesFor('bob-phone')
+  await refused('key-not-found', async () => bobs[0]!.keyset.acceptShare(forPhone!.invite, aliceCard))
+  say('the invite for the phone is none for the laptop')
+
+  // The next night: Alice's host has no password, and masks what is new for the share as it writes it.
+  const restarted = await unlockKeyset(stored, 'password of alice')
+  const nightly = openWriter(restarted.export('host'))
+  const letter = Buffer.from('a letter')
+  const block = await nightly.seal(letter, { shares: nightly.shares })
+  await put(storage, block)
+  for (const reader of readers) {
+    assertSame(await reader.open({ ...block, envelope: block.shared!.get(reader.id)! }), letter)
+  }
+  say('what is written while the share is active opens on both of bob’s clients')
+
+  const revoked = restarted.revokeShare(share.id)
+  const later = await openWriter(revoked.export('host')).seal(Buffer.from('a later letter'))
+  for (const reader of readers) await refused('key-not-found', () => reader.open(later))
+  say('what is written after it was revoked does not')
+}
+
+/** Signs a user up and in, and publishes the card of each of his clients. */
+async function join(url: string, user: string, devices: readonly Device[]): Promise<ExchangeClient> {
+  const password = `${user}’s password for the service`
+  await ExchangeClient.signUp(url, user, password)
+  const online = await ExchangeClient.logIn(url, user, password)
+  for (const { name, keyset } of devices) await online.publishCard(name, keyset.card())
+  return online
+}
+
+async function cardOf(online: ExchangeClient, user: string, { name, keyset }: Device): Promise<Card> {
+  const [found] = await online.cardsOf(user, { [name]: keyset.card().fingerprint })
+  if (found === undefined) throw new Error(`${user} has published no card`)
+  return found.card
+}
+
+async function put(storage: Storage, block: Parameters<typeof encodeBlock>[0]): Promise<string> {
+  if (!storage.has(block.label)) storage.set(block.label, encodeBlock(block))
+  return block.label
+}
+
+function assertSame(content: Uint8Array, expected: Uint8Array): void {
+  if (Buffer.compare(content, expected) !== 0) throw new Error('something else was opened')
+}
+
+async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === code) return
+    throw error
+  }
+  throw new Error(`this must be refused with ${code}`)
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error === undefined ? resolve() : reject(error)))
+    server.closeAllConnections()
+  })
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const database = new PGlite()
+  await exchange(database)
+  await database.close()
+}

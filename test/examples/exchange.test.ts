@@ -1,0 +1,100 @@
+// The exchange of shares through a service: the story itself, and a service that lies.
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { PGlite } from '@electric-sql/pglite'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { exchange } from '../../examples/exchange.ts'
+import { ExchangeClient } from '../../examples/exchange-client.ts'
+import { createService, createTables } from '../../examples/exchange-service.ts'
+import { type Card, parseCard } from '../../src/index.ts'
+import { CHEAP, failure, makeKeyset, sample } from '../fixtures.ts'
+
+const database = new PGlite()
+let server: Server
+let url = ''
+let carol: ExchangeClient
+let dave: ExchangeClient
+
+beforeAll(async () => {
+  await createTables(database)
+  server = createService(database).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  for (const name of ['carol', 'dave']) await ExchangeClient.signUp(url, name, `password of ${name}`)
+  carol = await ExchangeClient.logIn(url, 'carol', 'password of carol')
+  dave = await ExchangeClient.logIn(url, 'dave', 'password of dave')
+})
+afterAll(async () => {
+  server.close()
+  server.closeAllConnections()
+  await database.close()
+})
+
+it('two users, three clients, one share', async () => {
+  const lines = vi.spyOn(console, 'log').mockReturnValue()
+  const own = new PGlite()
+  await exchange(own, CHEAP)
+  expect(lines).toHaveBeenCalledTimes(7)
+  lines.mockRestore()
+  // All that the service has: hashes, cards, invites.
+  const rows = async (statement: string) => (await own.query(statement)).rows
+  const people = (await rows('SELECT password FROM person')) as { password: string }[]
+  expect(people.map(({ password }) => password.slice(0, 10))).toEqual(['$argon2id$', '$argon2id$'])
+  const cards = (await rows('SELECT card FROM card')) as { card: Uint8Array }[]
+  expect(cards.map(({ card }) => parseCard(card).bytes.length)).toEqual([1776, 1776, 1776])
+  const invites = (await rows('SELECT invite FROM invite')) as { invite: Uint8Array }[]
+  expect(invites.map(({ invite }) => invite.length)).toEqual([3530, 3530])
+  await own.close()
+})
+
+describe('a service that lies', () => {
+  it('swaps a card: who pins the fingerprint sees it', async () => {
+    const [daves, mallorys] = [(await makeKeyset()).card(), (await makeKeyset()).card()]
+    await dave.publishCard('phone', daves)
+    const told = { phone: daves.fingerprint }
+    expect((await carol.cardsOf('dave', told)).map(({ card }) => card)).toEqual([daves])
+    await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [mallorys.bytes])
+    await failure(() => carol.cardsOf('dave', told), 'key-changed')
+    // A client that Dave never told of is left out, not trusted.
+    await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [daves.bytes])
+    await database.query(`INSERT INTO card VALUES ('dave', 'planted', $1)`, [mallorys.bytes])
+    expect((await carol.cardsOf('dave', told)).map(({ client }) => client)).toEqual(['phone'])
+  })
+
+  it('forwards an invite, or puts in one of its own: refused', async () => {
+    const [erin, frank, mallory] = [await makeKeyset(), await makeKeyset(), await makeKeyset()]
+    await dave.publishCard('tablet', frank.card())
+    const pinned: Card = parseCard(erin.card().bytes, { expect: erin.card().fingerprint })
+    await carol.sendInvite('dave', 'tablet', erin.createShare().share.invite(mallory.card()))
+    await carol.sendInvite('dave', 'tablet', mallory.createShare().share.invite(frank.card()))
+    await carol.sendInvite('dave', 'tablet', sample(3530))
+    const received = await dave.invitesFor('tablet')
+    expect(received.map(({ from }) => from)).toEqual(['carol', 'carol', 'carol'])
+    const codes = ['key-not-found', 'authentication-failed', 'malformed'] as const
+    for (const [index, { invite }] of received.entries()) {
+      await failure(() => frank.acceptShare(invite, pinned), codes[index]!)
+    }
+  })
+})
+
+describe('the service', () => {
+  it('knows who asks, and says no to what is no card', async () => {
+    await expect(ExchangeClient.signUp(url, 'carol', 'x')).rejects.toThrow('that name is taken')
+    await expect(ExchangeClient.logIn(url, 'carol', 'x')).rejects.toThrow('unknown, or not the password')
+    await expect(ExchangeClient.logIn(url, 'nobody', 'x')).rejects.toThrow('unknown, or not the password')
+    const card = (await makeKeyset()).card()
+    const damaged = { ...card, bytes: new Uint8Array(card.bytes).fill(7, 100, 101) }
+    await expect(carol.publishCard('phone', damaged)).rejects.toThrow('no card')
+    await carol.publishCard('phone', card)
+    await expect(carol.publishCard('phone', card)).rejects.toThrow('this client has a card')
+    await expect(carol.sendInvite('carol', 'tablet', sample(10))).rejects.toThrow('no such client')
+    await expect(carol.sendInvite('carol', 'phone', sample(20_000))).rejects.toThrow('too much')
+    const status = async (path: string, init?: RequestInit) => (await fetch(url + path, init)).status
+    expect(await status('/cards/carol')).toBe(401)
+    expect(await status('/invites/phone', { headers: { authorization: 'Bearer x' } })).toBe(401)
+    expect(await status('/nothing')).toBe(404)
+    expect(await status('/cards/%E0%A4%A')).toBe(404)
+    expect(await status('/users', { method: 'POST', body: '{' })).toBe(400)
+  })
+})
