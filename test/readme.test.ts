@@ -10,6 +10,7 @@ import {
   deriveLogin,
   type KeysetReader,
   openProfile,
+  type SealedBlock,
   type UnlockedProfile,
   type Vault,
   type VaultStore,
@@ -27,6 +28,7 @@ const exported = [
   '',
   'export { backUp, restore }',
   'export { rekeyAll }',
+  'export { share, openShared }',
   'export { signUp, openVault }',
   'export { changePassword }',
   'export { unlock }',
@@ -42,8 +44,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has six examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(6)
+  it('has seven examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(7)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
   })
 
@@ -100,6 +102,33 @@ describe('README', () => {
     await expect(forgotten.open(stored[0]!)).rejects.toHaveProperty('code', 'key-not-found')
   })
 
+  it('shares', async () => {
+    interface Sharing {
+      share: (
+        owner: KeysetReader,
+        head: BlockHead,
+        card: Uint8Array,
+        fingerprint: string,
+      ) => { reader: KeysetReader; shareId: string; envelope: Uint8Array; invite: Uint8Array }
+      openShared: (
+        recipient: KeysetReader,
+        invite: Uint8Array,
+        card: Uint8Array,
+        fingerprint: string,
+        block: SealedBlock,
+      ) => Promise<Uint8Array>
+    }
+    const { share, openShared } = await run<Sharing>(3)
+    const [alice, bob] = [await createKeyset('alice', { costs: CHEAP }), await createKeyset('bob', { costs: CHEAP })]
+    const [aliceCard, bobCard] = [alice.card(), bob.card()]
+    const block = await alice.writer().seal(Buffer.from('shared'))
+    const { reader, shareId, envelope, invite } = share(alice, block, bobCard.bytes, bobCard.fingerprint)
+    expect(reader.shares).toEqual([shareId])
+    const opened = await openShared(bob, invite, aliceCard.bytes, aliceCard.fingerprint, { ...block, envelope })
+    expect(Buffer.from(opened).toString()).toBe('shared')
+    expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow('not the one')
+  })
+
   it('signs up, opens the vault, changes the password', async () => {
     interface Openers {
       signUp: (
@@ -109,7 +138,7 @@ describe('README', () => {
       ) => Promise<{ profile: UnlockedProfile; vault: Vault }>
       openVault: (password: string, vaultId: string, store: VaultStore, last: number) => Promise<Vault>
     }
-    const { signUp, openVault } = await run<Openers>(3)
+    const { signUp, openVault } = await run<Openers>(4)
     const store = new MemoryVaultStore()
     const admin = (await createKeyset('admin', { costs: CHEAP })).card()
     let credential = ''
@@ -136,7 +165,7 @@ describe('README', () => {
         credential: string,
         next: { credential: string; record: Uint8Array },
       ) => Promise<(Stored & { version: number }) | undefined>
-    }>(4)
+    }>(5)
     const stored = { verifier: await createVerifier(credential), record: (await store.readProfile())! }
     const account = { realm: 'com.example.backup', user: 'user-4711' }
     const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
@@ -152,7 +181,7 @@ describe('README', () => {
 
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      5,
+      6,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)
