@@ -63,6 +63,8 @@ export type Role =
   | 'label'
   | 'lock'
   | 'cipher'
+  | 'client'
+  | 'device'
   | 'member'
   | 'mac'
 

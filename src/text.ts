@@ -13,7 +13,7 @@ export function encodeText(text: string, what: string): Bytes {
   return utf8(normalizeText(text, what))
 }
 
-function normalizeText(text: string, what: string): string {
+export function normalizeText(text: string, what: string): string {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
   if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
   return text.replace(/\p{Zs}/gu, ' ').normalize('NFC')

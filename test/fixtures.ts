@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError, type VaultStore } from '../src/index.ts'
+import { insidesOf } from '../src/handles/keyset.ts'
+import { Identity } from '../src/keys/key-pairs.ts'
+import type { RegistryStore } from '../src/server.ts'
 import { type Backend, useBackend } from '../src/primitives/backend.ts'
 import { nodeBackend } from '../src/primitives/backend-node.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
@@ -25,6 +28,16 @@ export async function withBackend<T>(backend: Backend, body: () => Promise<T>): 
     useBackend(undefined)
   }
 }
+
+/** A backend whose Argon2id costs next to nothing: where the format fixes the costs, and a test has many keys to derive. */
+const quick: Backend = {
+  ...nodeBackend()!,
+  argon2id: (password, salt, _costs, length, wait) =>
+    nodeBackend()!.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
+}
+
+/** Runs `body` with an Argon2id that costs next to nothing: its keys are not those of the format. */
+export const quickly = <T>(body: () => Promise<T>): Promise<T> => withBackend(quick, body)
 
 export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<KeysetReader> {
   return createKeyset(PASSWORD, { costs: CHEAP, ...options })
@@ -85,6 +98,10 @@ export async function failure(action: () => unknown, ...codes: readonly ErrorCod
   throw new Error(`expected ${codes.join(' or ')}, but it gave ${String(outcome)}`)
 }
 
+/** The private half of the card of a keyset. */
+export const cardIdentityOf = (keyset: KeysetReader): Identity =>
+  new Identity(insidesOf(keyset, 'keyset').contents.additional!.sharing)
+
 /** The names of all logins in the tests. */
 export const ALICE = { realm: 'tests', user: 'alice' }
 
@@ -131,4 +148,34 @@ export class MemoryVaultStore implements VaultStore {
 
 function newest(versions: ReadonlyMap<number, Uint8Array>): Uint8Array | undefined {
   return versions.get(Math.max(...versions.keys()))
+}
+
+/** A registry's rows and challenges in memory. */
+export class MemoryRegistryStore implements RegistryStore {
+  readonly rows: Map<string, Uint8Array[]> = new Map()
+  readonly challenges: Map<string, Date> = new Map()
+
+  async read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined> {
+    const versions = this.rows.get(JSON.stringify([account, client])) ?? []
+    const row = versions.at(-1)
+    return row && { row, version: versions.length }
+  }
+
+  async write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean> {
+    const name = JSON.stringify([account, client])
+    const versions = this.rows.get(name) ?? []
+    if (version !== versions.length + 1) return false
+    this.rows.set(name, [...versions, new Uint8Array(row)])
+    return true
+  }
+
+  async addChallenge(challenge: Uint8Array, expires: Date): Promise<void> {
+    this.challenges.set(hex(challenge), expires)
+  }
+
+  async takeChallenge(challenge: Uint8Array): Promise<boolean> {
+    const expires = this.challenges.get(hex(challenge))
+    this.challenges.delete(hex(challenge))
+    return expires !== undefined && expires.getTime() > Date.now()
+  }
 }

@@ -1,4 +1,4 @@
-// Labels: what a block is called in the store (SPEC §6.3, §11). Keyed by a secret, so that equal contents have different
+// Labels: what a block is called in the store (SPEC §6.3, §11, §13.2). Keyed by a secret, so that equal contents have different
 // names in different backups, and nobody who lists a store can look for a known file.
 import { type Bytes, fromHex, u8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
@@ -39,8 +39,11 @@ export function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming
 }
 
 /** Labels that are HMACs of the content's SHA-256. */
-export function keyedNaming(secret: SecretKey<'block-salt' | 'data'>, context: Uint8Array): Naming {
-  const key = deriveKey('label', secret, 'block-label', [context], 32)
+export function keyedNaming(
+  secret: SecretKey<'block-salt' | 'data' | 'client'>,
+  ...context: readonly Uint8Array[]
+): Naming {
+  const key = deriveKey('label', secret, 'block-label', context, 32)
   return {
     digest: () => ({ hash: 'sha256' }),
     label: (digest) => hmacSha256(key, digest),

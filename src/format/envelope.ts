@@ -1,5 +1,5 @@
 // Envelopes of blocks: small, stored in front of a ciphertext that never changes. A keyset's (SPEC §6.1) is replaced by
-// rekeying; a vault's (SPEC §11) stays.
+// rekeying; a vault's (SPEC §11) and a client's (SPEC §13) stay.
 import * as P from 'micro-packed'
 import { type Bytes, concat } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
@@ -54,7 +54,11 @@ const LENGTHS: Readonly<Record<number, number>> = {
   [Suite.x25519]: 145,
   [Suite.hybrid]: 1713,
   [Suite.vault]: 128,
+  [Suite.aes128]: 112,
+  [Suite.aes192]: 112,
+  [Suite.aes256]: 112,
 }
+const CLIENT_SUITES = [Suite.aes128, Suite.aes192, Suite.aes256]
 const MAX_ENVELOPE_BYTES = 1713
 
 const encryptedEnvelope = (encapsulatedBytes: number): P.CoderType<EncryptedEnvelope> =>
@@ -76,7 +80,11 @@ const plainEnvelope = P.struct({ headerBytes: P.bytes(HEADER_BYTES), mode: P.U8 
 
 /** The length of the envelope, of whatever key model, that `bytes` begin with. */
 export function envelopeLength(bytes: Uint8Array): number {
-  const { suite } = parseHeader(bytes, 'envelope', ObjectType.envelope, [...KEYSET_SUITES, Suite.vault])
+  const { suite } = parseHeader(bytes, 'envelope', ObjectType.envelope, [
+    ...KEYSET_SUITES,
+    Suite.vault,
+    ...CLIENT_SUITES,
+  ])
   return LENGTHS[suite] ?? MAX_ENVELOPE_BYTES
 }
 
@@ -88,10 +96,7 @@ export function parseEnvelope(stored: Uint8Array): Envelope {
   const bytes = copyOfEnvelope(stored)
   const header = parseHeader(bytes, 'envelope', ObjectType.envelope, KEYSET_SUITES)
   const layout = layouts[header.suite]
-  if (layout === undefined) {
-    assertKnown('mode', decode(plainEnvelope, bytes, 'envelope').mode, [Mode.none], 'envelope')
-    return { header }
-  }
+  if (layout === undefined) return { header: parsePlain(bytes, header) }
   const encrypted = decode(layout, bytes, 'envelope')
   assertKnown('mode', encrypted.mode, [Mode.scoped, Mode.global, Mode.off], 'envelope')
   return { header, encrypted: { ...encrypted, tagged: bytes.subarray(0, -TAG_BYTES) } }
@@ -142,4 +147,38 @@ export function parseVaultEnvelope(stored: Uint8Array): VaultEnvelope & { readon
   const bytes = copyOfEnvelope(stored)
   const header = parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.vault])
   return { ...decode(vaultEnvelope, bytes, 'envelope'), header }
+}
+
+/** The envelope of an encrypted block of a client. */
+export interface ClientEnvelope {
+  readonly headerBytes: Uint8Array
+  /** n, 32 bytes: random, or of the content. */
+  readonly nonce: Uint8Array
+  /** c, 32 bytes that commit to the key. */
+  readonly commitment: Uint8Array
+}
+
+export const clientEnvelope: P.CoderType<ClientEnvelope> = P.struct({
+  headerBytes: P.bytes(HEADER_BYTES),
+  nonce: P.bytes(32),
+  commitment: P.bytes(32),
+})
+
+/**
+ * Reads from a copy; `encrypted` is absent from a public block.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
+export function parseClientEnvelope(stored: Uint8Array): {
+  readonly header: Header
+  readonly encrypted?: ClientEnvelope
+} {
+  const bytes = copyOfEnvelope(stored)
+  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.none, ...CLIENT_SUITES])
+  if (header.suite === Suite.none) return { header: parsePlain(bytes, header) }
+  return { header, encrypted: decode(clientEnvelope, bytes, 'envelope') }
+}
+
+function parsePlain(bytes: Uint8Array, header: Header): Header {
+  assertKnown('mode', decode(plainEnvelope, bytes, 'envelope').mode, [Mode.none], 'envelope')
+  return header
 }

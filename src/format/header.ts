@@ -15,16 +15,25 @@ export const ObjectType = {
   record: 5,
   invite: 6,
   sealedSection: 7,
+  textValue: 8,
   keyring: 11,
   profile: 12,
   keyset: 13,
   card: 14,
+  savedHandle: 15,
+  deviceKey: 16,
+  enrolment: 17,
+  challenge: 18,
+  proof: 19,
 } as const
 export const Suite = {
   none: 0x0000,
   x25519: 0x0101,
   hybrid: 0x0102,
   vault: 0x0201,
+  aes128: 0x0301,
+  aes192: 0x0302,
+  aes256: 0x0303,
   wrap: 0x0401,
   seal: 0x0402,
 } as const
@@ -34,7 +43,7 @@ export interface Header {
   readonly suite: number
   /** The key that opens the object; it selects a key and is never trusted. */
   readonly keyId: Uint8Array
-  /** The keyset, share, vault or profile that the object belongs to. */
+  /** The keyset, share, vault, profile or scope of a client that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
   /** Of a record its epoch; of all other objects 0. */
   readonly generation: number

@@ -11,7 +11,7 @@ import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
-import { dedupKeyOf, unlocked } from './keyset.ts'
+import { insidesOf, unlocked } from './keyset.ts'
 import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
 import { type Encryption, numberOf, parseWriterOptions, type WriterOptions } from './keyset-writer.ts'
 
@@ -33,7 +33,7 @@ export async function createKeyset(
 ): Promise<KeysetReader> {
   const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = options
   const { encryption, dedup } = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: Mode.scoped })
-  const dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : dedupKeyOf(dedupWith)
+  const dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : copyOfDedupKey(dedupWith)
   try {
     const { master, record } = await createMaster(password, costs, options)
     const keys = generateKeys(encryption, dedupKey.copy())
@@ -42,6 +42,9 @@ export async function createKeyset(
     dedupKey.dispose()
   }
 }
+
+const copyOfDedupKey = (reader: KeysetReader): SecretKey<'dedup'> =>
+  insidesOf(reader, 'dedupWith').contents.dedupKey.copy()
 
 function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys {
   return {

@@ -9,7 +9,7 @@ import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
 import type { Mode } from '../format/envelope.ts'
 import { type ActiveShare, Destination, Strength } from '../format/keyset.ts'
 import { type Card, type CardKeys, encodeCard, keysOfCard } from '../keys/card.ts'
-import { generateKeyPair, Identity, Recipient } from '../keys/key-pairs.ts'
+import { generateKeyPair, Recipient } from '../keys/key-pairs.ts'
 import {
   assertComplete,
   type CompleteContents,
@@ -231,22 +231,16 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     }
   }
 
-  /** The private half of the card: opens what was sealed to it. The caller disposes of it. */
-  static cardIdentityOf(reader: KeysetReader): Identity {
-    if (!(reader instanceof UnlockedKeyset)) throw new TypeError('admin must be a KeysetReader of this library')
-    return new Identity(reader.#complete('card').additional.sharing)
+  /** What is in a keyset, borrowed. */
+  static insidesOf(reader: KeysetReader, what: string): Insides {
+    if (!(reader instanceof UnlockedKeyset)) throw new TypeError(`${what} must be a KeysetReader of this library`)
+    reader.assertUsable()
+    return { contents: reader.#contents, master: reader.#master, accept: reader.#keys.accept }
   }
 
   #complete(purpose: string): CompleteContents {
     this.assertUsable()
     return assertComplete(this.#contents, purpose)
-  }
-
-  /** A copy of the dedup key of a keyset, which must be a handle of this very library. */
-  static dedupKeyOf(reader: KeysetReader): SecretKey<'dedup'> {
-    if (!(reader instanceof UnlockedKeyset)) throw new TypeError('dedupWith must be a KeysetReader of this library')
-    reader.assertUsable()
-    return reader.#contents.dedupKey.copy()
   }
 
   #scheme(mode: Mode): ContentScheme {
@@ -287,8 +281,15 @@ export function unlocked(contents: KeysetContents, master: SecretKey<'master'>, 
   }
 }
 
-/** The private half of the card of a keyset, which must be a handle of this very library. The caller disposes of it. */
-export const cardIdentityOf = (reader: KeysetReader): Identity => UnlockedKeyset.cardIdentityOf(reader)
+/** The keys and the rules of a keyset. */
+export interface Insides {
+  readonly contents: KeysetContents
+  readonly master: SecretKey<'master'>
+  /** What it was unlocked to take although it demands more. */
+  readonly accept: number | undefined
+}
 
-/** A copy of the dedup key of a keyset, which must be a handle of this very library. */
-export const dedupKeyOf = (reader: KeysetReader): SecretKey<'dedup'> => UnlockedKeyset.dedupKeyOf(reader)
+/** What is in a keyset, borrowed; it must be a handle of this very library. `what` is the name that a mistake is told by. */
+export const insidesOf = (reader: KeysetReader, what: string): Insides => UnlockedKeyset.insidesOf(reader, what)
+
+export const isKeyset = (handle: object): handle is KeysetReader => handle instanceof UnlockedKeyset

@@ -3,11 +3,12 @@ import { toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import type { StoredVault } from '../format/profile.ts'
 import { openRecoverySlot, type SlotKey, type UserNames } from '../keys/hierarchy.ts'
-import type { Identity } from '../keys/key-pairs.ts'
+import { Identity } from '../keys/key-pairs.ts'
+import { assertComplete } from '../keys/keyset-changes.ts'
 import { type Login, ownerOf } from '../keys/login.ts'
 import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../keys/trailer.ts'
-import { cardIdentityOf } from './keyset.ts'
+import { insidesOf } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
 import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
@@ -40,7 +41,8 @@ export function resetProfile(
   if (parsed.zeroTrust) {
     throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
   }
-  const identity = cardIdentityOf(admin)
+  // The private half of the admin's card: opens what was sealed to it.
+  const identity = new Identity(assertComplete(insidesOf(admin, 'admin').contents, 'card').additional.sharing)
   // The admin's own card, never the one in the record: the server could have put that there.
   const card = admin.card().bytes
   const vaults: VaultEntry[] = []

@@ -26,20 +26,22 @@ export interface Lock {
 
 /**
  * `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must belong to one plaintext alone.
+ * @param keyBytes of the AES key: 16, 24 or 32
  */
 export function deriveLock(
   key: SecretKey<Role>,
   nonce: Uint8Array,
   label: string,
   context: readonly Uint8Array[] = [],
+  keyBytes: number = KEY_BYTES,
 ): Lock {
-  const derived = derive(key, nonce, label, context, KEY_BYTES + COMMITMENT_BYTES)
+  const derived = derive(key, nonce, label, context, keyBytes + COMMITMENT_BYTES)
   try {
-    const lockKey = new SecretKey('lock', derived.subarray(0, KEY_BYTES))
+    const lockKey = new SecretKey('lock', derived.subarray(0, keyBytes))
     return {
       key: lockKey,
       iv: nonce.length === 0 ? new Uint8Array(12) : new Uint8Array(nonce.subarray(0, 12)),
-      commitment: new Uint8Array(derived.subarray(KEY_BYTES)),
+      commitment: new Uint8Array(derived.subarray(keyBytes)),
       dispose: () => lockKey.dispose(),
     }
   } finally {

@@ -46,12 +46,20 @@ class DerivedLogin extends SecretHolder implements Login {
     return this.#credential
   }
 
+  /** A login from its parts, of which it takes the root key over. */
+  static of(realm: string, user: string, loginKey: Uint8Array, rootKey: SecretKey<'root'>): Login {
+    return new DerivedLogin(realm, user, toBase64Url(loginKey), rootKey)
+  }
+
   static ownerOf(login: Login): ProfileOwner {
     if (!(login instanceof DerivedLogin)) throw new TypeError('login must come from deriveLogin of this library')
     login.assertUsable()
     return { realm: login.realm, user: login.user, rootKey: login.#rootKey.copy() }
   }
 }
+
+/** A login from its parts: names in the form that keys are derived from, 24 bytes, and the root key, which it takes over. */
+export const openedLogin: typeof DerivedLogin.of = (...parts) => DerivedLogin.of(...parts)
 
 /** Whose login it is, with a copy of its root key; it must be a handle of this very library. */
 export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(login)

@@ -35,6 +35,11 @@ export function authenticatedPart(bytes: Bytes): Bytes {
 export function fillTrailer(bytes: Bytes, macOfPart: (authenticated: Uint8Array) => Uint8Array): void {
   const authenticated = authenticatedPart(bytes)
   bytes.set(macOfPart(authenticated), authenticated.length)
+  fillChecksum(bytes)
+}
+
+/** Writes the checksum into the room that was left for it. */
+export function fillChecksum(bytes: Bytes): void {
   bytes.set(checksumOf(bytes.subarray(0, -CHECKSUM_BYTES)), bytes.length - CHECKSUM_BYTES)
 }
 

@@ -10,12 +10,21 @@ import {
   type UnlockedProfile,
 } from '../../src/index.ts'
 import { checkProfile } from '../../src/server.ts'
-import { cardIdentityOf } from '../../src/handles/keyset.ts'
 import { openKeyring } from '../../src/keys/hierarchy.ts'
 import { ownerOf } from '../../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
-import { ALICE, CHEAP, failure, flipped, MemoryVaultStore, patched, resummed, sample } from '../fixtures.ts'
+import {
+  ALICE,
+  CHEAP,
+  failure,
+  flipped,
+  MemoryVaultStore,
+  patched,
+  resummed,
+  sample,
+  cardIdentityOf,
+} from '../fixtures.ts'
 
 const PASSWORD = 'a password that nobody guesses'
 const [alice, renewed, bob] = await Promise.all([

@@ -12,12 +12,11 @@ import {
   type SealedBlock,
 } from '../../src/index.ts'
 import { ObjectType } from '../../src/format/header.ts'
-import { cardIdentityOf } from '../../src/handles/keyset.ts'
 import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
 import { ownerOf } from '../../src/keys/login.ts'
 import { disposeVaults, openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
-import { ALICE, CHEAP, hex, MemoryVaultStore, PASSWORD, sample, unhex } from '../fixtures.ts'
+import { ALICE, CHEAP, hex, MemoryVaultStore, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
 
 const SLOW = process.env['SLOW'] === '1'
 const login = await deriveLogin(PASSWORD, ALICE)

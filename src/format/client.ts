@@ -1,0 +1,139 @@
+// What a client and its server tell each other, and what the server keeps of it (SPEC §14).
+import * as P from 'micro-packed'
+import { type Bytes } from '../bytes.ts'
+import { list, ownBytes, within } from './codec.ts'
+import { HEADER_BYTES } from './header.ts'
+
+/** The types of typed keys, numbered as in suites. */
+export const KeyType = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 } as const
+export type KeyType = keyof typeof KeyType
+/** Sizes of the keys in bytes, and the most characters of their texts: the same numbers. */
+export const KEY_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32 }
+
+/** What a key is for. */
+export const KeyRole = { private: 1, account: 2 } as const
+export type KeyRole = keyof typeof KeyRole
+
+export const Platform = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 } as const
+export type Platform = keyof typeof Platform
+
+const MAX_NAME_BYTES = 255
+
+/** A name of 1 to 255 bytes, in UTF-8; its form is checked where it is used. */
+export const name: P.CoderType<Uint8Array> = P.validate(P.bytes(P.U16BE), (bytes) => {
+  if (bytes.length < 1 || bytes.length > MAX_NAME_BYTES) throw new RangeError('not the length of a name')
+  return bytes
+})
+
+const headerBytes = P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>
+const keyType = within(P.U8, 1, 3)
+const role = within(P.U8, 1, 2)
+const platform = within(P.U8, 1, 5)
+const SIGNATURE_BYTES = 64
+
+/** A key that its holder proves: by the signature of the Ed25519 key that was derived from it. */
+export interface ProvenKey {
+  readonly role: number
+  readonly type: number
+  readonly publicKey: Bytes
+}
+
+const provenKey: P.CoderType<ProvenKey> = P.struct({ role, type: keyType, publicKey: ownBytes(32) })
+
+/** What an enrolment and a proof have in common. */
+interface Claim {
+  readonly headerBytes: Uint8Array
+  readonly account: Uint8Array
+  readonly client: Uint8Array
+  readonly platform: number
+  /** The private key, and the account key if there is one, in this order. */
+  readonly keys: readonly ProvenKey[]
+  /** Of each key, in their order. */
+  readonly signatures: readonly Uint8Array[]
+}
+
+export interface StoredEnrolment extends Claim {
+  readonly realm: Uint8Array
+}
+
+const claim = {
+  account: name,
+  client: name,
+  platform,
+  keys: list(provenKey),
+  signatures: list(P.bytes(SIGNATURE_BYTES) as P.CoderType<Uint8Array>),
+}
+
+export const storedEnrolment: P.CoderType<StoredEnrolment> = P.struct({
+  headerBytes,
+  realm: name,
+  ...claim,
+})
+
+export interface StoredProof extends Claim {
+  readonly challenge: Uint8Array
+}
+
+export const storedProof: P.CoderType<StoredProof> = P.struct({
+  headerBytes,
+  challenge: P.bytes(P.U16BE),
+  ...claim,
+})
+
+export interface StoredChallenge {
+  readonly headerBytes: Uint8Array
+  readonly realm: Uint8Array
+  readonly server: Uint8Array
+  readonly random: Uint8Array
+}
+
+export const storedChallenge: P.CoderType<StoredChallenge> = P.struct({
+  headerBytes,
+  realm: name,
+  server: name,
+  random: P.bytes(32),
+})
+
+/** No claim is longer: three names, a challenge with two, two keys with their signatures. */
+export const MAX_CLAIM_BYTES = 4096
+
+/** The one-way hash by which a server knows a key again. */
+export interface KeyHash {
+  readonly type: number
+  /** SHA-256 of the Ed25519 public key. */
+  readonly hash: Bytes
+}
+
+const keyHash: P.CoderType<KeyHash> = P.struct({ type: keyType, hash: ownBytes(32) })
+
+export const ClientState = { provisional: 0, locked: 1 } as const
+
+/** A server's row for one client. */
+export interface ClientRow {
+  readonly version: number
+  readonly state: number
+  readonly platform: number
+  readonly privateKey: KeyHash
+}
+
+const ROW_VERSION = within(P.U8, 1, 1)
+
+export const clientRow: P.CoderType<ClientRow> = P.struct({
+  version: ROW_VERSION,
+  state: within(P.U8, 0, 1),
+  platform,
+  privateKey: keyHash,
+})
+
+/** A server's row for one account: what its clients have in common. */
+export interface AccountRow {
+  readonly version: number
+  readonly accountKey?: KeyHash | undefined
+  readonly clients: readonly { readonly client: Uint8Array; readonly platform: number }[]
+}
+
+export const accountRow: P.CoderType<AccountRow> = P.struct({
+  version: ROW_VERSION,
+  accountKey: P.optional(P.bool, keyHash),
+  clients: list(P.struct({ client: name, platform })),
+})

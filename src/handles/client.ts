@@ -1,0 +1,214 @@
+// A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
+import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
+import {
+  KeyedScope,
+  notOwned,
+  parseClientBlock,
+  type PreparedClientContent,
+  PublicScope,
+  type ScopeCipher,
+} from '../blocks/client-block.ts'
+import { type Bytes } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { type Platform, Platform as platforms } from '../format/client.ts'
+import { checkChallenge, type Claimant, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
+import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
+import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
+import type { Wait } from '../primitives/password.ts'
+import { type Handle, SecretHolder } from '../secret.ts'
+import { parseName } from '../text.ts'
+import { numberOf } from './keyset-writer.ts'
+import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+
+/** Under which of a client's keys something is. `public` is not encrypted at all. */
+export type ClientScope = 'private' | 'account' | 'public'
+
+/** Who a client is, and the texts of its keys. */
+export interface ClientOptions extends Wait {
+  /** A constant of the product, never a host name. */
+  realm: string
+  /** The customer's account: its clients share the account key. */
+  account: string
+  /** The name of this client in the account. */
+  client: string
+  /** What it runs on: an account with phones needs an AES-128 account key. */
+  platform: Platform
+  /** Encrypts what only this client needs. */
+  privateKey: TypedKey
+  /** Encrypts what the clients of the account have in common; needed once the account has several. */
+  accountKey?: TypedKey
+}
+
+/** A client that has its keys. What it sealed opens here, and for every client that is made with the same texts. */
+export interface Client extends BlockReader, Handle {
+  readonly account: string
+  readonly client: string
+  /**
+   * One scope, which seals and opens its own blocks; it lives as long as the client.
+   * @throws KeystrataError `account-key-required` for `account` without an account key; `disposed`
+   * @throws TypeError for a scope that is none
+   */
+  scope(which: ClientScope): BlockWriter & BlockReader
+  /**
+   * The same client with an account key, or with another one. Enrol the new one: the server takes the first account key of an
+   * account, and no other.
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createClient}; `disposed`
+   */
+  setAccountKey(key: TypedKey, options?: Wait): Promise<Client>
+  /** What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide. */
+  enrolment(): Bytes
+  /**
+   * Proves the keys to a server, on every connection.
+   * @param challenge what the server sent
+   * @param options `server`: whom this client believes it talks to; the name, not an address that somebody else may answer at
+   * @throws KeystrataError `authentication-failed` for the challenge of another realm or another server; `malformed`,
+   *   `unsupported`, `limit-exceeded`, `disposed`
+   */
+  prove(challenge: Uint8Array, options: { server: string }): Bytes
+}
+
+class TypedClient extends SecretHolder implements Client {
+  readonly account: string
+  readonly client: string
+  readonly #claimant: Claimant
+  readonly #scopes: ReadonlyMap<ClientScope, ScopeCipher>
+
+  /** Takes the keys over. */
+  constructor(claimant: Claimant) {
+    const { realm, account, client, privateKey, accountKey } = claimant
+    const scopes: Map<ClientScope, ScopeCipher> = new Map()
+    scopes.set('private', new KeyedScope('private', privateKey, account))
+    scopes.set('public', new PublicScope(realm))
+    if (accountKey !== undefined) scopes.set('account', new KeyedScope('account', accountKey, account))
+    super('client', () => {
+      disposeKeys(claimant)
+      for (const scope of scopes.values()) scope.dispose()
+    })
+    this.account = account
+    this.client = client
+    this.#claimant = claimant
+    this.#scopes = scopes
+  }
+
+  scope(which: ClientScope): BlockWriter & BlockReader {
+    this.assertUsable()
+    numberOf(SCOPES, which, 'scope')
+    const cipher = this.#scopes.get(which)
+    if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
+    return new OpenScope(cipher, () => this.assertUsable())
+  }
+
+  async open(block: SealedBlock): Promise<Bytes> {
+    this.assertUsable()
+    const parsed = parseClientBlock(block)
+    const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
+    if (cipher === undefined) throw notOwned()
+    return cipher.open(parsed)
+  }
+
+  async setAccountKey(key: TypedKey, options: Wait = {}): Promise<Client> {
+    this.assertUsable()
+    // With keys of its own, whatever happens to this handle while the hash runs.
+    const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
+    try {
+      return new TypedClient({ ...kept, accountKey: await deriveTypedKey(key, 'account', kept, options) })
+    } catch (error) {
+      disposeKeys(kept)
+      throw error
+    }
+  }
+
+  enrolment(): Bytes {
+    this.assertUsable()
+    return encodeEnrolment(this.#claimant)
+  }
+
+  prove(challenge: Uint8Array, options: { server: string }): Bytes {
+    this.assertUsable()
+    const server = parseName(options.server, 'server')
+    return encodeProof(this.#claimant, checkChallenge(challenge, this.#claimant.realm, server))
+  }
+
+  /** A copy of everything, with keys that the caller disposes of; `client` must be a handle of this very library. */
+  static claimantOf(client: Client): Claimant {
+    if (!(client instanceof TypedClient)) throw new TypeError('client must be a Client of this library')
+    client.assertUsable()
+    return copyKeys(client.#claimant)
+  }
+}
+
+const SCOPES = { private: 1, account: 2, public: 3 } as const
+
+class OpenScope implements BlockWriter, BlockReader {
+  readonly #cipher: ScopeCipher
+  readonly #assertUsable: () => void
+
+  constructor(cipher: ScopeCipher, assertUsable: () => void) {
+    this.#cipher = cipher
+    this.#assertUsable = assertUsable
+  }
+
+  async prepare(content: Uint8Array): Promise<PreparedBlock> {
+    this.#assertUsable()
+    const prepared: PreparedClientContent = await this.#cipher.prepare(content)
+    const seal = async () => {
+      this.#assertUsable()
+      return this.#cipher.seal(prepared)
+    }
+    return new PreparedOnce(prepared, { seal, dispose: () => undefined })
+  }
+
+  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+    return sealPrepared(this, content, options)
+  }
+
+  async open(block: SealedBlock): Promise<Bytes> {
+    this.#assertUsable()
+    const parsed = parseClientBlock(block)
+    if (!this.#cipher.owns(parsed)) throw notOwned()
+    return this.#cipher.open(parsed)
+  }
+}
+
+/**
+ * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The same
+ * texts and names give the same keys on any machine. Without the texts what is sealed is lost for good: nobody can recover them.
+ * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message; `aborted`
+ * @throws TypeError for a type or a platform that is none, and for texts that are none
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const { platform, privateKey, accountKey, signal, onProgress } = options
+  const names = {
+    realm: parseName(options.realm, 'realm'),
+    account: parseName(options.account, 'account'),
+    client: parseName(options.client, 'client'),
+    platform: numberOf(platforms, platform, 'platform'),
+  }
+  // Copies: the caller's objects may change while the first hash runs.
+  const typed = [{ ...privateKey }, ...(accountKey === undefined ? [] : [{ ...accountKey }])]
+  const keys: ClientKey[] = []
+  try {
+    for (const [index, each] of typed.entries()) {
+      const wait: Wait = {
+        ...(signal !== undefined && { signal }),
+        ...(onProgress !== undefined && {
+          onProgress: (fraction: number) => onProgress((index + fraction) / typed.length),
+        }),
+      }
+      keys.push(await deriveTypedKey(each, index === 0 ? 'private' : 'account', names, wait))
+    }
+    const [first, second] = keys as [ClientKey, ClientKey?]
+    return openedClient({ ...names, privateKey: first, accountKey: second })
+  } catch (error) {
+    disposeKeys(keys)
+    throw error
+  }
+}
+
+/** The handle of these keys, which it takes over. */
+export const openedClient = (claimant: Claimant): Client => new TypedClient(claimant)
+
+export const isClient = (handle: object): handle is Client => handle instanceof TypedClient
+
+/** A copy of everything in a client, which must be a handle of this very library. The caller disposes of the keys. */
+export const claimantOf = (client: Client): Claimant => TypedClient.claimantOf(client)

@@ -1,0 +1,88 @@
+// Typed text → key (SPEC §13.1): the keys of a client, as people type them. The same text gives the same key to every client
+// of the account, so another machine restores; and what a thief has to guess is the text, at the cost of Argon2id.
+import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { KEY_BYTES, KeyType, type KeyRole } from '../format/client.ts'
+import { derive } from '../primitives/kdf.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { DEFAULT_ARGON2_COSTS, hashPassword, type Wait } from '../primitives/password.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { SecretKey } from '../secret.ts'
+import { normalizeText } from '../text.ts'
+
+/** A key as somebody types it. */
+export interface TypedKey {
+  readonly type: KeyType
+  /** AES-256: at most 32 characters, AES-192: 24, AES-128: 16; at least one. */
+  readonly text: string
+}
+
+/** A key that was derived, with its type. */
+export interface ClientKey {
+  /** A {@link KeyType}. */
+  readonly type: number
+  readonly key: SecretKey<'client'>
+}
+
+/** Whose keys these are: the names that they are derived with. */
+export interface AccountNames {
+  readonly realm: string
+  readonly account: string
+}
+
+/** 64 characters that are told apart in print, so that each is 6 bits: without 0 and O, 1 and l and I. */
+const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?%@'
+
+/**
+ * A fresh text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it what is sealed
+ * under it is lost.
+ */
+export function generateTypedKey(type: KeyType): TypedKey {
+  const length = KEY_BYTES[typeNumber(type)] ?? 0
+  const text = Array.from(randomBytes(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('')
+  return { type, text }
+}
+
+/**
+ * The key of a text.
+ * @throws KeystrataError `limit-exceeded` for a text that is empty or too long: none is ever cut; `aborted`
+ * @throws TypeError for a type that is none, and for what is not well-formed text
+ */
+export async function deriveTypedKey(
+  { type, text }: TypedKey,
+  role: KeyRole,
+  { realm, account }: AccountNames,
+  wait: Wait,
+): Promise<ClientKey> {
+  const number = typeNumber(type)
+  const bytes = KEY_BYTES[number] ?? 0
+  assertLength(text, type, role, bytes)
+  const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
+  const salt = sha256(domain('typed-key'), ...fields)
+  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, wait, bytes)
+  return { type: number, key: SecretKey.take('client', derived) }
+}
+
+/** @throws TypeError */
+function typeNumber(type: string): number {
+  const number = typeof type === 'string' && Object.hasOwn(KeyType, type) ? KeyType[type as KeyType] : undefined
+  if (number === undefined) throw new TypeError(`the type of a key must be one of ${Object.keys(KeyType).join(', ')}`)
+  return number
+}
+
+function assertLength(text: string, type: KeyType, role: KeyRole, most: number): void {
+  const { length } = Array.from(normalizeText(text, `${role} key`))
+  if (length >= 1 && length <= most) return
+  const rule = `a key of type ${type} has 1 to ${most} characters`
+  throw new KeystrataError('limit-exceeded', `the ${role} key has ${length} characters: ${rule}`, {
+    role,
+    type,
+    characters: length,
+    most,
+  })
+}
+
+/** The owner id of what is under a key in one role, 16 bytes: derived, so that every client of the account knows it. */
+export function scopeId(key: SecretKey<'client'>, account: string, role: KeyRole): Bytes {
+  return derive(key, EMPTY, 'owner-id', [utf8(account), utf8(role)], 16)
+}

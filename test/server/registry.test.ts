@@ -1,0 +1,279 @@
+// A server that knows its clients' keys again: every rule, every documented error.
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type Client, type ClientOptions, createClient, type TypedKey } from '../../src/index.ts'
+import { KeyRegistry } from '../../src/server.ts'
+import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
+
+const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
+const key = (text: string): TypedKey => ({ type: 'AES-256', text })
+const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const SERVER = { server: 'storage-1' }
+
+function make(more: Partial<ClientOptions> = {}): Promise<Client> {
+  return quickly(() => createClient({ ...NAMES, privateKey: key('desktop'), ...more }))
+}
+function newRegistry() {
+  const store = new MemoryRegistryStore()
+  return { store, registry: new KeyRegistry(store, { realm: 'tests', ...SERVER }) }
+}
+async function connect(registry: KeyRegistry, client: Client) {
+  return registry.connect(client.prove(await registry.challenge(), SERVER))
+}
+
+const desktop = await make()
+const changed = await make({ privateKey: key('another') })
+const withAccount = await make({ accountKey: ACCOUNT })
+const laptop = await make({ client: 'laptop', privateKey: key('laptop'), accountKey: ACCOUNT })
+const otherAccountKey = await make({ client: 'laptop', accountKey: { type: 'AES-128', text: 'different' } })
+const lone = await make({ client: 'laptop' })
+const phone = await make({ client: 'phone', platform: 'ios', accountKey: ACCOUNT })
+
+afterEach(() => void vi.useRealTimers())
+
+describe('a client that is enrolled', () => {
+  it('connects on every connection, and is locked by its first backup', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    const expected = { account: 'acme', client: 'desktop' }
+    for (let time = 0; time < 2; time++) {
+      expect(await connect(registry, desktop)).toEqual({ ...expected, state: 'provisional' })
+    }
+    await registry.commitFirstBackup('acme', 'desktop')
+    await registry.commitFirstBackup('acme', 'desktop')
+    expect(await connect(registry, desktop)).toEqual({ ...expected, state: 'locked' })
+    // From another machine, with the same texts.
+    expect(await connect(registry, await make())).toEqual({ ...expected, state: 'locked' })
+    await registry.enrol(desktop.enrolment())
+    expect((await connect(registry, desktop)).state).toBe('locked')
+  })
+
+  it('may change its private key before that, and never after', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await failure(() => connect(registry, changed), 'key-changed')
+    await registry.enrol(changed.enrolment())
+    await failure(() => connect(registry, desktop), 'key-changed')
+    await connect(registry, changed)
+    await registry.commitFirstBackup('acme', 'desktop')
+    expect((await failure(() => registry.enrol(desktop.enrolment()), 'key-changed')).detail['role']).toBe('private')
+    await failure(() => connect(registry, desktop), 'key-changed')
+    expect((await connect(registry, changed)).state).toBe('locked')
+  })
+
+  it('is one of its account, and of no other', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await failure(async () => connect(registry, await make({ account: 'other' })), 'key-not-found')
+    await failure(() => connect(registry, lone), 'key-not-found')
+    await failure(() => registry.commitFirstBackup('acme', 'laptop'), 'key-not-found')
+    await failure(() => registry.commitFirstBackup('', 'laptop'), 'limit-exceeded')
+  })
+
+  it('runs on the platform that it was enrolled with', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    const moved = await make({ platform: 'windows' })
+    expect((await failure(() => connect(registry, moved), 'policy')).detail['rule']).toBe('platform')
+    await registry.enrol(moved.enrolment())
+    await connect(registry, moved)
+  })
+})
+
+describe('an account key', () => {
+  it('is needed by a second client, and by phones', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await failure(() => registry.enrol(lone.enrolment()), 'account-key-required')
+    await failure(async () => registry.enrol((await make({ platform: 'android' })).enrolment()), 'account-key-required')
+    // The second one brings it; the first one needs it from then on, locked or not.
+    await registry.commitFirstBackup('acme', 'desktop')
+    await registry.enrol(laptop.enrolment())
+    await connect(registry, laptop)
+    await failure(() => connect(registry, desktop), 'account-key-required')
+    await failure(() => registry.enrol(desktop.enrolment()), 'account-key-required')
+    const later = await quickly(() => desktop.setAccountKey(ACCOUNT))
+    expect((await connect(registry, later)).state).toBe('locked')
+  })
+
+  it('is the first one that was enrolled, for ever', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(withAccount.enrolment())
+    const error = await failure(() => registry.enrol(otherAccountKey.enrolment()), 'key-changed')
+    expect(error.detail['role']).toBe('account')
+    await failure(() => connect(registry, desktop), 'account-key-required')
+    await registry.enrol(laptop.enrolment())
+    await connect(registry, withAccount)
+    await connect(registry, laptop)
+  })
+
+  it('that is not enrolled yet lets nobody in', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await failure(() => connect(registry, withAccount), 'key-not-found')
+    await registry.enrol(withAccount.enrolment())
+    await connect(registry, withAccount)
+  })
+
+  it('is AES-128 where a client is a phone, in both orders of arrival', async () => {
+    const strong = { accountKey: { type: 'AES-256', text: 'a strong one' } } as const
+    for (const order of [
+      [{ ...strong }, { ...strong, client: 'phone', platform: 'ios' }],
+      [{ ...strong, client: 'phone', platform: 'android' }, { ...strong }],
+    ] as const) {
+      const { registry } = newRegistry()
+      const [first, second] = [await make(order[0]), await make(order[1])]
+      const isPhone = order[0] !== order[1] && 'platform' in order[0]
+      if (isPhone) {
+        expect((await failure(() => registry.enrol(first.enrolment()), 'policy')).detail['rule']).toBe(
+          'phone-account-key',
+        )
+        await registry.enrol(second.enrolment())
+        continue
+      }
+      await registry.enrol(first.enrolment())
+      expect((await failure(() => registry.enrol(second.enrolment()), 'policy')).detail['rule']).toBe(
+        'phone-account-key',
+      )
+      await connect(registry, first)
+    }
+    const { registry } = newRegistry()
+    await registry.enrol(phone.enrolment())
+    const other = await make({ client: 'laptop', accountKey: { type: 'AES-256', text: 'of the account' } })
+    await failure(() => registry.enrol(other.enrolment()), 'key-changed')
+    await registry.enrol(laptop.enrolment())
+    // A client does not become a phone unseen.
+    const { registry: plain } = newRegistry()
+    const [desk, same] = [await make(strong), await make({ ...strong, platform: 'ios' })]
+    await plain.enrol(desk.enrolment())
+    await failure(() => connect(plain, same), 'policy')
+    await failure(() => plain.enrol(same.enrolment()), 'policy')
+  })
+})
+
+describe('a challenge', () => {
+  it('works once', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    const proof = desktop.prove(await registry.challenge(), SERVER)
+    await registry.connect(proof)
+    await failure(() => registry.connect(proof), 'expired')
+    // Whoever fails has used it up too.
+    const challenge = await registry.challenge()
+    await failure(() => registry.connect(changed.prove(challenge, SERVER)), 'key-changed')
+    await failure(() => registry.connect(desktop.prove(challenge, SERVER)), 'expired')
+  })
+
+  it('works for a minute', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    vi.useFakeTimers({ now: 1_000_000_000_000, toFake: ['Date'] })
+    const [early, late] = [await registry.challenge(), await registry.challenge()]
+    vi.setSystemTime(1_000_000_059_000)
+    await registry.connect(desktop.prove(early, SERVER))
+    vi.setSystemTime(1_000_000_060_001)
+    await failure(() => registry.connect(desktop.prove(late, SERVER)), 'expired')
+  })
+
+  it('works for one server, and one realm', async () => {
+    const { registry, store } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    const relay = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'evil' })
+    // The relay shows its victim the real server's challenge; who knows whom he talks to refuses.
+    const challenge = await registry.challenge()
+    await failure(() => desktop.prove(challenge, { server: 'evil' }), 'authentication-failed')
+    // One that the relay made is none for the real server, wherever it comes from.
+    const foreign = desktop.prove(await relay.challenge(), { server: 'evil' })
+    await failure(() => registry.connect(foreign), 'authentication-failed')
+    const elsewhere = new KeyRegistry(store, { realm: 'elsewhere', ...SERVER })
+    const proof = desktop.prove(challenge, SERVER)
+    await failure(() => elsewhere.connect(proof), 'authentication-failed')
+    await failure(async () => desktop.prove(await elsewhere.challenge(), SERVER), 'authentication-failed')
+    await failure(() => elsewhere.enrol(desktop.enrolment()), 'authentication-failed')
+    await registry.connect(proof)
+    // Nor does one that nobody gave.
+    const made = patched(challenge, challenge.length - 32, sample(32))
+    await failure(() => registry.connect(desktop.prove(made, SERVER)), 'expired')
+  })
+})
+
+describe('proofs and enrolments', () => {
+  it('with any byte flipped are refused', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(withAccount.enrolment())
+    const enrolment = withAccount.enrolment()
+    for (let index = 0; index < enrolment.length; index++) {
+      await failure(
+        () => registry.enrol(flipped(enrolment, index, index % 8)),
+        'authentication-failed',
+        'malformed',
+        'unsupported',
+      )
+    }
+    const challenge = await registry.challenge()
+    const proof = withAccount.prove(challenge, SERVER)
+    for (let index = 0; index < proof.length; index++) {
+      // The platform is not signed; another one is another platform than the enrolled one.
+      await failure(
+        () => registry.connect(flipped(proof, index, index % 8)),
+        ...(['authentication-failed', 'malformed', 'unsupported', 'expired', 'policy', 'key-changed'] as const),
+      )
+    }
+    for (const bytes of [enrolment, proof, challenge]) {
+      await failure(() => registry.enrol(bytes.subarray(1)), 'malformed')
+      await failure(() => registry.connect(new Uint8Array([...bytes, 0])), 'malformed', 'unsupported')
+      await failure(() => withAccount.prove(new Uint8Array([...bytes, 0]), SERVER), 'malformed', 'unsupported')
+      await failure(() => registry.enrol(new Uint8Array(5000)), 'limit-exceeded')
+    }
+  })
+
+  it('are made for one client of one account', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(withAccount.enrolment())
+    await registry.enrol(laptop.enrolment())
+    const proof = withAccount.prove(await registry.challenge(), SERVER)
+    // Another client's name in the same proof.
+    const text = Buffer.from(proof)
+    const renamed = patched(proof, text.lastIndexOf('desktop'), Buffer.from('Desktop'))
+    await failure(() => registry.connect(renamed), 'authentication-failed')
+  })
+
+  it('put no key, and nothing that tells one, into the database', async () => {
+    const { registry, store } = newRegistry()
+    await registry.enrol(withAccount.enrolment())
+    const stored = [...store.rows.values()].flat().map(hex).join()
+    const enrolment = hex(withAccount.enrolment())
+    // Neither the texts nor the public keys, only hashes of these.
+    for (let at = 96 + 2 * 40; at + 64 <= enrolment.length; at += 2) {
+      expect(stored.includes(enrolment.slice(at, at + 32))).toBe(false)
+    }
+    for (const text of ['desktop', ACCOUNT.text]) {
+      expect(stored.replaceAll(hex(Buffer.from('desktop')), '')).not.toContain(hex(Buffer.from(`${text} `)))
+    }
+  })
+})
+
+describe('writes that come second', () => {
+  it('start again, and give up with conflict', async () => {
+    const { registry, store } = newRegistry()
+    let refusals = 3
+    const write = store.write.bind(store)
+    store.write = async (...row) => (refusals-- > 0 ? false : write(...row))
+    await registry.enrol(desktop.enrolment())
+    await connect(registry, desktop)
+    store.write = async () => false
+    await failure(() => registry.enrol(changed.enrolment()), 'conflict')
+    await failure(() => registry.commitFirstBackup('acme', 'desktop'), 'conflict')
+  })
+
+  it('cannot both be the first client of an account', async () => {
+    const { registry } = newRegistry()
+    const outcomes = await Promise.allSettled([registry.enrol(desktop.enrolment()), registry.enrol(lone.enrolment())])
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+})
+
+it('refuses names that are none', () => {
+  const store = new MemoryRegistryStore()
+  expect(() => new KeyRegistry(store, { realm: '', server: 'x' })).toThrow('realm must have 1 to 255 bytes')
+  expect(() => new KeyRegistry(store, { realm: 'x', server: 7 as never })).toThrow(TypeError)
+})
