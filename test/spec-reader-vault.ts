@@ -65,10 +65,10 @@ const SEAL = (P: number) => 48 + 32 + 1568 + 32 + P + 16 // §4.3
 
 // §1.1 Bytes
 const u32 = (n: number) => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
-const u64 = (n: number) => cat(u32(Math.floor(n / 2 ** 32)), u32(n >>> 0))
+export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(n >>> 0))
 
 /** §1.2 Text: the name of a realm, or of a user, which is in lower case */
-function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
+export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   const encoded = Buffer.from(of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name), 'utf8')
   check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
   return encoded

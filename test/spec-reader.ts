@@ -254,7 +254,7 @@ function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>)
 }
 
 /** §5.3 The sealed section of a source definition (2) or a source storage (3) */
-function readSourceSealed(fields: Fields, destination: number): Secrets {
+export function readSourceSealed(fields: Fields, destination: number): Secrets {
   const block = readPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
   if (destination === 2) return { pairs: [block], ...common, shares: [] }
@@ -271,7 +271,7 @@ export function recomputePair({ skX, seedM, pkX, pkM }: Keys): void {
 }
 
 /** §5.3 After opening: every public half is recomputed, and a sharing pair's minimum is 2 */
-function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
+export function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
   for (const { skX, seedM, pkX, pkM } of [...pairs, ...(sharing ? [sharing] : []), ...shares]) {
     if (!skX || !seedM) continue // a share to a key pair that somebody else holds
     recomputePair({ skX, seedM, pkX, pkM })

@@ -32,7 +32,7 @@ export interface DeviceKey extends Handle {
   /** The key itself, openly: for the keystore of the operating system, and nowhere else. 89 bytes. */
   exportUnprotected(): Bytes
   /**
-   * The key under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes). 301 bytes.
+   * The key under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes). 261 bytes.
    * @throws KeystrataError `limit-exceeded` for an empty passphrase; `disposed`
    */
   export(passphrase: string): Promise<Bytes>

@@ -84,7 +84,7 @@ export async function decodeDeviceKey(
     const header = parseHeader(bytes, 'device key', ObjectType.deviceKey, [Suite.none])
     const { content } = decode(storedDeviceKey, bytes, 'device key')
     const key = content.TAG === 'open' ? openKey(content.data, passphrase) : await unlock(content.data, passphrase)
-    if (equalBytes(keyIdOf(key), header.keyId)) return key
+    if (equalBytes(keyIdOf(key), header.keyId) && equalBytes(header.ownerId, NOBODY)) return key
     key.dispose()
     throw authenticationFailed()
   } finally {
@@ -139,6 +139,7 @@ export function openSaved(key: SecretKey<'device'>, stored: Uint8Array, kind: nu
   assertKnown('kind', found, Object.values(SavedKind), 'saved handle')
   if (found !== kind) assertKnown('kind', found, [kind], 'saved handle')
   assertOwn(key, header.keyId)
+  if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
   return openWrapped(() => {
     const place = { type: ObjectType.sealedSection, ownerId: NOBODY, context: u8(kind) }
     return unwrapSecret(key, wrapped, 'saved handle', place)

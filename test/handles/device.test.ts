@@ -1,0 +1,226 @@
+// What one device keeps in its own database: handles, and texts in their places.
+import { describe, expect, it } from 'vitest'
+import {
+  createClient,
+  createDeviceKey,
+  createProfile,
+  deriveLogin,
+  type DeviceKey,
+  openDeviceKey,
+  openProfile,
+  unlockKeyset,
+} from '../../src/index.ts'
+import {
+  CHEAP,
+  expectSame,
+  failure,
+  flipped,
+  hex,
+  makeKeyset,
+  PASSWORD,
+  quickly,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+
+const device = createDeviceKey()
+const other = createDeviceKey()
+const client = await quickly(() =>
+  createClient({
+    realm: 'tests',
+    account: 'acme',
+    client: 'desktop',
+    platform: 'linux',
+    privateKey: { type: 'AES-192', text: 'private' },
+    accountKey: { type: 'AES-128', text: 'account' },
+  }),
+)
+const login = await deriveLogin(PASSWORD, { realm: 'tests', user: 'Alice' })
+const keyset = (await makeKeyset({ encryption: 'none' })).createShare().reader
+const saved = { login: device.save(login), client: device.save(client), keyset: device.save(keyset) }
+const openers: [keyof typeof saved, (by: DeviceKey, bytes: Uint8Array) => unknown][] = [
+  ['login', (by, bytes) => by.openLogin(bytes)],
+  ['client', (by, bytes) => by.openClient(bytes)],
+  ['keyset', (by, bytes) => by.openKeyset(bytes)],
+]
+
+describe('a saved handle', () => {
+  it('opens again: a login', () => {
+    const again = device.openLogin(saved.login)
+    expect([again.realm, again.user, again.credential]).toEqual(['tests', 'alice', login.credential])
+    const { record } = createProfile(login, { zeroTrust: true })
+    expect(openProfile(record, again).version).toBe(1)
+  })
+
+  it('opens again: a client', async () => {
+    const again = device.openClient(saved.client)
+    expect([again.account, again.client]).toEqual(['acme', 'desktop'])
+    expect(again.enrolment()).toEqual(client.enrolment())
+    for (const scope of ['private', 'account', 'public'] as const) {
+      expectSame(await again.open(await client.scope(scope).seal(sample(100))), sample(100))
+    }
+    const lone = await quickly(() =>
+      createClient({
+        ...{ realm: 'tests', account: 'acme', client: 'phone', platform: 'ios' },
+        privateKey: { type: 'AES-256', text: 'private' },
+      }),
+    )
+    const reopened = device.openClient(device.save(lone))
+    expect(reopened.enrolment()).toEqual(lone.enrolment())
+    await failure(async () => reopened.scope('account'), 'account-key-required')
+  })
+
+  it('opens again: a keyset, with all that it could do', async () => {
+    const again = device.openKeyset(saved.keyset)
+    expect([again.id, again.version, again.shares]).toEqual([keyset.id, 2, keyset.shares])
+    const block = await again.writer({ encryption: 'hybrid' }).seal(sample(50))
+    expectSame(await keyset.open(block), sample(50))
+    const stored = again.regenerate().export('source-storage')
+    expectSame(await (await unlockKeyset(stored, PASSWORD)).open(block), sample(50))
+    // One that has not all keys is saved as what it is; and what it was unlocked to accept is kept.
+    const strict = await makeKeyset()
+    const definition = await unlockKeyset(strict.export('source-definition'), PASSWORD, { accept: 'x25519' })
+    const reopened = device.openKeyset(device.save(definition))
+    await failure(() => reopened.export('host'), 'policy')
+    const changed = await device
+      .openKeyset(device.save(await again.changePassword('next', { costs: CHEAP })))
+      .changePassword('another', { costs: CHEAP })
+    expect((await unlockKeyset(changed.export('host'), 'another')).id).toBe(again.id)
+    reopened.dispose()
+    expectSame(await strict.open(await strict.writer().seal(sample(9))), sample(9))
+  })
+
+  it.each(openers)(
+    '%s: opens by no other device, as nothing else, and not when a byte is flipped',
+    async (kind, open) => {
+      const bytes = saved[kind]
+      await failure(() => open(other, bytes), 'key-not-found')
+      for (const [name, opener] of openers) if (name !== kind) await failure(() => opener(device, bytes), 'unsupported')
+      for (let index = 0; index < bytes.length; index += index < 200 ? 1 : 97) {
+        const damaged = flipped(bytes, index, index % 8)
+        await failure(() => open(device, damaged), 'malformed')
+        if (index < bytes.length - 8) {
+          const codes = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found'] as const
+          await failure(() => open(device, resummed(damaged)), ...codes)
+        }
+      }
+      await failure(() => open(device, bytes.subarray(0, -1)), 'malformed')
+      await failure(() => open(device, new Uint8Array(2 * 2 ** 20)), 'limit-exceeded')
+      expect(() => open(device, 'x' as never)).toThrow(TypeError)
+    },
+  )
+
+  it('shows nothing of what is in it', () => {
+    for (const bytes of Object.values(saved)) {
+      const text = Buffer.from(bytes)
+      for (const word of ['alice', 'acme', 'desktop', 'tests', login.credential])
+        expect(text.includes(word)).toBe(false)
+      expect(text.includes(Buffer.from(login.credential, 'base64url').subarray(0, 8))).toBe(false)
+    }
+  })
+
+  it('is one of this library', () => {
+    for (const handle of [{}, { ...login }, createDeviceKey()]) {
+      expect(() => device.save(handle as never)).toThrow(TypeError)
+    }
+  })
+})
+
+describe('a text in its place', () => {
+  const place = { table: 'source', row: 'host-7', column: 'password', version: 3 }
+
+  it('comes back letter by letter', () => {
+    for (const text of ['', 'hunter2', 'a\u00a0e\u0301 ✓', '\ufeffbom', '🔑'.repeat(1000), 'x'.repeat(64 * 1024)]) {
+      expect(device.openText(device.sealText(text, place), place)).toBe(text)
+    }
+    expect(device.sealText('a', place).length).toBe(device.sealText('a'.repeat(28), place).length)
+    expect(device.sealText('a', place).length).toBeLessThan(device.sealText('a'.repeat(29), place).length)
+    expect(hex(device.sealText('a', place))).not.toBe(hex(device.sealText('a', place)))
+  })
+
+  it('opens in no other place, by no other device, and not when a byte is flipped', async () => {
+    const sealed = device.sealText('hunter2', place)
+    for (const elsewhere of [
+      { ...place, row: 'host-8' },
+      { ...place, column: 'user' },
+      { ...place, table: 'target' },
+      { ...place, version: 2 },
+      { ...place, table: 'sourceh', row: 'ost-7' },
+    ]) {
+      await failure(() => device.openText(sealed, elsewhere), 'authentication-failed')
+    }
+    await failure(() => other.openText(sealed, place), 'key-not-found')
+    for (let index = 0; index < sealed.length; index++) {
+      const codes = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found'] as const
+      await failure(() => device.openText(flipped(sealed, index, index % 8), place), ...codes)
+    }
+    await failure(() => device.openText(sealed.subarray(0, 100), place), 'malformed')
+    await failure(() => device.openText(new Uint8Array(100_000), place), 'limit-exceeded')
+  })
+
+  it('is a text, and a place', async () => {
+    await failure(() => device.sealText('x'.repeat(64 * 1024 + 1), place), 'limit-exceeded')
+    expect(() => device.sealText('\ud800', place)).toThrow(TypeError)
+    expect(() => device.sealText(7 as never, place)).toThrow(TypeError)
+    expect(() => device.sealText('x', { ...place, row: undefined } as never)).toThrow(TypeError)
+    for (const version of [-1, 1.5, Number.NaN, '1']) {
+      expect(() => device.sealText('x', { ...place, version } as never)).toThrow(RangeError)
+    }
+  })
+})
+
+describe('a device key', () => {
+  it('is kept by the operating system, or under a passphrase', async () => {
+    const [open, locked] = [device.exportUnprotected(), await device.export('a passphrase')]
+    expect([open.length, locked.length]).toEqual([89, 261])
+    for (const again of [await openDeviceKey(open), await openDeviceKey(locked, 'a\u00a0passphrase')]) {
+      expect(again.openLogin(saved.login).user).toBe('alice')
+    }
+    await failure(() => openDeviceKey(locked, 'another'), 'wrong-password')
+    await failure(() => openDeviceKey(locked), 'wrong-password')
+    await failure(() => openDeviceKey(open, 'a passphrase'), 'policy')
+    await failure(() => device.export(''), 'limit-exceeded')
+    expect(Buffer.from(locked).includes(Buffer.from(open.subarray(49, 57)))).toBe(false)
+  })
+
+  it('with a flipped byte is damaged, never a wrong passphrase', async () => {
+    const [open, locked] = [device.exportUnprotected(), await quickly(() => device.export('a passphrase'))]
+    for (let index = 0; index < locked.length; index++) {
+      await failure(() => openDeviceKey(flipped(locked, index, index % 8), 'a passphrase'), 'malformed')
+    }
+    for (let index = 0; index < open.length - 8; index++) {
+      await failure(() => openDeviceKey(flipped(open, index)), 'malformed')
+      await failure(
+        () => openDeviceKey(resummed(flipped(open, index))),
+        ...(['authentication-failed', 'malformed', 'unsupported', 'wrong-password'] as const),
+      )
+    }
+    await failure(() => openDeviceKey(resummed(flipped(locked, 53, 6)), 'a passphrase'), 'limit-exceeded')
+    await failure(
+      () => quickly(() => openDeviceKey(resummed(flipped(locked, 240)), 'a passphrase')),
+      'authentication-failed',
+    )
+    await failure(() => openDeviceKey(new Uint8Array(5000)), 'limit-exceeded')
+    await failure(() => openDeviceKey(saved.login), 'unsupported')
+  })
+
+  it('that was disposed of does nothing', async () => {
+    const short = createDeviceKey()
+    const text = short.sealText('x', { table: 't', row: 'r', column: 'c', version: 0 })
+    const exporting = quickly(() => {
+      const exported = short.export('a passphrase')
+      short.dispose()
+      return exported
+    })
+    expect((await exporting).length).toBe(261)
+    for (const action of [
+      () => short.exportUnprotected(),
+      () => short.export('x'),
+      () => short.save(login),
+      () => short.openLogin(saved.login),
+      () => short.openText(text, { table: 't', row: 'r', column: 'c', version: 0 }),
+    ]) {
+      await failure(action, 'disposed')
+    }
+  })
+})

@@ -1,0 +1,310 @@
+// The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). As spec-reader.ts
+// it was written from SPEC.md alone; what is said there holds here too.
+import * as crypto from 'node:crypto'
+import { argon2id } from '@noble/hashes/argon2.js'
+import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
+import {
+  type OpenedKeyset,
+  openWrap,
+  passwordBytes,
+  readChecksummed,
+  readHeader,
+  readSourceSealed,
+} from './spec-reader.ts'
+import { recompute, same, text, u8 } from './spec-reader.ts'
+import { isSigned, keyIdOf, nameBytes, readVersion, u64 } from './spec-reader-vault.ts'
+
+export type Role = 'private' | 'account'
+export interface TypedKey {
+  type: number
+  key: Buffer
+}
+export interface Client {
+  realm: string
+  account: string
+  privateKey: TypedKey
+  accountKey?: TypedKey
+}
+export interface ProvenKey {
+  role: number // 1 private, 2 account
+  type: number
+  hash: Buffer
+}
+export interface Proven {
+  account: string
+  client: string
+  platform: number
+  keys: ProvenKey[]
+}
+export type Saved =
+  | { kind: 1; fields: { realm: string; user: string; loginKey: Buffer; rootKey: Buffer } }
+  | { kind: 2; fields: Client & { client: string; platform: number } }
+  | { kind: 3; fields: { masterKey: Buffer; accepted?: number; keyset: OpenedKeyset } }
+export interface TextPlace {
+  table: string
+  row: string
+  column: string
+  version: number
+}
+
+const ZERO16 = Buffer.alloc(16)
+const SMALL = 4096 // §1.6: enrolment, challenge, proof, device key
+const TEXT = 64 * 1024 // §1.6
+const WRAP = 48 + 32 + 32 + 16 // §4.2: a WRAP without P
+const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §14.1
+
+const ascii = (x: string) => Buffer.from(x, 'ascii')
+
+// §13.1 The types: the size of K, and the number of characters, are the same
+const sizeOf = (type: number) => [16, 24, 32][type - 1]!
+const typeName = (type: number) => ascii(`AES-${8 * sizeOf(type)}`)
+const suiteOf = (type: number) => 0x0300 + type
+
+/** §13.1 Typed keys */
+export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
+  const characters = Array.from(text(given)).length // code points
+  check(characters >= 1 && characters <= sizeOf(type), 'limit-exceeded')
+  const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')]
+  const salt = hash('sha256', D('typed-key'), ...[...names, ascii(role), typeName(type)].map(LP))
+  return Buffer.from(
+    argon2id(passwordBytes(given), salt, { t: 3, m: 65_536, p: 4, dkLen: sizeOf(type), version: 0x13 }),
+  )
+}
+
+/** §4.1 LOCK with a k of the size of the key, opened; sealed = ct ‖ tag */
+function openSizedLock(K: TypedKey, n: Buffer, context: Buffer[], c: Buffer, sealed: Buffer, aad: Buffer): Buffer {
+  const size = sizeOf(K.type)
+  const keys = KDF(K.key, n, 'client-block', context, size + 32)
+  same(keys.subarray(size), c) // before anything is decrypted
+  const cipher = `aes-${8 * size}-gcm` as crypto.CipherGCMTypes
+  const decipher = crypto.createDecipheriv(cipher, keys.subarray(0, size), n.subarray(0, 12), { authTagLength: 16 })
+  decipher.setAAD(aad).setAuthTag(sealed.subarray(-16))
+  return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
+}
+
+/** §13.2 Blocks, complaining in its order; bytes = envelope ‖ ciphertext. The keyId selects the scope. */
+export function openClientBlock(bytes: Uint8Array, label: string, client: Client): Buffer {
+  check(/^[0-9a-f]{64}$/.test(label), 'malformed')
+  const labelBytes = Buffer.from(label, 'hex')
+  const fields = new Fields(bytes)
+  const header = readHeader(fields, 4, [0x0000, 0x0301, 0x0302, 0x0303])
+  if (header.suite === 0x0000) {
+    check(fields.u8() === 4, 'unsupported')
+    const P = Buffer.from(fields.rest())
+    check(P.length <= 64 * MIB, 'limit-exceeded')
+    check(equal(header.keyId, ZERO16), 'key-not-found')
+    same(header.ownerId, ZERO16)
+    same(hash('sha256', D('public-label'), LP(nameBytes(client.realm, 'realm')), hash('sha256', P)), labelBytes)
+    return P
+  }
+  const [n, c, sealed] = [fields.take(32), fields.take(32), fields.rest()]
+  check(sealed.length >= 16, 'malformed') // §1.1: too few bytes
+  check(sealed.length <= 64 * MIB + 16, 'limit-exceeded')
+  const i = [client.privateKey, client.accountKey].findIndex((one) => one && equal(keyIdOf(one.key), header.keyId))
+  const [K, role] = [[client.privateKey, client.accountKey][i], ROLES[i]]
+  check(K !== undefined && role !== undefined, 'key-not-found')
+  check(header.suite === suiteOf(K.type), 'authentication-failed')
+  const context = [nameBytes(client.account, 'realm'), ascii(role)]
+  same(header.ownerId, KDF(K.key, EMPTY, 'owner-id', context, 16))
+  const aad = cat(D('aad'), header.bytes, LP(cat(n, c)), LP(labelBytes))
+  const P = openSizedLock(K, n, [ascii(role), header.ownerId], c, sealed, aad)
+  same(hmac('sha256', KDF(K.key, EMPTY, 'block-label', context, 32), hash('sha256', P)), labelBytes)
+  return P
+}
+
+/** §14.1 NAME, in the one form of §1.2; that of a user is in lower case. Bytes that are no UTF-8 are not in it. */
+function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
+  const bytes = fields.take(fields.take(2).readUInt16BE())
+  check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
+  const name = bytes.toString('utf8')
+  const form = of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name)
+  check(equal(Buffer.from(form, 'utf8'), bytes), 'malformed')
+  return { name, bytes }
+}
+
+/** §14.1 platform, §13.1 type: what is not in their lists is malformed */
+function readNumber(fields: Fields, last: number): number {
+  const number = fields.u8()
+  check(number >= 1 && number <= last, 'malformed')
+  return number
+}
+
+/** §14.1 What is told between client and server: the limit, the header, and its empty ids */
+function readTold(bytes: Uint8Array, type: number): Fields {
+  check(bytes.length <= SMALL, 'limit-exceeded')
+  const fields = new Fields(Buffer.from(bytes))
+  const { keyId, ownerId } = readHeader(fields, type, [0x0000])
+  check(equal(keyId, ZERO16) && equal(ownerId, ZERO16), 'malformed')
+  return fields
+}
+
+/** §14.1 From the account to the last signature, which an enrolment and a proof have alike */
+function readProven(fields: Fields) {
+  const [account, client, platform] = [readName(fields), readName(fields), readNumber(fields, 5)]
+  const keys = fields.list(() => ({ role: fields.u8(), type: readNumber(fields, 3), publicKey: fields.take(32) }))
+  check(keys.length >= 1 && keys.length <= 2 && keys.every(({ role }, i) => role === i + 1), 'malformed')
+  const before = fields.bytes.subarray(0, fields.at)
+  const signatures = fields.list(() => fields.take(64))
+  check(signatures.length === keys.length, 'malformed')
+  fields.end()
+  const hashes = keys.map(({ role, type, publicKey }) => ({ role, type, hash: hash('sha256', publicKey) }))
+  const proven: Proven = { account: account.name, client: client.name, platform, keys: hashes }
+  /** Each key signs its message. */
+  const verify = (message: (role: Buffer) => Buffer) => {
+    const signed = keys.every((key, i) => isSigned(key.publicKey, message(ascii(ROLES[i]!)), signatures[i]!))
+    check(signed, 'authentication-failed')
+  }
+  return { proven, before, verify, names: cat(LP(account.bytes), LP(client.bytes)) }
+}
+
+/** §14.1 Enrolment, and of §14.2 what needs no row: the signatures hold and the realm is the server's */
+export function readEnrolment(bytes: Uint8Array, realm: string): Proven {
+  const fields = readTold(bytes, 17)
+  const named = readName(fields)
+  const { proven, before, verify } = readProven(fields)
+  verify(() => cat(D('sign/enrolment'), before))
+  same(named.bytes, nameBytes(realm, 'realm'))
+  return proven
+}
+
+/** §14.1 Challenge, as a client reads it, and a server the one that comes back */
+export function readChallenge(bytes: Uint8Array, realm: string, server: string): void {
+  const fields = readTold(bytes, 18)
+  const names = [readName(fields), readName(fields)]
+  fields.take(32)
+  fields.end()
+  same(names[0]!.bytes, nameBytes(realm, 'realm'))
+  same(names[1]!.bytes, nameBytes(server, 'realm'))
+}
+
+/** §14.1 Proof. The challenge is bytes of a length here: §14.2 looks at it after the signatures. */
+export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
+  const fields = readTold(bytes, 19)
+  const challenge = fields.take(fields.take(2).readUInt16BE())
+  const { proven, verify, names } = readProven(fields)
+  verify((role) => cat(D('sign/key-proof'), LP(challenge), names, LP(role)))
+  return { challenge, ...proven }
+}
+
+/** §15: the limit, the magic, and the checksum of §5.2; what is left of the bytes is behind the header */
+function readKept(bytes: Uint8Array, type: number, limit: number) {
+  check(bytes.length <= limit, 'limit-exceeded')
+  const all = Buffer.from(bytes)
+  check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
+  check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
+  const fields = new Fields(all.subarray(0, -8))
+  return { header: readHeader(fields, type, [0x0000]), fields }
+}
+
+/** §15 Device key, complaining in its order; but costs (§1.6) are looked at before W is computed. */
+export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined): Buffer {
+  const { header, fields } = readKept(bytes, 16, SMALL)
+  const protectedBy = fields.u8()
+  check(protectedBy <= 1, 'malformed')
+  let key: Buffer
+  if (protectedBy === 0) {
+    key = fields.take(32)
+    fields.end()
+    check(passphrase === undefined, 'policy')
+  } else {
+    const [t, m, p, salt, wrap] = [fields.u32(), fields.u32(), fields.u32(), fields.take(32), fields.take(WRAP + 32)]
+    fields.end()
+    check(passphrase !== undefined, 'wrong-password')
+    check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded')
+    const W = Buffer.from(argon2id(passwordBytes(passphrase), salt, { t, m, p, dkLen: 32, version: 0x13 }))
+    check(equal(wrap.subarray(16, 32), keyIdOf(W)), 'wrong-password')
+    key = authentic(() => openWrap(wrap, 16, W, ZERO16, EMPTY))
+  }
+  same(header.keyId, keyIdOf(key))
+  same(header.ownerId, ZERO16)
+  return key
+}
+
+/** §15 A field that is there or not */
+const readOptional = <T>(fields: Fields, item: () => T): T | undefined => {
+  const present = fields.u8()
+  check(present <= 1, 'malformed')
+  return present === 1 ? item() : undefined
+}
+
+function readTyped(fields: Fields): TypedKey {
+  const type = readNumber(fields, 3)
+  return { type, key: fields.take(sizeOf(type)) }
+}
+
+/** §15 The export in a saved keyset: §5.2 without the password, because M is there */
+function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
+  const all = readChecksummed(bytes)
+  const header = readHeader(new Fields(all), 13, [0x0000])
+  const body = new Fields(all.subarray(48, -72))
+  const version = readVersion(body)
+  const [destination, encryption, dedup] = [body.u8(), body.u8(), body.u8()]
+  check((destination === 2 || destination === 3) && encryption <= 2 && dedup >= 1 && dedup <= 3, 'unsupported')
+  body.take(3 * 4 + 32 + 32) // costs, salt and N say nothing where M is there
+  const verify = body.take(32)
+  const [plain, sealed] = [body.take(body.u32()), body.take(body.u32())]
+  body.end()
+  check(plain.length === 0, 'malformed')
+  same(KDF(M, EMPTY, 'master-verify', [], 32), verify)
+  same(hmac('sha512', KDF(M, EMPTY, 'keyset-mac', [u8(destination)], 64), all.subarray(0, -72)), all.subarray(-72, -8))
+  const fields = new Fields(openWrap(sealed, 7, M, header.ownerId, u8(destination)))
+  const secrets = readSourceSealed(fields, destination)
+  fields.end()
+  recompute(secrets)
+  return { id: header.ownerId, version, destination, encryption, dedup, ...secrets }
+}
+
+/** §15 What is in a saved handle */
+function readSaved(P: Buffer, kind: number): Saved {
+  const fields = new Fields(P)
+  let saved: Saved
+  if (kind === 1) {
+    const [realm, user] = [readName(fields).name, readName(fields, 'user').name]
+    saved = { kind, fields: { realm, user, loginKey: fields.take(24), rootKey: fields.take(24) } }
+  } else if (kind === 2) {
+    const [realm, account, client] = [readName(fields).name, readName(fields).name, readName(fields).name]
+    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields)]
+    const accountKey = readOptional(fields, () => readTyped(fields))
+    saved = { kind, fields: { realm, account, client, platform, privateKey, ...(accountKey ? { accountKey } : {}) } }
+  } else {
+    const [masterKey, accepted] = [fields.take(32), readOptional(fields, fields.u8)]
+    check(accepted === undefined || accepted <= 2, 'malformed')
+    const keyset = openExport(fields.take(fields.u32()), masterKey)
+    saved = { kind: 3, fields: { masterKey, ...(accepted === undefined ? {} : { accepted }), keyset } }
+  }
+  fields.end()
+  return saved
+}
+
+/** §15 Saved handle, complaining in its order */
+export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): Saved {
+  const { header, fields } = readKept(bytes, 15, MIB + 4096)
+  const [stored, wrap] = [fields.u8(), fields.take(fields.u32())]
+  fields.end()
+  check(stored >= 1 && stored <= 3 && stored === kind, 'unsupported')
+  check(equal(header.keyId, keyIdOf(deviceKey)), 'key-not-found')
+  same(header.ownerId, ZERO16)
+  return authentic(() => readSaved(openWrap(wrap, 7, deviceKey, ZERO16, u8(kind)), kind))
+}
+
+/** §15 Text value, complaining in its order: a WRAP whose keyId is compared */
+export function openText(bytes: Uint8Array, place: TextPlace, deviceKey: Buffer): string {
+  const padded = (size: number) => Math.ceil((4 + size) / 32) * 32
+  check(bytes.length <= WRAP + padded(TEXT), 'limit-exceeded')
+  const all = Buffer.from(bytes)
+  const { keyId } = readHeader(new Fields(all), 8, [0x0401])
+  check(all.length >= WRAP, 'malformed')
+  check(equal(keyId, keyIdOf(deviceKey)), 'key-not-found')
+  const names = [place.table, place.row, place.column].map((name) => LP(Buffer.from(name, 'utf8')))
+  return authentic(() => {
+    const P = openWrap(all, 8, deviceKey, ZERO16, cat(...names, u64(place.version)))
+    const fields = new Fields(P)
+    const stored = fields.take(fields.u32())
+    check(stored.length <= TEXT && P.length === padded(stored.length), 'malformed')
+    check(
+      fields.rest().every((byte) => byte === 0),
+      'malformed',
+    )
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(stored)
+  })
+}
