@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import type { BlockWriter, Pack } from 'keystrata'
 import { Kind, newTally, putContent, sha256, type Tally, withKind } from './blocks.ts'
 import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
-import type { FolderStore } from './store.ts'
+import type { Store } from './store.ts'
 
 /** A piece of a file, so that with its leading byte it fills 8 MiB. */
 const PIECE_BYTES = 8 * 1024 * 1024 - 1
@@ -19,7 +19,7 @@ const LISTED_AT_ONCE = 5000
 export interface BackupOptions {
   writer: BlockWriter
   index: IndexWriter
-  store: FolderStore
+  store: Store
   /** Puts small files together; without it each is a block of its own. */
   pack?: (files: readonly Uint8Array[]) => Promise<Pack>
   /** Folders to leave out: the store itself, say. */

@@ -1,10 +1,10 @@
-// The index of a vault's backups: blocks like all others, as a vault has no records. Which one is the newest, the store says:
+// The index of a vault's or a client's backups: blocks like all others, as these have no records. Which one is the newest, the store says:
 // it can offer an older one, and no other. A real tool keeps the label of the last one where it keeps versions.
 import { join } from 'node:path'
 import type { BlockReader, BlockWriter } from 'keystrata'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
-import type { FolderStore } from './store.ts'
+import { putVersion, type Store } from './store.ts'
 
 /** The top of a backup: the labels of its listings. */
 interface Top {
@@ -12,14 +12,18 @@ interface Top {
   listings: string[]
 }
 
+const SNAPSHOTS = 'snapshots'
+
 export class BlockIndex implements IndexWriter {
   readonly #writer: BlockWriter
-  readonly #store: FolderStore
+  readonly #store: Store
+  readonly #folder: string
   #listings: string[] = []
 
-  constructor(writer: BlockWriter, store: FolderStore) {
+  constructor(writer: BlockWriter, store: Store, folder: string = SNAPSHOTS) {
     this.#writer = writer
     this.#store = store
+    this.#folder = folder
   }
 
   async add(folders: readonly Folder[]): Promise<void> {
@@ -28,7 +32,7 @@ export class BlockIndex implements IndexWriter {
 
   async finish(snapshot: Snapshot): Promise<void> {
     const top: Top = { snapshot, listings: this.#listings }
-    await this.#store.putVersion('snapshots', Buffer.from(await this.#put(Kind.snapshot, top)))
+    await putVersion(this.#store, this.#folder, Buffer.from(await this.#put(Kind.snapshot, top)))
     this.#listings = []
   }
 
@@ -38,8 +42,13 @@ export class BlockIndex implements IndexWriter {
 }
 
 /** A backup by its number, or the newest. */
-export async function readBlockIndex(store: FolderStore, reader: BlockReader, wanted?: number): Promise<Listing> {
-  const names = await store.versions('snapshots')
+export async function readBlockIndex(
+  store: Store,
+  reader: BlockReader,
+  wanted?: number,
+  folder: string = SNAPSHOTS,
+): Promise<Listing> {
+  const names = await store.versions(folder)
   const name = wanted === undefined ? names.at(-1) : names.find((each) => Number(each.slice(-8)) === wanted)
   if (name === undefined) throw new Error(`${store.root} holds no such backup`)
   const label = Buffer.from((await store.get(name)) ?? []).toString()

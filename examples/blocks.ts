@@ -2,7 +2,7 @@
 // label, where another envelope may take its place. A share has envelopes of its own, in a folder of its own.
 import { createHash } from 'node:crypto'
 import type { BlockReader, BlockWriter, SealedBlock } from 'keystrata'
-import type { FolderStore } from './store.ts'
+import type { FolderStore, Store } from './store.ts'
 
 /** The first byte of each content says what it is, so that a file which looks like an index is never read as one. */
 export const Kind = { piece: 0, pack: 1, listing: 2, snapshot: 3 } as const
@@ -34,7 +34,7 @@ export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update
 export async function putContent(
   content: Uint8Array,
   writer: BlockWriter,
-  store: FolderStore,
+  store: Store,
   tally: Tally,
 ): Promise<string> {
   const started = performance.now()
@@ -69,13 +69,13 @@ export interface Head {
 const encodeHead = ({ envelope, hash }: Head): Uint8Array => Buffer.concat([envelope, Buffer.from(hash, 'hex')])
 
 /** False if there is one already. */
-export const putHead = (store: FolderStore, folder: string, head: Head): Promise<boolean> =>
+export const putHead = (store: Store, folder: string, head: Head): Promise<boolean> =>
   store.put(`${folder}/${head.label}`, encodeHead(head))
 
 export const replaceHead = (store: FolderStore, folder: string, head: Head): Promise<void> =>
   store.replace(`${folder}/${head.label}`, encodeHead(head))
 
-export async function getHead(store: FolderStore, folder: string, label: string): Promise<Head> {
+export async function getHead(store: Store, folder: string, label: string): Promise<Head> {
   const stored = /^[0-9a-f]{64}$/.test(label) ? await store.get(`${folder}/${label}`) : undefined
   if (stored === undefined) throw new Error('it is missing')
   return {
@@ -88,7 +88,7 @@ export async function getHead(store: FolderStore, folder: string, label: string)
 /** Where contents are read: who opens them, and by which envelopes. */
 export interface Source {
   reader: BlockReader
-  store: FolderStore
+  store: Store
   /** The folder of the envelopes; by default the owner's. */
   heads?: string
   /** Of a share: the SHA-256 of each head by its label, as the share's log says. It pins envelope and ciphertext. */

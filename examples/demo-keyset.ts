@@ -6,7 +6,7 @@ import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
 import { LogWriter, readIndex } from './log.ts'
-import type { FolderStore } from './store.ts'
+import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
 export async function keysetDemo(demo: Demo): Promise<void> {
@@ -30,12 +30,12 @@ async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promi
   // host export, and the last record of the index.
   using writer = openWriter(keyset.export('host'))
   keyset.dispose()
-  await run(writer, new LogWriter(writer, store, folder, last), (files) => writer.pack(files))
+  await run(writer, new LogWriter(writer, store, folder, last), { pack: (files) => writer.pack(files) })
 }
 
 async function createStored(store: FolderStore, password: string): Promise<KeysetReader> {
   const keyset = await createKeyset(password)
-  await store.putVersion('keyset', keyset.export('source-storage'))
+  await putVersion(store, 'keyset', keyset.export('source-storage'))
   return keyset
 }
 

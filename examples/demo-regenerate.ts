@@ -3,7 +3,7 @@
 import type { KeysetReader } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getHead, replaceHead } from './blocks.ts'
 import { indexFolder, putRecord, readIndex } from './log.ts'
-import type { FolderStore } from './store.ts'
+import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
 /** @param unlock the keyset that the store has */
@@ -11,14 +11,14 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
   const before = await stamps(store)
   using old = await unlock()
   using both = old.regenerate()
-  await store.putVersion('keyset', both.export('source-storage'))
+  await putVersion(store, 'keyset', both.export('source-storage'))
   // Nothing is given up before what was stored has been read back, and opens.
   using next = await unlock()
 
   const envelopes = await rekeyAll(next, store)
   const records = await resealIndex(next, store)
   using last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
-  await store.putVersion('keyset', last.export('source-storage'))
+  await putVersion(store, 'keyset', last.export('source-storage'))
 
   let rewritten = 0
   for (const [hash, { bytes, stamp }] of await stamps(store)) if (before.get(hash)?.stamp !== stamp) rewritten += bytes

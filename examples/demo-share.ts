@@ -12,7 +12,7 @@ import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHea
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
 import { LogWriter, readLog } from './log.ts'
-import type { FolderStore } from './store.ts'
+import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
 /** Blocks are logged so many at a time. */
@@ -33,7 +33,7 @@ export async function shareFolder(
   const ourCard = parseCard(keyset.card().bytes, { expect: keyset.card().fingerprint })
 
   const { reader: owner, share } = keyset.createShare()
-  await store.putVersion('keyset', owner.export('source-storage'))
+  await putVersion(store, 'keyset', owner.export('source-storage'))
   const heads = `share-${share.id}`
   const log = new LogWriter(share, store, `${heads}-log`, 'start')
   let pinned: Record<string, string> = {}

@@ -16,6 +16,7 @@ import {
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
+import { putVersion } from './store.ts'
 import { say } from './terminal.ts'
 import { FolderVaultStore } from './vault-store.ts'
 
@@ -112,7 +113,7 @@ async function adminKeyset(store: Demo['store'], password: string): Promise<Keys
   const stored = (await store.versions('admin')).at(-1)
   if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)
   const keyset = await createKeyset(password)
-  await store.putVersion('admin', keyset.export('source-storage'))
+  await putVersion(store, 'admin', keyset.export('source-storage'))
   return keyset
 }
 

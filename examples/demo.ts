@@ -1,4 +1,4 @@
-// Backs a folder up, restores it from the store alone, and compares the two: with a keyset, or with a profile and a vault.
+// Backs a folder up, restores it from the store alone, and compares the two: with a keyset, a profile and a vault, or clients.
 // `npm run demo -- --help` says how to call it.
 import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,41 +7,51 @@ import { parseArgs } from 'node:util'
 import { type BlockWriter, selfTest } from 'keystrata'
 import { backUp, type BackupOptions } from './backup.ts'
 import type { Source } from './blocks.ts'
+import { clientDemo, LAPTOP } from './demo-client.ts'
 import { keysetDemo } from './demo-keyset.ts'
 import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
 import type { IndexWriter, Listing } from './listing.ts'
 import { assertEmpty, compareFolders, restore } from './restore.ts'
-import { FolderStore } from './store.ts'
+import { FolderStore, type Store } from './store.ts'
 import { askPassword, printTally, problemCount, report, terminal, withBar } from './terminal.ts'
 
-const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
-npm run demo -- --restore-only --store DIR [--model keyset|vault] [--restore DIR] [--snapshot N]
+const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault|client] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
+npm run demo -- --restore-only --store DIR [--model keyset|vault|client] [--restore DIR] [--snapshot N]
 
 FOLDER is backed up, by default the project's own. Without --store and --restore both go into a new temporary folder.
 --regenerate, with keysets: then new key pairs for everything that is stored, before it is restored.
 --share SUBFOLDER, with keysets: then a second user restores that folder of FOLDER alone (beside the first), and tries the rest.
 --model vault goes on: it rotates keys, changes the password and restores again (into another folder beside the first), lets an
 admin reset it, and turns zero trust on; the password is the given one again at the end.
+--model client is about a storage server and two clients of one account: they enrol, prove their keys, back up a folder each (the second
+one's is made up of some files of the first), and one of them fails with another key. --restore-only restores the first one's.
 --restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
 The password comes from KEYSTRATA_PASSWORD, or is asked for.`
 
-const models = { keyset: keysetDemo, vault: vaultDemo }
+const models = { keyset: keysetDemo, vault: vaultDemo, client: clientDemo }
 
 /** What is appended to the name of the folder for a second restore. */
-const SECOND_RESTORE = { keyset: [` ${SHARED}`], vault: [` ${AGAIN}`] } as const
+const SECOND_RESTORE = { keyset: [` ${SHARED}`], vault: [` ${AGAIN}`], client: [` ${LAPTOP}`] } as const
 
 /** What the demo of a key model is given. */
 export interface Demo {
   store: FolderStore
   password: string
   restoreOnly: boolean
+  /** What is backed up. */
+  folder: string
   /** Which backup to restore, by its number; undefined for the newest. */
   snapshot: number | undefined
   regenerate: boolean
   share: string | undefined
-  backUp: (writer: BlockWriter, index: IndexWriter, pack?: BackupOptions['pack']) => Promise<void>
-  /** Restores a listing, and compares it with what was backed up: `of` a folder in it, `into` another one. */
+  /** `what` is the folder, and `store` the store, if they are not those of the command line. */
+  backUp: (
+    writer: BlockWriter,
+    index: IndexWriter,
+    more?: { pack?: BackupOptions['pack']; store?: Store; what?: string },
+  ) => Promise<void>
+  /** Restores a listing, and compares it with what was backed up: `of` a folder in it, or another one; `into` another one. */
   restore: (source: Source, listing: Listing, again?: { into: string; of?: string }) => Promise<void>
 }
 
@@ -111,15 +121,16 @@ async function main(): Promise<void> {
     store,
     password,
     restoreOnly,
+    folder,
     snapshot,
     regenerate,
     share,
-    async backUp(writer, index, pack) {
-      const total = terminal ? await sizeOf(folder, exclude) : 0
+    async backUp(writer, index, { pack, store: to = store, what = folder } = {}) {
+      const total = terminal ? await sizeOf(what, exclude) : 0
       const tally = await withBar('backing up', total, (onBytes) =>
-        backUp(folder, { writer, index, store, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
+        backUp(what, { writer, index, store: to, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
       )
-      printTally(`${folder} → ${store.root}`, 'seal', tally, backend)
+      printTally(`${what} → ${to.root}`, 'seal', tally, backend)
     },
     async restore(source, listing, again) {
       const into = again === undefined ? target : `${target} ${again.into}`
@@ -127,9 +138,9 @@ async function main(): Promise<void> {
       const tally = await withBar('restoring', listing.snapshot.bytes, (onBytes) =>
         restore(into, listing, { ...source, onProblem: report, onBytes }),
       )
-      printTally(`${store.root} → ${into}`, 'open', tally, backend)
+      printTally(`${source.store.root} → ${into}`, 'open', tally, backend)
       if (restoreOnly) return
-      await compareFolders(join(folder, again?.of ?? ''), into, exclude, report)
+      await compareFolders(resolve(folder, again?.of ?? ''), into, exclude, report)
       if (problemCount() === 0) console.log('Every file was restored exactly.')
     },
   })
@@ -142,6 +153,7 @@ async function assertBelongsTo(store: FolderStore, model: string): Promise<void>
   for (const [other, mark] of [
     ['keyset', 'keyset'],
     ['vault', 'account'],
+    ['client', 'device'],
   ] as const) {
     if (other !== model && (await store.versions(mark)).length > 0) {
       throw new Error(`${store.root} was made with --model ${other}`)

@@ -1,7 +1,4 @@
 // Two users, three clients, one share, through a service that both distrust. `npm run exchange`
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { PGlite } from '@electric-sql/pglite'
 import {
   type Argon2Costs,
@@ -17,6 +14,7 @@ import {
 } from 'keystrata'
 import { ExchangeClient } from './exchange-client.ts'
 import { createService, createTables } from './exchange-service.ts'
+import { close, listen } from './http.ts'
 import type { Sql } from './sql-vault-store.ts'
 import { say } from './terminal.ts'
 
@@ -32,12 +30,11 @@ interface Device {
 /** @param costs of the passwords of keysets; by default those of the library */
 export async function exchange(sql: Sql, costs?: Argon2Costs): Promise<void> {
   await createTables(sql)
-  const server = createService(sql).listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  const server = createService(sql)
   try {
-    await story(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, costs === undefined ? {} : { costs })
+    await story(await listen(server), costs === undefined ? {} : { costs })
   } finally {
-    await closed(server)
+    await close(server)
   }
 }
 
@@ -137,13 +134,6 @@ async function refused(code: KeystrataError['code'], action: () => Promise<unkno
     throw error
   }
   throw new Error(`this must be refused with ${code}`)
-}
-
-function closed(server: Server): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.close((error) => (error === undefined ? resolve() : reject(error)))
-    server.closeAllConnections()
-  })
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -5,7 +5,20 @@ import { dirname, join } from 'node:path'
 
 const HASH = /^[0-9a-f]{64}$/
 
-export class FolderStore {
+/** What backing up and restoring need of a store. Names are `folder/name`. */
+export interface Store {
+  /** Where it is, for messages. */
+  readonly root: string
+  has(name: string): Promise<boolean>
+  /** Undefined if there is no such object. */
+  get(name: string): Promise<Uint8Array | undefined>
+  /** Writes an object, all of it or nothing, and never over another: false if the name is taken. */
+  put(name: string, bytes: Uint8Array): Promise<boolean>
+  /** The names of all versions of an object, the newest last. */
+  versions(folder: string): Promise<string[]>
+}
+
+export class FolderStore implements Store {
   readonly root: string
 
   constructor(root: string) {
@@ -69,15 +82,6 @@ export class FolderStore {
     }
   }
 
-  /** Writes the next version of an object: they are numbered, and who comes second takes the next number. */
-  async putVersion(folder: string, bytes: Uint8Array): Promise<void> {
-    for (;;) {
-      const newest = (await this.versions(folder)).at(-1) ?? `${folder}/0`
-      const next = Number(newest.slice(folder.length + 1)) + 1
-      if (await this.put(versionName(folder, next), bytes)) return
-    }
-  }
-
   async drop(name: string): Promise<void> {
     await rm(this.#path(name), { force: true })
   }
@@ -123,6 +127,15 @@ export class FolderStore {
   async stamp(name: string): Promise<{ bytes: number; stamp: string }> {
     const { size, ino, mtimeMs } = await stat(this.#path(name))
     return { bytes: size, stamp: `${size} ${ino} ${mtimeMs}` }
+  }
+}
+
+/** Writes the next version of an object: they are numbered, and who comes second takes the next number. */
+export async function putVersion(store: Store, folder: string, bytes: Uint8Array): Promise<void> {
+  for (;;) {
+    const newest = (await store.versions(folder)).at(-1) ?? `${folder}/0`
+    const next = Number(newest.slice(folder.length + 1)) + 1
+    if (await store.put(versionName(folder, next), bytes)) return
   }
 }
 

@@ -33,6 +33,18 @@ export function parseUserName(text: string, what: string): string {
   return withinLimit(normalizeText(text, what).toLowerCase().normalize('NFC'), what)
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** A name from its bytes; undefined unless it is in the one form that `parse` gives. */
+export function decodeName(bytes: Uint8Array, parse: typeof parseName = parseName): string | undefined {
+  try {
+    const text = decoder.decode(bytes)
+    return parse(text, 'name') === text ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
 function withinLimit(name: string, what: string): string {
   const { length } = utf8(name)
   if (length > 0 && length <= MAX_NAME_BYTES) return name

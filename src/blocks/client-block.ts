@@ -48,7 +48,11 @@ export function parseClientBlock(block: SealedBlock): ParsedClientBlock {
   const envelope = bytesFrom(stored, 'envelope')
   const label = parseLabel(name)
   const parsed = parseClientEnvelope(envelope)
-  assertContentBytes(ciphertext.subarray(parsed.encrypted === undefined ? 0 : TAG_BYTES))
+  const tagBytes = parsed.encrypted === undefined ? 0 : TAG_BYTES
+  if (ciphertext.length < tagBytes) {
+    throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
+  }
+  assertContentBytes(ciphertext.subarray(tagBytes))
   return { label, ciphertext, ...parsed }
 }
 

@@ -12,6 +12,8 @@ import { wrappedBytes } from './wrap.ts'
 export const MAX_SAVED_BYTES: number = MAX_KEYSET_BYTES + 4096
 export const MAX_TEXT_BYTES: number = 64 * 1024
 export const TEXT_BLOCK_BYTES = 32
+/** A WRAP of the longest text, padded. */
+export const MAX_TEXT_VALUE_BYTES: number = wrappedBytes(MAX_TEXT_BYTES + TEXT_BLOCK_BYTES)
 
 /** How the passphrase gives the key over the device key. */
 export interface Protection {

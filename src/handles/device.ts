@@ -4,6 +4,7 @@ import { type Bytes, utf8, wipe, fromBase64Url } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { clientKeys, keysetKeys, loginKeys, SavedKind } from '../format/device.ts'
+import { Destination } from '../format/keyset.ts'
 import type { Claimant } from '../keys/key-proof.ts'
 import {
   decodeDeviceKey,
@@ -20,6 +21,7 @@ import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { type Login, openedLogin, ownerOf } from '../keys/login.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
+import { decodeName, parseName, parseUserName } from '../text.ts'
 import { type Client, claimantOf, isClient, openedClient } from './client.ts'
 import { insidesOf, isKeyset, unlocked } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
@@ -98,7 +100,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     return this.#opened(saved, SavedKind.login, (bytes) => {
       const { realm, user, loginKey, rootKey } = decode(loginKeys, bytes, 'saved login')
       try {
-        return withBytes(loginKey, (login) => openedLogin(textOf(realm), textOf(user), login, rootKey))
+        return withBytes(loginKey, (login) => openedLogin(textOf(realm), textOf(user, parseUserName), login, rootKey))
       } finally {
         loginKey.dispose()
       }
@@ -119,6 +121,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
       try {
         const parsed = parseKeyset(keyset)
         try {
+          if (parsed.destination === Destination.host) throw authenticationFailed()
           return unlocked(openKeyset(parsed, master), master.copy(), accept)
         } finally {
           wipe(parsed.bytes)
@@ -153,8 +156,11 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
   }
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
+function textOf(bytes: Uint8Array, parse = parseName): string {
+  const name = decodeName(bytes, parse)
+  if (name === undefined) throw authenticationFailed()
+  return name
+}
 
 /** Everything in a handle. The caller wipes it. */
 function keysOf(handle: Login | Client | KeysetReader): { kind: number; keys: Bytes } {

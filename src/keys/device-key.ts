@@ -6,6 +6,7 @@ import { decode, encode } from '../format/codec.ts'
 import {
   MAX_SAVED_BYTES,
   MAX_TEXT_BYTES,
+  MAX_TEXT_VALUE_BYTES,
   type Protection,
   SavedKind,
   storedDeviceKey,
@@ -106,9 +107,10 @@ async function unlock(
   if (passphrase === undefined) throw new KeystrataError('wrong-password', 'this device key is under a passphrase')
   const over = SecretKey.take('device', await hashPassword(passphrase, salt, costs, {}))
   try {
-    const { keyId } = parseHeader(wrapped, 'device key', ObjectType.deviceKey, [Suite.wrap])
-    if (!equalBytes(keyIdOf(over), keyId)) throw new KeystrataError('wrong-password')
-    return SecretKey.take('device', unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
+    // The key id in the header of the WRAP.
+    if (!equalBytes(keyIdOf(over), wrapped.subarray(16, 32))) throw new KeystrataError('wrong-password')
+    const bytes = openWrapped(() => unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
+    return SecretKey.take('device', bytes)
   } finally {
     over.dispose()
   }
@@ -186,7 +188,7 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
 export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, place: Place): string {
   const context = contextOf(place)
   const given = bytesFrom(sealed, 'text value')
-  if (given.length > MAX_TEXT_BYTES + 4096) {
+  if (given.length > MAX_TEXT_VALUE_BYTES) {
     throw new KeystrataError('limit-exceeded', 'too large for a text value', { bytes: given.length })
   }
   const bytes = new Uint8Array(given)
@@ -207,6 +209,7 @@ function readPadded(padded: Uint8Array): string {
   const text = padded.subarray(4, 4 + length)
   const isPadded =
     length >= 0 &&
+    length <= MAX_TEXT_BYTES &&
     padded.length === Math.ceil((4 + length) / TEXT_BLOCK_BYTES) * TEXT_BLOCK_BYTES &&
     padded.subarray(4 + length).every((byte) => byte === 0)
   if (!isPadded) throw authenticationFailed()

@@ -22,7 +22,7 @@ import { randomBytes } from '../primitives/random.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
 import { SecretKey } from '../secret.ts'
-import { parseName } from '../text.ts'
+import { decodeName } from '../text.ts'
 import type { AccountNames, ClientKey } from './typed-key.ts'
 
 /** Who proves: names, platform, and keys. */
@@ -188,16 +188,10 @@ export function sameKey(a: KeyHash, b: KeyHash): boolean {
   return a.type === b.type && equalBytes(a.hash, b.hash)
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
 /** @throws KeystrataError `malformed` for a name that is not in the one form that names have */
 function readName(bytes: Uint8Array, object: string): string {
-  try {
-    const text = decoder.decode(bytes)
-    if (parseName(text, 'name') === text) return text
-  } catch {
-    // Not UTF-8: the same answer.
-  }
+  const name = decodeName(bytes)
+  if (name !== undefined) return name
   throw new KeystrataError('malformed', `${object}: a name in another form than names have`)
 }
 

@@ -1,0 +1,154 @@
+// The demo with clients: a storage server that knows its clients' keys again on every connection, and two clients of one
+// account, whose equal files it stores once. Names and folders are under each client's private key, contents under the
+// account's.
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import {
+  type Client,
+  createClient,
+  createDeviceKey,
+  type DeviceKey,
+  generateTypedKey,
+  KeystrataError,
+  openDeviceKey,
+} from 'keystrata'
+import { BlockIndex, readBlockIndex } from './block-index.ts'
+import type { Demo } from './demo.ts'
+import { close, listen } from './http.ts'
+import { enrol, RemoteStore } from './storage-client.ts'
+import { createStorageService, createStorageTables, REALM } from './storage-service.ts'
+import { type FolderStore, putVersion } from './store.ts'
+import { say } from './terminal.ts'
+
+/** Where the second client's restore goes. */
+export const LAPTOP = 'of the laptop'
+
+const ACCOUNT = 'demo-account'
+/** How many files the second client's folder has in common with the first one's. */
+const COMMON_FILES = 20
+
+export async function clientDemo(demo: Demo): Promise<void> {
+  const { store, password, restoreOnly, snapshot } = demo
+  await mkdir(store.root, { recursive: true })
+  const database = await PGlite.create(join(store.root, 'database'))
+  await createStorageTables(database)
+  const server = createStorageService(database, store)
+  try {
+    const url = await listen(server)
+    const device = await ownDevice(store, password)
+    if (restoreOnly) {
+      const desktop = await savedClient(store, device, 'desktop')
+      if (desktop === undefined) throw new Error(`${store.root} holds no client`)
+      await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
+    } else await story(demo, url, device)
+  } finally {
+    await close(server)
+    await database.close()
+  }
+}
+
+async function story(demo: Demo, url: string, device: DeviceKey): Promise<void> {
+  const { store, password } = demo
+  const [desktop, laptop] = await ownClients(store, device)
+  for (const client of [desktop, laptop]) {
+    await enrol(url, ACCOUNT, password, client)
+    const { state } = await RemoteStore.connect(url, client)
+    say(`${client.client} is enrolled, and has proven its keys; the server knows it as ${state}`)
+  }
+  const second = await foldersOfLaptop(demo.folder)
+  try {
+    await backUp(demo, desktop, url)
+    await backUp(demo, laptop, url, second)
+    say('what both have in common is stored once: contents are under the account’s key, names under each client’s own')
+
+    // As another process would, with what is in the client's own database.
+    const again = (await savedClient(store, device, 'desktop'))!
+    const remote = await RemoteStore.connect(url, again)
+    say(`${again.client} has connected again, from its own database; it is ${remote.state}`)
+    await restore(demo, again, remote)
+    await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
+
+    const changed = await newClient('desktop', generateTypedKey('AES-128'))
+    await refused('key-changed', () => enrol(url, ACCOUNT, password, changed))
+    await refused('key-changed', () => RemoteStore.connect(url, changed))
+    say('a desktop with another key is refused: after the first backup keys do not change')
+  } finally {
+    await rm(second, { recursive: true })
+  }
+  const place = { table: 'source', row: 'file server', column: 'password', version: 1 }
+  const sealed = device.sealText('a password of what is backed up', place)
+  await refused('authentication-failed', async () => device.openText(sealed, { ...place, row: 'another server' }))
+  say('a sealed source password opens in its own row, and in no other')
+}
+
+async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
+  const remote = await RemoteStore.connect(url, client)
+  const index = new BlockIndex(client.scope('private'), remote, indexFolder(client))
+  await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
+  await remote.commit()
+}
+
+async function restore(
+  demo: Demo,
+  client: Client,
+  store: RemoteStore,
+  { snapshot, ...again }: { snapshot?: number | undefined; into?: string; of?: string } = {},
+): Promise<void> {
+  const listing = await readBlockIndex(store, client, snapshot, indexFolder(client))
+  const { into, of } = again
+  await demo.restore({ reader: client, store }, listing, into === undefined ? undefined : { into, ...(of && { of }) })
+}
+
+const indexFolder = (client: Client): string => `snapshots-${client.client}`
+
+/** The device key, under the password. A real client has it on its own machine, or in the operating system's keystore. */
+async function ownDevice(store: FolderStore, password: string): Promise<DeviceKey> {
+  const name = (await store.versions('device')).at(-1)
+  if (name !== undefined) return openDeviceKey((await store.get(name))!, password)
+  const device = createDeviceKey()
+  await putVersion(store, 'device', await device.export(password))
+  return device
+}
+
+/** Both clients, from the database that each of them would have, or new. */
+async function ownClients(store: FolderStore, device: DeviceKey): Promise<[Client, Client]> {
+  const saved = [await savedClient(store, device, 'desktop'), await savedClient(store, device, 'laptop')]
+  const [desktop, laptop] = saved
+  if (desktop !== undefined && laptop !== undefined) return [desktop, laptop]
+  // People type these, or write them down: without them nothing is restored on another machine.
+  const accountKey = generateTypedKey('AES-128')
+  const made = [await newClient('desktop', accountKey), await newClient('laptop', accountKey)] as const
+  for (const client of made) await putVersion(store, `saved-${client.client}`, device.save(client))
+  return [...made]
+}
+
+function newClient(client: string, accountKey: ReturnType<typeof generateTypedKey>): Promise<Client> {
+  const names = { realm: REALM, account: ACCOUNT, client, platform: 'linux' } as const
+  return createClient({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
+}
+
+async function savedClient(store: FolderStore, device: DeviceKey, client: string): Promise<Client | undefined> {
+  const name = (await store.versions(`saved-${client}`)).at(-1)
+  return name === undefined ? undefined : device.openClient((await store.get(name))!)
+}
+
+/** A folder for the second client: some of the first one's files, and one of its own. */
+async function foldersOfLaptop(folder: string): Promise<string> {
+  const own = await mkdtemp(join(tmpdir(), 'keystrata-laptop-'))
+  const files = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile())
+  for (const { name } of files.slice(0, COMMON_FILES)) await cp(join(folder, name), join(own, name))
+  await writeFile(join(own, 'only on the laptop'), `written at ${new Date().toISOString()}`)
+  return own
+}
+
+async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === code) return
+    throw error
+  }
+  throw new Error(`this must be refused with ${code}`)
+}

@@ -1,0 +1,122 @@
+// What the services of the examples have in common: answers, refusals, sessions.
+import { createHash, randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+
+const SESSION_MS = 3_600_000
+
+/** An answer that is not what was asked for. */
+export class Refusal extends Error {
+  readonly status: number
+  /** More about it, for programs. */
+  readonly more: object
+
+  constructor(status: number, message: string, more: object = {}) {
+    super(message)
+    this.status = status
+    this.more = more
+  }
+}
+
+export interface Answer {
+  status: number
+  /** Bytes as they are, everything else as JSON. */
+  body: unknown
+}
+
+/** A server, not listening yet, that gives a handler the parts of each path and the body. */
+export function createJsonServer(
+  maxBytes: number,
+  handle: (route: string, names: string[], body: Uint8Array, request: IncomingMessage) => Promise<Answer>,
+): Server {
+  const answer = async (request: IncomingMessage): Promise<Answer> => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost')
+    const [, what = '', ...names] = pathname.split('/').map(decodeName)
+    return handle(`${request.method} /${what}/${names.length}`, names, await readBody(request, maxBytes), request)
+  }
+  return createServer((request, response) => {
+    const send = (status: number, body: unknown) => {
+      const isRaw = body instanceof Uint8Array
+      response.writeHead(status, { 'content-type': isRaw ? 'application/octet-stream' : 'application/json' })
+      response.end(isRaw ? body : JSON.stringify(body))
+    }
+    answer(request).then(
+      ({ status, body }) => send(status, body),
+      (error: unknown) => {
+        if (error instanceof Refusal) send(error.status, { error: error.message, ...error.more })
+        else send(500, { error: 'something is wrong here' })
+      },
+    )
+  })
+}
+
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new Refusal(413, 'too much')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function decodeName(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new Refusal(404, 'no such thing')
+  }
+}
+
+export interface Account {
+  name: string
+  password: string
+}
+
+export function readAccount(body: Uint8Array): Account {
+  try {
+    const { name, password } = JSON.parse(Buffer.from(body).toString()) as Partial<Account>
+    if (typeof name === 'string' && name !== '' && typeof password === 'string' && password !== '') {
+      return { name, password }
+    }
+  } catch {
+    // Not JSON: the same answer.
+  }
+  throw new Refusal(400, 'a name and a password, please')
+}
+
+/** Who is logged in, by the hash of the token, so that a look into memory gives nobody a session. */
+export class Sessions<T> {
+  readonly #sessions: Map<string, { who: T; expires: number }> = new Map()
+
+  open(who: T): string {
+    const token = randomBytes(32).toString('base64url')
+    this.#sessions.set(tokenHash(token), { who, expires: Date.now() + SESSION_MS })
+    return token
+  }
+
+  of(request: IncomingMessage): T {
+    const token = /^Bearer ([\w-]+)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
+    const session = this.#sessions.get(tokenHash(token))
+    if (session === undefined || session.expires < Date.now()) throw new Refusal(401, 'log in first')
+    return session.who
+  }
+}
+
+const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')
+
+/** Listens on loopback, on a port of its own choice. */
+export async function listen(server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+export function close(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error === undefined ? resolve() : reject(error)))
+    server.closeAllConnections()
+  })
+}

@@ -1,0 +1,52 @@
+// What a storage server keeps of its clients' keys, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is
+// PostgreSQL in the process. Each is one statement, so each is one transaction; a unique key makes writing create-only.
+import type { RegistryStore } from 'keystrata/server'
+import type { Sql } from './sql-vault-store.ts'
+
+const SCHEMA = [
+  `CREATE TABLE IF NOT EXISTS registry (
+     account text, client text, version bigint, row bytea NOT NULL, PRIMARY KEY (account, client, version))`,
+  `CREATE TABLE IF NOT EXISTS challenge (challenge bytea PRIMARY KEY, expires timestamptz NOT NULL)`,
+]
+
+export async function createRegistryTables(sql: Sql): Promise<void> {
+  for (const statement of SCHEMA) await sql.query(statement)
+}
+
+export class SqlRegistryStore implements RegistryStore {
+  readonly #sql: Sql
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+  }
+
+  async read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined> {
+    const { rows } = await this.#sql.query(
+      'SELECT row, version FROM registry WHERE account = $1 AND client = $2 ORDER BY version DESC LIMIT 1',
+      [account, client],
+    )
+    const [newest] = rows as { row: Uint8Array; version: number | string }[]
+    // Some drivers give a bigint as text.
+    return newest && { row: newest.row, version: Number(newest.version) }
+  }
+
+  async write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean> {
+    const { rows } = await this.#sql.query(
+      'INSERT INTO registry VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version',
+      [account, client, version, row],
+    )
+    return rows.length === 1
+  }
+
+  async addChallenge(challenge: Uint8Array, expires: Date): Promise<void> {
+    // Those that nobody answered go, too.
+    await this.#sql.query('DELETE FROM challenge WHERE expires < $1', [new Date()])
+    await this.#sql.query('INSERT INTO challenge VALUES ($1, $2)', [challenge, expires])
+  }
+
+  async takeChallenge(challenge: Uint8Array): Promise<boolean> {
+    const { rows } = await this.#sql.query('DELETE FROM challenge WHERE challenge = $1 RETURNING expires', [challenge])
+    const [taken] = rows as { expires: Date }[]
+    return taken !== undefined && new Date(taken.expires).getTime() > Date.now()
+  }
+}

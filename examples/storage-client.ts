@@ -1,0 +1,77 @@
+// A client's side of the storage server: it enrols, proves its keys on every connection, and then the server is a store.
+import { type Client, KeystrataError } from 'keystrata'
+import { SERVER } from './storage-service.ts'
+import type { Store } from './store.ts'
+
+/** Enrols a client, as somebody who knows the account's password may. */
+export async function enrol(url: string, account: string, password: string, client: Client): Promise<void> {
+  const login = JSON.stringify({ name: account, password })
+  const { token } = (await call(url, 'POST', '/logins', { body: login })).json() as { token: string }
+  await call(url, 'POST', '/enrolments', { token, body: client.enrolment() })
+}
+
+/** A connection: the client has proven its keys. */
+export class RemoteStore implements Store {
+  readonly root: string
+  /** Whether the client has backed up before: then its keys are what they are for good. */
+  readonly state: 'provisional' | 'locked'
+  readonly #token: string
+
+  private constructor(url: string, token: string, state: 'provisional' | 'locked') {
+    this.root = url
+    this.#token = token
+    this.state = state
+  }
+
+  static async connect(url: string, client: Client): Promise<RemoteStore> {
+    const challenge = await call(url, 'POST', '/challenges')
+    const proof = client.prove(challenge.body, { server: SERVER })
+    const connection = await call(url, 'POST', '/connections', { body: proof })
+    const { token, state } = connection.json() as { token: string; state: 'provisional' | 'locked' }
+    return new RemoteStore(url, token, state)
+  }
+
+  /** Before the first backup counts: it locks the client's keys. */
+  async commit(): Promise<void> {
+    await this.#call('POST', '/commits')
+  }
+
+  async has(name: string): Promise<boolean> {
+    return (await this.#call('HEAD', `/objects/${name}`, undefined, [404])).status === 200
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    const { status, body } = await this.#call('GET', `/objects/${name}`, undefined, [404])
+    return status === 200 ? body : undefined
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<boolean> {
+    return (await this.#call('PUT', `/objects/${name}`, new Uint8Array(bytes), [409])).status === 201
+  }
+
+  async versions(folder: string): Promise<string[]> {
+    return (await this.#call('GET', `/versions/${folder}`)).json() as string[]
+  }
+
+  #call(method: string, path: string, body?: Uint8Array<ArrayBuffer>, fine: readonly number[] = []) {
+    return call(this.root, method, path, { token: this.#token, fine, ...(body && { body }) })
+  }
+}
+
+interface Request {
+  token?: string
+  body?: string | Uint8Array<ArrayBuffer>
+  /** Statuses that are answers and no errors. */
+  fine?: readonly number[]
+}
+
+async function call(url: string, method: string, path: string, { token, body, fine = [] }: Request = {}) {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const response = await fetch(url + path, { method, headers, ...(body !== undefined && { body }) })
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  const json = (): unknown => JSON.parse(Buffer.from(bytes).toString())
+  const { status, ok } = response
+  if (ok || fine.includes(status)) return { status, body: bytes, json }
+  const { error, code } = json() as { error: string; code?: KeystrataError['code'] }
+  throw code === undefined ? new Error(`${method} ${path}: ${error}`) : new KeystrataError(code, error)
+}

@@ -1,0 +1,112 @@
+// Who wants into somebody's account, and who has a laptop that is not his: rows of the attack table in SECURITY.md.
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { describe, expect, it } from 'vitest'
+import { encode } from '../../src/format/codec.ts'
+import { type StoredEnrolment, storedEnrolment } from '../../src/format/client.ts'
+import { encodeHeader } from '../../src/format/header.ts'
+import { type Client, createClient, createDeviceKey, type TypedKey } from '../../src/index.ts'
+import { KeyRegistry } from '../../src/server.ts'
+import { concat, domain, utf8 } from '../../src/bytes.ts'
+import { failure, MemoryRegistryStore, quickly, unhex } from '../fixtures.ts'
+
+const OWN = { server: 'storage-1' }
+const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const make = (text: string, accountKey?: TypedKey): Promise<Client> =>
+  quickly(() => createClient({ ...names, privateKey: { type: 'AES-256', text }, ...(accountKey && { accountKey }) }))
+const victim = await make('the right key')
+const thief = await make('a guess')
+
+describe('a client with another key wants somebody’s account', () => {
+  const enrolled = async () => {
+    const store = new MemoryRegistryStore()
+    const registry = new KeyRegistry(store, { realm: 'tests', ...OWN })
+    await registry.enrol(victim.enrolment())
+    await registry.connect(victim.prove(await registry.challenge(), OWN))
+    await registry.commitFirstBackup('acme', 'desktop')
+    return { store, registry }
+  }
+
+  it('a changed key is refused, enrolled or not', async () => {
+    const { registry } = await enrolled()
+    await failure(async () => registry.connect(thief.prove(await registry.challenge(), OWN)), 'key-changed')
+    await failure(() => registry.enrol(thief.enrolment()), 'key-changed')
+    await registry.connect(victim.prove(await registry.challenge(), OWN))
+  })
+
+  it('a replayed proof is refused, and a relayed one', async () => {
+    const { registry, store } = await enrolled()
+    const proof = victim.prove(await registry.challenge(), OWN)
+    await registry.connect(proof)
+    await failure(() => registry.connect(proof), 'expired')
+    // A server of the thief's asks the victim to answer the real server's challenge.
+    const challenge = await registry.challenge()
+    await failure(() => victim.prove(challenge, { server: 'thief' }), 'authentication-failed')
+    // The victim's answer to the thief's own server is none for the real one.
+    const own = new KeyRegistry(store, { realm: 'tests', server: 'thief' })
+    const answer = victim.prove(await own.challenge(), { server: 'thief' })
+    await failure(() => registry.connect(answer), 'authentication-failed')
+  })
+
+  // Keys under which signatures hold that nobody made, where verification is lax.
+  const point = ed25519.Point
+  const torsion = point.fromBytes(unhex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'), true)
+  const secret = new Uint8Array(32).fill(7)
+  const honest = ed25519.getPublicKey(secret)
+  const odd: [string, Uint8Array][] = [
+    ['the identity', point.ZERO.toBytes()],
+    ['a point of order 8', torsion.toBytes()],
+    ['a point of mixed order', point.fromBytes(honest).add(torsion).toBytes()],
+    [
+      'a point that is written in no canonical way',
+      unhex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'),
+    ],
+  ]
+
+  const enrolmentOf = (publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array) => {
+    const body: Omit<StoredEnrolment, 'signatures'> = {
+      headerBytes: encodeHeader({ type: 17, suite: 0, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
+      ...{ realm: utf8('tests'), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
+      keys: [{ role: 1, type: 3, publicKey: new Uint8Array(publicKey) }],
+    }
+    const message = concat(
+      domain('sign/enrolment'),
+      encode(storedEnrolment, { ...body, signatures: [] }).subarray(0, -2),
+    )
+    return encode(storedEnrolment, { ...body, signatures: [sign(message)] })
+  }
+
+  it.each(odd)('%s is no key', async (_, publicKey) => {
+    const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN })
+    // R is the identity, S is 0: holds for every message under the identity; and an honest signature for the mixed one.
+    const nothing = concat(point.ZERO.toBytes(), new Uint8Array(32))
+    for (const sign of [() => nothing, (message: Uint8Array) => ed25519.sign(message, secret)]) {
+      await failure(() => registry.enrol(enrolmentOf(publicKey, sign)), 'authentication-failed')
+    }
+    // The same by hand with an honest key is taken: the test tests something.
+    await registry.enrol(enrolmentOf(honest, (message) => ed25519.sign(message, secret)))
+  })
+})
+
+describe('a laptop thief wants source passwords and client keys', () => {
+  const device = createDeviceKey()
+  const place = { table: 'source', row: '1', column: 'password', version: 1 }
+
+  it('has the database and another device key: nothing opens', async () => {
+    const [saved, text] = [device.save(victim), device.sealText('hunter2', place)]
+    const own = createDeviceKey()
+    await failure(() => own.openClient(saved), 'key-not-found')
+    await failure(() => own.openText(text, place), 'key-not-found')
+    expect(device.openText(text, place)).toBe('hunter2')
+  })
+
+  it('swaps rows, so that a program shows one password as another: refused', async () => {
+    const text = device.sealText('hunter2', place)
+    for (const elsewhere of [
+      { ...place, row: '2' },
+      { ...place, column: 'comment' },
+      { ...place, version: 2 },
+    ]) {
+      await failure(() => device.openText(text, elsewhere), 'authentication-failed')
+    }
+  })
+})

@@ -1,0 +1,255 @@
+// A registry and its clients, in any order of events: beside it runs a model of what it should know. No sequence lets a client
+// in whose locked key differs, none loses an enrolment, none takes a proof twice or from elsewhere.
+import { PGlite } from '@electric-sql/pglite'
+import fc from 'fast-check'
+import { afterAll, describe, expect, it } from 'vitest'
+import { createRegistryTables, SqlRegistryStore } from '../../examples/sql-registry-store.ts'
+import { type Client, createClient, type ErrorCode, KeystrataError, type TypedKey } from '../../src/index.ts'
+import { KeyRegistry, type RegistryStore } from '../../src/server.ts'
+import { MemoryRegistryStore, quickly } from '../fixtures.ts'
+
+const CLIENTS = ['desktop', 'laptop', 'phone'] as const
+const PLATFORMS = { desktop: 'linux', laptop: 'windows', phone: 'ios' } as const
+const PRIVATE = ['one', 'two'] as const
+const ACCOUNT = { none: undefined, short: { type: 'AES-128', text: 'short' }, long: { type: 'AES-256', text: 'long' } }
+type Name = (typeof CLIENTS)[number]
+type AccountKey = keyof typeof ACCOUNT
+const OWN = { server: 'storage-1' }
+
+interface Keys {
+  name: Name
+  privateKey: (typeof PRIVATE)[number]
+  accountKey: AccountKey
+}
+
+/** Every client with every choice of keys, made once. */
+const clients: Map<string, Client> = new Map()
+const nameOf = ({ name, privateKey, accountKey }: Keys) => `${name} ${privateKey} ${accountKey}`
+for (const name of CLIENTS) {
+  for (const text of PRIVATE) {
+    for (const [accountKey, key] of Object.entries(ACCOUNT) as [AccountKey, TypedKey | undefined][]) {
+      const names = { realm: 'tests', account: 'acme', client: name, platform: PLATFORMS[name] }
+      const options = {
+        ...names,
+        privateKey: { type: 'AES-256', text: `${name} ${text}` },
+        ...(key && { accountKey: key }),
+      }
+      const client = await quickly(() => createClient(options as Parameters<typeof createClient>[0]))
+      clients.set(nameOf({ name, privateKey: text, accountKey }), client)
+    }
+  }
+}
+const clientOf = (keys: Keys) => clients.get(nameOf(keys))!
+
+/** What the registry should know. */
+class Model {
+  accountKey: AccountKey = 'none'
+  readonly enrolled: Map<Name, { privateKey: string; locked: boolean }> = new Map()
+
+  enrol({ name, privateKey, accountKey }: Keys): ErrorCode | 'ok' {
+    const known = this.accountKey
+    if (known !== 'none' && accountKey === 'none') return 'account-key-required'
+    if (known !== 'none' && accountKey !== known) return 'key-changed'
+    const names = new Set([...this.enrolled.keys(), name])
+    if (accountKey === 'none' && (names.size > 1 || names.has('phone'))) return 'account-key-required'
+    if (names.has('phone') && accountKey !== 'short') return 'policy'
+    const before = this.enrolled.get(name)
+    if (before?.locked === true && before.privateKey !== privateKey) return 'key-changed'
+    this.accountKey = accountKey
+    this.enrolled.set(name, { privateKey, locked: before?.locked ?? false })
+    return 'ok'
+  }
+
+  connect({ name, privateKey, accountKey }: Keys): ErrorCode | 'provisional' | 'locked' {
+    const known = this.enrolled.get(name)
+    if (known === undefined) return 'key-not-found'
+    if (known.privateKey !== privateKey) return 'key-changed'
+    if (this.accountKey === 'none' && accountKey !== 'none') return 'key-not-found'
+    if (this.accountKey !== 'none' && accountKey === 'none') return 'account-key-required'
+    if (this.accountKey !== accountKey) return 'key-changed'
+    return known.locked ? 'locked' : 'provisional'
+  }
+}
+
+class Real {
+  readonly registry: KeyRegistry
+  readonly elsewhere: KeyRegistry
+  readonly proofs: Uint8Array[] = []
+
+  constructor(store: RegistryStore) {
+    this.registry = new KeyRegistry(store, { realm: 'tests', ...OWN })
+    // Another server over the same database: its challenges are its own.
+    this.elsewhere = new KeyRegistry(store, { realm: 'tests', server: 'storage-2' })
+  }
+
+  async prove(keys: Keys): Promise<Uint8Array> {
+    const proof = clientOf(keys).prove(await this.registry.challenge(), OWN)
+    this.proofs.push(proof)
+    return proof
+  }
+}
+
+async function outcome<T>(action: () => Promise<T>): Promise<T | ErrorCode> {
+  try {
+    return await action()
+  } catch (error) {
+    if (error instanceof KeystrataError) return error.code
+    throw error
+  }
+}
+
+type Command = fc.AsyncCommand<Model, Real>
+
+class Enrol implements Command {
+  readonly keys: Keys
+  constructor(keys: Keys) {
+    this.keys = keys
+  }
+  check = () => true
+  async run(model: Model, real: Real) {
+    const done = await outcome(async () => {
+      await real.registry.enrol(clientOf(this.keys).enrolment())
+      return 'ok' as const
+    })
+    expect(done).toBe(model.enrol(this.keys))
+  }
+  toString = () => `enrol ${nameOf(this.keys)}`
+}
+
+class Connect implements Command {
+  readonly keys: Keys
+  constructor(keys: Keys) {
+    this.keys = keys
+  }
+  check = () => true
+  async run(model: Model, real: Real) {
+    const proof = await real.prove(this.keys)
+    const done = await outcome(async () => (await real.registry.connect(proof)).state)
+    expect(done).toBe(model.connect(this.keys))
+  }
+  toString = () => `connect ${nameOf(this.keys)}`
+}
+
+class Commit implements Command {
+  readonly name: Name
+  constructor(name: Name) {
+    this.name = name
+  }
+  check = () => true
+  async run(model: Model, real: Real) {
+    const done = await outcome(async () => {
+      await real.registry.commitFirstBackup('acme', this.name)
+      return 'ok' as const
+    })
+    const known = model.enrolled.get(this.name)
+    expect(done).toBe(known === undefined ? 'key-not-found' : 'ok')
+    if (known !== undefined) known.locked = true
+  }
+  toString = () => `commit ${this.name}`
+}
+
+/** Somebody sends again what was sent before, or carries it to another server. */
+class Replay implements Command {
+  readonly which: number
+  constructor(which: number) {
+    this.which = which
+  }
+  check = () => true
+  async run(_model: Model, real: Real) {
+    const proof = real.proofs[this.which % Math.max(real.proofs.length, 1)]
+    if (proof === undefined) return
+    expect(await outcome(() => real.registry.connect(proof))).toBe('expired')
+    expect(await outcome(() => real.elsewhere.connect(proof))).toBe('authentication-failed')
+  }
+  toString = () => `replay ${this.which}`
+}
+
+/** Several at once: whoever comes second starts again, and in the end it is as if they had come one after the other. */
+class AtOnce implements Command {
+  readonly all: readonly Keys[]
+  constructor(all: readonly Keys[]) {
+    this.all = all
+  }
+  check = () => true
+  async run(model: Model, real: Real) {
+    const outcomes = await Promise.all(
+      this.all.map((keys) =>
+        outcome(async () => {
+          await real.registry.enrol(clientOf(keys).enrolment())
+          return 'ok' as const
+        }),
+      ),
+    )
+    // Some order of theirs gives what they gave, and what the registry then says of everybody.
+    const states = await Promise.all(this.all.map((keys) => stateOf(real, keys)))
+    const holds = orders(this.all.length).find((order) => {
+      const trial = copyOf(model)
+      const given: string[] = []
+      for (const index of order) given[index] = trial.enrol(this.all[index]!)
+      return given.join() === outcomes.join() && this.all.map((keys) => trial.connect(keys)).join() === states.join()
+    })
+    expect(holds, `${outcomes.join()} and then ${states.join()}`).toBeDefined()
+    for (const index of holds!) model.enrol(this.all[index]!)
+  }
+  toString = () => `at once: ${this.all.map(nameOf).join(', ')}`
+}
+
+const stateOf = async (real: Real, keys: Keys) => {
+  const proof = await real.prove(keys)
+  return outcome(async () => (await real.registry.connect(proof)).state)
+}
+
+function copyOf(model: Model): Model {
+  const copy = new Model()
+  copy.accountKey = model.accountKey
+  for (const [name, known] of model.enrolled) copy.enrolled.set(name, { ...known })
+  return copy
+}
+
+function orders(length: number): number[][] {
+  if (length === 0) return [[]]
+  return orders(length - 1).flatMap((order) =>
+    Array.from({ length }, (_, at) => [...order.slice(0, at), length - 1, ...order.slice(at)]),
+  )
+}
+
+const keys = fc.record<Keys>({
+  name: fc.constantFrom(...CLIENTS),
+  privateKey: fc.constantFrom(...PRIVATE),
+  // Mostly the same: else hardly anybody gets in.
+  accountKey: fc.constantFrom<AccountKey>('short', 'short', 'short', 'none', 'long'),
+})
+const commands = [
+  keys.map((each) => new Enrol(each)),
+  keys.map((each) => new Connect(each)),
+  fc.constantFrom(...CLIENTS).map((name) => new Commit(name)),
+  fc.nat(20).map((which) => new Replay(which)),
+  fc.array(keys, { minLength: 2, maxLength: 3 }).map((all) => new AtOnce(all)),
+]
+const slow = process.env['SLOW'] === '1'
+
+async function explore(newStore: () => Promise<RegistryStore>, numRuns: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.commands(commands, { maxCommands: 20 }), async (plan) => {
+      const store = await newStore()
+      await fc.asyncModelRun(() => ({ model: new Model(), real: new Real(store) }), plan)
+    }),
+    { numRuns },
+  )
+}
+
+const database = new PGlite()
+afterAll(() => database.close())
+
+describe('a registry behaves as its model', () => {
+  it('in memory', () => explore(async () => new MemoryRegistryStore(), slow ? 3000 : 40))
+
+  it('in a real database', async () => {
+    await createRegistryTables(database)
+    const emptied = async () => {
+      await database.query('TRUNCATE registry, challenge')
+      return new SqlRegistryStore(database)
+    }
+    await explore(emptied, slow ? 300 : 8)
+  })
+})
