@@ -2,10 +2,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  createClient,
+  createDeviceKey,
   createProfile,
   deriveLogin,
   encodeBlock,
   KeystrataError,
+  openDeviceKey,
   openPackMember,
   openProfile,
   openWriter,
@@ -14,13 +17,22 @@ import {
   resetProfile,
   unlockKeyset,
 } from '../src/index.ts'
-import { checkProfile, verifyLogin, verifyPassword } from '../src/server.ts'
+import { checkProfile, KeyRegistry, verifyLogin, verifyPassword } from '../src/server.ts'
 import { parseEnvelope } from '../src/format/envelope.ts'
 import { openKeyring } from '../src/keys/hierarchy.ts'
 import { parseKeyset } from '../src/keys/keyset-record.ts'
 import { ownerOf } from '../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../src/keys/profile-record.ts'
-import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, resummed, sample } from './fixtures.ts'
+import {
+  ALICE,
+  makeKeyset,
+  MemoryRegistryStore,
+  MemoryVaultStore,
+  PASSWORD,
+  quickly,
+  resummed,
+  sample,
+} from './fixtures.ts'
 
 const runs = { numRuns: process.env['SLOW'] === '1' ? 20_000 : 400 }
 const keyset = await makeKeyset({ encryption: 'none' })
@@ -147,6 +159,41 @@ describe('hostile bytes', () => {
         await onlyKeystrataErrors(() => reader.open({ ...shared, envelope: bytes }))
         await onlyKeystrataErrors(() => reader.open({ ...shared, ciphertext: bytes }))
         await onlyKeystrataErrors(() => reader.openRecord(bytes))
+      }),
+      runs,
+    )
+  })
+
+  it('in blocks of clients, enrolments, challenges, proofs, and what a device keeps', async () => {
+    const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+    const keys = { privateKey: { type: 'AES-256', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } } as const
+    const client = await quickly(() => createClient({ ...names, ...keys }))
+    const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'here' })
+    const challenge = await registry.challenge()
+    const device = createDeviceKey()
+    const place = { table: 't', row: 'r', column: 'c', version: 1 }
+    const kept = [device.exportUnprotected(), device.save(client), device.save(login), device.save(keyset)]
+    const told = [client.enrolment(), challenge, client.prove(challenge, { server: 'here' })]
+    const clientBlocks = await Promise.all(
+      (['private', 'account', 'public'] as const).map((scope) => client.scope(scope).seal(sample(40))),
+    )
+    const seeds = [...kept, ...told, device.sealText('text', place), ...clientBlocks.map(encodeBlock)]
+    await fc.assert(
+      fc.asyncProperty(damagedFrom(seeds), fc.boolean(), async (noise, sums) => {
+        const bytes = sums && noise.length > 8 ? resummed(noise) : noise
+        await onlyKeystrataErrors(() => registry.enrol(bytes))
+        await onlyKeystrataErrors(() => registry.connect(bytes))
+        await onlyKeystrataErrors(() => client.prove(bytes, { server: 'here' }))
+        for (const block of clientBlocks) {
+          await onlyKeystrataErrors(() => client.open(parseBlock(bytes, block.label)))
+          await onlyKeystrataErrors(() => client.open({ ...block, envelope: bytes }))
+          await onlyKeystrataErrors(() => client.open({ ...block, ciphertext: bytes }))
+        }
+        await onlyKeystrataErrors(() => openDeviceKey(bytes))
+        await onlyKeystrataErrors(() => device.openLogin(bytes))
+        await onlyKeystrataErrors(() => device.openClient(bytes))
+        await onlyKeystrataErrors(() => device.openKeyset(bytes))
+        await onlyKeystrataErrors(() => device.openText(bytes, place))
       }),
       runs,
     )

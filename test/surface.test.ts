@@ -16,10 +16,14 @@ import type {
 it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([
     'KeystrataError',
+    'createClient',
+    'createDeviceKey',
     'createKeyset',
     'createProfile',
     'deriveLogin',
     'encodeBlock',
+    'generateTypedKey',
+    'openDeviceKey',
     'openPackMember',
     'openProfile',
     'openWriter',
@@ -33,6 +37,7 @@ it('exports these values', () => {
 
 it('exports these values for servers', () => {
   expect(Object.keys(server).sort()).toEqual([
+    'KeyRegistry',
     'KeystrataError',
     'checkProfile',
     'createVerifier',

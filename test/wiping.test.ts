@@ -2,9 +2,12 @@
 // where they are captured.
 import { afterEach, describe, expect, it } from 'vitest'
 import {
+  createClient,
+  createDeviceKey,
   createKeyset,
   createProfile,
   deriveLogin,
+  openDeviceKey,
   openProfile,
   openWriter,
   resetProfile,
@@ -12,7 +15,18 @@ import {
   type VaultStore,
 } from '../src/index.ts'
 import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
-import { ALICE, backends, CHEAP, failure, flipped, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
+import {
+  ALICE,
+  backends,
+  CHEAP,
+  failure,
+  flipped,
+  makeKeyset,
+  MemoryVaultStore,
+  PASSWORD,
+  resummed,
+  sample,
+} from './fixtures.ts'
 
 afterEach(() => useBackend(undefined))
 
@@ -378,6 +392,53 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     for (const handle of [login, next, bob, first, profile, vault, admin]) handle.dispose()
     expectWiped(captured)
   })
+})
+
+describe.each(backends)('clients and device keys on $name', (backend) => {
+  it('leave nothing but the content, errors included', async () => {
+    const keyset = await makeKeyset()
+    const { backend: watched, captured } = capturing(cheap(backend))
+    useBackend(watched)
+    const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+    const [privateKey, accountKey] = [
+      { type: 'AES-256', text: 'x' },
+      { type: 'AES-128', text: 'y' },
+    ] as const
+    const client = await createClient({ ...names, privateKey })
+    const both = await client.setAccountKey(accountKey)
+    await failure(
+      () => createClient({ ...names, privateKey, accountKey: { type: 'AES-128', text: '' } }),
+      'limit-exceeded',
+    )
+    const opened = []
+    for (const scope of ['private', 'account', 'public'] as const) {
+      const block = await both.scope(scope).seal(sample(100))
+      opened.push(await both.open(block))
+      const damaged = { ...block, ciphertext: flipped(block.ciphertext, 3) }
+      await failure(() => both.open(damaged), 'authentication-failed')
+    }
+    expect(opened).toEqual([sample(100), sample(100), sample(100)])
+    both.enrolment()
+    const login = await deriveLogin(PASSWORD, ALICE)
+    const device = createDeviceKey()
+    const again = await openDeviceKey(await device.export('a passphrase'), 'a passphrase')
+    const handles = [again.openLogin(device.save(login)), again.openClient(device.save(both))]
+    const reopened = again.openKeyset(device.save(keyset))
+    const place = { table: 't', row: 'r', column: 'c', version: 1 }
+    expect(again.openText(device.sealText('text', place), place)).toBe('text')
+    const stored = device.save(both)
+    await failure(() => again.openClient(resummed(flipped(stored, 200))), 'authentication-failed')
+    for (const handle of [client, both, login, device, again, ...handles, reopened, keyset]) handle.dispose()
+    for (const content of opened) content.fill(0)
+    expectWiped(captured, ['hkdf output'])
+  })
+})
+
+/** The same backend with an Argon2id that costs nothing: the portable one takes its time. */
+const cheap = (backend: Backend): Backend => ({
+  ...backend,
+  argon2id: (password, salt, _costs, length, wait) =>
+    backend.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
 })
 
 describe('the shared pool of small Buffers', () => {

@@ -120,6 +120,46 @@ export interface SharedRecordVector extends Omit<RecordVector, 'keyset'> {
   invite: string
 }
 
+export interface TypedKeyVector extends Vector {
+  type: 'AES-128' | 'AES-192' | 'AES-256'
+  text: string
+  role: 'private' | 'account'
+  realm: string
+  account: string
+  key: string
+}
+
+/** A block for a client whose account key is of AES-128. */
+export interface ClientBlockVector extends Vector {
+  realm: string
+  account: string
+  privateType: number
+  privateKey: string
+  accountKey: string
+  label: string
+  /** envelope ‖ ciphertext */
+  block: string
+  content: string
+}
+
+export interface ProofVector extends Vector {
+  kind: 'enrolment' | 'challenge' | 'proof'
+  bytes: string
+  realm: string
+  /** Of an enrolment none. */
+  server: string
+}
+
+export interface DeviceVector extends Vector {
+  kind: 'key' | 'login' | 'client' | 'keyset' | 'text'
+  deviceKey: string
+  bytes: string
+  passphrase: string | null
+  place: { table: string; row: string; column: string; version: number }
+  /** What is in a text value. */
+  text: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
 }
@@ -132,6 +172,10 @@ export const recordVectors = (): RecordVector[] => read('record.json')
 export const inviteVectors = (): InviteVector[] => read('invite.json')
 export const sharedBlockVectors = (): SharedBlockVector[] => read('shared-block.json')
 export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-record.json')
+export const typedKeyVectors = (): TypedKeyVector[] => read('typed-key.json')
+export const clientBlockVectors = (): ClientBlockVector[] => read('client-block.json')
+export const proofVectors = (): ProofVector[] => read('proof.json')
+export const deviceVectors = (): DeviceVector[] => read('device.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')
 export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')

@@ -1,0 +1,122 @@
+// Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
+import { describe, expect, it } from 'vitest'
+import { KeyType } from '../../src/format/client.ts'
+import { openedClient } from '../../src/handles/client.ts'
+import { openDeviceKey, parseBlock } from '../../src/index.ts'
+import { encodeOpenKey } from '../../src/keys/device-key.ts'
+import { checkChallenge, readEnrolment, readProof } from '../../src/keys/key-proof.ts'
+import { deriveTypedKey } from '../../src/keys/typed-key.ts'
+import { SecretKey, withBytes } from '../../src/secret.ts'
+import { hex, unhex } from '../fixtures.ts'
+import * as specReader from '../spec-reader-client.ts'
+import {
+  clientBlockVectors,
+  type DeviceVector,
+  deviceVectors,
+  outcome,
+  type ProofVector,
+  proofVectors,
+  typedKeyVectors,
+} from './vectors.ts'
+
+describe('typed-key.json', () => {
+  it.each(typedKeyVectors())('$id: $comment', async ({ type, text, role, realm, account, key, expect: expected }) => {
+    const ours = outcome(async () => {
+      const derived = await deriveTypedKey({ type, text }, role, { realm, account }, {})
+      expect(withBytes(derived.key, hex)).toBe(key)
+    })
+    expect(await ours).toBe(expected)
+    const theirs = outcome(() => expect(hex(specReader.typedKey(text, KeyType[type], role, realm, account))).toBe(key))
+    expect(await theirs).toBe(expected)
+  })
+})
+
+describe('client-block.json', () => {
+  it.each(clientBlockVectors())(
+    '$id: $comment',
+    async ({ realm, account, privateType, label, block, content, ...vector }) => {
+      const [privateKey, accountKey] = [unhex(vector.privateKey), unhex(vector.accountKey)]
+      const reader = openedClient({
+        ...{ realm, account, client: 'desktop', platform: 3 },
+        privateKey: { type: privateType, key: new SecretKey('client', privateKey) },
+        accountKey: { type: 1, key: new SecretKey('client', accountKey) },
+      })
+      const ours = outcome(async () => {
+        expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)
+      })
+      expect(await ours).toBe(vector.expect)
+      const theirs = outcome(() => {
+        const opened = specReader.openClientBlock(unhex(block), label, {
+          ...{ realm, account },
+          privateKey: { type: privateType, key: Buffer.from(privateKey) },
+          accountKey: { type: 1, key: Buffer.from(accountKey) },
+        })
+        expect(hex(opened)).toBe(content)
+      })
+      expect(await theirs).toBe(vector.expect)
+    },
+  )
+})
+
+describe('proof.json', () => {
+  const ours = ({ kind, bytes, realm, server }: ProofVector) => {
+    if (kind === 'enrolment') readEnrolment(unhex(bytes), realm)
+    else if (kind === 'proof') readProof(unhex(bytes))
+    else checkChallenge(unhex(bytes), realm, server)
+  }
+  const theirs = ({ kind, bytes, realm, server }: ProofVector) => {
+    if (kind === 'enrolment') specReader.readEnrolment(unhex(bytes), realm)
+    else if (kind === 'proof') specReader.readProof(unhex(bytes))
+    else specReader.readChallenge(unhex(bytes), realm, server)
+  }
+
+  it.each(proofVectors())('$id: $comment', async (vector) => {
+    expect(await outcome(() => ours(vector))).toBe(vector.expect)
+    expect(await outcome(() => theirs(vector))).toBe(vector.expect)
+  })
+
+  it('reads to the same in both readers', () => {
+    const { bytes, realm } = proofVectors().find(({ id }) => id === 'enrolment-both')!
+    const claim = readEnrolment(unhex(bytes), realm)
+    const read = specReader.readEnrolment(unhex(bytes), realm)
+    expect([read.account, read.client, read.platform]).toEqual([claim.account, claim.client, claim.platform])
+    expect(read.keys.map(({ type, hash }) => [type, hex(hash)])).toEqual(
+      [claim.privateKey, claim.accountKey!].map(({ type, hash }) => [type, hex(hash)]),
+    )
+  })
+})
+
+describe('device.json', () => {
+  async function ours({ kind, deviceKey, bytes, passphrase, place, text }: DeviceVector) {
+    if (kind === 'key') {
+      const opened = await openDeviceKey(unhex(bytes), passphrase ?? undefined)
+      expect(hex(opened.exportUnprotected().subarray(49, 81))).toBe(deviceKey)
+      return
+    }
+    const device = await openDeviceKey(encodeOpenKey(new SecretKey('device', unhex(deviceKey))))
+    if (kind === 'text') expect(device.openText(unhex(bytes), place)).toBe(text)
+    else if (kind === 'login') device.openLogin(unhex(bytes))
+    else if (kind === 'client') device.openClient(unhex(bytes))
+    else device.openKeyset(unhex(bytes))
+  }
+  function theirs({ kind, deviceKey, bytes, passphrase, place, text }: DeviceVector) {
+    const key = Buffer.from(deviceKey, 'hex')
+    if (kind === 'key') expect(hex(specReader.openDeviceKey(unhex(bytes), passphrase ?? undefined))).toBe(deviceKey)
+    else if (kind === 'text') expect(specReader.openText(unhex(bytes), place, key)).toBe(text)
+    else specReader.openSaved(unhex(bytes), { login: 1, client: 2, keyset: 3 }[kind], key)
+  }
+
+  it.each(deviceVectors())('$id: $comment', async (vector) => {
+    expect(await outcome(() => ours(vector))).toBe(vector.expect)
+    expect(await outcome(() => theirs(vector))).toBe(vector.expect)
+  })
+})
+
+describe('the files', () => {
+  it('have vectors, with ids that are used once', () => {
+    for (const vectors of [typedKeyVectors(), clientBlockVectors(), proofVectors(), deviceVectors()]) {
+      expect(vectors.length).toBeGreaterThan(10)
+      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
+    }
+  })
+})

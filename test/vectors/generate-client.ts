@@ -1,0 +1,306 @@
+// Adds the vectors of clients and devices that are defined below and not yet in the files. `npm run vectors`
+import { KeyedScope, PublicScope, type ScopeCipher } from '../../src/blocks/client-block.ts'
+import { type Bytes, concat, domain, utf8 } from '../../src/bytes.ts'
+import { type StoredEnrolment, storedEnrolment } from '../../src/format/client.ts'
+import { encode } from '../../src/format/codec.ts'
+import { SavedKind } from '../../src/format/device.ts'
+import { encodeHeader } from '../../src/format/header.ts'
+import { type DeviceKey, openDeviceKey } from '../../src/index.ts'
+import { encodeOpenKey, encodeProtectedKey, sealSaved } from '../../src/keys/device-key.ts'
+import { type Claimant, createChallenge, encodeEnrolment, encodeProof } from '../../src/keys/key-proof.ts'
+import { deriveTypedKey, type TypedKey } from '../../src/keys/typed-key.ts'
+import { sign, signingPublicKey } from '../../src/primitives/signature.ts'
+import { SecretKey, withBytes } from '../../src/secret.ts'
+import { openedClient } from '../../src/handles/client.ts'
+import { openedLogin } from '../../src/keys/login.ts'
+import { unlocked } from '../../src/handles/keyset.ts'
+import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
+import { plantedContents, plantedMaster } from '../keys/planted.ts'
+import { append } from './append.ts'
+import type { ClientBlockVector, DeviceVector, ProofVector, TypedKeyVector } from './vectors.ts'
+
+const NAMES = { realm: 'com.example.backup', account: 'acme' }
+const refused = { expect: 'authentication-failed' } as const
+const malformed = { expect: 'malformed' } as const
+const unsupported = { expect: 'unsupported' } as const
+
+// ── typed keys ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+const typedKeys: TypedKeyVector[] = []
+async function typed(id: string, comment: string, key: TypedKey, role: 'private' | 'account', names = NAMES) {
+  const { key: derived } = await deriveTypedKey(key, role, names, {})
+  typedKeys.push({ id, section: '13.1', comment, ...key, role, ...names, key: withBytes(derived, hex), expect: 'ok' })
+}
+const text = 'a key of 32 characters, all told'
+await typed('aes-256', 'the longest text', { type: 'AES-256', text }, 'private')
+await typed('aes-192', 'the longest text', { type: 'AES-192', text: text.slice(0, 24) }, 'private')
+await typed('aes-128', 'the longest text', { type: 'AES-128', text: text.slice(0, 16) }, 'private')
+await typed('role', 'the same for the account', { type: 'AES-128', text: text.slice(0, 16) }, 'account')
+await typed('account', 'of another account', { type: 'AES-128', text: 'x' }, 'private', { ...NAMES, account: 'acme2' })
+await typed('realm', 'of another realm', { type: 'AES-128', text: 'x' }, 'private', { ...NAMES, realm: 'elsewhere' })
+await typed(
+  'decomposed',
+  'NFD and an ideographic space',
+  { type: 'AES-256', text: 'a\u030ange\u3000\u{1f511}' },
+  'private',
+)
+await typed('code-points', '16 keys of one code point', { type: 'AES-128', text: '🔑'.repeat(16) }, 'private')
+const long = { section: '13.1', role: 'private', ...NAMES, key: '', expect: 'limit-exceeded' } as const
+typedKeys.push({ id: 'empty', comment: 'no text', type: 'AES-128', text: '', ...long })
+typedKeys.push({ id: 'too-long', comment: '17 characters', type: 'AES-128', text: text.slice(0, 17), ...long })
+typedKeys.push({ id: 'too-long-256', comment: '33 characters', type: 'AES-256', text: text + 'x', ...long })
+
+// ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const keyOf = (bytes: Uint8Array) => new SecretKey('client', bytes)
+const ACCOUNT_KEY = sample(16, 5)
+const blocks: ClientBlockVector[] = []
+const sealedBy = async (cipher: ScopeCipher, content: Uint8Array) => {
+  const prepared = await cipher.prepare(content)
+  const envelope = await cipher.seal(prepared)
+  return { label: hex(prepared.label), bytes: concat(envelope, prepared.buffer), content }
+}
+type Sealed = Awaited<ReturnType<typeof sealedBy>>
+function block(
+  id: string,
+  comment: string,
+  type: number,
+  { label, bytes, content }: Sealed,
+  more: Partial<ClientBlockVector> = {},
+) {
+  blocks.push({
+    ...{ id, section: '13.2', comment, ...NAMES },
+    ...{ privateType: type, privateKey: hex(sample([16, 24, 32][type - 1]!, type)), accountKey: hex(ACCOUNT_KEY) },
+    ...{ label, block: hex(bytes), content: hex(content), expect: 'ok', ...more },
+  })
+}
+const account = new KeyedScope('account', { type: 1, key: keyOf(ACCOUNT_KEY) }, NAMES.account)
+const open = new PublicScope(NAMES.realm)
+for (const type of [1, 2, 3]) {
+  const own = new KeyedScope('private', { type, key: keyOf(sample([16, 24, 32][type - 1]!, type)) }, NAMES.account)
+  const sealed = await sealedBy(own, sample(100))
+  block(`private-${type}`, 'under the private key', type, sealed)
+  if (type !== 3) continue
+  const { bytes } = sealed
+  const with_ = (changed: Bytes) => ({ ...sealed, bytes: changed })
+  block('empty', 'no content', 3, await sealedBy(own, new Uint8Array(0)))
+  block('suite', 'a suite of another type', 3, with_(patched(bytes, 6, [3, 1])), refused)
+  block('des', 'a suite of later', 3, with_(patched(bytes, 6, [3, 4])), unsupported)
+  block('key-id', 'one bit of the key id', 3, with_(flipped(bytes, 16)), { expect: 'key-not-found' })
+  block('owner-id', 'one bit of the owner id', 3, with_(flipped(bytes, 40)), refused)
+  block('nonce', 'one bit of n', 3, with_(flipped(bytes, 50)), refused)
+  block('commitment', 'one bit of c', 3, with_(flipped(bytes, 90)), refused)
+  block('text', 'one bit of ct', 3, with_(flipped(bytes, 120)), refused)
+  block('label', 'the label of another block', 3, { ...sealed, label: hex(sample(32)) }, refused)
+  block('label-capitals', 'the label in capitals', 3, { ...sealed, label: sealed.label.toUpperCase() }, malformed)
+  block('cut-envelope', '111 bytes', 3, with_(bytes.subarray(0, 111)), malformed)
+  block('cut', 'no tag', 3, with_(bytes.subarray(0, 127)), malformed)
+  const stranger = new KeyedScope('private', { type: 3, key: keyOf(sample(32, 3)) }, 'acme2')
+  block('account', 'the same key, of another account', 3, await sealedBy(stranger, sample(100)), refused)
+}
+block('account-scope', 'under the account’s key', 3, await sealedBy(account, sample(100)))
+block('account-other', 'another content, under the account’s key', 2, await sealedBy(account, sample(99)))
+const plain = await sealedBy(open, sample(100))
+block('public', 'not encrypted', 3, plain)
+block('public-text', 'one bit of a public content', 3, { ...plain, bytes: flipped(plain.bytes, 60) }, refused)
+block(
+  'public-key-id',
+  'a public one with a key id',
+  3,
+  { ...plain, bytes: flipped(plain.bytes, 20) },
+  { expect: 'key-not-found' },
+)
+block('public-owner', 'a public one with an owner', 3, { ...plain, bytes: flipped(plain.bytes, 40) }, refused)
+block('public-mode', 'a public one of mode 3', 3, { ...plain, bytes: patched(plain.bytes, 48, [3]) }, unsupported)
+block(
+  'public-realm',
+  'a public one of another realm',
+  3,
+  await sealedBy(new PublicScope('elsewhere'), sample(100)),
+  refused,
+)
+
+// ── proofs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const proofs: ProofVector[] = []
+const claimant = (more: Partial<Claimant> = {}): Claimant => ({
+  ...NAMES,
+  ...{ client: 'desktop', platform: 3, privateKey: { type: 3, key: keyOf(sample(32, 3)) }, accountKey: undefined },
+  ...more,
+})
+const both = claimant({ accountKey: { type: 1, key: keyOf(ACCOUNT_KEY) } })
+function enrolment(id: string, comment: string, bytes: Uint8Array, more: Partial<ProofVector> = {}) {
+  proofs.push({
+    id,
+    section: '14.1',
+    comment,
+    kind: 'enrolment',
+    bytes: hex(bytes),
+    realm: NAMES.realm,
+    server: '',
+    expect: 'ok',
+    ...more,
+  })
+}
+const one = encodeEnrolment(claimant())
+const two = encodeEnrolment(both)
+enrolment('enrolment', 'with a private key', one)
+enrolment('enrolment-both', 'with both keys', two)
+enrolment('enrolment-realm', 'of another realm', one, { realm: 'elsewhere', ...refused })
+enrolment('enrolment-type', 'type 18', patched(one, 5, [18]), unsupported)
+enrolment('enrolment-ids', 'with a key id', flipped(one, 16), malformed)
+enrolment('enrolment-cut', 'a byte short', one.subarray(0, -1), malformed)
+enrolment('enrolment-extended', 'a byte long', concat(one, new Uint8Array(1)), malformed)
+enrolment('enrolment-long', 'beyond the limit', concat(one, new Uint8Array(4096)), { expect: 'limit-exceeded' })
+enrolment('enrolment-signature', 'one bit of the signature', flipped(one, one.length - 1), refused)
+enrolment('enrolment-second', 'one bit of the first of two signatures', flipped(two, two.length - 65), refused)
+const platformAt = 48 + 2 + NAMES.realm.length + 2 + NAMES.account.length + 2 + 'desktop'.length
+enrolment('enrolment-platform', 'another platform than was signed', patched(one, platformAt, [4]), refused)
+enrolment('enrolment-amiga', 'a platform that nobody has', patched(one, platformAt, [6]), malformed)
+enrolment('enrolment-role', 'a role that nobody has', patched(one, platformAt + 3, [3]), malformed)
+enrolment('enrolment-account-only', 'the account key alone', patched(one, platformAt + 3, [2]), malformed)
+const seed = new SecretKey('signing', sample(32, 8))
+/** An enrolment of anything, rightly signed. */
+function made(more: Partial<StoredEnrolment>, keys = 1) {
+  const key = { role: 1, type: 3, publicKey: signingPublicKey(seed) }
+  const body = {
+    headerBytes: encodeHeader({ type: 17, suite: 0, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
+    ...{ realm: utf8(NAMES.realm), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
+    ...{ keys: Array.from({ length: keys }, () => key), ...more },
+  }
+  const message = concat(domain('sign/enrolment'), encode(storedEnrolment, { ...body, signatures: [] }).subarray(0, -2))
+  const signatures = more.signatures ?? body.keys.map(() => sign(seed, message))
+  return encode(storedEnrolment, { ...body, signatures })
+}
+enrolment('made', 'the same, made piece by piece', made({}))
+enrolment('private-twice', 'two private keys', made({}, 2), malformed)
+enrolment('no-key', 'no key', made({}, 0), malformed)
+enrolment('no-signature', 'a key without signature', made({ signatures: [] }), malformed)
+enrolment('name-spaces', 'a name with a no-break space', made({ client: utf8('my\u00a0desk') }), malformed)
+enrolment('name-nfd', 'a name in NFD', made({ account: utf8('e\u0301') }), malformed)
+enrolment('name-utf8', 'a name that is not UTF-8', made({ account: Uint8Array.of(0xff) }), malformed)
+const identity = concat(Uint8Array.of(1), new Uint8Array(31))
+const nothing = concat(identity, new Uint8Array(32))
+enrolment(
+  'small-order',
+  'the identity as a key',
+  made({ keys: [{ role: 1, type: 3, publicKey: identity }], signatures: [nothing] }),
+  refused,
+)
+
+const challenge = createChallenge(NAMES.realm, 'storage-1')
+function proof(
+  id: string,
+  comment: string,
+  kind: 'proof' | 'challenge',
+  bytes: Uint8Array,
+  more: Partial<ProofVector> = {},
+) {
+  const place = { realm: NAMES.realm, server: 'storage-1' }
+  proofs.push({ id, section: '14.1', comment, kind, bytes: hex(bytes), ...place, expect: 'ok', ...more })
+}
+const answer = encodeProof(both, challenge)
+proof('challenge', 'of this server', 'challenge', challenge)
+proof('challenge-server', 'of another server', 'challenge', challenge, { server: 'storage-2', ...refused })
+proof('challenge-realm', 'of another realm', 'challenge', challenge, { realm: 'elsewhere', ...refused })
+proof('challenge-type', 'type 17', 'challenge', patched(challenge, 5, [17]), unsupported)
+proof('challenge-cut', 'a byte short', 'challenge', challenge.subarray(0, -1), malformed)
+proof('proof', 'of both keys', 'proof', answer)
+proof('proof-private', 'of the private key', 'proof', encodeProof(claimant(), challenge))
+proof('proof-signature', 'one bit of the signature', 'proof', flipped(answer, answer.length - 1), refused)
+proof('proof-challenge', 'of another challenge', 'proof', flipped(answer, 50 + challenge.length - 1), refused)
+proof('proof-cut', 'a byte short', 'proof', answer.subarray(0, -1), malformed)
+proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
+
+// ── devices ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const devices: DeviceVector[] = []
+const DEVICE = sample(32, 77)
+const deviceKey = new SecretKey('device', DEVICE)
+const device: DeviceKey = await openDeviceKey(encodeOpenKey(deviceKey))
+const PLACE = { table: 'source', row: 'host-7', column: 'password', version: 3 }
+function kept(
+  id: string,
+  comment: string,
+  kind: DeviceVector['kind'],
+  bytes: Uint8Array,
+  more: Partial<DeviceVector> = {},
+) {
+  const common = { id, section: '15', comment, kind, deviceKey: hex(DEVICE), bytes: hex(bytes), place: PLACE, text: '' }
+  devices.push({ ...common, passphrase: null, expect: 'ok', ...more })
+}
+const openKey = encodeOpenKey(deviceKey)
+const protectedKey = await encodeProtectedKey(deviceKey, 'a passphrase')
+const pass = { passphrase: 'a passphrase' }
+kept('key', 'the key itself', 'key', openKey)
+kept('key-protected', 'under a passphrase', 'key', protectedKey, pass)
+kept('key-wrong', 'another passphrase', 'key', protectedKey, { passphrase: 'another', expect: 'wrong-password' })
+kept('key-none', 'no passphrase', 'key', protectedKey, { expect: 'wrong-password' })
+kept('key-unasked', 'a passphrase for an open one', 'key', openKey, { ...pass, expect: 'policy' })
+kept('key-damaged', 'a flipped bit', 'key', flipped(protectedKey, 100), { ...pass, ...malformed })
+kept('key-id', 'another key id, rightly summed', 'key', resummed(flipped(openKey, 20)), refused)
+kept('key-owner', 'an owner id, rightly summed', 'key', resummed(flipped(openKey, 40)), refused)
+kept('key-costs', 'costs beyond the limits', 'key', resummed(patched(protectedKey, 53, [0xff])), {
+  ...pass,
+  expect: 'limit-exceeded',
+})
+kept('key-wrap', 'a bit of the WRAP, rightly summed', 'key', resummed(flipped(protectedKey, 220)), {
+  ...pass,
+  ...refused,
+})
+kept('key-kind', 'neither open nor protected', 'key', resummed(patched(openKey, 48, [2])), malformed)
+kept('key-type', 'type 15', 'key', resummed(patched(openKey, 5, [15])), unsupported)
+
+const login = openedLogin('com.example.backup', 'user-4711', sample(24, 1), new SecretKey('root', sample(24, 2)))
+const client = openedClient(both)
+const saved = {
+  login: device.save(login),
+  client: device.save(client),
+  keyset: device.save(unlocked(plantedContents(), plantedMaster.copy())),
+}
+for (const kind of ['login', 'client', 'keyset'] as const) {
+  kept(kind, `a saved ${kind}`, kind, saved[kind])
+  kept(`${kind}-damaged`, 'a flipped bit', kind, flipped(saved[kind], 150), malformed)
+  kept(`${kind}-altered`, 'a flipped bit, rightly summed', kind, resummed(flipped(saved[kind], 180)), refused)
+  kept(`${kind}-other`, 'of another device', kind, saved[kind], {
+    deviceKey: hex(sample(32, 78)),
+    expect: 'key-not-found',
+  })
+}
+kept('client-alone', 'a client without account key', 'client', device.save(openedClient(claimant())))
+kept('login-as-client', 'a login where a client is wanted', 'client', saved.login, unsupported)
+kept(
+  'kind',
+  'a login that says it is a client, rightly summed',
+  'client',
+  resummed(patched(saved.login, 48, [2])),
+  refused,
+)
+kept('kind-4', 'a kind that nobody has, rightly summed', 'login', resummed(patched(saved.login, 48, [4])), unsupported)
+kept(
+  'user-capitals',
+  'a user name in capitals',
+  'login',
+  sealSaved(
+    deviceKey,
+    SavedKind.login,
+    concat(Uint8Array.of(0, 1), utf8('r'), Uint8Array.of(0, 1), utf8('U'), sample(48)),
+  ),
+  refused,
+)
+kept('login-short', 'a login of too few bytes', 'login', sealSaved(deviceKey, SavedKind.login, sample(10)), refused)
+
+const value = device.sealText('hunter2 \u00a0e\u0301', PLACE)
+kept('text', 'a password', 'text', value, { text: 'hunter2 \u00a0e\u0301' })
+kept('text-empty', 'an empty text', 'text', device.sealText('', PLACE))
+kept('text-28', '28 bytes, which need no zeros', 'text', device.sealText('x'.repeat(28), PLACE), {
+  text: 'x'.repeat(28),
+})
+kept('text-row', 'in another row', 'text', value, { place: { ...PLACE, row: 'host-8' }, ...refused })
+kept('text-version', 'of another version', 'text', value, { place: { ...PLACE, version: 4 }, ...refused })
+kept('text-device', 'of another device', 'text', value, { deviceKey: hex(sample(32, 78)), expect: 'key-not-found' })
+kept('text-altered', 'one bit of ct', 'text', flipped(value, 130), refused)
+kept('text-type', 'type 7', 'text', patched(value, 5, [7]), unsupported)
+kept('text-cut', '127 bytes', 'text', value.subarray(0, 127), malformed)
+kept('text-long', 'beyond the limit', 'text', new Uint8Array(65_697), { expect: 'limit-exceeded' })
+
+append('typed-key.json', typedKeys)
+append('client-block.json', blocks)
+append('proof.json', proofs)
+append('device.json', devices)
