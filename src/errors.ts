@@ -21,13 +21,13 @@ export type ErrorCode =
   | 'rollback'
   /** Somebody else wrote first. */
   | 'conflict'
-  /** Past its date. Reserved: no call of this release throws it. */
+  /** Past its date, or used before. */
   | 'expired'
   /** A key, or a card, that must not change has changed. */
   | 'key-changed'
-  /** The account needs an account key for this. Reserved as well. */
+  /** The account needs an account key for this. */
   | 'account-key-required'
-  /** The server demands that the keys are safeguarded first. Reserved as well. */
+  /** The server demands that the keys are safeguarded first. Reserved: no call of this release throws it. */
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'

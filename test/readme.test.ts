@@ -6,17 +6,21 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   type BlockHead,
   type Card,
+  type Client,
+  createDeviceKey,
   createKeyset,
   deriveLogin,
+  generateTypedKey,
   type KeysetReader,
   openProfile,
   type SealedBlock,
+  type TypedKey,
   type UnlockedProfile,
   type Vault,
   type VaultStore,
 } from '../src/index.ts'
-import { createVerifier, verifyLogin } from '../src/server.ts'
-import { CHEAP, MemoryVaultStore, PASSWORD } from './fixtures.ts'
+import { createVerifier, type RegistryStore, verifyLogin } from '../src/server.ts'
+import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quickly } from './fixtures.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(import.meta.dirname, '.readme')
@@ -31,6 +35,8 @@ const exported = [
   'export { share, openShared }',
   'export { signUp, openVault }',
   'export { changePassword }',
+  'export { install, backUp }',
+  'export { createServer }',
   'export { unlock }',
 ]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
@@ -44,8 +50,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has seven examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(7)
+  it('has nine examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(9)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
   })
 
@@ -179,9 +185,44 @@ describe('README', () => {
     await expect(changePassword(changed, nextLogin.credential, next)).rejects.toHaveProperty('code', 'conflict')
   })
 
+  it('installs a client, and serves it', async () => {
+    interface Installing {
+      install: (
+        privateKey: TypedKey,
+        accountKey: TypedKey,
+        deviceKey: Uint8Array,
+      ) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
+      backUp: (client: Client, mine: Uint8Array, common: Uint8Array) => Promise<SealedBlock[]>
+    }
+    interface Serving {
+      createServer: (store: RegistryStore) => {
+        enrol: (enrolment: Uint8Array) => Promise<void>
+        challenge: () => Promise<Uint8Array>
+        connect: (proof: Uint8Array) => Promise<{ state: string }>
+        committed: (account: string, client: string) => Promise<void>
+      }
+    }
+    const [{ install, backUp }, { createServer }] = [await run<Installing>(6), await run<Serving>(7)]
+    const [device, server] = [createDeviceKey(), createServer(new MemoryRegistryStore())]
+    const accountKey = generateTypedKey('AES-128')
+    const installed = () => install(generateTypedKey('AES-256'), accountKey, device.exportUnprotected())
+    const { enrolment, saved } = await quickly(installed)
+    await server.enrol(enrolment)
+    const client = device.openClient(saved)
+    const prove = async (by: Client) => server.connect(by.prove(await server.challenge(), { server: 'storage-1' }))
+    expect((await prove(client)).state).toBe('provisional')
+    const blocks = await backUp(client, Buffer.from('mine'), Buffer.from('common'))
+    await server.committed('customer-17', 'desktop')
+    expect((await prove(client)).state).toBe('locked')
+    const texts = await Promise.all(blocks.map((block) => client.open(block)))
+    expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['mine', 'common'])
+    const other = device.openClient((await quickly(installed)).saved)
+    await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
+  })
+
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      6,
+      8,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)
