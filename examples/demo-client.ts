@@ -17,7 +17,7 @@ import {
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { close, listen } from './http.ts'
-import { enrol, RemoteStore } from './storage-client.ts'
+import { enrol, logIn, RemoteStore } from './storage-client.ts'
 import { createStorageService, createStorageTables, REALM } from './storage-service.ts'
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
@@ -52,8 +52,9 @@ export async function clientDemo(demo: Demo): Promise<void> {
 async function story(demo: Demo, url: string, device: DeviceKey): Promise<void> {
   const { store, password } = demo
   const [desktop, laptop] = await ownClients(store, device)
+  const customer = await logIn(url, ACCOUNT, password)
   for (const client of [desktop, laptop]) {
-    await enrol(url, ACCOUNT, password, client)
+    await enrol(url, customer, client)
     const { state } = await RemoteStore.connect(url, client)
     say(`${client.client} is enrolled, and has proven its keys; the server knows it as ${state}`)
   }
@@ -71,7 +72,7 @@ async function story(demo: Demo, url: string, device: DeviceKey): Promise<void> 
     await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
 
     const changed = await newClient('desktop', generateTypedKey('AES-128'))
-    await refused('key-changed', () => enrol(url, ACCOUNT, password, changed))
+    await refused('key-changed', () => enrol(url, customer, changed))
     await refused('key-changed', () => RemoteStore.connect(url, changed))
     say('a desktop with another key is refused: after the first backup keys do not change')
   } finally {

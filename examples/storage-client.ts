@@ -3,10 +3,13 @@ import { type Client, KeystrataError } from 'keystrata'
 import { SERVER } from './storage-service.ts'
 import type { Store } from './store.ts'
 
-/** Enrols a client, as somebody who knows the account's password may. */
-export async function enrol(url: string, account: string, password: string, client: Client): Promise<void> {
-  const login = JSON.stringify({ name: account, password })
-  const { token } = (await call(url, 'POST', '/logins', { body: login })).json() as { token: string }
+/** A customer's login: gives what enrols clients. */
+export async function logIn(url: string, account: string, password: string): Promise<string> {
+  const answer = await call(url, 'POST', '/logins', { body: JSON.stringify({ name: account, password }) })
+  return (answer.json() as { token: string }).token
+}
+
+export async function enrol(url: string, token: string, client: Client): Promise<void> {
   await call(url, 'POST', '/enrolments', { token, body: client.enrolment() })
 }
 
