@@ -18,9 +18,17 @@ export class BlockIndex implements IndexWriter {
   readonly #writer: BlockWriter
   readonly #store: Store
   readonly #folder: string
+  readonly #beforeFinish: () => Promise<void>
   #listings: string[] = []
 
-  constructor(writer: BlockWriter, store: Store, folder: string = SNAPSHOTS) {
+  /** @param beforeFinish what must be done before a backup counts */
+  constructor(
+    writer: BlockWriter,
+    store: Store,
+    folder: string = SNAPSHOTS,
+    beforeFinish = async (): Promise<void> => undefined,
+  ) {
+    this.#beforeFinish = beforeFinish
     this.#writer = writer
     this.#store = store
     this.#folder = folder
@@ -32,7 +40,9 @@ export class BlockIndex implements IndexWriter {
 
   async finish(snapshot: Snapshot): Promise<void> {
     const top: Top = { snapshot, listings: this.#listings }
-    await putVersion(this.#store, this.#folder, Buffer.from(await this.#put(Kind.snapshot, top)))
+    const label = await this.#put(Kind.snapshot, top)
+    await this.#beforeFinish()
+    await putVersion(this.#store, this.#folder, Buffer.from(label))
     this.#listings = []
   }
 

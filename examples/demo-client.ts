@@ -18,7 +18,7 @@ import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { close, listen } from './http.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
-import { createStorageService, createStorageTables, REALM } from './storage-service.ts'
+import { createStorageService, createStorageTables, REALM, snapshotsOf } from './storage-service.ts'
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
@@ -31,15 +31,17 @@ const COMMON_FILES = 20
 
 export async function clientDemo(demo: Demo): Promise<void> {
   const { store, password, restoreOnly, snapshot } = demo
-  await mkdir(store.root, { recursive: true })
-  const database = await PGlite.create(join(store.root, 'database'))
+  // The server's side and the clients' side: in real life on different machines.
+  const root = join(store.root, 'server')
+  await mkdir(root, { recursive: true })
+  const database = await PGlite.create(join(root, 'database'))
   await createStorageTables(database)
-  const server = createStorageService(database, store)
+  const server = createStorageService(database, root)
   try {
     const url = await listen(server)
-    const device = await ownDevice(store, password)
+    using device = await ownDevice(store, `${password}, of the machine`)
     if (restoreOnly) {
-      const desktop = await savedClient(store, device, 'desktop')
+      using desktop = await savedClient(store, device, 'desktop')
       if (desktop === undefined) throw new Error(`${store.root} holds no client`)
       await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
     } else await story(demo, url, device)
@@ -86,9 +88,8 @@ async function story(demo: Demo, url: string, device: DeviceKey): Promise<void> 
 
 async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
   const remote = await RemoteStore.connect(url, client)
-  const index = new BlockIndex(client.scope('private'), remote, indexFolder(client))
+  const index = new BlockIndex(client.scope('private'), remote, snapshotsOf(client.client), () => remote.commit())
   await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
-  await remote.commit()
 }
 
 async function restore(
@@ -97,12 +98,15 @@ async function restore(
   store: RemoteStore,
   { snapshot, ...again }: { snapshot?: number | undefined; into?: string; of?: string } = {},
 ): Promise<void> {
-  const listing = await readBlockIndex(store, client, snapshot, indexFolder(client))
+  // By scopes: a label that the store gave must not lead to a public block, which anybody can make, or to another client's.
+  const listing = await readBlockIndex(store, client.scope('private'), snapshot, snapshotsOf(client.client))
   const { into, of } = again
-  await demo.restore({ reader: client, store }, listing, into === undefined ? undefined : { into, ...(of && { of }) })
+  await demo.restore(
+    { reader: client.scope('account'), store },
+    listing,
+    into === undefined ? undefined : { into, ...(of && { of }) },
+  )
 }
-
-const indexFolder = (client: Client): string => `snapshots-${client.client}`
 
 /** The device key, under the password. A real client has it on its own machine, or in the operating system's keystore. */
 async function ownDevice(store: FolderStore, password: string): Promise<DeviceKey> {
@@ -132,7 +136,11 @@ function newClient(client: string, accountKey: ReturnType<typeof generateTypedKe
 
 async function savedClient(store: FolderStore, device: DeviceKey, client: string): Promise<Client | undefined> {
   const name = (await store.versions(`saved-${client}`)).at(-1)
-  return name === undefined ? undefined : device.openClient((await store.get(name))!)
+  if (name === undefined) return undefined
+  const saved = device.openClient((await store.get(name))!)
+  // Nothing binds what is saved to its row: somebody could have swapped two.
+  if (saved.account !== ACCOUNT || saved.client !== client) throw new Error(`${name} holds another client`)
+  return saved
 }
 
 /** A folder for the second client: some of the first one's files, and one of its own. */

@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { KeystrataError, parseCard } from 'keystrata'
 import { hashPassword, verifyPassword } from 'keystrata/server'
-import { type Account, type Answer, createJsonServer, readAccount, Refusal, Sessions } from './http.ts'
+import { type Account, type Answer, createJsonServer, readAccount, type ReadBody, Refusal, Sessions } from './http.ts'
 import type { Sql } from './sql-vault-store.ts'
 
 const SCHEMA = [
@@ -25,7 +25,7 @@ export async function createTables(sql: Sql): Promise<void> {
 /** Not listening yet. */
 export function createService(sql: Sql): Server {
   const service = new Service(sql)
-  return createJsonServer(MAX_BODY_BYTES, (...asked) => service.answer(...asked))
+  return createJsonServer((...asked) => service.answer(...asked))
 }
 
 class Service {
@@ -36,19 +36,19 @@ class Service {
     this.#sql = sql
   }
 
-  async answer(route: string, names: string[], body: Uint8Array, request: IncomingMessage): Promise<Answer> {
+  async answer(route: string, names: string[], read: ReadBody, request: IncomingMessage): Promise<Answer> {
     switch (route) {
       case 'POST /users/0':
-        return this.#signUp(readAccount(body))
+        return this.#signUp(readAccount(await read(MAX_BODY_BYTES)))
       case 'POST /sessions/0':
-        return this.#logIn(readAccount(body))
+        return this.#logIn(readAccount(await read(MAX_BODY_BYTES)))
       case 'PUT /cards/1':
-        return this.#putCard(this.#sessions.of(request), names[0]!, body)
+        return this.#putCard(this.#sessions.of(request), names[0]!, await read(MAX_BODY_BYTES))
       case 'GET /cards/1':
         this.#sessions.of(request)
         return this.#cardsOf(names[0]!)
       case 'POST /invites/2':
-        return this.#putInvite(this.#sessions.of(request), names[0]!, names[1]!, body)
+        return this.#putInvite(this.#sessions.of(request), names[0]!, names[1]!, await read(MAX_BODY_BYTES))
       case 'GET /invites/1':
         return this.#invitesFor(this.#sessions.of(request), names[0]!)
       default:

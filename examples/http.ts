@@ -25,15 +25,18 @@ export interface Answer {
   body: unknown
 }
 
-/** A server, not listening yet, that gives a handler the parts of each path and the body. */
+/** Reads the body of a request, if it is no longer than that. */
+export type ReadBody = (maxBytes: number) => Promise<Uint8Array>
+
+/** A server, not listening yet, that gives a handler the parts of each path; it reads the body when it knows who asks. */
 export function createJsonServer(
-  maxBytes: number,
-  handle: (route: string, names: string[], body: Uint8Array, request: IncomingMessage) => Promise<Answer>,
+  handle: (route: string, names: string[], read: ReadBody, request: IncomingMessage) => Promise<Answer>,
 ): Server {
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     const [, what = '', ...names] = pathname.split('/').map(decodeName)
-    return handle(`${request.method} /${what}/${names.length}`, names, await readBody(request, maxBytes), request)
+    const read: ReadBody = (maxBytes) => readBody(request, maxBytes)
+    return handle(`${request.method} /${what}/${names.length}`, names, read, request)
   }
   return createServer((request, response) => {
     const send = (status: number, body: unknown) => {
@@ -92,6 +95,7 @@ export class Sessions<T> {
   readonly #sessions: Map<string, { who: T; expires: number }> = new Map()
 
   open(who: T): string {
+    for (const [hash, { expires }] of this.#sessions) if (expires < Date.now()) this.#sessions.delete(hash)
     const token = randomBytes(32).toString('base64url')
     this.#sessions.set(tokenHash(token), { who, expires: Date.now() + SESSION_MS })
     return token

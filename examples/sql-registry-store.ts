@@ -5,13 +5,16 @@ import type { Sql } from './sql-vault-store.ts'
 
 const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS registry (
-     account text, client text, version bigint, row bytea NOT NULL, PRIMARY KEY (account, client, version))`,
+     account bytea, client bytea, version bigint, row bytea NOT NULL, PRIMARY KEY (account, client, version))`,
   `CREATE TABLE IF NOT EXISTS challenge (challenge bytea PRIMARY KEY, expires timestamptz NOT NULL)`,
 ]
 
 export async function createRegistryTables(sql: Sql): Promise<void> {
   for (const statement of SCHEMA) await sql.query(statement)
 }
+
+/** As bytes: a database compares texts by rules of its own. */
+const utf8 = (text: string): Uint8Array => Buffer.from(text)
 
 export class SqlRegistryStore implements RegistryStore {
   readonly #sql: Sql
@@ -23,7 +26,7 @@ export class SqlRegistryStore implements RegistryStore {
   async read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined> {
     const { rows } = await this.#sql.query(
       'SELECT row, version FROM registry WHERE account = $1 AND client = $2 ORDER BY version DESC LIMIT 1',
-      [account, client],
+      [utf8(account), utf8(client)],
     )
     const [newest] = rows as { row: Uint8Array; version: number | string }[]
     // Some drivers give a bigint as text.
@@ -31,11 +34,17 @@ export class SqlRegistryStore implements RegistryStore {
   }
 
   async write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean> {
+    const names = [utf8(account), utf8(client), version]
+    // A late write must not find the number of a deleted version free.
     const { rows } = await this.#sql.query(
-      'INSERT INTO registry VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version',
-      [account, client, version, row],
+      `INSERT INTO registry SELECT $1::bytea, $2::bytea, $3::bigint, $4::bytea
+       WHERE NOT EXISTS (SELECT 1 FROM registry WHERE account = $1 AND client = $2 AND version >= $3::bigint)
+       ON CONFLICT DO NOTHING RETURNING version`,
+      [...names, row],
     )
-    return rows.length === 1
+    if (rows.length === 0) return false
+    await this.#sql.query('DELETE FROM registry WHERE account = $1 AND client = $2 AND version < $3::bigint', names)
+    return true
   }
 
   async addChallenge(challenge: Uint8Array, expires: Date): Promise<void> {

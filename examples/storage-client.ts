@@ -75,6 +75,10 @@ async function call(url: string, method: string, path: string, { token, body, fi
   const json = (): unknown => JSON.parse(Buffer.from(bytes).toString())
   const { status, ok } = response
   if (ok || fine.includes(status)) return { status, body: bytes, json }
-  const { error, code } = json() as { error: string; code?: KeystrataError['code'] }
+  // A HEAD is refused without a word.
+  const { error, code } = (bytes.length === 0 ? { error: `status ${status}` } : json()) as {
+    error: string
+    code?: KeystrataError['code']
+  }
   throw code === undefined ? new Error(`${method} ${path}: ${error}`) : new KeystrataError(code, error)
 }

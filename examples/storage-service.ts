@@ -1,22 +1,29 @@
 // A storage server for clients with typed keys: it knows their keys again on every connection (KeyRegistry), keeps what they
 // send, and never sees a key. Who may enrol a client, the account's password says.
 import type { IncomingMessage, Server } from 'node:http'
+import { join } from 'node:path'
 import { KeystrataError } from 'keystrata'
 import { hashPassword, KeyRegistry, verifyPassword } from 'keystrata/server'
-import { type Account, type Answer, createJsonServer, readAccount, Refusal, Sessions } from './http.ts'
+import { sha256 } from './blocks.ts'
+import { type Account, type Answer, createJsonServer, readAccount, type ReadBody, Refusal, Sessions } from './http.ts'
 import { createRegistryTables, SqlRegistryStore } from './sql-registry-store.ts'
 import type { Sql } from './sql-vault-store.ts'
-import type { Store } from './store.ts'
+import { FolderStore } from './store.ts'
 
 export const REALM = 'keystrata-demo'
 /** What clients know this server by, wherever it answers. */
 export const SERVER = 'storage-1'
 
-const MAX_BODY_BYTES = 65 * 1024 * 1024
+/** More than an enrolment, a proof, a login has; and more than a block. */
+const MAX_MESSAGE_BYTES = 16_384
+const MAX_OBJECT_BYTES = 65 * 1024 * 1024
 const CUSTOMERS = `CREATE TABLE IF NOT EXISTS customer (account text PRIMARY KEY, password text NOT NULL)`
-/** Where clients may write: nothing else in the store is theirs. */
-const FOLDER = /^(blocks|data|snapshots-[\w-]+)$/
+/** Where the clients of an account may write together. */
+const SHARED = ['blocks', 'data']
 const OBJECT = /^([0-9a-f]{64}|\d{8})$/
+
+/** The folder of one client's own snapshots, whatever is in its name. */
+export const snapshotsOf = (client: string): string => `snapshots-${sha256(Buffer.from(client)).slice(0, 16)}`
 
 export async function createStorageTables(sql: Sql): Promise<void> {
   await createRegistryTables(sql)
@@ -26,81 +33,100 @@ export async function createStorageTables(sql: Sql): Promise<void> {
 interface Connected {
   account: string
   client: string
+  /** Which private key it has proven. */
+  key: string
 }
 
-/** Not listening yet. */
-export function createStorageService(sql: Sql, store: Store): Server {
-  const service = new StorageService(sql, store)
-  return createJsonServer(MAX_BODY_BYTES, (...asked) => service.answer(...asked))
+/** Not listening yet. @param root the folder in which each account gets one of its own */
+export function createStorageService(sql: Sql, root: string): Server {
+  const service = new StorageService(sql, root)
+  return createJsonServer((...asked) => service.answer(...asked))
 }
 
 class StorageService {
   readonly #sql: Sql
-  readonly #store: Store
+  readonly #root: string
   readonly #registry: KeyRegistry
   readonly #customers: Sessions<string> = new Sessions()
   readonly #clients: Sessions<Connected> = new Sessions()
 
-  constructor(sql: Sql, store: Store) {
+  constructor(sql: Sql, root: string) {
     this.#sql = sql
-    this.#store = store
+    this.#root = root
     this.#registry = new KeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER })
   }
 
-  async answer(route: string, names: string[], body: Uint8Array, request: IncomingMessage): Promise<Answer> {
+  async answer(route: string, names: string[], read: ReadBody, request: IncomingMessage): Promise<Answer> {
     try {
-      return await this.#answer(route, names, body, request)
+      return await this.#answer(route, names, read, request)
     } catch (error) {
       // The codes of the registry are for the client to act upon.
       if (!(error instanceof KeystrataError)) throw error
-      throw new Refusal(403, error.message, { code: error.code })
+      throw new Refusal(error.code === 'conflict' ? 409 : 403, error.message, { code: error.code })
     }
   }
 
-  async #answer(route: string, names: string[], body: Uint8Array, request: IncomingMessage): Promise<Answer> {
+  async #answer(route: string, names: string[], read: ReadBody, request: IncomingMessage): Promise<Answer> {
     switch (route) {
       case 'POST /logins/0':
-        return this.#logIn(readAccount(body))
-      case 'POST /enrolments/0':
-        this.#customers.of(request)
-        await this.#registry.enrol(body)
+        return this.#logIn(readAccount(await read(MAX_MESSAGE_BYTES)))
+      case 'POST /enrolments/0': {
+        const account = this.#customers.of(request)
+        await this.#registry.enrol(await read(MAX_MESSAGE_BYTES), { account })
         return { status: 201, body: {} }
+      }
       case 'POST /challenges/0':
         return { status: 201, body: await this.#registry.challenge() }
       case 'POST /connections/0': {
-        const { account, client, state } = await this.#registry.connect(body)
-        return { status: 201, body: { token: this.#clients.open({ account, client }), state } }
+        const { state, ...connected } = await this.#registry.connect(await read(MAX_MESSAGE_BYTES))
+        return { status: 201, body: { token: this.#clients.open(connected), state } }
       }
       case 'POST /commits/0': {
-        const { account, client } = this.#clients.of(request)
-        await this.#registry.commitFirstBackup(account, client)
+        const { account, client, key } = this.#clients.of(request)
+        await this.#registry.commitFirstBackup(account, client, { key })
         return { status: 201, body: {} }
       }
       default:
-        this.#clients.of(request)
-        return this.#object(route, names, body)
+        return this.#object(route, names, read, this.#clients.of(request))
     }
   }
 
   /** A customer's first login sets his password. */
   async #logIn({ name, password }: Account): Promise<Answer> {
-    const { rows } = await this.#sql.query('SELECT password FROM customer WHERE account = $1', [name])
-    const [stored] = rows as { password: string }[]
-    if (stored === undefined) {
-      const hash = await hashPassword(password)
-      await this.#sql.query('INSERT INTO customer VALUES ($1, $2) ON CONFLICT DO NOTHING', [name, hash])
-    } else if (!(await verifyPassword(stored.password, password))) throw new Refusal(401, 'not the password')
+    const stored = (await this.#passwordOf(name)) ?? (await this.#signUp(name, password))
+    if (!(await verifyPassword(stored, password))) throw new Refusal(401, 'not the password')
     return { status: 201, body: { token: this.#customers.open(name) } }
   }
 
-  async #object(route: string, [folder = '', file = '']: string[], body: Uint8Array): Promise<Answer> {
-    if (!FOLDER.test(folder)) throw new Refusal(404, 'no such folder')
-    if (route === 'GET /versions/1') return { status: 200, body: await this.#store.versions(folder) }
+  async #passwordOf(account: string): Promise<string | undefined> {
+    const { rows } = await this.#sql.query('SELECT password FROM customer WHERE account = $1', [account])
+    return (rows as { password: string }[])[0]?.password
+  }
+
+  /** Whoever comes second finds the password of the first one. */
+  async #signUp(account: string, password: string): Promise<string | undefined> {
+    const hash = await hashPassword(password)
+    await this.#sql.query('INSERT INTO customer VALUES ($1, $2) ON CONFLICT DO NOTHING', [account, hash])
+    return this.#passwordOf(account)
+  }
+
+  /** An account sees what is its own, and a client writes no snapshots but its own. */
+  async #object(
+    route: string,
+    [folder = '', file = '']: string[],
+    read: ReadBody,
+    { account, client }: Connected,
+  ): Promise<Answer> {
+    const store = new FolderStore(join(this.#root, sha256(Buffer.from(account)).slice(0, 32)))
+    if (!SHARED.includes(folder) && folder !== snapshotsOf(client)) throw new Refusal(404, 'no such folder')
+    if (route === 'GET /versions/1') return { status: 200, body: await store.versions(folder) }
     if (!OBJECT.test(file)) throw new Refusal(404, 'no such object')
     const name = `${folder}/${file}`
-    if (route === 'PUT /objects/2') return { status: (await this.#store.put(name, body)) ? 201 : 409, body: {} }
-    if (route === 'HEAD /objects/2') return { status: (await this.#store.has(name)) ? 200 : 404, body: {} }
-    const bytes = route === 'GET /objects/2' ? await this.#store.get(name) : undefined
+    if (route === 'PUT /objects/2') {
+      return { status: (await store.put(name, await read(MAX_OBJECT_BYTES))) ? 201 : 409, body: {} }
+    }
+    if (route === 'HEAD /objects/2') return { status: (await store.has(name)) ? 200 : 404, body: {} }
+    const bytes = route === 'GET /objects/2' ? await store.get(name) : undefined
     if (bytes === undefined) throw new Refusal(404, 'no such object')
     return { status: 200, body: bytes }
   }

@@ -30,7 +30,7 @@ export async function withBackend<T>(backend: Backend, body: () => Promise<T>): 
 }
 
 /** A backend whose Argon2id costs next to nothing: where the format fixes the costs, and a test has many keys to derive. */
-const quick: Backend = {
+export const quick: Backend = {
   ...nodeBackend()!,
   argon2id: (password, salt, _costs, length, wait) =>
     nodeBackend()!.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),

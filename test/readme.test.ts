@@ -196,10 +196,10 @@ describe('README', () => {
     }
     interface Serving {
       createServer: (store: RegistryStore) => {
-        enrol: (enrolment: Uint8Array) => Promise<void>
+        enrol: (enrolment: Uint8Array, account: string) => Promise<unknown>
         challenge: () => Promise<Uint8Array>
-        connect: (proof: Uint8Array) => Promise<{ state: string }>
-        committed: (account: string, client: string) => Promise<void>
+        connect: (proof: Uint8Array) => Promise<{ state: string; key: string }>
+        committed: (account: string, client: string, key: string) => Promise<void>
       }
     }
     const [{ install, backUp }, { createServer }] = [await run<Installing>(6), await run<Serving>(7)]
@@ -207,12 +207,13 @@ describe('README', () => {
     const accountKey = generateTypedKey('AES-128')
     const installed = () => install(generateTypedKey('AES-256'), accountKey, device.exportUnprotected())
     const { enrolment, saved } = await quickly(installed)
-    await server.enrol(enrolment)
+    await server.enrol(enrolment, 'customer-17')
     const client = device.openClient(saved)
     const prove = async (by: Client) => server.connect(by.prove(await server.challenge(), { server: 'storage-1' }))
-    expect((await prove(client)).state).toBe('provisional')
+    const { state, key } = await prove(client)
+    expect(state).toBe('provisional')
     const blocks = await backUp(client, Buffer.from('mine'), Buffer.from('common'))
-    await server.committed('customer-17', 'desktop')
+    await server.committed('customer-17', 'desktop', key)
     expect((await prove(client)).state).toBe('locked')
     const texts = await Promise.all(blocks.map((block) => client.open(block)))
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['mine', 'common'])

@@ -1,4 +1,4 @@
-// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones never meet; those of
+// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but those of a client with the same text); those of
 // the account do, for all of its clients and nobody else; public ones are not encrypted at all, only named by their content.
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'

@@ -108,32 +108,27 @@ const keyHash: P.CoderType<KeyHash> = P.struct({ type: keyType, hash: ownBytes(3
 
 export const ClientState = { provisional: 0, locked: 1 } as const
 
-/** A server's row for one client. */
-export interface ClientRow {
-  readonly version: number
+/** What a server knows of one client. */
+export interface KnownClient {
+  readonly client: Uint8Array
+  /** A {@link ClientState}. */
   readonly state: number
   readonly platform: number
   readonly privateKey: KeyHash
 }
 
-const ROW_VERSION = within(P.U8, 1, 1)
-
-export const clientRow: P.CoderType<ClientRow> = P.struct({
-  version: ROW_VERSION,
-  state: within(P.U8, 0, 1),
-  platform,
-  privateKey: keyHash,
-})
-
-/** A server's row for one account: what its clients have in common. */
+/** A server's row for one account: all of it in one, so that whatever changes changes as a whole. */
 export interface AccountRow {
   readonly version: number
   readonly accountKey?: KeyHash | undefined
-  readonly clients: readonly { readonly client: Uint8Array; readonly platform: number }[]
+  /** In the order in which they came. */
+  readonly clients: readonly KnownClient[]
 }
 
+export const MAX_CLIENTS = 4096
+
 export const accountRow: P.CoderType<AccountRow> = P.struct({
-  version: ROW_VERSION,
+  version: within(P.U8, 1, 1),
   accountKey: P.optional(P.bool, keyHash),
-  clients: list(P.struct({ client: name, platform })),
+  clients: list(P.struct({ client: name, state: within(P.U8, 0, 1), platform, privateKey: keyHash })),
 })

@@ -39,10 +39,20 @@ export interface ClientOptions extends Wait {
   accountKey?: TypedKey
 }
 
-/** A client that has its keys. What it sealed opens here, and for every client that is made with the same texts. */
+/**
+ * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names: two
+ * clients with one private text read each other's private blocks.
+ */
 export interface Client extends BlockReader, Handle {
   readonly account: string
   readonly client: string
+  /**
+   * Opens a block of whatever scope its envelope says, public ones too, which anybody can make: that is right where the label
+   * comes from something that was sealed. Where the store gives the label, open by a {@link Client.scope}.
+   * @throws KeystrataError `key-not-found` for a block of another client, another account, or another key model; `authentication-failed`,
+   *   `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   */
+  open(block: SealedBlock): Promise<Bytes>
   /**
    * One scope, which seals and opens its own blocks; it lives as long as the client.
    * @throws KeystrataError `account-key-required` for `account` without an account key; `disposed`
@@ -50,8 +60,8 @@ export interface Client extends BlockReader, Handle {
    */
   scope(which: ClientScope): BlockWriter & BlockReader
   /**
-   * The same client with an account key, or with another one. Enrol the new one: the server takes the first account key of an
-   * account, and no other.
+   * The same client with an account key, or with another one, under which old blocks of the account do not open. Enrol the new
+   * client: the server takes the first account key of an account, and no other.
    * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createClient}; `disposed`
    */
   setAccountKey(key: TypedKey, options?: Wait): Promise<Client>
@@ -77,13 +87,19 @@ class TypedClient extends SecretHolder implements Client {
   constructor(claimant: Claimant) {
     const { realm, account, client, privateKey, accountKey } = claimant
     const scopes: Map<ClientScope, ScopeCipher> = new Map()
-    scopes.set('private', new KeyedScope('private', privateKey, account))
-    scopes.set('public', new PublicScope(realm))
-    if (accountKey !== undefined) scopes.set('account', new KeyedScope('account', accountKey, account))
-    super('client', () => {
+    const disposeAll = () => {
       disposeKeys(claimant)
       for (const scope of scopes.values()) scope.dispose()
-    })
+    }
+    try {
+      scopes.set('private', new KeyedScope('private', privateKey, account))
+      scopes.set('public', new PublicScope(realm))
+      if (accountKey !== undefined) scopes.set('account', new KeyedScope('account', accountKey, account))
+    } catch (error) {
+      disposeAll()
+      throw error
+    }
+    super('client', disposeAll)
     this.account = account
     this.client = client
     this.#claimant = claimant
@@ -110,12 +126,14 @@ class TypedClient extends SecretHolder implements Client {
     this.assertUsable()
     // With keys of its own, whatever happens to this handle while the hash runs.
     const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
+    let accountKey: ClientKey
     try {
-      return new TypedClient({ ...kept, accountKey: await deriveTypedKey(key, 'account', kept, options) })
+      accountKey = await deriveTypedKey({ ...key }, 'account', kept, options)
     } catch (error) {
       disposeKeys(kept)
       throw error
     }
+    return new TypedClient({ ...kept, accountKey })
   }
 
   enrolment(): Bytes {
@@ -172,7 +190,8 @@ class OpenScope implements BlockWriter, BlockReader {
 
 /**
  * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The same
- * texts and names give the same keys on any machine. Without the texts what is sealed is lost for good: nobody can recover them.
+ * texts and names give the same keys on any machine. Without the texts, and realm and account letter by letter, what is sealed is
+ * lost for good: nobody can recover them.
  * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message; `aborted`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  */

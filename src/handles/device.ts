@@ -18,7 +18,7 @@ import {
 } from '../keys/device-key.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
-import { type Login, openedLogin, ownerOf } from '../keys/login.ts'
+import { isLogin, type Login, openedLogin, ownerOf } from '../keys/login.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
 import { decodeName, parseName, parseUserName } from '../text.ts'
@@ -39,7 +39,8 @@ export interface DeviceKey extends Handle {
    */
   export(passphrase: string): Promise<Bytes>
   /**
-   * Everything that is in a handle, so that it opens again without a password.
+   * Everything that is in a handle, so that it opens again without a password. Nothing binds it to its row in the database, and
+   * nothing keeps an older one from being put back: compare the names, or id and version, of what opens with what you expect.
    * @throws KeystrataError `disposed`
    * @throws TypeError for what is no such handle of this library
    */
@@ -98,9 +99,11 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
 
   openLogin(saved: Uint8Array): Login {
     return this.#opened(saved, SavedKind.login, (bytes) => {
-      const { realm, user, loginKey, rootKey } = decode(loginKeys, bytes, 'saved login')
+      const keys = decode(loginKeys, bytes, 'saved login')
+      const { realm, user, loginKey, rootKey } = keys
+      const names = orDispose(keys, () => [textOf(realm), textOf(user, parseUserName)] as const)
       try {
-        return withBytes(loginKey, (login) => openedLogin(textOf(realm), textOf(user, parseUserName), login, rootKey))
+        return withBytes(loginKey, (login) => openedLogin(...names, login, rootKey))
       } finally {
         loginKey.dispose()
       }
@@ -109,8 +112,13 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
 
   openClient(saved: Uint8Array): Client {
     return this.#opened(saved, SavedKind.client, (bytes) => {
-      const { realm, account, client, platform, privateKey, accountKey } = decode(clientKeys, bytes, 'saved client')
-      const names = { realm: textOf(realm), account: textOf(account), client: textOf(client) }
+      const keys = decode(clientKeys, bytes, 'saved client')
+      const { realm, account, client, platform, privateKey, accountKey } = keys
+      const names = orDispose(keys, () => ({
+        realm: textOf(realm),
+        account: textOf(account),
+        client: textOf(client),
+      }))
       return openedClient({ ...names, platform, privateKey, accountKey })
     })
   }
@@ -156,6 +164,16 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
   }
 }
 
+/** What `read` gives; if that fails, nobody else will wipe the keys. */
+function orDispose<T>(keys: object, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    disposeKeys(keys)
+    throw error
+  }
+}
+
 function textOf(bytes: Uint8Array, parse = parseName): string {
   const name = decodeName(bytes, parse)
   if (name === undefined) throw authenticationFailed()
@@ -166,6 +184,7 @@ function textOf(bytes: Uint8Array, parse = parseName): string {
 function keysOf(handle: Login | Client | KeysetReader): { kind: number; keys: Bytes } {
   if (isClient(handle)) return clientKeysOf(claimantOf(handle))
   if (isKeyset(handle)) return keysetKeysOf(handle)
+  if (!isLogin(handle)) throw new TypeError('a Login, a Client or a KeysetReader of this library can be saved')
   return loginKeysOf(handle)
 }
 
@@ -187,7 +206,9 @@ function keysetKeysOf(reader: KeysetReader): { kind: number; keys: Bytes } {
 
 function loginKeysOf(login: Login): { kind: number; keys: Bytes } {
   const { realm, user, rootKey } = ownerOf(login)
-  const loginKey = SecretKey.take('cipher', fromBase64Url(login.credential) ?? new Uint8Array(24))
+  const credential = fromBase64Url(login.credential)
+  if (credential === undefined) throw authenticationFailed()
+  const loginKey = SecretKey.take('cipher', credential)
   try {
     return {
       kind: SavedKind.login,

@@ -52,9 +52,9 @@ function provenBy<T>(
       // The account key is proven alike by every client of the account.
       const names = [account, role === KeyRole.account ? '' : client, nameOfRole(role), nameOfType(type)]
       const seed = SecretKey.take('signing', derive(key, EMPTY, 'key-check', names.map(utf8), 32))
-      proven.push({ seed, key: { role, type, publicKey: EMPTY } })
+      proven.push({ seed, key: { role, type, publicKey: signingPublicKey(seed) } })
     }
-    return use(proven.map(({ seed, key }) => ({ seed, key: { ...key, publicKey: signingPublicKey(seed) } })))
+    return use(proven)
   } finally {
     for (const { seed } of proven) seed.dispose()
   }
@@ -153,7 +153,7 @@ function assertHeader(bytes: Uint8Array, object: string, type: number): void {
 function copyOfClaim(given: Uint8Array, object: string): Bytes {
   const bytes = new Uint8Array(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
   if (bytes.length <= MAX_CLAIM_BYTES) return bytes
-  throw new KeystrataError('limit-exceeded', `too large for ${object === 'proof' ? 'a' : 'an'} ${object}`)
+  throw new KeystrataError('limit-exceeded', `too large for ${object === 'enrolment' ? 'an' : 'a'} ${object}`)
 }
 
 function verified(

@@ -61,6 +61,8 @@ class DerivedLogin extends SecretHolder implements Login {
 /** A login from its parts: names in the form that keys are derived from, 24 bytes, and the root key, which it takes over. */
 export const openedLogin: typeof DerivedLogin.of = (...parts) => DerivedLogin.of(...parts)
 
+export const isLogin = (handle: object): handle is Login => handle instanceof DerivedLogin
+
 /** Whose login it is, with a copy of its root key; it must be a handle of this very library. */
 export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(login)
 

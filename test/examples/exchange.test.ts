@@ -8,7 +8,8 @@ import { exchange } from '../../examples/exchange.ts'
 import { ExchangeClient } from '../../examples/exchange-client.ts'
 import { createService, createTables } from '../../examples/exchange-service.ts'
 import { type Card, parseCard } from '../../src/index.ts'
-import { CHEAP, failure, makeKeyset, sample } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { CHEAP, failure, makeKeyset, quick, sample } from '../fixtures.ts'
 
 const database = new PGlite()
 let server: Server
@@ -17,6 +18,7 @@ let carol: ExchangeClient
 let dave: ExchangeClient
 
 beforeAll(async () => {
+  useBackend(quick)
   await createTables(database)
   server = createService(database).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -26,6 +28,7 @@ beforeAll(async () => {
   dave = await ExchangeClient.logIn(url, 'dave', 'password of dave')
 })
 afterAll(async () => {
+  useBackend(undefined)
   server.close()
   server.closeAllConnections()
   await database.close()

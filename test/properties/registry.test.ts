@@ -48,16 +48,23 @@ class Model {
 
   enrol({ name, privateKey, accountKey }: Keys): ErrorCode | 'ok' {
     const known = this.accountKey
-    if (known !== 'none' && accountKey === 'none') return 'account-key-required'
-    if (known !== 'none' && accountKey !== known) return 'key-changed'
     const names = new Set([...this.enrolled.keys(), name])
-    if (accountKey === 'none' && (names.size > 1 || names.has('phone'))) return 'account-key-required'
-    if (names.has('phone') && accountKey !== 'short') return 'policy'
+    if (names.has('phone') && accountKey === 'long') return 'policy'
+    if (accountKey === 'none' && (known !== 'none' || names.size > 1 || names.has('phone')))
+      return 'account-key-required'
+    if (known !== 'none' && accountKey !== known) return 'key-changed'
     const before = this.enrolled.get(name)
     if (before?.locked === true && before.privateKey !== privateKey) return 'key-changed'
     this.accountKey = accountKey
     this.enrolled.set(name, { privateKey, locked: before?.locked ?? false })
     return 'ok'
+  }
+
+  do(deed: Deed): ErrorCode | 'ok' {
+    if (!deed.commits) return this.enrol(deed)
+    const known = this.enrolled.get(deed.name)
+    if (known !== undefined) known.locked = true
+    return known === undefined ? 'key-not-found' : 'ok'
   }
 
   connect({ name, privateKey, accountKey }: Keys): ErrorCode | 'provisional' | 'locked' {
@@ -164,10 +171,12 @@ class Replay implements Command {
   toString = () => `replay ${this.which}`
 }
 
+type Deed = Keys & { commits: boolean }
+
 /** Several at once: whoever comes second starts again, and in the end it is as if they had come one after the other. */
 class AtOnce implements Command {
-  readonly all: readonly Keys[]
-  constructor(all: readonly Keys[]) {
+  readonly all: readonly Deed[]
+  constructor(all: readonly Deed[]) {
     this.all = all
   }
   check = () => true
@@ -175,7 +184,8 @@ class AtOnce implements Command {
     const outcomes = await Promise.all(
       this.all.map((keys) =>
         outcome(async () => {
-          await real.registry.enrol(clientOf(keys).enrolment())
+          if (keys.commits) await real.registry.commitFirstBackup('acme', keys.name)
+          else await real.registry.enrol(clientOf(keys).enrolment())
           return 'ok' as const
         }),
       ),
@@ -185,11 +195,11 @@ class AtOnce implements Command {
     const holds = orders(this.all.length).find((order) => {
       const trial = copyOf(model)
       const given: string[] = []
-      for (const index of order) given[index] = trial.enrol(this.all[index]!)
+      for (const index of order) given[index] = trial.do(this.all[index]!)
       return given.join() === outcomes.join() && this.all.map((keys) => trial.connect(keys)).join() === states.join()
     })
     expect(holds, `${outcomes.join()} and then ${states.join()}`).toBeDefined()
-    for (const index of holds!) model.enrol(this.all[index]!)
+    for (const index of holds!) model.do(this.all[index]!)
   }
   toString = () => `at once: ${this.all.map(nameOf).join(', ')}`
 }
@@ -219,12 +229,15 @@ const keys = fc.record<Keys>({
   // Mostly the same: else hardly anybody gets in.
   accountKey: fc.constantFrom<AccountKey>('short', 'short', 'short', 'none', 'long'),
 })
+const deed: fc.Arbitrary<Deed> = fc
+  .record({ each: keys, commits: fc.boolean() })
+  .map(({ each, commits }) => ({ ...each, commits }))
 const commands = [
   keys.map((each) => new Enrol(each)),
   keys.map((each) => new Connect(each)),
   fc.constantFrom(...CLIENTS).map((name) => new Commit(name)),
   fc.nat(20).map((which) => new Replay(which)),
-  fc.array(keys, { minLength: 2, maxLength: 3 }).map((all) => new AtOnce(all)),
+  fc.array(deed, { minLength: 2, maxLength: 3 }).map((all) => new AtOnce(all)),
 ]
 const slow = process.env['SLOW'] === '1'
 

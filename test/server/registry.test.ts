@@ -1,6 +1,6 @@
 // A server that knows its clients' keys again: every rule, every documented error.
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Client, type ClientOptions, createClient, type TypedKey } from '../../src/index.ts'
+import { type Client, type ClientOptions, createClient, KeystrataError, type TypedKey } from '../../src/index.ts'
 import { KeyRegistry } from '../../src/server.ts'
 import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
@@ -34,7 +34,7 @@ describe('a client that is enrolled', () => {
   it('connects on every connection, and is locked by its first backup', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
-    const expected = { account: 'acme', client: 'desktop' }
+    const expected = { account: 'acme', client: 'desktop', key: expect.stringMatching(/^[0-9a-f]{64}$/) as string }
     for (let time = 0; time < 2; time++) {
       expect(await connect(registry, desktop)).toEqual({ ...expected, state: 'provisional' })
     }
@@ -77,6 +77,71 @@ describe('a client that is enrolled', () => {
     await registry.enrol(moved.enrolment())
     await connect(registry, moved)
   })
+})
+
+describe('a product that says who is there', () => {
+  it('lets nobody enrol into somebody else’s account', async () => {
+    const { registry, store } = newRegistry()
+    const error = await failure(() => registry.enrol(desktop.enrolment(), { account: 'mallory' }), 'policy')
+    expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
+    expect(store.rows.size).toBe(0)
+    expect(await registry.enrol(desktop.enrolment(), { account: 'acme' })).toEqual({
+      account: 'acme',
+      client: 'desktop',
+    })
+  })
+
+  it('locks no key but the one that the backup is under', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    const { key: proven } = await connect(registry, desktop)
+    await registry.enrol(changed.enrolment())
+    await failure(() => registry.commitFirstBackup('acme', 'desktop', { key: proven }), 'key-changed')
+    const { key: now } = await connect(registry, changed)
+    await registry.commitFirstBackup('acme', 'desktop', { key: now })
+    expect((await connect(registry, changed)).state).toBe('locked')
+  })
+
+  it('is told of a damaged row as its own fault', async () => {
+    const { registry, store } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await store.write('acme', '', sample(10), 2)
+    await expect(connect(registry, desktop)).rejects.toThrow('a damaged row of an account in the registry')
+    await expect(registry.enrol(desktop.enrolment())).rejects.not.toBeInstanceOf(KeystrataError)
+  })
+})
+
+it('a refused enrolment leaves nothing behind, whatever comes between', async () => {
+  const { registry, store } = newRegistry()
+  await registry.enrol(desktop.enrolment())
+  // The lock comes while somebody enrols the same client with another private key, and a first account key.
+  const twin = Object.assign(new MemoryRegistryStore(), { rows: store.rows, challenges: store.challenges })
+  const beside = new KeyRegistry(twin, { realm: 'tests', ...SERVER })
+  const read = store.read.bind(store)
+  let reads = 0
+  store.read = async (...row) => {
+    const found = await read(...row)
+    if (reads++ === 0) await beside.commitFirstBackup('acme', 'desktop')
+    return found
+  }
+  const other = await make({ privateKey: key('another'), accountKey: ACCOUNT })
+  await failure(() => registry.enrol(other.enrolment()), 'key-changed')
+  expect((await connect(registry, desktop)).state).toBe('locked')
+  // What changes nothing is not written.
+  const before = [...store.rows.values()].flat().length
+  await registry.enrol(desktop.enrolment())
+  expect([...store.rows.values()].flat()).toHaveLength(before)
+})
+
+it('an account has at most 4,096 clients', async () => {
+  const { registry, store } = newRegistry()
+  await registry.enrol(withAccount.enrolment())
+  const { row } = (await store.read('acme', ''))!
+  const one = row.subarray(-(2 + 7 + 2 + 33))
+  const count = row.length - one.length - 2
+  const many = Array.from({ length: 4096 }, (_, index) => patched(one, 2, Buffer.from(String(index).padStart(7, '0'))))
+  await store.write('acme', '', Buffer.concat([row.subarray(0, count), Buffer.from([16, 0]), ...many]), 2)
+  await failure(() => registry.enrol(laptop.enrolment()), 'limit-exceeded')
 })
 
 describe('an account key', () => {
@@ -139,7 +204,7 @@ describe('an account key', () => {
     const { registry } = newRegistry()
     await registry.enrol(phone.enrolment())
     const other = await make({ client: 'laptop', accountKey: { type: 'AES-256', text: 'of the account' } })
-    await failure(() => registry.enrol(other.enrolment()), 'key-changed')
+    await failure(() => registry.enrol(other.enrolment()), 'policy')
     await registry.enrol(laptop.enrolment())
     // A client does not become a phone unseen.
     const { registry: plain } = newRegistry()
