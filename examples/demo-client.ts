@@ -5,18 +5,11 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
-import {
-  type Client,
-  createClient,
-  createDeviceKey,
-  type DeviceKey,
-  generateTypedKey,
-  KeystrataError,
-  openDeviceKey,
-} from 'keystrata'
+import { type Client, createClient, createDeviceKey, type DeviceKey, generateTypedKey, openDeviceKey } from 'keystrata'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { close, listen } from './http.ts'
+import { refused } from './refused.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
 import { createStorageService, createStorageTables, REALM, snapshotsOf } from './storage-service.ts'
 import { type FolderStore, putVersion } from './store.ts'
@@ -150,14 +143,4 @@ async function foldersOfLaptop(folder: string): Promise<string> {
   for (const { name } of files.slice(0, COMMON_FILES)) await cp(join(folder, name), join(own, name))
   await writeFile(join(own, 'only on the laptop'), `written at ${new Date().toISOString()}`)
   return own
-}
-
-async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
-  try {
-    await action()
-  } catch (error) {
-    if (error instanceof KeystrataError && error.code === code) return
-    throw error
-  }
-  throw new Error(`this must be refused with ${code}`)
 }

@@ -5,7 +5,6 @@ import {
   createProfile,
   deriveLogin,
   type KeysetReader,
-  KeystrataError,
   type Login,
   openProfile,
   resetProfile,
@@ -17,6 +16,7 @@ import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import { putVersion } from './store.ts'
+import { refused } from './refused.ts'
 import { say } from './terminal.ts'
 import { FolderVaultStore } from './vault-store.ts'
 
@@ -115,14 +115,4 @@ async function adminKeyset(store: Demo['store'], password: string): Promise<Keys
   const keyset = await createKeyset(password)
   await putVersion(store, 'admin', keyset.export('source-storage'))
   return keyset
-}
-
-async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
-  try {
-    await action()
-  } catch (error) {
-    if (error instanceof KeystrataError && error.code === code) return
-    throw error
-  }
-  throw new Error(`this must be refused with ${code}`)
 }

@@ -5,7 +5,6 @@ import {
   type Card,
   createKeyset,
   encodeBlock,
-  KeystrataError,
   type KeysetReader,
   openWriter,
   parseBlock,
@@ -15,6 +14,7 @@ import {
 import { ExchangeClient } from './exchange-client.ts'
 import { createService, createTables } from './exchange-service.ts'
 import { close, listen } from './http.ts'
+import { refused } from './refused.ts'
 import type { Sql } from './sql-vault-store.ts'
 import { say } from './terminal.ts'
 
@@ -124,16 +124,6 @@ async function put(storage: Storage, block: Parameters<typeof encodeBlock>[0]): 
 
 function assertSame(content: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(content, expected) !== 0) throw new Error('something else was opened')
-}
-
-async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
-  try {
-    await action()
-  } catch (error) {
-    if (error instanceof KeystrataError && error.code === code) return
-    throw error
-  }
-  throw new Error(`this must be refused with ${code}`)
 }
 
 if (process.argv[1] === import.meta.filename) {

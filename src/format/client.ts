@@ -14,7 +14,9 @@ export const KEY_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32
 export const KeyRole = { private: 1, account: 2 } as const
 export type KeyRole = keyof typeof KeyRole
 
+/** What clients run on. */
 export const Platform = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 } as const
+/** What a client runs on. */
 export type Platform = keyof typeof Platform
 
 const MAX_NAME_BYTES = 255

@@ -37,6 +37,7 @@ export interface RegistryStore {
    * key alone is not enough then, because a late write would find its number free.
    */
   write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
+  /** Keeps a challenge until it is taken, or too late. */
   addChallenge(challenge: Uint8Array, expires: Date): Promise<void>
   /** Deletes it: true once, and only before it expires, by the store's clock. */
   takeChallenge(challenge: Uint8Array): Promise<boolean>
