@@ -18,20 +18,18 @@ export class RemoteStore implements Store {
   readonly root: string
   /** Whether the client has backed up before: then its keys are what they are for good. */
   readonly state: 'provisional' | 'locked'
-  readonly #token: string
+  readonly #client: Client
+  #token: string
 
-  private constructor(url: string, token: string, state: 'provisional' | 'locked') {
+  private constructor(url: string, client: Client, { token, state }: Connection) {
     this.root = url
+    this.#client = client
     this.#token = token
     this.state = state
   }
 
   static async connect(url: string, client: Client): Promise<RemoteStore> {
-    const challenge = await call(url, 'POST', '/challenges')
-    const proof = client.prove(challenge.body, { server: SERVER })
-    const connection = await call(url, 'POST', '/connections', { body: proof })
-    const { token, state } = connection.json() as { token: string; state: 'provisional' | 'locked' }
-    return new RemoteStore(url, token, state)
+    return new RemoteStore(url, client, await prove(url, client))
   }
 
   /** Before the first backup counts: it locks the client's keys. */
@@ -56,9 +54,26 @@ export class RemoteStore implements Store {
     return (await this.#call('GET', `/versions/${folder}`)).json() as string[]
   }
 
-  #call(method: string, path: string, body?: Uint8Array<ArrayBuffer>, fine: readonly number[] = []) {
-    return call(this.root, method, path, { token: this.#token, fine, ...(body && { body }) })
+  async #call(method: string, path: string, body?: Uint8Array<ArrayBuffer>, fine: readonly number[] = []) {
+    const ask = (alsoFine: readonly number[]) =>
+      call(this.root, method, path, { token: this.#token, fine: [...fine, ...alsoFine], ...(body && { body }) })
+    const answer = await ask([401])
+    if (answer.status !== 401) return answer
+    // A backup may take longer than a connection lasts.
+    this.#token = (await prove(this.root, this.#client)).token
+    return ask([])
   }
+}
+
+interface Connection {
+  token: string
+  state: 'provisional' | 'locked'
+}
+
+async function prove(url: string, client: Client): Promise<Connection> {
+  const challenge = await call(url, 'POST', '/challenges')
+  const proof = client.prove(challenge.body, { server: SERVER })
+  return (await call(url, 'POST', '/connections', { body: proof })).json() as Connection
 }
 
 interface Request {

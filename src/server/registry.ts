@@ -65,22 +65,20 @@ export class KeyRegistry {
    * @param enrolment of the client's `enrolment()`
    * @param options `account`: the one whose customer is logged in. Give it: else anybody who may enrol at all enrols into any
    *   account, and the first account key there is his
-   * @returns the names in the enrolment
    * @throws KeystrataError `policy` for an enrolment into another account than `account`, and for an account key other than
    *   AES-128 where a client is a phone; `key-changed` for another account key than the account's, and for another private
    *   key of a client that is locked; `account-key-required` for a second client without account key, and for phones;
    *   `conflict` if others write first, every time; `authentication-failed` for another realm and for signatures that do not
    *   hold; `malformed`, `unsupported`; `limit-exceeded`, also beyond 4,096 clients
    */
-  async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<{ account: string; client: string }> {
+  async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
     const { account: expected } = options
     const claim = readEnrolment(enrolment, this.#realm)
-    const { account, client } = claim
+    const { account } = claim
     if (expected !== undefined && parseName(expected, 'account') !== account) {
       throw new KeystrataError('policy', 'an enrolment into another account', { rule: 'own-account', account })
     }
     await this.#change(account, (row) => enrolled(row ?? { version: ROW_VERSION, clients: [] }, claim))
-    return { account, client }
   }
 
   /** A fresh challenge, to be answered once and within a minute. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { close, listen } from '../../examples/http.ts'
 import { enrol, logIn, RemoteStore } from '../../examples/storage-client.ts'
 import { createStorageService, createStorageTables, REALM, snapshotsOf } from '../../examples/storage-service.ts'
@@ -92,5 +92,18 @@ describe('a storage server', () => {
     await now.commit()
     expect((await RemoteStore.connect(url, second)).state).toBe('locked')
     await failure(() => enrol(url, token, first), 'key-changed')
+  })
+
+  it('lets a backup take longer than a connection lasts', async () => {
+    const client = await make('acme', 'slow')
+    await enrol(url, await logIn(url, 'acme', 'password'), client)
+    const remote = await RemoteStore.connect(url, client)
+    vi.useFakeTimers({ now: Date.now() + 2 * 3_600_000, toFake: ['Date'] })
+    try {
+      expect(await remote.has(`blocks/${'f'.repeat(64)}`)).toBe(false)
+      expect(await remote.put(`blocks/${'e'.repeat(64)}`, sample(10))).toBe(true)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
