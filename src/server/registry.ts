@@ -180,7 +180,7 @@ function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   const state = known?.state ?? ClientState.provisional
   const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey })
   const accountKey = stored.accountKey ?? claim.accountKey
-  assertPhonesCan(clients, claim.accountKey ?? accountKey)
+  assertPhonesCan(clients, claim.accountKey)
   if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
   if (accountKey === undefined && clients.length > 1) {
     throw new KeystrataError('account-key-required', 'an account with several clients needs an account key')

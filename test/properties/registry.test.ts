@@ -255,7 +255,7 @@ const database = new PGlite()
 afterAll(() => database.close())
 
 describe('a registry behaves as its model', () => {
-  it('in memory', () => explore(async () => new MemoryRegistryStore(), slow ? 3000 : 40))
+  it('in memory', () => explore(async () => new MemoryRegistryStore(), slow ? 600 : 40))
 
   it('in a real database', async () => {
     await createRegistryTables(database)
@@ -263,6 +263,6 @@ describe('a registry behaves as its model', () => {
       await database.query('TRUNCATE registry, challenge')
       return new SqlRegistryStore(database)
     }
-    await explore(emptied, slow ? 300 : 8)
+    await explore(emptied, slow ? 60 : 8)
   })
 })
