@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type KeysetReader, openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
-import { CHEAP, expectSame, failure, flipped, hex, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { CHEAP, expectSame, failure, flipped, hex, makeKeyset, PASSWORD, sample, quick } from '../fixtures.ts'
+
+// What a password costs is not what these tests are about.
+useBackend(quick)
 
 const NEXT = 'another password'
 const MODES: Required<WriterOptions>[] = (['scoped', 'global', 'off'] as const).flatMap((dedup) => [

@@ -40,8 +40,9 @@ describe.each(destinations)('a keyset for %s', (destination) => {
     }
   })
 
-  it('refuses every flipped bit under a corrected checksum', async () => {
-    for (let index = 0; index < bytes.length - 8; index++) {
+  it('refuses a flipped bit under a corrected checksum', async () => {
+    // Of public keys, which are long, every seventh byte.
+    for (let index = 0; index < bytes.length - 8; index += index < 300 || process.env['SLOW'] === '1' ? 1 : 7) {
       const forged = resummed(flipped(bytes, index, index % 8))
       await failure(() => open(forged), 'authentication-failed', 'malformed', 'unsupported')
     }

@@ -9,7 +9,11 @@ import {
   type SharedReader,
   unlockKeyset,
 } from '../../src/index.ts'
-import { CHEAP, failure, flipped, makeKeyset, PASSWORD } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { CHEAP, failure, flipped, makeKeyset, PASSWORD, quick } from '../fixtures.ts'
+
+// What a password costs is not what these tests are about.
+useBackend(quick)
 
 const runs = (quick: number, slow: number) => ({ numRuns: process.env['SLOW'] === '1' ? slow : quick })
 
