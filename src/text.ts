@@ -13,9 +13,14 @@ export function encodeText(text: string, what: string): Bytes {
   return utf8(normalizeText(text, what))
 }
 
-export function normalizeText(text: string, what: string): string {
+/** @throws TypeError for what is not a string, and for lone surrogates */
+export function assertText(text: string, what: string): void {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
   if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
+}
+
+export function normalizeText(text: string, what: string): string {
+  assertText(text, what)
   return text.replace(/\p{Zs}/gu, ' ').normalize('NFC')
 }
 
@@ -35,11 +40,20 @@ export function parseUserName(text: string, what: string): string {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** A text from its bytes, letter by letter; undefined for what is not UTF-8. */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
 /** A name from its bytes; undefined unless it is in the one form that `parse` gives. */
 export function decodeName(bytes: Uint8Array, parse: typeof parseName = parseName): string | undefined {
+  const text = decodeText(bytes)
   try {
-    const text = decoder.decode(bytes)
-    return parse(text, 'name') === text ? text : undefined
+    return text !== undefined && parse(text, 'name') === text ? text : undefined
   } catch {
     return undefined
   }
@@ -51,4 +65,11 @@ function withinLimit(name: string, what: string): string {
   throw new KeystrataError('limit-exceeded', `${what} must have 1 to ${MAX_NAME_BYTES} bytes, not ${length}`, {
     bytes: length,
   })
+}
+
+/** The number of a name. @throws TypeError for a name that is none */
+export function numberOf(numbers: Readonly<Record<string, number>>, name: string, what: string): number {
+  const number = typeof name === 'string' && Object.hasOwn(numbers, name) ? numbers[name] : undefined
+  if (number === undefined) throw new TypeError(`${what} must be one of ${Object.keys(numbers).join(', ')}`)
+  return number
 }

@@ -1,25 +1,24 @@
 // Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but those of a client with the same text); those of
 // the account do, for all of its clients and nobody else; public ones are not encrypted at all, only named by their content.
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type KeyRole, KEY_BYTES } from '../format/client.ts'
 import { encode } from '../format/codec.ts'
 import { clientEnvelope, type ClientEnvelope, encodePlainEnvelope, parseClientEnvelope } from '../format/envelope.ts'
-import { encodeHeader, type Header, ObjectType, Suite } from '../format/header.ts'
+import { encodeHeader, type Header, NOBODY, ObjectType, Suite } from '../format/header.ts'
 import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
 import { type ClientKey, scopeId } from '../keys/typed-key.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
-import { copyAndDigest, digestContent, hmacSha256, sha256 } from '../primitives/hash.ts'
+import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
 import { keyedNaming, type Naming, parseLabel } from './label.ts'
-import { assertContentBytes, contentFrom } from './seal.ts'
+import { assertNamed, copyIdentified } from './named-content.ts'
+import { assertContentBytes } from './seal.ts'
 
 const TAG_BYTES = 16
-const NOBODY = new Uint8Array(16)
-const SHA256 = [{ hash: 'sha256' }] as const
 const suiteOf: Readonly<Record<number, number>> = { 1: Suite.aes128, 2: Suite.aes192, 3: Suite.aes256 }
 
 /** Content in the buffer that will be its ciphertext. */
@@ -67,27 +66,6 @@ export interface ScopeCipher {
   /** @throws KeystrataError `authentication-failed` */
   open(block: ParsedClientBlock): Promise<Bytes>
   dispose(): void
-}
-
-/** Copies content into the front of a buffer, and digests the copy. */
-async function copyIdentified<T>(given: Uint8Array, more: number, identify: (digest: Bytes) => T) {
-  const content = contentFrom(given)
-  const buffer = new Uint8Array(content.length + more)
-  try {
-    const [digest] = (await copyAndDigest(content, buffer.subarray(0, content.length), SHA256)) as [Bytes]
-    return { buffer, ...withDigest(digest, identify) }
-  } catch (error) {
-    wipe(buffer)
-    throw error
-  }
-}
-
-function withDigest<T>(digest: Bytes, use: (digest: Bytes) => T): T {
-  try {
-    return use(digest)
-  } finally {
-    wipe(digest)
-  }
 }
 
 /** One encrypted scope: the key of one role. */
@@ -153,7 +131,7 @@ export class KeyedScope implements ScopeCipher {
       if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)
       const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext)
-      return await named(content, label, (digest) => this.#naming.label(digest))
+      return await assertNamed(content, label, (digest) => this.#naming.label(digest))
     } finally {
       lock.dispose()
     }
@@ -192,23 +170,11 @@ export class PublicScope implements ScopeCipher {
 
   async open({ header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
     if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
-    return named(new Uint8Array(ciphertext), label, (digest) => this.#label(digest))
+    return assertNamed(new Uint8Array(ciphertext), label, (digest) => this.#label(digest))
   }
 
   #label(digest: Uint8Array): Bytes {
     return sha256(domain('public-label'), this.#realm, digest)
-  }
-}
-
-/** Content goes out only if it is what its label says; else it is wiped. */
-async function named(content: Bytes, label: Uint8Array, labelOf: (digest: Bytes) => Bytes): Promise<Bytes> {
-  try {
-    const [digest] = (await digestContent(content, SHA256)) as [Bytes]
-    if (!equalBytes(withDigest(digest, labelOf), label)) throw authenticationFailed()
-    return content
-  } catch (error) {
-    wipe(content)
-    throw error
   }
 }
 

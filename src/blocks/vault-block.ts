@@ -9,12 +9,12 @@ import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
 import { type CipherKeys, deriveCipherKeys } from '../keys/cipher-keys.ts'
 import { associatedData, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
-import { copyAndDigest, digestContent } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
 import { keyedNaming, type Naming, parseLabel } from './label.ts'
-import { assertContentBytes, contentFrom } from './seal.ts'
+import { assertNamed, copyIdentified } from './named-content.ts'
+import { assertContentBytes } from './seal.ts'
 
 /** Content in the buffer that will be its ciphertext. */
 export interface PreparedVaultContent {
@@ -46,16 +46,8 @@ export class VaultCipher {
    * Copies and names content; all of it is read before this first yields.
    * @throws KeystrataError `limit-exceeded`
    */
-  async prepare(given: Uint8Array): Promise<PreparedVaultContent> {
-    const content = contentFrom(given)
-    const buffer = new Uint8Array(content.length)
-    try {
-      const [digest] = (await copyAndDigest(content, buffer, [this.#naming.digest()])) as [Bytes]
-      return { buffer, label: this.#label(digest) }
-    } catch (error) {
-      wipe(buffer)
-      throw error
-    }
+  prepare(given: Uint8Array): Promise<PreparedVaultContent> {
+    return copyIdentified(given, 0, (digest) => ({ label: this.#naming.label(digest) }))
   }
 
   /** Encrypts in place, and returns the envelope. */
@@ -98,22 +90,12 @@ export class VaultCipher {
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)
       if (!equalBytes(await tagOf(keys.mac, aad, content), tag)) throw authenticationFailed()
       await ctrInPlace(keys.cipher, content)
-      const [digest] = (await digestContent(content, [this.#naming.digest()])) as [Bytes]
-      if (!equalBytes(this.#label(digest), label)) throw authenticationFailed()
-      return content
+      return await assertNamed(content, label, (digest) => this.#naming.label(digest))
     } catch (error) {
       wipe(content)
       throw error
     } finally {
       keys.dispose()
-    }
-  }
-
-  #label(digest: Bytes): Bytes {
-    try {
-      return this.#naming.label(digest)
-    } finally {
-      wipe(digest)
     }
   }
 

@@ -5,6 +5,8 @@ import { KeystrataError } from '../errors.ts'
 import { decode, encode } from './codec.ts'
 
 export const HEADER_BYTES = 48
+/** The id of a key or an owner where there is none. */
+export const NOBODY: Uint8Array = new Uint8Array(16)
 const VERSION = 1
 
 export const ObjectType = {

@@ -16,8 +16,7 @@ import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
 import type { Wait } from '../primitives/password.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
-import { parseName } from '../text.ts'
-import { numberOf } from './keyset-writer.ts'
+import { numberOf, parseName } from '../text.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 
 /** Under which of a client's keys something is. `public` is not encrypted at all. */

@@ -11,9 +11,10 @@ import { assertNotOlder, parseFloor } from '../keys/trailer.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
+import { numberOf } from '../text.ts'
 import { insidesOf, unlocked } from './keyset.ts'
 import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
-import { type Encryption, numberOf, parseWriterOptions, type WriterOptions } from './keyset-writer.ts'
+import { type Encryption, parseWriterOptions, type WriterOptions } from './keyset-writer.ts'
 
 /**
  * Creates a keyset with fresh keys, under a password. Without the password and at least one export, whatever is sealed

@@ -16,6 +16,7 @@ import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { maskForShare, ShareRecipients } from '../sharing/share.ts'
+import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
 
 /**
@@ -107,13 +108,6 @@ export function parseWriterOptions({ encryption, dedup }: WriterOptions, default
     encryption: encryption === undefined ? defaults.encryption : numberOf(Strength, encryption, 'encryption'),
     dedup: dedup === undefined ? defaults.dedup : numberOf(modeOf, dedup, 'dedup'),
   }
-}
-
-/** The number of a name. @throws TypeError for a name that is none */
-export function numberOf(numbers: Readonly<Record<string, number>>, name: string, what: string): number {
-  const number = typeof name === 'string' && Object.hasOwn(numbers, name) ? numbers[name] : undefined
-  if (number === undefined) throw new TypeError(`${what} must be one of ${Object.keys(numbers).join(', ')}`)
-  return number
 }
 
 export class HostWriter extends SecretHolder implements KeysetWriter {

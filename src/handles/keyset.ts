@@ -26,12 +26,12 @@ import { type Argon2Costs, DEFAULT_ARGON2_COSTS, isWritable } from '../primitive
 import { SecretHolder, type SecretKey } from '../secret.ts'
 import { openInvite } from '../sharing/invite.ts'
 import { createActiveShare, noSuchShare } from '../sharing/share.ts'
+import { numberOf } from '../text.ts'
 import type { KeysetReader, PasswordOptions } from './keyset-reader.ts'
 import {
   type Encryption,
   HostWriter,
   type KeysetWriter,
-  numberOf,
   parseWriterOptions,
   type WriterOptions,
 } from './keyset-writer.ts'

@@ -22,7 +22,8 @@ export interface Share extends RecordWriter, Handle {
   readonly id: string
   /**
    * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed. Name the block in
-   * the share's log, with the SHA-256 of this envelope: that is how readers know it from one that somebody else made.
+   * the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers know it from what somebody
+   * else made.
    * @throws KeystrataError `policy` for an unencrypted block, which has no key, and for one that is weaker than its key pair
    *   demands; `key-not-found` if it is addressed to a key pair that is not held here; `authentication-failed`, `malformed`,
    *   `unsupported`, `disposed`
@@ -50,8 +51,8 @@ export interface SharedReader extends RecordReader {
   readonly issuedAt: Date
   /**
    * As {@link BlockReader.open}, but the label cannot be computed again here, and whoever has the keys of the share, or the card
-   * that it goes straight to, can make an envelope. So compare the SHA-256 of the envelope with the share's log first: then the
-   * content is what the owner shared.
+   * that it goes straight to, can make an envelope; other readers of the share know the key of the block besides. So compare the
+   * SHA-256 of envelope and ciphertext with the share's log first: then the content is what the owner shared.
    * @throws KeystrataError `key-not-found` for envelopes of the owner's reader, and of other shares; `policy` for unencrypted
    *   blocks; else as there
    */

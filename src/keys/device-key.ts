@@ -13,15 +13,15 @@ import {
   storedHandle,
   TEXT_BLOCK_BYTES,
 } from '../format/device.ts'
-import { assertKnown, encodeHeader, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { assertKnown, encodeHeader, HEADER_BYTES, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { CHECKSUM_BYTES } from '../format/keyset.ts'
 import { DEFAULT_ARGON2_COSTS, hashPassword } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey, withBytes } from '../secret.ts'
+import { assertText, decodeText } from '../text.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from './lock.ts'
 import { copySummed, fillChecksum } from './trailer.ts'
 
-const NOBODY = new Uint8Array(16)
 const MAX_DEVICE_KEY_BYTES = 4096
 
 /** Where a text value is kept: it opens nowhere else. */
@@ -213,11 +213,9 @@ function readPadded(padded: Uint8Array): string {
     padded.length === Math.ceil((4 + length) / TEXT_BLOCK_BYTES) * TEXT_BLOCK_BYTES &&
     padded.subarray(4 + length).every((byte) => byte === 0)
   if (!isPadded) throw authenticationFailed()
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text)
-  } catch {
-    throw authenticationFailed()
-  }
+  const decoded = decodeText(text)
+  if (decoded === undefined) throw authenticationFailed()
+  return decoded
 }
 
 function contextOf({ table, row, column, version }: Place): Bytes {
@@ -228,7 +226,6 @@ function contextOf({ table, row, column, version }: Place): Bytes {
 
 /** UTF-8 of a text as it is: what was sealed comes back letter by letter. */
 function exactText(text: string, what: string): Bytes {
-  if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
-  if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
+  assertText(text, what)
   return utf8(text)
 }

@@ -16,7 +16,7 @@ import {
   storedProof,
 } from '../format/client.ts'
 import { decode, encode } from '../format/codec.ts'
-import { encodeHeader, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { encodeHeader, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -34,7 +34,6 @@ export interface Claimant extends AccountNames {
   readonly accountKey: ClientKey | undefined
 }
 
-const NOBODY = new Uint8Array(16)
 const headerOf = (type: number): Bytes => encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
 const nameOfRole = (role: number): string => (role === KeyRole.private ? 'private' : 'account')
 const nameOfType = (type: number): string => Object.entries(KeyType).find(([, number]) => number === type)?.[0] ?? ''

@@ -46,11 +46,6 @@ class DerivedLogin extends SecretHolder implements Login {
     return this.#credential
   }
 
-  /** A login from its parts, of which it takes the root key over. */
-  static of(realm: string, user: string, loginKey: Uint8Array, rootKey: SecretKey<'root'>): Login {
-    return new DerivedLogin(realm, user, toBase64Url(loginKey), rootKey)
-  }
-
   static ownerOf(login: Login): ProfileOwner {
     if (!(login instanceof DerivedLogin)) throw new TypeError('login must come from deriveLogin of this library')
     login.assertUsable()
@@ -59,7 +54,9 @@ class DerivedLogin extends SecretHolder implements Login {
 }
 
 /** A login from its parts: names in the form that keys are derived from, 24 bytes, and the root key, which it takes over. */
-export const openedLogin: typeof DerivedLogin.of = (...parts) => DerivedLogin.of(...parts)
+export function openedLogin(realm: string, user: string, loginKey: Uint8Array, rootKey: SecretKey<'root'>): Login {
+  return new DerivedLogin(realm, user, toBase64Url(loginKey), rootKey)
+}
 
 export const isLogin = (handle: object): handle is Login => handle instanceof DerivedLogin
 
@@ -86,8 +83,7 @@ export async function deriveLogin(
   const salt = saltOf(realm, user)
   const derived = await stretchPassword(password, salt, { iterations: ITERATIONS, length: 2 * KEY_BYTES }, options)
   try {
-    const credential = toBase64Url(derived.subarray(0, KEY_BYTES))
-    return new DerivedLogin(realm, user, credential, new SecretKey('root', derived.subarray(KEY_BYTES)))
+    return openedLogin(realm, user, derived.subarray(0, KEY_BYTES), new SecretKey('root', derived.subarray(KEY_BYTES)))
   } finally {
     wipe(derived)
   }

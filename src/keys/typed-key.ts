@@ -8,7 +8,7 @@ import { sha256 } from '../primitives/hash.ts'
 import { DEFAULT_ARGON2_COSTS, hashPassword, type Wait } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
-import { normalizeText } from '../text.ts'
+import { normalizeText, numberOf } from '../text.ts'
 
 /** A key as somebody types it. */
 export interface TypedKey {
@@ -63,12 +63,7 @@ export async function deriveTypedKey(
   return { type: number, key: SecretKey.take('client', derived) }
 }
 
-/** @throws TypeError */
-function typeNumber(type: string): number {
-  const number = typeof type === 'string' && Object.hasOwn(KeyType, type) ? KeyType[type as KeyType] : undefined
-  if (number === undefined) throw new TypeError(`the type of a key must be one of ${Object.keys(KeyType).join(', ')}`)
-  return number
-}
+const typeNumber = (type: string): number => numberOf(KeyType, type, 'the type of a key')
 
 function assertLength(text: string, type: KeyType, role: KeyRole, most: number): void {
   const { length } = Array.from(normalizeText(text, `${role} key`))

@@ -143,17 +143,18 @@ export class KeyRegistry {
     for (let tries = 0; tries < TRIES; tries++) {
       const read = await this.#read(account)
       const next = encode(accountRow, change(read?.row))
-      if (read !== undefined && equalBytes(next, encode(accountRow, read.row))) return
+      if (read !== undefined && equalBytes(next, read.bytes)) return
       if (await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))) return
     }
     throw new KeystrataError('conflict')
   }
 
-  async #read(account: string): Promise<{ row: AccountRow; version: number } | undefined> {
+  async #read(account: string): Promise<{ row: AccountRow; bytes: Uint8Array; version: number } | undefined> {
     const read = await this.#store.read(account, ACCOUNT_ROW)
     if (read === undefined) return undefined
     try {
-      return { row: decode(accountRow, read.row, 'row of an account'), version: read.version }
+      const { row: bytes, version } = read
+      return { row: decode(accountRow, bytes, 'row of an account'), bytes, version }
     } catch (error) {
       // The server's own database, and nothing that a client could have done.
       throw new Error('a damaged row of an account in the registry', { cause: error })
