@@ -27,7 +27,7 @@ export type ErrorCode =
   | 'key-changed'
   /** The account needs an account key for this. */
   | 'account-key-required'
-  /** The server demands that the keys are safeguarded first. Reserved: no call of this release throws it. */
+  /** The server demands that the keys are safeguarded first. */
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'
@@ -77,4 +77,13 @@ export class KeystrataError extends Error {
  */
 export function authenticationFailed(): KeystrataError {
   return new KeystrataError('authentication-failed')
+}
+
+/** What is wrong in something that was authentic on the outside is told apart no further: whoever made it did so on purpose. */
+export function answeredAlike<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    throw error instanceof KeystrataError ? authenticationFailed() : error
+  }
 }

@@ -1,5 +1,5 @@
 // keystrata/server: what a server needs, which never sees a key. This file exports and does nothing else.
 export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
 export { checkProfile } from './server/profile-check.ts'
-export { KeyRegistry, type RegistryStore } from './server/registry.ts'
+export { type Connection, KeyRegistry, type RegistryStore, type Safeguarding } from './server/registry.ts'
 export { createVerifier, hashPassword, verifyLogin, verifyPassword } from './server/verifier.ts'

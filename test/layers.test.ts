@@ -9,9 +9,12 @@ const src = fileURLToPath(new URL('../src', import.meta.url))
 const floors: Record<string, number> = {
   'index.ts': 9,
   'server.ts': 9,
+  'legacy.ts': 9,
   server: 8,
+  legacy: 8,
   handles: 7,
   sharing: 6,
+  custody: 6,
   blocks: 5,
   keys: 4,
   primitives: 3,
@@ -25,6 +28,7 @@ const doors: Record<string, RegExp> = {
   primitives: /^(@noble\/|node:crypto$)/,
   format: /^micro-packed$/,
   server: /^bcryptjs$/,
+  legacy: /^des\.js$/,
 }
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))

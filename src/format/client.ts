@@ -7,8 +7,12 @@ import { HEADER_BYTES } from './header.ts'
 /** The types of typed keys, numbered as in suites. */
 export const KeyType = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 } as const
 export type KeyType = keyof typeof KeyType
-/** Sizes of the keys in bytes, and the most characters of their texts: the same numbers. */
-export const KEY_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32 }
+/** The type of keys that only `keystrata/legacy` still makes. */
+export const LegacyKeyType = { 'DES-56': 4 } as const
+/** Sizes of the keys in bytes. */
+export const KEY_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32, 4: 16 }
+/** The most characters of their texts. */
+export const KEY_CHARACTERS: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32, 4: 8 }
 
 /** What a key is for. */
 export const KeyRole = { private: 1, account: 2 } as const
@@ -28,7 +32,7 @@ export const name: P.CoderType<Uint8Array> = P.validate(P.bytes(P.U16BE), (bytes
 })
 
 const headerBytes = P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>
-const keyType = within(P.U8, 1, 3)
+const keyType = within(P.U8, 1, 4)
 const role = within(P.U8, 1, 2)
 const platform = within(P.U8, 1, 5)
 const SIGNATURE_BYTES = 64
@@ -42,8 +46,8 @@ export interface ProvenKey {
 
 const provenKey: P.CoderType<ProvenKey> = P.struct({ role, type: keyType, publicKey: ownBytes(32) })
 
-/** What an enrolment and a proof have in common. */
-interface Claim {
+/** What an enrolment, a proof and an escrow have in common. */
+export interface StoredClaim {
   readonly headerBytes: Uint8Array
   readonly account: Uint8Array
   readonly client: Uint8Array
@@ -54,32 +58,29 @@ interface Claim {
   readonly signatures: readonly Uint8Array[]
 }
 
-export interface StoredEnrolment extends Claim {
+export interface StoredEnrolment extends StoredClaim {
   readonly realm: Uint8Array
 }
 
-const claim = {
-  account: name,
-  client: name,
-  platform,
-  keys: list(provenKey),
-  signatures: list(P.bytes(SIGNATURE_BYTES) as P.CoderType<Uint8Array>),
-}
+const claimed = { account: name, client: name, platform, keys: list(provenKey) }
+const signatures = list(P.bytes(SIGNATURE_BYTES) as P.CoderType<Uint8Array>)
 
 export const storedEnrolment: P.CoderType<StoredEnrolment> = P.struct({
   headerBytes,
   realm: name,
-  ...claim,
+  ...claimed,
+  signatures,
 })
 
-export interface StoredProof extends Claim {
+export interface StoredProof extends StoredClaim {
   readonly challenge: Uint8Array
 }
 
 export const storedProof: P.CoderType<StoredProof> = P.struct({
   headerBytes,
   challenge: P.bytes(P.U16BE),
-  ...claim,
+  ...claimed,
+  signatures,
 })
 
 export interface StoredChallenge {
@@ -96,7 +97,21 @@ export const storedChallenge: P.CoderType<StoredChallenge> = P.struct({
   random: P.bytes(32),
 })
 
-/** No claim is longer: three names, a challenge with two, two keys with their signatures. */
+/** An enrolment, and the keys themselves, which nobody can read without an activation code. */
+export interface StoredEscrow extends StoredEnrolment {
+  /** A WRAP. */
+  readonly wrapped: Uint8Array
+}
+
+export const storedEscrow: P.CoderType<StoredEscrow> = P.struct({
+  headerBytes,
+  realm: name,
+  ...claimed,
+  wrapped: P.bytes(P.U16BE),
+  signatures,
+})
+
+/** No claim is longer: three names, a challenge with two or the keys themselves, two keys with their signatures. */
 export const MAX_CLAIM_BYTES = 4096
 
 /** The one-way hash by which a server knows a key again. */
@@ -117,6 +132,8 @@ export interface KnownClient {
   readonly state: number
   readonly platform: number
   readonly privateKey: KeyHash
+  /** Its keys, under an activation code that the server does not have. */
+  readonly escrow?: Uint8Array | undefined
 }
 
 /** A server's row for one account: all of it in one, so that whatever changes changes as a whole. */
@@ -132,5 +149,13 @@ export const MAX_CLIENTS = 4096
 export const accountRow: P.CoderType<AccountRow> = P.struct({
   version: within(P.U8, 1, 1),
   accountKey: P.optional(P.bool, keyHash),
-  clients: list(P.struct({ client: name, state: within(P.U8, 0, 1), platform, privateKey: keyHash })),
+  clients: list(
+    P.struct({
+      client: name,
+      state: within(P.U8, 0, 1),
+      platform,
+      privateKey: keyHash,
+      escrow: P.optional(P.bool, P.bytes(P.U16BE)),
+    }),
+  ),
 })

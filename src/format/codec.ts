@@ -33,6 +33,9 @@ export const u64: P.CoderType<number> = P.apply(P.U64BE, P.coders.numberBigint)
 /** A version number, from 1 to 2⁵³ − 1. */
 export const version: P.CoderType<number> = within(u64, 1, Number.MAX_SAFE_INTEGER)
 
+/** A time in milliseconds since 1970, UTC, up to the last that a Date can hold. */
+export const time: P.CoderType<number> = within(u64, 0, 8_640_000_000_000_000)
+
 /** A number that parses only between two bounds, both included. */
 export function within(number: P.CoderType<number>, least: number, most: number): P.CoderType<number> {
   return P.validate(number, (value) => {

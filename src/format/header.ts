@@ -18,6 +18,8 @@ export const ObjectType = {
   invite: 6,
   sealedSection: 7,
   textValue: 8,
+  escrow: 9,
+  registration: 10,
   keyring: 11,
   profile: 12,
   keyset: 13,
@@ -36,6 +38,7 @@ export const Suite = {
   aes128: 0x0301,
   aes192: 0x0302,
   aes256: 0x0303,
+  des56: 0x0304,
   wrap: 0x0401,
   seal: 0x0402,
 } as const

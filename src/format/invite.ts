@@ -2,18 +2,16 @@
 import * as P from 'micro-packed'
 import { KeystrataError } from '../errors.ts'
 import { SIGNATURE_BYTES } from './card.ts'
-import { decode, u64, within } from './codec.ts'
+import { decode, time } from './codec.ts'
 import { type Header, ObjectType, parseHeader, Suite } from './header.ts'
 import { sealedToBytes } from './wrap.ts'
 
-/** The largest time that a Date can hold, in milliseconds since 1970. */
-const MAX_TIME = 8_640_000_000_000_000
 const PUBLIC_BYTES = 1601
 const PRIVATE_BYTES = 96
 
 /** What stands behind the SEAL. */
 export interface InviteTail {
-  /** Milliseconds since 1970, UTC. */
+  /** A {@link time}. */
   readonly issuedAt: number
   /** By the source signing key, over all before. */
   readonly sourceSignature: Uint8Array
@@ -21,7 +19,7 @@ export interface InviteTail {
   readonly signature: Uint8Array
 }
 export const inviteTail: P.CoderType<InviteTail> = P.struct({
-  issuedAt: within(u64, 0, MAX_TIME),
+  issuedAt: time,
   sourceSignature: P.bytes(SIGNATURE_BYTES),
   signature: P.bytes(SIGNATURE_BYTES),
 })

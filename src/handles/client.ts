@@ -10,8 +10,10 @@ import {
 } from '../blocks/client-block.ts'
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
+import { sealEscrow } from '../custody/safeguard.ts'
 import { type Platform, Platform as platforms } from '../format/client.ts'
-import { checkChallenge, type Claimant, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
+import type { Claimant } from '../keys/claim.ts'
+import { checkChallenge, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
 import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
 import type { Wait } from '../primitives/password.ts'
@@ -74,24 +76,37 @@ export interface Client extends BlockReader, Handle {
    *   `unsupported`, `limit-exceeded`, `disposed`
    */
   prove(challenge: Uint8Array, options: { server: string }): Bytes
+  /**
+   * The keys for a provider to keep, who cannot read them, and the code that opens them, which only the customer must have: on
+   * paper, and never sent to who has the escrow. Both together are worth as much as the keys. Again gives another code; which
+   * deposit the server keeps is the last one's, and codes open no other. Deposit again when the account key was set.
+   * @returns `activationCode`: 130 random bits as six groups of five letters and digits
+   * @throws KeystrataError `policy` for a client under DES-56; `disposed`
+   */
+  safeguard(): { escrow: Bytes; activationCode: string }
 }
+
+/** Makes the private scope of a client: one under DES-56 has another cipher. */
+export type PrivateScope = (claimant: Claimant) => ScopeCipher
+const aesScope: PrivateScope = ({ privateKey, account }) => new KeyedScope('private', privateKey, account)
 
 class TypedClient extends SecretHolder implements Client {
   readonly account: string
   readonly client: string
   readonly #claimant: Claimant
+  readonly #privateScope: PrivateScope
   readonly #scopes: ReadonlyMap<ClientScope, ScopeCipher>
 
   /** Takes the keys over. */
-  constructor(claimant: Claimant) {
-    const { realm, account, client, privateKey, accountKey } = claimant
+  constructor(claimant: Claimant, privateScope: PrivateScope) {
+    const { realm, account, client, accountKey } = claimant
     const scopes: Map<ClientScope, ScopeCipher> = new Map()
     const disposeAll = () => {
       disposeKeys(claimant)
       for (const scope of scopes.values()) scope.dispose()
     }
     try {
-      scopes.set('private', new KeyedScope('private', privateKey, account))
+      scopes.set('private', privateScope(claimant))
       scopes.set('public', new PublicScope(realm))
       if (accountKey !== undefined) scopes.set('account', new KeyedScope('account', accountKey, account))
     } catch (error) {
@@ -102,6 +117,7 @@ class TypedClient extends SecretHolder implements Client {
     this.account = account
     this.client = client
     this.#claimant = claimant
+    this.#privateScope = privateScope
     this.#scopes = scopes
   }
 
@@ -132,7 +148,7 @@ class TypedClient extends SecretHolder implements Client {
       disposeKeys(kept)
       throw error
     }
-    return new TypedClient({ ...kept, accountKey })
+    return new TypedClient({ ...kept, accountKey }, this.#privateScope)
   }
 
   enrolment(): Bytes {
@@ -144,6 +160,11 @@ class TypedClient extends SecretHolder implements Client {
     this.assertUsable()
     const server = parseName(options.server, 'server')
     return encodeProof(this.#claimant, checkChallenge(challenge, this.#claimant.realm, server))
+  }
+
+  safeguard(): { escrow: Bytes; activationCode: string } {
+    this.assertUsable()
+    return sealEscrow(this.#claimant)
   }
 
   /** A copy of everything, with keys that the caller disposes of; `client` must be a handle of this very library. */
@@ -224,7 +245,8 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 }
 
 /** The handle of these keys, which it takes over. */
-export const openedClient = (claimant: Claimant): Client => new TypedClient(claimant)
+export const openedClient = (claimant: Claimant, privateScope: PrivateScope = aesScope): Client =>
+  new TypedClient(claimant, privateScope)
 
 export const isClient = (handle: object): handle is Client => handle instanceof TypedClient
 

@@ -1,11 +1,11 @@
 // What one device keeps in its own database, under a key of its own (SPEC §15): logins, clients and keysets, so that nobody
 // types a password every night, and the passwords of what it backs up.
 import { type Bytes, utf8, wipe, fromBase64Url } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { answeredAlike, authenticationFailed } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
-import { clientKeys, keysetKeys, loginKeys, SavedKind } from '../format/device.ts'
+import { keysetKeys, loginKeys, SavedKind } from '../format/device.ts'
 import { Destination } from '../format/keyset.ts'
-import type { Claimant } from '../keys/key-proof.ts'
+import { decodeClientKeys, encodeClientKeys, readSavedName } from '../keys/client-keys.ts'
 import {
   decodeDeviceKey,
   encodeOpenKey,
@@ -21,7 +21,7 @@ import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { isLogin, type Login, openedLogin, ownerOf } from '../keys/login.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
-import { decodeName, parseName, parseUserName } from '../text.ts'
+import { parseUserName } from '../text.ts'
 import { type Client, claimantOf, isClient, openedClient } from './client.ts'
 import { insidesOf, isKeyset, unlocked } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
@@ -41,7 +41,7 @@ export interface DeviceKey extends Handle {
   /**
    * Everything that is in a handle, so that it opens again without a password. Nothing binds it to its row in the database, and
    * nothing keeps an older one from being put back: compare the names, or id and version, of what opens with what you expect.
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `policy` for a client under DES-56, which is for moving its data away; `disposed`
    * @throws TypeError for what is no such handle of this library
    */
   save(handle: Login | Client | KeysetReader): Bytes
@@ -101,26 +101,17 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     return this.#opened(saved, SavedKind.login, (bytes) => {
       const keys = decode(loginKeys, bytes, 'saved login')
       const { realm, user, loginKey, rootKey } = keys
-      const names = orDispose(keys, () => [textOf(realm), textOf(user, parseUserName)] as const)
       try {
-        return withBytes(loginKey, (login) => openedLogin(...names, login, rootKey))
+        const names = [readSavedName(realm), readSavedName(user, parseUserName)] as const
+        return withBytes(loginKey, (login) => openedLogin(...names, login, rootKey.copy()))
       } finally {
-        loginKey.dispose()
+        disposeKeys(keys)
       }
     })
   }
 
   openClient(saved: Uint8Array): Client {
-    return this.#opened(saved, SavedKind.client, (bytes) => {
-      const keys = decode(clientKeys, bytes, 'saved client')
-      const { realm, account, client, platform, privateKey, accountKey } = keys
-      const names = orDispose(keys, () => ({
-        realm: textOf(realm),
-        account: textOf(account),
-        client: textOf(client),
-      }))
-      return openedClient({ ...names, platform, privateKey, accountKey })
-    })
+    return this.#opened(saved, SavedKind.client, (bytes) => openedClient(decodeClientKeys(bytes)))
   }
 
   openKeyset(saved: Uint8Array): KeysetReader {
@@ -145,9 +136,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     this.assertUsable()
     const bytes = openSaved(this.#key, saved, kind)
     try {
-      return open(bytes)
-    } catch (error) {
-      throw error instanceof KeystrataError ? authenticationFailed() : error
+      return answeredAlike(() => open(bytes))
     } finally {
       wipe(bytes)
     }
@@ -164,35 +153,18 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
   }
 }
 
-/** What `read` gives; if that fails, nobody else will wipe the keys. */
-function orDispose<T>(keys: object, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    disposeKeys(keys)
-    throw error
-  }
-}
-
-function textOf(bytes: Uint8Array, parse = parseName): string {
-  const name = decodeName(bytes, parse)
-  if (name === undefined) throw authenticationFailed()
-  return name
-}
-
 /** Everything in a handle. The caller wipes it. */
 function keysOf(handle: Login | Client | KeysetReader): { kind: number; keys: Bytes } {
-  if (isClient(handle)) return clientKeysOf(claimantOf(handle))
+  if (isClient(handle)) return clientKeysOf(handle)
   if (isKeyset(handle)) return keysetKeysOf(handle)
   if (!isLogin(handle)) throw new TypeError('a Login, a Client or a KeysetReader of this library can be saved')
   return loginKeysOf(handle)
 }
 
-function clientKeysOf(claimant: Claimant): { kind: number; keys: Bytes } {
-  const { realm, account, client, platform, privateKey, accountKey } = claimant
+function clientKeysOf(client: Client): { kind: number; keys: Bytes } {
+  const claimant = claimantOf(client)
   try {
-    const names = { realm: utf8(realm), account: utf8(account), client: utf8(client) }
-    return { kind: SavedKind.client, keys: encode(clientKeys, { ...names, platform, privateKey, accountKey }) }
+    return { kind: SavedKind.client, keys: encodeClientKeys(claimant) }
   } finally {
     disposeKeys(claimant)
   }

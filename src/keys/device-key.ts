@@ -1,7 +1,7 @@
 // A device key as bytes, and the values that are sealed under it (SPEC §15). It protects a stolen database, not a machine that
 // is running.
 import { type Bytes, bytesFrom, concat, equalBytes, lengthPrefixed, u32, u64, u8, utf8, wipe } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import {
   MAX_SAVED_BYTES,
@@ -109,7 +109,7 @@ async function unlock(
   try {
     // The key id in the header of the WRAP.
     if (!equalBytes(keyIdOf(over), wrapped.subarray(16, 32))) throw new KeystrataError('wrong-password')
-    const bytes = openWrapped(() => unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
+    const bytes = answeredAlike(() => unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
     return SecretKey.take('device', bytes)
   } finally {
     over.dispose()
@@ -142,19 +142,10 @@ export function openSaved(key: SecretKey<'device'>, stored: Uint8Array, kind: nu
   if (found !== kind) assertKnown('kind', found, [kind], 'saved handle')
   assertOwn(key, header.keyId)
   if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
-  return openWrapped(() => {
+  return answeredAlike(() => {
     const place = { type: ObjectType.sealedSection, ownerId: NOBODY, context: u8(kind) }
     return unwrapSecret(key, wrapped, 'saved handle', place)
   })
-}
-
-/** What is wrong behind the checksum and the key id is told apart no further. */
-function openWrapped<T>(open: () => T): T {
-  try {
-    return open()
-  } catch (error) {
-    throw error instanceof KeystrataError ? authenticationFailed() : error
-  }
 }
 
 /** @throws KeystrataError `key-not-found` */
@@ -196,7 +187,7 @@ export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, plac
   if (bytes.length < HEADER_BYTES + 64 + 16) throw new KeystrataError('malformed', 'a text value cut short')
   assertOwn(key, keyId)
   const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
-  const padded = openWrapped(() => unwrapSecret(key, bytes, 'text value', inPlace))
+  const padded = answeredAlike(() => unwrapSecret(key, bytes, 'text value', inPlace))
   try {
     return readPadded(padded)
   } finally {

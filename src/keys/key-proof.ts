@@ -1,76 +1,35 @@
 // How a client proves its keys to a server that never sees them (SPEC §14): an Ed25519 key pair follows from each key; the
 // server keeps a hash of its public half, and asks for a signature over a fresh challenge on every connection.
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { type Bytes, concat, domain, lengthPrefixed, utf8 } from '../bytes.ts'
+import { authenticationFailed } from '../errors.ts'
 import {
-  KeyRole,
-  KeyType,
-  type KeyHash,
-  MAX_CLAIM_BYTES,
-  type ProvenKey,
   type StoredChallenge,
   storedChallenge,
   type StoredEnrolment,
   storedEnrolment,
-  type StoredProof,
   storedProof,
 } from '../format/client.ts'
 import { decode, encode } from '../format/codec.ts'
-import { encodeHeader, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
-import { derive } from '../primitives/kdf.ts'
+import { ObjectType } from '../format/header.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { sha256 } from '../primitives/hash.ts'
-import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
-import { SecretKey } from '../secret.ts'
-import { decodeName } from '../text.ts'
-import type { AccountNames, ClientKey } from './typed-key.ts'
-
-/** Who proves: names, platform, and keys. */
-export interface Claimant extends AccountNames {
-  readonly client: string
-  /** A platform, as format/ numbers them. */
-  readonly platform: number
-  readonly privateKey: ClientKey
-  readonly accountKey: ClientKey | undefined
-}
-
-const headerOf = (type: number): Bytes => encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
-const nameOfRole = (role: number): string => (role === KeyRole.private ? 'private' : 'account')
-const nameOfType = (type: number): string => Object.entries(KeyType).find(([, number]) => number === type)?.[0] ?? ''
-
-/** Calls `use` with every key of a claimant and the signing key that proves it, which is wiped afterwards. */
-function provenBy<T>(
-  { account, client, privateKey, accountKey }: Claimant,
-  use: (keys: { key: ProvenKey; seed: SecretKey<'signing'> }[]) => T,
-): T {
-  const keys = [{ role: KeyRole.private as number, ...privateKey }]
-  if (accountKey !== undefined) keys.push({ role: KeyRole.account, ...accountKey })
-  const proven: { key: ProvenKey; seed: SecretKey<'signing'> }[] = []
-  try {
-    for (const { role, type, key } of keys) {
-      // The account key is proven alike by every client of the account.
-      const names = [account, role === KeyRole.account ? '' : client, nameOfRole(role), nameOfType(type)]
-      const seed = SecretKey.take('signing', derive(key, EMPTY, 'key-check', names.map(utf8), 32))
-      proven.push({ seed, key: { role, type, publicKey: signingPublicKey(seed) } })
-    }
-    return use(proven)
-  } finally {
-    for (const { seed } of proven) seed.dispose()
-  }
-}
+import { sign } from '../primitives/signature.ts'
+import {
+  assertClaimHeader,
+  type Claim,
+  type Claimant,
+  claimHeader,
+  copyOfClaim,
+  fieldsOf,
+  nameOfRole,
+  provenBy,
+  readName,
+  verifiedClaim,
+} from './claim.ts'
 
 /** The public halves of a client's proving keys, signed by each. */
 export function encodeEnrolment(claimant: Claimant): Bytes {
-  const { realm, account, client, platform } = claimant
   return provenBy(claimant, (proven) => {
-    const body = {
-      headerBytes: headerOf(ObjectType.enrolment),
-      realm: utf8(realm),
-      account: utf8(account),
-      client: utf8(client),
-      platform,
-      keys: proven.map(({ key }) => key),
-    }
+    const body = { headerBytes: claimHeader(ObjectType.enrolment), ...fieldsOf(claimant, proven) }
     const message = enrolmentMessage(body)
     return encode(storedEnrolment, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
   })
@@ -87,7 +46,7 @@ export function encodeProof(claimant: Claimant, challenge: Uint8Array): Bytes {
   const { account, client, platform } = claimant
   return provenBy(claimant, (proven) =>
     encode(storedProof, {
-      headerBytes: headerOf(ObjectType.proof),
+      headerBytes: claimHeader(ObjectType.proof),
       challenge,
       account: utf8(account),
       client: utf8(client),
@@ -103,26 +62,17 @@ function proofMessage(challenge: Uint8Array, account: string, client: string, ro
   return concat(domain('sign/key-proof'), lengthPrefixed(challenge), ...names)
 }
 
-/** What a client claims, with signatures that hold. */
-export interface Claim {
-  readonly account: string
-  readonly client: string
-  readonly platform: number
-  readonly privateKey: KeyHash
-  readonly accountKey: KeyHash | undefined
-}
-
 /**
  * An enrolment whose signatures hold.
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`; `authentication-failed` for another realm too
  */
 export function readEnrolment(given: Uint8Array, realm: string): Claim {
   const bytes = copyOfClaim(given, 'enrolment')
-  assertHeader(bytes, 'enrolment', ObjectType.enrolment)
+  assertClaimHeader(bytes, 'enrolment', ObjectType.enrolment)
   const { signatures, ...body } = decode(storedEnrolment, bytes, 'enrolment')
   if (readName(body.realm, 'enrolment') !== realm) throw authenticationFailed()
   const message = enrolmentMessage(body)
-  return verified({ ...body, signatures }, 'enrolment', () => message)
+  return verifiedClaim({ ...body, signatures }, 'enrolment', () => message)
 }
 
 /**
@@ -131,74 +81,18 @@ export function readEnrolment(given: Uint8Array, realm: string): Claim {
  */
 export function readProof(given: Uint8Array): Claim & { readonly challenge: Bytes } {
   const bytes = copyOfClaim(given, 'proof')
-  assertHeader(bytes, 'proof', ObjectType.proof)
+  assertClaimHeader(bytes, 'proof', ObjectType.proof)
   const proof = decode(storedProof, bytes, 'proof')
   const challenge = new Uint8Array(proof.challenge)
-  const claim = verified(proof, 'proof', (role, account, client) => proofMessage(challenge, account, client, role))
+  const claim = verifiedClaim(proof, 'proof', (role, account, client) => proofMessage(challenge, account, client, role))
   return { ...claim, challenge }
-}
-
-/**
- * What is told between a client and its server belongs to no key and no owner.
- * @throws KeystrataError `malformed`, `unsupported`
- */
-function assertHeader(bytes: Uint8Array, object: string, type: number): void {
-  const { keyId, ownerId } = parseHeader(bytes, object, type, [Suite.none])
-  if (equalBytes(keyId, NOBODY) && equalBytes(ownerId, NOBODY)) return
-  throw new KeystrataError('malformed', `${object}: ids in a header that has none`)
-}
-
-/** A copy, of no more than shows that there is too much. */
-function copyOfClaim(given: Uint8Array, object: string): Bytes {
-  const bytes = new Uint8Array(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
-  if (bytes.length <= MAX_CLAIM_BYTES) return bytes
-  throw new KeystrataError('limit-exceeded', `too large for ${object === 'enrolment' ? 'an' : 'a'} ${object}`)
-}
-
-function verified(
-  { account, client, platform, keys, signatures }: Omit<StoredEnrolment | StoredProof, 'realm' | 'challenge'>,
-  object: string,
-  messageFor: (role: number, account: string, client: string) => Bytes,
-): Claim {
-  const [privateKey, accountKey, more] = keys
-  const isWellFormed =
-    privateKey?.role === KeyRole.private &&
-    (accountKey === undefined || accountKey.role === KeyRole.account) &&
-    more === undefined &&
-    signatures.length === keys.length
-  if (!isWellFormed) {
-    throw new KeystrataError(
-      'malformed',
-      `${object}: a private key, then perhaps an account key, with a signature each`,
-    )
-  }
-  const names = { account: readName(account, object), client: readName(client, object) }
-  for (const [index, { role, publicKey }] of keys.entries()) {
-    const message = messageFor(role, names.account, names.client)
-    if (!isSignatureOf(publicKey, message, signatures[index] ?? EMPTY)) throw authenticationFailed()
-  }
-  return { ...names, platform, privateKey: hashOf(privateKey), accountKey: accountKey && hashOf(accountKey) }
-}
-
-const hashOf = ({ type, publicKey }: ProvenKey): KeyHash => ({ type, hash: sha256(publicKey) })
-
-/** Whether two hashes are of one key. */
-export function sameKey(a: KeyHash, b: KeyHash): boolean {
-  return a.type === b.type && equalBytes(a.hash, b.hash)
-}
-
-/** @throws KeystrataError `malformed` for a name that is not in the one form that names have */
-function readName(bytes: Uint8Array, object: string): string {
-  const name = decodeName(bytes)
-  if (name !== undefined) return name
-  throw new KeystrataError('malformed', `${object}: a name in another form than names have`)
 }
 
 /** A fresh challenge of a server. */
 export function createChallenge(realm: string, server: string): Bytes {
   const random = randomBytes(32)
   return encode(storedChallenge, {
-    headerBytes: headerOf(ObjectType.challenge),
+    headerBytes: claimHeader(ObjectType.challenge),
     realm: utf8(realm),
     server: utf8(server),
     random,
@@ -211,7 +105,7 @@ export function createChallenge(realm: string, server: string): Bytes {
  */
 export function checkChallenge(given: Uint8Array, realm: string, server: string): Bytes {
   const bytes = copyOfClaim(given, 'challenge')
-  assertHeader(bytes, 'challenge', ObjectType.challenge)
+  assertClaimHeader(bytes, 'challenge', ObjectType.challenge)
   const stored: StoredChallenge = decode(storedChallenge, bytes, 'challenge')
   const holds = readName(stored.realm, 'challenge') === realm && readName(stored.server, 'challenge') === server
   if (!holds) throw authenticationFailed()

@@ -1,29 +1,40 @@
 // A storage server's memory of its clients' keys (SPEC §14): it knows them again on every connection, by one-way hashes, and
-// never sees one. All that it knows of an account is in one row, so that whatever changes, changes as a whole.
-import { type Bytes, equalBytes, toHex, utf8 } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
-import {
-  type AccountRow,
-  accountRow,
-  ClientState,
-  type KeyHash,
-  KeyType,
-  type KnownClient,
-  MAX_CLIENTS,
-  Platform,
-} from '../format/client.ts'
+// never sees one; it keeps them in escrow where a customer wants that (SPEC §16), and cannot read them. All that it knows of an
+// account is in one row, so that whatever changes, changes as a whole.
+import { type Bytes, equalBytes, toHex } from '../bytes.ts'
+import { signRegistration } from '../custody/registration.ts'
+import { readEscrow } from '../custody/safeguard.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { type AccountRow, accountRow, ClientState, type KnownClient } from '../format/client.ts'
 import { decode, encode } from '../format/codec.ts'
-import { checkChallenge, type Claim, createChallenge, readEnrolment, readProof, sameKey } from '../keys/key-proof.ts'
+import { insidesOf } from '../handles/keyset.ts'
+import type { KeysetReader } from '../handles/keyset-reader.ts'
+import { keysOfCard } from '../keys/card.ts'
+import { checkChallenge, createChallenge, readEnrolment, readProof } from '../keys/key-proof.ts'
+import { assertComplete } from '../keys/keyset-changes.ts'
 import { nextVersion } from '../keys/trailer.ts'
-import { parseName } from '../text.ts'
+import { numberOf, parseName } from '../text.ts'
+import {
+  assertEnrolled,
+  EMPTY_ROW,
+  enrolled,
+  isSafeguarded,
+  keyChanged,
+  knownIn,
+  safeguarded,
+  withClient,
+} from './account-row.ts'
 
 /** How long a challenge may be answered. */
 const CHALLENGE_MS = 60_000
-const ROW_VERSION = 1
 /** The client of an account's own row: no client can have this name. */
 const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 10
+const SAFEGUARDING = { off: 0, optional: 1, mandatory: 2 } as const
+
+/** Whether a provider keeps the keys of its clients, under codes that it does not have. */
+export type Safeguarding = keyof typeof SAFEGUARDING
 
 /**
  * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database that
@@ -43,19 +54,37 @@ export interface RegistryStore {
   takeChallenge(challenge: Uint8Array): Promise<boolean>
 }
 
+/** A client that was let in. */
+export interface Connection {
+  account: string
+  client: string
+  /** Locked once it has backed something up: then its keys are what they are. */
+  state: 'provisional' | 'locked'
+  /** Whether all of its keys are in escrow. */
+  safeguarded: boolean
+  /** Which private key it has proven: the hash of what proves it, 64 hex digits. */
+  key: string
+}
+
 /** Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login. */
 export class KeyRegistry {
   readonly #store: RegistryStore
   readonly #realm: string
   readonly #server: string
+  readonly #safeguarding: Safeguarding
 
   /**
    * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other server
-   *   can pass their proofs on
+   *   can pass their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off` unless said);
+   *   what was deposited before stays whatever it says
    * @throws KeystrataError `limit-exceeded` for names that are empty or over 255 bytes
+   * @throws TypeError for a `safeguarding` that is none
    */
-  constructor(store: RegistryStore, options: { realm: string; server: string }) {
+  constructor(store: RegistryStore, options: { realm: string; server: string; safeguarding?: Safeguarding }) {
+    const { safeguarding = 'off' } = options
+    numberOf(SAFEGUARDING, safeguarding, 'safeguarding')
     this.#store = store
+    this.#safeguarding = safeguarding
     this.#realm = parseName(options.realm, 'realm')
     this.#server = parseName(options.server, 'server')
   }
@@ -72,13 +101,10 @@ export class KeyRegistry {
    *   hold; `malformed`, `unsupported`; `limit-exceeded`, also beyond 4,096 clients
    */
   async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
-    const { account: expected } = options
+    const { account } = options
     const claim = readEnrolment(enrolment, this.#realm)
-    const { account } = claim
-    if (expected !== undefined && parseName(expected, 'account') !== account) {
-      throw new KeystrataError('policy', 'an enrolment into another account', { rule: 'own-account', account })
-    }
-    await this.#change(account, (row) => enrolled(row ?? { version: ROW_VERSION, clients: [] }, claim))
+    assertOwn(claim.account, account)
+    await this.#change(claim.account, (row) => enrolled(row ?? EMPTY_ROW, claim))
   }
 
   /** A fresh challenge, to be answered once and within a minute. */
@@ -91,33 +117,27 @@ export class KeyRegistry {
   /**
    * Lets a client in whose keys are the enrolled ones.
    * @param proof of the client's `prove(challenge)`
-   * @returns `state`: locked once it has backed something up; `key`: which private key it has proven, for
-   *   {@link KeyRegistry.commitFirstBackup}
+   * @returns `state`: locked once it has backed something up; `safeguarded`: whether all of its keys are in escrow; `key`: which
+   *   private key it has proven, for {@link KeyRegistry.commitFirstBackup}
    * @throws KeystrataError `expired` for a challenge that was answered before, or too late, or was never given;
    *   `authentication-failed` for one of another server, and for signatures that do not hold; `key-not-found` for a client
    *   or an account key that is not enrolled; `key-changed` for other keys than the enrolled ones; `account-key-required`
    *   without the account key that the account has; `policy` for another platform than it was enrolled with;
-   *   `malformed`, `unsupported`, `limit-exceeded`
+   *   `safeguarding-required` where safeguarding is mandatory, until the keys are in escrow; `malformed`, `unsupported`,
+   *   `limit-exceeded`
    */
-  async connect(
-    proof: Uint8Array,
-  ): Promise<{ account: string; client: string; state: 'provisional' | 'locked'; key: string }> {
+  async connect(proof: Uint8Array): Promise<Connection> {
     const claim = readProof(proof)
     const challenge = checkChallenge(claim.challenge, this.#realm, this.#server)
     if (!(await this.#store.takeChallenge(challenge))) {
       throw new KeystrataError('expired', 'this challenge was answered before, or too late, or never given')
     }
     const { account, client, privateKey } = claim
-    const row = (await this.#read(account))?.row
-    const known = row && find(row, client)
-    if (row === undefined || known === undefined) throw notEnrolled(client)
-    if (!sameKey(known.privateKey, privateKey)) throw keyChanged('private')
-    assertAccountKey(row.accountKey, claim.accountKey)
-    if (known.platform !== claim.platform) {
-      throw new KeystrataError('policy', 'another platform than this client was enrolled with', { rule: 'platform' })
-    }
+    const { row, known } = knownIn((await this.#read(account))?.row, client)
+    assertEnrolled(row, known, claim)
+    this.#assertSafeguarded(row, known)
     const state = known.state === ClientState.locked ? 'locked' : 'provisional'
-    return { account, client, state, key: toHex(privateKey.hash) }
+    return { account, client, state, safeguarded: isSafeguarded(row, known), key: toHex(privateKey.hash) }
   }
 
   /**
@@ -125,16 +145,87 @@ export class KeyRegistry {
    * @param options `key`: what {@link KeyRegistry.connect} gave for the connection of this backup. Give it: a client that is
    *   enrolled anew in the middle would be locked to a key that the backup is not under
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another key
-   *   by now; `conflict` if others write first, every time
+   *   by now; `safeguarding-required` as {@link KeyRegistry.connect}; `conflict` if others write first, every time
    */
   async commitFirstBackup(account: string, client: string, options: { key?: string } = {}): Promise<void> {
     const { key } = options
-    const name = parseName(client, 'client')
-    await this.#change(parseName(account, 'account'), (row) => {
-      const known = row && find(row, name)
-      if (row === undefined || known === undefined) throw notEnrolled(name)
+    await this.#changeClient(account, client, (known, row) => {
       if (key !== undefined && key !== toHex(known.privateKey.hash)) throw keyChanged('private')
-      return withClient(row, { ...known, state: ClientState.locked })
+      this.#assertSafeguarded(row, known)
+      return { ...known, state: ClientState.locked }
+    })
+  }
+
+  /**
+   * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits has
+   * signed with the keys.
+   * @param escrow of the client's `safeguard()`. The activation code never belongs here
+   * @param options `account`: the one whose customer is logged in. Give it, as with {@link KeyRegistry.enrol}: whoever has seen
+   *   an older escrow of the client could put it back, and its newer code would open it no more
+   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, and for another platform than
+   *   the enrolled one; `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other keys than
+   *   the enrolled ones; `account-key-required` without the account key that the account has; `authentication-failed` for another
+   *   realm and for signatures that do not hold; `conflict`, `malformed`, `unsupported`, `limit-exceeded`
+   */
+  async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
+    const { account } = options
+    if (this.#safeguarding === 'off') {
+      throw new KeystrataError('policy', 'this server keeps no keys in escrow', { rule: 'safeguarding' })
+    }
+    const deposit = readEscrow(escrow)
+    if (deposit.realm !== this.#realm) throw authenticationFailed()
+    assertOwn(deposit.account, account)
+    await this.#change(deposit.account, (row) => safeguarded(row, deposit))
+  }
+
+  /**
+   * Gives up the escrow of a client; registration files that were built stay what they are. Again does nothing.
+   * @throws KeystrataError `key-not-found` for a client that is not enrolled; `conflict`
+   */
+  async clearEscrow(account: string, client: string): Promise<void> {
+    await this.#changeClient(account, client, (known) => ({ ...known, escrow: undefined }))
+  }
+
+  /**
+   * An unarmed registration file: the keys of a client as they were deposited, signed by the provider. Nobody reads them
+   * without the activation code, the provider neither; with it the file recreates the client until it expires.
+   * @param provider a keyset of the provider, with all of its keys: customers have compared its card's fingerprint
+   * @param options `expires`: until when `openRegistration` takes the file; it cannot be called back before. Who has the code
+   *   and a clock that he sets himself can open it later
+   * @throws KeystrataError `safeguarding-required` for a client that has deposited nothing; `key-not-found` for one that is not
+   *   enrolled; `policy` for a keyset that was unlocked from a source definition; `disposed`
+   * @throws RangeError for what is no date from 1970 on
+   * @throws TypeError for a keyset of another copy of this library
+   */
+  async buildRegistration(
+    account: string,
+    client: string,
+    provider: KeysetReader,
+    options: { expires: Date },
+  ): Promise<Bytes> {
+    const expires = options.expires.getTime()
+    if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
+    const { known } = knownIn((await this.#read(parseName(account, 'account')))?.row, parseName(client, 'client'))
+    if (known.escrow === undefined) throw safeguardingRequired()
+    const { additional } = assertComplete(insidesOf(provider, 'provider').contents, 'registration file')
+    const facts = { server: this.#server, expires }
+    return signRegistration(known.escrow, facts, keysOfCard(provider.card()), additional.cardSigning)
+  }
+
+  /** @throws KeystrataError `safeguarding-required` */
+  #assertSafeguarded(row: AccountRow, known: KnownClient): void {
+    if (this.#safeguarding === 'mandatory' && !isSafeguarded(row, known)) throw safeguardingRequired()
+  }
+
+  async #changeClient(
+    account: string,
+    client: string,
+    change: (known: KnownClient, row: AccountRow) => KnownClient,
+  ): Promise<void> {
+    const name = parseName(client, 'client')
+    await this.#change(parseName(account, 'account'), (stored) => {
+      const { row, known } = knownIn(stored, name)
+      return withClient(row, change(known, row))
     })
   }
 
@@ -162,61 +253,11 @@ export class KeyRegistry {
   }
 }
 
-function find({ clients }: AccountRow, client: string): KnownClient | undefined {
-  const name = utf8(client)
-  return clients.find((each) => equalBytes(each.client, name))
+/** @throws KeystrataError `policy` for what comes from another account than the one that is logged in */
+function assertOwn(account: string, expected: string | undefined): void {
+  if (expected === undefined || parseName(expected, 'account') === account) return
+  throw new KeystrataError('policy', 'this is of another account', { rule: 'own-account', account })
 }
 
-/** The row with this client in the place that it had, or at the end. */
-function withClient(row: AccountRow, next: KnownClient): AccountRow {
-  const isThere = row.clients.some(({ client }) => equalBytes(client, next.client))
-  if (!isThere) return { ...row, clients: [...row.clients, next] }
-  return { ...row, clients: row.clients.map((each) => (equalBytes(each.client, next.client) ? next : each)) }
-}
-
-/** The row of an account with one more client, or one that came again, if the rules between its clients hold. */
-function enrolled(stored: AccountRow, claim: Claim): AccountRow {
-  const known = find(stored, claim.client)
-  const { platform, privateKey } = claim
-  const state = known?.state ?? ClientState.provisional
-  const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey })
-  const accountKey = stored.accountKey ?? claim.accountKey
-  assertPhonesCan(clients, claim.accountKey)
-  if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
-  if (accountKey === undefined && clients.length > 1) {
-    throw new KeystrataError('account-key-required', 'an account with several clients needs an account key')
-  }
-  if (known?.state === ClientState.locked && !sameKey(known.privateKey, privateKey)) throw keyChanged('private')
-  if (clients.length > MAX_CLIENTS) {
-    throw new KeystrataError('limit-exceeded', 'an account has at most 4,096 clients', { clients: clients.length })
-  }
-  return { version: ROW_VERSION, accountKey, clients }
-}
-
-/** @throws KeystrataError `account-key-required`, `policy` */
-function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | undefined): void {
-  if (!clients.some(({ platform }) => platform === Platform.ios || platform === Platform.android)) return
-  if (accountKey === undefined) {
-    throw new KeystrataError('account-key-required', 'an account with a phone needs an account key')
-  }
-  if (accountKey.type === KeyType['AES-128']) return
-  throw new KeystrataError('policy', 'an account with a phone needs an account key of type AES-128', {
-    rule: 'phone-account-key',
-  })
-}
-
-/** @throws KeystrataError `account-key-required`, `key-changed`, `key-not-found` */
-function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
-  if (stored === undefined) {
-    if (claimed === undefined) return
-    throw new KeystrataError('key-not-found', 'this account key is not enrolled')
-  }
-  if (claimed === undefined) throw new KeystrataError('account-key-required', 'this account has an account key')
-  if (!sameKey(stored, claimed)) throw keyChanged('account')
-}
-
-const keyChanged = (role: string): KeystrataError =>
-  new KeystrataError('key-changed', `the ${role} key is not the one that is enrolled`, { role })
-
-const notEnrolled = (client: string): KeystrataError =>
-  new KeystrataError('key-not-found', 'this client is not enrolled', { client })
+const safeguardingRequired = (): KeystrataError =>
+  new KeystrataError('safeguarding-required', 'the keys of this client must be in escrow first')

@@ -1,0 +1,64 @@
+// A client that comes back from a registration file (SPEC §16.3), on a machine that never saw its keys.
+import { parseActivationCode } from '../custody/activation-code.ts'
+import { readRegistration } from '../custody/registration.ts'
+import { openEscrow } from '../custody/safeguard.ts'
+import { KeystrataError } from '../errors.ts'
+import { type Card, keysOfCard } from '../keys/card.ts'
+import { parseName } from '../text.ts'
+import { type Client, openedClient } from './client.ts'
+
+/** What a registration file says, and its provider has signed. */
+export interface RegistrationFacts {
+  readonly realm: string
+  readonly account: string
+  readonly client: string
+  /** The server that the client belongs to: the name for its `prove`. */
+  readonly server: string
+  readonly expires: Date
+  /** Whether it holds the activation code: then it is worth as much as the keys. */
+  readonly armed: boolean
+}
+
+/**
+ * What a registration file is, before anybody types a code; also when it is past its date.
+ * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before
+ * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody; `malformed`, `unsupported`,
+ *   `limit-exceeded`; for the card as `parseCard`
+ */
+export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
+  const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
+  const { realm, account, client } = deposit
+  return { realm, account, client, server, expires: new Date(expires), armed: code !== undefined }
+}
+
+/**
+ * The client of a registration file, complete: it connects, backs up and restores.
+ * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before; `activationCode`:
+ *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given somebody
+ *   else's file to back up into
+ * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody, for the code of another
+ *   deposit, and for an unarmed file without code; `policy` for a file of another account; `expired` past its date;
+ *   `malformed` for a mistyped code, and for what is no such file; `unsupported`, `limit-exceeded`; for the card as `parseCard`
+ */
+export function openRegistration(
+  registration: Uint8Array,
+  options: { provider: Card; activationCode?: string; account?: string },
+): Client {
+  const { provider, activationCode, account } = options
+  const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))
+  if (account !== undefined && parseName(account, 'account') !== deposit.account) {
+    throw new KeystrataError('policy', 'a registration of another account', {
+      ...{ rule: 'own-account', account: deposit.account },
+    })
+  }
+  if (Date.now() >= expires) {
+    throw new KeystrataError('expired', 'this registration is past its date', {
+      expires: new Date(expires).toISOString(),
+    })
+  }
+  const typed = activationCode === undefined ? code : parseActivationCode(activationCode)
+  if (typed === undefined) {
+    throw new KeystrataError('authentication-failed', 'this registration is not armed: it needs its activation code')
+  }
+  return openedClient(openEscrow(deposit, typed))
+}

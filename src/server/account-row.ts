@@ -1,0 +1,109 @@
+// The rules of an account's row (SPEC §14.2): which clients and keys can stand in it beside each other.
+import { equalBytes, utf8 } from '../bytes.ts'
+import { accountKeyInEscrow, type Deposit } from '../custody/safeguard.ts'
+import { KeystrataError } from '../errors.ts'
+import {
+  type AccountRow,
+  ClientState,
+  type KeyHash,
+  KeyType,
+  type KnownClient,
+  MAX_CLIENTS,
+  Platform,
+} from '../format/client.ts'
+import { type Claim, sameKey } from '../keys/claim.ts'
+
+const ROW_VERSION = 1
+export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
+
+/** @throws KeystrataError `key-not-found` for a client that is not enrolled */
+export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
+  const known = row && find(row, client)
+  if (row === undefined || known === undefined) {
+    throw new KeystrataError('key-not-found', 'this client is not enrolled', { client })
+  }
+  return { row, known }
+}
+
+function find({ clients }: AccountRow, client: string): KnownClient | undefined {
+  const name = utf8(client)
+  return clients.find((each) => equalBytes(each.client, name))
+}
+
+/** The row with this client in the place that it had, or at the end. */
+export function withClient(row: AccountRow, next: KnownClient): AccountRow {
+  const isThere = row.clients.some(({ client }) => equalBytes(client, next.client))
+  if (!isThere) return { ...row, clients: [...row.clients, next] }
+  return { ...row, clients: row.clients.map((each) => (equalBytes(each.client, next.client) ? next : each)) }
+}
+
+/** The row of an account with one more client, or one that came again, if the rules between its clients hold. */
+export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
+  const known = find(stored, claim.client)
+  const { platform, privateKey } = claim
+  const state = known?.state ?? ClientState.provisional
+  // Keys that are replaced are not worth keeping: nothing was backed up under them.
+  const escrow = known !== undefined && sameKey(known.privateKey, privateKey) ? known.escrow : undefined
+  const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey, escrow })
+  const accountKey = stored.accountKey ?? claim.accountKey
+  assertPhonesCan(clients, claim.accountKey)
+  if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
+  if (accountKey === undefined && clients.length > 1) {
+    throw new KeystrataError('account-key-required', 'an account with several clients needs an account key')
+  }
+  if (known?.state === ClientState.locked && !sameKey(known.privateKey, privateKey)) throw keyChanged('private')
+  if (clients.length > MAX_CLIENTS) {
+    throw new KeystrataError('limit-exceeded', 'an account has at most 4,096 clients', { clients: clients.length })
+  }
+  return { version: ROW_VERSION, accountKey, clients }
+}
+
+/** @throws KeystrataError `account-key-required`, `policy` */
+function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | undefined): void {
+  if (!clients.some(({ platform }) => platform === Platform.ios || platform === Platform.android)) return
+  if (accountKey === undefined) {
+    throw new KeystrataError('account-key-required', 'an account with a phone needs an account key')
+  }
+  if (accountKey.type === KeyType['AES-128']) return
+  throw new KeystrataError('policy', 'an account with a phone needs an account key of type AES-128', {
+    rule: 'phone-account-key',
+  })
+}
+
+/** @throws KeystrataError `account-key-required`, `key-changed`, `key-not-found` */
+export function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
+  if (stored === undefined) {
+    if (claimed === undefined) return
+    throw new KeystrataError('key-not-found', 'this account key is not enrolled')
+  }
+  if (claimed === undefined) throw new KeystrataError('account-key-required', 'this account has an account key')
+  if (!sameKey(stored, claimed)) throw keyChanged('account')
+}
+
+export const keyChanged = (role: string): KeystrataError =>
+  new KeystrataError('key-changed', `the ${role} key is not the one that is enrolled`, { role })
+
+/**
+ * The keys that a client claims are the enrolled ones.
+ * @throws KeystrataError `key-changed`, `account-key-required`, `key-not-found`, `policy`
+ */
+export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim): void {
+  if (!sameKey(known.privateKey, claim.privateKey)) throw keyChanged('private')
+  assertAccountKey(row.accountKey, claim.accountKey)
+  if (known.platform === claim.platform) return
+  throw new KeystrataError('policy', 'another platform than this client was enrolled with', { rule: 'platform' })
+}
+
+/** The row with the keys of a client in escrow. @throws KeystrataError as {@link assertEnrolled} */
+export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
+  const { row, known } = knownIn(stored, deposit.client)
+  assertEnrolled(row, known, deposit)
+  return withClient(row, { ...known, escrow: deposit.bytes })
+}
+
+/** Whether all keys of a client are in escrow: an account key that came later may be missing. */
+export function isSafeguarded({ accountKey }: AccountRow, { escrow }: KnownClient): boolean {
+  if (escrow === undefined) return false
+  const deposited = accountKeyInEscrow(escrow)
+  return accountKey === undefined || (deposited !== undefined && sameKey(deposited, accountKey))
+}
