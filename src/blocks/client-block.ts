@@ -1,10 +1,11 @@
-// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but those of a client with the same text); those of
-// the account do, for all of its clients and nobody else; public ones are not encrypted at all, only named by their content.
+// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but
+// those of a client with the same text); those of the account do, for all of its clients and nobody else; public ones are not
+// encrypted at all, only named by their content.
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type KeyRole, KEY_BYTES } from '../format/client.ts'
 import { encode } from '../format/codec.ts'
-import { clientEnvelope, type ClientEnvelope, encodePlainEnvelope, parseClientEnvelope } from '../format/envelope.ts'
+import { type ClientEncryption, clientEnvelope, encodePlainEnvelope, parseClientEnvelope } from '../format/envelope.ts'
 import { encodeHeader, type Header, NOBODY, ObjectType, Suite } from '../format/header.ts'
 import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
 import { type ClientKey, scopeId } from '../keys/typed-key.ts'
@@ -19,6 +20,7 @@ import { assertNamed, copyIdentified } from './named-content.ts'
 import { assertContentBytes } from './seal.ts'
 
 const TAG_BYTES = 16
+export const DES_BLOCK_BYTES = 8
 const suiteOf: Readonly<Record<number, number>> = { 1: Suite.aes128, 2: Suite.aes192, 3: Suite.aes256 }
 
 /** Content in the buffer that will be its ciphertext. */
@@ -31,11 +33,9 @@ export interface PreparedClientContent {
 }
 
 /** A block whose parts were read, and nothing of it checked but its form. */
-export interface ParsedClientBlock {
+export interface ParsedClientBlock extends ClientEncryption {
   readonly label: Bytes
   readonly header: Header
-  /** Absent from a public block. */
-  readonly encrypted?: ClientEnvelope
   readonly ciphertext: Uint8Array
 }
 
@@ -47,11 +47,11 @@ export function parseClientBlock(block: SealedBlock): ParsedClientBlock {
   const envelope = bytesFrom(stored, 'envelope')
   const label = parseLabel(name)
   const parsed = parseClientEnvelope(envelope)
-  const tagBytes = parsed.encrypted === undefined ? 0 : TAG_BYTES
-  if (ciphertext.length < tagBytes) {
+  const least = parsed.encrypted !== undefined ? TAG_BYTES : parsed.legacy !== undefined ? DES_BLOCK_BYTES : 0
+  if (ciphertext.length < least || (parsed.legacy !== undefined && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
     throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
   }
-  assertContentBytes(ciphertext.subarray(tagBytes))
+  assertContentBytes(ciphertext.subarray(least))
   return { label, ciphertext, ...parsed }
 }
 
@@ -155,8 +155,8 @@ export class PublicScope implements ScopeCipher {
     // It has no keys.
   }
 
-  owns({ header, encrypted }: ParsedClientBlock): boolean {
-    return encrypted === undefined && equalBytes(header.keyId, NOBODY)
+  owns({ header }: ParsedClientBlock): boolean {
+    return header.suite === Suite.none && equalBytes(header.keyId, NOBODY)
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {

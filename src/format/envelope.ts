@@ -164,17 +164,37 @@ export const clientEnvelope: P.CoderType<ClientEnvelope> = P.struct({
   commitment: P.bytes(32),
 })
 
+/** The envelope of a block under DES-56. */
+export interface LegacyEnvelope {
+  readonly headerBytes: Uint8Array
+  /** 8 random bytes. */
+  readonly iv: Uint8Array
+  /** HMAC-SHA-256, 32 bytes. */
+  readonly tag: Uint8Array
+}
+
+export const legacyEnvelope: P.CoderType<LegacyEnvelope> = P.struct({
+  headerBytes: P.bytes(HEADER_BYTES),
+  iv: P.bytes(8),
+  tag: P.bytes(32),
+})
+
+/** What encrypts a block of a client: one of the two, or nothing where it is public. */
+export interface ClientEncryption {
+  readonly encrypted?: ClientEnvelope
+  readonly legacy?: LegacyEnvelope
+}
+
 /**
- * Reads from a copy; `encrypted` is absent from a public block.
+ * Reads from a copy.
  * @throws KeystrataError `malformed`, `unsupported`
  */
-export function parseClientEnvelope(stored: Uint8Array): {
-  readonly header: Header
-  readonly encrypted?: ClientEnvelope
-} {
+export function parseClientEnvelope(stored: Uint8Array): ClientEncryption & { readonly header: Header } {
   const bytes = copyOfEnvelope(stored)
-  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, [Suite.none, ...CLIENT_SUITES])
+  const suites = [Suite.none, ...CLIENT_SUITES, Suite.des56]
+  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, suites)
   if (header.suite === Suite.none) return { header: parsePlain(bytes, header) }
+  if (header.suite === Suite.des56) return { header, legacy: decode(legacyEnvelope, bytes, 'envelope') }
   return { header, encrypted: decode(clientEnvelope, bytes, 'envelope') }
 }
 

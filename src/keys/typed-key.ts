@@ -2,7 +2,7 @@
 // of the account, so another machine restores; and what a thief has to guess is the text, at the cost of Argon2id.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { KEY_BYTES, KeyType, type KeyRole } from '../format/client.ts'
+import { KEY_BYTES, KEY_CHARACTERS, KeyType, type KeyRole } from '../format/client.ts'
 import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { DEFAULT_ARGON2_COSTS, hashPassword, type Wait } from '../primitives/password.ts'
@@ -19,7 +19,7 @@ export interface TypedKey {
 
 /** A key that was derived, with its type. */
 export interface ClientKey {
-  /** A {@link KeyType}. */
+  /** A {@link KeyType}, or that of DES-56. */
   readonly type: number
   readonly key: SecretKey<'client'>
 }
@@ -38,7 +38,7 @@ const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?
  * under it is lost.
  */
 export function generateTypedKey(type: KeyType): TypedKey {
-  const length = KEY_BYTES[typeNumber(type)] ?? 0
+  const length = KEY_CHARACTERS[typeNumber(type)] ?? 0
   const text = Array.from(randomBytes(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('')
   return { type, text }
 }
@@ -49,23 +49,32 @@ export function generateTypedKey(type: KeyType): TypedKey {
  * @throws TypeError for a type that is none, and for what is not well-formed text
  */
 export async function deriveTypedKey(
-  { type, text }: TypedKey,
+  key: TypedKey,
+  role: KeyRole,
+  names: AccountNames,
+  wait: Wait,
+): Promise<ClientKey> {
+  return deriveTextKey(typeNumber(key.type), key, role, names, wait)
+}
+
+/** The key of a text of any type, also of one that only `keystrata/legacy` takes. */
+export async function deriveTextKey(
+  number: number,
+  { type, text }: { readonly type: string; readonly text: string },
   role: KeyRole,
   { realm, account }: AccountNames,
   wait: Wait,
 ): Promise<ClientKey> {
-  const number = typeNumber(type)
-  const bytes = KEY_BYTES[number] ?? 0
-  assertLength(text, type, role, bytes)
+  assertLength(text, type, role, KEY_CHARACTERS[number] ?? 0)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
   const salt = sha256(domain('typed-key'), ...fields)
-  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, wait, bytes)
+  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, wait, KEY_BYTES[number])
   return { type: number, key: SecretKey.take('client', derived) }
 }
 
 const typeNumber = (type: string): number => numberOf(KeyType, type, 'the type of a key')
 
-function assertLength(text: string, type: KeyType, role: KeyRole, most: number): void {
+function assertLength(text: string, type: string, role: KeyRole, most: number): void {
   const { length } = Array.from(normalizeText(text, `${role} key`))
   if (length >= 1 && length <= most) return
   const rule = `a key of type ${type} has 1 to ${most} characters`

@@ -5,7 +5,7 @@ import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './back
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
 import { type CreateHash, digestInChunks } from './digest.ts'
 import { aesKeySizes, nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
-import { type Argon2Input, type Crypto, own } from './node-crypto.ts'
+import { type Argon2Input, type Crypto, nodeCrypto, own } from './node-crypto.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
 
 function works(probe: () => unknown): boolean {
@@ -18,8 +18,7 @@ function works(probe: () => unknown): boolean {
 }
 
 export function nodeBackend(): Backend | undefined {
-  const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
-  const crypto = platform.process?.getBuiltinModule?.('node:crypto') as Crypto | undefined
+  const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
   const native = probe(crypto)
   const providers = { ...portableBackend.providers }

@@ -27,6 +27,12 @@ export interface Argon2Input {
   passes: number
 }
 
+/** The module, where there is one; bundlers do not see it. */
+export function nodeCrypto(): Crypto | undefined {
+  const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
+  return platform.process?.getBuiltinModule?.('node:crypto') as Crypto | undefined
+}
+
 /** The bytes of a Buffer in memory of their own, without a second copy where it owns its memory already. */
 export function own(buffer: Buffer): Bytes {
   if (buffer.buffer instanceof ArrayBuffer && buffer.buffer.byteLength === buffer.length) {

@@ -1,0 +1,59 @@
+// A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
+import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
+import { type Client, openedClient } from '../handles/client.ts'
+import { deriveTextKey } from '../keys/typed-key.ts'
+import type { Wait } from '../primitives/password.ts'
+import { numberOf, parseName } from '../text.ts'
+import { findDes } from './des.ts'
+import { DesScope } from './des-scope.ts'
+
+/** A key of 56 bits, as somebody typed it. */
+export interface LegacyKey {
+  readonly type: 'DES-56'
+  /** 1 to 8 characters. */
+  readonly text: string
+}
+
+/** Who a client under DES-56 is. */
+export interface LegacyClientOptions extends Wait {
+  /** A constant of the product, never a host name. */
+  realm: string
+  /** The customer's account. */
+  account: string
+  /** The name of this client in the account. */
+  client: string
+  /** What it runs on: `windows` unless said. Its server takes it only with the one that it was enrolled with. */
+  platform?: Platform
+  key: LegacyKey
+  /** Lets it seal, too: for tests, and for readers that know nothing else. Anybody can break DES by trying all keys. */
+  dangerouslyAllowDes?: true
+}
+
+/**
+ * A client for data that is already under DES-56: it opens it, and proves its key to its server, so that the data can be sealed
+ * anew by a client with an AES-256 key under another name. It seals public blocks, and those of an account key that it is given;
+ * private ones only with `dangerouslyAllowDes`. Its keys are not saved and not safeguarded.
+ * The key is hashed by Argon2id as in `createClient`; that does not make 56 bits more.
+ * @throws KeystrataError `unsupported` where the platform has no DES and the package des.js is not installed;
+ *   `limit-exceeded` for a key or a name that is empty or too long; `aborted`. Of the client: `policy` from `prepare` and `seal`
+ *   of the private scope without `dangerouslyAllowDes`, from `safeguard`, and from `DeviceKey.save`
+ * @throws TypeError for a type or a platform that is none, and for texts that are none
+ */
+export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {
+  const { platform = 'windows', dangerouslyAllowDes, signal, onProgress } = options
+  const names = {
+    realm: parseName(options.realm, 'realm'),
+    account: parseName(options.account, 'account'),
+    client: parseName(options.client, 'client'),
+    platform: numberOf(platforms, platform, 'platform'),
+  }
+  const key = { ...options.key }
+  const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
+  const des = await findDes()
+  const wait = { ...(signal !== undefined && { signal }), ...(onProgress !== undefined && { onProgress }) }
+  const privateKey = await deriveTextKey(type, key, 'private', names, wait)
+  return openedClient(
+    { ...names, privateKey, accountKey: undefined },
+    (claimant) => new DesScope(claimant, des, dangerouslyAllowDes === true),
+  )
+}

@@ -1,0 +1,103 @@
+// Blocks under DES-56 (SPEC §17): encrypt-then-MAC, so that nothing forged reaches the cipher. The MAC is as strong as ever; what
+// DES hides is not hidden for long.
+import {
+  DES_BLOCK_BYTES,
+  type ParsedClientBlock,
+  type PreparedClientContent,
+  type ScopeCipher,
+} from '../blocks/client-block.ts'
+import { keyedNaming, type Naming } from '../blocks/label.ts'
+import { assertNamed, copyIdentified } from '../blocks/named-content.ts'
+import { contentFrom } from '../blocks/seal.ts'
+import { type Bytes, equalBytes, utf8, wipe } from '../bytes.ts'
+import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { encode } from '../format/codec.ts'
+import { legacyEnvelope } from '../format/envelope.ts'
+import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
+import type { Claimant } from '../keys/claim.ts'
+import { associatedData, keyIdOf } from '../keys/lock.ts'
+import { scopeId } from '../keys/typed-key.ts'
+import { hmacSha256 } from '../primitives/hash.ts'
+import { deriveKey } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { type SecretKey, withBytes } from '../secret.ts'
+import { type DesCbc, deriveDesKey } from './des.ts'
+
+export class DesScope implements ScopeCipher {
+  readonly #des: DesCbc
+  readonly #maySeal: boolean
+  readonly #key: SecretKey<'cipher'>
+  readonly #mac: SecretKey<'mac'>
+  readonly #keyId: Bytes
+  readonly #ownerId: Bytes
+  readonly #naming: Naming
+
+  /** Borrows the key. */
+  constructor({ privateKey: { key }, account }: Claimant, des: DesCbc, maySeal: boolean) {
+    this.#des = des
+    this.#maySeal = maySeal
+    this.#keyId = keyIdOf(key)
+    this.#ownerId = scopeId(key, account, 'private')
+    this.#naming = keyedNaming(key, utf8(account), utf8('private'))
+    this.#mac = deriveKey('mac', key, 'des-mac', [utf8('private'), this.#ownerId], 32)
+    this.#key = deriveDesKey(key)
+  }
+
+  dispose(): void {
+    this.#key.dispose()
+    this.#mac.dispose()
+    this.#naming.dispose()
+  }
+
+  owns({ header, legacy }: ParsedClientBlock): boolean {
+    return legacy !== undefined && equalBytes(header.keyId, this.#keyId)
+  }
+
+  async prepare(given: Uint8Array): Promise<PreparedClientContent> {
+    if (!this.#maySeal) {
+      throw new KeystrataError('policy', 'nothing new goes under DES-56: seal it with an AES-256 client', {
+        rule: 'no-des',
+      })
+    }
+    const content = contentFrom(given)
+    const padding = DES_BLOCK_BYTES - (content.length % DES_BLOCK_BYTES)
+    const prepared = await copyIdentified(content, padding, (digest) => ({ label: this.#naming.label(digest) }))
+    prepared.buffer.fill(padding, -padding)
+    return prepared
+  }
+
+  async seal({ buffer, label }: PreparedClientContent): Promise<Bytes> {
+    const header = { type: ObjectType.envelope, suite: Suite.des56, keyId: this.#keyId, ownerId: this.#ownerId }
+    const headerBytes = encodeHeader(header)
+    const iv = randomBytes(DES_BLOCK_BYTES)
+    withBytes(this.#key, (key) => this.#des('encrypt', key, iv, buffer))
+    return encode(legacyEnvelope, { headerBytes, iv, tag: this.#tag(headerBytes, iv, label, buffer) })
+  }
+
+  /** The tag before the cipher, so that no padding is ever an oracle; the label last. */
+  async open({ header, legacy, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
+    if (legacy === undefined || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
+    // A copy first: what was authenticated is what is decrypted.
+    const padded = new Uint8Array(ciphertext)
+    try {
+      const { headerBytes, iv, tag } = legacy
+      if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()
+      withBytes(this.#key, (key) => this.#des('decrypt', key, iv, padded))
+      return await assertNamed(withoutPadding(padded), label, (digest) => this.#naming.label(digest))
+    } finally {
+      wipe(padded)
+    }
+  }
+
+  #tag(headerBytes: Uint8Array, iv: Uint8Array, label: Uint8Array, ciphertext: Uint8Array): Bytes {
+    return hmacSha256(this.#mac, associatedData(headerBytes, iv, label), iv, ciphertext)
+  }
+}
+
+/** A copy of what PKCS #7 padded. @throws KeystrataError `authentication-failed` */
+function withoutPadding(padded: Uint8Array): Bytes {
+  const count = padded.at(-1) ?? 0
+  const holds = count >= 1 && count <= DES_BLOCK_BYTES && padded.subarray(-count).every((byte) => byte === count)
+  if (!holds) throw authenticationFailed()
+  return new Uint8Array(padded.subarray(0, -count))
+}
