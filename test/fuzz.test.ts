@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  armRegistration,
   createClient,
   createDeviceKey,
   createProfile,
@@ -11,12 +12,15 @@ import {
   openDeviceKey,
   openPackMember,
   openProfile,
+  openRegistration,
   openWriter,
   parseBlock,
   parseCard,
+  parseRegistration,
   resetProfile,
   unlockKeyset,
 } from '../src/index.ts'
+import { createLegacyClient } from '../src/legacy.ts'
 import { checkProfile, KeyRegistry, verifyLogin, verifyPassword } from '../src/server.ts'
 import { parseEnvelope } from '../src/format/envelope.ts'
 import { openKeyring } from '../src/keys/hierarchy.ts'
@@ -194,6 +198,41 @@ describe('hostile bytes', () => {
         await onlyKeystrataErrors(() => device.openClient(bytes))
         await onlyKeystrataErrors(() => device.openKeyset(bytes))
         await onlyKeystrataErrors(() => device.openText(bytes, place))
+      }),
+      runs,
+    )
+  })
+
+  it('in escrows, registration files, activation codes and blocks under DES', async () => {
+    const names = { realm: 'tests', account: 'acme', client: 'desktop' }
+    const [client, legacy] = await quickly(() =>
+      Promise.all([
+        createClient({ ...names, platform: 'linux', privateKey: { type: 'AES-256', text: 'x' } }),
+        createLegacyClient({ ...names, client: 'old', key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true }),
+      ]),
+    )
+    const options = { realm: 'tests', server: 'here', safeguarding: 'optional' } as const
+    const registry = new KeyRegistry(new MemoryRegistryStore(), options)
+    await registry.enrol(client.enrolment())
+    const { escrow, activationCode } = client.safeguard()
+    await registry.safeguard(escrow)
+    const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(8.64e15) })
+    const armed = armRegistration(file, activationCode)
+    const provider = keyset.card()
+    const block = await legacy.scope('private').seal(sample(40))
+    const seeds = [escrow, file, armed, legacy.enrolment(), encodeBlock(block)]
+    const typed = fc.oneof(fc.string({ maxLength: 60, unit: 'binary' }), fc.constant(activationCode))
+    await fc.assert(
+      fc.asyncProperty(damagedFrom(seeds), typed, async (bytes, code) => {
+        await onlyKeystrataErrors(() => registry.safeguard(bytes))
+        await onlyKeystrataErrors(() => registry.enrol(bytes))
+        await onlyKeystrataErrors(() => parseRegistration(bytes, { provider }))
+        await onlyKeystrataErrors(() => openRegistration(bytes, { provider }))
+        await onlyKeystrataErrors(() => armRegistration(bytes, activationCode))
+        await onlyKeystrataErrors(() => openRegistration(file, { provider, activationCode: code }))
+        await onlyKeystrataErrors(() => legacy.open(parseBlock(bytes, block.label)))
+        await onlyKeystrataErrors(() => legacy.open({ ...block, envelope: bytes }))
+        await onlyKeystrataErrors(() => legacy.open({ ...block, ciphertext: bytes }))
       }),
       runs,
     )

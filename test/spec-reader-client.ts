@@ -1,5 +1,5 @@
 // The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). As spec-reader.ts
-// it was written from SPEC.md alone; what is said there holds here too.
+// it was written from SPEC.md alone; what is said there holds here too. Custody and DES-56 are in spec-reader-custody.ts.
 import * as crypto from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
@@ -36,6 +36,14 @@ export interface Proven {
   platform: number
   keys: ProvenKey[]
 }
+/** §14.1 Keys with their signatures, read; `nested` is what stands between the two in an escrow (§16.2). */
+export interface Signed {
+  proven: Proven
+  nested: Buffer
+  before: Buffer // all before the count of the signatures
+  names: Buffer
+  verify: (message: (role: Buffer) => Buffer) => void
+}
 export type Saved =
   | { kind: 1; fields: { realm: string; user: string; loginKey: Buffer; rootKey: Buffer } }
   | { kind: 2; fields: Client & { client: string; platform: number } }
@@ -47,23 +55,23 @@ export interface TextPlace {
   version: number
 }
 
-const ZERO16 = Buffer.alloc(16)
+export const ZERO16: Buffer = Buffer.alloc(16)
 const SMALL = 4096 // §1.6: enrolment, challenge, proof, device key
 const TEXT = 64 * 1024 // §1.6
 const WRAP = 48 + 32 + 32 + 16 // §4.2: a WRAP without P
-const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §14.1
+export const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §14.1
 
-const ascii = (x: string) => Buffer.from(x, 'ascii')
+export const ascii = (x: string): Buffer => Buffer.from(x, 'ascii')
 
-// §13.1 The types: the size of K, and the number of characters, are the same
-const sizeOf = (type: number) => [16, 24, 32][type - 1]!
-const typeName = (type: number) => ascii(`AES-${8 * sizeOf(type)}`)
+// §13.1 The types: the size of K, and the number of characters, are the same; but of DES-56, type 4 (§17)
+const sizeOf = (type: number) => [16, 24, 32, 16][type - 1]!
+export const typeName = (type: number): Buffer => ascii(type === 4 ? 'DES-56' : `AES-${8 * sizeOf(type)}`)
 const suiteOf = (type: number) => 0x0300 + type
 
 /** §13.1 Typed keys */
 export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
   const characters = Array.from(text(given)).length // code points
-  check(characters >= 1 && characters <= sizeOf(type), 'limit-exceeded')
+  check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'limit-exceeded')
   const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')]
   const salt = hash('sha256', D('typed-key'), ...[...names, ascii(role), typeName(type)].map(LP))
   return Buffer.from(
@@ -113,7 +121,7 @@ export function openClientBlock(bytes: Uint8Array, label: string, client: Client
 }
 
 /** §14.1 NAME, in the one form of §1.2; that of a user is in lower case. Bytes that are no UTF-8 are not in it. */
-function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
+export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
   check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
   const name = bytes.toString('utf8')
@@ -139,10 +147,12 @@ function readTold(bytes: Uint8Array, type: number): Fields {
 }
 
 /** §14.1 From the account to the last signature, which an enrolment and a proof have alike */
-function readProven(fields: Fields) {
+export function readProven(fields: Fields, readNested: () => Buffer = () => EMPTY): Signed {
   const [account, client, platform] = [readName(fields), readName(fields), readNumber(fields, 5)]
-  const keys = fields.list(() => ({ role: fields.u8(), type: readNumber(fields, 3), publicKey: fields.take(32) }))
+  const keys = fields.list(() => ({ role: fields.u8(), type: readNumber(fields, 4), publicKey: fields.take(32) }))
   check(keys.length >= 1 && keys.length <= 2 && keys.every(({ role }, i) => role === i + 1), 'malformed')
+  check(keys.length === 1 || keys[1]!.type !== 4, 'malformed') // only a private key has type 4
+  const nested = readNested()
   const before = fields.bytes.subarray(0, fields.at)
   const signatures = fields.list(() => fields.take(64))
   check(signatures.length === keys.length, 'malformed')
@@ -154,7 +164,7 @@ function readProven(fields: Fields) {
     const signed = keys.every((key, i) => isSigned(key.publicKey, message(ascii(ROLES[i]!)), signatures[i]!))
     check(signed, 'authentication-failed')
   }
-  return { proven, before, verify, names: cat(LP(account.bytes), LP(client.bytes)) }
+  return { proven, nested, before, verify, names: cat(LP(account.bytes), LP(client.bytes)) }
 }
 
 /** §14.1 Enrolment, and of §14.2 what needs no row: the signatures hold and the realm is the server's */
@@ -221,14 +231,14 @@ export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined)
 }
 
 /** §15 A field that is there or not */
-const readOptional = <T>(fields: Fields, item: () => T): T | undefined => {
+export const readOptional = <T>(fields: Fields, item: () => T): T | undefined => {
   const present = fields.u8()
   check(present <= 1, 'malformed')
   return present === 1 ? item() : undefined
 }
 
-function readTyped(fields: Fields): TypedKey {
-  const type = readNumber(fields, 3)
+function readTyped(fields: Fields, last: number): TypedKey {
+  const type = readNumber(fields, last)
   return { type, key: fields.take(sizeOf(type)) }
 }
 
@@ -253,7 +263,7 @@ function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
 }
 
 /** §15 What is in a saved handle */
-function readSaved(P: Buffer, kind: number): Saved {
+export function readSaved(P: Buffer, kind: number): Saved {
   const fields = new Fields(P)
   let saved: Saved
   if (kind === 1) {
@@ -261,8 +271,8 @@ function readSaved(P: Buffer, kind: number): Saved {
     saved = { kind, fields: { realm, user, loginKey: fields.take(24), rootKey: fields.take(24) } }
   } else if (kind === 2) {
     const [realm, account, client] = [readName(fields).name, readName(fields).name, readName(fields).name]
-    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields)]
-    const accountKey = readOptional(fields, () => readTyped(fields))
+    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields, 4)]
+    const accountKey = readOptional(fields, () => readTyped(fields, 3))
     saved = { kind, fields: { realm, account, client, platform, privateKey, ...(accountKey ? { accountKey } : {}) } }
   } else {
     const [masterKey, accepted] = [fields.take(32), readOptional(fields, fields.u8)]

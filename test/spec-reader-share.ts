@@ -18,7 +18,7 @@ const PRIVATE = 96
 const SEALED = 1696 // §4.3: a SEAL without P
 
 /** §12.3: a fingerprint as its 60 digits */
-const digits = (fingerprint: string) => Buffer.from(fingerprint.replaceAll(' ', ''), 'ascii')
+export const digits = (fingerprint: string): Buffer => Buffer.from(fingerprint.replaceAll(' ', ''), 'ascii')
 
 /** §12.3 P: the share's pair set. Where it is straight, its private half is that of the recipient's sharing pair. */
 function readSharePair(P: Buffer, sharing: Pair): Pair {

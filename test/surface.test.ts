@@ -1,6 +1,7 @@
 // What the package exports, and nothing else. A name that appears or goes here belongs in CHANGELOG.md.
 import { expect, expectTypeOf, it } from 'vitest'
 import * as keystrata from '../src/index.ts'
+import * as legacy from '../src/legacy.ts'
 import * as server from '../src/server.ts'
 import type {
   BlockReader,
@@ -16,6 +17,7 @@ import type {
 it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([
     'KeystrataError',
+    'armRegistration',
     'createClient',
     'createDeviceKey',
     'createKeyset',
@@ -26,9 +28,11 @@ it('exports these values', () => {
     'openDeviceKey',
     'openPackMember',
     'openProfile',
+    'openRegistration',
     'openWriter',
     'parseBlock',
     'parseCard',
+    'parseRegistration',
     'resetProfile',
     'selfTest',
     'unlockKeyset',
@@ -46,6 +50,11 @@ it('exports these values for servers', () => {
     'verifyPassword',
   ])
   expect(server.KeystrataError).toBe(keystrata.KeystrataError)
+})
+
+it('exports these values for data under DES', () => {
+  expect(Object.keys(legacy).sort()).toEqual(['KeystrataError', 'createLegacyClient'])
+  expect(legacy.KeystrataError).toBe(keystrata.KeystrataError)
 })
 
 it('has one door for every key model', () => {

@@ -2,6 +2,7 @@
 // where they are captured.
 import { afterEach, describe, expect, it } from 'vitest'
 import {
+  armRegistration,
   createClient,
   createDeviceKey,
   createKeyset,
@@ -9,11 +10,14 @@ import {
   deriveLogin,
   openDeviceKey,
   openProfile,
+  openRegistration,
   openWriter,
   resetProfile,
   unlockKeyset,
   type VaultStore,
 } from '../src/index.ts'
+import { createLegacyClient } from '../src/legacy.ts'
+import { KeyRegistry } from '../src/server.ts'
 import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
 import {
   ALICE,
@@ -22,6 +26,7 @@ import {
   failure,
   flipped,
   makeKeyset,
+  MemoryRegistryStore,
   MemoryVaultStore,
   PASSWORD,
   resummed,
@@ -428,7 +433,28 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
     const stored = device.save(both)
     await failure(() => again.openClient(resummed(flipped(stored, 200))), 'authentication-failed')
-    for (const handle of [client, both, login, device, again, ...handles, reopened, keyset]) handle.dispose()
+    const registry = new KeyRegistry(new MemoryRegistryStore(), {
+      realm: 'tests',
+      server: 's',
+      safeguarding: 'optional',
+    })
+    await registry.enrol(both.enrolment())
+    const { escrow, activationCode } = both.safeguard()
+    await registry.safeguard(escrow)
+    const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(8.64e15) })
+    const back = openRegistration(armRegistration(file, activationCode), { provider: keyset.card() })
+    const other = client.safeguard().activationCode
+    await failure(
+      () => openRegistration(file, { provider: keyset.card(), activationCode: other }),
+      'authentication-failed',
+    )
+    const legacyKey = { key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true } as const
+    const legacy = await createLegacyClient({ ...names, client: 'old', ...legacyKey })
+    const old = await legacy.scope('private').seal(sample(100))
+    opened.push(await legacy.open(old))
+    await failure(() => legacy.open({ ...old, ciphertext: flipped(old.ciphertext, 3) }), 'authentication-failed')
+    const all = [client, both, login, device, again, ...handles, reopened, keyset, back, legacy]
+    for (const handle of all) handle.dispose()
     for (const content of opened) content.fill(0)
     expectWiped(captured, ['hkdf output'])
   })

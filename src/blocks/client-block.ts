@@ -40,13 +40,13 @@ export interface ParsedClientBlock extends ClientEncryption {
 }
 
 /** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
-export function parseClientBlock(block: SealedBlock): ParsedClientBlock {
+export function parseClientBlock(block: SealedBlock, reader: { readonly des: boolean }): ParsedClientBlock {
   // Each property is read once: what was checked is what is used.
   const { envelope: stored, ciphertext: sealed, label: name } = block
   const ciphertext = bytesFrom(sealed, 'ciphertext')
   const envelope = bytesFrom(stored, 'envelope')
   const label = parseLabel(name)
-  const parsed = parseClientEnvelope(envelope)
+  const parsed = parseClientEnvelope(envelope, reader)
   const least = parsed.encrypted !== undefined ? TAG_BYTES : parsed.legacy !== undefined ? DES_BLOCK_BYTES : 0
   if (ciphertext.length < least || (parsed.legacy !== undefined && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
     throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })

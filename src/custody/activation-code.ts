@@ -30,15 +30,25 @@ export function parseActivationCode(typed: string): string {
   assertText(typed, 'activation code')
   const code = typed.slice(0, MAX_TYPED).normalize('NFKC').toUpperCase()
   const plain = code
-    .replaceAll(/[\s\p{Pd}\p{Cf}\u2212]/gu, '')
+    .replaceAll(/[\p{White_Space}\p{Pd}\p{Cf}\u2212]/gu, '')
     .replaceAll('O', '0')
     .replaceAll(/[IL]/g, '1')
   const random = plain.slice(0, RANDOM_CHARACTERS)
   const isCode = plain.length === CODE_CHARACTERS && Array.from(plain).every((letter) => ALPHABET.includes(letter))
   if (isCode && typed.length <= MAX_TYPED && plain === random + checkOf(random)) return plain
-  throw new KeystrataError('malformed', 'mistyped: an activation code has six groups of five letters and digits', {
-    characters: plain.length,
+  throw mistyped(plain.length)
+}
+
+const mistyped = (characters: number): KeystrataError =>
+  new KeystrataError('malformed', 'mistyped: an activation code has six groups of five letters and digits', {
+    characters,
   })
+
+/** The 30 characters of a code that was stored. @throws KeystrataError `malformed` unless they are as `parse` gives them */
+export function readActivationCode(stored: Uint8Array): string {
+  const code = String.fromCharCode(...stored)
+  if (parseActivationCode(code) === code) return code
+  throw mistyped(stored.length)
 }
 
 /** Four characters: 20 bits of a hash over the others. */

@@ -17,7 +17,7 @@ import { readName } from '../keys/claim.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { publicKeyId } from '../keys/key-pairs.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
-import { parseActivationCode } from './activation-code.ts'
+import { parseActivationCode, readActivationCode } from './activation-code.ts'
 import { type Deposit, openEscrow, readEscrow } from './safeguard.ts'
 
 /** @param expires milliseconds since 1970 */
@@ -84,7 +84,7 @@ export interface Registration {
 export function readRegistration(given: Uint8Array, provider: CardKeys): Registration {
   const stored = parseStored(given)
   const { headerBytes, server, expires, escrow, signature, code: typed } = stored
-  const code = typed && parseActivationCode(String.fromCharCode(...typed))
+  const code = typed && readActivationCode(typed)
   const name = readName(server, 'registration')
   const { keyId, ownerId } = parseHeader(headerBytes, 'registration', ObjectType.registration, [Suite.none])
   const holds =

@@ -2,7 +2,14 @@
 // which the customer keeps; signatures by the keys themselves say that their holder wanted it so.
 import { type Bytes, concat, domain, equalBytes, wipe } from '../bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
-import { type KeyHash, type StoredEnrolment, storedEnrolment, storedEscrow } from '../format/client.ts'
+import {
+  type KeyHash,
+  LegacyKeyType,
+  type StoredEnrolment,
+  storedEnrolment,
+  type StoredEscrow,
+  storedEscrow,
+} from '../format/client.ts'
 import { decode, encode } from '../format/codec.ts'
 import { encodeHeader, type Header, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import {
@@ -26,6 +33,8 @@ const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: 
 /** Who deposited keys, with signatures that hold, and the keys, which nobody has opened yet. */
 export interface Deposit extends Claim {
   readonly realm: string
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number
   /** The escrow itself, a copy. */
   readonly bytes: Bytes
   readonly header: Header
@@ -35,8 +44,12 @@ export interface Deposit extends Claim {
   readonly wrapped: Uint8Array
 }
 
-/** Borrows the keys. @throws KeystrataError `policy` for a client under DES-56 */
-export function sealEscrow(claimant: Claimant): { escrow: Bytes; activationCode: string } {
+/**
+ * Borrows the keys.
+ * @param issuedAt milliseconds since 1970
+ * @throws KeystrataError `policy` for a client under DES-56
+ */
+export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Bytes; activationCode: string } {
   const keys = encodeClientKeys(claimant)
   try {
     const activationCode = createActivationCode()
@@ -47,7 +60,7 @@ export function sealEscrow(claimant: Claimant): { escrow: Bytes; activationCode:
       })
       const wrapped = wrapSecret(over, keys, PLACE)
       return provenBy(claimant, (proven) => {
-        const body = { headerBytes, ...fieldsOf(claimant, proven), wrapped }
+        const body = { headerBytes, ...fieldsOf(claimant, proven), issuedAt, wrapped }
         const message = escrowMessage(body)
         const escrow = encode(storedEscrow, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
         return { escrow, activationCode }
@@ -62,7 +75,7 @@ export function sealEscrow(claimant: Claimant): { escrow: Bytes; activationCode:
 
 type Claimed = Omit<StoredEnrolment, 'signatures'>
 
-function escrowMessage(body: Claimed & { readonly wrapped: Uint8Array }): Bytes {
+function escrowMessage(body: Omit<StoredEscrow, 'signatures'>): Bytes {
   // Everything in front of the count of signatures.
   const bytes = encode(storedEscrow, { ...body, signatures: [] })
   return concat(domain('sign/escrow'), bytes.subarray(0, -2))
@@ -79,11 +92,14 @@ export function readEscrow(given: Uint8Array): Deposit {
   const header = parseHeader(bytes, 'escrow', ObjectType.escrow, [Suite.none])
   if (!equalBytes(header.ownerId, NOBODY))
     throw new KeystrataError('malformed', 'escrow: an owner id where there is none')
-  const { wrapped, signatures, ...claimed } = decode(storedEscrow, bytes, 'escrow')
+  const { issuedAt, wrapped, signatures, ...claimed } = decode(storedEscrow, bytes, 'escrow')
   const realm = readName(claimed.realm, 'escrow')
-  const message = escrowMessage({ ...claimed, wrapped })
+  const message = escrowMessage({ ...claimed, issuedAt, wrapped })
   const claim = verifiedClaim({ ...claimed, signatures }, 'escrow', () => message)
-  return { ...claim, realm, bytes, header, wrapped, claimed: claimedBytes(claimed) }
+  if (claim.privateKey.type === LegacyKeyType['DES-56']) {
+    throw new KeystrataError('malformed', 'escrow: keys of type DES-56 are not kept')
+  }
+  return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
 }
 
 /** The account key in an escrow that was read before; undefined if it has none. */

@@ -1,7 +1,7 @@
 // What a client and its server tell each other, and what the server keeps of it (SPEC §14).
 import * as P from 'micro-packed'
 import { type Bytes } from '../bytes.ts'
-import { list, ownBytes, within } from './codec.ts'
+import { list, ownBytes, time, within } from './codec.ts'
 import { HEADER_BYTES } from './header.ts'
 
 /** The types of typed keys, numbered as in suites. */
@@ -99,6 +99,8 @@ export const storedChallenge: P.CoderType<StoredChallenge> = P.struct({
 
 /** An enrolment, and the keys themselves, which nobody can read without an activation code. */
 export interface StoredEscrow extends StoredEnrolment {
+  /** A {@link time}. */
+  readonly issuedAt: number
   /** A WRAP. */
   readonly wrapped: Uint8Array
 }
@@ -107,6 +109,7 @@ export const storedEscrow: P.CoderType<StoredEscrow> = P.struct({
   headerBytes,
   realm: name,
   ...claimed,
+  issuedAt: time,
   wrapped: P.bytes(P.U16BE),
   signatures,
 })
@@ -134,6 +137,8 @@ export interface KnownClient {
   readonly privateKey: KeyHash
   /** Its keys, under an activation code that the server does not have. */
   readonly escrow?: Uint8Array | undefined
+  /** When its last escrow was made, also when that was cleared: an older one does not come back. */
+  readonly issuedAt: number
 }
 
 /** A server's row for one account: all of it in one, so that whatever changes changes as a whole. */
@@ -156,6 +161,7 @@ export const accountRow: P.CoderType<AccountRow> = P.struct({
       platform,
       privateKey: keyHash,
       escrow: P.optional(P.bool, P.bytes(P.U16BE)),
+      issuedAt: time,
     }),
   ),
 })

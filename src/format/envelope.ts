@@ -57,6 +57,7 @@ const LENGTHS: Readonly<Record<number, number>> = {
   [Suite.aes128]: 112,
   [Suite.aes192]: 112,
   [Suite.aes256]: 112,
+  [Suite.des56]: 88,
 }
 const CLIENT_SUITES = [Suite.aes128, Suite.aes192, Suite.aes256]
 const MAX_ENVELOPE_BYTES = 1713
@@ -84,6 +85,7 @@ export function envelopeLength(bytes: Uint8Array): number {
     ...KEYSET_SUITES,
     Suite.vault,
     ...CLIENT_SUITES,
+    Suite.des56,
   ])
   return LENGTHS[suite] ?? MAX_ENVELOPE_BYTES
 }
@@ -187,11 +189,15 @@ export interface ClientEncryption {
 
 /**
  * Reads from a copy.
+ * @param reader `des`: whether it is of a client whose key is of type DES-56
  * @throws KeystrataError `malformed`, `unsupported`
  */
-export function parseClientEnvelope(stored: Uint8Array): ClientEncryption & { readonly header: Header } {
+export function parseClientEnvelope(
+  stored: Uint8Array,
+  { des }: { readonly des: boolean },
+): ClientEncryption & { readonly header: Header } {
   const bytes = copyOfEnvelope(stored)
-  const suites = [Suite.none, ...CLIENT_SUITES, Suite.des56]
+  const suites = [Suite.none, ...CLIENT_SUITES, ...(des ? [Suite.des56] : [])]
   const header = parseHeader(bytes, 'envelope', ObjectType.envelope, suites)
   if (header.suite === Suite.none) return { header: parsePlain(bytes, header) }
   if (header.suite === Suite.des56) return { header, legacy: decode(legacyEnvelope, bytes, 'envelope') }

@@ -11,7 +11,7 @@ import {
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sealEscrow } from '../custody/safeguard.ts'
-import { type Platform, Platform as platforms } from '../format/client.ts'
+import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { checkChallenge, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
 import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
@@ -121,17 +121,21 @@ class TypedClient extends SecretHolder implements Client {
     this.#scopes = scopes
   }
 
+  get #reader(): { readonly des: boolean } {
+    return { des: this.#claimant.privateKey.type === LegacyKeyType['DES-56'] }
+  }
+
   scope(which: ClientScope): BlockWriter & BlockReader {
     this.assertUsable()
     numberOf(SCOPES, which, 'scope')
     const cipher = this.#scopes.get(which)
     if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
-    return new OpenScope(cipher, () => this.assertUsable())
+    return new OpenScope(cipher, this.#reader, () => this.assertUsable())
   }
 
   async open(block: SealedBlock): Promise<Bytes> {
     this.assertUsable()
-    const parsed = parseClientBlock(block)
+    const parsed = parseClientBlock(block, this.#reader)
     const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
     if (cipher === undefined) throw notOwned()
     return cipher.open(parsed)
@@ -164,7 +168,8 @@ class TypedClient extends SecretHolder implements Client {
 
   safeguard(): { escrow: Bytes; activationCode: string } {
     this.assertUsable()
-    return sealEscrow(this.#claimant)
+    // Before 1970 a clock is wrong, and an escrow no worse for it.
+    return sealEscrow(this.#claimant, Math.max(0, Date.now()))
   }
 
   /** A copy of everything, with keys that the caller disposes of; `client` must be a handle of this very library. */
@@ -179,10 +184,12 @@ const SCOPES = { private: 1, account: 2, public: 3 } as const
 
 class OpenScope implements BlockWriter, BlockReader {
   readonly #cipher: ScopeCipher
+  readonly #reader: { readonly des: boolean }
   readonly #assertUsable: () => void
 
-  constructor(cipher: ScopeCipher, assertUsable: () => void) {
+  constructor(cipher: ScopeCipher, reader: { readonly des: boolean }, assertUsable: () => void) {
     this.#cipher = cipher
+    this.#reader = reader
     this.#assertUsable = assertUsable
   }
 
@@ -202,7 +209,7 @@ class OpenScope implements BlockWriter, BlockReader {
 
   async open(block: SealedBlock): Promise<Bytes> {
     this.#assertUsable()
-    const parsed = parseClientBlock(block)
+    const parsed = parseClientBlock(block, this.#reader)
     if (!this.#cipher.owns(parsed)) throw notOwned()
     return this.#cipher.open(parsed)
   }

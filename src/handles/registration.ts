@@ -15,6 +15,8 @@ export interface RegistrationFacts {
   /** The server that the client belongs to: the name for its `prove`. */
   readonly server: string
   readonly expires: Date
+  /** When the client deposited these keys: the activation code is the one that it gave then. */
+  readonly depositedAt: Date
   /** Whether it holds the activation code: then it is worth as much as the keys. */
   readonly armed: boolean
 }
@@ -27,8 +29,9 @@ export interface RegistrationFacts {
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
   const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
-  const { realm, account, client } = deposit
-  return { realm, account, client, server, expires: new Date(expires), armed: code !== undefined }
+  const { realm, account, client, issuedAt } = deposit
+  const dates = { expires: new Date(expires), depositedAt: new Date(issuedAt) }
+  return { realm, account, client, server, ...dates, armed: code !== undefined }
 }
 
 /**

@@ -14,6 +14,8 @@ import {
 import { type Claim, sameKey } from '../keys/claim.ts'
 
 const ROW_VERSION = 1
+/** How far clocks may be apart: an escrow of next year would stand in the way of all others until then. */
+const CLOCK_TOLERANCE_MS = 24 * 60 * 60 * 1000
 export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
 
 /** @throws KeystrataError `key-not-found` for a client that is not enrolled */
@@ -42,9 +44,10 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   const known = find(stored, claim.client)
   const { platform, privateKey } = claim
   const state = known?.state ?? ClientState.provisional
-  // Keys that are replaced are not worth keeping: nothing was backed up under them.
-  const escrow = known !== undefined && sameKey(known.privateKey, privateKey) ? known.escrow : undefined
-  const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey, escrow })
+  // An escrow of other keys, or of another platform, would recreate a client that nobody lets in.
+  const stays = known !== undefined && sameKey(known.privateKey, privateKey) && known.platform === platform
+  const { escrow, issuedAt } = stays ? known : { escrow: undefined, issuedAt: 0 }
+  const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey, escrow, issuedAt })
   const accountKey = stored.accountKey ?? claim.accountKey
   assertPhonesCan(clients, claim.accountKey)
   if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
@@ -94,11 +97,19 @@ export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim
   throw new KeystrataError('policy', 'another platform than this client was enrolled with', { rule: 'platform' })
 }
 
-/** The row with the keys of a client in escrow. @throws KeystrataError as {@link assertEnrolled} */
+/**
+ * The row with the keys of a client in escrow.
+ * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of tomorrow
+ */
 export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
   const { row, known } = knownIn(stored, deposit.client)
   assertEnrolled(row, known, deposit)
-  return withClient(row, { ...known, escrow: deposit.bytes })
+  const { issuedAt, bytes: escrow } = deposit
+  if (issuedAt < known.issuedAt) throw new KeystrataError('rollback', 'an older escrow than the last one')
+  if (issuedAt > Date.now() + CLOCK_TOLERANCE_MS) {
+    throw new KeystrataError('policy', 'an escrow of tomorrow: the clock of the client is wrong', { rule: 'clock' })
+  }
+  return withClient(row, { ...known, escrow, issuedAt })
 }
 
 /** Whether all keys of a client are in escrow: an account key that came later may be missing. */

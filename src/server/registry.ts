@@ -158,12 +158,13 @@ export class KeyRegistry {
 
   /**
    * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits has
-   * signed with the keys.
+   * signed with the keys. An older escrow never takes the place of a newer one; the last one comes back after a `clearEscrow`.
    * @param escrow of the client's `safeguard()`. The activation code never belongs here
-   * @param options `account`: the one whose customer is logged in. Give it, as with {@link KeyRegistry.enrol}: whoever has seen
-   *   an older escrow of the client could put it back, and its newer code would open it no more
-   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, and for another platform than
-   *   the enrolled one; `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other keys than
+   * @param options `account`: the one whose customer is logged in. Give it, as with
+   *   {@link KeyRegistry.enrol}
+   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, for another platform than the
+   *   enrolled one, and for an escrow that says it was made tomorrow; `rollback` for one that is older than the last;
+   *   `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other keys than
    *   the enrolled ones; `account-key-required` without the account key that the account has; `authentication-failed` for another
    *   realm and for signatures that do not hold; `conflict`, `malformed`, `unsupported`, `limit-exceeded`
    */

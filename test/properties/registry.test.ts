@@ -1,12 +1,12 @@
 // A registry and its clients, in any order of events: beside it runs a model of what it should know. No sequence lets a client
-// in whose locked key differs, none loses an enrolment, none takes a proof twice or from elsewhere.
+// in whose locked key differs, none loses an enrolment or an escrow, none takes a proof twice or from elsewhere.
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { createRegistryTables, SqlRegistryStore } from '../../examples/sql-registry-store.ts'
 import { type Client, createClient, type ErrorCode, KeystrataError, type TypedKey } from '../../src/index.ts'
 import { KeyRegistry, type RegistryStore } from '../../src/server.ts'
-import { MemoryRegistryStore, quickly } from '../fixtures.ts'
+import { makeKeyset, MemoryRegistryStore, quickly } from '../fixtures.ts'
 
 const CLIENTS = ['desktop', 'laptop', 'phone'] as const
 const PLATFORMS = { desktop: 'linux', laptop: 'windows', phone: 'ios' } as const
@@ -15,6 +15,7 @@ const ACCOUNT = { none: undefined, short: { type: 'AES-128', text: 'short' }, lo
 type Name = (typeof CLIENTS)[number]
 type AccountKey = keyof typeof ACCOUNT
 const OWN = { server: 'storage-1' }
+const provider = await makeKeyset()
 
 interface Keys {
   name: Name
@@ -41,10 +42,22 @@ for (const name of CLIENTS) {
 }
 const clientOf = (keys: Keys) => clients.get(nameOf(keys))!
 
+/** What each of them deposits, made in one moment: none is older than another. */
+const escrows: Map<string, Uint8Array> = new Map()
+vi.useFakeTimers({ now: Date.now() })
+for (const [name, client] of clients) escrows.set(name, client.safeguard().escrow)
+vi.useRealTimers()
+
 /** What the registry should know. */
 class Model {
   accountKey: AccountKey = 'none'
-  readonly enrolled: Map<Name, { privateKey: string; locked: boolean }> = new Map()
+  readonly enrolled: Map<Name, { privateKey: string; locked: boolean; escrow?: AccountKey | undefined }> = new Map()
+  /** Whether the server that is asked has made safeguarding mandatory; another one over the same rows has not. */
+  readonly mandatory: boolean
+
+  constructor(mandatory: boolean) {
+    this.mandatory = mandatory
+  }
 
   enrol({ name, privateKey, accountKey }: Keys): ErrorCode | 'ok' {
     const known = this.accountKey
@@ -56,25 +69,69 @@ class Model {
     const before = this.enrolled.get(name)
     if (before?.locked === true && before.privateKey !== privateKey) return 'key-changed'
     this.accountKey = accountKey
-    this.enrolled.set(name, { privateKey, locked: before?.locked ?? false })
+    const escrow = before?.privateKey === privateKey ? before.escrow : undefined
+    this.enrolled.set(name, { privateKey, locked: before?.locked ?? false, escrow })
     return 'ok'
   }
 
-  do(deed: Deed): ErrorCode | 'ok' {
-    if (!deed.commits) return this.enrol(deed)
-    const known = this.enrolled.get(deed.name)
-    if (known !== undefined) known.locked = true
-    return known === undefined ? 'key-not-found' : 'ok'
+  commit(name: Name): ErrorCode | 'ok' {
+    const known = this.enrolled.get(name)
+    if (known === undefined) return 'key-not-found'
+    if (this.mandatory && !this.isSafeguarded(name)) return 'safeguarding-required'
+    known.locked = true
+    return 'ok'
   }
 
-  connect({ name, privateKey, accountKey }: Keys): ErrorCode | 'provisional' | 'locked' {
+  /** The errors of other keys than the enrolled ones. */
+  mismatch({ name, privateKey, accountKey }: Keys): ErrorCode | undefined {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
     if (known.privateKey !== privateKey) return 'key-changed'
     if (this.accountKey === 'none' && accountKey !== 'none') return 'key-not-found'
     if (this.accountKey !== 'none' && accountKey === 'none') return 'account-key-required'
     if (this.accountKey !== accountKey) return 'key-changed'
-    return known.locked ? 'locked' : 'provisional'
+    return undefined
+  }
+
+  safeguard(keys: Keys): ErrorCode | 'ok' {
+    const mismatch = this.mismatch(keys)
+    if (mismatch !== undefined) return mismatch
+    this.enrolled.get(keys.name)!.escrow = keys.accountKey
+    return 'ok'
+  }
+
+  clear(name: Name): ErrorCode | 'ok' {
+    const known = this.enrolled.get(name)
+    if (known === undefined) return 'key-not-found'
+    known.escrow = undefined
+    return 'ok'
+  }
+
+  isSafeguarded(name: Name): boolean {
+    const escrow = this.enrolled.get(name)?.escrow
+    return escrow !== undefined && (this.accountKey === 'none' || escrow === this.accountKey)
+  }
+
+  /** Which keys a registration file holds. */
+  build(name: Name): string {
+    const known = this.enrolled.get(name)
+    if (known === undefined) return 'key-not-found'
+    return known.escrow === undefined ? 'safeguarding-required' : `${known.privateKey} ${known.escrow}`
+  }
+
+  do(deed: Deed): ErrorCode | 'ok' {
+    if (deed.what === 'enrol') return this.enrol(deed)
+    if (deed.what === 'commit') return this.commit(deed.name)
+    return deed.what === 'safeguard' ? this.safeguard(deed) : this.clear(deed.name)
+  }
+
+  connect(keys: Keys): string {
+    const mismatch = this.mismatch(keys)
+    if (mismatch !== undefined) return mismatch
+    const safeguarded = this.isSafeguarded(keys.name)
+    if (this.mandatory && !safeguarded) return 'safeguarding-required'
+    const { locked } = this.enrolled.get(keys.name)!
+    return `${locked ? 'locked' : 'provisional'}${safeguarded ? ', safeguarded' : ''}`
   }
 }
 
@@ -83,10 +140,25 @@ class Real {
   readonly elsewhere: KeyRegistry
   readonly proofs: Uint8Array[] = []
 
-  constructor(store: RegistryStore) {
-    this.registry = new KeyRegistry(store, { realm: 'tests', ...OWN })
+  constructor(store: RegistryStore, mandatory: boolean) {
+    const safeguarding = mandatory ? 'mandatory' : 'optional'
+    this.registry = new KeyRegistry(store, { realm: 'tests', ...OWN, safeguarding })
     // Another server over the same database: its challenges are its own.
     this.elsewhere = new KeyRegistry(store, { realm: 'tests', server: 'storage-2' })
+  }
+
+  async do(deed: Deed): Promise<'ok'> {
+    const { what, name } = deed
+    if (what === 'enrol') await this.registry.enrol(clientOf(deed).enrolment())
+    else if (what === 'commit') await this.registry.commitFirstBackup('acme', name)
+    else if (what === 'safeguard') await this.registry.safeguard(escrows.get(nameOf(deed))!)
+    else await this.registry.clearEscrow('acme', name)
+    return 'ok'
+  }
+
+  async connect(keys: Keys): Promise<string> {
+    const { state, safeguarded } = await this.registry.connect(await this.prove(keys))
+    return `${state}${safeguarded ? ', safeguarded' : ''}`
   }
 
   async prove(keys: Keys): Promise<Uint8Array> {
@@ -107,20 +179,17 @@ async function outcome<T>(action: () => Promise<T>): Promise<T | ErrorCode> {
 
 type Command = fc.AsyncCommand<Model, Real>
 
-class Enrol implements Command {
-  readonly keys: Keys
-  constructor(keys: Keys) {
-    this.keys = keys
+/** One call that changes something. */
+class Do implements Command {
+  readonly deed: Deed
+  constructor(deed: Deed) {
+    this.deed = deed
   }
   check = () => true
   async run(model: Model, real: Real) {
-    const done = await outcome(async () => {
-      await real.registry.enrol(clientOf(this.keys).enrolment())
-      return 'ok' as const
-    })
-    expect(done).toBe(model.enrol(this.keys))
+    expect(await outcome(() => real.do(this.deed))).toBe(model.do(this.deed))
   }
-  toString = () => `enrol ${nameOf(this.keys)}`
+  toString = () => `${this.deed.what} ${nameOf(this.deed)}`
 }
 
 class Connect implements Command {
@@ -130,29 +199,27 @@ class Connect implements Command {
   }
   check = () => true
   async run(model: Model, real: Real) {
-    const proof = await real.prove(this.keys)
-    const done = await outcome(async () => (await real.registry.connect(proof)).state)
-    expect(done).toBe(model.connect(this.keys))
+    expect(await outcome(() => real.connect(this.keys))).toBe(model.connect(this.keys))
   }
   toString = () => `connect ${nameOf(this.keys)}`
 }
 
-class Commit implements Command {
+/** A registration file holds what was deposited last. */
+class Build implements Command {
   readonly name: Name
   constructor(name: Name) {
     this.name = name
   }
   check = () => true
   async run(model: Model, real: Real) {
-    const done = await outcome(async () => {
-      await real.registry.commitFirstBackup('acme', this.name)
-      return 'ok' as const
+    const built = await outcome(async () => {
+      const file = await real.registry.buildRegistration('acme', this.name, provider, { expires: new Date(1) })
+      const [holder] = [...escrows].find(([, escrow]) => Buffer.from(file).includes(Buffer.from(escrow)))!
+      return holder.slice(this.name.length + 1)
     })
-    const known = model.enrolled.get(this.name)
-    expect(done).toBe(known === undefined ? 'key-not-found' : 'ok')
-    if (known !== undefined) known.locked = true
+    expect(built).toBe(model.build(this.name))
   }
-  toString = () => `commit ${this.name}`
+  toString = () => `build ${this.name}`
 }
 
 /** Somebody sends again what was sent before, or carries it to another server. */
@@ -171,7 +238,9 @@ class Replay implements Command {
   toString = () => `replay ${this.which}`
 }
 
-type Deed = Keys & { commits: boolean }
+interface Deed extends Keys {
+  what: 'enrol' | 'commit' | 'safeguard' | 'clear'
+}
 
 /** Several at once: whoever comes second starts again, and in the end it is as if they had come one after the other. */
 class AtOnce implements Command {
@@ -181,17 +250,9 @@ class AtOnce implements Command {
   }
   check = () => true
   async run(model: Model, real: Real) {
-    const outcomes = await Promise.all(
-      this.all.map((keys) =>
-        outcome(async () => {
-          if (keys.commits) await real.registry.commitFirstBackup('acme', keys.name)
-          else await real.registry.enrol(clientOf(keys).enrolment())
-          return 'ok' as const
-        }),
-      ),
-    )
+    const outcomes = await Promise.all(this.all.map((deed) => outcome(() => real.do(deed))))
     // Some order of theirs gives what they gave, and what the registry then says of everybody.
-    const states = await Promise.all(this.all.map((keys) => stateOf(real, keys)))
+    const states = await Promise.all(this.all.map((keys) => outcome(() => real.connect(keys))))
     const holds = orders(this.all.length).find((order) => {
       const trial = copyOf(model)
       const given: string[] = []
@@ -201,16 +262,11 @@ class AtOnce implements Command {
     expect(holds, `${outcomes.join()} and then ${states.join()}`).toBeDefined()
     for (const index of holds!) model.do(this.all[index]!)
   }
-  toString = () => `at once: ${this.all.map(nameOf).join(', ')}`
-}
-
-const stateOf = async (real: Real, keys: Keys) => {
-  const proof = await real.prove(keys)
-  return outcome(async () => (await real.registry.connect(proof)).state)
+  toString = () => `at once: ${this.all.map((deed) => `${deed.what} ${nameOf(deed)}`).join(', ')}`
 }
 
 function copyOf(model: Model): Model {
-  const copy = new Model()
+  const copy = new Model(model.mandatory)
   copy.accountKey = model.accountKey
   for (const [name, known] of model.enrolled) copy.enrolled.set(name, { ...known })
   return copy
@@ -230,12 +286,16 @@ const keys = fc.record<Keys>({
   accountKey: fc.constantFrom<AccountKey>('short', 'short', 'short', 'none', 'long'),
 })
 const deed: fc.Arbitrary<Deed> = fc
-  .record({ each: keys, commits: fc.boolean() })
-  .map(({ each, commits }) => ({ ...each, commits }))
+  .record({
+    each: keys,
+    what: fc.constantFrom<Deed['what']>('enrol', 'enrol', 'commit', 'safeguard', 'safeguard', 'clear'),
+  })
+  .map(({ each, what }) => ({ ...each, what }))
 const commands = [
-  keys.map((each) => new Enrol(each)),
+  deed.map((each) => new Do(each)),
+  deed.map((each) => new Do(each)),
   keys.map((each) => new Connect(each)),
-  fc.constantFrom(...CLIENTS).map((name) => new Commit(name)),
+  fc.constantFrom(...CLIENTS).map((name) => new Build(name)),
   fc.nat(20).map((which) => new Replay(which)),
   fc.array(deed, { minLength: 2, maxLength: 3 }).map((all) => new AtOnce(all)),
 ]
@@ -243,9 +303,9 @@ const slow = process.env['SLOW'] === '1'
 
 async function explore(newStore: () => Promise<RegistryStore>, numRuns: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.commands(commands, { maxCommands: 20 }), async (plan) => {
+    fc.asyncProperty(fc.commands(commands, { maxCommands: 20 }), fc.boolean(), async (plan, mandatory) => {
       const store = await newStore()
-      await fc.asyncModelRun(() => ({ model: new Model(), real: new Real(store) }), plan)
+      await fc.asyncModelRun(() => ({ model: new Model(mandatory), real: new Real(store, mandatory) }), plan)
     }),
     { numRuns },
   )

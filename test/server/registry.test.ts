@@ -34,7 +34,12 @@ describe('a client that is enrolled', () => {
   it('connects on every connection, and is locked by its first backup', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
-    const expected = { account: 'acme', client: 'desktop', key: expect.stringMatching(/^[0-9a-f]{64}$/) as string }
+    const expected = {
+      account: 'acme',
+      client: 'desktop',
+      safeguarded: false,
+      key: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+    }
     for (let time = 0; time < 2; time++) {
       expect(await connect(registry, desktop)).toEqual({ ...expected, state: 'provisional' })
     }
@@ -135,7 +140,7 @@ it('an account has at most 4,096 clients', async () => {
   const { registry, store } = newRegistry()
   await registry.enrol(withAccount.enrolment())
   const { row } = (await store.read('acme', ''))!
-  const one = row.subarray(-(2 + 7 + 2 + 33))
+  const one = row.subarray(-(2 + 7 + 2 + 33 + 1 + 8))
   const count = row.length - one.length - 2
   const many = Array.from({ length: 4096 }, (_, index) => patched(one, 2, Buffer.from(String(index).padStart(7, '0'))))
   await store.write('acme', '', Buffer.concat([row.subarray(0, count), Buffer.from([16, 0]), ...many]), 2)

@@ -121,7 +121,7 @@ export interface SharedRecordVector extends Omit<RecordVector, 'keyset'> {
 }
 
 export interface TypedKeyVector extends Vector {
-  type: 'AES-128' | 'AES-192' | 'AES-256'
+  type: 'AES-128' | 'AES-192' | 'AES-256' | 'DES-56'
   text: string
   role: 'private' | 'account'
   realm: string
@@ -150,6 +150,43 @@ export interface ProofVector extends Vector {
   server: string
 }
 
+/** What a client deposited, and the code that is tried. */
+export interface EscrowVector extends Vector {
+  bytes: string
+  code: string
+  realm: string
+  account: string
+  client: string
+  platform: number
+  privateKey: string
+  /** Of type AES-128, or empty. */
+  accountKey: string
+}
+
+export interface RegistrationVector extends Vector {
+  bytes: string
+  /** The card of the provider who is expected. */
+  card: string
+  code: string | null
+  account: string | null
+  /** Milliseconds since 1970. */
+  now: number
+  server: string
+  expires: number
+  armed: boolean
+  privateKey: string
+}
+
+/** A block under DES-56. */
+export interface LegacyBlockVector extends Vector {
+  account: string
+  key: string
+  label: string
+  /** envelope ‖ ciphertext */
+  block: string
+  content: string
+}
+
 export interface DeviceVector extends Vector {
   kind: 'key' | 'login' | 'client' | 'keyset' | 'text'
   deviceKey: string
@@ -175,6 +212,9 @@ export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-reco
 export const typedKeyVectors = (): TypedKeyVector[] => read('typed-key.json')
 export const clientBlockVectors = (): ClientBlockVector[] => read('client-block.json')
 export const proofVectors = (): ProofVector[] => read('proof.json')
+export const escrowVectors = (): EscrowVector[] => read('escrow.json')
+export const registrationVectors = (): RegistrationVector[] => read('registration.json')
+export const legacyBlockVectors = (): LegacyBlockVector[] => read('legacy-block.json')
 export const deviceVectors = (): DeviceVector[] => read('device.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')

@@ -1,0 +1,127 @@
+// The provider, who wants the keys that he keeps: a row of the attack table in SECURITY.md. He has the whole database, his own
+// keyset with its password, every file that he ever built, and a server that does what he wants.
+import { describe, expect, it } from 'vitest'
+import { createActivationCode } from '../../src/custody/activation-code.ts'
+import { openEscrow, readEscrow } from '../../src/custody/safeguard.ts'
+import { armRegistration, type Client, createClient, openRegistration } from '../../src/index.ts'
+import { claimantOf } from '../../src/handles/client.ts'
+import { insidesOf } from '../../src/handles/keyset.ts'
+import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
+import { KeyRegistry } from '../../src/server.ts'
+import { expectSame, failure, flipped, makeKeyset, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+
+const OWN = { server: 'storage-1' }
+const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const PRIVATE = 'a private text that nobody guesses'.slice(0, 32)
+const make = (text: string): Promise<Client> =>
+  quickly(() =>
+    createClient({
+      ...names,
+      privateKey: { type: 'AES-256', text },
+      accountKey: { type: 'AES-128', text: 'of the account' },
+    }),
+  )
+const customer = await make(PRIVATE)
+const provider = await makeKeyset()
+const store = new MemoryRegistryStore()
+const registry = new KeyRegistry(store, { realm: 'tests', ...OWN, safeguarding: 'mandatory' })
+await registry.enrol(customer.enrolment())
+const { escrow, activationCode } = customer.safeguard()
+await registry.safeguard(escrow)
+await registry.commitFirstBackup('acme', 'desktop')
+const file = await registry.buildRegistration('acme', 'desktop', provider, { expires: new Date(Date.now() + 1e9) })
+const card = { provider: provider.card() }
+const block = await customer.scope('private').seal(sample(100))
+
+/** Every secret key in an object, with copies of its bytes. */
+function keysIn(value: unknown): Uint8Array[] {
+  if (value instanceof SecretKey) return [withBytes(value as SecretKey<Role>, (bytes) => new Uint8Array(bytes))]
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return []
+  return Object.values(value).flatMap(keysIn)
+}
+
+describe('a provider wants the keys that he keeps in escrow', () => {
+  it('the unarmed file, the whole database and the provider’s keyset together do not open', async () => {
+    await failure(() => openRegistration(file, card), 'authentication-failed')
+    // Nothing that he has is the code, or the key over the escrow, or the customer's keys, in any form.
+    const { contents, master } = insidesOf(provider, 'provider')
+    const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('source-storage')]
+    const secrets = keysIn(claimantOf(customer))
+    expect(secrets).toHaveLength(2)
+    const code = activationCode.replaceAll('-', '')
+    for (const bytes of his.map((each) => Buffer.from(each))) {
+      for (const secret of secrets) {
+        for (const form of ['hex', 'base64', 'latin1'] as const) {
+          expect(bytes.includes(Buffer.from(Buffer.from(secret).toString(form), 'latin1')), form).toBe(false)
+        }
+      }
+      for (const text of [code, activationCode, PRIVATE, 'of the account']) expect(bytes.includes(text)).toBe(false)
+    }
+    // As the code he may try whatever he has: hashes, ids, keys of his own.
+    const deposit = readEscrow(escrow)
+    const guesses = [...keysIn([contents, master]), ...his, deposit.header.keyId, deposit.privateKey.hash]
+    for (const guess of guesses) {
+      const typed = Array.from(
+        { length: 30 },
+        (_, index) => '0123456789ABCDEFGHJKMNPQRSTVWXYZ'[guess[index]! & 31],
+      ).join('')
+      expect(() => openEscrow(deposit, typed)).toThrow('altered, swapped')
+    }
+    for (let guess = 0; guess < 100; guess++) {
+      await failure(() => armRegistration(file, createActivationCode()), 'authentication-failed')
+    }
+  })
+
+  it('the armed file opens: who has it recreates the client', async () => {
+    using back = openRegistration(armRegistration(file, activationCode), card)
+    expectSame(await back.open(block), sample(100))
+    const proof = back.prove(await registry.challenge(), OWN)
+    expect((await registry.connect(proof)).state).toBe('locked')
+  })
+
+  it('puts keys of his own into a file: the customer’s code does not open it', async () => {
+    const other = await make('keys of the provider')
+    const theirs = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+    await theirs.enrol(other.enrolment())
+    const planted = other.safeguard()
+    await theirs.safeguard(planted.escrow)
+    const forged = await theirs.buildRegistration('acme', 'desktop', provider, { expires: new Date(Date.now() + 1e9) })
+    await failure(() => openRegistration(forged, { ...card, activationCode }), 'authentication-failed')
+    // Nor does the server that the customer enrolled with take it for his.
+    await failure(() => registry.safeguard(planted.escrow), 'key-changed')
+  })
+
+  it('alters what was deposited: no bit of it passes', async () => {
+    for (let index = 0; index < escrow.length; index += 5) {
+      await failure(
+        () => registry.safeguard(flipped(escrow, index)),
+        'authentication-failed',
+        'malformed',
+        'unsupported',
+      )
+    }
+  })
+})
+
+describe('somebody has a file that is not for him', () => {
+  it('a file of another account does not open with his own code', async () => {
+    const mallory = await quickly(() =>
+      createClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),
+    )
+    await failure(
+      () => openRegistration(file, { ...card, activationCode: mallory.safeguard().activationCode }),
+      'authentication-failed',
+    )
+    await failure(() => openRegistration(file, { ...card, activationCode, account: 'mallory' }), 'policy')
+  })
+
+  it('a code of the same customer’s other account does not open it either', async () => {
+    const twin = await quickly(() =>
+      createClient({ ...names, account: 'acme2', privateKey: { type: 'AES-256', text: PRIVATE } }),
+    )
+    await failure(
+      () => openRegistration(file, { ...card, activationCode: twin.safeguard().activationCode }),
+      'authentication-failed',
+    )
+  })
+})

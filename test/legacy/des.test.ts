@@ -1,0 +1,133 @@
+// DES against OpenSSL and NIST, natively and through des.js; and the keys that nobody may have.
+import { createCipheriv } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type DesCbc, deriveDesKey, findDes, isWeakDesKey, nativeDes, portableDes } from '../../src/legacy/des.ts'
+import { SecretKey, withBytes } from '../../src/secret.ts'
+import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
+
+const native = nativeDes()!
+const portable = await portableDes()
+const both: [string, DesCbc][] = [
+  ['native', native],
+  ['des.js', portable],
+]
+
+/** Key, IV, text, and what `openssl enc -des-cbc -nopad` (3.0.19, legacy provider) makes of it; the first is FIPS 81, appendix C. */
+const answers = [
+  [
+    '0123456789abcdef',
+    '1234567890abcdef',
+    '4e6f77206973207468652074696d6520666f7220616c6c20',
+    'e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6',
+  ],
+  ['0123456789abcdef', 'fedcba9876543210', '6b'.repeat(24), '6979bdbeb0a0e149f6826e1f4471298956e47820eabb2f75'],
+  ['133457799bbcdff1', '0011223344556677', '30313233343536373839616263646566', 'ca48956df9656da77cddf59f7636c8a6'],
+  ['0e329232ea6d0d73', '0011223344556677', '30313233343536373839616263646566', '9fa8b1d04fb275f1f294b451000db34f'],
+  ['a1b2c3d4e5f60718', '0011223344556677', '30313233343536373839616263646566', '064ab72d925fcc6730d6dbc52219de38'],
+] as const
+
+describe.each(both)('DES-CBC, %s', (_, des) => {
+  it.each(answers)('key %s, IV %s', (key, iv, text, sealed) => {
+    const buffer = unhex(text)
+    des('encrypt', unhex(key), unhex(iv), buffer)
+    expect(hex(buffer)).toBe(sealed)
+    des('decrypt', unhex(key), unhex(iv), buffer)
+    expect(hex(buffer)).toBe(text)
+  })
+
+  it('keeps its place over chunks', () => {
+    const content = sample(8 * 20_001)
+    const buffer = new Uint8Array(content)
+    des('encrypt', sample(8, 2), sample(8, 3), buffer)
+    const key = sample(8, 2)
+    const whole = createCipheriv('des-ede3-cbc', Buffer.concat([key, key, key]), sample(8, 3)).setAutoPadding(false)
+    expectSame(buffer, whole.update(content))
+    des('decrypt', sample(8, 2), sample(8, 3), buffer)
+    expectSame(buffer, content)
+  })
+})
+
+it('both give the same', () => {
+  const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+  const way = fc.constantFrom('encrypt' as const, 'decrypt' as const)
+  fc.assert(
+    fc.property(way, bytes(8), bytes(8), fc.uint8Array({ minLength: 8, maxLength: 80 }), (way, key, iv, text) => {
+      const [one, other] = [0, 1].map(() => new Uint8Array(text.subarray(0, text.length - (text.length % 8))))
+      native(way, key, iv, one!)
+      portable(way, key, iv, other!)
+      expect(one).toEqual(other)
+    }),
+  )
+})
+
+describe('a platform without DES', () => {
+  it('is told what to install', async () => {
+    expect(nativeDes(undefined as never)).toBeDefined()
+    const without = {
+      createCipheriv: () => {
+        throw new Error('unsupported')
+      },
+    }
+    expect(nativeDes(without as never)).toBeUndefined()
+    const wrong = {
+      createCipheriv: () => ({
+        setAutoPadding: () => undefined,
+        update: (chunk: Uint8Array) => chunk.slice(),
+        final: () => undefined,
+      }),
+    }
+    expect(nativeDes(wrong as never)).toBeUndefined()
+    const missing = () => Promise.reject(new Error('Cannot find package'))
+    const error = await failure(() => portableDes(missing), 'unsupported')
+    expect(error.message).toContain('install the package des.js')
+    expect(error.detail).toEqual({ package: 'des.js' })
+    const [found] = [await findDes()]
+    const block = unhex(answers[0][2])
+    found('encrypt', unhex(answers[0][0]), unhex(answers[0][1]), block)
+    expect(hex(block)).toBe(answers[0][3])
+  })
+})
+
+/** NIST SP 800-67, with parity as printed there. */
+const WEAK = `
+  0101010101010101 FEFEFEFEFEFEFEFE E0E0E0E0F1F1F1F1 1F1F1F1F0E0E0E0E
+  011F011F010E010E 1F011F010E010E01 01E001E001F101F1 E001E001F101F101
+  01FE01FE01FE01FE FE01FE01FE01FE01 1FE01FE00EF10EF1 E01FE01FF10EF10E
+  1FFE1FFE0EFE0EFE FE1FFE1FFE0EFE0E E0FEE0FEF1FEF1FE FEE0FEE0FEF1FEF1`
+  .trim()
+  .split(/\s+/)
+
+describe('a weak key', () => {
+  it('is one of sixteen', () => expect(new Set(WEAK).size).toBe(16))
+
+  it.each(WEAK)('%s is refused, with any parity', (text) => {
+    const key = unhex(text)
+    expect(isWeakDesKey(key)).toBe(true)
+    expect(isWeakDesKey(key.map((byte) => byte ^ 1))).toBe(true)
+    // What makes it one: some key among the sixteen undoes it.
+    const block = sample(8)
+    native('encrypt', key, new Uint8Array(8), block)
+    const undone = WEAK.some((other) => {
+      const again = new Uint8Array(block)
+      native('encrypt', unhex(other), new Uint8Array(8), again)
+      return hex(again) === hex(sample(8))
+    })
+    expect(undone).toBe(true)
+    for (let index = 0; index < 8; index++) {
+      expect(isWeakDesKey(key.map((byte, at) => (at === index ? byte ^ 2 : byte)))).toBe(false)
+    }
+  })
+
+  it('is never derived: the next one is taken', () => {
+    const key = new SecretKey('client', sample(16))
+    const tried: number[] = []
+    const derived = deriveDesKey(key, (counter) => {
+      tried.push(counter)
+      return counter < 16 ? unhex(WEAK[counter]!) : unhex('0123456789abcdef')
+    })
+    expect(tried).toEqual(Array.from({ length: 17 }, (_, counter) => counter))
+    expect(withBytes(derived, hex)).toBe('0123456789abcdef')
+    expect(() => deriveDesKey(key, () => unhex(WEAK[0]!))).toThrow(RangeError)
+  })
+})

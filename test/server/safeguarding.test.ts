@@ -1,0 +1,318 @@
+// Keys in the hands of a provider who cannot read them, and the files that bring a client back: every rule, every documented error.
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import {
+  armRegistration,
+  type Client,
+  type ClientOptions,
+  createClient,
+  openRegistration,
+  parseBlock,
+  parseRegistration,
+  encodeBlock,
+  type TypedKey,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { KeyRegistry, type Safeguarding } from '../../src/server.ts'
+import {
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  MemoryRegistryStore,
+  PASSWORD,
+  quickly,
+  sample,
+} from '../fixtures.ts'
+
+const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const SERVER = { server: 'storage-1' }
+const DAY = 86_400_000
+const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
+const make = (more: Partial<ClientOptions> = {}): Promise<Client> =>
+  quickly(() => createClient({ ...NAMES, privateKey: { type: 'AES-256', text: 'desktop' }, ...more }))
+function newRegistry(safeguarding?: Safeguarding, store = new MemoryRegistryStore()) {
+  return {
+    store,
+    registry: new KeyRegistry(store, {
+      realm: 'tests',
+      ...SERVER,
+      ...(safeguarding !== undefined && { safeguarding }),
+    }),
+  }
+}
+const connect = async (registry: KeyRegistry, client: Client) =>
+  registry.connect(client.prove(await registry.challenge(), SERVER))
+
+const desktop = await make()
+const changed = await make({ privateKey: { type: 'AES-256', text: 'another' } })
+const withAccount = await make({ accountKey: ACCOUNT })
+const laptop = await make({ client: 'laptop', accountKey: ACCOUNT })
+const deposit = desktop.safeguard()
+const provider = await makeKeyset()
+const card = { provider: provider.card() }
+const stranger = await makeKeyset()
+const soon = () => ({ expires: new Date(Date.now() + DAY) })
+
+afterEach(() => void vi.useRealTimers())
+
+describe('safeguarding', () => {
+  it('that is off takes nothing, and lets in', async () => {
+    const { registry } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    expect((await failure(() => registry.safeguard(deposit.escrow), 'policy')).detail['rule']).toBe('safeguarding')
+    expect((await connect(registry, desktop)).safeguarded).toBe(false)
+    await failure(() => registry.buildRegistration('acme', 'desktop', provider, soon()), 'safeguarding-required')
+  })
+
+  it('that is optional lets in with and without', async () => {
+    const { registry } = newRegistry('optional')
+    await registry.enrol(desktop.enrolment())
+    expect((await connect(registry, desktop)).safeguarded).toBe(false)
+    await registry.commitFirstBackup('acme', 'desktop')
+    await registry.safeguard(deposit.escrow)
+    expect((await connect(registry, desktop)).safeguarded).toBe(true)
+  })
+
+  it('that is mandatory lets nobody in, and commits nothing, until the keys are there', async () => {
+    const { registry } = newRegistry('mandatory')
+    await registry.enrol(desktop.enrolment())
+    await failure(() => connect(registry, desktop), 'safeguarding-required')
+    await failure(() => registry.commitFirstBackup('acme', 'desktop'), 'safeguarding-required')
+    await registry.safeguard(deposit.escrow)
+    expect((await connect(registry, desktop)).state).toBe('provisional')
+    await registry.commitFirstBackup('acme', 'desktop')
+    await registry.clearEscrow('acme', 'desktop')
+    await registry.clearEscrow('acme', 'desktop')
+    await failure(() => connect(registry, desktop), 'safeguarding-required')
+    await failure(() => registry.buildRegistration('acme', 'desktop', provider, soon()), 'safeguarding-required')
+    await registry.safeguard(deposit.escrow)
+    expect(await connect(registry, desktop)).toMatchObject({ state: 'locked', safeguarded: true })
+  })
+
+  it('made mandatory later refuses those who are enrolled, and off again lets them in', async () => {
+    const { registry, store } = newRegistry()
+    await registry.enrol(desktop.enrolment())
+    await connect(registry, desktop)
+    await failure(() => connect(newRegistry('mandatory', store).registry, desktop), 'safeguarding-required')
+    await newRegistry('optional', store).registry.safeguard(deposit.escrow)
+    await connect(newRegistry('mandatory', store).registry, desktop)
+    expect((await connect(newRegistry('off', store).registry, desktop)).safeguarded).toBe(true)
+  })
+
+  it('says what is wrong with a client before it asks for its keys', async () => {
+    const { registry } = newRegistry('mandatory')
+    await registry.enrol(desktop.enrolment())
+    await failure(() => connect(registry, changed), 'key-changed')
+    await failure(() => connect(registry, laptop), 'key-not-found')
+    await failure(() => registry.commitFirstBackup('acme', 'laptop'), 'key-not-found')
+  })
+
+  it('is one of three', () => {
+    for (const safeguarding of ['on', '', 1, null, 'toString']) {
+      const make = () => newRegistry(safeguarding as Safeguarding)
+      expect(make).toThrow(TypeError)
+    }
+  })
+})
+
+describe('a deposit', () => {
+  it('is of an enrolled client, with its keys, of its account and realm', async () => {
+    const { registry } = newRegistry('optional')
+    await failure(() => registry.safeguard(deposit.escrow), 'key-not-found')
+    await registry.enrol(desktop.enrolment())
+    await failure(() => registry.safeguard(laptop.safeguard().escrow), 'key-not-found')
+    await failure(() => registry.safeguard(changed.safeguard().escrow), 'key-changed')
+    await failure(() => registry.safeguard(withAccount.safeguard().escrow), 'key-not-found')
+    await failure(() => registry.clearEscrow('acme', 'laptop'), 'key-not-found')
+    const elsewhere = await make({ realm: 'elsewhere' })
+    await failure(() => registry.safeguard(elsewhere.safeguard().escrow), 'authentication-failed')
+    const moved = await make({ platform: 'windows' })
+    expect((await failure(() => registry.safeguard(moved.safeguard().escrow), 'policy')).detail['rule']).toBe(
+      'platform',
+    )
+    const error = await failure(() => registry.safeguard(deposit.escrow, { account: 'mallory' }), 'policy')
+    expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
+    await registry.safeguard(deposit.escrow, { account: 'acme' })
+    await failure(() => registry.safeguard(desktop.enrolment()), 'unsupported')
+    await failure(() => registry.safeguard(sample(5000)), 'limit-exceeded')
+  })
+
+  it('lacks an account key that came later, and has to be made again', async () => {
+    const { registry } = newRegistry('mandatory')
+    await registry.enrol(desktop.enrolment())
+    await registry.safeguard(deposit.escrow)
+    await registry.enrol(laptop.enrolment())
+    await registry.safeguard(laptop.safeguard().escrow)
+    await failure(() => connect(registry, withAccount), 'safeguarding-required')
+    await failure(() => registry.safeguard(deposit.escrow), 'account-key-required')
+    // What is there still brings the private key back.
+    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    using back = openRegistration(file, { ...card, activationCode: deposit.activationCode })
+    await failure(() => back.scope('account'), 'account-key-required')
+    await registry.safeguard(withAccount.safeguard().escrow)
+    expect((await connect(registry, withAccount)).safeguarded).toBe(true)
+  })
+
+  it('of keys that are replaced before the first backup goes with them', async () => {
+    const { registry } = newRegistry('optional')
+    await registry.enrol(desktop.enrolment())
+    await registry.safeguard(deposit.escrow)
+    await registry.enrol(desktop.enrolment())
+    expect((await connect(registry, desktop)).safeguarded).toBe(true)
+    await registry.enrol(changed.enrolment())
+    expect((await connect(registry, changed)).safeguarded).toBe(false)
+    const moved = await make({ platform: 'windows' })
+    await registry.enrol(desktop.enrolment())
+    await registry.safeguard(deposit.escrow)
+    await registry.enrol(moved.enrolment())
+    expect((await connect(registry, moved)).safeguarded).toBe(false)
+  })
+
+  it('never takes the place of a newer one, and the last one comes back after it was cleared', async () => {
+    vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
+    const { registry } = newRegistry('optional')
+    await registry.enrol(desktop.enrolment())
+    const first = desktop.safeguard()
+    vi.advanceTimersByTime(1)
+    const second = desktop.safeguard()
+    await registry.safeguard(first.escrow)
+    await registry.safeguard(second.escrow)
+    await failure(() => registry.safeguard(first.escrow), 'rollback')
+    await registry.clearEscrow('acme', 'desktop')
+    await failure(() => registry.safeguard(first.escrow), 'rollback')
+    await registry.safeguard(second.escrow)
+    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    await failure(
+      () => openRegistration(file, { ...card, activationCode: first.activationCode }),
+      'authentication-failed',
+    )
+    openRegistration(file, { ...card, activationCode: second.activationCode }).dispose()
+    expect(parseRegistration(file, card).depositedAt).toEqual(new Date(Date.UTC(2030, 0, 1) + 1))
+  })
+
+  it('is not made tomorrow', async () => {
+    vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
+    const { registry } = newRegistry('optional')
+    await registry.enrol(desktop.enrolment())
+    vi.setSystemTime(Date.UTC(2030, 0, 3))
+    const { escrow } = desktop.safeguard()
+    vi.setSystemTime(Date.UTC(2030, 0, 1))
+    expect((await failure(() => registry.safeguard(escrow), 'policy')).detail['rule']).toBe('clock')
+    vi.setSystemTime(-5)
+    expect(desktop.safeguard().escrow.length).toBeGreaterThan(0)
+  })
+
+  it('of a client that was disposed of cannot be made', async () => {
+    const client = await make()
+    client.dispose()
+    await failure(() => client.safeguard(), 'disposed')
+  })
+})
+
+describe('a registration file', () => {
+  const deposited = async () => {
+    const { registry } = newRegistry('optional')
+    await registry.enrol(withAccount.enrolment())
+    await registry.commitFirstBackup('acme', 'desktop')
+    const { escrow, activationCode } = withAccount.safeguard()
+    await registry.safeguard(escrow)
+    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    return { registry, file, activationCode, options: { ...card, activationCode } }
+  }
+
+  it('brings the client back: it connects, opens what it sealed, and seals', async () => {
+    const { registry, file, activationCode, options } = await deposited()
+    const blocks = await Promise.all(
+      (['private', 'account', 'public'] as const).map((which) => withAccount.scope(which).seal(sample(50))),
+    )
+    for (const open of [
+      () => openRegistration(file, options),
+      () => openRegistration(armRegistration(file, activationCode), card),
+      () => openRegistration(armRegistration(file, activationCode), { ...options, account: 'acme' }),
+      // Armed again: the same.
+      () => openRegistration(armRegistration(armRegistration(file, activationCode), activationCode), card),
+    ]) {
+      using back = open()
+      expect([back.account, back.client]).toEqual(['acme', 'desktop'])
+      expect((await connect(registry, back)).state).toBe('locked')
+      for (const block of blocks) expectSame(await back.open(block), sample(50))
+      const anew = await back.scope('account').seal(sample(60))
+      expectSame(await withAccount.open(parseBlock(encodeBlock(anew), anew.label)), sample(60))
+      expect(back.safeguard().activationCode).not.toBe(activationCode)
+    }
+  })
+
+  it('says what it is, before anybody types a code', async () => {
+    const { file, activationCode } = await deposited()
+    const facts = parseRegistration(file, card)
+    expect(facts).toEqual({
+      ...{ realm: 'tests', account: 'acme', client: 'desktop', ...SERVER, armed: false },
+      expires: expect.any(Date) as Date,
+      depositedAt: expect.any(Date) as Date,
+    })
+    expect(parseRegistration(armRegistration(file, activationCode), card).armed).toBe(true)
+    vi.useFakeTimers({ now: facts.expires.getTime() })
+    expect(parseRegistration(file, card)).toEqual(facts)
+  })
+
+  it('is refused past its date', async () => {
+    const { file, options } = await deposited()
+    const { expires } = parseRegistration(file, card)
+    vi.useFakeTimers({ now: expires.getTime() - 1 })
+    openRegistration(file, options).dispose()
+    vi.setSystemTime(expires)
+    expect((await failure(() => openRegistration(file, options), 'expired')).detail['expires']).toBe(
+      expires.toISOString(),
+    )
+  })
+
+  it('is refused where another account is expected, another code is typed, or none', async () => {
+    const { file, options } = await deposited()
+    const error = await failure(() => openRegistration(file, { ...options, account: 'other' }), 'policy')
+    expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
+    const { activationCode } = deposit
+    await failure(() => openRegistration(file, { ...card, activationCode }), 'authentication-failed')
+    await failure(() => armRegistration(file, activationCode), 'authentication-failed')
+    const missing = await failure(() => openRegistration(file, card), 'authentication-failed')
+    expect(missing.message).toContain('activation code')
+    await failure(() => openRegistration(file, { ...card, activationCode: 'x' }), 'malformed')
+    await failure(() => armRegistration(file, options.activationCode.slice(1)), 'malformed')
+  })
+
+  it('is refused from another provider, or with any byte changed', async () => {
+    const { registry, file, options, activationCode } = await deposited()
+    const theirs = { ...options, provider: stranger.card() }
+    await failure(() => openRegistration(file, theirs), 'authentication-failed')
+    await failure(() => parseRegistration(file, theirs), 'authentication-failed')
+    openRegistration(await registry.buildRegistration('acme', 'desktop', stranger, soon()), theirs).dispose()
+    const armed = armRegistration(file, activationCode)
+    // Every byte of the header, the code and what is near them; some of the escrow, whose own test has them all.
+    for (let index = 0; index < armed.length; index += index > 70 && index < armed.length - 110 ? 11 : 1) {
+      await failure(
+        () => openRegistration(flipped(armed, index), card),
+        'authentication-failed',
+        'malformed',
+        'unsupported',
+      )
+    }
+    const swapped = { bytes: provider.card().bytes, fingerprint: stranger.card().fingerprint }
+    await failure(() => openRegistration(file, { ...options, provider: swapped }), 'key-changed')
+  })
+
+  it('is built by a whole keyset, with a date', async () => {
+    const { registry } = await deposited()
+    const build = (keyset: typeof provider, expires: Date) =>
+      registry.buildRegistration('acme', 'desktop', keyset, { expires })
+    const partial = await unlockKeyset(provider.export('source-definition'), PASSWORD)
+    await failure(() => build(partial, new Date()), 'policy')
+    for (const date of [new Date(NaN), new Date(-1)]) {
+      await expect(build(provider, date)).rejects.toBeInstanceOf(RangeError)
+    }
+    await expect(build({ ...provider }, new Date())).rejects.toBeInstanceOf(TypeError)
+    await failure(() => registry.buildRegistration('acme', 'laptop', provider, soon()), 'key-not-found')
+    await failure(() => registry.buildRegistration('other', 'desktop', provider, soon()), 'key-not-found')
+    const gone = await makeKeyset()
+    gone.dispose()
+    await failure(() => build(gone, new Date()), 'disposed')
+  })
+})

@@ -1,0 +1,205 @@
+// The second reader, continued: custody, and data under DES-56 (SPEC §16 and §17). As spec-reader.ts it was written from
+// SPEC.md alone; what is said there holds here too.
+import * as crypto from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
+import { openWrap, pairId, readHeader, same, u8 } from './spec-reader.ts'
+import { ascii, readName, readOptional, readProven, readSaved, ROLES, typeName, ZERO16 } from './spec-reader-client.ts'
+import type { Proven, Saved, Signed, TypedKey } from './spec-reader-client.ts'
+import { digits } from './spec-reader-share.ts'
+import { isSigned, keyIdOf, nameBytes, readCard } from './spec-reader-vault.ts'
+
+export type Opened = Extract<Saved, { kind: 2 }>['fields']
+export interface Registration {
+  server: string
+  expires: number
+  opened: Opened
+}
+interface Escrow extends Signed {
+  keyId: Buffer
+  realm: string
+}
+
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §16.1
+
+const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the last time
+
+/** §16.1 Activation code, as somebody typed it */
+export function parseActivationCode(typed: string): string {
+  check(typed.length <= 256, 'malformed')
+  const capitals = typed.normalize('NFKC').toUpperCase()
+  const code = capitals
+    .replace(/[\p{White_Space}\p{Pd}\p{Cf}\u2212]/gu, '')
+    .replace(/O/g, '0')
+    .replace(/[IL]/g, '1')
+  check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'malformed')
+  const bits = hash('sha256', D('activation-code'), ascii(code.slice(0, 26))).readUIntBE(0, 3) >> 4
+  const last = [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31])
+  check(code.slice(26) === last.join(''), 'malformed')
+  return code
+}
+
+/** §14.1 The public key that follows from a typed key, as the hash that a Proven has */
+function proofHash({ type, key }: TypedKey, role: number, account: string, client: string): Buffer {
+  const names = [account, role === 1 ? client : ''].map((name) => Buffer.from(name, 'utf8'))
+  const seed = KDF(key, EMPTY, 'key-check', [...names, ascii(ROLES[role - 1]!), typeName(type)], 32)
+  return hash('sha256', ed25519.getPublicKey(seed))
+}
+
+/** §16.2 Escrow, up to its signatures. The WRAP is bytes of a length here. */
+function readEscrowForm(bytes: Uint8Array): Escrow {
+  check(bytes.length <= 4096, 'limit-exceeded')
+  const fields = new Fields(Buffer.from(bytes))
+  const { keyId, ownerId } = readHeader(fields, 9, [0x0000])
+  check(equal(ownerId, ZERO16), 'malformed')
+  const { name } = readName(fields)
+  const readNested = () => {
+    check(fields.take(8).readBigUInt64BE() <= LAST, 'malformed') // issuedAt
+    return fields.take(fields.take(2).readUInt16BE())
+  }
+  return { keyId, realm: name, ...readProven(fields, readNested) }
+}
+
+/** §16.2 Reading: the form, then the signatures */
+function readSignedEscrow(bytes: Uint8Array): Escrow {
+  const escrow = readEscrowForm(bytes)
+  escrow.verify(() => cat(D('sign/escrow'), escrow.before))
+  check(escrow.proven.keys[0]!.type !== 4, 'malformed')
+  return escrow
+}
+
+/** §16.2 What a client deposited is what has signed. */
+function follows(opened: Opened, { realm, proven }: Escrow): boolean {
+  const { account, client, platform, privateKey, accountKey } = opened
+  const keys = accountKey ? [privateKey, accountKey] : [privateKey]
+  return (
+    realm === opened.realm &&
+    proven.account === account &&
+    proven.client === client &&
+    proven.platform === platform &&
+    proven.keys.length === keys.length &&
+    keys.every((key, i) => {
+      const proof = proven.keys[i]!
+      const hashed = proofHash(key, proof.role, account, client)
+      return key.type !== 4 && key.type === proof.type && equal(hashed, proof.hash)
+    })
+  )
+}
+
+/** §16.2 Opening, with the 30 characters of a code */
+function openWithCode(escrow: Escrow, code: string): Opened {
+  const W = KDF(ascii(code), EMPTY, 'registration', [Buffer.from(escrow.proven.account, 'utf8')], 32)
+  same(keyIdOf(W), escrow.keyId)
+  return authentic(() => {
+    const saved = readSaved(openWrap(escrow.nested, 9, W, ZERO16, EMPTY), 2)
+    check(saved.kind === 2 && follows(saved.fields, escrow), 'authentication-failed')
+    return saved.fields
+  })
+}
+
+/** §16.2 Escrow, as a server reads it; the realm is the caller's to compare */
+export function readEscrow(bytes: Uint8Array): { realm: string } & Proven {
+  const { realm, proven } = readSignedEscrow(bytes)
+  return { realm, ...proven }
+}
+
+/** §16.2 Escrow, opened by a code that was typed */
+export function openEscrow(bytes: Uint8Array, typedCode: string): Opened {
+  const escrow = readSignedEscrow(bytes)
+  return openWithCode(escrow, parseActivationCode(typedCode))
+}
+
+/** §16.3 The limit, the header and the fields; a stored code is the 30 characters themselves */
+function readRegistrationForm(bytes: Uint8Array) {
+  check(bytes.length <= 8192, 'limit-exceeded')
+  const fields = new Fields(Buffer.from(bytes))
+  const header = readHeader(fields, 10, [0x0000])
+  const [{ name: server }, expires] = [readName(fields), fields.take(8).readBigUInt64BE()]
+  const escrow = fields.take(fields.take(2).readUInt16BE())
+  const before = fields.bytes.subarray(0, fields.at)
+  const signature = fields.take(64)
+  const code = readOptional(fields, () => fields.take(30).toString('latin1'))
+  fields.end()
+  check(expires <= LAST, 'malformed')
+  check(code === undefined || parseActivationCode(code) === code, 'malformed')
+  return { header, server, expires: Number(expires), escrow, before, signature, code }
+}
+
+/** §16.3 Registration file, complaining in its order. The card comes first (§7); the caller has compared its fingerprint. */
+export function openRegistration(
+  bytes: Uint8Array,
+  card: Uint8Array,
+  options: { code?: string; account?: string; now: number },
+): Registration {
+  const provider = readCard(card)
+  const { header, server, expires, escrow: nested, before, signature, code: stored } = readRegistrationForm(bytes)
+  same(header.keyId, pairId(provider))
+  same(header.ownerId, provider.ownerId)
+  const message = cat(D('sign/registration'), LP(digits(provider.fingerprint)), before)
+  check(isSigned(provider.cardSigning, message, signature), 'authentication-failed')
+  const escrow = authentic(() => readSignedEscrow(nested))
+  const { account } = options
+  const { proven } = escrow
+  check(account === undefined || nameBytes(account, 'realm').toString('utf8') === proven.account, 'policy')
+  check(options.now < expires, 'expired')
+  const code = options.code === undefined ? stored : parseActivationCode(options.code) // typed before stored
+  check(code !== undefined, 'authentication-failed')
+  return { server, expires, opened: openWithCode(escrow, code) }
+}
+
+/** §16.3 Arming: the code first, and not the provider's signature; a code that is stored is replaced. */
+export function armRegistration(bytes: Uint8Array, typedCode: string): Buffer {
+  const code = parseActivationCode(typedCode)
+  const { before, signature, escrow } = readRegistrationForm(bytes)
+  authentic(() => openWithCode(readSignedEscrow(escrow), code))
+  return cat(before, signature, u8(1), ascii(code))
+}
+
+// §17 SP 800-67: a weak or semi-weak key is a b a b a' b' a' b', each of these four with each; parity bits are 0 here
+const BYTES = [
+  Buffer.from('0000', 'hex'),
+  Buffer.from('1e0e', 'hex'),
+  Buffer.from('e0f0', 'hex'),
+  Buffer.from('fefe', 'hex'),
+]
+const WEAK = BYTES.flatMap(([a, a2]) => BYTES.map(([b, b2]) => Buffer.from([a!, b!, a!, b!, a2!, b2!, a2!, b2!])))
+
+/** §17 The DES key, with whatever parity it has */
+export function desKey(K: Buffer): Buffer {
+  for (let counter = 0; ; counter++) {
+    const key = KDF(K, EMPTY, 'des-key', [u8(counter)], 8)
+    const aside = key.map((byte) => byte & 0xfe)
+    if (!WEAK.some((weak) => equal(weak, aside))) return key
+  }
+}
+
+/** §17 The padding of PKCS #7, taken off */
+function unpad(padded: Buffer): Buffer {
+  const size = padded.at(-1)!
+  const padding = padded.subarray(-size)
+  check(size >= 1 && size <= 8 && padding.every((byte) => byte === size), 'authentication-failed')
+  return padded.subarray(0, -size)
+}
+
+/** §17 A block under DES-56, complaining in the order of §13.2; block = envelope ‖ ciphertext */
+export function openLegacyBlock(block: Uint8Array, label: string, client: { account: string; key: Buffer }): Buffer {
+  check(/^[0-9a-f]{64}$/.test(label), 'malformed')
+  const labelBytes = Buffer.from(label, 'hex')
+  const fields = new Fields(block)
+  const header = readHeader(fields, 4, [0x0304])
+  const [iv, tag, ciphertext] = [fields.take(8), fields.take(32), fields.rest()]
+  check(ciphertext.length >= 8 && ciphertext.length % 8 === 0, 'malformed')
+  check(ciphertext.length <= 64 * MIB + 8, 'limit-exceeded')
+  const { key: K } = client
+  check(equal(header.keyId, keyIdOf(K)), 'key-not-found')
+  const context = [nameBytes(client.account, 'realm'), ascii('private')]
+  const ownerId = KDF(K, EMPTY, 'owner-id', context, 16)
+  same(header.ownerId, ownerId)
+  const aad = cat(D('aad'), header.bytes, LP(iv), LP(labelBytes))
+  same(hmac('sha256', KDF(K, EMPTY, 'des-mac', [ascii('private'), ownerId], 32), aad, iv, ciphertext), tag)
+  const key = desKey(K)
+  const des = crypto.createDecipheriv('des-ede3-cbc', cat(key, key, key), iv).setAutoPadding(false) // EDE of one key: DES
+  const P = unpad(cat(des.update(ciphertext), des.final()))
+  same(hmac('sha256', KDF(K, EMPTY, 'block-label', context, 32), hash('sha256', P)), labelBytes)
+  return P
+}

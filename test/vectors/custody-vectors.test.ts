@@ -1,0 +1,106 @@
+// Every frozen vector of custody and of data under DES, through the library and through the reader written from SPEC.md alone.
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { parseActivationCode } from '../../src/custody/activation-code.ts'
+import { openEscrow, readEscrow } from '../../src/custody/safeguard.ts'
+import { claimantOf, openedClient } from '../../src/handles/client.ts'
+import { armRegistration, openRegistration, parseBlock, parseCard, parseRegistration } from '../../src/index.ts'
+import type { Claimant } from '../../src/keys/claim.ts'
+import { disposeKeys } from '../../src/keys/keyset-contents.ts'
+import { nativeDes } from '../../src/legacy/des.ts'
+import { DesScope } from '../../src/legacy/des-scope.ts'
+import { SecretKey, withBytes } from '../../src/secret.ts'
+import { hex, unhex } from '../fixtures.ts'
+import * as specReader from '../spec-reader-custody.ts'
+import { escrowVectors, legacyBlockVectors, outcome, registrationVectors } from './vectors.ts'
+
+afterEach(() => void vi.useRealTimers())
+
+const keysOf = ({ privateKey, accountKey }: Pick<Claimant, 'privateKey' | 'accountKey'>) => ({
+  privateKey: withBytes(privateKey.key, hex),
+  accountKey: accountKey === undefined ? '' : withBytes(accountKey.key, hex),
+})
+
+describe('escrow.json', () => {
+  it.each(escrowVectors())('$id: $comment', async ({ bytes, code, expect: expected, ...vector }) => {
+    const { realm, account, client, platform, privateKey, accountKey } = vector
+    const ours = outcome(() => {
+      const opened = openEscrow(readEscrow(unhex(bytes)), parseActivationCode(code))
+      const names = { realm: opened.realm, account: opened.account, client: opened.client, platform: opened.platform }
+      expect({ ...names, ...keysOf(opened) }).toEqual({ realm, account, client, platform, privateKey, accountKey })
+      disposeKeys(opened)
+    })
+    expect(await ours).toBe(expected)
+    const theirs = outcome(() => {
+      const opened = specReader.openEscrow(unhex(bytes), code)
+      expect([opened.realm, opened.account, opened.client, opened.platform]).toEqual([realm, account, client, platform])
+      expect(hex(opened.privateKey.key)).toBe(privateKey)
+      expect(opened.accountKey === undefined ? '' : hex(opened.accountKey.key)).toBe(accountKey)
+    })
+    expect(await theirs).toBe(expected)
+  })
+})
+
+describe('registration.json', () => {
+  it.each(registrationVectors())(
+    '$id: $comment',
+    async ({ bytes, armed, now, server, expires, privateKey, ...vector }) => {
+      const { card, code, account, expect: expected } = vector
+      const ours = outcome(() => {
+        vi.useFakeTimers({ now })
+        const provider = parseCard(unhex(card))
+        const options = {
+          provider,
+          ...(code !== null && { activationCode: code }),
+          ...(account !== null && { account }),
+        }
+        const facts = parseRegistration(unhex(bytes), { provider })
+        expect([facts.server, facts.expires.getTime(), facts.armed]).toEqual([server, expires, armed])
+        const opened = claimantOf(openRegistration(unhex(bytes), options))
+        expect(keysOf(opened).privateKey).toBe(privateKey)
+      })
+      const given = await ours
+      vi.useRealTimers()
+      expect(given).toBe(expected)
+      const theirs = outcome(() => {
+        const options = { ...(code !== null && { code }), ...(account !== null && { account }), now }
+        const read = specReader.openRegistration(unhex(bytes), unhex(card), options)
+        expect([read.server, read.expires, hex(read.opened.privateKey.key)]).toEqual([server, expires, privateKey])
+      })
+      expect(await theirs).toBe(expected)
+    },
+  )
+
+  it('is armed alike by both', () => {
+    const byId = (wanted: string) => registrationVectors().find(({ id }) => id === wanted)!
+    const [unarmed, armed] = [byId('unarmed'), byId('armed')]
+    expect(hex(armRegistration(unhex(unarmed.bytes), unarmed.code!))).toBe(armed.bytes)
+    expect(hex(specReader.armRegistration(unhex(unarmed.bytes), unarmed.code!))).toBe(armed.bytes)
+  })
+})
+
+describe('legacy-block.json', () => {
+  it.each(legacyBlockVectors())('$id: $comment', async ({ account, key, label, block, content, ...vector }) => {
+    const names = { realm: 'tests', account, client: 'desktop', platform: 1, accountKey: undefined }
+    const privateKey = { type: 4, key: new SecretKey('client', unhex(key)) }
+    const reader = openedClient({ ...names, privateKey }, (claimant) => new DesScope(claimant, nativeDes()!, false))
+    const ours = outcome(async () => {
+      expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)
+    })
+    expect(await ours).toBe(vector.expect)
+    const theirs = outcome(() => {
+      expect(hex(specReader.openLegacyBlock(unhex(block), label, { account, key: Buffer.from(key, 'hex') }))).toBe(
+        content,
+      )
+    })
+    expect(await theirs).toBe(vector.expect)
+  })
+})
+
+describe('the files', () => {
+  it('have vectors, with ids that are used once', () => {
+    for (const vectors of [escrowVectors(), registrationVectors(), legacyBlockVectors()]) {
+      expect(vectors.length).toBeGreaterThan(10)
+      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
+    }
+  })
+})
