@@ -5,7 +5,7 @@ const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [
       { find: /^keystrata$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
-      { find: /^keystrata\/server$/, replacement: fileURLToPath(new URL('src/server.ts', import.meta.url)) },
+      { find: /^keystrata\/(\w+)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
     ],
   },
   test: {

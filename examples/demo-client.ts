@@ -2,12 +2,16 @@
 // account, whose equal files it stores once. Names and folders are under each client's private key, contents under the
 // account's.
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { type Client, createClient, createDeviceKey, type DeviceKey, generateTypedKey, openDeviceKey } from 'keystrata'
+import type { Safeguarding } from 'keystrata/server'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
+import { custodyStory } from './demo-custody.ts'
+import { legacyStory } from './demo-legacy.ts'
 import { close, listen } from './http.ts'
 import { refused } from './refused.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
@@ -18,7 +22,7 @@ import { say } from './terminal.ts'
 /** Where the second client's restore goes. */
 export const LAPTOP = 'of the laptop'
 
-const ACCOUNT = 'demo-account'
+export const ACCOUNT = 'demo-account'
 /** How many files the second client's folder has in common with the first one's. */
 const COMMON_FILES = 20
 
@@ -29,50 +33,65 @@ export async function clientDemo(demo: Demo): Promise<void> {
   await mkdir(root, { recursive: true })
   const database = await PGlite.create(join(root, 'database'))
   await createStorageTables(database)
-  const server = createStorageService(database, root)
+  const servers: Server[] = []
+  const serve = (safeguarding: Safeguarding) => {
+    const server = createStorageService(database, root, safeguarding)
+    servers.push(server)
+    return listen(server)
+  }
   try {
-    const url = await listen(server)
+    const url = await serve('off')
     using device = await ownDevice(store, `${password}, of the machine`)
     if (restoreOnly) {
       using desktop = await savedClient(store, device, 'desktop')
       if (desktop === undefined) throw new Error(`${store.root} holds no client`)
       await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
-    } else await story(demo, url, device)
+    } else {
+      const clients = await ownClients(store, device)
+      const second = await foldersOfLaptop(demo.folder)
+      try {
+        await story(demo, url, device, clients, second)
+        await legacyStory(demo, url, device, second)
+        await custodyStory(demo, { database, serve }, clients, second)
+      } finally {
+        await rm(second, { recursive: true })
+      }
+    }
   } finally {
-    await close(server)
+    for (const server of servers) await close(server)
     await database.close()
   }
 }
 
-async function story(demo: Demo, url: string, device: DeviceKey): Promise<void> {
+async function story(
+  demo: Demo,
+  url: string,
+  device: DeviceKey,
+  [desktop, laptop]: [Client, Client],
+  second: string,
+): Promise<void> {
   const { store, password } = demo
-  const [desktop, laptop] = await ownClients(store, device)
   const customer = await logIn(url, ACCOUNT, password)
   for (const client of [desktop, laptop]) {
     await enrol(url, customer, client)
     const { state } = await RemoteStore.connect(url, client)
     say(`${client.client} is enrolled, and has proven its keys; the server knows it as ${state}`)
   }
-  const second = await foldersOfLaptop(demo.folder)
-  try {
-    await backUp(demo, desktop, url)
-    await backUp(demo, laptop, url, second)
-    say('what both have in common is stored once: contents are under the account’s key, names under each client’s own')
+  await backUp(demo, desktop, url)
+  await backUp(demo, laptop, url, second)
+  say('what both have in common is stored once: contents are under the account’s key, names under each client’s own')
 
-    // As another process would, with what is in the client's own database.
-    const again = (await savedClient(store, device, 'desktop'))!
-    const remote = await RemoteStore.connect(url, again)
-    say(`${again.client} has connected again, from its own database; it is ${remote.state}`)
-    await restore(demo, again, remote)
-    await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
+  // As another process would, with what is in the client's own database.
+  const again = (await savedClient(store, device, 'desktop'))!
+  const remote = await RemoteStore.connect(url, again)
+  say(`${again.client} has connected again, from its own database; it is ${remote.state}`)
+  await restore(demo, again, remote)
+  await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
 
-    const changed = await newClient('desktop', generateTypedKey('AES-128'))
-    await refused('key-changed', () => enrol(url, customer, changed))
-    await refused('key-changed', () => RemoteStore.connect(url, changed))
-    say('a desktop with another key is refused: after the first backup keys do not change')
-  } finally {
-    await rm(second, { recursive: true })
-  }
+  const changed = await newClient('desktop', generateTypedKey('AES-128'))
+  await refused('key-changed', () => enrol(url, customer, changed))
+  await refused('key-changed', () => RemoteStore.connect(url, changed))
+  say('a desktop with another key is refused: after the first backup keys do not change')
   const place = { table: 'source', row: 'file server', column: 'password', version: 1 }
   const sealed = device.sealText('a password of what is backed up', place)
   await refused('authentication-failed', async () => device.openText(sealed, { ...place, row: 'another server' }))
@@ -85,7 +104,7 @@ async function backUp(demo: Demo, client: Client, url: string, what?: string): P
   await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
 }
 
-async function restore(
+export async function restore(
   demo: Demo,
   client: Client,
   store: RemoteStore,
@@ -127,12 +146,17 @@ function newClient(client: string, accountKey: ReturnType<typeof generateTypedKe
   return createClient({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
 }
 
-async function savedClient(store: FolderStore, device: DeviceKey, client: string): Promise<Client | undefined> {
+export async function savedClient(
+  store: FolderStore,
+  device: DeviceKey,
+  client: string,
+  account: string = ACCOUNT,
+): Promise<Client | undefined> {
   const name = (await store.versions(`saved-${client}`)).at(-1)
   if (name === undefined) return undefined
   const saved = device.openClient((await store.get(name))!)
   // Nothing binds what is saved to its row: somebody could have swapped two.
-  if (saved.account !== ACCOUNT || saved.client !== client) throw new Error(`${name} holds another client`)
+  if (saved.account !== account || saved.client !== client) throw new Error(`${name} holds another client`)
   return saved
 }
 

@@ -8,6 +8,8 @@ import { type BlockWriter, selfTest } from 'keystrata'
 import { backUp, type BackupOptions } from './backup.ts'
 import type { Source } from './blocks.ts'
 import { clientDemo, LAPTOP } from './demo-client.ts'
+import { RECOVERED } from './demo-custody.ts'
+import { MOVED } from './demo-legacy.ts'
 import { keysetDemo } from './demo-keyset.ts'
 import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
@@ -25,14 +27,20 @@ FOLDER is backed up, by default the project's own. Without --store and --restore
 --model vault goes on: it rotates keys, changes the password and restores again (into another folder beside the first), lets an
 admin reset it, and turns zero trust on; the password is the given one again at the end.
 --model client is about a storage server and two clients of one account: they enrol, prove their keys, back up a folder each (the second
-one's is made up of some files of the first), and one of them fails with another key. --restore-only restores the first one's.
+one's is made up of some files of the first), and one of them fails with another key. Then an old client's data moves from DES to
+AES-256, the provider asks for all keys in escrow, and a machine that is lost comes back from its registration file. --restore-only
+restores the first one's.
 --restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
 The password comes from KEYSTRATA_PASSWORD, or is asked for.`
 
 const models = { keyset: keysetDemo, vault: vaultDemo, client: clientDemo }
 
 /** What is appended to the name of the folder for a second restore. */
-const SECOND_RESTORE = { keyset: [` ${SHARED}`], vault: [` ${AGAIN}`], client: [` ${LAPTOP}`] } as const
+const SECOND_RESTORE = {
+  keyset: [` ${SHARED}`],
+  vault: [` ${AGAIN}`],
+  client: [` ${LAPTOP}`, ` ${MOVED}`, ` ${RECOVERED}`],
+} as const
 
 /** What the demo of a key model is given. */
 export interface Demo {

@@ -13,6 +13,13 @@ export async function enrol(url: string, token: string, client: Client): Promise
   await call(url, 'POST', '/enrolments', { token, body: client.enrolment() })
 }
 
+/** Leaves a client's keys with the server, which cannot read them; returns the code that can, for the customer to keep. */
+export async function deposit(url: string, token: string, client: Client): Promise<string> {
+  const { escrow, activationCode } = client.safeguard()
+  await call(url, 'POST', '/escrows', { token, body: escrow })
+  return activationCode
+}
+
 /** A connection: the client has proven its keys. */
 export class RemoteStore implements Store {
   readonly root: string

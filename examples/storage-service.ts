@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { join } from 'node:path'
 import { KeystrataError } from 'keystrata'
-import { hashPassword, KeyRegistry, verifyPassword } from 'keystrata/server'
+import { hashPassword, KeyRegistry, type Safeguarding, verifyPassword } from 'keystrata/server'
 import { sha256 } from './blocks.ts'
 import { type Account, type Answer, createJsonServer, readAccount, type ReadBody, Refusal, Sessions } from './http.ts'
 import { createRegistryTables, SqlRegistryStore } from './sql-registry-store.ts'
@@ -37,9 +37,13 @@ interface Connected {
   key: string
 }
 
+/** What knows the clients' keys: for the service, and for whoever runs it. */
+export const createRegistry = (sql: Sql, safeguarding: Safeguarding): KeyRegistry =>
+  new KeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER, safeguarding })
+
 /** Not listening yet. @param root the folder in which each account gets one of its own */
-export function createStorageService(sql: Sql, root: string): Server {
-  const service = new StorageService(sql, root)
+export function createStorageService(sql: Sql, root: string, safeguarding: Safeguarding = 'off'): Server {
+  const service = new StorageService(sql, root, createRegistry(sql, safeguarding))
   return createJsonServer((...asked) => service.answer(...asked))
 }
 
@@ -50,10 +54,10 @@ class StorageService {
   readonly #customers: Sessions<string> = new Sessions()
   readonly #clients: Sessions<Connected> = new Sessions()
 
-  constructor(sql: Sql, root: string) {
+  constructor(sql: Sql, root: string, registry: KeyRegistry) {
     this.#sql = sql
     this.#root = root
-    this.#registry = new KeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER })
+    this.#registry = registry
   }
 
   async answer(route: string, names: string[], read: ReadBody, request: IncomingMessage): Promise<Answer> {
@@ -73,6 +77,11 @@ class StorageService {
       case 'POST /enrolments/0': {
         const account = this.#customers.of(request)
         await this.#registry.enrol(await read(MAX_MESSAGE_BYTES), { account })
+        return { status: 201, body: {} }
+      }
+      case 'POST /escrows/0': {
+        const account = this.#customers.of(request)
+        await this.#registry.safeguard(await read(MAX_MESSAGE_BYTES), { account })
         return { status: 201, body: {} }
       }
       case 'POST /challenges/0':

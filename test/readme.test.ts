@@ -7,6 +7,7 @@ import {
   type BlockHead,
   type Card,
   type Client,
+  createClient,
   createDeviceKey,
   createKeyset,
   deriveLogin,
@@ -19,7 +20,8 @@ import {
   type Vault,
   type VaultStore,
 } from '../src/index.ts'
-import { createVerifier, type RegistryStore, verifyLogin } from '../src/server.ts'
+import { createLegacyClient } from '../src/legacy.ts'
+import { createVerifier, KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
 import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quickly } from './fixtures.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -37,6 +39,8 @@ const exported = [
   'export { changePassword }',
   'export { install, backUp }',
   'export { createServer }',
+  'export { safeguard, recover }',
+  'export { moveToAes }',
   'export { unlock }',
 ]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
@@ -50,8 +54,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has nine examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(9)
+  it('has eleven examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(11)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
   })
 
@@ -221,9 +225,56 @@ describe('README', () => {
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 
+  it('brings a client back from its registration file', async () => {
+    const { safeguard, recover } = await run<{
+      safeguard: (client: Client, registry: KeyRegistry, account: string) => Promise<string>
+      recover: (registry: KeyRegistry, provider: KeysetReader, card: Card, typed: string) => Promise<Client[]>
+    }>(8)
+    const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
+    const client = await quickly(() => createClient({ ...names, privateKey: generateTypedKey('AES-256') }))
+    const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
+    const registry = new KeyRegistry(new MemoryRegistryStore(), server)
+    await registry.enrol(client.enrolment())
+    const code = await safeguard(client, registry, 'customer-17')
+    expect(code).toMatch(/^(\w{5}-){5}\w{5}$/)
+    const provider = await createKeyset(PASSWORD, { costs: CHEAP })
+    const block = await client.scope('private').seal(Buffer.from('my file'))
+    for (const back of await recover(registry, provider, provider.card(), code.toLowerCase())) {
+      expect(Buffer.from(await back.open(block)).toString()).toBe('my file')
+      await registry.connect(back.prove(await registry.challenge(), { server: 'storage-1' }))
+    }
+    await expect(recover(registry, provider, provider.card(), 'typed wrongly')).rejects.toHaveProperty(
+      'code',
+      'malformed',
+    )
+  })
+
+  it('moves data from DES to AES', async () => {
+    type Keep = (old: string, block: SealedBlock) => Promise<void>
+    const { moveToAes } = await run<{
+      moveToAes: (key: string, blocks: AsyncIterable<SealedBlock>, modern: Client, keep: Keep) => Promise<void>
+    }>(9)
+    const names = { realm: 'com.example.backup', account: 'customer-17' }
+    const key = { type: 'DES-56', text: 'asigra56' } as const
+    const [old, modern] = await quickly(() =>
+      Promise.all([
+        createLegacyClient({ ...names, client: 'old', key, dangerouslyAllowDes: true }),
+        createClient({ ...names, client: 'new', platform: 'linux', privateKey: generateTypedKey('AES-256') }),
+      ]),
+    )
+    const stored = await Promise.all(['one', 'two'].map((text) => old.scope('private').seal(Buffer.from(text))))
+    const blocks = async function* () {
+      yield* stored
+    }
+    const moved: Map<string, SealedBlock> = new Map()
+    await quickly(() => moveToAes('asigra56', blocks(), modern, async (label, block) => void moved.set(label, block)))
+    const texts = await Promise.all(stored.map(({ label }) => modern.open(moved.get(label)!)))
+    expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two'])
+  })
+
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      8,
+      10,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)

@@ -35,7 +35,8 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
 }
 
 /**
- * The client of a registration file, complete: it connects, backs up and restores.
+ * The client of a registration file, complete: it connects, backs up and restores. That a typed code opens the file proves that
+ * the keys in it are those that were deposited with the code; an armed file proves only that its provider has signed it.
  * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before; `activationCode`:
  *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given somebody
  *   else's file to back up into

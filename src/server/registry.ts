@@ -31,10 +31,10 @@ const CHALLENGE_MS = 60_000
 const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 10
-const SAFEGUARDING = { off: 0, optional: 1, mandatory: 2 } as const
 
 /** Whether a provider keeps the keys of its clients, under codes that it does not have. */
-export type Safeguarding = keyof typeof SAFEGUARDING
+export type Safeguarding = 'off' | 'optional' | 'mandatory'
+const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
 /**
  * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database that

@@ -9,6 +9,7 @@ import {
   parseBlock,
   unlockKeyset,
 } from 'keystrata'
+import { createLegacyClient } from 'keystrata/legacy'
 import { checkProfile, createVerifier, verifyLogin } from 'keystrata/server'
 
 const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
@@ -39,3 +40,8 @@ const rotated = await profile.rotate(store)
 const opened = await rotated.openVault(vault.id, store)
 assert.equal(Buffer.from(await opened.open(sealed)).toString(), 'content')
 assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)
+
+const names = { realm: 'package', account: 'account', client: 'old' }
+const legacy = await createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
+const old = await legacy.scope('private').seal(Buffer.from('content'))
+assert.equal(Buffer.from(await legacy.open(parseBlock(encodeBlock(old), old.label))).toString(), 'content')

@@ -10,7 +10,8 @@ import {
   type Recovery,
   type UnlockedProfile,
 } from 'keystrata'
-import { checkProfile, KeystrataError as ServerError } from 'keystrata/server'
+import { createLegacyClient, type LegacyKey } from 'keystrata/legacy'
+import { checkProfile, KeystrataError as ServerError, type Safeguarding } from 'keystrata/server'
 
 const keyset = await createKeyset('password', {
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
@@ -44,3 +45,11 @@ if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust')
 if (ServerError !== KeystrataError) throw new Error('two classes')
 // @ts-expect-error zero trust is for good, or not at all
 if (profile.version === 0) createProfile(login, { zeroTrust: false })
+
+const safeguarding: Safeguarding = 'mandatory'
+// @ts-expect-error DES is no choice of a new client's
+const legacyKey: LegacyKey = { type: 'AES-256', text: safeguarding }
+await createLegacyClient({ realm: 'r', account: 'a', client: 'c', key: legacyKey }).then(
+  () => Promise.reject(new Error('no error')),
+  () => undefined,
+)

@@ -1,0 +1,77 @@
+// The client's demo goes on: the provider asks for all keys in escrow, and a machine that is lost comes back from its registration
+// file. The provider builds the file and cannot read it; the customer has the code.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { PGlite } from '@electric-sql/pglite'
+import { armRegistration, type Client, createKeyset, openRegistration, parseCard, parseRegistration } from 'keystrata'
+import type { Safeguarding } from 'keystrata/server'
+import type { Demo } from './demo.ts'
+import { ACCOUNT, restore } from './demo-client.ts'
+import { refused } from './refused.ts'
+import { deposit, logIn, RemoteStore } from './storage-client.ts'
+import { createRegistry } from './storage-service.ts'
+import { say } from './terminal.ts'
+
+/** Where the restore of the machine that was lost goes. */
+export const RECOVERED = 'of the laptop that was lost'
+
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000
+
+interface Provider {
+  database: PGlite
+  serve: (safeguarding: Safeguarding) => Promise<string>
+}
+
+/** @param second the folder that the laptop has backed up */
+export async function custodyStory(
+  demo: Demo,
+  { database, serve }: Provider,
+  clients: readonly [Client, Client],
+  second: string,
+): Promise<void> {
+  const url = await serve('mandatory')
+  const customer = await logIn(url, ACCOUNT, demo.password)
+  const codes: Map<string, string> = new Map()
+  for (const client of clients) {
+    if (!(await isSafeguarded(client, url))) {
+      await refused('safeguarding-required', () => RemoteStore.connect(url, client))
+      say(`${client.client} is refused: its provider demands that keys are deposited`)
+    }
+    codes.set(client.client, await deposit(url, customer, client))
+    await RemoteStore.connect(url, client)
+    say(`${client.client} has deposited its keys and is let in; its activation code is for the customer alone`)
+  }
+
+  // The laptop is lost. The provider, who has his keyset and the database, and no code:
+  using provider = await createKeyset(`${demo.password}, of the provider`)
+  const registry = createRegistry(database, 'mandatory')
+  const expires = new Date(Date.now() + WEEK_MS)
+  const file = await registry.buildRegistration(ACCOUNT, 'laptop', provider, { expires })
+  // The customer compared this fingerprint when he signed up.
+  const pinned = parseCard(provider.card().bytes, { expect: provider.card().fingerprint })
+  await refused('authentication-failed', async () => openRegistration(file, { provider: pinned }))
+  say('the provider has built a registration file of the laptop, and cannot open it')
+
+  // The customer, who has the code on paper, and a new machine with nothing on it:
+  const machine = await mkdtemp(join(tmpdir(), 'keystrata-machine-'))
+  try {
+    const path = join(machine, 'laptop.registration')
+    await writeFile(path, armRegistration(file, codes.get('laptop')!.toLowerCase()))
+    const armed = await readFile(path)
+    const { client, server } = parseRegistration(armed, { provider: pinned })
+    using back = openRegistration(armed, { provider: pinned, account: ACCOUNT })
+    const remote = await RemoteStore.connect(url, back)
+    say(`armed with the code, it is ${client} again, on a new machine; ${server} knows it as ${remote.state}`)
+    await restore(demo, back, remote, { into: RECOVERED, of: second })
+  } finally {
+    await rm(machine, { recursive: true })
+  }
+}
+
+/** When the demo is played again in one store, the keys are there already. */
+const isSafeguarded = (client: Client, url: string): Promise<boolean> =>
+  RemoteStore.connect(url, client).then(
+    () => true,
+    () => false,
+  )

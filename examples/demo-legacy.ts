@@ -1,0 +1,90 @@
+// The client's demo goes on: an old client's data is under DES-56. It is opened and sealed anew, by a client with an AES-256 key.
+import { type Client, createClient, type DeviceKey, generateTypedKey } from 'keystrata'
+import { createLegacyClient } from 'keystrata/legacy'
+import { BlockIndex, readBlockIndex } from './block-index.ts'
+import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
+import type { Demo } from './demo.ts'
+import { savedClient } from './demo-client.ts'
+import type { Entry, IndexWriter, Listing } from './listing.ts'
+import { enrol, logIn, RemoteStore } from './storage-client.ts'
+import { REALM, snapshotsOf } from './storage-service.ts'
+import { putVersion } from './store.ts'
+import { say } from './terminal.ts'
+
+/** Where the restore of what was moved goes. */
+export const MOVED = 'of what was under DES'
+
+const NAMES = { realm: REALM, account: 'an-old-customer' }
+const DES_KEY = { type: 'DES-56', text: 'of 2003!' } as const
+
+/** @param folder what the old client has backed up */
+export async function legacyStory(demo: Demo, url: string, device: DeviceKey, folder: string): Promise<void> {
+  const { store, password } = demo
+  if ((await savedClient(store, device, 'modern', NAMES.account)) !== undefined) return
+  const customer = await logIn(url, NAMES.account, password)
+  // Many years ago:
+  using old = await createLegacyClient({ ...NAMES, client: 'old', key: DES_KEY, dangerouslyAllowDes: true })
+  await enrol(url, customer, old)
+  const remote = await RemoteStore.connect(url, old)
+  const index = new BlockIndex(old.scope('private'), remote, snapshotsOf('old'), () => remote.commit())
+  await demo.backUp(old.scope('private'), index, { store: remote, what: folder })
+
+  // Today. With a second client the account needs an account key.
+  const accountKey = generateTypedKey('AES-256')
+  const modern = await createClient({
+    ...{ ...NAMES, client: 'modern', platform: 'linux' },
+    ...{ privateKey: generateTypedKey('AES-256'), accountKey },
+  })
+  await putVersion(store, 'saved-modern', device.save(modern))
+  await enrol(url, customer, modern)
+  using restored = await createLegacyClient({ ...NAMES, client: 'old', key: DES_KEY })
+  using reader = await restored.setAccountKey(accountKey)
+  const blocks = await move(reader, modern, url)
+  say(`${blocks} blocks of an old client were opened under DES, and sealed anew under AES-256`)
+
+  const again = await RemoteStore.connect(url, modern)
+  const source = { reader: modern.scope('private'), store: again }
+  const listing = await readBlockIndex(again, source.reader, undefined, snapshotsOf('modern'))
+  await demo.restore(source, listing, { into: MOVED, of: folder })
+}
+
+/** Opens the newest backup of one client, and seals it as a backup of another one; returns the number of blocks. */
+async function move(from: Client, to: Client, url: string): Promise<number> {
+  const there = await RemoteStore.connect(url, from)
+  const source = { reader: from.scope('private'), store: there }
+  const listing = await readBlockIndex(there, source.reader, undefined, snapshotsOf(from.client))
+  const here = await RemoteStore.connect(url, to)
+  const writer = to.scope('private')
+  const index = new BlockIndex(writer, here, snapshotsOf(to.client), () => here.commit())
+  const moved: Map<string, string> = new Map()
+  const reseal = async (label: string): Promise<string> => {
+    const known = moved.get(label)
+    if (known !== undefined) return known
+    const content = await getContent(Kind.piece, label, source, newTally())
+    const next = await putContent(withKind(Kind.piece, content), writer, here, newTally())
+    moved.set(label, next)
+    return next
+  }
+  await moveListing(listing, index, reseal)
+  return moved.size
+}
+
+async function moveListing(
+  { snapshot, folders }: Listing,
+  index: IndexWriter,
+  reseal: (label: string) => Promise<string>,
+): Promise<void> {
+  for (const [path, entries] of folders) {
+    const next: Entry[] = []
+    for (const entry of entries) {
+      if (entry.type !== 'file' || !('pieces' in entry)) next.push(entry)
+      else {
+        const pieces: string[] = []
+        for (const label of entry.pieces) pieces.push(await reseal(label))
+        next.push({ ...entry, pieces })
+      }
+    }
+    await index.add([{ path, entries: next }])
+  }
+  await index.finish(snapshot)
+}
