@@ -16,7 +16,7 @@ import type { Claimant } from '../keys/claim.ts'
 import { checkChallenge, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
 import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
-import type { Wait } from '../primitives/password.ts'
+import type { HashOptions } from '../primitives/password.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
 import { numberOf, parseName } from '../text.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
@@ -25,7 +25,7 @@ import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 export type ClientScope = 'private' | 'account' | 'public'
 
 /** Who a client is, and the texts of its keys. */
-export interface ClientOptions extends Wait {
+export interface ClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
   /** The customer's account: its clients share the account key. */
@@ -65,7 +65,7 @@ export interface Client extends BlockReader, Handle {
    * client: the server takes the first account key of an account, and no other.
    * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createClient}; `disposed`
    */
-  setAccountKey(key: TypedKey, options?: Wait): Promise<Client>
+  setAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /** What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide. */
   enrolment(): Bytes
   /**
@@ -141,7 +141,7 @@ class TypedClient extends SecretHolder implements Client {
     return cipher.open(parsed)
   }
 
-  async setAccountKey(key: TypedKey, options: Wait = {}): Promise<Client> {
+  async setAccountKey(key: TypedKey, options: HashOptions = {}): Promise<Client> {
     this.assertUsable()
     // With keys of its own, whatever happens to this handle while the hash runs.
     const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
@@ -223,7 +223,7 @@ class OpenScope implements BlockWriter, BlockReader {
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const { platform, privateKey, accountKey, signal, onProgress } = options
+  const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
   const names = {
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
@@ -235,7 +235,8 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const keys: ClientKey[] = []
   try {
     for (const [index, each] of typed.entries()) {
-      const wait: Wait = {
+      const wait: HashOptions = {
+        ...(argon2 !== undefined && { argon2 }),
         ...(signal !== undefined && { signal }),
         ...(onProgress !== undefined && {
           onProgress: (fraction: number) => onProgress((index + fraction) / typed.length),

@@ -4,13 +4,13 @@ import type { OpenedRecord, SealedRecord } from '../blocks/record.ts'
 import type { Bytes } from '../bytes.ts'
 import type { Card } from '../keys/card.ts'
 import type { KeysetDestination } from '../keys/keyset-contents.ts'
-import type { Argon2Costs, Wait } from '../primitives/password.ts'
+import type { Argon2Costs, HashOptions } from '../primitives/password.ts'
 import type { Handle } from '../secret.ts'
 import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts'
 import type { Share, SharedReader } from './share.ts'
 
 /** How a password is hashed, and how to follow or end the wait. */
-export interface PasswordOptions extends Wait {
+export interface PasswordOptions extends HashOptions {
   /**
    * Creating: what a guess shall cost; by default 64 MiB, 3 iterations, 4 lanes. Unlocking: the most that this device is
    * ready to spend; an export that asks for more is `limit-exceeded`.

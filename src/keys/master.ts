@@ -4,7 +4,7 @@ import { type Bytes, EMPTY, equalBytes, wipe, xor } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import type { Argon2Record } from '../format/keyset.ts'
 import { derive } from '../primitives/kdf.ts'
-import { type Argon2Costs, assertWritableCosts, hashPassword, type Wait } from '../primitives/password.ts'
+import { type Argon2Costs, assertWritableCosts, type HashOptions, hashPassword } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey, withBytes } from '../secret.ts'
 
@@ -12,13 +12,13 @@ import { SecretKey, withBytes } from '../secret.ts'
 export async function createMaster(
   password: string,
   { iterations, memoryKiB, lanes }: Argon2Costs,
-  wait: Wait,
+  options: HashOptions,
 ): Promise<{ master: SecretKey<'master'>; record: Argon2Record }> {
   // These very numbers are checked, hashed with and stored: the caller's object may change while the hash runs.
   const costs = { iterations, memoryKiB, lanes }
   assertWritableCosts(costs)
   const unverified = { ...costs, salt: randomBytes(32), nonce: randomBytes(32) }
-  const master = await hashToMaster(password, unverified, wait)
+  const master = await hashToMaster(password, unverified, options)
   return { master, record: { ...unverified, verify: verifierOf(master) } }
 }
 
@@ -27,12 +27,12 @@ export async function rewrapMaster(
   master: SecretKey<'master'>,
   password: string,
   { iterations, memoryKiB, lanes }: Argon2Costs,
-  wait: Wait,
+  options: HashOptions,
 ): Promise<Argon2Record> {
   const costs = { iterations, memoryKiB, lanes }
   assertWritableCosts(costs)
   const salt = randomBytes(32)
-  const hash = await hashPassword(password, salt, costs, wait)
+  const hash = await hashPassword(password, salt, costs, options)
   try {
     const nonce = withBytes(master, (bytes) => xor(bytes, hash))
     return { ...costs, salt, nonce, verify: verifierOf(master) }
@@ -42,8 +42,12 @@ export async function rewrapMaster(
 }
 
 /** @throws KeystrataError `wrong-password`, `limit-exceeded`, `aborted` */
-export async function openMaster(password: string, record: Argon2Record, wait: Wait): Promise<SecretKey<'master'>> {
-  const master = await hashToMaster(password, record, wait)
+export async function openMaster(
+  password: string,
+  record: Argon2Record,
+  options: HashOptions,
+): Promise<SecretKey<'master'>> {
+  const master = await hashToMaster(password, record, options)
   if (equalBytes(verifierOf(master), record.verify)) return master
   master.dispose()
   throw new KeystrataError('wrong-password')
@@ -57,9 +61,9 @@ function verifierOf(master: SecretKey<'master'>): Bytes {
 async function hashToMaster(
   password: string,
   record: Omit<Argon2Record, 'verify'>,
-  wait: Wait,
+  options: HashOptions,
 ): Promise<SecretKey<'master'>> {
-  const hash = await hashPassword(password, record.salt, record, wait)
+  const hash = await hashPassword(password, record.salt, record, options)
   try {
     return SecretKey.take('master', xor(hash, record.nonce))
   } finally {

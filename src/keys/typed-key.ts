@@ -5,7 +5,7 @@ import { KeystrataError } from '../errors.ts'
 import { KEY_BYTES, KEY_CHARACTERS, KeyType, type KeyRole } from '../format/client.ts'
 import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { DEFAULT_ARGON2_COSTS, hashPassword, type Wait } from '../primitives/password.ts'
+import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 import { normalizeText, numberOf } from '../text.ts'
@@ -52,9 +52,9 @@ export async function deriveTypedKey(
   key: TypedKey,
   role: KeyRole,
   names: AccountNames,
-  wait: Wait,
+  options: HashOptions,
 ): Promise<ClientKey> {
-  return deriveTextKey(typeNumber(key.type), key, role, names, wait)
+  return deriveTextKey(typeNumber(key.type), key, role, names, options)
 }
 
 /** The key of a text of any type, also of one that only `keystrata/legacy` takes. */
@@ -63,12 +63,12 @@ export async function deriveTextKey(
   { type, text }: { readonly type: string; readonly text: string },
   role: KeyRole,
   { realm, account }: AccountNames,
-  wait: Wait,
+  options: HashOptions,
 ): Promise<ClientKey> {
   assertLength(text, type, role, KEY_CHARACTERS[number] ?? 0)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
   const salt = sha256(domain('typed-key'), ...fields)
-  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, wait, KEY_BYTES[number])
+  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, options, KEY_BYTES[number])
   return { type: number, key: SecretKey.take('client', derived) }
 }
 

@@ -2,7 +2,7 @@
 import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
 import { type Client, openedClient } from '../handles/client.ts'
 import { deriveTextKey } from '../keys/typed-key.ts'
-import type { Wait } from '../primitives/password.ts'
+import type { HashOptions } from '../primitives/password.ts'
 import { numberOf, parseName } from '../text.ts'
 import { findDes } from './des.ts'
 import { DesScope } from './des-scope.ts'
@@ -15,7 +15,7 @@ export interface LegacyKey {
 }
 
 /** Who a client under DES-56 is. */
-export interface LegacyClientOptions extends Wait {
+export interface LegacyClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
   /** The customer's account. */
@@ -40,7 +40,7 @@ export interface LegacyClientOptions extends Wait {
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  */
 export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {
-  const { platform = 'windows', dangerouslyAllowDes, signal, onProgress } = options
+  const { platform = 'windows', dangerouslyAllowDes, argon2, signal, onProgress } = options
   const names = {
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
@@ -49,9 +49,13 @@ export async function createLegacyClient(options: LegacyClientOptions): Promise<
   }
   const key = { ...options.key }
   const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
+  const hashing = {
+    ...(argon2 !== undefined && { argon2 }),
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && { onProgress }),
+  }
   const des = await findDes()
-  const wait = { ...(signal !== undefined && { signal }), ...(onProgress !== undefined && { onProgress }) }
-  const privateKey = await deriveTextKey(type, key, 'private', names, wait)
+  const privateKey = await deriveTextKey(type, key, 'private', names, hashing)
   return openedClient(
     { ...names, privateKey, accountKey: undefined },
     (claimant) => new DesScope(claimant, des, dangerouslyAllowDes === true),

@@ -1,11 +1,24 @@
 // Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for; PBKDF2
 // (RFC 8018) where a product's format says so.
-import { type Bytes, wipe } from '../bytes.ts'
+import { type Bytes, toHex, utf8, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { encodeText } from '../text.ts'
 import { backend, type Wait } from './backend.ts'
 
 export type { Wait } from './backend.ts'
+
+/**
+ * Argon2id version 0x13 of a product's own: a faster one than the portable code, say.
+ * @param password UTF-8, to be left alone: it is wiped when the call is done
+ * @param length of the result in bytes
+ */
+export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs, length: number) => Promise<Uint8Array>
+
+/** How to wait for a password hash, and who computes it. */
+export interface HashOptions extends Wait {
+  /** Instead of the platform's own, or of portable code; checked by known answers before its first use. */
+  argon2?: Argon2
+}
 
 /** What one Argon2id hash costs whoever computes it, and so whoever guesses. */
 export interface Argon2Costs {
@@ -20,7 +33,8 @@ export interface Argon2Costs {
 /** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */
 export const DEFAULT_ARGON2_COSTS: Readonly<Argon2Costs> = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
 
-const GIB_IN_KIB = 1_048_576
+/** 1 GiB. */
+export const MAX_MEMORY_KIB = 1_048_576
 
 /**
  * Refuses costs that a stored object must not be able to burn (SPEC §1.6).
@@ -34,8 +48,8 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
     lanes >= 1 &&
     lanes <= 16 &&
     memoryKiB >= 8 * lanes &&
-    memoryKiB <= GIB_IN_KIB &&
-    iterations * memoryKiB <= 4 * GIB_IN_KIB
+    memoryKiB <= MAX_MEMORY_KIB &&
+    iterations * memoryKiB <= 4 * MAX_MEMORY_KIB
   if (!within) {
     throw new KeystrataError('limit-exceeded', 'Argon2 costs beyond the limits', { iterations, memoryKiB, lanes })
   }
@@ -63,18 +77,75 @@ export function assertWritableCosts(costs: Argon2Costs): void {
 /**
  * Argon2id of a password, 32 bytes unless said otherwise.
  * @throws KeystrataError `limit-exceeded` for an empty password or costs beyond the limits, `aborted` by the signal
+ * @throws TypeError for an `argon2` of the caller's that is none
  */
 export function hashPassword(
   password: string,
   salt: Uint8Array,
   costs: Argon2Costs,
-  wait: Wait,
+  options: HashOptions,
   length = 32,
 ): Promise<Bytes> {
+  const { argon2 } = options
   return withPassword(password, (bytes) => {
     assertReadableCosts(costs)
-    return untilAborted(wait, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
+    if (argon2 === undefined) {
+      return untilAborted(options, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
+    }
+    return untilAborted(options, () => hashBy(argon2, bytes, salt, costs, length))
   })
+}
+
+/**
+ * For 2 passes over 256 KiB: of the reference implementation's test.c; and on more lanes and of another length, which is not the
+ * beginning of a longer one, of OpenSSL.
+ */
+const KNOWN_ANSWERS = [
+  { lanes: 2, answer: '6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037' },
+  { lanes: 4, answer: '3bbd46bf4acfffc72a7a335003f970547df6aa5a86c571f9' },
+] as const
+const checked: WeakMap<Argon2, Promise<void>> = new WeakMap()
+
+/** By the function of a product, which is checked once: one that is wrong would make keys that nobody else can derive. */
+async function hashBy(
+  argon2: Argon2,
+  password: Uint8Array,
+  salt: Uint8Array,
+  { iterations, memoryKiB, lanes }: Argon2Costs,
+  length: number,
+): Promise<Bytes> {
+  const given = { iterations, memoryKiB, lanes }
+  const check = checked.get(argon2) ?? assertArgon2id(argon2)
+  checked.set(argon2, check)
+  await check
+  // Copies: nothing that it keeps or writes may change what is hashed.
+  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  try {
+    return ownBytesOf(await argon2(...copies, given, length), length)
+  } finally {
+    wipe(...copies)
+  }
+}
+
+async function assertArgon2id(argon2: Argon2): Promise<void> {
+  if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
+  for (const { lanes, answer } of KNOWN_ANSWERS) {
+    const length = answer.length / 2
+    const costs = { iterations: 2, memoryKiB: 256, lanes }
+    const hash = await argon2(utf8('password'), utf8('somesalt'), costs, length)
+    if (toHex(ownBytesOf(hash, length)) !== answer)
+      throw new TypeError('argon2 is not Argon2id: it gives other answers')
+  }
+}
+
+/** A copy; what was given is wiped. */
+function ownBytesOf(hash: Uint8Array, length: number): Bytes {
+  if (!(hash instanceof Uint8Array) || hash.length !== length) {
+    throw new TypeError(`argon2 must give ${length} bytes`)
+  }
+  const copy = new Uint8Array(hash)
+  wipe(hash)
+  return copy
 }
 
 /**

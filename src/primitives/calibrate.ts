@@ -1,0 +1,66 @@
+// Costs of Argon2id for the device at hand (RFC 9106 §4): as much memory as there may be, then as many passes as there is time for.
+import { wipe } from '../bytes.ts'
+import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword, MAX_MEMORY_KIB } from './password.ts'
+import { randomBytes } from './random.ts'
+
+const { lanes } = DEFAULT_ARGON2_COSTS
+const MIN_MEMORY_KIB = 19_456
+const MIN_ITERATIONS = 2
+const MAX_ITERATIONS = 64
+const DEFAULT_CEILING_KIB = 262_144
+/** More passes over less memory protect less than what they cost (RFC 9106 recommends 3 for the smaller one of its two choices). */
+const WANTED_ITERATIONS = 3
+/** How often memory is taken back when it turned out to be slower than the sample. */
+const TRIES = 4
+
+/**
+ * Costs with which one Argon2id hash takes about as long as wanted on this device, within the limits of the format: 4 lanes, at
+ * least 19,456 KiB and 2 iterations, even where that takes longer. Give them as `costs` when a keyset is created. A device that
+ * unlocks it later spends the same memory and work, in a time of its own.
+ * @param targetMs what one hash may take, in milliseconds; calibrating takes two or three times that
+ * @param options `memoryKiB`: the most memory, 262,144 (256 MiB) unless said; `argon2`: who will compute it
+ * @throws KeystrataError `aborted`
+ * @throws RangeError for a time that is not above 0, and for memory outside 19,456 KiB–1 GiB
+ * @throws TypeError for an `argon2` that is none
+ */
+export async function calibrateArgon2(
+  targetMs: number,
+  options: HashOptions & { memoryKiB?: number } = {},
+): Promise<Argon2Costs> {
+  const { memoryKiB: ceiling = DEFAULT_CEILING_KIB, argon2, signal, onProgress } = options
+  if (!(Number.isFinite(targetMs) && targetMs > 0)) throw new RangeError('the time must be above 0 ms')
+  if (!Number.isSafeInteger(ceiling) || ceiling < MIN_MEMORY_KIB || ceiling > MAX_MEMORY_KIB) {
+    throw new RangeError(`memory must be ${MIN_MEMORY_KIB} to ${MAX_MEMORY_KIB} KiB`)
+  }
+  const hashing: HashOptions = { ...(argon2 !== undefined && { argon2 }), ...(signal !== undefined && { signal }) }
+  const measure = (costs: Argon2Costs): Promise<number> => timeOf(costs, hashing)
+  // The first hash checks the function, and warms the machine up.
+  await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })
+  onProgress?.(1 / 4)
+  const sample = await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })
+  let memoryKiB = withinMemory((MIN_MEMORY_KIB * targetMs) / (sample * WANTED_ITERATIONS), ceiling)
+  let pass = sample
+  for (let tries = 1; tries <= TRIES; tries++) {
+    pass = await measure({ iterations: 1, memoryKiB, lanes })
+    onProgress?.(1 / 4 + (tries / TRIES) * (3 / 4))
+    if (pass * MIN_ITERATIONS <= targetMs || memoryKiB === MIN_MEMORY_KIB) break
+    memoryKiB = withinMemory((memoryKiB * targetMs) / (pass * WANTED_ITERATIONS), memoryKiB)
+  }
+  onProgress?.(1)
+  const iterations = Math.min(Math.max(Math.floor(targetMs / pass), MIN_ITERATIONS), mostIterations(memoryKiB))
+  return { iterations, memoryKiB, lanes }
+}
+
+/** In whole MiB, as far as the floor allows. */
+function withinMemory(memoryKiB: number, ceiling: number): number {
+  return Math.min(Math.max(memoryKiB - (memoryKiB % 1024), MIN_MEMORY_KIB), ceiling)
+}
+
+const mostIterations = (memoryKiB: number): number =>
+  Math.min(MAX_ITERATIONS, Math.floor((4 * MAX_MEMORY_KIB) / memoryKiB))
+
+async function timeOf(costs: Argon2Costs, options: HashOptions): Promise<number> {
+  const started = performance.now()
+  wipe(await hashPassword('calibration', randomBytes(32), costs, options))
+  return performance.now() - started
+}
