@@ -96,8 +96,8 @@ export class KeyedScope implements ScopeCipher {
     this.#dedup?.dispose()
   }
 
-  owns({ header, encrypted }: ParsedClientBlock): boolean {
-    return encrypted !== undefined && equalBytes(header.keyId, this.#keyId)
+  owns({ header }: ParsedClientBlock): boolean {
+    return header.suite !== Suite.none && equalBytes(header.keyId, this.#keyId)
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {

@@ -45,7 +45,7 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  * @param registration an unarmed file; an armed one gets the code anew
  * @param activationCode as somebody typed it
  * @throws KeystrataError `malformed` for a mistyped code, and for what is no such file; `authentication-failed` for the code of
- *   another deposit, and for a damaged file; `unsupported`, `limit-exceeded`
+ *   another deposit, and for damaged keys; `unsupported`, `limit-exceeded`. Who signed the file is looked at when it is opened
  * @throws TypeError for what are no bytes, and no string
  */
 export function armRegistration(registration: Uint8Array, activationCode: string): Bytes {

@@ -1,6 +1,6 @@
 // Safeguarding (SPEC §16.2): a client's keys in the hands of a provider who cannot read them. They are under an activation code,
 // which the customer keeps; signatures by the keys themselves say that their holder wanted it so.
-import { type Bytes, concat, domain, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, equalBytes, wipe } from '../bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import {
   type KeyHash,
@@ -20,6 +20,7 @@ import {
   hashOf,
   provenBy,
   readName,
+  signedPart,
   verifiedClaim,
 } from '../keys/claim.ts'
 import { decodeClientKeys, encodeClientKeys } from '../keys/client-keys.ts'
@@ -75,11 +76,8 @@ export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Byte
 
 type Claimed = Omit<StoredEnrolment, 'signatures'>
 
-function escrowMessage(body: Omit<StoredEscrow, 'signatures'>): Bytes {
-  // Everything in front of the count of signatures.
-  const bytes = encode(storedEscrow, { ...body, signatures: [] })
-  return concat(domain('sign/escrow'), bytes.subarray(0, -2))
-}
+const escrowMessage = (body: Omit<StoredEscrow, 'signatures'>): Bytes =>
+  signedPart('escrow', encode(storedEscrow, { ...body, signatures: [] }))
 
 const claimedBytes = (claimed: Claimed): Bytes => encode(storedEnrolment, { ...claimed, signatures: [] })
 

@@ -20,6 +20,7 @@ import type { HashOptions } from '../primitives/password.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
 import { numberOf, parseName } from '../text.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+import { setRecipe } from './recipe.ts'
 
 /** Under which of a client's keys something is. `public` is not encrypted at all. */
 export type ClientScope = 'private' | 'account' | 'public'
@@ -119,6 +120,8 @@ class TypedClient extends SecretHolder implements Client {
     this.#claimant = claimant
     this.#privateScope = privateScope
     this.#scopes = scopes
+    // A cipher of somebody else's is not known elsewhere.
+    if (privateScope === aesScope) setRecipe(this, () => ({ kind: 'client', claimant, scope: undefined }))
   }
 
   get #reader(): { readonly des: boolean } {
@@ -130,7 +133,10 @@ class TypedClient extends SecretHolder implements Client {
     numberOf(SCOPES, which, 'scope')
     const cipher = this.#scopes.get(which)
     if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
-    return new OpenScope(cipher, this.#reader, () => this.assertUsable())
+    const scope = new OpenScope(cipher, this.#reader, () => this.assertUsable())
+    const claimant = this.#claimant
+    if (this.#privateScope === aesScope) setRecipe(scope, () => ({ kind: 'client', claimant, scope: which }))
+    return scope
   }
 
   async open(block: SealedBlock): Promise<Bytes> {

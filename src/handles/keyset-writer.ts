@@ -18,6 +18,7 @@ import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { maskForShare, ShareRecipients } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
+import { setRecipe } from './recipe.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
@@ -129,9 +130,9 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     const recipient = new Recipient(blockPair)
     const mode = encryption === Strength.none ? Mode.none : (dedup as Mode)
     const scheme = new ContentScheme(mode, { dedupKey, blockSalt })
-    blockSalt.dispose()
     super('keyset writer', () => {
       scheme.dispose()
+      blockSalt.dispose()
       dedupKey.dispose()
       sourceSigning.dispose()
     })
@@ -145,6 +146,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#sourceSigning = sourceSigning
     this.#shareRecipients = new ShareRecipients(shares, () => this.#signingPair.publicKey)
     this.shares = this.#shareRecipients.ids
+    setRecipe(this, () => ({ kind: 'writer', keys, defaults: { encryption, dedup } }))
   }
 
   /**

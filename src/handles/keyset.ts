@@ -1,15 +1,11 @@
 // A keyset in the hand of its owner: it opens, exports, and changes its keys (SPEC §5, §6).
 import type { BlockHead, SealedBlock } from '../blocks/block.ts'
-import { ContentScheme } from '../blocks/content-key.ts'
-import { openBlock } from '../blocks/open.ts'
-import { EnvelopeKeys } from '../blocks/envelope-keys.ts'
+import { OwnerBlocks, type OwnerKeys } from '../blocks/owner-blocks.ts'
 import { type OpenedRecord, openRecord, resealRecords, type SealedRecord } from '../blocks/record.ts'
-import { isAddressedTo, rekeyBlock } from '../blocks/rekey.ts'
-import { type Bytes, bytesFrom, toHex, wipe } from '../bytes.ts'
-import type { Mode } from '../format/envelope.ts'
+import { type Bytes, toHex, wipe } from '../bytes.ts'
 import { type ActiveShare, Destination, Strength } from '../format/keyset.ts'
 import { type Card, type CardKeys, encodeCard, keysOfCard } from '../keys/card.ts'
-import { generateKeyPair, Recipient } from '../keys/key-pairs.ts'
+import { generateKeyPair } from '../keys/key-pairs.ts'
 import {
   assertComplete,
   type CompleteContents,
@@ -36,6 +32,7 @@ import {
   type WriterOptions,
 } from './keyset-writer.ts'
 import { shareIdFrom } from './prepared-block.ts'
+import { setRecipe } from './recipe.ts'
 import { AcceptedShare, OwnedShare, type Share, type SharedReader } from './share.ts'
 
 class UnlockedKeyset extends SecretHolder implements KeysetReader {
@@ -44,18 +41,18 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   readonly shares: readonly string[]
   readonly #contents: KeysetContents
   readonly #master: SecretKey<'master'>
-  #prepared: Recipient | undefined
   readonly #exports: ReadonlyMap<string, Bytes>
-  readonly #keys: EnvelopeKeys
-  readonly #schemes: Map<Mode, ContentScheme> = new Map()
+  readonly #blocks: OwnerBlocks
+  readonly #owner: OwnerKeys
 
   /** Takes the contents and the master key over. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, accept?: number) {
     const { additional } = contents
     const exports = encodeExports(contents, master)
-    let keys: EnvelopeKeys
+    const owner = ownerKeysOf(contents, accept)
+    let blocks: OwnerBlocks
     try {
-      keys = ownerKeysOf(contents, accept)
+      blocks = new OwnerBlocks(owner)
     } catch (error) {
       wipe(...exports.values())
       throw error
@@ -63,8 +60,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     super('keyset reader', () => {
       disposeKeys(contents)
       master.dispose()
-      keys.dispose()
-      for (const scheme of this.#schemes.values()) scheme.dispose()
+      blocks.dispose()
       wipe(...exports.values())
     })
     this.id = toHex(contents.id)
@@ -72,43 +68,37 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     this.shares = Object.freeze((additional?.shares ?? []).map(({ id }) => toHex(id)))
     this.#contents = contents
     this.#exports = exports
-    this.#keys = keys
+    this.#blocks = blocks
+    this.#owner = owner
     this.#master = master
+    setRecipe(this, () => ({ kind: 'owner', owner }))
   }
 
   async open(block: SealedBlock): Promise<Bytes> {
     this.assertUsable()
-    return openBlock(block, this.#keys, (mode, content, label, blockKey) =>
-      this.#scheme(mode).verify(content, label, blockKey),
-    )
+    return this.#blocks.open(block)
   }
 
   async openRecord(record: Uint8Array, options: { after?: Uint8Array | 'start' } = {}): Promise<OpenedRecord> {
     this.assertUsable()
-    return openRecord(record, options.after, this.#keys, this.#contents.sourceSigning.publicKey)
+    return openRecord(record, options.after, this.#blocks.keys, this.#contents.sourceSigning.publicKey)
   }
 
   async *resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord> {
     this.assertUsable()
     const { id: ownerId, encryption, sourceSigning: signing } = this.#contents
-    const owner = { ownerId, recipient: this.#recipient, hybrid: encryption !== Strength.x25519, signing }
-    yield* resealRecords(records, owner, this.#keys)
+    const owner = { ownerId, recipient: this.#blocks.recipient, hybrid: encryption !== Strength.x25519, signing }
+    yield* resealRecords(records, owner, this.#blocks.keys)
   }
 
   isCurrent(envelope: Uint8Array): boolean {
     this.assertUsable()
-    return isAddressedTo(this.#recipient, this.#contents.id, envelope)
+    return this.#blocks.isCurrent(envelope)
   }
 
   rekey(head: BlockHead): Bytes {
     this.assertUsable()
-    const { id: ownerId, encryption } = this.#contents
-    const today = { ownerId, recipient: this.#recipient, hybrid: encryption === Strength.hybrid }
-    // Each property is read once: what was checked is what is given back.
-    const { label, envelope: stored } = head
-    const envelope = bytesFrom(stored, 'envelope')
-    // An unencrypted block has no key that could be replaced.
-    return rekeyBlock({ label, envelope }, this.#keys, today) ?? new Uint8Array(envelope)
+    return this.#blocks.rekey(head)
   }
 
   async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<KeysetReader> {
@@ -121,7 +111,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     try {
       const fresh = newMaster ? await createMaster(next, costs, options) : undefined
       const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, options))
-      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#keys.accept)
+      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#owner.accept)
     } catch (error) {
       disposeKeys(contents)
       throw error
@@ -146,12 +136,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
 
   /** The handle of changed contents, which takes them over. */
   #next(contents: KeysetContents): KeysetReader {
-    return unlocked(contents, this.#master.copy(), this.#keys.accept)
-  }
-
-  /** The public halves of today's key pair; prepared at the first use, which a mere reader never needs. */
-  get #recipient(): Recipient {
-    return (this.#prepared ??= new Recipient(this.#contents.blockPair.publicHalves))
+    return unlocked(contents, this.#master.copy(), this.#owner.accept)
   }
 
   export(to: KeysetDestination): Bytes {
@@ -212,7 +197,7 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
     const { sourceSigning, encryption, additional } = contents
     const share = findShare(contents, shareIdFrom(id))
     const sharer = { card: this.#cardKeys, cardSigning: additional.cardSigning, sourceSigning }
-    return OwnedShare.of(share, sharer, encryption, ownerKeysOf(contents, this.#keys.accept))
+    return OwnedShare.of(share, sharer, encryption, this.#owner)
   }
 
   revokeShare(id: string): KeysetReader {
@@ -235,21 +220,12 @@ class UnlockedKeyset extends SecretHolder implements KeysetReader {
   static insidesOf(reader: KeysetReader, what: string): Insides {
     if (!(reader instanceof UnlockedKeyset)) throw new TypeError(`${what} must be a KeysetReader of this library`)
     reader.assertUsable()
-    return { contents: reader.#contents, master: reader.#master, accept: reader.#keys.accept }
+    return { contents: reader.#contents, master: reader.#master, accept: reader.#owner.accept }
   }
 
   #complete(purpose: string): CompleteContents {
     this.assertUsable()
     return assertComplete(this.#contents, purpose)
-  }
-
-  #scheme(mode: Mode): ContentScheme {
-    let scheme = this.#schemes.get(mode)
-    if (scheme === undefined) {
-      scheme = new ContentScheme(mode, this.#contents)
-      this.#schemes.set(mode, scheme)
-    }
-    return scheme
   }
 }
 
@@ -260,9 +236,10 @@ function findShare({ additional }: CompleteContents, id: string): ActiveShare {
   return share
 }
 
-/** The key pairs for blocks, imported. */
-function ownerKeysOf({ id, blockPair, additional }: KeysetContents, accept?: number): EnvelopeKeys {
-  return new EnvelopeKeys(id, blockPair, { retired: additional?.retired, accept })
+/** What its blocks need of a keyset, borrowed. */
+function ownerKeysOf(contents: KeysetContents, accept: number | undefined): OwnerKeys {
+  const { id, encryption, blockPair, blockSalt, dedupKey, additional } = contents
+  return { id, encryption, blockPair, blockSalt, dedupKey, retired: additional?.retired ?? [], accept }
 }
 
 /** What a new password costs, if the caller does not say: what the last one did. */

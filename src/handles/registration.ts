@@ -4,10 +4,10 @@ import { readRegistration } from '../custody/registration.ts'
 import { openEscrow } from '../custody/safeguard.ts'
 import { KeystrataError } from '../errors.ts'
 import { type Card, keysOfCard } from '../keys/card.ts'
-import { parseName } from '../text.ts'
+import { assertOwnAccount } from '../keys/claim.ts'
 import { type Client, openedClient } from './client.ts'
 
-/** What a registration file says, and its provider has signed. */
+/** What a registration file says, and its provider has signed, but for `armed`. */
 export interface RegistrationFacts {
   readonly realm: string
   readonly account: string
@@ -17,7 +17,9 @@ export interface RegistrationFacts {
   readonly expires: Date
   /** When the client deposited these keys: the activation code is the one that it gave then. */
   readonly depositedAt: Date
-  /** Whether it holds the activation code: then it is worth as much as the keys. */
+  /** Whether the account's key is in it: one that the account got after the deposit is not, and has to be set then. */
+  readonly hasAccountKey: boolean
+  /** Whether it holds an activation code, which is not signed: with the right one it is worth as much as the keys. */
   readonly armed: boolean
 }
 
@@ -29,13 +31,22 @@ export interface RegistrationFacts {
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
   const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
-  const { realm, account, client, issuedAt } = deposit
+  const { realm, account, client, issuedAt, accountKey } = deposit
   const dates = { expires: new Date(expires), depositedAt: new Date(issuedAt) }
-  return { realm, account, client, server, ...dates, armed: code !== undefined }
+  return {
+    realm,
+    account,
+    client,
+    server,
+    ...dates,
+    hasAccountKey: accountKey !== undefined,
+    armed: code !== undefined,
+  }
 }
 
 /**
- * The client of a registration file, complete: it connects, backs up and restores. That a typed code opens the file proves that
+ * The client of a registration file, as it was when its keys were deposited: it connects, backs up and restores. If the account
+ * got its account key later, set that first; if the client was enrolled on another platform later, enrol it again. That a typed code opens the file proves that
  * the keys in it are those that were deposited with the code; an armed file proves only that its provider has signed it.
  * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before; `activationCode`:
  *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given somebody
@@ -50,11 +61,7 @@ export function openRegistration(
 ): Client {
   const { provider, activationCode, account } = options
   const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))
-  if (account !== undefined && parseName(account, 'account') !== deposit.account) {
-    throw new KeystrataError('policy', 'a registration of another account', {
-      ...{ rule: 'own-account', account: deposit.account },
-    })
-  }
+  assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {
     throw new KeystrataError('expired', 'this registration is past its date', {
       expires: new Date(expires).toISOString(),

@@ -1,6 +1,7 @@
 // A share in two hands: its owner adds blocks and invites, its recipient opens what was added (SPEC §12).
 import type { BlockHead, SealedBlock } from '../blocks/block.ts'
 import { EnvelopeKeys } from '../blocks/envelope-keys.ts'
+import { envelopeKeysOf, type OwnerPairs } from '../blocks/owner-blocks.ts'
 import { openBlock } from '../blocks/open.ts'
 import { type OpenedRecord, openRecord, type SealedRecord, sealRecord } from '../blocks/record.ts'
 import { type Bytes, toHex } from '../bytes.ts'
@@ -12,6 +13,7 @@ import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
 import type { RecordReader } from './keyset-reader.ts'
 import type { RecordWriter } from './keyset-writer.ts'
+import { type Recipe, setRecipe } from './recipe.ts'
 
 /**
  * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To read
@@ -64,6 +66,8 @@ export interface SharedReader extends RecordReader {
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
+type ShareRecipe = Extract<Recipe, { kind: 'share' }>
+
 export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
   readonly #share: ActiveShare
@@ -72,15 +76,10 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #keys: EnvelopeKeys
   readonly #recipient: ShareRecipient
 
-  private constructor(
-    recipient: ShareRecipient,
-    share: ActiveShare,
-    sharer: Sharer,
-    encryption: number,
-    keys: EnvelopeKeys,
-  ) {
+  private constructor(recipe: ShareRecipe, recipient: ShareRecipient, keys: EnvelopeKeys) {
+    const { share, sharer, encryption } = recipe
     super('share', () => {
-      disposeKeys([share, sharer])
+      disposeKeys(recipe)
       keys.dispose()
     })
     this.id = toHex(share.id)
@@ -89,18 +88,24 @@ export class OwnedShare extends SecretHolder implements Share {
     this.#encryption = encryption
     this.#keys = keys
     this.#recipient = recipient
+    setRecipe(this, () => recipe)
   }
 
   /**
-   * Takes the keys of the owner over, whatever happens, and borrows the rest.
+   * Borrows the keys.
    * @param encryption a {@link Strength}: what writers of the keyset do by default
    */
-  static of(share: ActiveShare, sharer: Sharer, encryption: number, keys: EnvelopeKeys): Share {
+  static of(share: ActiveShare, sharer: Sharer, encryption: number, owner: OwnerPairs): Share {
+    const { id, blockPair, retired, accept } = owner
+    const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
+    const recipe = copyKeys({
+      ...{ kind: 'share' as const, share, sharer, encryption },
+      owner: { id, blockPair, retired, accept },
+    })
     try {
-      const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-      return new OwnedShare(recipient, copyKeys(share), copyKeys(sharer), encryption, keys)
+      return new OwnedShare(recipe, recipient, envelopeKeysOf(owner))
     } catch (error) {
-      keys.dispose()
+      disposeKeys(recipe)
       throw error
     }
   }
@@ -131,13 +136,18 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
   readonly #sourceSigning: Bytes
 
   /** Borrows the keys. */
-  constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: PinnedKeys) {
+  constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: Pick<PinnedKeys, 'sourceSigning'>) {
     const keys = new EnvelopeKeys(id, pair, { sharer: sourceSigning })
-    super('shared reader', () => keys.dispose())
+    const invited = copyKeys({ id, pair, issuedAt })
+    super('shared reader', () => {
+      keys.dispose()
+      disposeKeys(invited)
+    })
     this.id = toHex(id)
     this.#issuedAt = issuedAt
     this.#keys = keys
     this.#sourceSigning = sourceSigning
+    setRecipe(this, () => ({ kind: 'shared', invited, sourceSigning }))
   }
 
   get issuedAt(): Date {

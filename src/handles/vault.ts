@@ -4,6 +4,7 @@ import { VaultCipher } from '../blocks/vault-block.ts'
 import { type Bytes, toHex } from '../bytes.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+import { setRecipe } from './recipe.ts'
 
 /** A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays. */
 export interface Vault extends BlockWriter, BlockReader, Handle {
@@ -20,6 +21,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
     super('vault', () => cipher.dispose())
     this.id = toHex(vaultId)
+    setRecipe(this, () => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
     this.#cipher = cipher
   }
 

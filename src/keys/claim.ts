@@ -1,6 +1,6 @@
 // What clients say of their keys to a server (SPEC §14.1), in an enrolment, a proof or an escrow: who they are, the public halves
 // of what proves each key, and signatures by them.
-import { type Bytes, bytesFrom, EMPTY, equalBytes, utf8 } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import {
   KeyRole,
@@ -17,7 +17,7 @@ import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { isSignatureOf, signingPublicKey } from '../primitives/signature.ts'
 import { SecretKey } from '../secret.ts'
-import { decodeName } from '../text.ts'
+import { decodeName, parseName } from '../text.ts'
 import type { AccountNames, ClientKey } from './typed-key.ts'
 
 /** Who proves: names, platform, and keys. */
@@ -93,6 +93,17 @@ export function copyOfClaim(given: Uint8Array, object: string): Bytes {
   const bytes = new Uint8Array(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
   if (bytes.length <= MAX_CLAIM_BYTES) return bytes
   throw new KeystrataError('limit-exceeded', `too large: ${object}`, { object, most: MAX_CLAIM_BYTES })
+}
+
+/** What is signed in an object that ends in signatures: everything in front of their count. @param unsigned it, with none */
+export function signedPart(purpose: 'enrolment' | 'escrow', unsigned: Uint8Array): Bytes {
+  return concat(domain(`sign/${purpose}`), unsigned.subarray(0, -2))
+}
+
+/** @throws KeystrataError `policy` for what is of another account than the one that is expected, if one is */
+export function assertOwnAccount(account: string, expected: string | undefined): void {
+  if (expected === undefined || parseName(expected, 'account') === account) return
+  throw new KeystrataError('policy', 'this is of another account', { rule: 'own-account', account })
 }
 
 /**

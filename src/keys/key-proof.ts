@@ -23,6 +23,7 @@ import {
   nameOfRole,
   provenBy,
   readName,
+  signedPart,
   verifiedClaim,
 } from './claim.ts'
 
@@ -35,11 +36,8 @@ export function encodeEnrolment(claimant: Claimant): Bytes {
   })
 }
 
-function enrolmentMessage(body: Omit<StoredEnrolment, 'signatures'>): Bytes {
-  // Everything in front of the count of signatures.
-  const bytes = encode(storedEnrolment, { ...body, signatures: [] })
-  return concat(domain('sign/enrolment'), bytes.subarray(0, -2))
-}
+const enrolmentMessage = (body: Omit<StoredEnrolment, 'signatures'>): Bytes =>
+  signedPart('enrolment', encode(storedEnrolment, { ...body, signatures: [] }))
 
 /** The answer to a challenge: the same public halves, and signatures that only their holder can make. */
 export function encodeProof(claimant: Claimant, challenge: Uint8Array): Bytes {

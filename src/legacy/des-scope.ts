@@ -49,8 +49,8 @@ export class DesScope implements ScopeCipher {
     this.#naming.dispose()
   }
 
-  owns({ header, legacy }: ParsedClientBlock): boolean {
-    return legacy !== undefined && equalBytes(header.keyId, this.#keyId)
+  owns({ header }: ParsedClientBlock): boolean {
+    return header.suite !== Suite.none && equalBytes(header.keyId, this.#keyId)
   }
 
   async prepare(given: Uint8Array): Promise<PreparedClientContent> {

@@ -1,6 +1,6 @@
 // DES in CBC mode (FIPS 46-3, SP 800-38A), for data that is already under it: 56 bits are searched through in a day, and blocks
 // of 8 bytes repeat after some gigabytes. Natively where the platform has triple DES, which with one key thrice is DES.
-import { type Bytes, concat, EMPTY, toHex, u8, utf8, wipe } from '../bytes.ts'
+import { type Bytes, concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { derive } from '../primitives/kdf.ts'
 import { nodeCrypto } from '../primitives/node-crypto.ts'
@@ -27,33 +27,34 @@ export function nativeDes(crypto: ReturnType<typeof nodeCrypto> = nodeCrypto()):
     }
   }
   try {
-    return isDes(des) ? des : undefined
+    return checkedDes(des)
   } catch {
     return undefined
   }
 }
 
-/** des.js, an optional peer. @throws KeystrataError `unsupported` where it is not installed */
+/**
+ * des.js, an optional peer.
+ * @throws KeystrataError `unsupported` where it is not installed, or does not work
+ */
 export async function portableDes(
   // @ts-expect-error It brings no types.
   load: () => Promise<DesJs> = () => import('des.js') as Promise<DesJs>,
 ): Promise<DesCbc> {
-  let library: DesJs['default']
   try {
-    library = (await load()).default
-  } catch {
-    throw new KeystrataError('unsupported', 'this platform has no DES: install the package des.js beside keystrata', {
-      package: 'des.js',
+    const { CBC, DES } = (await load()).default
+    const Cbc = CBC.instantiate(DES)
+    return checkedDes((type, key, iv, buffer) => {
+      const cipher = new Cbc({ type, key, iv, padding: false })
+      inChunks(
+        buffer,
+        (chunk) => Uint8Array.from(cipher.update(chunk)),
+        () => Uint8Array.from(cipher.final()),
+      )
     })
-  }
-  const Cbc = library.CBC.instantiate(library.DES)
-  return (type, key, iv, buffer) => {
-    const cipher = new Cbc({ type, key, iv, padding: false })
-    inChunks(
-      buffer,
-      (chunk) => Uint8Array.from(cipher.update(chunk)),
-      () => Uint8Array.from(cipher.final()),
-    )
+  } catch {
+    const message = 'this platform has no DES, and the package des.js is not there, or does not work: install it'
+    throw new KeystrataError('unsupported', message, { package: 'des.js' })
   }
 }
 
@@ -94,11 +95,14 @@ function inChunks(
 const KEY = Uint8Array.of(0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef)
 const IV = Uint8Array.of(0x12, 0x34, 0x56, 0x78, 0x90, 0xab, 0xcd, 0xef)
 
-/** The first block of the example for CBC in FIPS 81, appendix C. */
-function isDes(des: DesCbc): boolean {
+/** One that gives the first block of the example for CBC in FIPS 81, appendix C, and takes it back. */
+function checkedDes(des: DesCbc): DesCbc {
   const block = utf8('Now is t')
   des('encrypt', KEY, IV, block)
-  return toHex(block) === 'e5c7cdde872bf27c'
+  if (toHex(block) !== 'e5c7cdde872bf27c') throw new Error('not DES')
+  des('decrypt', KEY, IV, block)
+  if (!equalBytes(block, utf8('Now is t'))) throw new Error('not DES')
+  return des
 }
 
 /** The fastest DES of this platform. @throws KeystrataError `unsupported` */
@@ -106,17 +110,21 @@ export async function findDes(): Promise<DesCbc> {
   return nativeDes() ?? portableDes()
 }
 
-/** The four weak keys and the twelve semi-weak ones (SP 800-67 §3.3.2), under which DES undoes itself or another of them. */
-const WEAK_KEYS: ReadonlySet<string> = new Set([
-  ...['0000000000000000', 'fefefefefefefefe', 'e0e0e0e0f0f0f0f0', '1e1e1e1e0e0e0e0e'],
-  ...['001e001e000e000e', '1e001e000e000e00', '00e000e000f000f0', 'e000e000f000f000'],
-  ...['00fe00fe00fe00fe', 'fe00fe00fe00fe00', '1ee01ee00ef00ef0', 'e01ee01ef00ef00e'],
-  ...['1efe1efe0efe0efe', 'fe1efe1efe0efe0e', 'e0fee0fef0fef0fe', 'fee0fee0fef0fef0'],
-])
+/** Without their parity bits: what the weak keys and the semi-weak ones are made of (SP 800-67 §3.3.2). */
+const HALVES = [
+  [0x00, 0x00],
+  [0x1e, 0x0e],
+  [0xe0, 0xf0],
+  [0xfe, 0xfe],
+] as const
+/** The four weak keys and the twelve semi-weak ones, under which DES undoes itself or another of them. */
+const WEAK_KEYS: readonly (readonly number[])[] = HALVES.flatMap(([a, a2]) =>
+  HALVES.map(([b, b2]) => [a, b, a, b, a2, b2, a2, b2]),
+)
 
-/** Whether a key of 8 bytes is one of the sixteen. DES looks at 7 bits of each byte, and so does this. */
+/** Whether a key of 8 bytes is one of the sixteen. DES looks at 7 bits of each byte, and so does this; it keeps no copy. */
 export function isWeakDesKey(key: Uint8Array): boolean {
-  return WEAK_KEYS.has(toHex(key.map((byte) => byte & 0xfe)))
+  return WEAK_KEYS.some((weak) => weak.reduce((found, byte, at) => found | (byte ^ ((key[at] ?? 0) & 0xfe)), 0) === 0)
 }
 
 /** The DES key of a typed key: the first that is not weak. @param candidate for tests alone */

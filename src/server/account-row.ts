@@ -15,8 +15,17 @@ import { type Claim, sameKey } from '../keys/claim.ts'
 
 const ROW_VERSION = 1
 /** How far clocks may be apart: an escrow of next year would stand in the way of all others until then. */
-const CLOCK_TOLERANCE_MS = 24 * 60 * 60 * 1000
+const CLOCK_TOLERANCE_MS = 5 * 60 * 1000
 export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
+
+/** What is wrong in the server's own database is nothing that a client could have done. */
+export function fromOwnRow<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new Error('a damaged row of an account in the registry', { cause: error })
+  }
+}
 
 /** @throws KeystrataError `key-not-found` for a client that is not enrolled */
 export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
@@ -44,9 +53,9 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   const known = find(stored, claim.client)
   const { platform, privateKey } = claim
   const state = known?.state ?? ClientState.provisional
-  // An escrow of other keys, or of another platform, would recreate a client that nobody lets in.
-  const stays = known !== undefined && sameKey(known.privateKey, privateKey) && known.platform === platform
-  const { escrow, issuedAt } = stays ? known : { escrow: undefined, issuedAt: 0 }
+  // Keys that are replaced are not worth keeping: nothing was backed up under them.
+  const escrow = known !== undefined && sameKey(known.privateKey, privateKey) ? known.escrow : undefined
+  const issuedAt = known?.issuedAt ?? 0
   const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey, escrow, issuedAt })
   const accountKey = stored.accountKey ?? claim.accountKey
   assertPhonesCan(clients, claim.accountKey)
@@ -74,7 +83,7 @@ function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | 
 }
 
 /** @throws KeystrataError `account-key-required`, `key-changed`, `key-not-found` */
-export function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
+function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
   if (stored === undefined) {
     if (claimed === undefined) return
     throw new KeystrataError('key-not-found', 'this account key is not enrolled')
@@ -99,15 +108,16 @@ export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim
 
 /**
  * The row with the keys of a client in escrow.
- * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of tomorrow
+ * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of the future
  */
 export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
   const { row, known } = knownIn(stored, deposit.client)
   assertEnrolled(row, known, deposit)
   const { issuedAt, bytes: escrow } = deposit
-  if (issuedAt < known.issuedAt) throw new KeystrataError('rollback', 'an older escrow than the last one')
+  if (issuedAt < known.issuedAt)
+    throw new KeystrataError('rollback', 'an older escrow than the last one, or a clock that was turned back')
   if (issuedAt > Date.now() + CLOCK_TOLERANCE_MS) {
-    throw new KeystrataError('policy', 'an escrow of tomorrow: the clock of the client is wrong', { rule: 'clock' })
+    throw new KeystrataError('policy', 'an escrow of the future: the clock of the client is wrong', { rule: 'clock' })
   }
   return withClient(row, { ...known, escrow, issuedAt })
 }
@@ -115,6 +125,6 @@ export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): A
 /** Whether all keys of a client are in escrow: an account key that came later may be missing. */
 export function isSafeguarded({ accountKey }: AccountRow, { escrow }: KnownClient): boolean {
   if (escrow === undefined) return false
-  const deposited = accountKeyInEscrow(escrow)
+  const deposited = fromOwnRow(() => accountKeyInEscrow(escrow))
   return accountKey === undefined || (deposited !== undefined && sameKey(deposited, accountKey))
 }

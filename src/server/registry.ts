@@ -10,14 +10,17 @@ import { decode, encode } from '../format/codec.ts'
 import { insidesOf } from '../handles/keyset.ts'
 import type { KeysetReader } from '../handles/keyset-reader.ts'
 import { keysOfCard } from '../keys/card.ts'
+import { assertOwnAccount } from '../keys/claim.ts'
 import { checkChallenge, createChallenge, readEnrolment, readProof } from '../keys/key-proof.ts'
 import { assertComplete } from '../keys/keyset-changes.ts'
 import { nextVersion } from '../keys/trailer.ts'
+import { randomBytes } from '../primitives/random.ts'
 import { numberOf, parseName } from '../text.ts'
 import {
   assertEnrolled,
   EMPTY_ROW,
   enrolled,
+  fromOwnRow,
   isSafeguarded,
   keyChanged,
   knownIn,
@@ -44,8 +47,8 @@ export interface RegistryStore {
   /** The newest version of a row. */
   read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
   /**
-   * Create-only: false if this version, or a higher one, is there. Older versions may be deleted, the newest never; a unique
-   * key alone is not enough then, because a late write would find its number free.
+   * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
+   * still in them. The newest stays; a unique key alone is not enough, because a late write would find its number free.
    */
   write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
   /** Keeps a challenge until it is taken, or too late. */
@@ -90,7 +93,9 @@ export class KeyRegistry {
   }
 
   /**
-   * Takes a client in, or again with other keys as long as it has backed nothing up. The first account key of an account stays.
+   * Takes a client in, or again: on another platform, or with another private key as long as it has backed nothing up, which drops
+   * the escrow of the old one. The first account key of an account stays. A client under DES-56 cannot deposit its keys: where
+   * that is mandatory, let it in by another registry over the same store.
    * @param enrolment of the client's `enrolment()`
    * @param options `account`: the one whose customer is logged in. Give it: else anybody who may enrol at all enrols into any
    *   account, and the first account key there is his
@@ -103,7 +108,7 @@ export class KeyRegistry {
   async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
     const { account } = options
     const claim = readEnrolment(enrolment, this.#realm)
-    assertOwn(claim.account, account)
+    assertOwnAccount(claim.account, account)
     await this.#change(claim.account, (row) => enrolled(row ?? EMPTY_ROW, claim))
   }
 
@@ -141,7 +146,7 @@ export class KeyRegistry {
   }
 
   /**
-   * Locks the private key of a client: call it before its first backup is committed. Again does nothing.
+   * Locks the private key of a client: call it before its first backup is committed. Again changes nothing.
    * @param options `key`: what {@link KeyRegistry.connect} gave for the connection of this backup. Give it: a client that is
    *   enrolled anew in the middle would be locked to a key that the backup is not under
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another key
@@ -163,7 +168,7 @@ export class KeyRegistry {
    * @param options `account`: the one whose customer is logged in. Give it, as with
    *   {@link KeyRegistry.enrol}
    * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, for another platform than the
-   *   enrolled one, and for an escrow that says it was made tomorrow; `rollback` for one that is older than the last;
+   *   enrolled one, and for an escrow that says it was made more than 5 minutes from now; `rollback` for one that is older than the last;
    *   `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other keys than
    *   the enrolled ones; `account-key-required` without the account key that the account has; `authentication-failed` for another
    *   realm and for signatures that do not hold; `conflict`, `malformed`, `unsupported`, `limit-exceeded`
@@ -175,12 +180,13 @@ export class KeyRegistry {
     }
     const deposit = readEscrow(escrow)
     if (deposit.realm !== this.#realm) throw authenticationFailed()
-    assertOwn(deposit.account, account)
+    assertOwnAccount(deposit.account, account)
     await this.#change(deposit.account, (row) => safeguarded(row, deposit))
   }
 
   /**
-   * Gives up the escrow of a client; registration files that were built stay what they are. Again does nothing.
+   * Gives up the escrow of a client: it is in no row from then on, but in older versions of the row, if the store keeps any, and
+   * in the registration files that were built. Again does nothing.
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `conflict`
    */
   async clearEscrow(account: string, client: string): Promise<void> {
@@ -237,6 +243,7 @@ export class KeyRegistry {
       const next = encode(accountRow, change(read?.row))
       if (read !== undefined && equalBytes(next, read.bytes)) return
       if (await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))) return
+      await pause(tries)
     }
     throw new KeystrataError('conflict')
   }
@@ -244,20 +251,15 @@ export class KeyRegistry {
   async #read(account: string): Promise<{ row: AccountRow; bytes: Uint8Array; version: number } | undefined> {
     const read = await this.#store.read(account, ACCOUNT_ROW)
     if (read === undefined) return undefined
-    try {
-      const { row: bytes, version } = read
-      return { row: decode(accountRow, bytes, 'row of an account'), bytes, version }
-    } catch (error) {
-      // The server's own database, and nothing that a client could have done.
-      throw new Error('a damaged row of an account in the registry', { cause: error })
-    }
+    const { row: bytes, version } = read
+    return { row: fromOwnRow(() => decode(accountRow, bytes, 'row of an account')), bytes, version }
   }
 }
 
-/** @throws KeystrataError `policy` for what comes from another account than the one that is logged in */
-function assertOwn(account: string, expected: string | undefined): void {
-  if (expected === undefined || parseName(expected, 'account') === account) return
-  throw new KeystrataError('policy', 'this is of another account', { rule: 'own-account', account })
+/** A random pause, which grows: else those that collided collide again. */
+function pause(tries: number): Promise<void> {
+  const [random = 0] = randomBytes(1)
+  return new Promise((resolve) => void setTimeout(resolve, (random / 256) * 2 ** tries))
 }
 
 const safeguardingRequired = (): KeystrataError =>

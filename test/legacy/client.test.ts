@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createClient, createDeviceKey, encodeBlock, parseBlock } from '../../src/index.ts'
 import { createLegacyClient, type LegacyClientOptions } from '../../src/legacy.ts'
 import { KeyRegistry } from '../../src/server.ts'
-import { expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+import { expectSame, failure, flipped, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
 const NAMES = { realm: 'tests', account: 'acme', client: 'old' }
 const make = (more: Partial<LegacyClientOptions> = {}) =>
@@ -63,6 +63,13 @@ describe('a client under DES-56', () => {
     await failure(() => reader.open({ ...short, label: block.label }), 'authentication-failed')
     await failure(() => reader.open({ label, envelope, ciphertext: ciphertext.subarray(1) }), 'malformed')
     await failure(() => reader.open({ label, envelope, ciphertext: new Uint8Array(0) }), 'malformed')
+  })
+
+  it('calls nothing of another suite its own', async () => {
+    const other = patched(block.envelope, 6, [3, 3])
+    const envelope = new Uint8Array(112)
+    envelope.set(other.subarray(0, 48))
+    await failure(() => reader.open({ ...block, envelope }), 'authentication-failed')
   })
 
   it('works in the other scopes as any client', async () => {

@@ -161,11 +161,17 @@ describe('a deposit', () => {
     expect((await connect(registry, desktop)).safeguarded).toBe(true)
     await registry.enrol(changed.enrolment())
     expect((await connect(registry, changed)).safeguarded).toBe(false)
+    // On another platform it stays: what comes back from it enrols again.
     const moved = await make({ platform: 'windows' })
     await registry.enrol(desktop.enrolment())
     await registry.safeguard(deposit.escrow)
     await registry.enrol(moved.enrolment())
-    expect((await connect(registry, moved)).safeguarded).toBe(false)
+    expect((await connect(registry, moved)).safeguarded).toBe(true)
+    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    using back = openRegistration(file, { ...card, activationCode: deposit.activationCode })
+    await failure(() => connect(registry, back), 'policy')
+    await registry.enrol(back.enrolment())
+    await connect(registry, back)
   })
 
   it('never takes the place of a newer one, and the last one comes back after it was cleared', async () => {
@@ -180,6 +186,10 @@ describe('a deposit', () => {
     await failure(() => registry.safeguard(first.escrow), 'rollback')
     await registry.clearEscrow('acme', 'desktop')
     await failure(() => registry.safeguard(first.escrow), 'rollback')
+    // Nor by way of other keys.
+    await registry.enrol(changed.enrolment())
+    await registry.enrol(desktop.enrolment())
+    await failure(() => registry.safeguard(first.escrow), 'rollback')
     await registry.safeguard(second.escrow)
     const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
     await failure(
@@ -190,16 +200,39 @@ describe('a deposit', () => {
     expect(parseRegistration(file, card).depositedAt).toEqual(new Date(Date.UTC(2030, 0, 1) + 1))
   })
 
-  it('is not made tomorrow', async () => {
+  it('is not made in the future', async () => {
     vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
     const { registry } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
-    vi.setSystemTime(Date.UTC(2030, 0, 3))
+    vi.setSystemTime(Date.UTC(2030, 0, 1, 0, 6))
     const { escrow } = desktop.safeguard()
     vi.setSystemTime(Date.UTC(2030, 0, 1))
     expect((await failure(() => registry.safeguard(escrow), 'policy')).detail['rule']).toBe('clock')
     vi.setSystemTime(-5)
     expect(desktop.safeguard().escrow.length).toBeGreaterThan(0)
+  })
+
+  it('that is damaged in the server’s database is the server’s fault', async () => {
+    const { registry, store } = newRegistry('optional')
+    await registry.enrol(desktop.enrolment())
+    await registry.safeguard(deposit.escrow)
+    const { row, version } = (await store.read('acme', ''))!
+    await store.write('acme', '', flipped(row, row.length - 8 - 66), version + 1)
+    await expect(connect(registry, desktop)).rejects.toThrow('a damaged row of an account in the registry')
+  })
+
+  it('is taken from thirty clients of one account at once', async () => {
+    const many = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => make({ client: `client ${index}`, accountKey: ACCOUNT })),
+    )
+    const { registry, store } = newRegistry('mandatory')
+    const wait = () => new Promise((resolve) => setTimeout(resolve, 3))
+    const [read, write] = [store.read.bind(store), store.write.bind(store)]
+    store.read = async (...row) => wait().then(() => read(...row))
+    store.write = async (...row) => wait().then(() => write(...row))
+    for (const each of many) await registry.enrol(each.enrolment())
+    await Promise.all(many.map((each) => registry.safeguard(each.safeguard().escrow)))
+    for (const each of many) expect((await connect(registry, each)).safeguarded).toBe(true)
   })
 
   it('of a client that was disposed of cannot be made', async () => {
@@ -246,7 +279,7 @@ describe('a registration file', () => {
     const { file, activationCode } = await deposited()
     const facts = parseRegistration(file, card)
     expect(facts).toEqual({
-      ...{ realm: 'tests', account: 'acme', client: 'desktop', ...SERVER, armed: false },
+      ...{ realm: 'tests', account: 'acme', client: 'desktop', ...SERVER, hasAccountKey: true, armed: false },
       expires: expect.any(Date) as Date,
       depositedAt: expect.any(Date) as Date,
     })

@@ -1,0 +1,43 @@
+// What handles are made of, so that they can be made again elsewhere: in a worker, which shares no memory with them.
+import type { OwnerKeys, OwnerPairs } from '../blocks/owner-blocks.ts'
+import type { Bytes } from '../bytes.ts'
+import type { ActiveShare } from '../format/keyset.ts'
+import type { Claimant } from '../keys/claim.ts'
+import { copyKeys } from '../keys/keyset-contents.ts'
+import type { SecretKey } from '../secret.ts'
+import type { InvitedShare, Sharer } from '../sharing/invite.ts'
+import type { ClientScope } from './client.ts'
+import type { WritingDefaults, WritingKeys } from './keyset-writer.ts'
+
+/** The keys that a handle seals, opens and rekeys blocks by, and no others. */
+export type Recipe =
+  | { readonly kind: 'writer'; readonly keys: WritingKeys; readonly defaults: WritingDefaults }
+  | { readonly kind: 'owner'; readonly owner: OwnerKeys }
+  | {
+      readonly kind: 'share'
+      readonly share: ActiveShare
+      readonly sharer: Sharer
+      readonly encryption: number
+      readonly owner: OwnerPairs
+    }
+  | { readonly kind: 'shared'; readonly invited: InvitedShare; readonly sourceSigning: Bytes }
+  | { readonly kind: 'vault'; readonly id: Bytes; readonly dataKey: SecretKey<'data'> }
+  | { readonly kind: 'client'; readonly claimant: Claimant; readonly scope: ClientScope | undefined }
+
+const recipes: WeakMap<object, () => Recipe> = new WeakMap()
+
+/** Each handle says once what it is made of; `make` borrows. */
+export function setRecipe(handle: object, make: () => Recipe): void {
+  recipes.set(handle, make)
+}
+
+/**
+ * Copies of what a handle is made of; the caller disposes of the keys.
+ * @throws KeystrataError `disposed`
+ * @throws TypeError for what is no handle of this very library, or one that cannot be made elsewhere
+ */
+export function recipeOf(handle: object): Recipe {
+  const make = recipes.get(handle)
+  if (make === undefined) throw new TypeError('no handle of this library that a worker could have')
+  return copyKeys(make())
+}
