@@ -10,8 +10,10 @@ const floors: Record<string, number> = {
   'index.ts': 9,
   'server.ts': 9,
   'legacy.ts': 9,
+  'pool.ts': 9,
   server: 8,
   legacy: 8,
+  pool: 8,
   handles: 7,
   sharing: 6,
   custody: 6,
@@ -29,6 +31,7 @@ const doors: Record<string, RegExp> = {
   format: /^micro-packed$/,
   server: /^bcryptjs$/,
   legacy: /^des\.js$/,
+  pool: /^node:worker_threads$/,
 }
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))

@@ -2,6 +2,7 @@
 import { expect, expectTypeOf, it } from 'vitest'
 import * as keystrata from '../src/index.ts'
 import * as legacy from '../src/legacy.ts'
+import * as pool from '../src/pool.ts'
 import * as server from '../src/server.ts'
 import type {
   BlockReader,
@@ -18,6 +19,7 @@ it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([
     'KeystrataError',
     'armRegistration',
+    'calibrateArgon2',
     'createClient',
     'createDeviceKey',
     'createKeyset',
@@ -55,6 +57,7 @@ it('exports these values for servers', () => {
 it('exports these values for data under DES', () => {
   expect(Object.keys(legacy).sort()).toEqual(['KeystrataError', 'createLegacyClient'])
   expect(legacy.KeystrataError).toBe(keystrata.KeystrataError)
+  expect(Object.keys(pool)).toEqual(['createPool'])
 })
 
 it('has one door for every key model', () => {

@@ -17,7 +17,7 @@ import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
 import { keyedNaming, type Naming, parseLabel } from './label.ts'
 import { assertNamed, copyIdentified } from './named-content.ts'
-import { assertContentBytes } from './seal.ts'
+import { assertContentBytes } from './room.ts'
 
 const TAG_BYTES = 16
 export const DES_BLOCK_BYTES = 8

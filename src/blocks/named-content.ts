@@ -3,7 +3,7 @@
 import { type Bytes, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
-import { contentFrom } from './seal.ts'
+import { contentFrom, roomFor } from './room.ts'
 
 const SHA256 = [{ hash: 'sha256' }] as const
 
@@ -18,9 +18,9 @@ export async function copyIdentified<T extends object>(
   identify: (digest: Bytes) => T,
 ): Promise<T & { buffer: Bytes }> {
   const content = contentFrom(given)
-  const buffer = new Uint8Array(content.length + more)
+  const { buffer, copy } = roomFor(content, 0, more)
   try {
-    const [digest] = (await copyAndDigest(content, buffer.subarray(0, content.length), SHA256)) as [Bytes]
+    const [digest] = (await copyAndDigest(content, copy, SHA256)) as [Bytes]
     return { buffer, ...withDigest(digest, identify) }
   } catch (error) {
     wipe(buffer)

@@ -1,13 +1,14 @@
 // Encrypting and decrypting the content of blocks (SPEC §6.2). Content is encrypted in the buffer that it was copied into,
 // so a block is never twice in memory, and what was hashed is what is encrypted.
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { type EncryptedMode, FRAME_BYTES, MAX_CONTENT_BYTES, Mode } from '../format/envelope.ts'
+import { type EncryptedMode, FRAME_BYTES, Mode } from '../format/envelope.ts'
 import { deriveLock, NONCE_BYTES } from '../keys/lock.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { Role, SecretKey } from '../secret.ts'
 import { type ContentScheme, randomBlockKey } from './content-key.ts'
+import { contentFrom, roomFor } from './room.ts'
 
 /** Content in the buffer that will be its ciphertext, with the label and the key that it has. */
 export type PreparedContent = {
@@ -19,19 +20,6 @@ export type PreparedContent = {
   | { readonly mode: typeof Mode.none; readonly blockKey?: undefined }
 )
 
-/** @throws KeystrataError `limit-exceeded` */
-export function contentFrom(given: Uint8Array): Uint8Array {
-  const content = bytesFrom(given, 'content')
-  assertContentBytes(content)
-  return content
-}
-
-/** @throws KeystrataError `limit-exceeded` */
-export function assertContentBytes({ length }: Uint8Array): void {
-  if (length <= MAX_CONTENT_BYTES) return
-  throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: length })
-}
-
 /**
  * Copies and names content; all of it is read before this first yields.
  * @throws KeystrataError `limit-exceeded`
@@ -40,9 +28,8 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
   const content = contentFrom(given)
   const { mode } = scheme
   const { before, after } = FRAME_BYTES[mode]
-  const buffer = new Uint8Array(before + content.length + after)
+  const { buffer, copy } = roomFor(content, before, after)
   try {
-    const copy = buffer.subarray(before, before + content.length)
     const { label, blockKey } = await scheme.copyAndIdentify(content, copy)
     if (mode === Mode.none) return { mode, buffer, label }
     return { mode, buffer, label, blockKey: blockKey ?? randomBlockKey() }

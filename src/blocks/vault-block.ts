@@ -14,7 +14,7 @@ import type { SecretKey } from '../secret.ts'
 import type { SealedBlock } from './block.ts'
 import { keyedNaming, type Naming, parseLabel } from './label.ts'
 import { assertNamed, copyIdentified } from './named-content.ts'
-import { assertContentBytes } from './seal.ts'
+import { assertContentBytes } from './room.ts'
 
 /** Content in the buffer that will be its ciphertext. */
 export interface PreparedVaultContent {

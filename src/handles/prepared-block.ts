@@ -94,7 +94,7 @@ export async function sealPrepared(
 }
 
 /** A copy of the ids, before anybody else can change them. */
-function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
+export function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
   return shares === undefined ? undefined : idsFrom(shares)
 }
 
@@ -104,7 +104,7 @@ export function shareIdFrom(id: unknown): string {
   throw new TypeError('the id of a share must be a string')
 }
 
-function idsFrom(shares: readonly string[]): readonly string[] {
+export function idsFrom(shares: readonly string[]): readonly string[] {
   if (!Array.isArray(shares)) throw new TypeError('shares must be an array of ids')
   return [...(shares as readonly unknown[])].map(shareIdFrom)
 }

@@ -8,7 +8,7 @@ import {
 } from '../blocks/client-block.ts'
 import { keyedNaming, type Naming } from '../blocks/label.ts'
 import { assertNamed, copyIdentified } from '../blocks/named-content.ts'
-import { contentFrom } from '../blocks/seal.ts'
+import { contentFrom } from '../blocks/room.ts'
 import { type Bytes, equalBytes, utf8, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { encode } from '../format/codec.ts'

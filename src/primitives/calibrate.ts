@@ -51,9 +51,9 @@ export async function calibrateArgon2(
   return { iterations, memoryKiB, lanes }
 }
 
-/** In whole MiB, as far as the floor allows. */
+/** In whole MiB, as far as floor and ceiling allow. */
 function withinMemory(memoryKiB: number, ceiling: number): number {
-  return Math.min(Math.max(memoryKiB - (memoryKiB % 1024), MIN_MEMORY_KIB), ceiling)
+  return Math.max(1024 * Math.floor(Math.min(memoryKiB, ceiling) / 1024), MIN_MEMORY_KIB)
 }
 
 const mostIterations = (memoryKiB: number): number =>
@@ -62,5 +62,6 @@ const mostIterations = (memoryKiB: number): number =>
 async function timeOf(costs: Argon2Costs, options: HashOptions): Promise<number> {
   const started = performance.now()
   wipe(await hashPassword('calibration', randomBytes(32), costs, options))
-  return performance.now() - started
+  // Some clocks are coarse.
+  return Math.max(performance.now() - started, 0.1)
 }

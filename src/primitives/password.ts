@@ -114,6 +114,7 @@ async function hashBy(
   { iterations, memoryKiB, lanes }: Argon2Costs,
   length: number,
 ): Promise<Bytes> {
+  if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
   const given = { iterations, memoryKiB, lanes }
   const check = checked.get(argon2) ?? assertArgon2id(argon2)
   checked.set(argon2, check)
@@ -128,7 +129,6 @@ async function hashBy(
 }
 
 async function assertArgon2id(argon2: Argon2): Promise<void> {
-  if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
   for (const { lanes, answer } of KNOWN_ANSWERS) {
     const length = answer.length / 2
     const costs = { iterations: 2, memoryKiB: 256, lanes }

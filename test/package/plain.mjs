@@ -10,6 +10,7 @@ import {
   unlockKeyset,
 } from 'keystrata'
 import { createLegacyClient } from 'keystrata/legacy'
+import { createPool } from 'keystrata/pool'
 import { checkProfile, createVerifier, verifyLogin } from 'keystrata/server'
 
 const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
@@ -45,3 +46,9 @@ const names = { realm: 'package', account: 'account', client: 'old' }
 const legacy = await createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
 const old = await legacy.scope('private').seal(Buffer.from('content'))
 assert.equal(Buffer.from(await legacy.open(parseBlock(encodeBlock(old), old.label))).toString(), 'content')
+
+const pool = createPool({ threads: 2 })
+const inWorker = await pool.writer(writer).seal(Buffer.from('content'))
+assert.equal(inWorker.label, block.label)
+assert.equal(Buffer.from(await pool.reader(reader).open(inWorker)).toString(), 'content')
+await pool.close()

@@ -1,0 +1,280 @@
+// Worker threads for whole blocks: what a program seals and opens goes on beside it, on as many cores as there are. Keys are
+// handed to a thread once, and wiped when the pool is closed; contents and blocks move without being copied back.
+import type { BlockHead, BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import { contentFrom, withRoom } from '../blocks/room.ts'
+import { type Bytes, bytesFrom } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import type { KeysetReader } from '../handles/keyset-reader.ts'
+import { sharesOf } from '../handles/prepared-block.ts'
+import { type Recipe, recipeOf } from '../handles/recipe.ts'
+import type { Share } from '../handles/share.ts'
+import { disposeKeys } from '../keys/keyset-contents.ts'
+import { inOrder } from './in-order.ts'
+import { closed, lostWithIt, Member } from './member.ts'
+import { arrivedError, type Moved, type MovedBlock, type Task } from './messages.ts'
+import { PooledBlock } from './pooled-block.ts'
+import { processorCount } from './threads.ts'
+import type { Rekeyed } from './work.ts'
+
+const TASKS_PER_THREAD = 2
+const MAX_THREADS = 64
+
+/** What became of one envelope. */
+export interface RekeyedHead {
+  readonly label: string
+  /** The new envelope; absent where the old one is current already. */
+  readonly envelope?: Bytes
+  /** Why there is none. */
+  readonly error?: KeystrataError
+}
+
+/** What is wrong with one block, if anything. */
+export interface VerifiedBlock {
+  readonly label: string
+  readonly error?: KeystrataError
+}
+
+/**
+ * Threads that seal, open, verify and rekey. At most two blocks for each thread are under way at once, whatever is asked; the
+ * rest waits. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
+ */
+export interface Pool extends AsyncDisposable {
+  /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
+  close(): Promise<void>
+  /**
+   * The same writer, in the threads: of a keyset, of a vault, or a scope of a client. It has copies of the keys until the pool is
+   * closed. Content is copied before the call returns.
+   * @throws KeystrataError `disposed`
+   * @throws TypeError for a writer of another library copy, and of clients under DES-56
+   */
+  writer(writer: BlockWriter): BlockWriter
+  /**
+   * The same reader, in the threads: of a keyset, a share, a vault, a client or a scope of it.
+   * @throws KeystrataError `disposed`
+   * @throws TypeError as {@link Pool.writer}
+   */
+  reader(reader: BlockReader): BlockReader
+  /**
+   * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the rest goes on.
+   * @param options `to`: a share that all blocks are added to, in the place of today's key pairs; `signal`: ends it
+   * @throws KeystrataError `aborted`, `disposed`
+   */
+  rekey(
+    reader: KeysetReader,
+    heads: AsyncIterable<BlockHead>,
+    options?: { to?: Share; signal?: AbortSignal },
+  ): AsyncGenerator<RekeyedHead>
+  /**
+   * Opens a stream of blocks, and tells of each whether it does, in the order of the stream.
+   * @param options `signal`: ends it
+   * @throws KeystrataError `aborted`, `disposed`
+   */
+  verify(
+    reader: BlockReader,
+    blocks: AsyncIterable<SealedBlock>,
+    options?: { signal?: AbortSignal },
+  ): AsyncGenerator<VerifiedBlock>
+}
+
+/**
+ * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is, for
+ *   bundlers and content-security policies; a copy of `keystrata/dist/pool/worker.js` with what it imports
+ * @throws RangeError for a number of threads that is none
+ */
+export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
+  const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =
+    options
+  if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
+    throw new RangeError(`threads must be 1 to ${MAX_THREADS}`)
+  }
+  return new WorkerPool(threads, worker)
+}
+
+interface Waiting {
+  start: (member: Member) => void
+  refuse: (error: Error) => void
+}
+
+class WorkerPool implements Pool {
+  readonly #members: readonly Member[]
+  readonly #recipes: Map<number, Recipe> = new Map()
+  readonly #numbers: WeakMap<object, number> = new WeakMap()
+  readonly #waiting: Waiting[] = []
+  readonly #running: Set<Promise<unknown>> = new Set()
+  #lastNumber = 0
+  #closing: Promise<void> | undefined
+
+  constructor(threads: number, worker: URL) {
+    this.#members = Array.from({ length: threads }, () => new Member(worker, this.#recipes))
+  }
+
+  writer(writer: BlockWriter): BlockWriter {
+    const handle = this.#numberOf(writer)
+    return {
+      prepare: (content) => this.#prepare(handle, content),
+      seal: async (content, options = {}) => {
+        const shares = sharesOf(options)
+        const copy = withRoom(contentFrom(content))
+        const task: Task = { task: 'seal', handle, content: copy, shares }
+        return (await this.#anywhere(task, [copy.buffer], [handle])) as SealedBlock
+      },
+    }
+  }
+
+  reader(reader: BlockReader): BlockReader {
+    const handle = this.#numberOf(reader)
+    return {
+      open: async (block) => {
+        const copy = copyOfBlock(block)
+        return (await this.#anywhere({ task: 'open', handle, block: copy }, buffersOf(copy), [handle])) as Bytes
+      },
+    }
+  }
+
+  rekey(
+    reader: KeysetReader,
+    heads: AsyncIterable<BlockHead>,
+    options: { to?: Share; signal?: AbortSignal } = {},
+  ): AsyncGenerator<RekeyedHead> {
+    const handle = this.#numberOf(reader)
+    const { to: share, signal } = options
+    const to = share === undefined ? undefined : this.#numberOf(share)
+    const rekeyOne = async (head: BlockHead): Promise<RekeyedHead> => {
+      const { label, envelope: stored } = head
+      const envelope = new Uint8Array(bytesFrom(stored, 'envelope'))
+      const task: Task = { task: 'rekey', handle, to, heads: [{ label, envelope }] }
+      const handles = to === undefined ? [handle] : [handle, to]
+      const [done = {}] = (await this.#anywhere(task, [envelope.buffer], handles)) as Rekeyed[]
+      if (!('error' in done)) return { label, ...done }
+      return { label, error: asKeystrataError(arrivedError(done.error)) }
+    }
+    return inOrder(heads, this.#most, rekeyOne, signal)
+  }
+
+  verify(
+    reader: BlockReader,
+    blocks: AsyncIterable<SealedBlock>,
+    options: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<VerifiedBlock> {
+    const handle = this.#numberOf(reader)
+    const verifyOne = async (block: SealedBlock): Promise<VerifiedBlock> => {
+      const copy = copyOfBlock(block)
+      const { label } = copy
+      try {
+        await this.#anywhere({ task: 'verify', handle, block: copy }, buffersOf(copy), [handle])
+        return { label }
+      } catch (error) {
+        return { label, error: asKeystrataError(error) }
+      }
+    }
+    return inOrder(blocks, this.#most, verifyOne, options.signal)
+  }
+
+  async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
+    const copy = withRoom(contentFrom(content))
+    const prepared = ++this.#lastNumber
+    const owner: { member?: Member; life?: number } = {}
+    const task: Task = { task: 'prepare', handle, prepared, content: copy }
+    const label = (await this.#anywhere(task, [copy.buffer], [handle], (member) => {
+      owner.member = member
+      owner.life = member.life
+    })) as string
+    const { member, life } = owner as { member: Member; life: number }
+    return new PooledBlock(label, prepared, (next) => {
+      if (this.#closing !== undefined) throw closed()
+      if (member.life !== life) throw lostWithIt()
+      return this.#watch(member.ask(next))
+    })
+  }
+
+  get #most(): number {
+    return this.#members.length * TASKS_PER_THREAD
+  }
+
+  /** One number for each handle; its keys are copied now, and sent to each thread when it first needs them. */
+  #numberOf(handle: object): number {
+    if (this.#closing !== undefined) throw closed()
+    const known = this.#numbers.get(handle)
+    if (known !== undefined) return known
+    const number = ++this.#lastNumber
+    this.#recipes.set(number, recipeOf(handle))
+    this.#numbers.set(handle, number)
+    return number
+  }
+
+  /** Gives a task to the thread that has least to do, when one has room. */
+  #anywhere(
+    task: Task,
+    moved: ArrayBuffer[],
+    handles: readonly number[],
+    onStart: (member: Member) => void = () => undefined,
+  ): Promise<unknown> {
+    if (this.#closing !== undefined) return Promise.reject(closed())
+    const done = new Promise((resolve, reject) => {
+      const start = (member: Member) => {
+        onStart(member)
+        member.ask(task, moved, handles).then(resolve, reject)
+      }
+      this.#waiting.push({ start, refuse: reject })
+    })
+    this.#handOut()
+    return this.#watch(done)
+  }
+
+  #handOut(): void {
+    for (;;) {
+      const member = this.#members.reduce((least, each) => (each.load < least.load ? each : least))
+      if (member.load >= TASKS_PER_THREAD) return
+      const waiting = this.#waiting.shift()
+      if (waiting === undefined) return
+      waiting.start(member)
+    }
+  }
+
+  /** Hears when a task is done: then there is room for another one. */
+  #watch<T>(running: Promise<T>): Promise<T> {
+    this.#running.add(running)
+    const done = () => {
+      this.#running.delete(running)
+      this.#handOut()
+    }
+    running.then(done, done)
+    return running
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    for (const { refuse } of this.#waiting.splice(0)) refuse(closed())
+    await Promise.allSettled(this.#running)
+    await Promise.all(this.#members.map((member) => member.close()))
+    for (const recipe of this.#recipes.values()) disposeKeys(recipe)
+    this.#recipes.clear()
+  }
+}
+
+/** Copies: what moves is gone where it came from, and the caller's buffers are the caller's. */
+function copyOfBlock({ label, envelope, ciphertext }: SealedBlock): MovedBlock {
+  return {
+    label,
+    envelope: new Uint8Array(bytesFrom(envelope, 'envelope')),
+    ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')),
+  }
+}
+
+const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [
+  envelope.buffer,
+  ciphertext.buffer,
+]
+
+/** Of one block: what is wrong with it. Anything else ends the stream. */
+function asKeystrataError(error: unknown): KeystrataError {
+  if (error instanceof KeystrataError && error.code !== 'disposed') return error
+  throw error
+}

@@ -1,0 +1,51 @@
+// A block that a thread of a pool has prepared: only that thread can seal it.
+import type { PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
+import type { Bytes } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { idsFrom, sharesOf } from '../handles/prepared-block.ts'
+import type { Task } from './messages.ts'
+
+export class PooledBlock implements PreparedBlock {
+  readonly label: string
+  readonly #prepared: number
+  readonly #ask: (task: Task) => Promise<unknown>
+  #isSpent = false
+
+  constructor(label: string, prepared: number, ask: (task: Task) => Promise<unknown>) {
+    this.label = label
+    this.#prepared = prepared
+    this.#ask = ask
+  }
+
+  async seal(options: SealOptions = {}): Promise<SealedBlock> {
+    const shares = sharesOf(options)
+    this.#assertUsable()
+    return (await this.#ask({ task: 'seal-prepared', prepared: this.#prepared, shares })) as SealedBlock
+  }
+
+  async envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>> {
+    const ids = idsFrom(shares)
+    this.#assertUsable()
+    const task: Task = { task: 'envelopes-for', prepared: this.#prepared, shares: ids }
+    return (await this.#ask(task)) as ReadonlyMap<string, Bytes>
+  }
+
+  dispose(): void {
+    if (this.#isSpent) return
+    this.#isSpent = true
+    try {
+      // Where the thread is gone, so is what it had.
+      this.#ask({ task: 'drop', prepared: this.#prepared }).catch(() => undefined)
+    } catch {
+      return
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #assertUsable(): void {
+    if (this.#isSpent) throw new KeystrataError('disposed', 'this block was disposed of')
+  }
+}

@@ -1,0 +1,181 @@
+// A worker's side of the pool: it makes the handles again that it is sent, and does with them what it is asked.
+import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
+import { OwnerBlocks } from '../blocks/owner-blocks.ts'
+import { contentWithRoom } from '../blocks/room.ts'
+import { wipe } from '../bytes.ts'
+import { KeystrataError } from '../errors.ts'
+import { openedClient } from '../handles/client.ts'
+import { HostWriter } from '../handles/keyset-writer.ts'
+import type { Recipe } from '../handles/recipe.ts'
+import { AcceptedShare, OwnedShare, type Share } from '../handles/share.ts'
+import { OpenedVault } from '../handles/vault.ts'
+import { disposeKeys } from '../keys/keyset-contents.ts'
+import { arrivedKeys, type Moved, moveError, type MovedBlock, type Reply, type Request, type Task } from './messages.ts'
+
+/** A handle, made again; it has what its key model has. */
+interface Remade {
+  readonly writer?: BlockWriter
+  readonly reader?: BlockReader
+  readonly owner?: OwnerBlocks
+  readonly share?: Share
+  dispose(): void
+}
+
+/** Takes the keys over. */
+function remake(recipe: Recipe): Remade {
+  switch (recipe.kind) {
+    case 'writer': {
+      const writer = HostWriter.of(recipe.keys, recipe.defaults)
+      return { writer, dispose: () => writer.dispose() }
+    }
+    case 'owner': {
+      const owner = new OwnerBlocks(recipe.owner)
+      const dispose = () => {
+        owner.dispose()
+        disposeKeys(recipe)
+      }
+      return { reader: owner, owner, dispose }
+    }
+    case 'share': {
+      const { share: active, sharer, encryption, owner } = recipe
+      const share = OwnedShare.of(active, sharer, encryption, owner)
+      disposeKeys(recipe)
+      return { share, dispose: () => share.dispose() }
+    }
+    case 'shared': {
+      const reader = new AcceptedShare(recipe.invited, recipe)
+      disposeKeys(recipe)
+      return { reader, dispose: () => reader.dispose() }
+    }
+    case 'vault': {
+      const vault = new OpenedVault(recipe.id, recipe.dataKey)
+      return { writer: vault, reader: vault, dispose: () => vault.dispose() }
+    }
+    case 'client': {
+      const client = openedClient(recipe.claimant)
+      const dispose = () => client.dispose()
+      if (recipe.scope === undefined) return { reader: client, dispose }
+      const scope = client.scope(recipe.scope)
+      return { writer: scope, reader: scope, dispose }
+    }
+  }
+}
+
+/** What a worker answers, and what of it moves. */
+interface Answer {
+  value: unknown
+  moved?: ArrayBuffer[]
+}
+
+/** What a worker knows, and does. */
+export class Work {
+  readonly #handles: Map<number, Remade> = new Map()
+  readonly #prepared: Map<number, PreparedBlock> = new Map()
+  readonly #post: (reply: Reply, moved: ArrayBuffer[]) => void
+
+  constructor(post: (reply: Reply, moved: ArrayBuffer[]) => void) {
+    this.#post = post
+  }
+
+  async take({ id, task }: Request): Promise<void> {
+    try {
+      const { value, moved = [] } = await this.#do(task)
+      this.#post({ id, value }, moved)
+    } catch (error) {
+      this.#post({ id, error: moveError(error) }, [])
+    }
+  }
+
+  async #do(task: Task): Promise<Answer> {
+    switch (task.task) {
+      case 'attach':
+        this.#handles.set(task.handle, remake(arrivedKeys(task.recipe)))
+        return { value: undefined }
+      case 'prepare': {
+        const prepared = await this.#writer(task.handle).prepare(contentWithRoom(task.content))
+        this.#prepared.set(task.prepared, prepared)
+        return { value: prepared.label }
+      }
+      case 'seal': {
+        const { content, shares } = task
+        const own = contentWithRoom(content)
+        return sealedAnswer(await this.#writer(task.handle).seal(own, shares === undefined ? {} : { shares }))
+      }
+      case 'seal-prepared': {
+        const { shares } = task
+        const block = await this.#preparedBlock(task.prepared).seal(shares === undefined ? {} : { shares })
+        this.#prepared.delete(task.prepared)
+        return sealedAnswer(block)
+      }
+      case 'envelopes-for': {
+        return { value: await this.#preparedBlock(task.prepared).envelopesFor(task.shares) }
+      }
+      case 'drop':
+        this.#prepared.get(task.prepared)?.dispose()
+        this.#prepared.delete(task.prepared)
+        return { value: undefined }
+      case 'open': {
+        const content = await this.#reader(task.handle).open(task.block)
+        return { value: content, moved: [content.buffer] }
+      }
+      case 'verify':
+        wipe(await this.#reader(task.handle).open(task.block))
+        return { value: undefined }
+      case 'rekey': {
+        const { owner } = this.#remade(task.handle)
+        const share = task.to === undefined ? undefined : this.#remade(task.to).share
+        return { value: task.heads.map((head) => rekeyed(head, owner, share)) }
+      }
+      case 'close':
+        for (const prepared of this.#prepared.values()) prepared.dispose()
+        for (const handle of this.#handles.values()) handle.dispose()
+        return { value: undefined }
+    }
+  }
+
+  #remade(handle: number): Remade {
+    const remade = this.#handles.get(handle)
+    if (remade === undefined) throw new Error('the worker could not make this handle again')
+    return remade
+  }
+
+  #writer(handle: number): BlockWriter {
+    const { writer } = this.#remade(handle)
+    if (writer === undefined) throw new TypeError('this handle seals nothing')
+    return writer
+  }
+
+  #reader(handle: number): BlockReader {
+    const { reader } = this.#remade(handle)
+    if (reader === undefined) throw new TypeError('this handle opens nothing')
+    return reader
+  }
+
+  #preparedBlock(prepared: number): PreparedBlock {
+    const block = this.#prepared.get(prepared)
+    if (block === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+    return block
+  }
+}
+
+function sealedAnswer(block: SealedBlock): Answer {
+  const { envelope, ciphertext } = block as MovedBlock
+  return { value: block, moved: [envelope.buffer, ciphertext.buffer] }
+}
+
+/** What became of one head; no envelope where it is current already. */
+export type Rekeyed = { envelope?: Moved } | { error: ReturnType<typeof moveError> }
+
+function rekeyed(
+  head: { label: string; envelope: Moved },
+  owner: OwnerBlocks | undefined,
+  share: Share | undefined,
+): Rekeyed {
+  try {
+    if (share !== undefined) return { envelope: share.add(head) }
+    if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
+    return owner.isCurrent(head.envelope) ? {} : { envelope: owner.rekey(head) }
+  } catch (error) {
+    return { error: moveError(error) }
+  }
+}

@@ -1,0 +1,8 @@
+// The file that workers run, on node:worker_threads or as a module worker of a browser.
+import type { Request } from './messages.ts'
+import { platformPort } from './threads.ts'
+import { Work } from './work.ts'
+
+const port = platformPort()
+const work = new Work((reply, moved) => port.post(reply, moved))
+port.listen((request) => void work.take(request as Request))

@@ -1,0 +1,292 @@
+// Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  type BlockHead,
+  type BlockReader,
+  type BlockWriter,
+  createClient,
+  createProfile,
+  deriveLogin,
+  KeystrataError,
+  type SealedBlock,
+} from '../../src/index.ts'
+import { createLegacyClient } from '../../src/legacy.ts'
+import { createPool } from '../../src/pool.ts'
+import {
+  ALICE,
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  MemoryVaultStore,
+  PASSWORD,
+  quickly,
+  sample,
+} from '../fixtures.ts'
+
+const worker = new URL('worker.mjs', import.meta.url)
+const pool = createPool({ threads: 2, worker })
+afterAll(() => pool.close())
+
+const keyset = await makeKeyset()
+const unencrypted = await makeKeyset({ encryption: 'none' })
+const names = { realm: 'tests', account: 'acme', client: 'desktop' }
+const client = await quickly(() =>
+  createClient({
+    ...{ ...names, platform: 'linux' },
+    ...{ privateKey: { type: 'AES-192', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } },
+  }),
+)
+const login = await deriveLogin(PASSWORD, ALICE)
+const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+
+async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items
+}
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = []
+  for await (const item of stream) items.push(item)
+  return items
+}
+
+const doors: [string, BlockWriter, BlockReader][] = [
+  ...(['scoped', 'global', 'off'] as const).map((dedup): [string, BlockWriter, BlockReader] => [
+    `keyset ${dedup}`,
+    keyset.writer({ dedup }),
+    keyset,
+  ]),
+  ['keyset without encryption', unencrypted.writer(), unencrypted],
+  ['vault', vault, vault],
+  ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
+    `client ${which}`,
+    client.scope(which),
+    client,
+  ]),
+  ['a scope of a client', client.scope('private'), client.scope('private')],
+]
+
+describe.each(doors)('%s', (_, writer, reader) => {
+  const [pooled, opening] = [pool.writer(writer), pool.reader(reader)]
+
+  it.each([0, 1, 70_000])('seals %i bytes as the handle does, and opens what it sealed', async (length) => {
+    const content = sample(length)
+    const sealing = pooled.seal(content)
+    content.fill(0xff)
+    const block = await sealing
+    expectSame(await reader.open(block), sample(length))
+    expectSame(await opening.open(block), sample(length))
+    const own = await writer.seal(sample(length))
+    expect(own.label).toBe(block.label)
+    expect([own.envelope.length, own.ciphertext.length]).toEqual([block.envelope.length, block.ciphertext.length])
+    expectSame(await opening.open(own), sample(length))
+    // The caller's buffers are there still.
+    expect([own.envelope.length, own.ciphertext.length]).toEqual([block.envelope.length, block.ciphertext.length])
+  })
+
+  it('prepares, and seals once', async () => {
+    const content = sample(1000)
+    const preparing = pooled.prepare(content)
+    content.fill(0)
+    const prepared = await preparing
+    expect(prepared.label).toBe((await writer.prepare(sample(1000))).label)
+    expectSame(await reader.open(await prepared.seal()), sample(1000))
+    await failure(() => prepared.seal(), 'disposed')
+    const other = await pooled.prepare(sample(10))
+    other.dispose()
+    other.dispose()
+    await failure(() => other.seal(), 'disposed')
+  })
+
+  it('tells the same errors', async () => {
+    const block = await writer.seal(sample(40))
+    const damaged = { ...block, ciphertext: flipped(block.ciphertext, 20) }
+    await failure(() => opening.open(damaged), 'authentication-failed')
+    await failure(() => opening.open({ ...block, label: 'x' }), 'malformed')
+    await expect(opening.open({ ...block, envelope: 5 as never })).rejects.toBeInstanceOf(TypeError)
+    await expect(pooled.seal('text' as never)).rejects.toBeInstanceOf(TypeError)
+    await failure(() => pooled.seal(new Uint8Array(64 * 1024 * 1024 + 1)), 'limit-exceeded')
+    await failure(() => pooled.prepare(new Uint8Array(64 * 1024 * 1024 + 1)), 'limit-exceeded')
+  })
+})
+
+describe('shares', () => {
+  it('are masked, added to and opened in workers', async () => {
+    const { reader: owner, share } = keyset.createShare()
+    const writer = pool.writer(owner.writer())
+    const block = await writer.seal(sample(100), { shares: [share.id] })
+    const recipient = owner.acceptShare(share.invite(owner.card()), owner.card())
+    const opening = pool.reader(recipient)
+    const asShared = (envelope: Uint8Array): SealedBlock => ({ ...block, envelope })
+    expectSame(await opening.open(asShared(block.shared!.get(share.id)!)), sample(100))
+    const prepared = await writer.prepare(sample(100))
+    const envelopes = await prepared.envelopesFor([share.id])
+    expectSame(await opening.open(asShared(envelopes.get(share.id)!)), sample(100))
+    await failure(() => prepared.envelopesFor(['0'.repeat(32)]), 'key-not-found')
+    prepared.dispose()
+    await expect(writer.seal(sample(1), { shares: 'x' as never })).rejects.toBeInstanceOf(TypeError)
+    const [added] = await all(pool.rekey(owner, streamOf([block]), { to: share }))
+    expectSame(await opening.open(asShared(added!.envelope!)), sample(100))
+    await failure(() => opening.open(block), 'key-not-found')
+  })
+
+  it('are for keysets alone', async () => {
+    await expect(pool.writer(vault).seal(sample(1), { shares: [] })).rejects.toBeInstanceOf(TypeError)
+  })
+})
+
+describe('rekeying a stream', () => {
+  it('gives every head its envelope, in order; what is current, none; what is damaged, an error', async () => {
+    const writer = keyset.writer()
+    const blocks = await Promise.all(Array.from({ length: 9 }, (_, index) => writer.seal(sample(20, index + 1))))
+    const next = keyset.regenerate()
+    const current = await next.writer().seal(sample(5))
+    const foreign = await (await makeKeyset()).writer().seal(sample(6))
+    const heads: BlockHead[] = [
+      ...blocks,
+      current,
+      { ...blocks[0]!, envelope: flipped(blocks[0]!.envelope, 60) },
+      foreign,
+    ]
+    const done = await all(pool.rekey(next, streamOf(heads)))
+    expect(done.map(({ label }) => label)).toEqual(heads.map(({ label }) => label))
+    for (const [index, { envelope }] of done.slice(0, 9).entries()) {
+      const rekeyed = { ...blocks[index]!, envelope: envelope! }
+      expect(next.isCurrent(envelope!)).toBe(true)
+      expectSame(await next.open(rekeyed), sample(20, index + 1))
+    }
+    expect(done[9]).toEqual({ label: current.label })
+    expect(done[10]!.error!.code).toBe('authentication-failed')
+    expect(done[11]!.error).toBeInstanceOf(KeystrataError)
+    expect(done[11]!.error!.code).toBe('key-not-found')
+  })
+
+  it('takes in no more than two for each thread before they are done', async () => {
+    const block = await keyset.writer().seal(sample(20))
+    const next = keyset.regenerate()
+    let taken = 0
+    async function* endless(): AsyncGenerator<BlockHead> {
+      for (;;) {
+        taken++
+        yield block
+      }
+    }
+    let given = 0
+    for await (const { envelope } of pool.rekey(next, endless())) {
+      expect(envelope).toBeDefined()
+      expect(taken - ++given).toBeLessThanOrEqual(6)
+      if (given === 12) break
+    }
+    const before = taken
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(taken).toBe(before)
+  })
+
+  it('does not wait for the next head to give the last one', async () => {
+    const block = await keyset.writer().seal(sample(20))
+    const stored: (() => void)[] = []
+    async function* oneByOne(): AsyncGenerator<BlockHead> {
+      for (let round = 0; round < 3; round++) {
+        const isStored: Promise<void> = new Promise((resolve) => stored.push(resolve))
+        yield block
+        await isStored
+      }
+    }
+    let rounds = 0
+    for await (const { envelope } of pool.rekey(keyset.regenerate(), oneByOne())) {
+      expect(envelope).toBeDefined()
+      stored[rounds++]!()
+    }
+    expect(rounds).toBe(3)
+  })
+
+  it('ends by a signal, and ends its source', async () => {
+    const block = await keyset.writer().seal(sample(20))
+    const [controller, ended] = [new AbortController(), { yes: false }]
+    async function* endless(): AsyncGenerator<BlockHead> {
+      try {
+        for (;;) yield block
+      } finally {
+        ended.yes = true
+      }
+    }
+    const rekeying = (async () => {
+      const stream = pool.rekey(keyset.regenerate(), endless(), { signal: controller.signal })
+      for await (const { label } of stream) if (label === block.label) controller.abort()
+    })()
+    await failure(() => rekeying, 'aborted')
+    expect(ended.yes).toBe(true)
+    const signal = AbortSignal.abort()
+    await failure(() => all(pool.rekey(keyset.regenerate(), endless(), { signal })), 'aborted')
+    // A source that fails is heard.
+    async function* failing(): AsyncGenerator<BlockHead> {
+      yield block
+      throw new Error('the disk is gone')
+    }
+    await expect(all(pool.rekey(keyset.regenerate(), failing()))).rejects.toThrow('the disk is gone')
+  })
+})
+
+it('verifies a stream', async () => {
+  const good = await keyset.writer().seal(sample(50_000))
+  const bad = { ...good, ciphertext: flipped(good.ciphertext, 30_000) }
+  const swapped = { ...good, label: '0'.repeat(64) }
+  const found = await all(pool.verify(keyset, streamOf([good, bad, good, swapped])))
+  expect(found.map(({ error }) => error?.code)).toEqual([
+    undefined,
+    'authentication-failed',
+    undefined,
+    'authentication-failed',
+  ])
+  expect(found[0]).toEqual({ label: good.label })
+  await failure(() => all(pool.verify(keyset, streamOf([good]), { signal: AbortSignal.abort() })), 'aborted')
+})
+
+describe('a pool', () => {
+  it('has between 1 and 64 threads, and handles that can be made again', async () => {
+    for (const threads of [0, 65, 1.5, NaN]) expect(() => createPool({ threads, worker })).toThrow(RangeError)
+    expect(() => pool.writer({ ...vault })).toThrow(TypeError)
+    const legacy = await quickly(() => createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' } }))
+    expect(() => pool.reader(legacy)).toThrow(TypeError)
+    const gone = await makeKeyset()
+    gone.dispose()
+    await failure(() => pool.reader(gone), 'disposed')
+  })
+
+  it('has keys of its own, until it is closed', async () => {
+    const own = createPool({ threads: 1, worker })
+    const mine = await makeKeyset()
+    const block = await mine.writer().seal(sample(30))
+    const reader = own.reader(mine)
+    mine.dispose()
+    expectSame(await reader.open(block), sample(30))
+    const running = Array.from({ length: 2 }, () => reader.open(block))
+    const waiting = failure(() => reader.open(block), 'disposed')
+    const closing = own.close()
+    for (const each of running) expectSame(await each, sample(30))
+    await waiting
+    await closing
+    await own.close()
+    await failure(() => reader.open(block), 'disposed')
+    await failure(() => own.reader(keyset), 'disposed')
+  })
+
+  it('tells of a worker that dies, and has another one', async () => {
+    const own = createPool({ threads: 1, worker: new URL('mortal.mjs', import.meta.url) })
+    const [writer, reader] = [own.writer(vault), own.reader(vault)]
+    const block = await writer.seal(sample(30))
+    const prepared = await writer.prepare(sample(31))
+    // 666 bytes kill it.
+    await expect(writer.seal(sample(666))).rejects.toThrow('a worker of the pool died')
+    expectSame(await reader.open(block), sample(30))
+    await expect(prepared.seal()).rejects.toThrow('a worker of the pool died')
+    prepared.dispose()
+    expectSame(await vault.open(await writer.seal(sample(32))), sample(32))
+    await own.close()
+  })
+
+  it('tells of a worker that cannot start', async () => {
+    const own = createPool({ threads: 1, worker: new URL('nowhere.mjs', import.meta.url) })
+    await expect(own.writer(vault).seal(sample(1))).rejects.toThrow('a worker of the pool died')
+    await own.close()
+  })
+})
