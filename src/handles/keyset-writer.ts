@@ -146,7 +146,8 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#sourceSigning = sourceSigning
     this.#shareRecipients = new ShareRecipients(shares, () => this.#signingPair.publicKey)
     this.shares = this.#shareRecipients.ids
-    setRecipe(this, () => ({ kind: 'writer', keys, defaults: { encryption, dedup } }))
+    const recipe = { ...keys, id: this.#ownerId }
+    setRecipe(this, () => ({ kind: 'writer', keys: recipe, defaults: { encryption, dedup } }))
   }
 
   /**

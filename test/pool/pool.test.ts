@@ -8,6 +8,7 @@ import {
   createProfile,
   deriveLogin,
   KeystrataError,
+  openWriter,
   type SealedBlock,
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
@@ -55,6 +56,7 @@ const doors: [string, BlockWriter, BlockReader][] = [
     keyset.writer({ dedup }),
     keyset,
   ]),
+  ['a host export', openWriter(keyset.export('host')), keyset],
   ['keyset without encryption', unencrypted.writer(), unencrypted],
   ['vault', vault, vault],
   ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
