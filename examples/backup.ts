@@ -9,6 +9,8 @@ import type { Store } from './store.ts'
 
 /** A piece of a file, so that with its leading byte it fills 8 MiB. */
 const PIECE_BYTES = 8 * 1024 * 1024 - 1
+/** How many pieces of a file are sealed at once, where the writer does that. */
+const PIECES_AT_ONCE = 4
 /** Files below this share a block with others, if the writer can do that. */
 const SMALL_BYTES = 1024 * 1024
 const PACK_BYTES = 8 * 1024 * 1024
@@ -93,7 +95,7 @@ class BackupRun {
     const file = await open(path)
     try {
       const room = this.#buffer.subarray(1)
-      const pieces: string[] = []
+      const pieces: Promise<string>[] = []
       let size = 0
       let entry: Entry | undefined
       for (;;) {
@@ -104,7 +106,11 @@ class BackupRun {
           const packed = { ...common, type: 'file', size, pack: '', member: '' } as const
           await this.#wait(new Uint8Array(room.subarray(0, length)), (entry = packed), inside)
         } else {
-          pieces.push(await this.#put(this.#buffer.subarray(0, 1 + length)))
+          // Read here, before the buffer is filled again; what fails is heard below.
+          const putting = this.#put(this.#buffer.subarray(0, 1 + length))
+          putting.catch(() => undefined)
+          pieces.push(putting)
+          await pieces.at(-PIECES_AT_ONCE)
         }
         this.#options.onBytes?.(length)
         if (length < room.length) break
@@ -113,9 +119,10 @@ class BackupRun {
       if (size !== before.size || after.mtimeMs !== before.mtimeMs) {
         this.#options.onProblem(`${path} changed while it was read; what was read is backed up`)
       }
+      const labels = await Promise.all(pieces)
       this.tally.files++
       this.tally.bytes += size
-      return entry ?? ({ ...common, type: 'file', size, pieces } as const)
+      return entry ?? ({ ...common, type: 'file', size, pieces: labels } as const)
     } finally {
       await file.close()
     }

@@ -19,13 +19,42 @@ export interface Tally {
   packed: number
   deduplicated: number
   storedBytes: number
-  /** Content that was sealed or opened, and the time that it took. */
+  /** Content that was named, sealed or opened, and the time that it took. */
   contentBytes: number
-  cryptoMs: number
+  crypto: Stopwatch
+}
+
+/** Runs while anything that it times runs, alone or at once with others. */
+export class Stopwatch {
+  #ms = 0
+  #running = 0
+  #since = 0
+
+  get ms(): number {
+    return this.#ms
+  }
+
+  async time<T>(work: Promise<T>): Promise<T> {
+    if (this.#running++ === 0) this.#since = performance.now()
+    try {
+      return await work
+    } finally {
+      if (--this.#running === 0) this.#ms += performance.now() - this.#since
+    }
+  }
 }
 
 export function newTally(): Tally {
-  return { files: 0, bytes: 0, blocks: 0, packed: 0, deduplicated: 0, storedBytes: 0, contentBytes: 0, cryptoMs: 0 }
+  return {
+    files: 0,
+    bytes: 0,
+    blocks: 0,
+    packed: 0,
+    deduplicated: 0,
+    storedBytes: 0,
+    contentBytes: 0,
+    crypto: new Stopwatch(),
+  }
 }
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
@@ -37,20 +66,16 @@ export async function putContent(
   store: Store,
   tally: Tally,
 ): Promise<string> {
-  const started = performance.now()
-  const prepared = await writer.prepare(content)
-  const preparing = performance.now() - started
+  const prepared = await tally.crypto.time(writer.prepare(content))
   const { label } = prepared
   tally.blocks++
+  tally.contentBytes += content.length
   if (await store.has(`${BLOCKS}/${label}`)) {
     prepared.dispose()
     tally.deduplicated++
     return label
   }
-  const sealing = performance.now()
-  const { envelope, ciphertext } = await prepared.seal()
-  tally.cryptoMs += preparing + performance.now() - sealing
-  tally.contentBytes += content.length
+  const { envelope, ciphertext } = await tally.crypto.time(prepared.seal())
   const hash = sha256(ciphertext)
   if (await store.put(`${CIPHERTEXTS}/${hash}`, ciphertext)) tally.storedBytes += ciphertext.length
   // The head last: where it is, the block is there as a whole.
@@ -99,9 +124,7 @@ export interface Source {
 export async function getContent(kind: Kind, label: string, source: Source, tally: Tally): Promise<Uint8Array> {
   try {
     const block = await getBlock(label, source)
-    const started = performance.now()
-    const content = await source.reader.open(block)
-    tally.cryptoMs += performance.now() - started
+    const content = await tally.crypto.time(source.reader.open(block))
     tally.contentBytes += content.length
     tally.blocks++
     if (content[0] !== kind) throw new Error('it holds something else')

@@ -8,6 +8,7 @@ import { shareFolder } from './demo-share.ts'
 import { LogWriter, readIndex } from './log.ts'
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
+import { newPool } from './threads.ts'
 
 export async function keysetDemo(demo: Demo): Promise<void> {
   const { store, password, restoreOnly } = demo
@@ -30,7 +31,8 @@ async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promi
   // host export, and the last record of the index.
   using writer = openWriter(keyset.export('host'))
   keyset.dispose()
-  await run(writer, new LogWriter(writer, store, folder, last), { pack: (files) => writer.pack(files) })
+  await using pool = newPool()
+  await run(pool.writer(writer), new LogWriter(writer, store, folder, last), { pack: (files) => writer.pack(files) })
 }
 
 async function createStored(store: FolderStore, password: string): Promise<KeysetReader> {

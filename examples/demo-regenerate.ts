@@ -1,10 +1,11 @@
 // New key pairs for everything that is stored, in an order that loses nothing wherever it stops: the keyset with both sets of
 // pairs, the envelopes, the index, and then the old pairs are forgotten. No ciphertext is written again.
 import type { KeysetReader } from 'keystrata'
-import { BLOCKS, CIPHERTEXTS, getHead, replaceHead } from './blocks.ts'
+import { BLOCKS, CIPHERTEXTS, getHead, type Head, replaceHead } from './blocks.ts'
 import { indexFolder, putRecord, readIndex } from './log.ts'
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
+import { newPool } from './threads.ts'
 
 /** @param unlock the keyset that the store has */
 export async function regenerate(store: FolderStore, unlock: () => Promise<KeysetReader>): Promise<void> {
@@ -29,10 +30,21 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
 /** It can be stopped and started again: what is under today's pairs is passed over. */
 async function rekeyAll(keyset: KeysetReader, store: FolderStore): Promise<number> {
   let rekeyed = 0
-  for await (const label of store.hashes(BLOCKS)) {
-    const head = await getHead(store, BLOCKS, label)
-    if (keyset.isCurrent(head.envelope)) continue
-    await replaceHead(store, BLOCKS, { ...head, envelope: keyset.rekey(head) })
+  const underWay: Map<string, Head> = new Map()
+  const heads = async function* () {
+    for await (const label of store.hashes(BLOCKS)) {
+      const head = await getHead(store, BLOCKS, label)
+      underWay.set(label, head)
+      yield head
+    }
+  }
+  await using pool = newPool()
+  for await (const { label, envelope, error } of pool.rekey(keyset, heads())) {
+    if (error !== undefined) throw error
+    const head = underWay.get(label)!
+    underWay.delete(label)
+    if (envelope === undefined) continue
+    await replaceHead(store, BLOCKS, { ...head, envelope })
     rekeyed++
   }
   return rekeyed

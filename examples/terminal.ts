@@ -62,7 +62,7 @@ export function printTally(title: string, work: 'seal' | 'open', tally: Tally, b
     blocks: tally.blocks,
     'files in packs': tally.packed,
     ...(work === 'seal' && { deduplicated: tally.deduplicated, 'stored bytes': tally.storedBytes }),
-    [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.cryptoMs, 0.001)),
+    [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.crypto.ms, 0.001)),
     backend,
   }
   console.log(`\n${title}`)

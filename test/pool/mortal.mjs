@@ -1,7 +1,7 @@
 // A worker that dies of 666 bytes of content.
 import { parentPort } from 'node:worker_threads'
 
-await import('./worker.mjs')
+await import('../../examples/worker.mjs')
 parentPort.on('message', ({ task }) => {
   if (task.content?.length === 666 + 128) process.exit(3)
 })

@@ -25,7 +25,7 @@ import {
   sample,
 } from '../fixtures.ts'
 
-const worker = new URL('worker.mjs', import.meta.url)
+const worker = new URL('../../examples/worker.mjs', import.meta.url)
 const pool = createPool({ threads: 2, worker })
 afterAll(() => pool.close())
 
