@@ -13,6 +13,7 @@ import {
   deriveLogin,
   generateTypedKey,
   type KeysetReader,
+  type KeysetWriter,
   openProfile,
   type SealedBlock,
   type TypedKey,
@@ -41,6 +42,7 @@ const exported = [
   'export { createServer }',
   'export { safeguard, recover }',
   'export { moveToAes }',
+  'export { sealAll, rekeyInThreads }',
   'export { unlock }',
 ]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
@@ -54,9 +56,9 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has eleven examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(11)
-    for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(14)
+  it('has twelve examples, each of at most twelve lines of code or so', () => {
+    expect(examples).toHaveLength(12)
+    for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(16)
   })
 
   it('type-checks', () => {
@@ -272,9 +274,34 @@ describe('README', () => {
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two'])
   })
 
+  it('seals and rekeys in threads', async () => {
+    const { sealAll, rekeyInThreads } = await run<{
+      sealAll: (writer: KeysetWriter, contents: Uint8Array[]) => Promise<SealedBlock[]>
+      rekeyInThreads: (
+        next: KeysetReader,
+        heads: AsyncIterable<BlockHead>,
+        store: (head: BlockHead) => Promise<void>,
+      ) => Promise<void>
+    }>(10)
+    const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const blocks = await sealAll(
+      keyset.writer(),
+      ['one', 'two', 'three'].map((text) => Buffer.from(text)),
+    )
+    const texts = await Promise.all(blocks.map((block) => keyset.open(block)))
+    expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two', 'three'])
+    const [next, stored] = [keyset.regenerate(), [] as BlockHead[]]
+    const heads = async function* () {
+      yield* blocks
+    }
+    await rekeyInThreads(next, heads(), async (head) => void stored.push(head))
+    expect(stored.map(({ label }) => label)).toEqual(blocks.map(({ label }) => label))
+    expect(stored.every(({ envelope }) => next.isCurrent(envelope))).toBe(true)
+  })
+
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      10,
+      11,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)
