@@ -14,6 +14,21 @@ const SAMPLE_MS = 20
 
 export async function compare(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
   const [oursBatch, bareBatch] = [await batchSize(ours), await batchSize(bare)]
+  return takeTurns([ours, oursBatch], [bare, bareBatch], rounds)
+}
+
+/** The same for work that is long enough to be timed once. */
+export async function compareRuns(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
+  await ours()
+  await bare()
+  return takeTurns([ours, 1], [bare, 1], rounds)
+}
+
+async function takeTurns(
+  [ours, oursBatch]: [Work, number],
+  [bare, bareBatch]: [Work, number],
+  rounds: number,
+): Promise<Comparison> {
   const samples: { ours: number[]; bare: number[] } = { ours: [], bare: [] }
   for (let round = 0; round < rounds; round++) {
     samples.ours.push(await time(ours, oursBatch))

@@ -1,6 +1,6 @@
 // npm run bench -- [--quick] [--json] [--backend node|web|portable] [--envelopes N]
 // --envelopes rekeys a stream of N envelopes besides, and tells the memory that it took: 1000000 take about 20 minutes.
-import { cpus } from 'node:os'
+import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/handles/vault.ts'
 import { createKeyset } from '../src/index.ts'
@@ -10,6 +10,7 @@ import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { webBackend } from '../src/primitives/backend-web.ts'
 import { generateDataKey } from '../src/keys/hierarchy.ts'
 import { benchKeyset, benchVault, type Row } from './blocks.ts'
+import { benchPool } from './pool.ts'
 import { benchMemory, benchRekey } from './rekey.ts'
 
 const { values } = parseArgs({
@@ -46,6 +47,8 @@ for (const bytes of sizes) {
 }
 
 const rekeyed = [...(await benchRekey(keyset, 'hybrid', rounds)), ...(await benchRekey(keyset, 'x25519', rounds))]
+const threads = Math.max(2, availableParallelism())
+const pooled = await benchPool(keyset, threads, Math.min(rounds, 7))
 const memory = values.envelopes === undefined ? undefined : await benchMemory(keyset, Number(values.envelopes))
 
 const { name, providers } = backend()
@@ -57,7 +60,7 @@ const machine = {
   providers,
 }
 if (values.json === true) {
-  console.log(JSON.stringify({ ...machine, rounds, rows, rekeyed, memory }, undefined, 2))
+  console.log(JSON.stringify({ ...machine, rounds, rows, rekeyed, pooled, memory }, undefined, 2))
 } else {
   console.log(
     `Node ${machine.node}, backend ${name} (ML-KEM: ${providers['ML-KEM-1024']}), ${machine.cores} × ${machine.cpu}`,
@@ -75,6 +78,11 @@ if (values.json === true) {
   for (const { work, encryption, perSecond, barePerSecond, ratio } of rekeyed) {
     const cells = `${String(perSecond).padStart(6)} ${String(barePerSecond).padStart(6)} ${ratio.toFixed(2).padStart(6)}`
     console.log(`         ${`${work} ${encryption}`.padEnd(18)} ${cells}`)
+  }
+  console.log(`\npool of ${threads} threads     gain over one thread`)
+  for (const { work, bytes, gain } of pooled) {
+    const what = work === 'seal' ? `seal ${bytes / KIB} KiB` : work
+    console.log(`         ${what.padEnd(18)} ${gain.toFixed(2).padStart(6)}`)
   }
   if (memory !== undefined) {
     const { envelopes, perSecond, peakOfFirstTenth, peak } = memory

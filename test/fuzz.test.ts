@@ -38,7 +38,7 @@ import {
   sample,
 } from './fixtures.ts'
 
-const runs = { numRuns: process.env['SLOW'] === '1' ? 20_000 : 400 }
+const runs = { numRuns: process.env['SLOW'] === '1' ? 20_000 : 250 }
 const keyset = await makeKeyset({ encryption: 'none' })
 const host = keyset.export('host')
 const blocks = await Promise.all(

@@ -23,7 +23,8 @@ import {
 } from '../src/index.ts'
 import { createLegacyClient } from '../src/legacy.ts'
 import { createVerifier, KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
-import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quickly } from './fixtures.ts'
+import { useBackend } from '../src/primitives/backend.ts'
+import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(import.meta.dirname, '.readme')
@@ -48,10 +49,15 @@ const exported = [
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
 
 beforeAll(() => {
+  // Examples have the default costs.
+  useBackend(quick)
   mkdirSync(folder, { recursive: true })
   examples.forEach((code, index) => writeFileSync(paths[index]!, `${code}${exported[index] ?? ''}\n`))
 })
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => {
+  useBackend(undefined)
+  rmSync(folder, { recursive: true })
+})
 
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
@@ -212,7 +218,7 @@ describe('README', () => {
     const [device, server] = [createDeviceKey(), createServer(new MemoryRegistryStore())]
     const accountKey = generateTypedKey('AES-128')
     const installed = () => install(generateTypedKey('AES-256'), accountKey, device.exportUnprotected())
-    const { enrolment, saved } = await quickly(installed)
+    const { enrolment, saved } = await installed()
     await server.enrol(enrolment, 'customer-17')
     const client = device.openClient(saved)
     const prove = async (by: Client) => server.connect(by.prove(await server.challenge(), { server: 'storage-1' }))
@@ -223,7 +229,7 @@ describe('README', () => {
     expect((await prove(client)).state).toBe('locked')
     const texts = await Promise.all(blocks.map((block) => client.open(block)))
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['mine', 'common'])
-    const other = device.openClient((await quickly(installed)).saved)
+    const other = device.openClient((await installed()).saved)
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 
@@ -233,7 +239,7 @@ describe('README', () => {
       recover: (registry: KeyRegistry, provider: KeysetReader, card: Card, typed: string) => Promise<Client[]>
     }>(8)
     const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
-    const client = await quickly(() => createClient({ ...names, privateKey: generateTypedKey('AES-256') }))
+    const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
     const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
     const registry = new KeyRegistry(new MemoryRegistryStore(), server)
     await registry.enrol(client.enrolment())
@@ -258,18 +264,16 @@ describe('README', () => {
     }>(9)
     const names = { realm: 'com.example.backup', account: 'customer-17' }
     const key = { type: 'DES-56', text: 'asigra56' } as const
-    const [old, modern] = await quickly(() =>
-      Promise.all([
-        createLegacyClient({ ...names, client: 'old', key, dangerouslyAllowDes: true }),
-        createClient({ ...names, client: 'new', platform: 'linux', privateKey: generateTypedKey('AES-256') }),
-      ]),
-    )
+    const [old, modern] = await Promise.all([
+      createLegacyClient({ ...names, client: 'old', key, dangerouslyAllowDes: true }),
+      createClient({ ...names, client: 'new', platform: 'linux', privateKey: generateTypedKey('AES-256') }),
+    ])
     const stored = await Promise.all(['one', 'two'].map((text) => old.scope('private').seal(Buffer.from(text))))
     const blocks = async function* () {
       yield* stored
     }
     const moved: Map<string, SealedBlock> = new Map()
-    await quickly(() => moveToAes('asigra56', blocks(), modern, async (label, block) => void moved.set(label, block)))
+    await moveToAes('asigra56', blocks(), modern, async (label, block) => void moved.set(label, block))
     const texts = await Promise.all(stored.map(({ label }) => modern.open(moved.get(label)!)))
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two'])
   })

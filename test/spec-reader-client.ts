@@ -1,7 +1,7 @@
 // The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). As spec-reader.ts
 // it was written from SPEC.md alone; what is said there holds here too. Custody and DES-56 are in spec-reader-custody.ts.
 import * as crypto from 'node:crypto'
-import { argon2id } from '@noble/hashes/argon2.js'
+import { argon2id } from './remembered.ts'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
 import {
   type OpenedKeyset,

@@ -4,7 +4,7 @@
 // spec-reader-vault.ts, §6.6 in spec-reader-pack.ts, §6.7 in spec-reader-record.ts,
 // §12 in spec-reader-share.ts.
 import * as crypto from 'node:crypto'
-import { argon2id } from '@noble/hashes/argon2.js'
+import { argon2id } from './remembered.ts'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 
 export interface PublicHalf {

@@ -45,8 +45,12 @@ export async function* inOrder<T, R>(
     }
   } finally {
     listening.abort()
-    next?.catch(() => undefined)
     await Promise.allSettled(running)
-    if (!isOver) await iterator.return?.()
+    if (!isOver) {
+      const ended = Promise.resolve(iterator.return?.())
+      // A source that hangs would not hear of its end before it goes on.
+      if (next === undefined) await ended
+      else for (const each of [next, ended]) each.catch(() => undefined)
+    }
   }
 }

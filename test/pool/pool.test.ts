@@ -1,5 +1,5 @@
 // Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import {
   type BlockHead,
   type BlockReader,
@@ -216,7 +216,16 @@ describe('rekeying a stream', () => {
       for await (const { label } of stream) if (label === block.label) controller.abort()
     })()
     await failure(() => rekeying, 'aborted')
-    expect(ended.yes).toBe(true)
+    await vi.waitFor(() => expect(ended.yes).toBe(true))
+    // One that hangs is not waited for.
+    async function* hanging(): AsyncGenerator<BlockHead> {
+      yield block
+      await new Promise(() => undefined)
+    }
+    const waiting = new AbortController()
+    const stopped = all(pool.rekey(keyset.regenerate(), hanging(), { signal: waiting.signal }))
+    setTimeout(() => waiting.abort(), 20)
+    await failure(() => stopped, 'aborted')
     const signal = AbortSignal.abort()
     await failure(() => all(pool.rekey(keyset.regenerate(), endless(), { signal })), 'aborted')
     // A source that fails is heard.

@@ -1,13 +1,15 @@
 // Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KeyType, LegacyKeyType } from '../../src/format/client.ts'
 import { openedClient } from '../../src/handles/client.ts'
 import { openDeviceKey, parseBlock } from '../../src/index.ts'
 import { encodeOpenKey } from '../../src/keys/device-key.ts'
 import { checkChallenge, readEnrolment, readProof } from '../../src/keys/key-proof.ts'
 import { deriveTextKey } from '../../src/keys/typed-key.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
 import { SecretKey, withBytes } from '../../src/secret.ts'
 import { hex, unhex } from '../fixtures.ts'
+import { remembering } from '../remembered.ts'
 import * as specReader from '../spec-reader-client.ts'
 import {
   clientBlockVectors,
@@ -20,6 +22,9 @@ import {
 } from './vectors.ts'
 
 const TYPES = { ...KeyType, ...LegacyKeyType }
+
+beforeAll(() => useBackend(remembering))
+afterAll(() => useBackend(undefined))
 
 describe('typed-key.json', () => {
   // The portable Argon2 takes a second: all of them where there is time, else three, and the odd ones.

@@ -1,0 +1,66 @@
+// A pool beside the thread that asks: the same blocks sealed and rekeyed by both, taking turns.
+import { strict as assert } from 'node:assert'
+import type { BlockHead, KeysetReader } from '../src/index.ts'
+import { createPool } from '../src/pool.ts'
+import { compareRuns } from './measure.ts'
+
+export interface PoolRow {
+  work: 'seal' | 'rekey'
+  /** Content of a block; of a rekeyed one it does not matter. */
+  bytes: number
+  threads: number
+  /** Time on one thread to time in the pool. */
+  gain: number
+}
+
+const worker = new URL('../examples/worker.mjs', import.meta.url)
+
+export async function benchPool(keyset: KeysetReader, threads: number, rounds: number): Promise<PoolRow[]> {
+  await using pool = createPool({ threads, worker })
+  const rows: PoolRow[] = []
+  const writer = keyset.writer({ encryption: 'hybrid' })
+  const inThreads = pool.writer(writer)
+  for (const [bytes, blocks] of [
+    [64 * 1024, 200],
+    [1024 * 1024, 60],
+    [8 * 1024 * 1024, 16],
+  ] as const) {
+    const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+    const block = await inThreads.seal(content)
+    assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'what was sealed opens')
+    const alone = async () => {
+      for (let count = 0; count < blocks; count++) await writer.seal(content)
+    }
+    const together = async () => {
+      let count = 0
+      const lane = async () => {
+        while (count++ < blocks) await inThreads.seal(content)
+      }
+      await Promise.all(Array.from({ length: 2 * threads }, lane))
+    }
+    rows.push({ work: 'seal', bytes, threads, gain: await gainOf(alone, together, rounds) })
+  }
+
+  const regenerated = keyset.regenerate({ encryption: 'hybrid' })
+  const heads = await Promise.all(Array.from({ length: 200 }, (_, index) => writer.seal(Uint8Array.of(index))))
+  const stream = async function* (): AsyncGenerator<BlockHead> {
+    yield* heads
+  }
+  const alone = async () => {
+    for (const head of heads) regenerated.rekey(head)
+  }
+  const together = async () => {
+    let rekeyed = 0
+    for await (const { envelope } of pool.rekey(regenerated, stream())) if (envelope !== undefined) rekeyed++
+    assert.equal(rekeyed, heads.length)
+  }
+  rows.push({ work: 'rekey', bytes: 0, threads, gain: await gainOf(alone, together, rounds) })
+  regenerated.dispose()
+  writer.dispose()
+  return rows
+}
+
+async function gainOf(alone: () => Promise<void>, together: () => Promise<void>, rounds: number): Promise<number> {
+  const { ours, bare } = await compareRuns(together, alone, rounds)
+  return Math.round((100 * bare) / ours) / 100
+}
