@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  { ignores: ['dist', 'coverage', 'docs', 'test/package', 'test/pool/*.mjs', 'examples/*.mjs'] },
+  { ignores: ['dist', 'coverage', 'docs', 'test/package', 'test/pool/*.mjs', 'examples/*.mjs', 'bench/peers'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

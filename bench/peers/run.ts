@@ -1,0 +1,209 @@
+// npm run bench:peers -- [--quick] [--json]
+// The same work by others, taking turns in one process: contents sealed to a public key, and opened. What each makes is opened and
+// compared before it is timed. Their packages belong to this folder alone.
+import { strict as assert } from 'node:assert'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
+import * as age from 'age-encryption'
+import { createKeyset } from 'keystrata'
+import sodium from 'libsodium-wrappers-sumo'
+import * as openpgp from 'openpgp'
+import { backend } from '../../src/primitives/backend.ts'
+
+interface Peer {
+  name: string
+  /** Whether a quantum computer of the future would not help whoever keeps what is sealed. */
+  postQuantum: boolean
+  seal(content: Uint8Array): Promise<unknown>
+  open(sealed: unknown): Promise<Uint8Array>
+}
+
+const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
+
+/** Contents over 8 MiB are several blocks, as a backup tool would cut them. */
+const BLOCK = 8 * 1024 * 1024
+function keystrata(encryption: 'hybrid' | 'x25519', dedup: 'scoped' | 'off'): Peer {
+  const minimum = encryption === 'x25519' ? weak : keyset
+  const writer = minimum.writer({ encryption, dedup })
+  return {
+    name: `keystrata ${encryption} ${dedup}`,
+    postQuantum: encryption === 'hybrid',
+    async seal(content) {
+      const blocks = []
+      for (let at = 0; at < content.length; at += BLOCK)
+        blocks.push(await writer.seal(content.subarray(at, at + BLOCK)))
+      return blocks
+    },
+    async open(sealed) {
+      const blocks = sealed as Awaited<ReturnType<typeof writer.seal>>[]
+      const parts: Uint8Array[] = []
+      for (const block of blocks) parts.push(await minimum.open(block))
+      return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    },
+  }
+}
+const weak = await createKeyset('password', {
+  encryption: 'x25519',
+  costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
+})
+
+async function agePeer(name: string, identity: string): Promise<Peer> {
+  const encrypter = new age.Encrypter()
+  encrypter.addRecipient(await age.identityToRecipient(identity))
+  const decrypter = new age.Decrypter()
+  decrypter.addIdentity(identity)
+  return {
+    name,
+    postQuantum: name.includes('hybrid'),
+    seal: (content) => encrypter.encrypt(content),
+    open: (sealed) => decrypter.decrypt(sealed as Uint8Array),
+  }
+}
+
+async function openpgpPeer(): Promise<Peer> {
+  const { privateKey, publicKey } = await openpgp.generateKey({
+    type: 'curve25519',
+    userIDs: [{ name: 'bench' }],
+    format: 'object',
+  })
+  const config = { aeadProtect: true, preferredCompressionAlgorithm: openpgp.enums.compression.uncompressed }
+  return {
+    name: 'openpgp.js',
+    postQuantum: false,
+    seal: async (content) =>
+      openpgp.encrypt({
+        message: await openpgp.createMessage({ binary: content }),
+        encryptionKeys: publicKey,
+        format: 'binary',
+        config,
+      }),
+    async open(sealed) {
+      const message = await openpgp.readMessage({ binaryMessage: sealed as Uint8Array })
+      const { data } = await openpgp.decrypt({ message, decryptionKeys: privateKey, format: 'binary' })
+      return data as Uint8Array
+    },
+  }
+}
+
+async function sodiumPeer(): Promise<Peer> {
+  await sodium.ready
+  const { publicKey, privateKey } = sodium.crypto_box_keypair()
+  return {
+    name: 'libsodium sealed box',
+    postQuantum: false,
+    seal: async (content) => sodium.crypto_box_seal(content, publicKey),
+    open: async (sealed) => sodium.crypto_box_seal_open(sealed as Uint8Array, publicKey, privateKey),
+  }
+}
+
+/** A stream under a key that both sides have: no agreement at all. */
+async function secretstreamPeer(): Promise<Peer> {
+  await sodium.ready
+  const key = sodium.crypto_secretstream_xchacha20poly1305_keygen()
+  const CHUNK = 64 * 1024
+  return {
+    name: 'libsodium secretstream',
+    postQuantum: true,
+    async seal(content) {
+      const { state, header } = sodium.crypto_secretstream_xchacha20poly1305_init_push(key)
+      const chunks: Uint8Array[] = []
+      for (let at = 0; at < content.length; at += CHUNK) {
+        const chunk = content.subarray(at, at + CHUNK)
+        chunks.push(sodium.crypto_secretstream_xchacha20poly1305_push(state, chunk, null, 0))
+      }
+      return { header, chunks }
+    },
+    async open(sealed) {
+      const { header, chunks } = sealed as { header: Uint8Array; chunks: Uint8Array[] }
+      const state = sodium.crypto_secretstream_xchacha20poly1305_init_pull(header, key)
+      return Buffer.concat(
+        chunks.map((chunk) => {
+          const pulled = sodium.crypto_secretstream_xchacha20poly1305_pull(state, chunk, null)
+          assert.ok(pulled, 'its tag holds')
+          return pulled.message
+        }),
+      )
+    },
+  }
+}
+
+async function hpkePeer(): Promise<Peer> {
+  const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
+  const { publicKey: recipientPublicKey, privateKey: recipientKey } = await suite.kem.generateKeyPair()
+  return {
+    name: 'HPKE (@hpke/core)',
+    postQuantum: false,
+    async seal(content) {
+      const sender = await suite.createSenderContext({ recipientPublicKey })
+      return { enc: sender.enc, ct: await sender.seal(content as Uint8Array<ArrayBuffer>) }
+    },
+    async open(sealed) {
+      const { enc, ct } = sealed as { enc: ArrayBuffer; ct: ArrayBuffer }
+      const recipient = await suite.createRecipientContext({ recipientKey, enc })
+      return new Uint8Array(await recipient.open(ct))
+    },
+  }
+}
+
+const peers: Peer[] = [
+  keystrata('hybrid', 'scoped'),
+  keystrata('hybrid', 'off'),
+  keystrata('x25519', 'scoped'),
+  await agePeer('age (typage)', await age.generateX25519Identity()),
+  await agePeer('age hybrid', await age.generateHybridIdentity()),
+  await openpgpPeer(),
+  await sodiumPeer(),
+  await secretstreamPeer(),
+  await hpkePeer(),
+]
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' } } })
+const rounds = values.quick === true ? 3 : 7
+const works = [
+  { what: '64 MiB, as a whole', bytes: 64 * 1024 * 1024, times: 1 },
+  { what: '64 KiB blocks', bytes: 64 * 1024, times: values.quick === true ? 64 : 256 },
+]
+
+const rows: { what: string; peer: string; postQuantum: boolean; seal: number; open: number }[] = []
+for (const { what, bytes, times } of works) {
+  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+  const timed = new Map(peers.map((peer) => [peer, { seal: [] as number[], open: [] as number[] }]))
+  for (const peer of peers) {
+    const opened = await peer.open(await peer.seal(content))
+    assert.equal(Buffer.compare(opened, content), 0, `${peer.name}: what was sealed opens`)
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const [peer, { seal, open }] of timed) {
+      const started = performance.now()
+      let sealed: unknown
+      for (let time = 0; time < times; time++) sealed = await peer.seal(content)
+      const middle = performance.now()
+      for (let time = 0; time < times; time++) await peer.open(sealed)
+      seal.push(middle - started)
+      open.push(performance.now() - middle)
+    }
+  }
+  const speed = (samples: number[]) =>
+    Math.round((bytes * times) / 1000 / samples.sort((a, b) => a - b)[samples.length >> 1]!)
+  for (const [{ name: peer, postQuantum }, { seal, open }] of timed) {
+    rows.push({ what, peer, postQuantum, seal: speed(seal), open: speed(open) })
+  }
+}
+
+const { name, providers } = backend()
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, backend: name }
+if (values.json === true) console.log(JSON.stringify({ ...machine, rounds, rows }, undefined, 2))
+else {
+  console.log(`Node ${machine.node}, ML-KEM by ${providers['ML-KEM-1024']}, ${machine.cores} × ${machine.cpu}`)
+  console.log(`MB/s, medians of ${rounds} rounds in which all take turns\n`)
+  for (const { what } of works) {
+    console.log(`${what.padEnd(30)} seal   open  post-quantum`)
+    for (const { peer, seal, open, postQuantum } of rows.filter((row) => row.what === what)) {
+      console.log(
+        `  ${peer.padEnd(26)} ${String(seal).padStart(6)} ${String(open).padStart(6)}  ${postQuantum ? 'yes' : 'no'}`,
+      )
+    }
+    console.log()
+  }
+}
