@@ -25,7 +25,7 @@ export type Task =
   | { task: 'drop'; prepared: number }
   | { task: 'open'; handle: number; block: MovedBlock }
   | { task: 'verify'; handle: number; block: MovedBlock }
-  | { task: 'rekey'; handle: number; to: number | undefined; heads: readonly { label: string; envelope: Moved }[] }
+  | { task: 'rekey'; handle: number; to: number | undefined; head: { label: string; envelope: Moved } }
   | { task: 'close' }
 
 export interface Request {

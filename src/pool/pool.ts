@@ -11,10 +11,9 @@ import type { Share } from '../handles/share.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { inOrder } from './in-order.ts'
 import { closed, lostWithIt, Member } from './member.ts'
-import { arrivedError, type Moved, type MovedBlock, type Task } from './messages.ts'
+import type { Moved, MovedBlock, Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
 import { processorCount } from './threads.ts'
-import type { Rekeyed } from './work.ts'
 
 const TASKS_PER_THREAD = 2
 const MAX_THREADS = 64
@@ -142,11 +141,14 @@ class WorkerPool implements Pool {
     const rekeyOne = async (head: BlockHead): Promise<RekeyedHead> => {
       const { label, envelope: stored } = head
       const envelope = new Uint8Array(bytesFrom(stored, 'envelope'))
-      const task: Task = { task: 'rekey', handle, to, heads: [{ label, envelope }] }
+      const task: Task = { task: 'rekey', handle, to, head: { label, envelope } }
       const handles = to === undefined ? [handle] : [handle, to]
-      const [done = {}] = (await this.#anywhere(task, [envelope.buffer], handles)) as Rekeyed[]
-      if (!('error' in done)) return { label, ...done }
-      return { label, error: asKeystrataError(arrivedError(done.error)) }
+      try {
+        const next = (await this.#anywhere(task, [envelope.buffer], handles)) as Bytes | undefined
+        return next === undefined ? { label } : { label, envelope: next }
+      } catch (error) {
+        return { label, error: asKeystrataError(error) }
+      }
     }
     return inOrder(heads, this.#most, rekeyOne, signal)
   }

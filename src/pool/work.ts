@@ -10,7 +10,7 @@ import type { Recipe } from '../handles/recipe.ts'
 import { AcceptedShare, OwnedShare, type Share } from '../handles/share.ts'
 import { OpenedVault } from '../handles/vault.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
-import { arrivedKeys, type Moved, moveError, type MovedBlock, type Reply, type Request, type Task } from './messages.ts'
+import { arrivedKeys, moveError, type MovedBlock, type Reply, type Request, type Task } from './messages.ts'
 
 /** A handle, made again; it has what its key model has. */
 interface Remade {
@@ -122,9 +122,11 @@ export class Work {
         wipe(await this.#reader(task.handle).open(task.block))
         return { value: undefined }
       case 'rekey': {
-        const { owner } = this.#remade(task.handle)
-        const share = task.to === undefined ? undefined : this.#remade(task.to).share
-        return { value: task.heads.map((head) => rekeyed(head, owner, share)) }
+        const { handle, to, head } = task
+        if (to !== undefined) return { value: this.#remade(to).share?.add(head) }
+        const { owner } = this.#remade(handle)
+        if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
+        return { value: owner.isCurrent(head.envelope) ? undefined : owner.rekey(head) }
       }
       case 'close':
         for (const prepared of this.#prepared.values()) prepared.dispose()
@@ -161,21 +163,4 @@ export class Work {
 function sealedAnswer(block: SealedBlock): Answer {
   const { envelope, ciphertext } = block as MovedBlock
   return { value: block, moved: [envelope.buffer, ciphertext.buffer] }
-}
-
-/** What became of one head; no envelope where it is current already. */
-export type Rekeyed = { envelope?: Moved } | { error: ReturnType<typeof moveError> }
-
-function rekeyed(
-  head: { label: string; envelope: Moved },
-  owner: OwnerBlocks | undefined,
-  share: Share | undefined,
-): Rekeyed {
-  try {
-    if (share !== undefined) return { envelope: share.add(head) }
-    if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
-    return owner.isCurrent(head.envelope) ? {} : { envelope: owner.rekey(head) }
-  } catch (error) {
-    return { error: moveError(error) }
-  }
 }
