@@ -3,7 +3,7 @@
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
-import { encodeHeader, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import type { SigningPair } from '../format/keyset.ts'
 import {
   MAX_REGISTRATION_BYTES,
@@ -61,13 +61,13 @@ export function armRegistration(registration: Uint8Array, activationCode: string
 }
 
 /** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
-function parseStored(given: Uint8Array): StoredRegistration {
+function parseStored(given: Uint8Array): StoredRegistration & { readonly header: Header } {
   const bytes = new Uint8Array(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
     throw new KeystrataError('limit-exceeded', 'too large for a registration', { most: MAX_REGISTRATION_BYTES })
   }
-  parseHeader(bytes, 'registration', ObjectType.registration, [Suite.none])
-  return decode(storedRegistration, bytes, 'registration')
+  const header = parseHeader(bytes, 'registration', ObjectType.registration, [Suite.none])
+  return { ...decode(storedRegistration, bytes, 'registration'), header }
 }
 
 /** A file of this provider, whatever its date. */
@@ -83,13 +83,12 @@ export interface Registration {
 /** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`; `authentication-failed` for another provider's */
 export function readRegistration(given: Uint8Array, provider: CardKeys): Registration {
   const stored = parseStored(given)
-  const { headerBytes, server, expires, escrow, signature, code: typed } = stored
+  const { header, server, expires, escrow, signature, code: typed } = stored
   const code = typed && readActivationCode(typed)
   const name = readName(server, 'registration')
-  const { keyId, ownerId } = parseHeader(headerBytes, 'registration', ObjectType.registration, [Suite.none])
   const holds =
-    equalBytes(keyId, publicKeyId(provider.sharing)) &&
-    equalBytes(ownerId, provider.ownerId) &&
+    equalBytes(header.keyId, publicKeyId(provider.sharing)) &&
+    equalBytes(header.ownerId, provider.ownerId) &&
     isSignatureOf(provider.cardSigning, signedMessage(provider, stored), signature)
   if (!holds) throw authenticationFailed()
   return { server: name, expires, code, deposit: answeredAlike(() => readEscrow(escrow)) }

@@ -1,6 +1,6 @@
 // Safeguarding (SPEC §16.2): a client's keys in the hands of a provider who cannot read them. They are under an activation code,
 // which the customer keeps; signatures by the keys themselves say that their holder wanted it so.
-import { type Bytes, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, EMPTY, equalBytes, wipe } from '../bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import {
   type KeyHash,
@@ -11,7 +11,7 @@ import {
   storedEscrow,
 } from '../format/client.ts'
 import { decode, encode } from '../format/codec.ts'
-import { encodeHeader, type Header, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { encodeHeader, type Header, HEADER_BYTES, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import {
   type Claim,
   type Claimant,
@@ -29,7 +29,7 @@ import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../keys/loc
 import { sign } from '../primitives/signature.ts'
 import { activationKey, createActivationCode, parseActivationCode } from './activation-code.ts'
 
-const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: new Uint8Array(0) }
+const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: EMPTY }
 
 /** Who deposited keys, with signatures that hold, and the keys, which nobody has opened yet. */
 export interface Deposit extends Claim {
@@ -56,9 +56,8 @@ export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Byte
     const activationCode = createActivationCode()
     const over = activationKey(parseActivationCode(activationCode), claimant.account)
     try {
-      const headerBytes = encodeHeader({
-        ...{ type: ObjectType.escrow, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY },
-      })
+      const header = { type: ObjectType.escrow, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY }
+      const headerBytes = encodeHeader(header)
       const wrapped = wrapSecret(over, keys, PLACE)
       return provenBy(claimant, (proven) => {
         const body = { headerBytes, ...fieldsOf(claimant, proven), issuedAt, wrapped }
@@ -137,7 +136,7 @@ export function openEscrow({ account, header, wrapped, claimed }: Deposit, code:
 
 /** The keys are those that have signed, and the names theirs: who deposited something else would be told so by nobody else. */
 function assertClaims(claimant: Claimant, claimed: Bytes): void {
-  const headerBytes = claimed.subarray(0, 48)
+  const headerBytes = claimed.subarray(0, HEADER_BYTES)
   const own = provenBy(claimant, (proven) => claimedBytes({ headerBytes, ...fieldsOf(claimant, proven) }))
   if (!equalBytes(own, claimed)) throw authenticationFailed()
 }

@@ -1,5 +1,6 @@
 // Threads of the platform: node:worker_threads where there are any (Node, Bun, Deno), else the module workers of browsers.
 import type * as WorkerThreads from 'node:worker_threads'
+import { builtinModule } from '../primitives/node-crypto.ts'
 
 /** One side of a thread. */
 export interface Port {
@@ -23,17 +24,14 @@ interface WebPort {
   terminate?(): void
 }
 
-function builtin(name: string): unknown {
-  const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
-  return platform.process?.getBuiltinModule?.(name)
-}
-
 /** Undefined in browsers. */
-const nodeThreads = () => builtin('node:worker_threads') as typeof WorkerThreads | undefined
+const nodeThreads = () => builtinModule('node:worker_threads') as typeof WorkerThreads | undefined
 
 /** How many threads can run at once. */
 export function processorCount(): number {
-  const node = (builtin('node:os') as { availableParallelism?: () => number } | undefined)?.availableParallelism?.()
+  const node = (
+    builtinModule('node:os') as { availableParallelism?: () => number } | undefined
+  )?.availableParallelism?.()
   return node ?? (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 2
 }
 

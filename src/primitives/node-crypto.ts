@@ -27,11 +27,13 @@ export interface Argon2Input {
   passes: number
 }
 
-/** The module, where there is one; bundlers do not see it. */
-export function nodeCrypto(): Crypto | undefined {
+/** A module of the runtime's own, where there is one; bundlers do not see it. */
+export function builtinModule(name: string): unknown {
   const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
-  return platform.process?.getBuiltinModule?.('node:crypto') as Crypto | undefined
+  return platform.process?.getBuiltinModule?.(name)
 }
+
+export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto') as Crypto | undefined
 
 /** The bytes of a Buffer in memory of their own, without a second copy where it owns its memory already. */
 export function own(buffer: Buffer): Bytes {
