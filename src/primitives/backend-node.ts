@@ -5,7 +5,7 @@ import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './back
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
 import { type CreateHash, digestInChunks } from './digest.ts'
 import { aesKeySizes, nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
-import { type Argon2Input, type Crypto, nodeCrypto, own } from './node-crypto.ts'
+import { type Argon2Input, type Crypto, keyInput, nodeCrypto, own } from './node-crypto.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
 
 function works(probe: () => unknown): boolean {
@@ -41,7 +41,7 @@ function probe(crypto: Crypto): NativePart[] {
   const iv = new Uint8Array(12)
   const hashes = portableHashNames.filter((hash) => works(() => crypto.createHash(hash)))
   const [gcm, ctr, cbc] = [aesKeySizes(crypto, 'gcm'), aesKeySizes(crypto, 'ctr'), aesKeySizes(crypto, 'cbc')]
-  const secret = () => crypto.createSecretKey(key)
+  const secret = () => keyInput(crypto, key)
   const chachaTag = (...parts: Uint8Array[]) => {
     const cipher = crypto.createCipheriv('chacha20-poly1305', secret(), iv, { authTagLength: 16 })
     for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
@@ -102,8 +102,7 @@ function nodeHmac(crypto: Crypto, native: readonly HashName[]): Partial<Backend>
   return {
     hmac(hash, key, parts) {
       if (!native.includes(hash)) return portableBackend.hmac(hash, key, parts)
-      // A KeyObject, here and below: raw bytes cost three times as much on Node 24.
-      const state = crypto.createHmac(hash, crypto.createSecretKey(key))
+      const state = crypto.createHmac(hash, keyInput(crypto, key))
       for (const part of parts) state.update(part)
       return own(state.digest())
     },
@@ -113,7 +112,7 @@ function nodeHmac(crypto: Crypto, native: readonly HashName[]): Partial<Backend>
 function nodeHkdf(crypto: Crypto): Partial<Backend> {
   return {
     hkdf: (hash, ikm, salt, info, length) =>
-      new Uint8Array(crypto.hkdfSync(hash, crypto.createSecretKey(ikm), salt, info, length)),
+      new Uint8Array(crypto.hkdfSync(hash, keyInput(crypto, ikm), salt, info, length)),
   }
 }
 

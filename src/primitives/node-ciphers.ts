@@ -2,7 +2,7 @@
 import { type Bytes, concat, wipe } from '../bytes.ts'
 import type { Backend } from './backend.ts'
 import { portableBackend } from './backend-portable.ts'
-import { type Crypto, own } from './node-crypto.ts'
+import { type Crypto, keyInput, own } from './node-crypto.ts'
 
 /** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed. */
 const CHUNK = 128 * 1024
@@ -18,7 +18,7 @@ function cipherName<M extends Mode>(mode: M, keyBytes: number): `aes-${128 | 192
 export function aesKeySizes(crypto: Crypto, mode: Mode): readonly number[] {
   return [16, 24, 32].filter((size) => {
     const [name, iv] = [cipherName(mode, size), new Uint8Array(IV_BYTES[mode])]
-    const key = () => crypto.createSecretKey(new Uint8Array(size))
+    const key = () => keyInput(crypto, new Uint8Array(size))
     try {
       crypto.createCipheriv(name, key(), iv).final()
       crypto.createDecipheriv(name, key(), iv)
@@ -30,9 +30,8 @@ export function aesKeySizes(crypto: Crypto, mode: Mode): readonly number[] {
 }
 
 export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Backend> {
-  // A KeyObject, because raw bytes cost five times as much to pass on newer releases.
   function sealInPlace(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): void {
-    const cipher = crypto.createCipheriv(cipherName('gcm', key.length), crypto.createSecretKey(key), iv)
+    const cipher = crypto.createCipheriv(cipherName('gcm', key.length), keyInput(crypto, key), iv)
     cipher.setAAD(aad)
     const text = buffer.subarray(0, -16)
     for (let start = 0; start < text.length; start += CHUNK) {
@@ -43,7 +42,7 @@ export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
   }
   function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
     if (sealed.length < 16) return undefined
-    const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), crypto.createSecretKey(key), iv, {
+    const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), keyInput(crypto, key), iv, {
       authTagLength: 16,
     })
     decipher.setAAD(aad)
@@ -88,7 +87,7 @@ export function nodeCtr(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
   return {
     async ctr(key, counter, buffer) {
       if (!keySizes.includes(key.length)) return portableBackend.ctr(key, counter, buffer)
-      const cipher = crypto.createCipheriv(cipherName('ctr', key.length), crypto.createSecretKey(key), counter)
+      const cipher = crypto.createCipheriv(cipherName('ctr', key.length), keyInput(crypto, key), counter)
       for (let start = 0; start < buffer.length; start += CHUNK) {
         const chunk = cipher.update(buffer.subarray(start, start + CHUNK))
         buffer.set(chunk, start)
@@ -103,14 +102,14 @@ export function nodeCbc(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
   return {
     async cbcEncrypt(key, iv, text) {
       if (!keySizes.includes(key.length)) return portableBackend.cbcEncrypt(key, iv, text)
-      const cipher = crypto.createCipheriv(cipherName('cbc', key.length), crypto.createSecretKey(key), iv)
+      const cipher = crypto.createCipheriv(cipherName('cbc', key.length), keyInput(crypto, key), iv)
       return concat(cipher.update(text), cipher.final())
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!keySizes.includes(key.length)) return portableBackend.cbcDecrypt(key, iv, sealed)
       // Deno takes nothing at all for a text of no blocks.
       if (sealed.length === 0) return undefined
-      const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), crypto.createSecretKey(key), iv)
+      const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), keyInput(crypto, key), iv)
       const parts = [decipher.update(sealed)]
       try {
         parts.push(decipher.final())
@@ -128,7 +127,7 @@ export function nodeChachaPoly(crypto: Crypto): Partial<Backend> {
   return {
     async chachaPolyTag(key, parts) {
       const nonce = new Uint8Array(12)
-      const cipher = crypto.createCipheriv('chacha20-poly1305', crypto.createSecretKey(key), nonce, {
+      const cipher = crypto.createCipheriv('chacha20-poly1305', keyInput(crypto, key), nonce, {
         authTagLength: 16,
       })
       for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })

@@ -35,6 +35,14 @@ export function builtinModule(name: string): unknown {
 
 export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto') as Crypto | undefined
 
+const platform = globalThis as { process?: { versions?: { node?: string } } }
+const isNode24 = platform.process?.versions?.node?.startsWith('24.') === true
+
+/** A secret key as this runtime takes it fastest: Node 24 needs four times as long for raw bytes, all others less. */
+export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObject {
+  return isNode24 ? crypto.createSecretKey(key) : key
+}
+
 /** The bytes of a Buffer in memory of their own, without a second copy where it owns its memory already. */
 export function own(buffer: Buffer): Bytes {
   if (buffer.buffer instanceof ArrayBuffer && buffer.buffer.byteLength === buffer.length) {
