@@ -11,22 +11,34 @@ import { randomBytes } from './random.ts'
 /** How X25519 keys go in and out: by raw formats where there are any, else by JWK and DER. */
 interface X25519Keys {
   importPrivate(scalar: Uint8Array): KeyObject
-  /** As fast as there is, for a key that is used once. */
-  importEphemeral(scalar: Uint8Array): KeyObject
   importPublic(point: Uint8Array): KeyObject
   exportPublic(key: KeyObject): Bytes
+  /** A fresh pair to be used once, as fast as there is. */
+  generate(): EphemeralPair
+}
+
+interface EphemeralPair {
+  readonly privateKey: KeyObject
+  readonly point: Bytes
 }
 
 function rawX25519Keys(crypto: Crypto): X25519Keys {
   // The types of the oldest supported release do not know these formats.
   const raw = (key: Uint8Array, format: 'raw-private' | 'raw-public') =>
     ({ key, format, asymmetricKeyType: 'x25519' }) as unknown as NodeCrypto.JsonWebKeyInput
-  const importPrivate = (scalar: Uint8Array) => crypto.createPrivateKey(raw(scalar, 'raw-private'))
+  const encoding = { format: 'raw-public' }
+  const generate = crypto.generateKeyPairSync as unknown as (
+    type: 'x25519',
+    options: { publicKeyEncoding: object },
+  ) => { publicKey: Buffer; privateKey: KeyObject }
   return {
-    importPrivate,
-    importEphemeral: importPrivate,
+    importPrivate: (scalar) => crypto.createPrivateKey(raw(scalar, 'raw-private')),
     importPublic: (point) => crypto.createPublicKey(raw(point, 'raw-public')),
-    exportPublic: (key) => own((key.export as (options: object) => Buffer)({ format: 'raw-public' })),
+    exportPublic: (key) => own((key.export as (options: object) => Buffer)(encoding)),
+    generate() {
+      const { publicKey, privateKey } = generate('x25519', { publicKeyEncoding: encoding })
+      return { privateKey, point: own(publicKey) }
+    },
   }
 }
 
@@ -38,18 +50,24 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
   const base64url = (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
   const jwk = { kty: 'OKP', crv: 'X25519' }
+  const exportPublic = (key: KeyObject) =>
+    new Uint8Array(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url'))
   return {
     // Ten times slower than a JWK here, and no copy of the key is left behind.
     importPrivate: (scalar) => importPkcs8(crypto, X25519_PKCS8_PREFIX, scalar),
-    // Only imported keys are ever exported: the export of a generated pair can hang Node 20 for ever. `x` must be a
-    // string here and is not read.
-    importEphemeral(scalar) {
-      const key = crypto.createPrivateKey({ format: 'jwk', key: { ...jwk, d: base64url(scalar), x: '' } })
-      wipeFromPool(scalar)
-      return key
-    },
     importPublic: (point) => crypto.createPublicKey({ format: 'jwk', key: { ...jwk, x: base64url(point) } }),
-    exportPublic: (key) => new Uint8Array(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url')),
+    exportPublic,
+    // Imported, because the export of a generated pair can hang Node 20 for ever. `x` must be a string here and is not read.
+    generate() {
+      const scalar = randomBytes(32)
+      try {
+        const privateKey = crypto.createPrivateKey({ format: 'jwk', key: { ...jwk, d: base64url(scalar), x: '' } })
+        wipeFromPool(scalar)
+        return { privateKey, point: exportPublic(crypto.createPublicKey(privateKey)) }
+      } finally {
+        wipe(scalar)
+      }
+    },
   }
 }
 
@@ -72,6 +90,7 @@ function importPkcs8(crypto: Crypto, prefix: Uint8Array, secret: Uint8Array): Ke
 function x25519Keys(crypto: Crypto): X25519Keys {
   const raw = rawX25519Keys(crypto)
   try {
+    raw.exportPublic(raw.importPublic(raw.generate().point))
     raw.importPrivate(new Uint8Array(32))
     return raw
   } catch {
@@ -81,28 +100,25 @@ function x25519Keys(crypto: Crypto): X25519Keys {
 
 export function nodeX25519(crypto: Crypto): Kem {
   const keys = x25519Keys(crypto)
+  const exportPublic = (privateKey: KeyObject) => keys.exportPublic(crypto.createPublicKey(privateKey))
+  const pairOf = (scalar: Uint8Array): EphemeralPair => {
+    const privateKey = keys.importPrivate(scalar)
+    return { privateKey, point: exportPublic(privateKey) }
+  }
   return {
     encapsulator(publicKey) {
       const recipient = keys.importPublic(bytesFrom(publicKey, 'X25519 public key', 32))
       return {
         encapsulate(randomness) {
-          const scalar = randomness ?? randomBytes(32)
-          try {
-            const ephemeral = keys.importEphemeral(scalar)
-            return {
-              ciphertext: keys.exportPublic(crypto.createPublicKey(ephemeral)),
-              shared: own(crypto.diffieHellman({ privateKey: ephemeral, publicKey: recipient })),
-            }
-          } finally {
-            if (randomness === undefined) wipe(scalar)
-          }
+          const { privateKey, point } = randomness === undefined ? keys.generate() : pairOf(randomness)
+          return { ciphertext: point, shared: own(crypto.diffieHellman({ privateKey, publicKey: recipient })) }
         },
       }
     },
     decapsulator(privateKey) {
       let imported: KeyObject | undefined = keys.importPrivate(bytesFrom(privateKey, 'X25519 private key', 32))
       return {
-        publicKey: keys.exportPublic(crypto.createPublicKey(imported)),
+        publicKey: exportPublic(imported),
         decapsulate(ciphertext) {
           if (imported === undefined) throw new Error('disposed')
           return own(
