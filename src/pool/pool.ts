@@ -77,7 +77,7 @@ export interface Pool extends AsyncDisposable {
 
 /**
  * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is, for
- *   bundlers and content-security policies; a copy of `keystrata/dist/pool/worker.js` with what it imports
+ *   bundlers and content-security policies; that of `keystrata/pool/worker`
  * @throws RangeError for a number of threads that is none
  */
 export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {

@@ -1,12 +1,18 @@
 // Costs of Argon2id for the device at hand (RFC 9106 §4): as much memory as there may be, then as many passes as there is time for.
 import { wipe } from '../bytes.ts'
-import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword, MAX_MEMORY_KIB } from './password.ts'
+import {
+  type Argon2Costs,
+  DEFAULT_ARGON2_COSTS,
+  type HashOptions,
+  hashPassword,
+  MAX_MEMORY_KIB,
+  MIN_ITERATIONS,
+  MIN_MEMORY_KIB,
+  mostIterations,
+} from './password.ts'
 import { randomBytes } from './random.ts'
 
 const { lanes } = DEFAULT_ARGON2_COSTS
-const MIN_MEMORY_KIB = 19_456
-const MIN_ITERATIONS = 2
-const MAX_ITERATIONS = 64
 const DEFAULT_CEILING_KIB = 262_144
 /** More passes over less memory protect less than what they cost (RFC 9106 recommends 3 for the smaller one of its two choices). */
 const WANTED_ITERATIONS = 3
@@ -55,9 +61,6 @@ export async function calibrateArgon2(
 function withinMemory(memoryKiB: number, ceiling: number): number {
   return Math.max(1024 * Math.floor(Math.min(memoryKiB, ceiling) / 1024), MIN_MEMORY_KIB)
 }
-
-const mostIterations = (memoryKiB: number): number =>
-  Math.min(MAX_ITERATIONS, Math.floor((4 * MAX_MEMORY_KIB) / memoryKiB))
 
 async function timeOf(costs: Argon2Costs, options: HashOptions): Promise<number> {
   const started = performance.now()

@@ -35,6 +35,15 @@ export const DEFAULT_ARGON2_COSTS: Readonly<Argon2Costs> = { iterations: 3, memo
 
 /** 1 GiB. */
 export const MAX_MEMORY_KIB = 1_048_576
+const MAX_ITERATIONS = 64
+/** What is written costs a guesser no less than this (OWASP's floor). */
+export const MIN_MEMORY_KIB = 19_456
+export const MIN_ITERATIONS = 2
+
+/** The most passes over so much memory. */
+export function mostIterations(memoryKiB: number): number {
+  return Math.min(MAX_ITERATIONS, Math.floor((4 * MAX_MEMORY_KIB) / memoryKiB))
+}
 
 /**
  * Refuses costs that a stored object must not be able to burn (SPEC §1.6).
@@ -44,12 +53,11 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
   const within =
     [iterations, memoryKiB, lanes].every(Number.isSafeInteger) &&
     iterations >= 1 &&
-    iterations <= 64 &&
     lanes >= 1 &&
     lanes <= 16 &&
     memoryKiB >= 8 * lanes &&
     memoryKiB <= MAX_MEMORY_KIB &&
-    iterations * memoryKiB <= 4 * MAX_MEMORY_KIB
+    iterations <= mostIterations(memoryKiB)
   if (!within) {
     throw new KeystrataError('limit-exceeded', 'Argon2 costs beyond the limits', { iterations, memoryKiB, lanes })
   }
@@ -57,20 +65,24 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
 
 /** Whether costs are dear enough to protect anything. */
 export function isWritable({ iterations, memoryKiB }: Argon2Costs): boolean {
-  return memoryKiB >= 19_456 && iterations >= 2
+  return memoryKiB >= MIN_MEMORY_KIB && iterations >= MIN_ITERATIONS
 }
 
 /**
- * Refuses costs that are too cheap to protect anything (OWASP's floor).
+ * Refuses costs that are too cheap to protect anything.
  * @throws KeystrataError `limit-exceeded`
  */
 export function assertWritableCosts(costs: Argon2Costs): void {
   assertReadableCosts(costs)
   if (!isWritable(costs)) {
-    throw new KeystrataError('limit-exceeded', 'Argon2 costs too low: at least 19456 KiB and 2 iterations', {
-      iterations: costs.iterations,
-      memoryKiB: costs.memoryKiB,
-    })
+    throw new KeystrataError(
+      'limit-exceeded',
+      `Argon2 costs too low: at least ${MIN_MEMORY_KIB} KiB and ${MIN_ITERATIONS} iterations`,
+      {
+        iterations: costs.iterations,
+        memoryKiB: costs.memoryKiB,
+      },
+    )
   }
 }
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { measureSizes } from './size.mjs'
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'keystrata-package-'))
@@ -27,6 +28,12 @@ try {
   // The strictest settings, with the library's own declarations checked too, and no types of Node.
   run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'))
   run(folder, process.execPath, 'out/typed.js')
+
+  const sizes = await measureSizes(folder)
+  for (const { what, bytes } of sizes) console.log(`${(bytes / 1000).toFixed(1).padStart(6)} kB gzipped: ${what}`)
+  const over = sizes.filter(({ bytes, budget }) => bytes > budget)
+  if (over.length > 0) throw new Error(`over the budget of test/package/size.mjs: ${JSON.stringify(over)}`)
+
   console.log(
     `${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed; works from JavaScript and TypeScript`,
   )

@@ -1,0 +1,33 @@
+// What a product's bundle grows by: named imports of the package, bundled for a browser, minified and gzipped.
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+/** Most bytes, gzipped, of what one use of the package brings along. A change that costs more says so here. */
+const BUDGETS = {
+  'everything of keystrata': ['keystrata', '*', 82_000],
+  'unlock a keyset and open blocks': ['keystrata', '{ unlockKeyset, parseBlock }', 66_000],
+  'seal blocks without a password': ['keystrata', '{ openWriter, encodeBlock }', 59_000],
+  'a vault': ['keystrata', '{ deriveLogin, openProfile }', 61_000],
+  'a client': ['keystrata', '{ createClient }', 59_000],
+  'everything of keystrata/server': ['keystrata/server', '*', 79_000],
+  'everything of keystrata/legacy': ['keystrata/legacy', '*', 62_000],
+  'everything of keystrata/pool, without its worker': ['keystrata/pool', '*', 15_000],
+}
+
+/** @param folder in which the package is installed */
+export async function measureSizes(folder) {
+  return Promise.all(
+    Object.entries(BUDGETS).map(async ([what, [entry, names, budget]]) => {
+      const { outputFiles } = await build({
+        stdin: { contents: `export ${names} from '${entry}'`, resolveDir: folder },
+        bundle: true,
+        minify: true,
+        format: 'esm',
+        platform: 'browser',
+        external: ['des.js'],
+        write: false,
+      })
+      return { what, bytes: gzipSync(outputFiles[0].contents, { level: 9 }).length, budget }
+    }),
+  )
+}
