@@ -3,7 +3,18 @@ import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  { ignores: ['dist', 'coverage', 'docs', 'test/package', 'test/pool/*.mjs', 'examples/*.mjs', 'bench/peers'] },
+  {
+    ignores: [
+      'dist',
+      'coverage',
+      'docs',
+      'test/package',
+      'test/pool/*.mjs',
+      'examples/*.mjs',
+      'bench/peers',
+      'bench/report',
+    ],
+  },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

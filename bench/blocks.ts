@@ -1,15 +1,17 @@
 // Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the cipher and its tag, the
 // agreement.
 import { strict as assert } from 'node:assert'
-import type { BlockReader, BlockWriter, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
+import type { BlockReader, BlockWriter, Client, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
 import { type Backend, backend, type ContentDigest } from '../src/primitives/backend.ts'
-import { compare } from './measure.ts'
+import { compare, type Comparison } from './measure.ts'
 
 export interface Row {
   bytes: number
   /** The key model, or of a keyset its encryption and dedup mode. */
   model: string
   work: 'seal' | 'open'
+  /** One block. */
+  microseconds: number
   /** MB/s, of 10⁶ bytes. */
   mbPerSecond: number
   bareMbPerSecond: number
@@ -32,6 +34,15 @@ export async function benchVault(vault: Vault, bytes: number, rounds: number): P
   return benchDoor(vault, vault, (content) => bareVaultWork(backend(), content), { bytes, model: 'vault', rounds })
 }
 
+/** @param client with keys of type 3 */
+export async function benchClient(client: Client, bytes: number, rounds: number): Promise<Row[]> {
+  return benchDoor(client.scope('private'), client, (content) => bareClientWork(backend(), content), {
+    bytes,
+    model: 'client',
+    rounds,
+  })
+}
+
 interface Work {
   seal(): Promise<void>
   open(): Promise<void>
@@ -48,10 +59,17 @@ async function benchDoor(
   assert.equal(Buffer.compare(await reader.open(block), content), 0, 'what was sealed opens')
 
   const bare = await bareFor(content)
-  const row = (work: 'seal' | 'open', { ours, bare }: { ours: number; bare: number }): Row => {
-    const speed = (milliseconds: number) => Math.round(bytes / 1000 / milliseconds)
-    const ratio = Math.round((100 * bare) / ours) / 100
-    return { bytes, model, work, mbPerSecond: speed(ours), bareMbPerSecond: speed(bare), ratio }
+  const row = (work: 'seal' | 'open', { ours, bare, ratio }: Comparison): Row => {
+    const speed = (milliseconds: number) => Number((bytes / 1000 / milliseconds).toPrecision(3))
+    return {
+      bytes,
+      model,
+      work,
+      microseconds: Math.round(1000 * ours),
+      mbPerSecond: speed(ours),
+      bareMbPerSecond: speed(bare),
+      ratio,
+    }
   }
   return [
     row('seal', await compare(() => writer.seal(content), bare.seal, rounds)),
@@ -91,6 +109,25 @@ async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }:
       const text = await on.gcmOpenContent(key, iv, aad, sealed)
       assert(text)
       await on.digestContent(text, digests)
+    },
+  }
+}
+
+/** AES-256-GCM and the hash of a client's block. */
+async function bareClientWork(on: Backend, content: Uint8Array): Promise<Work> {
+  const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
+  const buffer = new Uint8Array(content.length + 16)
+  await on.gcmSealContent(key, iv, aad, buffer)
+  const sealed = new Uint8Array(buffer)
+  return {
+    async seal() {
+      await on.digestContent(content, SHA256)
+      await on.gcmSealContent(key, iv, aad, buffer)
+    },
+    async open() {
+      const text = await on.gcmOpenContent(key, iv, aad, sealed)
+      assert(text)
+      await on.digestContent(text, SHA256)
     },
   }
 }

@@ -1,13 +1,15 @@
-// Timing side by side: two pieces of work take turns in one process, and medians are compared, so that a noisy machine
-// disturbs both alike.
+// Timing side by side: two pieces of work take turns in one process, and each turn of one is compared with that of the other
+// beside it, so that a noisy machine disturbs both alike.
 
 export interface Comparison {
   /** Medians, in milliseconds for one run. */
   readonly ours: number
   readonly bare: number
+  /** Bare time to ours: the median of the rounds, in hundredths. */
+  readonly ratio: number
 }
 
-type Work = () => Promise<unknown>
+export type Work = () => Promise<unknown>
 
 /** How long one sample of a piece of work should take, so that the clock and the call cost nothing beside it. */
 const SAMPLE_MS = 20
@@ -34,11 +36,25 @@ async function takeTurns(
     samples.ours.push(await time(ours, oursBatch))
     samples.bare.push(await time(bare, bareBatch))
   }
-  return { ours: median(samples.ours), bare: median(samples.bare) }
+  const ratios = samples.ours.map((ours, round) => samples.bare[round]! / ours)
+  return { ours: median(samples.ours), bare: median(samples.bare), ratio: Math.round(100 * median(ratios)) / 100 }
+}
+
+/** The medians, in milliseconds for one run, of several pieces of work that take turns. */
+export async function timeEach(works: readonly Work[], rounds: number): Promise<number[]> {
+  const batches: number[] = []
+  for (const work of works) batches.push(await batchSize(work))
+  const samples = works.map((): number[] => [])
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, work] of works.entries()) samples[index]!.push(await time(work, batches[index]!))
+  }
+  return samples.map(median)
 }
 
 async function batchSize(work: Work): Promise<number> {
-  await time(work, 3)
+  // What takes long is warm after one run.
+  if ((await time(work, 1)) > 5 * SAMPLE_MS) return 1
+  await time(work, 2)
   return Math.max(1, Math.round(SAMPLE_MS / (await time(work, 2))))
 }
 
@@ -48,7 +64,7 @@ async function time(work: Work, times: number): Promise<number> {
   return (performance.now() - started) / times
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

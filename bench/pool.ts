@@ -61,6 +61,5 @@ export async function benchPool(keyset: KeysetReader, threads: number, rounds: n
 }
 
 async function gainOf(alone: () => Promise<void>, together: () => Promise<void>, rounds: number): Promise<number> {
-  const { ours, bare } = await compareRuns(together, alone, rounds)
-  return Math.round((100 * bare) / ours) / 100
+  return (await compareRuns(together, alone, rounds)).ratio
 }

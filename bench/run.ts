@@ -1,20 +1,42 @@
-// npm run bench -- [--quick] [--json] [--backend node|web|portable] [--envelopes N]
-// --envelopes rekeys a stream of N envelopes besides, and tells the memory that it took: 1000000 take about 20 minutes.
-import { availableParallelism, cpus } from 'node:os'
+// npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
+// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package. `package` measures dist: `npm run build` first.
+// --envelopes: up to how many are rekeyed in a stream, by powers of ten; 10,000 unless said, 1,000,000 take 10 to 40 minutes.
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/handles/vault.ts'
-import { createKeyset } from '../src/index.ts'
+import { createClient, createKeyset, generateTypedKey } from '../src/index.ts'
+import { generateDataKey } from '../src/keys/hierarchy.ts'
 import { backend, useBackend } from '../src/primitives/backend.ts'
 import { nodeBackend } from '../src/primitives/backend-node.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { webBackend } from '../src/primitives/backend-web.ts'
-import { generateDataKey } from '../src/keys/hierarchy.ts'
-import { benchKeyset, benchVault, type Row } from './blocks.ts'
-import { benchPool } from './pool.ts'
-import { benchMemory, benchRekey } from './rekey.ts'
+import { benchClient, benchKeyset, benchVault, type Row } from './blocks.ts'
+import { benchCosts, type CostRow } from './costs.ts'
+import { benchRecipients, type RecipientRow } from './growth.ts'
+import { benchImports, type ImportRow } from './imports.ts'
+import { benchKdfs, type KdfRow } from './kdf.ts'
+import { describeMachine, type Machine } from './machine.ts'
+import { benchPool, type PoolRow } from './pool.ts'
+import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
+import { measureSizes, type SizeRow } from './size.ts'
+
+/** What one run found, as `--json` writes it; a section that was not asked for is absent. */
+export interface Results {
+  machine: Machine
+  rounds: number
+  blocks?: Row[]
+  sizes?: Row[]
+  recipients?: RecipientRow[]
+  costs?: CostRow[]
+  rekey?: RekeyRow[]
+  envelopes?: StreamRow[]
+  pool?: PoolRow[]
+  kdf?: KdfRow[]
+  package?: { imports: ImportRow[]; sizes: SizeRow[] }
+}
 
 const { values } = parseArgs({
   options: {
+    only: { type: 'string' },
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
     backend: { type: 'string' },
@@ -29,64 +51,167 @@ if (values.backend !== undefined) {
 const rounds = values.quick === true ? 5 : 15
 
 const KIB = 1024
-const sizes = [64 * KIB, 1024 * KIB, 8192 * KIB]
-const encrypted = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
+const MODES = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
   (['scoped', 'global', 'off'] as const).map((dedup) => ({ encryption, dedup })),
 )
-const choices = [...encrypted, { encryption: 'none', dedup: 'scoped' } as const]
+const HYBRID = { encryption: 'hybrid', dedup: 'scoped' } as const
 
 const keyset = await createKeyset('password', {
   encryption: 'none',
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
 })
 const vault = new OpenedVault(new Uint8Array(16), generateDataKey())
-const rows: Row[] = []
-for (const bytes of sizes) {
-  for (const choice of choices) rows.push(...(await benchKeyset(keyset, bytes, choice, rounds)))
-  rows.push(...(await benchVault(vault, bytes, rounds)))
+const names = { realm: 'bench', account: 'account', client: 'client', platform: 'linux' } as const
+const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
+
+const sections = {
+  async blocks() {
+    const rows: Row[] = []
+    for (const bytes of [64 * KIB, 1024 * KIB, 8192 * KIB]) {
+      for (const choice of [...MODES, { encryption: 'none', dedup: 'scoped' } as const]) {
+        rows.push(...(await benchKeyset(keyset, bytes, choice, rounds)))
+      }
+      rows.push(...(await benchVault(vault, bytes, rounds)), ...(await benchClient(client, bytes, rounds)))
+    }
+    return rows
+  },
+  async sizes() {
+    const rows: Row[] = []
+    for (let bytes = 4 * KIB; bytes <= 65_536 * KIB; bytes *= 4) {
+      rows.push(...(await benchKeyset(keyset, bytes, HYBRID, rounds)))
+      rows.push(...(await benchVault(vault, bytes, rounds)), ...(await benchClient(client, bytes, rounds)))
+    }
+    return rows
+  },
+  recipients: () => benchRecipients(keyset, rounds),
+  async costs() {
+    return [
+      ...(await benchCosts(keyset, 64 * KIB, rounds)),
+      ...(await benchCosts(keyset, 1024 * KIB, rounds)),
+      ...(await benchCosts(keyset, 8192 * KIB, rounds)),
+    ]
+  },
+  async rekey() {
+    return [...(await benchRekey(keyset, 'hybrid', rounds)), ...(await benchRekey(keyset, 'x25519', rounds))]
+  },
+  async envelopes() {
+    const rows: StreamRow[] = []
+    for (let count = 1000; count <= Number(values.envelopes ?? 10_000); count *= 10) {
+      rows.push(await benchStream(keyset, count))
+    }
+    return rows
+  },
+  pool: () => benchPool(keyset, Math.max(2, describeMachine().cores), Math.min(rounds, 7)),
+  kdf: () => benchKdfs(Math.min(rounds, 5)),
+  package: async () => ({
+    imports: benchImports(rounds),
+    sizes: await measureSizes(new URL('..', import.meta.url).pathname),
+  }),
 }
 
-const rekeyed = [...(await benchRekey(keyset, 'hybrid', rounds)), ...(await benchRekey(keyset, 'x25519', rounds))]
-const threads = Math.max(2, availableParallelism())
-const pooled = await benchPool(keyset, threads, Math.min(rounds, 7))
-const memory = values.envelopes === undefined ? undefined : await benchMemory(keyset, Number(values.envelopes))
-
-const { name, providers } = backend()
-const machine = {
-  node: process.version,
-  cpu: cpus()[0]?.model ?? 'unknown',
-  cores: cpus().length,
-  backend: name,
-  providers,
+const wanted = values.only?.split(',') ?? Object.keys(sections)
+const results: Results = { machine: describeMachine(), rounds }
+for (const section of wanted) {
+  if (!Object.hasOwn(sections, section)) throw new Error(`no section ${section}: ${Object.keys(sections).join(', ')}`)
+  const started = performance.now()
+  Object.assign(results, { [section]: await sections[section as keyof typeof sections]() })
+  console.error(`${section}: ${Math.round((performance.now() - started) / 1000)} s`)
 }
-if (values.json === true) {
-  console.log(JSON.stringify({ ...machine, rounds, rows, rekeyed, pooled, memory }, undefined, 2))
-} else {
+
+if (values.json === true) console.log(JSON.stringify(results, undefined, 1))
+else print(results)
+
+function print({
+  machine,
+  blocks,
+  sizes,
+  recipients,
+  costs,
+  rekey,
+  envelopes,
+  pool,
+  kdf,
+  package: built,
+}: Results): void {
+  const provider = backend().providers['ML-KEM-1024']
   console.log(
-    `Node ${machine.node}, backend ${name} (ML-KEM: ${providers['ML-KEM-1024']}), ${machine.cores} × ${machine.cpu}`,
+    `Node ${machine.node}, backend ${machine.backend} (ML-KEM: ${provider}), ${machine.cores} × ${machine.cpu}`,
   )
-  console.log(`MB/s, medians of ${rounds} samples that take turns; ratio: bare primitives' time to ours\n`)
-  console.log('    KiB  model            seal   bare  ratio    open   bare  ratio')
-  for (let index = 0; index < rows.length; index += 2) {
-    const [seal, open] = [rows[index]!, rows[index + 1]!]
-    const cells = (row: Row) =>
-      `${String(row.mbPerSecond).padStart(6)} ${String(row.bareMbPerSecond).padStart(6)} ${row.ratio.toFixed(2).padStart(6)}`
-    const head = `${String(seal.bytes / KIB).padStart(7)}  ${seal.model.padEnd(13)}`
-    console.log(`${head} ${cells(seal)}  ${cells(open)}`)
-  }
-  console.log('\nenvelopes a second             ours   bare  ratio')
-  for (const { work, encryption, perSecond, barePerSecond, ratio } of rekeyed) {
-    const cells = `${String(perSecond).padStart(6)} ${String(barePerSecond).padStart(6)} ${ratio.toFixed(2).padStart(6)}`
-    console.log(`         ${`${work} ${encryption}`.padEnd(18)} ${cells}`)
-  }
-  console.log(`\npool of ${threads} threads     gain over one thread`)
-  for (const { work, bytes, gain } of pooled) {
-    const what = work === 'seal' ? `seal ${bytes / KIB} KiB` : work
-    console.log(`         ${what.padEnd(18)} ${gain.toFixed(2).padStart(6)}`)
-  }
-  if (memory !== undefined) {
-    const { envelopes, perSecond, peakOfFirstTenth, peak } = memory
-    console.log(`\n${envelopes} envelopes rekeyed in a stream, ${perSecond} a second`)
-    console.log(`memory beyond the start: at most ${peak} MiB, ${peakOfFirstTenth} MiB of them in the first tenth`)
+  console.log(`medians of ${rounds} rounds that take turns; ratio: bare primitives' time to ours`)
+  const inKiB = (bytes: number) => `${bytes / KIB} KiB`
+  const speeds = (rows: Row[]) =>
+    rows.map(({ bytes, model, work, microseconds, mbPerSecond, bareMbPerSecond, ratio }) => [
+      inKiB(bytes),
+      model,
+      work,
+      microseconds,
+      mbPerSecond,
+      bareMbPerSecond,
+      ratio.toFixed(2),
+    ])
+  const speed = ['block', 'model', 'work', 'µs', 'MB/s', 'bare MB/s', 'ratio']
+  table(speed, blocks && speeds(blocks))
+  table(speed, sizes && speeds(sizes))
+  table(
+    ['shares', 'µs to seal 4 KiB'],
+    recipients?.map(({ shares, microseconds }) => [shares, microseconds]),
+  )
+  table(
+    ['block', 'work', 'part', 'µs'],
+    costs?.map(({ bytes, work, part, microseconds }) => [inKiB(bytes), work, part, microseconds]),
+  )
+  table(
+    ['envelopes', 'encryption', 'a second', 'bare', 'ratio'],
+    rekey?.map(({ work, encryption, perSecond, barePerSecond, ratio }) => [
+      work,
+      encryption,
+      perSecond,
+      barePerSecond,
+      ratio.toFixed(2),
+    ]),
+  )
+  table(
+    ['in a stream', 'a second', 'MiB at most', 'in the first tenth'],
+    envelopes?.map(({ envelopes, perSecond, peak, peakOfFirstTenth }) => [
+      envelopes,
+      perSecond,
+      peak,
+      peakOfFirstTenth,
+    ]),
+  )
+  table(
+    ['pool', 'threads', 'gain over one'],
+    pool?.map(({ work, bytes, threads, gain }) => [
+      work === 'seal' ? `seal ${inKiB(bytes)}` : work,
+      threads,
+      gain.toFixed(2),
+    ]),
+  )
+  table(
+    ['password hash', 'by', 'ms'],
+    kdf?.map(({ kdf, by, milliseconds }) => [kdf, by, milliseconds]),
+  )
+  table(
+    ['import', 'ms beyond nothing'],
+    built?.imports.map(({ entry, milliseconds }) => [entry, milliseconds]),
+  )
+  table(
+    ['bundled for a browser', 'bytes, gzipped', 'budget'],
+    built?.sizes.map(({ what, bytes, budget }) => [what, bytes, budget]),
+  )
+}
+
+/** Text to the left, numbers to the right; nothing for a section that was not asked for. */
+function table(heads: readonly string[], rows: readonly (string | number)[][] | undefined): void {
+  if (rows === undefined) return
+  const lines = [heads, ...rows.map((row) => row.map(String))]
+  const widths = heads.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
+  console.log()
+  for (const line of lines) {
+    const cells = line.map((cell, column) => {
+      const isNumber = /^[\d.]+$/.test(rows[0]?.[column]?.toString() ?? '')
+      return isNumber ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)
+    })
+    console.log(cells.join('  ').trimEnd())
   }
 }

@@ -1,15 +1,24 @@
-// npm run bench:peers -- [--quick] [--json]
+// npm run bench:peers -- [--quick] [--json] [--sizes KIB,…]
 // The same work by others, taking turns in one process: contents sealed to a public key, and opened. What each makes is opened and
 // compared before it is timed. Their packages belong to this folder alone.
 import { strict as assert } from 'node:assert'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as age from 'age-encryption'
 import { createKeyset } from 'keystrata'
 import sodium from 'libsodium-wrappers-sumo'
 import * as openpgp from 'openpgp'
-import { backend } from '../../src/primitives/backend.ts'
+import { describeMachine } from '../machine.ts'
+import { timeEach } from '../measure.ts'
+
+export interface PeerRow {
+  bytes: number
+  peer: string
+  postQuantum: boolean
+  /** MB/s. */
+  seal: number
+  open: number
+}
 
 interface Peer {
   name: string
@@ -158,48 +167,44 @@ const peers: Peer[] = [
   await hpkePeer(),
 ]
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' } } })
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, sizes: { type: 'string' } },
+})
 const rounds = values.quick === true ? 3 : 7
-const works = [
-  { what: '64 MiB, as a whole', bytes: 64 * 1024 * 1024, times: 1 },
-  { what: '64 KiB blocks', bytes: 64 * 1024, times: values.quick === true ? 64 : 256 },
-]
+const sizes = values.sizes?.split(',').map(Number) ?? [64, 65_536]
 
-const rows: { what: string; peer: string; postQuantum: boolean; seal: number; open: number }[] = []
-for (const { what, bytes, times } of works) {
+const rows: PeerRow[] = []
+for (const kib of sizes) {
+  const bytes = kib * 1024
   const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
-  const timed = new Map(peers.map((peer) => [peer, { seal: [] as number[], open: [] as number[] }]))
+  const sealed: unknown[] = []
   for (const peer of peers) {
-    const opened = await peer.open(await peer.seal(content))
-    assert.equal(Buffer.compare(opened, content), 0, `${peer.name}: what was sealed opens`)
+    const made = await peer.seal(content)
+    assert.equal(Buffer.compare(await peer.open(made), content), 0, `${peer.name}: what was sealed opens`)
+    sealed.push(made)
   }
-  for (let round = 0; round < rounds; round++) {
-    for (const [peer, { seal, open }] of timed) {
-      const started = performance.now()
-      let sealed: unknown
-      for (let time = 0; time < times; time++) sealed = await peer.seal(content)
-      const middle = performance.now()
-      for (let time = 0; time < times; time++) await peer.open(sealed)
-      seal.push(middle - started)
-      open.push(performance.now() - middle)
-    }
-  }
-  const speed = (samples: number[]) =>
-    Math.round((bytes * times) / 1000 / samples.sort((a, b) => a - b)[samples.length >> 1]!)
-  for (const [{ name: peer, postQuantum }, { seal, open }] of timed) {
-    rows.push({ what, peer, postQuantum, seal: speed(seal), open: speed(open) })
+  const seal = await timeEach(
+    peers.map((peer) => () => peer.seal(content)),
+    rounds,
+  )
+  const open = await timeEach(
+    peers.map((peer, index) => () => peer.open(sealed[index])),
+    rounds,
+  )
+  const speed = (milliseconds: number) => Number((bytes / 1000 / milliseconds).toPrecision(3))
+  for (const [index, { name: peer, postQuantum }] of peers.entries()) {
+    rows.push({ bytes, peer, postQuantum, seal: speed(seal[index]!), open: speed(open[index]!) })
   }
 }
 
-const { name, providers } = backend()
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, backend: name }
-if (values.json === true) console.log(JSON.stringify({ ...machine, rounds, rows }, undefined, 2))
+const machine = describeMachine()
+if (values.json === true) console.log(JSON.stringify({ machine, rounds, rows }, undefined, 1))
 else {
-  console.log(`Node ${machine.node}, ML-KEM by ${providers['ML-KEM-1024']}, ${machine.cores} × ${machine.cpu}`)
+  console.log(`Node ${machine.node}, ML-KEM by ${machine.providers['ML-KEM-1024']}, ${machine.cores} × ${machine.cpu}`)
   console.log(`MB/s, medians of ${rounds} rounds in which all take turns\n`)
-  for (const { what } of works) {
-    console.log(`${what.padEnd(30)} seal   open  post-quantum`)
-    for (const { peer, seal, open, postQuantum } of rows.filter((row) => row.what === what)) {
+  for (const kib of sizes) {
+    console.log(`${`${kib} KiB`.padEnd(30)} seal   open  post-quantum`)
+    for (const { peer, seal, open, postQuantum } of rows.filter(({ bytes }) => bytes === kib * 1024)) {
       console.log(
         `  ${peer.padEnd(26)} ${String(seal).padStart(6)} ${String(open).padStart(6)}  ${postQuantum ? 'yes' : 'no'}`,
       )

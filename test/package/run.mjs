@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { measureSizes } from './size.mjs'
+import { measureSizes } from '../../bench/size.ts'
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'keystrata-package-'))
@@ -32,7 +32,7 @@ try {
   const sizes = await measureSizes(folder)
   for (const { what, bytes } of sizes) console.log(`${(bytes / 1000).toFixed(1).padStart(6)} kB gzipped: ${what}`)
   const over = sizes.filter(({ bytes, budget }) => bytes > budget)
-  if (over.length > 0) throw new Error(`over the budget of test/package/size.mjs: ${JSON.stringify(over)}`)
+  if (over.length > 0) throw new Error(`over the budget of bench/size.ts: ${JSON.stringify(over)}`)
 
   console.log(
     `${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed; works from JavaScript and TypeScript`,

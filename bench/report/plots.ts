@@ -1,0 +1,323 @@
+// The plots of a report, each a specification of Vega-Lite made into an SVG.
+import * as vega from 'vega'
+import * as vegaLite from 'vega-lite'
+import type { Run } from './run.ts'
+
+export interface Figure {
+  readonly name: string
+  readonly title: string
+  /** What is to be seen, in a sentence or two of plain text. */
+  readonly caption: string
+  readonly svg: string
+}
+
+const OURS = { hybrid: '#0b5fa5', x25519: '#58a6d6', vault: '#3a9d5d', client: '#8a5fbf' }
+const LIMIT = '#222222'
+/** The lines of the throughput plot, in the order of the legend, with their colours. */
+const LINES: readonly [series: string, colour: string][] = [
+  ['limit: bare primitives', LIMIT],
+  ['keystrata hybrid', OURS.hybrid],
+  ['keystrata x25519', OURS.x25519],
+  ['libsodium secretstream', '#b8860b'],
+  ['HPKE (@hpke/core)', '#e08214'],
+  ['libsodium sealed box', '#c7a252'],
+  ['openpgp.js', '#c0392b'],
+  ['age (typage)', '#8c8c8c'],
+  ['age hybrid', '#5c5c5c'],
+]
+/** Older releases are lighter. */
+const RUNTIME = { field: 'runtime', scale: { range: ['#9ecae9', '#3f8fcb', '#06345c'] }, legend: { title: null } }
+const FONT = 'system-ui, "Segoe UI", Helvetica, Arial, sans-serif'
+
+export async function throughput(runs: readonly Run[], work: 'seal' | 'open'): Promise<Figure> {
+  const values = runs.flatMap(({ results, peers }) => {
+    const runtime = runtimeOf(results)
+    const limit = (results.sizes ?? []).filter((row) => row.model === 'hybrid scoped' && row.work === work)
+    return [
+      ...limit.map(({ bytes, bareMbPerSecond }) => ({ runtime, bytes, series: LINES[0]![0], speed: bareMbPerSecond })),
+      ...peers.rows
+        .filter(({ peer }) => peer !== 'keystrata hybrid off')
+        .map((row) => ({ runtime, bytes: row.bytes, series: row.peer.replace(' scoped', ''), speed: row[work] })),
+    ]
+  })
+  const svg = await render({
+    data: { values },
+    facet: { column: { field: 'runtime', title: null } },
+    spec: {
+      width: runs.length === 1 ? 620 : 330,
+      height: 320,
+      mark: { type: 'line', point: { size: 28 }, strokeWidth: 2 },
+      encoding: {
+        x: sizeAxis('bytes'),
+        y: {
+          field: 'speed',
+          type: 'quantitative',
+          scale: { type: 'log' },
+          title: 'MB/s, one thread',
+          axis: { tickCount: 5 },
+        },
+        color: {
+          field: 'series',
+          scale: { domain: LINES.map(([series]) => series), range: LINES.map(([, colour]) => colour) },
+          legend: { title: null, symbolType: 'stroke', symbolStrokeWidth: 3 },
+        },
+        strokeDash: {
+          condition: { test: `datum.series === '${LINES[0]![0]}'`, value: [5, 4] },
+          value: [1, 0],
+        },
+      },
+    },
+  })
+  return {
+    name: `throughput-${work}`,
+    title: work === 'seal' ? 'Sealing a block to a public key' : 'Opening it',
+    caption:
+      'By size of the block; higher is better. The limit is what the native primitives of a hybrid block take back to back: ' +
+      'SHA-256, AES-256-GCM, X25519 and ML-KEM-1024. Of the others only age hybrid resists quantum computers with its key ' +
+      'agreement; secretstream has no agreement at all.',
+    svg,
+  }
+}
+
+export async function costs(runs: readonly Run[]): Promise<Figure> {
+  const values = runs.flatMap(({ results }) =>
+    (results.costs ?? []).map((row) => ({
+      ...row,
+      runtime: runtimeOf(results),
+      row: `${row.work} ${sizeName(row.bytes)}`,
+    })),
+  )
+  const parts = ['SHA-256', 'AES-256-GCM', 'X25519', 'ML-KEM-1024', 'the rest']
+  const rows = [...new Set(values.map(({ row }) => row))].sort(
+    (a, b) => (a.startsWith('seal') ? -1 : 1) - (b.startsWith('seal') ? -1 : 1),
+  )
+  const svg = await render({
+    data: { values },
+    facet: { field: 'row', type: 'nominal', title: null, sort: rows },
+    columns: 3,
+    resolve: { scale: { x: 'independent' } },
+    spec: {
+      width: 300,
+      height: 26 * runs.length,
+      mark: 'bar',
+      encoding: {
+        y: { field: 'runtime', type: 'nominal', title: null },
+        x: { field: 'microseconds', type: 'quantitative', title: 'µs a block', stack: 'zero', axis: { tickCount: 5 } },
+        color: {
+          field: 'part',
+          scale: { domain: parts, range: ['#3a9d5d', '#0b5fa5', '#e0a030', '#b3541e', '#c9ccd1'] },
+          legend: { title: null },
+        },
+        order: { field: 'order', type: 'quantitative' },
+      },
+    },
+    transform: [{ calculate: `indexof(${JSON.stringify(parts)}, datum.part)`, as: 'order' }],
+  })
+  return {
+    name: 'costs',
+    title: 'Where the time of one hybrid block goes',
+    caption:
+      'The rest is the whole less its primitives: deriving keys and label, writing and checking the envelope, and memory for the ' +
+      'copy and the result, which the bare primitives reuse.',
+    svg,
+  }
+}
+
+export async function rekeying(runs: readonly Run[]): Promise<Figure> {
+  const values = runs.flatMap(({ results }) =>
+    (results.envelopes ?? []).map((row) => ({ ...row, runtime: runtimeOf(results) })),
+  )
+  const encoding = (field: string, title: string) => ({
+    x: {
+      field: 'envelopes',
+      type: 'quantitative',
+      scale: { type: 'log' },
+      title: 'envelopes',
+      axis: { format: '~s', tickCount: 4 },
+    },
+    y: { field, type: 'quantitative', title, scale: { zero: true } },
+    color: RUNTIME,
+  })
+  const line = { type: 'line', point: { size: 40 } }
+  const svg = await render({
+    data: { values },
+    hconcat: [
+      { width: 380, height: 220, mark: line, encoding: encoding('perSecond', 'envelopes a second') },
+      { width: 380, height: 220, mark: line, encoding: encoding('peak', 'MiB beyond the start, at most') },
+    ],
+  })
+  return {
+    name: 'rekeying',
+    title: 'Rekeying a stream of hybrid envelopes, one thread',
+    caption:
+      'The rate does not depend on how many there are, and neither does the memory: what is seen is the collector’s slack.',
+    svg,
+  }
+}
+
+export async function passwords(runs: readonly Run[]): Promise<Figure> {
+  const values = runs.flatMap(({ results }) =>
+    (results.kdf ?? []).map(({ kdf, by, milliseconds }) => ({
+      kdf,
+      milliseconds,
+      by: `${runtimeOf(results)}, ${by}`,
+    })),
+  )
+  const svg = await render({
+    data: { values },
+    facet: { field: 'kdf', type: 'nominal', title: null },
+    columns: 3,
+    resolve: { scale: { x: 'independent', y: 'independent' } },
+    spec: {
+      width: 230,
+      height: { step: 24 },
+      layer: [
+        { mark: { type: 'bar', color: OURS.hybrid } },
+        { mark: { type: 'text', align: 'left', dx: 4 }, encoding: { text: { field: 'milliseconds', format: ',' } } },
+      ],
+      encoding: {
+        y: { field: 'by', type: 'nominal', title: null, axis: { labelLimit: 260 } },
+        x: { field: 'milliseconds', type: 'quantitative', title: 'ms', axis: { tickCount: 4 }, scale: { nice: true } },
+      },
+    },
+  })
+  return {
+    name: 'passwords',
+    title: 'From a password to a key',
+    caption:
+      'What one guess costs, too. Argon2id is native from Node 24.7 on; a product can inject a native one by the option argon2.',
+    svg,
+  }
+}
+
+export async function growth(runs: readonly Run[]): Promise<Figure> {
+  const sizes = runs.flatMap(({ results }) =>
+    (results.sizes ?? [])
+      .filter(({ work }) => work === 'seal')
+      .map(({ bytes, model, microseconds }) => ({
+        runtime: runtimeOf(results),
+        bytes,
+        model,
+        milliseconds: microseconds / 1000,
+      })),
+  )
+  const recipients = runs.flatMap(({ results }) =>
+    (results.recipients ?? []).map(({ shares, microseconds }) => ({
+      runtime: runtimeOf(results),
+      shares,
+      milliseconds: microseconds / 1000,
+    })),
+  )
+  const line = { type: 'line', point: { size: 28 } }
+  const svg = await render({
+    hconcat: [
+      {
+        data: { values: sizes.filter(({ runtime }) => runtime === runtimeOf(runs.at(-1)!.results)) },
+        title: `sealing by size, ${runtimeOf(runs.at(-1)!.results)}`,
+        width: 380,
+        height: 240,
+        mark: line,
+        encoding: {
+          x: sizeAxis('bytes'),
+          y: {
+            field: 'milliseconds',
+            type: 'quantitative',
+            scale: { type: 'log' },
+            title: 'ms',
+            axis: { tickCount: 5 },
+          },
+          color: {
+            field: 'model',
+            scale: { domain: ['hybrid scoped', 'vault', 'client'], range: [OURS.hybrid, OURS.vault, OURS.client] },
+            legend: { title: null },
+          },
+        },
+      },
+      {
+        data: { values: recipients },
+        title: 'sealing 4 KiB for many shares',
+        width: 380,
+        height: 240,
+        mark: line,
+        encoding: {
+          x: { field: 'shares', type: 'quantitative', title: 'shares beside the owner' },
+          y: { field: 'milliseconds', type: 'quantitative', title: 'ms' },
+          color: RUNTIME,
+        },
+      },
+    ],
+    resolve: { scale: { color: 'independent' } },
+  })
+  return {
+    name: 'growth',
+    title: 'How cost grows',
+    caption:
+      'With the size of a block (both axes logarithmic: a slope of 1 is linear; below 64 KiB what a block costs at all prevails), and ' +
+      'with the number of shares that it is sealed for: one envelope each.',
+    svg,
+  }
+}
+
+export async function gains(runs: readonly Run[]): Promise<Figure> {
+  const values = runs.flatMap(({ results }) =>
+    (results.pool ?? []).map(({ work, bytes, gain }) => ({
+      runtime: runtimeOf(results),
+      what: work === 'seal' ? `seal ${sizeName(bytes)}` : work,
+      gain,
+    })),
+  )
+  const svg = await render({
+    data: { values },
+    width: { step: 28 },
+    height: 220,
+    mark: 'bar',
+    encoding: {
+      x: { field: 'what', type: 'nominal', title: null, sort: null, axis: { labelAngle: 0 } },
+      xOffset: { field: 'runtime' },
+      y: { field: 'gain', type: 'quantitative', title: 'times one thread' },
+      color: RUNTIME,
+    },
+  })
+  return {
+    name: 'gains',
+    title: 'A pool of two threads beside one',
+    caption: 'Whole blocks, moved to the threads and back, and envelopes rekeyed in batches.',
+    svg,
+  }
+}
+
+export function runtimeOf({ machine }: Run['results']): string {
+  return `Node ${machine.node.slice(1).split('.').slice(0, 2).join('.')}`
+}
+
+export function sizeName(bytes: number): string {
+  return bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`
+}
+
+function sizeAxis(field: string): object {
+  const label = "datum.value < 1048576 ? datum.value / 1024 + ' KiB' : datum.value / 1048576 + ' MiB'"
+  const values = Array.from({ length: 8 }, (_, index) => 4096 * 4 ** index)
+  return {
+    field,
+    type: 'quantitative',
+    scale: { type: 'log', base: 2, domain: [4096, 2 ** 26] },
+    title: 'block',
+    axis: { labelExpr: label, values, labelAngle: -45 },
+  }
+}
+
+async function render(spec: object): Promise<string> {
+  const config = {
+    background: 'white',
+    font: FONT,
+    view: { stroke: '#dddddd' },
+    axis: { gridColor: '#eeeeee', labelFontSize: 11, titleFontSize: 12, titleFontWeight: 'normal' },
+    legend: { labelFontSize: 12, labelLimit: 260 },
+    header: { labelFontSize: 13, labelFontWeight: 'bold' },
+  }
+  const { spec: compiled } = vegaLite.compile({ ...spec, padding: 12, config } as unknown as vegaLite.TopLevelSpec)
+  const view = new vega.View(vega.parse(compiled), { renderer: 'none' })
+  const svg = await view.toSVG()
+  view.finalize()
+  return svg
+}

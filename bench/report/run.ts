@@ -1,0 +1,69 @@
+// npm run bench:report -- [--node PATH]… [--quick] [--envelopes N] [--out DIR] [--from report.json]
+// Measures in each runtime that is named (in this one, if none is), and writes report.json, report.html and throughput.svg to DIR,
+// `bench/results` unless said. --from draws the measurements of an earlier report again. A whole run takes a quarter of an hour
+// a runtime, and as long as rekeying N envelopes takes besides (10,000 unless said).
+import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { PeerRow } from '../peers/run.ts'
+import type { Results } from '../run.ts'
+import { page } from './page.ts'
+import { costs, gains, growth, passwords, rekeying, throughput } from './plots.ts'
+
+/** What was measured in one runtime. */
+export interface Run {
+  readonly results: Results
+  readonly peers: { readonly rounds: number; readonly rows: readonly PeerRow[] }
+}
+
+const { values } = parseArgs({
+  options: {
+    node: { type: 'string', multiple: true },
+    quick: { type: 'boolean' },
+    envelopes: { type: 'string' },
+    out: { type: 'string' },
+    from: { type: 'string' },
+  },
+})
+const bench = join(import.meta.dirname, '..')
+const folder = values.out ?? join(bench, 'results')
+
+const runs: Run[] =
+  values.from === undefined
+    ? (values.node ?? [process.execPath]).map(measure)
+    : (JSON.parse(readFileSync(values.from, 'utf8')) as Run[])
+
+const figures = [
+  await throughput(runs, 'seal'),
+  await throughput(runs, 'open'),
+  await costs(runs),
+  await rekeying(runs),
+  await passwords(runs),
+  await growth(runs),
+  await gains(runs),
+]
+mkdirSync(folder, { recursive: true })
+writeFileSync(join(folder, 'report.json'), `${JSON.stringify(runs, undefined, 1)}\n`)
+writeFileSync(join(folder, 'report.html'), page(runs, figures))
+writeFileSync(join(folder, 'throughput.svg'), (await throughput(runs.slice(-1), 'seal')).svg)
+console.log(`report.html, report.json and throughput.svg are in ${folder}`)
+
+function measure(node: string): Run {
+  const run = (script: string, ...args: string[]): unknown => {
+    console.error(`${node}: ${script}`)
+    const quick = values.quick === true ? ['--quick'] : []
+    const command = ['--import', 'tsx', join(bench, script), '--json', ...quick, ...args]
+    const options: ExecFileSyncOptionsWithStringEncoding = {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      maxBuffer: 2 ** 26,
+    }
+    return JSON.parse(execFileSync(node, command, options))
+  }
+  const sizes = Array.from({ length: 8 }, (_, index) => 4 * 4 ** index).join()
+  return {
+    results: run('run.ts', '--envelopes', values.envelopes ?? '10000') as Results,
+    peers: run('peers/run.ts', '--sizes', sizes) as Run['peers'],
+  }
+}
