@@ -1,56 +1,91 @@
 // Several at once, and the results in the order of what came in; neither end is waited for needlessly.
 import { KeystrataError } from '../errors.ts'
 
-/**
- * @param most how many are under way at once
- * @throws KeystrataError `aborted`
- */
+interface Limits {
+  /** How many tasks are under way at once. */
+  readonly most: number
+  /** How many items one task takes at most, if they came while all places were taken. */
+  readonly batch: number
+  readonly signal: AbortSignal | undefined
+}
+
+interface Running<R> {
+  readonly results: Promise<readonly R[]>
+  isDone: boolean
+}
+
+/** @throws KeystrataError `aborted` */
 export async function* inOrder<T, R>(
   source: AsyncIterable<T>,
-  most: number,
-  task: (item: T) => Promise<R>,
-  signal: AbortSignal | undefined,
+  task: (items: T[]) => Promise<readonly R[]>,
+  { most, batch, signal }: Limits,
 ): AsyncGenerator<R> {
-  const listening = new AbortController()
-  const aborted: Promise<never> = new Promise((_, reject) => {
-    const stop = () => reject(new KeystrataError('aborted'))
-    if (signal?.aborted === true) stop()
-    signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
-  })
-  aborted.catch(() => undefined)
   const iterator = source[Symbol.asyncIterator]()
-  const running: Promise<R>[] = []
-  let next: Promise<IteratorResult<T>> | undefined
-  let isOver = false
+  const waiting: T[] = []
+  const running: Running<R>[] = []
+  const reading: { isWaiting: boolean; isOver: boolean; fault?: { readonly error: unknown } } = {
+    isWaiting: false,
+    isOver: false,
+  }
+  // Whatever happens wakes the loop, which looks at everything again. Racing the same promises each time would remember every race.
+  let wake = (): void => undefined
+  const onAbort = () => wake()
+  signal?.addEventListener('abort', onAbort)
+
+  const assertRunning = () => {
+    if (signal?.aborted === true) throw new KeystrataError('aborted')
+    if (reading.fault !== undefined) throw reading.fault.error
+  }
+  const read = async () => {
+    reading.isWaiting = true
+    try {
+      const next = await iterator.next()
+      if (next.done === true) reading.isOver = true
+      else waiting.push(next.value)
+    } catch (error) {
+      reading.isOver = true
+      reading.fault = { error }
+    }
+    reading.isWaiting = false
+    wake()
+  }
+  const start = (items: T[]) => {
+    const started: Running<R> = { results: task(items), isDone: false }
+    const done = () => {
+      started.isDone = true
+      wake()
+    }
+    started.results.then(done, done)
+    running.push(started)
+  }
+
   try {
     for (;;) {
-      if (!isOver && running.length < most) next ??= iterator.next()
+      assertRunning()
+      if (waiting.length > 0 && running.length < most) start(waiting.splice(0))
+      const hasRoom = running.length < most || waiting.length + 1 < batch
+      if (hasRoom && !reading.isOver && !reading.isWaiting) void read()
       const [first] = running
-      if (first === undefined && next === undefined) return
-      const done = first?.then(() => 'done' as const)
-      const came = next?.then((result) => result)
-      const event = await Promise.race([aborted, ...[came, done].filter((each) => each !== undefined)])
-      if (event === 'done') {
-        yield (await running.shift()) as R
-        continue
-      }
-      next = undefined
-      isOver = event.done === true
-      if (event.done !== true) {
-        const started = task(event.value)
-        // Heard when its turn comes.
-        started.catch(() => undefined)
-        running.push(started)
+      if (first?.isDone === true) {
+        running.shift()
+        for (const result of await first.results) {
+          assertRunning()
+          yield result
+        }
+      } else if (reading.isOver && first === undefined && waiting.length === 0) {
+        return
+      } else {
+        await new Promise<void>((resolve) => (wake = resolve))
       }
     }
   } finally {
-    listening.abort()
-    await Promise.allSettled(running)
-    if (!isOver) {
+    signal?.removeEventListener('abort', onAbort)
+    await Promise.allSettled(running.map(({ results }) => results))
+    if (!reading.isOver) {
       const ended = Promise.resolve(iterator.return?.())
       // A source that hangs would not hear of its end before it goes on.
-      if (next === undefined) await ended
-      else for (const each of [next, ended]) each.catch(() => undefined)
+      if (reading.isWaiting) ended.catch(() => undefined)
+      else await ended
     }
   }
 }

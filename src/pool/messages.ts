@@ -7,10 +7,12 @@ import { type Role, SecretKey, withBytes } from '../secret.ts'
 /** Bytes that move to the other side. */
 export type Moved = Uint8Array<ArrayBuffer>
 
-/** A block, or what of it a task needs. */
-export interface MovedBlock {
+export interface MovedHead {
   label: string
   envelope: Moved
+}
+
+export interface MovedBlock extends MovedHead {
   ciphertext: Moved
 }
 
@@ -25,7 +27,7 @@ export type Task =
   | { task: 'drop'; prepared: number }
   | { task: 'open'; handle: number; block: MovedBlock }
   | { task: 'verify'; handle: number; block: MovedBlock }
-  | { task: 'rekey'; handle: number; to: number | undefined; head: { label: string; envelope: Moved } }
+  | { task: 'rekey'; handle: number; to: number | undefined; heads: readonly MovedHead[] }
   | { task: 'close' }
 
 export interface Request {
@@ -35,6 +37,13 @@ export interface Request {
 
 /** What came of it. */
 export type Reply = { id: number; value: unknown } | { id: number; error: MovedError }
+
+/** What came of one head: neither where its envelope is current. */
+export interface Rekeyed {
+  label: string
+  envelope?: Moved
+  error?: MovedError
+}
 
 /** An error, which structured cloning would make a plain one of. */
 export interface MovedError {

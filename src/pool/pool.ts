@@ -11,11 +11,13 @@ import type { Share } from '../handles/share.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { inOrder } from './in-order.ts'
 import { closed, lostWithIt, Member } from './member.ts'
-import type { Moved, MovedBlock, Task } from './messages.ts'
+import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
 import { processorCount } from './threads.ts'
 
 const TASKS_PER_THREAD = 2
+/** Heads are small: a message for each would cost a third of what rekeying does. */
+const HEADS_PER_TASK = 32
 const MAX_THREADS = 64
 
 /** What became of one envelope. */
@@ -34,8 +36,8 @@ export interface VerifiedBlock {
 }
 
 /**
- * Threads that seal, open, verify and rekey. At most two blocks for each thread are under way at once, whatever is asked; the
- * rest waits. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
+ * Threads that seal, open, verify and rekey. At most two blocks, or two lots of envelopes, for each thread are under way at
+ * once, whatever is asked; the rest waits. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
  */
 export interface Pool extends AsyncDisposable {
   /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
@@ -138,19 +140,16 @@ class WorkerPool implements Pool {
     const handle = this.#numberOf(reader)
     const { to: share, signal } = options
     const to = share === undefined ? undefined : this.#numberOf(share)
-    const rekeyOne = async (head: BlockHead): Promise<RekeyedHead> => {
-      const { label, envelope: stored } = head
-      const envelope = new Uint8Array(bytesFrom(stored, 'envelope'))
-      const task: Task = { task: 'rekey', handle, to, head: { label, envelope } }
-      const handles = to === undefined ? [handle] : [handle, to]
-      try {
-        const next = (await this.#anywhere(task, [envelope.buffer], handles)) as Bytes | undefined
-        return next === undefined ? { label } : { label, envelope: next }
-      } catch (error) {
-        return { label, error: asKeystrataError(error) }
-      }
+    const handles = to === undefined ? [handle] : [handle, to]
+    const rekeyAll = async (batch: BlockHead[]): Promise<RekeyedHead[]> => {
+      const task: Task = { task: 'rekey', handle, to, heads: batch.map(copyOfHead) }
+      // Not moved: copies of so few bytes cost less.
+      const rekeyed = (await this.#anywhere(task, [], handles)) as Rekeyed[]
+      return rekeyed.map(({ error, ...head }) =>
+        error === undefined ? head : { ...head, error: asKeystrataError(arrivedError(error)) },
+      )
     }
-    return inOrder(heads, this.#most, rekeyOne, signal)
+    return inOrder(heads, rekeyAll, { most: this.#most, batch: HEADS_PER_TASK, signal })
   }
 
   verify(
@@ -169,7 +168,8 @@ class WorkerPool implements Pool {
         return { label, error: asKeystrataError(error) }
       }
     }
-    return inOrder(blocks, this.#most, verifyOne, options.signal)
+    const verifyAll = (batch: SealedBlock[]) => Promise.all(batch.map(verifyOne))
+    return inOrder(blocks, verifyAll, { most: this.#most, batch: 1, signal: options.signal })
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
@@ -262,12 +262,13 @@ class WorkerPool implements Pool {
 }
 
 /** Copies: what moves is gone where it came from, and the caller's buffers are the caller's. */
-function copyOfBlock({ label, envelope, ciphertext }: SealedBlock): MovedBlock {
-  return {
-    label,
-    envelope: new Uint8Array(bytesFrom(envelope, 'envelope')),
-    ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')),
-  }
+function copyOfHead({ label, envelope }: BlockHead): MovedHead {
+  return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
+}
+
+function copyOfBlock(block: SealedBlock): MovedBlock {
+  const { ciphertext } = block
+  return { ...copyOfHead(block), ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')) }
 }
 
 const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [

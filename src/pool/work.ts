@@ -10,7 +10,17 @@ import type { Recipe } from '../handles/recipe.ts'
 import { AcceptedShare, OwnedShare, type Share } from '../handles/share.ts'
 import { OpenedVault } from '../handles/vault.ts'
 import { disposeKeys } from '../keys/keyset-contents.ts'
-import { arrivedKeys, moveError, type MovedBlock, type Reply, type Request, type Task } from './messages.ts'
+import {
+  arrivedKeys,
+  moveError,
+  type Moved,
+  type MovedBlock,
+  type MovedHead,
+  type Rekeyed,
+  type Reply,
+  type Request,
+  type Task,
+} from './messages.ts'
 
 /** A handle, made again; it has what its key model has. */
 interface Remade {
@@ -65,6 +75,18 @@ function remake(recipe: Recipe): Remade {
 interface Answer {
   value: unknown
   moved?: ArrayBuffer[]
+}
+
+type Rekey = (head: MovedHead) => Moved | undefined
+
+function rekeyed(rekey: Rekey, head: MovedHead): Rekeyed {
+  const { label } = head
+  try {
+    const envelope = rekey(head)
+    return envelope === undefined ? { label } : { label, envelope }
+  } catch (error) {
+    return { label, error: moveError(error) }
+  }
 }
 
 /** What a worker knows, and does. */
@@ -122,11 +144,9 @@ export class Work {
         wipe(await this.#reader(task.handle).open(task.block))
         return { value: undefined }
       case 'rekey': {
-        const { handle, to, head } = task
-        if (to !== undefined) return { value: this.#remade(to).share?.add(head) }
-        const { owner } = this.#remade(handle)
-        if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
-        return { value: owner.isCurrent(head.envelope) ? undefined : owner.rekey(head) }
+        const { handle, to, heads } = task
+        const rekey = to === undefined ? this.#rekeyerOf(handle) : this.#adderTo(to)
+        return { value: heads.map((head) => rekeyed(rekey, head)) }
       }
       case 'close':
         for (const prepared of this.#prepared.values()) prepared.dispose()
@@ -139,6 +159,17 @@ export class Work {
     const remade = this.#handles.get(handle)
     if (remade === undefined) throw new Error('the worker could not make this handle again')
     return remade
+  }
+
+  #rekeyerOf(handle: number): Rekey {
+    const { owner } = this.#remade(handle)
+    if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
+    return (head) => (owner.isCurrent(head.envelope) ? undefined : owner.rekey(head))
+  }
+
+  #adderTo(handle: number): Rekey {
+    const { share } = this.#remade(handle)
+    return (head) => share?.add(head)
   }
 
   #writer(handle: number): BlockWriter {
