@@ -1,7 +1,7 @@
-// npm run bench:report -- [--node PATH]… [--quick] [--envelopes N] [--out DIR] [--from report.json]
+// npm run bench:report -- [--node PATH]… [--quick] [--envelopes N,…] [--out DIR] [--from report.json]
 // Measures in each runtime that is named (in this one, if none is), and writes report.json, report.html and throughput.svg to DIR,
-// `bench/results` unless said. --from draws the measurements of an earlier report again. A whole run takes a quarter of an hour
-// a runtime, and as long as rekeying N envelopes takes besides (10,000 unless said).
+// `bench/results` unless said. --from draws the measurements of an earlier report again. A whole run takes eight
+// minutes a runtime, and as long as rekeying N envelopes takes besides: 10,000 unless said, one number for each runtime.
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,12 +26,13 @@ const { values } = parseArgs({
     from: { type: 'string' },
   },
 })
+const envelopes = (values.envelopes ?? '10000').split(',')
 const bench = join(import.meta.dirname, '..')
 const folder = values.out ?? join(bench, 'results')
 
 const runs: Run[] =
   values.from === undefined
-    ? (values.node ?? [process.execPath]).map(measure)
+    ? (values.node ?? [process.execPath]).map((node, index) => measure(node, envelopes[index] ?? envelopes[0]!))
     : (JSON.parse(readFileSync(values.from, 'utf8')) as Run[])
 
 const figures = [
@@ -49,7 +50,7 @@ writeFileSync(join(folder, 'report.html'), page(runs, figures))
 writeFileSync(join(folder, 'throughput.svg'), (await throughput(runs.slice(-1), 'seal')).svg)
 console.log(`report.html, report.json and throughput.svg are in ${folder}`)
 
-function measure(node: string): Run {
+function measure(node: string, envelopes: string): Run {
   const run = (script: string, ...args: string[]): unknown => {
     console.error(`${node}: ${script}`)
     const quick = values.quick === true ? ['--quick'] : []
@@ -63,7 +64,7 @@ function measure(node: string): Run {
   }
   const sizes = Array.from({ length: 8 }, (_, index) => 4 * 4 ** index).join()
   return {
-    results: run('run.ts', '--envelopes', values.envelopes ?? '10000') as Results,
+    results: run('run.ts', '--envelopes', envelopes) as Results,
     peers: run('peers/run.ts', '--sizes', sizes) as Run['peers'],
   }
 }
