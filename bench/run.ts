@@ -1,5 +1,5 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
-// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package. `package` measures dist: `npm run build` first.
+// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory. The last two measure dist: `npm run build` first.
 // --envelopes: up to how many are rekeyed in a stream, by powers of ten; 10,000 unless said, 1,000,000 take 10 to 40 minutes.
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/handles/vault.ts'
@@ -14,6 +14,7 @@ import { benchCosts, type CostRow } from './costs.ts'
 import { benchRecipients, type RecipientRow } from './growth.ts'
 import { benchImports, type ImportRow } from './imports.ts'
 import { benchKdfs, type KdfRow } from './kdf.ts'
+import { benchMemory, type MemoryRow } from './memory.ts'
 import { describeMachine, type Machine } from './machine.ts'
 import { benchPool, type PoolRow } from './pool.ts'
 import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
@@ -31,6 +32,7 @@ export interface Results {
   envelopes?: StreamRow[]
   pool?: PoolRow[]
   kdf?: KdfRow[]
+  memory?: MemoryRow[]
   package?: { imports: ImportRow[]; sizes: SizeRow[] }
 }
 
@@ -107,6 +109,7 @@ const sections = {
     imports: benchImports(rounds),
     sizes: await measureSizes(new URL('..', import.meta.url).pathname),
   }),
+  memory: async () => [benchMemory(8192 * KIB), benchMemory(65_536 * KIB)],
 }
 
 const wanted = values.only?.split(',') ?? Object.keys(sections)
@@ -131,6 +134,7 @@ function print({
   envelopes,
   pool,
   kdf,
+  memory,
   package: built,
 }: Results): void {
   const provider = backend().providers['ML-KEM-1024']
@@ -190,6 +194,10 @@ function print({
   table(
     ['password hash', 'by', 'ms'],
     kdf?.map(({ kdf, by, milliseconds }) => [kdf, by, milliseconds]),
+  )
+  table(
+    ['sealing', 'MiB beyond content and ciphertext'],
+    memory?.map(({ bytes, beyondMiB }) => [inKiB(bytes), beyondMiB]),
   )
   table(
     ['import', 'ms beyond nothing'],

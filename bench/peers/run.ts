@@ -71,12 +71,18 @@ async function agePeer(name: string, identity: string): Promise<Peer> {
 }
 
 async function openpgpPeer(): Promise<Peer> {
+  // The key says that its owner reads AEAD; else the older CFB with SHA-1 is written.
+  const config = {
+    aeadProtect: true,
+    preferredAEADAlgorithm: openpgp.enums.aead.gcm,
+    preferredCompressionAlgorithm: openpgp.enums.compression.uncompressed,
+  }
   const { privateKey, publicKey } = await openpgp.generateKey({
     type: 'curve25519',
     userIDs: [{ name: 'bench' }],
     format: 'object',
+    config,
   })
-  const config = { aeadProtect: true, preferredCompressionAlgorithm: openpgp.enums.compression.uncompressed }
   return {
     name: 'openpgp.js',
     postQuantum: false,
@@ -89,6 +95,8 @@ async function openpgpPeer(): Promise<Peer> {
       }),
     async open(sealed) {
       const message = await openpgp.readMessage({ binaryMessage: sealed as Uint8Array })
+      const [, encrypted] = message.packets
+      assert.equal((encrypted as unknown as { version: number }).version, 2, 'AEAD')
       const { data } = await openpgp.decrypt({ message, decryptionKeys: privateKey, format: 'binary' })
       return data as Uint8Array
     },

@@ -27,13 +27,19 @@ const { values } = parseArgs({
   },
 })
 const envelopes = (values.envelopes ?? '10000').split(',')
+if (!envelopes.every((count) => /^10{4,6}$/.test(count))) throw new RangeError('--envelopes: 10000, 100000 or 1000000')
 const bench = join(import.meta.dirname, '..')
 const folder = values.out ?? join(bench, 'results')
 
-const runs: Run[] =
-  values.from === undefined
-    ? (values.node ?? [process.execPath]).map((node, index) => measure(node, envelopes[index] ?? envelopes[0]!))
-    : (JSON.parse(readFileSync(values.from, 'utf8')) as Run[])
+mkdirSync(folder, { recursive: true })
+const runs = values.from === undefined ? [] : (JSON.parse(readFileSync(values.from, 'utf8')) as Run[])
+if (values.from === undefined) {
+  for (const [index, node] of (values.node ?? [process.execPath]).entries()) {
+    runs.push(measure(node, envelopes[index] ?? envelopes[0]!))
+    // At once: what took so long must not be lost to what comes after it.
+    writeFileSync(join(folder, 'report.json'), `${JSON.stringify(runs, undefined, 1)}\n`)
+  }
+}
 
 const figures = [
   await throughput(runs, 'seal'),
@@ -44,8 +50,6 @@ const figures = [
   await growth(runs),
   await gains(runs),
 ]
-mkdirSync(folder, { recursive: true })
-writeFileSync(join(folder, 'report.json'), `${JSON.stringify(runs, undefined, 1)}\n`)
 writeFileSync(join(folder, 'report.html'), page(runs, figures))
 writeFileSync(join(folder, 'throughput.svg'), (await throughput(runs.slice(-1), 'seal')).svg)
 console.log(`report.html, report.json and throughput.svg are in ${folder}`)

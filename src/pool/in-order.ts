@@ -1,11 +1,14 @@
 // Several at once, and the results in the order of what came in; neither end is waited for needlessly.
 import { KeystrataError } from '../errors.ts'
 
-interface Limits {
+interface Work<T, A, R> {
+  /** Takes over what came, before the source goes on and may use its memory again. */
+  readonly arrive: (item: T) => A
+  readonly task: (items: A[]) => Promise<readonly R[]>
   /** How many tasks are under way at once. */
   readonly most: number
-  /** How many items one task takes at most, if they came while all places were taken. */
-  readonly batch: number
+  /** How many items one task takes at most: those that came while all places were taken. */
+  readonly lot: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -14,42 +17,50 @@ interface Running<R> {
   isDone: boolean
 }
 
-/** @throws KeystrataError `aborted` */
-export async function* inOrder<T, R>(
+/**
+ * What the source or an arrival throws comes after the results of all before it.
+ * @throws KeystrataError `aborted`
+ */
+export async function* inOrder<T, A, R>(
   source: AsyncIterable<T>,
-  task: (items: T[]) => Promise<readonly R[]>,
-  { most, batch, signal }: Limits,
+  { arrive, task, most, lot, signal }: Work<T, A, R>,
 ): AsyncGenerator<R> {
   const iterator = source[Symbol.asyncIterator]()
-  const waiting: T[] = []
+  const waiting: A[] = []
   const running: Running<R>[] = []
-  const reading: { isWaiting: boolean; isOver: boolean; fault?: { readonly error: unknown } } = {
-    isWaiting: false,
+  const reading: { isUnderWay: boolean; isOver: boolean; fault?: { readonly error: unknown } } = {
+    isUnderWay: false,
     isOver: false,
   }
   // Whatever happens wakes the loop, which looks at everything again. Racing the same promises each time would remember every race.
-  let wake = (): void => undefined
-  const onAbort = () => wake()
-  signal?.addEventListener('abort', onAbort)
-
-  const assertRunning = () => {
-    if (signal?.aborted === true) throw new KeystrataError('aborted')
-    if (reading.fault !== undefined) throw reading.fault.error
+  const sleeping: { isOver: boolean; end: () => void } = { isOver: false, end: () => undefined }
+  const wake = () => {
+    sleeping.isOver = true
+    sleeping.end()
   }
+  signal?.addEventListener('abort', wake)
+
+  const assertWanted = () => {
+    if (signal?.aborted === true) throw new KeystrataError('aborted')
+  }
+  const hasRoom = () => (lot > 1 || running.length < most) && waiting.length < lot
   const read = async () => {
-    reading.isWaiting = true
+    reading.isUnderWay = true
     try {
-      const next = await iterator.next()
-      if (next.done === true) reading.isOver = true
-      else waiting.push(next.value)
+      while (hasRoom()) {
+        const next = await iterator.next()
+        reading.isOver = next.done === true
+        if (next.done === true) break
+        waiting.push(arrive(next.value))
+        wake()
+      }
     } catch (error) {
-      reading.isOver = true
       reading.fault = { error }
     }
-    reading.isWaiting = false
+    reading.isUnderWay = false
     wake()
   }
-  const start = (items: T[]) => {
+  const start = (items: A[]) => {
     const started: Running<R> = { results: task(items), isDone: false }
     const done = () => {
       started.isDone = true
@@ -59,32 +70,40 @@ export async function* inOrder<T, R>(
     running.push(started)
   }
 
+  let isFailing = true
   try {
     for (;;) {
-      assertRunning()
+      sleeping.isOver = false
+      assertWanted()
       if (waiting.length > 0 && running.length < most) start(waiting.splice(0))
-      const hasRoom = running.length < most || waiting.length + 1 < batch
-      if (hasRoom && !reading.isOver && !reading.isWaiting) void read()
+      const isReadable = !reading.isOver && reading.fault === undefined
+      if (isReadable && !reading.isUnderWay && hasRoom()) void read()
       const [first] = running
       if (first?.isDone === true) {
         running.shift()
         for (const result of await first.results) {
-          assertRunning()
+          assertWanted()
+          isFailing = false
           yield result
+          isFailing = true
         }
-      } else if (reading.isOver && first === undefined && waiting.length === 0) {
+      } else if (first === undefined && waiting.length === 0 && !isReadable) {
+        if (reading.fault !== undefined) throw reading.fault.error
         return
       } else {
-        await new Promise<void>((resolve) => (wake = resolve))
+        await new Promise<void>((resolve) => {
+          sleeping.end = resolve
+          if (sleeping.isOver) resolve()
+        })
       }
     }
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    signal?.removeEventListener('abort', wake)
     await Promise.allSettled(running.map(({ results }) => results))
     if (!reading.isOver) {
       const ended = Promise.resolve(iterator.return?.())
-      // A source that hangs would not hear of its end before it goes on.
-      if (reading.isWaiting) ended.catch(() => undefined)
+      // A source that hangs would not hear of its end before it goes on; and what it says of its end must not hide why it ended.
+      if (reading.isUnderWay || isFailing) ended.catch(() => undefined)
       else await ended
     }
   }

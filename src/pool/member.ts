@@ -53,7 +53,12 @@ export class Member {
       this.#pending.set(id, { resolve, reject })
       thread.hold(true)
       const request: Request = { id, task }
-      thread.post(request, moved)
+      try {
+        thread.post(request, moved)
+      } catch (error) {
+        this.#forget(thread, id)
+        throw error
+      }
     })
   }
 
@@ -61,7 +66,10 @@ export class Member {
     const thread = startThread(this.#url)
     const isOwn = () => this.#thread === thread
     thread.onDeath((cause) => {
-      if (isOwn()) this.#die(cause)
+      if (!isOwn()) return
+      this.#die(cause)
+      // A worker of a browser outlives its errors.
+      void thread.terminate()
     })
     thread.listen((message) => {
       if (isOwn()) this.#settle(thread, message as Reply)
@@ -70,11 +78,16 @@ export class Member {
   }
 
   #settle(thread: Thread, reply: Reply): void {
-    const pending = this.#pending.get(reply.id)
-    this.#pending.delete(reply.id)
-    if (this.#pending.size === 0) thread.hold(false)
+    const pending = this.#forget(thread, reply.id)
     if ('error' in reply) pending?.reject(arrivedError(reply.error))
     else pending?.resolve(reply.value)
+  }
+
+  #forget(thread: Thread, id: number): Pending | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    if (this.#pending.size === 0) thread.hold(false)
+    return pending
   }
 
   #die(cause: unknown): void {

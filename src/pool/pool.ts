@@ -36,8 +36,8 @@ export interface VerifiedBlock {
 }
 
 /**
- * Threads that seal, open, verify and rekey. At most two blocks, or two lots of envelopes, for each thread are under way at
- * once, whatever is asked; the rest waits. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
+ * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way at
+ * once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
  */
 export interface Pool extends AsyncDisposable {
   /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
@@ -141,15 +141,15 @@ class WorkerPool implements Pool {
     const { to: share, signal } = options
     const to = share === undefined ? undefined : this.#numberOf(share)
     const handles = to === undefined ? [handle] : [handle, to]
-    const rekeyAll = async (batch: BlockHead[]): Promise<RekeyedHead[]> => {
-      const task: Task = { task: 'rekey', handle, to, heads: batch.map(copyOfHead) }
+    const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
+      const task: Task = { task: 'rekey', handle, to, heads: arrived }
       // Not moved: copies of so few bytes cost less.
       const rekeyed = (await this.#anywhere(task, [], handles)) as Rekeyed[]
       return rekeyed.map(({ error, ...head }) =>
         error === undefined ? head : { ...head, error: asKeystrataError(arrivedError(error)) },
       )
     }
-    return inOrder(heads, rekeyAll, { most: this.#most, batch: HEADS_PER_TASK, signal })
+    return inOrder(heads, { arrive: copyOfHead, task: rekeyAll, most: this.#most, lot: HEADS_PER_TASK, signal })
   }
 
   verify(
@@ -158,18 +158,17 @@ class WorkerPool implements Pool {
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<VerifiedBlock> {
     const handle = this.#numberOf(reader)
-    const verifyOne = async (block: SealedBlock): Promise<VerifiedBlock> => {
-      const copy = copyOfBlock(block)
-      const { label } = copy
+    const verifyOne = async (block: MovedBlock): Promise<VerifiedBlock> => {
+      const { label } = block
       try {
-        await this.#anywhere({ task: 'verify', handle, block: copy }, buffersOf(copy), [handle])
+        await this.#anywhere({ task: 'verify', handle, block }, buffersOf(block), [handle])
         return { label }
       } catch (error) {
         return { label, error: asKeystrataError(error) }
       }
     }
-    const verifyAll = (batch: SealedBlock[]) => Promise.all(batch.map(verifyOne))
-    return inOrder(blocks, verifyAll, { most: this.#most, batch: 1, signal: options.signal })
+    const task = (arrived: MovedBlock[]) => Promise.all(arrived.map(verifyOne))
+    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal: options.signal })
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
@@ -263,6 +262,7 @@ class WorkerPool implements Pool {
 
 /** Copies: what moves is gone where it came from, and the caller's buffers are the caller's. */
 function copyOfHead({ label, envelope }: BlockHead): MovedHead {
+  if (typeof label !== 'string') throw new TypeError('label must be a string')
   return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
 }
 

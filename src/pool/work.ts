@@ -169,7 +169,8 @@ export class Work {
 
   #adderTo(handle: number): Rekey {
     const { share } = this.#remade(handle)
-    return (head) => share?.add(head)
+    if (share === undefined) throw new TypeError('heads are added to a share in the hand of its owner')
+    return (head) => share.add(head)
   }
 
   #writer(handle: number): BlockWriter {

@@ -11,6 +11,7 @@ import {
   type UnlockedProfile,
 } from 'keystrata'
 import { createLegacyClient, type LegacyKey } from 'keystrata/legacy'
+import { createPool, type Pool } from 'keystrata/pool'
 import { checkProfile, KeystrataError as ServerError, type Safeguarding } from 'keystrata/server'
 
 const keyset = await createKeyset('password', {
@@ -35,6 +36,13 @@ if (code !== 'policy') throw new Error('other code')
 {
   using scoped = keyset.writer()
   await scoped.prepare(content)
+}
+
+const pool: Pool = createPool({ threads: 1, worker: new URL(import.meta.resolve('keystrata/pool/worker')) })
+try {
+  if ((await pool.reader(keyset).open(block)).join() !== '1,2,3') throw new Error('other content from a thread')
+} finally {
+  await pool.close()
 }
 
 const recovery: Recovery = { zeroTrust: true }

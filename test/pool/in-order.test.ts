@@ -10,25 +10,41 @@ async function* numbers(count: number): AsyncGenerator<number> {
   for (let number = 0; number < count; number++) yield number
 }
 
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+const same = <T>(item: T): T => item
+const echo = async (items: number[]) => items
+const one = { arrive: same<number>, task: echo, most: 1, lot: 1, signal: undefined }
+
 describe('tasks of a stream', () => {
   it('give their results in its order, whichever ends first, in lots that are no larger than allowed', async () => {
-    const limits = fc.record({ most: fc.integer({ min: 1, max: 5 }), batch: fc.integer({ min: 1, max: 7 }) })
+    const limits = fc.record({ most: fc.integer({ min: 1, max: 5 }), lot: fc.integer({ min: 1, max: 7 }) })
     await fc.assert(
-      fc.asyncProperty(limits, fc.array(fc.nat(3), { maxLength: 40 }), async ({ most, batch }, delays) => {
+      fc.asyncProperty(limits, fc.array(fc.nat(3), { maxLength: 40 }), async ({ most, lot }, delays) => {
         let running = 0
         const task = async (items: number[]): Promise<number[]> => {
           expect(++running).toBeLessThanOrEqual(most)
-          expect(items.length).toBeLessThanOrEqual(batch)
-          for (let turn = delays[items[0]!]!; turn > 0; turn--) await new Promise((resolve) => setImmediate(resolve))
+          expect(items.length).toBeLessThanOrEqual(lot)
+          for (let turns = delays[items[0]!]!; turns > 0; turns--) await turn()
           running--
           return items
         }
         const seen: number[] = []
-        const limit = { most, batch, signal: undefined }
-        for await (const number of inOrder(numbers(delays.length), task, limit)) seen.push(number)
+        for await (const number of inOrder(numbers(delays.length), { ...one, task, most, lot })) seen.push(number)
         expect(seen).toEqual(delays.map((_, index) => index))
       }),
     )
+  })
+
+  it('take as many at once as came meanwhile, from a consumer that is slow too', async () => {
+    const lots: number[] = []
+    const task = async (items: number[]) => {
+      lots.push(items.length)
+      await turn()
+      return items
+    }
+    for await (const number of inOrder(numbers(100), { ...one, task, lot: 8 })) if (number % 3 === 0) await turn()
+    expect(Math.max(...lots)).toBe(8)
+    expect(lots.length).toBeLessThan(25)
   })
 
   it('take in one item at a time where a lot is one, and no more than there is room for', async () => {
@@ -39,35 +55,91 @@ describe('tasks of a stream', () => {
         yield number
       }
     }
-    const task = async (items: number[]) => items
-    for await (const number of inOrder(counted(), task, { most: 3, batch: 1, signal: undefined })) {
+    for await (const number of inOrder(counted(), { ...one, most: 3 })) {
       expect(taken - number).toBeLessThanOrEqual(1 + 3)
     }
     expect(taken).toBe(30)
   })
 
-  it('end with the first that fails, after what came before it', async () => {
+  it('take over what came before the source goes on', async () => {
+    const buffer = new Uint8Array(1)
+    const reused = async function* () {
+      for await (const number of numbers(60)) {
+        buffer[0] = number
+        yield buffer
+      }
+    }
     const task = async (items: number[]) => {
-      if (items.includes(5)) throw new Error('a worker died')
+      await turn()
       return items
     }
     const seen: number[] = []
-    const run = async () => {
-      for await (const number of inOrder(numbers(9), task, { most: 1, batch: 1, signal: undefined })) seen.push(number)
+    for await (const number of inOrder(reused(), { ...one, arrive: (bytes: Uint8Array) => bytes[0]!, task, lot: 8 })) {
+      seen.push(number)
     }
-    await expect(run()).rejects.toThrow('a worker died')
-    expect(seen).toEqual([0, 1, 2, 3, 4])
+    expect(seen).toEqual(Array.from({ length: 60 }, (_, index) => index))
   })
 
-  it('are ended by a signal in the middle of a lot', async () => {
+  it('end with what fails, after what came before it', async () => {
+    const seenBefore = async (work: Parameters<typeof inOrder<number, number, number>>[1], source = numbers(20)) => {
+      const seen: number[] = []
+      const run = async () => {
+        for await (const number of inOrder(source, work)) seen.push(number)
+      }
+      await expect(run()).rejects.toThrow('no more')
+      return seen
+    }
+    const refuse = (number: number) => {
+      if (number === 12) throw new Error('no more')
+      return number
+    }
+    const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
+    // An item that cannot be taken in, a source that throws, a task.
+    expect(await seenBefore({ ...one, arrive: refuse, lot: 8 })).toEqual(upTo(12))
+    const failing = async function* () {
+      yield* numbers(7)
+      throw new Error('no more')
+    }
+    expect(await seenBefore({ ...one, lot: 8 }, failing())).toEqual(upTo(7))
+    const task = async (items: number[]) => items.map(refuse)
+    expect(await seenBefore({ ...one, task })).toEqual(upTo(12))
+  })
+
+  it('are ended by a signal in the middle of a lot, and by one from within a source that hangs', async () => {
     const controller = new AbortController()
     const task = async (items: number[]) => {
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await turn()
       return items
     }
-    const limits = { most: 1, batch: 8, signal: controller.signal }
     await failure(async () => {
-      for await (const number of inOrder(numbers(50), task, limits)) if (number === 4) controller.abort()
+      const work = { ...one, task, lot: 8, signal: controller.signal }
+      for await (const number of inOrder(numbers(50), work)) if (number === 4) controller.abort()
+    }, 'aborted')
+    const within = new AbortController()
+    const hanging: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next() {
+          within.abort()
+          return new Promise(() => undefined)
+        },
+      }),
+    }
+    await failure(() => inOrder(hanging, { ...one, signal: within.signal }).next(), 'aborted')
+  })
+
+  it('tell why they ended, whatever the source says of its end', async () => {
+    const controller = new AbortController()
+    const source = async function* () {
+      try {
+        yield* numbers(9)
+      } finally {
+        throw new Error('the cursor cannot be closed') // eslint-disable-line no-unsafe-finally
+      }
+    }
+    await failure(async () => {
+      for await (const number of inOrder(source(), { ...one, signal: controller.signal })) {
+        if (number === 2) controller.abort()
+      }
     }, 'aborted')
   })
 
@@ -75,9 +147,8 @@ describe('tasks of a stream', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const heap: number[] = []
-    const signal = new AbortController().signal
-    const task = async (items: number[]) => items
-    for await (const number of inOrder(numbers(40_001), task, { most: 4, batch: 2, signal })) {
+    const { signal } = new AbortController()
+    for await (const number of inOrder(numbers(40_001), { ...one, most: 4, lot: 2, signal })) {
       if (number % 20_000 !== 0) continue
       collect()
       heap.push(process.memoryUsage().heapUsed)

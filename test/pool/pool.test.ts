@@ -183,6 +183,44 @@ describe('rekeying a stream', () => {
     expect(taken).toBe(before)
   })
 
+  it('takes heads from a source that uses its memory again', async () => {
+    const writer = keyset.writer()
+    const blocks = await Promise.all(Array.from({ length: 40 }, (_, index) => writer.seal(sample(20, index + 1))))
+    const next = keyset.regenerate()
+    const memory = new Uint8Array(2000)
+    async function* reused(): AsyncGenerator<BlockHead> {
+      for (const { label, envelope } of blocks) {
+        memory.set(envelope)
+        yield { label, envelope: memory.subarray(0, envelope.length) }
+      }
+    }
+    const done = await all(pool.rekey(next, reused()))
+    expect(done.map(({ error }) => error)).toEqual(blocks.map(() => undefined))
+    expectSame(await next.open({ ...blocks[39]!, envelope: done[39]!.envelope! }), sample(20, 40))
+  })
+
+  it('gives what came before a head that is none, and then says so', async () => {
+    const block = await keyset.writer().seal(sample(20))
+    for (const wrong of [{ label: 5 as never }, { label: (() => 'x') as never }, { envelope: 'x' as never }]) {
+      let seen = 0
+      const run = async () => {
+        const heads = [...Array.from({ length: 50 }, () => block), { ...block, ...wrong }, block]
+        for await (const { envelope } of pool.rekey(keyset.regenerate(), streamOf(heads))) if (envelope) seen++
+      }
+      await expect(run()).rejects.toBeInstanceOf(TypeError)
+      expect(seen).toBe(50)
+    }
+    // The threads go on.
+    await expect(pool.reader(keyset).open({ ...block, label: (() => 'x') as never })).rejects.toBeInstanceOf(TypeError)
+    expectSame(await pool.reader(keyset).open(block), sample(20))
+  })
+
+  it('adds to shares in the hand of their owner alone', async () => {
+    const block = await keyset.writer().seal(sample(20))
+    const notShare = { to: keyset as never }
+    await expect(all(pool.rekey(keyset, streamOf([block]), notShare))).rejects.toBeInstanceOf(TypeError)
+  })
+
   it('does not wait for the next head to give the last one', async () => {
     const block = await keyset.writer().seal(sample(20))
     const stored: (() => void)[] = []
