@@ -1,6 +1,8 @@
 // npm run bench:browser -- [--json]: a page in headless Chromium (CHROMIUM, or /usr/bin/chromium), served on this machine alone.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -63,10 +65,14 @@ try {
     }
   }
 } finally {
-  browser?.removeAllListeners('exit')
-  browser?.kill()
+  if (browser?.exitCode === null) {
+    browser.removeAllListeners('exit')
+    const ended = once(browser, 'exit')
+    browser.kill()
+    await ended
+  }
   server.closeAllConnections()
   server.close()
-  // Chromium may still write to it.
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+  // Its children may still write to it for a moment.
+  await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }
