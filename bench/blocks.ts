@@ -3,6 +3,7 @@
 import { strict as assert } from 'node:assert'
 import type { BlockReader, BlockWriter, Client, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
 import { type Backend, backend, type ContentDigest } from '../src/primitives/backend.ts'
+import { type BareAgreement, bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { compare, type Comparison } from './measure.ts'
 
 export interface Row {
@@ -36,7 +37,7 @@ export async function benchVault(vault: Vault, bytes: number, rounds: number): P
 
 /** @param client with keys of type 3 */
 export async function benchClient(client: Client, bytes: number, rounds: number): Promise<Row[]> {
-  return benchDoor(client.scope('private'), client, (content) => bareClientWork(backend(), content), {
+  return benchDoor(client.scope('private'), client, (content) => bareEncrypted(backend(), content, SHA256, []), {
     bytes,
     model: 'client',
     rounds,
@@ -54,7 +55,7 @@ async function benchDoor(
   bareFor: (content: Uint8Array) => Promise<Work>,
   { bytes, model, rounds }: { bytes: number; model: string; rounds: number },
 ): Promise<Row[]> {
-  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+  const content = contentOf(bytes)
   const block = await writer.seal(content)
   assert.equal(Buffer.compare(await reader.open(block), content), 0, 'what was sealed opens')
 
@@ -79,55 +80,32 @@ async function benchDoor(
 
 /** The primitives of one block, back to back, in buffers that are there already. */
 async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }: Chosen): Promise<Work> {
-  const digests = dedup === 'global' ? GLOBAL : SHA256
   if (encryption === 'none') {
     const hashed = async () => {
       await on.digestContent(content, SHA256)
     }
     return { seal: hashed, open: hashed }
   }
-  const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
-  const buffer = new Uint8Array(content.length + 16)
-  buffer.set(content)
-  await on.gcmSealContent(key, iv, aad, buffer)
-  const sealed = new Uint8Array(buffer)
+  return bareEncrypted(on, content, dedup === 'global' ? GLOBAL : SHA256, bareAgreements(on, encryption === 'hybrid'))
+}
 
-  const kems = encryption === 'hybrid' ? [on.x25519, on.mlKem1024] : [on.x25519]
-  const pairs = kems.map((kem, index) => {
-    const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
-    const sender = kem.encapsulator(own.publicKey)
-    return { own, sender, ciphertext: sender.encapsulate().ciphertext }
-  })
+/** The hash, AES-256-GCM, and the agreements, of which a client's block has none. */
+async function bareEncrypted(
+  on: Backend,
+  content: Uint8Array,
+  digests: readonly ContentDigest[],
+  agreements: readonly BareAgreement[],
+): Promise<Work> {
+  const { seal, open } = await bareGcm(on, content)
   return {
     async seal() {
       await on.digestContent(content, digests)
-      await on.gcmSealContent(key, iv, aad, buffer)
-      for (const { sender } of pairs) sender.encapsulate()
+      await seal()
+      for (const { sender } of agreements) sender.encapsulate()
     },
     async open() {
-      for (const { own, ciphertext } of pairs) own.decapsulate(ciphertext)
-      const text = await on.gcmOpenContent(key, iv, aad, sealed)
-      assert(text)
-      await on.digestContent(text, digests)
-    },
-  }
-}
-
-/** AES-256-GCM and the hash of a client's block. */
-async function bareClientWork(on: Backend, content: Uint8Array): Promise<Work> {
-  const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
-  const buffer = new Uint8Array(content.length + 16)
-  await on.gcmSealContent(key, iv, aad, buffer)
-  const sealed = new Uint8Array(buffer)
-  return {
-    async seal() {
-      await on.digestContent(content, SHA256)
-      await on.gcmSealContent(key, iv, aad, buffer)
-    },
-    async open() {
-      const text = await on.gcmOpenContent(key, iv, aad, sealed)
-      assert(text)
-      await on.digestContent(text, SHA256)
+      for (const { own, ciphertext } of agreements) own.decapsulate(ciphertext)
+      await on.digestContent(await open(), digests)
     },
   }
 }

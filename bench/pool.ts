@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert'
 import type { BlockHead, KeysetReader } from '../src/index.ts'
 import { createPool } from '../src/pool.ts'
+import { contentOf } from './bare.ts'
 import { compareRuns } from './measure.ts'
 
 export interface PoolRow {
@@ -25,7 +26,7 @@ export async function benchPool(keyset: KeysetReader, threads: number, rounds: n
     [1024 * 1024, 60],
     [8 * 1024 * 1024, 16],
   ] as const) {
-    const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+    const content = contentOf(bytes)
     const block = await inThreads.seal(content)
     assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'what was sealed opens')
     const alone = async () => {

@@ -3,6 +3,7 @@
 import { strict as assert } from 'node:assert'
 import type { BlockHead, KeysetReader } from '../src/index.ts'
 import { type Backend, backend } from '../src/primitives/backend.ts'
+import { bareAgreements } from './bare.ts'
 import { compare } from './measure.ts'
 
 export interface RekeyRow {
@@ -50,13 +51,9 @@ export async function benchRekey(
 
 /** Both agreements of one envelope opened, and those of another one made. */
 function bareRekey(on: Backend, isHybrid: boolean): () => Promise<void> {
-  const pairs = (isHybrid ? [on.x25519, on.mlKem1024] : [on.x25519]).map((kem, index) => {
-    const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
-    const sender = kem.encapsulator(own.publicKey)
-    return { own, sender, ciphertext: sender.encapsulate().ciphertext }
-  })
+  const agreements = bareAgreements(on, isHybrid)
   return async () => {
-    for (const { own, sender, ciphertext } of pairs) {
+    for (const { own, sender, ciphertext } of agreements) {
       own.decapsulate(ciphertext)
       sender.encapsulate()
     }

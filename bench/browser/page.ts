@@ -2,6 +2,7 @@
 import { createKeyset } from '../../src/index.ts'
 import { type Backend, backend, useBackend } from '../../src/primitives/backend.ts'
 import { portableBackend } from '../../src/primitives/backend-portable.ts'
+import { contentOf } from '../bare.ts'
 import { compare } from '../measure.ts'
 
 export interface BrowserRow {
@@ -21,7 +22,7 @@ async function measure(): Promise<{ browser: string; rows: BrowserRow[] }> {
   const writer = keyset.writer()
   const rows: BrowserRow[] = []
   for (const bytes of [64 * 1024, 1024 * 1024, 8 * 1024 * 1024]) {
-    const content = new Uint8Array(bytes).map((_, index) => index * 31)
+    const content = contentOf(bytes)
     const [key, iv, aad, buffer] = [
       new Uint8Array(32),
       new Uint8Array(12),

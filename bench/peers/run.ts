@@ -8,6 +8,7 @@ import * as age from 'age-encryption'
 import { createKeyset } from 'keystrata'
 import sodium from 'libsodium-wrappers-sumo'
 import * as openpgp from 'openpgp'
+import { contentOf } from '../bare.ts'
 import { describeMachine } from '../machine.ts'
 import { timeEach } from '../measure.ts'
 
@@ -184,7 +185,7 @@ const sizes = values.sizes?.split(',').map(Number) ?? [64, 65_536]
 const rows: PeerRow[] = []
 for (const kib of sizes) {
   const bytes = kib * 1024
-  const content = new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+  const content = contentOf(bytes)
   const sealed: unknown[] = []
   for (const peer of peers) {
     const made = await peer.seal(content)

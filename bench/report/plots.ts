@@ -27,6 +27,7 @@ const LINES: readonly [series: string, colour: string][] = [
 ]
 /** Older releases are lighter. */
 const RUNTIME = { field: 'runtime', scale: { range: ['#9ecae9', '#3f8fcb', '#06345c'] }, legend: { title: null } }
+const LINE = { type: 'line', point: { size: 28 }, strokeWidth: 2 }
 const FONT = 'system-ui, "Segoe UI", Helvetica, Arial, sans-serif'
 
 export async function throughput(runs: readonly Run[], work: 'seal' | 'open'): Promise<Figure> {
@@ -46,7 +47,7 @@ export async function throughput(runs: readonly Run[], work: 'seal' | 'open'): P
     spec: {
       width: runs.length === 1 ? 620 : 330,
       height: 320,
-      mark: { type: 'line', point: { size: 28 }, strokeWidth: 2 },
+      mark: LINE,
       encoding: {
         x: sizeAxis('bytes'),
         y: {
@@ -138,12 +139,11 @@ export async function rekeying(runs: readonly Run[]): Promise<Figure> {
     y: { field, type: 'quantitative', title, scale: { zero: true } },
     color: RUNTIME,
   })
-  const line = { type: 'line', point: { size: 40 } }
   const svg = await render({
     data: { values },
     hconcat: [
-      { width: 380, height: 220, mark: line, encoding: encoding('perSecond', 'envelopes a second') },
-      { width: 380, height: 220, mark: line, encoding: encoding('peak', 'MiB beyond its start, at most') },
+      { width: 380, height: 220, mark: LINE, encoding: encoding('perSecond', 'envelopes a second') },
+      { width: 380, height: 220, mark: LINE, encoding: encoding('peak', 'MiB beyond its start, at most') },
     ],
   })
   return {
@@ -209,7 +209,6 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
       milliseconds: microseconds / 1000,
     })),
   )
-  const line = { type: 'line', point: { size: 28 } }
   const svg = await render({
     hconcat: [
       {
@@ -217,7 +216,7 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
         title: `sealing by size, ${runtimeOf(runs.at(-1)!.results)}`,
         width: 380,
         height: 240,
-        mark: line,
+        mark: LINE,
         encoding: {
           x: sizeAxis('bytes'),
           y: {
@@ -239,7 +238,7 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
         title: 'sealing 4 KiB for many shares',
         width: 380,
         height: 240,
-        mark: line,
+        mark: LINE,
         encoding: {
           x: { field: 'shares', type: 'quantitative', title: 'shares beside the owner' },
           y: { field: 'milliseconds', type: 'quantitative', title: 'ms' },

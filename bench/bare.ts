@@ -1,0 +1,43 @@
+// What several benches compare with: contents, and primitives with everything that they need made ready.
+import { strict as assert } from 'node:assert'
+import type { Backend, Decapsulator, Encapsulator } from '../src/primitives/backend.ts'
+
+export function contentOf(bytes: number): Uint8Array {
+  return new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
+}
+
+export interface BareAgreement {
+  readonly own: Decapsulator
+  readonly sender: Encapsulator
+  /** What `own` decapsulates. */
+  readonly ciphertext: Uint8Array
+}
+
+/** X25519, and ML-KEM-1024 behind it. */
+export function bareAgreements(on: Backend, isHybrid: boolean): BareAgreement[] {
+  return (isHybrid ? [on.x25519, on.mlKem1024] : [on.x25519]).map((kem, index) => {
+    const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
+    const sender = kem.encapsulator(own.publicKey)
+    return { own, sender, ciphertext: sender.encapsulate().ciphertext }
+  })
+}
+
+/** AES-256-GCM in a buffer that is there already. */
+export async function bareGcm(
+  on: Backend,
+  content: Uint8Array,
+): Promise<{ seal: () => Promise<void>; open: () => Promise<Uint8Array> }> {
+  const [key, iv, aad] = [new Uint8Array(32).fill(1), new Uint8Array(12), new Uint8Array(32)]
+  const buffer = new Uint8Array(content.length + 16)
+  buffer.set(content)
+  await on.gcmSealContent(key, iv, aad, buffer)
+  const sealed = new Uint8Array(buffer)
+  return {
+    seal: () => on.gcmSealContent(key, iv, aad, buffer),
+    async open() {
+      const text = await on.gcmOpenContent(key, iv, aad, sealed)
+      assert(text)
+      return text
+    },
+  }
+}
