@@ -5,10 +5,13 @@ import { backend } from '../src/primitives/backend.ts'
 import { bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { timeEach, type Work } from './measure.ts'
 
+/** The last is the whole less the others. */
+export const PARTS = ['SHA-256', 'AES-256-GCM', 'X25519', 'ML-KEM-1024', 'the rest'] as const
+
 export interface CostRow {
   bytes: number
   work: 'seal' | 'open'
-  part: 'SHA-256' | 'AES-256-GCM' | 'X25519' | 'ML-KEM-1024' | 'the rest'
+  part: (typeof PARTS)[number]
   microseconds: number
 }
 
@@ -18,28 +21,24 @@ export async function benchCosts(keyset: KeysetReader, bytes: number, rounds: nu
   const writer = keyset.writer({ encryption: 'hybrid' })
   const content = contentOf(bytes)
   const block = await writer.seal(content)
-  const gcm = await bareGcm(on, content)
-  const [x25519, mlKem] = bareAgreements(on, true).map(({ own, sender, ciphertext }) => ({
+  const hash = () => on.digestContent(content, [{ hash: 'sha256' }])
+  const agreements = bareAgreements(on, true).map(({ own, sender, ciphertext }) => ({
     seal: async () => sender.encapsulate(),
     open: async () => own.decapsulate(ciphertext),
-  })) as [Record<'seal' | 'open', Work>, Record<'seal' | 'open', Work>]
-  const hash = () => on.digestContent(content, [{ hash: 'sha256' }])
+  }))
+  const parts = [{ seal: hash, open: hash }, await bareGcm(on, content), ...agreements]
+  const whole = { seal: () => writer.seal(content), open: () => keyset.open(block) }
 
   const rows: CostRow[] = []
   for (const work of ['seal', 'open'] as const) {
-    const whole = work === 'seal' ? () => writer.seal(content) : () => keyset.open(block)
-    const times = await timeEach([hash, gcm[work], x25519[work], mlKem[work], whole], rounds)
-    const [ofHash, ofGcm, ofX25519, ofMlKem, all] = times.map((time) => 1000 * time) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ]
-    const parts = { 'SHA-256': ofHash, 'AES-256-GCM': ofGcm, X25519: ofX25519, 'ML-KEM-1024': ofMlKem }
-    const rest = Math.max(0, all - ofHash - ofGcm - ofX25519 - ofMlKem)
-    for (const [part, microseconds] of Object.entries({ ...parts, 'the rest': rest })) {
-      rows.push({ bytes, work, part: part as CostRow['part'], microseconds: Math.round(microseconds) })
+    const times = await timeEach(
+      [...parts, whole].map((each): Work => each[work]),
+      rounds,
+    )
+    const rest = times.reduceRight((left, part) => left - part)
+    for (const [index, part] of PARTS.entries()) {
+      const milliseconds = part === 'the rest' ? Math.max(0, rest) : times[index]!
+      rows.push({ bytes, work, part, microseconds: Math.round(1000 * milliseconds) })
     }
   }
   writer.dispose()

@@ -3,7 +3,7 @@ import { createVerifier } from '../src/server.ts'
 import { backend } from '../src/primitives/backend.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { DEFAULT_ARGON2_COSTS } from '../src/primitives/password.ts'
-import { median, type Work } from './measure.ts'
+import { timeEach, type Work } from './measure.ts'
 
 export interface KdfRow {
   kdf: string
@@ -27,14 +27,8 @@ export async function benchKdfs(rounds: number): Promise<KdfRow[]> {
   const distinct = new Map(works.map((each) => [`${each.kdf} ${each.by}`, each]))
   const rows: KdfRow[] = []
   for (const { kdf, by, work } of distinct.values()) {
-    const samples: number[] = []
-    await work()
-    for (let round = 0; round < rounds; round++) {
-      const started = performance.now()
-      await work()
-      samples.push(performance.now() - started)
-    }
-    rows.push({ kdf, by, milliseconds: Math.round(median(samples)) })
+    const [milliseconds] = (await timeEach([work], rounds)) as [number]
+    rows.push({ kdf, by, milliseconds: Math.round(milliseconds) })
   }
   return rows
 }

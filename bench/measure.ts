@@ -11,6 +11,9 @@ export interface Comparison {
 
 export type Work = () => Promise<unknown>
 
+/** A piece of work, and how often it runs in one sample. */
+type Turn = readonly [work: Work, times: number]
+
 /** How long one sample of a piece of work should take, so that the clock and the call cost nothing beside it. */
 const SAMPLE_MS = 20
 
@@ -26,29 +29,26 @@ export async function compareRuns(ours: Work, bare: Work, rounds: number): Promi
   return takeTurns([ours, 1], [bare, 1], rounds)
 }
 
-async function takeTurns(
-  [ours, oursBatch]: [Work, number],
-  [bare, bareBatch]: [Work, number],
-  rounds: number,
-): Promise<Comparison> {
-  const samples: { ours: number[]; bare: number[] } = { ours: [], bare: [] }
-  for (let round = 0; round < rounds; round++) {
-    samples.ours.push(await time(ours, oursBatch))
-    samples.bare.push(await time(bare, bareBatch))
-  }
-  const ratios = samples.ours.map((ours, round) => samples.bare[round]! / ours)
-  return { ours: median(samples.ours), bare: median(samples.bare), ratio: Math.round(100 * median(ratios)) / 100 }
+async function takeTurns(ours: Turn, bare: Turn, rounds: number): Promise<Comparison> {
+  const [oursTimes, bareTimes] = (await samplesOf([ours, bare], rounds)) as [number[], number[]]
+  const ratios = oursTimes.map((time, round) => bareTimes[round]! / time)
+  return { ours: median(oursTimes), bare: median(bareTimes), ratio: Math.round(100 * median(ratios)) / 100 }
 }
 
 /** The medians, in milliseconds for one run, of several pieces of work that take turns. */
 export async function timeEach(works: readonly Work[], rounds: number): Promise<number[]> {
-  const batches: number[] = []
-  for (const work of works) batches.push(await batchSize(work))
-  const samples = works.map((): number[] => [])
+  const turns: Turn[] = []
+  for (const work of works) turns.push([work, await batchSize(work)])
+  return (await samplesOf(turns, rounds)).map(median)
+}
+
+/** Milliseconds for one run, of each piece of work in each round. */
+async function samplesOf(turns: readonly Turn[], rounds: number): Promise<number[][]> {
+  const samples = turns.map((): number[] => [])
   for (let round = 0; round < rounds; round++) {
-    for (const [index, work] of works.entries()) samples[index]!.push(await time(work, batches[index]!))
+    for (const [index, [work, times]] of turns.entries()) samples[index]!.push(await time(work, times))
   }
-  return samples.map(median)
+  return samples
 }
 
 async function batchSize(work: Work): Promise<number> {

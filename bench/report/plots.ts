@@ -1,6 +1,7 @@
 // The plots of a report, each a specification of Vega-Lite made into an SVG.
 import * as vega from 'vega'
 import * as vegaLite from 'vega-lite'
+import { PARTS } from '../costs.ts'
 import type { Run } from './run.ts'
 
 export interface Figure {
@@ -50,13 +51,7 @@ export async function throughput(runs: readonly Run[], work: 'seal' | 'open'): P
       mark: LINE,
       encoding: {
         x: sizeAxis('bytes'),
-        y: {
-          field: 'speed',
-          type: 'quantitative',
-          scale: { type: 'log' },
-          title: 'MB/s, one thread',
-          axis: { tickCount: 5 },
-        },
+        y: logAxis('speed', 'MB/s, one thread'),
         color: {
           field: 'series',
           scale: { domain: LINES.map(([series]) => series), range: LINES.map(([, colour]) => colour) },
@@ -88,10 +83,8 @@ export async function costs(runs: readonly Run[]): Promise<Figure> {
       row: `${row.work} ${sizeName(row.bytes)}`,
     })),
   )
-  const parts = ['SHA-256', 'AES-256-GCM', 'X25519', 'ML-KEM-1024', 'the rest']
-  const rows = [...new Set(values.map(({ row }) => row))].sort(
-    (a, b) => (a.startsWith('seal') ? -1 : 1) - (b.startsWith('seal') ? -1 : 1),
-  )
+  const named = (wanted: 'seal' | 'open') => values.filter(({ work }) => work === wanted).map(({ row }) => row)
+  const rows = [...new Set([...named('seal'), ...named('open')])]
   const svg = await render({
     data: { values },
     facet: { field: 'row', type: 'nominal', title: null, sort: rows },
@@ -106,13 +99,13 @@ export async function costs(runs: readonly Run[]): Promise<Figure> {
         x: { field: 'microseconds', type: 'quantitative', title: 'µs a block', stack: 'zero', axis: { tickCount: 5 } },
         color: {
           field: 'part',
-          scale: { domain: parts, range: ['#3a9d5d', '#0b5fa5', '#e0a030', '#b3541e', '#c9ccd1'] },
+          scale: { domain: PARTS, range: ['#3a9d5d', '#0b5fa5', '#e0a030', '#b3541e', '#c9ccd1'] },
           legend: { title: null },
         },
         order: { field: 'order', type: 'quantitative' },
       },
     },
-    transform: [{ calculate: `indexof(${JSON.stringify(parts)}, datum.part)`, as: 'order' }],
+    transform: [{ calculate: `indexof(${JSON.stringify(PARTS)}, datum.part)`, as: 'order' }],
   })
   return {
     name: 'costs',
@@ -192,16 +185,10 @@ export async function passwords(runs: readonly Run[]): Promise<Figure> {
 }
 
 export async function growth(runs: readonly Run[]): Promise<Figure> {
-  const sizes = runs.flatMap(({ results }) =>
-    (results.sizes ?? [])
-      .filter(({ work }) => work === 'seal')
-      .map(({ bytes, model, microseconds }) => ({
-        runtime: runtimeOf(results),
-        bytes,
-        model,
-        milliseconds: microseconds / 1000,
-      })),
-  )
+  const newest = runs.at(-1)!.results
+  const sizes = (newest.sizes ?? [])
+    .filter(({ work }) => work === 'seal')
+    .map(({ bytes, model, microseconds }) => ({ bytes, model, milliseconds: microseconds / 1000 }))
   const recipients = runs.flatMap(({ results }) =>
     (results.recipients ?? []).map(({ shares, microseconds }) => ({
       runtime: runtimeOf(results),
@@ -212,20 +199,14 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
   const svg = await render({
     hconcat: [
       {
-        data: { values: sizes.filter(({ runtime }) => runtime === runtimeOf(runs.at(-1)!.results)) },
-        title: `sealing by size, ${runtimeOf(runs.at(-1)!.results)}`,
+        data: { values: sizes },
+        title: `sealing by size, ${runtimeOf(newest)}`,
         width: 380,
         height: 240,
         mark: LINE,
         encoding: {
           x: sizeAxis('bytes'),
-          y: {
-            field: 'milliseconds',
-            type: 'quantitative',
-            scale: { type: 'log' },
-            title: 'ms',
-            axis: { tickCount: 5 },
-          },
+          y: logAxis('milliseconds', 'ms'),
           color: {
             field: 'model',
             scale: { domain: ['hybrid scoped', 'vault', 'client'], range: [OURS.hybrid, OURS.vault, OURS.client] },
@@ -281,7 +262,7 @@ export async function gains(runs: readonly Run[]): Promise<Figure> {
   return {
     name: 'gains',
     title: `A pool of ${Math.max(...runs.map(({ results }) => results.pool?.[0]?.threads ?? 0))} threads beside one`,
-    caption: 'Whole blocks, moved to the threads and back, and envelopes rekeyed in batches.',
+    caption: 'Whole blocks, moved to the threads and back, and envelopes rekeyed in lots.',
     svg,
   }
 }
@@ -292,6 +273,10 @@ export function runtimeOf({ machine }: Run['results']): string {
 
 export function sizeName(bytes: number): string {
   return bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`
+}
+
+function logAxis(field: string, title: string): object {
+  return { field, type: 'quantitative', scale: { type: 'log' }, title, axis: { tickCount: 5 } }
 }
 
 function sizeAxis(field: string): object {
