@@ -1,0 +1,269 @@
+// What reads the objects of a client: blocks, enrolments, challenges, proofs, escrows, registration files, and what a device
+// keeps.
+import {
+  armRegistration,
+  createClient,
+  createDeviceKey,
+  deriveLogin,
+  encodeBlock,
+  openDeviceKey,
+  openRegistration,
+  parseBlock,
+  parseRegistration,
+} from '../../src/index.ts'
+import { createLegacyClient } from '../../src/legacy.ts'
+import { KeyRegistry } from '../../src/server.ts'
+import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/bytes.ts'
+import {
+  type ProvenKey,
+  storedChallenge,
+  storedEnrolment,
+  storedEscrow,
+  type StoredProof,
+  storedProof,
+} from '../../src/format/client.ts'
+import { decode, encode } from '../../src/format/codec.ts'
+import { clientKeys, keysetKeys, loginKeys, SavedKind, storedDeviceKey, storedHandle } from '../../src/format/device.ts'
+import { NOBODY, ObjectType } from '../../src/format/header.ts'
+import { signedRegistration, storedRegistration } from '../../src/format/registration.ts'
+import { claimantOf } from '../../src/handles/client.ts'
+import { insidesOf } from '../../src/handles/keyset.ts'
+import { fingerprintBytes, readCard } from '../../src/keys/card.ts'
+import { provenBy, signedPart } from '../../src/keys/claim.ts'
+import { unwrapSecret, wrapSecret } from '../../src/keys/lock.ts'
+import { fillChecksum } from '../../src/keys/trailer.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import type { SecretKey } from '../../src/secret.ts'
+import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, sample } from '../fixtures.ts'
+import type { Target } from './inputs.ts'
+
+const names = { realm: 'tests', account: 'acme', client: 'desktop' }
+const client = await createClient({
+  ...names,
+  platform: 'linux',
+  privateKey: { type: 'AES-256', text: 'x' },
+  accountKey: { type: 'AES-128', text: 'y' },
+})
+const legacy = await createLegacyClient({
+  realm: 'tests',
+  account: 'of-old',
+  client: 'desktop',
+  key: { type: 'DES-56', text: 'x' },
+  dangerouslyAllowDes: true,
+})
+const claimant = claimantOf(client)
+/** A challenge that is never taken lets every proof be looked at. */
+class LastingStore extends MemoryRegistryStore {
+  override async takeChallenge(): Promise<boolean> {
+    return true
+  }
+}
+const registry = new KeyRegistry(new LastingStore(), {
+  realm: 'tests',
+  server: 'here',
+  safeguarding: 'optional',
+})
+await registry.enrol(client.enrolment())
+const challenge = await registry.challenge()
+const proof = client.prove(challenge, { server: 'here' })
+
+/** Signs a claim with the keys of the client, whatever keys stand in it. */
+const signatures = (messageFor: (key: ProvenKey) => Uint8Array): Uint8Array[] =>
+  provenBy(claimant, (proven) => proven.map(({ seed, key }) => sign(seed, messageFor(key))))
+
+function mendedEnrolment(bytes: Uint8Array): Uint8Array {
+  const body = decode(storedEnrolment, bytes, 'enrolment')
+  const message = signedPart('enrolment', encode(storedEnrolment, { ...body, signatures: [] }))
+  return encode(storedEnrolment, { ...body, signatures: signatures(() => message) })
+}
+
+function mendedEscrow(bytes: Uint8Array): Uint8Array {
+  const body = decode(storedEscrow, bytes, 'escrow')
+  const message = signedPart('escrow', encode(storedEscrow, { ...body, signatures: [] }))
+  return encode(storedEscrow, { ...body, signatures: signatures(() => message) })
+}
+
+function mendedProof(bytes: Uint8Array): Uint8Array {
+  const body: StoredProof = decode(storedProof, bytes, 'proof')
+  const { account, client: name } = body
+  const messageFor = ({ role }: ProvenKey) =>
+    concat(
+      domain('sign/key-proof'),
+      ...[body.challenge, account, name, utf8(role === 1 ? 'private' : 'account')].map(lengthPrefixed),
+    )
+  return encode(storedProof, { ...body, signatures: signatures(messageFor) })
+}
+
+const provider = await makeKeyset()
+const { escrow, activationCode } = client.safeguard()
+await registry.safeguard(escrow)
+const expires = new Date(8.64e15)
+const file = await registry.buildRegistration('acme', 'desktop', provider, { expires })
+const armed = armRegistration(file, activationCode)
+const signer = insidesOf(provider, 'provider').contents.additional!.cardSigning.seed
+const fingerprint = lengthPrefixed(fingerprintBytes(readCard(provider.card().bytes)))
+
+function mendedRegistration(bytes: Uint8Array): Uint8Array {
+  const { headerBytes, server, expires, escrow, code } = decode(storedRegistration, bytes, 'registration')
+  const body = { headerBytes, server, expires, escrow }
+  const message = concat(domain('sign/registration'), fingerprint, encode(signedRegistration, body))
+  return encode(storedRegistration, { ...body, signature: sign(signer, message), code })
+}
+
+const device = createDeviceKey()
+const openKey = device.exportUnprotected()
+const protectedKey = await device.export('passphrase')
+const login = await deriveLogin(PASSWORD, ALICE)
+const saved = [device.save(login), device.save(client), device.save(provider)]
+const place = { table: 't', row: 'r', column: 'c', version: 1 }
+const text = device.sealText('the password of a database', place)
+const deviceSecret = decode(storedDeviceKey, openKey, 'device key').content.data as SecretKey<'device'>
+const savedPlace = (kind: number) => ({ type: ObjectType.sealedSection, ownerId: NOBODY, context: u8(kind) })
+const openSaved = [
+  (bytes: Uint8Array) => device.openLogin(bytes).dispose(),
+  (bytes: Uint8Array) => device.openClient(bytes).dispose(),
+  (bytes: Uint8Array) => device.openKeyset(bytes).dispose(),
+]
+
+function summed(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes)
+  fillChecksum(copy)
+  return copy
+}
+
+/** What is sealed in a saved handle, and a saved handle around any bytes. */
+const keysIn = (index: number): Uint8Array =>
+  unwrapSecret(deviceSecret, decode(storedHandle, saved[index]!, 'handle').wrapped, 'handle', savedPlace(index + 1))
+const savedAround = (bytes: Uint8Array, index: number): Uint8Array => {
+  const stored = decode(storedHandle, saved[index]!, 'handle')
+  const wrapped = wrapSecret(deviceSecret, bytes, savedPlace(index + 1))
+  return summed(encode(storedHandle, { ...stored, wrapped }))
+}
+
+const blocks = await Promise.all(
+  (['private', 'account', 'public'] as const).map((scope) => client.scope(scope).seal(sample(40))),
+)
+const legacyBlock = await legacy.scope('private').seal(sample(40))
+
+/** Layouts of different values in one list. */
+const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
+
+export const clientTargets: readonly Target[] = [
+  ...blocks.map((block, index) => ({
+    name: `client-block-${index}`,
+    seeds: [encodeBlock(block), block.envelope, block.ciphertext],
+    reads: [
+      (bytes: Uint8Array) => client.open({ ...block, envelope: bytes }),
+      (bytes: Uint8Array) => client.open({ ...block, ciphertext: bytes }),
+      (bytes: Uint8Array) => client.open(parseBlock(bytes, block.label)),
+    ],
+  })),
+  {
+    name: 'legacy-block',
+    seeds: [encodeBlock(legacyBlock), legacyBlock.envelope, legacyBlock.ciphertext],
+    reads: [
+      (bytes: Uint8Array) => legacy.open({ ...legacyBlock, envelope: bytes }),
+      (bytes: Uint8Array) => legacy.open({ ...legacyBlock, ciphertext: bytes }),
+      (bytes: Uint8Array) => legacy.open(parseBlock(bytes, legacyBlock.label)),
+    ],
+  },
+  {
+    name: 'enrolment',
+    seeds: [client.enrolment(), legacy.enrolment()],
+    layouts: any(storedEnrolment),
+    mend: mendedEnrolment,
+    reads: [(bytes) => registry.enrol(bytes)],
+  },
+  {
+    name: 'challenge',
+    seeds: [challenge],
+    layouts: any(storedChallenge),
+    reads: [(bytes) => client.prove(bytes, { server: 'here' })],
+  },
+  {
+    name: 'proof',
+    seeds: [proof],
+    layouts: any(storedProof),
+    mend: mendedProof,
+    reads: [(bytes) => registry.connect(bytes)],
+  },
+  {
+    name: 'escrow',
+    seeds: [escrow],
+    layouts: any(storedEscrow),
+    mend: mendedEscrow,
+    reads: [(bytes) => registry.safeguard(bytes)],
+  },
+  {
+    name: 'registration',
+    seeds: [file, armed],
+    layouts: any(storedRegistration),
+    mend: mendedRegistration,
+    reads: [
+      (bytes: Uint8Array) => parseRegistration(bytes, { provider: provider.card() }),
+      (bytes: Uint8Array) => armRegistration(bytes, activationCode),
+      (bytes: Uint8Array) => openRegistration(bytes, { provider: provider.card(), activationCode }).dispose(),
+      (bytes: Uint8Array) => openRegistration(bytes, { provider: provider.card() }).dispose(),
+    ],
+  },
+  {
+    name: 'registration-escrow',
+    seeds: [escrow],
+    layouts: any(storedEscrow),
+    mend: mendedEscrow,
+    around: (escrow) => {
+      const stored = decode(storedRegistration, file, 'registration')
+      return mendedRegistration(encode(storedRegistration, { ...stored, escrow: escrow.subarray(0, 0xffff) }))
+    },
+    reads: [(bytes) => openRegistration(bytes, { provider: provider.card(), activationCode }).dispose()],
+  },
+  {
+    name: 'activation-code',
+    seeds: [utf8(activationCode)],
+    reads: [
+      (bytes) =>
+        openRegistration(file, {
+          provider: provider.card(),
+          activationCode: new TextDecoder().decode(bytes),
+        }).dispose(),
+    ],
+  },
+  {
+    name: 'device-key',
+    seeds: [openKey, protectedKey],
+    layouts: any(storedDeviceKey),
+    mend: summed,
+    reads: [
+      async (bytes: Uint8Array) => (await openDeviceKey(bytes)).dispose(),
+      async (bytes: Uint8Array) => (await openDeviceKey(bytes, 'passphrase')).dispose(),
+    ],
+  },
+  {
+    name: 'saved-handle',
+    seeds: saved,
+    layouts: any(storedHandle),
+    mend: summed,
+    reads: openSaved,
+  },
+  ...Object.keys(SavedKind).map((kind, index) => ({
+    name: `saved-${kind}`,
+    seeds: [keysIn(index)],
+    layouts: any([loginKeys, clientKeys, keysetKeys][index]),
+    around: (keys: Uint8Array) => savedAround(keys, index),
+    reads: [openSaved[index]!],
+  })),
+  {
+    name: 'text-value',
+    seeds: [text],
+    reads: [(bytes) => device.openText(bytes, place)],
+  },
+  {
+    name: 'text-value-padded',
+    seeds: [concat(u32(7), utf8('letters'), new Uint8Array(21))],
+    around: (padded) => {
+      const context = concat(...['t', 'r', 'c'].map((name) => lengthPrefixed(utf8(name))), u64(1))
+      return wrapSecret(deviceSecret, padded, { type: ObjectType.textValue, ownerId: NOBODY, context })
+    },
+    reads: [(bytes) => device.openText(bytes, place)],
+  },
+]

@@ -1,0 +1,89 @@
+// Every parser and every open, with bytes that no writer made. `npm run fuzz` goes on for as long as it is told to.
+import fc from 'fast-check'
+import { afterAll, describe, expect, it } from 'vitest'
+import { KeystrataError } from '../../src/index.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { assertAllowedCosts, checkInput } from './bounds.ts'
+import { findings } from './corpus.ts'
+import { inputsOf, type Target } from './inputs.ts'
+import { targets } from './targets.ts'
+
+const RUNS = 30
+const MUCH = 3 * 1024 * 1024
+
+afterAll(() => useBackend(undefined))
+
+describe('hostile bytes', () => {
+  it.each(targets.map((target) => [target.name, target] as const))('as %s', async (_, target) => {
+    await fc.assert(
+      fc.asyncProperty(inputsOf(target), async (bytes) => {
+        await checkInput(target, bytes)
+      }),
+      { numRuns: RUNS },
+    )
+  })
+
+  it.each(targets.map((target) => [target.name, target] as const))('honest ones as %s are taken', async (_, target) => {
+    for (const seed of target.seeds) expect(await checkInput(target, seed)).toBe('taken')
+  })
+
+  it.each(targets.map((target) => [target.name, target] as const))(
+    'as %s with megabytes behind it',
+    async (_, target) => {
+      const [seed = new Uint8Array(0)] = target.seeds
+      for (const byte of [0, 0xff]) {
+        const long = new Uint8Array(seed.length + MUCH).fill(byte)
+        long.set(seed)
+        if (target.around === undefined) await checkInput(target, long)
+      }
+    },
+  )
+
+  it('that were found once', async () => {
+    for (const { target: name, bytes, file } of findings) {
+      const target = targets.find((each) => each.name === name)
+      if (target === undefined) throw new Error(`${file}: no such target`)
+      await checkInput(target, bytes)
+    }
+  })
+})
+
+describe('the fuzzer itself', () => {
+  const target = (read: Target['reads'][number]): Target => ({
+    name: `of-a-test-${Math.random()}`,
+    seeds: [new Uint8Array(8)],
+    reads: [read],
+  })
+
+  it('finds what is no KeystrataError, or has a cause', async () => {
+    const raised = (error: Error) =>
+      checkInput(
+        target(() => Promise.reject(error)),
+        new Uint8Array(4),
+      )
+    await expect(raised(new RangeError('offset'))).rejects.toThrow('offset')
+    const caused = Object.assign(new KeystrataError('malformed'), { cause: 'bytes' })
+    await expect(raised(caused)).rejects.toThrow('cause')
+    expect(await raised(new KeystrataError('malformed'))).toBe('malformed')
+  })
+
+  it('finds an input that makes much memory, and one that is written to', async () => {
+    const kept: Uint8Array[] = []
+    const greedy = target((bytes) => void kept.push(new Uint8Array(bytes.length > 8 ? 2 * MUCH : 8)))
+    expect(await checkInput(greedy, new Uint8Array(8))).toBe('taken')
+    await expect(checkInput(greedy, new Uint8Array(9))).rejects.toThrow('made')
+    await expect(
+      checkInput(
+        target((bytes) => void bytes.fill(1)),
+        new Uint8Array(9),
+      ),
+    ).rejects.toThrow('written')
+  })
+
+  it('finds costs of Argon2id beyond the limits', () => {
+    const allowed = { iterations: 64, memoryKiB: 65_536, lanes: 16 }
+    expect(() => assertAllowedCosts(allowed)).not.toThrow()
+    for (const wrong of [{ iterations: 65 }, { memoryKiB: 1024 * 1024 }, { memoryKiB: 127 }, { lanes: 17 }])
+      expect(() => assertAllowedCosts({ ...allowed, ...wrong })).toThrow('Argon2id was asked')
+  })
+})

@@ -1,0 +1,218 @@
+// What reads the objects of a keyset: exports, blocks, packs, records, cards, invites, and what a share's reader is given.
+import {
+  encodeBlock,
+  openPackMember,
+  openWriter,
+  parseBlock,
+  parseCard,
+  type SealedBlock,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { concat, domain, lengthPrefixed, u64, u8 } from '../../src/bytes.ts'
+import { SIGNATURE_BYTES, storedCard } from '../../src/format/card.ts'
+import { decode, encode } from '../../src/format/codec.ts'
+import { HEADER_BYTES, ObjectType } from '../../src/format/header.ts'
+import {
+  definitionSealed,
+  Destination,
+  hostPlain,
+  hostSealed,
+  shareKeys,
+  storageSealed,
+  storedKeyset,
+} from '../../src/format/keyset.ts'
+import { inviteTail } from '../../src/format/invite.ts'
+import { sealedTo } from '../../src/format/wrap.ts'
+import { insidesOf } from '../../src/handles/keyset.ts'
+import { fingerprintBytes, readCard } from '../../src/keys/card.ts'
+import { Recipient } from '../../src/keys/key-pairs.ts'
+import { encodeKeyset } from '../../src/keys/keyset-record.ts'
+import { encodeSections, type KeysetDestination } from '../../src/keys/keyset-contents.ts'
+import { sealSecret, wrapSecret } from '../../src/keys/lock.ts'
+import { fillChecksum, fillTrailer, macUnder } from '../../src/keys/trailer.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import { makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import type { Target } from './inputs.ts'
+
+const to = await makeKeyset()
+const whole = (await makeKeyset({ encryption: 'none' })).regenerate()
+const { reader: withShare, share } = whole.createShare()
+const { reader: keyset, share: straight } = withShare.createShare({ to: to.card() })
+const { contents, master } = insidesOf(keyset, 'keyset')
+const { additional } = contents
+const DESTINATIONS = Object.keys(Destination) as KeysetDestination[]
+const exported = DESTINATIONS.map((destination) => encodeKeyset(contents, master, destination))
+const sections = DESTINATIONS.map((destination) => encodeSections(contents, destination))
+
+const blocks = await Promise.all(
+  (['hybrid', 'x25519', 'none'] as const).flatMap((encryption) =>
+    (['scoped', 'global', 'off'] as const).map((dedup) => keyset.writer({ encryption, dedup }).seal(sample(40))),
+  ),
+)
+const [block] = blocks as [SealedBlock]
+
+/** Checksum and MAC, as somebody who knows the password could write them. */
+function mendedExport(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes)
+  fillTrailer(copy, (part) => macUnder(master, 'keyset-mac', [copy.subarray(56, 57)], part))
+  return copy
+}
+
+function mendedSum(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes)
+  fillChecksum(copy)
+  return copy
+}
+
+/** An export for a destination around a sealed section of any bytes. */
+function exportAround(section: Uint8Array, index: number): Uint8Array {
+  const stored = decode(storedKeyset, exported[index]!, 'keyset')
+  const code = u8(stored.destination)
+  const place = { type: ObjectType.sealedSection, ownerId: contents.id, context: code }
+  return mendedExport(encode(storedKeyset, { ...stored, sealed: wrapSecret(master, section, place) }))
+}
+
+const signingOf = (
+  bytes: Uint8Array,
+  purpose: string,
+  seed: Parameters<typeof sign>[0],
+  prefix = new Uint8Array(0),
+) => {
+  const signed = bytes.subarray(0, -SIGNATURE_BYTES)
+  return concat(signed, sign(seed, concat(domain(purpose), prefix, signed)))
+}
+
+const card = keyset.card()
+const signing = contents.sourceSigning.seed
+const { record } = await keyset.writer().sealRecord(sample(40), 'start')
+const { record: second } = await keyset.writer().sealRecord(sample(40), record)
+
+const invite = share.invite(to.card())
+const reader = to.acceptShare(invite, card)
+const straightInvite = straight.invite(to.card())
+const shareSeeds = additional!.shares.map(({ publicHalves, privateHalves }) =>
+  encode(shareKeys, { publicHalves, privateHalves }),
+)
+const from = readCard(card.bytes)
+const recipient = readCard(to.card().bytes)
+
+/** Both signatures of an invite made right. */
+function mendedInvite(bytes: Uint8Array): Uint8Array {
+  const signed = bytes.subarray(0, -2 * SIGNATURE_BYTES)
+  const by = (key: string) => concat(domain(`sign/invite-${key}`), lengthPrefixed(fingerprintBytes(from)), signed)
+  return concat(signed, sign(signing, by('source')), sign(additional!.cardSigning.seed, by('card')))
+}
+
+/** An invite by its honest sharer around keys of any bytes. */
+function inviteAround(bytes: Uint8Array): Uint8Array {
+  const id = invite.subarray(32, HEADER_BYTES)
+  const names = [id, fingerprintBytes(from), fingerprintBytes(recipient)].map(lengthPrefixed)
+  const { issuedAt } = decode(inviteTail, invite.subarray(-136), 'invite')
+  const place = { type: ObjectType.invite, ownerId: id, context: concat(...names, u64(issuedAt)) }
+  const sealed = sealSecret(new Recipient(recipient.sharing), bytes, place)
+  return mendedInvite(concat(sealed, invite.subarray(-136)))
+}
+
+const shared = { ...block, envelope: share.add(block) }
+const log = (await share.sealRecord(sample(40), 'start')).record
+const { content: pack, members } = await keyset.writer().pack([sample(40), sample(20), sample(0)])
+const globalPack = await keyset.writer({ dedup: 'global' }).pack([sample(40), sample(20)])
+
+/** Layouts of different values in one list. */
+const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
+
+export const keysetTargets: readonly Target[] = [
+  {
+    name: 'keyset-export',
+    seeds: exported.slice(0, 1),
+    layouts: any(storedKeyset),
+    mend: mendedSum,
+    reads: [(bytes) => openWriter(bytes).dispose()],
+  },
+  {
+    name: 'keyset-host-plain',
+    seeds: [sections[0]!.plain],
+    layouts: any(hostPlain),
+    around: (plain) => mendedSum(encode(storedKeyset, { ...decode(storedKeyset, exported[0]!, 'keyset'), plain })),
+    reads: [(bytes) => openWriter(bytes).dispose()],
+  },
+  {
+    name: 'keyset-unlock',
+    seeds: exported,
+    layouts: any(storedKeyset),
+    mend: mendedExport,
+    reads: [async (bytes) => (await unlockKeyset(bytes, PASSWORD)).dispose()],
+  },
+  ...DESTINATIONS.map((destination, index) => ({
+    name: `keyset-sealed-${destination}`,
+    seeds: [sections[index]!.sealed],
+    layouts: any([hostSealed, definitionSealed, storageSealed][index]),
+    around: (section: Uint8Array) => exportAround(section, index),
+    reads: [async (bytes: Uint8Array) => (await unlockKeyset(bytes, PASSWORD)).dispose()],
+  })),
+  ...blocks.map((each: SealedBlock, index) => ({
+    name: `keyset-block-${index}`,
+    seeds: [encodeBlock(each), each.envelope, each.ciphertext],
+    reads: [
+      (bytes: Uint8Array) => keyset.open(parseBlock(bytes, each.label)),
+      (ciphertext: Uint8Array) => keyset.open({ ...each, ciphertext }),
+      (envelope: Uint8Array) => keyset.open({ ...each, envelope }),
+      (envelope: Uint8Array) => keyset.isCurrent(envelope),
+      (envelope: Uint8Array) => keyset.rekey({ label: each.label, envelope }),
+      (envelope: Uint8Array) => share.add({ label: each.label, envelope }),
+    ],
+  })),
+  {
+    name: 'pack',
+    seeds: [pack, globalPack.content],
+    reads: [...members, ...globalPack.members].map((member) => (bytes: Uint8Array) => openPackMember(bytes, member)),
+  },
+  {
+    name: 'pack-member-name',
+    seeds: [...members, ...globalPack.members].map((member) => new TextEncoder().encode(member)),
+    reads: [(bytes) => openPackMember(pack, new TextDecoder().decode(bytes))],
+  },
+  {
+    name: 'record',
+    seeds: [record, second],
+    mend: (bytes) => signingOf(bytes, 'sign/record', signing),
+    reads: [
+      (bytes) => keyset.openRecord(bytes, { after: 'start' }),
+      (bytes) => keyset.openRecord(bytes, { after: record }),
+      (bytes) => keyset.openRecord(second, { after: bytes }),
+      (bytes) => keyset.writer().sealRecord(sample(4), bytes),
+    ],
+  },
+  {
+    name: 'card',
+    seeds: [card.bytes],
+    layouts: any(storedCard),
+    mend: (bytes) => signingOf(bytes, 'sign/card', additional!.cardSigning.seed),
+    reads: [(bytes) => parseCard(bytes)],
+  },
+  {
+    name: 'invite',
+    seeds: [invite, straightInvite],
+    layouts: any(sealedTo),
+    mend: mendedInvite,
+    reads: [(bytes) => to.acceptShare(bytes, card).dispose()],
+  },
+  {
+    name: 'invite-keys',
+    seeds: shareSeeds,
+    layouts: any(shareKeys),
+    around: inviteAround,
+    reads: [(bytes) => to.acceptShare(bytes, card).dispose()],
+  },
+  {
+    name: 'shared-block',
+    seeds: [encodeBlock(shared)],
+    reads: [(bytes) => reader.open(parseBlock(bytes, shared.label))],
+  },
+  {
+    name: 'shared-record',
+    seeds: [log],
+    mend: (bytes) => signingOf(bytes, 'sign/record', signing),
+    reads: [(bytes) => reader.openRecord(bytes)],
+  },
+]

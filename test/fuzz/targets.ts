@@ -1,0 +1,10 @@
+// Everything that reads bytes or text from somebody else. The keys that open it are made before, under a cheap Argon2id.
+import { watchArgon2 } from './bounds.ts'
+import type { Target } from './inputs.ts'
+
+watchArgon2()
+const { keysetTargets } = await import('./keyset-targets.ts')
+const { vaultTargets } = await import('./vault-targets.ts')
+const { clientTargets } = await import('./client-targets.ts')
+
+export const targets: readonly Target[] = [...keysetTargets, ...vaultTargets, ...clientTargets]
