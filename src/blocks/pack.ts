@@ -100,15 +100,14 @@ const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, E
  * @param pack the content of its block, as `open` gave it: never bytes that were not verified
  * @param member the string that `pack` gave for the file
  * @throws KeystrataError `authentication-failed` for whatever does not fit together; `malformed` for a string that is none
- *   and a content that is no pack; `limit-exceeded` for one over 1,024 members
+ *   and a content that is no pack; `limit-exceeded` for one over 1,024 members, and a file over 8 MiB
  */
 export async function openPackMember(pack: Uint8Array, member: string): Promise<Bytes> {
   const { form, index, key } = parseMember(member)
   try {
     const stored = packMember(bytesFrom(pack, 'pack'), index)
     if (stored === undefined) throw authenticationFailed()
-    const bytes = new Uint8Array(stored)
-    return await (form === 'g' ? openHashed(key, bytes) : openKeyed(key, bytes))
+    return await (form === 'g' ? openHashed(key, stored) : openKeyed(key, stored))
   } finally {
     key.dispose()
   }
@@ -122,7 +121,8 @@ function parseMember(member: string): { form: Form; index: number; key: SecretKe
   return { form: found[1] as Form, index: Number(found[2]), key: SecretKey.take('member', key) }
 }
 
-async function openHashed(key: SecretKey<'member'>, bytes: Bytes): Promise<Bytes> {
+/** Both forms have read their bytes before they first yield. */
+async function openHashed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
   const file = await cbcDecrypt(key, bytes)
   if (file === undefined) throw authenticationFailed()
   const [digest] = (await digestContent(file, [{ hash: 'sha256' }])) as [Bytes]
@@ -133,7 +133,7 @@ async function openHashed(key: SecretKey<'member'>, bytes: Bytes): Promise<Bytes
   throw authenticationFailed()
 }
 
-async function openKeyed(key: SecretKey<'member'>, bytes: Bytes): Promise<Bytes> {
+async function openKeyed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
   const keys = keysOf(key)
   try {
     const [mac, text] = [bytes.subarray(0, MAC_BYTES), bytes.subarray(MAC_BYTES)]

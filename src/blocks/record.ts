@@ -1,13 +1,21 @@
 // Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask. Anybody
 // who has a public key could seal one, so each is signed by the source; and each names the one before it, so that none can be
 // dropped, moved or repeated unseen. A tail that was cut is seen by comparing the last sequence.
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, EMPTY, equalBytes, wipe } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { SIGNATURE_BYTES } from '../format/card.ts'
 import { MAX_CONTENT_BYTES } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
 import type { SigningPair } from '../format/keyset.ts'
-import { encodeRecord, END_FLAG, parseRecord, recordParameters, type StoredRecord } from '../format/record.ts'
+import {
+  encodeRecord,
+  END_FLAG,
+  parseRecord,
+  parseRecordHead,
+  recordMessage,
+  recordParameters,
+  type StoredRecord,
+} from '../format/record.ts'
 import { agreeWith, reachAgreement } from '../keys/agreement.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
 import { agreedLock, associatedData, NONCE_BYTES } from '../keys/lock.ts'
@@ -24,6 +32,10 @@ export interface SealedRecord {
   readonly sequence: number
   /** What to store. */
   readonly record: Bytes
+  /** 0, and one more with every resealing of the whole chain. */
+  readonly epoch: number
+  /** Whether it is the record that closes its epoch: the last that resealing gives. */
+  readonly closes: boolean
 }
 
 /** Whose records these are: what every record of a chain has in common. */
@@ -68,12 +80,10 @@ function placeAfter(after: Uint8Array, owner: RecordOwner): Place {
 }
 
 /** @throws KeystrataError `authentication-failed` if somebody else made this record */
-function assertFrom({ header, signed, signature }: StoredRecord, ownerId: Uint8Array, publicKey: Uint8Array): void {
-  const holds = equalBytes(header.ownerId, ownerId) && isSignatureOf(publicKey, signedMessage(signed), signature)
+function assertFrom({ header, message, signature }: StoredRecord, ownerId: Uint8Array, publicKey: Uint8Array): void {
+  const holds = equalBytes(header.ownerId, ownerId) && isSignatureOf(publicKey, message, signature)
   if (!holds) throw authenticationFailed()
 }
-
-const signedMessage = (signed: Uint8Array): Bytes => concat(domain('sign/record'), signed)
 
 /** Seals in a buffer of the record's own, into which the content is copied before this first yields. */
 async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, closes: boolean): Promise<SealedRecord> {
@@ -93,12 +103,12 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
   try {
     const { sequence, previous } = place
     const { commitment } = lock
-    const record = encodeRecord(suite, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
-    const aad = associatedData(headerBytes, recordParameters(record, suite), EMPTY)
-    const signed = record.subarray(0, -SIGNATURE_BYTES)
-    await gcmSealContent(lock.key, lock.iv, aad, signed.subarray(signed.length - content.length - 16))
-    record.set(sign(signing.seed, signedMessage(signed)), signed.length)
-    return { sequence, record }
+    const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
+    const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
+    const end = record.length - SIGNATURE_BYTES
+    await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - 16, end))
+    record.set(sign(signing.seed, recordMessage(record)), end)
+    return { sequence, record, epoch: place.epoch, closes }
   } finally {
     lock.dispose()
   }
@@ -138,11 +148,12 @@ async function openParsed(
   assertFrom(record, keys.ownerId, publicKey)
   if (after !== undefined) assertFollows(record, after)
   const { header, headerBytes, sequence, closes } = record
-  const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: EMPTY }
+  const hybrid = header.suite === Suite.hybrid
+  const place = { headerBytes, hybrid, context: EMPTY }
   const lock = agreedLock(reachAgreement(identity, place, record), 'combined', record.nonce, 'record')
   try {
     if (!equalBytes(lock.commitment, record.commitment)) throw authenticationFailed()
-    const aad = associatedData(headerBytes, recordParameters(record.signed, header.suite), EMPTY)
+    const aad = associatedData(headerBytes, recordParameters(record.bytes, hybrid), EMPTY)
     const content = await gcmOpenContent(lock.key, lock.iv, aad, record.sealed)
     return { sequence, content, epoch: header.generation, closes }
   } finally {
@@ -157,7 +168,7 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
     throw authenticationFailed()
   }
   const bytes = bytesFrom(after, 'after')
-  const last = parseRecord(bytes)
+  const last = parseRecordHead(bytes)
   const holds =
     last.header.generation === header.generation &&
     last.sequence + 1 === sequence &&
@@ -178,10 +189,9 @@ export async function* resealRecords(
   let next: Place | undefined
   let { hybrid } = owner
   for await (const stored of records) {
-    const bytes = new Uint8Array(bytesFrom(stored, 'record'))
-    const record = parseRecord(bytes)
+    const record = parseRecord(bytesFrom(stored, 'record'))
     const { content, closes } = await openParsed(record, before, keys, owner.signing.publicKey)
-    before = bytes
+    before = record.bytes
     next ??= { epoch: nextEpoch(record.header.generation), sequence: 1, previous: START }
     // What closed the old epoch says nothing in the new one.
     if (closes) continue

@@ -6,6 +6,8 @@ import { decode, encode } from './codec.ts'
 
 export const MAX_MEMBERS = 1024
 export const MAX_MEMBER_BYTES: number = 8 * 1024 * 1024
+/** Of a stored one: with a MAC and as much padding as there can be. */
+const MAX_STORED_BYTES = MAX_MEMBER_BYTES + 32 + 16
 
 interface StoredPack {
   readonly lengths: readonly number[]
@@ -25,7 +27,7 @@ export function encodePack(members: readonly Uint8Array[]): Bytes {
 
 /**
  * One member of a pack, as a view; undefined if there is none of this index.
- * @throws KeystrataError `malformed` if it is no pack; `limit-exceeded` over 1,024 members
+ * @throws KeystrataError `malformed` if it is no pack; `limit-exceeded` over 1,024 members, and for one over 8 MiB
  */
 export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
   const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
@@ -37,6 +39,9 @@ export function packMember(pack: Uint8Array, index: number): Uint8Array | undefi
   }
   const length = lengths[index]
   if (length === undefined) return undefined
+  if (length > MAX_STORED_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a member of a pack over 8 MiB', { bytes: length })
+  }
   const start = lengths.slice(0, index).reduce((sum, each) => sum + each, 0)
   return members.subarray(start, start + length)
 }

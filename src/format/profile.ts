@@ -80,6 +80,13 @@ export const storedProfile: P.CoderType<StoredProfile> = P.struct({
   checksum: P.bytes(CHECKSUM_BYTES),
 })
 
+/** How many vaults a record says that it has; 0 if it is cut short before it does. */
+export function vaultCount(profile: Uint8Array): number {
+  const [, hasAdmin] = profile.subarray(HEADER_BYTES + 8)
+  const count = profile.subarray(HEADER_BYTES + 10 + (hasAdmin === 1 ? CARD_BYTES : 0))
+  return count.length < 2 ? 0 : new DataView(count.buffer, count.byteOffset).getUint16(0)
+}
+
 export interface StoredKeyring {
   readonly headerBytes: Uint8Array
   readonly version: number

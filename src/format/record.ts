@@ -1,6 +1,6 @@
 // A record of a log or a configuration (SPEC §6.7): sealed, signed, and chained to the one before it.
 import * as P from 'micro-packed'
-import { type Bytes, concat } from '../bytes.ts'
+import { type Bytes, concat, domain } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { SIGNATURE_BYTES } from './card.ts'
 import { decode, encode, version } from './codec.ts'
@@ -37,10 +37,10 @@ const recordHead = (encapsulatedBytes: number): P.CoderType<RecordHead> =>
     commitment: P.bytes(32),
   })
 
-const layouts: Readonly<Record<number, { readonly coder: P.CoderType<RecordHead>; readonly bytes: number }>> = {
-  [Suite.x25519]: { coder: recordHead(0), bytes: 184 },
-  [Suite.hybrid]: { coder: recordHead(1568), bytes: 1752 },
-}
+const x25519 = { coder: recordHead(0), bytes: 184 } as const
+const hybrid = { coder: recordHead(1568), bytes: 1752 } as const
+const MAX_HEAD_BYTES = hybrid.bytes + TAG_BYTES + SIGNATURE_BYTES
+const RECORD_DOMAIN = domain('sign/record')
 
 export interface StoredRecord extends RecordHead {
   readonly header: Header
@@ -49,46 +49,77 @@ export interface StoredRecord extends RecordHead {
   /** ct ‖ tag. */
   readonly sealed: Bytes
   readonly signature: Uint8Array
-  /** Every byte in front of the signature. */
-  readonly signed: Uint8Array
+  /** What is signed: the domain, and every byte in front of the signature. */
+  readonly message: Uint8Array
+  /** The whole record. */
+  readonly bytes: Bytes
+}
+
+/** A record by its place alone. */
+export interface RecordFacts extends RecordHead {
+  readonly header: Header
+  /** Bytes of the head. */
+  readonly headBytes: number
 }
 
 /**
- * Reads from a copy.
+ * Reads from a copy, in front of which its signing domain stands: what is signed is not put together again, tens of megabytes
+ * at a time.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecord(stored: Uint8Array): StoredRecord {
-  if (stored.length > MAX_RECORD_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a record over 64 MiB', { bytes: stored.length })
+  assertWithinLimit(stored)
+  const whole = concat(RECORD_DOMAIN, stored)
+  const bytes = whole.subarray(RECORD_DOMAIN.length)
+  const { headBytes, ...facts } = readRecordFacts(bytes)
+  return {
+    ...facts,
+    closes: facts.header.flags === END_FLAG,
+    sealed: bytes.subarray(headBytes, -SIGNATURE_BYTES),
+    signature: bytes.subarray(-SIGNATURE_BYTES),
+    message: whole.subarray(0, -SIGNATURE_BYTES),
+    bytes,
   }
-  const bytes = new Uint8Array(stored)
+}
+
+/**
+ * Reads where a record stands, from a copy of its head; what is behind that was not looked at.
+ * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
+ */
+export function parseRecordHead(stored: Uint8Array): RecordFacts {
+  assertWithinLimit(stored)
+  return readRecordFacts(new Uint8Array(stored.subarray(0, MAX_HEAD_BYTES)))
+}
+
+function assertWithinLimit({ length }: Uint8Array): void {
+  if (length > MAX_RECORD_BYTES) throw new KeystrataError('limit-exceeded', 'a record over 64 MiB', { bytes: length })
+}
+
+/** @throws KeystrataError `malformed`, `unsupported` */
+function readRecordFacts(bytes: Uint8Array): RecordFacts {
   const header = parseHeader(bytes, 'record', ObjectType.record, [Suite.x25519, Suite.hybrid], {
     generations: true,
     flag: END_FLAG,
   })
-  const layout = layouts[header.suite]
-  const least = (layout?.bytes ?? 0) + TAG_BYTES + SIGNATURE_BYTES
-  if (layout === undefined || bytes.length < least) {
+  const { coder, bytes: headBytes } = header.suite === Suite.hybrid ? hybrid : x25519
+  if (bytes.length < headBytes + TAG_BYTES + SIGNATURE_BYTES) {
     throw new KeystrataError('malformed', 'a record cut short', { bytes: bytes.length })
   }
-  return {
-    ...decode(layout.coder, bytes.subarray(0, layout.bytes), 'record'),
-    header,
-    closes: header.flags === END_FLAG,
-    sealed: bytes.subarray(layout.bytes, -SIGNATURE_BYTES),
-    signature: bytes.subarray(-SIGNATURE_BYTES),
-    signed: bytes.subarray(0, -SIGNATURE_BYTES),
-  }
+  return { ...decode(coder, bytes.subarray(0, headBytes), 'record'), header, headBytes }
 }
 
 /** The head, and room behind it for content, tag and signature. */
-export function encodeRecord(suite: number, head: RecordHead, content: Uint8Array): Bytes {
-  const layout = layouts[suite]
-  if (layout === undefined) throw new KeystrataError('unsupported', `no record of suite ${suite}`)
-  return concat(encode(layout.coder, head), content, new Uint8Array(TAG_BYTES + SIGNATURE_BYTES))
+export function encodeRecord(isHybrid: boolean, head: RecordHead, content: Uint8Array): Bytes {
+  const { coder } = isHybrid ? hybrid : x25519
+  return concat(encode(coder, head), content, new Uint8Array(TAG_BYTES + SIGNATURE_BYTES))
+}
+
+/** What is signed of a record with room for its signature. */
+export function recordMessage(record: Uint8Array): Bytes {
+  return concat(RECORD_DOMAIN, record.subarray(0, -SIGNATURE_BYTES))
 }
 
 /** Everything between the header and the content: what the associated data covers. */
-export function recordParameters(record: Uint8Array, suite: number): Uint8Array {
-  return record.subarray(HEADER_BYTES, layouts[suite]?.bytes)
+export function recordParameters(record: Uint8Array, isHybrid: boolean): Uint8Array {
+  return record.subarray(HEADER_BYTES, (isHybrid ? hybrid : x25519).bytes)
 }

@@ -97,6 +97,8 @@ class TypedClient extends SecretHolder implements Client {
   readonly #claimant: Claimant
   readonly #privateScope: PrivateScope
   readonly #scopes: ReadonlyMap<ClientScope, ScopeCipher>
+  /** One each: a pool keeps keys for every handle that it sees. */
+  readonly #opened: Map<ClientScope, OpenScope> = new Map()
 
   /** Takes the keys over. */
   constructor(claimant: Claimant, privateScope: PrivateScope) {
@@ -131,11 +133,14 @@ class TypedClient extends SecretHolder implements Client {
   scope(which: ClientScope): BlockWriter & BlockReader {
     this.assertUsable()
     numberOf(SCOPES, which, 'scope')
+    const known = this.#opened.get(which)
+    if (known !== undefined) return known
     const cipher = this.#scopes.get(which)
     if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
     const scope = new OpenScope(cipher, this.#reader, () => this.assertUsable())
     const claimant = this.#claimant
     if (this.#privateScope === aesScope) setRecipe(scope, () => ({ kind: 'client', claimant, scope: which }))
+    this.#opened.set(which, scope)
     return scope
   }
 

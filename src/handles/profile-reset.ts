@@ -47,6 +47,7 @@ export function resetProfile(
   const card = admin.card().bytes
   const vaults: VaultEntry[] = []
   try {
+    const version = nextVersion(parsed.version)
     const owner = ownerOf(next)
     try {
       for (const vault of parsed.vaults) vaults.push(recoverVault(parsed.header.ownerId, vault, identity, owner))
@@ -54,9 +55,7 @@ export function resetProfile(
       owner.rootKey.dispose()
       throw error
     }
-    const { header, version } = parsed
-    const contents = { id: header.ownerId, version: nextVersion(version), admin: card, vaults }
-    return sealedProfile(contents, owner)
+    return sealedProfile({ id: parsed.header.ownerId, version, admin: card, vaults }, owner)
   } finally {
     identity.dispose()
     disposeVaults(vaults)

@@ -121,15 +121,16 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
 
   changePassword(next: Login): UnlockedProfile {
     this.assertUsable()
-    const owner = ownerOf(next)
-    const { realm, user } = this.#owner
-    if (owner.realm !== realm || owner.user !== user) {
-      owner.rootKey.dispose()
-      throw new RangeError('a new password needs a login of the same user in the same realm')
-    }
     const contents = this.#contents()
     try {
-      return sealedProfile({ ...contents, version: nextVersion(contents.version) }, owner)
+      const version = nextVersion(contents.version)
+      const owner = ownerOf(next)
+      const { realm, user } = this.#owner
+      if (owner.realm !== realm || owner.user !== user) {
+        owner.rootKey.dispose()
+        throw new RangeError('a new password needs a login of the same user in the same realm')
+      }
+      return sealedProfile({ ...contents, version }, owner)
     } finally {
       disposeVaults(contents.vaults)
     }

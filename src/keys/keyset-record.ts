@@ -1,6 +1,6 @@
 // A keyset as bytes (SPEC §5): the outer object, its checksum and MAC, and the sealed section under the master key.
 import { type Bytes, equalBytes, u8, wipe } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { Mode } from '../format/envelope.ts'
 import { assertKnown, encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
@@ -121,7 +121,7 @@ export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): K
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   const { ownerId } = parsed.header
   const place = { type: ObjectType.sealedSection, ownerId, context: u8(parsed.destination) }
-  try {
+  return answeredAlike(() => {
     const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
     try {
       return {
@@ -135,7 +135,5 @@ export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): K
     } finally {
       wipe(sealed)
     }
-  } catch (error) {
-    throw error instanceof KeystrataError ? authenticationFailed() : error
-  }
+  })
 }

@@ -1,11 +1,18 @@
 // A profile as bytes (SPEC §9): what a server keeps for a user, and can neither read nor change unseen. Its MAC is under the
 // root key, so it says nothing to an admin who resets it: he must trust the record that he was given.
 import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../format/keyset.ts'
-import { type Generation, MAX_PROFILE_BYTES, MAX_VAULTS, type StoredProfile, storedProfile } from '../format/profile.ts'
+import {
+  type Generation,
+  MAX_PROFILE_BYTES,
+  MAX_VAULTS,
+  type StoredProfile,
+  storedProfile,
+  vaultCount,
+} from '../format/profile.ts'
 import type { SecretKey } from '../secret.ts'
 import { readCard } from './card.ts'
 import { type SlotKey, unwrapSlot, type VaultIds, wrapSlot } from './hierarchy.ts'
@@ -43,16 +50,21 @@ export interface ParsedProfile extends StoredProfile {
 export function parseProfile(stored: Uint8Array): ParsedProfile {
   const bytes = copySummed(bytesFrom(stored, 'profile'), 'profile', MAX_PROFILE_BYTES)
   const header = parseHeader(bytes, 'profile', ObjectType.profile, [Suite.none])
+  // Before anything is made of them: lists of the smallest vaults would take many times their bytes.
+  assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
   assertConsistent(fields)
   return { ...fields, header, bytes, authenticated: authenticatedPart(bytes) }
 }
 
+/** @throws KeystrataError `limit-exceeded` */
+function assertVaults(vaults: number): void {
+  if (vaults > MAX_VAULTS) throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults })
+}
+
 /** Rules that no honest writer breaks, and that a server can check without a key. */
 function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
-  if (vaults.length > MAX_VAULTS) {
-    throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults: vaults.length })
-  }
+  assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
     zeroTrust === (admin === undefined) &&
@@ -96,17 +108,19 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
   const { ownerId: id } = parsed.header
   const vaults: VaultEntry[] = []
   try {
-    if (parsed.admin !== undefined) readCard(parsed.admin)
-    for (const { slots, ...vault } of parsed.vaults) {
-      const keys: SlotKey[] = []
-      vaults.push({ ...vault, keys })
-      for (const slot of slots) keys.push(unwrapSlot(rootKey, id, vault.id, slot))
-    }
+    // The MAC held: whoever made wrong what it covers has the root key, and is told apart no further.
+    answeredAlike(() => {
+      if (parsed.admin !== undefined) readCard(parsed.admin)
+      for (const { slots, ...vault } of parsed.vaults) {
+        const keys: SlotKey[] = []
+        vaults.push({ ...vault, keys })
+        for (const slot of slots) keys.push(unwrapSlot(rootKey, id, vault.id, slot))
+      }
+    })
     return { id, version: parsed.version, admin: parsed.admin, vaults }
   } catch (error) {
     disposeVaults(vaults)
-    // The MAC held: whoever made it so has the root key, and is told apart no further.
-    throw error instanceof KeystrataError ? authenticationFailed() : error
+    throw error
   }
 }
 

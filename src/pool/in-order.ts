@@ -40,10 +40,11 @@ export async function* inOrder<T, A, R>(
   }
   signal?.addEventListener('abort', wake)
 
+  let isEnding = false
   const assertWanted = () => {
     if (signal?.aborted === true) throw new KeystrataError('aborted')
   }
-  const hasRoom = () => (lot > 1 || running.length < most) && waiting.length < lot
+  const hasRoom = () => !isEnding && (lot > 1 || running.length < most) && waiting.length < lot
   const read = async () => {
     reading.isUnderWay = true
     try {
@@ -98,10 +99,11 @@ export async function* inOrder<T, A, R>(
       }
     }
   } finally {
+    isEnding = true
     signal?.removeEventListener('abort', wake)
     await Promise.allSettled(running.map(({ results }) => results))
     if (!reading.isOver) {
-      const ended = Promise.resolve(iterator.return?.())
+      const ended = (async () => iterator.return?.())()
       // A source that hangs would not hear of its end before it goes on; and what it says of its end must not hide why it ended.
       if (reading.isUnderWay || isFailing) ended.catch(() => undefined)
       else await ended

@@ -20,7 +20,10 @@ export class PooledBlock implements PreparedBlock {
   async seal(options: SealOptions = {}): Promise<SealedBlock> {
     const shares = sharesOf(options)
     this.#assertUsable()
-    return (await this.#ask({ task: 'seal-prepared', prepared: this.#prepared, shares })) as SealedBlock
+    const block = await this.#ask({ task: 'seal-prepared', prepared: this.#prepared, shares })
+    // Its thread has let go of it.
+    this.#isSpent = true
+    return block as SealedBlock
   }
 
   async envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>> {

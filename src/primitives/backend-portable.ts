@@ -96,14 +96,20 @@ const portableMlKem1024: Kem = {
   },
 }
 
-/** noble says nothing but "invalid tag" and shape errors; shapes are checked by the caller. */
-function gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
+/**
+ * Undefined where noble refuses the bytes, which it says by an Error of no other class; shapes are checked by the caller. What
+ * the engine throws, out of memory say, is no answer about the bytes: whoever took it for one would delete a good block.
+ */
+function opened(open: () => Uint8Array): Bytes | undefined {
   try {
-    return own(gcm(key, iv, aad).decrypt(sealed))
-  } catch {
+    return own(open())
+  } catch (error) {
+    if (error instanceof Error && error.constructor !== Error) throw error
     return undefined
   }
 }
+
+const gcmOpen: Backend['gcmOpen'] = (key, iv, aad, sealed) => opened(() => gcm(key, iv, aad).decrypt(sealed))
 
 /** RFC 8439 §2.8 with no text: Poly1305 under a one-time key from ChaCha20's first block (§2.6). */
 function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
@@ -179,13 +185,7 @@ export const portableBackend: Backend = {
     wipe(result)
   },
   cbcEncrypt: async (key, iv, text) => own(cbc(key, iv).encrypt(text)),
-  async cbcDecrypt(key, iv, sealed) {
-    try {
-      return own(cbc(key, iv).decrypt(sealed))
-    } catch {
-      return undefined
-    }
-  },
+  cbcDecrypt: async (key, iv, sealed) => opened(() => cbc(key, iv).decrypt(sealed)),
   chachaPolyTag: async (key, parts) => chachaPolyTag(key, parts),
   x25519: portableX25519,
   mlKem1024: portableMlKem1024,

@@ -89,7 +89,7 @@ function webCiphers(subtle: Subtle, worthACall: number): Partial<Backend> {
     },
     async gcmOpenContent(key, iv, aad, sealed) {
       if (!isForSubtle(key, iv, 12, sealed)) return portableBackend.gcmOpenContent(key, iv, aad, sealed)
-      return run('decrypt', key, gcm(iv, aad), new Uint8Array(sealed)).catch(nothing)
+      return run('decrypt', key, gcm(iv, aad), new Uint8Array(sealed)).catch(refused)
     },
     async ctr(key, counter, buffer) {
       if (!isForSubtle(key, counter, 16, buffer)) return portableBackend.ctr(key, counter, buffer)
@@ -109,10 +109,12 @@ function webCiphers(subtle: Subtle, worthACall: number): Partial<Backend> {
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!isForSubtle(key, iv, 16, sealed)) return portableBackend.cbcDecrypt(key, iv, sealed)
-      return run('decrypt', key, cbc(iv), new Uint8Array(sealed)).catch(nothing)
+      return run('decrypt', key, cbc(iv), new Uint8Array(sealed)).catch(refused)
     },
   }
 }
 
-/** The answer to a refusal: WebCrypto says no more than that there was one. */
-const nothing = (): undefined => undefined
+/** WebCrypto refuses bytes by an OperationError; whatever else goes wrong is no answer about them. */
+function refused(error: unknown): undefined {
+  if ((error as { name?: unknown } | undefined)?.name !== 'OperationError') throw error
+}

@@ -130,6 +130,8 @@ async function hashBy(
   const given = { iterations, memoryKiB, lanes }
   const check = checked.get(argon2) ?? assertArgon2id(argon2)
   checked.set(argon2, check)
+  // Not for ever: it may have failed because a module was not loaded yet.
+  check.catch(() => checked.delete(argon2))
   await check
   // Copies: nothing that it keeps or writes may change what is hashed.
   const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
@@ -192,7 +194,10 @@ async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<
  * @throws KeystrataError `aborted`
  */
 async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wait) => Promise<Bytes>): Promise<Bytes> {
-  if (signal?.aborted === true) throw new KeystrataError('aborted')
+  const assertWanted = () => {
+    if (signal?.aborted === true) throw new KeystrataError('aborted')
+  }
+  assertWanted()
   const thrown: unknown[] = []
   const report = (fraction: number) => {
     try {
@@ -213,6 +218,8 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
     return derived
   } catch (error) {
     running.then(wipe, () => undefined)
+    // A derivation that saw the signal first ends with whatever the signal was given.
+    assertWanted()
     throw error
   } finally {
     listening.abort()

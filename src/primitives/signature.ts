@@ -15,12 +15,14 @@ export function sign(seed: SecretKey<'signing'>, message: Uint8Array): Bytes {
 
 /**
  * Whether a signature holds, strictly: public keys that are not canonical, of small order or with a part of small order are
- * refused before the signature is looked at, because one signature could hold for several messages or keys under them.
+ * refused before the signature is looked at, because one signature could hold for several messages or keys under them. So is
+ * an R with a part of small order: then noble's equation with the cofactor and RFC 8032's without it say the same.
  */
 export function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   try {
-    const point = ed25519.Point.fromBytes(publicKey, false)
-    if (point.isSmallOrder() || !point.isTorsionFree()) return false
+    const key = ed25519.Point.fromBytes(publicKey, false)
+    const commitment = ed25519.Point.fromBytes(signature.subarray(0, 32), false)
+    if (key.isSmallOrder() || !key.isTorsionFree() || !commitment.isTorsionFree()) return false
     return ed25519.verify(signature, message, publicKey, { zip215: false })
   } catch {
     return false

@@ -239,11 +239,12 @@ export class KeyRegistry {
   /** Writes what `change` makes of a row, until nobody else was quicker. */
   async #change(account: string, change: (row: AccountRow | undefined) => AccountRow): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
+      const started = Date.now()
       const read = await this.#read(account)
       const next = encode(accountRow, change(read?.row))
       if (read !== undefined && equalBytes(next, read.bytes)) return
       if (await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))) return
-      await pause(tries)
+      await pause(tries, Date.now() - started)
     }
     throw new KeystrataError('conflict')
   }
@@ -256,10 +257,12 @@ export class KeyRegistry {
   }
 }
 
-/** A random pause, which grows: else those that collided collide again. */
-function pause(tries: number): Promise<void> {
+/** A random pause, which grows from what one try takes: else those that collided collide again. */
+function pause(tries: number, took: number): Promise<void> {
   const [random = 0] = randomBytes(1)
-  return new Promise((resolve) => void setTimeout(resolve, (random / 256) * 2 ** tries))
+  return new Promise(
+    (resolve) => void setTimeout(resolve, (random / 256) * Math.max(took, 1) * 2 ** Math.min(tries, 6)),
+  )
 }
 
 const safeguardingRequired = (): KeystrataError =>

@@ -1,7 +1,7 @@
 // Invites (SPEC §12.3): how the keys of a share come to another user, through hands that need not be trusted. An invite is
 // sealed to the card of one recipient and signed by the one who shares; both cards are pinned by their fingerprints.
 import { type Bytes, bytesFrom, concat, domain, lengthPrefixed, u64, wipe } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
+import { answeredAlike, authenticationFailed, KeystrataError } from '../errors.ts'
 import { decode, encode } from '../format/codec.ts'
 import { ObjectType } from '../format/header.ts'
 import { parseInvite } from '../format/invite.ts'
@@ -91,13 +91,15 @@ export function openInvite(given: Uint8Array, from: PinnedKeys, own: KeyPair, to
 function readKeys(bytes: Bytes, own: KeyPair): KeyPair {
   let keys: ShareKeys | undefined
   try {
-    keys = decode(shareKeys, bytes, 'invite')
-    // A reader that took unencrypted blocks could not check them.
-    if (keys.publicHalves.minimum < Strength.x25519) throw authenticationFailed()
-    return pairOf(keys, own)
-  } catch {
+    return answeredAlike(() => {
+      keys = decode(shareKeys, bytes, 'invite')
+      // A reader that took unencrypted blocks could not check them.
+      if (keys.publicHalves.minimum < Strength.x25519) throw authenticationFailed()
+      return pairOf(keys, own)
+    })
+  } catch (error) {
     disposeKeys(keys)
-    throw authenticationFailed()
+    throw error
   } finally {
     wipe(bytes)
   }

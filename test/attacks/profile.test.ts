@@ -76,6 +76,7 @@ describe('active server', () => {
         () => openProfile(resummed(flipped(record, index, index % 8)), alice),
         'authentication-failed',
         'malformed',
+        'limit-exceeded',
         'unsupported',
         'wrong-password',
       )

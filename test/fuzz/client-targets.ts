@@ -101,7 +101,8 @@ const expires = new Date(8.64e15)
 const file = await registry.buildRegistration('acme', 'desktop', provider, { expires })
 const armed = armRegistration(file, activationCode)
 const signer = insidesOf(provider, 'provider').contents.additional!.cardSigning.seed
-const fingerprint = lengthPrefixed(fingerprintBytes(readCard(provider.card().bytes)))
+const card = provider.card()
+const fingerprint = lengthPrefixed(fingerprintBytes(readCard(card.bytes)))
 
 function mendedRegistration(bytes: Uint8Array): Uint8Array {
   const { headerBytes, server, expires, escrow, code } = decode(storedRegistration, bytes, 'registration')
@@ -200,10 +201,10 @@ export const clientTargets: readonly Target[] = [
     layouts: any(storedRegistration),
     mend: mendedRegistration,
     reads: [
-      (bytes: Uint8Array) => parseRegistration(bytes, { provider: provider.card() }),
+      (bytes: Uint8Array) => parseRegistration(bytes, { provider: card }),
       (bytes: Uint8Array) => armRegistration(bytes, activationCode),
-      (bytes: Uint8Array) => openRegistration(bytes, { provider: provider.card(), activationCode }).dispose(),
-      (bytes: Uint8Array) => openRegistration(bytes, { provider: provider.card() }).dispose(),
+      (bytes: Uint8Array) => openRegistration(bytes, { provider: card, activationCode }).dispose(),
+      (bytes: Uint8Array) => openRegistration(bytes, { provider: card }).dispose(),
     ],
   },
   {
@@ -215,7 +216,7 @@ export const clientTargets: readonly Target[] = [
       const stored = decode(storedRegistration, file, 'registration')
       return mendedRegistration(encode(storedRegistration, { ...stored, escrow: escrow.subarray(0, 0xffff) }))
     },
-    reads: [(bytes) => openRegistration(bytes, { provider: provider.card(), activationCode }).dispose()],
+    reads: [(bytes) => openRegistration(bytes, { provider: card, activationCode }).dispose()],
   },
   {
     name: 'activation-code',

@@ -74,6 +74,7 @@ describe('createProfile and openProfile', () => {
         () => openProfile(resummed(flipped(record, index, index % 8)), login),
         'authentication-failed',
         'malformed',
+        'limit-exceeded',
       )
     }
     await failure(() => openProfile(resummed(flipped(record, 20)), login), 'wrong-password')
