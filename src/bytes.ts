@@ -15,7 +15,7 @@ const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as objec
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
   // The getter of the language itself: no property can fool it, and it knows arrays of other realms.
   if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
-    throw new TypeError(`${what} must be a Uint8Array`)
+    throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }
   const given = value as Uint8Array
   // A buffer that was transferred or shrunk would pass for empty content; copying from one throws.
@@ -24,6 +24,12 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
     throw new RangeError(`${what} must have ${length} bytes, not ${given.length}`)
   }
   return new Uint8Array(given.buffer, given.byteOffset, given.length)
+}
+
+/** What a caller most likely meant. */
+function hintFor(value: unknown): string {
+  if (value instanceof Promise) return ', not a promise: await it'
+  return typeof value === 'string' ? ', not a string: new TextEncoder().encode(text) makes one' : ''
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {

@@ -26,7 +26,8 @@ export {
   type RecordWriter,
   type WriterOptions,
 } from './handles/keyset-writer.ts'
-export { createProfile, openProfile, type Recovery, type UnlockedProfile } from './handles/profile.ts'
+export { createProfile, openProfile, type UnlockedProfile } from './handles/profile.ts'
+export type { Recovery } from './handles/recovery.ts'
 export { resetProfile } from './handles/profile-reset.ts'
 export { openRegistration, parseRegistration, type RegistrationFacts } from './handles/registration.ts'
 export type { Share, SharedReader } from './handles/share.ts'

@@ -65,6 +65,7 @@ export type Role =
   | 'cipher'
   | 'client'
   | 'device'
+  | 'passphrase'
   | 'activation'
   | 'member'
   | 'mac'

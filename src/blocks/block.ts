@@ -27,7 +27,7 @@ export interface SealedBlock extends BlockHead {
 /** How a block is sealed. */
 export interface SealOptions {
   /** The ids of active shares, whose readers shall open the block too. Only keysets have shares. */
-  shares?: readonly string[]
+  shares?: readonly string[] | undefined
 }
 
 /** Seals blocks. */
@@ -76,12 +76,34 @@ export interface BlockReader {
   open(block: SealedBlock): Promise<Bytes>
 }
 
+/** The head of a block by its bytes; each property is read once, so that what is checked is what is used. */
+export function headOf(head: BlockHead): { readonly envelope: Uint8Array; readonly label: Bytes } {
+  assertBlock(head)
+  const { envelope, label } = head
+  return { envelope: bytesFrom(envelope, 'envelope'), label: parseLabel(label) }
+}
+
+/** As {@link headOf}, with the ciphertext. */
+export function partsOf(block: SealedBlock): ReturnType<typeof headOf> & { readonly ciphertext: Uint8Array } {
+  assertBlock(block)
+  const { envelope, ciphertext, label } = block
+  return { ciphertext: bytesFrom(ciphertext, 'ciphertext'), ...headOf({ envelope, label }) }
+}
+
+/** @throws TypeError for what is likely to be given in the place of a block */
+function assertBlock(block: BlockHead): void {
+  if (block instanceof Promise) throw new TypeError('a block, not a promise: await it')
+  if (block instanceof Uint8Array)
+    throw new TypeError('a block is what parseBlock makes of stored bytes and their label')
+}
+
 /**
  * The bytes to store: envelope ‖ ciphertext, never the label. A copy; a store that can write two pieces one after the
  * other saves it.
  * @throws TypeError for parts that are not Uint8Arrays
  */
 export function encodeBlock(block: SealedBlock): Bytes {
+  assertBlock(block)
   return concat(bytesFrom(block.envelope, 'envelope'), bytesFrom(block.ciphertext, 'ciphertext'))
 }
 

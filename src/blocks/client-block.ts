@@ -1,7 +1,7 @@
 // Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but
 // those of a client with the same text); those of the account do, for all of its clients and nobody else; public ones are not
 // encrypted at all, only named by their content.
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
+import { type Bytes, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { type KeyRole, KEY_BYTES } from '../format/client.ts'
 import { encode } from '../format/codec.ts'
@@ -14,8 +14,8 @@ import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { SecretKey } from '../secret.ts'
-import type { SealedBlock } from './block.ts'
-import { keyedNaming, type Naming, parseLabel } from './label.ts'
+import { partsOf, type SealedBlock } from './block.ts'
+import { keyedNaming, type Naming } from './label.ts'
 import { assertNamed, copyIdentified } from './named-content.ts'
 import { assertContentBytes } from './room.ts'
 
@@ -41,11 +41,7 @@ export interface ParsedClientBlock extends ClientEncryption {
 
 /** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
 export function parseClientBlock(block: SealedBlock, reader: { readonly des: boolean }): ParsedClientBlock {
-  // Each property is read once: what was checked is what is used.
-  const { envelope: stored, ciphertext: sealed, label: name } = block
-  const ciphertext = bytesFrom(sealed, 'ciphertext')
-  const envelope = bytesFrom(stored, 'envelope')
-  const label = parseLabel(name)
+  const { ciphertext, envelope, label } = partsOf(block)
   const parsed = parseClientEnvelope(envelope, reader)
   const least = parsed.encrypted !== undefined ? TAG_BYTES : parsed.legacy !== undefined ? DES_BLOCK_BYTES : 0
   if (ciphertext.length < least || (parsed.legacy !== undefined && ciphertext.length % DES_BLOCK_BYTES !== 0)) {

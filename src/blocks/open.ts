@@ -1,12 +1,11 @@
 // Opening a block, check by check (SPEC §6.4): the caller's rules before any key is used, the envelope before the mask,
 // the commitment before the cipher, and at the end the content against its label.
-import { type Bytes, bytesFrom, wipe } from '../bytes.ts'
+import { type Bytes, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { FRAME_BYTES, MAX_CONTENT_BYTES, Mode, parseEnvelope } from '../format/envelope.ts'
 import type { SecretKey } from '../secret.ts'
-import type { SealedBlock } from './block.ts'
+import { partsOf, type SealedBlock } from './block.ts'
 import type { EnvelopeKeys } from './envelope-keys.ts'
-import { parseLabel } from './label.ts'
 import { unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
@@ -19,12 +18,8 @@ export type ContentCheck = (
 ) => Promise<void>
 
 export async function openBlock(block: SealedBlock, keys: EnvelopeKeys, check: ContentCheck): Promise<Bytes> {
-  // Each property is read once: what was checked is what is used.
-  const { envelope: stored, ciphertext: sealed, label: name } = block
-  const ciphertext = bytesFrom(sealed, 'ciphertext')
-  const envelopeBytes = bytesFrom(stored, 'envelope')
-  const label = parseLabel(name)
-  const envelope = parseEnvelope(envelopeBytes)
+  const { ciphertext, label, envelope: stored } = partsOf(block)
+  const envelope = parseEnvelope(stored)
   const { encrypted } = envelope
   const mode = encrypted?.mode ?? Mode.none
   assertWithinLimit(ciphertext, mode)

@@ -73,7 +73,7 @@ export async function sealRecord(
 }
 
 function placeAfter(after: Uint8Array, owner: RecordOwner): Place {
-  const bytes = bytesFrom(after, 'after')
+  const bytes = bytesFrom(after, "after, where it is not 'start',")
   const last = parseRecord(bytes)
   assertFrom(last, owner.ownerId, owner.signing.publicKey)
   return { epoch: last.header.generation, sequence: nextVersion(last.sequence), previous: sha256(bytes) }
@@ -167,7 +167,7 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
     if (sequence === 1 && equalBytes(previous, START)) return
     throw authenticationFailed()
   }
-  const bytes = bytesFrom(after, 'after')
+  const bytes = bytesFrom(after, "after, where it is not 'start',")
   const last = parseRecordHead(bytes)
   const holds =
     last.header.generation === header.generation &&

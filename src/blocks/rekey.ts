@@ -4,9 +4,8 @@ import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
 import { parseEnvelope } from '../format/envelope.ts'
 import { Suite } from '../format/header.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
-import type { BlockHead } from './block.ts'
+import { type BlockHead, headOf } from './block.ts'
 import type { EnvelopeKeys } from './envelope-keys.ts'
-import { parseLabel } from './label.ts'
 import { maskKey, unmaskKey } from './mask.ts'
 
 /** Whether an envelope is one of this owner, and to this recipient. Unencrypted blocks have no key that could be replaced. */
@@ -36,11 +35,8 @@ export function rekeyBlock(
   keys: EnvelopeKeys,
   { hybrid, recipient, ...to }: EnvelopeTarget,
 ): Bytes | undefined {
-  // Each property is read once: what was checked is what is used.
-  const { label: name, envelope: stored } = head
-  const bytes = bytesFrom(stored, 'envelope')
-  const label = parseLabel(name)
-  const { header, encrypted } = parseEnvelope(bytes)
+  const { label, envelope } = headOf(head)
+  const { header, encrypted } = parseEnvelope(envelope)
   const identity = keys.identityFor(header, encrypted !== undefined)
   if (encrypted === undefined) return undefined
   const blockKey = unmaskKey({ header, encrypted }, identity, label, keys.sharer)

@@ -1,7 +1,7 @@
 // Blocks of a vault (SPEC §11): AES-256-CTR, then Poly1305 over the ciphertext (encrypt-then-MAC), under keys that are fresh
 // for every block, with a commitment to the data key beside the tag. The tag is that of ChaCha20-Poly1305 (RFC 8439) for no
 // text and the block as associated data: Poly1305 with a one-time key, as platforms have it natively.
-import { type Bytes, bytesFrom, concat, equalBytes, u64, u8, wipe } from '../bytes.ts'
+import { type Bytes, concat, equalBytes, u64, u8, wipe } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { encode } from '../format/codec.ts'
 import { parseVaultEnvelope, vaultEnvelope } from '../format/envelope.ts'
@@ -11,8 +11,8 @@ import { associatedData, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { SecretKey } from '../secret.ts'
-import type { SealedBlock } from './block.ts'
-import { keyedNaming, type Naming, parseLabel } from './label.ts'
+import { partsOf, type SealedBlock } from './block.ts'
+import { keyedNaming, type Naming } from './label.ts'
 import { assertNamed, copyIdentified } from './named-content.ts'
 import { assertContentBytes } from './room.ts'
 
@@ -72,11 +72,7 @@ export class VaultCipher {
    * @throws KeystrataError `authentication-failed`; `malformed`, `unsupported`, `limit-exceeded` if it is no such block
    */
   async open(block: SealedBlock): Promise<Bytes> {
-    // Each property is read once: what was checked is what is used.
-    const { envelope: stored, ciphertext: sealed, label: name } = block
-    const ciphertext = bytesFrom(sealed, 'ciphertext')
-    const envelope = bytesFrom(stored, 'envelope')
-    const label = parseLabel(name)
+    const { ciphertext, envelope, label } = partsOf(block)
     const { header, headerBytes, nonce, commitment, tag } = parseVaultEnvelope(envelope)
     assertContentBytes(ciphertext)
     if (!equalBytes(header.keyId, this.#keyId) || !equalBytes(header.ownerId, this.#vaultId)) {

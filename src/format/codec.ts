@@ -13,15 +13,16 @@ let decodedKeys: SecretKey<Role>[] = []
 
 /**
  * Every byte of `bytes` belongs to a field, or this throws. Fields of bytes are views of `bytes`, not copies.
+ * @param whole bytes of the object that these are a part of
  * @throws KeystrataError `malformed`; the library's own message could quote bytes, so it is not passed on
  */
-export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: string): T {
+export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: string, whole: number = bytes.length): T {
   decodedKeys = []
   try {
     return coder.decode(bytes)
   } catch {
     for (const key of decodedKeys) key.dispose()
-    throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: bytes.length })
+    throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: whole })
   } finally {
     decodedKeys = []
   }

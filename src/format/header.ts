@@ -30,6 +30,12 @@ export const ObjectType = {
   challenge: 18,
   proof: 19,
 } as const
+const NAMES = Object.entries(ObjectType).map(
+  ([name, type]) => [type, name.replace(/[A-Z]/g, ' $&').toLowerCase()] as const,
+)
+/** What an object says that it is, for people. */
+export const objectName = (type: number): string | undefined => NAMES.find(([each]) => each === type)?.[1]
+
 export const Suite = {
   none: 0x0000,
   x25519: 0x0101,
@@ -87,7 +93,7 @@ export function parseHeader(
 ): Header {
   const header = parseMagic(bytes, object)
   assertKnown('version', header.version, [VERSION], object)
-  assertKnown('type', header.type, [type], object)
+  assertType(header, object, type)
   assertKnown('suite', header.suite, suites, object)
   if (!more.generations) assertKnown('generation', header.generation, [0], object)
   assertKnown('flags', header.flags, [0, more.flag], object)
@@ -100,7 +106,21 @@ export function parseHeader(
  * @throws KeystrataError `malformed`
  */
 export function parseMagic(bytes: Uint8Array, object: string): StoredHeader {
-  return decode(storedHeader, bytes.subarray(0, HEADER_BYTES), object)
+  return decode(storedHeader, bytes.subarray(0, HEADER_BYTES), object, bytes.length)
+}
+
+/** @throws KeystrataError `unsupported` */
+function assertType({ type: found }: StoredHeader, object: string, type: number): void {
+  const name = objectName(found)
+  if (found === type || name === undefined) {
+    assertKnown('type', found, [type], object)
+    return
+  }
+  throw new KeystrataError('unsupported', `not of this kind: ${name}, where ${object} is expected`, {
+    object,
+    field: 'type',
+    found,
+  })
 }
 
 /** @throws KeystrataError `unsupported` */

@@ -241,17 +241,16 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     client: parseName(options.client, 'client'),
     platform: numberOf(platforms, platform, 'platform'),
   }
+  if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
   // Copies: the caller's objects may change while the first hash runs.
   const typed = [{ ...privateKey }, ...(accountKey === undefined ? [] : [{ ...accountKey }])]
   const keys: ClientKey[] = []
   try {
     for (const [index, each] of typed.entries()) {
       const wait: HashOptions = {
-        ...(argon2 !== undefined && { argon2 }),
-        ...(signal !== undefined && { signal }),
-        ...(onProgress !== undefined && {
-          onProgress: (fraction: number) => onProgress((index + fraction) / typed.length),
-        }),
+        argon2,
+        signal,
+        onProgress: (fraction) => onProgress?.((index + fraction) / typed.length),
       }
       keys.push(await deriveTypedKey(each, index === 0 ? 'private' : 'account', names, wait))
     }

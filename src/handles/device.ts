@@ -19,6 +19,7 @@ import {
 import { disposeKeys } from '../keys/keyset-contents.ts'
 import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { isLogin, type Login, openedLogin, ownerOf } from '../keys/login.ts'
+import type { HashOptions } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
 import { parseUserName } from '../text.ts'
@@ -35,9 +36,9 @@ export interface DeviceKey extends Handle {
   exportUnprotected(): Bytes
   /**
    * The key under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes). 261 bytes.
-   * @throws KeystrataError `limit-exceeded` for an empty passphrase; `disposed`
+   * @throws KeystrataError `limit-exceeded` for an empty passphrase; `aborted`, `disposed`
    */
-  export(passphrase: string): Promise<Bytes>
+  export(passphrase: string, options?: HashOptions): Promise<Bytes>
   /**
    * Everything that is in a handle, so that it opens again without a password. Nothing binds it to its row in the database, and
    * nothing keeps an older one from being put back: compare the names, or id and version, of what opens with what you expect.
@@ -82,9 +83,9 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     return encodeOpenKey(this.#key)
   }
 
-  async export(passphrase: string): Promise<Bytes> {
+  async export(passphrase: string, options: HashOptions = {}): Promise<Bytes> {
     this.assertUsable()
-    return encodeProtectedKey(this.#key, passphrase)
+    return encodeProtectedKey(this.#key, passphrase, options)
   }
 
   save(handle: Login | Client | KeysetReader): Bytes {
@@ -203,8 +204,12 @@ export function createDeviceKey(): DeviceKey {
  * @param passphrase for one that is under a passphrase, and only for that
  * @throws KeystrataError `wrong-password` for another passphrase, or none; `policy` for a key that is under no passphrase
  *   although one is given: somebody may have put it there; `malformed` for damaged bytes; `authentication-failed`,
- *   `unsupported`, `limit-exceeded`
+ *   `unsupported`, `limit-exceeded`, `aborted`
  */
-export async function openDeviceKey(stored: Uint8Array, passphrase?: string): Promise<DeviceKey> {
-  return new OwnDeviceKey(await decodeDeviceKey(stored, passphrase))
+export async function openDeviceKey(
+  stored: Uint8Array,
+  passphrase?: string,
+  options: HashOptions = {},
+): Promise<DeviceKey> {
+  return new OwnDeviceKey(await decodeDeviceKey(stored, passphrase, options))
 }

@@ -87,7 +87,7 @@ export async function sealPrepared(
   const shares = sharesOf(options)
   const prepared = await writer.prepare(content)
   try {
-    return await prepared.seal(shares === undefined ? {} : { shares })
+    return await prepared.seal({ shares })
   } finally {
     prepared.dispose()
   }

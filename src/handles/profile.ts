@@ -1,7 +1,6 @@
 // A user's profile in his own hand: it opens his vaults, and changes what protects them (SPEC §9, §10).
 import { type Bytes, fromHex, toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { type Card, parseCard } from '../keys/card.ts'
 import { type Login, ownerOf, type ProfileOwner } from '../keys/login.ts'
 import {
   disposeVaults,
@@ -25,9 +24,7 @@ import {
 import { randomBytes } from '../primitives/random.ts'
 import { type Handle, SecretHolder } from '../secret.ts'
 import { OpenedVault, type Vault } from './vault.ts'
-
-/** Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody. */
-export type Recovery = { admin: Card } | { zeroTrust: true }
+import { parseRecovery, type Recovery } from './recovery.ts'
 
 /**
  * A profile that was opened with its user's password. What changes it gives a new handle with a higher version: store its
@@ -199,6 +196,8 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
   /** Lends the owner's key to work that takes its time, whatever happens to this handle meanwhile. */
   async #withView<T>(store: VaultStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
+    if (typeof (store as VaultStore | undefined)?.readProfile !== 'function')
+      throw new TypeError('store must be a VaultStore')
     const owner = { ...this.#owner, rootKey: this.#owner.rootKey.copy() }
     try {
       return await work({ store, owner, profileId: this.#parsed.header.ownerId, atLeast: this.version })
@@ -249,17 +248,6 @@ export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): U
 /** Every key that a former admin can have is to be replaced. */
 function markedForRotation(vault: VaultEntry): VaultEntry {
   return { ...vault, keys: vault.keys.map((key) => ({ ...key, due: true })), recoverySlots: [] }
-}
-
-/** The admin's card, or undefined for zero trust. @throws TypeError for what is neither, or both */
-function parseRecovery(recovery: Recovery): Bytes | undefined {
-  const { admin, zeroTrust } = recovery as { admin?: Card; zeroTrust?: unknown }
-  if (zeroTrust === true && admin === undefined) return undefined
-  if (zeroTrust !== undefined || admin === undefined) {
-    throw new TypeError('recovery is { admin: card } or { zeroTrust: true }')
-  }
-  // The fingerprint that stands beside the bytes is the one that somebody compared.
-  return parseCard(admin.bytes, { expect: admin.fingerprint }).bytes
 }
 
 /** @throws RangeError for what is no id of a vault */

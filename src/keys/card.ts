@@ -60,6 +60,12 @@ export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}):
   return { bytes: copy, fingerprint }
 }
 
+/** @throws TypeError for what is likely to be given in the place of a card */
+export function cardFrom(card: Card): Card {
+  if (typeof card === 'object' && (card as Card | null)?.bytes !== undefined) return card
+  throw new TypeError('a card is what card() and parseCard give, with bytes and fingerprint')
+}
+
 /** A copy of no more than shows that there is too much. */
 function copyOfCard(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
@@ -77,7 +83,8 @@ function assertExpected(fingerprint: string, expected: string): void {
  * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`, `authentication-failed`
  * @throws TypeError, RangeError for what is no card, and no fingerprint
  */
-export function keysOfCard({ bytes, fingerprint }: Card): CardKeys {
+export function keysOfCard(card: Card): CardKeys {
+  const { bytes, fingerprint } = cardFrom(card)
   const keys = readCard(copyOfCard(bytes))
   assertExpected(fingerprintOf(keys), fingerprint)
   return keys

@@ -13,9 +13,10 @@ import {
   storedHandle,
   TEXT_BLOCK_BYTES,
 } from '../format/device.ts'
-import { assertKnown, encodeHeader, HEADER_BYTES, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { encodeHeader, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { CHECKSUM_BYTES } from '../format/keyset.ts'
-import { DEFAULT_ARGON2_COSTS, hashPassword } from '../primitives/password.ts'
+import { wrappedBytes } from '../format/wrap.ts'
+import { DEFAULT_ARGON2_COSTS, hashPassword, type HashOptions } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { SecretKey, withBytes } from '../secret.ts'
 import { assertText, decodeText } from '../text.ts'
@@ -42,13 +43,17 @@ export function encodeOpenKey(key: SecretKey<'device'>): Bytes {
 }
 
 /** The key under a passphrase. */
-export async function encodeProtectedKey(key: SecretKey<'device'>, passphrase: string): Promise<Bytes> {
+export async function encodeProtectedKey(
+  key: SecretKey<'device'>,
+  passphrase: string,
+  options: HashOptions,
+): Promise<Bytes> {
   // A copy: the handle may be disposed of while the hash runs.
   const own = key.copy()
   try {
     const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
     const salt = randomBytes(32)
-    const over = SecretKey.take('device', await hashPassword(passphrase, salt, DEFAULT_ARGON2_COSTS, {}))
+    const over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, DEFAULT_ARGON2_COSTS, options))
     try {
       const wrapped = withBytes(own, (bytes) => wrapSecret(over, bytes, PROTECTED_KEY))
       return encodeKey(own, { TAG: 'protected', data: { iterations, memoryKiB, lanes, salt, wrapped } })
@@ -79,12 +84,14 @@ function encodeKey(
 export async function decodeDeviceKey(
   stored: Uint8Array,
   passphrase: string | undefined,
+  options: HashOptions,
 ): Promise<SecretKey<'device'>> {
   const bytes = copySummed(bytesFrom(stored, 'device key'), 'device key', MAX_DEVICE_KEY_BYTES)
   try {
     const header = parseHeader(bytes, 'device key', ObjectType.deviceKey, [Suite.none])
     const { content } = decode(storedDeviceKey, bytes, 'device key')
-    const key = content.TAG === 'open' ? openKey(content.data, passphrase) : await unlock(content.data, passphrase)
+    const { TAG, data } = content
+    const key = TAG === 'open' ? openKey(data, passphrase) : await unlock(data, passphrase, options)
     if (equalBytes(keyIdOf(key), header.keyId) && equalBytes(header.ownerId, NOBODY)) return key
     key.dispose()
     throw authenticationFailed()
@@ -103,12 +110,13 @@ function openKey(key: SecretKey<'device'>, passphrase: string | undefined): Secr
 async function unlock(
   { salt, wrapped, ...costs }: Protection,
   passphrase: string | undefined,
+  options: HashOptions,
 ): Promise<SecretKey<'device'>> {
   if (passphrase === undefined) throw new KeystrataError('wrong-password', 'this device key is under a passphrase')
-  const over = SecretKey.take('device', await hashPassword(passphrase, salt, costs, {}))
+  const over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, costs, options))
   try {
-    // The key id in the header of the WRAP.
-    if (!equalBytes(keyIdOf(over), wrapped.subarray(16, 32))) throw new KeystrataError('wrong-password')
+    const { keyId } = parseHeader(wrapped, 'device key', ObjectType.deviceKey, [Suite.wrap])
+    if (!equalBytes(keyIdOf(over), keyId)) throw new KeystrataError('wrong-password')
     const bytes = answeredAlike(() => unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
     return SecretKey.take('device', bytes)
   } finally {
@@ -138,8 +146,7 @@ export function openSaved(key: SecretKey<'device'>, stored: Uint8Array, kind: nu
   const bytes = copySummed(bytesFrom(stored, 'saved handle'), 'saved handle', MAX_SAVED_BYTES)
   const header = parseHeader(bytes, 'saved handle', ObjectType.savedHandle, [Suite.none])
   const { kind: found, wrapped } = decode(storedHandle, bytes, 'saved handle')
-  assertKnown('kind', found, Object.values(SavedKind), 'saved handle')
-  if (found !== kind) assertKnown('kind', found, [kind], 'saved handle')
+  if (found !== kind) throw otherKind(found, kind)
   assertOwn(key, header.keyId)
   if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
   return answeredAlike(() => {
@@ -147,6 +154,14 @@ export function openSaved(key: SecretKey<'device'>, stored: Uint8Array, kind: nu
     return unwrapSecret(key, wrapped, 'saved handle', place)
   })
 }
+
+function otherKind(found: number, kind: number): KeystrataError {
+  const [given, expected] = [found, kind].map((each) => SAVED_NAMES.find(([, number]) => number === each)?.[0])
+  const message =
+    given === undefined ? 'a saved handle of a later release, or damaged' : `a saved ${given}, not a saved ${expected}`
+  return new KeystrataError('unsupported', message, { object: 'saved handle', field: 'kind', found })
+}
+const SAVED_NAMES = Object.entries(SavedKind)
 
 /** @throws KeystrataError `key-not-found` */
 function assertOwn(key: SecretKey<'device'>, keyId: Uint8Array): void {
@@ -184,7 +199,7 @@ export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, plac
   }
   const bytes = new Uint8Array(given)
   const { keyId } = parseHeader(bytes, 'text value', ObjectType.textValue, [Suite.wrap])
-  if (bytes.length < HEADER_BYTES + 64 + 16) throw new KeystrataError('malformed', 'a text value cut short')
+  if (bytes.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'a text value cut short')
   assertOwn(key, keyId)
   const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
   const padded = answeredAlike(() => unwrapSecret(key, bytes, 'text value', inPlace))

@@ -102,7 +102,8 @@ export function encodeProfile({ id, version, admin, vaults }: ProfileContents, r
  * @throws KeystrataError `wrong-password` if it is under another root key; `authentication-failed`
  */
 export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'root'>): ProfileContents {
-  if (!equalBytes(keyIdOf(rootKey), parsed.header.keyId)) throw new KeystrataError('wrong-password')
+  if (!equalBytes(keyIdOf(rootKey), parsed.header.keyId))
+    throw new KeystrataError('wrong-password', 'another password, user or realm than this profile is of')
   const mac = macUnder(rootKey, 'profile-mac', [], parsed.authenticated)
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   const { ownerId: id } = parsed.header

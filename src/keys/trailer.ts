@@ -2,7 +2,7 @@
 // damage by accident is never taken for a wrong password or an attack (SPEC §5.2, §9).
 import { type Bytes, equalBytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { HEADER_BYTES, parseMagic } from '../format/header.ts'
+import { HEADER_BYTES, objectName, parseMagic } from '../format/header.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../format/keyset.ts'
 import { hmacSha512, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -17,11 +17,15 @@ export function copySummed(stored: Uint8Array, object: string, maxBytes: number)
     throw new KeystrataError('limit-exceeded', `too large for a ${object}`, { bytes: stored.length })
   }
   const bytes = new Uint8Array(stored)
-  parseMagic(bytes, object)
+  const { type } = parseMagic(bytes, object)
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', `a ${object} cut short`)
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
   if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
-    throw new KeystrataError('malformed', `a damaged ${object}: its checksum does not hold`, { bytes: bytes.length })
+    const name = objectName(type)
+    const other = name === undefined || name === object ? '' : `, or no ${object} at all: it says ${name}`
+    throw new KeystrataError('malformed', `a damaged ${object}, whose checksum does not hold${other}`, {
+      bytes: bytes.length,
+    })
   }
   return bytes
 }

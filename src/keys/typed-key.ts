@@ -65,6 +65,7 @@ export async function deriveTextKey(
   { realm, account }: AccountNames,
   options: HashOptions,
 ): Promise<ClientKey> {
+  if (typeof text !== 'string') throw new TypeError(`the ${role} key is { type, text }, with a text of letters`)
   assertLength(text, type, role, KEY_CHARACTERS[number] ?? 0)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
   const salt = sha256(domain('typed-key'), ...fields)

@@ -160,6 +160,12 @@ export async function openDataKey(
   return state.keyring.dataKey
 }
 
+/** Whether a store took what it was given. @throws TypeError for one that does not say: it would be asked again and again */
+function isTaken(answer: boolean): boolean {
+  if (typeof answer === 'boolean') return answer
+  throw new TypeError('writeProfile and writeKeyring must answer true or false')
+}
+
 /** Writes the next version of a profile; undefined if the version is taken. */
 export async function writeNext(
   { store, owner }: ProfileView,
@@ -167,7 +173,7 @@ export async function writeNext(
 ): Promise<ParsedProfile | undefined> {
   const version = nextVersion(profile.version)
   const record = encodeProfile({ ...profile, version }, owner.rootKey)
-  return (await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
+  return isTaken(await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
 }
 
 /** Changes the newest profile, again if another device was quicker; returns the record that was written. */
@@ -267,7 +273,7 @@ export async function putKeyring(
   keys: readonly KeyringKey[],
 ): Promise<boolean> {
   const written = encodeKeyring(id, version, dataKey, keys)
-  if (!(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
+  if (!isTaken(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
   const stored = await store.readKeyring(toHex(id))
   if (stored === undefined) throw authenticationFailed()
   const bytes = new Uint8Array(bytesFrom(stored, 'keyring'))

@@ -49,13 +49,8 @@ export async function createLegacyClient(options: LegacyClientOptions): Promise<
   }
   const key = { ...options.key }
   const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
-  const hashing = {
-    ...(argon2 !== undefined && { argon2 }),
-    ...(signal !== undefined && { signal }),
-    ...(onProgress !== undefined && { onProgress }),
-  }
   const des = await findDes()
-  const privateKey = await deriveTextKey(type, key, 'private', names, hashing)
+  const privateKey = await deriveTextKey(type, key, 'private', names, { argon2, signal, onProgress })
   return openedClient(
     { ...names, privateKey, accountKey: undefined },
     (claimant) => new DesScope(claimant, des, dangerouslyAllowDes === true),

@@ -121,11 +121,11 @@ export class Work {
       case 'seal': {
         const { content, shares } = task
         const own = contentWithRoom(content)
-        return sealedAnswer(await this.#writer(task.handle).seal(own, shares === undefined ? {} : { shares }))
+        return sealedAnswer(await this.#writer(task.handle).seal(own, { shares }))
       }
       case 'seal-prepared': {
         const { shares } = task
-        const block = await this.#preparedBlock(task.prepared).seal(shares === undefined ? {} : { shares })
+        const block = await this.#preparedBlock(task.prepared).seal({ shares })
         this.#prepared.delete(task.prepared)
         return sealedAnswer(block)
       }

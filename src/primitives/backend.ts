@@ -43,9 +43,9 @@ export interface Argon2Parameters {
 /** How a caller follows and ends a long derivation. */
 export interface Wait {
   /** Called with a fraction from 0 to 1, as often as the platform can tell; with native code that is start and end. */
-  onProgress?: (fraction: number) => void
+  onProgress?: ((fraction: number) => void) | undefined
   /** Ends the wait with `aborted`. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The primitives by the names that a self-test reports. */

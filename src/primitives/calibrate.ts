@@ -38,7 +38,7 @@ export async function calibrateArgon2(
   if (!Number.isSafeInteger(ceiling) || ceiling < MIN_MEMORY_KIB || ceiling > MAX_MEMORY_KIB) {
     throw new RangeError(`memory must be ${MIN_MEMORY_KIB} to ${MAX_MEMORY_KIB} KiB`)
   }
-  const hashing: HashOptions = { ...(argon2 !== undefined && { argon2 }), ...(signal !== undefined && { signal }) }
+  const hashing: HashOptions = { argon2, signal }
   const measure = (costs: Argon2Costs): Promise<number> => timeOf(costs, hashing)
   // The first hash checks the function, and warms the machine up.
   await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })

@@ -17,7 +17,7 @@ export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs
 /** How to wait for a password hash, and who computes it. */
 export interface HashOptions extends Wait {
   /** Instead of the platform's own, or of portable code; checked by known answers before its first use. */
-  argon2?: Argon2
+  argon2?: Argon2 | undefined
 }
 
 /** What one Argon2id hash costs whoever computes it, and so whoever guesses. */
@@ -59,7 +59,11 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
     memoryKiB <= MAX_MEMORY_KIB &&
     iterations <= mostIterations(memoryKiB)
   if (!within) {
-    throw new KeystrataError('limit-exceeded', 'Argon2 costs beyond the limits', { iterations, memoryKiB, lanes })
+    throw new KeystrataError(
+      'limit-exceeded',
+      'Argon2 costs beyond the limits: iterations 1–64, lanes 1–16, memoryKiB from 8 × lanes to 1,048,576, 4 GiB in all passes',
+      { iterations, memoryKiB, lanes },
+    )
   }
 }
 
@@ -211,7 +215,7 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
     const stop = () => reject(new KeystrataError('aborted'))
     signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
   })
-  const running = derivation({ onProgress: report, ...(signal !== undefined && { signal }) })
+  const running = derivation({ onProgress: report, signal })
   try {
     const derived = await Promise.race([running, aborted])
     if (thrown.length > 0) throw thrown[0]

@@ -13,7 +13,7 @@ import { parseProfile } from '../keys/profile-record.ts'
  */
 export function checkProfile(next: Uint8Array, stored?: Uint8Array): { version: number; zeroTrust: boolean } {
   const { header, version, zeroTrust } = parseProfile(next)
-  const before = stored === undefined ? undefined : parseProfile(stored)
+  const before = stored == null ? undefined : parseProfile(stored)
   const expected = (before?.version ?? 0) + 1
   if (version !== expected) {
     throw new KeystrataError('conflict', `profile version ${version}, where ${expected} is due`, { version, expected })

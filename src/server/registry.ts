@@ -33,7 +33,7 @@ const CHALLENGE_MS = 60_000
 /** The client of an account's own row: no client can have this name. */
 const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
-const TRIES = 10
+const TRIES = 16
 
 /** Whether a provider keeps the keys of its clients, under codes that it does not have. */
 export type Safeguarding = 'off' | 'optional' | 'mandatory'
@@ -210,7 +210,7 @@ export class KeyRegistry {
     provider: KeysetReader,
     options: { expires: Date },
   ): Promise<Bytes> {
-    const expires = options.expires.getTime()
+    const expires = options.expires instanceof Date ? options.expires.getTime() : NaN
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
     const { known } = knownIn((await this.#read(parseName(account, 'account')))?.row, parseName(client, 'client'))
     if (known.escrow === undefined) throw safeguardingRequired()
@@ -261,7 +261,7 @@ export class KeyRegistry {
 function pause(tries: number, took: number): Promise<void> {
   const [random = 0] = randomBytes(1)
   return new Promise(
-    (resolve) => void setTimeout(resolve, (random / 256) * Math.max(took, 1) * 2 ** Math.min(tries, 6)),
+    (resolve) => void setTimeout(resolve, (random / 256) * Math.max(took, 1) * 2 ** Math.min(tries, 7)),
   )
 }
 

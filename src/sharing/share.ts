@@ -72,7 +72,11 @@ export class ShareRecipients {
 }
 
 export function noSuchShare(id: string): KeystrataError {
-  return new KeystrataError('key-not-found', 'no such share, or none any more', { share: id.slice(0, 32) })
+  return new KeystrataError(
+    'key-not-found',
+    'no such share, or none any more: is this handle, or export, older than the share?',
+    { share: id.slice(0, 32) },
+  )
 }
 
 /**

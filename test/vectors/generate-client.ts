@@ -227,7 +227,7 @@ function kept(
   devices.push({ ...common, passphrase: null, expect: 'ok', ...more })
 }
 const openKey = encodeOpenKey(deviceKey)
-const protectedKey = await encodeProtectedKey(deviceKey, 'a passphrase')
+const protectedKey = await encodeProtectedKey(deviceKey, 'a passphrase', {})
 const pass = { passphrase: 'a passphrase' }
 kept('key', 'the key itself', 'key', openKey)
 kept('key-protected', 'under a passphrase', 'key', protectedKey, pass)
