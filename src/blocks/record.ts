@@ -22,8 +22,12 @@ import type { EnvelopeKeys } from './envelope-keys.ts'
 export interface SealedRecord {
   /** 1 for the first of an epoch, and then one more each. */
   readonly sequence: number
-  /** What to store. */
+  /** What to store: create-only, under its epoch and its sequence. */
   readonly record: Bytes
+  /** 0, and one more with every resealing of the whole chain. */
+  readonly epoch: number
+  /** Whether this record closes its epoch, as the last one of `resealRecords` does. */
+  readonly closes: boolean
 }
 
 /** Whose records these are: what every record of a chain has in common. */
@@ -91,14 +95,14 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
   const nonce = randomBytes(NONCE_BYTES)
   const lock = agreedLock(agreement, 'combined', nonce, 'record')
   try {
-    const { sequence, previous } = place
+    const { sequence, previous, epoch } = place
     const { commitment } = lock
     const record = encodeRecord(suite, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
     const aad = associatedData(headerBytes, recordParameters(record, suite), EMPTY)
     const signed = record.subarray(0, -SIGNATURE_BYTES)
     await gcmSealContent(lock.key, lock.iv, aad, signed.subarray(signed.length - content.length - 16))
     record.set(sign(signing.seed, signedMessage(signed)), signed.length)
-    return { sequence, record }
+    return { sequence, record, epoch, closes }
   } finally {
     lock.dispose()
   }
