@@ -9,7 +9,10 @@ import { parseLabel } from './label.ts'
 export interface BlockHead {
   /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
   readonly label: string
-  /** What leads to the block's key: 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; 128 in a vault. */
+  /**
+   * What leads to the block's key. Of a keyset 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; of a vault 128; of a
+   * client 112, in the scope `public` 49, under DES-56 88.
+   */
   readonly envelope: Uint8Array
 }
 

@@ -25,7 +25,7 @@ import { setRecipe } from './recipe.ts'
 /** Under which of a client's keys something is. `public` is not encrypted at all. */
 export type ClientScope = 'private' | 'account' | 'public'
 
-/** Who a client is, and the texts of its keys. */
+/** Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login. */
 export interface ClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string

@@ -41,10 +41,11 @@ const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional:
 
 /**
  * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database that
- * takes `Acme` for `acme`, or cuts spaces, would mix up accounts. The account's own row has the empty text for its client.
+ * takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today, for which
+ * `client` is the empty text; keep it in the key of the table nevertheless.
  */
 export interface RegistryStore {
-  /** The newest version of a row. */
+  /** The newest version of a row; undefined if there is none. Versions count from 1. */
   read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
   /**
    * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
@@ -69,7 +70,10 @@ export interface Connection {
   key: string
 }
 
-/** Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login. */
+/**
+ * Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login.
+ * @throws Error, no KeystrataError, from whatever reads a row of the store's own that is damaged: no client could have done that
+ */
 export class KeyRegistry {
   readonly #store: RegistryStore
   readonly #realm: string

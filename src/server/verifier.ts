@@ -98,7 +98,8 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings.
+ * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings: of passwords in NFC
+ * with plain spaces only, because others hash what they are given, and this what it becomes in that form.
  * @param hash undefined for an unknown user: the time of a hash at the default costs, and false
  * @throws KeystrataError `malformed` for what is no such hash; `unsupported` for another algorithm or version;
  *   `limit-exceeded` for costs beyond those of SPEC §1.6
