@@ -84,7 +84,8 @@ export interface KeysetReader extends RecordReader {
   /**
    * Seals all records of a log anew, under today's key pairs and in the next epoch; the last one that this gives closes the
    * epoch. Store them beside the old ones, which may go when the last is stored: of several epochs take the highest that is
-   * closed, or 0. New records follow the closing one. The chain is verified on the way, from its start.
+   * closed, or 0. New records follow the closing one. The chain is verified on the way, from its start. If it stopped, delete
+   * the epoch that is not closed, and begin again; let nobody append to the old one meanwhile.
    * @param records all records of one epoch, in order
    * @throws KeystrataError as `openRecord`, at the record in question
    */

@@ -43,8 +43,8 @@ export interface RecordWriter {
   /**
    * Seals the record that follows another one. All of the content is read before this returns.
    * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per sequence
-   *   keeps two writers from going two ways
+   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per epoch
+   *   and sequence keeps two writers from going two ways
    * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if
    *   it is none; `limit-exceeded`, `disposed`
    */
