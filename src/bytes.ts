@@ -130,7 +130,9 @@ export function utf8(text: string): Bytes {
 
 const domains: Map<string, Bytes> = new Map()
 
-/** `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. Not to be changed. */
+/**
+ * `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. Not to be changed.
+ */
 export function domain(label: string): Bytes {
   let bytes = domains.get(label)
   if (bytes === undefined) domains.set(label, (bytes = lengthPrefixed(utf8(`keystrata/v1/${label}`))))

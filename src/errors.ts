@@ -79,7 +79,9 @@ export function authenticationFailed(): KeystrataError {
   return new KeystrataError('authentication-failed')
 }
 
-/** What is wrong in something that was authentic on the outside is told apart no further: whoever made it did so on purpose. */
+/**
+ * What is wrong in something that was authentic on the outside is told apart no further: whoever made it did so on purpose.
+ */
 export function answeredAlike<T>(open: () => T): T {
   try {
     return open()

@@ -4,19 +4,32 @@ import { join } from 'node:path'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  armRegistration,
   type BlockHead,
+  type BlockReader,
+  type BlockWriter,
   type Card,
   type Client,
+  type ClientOptions,
   createClient,
   createDeviceKey,
   createKeyset,
   deriveLogin,
+  encodeBlock,
   generateTypedKey,
+  type KeysetDestination,
   type KeysetReader,
   type KeysetWriter,
+  type Login,
   openProfile,
+  openWriter,
+  parseBlock,
+  type PreparedBlock,
+  type RecordReader,
   type SealedBlock,
-  type TypedKey,
+  type SealedRecord,
+  type SharedReader,
+  unlockKeyset,
   type UnlockedProfile,
   type Vault,
   type VaultStore,
@@ -35,13 +48,17 @@ const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```
 const exported = [
   '',
   'export { backUp, restore }',
-  'export { rekeyAll }',
-  'export { share, openShared }',
+  'export { backUpSmall, readLog, restoreSmall }',
+  'export { rekeyAll, resealLog }',
+  'export { share, accept }',
+  'export { backUpShared, openShared }',
   'export { signUp, openVault }',
+  'export { changePassword, reset }',
   'export { changePassword }',
-  'export { install, backUp }',
+  '',
+  'export { install, start }',
   'export { createServer }',
-  'export { safeguard, recover }',
+  'export { safeguard, buildForCustomer, becomeClient }',
   'export { moveToAes }',
   'export { sealAll, rekeyInThreads }',
   'export { unlock }',
@@ -62,9 +79,9 @@ afterAll(() => {
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has twelve examples, each of at most twelve lines of code or so', () => {
-    expect(examples).toHaveLength(12)
-    for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(16)
+  it('has sixteen examples, each of at most eighteen lines of code', () => {
+    expect(examples).toHaveLength(exported.length)
+    for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(18)
   })
 
   it('type-checks', () => {
@@ -86,38 +103,176 @@ describe('README', () => {
     log.mockRestore()
   })
 
+  it('says what each export can', async () => {
+    using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const block = await keyset.writer().seal(Buffer.from('before'))
+    using next = keyset.regenerate()
+    const later = await next.writer().seal(Buffer.from('later'))
+    const rows = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| `(host|source-\w+)` \|.*$/gm)]
+    expect(rows).toHaveLength(3)
+    for (const [row, name] of rows as unknown as [string, KeysetDestination][]) {
+      const bytes = next.export(name)
+      using unlocked = await unlockKeyset(bytes, PASSWORD)
+      expect(Buffer.from(await unlocked.open(later)).toString()).toBe('later')
+      const policy = expect.objectContaining({ code: 'policy' }) as Error
+      if (!row.includes('`openWriter`')) expect(() => openWriter(bytes)).toThrow(policy)
+      else expect(openWriter(bytes).id).toBe(keyset.id)
+      if (row.includes('`policy`')) {
+        for (const action of [() => unlocked.card(), () => unlocked.createShare(), () => unlocked.regenerate()]) {
+          expect(action).toThrow(policy)
+        }
+        await expect(unlocked.open(block)).rejects.toHaveProperty('code', 'key-not-found')
+      } else {
+        expect(unlocked.card()).toEqual(keyset.card())
+        expect(unlocked.createShare().reader.shares).toHaveLength(1)
+        expect(unlocked.regenerate().version).toBe(3)
+        expect(Buffer.from(await unlocked.open(block)).toString()).toBe('before')
+      }
+    }
+  })
+
   it('backs up and restores', async () => {
     const { backUp, restore } = await run<{
-      backUp: (content: Uint8Array, hostExport: Uint8Array, store: Map<string, Uint8Array>) => Promise<string>
-      restore: (label: string, reader: KeysetReader, store: Map<string, Uint8Array>) => Promise<Uint8Array | undefined>
+      backUp: (content: Uint8Array, writer: BlockWriter, store: Map<string, Uint8Array>) => Promise<string>
+      restore: (label: string, reader: BlockReader, store: Map<string, Uint8Array>) => Promise<Uint8Array | undefined>
     }>(1)
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const store: Map<string, Uint8Array> = new Map()
-    const label = await backUp(Buffer.from('content'), keyset.export('host'), store)
-    expect(await backUp(Buffer.from('content'), keyset.export('host'), store)).toBe(label)
+    using writer = openWriter(keyset.export('host'))
+    const prepared: PreparedBlock[] = []
+    const watched: BlockWriter = {
+      seal: (content) => writer.seal(content),
+      prepare: async (content) => {
+        const block = await writer.prepare(content)
+        prepared.push(block)
+        return block
+      },
+    }
+    const label = await backUp(Buffer.from('content'), watched, store)
+    expect(await backUp(Buffer.from('content'), watched, store)).toBe(label)
     expect(store.size).toBe(1)
+    // What was not sealed was disposed of.
+    expect(prepared).toHaveLength(2)
+    for (const each of prepared) await expect(each.seal()).rejects.toHaveProperty('code', 'disposed')
     expect(Buffer.from((await restore(label, keyset, store))!).toString()).toBe('content')
     expect(await restore('0'.repeat(64), keyset, store)).toBeUndefined()
   })
 
-  it('rekeys', async () => {
-    type Replace = (head: BlockHead) => Promise<void>
-    const { rekeyAll } = await run<{
-      rekeyAll: (next: KeysetReader, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<KeysetReader>
+  it('disposes of a writer before what is not awaited', async () => {
+    using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const forgotten = async () => {
+      using writer = keyset.writer()
+      // eslint-disable-next-line @typescript-eslint/return-await -- this is the mistake
+      return writer.seal(Buffer.from('content'))
+    }
+    const awaited = async () => {
+      using writer = keyset.writer()
+      return await writer.seal(Buffer.from('content'))
+    }
+    await expect(forgotten()).rejects.toHaveProperty('code', 'disposed')
+    expect(Buffer.from(await keyset.open(await awaited())).toString()).toBe('content')
+  })
+
+  it('packs, logs, rekeys and reseals, also after a crash', async () => {
+    interface ReadLog {
+      last: Uint8Array | 'start'
+      sequence: number
+      isClosed: boolean
+      packs: { label: string; members: string[] }[]
+    }
+    const { backUpSmall, readLog, restoreSmall } = await run<{
+      backUpSmall: (
+        files: readonly Uint8Array[],
+        writer: KeysetWriter,
+        last: Uint8Array | 'start',
+      ) => Promise<{ block: SealedBlock; sealed: SealedRecord }>
+      readLog: (log: AsyncIterable<Uint8Array>, reader: RecordReader) => Promise<ReadLog>
+      restoreSmall: (pack: SealedBlock, member: string, reader: RecordReader) => Promise<Uint8Array>
     }>(2)
+    interface Log {
+      read: (epoch: number) => AsyncIterable<Uint8Array>
+      put: (sealed: SealedRecord) => Promise<void>
+      drop: (epoch: number) => Promise<void>
+    }
+    type Replace = (head: BlockHead) => Promise<void>
+    const { rekeyAll, resealLog } = await run<{
+      rekeyAll: (next: KeysetReader, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<void>
+      resealLog: (next: KeysetReader, log: Log, epoch: number) => Promise<void>
+    }>(3)
+
+    const records: Map<string, Uint8Array> = new Map()
+    let room = Infinity
+    const log: Log = {
+      async *read(epoch) {
+        for (let sequence = 1; records.has(`${epoch}/${sequence}`); sequence++) {
+          yield records.get(`${epoch}/${sequence}`)!
+        }
+      },
+      put: async ({ epoch, sequence, record }) => {
+        if (records.size >= room) throw new Error('the power is cut')
+        const name = `${epoch}/${sequence}`
+        if (records.has(name)) throw new Error(`${name} is there`)
+        records.set(name, record)
+      },
+      drop: async (epoch) => {
+        for (const name of records.keys()) if (name.startsWith(`${epoch}/`)) records.delete(name)
+      },
+    }
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
-    const stored = await Promise.all(['one', 'two'].map((text) => keyset.writer().seal(Buffer.from(text))))
-    const blocks = new Map(stored.map((block) => [block.label, block]))
+    const blocks: Map<string, SealedBlock> = new Map()
+    const backUp = async (by: KeysetReader, last: Uint8Array | 'start', ...texts: string[]) => {
+      using writer = by.writer()
+      const { block, sealed } = await backUpSmall(
+        texts.map((text) => Buffer.from(text)),
+        writer,
+        last,
+      )
+      blocks.set(block.label, block)
+      await log.put(sealed)
+      return sealed
+    }
+    const restoreAll = async (epoch: number, reader: KeysetReader) => {
+      const { packs, ...rest } = await readLog(log.read(epoch), reader)
+      const files: string[] = []
+      for (const { label, members } of packs) {
+        for (const member of members) {
+          files.push(Buffer.from(await restoreSmall(blocks.get(label)!, member, reader)).toString())
+        }
+      }
+      return { files, ...rest }
+    }
+    const { record } = await backUp(keyset, 'start', 'one', 'two')
+    expect(await backUp(keyset, record, 'three')).toMatchObject({ epoch: 0, sequence: 2, closes: false })
+    const before = await restoreAll(0, keyset)
+    expect(before).toMatchObject({ files: ['one', 'two', 'three'], sequence: 2, isClosed: false })
+    const second = async function* () {
+      yield records.get('0/2')!
+    }
+    await expect(readLog(second(), keyset)).rejects.toHaveProperty('code', 'authentication-failed')
+
+    const next = keyset.regenerate()
+    let replaced = 0
     const replace: Replace = async ({ label, envelope }) => {
+      replaced++
       blocks.set(label, { ...blocks.get(label)!, envelope })
     }
     const heads = async function* () {
       yield* [...blocks.values()]
     }
-    const forgotten = await rekeyAll(keyset.regenerate(), heads(), replace)
-    const texts = await Promise.all([...blocks.values()].map((block) => forgotten.open(block)))
-    expect(texts.map((bytes) => Buffer.from(bytes).toString())).toEqual(['one', 'two'])
-    await expect(forgotten.open(stored[0]!)).rejects.toHaveProperty('code', 'key-not-found')
+    await rekeyAll(next, heads(), replace)
+    await rekeyAll(next, heads(), replace)
+    expect(replaced).toBe(2)
+    room = 3
+    await expect(resealLog(next, log, 0)).rejects.toThrow('the power is cut')
+    expect([...records.keys()]).toEqual(['0/1', '0/2', '1/1'])
+    room = Infinity
+    await resealLog(next, log, 0)
+    expect([...records.keys()]).toEqual(['1/1', '1/2', '1/3'])
+    const last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
+    const after = await restoreAll(1, last)
+    expect(after).toMatchObject({ files: ['one', 'two', 'three'], sequence: 3, isClosed: true })
+    expect(await backUp(last, after.last, 'four')).toMatchObject({ epoch: 1, sequence: 4, closes: false })
+    expect((await restoreAll(1, last)).files).toEqual(['one', 'two', 'three', 'four'])
   })
 
   it('shares', async () => {
@@ -128,83 +283,162 @@ describe('README', () => {
         card: Uint8Array,
         fingerprint: string,
       ) => { reader: KeysetReader; shareId: string; envelope: Uint8Array; invite: Uint8Array }
+      accept: (recipient: KeysetReader, invite: Uint8Array, card: Uint8Array, fingerprint: string) => SharedReader
+    }
+    interface Masking {
+      backUpShared: (
+        content: Uint8Array,
+        writer: KeysetWriter,
+        shareId: string,
+        store: Map<string, Uint8Array>,
+      ) => Promise<{ label: string; envelope: Uint8Array; pin: string }>
       openShared: (
-        recipient: KeysetReader,
-        invite: Uint8Array,
-        card: Uint8Array,
-        fingerprint: string,
-        block: SealedBlock,
+        label: string,
+        envelope: Uint8Array,
+        pin: string,
+        reader: SharedReader,
+        stored: Uint8Array,
       ) => Promise<Uint8Array>
     }
-    const { share, openShared } = await run<Sharing>(3)
+    const [{ share, accept }, { backUpShared, openShared }] = [await run<Sharing>(4), await run<Masking>(5)]
     const [alice, bob] = [await createKeyset('alice', { costs: CHEAP }), await createKeyset('bob', { costs: CHEAP })]
     const [aliceCard, bobCard] = [alice.card(), bob.card()]
     const block = await alice.writer().seal(Buffer.from('shared'))
     const { reader, shareId, envelope, invite } = share(alice, block, bobCard.bytes, bobCard.fingerprint)
     expect(reader.shares).toEqual([shareId])
-    const opened = await openShared(bob, invite, aliceCard.bytes, aliceCard.fingerprint, { ...block, envelope })
-    expect(Buffer.from(opened).toString()).toBe('shared')
+    const shared = accept(bob, invite, aliceCard.bytes, aliceCard.fingerprint)
+    expect(Buffer.from(await shared.open({ ...block, envelope })).toString()).toBe('shared')
     expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow('not the one')
+
+    // One block that is stored, and a new one.
+    const store = new Map([[block.label, encodeBlock(block)]])
+    using writer = openWriter(reader.export('host'))
+    for (const text of ['shared', 'new']) {
+      const made = await backUpShared(Buffer.from(text), writer, shareId, store)
+      const stored = store.get(made.label)!
+      const opened = await openShared(made.label, made.envelope, made.pin, shared, stored)
+      expect(Buffer.from(opened).toString()).toBe(text)
+      const other = openShared(made.label, envelope, made.pin, shared, stored)
+      await expect(other).rejects.toThrow('not what the owner shared')
+    }
+    expect(store.size).toBe(2)
+    expect(store.get(block.label)).toEqual(encodeBlock(block))
+    using off = openWriter(reader.export('host'), { dedup: 'off' })
+    const once = await backUpShared(Buffer.from('off'), off, shareId, store)
+    expect(
+      Buffer.from(
+        await shared.open({ ...parseBlock(store.get(once.label)!, once.label), envelope: once.envelope }),
+      ).toString(),
+    ).toBe('off')
+    const refused = backUpShared(Buffer.from('off'), off, shareId, store)
+    await expect(refused).rejects.toHaveProperty('code', 'policy')
   })
 
-  it('signs up, opens the vault, changes the password', async () => {
+  it('signs up, opens the vault, changes and resets the password', async () => {
     interface Openers {
       signUp: (
         password: string,
         admin: Card,
         api: (credential: string, record: Uint8Array) => Promise<VaultStore>,
       ) => Promise<{ profile: UnlockedProfile; vault: Vault }>
-      openVault: (password: string, vaultId: string, store: VaultStore, last: number) => Promise<Vault>
+      openVault: (
+        password: string,
+        vaultId: string,
+        logIn: (credential: string) => Promise<VaultStore>,
+        last: number,
+      ) => Promise<{ version: number; vault: Vault }>
     }
-    const { signUp, openVault } = await run<Openers>(4)
+    interface Stored {
+      verifier: string
+      record: Uint8Array
+    }
+    type Send = (credential: string, record: Uint8Array) => Promise<boolean>
+    type Account = Pick<Login, 'realm' | 'user'>
+    interface Changers {
+      changePassword: (profile: UnlockedProfile, next: string, account: Account, send: Send) => Promise<false | number>
+      reset: (record: Uint8Array, admin: KeysetReader, next: Login, send: Send) => Promise<false | number>
+    }
+    const { signUp, openVault } = await run<Openers>(6)
+    const client = await run<Changers>(7)
+    const server = await run<{
+      changePassword: (
+        stored: Stored | undefined,
+        credential: string,
+        next: { credential: string; record: Uint8Array },
+      ) => Promise<(Stored & { version: number }) | undefined>
+    }>(8)
+    const account = { realm: 'com.example.backup', user: 'user-4711' }
     const store = new MemoryVaultStore()
-    const admin = (await createKeyset('admin', { costs: CHEAP })).card()
-    let credential = ''
-    const signedUp = await signUp(PASSWORD, admin, async (sent, record) => {
-      credential = sent
+    const admin = await createKeyset('admin', { costs: CHEAP })
+    let verifier = ''
+    let current = ''
+    const logIn = async (credential: string) => {
+      if (credential !== current) throw new Error('who is this?')
+      return store
+    }
+    const signedUp = await signUp(PASSWORD, admin.card(), async (credential, record) => {
+      current = credential
+      verifier = await createVerifier(credential)
       await store.writeProfile(record, 1)
       return store
     })
     const { version } = signedUp.profile
     const vaultId = signedUp.vault.id
     const block = await signedUp.vault.seal(Buffer.from('my file'))
-    const vault = await openVault(PASSWORD, vaultId, store, version)
-    expect(Buffer.from(await vault.open(block)).toString()).toBe('my file')
-    await expect(openVault('wrong', vaultId, store, version)).rejects.toHaveProperty('code', 'wrong-password')
-    await expect(openVault(PASSWORD, vaultId, store, version + 1)).rejects.toHaveProperty('code', 'rollback')
+    const opened = await openVault(PASSWORD, vaultId, logIn, version)
+    expect(opened.version).toBe(version)
+    expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
+    await expect(openVault('wrong', vaultId, logIn, version)).rejects.toThrow('who is this?')
+    await expect(openVault(PASSWORD, vaultId, logIn, version + 1)).rejects.toHaveProperty('code', 'rollback')
 
-    interface Stored {
-      verifier: string
-      record: Uint8Array
-    }
-    const { changePassword } = await run<{
-      changePassword: (
-        stored: Stored | undefined,
-        credential: string,
-        next: { credential: string; record: Uint8Array },
-      ) => Promise<(Stored & { version: number }) | undefined>
-    }>(5)
-    const stored = { verifier: await createVerifier(credential), record: (await store.readProfile())! }
-    const account = { realm: 'com.example.backup', user: 'user-4711' }
+    // The server's half, as far as the one who sends is known by a credential.
+    const sendAs =
+      (sender: string): Send =>
+      async (credential, record) => {
+        const stored = { verifier, record: (await store.readProfile())! }
+        const changed = await server.changePassword(stored, sender, { credential, record })
+        if (changed === undefined || !(await store.writeProfile(changed.record, changed.version))) return false
+        expect(await verifyLogin(changed.verifier, credential)).toBe(true)
+        verifier = changed.verifier
+        current = credential
+        return true
+      }
+    const profile = openProfile((await store.readProfile())!, await deriveLogin(PASSWORD, account))
     const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
-    const { record } = openProfile(stored.record, login).changePassword(nextLogin)
-    const next = { credential: nextLogin.credential, record }
-    expect(await changePassword(undefined, credential, next)).toBeUndefined()
-    expect(await changePassword(stored, nextLogin.credential, next)).toBeUndefined()
-    const changed = (await changePassword(stored, credential, next))!
-    expect(changed.version).toBe(version + 1)
-    expect(await verifyLogin(changed.verifier, nextLogin.credential)).toBe(true)
-    await expect(changePassword(changed, nextLogin.credential, next)).rejects.toHaveProperty('code', 'conflict')
+    expect(await client.changePassword(profile, 'next', account, sendAs(nextLogin.credential))).toBe(false)
+    expect(await client.changePassword(profile, 'next', account, sendAs(login.credential))).toBe(version + 1)
+    const late = client.changePassword(profile, 'later', account, sendAs(nextLogin.credential))
+    await expect(late).rejects.toHaveProperty('code', 'conflict')
+    const next = { credential: nextLogin.credential, record: (await store.readProfile())! }
+    expect(await server.changePassword(undefined, login.credential, next)).toBeUndefined()
+    await expect(openVault(PASSWORD, vaultId, logIn, version)).rejects.toThrow('who is this?')
+
+    using lastLogin = await deriveLogin('reset', account)
+    expect(await client.reset(next.record, admin, lastLogin, sendAs(nextLogin.credential))).toBe(version + 2)
+    const again = await openVault('reset', vaultId, logIn, version + 2)
+    expect(Buffer.from(await again.vault.open(block)).toString()).toBe('my file')
+  })
+
+  it('seals and opens as a client', async () => {
+    const log = vi.spyOn(console, 'log').mockReturnValue()
+    await run(9)
+    expect(log).toHaveBeenCalledExactlyOnceWith('my file')
+    log.mockRestore()
   })
 
   it('installs a client, and serves it', async () => {
+    interface Names {
+      account: string
+      client: string
+    }
     interface Installing {
-      install: (
-        privateKey: TypedKey,
-        accountKey: TypedKey,
+      install: (options: ClientOptions, deviceKey: Uint8Array) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
+      start: (
+        saved: Uint8Array,
         deviceKey: Uint8Array,
-      ) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
-      backUp: (client: Client, mine: Uint8Array, common: Uint8Array) => Promise<SealedBlock[]>
+        names: Names,
+        sealedText: Uint8Array,
+      ) => Promise<{ client: Client; password: string }>
     }
     interface Serving {
       createServer: (store: RegistryStore) => {
@@ -214,54 +448,97 @@ describe('README', () => {
         committed: (account: string, client: string, key: string) => Promise<void>
       }
     }
-    const [{ install, backUp }, { createServer }] = [await run<Installing>(6), await run<Serving>(7)]
+    const [{ install, start }, { createServer }] = [await run<Installing>(10), await run<Serving>(11)]
     const [device, server] = [createDeviceKey(), createServer(new MemoryRegistryStore())]
+    const deviceKey = device.exportUnprotected()
+    const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
     const accountKey = generateTypedKey('AES-128')
-    const installed = () => install(generateTypedKey('AES-256'), accountKey, device.exportUnprotected())
-    const { enrolment, saved } = await installed()
+    const options = () => ({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
+    const { enrolment, saved } = await install(options(), deviceKey)
     await server.enrol(enrolment, 'customer-17')
-    const client = device.openClient(saved)
+    const sealedText = device.sealText('of the nas', { table: 'source', row: 'nas', column: 'password', version: 1 })
+    const { client, password } = await start(saved, deviceKey, names, sealedText)
+    expect(password).toBe('of the nas')
+    const swapped = start(saved, deviceKey, { ...names, client: 'laptop' }, sealedText)
+    await expect(swapped).rejects.toThrow('swapped')
+    const elsewhere = device.sealText('of the nas', { table: 'source', row: 'pc', column: 'password', version: 1 })
+    await expect(start(saved, deviceKey, names, elsewhere)).rejects.toHaveProperty('code', 'authentication-failed')
+
     const prove = async (by: Client) => server.connect(by.prove(await server.challenge(), { server: 'storage-1' }))
     const { state, key } = await prove(client)
     expect(state).toBe('provisional')
-    const blocks = await backUp(client, Buffer.from('mine'), Buffer.from('common'))
     await server.committed('customer-17', 'desktop', key)
     expect((await prove(client)).state).toBe('locked')
-    const texts = await Promise.all(blocks.map((block) => client.open(block)))
-    expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['mine', 'common'])
-    const other = device.openClient((await installed()).saved)
+    const other = device.openClient((await install(options(), deviceKey)).saved)
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 
+  it('asks of the other clients for an account key that one of them brought', async () => {
+    const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'storage-1' })
+    const names = { realm: 'tests', account: 'customer-17', platform: 'linux' } as const
+    const connect = async (by: Client) =>
+      registry.connect(by.prove(await registry.challenge(), { server: 'storage-1' }))
+    const accountKey = generateTypedKey('AES-128')
+    const first = await createClient({ ...names, client: 'first', privateKey: generateTypedKey('AES-256') })
+    const keys = { privateKey: generateTypedKey('AES-256'), accountKey }
+    const second = await createClient({ ...names, client: 'second', ...keys })
+    await registry.enrol(first.enrolment())
+    expect((await connect(first)).client).toBe('first')
+    await registry.enrol(second.enrolment())
+    await expect(connect(first)).rejects.toHaveProperty('code', 'account-key-required')
+    expect((await connect(await first.setAccountKey(accountKey))).client).toBe('first')
+    const capitals = await createClient({ ...names, account: 'Customer-17', client: 'second', ...keys })
+    await expect(connect(capitals)).rejects.toHaveProperty('code', 'key-not-found')
+  })
+
   it('brings a client back from its registration file', async () => {
-    const { safeguard, recover } = await run<{
+    const { safeguard, buildForCustomer, becomeClient } = await run<{
       safeguard: (client: Client, registry: KeyRegistry, account: string) => Promise<string>
-      recover: (registry: KeyRegistry, provider: KeysetReader, card: Card, typed: string) => Promise<Client[]>
-    }>(8)
+      buildForCustomer: (
+        registry: KeyRegistry,
+        provider: KeysetReader,
+        of: { account: string; client: string },
+      ) => Promise<Uint8Array>
+      becomeClient: (
+        file: Uint8Array,
+        card: Card,
+        code: string,
+        account: string,
+      ) => { client: Client; prove: (challenge: Uint8Array) => Uint8Array }
+    }>(12)
     const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
     const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
     const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
     const registry = new KeyRegistry(new MemoryRegistryStore(), server)
     await registry.enrol(client.enrolment())
-    const code = await safeguard(client, registry, 'customer-17')
-    expect(code).toMatch(/^(\w{5}-){5}\w{5}$/)
+    const earlier = (await safeguard(client, registry, 'customer-17')).split(',')[0]!
+    const paper = await safeguard(client, registry, 'customer-17')
+    expect(paper).toMatch(/^(\w{5}-){5}\w{5}, deposited \d{4}-/)
+    const code = paper.split(',')[0]!
     const provider = await createKeyset(PASSWORD, { costs: CHEAP })
+    const card = provider.card()
+    const file = await buildForCustomer(registry, provider, names)
     const block = await client.scope('private').seal(Buffer.from('my file'))
-    for (const back of await recover(registry, provider, provider.card(), code.toLowerCase())) {
-      expect(Buffer.from(await back.open(block)).toString()).toBe('my file')
-      await registry.connect(back.prove(await registry.challenge(), { server: 'storage-1' }))
+    for (const each of [file, armRegistration(file, code)]) {
+      const back = becomeClient(each, card, code.toLowerCase(), 'customer-17')
+      expect(Buffer.from(await back.client.open(block)).toString()).toBe('my file')
+      expect(await registry.connect(back.prove(await registry.challenge()))).toMatchObject({ safeguarded: true })
     }
-    await expect(recover(registry, provider, provider.card(), 'typed wrongly')).rejects.toHaveProperty(
-      'code',
-      'malformed',
-    )
+    const failures = [
+      [earlier, 'customer-17', 'authentication-failed'],
+      ['typed wrongly', 'customer-17', 'malformed'],
+      [code, 'customer-18', 'policy'],
+    ] as const
+    for (const [typed, account, expected] of failures) {
+      expect(() => becomeClient(file, card, typed, account)).toThrow(expect.objectContaining({ code: expected }))
+    }
   })
 
   it('moves data from DES to AES', async () => {
     type Keep = (old: string, block: SealedBlock) => Promise<void>
     const { moveToAes } = await run<{
       moveToAes: (key: string, blocks: AsyncIterable<SealedBlock>, modern: Client, keep: Keep) => Promise<void>
-    }>(9)
+    }>(13)
     const names = { realm: 'com.example.backup', account: 'customer-17' }
     const key = { type: 'DES-56', text: 'asigra56' } as const
     const [old, modern] = await Promise.all([
@@ -276,6 +553,10 @@ describe('README', () => {
     await moveToAes('asigra56', blocks(), modern, async (label, block) => void moved.set(label, block))
     const texts = await Promise.all(stored.map(({ label }) => modern.open(moved.get(label)!)))
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two'])
+    // What BlockHead.envelope says of sizes.
+    const open = await modern.scope('public').seal(Buffer.from('three'))
+    const lengths = [stored[0]!, moved.get(stored[0]!.label)!, open].map(({ envelope }) => envelope.length)
+    expect(lengths).toEqual([88, 112, 49])
   })
 
   it('seals and rekeys in threads', async () => {
@@ -286,7 +567,7 @@ describe('README', () => {
         heads: AsyncIterable<BlockHead>,
         store: (head: BlockHead) => Promise<void>,
       ) => Promise<void>
-    }>(10)
+    }>(14)
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const blocks = await sealAll(
       keyset.writer(),
@@ -305,7 +586,7 @@ describe('README', () => {
 
   it('tells errors apart', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      11,
+      15,
     )
     const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)

@@ -9,7 +9,10 @@ import { parseLabel } from './label.ts'
 export interface BlockHead {
   /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
   readonly label: string
-  /** What leads to the block's key: 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; 128 in a vault. */
+  /**
+   * What leads to the block's key. Of a keyset 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; of a vault
+   * 128; of a client 112, in the scope `public` 49, under DES-56 88.
+   */
   readonly envelope: Uint8Array
 }
 
@@ -18,8 +21,8 @@ export interface SealedBlock extends BlockHead {
   /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
   readonly ciphertext: Uint8Array
   /**
-   * Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them; if
-   * the store has the block already, and dedup is `off`, they are of no use.
+   * Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them;
+   * if the store has the block already, and dedup is `off`, they are of no use.
    */
   readonly shared?: ReadonlyMap<string, Uint8Array>
 }
@@ -49,17 +52,17 @@ export interface PreparedBlock extends Handle {
   readonly label: string
   /**
    * Encrypts the copy in place, once, under a fresh key agreement or, in a vault, fresh keys.
-   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was; `key-not-found` for the id of
-   *   no active share, `policy` for shares of an unencrypted block, `malformed` for a share with keys that are none: then it
-   *   can be sealed still
+   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was; `key-not-found` for the id
+   *   of no active share, `policy` for shares of an unencrypted block, `malformed` for a share with keys that are none:
+   *   then it can be sealed still
    * @throws TypeError for `shares` of a key model that has none
    */
   seal(options?: SealOptions): Promise<SealedBlock>
   /**
    * The envelopes for the readers of shares, by their ids, of a block that the store has already. It stays as it is, to be
    * sealed or disposed of.
-   * @throws KeystrataError `policy` where dedup is `off`, whose stored block has a key of its own, and for an unencrypted block;
-   *   `key-not-found` for the id of no active share; `malformed` for one with keys that are none; `disposed`
+   * @throws KeystrataError `policy` where dedup is `off`, whose stored block has a key of its own, and for an unencrypted
+   *   block; `key-not-found` for the id of no active share; `malformed` for one with keys that are none; `disposed`
    * @throws TypeError where the key model has no shares
    */
   envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>
@@ -69,9 +72,10 @@ export interface PreparedBlock extends Handle {
 export interface BlockReader {
   /**
    * Checks everything, then returns the content; the label is computed again from what was opened.
-   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included;
-   *   `key-not-found` if the block is addressed to another keyset (another vault's is `authentication-failed`); `policy` if
-   *   it is protected more weakly than its key pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block; `disposed`
+   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included; `key-not-found`
+   *   if the block is addressed to another keyset (another vault's is `authentication-failed`); `policy` if it is protected
+   *   more weakly than its key pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block;
+   *   `disposed`
    */
   open(block: SealedBlock): Promise<Bytes>
 }

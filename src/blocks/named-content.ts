@@ -8,8 +8,8 @@ import { contentFrom, roomFor } from './room.ts'
 const SHA256 = [{ hash: 'sha256' }] as const
 
 /**
- * Copies content into the front of a buffer, with room for `more` bytes behind it, and identifies the copy; all of it is read
- * before this first yields.
+ * Copies content into the front of a buffer, with room for `more` bytes behind it, and identifies the copy; all of it is
+ * read before this first yields.
  * @throws KeystrataError `limit-exceeded`
  */
 export async function copyIdentified<T extends object>(

@@ -30,7 +30,7 @@ import type { EnvelopeKeys } from './envelope-keys.ts'
 export interface SealedRecord {
   /** 1 for the first of an epoch, and then one more each. */
   readonly sequence: number
-  /** What to store. */
+  /** What to store: create-only, under its epoch and its sequence. */
   readonly record: Bytes
   /** 0, and one more with every resealing of the whole chain. */
   readonly epoch: number
@@ -101,14 +101,14 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
   const nonce = randomBytes(NONCE_BYTES)
   const lock = agreedLock(agreement, 'combined', nonce, 'record')
   try {
-    const { sequence, previous } = place
+    const { sequence, previous, epoch } = place
     const { commitment } = lock
     const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
     const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
     const end = record.length - SIGNATURE_BYTES
     await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - 16, end))
     record.set(sign(signing.seed, recordMessage(record)), end)
-    return { sequence, record, epoch: place.epoch, closes }
+    return { sequence, record, epoch, closes }
   } finally {
     lock.dispose()
   }

@@ -8,7 +8,9 @@ import { type BlockHead, headOf } from './block.ts'
 import type { EnvelopeKeys } from './envelope-keys.ts'
 import { maskKey, unmaskKey } from './mask.ts'
 
-/** Whether an envelope is one of this owner, and to this recipient. Unencrypted blocks have no key that could be replaced. */
+/**
+ * Whether an envelope is one of this owner, and to this recipient. Unencrypted blocks have no key that could be replaced.
+ */
 export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, envelope: Uint8Array): boolean {
   const { header, encrypted } = parseEnvelope(bytesFrom(envelope, 'envelope'))
   if (!equalBytes(header.ownerId, ownerId)) return false

@@ -22,7 +22,8 @@ export function createActivationCode(): string {
 }
 
 /**
- * The 30 characters of a code as somebody typed it: capitals or not, with any spaces and hyphens or none, O for 0, I or L for 1.
+ * The 30 characters of a code as somebody typed it: capitals or not, with any spaces and hyphens or none, O for 0, I or L
+ * for 1.
  * @throws KeystrataError `malformed` for what is no code: one wrong character in a million is missed here, and opens nothing
  * @throws TypeError for what is not a string
  */

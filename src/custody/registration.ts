@@ -44,8 +44,9 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  * read. Give it away as you would give the keys.
  * @param registration an unarmed file; an armed one gets the code anew
  * @param activationCode as somebody typed it
- * @throws KeystrataError `malformed` for a mistyped code, and for what is no such file; `authentication-failed` for the code of
- *   another deposit, and for damaged keys; `unsupported`, `limit-exceeded`. Who signed the file is looked at when it is opened
+ * @throws KeystrataError `malformed` for a mistyped code, and for what is no such file; `authentication-failed` for the
+ *   code of another deposit, and for damaged keys; `unsupported`, `limit-exceeded`. Who signed the file is looked at when
+ *   it is opened
  * @throws TypeError for what are no bytes, and no string
  */
 export function armRegistration(registration: Uint8Array, activationCode: string): Bytes {

@@ -108,7 +108,8 @@ export function accountKeyInEscrow(bytes: Uint8Array): KeyHash | undefined {
 /**
  * The client that is in an escrow. The caller disposes of its keys.
  * @param code 30 characters
- * @throws KeystrataError `authentication-failed` for the code of something else, and for an escrow that holds not what it says
+ * @throws KeystrataError `authentication-failed` for the code of something else, and for an escrow that holds not what it
+ *   says
  */
 export function openEscrow({ account, header, wrapped, claimed }: Deposit, code: string): Claimant {
   const over = activationKey(code, account)
@@ -134,7 +135,9 @@ export function openEscrow({ account, header, wrapped, claimed }: Deposit, code:
   }
 }
 
-/** The keys are those that have signed, and the names theirs: who deposited something else would be told so by nobody else. */
+/**
+ * The keys are those that have signed, and the names theirs: who deposited something else would be told so by nobody else.
+ */
 function assertClaims(claimant: Claimant, claimed: Bytes): void {
   const headerBytes = claimed.subarray(0, HEADER_BYTES)
   const own = provenBy(claimant, (proven) => claimedBytes({ headerBytes, ...fieldsOf(claimant, proven) }))

@@ -25,7 +25,7 @@ import { setRecipe } from './recipe.ts'
 /** Under which of a client's keys something is. `public` is not encrypted at all. */
 export type ClientScope = 'private' | 'account' | 'public'
 
-/** Who a client is, and the texts of its keys. */
+/** Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login. */
 export interface ClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
@@ -42,17 +42,17 @@ export interface ClientOptions extends HashOptions {
 }
 
 /**
- * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names: two
- * clients with one private text read each other's private blocks.
+ * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names:
+ * two clients with one private text read each other's private blocks.
  */
 export interface Client extends BlockReader, Handle {
   readonly account: string
   readonly client: string
   /**
-   * Opens a block of whatever scope its envelope says, public ones too, which anybody can make: that is right where the label
-   * comes from something that was sealed. Where the store gives the label, open by a {@link Client.scope}.
-   * @throws KeystrataError `key-not-found` for a block of another client, another account, or another key model; `authentication-failed`,
-   *   `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   * Opens a block of whatever scope its envelope says, public ones too, which anybody can make: that is right where the
+   * label comes from something that was sealed. Where the store gives the label, open by a {@link Client.scope}.
+   * @throws KeystrataError `key-not-found` for a block of another client, another account, or another key model;
+   *   `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   open(block: SealedBlock): Promise<Bytes>
   /**
@@ -62,25 +62,28 @@ export interface Client extends BlockReader, Handle {
    */
   scope(which: ClientScope): BlockWriter & BlockReader
   /**
-   * The same client with an account key, or with another one, under which old blocks of the account do not open. Enrol the new
-   * client: the server takes the first account key of an account, and no other.
+   * The same client with an account key, or with another one, under which old blocks of the account do not open. Enrol the
+   * new client: the server takes the first account key of an account, and no other.
    * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createClient}; `disposed`
    */
   setAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
-  /** What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide. */
+  /**
+   * What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide.
+   */
   enrolment(): Bytes
   /**
    * Proves the keys to a server, on every connection.
    * @param challenge what the server sent
-   * @param options `server`: whom this client believes it talks to; the name, not an address that somebody else may answer at
+   * @param options `server`: whom this client believes it talks to; the name, not an address that somebody else may answer
+   *   at
    * @throws KeystrataError `authentication-failed` for the challenge of another realm or another server; `malformed`,
    *   `unsupported`, `limit-exceeded`, `disposed`
    */
   prove(challenge: Uint8Array, options: { server: string }): Bytes
   /**
-   * The keys for a provider to keep, who cannot read them, and the code that opens them, which only the customer must have: on
-   * paper, and never sent to who has the escrow. Both together are worth as much as the keys. Again gives another code; which
-   * deposit the server keeps is the last one's, and codes open no other. Deposit again when the account key was set.
+   * The keys for a provider to keep, who cannot read them, and the code that opens them, which only the customer must have:
+   * on paper, and never sent to who has the escrow. Both together are worth as much as the keys. Again gives another code;
+   * which deposit the server keeps is the last one's, and codes open no other. Deposit again when the account key was set.
    * @returns `activationCode`: 130 random bits as six groups of five letters and digits
    * @throws KeystrataError `policy` for a client under DES-56; `disposed`
    */
@@ -227,10 +230,11 @@ class OpenScope implements BlockWriter, BlockReader {
 }
 
 /**
- * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The same
- * texts and names give the same keys on any machine. Without the texts, and realm and account letter by letter, what is sealed is
- * lost for good: nobody can recover them.
- * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message; `aborted`
+ * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The
+ * same texts and names give the same keys on any machine. Without the texts, and realm and account letter by letter, what
+ * is sealed is lost for good: nobody can recover them.
+ * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message;
+ *   `aborted`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  */
 export async function createClient(options: ClientOptions): Promise<Client> {

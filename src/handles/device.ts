@@ -40,8 +40,9 @@ export interface DeviceKey extends Handle {
    */
   export(passphrase: string, options?: HashOptions): Promise<Bytes>
   /**
-   * Everything that is in a handle, so that it opens again without a password. Nothing binds it to its row in the database, and
-   * nothing keeps an older one from being put back: compare the names, or id and version, of what opens with what you expect.
+   * Everything that is in a handle, so that it opens again without a password. Nothing binds it to its row in the database,
+   * and nothing keeps an older one from being put back: compare the names, or id and version, of what opens with what you
+   * expect.
    * @throws KeystrataError `policy` for a client under DES-56, which is for moving its data away; `disposed`
    * @throws TypeError for what is no such handle of this library
    */
@@ -63,8 +64,8 @@ export interface DeviceKey extends Handle {
    */
   sealText(text: string, place: Place): Bytes
   /**
-   * @throws KeystrataError `authentication-failed` in any other place, and for altered bytes; `key-not-found` for what another
-   *   device sealed; `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   * @throws KeystrataError `authentication-failed` in any other place, and for altered bytes; `key-not-found` for what
+   *   another device sealed; `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   openText(sealed: Uint8Array, place: Place): string
 }

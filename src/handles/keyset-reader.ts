@@ -22,8 +22,8 @@ export interface PasswordOptions extends HashOptions {
 export interface RecordReader extends BlockReader, Handle {
   /**
    * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.
-   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved or
-   *   repeated is refused. Without it the chain is not looked at
+   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved
+   *   or repeated is refused. Without it the chain is not looked at
    * @throws KeystrataError `authentication-failed` for a record that somebody else made, was altered, or does not follow;
    *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
@@ -55,8 +55,8 @@ export interface KeysetReader extends RecordReader {
    * old copy still opens with the old password.
    * @param options `costs`: by default those of the old password; `newMaster`: a fresh master key too, so that who kept the
    *   old one opens no later export
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was unlocked
-   *   from a `source-definition`; `disposed`
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was
+   *   unlocked from a `source-definition`; `disposed`
    */
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
   /**
@@ -84,7 +84,8 @@ export interface KeysetReader extends RecordReader {
   /**
    * Seals all records of a log anew, under today's key pairs and in the next epoch; the last one that this gives closes the
    * epoch. Store them beside the old ones, which may go when the last is stored: of several epochs take the highest that is
-   * closed, or 0. New records follow the closing one. The chain is verified on the way, from its start.
+   * closed, or 0. New records follow the closing one. The chain is verified on the way, from its start. If it stopped, delete
+   * the epoch that is not closed, and begin again; let nobody append to the old one meanwhile.
    * @param records all records of one epoch, in order
    * @throws KeystrataError as `openRecord`, at the record in question
    */
@@ -97,12 +98,13 @@ export interface KeysetReader extends RecordReader {
    */
   forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): KeysetReader
   /**
-   * A share with key pairs of its own, for any number of recipients; or straight to the key pairs of one card, whose owner then
-   * needs no keys from here. It is part of the new handle: store its exports. Writers of its host export mask new blocks for it.
+   * A share with key pairs of its own, for any number of recipients; or straight to the key pairs of one card, whose owner
+   * then needs no keys from here. It is part of the new handle: store its exports. Writers of its host export mask new
+   * blocks for it.
    * @param options `to`: a card whose fingerprint was compared; everything in a straight share says openly whose card it is
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `key-changed` if card and fingerprint do
-   *   not belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `limit-exceeded` beyond
-   *   about 600 shares; `disposed`
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `key-changed` if card and fingerprint
+   *   do not belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `limit-exceeded`
+   *   beyond about 600 shares; `disposed`
    */
   createShare(options?: { to?: Card }): { reader: KeysetReader; share: Share }
   /**
@@ -112,18 +114,18 @@ export interface KeysetReader extends RecordReader {
    */
   share(id: string): Share
   /**
-   * Ends a share: writers and readers of the new exports write nothing more for it. Older ones still do, so replace every host
-   * export, and dispose of older readers, of their writers and of the `Share`. What was added stays open to its readers; to
-   * take it away, seal the content anew.
+   * Ends a share: writers and readers of the new exports write nothing more for it. Older ones still do, so replace every
+   * host export, and dispose of older readers, of their writers and of the `Share`. What was added stays open to its
+   * readers; to take it away, seal the content anew.
    * @throws KeystrataError `key-not-found`, `policy`, `disposed` as {@link KeysetReader.share}
    */
   revokeShare(id: string): KeysetReader
   /**
    * Opens an invite to this keyset's card. The reader has a life of its own. Keep the invite: it is what survives a restart.
    * @param from the card of the one who shares, whose fingerprint was compared
-   * @throws KeystrataError `authentication-failed` if it is not from the owner of that card, or was altered; `key-not-found` if
-   *   it is to another card; `policy` if this was unlocked from a `source-definition`; `key-changed` if card and
-   *   fingerprint do not belong together; `malformed`, `unsupported`, `disposed`
+   * @throws KeystrataError `authentication-failed` if it is not from the owner of that card, or was altered;
+   *   `key-not-found` if it is to another card; `policy` if this was unlocked from a `source-definition`; `key-changed` if
+   *   card and fingerprint do not belong together; `malformed`, `unsupported`, `disposed`
    */
   acceptShare(invite: Uint8Array, from: Card): SharedReader
   /**

@@ -43,10 +43,10 @@ export interface RecordWriter {
   /**
    * Seals the record that follows another one. All of the content is read before this returns.
    * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per sequence keeps
-   *   two writers from going two ways
-   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if it
-   *   is none; `limit-exceeded`, `disposed`
+   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per epoch
+   *   and sequence keeps two writers from going two ways
+   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if
+   *   it is none; `limit-exceeded`, `disposed`
    */
   sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
 }
@@ -65,7 +65,8 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /**
    * As {@link RecordWriter.sealRecord}.
    * @param options `share`: the id of an active share, whose own log this is then; it names what its readers need to know
-   * @throws KeystrataError `key-not-found` for the id of no active share, `malformed` for one with keys that are none, besides
+   * @throws KeystrataError `key-not-found` for the id of no active share, `malformed` for one with keys that are none,
+   *   besides
    */
   sealRecord(content: Uint8Array, after: Uint8Array | 'start', options?: { share?: string }): Promise<SealedRecord>
   /**
@@ -74,8 +75,8 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
    */
   isCurrent(envelope: Uint8Array): boolean
   /**
-   * Puts small files together into one content, so that they share the cost of a block: at most 1,024 of at most 8 MiB, 64 MiB
-   * in all. Each has a key of its own, so some can be disclosed without the others. All are read before this returns.
+   * Puts small files together into one content, so that they share the cost of a block: at most 1,024 of at most 8 MiB, 64
+   * MiB in all. Each has a key of its own, so some can be disclosed without the others. All are read before this returns.
    * With `global` dedup the keys are the hashes of the files; otherwise nobody can test guesses about the others by one.
    * @returns the content to seal, and the strings that open each file with {@link openPackMember}: as secret as the files
    * @throws KeystrataError `limit-exceeded`, `disposed`

@@ -13,12 +13,12 @@ import type { KeysetReader } from './keyset-reader.ts'
 import { sealedProfile, type UnlockedProfile } from './profile.ts'
 
 /**
- * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the admin's
- * card. Store the record and the verifier of the new login in one transaction. The E-keys stay: rotate if the old password
- * may be known; and let the user change a password that the admin chose.
+ * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the
+ * admin's card. Store the record and the verifier of the new login in one transaction. The E-keys stay: rotate if the old
+ * password may be known; and let the user change a password that the admin chose.
  *
- * The admin cannot check the record's MAC, which is under the key that was lost. A server could offer a record with vaults of
- * its own making, in which nothing old opens: before anything is backed up, open an old block of every vault.
+ * The admin cannot check the record's MAC, which is under the key that was lost. A server could offer a record with vaults
+ * of its own making, in which nothing old opens: before anything is backed up, open an old block of every vault.
  * @param record what the server gave
  * @param admin the keyset that the card came from
  * @param next the login of the same user, by the new password

@@ -45,7 +45,7 @@ export interface UnlockedProfile extends Handle {
   readonly zeroTrust: boolean
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
-  /** The vaults that still have a key which a former admin can have, because changing the recovery was interrupted: rotate. */
+  /** The vaults with a key that a former admin can have still, because a change of recovery was interrupted: rotate. */
   readonly rotationDue: readonly string[]
   /**
    * The same vaults under another password. The server must replace the verifier and the record in one transaction, on
@@ -84,7 +84,7 @@ export interface UnlockedProfile extends Handle {
   /**
    * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that the E-keys of
    * the former admin open no keyring any more. It counts from the moment the old keyrings are gone: whoever kept one keeps
-   * what {@link UnlockedProfile.rotate} cannot take away. If it is interrupted, `rotationDue` says so, and `rotate` finishes.
+   * what {@link UnlockedProfile.rotate} cannot take away. If it is interrupted, `rotationDue` says so; `rotate` finishes.
    * @throws KeystrataError `policy` for an admin after zero trust; otherwise as `rotate`
    */
   changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile>

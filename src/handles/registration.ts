@@ -26,8 +26,8 @@ export interface RegistrationFacts {
 /**
  * What a registration file is, before anybody types a code; also when it is past its date.
  * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before
- * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody; `malformed`, `unsupported`,
- *   `limit-exceeded`; for the card as `parseCard`
+ * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody; `malformed`,
+ *   `unsupported`, `limit-exceeded`; for the card as `parseCard`
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
   const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
@@ -45,15 +45,17 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
 }
 
 /**
- * The client of a registration file, as it was when its keys were deposited: it connects, backs up and restores. If the account
- * got its account key later, set that first; if the client was enrolled on another platform later, enrol it again. That a typed code opens the file proves that
- * the keys in it are those that were deposited with the code; an armed file proves only that its provider has signed it.
+ * The client of a registration file, as it was when its keys were deposited: it connects, backs up and restores. If the
+ * account got its account key later, set that first; if the client was enrolled on another platform later, enrol it again.
+ * That a typed code opens the file proves that the keys in it are those that were deposited with the code; an armed file
+ * proves only that its provider has signed it.
  * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before; `activationCode`:
- *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given somebody
- *   else's file to back up into
- * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody, for the code of another
- *   deposit, and for an unarmed file without code; `policy` for a file of another account; `expired` past its date;
- *   `malformed` for a mistyped code, and for what is no such file; `unsupported`, `limit-exceeded`; for the card as `parseCard`
+ *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given
+ *   somebody else's file to back up into
+ * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody, for the code of
+ *   another deposit, and for an unarmed file without code; `policy` for a file of another account; `expired` past its date;
+ *   `malformed` for a mistyped code, and for what is no such file; `unsupported`, `limit-exceeded`; for the card as
+ *   `parseCard`
  */
 export function openRegistration(
   registration: Uint8Array,

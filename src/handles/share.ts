@@ -16,24 +16,24 @@ import type { RecordWriter } from './keyset-writer.ts'
 import { type Recipe, setRecipe } from './recipe.ts'
 
 /**
- * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To read
- * its log, accept an invite to the own card; that of a straight share its recipient alone can read.
+ * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To
+ * read its log, accept an invite to the own card; that of a straight share its recipient alone can read.
  */
 export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
   readonly id: string
   /**
-   * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed. Name the block in
-   * the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers know it from what somebody
-   * else made.
+   * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed. Name the
+   * block in the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers know it from
+   * what somebody else made.
    * @throws KeystrataError `policy` for an unencrypted block, which has no key, and for one that is weaker than its key pair
    *   demands; `key-not-found` if it is addressed to a key pair that is not held here; `authentication-failed`, `malformed`,
    *   `unsupported`, `disposed`
    */
   add(head: BlockHead): Bytes
   /**
-   * The keys of the share, sealed to somebody's card and signed: about 3.5 kB, to be carried by whoever. One for each card. It
-   * can be made again at any time.
+   * The keys of the share, sealed to somebody's card and signed: about 3.5 kB, to be carried by whoever. One for each card.
+   * It can be made again at any time.
    * @param to a card whose fingerprint was compared: who has its private half opens the share
    * @throws KeystrataError `policy` if the share goes straight to another card; `key-changed` if card and fingerprint do not
    *   belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `disposed`
@@ -52,11 +52,11 @@ export interface SharedReader extends RecordReader {
   /** When the invite was made, as the clock of its maker says. */
   readonly issuedAt: Date
   /**
-   * As {@link BlockReader.open}, but the label cannot be computed again here, and whoever has the keys of the share, or the card
-   * that it goes straight to, can make an envelope; other readers of the share know the key of the block besides. So compare the
-   * SHA-256 of envelope and ciphertext with the share's log first: then the content is what the owner shared.
-   * @throws KeystrataError `key-not-found` for envelopes of the owner's reader, and of other shares; `policy` for unencrypted
-   *   blocks; else as there
+   * As {@link BlockReader.open}, but the label cannot be computed again here, and whoever has the keys of the share, or the
+   * card that it goes straight to, can make an envelope; other readers of the share know the key of the block besides. So
+   * compare the SHA-256 of envelope and ciphertext with the share's log first: then the content is what the owner shared.
+   * @throws KeystrataError `key-not-found` for envelopes of the owner's reader, and of other shares; `policy` for
+   *   unencrypted blocks; else as there
    */
   open(block: SealedBlock): Promise<Bytes>
   /**

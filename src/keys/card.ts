@@ -48,8 +48,8 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * Checks a card that somebody gave: its form, its keys, its signature, and its fingerprint if one is expected.
  * @param bytes a copy of it is what the result holds
  * @param options `expect`: the fingerprint that was compared or pinned before; spaces do not matter
- * @throws KeystrataError `malformed`, `unsupported` if it is no card; `authentication-failed` if its signature does not hold;
- *   `key-changed` if it is not the expected one
+ * @throws KeystrataError `malformed`, `unsupported` if it is no card; `authentication-failed` if its signature does not
+ *   hold; `key-changed` if it is not the expected one
  * @throws RangeError for an `expect` that is not 60 digits
  */
 export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}): Card {
@@ -80,7 +80,8 @@ function assertExpected(fingerprint: string, expected: string): void {
 /**
  * The keys of a card that a caller gives, which is checked again: the fingerprint beside the bytes is the one that somebody
  * compared.
- * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`, `authentication-failed`
+ * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`,
+ *   `authentication-failed`
  * @throws TypeError, RangeError for what is no card, and no fingerprint
  */
 export function keysOfCard(card: Card): CardKeys {

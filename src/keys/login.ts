@@ -67,8 +67,8 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
  * Derives what logs a user in and what opens his profile from his password: PBKDF2-HMAC-SHA-512 (RFC 8018), 600,000
  * iterations, 0.3 s in native code and 3 s in portable code. Any device gives the same for the same three texts.
  * @param password any text but the empty one; taken as NFC, with every kind of space as a space
- * @param account `realm`: a constant of the product, never a host name, which may change; `user`: a name that never changes, in
- *   which capitals do not matter; each 1 to 255 bytes. Other names give other keys: a user cannot be renamed
+ * @param account `realm`: a constant of the product, never a host name, which may change; `user`: a name that never
+ *   changes, in which capitals do not matter; each 1 to 255 bytes. Other names give other keys: a user cannot be renamed
  * @param options native code reports its progress at start and end alone, and an abort ends the wait, not the work
  * @throws KeystrataError `limit-exceeded` for an empty password, an empty or too long name; `aborted`
  * @throws TypeError for texts that are none

@@ -34,8 +34,8 @@ export interface AccountNames {
 const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?%@'
 
 /**
- * A fresh text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it what is sealed
- * under it is lost.
+ * A fresh text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it what is
+ * sealed under it is lost.
  */
 export function generateTypedKey(type: KeyType): TypedKey {
   const length = KEY_CHARACTERS[typeNumber(type)] ?? 0

@@ -41,9 +41,9 @@ export interface VaultStore {
   /** The newest profile; undefined if there is none. */
   readProfile(): Promise<Uint8Array | undefined>
   /**
-   * False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. Only the newest is
-   * needed, and an old one opens to who knows its password: a store that deletes old records must never give their versions
-   * out again.
+   * False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. Only the newest
+   * is needed, and an old one opens to who knows its password: a store that deletes old records must never give their
+   * versions out again.
    */
   writeProfile(record: Uint8Array, version: number): Promise<boolean>
   /** The newest keyring of a vault; undefined if there is none. */
@@ -260,8 +260,8 @@ export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileConte
 }
 
 /**
- * Writes a keyring and reads it back before anything relies on it: a store may say that it wrote and not have, and the version
- * of a keyring that was dropped may be free again, so that a late write seems to succeed.
+ * Writes a keyring and reads it back before anything relies on it: a store may say that it wrote and not have, and the
+ * version of a keyring that was dropped may be free again, so that a late write seems to succeed.
  * @returns false if another device was quicker
  * @throws KeystrataError `authentication-failed` if what is there is not what was written
  */

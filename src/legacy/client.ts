@@ -30,13 +30,13 @@ export interface LegacyClientOptions extends HashOptions {
 }
 
 /**
- * A client for data that is already under DES-56: it opens it, and proves its key to its server, so that the data can be sealed
- * anew by a client with an AES-256 key under another name. It seals public blocks, and those of an account key that it is given;
- * private ones only with `dangerouslyAllowDes`. Its keys are not saved and not safeguarded.
- * The key is hashed by Argon2id as in `createClient`; that does not make 56 bits more.
+ * A client for data that is already under DES-56: it opens it, and proves its key to its server, so that the data can be
+ * sealed anew by a client with an AES-256 key under another name. It seals public blocks, and those of an account key that
+ * it is given; private ones only with `dangerouslyAllowDes`. Its keys are not saved and not safeguarded. The key is hashed
+ * by Argon2id as in `createClient`; that does not make 56 bits more.
  * @throws KeystrataError `unsupported` where the platform has no DES and the package des.js is not installed;
- *   `limit-exceeded` for a key or a name that is empty or too long; `aborted`. Of the client: `policy` from `prepare` and `seal`
- *   of the private scope without `dangerouslyAllowDes`, from `safeguard`, and from `DeviceKey.save`
+ *   `limit-exceeded` for a key or a name that is empty or too long; `aborted`. Of the client: `policy` from `prepare` and
+ *   `seal` of the private scope without `dangerouslyAllowDes`, from `safeguard`, and from `DeviceKey.save`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  */
 export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {

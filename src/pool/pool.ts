@@ -36,15 +36,16 @@ export interface VerifiedBlock {
 }
 
 /**
- * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way at
- * once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error that says so, and another thread takes its place.
+ * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way
+ * at once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error
+ * that says so, and another thread takes its place.
  */
 export interface Pool extends AsyncDisposable {
   /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
   close(): Promise<void>
   /**
-   * The same writer, in the threads: of a keyset, of a vault, or a scope of a client. It has copies of the keys until the pool is
-   * closed. Content is copied before the call returns.
+   * The same writer, in the threads: of a keyset, of a vault, or a scope of a client. It has copies of the keys until the
+   * pool is closed. Content is copied before the call returns.
    * @throws KeystrataError `disposed`
    * @throws TypeError for a writer of another library copy, and of clients under DES-56
    */
@@ -56,7 +57,8 @@ export interface Pool extends AsyncDisposable {
    */
   reader(reader: BlockReader): BlockReader
   /**
-   * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the rest goes on.
+   * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the
+   * rest goes on.
    * @param options `to`: a share that all blocks are added to, in the place of today's key pairs; `signal`: ends it
    * @throws KeystrataError `aborted`, `disposed`
    */
@@ -78,8 +80,8 @@ export interface Pool extends AsyncDisposable {
 }
 
 /**
- * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is, for
- *   bundlers and content-security policies; that of `keystrata/pool/worker`
+ * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is,
+ *   for bundlers and content-security policies; that of `keystrata/pool/worker`
  * @throws RangeError for a number of threads that is none
  */
 export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {

@@ -14,15 +14,18 @@ import { randomBytes } from './random.ts'
 
 const { lanes } = DEFAULT_ARGON2_COSTS
 const DEFAULT_CEILING_KIB = 262_144
-/** More passes over less memory protect less than what they cost (RFC 9106 recommends 3 for the smaller one of its two choices). */
+/**
+ * More passes over less memory protect less than what they cost (RFC 9106 recommends 3 for the smaller one of its two
+ * choices).
+ */
 const WANTED_ITERATIONS = 3
 /** How often memory is taken back when it turned out to be slower than the sample. */
 const TRIES = 4
 
 /**
- * Costs with which one Argon2id hash takes about as long as wanted on this device, within the limits of the format: 4 lanes, at
- * least 19,456 KiB and 2 iterations, even where that takes longer. Give them as `costs` when a keyset is created. A device that
- * unlocks it later spends the same memory and work, in a time of its own.
+ * Costs with which one Argon2id hash takes about as long as wanted on this device, within the limits of the format: 4
+ * lanes, at least 19,456 KiB and 2 iterations, even where that takes longer. Give them as `costs` when a keyset is created.
+ * A device that unlocks it later spends the same memory and work, in a time of its own.
  * @param targetMs what one hash may take, in milliseconds; calibrating takes two or three times that
  * @param options `memoryKiB`: the most memory, 262,144 (256 MiB) unless said; `argon2`: who will compute it
  * @throws KeystrataError `aborted`

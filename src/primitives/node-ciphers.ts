@@ -4,7 +4,9 @@ import type { Backend } from './backend.ts'
 import { portableBackend } from './backend-portable.ts'
 import { type Crypto, keyInput, own } from './node-crypto.ts'
 
-/** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed. */
+/**
+ * Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed.
+ */
 const CHUNK = 128 * 1024
 
 type Mode = 'gcm' | 'ctr' | 'cbc'

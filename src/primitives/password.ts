@@ -113,8 +113,8 @@ export function hashPassword(
 }
 
 /**
- * For 2 passes over 256 KiB: of the reference implementation's test.c; and on more lanes and of another length, which is not the
- * beginning of a longer one, of OpenSSL.
+ * For 2 passes over 256 KiB: of the reference implementation's test.c; and on more lanes and of another length, which is
+ * not the beginning of a longer one, of OpenSSL.
  */
 const KNOWN_ANSWERS = [
   { lanes: 2, answer: '6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037' },

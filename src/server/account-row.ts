@@ -108,7 +108,8 @@ export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim
 
 /**
  * The row with the keys of a client in escrow.
- * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of the future
+ * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of
+ *   the future
  */
 export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
   const { row, known } = knownIn(stored, deposit.client)

@@ -4,12 +4,13 @@ import { KeystrataError } from '../errors.ts'
 import { parseProfile } from '../keys/profile-record.ts'
 
 /**
- * Checks that a record may follow the stored one. Call it in the transaction that reads the stored record and writes the next;
- * when a password changes, the verifier belongs into the same transaction. What is inside the record only its user can check.
+ * Checks that a record may follow the stored one. Call it in the transaction that reads the stored record and writes the
+ * next; when a password changes, the verifier belongs into the same transaction. What is inside the record only its user
+ * can check.
  * @param next the record to store, at most 1 MiB
  * @param stored the newest record; undefined if there is none
- * @throws KeystrataError `conflict` unless `next` is one version higher, or 1 where none is stored; `policy` if it turns zero
- *   trust off, or is another profile; `malformed`, `unsupported`, `limit-exceeded` if it is no profile
+ * @throws KeystrataError `conflict` unless `next` is one version higher, or 1 where none is stored; `policy` if it turns
+ *   zero trust off, or is another profile; `malformed`, `unsupported`, `limit-exceeded` if it is no profile
  */
 export function checkProfile(next: Uint8Array, stored?: Uint8Array): { version: number; zeroTrust: boolean } {
   const { header, version, zeroTrust } = parseProfile(next)

@@ -40,11 +40,12 @@ export type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
 /**
- * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database that
- * takes `Acme` for `acme`, or cuts spaces, would mix up accounts. The account's own row has the empty text for its client.
+ * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database
+ * that takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today,
+ * for which `client` is the empty text; keep it in the key of the table nevertheless.
  */
 export interface RegistryStore {
-  /** The newest version of a row. */
+  /** The newest version of a row; undefined if there is none. Versions count from 1. */
   read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
   /**
    * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
@@ -69,7 +70,11 @@ export interface Connection {
   key: string
 }
 
-/** Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login. */
+/**
+ * Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login.
+ * @throws Error, no KeystrataError, from whatever reads a row of the store's own that is damaged: no client could have done
+ *   that
+ */
 export class KeyRegistry {
   readonly #store: RegistryStore
   readonly #realm: string
@@ -77,9 +82,9 @@ export class KeyRegistry {
   readonly #safeguarding: Safeguarding
 
   /**
-   * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other server
-   *   can pass their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off` unless said);
-   *   what was deposited before stays whatever it says
+   * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other
+   *   server can pass their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off`
+   *   unless said); what was deposited before stays whatever it says
    * @throws KeystrataError `limit-exceeded` for names that are empty or over 255 bytes
    * @throws TypeError for a `safeguarding` that is none
    */
@@ -93,12 +98,12 @@ export class KeyRegistry {
   }
 
   /**
-   * Takes a client in, or again: on another platform, or with another private key as long as it has backed nothing up, which drops
-   * the escrow of the old one. The first account key of an account stays. A client under DES-56 cannot deposit its keys: where
-   * that is mandatory, let it in by another registry over the same store.
+   * Takes a client in, or again: on another platform, or with another private key as long as it has backed nothing up,
+   * which drops the escrow of the old one. The first account key of an account stays. A client under DES-56 cannot deposit
+   * its keys: where that is mandatory, let it in by another registry over the same store.
    * @param enrolment of the client's `enrolment()`
-   * @param options `account`: the one whose customer is logged in. Give it: else anybody who may enrol at all enrols into any
-   *   account, and the first account key there is his
+   * @param options `account`: the one whose customer is logged in. Give it: else anybody who may enrol at all enrols into
+   *   any account, and the first account key there is his
    * @throws KeystrataError `policy` for an enrolment into another account than `account`, and for an account key other than
    *   AES-128 where a client is a phone; `key-changed` for another account key than the account's, and for another private
    *   key of a client that is locked; `account-key-required` for a second client without account key, and for phones;
@@ -122,8 +127,8 @@ export class KeyRegistry {
   /**
    * Lets a client in whose keys are the enrolled ones.
    * @param proof of the client's `prove(challenge)`
-   * @returns `state`: locked once it has backed something up; `safeguarded`: whether all of its keys are in escrow; `key`: which
-   *   private key it has proven, for {@link KeyRegistry.commitFirstBackup}
+   * @returns `state`: locked once it has backed something up; `safeguarded`: whether all of its keys are in escrow; `key`:
+   *   which private key it has proven, for {@link KeyRegistry.commitFirstBackup}
    * @throws KeystrataError `expired` for a challenge that was answered before, or too late, or was never given;
    *   `authentication-failed` for one of another server, and for signatures that do not hold; `key-not-found` for a client
    *   or an account key that is not enrolled; `key-changed` for other keys than the enrolled ones; `account-key-required`
@@ -149,8 +154,8 @@ export class KeyRegistry {
    * Locks the private key of a client: call it before its first backup is committed. Again changes nothing.
    * @param options `key`: what {@link KeyRegistry.connect} gave for the connection of this backup. Give it: a client that is
    *   enrolled anew in the middle would be locked to a key that the backup is not under
-   * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another key
-   *   by now; `safeguarding-required` as {@link KeyRegistry.connect}; `conflict` if others write first, every time
+   * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another
+   *   key by now; `safeguarding-required` as {@link KeyRegistry.connect}; `conflict` if others write first, every time
    */
   async commitFirstBackup(account: string, client: string, options: { key?: string } = {}): Promise<void> {
     const { key } = options
@@ -162,16 +167,18 @@ export class KeyRegistry {
   }
 
   /**
-   * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits has
-   * signed with the keys. An older escrow never takes the place of a newer one; the last one comes back after a `clearEscrow`.
+   * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits
+   * has signed with the keys. An older escrow never takes the place of a newer one; the last one comes back after a
+   * `clearEscrow`.
    * @param escrow of the client's `safeguard()`. The activation code never belongs here
    * @param options `account`: the one whose customer is logged in. Give it, as with
    *   {@link KeyRegistry.enrol}
-   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, for another platform than the
-   *   enrolled one, and for an escrow that says it was made more than 5 minutes from now; `rollback` for one that is older than the last;
-   *   `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other keys than
-   *   the enrolled ones; `account-key-required` without the account key that the account has; `authentication-failed` for another
-   *   realm and for signatures that do not hold; `conflict`, `malformed`, `unsupported`, `limit-exceeded`
+   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, for another platform
+   *   than the enrolled one, and for an escrow that says it was made more than 5 minutes from now; `rollback` for one that
+   *   is older than the last; `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other
+   *   keys than the enrolled ones; `account-key-required` without the account key that the account has;
+   *   `authentication-failed` for another realm and for signatures that do not hold; `conflict`, `malformed`,
+   *   `unsupported`, `limit-exceeded`
    */
   async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
     const { account } = options
@@ -185,8 +192,8 @@ export class KeyRegistry {
   }
 
   /**
-   * Gives up the escrow of a client: it is in no row from then on, but in older versions of the row, if the store keeps any, and
-   * in the registration files that were built. Again does nothing.
+   * Gives up the escrow of a client: it is in no row from then on, but in older versions of the row, if the store keeps
+   * any, and in the registration files that were built. Again does nothing.
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `conflict`
    */
   async clearEscrow(account: string, client: string): Promise<void> {
@@ -197,10 +204,10 @@ export class KeyRegistry {
    * An unarmed registration file: the keys of a client as they were deposited, signed by the provider. Nobody reads them
    * without the activation code, the provider neither; with it the file recreates the client until it expires.
    * @param provider a keyset of the provider, with all of its keys: customers have compared its card's fingerprint
-   * @param options `expires`: until when `openRegistration` takes the file; it cannot be called back before. Who has the code
-   *   and a clock that he sets himself can open it later
-   * @throws KeystrataError `safeguarding-required` for a client that has deposited nothing; `key-not-found` for one that is not
-   *   enrolled; `policy` for a keyset that was unlocked from a source definition; `disposed`
+   * @param options `expires`: until when `openRegistration` takes the file; it cannot be called back before. Who has the
+   *   code and a clock that he sets himself can open it later
+   * @throws KeystrataError `safeguarding-required` for a client that has deposited nothing; `key-not-found` for one that is
+   *   not enrolled; `policy` for a keyset that was unlocked from a source definition; `disposed`
    * @throws RangeError for what is no date from 1970 on
    * @throws TypeError for a keyset of another copy of this library
    */

@@ -18,8 +18,8 @@ const BCRYPT_CHARACTERS = 72
 const NOBODY = `$2b$${COST.default}$${'.'.repeat(53)}`
 
 /**
- * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses passwords
- * at the cost of PBKDF2 with 600,000 iterations, to which bcrypt adds little.
+ * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses
+ * passwords at the cost of PBKDF2 with 600,000 iterations, to which bcrypt adds little.
  * @param credential as the client sends it: the `credential` of its login, 32 characters
  * @param options `cost`: bcrypt's, 10 to 15, by default 12. Keep one for all users: it shows who exists
  * @returns 60 characters, `$2b$…`
@@ -98,7 +98,8 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings.
+ * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings: of
+ * passwords in NFC with plain spaces only, because others hash what they are given, and this what it becomes in that form.
  * @param hash undefined for an unknown user: the time of a hash at the default costs, and false
  * @throws KeystrataError `malformed` for what is no such hash; `unsupported` for another algorithm or version;
  *   `limit-exceeded` for costs beyond those of SPEC §1.6
