@@ -11,6 +11,7 @@ export default defineConfig(
       'test/package',
       'test/pool/*.mjs',
       'examples/*.mjs',
+      'examples/browser/dist',
       'bench/peers',
       'bench/report',
     ],

@@ -1,0 +1,198 @@
+// The page around sealed-file.ts: a file and a password in, a file to save out.
+import { KeystrataError, selfTest } from 'keystrata'
+import { isSealed } from './container.ts'
+import { explain, sizeOf, STEPS } from './messages.ts'
+import { openFile, sealFile, type Step } from './sealed-file.ts'
+
+const ENDING = '.sealed'
+
+function element<T extends HTMLElement>(id: string, type: new () => T): T {
+  const found = document.getElementById(id)
+  if (!(found instanceof type)) throw new TypeError(`the page has no such ${id}`)
+  return found
+}
+
+const form = element('form', HTMLFormElement)
+const fields = element('fields', HTMLFieldSetElement)
+const fileInput = element('file', HTMLInputElement)
+const drop = element('drop', HTMLElement)
+const chosen = element('chosen', HTMLElement)
+const kind = element('kind', HTMLElement)
+const password = element('password', HTMLInputElement)
+const repeat = element('repeat', HTMLElement)
+const again = element('again', HTMLInputElement)
+const show = element('show', HTMLInputElement)
+const go = element('go', HTMLButtonElement)
+const cancel = element('cancel', HTMLButtonElement)
+const working = element('working', HTMLElement)
+const bar = element('bar', HTMLProgressElement)
+const percent = element('percent', HTMLElement)
+const status = element('status', HTMLElement)
+const problem = element('problem', HTMLElement)
+const result = element('result', HTMLElement)
+const save = element('save', HTMLAnchorElement)
+
+/** The chosen file, and what is to be done with it. */
+let task: { work: 'seal' | 'open'; file: File } | undefined
+/** The file that was chosen last; what it is, is seen a moment later. */
+let latest: File | undefined
+/** Of what is under way. */
+let running: AbortController | undefined
+const invitation = [chosen.textContent, kind.textContent] as const
+
+async function choose(file: File): Promise<void> {
+  clearOutcome()
+  forget()
+  latest = file
+  const isKnown = await isSealed(file)
+  if (latest !== file) return
+  // A damaged one may not be known by its beginning any more.
+  const work = isKnown || file.name.endsWith(ENDING) ? 'open' : 'seal'
+  task = { work, file }
+  const what = work === 'seal' ? 'choose a password to seal it' : 'a sealed file: enter its password to open it'
+  showChoice(file.name, `${sizeOf(file)} · ${what}`)
+  repeat.hidden = work === 'open'
+  password.autocomplete = work === 'seal' ? 'new-password' : 'current-password'
+  go.textContent = work === 'seal' ? 'Seal' : 'Open'
+  password.focus()
+}
+
+/** Back to the beginning, ready for another file. */
+function forget(): void {
+  task = latest = undefined
+  fileInput.value = ''
+  showChoice(...invitation)
+}
+
+function showChoice(name: string, text: string): void {
+  chosen.textContent = name
+  kind.textContent = text
+  drop.classList.toggle('chosen', task !== undefined)
+}
+
+/** What is missing before anything can be done, and where. */
+function missing(): [string, HTMLElement] | undefined {
+  if (task === undefined) return ['Choose a file first.', fileInput]
+  if (password.value === '') return ['Enter a password.', password]
+  if (task.work === 'seal' && password.value !== again.value) return ['The two passwords are not the same.', again]
+  return undefined
+}
+
+async function run({ work, file }: NonNullable<typeof task>): Promise<void> {
+  const controller = new AbortController()
+  const options = { signal: controller.signal, onProgress: showProgress(work) }
+  clearOutcome()
+  setRunning(controller)
+  try {
+    if (work === 'seal') {
+      const name = `${file.name}${ENDING}`
+      offer(await sealFile(file, password.value, options), name)
+      status.textContent = `Sealed. The browser saves it as ${name}.`
+      save.click()
+    } else {
+      const { name, content } = await openFile(file, password.value, options)
+      offer(content, name)
+      status.textContent = `Opened: ${sizeOf(content)}, checked to the last byte.`
+    }
+    password.value = again.value = ''
+    forget()
+    setRunning(undefined)
+    save.focus()
+  } catch (error) {
+    setRunning(undefined)
+    const code = error instanceof KeystrataError ? error.code : undefined
+    status.textContent = code === 'aborted' ? explain(error) : ''
+    if (code === 'aborted') go.focus()
+    else complain(explain(error), code === 'wrong-password' ? password : go)
+  }
+}
+
+function setRunning(controller: AbortController | undefined): void {
+  running = controller
+  const isRunning = controller !== undefined
+  fields.disabled = go.disabled = isRunning
+  cancel.hidden = working.hidden = !isRunning
+  bar.value = 0
+  percent.textContent = ''
+  if (isRunning) cancel.focus()
+}
+
+/** Draws the newest of many reports once a frame, and says a new step once. */
+function showProgress(work: 'seal' | 'open'): (step: Step, fraction: number) => void {
+  let newest = 0
+  let frame: number | undefined
+  const draw = () => {
+    frame = undefined
+    bar.value = newest
+    percent.textContent = `${Math.floor(100 * newest)} %`
+  }
+  return (step, fraction) => {
+    newest = fraction
+    if (status.textContent !== STEPS[work][step]) status.textContent = STEPS[work][step]
+    frame ??= requestAnimationFrame(draw)
+  }
+}
+
+/** Puts a file behind the link. The address is of this page alone, and lasts until the next file. */
+function offer(content: Blob, name: string): void {
+  save.href = URL.createObjectURL(content)
+  save.download = name
+  save.textContent = `Save ${name}`
+  result.hidden = false
+}
+
+function clearOutcome(): void {
+  if (save.href.startsWith('blob:')) URL.revokeObjectURL(save.href)
+  save.href = '#save'
+  result.hidden = true
+  status.textContent = problem.textContent = ''
+}
+
+function complain(text: string, focus: HTMLElement): void {
+  problem.textContent = text
+  focus.focus()
+  if (focus instanceof HTMLInputElement && focus !== fileInput) focus.select()
+}
+
+function take(files: FileList | null | undefined): void {
+  const file = files?.[0]
+  if (file === undefined || running !== undefined) return
+  choose(file).catch((error: unknown) => {
+    forget()
+    complain(explain(error), fileInput)
+  })
+}
+
+fileInput.addEventListener('change', () => take(fileInput.files))
+cancel.addEventListener('click', () => running?.abort())
+show.addEventListener('change', () => {
+  password.type = again.type = show.checked ? 'text' : 'password'
+})
+form.addEventListener('submit', (event) => {
+  event.preventDefault()
+  if (running !== undefined) return
+  problem.textContent = ''
+  const lacking = missing()
+  if (lacking !== undefined) complain(...lacking)
+  else if (task !== undefined) void run(task)
+})
+
+// A file may be dropped anywhere: a browser shows what is dropped beside, and leaves the page.
+document.addEventListener('dragover', (event) => {
+  event.preventDefault()
+  document.body.classList.add('dragging')
+})
+document.addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) document.body.classList.remove('dragging')
+})
+document.addEventListener('drop', (event) => {
+  event.preventDefault()
+  document.body.classList.remove('dragging')
+  take(event.dataTransfer?.files)
+})
+
+const { ok } = await selfTest()
+if (!ok) {
+  fields.disabled = go.disabled = true
+  complain('This browser computes wrongly: a self-test failed, so nothing is sealed here.', go)
+}

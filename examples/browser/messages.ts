@@ -1,0 +1,47 @@
+// What the page says, in words for people.
+import { KeystrataError } from 'keystrata'
+import type { Step } from './sealed-file.ts'
+
+export const STEPS: Record<'seal' | 'open', Record<Step, string>> = {
+  seal: { password: 'Deriving the key from the password…', content: 'Sealing the file…' },
+  open: { password: 'Deriving the key from the password…', content: 'Opening the file…' },
+}
+
+/** Says what went wrong: a wrong password and a damaged file are two things, and never mixed up. */
+export function explain(error: unknown): string {
+  if (error instanceof KeystrataError) return explainCode(error)
+  if (error instanceof DOMException) {
+    return 'The browser cannot read this file. It may have changed or moved since it was chosen, or be a folder.'
+  }
+  return `This should not happen: ${String(error)}`
+}
+
+function explainCode({ code, message }: KeystrataError): string {
+  switch (code) {
+    case 'wrong-password':
+      return 'The password is not the right one for this file.'
+    case 'malformed':
+      return 'This file is damaged or not complete, so it cannot be opened. Try another copy of it.'
+    case 'authentication-failed':
+    case 'key-not-found':
+    case 'policy':
+      return 'The password is right, but the file was damaged or altered after it was sealed. Nothing of it was opened. Try another copy of it.'
+    case 'unsupported':
+      return 'A later release sealed this file: this page does not know its format.'
+    case 'limit-exceeded':
+      return `This goes beyond what the page does: ${message}.`
+    case 'aborted':
+      return 'Cancelled. Nothing was saved.'
+    default:
+      return `This should not happen: ${message}.`
+  }
+}
+
+const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte']
+
+export function sizeOf({ size }: Blob): string {
+  const power = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), UNITS.length - 1)
+  const unitDisplay = power === 0 ? 'long' : 'short'
+  const format = { style: 'unit', unit: UNITS[power], unitDisplay, maximumFractionDigits: 1 } as const
+  return (size / 1000 ** power).toLocaleString('en', format)
+}

@@ -1,0 +1,83 @@
+// What the page must not do: reach anybody.
+import type { BrowserContext } from 'playwright'
+import { check, checkSame, type Conduct, type Stage } from './harness.ts'
+
+/** Tries every way out that a script has, and counts what the policy forbade. */
+export async function staysAlone(context: BrowserContext, { site, elsewhere }: Stage): Promise<void> {
+  const page = await context.newPage()
+  await page.goto(site.url)
+  const outcome = await page.evaluate(async (out) => {
+    const forbidden: string[] = []
+    document.addEventListener('securitypolicyviolation', (event) => forbidden.push(event.effectiveDirective))
+    const own = new URL('own', location.href).href
+    const fetched = await Promise.allSettled([fetch(own), fetch(out), fetch(out, { mode: 'no-cors', method: 'POST' })])
+    navigator.sendBeacon(out, 'beacon')
+    const refused: string[] = []
+    const attempts: [string, () => unknown][] = [
+      [
+        'XMLHttpRequest',
+        () => {
+          const request = new XMLHttpRequest()
+          request.open('GET', out)
+          request.send()
+        },
+      ],
+      ['WebSocket', () => new WebSocket(out.replace('http', 'ws'))],
+      ['EventSource', () => new EventSource(out)],
+      ['image', () => Object.assign(new Image(), { src: `${out}image.png` })],
+      ['frame', () => document.body.append(Object.assign(document.createElement('iframe'), { src: out }))],
+      ['style', () => document.head.append(Object.assign(document.createElement('style'), { textContent: 'p{}' }))],
+      [
+        'form',
+        () => document.body.appendChild(Object.assign(document.createElement('form'), { action: out })).submit(),
+      ],
+      ['worker', () => new Worker(out)],
+      ['script', () => Object.assign(document.createElement('script'), { src: out })],
+      ['html', () => (document.body.innerHTML = '<p>html')],
+    ]
+    for (const [name, attempt] of attempts) {
+      try {
+        attempt()
+      } catch {
+        refused.push(name)
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    return { fetched: fetched.map(({ status }) => status), forbidden: [...new Set(forbidden)].sort(), refused }
+  }, elsewhere.url)
+  checkSame('the policy forbids every fetch', outcome.fetched, ['rejected', 'rejected', 'rejected'])
+  const directives = [
+    'connect-src',
+    'form-action',
+    'frame-src',
+    'img-src',
+    'require-trusted-types-for',
+    'style-src-elem',
+  ]
+  check(
+    'and other ways out',
+    directives.every((each) => outcome.forbidden.includes(each)),
+    outcome.forbidden,
+  )
+  check(
+    'text does not become code',
+    ['worker', 'script', 'html'].every((each) => outcome.refused.includes(each)),
+    outcome.refused,
+  )
+  checkSame('nobody else was asked for anything', elsewhere.asked, [])
+  check('nor was its own server', !site.asked.some(({ path }) => path === '/own'))
+  await page.close()
+}
+
+export function behaved({ errors, requests }: Conduct, { site }: Stage): void {
+  checkSame('no error or warning in the console', errors, [])
+  const foreign = requests.filter((address) => !address.startsWith(site.url) && !address.startsWith(`blob:${site.url}`))
+  checkSame('no request to anybody else', foreign, [])
+  const paths = [...new Set(site.asked.map(({ path, code }) => `${code} ${path.replace(/-[\w-]{8}\./, '.')}`))].sort()
+  checkSame('the page asked for its own four files, and nothing else', paths, [
+    '200 /',
+    '200 /assets/icon.svg',
+    '200 /assets/index.css',
+    '200 /assets/index.js',
+  ])
+}
