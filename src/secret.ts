@@ -11,6 +11,15 @@ export interface Handle extends Disposable {
   dispose(): void
 }
 
+/** Where there is no `Symbol.dispose` yet, bundlers look for another symbol in its place. `known` is for tests alone. */
+export function nameForBundlers(prototype: Handle, known: object = Symbol): void {
+  if ('dispose' in known) return
+  const value = function (this: Handle) {
+    this.dispose()
+  }
+  Object.defineProperty(prototype, Symbol.for('Symbol.dispose'), { value })
+}
+
 export abstract class SecretHolder implements Handle {
   /** An own function on purpose: structured cloning and postMessage refuse functions, and so the holder. */
   readonly dispose: () => void
@@ -18,6 +27,7 @@ export abstract class SecretHolder implements Handle {
   #disposed = false
 
   static {
+    nameForBundlers(SecretHolder.prototype)
     // What console.log shows in Node, Bun and Deno.
     Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
       value: () => '[holds secrets]',

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
-import { SecretKey, withBytes } from '../src/secret.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { nameForBundlers, SecretKey, withBytes } from '../src/secret.ts'
 import { failure } from './fixtures.ts'
 
 const bytes = () => Uint8Array.from({ length: 32 }, () => 0xa5)
@@ -28,6 +28,15 @@ describe('SecretKey', () => {
     await failure(() => withBytes(key, () => 0), 'disposed')
     await failure(() => key.copy(), 'disposed')
     expect(() => key.dispose()).not.toThrow()
+  })
+
+  it('is disposed of by `using` where bundlers stand in for it', async () => {
+    const own = { dispose: vi.fn(), [Symbol.dispose]: () => undefined }
+    nameForBundlers(own)
+    expect(Reflect.has(own, Symbol.for('Symbol.dispose'))).toBe(false)
+    nameForBundlers(own, {})
+    Reflect.apply(Reflect.get(own, Symbol.for('Symbol.dispose')) as () => void, own, [])
+    expect(own.dispose).toHaveBeenCalledOnce()
   })
 
   it('gives a copy a life of its own', () => {

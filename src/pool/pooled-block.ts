@@ -3,6 +3,7 @@ import type { PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts
 import type { Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { idsFrom, sharesOf } from '../handles/prepared-block.ts'
+import { nameForBundlers } from '../secret.ts'
 import type { Task } from './messages.ts'
 
 export class PooledBlock implements PreparedBlock {
@@ -10,6 +11,10 @@ export class PooledBlock implements PreparedBlock {
   readonly #prepared: number
   readonly #ask: (task: Task) => Promise<unknown>
   #isSpent = false
+
+  static {
+    nameForBundlers(PooledBlock.prototype)
+  }
 
   constructor(label: string, prepared: number, ask: (task: Task) => Promise<unknown>) {
     this.label = label
