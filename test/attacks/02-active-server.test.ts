@@ -49,7 +49,7 @@ const FIELDS: readonly (readonly [string, number])[] = [
 
 const enrolled = await enrol(alice)
 
-describe('an active server wants a weaker KDF', () => {
+describe('an active server wants a weaker KDF, or any field another', () => {
   it('has nowhere to put parameters: every field is named below, and a login needs no word from it', async () => {
     const { record } = enrolled
     expect(FIELDS.reduce((sum, [, length]) => sum + length, 0) + 8).toBe(record.length)

@@ -192,5 +192,8 @@ describe('a writer of storage wants older objects', () => {
     await failure(() => keyset.openRecord(second, { after: second }), 'authentication-failed')
     await failure(() => keyset.openRecord(third, { after: record }), 'authentication-failed')
     await failure(() => keyset.openRecord(second, { after: 'start' }), 'authentication-failed')
+    // One of another line, which has the right number: the bytes of the record before decide.
+    const fork = (await writer.sealRecord(sample(10, 4), record)).record
+    await failure(() => keyset.openRecord(third, { after: fork }), 'authentication-failed')
   })
 })
