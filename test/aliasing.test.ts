@@ -1,4 +1,5 @@
 // The caller's buffers are the caller's: what happens to them after a call changes nothing, and results are no views of them.
+// Content that is overwritten while it is sealed: test/attacks/11-caller-race.test.ts.
 import { describe, expect, it } from 'vitest'
 import { openWriter, unlockKeyset } from '../src/index.ts'
 import { backends, expectSame, makeKeyset, PASSWORD, sample, withBackend } from './fixtures.ts'
@@ -7,26 +8,6 @@ const keyset = await makeKeyset()
 const large = sample(300_000)
 
 describe.each(backends)('on $name', (backend) => {
-  it.each(['scoped', 'global', 'off'] as const)(
-    'content overwritten right after prepare changes nothing (%s)',
-    (dedup) =>
-      withBackend(backend, async () => {
-        const content = new Uint8Array(large)
-        const preparing = keyset.writer({ dedup }).prepare(content)
-        content.fill(0xff)
-        const block = await (await preparing).seal()
-        expectSame(await keyset.open(block), large)
-      }),
-  )
-
-  it('content overwritten right after seal changes nothing', () =>
-    withBackend(backend, async () => {
-      const content = new Uint8Array(large)
-      const sealing = keyset.writer().seal(content)
-      content.fill(0xff)
-      expectSame(await keyset.open(await sealing), large)
-    }))
-
   it('an envelope and a ciphertext overwritten right after open change nothing', () =>
     withBackend(backend, async () => {
       const block = await keyset.writer().seal(large)

@@ -1,4 +1,4 @@
-// The provider, who wants the keys that he keeps: a row of the attack table in SECURITY.md. He has the whole database, his own
+// Row 19. The provider keeps the escrow. He has the whole database, his own
 // keyset with its password, every file that he ever built, and a server that does what he wants.
 import { describe, expect, it } from 'vitest'
 import { createActivationCode } from '../../src/custody/activation-code.ts'
@@ -8,7 +8,8 @@ import { claimantOf } from '../../src/handles/client.ts'
 import { insidesOf } from '../../src/handles/keyset.ts'
 import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
 import { KeyRegistry } from '../../src/server.ts'
-import { expectSame, failure, flipped, makeKeyset, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+import { expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+import { quickKeyset } from './known.ts'
 
 const OWN = { server: 'storage-1' }
 const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
@@ -22,7 +23,7 @@ const make = (text: string): Promise<Client> =>
     }),
   )
 const customer = await make(PRIVATE)
-const provider = await makeKeyset()
+const provider = await quickKeyset()
 const store = new MemoryRegistryStore()
 const registry = new KeyRegistry(store, { realm: 'tests', ...OWN, safeguarding: 'mandatory' })
 await registry.enrol(customer.enrolment())
@@ -40,7 +41,7 @@ function keysIn(value: unknown): Uint8Array[] {
   return Object.values(value).flatMap(keysIn)
 }
 
-describe('a provider wants the keys that he keeps in escrow', () => {
+describe('a provider wants escrowed keys', () => {
   it('the unarmed file, the whole database and the provider’s keyset together do not open', async () => {
     await failure(() => openRegistration(file, card), 'authentication-failed')
     // Nothing that he has is the code, or the key over the escrow, or the customer's keys, in any form.
@@ -103,7 +104,7 @@ describe('a provider wants the keys that he keeps in escrow', () => {
   })
 })
 
-describe('somebody has a file that is not for him', () => {
+describe('somebody else wants escrowed keys, with a file that is not for him', () => {
   it('a file of another account does not open with his own code', async () => {
     const mallory = await quickly(() =>
       createClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),

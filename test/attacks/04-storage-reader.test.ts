@@ -1,4 +1,4 @@
-// A reader of storage wants content: a whole repository is scanned for any run of it.
+// Row 4. He has every byte of a repository that a whole backup wrote: it is scanned for any run of content.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -6,18 +6,19 @@ import { backUp } from '../../examples/backup.ts'
 import { indexFolder, LogWriter } from '../../examples/log.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { openWriter } from '../../src/index.ts'
-import { makeKeyset, PASSWORD } from '../fixtures.ts'
+import { PASSWORD } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from '../examples/tree.ts'
+import { quickKeyset } from './known.ts'
 
 const filesIn = (root: string) =>
   readdirSync(root, { recursive: true, encoding: 'utf8' })
     .map((name) => join(root, name))
     .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
 
-describe.each(['scoped', 'global', 'off'] as const)('a reader of storage, dedup %s', (dedup) => {
+describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants content, dedup %s', (dedup) => {
   it('finds no 8 bytes of content, no name and no password', async () => {
     const tree = makeTree()
-    const keyset = await makeKeyset({ dedup })
+    const keyset = await quickKeyset({ dedup })
     const store = new FolderStore(join(newFolder(), 'store'))
     await store.put('keyset/00000001', keyset.export('source-storage'))
     const writer = openWriter(keyset.export('host'))

@@ -1,0 +1,161 @@
+// Row 1. He has what a server stores: verifiers, profiles, keyrings, of all times. A guess of a password costs him PBKDF2's
+// price, for each user anew; bcrypt adds nothing to that, but it must not take anything away either.
+import { hash } from 'bcryptjs'
+import { createHash, pbkdf2Sync } from 'node:crypto'
+import { describe, expect, it, vi } from 'vitest'
+import { concat, domain, lengthPrefixed, utf8 } from '../../src/bytes.ts'
+import { createProfile, deriveLogin, openProfile } from '../../src/index.ts'
+import { openKeyring } from '../../src/keys/hierarchy.ts'
+import { ownerOf } from '../../src/keys/login.ts'
+import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
+import { nodeBackend } from '../../src/primitives/backend-node.ts'
+import { withBytes } from '../../src/secret.ts'
+import { createVerifier, verifyLogin } from '../../src/server.ts'
+import { ALICE, failure, MemoryVaultStore, PASSWORD, sample, withBackend } from '../fixtures.ts'
+import { quickKeyset } from './known.ts'
+
+// The real one, watched.
+vi.mock('bcryptjs', async (original) => {
+  const real = await original<typeof import('bcryptjs')>()
+  return { ...real, hash: vi.fn(real.hash) }
+})
+
+const alice = await deriveLogin(PASSWORD, ALICE)
+const admin = await quickKeyset()
+
+async function enrol() {
+  const store = new MemoryVaultStore()
+  const { profile, vault } = await createProfile(alice, { admin: admin.card() }).createVault(store)
+  return { store, profile, vault }
+}
+
+describe('a thief of the server’s database wants passwords: each guess costs PBKDF2', () => {
+  it('gives known answers: L and R are one PBKDF2 of 600,000 iterations over a salt of realm and user', async () => {
+    // Python's hashlib (test/reference.py), and OpenSSL here.
+    expect(alice.credential).toBe('l6fqLSxnRMThTPhEsamWBEC-3WBhfqIS')
+    const names = [ALICE.realm, ALICE.user].map((name) => lengthPrefixed(utf8(name)))
+    const salt = createHash('sha512')
+      .update(concat(domain('login-salt'), ...names))
+      .digest()
+      .subarray(0, 32)
+    const both = pbkdf2Sync(PASSWORD, salt, 600_000, 48, 'sha512')
+    expect(alice.credential).toBe(both.subarray(0, 24).toString('base64url'))
+    expect(withBytes(ownerOf(alice).rootKey, (key) => Buffer.from(key))).toEqual(both.subarray(24))
+  })
+
+  it('gives no discount: one call for both keys, of one block, whatever a caller passes along', async () => {
+    const calls: number[][] = []
+    const node = nodeBackend()!
+    const watched: typeof node = {
+      ...node,
+      pbkdf2Sha512(password, salt, iterations, length, wait) {
+        calls.push([iterations, length])
+        return node.pbkdf2Sha512(password, salt, iterations, length, wait)
+      },
+    }
+    const cheaper = { iterations: 1, costs: { iterations: 1 } }
+    const login = await withBackend(watched, () => deriveLogin(PASSWORD, { ...ALICE, ...cheaper }, cheaper as never))
+    expect(login.credential).toBe(alice.credential)
+    // 48 bytes fit into one block of SHA-512's 64.
+    expect(calls).toEqual([[600_000, 48]])
+  })
+
+  it('has to pay for each user: one password gives two of them, and two realms, nothing in common', async () => {
+    const others = [
+      await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' }),
+      await deriveLogin(PASSWORD, { ...ALICE, realm: 'elsewhere' }),
+    ]
+    const keys = [alice, ...others].flatMap((login) => [
+      login.credential,
+      withBytes(ownerOf(login).rootKey, (key) => Buffer.from(key).toString('base64url')),
+    ])
+    expect(new Set(keys).size).toBe(6)
+  })
+})
+
+describe('a thief of the server’s database wants logins: a verifier is bcrypt over SHA-512(L)', () => {
+  const digestOf = (credential: string) => createHash('sha512').update(Buffer.from(credential, 'base64url')).digest()
+  const base64Of = (credential: string) => digestOf(credential).toString('base64')
+  const credentials = Array.from({ length: 2000 }, (_, index) => Buffer.from(sample(24, index)).toString('base64url'))
+  const cheap = { cost: 10 }
+
+  it('digests holding NUL: one that begins with NUL is not the verifier of every other', async () => {
+    const [one, other] = credentials.filter((credential) => digestOf(credential)[0] === 0)
+    // Over the raw digest bcrypt would stop at once, and everybody below would have one password: the empty one.
+    const empty = await hash('', '$2b$10$abcdefghijklmnopqrstuu')
+    const verifier = await createVerifier(one!, cheap)
+    expect(await verifyLogin(verifier, one!)).toBe(true)
+    expect(await verifyLogin(verifier, other!)).toBe(false)
+    expect(await verifyLogin(empty, one!)).toBe(false)
+    // Nor do two that are the same up to a NUL further behind meet.
+    const later = credentials.filter((credential) => digestOf(credential).includes(0)).slice(2, 4)
+    expect(await verifyLogin(await createVerifier(later[0]!, cheap), later[1]!)).toBe(false)
+    for (const [password] of vi.mocked(hash).mock.calls) expect(password).not.toContain('\0')
+  })
+
+  it('characters 72 and 73: the 72nd counts, and the 73rd never reaches bcrypt', async () => {
+    const [credential] = credentials as [string]
+    const text = base64Of(credential)
+    expect(text).toHaveLength(88)
+    vi.mocked(hash).mockClear()
+    await createVerifier(credential, cheap)
+    expect(vi.mocked(hash).mock.calls.map(([password]) => password)).toEqual([text.slice(0, 72)])
+
+    const salt = '$2b$10$abcdefghijklmnopqrstuu'
+    const swapped = (index: number) =>
+      `${text.slice(0, index)}${text[index] === 'A' ? 'B' : 'A'}${text.slice(index + 1)}`
+    expect(await verifyLogin(await hash(text.slice(0, 71), salt), credential)).toBe(false)
+    expect(await verifyLogin(await hash(text.slice(0, 72), salt), credential)).toBe(true)
+    expect(await verifyLogin(await hash(swapped(71), salt), credential)).toBe(false)
+    // A bcrypt that cuts by itself gives one verifier for all that differ behind.
+    expect(await verifyLogin(await hash(swapped(72), salt), credential)).toBe(true)
+  })
+
+  it('is salted: equal logins of two services do not show', async () => {
+    const [credential] = credentials as [string]
+    expect(await createVerifier(credential, cheap)).not.toBe(await createVerifier(credential, cheap))
+  })
+})
+
+describe('a thief of the server’s database wants keys', () => {
+  it('finds no key, no credential and no password in anything that a server ever saw', async () => {
+    const { store, profile, vault } = await enrol()
+    await vault.seal(sample(100))
+    await profile.rotate(store)
+    const { rootKey } = ownerOf(alice)
+    const contents = openProfileRecord(parseProfile((await store.readProfile())!), rootKey)
+    const [entry] = contents.vaults
+    const { dataKey } = openKeyring((await store.readKeyring(vault.id))!, entry!, entry!.keys)!
+    const secrets = [
+      withBytes(rootKey, (bytes) => Buffer.from(bytes)),
+      withBytes(entry!.keys[0]!.key, (bytes) => Buffer.from(bytes)),
+      withBytes(dataKey, (bytes) => Buffer.from(bytes)),
+      Buffer.from(alice.credential, 'base64url'),
+      Buffer.from(alice.credential),
+      Buffer.from(PASSWORD),
+    ]
+    expect(store.history.length).toBeGreaterThan(6)
+    const seen = [
+      ...store.history.map((record) => Buffer.from(record)),
+      Buffer.from(await createVerifier(alice.credential, { cost: 10 })),
+    ]
+    for (const record of seen) {
+      for (const secret of secrets) expect(record.includes(secret.subarray(0, 12))).toBe(false)
+    }
+  })
+
+  it('who kept an old record, and has its password, opens what it opened until its user rotates', async () => {
+    const { store, profile, vault } = await enrol()
+    const block = await vault.seal(sample(100))
+    const changed = profile.changePassword(await deriveLogin('a new one', ALICE))
+    await store.writeProfile(changed.record, changed.version)
+    const thief = new MemoryVaultStore()
+    await thief.writeProfile(profile.record, profile.version)
+    await thief.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 1)
+    const old = openProfile(profile.record, alice)
+    expect(await (await old.openVault(vault.id, thief)).open(block)).toEqual(sample(100))
+    await changed.rotate(store)
+    await thief.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 3)
+    await failure(() => old.openVault(vault.id, thief), 'authentication-failed')
+  })
+})

@@ -1,0 +1,199 @@
+// Row 5. He can change every byte of what is stored, put one object in another's place, and keep old ones to put back.
+import { describe, expect, it } from 'vitest'
+import { concat } from '../../src/bytes.ts'
+import {
+  createClient,
+  createDeviceKey,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  openProfile,
+  openWriter,
+  parseBlock,
+  parseCard,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { parseProfile } from '../../src/keys/profile-record.ts'
+import {
+  ALICE,
+  failure,
+  flipped,
+  hex,
+  MemoryVaultStore,
+  PASSWORD,
+  patched,
+  quickly,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+import { quickKeyset } from './known.ts'
+
+const keyset = await quickKeyset()
+const lax = await quickKeyset({ encryption: 'x25519' })
+const writer = openWriter(keyset.export('host'))
+const [one, other] = [await writer.seal(sample(64)), await writer.seal(sample(64, 2))]
+const classic = await lax.writer().seal(sample(64))
+const { reader: sharing, share } = keyset.createShare()
+const shared = { ...one, envelope: share.add(one) }
+const reader = lax.acceptShare(share.invite(lax.card()), sharing.card())
+const record = (await writer.sealRecord(sample(10), 'start')).record
+
+const alice = await deriveLogin(PASSWORD, ALICE)
+const store = new MemoryVaultStore()
+const created = await createProfile(alice, { zeroTrust: true }).createVault(store)
+const { profile: both, vault: secondVault } = await created.profile.createVault(store)
+const { vault } = created
+const vaultBlock = await vault.seal(sample(64))
+const keyring = (await store.readKeyring(vault.id))!
+
+const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const keys = {
+  privateKey: { type: 'AES-256', text: 'of the client' },
+  accountKey: { type: 'AES-128', text: 'of the account' },
+} as const
+const client = await quickly(() => createClient({ ...names, ...keys }))
+const clientBlock = await client.scope('private').seal(sample(64))
+
+const device = createDeviceKey()
+const place = { table: 'source', row: '1', column: 'password', version: 1 }
+const text = device.sealText('hunter2', place)
+
+/** The vault, by a store that has this keyring of it. */
+async function openBy(bytes: Uint8Array) {
+  const lying = new MemoryVaultStore()
+  await lying.writeProfile(both.record, both.version)
+  await lying.writeKeyring(vault.id, bytes, 1)
+  return both.openVault(vault.id, lying)
+}
+
+/** Every byte; of what ML-KEM makes, 1,568 in the middle of larger objects, one in 97 (all of them: 07-permanent-mask). */
+const placesIn = ({ length }: Uint8Array): number[] =>
+  Array.from({ length }, (_, index) => index).filter(
+    (index) => length < 1568 || index < 120 || index > 1650 || index % 97 === 0,
+  )
+
+const CODES = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy'] as const
+
+describe('a writer of storage wants altered objects', () => {
+  it.each([
+    ['block of both agreements', encodeBlock(one), (b: Uint8Array) => keyset.open(parseBlock(b, one.label))],
+    ['block of X25519 alone', encodeBlock(classic), (b: Uint8Array) => lax.open(parseBlock(b, classic.label))],
+    ['block of a share', encodeBlock(shared), (b: Uint8Array) => reader.open(parseBlock(b, shared.label))],
+    ['vault block', encodeBlock(vaultBlock), (b: Uint8Array) => vault.open(parseBlock(b, vaultBlock.label))],
+    ['client block', encodeBlock(clientBlock), (b: Uint8Array) => client.open(parseBlock(b, clientBlock.label))],
+    ['record', record, (b: Uint8Array) => keyset.openRecord(b, { after: 'start' })],
+    ['keyring', keyring, openBy],
+    ['profile', both.record, (b: Uint8Array) => openProfile(b, alice)],
+    ['card', keyset.card().bytes, (b: Uint8Array) => parseCard(b)],
+    ['sealed text', text, (b: Uint8Array) => device.openText(b, place)],
+  ])('flips every byte of a small object: %s', async (_, bytes, open) => {
+    await open(bytes)
+    for (const index of placesIn(bytes)) await failure(() => open(flipped(bytes, index, index % 8)), ...CODES)
+    await failure(() => open(bytes.subarray(0, -1)), ...CODES)
+    await failure(() => open(concat(bytes, Uint8Array.of(0))), ...CODES)
+  })
+})
+
+describe('a writer of storage wants swapped objects', () => {
+  it('a block under another label, a ciphertext or an envelope of another block', async () => {
+    await failure(() => keyset.open({ ...one, label: other.label }), 'authentication-failed')
+    await failure(() => keyset.open({ ...one, ciphertext: other.ciphertext }), 'authentication-failed')
+    await failure(() => keyset.open({ ...one, envelope: other.envelope }), 'authentication-failed')
+    await failure(() => keyset.open({ ...other, label: one.label }), 'authentication-failed')
+  })
+
+  it('ids: a block of another keyset, as it is and with the ids of this one', async () => {
+    const foreign = await lax.writer({ encryption: 'hybrid' }).seal(sample(64))
+    await failure(() => keyset.open(foreign), 'key-not-found')
+    const ids = one.envelope.subarray(16, 48)
+    const patchedIds = { ...foreign, envelope: patched(foreign.envelope, 16, ids) }
+    await failure(() => keyset.open(patchedIds), 'authentication-failed')
+  })
+
+  it('ids: a block of another client, and of another scope of the client', async () => {
+    const twin = await quickly(() => createClient({ ...names, ...keys, account: 'acme2' }))
+    const theirs = await twin.scope('private').seal(sample(64))
+    const ofAccount = await client.scope('account').seal(sample(64))
+    const ids = clientBlock.envelope.subarray(16, 48)
+    for (const block of [theirs, ofAccount]) {
+      await failure(() => client.scope('private').open(block), 'key-not-found', 'unsupported')
+      const envelope = patched(block.envelope, 16, ids)
+      await failure(() => client.scope('private').open({ ...block, envelope }), 'authentication-failed', 'unsupported')
+    }
+  })
+
+  it('vaults: a block of one in the other, and the keyring of one for the other', async () => {
+    const theirs = await secondVault.seal(sample(64))
+    await failure(() => vault.open(theirs), 'authentication-failed')
+    const ids = vaultBlock.envelope.subarray(16, 48)
+    await failure(() => vault.open({ ...theirs, envelope: patched(theirs.envelope, 16, ids) }), 'authentication-failed')
+    const foreign = (await store.readKeyring(secondVault.id))!
+    await failure(() => openBy(foreign), 'authentication-failed')
+    await failure(() => openBy(patched(foreign, 16, keyring.subarray(16, 48))), 'authentication-failed')
+  })
+
+  it('rows: a text in another row, another column, or an older one', async () => {
+    for (const elsewhere of [
+      { ...place, table: 'target' },
+      { ...place, row: '2' },
+      { ...place, column: 'comment' },
+      { ...place, version: 2 },
+    ]) {
+      await failure(() => device.openText(text, elsewhere), 'authentication-failed')
+    }
+    expect(device.openText(text, place)).toBe('hunter2')
+  })
+
+  it('whole objects: one of one kind for another', async () => {
+    await failure(() => openProfile(keyring, alice), 'malformed')
+    await failure(() => openProfile(resummed(keyring), alice), 'unsupported', 'malformed')
+    for (const bytes of [both.record, keyset.card().bytes, vaultBlock.envelope, text]) {
+      await failure(() => openBy(bytes), 'unsupported')
+    }
+    for (const bytes of [encodeBlock(vaultBlock), encodeBlock(clientBlock)]) {
+      await failure(() => keyset.open(parseBlock(bytes, one.label)), 'unsupported')
+    }
+    for (const bytes of [encodeBlock(one), keyring, text]) {
+      await failure(() => keyset.openRecord(bytes), 'unsupported', 'malformed')
+    }
+    await failure(() => device.openText(device.save(client), place), 'unsupported', 'malformed')
+    // A slot is a WRAP like that in a keyring, of another type and under another key.
+    const slot = parseProfile(both.record).vaults[0]!.slots[0]!.bytes
+    await failure(() => openBy(patched(keyring, 62, slot)), 'authentication-failed')
+  })
+})
+
+describe('a writer of storage wants older objects', () => {
+  it('an older keyset, an older profile', async () => {
+    await quickly(async () => {
+      const old = keyset.export('source-storage')
+      await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.version + 1 }), 'rollback')
+      expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.version })).id).toBe(keyset.id)
+    })
+    await failure(() => openProfile(created.profile.record, alice, { atLeast: both.version }), 'rollback')
+  })
+
+  it('an older keyring: it is under an E-key that the profile has no more', async () => {
+    const mine = new MemoryVaultStore()
+    const { profile, vault: rotating } = await createProfile(alice, { zeroTrust: true }).createVault(mine)
+    const old = (await mine.readKeyring(rotating.id))!
+    const rotated = await profile.rotate(mine)
+    const replaying = new MemoryVaultStore()
+    await replaying.writeProfile(rotated.record, rotated.version)
+    await replaying.writeKeyring(rotating.id, old, 9)
+    await failure(() => rotated.openVault(rotating.id, replaying), 'authentication-failed')
+  })
+
+  it('a record of before in the place of today’s, or twice', async () => {
+    const second = (await writer.sealRecord(sample(10, 2), record)).record
+    const third = (await writer.sealRecord(sample(10, 3), second)).record
+    expect(hex((await keyset.openRecord(third, { after: second })).content)).toBe(hex(sample(10, 3)))
+    await failure(() => keyset.openRecord(record, { after: second }), 'authentication-failed')
+    await failure(() => keyset.openRecord(second, { after: second }), 'authentication-failed')
+    await failure(() => keyset.openRecord(third, { after: record }), 'authentication-failed')
+    await failure(() => keyset.openRecord(second, { after: 'start' }), 'authentication-failed')
+    // One of another line, which has the right number: the bytes of the record before decide.
+    const fork = (await writer.sealRecord(sample(10, 4), record)).record
+    await failure(() => keyset.openRecord(third, { after: fork }), 'authentication-failed')
+  })
+})

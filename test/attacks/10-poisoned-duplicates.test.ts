@@ -1,0 +1,115 @@
+// Row 10. Who shares a dedup key, or a share, knows block keys K_b: he can encrypt anything under one, with a tag that holds. The
+// owner computes again what content under that label must be; a share's reader has the commitment, and the hash in `global`.
+import { describe, it } from 'vitest'
+import { ContentScheme } from '../../src/blocks/content-key.ts'
+import { maskKey, unmaskKey } from '../../src/blocks/mask.ts'
+import { encryptContent } from '../../src/blocks/seal.ts'
+import { concat } from '../../src/bytes.ts'
+import { type EncryptedMode, FRAME_BYTES, Mode, parseEnvelope } from '../../src/format/envelope.ts'
+import type { SealedBlock } from '../../src/index.ts'
+import { Identity, Recipient } from '../../src/keys/key-pairs.ts'
+import { SecretKey } from '../../src/secret.ts'
+import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
+import { blockKeyOf, insides, quickKeyset } from './known.ts'
+
+const alice = await quickKeyset()
+const bob = await quickKeyset()
+const { reader: owner, share } = alice.createShare()
+const reader = bob.acceptShare(share.invite(bob.card()), alice.card())
+const contents = insides(owner)
+const recipient = new Recipient(contents.blockPair.publicHalves)
+const sealIn = (dedup: 'scoped' | 'global' | 'off') => owner.writer({ dedup }).seal(sample(64))
+const forged = sample(64, 9)
+
+/** Content under a key, as a writer of storage who knows the key makes it. */
+async function plantedUnder(blockKey: SecretKey<'block'>, mode: EncryptedMode, label: string, content = forged) {
+  const { before, after } = FRAME_BYTES[mode]
+  const buffer = concat(new Uint8Array(before), content, new Uint8Array(after))
+  await encryptContent({ mode, buffer, blockKey, label: unhex(label) })
+  return buffer
+}
+
+describe('a co-tenant wants poisoned duplicates', () => {
+  it.each(['scoped', 'global', 'off'] as const)('plants content under a known K_b: refused (%s)', async (dedup) => {
+    const victim = await sealIn(dedup)
+    const [mode, blockKey] = [Mode[dedup], blockKeyOf(victim, owner)]
+    const place = { ownerId: contents.id, hybrid: true, mode, label: unhex(victim.label) } as const
+    // With the owner's envelope, and with a new one around the same key.
+    const [ciphertext, envelope] = [
+      await plantedUnder(blockKey, mode, victim.label),
+      maskKey(blockKey, recipient, place),
+    ]
+    await failure(() => owner.open({ ...victim, ciphertext }), 'authentication-failed')
+    await failure(() => owner.open({ ...victim, envelope, ciphertext }), 'authentication-failed')
+    // It is the content that is refused: the same by the same hand with the right one opens.
+    const right = await plantedUnder(blockKey, mode, victim.label, sample(64))
+    expectSame(await owner.open({ ...victim, envelope, ciphertext: right }), sample(64))
+  })
+
+  it('plants content under a right label, and a key that is not its own: refused', async () => {
+    // The label is not enough: in these modes the key follows from the content too.
+    for (const dedup of ['scoped', 'global'] as const) {
+      const victim = await sealIn(dedup)
+      const [mode, blockKey] = [Mode[dedup], new SecretKey('block', sample(32))]
+      const place = { ownerId: contents.id, hybrid: true, mode, label: unhex(victim.label) } as const
+      const ciphertext = await plantedUnder(blockKey, mode, victim.label, sample(64))
+      const envelope = maskKey(blockKey, recipient, place)
+      await failure(() => owner.open({ ...victim, envelope, ciphertext }), 'authentication-failed')
+    }
+  })
+
+  it('plants content under the key of its own hash, with a label of another keyset: refused', async () => {
+    const scheme = new ContentScheme(Mode.global, insides(bob))
+    const { blockKey, label } = await scheme.copyAndIdentify(sample(64), new Uint8Array(64))
+    const place = { ownerId: contents.id, hybrid: true, mode: Mode.global, label } as const
+    const ciphertext = await plantedUnder(blockKey!, Mode.global, hex(label), sample(64))
+    const envelope = maskKey(blockKey!, recipient, place)
+    await failure(() => owner.open({ label: hex(label), envelope, ciphertext }), 'authentication-failed')
+  })
+})
+
+describe('a share’s recipient wants forged content', () => {
+  const { additional, sourceSigning } = contents
+  const sharer = sourceSigning.publicKey
+  const pair = additional!.shares[0]!
+
+  /** The block key, as the share's reader comes to it. */
+  function keyByShare(block: SealedBlock) {
+    const { header, encrypted } = parseEnvelope(share.add(block))
+    return unmaskKey({ header, encrypted: encrypted! }, new Identity(pair as never), unhex(block.label), sharer)
+  }
+
+  it('plants content under a key that the share gave: refused by the owner', async () => {
+    const block = await sealIn('scoped')
+    const ciphertext = await plantedUnder(keyByShare(block), Mode.scoped, block.label)
+    await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
+    // Another recipient of the same share is deceived: documented, the share's log tells.
+    expectSame(await reader.open({ ...block, envelope: share.add(block), ciphertext }), forged)
+  })
+
+  it.each(['scoped', 'off'] as const)(
+    'content under another key than the one that was given: refused (%s)',
+    async (dedup) => {
+      const block = await sealIn(dedup)
+      const ciphertext = await plantedUnder(new SecretKey('block', sample(32)), Mode[dedup], block.label)
+      await failure(() => reader.open({ ...block, envelope: share.add(block), ciphertext }), 'authentication-failed')
+      await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
+    },
+  )
+
+  it('in global mode, where the cipher commits to nothing: content that is not what its key says is refused', async () => {
+    const { label } = await sealIn('global')
+    const blockKey = new SecretKey('block', sample(32))
+    const ciphertext = await plantedUnder(blockKey, Mode.global, label)
+    const place = { ownerId: unhex(share.id), hybrid: true, mode: Mode.global, label: unhex(label), sharer } as const
+    const envelope = maskKey(blockKey, new Recipient(pair.publicHalves), place)
+    await failure(() => reader.open({ label, envelope, ciphertext }), 'authentication-failed')
+  })
+
+  it('opens no record and no other block of the keyset with the keys of a share', async () => {
+    const unshared = await sealIn('scoped')
+    await failure(() => reader.open(unshared), 'key-not-found')
+    const { record } = await owner.writer().sealRecord(sample(10), 'start')
+    await failure(() => reader.openRecord(record), 'key-not-found')
+  })
+})

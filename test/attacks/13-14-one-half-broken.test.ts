@@ -1,0 +1,72 @@
+// Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
+import { describe, expect, it } from 'vitest'
+import { maskKey } from '../../src/blocks/mask.ts'
+import { Mode } from '../../src/format/envelope.ts'
+import { openWriter, unlockKeyset } from '../../src/index.ts'
+import { reachAgreement } from '../../src/keys/agreement.ts'
+import { type Identity, Recipient } from '../../src/keys/key-pairs.ts'
+import { withBytes } from '../../src/secret.ts'
+import { expectSame, failure, flipped, hex, PASSWORD, quickly, sample, unhex } from '../fixtures.ts'
+import { blockKeyOf, insides, quickKeyset } from './known.ts'
+
+const publicHalves = { minimum: 2, x25519: sample(32), mlKem1024: sample(1568) }
+const place = { headerBytes: sample(48), context: sample(32) }
+const parts = { ephemeral: sample(32, 2), encapsulated: sample(1568, 2) }
+const PURPOSES = ['combined', 'envelope', 'seal'] as const
+
+/** The keys of an agreement with these shared secrets: K, and those of envelopes and sealed secrets. */
+function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, hybrid = true): string[] {
+  const identity = {
+    publicHalves,
+    x25519: { decapsulate: () => new Uint8Array(sharedX25519) },
+    mlKem1024: { decapsulate: () => new Uint8Array(sharedMlKem) },
+  } as unknown as Identity
+  const agreement = reachAgreement(identity, { ...place, hybrid }, parts)
+  return PURPOSES.map((purpose) => withBytes(agreement.key(purpose), hex))
+}
+const distinct = (...keys: readonly string[][]): number => new Set(keys.flat()).size
+
+/** A secret, and all that differ from it in one bit. */
+const around = (secret: Uint8Array): Uint8Array[] => [
+  secret,
+  ...Array.from({ length: 256 }, (_, bit) => flipped(secret, bit >> 3, bit & 7)),
+]
+
+describe('tomorrow’s quantum computer wants today’s blocks', () => {
+  it('knows ss_x: K changes with every bit of ss_m', () => {
+    const keys = around(sample(32, 6)).map((sharedMlKem) => keysOf(sample(32, 5), sharedMlKem))
+    expect(distinct(...keys)).toBe(3 * 257)
+    // By X25519 alone it would not: the test tests something.
+    expect(keysOf(sample(32, 5), sample(32, 6), false)).toEqual(keysOf(sample(32, 5), sample(32, 7), false))
+  })
+
+  it('finds no block under X25519 alone: one is refused by policy where both are due, and written by nobody', async () => {
+    const keyset = await quickKeyset()
+    await failure(() => keyset.writer({ encryption: 'x25519' }), 'policy')
+    await failure(() => openWriter(keyset.export('host'), { encryption: 'x25519' }), 'policy')
+    const block = await keyset.writer().seal(sample(64))
+    expect(block.envelope).toHaveLength(1713)
+    // An honest one in all else, made to the owner's own keys.
+    const { id: ownerId, blockPair } = insides(keyset)
+    const weak = { ownerId, hybrid: false, mode: Mode.scoped, label: unhex(block.label) } as const
+    const envelope = maskKey(blockKeyOf(block, keyset), new Recipient(blockPair.publicHalves), weak)
+    await failure(() => keyset.open({ ...block, envelope }), 'policy')
+    await failure(() => keyset.rekey({ ...block, envelope }), 'policy')
+    // Who says that he takes it gets it, and rekeying makes both agreements of it.
+    const accepting = await quickly(() => unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'x25519' }))
+    expectSame(await accepting.open({ ...block, envelope }), sample(64))
+    expectSame(await keyset.open({ ...block, envelope: accepting.rekey({ ...block, envelope }) }), sample(64))
+  })
+})
+
+describe('a breaker of ML-KEM wants blocks', () => {
+  it('knows ss_m: K changes with every bit of ss_x', () => {
+    const keys = around(sample(32, 5)).map((sharedX25519) => keysOf(sharedX25519, sample(32, 6)))
+    expect(distinct(...keys)).toBe(3 * 257)
+  })
+
+  it('gains nothing by equal secrets, or by exchanging them: the two do not cancel out', () => {
+    const [five, six] = [sample(32, 5), sample(32, 6)]
+    expect(distinct(keysOf(five, five), keysOf(six, six), keysOf(five, six), keysOf(six, five))).toBe(12)
+  })
+})

@@ -1,0 +1,93 @@
+// Row 18. He has the laptop's database, and not its device key: that is in the operating system's keystore, or under a passphrase.
+import { describe, expect, it } from 'vitest'
+import { createClient, createDeviceKey, deriveLogin, openDeviceKey } from '../../src/index.ts'
+import { claimantOf } from '../../src/handles/client.ts'
+import { withBytes } from '../../src/secret.ts'
+import { ALICE, failure, PASSWORD, quickly } from '../fixtures.ts'
+import { insides, quickKeyset } from './known.ts'
+
+const device = createDeviceKey()
+const thief = createDeviceKey()
+const place = { table: 'source', row: '1', column: 'password', version: 1 }
+const client = await quickly(() =>
+  createClient({
+    ...{ realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' },
+    privateKey: { type: 'AES-256', text: 'of the client' },
+  }),
+)
+const login = await deriveLogin(PASSWORD, ALICE)
+const keyset = await quickKeyset()
+const text = device.sealText('hunter2 of the source', place)
+const saved = { client: device.save(client), login: device.save(login), keyset: device.save(keyset) }
+
+describe('a laptop thief wants source passwords, client keys', () => {
+  it('wrong device key: nothing in the database opens', async () => {
+    const opened = (by: typeof device) => [
+      () => by.openText(text, place),
+      () => by.openClient(saved.client),
+      () => by.openLogin(saved.login),
+      () => by.openKeyset(saved.keyset),
+    ]
+    for (const open of opened(thief)) await failure(open, 'key-not-found')
+    // Under the id of his own key too: it selects a key, and is not trusted.
+    const own = thief.sealText('x', place).subarray(16, 32)
+    const posed = (bytes: Uint8Array) => {
+      const copy = new Uint8Array(bytes)
+      copy.set(own, 16)
+      return copy
+    }
+    await failure(() => thief.openText(posed(text), place), 'authentication-failed')
+    for (const open of opened(device)) open()
+    expect(device.openText(text, place)).toBe('hunter2 of the source')
+  })
+
+  it('wrong passphrase: the device key does not open', async () => {
+    const locked = await quickly(() => device.export('a passphrase'))
+    for (const guess of ['another', 'a passphras', 'A passphrase']) {
+      await failure(() => quickly(() => openDeviceKey(locked, guess)), 'wrong-password')
+    }
+    const again = await quickly(() => openDeviceKey(locked, 'a passphrase'))
+    expect(again.openText(text, place)).toBe('hunter2 of the source')
+    const key = Buffer.from(device.exportUnprotected().subarray(49, 81))
+    expect(Buffer.from(locked).includes(key.subarray(0, 8))).toBe(false)
+  })
+
+  it('finds no password and no key in the database as it is', () => {
+    const secrets = [
+      'hunter2 of the source',
+      'of the client',
+      PASSWORD,
+      Buffer.from(login.credential, 'base64url'),
+      withBytes(claimantOf(client).privateKey.key, (bytes) => Buffer.from(bytes)),
+      withBytes(insides(keyset).dedupKey, (bytes) => Buffer.from(bytes)),
+      withBytes(insides(keyset).blockPair.privateHalves.x25519, (bytes) => Buffer.from(bytes)),
+    ]
+    const rows = [text, ...Object.values(saved)].map((row) => Buffer.from(row))
+    for (const row of rows) for (const secret of secrets) expect(row.includes(secret.slice(0, 8))).toBe(false)
+  })
+
+  it('swapped rows: a program does not show one password as another, or an old one as today’s', async () => {
+    const next = { ...place, row: '2' }
+    const rows = new Map([
+      ['1', text],
+      ['2', device.sealText('of another source', next)],
+    ])
+    await failure(() => device.openText(rows.get('2')!, place), 'authentication-failed')
+    await failure(() => device.openText(rows.get('1')!, next), 'authentication-failed')
+    for (const elsewhere of [
+      { ...place, table: 'target' },
+      { ...place, column: 'comment' },
+      { ...place, version: 2 },
+      // The same letters, cut in another place.
+      { ...place, table: 'sourc', row: 'e1' },
+      { ...place, row: '1p', column: 'assword' },
+    ]) {
+      await failure(() => device.openText(text, elsewhere), 'authentication-failed')
+    }
+    // Handles are of a kind: one is not taken for another.
+    await failure(() => device.openLogin(saved.client), 'unsupported')
+    await failure(() => device.openClient(saved.keyset), 'unsupported')
+    await failure(() => device.openKeyset(saved.login), 'unsupported')
+    await failure(() => device.openText(saved.login, place), 'unsupported', 'malformed')
+  })
+})

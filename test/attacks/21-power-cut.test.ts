@@ -1,0 +1,165 @@
+// Row 21. Nobody is malicious here: the power goes at any write, and other devices of the user do the same at the same time.
+// Here in memory; test/crash/ kills real processes, test/properties/rotation.test.ts searches at random for longer.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createProfile, deriveLogin, KeystrataError, openProfile, type VaultStore } from '../../src/index.ts'
+import { openKeyring, parseKeyring } from '../../src/keys/hierarchy.ts'
+import { ownerOf } from '../../src/keys/login.ts'
+import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
+import { withBytes } from '../../src/secret.ts'
+import { ALICE, expectSame, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
+import { dyingStore, PowerCut } from './dying-store.ts'
+
+const login = await deriveLogin(PASSWORD, ALICE)
+const { rootKey } = ownerOf(login)
+const content = sample(100)
+
+async function makeVault() {
+  const store = new MemoryVaultStore()
+  const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
+  return { store, profile, vaultId: vault.id, block: await vault.seal(content) }
+}
+type Made = Awaited<ReturnType<typeof makeVault>>
+
+/** A device that knows nothing but the password. */
+const device = async (store: VaultStore) => openProfile((await store.readProfile())!, login)
+
+async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
+  const vault = await (await device(store)).openVault(vaultId, store)
+  expectSame(await vault.open(block), content)
+}
+
+/** The E-keys that slots and keyring of the store have in common: without one the vault is lost. */
+async function liveKeys(store: VaultStore, vaultId: string): Promise<string[]> {
+  const { vaults } = openProfileRecord(parseProfile((await store.readProfile())!), rootKey)
+  const entry = vaults.find(({ id }) => hex(id) === vaultId)!
+  const opened = openKeyring((await store.readKeyring(vaultId))!, entry, entry.keys)
+  return (opened?.live ?? []).map(({ key }) => withBytes(key, hex))
+}
+
+/** Somebody rotates in peace: one key is left, and it is new. */
+async function expectFinished(store: MemoryVaultStore, made: Made) {
+  const before = await liveKeys(store, made.vaultId)
+  const rotated = await (await device(store)).rotate(store)
+  const [slots] = parseProfile(rotated.record).vaults.map((vault) => vault.slots)
+  expect(slots).toHaveLength(1)
+  expect(parseKeyring((await store.readKeyring(made.vaultId))!).wraps).toHaveLength(1)
+  expect(store.keyrings.get(made.vaultId)!.size).toBe(1)
+  const [live, ...others] = await liveKeys(store, made.vaultId)
+  expect(others).toEqual([])
+  expect(before).not.toContain(live)
+  await expectOpens(store, made)
+}
+
+describe('a power cut wants the vault', () => {
+  const WRITES = 6
+
+  it('a rotation has six writes', async () => {
+    const { store, profile } = await makeVault()
+    await profile.rotate(dyingStore(store, WRITES))
+    const again = await makeVault()
+    await expect(again.profile.rotate(dyingStore(again.store, WRITES - 1))).rejects.toThrow(PowerCut)
+  })
+
+  it.each(Array.from({ length: WRITES }, (_, write) => write))(
+    'kills after write %i of a rotation, and before it: another device opens, and finishes',
+    async (write) => {
+      for (const when of ['before', 'after'] as const) {
+        const made = await makeVault()
+        const { store, profile } = made
+        await expect(profile.rotate(dyingStore(store, write, when))).rejects.toThrow(PowerCut)
+        expect((await liveKeys(store, made.vaultId)).length).toBeGreaterThan(0)
+        await expectOpens(store, made)
+        // A reader that has been open since before finds its way too.
+        expectSame(await (await profile.openVault(made.vaultId, store)).open(made.block), content)
+        await expectFinished(store, made)
+      }
+    },
+  )
+
+  it('kills the second device while it finishes what the first one left, at any write', async () => {
+    for (let first = 0; first < WRITES; first++) {
+      for (let second = 0; ; second++) {
+        const made = await makeVault()
+        await expect(made.profile.rotate(dyingStore(made.store, first))).rejects.toThrow(PowerCut)
+        const outcome = await (await device(made.store)).rotate(dyingStore(made.store, second)).catch((e: unknown) => e)
+        await expectOpens(made.store, made)
+        if (!(outcome instanceof PowerCut)) break
+        await expectFinished(made.store, made)
+      }
+    }
+  })
+
+  it.each([0, 1])(
+    'kills after write %i of a new vault, and before it: what the profile names is there',
+    async (write) => {
+      for (const when of ['before', 'after'] as const) {
+        const made = await makeVault()
+        const { store } = made
+        const creating = (await device(store)).createVault(dyingStore(store, write, when))
+        await expect(creating).rejects.toThrow(PowerCut)
+        const profile = await device(store)
+        for (const vaultId of profile.vaults) await profile.openVault(vaultId, store)
+        await expectOpens(store, made)
+      }
+    },
+  )
+})
+
+describe('a second and third device want the vault', () => {
+  /** The store as one device sees it: every call waits for its turn, and after every write some E-key is live. */
+  function inTurns(store: MemoryVaultStore, vaultId: string, scheduler: fc.Scheduler): VaultStore {
+    const turn = async <T>(call: () => Promise<T>): Promise<T> => {
+      await scheduler.schedule(Promise.resolve())
+      return call()
+    }
+    const write = <T>(call: () => Promise<T>) =>
+      turn(async () => {
+        const answer = await call()
+        if ((await liveKeys(store, vaultId)).length === 0) throw new Error('no E-key is live')
+        return answer
+      })
+    return {
+      readProfile: () => turn(() => store.readProfile()),
+      readKeyring: (id) => turn(() => store.readKeyring(id)),
+      writeProfile: (record, version) => write(() => store.writeProfile(record, version)),
+      writeKeyring: (id, keyring, version) => write(() => store.writeKeyring(id, keyring, version)),
+      dropKeyrings: (id, below) => write(() => store.dropKeyrings(id, below)),
+    }
+  }
+
+  it('three rotate at once, some are cut off, and a reader beside them always opens', async () => {
+    const cuts = fc.tuple(...[1, 2, 3].map(() => fc.option(fc.nat(8))))
+    const outcomes: Set<string> = new Set()
+    await fc.assert(
+      fc.asyncProperty(cuts, fc.scheduler(), async (lastWrites, scheduler) => {
+        const made = await makeVault()
+        const { store, profile, vaultId, block } = made
+        const rotating = lastWrites.map(async (last) => {
+          const own = inTurns(store, vaultId, scheduler)
+          try {
+            await (await device(own)).rotate(last === null ? own : dyingStore(own, last))
+            outcomes.add('rotated')
+          } catch (error) {
+            // Three at once can keep each other from finishing; nothing else may go wrong.
+            outcomes.add(error instanceof PowerCut ? 'cut' : (error as KeystrataError).code)
+            expect(error instanceof PowerCut || (error as KeystrataError).code === 'conflict').toBe(true)
+          }
+        })
+        const reader = async () => {
+          const own = inTurns(store, vaultId, scheduler)
+          for (let reading = 0; reading < 3; reading++) {
+            for (const from of [profile, await device(own)]) {
+              expectSame(await (await from.openVault(vaultId, own)).open(block), content)
+            }
+          }
+        }
+        await scheduler.waitFor(Promise.all([...rotating, reader()]))
+        await expectOpens(store, made)
+        await expectFinished(store, made)
+      }),
+      { numRuns: 20 },
+    )
+    expect([...outcomes]).toEqual(expect.arrayContaining(['rotated', 'cut']))
+  })
+})

@@ -1,0 +1,219 @@
+// Row 22. He writes a file that a program will read, and wants it to crash, to hang, or to take all memory. Here every reader once,
+// by a fixed list of damages; test/fuzz/ searches at random, and can be left running.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  armRegistration,
+  createClient,
+  createDeviceKey,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  KeystrataError,
+  openDeviceKey,
+  openPackMember,
+  openProfile,
+  openRegistration,
+  openWriter,
+  parseBlock,
+  parseCard,
+  parseRegistration,
+  resetProfile,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { type Backend, useBackend } from '../../src/primitives/backend.ts'
+import { checkProfile, KeyRegistry, verifyPassword } from '../../src/server.ts'
+import {
+  ALICE,
+  failure,
+  flipped,
+  MemoryRegistryStore,
+  MemoryVaultStore,
+  PASSWORD,
+  patched,
+  quick,
+  quickly,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+import { quickKeyset } from './known.ts'
+
+const keyset = await quickKeyset()
+const card = keyset.card()
+const { reader: sharing, share } = keyset.createShare()
+const regenerated = sharing.regenerate()
+const block = await keyset.writer().seal(sample(64))
+const shared = { ...block, envelope: share.add(block) }
+const invite = share.invite(card)
+const reader = keyset.acceptShare(invite, card)
+const { record } = await keyset.writer().sealRecord(sample(64), 'start')
+const { content: pack, members } = await keyset.writer().pack([sample(40), sample(20, 2)])
+
+const login = await deriveLogin(PASSWORD, ALICE)
+const store = new MemoryVaultStore()
+const { profile, vault } = await createProfile(login, { admin: card }).createVault(store)
+const vaultBlock = await vault.seal(sample(64))
+const keyring = (await store.readKeyring(vault.id))!
+const openBy = async (bytes: Uint8Array) => {
+  const hostile = new MemoryVaultStore()
+  await hostile.writeProfile(profile.record, profile.version)
+  await hostile.writeKeyring(vault.id, bytes, 1)
+  return profile.openVault(vault.id, hostile)
+}
+
+const client = await quickly(() =>
+  createClient({
+    ...{ realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' },
+    privateKey: { type: 'AES-256', text: 'of the client' },
+  }),
+)
+const clientBlock = await client.scope('private').seal(sample(64))
+const OWN = { server: 'storage-1' }
+const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+await registry.enrol(client.enrolment())
+const challenge = await registry.challenge()
+const { escrow, activationCode } = client.safeguard()
+await registry.safeguard(escrow)
+await registry.commitFirstBackup('acme', 'desktop')
+const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(Date.now() + 1e9) })
+const device = createDeviceKey()
+const place = { table: 'source', row: '1', column: 'password', version: 1 }
+const phc = '$argon2id$v=19$m=65536,t=3,p=4$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODw'
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+/** Everything that reads a file, or what comes from a network, with an honest one. */
+const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => unknown])[] = [
+  ['openWriter', keyset.export('host'), (b) => openWriter(b)],
+  ['unlockKeyset', keyset.export('source-storage'), (b) => unlockKeyset(b, PASSWORD)],
+  ['parseCard', card.bytes, (b) => parseCard(b)],
+  ['acceptShare', invite, (b) => keyset.acceptShare(b, card)],
+  ['parseBlock and open', encodeBlock(block), (b) => keyset.open(parseBlock(b, block.label))],
+  ['rekey', block.envelope, (envelope) => regenerated.rekey({ ...block, envelope })],
+  ['add', block.envelope, (envelope) => share.add({ ...block, envelope })],
+  ['open of a share', encodeBlock(shared), (b) => reader.open(parseBlock(b, shared.label))],
+  ['openRecord', record, (b) => keyset.openRecord(b)],
+  ['openPackMember, a pack', pack, (b) => openPackMember(b, members[1]!)],
+  ['openPackMember, a string', Buffer.from(members[0]!), (b) => openPackMember(pack, text(b))],
+  ['openProfile', profile.record, (b) => openProfile(b, login)],
+  ['resetProfile', profile.record, (b) => resetProfile(b, keyset, login)],
+  ['checkProfile', profile.record, (b) => checkProfile(b)],
+  ['openVault', keyring, openBy],
+  ['open of a vault', encodeBlock(vaultBlock), (b) => vault.open(parseBlock(b, vaultBlock.label))],
+  ['open of a client', encodeBlock(clientBlock), (b) => client.open(parseBlock(b, clientBlock.label))],
+  ['enrol', client.enrolment(), (b) => registry.enrol(b)],
+  ['prove', challenge, (b) => client.prove(b, OWN)],
+  ['connect', client.prove(challenge, OWN), (b) => registry.connect(b)],
+  ['safeguard', escrow, (b) => registry.safeguard(b)],
+  ['parseRegistration', file, (b) => parseRegistration(b, { provider: card })],
+  ['openRegistration', file, (b) => openRegistration(b, { provider: card, activationCode })],
+  ['armRegistration', file, (b) => armRegistration(b, activationCode)],
+  ['openDeviceKey', device.exportUnprotected(), (b) => openDeviceKey(b)],
+  ['openClient', device.save(client), (b) => device.openClient(b)],
+  ['openLogin', device.save(login), (b) => device.openLogin(b)],
+  ['openKeyset', device.save(keyset), (b) => device.openKeyset(b)],
+  ['openText', device.sealText('x', place), (b) => device.openText(b, place)],
+  ['verifyPassword, a hash', Buffer.from(phc), (b) => verifyPassword(text(b), PASSWORD)],
+]
+
+/** Whether a reader took the bytes; anything but a KeystrataError without a cause is a finding. */
+async function isTaken(read: (bytes: Uint8Array) => unknown, bytes: Uint8Array): Promise<boolean> {
+  const copy = new Uint8Array(bytes)
+  try {
+    await read(bytes)
+    return true
+  } catch (error) {
+    expect(error).toBeInstanceOf(KeystrataError)
+    expect((error as KeystrataError).cause).toBeUndefined()
+    return false
+  } finally {
+    expect(Buffer.compare(bytes, copy)).toBe(0)
+  }
+}
+
+/** Lengths, counts and numbers at their limits, written where such may stand. */
+const EDGES = [
+  [0xff, 0xff],
+  [0x7f, 0xff, 0xff, 0xff],
+  [0xff, 0xff, 0xff, 0xff],
+  [0, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+]
+const summed = new Set(['openWriter', 'unlockKeyset', 'openProfile', 'resetProfile', 'checkProfile'])
+
+// Objects say what their Argon2id costs: it costs nothing here.
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
+
+describe.each(READERS)('a hostile file wants the process, by %s', (name, honest, read) => {
+  const mended = (bytes: Uint8Array) => (summed.has(name) && bytes.length > 8 ? resummed(bytes) : bytes)
+
+  it('random bytes', async () => {
+    for (const [seed, length] of [0, 1, 47, 48, 100, 1000].entries()) {
+      const noise = sample(length, seed + 1)
+      expect((await isTaken(read, noise)) && !name.startsWith('verify')).toBe(false)
+      await isTaken(
+        read,
+        mended(
+          patched(
+            new Uint8Array(Math.max(length, 48)).map((_, at) => noise[at] ?? 0),
+            0,
+            honest.subarray(0, 48),
+          ),
+        ),
+      )
+    }
+  })
+
+  it('mutated and truncated bytes', async () => {
+    const step = Math.max(1, Math.floor(honest.length / 8))
+    for (let at = 0; at < honest.length; at += step) {
+      await isTaken(read, mended(flipped(honest, at, at % 8)))
+      await isTaken(read, mended(new Uint8Array(honest.subarray(0, at))))
+    }
+    await isTaken(read, Buffer.concat([honest, honest]))
+  })
+
+  it('huge lengths inside, and megabytes behind', async () => {
+    // Behind the header, where counts and lengths begin, and in front of the end.
+    const places = [0, 8, 48, 50, 57, 60, honest.length - 80]
+    for (const at of places) {
+      for (const edge of EDGES) {
+        if (at < 0 || at + edge.length > honest.length) continue
+        const bytes = mended(patched(honest, at, edge))
+        const before = process.memoryUsage().arrayBuffers
+        await isTaken(read, bytes)
+        expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * 1024 * 1024)
+      }
+    }
+    const long = new Uint8Array(8 * 1024 * 1024)
+    long.set(honest)
+    expect((await isTaken(read, long)) && !name.startsWith('verify')).toBe(false)
+  })
+})
+
+it('a hostile file wants memory for Argon2id: costs beyond the limits are refused before any is asked for', async () => {
+  const asked: number[] = []
+  const watched: Backend = {
+    ...quick,
+    argon2id(password, salt, costs, length, wait) {
+      asked.push(costs.memoryKiB)
+      return quick.argon2id(password, salt, costs, length, wait)
+    },
+  }
+  useBackend(watched)
+  const stored = keyset.export('host')
+  // Where the costs are: three numbers in a row.
+  const costsAt = Buffer.from(stored).indexOf(Buffer.from('0000000200004c00', 'hex'))
+  expect(costsAt).toBeGreaterThan(48)
+  for (const [at, bytes] of [
+    [costsAt, [0, 0, 0, 65]],
+    [costsAt, [0xff, 0xff, 0xff, 0xff]],
+    [costsAt + 4, [0, 0x10, 0, 1]],
+    [costsAt + 4, [0xff, 0xff, 0xff, 0xff]],
+  ] as const) {
+    await failure(() => unlockKeyset(resummed(patched(stored, at, bytes)), PASSWORD), 'limit-exceeded')
+  }
+  for (const costs of ['m=1048577,t=1,p=1', 'm=4294967295,t=1,p=1', 'm=65536,t=65,p=1', 'm=65536,t=3,p=17']) {
+    await failure(() => verifyPassword(phc.replace('m=65536,t=3,p=4', costs), PASSWORD), 'limit-exceeded')
+  }
+  expect(asked).toEqual([])
+  useBackend(quick)
+})

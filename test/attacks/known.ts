@@ -1,0 +1,22 @@
+// What the adversaries of several rows have: keysets, and what is inside them.
+import { unmaskKey } from '../../src/blocks/mask.ts'
+import { parseEnvelope } from '../../src/format/envelope.ts'
+import { insidesOf } from '../../src/handles/keyset.ts'
+import type { KeysetReader, SealedBlock } from '../../src/index.ts'
+import { Identity } from '../../src/keys/key-pairs.ts'
+import type { KeysetContents } from '../../src/keys/keyset-contents.ts'
+import type { SecretKey } from '../../src/secret.ts'
+import { makeKeyset, quickly, unhex } from '../fixtures.ts'
+
+/** A keyset whose password costs nothing; unlock it `quickly` too. */
+export const quickKeyset = (options?: Parameters<typeof makeKeyset>[0]): Promise<KeysetReader> =>
+  quickly(() => makeKeyset(options))
+
+/** Everything in a keyset, as its owner's own code sees it. */
+export const insides = (of: KeysetReader): KeysetContents => insidesOf(of, 'keyset').contents
+
+/** The block key of a block, as a share's recipient, or another holder of the dedup key, may hold it. */
+export function blockKeyOf(block: SealedBlock, owner: KeysetReader): SecretKey<'block'> {
+  const { header, encrypted } = parseEnvelope(block.envelope)
+  return unmaskKey({ header, encrypted: encrypted! }, new Identity(insides(owner).blockPair), unhex(block.label))
+}
