@@ -73,6 +73,11 @@ describe('bytes', () => {
     expect(() => bytesFrom(new Uint8Array(3), 'it', 2)).toThrow(RangeError)
   })
 
+  it('says what was likely meant', () => {
+    expect(() => bytesFrom(Promise.resolve(new Uint8Array(1)), 'content')).toThrow('await it')
+    expect(() => bytesFrom('text', 'content')).toThrow('TextEncoder')
+  })
+
   it('takes no bytes whose memory was given away: they would pass for empty', () => {
     const gone = new Uint8Array(100)
     structuredClone(gone, { transfer: [gone.buffer] })

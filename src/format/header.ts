@@ -94,7 +94,7 @@ export function parseHeader(
   const header = parseMagic(bytes, object)
   assertKnown('version', header.version, [VERSION], object)
   assertType(header, object, type)
-  assertKnown('suite', header.suite, suites, object)
+  assertSuite(header, object, suites)
   if (!more.generations) assertKnown('generation', header.generation, [0], object)
   assertKnown('flags', header.flags, [0, more.flag], object)
   const { suite, keyId, ownerId, generation, flags } = header
@@ -119,6 +119,27 @@ function assertType({ type: found }: StoredHeader, object: string, type: number)
   throw new KeystrataError('unsupported', `not of this kind: ${name}, where ${object} is expected`, {
     object,
     field: 'type',
+    found,
+  })
+}
+
+const MODELS: Readonly<Record<number, string>> = {
+  [Suite.x25519]: 'a keyset',
+  [Suite.hybrid]: 'a keyset',
+  [Suite.vault]: 'a vault',
+  [Suite.aes128]: 'a client',
+  [Suite.aes192]: 'a client',
+  [Suite.aes256]: 'a client',
+  [Suite.des56]: 'a client under DES-56, which keystrata/legacy opens',
+}
+
+/** @throws KeystrataError `unsupported` */
+function assertSuite({ suite: found }: StoredHeader, object: string, suites: readonly number[]): void {
+  const model = MODELS[found]
+  if (suites.includes(found) || model === undefined) { assertKnown('suite', found, suites, object); return; }
+  throw new KeystrataError('unsupported', `${object}: not of this reader, but of ${model}`, {
+    object,
+    field: 'suite',
     found,
   })
 }

@@ -184,6 +184,17 @@ describe('a device key', () => {
     expect(Buffer.from(locked).includes(Buffer.from(open.subarray(49, 57)))).toBe(false)
   })
 
+  it('is hashed as the options say', async () => {
+    const heard: number[] = []
+    const onProgress = (fraction: number) => heard.push(fraction)
+    const locked = await quickly(() => device.export('a passphrase', { onProgress }))
+    await quickly(() => openDeviceKey(locked, 'a passphrase', { onProgress }))
+    expect(heard.filter((fraction) => fraction === 1)).toHaveLength(2)
+    const signal = AbortSignal.abort()
+    await failure(() => device.export('a passphrase', { signal }), 'aborted')
+    await failure(() => openDeviceKey(locked, 'a passphrase', { signal }), 'aborted')
+  })
+
   it('with a flipped byte is damaged, never a wrong passphrase', async () => {
     const [open, locked] = [device.exportUnprotected(), await quickly(() => device.export('a passphrase'))]
     for (let index = 0; index < locked.length; index++) {

@@ -143,6 +143,26 @@ describe('tasks of a stream', () => {
     }, 'aborted')
   })
 
+  it('read no further than what was under way when nobody wants more, from a source without an end of its own', async () => {
+    let read = 0
+    const source = { [Symbol.asyncIterator]: () => ({ next: async () => ({ value: read++, done: false }) }) }
+    for await (const number of inOrder(source, { ...one, most: 2, lot: 32 })) if (number === 3) break
+    const far = read
+    for (let turns = 0; turns < 50; turns++) await turn()
+    expect(read).toBeLessThanOrEqual(far + 1)
+  })
+
+  it('tell why they ended, where a source throws at once when it is told to', async () => {
+    const iterator = {
+      next: async () => Promise.reject(new Error('the disk is gone')),
+      return: () => {
+        throw new Error('the cursor cannot be closed')
+      },
+    }
+    const results = inOrder<number, number, number>({ [Symbol.asyncIterator]: () => iterator }, one)
+    await expect(results.next()).rejects.toThrow('the disk is gone')
+  })
+
   it('leave nothing behind, however many there were', async () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void

@@ -121,6 +121,15 @@ describe('the argon2 option', () => {
     await expect(createKeyset(PASSWORD, { costs: CHEAP, argon2: short })).rejects.toBeInstanceOf(TypeError)
   })
 
+  it('is checked again if the check itself failed: its module may not have been loaded yet', async () => {
+    let isLoaded = false
+    const honest = argon2Of()
+    const late: Argon2 = (...input) => (isLoaded ? honest(...input) : Promise.reject(new Error('not loaded')))
+    await expect(createKeyset(PASSWORD, { costs: CHEAP, argon2: late })).rejects.toThrow('not loaded')
+    isLoaded = true
+    await createKeyset(PASSWORD, { costs: CHEAP, argon2: late })
+  })
+
   it('gets copies, and what it gave is wiped', async () => {
     const kept: Uint8Array[] = []
     const argon2: Argon2 = async (password, salt, costs, length) => {

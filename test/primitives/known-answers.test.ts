@@ -1,3 +1,4 @@
+import { createHash, createPublicKey, verify } from 'node:crypto'
 // Every primitive on every backend against answers from its standard, or from another implementation where the standard
 // has none; each says which.
 import { poly1305 } from '@noble/ciphers/_poly1305.js'
@@ -260,7 +261,9 @@ describe('the code behind the portable backend, where our own calls take fewer i
 })
 
 describe('Ed25519', () => {
-  const seed = new SecretKey('signing', unhex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'))
+  const SEED = '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'
+  const seed = new SecretKey('signing', unhex(SEED))
+  const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
   const publicKey = unhex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a')
 
   it('keys and signatures (RFC 8032 §7.1, test 1)', () => {
@@ -291,6 +294,22 @@ describe('Ed25519', () => {
   ])('refuses a public key of %s', (_, key) => {
     for (const message of [ascii(''), ascii('a'), ascii('b'), ascii('c')]) {
       expect(isSignatureOf(unhex(key), message, anything)).toBe(false)
+    }
+  })
+
+  it('refuses an R with a part of small order, as OpenSSL does, whatever S was made for it', () => {
+    const { Point } = ed25519
+    const order = Point.Fn.ORDER
+    const scalar = ed25519.utils.getExtendedPublicKey(unhex(SEED)).scalar
+    const little = (bytes: Uint8Array) => BigInt(`0x${hex(bytes.toReversed())}`)
+    for (const R of [Point.BASE.multiply(7n), Point.BASE.multiply(7n).add(Point.fromHex(order8))]) {
+      const message = ascii('signed by somebody who has the key')
+      const challenge = createHash('sha512').update(R.toBytes()).update(publicKey).update(message).digest()
+      const S = (7n + (little(challenge) % order) * scalar) % order
+      const signature = new Uint8Array([...R.toBytes(), ...unhex(S.toString(16).padStart(64, '0')).reverse()])
+      const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) }, format: 'jwk' })
+      expect(isSignatureOf(publicKey, message, signature)).toBe(R.isTorsionFree())
+      expect(verify(null, message, key, signature)).toBe(R.isTorsionFree())
     }
   })
 

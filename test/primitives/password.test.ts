@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { assertReadableCosts, assertWritableCosts, hashPassword } from '../../src/primitives/password.ts'
-import { backends, CHEAP, failure, sample, withBackend } from '../fixtures.ts'
+import { deriveLogin } from '../../src/index.ts'
+import { ALICE, backends, CHEAP, failure, PASSWORD, sample, withBackend } from '../fixtures.ts'
 
 const GIB = 1_048_576
 const salt = sample(32)
@@ -53,6 +54,15 @@ describe.each(backends)('hashing a password on $name', (backend) => {
     setTimeout(() => controller.abort(), 20)
     const hashing = () => withBackend(backend, () => hashPassword('p', salt, slow, { signal: controller.signal }))
     await failure(hashing, 'aborted')
+  })
+
+  it('says aborted on every backend, whatever the signal was given, also from within the first progress', async () => {
+    for (const backend of backends) {
+      const controller = new AbortController()
+      const onProgress = () => controller.abort(new Error('the user left'))
+      const login = () => deriveLogin(PASSWORD, ALICE, { signal: controller.signal, onProgress })
+      await withBackend(backend, () => failure(login, 'aborted'))
+    }
   })
 
   it('passes on what the progress callback throws', async () => {

@@ -1,0 +1,105 @@
+// What people do in their first hour, and the message that leads on.
+import { describe, expect, it } from 'vitest'
+import {
+  createClient,
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  openProfile,
+  openRegistration,
+  parseBlock,
+  unlockKeyset,
+} from '../src/index.ts'
+import { checkProfile } from '../src/server.ts'
+import { ALICE, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
+
+const keyset = await makeKeyset()
+const login = await deriveLogin(PASSWORD, ALICE)
+const block = await keyset.writer().seal(sample(10))
+const stored = encodeBlock(block)
+
+describe('one object in the place of another', () => {
+  it('is named, where it says what it is', async () => {
+    const card = keyset.card().bytes
+    const damaged = await failure(() => unlockKeyset(card, PASSWORD), 'malformed')
+    expect(damaged.message).toContain('it says card')
+    const wrong = await failure(() => parseBlock(card, block.label), 'unsupported')
+    expect(wrong.message).toBe('not of this kind: card, where envelope is expected')
+    const { record } = await keyset.writer().sealRecord(sample(4), 'start')
+    expect((await failure(() => parseBlock(record, block.label), 'unsupported')).message).toContain('record')
+  })
+
+  it('is a block of another key model', async () => {
+    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+    const foreign = await vault.seal(sample(10))
+    expect((await failure(() => keyset.open(foreign), 'unsupported')).message).toContain('of a vault')
+    expect((await failure(() => vault.open(block), 'unsupported')).message).toContain('of a keyset')
+  })
+
+  it('tells how many bytes there were', async () => {
+    const { detail } = await failure(() => parseBlock(sample(3000), block.label), 'malformed')
+    expect(detail).toMatchObject({ bytes: 3000 })
+  })
+})
+
+describe('misuse that types do not show to everybody', () => {
+  it.each([
+    ['a promise for a block', () => encodeBlock(Promise.resolve(block) as never), 'await it'],
+    ['stored bytes for a block', () => keyset.open(stored as never), 'parseBlock'],
+    ['bytes for a card', () => keyset.createShare().share.invite(keyset.card().bytes as never), 'card()'],
+    ['nothing for a card', () => openRegistration(stored, { provider: undefined as never }), 'card()'],
+    ['bytes for an admin', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
+    ['no recovery', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
+    ['no store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'VaultStore'],
+    ['no place in the chain', () => keyset.writer().sealRecord(stored, undefined as never), "'start'"],
+    [
+      'a text for a key',
+      () => createClient({ realm: 'r', account: 'a', client: 'c', platform: 'linux', privateKey: 'x' as never }),
+      '{ type, text }',
+    ],
+    [
+      'bytes for the text of a key',
+      () =>
+        createClient({
+          realm: 'r',
+          account: 'a',
+          client: 'c',
+          platform: 'linux',
+          privateKey: { type: 'AES-256', text: stored as never },
+        }),
+      '{ type, text }',
+    ],
+  ])('%s is a TypeError that says what is wanted', async (_, action, wanted) => {
+    const made = new Promise((resolve) => resolve(action()))
+    await expect(made).rejects.toBeInstanceOf(TypeError)
+    await expect(new Promise((resolve) => resolve(action()))).rejects.toThrow(wanted)
+  })
+
+  it('a store that does not say whether it wrote is asked once', async () => {
+    const profile = createProfile(login, { zeroTrust: true })
+    for (const method of ['writeProfile', 'writeKeyring'] as const) {
+      const store = new MemoryVaultStore()
+      await store.writeProfile(profile.record, profile.version)
+      store[method] = async () => undefined as never
+      await expect(profile.createVault(store)).rejects.toThrow('must answer true or false')
+    }
+  })
+
+  it('what a database calls null is no stored profile', () => {
+    const { record } = createProfile(login, { zeroTrust: true })
+    expect(checkProfile(record, null as never)).toEqual({ version: 1, zeroTrust: true })
+  })
+
+  it('costs without all of their numbers are told what they lack', async () => {
+    const costs = { memoryKiB: CHEAP.memoryKiB } as never
+    const error = await failure(() => createKeyset(PASSWORD, { costs }), 'limit-exceeded')
+    expect(error.message).toContain('iterations 1–64')
+  })
+
+  it('another user’s profile is told from a wrong password by nobody, and the message names all three', async () => {
+    const bob = await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' })
+    const { record } = createProfile(login, { zeroTrust: true })
+    expect((await failure(() => openProfile(record, bob), 'wrong-password')).message).toContain('user or realm')
+  })
+})
