@@ -10,6 +10,8 @@ export default defineConfig(
       'docs',
       'test/package',
       'test/pool/*.mjs',
+      'test/mutation/*.mjs',
+      '.stryker-tmp',
       'examples/*.mjs',
       'examples/browser/dist',
       'bench/peers',

@@ -73,6 +73,7 @@ export type Role =
   | 'label'
   | 'lock'
   | 'cipher'
+  | 'login'
   | 'client'
   | 'device'
   | 'passphrase'
@@ -124,4 +125,20 @@ export function withBytes<T>(key: SecretKey<Role>, use: (bytes: Uint8Array) => T
 /** Compares two keys of one role in constant time. */
 export function equalKeys<R extends Role>(a: SecretKey<R>, b: SecretKey<R>): boolean {
   return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
+}
+
+/** The same object with keys of its own. */
+export function copyKeys<T>(value: T): T {
+  if (value instanceof SecretKey) return value.copy() as T
+  if (Array.isArray(value)) return value.map(copyKeys) as T
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, copyKeys(field as unknown)])) as T
+}
+
+/** Wipes every key in an object. */
+export function disposeKeys(value: unknown): void {
+  if (value instanceof SecretKey) value.dispose()
+  else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const field of Object.values(value)) disposeKeys(field)
+  }
 }

@@ -3,7 +3,7 @@ import { type Bytes, utf8 } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /** Keeps names short enough that four of them fit beside each other where keys are derived. */
-const MAX_NAME_BYTES = 255
+export const MAX_NAME_BYTES = 255
 
 /**
  * Bytes of a text: every space of Unicode class Zs becomes U+0020, then NFC, then UTF-8.

@@ -19,9 +19,9 @@ interface Rules {
 export class EnvelopeKeys extends SecretHolder {
   /** The keyset or the share whose envelopes and records these are. */
   readonly ownerId: Bytes
-  readonly accept: number | undefined
   /** What agreements are bound to, behind the label: empty, or the source signing key of who shares. */
   readonly sharer: Uint8Array
+  readonly #accept: number | undefined
   readonly #current: Identity
   readonly #identities: ReadonlyMap<string, Identity>
 
@@ -42,7 +42,7 @@ export class EnvelopeKeys extends SecretHolder {
     }
     super('keys of a reader', disposeAll)
     this.ownerId = ownerId
-    this.accept = accept
+    this.#accept = accept
     this.sharer = sharer
     this.#current = identities[0]
     this.#identities = new Map(identities.map((identity) => [toHex(identity.keyId), identity]))
@@ -57,7 +57,7 @@ export class EnvelopeKeys extends SecretHolder {
     const identity = this.#identities.get(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
     if (identity === undefined) throw new KeystrataError('key-not-found')
     if (!equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
-    assertStrongEnough(header, identity, this.accept)
+    assertStrongEnough(header, identity, this.#accept)
     return identity
   }
 }

@@ -19,7 +19,7 @@ import {
 import { agreeWith, reachAgreement } from '../keys/agreement.ts'
 import type { Recipient } from '../keys/key-pairs.ts'
 import { agreedLock, associatedData, NONCE_BYTES } from '../keys/lock.ts'
-import { nextVersion } from '../keys/trailer.ts'
+import { nextVersion } from '../keys/version.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'

@@ -14,7 +14,7 @@ import {
 } from '../format/registration.ts'
 import { type CardKeys, fingerprintBytes } from '../keys/card.ts'
 import { readName } from '../keys/claim.ts'
-import { disposeKeys } from '../keys/keyset-contents.ts'
+import { disposeKeys } from '../secret.ts'
 import { publicKeyId } from '../keys/key-pairs.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import { parseActivationCode, readActivationCode } from './activation-code.ts'

@@ -24,7 +24,7 @@ import {
   verifiedClaim,
 } from '../keys/claim.ts'
 import { decodeClientKeys, encodeClientKeys } from '../keys/client-keys.ts'
-import { disposeKeys } from '../keys/keyset-contents.ts'
+import { disposeKeys } from '../secret.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../keys/lock.ts'
 import { sign } from '../primitives/signature.ts'
 import { activationKey, createActivationCode, parseActivationCode } from './activation-code.ts'

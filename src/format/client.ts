@@ -2,6 +2,8 @@
 import * as P from 'micro-packed'
 import { type Bytes } from '../bytes.ts'
 import { list, ownBytes, time, within } from './codec.ts'
+import { SIGNATURE_BYTES } from './card.ts'
+import { MAX_NAME_BYTES } from '../text.ts'
 import { HEADER_BYTES } from './header.ts'
 
 /** The types of typed keys, numbered as in suites. */
@@ -23,8 +25,6 @@ export const Platform = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 } as 
 /** What a client runs on. */
 export type Platform = keyof typeof Platform
 
-const MAX_NAME_BYTES = 255
-
 /** A name of 1 to 255 bytes, in UTF-8; its form is checked where it is used. */
 export const name: P.CoderType<Uint8Array> = P.validate(P.bytes(P.U16BE), (bytes) => {
   if (bytes.length < 1 || bytes.length > MAX_NAME_BYTES) throw new RangeError('not the length of a name')
@@ -35,7 +35,6 @@ const headerBytes = P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>
 const keyType = within(P.U8, 1, 4)
 const role = within(P.U8, 1, 2)
 const platform = within(P.U8, 1, 5)
-const SIGNATURE_BYTES = 64
 
 /** A key that its holder proves: by the signature of the Ed25519 key that was derived from it. */
 export interface ProvenKey {

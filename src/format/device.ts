@@ -77,7 +77,7 @@ export interface LoginKeys {
   readonly realm: Uint8Array
   readonly user: Uint8Array
   /** L. */
-  readonly loginKey: SecretKey<'cipher'>
+  readonly loginKey: SecretKey<'login'>
   /** R. */
   readonly rootKey: SecretKey<'root'>
 }
@@ -85,7 +85,7 @@ export interface LoginKeys {
 export const loginKeys: P.CoderType<LoginKeys> = P.struct({
   realm: name,
   user: name,
-  loginKey: secret('cipher', 24),
+  loginKey: secret('login', 24),
   rootKey: secret('root', 24),
 })
 
@@ -124,7 +124,7 @@ export const clientKeys: P.CoderType<ClientKeys> = P.struct({
   accountKey: P.optional(P.bool, typedKey),
 })
 
-export interface KeysetKeys {
+export interface SavedKeyset {
   readonly master: SecretKey<'master'>
   /** A strength that is taken although the keyset demands more; absent where none is. */
   readonly accept?: number | undefined
@@ -132,7 +132,7 @@ export interface KeysetKeys {
   readonly keyset: Uint8Array
 }
 
-export const keysetKeys: P.CoderType<KeysetKeys> = P.struct({
+export const keysetKeys: P.CoderType<SavedKeyset> = P.struct({
   master: secret('master', 32),
   accept: P.optional(P.bool, within(P.U8, 0, 2)),
   keyset: P.bytes(P.U32BE),

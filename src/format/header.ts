@@ -136,7 +136,10 @@ const MODELS: Readonly<Record<number, string>> = {
 /** @throws KeystrataError `unsupported` */
 function assertSuite({ suite: found }: StoredHeader, object: string, suites: readonly number[]): void {
   const model = MODELS[found]
-  if (suites.includes(found) || model === undefined) { assertKnown('suite', found, suites, object); return; }
+  if (suites.includes(found) || model === undefined) {
+    assertKnown('suite', found, suites, object)
+    return
+  }
   throw new KeystrataError('unsupported', `${object}: not of this reader, but of ${model}`, {
     object,
     field: 'suite',

@@ -16,12 +16,11 @@ import {
   sealSaved,
   sealTextValue,
 } from '../keys/device-key.ts'
-import { disposeKeys } from '../keys/keyset-contents.ts'
 import { openKeyset, parseKeyset } from '../keys/keyset-record.ts'
 import { isLogin, type Login, openedLogin, ownerOf } from '../keys/login.ts'
 import type { HashOptions } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
+import { disposeKeys, type Handle, SecretHolder, SecretKey, withBytes } from '../secret.ts'
 import { parseUserName } from '../text.ts'
 import { type Client, claimantOf, isClient, openedClient } from './client.ts'
 import { insidesOf, isKeyset, unlocked } from './keyset.ts'
@@ -182,7 +181,7 @@ function loginKeysOf(login: Login): { kind: number; keys: Bytes } {
   const { realm, user, rootKey } = ownerOf(login)
   const credential = fromBase64Url(login.credential)
   if (credential === undefined) throw authenticationFailed()
-  const loginKey = SecretKey.take('cipher', credential)
+  const loginKey = SecretKey.take('login', credential)
   try {
     return {
       kind: SavedKind.login,

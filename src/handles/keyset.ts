@@ -15,11 +15,11 @@ import {
   withoutShare,
   withShare,
 } from '../keys/keyset-changes.ts'
-import { disposeKeys, incompleteFor, type KeysetContents, type KeysetDestination } from '../keys/keyset-contents.ts'
+import { incompleteFor, type KeysetContents, type KeysetDestination } from '../keys/keyset-contents.ts'
 import { encodeExports } from '../keys/keyset-record.ts'
 import { createMaster, rewrapMaster } from '../keys/master.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, isWritable } from '../primitives/password.ts'
-import { SecretHolder, type SecretKey } from '../secret.ts'
+import { disposeKeys, SecretHolder, type SecretKey } from '../secret.ts'
 import { openInvite } from '../sharing/invite.ts'
 import { createActiveShare, noSuchShare } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'

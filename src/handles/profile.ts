@@ -12,7 +12,7 @@ import {
   type VaultEntry,
 } from '../keys/profile-record.ts'
 import { rotateVault } from '../keys/rotation.ts'
-import { assertNotOlder, nextVersion, parseFloor } from '../keys/trailer.ts'
+import { assertNotOlder, nextVersion, parseFloor } from '../keys/version.ts'
 import {
   changeProfile,
   createVaultIn,

@@ -7,8 +7,7 @@ import { type OpenedRecord, openRecord, type SealedRecord, sealRecord } from '..
 import { type Bytes, toHex } from '../bytes.ts'
 import { type ActiveShare, Strength } from '../format/keyset.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../keys/card.ts'
-import { copyKeys, disposeKeys } from '../keys/keyset-contents.ts'
-import { type Handle, SecretHolder } from '../secret.ts'
+import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts'
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
 import type { RecordReader } from './keyset-reader.ts'
@@ -98,10 +97,8 @@ export class OwnedShare extends SecretHolder implements Share {
   static of(share: ActiveShare, sharer: Sharer, encryption: number, owner: OwnerPairs): Share {
     const { id, blockPair, retired, accept } = owner
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const recipe = copyKeys({
-      ...{ kind: 'share' as const, share, sharer, encryption },
-      owner: { id, blockPair, retired, accept },
-    })
+    const owned = { id, blockPair, retired, accept }
+    const recipe = copyKeys({ kind: 'share' as const, share, sharer, encryption, owner: owned })
     try {
       return new OwnedShare(recipe, recipient, envelopeKeysOf(owner))
     } catch (error) {

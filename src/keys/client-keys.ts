@@ -6,7 +6,7 @@ import { decode, encode } from '../format/codec.ts'
 import { clientKeys } from '../format/device.ts'
 import { decodeName, type parseName } from '../text.ts'
 import type { Claimant } from './claim.ts'
-import { disposeKeys } from './keyset-contents.ts'
+import { disposeKeys } from '../secret.ts'
 
 /**
  * Borrows the keys; the caller wipes what it gets.

@@ -1,8 +1,9 @@
 // What a change of keys makes of a keyset (SPEC §5.4, §12.1): the contents of its next version, with copies of the keys that
 // stay. The old contents are borrowed; new keys are taken over.
 import type { ActiveShare, KeyPair } from '../format/keyset.ts'
-import { type AdditionalKeys, copyKeys, disposeKeys, incompleteFor, type KeysetContents } from './keyset-contents.ts'
-import { nextVersion } from './trailer.ts'
+import { type AdditionalKeys, incompleteFor, type KeysetContents } from './keyset-contents.ts'
+import { copyKeys, disposeKeys } from '../secret.ts'
+import { nextVersion } from './version.ts'
 
 /** The contents of a keyset that has all of its keys. */
 export type CompleteContents = KeysetContents & { readonly additional: AdditionalKeys }

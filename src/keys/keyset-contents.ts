@@ -17,7 +17,7 @@ import {
   storageSealed,
 } from '../format/keyset.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import { SecretKey } from '../secret.ts'
+import { disposeKeys, type SecretKey } from '../secret.ts'
 import { Identity } from './key-pairs.ts'
 
 /** Where an export of a keyset is kept. */
@@ -166,21 +166,5 @@ function assertHalvesBelong({ blockPair, sourceSigning, additional }: KeysetKeys
   for (const pair of [blockPair, ...pairs]) new Identity(pair).dispose()
   for (const pair of [sourceSigning, ...(additional === undefined ? [] : [additional.cardSigning])]) {
     if (!equalBytes(signingPublicKey(pair.seed), pair.publicKey)) throw authenticationFailed()
-  }
-}
-
-/** The same object with keys of its own. */
-export function copyKeys<T>(value: T): T {
-  if (value instanceof SecretKey) return value.copy() as T
-  if (Array.isArray(value)) return value.map(copyKeys) as T
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, copyKeys(field as unknown)])) as T
-}
-
-/** Wipes every key in an object. */
-export function disposeKeys(value: unknown): void {
-  if (value instanceof SecretKey) value.dispose()
-  else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
-    for (const field of Object.values(value)) disposeKeys(field)
   }
 }

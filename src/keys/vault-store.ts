@@ -29,7 +29,7 @@ import {
   type VaultEntry,
 } from './profile-record.ts'
 import { keyIdOf } from './lock.ts'
-import { assertNotOlder, nextVersion } from './trailer.ts'
+import { assertNotOlder, nextVersion } from './version.ts'
 
 /**
  * Where a user's profile and the keyrings of his vaults are kept; the product's own. Both writes are create-only per

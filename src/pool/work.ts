@@ -9,7 +9,7 @@ import { HostWriter } from '../handles/keyset-writer.ts'
 import type { Recipe } from '../handles/recipe.ts'
 import { AcceptedShare, OwnedShare, type Share } from '../handles/share.ts'
 import { OpenedVault } from '../handles/vault.ts'
-import { disposeKeys } from '../keys/keyset-contents.ts'
+import { disposeKeys } from '../secret.ts'
 import {
   arrivedKeys,
   moveError,

@@ -3,7 +3,7 @@
 import { type Bytes, wipe } from '../bytes.ts'
 import type { Argon2Parameters, Backend, HashName, Kem, Primitive } from './backend.ts'
 import { createPortableHash, portableBackend, portableHashNames } from './backend-portable.ts'
-import { type CreateHash, digestInChunks } from './digest.ts'
+import { type CreateHash, digestInChunks, digestParts } from './digest.ts'
 import { aesKeySizes, nodeCbc, nodeChachaPoly, nodeCtr, nodeGcm } from './node-ciphers.ts'
 import { type Argon2Input, type Crypto, keyInput, nodeCrypto, own } from './node-crypto.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
@@ -88,11 +88,7 @@ function nodeHashes(crypto: Crypto, native: readonly HashName[]): Partial<Backen
     return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
   }
   return {
-    hash(hash, parts) {
-      const state = create(hash)
-      for (const part of parts) state.update(part)
-      return state.digest()
-    },
+    hash: (hash, parts) => digestParts(create, hash, parts),
     copyAndDigest: async (content, copy, wanted) => digestInChunks(create, content, wanted, copy),
     digestContent: async (content, wanted) => digestInChunks(create, content, wanted),
   }

@@ -10,9 +10,9 @@ import { pbkdf2Async } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
-import { type Bytes, concat, wipe } from '../bytes.ts'
+import { type Bytes, wipe } from '../bytes.ts'
 import type { Backend, HashName, Kem, Wait } from './backend.ts'
-import { type CreateHash, digestInChunks } from './digest.ts'
+import { type CreateHash, digestInChunks, digestParts } from './digest.ts'
 import { randomBytes } from './random.ts'
 
 const hashes = { sha256, sha512, 'sha3-256': sha3_256 } as const
@@ -157,7 +157,7 @@ export const portableBackend: Backend = {
     Ed25519: '@noble/curves',
     randomness: 'crypto.getRandomValues',
   },
-  hash: (hash, parts) => own(hashes[hash](concat(...parts))),
+  hash: (hash, parts) => digestParts(createPortableHash, hash, parts),
   hmac(hash, key, parts) {
     const state = hmac.create(hashes[hash], key)
     for (const part of parts) state.update(part)

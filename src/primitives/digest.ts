@@ -11,6 +11,13 @@ export type CreateHash = (hash: HashName) => HashState
 
 const CHUNK = 128 * 1024
 
+/** The hash of parts joined, without joining them. */
+export function digestParts(create: CreateHash, hash: HashName, parts: readonly Uint8Array[]): Bytes {
+  const state = create(hash)
+  for (const part of parts) state.update(part)
+  return state.digest()
+}
+
 export function digestInChunks(
   create: CreateHash,
   content: Uint8Array,

@@ -13,7 +13,7 @@ import { keysOfCard } from '../keys/card.ts'
 import { assertOwnAccount } from '../keys/claim.ts'
 import { checkChallenge, createChallenge, readEnrolment, readProof } from '../keys/key-proof.ts'
 import { assertComplete } from '../keys/keyset-changes.ts'
-import { nextVersion } from '../keys/trailer.ts'
+import { nextVersion } from '../keys/version.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { numberOf, parseName } from '../text.ts'
 import {

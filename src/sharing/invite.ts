@@ -15,7 +15,7 @@ import {
 } from '../format/keyset.ts'
 import { fingerprintBytes, type PinnedKeys } from '../keys/card.ts'
 import { Identity, Recipient } from '../keys/key-pairs.ts'
-import { disposeKeys } from '../keys/keyset-contents.ts'
+import { disposeKeys } from '../secret.ts'
 import { openSealedSecret, sealSecret, type SecretPlace } from '../keys/lock.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import { samePair } from './share.ts'
