@@ -1,0 +1,23 @@
+// How much memory is in use; in browsers test/runtimes/chromium/memory.ts stands here.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** Of the heap and of buffers. */
+export function memoryInUse(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** How often a reader may copy what it is given. */
+export const MOST_COPIES = 2
+
+let collector: (() => void) | undefined
+
+/** Collects what nobody refers to any more. */
+export function collect(): void {
+  if (collector === undefined) {
+    setFlagsFromString('--expose-gc')
+    collector = runInNewContext('gc') as () => void
+  }
+  collector()
+}
