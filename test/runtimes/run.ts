@@ -62,7 +62,11 @@ async function run(name: string): Promise<Row> {
     ? excluded.flatMap(({ file }) => ['--exclude', file])
     : ['--config', join(import.meta.dirname, 'vitest.chromium.ts')]
   const start = performance.now()
-  const child = spawn(program, [...before, ...vitest, ...reports, ...where], { cwd: root, stdio: 'inherit' })
+  const child = spawn(program, [...before, ...vitest, ...reports, ...where], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...(runtime && { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` }) },
+  })
   const [code] = (await once(child, 'exit')) as [number | null]
   const minutes = ((performance.now() - start) / 60_000).toFixed(1)
   return { runtime: name, ...count(output, code, FLOORS[name]!), minutes }

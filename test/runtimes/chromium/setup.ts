@@ -40,6 +40,6 @@ const setImmediate = (task: () => void): void => {
   port2.postMessage(0)
 }
 
-const process = { env: {} }
+const process = { env: {}, versions: {} }
 
 Object.assign(globalThis, { Buffer, process, setImmediate })
