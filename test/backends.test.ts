@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type Backend, backend, useBackend } from '../src/primitives/backend.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { CASES, Random } from './differential/cases.ts'
-import { backends, expectSame, hex, sample, thoroughBackends, unhex } from './fixtures.ts'
+import { backends, expectSame, hex, isNode, sample, thoroughBackends, unhex } from './fixtures.ts'
 
 const named = (name: Backend['name']) => backends.find((each) => each.name === name)
 const [node, web, portable] = [named('node'), named('web')!, portableBackend]
@@ -28,7 +28,7 @@ describe('the backends', () => {
     )
   })
 
-  it.runIf(node)('use what this Node has', () => {
+  it.runIf(isNode)('use what this Node has', () => {
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
     const native = major > 24 || (major === 24 && minor >= 7) ? 'node:crypto' : undefined
     expect(node!.providers).toMatchObject({ X25519: 'node:crypto', 'AES-GCM': 'node:crypto', Poly1305: 'node:crypto' })

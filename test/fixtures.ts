@@ -19,6 +19,9 @@ export const backends: readonly Backend[] = [nodeBackend(), webBackend(), portab
   (each) => each !== undefined,
 )
 const chosen = backends[0]!
+/** Node itself, and no runtime that has its modules too. */
+export const isNode: boolean =
+  chosen.name === 'node' && process.versions['bun'] === undefined && process.versions['deno'] === undefined
 
 /** As `backends`, with a WebCrypto that is called for the shortest input too. */
 export const thoroughBackends: readonly Backend[] = [...backends, webBackend(0)!]

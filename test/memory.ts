@@ -4,8 +4,9 @@ import { runInNewContext } from 'node:vm'
 
 /** Of the heap and of buffers. */
 export function memoryInUse(): number {
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
+  const { heapUsed, arrayBuffers, external } = process.memoryUsage()
+  // Deno counts buffers with all that is outside of the heap.
+  return heapUsed + (arrayBuffers || external)
 }
 
 /** How often a reader may copy what it is given. */
