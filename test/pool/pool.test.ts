@@ -24,8 +24,8 @@ import {
   quickly,
   sample,
 } from '../fixtures.ts'
+import { worker } from './source-pool.ts'
 
-const worker = new URL('../../examples/worker.mjs', import.meta.url)
 const pool = createPool({ threads: 2, worker })
 afterAll(() => pool.close())
 
