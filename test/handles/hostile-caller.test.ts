@@ -100,7 +100,8 @@ describe('memory that was given away', () => {
 })
 
 describe('huge inputs', () => {
-  it('are refused by their length, before anything is copied or parsed', async () => {
+  // Bun says neither how much memory buffers take nor how much is in use.
+  it.skipIf(process.versions['bun'])('are refused by their length, before anything is copied or parsed', async () => {
     const huge = new Uint8Array(256 * 1024 * 1024)
     huge.set(block.envelope)
     const before = memoryInUse()
