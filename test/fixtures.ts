@@ -14,7 +14,14 @@ import { webBackend } from '../src/primitives/backend-web.ts'
 export const CHEAP = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 export const PASSWORD = 'correct horse battery staple'
 
-export const backends: readonly Backend[] = [nodeBackend()!, webBackend()!, portableBackend]
+/** Those that this runtime has: a browser has no node backend. The first is the one that the library chooses. */
+export const backends: readonly Backend[] = [nodeBackend(), webBackend(), portableBackend].filter(
+  (each) => each !== undefined,
+)
+const chosen = backends[0]!
+/** Node itself, and no runtime that has its modules too. */
+export const isNode: boolean =
+  chosen.name === 'node' && process.versions['bun'] === undefined && process.versions['deno'] === undefined
 
 /** As `backends`, with a WebCrypto that is called for the shortest input too. */
 export const thoroughBackends: readonly Backend[] = [...backends, webBackend(0)!]
@@ -31,9 +38,9 @@ export async function withBackend<T>(backend: Backend, body: () => Promise<T>): 
 
 /** A backend whose Argon2id costs next to nothing: where the format fixes the costs, and a test has many keys to derive. */
 export const quick: Backend = {
-  ...nodeBackend()!,
+  ...chosen,
   argon2id: (password, salt, _costs, length, wait) =>
-    nodeBackend()!.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
+    chosen.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
 }
 
 /** Runs `body` with an Argon2id that costs next to nothing: its keys are not those of the format. */

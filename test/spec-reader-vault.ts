@@ -1,6 +1,7 @@
 // The second reader, continued: cards, logins, profiles, keyrings and the blocks of a vault (SPEC §7 to §11). As
 // spec-reader.ts it was written from SPEC.md alone; what is said there holds here too.
 import * as crypto from 'node:crypto'
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
 import {
@@ -72,6 +73,17 @@ export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   const encoded = Buffer.from(of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name), 'utf8')
   check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
   return encoded
+}
+
+/** §11: the tag of ChaCha20-Poly1305 for no text and a zero nonce */
+export function polyTag(key: Uint8Array, aad: Uint8Array): Buffer {
+  // Bun has no ChaCha20-Poly1305 of its own.
+  if (process.versions['bun'] !== undefined)
+    return Buffer.from(chacha20poly1305(key, Buffer.alloc(12), aad).encrypt(EMPTY))
+  const poly = crypto.createCipheriv('chacha20-poly1305', key, Buffer.alloc(12), { authTagLength: 16 })
+  poly.setAAD(aad, { plaintextLength: 0 })
+  poly.final()
+  return poly.getAuthTag()
 }
 
 /** §1.3 The key id of a symmetric key */
@@ -272,12 +284,7 @@ export function openVaultBlock(bytes: Uint8Array, label: string, vaultId: Buffer
   const keys = KDF(dataKey, n, 'ctr-poly1305', [u8(4), vaultId], 96)
   same(keys.subarray(64), c)
   const aad = cat(D('aad'), header.bytes, LP(cat(n, c)), LP(labelBytes))
-  const poly = crypto.createCipheriv('chacha20-poly1305', keys.subarray(32, 64), Buffer.alloc(12), {
-    authTagLength: 16,
-  })
-  poly.setAAD(cat(aad, ciphertext, u64(aad.length), u64(ciphertext.length)), { plaintextLength: 0 })
-  poly.final()
-  same(poly.getAuthTag(), tag)
+  same(polyTag(keys.subarray(32, 64), cat(aad, ciphertext, u64(aad.length), u64(ciphertext.length))), tag)
   const P = crypto.createDecipheriv('aes-256-ctr', keys.subarray(0, 32), Buffer.alloc(16)).update(ciphertext)
   same(hmac('sha256', KDF(dataKey, EMPTY, 'block-label', [vaultId], 32), hash('sha256', P)), labelBytes)
   return P

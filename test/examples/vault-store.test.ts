@@ -108,7 +108,7 @@ describe('a folder', () => {
     await store.writeAccount(verifier!, first.record, 1)
     const { profile, vault } = await first.createVault(store)
     await profile.rotate(store)
-    expect(readdirSync(join(root, 'account'))).toEqual(['00000001', '00000002', '00000003', '00000004'])
+    expect(readdirSync(join(root, 'account')).sort()).toEqual(['00000001', '00000002', '00000003', '00000004'])
     expect(readdirSync(join(root, `keyring-${vault.id}`))).toEqual(['00000003'])
     expect(readdirSync(join(root, 'tmp'))).toEqual([])
     expect(() => versionName('account', 1e8)).toThrow(RangeError)

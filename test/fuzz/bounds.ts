@@ -4,7 +4,8 @@
 // object asks for are within the limits.
 import { KeystrataError } from '../../src/index.ts'
 import { type Backend, useBackend } from '../../src/primitives/backend.ts'
-import { nodeBackend } from '../../src/primitives/backend-node.ts'
+import { backends } from '../fixtures.ts'
+import { memoryInUse, MOST_COPIES } from '../memory.ts'
 import type { Target } from './inputs.ts'
 
 const MIB = 1024 * 1024
@@ -25,12 +26,12 @@ export function assertAllowedCosts({ iterations, memoryKiB, lanes }: typeof CHEA
 
 /** Argon2id costs next to nothing while a fuzzer runs, and is refused at costs that no object may ask for. */
 export function watchArgon2(): void {
-  const node = nodeBackend()!
+  const chosen = backends[0]!
   const watched: Backend = {
-    ...node,
+    ...chosen,
     async argon2id(password, salt, costs, length, wait) {
       assertAllowedCosts(costs)
-      return node.argon2id(password, salt, CHEAP, length, wait)
+      return chosen.argon2id(password, salt, CHEAP, length, wait)
     },
   }
   useBackend(watched)
@@ -47,11 +48,10 @@ async function readBy({ reads }: Target, bytes: Uint8Array): Promise<Reading> {
   let outcome = ''
   let made = 0
   for (const read of reads) {
-    const before = process.memoryUsage()
+    const before = memoryInUse()
     const code = await outcomeOf(read, bytes)
-    const after = process.memoryUsage()
+    made = Math.max(made, memoryInUse() - before)
     if (outcome !== 'taken') outcome = code
-    made = Math.max(made, after.heapUsed - before.heapUsed + after.arrayBuffers - before.arrayBuffers)
   }
   return { outcome, made }
 }
@@ -90,7 +90,7 @@ export async function checkInput(target: Target, input: Uint8Array): Promise<str
   for (let turn = 0; ; turn++) {
     const { outcome, made } = await readBy(target, bytes)
     if (Buffer.compare(bytes, copy) !== 0) throw new Error('the input was written to')
-    if (made <= most + 2 * bytes.length + MIB) return outcome
+    if (made <= most + MOST_COPIES * bytes.length + MIB) return outcome
     if (turn === 3) throw new Error(`${bytes.length} bytes of ${target.name}, ${outcome}, made ${made} bytes of memory`)
     most = await honestMemory(target)
   }

@@ -67,7 +67,8 @@ describe('the fuzzer itself', () => {
     expect(await raised(new KeystrataError('malformed'))).toBe('malformed')
   })
 
-  it('finds an input that makes much memory, and one that is written to', async () => {
+  // Bun says how much is in use too late.
+  it.skipIf(process.versions['bun'])('finds an input that makes much memory, and one that is written to', async () => {
     const kept: Uint8Array[] = []
     const greedy = target((bytes) => void kept.push(new Uint8Array(bytes.length > 8 ? 2 * MUCH : 8)))
     expect(await checkInput(greedy, new Uint8Array(8))).toBe('taken')

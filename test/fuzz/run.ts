@@ -3,8 +3,9 @@
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
 import { checkInput } from './bounds.ts'
-import { findings, keep } from './corpus.ts'
+import { findings } from './corpus.ts'
 import { inputsOf, type Target } from './inputs.ts'
+import { keep } from './keep.ts'
 import { targets } from './targets.ts'
 
 const { values } = parseArgs({

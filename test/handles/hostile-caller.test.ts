@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { createKeyset, parseCard, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { CHEAP, failure, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import { memoryInUse } from '../memory.ts'
 
 const keyset = await makeKeyset()
 const block = await keyset.writer().seal(sample(100))
@@ -99,10 +100,11 @@ describe('memory that was given away', () => {
 })
 
 describe('huge inputs', () => {
-  it('are refused by their length, before anything is copied or parsed', async () => {
+  // Bun says neither how much memory buffers take nor how much is in use.
+  it.skipIf(process.versions['bun'])('are refused by their length, before anything is copied or parsed', async () => {
     const huge = new Uint8Array(256 * 1024 * 1024)
     huge.set(block.envelope)
-    const before = process.memoryUsage().arrayBuffers
+    const before = memoryInUse()
     await failure(() => keyset.open({ ...block, envelope: huge }), 'malformed')
     await failure(() => unlockKeyset(huge, PASSWORD), 'limit-exceeded')
     huge.set(keyset.card().bytes)
@@ -111,7 +113,7 @@ describe('huge inputs', () => {
     huge.set(share.invite(keyset.card()))
     await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
     await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024)
+    expect(memoryInUse() - before).toBeLessThan(1024 * 1024)
   })
 })
 

@@ -17,6 +17,7 @@ import {
   thoroughBackends,
   withBackend,
 } from '../fixtures.ts'
+import { polyTag } from '../spec-reader-vault.ts'
 
 const vaultOf = (key: number, id = 1) =>
   new OpenedVault(sample(16, id), new SecretKey('data', new Uint8Array(32).fill(key)))
@@ -228,10 +229,8 @@ function independent(vaultId: string, key: number) {
     const lengths = Buffer.alloc(16)
     lengths.writeBigUInt64BE(BigInt(aad.length))
     lengths.writeBigUInt64BE(BigInt(ciphertext.length), 8)
-    const poly = createCipheriv('chacha20-poly1305', derived.subarray(32, 64), Buffer.alloc(12), { authTagLength: 16 })
-    poly.setAAD(Buffer.concat([aad, ciphertext, lengths]), { plaintextLength: 0 })
-    poly.final()
-    const envelope = Buffer.concat([header, nonce, commitment, poly.getAuthTag()])
+    const tag = polyTag(derived.subarray(32, 64), Buffer.concat([aad, ciphertext, lengths]))
+    const envelope = Buffer.concat([header, nonce, commitment, tag])
     return { label: Buffer.from(label).toString('hex'), envelope, ciphertext }
   }
   const labelKey = kdf(Buffer.alloc(0), 'block-label', [id], 32)

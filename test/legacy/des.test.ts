@@ -6,12 +6,12 @@ import { type DesCbc, deriveDesKey, findDes, isWeakDesKey, nativeDes, portableDe
 import { SecretKey, withBytes } from '../../src/secret.ts'
 import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
 
-const native = nativeDes()!
+/** Browsers have none. */
+const native = nativeDes()
 const portable = await portableDes()
-const both: [string, DesCbc][] = [
-  ['native', native],
-  ['des.js', portable],
-]
+const both: [string, DesCbc][] = [['des.js', portable]]
+if (native !== undefined) both.unshift(['native', native])
+const [[, fastest]] = both as [[string, DesCbc]]
 
 /** Key, IV, text, and what `openssl enc -des-cbc -nopad` (3.0.19, legacy provider) makes of it; the first is FIPS 81, appendix C. */
 const answers = [
@@ -48,13 +48,13 @@ describe.each(both)('DES-CBC, %s', (_, des) => {
   })
 })
 
-it('both give the same', () => {
+it.skipIf(native === undefined)('both give the same', () => {
   const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
   const way = fc.constantFrom('encrypt' as const, 'decrypt' as const)
   fc.assert(
     fc.property(way, bytes(8), bytes(8), fc.uint8Array({ minLength: 8, maxLength: 80 }), (way, key, iv, text) => {
       const [one, other] = [0, 1].map(() => new Uint8Array(text.subarray(0, text.length - (text.length % 8))))
-      native(way, key, iv, one!)
+      native!(way, key, iv, one!)
       portable(way, key, iv, other!)
       expect(one).toEqual(other)
     }),
@@ -63,7 +63,6 @@ it('both give the same', () => {
 
 describe('a platform without DES', () => {
   it('is told what to install', async () => {
-    expect(nativeDes(undefined as never)).toBeDefined()
     const without = {
       createCipheriv: () => {
         throw new Error('unsupported')
@@ -115,10 +114,10 @@ describe('a weak key', () => {
     expect(isWeakDesKey(key.map((byte) => byte ^ 1))).toBe(true)
     // What makes it one: some key among the sixteen undoes it.
     const block = sample(8)
-    native('encrypt', key, new Uint8Array(8), block)
+    fastest('encrypt', key, new Uint8Array(8), block)
     const undone = WEAK.some((other) => {
       const again = new Uint8Array(block)
-      native('encrypt', unhex(other), new Uint8Array(8), again)
+      fastest('encrypt', unhex(other), new Uint8Array(8), again)
       return hex(again) === hex(sample(8))
     })
     expect(undone).toBe(true)

@@ -1,9 +1,20 @@
-// Packs the library, installs the tarball in an empty folder elsewhere, and uses it from TypeScript and plain JavaScript.
+// npm run test:package -- [--runtimes node20,node24,bun]: packs the library, looks at what is in the tarball, installs it in an empty
+// folder elsewhere, and uses it from TypeScript and plain JavaScript, by import and by require; on this Node, or on all that are named.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { measureSizes } from '../../bench/size.ts'
+import { parseArgs } from 'node:util'
+import { programOf, RUNTIMES } from '../runtimes/runtimes.ts'
+import { checkBundles } from './bundles.mjs'
+import { checkParts } from './parts.mjs'
+import { pack } from './tarball.mjs'
+
+const { values } = parseArgs({ options: { runtimes: { type: 'string' } } })
+const chosen = values.runtimes?.split(',') ?? []
+const unknown = chosen.filter((name) => RUNTIMES[name] === undefined)
+if (unknown.length > 0)
+  throw new Error(`no runtime ${unknown.join(', ')}; there are ${Object.keys(RUNTIMES).join(', ')}`)
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'keystrata-package-'))
@@ -11,32 +22,24 @@ const run = (cwd, command, ...args) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
 
 try {
-  const [packed] = JSON.parse(run(root, 'npm', 'pack', '--json', '--pack-destination', folder))
-  const unwanted = packed.files
-    .map(({ path }) => path)
-    .filter((path) => !/^(dist|src)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(path))
-  if (unwanted.length > 0) throw new Error(`packed by mistake: ${unwanted.join(', ')}`)
-
-  run(root, 'npx', 'publint', 'run', join(folder, packed.filename), '--strict')
+  const packed = pack(root, folder, run)
+  checkParts(root, run)
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   run(folder, 'npm', 'install', '--silent', '--no-audit', '--no-fund', `./${packed.filename}`)
-  for (const name of ['plain.mjs', 'typed.ts', 'tsconfig.json'])
+  for (const name of ['plain.mjs', 'plain.cjs', 'typed.ts', 'tsconfig.json'])
     cpSync(join(import.meta.dirname, name), join(folder, name))
 
-  run(folder, process.execPath, 'plain.mjs')
   // The strictest settings, with the library's own declarations checked too, and no types of Node.
   run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'))
-  run(folder, process.execPath, 'out/typed.js')
+  const programs = chosen.map((name) => [name, programOf(RUNTIMES[name]), ...RUNTIMES[name].before])
+  for (const [name, ...command] of programs.length > 0 ? programs : [['this Node', process.execPath]]) {
+    for (const script of ['plain.mjs', 'plain.cjs', 'out/typed.js']) run(folder, ...command, script)
+    console.log(`${name}: works from JavaScript and TypeScript, by import and require`)
+  }
 
-  const sizes = await measureSizes(folder)
-  for (const { what, bytes } of sizes) console.log(`${(bytes / 1000).toFixed(1).padStart(6)} kB gzipped: ${what}`)
-  const over = sizes.filter(({ bytes, budget }) => bytes > budget)
-  if (over.length > 0) throw new Error(`over the budget of bench/size.ts: ${JSON.stringify(over)}`)
-
-  console.log(
-    `${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed; works from JavaScript and TypeScript`,
-  )
+  await checkBundles(folder)
+  console.log(`${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed`)
 } finally {
   rmSync(folder, { recursive: true })
 }

@@ -24,8 +24,8 @@ import {
   quickly,
   sample,
 } from '../fixtures.ts'
+import { worker } from './source-pool.ts'
 
-const worker = new URL('../../examples/worker.mjs', import.meta.url)
 const pool = createPool({ threads: 2, worker })
 afterAll(() => pool.close())
 
@@ -319,7 +319,8 @@ describe('a pool', () => {
     await failure(() => own.reader(keyset), 'disposed')
   })
 
-  it('tells of a worker that dies, and has another one', async () => {
+  // Its worker starts late, which Deno does not wait for.
+  it.skipIf(process.versions['deno'])('tells of a worker that dies, and has another one', async () => {
     const own = createPool({ threads: 1, worker: new URL('mortal.mjs', import.meta.url) })
     const [writer, reader] = [own.writer(vault), own.reader(vault)]
     const block = await writer.seal(sample(30))

@@ -3,7 +3,7 @@ import * as crypto from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { nodeBackend } from '../../src/primitives/backend-node.ts'
 import { portableBackend } from '../../src/primitives/backend-portable.ts'
-import { hex, sample } from '../fixtures.ts'
+import { hex, isNode, sample } from '../fixtures.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -83,7 +83,7 @@ describe('probing', () => {
     }
   })
 
-  it('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
+  it.runIf(isNode)('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
     const [major = 0] = process.versions.node.split('.').map(Number)
     const createPrivateKey = vi.fn(crypto.createPrivateKey)
     const { x25519 } = lacking({ createPrivateKey })

@@ -222,6 +222,7 @@ describe('a deposit', () => {
   })
 
   it('is taken from thirty clients of one account at once', async () => {
+    // One after the other: the first that ends would give the others their own Argon2id back.
     const many: Client[] = []
     for (let index = 0; index < 30; index++) many.push(await make({ client: `client ${index}`, accountKey: ACCOUNT }))
     const { registry, store } = newRegistry('mandatory')

@@ -5,7 +5,7 @@ import { openEscrow, readEscrow } from '../../src/custody/safeguard.ts'
 import { claimantOf, openedClient } from '../../src/handles/client.ts'
 import { armRegistration, openRegistration, parseBlock, parseCard, parseRegistration } from '../../src/index.ts'
 import type { Claimant } from '../../src/keys/claim.ts'
-import { nativeDes } from '../../src/legacy/des.ts'
+import { findDes } from '../../src/legacy/des.ts'
 import { DesScope } from '../../src/legacy/des-scope.ts'
 import { disposeKeys, SecretKey, withBytes } from '../../src/secret.ts'
 import { hex, unhex } from '../fixtures.ts'
@@ -77,11 +77,13 @@ describe('registration.json', () => {
   })
 })
 
+const des = await findDes()
+
 describe('legacy-block.json', () => {
   it.each(legacyBlockVectors())('$id: $comment', async ({ account, key, label, block, content, ...vector }) => {
     const names = { realm: 'tests', account, client: 'desktop', platform: 1, accountKey: undefined }
     const privateKey = { type: 4, key: new SecretKey('client', unhex(key)) }
-    const reader = openedClient({ ...names, privateKey }, (claimant) => new DesScope(claimant, nativeDes()!, false))
+    const reader = openedClient({ ...names, privateKey }, (claimant) => new DesScope(claimant, des, false))
     const ours = outcome(async () => {
       expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)
     })

