@@ -1,5 +1,6 @@
 // npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: the same suite on every runtime, one after the other;
-// a table closes it. It fails where a test does, and where a runtime ran fewer tests than it should.
+// a table closes it. --package tries the
+// tarball on them too. It fails where a test does, and where a runtime ran fewer tests than it should.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -21,7 +22,10 @@ const FLOORS: Readonly<Record<string, number>> = {
 }
 const names = Object.keys(FLOORS)
 
-const { values, positionals } = parseArgs({ options: { only: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { only: { type: 'string' }, package: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
 const wanted = values.only?.split(',') ?? names
 const unknown = wanted.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
@@ -101,4 +105,12 @@ for (const { runtime, passed, failed, skipped, minutes, verdict } of rows) {
   )
   console.log(`${runtime.padEnd(10)}${numbers.join('')}  ${verdict}`)
 }
-process.exitCode = rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1
+let isPackageGood = true
+if (values.package) {
+  const runtimes = wanted.filter((name) => RUNTIMES[name] !== undefined).join(',')
+  const options = runtimes === '' ? [] : ['--', '--runtimes', runtimes]
+  const child = spawn('npm', ['run', '--silent', 'test:package', ...options], { cwd: root, stdio: 'inherit' })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  isPackageGood = code === 0
+}
+process.exitCode = isPackageGood && rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1
