@@ -113,7 +113,8 @@ describe('huge inputs', () => {
     huge.set(share.invite(keyset.card()))
     await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
     await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
-    expect(memoryInUse() - before).toBeLessThan(1024 * 1024)
+    // A copy of it would be 256 MiB; the heap grows by a few meanwhile.
+    expect(memoryInUse() - before).toBeLessThan(32 * 1024 * 1024)
   })
 })
 

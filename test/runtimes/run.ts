@@ -1,5 +1,6 @@
 // npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: the same suite on every runtime, one after the other;
-// a table closes it. It fails where a test does, and where a runtime ran fewer tests than it should.
+// a table closes it. --package tries the
+// tarball on them too. It fails where a test does, and where a runtime ran fewer tests than it should.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -11,17 +12,20 @@ import { programOf, RUNTIMES } from './runtimes.ts'
 
 /** How many tests must pass, so that none gets lost unseen. */
 const FLOORS: Readonly<Record<string, number>> = {
-  node20: 1300,
-  node22: 1300,
-  node24: 1300,
-  node26: 1300,
-  bun: 1200,
-  deno: 1200,
-  chromium: 1200,
+  node20: 1780,
+  node22: 1780,
+  node24: 1780,
+  node26: 1780,
+  bun: 1750,
+  deno: 1700,
+  chromium: 1500,
 }
 const names = Object.keys(FLOORS)
 
-const { values, positionals } = parseArgs({ options: { only: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { only: { type: 'string' }, package: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
 const wanted = values.only?.split(',') ?? names
 const unknown = wanted.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
@@ -101,4 +105,12 @@ for (const { runtime, passed, failed, skipped, minutes, verdict } of rows) {
   )
   console.log(`${runtime.padEnd(10)}${numbers.join('')}  ${verdict}`)
 }
-process.exitCode = rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1
+let isPackageGood = true
+if (values.package) {
+  const runtimes = wanted.filter((name) => RUNTIMES[name] !== undefined).join(',')
+  const options = runtimes === '' ? [] : ['--', '--runtimes', runtimes]
+  const child = spawn('npm', ['run', '--silent', 'test:package', ...options], { cwd: root, stdio: 'inherit' })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  isPackageGood = code === 0
+}
+process.exitCode = isPackageGood && rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1
