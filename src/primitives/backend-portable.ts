@@ -138,6 +138,16 @@ function ending({ onProgress, signal }: Wait): (fraction: number) => void {
   }
 }
 
+interface Scheduler {
+  postTask?<T>(work: () => Promise<T>, options: { priority: 'background' }): Promise<T>
+}
+
+/** Browsers go on after a pause at the priority that work began with: at the lowest, timers come in between, and can end it. */
+function behindTimers<T>(work: () => Promise<T>): Promise<T> {
+  const { scheduler } = globalThis as { scheduler?: Scheduler }
+  return scheduler?.postTask === undefined ? work() : scheduler.postTask(work, { priority: 'background' })
+}
+
 export const portableBackend: Backend = {
   name: 'portable',
   fips: false,
@@ -192,12 +202,13 @@ export const portableBackend: Backend = {
   async pbkdf2Sha512(password, salt, iterations, length, { onProgress, signal }) {
     onProgress?.(0)
     signal?.throwIfAborted()
-    const key = await pbkdf2Async(sha512, password, salt, { c: iterations, dkLen: length })
+    const key = await behindTimers(() => pbkdf2Async(sha512, password, salt, { c: iterations, dkLen: length }))
     onProgress?.(1)
     return own(key)
   },
   async argon2id(password, salt, { iterations, memoryKiB, lanes }, length, wait) {
     const costs = { t: iterations, m: memoryKiB, p: lanes }
-    return own(await argon2idAsync(password, salt, { ...costs, dkLen: length, onProgress: ending(wait) }))
+    const options = { ...costs, dkLen: length, onProgress: ending(wait) }
+    return own(await behindTimers(() => argon2idAsync(password, salt, options)))
   },
 }

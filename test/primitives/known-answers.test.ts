@@ -8,6 +8,7 @@ import { argon2id } from '@noble/hashes/argon2.js'
 import { describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/primitives/backend.ts'
 import { isSignatureOf, sign, signingPublicKey } from '../../src/primitives/signature.ts'
+import { nodeBackend } from '../../src/primitives/backend-node.ts'
 import { SecretKey } from '../../src/secret.ts'
 import { backends, flipped, hex, unhex } from '../fixtures.ts'
 
@@ -298,6 +299,7 @@ describe('Ed25519', () => {
   })
 
   it('refuses an R with a part of small order, as OpenSSL does, whatever S was made for it', () => {
+    const openssl = nodeBackend() !== undefined
     const { Point } = ed25519
     const order = Point.Fn.ORDER
     const scalar = ed25519.utils.getExtendedPublicKey(unhex(SEED)).scalar
@@ -307,9 +309,11 @@ describe('Ed25519', () => {
       const challenge = createHash('sha512').update(R.toBytes()).update(publicKey).update(message).digest()
       const S = (7n + (little(challenge) % order) * scalar) % order
       const signature = new Uint8Array([...R.toBytes(), ...unhex(S.toString(16).padStart(64, '0')).reverse()])
-      const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) }, format: 'jwk' })
       expect(isSignatureOf(publicKey, message, signature)).toBe(R.isTorsionFree())
-      expect(verify(null, message, key, signature)).toBe(R.isTorsionFree())
+      if (openssl) {
+        const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) }, format: 'jwk' })
+        expect(verify(null, message, key, signature)).toBe(R.isTorsionFree())
+      }
     }
   })
 

@@ -26,7 +26,7 @@ for (const name of ['indexOf', 'lastIndexOf', 'includes', 'equals'] as const) {
   Buffer.prototype[name] = function (this: Buffer, wanted: unknown, ...rest: unknown[]) {
     const bytes =
       wanted instanceof Uint8Array
-        ? Buffer.from(wanted.buffer, wanted.byteOffset, wanted.length)
+        ? Buffer.from(wanted.buffer as ArrayBuffer, wanted.byteOffset, wanted.length)
         : wanted
     return own.call(this, bytes, ...rest)
   } as never
