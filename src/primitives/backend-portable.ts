@@ -143,9 +143,19 @@ interface Scheduler {
 }
 
 /** Browsers go on after a pause at the priority that work began with: at the lowest, timers come in between, and can end it. */
-function behindTimers<T>(work: () => Promise<T>): Promise<T> {
+async function behindTimers(
+  password: Uint8Array,
+  salt: Uint8Array,
+  derive: (password: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>,
+): Promise<Bytes> {
   const { scheduler } = globalThis as { scheduler?: Scheduler }
-  return scheduler?.postTask === undefined ? work() : scheduler.postTask(work, { priority: 'background' })
+  if (scheduler?.postTask === undefined) return own(await derive(password, salt))
+  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  try {
+    return own(await scheduler.postTask(() => derive(...copies), { priority: 'background' }))
+  } finally {
+    wipe(...copies)
+  }
 }
 
 export const portableBackend: Backend = {
@@ -202,13 +212,15 @@ export const portableBackend: Backend = {
   async pbkdf2Sha512(password, salt, iterations, length, { onProgress, signal }) {
     onProgress?.(0)
     signal?.throwIfAborted()
-    const key = await behindTimers(() => pbkdf2Async(sha512, password, salt, { c: iterations, dkLen: length }))
+    const key = await behindTimers(password, salt, (...from) =>
+      pbkdf2Async(sha512, ...from, { c: iterations, dkLen: length }),
+    )
     onProgress?.(1)
-    return own(key)
+    return key
   },
   async argon2id(password, salt, { iterations, memoryKiB, lanes }, length, wait) {
     const costs = { t: iterations, m: memoryKiB, p: lanes }
     const options = { ...costs, dkLen: length, onProgress: ending(wait) }
-    return own(await behindTimers(() => argon2idAsync(password, salt, options)))
+    return behindTimers(password, salt, (...from) => argon2idAsync(...from, options))
   },
 }
