@@ -1,6 +1,6 @@
 // What a product's bundle grows by: named imports of the package, bundled for a browser, minified and gzipped.
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { build, type BuildResult } from 'esbuild'
 
 export interface SizeRow {
   what: string
@@ -25,17 +25,25 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
 export async function measureSizes(folder: string): Promise<SizeRow[]> {
   return Promise.all(
     budgets.map(async ([what, entry, names, budget]) => {
-      const { outputFiles } = await build({
-        stdin: { contents: `export ${names} from '${entry}'`, resolveDir: folder },
-        bundle: true,
-        minify: true,
-        format: 'esm',
-        platform: 'browser',
-        external: ['des.js'],
-        write: false,
-        tsconfigRaw: '{}',
-      })
+      const { outputFiles } = await bundleOf(folder, `export ${names} from '${entry}'`)
       return { what, bytes: gzipSync(outputFiles[0]!.contents, { level: 9 }).length, budget }
     }),
   )
+}
+
+/** What a browser would load for a program of these lines. */
+export function bundleOf(folder: string, contents: string): Promise<BuildResult<{ write: false; metafile: true }>> {
+  return build({
+    stdin: { contents, resolveDir: folder },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    external: ['des.js'],
+    write: false,
+    metafile: true,
+    tsconfigRaw: '{}',
+    // It says that an import for nothing is left out.
+    logLevel: 'error',
+  })
 }

@@ -7,7 +7,7 @@ import { parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
 import { checkProfile } from '../../src/server.ts'
 import { ALICE, cardIdentityOf, failure, MemoryVaultStore, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
-import { dyingStore, PowerCut } from './dying-store.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
 import { quickKeyset } from './known.ts'
 
 const alice = await deriveLogin(PASSWORD, ALICE)

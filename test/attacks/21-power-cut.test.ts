@@ -8,7 +8,7 @@ import { ownerOf } from '../../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
 import { ALICE, expectSame, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
-import { dyingStore, PowerCut } from './dying-store.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)
 const { rootKey } = ownerOf(login)

@@ -13,6 +13,7 @@ import { ownerOf } from '../../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
 import { ALICE, CHEAP, failure, flipped, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)
 const admin = await createKeyset('admin', { costs: CHEAP })
@@ -158,32 +159,11 @@ describe('a rotation', () => {
 })
 
 describe('a crash', () => {
-  class Crash extends Error {}
-
-  /** Dies at the nth write, before or after it. */
-  function dying(store: VaultStore, at: number, after: boolean): VaultStore {
-    let writes = 0
-    const write = async <T>(call: () => Promise<T>): Promise<T> => {
-      const isLast = writes++ === at
-      if (isLast && !after) throw new Crash()
-      const answer = await call()
-      if (isLast) throw new Crash()
-      return answer
-    }
-    return {
-      readProfile: () => store.readProfile(),
-      readKeyring: (vaultId) => store.readKeyring(vaultId),
-      writeProfile: (record, version) => write(() => store.writeProfile(record, version)),
-      writeKeyring: (vaultId, keyring, version) => write(() => store.writeKeyring(vaultId, keyring, version)),
-      dropKeyrings: (vaultId, below) => write(() => store.dropKeyrings(vaultId, below)),
-    }
-  }
-
   it('at any write of a rotation leaves a vault that opens, and a rotation that can be finished', async () => {
     for (let at = 0; at < 6; at++) {
       for (const after of [false, true]) {
         const { store, profile, vault, block } = await makeVault()
-        await expect(profile.rotate(dying(store, at, after))).rejects.toThrow(Crash)
+        await expect(profile.rotate(dyingStore(store, at, after ? 'after' : 'before'))).rejects.toThrow(PowerCut)
         await expectOpens(store, vault.id, block)
         await expectWhole(store, vault.id, block)
       }
@@ -194,7 +174,7 @@ describe('a crash', () => {
     for (let at = 0; at < 7; at++) {
       const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
       const before = contentsOf(profile.record).vaults[0]!.keys[0]!
-      await expect(profile.changeRecovery({ zeroTrust: true }, dying(store, at, true))).rejects.toThrow(Crash)
+      await expect(profile.changeRecovery({ zeroTrust: true }, dyingStore(store, at))).rejects.toThrow(PowerCut)
       const { zeroTrust, vaults } = parseProfile(newestProfile(store))
       expect(zeroTrust).toBe(true)
       expect(vaults[0]!.recoverySlots).toEqual([])
@@ -215,7 +195,7 @@ describe('a crash', () => {
   it('in a rotation before the recovery is changed: the key that the former admin may have is replaced too', async () => {
     const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
     // E′ is in slot, recovery slot and keyring; the rotation ends there.
-    await expect(profile.rotate(dying(store, 2, true))).rejects.toThrow(Crash)
+    await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
     const known = contentsOf(newestProfile(store)).vaults[0]!.keys
     expect(known.map(({ generation }) => generation)).toEqual([1, 2])
     const changed = await reopen(store).changeRecovery({ zeroTrust: true }, store)
@@ -228,7 +208,7 @@ describe('a crash', () => {
   it('while the admin changes leaves no recovery slot for the old E-key, so that he cannot reset until it is finished', async () => {
     const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
     const successor = await createKeyset('successor', { costs: CHEAP })
-    await expect(profile.changeRecovery({ admin: successor.card() }, dying(store, 3, true))).rejects.toThrow(Crash)
+    await expect(profile.changeRecovery({ admin: successor.card() }, dyingStore(store, 3))).rejects.toThrow(PowerCut)
     const [marked] = parseProfile(newestProfile(store)).vaults
     expect(marked!.slots.map(({ generation }) => generation)).toEqual([1, 2])
     expect(marked!.recoverySlots.map(({ generation }) => generation)).toEqual([2])
@@ -242,7 +222,7 @@ describe('a crash', () => {
 
   it('in a rotation that another one finishes: the key of before is replaced too', async () => {
     const { store, profile, vault, block } = await makeVault()
-    await expect(profile.rotate(dying(store, 2, true))).rejects.toThrow(Crash)
+    await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
     const known = contentsOf(newestProfile(store)).vaults[0]!
     expect(known.keys.map(({ generation }) => generation)).toEqual([1, 2])
     const rotated = await reopen(store).rotate(store)
@@ -256,7 +236,7 @@ describe('a crash', () => {
       for (const after of [false, true]) {
         const store = new MemoryVaultStore()
         const profile = createProfile(login, { zeroTrust: true })
-        await expect(profile.createVault(dying(store, at, after))).rejects.toThrow(Crash)
+        await expect(profile.createVault(dyingStore(store, at, after ? 'after' : 'before'))).rejects.toThrow(PowerCut)
         const { profile: next, vault } = await profile.createVault(store)
         for (const vaultId of next.vaults) await next.openVault(vaultId, store)
         expect(next.vaults).toContain(vault.id)

@@ -10,9 +10,36 @@ const POSITIONS = new Map([
 
 /** What is told the name of an object, or of an argument, only to say it in an error. */
 const TOLD_NAMES = new Set([
-  ...['bytesFrom', 'parseHeader', 'parseMagic', 'decode', 'copySummed', 'copyOfClaim', 'verifiedClaim', 'assertClaimHeader'],
-  ...['unwrapSecret', 'openSealedSecret', 'readName', 'parseName', 'parseUserName', 'encodeText', 'assertText', 'normalizeText'],
-  ...['numberOf', 'assertKnown', 'assertNotOlder', 'assertType', 'assertSuite', 'exactText', 'insidesOf', 'assertComplete'],
+  ...[
+    'bytesFrom',
+    'parseHeader',
+    'parseMagic',
+    'decode',
+    'copySummed',
+    'copyOfClaim',
+    'verifiedClaim',
+    'assertClaimHeader',
+  ],
+  ...[
+    'unwrapSecret',
+    'openSealedSecret',
+    'readName',
+    'parseName',
+    'parseUserName',
+    'encodeText',
+    'assertText',
+    'normalizeText',
+  ],
+  ...[
+    'numberOf',
+    'assertKnown',
+    'assertNotOlder',
+    'assertType',
+    'assertSuite',
+    'exactText',
+    'insidesOf',
+    'assertComplete',
+  ],
 ])
 
 function isForPeople(path) {

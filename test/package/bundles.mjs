@@ -1,6 +1,5 @@
 // What bundlers make of the package: sizes within the budgets, and nothing in a bundle that is not used there.
-import { build } from 'esbuild'
-import { measureSizes } from '../../bench/size.ts'
+import { bundleOf, measureSizes } from '../../bench/size.ts'
 
 /** By what is imported, what must not come along. */
 const WITHOUT = [
@@ -35,18 +34,6 @@ export async function checkBundles(folder) {
 }
 
 async function bundle(folder, contents) {
-  const { metafile } = await build({
-    stdin: { contents, resolveDir: folder },
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    external: ['des.js'],
-    write: false,
-    metafile: true,
-    tsconfigRaw: '{}',
-    // It says that an import for nothing is left out.
-    logLevel: 'error',
-  })
+  const { metafile } = await bundleOf(folder, contents)
   return Object.values(metafile.outputs)[0]
 }
