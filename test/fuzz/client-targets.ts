@@ -5,10 +5,8 @@ import {
   createClient,
   createDeviceKey,
   deriveLogin,
-  encodeBlock,
   openDeviceKey,
   openRegistration,
-  parseBlock,
   parseRegistration,
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
@@ -35,7 +33,7 @@ import { fillChecksum } from '../../src/keys/trailer.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import type { SecretKey } from '../../src/secret.ts'
 import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, sample } from '../fixtures.ts'
-import type { Target } from './inputs.ts'
+import { blockTarget, type Target } from './inputs.ts'
 
 const names = { realm: 'tests', account: 'acme', client: 'desktop' }
 const client = await createClient({
@@ -150,24 +148,8 @@ const legacyBlock = await legacy.scope('private').seal(sample(40))
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 export const clientTargets: readonly Target[] = [
-  ...blocks.map((block, index) => ({
-    name: `client-block-${index}`,
-    seeds: [encodeBlock(block), block.envelope, block.ciphertext],
-    reads: [
-      (bytes: Uint8Array) => client.open({ ...block, envelope: bytes }),
-      (bytes: Uint8Array) => client.open({ ...block, ciphertext: bytes }),
-      (bytes: Uint8Array) => client.open(parseBlock(bytes, block.label)),
-    ],
-  })),
-  {
-    name: 'legacy-block',
-    seeds: [encodeBlock(legacyBlock), legacyBlock.envelope, legacyBlock.ciphertext],
-    reads: [
-      (bytes: Uint8Array) => legacy.open({ ...legacyBlock, envelope: bytes }),
-      (bytes: Uint8Array) => legacy.open({ ...legacyBlock, ciphertext: bytes }),
-      (bytes: Uint8Array) => legacy.open(parseBlock(bytes, legacyBlock.label)),
-    ],
-  },
+  ...blocks.map((block, index) => blockTarget(`client-block-${index}`, client, block)),
+  blockTarget('legacy-block', legacy, legacyBlock),
   {
     name: 'enrolment',
     seeds: [client.enrolment(), legacy.enrolment()],

@@ -2,6 +2,7 @@
 // of edits, so that fast-check makes thousands in a second, and shrinks one that fails to the edit that matters.
 import fc from 'fast-check'
 import type * as P from 'micro-packed'
+import { type BlockReader, encodeBlock, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { decode, encode } from '../../src/format/codec.ts'
 import { SecretKey } from '../../src/secret.ts'
 
@@ -18,6 +19,19 @@ export interface Target {
   readonly around?: (part: Uint8Array) => Uint8Array
   /** Everything that reads it. */
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
+}
+
+/** A block: each of its parts alone, beside the other as it was, and both together. */
+export function blockTarget(name: string, reader: BlockReader, block: SealedBlock): Target {
+  return {
+    name,
+    seeds: [encodeBlock(block), block.envelope, block.ciphertext],
+    reads: [
+      (envelope) => reader.open({ ...block, envelope }),
+      (ciphertext) => reader.open({ ...block, ciphertext }),
+      (bytes) => reader.open(parseBlock(bytes, block.label)),
+    ],
+  }
 }
 
 /** Numbers that decide how an edit goes; each edit takes of them what it needs. */

@@ -32,7 +32,7 @@ import { sealSecret, wrapSecret } from '../../src/keys/lock.ts'
 import { fillChecksum, fillTrailer, macUnder } from '../../src/keys/trailer.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { makeKeyset, PASSWORD, sample } from '../fixtures.ts'
-import type { Target } from './inputs.ts'
+import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
 const whole = (await makeKeyset({ encryption: 'none' })).regenerate()
@@ -150,18 +150,15 @@ export const keysetTargets: readonly Target[] = [
     around: (section: Uint8Array) => exportAround(section, index),
     reads: [async (bytes: Uint8Array) => (await unlockKeyset(bytes, PASSWORD)).dispose()],
   })),
-  ...blocks.map((each: SealedBlock, index) => ({
-    name: `keyset-block-${index}`,
-    seeds: [encodeBlock(each), each.envelope, each.ciphertext],
-    reads: [
-      (bytes: Uint8Array) => keyset.open(parseBlock(bytes, each.label)),
-      (ciphertext: Uint8Array) => keyset.open({ ...each, ciphertext }),
-      (envelope: Uint8Array) => keyset.open({ ...each, envelope }),
-      (envelope: Uint8Array) => keyset.isCurrent(envelope),
-      (envelope: Uint8Array) => keyset.rekey({ label: each.label, envelope }),
-      (envelope: Uint8Array) => share.add({ label: each.label, envelope }),
-    ],
-  })),
+  ...blocks.map((each: SealedBlock, index): Target => {
+    const target = blockTarget(`keyset-block-${index}`, keyset, each)
+    const reads: Target['reads'] = [
+      (envelope) => keyset.isCurrent(envelope),
+      (envelope) => keyset.rekey({ label: each.label, envelope }),
+      (envelope) => share.add({ label: each.label, envelope }),
+    ]
+    return { ...target, reads: [...target.reads, ...reads] }
+  }),
   {
     name: 'pack',
     seeds: [pack, globalPack.content],

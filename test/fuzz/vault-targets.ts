@@ -1,5 +1,5 @@
 // What reads the objects of a vault: profiles, keyrings, blocks, and the texts that a server is given.
-import { createProfile, deriveLogin, encodeBlock, openProfile, parseBlock, resetProfile } from '../../src/index.ts'
+import { createProfile, deriveLogin, openProfile, resetProfile } from '../../src/index.ts'
 import { checkProfile, verifyLogin, verifyPassword } from '../../src/server.ts'
 import { utf8 } from '../../src/bytes.ts'
 import { MAC_BYTES } from '../../src/format/keyset.ts'
@@ -9,7 +9,7 @@ import { ownerOf } from '../../src/keys/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { fillTrailer, macUnder } from '../../src/keys/trailer.ts'
 import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
-import type { Target } from './inputs.ts'
+import { blockTarget, type Target } from './inputs.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)
 const admin = await makeKeyset()
@@ -60,15 +60,7 @@ export const vaultTargets: readonly Target[] = [
     },
     reads: [(bytes) => openKeyring(bytes, entry!, entry!.keys)?.dataKey.dispose()],
   },
-  {
-    name: 'vault-block',
-    seeds: [encodeBlock(block), block.envelope, block.ciphertext],
-    reads: [
-      (envelope) => vault.open({ ...block, envelope }),
-      (ciphertext) => vault.open({ ...block, ciphertext }),
-      (bytes) => vault.open(parseBlock(bytes, block.label)),
-    ],
-  },
+  blockTarget('vault-block', vault, block),
   {
     name: 'login',
     seeds: [utf8(login.credential), utf8(verifier)],
