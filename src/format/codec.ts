@@ -67,7 +67,9 @@ export function secret<R extends Role>(role: R, size: number): P.CoderType<Secre
   })
 }
 
-/** A count in 16 bits, then as many elements. */
-export function list<T>(element: P.CoderType<T>): P.CoderType<readonly T[]> {
-  return P.array(P.U16BE, element) as unknown as P.CoderType<readonly T[]>
+/** A count in 16 bits, then as many elements. More than `most` do not parse: small elements take more memory than bytes. */
+export function list<T>(element: P.CoderType<T>, most = 0xffff): P.CoderType<readonly T[]> {
+  const { encodeStream } = P.U16BE
+  const { decodeStream } = within(P.U16BE, 0, most)
+  return P.array(P.wrap({ size: 2, encodeStream, decodeStream }), element) as unknown as P.CoderType<readonly T[]>
 }

@@ -136,7 +136,10 @@ export const hostPlain: P.CoderType<HostPlain> = P.struct({
   shares: list(P.struct({ id: shareId, publicHalves })),
 })
 
-/** On the host, under the master key. Lists are in the order of the plain section. */
+/** More have no room in the plain section, where each has public halves of 1,601 bytes. */
+const MOST_PAIRS = Math.floor(MAX_KEYSET_BYTES / 1601)
+
+/** On the host, under the master key. Lists are in the order of the plain section, and as long. */
 export interface HostSealed {
   readonly blockPair: PrivateHalves
   readonly sourceSigningPublic: Bytes
@@ -150,8 +153,8 @@ export const hostSealed: P.CoderType<HostSealed> = P.struct({
   sourceSigningPublic: ownBytes(32),
   sharing: keyPair,
   cardSigning: signingPair,
-  retired: list(privateHalves),
-  shares: list(optionalPrivateHalves),
+  retired: list(privateHalves, MOST_PAIRS),
+  shares: list(optionalPrivateHalves, MOST_PAIRS),
 })
 
 /** In a source definition: what restores this source, and nothing that concerns other people. */

@@ -1,18 +1,19 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KeysetReader, openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
-import { CHEAP, expectSame, failure, flipped, hex, makeKeyset, PASSWORD, sample, quick } from '../fixtures.ts'
+import { CHEAP, expectSame, failure, flipped, hex, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
 
 // What a password costs is not what these tests are about.
-useBackend(quick)
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
 
 const NEXT = 'another password'
 const MODES: Required<WriterOptions>[] = (['scoped', 'global', 'off'] as const).flatMap((dedup) => [
   { encryption: 'hybrid', dedup },
   { encryption: 'x25519', dedup },
 ])
-const original = await makeKeyset({ encryption: 'none' })
+const original = await quickly(() => makeKeyset({ encryption: 'none' }))
 const content = sample(500)
 const blocks = await Promise.all(
   [...MODES, { encryption: 'none', dedup: 'scoped' } as const].map((mode) => original.writer(mode).seal(content)),

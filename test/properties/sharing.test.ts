@@ -1,6 +1,6 @@
 // Laws of shares and of keysets that change, for any contents and any order of events.
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type KeysetReader,
   openWriter,
@@ -10,15 +10,15 @@ import {
   unlockKeyset,
 } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
-import { CHEAP, failure, flipped, makeKeyset, PASSWORD, quick } from '../fixtures.ts'
+import { CHEAP, failure, flipped, makeKeyset, PASSWORD, quick, quickly } from '../fixtures.ts'
 
 // What a password costs is not what these tests are about.
-useBackend(quick)
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
 
 const runs = (quick: number, slow: number) => ({ numRuns: process.env['SLOW'] === '1' ? slow : quick })
 
-const alice = await makeKeyset({ encryption: 'x25519' })
-const bob = await makeKeyset()
+const [alice, bob] = await quickly(() => Promise.all([makeKeyset({ encryption: 'x25519' }), makeKeyset()]))
 const [aliceCard, bobCard] = [alice.card(), bob.card()]
 
 const content = fc.uint8Array({ maxLength: 300 })

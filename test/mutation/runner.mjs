@@ -1,0 +1,103 @@
+// What Stryker runs mutants with: vitest, started once, which keeps the tests loaded (in-thread.ts).
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { BroadcastChannel } from 'node:worker_threads'
+import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
+import { determineHitLimitReached, DryRunStatus, MutantRunStatus, TestStatus } from '@stryker-mutator/api/test-runner'
+import { createVitest } from 'vitest/node'
+
+/** Slower tests are left out, and whatever comes after so much in all, the quickest first: who only they would notice survives. */
+const SLOWEST_MS = 500
+const ALL_MS = 15_000
+/** What each test took without a mutant, for the processes that run mutants. */
+const DURATIONS = 'durations.json'
+
+class KeptVitest {
+  #vitest
+  #channel
+  #durations
+
+  capabilities() {
+    return { reloadEnvironment: false }
+  }
+
+  async init() {
+    this.#channel = new BroadcastChannel('mutation')
+    const loaded = this.#next()
+    this.#vitest = await createVitest('test', {
+      config: 'test/mutation/vitest.config.ts',
+      watch: false,
+      onConsoleLog: () => false,
+    })
+    // Never ends by itself.
+    void this.#vitest.start()
+    await loaded
+  }
+
+  #next() {
+    return new Promise((resolve) => {
+      this.#channel.onmessage = ({ data }) => resolve(data)
+    })
+  }
+
+  #ask(command) {
+    const answer = this.#next()
+    this.#channel.postMessage(command)
+    return answer
+  }
+
+  async dryRun() {
+    const { runs, coverage } = await this.#ask({})
+    if (runs.length === 0) return { status: DryRunStatus.Error, errorMessage: 'no tests were loaded' }
+    writeFileSync(DURATIONS, JSON.stringify(Object.fromEntries(runs.map(({ id, milliseconds }) => [id, milliseconds]))))
+    const tests = runs.map(({ id, name, file, milliseconds, failure }) => ({
+      id,
+      name,
+      fileName: `test/${file}`,
+      timeSpentMs: milliseconds,
+      ...(failure === undefined
+        ? { status: TestStatus.Success }
+        : { status: TestStatus.Failed, failureMessage: failure }),
+    }))
+    return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage }
+  }
+
+  #chosen(ids) {
+    this.#durations ??= existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
+    let sum = 0
+    return (ids ?? Object.keys(this.#durations))
+      .map((id) => ({ id, milliseconds: this.#durations[id] ?? 0 }))
+      .sort((a, b) => a.milliseconds - b.milliseconds)
+      .filter(({ milliseconds }) => milliseconds <= SLOWEST_MS && (sum += milliseconds) <= ALL_MS)
+  }
+
+  async mutantRun({ activeMutant, hitLimit, testFilter }, isAgain = false) {
+    const { runs, hits, isSpoiled } = await this.#ask({
+      mutant: activeMutant.id,
+      hitLimit,
+      tests: this.#chosen(testFilter),
+    })
+    if (isSpoiled) {
+      await this.#restart()
+      // What failed may have been left by the mutant before.
+      if (!isAgain) return this.mutantRun({ activeMutant, hitLimit, testFilter }, true)
+    }
+    const endless = determineHitLimitReached(hits, hitLimit)
+    if (endless !== undefined) return { status: MutantRunStatus.Timeout, reason: endless.reason }
+    const failed = runs.find(({ failure }) => failure !== undefined)
+    if (failed === undefined) return { status: MutantRunStatus.Survived, nrOfTests: runs.length }
+    const { id, failure } = failed
+    return { status: MutantRunStatus.Killed, killedBy: [id], failureMessage: failure, nrOfTests: runs.length }
+  }
+
+  async #restart() {
+    await this.dispose()
+    await this.init()
+  }
+
+  async dispose() {
+    this.#channel.close()
+    await Promise.race([this.#vitest.close(), new Promise((resolve) => setTimeout(resolve, 2000))])
+  }
+}
+
+export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'kept-vitest', KeptVitest)]
