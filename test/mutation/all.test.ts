@@ -11,8 +11,6 @@ const LEFT_OUT = [
   /^attacks\/(01|04|21|22)-/,
   /^(readme|layers|surface)\.test/,
   /^properties\/r/,
-  // Threads run the source as it is on disk, and never see a mutant.
-  /^pool\/pool\.test/,
 ]
 /** What watches a module that others load must come before them. */
 const FIRST = 'server/verifier.test.ts'

@@ -145,14 +145,12 @@ export default class RunnerInThread extends TestRunner {
     const cleanups: unknown[] = []
     try {
       for (const suite of this.open)
-        for (const hook of TestRunner.getSuiteHooks(suite).beforeEach)
-          cleanups.push(await hook(test.context, suite))
+        for (const hook of TestRunner.getSuiteHooks(suite).beforeEach) cleanups.push(await hook(test.context, suite))
       await TestRunner.getTestFn(test)()
       this.onAfterTryTask(test)
     } finally {
       for (const suite of this.open.toReversed())
-        for (const hook of TestRunner.getSuiteHooks(suite).afterEach.toReversed())
-          await hook(test.context, suite)
+        for (const hook of TestRunner.getSuiteHooks(suite).afterEach.toReversed()) await hook(test.context, suite)
       for (const cleanup of cleanups) if (typeof cleanup === 'function') await (cleanup as () => unknown)()
     }
   }

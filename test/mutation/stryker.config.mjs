@@ -1,18 +1,14 @@
 // npm run mutation [-- --mutate 'src/keys/*.ts']: changes the source in thousands of ways, one at a time, and counts the changes that no
 // test notices. The report is coverage/mutation.html.
 //
-// Not mutated: the files that only export; errors.ts, whose texts are for people; what runs in other threads, where the runner cannot
-// switch a change on (the files of the pool), and what needs another runtime than the runner's (parts that ask for browsers).
+// Not mutated: the files that only export; errors.ts, whose texts are for people; what starts threads, and what runs in them
+// first: the runner switches changes on in one thread (the workers of pools work in that one too, same-thread.ts).
 // Left out: texts of errors (ignore.mjs), because callers switch on codes; changes that act while a module is loaded, because each would
 // need a process of its own.
 export default {
   plugins: ['./test/mutation/ignore.mjs', './test/mutation/runner.mjs'],
   testRunner: 'kept-vitest',
-  mutate: [
-    'src/**/*.ts',
-    '!src/{index,server,legacy,pool,errors}.ts',
-    '!src/pool/{worker,work,threads,pool,member,pooled-block}.ts',
-  ],
+  mutate: ['src/**/*.ts', '!src/{index,server,legacy,pool,errors}.ts', '!src/pool/{worker,threads}.ts'],
   coverageAnalysis: 'perTest',
   ignoreStatic: true,
   ignorers: ['texts of errors'],

@@ -1,8 +1,12 @@
 // The tests that mutants meet, in one thread that stays.
+import { fileURLToPath } from 'node:url'
 import { mergeConfig, type ViteUserConfig } from 'vitest/config'
 import config from '../../vitest.config.ts'
 
 const merged: ViteUserConfig = mergeConfig(config, {
+  resolve: {
+    alias: [{ find: /^\.\/threads\.ts$/, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) }],
+  },
   test: { pool: 'threads', isolate: false, fileParallelism: false, runner: './test/mutation/in-thread.ts' },
 })
 merged.test!.include = ['test/mutation/all.test.ts']
