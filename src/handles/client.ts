@@ -1,13 +1,6 @@
 // A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
-import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
-import {
-  KeyedScope,
-  notOwned,
-  parseClientBlock,
-  type PreparedClientContent,
-  PublicScope,
-  type ScopeCipher,
-} from '../blocks/client-block.ts'
+import type { BlockReader, BlockWriter, SealedBlock } from '../blocks/block.ts'
+import { KeyedScope, notOwned, parseClientBlock, PublicScope, type ScopeCipher } from '../blocks/client-block.ts'
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sealEscrow } from '../custody/safeguard.ts'
@@ -18,11 +11,8 @@ import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key
 import type { HashOptions } from '../primitives/password.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { numberOf, parseName } from '../text.ts'
-import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+import { type ClientScope, OpenScope, SCOPES } from './client-scope.ts'
 import { setRecipe } from './recipe.ts'
-
-/** Under which of a client's keys something is. `public` is not encrypted at all. */
-export type ClientScope = 'private' | 'account' | 'public'
 
 /** Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login. */
 export interface ClientOptions extends HashOptions {
@@ -190,41 +180,6 @@ class TypedClient extends SecretHolder implements Client {
     if (!(client instanceof TypedClient)) throw new TypeError('client must be a Client of this library')
     client.assertUsable()
     return copyKeys(client.#claimant)
-  }
-}
-
-const SCOPES = { private: 1, account: 2, public: 3 } as const
-
-class OpenScope implements BlockWriter, BlockReader {
-  readonly #cipher: ScopeCipher
-  readonly #reader: { readonly des: boolean }
-  readonly #assertUsable: () => void
-
-  constructor(cipher: ScopeCipher, reader: { readonly des: boolean }, assertUsable: () => void) {
-    this.#cipher = cipher
-    this.#reader = reader
-    this.#assertUsable = assertUsable
-  }
-
-  async prepare(content: Uint8Array): Promise<PreparedBlock> {
-    this.#assertUsable()
-    const prepared: PreparedClientContent = await this.#cipher.prepare(content)
-    const seal = async () => {
-      this.#assertUsable()
-      return this.#cipher.seal(prepared)
-    }
-    return new PreparedOnce(prepared, { seal, dispose: () => undefined })
-  }
-
-  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
-    return sealPrepared(this, content, options)
-  }
-
-  async open(block: SealedBlock): Promise<Bytes> {
-    this.#assertUsable()
-    const parsed = parseClientBlock(block, this.#reader)
-    if (!this.#cipher.owns(parsed)) throw notOwned()
-    return this.#cipher.open(parsed)
   }
 }
 

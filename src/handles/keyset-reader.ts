@@ -1,12 +1,12 @@
 // What the owner of a keyset can do with it.
-import type { BlockHead, BlockReader } from '../blocks/block.ts'
-import type { OpenedRecord, SealedRecord } from '../blocks/record.ts'
+import type { BlockHead } from '../blocks/block.ts'
+import type { SealedRecord } from '../blocks/record.ts'
 import type { Bytes } from '../bytes.ts'
 import type { Card } from '../keys/card.ts'
 import type { KeysetDestination } from '../keys/keyset-contents.ts'
 import type { Argon2Costs, HashOptions } from '../primitives/password.ts'
-import type { Handle } from '../secret.ts'
 import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts'
+import type { RecordReader } from './records.ts'
 import type { Share, SharedReader } from './share.ts'
 
 /** How a password is hashed, and how to follow or end the wait. */
@@ -16,18 +16,6 @@ export interface PasswordOptions extends HashOptions {
    * ready to spend; an export that asks for more is `limit-exceeded`.
    */
   costs?: Argon2Costs
-}
-
-/** Opens blocks and records. */
-export interface RecordReader extends BlockReader, Handle {
-  /**
-   * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.
-   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved
-   *   or repeated is refused. Without it the chain is not looked at
-   * @throws KeystrataError `authentication-failed` for a record that somebody else made, was altered, or does not follow;
-   *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
-   */
-  openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
 /** A keyset with its private halves: opens every block, and gives the exports and the writers. */

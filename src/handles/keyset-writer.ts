@@ -19,6 +19,7 @@ import { maskForShare, ShareRecipients } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
 import { setRecipe } from './recipe.ts'
+import type { RecordWriter } from './records.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
@@ -36,19 +37,6 @@ export interface WriterOptions {
    * encryption this has no bearing: equal contents of one keyset are one block.
    */
   dedup?: 'scoped' | 'global' | 'off'
-}
-
-/** Seals logs and configuration, signed and chained. */
-export interface RecordWriter {
-  /**
-   * Seals the record that follows another one. All of the content is read before this returns.
-   * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per epoch
-   *   and sequence keeps two writers from going two ways
-   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if
-   *   it is none; `limit-exceeded`, `disposed`
-   */
-  sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
 }
 
 /** Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}. */

@@ -10,7 +10,8 @@ import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-re
 import { assertNotOlder, nextVersion, parseFloor } from '../keys/version.ts'
 import { insidesOf } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
-import { sealedProfile, type UnlockedProfile } from './profile.ts'
+import { sealedProfile } from './profile.ts'
+import type { UnlockedProfile } from './unlocked-profile.ts'
 
 /**
  * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the

@@ -10,9 +10,8 @@ import { type Card, keysOfCard, type PinnedKeys } from '../keys/card.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts'
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
-import type { RecordReader } from './keyset-reader.ts'
-import type { RecordWriter } from './keyset-writer.ts'
 import { type Recipe, setRecipe } from './recipe.ts'
+import type { RecordReader, RecordWriter } from './records.ts'
 
 /**
  * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To

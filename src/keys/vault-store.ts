@@ -4,7 +4,6 @@ import { type Bytes, bytesFrom, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { equalKeys, type SecretKey } from '../secret.ts'
-import { readCard } from './card.ts'
 import {
   encodeKeyring,
   generateDataKey,
@@ -13,11 +12,8 @@ import {
   type OpenedKeyring,
   openKeyring,
   parseKeyring,
-  sealRecoverySlot,
   type SlotKey,
-  type UserNames,
 } from './hierarchy.ts'
-import { Recipient } from './key-pairs.ts'
 import type { ProfileOwner } from './login.ts'
 import {
   disposeVaults,
@@ -27,6 +23,7 @@ import {
   parseProfile,
   type ProfileContents,
   type VaultEntry,
+  withRecoverySlots,
 } from './profile-record.ts'
 import { keyIdOf } from './lock.ts'
 import { assertNotOlder, nextVersion } from './version.ts'
@@ -245,18 +242,6 @@ async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>
   } finally {
     first.key.dispose()
   }
-}
-
-/** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */
-export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
-  if (admin === undefined) return { ...vault, recoverySlots: [] }
-  const recipient = new Recipient(readCard(admin).sharing)
-  const recoverySlots = vault.keys.flatMap((key) => {
-    const there = vault.recoverySlots.find(({ generation }) => generation === key.generation)
-    if (there !== undefined) return [there]
-    return key.due ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
-  })
-  return { ...vault, recoverySlots }
 }
 
 /**
