@@ -4,7 +4,7 @@ import { KeyedScope, notOwned, parseClientBlock, PublicScope, type ScopeCipher }
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sealEscrow } from '../custody/safeguard.ts'
-import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
+import { LegacyKeyType, type Platform, PLATFORMS } from '../format/client.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { checkChallenge, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
@@ -197,7 +197,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
     client: parseName(options.client, 'client'),
-    platform: numberOf(platforms, platform, 'platform'),
+    platform: numberOf(PLATFORMS, platform, 'platform'),
   }
   if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
   // Copies: the caller's objects may change while the first hash runs.

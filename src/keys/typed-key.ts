@@ -2,7 +2,7 @@
 // of the account, so another machine restores; and what a thief has to guess is the text, at the cost of Argon2id.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { KEY_BYTES, KEY_CHARACTERS, KeyType, type KeyRole } from '../format/client.ts'
+import { KEY_BYTES, KEY_CHARACTERS, KEY_TYPES, type KeyRole, type KeyType } from '../format/client.ts'
 import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../primitives/password.ts'
@@ -73,7 +73,7 @@ export async function deriveTextKey(
   return { type: number, key: SecretKey.take('client', derived) }
 }
 
-const typeNumber = (type: string): number => numberOf(KeyType, type, 'the type of a key')
+const typeNumber = (type: string): number => numberOf(KEY_TYPES, type, 'the type of a key')
 
 function assertLength(text: string, type: string, role: KeyRole, most: number): void {
   const { length } = Array.from(normalizeText(text, `${role} key`))

@@ -1,5 +1,5 @@
 // A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
-import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
+import { LegacyKeyType, type Platform, PLATFORMS } from '../format/client.ts'
 import { type Client, openedClient } from '../handles/client.ts'
 import { deriveTextKey } from '../keys/typed-key.ts'
 import type { HashOptions } from '../primitives/password.ts'
@@ -45,7 +45,7 @@ export async function createLegacyClient(options: LegacyClientOptions): Promise<
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
     client: parseName(options.client, 'client'),
-    platform: numberOf(platforms, platform, 'platform'),
+    platform: numberOf(PLATFORMS, platform, 'platform'),
   }
   const key = { ...options.key }
   const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
