@@ -6,7 +6,16 @@ import { SIGNATURE_BYTES } from './card.ts'
 import { MAX_NAME_BYTES } from '../text.ts'
 import { HEADER_BYTES } from './header.ts'
 
-/** What a typed key is for: AES with keys of so many bits. */
+/**
+ * The type of a typed key: AES with a key of so many bits.
+ * @example
+ * ```ts
+ * import { generateTypedKey, type KeyType } from 'keystrata'
+ *
+ * const type: KeyType = 'AES-128' // of an account that may have phones
+ * console.log(generateTypedKey(type).text.length) // 16
+ * ```
+ */
 export type KeyType = 'AES-128' | 'AES-192' | 'AES-256'
 /** Numbered as in suites. */
 export const KEY_TYPES: Readonly<Record<KeyType, number>> = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 }
@@ -21,7 +30,15 @@ export const KEY_CHARACTERS: Readonly<Record<number, number>> = { 1: 16, 2: 24, 
 export const KeyRole = { private: 1, account: 2 } as const
 export type KeyRole = keyof typeof KeyRole
 
-/** What a client runs on. */
+/**
+ * What a client runs on.
+ * @example
+ * ```ts
+ * import type { Platform } from 'keystrata'
+ *
+ * const platforms: Partial<Record<NodeJS.Platform, Platform>> = { win32: 'windows', darwin: 'mac', linux: 'linux' }
+ * ```
+ */
 export type Platform = 'windows' | 'mac' | 'linux' | 'ios' | 'android'
 export const PLATFORMS: Readonly<Record<Platform, number>> = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 }
 

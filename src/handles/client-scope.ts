@@ -4,7 +4,15 @@ import { notOwned, parseClientBlock, type PreparedClientContent, type ScopeCiphe
 import type { Bytes } from '../bytes.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 
-/** Under which of a client's keys something is. `public` is not encrypted at all. */
+/**
+ * Under which of a client's keys something is. `public` is not encrypted at all.
+ * @example
+ * ```ts
+ * import type { ClientScope } from 'keystrata'
+ *
+ * const scopeOf = (path: string): ClientScope => (path.startsWith('/home/') ? 'private' : 'account')
+ * ```
+ */
 export type ClientScope = 'private' | 'account' | 'public'
 
 export const SCOPES = { private: 1, account: 2, public: 3 } as const

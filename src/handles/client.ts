@@ -14,7 +14,16 @@ import { numberOf, parseName } from '../text.ts'
 import { type ClientScope, OpenScope, SCOPES } from './client-scope.ts'
 import { setRecipe } from './recipe.ts'
 
-/** Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login. */
+/**
+ * Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login.
+ * @example
+ * ```ts
+ * import { type ClientOptions, generateTypedKey } from 'keystrata'
+ *
+ * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'laptop', platform: 'mac' } as const
+ * const options: ClientOptions = { ...names, privateKey: generateTypedKey('AES-256') }
+ * ```
+ */
 export interface ClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
@@ -33,6 +42,14 @@ export interface ClientOptions extends HashOptions {
 /**
  * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names:
  * two clients with one private text read each other's private blocks.
+ * @example
+ * ```ts
+ * import type { Client } from 'keystrata'
+ *
+ * function connect(client: Client, challenge: Uint8Array, send: (proof: Uint8Array) => Promise<void>) {
+ *   return send(client.prove(challenge, { server: 'storage-1' }))
+ * }
+ * ```
  */
 export interface Client extends BlockReader, Handle {
   readonly account: string
@@ -190,6 +207,15 @@ class TypedClient extends SecretHolder implements Client {
  * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message;
  *   `aborted`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
+ * @example
+ * ```ts
+ * import { createClient } from 'keystrata'
+ *
+ * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas', platform: 'linux' } as const
+ * using client = await createClient({ ...names, privateKey: { type: 'AES-256', text: 'typed by the customer' } })
+ * const block = await client.scope('private').seal(new TextEncoder().encode('my file'))
+ * console.log(new TextDecoder().decode(await client.open(block))) // my file
+ * ```
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options

@@ -9,7 +9,18 @@ import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts
 import type { RecordReader } from './records.ts'
 import type { Share, SharedReader } from './share.ts'
 
-/** How a password is hashed, and how to follow or end the wait. */
+/**
+ * How a password is hashed, and how to follow or end the wait.
+ * @example
+ * ```ts
+ * import { createKeyset, type PasswordOptions } from 'keystrata'
+ *
+ * const costs = { iterations: 2, memoryKiB: 131_072, lanes: 4 }
+ * const options: PasswordOptions = { costs, signal: AbortSignal.timeout(60_000) }
+ * using keyset = await createKeyset('correct horse battery staple', options)
+ * const inStorage = keyset.export('source-storage')
+ * ```
+ */
 export interface PasswordOptions extends HashOptions {
   /**
    * Creating: what a guess shall cost; by default 64 MiB, 3 iterations, 4 lanes. Unlocking: the most that this device is
@@ -18,7 +29,18 @@ export interface PasswordOptions extends HashOptions {
   costs?: Argon2Costs
 }
 
-/** A keyset with its private halves: opens every block, and gives the exports and the writers. */
+/**
+ * A keyset with its private halves: opens every block, and gives the exports and the writers.
+ * @example
+ * ```ts
+ * import type { KeysetReader } from 'keystrata'
+ *
+ * async function newPassword(keyset: KeysetReader, next: string) {
+ *   using changed = await keyset.changePassword(next)
+ *   return { host: changed.export('host'), storage: changed.export('source-storage') } // in the place of the old ones
+ * }
+ * ```
+ */
 export interface KeysetReader extends RecordReader {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string

@@ -29,6 +29,15 @@ import type { UnlockedProfile } from './unlocked-profile.ts'
  *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
  *   `unsupported`, `limit-exceeded`, `disposed`
  * @throws TypeError for handles of another copy of this library
+ * @example
+ * ```ts
+ * import { type KeysetReader, type Login, resetProfile } from 'keystrata'
+ *
+ * function reset(record: Uint8Array, admin: KeysetReader, next: Login) {
+ *   using profile = resetProfile(record, admin, next)
+ *   return { record: profile.record, credential: next.credential } // to the server, in one request
+ * }
+ * ```
  */
 export function resetProfile(
   record: Uint8Array,

@@ -203,6 +203,14 @@ function parseVaultId(vaultId: string): Bytes {
  * @throws KeystrataError `key-changed` if card and fingerprint do not belong together; `malformed`, `unsupported`,
  *   `authentication-failed` if it is no card; `disposed`
  * @throws TypeError for a login of another copy of this library, and a recovery that is none
+ * @example
+ * ```ts
+ * import { createProfile, deriveLogin } from 'keystrata'
+ *
+ * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
+ * using profile = createProfile(login, { zeroTrust: true })
+ * console.log(profile.version, profile.vaults) // 1 []
+ * ```
  */
 export function createProfile(login: Login, recovery: Recovery): UnlockedProfile {
   const admin = parseRecovery(recovery)
@@ -215,6 +223,15 @@ export function createProfile(login: Login, recovery: Recovery): UnlockedProfile
  * @param options `atLeast`: the lowest version to take
  * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
  *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `disposed`
+ * @example
+ * ```ts
+ * import { createProfile, deriveLogin, openProfile } from 'keystrata'
+ *
+ * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
+ * using created = createProfile(login, { zeroTrust: true })
+ * using profile = openProfile(created.record, login, { atLeast: 1 })
+ * console.log(profile.zeroTrust) // true
+ * ```
  */
 export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: number } = {}): UnlockedProfile {
   const atLeast = parseFloor(options.atLeast)

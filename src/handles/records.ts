@@ -3,7 +3,17 @@ import type { BlockReader } from '../blocks/block.ts'
 import type { OpenedRecord, SealedRecord } from '../blocks/record.ts'
 import type { Handle } from '../secret.ts'
 
-/** Seals logs and configuration, signed and chained. */
+/**
+ * Seals logs and configuration, signed and chained.
+ * @example
+ * ```ts
+ * import type { RecordWriter } from 'keystrata'
+ *
+ * function sealLine(line: string, writer: RecordWriter, last?: Uint8Array) {
+ *   return writer.sealRecord(new TextEncoder().encode(line), last ?? 'start')
+ * }
+ * ```
+ */
 export interface RecordWriter {
   /**
    * Seals the record that follows another one. All of the content is read before this returns.
@@ -16,7 +26,17 @@ export interface RecordWriter {
   sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
 }
 
-/** Opens blocks and records. */
+/**
+ * Opens blocks and records.
+ * @example
+ * ```ts
+ * import type { RecordReader } from 'keystrata'
+ *
+ * async function sequenceOf(record: Uint8Array, before: Uint8Array | 'start', reader: RecordReader) {
+ *   return (await reader.openRecord(record, { after: before })).sequence
+ * }
+ * ```
+ */
 export interface RecordReader extends BlockReader, Handle {
   /**
    * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.

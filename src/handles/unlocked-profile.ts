@@ -9,6 +9,15 @@ import type { Vault } from './vault.ts'
 /**
  * A profile that was opened with its user's password. What changes it gives a new handle with a higher version: store its
  * record if the call did not, use it, and dispose of the old one.
+ * @example
+ * ```ts
+ * import type { UnlockedProfile, VaultStore } from 'keystrata'
+ *
+ * async function rotateAll(profile: UnlockedProfile, store: VaultStore) {
+ *   using rotated = await profile.rotate(store)
+ *   return rotated.version // to be kept, for `atLeast`
+ * }
+ * ```
  */
 export interface UnlockedProfile extends Handle {
   /**

@@ -10,7 +10,15 @@ import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 import { normalizeText, numberOf } from '../text.ts'
 
-/** A key as somebody types it. */
+/**
+ * A key as somebody types it.
+ * @example
+ * ```ts
+ * import type { TypedKey } from 'keystrata'
+ *
+ * const fromForm = (typed: string): TypedKey => ({ type: 'AES-256', text: typed })
+ * ```
+ */
 export interface TypedKey {
   readonly type: KeyType
   /** AES-256: at most 32 characters, AES-192: 24, AES-128: 16; at least one. */
@@ -36,6 +44,13 @@ const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?
 /**
  * A fresh text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it what is
  * sealed under it is lost.
+ * @example
+ * ```ts
+ * import { generateTypedKey } from 'keystrata'
+ *
+ * const accountKey = generateTypedKey('AES-256')
+ * console.log(accountKey.type, accountKey.text.length) // AES-256 32
+ * ```
  */
 export function generateTypedKey(type: KeyType): TypedKey {
   const length = KEY_CHARACTERS[typeNumber(type)] ?? 0

@@ -33,6 +33,16 @@ import { assertNotOlder, nextVersion } from './version.ts'
  * version: they never replace what is there (a unique key in SQL, `If-None-Match` in S3, a hard link in a file system), are
  * durable and whole when they answer true, and answer false if the version is taken. A store that repeats a request of which
  * the answer was lost may find its own write there and answer false: nothing is lost by that.
+ * @example
+ * ```ts
+ * import type { VaultStore } from 'keystrata'
+ *
+ * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
+ * const insert = 'INSERT INTO profiles (user_id, version, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING'
+ * const profilesOf = (user: string, query: Query): Pick<VaultStore, 'writeProfile'> => ({
+ *   writeProfile: async (record, version) => (await query(insert, [user, version, record])).rowCount === 1,
+ * })
+ * ```
  */
 export interface VaultStore {
   /** The newest profile; undefined if there is none. */

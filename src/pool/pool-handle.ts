@@ -5,7 +5,15 @@ import type { KeystrataError } from '../errors.ts'
 import type { KeysetReader } from '../handles/keyset-reader.ts'
 import type { Share } from '../handles/share.ts'
 
-/** What became of one envelope. */
+/**
+ * What became of one envelope.
+ * @example
+ * ```ts
+ * import type { RekeyedHead } from 'keystrata/pool'
+ *
+ * const stateOf = ({ envelope, error }: RekeyedHead) => error?.code ?? (envelope ? 'rekeyed' : 'current')
+ * ```
+ */
 export interface RekeyedHead {
   readonly label: string
   /** The new envelope; absent where the old one is current already. */
@@ -14,7 +22,15 @@ export interface RekeyedHead {
   readonly error?: KeystrataError
 }
 
-/** What is wrong with one block, if anything. */
+/**
+ * What is wrong with one block, if anything.
+ * @example
+ * ```ts
+ * import type { VerifiedBlock } from 'keystrata/pool'
+ *
+ * const toLine = ({ label, error }: VerifiedBlock) => `${label}: ${error?.message ?? 'ok'}`
+ * ```
+ */
 export interface VerifiedBlock {
   readonly label: string
   readonly error?: KeystrataError
@@ -24,6 +40,17 @@ export interface VerifiedBlock {
  * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way
  * at once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error
  * that says so, and another thread takes its place.
+ * @example
+ * ```ts
+ * import type { BlockReader, SealedBlock } from 'keystrata'
+ * import type { Pool } from 'keystrata/pool'
+ *
+ * async function findDamaged(blocks: AsyncIterable<SealedBlock>, reader: BlockReader, pool: Pool) {
+ *   const damaged: string[] = []
+ *   for await (const { label, error } of pool.verify(reader, blocks)) if (error) damaged.push(label)
+ *   return damaged
+ * }
+ * ```
  */
 export interface Pool extends AsyncDisposable {
   /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */

@@ -22,9 +22,21 @@ const HEADS_PER_TASK = 32
 const MAX_THREADS = 64
 
 /**
+ * A pool of worker threads, each of which starts when it is first needed.
  * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is,
  *   for bundlers and content-security policies; that of `keystrata/pool/worker`
  * @throws RangeError for a number of threads that is none
+ * @example
+ * ```ts
+ * import { createKeyset } from 'keystrata'
+ * import { createPool } from 'keystrata/pool'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = keyset.writer()
+ * await using pool = createPool()
+ * const block = await pool.writer(writer).seal(new TextEncoder().encode('my file'))
+ * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
+ * ```
  */
 export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =

@@ -4,6 +4,16 @@
  * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database
  * that takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today,
  * for which `client` is the empty text; keep it in the key of the table nevertheless.
+ * @example
+ * ```ts
+ * import type { RegistryStore } from 'keystrata/server'
+ *
+ * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
+ * const take = 'DELETE FROM challenges WHERE challenge = $1 AND expires > now()'
+ * const challengesOf = (query: Query): Pick<RegistryStore, 'takeChallenge'> => ({
+ *   takeChallenge: async (challenge) => (await query(take, [challenge])).rowCount === 1,
+ * })
+ * ```
  */
 export interface RegistryStore {
   /** The newest version of a row; undefined if there is none. Versions count from 1. */

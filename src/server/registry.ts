@@ -36,11 +36,27 @@ const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 16
 
-/** Whether a provider keeps the keys of its clients, under codes that it does not have. */
+/**
+ * Whether a provider keeps the keys of its clients, under codes that it does not have.
+ * @example
+ * ```ts
+ * import type { Safeguarding } from 'keystrata/server'
+ *
+ * const ofPlan = (plan: string): Safeguarding => (plan === 'business' ? 'mandatory' : 'optional')
+ * ```
+ */
 export type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
-/** A client that was let in. */
+/**
+ * A client that was let in.
+ * @example
+ * ```ts
+ * import type { Connection } from 'keystrata/server'
+ *
+ * const isFirstBackup = ({ state }: Connection) => state === 'provisional'
+ * ```
+ */
 export interface Connection {
   account: string
   client: string
@@ -56,6 +72,16 @@ export interface Connection {
  * Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login.
  * @throws Error, no KeystrataError, from whatever reads a row of the store's own that is damaged: no client could have done
  *   that
+ * @example
+ * ```ts
+ * import { KeyRegistry, type RegistryStore } from 'keystrata/server'
+ *
+ * async function enrol(enrolment: Uint8Array, account: string, store: RegistryStore) {
+ *   const registry = new KeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1' })
+ *   await registry.enrol(enrolment, { account }) // the account of the customer who is logged in
+ *   return await registry.challenge()
+ * }
+ * ```
  */
 export class KeyRegistry {
   readonly #store: RegistryStore

@@ -32,7 +32,7 @@ const merged: ViteUserConfig = mergeConfig(config, {
     exclude: [
       'test/{conformance,crash,examples,fuzz,package}/**',
       'test/attacks/{01,04,21,22}-*',
-      'test/{readme,layers,surface}.test.ts',
+      'test/{readme,docstrings,layers,surface}.test.ts',
       // Threads run the source as it is on disk, and never see a mutant.
       'test/pool/pool.test.ts',
       'test/properties/r*',
