@@ -1,6 +1,16 @@
 // Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
 
-/** Bytes in memory of their own, as everything that this library returns. */
+/**
+ * Bytes in memory of their own, as everything that this library returns.
+ * @example
+ * ```ts
+ * import { type Bytes, createKeyset } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * const onHost: Bytes = keyset.export('host')
+ * console.log(new Blob([onHost]).size === onHost.length) // true
+ * ```
+ */
 export type Bytes = Uint8Array<ArrayBuffer>
 
 export const EMPTY: Bytes = new Uint8Array(0)

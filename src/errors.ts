@@ -1,7 +1,15 @@
 // Every error that bad bytes, wrong keys or broken rules can cause. Callers switch on `code`; messages are for people and
 // may change. Misuse by the programmer (wrong types, wrong lengths of arguments) is a TypeError or RangeError instead.
 
-/** What went wrong, in a form that programs can switch on. The set only ever grows. */
+/**
+ * What went wrong, in a form that programs can switch on. The set only ever grows.
+ * @example
+ * ```ts
+ * import type { ErrorCode } from 'keystrata'
+ *
+ * const exitCodes: Partial<Record<ErrorCode, number>> = { 'wrong-password': 2, rollback: 3, conflict: 75 }
+ * ```
+ */
 export type ErrorCode =
   /** Bytes that are not an object of this format: cut, extended, damaged by accident. */
   | 'malformed'
@@ -52,10 +60,30 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   aborted: 'ended by the caller',
 }
 
-/** Facts about an error: sizes, ids and names of fields; never bytes of a secret. */
+/**
+ * Facts about an error: sizes, ids and names of fields; never bytes of a secret.
+ * @example
+ * ```ts
+ * import type { ErrorDetail, KeystrataError } from 'keystrata'
+ *
+ * const toLog = ({ code, detail }: KeystrataError): ErrorDetail => ({ ...detail, code })
+ * ```
+ */
 export type ErrorDetail = Readonly<Record<string, string | number>>
 
-/** The one error class of this library. Switch on {@link KeystrataError.code}; show `message` to people. */
+/**
+ * The one error class of this library. Switch on {@link KeystrataError.code}; show `message` to people.
+ * @example
+ * ```ts
+ * import { KeystrataError, parseCard } from 'keystrata'
+ *
+ * try {
+ *   parseCard(new Uint8Array(1776))
+ * } catch (error) {
+ *   if (error instanceof KeystrataError) console.log(error.code) // malformed
+ * }
+ * ```
+ */
 export class KeystrataError extends Error {
   // A literal, because minifiers rename classes.
   override readonly name = 'KeystrataError'

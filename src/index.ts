@@ -15,22 +15,19 @@ export type { Bytes } from './bytes.ts'
 export { armRegistration } from './custody/registration.ts'
 export type { KeyType, Platform } from './format/client.ts'
 export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
-export { type Client, type ClientOptions, type ClientScope, createClient } from './handles/client.ts'
+export { type Client, type ClientOptions, createClient } from './handles/client.ts'
+export type { ClientScope } from './handles/client-scope.ts'
 export { createDeviceKey, type DeviceKey, openDeviceKey } from './handles/device.ts'
-export type { KeysetReader, PasswordOptions, RecordReader } from './handles/keyset-reader.ts'
+export type { KeysetReader, PasswordOptions } from './handles/keyset-reader.ts'
 export { createKeyset, unlockKeyset } from './handles/keyset-unlock.ts'
-export {
-  type Encryption,
-  type KeysetWriter,
-  openWriter,
-  type RecordWriter,
-  type WriterOptions,
-} from './handles/keyset-writer.ts'
-export { createProfile, openProfile, type UnlockedProfile } from './handles/profile.ts'
+export { type Encryption, type KeysetWriter, openWriter, type WriterOptions } from './handles/keyset-writer.ts'
+export { createProfile, openProfile } from './handles/profile.ts'
 export type { Recovery } from './handles/recovery.ts'
 export { resetProfile } from './handles/profile-reset.ts'
+export type { RecordReader, RecordWriter } from './handles/records.ts'
 export { openRegistration, parseRegistration, type RegistrationFacts } from './handles/registration.ts'
 export type { Share, SharedReader } from './handles/share.ts'
+export type { UnlockedProfile } from './handles/unlocked-profile.ts'
 export type { Vault } from './handles/vault.ts'
 export { type Card, parseCard } from './keys/card.ts'
 export type { Place } from './keys/device-key.ts'

@@ -5,7 +5,17 @@
 import { equalBytes, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
-/** Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it. */
+/**
+ * Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it.
+ * @example
+ * ```ts
+ * import type { Handle } from 'keystrata'
+ *
+ * function disposeAll(handles: Iterable<Handle>) {
+ *   for (const handle of handles) handle.dispose() // where there is no `using`
+ * }
+ * ```
+ */
 export interface Handle extends Disposable {
   /** Wipes the secrets. Afterwards every use throws `disposed`; disposing again does nothing. */
   dispose(): void

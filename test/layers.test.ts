@@ -45,7 +45,8 @@ describe('layers', () => {
   it.each(files)('%s imports from below', (file) => {
     const room = roomOf(file)
     expect(floors, `the floor of ${room}`).toHaveProperty([room])
-    const text = readFileSync(join(src, file), 'utf8')
+    // Without docstrings: their examples import the package.
+    const text = readFileSync(join(src, file), 'utf8').replaceAll(/\/\*\*.*?\*\//gs, '')
     const targets = [...text.matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)/g)].map((match) => match[1] ?? match[2]!)
     for (const target of targets) {
       if (!target.startsWith('.')) {

@@ -1,7 +1,6 @@
 // Every example of the README type-checks and runs.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   armRegistration,
@@ -38,6 +37,7 @@ import { createLegacyClient } from '../src/legacy.ts'
 import { createVerifier, KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
 import { useBackend } from '../src/primitives/backend.ts'
 import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { errorsIn, programOf } from './type-check.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(import.meta.dirname, '.readme')
@@ -85,15 +85,7 @@ describe('README', () => {
   })
 
   it('type-checks', () => {
-    const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
-      config: object
-    }
-    const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-    const program = ts.createProgram(paths, { ...options, isolatedDeclarations: false, declaration: false })
-    const messages = ts
-      .getPreEmitDiagnostics(program)
-      .map((each) => ts.flattenDiagnosticMessageText(each.messageText, '\n'))
-    expect(messages).toEqual([])
+    expect(errorsIn(programOf(paths), paths)).toEqual([])
   })
 
   it('seals and opens', async () => {

@@ -5,7 +5,15 @@ import { envelopeLength, MAX_CIPHERTEXT_BYTES } from '../format/envelope.ts'
 import type { Handle } from '../secret.ts'
 import { parseLabel } from './label.ts'
 
-/** The small parts of a block. */
+/**
+ * The small parts of a block.
+ * @example
+ * ```ts
+ * import type { BlockHead, KeysetReader } from 'keystrata'
+ *
+ * const rekeyed = (head: BlockHead, reader: KeysetReader) => ({ ...head, envelope: reader.rekey(head) })
+ * ```
+ */
 export interface BlockHead {
   /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
   readonly label: string
@@ -16,7 +24,15 @@ export interface BlockHead {
   readonly envelope: Uint8Array
 }
 
-/** A sealed block: store {@link encodeBlock} of it under its label. */
+/**
+ * A sealed block: store {@link encodeBlock} of it under its label.
+ * @example
+ * ```ts
+ * import type { SealedBlock } from 'keystrata'
+ *
+ * const bytesToStore = ({ envelope, ciphertext }: SealedBlock) => envelope.length + ciphertext.length
+ * ```
+ */
 export interface SealedBlock extends BlockHead {
   /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
   readonly ciphertext: Uint8Array
@@ -27,13 +43,32 @@ export interface SealedBlock extends BlockHead {
   readonly shared?: ReadonlyMap<string, Uint8Array>
 }
 
-/** How a block is sealed. */
+/**
+ * How a block is sealed.
+ * @example
+ * ```ts
+ * import type { KeysetWriter, SealOptions } from 'keystrata'
+ *
+ * const forAllShares = ({ shares }: KeysetWriter): SealOptions => ({ shares })
+ * ```
+ */
 export interface SealOptions {
   /** The ids of active shares, whose readers shall open the block too. Only keysets have shares. */
   shares?: readonly string[] | undefined
 }
 
-/** Seals blocks. */
+/**
+ * Seals blocks.
+ * @example
+ * ```ts
+ * import type { BlockWriter } from 'keystrata'
+ *
+ * async function labelOf(content: Uint8Array, writer: BlockWriter) {
+ *   using prepared = await writer.prepare(content) // not sealed: it costs no encryption
+ *   return prepared.label
+ * }
+ * ```
+ */
 export interface BlockWriter {
   /**
    * Copies and hashes the content, at most 64 MiB. All of it is read before this returns its promise, so nothing that
@@ -46,7 +81,18 @@ export interface BlockWriter {
   seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock>
 }
 
-/** Content that was copied and named, and is not encrypted yet. It disposes of itself once sealed. */
+/**
+ * Content that was copied and named, and is not encrypted yet. It disposes of itself once sealed.
+ * @example
+ * ```ts
+ * import type { PreparedBlock } from 'keystrata'
+ *
+ * async function sealNew(prepared: PreparedBlock, stored: ReadonlySet<string>) {
+ *   using block = prepared // wiped, whether it was sealed or not
+ *   return stored.has(block.label) ? undefined : await block.seal()
+ * }
+ * ```
+ */
 export interface PreparedBlock extends Handle {
   /** 64 lower-case hex digits: the name in the store. A store must be create-only per label. */
   readonly label: string
@@ -68,7 +114,15 @@ export interface PreparedBlock extends Handle {
   envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>
 }
 
-/** Opens blocks. */
+/**
+ * Opens blocks.
+ * @example
+ * ```ts
+ * import type { BlockReader, SealedBlock } from 'keystrata'
+ *
+ * const readText = async (block: SealedBlock, by: BlockReader) => new TextDecoder().decode(await by.open(block))
+ * ```
+ */
 export interface BlockReader {
   /**
    * Checks everything, then returns the content; the label is computed again from what was opened.
@@ -105,6 +159,16 @@ function assertBlock(block: BlockHead): void {
  * The bytes to store: envelope ‖ ciphertext, never the label. A copy; a store that can write two pieces one after the
  * other saves it.
  * @throws TypeError for parts that are not Uint8Arrays
+ * @example
+ * ```ts
+ * import { createKeyset, encodeBlock } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = keyset.writer()
+ * const block = await writer.seal(new TextEncoder().encode('my file'))
+ * const store = new Map([[block.label, encodeBlock(block)]])
+ * console.log(store.get(block.label)?.length) // 1768
+ * ```
  */
 export function encodeBlock(block: SealedBlock): Bytes {
   assertBlock(block)
@@ -116,6 +180,14 @@ export function encodeBlock(block: SealedBlock): Bytes {
  * @param label the name that was asked of the store
  * @throws KeystrataError `malformed` if the bytes are too short or no block, or the label is not 64 lower-case hex digits;
  *   `unsupported` for other objects and later versions; `limit-exceeded` beyond 64 MiB of content
+ * @example
+ * ```ts
+ * import { type BlockReader, parseBlock } from 'keystrata'
+ *
+ * async function restore(label: string, read: (name: string) => Promise<Uint8Array>, reader: BlockReader) {
+ *   return await reader.open(parseBlock(await read(label), label))
+ * }
+ * ```
  */
 export function parseBlock(stored: Uint8Array, label: string): SealedBlock {
   const bytes = bytesFrom(stored, 'block')

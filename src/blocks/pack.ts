@@ -14,7 +14,15 @@ const MAC_BYTES = 32
 /** How the key of a member follows from its content: as its hash, which anybody can compute, or keyed. */
 type Form = 'g' | 'k'
 
-/** Files in one content, and for each of them the string that opens it. */
+/**
+ * Files in one content, and for each of them the string that opens it.
+ * @example
+ * ```ts
+ * import type { Pack } from 'keystrata'
+ *
+ * const toIndex = (names: string[], { members }: Pack) => names.map((name, index) => [name, members[index]])
+ * ```
+ */
 export interface Pack {
   /** At most 64 MiB: goes to `seal` or `prepare`. */
   readonly content: Bytes
@@ -101,6 +109,16 @@ const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, E
  * @param member the string that `pack` gave for the file
  * @throws KeystrataError `authentication-failed` for whatever does not fit together; `malformed` for a string that is none
  *   and a content that is no pack; `limit-exceeded` for one over 1,024 members, and a file over 8 MiB
+ * @example
+ * ```ts
+ * import { createKeyset, openPackMember } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = keyset.writer()
+ * const { content, members } = await writer.pack([new Uint8Array(10), new Uint8Array(20)])
+ * const opened = await keyset.open(await writer.seal(content))
+ * console.log((await openPackMember(opened, members[1]!)).length) // 20
+ * ```
  */
 export async function openPackMember(pack: Uint8Array, member: string): Promise<Bytes> {
   const { form, index, key } = parseMember(member)

@@ -26,7 +26,15 @@ import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import type { EnvelopeKeys } from './envelope-keys.ts'
 
-/** A record by its place in the chain. */
+/**
+ * A record by its place in the chain.
+ * @example
+ * ```ts
+ * import type { SealedRecord } from 'keystrata'
+ *
+ * const pathOf = ({ epoch, sequence }: SealedRecord) => `log/${epoch}/${sequence}`
+ * ```
+ */
 export interface SealedRecord {
   /** 1 for the first of an epoch, and then one more each. */
   readonly sequence: number
@@ -114,7 +122,15 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
   }
 }
 
-/** A record that was opened. */
+/**
+ * A record that was opened.
+ * @example
+ * ```ts
+ * import type { OpenedRecord } from 'keystrata'
+ *
+ * const textOf = ({ content, closes }: OpenedRecord) => (closes ? undefined : new TextDecoder().decode(content))
+ * ```
+ */
 export interface OpenedRecord {
   /** 1 for the first of an epoch, and then one more each. */
   readonly sequence: number

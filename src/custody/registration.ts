@@ -48,6 +48,14 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  *   code of another deposit, and for damaged keys; `unsupported`, `limit-exceeded`. Who signed the file is looked at when
  *   it is opened
  * @throws TypeError for what are no bytes, and no string
+ * @example
+ * ```ts
+ * import { armRegistration } from 'keystrata'
+ *
+ * function forUnattended(file: Uint8Array, typedCode: string) {
+ *   return armRegistration(file, typedCode) // as secret as the keys
+ * }
+ * ```
  */
 export function armRegistration(registration: Uint8Array, activationCode: string): Bytes {
   const code = parseActivationCode(activationCode)

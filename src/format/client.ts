@@ -6,9 +6,19 @@ import { SIGNATURE_BYTES } from './card.ts'
 import { MAX_NAME_BYTES } from '../text.ts'
 import { HEADER_BYTES } from './header.ts'
 
-/** The types of typed keys, numbered as in suites. */
-export const KeyType = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 } as const
-export type KeyType = keyof typeof KeyType
+/**
+ * The type of a typed key: AES with a key of so many bits.
+ * @example
+ * ```ts
+ * import { generateTypedKey, type KeyType } from 'keystrata'
+ *
+ * const type: KeyType = 'AES-128' // of an account that may have phones
+ * console.log(generateTypedKey(type).text.length) // 16
+ * ```
+ */
+export type KeyType = 'AES-128' | 'AES-192' | 'AES-256'
+/** Numbered as in suites. */
+export const KEY_TYPES: Readonly<Record<KeyType, number>> = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 }
 /** The type of keys that only `keystrata/legacy` still makes. */
 export const LegacyKeyType = { 'DES-56': 4 } as const
 /** Sizes of the keys in bytes. */
@@ -20,10 +30,17 @@ export const KEY_CHARACTERS: Readonly<Record<number, number>> = { 1: 16, 2: 24, 
 export const KeyRole = { private: 1, account: 2 } as const
 export type KeyRole = keyof typeof KeyRole
 
-/** What clients run on. */
-export const Platform = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 } as const
-/** What a client runs on. */
-export type Platform = keyof typeof Platform
+/**
+ * What a client runs on.
+ * @example
+ * ```ts
+ * import type { Platform } from 'keystrata'
+ *
+ * const platforms: Partial<Record<NodeJS.Platform, Platform>> = { win32: 'windows', darwin: 'mac', linux: 'linux' }
+ * ```
+ */
+export type Platform = 'windows' | 'mac' | 'linux' | 'ios' | 'android'
+export const PLATFORMS: Readonly<Record<Platform, number>> = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 }
 
 /** A name of 1 to 255 bytes, in UTF-8; its form is checked where it is used. */
 export const name: P.CoderType<Uint8Array> = P.validate(P.bytes(P.U16BE), (bytes) => {

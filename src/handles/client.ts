@@ -1,30 +1,29 @@
 // A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
-import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
-import {
-  KeyedScope,
-  notOwned,
-  parseClientBlock,
-  type PreparedClientContent,
-  PublicScope,
-  type ScopeCipher,
-} from '../blocks/client-block.ts'
+import type { BlockReader, BlockWriter, SealedBlock } from '../blocks/block.ts'
+import { KeyedScope, notOwned, parseClientBlock, PublicScope, type ScopeCipher } from '../blocks/client-block.ts'
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sealEscrow } from '../custody/safeguard.ts'
-import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
+import { LegacyKeyType, type Platform, PLATFORMS } from '../format/client.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { checkChallenge, encodeEnrolment, encodeProof } from '../keys/key-proof.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key.ts'
 import type { HashOptions } from '../primitives/password.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { numberOf, parseName } from '../text.ts'
-import { PreparedOnce, sealPrepared } from './prepared-block.ts'
+import { type ClientScope, OpenScope, SCOPES } from './client-scope.ts'
 import { setRecipe } from './recipe.ts'
 
-/** Under which of a client's keys something is. `public` is not encrypted at all. */
-export type ClientScope = 'private' | 'account' | 'public'
-
-/** Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login. */
+/**
+ * Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login.
+ * @example
+ * ```ts
+ * import { type ClientOptions, generateTypedKey } from 'keystrata'
+ *
+ * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'laptop', platform: 'mac' } as const
+ * const options: ClientOptions = { ...names, privateKey: generateTypedKey('AES-256') }
+ * ```
+ */
 export interface ClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
@@ -43,6 +42,14 @@ export interface ClientOptions extends HashOptions {
 /**
  * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names:
  * two clients with one private text read each other's private blocks.
+ * @example
+ * ```ts
+ * import type { Client } from 'keystrata'
+ *
+ * function connect(client: Client, challenge: Uint8Array, send: (proof: Uint8Array) => Promise<void>) {
+ *   return send(client.prove(challenge, { server: 'storage-1' }))
+ * }
+ * ```
  */
 export interface Client extends BlockReader, Handle {
   readonly account: string
@@ -193,41 +200,6 @@ class TypedClient extends SecretHolder implements Client {
   }
 }
 
-const SCOPES = { private: 1, account: 2, public: 3 } as const
-
-class OpenScope implements BlockWriter, BlockReader {
-  readonly #cipher: ScopeCipher
-  readonly #reader: { readonly des: boolean }
-  readonly #assertUsable: () => void
-
-  constructor(cipher: ScopeCipher, reader: { readonly des: boolean }, assertUsable: () => void) {
-    this.#cipher = cipher
-    this.#reader = reader
-    this.#assertUsable = assertUsable
-  }
-
-  async prepare(content: Uint8Array): Promise<PreparedBlock> {
-    this.#assertUsable()
-    const prepared: PreparedClientContent = await this.#cipher.prepare(content)
-    const seal = async () => {
-      this.#assertUsable()
-      return this.#cipher.seal(prepared)
-    }
-    return new PreparedOnce(prepared, { seal, dispose: () => undefined })
-  }
-
-  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
-    return sealPrepared(this, content, options)
-  }
-
-  async open(block: SealedBlock): Promise<Bytes> {
-    this.#assertUsable()
-    const parsed = parseClientBlock(block, this.#reader)
-    if (!this.#cipher.owns(parsed)) throw notOwned()
-    return this.#cipher.open(parsed)
-  }
-}
-
 /**
  * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The
  * same texts and names give the same keys on any machine. Without the texts, and realm and account letter by letter, what
@@ -235,6 +207,15 @@ class OpenScope implements BlockWriter, BlockReader {
  * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message;
  *   `aborted`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
+ * @example
+ * ```ts
+ * import { createClient } from 'keystrata'
+ *
+ * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas', platform: 'linux' } as const
+ * using client = await createClient({ ...names, privateKey: { type: 'AES-256', text: 'typed by the customer' } })
+ * const block = await client.scope('private').seal(new TextEncoder().encode('my file'))
+ * console.log(new TextDecoder().decode(await client.open(block))) // my file
+ * ```
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
@@ -242,7 +223,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
     client: parseName(options.client, 'client'),
-    platform: numberOf(platforms, platform, 'platform'),
+    platform: numberOf(PLATFORMS, platform, 'platform'),
   }
   if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
   // Copies: the caller's objects may change while the first hash runs.

@@ -29,6 +29,15 @@ import type { KeysetReader } from './keyset-reader.ts'
 /**
  * The key of one device. It protects a database that is stolen, not a machine that is taken while it runs: whoever can read
  * the device key where it is kept can read all of it.
+ * @example
+ * ```ts
+ * import type { DeviceKey, KeysetReader } from 'keystrata'
+ *
+ * function restart(keyset: KeysetReader, device: DeviceKey) {
+ *   const saved = device.save(keyset) // into the device's own database
+ *   return device.openKeyset(saved) // every night, without the password
+ * }
+ * ```
  */
 export interface DeviceKey extends Handle {
   /** The key itself, openly: for the keystore of the operating system, and nowhere else. 89 bytes. */
@@ -193,7 +202,18 @@ function loginKeysOf(login: Login): { kind: number; keys: Bytes } {
   }
 }
 
-/** A fresh device key: one for each device, made when it is set up. What is sealed under it is lost with it. */
+/**
+ * A fresh device key: one for each device, made when it is set up. What is sealed under it is lost with it.
+ * @example
+ * ```ts
+ * import { createDeviceKey } from 'keystrata'
+ *
+ * using device = createDeviceKey()
+ * const place = { table: 'source', row: 'nas', column: 'password', version: 1 }
+ * const sealed = device.sealText('of the nas', place)
+ * console.log(device.openText(sealed, place)) // of the nas
+ * ```
+ */
 export function createDeviceKey(): DeviceKey {
   return new OwnDeviceKey(SecretKey.take('device', randomBytes(32)))
 }
@@ -205,6 +225,15 @@ export function createDeviceKey(): DeviceKey {
  * @throws KeystrataError `wrong-password` for another passphrase, or none; `policy` for a key that is under no passphrase
  *   although one is given: somebody may have put it there; `malformed` for damaged bytes; `authentication-failed`,
  *   `unsupported`, `limit-exceeded`, `aborted`
+ * @example
+ * ```ts
+ * import { createDeviceKey, openDeviceKey } from 'keystrata'
+ *
+ * using created = createDeviceKey()
+ * const stored = await created.export('a passphrase')
+ * using device = await openDeviceKey(stored, 'a passphrase')
+ * console.log(device.exportUnprotected().length) // 89
+ * ```
  */
 export async function openDeviceKey(
   stored: Uint8Array,

@@ -1,15 +1,26 @@
 // What the owner of a keyset can do with it.
-import type { BlockHead, BlockReader } from '../blocks/block.ts'
-import type { OpenedRecord, SealedRecord } from '../blocks/record.ts'
+import type { BlockHead } from '../blocks/block.ts'
+import type { SealedRecord } from '../blocks/record.ts'
 import type { Bytes } from '../bytes.ts'
 import type { Card } from '../keys/card.ts'
 import type { KeysetDestination } from '../keys/keyset-contents.ts'
 import type { Argon2Costs, HashOptions } from '../primitives/password.ts'
-import type { Handle } from '../secret.ts'
 import type { Encryption, KeysetWriter, WriterOptions } from './keyset-writer.ts'
+import type { RecordReader } from './records.ts'
 import type { Share, SharedReader } from './share.ts'
 
-/** How a password is hashed, and how to follow or end the wait. */
+/**
+ * How a password is hashed, and how to follow or end the wait.
+ * @example
+ * ```ts
+ * import { createKeyset, type PasswordOptions } from 'keystrata'
+ *
+ * const costs = { iterations: 2, memoryKiB: 131_072, lanes: 4 }
+ * const options: PasswordOptions = { costs, signal: AbortSignal.timeout(60_000) }
+ * using keyset = await createKeyset('correct horse battery staple', options)
+ * const inStorage = keyset.export('source-storage')
+ * ```
+ */
 export interface PasswordOptions extends HashOptions {
   /**
    * Creating: what a guess shall cost; by default 64 MiB, 3 iterations, 4 lanes. Unlocking: the most that this device is
@@ -18,19 +29,18 @@ export interface PasswordOptions extends HashOptions {
   costs?: Argon2Costs
 }
 
-/** Opens blocks and records. */
-export interface RecordReader extends BlockReader, Handle {
-  /**
-   * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.
-   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved
-   *   or repeated is refused. Without it the chain is not looked at
-   * @throws KeystrataError `authentication-failed` for a record that somebody else made, was altered, or does not follow;
-   *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
-   */
-  openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
-}
-
-/** A keyset with its private halves: opens every block, and gives the exports and the writers. */
+/**
+ * A keyset with its private halves: opens every block, and gives the exports and the writers.
+ * @example
+ * ```ts
+ * import type { KeysetReader } from 'keystrata'
+ *
+ * async function newPassword(keyset: KeysetReader, next: string) {
+ *   using changed = await keyset.changePassword(next)
+ *   return { host: changed.export('host'), storage: changed.export('source-storage') } // in the place of the old ones
+ * }
+ * ```
+ */
 export interface KeysetReader extends RecordReader {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string

@@ -27,6 +27,15 @@ import { type Encryption, parseWriterOptions, type WriterOptions } from './keyse
  *   lanes; `aborted`
  * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
  *   copy of this library
+ * @example
+ * ```ts
+ * import { createKeyset } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple', { dedup: 'off' })
+ * const onHost = keyset.export('host')
+ * const inStorage = keyset.export('source-storage')
+ * console.log(keyset.version) // 1
+ * ```
  */
 export async function createKeyset(
   password: string,
@@ -69,6 +78,15 @@ function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys
  *   keyset demands, down to this
  * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
  *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `aborted`
+ * @example
+ * ```ts
+ * import { createKeyset, unlockKeyset } from 'keystrata'
+ *
+ * using created = await createKeyset('correct horse battery staple')
+ * const inStorage = created.export('source-storage')
+ * using keyset = await unlockKeyset(inStorage, 'correct horse battery staple', { atLeast: created.version })
+ * console.log(keyset.id === created.id) // true
+ * ```
  */
 export async function unlockKeyset(
   anyExport: Uint8Array,

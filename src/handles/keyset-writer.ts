@@ -19,14 +19,30 @@ import { maskForShare, ShareRecipients } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
 import { setRecipe } from './recipe.ts'
+import type { RecordWriter } from './records.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
  * future quantum computer. `none`: not encrypted, only named and checked.
+ * @example
+ * ```ts
+ * import type { Encryption } from 'keystrata'
+ *
+ * const fromFlag = (isClassic: boolean): Encryption => (isClassic ? 'x25519' : 'hybrid')
+ * ```
  */
 export type Encryption = 'hybrid' | 'x25519' | 'none'
 
-/** How a writer seals; what is not given is the keyset's own. */
+/**
+ * How a writer seals; what is not given is the keyset's own.
+ * @example
+ * ```ts
+ * import { openWriter, type WriterOptions } from 'keystrata'
+ *
+ * const options: WriterOptions = { encryption: 'hybrid', dedup: 'off' }
+ * const openOnHost = (hostExport: Uint8Array) => openWriter(hostExport, options)
+ * ```
+ */
 export interface WriterOptions {
   /** At least what the keyset was created with. */
   encryption?: Encryption
@@ -38,20 +54,15 @@ export interface WriterOptions {
   dedup?: 'scoped' | 'global' | 'off'
 }
 
-/** Seals logs and configuration, signed and chained. */
-export interface RecordWriter {
-  /**
-   * Seals the record that follows another one. All of the content is read before this returns.
-   * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per epoch
-   *   and sequence keeps two writers from going two ways
-   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if
-   *   it is none; `limit-exceeded`, `disposed`
-   */
-  sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
-}
-
-/** Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}. */
+/**
+ * Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}.
+ * @example
+ * ```ts
+ * import type { KeysetWriter } from 'keystrata'
+ *
+ * const isBehind = (envelope: Uint8Array, writer: KeysetWriter) => !writer.isCurrent(envelope) // not rekeyed yet
+ * ```
+ */
 export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /** 32 hex digits: the id of the keyset. */
   readonly id: string
@@ -255,6 +266,15 @@ function assertNotWeaker(encryption: number, minimum: number): void {
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
  * @throws KeystrataError `policy` for another export than `host` and for weaker encryption than the keyset's minimum;
  *   `malformed`, `unsupported`, `limit-exceeded` for what is no keyset
+ * @example
+ * ```ts
+ * import { createKeyset, openWriter } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = openWriter(keyset.export('host'), { encryption: 'hybrid' }) // without the password
+ * const block = await writer.seal(new TextEncoder().encode('my file'))
+ * console.log(new TextDecoder().decode(await keyset.open(block))) // my file
+ * ```
  */
 export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}): KeysetWriter {
   const parsed = parseKeyset(bytesFrom(hostExport, 'host export'))

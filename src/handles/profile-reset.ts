@@ -10,7 +10,8 @@ import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-re
 import { assertNotOlder, nextVersion, parseFloor } from '../keys/version.ts'
 import { insidesOf } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
-import { sealedProfile, type UnlockedProfile } from './profile.ts'
+import { sealedProfile } from './profile.ts'
+import type { UnlockedProfile } from './unlocked-profile.ts'
 
 /**
  * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the
@@ -28,6 +29,15 @@ import { sealedProfile, type UnlockedProfile } from './profile.ts'
  *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
  *   `unsupported`, `limit-exceeded`, `disposed`
  * @throws TypeError for handles of another copy of this library
+ * @example
+ * ```ts
+ * import { type KeysetReader, type Login, resetProfile } from 'keystrata'
+ *
+ * function reset(record: Uint8Array, admin: KeysetReader, next: Login) {
+ *   using profile = resetProfile(record, admin, next)
+ *   return { record: profile.record, credential: next.credential } // to the server, in one request
+ * }
+ * ```
  */
 export function resetProfile(
   record: Uint8Array,

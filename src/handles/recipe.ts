@@ -5,7 +5,7 @@ import type { ActiveShare } from '../format/keyset.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { copyKeys, type SecretKey } from '../secret.ts'
 import type { InvitedShare, Sharer } from '../sharing/invite.ts'
-import type { ClientScope } from './client.ts'
+import type { ClientScope } from './client-scope.ts'
 import type { WritingDefaults, WritingKeys } from './keyset-writer.ts'
 
 /** The keys that a handle seals, opens and rekeys blocks by, and no others. */

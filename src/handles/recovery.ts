@@ -2,7 +2,17 @@
 import type { Bytes } from '../bytes.ts'
 import { type Card, cardFrom, parseCard } from '../keys/card.ts'
 
-/** Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody. */
+/**
+ * Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody.
+ * @example
+ * ```ts
+ * import { parseCard, type Recovery } from 'keystrata'
+ *
+ * function byAdmin(card: Uint8Array, comparedFingerprint: string): Recovery {
+ *   return { admin: parseCard(card, { expect: comparedFingerprint }) }
+ * }
+ * ```
+ */
 export type Recovery = { admin: Card } | { zeroTrust: true }
 
 /** The admin's card, or undefined for zero trust. @throws TypeError for what is neither, or both */

@@ -7,7 +7,16 @@ import { type Card, keysOfCard } from '../keys/card.ts'
 import { assertOwnAccount } from '../keys/claim.ts'
 import { type Client, openedClient } from './client.ts'
 
-/** What a registration file says, and its provider has signed, but for `armed`. */
+/**
+ * What a registration file says, and its provider has signed, but for `armed`.
+ * @example
+ * ```ts
+ * import type { RegistrationFacts } from 'keystrata'
+ *
+ * const askFor = ({ client, depositedAt }: RegistrationFacts) =>
+ *   `Activation code of ${client}, deposited ${depositedAt.toISOString()}:`
+ * ```
+ */
 export interface RegistrationFacts {
   readonly realm: string
   readonly account: string
@@ -28,6 +37,12 @@ export interface RegistrationFacts {
  * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before
  * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody; `malformed`,
  *   `unsupported`, `limit-exceeded`; for the card as `parseCard`
+ * @example
+ * ```ts
+ * import { type Card, parseRegistration } from 'keystrata'
+ *
+ * const isPast = (file: Uint8Array, provider: Card) => parseRegistration(file, { provider }).expires < new Date()
+ * ```
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
   const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
@@ -56,6 +71,14 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  *   another deposit, and for an unarmed file without code; `policy` for a file of another account; `expired` past its date;
  *   `malformed` for a mistyped code, and for what is no such file; `unsupported`, `limit-exceeded`; for the card as
  *   `parseCard`
+ * @example
+ * ```ts
+ * import { type Card, openRegistration } from 'keystrata'
+ *
+ * function onNewMachine(file: Uint8Array, provider: Card, typedCode: string) {
+ *   return openRegistration(file, { provider, activationCode: typedCode, account: 'customer-17' })
+ * }
+ * ```
  */
 export function openRegistration(
   registration: Uint8Array,

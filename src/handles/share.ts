@@ -10,13 +10,20 @@ import { type Card, keysOfCard, type PinnedKeys } from '../keys/card.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts'
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
-import type { RecordReader } from './keyset-reader.ts'
-import type { RecordWriter } from './keyset-writer.ts'
 import { type Recipe, setRecipe } from './recipe.ts'
+import type { RecordReader, RecordWriter } from './records.ts'
 
 /**
  * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To
  * read its log, accept an invite to the own card; that of a straight share its recipient alone can read.
+ * @example
+ * ```ts
+ * import type { BlockHead, Share } from 'keystrata'
+ *
+ * function addFolder(heads: BlockHead[], share: Share) {
+ *   return heads.map((head) => ({ label: head.label, envelope: share.add(head) }))
+ * }
+ * ```
  */
 export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
@@ -44,6 +51,14 @@ export interface Share extends RecordWriter, Handle {
 /**
  * A share in the hand of a recipient: opens the blocks and records of the share, and nothing else. A block is that of the
  * store with the share's envelope: `{ ...parseBlock(stored, label), envelope }`.
+ * @example
+ * ```ts
+ * import { parseBlock, type SharedReader } from 'keystrata'
+ *
+ * function openShared(stored: Uint8Array, label: string, envelope: Uint8Array, reader: SharedReader) {
+ *   return reader.open({ ...parseBlock(stored, label), envelope }) // compared with the share's log before
+ * }
+ * ```
  */
 export interface SharedReader extends RecordReader {
   /** 32 hex digits: the id of the share. */

@@ -6,7 +6,17 @@ import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 import { setRecipe } from './recipe.ts'
 
-/** A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays. */
+/**
+ * A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays.
+ * @example
+ * ```ts
+ * import type { UnlockedProfile, Vault, VaultStore } from 'keystrata'
+ *
+ * async function openAll(profile: UnlockedProfile, store: VaultStore): Promise<Vault[]> {
+ *   return await Promise.all(profile.vaults.map((id) => profile.openVault(id, store)))
+ * }
+ * ```
+ */
 export interface Vault extends BlockWriter, BlockReader, Handle {
   /** 32 hex digits: random, and the same for the whole life of the vault. */
   readonly id: string

@@ -9,7 +9,15 @@ import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import { publicKeyId, Recipient } from './key-pairs.ts'
 
-/** A user's public keys, as others get them: not secret, and worth nothing until its fingerprint was compared. */
+/**
+ * A user's public keys, as others get them: not secret, and worth nothing until its fingerprint was compared.
+ * @example
+ * ```ts
+ * import type { Card } from 'keystrata'
+ *
+ * const toShow = ({ fingerprint }: Card) => `Read this to whoever shares with you: ${fingerprint}`
+ * ```
+ */
 export interface Card {
   /** What to hand out: 1,776 bytes, signed by the card's own key. */
   readonly bytes: Bytes
@@ -51,6 +59,15 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * @throws KeystrataError `malformed`, `unsupported` if it is no card; `authentication-failed` if its signature does not
  *   hold; `key-changed` if it is not the expected one
  * @throws RangeError for an `expect` that is not 60 digits
+ * @example
+ * ```ts
+ * import { createKeyset, parseCard } from 'keystrata'
+ *
+ * using theirs = await createKeyset('a password of somebody else')
+ * const { bytes, fingerprint } = theirs.card() // the bytes came by mail, the fingerprint by telephone
+ * const card = parseCard(bytes, { expect: fingerprint })
+ * console.log(card.bytes.length) // 1776
+ * ```
  */
 export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}): Card {
   const copy = copyOfCard(bytes)

@@ -3,9 +3,9 @@
 import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, utf8 } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import {
-  KeyRole,
-  KeyType,
+  KEY_TYPES,
   type KeyHash,
+  KeyRole,
   LegacyKeyType,
   MAX_CLAIM_BYTES,
   type ProvenKey,
@@ -33,7 +33,7 @@ export interface Claimant extends AccountNames {
 export const claimHeader = (type: number): Bytes =>
   encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
 export const nameOfRole = (role: number): string => (role === KeyRole.private ? 'private' : 'account')
-const TYPES = Object.entries({ ...KeyType, ...LegacyKeyType })
+const TYPES = Object.entries({ ...KEY_TYPES, ...LegacyKeyType })
 const nameOfType = (type: number): string => TYPES.find(([, number]) => number === type)?.[0] ?? ''
 
 /** A key, and the signing key that proves it. */

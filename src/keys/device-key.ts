@@ -25,7 +25,18 @@ import { copySummed, fillChecksum } from './trailer.ts'
 
 const MAX_DEVICE_KEY_BYTES = 4096
 
-/** Where a text value is kept: it opens nowhere else. */
+/**
+ * Where a text value is kept: it opens nowhere else.
+ * @example
+ * ```ts
+ * import type { DeviceKey, Place } from 'keystrata'
+ *
+ * function replaceText(text: string, place: Place, device: DeviceKey) {
+ *   const next: Place = { ...place, version: place.version + 1 }
+ *   return { place: next, sealed: device.sealText(text, next) }
+ * }
+ * ```
+ */
 export interface Place {
   readonly table: string
   readonly row: string

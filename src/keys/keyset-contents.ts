@@ -20,7 +20,17 @@ import { signingPublicKey } from '../primitives/signature.ts'
 import { disposeKeys, type SecretKey } from '../secret.ts'
 import { Identity } from './key-pairs.ts'
 
-/** Where an export of a keyset is kept. */
+/**
+ * Where an export of a keyset is kept.
+ * @example
+ * ```ts
+ * import type { KeysetDestination, KeysetReader } from 'keystrata'
+ *
+ * function fileFor(to: KeysetDestination, keyset: KeysetReader) {
+ *   return { name: `${keyset.id}.${to}`, mode: 0o600, bytes: keyset.export(to) }
+ * }
+ * ```
+ */
 export type KeysetDestination = 'host' | 'source-definition' | 'source-storage'
 
 /** Everything that a keyset holds. */

@@ -12,7 +12,15 @@ const ITERATIONS = 600_000
 /** Of each of the two. Both fit into one block of PBKDF2, so that whoever guesses pays for both. */
 const KEY_BYTES = 24
 
-/** A login that was derived from a password: what the server is told, and the root key that it never learns. */
+/**
+ * A login that was derived from a password: what the server is told, and the root key that it never learns.
+ * @example
+ * ```ts
+ * import type { Login } from 'keystrata'
+ *
+ * const requestBody = ({ user, credential }: Login) => JSON.stringify({ user, credential }) // over TLS
+ * ```
+ */
 export interface Login extends Handle {
   /** The product's constant: in NFC, with every kind of space as a space. */
   readonly realm: string
@@ -72,6 +80,13 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
  * @param options native code reports its progress at start and end alone, and an abort ends the wait, not the work
  * @throws KeystrataError `limit-exceeded` for an empty password, an empty or too long name; `aborted`
  * @throws TypeError for texts that are none
+ * @example
+ * ```ts
+ * import { deriveLogin } from 'keystrata'
+ *
+ * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'User-4711' })
+ * console.log(login.user, login.credential.length) // user-4711 32
+ * ```
  */
 export async function deriveLogin(
   password: string,

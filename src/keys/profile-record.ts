@@ -15,7 +15,8 @@ import {
 } from '../format/profile.ts'
 import type { SecretKey } from '../secret.ts'
 import { readCard } from './card.ts'
-import { type SlotKey, unwrapSlot, type VaultIds, wrapSlot } from './hierarchy.ts'
+import { sealRecoverySlot, type SlotKey, unwrapSlot, type UserNames, type VaultIds, wrapSlot } from './hierarchy.ts'
+import { Recipient } from './key-pairs.ts'
 import { keyIdOf } from './lock.ts'
 import { authenticatedPart, copySummed, fillTrailer, macUnder } from './trailer.ts'
 
@@ -127,4 +128,16 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
 
 export function disposeVaults(vaults: readonly VaultEntry[]): void {
   for (const { keys } of vaults) for (const { key } of keys) key.dispose()
+}
+
+/** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */
+export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
+  if (admin === undefined) return { ...vault, recoverySlots: [] }
+  const recipient = new Recipient(readCard(admin).sharing)
+  const recoverySlots = vault.keys.flatMap((key) => {
+    const there = vault.recoverySlots.find(({ generation }) => generation === key.generation)
+    if (there !== undefined) return [there]
+    return key.due ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
+  })
+  return { ...vault, recoverySlots }
 }

@@ -5,7 +5,7 @@ import { equalBytes } from '../bytes.ts'
 import { authenticationFailed } from '../errors.ts'
 import { equalKeys } from '../secret.ts'
 import { generateKeyringKey, type KeyringKey, type SlotKey } from './hierarchy.ts'
-import type { ParsedProfile, ProfileContents, VaultEntry } from './profile-record.ts'
+import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './profile-record.ts'
 import {
   disposeState,
   lost,
@@ -14,7 +14,6 @@ import {
   readVault,
   RETRIES,
   type VaultState,
-  withRecoverySlots,
   writeNext,
 } from './vault-store.ts'
 

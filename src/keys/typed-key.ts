@@ -2,7 +2,7 @@
 // of the account, so another machine restores; and what a thief has to guess is the text, at the cost of Argon2id.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { KEY_BYTES, KEY_CHARACTERS, KeyType, type KeyRole } from '../format/client.ts'
+import { KEY_BYTES, KEY_CHARACTERS, KEY_TYPES, type KeyRole, type KeyType } from '../format/client.ts'
 import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../primitives/password.ts'
@@ -10,7 +10,15 @@ import { randomBytes } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 import { normalizeText, numberOf } from '../text.ts'
 
-/** A key as somebody types it. */
+/**
+ * A key as somebody types it.
+ * @example
+ * ```ts
+ * import type { TypedKey } from 'keystrata'
+ *
+ * const fromForm = (typed: string): TypedKey => ({ type: 'AES-256', text: typed })
+ * ```
+ */
 export interface TypedKey {
   readonly type: KeyType
   /** AES-256: at most 32 characters, AES-192: 24, AES-128: 16; at least one. */
@@ -36,6 +44,13 @@ const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?
 /**
  * A fresh text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it what is
  * sealed under it is lost.
+ * @example
+ * ```ts
+ * import { generateTypedKey } from 'keystrata'
+ *
+ * const accountKey = generateTypedKey('AES-256')
+ * console.log(accountKey.type, accountKey.text.length) // AES-256 32
+ * ```
  */
 export function generateTypedKey(type: KeyType): TypedKey {
   const length = KEY_CHARACTERS[typeNumber(type)] ?? 0
@@ -73,7 +88,7 @@ export async function deriveTextKey(
   return { type: number, key: SecretKey.take('client', derived) }
 }
 
-const typeNumber = (type: string): number => numberOf(KeyType, type, 'the type of a key')
+const typeNumber = (type: string): number => numberOf(KEY_TYPES, type, 'the type of a key')
 
 function assertLength(text: string, type: string, role: KeyRole, most: number): void {
   const { length } = Array.from(normalizeText(text, `${role} key`))

@@ -4,7 +4,6 @@ import { type Bytes, bytesFrom, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { equalKeys, type SecretKey } from '../secret.ts'
-import { readCard } from './card.ts'
 import {
   encodeKeyring,
   generateDataKey,
@@ -13,11 +12,8 @@ import {
   type OpenedKeyring,
   openKeyring,
   parseKeyring,
-  sealRecoverySlot,
   type SlotKey,
-  type UserNames,
 } from './hierarchy.ts'
-import { Recipient } from './key-pairs.ts'
 import type { ProfileOwner } from './login.ts'
 import {
   disposeVaults,
@@ -27,6 +23,7 @@ import {
   parseProfile,
   type ProfileContents,
   type VaultEntry,
+  withRecoverySlots,
 } from './profile-record.ts'
 import { keyIdOf } from './lock.ts'
 import { assertNotOlder, nextVersion } from './version.ts'
@@ -36,6 +33,16 @@ import { assertNotOlder, nextVersion } from './version.ts'
  * version: they never replace what is there (a unique key in SQL, `If-None-Match` in S3, a hard link in a file system), are
  * durable and whole when they answer true, and answer false if the version is taken. A store that repeats a request of which
  * the answer was lost may find its own write there and answer false: nothing is lost by that.
+ * @example
+ * ```ts
+ * import type { VaultStore } from 'keystrata'
+ *
+ * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
+ * const insert = 'INSERT INTO profiles (user_id, version, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING'
+ * const profilesOf = (user: string, query: Query): Pick<VaultStore, 'writeProfile'> => ({
+ *   writeProfile: async (record, version) => (await query(insert, [user, version, record])).rowCount === 1,
+ * })
+ * ```
  */
 export interface VaultStore {
   /** The newest profile; undefined if there is none. */
@@ -245,18 +252,6 @@ async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>
   } finally {
     first.key.dispose()
   }
-}
-
-/** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */
-export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
-  if (admin === undefined) return { ...vault, recoverySlots: [] }
-  const recipient = new Recipient(readCard(admin).sharing)
-  const recoverySlots = vault.keys.flatMap((key) => {
-    const there = vault.recoverySlots.find(({ generation }) => generation === key.generation)
-    if (there !== undefined) return [there]
-    return key.due ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
-  })
-  return { ...vault, recoverySlots }
 }
 
 /**

@@ -1,5 +1,5 @@
 // A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
-import { LegacyKeyType, type Platform, Platform as platforms } from '../format/client.ts'
+import { LegacyKeyType, type Platform, PLATFORMS } from '../format/client.ts'
 import { type Client, openedClient } from '../handles/client.ts'
 import { deriveTextKey } from '../keys/typed-key.ts'
 import type { HashOptions } from '../primitives/password.ts'
@@ -7,14 +7,31 @@ import { numberOf, parseName } from '../text.ts'
 import { findDes } from './des.ts'
 import { DesScope } from './des-scope.ts'
 
-/** A key of 56 bits, as somebody typed it. */
+/**
+ * A key of 56 bits, as somebody typed it.
+ * @example
+ * ```ts
+ * import type { LegacyKey } from 'keystrata/legacy'
+ *
+ * const fromSettings = (text: string): LegacyKey => ({ type: 'DES-56', text })
+ * ```
+ */
 export interface LegacyKey {
   readonly type: 'DES-56'
   /** 1 to 8 characters. */
   readonly text: string
 }
 
-/** Who a client under DES-56 is. */
+/**
+ * Who a client under DES-56 is.
+ * @example
+ * ```ts
+ * import type { LegacyClientOptions } from 'keystrata/legacy'
+ *
+ * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'old' }
+ * const options: LegacyClientOptions = { ...names, key: { type: 'DES-56', text: 'asigra56' } }
+ * ```
+ */
 export interface LegacyClientOptions extends HashOptions {
   /** A constant of the product, never a host name. */
   realm: string
@@ -38,6 +55,16 @@ export interface LegacyClientOptions extends HashOptions {
  *   `limit-exceeded` for a key or a name that is empty or too long; `aborted`. Of the client: `policy` from `prepare` and
  *   `seal` of the private scope without `dangerouslyAllowDes`, from `safeguard`, and from `DeviceKey.save`
  * @throws TypeError for a type or a platform that is none, and for texts that are none
+ * @example
+ * ```ts
+ * import type { SealedBlock } from 'keystrata'
+ * import { createLegacyClient, type LegacyClientOptions } from 'keystrata/legacy'
+ *
+ * async function openOld(block: SealedBlock, options: LegacyClientOptions) {
+ *   using old = await createLegacyClient(options)
+ *   return await old.open(block) // to be sealed by a client with an AES-256 key
+ * }
+ * ```
  */
 export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {
   const { platform = 'windows', dangerouslyAllowDes, argon2, signal, onProgress } = options
@@ -45,7 +72,7 @@ export async function createLegacyClient(options: LegacyClientOptions): Promise<
     realm: parseName(options.realm, 'realm'),
     account: parseName(options.account, 'account'),
     client: parseName(options.client, 'client'),
-    platform: numberOf(platforms, platform, 'platform'),
+    platform: numberOf(PLATFORMS, platform, 'platform'),
   }
   const key = { ...options.key }
   const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')

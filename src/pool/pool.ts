@@ -12,6 +12,7 @@ import { disposeKeys } from '../secret.ts'
 import { inOrder } from './in-order.ts'
 import { closed, lostWithIt, Member } from './member.ts'
 import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
+import type { Pool, RekeyedHead, VerifiedBlock } from './pool-handle.ts'
 import { PooledBlock } from './pooled-block.ts'
 import { processorCount } from './threads.ts'
 
@@ -20,69 +21,22 @@ const TASKS_PER_THREAD = 2
 const HEADS_PER_TASK = 32
 const MAX_THREADS = 64
 
-/** What became of one envelope. */
-export interface RekeyedHead {
-  readonly label: string
-  /** The new envelope; absent where the old one is current already. */
-  readonly envelope?: Bytes
-  /** Why there is none. */
-  readonly error?: KeystrataError
-}
-
-/** What is wrong with one block, if anything. */
-export interface VerifiedBlock {
-  readonly label: string
-  readonly error?: KeystrataError
-}
-
 /**
- * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way
- * at once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error
- * that says so, and another thread takes its place.
- */
-export interface Pool extends AsyncDisposable {
-  /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
-  close(): Promise<void>
-  /**
-   * The same writer, in the threads: of a keyset, of a vault, or a scope of a client. It has copies of the keys until the
-   * pool is closed. Content is copied before the call returns.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError for a writer of another library copy, and of clients under DES-56
-   */
-  writer(writer: BlockWriter): BlockWriter
-  /**
-   * The same reader, in the threads: of a keyset, a share, a vault, a client or a scope of it.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError as {@link Pool.writer}
-   */
-  reader(reader: BlockReader): BlockReader
-  /**
-   * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the
-   * rest goes on.
-   * @param options `to`: a share that all blocks are added to, in the place of today's key pairs; `signal`: ends it
-   * @throws KeystrataError `aborted`, `disposed`
-   */
-  rekey(
-    reader: KeysetReader,
-    heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal },
-  ): AsyncGenerator<RekeyedHead>
-  /**
-   * Opens a stream of blocks, and tells of each whether it does, in the order of the stream.
-   * @param options `signal`: ends it
-   * @throws KeystrataError `aborted`, `disposed`
-   */
-  verify(
-    reader: BlockReader,
-    blocks: AsyncIterable<SealedBlock>,
-    options?: { signal?: AbortSignal },
-  ): AsyncGenerator<VerifiedBlock>
-}
-
-/**
+ * A pool of worker threads, each of which starts when it is first needed.
  * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is,
  *   for bundlers and content-security policies; that of `keystrata/pool/worker`
  * @throws RangeError for a number of threads that is none
+ * @example
+ * ```ts
+ * import { createKeyset } from 'keystrata'
+ * import { createPool } from 'keystrata/pool'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = keyset.writer()
+ * await using pool = createPool()
+ * const block = await pool.writer(writer).seal(new TextEncoder().encode('my file'))
+ * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
+ * ```
  */
 export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =

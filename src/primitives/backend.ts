@@ -40,7 +40,17 @@ export interface Argon2Parameters {
   readonly lanes: number
 }
 
-/** How a caller follows and ends a long derivation. */
+/**
+ * How a caller follows and ends a long derivation.
+ * @example
+ * ```ts
+ * import { deriveLogin, type Wait } from 'keystrata'
+ *
+ * const wait: Wait = { signal: AbortSignal.timeout(60_000) }
+ * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' }, wait)
+ * console.log(login.user) // user-4711
+ * ```
+ */
 export interface Wait {
   /** Called with a fraction from 0 to 1, as often as the platform can tell; with native code that is start and end. */
   onProgress?: ((fraction: number) => void) | undefined

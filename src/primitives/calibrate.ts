@@ -31,6 +31,14 @@ const TRIES = 4
  * @throws KeystrataError `aborted`
  * @throws RangeError for a time that is not above 0, and for memory outside 19,456 KiB–1 GiB
  * @throws TypeError for an `argon2` that is none
+ * @example
+ * ```ts
+ * import { calibrateArgon2, createKeyset } from 'keystrata'
+ *
+ * const costs = await calibrateArgon2(500) // half a second on this device
+ * using keyset = await createKeyset('correct horse battery staple', { costs })
+ * console.log(costs.lanes, keyset.version) // 4 1
+ * ```
  */
 export async function calibrateArgon2(
   targetMs: number,

@@ -11,16 +11,45 @@ export type { Wait } from './backend.ts'
  * Argon2id version 0x13 of a product's own: a faster one than the portable code, say.
  * @param password UTF-8, to be left alone: it is wiped when the call is done
  * @param length of the result in bytes
+ * @example
+ * ```ts
+ * import { argon2idAsync } from '@noble/hashes/argon2.js' // or one that is faster: that of hash-wasm, say
+ * import type { Argon2 } from 'keystrata'
+ *
+ * const argon2: Argon2 = (password, salt, { iterations, memoryKiB, lanes }, length) =>
+ *   argon2idAsync(password, salt, { t: iterations, m: memoryKiB, p: lanes, dkLen: length })
+ * ```
  */
 export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs, length: number) => Promise<Uint8Array>
 
-/** How to wait for a password hash, and who computes it. */
+/**
+ * How to wait for a password hash, and who computes it.
+ * @example
+ * ```ts
+ * import { createDeviceKey, type HashOptions } from 'keystrata'
+ *
+ * const bar = { percent: 0 } // what a user sees
+ * const options: HashOptions = { onProgress: (fraction) => void (bar.percent = 100 * fraction) }
+ * const exported = await createDeviceKey().export('a passphrase', options)
+ * console.log(bar.percent) // 100
+ * ```
+ */
 export interface HashOptions extends Wait {
   /** Instead of the platform's own, or of portable code; checked by known answers before its first use. */
   argon2?: Argon2 | undefined
 }
 
-/** What one Argon2id hash costs whoever computes it, and so whoever guesses. */
+/**
+ * What one Argon2id hash costs whoever computes it, and so whoever guesses.
+ * @example
+ * ```ts
+ * import { type Argon2Costs, createKeyset } from 'keystrata'
+ *
+ * const costs: Argon2Costs = { iterations: 4, memoryKiB: 262_144, lanes: 4 } // 256 MiB for every guess
+ * using keyset = await createKeyset('correct horse battery staple', { costs })
+ * const onHost = keyset.export('host')
+ * ```
+ */
 export interface Argon2Costs {
   /** Passes over the memory: 1–64; at least 2 when writing. */
   iterations: number

@@ -6,7 +6,15 @@ import { type Backend, backend, type Primitive } from './backend.ts'
 import { randomBytes } from './random.ts'
 import { isSignatureOf, sign, signingPublicKey } from './signature.ts'
 
-/** What {@link selfTest} found. */
+/**
+ * What {@link selfTest} found.
+ * @example
+ * ```ts
+ * import type { SelfTestResult } from 'keystrata'
+ *
+ * const mayStart = ({ ok, fips }: SelfTestResult) => ok && fips // where the customer's rules demand FIPS mode
+ * ```
+ */
 export interface SelfTestResult {
   /** Whether every check holds. */
   readonly ok: boolean
@@ -17,7 +25,15 @@ export interface SelfTestResult {
   readonly checks: readonly SelfTestCheck[]
 }
 
-/** One primitive, whose code computes it, and whether it gave the known answer. */
+/**
+ * One primitive, whose code computes it, and whether it gave the known answer.
+ * @example
+ * ```ts
+ * import type { SelfTestCheck } from 'keystrata'
+ *
+ * const toLine = ({ primitive, provider, ok }: SelfTestCheck) => `${primitive} by ${provider}: ${ok ? 'ok' : 'WRONG'}`
+ * ```
+ */
 export interface SelfTestCheck {
   readonly primitive: string
   readonly provider: string
@@ -27,6 +43,14 @@ export interface SelfTestCheck {
 /**
  * Computes a known answer with every primitive in use and checks the randomness for gross failure; a fraction of a second.
  * A product may run it at start and refuse to work if it is not `ok`.
+ * @example
+ * ```ts
+ * import { selfTest } from 'keystrata'
+ *
+ * const { ok, checks } = await selfTest()
+ * const wrong = checks.filter((check) => !check.ok).map(({ primitive }) => primitive)
+ * if (!ok) throw new Error(`this machine computes ${wrong.join(', ')} wrongly`)
+ * ```
  */
 export async function selfTest(): Promise<SelfTestResult> {
   const tested = backend()

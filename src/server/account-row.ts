@@ -5,11 +5,11 @@ import { KeystrataError } from '../errors.ts'
 import {
   type AccountRow,
   ClientState,
+  KEY_TYPES,
   type KeyHash,
-  KeyType,
   type KnownClient,
   MAX_CLIENTS,
-  Platform,
+  PLATFORMS,
 } from '../format/client.ts'
 import { type Claim, sameKey } from '../keys/claim.ts'
 
@@ -72,11 +72,11 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
 
 /** @throws KeystrataError `account-key-required`, `policy` */
 function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | undefined): void {
-  if (!clients.some(({ platform }) => platform === Platform.ios || platform === Platform.android)) return
+  if (!clients.some(({ platform }) => platform === PLATFORMS.ios || platform === PLATFORMS.android)) return
   if (accountKey === undefined) {
     throw new KeystrataError('account-key-required', 'an account with a phone needs an account key')
   }
-  if (accountKey.type === KeyType['AES-128']) return
+  if (accountKey.type === KEY_TYPES['AES-128']) return
   throw new KeystrataError('policy', 'an account with a phone needs an account key of type AES-128', {
     rule: 'phone-account-key',
   })

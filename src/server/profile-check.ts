@@ -11,6 +11,15 @@ import { parseProfile } from '../keys/profile-record.ts'
  * @param stored the newest record; undefined if there is none
  * @throws KeystrataError `conflict` unless `next` is one version higher, or 1 where none is stored; `policy` if it turns
  *   zero trust off, or is another profile; `malformed`, `unsupported`, `limit-exceeded` if it is no profile
+ * @example
+ * ```ts
+ * import { checkProfile } from 'keystrata/server'
+ *
+ * function rowFor(user: string, next: Uint8Array, stored?: Uint8Array) {
+ *   const { version } = checkProfile(next, stored)
+ *   return { user, version, record: next } // user and version are the key: create-only
+ * }
+ * ```
  */
 export function checkProfile(next: Uint8Array, stored?: Uint8Array): { version: number; zeroTrust: boolean } {
   const { header, version, zeroTrust } = parseProfile(next)

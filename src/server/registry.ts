@@ -27,6 +27,7 @@ import {
   safeguarded,
   withClient,
 } from './account-row.ts'
+import type { RegistryStore } from './registry-store.ts'
 
 /** How long a challenge may be answered. */
 const CHALLENGE_MS = 60_000
@@ -35,30 +36,27 @@ const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 16
 
-/** Whether a provider keeps the keys of its clients, under codes that it does not have. */
+/**
+ * Whether a provider keeps the keys of its clients, under codes that it does not have.
+ * @example
+ * ```ts
+ * import type { Safeguarding } from 'keystrata/server'
+ *
+ * const ofPlan = (plan: string): Safeguarding => (plan === 'business' ? 'mandatory' : 'optional')
+ * ```
+ */
 export type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
 /**
- * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database
- * that takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today,
- * for which `client` is the empty text; keep it in the key of the table nevertheless.
+ * A client that was let in.
+ * @example
+ * ```ts
+ * import type { Connection } from 'keystrata/server'
+ *
+ * const isFirstBackup = ({ state }: Connection) => state === 'provisional'
+ * ```
  */
-export interface RegistryStore {
-  /** The newest version of a row; undefined if there is none. Versions count from 1. */
-  read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
-  /**
-   * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
-   * still in them. The newest stays; a unique key alone is not enough, because a late write would find its number free.
-   */
-  write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
-  /** Keeps a challenge until it is taken, or too late. */
-  addChallenge(challenge: Uint8Array, expires: Date): Promise<void>
-  /** Deletes it: true once, and only before it expires, by the store's clock. */
-  takeChallenge(challenge: Uint8Array): Promise<boolean>
-}
-
-/** A client that was let in. */
 export interface Connection {
   account: string
   client: string
@@ -74,6 +72,16 @@ export interface Connection {
  * Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login.
  * @throws Error, no KeystrataError, from whatever reads a row of the store's own that is damaged: no client could have done
  *   that
+ * @example
+ * ```ts
+ * import { KeyRegistry, type RegistryStore } from 'keystrata/server'
+ *
+ * async function enrol(enrolment: Uint8Array, account: string, store: RegistryStore) {
+ *   const registry = new KeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1' })
+ *   await registry.enrol(enrolment, { account }) // the account of the customer who is logged in
+ *   return await registry.challenge()
+ * }
+ * ```
  */
 export class KeyRegistry {
   readonly #store: RegistryStore

@@ -24,6 +24,14 @@ const NOBODY = `$2b$${COST.default}$${'.'.repeat(53)}`
  * @param options `cost`: bcrypt's, 10 to 15, by default 12. Keep one for all users: it shows who exists
  * @returns 60 characters, `$2b$…`
  * @throws KeystrataError `malformed` for a credential that is none; `limit-exceeded` for another cost
+ * @example
+ * ```ts
+ * import { createVerifier } from 'keystrata/server'
+ *
+ * const credential = 'bm90IGEgcmVhbCBjcmVkZW50aWFsIDE3' // what the client sent
+ * const verifier = await createVerifier(credential)
+ * console.log(verifier.length) // 60
+ * ```
  */
 export async function createVerifier(credential: string, options: { cost?: number } = {}): Promise<string> {
   const { cost = COST.default } = options
@@ -37,6 +45,14 @@ export async function createVerifier(credential: string, options: { cost?: numbe
  * Whether a credential is the one of a verifier.
  * @param verifier undefined for an unknown user: the same time, and false
  * @throws KeystrataError `malformed` for a verifier that is none; `limit-exceeded` for one of a cost outside 10 to 15
+ * @example
+ * ```ts
+ * import { verifyLogin } from 'keystrata/server'
+ *
+ * async function logIn(verifier: string | undefined, credential: string) {
+ *   return (await verifyLogin(verifier, credential)) ? 200 : 401 // of an unknown user there is no verifier
+ * }
+ * ```
  */
 export async function verifyLogin(verifier: string | undefined, credential: string): Promise<boolean> {
   const known = verifier ?? NOBODY
@@ -85,6 +101,13 @@ interface StoredHash extends Argon2Costs {
  * @returns a PHC string, `$argon2id$v=19$m=65536,t=3,p=4$…`
  * @throws KeystrataError `limit-exceeded` for an empty or longer password
  * @throws TypeError for a password that is not well-formed text
+ * @example
+ * ```ts
+ * import { hashPassword } from 'keystrata/server'
+ *
+ * const stored = await hashPassword('a password of the service itself')
+ * console.log(stored.startsWith('$argon2id$v=19$')) // true
+ * ```
  */
 export async function hashPassword(password: string): Promise<string> {
   if (typeof password === 'string' && password.length > MAX_PASSWORD_CHARACTERS) {
@@ -103,6 +126,14 @@ export async function hashPassword(password: string): Promise<string> {
  * @param hash undefined for an unknown user: the time of a hash at the default costs, and false
  * @throws KeystrataError `malformed` for what is no such hash; `unsupported` for another algorithm or version;
  *   `limit-exceeded` for costs beyond those of SPEC §1.6
+ * @example
+ * ```ts
+ * import { hashPassword, verifyPassword } from 'keystrata/server'
+ *
+ * const stored = await hashPassword('a password of the service itself')
+ * console.log(await verifyPassword(stored, 'a password of the service itself')) // true
+ * console.log(await verifyPassword(undefined, 'of an unknown user')) // false
+ * ```
  */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<boolean> {
   const stored = hash === undefined ? nobody() : parseHash(hash)

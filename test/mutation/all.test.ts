@@ -9,7 +9,7 @@ const LEFT_OUT = [
   // Of programs and documents, not of the source; or longer than a mutant may take.
   /^(conformance|crash|examples|fuzz|mutation|package|runtimes)\//,
   /^attacks\/(01|04|21|22)-/,
-  /^(readme|layers|surface)\.test/,
+  /^(docstrings|readme|layers|surface)\.test/,
   /^properties\/r/,
 ]
 /** What watches a module that others load must come before them. */

@@ -15,6 +15,7 @@ const chromium = [
   { file: 'test/attacks/04-storage-reader.test.ts', reason: 'scans a repository that an example wrote to a disk' },
   { file: 'test/layers.test.ts', reason: 'reads the source itself' },
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md by the compiler of TypeScript' },
+  { file: 'test/docstrings.test.ts', reason: 'compiles the examples of docstrings by the compiler of TypeScript' },
   { file: 'test/primitives/probing.test.ts', reason: 'takes parts of node:crypto away' },
 ]
 

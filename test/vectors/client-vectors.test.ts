@@ -1,6 +1,6 @@
 // Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KeyType, LegacyKeyType } from '../../src/format/client.ts'
+import { KEY_TYPES, LegacyKeyType } from '../../src/format/client.ts'
 import { openedClient } from '../../src/handles/client.ts'
 import { openDeviceKey, parseBlock } from '../../src/index.ts'
 import { encodeOpenKey } from '../../src/keys/device-key.ts'
@@ -21,7 +21,7 @@ import {
   typedKeyVectors,
 } from './vectors.ts'
 
-const TYPES = { ...KeyType, ...LegacyKeyType }
+const TYPES = { ...KEY_TYPES, ...LegacyKeyType }
 
 beforeAll(() => useBackend(remembering))
 afterAll(() => useBackend(undefined))

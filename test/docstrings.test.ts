@@ -1,0 +1,286 @@
+// Every export of the four entries has an example in its docstring, which type-checks, runs, and prints what its comments say.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { format } from 'node:util'
+import ts from 'typescript'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import {
+  type Client,
+  createClient,
+  createDeviceKey,
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  generateTypedKey,
+  type KeysetReader,
+  KeystrataError,
+  type KeysetWriter,
+  openProfile,
+  parseRegistration,
+  type Place,
+  type SealedBlock,
+  type SealedRecord,
+  unlockKeyset,
+  type Vault,
+  type VaultStore,
+} from '../src/index.ts'
+import { createLegacyClient } from '../src/legacy.ts'
+import { createVerifier, KeyRegistry, type RegistryStore } from '../src/server.ts'
+import { type Backend, useBackend } from '../src/primitives/backend.ts'
+import { backends, failure, flipped, hex, MemoryRegistryStore, MemoryVaultStore, PASSWORD } from './fixtures.ts'
+import { createPool } from './pool/source-pool.ts'
+import { errorsIn, programOf } from './type-check.ts'
+
+const folder = join(import.meta.dirname, '.docstrings')
+const entries = ['index', 'server', 'legacy', 'pool'].map((name) => join(import.meta.dirname, `../src/${name}.ts`))
+
+interface Example {
+  readonly name: string
+  readonly code: string
+  readonly path: string
+  /** What it declares in its module, and which of that is a function. */
+  readonly declared: readonly string[]
+  readonly functions: readonly string[]
+}
+
+const program = programOf(entries)
+const checker = program.getTypeChecker()
+const exported = new Set(
+  entries
+    .flatMap((path) => checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(path)!)!))
+    .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol)),
+)
+const textsOf = (symbol: ts.Symbol): string[] =>
+  symbol
+    .getJsDocTags(checker)
+    .filter(({ name }) => name === 'example')
+    .map(({ text }) => ts.displayPartsToString(text))
+const examples = [...exported].flatMap((symbol) =>
+  textsOf(symbol).map((text, index): Example => {
+    const code = /^```ts\n(.*)\n```$/s.exec(text)?.[1] ?? text
+    return { name: symbol.name, code, path: join(folder, `${symbol.name}-${index}.ts`), ...declarationsIn(code) }
+  }),
+)
+
+/** What is declared by `using` stays in its module. */
+function declarationsIn(code: string): Pick<Example, 'declared' | 'functions'> {
+  const declared: string[] = []
+  const functions: string[] = []
+  for (const statement of ts.createSourceFile('', code, ts.ScriptTarget.Latest).statements) {
+    if (ts.isFunctionDeclaration(statement)) functions.push(statement.name!.text)
+    if (!ts.isVariableStatement(statement) || statement.declarationList.flags & ts.NodeFlags.Using) continue
+    for (const { name, initializer } of statement.declarationList.declarations) {
+      if (!ts.isIdentifier(name)) continue
+      const isFunction = initializer !== undefined && ts.isArrowFunction(initializer)
+      ;(isFunction ? functions : declared).push(name.text)
+    }
+  }
+  return { declared, functions }
+}
+
+// Costs of passwords are those of the self-test, whose answers stay right by that.
+const [chosen] = backends as [Backend]
+useBackend({
+  ...chosen,
+  argon2id: (password, salt, _costs, length, wait) =>
+    chosen.argon2id(password, salt, { iterations: 2, memoryKiB: 256, lanes: 1 }, length, wait),
+  pbkdf2Sha512: (password, salt, _iterations, length, wait) => chosen.pbkdf2Sha512(password, salt, 2, length, wait),
+})
+
+const content = new TextEncoder().encode('my file')
+const query = async () => ({ rowCount: 1 })
+
+const keyset = await createKeyset(PASSWORD)
+const writer = keyset.writer()
+const block = await writer.seal(content)
+const stored = encodeBlock(block)
+const record = await writer.sealRecord(content, 'start')
+const regenerated = keyset.regenerate()
+const card = keyset.card()
+
+const { reader: sharing, share } = keyset.createShare()
+const recipient = await createKeyset('of somebody else')
+const shared = recipient.acceptShare(share.invite(recipient.card()), card)
+
+const user = { realm: 'com.example.backup', user: 'user-4711' }
+const login = await deriveLogin(PASSWORD, user)
+const next = await deriveLogin('next', user)
+const first = createProfile(login, { admin: card })
+const vaults = new MemoryVaultStore()
+const { profile, vault } = await first.createVault(vaults)
+
+const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas' }
+const client = await createClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
+const registry = new KeyRegistry(new MemoryRegistryStore(), {
+  realm: names.realm,
+  server: 'storage-1',
+  safeguarding: 'optional',
+})
+await registry.enrol(client.enrolment())
+const { escrow, activationCode } = client.safeguard()
+await registry.safeguard(escrow)
+const registration = await registry.buildRegistration('customer-17', 'nas', keyset, {
+  expires: new Date(Date.now() + 60_000),
+})
+const legacy = { ...names, key: { type: 'DES-56', text: 'asigra56' } } as const
+const old = await createLegacyClient({ ...legacy, dangerouslyAllowDes: true })
+
+const [device, spare] = [createDeviceKey(), createDeviceKey()]
+const pool = createPool()
+const damaged = { ...block, ciphertext: flipped(block.ciphertext, 0) }
+const blocks = async function* () {
+  yield* [block, damaged]
+}
+
+/** What the function of an example is given, what it gives, and what is made of that before it is compared. */
+type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (given: never) => unknown]
+
+const calls: Readonly<Record<string, Call>> = {
+  BlockHead: [[block, regenerated], content, (rekeyed: SealedBlock) => regenerated.open(rekeyed)],
+  SealedBlock: [[block], stored.length],
+  SealOptions: [[sharing.writer()], { shares: [share.id] }],
+  BlockWriter: [[content, writer], block.label],
+  PreparedBlock: [[await writer.prepare(content), new Set()], content, (sealed: SealedBlock) => keyset.open(sealed)],
+  BlockReader: [[block, keyset], 'my file'],
+  parseBlock: [[block.label, async () => stored, keyset], content],
+  Pack: [[['a.txt'], { content, members: ['k.0.key'] }], [['a.txt', 'k.0.key']]],
+  SealedRecord: [[record], 'log/0/1'],
+  OpenedRecord: [[await keyset.openRecord(record.record)], 'my file'],
+  armRegistration: [
+    [registration, activationCode],
+    true,
+    (armed: Uint8Array) => parseRegistration(armed, { provider: card }).armed,
+  ],
+  ErrorDetail: [[new KeystrataError('policy', 'no', { rule: 'host-export' })], { rule: 'host-export', code: 'policy' }],
+  ClientScope: [['/home/me/notes'], 'private'],
+  Client: [
+    [client, await registry.challenge(), (proof: Uint8Array) => registry.connect(proof)],
+    expect.objectContaining({ client: 'nas', safeguarded: true }),
+  ],
+  DeviceKey: [[keyset, device], keyset.id, (opened: KeysetReader) => opened.id],
+  KeysetReader: [
+    [keyset, 'next'],
+    keyset.id,
+    async ({ storage }: { storage: Uint8Array }) => (await unlockKeyset(storage, 'next')).id,
+  ],
+  RecordWriter: [['a line', writer, record.record], 2, ({ sequence }: SealedRecord) => sequence],
+  RecordReader: [[record.record, 'start', keyset], 1],
+  Encryption: [[true], 'x25519'],
+  WriterOptions: [[keyset.export('host')], keyset.id, ({ id }: KeysetWriter) => id],
+  KeysetWriter: [[block.envelope, regenerated.writer()], true],
+  UnlockedProfile: [[profile, vaults], expect.any(Number)],
+  resetProfile: [
+    [profile.record, keyset, next],
+    profile.vaults,
+    (reset: { record: Uint8Array }) => openProfile(reset.record, next).vaults,
+  ],
+  Recovery: [[card.bytes, card.fingerprint], { admin: card }],
+  RegistrationFacts: [
+    [parseRegistration(registration, { provider: card })],
+    expect.stringMatching(/of nas, deposited 20.*Z:$/),
+  ],
+  parseRegistration: [[registration, card], false],
+  openRegistration: [[registration, card, activationCode], 'nas', (opened: Client) => opened.client],
+  Share: [
+    [[block], share],
+    content,
+    ([head]: [{ label: string; envelope: Uint8Array }]) => shared.open({ ...block, ...head }),
+  ],
+  SharedReader: [[stored, block.label, share.add(block), shared], content],
+  Vault: [[profile, vaults], [vault.id], (opened: Vault[]) => opened.map(({ id }) => id)],
+  Card: [[card], expect.stringContaining(card.fingerprint)],
+  Place: [
+    ['a text', { table: 'source', row: 'nas', column: 'password', version: 1 }, device],
+    ['a text', 2],
+    ({ place, sealed }: { place: Place; sealed: Uint8Array }) => [device.openText(sealed, place), place.version],
+  ],
+  KeysetDestination: [['host', keyset], { name: `${keyset.id}.host`, mode: 0o600, bytes: keyset.export('host') }],
+  Login: [[login], JSON.stringify({ user: 'user-4711', credential: login.credential })],
+  TypedKey: [['typed'], { type: 'AES-256', text: 'typed' }],
+  VaultStore: [
+    ['user-4711', query],
+    true,
+    (store: Pick<VaultStore, 'writeProfile'>) => store.writeProfile(first.record, 1),
+  ],
+  // As in the self-test.
+  Argon2: [
+    [
+      ...['password', 'somesalt'].map((text) => new TextEncoder().encode(text)),
+      { iterations: 2, memoryKiB: 256, lanes: 1 },
+      32,
+    ],
+    '9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe',
+    hex,
+  ],
+  SelfTestResult: [[{ ok: true, backend: 'node', fips: false, checks: [] }], false],
+  SelfTestCheck: [[{ primitive: 'HMAC', provider: 'node:crypto', ok: true }], 'HMAC by node:crypto: ok'],
+  Handle: [[[spare]], 'disposed', async () => (await failure(() => spare.exportUnprotected(), 'disposed')).code],
+  checkProfile: [['user-4711', first.record], { user: 'user-4711', version: 1, record: first.record }],
+  Safeguarding: [['business'], 'mandatory'],
+  Connection: [[{ ...names, state: 'provisional', safeguarded: false, key: '' }], true],
+  KeyRegistry: [
+    [client.enrolment(), 'customer-17', new MemoryRegistryStore()],
+    expect.any(Uint8Array),
+    (challenge: Uint8Array) => client.prove(challenge, { server: 'storage-1' }),
+  ],
+  RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
+  verifyLogin: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
+  LegacyKey: [['asigra56'], legacy.key],
+  createLegacyClient: [[await old.scope('private').seal(content), legacy], content],
+  RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],
+  VerifiedBlock: [[{ label: block.label }], `${block.label}: ok`],
+  Pool: [[blocks(), keyset, pool], [block.label]],
+}
+
+beforeAll(() => {
+  mkdirSync(folder, { recursive: true })
+  for (const { code, path, declared, functions } of examples)
+    writeFileSync(path, `${code}\nexport { ${[...declared, ...functions].join(', ')} }\n`)
+})
+afterAll(async () => {
+  useBackend(undefined)
+  rmSync(folder, { recursive: true })
+  await pool.close()
+})
+
+describe('docstrings', () => {
+  it('have an example for every export', () => {
+    expect(exported.size).toBeGreaterThan(70)
+    const without = [...exported].filter((symbol) => textsOf(symbol).length === 0)
+    expect(without.map(({ name }) => name)).toEqual([])
+  })
+
+  it('have short ones, each about what it stands at', () => {
+    for (const { name, code } of examples) {
+      expect(code.split('\n').filter((line) => line !== '').length, name).toBeLessThanOrEqual(7)
+      expect(code, name).toMatch(/ from 'keystrata/)
+      expect(code, name).toMatch(new RegExp(`\\b${name}\\b`))
+    }
+  })
+
+  it('type-check', () => {
+    const paths = examples.map(({ path }) => path)
+    expect(errorsIn(programOf(paths, program), paths)).toEqual([])
+  })
+
+  it('have a call for every function that an example declares', () => {
+    const called = examples.filter(({ functions }) => functions.length > 0)
+    expect(called.map(({ name }) => name).sort()).toEqual(Object.keys(calls).sort())
+  })
+
+  it.each(examples)('$name runs', async ({ name, code, path, functions }) => {
+    const printed: string[] = []
+    const log = vi.spyOn(console, 'log').mockImplementation((...given) => void printed.push(format(...given)))
+    try {
+      const module = (await import(path)) as Readonly<Record<string, (...given: readonly unknown[]) => unknown>>
+      for (const each of functions) {
+        const [given, expected, follow = (result: unknown) => result] = calls[name]!
+        expect(await follow((await module[each]!(...given)) as never)).toEqual(expected)
+      }
+    } finally {
+      log.mockRestore()
+    }
+    expect(printed).toEqual([...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]))
+  })
+})
