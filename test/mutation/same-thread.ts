@@ -15,6 +15,9 @@ export function startThread(): Thread {
     listen: (onMessage) => void outer.on('message', onMessage),
     onDeath: () => undefined,
     hold: () => undefined,
-    terminate: () => Promise.resolve(outer.close()),
+    terminate() {
+      outer.close()
+      return Promise.resolve()
+    },
   }
 }
