@@ -6,14 +6,22 @@ import { Work } from '../../src/pool/work.ts'
 
 export { processorCount } from '../../src/pool/threads.ts'
 
-export function startThread(): Thread {
+/** What the worker of the tests dies of (test/pool/mortal.mjs): 666 bytes, and the room around them. */
+const isDeadly = ({ task }: Request): boolean => 'content' in task && task.content.length === 666 + 128
+
+export function startThread(url: URL): Thread {
   const { port1: outer, port2: inner } = new MessageChannel()
   const work = new Work((reply, moved) => inner.postMessage(reply, moved))
-  inner.on('message', (request: Request) => void work.take(request))
+  let die: (cause: unknown) => void = () => undefined
+  inner.on('message', (request: Request) => {
+    if (url.pathname.endsWith('/nowhere.mjs')) die(new Error('no such file'))
+    else if (url.pathname.endsWith('/mortal.mjs') && isDeadly(request)) die(new Error('dead'))
+    else void work.take(request)
+  })
   return {
     post: (message, moved) => outer.postMessage(message, moved),
     listen: (onMessage) => void outer.on('message', onMessage),
-    onDeath: () => undefined,
+    onDeath: (report) => void (die = report),
     hold: () => undefined,
     terminate() {
       outer.close()

@@ -1,0 +1,134 @@
+// What errors tell programs besides their code: sizes, ids, names of fields and rules.
+import { describe, expect, it } from 'vitest'
+import {
+  armRegistration,
+  createClient,
+  createDeviceKey,
+  createProfile,
+  deriveLogin,
+  encodeBlock,
+  openDeviceKey,
+  openPackMember,
+  openProfile,
+  openWriter,
+  parseBlock,
+  parseCard,
+  unlockKeyset,
+} from '../src/index.ts'
+import { u32 } from '../src/bytes.ts'
+import { createVerifier, hashPassword } from '../src/server.ts'
+import { ALICE, failure, makeKeyset, MemoryVaultStore, PASSWORD, quickly, sample } from './fixtures.ts'
+
+const MIB = 1024 * 1024
+const keyset = await makeKeyset()
+const writer = keyset.writer()
+const block = await writer.seal(sample(100))
+const stored = encodeBlock(block)
+const { record } = await writer.sealRecord(sample(10), 'start')
+const { content: pack, members } = await writer.pack([sample(3)])
+const { share } = keyset.createShare()
+const card = keyset.card()
+const login = await deriveLogin(PASSWORD, ALICE)
+const store = new MemoryVaultStore()
+const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
+const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const client = await quickly(() => createClient({ ...names, privateKey: { type: 'AES-256', text: 'a long secret' } }))
+const clientBlock = await client.scope('private').seal(sample(9))
+const registered = client.safeguard()
+const device = createDeviceKey()
+const place = { table: 'sources', row: '1', column: 'password', version: 1 }
+
+/** An object with so many bytes behind it. */
+const longer = (bytes: Uint8Array, length: number): Uint8Array => {
+  const long = new Uint8Array(length)
+  long.set(bytes)
+  return long
+}
+const packOf = (...lengths: number[]): Uint8Array =>
+  new Uint8Array(Buffer.concat([u32(lengths.length), ...lengths.map(u32), new Uint8Array(Math.max(...lengths))]))
+
+describe('sizes', () => {
+  it.each([
+    ['a block cut short', () => parseBlock(stored.subarray(0, block.envelope.length - 1), block.label), 1712],
+    ['an envelope that is too long', () => keyset.isCurrent(new Uint8Array(5000)), 5000],
+    ['a ciphertext cut short', () => keyset.open({ ...block, ciphertext: sample(47) }), 47],
+    ['a ciphertext of a client', () => client.open({ ...clientBlock, ciphertext: sample(15) }), 15],
+    ['a record cut short', () => keyset.openRecord(record.subarray(0, -11)), record.length - 11],
+    ['an invite', () => keyset.acceptShare(share.invite(card).subarray(1), card), undefined],
+    ['a card', () => parseCard(card.bytes.subarray(1)), 1775],
+    ['a pack with bytes left over', () => openPackMember(longer(pack, pack.length + 1), members[0]!), pack.length + 1],
+  ])('of %s', async (_, action, bytes) => {
+    const { detail } = await failure(action, 'malformed')
+    if (bytes === undefined) expect(Object.keys(detail)).toContain('bytes')
+    else expect(detail).toMatchObject({ bytes })
+  })
+
+  it.each([
+    ['a member of a pack', () => writer.pack([sample(1), new Uint8Array(8 * MIB + 1)]), { bytes: 8 * MIB + 1 }],
+    ['a pack', () => writer.pack(Array<Uint8Array>(9).fill(new Uint8Array(8 * MIB))), undefined],
+    ['members', () => writer.pack(Array<Uint8Array>(1025).fill(sample(1))), { members: 1025 }],
+    ['members of what is read', () => openPackMember(sample(100), members[0]!), undefined],
+    ['a stored member', () => openPackMember(packOf(8 * MIB + 49), members[0]!), { bytes: 8 * MIB + 49 }],
+    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 5000)), { bytes: 64 * MIB + 5000 }],
+    ['an export', () => unlockKeyset(new Uint8Array(MIB + 1), PASSWORD), { bytes: MIB + 1 }],
+    ['a text', () => device.sealText('x'.repeat(65_537), place), { bytes: 65_537 }],
+    ['a sealed text', () => device.openText(new Uint8Array(70_000), place), { bytes: 70_000 }],
+    ['a registration', () => armRegistration(new Uint8Array(MIB), registered.activationCode), { most: 8192 }],
+    ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
+    ['a password of a service', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
+    ['the cost of a verifier', () => createVerifier(login.credential, { cost: 3 }), { cost: 3 }],
+  ])('beyond the limit, of %s', async (_, action, detail) => {
+    const error = await failure(action, 'limit-exceeded')
+    if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(Number)])
+    else expect(error.detail).toMatchObject(detail)
+  })
+})
+
+describe('what it is about', () => {
+  it('a card that is another one', async () => {
+    const error = await failure(() => parseCard(card.bytes, { expect: '1'.repeat(60) }), 'key-changed')
+    expect(error.detail).toEqual({ fingerprint: card.fingerprint })
+  })
+
+  it('a vault that the profile, or the store, has not', async () => {
+    const vaultId = '0'.repeat(32)
+    expect((await failure(() => profile.openVault(vaultId, store), 'key-not-found')).detail).toEqual({ vaultId })
+    store.keyrings.clear()
+    const emptied = await failure(() => profile.openVault(vault.id, store), 'key-not-found')
+    expect(emptied.detail).toEqual({ vaultId: vault.id })
+  })
+
+  it('the version that was wanted', async () => {
+    const error = await failure(() => openProfile(profile.record, login, { atLeast: 9 }), 'rollback')
+    expect(error.detail).toEqual({ version: profile.version, atLeast: 9 })
+  })
+
+  it('the kind of a saved handle, and of what it is opened as', async () => {
+    const saved = { login: device.save(login), client: device.save(client), keyset: device.save(keyset) }
+    const attempts: [string, () => unknown][] = [
+      ['a saved client, not a saved login', () => device.openLogin(saved.client)],
+      ['a saved keyset, not a saved client', () => device.openClient(saved.keyset)],
+      ['a saved login, not a saved keyset', () => device.openKeyset(saved.login)],
+    ]
+    for (const [message, attempt] of attempts) {
+      const error = await failure(attempt, 'unsupported')
+      expect(error.message).toBe(message)
+      expect(error.detail).toMatchObject({ object: 'saved handle', field: 'kind', found: expect.any(Number) as number })
+    }
+  })
+
+  it('a device key without a passphrase, and one that needs it', async () => {
+    const open = () => openDeviceKey(device.exportUnprotected(), 'a passphrase')
+    expect((await failure(open, 'policy')).detail).toEqual({ rule: 'passphrase' })
+  })
+
+  it('an activation code', async () => {
+    const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'malformed')
+    expect(error.detail).toEqual({ characters: 6 })
+  })
+
+  it('a writer that is weaker than its keyset', async () => {
+    const error = await failure(() => openWriter(keyset.export('host'), { encryption: 'none' }), 'policy')
+    expect(error.detail).toMatchObject({ rule: 'minimum-encryption' })
+  })
+})
