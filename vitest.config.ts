@@ -11,6 +11,9 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['./test/setup.ts'],
+    // Every file would load the library anew, which takes a third of a minute in all for each core.
+    isolate: false,
     // The public vectors are not part of the project: VECTORS says where they are.
     exclude:
       process.env['VECTORS'] === undefined && !process.argv.includes('test/conformance') ? ['test/conformance'] : [],

@@ -12,12 +12,9 @@ const LEFT_OUT = [
   /^(docstrings|readme|layers|surface)\.test/,
   /^properties\/r/,
 ]
-/** What watches a module that others load must come before them. */
-const FIRST = 'server/verifier.test.ts'
-
 const files = readdirSync(tests, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
-  .sort((a, b) => Number(b === FIRST) - Number(a === FIRST) || a.localeCompare(b))
+  .sort()
 
 for (const file of files)
   describe(file, async () => {

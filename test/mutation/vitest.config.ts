@@ -7,7 +7,7 @@ const merged: ViteUserConfig = mergeConfig(config, {
   resolve: {
     alias: [{ find: /^\.\/threads\.ts$/, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) }],
   },
-  test: { pool: 'threads', isolate: false, fileParallelism: false, runner: './test/mutation/in-thread.ts' },
+  test: { pool: 'threads', fileParallelism: false, runner: './test/mutation/in-thread.ts' },
 })
 merged.test!.include = ['test/mutation/all.test.ts']
 merged.test!.reporters = []

@@ -48,7 +48,8 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: EXCLUDED['chromium']!.map(({ file }) => file),
-    setupFiles: [here('chromium/setup.ts')],
+    setupFiles: [here('chromium/setup.ts'), here('../setup.ts')],
+    isolate: false,
     reporters: ['default', './test/plain-summary.ts'],
     maxWorkers: 2,
     testTimeout: 240_000,

@@ -3,12 +3,6 @@ import { describe, expect, it, vi } from 'vitest'
 import { createVerifier, hashPassword, verifyLogin, verifyPassword } from '../../src/server.ts'
 import { failure } from '../fixtures.ts'
 
-// The real one, watched.
-vi.mock('bcryptjs', async (original) => {
-  const real = await original<typeof import('bcryptjs')>()
-  return { ...real, compare: vi.fn(real.compare) }
-})
-
 const CREDENTIAL = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYX'
 
 // libxcrypt 4.4 (crypt(3) of Debian, by way of Perl), over the base64 of SHA-512(L) cut to 72 characters.
