@@ -16,9 +16,13 @@ let collector: (() => void) | undefined
 
 /** Collects what nobody refers to any more. */
 export function collect(): void {
-  if (collector === undefined) {
-    setFlagsFromString('--expose-gc')
-    collector = runInNewContext('gc') as () => void
-  }
+  collector ??= findCollector()
   collector()
+}
+
+function findCollector(): () => void {
+  const { Bun: bun } = globalThis as { Bun?: { gc(isNow: boolean): void } }
+  if (bun !== undefined) return () => bun.gc(true)
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
 }

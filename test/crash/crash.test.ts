@@ -15,6 +15,13 @@ import { CHEAP, sample } from '../fixtures.ts'
 
 const run = promisify(execFile)
 const device = join(import.meta.dirname, 'device.ts')
+// Deno reads no paths of tsconfig.json: without a map it would run the package that was built last.
+const source = (name: string) => new URL(`../../src/${name}.ts`, import.meta.url).href
+const map = JSON.stringify({ imports: { keystrata: source('index'), 'keystrata/server': source('server') } })
+const fromSource =
+  process.versions['deno'] === undefined
+    ? ['--import', 'tsx']
+    : ['run', '--allow-all', `--import-map=data:application/json,${encodeURIComponent(map)}`]
 const content = sample(1000)
 
 const admin = await createKeyset('admin', { costs: CHEAP })
@@ -30,7 +37,7 @@ const block = await vault.seal(content)
 async function killedAfter(work: string, write: number): Promise<{ folder: string; signal: string | undefined }> {
   const folder = newFolder()
   cpSync(template, folder, { recursive: true })
-  const signal = await run(process.execPath, ['--import', 'tsx', device, folder, work, String(write)]).then(
+  const signal = await run(process.execPath, [...fromSource, device, folder, work, String(write)]).then(
     () => undefined,
     (error: unknown) => (error as { signal?: string }).signal ?? String(error),
   )

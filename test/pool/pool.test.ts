@@ -24,7 +24,7 @@ import {
   quickly,
   sample,
 } from '../fixtures.ts'
-import { worker } from './source-pool.ts'
+import { mortalWorker, worker } from './source-pool.ts'
 
 const pool = createPool({ threads: 2, worker })
 afterAll(() => pool.close())
@@ -319,9 +319,8 @@ describe('a pool', () => {
     await failure(() => own.reader(keyset), 'disposed')
   })
 
-  // Its worker starts late, which Deno does not wait for.
-  it.skipIf(process.versions['deno'])('tells of a worker that dies, and has another one', async () => {
-    const own = createPool({ threads: 1, worker: new URL('mortal.mjs', import.meta.url) })
+  it('tells of a worker that dies, and has another one', async () => {
+    const own = createPool({ threads: 1, worker: mortalWorker })
     const [writer, reader] = [own.writer(vault), own.reader(vault)]
     const block = await writer.seal(sample(30))
     const prepared = await writer.prepare(sample(31))
