@@ -1,7 +1,10 @@
-// Before every file of tests: bcrypt is the real one, watched. Files share modules, so the first to load it decides for all.
+// Before every file of tests: bcrypt is the real one, watched. Files share modules, so all of them watch the same.
 import { vi } from 'vitest'
 
+type Bcrypt = typeof import('bcryptjs')
+const shared = globalThis as { watchedBcrypt?: Bcrypt }
+
 vi.mock('bcryptjs', async (original) => {
-  const real = await original<typeof import('bcryptjs')>()
-  return { ...real, compare: vi.fn(real.compare), hash: vi.fn(real.hash) }
+  const real = await original<Bcrypt>()
+  return (shared.watchedBcrypt ??= { ...real, compare: vi.fn(real.compare), hash: vi.fn(real.hash) })
 })

@@ -9,7 +9,7 @@ const merged: ViteUserConfig = mergeConfig(config, {
   },
   test: { pool: 'threads', fileParallelism: false, runner: './test/mutation/in-thread.ts' },
 })
-merged.test!.include = ['test/mutation/all.test.ts']
+merged.test!.include = ['test/mutation/all.ts']
 merged.test!.reporters = []
 
 export default merged
