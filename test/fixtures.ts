@@ -36,14 +36,15 @@ export async function withBackend<T>(backend: Backend, body: () => Promise<T>): 
   }
 }
 
-/** A backend whose Argon2id costs next to nothing: where the format fixes the costs, and a test has many keys to derive. */
+/** A backend whose passwords cost next to nothing: where the format fixes the costs, and a test has many keys to derive. */
 export const quick: Backend = {
   ...chosen,
   argon2id: (password, salt, _costs, length, wait) =>
     chosen.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
+  pbkdf2Sha512: (password, salt, _iterations, length, wait) => chosen.pbkdf2Sha512(password, salt, 1, length, wait),
 }
 
-/** Runs `body` with an Argon2id that costs next to nothing: its keys are not those of the format. */
+/** Runs `body` with passwords that cost next to nothing: its keys are not those of the format. */
 export const quickly = <T>(body: () => Promise<T>): Promise<T> => withBackend(quick, body)
 
 export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<KeysetReader> {

@@ -2,7 +2,7 @@
 import { vi } from 'vitest'
 
 type Bcrypt = typeof import('bcryptjs')
-const shared = globalThis as { watchedBcrypt?: Bcrypt }
+const shared = globalThis as { watchedBcrypt?: object }
 
 vi.mock('bcryptjs', async (original) => {
   const real = await original<Bcrypt>()

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { createKeyset, createProfile, deriveLogin, openProfile } from '../../src/index.ts'
 import { createVerifier } from '../../src/server.ts'
@@ -14,14 +15,17 @@ import { newFolder } from '../examples/tree.ts'
 import { CHEAP, sample } from '../fixtures.ts'
 
 const run = promisify(execFile)
-const device = join(import.meta.dirname, 'device.ts')
-// Deno reads no paths of tsconfig.json: without a map it would run the package that was built last.
-const source = (name: string) => new URL(`../../src/${name}.ts`, import.meta.url).href
-const map = JSON.stringify({ imports: { keystrata: source('index'), 'keystrata/server': source('server') } })
-const fromSource =
-  process.versions['deno'] === undefined
-    ? ['--import', 'tsx']
-    : ['run', '--allow-all', `--import-map=data:application/json,${encodeURIComponent(map)}`]
+/** One file, which any runtime starts at once. */
+const device = join(newFolder(), 'device.mjs')
+await build({
+  entryPoints: [join(import.meta.dirname, 'device.ts')],
+  outfile: device,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
+})
+const program = process.versions['deno'] === undefined ? [device] : ['run', '--allow-all', device]
 const content = sample(1000)
 
 const admin = await createKeyset('admin', { costs: CHEAP })
@@ -37,7 +41,7 @@ const block = await vault.seal(content)
 async function killedAfter(work: string, write: number): Promise<{ folder: string; signal: string | undefined }> {
   const folder = newFolder()
   cpSync(template, folder, { recursive: true })
-  const signal = await run(process.execPath, [...fromSource, device, folder, work, String(write)]).then(
+  const signal = await run(process.execPath, [...program, folder, work, String(write)]).then(
     () => undefined,
     (error: unknown) => (error as { signal?: string }).signal ?? String(error),
   )

@@ -1,7 +1,7 @@
 // The demo's backup and restore: any tree, any damage.
 import { copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
 import { compareFolders, restore } from '../../examples/restore.ts'
 import { BLOCKS, CIPHERTEXTS, getHead, Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
@@ -17,10 +17,14 @@ import {
 import { indexFolder, LogWriter, readIndex } from '../../examples/log.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
-import { flipped, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import { flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from './tree.ts'
 
-const keyset = await makeKeyset()
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
+
+const keyset = await quickly(makeKeyset)
 const tree = makeTree()
 
 /** What a host without the password has. */

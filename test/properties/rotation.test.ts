@@ -199,7 +199,7 @@ describe('rotation', () => {
       fc.asyncProperty(fc.tuple(works, works, works), fc.scheduler(), (plans, scheduler) =>
         runDevices(plans, scheduler, true),
       ),
-      { numRuns: SLOW ? 5000 : 120 },
+      { numRuns: SLOW ? 5000 : 60 },
     )
   })
 
@@ -209,7 +209,7 @@ describe('rotation', () => {
       fc.asyncProperty(fc.tuple(works, works, works), fc.scheduler(), (plans, scheduler) =>
         runDevices(plans, scheduler, false),
       ),
-      { numRuns: SLOW ? 1000 : 15 },
+      { numRuns: SLOW ? 1000 : 10 },
     )
   })
 })
