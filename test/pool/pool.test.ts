@@ -1,5 +1,5 @@
 // Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
-import { afterAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   type BlockHead,
   type BlockReader,
@@ -12,7 +12,7 @@ import {
   type SealedBlock,
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
-import { createPool } from '../../src/pool.ts'
+import { createPool, type Pool } from '../../src/pool.ts'
 import {
   ALICE,
   expectSame,
@@ -26,7 +26,10 @@ import {
 } from '../fixtures.ts'
 import { mortalWorker, worker } from './source-pool.ts'
 
-const pool = createPool({ threads: 2, worker })
+let pool: Pool
+beforeAll(() => {
+  pool = createPool({ threads: 2, worker })
+})
 afterAll(() => pool.close())
 
 const keyset = await makeKeyset()
