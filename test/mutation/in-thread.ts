@@ -68,6 +68,13 @@ const suitesOf = (test: Test): Suite[] => {
 const testsOf = (tasks: readonly Task[]): Test[] =>
   tasks.flatMap((task) => (task.type === 'suite' ? testsOf(task.tasks) : task.mode === 'run' ? [task] : []))
 
+/** What kept files from being loaded. */
+const errorsOf = (tasks: readonly Task[]): string[] =>
+  tasks.flatMap((task) => [
+    ...(task.result?.errors ?? []).map(({ message }) => `${task.name}: ${message}`),
+    ...(task.type === 'suite' ? errorsOf(task.tasks) : []),
+  ])
+
 const fileOf = (test: Test): string => suitesOf(test)[0]?.name ?? ''
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
@@ -78,6 +85,8 @@ export default class RunnerInThread extends TestRunner {
   private open: Suite[] = []
 
   async onBeforeRunFiles(files: readonly Suite[]): Promise<void> {
+    const broken = errorsOf(files)
+    if (broken.length > 0) throw new Error(broken.join('\n'))
     this.tests = new Map(testsOf(files).map((test) => [test.id, test]))
     // Sets up what tests expect of vitest.
     for (const file of files) await this.onBeforeRunSuite(file)

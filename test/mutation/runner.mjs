@@ -28,9 +28,17 @@ class KeptVitest {
       watch: false,
       onConsoleLog: () => false,
     })
-    // Never ends by itself.
-    void this.#vitest.start()
-    await loaded
+    // Ends by itself only if a file could not be loaded.
+    const ended = this.#vitest.start().then(() => {
+      throw new Error(
+        this.#vitest.state
+          .getUnhandledErrors()
+          .map(({ message }) => message)
+          .join('\n') || 'vitest ended',
+      )
+    })
+    await Promise.race([loaded, ended])
+    ended.catch(() => undefined)
   }
 
   #next() {

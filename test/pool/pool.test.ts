@@ -71,7 +71,12 @@ const doors: [string, BlockWriter, BlockReader][] = [
 ]
 
 describe.each(doors)('%s', (_, writer, reader) => {
-  const [pooled, opening] = [pool.writer(writer), pool.reader(reader)]
+  let pooled: BlockWriter
+  let opening: BlockReader
+  beforeAll(() => {
+    pooled = pool.writer(writer)
+    opening = pool.reader(reader)
+  })
 
   it.each([0, 1, 70_000])('seals %i bytes as the handle does, and opens what it sealed', async (length) => {
     const content = sample(length)
