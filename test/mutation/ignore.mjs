@@ -42,9 +42,15 @@ const TOLD_NAMES = new Set([
   ],
 ])
 
+/** What is told the role of a key, which is for the compiler, and for the message of a key that was disposed of. */
+const TOLD_ROLES = new Set(['SecretKey', 'take', 'secret', 'deriveKey'])
+
+const nameOf = ({ name, property }) => name ?? property?.name
+
 function isForPeople(path) {
   if (!path.isStringLiteral() && !path.isTemplateLiteral()) return false
   const { parent, parentPath, key } = path
+  if (key === 0 && TOLD_ROLES.has(nameOf(parent.callee ?? {}))) return true
   if (parentPath.isNewExpression()) return key === POSITIONS.get(parent.callee.name)
   return parentPath.isCallExpression() && TOLD_NAMES.has(parent.callee.name)
 }

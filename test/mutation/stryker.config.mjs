@@ -3,7 +3,7 @@
 //
 // Not mutated: the files that only export; errors.ts, whose texts are for people; what starts threads, and what runs in them
 // first: the runner switches changes on in one thread (the workers of pools work in that one too, same-thread.ts).
-// Left out: texts of errors (ignore.mjs), because callers switch on codes; changes that act while a module is loaded, because each would
+// Left out: texts of errors and names of roles (ignore.mjs), because callers switch on codes; changes that act while a module is loaded, because each would
 // need a process of its own.
 export default {
   plugins: ['./test/mutation/ignore.mjs', './test/mutation/runner.mjs'],
@@ -21,6 +21,8 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   tempDirName: '.stryker-tmp',
   dryRunTimeoutMinutes: 15,
-  timeoutMS: 20_000,
+  // A mutant meets no more than eight seconds of tests (runner.mjs), however many there are.
+  timeoutMS: 12_000,
+  timeoutFactor: 0.2,
   thresholds: { high: 95, low: 90, break: 90 },
 }
