@@ -72,6 +72,16 @@ describe('unlockKeyset', () => {
     const bytes = keyset.export('host')
     await unlockKeyset(bytes, PASSWORD, { costs: CHEAP })
     await failure(() => unlockKeyset(bytes, PASSWORD, { costs: { ...CHEAP, memoryKiB: 8192 } }), 'limit-exceeded')
+    const costs = { iterations: 3, memoryKiB: 19_456, lanes: 2 }
+    const dear = (await makeKeyset({ costs })).export('host')
+    await unlockKeyset(dear, PASSWORD, { costs })
+    for (const less of [{ iterations: 2 }, { memoryKiB: 19_455 }, { lanes: 1 }]) {
+      const error = await failure(
+        () => unlockKeyset(dear, PASSWORD, { costs: { ...costs, ...less } }),
+        'limit-exceeded',
+      )
+      expect(error.detail).toEqual(costs)
+    }
   })
 
   it('refuses an older version than the floor, before the password is looked at', async () => {
