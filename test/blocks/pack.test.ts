@@ -82,6 +82,8 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
       `${form}.00.${key}`,
       `${form}.-1.${key}`,
       `${form}.0.${key}A`,
+      // Four bits that no 32 bytes have.
+      `${form}.0.${key.slice(0, -1)}B`,
       `${form}.0.${key.slice(1)}`,
       ` ${member}`,
     ]) {

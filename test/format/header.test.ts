@@ -31,6 +31,7 @@ describe('header', () => {
     ['version', 4, [2]],
     ['version', 4, [0]],
     ['type', 5, [5]],
+    ['type', 5, [99]],
     ['suite', 6, [0x02, 0x01]],
     ['suite', 6, [0, 0]],
     ['generation', 11, [1]],
@@ -39,5 +40,6 @@ describe('header', () => {
   ])('of another %s is unsupported, and says so', async (field, offset, patch) => {
     const error = await failure(() => parse(patched(header, offset, patch)), 'unsupported')
     expect(error.detail).toMatchObject({ object: 'envelope', field })
+    expect(error.message).not.toContain('undefined')
   })
 })

@@ -135,6 +135,8 @@ describe('rekey', () => {
       const envelope = regenerated.rekey({ label: block.label, envelope: block.envelope })
       expectSame(await regenerated.open({ ...block, envelope }), content)
       expect(regenerated.isCurrent(envelope)).toBe(true)
+      // As strong as it was, and no stronger.
+      expect(envelope).toHaveLength(block.envelope.length)
     }
   })
 

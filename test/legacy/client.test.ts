@@ -1,9 +1,14 @@
 // Data that is under DES-56: it opens, and goes on to an AES-256 client; nothing new goes under DES unless somebody insists.
 import { describe, expect, it } from 'vitest'
 import { createClient, createDeviceKey, encodeBlock, parseBlock } from '../../src/index.ts'
+import { parseClientBlock } from '../../src/blocks/client-block.ts'
+import { concat } from '../../src/bytes.ts'
 import { createLegacyClient, type LegacyClientOptions } from '../../src/legacy.ts'
+import { DesScope } from '../../src/legacy/des-scope.ts'
+import { findDes } from '../../src/legacy/des.ts'
+import { SecretKey } from '../../src/secret.ts'
 import { KeyRegistry } from '../../src/server.ts'
-import { expectSame, failure, flipped, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
+import { expectSame, failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
 const NAMES = { realm: 'tests', account: 'acme', client: 'old' }
 const make = (more: Partial<LegacyClientOptions> = {}) =>
@@ -63,6 +68,26 @@ describe('a client under DES-56', () => {
     await failure(() => reader.open({ ...short, label: block.label }), 'authentication-failed')
     await failure(() => reader.open({ label, envelope, ciphertext: ciphertext.subarray(1) }), 'malformed')
     await failure(() => reader.open({ label, envelope, ciphertext: new Uint8Array(0) }), 'malformed')
+  })
+
+  it('refuses padding that is none, by whoever has the key', async () => {
+    const key = new SecretKey('client', sample(8))
+    const names = { realm: 'tests', account: 'acme', client: 'old', platform: 3, accountKey: undefined }
+    const scope = new DesScope({ ...names, privateKey: { type: 4, key } }, await findDes(), true)
+    const open = async (padded: Uint8Array, text: Uint8Array) => {
+      const { label } = await scope.prepare(text)
+      const ciphertext = new Uint8Array(padded)
+      const envelope = await scope.seal({ buffer: ciphertext, label })
+      return scope.open(parseClientBlock({ label: hex(label), envelope, ciphertext }, { des: true }))
+    }
+    const ending = (...bytes: number[]) => concat(sample(16 - bytes.length), new Uint8Array(bytes))
+    expectSame(await open(ending(3, 3, 3), sample(13)), sample(13))
+    expectSame(await open(ending(8, 8, 8, 8, 8, 8, 8, 8), sample(8)), sample(8))
+    const nines = Array<number>(9).fill(9)
+    await failure(() => open(ending(...nines), sample(7)), 'authentication-failed')
+    await failure(() => open(ending(0), new Uint8Array(0)), 'authentication-failed')
+    await failure(() => open(ending(3, 4, 3), sample(13)), 'authentication-failed')
+    await failure(() => open(ending(4, 4, 3), sample(13)), 'authentication-failed')
   })
 
   it('calls nothing of another suite its own', async () => {

@@ -64,6 +64,24 @@ describe('probing', () => {
     expect(missing({ getFips: undefined })).toEqual([])
   })
 
+  it.runIf(isNode)('X25519 without raw keys goes by JWK, and comes to the same', () => {
+    const raw = (key: unknown) => String((key as { format?: string }).format).startsWith('raw')
+    const { x25519, providers } = lacking({
+      createPrivateKey: (key: never) => (raw(key) ? refuse() : crypto.createPrivateKey(key)),
+      createPublicKey: (key: never) => (raw(key) ? refuse() : crypto.createPublicKey(key)),
+    })
+    expect(providers.X25519).toBe('node:crypto')
+    const [mine, theirs] = [x25519.decapsulator(sample(32)), portableBackend.x25519.decapsulator(sample(32))]
+    expect(hex(mine.publicKey)).toBe(hex(theirs.publicKey))
+    for (const randomness of [undefined, sample(32, 9)]) {
+      const { ciphertext, shared } = x25519.encapsulator(mine.publicKey).encapsulate(randomness)
+      expect(ciphertext).toHaveLength(32)
+      expect([mine, theirs].map((each) => hex(each.decapsulate(ciphertext)))).toEqual([hex(shared), hex(shared)])
+    }
+    mine.dispose()
+    expect(() => mine.decapsulate(theirs.publicKey)).toThrow()
+  })
+
   it('a missing key size of AES is portable, and the others are not', async () => {
     const backend = lacking({
       createCipheriv: (name: string, ...rest: [never, never]) =>
