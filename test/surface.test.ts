@@ -57,7 +57,11 @@ it('exports these values for servers', () => {
 it('exports these values for data under DES', () => {
   expect(Object.keys(legacy).sort()).toEqual(['KeystrataError', 'createLegacyClient'])
   expect(legacy.KeystrataError).toBe(keystrata.KeystrataError)
-  expect(Object.keys(pool)).toEqual(['createPool'])
+})
+
+it('exports these values for threads', () => {
+  expect(Object.keys(pool).sort()).toEqual(['KeystrataError', 'createPool'])
+  expect(pool.KeystrataError).toBe(keystrata.KeystrataError)
 })
 
 it('has one door for every key model', () => {

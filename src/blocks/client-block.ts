@@ -8,7 +8,7 @@ import { encode } from '../format/codec.ts'
 import { type ClientEncryption, clientEnvelope, encodePlainEnvelope, parseClientEnvelope } from '../format/envelope.ts'
 import { encodeHeader, type Header, NOBODY, ObjectType, Suite } from '../format/header.ts'
 import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../keys/lock.ts'
-import { type ClientKey, scopeId } from '../keys/typed-key.ts'
+import { type ClientKey, deriveScopeId } from '../keys/typed-key.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -81,7 +81,7 @@ export class KeyedScope implements ScopeCipher {
     this.#type = type
     this.#key = key.copy()
     this.#keyId = keyIdOf(key)
-    this.#ownerId = scopeId(key, account, role)
+    this.#ownerId = deriveScopeId(key, account, role)
     this.#naming = keyedNaming(key, utf8(account), utf8(role))
     this.#dedup = role === 'account' ? deriveKey('mac', key, 'account-dedup', [utf8(account)], 32) : undefined
   }

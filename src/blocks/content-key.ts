@@ -82,6 +82,6 @@ export class ContentScheme {
 }
 
 /** The key of a block whose content does not decide it. */
-export function randomBlockKey(): SecretKey<'block'> {
+export function generateBlockKey(): SecretKey<'block'> {
   return SecretKey.take('block', randomBytes(32))
 }

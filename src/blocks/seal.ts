@@ -7,7 +7,7 @@ import { deriveLock, NONCE_BYTES } from '../keys/lock.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { Role, SecretKey } from '../secret.ts'
-import { type ContentScheme, randomBlockKey } from './content-key.ts'
+import { type ContentScheme, generateBlockKey } from './content-key.ts'
 import { contentFrom, roomFor } from './room.ts'
 
 /** Content in the buffer that will be its ciphertext, with the label and the key that it has. */
@@ -32,7 +32,7 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
   try {
     const { label, blockKey } = await scheme.copyAndIdentify(content, copy)
     if (mode === Mode.none) return { mode, buffer, label }
-    return { mode, buffer, label, blockKey: blockKey ?? randomBlockKey() }
+    return { mode, buffer, label, blockKey: blockKey ?? generateBlockKey() }
   } catch (error) {
     wipe(buffer)
     throw error

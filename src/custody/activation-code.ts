@@ -15,7 +15,7 @@ const RANDOM_CHARACTERS = 26
 const MAX_TYPED = 256
 
 /** A fresh code of 130 random bits, in six groups of five. */
-export function createActivationCode(): string {
+export function generateActivationCode(): string {
   const random = Array.from(randomBytes(RANDOM_CHARACTERS), (byte) => ALPHABET[byte % ALPHABET.length]).join('')
   const code = random + checkOf(random)
   return code.match(/.{5}/g)?.join('-') ?? code
@@ -60,7 +60,7 @@ function checkOf(random: string): string {
 }
 
 /** W: the key over what is in escrow for an account. @param code its 30 characters */
-export function activationKey(code: string, account: string): SecretKey<'activation'> {
+export function deriveActivationKey(code: string, account: string): SecretKey<'activation'> {
   const secret = SecretKey.take('activation', utf8(code))
   try {
     return deriveKey('activation', secret, 'registration', [utf8(account)], 32)

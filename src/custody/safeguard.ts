@@ -27,7 +27,7 @@ import { decodeClientKeys, encodeClientKeys } from '../keys/client-keys.ts'
 import { disposeKeys } from '../secret.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../keys/lock.ts'
 import { sign } from '../primitives/signature.ts'
-import { activationKey, createActivationCode, parseActivationCode } from './activation-code.ts'
+import { deriveActivationKey, generateActivationCode, parseActivationCode } from './activation-code.ts'
 
 const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: EMPTY }
 
@@ -53,8 +53,8 @@ export interface Deposit extends Claim {
 export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Bytes; activationCode: string } {
   const keys = encodeClientKeys(claimant)
   try {
-    const activationCode = createActivationCode()
-    const over = activationKey(parseActivationCode(activationCode), claimant.account)
+    const activationCode = generateActivationCode()
+    const over = deriveActivationKey(parseActivationCode(activationCode), claimant.account)
     try {
       const header = { type: ObjectType.escrow, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY }
       const headerBytes = encodeHeader(header)
@@ -112,7 +112,7 @@ export function accountKeyInEscrow(bytes: Uint8Array): KeyHash | undefined {
  *   says
  */
 export function openEscrow({ account, header, wrapped, claimed }: Deposit, code: string): Claimant {
-  const over = activationKey(code, account)
+  const over = deriveActivationKey(code, account)
   try {
     if (!equalBytes(keyIdOf(over), header.keyId)) throw authenticationFailed()
     const claimant = answeredAlike(() => {

@@ -103,6 +103,6 @@ function assertLength(text: string, type: string, role: KeyRole, most: number): 
 }
 
 /** The owner id of what is under a key in one role, 16 bytes: derived, so that every client of the account knows it. */
-export function scopeId(key: SecretKey<'client'>, account: string, role: KeyRole): Bytes {
+export function deriveScopeId(key: SecretKey<'client'>, account: string, role: KeyRole): Bytes {
   return derive(key, EMPTY, 'owner-id', [utf8(account), utf8(role)], 16)
 }

@@ -16,7 +16,7 @@ import { legacyEnvelope } from '../format/envelope.ts'
 import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { associatedData, keyIdOf } from '../keys/lock.ts'
-import { scopeId } from '../keys/typed-key.ts'
+import { deriveScopeId } from '../keys/typed-key.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -37,7 +37,7 @@ export class DesScope implements ScopeCipher {
     this.#des = des
     this.#maySeal = maySeal
     this.#keyId = keyIdOf(key)
-    this.#ownerId = scopeId(key, account, 'private')
+    this.#ownerId = deriveScopeId(key, account, 'private')
     this.#naming = keyedNaming(key, utf8(account), utf8('private'))
     this.#mac = deriveKey('mac', key, 'des-mac', [utf8('private'), this.#ownerId], 32)
     this.#key = deriveDesKey(key)

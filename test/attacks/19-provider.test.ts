@@ -1,7 +1,7 @@
 // Row 19. The provider keeps the escrow. He has the whole database, his own
 // keyset with its password, every file that he ever built, and a server that does what he wants.
 import { describe, expect, it } from 'vitest'
-import { createActivationCode } from '../../src/custody/activation-code.ts'
+import { generateActivationCode } from '../../src/custody/activation-code.ts'
 import { openEscrow, readEscrow } from '../../src/custody/safeguard.ts'
 import { armRegistration, type Client, createClient, openRegistration } from '../../src/index.ts'
 import { claimantOf } from '../../src/handles/client.ts'
@@ -69,7 +69,7 @@ describe('a provider wants escrowed keys', () => {
       expect(() => openEscrow(deposit, typed)).toThrow('altered, swapped')
     }
     for (let guess = 0; guess < 100; guess++) {
-      await failure(() => armRegistration(file, createActivationCode()), 'authentication-failed')
+      await failure(() => armRegistration(file, generateActivationCode()), 'authentication-failed')
     }
   })
 

@@ -13,7 +13,7 @@ import { agreeWith } from '../../src/keys/agreement.ts'
 import { deriveCipherKeys } from '../../src/keys/cipher-keys.ts'
 import { Recipient } from '../../src/keys/key-pairs.ts'
 import { agreedLock, associatedData, deriveLock, keyIdOf } from '../../src/keys/lock.ts'
-import { scopeId } from '../../src/keys/typed-key.ts'
+import { deriveScopeId } from '../../src/keys/typed-key.ts'
 import { gcmSealContent } from '../../src/primitives/aead.ts'
 import { chachaPolyTag, ctrInPlace } from '../../src/primitives/cipher.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
@@ -36,7 +36,7 @@ describe('a block of a client', () => {
   const key = new SecretKey('client', sample(32, 7))
   const AES_256 = 3
   const scope = new KeyedScope('private', { type: AES_256, key }, 'acme')
-  const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: scopeId(key, 'acme', 'private') }
+  const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: deriveScopeId(key, 'acme', 'private') }
 
   async function crafted({ damage = false, ...names }: Changes) {
     const { buffer, label } = await scope.prepare(content)

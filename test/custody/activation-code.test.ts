@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createActivationCode, parseActivationCode, readActivationCode } from '../../src/custody/activation-code.ts'
+import { generateActivationCode, parseActivationCode, readActivationCode } from '../../src/custody/activation-code.ts'
 import { failure } from '../fixtures.ts'
 
-const code = createActivationCode()
+const code = generateActivationCode()
 const plain = code.replaceAll('-', '')
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
@@ -27,7 +27,7 @@ describe('an activation code', () => {
   })
 
   it('is another one every time, of all characters in all places', () => {
-    const codes = Array.from({ length: 2000 }, createActivationCode)
+    const codes = Array.from({ length: 2000 }, generateActivationCode)
     expect(new Set(codes).size).toBe(2000)
     for (const place of [0, 12, 25, 29]) {
       const seen = new Set(codes.map((each) => each.replaceAll('-', '')[place]))

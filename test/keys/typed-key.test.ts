@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { argon2id } from '@noble/hashes/argon2.js'
 import { describe, expect, it } from 'vitest'
-import { deriveTypedKey, scopeId } from '../../src/keys/typed-key.ts'
+import { deriveTypedKey, deriveScopeId } from '../../src/keys/typed-key.ts'
 import { keyIdOf } from '../../src/keys/lock.ts'
 import { SecretKey, withBytes } from '../../src/secret.ts'
 import { hex } from '../fixtures.ts'
@@ -30,6 +30,6 @@ describe('a typed key', () => {
       Uint8Array.from({ length: 24 }, (_, index) => index),
     )
     expect(hex(keyIdOf(counted))).toBe('6597e077f8ca6597e501d83a5ea82b3d')
-    expect(hex(scopeId(counted, 'acme', 'account'))).toBe('f67ab7195e522d2ff46eec734a819191')
+    expect(hex(deriveScopeId(counted, 'acme', 'account'))).toBe('f67ab7195e522d2ff46eec734a819191')
   })
 })

@@ -7,7 +7,7 @@ import { encode } from '../../src/format/codec.ts'
 import { encodeHeader, NOBODY } from '../../src/format/header.ts'
 import { wrappedBytes } from '../../src/format/wrap.ts'
 import { unlocked } from '../../src/handles/keyset.ts'
-import { activationKey } from '../../src/custody/activation-code.ts'
+import { deriveActivationKey } from '../../src/custody/activation-code.ts'
 import { keysOfCard } from '../../src/keys/card.ts'
 import { type Claimant, fieldsOf, provenBy } from '../../src/keys/claim.ts'
 import { encodeClientKeys } from '../../src/keys/client-keys.ts'
@@ -81,7 +81,7 @@ escrow('long', 'beyond the limit', concat(deposit, new Uint8Array(4096)), code, 
 /** An escrow of one client's keys that another one claims and signs, all of it as it should be but for that. */
 function claimed(claiming: Claimant, holding: Bytes, place: { ownerId?: Uint8Array; type?: number } = {}) {
   const plain = code.replaceAll('-', '')
-  const over = activationKey(plain, NAMES.account)
+  const over = deriveActivationKey(plain, NAMES.account)
   const headerBytes = encodeHeader({ type: 9, suite: 0, keyId: keyIdOf(over), ownerId: NOBODY })
   const wrapped = wrapSecret(over, holding, { type: 9, ownerId: NOBODY, context: new Uint8Array(0), ...place })
   return provenBy(claiming, (proven) => {
