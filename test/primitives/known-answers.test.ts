@@ -188,10 +188,12 @@ describe.each(backends)('$name', (backend: Backend) => {
 
   it('X25519, a thousand times over (RFC 7748 §5.2)', () => {
     let [k, u] = [new Uint8Array([9, ...new Uint8Array(31)]), new Uint8Array([9, ...new Uint8Array(31)])]
-    for (let round = 1; round <= 1000; round++) {
-      ;[k, u] = [backend.x25519.decapsulator(k).decapsulate(u), k]
-      if (round === 1) expect(hex(k)).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079')
-    }
+    const next = () => void ([k, u] = [backend.x25519.decapsulator(k).decapsulate(u), k])
+    next()
+    expect(hex(k)).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079')
+    // Portable code takes two seconds for them.
+    if (backend !== backends[0] && process.env['SLOW'] !== '1') return
+    for (let round = 2; round <= 1000; round++) next()
     expect(hex(k)).toBe('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51')
   })
 
