@@ -104,10 +104,13 @@ describe('a block of a vault', () => {
 
 describe('a record', async () => {
   const keyset = await makeKeyset({ encryption: 'x25519' })
-  const { contents } = insidesOf(keyset, 'keyset')
   const START = new Uint8Array(32)
 
-  async function crafted({ sequence = 1, previous = START, generation = 0, damage = false, hybrid = true } = {}) {
+  async function crafted(
+    { sequence = 1, previous = START, generation = 0, damage = false, hybrid = true } = {},
+    owner = keyset,
+  ) {
+    const { contents } = insidesOf(owner, 'keyset')
     const recipient = new Recipient(contents.blockPair.publicHalves)
     const ids = { keyId: recipient.keyId, ownerId: contents.id }
     const suite = hybrid ? Suite.hybrid : Suite.x25519
@@ -142,12 +145,12 @@ describe('a record', async () => {
     }
   })
 
-  async function resealed(record: Uint8Array): Promise<Uint8Array[]> {
+  async function resealed(record: Uint8Array, by = keyset): Promise<Uint8Array[]> {
     async function* log() {
       yield record
     }
     const records: Uint8Array[] = []
-    for await (const { record: next } of keyset.resealRecords(log())) records.push(next)
+    for await (const { record: next } of by.resealRecords(log())) records.push(next)
     return records
   }
 
@@ -155,6 +158,10 @@ describe('a record', async () => {
     const suites = async (record: Uint8Array) => new Set((await resealed(record)).map(({ length }) => length > 1700))
     expect(await suites(first)).toEqual(new Set([true]))
     expect(await suites(await crafted({ hybrid: false }))).toEqual(new Set([false]))
+    // A keyset that leaves blocks unencrypted has records under both agreements.
+    const open = await makeKeyset({ encryption: 'none' })
+    const weak = await crafted({ hybrid: false }, open)
+    expect((await resealed(weak, open)).map(({ length }) => length > 1700)).toEqual([true, true])
   })
 
   it('has no epoch behind the last', async () => {

@@ -298,6 +298,10 @@ it('a writer gives a share that demands both agreements both, whatever it does i
   expectSame((await reader.openRecord(record)).content, content)
   const { record: other } = await weak.share(share.id).sealRecord(content, 'start')
   expectSame((await reader.openRecord(other)).content, content)
+  const isHybrid = async (share: Share) => (await share.sealRecord(content, 'start')).record.length > 1700
+  const open = await makeKeyset({ encryption: 'none' })
+  const shares = [share, weak.share(share.id), lax.createShare().share, open.createShare().share]
+  expect(await Promise.all(shares.map(isHybrid))).toEqual([true, true, false, true])
 })
 
 it('a part of a pack is the block, and the strings of some of its files', async () => {

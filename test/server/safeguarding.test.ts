@@ -198,6 +198,7 @@ describe('a deposit', () => {
     )
     openRegistration(file, { ...card, activationCode: second.activationCode }).dispose()
     expect(parseRegistration(file, card).depositedAt).toEqual(new Date(Date.UTC(2030, 0, 1) + 1))
+    expect(parseRegistration(file, card).hasAccountKey).toBe(false)
   })
 
   it('is not made in the future', async () => {
