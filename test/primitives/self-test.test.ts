@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { selfTest } from '../../src/index.ts'
-import { type Backend, useBackend } from '../../src/primitives/backend.ts'
+import { type Backend, type Kem, useBackend } from '../../src/primitives/backend.ts'
 import { webBackend } from '../../src/primitives/backend-web.ts'
 import { isHealthy } from '../../src/primitives/self-test.ts'
 import { backends } from '../fixtures.ts'
@@ -64,6 +64,74 @@ describe.each(backends)('selfTest on $name', (backend) => {
     const failed = checks.filter((check) => !check.ok).map((check) => check.primitive)
     // The answer of ML-KEM is compared by its hash.
     expect(failed).toEqual([primitive])
+  })
+})
+
+describe('one wrong answer of a primitive', () => {
+  const backend = backends[0]!
+  const IN_PLACE = ['gcmSealContent', 'ctr']
+  const flip = (bytes: Uint8Array) => {
+    bytes[0] = (bytes[0] ?? 0) ^ 1
+    return bytes
+  }
+  /** What an answer is not: something in the place of nothing, or one bit. */
+  const otherThan = (answer: unknown): unknown => {
+    if (answer === undefined) return new Uint8Array(1)
+    if (answer instanceof Uint8Array) return flip(new Uint8Array(answer))
+    if (Array.isArray(answer)) return answer.map(otherThan)
+    return { ...(answer as object), shared: otherThan((answer as { shared: unknown }).shared) }
+  }
+
+  /** The backend, whose nth call of one function comes out wrong; counts the calls. */
+  function wrongAt(name: string, nth: number) {
+    let calls = 0
+    const spoiled = (called: string, answer: unknown, args: readonly unknown[]): unknown => {
+      if (called !== name || ++calls !== nth) return answer
+      const spoil = (right: unknown) =>
+        IN_PLACE.includes(name) ? void flip(args.at(-1) as Uint8Array) : otherThan(right)
+      return answer instanceof Promise ? answer.then(spoil) : spoil(answer)
+    }
+    const kem = (which: 'x25519' | 'mlKem1024'): Kem => ({
+      encapsulator(publicKey) {
+        const { encapsulate } = backend[which].encapsulator(publicKey)
+        return { encapsulate: (random) => spoiled(`${which}.encapsulate`, encapsulate(random), []) as never }
+      },
+      decapsulator(privateKey) {
+        const own = backend[which].decapsulator(privateKey)
+        return {
+          publicKey: spoiled(`${which}.publicKey`, own.publicKey, []) as never,
+          decapsulate: (text) => spoiled(`${which}.decapsulate`, own.decapsulate(text), []) as never,
+          dispose: () => own.dispose(),
+        }
+      },
+    })
+    const watched = Object.entries(backend).map(([key, value]) => [
+      key,
+      typeof value === 'function'
+        ? (...args: unknown[]) => spoiled(key, (value as (...all: unknown[]) => unknown)(...args), args)
+        : (value as unknown),
+    ])
+    const kems = { x25519: kem('x25519'), mlKem1024: kem('mlKem1024') }
+    return { backend: { ...Object.fromEntries(watched), ...kems } as Backend, calls: () => calls }
+  }
+
+  const names = Object.entries(backend).flatMap(([name, value]) =>
+    typeof value === 'function' && !name.startsWith('copy') ? [name] : [],
+  )
+  const ofKems = ['x25519', 'mlKem1024'].flatMap((kem) =>
+    ['encapsulate', 'publicKey', 'decapsulate'].map((part) => `${kem}.${part}`),
+  )
+  it.each([...names, ...ofKems])('of %s is found, whichever call it is', async (name) => {
+    for (let nth = 1; ; nth++) {
+      const wrong = wrongAt(name, nth)
+      useBackend(wrong.backend)
+      const { ok } = await selfTest()
+      expect([nth, ok]).toEqual([nth, wrong.calls() < nth])
+      if (ok) {
+        expect(nth).toBeGreaterThan(1)
+        return
+      }
+    }
   })
 })
 

@@ -1,7 +1,7 @@
 import { compare, getRounds, hash } from 'bcryptjs'
 import { describe, expect, it, vi } from 'vitest'
 import { createVerifier, hashPassword, verifyLogin, verifyPassword } from '../../src/server.ts'
-import { failure } from '../fixtures.ts'
+import { failure, quickly, sample } from '../fixtures.ts'
 
 const CREDENTIAL = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYX'
 
@@ -91,6 +91,45 @@ describe('createVerifier', () => {
 })
 
 describe('hashPassword and verifyPassword', () => {
+  const base64 = (length: number) => Buffer.from(sample(length)).toString('base64').replaceAll('=', '')
+  const phc = (salt: string, hash: string) => `$argon2id$v=19$m=8,t=1,p=1$${salt}$${hash}`
+
+  it('take salts of 8 to 64 bytes, and hashes of 16 to 64', async () => {
+    for (const [salt, hash] of [
+      [8, 16],
+      [64, 64],
+    ] as const) {
+      expect(await verifyPassword(phc(base64(salt), base64(hash)), 'password')).toBe(false)
+    }
+    for (const [salt, hash] of [
+      [7, 32],
+      [65, 32],
+      [16, 15],
+      [16, 65],
+    ] as const) {
+      await failure(() => verifyPassword(phc(base64(salt), base64(hash)), 'password'), 'limit-exceeded')
+    }
+    // A length that base64 never has.
+    await failure(() => verifyPassword(phc('A'.repeat(21), base64(32)), 'password'), 'malformed')
+    await failure(() => verifyPassword(phc(base64(16), 'A'.repeat(41)), 'password'), 'malformed')
+  })
+
+  it('take no text around a hash, and no password over 1,024 characters', async () => {
+    const hash = phc(base64(16), base64(32))
+    for (const text of [` ${hash}`, `${hash} `, `${hash}$`]) {
+      await failure(() => verifyPassword(text, 'password'), 'malformed')
+    }
+    await expect(verifyPassword(hash, undefined as never)).rejects.toThrow(TypeError)
+    await expect(hashPassword(undefined as never)).rejects.toThrow(TypeError)
+    const longest = 'a'.repeat(1024)
+    await quickly(async () => {
+      const stored = await hashPassword(longest)
+      expect(await verifyPassword(stored, longest)).toBe(true)
+      expect(await verifyPassword(stored, `${longest}a`)).toBe(false)
+      await failure(() => hashPassword(`${longest}a`), 'limit-exceeded')
+    })
+  })
+
   // The reference implementation's test.c, version 0x13.
   const REFERENCE = '$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc'
 
