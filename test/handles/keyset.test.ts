@@ -1,9 +1,25 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKeyset, type KeysetDestination, openWriter, unlockKeyset } from '../../src/index.ts'
-import { CHEAP, failure, flipped, hex, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import {
+  CHEAP,
+  failure,
+  flipped,
+  hex,
+  makeKeyset,
+  PASSWORD,
+  patched,
+  quick,
+  quickly,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
 
 const destinations: readonly KeysetDestination[] = ['host', 'source-definition', 'source-storage']
-const keyset = await makeKeyset()
+const keyset = await quickly(makeKeyset)
 const content = sample(1000)
 const block = await openWriter(keyset.export('host')).seal(content)
 

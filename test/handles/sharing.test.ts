@@ -1,5 +1,5 @@
 // Sharing, as two users meet it: one adds and invites, the other opens.
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Card,
   createProfile,
@@ -16,14 +16,29 @@ import {
 import { unlocked } from '../../src/handles/keyset.ts'
 import { encodeKeyset } from '../../src/keys/keyset-record.ts'
 import { planted, plantedContents, plantedMaster } from '../keys/planted.ts'
-import { ALICE, expectSame, failure, flipped, makeKeyset, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/backend.ts'
+import {
+  ALICE,
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  MemoryVaultStore,
+  PASSWORD,
+  quick,
+  quickly,
+  sample,
+} from '../fixtures.ts'
+
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
 
 const MODES: Required<WriterOptions>[] = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
   (['scoped', 'global', 'off'] as const).map((dedup) => ({ encryption, dedup })),
 )
-const alice = await makeKeyset({ encryption: 'x25519' })
-const bob = await makeKeyset()
-const carol = await makeKeyset()
+const [alice, bob, carol] = await quickly(() =>
+  Promise.all([makeKeyset({ encryption: 'x25519' }), makeKeyset(), makeKeyset()]),
+)
 const aliceCard = alice.card()
 const content = sample(500)
 const blocks = await Promise.all(MODES.map((mode) => alice.writer(mode).seal(content)))
