@@ -7,6 +7,8 @@ import { hex, isNode, sample } from '../fixtures.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
+const [major = 0] = isNode ? process.versions.node.split('.').map(Number) : []
+
 /** node:crypto with some functions replaced. */
 function lacking(changes: Record<string, unknown>) {
   const module = { ...crypto, ...changes }
@@ -64,7 +66,8 @@ describe('probing', () => {
     expect(missing({ getFips: undefined })).toEqual([])
   })
 
-  it.runIf(isNode)('X25519 without raw keys goes by JWK, and comes to the same', () => {
+  // Node 26 reads the public half of a JWK, which is left empty; it has raw keys.
+  it.runIf(isNode && major < 26)('X25519 without raw keys goes by JWK, and comes to the same', () => {
     const raw = (key: unknown) => String((key as { format?: string }).format).startsWith('raw')
     const { x25519, providers } = lacking({
       createPrivateKey: (key: never) => (raw(key) ? refuse() : crypto.createPrivateKey(key)),
@@ -102,7 +105,6 @@ describe('probing', () => {
   })
 
   it.runIf(isNode)('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
-    const [major = 0] = process.versions.node.split('.').map(Number)
     const createPrivateKey = vi.fn(crypto.createPrivateKey)
     const { x25519 } = lacking({ createPrivateKey })
     x25519.encapsulator(x25519.decapsulator(sample(32)).publicKey).encapsulate()
