@@ -12,7 +12,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['./test/setup.ts'],
-    // Every file would load the library anew, which takes a third of a minute in all for each core.
+    // Every file would load the library anew, which takes a quarter of a minute in all.
     isolate: false,
     // The public vectors are not part of the project: VECTORS says where they are.
     exclude:

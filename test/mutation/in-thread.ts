@@ -1,8 +1,7 @@
 // A runner of vitest that keeps the tests it has loaded: whoever started it asks, over a channel, for one run after the other, each
 // with another mutant switched on. Loading the library and its tests anew for each of thousands of mutants would take most of the time.
-import type { RunnerTask as Task, RunnerTestCase as Test, RunnerTestSuite as Suite } from 'vitest'
-import { TestRunner } from 'vitest'
 import { BroadcastChannel } from 'node:worker_threads'
+import { type RunnerTask as Task, type RunnerTestCase as Test, type RunnerTestSuite as Suite, TestRunner } from 'vitest'
 
 /** What Stryker puts into the source looks here for the mutant that is on, and counts here. */
 interface Namespace {
@@ -16,7 +15,7 @@ declare global {
   var __stryker__: Namespace | undefined
 }
 
-export interface TestRun {
+interface TestRun {
   readonly id: string
   readonly name: string
   readonly file: string
@@ -25,21 +24,19 @@ export interface TestRun {
 }
 
 /** Without a mutant all tests run, to the last; with one, those asked for, until one fails. */
-export interface Command {
+interface Command {
   readonly mutant?: string
   readonly hitLimit?: number | undefined
   readonly tests?: readonly { readonly id: string; readonly milliseconds: number }[]
 }
 
-export interface Answer {
+interface Answer {
   readonly runs: readonly TestRun[]
   readonly hits: number
   readonly coverage?: unknown
   /** The failed test fails without the mutant too: something that was changed stays. */
   readonly isSpoiled: boolean
 }
-
-export const CHANNEL = 'mutation'
 
 // Tests replace the clock.
 const { setTimeout, clearTimeout } = globalThis
@@ -80,7 +77,7 @@ const fileOf = (test: Test): string => suitesOf(test)[0]?.name ?? ''
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 export default class RunnerInThread extends TestRunner {
-  private readonly channel: BroadcastChannel = new BroadcastChannel(CHANNEL)
+  private readonly channel: BroadcastChannel = new BroadcastChannel('mutation')
   private tests: Map<string, Test> = new Map()
   private open: Suite[] = []
 
