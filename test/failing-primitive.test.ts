@@ -16,7 +16,18 @@ import {
   unlockKeyset,
 } from '../src/index.ts'
 import { useBackend } from '../src/primitives/backend.ts'
-import { ALICE, expectSame, makeKeyset, MemoryVaultStore, PASSWORD, quick, quickly, sample } from './fixtures.ts'
+import {
+  ALICE,
+  all,
+  expectSame,
+  makeKeyset,
+  MemoryVaultStore,
+  PASSWORD,
+  quick,
+  quickly,
+  sample,
+  streamOf,
+} from './fixtures.ts'
 
 class Failure extends Error {}
 
@@ -94,7 +105,7 @@ describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encrypt
     ['rekeying', () => owner.rekey(old)],
     ['a record', () => writer.sealRecord(content, record)],
     ['opening a record', () => owner.openRecord(record, { after: 'start' })],
-    ['resealing', () => all(owner.resealRecords(only(oldRecord)))],
+    ['resealing', () => all(owner.resealRecords(streamOf([oldRecord])))],
     ['packing', () => writer.pack([content])],
     ['opening a member', () => openPackMember(pack, members[0]!)],
     ['a new password', () => owner.changePassword('next')],
@@ -116,15 +127,6 @@ describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encrypt
     expectSame(await owner.open(parseBlock(encodeBlock(block), block.label)), content)
     expectSame(await accepted.open(shared), content)
   })
-
-  async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
-    const items: T[] = []
-    for await (const item of stream) items.push(item)
-    return items
-  }
-  async function* only(bytes: Uint8Array) {
-    yield bytes
-  }
 })
 
 describe('a vault', async () => {

@@ -187,3 +187,14 @@ export class MemoryRegistryStore implements RegistryStore {
     return expires !== undefined && expires.getTime() > Date.now()
   }
 }
+
+export async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items
+}
+
+/** Everything that a stream gives. */
+export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = []
+  for await (const item of stream) items.push(item)
+  return items
+}

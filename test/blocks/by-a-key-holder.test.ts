@@ -19,7 +19,7 @@ import { chachaPolyTag, ctrInPlace } from '../../src/primitives/cipher.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { SecretKey } from '../../src/secret.ts'
-import { expectSame, failure, flipped, hex, makeKeyset, sample } from '../fixtures.ts'
+import { all, expectSame, failure, flipped, hex, makeKeyset, sample, streamOf } from '../fixtures.ts'
 
 const content = sample(40)
 
@@ -146,12 +146,7 @@ describe('a record', async () => {
   })
 
   async function resealed(record: Uint8Array, by = keyset): Promise<Uint8Array[]> {
-    async function* log() {
-      yield record
-    }
-    const records: Uint8Array[] = []
-    for await (const { record: next } of by.resealRecords(log())) records.push(next)
-    return records
+    return (await all(by.resealRecords(streamOf([record])))).map((sealed) => sealed.record)
   }
 
   it('is resealed as strong as it was, and no stronger', async () => {

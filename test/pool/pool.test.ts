@@ -15,6 +15,7 @@ import { createLegacyClient } from '../../src/legacy.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
 import {
   ALICE,
+  all,
   expectSame,
   failure,
   flipped,
@@ -23,6 +24,7 @@ import {
   PASSWORD,
   quickly,
   sample,
+  streamOf,
 } from '../fixtures.ts'
 import { mortalWorker, worker } from './source-pool.ts'
 
@@ -43,15 +45,6 @@ const client = await quickly(() =>
 )
 const login = await deriveLogin(PASSWORD, ALICE)
 const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
-
-async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items
-}
-async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = []
-  for await (const item of stream) items.push(item)
-  return items
-}
 
 const doors: [string, BlockWriter, BlockReader][] = [
   ...(['scoped', 'global', 'off'] as const).map((dedup): [string, BlockWriter, BlockReader] => [
