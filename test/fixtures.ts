@@ -47,6 +47,12 @@ export const quick: Backend = {
 /** Runs `body` with passwords that cost next to nothing: its keys are not those of the format. */
 export const quickly = <T>(body: () => Promise<T>): Promise<T> => withBackend(quick, body)
 
+/** How many random cases a property gets: `usual` ones, `long` ones with SLOW=1, and few where mutants of the source run. */
+export function numRuns(usual: number, long: number): number {
+  if ('__stryker__' in globalThis) return Math.ceil(usual / 10)
+  return process.env['SLOW'] === '1' ? long : usual
+}
+
 export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<KeysetReader> {
   return createKeyset(PASSWORD, { costs: CHEAP, ...options })
 }

@@ -2,7 +2,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openPackMember } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
-import { backends, expectSame, failure, flipped, makeKeyset, patched, sample, withBackend } from '../fixtures.ts'
+import {
+  backends,
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  numRuns,
+  patched,
+  sample,
+  withBackend,
+} from '../fixtures.ts'
 
 const keyset = await makeKeyset()
 const files = [sample(100), new Uint8Array(0), sample(16), sample(100), sample(4000, 9)]
@@ -141,6 +151,6 @@ it('law: any files come back, each by its own string alone', async () => {
         expect(await openPackMember(content, member)).toEqual(Uint8Array.from(given[index]!))
       }
     }),
-    { numRuns: process.env['SLOW'] === '1' ? 2000 : 60 },
+    { numRuns: numRuns(60, 2000) },
   )
 })

@@ -2,7 +2,19 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KeysetReader, openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
-import { CHEAP, expectSame, failure, flipped, hex, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
+import {
+  CHEAP,
+  expectSame,
+  failure,
+  flipped,
+  hex,
+  makeKeyset,
+  numRuns,
+  PASSWORD,
+  quick,
+  quickly,
+  sample,
+} from '../fixtures.ts'
 
 // What a password costs is not what these tests are about.
 beforeAll(() => useBackend(quick))
@@ -209,7 +221,7 @@ describe('rekey', () => {
           expect(await forgotten.open({ ...block, envelope })).toEqual(Uint8Array.from(bytes))
         },
       ),
-      { numRuns: process.env['SLOW'] === '1' ? 2000 : 40 },
+      { numRuns: numRuns(40, 2000) },
     )
   })
 })
@@ -237,7 +249,12 @@ describe('forgetRetired', () => {
   })
 
   it('wants to hear that it is done', () => {
-    for (const done of [{}, { blocksRekeyed: true }, { blocksRekeyed: true, recordsResealed: 'yes' }]) {
+    for (const done of [
+      {},
+      { blocksRekeyed: true },
+      { recordsResealed: true },
+      { blocksRekeyed: true, recordsResealed: 'yes' },
+    ]) {
       expect(() => regenerated.forgetRetired(done as never)).toThrow(TypeError)
     }
   })

@@ -12,6 +12,7 @@ import {
   flipped,
   hex,
   makeKeyset,
+  numRuns,
   patched,
   sample,
   thoroughBackends,
@@ -190,7 +191,7 @@ describe('a vault', () => {
           'unsupported',
         )
       }),
-      { numRuns: process.env['SLOW'] === '1' ? 5000 : 200 },
+      { numRuns: numRuns(200, 5000) },
     )
   })
 })

@@ -1,22 +1,23 @@
-// All tests that mutants meet, in one file: they are loaded once, and run in-thread.ts runs what it is told of them.
+// All tests that mutants meet, and the source: in-thread.ts loads them.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe } from 'vitest'
 
-const tests = join(import.meta.dirname, '..')
+export const tests: string = join(import.meta.dirname, '..')
 
 const LEFT_OUT = [
   // Of programs and documents, not of the source; or longer than a mutant may take.
   /^(conformance|crash|examples|fuzz|mutation|package|runtimes)\//,
   /^attacks\/(01|04|21|22)-/,
   /^(docstrings|readme|layers|surface)\.test/,
-  /^properties\/r/,
+  /^properties\/registry/,
 ]
-const files = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+export const files: readonly string[] = readdirSync(tests, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
   .sort()
+  .map((file) => join(tests, file))
 
-for (const file of files)
-  describe(file, async () => {
-    await import(join(tests, file))
-  })
+const source = join(tests, '../src')
+export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  // A worker takes its own thread for one of a pool.
+  .filter((file) => file.endsWith('.ts') && file !== join('pool', 'worker.ts'))
+  .map((file) => join(source, file))

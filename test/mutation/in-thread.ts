@@ -1,7 +1,15 @@
 // A runner of vitest that keeps the tests it has loaded: whoever started it asks, over a channel, for one run after the other, each
 // with another mutant switched on. Loading the library and its tests anew for each of thousands of mutants would take most of the time.
 import { BroadcastChannel } from 'node:worker_threads'
-import { type RunnerTask as Task, type RunnerTestCase as Test, type RunnerTestSuite as Suite, TestRunner } from 'vitest'
+import { collectTests } from '@vitest/runner'
+import {
+  type EvaluatedModules,
+  type RunnerTask as Task,
+  type RunnerTestCase as Test,
+  type RunnerTestSuite as Suite,
+  TestRunner,
+} from 'vitest'
+import { files, modules, tests } from './all.ts'
 
 /** What Stryker puts into the source looks here for the mutant that is on, and counts here. */
 interface Namespace {
@@ -15,26 +23,42 @@ declare global {
   var __stryker__: Namespace | undefined
 }
 
+/** Where vitest keeps the modules it has loaded. */
+interface WorkerState {
+  readonly evaluatedModules: EvaluatedModules
+}
+
 interface TestRun {
   readonly id: string
   readonly name: string
-  readonly file: string
+  readonly path: string
   readonly milliseconds: number
   readonly failure?: string
+}
+
+/** A test, or the loading of a file of tests, which makes what several of its tests use; `then` are some of them. */
+interface Chosen {
+  readonly id: string
+  /** Without a mutant. */
+  readonly milliseconds: number
+  readonly then?: readonly string[]
 }
 
 /** Without a mutant all tests run, to the last; with one, those asked for, until one fails. */
 interface Command {
   readonly mutant?: string
   readonly hitLimit?: number | undefined
-  readonly tests?: readonly { readonly id: string; readonly milliseconds: number }[]
+  readonly tests?: readonly Chosen[]
+  readonly isLast?: boolean
 }
 
 interface Answer {
   readonly runs: readonly TestRun[]
   readonly hits: number
   readonly coverage?: unknown
-  /** The failed test fails without the mutant too: something that was changed stays. */
+  /** The failed test fails without the mutant too, so it may have failed of what a mutant before this one left. */
+  readonly isDoubtful: boolean
+  /** What the mutants left stays, however freshly the tests are loaded. */
   readonly isSpoiled: boolean
 }
 
@@ -47,7 +71,7 @@ const limitOf = (milliseconds: number): number => 3000 + 10 * milliseconds
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late: Promise<never> = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('late')), milliseconds)
+    timer = setTimeout(() => reject(new Error(LATE)), milliseconds)
   })
   try {
     return await Promise.race([work, late])
@@ -58,21 +82,15 @@ async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
 
 const suitesOf = (test: Test): Suite[] => {
   const suites: Suite[] = []
-  for (let suite: Suite | undefined = test.suite; suite; suite = suite.suite) suites.unshift(suite)
-  return suites
+  for (let { suite } = test; suite && suite !== test.file; { suite } = suite) suites.unshift(suite)
+  return [test.file, ...suites]
 }
 
 const testsOf = (tasks: readonly Task[]): Test[] =>
   tasks.flatMap((task) => (task.type === 'suite' ? testsOf(task.tasks) : task.mode === 'run' ? [task] : []))
 
-/** What kept files from being loaded. */
-const errorsOf = (tasks: readonly Task[]): string[] =>
-  tasks.flatMap((task) => [
-    ...(task.result?.errors ?? []).map(({ message }) => `${task.name}: ${message}`),
-    ...(task.type === 'suite' ? errorsOf(task.tasks) : []),
-  ])
-
-const fileOf = (test: Test): string => suitesOf(test)[0]?.name ?? ''
+const LOADING = 'loading '
+const LATE = 'late'
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -81,12 +99,11 @@ export default class RunnerInThread extends TestRunner {
   private tests: Map<string, Test> = new Map()
   private open: Suite[] = []
 
-  async onBeforeRunFiles(files: readonly Suite[]): Promise<void> {
-    const broken = errorsOf(files)
-    if (broken.length > 0) throw new Error(broken.join('\n'))
-    this.tests = new Map(testsOf(files).map((test) => [test.id, test]))
-    // Sets up what tests expect of vitest.
-    for (const file of files) await this.onBeforeRunSuite(file)
+  private readonly loadings: TestRun[] = []
+
+  async onBeforeRunFiles(): Promise<void> {
+    // First, so that what runs while the source is loaded counts for no file of tests.
+    for (const module of modules) await import(module)
     globalThis.__stryker__ ??= {}
     const commands: Command[] = []
     let wake: (() => void) | undefined
@@ -94,55 +111,115 @@ export default class RunnerInThread extends TestRunner {
       commands.push(data as Command)
       wake?.()
     }
+    for (const path of files)
+      this.loadings.push(await this.timed(LOADING + path, path, 60_000, true, () => this.load(path)))
+    const broken = this.loadings.flatMap(({ failure }) => failure ?? [])
+    if (broken.length > 0) throw new Error(broken.join('\n'))
     this.channel.postMessage('loaded')
     for (;;) {
       const command = commands.shift()
       if (command === undefined) await new Promise<void>((resolve) => (wake = resolve))
+      else if (command.isLast) return
       else this.channel.postMessage(await this.answer(command))
     }
   }
 
+  private async load(path: string): Promise<void> {
+    const loaded = await collectTests([path], this)
+    for (const file of loaded) {
+      if (file.result?.errors) throw new Error(`${path}: ${file.result.errors.map(messageOf).join('; ')}`)
+      // Sets up what tests expect of vitest.
+      await this.onBeforeRunSuite(file)
+    }
+    for (const test of testsOf(loaded)) this.tests.set(test.id, test)
+  }
+
+  /** Loads a file anew, with what it shares with other tests; the source stays. */
+  private async reload(path: string): Promise<void> {
+    const { evaluatedModules } = (this as unknown as { readonly workerState: WorkerState }).workerState
+    for (const [id, node] of evaluatedModules.idToModuleMap)
+      if (id.startsWith(tests) && !id.startsWith(import.meta.dirname)) evaluatedModules.invalidateModule(node)
+    await this.load(path)
+  }
+
   private async answer({ mutant, hitLimit, tests }: Command): Promise<Answer> {
     const namespace = globalThis.__stryker__!
-    Object.assign(namespace, { activeMutant: mutant, hitLimit, hitCount: 0 })
-    const chosen = tests ?? Array.from(this.tests.keys(), (id) => ({ id, milliseconds: 60_000 }))
-    const runs: TestRun[] = []
-    for (const { id, milliseconds } of chosen) {
-      runs.push(await this.run(id, limitOf(milliseconds), mutant === undefined))
-      if (mutant !== undefined && runs.at(-1)!.failure !== undefined) break
+    if (tests === undefined) {
+      const runs = [...this.loadings]
+      for (const id of this.tests.keys()) runs.push(await this.run({ id, milliseconds: 60_000 }, true))
+      await this.close(0)
+      return { runs, hits: 0, isDoubtful: false, isSpoiled: false, coverage: namespace.mutantCoverage }
     }
+    Object.assign(namespace, { hitLimit, hitCount: 0 })
+    const runs: TestRun[] = []
+    let failed: Chosen | undefined
+    for (const chosen of tests) {
+      namespace.activeMutant = mutant
+      runs.push(await this.run(chosen, false))
+      if (runs.at(-1)!.failure !== undefined) failed = chosen
+      if (failed !== undefined || chosen.then !== undefined) await this.close(0)
+      namespace.activeMutant = undefined
+      if (failed !== undefined) break
+      if (chosen.then !== undefined) await this.reload(this.pathOf(chosen.id))
+    }
+    namespace.activeMutant = mutant
     await this.close(0)
     const hits = namespace.hitCount ?? 0
     Object.assign(namespace, { activeMutant: undefined, hitLimit: undefined })
-    const failed = runs.find(({ failure }) => failure !== undefined)
-    let isSpoiled = false
-    if (mutant !== undefined && failed !== undefined) {
-      isSpoiled = (await this.run(failed.id, limitOf(1000), false)).failure !== undefined
-      await this.close(0)
-    }
-    return { runs, hits, isSpoiled, coverage: mutant === undefined ? namespace.mutantCoverage : undefined }
+    const answer = { runs, hits, isDoubtful: false, isSpoiled: false }
+    if (failed === undefined) return answer
+    // A file that is still being loaded would mix its tests with those of the next one.
+    if (failed.then !== undefined && runs.at(-1)!.failure === LATE) return { ...answer, isSpoiled: true }
+    if (await this.passes(failed)) return answer
+    const isReloaded = await this.reload(this.pathOf(failed.id)).then(
+      () => true,
+      () => false,
+    )
+    return { ...answer, isDoubtful: true, isSpoiled: !isReloaded || !(await this.passes(failed)) }
   }
 
-  private async run(id: string, limit: number, isCounted: boolean): Promise<TestRun> {
-    const test = this.tests.get(id)!
+  private pathOf(id: string): string {
+    return id.startsWith(LOADING) ? id.slice(LOADING.length) : this.tests.get(id)!.file.filepath
+  }
+
+  private async passes({ id, then }: Chosen): Promise<boolean> {
+    const { failure } = await this.run({ id, milliseconds: 1000, ...(then && { then }) }, false)
+    await this.close(0)
+    return failure === undefined
+  }
+
+  private async run({ id, milliseconds, then }: Chosen, isCounted: boolean): Promise<TestRun> {
+    const limit = limitOf(milliseconds)
+    const path = this.pathOf(id)
+    if (then === undefined) {
+      const test = this.tests.get(id)!
+      const name = [...suitesOf(test), test].map((each) => each.name).join(' > ')
+      return { ...(await this.timed(id, path, limit, isCounted, () => this.attempt(test))), name }
+    }
+    return this.timed(id, path, limit, isCounted, async () => {
+      await this.close(0)
+      await this.reload(path)
+      for (const each of then) await this.attempt(this.tests.get(each)!)
+    })
+  }
+
+  private async timed(
+    id: string,
+    path: string,
+    limit: number,
+    isCounted: boolean,
+    work: () => Promise<void>,
+  ): Promise<TestRun> {
     const start = now()
     let failure: string | undefined
     globalThis.__stryker__!.currentTestId = isCounted ? id : undefined
     try {
-      await within(limit, this.attempt(test))
+      await within(limit, work())
     } catch (error) {
       failure = messageOf(error)
     }
     globalThis.__stryker__!.currentTestId = undefined
-    const result = {
-      id,
-      name: suitesOf(test)
-        .map(({ name }) => name)
-        .concat(test.name)
-        .join(' > '),
-      file: fileOf(test),
-    }
-    return { ...result, milliseconds: now() - start, ...(failure !== undefined && { failure }) }
+    return { id, name: id, path, milliseconds: now() - start, ...(failure !== undefined && { failure }) }
   }
 
   private async attempt(test: Test): Promise<void> {

@@ -8,8 +8,16 @@ import { createVitest } from 'vitest/node'
 /** Slower tests are left out, and whatever comes after so much in all, the quickest first: who only they would notice survives. */
 const SLOWEST_MS = 2000
 const ALL_MS = 6_000
+const FILE_MS = 1_000
 /** What each test took without a mutant, for the processes that run mutants. */
 const DURATIONS = 'durations.json'
+
+function quickest(runs, most) {
+  let sum = 0
+  return runs
+    .toSorted((a, b) => a.milliseconds - b.milliseconds)
+    .filter(({ milliseconds }) => (sum += milliseconds) <= most)
+}
 
 class KeptVitest {
   #vitest
@@ -56,11 +64,11 @@ class KeptVitest {
   async dryRun() {
     const { runs, coverage } = await this.#ask({})
     if (runs.length === 0) return { status: DryRunStatus.Error, errorMessage: 'no tests were loaded' }
-    writeFileSync(DURATIONS, JSON.stringify(Object.fromEntries(runs.map(({ id, milliseconds }) => [id, milliseconds]))))
-    const tests = runs.map(({ id, name, file, milliseconds, failure }) => ({
+    writeFileSync(DURATIONS, JSON.stringify(runs.map(({ id, path, milliseconds }) => ({ id, path, milliseconds }))))
+    const tests = runs.map(({ id, name, path, milliseconds, failure }) => ({
       id,
       name,
-      fileName: `test/${file}`,
+      fileName: path,
       timeSpentMs: milliseconds,
       ...(failure === undefined
         ? { status: TestStatus.Success }
@@ -69,26 +77,35 @@ class KeptVitest {
     return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage }
   }
 
+  /** Single tests, and then files that are loaded with the mutant on, each with the quickest of its tests. */
   #chosen(ids) {
-    this.#durations ??= existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
-    let sum = 0
-    return (ids ?? Object.keys(this.#durations))
-      .map((id) => ({ id, milliseconds: this.#durations[id] ?? 0 }))
-      .sort((a, b) => a.milliseconds - b.milliseconds)
-      .filter(({ milliseconds }) => milliseconds <= SLOWEST_MS && (sum += milliseconds) <= ALL_MS)
+    this.#durations ??= existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : []
+    const runs = this.#durations.filter(({ milliseconds }) => milliseconds <= SLOWEST_MS)
+    const isLoading = ({ id }) => id.startsWith('loading ')
+    const tests = runs.filter((run) => !isLoading(run))
+    const wanted = ids === undefined ? undefined : new Set(ids)
+    const isWanted = ({ id }) => wanted?.has(id) ?? true
+    const loadings = runs
+      .filter((run) => isLoading(run) && isWanted(run))
+      .map((run) => {
+        const then = quickest(
+          tests.filter(({ path }) => path === run.path),
+          FILE_MS,
+        )
+        const milliseconds = then.reduce((sum, test) => sum + test.milliseconds, run.milliseconds)
+        return { id: run.id, milliseconds, then: then.map(({ id }) => id) }
+      })
+    return [...quickest(tests.filter(isWanted), ALL_MS), ...quickest(loadings, ALL_MS)]
   }
 
   async mutantRun({ activeMutant, hitLimit, testFilter }, isAgain = false) {
-    const { runs, hits, isSpoiled } = await this.#ask({
+    const { runs, hits, isDoubtful, isSpoiled } = await this.#ask({
       mutant: activeMutant.id,
       hitLimit,
       tests: this.#chosen(testFilter),
     })
-    if (isSpoiled) {
-      await this.#restart()
-      // What failed may have been left by the mutant before.
-      if (!isAgain) return this.mutantRun({ activeMutant, hitLimit, testFilter }, true)
-    }
+    if (isSpoiled) await this.#restart()
+    if (isDoubtful && !isAgain) return this.mutantRun({ activeMutant, hitLimit, testFilter }, true)
     const endless = determineHitLimitReached(hits, hitLimit)
     if (endless !== undefined) return { status: MutantRunStatus.Timeout, reason: endless.reason }
     const failed = runs.find(({ failure }) => failure !== undefined)
@@ -103,6 +120,7 @@ class KeptVitest {
   }
 
   async dispose() {
+    this.#channel.postMessage({ isLast: true })
     this.#channel.close()
     await Promise.race([this.#vitest.close(), new Promise((resolve) => setTimeout(resolve, 2000))])
   }

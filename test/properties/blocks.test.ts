@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeBlock, type KeysetReader, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
-import { failure, flipped, hex, makeKeyset } from '../fixtures.ts'
+import { failure, flipped, hex, makeKeyset, numRuns } from '../fixtures.ts'
 
-const runs = { numRuns: process.env['SLOW'] === '1' ? 3000 : 80 }
+const runs = { numRuns: numRuns(80, 3000) }
 
 const strict = await makeKeyset()
 const lax = await makeKeyset({ encryption: 'none' })

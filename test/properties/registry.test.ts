@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest'
 import { createRegistryTables, SqlRegistryStore } from '../../examples/sql-registry-store.ts'
 import { type Client, createClient, type ErrorCode, KeystrataError, type TypedKey } from '../../src/index.ts'
 import { KeyRegistry, type RegistryStore } from '../../src/server.ts'
-import { makeKeyset, MemoryRegistryStore, quickly } from '../fixtures.ts'
+import { makeKeyset, MemoryRegistryStore, numRuns, quickly } from '../fixtures.ts'
 
 const CLIENTS = ['desktop', 'laptop', 'phone'] as const
 const PLATFORMS = { desktop: 'linux', laptop: 'windows', phone: 'ios' } as const
@@ -299,15 +299,14 @@ const commands = [
   fc.nat(20).map((which) => new Replay(which)),
   fc.array(deed, { minLength: 2, maxLength: 3 }).map((all) => new AtOnce(all)),
 ]
-const slow = process.env['SLOW'] === '1'
 
-async function explore(newStore: () => Promise<RegistryStore>, numRuns: number): Promise<void> {
+async function explore(newStore: () => Promise<RegistryStore>, runs: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.commands(commands, { maxCommands: 20 }), fc.boolean(), async (plan, mandatory) => {
       const store = await newStore()
       await fc.asyncModelRun(() => ({ model: new Model(mandatory), real: new Real(store, mandatory) }), plan)
     }),
-    { numRuns },
+    { numRuns: runs },
   )
 }
 
@@ -315,7 +314,7 @@ const database = new PGlite()
 afterAll(() => database.close())
 
 describe('a registry behaves as its model', () => {
-  it('in memory', () => explore(async () => new MemoryRegistryStore(), slow ? 600 : 40))
+  it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(40, 600)))
 
   it('in a real database', async () => {
     await createRegistryTables(database)
@@ -323,6 +322,6 @@ describe('a registry behaves as its model', () => {
       await database.query('TRUNCATE registry, challenge')
       return new SqlRegistryStore(database)
     }
-    await explore(emptied, slow ? 60 : 8)
+    await explore(emptied, numRuns(8, 60))
   })
 })

@@ -16,9 +16,8 @@ import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
 import { ownerOf } from '../../src/keys/login.ts'
 import { disposeVaults, openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
 import { withBytes } from '../../src/secret.ts'
-import { ALICE, CHEAP, hex, MemoryVaultStore, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
+import { ALICE, CHEAP, hex, MemoryVaultStore, numRuns, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
 
-const SLOW = process.env['SLOW'] === '1'
 const login = await deriveLogin(PASSWORD, ALICE)
 const rootKey = ownerOf(login).rootKey
 const admins = await Promise.all([1, 2].map(() => createKeyset('admin', { costs: CHEAP })))
@@ -199,7 +198,7 @@ describe('rotation', () => {
       fc.asyncProperty(fc.tuple(works, works, works), fc.scheduler(), (plans, scheduler) =>
         runDevices(plans, scheduler, true),
       ),
-      { numRuns: SLOW ? 5000 : 60 },
+      { numRuns: numRuns(60, 5000) },
     )
   })
 
@@ -209,7 +208,7 @@ describe('rotation', () => {
       fc.asyncProperty(fc.tuple(works, works, works), fc.scheduler(), (plans, scheduler) =>
         runDevices(plans, scheduler, false),
       ),
-      { numRuns: SLOW ? 1000 : 10 },
+      { numRuns: numRuns(10, 1000) },
     )
   })
 })

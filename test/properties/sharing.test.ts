@@ -10,13 +10,13 @@ import {
   unlockKeyset,
 } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
-import { CHEAP, failure, flipped, makeKeyset, PASSWORD, quick, quickly } from '../fixtures.ts'
+import { CHEAP, failure, flipped, makeKeyset, numRuns, PASSWORD, quick, quickly } from '../fixtures.ts'
 
 // What a password costs is not what these tests are about.
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
-const runs = (quick: number, slow: number) => ({ numRuns: process.env['SLOW'] === '1' ? slow : quick })
+const runs = (usual: number, long: number) => ({ numRuns: numRuns(usual, long) })
 
 const [alice, bob] = await quickly(() => Promise.all([makeKeyset({ encryption: 'x25519' }), makeKeyset()]))
 const [aliceCard, bobCard] = [alice.card(), bob.card()]
