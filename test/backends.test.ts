@@ -1,6 +1,6 @@
 // Three backends, one meaning: the same bytes for the same input, and the same inputs refused.
 // `npm run test:differential -- --cases 1000000` draws from the same cases for longer.
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Backend, backend, useBackend } from '../src/primitives/backend.ts'
 import { portableBackend } from '../src/primitives/backend-portable.ts'
 import { CASES, Random } from './differential/cases.ts'
@@ -10,7 +10,10 @@ const named = (name: Backend['name']) => backends.find((each) => each.name === n
 const [node, web, portable] = [named('node'), named('web')!, portableBackend]
 const slow = process.env['SLOW'] === '1'
 
-afterEach(() => useBackend(undefined))
+afterEach(() => {
+  useBackend(undefined)
+  vi.restoreAllMocks()
+})
 
 describe('the backends', () => {
   it('are all here, and the fastest is chosen', () => {
@@ -95,6 +98,69 @@ describe.each([0, 1, ...around.filter((size) => size > 1), 3 * 128 * KIB + 5])('
       expect(hex((await digesting)[0]!)).toBe(hex(portable.hash('sha256', [content])))
       expect(hex(await encrypting)).toBe(hex(await portable.cbcEncrypt(sample(32), sample(16), content)))
     }
+  })
+})
+
+describe('WebCrypto', () => {
+  const WORTH_A_CALL = 8 * KIB
+  type Call = (key: Uint8Array, iv: Uint8Array, bytes: Uint8Array) => Promise<unknown>
+  const ciphers: [string, number, Call][] = [
+    ['gcmSealContent', 12, (key, iv, bytes) => web.gcmSealContent(key, iv, sample(9), bytes)],
+    ['gcmOpenContent', 12, (key, iv, bytes) => web.gcmOpenContent(key, iv, sample(9), bytes)],
+    ['ctr', 16, web.ctr],
+    ['cbcEncrypt', 16, web.cbcEncrypt],
+    ['cbcDecrypt', 16, web.cbcDecrypt],
+  ]
+
+  async function callsDuring(action: () => Promise<unknown>): Promise<number> {
+    const spies = (['encrypt', 'decrypt', 'digest'] as const).map((name) => vi.spyOn(crypto.subtle, name))
+    // Portable code throws for what is no IV; that it was asked is all that is wanted here.
+    await action().catch(() => undefined)
+    const calls = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
+    vi.restoreAllMocks()
+    return calls
+  }
+
+  it.each(ciphers)('does %s where that is worth a call, and where all browsers do it', async (_, ivBytes, run) => {
+    const calls = (keyBytes: number, iv: number, length: number) =>
+      callsDuring(() => run(sample(keyBytes), sample(iv), sample(length)))
+    expect([await calls(32, ivBytes, WORTH_A_CALL), await calls(16, ivBytes, 2 * WORTH_A_CALL)]).toEqual([1, 1])
+    expect(await calls(32, ivBytes, WORTH_A_CALL - 1)).toBe(0)
+    expect(await calls(24, ivBytes, WORTH_A_CALL)).toBe(0)
+    expect(await calls(32, ivBytes + 1, WORTH_A_CALL)).toBe(0)
+  })
+
+  it('hashes where that is worth a call, but no SHA-3, and nothing in pieces', async () => {
+    const calls = (length: number, hash: 'sha256' | 'sha512' | 'sha3-256', suffix?: Uint8Array) =>
+      callsDuring(() => web.digestContent(sample(length), [{ hash, ...(suffix && { suffix }) }]))
+    expect([await calls(WORTH_A_CALL, 'sha256'), await calls(WORTH_A_CALL, 'sha512')]).toEqual([1, 1])
+    expect(await calls(WORTH_A_CALL - 1, 'sha256')).toBe(0)
+    expect(await calls(WORTH_A_CALL, 'sha3-256')).toBe(0)
+    expect(await calls(WORTH_A_CALL, 'sha256', sample(32))).toBe(0)
+  })
+
+  it('gets keys that nobody can export', async () => {
+    const importing = vi.spyOn(crypto.subtle, 'importKey')
+    for (const [, ivBytes, run] of ciphers) await run(sample(32), sample(ivBytes), sample(WORTH_A_CALL))
+    await web.pbkdf2Sha512(sample(9), sample(16), 1, 32, {})
+    expect(importing.mock.calls.map(([, , , isExtractable]) => isExtractable)).toEqual(Array(6).fill(false))
+  })
+
+  it('leaves no copy of what it encrypts', async () => {
+    const encrypting = vi.spyOn(crypto.subtle, 'encrypt')
+    await web.cbcEncrypt(sample(32), sample(16), sample(WORTH_A_CALL))
+    const [, , copy] = encrypting.mock.calls[0]!
+    expectSame(copy as Uint8Array, new Uint8Array(WORTH_A_CALL))
+  })
+
+  it('that breaks is no answer about the bytes', async () => {
+    const sealed = sample(WORTH_A_CALL)
+    const [open, decrypt] = [ciphers[1]![2], ciphers[4]![2]]
+    vi.spyOn(crypto.subtle, 'decrypt').mockRejectedValue(new Error('broken'))
+    await expect(open(sample(32), sample(12), sealed)).rejects.toThrow('broken')
+    await expect(decrypt(sample(32), sample(16), sealed)).rejects.toThrow('broken')
+    vi.restoreAllMocks()
+    expect(await open(sample(32), sample(12), sealed)).toBeUndefined()
   })
 })
 

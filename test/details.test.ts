@@ -13,17 +13,22 @@ import {
   openWriter,
   parseBlock,
   parseCard,
+  resetProfile,
   unlockKeyset,
 } from '../src/index.ts'
 import { u32 } from '../src/bytes.ts'
+import { HEADER_BYTES } from '../src/format/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/keys/hierarchy.ts'
 import { encodeKeyset } from '../src/keys/keyset-record.ts'
 import { createVerifier, hashPassword, KeyRegistry } from '../src/server.ts'
+import { parseProfile } from '../src/keys/profile-record.ts'
+import { nextVersion } from '../src/keys/version.ts'
 import { plantedContents, plantedMaster } from './keys/planted.ts'
 import {
   ALICE,
   failure,
   flipped,
+  hex,
   makeKeyset,
   MemoryRegistryStore,
   MemoryVaultStore,
@@ -55,6 +60,7 @@ const device = createDeviceKey()
 const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'server' })
 const contents = plantedContents()
 const additional = contents.additional!
+const crowdedProfile = resummed(patched(profile.record, HEADER_BYTES + 10, u32(257).subarray(2)))
 const crowded = { ...contents, additional: { ...additional, shares: Array(700).fill(additional.shares[0]) as never } }
 const place = { table: 'sources', row: '1', column: 'password', version: 1 }
 
@@ -95,6 +101,9 @@ describe('sizes', () => {
     ['a registration', () => armRegistration(new Uint8Array(MIB), registered.activationCode), { most: 8192 }],
     ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
+    ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
+    ['what is to be a record', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), 'start'), { bytes: 64 * MIB + 1 }],
+    ['the vaults of a profile', () => openProfile(crowdedProfile, login), { vaults: 257 }],
     ['the number of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
     ['a keyset of many shares', () => encodeKeyset(crowded, plantedMaster, 'host'), undefined],
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
@@ -120,6 +129,15 @@ describe('what it is about', () => {
     store.keyrings.clear()
     const emptied = await failure(() => profile.openVault(vault.id, store), 'key-not-found')
     expect(emptied.detail).toEqual({ vaultId: vault.id })
+  })
+
+  it('a vault without a recovery slot', async () => {
+    const { record } = (await createProfile(login, { admin: card }).createVault(new MemoryVaultStore())).profile
+    const [entry] = parseProfile(record).vaults
+    const at = record.length - 72 - entry!.recoverySlots.reduce((sum, { bytes }) => sum + 4 + bytes.length, 2)
+    const without = resummed(Buffer.concat([record.subarray(0, at), Uint8Array.of(0, 0), record.subarray(-72)]))
+    const { detail } = await failure(() => resetProfile(without, keyset, login), 'key-not-found')
+    expect(detail).toEqual({ vaultId: hex(entry!.id) })
   })
 
   it('the version that was wanted', async () => {

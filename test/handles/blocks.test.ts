@@ -125,6 +125,22 @@ describe('limits', () => {
     await failure(() => keyset.open(tooLong), 'limit-exceeded')
     await failure(() => parseBlock(encodeBlock(tooLong), block.label), 'limit-exceeded')
   })
+
+  it.each(dedups)('are those of the content, whatever is around it (%s)', async (dedup) => {
+    const block = await keyset.writer({ dedup }).seal(sample(5))
+    const most = 64 * MIB + overhead[dedup]
+    await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(most) }), 'authentication-failed')
+    const tooLong = { ...block, ciphertext: new Uint8Array(most + 1) }
+    expect((await failure(() => keyset.open(tooLong), 'limit-exceeded')).detail).toEqual({ bytes: most + 1 })
+  })
+
+  it('are those of the longest ciphertext for what is stored', async () => {
+    const { envelope, label } = await keyset.writer().seal(sample(5))
+    const stored = new Uint8Array(envelope.length + 64 * MIB + 80 + 1)
+    stored.set(envelope)
+    expect(parseBlock(stored.subarray(0, -1), label).ciphertext.length).toBe(64 * MIB + 80)
+    await failure(() => parseBlock(stored, label), 'limit-exceeded')
+  })
 })
 
 describe('what is no block', () => {

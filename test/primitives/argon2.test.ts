@@ -210,6 +210,39 @@ describe('calibrateArgon2', () => {
     expect(asked.length).toBeLessThan(8)
   })
 
+  /** A device on which a pass takes so long, however little memory it is over, but for the least. */
+  const stubborn = (msPerMiB: number, pass: number) =>
+    device(msPerMiB, (memoryKiB) => (memoryKiB === 19_456 ? 1 : (pass * 1024) / (memoryKiB * msPerMiB)))
+  const memoryOf = (asked: readonly Argon2Costs[]) => asked.map(({ memoryKiB }) => memoryKiB)
+
+  it('measures what it expects of a sample, and no more if that holds', async () => {
+    const asked = device(4)
+    expect(await calibrateArgon2(500)).toEqual({ iterations: 3, memoryKiB: 41_984, lanes: 4 })
+    expect(memoryOf(asked)).toEqual([19_456, 19_456, 41_984])
+    expect(asked.every(({ iterations, lanes }) => iterations === 1 && lanes === 4)).toBe(true)
+  })
+
+  it('takes two passes that take just as long as wanted', async () => {
+    const asked = stubborn(1, 500)
+    expect(await calibrateArgon2(1000)).toEqual({ iterations: 2, memoryKiB: 262_144, lanes: 4 })
+    expect(memoryOf(asked)).toEqual([19_456, 19_456, 262_144])
+  })
+
+  it('takes memory back four times, by what the last pass took', async () => {
+    const asked = stubborn(0.3, 900)
+    const fractions: number[] = []
+    const options = { memoryKiB: 1_048_576, onProgress: (fraction: number) => fractions.push(fraction) }
+    expect(await calibrateArgon2(1000, options)).toEqual({ iterations: 2, memoryKiB: 19_456, lanes: 4 })
+    expect(memoryOf(asked)).toEqual([19_456, 19_456, 1_048_576, 388_096, 143_360, 52_224])
+    expect(fractions).toEqual([0.25, 0.4375, 0.625, 0.8125, 1, 1])
+  })
+
+  it('measures the least memory once, however slow that is', async () => {
+    const asked = device(100)
+    await calibrateArgon2(1)
+    expect(memoryOf(asked)).toEqual([19_456, 19_456, 19_456])
+  })
+
   it('gives costs that a keyset takes, tells how far it is, and ends by a signal', async () => {
     const fractions: number[] = []
     device(1)
