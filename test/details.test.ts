@@ -17,6 +17,7 @@ import {
   unlockKeyset,
 } from '../src/index.ts'
 import { u32 } from '../src/bytes.ts'
+import { assertContentBytes } from '../src/blocks/room.ts'
 import { HEADER_BYTES } from '../src/format/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/keys/hierarchy.ts'
 import { encodeKeyset } from '../src/keys/keyset-record.ts'
@@ -99,6 +100,11 @@ describe('sizes', () => {
     ['a text', () => device.sealText('x'.repeat(65_537), place), { bytes: 65_537 }],
     ['a sealed text', () => device.openText(new Uint8Array(70_000), place), { bytes: 70_000 }],
     ['a registration', () => armRegistration(new Uint8Array(MIB), registered.activationCode), { most: 8192 }],
+    [
+      'a registration by a byte',
+      () => armRegistration(new Uint8Array(8193), registered.activationCode),
+      { most: 8192 },
+    ],
     ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
     ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
@@ -114,6 +120,19 @@ describe('sizes', () => {
     const error = await failure(action, 'limit-exceeded')
     if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(Number)])
     else expect(error.detail).toMatchObject(detail)
+  })
+})
+
+describe('a length that may just be', () => {
+  it.each([
+    ['a registration', () => armRegistration(new Uint8Array(8192), registered.activationCode), 'malformed'],
+    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 4096)), 'authentication-failed'],
+  ] as const)('of %s is answered by what is wrong with it', async (_, action, code) => {
+    await failure(action, code)
+  })
+
+  it('of a content', () => {
+    assertContentBytes(new Uint8Array(64 * MIB))
   })
 })
 

@@ -9,6 +9,7 @@ import {
   createProfile,
   deriveLogin,
   openDeviceKey,
+  openPackMember,
   openProfile,
   openRegistration,
   openWriter,
@@ -18,7 +19,11 @@ import {
 } from '../src/index.ts'
 import { createLegacyClient } from '../src/legacy.ts'
 import { KeyRegistry } from '../src/server.ts'
+import { encodeKeyset } from '../src/keys/keyset-record.ts'
+import { createMaster } from '../src/keys/master.ts'
 import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
+import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
+import { planted, plantedContents } from './keys/planted.ts'
 import {
   ALICE,
   backends,
@@ -34,12 +39,19 @@ import {
   sample,
 } from './fixtures.ts'
 
+/** What every key of this library holds: a short copy. */
+let copies: readonly MadeArray[] = []
+
 // What is made beside what is watched has the same cheap hashes.
 beforeEach(() => useBackend(cheap(backends[0]!)))
-afterEach(() => useBackend(undefined))
+afterEach(() => {
+  stopWatching()
+  useBackend(undefined)
+})
 
 /** A backend that keeps every secret buffer which goes in or comes out. */
 function capturing(whole: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
+  copies = watchArrays((bytes, [given]) => ArrayBuffer.isView(given) && bytes.length <= 96)
   const backend = cheap(whole)
   const captured: Map<string, Uint8Array[]> = new Map()
   const keep = (what: string, ...buffers: Uint8Array[]) => {
@@ -141,6 +153,10 @@ function capturingKem(kem: Kem, keep: (what: string, ...buffers: Uint8Array[]) =
 
 function expectWiped(captured: Map<string, Uint8Array[]>, except: readonly string[] = []): void {
   expect(captured.size).toBeGreaterThan(0)
+  const keys = copies.filter(({ stack }) => stack.includes('new SecretKey'))
+  expect(keys.length).toBeGreaterThan(0)
+  const left = keys.filter(({ bytes }) => bytes.some((byte) => byte !== 0))
+  expect(left.map(({ stack }) => stack)).toEqual([])
   for (const [what, buffers] of captured) {
     if (except.includes(what)) continue
     for (const buffer of buffers)
@@ -191,6 +207,8 @@ describe.each(backends)('on $name', (backend) => {
       const writer = openWriter(host, { dedup })
       const block = await writer.seal(sample(1000))
       const content = await keyset.open(block)
+      const { content: pack, members } = await writer.pack([sample(20)])
+      expect(await openPackMember(pack, members[0]!)).toEqual(sample(20))
       writer.dispose()
       keyset.dispose()
       expect(content).toEqual(sample(1000))
@@ -473,6 +491,40 @@ const cheap = (backend: Backend): Backend => ({
   argon2id: (password, salt, _costs, length, wait) =>
     backend.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
   pbkdf2Sha512: (password, salt, _iterations, length, wait) => backend.pbkdf2Sha512(password, salt, 1, length, wait),
+})
+
+it('no array is left that holds a key of a keyset, whoever made it', async () => {
+  const contents = plantedContents()
+  const { master, record } = await createMaster(PASSWORD, CHEAP, {})
+  const host = encodeKeyset({ ...contents, argon2: record }, master, 'host')
+  master.dispose()
+  const made = watchArrays(() => true)
+  const writer = openWriter(host)
+  const reader = await unlockKeyset(host, PASSWORD)
+  const { content, members } = await writer.pack([sample(4)])
+  expect(await openPackMember(await reader.open(await writer.seal(content)), members[0]!)).toEqual(sample(4))
+  const prepared = await writer.prepare(sample(10))
+  prepared.dispose()
+  const { record: log } = await writer.sealRecord(sample(10), 'start')
+  expect((await reader.openRecord(log)).content).toEqual(sample(10))
+  const device = createDeviceKey()
+  const again = device.openKeyset(device.save(reader))
+  const next = again.regenerate()
+  const changed = await next.changePassword('another')
+  for (const destination of ['host', 'source-definition', 'source-storage'] as const) {
+    const stored = changed.export(destination)
+    ;(await unlockKeyset(stored, 'another')).dispose()
+    // The host's own keys stand openly in it.
+    stored.fill(0)
+  }
+  await failure(() => unlockKeyset(host, 'wrong'), 'wrong-password')
+  for (const handle of [writer, reader, device, again, next, changed]) handle.dispose()
+  stopWatching()
+  const secrets = Object.values(planted).map((byte) => Buffer.alloc(16, byte))
+  const left = made.filter(({ bytes: { buffer } }) => secrets.some((secret) => Buffer.from(buffer).includes(secret)))
+  // Views of what was given.
+  expect(left.filter(({ bytes }) => bytes.buffer !== host.buffer).map(({ stack }) => stack)).toEqual([])
+  expect(left.length).toBeGreaterThan(0)
 })
 
 // Only Node's Buffers have one.

@@ -2,7 +2,6 @@
 // is made to be typed: 26 random characters that are told apart in print, and 4 that tell a mistake.
 import { domain, utf8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
-import { CODE_CHARACTERS } from '../format/registration.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -35,8 +34,8 @@ export function parseActivationCode(typed: string): string {
     .replaceAll('O', '0')
     .replaceAll(/[IL]/g, '1')
   const random = plain.slice(0, RANDOM_CHARACTERS)
-  const isCode = plain.length === CODE_CHARACTERS && Array.from(plain).every((letter) => ALPHABET.includes(letter))
-  if (isCode && typed.length <= MAX_TYPED && plain === random + checkOf(random)) return plain
+  const isInAlphabet = Array.from(plain).every((letter) => ALPHABET.includes(letter))
+  if (isInAlphabet && typed.length <= MAX_TYPED && plain === random + checkOf(random)) return plain
   throw mistyped(plain.length)
 }
 

@@ -22,7 +22,7 @@ export interface StoredRegistration extends SignedRegistration {
 }
 
 /** Characters of an activation code, without what separates its groups. */
-export const CODE_CHARACTERS = 30
+const CODE_CHARACTERS = 30
 
 const signed = {
   headerBytes: P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>,

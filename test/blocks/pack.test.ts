@@ -1,7 +1,10 @@
+import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openPackMember } from '../../src/index.ts'
+import { insidesOf } from '../../src/handles/keyset.ts'
 import { useBackend } from '../../src/primitives/backend.ts'
+import { withBytes } from '../../src/secret.ts'
 import {
   backends,
   expectSame,
@@ -137,9 +140,39 @@ describe('limits', () => {
     const large = huge.subarray(1)
     await failure(() => writers.k.pack(Array.from({ length: 8 }, () => large)), 'limit-exceeded')
     expect((await writers.k.pack([])).members).toEqual([])
+    await failure(() => openPackMember(Uint8Array.of(0, 0, 4, 1), members[0]!), 'limit-exceeded')
     await expect(writers.k.pack('x' as never)).rejects.toThrow(TypeError)
     await expect(writers.k.pack(['x'] as never)).rejects.toThrow(TypeError)
   })
+})
+
+it('the largest members fill the largest pack to its last byte', async () => {
+  const BLOCKS = (64 * 2 ** 20) / 16
+  // In blocks of 16 bytes: eleven members of a length, a MAC and padding each, and the count take 25 of them.
+  const largest = Array.from({ length: 7 }, () => new Uint8Array(8 * 2 ** 20))
+  const last = (BLOCKS - 25 - 7 * (8 * 2 ** 16 + 1) - 3) * 16
+  const files = [...largest, ...Array.from({ length: 3 }, () => new Uint8Array(0)), sample(last - 1)]
+  const { content, members } = await writers.k.pack(files)
+  expect(content.length).toBe(64 * 2 ** 20)
+  expectSame(await openPackMember(content, members[0]!), largest[0]!)
+  expectSame(await openPackMember(content, members[10]!), files[10]!)
+  const error = await failure(() => writers.k.pack([...files.slice(0, 10), new Uint8Array(last)]), 'limit-exceeded')
+  expect(error.detail).toEqual({ bytes: 64 * 2 ** 20 + 16 })
+})
+
+it('the key of a file is a MAC of its hash under the dedup key', async () => {
+  const { dedupKey } = insidesOf(keyset, 'keyset').contents
+  const hash = createHash('sha256').update(files[0]!).digest()
+  const label = Buffer.from('keystrata/v1/file-key')
+  const expected = withBytes(dedupKey, (key) =>
+    createHmac('sha256', key)
+      .update(Uint8Array.of(0, 0, 0, label.length))
+      .update(label)
+      .update(hash)
+      .digest('base64url'),
+  )
+  expect((await writers.k.pack(files)).members[0]).toBe(`k.0.${expected}`)
+  expect((await writers.g.pack(files)).members[0]).toBe(`g.0.${hash.toString('base64url')}`)
 })
 
 it('law: any files come back, each by its own string alone', async () => {

@@ -143,6 +143,12 @@ describe('records', () => {
     await failure(() => writer.sealRecord(new Uint8Array(64 * 2 ** 20 + 1), 'start'), 'limit-exceeded')
   })
 
+  it('hold 64 MiB', async () => {
+    const largest = new Uint8Array(64 * 2 ** 20)
+    const { record } = await writer.sealRecord(largest, 'start')
+    expectSame((await keyset.openRecord(record)).content, largest)
+  })
+
   it('weaker than the keyset demands are refused', async () => {
     const strict = await makeKeyset()
     const { record } = await strict.writer().sealRecord(sample(5), 'start')

@@ -75,6 +75,16 @@ describe('an activation code', () => {
     expect(refused).toBeGreaterThanOrEqual(30 * 31 - 2)
   })
 
+  it('may be up to 256 characters as typed', async () => {
+    expect(parseActivationCode(plain + ' '.repeat(226))).toBe(plain)
+    await failure(() => parseActivationCode(plain + ' '.repeat(227)), 'malformed')
+  })
+
+  it('has letters of the alphabet alone, even where the last four belong to the others', async () => {
+    const random = `${plain.slice(0, 25)}U`
+    await failure(() => parseActivationCode(random + checkOf(random)), 'malformed')
+  })
+
   it.each([
     ['', 'nothing'],
     [plain.slice(1), 'a character short'],

@@ -155,6 +155,7 @@ describe('rekey', () => {
   it('of an unencrypted block gives the same envelope, of a current one a fresh one', async () => {
     const [current, plain] = [await regenerated.writer({ encryption: 'hybrid' }).seal(content), blocks.at(-1)!]
     expect(regenerated.rekey(plain)).toEqual(plain.envelope)
+    expect(regenerated.forgetRetired(DONE).rekey(plain)).toEqual(plain.envelope)
     expect(regenerated.isCurrent(plain.envelope)).toBe(true)
     expect(regenerated.isCurrent(current.envelope)).toBe(true)
     const fresh = regenerated.rekey(current)
@@ -187,6 +188,9 @@ describe('rekey', () => {
     await failure(() => regenerated.rekey(theirs), 'key-not-found')
     expect(regenerated.isCurrent(theirs.envelope)).toBe(false)
     await failure(() => regenerated.isCurrent(new Uint8Array(3)), 'malformed')
+    // To the key pair of today, in the name of somebody else: of bytes 32 to 47 of a header.
+    expect(other.isCurrent(theirs.envelope)).toBe(true)
+    for (const by of [other, other.writer()]) expect(by.isCurrent(flipped(theirs.envelope, 40))).toBe(false)
     // The suite rewritten, and the ML-KEM part taken out.
     const weakened = Buffer.concat([theirs.envelope.subarray(0, 80), theirs.envelope.subarray(1648)])
     weakened[7] = 1

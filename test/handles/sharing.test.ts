@@ -127,6 +127,19 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
     }
   })
 
+  it('gets envelopes as strong as its keyset or its writer asks, and hybrid ones for what is stored already', async () => {
+    const host = owner.export('host')
+    const expected = { x25519: 145, hybrid: 1713 }
+    for (const encryption of ['x25519', 'hybrid'] as const) {
+      const writer = openWriter(host, { encryption })
+      const { shared } = await writer.seal(content, { shares: [share.id] })
+      expect(shared!.get(share.id)!.length).toBe(expected[encryption])
+      // The stored envelope may be hybrid, and this one must not be weaker.
+      const prepared = await writer.prepare(content)
+      expect((await prepared.envelopesFor([share.id])).get(share.id)!.length).toBe(expected.hybrid)
+    }
+  })
+
   it('has a log of its own, which owner and host write', async () => {
     const reader = accepted(share)
     const first = await share.sealRecord(sample(10), 'start')

@@ -50,6 +50,8 @@ const nameOf = ({ name, property }) => name ?? property?.name
 function isForPeople(path) {
   if (!path.isStringLiteral() && !path.isTemplateLiteral()) return false
   const { parent, parentPath, key } = path
+  // What a holder of secrets says that it is, where it was disposed of.
+  if (key === 0 && parent.callee?.type === 'Super') return true
   if (key === 0 && TOLD_ROLES.has(nameOf(parent.callee ?? {}))) return true
   if (parentPath.isNewExpression()) return key === POSITIONS.get(parent.callee.name)
   return parentPath.isCallExpression() && TOLD_NAMES.has(parent.callee.name)

@@ -5,18 +5,37 @@ import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
 import { determineHitLimitReached, DryRunStatus, MutantRunStatus, TestStatus } from '@stryker-mutator/api/test-runner'
 import { createVitest } from 'vitest/node'
 
-/** Slower tests are left out, and whatever comes after so much in all, the quickest first: who only they would notice survives. */
+/** Slower tests are left out. */
 const SLOWEST_MS = 2000
-const ALL_MS = 6_000
-const FILE_MS = 1_000
+/** For the quickest tests that meet a mutant, then for the quickest of each file, then for files that are loaded with the mutant on. */
+const QUICK_MS = 4000
+const EACH_FILE_MS = 6000
+const LOADING_MS = 6000
+/** For the tests of one such file. */
+const FILE_MS = 1000
 /** What each test took without a mutant, for the processes that run mutants. */
 const DURATIONS = 'durations.json'
 
-function quickest(runs, most) {
+const byTime = (runs) => runs.toSorted((a, b) => a.milliseconds - b.milliseconds)
+
+function within(runs, most) {
   let sum = 0
-  return runs
-    .toSorted((a, b) => a.milliseconds - b.milliseconds)
-    .filter(({ milliseconds }) => (sum += milliseconds) <= most)
+  return runs.filter(({ milliseconds }) => {
+    if (sum + milliseconds > most) return false
+    sum += milliseconds
+    return true
+  })
+}
+
+/** The quickest of every file, then the second of every file. */
+function inTurn(runs) {
+  const ranks = new Map()
+  const ranked = byTime(runs).map((run) => {
+    const rank = ranks.get(run.path) ?? 0
+    ranks.set(run.path, rank + 1)
+    return { run, rank }
+  })
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ run }) => run)
 }
 
 class KeptVitest {
@@ -87,15 +106,15 @@ class KeptVitest {
     const isWanted = ({ id }) => wanted?.has(id) ?? true
     const loadings = runs
       .filter((run) => isLoading(run) && isWanted(run))
-      .map((run) => {
-        const then = quickest(
-          tests.filter(({ path }) => path === run.path),
-          FILE_MS,
-        )
-        const milliseconds = then.reduce((sum, test) => sum + test.milliseconds, run.milliseconds)
-        return { id: run.id, milliseconds, then: then.map(({ id }) => id) }
+      .map(({ id, path, milliseconds }) => {
+        const then = within(byTime(tests.filter((test) => test.path === path)), FILE_MS)
+        const all = then.reduce((sum, test) => sum + test.milliseconds, milliseconds)
+        return { id, milliseconds: all, then: then.map((test) => test.id) }
       })
-    return [...quickest(tests.filter(isWanted), ALL_MS), ...quickest(loadings, ALL_MS)]
+    const met = tests.filter(isWanted)
+    const quick = within(byTime(met), QUICK_MS)
+    const rest = met.filter((run) => !quick.includes(run))
+    return [...quick, ...within(inTurn(rest), EACH_FILE_MS), ...within(byTime(loadings), LOADING_MS)]
   }
 
   async mutantRun({ activeMutant, hitLimit, testFilter }, isAgain = false) {

@@ -26,8 +26,8 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   tempDirName: '.stryker-tmp',
   dryRunTimeoutMinutes: 15,
-  // A mutant meets no more than six seconds of tests (runner.mjs), however many there are.
-  timeoutMS: 12_000,
+  // A mutant meets no more than sixteen seconds of tests (runner.mjs), however many there are.
+  timeoutMS: 24_000,
   timeoutFactor: 0.2,
   thresholds: { high: 95, low: 90, break: 90 },
 }

@@ -1,0 +1,27 @@
+// Every Uint8Array that is made while this watches, and where: for tests that look for what was not wiped.
+
+/** An array, and whoever made it. */
+export interface MadeArray {
+  readonly bytes: Uint8Array
+  readonly stack: string
+}
+
+const Plain = globalThis.Uint8Array
+
+/** @param isWanted which arrays to keep; they stay in memory */
+export function watchArrays(isWanted: (bytes: Uint8Array, args: readonly unknown[]) => boolean): MadeArray[] {
+  const made: MadeArray[] = []
+  const Watching: typeof Plain = new Proxy(Plain, {
+    construct(target, args: unknown[], newTarget) {
+      const bytes = Reflect.construct(target, args, newTarget === Watching ? target : newTarget) as Uint8Array
+      if (isWanted(bytes, args)) made.push({ bytes, stack: new Error().stack ?? '' })
+      return bytes
+    },
+  })
+  globalThis.Uint8Array = Watching
+  return made
+}
+
+export function stopWatching(): void {
+  globalThis.Uint8Array = Plain
+}
