@@ -23,7 +23,7 @@ const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as objec
  * @throws RangeError for another length than `length`
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
-  // The getter of the language itself: no property can fool it, and it knows arrays of other realms.
+  // The getter of the language itself: no property passes something else for one, and it knows arrays of other realms.
   if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
     throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }

@@ -2,7 +2,7 @@
 import { type Bytes, utf8 } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
-/** Keeps names short enough that four of them fit beside each other where keys are derived. */
+/** Keeps names short enough that two of them fit beside each other where keys are derived. */
 export const MAX_NAME_BYTES = 255
 
 /**

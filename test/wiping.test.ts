@@ -348,6 +348,8 @@ describe.each(backends)('on $name', (backend) => {
     })
     await expect(keyset.writer().seal(sample(100))).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
+    await expect(keyset.writer().sealRecord(sample(100), 'start')).rejects.toThrow('broken')
+    expect(buffer?.every((byte) => byte === 0)).toBe(true)
   })
 })
 

@@ -53,6 +53,7 @@ export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKe
         members.push(`${form}.${index}.${withBytes(key, toBase64Url)}`)
       } finally {
         key.dispose()
+        wipe(file)
       }
     }
     return { content: encodePack(encrypted), members }

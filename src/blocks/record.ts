@@ -81,10 +81,9 @@ export async function sealRecord(
 }
 
 function placeAfter(after: Uint8Array, owner: RecordOwner): Place {
-  const bytes = bytesFrom(after, "after, where it is not 'start',")
-  const last = parseRecord(bytes)
+  const last = parseRecord(bytesFrom(after, "after, where it is not 'start',"))
   assertFrom(last, owner.ownerId, owner.signing.publicKey)
-  return { epoch: last.header.generation, sequence: nextVersion(last.sequence), previous: sha256(bytes) }
+  return { epoch: last.header.generation, sequence: nextVersion(last.sequence), previous: sha256(last.bytes) }
 }
 
 /** @throws KeystrataError `authentication-failed` if somebody else made this record */
@@ -112,10 +111,15 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
     const { sequence, previous, epoch } = place
     const { commitment } = lock
     const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
-    const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
-    const end = record.length - SIGNATURE_BYTES
-    await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - 16, end))
-    record.set(sign(signing.seed, recordMessage(record)), end)
+    try {
+      const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
+      const end = record.length - SIGNATURE_BYTES
+      await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - 16, end))
+      record.set(sign(signing.seed, recordMessage(record)), end)
+    } catch (error) {
+      wipe(record)
+      throw error
+    }
     return { sequence, record, epoch, closes }
   } finally {
     lock.dispose()
@@ -183,12 +187,11 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
     if (sequence === 1 && equalBytes(previous, START)) return
     throw authenticationFailed()
   }
-  const bytes = bytesFrom(after, "after, where it is not 'start',")
-  const last = parseRecordHead(bytes)
+  const last = parseRecordHead(bytesFrom(after, "after, where it is not 'start',"))
   const holds =
     last.header.generation === header.generation &&
     last.sequence + 1 === sequence &&
-    equalBytes(sha256(bytes), previous)
+    equalBytes(sha256(last.head, last.rest), previous)
   if (!holds) throw authenticationFailed()
 }
 

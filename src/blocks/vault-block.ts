@@ -86,13 +86,13 @@ export class VaultCipher {
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)
       if (!equalBytes(await tagOf(keys.mac, aad, content), tag)) throw authenticationFailed()
       await ctrInPlace(keys.cipher, content)
-      return await assertNamed(content, label, (digest) => this.#naming.label(digest))
     } catch (error) {
       wipe(content)
       throw error
     } finally {
       keys.dispose()
     }
+    return assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
   /** `ke ‖ km ‖ c`, for one block. */

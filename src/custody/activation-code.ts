@@ -4,7 +4,7 @@ import { domain, utf8 } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
+import { randomLetters } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 import { assertText } from '../text.ts'
 
@@ -15,7 +15,7 @@ const MAX_TYPED = 256
 
 /** A fresh code of 130 random bits, in six groups of five. */
 export function generateActivationCode(): string {
-  const random = Array.from(randomBytes(RANDOM_CHARACTERS), (byte) => ALPHABET[byte % ALPHABET.length]).join('')
+  const random = randomLetters(ALPHABET, RANDOM_CHARACTERS)
   const code = random + checkOf(random)
   return code.match(/.{5}/g)?.join('-') ?? code
 }

@@ -109,6 +109,9 @@ export function parseMagic(bytes: Uint8Array, object: string): StoredHeader {
   return decode(storedHeader, bytes.subarray(0, HEADER_BYTES), object, bytes.length)
 }
 
+/** The key id in a header whose other fields are looked at later. */
+export const keyIdIn = (bytes: Uint8Array): Uint8Array => bytes.subarray(16, 32)
+
 /** @throws KeystrataError `unsupported` */
 function assertType({ type: found }: StoredHeader, object: string, type: number): void {
   const name = objectName(found)

@@ -82,13 +82,22 @@ export function parseRecord(stored: Uint8Array): StoredRecord {
   }
 }
 
+/** Where a record stands. */
+export interface ReadHead extends RecordFacts {
+  /** What was read, in a copy. */
+  readonly head: Uint8Array
+  /** What is behind it, which was not looked at. */
+  readonly rest: Uint8Array
+}
+
 /**
- * Reads where a record stands, from a copy of its head; what is behind that was not looked at.
+ * Reads where a record stands, from a copy of its head.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
-export function parseRecordHead(stored: Uint8Array): RecordFacts {
+export function parseRecordHead(stored: Uint8Array): ReadHead {
   assertWithinLimit(stored)
-  return readRecordFacts(new Uint8Array(stored.subarray(0, MAX_HEAD_BYTES)))
+  const head = new Uint8Array(stored.subarray(0, MAX_HEAD_BYTES))
+  return { ...readRecordFacts(head), head, rest: stored.subarray(MAX_HEAD_BYTES) }
 }
 
 function assertWithinLimit({ length }: Uint8Array): void {

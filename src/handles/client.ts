@@ -75,6 +75,7 @@ export interface Client extends BlockReader, Handle {
   setAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /**
    * What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide.
+   * @throws KeystrataError `disposed`
    */
   enrolment(): Bytes
   /**
@@ -219,12 +220,7 @@ class TypedClient extends SecretHolder implements Client {
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
-  const names = {
-    realm: parseName(options.realm, 'realm'),
-    account: parseName(options.account, 'account'),
-    client: parseName(options.client, 'client'),
-    platform: numberOf(PLATFORMS, platform, 'platform'),
-  }
+  const names = parseNames(options, platform)
   if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
   // Copies: the caller's objects may change while the first hash runs.
   const typed = [{ ...privateKey }, ...(accountKey === undefined ? [] : [{ ...accountKey }])]
@@ -243,6 +239,23 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   } catch (error) {
     disposeKeys(keys)
     throw error
+  }
+}
+
+/**
+ * What a client is called.
+ * @throws KeystrataError `limit-exceeded` for a name that is empty or too long
+ * @throws TypeError for what is no text, and no platform
+ */
+export function parseNames(
+  given: Pick<ClientOptions, 'realm' | 'account' | 'client'>,
+  platform: Platform,
+): Pick<Claimant, 'realm' | 'account' | 'client' | 'platform'> {
+  return {
+    realm: parseName(given.realm, 'realm'),
+    account: parseName(given.account, 'account'),
+    client: parseName(given.client, 'client'),
+    platform: numberOf(PLATFORMS, platform, 'platform'),
   }
 }
 

@@ -187,9 +187,9 @@ function keysetKeysOf(reader: KeysetReader): { kind: number; keys: Bytes } {
 }
 
 function loginKeysOf(login: Login): { kind: number; keys: Bytes } {
-  const { realm, user, rootKey } = ownerOf(login)
   const credential = fromBase64Url(login.credential)
   if (credential === undefined) throw authenticationFailed()
+  const { realm, user, rootKey } = ownerOf(login)
   const loginKey = SecretKey.take('login', credential)
   try {
     return {

@@ -52,12 +52,12 @@ export interface KeysetReader extends RecordReader {
    * The bytes to keep in one of three places, the same at every call. `host`: on the machine that backs up, where
    * {@link openWriter} needs no password; keep it private, it holds the dedup secrets openly. `source-storage`: beside the
    * backup, all secrets sealed. `source-definition`: sealed too, without the keys for sharing and those of the past.
-   * @throws KeystrataError `policy` for `host` and `source-storage` if this was unlocked from a `source-definition`
+   * @throws KeystrataError `policy` for `host` and `source-storage` if this was unlocked from a `source-definition`; `disposed`
    */
   export(to: KeysetDestination): Bytes
   /**
    * The public keys that others need to seal something to the owner of this keyset; the same at every call.
-   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`
+   * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
    */
   card(): Card
   /**
@@ -71,8 +71,8 @@ export interface KeysetReader extends RecordReader {
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<KeysetReader>
   /**
    * New key pairs for blocks; the old ones are kept, so what is stored still opens. In an order that survives a crash: store
-   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block, then `forgetRetired`. Of a
-   * share get a new handle too: an old one cannot add what was rekeyed.
+   * the exports and unlock one, replace the host export, {@link KeysetReader.rekey} every block and
+   * {@link KeysetReader.resealRecords} every log, then `forgetRetired`. Of a share get a new handle too: an old one cannot add what was rekeyed.
    * @param options `encryption`: what the new key pairs demand and writers do by default; by default as before
    * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `limit-exceeded` beyond about 600 key
    *   pairs of the past and shares; `disposed`
@@ -101,7 +101,8 @@ export interface KeysetReader extends RecordReader {
    */
   resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
   /**
-   * Drops the key pairs of the past: blocks that were not rekeyed do not open any more, for good.
+   * Drops the key pairs of the past: blocks that were not rekeyed and records that were not resealed do not open any more, for
+   * good.
    * @param done both must be true, in writing
    * @throws KeystrataError `policy` if this was unlocked from a `source-definition`; `disposed`
    * @throws TypeError unless both are true
@@ -140,7 +141,7 @@ export interface KeysetReader extends RecordReader {
   acceptShare(invite: Uint8Array, from: Card): SharedReader
   /**
    * A writer with a life of its own.
-   * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum
+   * @throws KeystrataError `policy` for weaker encryption than the keyset's minimum; `disposed`
    */
   writer(options?: WriterOptions): KeysetWriter
 }

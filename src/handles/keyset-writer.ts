@@ -14,7 +14,7 @@ import { Destination, type PublicHalves, type PublicShare, type SigningPair, Str
 import { Recipient } from '../keys/key-pairs.ts'
 import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import { type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+import { disposeKeys, type Handle, SecretHolder, type SecretKey } from '../secret.ts'
 import { maskForShare, ShareRecipients } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
@@ -44,7 +44,7 @@ export type Encryption = 'hybrid' | 'x25519' | 'none'
  * ```
  */
 export interface WriterOptions {
-  /** At least what the keyset was created with. */
+  /** At least what the keyset was created with, or its key pairs were regenerated with. */
   encryption?: Encryption
   /**
    * Which equal contents give equal blocks. `scoped`: those of keysets with one dedup key. `global`: everybody's, so that
@@ -144,9 +144,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     const scheme = new ContentScheme(mode, { dedupKey, blockSalt })
     super('keyset writer', () => {
       scheme.dispose()
-      blockSalt.dispose()
-      dedupKey.dispose()
-      sourceSigning.dispose()
+      disposeKeys(keys)
     })
     this.id = toHex(id)
     this.version = version
@@ -170,9 +168,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     try {
       return new HostWriter(keys, defaults)
     } catch (error) {
-      keys.blockSalt.dispose()
-      keys.dedupKey.dispose()
-      keys.sourceSigning.dispose()
+      disposeKeys(keys)
       throw error
     }
   }

@@ -6,8 +6,9 @@ import { openRecoverySlot, type SlotKey, type UserNames } from '../keys/hierarch
 import { Identity } from '../keys/key-pairs.ts'
 import { assertComplete } from '../keys/keyset-changes.ts'
 import { type Login, ownerOf } from '../keys/login.ts'
-import { disposeVaults, parseProfile, type VaultEntry } from '../keys/profile-record.ts'
+import { parseProfile, type VaultEntry } from '../keys/profile-record.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../keys/version.ts'
+import { disposeKeys } from '../secret.ts'
 import { insidesOf } from './keyset.ts'
 import type { KeysetReader } from './keyset-reader.ts'
 import { sealedProfile } from './profile.ts'
@@ -68,7 +69,7 @@ export function resetProfile(
     return sealedProfile({ id: parsed.header.ownerId, version, admin: card, vaults }, owner)
   } finally {
     identity.dispose()
-    disposeVaults(vaults)
+    disposeKeys(vaults)
   }
 }
 
@@ -89,7 +90,7 @@ function recoverVault(
     // Those that were opened, and no others: nobody vouches for what else is there.
     return { id, dataKeyId, keys, recoverySlots: opened }
   } catch (error) {
-    for (const { key } of keys) key.dispose()
+    disposeKeys(keys)
     throw error
   }
 }

@@ -3,7 +3,6 @@ import { type Bytes, fromHex, toHex } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { type Login, ownerOf, type ProfileOwner } from '../keys/login.ts'
 import {
-  disposeVaults,
   encodeProfile,
   openProfileRecord,
   parseProfile,
@@ -22,7 +21,7 @@ import {
   type VaultStore,
 } from '../keys/vault-store.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { SecretHolder } from '../secret.ts'
+import { disposeKeys, SecretHolder } from '../secret.ts'
 import { OpenedVault, type Vault } from './vault.ts'
 import { parseRecovery, type Recovery } from './recovery.ts'
 import type { UnlockedProfile } from './unlocked-profile.ts'
@@ -37,7 +36,7 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
 
   /** Takes the root key over, which must open the record. */
   constructor(parsed: ParsedProfile, owner: ProfileOwner) {
-    disposeVaults(openProfileRecord(parsed, owner.rootKey).vaults)
+    disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
     this.version = parsed.version
     this.zeroTrust = parsed.zeroTrust
@@ -66,7 +65,7 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
       }
       return sealedProfile({ ...contents, version }, owner)
     } finally {
-      disposeVaults(contents.vaults)
+      disposeKeys(contents)
     }
   }
 
@@ -91,7 +90,7 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
       try {
         return new OpenedVault(id, await openDataKey(view, known, vaultId))
       } finally {
-        disposeVaults(known.vaults)
+        disposeKeys(known)
       }
     })
   }

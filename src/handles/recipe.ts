@@ -1,21 +1,22 @@
 // What handles are made of, so that they can be made again elsewhere: in a worker, which shares no memory with them.
 import type { OwnerKeys, OwnerPairs } from '../blocks/owner-blocks.ts'
 import type { Bytes } from '../bytes.ts'
-import type { ActiveShare } from '../format/keyset.ts'
+import type { PublicShare } from '../format/keyset.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { copyKeys, type SecretKey } from '../secret.ts'
-import type { InvitedShare, Sharer } from '../sharing/invite.ts'
+import type { InvitedShare } from '../sharing/invite.ts'
 import type { ClientScope } from './client-scope.ts'
 import type { WritingDefaults, WritingKeys } from './keyset-writer.ts'
 
-/** The keys that a handle seals, opens and rekeys blocks by, and no others. */
+/** The keys that a handle does by what a pool does, and no others. */
 export type Recipe =
   | { readonly kind: 'writer'; readonly keys: WritingKeys; readonly defaults: WritingDefaults }
   | { readonly kind: 'owner'; readonly owner: OwnerKeys }
   | {
       readonly kind: 'share'
-      readonly share: ActiveShare
-      readonly sharer: Sharer
+      readonly share: PublicShare
+      /** The source signing key of the keyset: its public half. */
+      readonly sharer: Uint8Array
       readonly encryption: number
       readonly owner: OwnerPairs
     }

@@ -10,7 +10,7 @@ import { type Card, keysOfCard, type PinnedKeys } from '../keys/card.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { type InvitedShare, sealInvite, type Sharer } from '../sharing/invite.ts'
 import { addToShare, checkSharedContent, ShareRecipient } from '../sharing/share.ts'
-import { type Recipe, setRecipe } from './recipe.ts'
+import { setRecipe } from './recipe.ts'
 import type { RecordReader, RecordWriter } from './records.ts'
 
 /**
@@ -80,7 +80,12 @@ export interface SharedReader extends RecordReader {
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
-type ShareRecipe = Extract<Recipe, { kind: 'share' }>
+/** The keys of a share in the hand of its owner. */
+interface ShareKeys {
+  readonly share: ActiveShare
+  readonly sharer: Sharer
+  readonly owner: OwnerPairs
+}
 
 export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
@@ -90,10 +95,10 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #keys: EnvelopeKeys
   readonly #recipient: ShareRecipient
 
-  private constructor(recipe: ShareRecipe, recipient: ShareRecipient, keys: EnvelopeKeys) {
-    const { share, sharer, encryption } = recipe
+  private constructor(held: ShareKeys, encryption: number, recipient: ShareRecipient, keys: EnvelopeKeys) {
+    const { share, sharer, owner } = held
     super('share', () => {
-      disposeKeys(recipe)
+      disposeKeys(held)
       keys.dispose()
     })
     this.id = toHex(share.id)
@@ -102,7 +107,9 @@ export class OwnedShare extends SecretHolder implements Share {
     this.#encryption = encryption
     this.#keys = keys
     this.#recipient = recipient
-    setRecipe(this, () => recipe)
+    const { id, publicHalves } = share
+    const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
+    setRecipe(this, () => ({ kind: 'share', ...added, owner }))
   }
 
   /**
@@ -112,12 +119,11 @@ export class OwnedShare extends SecretHolder implements Share {
   static of(share: ActiveShare, sharer: Sharer, encryption: number, owner: OwnerPairs): Share {
     const { id, blockPair, retired, accept } = owner
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const owned = { id, blockPair, retired, accept }
-    const recipe = copyKeys({ kind: 'share' as const, share, sharer, encryption, owner: owned })
+    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, accept } })
     try {
-      return new OwnedShare(recipe, recipient, envelopeKeysOf(owner))
+      return new OwnedShare(held, encryption, recipient, envelopeKeysOf(owner))
     } catch (error) {
-      disposeKeys(recipe)
+      disposeKeys(held)
       throw error
     }
   }

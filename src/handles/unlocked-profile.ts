@@ -41,6 +41,7 @@ export interface UnlockedProfile extends Handle {
    * condition that its version was one lower. An old record still opens with the old password: rotate if that matters.
    * @throws KeystrataError `disposed`; `limit-exceeded` past the last version
    * @throws RangeError for the login of another user, or of another realm
+   * @throws TypeError for what is no login of this library
    */
   changePassword(next: Login): UnlockedProfile
   /**

@@ -13,7 +13,7 @@ import {
   storedHandle,
   TEXT_BLOCK_BYTES,
 } from '../format/device.ts'
-import { encodeHeader, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
+import { encodeHeader, keyIdIn, NOBODY, ObjectType, parseHeader, Suite } from '../format/header.ts'
 import { CHECKSUM_BYTES } from '../format/keyset.ts'
 import { wrappedBytes } from '../format/wrap.ts'
 import { DEFAULT_ARGON2_COSTS, hashPassword, type HashOptions } from '../primitives/password.ts'
@@ -126,8 +126,7 @@ async function unlock(
   if (passphrase === undefined) throw new KeystrataError('wrong-password', 'this device key is under a passphrase')
   const over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, costs, options))
   try {
-    const { keyId } = parseHeader(wrapped, 'device key', ObjectType.deviceKey, [Suite.wrap])
-    if (!equalBytes(keyIdOf(over), keyId)) throw new KeystrataError('wrong-password')
+    if (!equalBytes(keyIdOf(over), keyIdIn(wrapped))) throw new KeystrataError('wrong-password')
     const bytes = answeredAlike(() => unwrapSecret(over, wrapped, 'device key', PROTECTED_KEY))
     return SecretKey.take('device', bytes)
   } finally {

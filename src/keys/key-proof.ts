@@ -68,9 +68,11 @@ export function readEnrolment(given: Uint8Array, realm: string): Claim {
   const bytes = copyOfClaim(given, 'enrolment')
   assertClaimHeader(bytes, 'enrolment', ObjectType.enrolment)
   const { signatures, ...body } = decode(storedEnrolment, bytes, 'enrolment')
-  if (readName(body.realm, 'enrolment') !== realm) throw authenticationFailed()
+  const named = readName(body.realm, 'enrolment')
   const message = enrolmentMessage(body)
-  return verifiedClaim({ ...body, signatures }, 'enrolment', () => message)
+  const claim = verifiedClaim({ ...body, signatures }, 'enrolment', () => message)
+  if (named !== realm) throw authenticationFailed()
+  return claim
 }
 
 /**

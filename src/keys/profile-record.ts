@@ -13,7 +13,7 @@ import {
   storedProfile,
   vaultCount,
 } from '../format/profile.ts'
-import type { SecretKey } from '../secret.ts'
+import { disposeKeys, type SecretKey } from '../secret.ts'
 import { readCard } from './card.ts'
 import { sealRecoverySlot, type SlotKey, unwrapSlot, type UserNames, type VaultIds, wrapSlot } from './hierarchy.ts'
 import { Recipient } from './key-pairs.ts'
@@ -121,13 +121,9 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
     })
     return { id, version: parsed.version, admin: parsed.admin, vaults }
   } catch (error) {
-    disposeVaults(vaults)
+    disposeKeys(vaults)
     throw error
   }
-}
-
-export function disposeVaults(vaults: readonly VaultEntry[]): void {
-  for (const { keys } of vaults) for (const { key } of keys) key.dispose()
 }
 
 /** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */

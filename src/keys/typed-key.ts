@@ -6,7 +6,7 @@ import { KEY_BYTES, KEY_CHARACTERS, KEY_TYPES, type KeyRole, type KeyType } from
 import { derive } from '../primitives/kdf.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../primitives/password.ts'
-import { randomBytes } from '../primitives/random.ts'
+import { randomLetters } from '../primitives/random.ts'
 import { SecretKey } from '../secret.ts'
 import { normalizeText, numberOf } from '../text.ts'
 
@@ -54,8 +54,7 @@ const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?
  */
 export function generateTypedKey(type: KeyType): TypedKey {
   const length = KEY_CHARACTERS[typeNumber(type)] ?? 0
-  const text = Array.from(randomBytes(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('')
-  return { type, text }
+  return { type, text: randomLetters(ALPHABET, length) }
 }
 
 /**

@@ -3,7 +3,7 @@
 import { type Bytes, bytesFrom, equalBytes, toHex } from '../bytes.ts'
 import { authenticationFailed, KeystrataError } from '../errors.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { equalKeys, type SecretKey } from '../secret.ts'
+import { disposeKeys, equalKeys, type SecretKey } from '../secret.ts'
 import {
   encodeKeyring,
   generateDataKey,
@@ -16,7 +16,6 @@ import {
 } from './hierarchy.ts'
 import type { ProfileOwner } from './login.ts'
 import {
-  disposeVaults,
   encodeProfile,
   openProfileRecord,
   type ParsedProfile,
@@ -83,22 +82,29 @@ const READS = 10
 export const RETRIES = 3
 
 /**
- * The newest record of a store.
- * @throws KeystrataError `rollback` if it is older than the handle; `authentication-failed` if it is another profile;
- *   `key-not-found` if there is none
+ * The newest record of a store, and what it says; the caller disposes of the keys in that.
+ * @throws KeystrataError `rollback` if it is older than the handle; `authentication-failed` if it is another profile, or
+ *   altered; `key-not-found` if there is none; `wrong-password` if somebody changed the password
  */
-export async function readNewestRecord({ store, profileId, atLeast }: ProfileView): Promise<ParsedProfile> {
+async function readNewestProfile({
+  store,
+  owner,
+  profileId,
+  atLeast,
+}: ProfileView): Promise<{ record: ParsedProfile; contents: ProfileContents }> {
   const stored = await store.readProfile()
   if (stored === undefined) throw new KeystrataError('key-not-found', 'the store holds no profile')
-  const parsed = parseProfile(stored)
-  if (!equalBytes(parsed.header.ownerId, profileId)) throw authenticationFailed()
-  assertNotOlder(parsed, atLeast, 'the profile in the store, or this one was never stored:')
-  return parsed
+  const record = parseProfile(stored)
+  if (!equalBytes(record.header.ownerId, profileId)) throw authenticationFailed()
+  assertNotOlder(record, atLeast, 'the profile in the store, or this one was never stored:')
+  return { record, contents: openProfileRecord(record, owner.rootKey) }
 }
 
-/** As {@link readNewestRecord}, opened. @throws KeystrataError `wrong-password` if somebody changed the password */
-async function readNewestProfile(view: ProfileView): Promise<ProfileContents> {
-  return openProfileRecord(await readNewestRecord(view), view.owner.rootKey)
+/** The newest record of a store, verified. @throws KeystrataError as {@link readNewestProfile} */
+export async function readNewestRecord(view: ProfileView): Promise<ParsedProfile> {
+  const { record, contents } = await readNewestProfile(view)
+  disposeKeys(contents)
+  return record
 }
 
 /** A profile and a keyring that belong together: every key in `keyring.live` is in both. */
@@ -109,7 +115,7 @@ export interface VaultState {
 }
 
 export function disposeState({ profile, keyring }: VaultState): void {
-  disposeVaults(profile.vaults)
+  disposeKeys(profile)
   keyring.dataKey.dispose()
 }
 
@@ -121,7 +127,7 @@ export function disposeState({ profile, keyring }: VaultState): void {
 export async function readVault(view: ProfileView, vaultId: string): Promise<VaultState> {
   let isThere = true
   for (let read = 0; read < READS; read++) {
-    const profile = await readNewestProfile(view)
+    const { contents: profile } = await readNewestProfile(view)
     try {
       const vault = findVault(profile, vaultId)
       if (vault === undefined) {
@@ -131,9 +137,9 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       isThere = stored !== undefined
       const keyring = openStored(stored, vault)
       if (keyring !== undefined) return { profile, vault, keyring }
-      disposeVaults(profile.vaults)
+      disposeKeys(profile)
     } catch (error) {
-      disposeVaults(profile.vaults)
+      disposeKeys(profile)
       throw error
     }
   }
@@ -163,12 +169,12 @@ export async function openDataKey(
   const keyring = vault === undefined ? undefined : openStored(await view.store.readKeyring(vaultId), vault)
   if (keyring !== undefined) return keyring.dataKey
   const state = await readVault(view, vaultId)
-  disposeVaults(state.profile.vaults)
+  disposeKeys(state.profile)
   return state.keyring.dataKey
 }
 
-/** Whether a store took what it was given. @throws TypeError for one that does not say: it would be asked again and again */
-function isTaken(answer: boolean): boolean {
+/** Whether a store wrote what it was given. @throws TypeError for one that does not say: it would be asked again and again */
+function wasWritten(answer: boolean): boolean {
   if (typeof answer === 'boolean') return answer
   throw new TypeError('writeProfile and writeKeyring must answer true or false')
 }
@@ -180,7 +186,7 @@ export async function writeNext(
 ): Promise<ParsedProfile | undefined> {
   const version = nextVersion(profile.version)
   const record = encodeProfile({ ...profile, version }, owner.rootKey)
-  return isTaken(await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
+  return wasWritten(await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
 }
 
 /** Changes the newest profile, again if another device was quicker; returns the record that was written. */
@@ -189,12 +195,12 @@ export async function changeProfile(
   change: (profile: ProfileContents) => ProfileContents,
 ): Promise<ParsedProfile> {
   for (let refusals = 0; refusals <= RETRIES; refusals++) {
-    const profile = await readNewestProfile(view)
+    const { contents: profile } = await readNewestProfile(view)
     try {
       const written = await writeNext(view, change(profile))
       if (written !== undefined) return written
     } finally {
-      disposeVaults(profile.vaults)
+      disposeKeys(profile)
     }
   }
   throw lost()
@@ -237,7 +243,7 @@ async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>
   const first = generateKeyringKey(1)
   try {
     if (!(await putKeyring(store, id, 1, dataKey, [first]))) return undefined
-    const profile = await readNewestProfile(view)
+    const { contents: profile } = await readNewestProfile(view)
     try {
       const dataKeyId = keyIdOf(dataKey)
       const keys = [{ ...first, due: false }]
@@ -245,7 +251,7 @@ async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>
       const written = await writeNext(view, { ...profile, vaults: [...profile.vaults, vault] })
       if (written !== undefined) return written
     } finally {
-      disposeVaults(profile.vaults)
+      disposeKeys(profile)
     }
     const newest = await readNewestRecord(view)
     return newest.vaults.some((vault) => equalBytes(vault.id, id)) ? newest : undefined
@@ -268,7 +274,7 @@ export async function putKeyring(
   keys: readonly KeyringKey[],
 ): Promise<boolean> {
   const written = encodeKeyring(id, version, dataKey, keys)
-  if (!isTaken(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
+  if (!wasWritten(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
   const stored = await store.readKeyring(toHex(id))
   if (stored === undefined) throw authenticationFailed()
   const bytes = new Uint8Array(bytesFrom(stored, 'keyring'))

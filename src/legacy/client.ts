@@ -1,9 +1,9 @@
 // A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
-import { LegacyKeyType, type Platform, PLATFORMS } from '../format/client.ts'
-import { type Client, openedClient } from '../handles/client.ts'
+import { LegacyKeyType, type Platform } from '../format/client.ts'
+import { type Client, openedClient, parseNames } from '../handles/client.ts'
 import { deriveTextKey } from '../keys/typed-key.ts'
 import type { HashOptions } from '../primitives/password.ts'
-import { numberOf, parseName } from '../text.ts'
+import { numberOf } from '../text.ts'
 import { findDes } from './des.ts'
 import { DesScope } from './des-scope.ts'
 
@@ -68,12 +68,7 @@ export interface LegacyClientOptions extends HashOptions {
  */
 export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {
   const { platform = 'windows', dangerouslyAllowDes, argon2, signal, onProgress } = options
-  const names = {
-    realm: parseName(options.realm, 'realm'),
-    account: parseName(options.account, 'account'),
-    client: parseName(options.client, 'client'),
-    platform: numberOf(PLATFORMS, platform, 'platform'),
-  }
+  const names = parseNames(options, platform)
   const key = { ...options.key }
   const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
   const des = await findDes()

@@ -27,7 +27,8 @@ export type Task =
   | { task: 'drop'; prepared: number }
   | { task: 'open'; handle: number; block: MovedBlock }
   | { task: 'verify'; handle: number; block: MovedBlock }
-  | { task: 'rekey'; handle: number; to: number | undefined; heads: readonly MovedHead[] }
+  /** Under today's key pairs of a reader, or to a share. */
+  | { task: 'rekey' | 'add'; handle: number; heads: readonly MovedHead[] }
   | { task: 'close' }
 
 export interface Request {

@@ -71,8 +71,9 @@ export interface Pool extends AsyncDisposable {
   /**
    * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the
    * rest goes on.
-   * @param options `to`: a share that all blocks are added to, in the place of today's key pairs; `signal`: ends it
+   * @param options `to`: a share of this reader's keyset that all blocks are added to, in the place of today's key pairs; `signal`: ends it
    * @throws KeystrataError `aborted`, `disposed`
+   * @throws TypeError for a share of another keyset
    */
   rekey(
     reader: KeysetReader,

@@ -2,7 +2,7 @@
 // handed to a thread once, and wiped when the pool is closed; contents and blocks move without being copied back.
 import type { BlockHead, BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
 import { contentFrom, withRoom } from '../blocks/room.ts'
-import { type Bytes, bytesFrom } from '../bytes.ts'
+import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import type { KeysetReader } from '../handles/keyset-reader.ts'
 import { sharesOf } from '../handles/prepared-block.ts'
@@ -93,14 +93,14 @@ class WorkerPool implements Pool {
     heads: AsyncIterable<BlockHead>,
     options: { to?: Share; signal?: AbortSignal } = {},
   ): AsyncGenerator<RekeyedHead> {
-    const handle = this.#numberOf(reader)
     const { to: share, signal } = options
-    const to = share === undefined ? undefined : this.#numberOf(share)
-    const handles = to === undefined ? [handle] : [handle, to]
+    const [owner, to] = [this.#numberOf(reader), share === undefined ? undefined : this.#numberOf(share)]
+    if (to !== undefined) assertShareOf(this.#recipes.get(owner), this.#recipes.get(to))
+    const handle = to ?? owner
     const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
-      const task: Task = { task: 'rekey', handle, to, heads: arrived }
+      const task: Task = { task: to === undefined ? 'rekey' : 'add', handle, heads: arrived }
       // Not moved: copies of so few bytes cost less.
-      const rekeyed = (await this.#anywhere(task, [], handles)) as Rekeyed[]
+      const rekeyed = (await this.#anywhere(task, [], [handle])) as Rekeyed[]
       return rekeyed.map(({ error, ...head }) =>
         error === undefined ? head : { ...head, error: asKeystrataError(arrivedError(error)) },
       )
@@ -214,6 +214,12 @@ class WorkerPool implements Pool {
     for (const recipe of this.#recipes.values()) disposeKeys(recipe)
     this.#recipes.clear()
   }
+}
+
+/** @throws TypeError for what is no share in the hand of its owner, and no reader of that owner */
+function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): void {
+  const isShareOf = reader?.kind === 'owner' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
+  if (!isShareOf) throw new TypeError('to must be a share of the keyset that the reader is of')
 }
 
 /** Copies: what moves is gone where it came from, and the caller's buffers are the caller's. */

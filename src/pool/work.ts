@@ -1,15 +1,17 @@
 // A worker's side of the pool: it makes the handles again that it is sent, and does with them what it is asked.
 import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
-import { OwnerBlocks } from '../blocks/owner-blocks.ts'
+import { envelopeKeysOf, OwnerBlocks } from '../blocks/owner-blocks.ts'
 import { contentWithRoom } from '../blocks/room.ts'
 import { wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
+import { Strength } from '../format/keyset.ts'
 import { openedClient } from '../handles/client.ts'
 import { HostWriter } from '../handles/keyset-writer.ts'
 import type { Recipe } from '../handles/recipe.ts'
-import { AcceptedShare, OwnedShare, type Share } from '../handles/share.ts'
+import { AcceptedShare } from '../handles/share.ts'
 import { OpenedVault } from '../handles/vault.ts'
 import { disposeKeys } from '../secret.ts'
+import { addToShare, ShareRecipient } from '../sharing/share.ts'
 import {
   arrivedKeys,
   moveError,
@@ -27,7 +29,7 @@ interface Remade {
   readonly writer?: BlockWriter
   readonly reader?: BlockReader
   readonly owner?: OwnerBlocks
-  readonly share?: Share
+  readonly add?: (head: MovedHead) => Moved
   dispose(): void
 }
 
@@ -47,10 +49,11 @@ function remake(recipe: Recipe): Remade {
       return { reader: owner, owner, dispose }
     }
     case 'share': {
-      const { share: active, sharer, encryption, owner } = recipe
-      const share = OwnedShare.of(active, sharer, encryption, owner)
+      const recipient = new ShareRecipient(recipe.share, recipe.sharer)
+      const keys = envelopeKeysOf(recipe.owner)
+      const isHybrid = recipe.encryption === Strength.hybrid
       disposeKeys(recipe)
-      return { share, dispose: () => share.dispose() }
+      return { add: (head) => addToShare(head, keys, recipient, isHybrid), dispose: () => keys.dispose() }
     }
     case 'shared': {
       const reader = new AcceptedShare(recipe.invited, recipe)
@@ -144,9 +147,12 @@ export class Work {
         wipe(await this.#reader(task.handle).open(task.block))
         return { value: undefined }
       case 'rekey': {
-        const { handle, to, heads } = task
-        const rekey = to === undefined ? this.#rekeyerOf(handle) : this.#adderTo(to)
-        return { value: heads.map((head) => rekeyed(rekey, head)) }
+        const rekey = this.#rekeyerOf(task.handle)
+        return { value: task.heads.map((head) => rekeyed(rekey, head)) }
+      }
+      case 'add': {
+        const add = this.#adderTo(task.handle)
+        return { value: task.heads.map((head) => rekeyed(add, head)) }
       }
       case 'close':
         for (const prepared of this.#prepared.values()) prepared.dispose()
@@ -168,9 +174,9 @@ export class Work {
   }
 
   #adderTo(handle: number): Rekey {
-    const { share } = this.#remade(handle)
-    if (share === undefined) throw new TypeError('heads are added to a share in the hand of its owner')
-    return (head) => share.add(head)
+    const { add } = this.#remade(handle)
+    if (add === undefined) throw new TypeError('heads are added to a share in the hand of its owner')
+    return add
   }
 
   #writer(handle: number): BlockWriter {

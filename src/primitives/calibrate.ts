@@ -61,7 +61,10 @@ export async function calibrateArgon2(
     pass = await measure({ iterations: 1, memoryKiB, lanes })
     onProgress?.(1 / 4 + (tries / TRIES) * (3 / 4))
     if (pass * MIN_ITERATIONS <= targetMs || memoryKiB === MIN_MEMORY_KIB) break
-    memoryKiB = withinMemory((memoryKiB * targetMs) / (pass * WANTED_ITERATIONS), memoryKiB)
+    const less = withinMemory((memoryKiB * targetMs) / (pass * WANTED_ITERATIONS), memoryKiB)
+    // What it should take, where nobody measures it any more.
+    pass *= less / memoryKiB
+    memoryKiB = less
   }
   onProgress?.(1)
   const iterations = Math.min(Math.max(Math.floor(targetMs / pass), MIN_ITERATIONS), mostIterations(memoryKiB))

@@ -137,7 +137,12 @@ export function hashPassword(
     if (argon2 === undefined) {
       return untilAborted(options, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
     }
-    return untilAborted(options, () => hashBy(argon2, bytes, salt, costs, length))
+    return untilAborted(options, async ({ onProgress }) => {
+      onProgress?.(0)
+      const hash = await hashBy(argon2, bytes, salt, costs, length)
+      onProgress?.(1)
+      return hash
+    })
   })
 }
 

@@ -5,3 +5,8 @@ import type { Bytes } from '../bytes.ts'
 export function randomBytes(length: number): Bytes {
   return crypto.getRandomValues(new Uint8Array(length))
 }
+
+/** Random letters of an alphabet, which must have a power of two of them: 256 at most. */
+export function randomLetters(alphabet: string, length: number): string {
+  return Array.from(randomBytes(length), (byte) => alphabet[byte % alphabet.length]).join('')
+}

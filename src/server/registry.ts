@@ -259,7 +259,7 @@ export class KeyRegistry {
       const next = encode(accountRow, change(read?.row))
       if (read !== undefined && equalBytes(next, read.bytes)) return
       if (await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))) return
-      await pause(tries, Date.now() - started)
+      if (tries + 1 < TRIES) await pause(tries, Date.now() - started)
     }
     throw new KeystrataError('conflict')
   }
@@ -272,12 +272,11 @@ export class KeyRegistry {
   }
 }
 
-/** A random pause, which grows from what one try takes: else those that collided collide again. */
+/** A random pause of up to a second, which grows from what one try takes: else those that collided collide again. */
 function pause(tries: number, took: number): Promise<void> {
   const [random = 0] = randomBytes(1)
-  return new Promise(
-    (resolve) => void setTimeout(resolve, (random / 256) * Math.max(took, 1) * 2 ** Math.min(tries, 7)),
-  )
+  const longest = Math.min(Math.max(took, 1) * 2 ** Math.min(tries, 7), 1000)
+  return new Promise((resolve) => void setTimeout(resolve, (random / 256) * longest))
 }
 
 const safeguardingRequired = (): KeystrataError =>

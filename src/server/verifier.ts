@@ -1,7 +1,7 @@
 // What a server keeps to recognise who logs in (SPEC §8.2), and never a key: a verifier of the login key, or the hash of a
 // password of its own. One answer and one cost for a wrong secret and for a user who does not exist. Each call costs the
 // server what it would cost a guesser, so limit how many run at once: bcrypt 0.3 s of the event loop's time, Argon2 64 MiB.
-import { compare, genSalt, getRounds, hash } from 'bcryptjs'
+import { compare, genSalt, getRounds, hash as bcryptHash } from 'bcryptjs'
 import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sha512 } from '../primitives/hash.ts'
@@ -15,7 +15,7 @@ const COST = { least: 10, most: 15, default: 12 }
 const BCRYPT_CHARACTERS = 72
 
 /** A verifier that nobody has the credential of: an unknown user costs what a known one does. */
-const NOBODY = `$2b$${COST.default}$${'.'.repeat(53)}`
+const DUMMY_VERIFIER = `$2b$${COST.default}$${'.'.repeat(53)}`
 
 /**
  * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses
@@ -38,7 +38,7 @@ export async function createVerifier(credential: string, options: { cost?: numbe
   assertCost(cost)
   const password = bcryptPassword(credential)
   if (password === undefined) throw new KeystrataError('malformed', 'not a credential')
-  return hash(password, await genSalt(cost))
+  return bcryptHash(password, await genSalt(cost))
 }
 
 /**
@@ -55,7 +55,7 @@ export async function createVerifier(credential: string, options: { cost?: numbe
  * ```
  */
 export async function verifyLogin(verifier: string | undefined, credential: string): Promise<boolean> {
-  const known = verifier ?? NOBODY
+  const known = verifier ?? DUMMY_VERIFIER
   assertVerifier(known)
   const password = bcryptPassword(credential)
   const matches = await compare(password ?? '', known)
@@ -136,12 +136,14 @@ export async function hashPassword(password: string): Promise<string> {
  * ```
  */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<boolean> {
-  const stored = hash === undefined ? nobody() : parseHash(hash)
+  // Databases say null.
+  const known = hash ?? undefined
+  const stored = known === undefined ? nobody() : parseHash(known)
   if (typeof password !== 'string') throw new TypeError('password must be a string')
   // What no hash was ever made of: it comes from the network too.
   if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || !password.isWellFormed()) return false
   const found = await argon2id(password, stored.salt, stored, {}, stored.hash.length)
-  return equalBytes(found, stored.hash) && hash !== undefined
+  return equalBytes(found, stored.hash) && known !== undefined
 }
 
 const nobody = (): StoredHash => ({

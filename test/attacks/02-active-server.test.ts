@@ -2,6 +2,8 @@
 // it, and the last version that it saw. An admin who resets has not even the MAC.
 import { describe, expect, it } from 'vitest'
 import { createProfile, deriveLogin, openProfile, resetProfile, type VaultStore } from '../../src/index.ts'
+import { decode, encode } from '../../src/format/codec.ts'
+import { storedProfile } from '../../src/format/profile.ts'
 import { ownerOf } from '../../src/keys/login.ts'
 import { parseProfile } from '../../src/keys/profile-record.ts'
 import { fillTrailer, macUnder } from '../../src/keys/trailer.ts'
@@ -115,6 +117,29 @@ describe('an active server wants another user’s slot', () => {
     }
     const recovery = swapped(first!.recoverySlots[0]!.bytes, second!.recoverySlots[0]!.bytes)
     await failure(() => resetProfile(resummed(recovery), admin, renewed), 'authentication-failed')
+  })
+})
+
+describe('an active server wants a vault not to be rotated', () => {
+  it('cannot hide it from who rotates all of them, nor claim another version', async () => {
+    const { store, profile } = await enrol(alice)
+    const { profile: both } = await profile.createVault(store)
+    const fields = decode(storedProfile, both.record, 'profile')
+    const forgeries = [{ vaults: fields.vaults.slice(0, 1) }, { vaults: [] }, { version: both.version + 5 }]
+    for (const forgery of forgeries) {
+      const forged = resummed(encode(storedProfile, { ...fields, ...forgery }))
+      let reads = 0
+      const lying = new Proxy(store, {
+        get: (_, name: keyof MemoryVaultStore) =>
+          // Whether there is a profile is the first question; the second one is what it says.
+          name === 'readProfile'
+            ? async () => (reads++ === 1 ? forged : store.readProfile())
+            : (store[name] as (...args: unknown[]) => unknown).bind(store),
+      })
+      await failure(() => both.rotate(lying), 'authentication-failed')
+      expect(reads).toBe(2)
+    }
+    expect(store.profiles.size).toBe(both.version)
   })
 })
 

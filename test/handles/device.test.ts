@@ -212,6 +212,16 @@ describe('a device key', () => {
       () => quickly(() => openDeviceKey(resummed(flipped(locked, 240)), 'a passphrase')),
       'authentication-failed',
     )
+    // The WRAP inside: another key id is another passphrase, and whatever else its header says is authenticated.
+    const wrapAt = Buffer.from(locked).lastIndexOf('KSTR')
+    for (let index = 0; index < 48; index++) {
+      const altered = resummed(flipped(locked, wrapAt + index))
+      const isKeyId = index >= 16 && index < 32
+      await failure(
+        () => quickly(() => openDeviceKey(altered, 'a passphrase')),
+        isKeyId ? 'wrong-password' : 'authentication-failed',
+      )
+    }
     await failure(() => openDeviceKey(new Uint8Array(5000)), 'limit-exceeded')
     await failure(() => openDeviceKey(saved.login), 'unsupported')
   })

@@ -12,7 +12,9 @@ import {
   type SealedBlock,
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
+import { recipeOf } from '../../src/handles/recipe.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
+import { disposeKeys, SecretKey } from '../../src/secret.ts'
 import {
   ALICE,
   all,
@@ -218,8 +220,32 @@ describe('rekeying a stream', () => {
 
   it('adds to shares in the hand of their owner alone', async () => {
     const block = await keyset.writer().seal(sample(20))
-    const notShare = { to: keyset as never }
-    await expect(all(pool.rekey(keyset, streamOf([block]), notShare))).rejects.toBeInstanceOf(TypeError)
+    const { reader, share } = (await makeKeyset()).createShare()
+    const attempts: [unknown, unknown][] = [
+      [keyset, keyset],
+      [keyset, share],
+      [keyset.writer(), share],
+      [share, share],
+    ]
+    for (const [from, to] of attempts) {
+      expect(() => pool.rekey(from as never, streamOf([block]), { to: to as never })).toThrow(TypeError)
+    }
+    expect(await all(pool.rekey(reader, streamOf([]), { to: share }))).toEqual([])
+  })
+
+  it('gives threads no keys but those that their work takes', () => {
+    const recipe = recipeOf(keyset.createShare().share)
+    const roles: string[] = []
+    const collect = (value: unknown): void => {
+      if (value instanceof SecretKey) roles.push(String(value.role))
+      else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value))
+        Object.values(value).forEach(collect)
+    }
+    collect(recipe)
+    // One pair, the owner's: to come to the key of a block.
+    expect(roles.sort()).toEqual(['ml-kem-1024', 'x25519'])
+    expect(recipe).toMatchObject({ owner: { blockPair: { privateHalves: expect.anything() as unknown } } })
+    disposeKeys(recipe)
   })
 
   it('does not wait for the next head to give the last one', async () => {

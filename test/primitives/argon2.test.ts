@@ -144,6 +144,13 @@ describe('the argon2 option', () => {
     for (const bytes of kept.slice(-2)) expect(bytes.every((byte) => byte === 0)).toBe(true)
   })
 
+  it('tells when it begins and when it has ended', async () => {
+    const fractions: number[] = []
+    const onProgress = (fraction: number) => fractions.push(fraction)
+    await createKeyset(PASSWORD, { costs: CHEAP, argon2: argon2Of(), onProgress })
+    expect(fractions).toEqual([0, 1])
+  })
+
   it('is not waited for once the signal says so', async () => {
     const controller = new AbortController()
     const hanging: Argon2 = (password, salt, costs, length) => {
@@ -235,6 +242,16 @@ describe('calibrateArgon2', () => {
     expect(await calibrateArgon2(1000, options)).toEqual({ iterations: 2, memoryKiB: 19_456, lanes: 4 })
     expect(memoryOf(asked)).toEqual([19_456, 19_456, 1_048_576, 388_096, 143_360, 52_224])
     expect(fractions).toEqual([0.25, 0.4375, 0.625, 0.8125, 1, 1])
+  })
+
+  it('reckons with what the last memory should take, where nobody measures it', async () => {
+    const asked = stubborn(0.3, 600)
+    expect(await calibrateArgon2(1000, { memoryKiB: 1_048_576 })).toEqual({
+      iterations: 3,
+      memoryKiB: 99_328,
+      lanes: 4,
+    })
+    expect(memoryOf(asked).slice(2)).toEqual([1_048_576, 581_632, 322_560, 179_200])
   })
 
   it('measures the least memory once, however slow that is', async () => {

@@ -314,7 +314,7 @@ const database = new PGlite()
 afterAll(() => database.close())
 
 describe('a registry behaves as its model', () => {
-  it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(40, 600)))
+  it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(25, 600)))
 
   it('in a real database', async () => {
     await createRegistryTables(database)

@@ -14,8 +14,8 @@ import {
 import { ObjectType } from '../../src/format/header.ts'
 import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
 import { ownerOf } from '../../src/keys/login.ts'
-import { disposeVaults, openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
-import { withBytes } from '../../src/secret.ts'
+import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
+import { disposeKeys, withBytes } from '../../src/secret.ts'
 import { ALICE, CHEAP, hex, MemoryVaultStore, numRuns, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)
@@ -70,7 +70,7 @@ function assertNothingLost(store: MemoryVaultStore): void {
     if (keyring === undefined) throw new Error('no E-key is live')
     keyring.dataKey.dispose()
   }
-  disposeVaults(profile.vaults)
+  disposeKeys(profile)
 }
 
 /** The E-keys of a vault that a record has in slots, lowest generation first. */
@@ -165,7 +165,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
       expect(known.filter((key) => trusted.includes(key))).toEqual([])
     }
   }
-  disposeVaults(leftContents.vaults)
+  disposeKeys(leftContents)
 
   // A device that comes later finds everything, and finishes what the others left.
   const later = openProfile((await store.readProfile())!, login)
@@ -184,7 +184,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
       if (!isToday) expect(recoveredKeys(store.history, name, admin)).not.toContain(keys[0])
     }
   }
-  disposeVaults(contents.vaults)
+  disposeKeys(contents)
   for (const [id, block] of blocks) {
     expect(rotated.vaults).toContain(id)
     expect(await (await rotated.openVault(id, store)).open(block)).toEqual(content)

@@ -1,6 +1,8 @@
 // A server that knows its clients' keys again: every rule, every documented error.
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Client, type ClientOptions, createClient, KeystrataError, type TypedKey } from '../../src/index.ts'
+import { decode, encode } from '../../src/format/codec.ts'
+import { storedEnrolment } from '../../src/format/client.ts'
 import { KeyRegistry } from '../../src/server.ts'
 import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
@@ -12,9 +14,9 @@ const SERVER = { server: 'storage-1' }
 function make(more: Partial<ClientOptions> = {}): Promise<Client> {
   return quickly(() => createClient({ ...NAMES, privateKey: key('desktop'), ...more }))
 }
-function newRegistry() {
+function newRegistry(realm = 'tests') {
   const store = new MemoryRegistryStore()
-  return { store, registry: new KeyRegistry(store, { realm: 'tests', ...SERVER }) }
+  return { store, registry: new KeyRegistry(store, { realm, ...SERVER }) }
 }
 async function connect(registry: KeyRegistry, client: Client) {
   return registry.connect(client.prove(await registry.challenge(), SERVER))
@@ -320,7 +322,36 @@ describe('proofs and enrolments', () => {
   })
 })
 
+it('an enrolment without its signatures is none, of whichever realm', async () => {
+  const fields = decode(storedEnrolment, desktop.enrolment(), 'enrolment')
+  const unsigned = encode(storedEnrolment, { ...fields, signatures: [] })
+  for (const realm of ['tests', 'elsewhere']) {
+    const { registry } = newRegistry(realm)
+    await failure(() => registry.enrol(unsigned), 'malformed')
+  }
+})
+
 describe('writes that come second', () => {
+  it('wait a second at most, and not for nothing', async () => {
+    const { registry, store } = newRegistry()
+    store.write = async () => false
+    const waits: number[] = []
+    let now = 0
+    const slow = vi.spyOn(Date, 'now').mockImplementation(() => (now += 10_000))
+    const timer = vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, wait: number) => {
+      waits.push(wait)
+      queueMicrotask(run)
+    }) as never)
+    try {
+      await failure(() => registry.enrol(desktop.enrolment()), 'conflict')
+    } finally {
+      slow.mockRestore()
+      timer.mockRestore()
+    }
+    expect(waits).toHaveLength(15)
+    for (const wait of waits) expect(wait).toBeLessThanOrEqual(1000)
+  })
+
   it('start again, and give up with conflict', async () => {
     const { registry, store } = newRegistry()
     let refusals = 3

@@ -149,6 +149,9 @@ describe('hashPassword and verifyPassword', () => {
   it('answer false for an unknown user', async () => {
     expect(await verifyPassword(undefined, 'password')).toBe(false)
     expect(await verifyPassword(undefined, '')).toBe(false)
+    // What a database has for nobody.
+    expect(await quickly(() => verifyPassword(null as never, 'password'))).toBe(false)
+    expect(await verifyLogin(null as never, CREDENTIAL)).toBe(false)
   })
 
   it('answer false for what no hash is ever made of', async () => {
