@@ -1,4 +1,5 @@
 // A client with typed keys, as a backup tool meets it.
+import { createHash, createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import {
   type Client,
@@ -9,6 +10,9 @@ import {
   parseBlock,
   type TypedKey,
 } from '../../src/index.ts'
+import { claimantOf } from '../../src/handles/client.ts'
+import { withBytes } from '../../src/secret.ts'
+import { KDF } from '../spec-reader.ts'
 import {
   backends,
   expectSame,
@@ -111,6 +115,16 @@ describe('equal contents', () => {
     // The type is in the key: the same text of another type is another key.
     const longer = await make({ accountKey: { ...ACCOUNT, type: 'AES-256' } })
     expect((await sealed(longer, 'account')).label).not.toBe(a.label)
+  })
+
+  it('have the nonce of SPEC §13.2 in the account, so that every release meets every other', async () => {
+    const { accountKey } = claimantOf(one)
+    const key = withBytes(accountKey!.key, (bytes) =>
+      KDF(Buffer.from(bytes), Buffer.alloc(0), 'account-dedup', [Buffer.from('acme')], 32),
+    )
+    const digest = createHash('sha256').update(content).digest()
+    const { envelope } = await sealed(one, 'account')
+    expect(hex(envelope.subarray(48, 80))).toBe(createHmac('sha256', key).update(digest).digest('hex'))
   })
 
   it('have one name and two ciphertexts under a private key, and nothing in common with other clients', async () => {
