@@ -27,6 +27,7 @@ import { planted, plantedContents } from './keys/planted.ts'
 import {
   ALICE,
   backends,
+  cheap,
   CHEAP,
   failure,
   flipped,
@@ -485,14 +486,6 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     for (const content of opened) content.fill(0)
     expectWiped(captured, ['hkdf output'])
   })
-})
-
-/** The same backend with password hashes that cost nothing: the portable ones take their time. */
-const cheap = (backend: Backend): Backend => ({
-  ...backend,
-  argon2id: (password, salt, _costs, length, wait) =>
-    backend.argon2id(password, salt, { iterations: 1, memoryKiB: 8, lanes: 1 }, length, wait),
-  pbkdf2Sha512: (password, salt, _iterations, length, wait) => backend.pbkdf2Sha512(password, salt, 1, length, wait),
 })
 
 it('no array is left that holds a key of a keyset, whoever made it', async () => {

@@ -1,7 +1,15 @@
 // One scope of a client: blocks under its private key, under the key of its account, or under none (SPEC §13).
 import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
-import { notOwned, parseClientBlock, type PreparedClientContent, type ScopeCipher } from '../blocks/client-block.ts'
+import {
+  KeyedScope,
+  notOwned,
+  parseClientBlock,
+  type PreparedClientContent,
+  PublicScope,
+  type ScopeCipher,
+} from '../blocks/client-block.ts'
 import type { Bytes } from '../bytes.ts'
+import type { ClientKey } from '../keys/typed-key.ts'
 import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 
 /**
@@ -16,6 +24,19 @@ import { PreparedOnce, sealPrepared } from './prepared-block.ts'
 export type ClientScope = 'private' | 'account' | 'public'
 
 export const SCOPES = { private: 1, account: 2, public: 3 } as const
+
+/** What one scope is made of. */
+export interface ScopeKeys {
+  readonly scope: ClientScope
+  readonly realm: string
+  readonly account: string
+  /** None in the scope `public`. */
+  readonly key: ClientKey | undefined
+}
+
+/** The cipher of a scope. Borrows the key. */
+export const cipherOf = ({ scope, realm, account, key }: ScopeKeys): ScopeCipher =>
+  scope === 'public' || key === undefined ? new PublicScope(realm) : new KeyedScope(scope, key, account)
 
 export class OpenScope implements BlockWriter, BlockReader {
   readonly #cipher: ScopeCipher

@@ -1,6 +1,6 @@
 // A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
 import type { BlockReader, BlockWriter, SealedBlock } from '../blocks/block.ts'
-import { KeyedScope, notOwned, parseClientBlock, PublicScope, type ScopeCipher } from '../blocks/client-block.ts'
+import { notOwned, parseClientBlock, type ScopeCipher } from '../blocks/client-block.ts'
 import { type Bytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { sealEscrow } from '../custody/safeguard.ts'
@@ -11,7 +11,7 @@ import { type ClientKey, deriveTypedKey, type TypedKey } from '../keys/typed-key
 import type { HashOptions } from '../primitives/password.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../secret.ts'
 import { numberOf, parseName } from '../text.ts'
-import { type ClientScope, OpenScope, SCOPES } from './client-scope.ts'
+import { cipherOf, type ClientScope, OpenScope, type ScopeKeys, SCOPES } from './client-scope.ts'
 import { setRecipe } from './recipe.ts'
 
 /**
@@ -99,7 +99,12 @@ export interface Client extends BlockReader, Handle {
 
 /** Makes the private scope of a client: one under DES-56 has another cipher. */
 export type PrivateScope = (claimant: Claimant) => ScopeCipher
-const aesScope: PrivateScope = ({ privateKey, account }) => new KeyedScope('private', privateKey, account)
+const aesScope: PrivateScope = (claimant) => cipherOf(scopeKeysOf(claimant, 'private'))
+
+function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope: ClientScope): ScopeKeys {
+  const keys = { private: privateKey, account: accountKey, public: undefined }
+  return { scope, realm, account, key: keys[scope] }
+}
 
 class TypedClient extends SecretHolder implements Client {
   readonly account: string
@@ -112,7 +117,7 @@ class TypedClient extends SecretHolder implements Client {
 
   /** Takes the keys over. */
   constructor(claimant: Claimant, privateScope: PrivateScope) {
-    const { realm, account, client, accountKey } = claimant
+    const { account, client, accountKey } = claimant
     const scopes: Map<ClientScope, ScopeCipher> = new Map()
     const disposeAll = () => {
       disposeKeys(claimant)
@@ -120,8 +125,8 @@ class TypedClient extends SecretHolder implements Client {
     }
     try {
       scopes.set('private', privateScope(claimant))
-      scopes.set('public', new PublicScope(realm))
-      if (accountKey !== undefined) scopes.set('account', new KeyedScope('account', accountKey, account))
+      scopes.set('public', cipherOf(scopeKeysOf(claimant, 'public')))
+      if (accountKey !== undefined) scopes.set('account', cipherOf(scopeKeysOf(claimant, 'account')))
     } catch (error) {
       disposeAll()
       throw error
@@ -133,7 +138,7 @@ class TypedClient extends SecretHolder implements Client {
     this.#privateScope = privateScope
     this.#scopes = scopes
     // A cipher of somebody else's is not known elsewhere.
-    if (privateScope === aesScope) setRecipe(this, () => ({ kind: 'client', claimant, scope: undefined }))
+    if (privateScope === aesScope) setRecipe(this, () => ({ kind: 'client', claimant }))
   }
 
   get #reader(): { readonly des: boolean } {
@@ -148,8 +153,12 @@ class TypedClient extends SecretHolder implements Client {
     const cipher = this.#scopes.get(which)
     if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
     const scope = new OpenScope(cipher, this.#reader, () => this.assertUsable())
-    const claimant = this.#claimant
-    if (this.#privateScope === aesScope) setRecipe(scope, () => ({ kind: 'client', claimant, scope: which }))
+    if (this.#privateScope === aesScope) {
+      setRecipe(scope, () => {
+        this.assertUsable()
+        return { kind: 'scope', ...scopeKeysOf(this.#claimant, which) }
+      })
+    }
     this.#opened.set(which, scope)
     return scope
   }

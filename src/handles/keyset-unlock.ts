@@ -24,7 +24,7 @@ import { type Encryption, parseWriterOptions, type WriterOptions } from './keyse
  *   takes; `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal ciphertexts, and
  *   whoever holds either can confirm and open contents of the other that they can guess
  * @throws KeystrataError `limit-exceeded` for an empty password or costs outside 19,456 KiB–1 GiB, 2–64 iterations, 1–16
- *   lanes; `aborted`
+ *   lanes, and for more than 4 GiB in all iterations; `aborted`
  * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
  *   copy of this library
  * @example

@@ -14,7 +14,7 @@ import { Destination, type PublicHalves, type PublicShare, type SigningPair, Str
 import { Recipient } from '../keys/key-pairs.ts'
 import { parseKeyset, readHostPlain } from '../keys/keyset-record.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import { disposeKeys, type Handle, SecretHolder, type SecretKey } from '../secret.ts'
+import { disposeKeys, type Handle, SecretHolder, SecretKey } from '../secret.ts'
 import { maskForShare, ShareRecipients } from '../sharing/share.ts'
 import { numberOf } from '../text.ts'
 import { PreparedOnce, sealPrepared, shareIdFrom } from './prepared-block.ts'
@@ -103,8 +103,9 @@ export interface WritingKeys {
   readonly blockPair: PublicHalves
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
-  readonly sourceSigning: SecretKey<'signing'>
   readonly shares: readonly PublicShare[]
+  /** Where only blocks are sealed the public half, which shares name. */
+  readonly sourceSigning: SecretKey<'signing'> | Bytes
 }
 
 /** {@link WriterOptions} as the format numbers them. */
@@ -132,9 +133,9 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #strength: number
   readonly #scheme: ContentScheme
   readonly #dedupKey: SecretKey<'dedup'>
-  readonly #sourceSigning: SecretKey<'signing'>
+  readonly #sourceSigning: SecretKey<'signing'> | Bytes
   readonly #shareRecipients: ShareRecipients
-  #signing: SigningPair | undefined
+  #signingKey: Bytes | undefined
 
   private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
     const { id, version, blockPair, blockSalt, dedupKey, sourceSigning, shares } = keys
@@ -154,10 +155,13 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#scheme = scheme
     this.#dedupKey = dedupKey
     this.#sourceSigning = sourceSigning
-    this.#shareRecipients = new ShareRecipients(shares, () => this.#signingPair.publicKey)
+    this.#shareRecipients = new ShareRecipients(shares, () => this.#publicSigningKey)
     this.shares = this.#shareRecipients.ids
-    const recipe = { ...keys, id: this.#ownerId }
-    setRecipe(this, () => ({ kind: 'writer', keys: recipe, defaults: { encryption, dedup } }))
+    setRecipe(this, () => ({
+      kind: 'writer',
+      keys: { ...keys, id: this.#ownerId, sourceSigning: this.#publicSigningKey },
+      defaults: { encryption, dedup },
+    }))
   }
 
   /**
@@ -229,9 +233,15 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   }
 
   /** Made when it is first needed: most writers seal blocks alone. */
+  get #publicSigningKey(): Bytes {
+    const key = this.#sourceSigning
+    return (this.#signingKey ??= key instanceof SecretKey ? signingPublicKey(key) : key)
+  }
+
   get #signingPair(): SigningPair {
     const seed = this.#sourceSigning
-    return (this.#signing ??= { seed, publicKey: signingPublicKey(seed) })
+    if (!(seed instanceof SecretKey)) throw new TypeError('this writer signs nothing')
+    return { seed, publicKey: this.#publicSigningKey }
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {

@@ -5,8 +5,8 @@ import type { PublicShare } from '../format/keyset.ts'
 import type { Claimant } from '../keys/claim.ts'
 import { copyKeys, type SecretKey } from '../secret.ts'
 import type { InvitedShare } from '../sharing/invite.ts'
-import type { ClientScope } from './client-scope.ts'
-import type { WritingDefaults, WritingKeys } from './keyset-writer.ts'
+import type { ScopeKeys } from './client-scope.ts'
+import type { WritingKeys, WritingDefaults } from './keyset-writer.ts'
 
 /** The keys that a handle does by what a pool does, and no others. */
 export type Recipe =
@@ -22,7 +22,8 @@ export type Recipe =
     }
   | { readonly kind: 'shared'; readonly invited: InvitedShare; readonly sourceSigning: Bytes }
   | { readonly kind: 'vault'; readonly id: Bytes; readonly dataKey: SecretKey<'data'> }
-  | { readonly kind: 'client'; readonly claimant: Claimant; readonly scope: ClientScope | undefined }
+  | { readonly kind: 'client'; readonly claimant: Claimant }
+  | ({ readonly kind: 'scope' } & ScopeKeys)
 
 const recipes: WeakMap<object, () => Recipe> = new WeakMap()
 
@@ -30,6 +31,9 @@ const recipes: WeakMap<object, () => Recipe> = new WeakMap()
 export function setRecipe(handle: object, make: () => Recipe): void {
   recipes.set(handle, make)
 }
+
+/** What a handle is made of, for a look at what is no secret of it. */
+export const borrowedRecipe = (handle: object): Recipe | undefined => recipes.get(handle)?.()
 
 /**
  * Copies of what a handle is made of; the caller disposes of the keys.

@@ -6,7 +6,7 @@ import { type Bytes, bytesFrom, equalBytes } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import type { KeysetReader } from '../handles/keyset-reader.ts'
 import { sharesOf } from '../handles/prepared-block.ts'
-import { type Recipe, recipeOf } from '../handles/recipe.ts'
+import { borrowedRecipe, type Recipe, recipeOf } from '../handles/recipe.ts'
 import type { Share } from '../handles/share.ts'
 import { disposeKeys } from '../secret.ts'
 import { inOrder } from './in-order.ts'
@@ -94,11 +94,10 @@ class WorkerPool implements Pool {
     options: { to?: Share; signal?: AbortSignal } = {},
   ): AsyncGenerator<RekeyedHead> {
     const { to: share, signal } = options
-    const [owner, to] = [this.#numberOf(reader), share === undefined ? undefined : this.#numberOf(share)]
-    if (to !== undefined) assertShareOf(this.#recipes.get(owner), this.#recipes.get(to))
-    const handle = to ?? owner
+    if (share !== undefined) assertShareOf(borrowedRecipe(reader), borrowedRecipe(share))
+    const handle = this.#numberOf(share ?? reader)
     const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
-      const task: Task = { task: to === undefined ? 'rekey' : 'add', handle, heads: arrived }
+      const task: Task = { task: share === undefined ? 'rekey' : 'add', handle, heads: arrived }
       // Not moved: copies of so few bytes cost less.
       const rekeyed = (await this.#anywhere(task, [], [handle])) as Rekeyed[]
       return rekeyed.map(({ error, ...head }) =>

@@ -6,6 +6,7 @@ import { wipe } from '../bytes.ts'
 import { KeystrataError } from '../errors.ts'
 import { Strength } from '../format/keyset.ts'
 import { openedClient } from '../handles/client.ts'
+import { cipherOf, OpenScope } from '../handles/client-scope.ts'
 import { HostWriter } from '../handles/keyset-writer.ts'
 import type { Recipe } from '../handles/recipe.ts'
 import { AcceptedShare } from '../handles/share.ts'
@@ -66,10 +67,13 @@ function remake(recipe: Recipe): Remade {
     }
     case 'client': {
       const client = openedClient(recipe.claimant)
-      const dispose = () => client.dispose()
-      if (recipe.scope === undefined) return { reader: client, dispose }
-      const scope = client.scope(recipe.scope)
-      return { writer: scope, reader: scope, dispose }
+      return { reader: client, dispose: () => client.dispose() }
+    }
+    case 'scope': {
+      const cipher = cipherOf(recipe)
+      disposeKeys(recipe)
+      const scope = new OpenScope(cipher, { des: false }, () => undefined)
+      return { writer: scope, reader: scope, dispose: () => cipher.dispose() }
     }
   }
 }

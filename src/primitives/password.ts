@@ -53,7 +53,7 @@ export interface HashOptions extends Wait {
 export interface Argon2Costs {
   /** Passes over the memory: 1–64; at least 2 when writing. */
   iterations: number
-  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB); at least 19,456 when writing. */
+  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB), and 4 GiB in all passes; at least 19,456 when writing. */
   memoryKiB: number
   /** Lanes, the parallelism p of RFC 9106: 1–16. */
   lanes: number
@@ -138,6 +138,7 @@ export function hashPassword(
       return untilAborted(options, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
     }
     return untilAborted(options, async ({ onProgress }) => {
+      if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
       onProgress?.(0)
       const hash = await hashBy(argon2, bytes, salt, costs, length)
       onProgress?.(1)
@@ -164,7 +165,6 @@ async function hashBy(
   { iterations, memoryKiB, lanes }: Argon2Costs,
   length: number,
 ): Promise<Bytes> {
-  if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
   const given = { iterations, memoryKiB, lanes }
   const check = checked.get(argon2) ?? assertArgon2id(argon2)
   checked.set(argon2, check)
@@ -239,7 +239,7 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
   const thrown: unknown[] = []
   const report = (fraction: number) => {
     try {
-      if (thrown.length === 0) onProgress?.(fraction)
+      if (thrown.length === 0 && signal?.aborted !== true) onProgress?.(fraction)
     } catch (error) {
       thrown.push(error)
     }

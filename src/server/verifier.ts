@@ -55,11 +55,13 @@ export async function createVerifier(credential: string, options: { cost?: numbe
  * ```
  */
 export async function verifyLogin(verifier: string | undefined, credential: string): Promise<boolean> {
-  const known = verifier ?? DUMMY_VERIFIER
-  assertVerifier(known)
+  // Databases say null.
+  const known = verifier ?? undefined
+  const compared = known ?? DUMMY_VERIFIER
+  assertVerifier(compared)
   const password = bcryptPassword(credential)
-  const matches = await compare(password ?? '', known)
-  return matches && password !== undefined && verifier !== undefined
+  const matches = await compare(password ?? '', compared)
+  return matches && password !== undefined && known !== undefined
 }
 
 /** base64(SHA-512(L)), cut to what bcrypt takes: the raw digest could hold a NUL, at which bcrypt would stop. */
@@ -136,7 +138,6 @@ export async function hashPassword(password: string): Promise<string> {
  * ```
  */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<boolean> {
-  // Databases say null.
   const known = hash ?? undefined
   const stored = known === undefined ? nobody() : parseHash(known)
   if (typeof password !== 'string') throw new TypeError('password must be a string')

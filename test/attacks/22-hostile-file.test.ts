@@ -77,6 +77,7 @@ await registry.safeguard(escrow)
 await registry.commitFirstBackup('acme', 'desktop')
 const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(Date.now() + 1e9) })
 const device = createDeviceKey()
+const locked = await quickly(() => device.export(PASSWORD))
 const place = { table: 'source', row: '1', column: 'password', version: 1 }
 const phc = '$argon2id$v=19$m=65536,t=3,p=4$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODw'
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -108,6 +109,7 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['openRegistration', file, (b) => openRegistration(b, { provider: card, activationCode })],
   ['armRegistration', file, (b) => armRegistration(b, activationCode)],
   ['openDeviceKey', device.exportUnprotected(), (b) => openDeviceKey(b)],
+  ['openDeviceKey, protected', locked, (b) => openDeviceKey(b, PASSWORD)],
   ['openClient', device.save(client), (b) => device.openClient(b)],
   ['openLogin', device.save(login), (b) => device.openLogin(b)],
   ['openKeyset', device.save(keyset), (b) => device.openKeyset(b)],
@@ -137,7 +139,10 @@ const EDGES = [
   [0xff, 0xff, 0xff, 0xff],
   [0, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
 ]
-const summed = new Set(['openWriter', 'unlockKeyset', 'openProfile', 'resetProfile', 'checkProfile'])
+const summed = new Set([
+  ...['openWriter', 'unlockKeyset', 'openProfile', 'resetProfile', 'checkProfile'],
+  ...['openDeviceKey', 'openDeviceKey, protected', 'openClient', 'openLogin', 'openKeyset'],
+])
 
 // Objects say what their Argon2id costs: it costs nothing here.
 beforeAll(() => useBackend(quick))

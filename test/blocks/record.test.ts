@@ -15,6 +15,7 @@ import {
   PASSWORD,
   patched,
   sample,
+  streamOf,
   withBackend,
 } from '../fixtures.ts'
 
@@ -185,12 +186,9 @@ describe('records', () => {
 })
 
 describe('resealRecords', () => {
-  const stream = async function* (records: readonly Uint8Array[]) {
-    yield* records
-  }
   async function reseal(by: KeysetReader, records: readonly Uint8Array[]): Promise<Uint8Array[]> {
     const sealed: Uint8Array[] = []
-    for await (const { sequence, record } of by.resealRecords(stream(records))) {
+    for await (const { sequence, record } of by.resealRecords(streamOf(records))) {
       sealed.push(record)
       expect(sequence).toBe(sealed.length)
     }
@@ -244,7 +242,7 @@ describe('resealRecords', () => {
 
   it('leaves the old log readable until its keys are forgotten, so that a crash in the middle costs nothing', async () => {
     const partial: Uint8Array[] = []
-    for await (const { record } of regenerated.resealRecords(stream(log))) {
+    for await (const { record } of regenerated.resealRecords(streamOf(log))) {
       partial.push(record)
       if (partial.length === 2) break
     }

@@ -29,10 +29,9 @@ import { insidesOf } from '../../src/handles/keyset.ts'
 import { fingerprintBytes, readCard } from '../../src/keys/card.ts'
 import { provenBy, signedPart } from '../../src/keys/claim.ts'
 import { unwrapSecret, wrapSecret } from '../../src/keys/lock.ts'
-import { fillChecksum } from '../../src/keys/trailer.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import type { SecretKey } from '../../src/secret.ts'
-import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, sample } from '../fixtures.ts'
+import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
 const names = { realm: 'tests', account: 'acme', client: 'desktop' }
@@ -124,19 +123,13 @@ const openSaved = [
   (bytes: Uint8Array) => device.openKeyset(bytes).dispose(),
 ]
 
-function summed(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(bytes)
-  fillChecksum(copy)
-  return copy
-}
-
 /** What is sealed in a saved handle, and a saved handle around any bytes. */
 const keysIn = (index: number): Uint8Array =>
   unwrapSecret(deviceSecret, decode(storedHandle, saved[index]!, 'handle').wrapped, 'handle', savedPlace(index + 1))
 const savedAround = (bytes: Uint8Array, index: number): Uint8Array => {
   const stored = decode(storedHandle, saved[index]!, 'handle')
   const wrapped = wrapSecret(deviceSecret, bytes, savedPlace(index + 1))
-  return summed(encode(storedHandle, { ...stored, wrapped }))
+  return resummed(encode(storedHandle, { ...stored, wrapped }))
 }
 
 const blocks = await Promise.all(
@@ -215,7 +208,7 @@ export const clientTargets: readonly Target[] = [
     name: 'device-key',
     seeds: [openKey, protectedKey],
     layouts: any(storedDeviceKey),
-    mend: summed,
+    mend: resummed,
     reads: [
       async (bytes: Uint8Array) => (await openDeviceKey(bytes)).dispose(),
       async (bytes: Uint8Array) => (await openDeviceKey(bytes, 'passphrase')).dispose(),
@@ -225,7 +218,7 @@ export const clientTargets: readonly Target[] = [
     name: 'saved-handle',
     seeds: saved,
     layouts: any(storedHandle),
-    mend: summed,
+    mend: resummed,
     reads: openSaved,
   },
   ...Object.keys(SavedKind).map((kind, index) => ({

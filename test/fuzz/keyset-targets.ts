@@ -29,9 +29,9 @@ import { Recipient } from '../../src/keys/key-pairs.ts'
 import { encodeKeyset } from '../../src/keys/keyset-record.ts'
 import { encodeSections, type KeysetDestination } from '../../src/keys/keyset-contents.ts'
 import { sealSecret, wrapSecret } from '../../src/keys/lock.ts'
-import { fillChecksum, fillTrailer, macUnder } from '../../src/keys/trailer.ts'
+import { fillTrailer, macUnder } from '../../src/keys/trailer.ts'
 import { sign } from '../../src/primitives/signature.ts'
-import { makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import { makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
@@ -55,12 +55,6 @@ const [block] = blocks as [SealedBlock]
 function mendedExport(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(bytes)
   fillTrailer(copy, (part) => macUnder(master, 'keyset-mac', [copy.subarray(56, 57)], part))
-  return copy
-}
-
-function mendedSum(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(bytes)
-  fillChecksum(copy)
   return copy
 }
 
@@ -126,14 +120,14 @@ export const keysetTargets: readonly Target[] = [
     name: 'keyset-export',
     seeds: exported.slice(0, 1),
     layouts: any(storedKeyset),
-    mend: mendedSum,
+    mend: resummed,
     reads: [(bytes) => openWriter(bytes).dispose()],
   },
   {
     name: 'keyset-host-plain',
     seeds: [sections[0]!.plain],
     layouts: any(hostPlain),
-    around: (plain) => mendedSum(encode(storedKeyset, { ...decode(storedKeyset, exported[0]!, 'keyset'), plain })),
+    around: (plain) => resummed(encode(storedKeyset, { ...decode(storedKeyset, exported[0]!, 'keyset'), plain })),
     reads: [(bytes) => openWriter(bytes).dispose()],
   },
   {

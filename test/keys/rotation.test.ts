@@ -263,7 +263,7 @@ describe('another device', () => {
       await expectOpens(store, vault.id, block)
       await expectWhole(store, vault.id, block)
     }
-    expect(interruptions).toBeGreaterThan(12)
+    expect(interruptions).toBe(16)
   })
 
   it('that changed the password ends a rotation with wrong-password', async () => {

@@ -233,8 +233,18 @@ describe('rekeying a stream', () => {
     expect(await all(pool.rekey(reader, streamOf([]), { to: share }))).toEqual([])
   })
 
-  it('gives threads no keys but those that their work takes', () => {
-    const recipe = recipeOf(keyset.createShare().share)
+  const sharing = keyset.createShare()
+  it.each<[string, object, string[]]>([
+    ['of a share, to add to it: the pair of its owner', sharing.share, ['ml-kem-1024', 'x25519']],
+    ['of a writer: it signs nothing', sharing.reader.writer(), ['block-salt', 'dedup']],
+    ['of a reader of a keyset', sharing.reader, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
+    ['of a vault', vault, ['data']],
+    ['of a client, which opens all scopes', client, ['client', 'client']],
+    ['of the private scope', client.scope('private'), ['client']],
+    ['of the scope of the account', client.scope('account'), ['client']],
+    ['of the public scope', client.scope('public'), []],
+  ])('gives threads no keys but those that their work takes: %s', (_, handle, expected) => {
+    const recipe = recipeOf(handle)
     const roles: string[] = []
     const collect = (value: unknown): void => {
       if (value instanceof SecretKey) roles.push(String(value.role))
@@ -242,9 +252,7 @@ describe('rekeying a stream', () => {
         Object.values(value).forEach(collect)
     }
     collect(recipe)
-    // One pair, the owner's: to come to the key of a block.
-    expect(roles.sort()).toEqual(['ml-kem-1024', 'x25519'])
-    expect(recipe).toMatchObject({ owner: { blockPair: { privateHalves: expect.anything() as unknown } } })
+    expect(roles.sort()).toEqual(expected)
     disposeKeys(recipe)
   })
 

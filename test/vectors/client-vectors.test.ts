@@ -126,12 +126,3 @@ describe('device.json', () => {
     expect(await outcome(() => theirs(vector))).toBe(vector.expect)
   })
 })
-
-describe('the files', () => {
-  it('have vectors, with ids that are used once', () => {
-    for (const vectors of [typedKeyVectors(), clientBlockVectors(), proofVectors(), deviceVectors()]) {
-      expect(vectors.length).toBeGreaterThan(10)
-      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
-    }
-  })
-})

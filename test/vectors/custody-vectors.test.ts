@@ -96,12 +96,3 @@ describe('legacy-block.json', () => {
     expect(await theirs).toBe(vector.expect)
   })
 })
-
-describe('the files', () => {
-  it('have vectors, with ids that are used once', () => {
-    for (const vectors of [escrowVectors(), registrationVectors(), legacyBlockVectors()]) {
-      expect(vectors.length).toBeGreaterThan(10)
-      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
-    }
-  })
-})

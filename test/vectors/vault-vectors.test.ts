@@ -133,20 +133,3 @@ describe('vault-block.json', () => {
     expect(await theirs).toBe(vector.expect)
   })
 })
-
-describe('the files', () => {
-  it('have vectors, with ids that are used once', () => {
-    const files = [
-      loginVectors(),
-      cardVectors(),
-      profileVectors(),
-      recoveryVectors(),
-      keyringVectors(),
-      vaultBlockVectors(),
-    ]
-    for (const vectors of files) {
-      expect(vectors.length).toBeGreaterThanOrEqual(10)
-      expect(new Set(vectors.map(({ id }) => id)).size).toBe(vectors.length)
-    }
-  })
-})

@@ -158,20 +158,3 @@ describe('pack.json', () => {
     expect(await theirs).toBe(vector.expect)
   })
 })
-
-describe('the files', () => {
-  it('have vectors, with ids that are used once', () => {
-    const files = [
-      keysetVectors(),
-      blockVectors(),
-      packVectors(),
-      recordVectors(),
-      inviteVectors(),
-      sharedBlockVectors(),
-    ]
-    for (const vectors of [...files, sharedRecordVectors()]) {
-      expect(vectors.length).toBeGreaterThan(9)
-      expect(new Set(vectors.map((vector) => vector.id)).size).toBe(vectors.length)
-    }
-  })
-})

@@ -1,0 +1,34 @@
+// A frozen vector never changes, and none ever goes: how many there are, raised by whoever adds some.
+import { describe, expect, it } from 'vitest'
+import * as vectors from './vectors.ts'
+
+const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
+  [34, vectors.keysetVectors],
+  [46, vectors.blockVectors],
+  [26, vectors.packVectors],
+  [28, vectors.recordVectors],
+  [35, vectors.inviteVectors],
+  [20, vectors.sharedBlockVectors],
+  [11, vectors.sharedRecordVectors],
+  [10, vectors.loginVectors],
+  [11, vectors.cardVectors],
+  [29, vectors.profileVectors],
+  [15, vectors.recoveryVectors],
+  [19, vectors.keyringVectors],
+  [21, vectors.vaultBlockVectors],
+  [13, vectors.typedKeyVectors],
+  [24, vectors.clientBlockVectors],
+  [35, vectors.proofVectors],
+  [40, vectors.deviceVectors],
+  [32, vectors.escrowVectors],
+  [28, vectors.registrationVectors],
+  [17, vectors.legacyBlockVectors],
+]
+
+describe('the files of vectors', () => {
+  it.each(FILES)('%i, with ids that are used once', (count, read) => {
+    const ids = read().map(({ id }) => id)
+    expect(ids).toHaveLength(count)
+    expect(new Set(ids).size).toBe(count)
+  })
+})
