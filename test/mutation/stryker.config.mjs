@@ -6,6 +6,19 @@
 // something that waits for ever.
 // Left out: texts of errors and names of roles (ignore.mjs), because callers switch on codes; changes that act while a module is loaded, because each would
 // need a process of its own.
+//
+// What survives, and why:
+// - Another way to the same answer: a check in front of one that gives the same error (the commitment in front of the tag, `instanceof` in front of
+//   a private field, the type of a key in front of its hash, the length of a name in front of its form), a case of `switch` that falls through to the
+//   same value, a cache, the last step of a loop over nothing, `?? ''` and `?? 0` for what the types do not exclude.
+// - Memory and time alone: bounds before something is allocated or normalised, a second hash that nobody reads, room that is not taken over, lots of a
+//   pool, the fourth try of a rotation.
+// - Two devices at once, and stores that lie in the moment (rotation.ts, vault-store.ts): test/crash, attacks/21 and the 60 runs of properties/rotation meet
+//   them; here there is time for 6.
+// - Who computes (backend-*.ts, des.ts, node-*.ts): it is decided once, while the tests are loaded, and every backend gives the same bytes. probing.test.ts and
+//   backends.test.ts watch it without mutants.
+// - Wiping of what a primitive needed and no key holds (backend-portable.ts, node-kem.ts, des.ts).
+// - What only another runtime has: the scheduler of browsers, a JWK without its public half, memory that Argon2 does not get.
 export default {
   plugins: ['./test/mutation/ignore.mjs', './test/mutation/runner.mjs'],
   testRunner: 'kept-vitest',
