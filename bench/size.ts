@@ -12,7 +12,7 @@ export interface SizeRow {
 /** Most bytes that one use of the package may bring along. A change that costs more says so here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
   ['everything of keystrata', 'keystrata', '*', 82_000],
-  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 66_000],
+  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 66_100],
   ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 59_000],
   ['a vault', 'keystrata', '{ deriveLogin, openProfile }', 61_000],
   ['a client', 'keystrata', '{ createClient }', 59_000],

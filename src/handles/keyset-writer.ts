@@ -238,10 +238,9 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     return (this.#signingKey ??= key instanceof SecretKey ? signingPublicKey(key) : key)
   }
 
+  /** A pool's writer has no seed; it seals blocks alone. */
   get #signingPair(): SigningPair {
-    const seed = this.#sourceSigning
-    if (!(seed instanceof SecretKey)) throw new TypeError('this writer signs nothing')
-    return { seed, publicKey: this.#publicSigningKey }
+    return { seed: this.#sourceSigning as SecretKey<'signing'>, publicKey: this.#publicSigningKey }
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {
