@@ -1,0 +1,27 @@
+// Ed25519 signatures that no honest signer makes: by a key, but for another encoding of it, or with an R of one's choice.
+import { createHash } from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
+
+const { Point } = ed25519
+
+/** A point of order 8. */
+export const TORSION: InstanceType<typeof Point> = Point.fromHex(
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+)
+export const HONEST_R: InstanceType<typeof Point> = Point.BASE.multiply(7n)
+
+/** R and S = 7 + H(R ‖ publicKey ‖ message) · a, for the scalar a of a seed. */
+export function signatureFor(
+  seed: Uint8Array,
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  R: InstanceType<typeof Point> = HONEST_R,
+): Uint8Array<ArrayBuffer> {
+  const order = Point.Fn.ORDER
+  const { scalar } = ed25519.utils.getExtendedPublicKey(seed)
+  const hash = createHash('sha512').update(R.toBytes()).update(publicKey).update(message).digest('hex')
+  const challenge = BigInt(`0x${Buffer.from(hash, 'hex').reverse().toString('hex')}`) % order
+  const S = (7n + challenge * scalar) % order
+  const little = Buffer.from(S.toString(16).padStart(64, '0'), 'hex').reverse()
+  return new Uint8Array([...R.toBytes(), ...little])
+}
