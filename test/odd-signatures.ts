@@ -2,22 +2,20 @@
 import { createHash } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 
-const { Point } = ed25519
+type Point = InstanceType<typeof ed25519.Point>
 
 /** A point of order 8. */
-export const TORSION: InstanceType<typeof Point> = Point.fromHex(
-  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
-)
-export const HONEST_R: InstanceType<typeof Point> = Point.BASE.multiply(7n)
+export const TORSION: Point = ed25519.Point.fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a')
+export const HONEST_R: Point = ed25519.Point.BASE.multiply(7n)
 
 /** R and S = 7 + H(R ‖ publicKey ‖ message) · a, for the scalar a of a seed. */
 export function signatureFor(
   seed: Uint8Array,
   publicKey: Uint8Array,
   message: Uint8Array,
-  R: InstanceType<typeof Point> = HONEST_R,
+  R: Point = HONEST_R,
 ): Uint8Array<ArrayBuffer> {
-  const order = Point.Fn.ORDER
+  const order = ed25519.Point.Fn.ORDER
   const { scalar } = ed25519.utils.getExtendedPublicKey(seed)
   const hash = createHash('sha512').update(R.toBytes()).update(publicKey).update(message).digest('hex')
   const challenge = BigInt(`0x${Buffer.from(hash, 'hex').reverse().toString('hex')}`) % order
