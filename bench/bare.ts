@@ -1,6 +1,6 @@
 // What several benches compare with: contents, and primitives with everything that they need made ready.
 import { strict as assert } from 'node:assert'
-import type { Backend, Decapsulator, Encapsulator } from '../src/primitives/backend.ts'
+import { type Backend, type Decapsulator, type Encapsulator } from '../src/primitives/backend.ts'
 
 export function contentOf(bytes: number): Uint8Array {
   return new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))

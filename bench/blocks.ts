@@ -2,7 +2,8 @@
 // agreement.
 import { strict as assert } from 'node:assert'
 import type { BlockReader, BlockWriter, Client, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
-import { type Backend, backend, type ContentDigest } from '../src/primitives/backend.ts'
+import { type Backend, type ContentDigest } from '../src/primitives/backend.ts'
+import { backend } from '../src/primitives/choice.ts'
 import { type BareAgreement, bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { compare, type Comparison } from './measure.ts'
 

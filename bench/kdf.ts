@@ -1,8 +1,8 @@
 // What deriving keys from a password takes: by this platform, and in portable code.
 import { createVerifier } from '../src/server.ts'
-import { backend } from '../src/primitives/backend.ts'
-import { portableBackend } from '../src/primitives/backend-portable.ts'
-import { DEFAULT_ARGON2_COSTS } from '../src/primitives/password.ts'
+import { backend } from '../src/primitives/choice.ts'
+import { portableBackend } from '../src/primitives/portable.ts'
+import { DEFAULT_ARGON2_COSTS } from '../src/core/password.ts'
 import { timeEach, type Work } from './measure.ts'
 
 export interface KdfRow {

@@ -2,7 +2,8 @@
 // that a stream of many envelopes takes.
 import { strict as assert } from 'node:assert'
 import type { BlockHead, KeysetReader } from '../src/index.ts'
-import { type Backend, backend } from '../src/primitives/backend.ts'
+import { type Backend } from '../src/primitives/backend.ts'
+import { backend } from '../src/primitives/choice.ts'
 import { bareAgreements } from './bare.ts'
 import { compare } from './measure.ts'
 

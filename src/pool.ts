@@ -1,4 +1,3 @@
 // keystrata/pool: worker threads for whole blocks. This file exports and does nothing else.
-export { type ErrorCode, type ErrorDetail, KeystrataError } from './errors.ts'
-export { createPool } from './pool/pool.ts'
-export type { Pool, RekeyedHead, VerifiedBlock } from './pool/pool-handle.ts'
+export { type ErrorCode, type ErrorDetail, KeystrataError } from './core/errors.ts'
+export { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from './pool/pool.ts'

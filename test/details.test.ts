@@ -16,15 +16,15 @@ import {
   resetProfile,
   unlockKeyset,
 } from '../src/index.ts'
-import { u32 } from '../src/bytes.ts'
-import { assertContentBytes } from '../src/blocks/room.ts'
-import { HEADER_BYTES } from '../src/format/header.ts'
-import { generateKeyringKey, parseKeyring } from '../src/keys/hierarchy.ts'
-import { encodeKeyset } from '../src/keys/keyset-record.ts'
+import { u32 } from '../src/core/bytes.ts'
+import { assertContentBytes } from '../src/core/content.ts'
+import { HEADER_BYTES } from '../src/core/header.ts'
+import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
+import { encodeKeyset } from '../src/keyset/exports.ts'
 import { createVerifier, hashPassword, KeyRegistry } from '../src/server.ts'
-import { parseProfile } from '../src/keys/profile-record.ts'
-import { nextVersion } from '../src/keys/version.ts'
-import { plantedContents, plantedMaster } from './keys/planted.ts'
+import { parseProfile } from '../src/vault/record.ts'
+import { nextVersion } from '../src/state/version.ts'
+import { plantedContents, plantedMaster } from './keyset/planted.ts'
 import {
   ALICE,
   failure,

@@ -16,7 +16,7 @@ import {
   resetProfile,
   unlockKeyset,
 } from '../src/index.ts'
-import { useBackend } from '../src/primitives/backend.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 import {
   ALICE,
   all,

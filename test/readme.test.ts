@@ -35,7 +35,7 @@ import {
 } from '../src/index.ts'
 import { createLegacyClient } from '../src/legacy.ts'
 import { createVerifier, KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
-import { useBackend } from '../src/primitives/backend.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
 

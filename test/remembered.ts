@@ -1,6 +1,6 @@
 // Argon2id that is computed once for the same inputs: many vectors are under one password, and two readers take each.
 import { argon2id as compute } from '@noble/hashes/argon2.js'
-import type { Backend } from '../src/primitives/backend.ts'
+import { type Backend } from '../src/primitives/backend.ts'
 import { backends } from './fixtures.ts'
 
 const known: Map<string, Uint8Array> = new Map()

@@ -19,11 +19,12 @@ import {
 } from '../src/index.ts'
 import { createLegacyClient } from '../src/legacy.ts'
 import { KeyRegistry } from '../src/server.ts'
-import { encodeKeyset } from '../src/keys/keyset-record.ts'
-import { createMaster } from '../src/keys/master.ts'
-import { type Backend, type Kem, useBackend } from '../src/primitives/backend.ts'
+import { encodeKeyset } from '../src/keyset/exports.ts'
+import { createMaster } from '../src/keyset/master.ts'
+import { type Backend, type Kem } from '../src/primitives/backend.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
-import { planted, plantedContents } from './keys/planted.ts'
+import { planted, plantedContents } from './keyset/planted.ts'
 import {
   ALICE,
   backends,

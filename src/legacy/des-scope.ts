@@ -5,23 +5,22 @@ import {
   type ParsedClientBlock,
   type PreparedClientContent,
   type ScopeCipher,
-} from '../blocks/client-block.ts'
-import { keyedNaming, type Naming } from '../blocks/label.ts'
-import { assertNamed, copyIdentified } from '../blocks/named-content.ts'
-import { contentFrom } from '../blocks/room.ts'
-import { type Bytes, equalBytes, utf8, wipe } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { encode } from '../format/codec.ts'
-import { legacyEnvelope } from '../format/envelope.ts'
-import { encodeHeader, ObjectType, Suite } from '../format/header.ts'
-import type { Claimant } from '../keys/claim.ts'
-import { associatedData, keyIdOf } from '../keys/lock.ts'
-import { deriveScopeId } from '../keys/typed-key.ts'
+} from '../client/block.ts'
+import { legacyEnvelope } from '../client/layout.ts'
+import type { Claimant } from '../client/proof.ts'
+import { deriveScopeId } from '../client/typed-key.ts'
+import { type Bytes, equalBytes, utf8, wipe } from '../core/bytes.ts'
+import { encode } from '../core/codec.ts'
+import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { encodeHeader, ObjectType, Suite } from '../core/header.ts'
+import { keyedNaming, type Naming } from '../core/label.ts'
+import { type SecretKey, withBytes } from '../core/secret.ts'
+import { associatedData, keyIdOf } from '../core/wrap.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type SecretKey, withBytes } from '../secret.ts'
-import { type DesCbc, deriveDesKey } from './des.ts'
+import { deriveDesKey, type DesCbc } from './des.ts'
 
 export class DesScope implements ScopeCipher {
   readonly #des: DesCbc

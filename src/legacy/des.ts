@@ -1,10 +1,10 @@
 // DES in CBC mode (FIPS 46-3, SP 800-38A), for data that is already under it: 56 bits are searched through in a day, and blocks
 // of 8 bytes repeat after some gigabytes. Natively where the platform has triple DES, which with one key thrice is DES.
-import { type Bytes, concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
+import { type Bytes, concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { SecretKey } from '../core/secret.ts'
 import { derive } from '../primitives/kdf.ts'
 import { nodeCrypto } from '../primitives/node-crypto.ts'
-import { SecretKey } from '../secret.ts'
 
 /** Encrypts or decrypts whole blocks in place, without padding. */
 export type DesCbc = (way: 'encrypt' | 'decrypt', key: Uint8Array, iv: Uint8Array, buffer: Uint8Array) => void
@@ -93,6 +93,7 @@ function inChunks(
 }
 
 const KEY = Uint8Array.of(0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef)
+
 const IV = Uint8Array.of(0x12, 0x34, 0x56, 0x78, 0x90, 0xab, 0xcd, 0xef)
 
 /** One that gives the first block of the example for CBC in FIPS 81, appendix C, and takes it back. */
@@ -117,6 +118,7 @@ const HALVES = [
   [0xe0, 0xf0],
   [0xfe, 0xfe],
 ] as const
+
 /** The four weak keys and the twelve semi-weak ones, under which DES undoes itself or another of them. */
 const WEAK_KEYS: readonly (readonly number[])[] = HALVES.flatMap(([a, a2]) =>
   HALVES.map(([b, b2]) => [a, b, a, b, a2, b2, a2, b2]),

@@ -1,5 +1,5 @@
 // Several at once, and the results in the order of what came in; neither end is waited for needlessly.
-import { KeystrataError } from '../errors.ts'
+import { KeystrataError } from '../core/errors.ts'
 
 interface Work<T, A, R> {
   /** Takes over what came, before the source goes on and may use its memory again. */

@@ -1,8 +1,8 @@
 // What a pool and its workers tell each other. Bytes are transferred and not copied; keys go as bytes, and are wiped on arrival.
-import { wipe } from '../bytes.ts'
-import { type ErrorCode, type ErrorDetail, KeystrataError } from '../errors.ts'
-import type { Recipe } from '../handles/recipe.ts'
-import { type Role, SecretKey, withBytes } from '../secret.ts'
+import { wipe } from '../core/bytes.ts'
+import { type ErrorCode, type ErrorDetail, KeystrataError } from '../core/errors.ts'
+import { type Role, SecretKey, withBytes } from '../core/secret.ts'
+import type { Recipe } from './remake.ts'
 
 /** Bytes that move to the other side. */
 export type Moved = Uint8Array<ArrayBuffer>

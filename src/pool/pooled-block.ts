@@ -1,9 +1,8 @@
 // A block that a thread of a pool has prepared: only that thread can seal it.
-import type { PreparedBlock, SealedBlock, SealOptions } from '../blocks/block.ts'
-import type { Bytes } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
-import { idsFrom, sharesOf } from '../handles/prepared-block.ts'
-import { nameForBundlers } from '../secret.ts'
+import { idsFrom, type PreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
+import type { Bytes } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { nameForBundlers } from '../core/secret.ts'
 import type { Task } from './messages.ts'
 
 export class PooledBlock implements PreparedBlock {

@@ -1,29 +1,28 @@
 // A worker's side of the pool: it makes the handles again that it is sent, and does with them what it is asked.
-import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../blocks/block.ts'
-import { envelopeKeysOf, OwnerBlocks } from '../blocks/owner-blocks.ts'
-import { contentWithRoom } from '../blocks/room.ts'
-import { wipe } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
-import { Strength } from '../format/keyset.ts'
-import { openedClient } from '../handles/client.ts'
-import { cipherOf, OpenScope } from '../handles/client-scope.ts'
-import { HostWriter } from '../handles/keyset-writer.ts'
-import type { Recipe } from '../handles/recipe.ts'
-import { AcceptedShare } from '../handles/share.ts'
-import { OpenedVault } from '../handles/vault.ts'
-import { disposeKeys } from '../secret.ts'
-import { addToShare, ShareRecipient } from '../sharing/share.ts'
+import { openedClient } from '../client/client.ts'
+import { cipherOf, OpenScope } from '../client/scope.ts'
+import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../core/block.ts'
+import { wipe } from '../core/bytes.ts'
+import { contentWithRoom } from '../core/content.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { Strength } from '../core/key-pairs.ts'
+import { disposeKeys } from '../core/secret.ts'
+import { envelopeKeysOf, OwnerBlocks } from '../keyset/open.ts'
+import { AcceptedShare, addToShare, ShareRecipient } from '../keyset/share.ts'
+import { HostWriter } from '../keyset/writer.ts'
+import { OpenedVault } from '../vault/block.ts'
 import {
   arrivedKeys,
-  moveError,
   type Moved,
   type MovedBlock,
   type MovedHead,
+  moveError,
   type Rekeyed,
   type Reply,
   type Request,
   type Task,
 } from './messages.ts'
+import type { Recipe } from './remake.ts'
 
 /** A handle, made again; it has what its key model has. */
 interface Remade {

@@ -4,5 +4,7 @@ import { platformPort } from './threads.ts'
 import { Work } from './work.ts'
 
 const port = platformPort()
+
 const work = new Work((reply, moved) => port.post(reply, moved))
+
 port.listen((request) => void work.take(request as Request))

@@ -1,8 +1,8 @@
 // AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: keys/lock.ts adds that.
-import type { Bytes } from '../bytes.ts'
-import { authenticationFailed } from '../errors.ts'
-import { type Role, type SecretKey, withBytes } from '../secret.ts'
-import { backend } from './backend.ts'
+import type { Bytes } from '../core/bytes.ts'
+import { authenticationFailed } from '../core/errors.ts'
+import { type Role, type SecretKey, withBytes } from '../core/secret.ts'
+import { backend } from './choice.ts'
 
 const GCM_TAG_BYTES = 16
 

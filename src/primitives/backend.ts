@@ -1,9 +1,6 @@
 // What a platform provides, and nothing else: every primitive with one meaning, so that all backends give the same bytes.
 // Callers above this folder use aead.ts, hash.ts, kdf.ts, kem.ts and password.ts, which check what goes in and comes out.
-import type { Bytes } from '../bytes.ts'
-import { nodeBackend } from './backend-node.ts'
-import { portableBackend } from './backend-portable.ts'
-import { webBackend } from './backend-web.ts'
+import type { Bytes } from '../core/bytes.ts'
 
 export type HashName = 'sha256' | 'sha512' | 'sha3-256'
 
@@ -115,16 +112,4 @@ export interface Backend {
 
   pbkdf2Sha512(password: Uint8Array, salt: Uint8Array, iterations: number, length: number, wait: Wait): Promise<Bytes>
   argon2id(password: Uint8Array, salt: Uint8Array, costs: Argon2Parameters, length: number, wait: Wait): Promise<Bytes>
-}
-
-let chosen: Backend | undefined
-
-/** The fastest backend of this platform, probed at first use. */
-export function backend(): Backend {
-  return (chosen ??= nodeBackend() ?? webBackend() ?? portableBackend)
-}
-
-/** Tests and benchmarks run everything on each backend; not exported from the package. */
-export function useBackend(next: Backend | undefined): void {
-  chosen = next
 }

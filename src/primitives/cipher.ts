@@ -1,8 +1,8 @@
 // AES-CTR and AES-CBC (SP 800-38A) and the Poly1305 of ChaCha20-Poly1305 (RFC 8439): parts of an encrypt-then-MAC that
 // blocks/vault-block.ts and blocks/pack.ts put together. None is of use alone.
-import type { Bytes } from '../bytes.ts'
-import { type SecretKey, withBytes } from '../secret.ts'
-import { backend } from './backend.ts'
+import type { Bytes } from '../core/bytes.ts'
+import { type SecretKey, withBytes } from '../core/secret.ts'
+import { backend } from './choice.ts'
 
 /** Encrypts or decrypts in place, from counter block 0; so `key` must belong to one text alone. */
 export function ctrInPlace(key: SecretKey<'cipher'>, buffer: Uint8Array): Promise<void> {

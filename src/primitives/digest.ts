@@ -1,5 +1,5 @@
 // Hashing content while it is copied, alike on every backend: a chunk that was just copied is hashed out of the cache.
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../core/bytes.ts'
 import type { ContentDigest, HashName } from './backend.ts'
 
 interface HashState {

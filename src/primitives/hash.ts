@@ -1,9 +1,8 @@
 // Hashes and MACs: SHA-2 and SHA-3 (FIPS 180-4, 202), HMAC (RFC 2104).
-import type { Bytes } from '../bytes.ts'
-import { type Role, type SecretKey, withBytes } from '../secret.ts'
-import { backend, type ContentDigest } from './backend.ts'
-
-export type { ContentDigest } from './backend.ts'
+import type { Bytes } from '../core/bytes.ts'
+import { type Role, type SecretKey, withBytes } from '../core/secret.ts'
+import type { ContentDigest } from './backend.ts'
+import { backend } from './choice.ts'
 
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
   return backend().hash('sha256', parts)

@@ -1,7 +1,7 @@
 // The one key derivation: HKDF-SHA-512 (RFC 5869) with a label for every purpose (SPEC §1.3).
-import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../bytes.ts'
-import { type Role, SecretKey, withBytes } from '../secret.ts'
-import { backend } from './backend.ts'
+import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../core/bytes.ts'
+import { type Role, SecretKey, withBytes } from '../core/secret.ts'
+import { backend } from './choice.ts'
 
 const MAX_INFO_BYTES = 1024
 

@@ -1,11 +1,10 @@
 // The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024).
 // Both look like a KEM. Neither is used alone or raw: keys/agreement.ts combines them.
-import { type Bytes, bytesFrom, wipe } from '../bytes.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { type SecretKey, withBytes } from '../secret.ts'
-import { backend, type Decapsulator, type Encapsulator } from './backend.ts'
-
-export type { Decapsulator, Encapsulator } from './backend.ts'
+import { type Bytes, bytesFrom, wipe } from '../core/bytes.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { type SecretKey, withBytes } from '../core/secret.ts'
+import type { Decapsulator, Encapsulator } from './backend.ts'
+import { backend } from './choice.ts'
 
 /** Sizes in bytes. A private key of ML-KEM-1024 is its seed d ‖ z, never the expanded key. */
 export const KEM_BYTES = {

@@ -1,8 +1,8 @@
 // The ciphers of node:crypto, in place and in chunks.
-import { type Bytes, concat, wipe } from '../bytes.ts'
+import { type Bytes, concat, wipe } from '../core/bytes.ts'
 import type { Backend } from './backend.ts'
-import { portableBackend } from './backend-portable.ts'
 import { type Crypto, keyInput, own } from './node-crypto.ts'
+import { portableBackend } from './portable.ts'
 
 /**
  * Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed.
@@ -10,6 +10,7 @@ import { type Crypto, keyInput, own } from './node-crypto.ts'
 const CHUNK = 128 * 1024
 
 type Mode = 'gcm' | 'ctr' | 'cbc'
+
 const IV_BYTES = { gcm: 12, ctr: 16, cbc: 16 } as const
 
 function cipherName<M extends Mode>(mode: M, keyBytes: number): `aes-${128 | 192 | 256}-${M}` {

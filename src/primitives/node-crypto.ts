@@ -1,7 +1,7 @@
 // What the node backend shares: the module as newer releases have it, and its Buffers as plain bytes.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../core/bytes.ts'
 
 /** node:crypto, with what only newer releases have: ML-KEM and Argon2 from 24.7 on. */
 export type Crypto = typeof NodeCrypto & NewerCrypto
@@ -36,6 +36,7 @@ export function builtinModule(name: string): unknown {
 export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto') as Crypto | undefined
 
 const platform = globalThis as { process?: { versions?: { node?: string } } }
+
 const isNode24 = platform.process?.versions?.node?.startsWith('24.') === true
 
 /** A secret key as this runtime takes it fastest: Node 24 needs four times as long for raw bytes, all others less. */

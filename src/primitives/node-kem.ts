@@ -2,10 +2,10 @@
 // where Node has no raw key formats, an ephemeral X25519 key passes through a JWK, a string that nobody can wipe.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { type Bytes, bytesFrom, concat, wipe } from '../bytes.ts'
+import { type Bytes, bytesFrom, concat, wipe } from '../core/bytes.ts'
 import type { Kem } from './backend.ts'
-import { portableBackend } from './backend-portable.ts'
 import { type Crypto, own } from './node-crypto.ts'
+import { portableBackend } from './portable.ts'
 import { randomBytes } from './random.ts'
 
 /** How X25519 keys go in and out: by raw formats where there are any, else by JWK and DER. */
@@ -138,6 +138,7 @@ export function nodeX25519(crypto: Crypto): Kem {
 
 /** DER in front of an ML-KEM-1024 public key (SubjectPublicKeyInfo) and of its seed (PKCS #8), RFC 9935. */
 const SPKI_PREFIX = Uint8Array.of(48, 130, 6, 50, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 3, 130, 6, 33, 0)
+
 const PKCS8_PREFIX = Uint8Array.of(48, 84, 2, 1, 0, 48, 11, 6, 9, 96, 134, 72, 1, 101, 3, 4, 4, 3, 4, 66, 128, 64)
 
 export function nodeMlKem1024(crypto: Crypto): Kem {

@@ -1,5 +1,5 @@
 // Randomness, from the platform's generator alone; nothing in this library can make it predictable.
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../core/bytes.ts'
 
 /** Fresh random bytes, at most 65,536. */
 export function randomBytes(length: number): Bytes {

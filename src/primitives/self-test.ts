@@ -1,8 +1,9 @@
 // A known answer for every primitive in use, on the machine at hand: what a certificate of an implementation stands for,
 // without being one. Answers are those of the standards, or of another implementation where a standard has none.
-import { type Bytes, concat, EMPTY, equalBytes, fromHex, toHex, utf8 } from '../bytes.ts'
-import { SecretKey } from '../secret.ts'
-import { type Backend, backend, type Primitive } from './backend.ts'
+import { type Bytes, concat, EMPTY, equalBytes, fromHex, toHex, utf8 } from '../core/bytes.ts'
+import { SecretKey } from '../core/secret.ts'
+import type { Backend, Primitive } from './backend.ts'
+import { backend } from './choice.ts'
 import { randomBytes } from './random.ts'
 import { isSignatureOf, sign, signingPublicKey } from './signature.ts'
 
@@ -72,16 +73,20 @@ async function holds(check: Check, tested: Backend): Promise<boolean> {
 }
 
 const unhex = (hex: string): Bytes => fromHex(hex, hex.length / 2) ?? EMPTY
+
 const is = (found: Uint8Array | undefined, expected: string): boolean =>
   found !== undefined && toHex(found) === expected
+
 const counting = (length: number, first = 0): Bytes => Uint8Array.from({ length }, (_, index) => first + index)
 
 // SP 800-38A, appendix F, for AES-256: the key and the first two blocks.
 const aesKey = unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4')
+
 const aesText = unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
 
 // WebCrypto is called for long content alone; so each of its primitives has a long answer too, from OpenSSL 3.0.19.
 const zeros = (): Bytes => new Uint8Array(16 * 1024)
+
 const hashesTo = (on: Backend, bytes: Uint8Array | undefined, expected: string): boolean =>
   bytes !== undefined && is(on.hash('sha256', [bytes]), expected)
 

@@ -1,7 +1,10 @@
+// A card (SPEC §7): the public keys by which others seal to a user and recognise what he signs.
 // Ed25519 (RFC 8032), the portable code on every backend: they disagree about odd keys, and one judge is enough.
 import { ed25519 } from '@noble/curves/ed25519.js'
-import type { Bytes } from '../bytes.ts'
-import { type SecretKey, withBytes } from '../secret.ts'
+import type { Bytes } from '../core/bytes.ts'
+import { type SecretKey, withBytes } from '../core/secret.ts'
+
+export const SIGNATURE_BYTES = 64
 
 /** The public half (32 bytes) of a signing key, whose private half is its 32-byte seed. */
 export function signingPublicKey(seed: SecretKey<'signing'>): Bytes {

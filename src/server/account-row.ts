@@ -1,21 +1,58 @@
+// What a client and its server tell each other, and what the server keeps of it (SPEC §14).
 // The rules of an account's row (SPEC §14.2): which clients and keys can stand in it beside each other.
-import { equalBytes, utf8 } from '../bytes.ts'
-import { accountKeyInEscrow, type Deposit } from '../custody/safeguard.ts'
-import { KeystrataError } from '../errors.ts'
-import {
-  type AccountRow,
-  ClientState,
-  KEY_TYPES,
-  type KeyHash,
-  type KnownClient,
-  MAX_CLIENTS,
-  PLATFORMS,
-} from '../format/client.ts'
-import { type Claim, sameKey } from '../keys/claim.ts'
+import * as P from 'micro-packed'
+import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
+import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
+import { type Claim, sameKey } from '../client/proof.ts'
+import { equalBytes, utf8 } from '../core/bytes.ts'
+import { list, name, time, within } from '../core/codec.ts'
+import { KeystrataError } from '../core/errors.ts'
+
+export const ClientState = { provisional: 0, locked: 1 } as const
+
+/** What a server knows of one client. */
+export interface KnownClient {
+  readonly client: Uint8Array
+  /** A {@link ClientState}. */
+  readonly state: number
+  readonly platform: number
+  readonly privateKey: KeyHash
+  /** Its keys, under an activation code that the server does not have. */
+  readonly escrow?: Uint8Array | undefined
+  /** When its last escrow was made, also when that was cleared: an older one does not come back. */
+  readonly issuedAt: number
+}
+
+/** A server's row for one account: all of it in one, so that whatever changes changes as a whole. */
+export interface AccountRow {
+  readonly version: number
+  readonly accountKey?: KeyHash | undefined
+  /** In the order in which they came. */
+  readonly clients: readonly KnownClient[]
+}
+
+export const MAX_CLIENTS = 4096
+
+export const accountRow: P.CoderType<AccountRow> = P.struct({
+  version: within(P.U8, 1, 1),
+  accountKey: P.optional(P.bool, keyHash),
+  clients: list(
+    P.struct({
+      client: name,
+      state: within(P.U8, 0, 1),
+      platform,
+      privateKey: keyHash,
+      escrow: P.optional(P.bool, P.bytes(P.U16BE)),
+      issuedAt: time,
+    }),
+  ),
+})
 
 const ROW_VERSION = 1
+
 /** How far clocks may be apart: an escrow of next year would stand in the way of all others until then. */
 const CLOCK_TOLERANCE_MS = 5 * 60 * 1000
+
 export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
 
 /** What is wrong in the server's own database is nothing that a client could have done. */

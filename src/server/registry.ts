@@ -1,38 +1,70 @@
+// Where a storage server keeps what it knows of its clients; the product's own.
 // A storage server's memory of its clients' keys (SPEC §14): it knows them again on every connection, by one-way hashes, and
 // never sees one; it keeps them in escrow where a customer wants that (SPEC §16), and cannot read them. All that it knows of an
 // account is in one row, so that whatever changes, changes as a whole.
-import { type Bytes, equalBytes, toHex } from '../bytes.ts'
-import { signRegistration } from '../custody/registration.ts'
-import { readEscrow } from '../custody/safeguard.ts'
-import { authenticationFailed, KeystrataError } from '../errors.ts'
-import { type AccountRow, accountRow, ClientState, type KnownClient } from '../format/client.ts'
-import { decode, encode } from '../format/codec.ts'
-import { insidesOf } from '../handles/keyset.ts'
-import type { KeysetReader } from '../handles/keyset-reader.ts'
-import { keysOfCard } from '../keys/card.ts'
-import { assertOwnAccount } from '../keys/claim.ts'
-import { checkChallenge, createChallenge, readEnrolment, readProof } from '../keys/key-proof.ts'
-import { assertComplete } from '../keys/keyset-changes.ts'
-import { nextVersion } from '../keys/version.ts'
+import { readEscrow } from '../client/escrow.ts'
+import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
+import { signRegistration } from '../client/registration.ts'
+import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { keysOfCard } from '../core/card.ts'
+import { decode, encode } from '../core/codec.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { numberOf, parseName } from '../core/text.ts'
+import { assertComplete } from '../keyset/changes.ts'
+import { insidesOf, type KeysetReader } from '../keyset/keyset.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { numberOf, parseName } from '../text.ts'
+import { nextVersion } from '../state/version.ts'
 import {
+  accountRow,
+  type AccountRow,
   assertEnrolled,
+  ClientState,
   EMPTY_ROW,
   enrolled,
   fromOwnRow,
   isSafeguarded,
   keyChanged,
+  type KnownClient,
   knownIn,
   safeguarded,
   withClient,
 } from './account-row.ts'
-import type { RegistryStore } from './registry-store.ts'
+
+/**
+ * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database
+ * that takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today,
+ * for which `client` is the empty text; keep it in the key of the table nevertheless.
+ * @example
+ * ```ts
+ * import type { RegistryStore } from 'keystrata/server'
+ *
+ * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
+ * const take = 'DELETE FROM challenges WHERE challenge = $1 AND expires > now()'
+ * const challengesOf = (query: Query): Pick<RegistryStore, 'takeChallenge'> => ({
+ *   takeChallenge: async (challenge) => (await query(take, [challenge])).rowCount === 1,
+ * })
+ * ```
+ */
+export interface RegistryStore {
+  /** The newest version of a row; undefined if there is none. Versions count from 1. */
+  read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
+  /**
+   * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
+   * still in them. The newest stays; a unique key alone is not enough, because a late write would find its number free.
+   */
+  write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
+  /** Keeps a challenge until it is taken, or too late. */
+  addChallenge(challenge: Uint8Array, expires: Date): Promise<void>
+  /** Deletes it: true once, and only before it expires, by the store's clock. */
+  takeChallenge(challenge: Uint8Array): Promise<boolean>
+}
 
 /** How long a challenge may be answered. */
 const CHALLENGE_MS = 60_000
+
 /** The client of an account's own row: no client can have this name. */
 const ACCOUNT_ROW = ''
+
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 16
 
@@ -46,6 +78,7 @@ const TRIES = 16
  * ```
  */
 export type Safeguarding = 'off' | 'optional' | 'mandatory'
+
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
 /**

@@ -1,16 +1,18 @@
 // What a server keeps to recognise who logs in (SPEC §8.2), and never a key: a verifier of the login key, or the hash of a
 // password of its own. One answer and one cost for a wrong secret and for a user who does not exist. Each call costs the
 // server what it would cost a guesser, so limit how many run at once: bcrypt 0.3 s of the event loop's time, Argon2 64 MiB.
-import { compare, genSalt, getRounds, hash as bcryptHash } from 'bcryptjs'
-import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../bytes.ts'
-import { KeystrataError } from '../errors.ts'
+import { hash as bcryptHash, compare, genSalt, getRounds } from 'bcryptjs'
+import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { type Argon2Costs, hashPassword as argon2id, DEFAULT_ARGON2_COSTS } from '../core/password.ts'
 import { sha512 } from '../primitives/hash.ts'
-import { type Argon2Costs, DEFAULT_ARGON2_COSTS, hashPassword as argon2id } from '../primitives/password.ts'
 import { randomBytes } from '../primitives/random.ts'
 
 /** base64url of the 24 bytes of a login key. */
 const CREDENTIAL_CHARACTERS = 32
+
 const COST = { least: 10, most: 15, default: 12 }
+
 /** What bcrypt takes. */
 const BCRYPT_CHARACTERS = 72
 
@@ -88,7 +90,9 @@ function assertCost(cost: number): void {
 }
 
 const SALT_BYTES = 16
+
 const HASH_BYTES = 32
+
 const MAX_PASSWORD_CHARACTERS = 1024
 
 /** Argon2id of a password as it is stored: the PHC string format. */

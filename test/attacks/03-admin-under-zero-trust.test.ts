@@ -2,9 +2,9 @@
 // E-keys that he took out of them.
 import { describe, expect, it } from 'vitest'
 import { createProfile, deriveLogin, openProfile, resetProfile } from '../../src/index.ts'
-import { openRecoverySlot } from '../../src/keys/hierarchy.ts'
-import { parseProfile } from '../../src/keys/profile-record.ts'
-import { withBytes } from '../../src/secret.ts'
+import { openRecoverySlot } from '../../src/vault/keyring.ts'
+import { parseProfile } from '../../src/vault/record.ts'
+import { withBytes } from '../../src/core/secret.ts'
 import { checkProfile } from '../../src/server.ts'
 import { ALICE, cardIdentityOf, failure, MemoryVaultStore, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
 import { dyingStore, PowerCut } from '../dying-store.ts'

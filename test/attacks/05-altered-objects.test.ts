@@ -1,6 +1,6 @@
 // Row 5. He can change every byte of what is stored, put one object in another's place, and keep old ones to put back.
 import { describe, expect, it } from 'vitest'
-import { concat } from '../../src/bytes.ts'
+import { concat } from '../../src/core/bytes.ts'
 import {
   createClient,
   createDeviceKey,
@@ -13,7 +13,7 @@ import {
   parseCard,
   unlockKeyset,
 } from '../../src/index.ts'
-import { parseProfile } from '../../src/keys/profile-record.ts'
+import { parseProfile } from '../../src/vault/record.ts'
 import {
   ALICE,
   failure,

@@ -1,11 +1,11 @@
 // Row 6. He can write to the storage, and seal to every public key that is not secret: the card's, and a share's, if he is its
 // reader. What he makes must not pass for the owner's own.
 import { describe, expect, it } from 'vitest'
-import { maskKey } from '../../src/blocks/mask.ts'
-import { Mode } from '../../src/format/envelope.ts'
+import { maskKey } from '../../src/keyset/envelope.ts'
+import { Mode } from '../../src/core/envelope.ts'
 import type { SealedBlock } from '../../src/index.ts'
-import { keysOfCard } from '../../src/keys/card.ts'
-import { Recipient } from '../../src/keys/key-pairs.ts'
+import { keysOfCard } from '../../src/core/card.ts'
+import { Recipient } from '../../src/core/key-pairs.ts'
 import { expectSame, failure, patched, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 

@@ -1,10 +1,10 @@
 // Row 8. Everything that says how a block is protected stands openly in its envelope, and he can write it.
 import { describe, it } from 'vitest'
-import { maskKey } from '../../src/blocks/mask.ts'
-import { concat } from '../../src/bytes.ts'
-import { Mode } from '../../src/format/envelope.ts'
+import { maskKey } from '../../src/keyset/envelope.ts'
+import { concat } from '../../src/core/bytes.ts'
+import { Mode } from '../../src/core/envelope.ts'
 import { type ErrorCode, type SealedBlock, unlockKeyset } from '../../src/index.ts'
-import { Recipient } from '../../src/keys/key-pairs.ts'
+import { Recipient } from '../../src/core/key-pairs.ts'
 import { expectSame, failure, PASSWORD, patched, quickly, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 

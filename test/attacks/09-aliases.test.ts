@@ -1,9 +1,9 @@
 // Row 9. X25519 ignores a bit of what it is given, and takes points for which every secret is the same; ML-KEM gives a secret for
 // every ciphertext. Whatever he mixes, the key must be another one: all parts pass a PRF over the whole transcript.
 import { describe, expect, it } from 'vitest'
-import { agreeWith, reachAgreement } from '../../src/keys/agreement.ts'
-import { generateKeyPair, Identity, Recipient } from '../../src/keys/key-pairs.ts'
-import { withBytes } from '../../src/secret.ts'
+import { agreeWith, reachAgreement } from '../../src/core/agreement.ts'
+import { generateKeyPair, Identity, Recipient } from '../../src/core/key-pairs.ts'
+import { withBytes } from '../../src/core/secret.ts'
 import { backends, failure, flipped, hex, patched, sample, unhex, withBackend } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 

@@ -1,14 +1,15 @@
 // Row 10. Who shares a dedup key, or a share, knows block keys K_b: he can encrypt anything under one, with a tag that holds. The
 // owner computes again what content under that label must be; a share's reader has the commitment, and the hash in `global`.
 import { describe, it } from 'vitest'
-import { ContentScheme } from '../../src/blocks/content-key.ts'
-import { maskKey, unmaskKey } from '../../src/blocks/mask.ts'
-import { encryptContent } from '../../src/blocks/seal.ts'
-import { concat } from '../../src/bytes.ts'
-import { type EncryptedMode, FRAME_BYTES, Mode, parseEnvelope } from '../../src/format/envelope.ts'
+import { ContentScheme } from '../../src/keyset/dedup.ts'
+import { maskKey, unmaskKey } from '../../src/keyset/envelope.ts'
+import { encryptContent } from '../../src/keyset/seal.ts'
+import { concat } from '../../src/core/bytes.ts'
+import { type EncryptedMode, Mode } from '../../src/core/envelope.ts'
+import { FRAME_BYTES, parseEnvelope } from '../../src/keyset/envelope.ts'
 import type { SealedBlock } from '../../src/index.ts'
-import { Identity, Recipient } from '../../src/keys/key-pairs.ts'
-import { SecretKey } from '../../src/secret.ts'
+import { Identity, Recipient } from '../../src/core/key-pairs.ts'
+import { SecretKey } from '../../src/core/secret.ts'
 import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 

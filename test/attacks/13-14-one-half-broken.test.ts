@@ -1,11 +1,11 @@
 // Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
 import { describe, expect, it } from 'vitest'
-import { maskKey } from '../../src/blocks/mask.ts'
-import { Mode } from '../../src/format/envelope.ts'
+import { maskKey } from '../../src/keyset/envelope.ts'
+import { Mode } from '../../src/core/envelope.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
-import { reachAgreement } from '../../src/keys/agreement.ts'
-import { type Identity, Recipient } from '../../src/keys/key-pairs.ts'
-import { withBytes } from '../../src/secret.ts'
+import { reachAgreement } from '../../src/core/agreement.ts'
+import { type Identity, Recipient } from '../../src/core/key-pairs.ts'
+import { withBytes } from '../../src/core/secret.ts'
 import { expectSame, failure, flipped, hex, PASSWORD, quickly, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 

@@ -1,7 +1,7 @@
 // Row 15. He was given the strings of some files in a pack, and the pack with them: a partial share.
 import { createCipheriv, createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { encodePack } from '../../src/format/pack.ts'
+import { encodePack } from '../../src/keyset/pack.ts'
 import { openPackMember } from '../../src/index.ts'
 import { expectSame, failure, flipped, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'

@@ -1,12 +1,12 @@
 // Row 16. It carries cards and invites between users, and does with them what it wants; and so may everybody else whom an owner
 // has to do with. (Blocks of shares: 06-planted-content, 10-poisoned-duplicates.)
 import { describe, expect, it } from 'vitest'
-import { concat, domain, lengthPrefixed } from '../../src/bytes.ts'
+import { concat, domain, lengthPrefixed } from '../../src/core/bytes.ts'
 import { openWriter, parseCard, type SealedBlock, unlockKeyset } from '../../src/index.ts'
-import { encodeCard, fingerprintBytes, keysOfCard } from '../../src/keys/card.ts'
+import { encodeCard, fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
 import { sign } from '../../src/primitives/signature.ts'
-import { withBytes } from '../../src/secret.ts'
-import { openInvite, sealInvite } from '../../src/sharing/invite.ts'
+import { withBytes } from '../../src/core/secret.ts'
+import { openInvite, sealInvite } from '../../src/keyset/invite.ts'
 import { expectSame, failure, flipped, PASSWORD, patched, quickly, sample, unhex } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'
 

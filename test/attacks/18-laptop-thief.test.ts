@@ -1,8 +1,8 @@
 // Row 18. He has the laptop's database, and not its device key: that is in the operating system's keystore, or under a passphrase.
 import { describe, expect, it } from 'vitest'
 import { createClient, createDeviceKey, deriveLogin, openDeviceKey } from '../../src/index.ts'
-import { claimantOf } from '../../src/handles/client.ts'
-import { withBytes } from '../../src/secret.ts'
+import { claimantOf } from '../../src/client/client.ts'
+import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, failure, PASSWORD, quickly } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'
 

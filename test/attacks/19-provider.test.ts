@@ -1,12 +1,12 @@
 // Row 19. The provider keeps the escrow. He has the whole database, his own
 // keyset with its password, every file that he ever built, and a server that does what he wants.
 import { describe, expect, it } from 'vitest'
-import { generateActivationCode } from '../../src/custody/activation-code.ts'
-import { openEscrow, readEscrow } from '../../src/custody/safeguard.ts'
+import { generateActivationCode } from '../../src/client/escrow.ts'
+import { openEscrow, readEscrow } from '../../src/client/escrow.ts'
 import { armRegistration, type Client, createClient, openRegistration } from '../../src/index.ts'
-import { claimantOf } from '../../src/handles/client.ts'
-import { insidesOf } from '../../src/handles/keyset.ts'
-import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
+import { claimantOf } from '../../src/client/client.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
+import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { KeyRegistry } from '../../src/server.ts'
 import { expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'

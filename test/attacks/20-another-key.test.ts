@@ -1,12 +1,12 @@
 // Row 20. He may talk to the server as any client does, see what others send, and run a server of his own; he has another key.
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { describe, it } from 'vitest'
-import { encode } from '../../src/format/codec.ts'
-import { type StoredEnrolment, storedEnrolment } from '../../src/format/client.ts'
-import { encodeHeader } from '../../src/format/header.ts'
+import { encode } from '../../src/core/codec.ts'
+import { type StoredEnrolment, storedEnrolment } from '../../src/client/layout.ts'
+import { encodeHeader } from '../../src/core/header.ts'
 import { type Client, createClient, type TypedKey } from '../../src/index.ts'
 import { KeyRegistry } from '../../src/server.ts'
-import { concat, domain, utf8 } from '../../src/bytes.ts'
+import { concat, domain, utf8 } from '../../src/core/bytes.ts'
 import { failure, MemoryRegistryStore, quickly, unhex } from '../fixtures.ts'
 import { signatureFor, TORSION } from '../odd-signatures.ts'
 

@@ -20,7 +20,8 @@ import {
   resetProfile,
   unlockKeyset,
 } from '../../src/index.ts'
-import { type Backend, useBackend } from '../../src/primitives/backend.ts'
+import { type Backend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { checkProfile, KeyRegistry, verifyPassword } from '../../src/server.ts'
 import {
   ALICE,

@@ -1,11 +1,11 @@
 // What the adversaries of several rows have: keysets, and what is inside them.
-import { unmaskKey } from '../../src/blocks/mask.ts'
-import { parseEnvelope } from '../../src/format/envelope.ts'
-import { insidesOf } from '../../src/handles/keyset.ts'
+import { unmaskKey } from '../../src/keyset/envelope.ts'
+import { parseEnvelope } from '../../src/keyset/envelope.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
 import type { KeysetReader, SealedBlock } from '../../src/index.ts'
-import { Identity } from '../../src/keys/key-pairs.ts'
-import type { KeysetContents } from '../../src/keys/keyset-contents.ts'
-import type { SecretKey } from '../../src/secret.ts'
+import { Identity } from '../../src/core/key-pairs.ts'
+import { type KeysetContents } from '../../src/keyset/exports.ts'
+import { type SecretKey } from '../../src/core/secret.ts'
 import { makeKeyset, quickly, unhex } from '../fixtures.ts'
 
 /** A keyset whose password costs nothing; unlock it `quickly` too. */

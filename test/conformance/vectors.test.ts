@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { Backend, HashName } from '../../src/primitives/backend.ts'
+import { type Backend, type HashName } from '../../src/primitives/backend.ts'
 import { isSignatureOf } from '../../src/primitives/signature.ts'
 import { backends as everyday, hex, thoroughBackends, unhex } from '../fixtures.ts'
 

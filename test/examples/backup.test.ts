@@ -17,7 +17,7 @@ import {
 import { indexFolder, LogWriter, readIndex } from '../../examples/log.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { failure, flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from './tree.ts'
 

@@ -8,7 +8,7 @@ import { exchange } from '../../examples/exchange.ts'
 import { ExchangeClient } from '../../examples/exchange-client.ts'
 import { createService, createTables } from '../../examples/exchange-service.ts'
 import { type Card, parseCard } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, makeKeyset, quick, sample } from '../fixtures.ts'
 
 const database = new PGlite()

@@ -11,7 +11,7 @@ import {
 } from '../../examples/browser/container.ts'
 import { openFile, type Options, sealFile } from '../../examples/browser/sealed-file.ts'
 import { createKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, expectSame, failure, flipped, PASSWORD, quick, sample } from '../fixtures.ts'
 
 const CHUNK = 1000

@@ -8,7 +8,7 @@ import { close, listen } from '../../examples/http.ts'
 import { enrol, logIn, RemoteStore } from '../../examples/storage-client.ts'
 import { createStorageService, createStorageTables, REALM, snapshotsOf } from '../../examples/storage-service.ts'
 import { type Client, createClient } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { failure, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'
 

@@ -3,7 +3,8 @@
 // collector takes back at once included: a copy or the content, and the chunks that a cipher leaves; and costs of Argon2id that an
 // object asks for are within the limits.
 import { KeystrataError } from '../../src/index.ts'
-import { type Backend, useBackend } from '../../src/primitives/backend.ts'
+import { type Backend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { backends } from '../fixtures.ts'
 import { memoryInUse, MOST_COPIES } from '../memory.ts'
 import type { Target } from './inputs.ts'

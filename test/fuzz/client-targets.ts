@@ -11,7 +11,7 @@ import {
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
 import { KeyRegistry } from '../../src/server.ts'
-import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/bytes.ts'
+import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import {
   type ProvenKey,
   storedChallenge,
@@ -19,18 +19,21 @@ import {
   storedEscrow,
   type StoredProof,
   storedProof,
-} from '../../src/format/client.ts'
-import { decode, encode } from '../../src/format/codec.ts'
-import { clientKeys, keysetKeys, loginKeys, SavedKind, storedDeviceKey, storedHandle } from '../../src/format/device.ts'
-import { NOBODY, ObjectType } from '../../src/format/header.ts'
-import { signedRegistration, storedRegistration } from '../../src/format/registration.ts'
-import { claimantOf } from '../../src/handles/client.ts'
-import { insidesOf } from '../../src/handles/keyset.ts'
-import { fingerprintBytes, readCard } from '../../src/keys/card.ts'
-import { provenBy, signedPart } from '../../src/keys/claim.ts'
-import { unwrapSecret, wrapSecret } from '../../src/keys/lock.ts'
+} from '../../src/client/layout.ts'
+import { decode, encode } from '../../src/core/codec.ts'
+import { clientKeys } from '../../src/client/layout.ts'
+import { keysetKeys } from '../../src/keyset/layout.ts'
+import { loginKeys } from '../../src/vault/layout.ts'
+import { SavedKind, storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
+import { NOBODY, ObjectType } from '../../src/core/header.ts'
+import { signedRegistration, storedRegistration } from '../../src/client/registration.ts'
+import { claimantOf } from '../../src/client/client.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
+import { fingerprintBytes, readCard } from '../../src/core/card.ts'
+import { provenBy, signedPart } from '../../src/client/proof.ts'
+import { unwrapSecret, wrapSecret } from '../../src/core/wrap.ts'
 import { sign } from '../../src/primitives/signature.ts'
-import type { SecretKey } from '../../src/secret.ts'
+import { type SecretKey } from '../../src/core/secret.ts'
 import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { assertAllowedCosts, checkInput } from './bounds.ts'
 import { findings } from './corpus.ts'
 import { inputsOf, type Target } from './inputs.ts'

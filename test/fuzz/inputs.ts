@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import type * as P from 'micro-packed'
 import { type BlockReader, encodeBlock, parseBlock, type SealedBlock } from '../../src/index.ts'
-import { decode, encode } from '../../src/format/codec.ts'
-import { SecretKey } from '../../src/secret.ts'
+import { decode, encode } from '../../src/core/codec.ts'
+import { SecretKey } from '../../src/core/secret.ts'
 
 /** One kind of object, and everything that reads it. */
 export interface Target {

@@ -8,28 +8,29 @@ import {
   type SealedBlock,
   unlockKeyset,
 } from '../../src/index.ts'
-import { concat, domain, lengthPrefixed, u64, u8 } from '../../src/bytes.ts'
-import { SIGNATURE_BYTES, storedCard } from '../../src/format/card.ts'
-import { decode, encode } from '../../src/format/codec.ts'
-import { HEADER_BYTES, ObjectType } from '../../src/format/header.ts'
+import { concat, domain, lengthPrefixed, u64, u8 } from '../../src/core/bytes.ts'
+import { SIGNATURE_BYTES } from '../../src/primitives/signature.ts'
+import { storedCard } from '../../src/core/card.ts'
+import { decode, encode } from '../../src/core/codec.ts'
+import { HEADER_BYTES, ObjectType } from '../../src/core/header.ts'
 import {
   definitionSealed,
   Destination,
   hostPlain,
   hostSealed,
-  shareKeys,
   storageSealed,
   storedKeyset,
-} from '../../src/format/keyset.ts'
-import { inviteTail } from '../../src/format/invite.ts'
-import { sealedTo } from '../../src/format/wrap.ts'
-import { insidesOf } from '../../src/handles/keyset.ts'
-import { fingerprintBytes, readCard } from '../../src/keys/card.ts'
-import { Recipient } from '../../src/keys/key-pairs.ts'
-import { encodeKeyset } from '../../src/keys/keyset-record.ts'
-import { encodeSections, type KeysetDestination } from '../../src/keys/keyset-contents.ts'
-import { sealSecret, wrapSecret } from '../../src/keys/lock.ts'
-import { fillTrailer, macUnder } from '../../src/keys/trailer.ts'
+} from '../../src/keyset/layout.ts'
+import { shareKeys } from '../../src/keyset/invite.ts'
+import { inviteTail } from '../../src/keyset/invite.ts'
+import { sealedTo } from '../../src/core/wrap.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
+import { fingerprintBytes, readCard } from '../../src/core/card.ts'
+import { Recipient } from '../../src/core/key-pairs.ts'
+import { encodeKeyset } from '../../src/keyset/exports.ts'
+import { encodeSections, type KeysetDestination } from '../../src/keyset/exports.ts'
+import { sealSecret, wrapSecret } from '../../src/core/wrap.ts'
+import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'

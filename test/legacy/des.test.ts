@@ -3,7 +3,7 @@ import { createCipheriv } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type DesCbc, deriveDesKey, findDes, isWeakDesKey, nativeDes, portableDes } from '../../src/legacy/des.ts'
-import { SecretKey, withBytes } from '../../src/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
 
 /** Browsers have none. */

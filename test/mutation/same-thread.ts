@@ -1,7 +1,7 @@
 // Stands for src/pool/threads.ts while mutants run: the workers of a pool work in the one thread that a mutant is switched on in.
 import { MessageChannel } from 'node:worker_threads'
-import type { Request } from '../../src/pool/messages.ts'
-import type { Thread } from '../../src/pool/threads.ts'
+import { type Request } from '../../src/pool/messages.ts'
+import { type Thread } from '../../src/pool/threads.ts'
 import { Work } from '../../src/pool/work.ts'
 
 export { processorCount } from '../../src/pool/threads.ts'

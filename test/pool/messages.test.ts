@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { KeystrataError } from '../../src/errors.ts'
+import { KeystrataError } from '../../src/core/errors.ts'
 import { arrivedError, arrivedKeys, moveError, moveKeys } from '../../src/pool/messages.ts'
-import { SecretKey, withBytes } from '../../src/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { sample } from '../fixtures.ts'
 
 describe('between threads', () => {

@@ -12,9 +12,9 @@ import {
   type SealedBlock,
 } from '../../src/index.ts'
 import { createLegacyClient } from '../../src/legacy.ts'
-import { recipeOf } from '../../src/handles/recipe.ts'
+import { recipeOf } from '../../src/core/recipe.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
-import { disposeKeys, SecretKey } from '../../src/secret.ts'
+import { disposeKeys, SecretKey } from '../../src/core/secret.ts'
 import {
   ALICE,
   all,

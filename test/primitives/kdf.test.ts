@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { keyIdOf } from '../../src/keys/lock.ts'
+import { keyIdOf } from '../../src/core/wrap.ts'
 import { derive, deriveKey } from '../../src/primitives/kdf.ts'
-import { SecretKey, withBytes } from '../../src/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { hex, unhex } from '../fixtures.ts'
 
 const key = new SecretKey(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decapsulate, importPrivateKey, importPublicKey } from '../../src/primitives/kem.ts'
-import { SecretKey } from '../../src/secret.ts'
+import { SecretKey } from '../../src/core/secret.ts'
 import { backends, failure, sample, withBackend } from '../fixtures.ts'
 
 describe.each(backends)('kem on $name', (backend) => {

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { selfTest } from '../../src/index.ts'
-import { type Backend, type Kem, useBackend } from '../../src/primitives/backend.ts'
-import { webBackend } from '../../src/primitives/backend-web.ts'
+import { type Backend, type Kem } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
+import { webBackend } from '../../src/primitives/web.ts'
 import { isHealthy } from '../../src/primitives/self-test.ts'
 import { backends } from '../fixtures.ts'
 

@@ -11,11 +11,11 @@ import {
   openProfile,
   type SealedBlock,
 } from '../../src/index.ts'
-import { ObjectType } from '../../src/format/header.ts'
-import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
-import { ownerOf } from '../../src/keys/login.ts'
-import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
-import { disposeKeys, withBytes } from '../../src/secret.ts'
+import { ObjectType } from '../../src/core/header.ts'
+import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
+import { ownerOf } from '../../src/vault/login.ts'
+import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
+import { disposeKeys, withBytes } from '../../src/core/secret.ts'
 import { ALICE, CHEAP, hex, MemoryVaultStore, numRuns, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)

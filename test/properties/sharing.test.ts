@@ -9,7 +9,7 @@ import {
   type SharedReader,
   unlockKeyset,
 } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, flipped, makeKeyset, numRuns, PASSWORD, quick, quickly } from '../fixtures.ts'
 
 // What a password costs is not what these tests are about.

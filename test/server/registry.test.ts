@@ -1,8 +1,8 @@
 // A server that knows its clients' keys again: every rule, every documented error.
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Client, type ClientOptions, createClient, KeystrataError, type TypedKey } from '../../src/index.ts'
-import { decode, encode } from '../../src/format/codec.ts'
-import { storedEnrolment } from '../../src/format/client.ts'
+import { decode, encode } from '../../src/core/codec.ts'
+import { storedEnrolment } from '../../src/client/layout.ts'
 import { KeyRegistry } from '../../src/server.ts'
 import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 

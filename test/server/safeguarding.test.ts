@@ -12,7 +12,7 @@ import {
   type TypedKey,
   unlockKeyset,
 } from '../../src/index.ts'
-import { readEscrow } from '../../src/custody/safeguard.ts'
+import { readEscrow } from '../../src/client/escrow.ts'
 import { KeyRegistry, type Safeguarding } from '../../src/server.ts'
 import {
   expectSame,

@@ -1,15 +1,15 @@
 // The frozen vectors of SPEC §7–§11, through the library and through the reader that was written from SPEC.md alone.
 import { describe, expect, it } from 'vitest'
-import { VaultCipher } from '../../src/blocks/vault-block.ts'
+import { VaultCipher } from '../../src/vault/block.ts'
 import { deriveLogin, parseBlock, parseCard } from '../../src/index.ts'
-import { authenticationFailed } from '../../src/errors.ts'
-import { openKeyring, openRecoverySlot } from '../../src/keys/hierarchy.ts'
-import { Identity } from '../../src/keys/key-pairs.ts'
-import { ownerOf } from '../../src/keys/login.ts'
-import { openProfileRecord, parseProfile } from '../../src/keys/profile-record.ts'
-import { type Role, SecretKey, withBytes } from '../../src/secret.ts'
+import { authenticationFailed } from '../../src/core/errors.ts'
+import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
+import { Identity } from '../../src/core/key-pairs.ts'
+import { ownerOf } from '../../src/vault/login.ts'
+import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
+import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { hex, unhex } from '../fixtures.ts'
-import { plantedContents } from '../keys/planted.ts'
+import { plantedContents } from '../keyset/planted.ts'
 import * as spec from '../spec-reader-vault.ts'
 import {
   cardVectors,

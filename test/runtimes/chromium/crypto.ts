@@ -11,7 +11,7 @@ import { sha3_256 } from '@noble/hashes/sha3.js'
 import type { CHash } from '@noble/hashes/utils.js'
 // @ts-expect-error It brings no types.
 import des from 'des.js'
-import type { DesJs } from '../../../src/legacy/des.ts'
+import { type DesJs } from '../../../src/legacy/des.ts'
 
 type Hash = 'sha256' | 'sha512' | 'sha3-256'
 const hashes: Readonly<Record<Hash, CHash>> = { sha256, sha512, 'sha3-256': sha3_256 }

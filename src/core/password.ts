@@ -1,0 +1,268 @@
+// Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for; PBKDF2
+// (RFC 8018) where a product's format says so.
+import type { Wait } from '../primitives/backend.ts'
+import { backend } from '../primitives/choice.ts'
+import { type Bytes, toHex, utf8, wipe } from './bytes.ts'
+import { KeystrataError } from './errors.ts'
+import { encodeText } from './text.ts'
+
+/**
+ * Argon2id version 0x13 of a product's own: a faster one than the portable code, say.
+ * @param password UTF-8, to be left alone: it is wiped when the call is done
+ * @param length of the result in bytes
+ * @example
+ * ```ts
+ * import { argon2idAsync } from '@noble/hashes/argon2.js' // or one that is faster: that of hash-wasm, say
+ * import type { Argon2 } from 'keystrata'
+ *
+ * const argon2: Argon2 = (password, salt, { iterations, memoryKiB, lanes }, length) =>
+ *   argon2idAsync(password, salt, { t: iterations, m: memoryKiB, p: lanes, dkLen: length })
+ * ```
+ */
+export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs, length: number) => Promise<Uint8Array>
+
+/**
+ * How to wait for a password hash, and who computes it.
+ * @example
+ * ```ts
+ * import { createDeviceKey, type HashOptions } from 'keystrata'
+ *
+ * const bar = { percent: 0 } // what a user sees
+ * const options: HashOptions = { onProgress: (fraction) => void (bar.percent = 100 * fraction) }
+ * const exported = await createDeviceKey().export('a passphrase', options)
+ * console.log(bar.percent) // 100
+ * ```
+ */
+export interface HashOptions extends Wait {
+  /** Instead of the platform's own, or of portable code; checked by known answers before its first use. */
+  argon2?: Argon2 | undefined
+}
+
+/**
+ * What one Argon2id hash costs whoever computes it, and so whoever guesses.
+ * @example
+ * ```ts
+ * import { type Argon2Costs, createKeyset } from 'keystrata'
+ *
+ * const costs: Argon2Costs = { iterations: 4, memoryKiB: 262_144, lanes: 4 } // 256 MiB for every guess
+ * using keyset = await createKeyset('correct horse battery staple', { costs })
+ * const onHost = keyset.export('host')
+ * ```
+ */
+export interface Argon2Costs {
+  /** Passes over the memory: 1–64; at least 2 when writing. */
+  iterations: number
+  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB), and 4 GiB in all passes; at least 19,456 when writing. */
+  memoryKiB: number
+  /** Lanes, the parallelism p of RFC 9106: 1–16. */
+  lanes: number
+}
+
+/** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */
+export const DEFAULT_ARGON2_COSTS: Readonly<Argon2Costs> = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
+
+/** 1 GiB. */
+export const MAX_MEMORY_KIB = 1_048_576
+
+const MAX_ITERATIONS = 64
+
+/** What is written costs a guesser no less than this (OWASP's floor). */
+export const MIN_MEMORY_KIB = 19_456
+
+export const MIN_ITERATIONS = 2
+
+/** The most passes over so much memory. */
+export function mostIterations(memoryKiB: number): number {
+  return Math.min(MAX_ITERATIONS, Math.floor((4 * MAX_MEMORY_KIB) / memoryKiB))
+}
+
+/**
+ * Refuses costs that a stored object must not be able to burn (SPEC §1.6).
+ * @throws KeystrataError `limit-exceeded`
+ */
+export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Costs): void {
+  const within =
+    [iterations, memoryKiB, lanes].every(Number.isSafeInteger) &&
+    iterations >= 1 &&
+    lanes >= 1 &&
+    lanes <= 16 &&
+    memoryKiB >= 8 * lanes &&
+    memoryKiB <= MAX_MEMORY_KIB &&
+    iterations <= mostIterations(memoryKiB)
+  if (!within) {
+    throw new KeystrataError(
+      'limit-exceeded',
+      'Argon2 costs beyond the limits: iterations 1–64, lanes 1–16, memoryKiB from 8 × lanes to 1,048,576, 4 GiB in all passes',
+      { iterations, memoryKiB, lanes },
+    )
+  }
+}
+
+/** Whether costs are dear enough to protect anything. */
+export function isWritable({ iterations, memoryKiB }: Argon2Costs): boolean {
+  return memoryKiB >= MIN_MEMORY_KIB && iterations >= MIN_ITERATIONS
+}
+
+/**
+ * Refuses costs that are too cheap to protect anything.
+ * @throws KeystrataError `limit-exceeded`
+ */
+export function assertWritableCosts(costs: Argon2Costs): void {
+  assertReadableCosts(costs)
+  if (!isWritable(costs)) {
+    throw new KeystrataError(
+      'limit-exceeded',
+      `Argon2 costs too low: at least ${MIN_MEMORY_KIB} KiB and ${MIN_ITERATIONS} iterations`,
+      {
+        iterations: costs.iterations,
+        memoryKiB: costs.memoryKiB,
+      },
+    )
+  }
+}
+
+/**
+ * Argon2id of a password, 32 bytes unless said otherwise.
+ * @throws KeystrataError `limit-exceeded` for an empty password or costs beyond the limits, `aborted` by the signal
+ * @throws TypeError for an `argon2` of the caller's that is none
+ */
+export function hashPassword(
+  password: string,
+  salt: Uint8Array,
+  costs: Argon2Costs,
+  options: HashOptions,
+  length = 32,
+): Promise<Bytes> {
+  const { argon2 } = options
+  return withPassword(password, (bytes) => {
+    assertReadableCosts(costs)
+    if (argon2 === undefined) {
+      return untilAborted(options, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
+    }
+    return untilAborted(options, async ({ onProgress }) => {
+      if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
+      onProgress?.(0)
+      const hash = await hashBy(argon2, bytes, salt, costs, length)
+      onProgress?.(1)
+      return hash
+    })
+  })
+}
+
+/**
+ * For 2 passes over 256 KiB: of the reference implementation's test.c; and on more lanes and of another length, which is
+ * not the beginning of a longer one, of OpenSSL.
+ */
+const KNOWN_ANSWERS = [
+  { lanes: 2, answer: '6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037' },
+  { lanes: 4, answer: '3bbd46bf4acfffc72a7a335003f970547df6aa5a86c571f9' },
+] as const
+
+const checked: WeakMap<Argon2, Promise<void>> = new WeakMap()
+
+/** By the function of a product, which is checked once: one that is wrong would make keys that nobody else can derive. */
+async function hashBy(
+  argon2: Argon2,
+  password: Uint8Array,
+  salt: Uint8Array,
+  { iterations, memoryKiB, lanes }: Argon2Costs,
+  length: number,
+): Promise<Bytes> {
+  const given = { iterations, memoryKiB, lanes }
+  const check = checked.get(argon2) ?? assertArgon2id(argon2)
+  checked.set(argon2, check)
+  // Not for ever: it may have failed because a module was not loaded yet.
+  check.catch(() => checked.delete(argon2))
+  await check
+  // Copies: nothing that it keeps or writes may change what is hashed.
+  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  try {
+    return ownBytesOf(await argon2(...copies, given, length), length)
+  } finally {
+    wipe(...copies)
+  }
+}
+
+async function assertArgon2id(argon2: Argon2): Promise<void> {
+  for (const { lanes, answer } of KNOWN_ANSWERS) {
+    const length = answer.length / 2
+    const costs = { iterations: 2, memoryKiB: 256, lanes }
+    const hash = await argon2(utf8('password'), utf8('somesalt'), costs, length)
+    if (toHex(ownBytesOf(hash, length)) !== answer)
+      throw new TypeError('argon2 is not Argon2id: it gives other answers')
+  }
+}
+
+/** A copy; what was given is wiped. */
+function ownBytesOf(hash: Uint8Array, length: number): Bytes {
+  if (!(hash instanceof Uint8Array) || hash.length !== length) {
+    throw new TypeError(`argon2 must give ${length} bytes`)
+  }
+  const copy = new Uint8Array(hash)
+  wipe(hash)
+  return copy
+}
+
+/**
+ * PBKDF2-HMAC-SHA-512 of a password.
+ * @throws KeystrataError `limit-exceeded` for an empty password, `aborted` by the signal
+ */
+export function stretchPassword(
+  password: string,
+  salt: Uint8Array,
+  { iterations, length }: { iterations: number; length: number },
+  wait: Wait,
+): Promise<Bytes> {
+  return withPassword(password, (bytes) =>
+    untilAborted(wait, (watched) => backend().pbkdf2Sha512(bytes, salt, iterations, length, watched)),
+  )
+}
+
+/** Lends the bytes of a password to `use`, and wipes them when it is done. */
+async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
+  const bytes = encodeText(password, 'password')
+  try {
+    if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
+    return await use(bytes)
+  } finally {
+    wipe(bytes)
+  }
+}
+
+/**
+ * Waits for a derivation until the signal ends the wait. Native code cannot be stopped: what it still gives is wiped. A
+ * callback that throws is heard when there is nothing left to wipe.
+ * @throws KeystrataError `aborted`
+ */
+async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wait) => Promise<Bytes>): Promise<Bytes> {
+  const assertWanted = () => {
+    if (signal?.aborted === true) throw new KeystrataError('aborted')
+  }
+  assertWanted()
+  const thrown: unknown[] = []
+  const report = (fraction: number) => {
+    try {
+      if (thrown.length === 0 && signal?.aborted !== true) onProgress?.(fraction)
+    } catch (error) {
+      thrown.push(error)
+    }
+  }
+  const listening = new AbortController()
+  const aborted: Promise<never> = new Promise((_, reject) => {
+    const stop = () => reject(new KeystrataError('aborted'))
+    signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
+  })
+  const running = derivation({ onProgress: report, signal })
+  try {
+    const derived = await Promise.race([running, aborted])
+    if (thrown.length > 0) throw thrown[0]
+    return derived
+  } catch (error) {
+    running.then(wipe, () => undefined)
+    // A derivation that saw the signal first ends with whatever the signal was given.
+    assertWanted()
+    throw error
+  } finally {
+    listening.abort()
+  }
+}

@@ -1,0 +1,152 @@
+// What holds secrets, and how they are kept from leaving by accident: a holder prints nothing, refuses to be serialised
+// or cloned, and is wiped when disposed of. Not protected: memory dumps, and copies that the engine itself makes.
+import { equalBytes, wipe } from './bytes.ts'
+import { KeystrataError } from './errors.ts'
+
+/**
+ * Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it.
+ * @example
+ * ```ts
+ * import type { Handle } from 'keystrata'
+ *
+ * function disposeAll(handles: Iterable<Handle>) {
+ *   for (const handle of handles) handle.dispose() // where there is no `using`
+ * }
+ * ```
+ */
+export interface Handle extends Disposable {
+  /** Wipes the secrets. Afterwards every use throws `disposed`; disposing again does nothing. */
+  dispose(): void
+}
+
+/** Where there is no `Symbol.dispose` yet, bundlers look for another symbol in its place. `known` is for tests alone. */
+export function nameForBundlers(prototype: Handle, known: object = Symbol): void {
+  if ('dispose' in known) return
+  const value = function (this: Handle) {
+    this.dispose()
+  }
+  Object.defineProperty(prototype, Symbol.for('Symbol.dispose'), { value })
+}
+
+export abstract class SecretHolder implements Handle {
+  /** An own function on purpose: structured cloning and postMessage refuse functions, and so the holder. */
+  readonly dispose: () => void
+  readonly #kind: string
+  #disposed = false
+
+  static {
+    nameForBundlers(SecretHolder.prototype)
+    // What console.log shows in Node, Bun and Deno.
+    Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+      value: () => '[holds secrets]',
+    })
+  }
+
+  protected constructor(kind: string, wipeSecrets: () => void) {
+    this.#kind = kind
+    this.dispose = () => {
+      if (this.#disposed) return
+      this.#disposed = true
+      wipeSecrets()
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** @throws KeystrataError `disposed` */
+  protected assertUsable(): void {
+    if (this.#disposed) throw new KeystrataError('disposed', `this ${this.#kind} was disposed of`)
+  }
+
+  toJSON(): never {
+    throw new TypeError(`a ${this.#kind} holds secrets and cannot be serialised`)
+  }
+}
+
+/** The one job of a key. A key type-checks only where its job is done. */
+export type Role =
+  | 'root'
+  | 'keyring'
+  | 'data'
+  | 'master'
+  | 'block'
+  | 'dedup'
+  | 'block-salt'
+  | 'x25519'
+  | 'ml-kem-1024'
+  | 'signing'
+  | 'agreed'
+  | 'label'
+  | 'lock'
+  | 'cipher'
+  | 'login'
+  | 'client'
+  | 'device'
+  | 'passphrase'
+  | 'activation'
+  | 'member'
+  | 'mac'
+
+let bytesOf: (key: SecretKey<Role>) => Uint8Array
+
+/** Key material with one job. Copies what it is given; {@link withBytes} is the only way in. */
+export class SecretKey<R extends Role> extends SecretHolder {
+  readonly role: R
+  readonly #bytes: Uint8Array
+
+  static {
+    bytesOf = (key) => {
+      key.assertUsable()
+      return key.#bytes
+    }
+  }
+
+  constructor(role: R, bytes: Uint8Array) {
+    const copy = new Uint8Array(bytes)
+    super(`${role} key`, () => wipe(copy))
+    this.role = role
+    this.#bytes = copy
+  }
+
+  /** Takes `bytes` over: keeps a copy and wipes the original. */
+  static take<R extends Role>(role: R, bytes: Uint8Array): SecretKey<R> {
+    try {
+      return new SecretKey(role, bytes)
+    } finally {
+      wipe(bytes)
+    }
+  }
+
+  /** A key of the same role and bytes, with a life of its own. */
+  copy(): SecretKey<R> {
+    return withBytes(this, (bytes) => new SecretKey(this.role, bytes))
+  }
+}
+
+/** Lends the bytes of `key` to `use`, which must not keep them: they are wiped when the key is disposed of. */
+export function withBytes<T>(key: SecretKey<Role>, use: (bytes: Uint8Array) => T): T {
+  return use(bytesOf(key))
+}
+
+/** Compares two keys of one role in constant time. */
+export function equalKeys<R extends Role>(a: SecretKey<R>, b: SecretKey<R>): boolean {
+  return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
+}
+
+/** The same object with keys of its own. */
+export function copyKeys<T>(value: T): T {
+  if (value instanceof SecretKey) return value.copy() as T
+  if (Array.isArray(value)) return value.map(copyKeys) as T
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, copyKeys(field as unknown)])) as T
+}
+
+/** Wipes every key in an object. */
+export function disposeKeys(value: unknown): void {
+  if (value instanceof SecretKey) value.dispose()
+  else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const field of Object.values(value)) disposeKeys(field)
+  }
+}

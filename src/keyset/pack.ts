@@ -1,0 +1,222 @@
+// A pack (SPEC §6.6): many small files in the content of one block, each under a key of its own.
+// Packs of small files (SPEC §6.6): whoever is given the key of one member opens that one, and in the keyed form can neither
+// test guesses about the others nor alter them unseen. The block around a pack was verified before any of this runs.
+import * as P from 'micro-packed'
+import {
+  type Bytes,
+  bytesFrom,
+  concat,
+  domain,
+  EMPTY,
+  equalBytes,
+  fromBase64Url,
+  toBase64Url,
+  wipe,
+} from '../core/bytes.ts'
+import { decode, encode } from '../core/codec.ts'
+import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
+import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { SecretKey, withBytes } from '../core/secret.ts'
+import { cbcDecrypt, cbcEncrypt } from '../primitives/cipher.ts'
+import { digestContent, hmacSha256 } from '../primitives/hash.ts'
+
+export const MAX_MEMBERS = 1024
+
+export const MAX_MEMBER_BYTES: number = 8 * 1024 * 1024
+
+/** Of a stored one: with a MAC and as much padding as there can be. */
+const MAX_STORED_BYTES = MAX_MEMBER_BYTES + 32 + 16
+
+interface StoredPack {
+  readonly lengths: readonly number[]
+  /** The members, one behind the other. */
+  readonly members: Uint8Array
+}
+
+const storedPack: P.CoderType<StoredPack> = P.struct({
+  lengths: P.array(P.U32BE, P.U32BE),
+  members: P.bytes(null),
+}) as unknown as P.CoderType<StoredPack>
+
+export function encodePack(members: readonly Uint8Array[]): Bytes {
+  const lengths = members.map(({ length }) => length)
+  return encode(storedPack, { lengths, members: concat(...members) })
+}
+
+/**
+ * One member of a pack, as a view; undefined if there is none of this index.
+ * @throws KeystrataError `malformed` if it is no pack; `limit-exceeded` over 1,024 members, and for one over 8 MiB
+ */
+export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
+  const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
+  if (count > MAX_MEMBERS)
+    throw new KeystrataError('limit-exceeded', 'not a pack, or one with too many members', { count })
+  const { lengths, members } = decode(storedPack, pack, 'pack')
+  if (lengths.reduce((sum, length) => sum + length, 0) !== members.length) {
+    throw new KeystrataError('malformed', 'not a well-formed pack', { bytes: pack.length })
+  }
+  const length = lengths[index]
+  if (length === undefined) return undefined
+  if (length > MAX_STORED_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a member of a pack over 8 MiB', { bytes: length })
+  }
+  const start = lengths.slice(0, index).reduce((sum, each) => sum + each, 0)
+  return members.subarray(start, start + length)
+}
+
+const MAC_BYTES = 32
+
+/** How the key of a member follows from its content: as its hash, which anybody can compute, or keyed. */
+type Form = 'g' | 'k'
+
+/**
+ * Files in one content, and for each of them the string that opens it.
+ * @example
+ * ```ts
+ * import type { Pack } from 'keystrata'
+ *
+ * const toIndex = (names: string[], { members }: Pack) => names.map((name, index) => [name, members[index]])
+ * ```
+ */
+export interface Pack {
+  /** At most 64 MiB: goes to `seal` or `prepare`. */
+  readonly content: Bytes
+  /** One for each file, in their order: index and key. As secret as the file; it belongs into a record or another block. */
+  readonly members: string[]
+}
+
+/**
+ * Puts files together; all of them are copied before this first yields.
+ * @param dedupKey undefined for keys that are the hashes of the files
+ * @throws KeystrataError `limit-exceeded`
+ */
+export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKey<'dedup'> | undefined): Promise<Pack> {
+  if (!Array.isArray(files)) throw new TypeError('files must be an array')
+  const given = (files as readonly unknown[]).map((file) => bytesFrom(file, 'file'))
+  assertWithinLimits(given)
+  const copies = given.map((file) => new Uint8Array(file))
+  const form: Form = dedupKey === undefined ? 'g' : 'k'
+  // The key may be disposed of while this runs.
+  const ownKey = dedupKey?.copy()
+  const encrypted: Bytes[] = []
+  const members: string[] = []
+  try {
+    for (const [index, file] of copies.entries()) {
+      const key = await memberKeyOf(file, ownKey)
+      try {
+        encrypted.push(await encryptMember(form, key, file))
+        members.push(`${form}.${index}.${withBytes(key, toBase64Url)}`)
+      } finally {
+        key.dispose()
+        wipe(file)
+      }
+    }
+    return { content: encodePack(encrypted), members }
+  } finally {
+    wipe(...copies)
+    ownKey?.dispose()
+  }
+}
+
+function assertWithinLimits(files: readonly Uint8Array[]): void {
+  if (files.length > MAX_MEMBERS) {
+    throw new KeystrataError('limit-exceeded', 'a pack has at most 1,024 members', { members: files.length })
+  }
+  let bytes = 4
+  for (const { length } of files) {
+    if (length > MAX_MEMBER_BYTES) {
+      throw new KeystrataError('limit-exceeded', 'a member of a pack has at most 8 MiB', { bytes: length })
+    }
+    // Its length, its MAC, its padding.
+    bytes += 4 + MAC_BYTES + (length - (length % 16) + 16)
+  }
+  if (bytes > MAX_CONTENT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a pack holds at most 64 MiB', { bytes })
+  }
+}
+
+async function memberKeyOf(file: Uint8Array, dedupKey: SecretKey<'dedup'> | undefined): Promise<SecretKey<'member'>> {
+  const [digest] = (await digestContent(file, [{ hash: 'sha256' }])) as [Bytes]
+  if (dedupKey === undefined) return SecretKey.take('member', digest)
+  try {
+    return SecretKey.take('member', hmacSha256(dedupKey, domain('file-key'), digest))
+  } finally {
+    wipe(digest)
+  }
+}
+
+async function encryptMember(form: Form, key: SecretKey<'member'>, file: Uint8Array): Promise<Bytes> {
+  if (form === 'g') return cbcEncrypt(key, file)
+  const keys = keysOf(key)
+  try {
+    const text = await cbcEncrypt(keys.cipher, file)
+    return concat(hmacSha256(keys.mac, text), text)
+  } finally {
+    keys.dispose()
+  }
+}
+
+/** `kE ‖ kM` of the keyed form. */
+const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member')
+
+/**
+ * Opens one file of a pack.
+ * @param pack the content of its block, as `open` gave it: never bytes that were not verified
+ * @param member the string that `pack` gave for the file
+ * @throws KeystrataError `authentication-failed` for whatever does not fit together; `malformed` for a string that is none
+ *   and a content that is no pack; `limit-exceeded` for one over 1,024 members, and a file over 8 MiB
+ * @example
+ * ```ts
+ * import { createKeyset, openPackMember } from 'keystrata'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * using writer = keyset.writer()
+ * const { content, members } = await writer.pack([new Uint8Array(10), new Uint8Array(20)])
+ * const opened = await keyset.open(await writer.seal(content))
+ * console.log((await openPackMember(opened, members[1]!)).length) // 20
+ * ```
+ */
+export async function openPackMember(pack: Uint8Array, member: string): Promise<Bytes> {
+  const { form, index, key } = parseMember(member)
+  try {
+    const stored = packMember(bytesFrom(pack, 'pack'), index)
+    if (stored === undefined) throw authenticationFailed()
+    return await (form === 'g' ? openHashed(key, stored) : openKeyed(key, stored))
+  } finally {
+    key.dispose()
+  }
+}
+
+function parseMember(member: string): { form: Form; index: number; key: SecretKey<'member'> } {
+  if (typeof member !== 'string') throw new TypeError('member must be a string')
+  const found = /^([gk])\.(0|[1-9]\d{0,3})\.([\w-]{43})$/.exec(member)
+  const key = fromBase64Url(found?.[3] ?? '!')
+  if (found === null || key === undefined) throw new KeystrataError('malformed', 'not a member of a pack')
+  return { form: found[1] as Form, index: Number(found[2]), key: SecretKey.take('member', key) }
+}
+
+/** Both forms have read their bytes before they first yield. */
+async function openHashed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
+  const file = await cbcDecrypt(key, bytes)
+  if (file === undefined) throw authenticationFailed()
+  const [digest] = (await digestContent(file, [{ hash: 'sha256' }])) as [Bytes]
+  const holds = withBytes(key, (expected) => equalBytes(digest, expected))
+  wipe(digest)
+  if (holds) return file
+  wipe(file)
+  throw authenticationFailed()
+}
+
+async function openKeyed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
+  const keys = keysOf(key)
+  try {
+    const [mac, text] = [bytes.subarray(0, MAC_BYTES), bytes.subarray(MAC_BYTES)]
+    if (!equalBytes(hmacSha256(keys.mac, text), mac)) throw authenticationFailed()
+    const file = await cbcDecrypt(keys.cipher, text)
+    if (file === undefined) throw authenticationFailed()
+    return file
+  } finally {
+    keys.dispose()
+  }
+}

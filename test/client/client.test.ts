@@ -1,0 +1,267 @@
+// A client with typed keys, as a backup tool meets it.
+import { createHash, createHmac } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  encodeBlock,
+  generateTypedKey,
+  parseBlock,
+  type TypedKey,
+} from '../../src/index.ts'
+import { claimantOf } from '../../src/client/client.ts'
+import { withBytes } from '../../src/core/secret.ts'
+import { KDF } from '../spec-reader.ts'
+import {
+  backends,
+  expectSame,
+  failure,
+  flipped,
+  hex,
+  makeKeyset,
+  patched,
+  quickly,
+  sample,
+  withBackend,
+} from '../fixtures.ts'
+
+const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const PRIVATE: TypedKey = { type: 'AES-256', text: 'a private key of this client' }
+const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
+const make = (more: Partial<ClientOptions> = {}) =>
+  quickly(() => createClient({ ...NAMES, privateKey: PRIVATE, accountKey: ACCOUNT, ...more }))
+
+const scopes = ['private', 'account', 'public'] as const
+const one = await make()
+const again = await make()
+const laptop = await make({ client: 'laptop', privateKey: { type: 'AES-192', text: 'another private key' } })
+const stranger = await make({ account: 'other' })
+const content = sample(1000)
+
+describe.each(scopes)('the scope %s', (which) => {
+  const encrypted = which !== 'public'
+
+  it('seals what this client opens, and another machine with the same keys', async () => {
+    for (const size of [0, 1, 16, 1000, 131_073]) {
+      const block = await one.scope(which).seal(sample(size))
+      expect([block.envelope.length, block.ciphertext.length]).toEqual(encrypted ? [112, size + 16] : [49, size])
+      const stored = parseBlock(encodeBlock(block), block.label)
+      for (const reader of [one, again, one.scope(which), again.scope(which)]) {
+        expectSame(await reader.open(stored), sample(size))
+      }
+    }
+  })
+
+  it('opens on every backend, wherever it was sealed', async () => {
+    for (const sealing of backends) {
+      const block = await withBackend(sealing, () => one.scope(which).seal(content))
+      for (const opening of backends) {
+        expectSame(await withBackend(opening, () => one.open(block)), content)
+      }
+    }
+  })
+
+  it('refuses what is of another scope, another account, another key model', async () => {
+    const block = await one.scope(which).seal(content)
+    for (const other of scopes) {
+      if (other !== which) await failure(() => one.scope(other).open(block), 'key-not-found')
+    }
+    if (encrypted) await failure(() => stranger.open(block), 'key-not-found')
+    const keyset = await makeKeyset({ encryption: 'none' })
+    await failure(() => one.open({ ...block, label: 'x' }), 'malformed')
+    if (encrypted) await failure(() => one.open({ ...block, ciphertext: sample(15) }), 'malformed')
+    for (const encryption of ['none', 'hybrid'] as const) {
+      const foreign = await keyset.writer({ encryption }).seal(content)
+      await failure(() => one.open(foreign), encryption === 'none' ? 'key-not-found' : 'unsupported')
+    }
+  })
+
+  it('refuses every flipped byte, and a block under another label', async () => {
+    const block = await one.scope(which).seal(sample(40))
+    const other = await one.scope(which).seal(sample(40, 2))
+    const stored = encodeBlock(block)
+    for (let index = 0; index < stored.length; index++) {
+      const open = () => one.open(parseBlock(flipped(stored, index, index % 8), block.label))
+      await failure(open, 'authentication-failed', 'malformed', 'unsupported', 'key-not-found')
+    }
+    for (const swapped of [
+      { ...block, label: other.label },
+      { ...block, ciphertext: other.ciphertext },
+      ...(encrypted ? [{ ...block, envelope: other.envelope }] : []),
+    ]) {
+      await failure(() => one.open(swapped), 'authentication-failed')
+    }
+  })
+
+  it('is named before it is sealed, and sealed once', async () => {
+    const prepared = await one.scope(which).prepare(content)
+    const block = await prepared.seal()
+    expect(block.label).toBe(prepared.label)
+    await failure(() => prepared.seal(), 'disposed')
+    await expect(one.scope(which).seal(content, { shares: [] })).rejects.toThrow(TypeError)
+  })
+})
+
+describe('equal contents', () => {
+  const sealed = (client: Client, which: (typeof scopes)[number]) => client.scope(which).seal(content)
+
+  it('meet in the account across its clients, and across no other account', async () => {
+    const [a, b, c] = [await sealed(one, 'account'), await sealed(laptop, 'account'), await sealed(stranger, 'account')]
+    expect(b).toEqual(a)
+    expect([c.label === a.label, hex(c.ciphertext) === hex(a.ciphertext)]).toEqual([false, false])
+    expectSame(await laptop.open(a), content)
+    await failure(() => stranger.open(a), 'key-not-found')
+    // The type is in the key: the same text of another type is another key.
+    const longer = await make({ accountKey: { ...ACCOUNT, type: 'AES-256' } })
+    expect((await sealed(longer, 'account')).label).not.toBe(a.label)
+  })
+
+  it('have the nonce of SPEC §13.2 in the account, so that every release meets every other', async () => {
+    const { accountKey } = claimantOf(one)
+    const key = withBytes(accountKey!.key, (bytes) =>
+      KDF(Buffer.from(bytes), Buffer.alloc(0), 'account-dedup', [Buffer.from('acme')], 32),
+    )
+    const digest = createHash('sha256').update(content).digest()
+    const { envelope } = await sealed(one, 'account')
+    expect(hex(envelope.subarray(48, 80))).toBe(createHmac('sha256', key).update(digest).digest('hex'))
+  })
+
+  it('have one name and two ciphertexts under a private key, and nothing in common with other clients', async () => {
+    const [a, b, c] = [await sealed(one, 'private'), await sealed(again, 'private'), await sealed(laptop, 'private')]
+    expect([b.label === a.label, hex(b.ciphertext) === hex(a.ciphertext)]).toEqual([true, false])
+    expect(c.label).not.toBe(a.label)
+    await failure(() => laptop.open(a), 'key-not-found')
+  })
+
+  it('are one public block for the realm', async () => {
+    const [a, b] = [await sealed(one, 'public'), await sealed(stranger, 'public')]
+    expect(b).toEqual(a)
+    expect(Buffer.from(a.ciphertext).equals(content)).toBe(true)
+    const elsewhere = await make({ realm: 'elsewhere' })
+    expect((await sealed(elsewhere, 'public')).label).not.toBe(a.label)
+  })
+
+  it('share nothing between roles, even under one text', async () => {
+    const same = await make({ privateKey: ACCOUNT })
+    const [a, b] = [await sealed(same, 'private'), await sealed(same, 'account')]
+    expect(a.label).not.toBe(b.label)
+    expect(hex(a.envelope.subarray(16, 48))).not.toBe(hex(b.envelope.subarray(16, 48)))
+    expectSame(await same.open(a), content)
+    expectSame(await same.open(b), content)
+  })
+})
+
+describe('typed keys', () => {
+  it('have at least one character, and no more than their type allows; none is cut', async () => {
+    for (const [type, most] of [
+      ['AES-128', 16],
+      ['AES-192', 24],
+      ['AES-256', 32],
+    ] as const) {
+      for (const text of ['', 'x'.repeat(most + 1)]) {
+        const error = await failure(() => make({ privateKey: { type, text } }), 'limit-exceeded')
+        expect(error.message).toContain(`a key of type ${type} has 1 to ${most} characters`)
+        expect(error.detail).toEqual({ role: 'private', type, characters: text.length, most })
+      }
+      // Counted in code points, after NFC: 🔑 is one, and so is a decomposed é.
+      for (const text of ['🔑'.repeat(most), 'e\u0301'.repeat(most)]) {
+        await make({ privateKey: { type, text } })
+        await failure(() => make({ privateKey: { type, text: text + 'x' } }), 'limit-exceeded')
+      }
+    }
+  })
+
+  it('are the same key however they are typed', async () => {
+    const block = await one.scope('private').seal(content)
+    const typed = await make({ privateKey: { type: 'AES-256', text: 'a\u00a0private key of\u3000this client' } })
+    expectSame(await typed.open(block), content)
+  })
+
+  it('are of a type that there is, and text', async () => {
+    for (const key of [
+      { type: 'AES-512', text: 'x' },
+      { type: 'DES-56', text: 'x' },
+      { type: 'AES-128', text: 7 },
+      { type: 'AES-128', text: '\ud800' },
+      { type: ['AES-128'], text: 'x' },
+    ]) {
+      await expect(make({ privateKey: key as never })).rejects.toThrow(TypeError)
+    }
+    await expect(make({ platform: 'amiga' as never })).rejects.toThrow(TypeError)
+    for (const name of ['realm', 'account', 'client']) {
+      await failure(() => make({ [name]: '' }), 'limit-exceeded')
+      await failure(() => make({ [name]: 'x'.repeat(256) }), 'limit-exceeded')
+    }
+    await failure(() => make({ signal: AbortSignal.abort() }), 'aborted')
+  })
+
+  it('can be made: all different, of full length', async () => {
+    for (const [type, length] of [
+      ['AES-128', 16],
+      ['AES-192', 24],
+      ['AES-256', 32],
+    ] as const) {
+      const texts = Array.from({ length: 50 }, () => generateTypedKey(type).text)
+      expect(new Set(texts).size).toBe(50)
+      for (const text of texts) expect(text).toMatch(new RegExp(`^[a-km-zA-HJ-NP-Z2-9+=.?%@-]{${length}}$`))
+      expect(new Set(texts.join('')).size).toBeGreaterThan(50)
+    }
+    expect(() => generateTypedKey('DES-56' as never)).toThrow(TypeError)
+    await make({ privateKey: generateTypedKey('AES-256') })
+  })
+
+  it('tell their progress over both', async () => {
+    const fractions: number[] = []
+    await make({ onProgress: (fraction) => fractions.push(fraction) })
+    expect(fractions[0]).toBeLessThan(0.5)
+    expect(fractions.at(-1)).toBe(1)
+    expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
+  })
+})
+
+describe('an account key', () => {
+  it('can come later, and is needed for the account scope', async () => {
+    const alone = await quickly(() => createClient({ ...NAMES, privateKey: PRIVATE }))
+    await failure(async () => alone.scope('account'), 'account-key-required')
+    const both = await quickly(() => alone.setAccountKey(ACCOUNT))
+    expectSame(await both.open(await one.scope('account').seal(content)), content)
+    expectSame(await both.open(await alone.scope('private').seal(content)), content)
+    await failure(() => alone.setAccountKey({ type: 'AES-128', text: '' }), 'limit-exceeded')
+    // It goes on when its handle is disposed of in the middle.
+    const set = await quickly(() => {
+      const setting = alone.setAccountKey(ACCOUNT)
+      alone.dispose()
+      return setting
+    })
+    expectSame(await set.open(await one.scope('account').seal(content)), content)
+  })
+})
+
+it('a disposed client does nothing, nor do its scopes', async () => {
+  const short = await make()
+  const scope = short.scope('private')
+  const [block, prepared] = [await scope.seal(content), await scope.prepare(content)]
+  short.dispose()
+  for (const action of [
+    () => short.open(block),
+    () => scope.open(block),
+    () => scope.seal(content),
+    () => prepared.seal(),
+    async () => short.scope('private'),
+    async () => short.enrolment(),
+    async () => short.prove(sample(10), { server: 'x' }),
+    () => short.setAccountKey(ACCOUNT),
+  ]) {
+    await failure(action, 'disposed')
+  }
+  expect(() => one.scope('none' as never)).toThrow(TypeError)
+})
+
+it('a header that claims another type of key, or another owner, opens nothing', async () => {
+  const block = await one.scope('private').seal(content)
+  for (const envelope of [patched(block.envelope, 6, [3, 1]), flipped(block.envelope, 40)]) {
+    await failure(() => one.open({ ...block, envelope }), 'authentication-failed')
+  }
+  await failure(() => one.open({ ...block, ciphertext: new Uint8Array(64 * 2 ** 20 + 17) }), 'limit-exceeded')
+})

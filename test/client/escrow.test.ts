@@ -1,0 +1,109 @@
+// Codes that people keep on paper: forgiving to type, and never taken for another.
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { generateActivationCode, parseActivationCode, readActivationCode } from '../../src/client/escrow.ts'
+import { failure } from '../fixtures.ts'
+
+const code = generateActivationCode()
+const plain = code.replaceAll('-', '')
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+/** The last four characters, computed in another way: by big numbers. */
+function checkOf(random: string): string {
+  const label = Buffer.from('keystrata/v1/activation-code')
+  const length = Buffer.from([0, 0, 0, label.length])
+  const hash = createHash('sha256').update(length).update(label).update(random).digest('hex')
+  const bits = BigInt(`0x${hash.slice(0, 5)}`)
+  return [15n, 10n, 5n, 0n].map((shift) => ALPHABET[Number((bits >> shift) & 31n)]).join('')
+}
+
+describe('an activation code', () => {
+  it('has six groups of five, and no letter that is misread', () => {
+    expect(code).toMatch(/^([0-9A-HJKMNP-TV-Z]{5}-){5}[0-9A-HJKMNP-TV-Z]{5}$/)
+    expect(plain.slice(26)).toBe(checkOf(plain.slice(0, 26)))
+    expect(parseActivationCode(code)).toBe(plain)
+    expect(readActivationCode(Buffer.from(plain))).toBe(plain)
+  })
+
+  it('is another one every time, of all characters in all places', () => {
+    const codes = Array.from({ length: 2000 }, generateActivationCode)
+    expect(new Set(codes).size).toBe(2000)
+    for (const place of [0, 12, 25, 29]) {
+      const seen = new Set(codes.map((each) => each.replaceAll('-', '')[place]))
+      expect(seen.size, `place ${place}`).toBe(32)
+    }
+  })
+
+  it('may be typed as people type', () => {
+    const typed = fc
+      .record({
+        case_: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
+        gaps: fc.array(
+          fc.constantFrom('', '', ' ', '-', ' - ', '\u2013', '\u2212', '\n', '\t', '\u00ad', '\u200b', '\u3000'),
+          {
+            minLength: 31,
+            maxLength: 31,
+          },
+        ),
+        looks: fc.array(fc.nat(2), { minLength: 30, maxLength: 30 }),
+      })
+      .map(
+        ({ case_, gaps, looks }) =>
+          Array.from(plain, (letter, index) => {
+            const like = letter === '0' ? ['0', 'O', 'o'] : letter === '1' ? ['1', 'I', 'l'] : [letter, letter, letter]
+            const chosen = like[looks[index]!]!
+            return gaps[index]! + (case_[index]! ? chosen.toLowerCase() : chosen)
+          }).join('') + gaps[30]!,
+      )
+    fc.assert(fc.property(typed, (text) => parseActivationCode(text) === plain))
+  })
+
+  it('with any one character another one is refused', async () => {
+    let refused = 0
+    for (const [index, letter] of Array.from(plain).entries()) {
+      for (const other of ALPHABET) {
+        if (other === letter) continue
+        const mistyped = plain.slice(0, index) + other + plain.slice(index + 1)
+        const chance = index < 26 && mistyped.slice(26) === checkOf(mistyped.slice(0, 26))
+        if (chance) continue
+        await failure(() => parseActivationCode(mistyped), 'malformed')
+        refused++
+      }
+    }
+    // One in a million passes by chance, and opens nothing.
+    expect(refused).toBeGreaterThanOrEqual(30 * 31 - 2)
+  })
+
+  it('may be up to 256 characters as typed', async () => {
+    expect(parseActivationCode(plain + ' '.repeat(226))).toBe(plain)
+    await failure(() => parseActivationCode(plain + ' '.repeat(227)), 'malformed')
+  })
+
+  it('has letters of the alphabet alone, even where the last four belong to the others', async () => {
+    const random = `${plain.slice(0, 25)}U`
+    await failure(() => parseActivationCode(random + checkOf(random)), 'malformed')
+  })
+
+  it.each([
+    ['', 'nothing'],
+    [plain.slice(1), 'a character short'],
+    [plain + '0', 'a character long'],
+    [plain.slice(0, -1) + 'U', 'a U'],
+    [plain.slice(0, -1) + '😀', 'no character of a code'],
+    [plain + ' '.repeat(300), 'too long to be typed'],
+  ])('%j is none: %s', async (typed) => {
+    const error = await failure(() => parseActivationCode(typed), 'malformed')
+    expect(JSON.stringify(error)).not.toContain(plain.slice(0, 8))
+  })
+
+  it('is a string', () => {
+    expect(() => parseActivationCode(5 as unknown as string)).toThrow(TypeError)
+    expect(() => parseActivationCode('\ud800')).toThrow(TypeError)
+  })
+
+  it('is stored in its one form', async () => {
+    await failure(() => readActivationCode(Buffer.from(plain.toLowerCase())), 'malformed')
+    await failure(() => readActivationCode(Buffer.from(code)), 'malformed')
+  })
+})

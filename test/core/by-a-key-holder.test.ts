@@ -1,0 +1,170 @@
+// Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
+// is checked alone here.
+import { describe, expect, it } from 'vitest'
+import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
+import { VaultCipher } from '../../src/vault/block.ts'
+import { concat, EMPTY, u64, u8, utf8 } from '../../src/core/bytes.ts'
+import { encode } from '../../src/core/codec.ts'
+import { clientEnvelope } from '../../src/client/layout.ts'
+import { encodePlainEnvelope } from '../../src/core/envelope.ts'
+import { vaultEnvelope } from '../../src/vault/layout.ts'
+import { encodeHeader, NOBODY, ObjectType, Suite } from '../../src/core/header.ts'
+import { encodeRecord, recordMessage, recordParameters } from '../../src/keyset/record.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
+import { agreeWith } from '../../src/core/agreement.ts'
+import { deriveCipherKeys } from '../../src/core/encrypt-then-mac.ts'
+import { Recipient } from '../../src/core/key-pairs.ts'
+import { agreedLock, associatedData, deriveLock, keyIdOf } from '../../src/core/wrap.ts'
+import { deriveScopeId } from '../../src/client/typed-key.ts'
+import { gcmSealContent } from '../../src/primitives/aead.ts'
+import { chachaPolyTag, ctrInPlace } from '../../src/primitives/cipher.ts'
+import { sha256 } from '../../src/primitives/hash.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import { SecretKey } from '../../src/core/secret.ts'
+import { all, expectSame, failure, flipped, hex, makeKeyset, sample, streamOf } from '../fixtures.ts'
+
+const content = sample(40)
+
+/** What is not as an honest writer has it. */
+interface Changes {
+  readonly damage?: boolean
+  readonly suite?: number
+  readonly keyId?: Uint8Array
+  readonly ownerId?: Uint8Array
+}
+const nonce = sample(32, 5)
+
+describe('a block of a client', () => {
+  const key = new SecretKey('client', sample(32, 7))
+  const AES_256 = 3
+  const scope = new KeyedScope('private', { type: AES_256, key }, 'acme')
+  const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: deriveScopeId(key, 'acme', 'private') }
+
+  async function crafted({ damage = false, ...names }: Changes) {
+    const { buffer, label } = await scope.prepare(content)
+    const lock = deriveLock(key, nonce, 'client-block', [utf8('private'), own.ownerId], 32)
+    const headerBytes = encodeHeader({ type: ObjectType.envelope, ...own, ...names })
+    const commitment = damage ? flipped(lock.commitment, 3) : lock.commitment
+    await gcmSealContent(lock.key, lock.iv, associatedData(headerBytes, concat(nonce, commitment), label), buffer)
+    const envelope = encode(clientEnvelope, { headerBytes, nonce, commitment })
+    return parseClientBlock({ label: hex(label), envelope, ciphertext: buffer }, { des: false })
+  }
+
+  it('opens as it is, and not with another commitment, owner or suite', async () => {
+    expectSame(await scope.open(await crafted({})), content)
+    const wrongs: Changes[] = [{ damage: true }, { ownerId: sample(16) }, { suite: Suite.aes128 }]
+    for (const wrong of wrongs) {
+      const block = await crafted(wrong)
+      expect(scope.owns(block)).toBe(true)
+      await failure(() => scope.open(block), 'authentication-failed')
+    }
+    expect(scope.owns(await crafted({ keyId: sample(16) }))).toBe(false)
+  })
+
+  it('is not one of a scope without its envelope', async () => {
+    const envelope = (keyId: Uint8Array) =>
+      encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId, ownerId: NOBODY }))
+    const plain = (keyId: Uint8Array) =>
+      parseClientBlock({ label: hex(sample(32)), envelope: envelope(keyId), ciphertext: content }, { des: false })
+    expect([own.keyId, NOBODY].map((id) => scope.owns(plain(id)))).toEqual([false, false])
+    expect([own.keyId, NOBODY].map((id) => new PublicScope('tests').owns(plain(id)))).toEqual([false, true])
+    expect(new PublicScope('tests').owns(await crafted({ keyId: NOBODY }))).toBe(false)
+    await failure(async () => scope.open(plain(own.keyId)), 'authentication-failed')
+  })
+})
+
+describe('a block of a vault', () => {
+  const dataKey = new SecretKey('data', sample(32, 8))
+  const vaultId = sample(16, 9)
+  const vault = new VaultCipher(vaultId, dataKey.copy())
+  const own = { suite: Suite.vault, keyId: keyIdOf(dataKey), ownerId: vaultId }
+
+  async function crafted({ damage = false, ...names }: Changes) {
+    const { buffer, label } = await vault.prepare(content)
+    const keys = deriveCipherKeys(dataKey, nonce, 'ctr-poly1305', [u8(ObjectType.envelope), vaultId], 32)
+    const headerBytes = encodeHeader({ type: ObjectType.envelope, ...own, ...names })
+    const commitment = damage ? flipped(keys.commitment, 3) : keys.commitment
+    await ctrInPlace(keys.cipher, buffer)
+    const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+    const tag = await chachaPolyTag(keys.mac, [aad, buffer, u64(aad.length), u64(buffer.length)])
+    return {
+      label: hex(label),
+      envelope: encode(vaultEnvelope, { headerBytes, nonce, commitment, tag }),
+      ciphertext: buffer,
+    }
+  }
+
+  it('opens as it is, and not with another commitment, key id or vault', async () => {
+    expectSame(await vault.open(await crafted({})), content)
+    const wrongs: Changes[] = [{ damage: true }, { ownerId: sample(16) }, { keyId: sample(16) }]
+    for (const wrong of wrongs) {
+      const block = await crafted(wrong)
+      await failure(() => vault.open(block), 'authentication-failed')
+    }
+  })
+})
+
+describe('a record', async () => {
+  const keyset = await makeKeyset({ encryption: 'x25519' })
+  const START = new Uint8Array(32)
+
+  async function crafted(
+    { sequence = 1, previous = START, generation = 0, damage = false, hybrid = true } = {},
+    owner = keyset,
+  ) {
+    const { contents } = insidesOf(owner, 'keyset')
+    const recipient = new Recipient(contents.blockPair.publicHalves)
+    const ids = { keyId: recipient.keyId, ownerId: contents.id }
+    const suite = hybrid ? Suite.hybrid : Suite.x25519
+    const headerBytes = encodeHeader({ type: ObjectType.record, suite, ...ids, generation, flags: 0 })
+    const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: EMPTY })
+    const lock = agreedLock(agreement, 'combined', nonce, 'record')
+    const commitment = damage ? flipped(lock.commitment, 3) : lock.commitment
+    const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
+    const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
+    await gcmSealContent(lock.key, lock.iv, aad, record.subarray(-64 - content.length - 16, -64))
+    record.set(sign(contents.sourceSigning.seed, recordMessage(record)), record.length - 64)
+    return record
+  }
+  const first = await crafted()
+  const behind = { sequence: 2, previous: sha256(first) }
+
+  it('opens as it is, and not with another commitment', async () => {
+    expectSame((await keyset.openRecord(first, { after: 'start' })).content, content)
+    const damaged = await crafted({ damage: true })
+    await failure(() => keyset.openRecord(damaged), 'authentication-failed')
+  })
+
+  it('stands behind another with the next number, in its epoch', async () => {
+    expectSame((await keyset.openRecord(await crafted(behind), { after: first })).content, content)
+    for (const wrong of [{ sequence: 3 }, { sequence: 1 }, { generation: 1 }, { previous: sample(32) }]) {
+      const record = await crafted({ ...behind, ...wrong })
+      await failure(() => keyset.openRecord(record, { after: first }), 'authentication-failed')
+    }
+    for (const wrong of [{ sequence: 2 }, { previous: sample(32) }]) {
+      const record = await crafted(wrong)
+      await failure(() => keyset.openRecord(record, { after: 'start' }), 'authentication-failed')
+    }
+  })
+
+  async function resealed(record: Uint8Array, by = keyset): Promise<Uint8Array[]> {
+    return (await all(by.resealRecords(streamOf([record])))).map((sealed) => sealed.record)
+  }
+
+  it('is resealed as strong as it was, and no stronger', async () => {
+    const suites = async (record: Uint8Array) => new Set((await resealed(record)).map(({ length }) => length > 1700))
+    expect(await suites(first)).toEqual(new Set([true]))
+    expect(await suites(await crafted({ hybrid: false }))).toEqual(new Set([false]))
+    // A keyset that leaves blocks unencrypted has records under both agreements.
+    const open = await makeKeyset({ encryption: 'none' })
+    const weak = await crafted({ hybrid: false }, open)
+    expect((await resealed(weak, open)).map(({ length }) => length > 1700)).toEqual([true, true])
+  })
+
+  it('has no epoch behind the last', async () => {
+    expect(await resealed(await crafted({ generation: 0xffff_fffe }))).toHaveLength(2)
+    const last = await crafted({ generation: 0xffff_ffff })
+    const error = await failure(() => resealed(last), 'limit-exceeded')
+    expect(error.detail).toEqual({ epoch: 0xffff_ffff })
+  })
+})

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { parseCard, unlockKeyset } from '../../src/index.ts'
+import { encodeCard } from '../../src/core/card.ts'
+import { generateSigningPair } from '../../src/core/key-pairs.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import { plantedContents } from '../keyset/planted.ts'
+import { failure, flipped, hex, makeKeyset, PASSWORD, patched } from '../fixtures.ts'
+
+const keyset = await makeKeyset()
+const card = keyset.card()
+
+/** A card of planted keys, and what signs it. */
+function planted(change: { x25519?: Uint8Array<ArrayBuffer>; mlKem1024?: Uint8Array<ArrayBuffer> } = {}) {
+  const { id, additional, sourceSigning } = plantedContents()
+  const { sharing, cardSigning } = additional!
+  const keys = {
+    ownerId: id,
+    sharing: { ...sharing.publicHalves, ...change },
+    sourceSigning: sourceSigning.publicKey,
+  }
+  return { card: encodeCard(keys, cardSigning), cardSigning }
+}
+
+describe('a card', () => {
+  it('has 1,776 bytes and 60 digits, the same at every call and after unlocking', async () => {
+    expect(card.bytes).toHaveLength(1776)
+    expect(card.fingerprint).toMatch(/^(\d{5} ){11}\d{5}$/)
+    expect(keyset.card()).toEqual(card)
+    expect((await unlockKeyset(keyset.export('host'), PASSWORD)).card()).toEqual(card)
+    expect((await makeKeyset()).card().fingerprint).not.toBe(card.fingerprint)
+  })
+
+  it('parses to itself, from a copy', () => {
+    const bytes = Buffer.from(card.bytes)
+    const parsed = parseCard(bytes)
+    bytes.fill(0)
+    expect(parsed).toEqual(card)
+    expect(parseCard(card.bytes, { expect: card.fingerprint })).toEqual(card)
+    expect(parseCard(card.bytes, { expect: card.fingerprint.replaceAll(' ', '') })).toEqual(card)
+  })
+
+  it('has the fingerprint of its keys: SPEC §7, computed from its bytes', () => {
+    const lengthPrefixed = (bytes: Uint8Array) => {
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(bytes.length)
+      return Buffer.concat([length, bytes])
+    }
+    const hash = createHash('sha512').update(lengthPrefixed(Buffer.from('keystrata/v1/fingerprint')))
+    for (const [from, to] of [
+      [48, 80],
+      [80, 1648],
+      [1648, 1680],
+      [1680, 1712],
+    ] as const) {
+      hash.update(lengthPrefixed(card.bytes.subarray(from, to)))
+    }
+    const digest = hash.digest()
+    const groups = Array.from({ length: 12 }, (_, index) => {
+      const number = digest.readUIntBE(5 * index, 5)
+      return String(number % 100_000).padStart(5, '0')
+    })
+    expect(card.fingerprint).toBe(groups.join(' '))
+  })
+
+  it('that is not the expected one is key-changed', async () => {
+    const other = (await makeKeyset()).card()
+    await failure(() => parseCard(other.bytes, { expect: card.fingerprint }), 'key-changed')
+    for (const expected of [
+      '',
+      '1',
+      card.fingerprint.slice(1),
+      `${card.fingerprint}0`,
+      card.fingerprint.replace(/\d/, 'x'),
+    ]) {
+      expect(() => parseCard(card.bytes, { expect: expected })).toThrow(RangeError)
+    }
+    expect(() => parseCard(card.bytes, { expect: 7 as never })).toThrow(TypeError)
+  })
+
+  it('with any bit flipped is refused', async () => {
+    for (let index = 0; index < card.bytes.length; index += index < 60 || index > 1640 ? 1 : 37) {
+      const damaged = flipped(card.bytes, index, index % 8)
+      await failure(() => parseCard(damaged), 'malformed', 'unsupported', 'authentication-failed')
+    }
+    await failure(() => parseCard(card.bytes.subarray(1)), 'malformed')
+    await failure(() => parseCard(card.bytes.subarray(0, -1)), 'malformed')
+    await failure(() => parseCard(Buffer.concat([card.bytes, Buffer.alloc(1)])), 'malformed')
+    await failure(() => parseCard(new Uint8Array(0)), 'malformed')
+    expect(() => parseCard('card' as never)).toThrow(TypeError)
+  })
+
+  it('signed over keys that are none is refused', async () => {
+    await failure(() => parseCard(planted({ x25519: new Uint8Array(32) }).card.bytes), 'malformed')
+    await failure(() => parseCard(planted({ mlKem1024: new Uint8Array(1568).fill(0xff) }).card.bytes), 'malformed')
+  })
+
+  it('signed by another key, or with another key id, is refused', async () => {
+    const { card: good, cardSigning } = planted()
+    expect(parseCard(good.bytes).fingerprint).toBe(good.fingerprint)
+    const signed = good.bytes.subarray(0, -64)
+    const message = (bytes: Uint8Array) =>
+      Buffer.concat([Buffer.from('00000016', 'hex'), Buffer.from('keystrata/v1/sign/card'), bytes])
+    // The signature is over what SPEC §7 says.
+    expect(hex(sign(cardSigning.seed, message(signed)))).toBe(hex(good.bytes.subarray(-64)))
+    const foreign = sign(generateSigningPair().seed, message(signed))
+    await failure(() => parseCard(patched(good.bytes, 1712, foreign)), 'authentication-failed')
+    const renamed = patched(signed, 16, [good.bytes[16]! ^ 1])
+    const resigned = Buffer.concat([renamed, sign(cardSigning.seed, message(renamed))])
+    await failure(() => parseCard(resigned), 'authentication-failed')
+  })
+
+  it('comes from a whole keyset only', async () => {
+    const definition = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
+    const error = await failure(() => definition.card(), 'policy')
+    expect(error.detail).toEqual({ rule: 'all-keys', what: 'card' })
+    definition.dispose()
+    await failure(() => definition.card(), 'disposed')
+  })
+})

@@ -1,0 +1,63 @@
+import type * as NodeUtil from 'node:util'
+import { describe, expect, it, vi } from 'vitest'
+import { builtinModule } from '../../src/primitives/node-crypto.ts'
+import { nameForBundlers, SecretKey, withBytes } from '../../src/core/secret.ts'
+import { failure } from '../fixtures.ts'
+
+const bytes = () => Uint8Array.from({ length: 32 }, () => 0xa5)
+
+describe('SecretKey', () => {
+  it('copies what it is given, and lends its bytes', () => {
+    const given = bytes()
+    const key = new SecretKey('block', given)
+    given.fill(0)
+    expect(withBytes(key, (lent) => lent[0])).toBe(0xa5)
+  })
+
+  it('takes bytes over by wiping them', () => {
+    const given = bytes()
+    const key = SecretKey.take('block', given)
+    expect(given).toEqual(new Uint8Array(32))
+    expect(withBytes(key, (lent) => lent[31])).toBe(0xa5)
+  })
+
+  it('is wiped when disposed of, and unusable afterwards', async () => {
+    const key = new SecretKey('block', bytes())
+    const lent = withBytes(key, (inside) => inside)
+    key[Symbol.dispose]()
+    expect(lent).toEqual(new Uint8Array(32))
+    await failure(() => withBytes(key, () => 0), 'disposed')
+    await failure(() => key.copy(), 'disposed')
+    expect(() => key.dispose()).not.toThrow()
+  })
+
+  it('is disposed of by `using` where bundlers stand in for it', async () => {
+    const own = { dispose: vi.fn(), [Symbol.dispose]: () => undefined }
+    nameForBundlers(own)
+    expect(Reflect.has(own, Symbol.for('Symbol.dispose'))).toBe(false)
+    nameForBundlers(own, {})
+    Reflect.apply(Reflect.get(own, Symbol.for('Symbol.dispose')) as () => void, own, [])
+    expect(own.dispose).toHaveBeenCalledOnce()
+  })
+
+  it('gives a copy a life of its own', () => {
+    const key = new SecretKey('block', bytes())
+    const copy = key.copy()
+    key.dispose()
+    expect(withBytes(copy, (lent) => lent[0])).toBe(0xa5)
+    expect(copy.role).toBe('block')
+  })
+
+  it('prints, serialises and clones nothing', () => {
+    const key = new SecretKey('block', bytes())
+    // Where there is one: consoles of browsers show private fields, whatever a class does.
+    const inspect = builtinModule('node:util') as typeof NodeUtil | undefined
+    const inspected =
+      inspect === undefined ? [] : [inspect.inspect(key), inspect.inspect(key, { showHidden: true, depth: 9 })]
+    for (const print of [...inspected, Object.keys(key).join()]) {
+      expect(print).not.toMatch(/a5|165/i)
+    }
+    expect(() => JSON.stringify({ key })).toThrow(TypeError)
+    expect(() => structuredClone(key)).toThrow()
+  })
+})

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { deriveLock, unwrapSecret, wrapSecret } from '../../src/core/wrap.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
+import { failure, flipped, hex, sample } from '../fixtures.ts'
+
+const key = new SecretKey('master', sample(32))
+const place = { type: 7, ownerId: sample(16), context: Uint8Array.of(1) }
+const secret = sample(50, 3)
+const wrap = wrapSecret(key, secret, place)
+const unwrap = (bytes: Uint8Array, at = place, under = key) => unwrapSecret(under, bytes, 'sealed section', at)
+
+describe('LOCK', () => {
+  it('takes IV and salt from the nonce, and a zero IV without one', () => {
+    const nonce = sample(32, 9)
+    expect(deriveLock(key, nonce, 'wrap').iv).toEqual(nonce.subarray(0, 12))
+    expect(deriveLock(key, new Uint8Array(0), 'wrap').iv).toEqual(new Uint8Array(12))
+  })
+
+  it('commits to key, nonce, label and context', () => {
+    const other = new SecretKey('master', sample(32, 2))
+    const locks = [
+      deriveLock(key, sample(32), 'a'),
+      deriveLock(other, sample(32), 'a'),
+      deriveLock(key, sample(32, 2), 'a'),
+      deriveLock(key, sample(32), 'b'),
+      deriveLock(key, sample(32), 'a', [Uint8Array.of(1)]),
+    ]
+    expect(new Set(locks.map((lock) => hex(lock.commitment))).size).toBe(locks.length)
+    expect(new Set(locks.map((lock) => withBytes(lock.key, hex))).size).toBe(locks.length)
+  })
+})
+
+describe('WRAP', () => {
+  it('has the bytes of SPEC §4.2, and opens', () => {
+    expect(wrap.length).toBe(48 + 32 + 32 + secret.length + 16)
+    expect(unwrap(wrap)).toEqual(secret)
+  })
+
+  it('is another one every time', () => {
+    expect(hex(wrapSecret(key, secret, place))).not.toBe(hex(wrap))
+    expect(hex(wrapSecret(key, secret, place, sample(32)))).toBe(hex(wrapSecret(key, secret, place, sample(32))))
+  })
+
+  it('refuses every flipped bit', async () => {
+    for (let index = 0; index < wrap.length; index++) {
+      await failure(() => unwrap(flipped(wrap, index, index % 8)), 'authentication-failed', 'malformed', 'unsupported')
+    }
+  })
+
+  it('opens only under its key, in its place', async () => {
+    await failure(() => unwrap(wrap, place, new SecretKey('master', sample(32, 2))), 'authentication-failed')
+    await failure(() => unwrap(wrap, { ...place, context: Uint8Array.of(2) }), 'authentication-failed')
+    await failure(() => unwrap(wrap, { ...place, ownerId: sample(16, 2) }), 'authentication-failed')
+    await failure(() => unwrap(wrap, { ...place, type: 8 }), 'unsupported')
+  })
+
+  it('refuses what is cut, wherever', async () => {
+    for (const length of [0, 47, 48, 80, 111, 112, 127, wrap.length - 1]) {
+      await failure(() => unwrap(wrap.subarray(0, length)), 'malformed', 'authentication-failed')
+    }
+  })
+})

@@ -1,0 +1,171 @@
+// What is stored where (SPEC §5.3), by keys that are known.
+import { describe, expect, it } from 'vitest'
+import { Destination } from '../../src/keyset/layout.ts'
+import { type KeysetContents, type KeysetDestination } from '../../src/keyset/exports.ts'
+import { encodeKeyset, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
+import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
+import { failure, flipped, hex, patched, resummed, sample } from '../fixtures.ts'
+import { planted, plantedContents, plantedMaster } from './planted.ts'
+
+const destinations = Object.keys(Destination) as KeysetDestination[]
+const contents = plantedContents()
+const exportOf = (destination: KeysetDestination, what: KeysetContents = contents) =>
+  encodeKeyset(what, plantedMaster, destination, sample(32))
+const open = (bytes: Uint8Array) => openKeyset(parseKeyset(bytes), plantedMaster)
+
+/** Contents with every key as hex, for comparison. */
+function revealed(value: unknown): unknown {
+  if (value instanceof SecretKey) return withBytes(value as SecretKey<Role>, hex)
+  if (value instanceof Uint8Array) return hex(value)
+  if (Array.isArray(value)) return value.map(revealed)
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, revealed(field)]))
+  }
+  return value
+}
+
+describe.each(destinations)('a keyset for %s', (destination) => {
+  const bytes = exportOf(destination)
+
+  it('opens to what was written, and writes the same bytes again', () => {
+    const expected = destination === 'source-definition' ? { ...contents, additional: undefined } : contents
+    const opened = open(bytes)
+    expect(revealed(opened)).toEqual(revealed(expected))
+    expect(hex(exportOf(destination, opened))).toBe(hex(bytes))
+  })
+
+  it('refuses every flipped bit as damage', async () => {
+    for (let index = 0; index < bytes.length; index++) {
+      await failure(() => parseKeyset(flipped(bytes, index, index % 8)), 'malformed')
+    }
+  })
+
+  it('refuses a flipped bit under a corrected checksum', async () => {
+    // Of public keys, which are long, every seventh byte.
+    for (let index = 0; index < bytes.length - 8; index += index < 300 || process.env['SLOW'] === '1' ? 1 : 7) {
+      const forged = resummed(flipped(bytes, index, index % 8))
+      await failure(() => open(forged), 'authentication-failed', 'malformed', 'unsupported')
+    }
+  })
+
+  it('refuses what is cut or extended, by any number of bytes', async () => {
+    for (let length = 0; length < bytes.length; length += 1 + (length % 31)) {
+      await failure(() => parseKeyset(bytes.subarray(0, length)), 'malformed')
+      await failure(() => parseKeyset(resummed(bytes.subarray(0, length))), 'malformed')
+    }
+    await failure(() => parseKeyset(new Uint8Array([...bytes, 0])), 'malformed')
+    await failure(() => parseKeyset(resummed(new Uint8Array([...bytes, 0]))), 'malformed')
+  })
+
+  it('is unsupported in another version, type, suite, flag, destination, encryption or dedup', async () => {
+    for (const [field, offset, value] of [
+      ['version', 4, 2],
+      ['type', 5, 12],
+      ['suite', 7, 1],
+      ['generation', 8, 1],
+      ['flags', 15, 1],
+      ['destination', 56, 4],
+      ['encryption', 57, 3],
+      ['dedup', 58, 4],
+    ] as const) {
+      const error = await failure(() => parseKeyset(resummed(patched(bytes, offset, [value]))), 'unsupported')
+      expect(error.detail).toMatchObject({ field })
+    }
+  })
+
+  it('does not open under another master key', async () => {
+    const other = new SecretKey('master', sample(32))
+    await failure(() => openKeyset(parseKeyset(bytes), other), 'authentication-failed')
+  })
+
+  it('cannot be turned into one for another destination', async () => {
+    for (const code of [1, 2, 3].filter((code) => code !== Destination[destination])) {
+      await failure(() => open(resummed(patched(bytes, 56, [code]))), 'authentication-failed')
+    }
+  })
+})
+
+describe('what is stored where', () => {
+  const runOf = (byte: number) => Buffer.alloc(32, byte)
+  const base32 = (bytes: Uint8Array) => {
+    const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+    return bits
+      .replaceAll(/.{5}/g, (five) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[Number.parseInt(five, 2)]!)
+      .slice(0, 24)
+  }
+  const contains = (bytes: Uint8Array, run: Uint8Array) => Buffer.from(bytes).includes(Buffer.from(run))
+  /** Whether bytes hold a planted secret raw, in hex, base64 or base32, in any alignment. */
+  const holds = (bytes: Uint8Array, byte: number) => {
+    const text = Buffer.from(bytes)
+    const secret = runOf(byte)
+    const written = [0, 1, 2, 3, 4].flatMap((shift) => {
+      const shifted = secret.subarray(shift)
+      return [shifted.toString('hex'), shifted.toString('base64').slice(0, 24), base32(shifted)]
+    })
+    return [secret.subarray(0, 8), ...written].some(
+      (form) => text.includes(form) || text.includes(String(form).toLowerCase()),
+    )
+  }
+
+  it('is found where it is plain', () => {
+    const host = exportOf('host')
+    const plain = Object.keys(planted).filter((name) => holds(host, planted[name as keyof typeof planted]))
+    expect(plain).toEqual(['blockSalt', 'dedupKey', 'sourceSigning'])
+  })
+
+  it.each(['source-definition', 'source-storage'] as const)('is found nowhere in %s', (destination) => {
+    for (const [name, byte] of Object.entries(planted)) expect(holds(exportOf(destination), byte), name).toBe(false)
+  })
+
+  it('the search finds a secret in every form', () => {
+    const secret = runOf(0x51)
+    for (const form of [secret, secret.toString('hex'), secret.toString('base64'), base32(secret)]) {
+      expect(holds(Buffer.concat([Buffer.from('x'), Buffer.from(form)]), 0x51)).toBe(true)
+    }
+  })
+
+  it('public halves are plain on the host and nowhere else', () => {
+    const everyPair = [contents.blockPair, ...contents.additional!.retired, ...contents.additional!.shares].map(
+      (pair) => pair.publicHalves,
+    )
+    for (const { x25519, mlKem1024 } of everyPair) {
+      for (const half of [x25519, mlKem1024]) {
+        expect(contains(exportOf('host'), half)).toBe(true)
+        expect(contains(exportOf('source-definition'), half)).toBe(false)
+        expect(contains(exportOf('source-storage'), half)).toBe(false)
+      }
+    }
+    const { sharing } = contents.additional!
+    expect(contains(exportOf('host'), sharing.publicHalves.x25519)).toBe(false)
+  })
+
+  it('the plain section of the host is read without any key', () => {
+    const plain = readHostPlain(parseKeyset(exportOf('host')))
+    expect(revealed(plain.dedupKey)).toBe('54'.repeat(32))
+    expect(plain.shares.map((share) => share.id[0])).toEqual([0xe1, 0xe2])
+  })
+
+  it('a definition gives back no other export', async () => {
+    const defined = open(exportOf('source-definition'))
+    for (const destination of ['host', 'source-storage'] as const) {
+      const error = await failure(() => exportOf(destination, defined), 'policy')
+      expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
+    }
+  })
+
+  it('halves that do not belong together are refused', async () => {
+    const { blockPair, sourceSigning, additional } = plantedContents()
+    const foreign = plantedContents().additional!.sharing
+    const swapped: KeysetContents[] = [
+      { ...contents, blockPair: { ...blockPair, publicHalves: foreign.publicHalves } },
+      { ...contents, sourceSigning: { ...sourceSigning, publicKey: additional!.cardSigning.publicKey } },
+      { ...contents, additional: { ...additional!, retired: [{ ...foreign, publicHalves: blockPair.publicHalves }] } },
+    ]
+    for (const wrong of swapped) await failure(() => open(exportOf('source-storage', wrong)), 'authentication-failed')
+  })
+
+  it('is at most 1 MiB', async () => {
+    await failure(() => parseKeyset(new Uint8Array(1024 * 1024 + 1)), 'limit-exceeded')
+    await failure(() => parseKeyset(new Uint8Array(1024 * 1024)), 'malformed')
+  })
+})

@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createKeyset, type KeysetDestination, openWriter, unlockKeyset } from '../../src/index.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
+import {
+  CHEAP,
+  failure,
+  flipped,
+  hex,
+  makeKeyset,
+  PASSWORD,
+  patched,
+  quick,
+  quickly,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
+
+const destinations: readonly KeysetDestination[] = ['host', 'source-definition', 'source-storage']
+const keyset = await quickly(makeKeyset)
+const content = sample(1000)
+const block = await openWriter(keyset.export('host')).seal(content)
+
+describe('createKeyset', () => {
+  it('makes a keyset of its own every time', async () => {
+    const other = await makeKeyset()
+    expect(keyset.id).toMatch(/^[0-9a-f]{32}$/)
+    expect(other.id).not.toBe(keyset.id)
+    expect(keyset.version).toBe(1)
+    expect((await other.writer().seal(content)).label).not.toBe(block.label)
+  })
+
+  it('refuses an empty password, costs beyond the limits, and costs that protect too little', async () => {
+    await failure(() => createKeyset('', { costs: CHEAP }), 'limit-exceeded')
+    await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, memoryKiB: 2 ** 21 } }), 'limit-exceeded')
+    await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, iterations: 1 } }), 'limit-exceeded')
+  })
+
+  it('refuses what is no password and no option', async () => {
+    await expect(createKeyset(undefined as never, { costs: CHEAP })).rejects.toThrow(TypeError)
+    await expect(createKeyset('\ud800', { costs: CHEAP })).rejects.toThrow(TypeError)
+    await expect(createKeyset(PASSWORD, { encryption: 'rot13' as never })).rejects.toThrow(TypeError)
+    await expect(createKeyset(PASSWORD, { dedup: 'toString' as never })).rejects.toThrow(TypeError)
+    await expect(createKeyset(PASSWORD, { dedupWith: { ...keyset } })).rejects.toThrow(TypeError)
+  })
+
+  it('can be followed and ended', async () => {
+    const fractions: number[] = []
+    await makeKeyset({ onProgress: (fraction) => fractions.push(fraction) })
+    expect(fractions.at(-1)).toBe(1)
+    await failure(() => makeKeyset({ signal: AbortSignal.abort() }), 'aborted')
+  })
+})
+
+describe('unlockKeyset', () => {
+  it.each(destinations)('opens blocks from the %s export and the password', async (destination) => {
+    const unlocked = await unlockKeyset(keyset.export(destination), PASSWORD)
+    expect(unlocked.id).toBe(keyset.id)
+    expect(unlocked.version).toBe(1)
+    expect(await unlocked.open(block)).toEqual(content)
+  })
+
+  it('takes the password from every keyboard', async () => {
+    const accented = await createKeyset('pa\u00dfwort \u00e9', { costs: CHEAP })
+    await unlockKeyset(accented.export('host'), 'pa\u00dfwort\u00a0e\u0301')
+  })
+
+  it.each(destinations)('says wrong-password for %s, and only for a wrong password', async (destination) => {
+    const bytes = keyset.export(destination)
+    await failure(() => unlockKeyset(bytes, `${PASSWORD} `), 'wrong-password')
+    await failure(() => unlockKeyset(bytes, ''), 'limit-exceeded')
+    await failure(() => unlockKeyset(flipped(bytes, 80), PASSWORD), 'malformed')
+    await failure(() => unlockKeyset(flipped(bytes, 80), 'wrong'), 'malformed')
+    // Who recomputes the checksum can make damage look like a wrong password by changing the salt, and nothing else.
+    await failure(() => unlockKeyset(resummed(flipped(bytes, 71)), PASSWORD), 'wrong-password')
+    await failure(() => unlockKeyset(resummed(flipped(bytes, bytes.length - 9)), PASSWORD), 'authentication-failed')
+  })
+
+  it('does not burn more than the limits, whatever a record asks for', async () => {
+    const greedy = resummed(patched(keyset.export('host'), 59, [0, 0, 0, 64, 0, 16, 0, 0]))
+    const error = await failure(() => unlockKeyset(greedy, PASSWORD), 'limit-exceeded')
+    expect(error.detail).toEqual({ iterations: 64, memoryKiB: 1_048_576, lanes: 1 })
+  })
+
+  it('spends no more than the caller is ready to', async () => {
+    const bytes = keyset.export('host')
+    await unlockKeyset(bytes, PASSWORD, { costs: CHEAP })
+    await failure(() => unlockKeyset(bytes, PASSWORD, { costs: { ...CHEAP, memoryKiB: 8192 } }), 'limit-exceeded')
+    const costs = { iterations: 3, memoryKiB: 19_456, lanes: 2 }
+    const dear = (await makeKeyset({ costs })).export('host')
+    await unlockKeyset(dear, PASSWORD, { costs })
+    for (const less of [{ iterations: 2 }, { memoryKiB: 19_455 }, { lanes: 1 }]) {
+      const error = await failure(
+        () => unlockKeyset(dear, PASSWORD, { costs: { ...costs, ...less } }),
+        'limit-exceeded',
+      )
+      expect(error.detail).toEqual(costs)
+    }
+  })
+
+  it('refuses an older version than the floor, before the password is looked at', async () => {
+    const error = await failure(() => unlockKeyset(keyset.export('host'), 'wrong', { atLeast: 2 }), 'rollback')
+    expect(error.detail).toEqual({ version: 1, atLeast: 2 })
+    await unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 1 })
+    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: -1 })).rejects.toThrow(RangeError)
+    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 0.5 })).rejects.toThrow(RangeError)
+  })
+
+  it('refuses what is no keyset', async () => {
+    await failure(() => unlockKeyset(new Uint8Array(0), PASSWORD), 'malformed')
+    await failure(() => unlockKeyset(block.envelope, PASSWORD), 'malformed')
+    await failure(() => unlockKeyset(new Uint8Array(2 ** 20 + 1), PASSWORD), 'limit-exceeded')
+    await expect(unlockKeyset('KSTR' as never, PASSWORD)).rejects.toThrow(TypeError)
+    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'all' as never })).rejects.toThrow(TypeError)
+  })
+})
+
+describe('export', () => {
+  it.each(destinations)('gives the same bytes of %s at every call, as copies', (destination) => {
+    const first = keyset.export(destination)
+    const kept = hex(first)
+    first.fill(0)
+    expect(hex(keyset.export(destination))).toBe(kept)
+  })
+
+  it('refuses destinations that are none', () => {
+    expect(() => keyset.export('cloud' as never)).toThrow(TypeError)
+    expect(() => keyset.export('constructor' as never)).toThrow(TypeError)
+  })
+
+  it('is refused for what a definition has not all keys for', async () => {
+    const defined = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
+    for (const destination of ['host', 'source-storage'] as const) {
+      const error = await failure(() => defined.export(destination), 'policy')
+      expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
+    }
+    expect(await unlockKeyset(defined.export('source-definition'), PASSWORD)).toHaveProperty('id', keyset.id)
+    // What it can do, it does as any other.
+    expect(await keyset.open(await defined.writer().seal(content))).toEqual(content)
+  })
+})
+
+describe('openWriter', () => {
+  it('needs the host export, and says so', async () => {
+    for (const destination of ['source-definition', 'source-storage'] as const) {
+      const error = await failure(() => openWriter(keyset.export(destination)), 'policy')
+      expect(error.detail).toEqual({ rule: 'host-export' })
+    }
+  })
+
+  it('refuses a damaged export, and key pairs that are none', async () => {
+    const host = keyset.export('host')
+    await failure(() => openWriter(flipped(host, 200)), 'malformed')
+    await failure(() => openWriter(host.subarray(1)), 'malformed')
+    // The X25519 public key begins behind the length of the plain section and the minimum.
+    await failure(() => openWriter(resummed(patched(host, 172, new Uint8Array(32)))), 'malformed')
+    expect(() => openWriter('host' as never)).toThrow(TypeError)
+    expect(() => openWriter(host, { dedup: 'none' as never })).toThrow(TypeError)
+  })
+
+  it('is the keyset’s own writer', async () => {
+    const writer = openWriter(keyset.export('host'))
+    expect(writer).toMatchObject({ id: keyset.id, version: 1 })
+    expect((await writer.seal(content)).label).toBe((await keyset.writer().seal(content)).label)
+  })
+
+  it('is not confused by what the caller does to its bytes afterwards', async () => {
+    const host = keyset.export('host')
+    const writer = openWriter(host)
+    host.fill(0)
+    expect(await keyset.open(await writer.seal(content))).toEqual(content)
+  })
+})
+
+describe('minimum encryption', () => {
+  it.each([
+    ['hybrid', 'x25519'],
+    ['hybrid', 'none'],
+    ['x25519', 'none'],
+  ] as const)('a keyset made with %s refuses a writer with %s', async (own, weaker) => {
+    const strict = await makeKeyset({ encryption: own })
+    for (const open of [
+      () => strict.writer({ encryption: weaker }),
+      () => openWriter(strict.export('host'), { encryption: weaker }),
+    ]) {
+      const error = await failure(open, 'policy')
+      expect(error.detail).toMatchObject({ rule: 'minimum-encryption' })
+    }
+  })
+
+  it('takes anything stronger', async () => {
+    const open = await makeKeyset({ encryption: 'none' })
+    for (const encryption of ['none', 'x25519', 'hybrid'] as const) {
+      expect(await open.open(await open.writer({ encryption }).seal(content))).toEqual(content)
+    }
+  })
+
+  it('is refused by the reader too, unless the caller accepts it', async () => {
+    // A host whose export was altered: its minimum is 1 where the keyset's is 2.
+    const weakened = resummed(patched(keyset.export('host'), 171, [0]))
+    for (const encryption of ['none', 'x25519'] as const) {
+      const weak = await openWriter(weakened, { encryption }).seal(content)
+      const error = await failure(() => keyset.open(weak), 'policy')
+      expect(error.detail).toMatchObject({ rule: 'minimum-encryption', minimum: 2 })
+      const ready = await unlockKeyset(keyset.export('host'), PASSWORD, { accept: encryption })
+      expect(await ready.open(weak)).toEqual(content)
+      if (encryption === 'none') continue
+      const stricter = await unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'hybrid' })
+      await failure(() => stricter.open(weak), 'policy')
+    }
+  })
+})
+
+describe('dispose', () => {
+  it('ends a reader, and not the writers that it gave', async () => {
+    const gone = await makeKeyset()
+    const host = gone.export('host')
+    const writer = gone.writer()
+    const theirs = await writer.seal(content)
+    gone.dispose()
+    gone.dispose()
+    await failure(() => gone.open(theirs), 'disposed')
+    await failure(() => gone.export('host'), 'disposed')
+    await failure(() => gone.writer(), 'disposed')
+    await failure(() => makeKeyset({ dedupWith: gone }), 'disposed')
+    expect((await writer.seal(content)).label).toBe(theirs.label)
+    expect(await (await unlockKeyset(host, PASSWORD)).open(theirs)).toEqual(content)
+  })
+
+  it('ends a writer and what it prepared', async () => {
+    const writer = openWriter(keyset.export('host'))
+    const prepared = await writer.prepare(content)
+    writer.dispose()
+    await failure(() => prepared.seal(), 'disposed')
+    await failure(() => writer.prepare(content), 'disposed')
+    await failure(() => writer.seal(content), 'disposed')
+  })
+
+  it('ends a prepared block', async () => {
+    const prepared = await keyset.writer().prepare(content)
+    prepared[Symbol.dispose]()
+    await failure(() => prepared.seal(), 'disposed')
+    expect(prepared.label).toBe(block.label)
+  })
+})
+
+describe('handles', () => {
+  it('are not serialised, cloned or printed', async () => {
+    const writer = keyset.writer()
+    for (const handle of [keyset, writer, await writer.prepare(content)]) {
+      expect(() => JSON.stringify(handle)).toThrow(TypeError)
+      expect(() => structuredClone(handle)).toThrow()
+      expect(Object.values(handle).filter((value) => ArrayBuffer.isView(value))).toEqual([])
+    }
+  })
+})

@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest'
+import { decode } from '../../src/core/codec.ts'
+import { hostSealed } from '../../src/keyset/layout.ts'
+import { failure } from '../fixtures.ts'
+
+describe('the sealed section of a host', () => {
+  /** What stands before the lists: private halves, a public key, the sharing pair, the signing pair of the card. */
+  const HEAD = 96 + 32 + 1601 + 96 + 64
+  const sectionOf = (shares: number) => {
+    const bytes = new Uint8Array(HEAD + 2 + 2 + shares)
+    new DataView(bytes.buffer).setUint16(HEAD + 2, shares)
+    return bytes
+  }
+
+  it('has no longer a list of shares than a plain section of a mebibyte has room for', async () => {
+    expect(decode(hostSealed, sectionOf(654), 'keyset').shares).toHaveLength(654)
+    await failure(() => decode(hostSealed, sectionOf(655), 'keyset'), 'malformed')
+  })
+})

@@ -1,0 +1,53 @@
+// A keyset whose every secret is known: 32 equal bytes each, so that a test can look for them.
+import { Mode } from '../../src/core/envelope.ts'
+import { Strength } from '../../src/core/key-pairs.ts'
+import { generateKeyPair, generateSigningPair } from '../../src/core/key-pairs.ts'
+import { type KeysetContents } from '../../src/keyset/exports.ts'
+import { SecretKey } from '../../src/core/secret.ts'
+
+const run = (byte: number, length = 32) => new Uint8Array(length).fill(byte)
+const pair = (x25519: number, mlKem1024: number, minimum: number = Strength.hybrid) =>
+  generateKeyPair(minimum, run(x25519), run(mlKem1024, 64))
+
+export const planted = {
+  master: 0x41,
+  blockX25519: 0x51,
+  blockMlKem: 0x52,
+  blockSalt: 0x53,
+  dedupKey: 0x54,
+  sourceSigning: 0x55,
+  sharingX25519: 0x61,
+  sharingMlKem: 0x62,
+  cardSigning: 0x63,
+  retiredX25519: 0x71,
+  retiredMlKem: 0x72,
+  shareX25519: 0x81,
+  shareMlKem: 0x82,
+} as const
+
+export const plantedMaster: SecretKey<'master'> = new SecretKey<'master'>('master', run(planted.master))
+
+/** With retired pairs and shares, so that no list of the layout is empty. */
+export function plantedContents(): KeysetContents {
+  const foreign = pair(0x91, 0x92)
+  return {
+    id: run(0xee, 16),
+    version: 7,
+    encryption: Strength.hybrid,
+    dedup: Mode.scoped,
+    argon2: { iterations: 2, memoryKiB: 19_456, lanes: 1, salt: run(0xd1), nonce: run(0xd2), verify: run(0xd3) },
+    blockPair: pair(planted.blockX25519, planted.blockMlKem),
+    blockSalt: new SecretKey('block-salt', run(planted.blockSalt)),
+    dedupKey: new SecretKey('dedup', run(planted.dedupKey)),
+    sourceSigning: generateSigningPair(run(planted.sourceSigning)),
+    additional: {
+      sharing: pair(planted.sharingX25519, planted.sharingMlKem),
+      cardSigning: generateSigningPair(run(planted.cardSigning)),
+      retired: [pair(planted.retiredX25519, planted.retiredMlKem, Strength.x25519)],
+      shares: [
+        { id: run(0xe1, 16), ...pair(planted.shareX25519, planted.shareMlKem) },
+        { id: run(0xe2, 16), publicHalves: foreign.publicHalves, privateHalves: undefined },
+      ],
+    },
+  }
+}

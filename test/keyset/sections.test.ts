@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { EMPTY } from '../../src/core/bytes.ts'
+import { Destination } from '../../src/keyset/layout.ts'
+import { Strength } from '../../src/core/key-pairs.ts'
+import { generateKeyPair } from '../../src/core/key-pairs.ts'
+import { decodeSections, encodeSections, type KeysetKeys } from '../../src/keyset/exports.ts'
+import { failure } from '../fixtures.ts'
+import { plantedContents } from './planted.ts'
+
+const contents = plantedContents()
+const additional = contents.additional!
+const host = encodeSections(contents, 'host')
+const withLists = (changes: Partial<typeof additional>) =>
+  encodeSections({ ...contents, additional: { ...additional, ...changes } }, 'host')
+
+describe('the sections of an export', () => {
+  it('give the keys that were written', () => {
+    const { additional: read } = decodeSections(host.plain, host.sealed, Destination.host)
+    expect([read!.retired.length, read!.shares.length]).toEqual([1, 2])
+  })
+
+  it('are malformed where one list is longer than its other half', async () => {
+    for (const other of [withLists({ shares: additional.shares.slice(1) }), withLists({ retired: [] })]) {
+      await failure(() => decodeSections(host.plain, other.sealed, Destination.host), 'malformed')
+      await failure(() => decodeSections(other.plain, host.sealed, Destination.host), 'malformed')
+    }
+  })
+
+  it('are malformed with a plain one where nothing is plain', async () => {
+    for (const destination of ['source-definition', 'source-storage'] as const) {
+      const { plain, sealed } = encodeSections(contents, destination)
+      expect(plain).toEqual(EMPTY)
+      decodeSections(plain, sealed, Destination[destination])
+      await failure(() => decodeSections(Uint8Array.of(0), sealed, Destination[destination]), 'malformed')
+    }
+  })
+
+  it('are refused with halves that do not belong together', async () => {
+    const { publicHalves } = generateKeyPair(Strength.x25519)
+    const swapped = { publicHalves, privateHalves: contents.blockPair.privateHalves }
+    const foreign = { ...contents.sourceSigning, publicKey: additional.cardSigning.publicKey }
+    const changes: KeysetKeys[] = [
+      { ...contents, blockPair: swapped },
+      { ...contents, sourceSigning: foreign },
+      { ...contents, additional: { ...additional, sharing: swapped } },
+      { ...contents, additional: { ...additional, retired: [swapped] } },
+      { ...contents, additional: { ...additional, shares: [{ ...additional.shares[0]!, ...swapped }] } },
+      {
+        ...contents,
+        additional: {
+          ...additional,
+          cardSigning: { ...foreign, seed: additional.cardSigning.seed, publicKey: contents.sourceSigning.publicKey },
+        },
+      },
+    ]
+    for (const wrong of changes) {
+      const { plain, sealed } = encodeSections(wrong, 'source-storage')
+      const read = () => decodeSections(plain, sealed, Destination['source-storage'])
+      await failure(read, 'authentication-failed')
+    }
+  })
+})

@@ -1,0 +1,371 @@
+// Sharing, as two users meet it: one adds and invites, the other opens.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  type Card,
+  createProfile,
+  deriveLogin,
+  type KeysetReader,
+  openPackMember,
+  openWriter,
+  type SealedBlock,
+  type Share,
+  type SharedReader,
+  unlockKeyset,
+  type WriterOptions,
+} from '../../src/index.ts'
+import { unlocked } from '../../src/keyset/keyset.ts'
+import { encodeKeyset } from '../../src/keyset/exports.ts'
+import { planted, plantedContents, plantedMaster } from './planted.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
+import {
+  ALICE,
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  MemoryVaultStore,
+  PASSWORD,
+  quick,
+  quickly,
+  sample,
+} from '../fixtures.ts'
+
+beforeAll(() => useBackend(quick))
+afterAll(() => useBackend(undefined))
+
+const MODES: Required<WriterOptions>[] = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
+  (['scoped', 'global', 'off'] as const).map((dedup) => ({ encryption, dedup })),
+)
+const [alice, bob, carol] = await quickly(() =>
+  Promise.all([makeKeyset({ encryption: 'x25519' }), makeKeyset(), makeKeyset()]),
+)
+const aliceCard = alice.card()
+const content = sample(500)
+const blocks = await Promise.all(MODES.map((mode) => alice.writer(mode).seal(content)))
+const unshared = await alice.writer().seal(sample(500, 2))
+
+const own = alice.createShare()
+const straight = alice.createShare({ to: bob.card() })
+const kinds: [string, { reader: KeysetReader; share: Share }][] = [
+  ['with key pairs of its own', own],
+  ['straight to a card', straight],
+]
+const accepted = (share: Share, by: KeysetReader = bob): SharedReader =>
+  by.acceptShare(share.invite(by.card()), aliceCard)
+
+/** What the reader of a share gets: its own envelope, and the owner's ciphertext. */
+const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): SealedBlock => ({
+  label: block.label,
+  envelope: envelope!,
+  ciphertext: block.ciphertext,
+})
+
+describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
+  const isStraight = kind.startsWith('straight')
+
+  it('is part of the next version of the keyset, and of what the host has', async () => {
+    expect(share.id).toMatch(/^[0-9a-f]{32}$/)
+    expect([owner.id, owner.version, owner.shares]).toEqual([alice.id, 2, [share.id]])
+    expect([alice.shares, openWriter(alice.export('host')).shares]).toEqual([[], []])
+    expect(openWriter(owner.export('host')).shares).toEqual([share.id])
+    for (const destination of ['host', 'source-storage'] as const) {
+      const again = await unlockKeyset(owner.export(destination), PASSWORD)
+      expect(again.shares).toEqual([share.id])
+      // What was added before a restart and after it opens alike.
+      const reader = accepted(again.share(share.id))
+      for (const envelope of [share.add(blocks[0]!), again.share(share.id).add(blocks[0]!)]) {
+        expectSame(await reader.open(forReader(blocks[0]!, envelope)), content)
+      }
+    }
+    const definition = await unlockKeyset(owner.export('source-definition'), PASSWORD)
+    expect(definition.shares).toEqual([])
+  })
+
+  it('opens the blocks that were added, in every mode, and no others', async () => {
+    const reader = accepted(share)
+    expect(reader.id).toBe(share.id)
+    for (const block of blocks) {
+      const envelope = share.add({ label: block.label, envelope: block.envelope })
+      // As the owner's block, or as its defaults: never weaker.
+      expect(envelope.length).toBe(block.envelope.length)
+      expectSame(await reader.open(forReader(block, envelope)), content)
+      await failure(() => reader.open(block), 'key-not-found')
+      await failure(() => reader.open(forReader(unshared, envelope)), 'authentication-failed')
+      await failure(() => owner.open(forReader(block, envelope)), 'key-not-found')
+    }
+    await failure(() => reader.open(unshared), 'key-not-found')
+  })
+
+  it('opens blocks that were sealed for it as they were written', async () => {
+    const reader = accepted(share)
+    for (const mode of MODES) {
+      const writer = openWriter(owner.export('host'), mode)
+      const sealed = await writer.seal(content, { shares: [share.id, share.id] })
+      expect([...sealed.shared!.keys()]).toEqual([share.id])
+      expectSame(await reader.open(forReader(sealed, sealed.shared!.get(share.id))), content)
+      expectSame(await owner.open(sealed), content)
+      expect((await writer.seal(content)).shared).toBeUndefined()
+      expect((await writer.seal(content, { shares: [] })).shared!.size).toBe(0)
+    }
+  })
+
+  it('opens blocks that the store had already, but for those that nobody knows the key of', async () => {
+    const reader = accepted(share)
+    for (const [index, mode] of MODES.entries()) {
+      const stored = blocks[index]!
+      const prepared = await openWriter(owner.export('host'), mode).prepare(content)
+      if (mode.dedup === 'off') {
+        expect((await failure(() => prepared.envelopesFor([share.id]), 'policy')).detail['rule']).toBe('dedup-off')
+      } else {
+        expect(prepared.label).toBe(stored.label)
+        const envelopes = await prepared.envelopesFor([share.id])
+        expectSame(await reader.open(forReader(stored, envelopes.get(share.id))), content)
+      }
+      // It can be sealed still.
+      expectSame(await owner.open(await prepared.seal()), content)
+      await failure(() => prepared.envelopesFor([share.id]), 'disposed')
+    }
+  })
+
+  it('gets envelopes as strong as its keyset or its writer asks, and hybrid ones for what is stored already', async () => {
+    const host = owner.export('host')
+    const expected = { x25519: 145, hybrid: 1713 }
+    for (const encryption of ['x25519', 'hybrid'] as const) {
+      const writer = openWriter(host, { encryption })
+      const { shared } = await writer.seal(content, { shares: [share.id] })
+      expect(shared!.get(share.id)!.length).toBe(expected[encryption])
+      // The stored envelope may be hybrid, and this one must not be weaker.
+      const prepared = await writer.prepare(content)
+      expect((await prepared.envelopesFor([share.id])).get(share.id)!.length).toBe(expected.hybrid)
+    }
+  })
+
+  it('has a log of its own, which owner and host write', async () => {
+    const reader = accepted(share)
+    const first = await share.sealRecord(sample(10), 'start')
+    const writer = openWriter(owner.export('host'))
+    const second = await writer.sealRecord(sample(20), first.record, { share: share.id })
+    const third = await share.sealRecord(sample(30), second.record)
+    expect(await reader.openRecord(first.record, { after: 'start' })).toMatchObject({
+      sequence: 1,
+      content: sample(10),
+    })
+    expect((await reader.openRecord(second.record, { after: first.record })).content).toEqual(sample(20))
+    expect((await reader.openRecord(third.record, { after: second.record })).sequence).toBe(3)
+    await failure(() => reader.openRecord(third.record, { after: first.record }), 'authentication-failed')
+    await failure(() => owner.openRecord(first.record), 'key-not-found')
+    const ownLog = await writer.sealRecord(sample(10), 'start')
+    await failure(() => reader.openRecord(ownLog.record), 'key-not-found')
+    await failure(() => share.sealRecord(sample(1), ownLog.record), 'authentication-failed')
+    await failure(() => writer.sealRecord(sample(1), 'start', { share: '0'.repeat(32) }), 'key-not-found')
+  })
+
+  it('opens for whom it is for', async () => {
+    const before = Date.now()
+    const invite = share.invite(bob.card())
+    expect(invite.length).toBe(isStraight ? 3434 : 3530)
+    const reader = bob.acceptShare(invite, aliceCard)
+    expect(reader.issuedAt.getTime()).toBeGreaterThanOrEqual(before)
+    expect(reader.issuedAt.getTime()).toBeLessThanOrEqual(Date.now())
+    await failure(() => carol.acceptShare(invite, aliceCard), 'key-not-found')
+    await failure(() => bob.acceptShare(invite, carol.card()), 'authentication-failed')
+    if (isStraight) {
+      expect((await failure(() => share.invite(carol.card()), 'policy')).detail['rule']).toBe('share-of-one-card')
+    } else {
+      // One invite a card, and every one opens it.
+      const block = forReader(blocks[0]!, share.add(blocks[0]!))
+      for (const each of [bob, carol]) expectSame(await accepted(share, each).open(block), content)
+    }
+  })
+
+  it('keeps working for blocks that were rekeyed', async () => {
+    const next = owner.regenerate({ encryption: 'hybrid' })
+    const later = next.share(share.id)
+    const reader = accepted(later)
+    for (const block of [blocks[1]!, { ...blocks[1]!, envelope: next.rekey(blocks[1]!) }]) {
+      expectSame(await reader.open(forReader(block, later.add(block))), content)
+    }
+    const forgotten = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
+    expect(forgotten.shares).toEqual([share.id])
+    await failure(() => forgotten.share(share.id).add(blocks[1]!), 'key-not-found')
+  })
+
+  it('lives apart from the handle that it came from', async () => {
+    const short = await unlockKeyset(owner.export('host'), PASSWORD)
+    const mine = short.share(share.id)
+    short.dispose()
+    const reader = accepted(mine)
+    expectSame(await reader.open(forReader(blocks[0]!, mine.add(blocks[0]!))), content)
+    mine.dispose()
+    for (const action of [
+      () => mine.add(blocks[0]!),
+      () => mine.invite(bob.card()),
+      () => mine.sealRecord(content, 'start'),
+    ]) {
+      await failure(action, 'disposed')
+    }
+    reader.dispose()
+    await failure(() => reader.open(blocks[0]!), 'disposed')
+    await failure(() => reader.openRecord(content), 'disposed')
+  })
+})
+
+describe('revoking a share', () => {
+  it('ends it for what is written later, and takes nothing back', async () => {
+    const { reader: owner, share } = alice.createShare()
+    const reader = accepted(share)
+    const before = forReader(blocks[0]!, share.add(blocks[0]!))
+    const revoked = owner.revokeShare(share.id)
+    expect([revoked.version, revoked.shares]).toEqual([3, []])
+    const writer = openWriter(revoked.export('host'))
+    expect(writer.shares).toEqual([])
+    await failure(() => revoked.share(share.id), 'key-not-found')
+    await failure(() => revoked.revokeShare(share.id), 'key-not-found')
+    await failure(() => writer.seal(content, { shares: [share.id] }), 'key-not-found')
+    const prepared = await writer.prepare(content)
+    await failure(() => prepared.envelopesFor([share.id]), 'key-not-found')
+    await failure(() => reader.open(unshared), 'key-not-found')
+    expectSame(await reader.open(before), content)
+    expectSame(await revoked.open(blocks[0]!), content)
+    expect(alice.createShare().share.id).not.toBe(share.id)
+  })
+
+  it('leaves the others, in their order', async () => {
+    let keyset = alice
+    for (let number = 0; number < 3; number++) keyset = keyset.createShare().reader
+    const [first, second, third] = keyset.shares as [string, string, string]
+    const left = await unlockKeyset(keyset.revokeShare(second).export('host'), PASSWORD)
+    expect(left.shares).toEqual([first, third])
+    const share = left.share(third)
+    expectSame(await accepted(share).open(forReader(blocks[0]!, share.add(blocks[0]!))), content)
+  })
+})
+
+describe('a mistake', () => {
+  it('in a share of a writer costs nothing', async () => {
+    const writer = openWriter(own.reader.export('host'))
+    const prepared = await writer.prepare(content)
+    await failure(() => prepared.seal({ shares: [own.share.id, 'x'] }), 'key-not-found')
+    await expect(prepared.seal({ shares: own.share.id as never })).rejects.toThrow(TypeError)
+    await expect(prepared.seal({ shares: [7 as never] })).rejects.toThrow(TypeError)
+    await expect(prepared.envelopesFor(undefined as never)).rejects.toThrow(TypeError)
+    expectSame(await own.reader.open(await prepared.seal({ shares: [own.share.id] })), content)
+    await failure(() => writer.seal(content, { shares: ['x'] }), 'key-not-found')
+    expect(() => own.reader.share(7 as never)).toThrow(TypeError)
+  })
+
+  it('is not made by a list that changes meanwhile', async () => {
+    const shares = [own.share.id]
+    const sealing = openWriter(own.reader.export('host')).seal(content, { shares })
+    shares[0] = 'another'
+    expect([...(await sealing).shared!.keys()]).toEqual([own.share.id])
+  })
+
+  it('is a share of a vault', async () => {
+    const profile = createProfile(await deriveLogin(PASSWORD, ALICE), { zeroTrust: true })
+    const { vault } = await profile.createVault(new MemoryVaultStore())
+    await expect(vault.seal(content, { shares: [] })).rejects.toThrow(TypeError)
+    const prepared = await vault.prepare(content)
+    await expect(prepared.envelopesFor([])).rejects.toThrow(TypeError)
+    await expect(prepared.seal({ shares: ['x'] })).rejects.toThrow(TypeError)
+    expectSame(await vault.open(await prepared.seal()), content)
+  })
+
+  it('is a share of an unencrypted block: whoever has it reads it', async () => {
+    const open = await makeKeyset({ encryption: 'none' })
+    const { reader: owner, share } = open.createShare()
+    const block = await owner.writer().seal(content)
+    expect((await failure(() => share.add(block), 'policy')).detail['rule']).toBe('encrypted-blocks')
+    await failure(() => owner.writer().seal(content, { shares: [share.id] }), 'policy')
+    const prepared = await owner.writer().prepare(content)
+    await failure(() => prepared.envelopesFor([share.id]), 'policy')
+    // One that claims to be unencrypted is none that the share's reader could check.
+    const reader = bob.acceptShare(share.invite(bob.card()), open.card())
+    const claimed = new Uint8Array(block.envelope)
+    claimed.set(Buffer.from(share.id, 'hex'), 32)
+    await failure(() => reader.open({ ...block, envelope: claimed }), 'policy')
+    const classic = await owner.writer({ encryption: 'x25519' }).seal(content)
+    expectSame(await reader.open(forReader(classic, share.add(classic))), content)
+  })
+
+  it('is to ask a definition, which has not all keys', async () => {
+    const definition = await unlockKeyset(own.reader.export('source-definition'), PASSWORD)
+    for (const action of [
+      () => definition.createShare(),
+      () => definition.share(own.share.id),
+      () => definition.revokeShare(own.share.id),
+      () => definition.acceptShare(own.share.invite(bob.card()), aliceCard),
+    ]) {
+      expect((await failure(action, 'policy')).detail['rule']).toBe('all-keys')
+    }
+  })
+
+  it('is a card that is none, or not the one that was compared', async () => {
+    const invite = own.share.invite(bob.card())
+    const mixed: Card = { bytes: carol.card().bytes, fingerprint: bob.card().fingerprint }
+    const damaged: Card = { ...aliceCard, bytes: flipped(aliceCard.bytes, 60) }
+    await failure(() => own.share.invite(mixed), 'key-changed')
+    await failure(() => alice.createShare({ to: mixed }), 'key-changed')
+    await failure(() => bob.acceptShare(invite, { ...aliceCard, fingerprint: bob.card().fingerprint }), 'key-changed')
+    await failure(() => bob.acceptShare(invite, damaged), 'authentication-failed')
+    expect(() => alice.createShare({ to: {} as never })).toThrow(TypeError)
+    expect(() => own.share.invite(undefined as never)).toThrow(TypeError)
+    expect(() => bob.acceptShare('x' as never, aliceCard)).toThrow(TypeError)
+  })
+})
+
+it('a writer gives a share that demands both agreements both, whatever it does itself', async () => {
+  const lax = await makeKeyset({ encryption: 'x25519' })
+  const { reader: strict, share } = lax.regenerate({ encryption: 'hybrid' }).createShare()
+  const weak = strict.regenerate({ encryption: 'x25519' })
+  const sealed = await weak.writer().seal(content, { shares: [share.id] })
+  expect([sealed.envelope.length, sealed.shared!.get(share.id)!.length]).toEqual([145, 1713])
+  const reader = bob.acceptShare(share.invite(bob.card()), lax.card())
+  expectSame(await reader.open(forReader(sealed, sealed.shared!.get(share.id))), content)
+  const { record } = await weak.writer().sealRecord(content, 'start', { share: share.id })
+  expectSame((await reader.openRecord(record)).content, content)
+  const { record: other } = await weak.share(share.id).sealRecord(content, 'start')
+  expectSame((await reader.openRecord(other)).content, content)
+  const isHybrid = async (share: Share) => (await share.sealRecord(content, 'start')).record.length > 1700
+  const open = await makeKeyset({ encryption: 'none' })
+  const shares = [share, weak.share(share.id), lax.createShare().share, open.createShare().share]
+  expect(await Promise.all(shares.map(isHybrid))).toEqual([true, true, false, true])
+})
+
+it('a part of a pack is the block, and the strings of some of its files', async () => {
+  const files = [sample(100), sample(200), sample(300)]
+  const { reader: owner, share } = alice.createShare()
+  const { content: packed, members } = await owner.writer().pack(files)
+  const block = await owner.writer().seal(packed)
+  const { record } = await share.sealRecord(Buffer.from(JSON.stringify({ [block.label]: [members[1]] })), 'start')
+  const reader = accepted(share)
+  const told = JSON.parse(Buffer.from((await reader.openRecord(record)).content).toString()) as Record<string, string[]>
+  const pack = await reader.open(forReader(block, share.add(block)))
+  expectSame(await openPackMember(pack, told[block.label]![0]!), files[1]!)
+  for (const index of [0, 2]) {
+    const member = told[block.label]![0]!.replace('k.1.', `k.${index}.`)
+    await failure(() => openPackMember(pack, member), 'authentication-failed')
+  }
+})
+
+it('an export that no reader would take is not written', () => {
+  const contents = plantedContents()
+  const [share] = contents.additional!.shares
+  const many = (count: number) => ({
+    ...contents,
+    additional: { ...contents.additional!, shares: Array.from({ length: count }, () => share!) },
+  })
+  expect(encodeKeyset(many(600), plantedMaster, 'source-storage').length).toBeLessThan(2 ** 20)
+  expect(() => encodeKeyset(many(700), plantedMaster, 'source-storage')).toThrow('too many')
+})
+
+it('an invite shows nothing of the keyset, nor of the share', () => {
+  const keyset = unlocked(plantedContents(), plantedMaster.copy())
+  const invites = keyset.shares.slice(0, 1).map((id) => Buffer.from(keyset.share(id).invite(bob.card())))
+  expect(invites.map((invite) => invite.length)).toEqual([3530])
+  for (const byte of Object.values(planted)) {
+    for (const invite of invites) expect(invite.includes(Buffer.alloc(8, byte))).toBe(false)
+  }
+  const publicHalf = Buffer.from(plantedContents().additional!.shares[0]!.publicHalves.x25519)
+  expect(invites[0]!.includes(publicHalf.subarray(0, 8))).toBe(false)
+})

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { deriveLogin } from '../../src/index.ts'
+import { ownerOf } from '../../src/vault/login.ts'
+import { withBytes } from '../../src/core/secret.ts'
+import { ALICE, backends, failure, hex, PASSWORD, withBackend } from '../fixtures.ts'
+
+const rootOf = (login: Parameters<typeof ownerOf>[0]) => withBytes(ownerOf(login).rootKey, hex)
+
+describe('deriveLogin', () => {
+  // Python's hashlib: test/reference.py.
+  it.each([
+    [PASSWORD, ALICE, 'l6fqLSxnRMThTPhEsamWBEC-3WBhfqIS', '0f9a6058a04bdf6687c3f422a87c5e5339f053f1153fa5b3'],
+    [
+      'p\u00e5ssw\u00f6rd \u{1f511}',
+      { realm: 'com.example.backup', user: '\u00fc.user@example.com' },
+      '8oMoDfl7wwAYYF2yfR5ygN1u6wsNN95A',
+      '564768f32b2c3fce80f3f52559470e6ee330eebbae6ba91f',
+    ],
+  ])('gives the known L and R of %j', async (password, account, credential, rootKey) => {
+    const login = await deriveLogin(password, account)
+    expect(login.credential).toBe(credential)
+    expect(rootOf(login)).toBe(rootKey)
+  })
+
+  it.each(backends)('gives them on $name', (backend) =>
+    withBackend(backend, async () => {
+      const fractions: number[] = []
+      const login = await deriveLogin(PASSWORD, ALICE, { onProgress: (fraction) => fractions.push(fraction) })
+      expect(login.credential).toBe('l6fqLSxnRMThTPhEsamWBEC-3WBhfqIS')
+      expect(fractions.at(0)).toBe(0)
+      expect(fractions.at(-1)).toBe(1)
+    }),
+  )
+
+  it('takes one text however it is typed', async () => {
+    const composed = await deriveLogin('p\u00e5ss w\u00f6rd', { realm: 'tests', user: '\u00dcser name' })
+    const typed = await deriveLogin('pa\u030ass\u00a0wo\u0308rd', { realm: 'tests', user: 'u\u0308SER\u3000name' })
+    expect(typed.credential).toBe(composed.credential)
+    expect(typed.user).toBe('\u00fcser name')
+    expect(typed.realm).toBe('tests')
+  })
+
+  it('gives other keys for another realm, and another user', async () => {
+    const credentials = await Promise.all(
+      [ALICE, { ...ALICE, realm: 'tests2' }, { ...ALICE, user: 'alice2' }, { realm: 'test', user: 'salice' }].map(
+        async (account) => (await deriveLogin(PASSWORD, account)).credential,
+      ),
+    )
+    expect(new Set(credentials).size).toBe(4)
+  })
+
+  it('refuses what is empty, too long or no text', async () => {
+    await failure(() => deriveLogin('', ALICE), 'limit-exceeded')
+    await failure(() => deriveLogin(PASSWORD, { ...ALICE, realm: '' }), 'limit-exceeded')
+    await failure(() => deriveLogin(PASSWORD, { ...ALICE, user: '' }), 'limit-exceeded')
+    await failure(() => deriveLogin(PASSWORD, { ...ALICE, user: 'ü'.repeat(128) }), 'limit-exceeded')
+    await expect(deriveLogin(PASSWORD, { ...ALICE, user: '\ud800' })).rejects.toThrow(TypeError)
+    await expect(deriveLogin(PASSWORD, { realm: 'tests' } as never)).rejects.toThrow(TypeError)
+    await expect(deriveLogin(7 as never, ALICE)).rejects.toThrow(TypeError)
+  })
+
+  it.each(backends)('can be ended on $name', (backend) =>
+    withBackend(backend, async () => {
+      await failure(() => deriveLogin(PASSWORD, ALICE, { signal: AbortSignal.abort() }), 'aborted')
+      await failure(() => deriveLogin(PASSWORD, ALICE, { signal: AbortSignal.timeout(20) }), 'aborted')
+    }),
+  )
+
+  it('keeps the root key to itself', async () => {
+    const login = await deriveLogin(PASSWORD, ALICE)
+    expect(Object.keys(login).sort()).toEqual(['dispose', 'realm', 'user'])
+    expect(() => JSON.stringify(login)).toThrow(TypeError)
+    expect(() => structuredClone(login)).toThrow()
+    login.dispose()
+    await failure(() => login.credential, 'disposed')
+    await failure(() => ownerOf(login).rootKey, 'disposed')
+    expect(() => ownerOf({ ...login })).toThrow(TypeError)
+  })
+})

@@ -1,0 +1,418 @@
+// The sequence of SPEC §10.3, step by step. test/properties/rotation.test.ts looks for what nobody thought of.
+import { describe, expect, it } from 'vitest'
+import {
+  createKeyset,
+  createProfile,
+  deriveLogin,
+  openProfile,
+  resetProfile,
+  type VaultStore,
+} from '../../src/index.ts'
+import { encodeKeyring, openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
+import { ownerOf } from '../../src/vault/login.ts'
+import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
+import { withBytes } from '../../src/core/secret.ts'
+import { ALICE, CHEAP, failure, flipped, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
+
+const login = await deriveLogin(PASSWORD, ALICE)
+const admin = await createKeyset('admin', { costs: CHEAP })
+const content = sample(500)
+
+async function makeVault(recovery: Parameters<typeof createProfile>[1] = { zeroTrust: true }) {
+  const store = new MemoryVaultStore()
+  const { profile, vault } = await createProfile(login, recovery).createVault(store)
+  return { store, profile, vault, block: await vault.seal(content) }
+}
+
+const newestProfile = (store: MemoryVaultStore) => store.profiles.get(Math.max(...store.profiles.keys()))!
+const reopen = (store: MemoryVaultStore) => openProfile(newestProfile(store), login)
+const contentsOf = (record: Uint8Array) => openProfileRecord(parseProfile(record), ownerOf(login).rootKey)
+
+/** A store with a word before every call. */
+function watched(store: VaultStore, before: (call: string) => unknown): VaultStore {
+  return {
+    async readProfile() {
+      await before('readProfile')
+      return store.readProfile()
+    },
+    async writeProfile(record, version) {
+      await before(`writeProfile ${version}`)
+      return store.writeProfile(record, version)
+    },
+    async readKeyring(vaultId) {
+      await before('readKeyring')
+      return store.readKeyring(vaultId)
+    },
+    async writeKeyring(vaultId, keyring, version) {
+      await before(`writeKeyring ${version}`)
+      return store.writeKeyring(vaultId, keyring, version)
+    },
+    async dropKeyrings(vaultId, below) {
+      await before(`dropKeyrings ${below}`)
+      await store.dropKeyrings(vaultId, below)
+    },
+  }
+}
+
+async function expectWhole(store: MemoryVaultStore, vaultId: string, block: Parameters<typeof expectOpens>[2]) {
+  const rotated = await reopen(store).rotate(store)
+  await expectOpens(store, vaultId, block)
+  const [vault] = contentsOf(rotated.record).vaults
+  expect(vault!.keys).toHaveLength(1)
+  expect(rotated.rotationDue).toEqual([])
+  expect(store.keyrings.get(vaultId)!.size).toBe(1)
+}
+
+async function expectOpens(
+  store: MemoryVaultStore,
+  vaultId: string,
+  block: Awaited<ReturnType<typeof makeVault>>['block'],
+) {
+  const vault = await reopen(store).openVault(vaultId, store)
+  expect(await vault.open(block)).toEqual(content)
+}
+
+describe('a rotation', () => {
+  it('writes in the order of SPEC §10.3', async () => {
+    const { store, profile } = await makeVault()
+    const calls: string[] = []
+    const rotated = await profile.rotate(watched(store, (call) => calls.push(call)))
+    expect(calls.filter((call) => call.startsWith('write') || call.startsWith('drop'))).toEqual([
+      'dropKeyrings 1',
+      'writeKeyring 2',
+      'writeProfile 3',
+      'writeKeyring 3',
+      'writeProfile 4',
+      'dropKeyrings 3',
+    ])
+    expect(calls.slice(calls.indexOf('writeKeyring 2') + 1, calls.indexOf('writeProfile 3'))).toEqual(['readKeyring'])
+    const five = calls.slice(calls.indexOf('writeProfile 3') + 1, calls.indexOf('writeKeyring 3'))
+    expect(five).toEqual(['readProfile', 'readKeyring'])
+    expect(rotated.version).toBe(4)
+    expect(rotated.record).toEqual(newestProfile(store))
+  })
+
+  it('gives the vault another E-key over the same A-key: old blocks open, the old E-key opens nothing', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    const [old] = contentsOf(profile.record).vaults
+    const before = openKeyring((await store.readKeyring(vault.id))!, old!, old!.keys)!
+    const rotated = await profile.rotate(store, vault.id)
+    const after = (await store.readKeyring(vault.id))!
+    expect(openKeyring(after, old!, old!.keys)).toBeUndefined()
+    const [next] = contentsOf(rotated.record).vaults
+    const opened = openKeyring(after, next!, next!.keys)!
+    expect(withBytes(opened.dataKey, hex)).toBe(withBytes(before.dataKey, hex))
+    expect(withBytes(next!.keys[0]!.key, hex)).not.toBe(withBytes(old!.keys[0]!.key, hex))
+    expect(next!.keys[0]!.generation).toBe(2)
+    // Handles from before and after, and from long ago.
+    for (const handle of [profile, rotated]) {
+      expect(await (await handle.openVault(vault.id, store)).open(block)).toEqual(content)
+    }
+    expect(await vault.open(block)).toEqual(content)
+    await failure(async () => {
+      const past = new MemoryVaultStore()
+      await past.writeProfile(profile.record, profile.version)
+      await past.writeKeyring(vault.id, after, 3)
+      return profile.openVault(vault.id, past)
+    }, 'authentication-failed')
+  })
+
+  it('rotates every vault, or the one that is named', async () => {
+    const { store, profile, vault } = await makeVault()
+    const { profile: both, vault: second } = await profile.createVault(store)
+    const generations = (record: Uint8Array) =>
+      Object.fromEntries(contentsOf(record).vaults.map(({ id, keys }) => [hex(id), keys[0]!.generation]))
+    const one = await both.rotate(store, second.id)
+    expect(generations(one.record)).toEqual({ [vault.id]: 1, [second.id]: 2 })
+    const all = await one.rotate(store)
+    expect(generations(all.record)).toEqual({ [vault.id]: 2, [second.id]: 3 })
+    expect(all.version).toBe(both.version + 6)
+  })
+
+  it('of no vault gives the newest profile', async () => {
+    const store = new MemoryVaultStore()
+    const profile = createProfile(login, { zeroTrust: true })
+    const same = await profile.rotate(store)
+    expect(same.version).toBe(1)
+    expect(store.profiles.get(1)).toEqual(profile.record)
+  })
+
+  it('starts again three times, then gives up, and loses nothing', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    let writes = 0
+    const refusing: VaultStore = {
+      ...watched(store, () => undefined),
+      writeKeyring: async () => {
+        writes++
+        return false
+      },
+    }
+    await failure(() => profile.rotate(refusing), 'conflict')
+    expect(writes).toBe(4)
+    await failure(
+      () => profile.rotate({ ...watched(store, () => undefined), writeProfile: async () => false }),
+      'conflict',
+    )
+    await expectWhole(store, vault.id, block)
+  })
+})
+
+describe('a crash', () => {
+  it('at any write of a rotation leaves a vault that opens, and a rotation that can be finished', async () => {
+    for (let at = 0; at < 6; at++) {
+      for (const after of [false, true]) {
+        const { store, profile, vault, block } = await makeVault()
+        await expect(profile.rotate(dyingStore(store, at, after ? 'after' : 'before'))).rejects.toThrow(PowerCut)
+        await expectOpens(store, vault.id, block)
+        await expectWhole(store, vault.id, block)
+      }
+    }
+  })
+
+  it('in the middle of turning zero trust on leaves a mark, and rotating finishes', async () => {
+    for (let at = 0; at < 7; at++) {
+      const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
+      const before = contentsOf(profile.record).vaults[0]!.keys[0]!
+      await expect(profile.changeRecovery({ zeroTrust: true }, dyingStore(store, at))).rejects.toThrow(PowerCut)
+      const { zeroTrust, vaults } = parseProfile(newestProfile(store))
+      expect(zeroTrust).toBe(true)
+      expect(vaults[0]!.recoverySlots).toEqual([])
+      // Before step 7 there is a mark; behind it the key from before is gone.
+      const isDone = at >= 5
+      expect(vaults[0]!.slots[0]!.due).toBe(!isDone)
+      expect(reopen(store).rotationDue).toEqual(isDone ? [] : [vault.id])
+      await failure(() => resetProfile(newestProfile(store), admin, login), 'policy')
+      await expectOpens(store, vault.id, block)
+      const again = await reopen(store).changeRecovery({ zeroTrust: true }, store)
+      expect(contentsOf(again.record).vaults[0]!.keys.map(({ generation }) => generation > before.generation)).toEqual([
+        true,
+      ])
+      await expectWhole(store, vault.id, block)
+    }
+  })
+
+  it('in a rotation before the recovery is changed: the key that the former admin may have is replaced too', async () => {
+    const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
+    // E′ is in slot, recovery slot and keyring; the rotation ends there.
+    await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
+    const known = contentsOf(newestProfile(store)).vaults[0]!.keys
+    expect(known.map(({ generation }) => generation)).toEqual([1, 2])
+    const changed = await reopen(store).changeRecovery({ zeroTrust: true }, store)
+    const [now] = contentsOf(changed.record).vaults
+    expect(now!.keys.map(({ generation }) => generation)).toEqual([3])
+    expect(openKeyring((await store.readKeyring(vault.id))!, now!, known)).toBeUndefined()
+    await expectWhole(store, vault.id, block)
+  })
+
+  it('while the admin changes leaves no recovery slot for the old E-key, so that he cannot reset until it is finished', async () => {
+    const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
+    const successor = await createKeyset('successor', { costs: CHEAP })
+    await expect(profile.changeRecovery({ admin: successor.card() }, dyingStore(store, 3))).rejects.toThrow(PowerCut)
+    const [marked] = parseProfile(newestProfile(store)).vaults
+    expect(marked!.slots.map(({ generation }) => generation)).toEqual([1, 2])
+    expect(marked!.recoverySlots.map(({ generation }) => generation)).toEqual([2])
+    for (const who of [admin, successor]) {
+      await failure(() => resetProfile(newestProfile(store), who, login), 'key-not-found')
+    }
+    await expectWhole(store, vault.id, block)
+    const reset = resetProfile(newestProfile(store), successor, login)
+    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+  })
+
+  it('in a rotation that another one finishes: the key of before is replaced too', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
+    const known = contentsOf(newestProfile(store)).vaults[0]!
+    expect(known.keys.map(({ generation }) => generation)).toEqual([1, 2])
+    const rotated = await reopen(store).rotate(store)
+    expect(contentsOf(rotated.record).vaults[0]!.keys.map(({ generation }) => generation)).toEqual([3])
+    expect(openKeyring((await store.readKeyring(vault.id))!, known, known.keys)).toBeUndefined()
+    await expectOpens(store, vault.id, block)
+  })
+
+  it('at any write of createVault leaves nothing, or the vault', async () => {
+    for (let at = 0; at < 3; at++) {
+      for (const after of [false, true]) {
+        const store = new MemoryVaultStore()
+        const profile = createProfile(login, { zeroTrust: true })
+        await expect(profile.createVault(dyingStore(store, at, after ? 'after' : 'before'))).rejects.toThrow(PowerCut)
+        const { profile: next, vault } = await profile.createVault(store)
+        for (const vaultId of next.vaults) await next.openVault(vaultId, store)
+        expect(next.vaults).toContain(vault.id)
+        expect(next.vaults).toHaveLength(at === 2 && after ? 2 : 1)
+      }
+    }
+  })
+})
+
+describe('another device', () => {
+  it('that rotates between any two calls of this one costs a restart, and no key', async () => {
+    let interruptions = 0
+    for (let at = 0; interruptions === at; at++) {
+      const { store, profile, vault, block } = await makeVault()
+      let calls = 0
+      const interrupting = watched(store, async () => {
+        if (calls++ !== at) return
+        interruptions++
+        await reopen(store).rotate(store)
+        await reopen(store).rotate(store)
+      })
+      const rotated = await profile.rotate(interrupting)
+      expect(contentsOf(rotated.record).vaults[0]!.keys).toHaveLength(1)
+      await expectOpens(store, vault.id, block)
+      await expectWhole(store, vault.id, block)
+    }
+    expect(interruptions).toBe(16)
+  })
+
+  it('that changed the password ends a rotation with wrong-password', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    const next = await deriveLogin('another', ALICE)
+    const changed = profile.changePassword(next)
+    await store.writeProfile(changed.record, changed.version)
+    await failure(() => profile.rotate(store), 'wrong-password')
+    await failure(() => profile.createVault(store), 'wrong-password')
+    const rotated = await changed.rotate(store)
+    expect(await (await rotated.openVault(vault.id, store)).open(block)).toEqual(content)
+  })
+
+  it('that created a vault is not overwritten', async () => {
+    const { store, profile } = await makeVault()
+    const [first, second] = [await profile.createVault(store), await profile.createVault(store)]
+    expect(second.profile.vaults).toEqual([...first.profile.vaults, second.vault.id])
+    // A handle that does not know a vault finds it in the store.
+    expect((await profile.openVault(second.vault.id, store)).id).toBe(second.vault.id)
+  })
+})
+
+describe('a store that lies', () => {
+  it('about a write is found out before anything relies on it', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    const forgetful: VaultStore = { ...watched(store, () => undefined), writeKeyring: async () => true }
+    await failure(() => profile.rotate(forgetful), 'authentication-failed')
+    await failure(() => profile.createVault(forgetful), 'authentication-failed')
+    let writes = 0
+    const later: VaultStore = {
+      ...watched(store, () => undefined),
+      writeKeyring: async (...write) => (writes++ === 0 ? store.writeKeyring(...write) : true),
+    }
+    await failure(() => profile.rotate(later), 'authentication-failed')
+    await expectWhole(store, vault.id, block)
+  })
+
+  it('about what is the newest gets rollback, and a profile that was never stored is stored first', async () => {
+    const { store, profile } = await makeVault()
+    const rotated = await profile.rotate(store)
+    const past: VaultStore = { ...watched(store, () => undefined), readProfile: async () => profile.record }
+    await failure(() => rotated.rotate(past), 'rollback')
+    await failure(() => rotated.createVault(past), 'rollback')
+    await failure(() => rotated.changeRecovery({ zeroTrust: true }, past), 'rollback')
+    const empty = new MemoryVaultStore()
+    await createProfile(login, { zeroTrust: true }).createVault(empty)
+    expect([...empty.profiles.keys()]).toEqual([1, 2])
+    const nothing: VaultStore = { ...watched(store, () => undefined), readProfile: async () => undefined }
+    await failure(() => rotated.rotate(nothing), 'key-not-found')
+  })
+
+  it('or offers another profile under the same password', async () => {
+    const { store, profile } = await makeVault()
+    const other = await makeVault({ admin: admin.card() })
+    await failure(() => profile.createVault(other.store), 'authentication-failed')
+    await failure(() => profile.rotate(other.store), 'authentication-failed')
+    await failure(() => profile.changeRecovery({ zeroTrust: true }, other.store), 'authentication-failed')
+    expect(other.store.profiles.size).toBe(2)
+    expect((await profile.rotate(store)).zeroTrust).toBe(true)
+  })
+
+  it('or answers that a write was refused which it has done', async () => {
+    for (const lost of [0, 1, 2]) {
+      const { store, profile } = await makeVault()
+      let writes = 0
+      const answer = (done: Promise<boolean>) => done.then((isDone) => (writes++ === lost ? false : isDone))
+      const repeating: VaultStore = {
+        ...watched(store, () => undefined),
+        writeProfile: (record, version) => answer(store.writeProfile(record, version)),
+        writeKeyring: (vaultId, keyring, version) => answer(store.writeKeyring(vaultId, keyring, version)),
+      }
+      const { profile: next, vault } = await profile.createVault(repeating)
+      expect(next.vaults).toEqual([...profile.vaults, vault.id])
+      expect(reopen(store).vaults).toEqual(next.vaults)
+    }
+  })
+
+  it('or cannot delete: everything works, and old keyrings stay', async () => {
+    const { store, profile, vault, block } = await makeVault()
+    const keeping: VaultStore = { ...watched(store, () => undefined), dropKeyrings: async () => undefined }
+    const rotated = await (await profile.rotate(keeping)).rotate(keeping)
+    expect(await (await rotated.openVault(vault.id, keeping)).open(block)).toEqual(content)
+    expect(store.keyrings.get(vault.id)!.size).toBe(5)
+  })
+
+  it('or lost a keyring: read ten times, then refused', async () => {
+    const { store, profile, vault } = await makeVault()
+    let reads = 0
+    const losing: VaultStore = {
+      ...watched(store, () => undefined),
+      async readKeyring() {
+        reads++
+        return undefined
+      },
+    }
+    await failure(() => profile.openVault(vault.id, losing), 'key-not-found')
+    expect(reads).toBe(11)
+    await failure(() => profile.rotate(losing), 'key-not-found')
+  })
+
+  it('or damaged one: every byte, and nothing is dropped', async () => {
+    const { store, profile, vault } = await makeVault()
+    const keyring = (await store.readKeyring(vault.id))!
+    let dropped = 0
+    for (let index = 0; index < keyring.length; index++) {
+      const damaged: VaultStore = {
+        ...watched(store, () => undefined),
+        readKeyring: async () => flipped(keyring, index, index % 8),
+        async dropKeyrings() {
+          dropped++
+        },
+      }
+      await failure(() => profile.openVault(vault.id, damaged), 'authentication-failed', 'malformed', 'unsupported')
+      if (index % 16 === 0) {
+        await failure(() => profile.rotate(damaged), 'authentication-failed', 'malformed', 'unsupported')
+      }
+    }
+    expect(dropped).toBe(0)
+  })
+
+  it('or swapped the keyrings of two vaults', async () => {
+    const { store, profile, vault } = await makeVault()
+    const { profile: both, vault: other } = await profile.createVault(store)
+    const swapping: VaultStore = {
+      ...watched(store, () => undefined),
+      readKeyring: (vaultId) => store.readKeyring(vaultId === vault.id ? other.id : vault.id),
+    }
+    await failure(() => both.openVault(vault.id, swapping), 'authentication-failed')
+    await failure(() => both.openVault(other.id, swapping), 'authentication-failed')
+  })
+})
+
+describe('a keyring', () => {
+  it('whose wraps hold different A-keys is refused, although its mac is right for one', async () => {
+    const { store, profile, vault } = await makeVault()
+    const { profile: both, vault: other } = await profile.createVault(store)
+    const [one, two] = contentsOf(both.record).vaults
+    const open = async (name: string, entry: typeof one & object) =>
+      openKeyring((await store.readKeyring(name))!, entry, entry.keys)!
+    const [first, second] = [await open(vault.id, one!), await open(other.id, two!)]
+    const key = { ...two!.keys[0]!, generation: 2 }
+    const both1 = encodeKeyring(one!.id, 2, first.dataKey, [...one!.keys, key])
+    const both2 = encodeKeyring(one!.id, 2, second.dataKey, [...one!.keys, key])
+    // The second wrap of the other keyring, in the place of this one's.
+    const mixed = new Uint8Array(both1)
+    const wrapAt = 48 + 8 + 2 + 4 + 160
+    mixed.set(both2.subarray(wrapAt, wrapAt + 164), wrapAt)
+    expect(parseKeyring(mixed).wraps).toHaveLength(2)
+    expect(openKeyring(both1, one!, [...one!.keys, key])!.live).toHaveLength(2)
+    await failure(() => openKeyring(mixed, one!, [...one!.keys, key]), 'authentication-failed')
+  })
+})
