@@ -1,9 +1,10 @@
 // Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the cipher and its tag, the
 // agreement.
+import type { Client } from '../src/client/client.ts'
+import type { Vault } from '../src/vault/block.ts'
 import { strict as assert } from 'node:assert'
-import type { BlockReader, BlockWriter, Client, KeysetReader, Vault, WriterOptions } from '../src/index.ts'
+import type { BlockReader, BlockWriter, WriterOptions } from '../src/index.ts'
 import { type Backend, type ContentDigest } from '../src/primitives/backend.ts'
-import { backend } from '../src/primitives/choice.ts'
 import { type BareAgreement, bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { compare, type Comparison } from './measure.ts'
 

@@ -1,7 +1,5 @@
 // Where the time of one block goes: its primitives one by one, and what is left of the whole for deriving keys, writing the
 // envelope and memory.
-import type { KeysetReader } from '../src/index.ts'
-import { backend } from '../src/primitives/choice.ts'
 import { bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { timeEach, type Work } from './measure.ts'
 

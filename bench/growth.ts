@@ -1,6 +1,5 @@
 // How cost grows: with the size of a block, with the number of shares that it is sealed for, with the number of envelopes.
 import { strict as assert } from 'node:assert'
-import type { KeysetReader } from '../src/index.ts'
 import { timeEach } from './measure.ts'
 
 export interface RecipientRow {

@@ -1,7 +1,5 @@
 // What deriving keys from a password takes: by this platform, and in portable code.
 import { createVerifier } from '../src/server.ts'
-import { backend } from '../src/primitives/choice.ts'
-import { portableBackend } from '../src/primitives/portable.ts'
 import { DEFAULT_ARGON2_COSTS } from '../src/core/password.ts'
 import { timeEach, type Work } from './measure.ts'
 

@@ -1,7 +1,6 @@
 // What a run was made on.
 import { execFileSync } from 'node:child_process'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
-import { backend } from '../src/primitives/choice.ts'
 
 export interface Machine {
   node: string

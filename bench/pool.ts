@@ -1,6 +1,6 @@
 // A pool beside the thread that asks: the same blocks sealed and rekeyed by both, taking turns.
 import { strict as assert } from 'node:assert'
-import type { BlockHead, KeysetReader } from '../src/index.ts'
+import type { BlockHead } from '../src/index.ts'
 import { createPool } from '../src/pool.ts'
 import { contentOf } from './bare.ts'
 import { compareRuns } from './measure.ts'

@@ -1,9 +1,8 @@
 // Rekeying and sharing by envelopes alone, beside the bare open and encapsulate that they cannot do without; and the memory
 // that a stream of many envelopes takes.
 import { strict as assert } from 'node:assert'
-import type { BlockHead, KeysetReader } from '../src/index.ts'
+import type { BlockHead } from '../src/index.ts'
 import { type Backend } from '../src/primitives/backend.ts'
-import { backend } from '../src/primitives/choice.ts'
 import { bareAgreements } from './bare.ts'
 import { compare } from './measure.ts'
 

@@ -1,14 +1,12 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
 // Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory. The last two measure dist: `npm run build` first.
 // --envelopes: up to how many are rekeyed in a stream, by powers of ten; 10,000 unless said, 1,000,000 take 10 to 40 minutes.
+import { generateTypedKey } from '../src/client/typed-key.ts'
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/vault/block.ts'
-import { createClient, createKeyset, generateTypedKey } from '../src/index.ts'
+import { createKeyset } from '../src/index.ts'
 import { generateDataKey } from '../src/vault/keyring.ts'
-import { backend, useBackend } from '../src/primitives/choice.ts'
-import { nodeBackend } from '../src/primitives/node.ts'
-import { portableBackend } from '../src/primitives/portable.ts'
-import { webBackend } from '../src/primitives/web.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 import { benchClient, benchKeyset, benchVault, type Row } from './blocks.ts'
 import { benchCosts, type CostRow } from './costs.ts'
 import { benchRecipients, type RecipientRow } from './growth.ts'

@@ -1,8 +1,9 @@
 // Backs up a folder tree with a writer alone: no password, nothing that could restore.
+import type { Pack } from '../src/keyset/pack.ts'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { BlockWriter, Pack } from 'keystrata'
+import type { BlockWriter } from 'keystrata'
 import { Kind, newTally, putContent, sha256, type Tally, withKind } from './blocks.ts'
 import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
 import type { Store } from './store.ts'

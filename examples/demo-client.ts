@@ -1,13 +1,14 @@
 // The demo with clients: a storage server that knows its clients' keys again on every connection, and two clients of one
 // account, whose equal files it stores once. Names and folders are under each client's private key, contents under the
 // account's.
+import type { Client } from '../src/client/client.ts'
+import { createDeviceKey, type DeviceKey, openDeviceKey } from '../src/device/device-key.ts'
+import { generateTypedKey } from '../src/client/typed-key.ts'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
-import { type Client, createClient, createDeviceKey, type DeviceKey, generateTypedKey, openDeviceKey } from 'keystrata'
-import type { Safeguarding } from 'keystrata/server'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { custodyStory } from './demo-custody.ts'

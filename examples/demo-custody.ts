@@ -1,11 +1,12 @@
 // The client's demo goes on: the provider asks for all keys in escrow, and a machine that is lost comes back from its registration
 // file. The provider builds the file and cannot read it; the customer has the code.
+import { armRegistration, openRegistration, parseRegistration } from '../src/client/registration.ts'
+import type { Client } from '../src/client/client.ts'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PGlite } from '@electric-sql/pglite'
-import { armRegistration, type Client, createKeyset, openRegistration, parseCard, parseRegistration } from 'keystrata'
-import type { Safeguarding } from 'keystrata/server'
+import { createKeyset, parseCard } from 'keystrata'
 import type { Demo } from './demo.ts'
 import { ACCOUNT, restore } from './demo-client.ts'
 import { refused } from './refused.ts'
@@ -49,7 +50,7 @@ export async function custodyStory(
   const expires = new Date(Date.now() + WEEK_MS)
   const file = await registry.buildRegistration(ACCOUNT, 'laptop', provider, { expires })
   // The customer compared this fingerprint when he signed up.
-  const pinned = parseCard(provider.card().bytes, { expect: provider.card().fingerprint })
+  const pinned = parseCard(provider.card().bytes, { fingerprint: provider.card().fingerprint })
   await refused('authentication-failed', async () => openRegistration(file, { provider: pinned }))
   say('the provider has built a registration file of the laptop, and cannot open it')
 

@@ -1,7 +1,7 @@
 // The demo with a keyset: backs up with its host export alone, restores from the store and the password alone; changes its
 // keys, and shares a folder, if asked to.
 import { join } from 'node:path'
-import { createKeyset, KeystrataError, type KeysetReader, openWriter, unlockKeyset } from 'keystrata'
+import { createKeyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
 import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
@@ -37,7 +37,7 @@ async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promi
 
 async function createStored(store: FolderStore, password: string): Promise<KeysetReader> {
   const keyset = await createKeyset(password)
-  await putVersion(store, 'keyset', keyset.export('source-storage'))
+  await putVersion(store, 'keyset', keyset.export('storage'))
   return keyset
 }
 

@@ -1,6 +1,7 @@
 // The client's demo goes on: an old client's data is under DES-56. It is opened and sealed anew, by a client with an AES-256 key.
-import { type Client, createClient, type DeviceKey, generateTypedKey } from 'keystrata'
-import { createLegacyClient } from 'keystrata/legacy'
+import type { Client } from '../src/client/client.ts'
+import type { DeviceKey } from '../src/device/device-key.ts'
+import { generateTypedKey } from '../src/client/typed-key.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import type { Demo } from './demo.ts'
@@ -38,7 +39,7 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
   await putVersion(store, 'saved-modern', device.save(modern))
   await enrol(url, customer, modern)
   using restored = await createLegacyClient({ ...NAMES, client: 'old', key: DES_KEY })
-  using reader = await restored.setAccountKey(accountKey)
+  using reader = await restored.withAccountKey(accountKey)
   const blocks = await move(reader, modern, url)
   say(`${blocks} blocks of an old client were opened under DES, and sealed anew under AES-256`)
 

@@ -1,6 +1,5 @@
 // New key pairs for everything that is stored, in an order that loses nothing wherever it stops: the keyset with both sets of
 // pairs, the envelopes, the index, and then the old pairs are forgotten. No ciphertext is written again.
-import type { KeysetReader } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getHead, type Head, replaceHead } from './blocks.ts'
 import { indexFolder, putRecord, readIndex } from './log.ts'
 import { type FolderStore, putVersion } from './store.ts'
@@ -12,14 +11,14 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
   const before = await stamps(store)
   using old = await unlock()
   using both = old.regenerate()
-  await putVersion(store, 'keyset', both.export('source-storage'))
+  await putVersion(store, 'keyset', both.export('storage'))
   // Nothing is given up before what was stored has been read back, and opens.
   using next = await unlock()
 
   const envelopes = await rekeyAll(next, store)
   const records = await resealIndex(next, store)
   using last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
-  await putVersion(store, 'keyset', last.export('source-storage'))
+  await putVersion(store, 'keyset', last.export('storage'))
 
   let rewritten = 0
   for (const [hash, { bytes, stamp }] of await stamps(store)) if (before.get(hash)?.stamp !== stamp) rewritten += bytes

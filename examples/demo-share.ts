@@ -1,13 +1,6 @@
 // Shares a folder of a backup with a second user, who restores just that from the store: its blocks by envelopes of their
 // own, the files of its packs by their strings, all of it listed in the share's log. Then he tries to open the rest.
-import {
-  createKeyset,
-  KeystrataError,
-  type KeysetReader,
-  openPackMember,
-  parseCard,
-  type RecordReader,
-} from 'keystrata'
+import { createKeyset, KeystrataError, openPackMember, parseCard, type RecordReader } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHead, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
@@ -29,11 +22,11 @@ export async function shareFolder(
   const part = partOf(listing, name)
   // A second user, with a keyset of his own. His card comes to the first one by any way; its fingerprint is read out.
   using friend = await createKeyset(`${demo.password}, of a friend`)
-  const theirCard = parseCard(friend.card().bytes, { expect: friend.card().fingerprint })
-  const ourCard = parseCard(keyset.card().bytes, { expect: keyset.card().fingerprint })
+  const theirCard = parseCard(friend.card().bytes, { fingerprint: friend.card().fingerprint })
+  const ourCard = parseCard(keyset.card().bytes, { fingerprint: keyset.card().fingerprint })
 
   const { reader: owner, share } = keyset.createShare()
-  await putVersion(store, 'keyset', owner.export('source-storage'))
+  await putVersion(store, 'keyset', owner.export('storage'))
   const heads = `share-${share.id}`
   const log = new LogWriter(share, store, `${heads}-log`, 'start')
   let pinned: Record<string, string> = {}

@@ -1,17 +1,10 @@
 // The demo with a profile and a vault: a user and a service that never learns his password, and an admin who can reset it
 // until the user turns zero trust on.
-import {
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  type KeysetReader,
-  type Login,
-  openProfile,
-  resetProfile,
-  type UnlockedProfile,
-  unlockKeyset,
-  type Vault,
-} from 'keystrata'
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin, type Login } from '../src/vault/login.ts'
+import { resetProfile } from '../src/vault/reset.ts'
+import type { Vault } from '../src/vault/block.ts'
+import { createKeyset, unlockKeyset } from 'keystrata'
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
@@ -113,6 +106,6 @@ async function adminKeyset(store: Demo['store'], password: string): Promise<Keys
   const stored = (await store.versions('admin')).at(-1)
   if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)
   const keyset = await createKeyset(password)
-  await putVersion(store, 'admin', keyset.export('source-storage'))
+  await putVersion(store, 'admin', keyset.export('storage'))
   return keyset
 }

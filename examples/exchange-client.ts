@@ -36,7 +36,7 @@ export class ExchangeClient {
       .filter(({ client }) => Object.hasOwn(fingerprints, client))
       .map(({ client, card }) => ({
         client,
-        card: parseCard(Buffer.from(card, 'base64'), { expect: fingerprints[client]! }),
+        card: parseCard(Buffer.from(card, 'base64'), { fingerprint: fingerprints[client]! }),
       }))
   }
 

@@ -5,7 +5,6 @@ import {
   type Card,
   createKeyset,
   encodeBlock,
-  type KeysetReader,
   openWriter,
   parseBlock,
   type SharedReader,
@@ -57,7 +56,7 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   const diaryLabel = await put(storage, await host.seal(diary))
 
   const { reader: owner, share } = alice.keyset.createShare()
-  const stored = owner.export('source-storage')
+  const stored = owner.export('storage')
   const shareOf = (label: string) => `share-${share.id}/${label}`
   const head = parseBlock(storage.get(photoLabel)!, photoLabel)
   storage.set(shareOf(photoLabel), share.add(head))

@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { join } from 'node:path'
 import { KeystrataError } from 'keystrata'
-import { hashPassword, KeyRegistry, type Safeguarding, verifyPassword } from 'keystrata/server'
+import { hashPassword, openKeyRegistry, type KeyRegistry, verifyPassword } from 'keystrata/server'
 import { sha256 } from './blocks.ts'
 import { type Account, type Answer, createJsonServer, readAccount, type ReadBody, Refusal, Sessions } from './http.ts'
 import { createRegistryTables, SqlRegistryStore } from './sql-registry-store.ts'
@@ -39,7 +39,7 @@ interface Connected {
 
 /** What knows the clients' keys: for the service, and for whoever runs it. */
 export const createRegistry = (sql: Sql, safeguarding: Safeguarding): KeyRegistry =>
-  new KeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER, safeguarding })
+  openKeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER, safeguarding })
 
 /** Not listening yet. @param root the folder in which each account gets one of its own */
 export function createStorageService(sql: Sql, root: string, safeguarding: Safeguarding = 'off'): Server {

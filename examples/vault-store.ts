@@ -1,5 +1,6 @@
 // What a backup service keeps for one user, in a plain folder: verifier, profile and keyrings. It holds no key.
-import { KeystrataError, type VaultStore } from 'keystrata'
+import type { VaultStore } from '../src/vault/store.ts'
+import { KeystrataError } from 'keystrata'
 import { checkProfile } from 'keystrata/server'
 import { type FolderStore, versionName } from './store.ts'
 

@@ -1,3 +1,2 @@
-// keystrata/pool: worker threads for whole blocks. This file exports and does nothing else.
-export { type ErrorCode, type ErrorDetail, KeystrataError } from './core/errors.ts'
+// keystrata/pool: whole blocks in worker threads. This file exports and does nothing else.
 export { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from './pool/pool.ts'

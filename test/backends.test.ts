@@ -2,8 +2,7 @@
 // `npm run test:differential -- --cases 1000000` draws from the same cases for longer.
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Backend } from '../src/primitives/backend.ts'
-import { backend, useBackend } from '../src/primitives/choice.ts'
-import { portableBackend } from '../src/primitives/portable.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 import { CASES, Random } from './differential/cases.ts'
 import { backends, expectSame, hex, isNode, sample, thoroughBackends, unhex } from './fixtures.ts'
 

@@ -1,27 +1,17 @@
 // What errors tell programs besides their code: sizes, ids, names of fields and rules.
+import { armRegistration } from '../src/client/registration.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin } from '../src/vault/login.ts'
+import { resetProfile } from '../src/vault/reset.ts'
 import { describe, expect, it } from 'vitest'
-import {
-  armRegistration,
-  createClient,
-  createDeviceKey,
-  createProfile,
-  deriveLogin,
-  encodeBlock,
-  openDeviceKey,
-  openPackMember,
-  openProfile,
-  openWriter,
-  parseBlock,
-  parseCard,
-  resetProfile,
-  unlockKeyset,
-} from '../src/index.ts'
+import { encodeBlock, openPackMember, openWriter, parseBlock, parseCard, unlockKeyset } from '../src/index.ts'
 import { u32 } from '../src/core/bytes.ts'
 import { assertContentBytes } from '../src/core/content.ts'
 import { HEADER_BYTES } from '../src/core/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
 import { encodeKeyset } from '../src/keyset/exports.ts'
-import { createVerifier, hashPassword, KeyRegistry } from '../src/server.ts'
+import { createVerifier, hashPassword } from '../src/server.ts'
 import { parseProfile } from '../src/vault/record.ts'
 import { nextVersion } from '../src/state/version.ts'
 import { plantedContents, plantedMaster } from './keyset/planted.ts'
@@ -58,7 +48,7 @@ const client = await quickly(() => createClient({ ...names, privateKey: { type: 
 const clientBlock = await client.scope('private').seal(sample(9))
 const registered = client.safeguard()
 const device = createDeviceKey()
-const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'server' })
+const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'server' })
 const contents = plantedContents()
 const additional = contents.additional!
 const crowdedProfile = resummed(patched(profile.record, HEADER_BYTES + 10, u32(257).subarray(2)))
@@ -138,7 +128,7 @@ describe('a length that may just be', () => {
 
 describe('what it is about', () => {
   it('a card that is another one', async () => {
-    const error = await failure(() => parseCard(card.bytes, { expect: '1'.repeat(60) }), 'key-changed')
+    const error = await failure(() => parseCard(card.bytes, { fingerprint: '1'.repeat(60) }), 'key-changed')
     expect(error.detail).toEqual({ fingerprint: card.fingerprint })
   })
 
@@ -185,7 +175,7 @@ describe('what it is about', () => {
   })
 
   it('what a keyset from a source definition has not all keys for', async () => {
-    const part = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
+    const part = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const attempts: [string, () => unknown][] = [
       ['new master key', () => part.changePassword('next', { newMaster: true })],
       ['forgetting of keys', () => part.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],

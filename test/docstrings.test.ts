@@ -1,32 +1,28 @@
 // Every export of the four entries has an example in its docstring, which type-checks, runs, and prints what its comments say.
+import type { Client } from '../src/client/client.ts'
+import { createDeviceKey } from '../src/device/device-key.ts'
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin } from '../src/vault/login.ts'
+import { generateTypedKey } from '../src/client/typed-key.ts'
+import { parseRegistration } from '../src/client/registration.ts'
+import type { Place } from '../src/device/text-value.ts'
+import type { Vault } from '../src/vault/block.ts'
+import type { VaultStore } from '../src/vault/store.ts'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
-  type Client,
-  createClient,
-  createDeviceKey,
   createKeyset,
-  createProfile,
-  deriveLogin,
   encodeBlock,
-  generateTypedKey,
-  type KeysetReader,
   KeystrataError,
   type KeysetWriter,
-  openProfile,
-  parseRegistration,
-  type Place,
   type SealedBlock,
   type SealedRecord,
   unlockKeyset,
-  type Vault,
-  type VaultStore,
 } from '../src/index.ts'
-import { createLegacyClient } from '../src/legacy.ts'
-import { createVerifier, KeyRegistry, type RegistryStore } from '../src/server.ts'
+import { createVerifier, type RegistryStore } from '../src/server.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { backends, failure, flipped, hex, MemoryRegistryStore, MemoryVaultStore, PASSWORD } from './fixtures.ts'
@@ -113,7 +109,7 @@ const { profile, vault } = await first.createVault(vaults)
 
 const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas' }
 const client = await createClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
-const registry = new KeyRegistry(new MemoryRegistryStore(), {
+const registry = openKeyRegistry(new MemoryRegistryStore(), {
   realm: names.realm,
   server: 'storage-1',
   safeguarding: 'optional',

@@ -1,5 +1,5 @@
+import type { VaultStore } from '../src/vault/store.ts'
 // A power cut, as a store in memory shows it: one write is the last one.
-import type { VaultStore } from '../src/index.ts'
 
 export class PowerCut extends Error {}
 

@@ -1,21 +1,12 @@
 // A primitive may fail at any call: out of memory, a module that was unloaded. Whatever is going on then throws that very error,
 // and everything that was there before still works.
+import type { Client } from '../src/client/client.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin } from '../src/vault/login.ts'
+import { resetProfile } from '../src/vault/reset.ts'
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  type Client,
-  createClient,
-  createDeviceKey,
-  createProfile,
-  deriveLogin,
-  encodeBlock,
-  openDeviceKey,
-  openPackMember,
-  openProfile,
-  openWriter,
-  parseBlock,
-  resetProfile,
-  unlockKeyset,
-} from '../src/index.ts'
+import { encodeBlock, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import {
   ALICE,
@@ -192,7 +183,7 @@ describe('a client', async () => {
 
   it.each<[string, () => unknown]>([
     ['making one', make],
-    ['an account key', () => alone.setAccountKey(accountKey)],
+    ['an account key', () => alone.withAccountKey(accountKey)],
     ['enrolling', () => client.enrolment()],
     ['safeguarding', () => client.safeguard()],
     ['sealing', () => client.scope('account').seal(content)],

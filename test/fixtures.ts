@@ -1,15 +1,13 @@
 // What several tests need: cheap keysets, damaged bytes, expected errors.
+import type { VaultStore } from '../src/vault/store.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
-import { createKeyset, type ErrorCode, type KeysetReader, KeystrataError, type VaultStore } from '../src/index.ts'
+import { createKeyset, type ErrorCode, KeystrataError } from '../src/index.ts'
 import { insidesOf } from '../src/keyset/keyset.ts'
 import { Identity } from '../src/core/key-pairs.ts'
 import type { RegistryStore } from '../src/server.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
-import { nodeBackend } from '../src/primitives/node.ts'
-import { portableBackend } from '../src/primitives/portable.ts'
-import { webBackend } from '../src/primitives/web.ts'
 
 /** The cheapest costs that may be written, so that tests are quick. */
 export const CHEAP = { iterations: 2, memoryKiB: 19_456, lanes: 1 }

@@ -1,16 +1,9 @@
 // What people do in their first hour, and the message that leads on.
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin } from '../src/vault/login.ts'
+import { openRegistration } from '../src/client/registration.ts'
 import { describe, expect, it } from 'vitest'
-import {
-  createClient,
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  encodeBlock,
-  openProfile,
-  openRegistration,
-  parseBlock,
-  unlockKeyset,
-} from '../src/index.ts'
+import { createKeyset, encodeBlock, parseBlock, unlockKeyset } from '../src/index.ts'
 import { checkProfile } from '../src/server.ts'
 import { ALICE, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
 

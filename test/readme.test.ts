@@ -1,26 +1,23 @@
 // Every example of the README type-checks and runs.
+import { armRegistration } from '../src/client/registration.ts'
+import type { Client, ClientOptions } from '../src/client/client.ts'
+import { createDeviceKey } from '../src/device/device-key.ts'
+import { deriveLogin, type Login } from '../src/vault/login.ts'
+import { generateTypedKey } from '../src/client/typed-key.ts'
+import { openProfile } from '../src/vault/profile.ts'
+import type { Vault } from '../src/vault/block.ts'
+import type { VaultStore } from '../src/vault/store.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
-  armRegistration,
   type BlockHead,
   type BlockReader,
   type BlockWriter,
   type Card,
-  type Client,
-  type ClientOptions,
-  createClient,
-  createDeviceKey,
   createKeyset,
-  deriveLogin,
   encodeBlock,
-  generateTypedKey,
-  type KeysetDestination,
-  type KeysetReader,
   type KeysetWriter,
-  type Login,
-  openProfile,
   openWriter,
   parseBlock,
   type PreparedBlock,
@@ -29,12 +26,8 @@ import {
   type SealedRecord,
   type SharedReader,
   unlockKeyset,
-  type UnlockedProfile,
-  type Vault,
-  type VaultStore,
 } from '../src/index.ts'
-import { createLegacyClient } from '../src/legacy.ts'
-import { createVerifier, KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
+import { createVerifier, openKeyRegistry, type KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
@@ -466,7 +459,7 @@ describe('README', () => {
   })
 
   it('asks of the other clients for an account key that one of them brought', async () => {
-    const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'storage-1' })
+    const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'storage-1' })
     const names = { realm: 'tests', account: 'customer-17', platform: 'linux' } as const
     const connect = async (by: Client) =>
       registry.connect(by.prove(await registry.challenge(), { server: 'storage-1' }))
@@ -478,7 +471,7 @@ describe('README', () => {
     expect((await connect(first)).client).toBe('first')
     await registry.enrol(second.enrolment())
     await expect(connect(first)).rejects.toHaveProperty('code', 'account-key-required')
-    expect((await connect(await first.setAccountKey(accountKey))).client).toBe('first')
+    expect((await connect(await first.withAccountKey(accountKey))).client).toBe('first')
     const capitals = await createClient({ ...names, account: 'Customer-17', client: 'second', ...keys })
     await expect(connect(capitals)).rejects.toHaveProperty('code', 'key-not-found')
   })
@@ -501,7 +494,7 @@ describe('README', () => {
     const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
     const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
     const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
-    const registry = new KeyRegistry(new MemoryRegistryStore(), server)
+    const registry = openKeyRegistry(new MemoryRegistryStore(), server)
     await registry.enrol(client.enrolment())
     const earlier = (await safeguard(client, registry, 'customer-17')).split(',')[0]!
     const paper = await safeguard(client, registry, 'customer-17')
@@ -580,7 +573,7 @@ describe('README', () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
       15,
     )
-    const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('source-storage')
+    const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('storage')
     expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)
     expect(await unlock(stored, 'wrong', 1)).toBe('ask again')
     expect(await unlock(stored, PASSWORD, 2)).toMatch('old keyset')

@@ -1,19 +1,11 @@
 // What the package exports, and nothing else. A name that appears or goes here belongs in CHANGELOG.md.
+import type { Vault } from '../src/vault/block.ts'
 import { expect, expectTypeOf, it } from 'vitest'
 import * as keystrata from '../src/index.ts'
 import * as legacy from '../src/legacy.ts'
 import * as pool from '../src/pool.ts'
 import * as server from '../src/server.ts'
-import type {
-  BlockReader,
-  BlockWriter,
-  Bytes,
-  Handle,
-  KeysetReader,
-  KeysetWriter,
-  PreparedBlock,
-  Vault,
-} from '../src/index.ts'
+import type { BlockReader, BlockWriter, Bytes, Handle, KeysetWriter, PreparedBlock } from '../src/index.ts'
 
 it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([

@@ -1,24 +1,13 @@
 // Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
 // where they are captured.
+import { armRegistration, openRegistration } from '../src/client/registration.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
+import { createProfile, openProfile } from '../src/vault/profile.ts'
+import { deriveLogin } from '../src/vault/login.ts'
+import { resetProfile } from '../src/vault/reset.ts'
+import type { VaultStore } from '../src/vault/store.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  armRegistration,
-  createClient,
-  createDeviceKey,
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  openDeviceKey,
-  openPackMember,
-  openProfile,
-  openRegistration,
-  openWriter,
-  resetProfile,
-  unlockKeyset,
-  type VaultStore,
-} from '../src/index.ts'
-import { createLegacyClient } from '../src/legacy.ts'
-import { KeyRegistry } from '../src/server.ts'
+import { createKeyset, openPackMember, openWriter, unlockKeyset } from '../src/index.ts'
 import { encodeKeyset } from '../src/keyset/exports.ts'
 import { createMaster } from '../src/keyset/master.ts'
 import { type Backend, type Kem } from '../src/primitives/backend.ts'
@@ -439,7 +428,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
       { type: 'AES-128', text: 'y' },
     ] as const
     const client = await createClient({ ...names, privateKey })
-    const both = await client.setAccountKey(accountKey)
+    const both = await client.withAccountKey(accountKey)
     await failure(
       () => createClient({ ...names, privateKey, accountKey: { type: 'AES-128', text: '' } }),
       'limit-exceeded',
@@ -462,7 +451,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
     const stored = device.save(both)
     await failure(() => again.openClient(resummed(flipped(stored, 200))), 'authentication-failed')
-    const registry = new KeyRegistry(new MemoryRegistryStore(), {
+    const registry = openKeyRegistry(new MemoryRegistryStore(), {
       realm: 'tests',
       server: 's',
       safeguarding: 'optional',
@@ -507,7 +496,7 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   const again = device.openKeyset(device.save(reader))
   const next = again.regenerate()
   const changed = await next.changePassword('another')
-  for (const destination of ['host', 'source-definition', 'source-storage'] as const) {
+  for (const destination of ['host', 'definition', 'storage'] as const) {
     const stored = changed.export(destination)
     ;(await unlockKeyset(stored, 'another')).dispose()
     // The host's own keys stand openly in it.

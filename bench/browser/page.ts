@@ -1,8 +1,7 @@
 // What runs in the page: AES of crypto.subtle beside that of portable code, alone and in whole blocks.
 import { createKeyset } from '../../src/index.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
-import { backend, useBackend } from '../../src/primitives/choice.ts'
-import { portableBackend } from '../../src/primitives/portable.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { contentOf } from '../bare.ts'
 import { compare } from '../measure.ts'
 

@@ -46,7 +46,7 @@ export async function sealFile(file: File, password: string, options: Options = 
     // The order of the chunks, and where they end, is what this record says.
     const listing = encodeListing({ name: file.name, size: file.size, blocks: listed })
     const { record } = await writer.sealRecord(listing, 'start')
-    return joinParts(keyset.export('source-storage'), record, blocks)
+    return joinParts(keyset.export('storage'), record, blocks)
   } finally {
     writer.dispose()
     keyset.dispose()

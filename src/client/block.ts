@@ -1,13 +1,22 @@
-// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Private ones meet nobody's (but
-// those of a client with the same text); those of the account do, for all of its clients and nobody else; public ones are not
-// encrypted at all, only named by their content.
-import { partsOf, type SealedBlock } from '../core/block.ts'
+// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Equal private blocks are stored once only within
+// one client (and clients with the same key text); equal account blocks once for all clients of the account. Public blocks are not encrypted
+// at all, only labelled by their content.
+import {
+  type ClientEncryption,
+  clientEnvelope,
+  type KeyRole,
+  type KeyTypeNumber,
+  keyTypeOf,
+  parseClientEnvelope,
+} from './layout.ts'
+import { Suite } from '../core/suite.ts'
+import { partsOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, NOBODY, ObjectType, Suite } from '../core/header.ts'
+import { encodeHeader, NOBODY, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../core/wrap.ts'
@@ -15,41 +24,48 @@ import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type ClientEncryption, clientEnvelope, KEY_BYTES, type KeyRole, parseClientEnvelope } from './layout.ts'
 import { type ClientKey, deriveScopeId } from './typed-key.ts'
 
 const TAG_BYTES = 16
-
 export const DES_BLOCK_BYTES = 8
 
-const suiteOf: Readonly<Record<number, number>> = { 1: Suite.aes128, 2: Suite.aes192, 3: Suite.aes256 }
-
-/** Content in the buffer that will be its ciphertext. */
+/** Content in the buffer that becomes its ciphertext. */
 export interface PreparedClientContent {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-  /** n of the block where the content decides it. */
+  /** n of the block, in a scope in which it follows from the content. */
   readonly nonce?: Bytes
 }
 
-/** A block whose parts were read, and nothing of it checked but its form. */
-export interface ParsedClientBlock extends ClientEncryption {
+/** A block whose form was checked, and nothing else. */
+export type ParsedClientBlock = ReturnType<typeof parseClientEnvelope> & {
   readonly label: Bytes
-  readonly header: Header
   readonly ciphertext: Uint8Array
 }
 
 /** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
-export function parseClientBlock(block: SealedBlock, reader: { readonly des: boolean }): ParsedClientBlock {
+export function parseClientBlock(block: StoredBlock, reader: { readonly des: boolean }): ParsedClientBlock {
   const { ciphertext, envelope, label } = partsOf(block)
   const parsed = parseClientEnvelope(envelope, reader)
-  const least = parsed.encrypted !== undefined ? TAG_BYTES : parsed.legacy !== undefined ? DES_BLOCK_BYTES : 0
-  if (ciphertext.length < least || (parsed.legacy !== undefined && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
+  const least = leastBytes(parsed.kind)
+  if (ciphertext.length < least || (parsed.kind === 'des' && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
     throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
   }
   assertContentBytes(ciphertext.subarray(least))
   return { label, ciphertext, ...parsed }
+}
+
+/** The length of the shortest ciphertext. */
+function leastBytes(kind: ClientEncryption['kind']): number {
+  switch (kind) {
+    case 'public':
+      return 0
+    case 'keyed':
+      return TAG_BYTES
+    case 'des':
+      return DES_BLOCK_BYTES
+  }
 }
 
 /** How a scope seals and opens. */
@@ -68,7 +84,7 @@ export interface ScopeCipher {
 /** One encrypted scope: the key of one role. */
 export class KeyedScope implements ScopeCipher {
   readonly #role: KeyRole
-  readonly #type: number
+  readonly #suite: AesSuite
   readonly #key: SecretKey<'client'>
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
@@ -79,7 +95,7 @@ export class KeyedScope implements ScopeCipher {
   /** Borrows the key. */
   constructor(role: KeyRole, { type, key }: ClientKey, account: string) {
     this.#role = role
-    this.#type = type
+    this.#suite = aesSuiteOf(type)
     this.#key = key.copy()
     this.#keyId = keyIdOf(key)
     this.#ownerId = deriveScopeId(key, account, role)
@@ -93,8 +109,8 @@ export class KeyedScope implements ScopeCipher {
     this.#dedup?.dispose()
   }
 
-  owns({ header }: ParsedClientBlock): boolean {
-    return header.suite !== Suite.none && equalBytes(header.keyId, this.#keyId)
+  owns({ kind, header }: ParsedClientBlock): boolean {
+    return kind !== 'public' && equalBytes(header.keyId, this.#keyId)
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {
@@ -105,39 +121,41 @@ export class KeyedScope implements ScopeCipher {
   }
 
   async seal({ buffer, label, nonce = randomBytes(NONCE_BYTES) }: PreparedClientContent): Promise<Bytes> {
-    const suite = suiteOf[this.#type] ?? 0
-    const headerBytes = encodeHeader({ type: ObjectType.envelope, suite, keyId: this.#keyId, ownerId: this.#ownerId })
-    const lock = this.#lock(nonce)
-    try {
-      const { commitment } = lock
-      const aad = associatedData(headerBytes, concat(nonce, commitment), label)
-      await gcmSealContent(lock.key, lock.iv, aad, buffer)
-      return encode(clientEnvelope, { headerBytes, nonce, commitment })
-    } finally {
-      lock.dispose()
-    }
+    const header = { type: ObjectType.envelope, suite: this.#suite, keyId: this.#keyId, ownerId: this.#ownerId }
+    const headerBytes = encodeHeader(header)
+    using lock = this.#lock(nonce)
+    const { commitment } = lock
+    const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+    await gcmSealContent(lock.key, lock.iv, aad, buffer)
+    return encode(clientEnvelope, { headerBytes, nonce, commitment })
   }
 
-  /** The commitment before the cipher, and the label last: nothing goes out before its tag holds. */
-  async open({ header, encrypted, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
-    const holds = header.suite === suiteOf[this.#type] && equalBytes(header.ownerId, this.#ownerId)
-    if (encrypted === undefined || !holds) throw authenticationFailed()
-    const { headerBytes, nonce, commitment } = encrypted
-    const lock = this.#lock(nonce)
-    try {
-      if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
-      const aad = associatedData(headerBytes, concat(nonce, commitment), label)
-      const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext)
-      return await assertNamed(content, label, (digest) => this.#naming.label(digest))
-    } finally {
-      lock.dispose()
-    }
+  /** Checks the commitment before the cipher, and the label last. Nothing is returned before its tag was verified. */
+  async open(block: ParsedClientBlock): Promise<Bytes> {
+    const { header, label, ciphertext } = block
+    const holds = header.suite === this.#suite && equalBytes(header.ownerId, this.#ownerId)
+    if (block.kind !== 'keyed' || !holds) throw authenticationFailed()
+    const { headerBytes, nonce, commitment } = block.encrypted
+    using lock = this.#lock(nonce)
+    if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
+    const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+    const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext)
+    return await assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
   #lock(nonce: Uint8Array) {
     const context = [utf8(this.#role), this.#ownerId]
-    return deriveLock(this.#key, nonce, 'client-block', context, KEY_BYTES[this.#type])
+    return deriveLock(this.#key, nonce, 'client-block', context, this.#suite.keyBytes)
   }
+}
+
+type AesSuite = typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256
+
+/** The suite of blocks under a key of this type. @throws TypeError for a key of type DES-56, which has a scope of its own */
+function aesSuiteOf(type: KeyTypeNumber): AesSuite {
+  const { suite } = keyTypeOf(type)
+  if (suite.id === Suite.des56.id) throw new TypeError('a key of type DES-56 cannot be used with AES')
+  return suite
 }
 
 /** What everybody may read: integrity by the name alone. */
@@ -152,8 +170,8 @@ export class PublicScope implements ScopeCipher {
     // It has no keys.
   }
 
-  owns({ header }: ParsedClientBlock): boolean {
-    return header.suite === Suite.none && equalBytes(header.keyId, NOBODY)
+  owns({ kind, header }: ParsedClientBlock): boolean {
+    return kind === 'public' && equalBytes(header.keyId, NOBODY)
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {
@@ -165,8 +183,8 @@ export class PublicScope implements ScopeCipher {
     return encodePlainEnvelope(encodeHeader(header))
   }
 
-  async open({ header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
-    if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
+  async open({ kind, header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
+    if (kind !== 'public' || !equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
     return assertNamed(new Uint8Array(ciphertext), label, (digest) => this.#label(digest))
   }
 

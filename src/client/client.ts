@@ -1,5 +1,9 @@
 // A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
-import type { BlockReader, BlockWriter, SealedBlock } from '../core/block.ts'
+import type { DeviceKey } from '../device/device-key.ts'
+import { DES_56, type Platform, PLATFORMS } from './layout.ts'
+import { assertExpected, openHandle, sealHandle } from '../device/saved.ts'
+import { decodeClient, encodeClient } from './saved.ts'
+import type { BlockReader, BlockWriter, StoredBlock } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import type { HashOptions } from '../core/password.ts'
@@ -8,7 +12,6 @@ import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../core/secret
 import { numberOf, parseName } from '../core/text.ts'
 import { notOwned, parseClientBlock, type ScopeCipher } from './block.ts'
 import { sealEscrow } from './escrow.ts'
-import { LegacyKeyType, type Platform, PLATFORMS } from './layout.ts'
 import { checkChallenge, type Claimant, encodeEnrolment, encodeProof } from './proof.ts'
 import { cipherOf, type ClientScope, OpenScope, type ScopeKeys, SCOPES } from './scope.ts'
 import { type ClientKey, deriveTypedKey, type TypedKey } from './typed-key.ts'
@@ -17,9 +20,9 @@ import { type ClientKey, deriveTypedKey, type TypedKey } from './typed-key.ts'
  * Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login.
  * @example
  * ```ts
- * import { type ClientOptions, generateTypedKey } from 'keystrata'
+ * import { type ClientOptions, generateTypedKey } from 'keystrata/client'
  *
- * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'laptop', platform: 'mac' } as const
+ * const names = { realm: 'com.example.backup', account: 'customer-17', name: 'laptop', platform: 'mac' } as const
  * const options: ClientOptions = { ...names, privateKey: generateTypedKey('AES-256') }
  * ```
  */
@@ -29,7 +32,7 @@ export interface ClientOptions extends HashOptions {
   /** The customer's account: its clients share the account key. */
   account: string
   /** The name of this client in the account. */
-  client: string
+  name: string
   /** What it runs on: an account with phones needs an AES-128 account key. */
   platform: Platform
   /** Encrypts what only this client needs. */
@@ -43,7 +46,7 @@ export interface ClientOptions extends HashOptions {
  * two clients with one private text read each other's private blocks.
  * @example
  * ```ts
- * import type { Client } from 'keystrata'
+ * import type { Client } from 'keystrata/client'
  *
  * function connect(client: Client, challenge: Uint8Array, send: (proof: Uint8Array) => Promise<void>) {
  *   return send(client.prove(challenge, { server: 'storage-1' }))
@@ -51,27 +54,28 @@ export interface ClientOptions extends HashOptions {
  * ```
  */
 export interface Client extends BlockReader, Handle {
+  readonly realm: string
   readonly account: string
-  readonly client: string
+  readonly name: string
   /**
    * Opens a block of whatever scope its envelope says, public ones too, which anybody can make: that is right where the
    * label comes from something that was sealed. Where the store gives the label, open by a {@link Client.scope}.
    * @throws KeystrataError `key-not-found` for a block of another client, another account, or another key model;
    *   `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
-  open(block: SealedBlock): Promise<Bytes>
+  open(block: StoredBlock): Promise<Bytes>
   /**
    * One scope, which seals and opens its own blocks; it lives as long as the client.
    * @throws KeystrataError `account-key-required` for `account` without an account key; `disposed`
    * @throws TypeError for a scope that is none
    */
-  scope(which: ClientScope): BlockWriter & BlockReader
+  scope(which: 'private' | 'account' | 'public'): BlockWriter & BlockReader
   /**
    * The same client with an account key, or with another one, under which old blocks of the account do not open. Enrol the
    * new client: the server takes the first account key of an account, and no other.
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createClient}; `disposed`
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link deriveClient}; `disposed`
    */
-  setAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
+  withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /**
    * What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide.
    * @throws KeystrataError `disposed`
@@ -94,6 +98,12 @@ export interface Client extends BlockReader, Handle {
    * @throws KeystrataError `policy` for a client under DES-56; `disposed`
    */
   safeguard(): { escrow: Bytes; activationCode: string }
+  /**
+   * Everything in this handle, sealed under the key of this device, so that {@link openSavedClient} needs no texts.
+   * @throws KeystrataError `policy` for a client under DES-56; `disposed`
+   * @throws TypeError if it is no device key of this copy of the library
+   */
+  save(device: DeviceKey): Bytes
 }
 
 /** Makes the private scope of a client: one under DES-56 has another cipher. */
@@ -101,14 +111,37 @@ export type PrivateScope = (claimant: Claimant) => ScopeCipher
 
 const aesScope: PrivateScope = (claimant) => cipherOf(scopeKeysOf(claimant, 'private'))
 
+/** @throws KeystrataError `account-key-required` for the scope `account` without an account key */
 function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope: ClientScope): ScopeKeys {
-  const keys = { private: privateKey, account: accountKey, public: undefined }
-  return { scope, realm, account, key: keys[scope] }
+  switch (scope) {
+    case 'private':
+      return { scope, account, key: privateKey }
+    case 'account':
+      if (accountKey === undefined) throw noAccountKey()
+      return { scope, account, key: accountKey }
+    case 'public':
+      return { scope, realm }
+  }
+}
+
+const noAccountKey = (): KeystrataError => new KeystrataError('account-key-required', 'this client has no account key')
+
+/** What a thread needs to open the blocks of a client. */
+export interface ClientRecipe {
+  readonly kind: 'client'
+  readonly claimant: Claimant
+}
+
+/** What a thread needs to seal and open the blocks of one scope. */
+export interface ScopeRecipe {
+  readonly kind: 'scope'
+  readonly keys: ScopeKeys
 }
 
 class TypedClient extends SecretHolder implements Client {
+  readonly realm: string
   readonly account: string
-  readonly client: string
+  readonly name: string
   readonly #claimant: Claimant
   readonly #privateScope: PrivateScope
   readonly #scopes: ReadonlyMap<ClientScope, ScopeCipher>
@@ -117,7 +150,7 @@ class TypedClient extends SecretHolder implements Client {
 
   /** Takes the keys over. */
   constructor(claimant: Claimant, privateScope: PrivateScope) {
-    const { account, client, accountKey } = claimant
+    const { realm, account, client, accountKey } = claimant
     const scopes: Map<ClientScope, ScopeCipher> = new Map()
     const disposeAll = () => {
       disposeKeys(claimant)
@@ -132,17 +165,18 @@ class TypedClient extends SecretHolder implements Client {
       throw error
     }
     super('client', disposeAll)
+    this.realm = realm
     this.account = account
-    this.client = client
+    this.name = client
     this.#claimant = claimant
     this.#privateScope = privateScope
     this.#scopes = scopes
     // A cipher of somebody else's is not known elsewhere.
-    if (privateScope === aesScope) setRecipe(this, () => ({ kind: 'client', claimant }))
+    if (privateScope === aesScope) setRecipe<ClientRecipe>(this, () => ({ kind: 'client', claimant }))
   }
 
   get #reader(): { readonly des: boolean } {
-    return { des: this.#claimant.privateKey.type === LegacyKeyType['DES-56'] }
+    return { des: this.#claimant.privateKey.type === DES_56 }
   }
 
   scope(which: ClientScope): BlockWriter & BlockReader {
@@ -151,19 +185,19 @@ class TypedClient extends SecretHolder implements Client {
     const known = this.#opened.get(which)
     if (known !== undefined) return known
     const cipher = this.#scopes.get(which)
-    if (cipher === undefined) throw new KeystrataError('account-key-required', 'this client has no account key')
+    if (cipher === undefined) throw noAccountKey()
     const scope = new OpenScope(cipher, this.#reader, () => this.assertUsable())
     if (this.#privateScope === aesScope) {
-      setRecipe(scope, () => {
+      setRecipe<ScopeRecipe>(scope, () => {
         this.assertUsable()
-        return { kind: 'scope', ...scopeKeysOf(this.#claimant, which) }
+        return { kind: 'scope', keys: scopeKeysOf(this.#claimant, which) }
       })
     }
     this.#opened.set(which, scope)
     return scope
   }
 
-  async open(block: SealedBlock): Promise<Bytes> {
+  async open(block: StoredBlock): Promise<Bytes> {
     this.assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
     const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
@@ -171,7 +205,7 @@ class TypedClient extends SecretHolder implements Client {
     return cipher.open(parsed)
   }
 
-  async setAccountKey(key: TypedKey, options: HashOptions = {}): Promise<Client> {
+  async withAccountKey(key: TypedKey, options: HashOptions = {}): Promise<Client> {
     this.assertUsable()
     // With keys of its own, whatever happens to this handle while the hash runs.
     const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
@@ -202,11 +236,9 @@ class TypedClient extends SecretHolder implements Client {
     return sealEscrow(this.#claimant, Math.max(0, Date.now()))
   }
 
-  /** A copy of everything, with keys that the caller disposes of; `client` must be a handle of this very library. */
-  static claimantOf(client: Client): Claimant {
-    if (!(client instanceof TypedClient)) throw new TypeError('client must be a Client of this library')
-    client.assertUsable()
-    return copyKeys(client.#claimant)
+  save(device: DeviceKey): Bytes {
+    this.assertUsable()
+    return sealHandle(device, 'client', encodeClient(this.#claimant))
   }
 }
 
@@ -219,15 +251,15 @@ class TypedClient extends SecretHolder implements Client {
  * @throws TypeError for a type or a platform that is none, and for texts that are none
  * @example
  * ```ts
- * import { createClient } from 'keystrata'
+ * import { deriveClient } from 'keystrata/client'
  *
- * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas', platform: 'linux' } as const
- * using client = await createClient({ ...names, privateKey: { type: 'AES-256', text: 'typed by the customer' } })
+ * const names = { realm: 'com.example.backup', account: 'customer-17', name: 'nas', platform: 'linux' } as const
+ * using client = await deriveClient({ ...names, privateKey: { type: 'AES-256', text: 'typed by the customer' } })
  * const block = await client.scope('private').seal(new TextEncoder().encode('my file'))
  * console.log(new TextDecoder().decode(await client.open(block))) // my file
  * ```
  */
-export async function createClient(options: ClientOptions): Promise<Client> {
+export async function deriveClient(options: ClientOptions): Promise<Client> {
   const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
   const names = parseNames(options, platform)
   if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
@@ -257,13 +289,13 @@ export async function createClient(options: ClientOptions): Promise<Client> {
  * @throws TypeError for what is no text, and no platform
  */
 export function parseNames(
-  given: Pick<ClientOptions, 'realm' | 'account' | 'client'>,
+  given: Pick<ClientOptions, 'realm' | 'account' | 'name'>,
   platform: Platform,
 ): Pick<Claimant, 'realm' | 'account' | 'client' | 'platform'> {
   return {
     realm: parseName(given.realm, 'realm'),
     account: parseName(given.account, 'account'),
-    client: parseName(given.client, 'client'),
+    client: parseName(given.name, 'name'),
     platform: numberOf(PLATFORMS, platform, 'platform'),
   }
 }
@@ -272,7 +304,35 @@ export function parseNames(
 export const openedClient = (claimant: Claimant, privateScope: PrivateScope = aesScope): Client =>
   new TypedClient(claimant, privateScope)
 
-export const isClient = (handle: object): handle is Client => handle instanceof TypedClient
-
-/** A copy of everything in a client, which must be a handle of this very library. The caller disposes of the keys. */
-export const claimantOf = (client: Client): Claimant => TypedClient.claimantOf(client)
+/**
+ * Opens a client that its handle's `save` sealed on this device, without the texts of its keys.
+ * @param saved the bytes that `save` returned
+ * @param expected the client that you expect, so that swapped rows are noticed
+ * @throws KeystrataError `policy` if it is another client; `key-not-found` if another device saved it; `unsupported` if it is another
+ *   kind of handle; `malformed` for damaged bytes; `authentication-failed`, `limit-exceeded`, `disposed`
+ * @throws TypeError if it is no device key of this copy of the library
+ * @example
+ * ```ts
+ * import { openSavedClient } from 'keystrata/client'
+ * import type { DeviceKey } from 'keystrata/device'
+ *
+ * function atNight(saved: Uint8Array, device: DeviceKey) {
+ *   return openSavedClient(saved, device, { account: 'customer-17', name: 'desktop' })
+ * }
+ * ```
+ */
+export function openSavedClient(
+  saved: Uint8Array,
+  device: DeviceKey,
+  expected: { account: string; name: string },
+): Client {
+  const names = { account: parseName(expected.account, 'account'), name: parseName(expected.name, 'name') }
+  const claimant = openHandle(device, 'client', saved, decodeClient)
+  try {
+    assertExpected({ account: claimant.account, name: claimant.client }, names)
+  } catch (error) {
+    disposeKeys(claimant)
+    throw error
+  }
+  return openedClient(claimant)
+}

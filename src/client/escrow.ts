@@ -1,26 +1,25 @@
-// Activation codes (SPEC §16.1): what opens the keys that a provider keeps in escrow. The customer alone has it, on paper, so it
-// is made to be typed: 26 random characters that are told apart in print, and 4 that tell a mistake.
-// Safeguarding (SPEC §16.2): a client's keys in the hands of a provider who cannot read them. They are under an activation code,
-// which the customer keeps; signatures by the keys themselves say that their holder wanted it so.
-import { type Bytes, domain, EMPTY, equalBytes, utf8, wipe } from '../core/bytes.ts'
+// Escrow (SPEC §16): a client's keys, deposited with a provider who cannot read them. They are under an activation code, which only the customer
+// has; signatures by the keys themselves prove that their holder deposited them.
+import {
+  DES_56,
+  type KeyHash,
+  storedEnrolment,
+  type StoredEnrolment,
+  storedEscrow,
+  type StoredEscrow,
+} from './layout.ts'
+import { Suite } from '../core/suite.ts'
+import { type Bytes, domain, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, HEADER_BYTES, NOBODY, ObjectType, parseHeader, Suite } from '../core/header.ts'
-import { disposeKeys, SecretKey } from '../core/secret.ts'
+import { encodeHeader, type Header, HEADER_BYTES, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { disposeKeys, SecretKey, wiping } from '../core/secret.ts'
 import { assertText } from '../core/text.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomLetters } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
-import {
-  type KeyHash,
-  LegacyKeyType,
-  storedEnrolment,
-  type StoredEnrolment,
-  storedEscrow,
-  type StoredEscrow,
-} from './layout.ts'
 import {
   type Claim,
   type Claimant,
@@ -32,7 +31,7 @@ import {
   signedPart,
   verifiedClaim,
 } from './proof.ts'
-import { decodeClientKeys, encodeClientKeys } from './typed-key.ts'
+import { decodeClient, encodeClient } from './saved.ts'
 
 /** Crockford's base32: without I, L, O and U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
@@ -88,12 +87,8 @@ function checkOf(random: string): string {
 
 /** W: the key over what is in escrow for an account. @param code its 30 characters */
 export function deriveActivationKey(code: string, account: string): SecretKey<'activation'> {
-  const secret = SecretKey.take('activation', utf8(code))
-  try {
-    return deriveKey('activation', secret, 'registration', [utf8(account)], 32)
-  } finally {
-    secret.dispose()
-  }
+  using secret = SecretKey.take('activation', utf8(code))
+  return deriveKey('activation', secret, 'registration', [utf8(account)], 32)
 }
 
 const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: EMPTY }
@@ -118,26 +113,19 @@ export interface Deposit extends Claim {
  * @throws KeystrataError `policy` for a client under DES-56
  */
 export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Bytes; activationCode: string } {
-  const keys = encodeClientKeys(claimant)
-  try {
-    const activationCode = generateActivationCode()
-    const over = deriveActivationKey(parseActivationCode(activationCode), claimant.account)
-    try {
-      const header = { type: ObjectType.escrow, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY }
-      const headerBytes = encodeHeader(header)
-      const wrapped = wrapSecret(over, keys, PLACE)
-      return provenBy(claimant, (proven) => {
-        const body = { headerBytes, ...fieldsOf(claimant, proven), issuedAt, wrapped }
-        const message = escrowMessage(body)
-        const escrow = encode(storedEscrow, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
-        return { escrow, activationCode }
-      })
-    } finally {
-      over.dispose()
-    }
-  } finally {
-    wipe(keys)
-  }
+  const keys = encodeClient(claimant)
+  using _ = wiping(keys)
+  const activationCode = generateActivationCode()
+  using over = deriveActivationKey(parseActivationCode(activationCode), claimant.account)
+  const header = { type: ObjectType.escrow, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY }
+  const headerBytes = encodeHeader(header)
+  const wrapped = wrapSecret(over, keys, PLACE)
+  return provenBy(claimant, (proven) => {
+    const body = { headerBytes, ...fieldsOf(claimant, proven), issuedAt, wrapped }
+    const message = escrowMessage(body)
+    const escrow = encode(storedEscrow, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
+    return { escrow, activationCode }
+  })
 }
 
 type Claimed = Omit<StoredEnrolment, 'signatures'>
@@ -160,7 +148,7 @@ export function readEscrow(given: Uint8Array): Deposit {
   const realm = readName(claimed.realm, 'escrow')
   const message = escrowMessage({ ...claimed, issuedAt, wrapped })
   const claim = verifiedClaim({ ...claimed, signatures }, 'escrow', () => message)
-  if (claim.privateKey.type === LegacyKeyType['DES-56']) {
+  if (claim.privateKey.type === DES_56) {
     throw new KeystrataError('malformed', 'escrow: keys of type DES-56 are not kept')
   }
   return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
@@ -179,26 +167,19 @@ export function accountKeyInEscrow(bytes: Uint8Array): KeyHash | undefined {
  *   says
  */
 export function openEscrow({ account, header, wrapped, claimed }: Deposit, code: string): Claimant {
-  const over = deriveActivationKey(code, account)
+  using over = deriveActivationKey(code, account)
+  if (!equalBytes(keyIdOf(over), header.keyId)) throw authenticationFailed()
+  const claimant = answeredAlike(() => {
+    const keys = unwrapSecret(over, wrapped, 'escrow', PLACE)
+    using _ = wiping(keys)
+    return decodeClient(keys)
+  })
   try {
-    if (!equalBytes(keyIdOf(over), header.keyId)) throw authenticationFailed()
-    const claimant = answeredAlike(() => {
-      const keys = unwrapSecret(over, wrapped, 'escrow', PLACE)
-      try {
-        return decodeClientKeys(keys)
-      } finally {
-        wipe(keys)
-      }
-    })
-    try {
-      assertClaims(claimant, claimed)
-      return claimant
-    } catch (error) {
-      disposeKeys(claimant)
-      throw error
-    }
-  } finally {
-    over.dispose()
+    assertClaims(claimant, claimed)
+    return claimant
+  } catch (error) {
+    disposeKeys(claimant)
+    throw error
   }
 }
 

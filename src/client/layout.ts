@@ -1,43 +1,79 @@
-// What a client and its server tell each other, and what the server keeps of it (SPEC §14).
-// What one device keeps in its own database (SPEC §15): its device key, and what is sealed under it.
-// Envelopes of blocks: small, stored in front of a ciphertext that never changes. A keyset's (SPEC §6.1) is replaced by
-// rekeying; a vault's (SPEC §11) and a client's (SPEC §13) stay.
-import * as P from 'micro-packed'
+// What a client and its server tell each other, the envelopes of a client's blocks, and saved clients as they are stored (SPEC §13–§15).
+import { assertPlainEnvelope, copyOfEnvelope } from '../core/envelope.ts'
+import { Suite } from '../core/suite.ts'
+import {
+  bytes,
+  type Codec,
+  decode,
+  list,
+  name,
+  optional,
+  ownBytes,
+  prefixed,
+  secret,
+  struct,
+  time,
+  uint16,
+  uint8,
+  within,
+} from '../core/codec.ts'
 import type { Bytes } from '../core/bytes.ts'
-import { decode, list, name, ownBytes, secret, time, within } from '../core/codec.ts'
-import { CLIENT_SUITES, copyOfEnvelope, parsePlain } from '../core/envelope.ts'
-import { type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../core/header.ts'
+import { type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { SIGNATURE_BYTES } from '../primitives/signature.ts'
 
-/**
- * The type of a typed key: AES with a key of so many bits.
- * @example
- * ```ts
- * import { generateTypedKey, type KeyType } from 'keystrata'
- *
- * const type: KeyType = 'AES-128' // of an account that may have phones
- * console.log(generateTypedKey(type).text.length) // 16
- * ```
- */
-export type KeyType = 'AES-128' | 'AES-192' | 'AES-256'
-
-/** Numbered as in suites. */
-export const KEY_TYPES: Readonly<Record<KeyType, number>> = { 'AES-128': 1, 'AES-192': 2, 'AES-256': 3 }
-
+/** The types of typed keys: the number that stored objects have for each, its suite, and its sizes. */
+export const KEY_TYPES = {
+  'AES-128': { number: 1, suite: Suite.aes128, keyBytes: 16, characters: 16 },
+  'AES-192': { number: 2, suite: Suite.aes192, keyBytes: 24, characters: 24 },
+  'AES-256': { number: 3, suite: Suite.aes256, keyBytes: 32, characters: 32 },
+} as const
+export type KeyType = keyof typeof KEY_TYPES
 /** The type of keys that only `keystrata/legacy` still makes. */
-export const LegacyKeyType = { 'DES-56': 4 } as const
+export const LEGACY_KEY_TYPES = {
+  'DES-56': { number: 4, suite: Suite.des56, keyBytes: 16, characters: 8 },
+} as const
 
-/** Sizes of the keys in bytes. */
-export const KEY_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32, 4: 16 }
+const ALL_KEY_TYPES = { ...KEY_TYPES, ...LEGACY_KEY_TYPES }
+/** The name of a type, as keys are derived with it. */
+export type KeyTypeName = keyof typeof ALL_KEY_TYPES
+export type KeyTypeRow = (typeof ALL_KEY_TYPES)[KeyTypeName]
+/** The number of a type in stored objects. */
+export type KeyTypeNumber = KeyTypeRow['number']
+export const DES_56: KeyTypeNumber = LEGACY_KEY_TYPES['DES-56'].number
 
-/** The most characters of their texts. */
-export const KEY_CHARACTERS: Readonly<Record<number, number>> = { 1: 16, 2: 24, 3: 32, 4: 8 }
+/** The name of the type that has this number. */
+export function keyTypeName(number: KeyTypeNumber): KeyTypeName {
+  switch (number) {
+    case 1:
+      return 'AES-128'
+    case 2:
+      return 'AES-192'
+    case 3:
+      return 'AES-256'
+    case 4:
+      return 'DES-56'
+  }
+}
+
+/** What is known of a type. */
+export const keyTypeOf = (number: KeyTypeNumber): KeyTypeRow => ALL_KEY_TYPES[keyTypeName(number)]
 
 /** What a key is for. */
 export const KeyRole = { private: 1, account: 2 } as const
 
 export type KeyRole = keyof typeof KeyRole
+type KeyRoleNumber = (typeof KeyRole)[KeyRole]
+
+/** The role that has this number. */
+export function roleOf(number: KeyRoleNumber): KeyRole {
+  switch (number) {
+    case KeyRole.private:
+      return 'private'
+    case KeyRole.account:
+      return 'account'
+  }
+}
 
 /**
  * What a client runs on.
@@ -52,22 +88,22 @@ export type Platform = 'windows' | 'mac' | 'linux' | 'ios' | 'android'
 
 export const PLATFORMS: Readonly<Record<Platform, number>> = { windows: 1, mac: 2, linux: 3, ios: 4, android: 5 }
 
-const headerBytes = P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>
+const headerBytes = bytes(HEADER_BYTES)
 
-const keyType = within(P.U8, 1, 4)
+export const keyType: Codec<KeyTypeNumber> = within<KeyTypeNumber>(uint8, 1, 4)
 
-const role = within(P.U8, 1, 2)
+const role: Codec<KeyRoleNumber> = within<KeyRoleNumber>(uint8, 1, 2)
 
-export const platform: P.CoderType<number> = within(P.U8, 1, 5)
+export const platform: Codec<number> = within(uint8, 1, 5)
 
 /** A key that its holder proves: by the signature of the Ed25519 key that was derived from it. */
 export interface ProvenKey {
-  readonly role: number
-  readonly type: number
+  readonly role: KeyRoleNumber
+  readonly type: KeyTypeNumber
   readonly publicKey: Bytes
 }
 
-const provenKey: P.CoderType<ProvenKey> = P.struct({ role, type: keyType, publicKey: ownBytes(32) })
+const provenKey: Codec<ProvenKey> = struct({ role, type: keyType, publicKey: ownBytes(32) })
 
 /** What an enrolment, a proof and an escrow have in common. */
 export interface StoredClaim {
@@ -87,9 +123,9 @@ export interface StoredEnrolment extends StoredClaim {
 
 const claimed = { account: name, client: name, platform, keys: list(provenKey) }
 
-const signatures = list(P.bytes(SIGNATURE_BYTES) as P.CoderType<Uint8Array>)
+const signatures = list(bytes(SIGNATURE_BYTES))
 
-export const storedEnrolment: P.CoderType<StoredEnrolment> = P.struct({
+export const storedEnrolment: Codec<StoredEnrolment> = struct({
   headerBytes,
   realm: name,
   ...claimed,
@@ -100,9 +136,9 @@ export interface StoredProof extends StoredClaim {
   readonly challenge: Uint8Array
 }
 
-export const storedProof: P.CoderType<StoredProof> = P.struct({
+export const storedProof: Codec<StoredProof> = struct({
   headerBytes,
-  challenge: P.bytes(P.U16BE),
+  challenge: prefixed(uint16),
   ...claimed,
   signatures,
 })
@@ -114,11 +150,11 @@ export interface StoredChallenge {
   readonly random: Uint8Array
 }
 
-export const storedChallenge: P.CoderType<StoredChallenge> = P.struct({
+export const storedChallenge: Codec<StoredChallenge> = struct({
   headerBytes,
   realm: name,
   server: name,
-  random: P.bytes(32),
+  random: bytes(32),
 })
 
 /** An enrolment, and the keys themselves, which nobody can read without an activation code. */
@@ -129,12 +165,12 @@ export interface StoredEscrow extends StoredEnrolment {
   readonly wrapped: Uint8Array
 }
 
-export const storedEscrow: P.CoderType<StoredEscrow> = P.struct({
+export const storedEscrow: Codec<StoredEscrow> = struct({
   headerBytes,
   realm: name,
   ...claimed,
   issuedAt: time,
-  wrapped: P.bytes(P.U16BE),
+  wrapped: prefixed(uint16),
   signatures,
 })
 
@@ -143,31 +179,36 @@ export const MAX_CLAIM_BYTES = 4096
 
 /** The one-way hash by which a server knows a key again. */
 export interface KeyHash {
-  readonly type: number
+  readonly type: KeyTypeNumber
   /** SHA-256 of the Ed25519 public key. */
   readonly hash: Bytes
 }
 
-export const keyHash: P.CoderType<KeyHash> = P.struct({ type: keyType, hash: ownBytes(32) })
+export const keyHash: Codec<KeyHash> = struct({ type: keyType, hash: ownBytes(32) })
 
 interface TypedKeyField {
-  readonly type: number
+  readonly type: KeyTypeNumber
   readonly key: SecretKey<'client'>
 }
 
-/** A type, then as many bytes as keys of that type have. */
-const typedKey: P.CoderType<TypedKeyField> = P.wrap({
-  encodeStream(writer, { type, key }: TypedKeyField) {
-    P.U8.encodeStream(writer, type)
-    secret('client', KEY_BYTES[type] ?? 0).encodeStream(writer, key)
-  },
-  decodeStream(reader): TypedKeyField {
-    const type = within(P.U8, 1, 3).decodeStream(reader)
-    return { type, key: secret('client', KEY_BYTES[type] ?? 0).decodeStream(reader) }
-  },
-})
+const savedKeyType: Codec<KeyTypeNumber> = within<KeyTypeNumber>(uint8, 1, 3)
+const keyField = (type: KeyTypeNumber): Codec<SecretKey<'client'>> => secret('client', keyTypeOf(type).keyBytes)
 
-export interface ClientKeys {
+/** A type, then as many bytes as keys of that type have. Keys under DES-56 are never saved. */
+const typedKey: Codec<TypedKeyField> = {
+  size: ({ type }) => 1 + keyTypeOf(type).keyBytes,
+  write(to, { type, key }) {
+    savedKeyType.write(to, type)
+    keyField(type).write(to, key)
+  },
+  read(from) {
+    const type = savedKeyType.read(from)
+    return { type, key: keyField(type).read(from) }
+  },
+}
+
+/** A client as a device saves it, and as it lies in an escrow. */
+export interface SavedClient {
   readonly realm: Uint8Array
   readonly account: Uint8Array
   readonly client: Uint8Array
@@ -176,13 +217,13 @@ export interface ClientKeys {
   readonly accountKey?: TypedKeyField | undefined
 }
 
-export const clientKeys: P.CoderType<ClientKeys> = P.struct({
+export const savedClient: Codec<SavedClient> = struct({
   realm: name,
   account: name,
   client: name,
-  platform: within(P.U8, 1, 5),
+  platform: within(uint8, 1, 5),
   privateKey: typedKey,
-  accountKey: P.optional(P.bool, typedKey),
+  accountKey: optional(typedKey),
 })
 
 /** The envelope of an encrypted block of a client. */
@@ -194,10 +235,10 @@ export interface ClientEnvelope {
   readonly commitment: Uint8Array
 }
 
-export const clientEnvelope: P.CoderType<ClientEnvelope> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
-  nonce: P.bytes(32),
-  commitment: P.bytes(32),
+export const clientEnvelope: Codec<ClientEnvelope> = struct({
+  headerBytes: bytes(HEADER_BYTES),
+  nonce: bytes(32),
+  commitment: bytes(32),
 })
 
 /** The envelope of a block under DES-56. */
@@ -209,31 +250,43 @@ export interface LegacyEnvelope {
   readonly tag: Uint8Array
 }
 
-export const legacyEnvelope: P.CoderType<LegacyEnvelope> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
-  iv: P.bytes(8),
-  tag: P.bytes(32),
+export const legacyEnvelope: Codec<LegacyEnvelope> = struct({
+  headerBytes: bytes(HEADER_BYTES),
+  iv: bytes(8),
+  tag: bytes(32),
 })
 
-/** What encrypts a block of a client: one of the two, or nothing where it is public. */
-export interface ClientEncryption {
-  readonly encrypted?: ClientEnvelope
-  readonly legacy?: LegacyEnvelope
-}
+/** What encrypts a block of a client. */
+export type ClientEncryption =
+  | { readonly kind: 'public' }
+  | { readonly kind: 'keyed'; readonly encrypted: ClientEnvelope }
+  | { readonly kind: 'des'; readonly encrypted: LegacyEnvelope }
+
+const AES_SUITES = [Suite.none, Suite.aes128, Suite.aes192, Suite.aes256] as const
 
 /**
  * Reads from a copy.
- * @param reader `des`: whether it is of a client whose key is of type DES-56
+ * @param reader `des`: whether it has a key of type DES-56
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseClientEnvelope(
   stored: Uint8Array,
   { des }: { readonly des: boolean },
-): ClientEncryption & { readonly header: Header } {
-  const bytes = copyOfEnvelope(stored)
-  const suites = [Suite.none, ...CLIENT_SUITES, ...(des ? [Suite.des56] : [])]
-  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, suites)
-  if (header.suite === Suite.none) return { header: parsePlain(bytes, header) }
-  if (header.suite === Suite.des56) return { header, legacy: decode(legacyEnvelope, bytes, 'envelope') }
-  return { header, encrypted: decode(clientEnvelope, bytes, 'envelope') }
+): ClientEncryption & { readonly header: Header<ClientSuite> } {
+  const copy = copyOfEnvelope(stored)
+  const suites: readonly ClientSuite[] = des ? [...AES_SUITES, Suite.des56] : AES_SUITES
+  const header = parseHeader(copy, 'envelope', ObjectType.envelope, suites)
+  switch (header.suite.id) {
+    case Suite.none.id:
+      assertPlainEnvelope(copy)
+      return { kind: 'public', header }
+    case Suite.des56.id:
+      return { kind: 'des', header, encrypted: decode(legacyEnvelope, copy, 'envelope') }
+    case Suite.aes128.id:
+    case Suite.aes192.id:
+    case Suite.aes256.id:
+      return { kind: 'keyed', header, encrypted: decode(clientEnvelope, copy, 'envelope') }
+  }
 }
+
+type ClientSuite = (typeof AES_SUITES)[number] | typeof Suite.des56

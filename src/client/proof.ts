@@ -1,24 +1,14 @@
-// What clients say of their keys to a server (SPEC §14.1), in an enrolment, a proof or an escrow: who they are, the public halves
-// of what proves each key, and signatures by them.
-// How a client proves its keys to a server that never sees them (SPEC §14): an Ed25519 key pair follows from each key; the
-// server keeps a hash of its public half, and asks for a signature over a fresh challenge on every connection.
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
-import { decode, encode } from '../core/codec.ts'
-import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, NOBODY, ObjectType, parseHeader, Suite } from '../core/header.ts'
-import { SecretKey } from '../core/secret.ts'
-import { decodeName, parseName } from '../core/text.ts'
-import { sha256 } from '../primitives/hash.ts'
-import { derive } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
-import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
+// What clients claim about their keys to a server, and how they prove it (SPEC §14). An Ed25519 key pair is derived from each key. The server
+// never sees a key: it keeps a hash of the public half, and asks for a signature over a fresh challenge on every connection.
+import { disposing, SecretKey } from '../core/secret.ts'
 import {
-  KEY_TYPES,
+  DES_56,
   type KeyHash,
   KeyRole,
-  LegacyKeyType,
+  keyTypeName,
   MAX_CLAIM_BYTES,
   type ProvenKey,
+  roleOf,
   storedChallenge,
   type StoredChallenge,
   type StoredClaim,
@@ -26,6 +16,16 @@ import {
   type StoredEnrolment,
   storedProof,
 } from './layout.ts'
+import { Suite } from '../core/suite.ts'
+import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { decode, encode } from '../core/codec.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { encodeHeader, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { decodeName, parseName } from '../core/text.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { derive } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
 import type { AccountNames, ClientKey } from './typed-key.ts'
 
 /** Who proves: names, platform, and keys. */
@@ -41,12 +41,6 @@ export interface Claimant extends AccountNames {
 export const claimHeader = (type: number): Bytes =>
   encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
 
-export const nameOfRole = (role: number): string => (role === KeyRole.private ? 'private' : 'account')
-
-const TYPES = Object.entries({ ...KEY_TYPES, ...LegacyKeyType })
-
-const nameOfType = (type: number): string => TYPES.find(([, number]) => number === type)?.[0] ?? ''
-
 /** A key, and the signing key that proves it. */
 export interface Proven {
   readonly key: ProvenKey
@@ -58,20 +52,17 @@ export function provenBy<T>(
   { account, client, privateKey, accountKey }: Claimant,
   use: (keys: readonly Proven[]) => T,
 ): T {
-  const keys = [{ role: KeyRole.private as number, ...privateKey }]
-  if (accountKey !== undefined) keys.push({ role: KeyRole.account, ...accountKey })
   const proven: Proven[] = []
-  try {
-    for (const { role, type, key } of keys) {
-      // The account key is proven alike by every client of the account.
-      const names = [account, role === KeyRole.account ? '' : client, nameOfRole(role), nameOfType(type)]
-      const seed = SecretKey.take('signing', derive(key, EMPTY, 'key-check', names.map(utf8), 32))
-      proven.push({ seed, key: { role, type, publicKey: signingPublicKey(seed) } })
-    }
-    return use(proven)
-  } finally {
-    for (const { seed } of proven) seed.dispose()
+  using _ = disposing(proven)
+  const prove = (role: KeyRole, clientName: string, { type, key }: ClientKey) => {
+    const names = [account, clientName, role, keyTypeName(type)]
+    const seed = SecretKey.take('signing', derive(key, EMPTY, 'key-check', names.map(utf8), 32))
+    proven.push({ seed, key: { role: KeyRole[role], type, publicKey: signingPublicKey(seed) } })
   }
+  prove('private', client, privateKey)
+  // Every client of the account proves the account key in the same way, so without its own name.
+  if (accountKey !== undefined) prove('account', '', accountKey)
+  return use(proven)
 }
 
 /** What an enrolment and an escrow say of who made them. */
@@ -124,7 +115,7 @@ export function assertOwnAccount(account: string, expected: string | undefined):
 export function verifiedClaim(
   { account, client, platform, keys, signatures }: StoredClaim,
   object: string,
-  messageFor: (role: number, account: string, client: string) => Bytes,
+  messageFor: (role: ProvenKey['role'], account: string, client: string) => Bytes,
 ): Claim {
   const [privateKey, accountKey, more] = keys
   const isWellFormed =
@@ -147,8 +138,7 @@ export function verifiedClaim(
 }
 
 /** Keys under DES were never shared. */
-const isAccountKey = ({ role, type }: ProvenKey): boolean =>
-  role === KeyRole.account && type !== LegacyKeyType['DES-56']
+const isAccountKey = ({ role, type }: ProvenKey): boolean => role === KeyRole.account && type !== DES_56
 
 export const hashOf = ({ type, publicKey }: ProvenKey): KeyHash => ({ type, hash: sha256(publicKey) })
 
@@ -192,8 +182,8 @@ export function encodeProof(claimant: Claimant, challenge: Uint8Array): Bytes {
   )
 }
 
-function proofMessage(challenge: Uint8Array, account: string, client: string, role: number): Bytes {
-  const names = [account, client, nameOfRole(role)].map((name) => lengthPrefixed(utf8(name)))
+function proofMessage(challenge: Uint8Array, account: string, client: string, role: ProvenKey['role']): Bytes {
+  const names = [account, client, roleOf(role)].map((name) => lengthPrefixed(utf8(name)))
   return concat(domain('sign/key-proof'), lengthPrefixed(challenge), ...names)
 }
 

@@ -1,16 +1,14 @@
-// A registration file (SPEC §16.3): what recreates a client on another machine, signed by the provider who gives it away.
-// Registration files (SPEC §16.3): an escrow that a provider gives away, signed, with a date. Unarmed it opens with the activation
-// code alone, which the provider does not have; armed, with the code in it, it recreates the client for whoever has it.
-// A client that comes back from a registration file (SPEC §16.3), on a machine that never saw its keys.
-import * as P from 'micro-packed'
+// Registration files (SPEC §16.3): an escrow that a provider hands out, signed and with a date. Unarmed, it opens only with the activation code,
+// which the provider does not have. Armed, with the code in it, it recreates the client for whoever has the file.
+import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
+import { Suite } from '../core/suite.ts'
+import { bytes, type Codec, decode, encode, name, optional, prefixed, struct, time, uint16 } from '../core/codec.ts'
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
-import { type Card, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
-import { decode, encode, name, time } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../core/header.ts'
-import { publicKeyId, type SigningPair } from '../core/key-pairs.ts'
+import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
+import { publicKeyId } from '../core/key-pairs.ts'
 import { disposeKeys } from '../core/secret.ts'
-import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
+import { isSignatureOf, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { type Client, openedClient } from './client.ts'
 import { type Deposit, openEscrow, parseActivationCode, readActivationCode, readEscrow } from './escrow.ts'
 import { assertOwnAccount, readName } from './proof.ts'
@@ -35,18 +33,18 @@ export interface StoredRegistration extends SignedRegistration {
 const CODE_CHARACTERS = 30
 
 const signed = {
-  headerBytes: P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>,
+  headerBytes: bytes(HEADER_BYTES),
   server: name,
   expires: time,
-  escrow: P.bytes(P.U16BE) as P.CoderType<Uint8Array>,
+  escrow: prefixed(uint16),
 }
 
-export const signedRegistration: P.CoderType<SignedRegistration> = P.struct(signed)
+export const signedRegistration: Codec<SignedRegistration> = struct(signed)
 
-export const storedRegistration: P.CoderType<StoredRegistration> = P.struct({
+export const storedRegistration: Codec<StoredRegistration> = struct({
   ...signed,
-  signature: P.bytes(SIGNATURE_BYTES),
-  code: P.optional(P.bool, P.bytes(CODE_CHARACTERS) as P.CoderType<Uint8Array>),
+  signature: bytes(SIGNATURE_BYTES),
+  code: optional(bytes(CODE_CHARACTERS)),
 })
 
 /** No file is longer: an escrow, a name, and what is of one size. */
@@ -56,14 +54,13 @@ export const MAX_REGISTRATION_BYTES = 8192
 export function signRegistration(
   escrow: Uint8Array,
   { server, expires }: { server: string; expires: number },
-  provider: CardKeys,
-  cardSigning: SigningPair,
+  { keys: provider, sign }: CardHolder,
 ): Bytes {
   const { ownerId, sharing } = provider
   const keyId = publicKeyId(sharing)
   const headerBytes = encodeHeader({ type: ObjectType.registration, suite: Suite.none, keyId, ownerId })
   const body = { headerBytes, server: utf8(server), expires, escrow }
-  return encode(storedRegistration, { ...body, signature: sign(cardSigning.seed, signedMessage(provider, body)) })
+  return encode(storedRegistration, { ...body, signature: sign(signedMessage(provider, body)) })
 }
 
 function signedMessage(provider: CardKeys, { headerBytes, server, expires, escrow }: SignedRegistration): Bytes {
@@ -82,7 +79,7 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  * @throws TypeError for what are no bytes, and no string
  * @example
  * ```ts
- * import { armRegistration } from 'keystrata'
+ * import { armRegistration } from 'keystrata/client'
  *
  * function forUnattended(file: Uint8Array, typedCode: string) {
  *   return armRegistration(file, typedCode) // as secret as the keys
@@ -139,16 +136,16 @@ export function readRegistration(given: Uint8Array, provider: CardKeys): Registr
  * What a registration file says, and its provider has signed, but for `armed`.
  * @example
  * ```ts
- * import type { RegistrationFacts } from 'keystrata'
+ * import type { RegistrationFacts } from 'keystrata/client'
  *
- * const askFor = ({ client, depositedAt }: RegistrationFacts) =>
- *   `Activation code of ${client}, deposited ${depositedAt.toISOString()}:`
+ * const askFor = ({ name, depositedAt }: RegistrationFacts) =>
+ *   `Activation code of ${name}, deposited ${depositedAt.toISOString()}:`
  * ```
  */
 export interface RegistrationFacts {
   readonly realm: string
   readonly account: string
-  readonly client: string
+  readonly name: string
   /** The server that the client belongs to: the name for its `prove`. */
   readonly server: string
   readonly expires: Date
@@ -167,7 +164,8 @@ export interface RegistrationFacts {
  *   `unsupported`, `limit-exceeded`; for the card as `parseCard`
  * @example
  * ```ts
- * import { type Card, parseRegistration } from 'keystrata'
+ * import type { Card } from 'keystrata'
+ * import { parseRegistration } from 'keystrata/client'
  *
  * const isPast = (file: Uint8Array, provider: Card) => parseRegistration(file, { provider }).expires < new Date()
  * ```
@@ -179,7 +177,7 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
   return {
     realm,
     account,
-    client,
+    name: client,
     server,
     ...dates,
     hasAccountKey: accountKey !== undefined,
@@ -201,7 +199,8 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  *   `parseCard`
  * @example
  * ```ts
- * import { type Card, openRegistration } from 'keystrata'
+ * import type { Card } from 'keystrata'
+ * import { openRegistration } from 'keystrata/client'
  *
  * function onNewMachine(file: Uint8Array, provider: Card, typedCode: string) {
  *   return openRegistration(file, { provider, activationCode: typedCode, account: 'customer-17' })
@@ -210,7 +209,7 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  */
 export function openRegistration(
   registration: Uint8Array,
-  options: { provider: Card; activationCode?: string; account?: string },
+  options: { provider: Card; account: string; activationCode?: string },
 ): Client {
   const { provider, activationCode, account } = options
   const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))

@@ -7,6 +7,7 @@ import {
   type SealedBlock,
   type SealOptions,
   sealPrepared,
+  type StoredBlock,
 } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import {
@@ -19,31 +20,25 @@ import {
 } from './block.ts'
 import type { ClientKey } from './typed-key.ts'
 
-/**
- * Under which of a client's keys something is. `public` is not encrypted at all.
- * @example
- * ```ts
- * import type { ClientScope } from 'keystrata'
- *
- * const scopeOf = (path: string): ClientScope => (path.startsWith('/home/') ? 'private' : 'account')
- * ```
- */
-export type ClientScope = 'private' | 'account' | 'public'
-
+/** Which of a client's keys something is under. `public` is not encrypted at all. */
 export const SCOPES = { private: 1, account: 2, public: 3 } as const
+export type ClientScope = keyof typeof SCOPES
 
-/** What one scope is made of. */
-export interface ScopeKeys {
-  readonly scope: ClientScope
-  readonly realm: string
-  readonly account: string
-  /** None in the scope `public`. */
-  readonly key: ClientKey | undefined
+/** What one scope is made of. Only the scope `public` has no key. */
+export type ScopeKeys =
+  | { readonly scope: 'private' | 'account'; readonly account: string; readonly key: ClientKey }
+  | { readonly scope: 'public'; readonly realm: string }
+
+/** The cipher of a scope. Copies the key. */
+export function cipherOf(keys: ScopeKeys): ScopeCipher {
+  switch (keys.scope) {
+    case 'private':
+    case 'account':
+      return new KeyedScope(keys.scope, keys.key, keys.account)
+    case 'public':
+      return new PublicScope(keys.realm)
+  }
 }
-
-/** The cipher of a scope. Borrows the key. */
-export const cipherOf = ({ scope, realm, account, key }: ScopeKeys): ScopeCipher =>
-  scope === 'public' || key === undefined ? new PublicScope(realm) : new KeyedScope(scope, key, account)
 
 export class OpenScope implements BlockWriter, BlockReader {
   readonly #cipher: ScopeCipher
@@ -70,7 +65,7 @@ export class OpenScope implements BlockWriter, BlockReader {
     return sealPrepared(this, content, options)
   }
 
-  async open(block: SealedBlock): Promise<Bytes> {
+  async open(block: StoredBlock): Promise<Bytes> {
     this.#assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
     if (!this.#cipher.owns(parsed)) throw notOwned()

@@ -1,5 +1,4 @@
-// The one door: what a backup tool codes against, whatever the key model (SPEC §6).
-// A prepared block of any key model: it can be sealed once, or disposed of.
+// Blocks: what a backup tool codes against, whatever the key model (SPEC §6). A block is a label, an envelope and a ciphertext.
 import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
@@ -10,42 +9,56 @@ import { type Handle, SecretHolder } from './secret.ts'
  * The small parts of a block.
  * @example
  * ```ts
- * import type { BlockHead, KeysetReader } from 'keystrata'
+ * import type { BlockHead, Keyset } from 'keystrata'
  *
- * const rekeyed = (head: BlockHead, reader: KeysetReader) => ({ ...head, envelope: reader.rekey(head) })
+ * const rekeyed = (head: BlockHead, keyset: Keyset) => ({ ...head, envelope: keyset.rekey(head) })
  * ```
  */
 export interface BlockHead {
-  /** 64 lower-case hex digits: the name that the block has in the store, and never read from the stored bytes. */
+  /** 64 lower-case hex digits: the block's name in the store. It is never read from the stored bytes. */
   readonly label: string
   /**
-   * What leads to the block's key. Of a keyset 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; of a vault
-   * 128; of a client 112, in the scope `public` 49, under DES-56 88.
+   * Leads to the key of the block. A keyset's has 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; a vault's
+   * 128; a client's 112, in the scope `public` 49, under DES-56 88.
    */
   readonly envelope: Uint8Array
 }
 
 /**
- * A sealed block: store {@link encodeBlock} of it under its label.
+ * A block as it is stored. {@link parseBlock} makes one from stored bytes.
  * @example
  * ```ts
- * import type { SealedBlock } from 'keystrata'
+ * import type { StoredBlock } from 'keystrata'
  *
- * const bytesToStore = ({ envelope, ciphertext }: SealedBlock) => envelope.length + ciphertext.length
+ * const sizeOf = ({ envelope, ciphertext }: StoredBlock) => envelope.length + ciphertext.length
  * ```
  */
-export interface SealedBlock extends BlockHead {
-  /** The content and at most 80 bytes; of a vault's block as long as the content. It never changes again. */
+export interface StoredBlock extends BlockHead {
+  /** The content plus at most 80 bytes; in a vault exactly as long as the content. It never changes. */
   readonly ciphertext: Uint8Array
-  /**
-   * Where shares were asked for: by the id of each, the envelope for its reader. Store them where its recipients find them;
-   * if the store has the block already, and dedup is `off`, they are of no use.
-   */
-  readonly shared?: ReadonlyMap<string, Uint8Array>
 }
 
 /**
- * How a block is sealed.
+ * A block that was just sealed. Store {@link encodeBlock} of it under its label.
+ * @example
+ * ```ts
+ * import { encodeBlock, type SealedBlock } from 'keystrata'
+ *
+ * const store = (block: SealedBlock, files: Map<string, Uint8Array>) => files.set(block.label, encodeBlock(block))
+ * ```
+ */
+export interface SealedBlock extends StoredBlock {
+  readonly envelope: Bytes
+  readonly ciphertext: Bytes
+  /**
+   * The envelope for each share that was asked for, by the share's id. Store them where the recipients find them. If the store
+   * has this block already, and dedup is `off`, they do not fit the stored block: use `Share.add` instead.
+   */
+  readonly shared?: ReadonlyMap<string, Bytes>
+}
+
+/**
+ * How to seal a block.
  * @example
  * ```ts
  * import type { KeysetWriter, SealOptions } from 'keystrata'
@@ -54,7 +67,7 @@ export interface SealedBlock extends BlockHead {
  * ```
  */
 export interface SealOptions {
-  /** The ids of active shares, whose readers shall open the block too. Only keysets have shares. */
+  /** The ids of active shares whose readers may open the block too. Only keysets have shares. */
   shares?: readonly string[] | undefined
 }
 
@@ -65,25 +78,26 @@ export interface SealOptions {
  * import type { BlockWriter } from 'keystrata'
  *
  * async function labelOf(content: Uint8Array, writer: BlockWriter) {
- *   using prepared = await writer.prepare(content) // not sealed: it costs no encryption
+ *   using prepared = await writer.prepare(content) // nothing is encrypted yet
  *   return prepared.label
  * }
  * ```
  */
 export interface BlockWriter {
   /**
-   * Copies and hashes the content, at most 64 MiB. All of it is read before this returns its promise, so nothing that
-   * the caller does to `content` afterwards matters. Ask the store for the label, and seal only what it has not.
-   * @throws KeystrataError `limit-exceeded` for larger content, `disposed`
-   * @throws TypeError for content that is not a Uint8Array
+   * Copies and hashes the content. All of it is read before the promise is returned, so later changes to `content` have no
+   * effect. Ask the store for the label, and seal only what the store does not have.
+   * @param content at most 64 MiB
+   * @throws KeystrataError `limit-exceeded` if the content is larger; `disposed`
+   * @throws TypeError if the content is not a Uint8Array
    */
   prepare(content: Uint8Array): Promise<PreparedBlock>
-  /** Prepares and seals in one call, with the errors of both. */
+  /** Prepares and seals in one call. Throws the errors of both. */
   seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock>
 }
 
 /**
- * Content that was copied and named, and is not encrypted yet. It disposes of itself once sealed.
+ * Content that was copied and labelled, but is not encrypted yet. It disposes of itself once it is sealed.
  * @example
  * ```ts
  * import type { PreparedBlock } from 'keystrata'
@@ -95,22 +109,23 @@ export interface BlockWriter {
  * ```
  */
 export interface PreparedBlock extends Handle {
-  /** 64 lower-case hex digits: the name in the store. A store must be create-only per label. */
+  /** 64 lower-case hex digits: the block's name in the store, which must never replace one block by another. */
   readonly label: string
   /**
-   * Encrypts the copy in place, once, under a fresh key agreement or, in a vault, fresh keys.
-   * @throws KeystrataError `disposed` if it was sealed or disposed of before, or its writer was; `key-not-found` for the id
-   *   of no active share, `policy` for shares of an unencrypted block, `malformed` for a share with keys that are none:
-   *   then it can be sealed still
-   * @throws TypeError for `shares` of a key model that has none
+   * Encrypts the copy in place, under a fresh key agreement or, in a vault or a client, under fresh keys. Works once.
+   * @throws KeystrataError `disposed` if it was sealed before, or it or its writer was disposed of. If a share is the reason,
+   *   the block can still be sealed: `key-not-found` if no active share has that id; `policy` for shares of an unencrypted
+   *   block; `malformed` if the public keys of a share are invalid
+   * @throws TypeError for `shares` in a key model without shares
    */
   seal(options?: SealOptions): Promise<SealedBlock>
   /**
-   * The envelopes for the readers of shares, by their ids, of a block that the store has already. It stays as it is, to be
-   * sealed or disposed of.
-   * @throws KeystrataError `policy` where dedup is `off`, whose stored block has a key of its own, and for an unencrypted
-   *   block; `key-not-found` for the id of no active share; `malformed` for one with keys that are none; `disposed`
-   * @throws TypeError where the key model has no shares
+   * Makes envelopes for the readers of shares, if the store has the block already. The prepared block stays as it is: seal it
+   * or dispose of it.
+   * @returns the envelope for each share, by its id
+   * @throws KeystrataError `policy` if dedup is `off` (the stored block has another key) or the block is unencrypted;
+   *   `key-not-found` if no active share has that id; `malformed` if the public keys of a share are invalid; `disposed`
+   * @throws TypeError in a key model without shares
    */
   envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>
 }
@@ -119,68 +134,67 @@ export interface PreparedBlock extends Handle {
  * Opens blocks.
  * @example
  * ```ts
- * import type { BlockReader, SealedBlock } from 'keystrata'
+ * import type { BlockReader, StoredBlock } from 'keystrata'
  *
- * const readText = async (block: SealedBlock, by: BlockReader) => new TextDecoder().decode(await by.open(block))
+ * const readText = async (block: StoredBlock, reader: BlockReader) => new TextDecoder().decode(await reader.open(block))
  * ```
  */
 export interface BlockReader {
   /**
-   * Checks everything, then returns the content; the label is computed again from what was opened.
-   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included; `key-not-found`
-   *   if the block is addressed to another keyset (another vault's is `authentication-failed`); `policy` if it is protected
-   *   more weakly than its key pairs demand; `malformed`, `unsupported`, `limit-exceeded` if it is no such block;
-   *   `disposed`
+   * Checks everything, then returns the content. The label is computed again from the content.
+   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included; `key-not-found` if
+   *   the block belongs to another keyset or client (another vault's block is `authentication-failed`); `policy` if it is
+   *   protected more weakly than its key pair demands; `malformed`, `unsupported` or `limit-exceeded` if it is no block of this
+   *   key model; `disposed`
    */
-  open(block: SealedBlock): Promise<Bytes>
+  open(block: StoredBlock): Promise<Bytes>
 }
 
-/** The head of a block by its bytes; each property is read once, so that what is checked is what is used. */
+/** The bytes of a head. Each property is read once, so that what is checked is what is used. */
 export function headOf(head: BlockHead): { readonly envelope: Uint8Array; readonly label: Bytes } {
   assertBlock(head)
   const { envelope, label } = head
   return { envelope: bytesFrom(envelope, 'envelope'), label: parseLabel(label) }
 }
 
-/** As {@link headOf}, with the ciphertext. */
-export function partsOf(block: SealedBlock): ReturnType<typeof headOf> & { readonly ciphertext: Uint8Array } {
+/** The bytes of a block, read like {@link headOf}. */
+export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { readonly ciphertext: Uint8Array } {
   assertBlock(block)
   const { envelope, ciphertext, label } = block
   return { ciphertext: bytesFrom(ciphertext, 'ciphertext'), ...headOf({ envelope, label }) }
 }
 
-/** @throws TypeError for what is likely to be given in the place of a block */
+/** @throws TypeError for what callers are likely to pass in place of a block */
 function assertBlock(block: BlockHead): void {
-  if (block instanceof Promise) throw new TypeError('a block, not a promise: await it')
-  if (block instanceof Uint8Array)
-    throw new TypeError('a block is what parseBlock makes of stored bytes and their label')
+  if (block instanceof Promise) throw new TypeError('expected a block, not a promise: await it')
+  if (block instanceof Uint8Array) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
 }
 
 /**
- * The bytes to store: envelope ‖ ciphertext, never the label. A copy; a store that can write two pieces one after the
- * other saves it.
- * @throws TypeError for parts that are not Uint8Arrays
+ * Joins the parts of a block into the bytes to store: envelope ‖ ciphertext, without the label. This copies; a store that can
+ * write two pieces one after the other needs no copy.
+ * @throws TypeError if a part is not a Uint8Array
  * @example
  * ```ts
  * import { createKeyset, encodeBlock } from 'keystrata'
  *
  * using keyset = await createKeyset('correct horse battery staple')
- * using writer = keyset.writer()
- * const block = await writer.seal(new TextEncoder().encode('my file'))
+ * const block = await keyset.seal(new TextEncoder().encode('my file'))
  * const store = new Map([[block.label, encodeBlock(block)]])
  * console.log(store.get(block.label)?.length) // 1768
  * ```
  */
-export function encodeBlock(block: SealedBlock): Bytes {
+export function encodeBlock(block: StoredBlock): Bytes {
   assertBlock(block)
   return concat(bytesFrom(block.envelope, 'envelope'), bytesFrom(block.ciphertext, 'ciphertext'))
 }
 
 /**
- * Takes stored bytes apart; the parts are views of `stored`. Nothing is checked but the form: {@link BlockReader.open} does.
- * @param label the name that was asked of the store
+ * Splits stored bytes into the parts of a block, which are views of `stored`. Only the form is checked; opening the block
+ * checks the rest.
+ * @param label the name that the store was asked for
  * @throws KeystrataError `malformed` if the bytes are too short or no block, or the label is not 64 lower-case hex digits;
- *   `unsupported` for other objects and later versions; `limit-exceeded` beyond 64 MiB of content
+ *   `unsupported` for another kind of object and later versions; `limit-exceeded` beyond 64 MiB of content
  * @example
  * ```ts
  * import { type BlockReader, parseBlock } from 'keystrata'
@@ -190,7 +204,7 @@ export function encodeBlock(block: SealedBlock): Bytes {
  * }
  * ```
  */
-export function parseBlock(stored: Uint8Array, label: string): SealedBlock {
+export function parseBlock(stored: Uint8Array, label: string): StoredBlock {
   const bytes = bytesFrom(stored, 'block')
   parseLabel(label)
   const length = envelopeLength(bytes)
@@ -207,19 +221,20 @@ interface Prepared {
   readonly label: Bytes
 }
 
-/** Share id → envelope. */
+/** The envelope for each share, by its id. */
 type Envelopes = ReadonlyMap<string, Bytes>
 
-/** What the key model does with it. */
+/** What a key model does with a prepared block. */
 interface Sealing {
-  /** Encrypts in place, and gives the envelope. */
+  /** Encrypts in place and returns the envelope. */
   seal(): Promise<Bytes>
-  /** The envelopes for shares; absent where the key model has none. */
+  /** Makes the envelopes for shares. Key models without shares do not have it. */
   shared?(shares: readonly string[], isStored: boolean): Envelopes
   /** Wipes the keys that belong to this block. */
   dispose(): void
 }
 
+/** A prepared block of any key model. */
 export class PreparedOnce extends SecretHolder implements PreparedBlock {
   readonly label: string
   readonly #sealing: Sealing
@@ -238,12 +253,12 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
   }
 
   async seal(options: SealOptions = {}): Promise<SealedBlock> {
-    // The caller's objects first: code of theirs must not run between the look at what is left and its use.
+    // Read the caller's objects first: their code must not run between the check below and the use of what it checked.
     const shares = sharesOf(options)
     const prepared = this.#unspent()
-    // Before anything is spent: a mistaken id costs nothing.
+    // Before anything is spent, so that a mistaken id costs nothing.
     const shared = shares === undefined ? undefined : this.#shared(shares, false)
-    // From here on this block is spent; its buffer becomes the ciphertext, or is wiped.
+    // From here on this block is spent: its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
     this.dispose()
     try {
@@ -282,25 +297,22 @@ export async function sealPrepared(
   options: SealOptions,
 ): Promise<SealedBlock> {
   const shares = sharesOf(options)
-  const prepared = await writer.prepare(content)
-  try {
-    return await prepared.seal({ shares })
-  } finally {
-    prepared.dispose()
-  }
+  using prepared = await writer.prepare(content)
+  return await prepared.seal({ shares })
 }
 
-/** A copy of the ids, before anybody else can change them. */
+/** A copy of the ids, made before anybody can change them. */
 export function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
   return shares === undefined ? undefined : idsFrom(shares)
 }
 
-/** @throws TypeError for what is no text */
+/** @throws TypeError if it is not a string */
 export function shareIdFrom(id: unknown): string {
   if (typeof id === 'string') return id
   throw new TypeError('the id of a share must be a string')
 }
 
+/** @throws TypeError if it is not an array of strings */
 export function idsFrom(shares: readonly string[]): readonly string[] {
   if (!Array.isArray(shares)) throw new TypeError('shares must be an array of ids')
   return [...(shares as readonly unknown[])].map(shareIdFrom)

@@ -81,7 +81,7 @@ function withinMemory(memoryKiB: number, ceiling: number): number {
 
 async function timeOf(costs: Argon2Costs, options: HashOptions): Promise<number> {
   const started = performance.now()
-  wipe(await hashPassword('calibration', randomBytes(32), costs, options))
+  wipe(await hashPassword('calibration', randomBytes(32), costs, options, 32))
   // Some clocks are coarse.
   return Math.max(performance.now() - started, 0.1)
 }

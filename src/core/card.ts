@@ -1,13 +1,14 @@
-// A card (SPEC §7): the public keys by which others seal to a user and recognise what he signs.
-// Cards (SPEC §7): a user's public keys, signed by himself. Who receives one out of band compares its fingerprint.
-import * as P from 'micro-packed'
+// Cards (SPEC §7): a user's public keys, signed by the user. Others seal to a card and recognise what its owner signed. Whoever
+// receives a card compares its fingerprint with the owner.
+import { bytes, type Codec, decode, encode, ownBytes, struct } from './codec.ts'
 import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
+import { Strength, Suite } from './suite.ts'
+import type { SecretPlace } from './wrap.ts'
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
-import { decode, encode, ownBytes } from './codec.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
-import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader, Suite } from './header.ts'
-import { type PublicHalves, publicKeyId, Recipient, type SigningPair, Strength } from './key-pairs.ts'
+import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
+import { type PublicHalves, publicKeyId, Recipient, type SigningPair } from './key-pairs.ts'
 
 export const CARD_BYTES = 1776
 
@@ -22,17 +23,17 @@ export interface StoredCard {
   readonly signature: Uint8Array
 }
 
-export const storedCard: P.CoderType<StoredCard> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
+export const storedCard: Codec<StoredCard> = struct({
+  headerBytes: bytes(HEADER_BYTES),
   x25519: ownBytes(32),
   mlKem1024: ownBytes(1568),
   cardSigning: ownBytes(32),
   sourceSigning: ownBytes(32),
-  signature: P.bytes(SIGNATURE_BYTES),
+  signature: bytes(SIGNATURE_BYTES),
 })
 
 /**
- * A user's public keys, as others get them: not secret, and worth nothing until its fingerprint was compared.
+ * A user's public keys, for others to seal to. Not secret, and worthless until its fingerprint was compared.
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -43,20 +44,49 @@ export const storedCard: P.CoderType<StoredCard> = P.struct({
 export interface Card {
   /** What to hand out: 1,776 bytes, signed by the card's own key. */
   readonly bytes: Bytes
-  /** 60 digits in 12 groups of 5, to be compared by people over a way that nobody else controls. */
+  /** 60 digits in 12 groups of 5. People compare them over a channel that nobody else controls, such as a telephone call. */
   readonly fingerprint: string
 }
 
-/** The keys of a card: what its fingerprint covers. */
+/** The keys of a card that its fingerprint covers. */
 export interface PinnedKeys {
   readonly sharing: PublicHalves
   readonly cardSigning: Bytes
   readonly sourceSigning: Bytes
 }
 
-/** The same, and the id of its owner's keyset. */
+/** All keys of a card, and the id of its owner's keyset. */
 export interface CardKeys extends PinnedKeys {
   readonly ownerId: Uint8Array
+}
+
+/** What a handle that holds a card's private keys can do for other rooms. */
+export interface CardHolder {
+  readonly keys: CardKeys
+  /** Opens what was sealed to the card. The caller wipes the result. @throws KeystrataError as {@link openSealedSecret} */
+  openSealed(stored: Uint8Array, object: string, place: SecretPlace): Bytes
+  /** Signs with the card's signing key. */
+  sign(message: Uint8Array): Bytes
+}
+
+const holders: WeakMap<object, (purpose: string) => CardHolder> = /* @__PURE__ */ new WeakMap()
+
+/** Registers a handle as the holder of a card. */
+export function setCardHolder(handle: object, holder: (purpose: string) => CardHolder): void {
+  holders.set(handle, holder)
+}
+
+/**
+ * The holder of a card's private keys.
+ * @param what the name of the parameter, for the error
+ * @param purpose what the keys are needed for, for the error
+ * @throws TypeError if it is no handle of this copy of the library with a card
+ * @throws KeystrataError `policy` if the handle does not have all of its keys; `disposed`
+ */
+export function cardHolderOf(handle: { card(): Card }, what: string, purpose: string): CardHolder {
+  const holder = holders.get(handle)
+  if (holder === undefined) throw new TypeError(`${what} must be a Keyset of this copy of the library`)
+  return holder(purpose)
 }
 
 export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: SigningPair): Card {
@@ -75,37 +105,37 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
 }
 
 /**
- * Checks a card that somebody gave: its form, its keys, its signature, and its fingerprint if one is expected.
- * @param bytes a copy of it is what the result holds
- * @param options `expect`: the fingerprint that was compared or pinned before; spaces do not matter
- * @throws KeystrataError `malformed`, `unsupported` if it is no card; `authentication-failed` if its signature does not
- *   hold; `key-changed` if it is not the expected one
- * @throws RangeError for an `expect` that is not 60 digits
+ * Checks the form, the keys and the signature of a card, and its fingerprint if you expect one.
+ * @param bytes the bytes of the card; the result holds a copy
+ * @param options `fingerprint`: the one that was compared with the owner, or pinned before; spaces do not matter
+ * @throws KeystrataError `malformed` or `unsupported` if it is not a card; `authentication-failed` if its signature is wrong;
+ *   `key-changed` if it has another fingerprint
+ * @throws RangeError if `fingerprint` is not 60 digits
  * @example
  * ```ts
  * import { createKeyset, parseCard } from 'keystrata'
  *
- * using theirs = await createKeyset('a password of somebody else')
+ * using theirs = await createKeyset('their own password')
  * const { bytes, fingerprint } = theirs.card() // the bytes came by mail, the fingerprint by telephone
- * const card = parseCard(bytes, { expect: fingerprint })
+ * const card = parseCard(bytes, { fingerprint })
  * console.log(card.bytes.length) // 1776
  * ```
  */
-export function parseCard(bytes: Uint8Array, options: { expect?: string } = {}): Card {
+export function parseCard(bytes: Uint8Array, options: { fingerprint?: string } = {}): Card {
   const copy = copyOfCard(bytes)
-  const { expect } = options
+  const { fingerprint: expected } = options
   const fingerprint = fingerprintOf(readCard(copy))
-  if (expect !== undefined) assertExpected(fingerprint, expect)
+  if (expected !== undefined) assertExpected(fingerprint, expected)
   return { bytes: copy, fingerprint }
 }
 
-/** @throws TypeError for what is likely to be given in the place of a card */
+/** @throws TypeError for what callers are likely to pass in place of a card */
 export function cardFrom(card: Card): Card {
   if (typeof card === 'object' && (card as Card | null)?.bytes !== undefined) return card
-  throw new TypeError('a card is what card() and parseCard give, with bytes and fingerprint')
+  throw new TypeError('expected a card, with bytes and fingerprint, as card() and parseCard return it')
 }
 
-/** A copy of no more than shows that there is too much. */
+/** A copy, cut one byte past the length of a card, so that oversized input is refused cheaply. */
 function copyOfCard(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
@@ -113,15 +143,14 @@ function copyOfCard(bytes: Uint8Array): Bytes {
 /** @throws KeystrataError `key-changed` */
 function assertExpected(fingerprint: string, expected: string): void {
   if (digitsOf(expected) === digitsOf(fingerprint)) return
-  throw new KeystrataError('key-changed', 'this card is not the one that was expected', { fingerprint })
+  throw new KeystrataError('key-changed', 'this card does not have the expected fingerprint', { fingerprint })
 }
 
 /**
- * The keys of a card that a caller gives, which is checked again: the fingerprint beside the bytes is the one that somebody
- * compared.
- * @throws KeystrataError `key-changed` if the two do not belong together; `malformed`, `unsupported`,
+ * The keys of a card that a caller passes. The card is checked again, against the fingerprint that somebody compared.
+ * @throws KeystrataError `key-changed` if bytes and fingerprint do not belong together; `malformed`, `unsupported`,
  *   `authentication-failed`
- * @throws TypeError, RangeError for what is no card, and no fingerprint
+ * @throws TypeError if it is not a card; RangeError if its fingerprint is not 60 digits
  */
 export function keysOfCard(card: Card): CardKeys {
   const { bytes, fingerprint } = cardFrom(card)
@@ -130,23 +159,24 @@ export function keysOfCard(card: Card): CardKeys {
   return keys
 }
 
-/** The 60 digits of a card's keys as bytes, for what is bound to who made it and whom it is for. */
+/** The 60 digits of a card's fingerprint as bytes, for objects that are bound to a card. */
 export function fingerprintBytes(keys: PinnedKeys): Bytes {
   return utf8(digitsOf(fingerprintOf(keys)))
 }
 
 /**
- * The keys of a card whose signature holds.
+ * The keys of a card whose signature is right.
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
  */
-export function readCard(bytes: Uint8Array): CardKeys {
-  const header = parseHeader(bytes, 'card', ObjectType.card, [Suite.none])
-  const { x25519, mlKem1024, cardSigning, sourceSigning, signature } = decode(storedCard, bytes, 'card')
+export function readCard(stored: Uint8Array): CardKeys {
+  const header = parseHeader(stored, 'card', ObjectType.card, [Suite.none])
+  const { x25519, mlKem1024, cardSigning, sourceSigning, signature } = decode(storedCard, stored, 'card')
   const sharing = { minimum: Strength.hybrid, x25519, mlKem1024 }
-  const signed = bytes.subarray(0, CARD_BYTES - SIGNATURE_BYTES)
+  const signed = stored.subarray(0, CARD_BYTES - SIGNATURE_BYTES)
   const holds =
     isSignatureOf(cardSigning, signedMessage(signed), signature) && equalBytes(header.keyId, publicKeyId(sharing))
   if (!holds) throw authenticationFailed()
+  // Refuses invalid public keys now, not when something is sealed to them.
   new Recipient(sharing)
   return { ownerId: new Uint8Array(header.ownerId), sharing, cardSigning, sourceSigning }
 }

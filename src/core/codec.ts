@@ -1,83 +1,305 @@
-// Reading and writing by a declaration: total, exact, and with one error for whatever does not fit.
-// What a client and its server tell each other, and what the server keeps of it (SPEC §14).
-import * as P from 'micro-packed'
+// Layouts of stored objects. A layout is declared field by field; writing and reading follow from the declaration. Reading is
+// total: every byte belongs to a field, or the whole object is refused. Integers are big-endian (SPEC §1.1).
+//
+// Every function that makes a codec is marked as free of side effects, so a bundler drops the layouts that a program never uses.
 import type { Bytes } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { type Role, SecretKey, withBytes } from './secret.ts'
 import { MAX_NAME_BYTES } from './text.ts'
 
-export function encode<T>(coder: P.CoderType<T>, value: T): Bytes {
-  return coder.encode(value) as Bytes
+/** How one kind of value is written and read. */
+export interface Codec<T> {
+  /** How many bytes a value takes. */
+  size(value: T): number
+  write(to: Target, value: T): void
+  read(from: Source): T
 }
 
-/** The keys of the object that is being decoded: if it turns out malformed, nobody else will wipe them. */
-let decodedKeys: SecretKey<Role>[] = []
+/** Where a value is written: one buffer of the exact size, filled from the front. */
+interface Target {
+  readonly bytes: Bytes
+  offset: number
+}
+
+/** What a value is read from. */
+interface Source {
+  readonly bytes: Uint8Array
+  offset: number
+  /** The keys that were read so far. If the object turns out malformed, nobody else can wipe them. */
+  readonly keys: SecretKey<Role>[]
+}
+
+/** Thrown while reading: these bytes do not fit the layout. {@link decode} turns it into a KeystrataError. */
+class Misfit extends Error {}
+
+function take({ bytes, offset }: Source, length: number): Uint8Array {
+  if (bytes.length - offset < length) throw new Misfit('too short')
+  return bytes.subarray(offset, offset + length)
+}
+
+/** @throws RangeError for a value that the layout cannot hold, which is a mistake in this library */
+export function encode<T>(codec: Codec<T>, value: T): Bytes {
+  const target = { bytes: new Uint8Array(codec.size(value)), offset: 0 }
+  codec.write(target, value)
+  return target.bytes
+}
 
 /**
- * Every byte of `bytes` belongs to a field, or this throws. Fields of bytes are views of `bytes`, not copies.
- * @param whole bytes of the object that these are a part of
- * @throws KeystrataError `malformed`; the library's own message could quote bytes, so it is not passed on
+ * Reads an object that takes up all of `bytes`. Fields of bytes are views of `bytes`, not copies.
+ * @param whole the length to report, if `bytes` is only a part of the object
+ * @throws KeystrataError `malformed`
  */
-export function decode<T>(coder: P.CoderType<T>, bytes: Uint8Array, object: string, whole: number = bytes.length): T {
-  decodedKeys = []
+export function decode<T>(codec: Codec<T>, bytes: Uint8Array, object: string, whole: number = bytes.length): T {
+  const source: Source = { bytes, offset: 0, keys: [] }
   try {
-    return coder.decode(bytes)
-  } catch {
-    for (const key of decodedKeys) key.dispose()
+    const value = codec.read(source)
+    if (source.offset !== bytes.length) throw new Misfit('trailing bytes')
+    return value
+  } catch (error) {
+    for (const key of source.keys) key.dispose()
+    if (!(error instanceof Misfit)) throw error
     throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: whole })
-  } finally {
-    decodedKeys = []
   }
 }
 
+/* @__NO_SIDE_EFFECTS__ */
+function integer(size: 1 | 2 | 4): Codec<number> {
+  return {
+    size: () => size,
+    write(to, value) {
+      if (!Number.isSafeInteger(value) || value < 0 || value >= 2 ** (8 * size)) throw new RangeError('out of bounds')
+      for (let shift = 8 * (size - 1); shift >= 0; shift -= 8) to.bytes[to.offset++] = value >>> shift
+    },
+    read(from) {
+      const value = take(from, size).reduce((sum, byte) => sum * 256 + byte, 0)
+      from.offset += size
+      return value
+    },
+  }
+}
+
+export const uint8: Codec<number> = integer(1)
+export const uint16: Codec<number> = integer(2)
+export const uint32: Codec<number> = integer(4)
+
 /** An integer in 64 bits, up to 2⁵³ − 1. */
-export const u64: P.CoderType<number> = P.apply(P.U64BE, P.coders.numberBigint)
+export const uint64: Codec<number> = {
+  size: () => 8,
+  write(to, value) {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('out of bounds')
+    uint32.write(to, Math.floor(value / 2 ** 32))
+    uint32.write(to, value % 2 ** 32)
+  },
+  read(from) {
+    const value = uint32.read(from) * 2 ** 32 + uint32.read(from)
+    if (!Number.isSafeInteger(value)) throw new Misfit('out of bounds')
+    return value
+  },
+}
+
+/** A flag: 0 or 1, and no other byte. */
+export const bool: Codec<boolean> = {
+  size: () => 1,
+  write: (to, value) => uint8.write(to, value ? 1 : 0),
+  read(from) {
+    const value = uint8.read(from)
+    if (value > 1) throw new Misfit('not a flag')
+    return value === 1
+  },
+}
+
+/** A number within two bounds, both included. */
+/* @__NO_SIDE_EFFECTS__ */
+export function within<N extends number>(number: Codec<number>, least: N, most: N): Codec<N> {
+  return validated(number, (value) => value >= least && value <= most) as Codec<N>
+}
 
 /** A version number, from 1 to 2⁵³ − 1. */
-export const version: P.CoderType<number> = within(u64, 1, Number.MAX_SAFE_INTEGER)
+export const version: Codec<number> = within(uint64, 1, Number.MAX_SAFE_INTEGER)
 
 /** A time in milliseconds since 1970, UTC, up to the last that a Date can hold. */
-export const time: P.CoderType<number> = within(u64, 0, 8_640_000_000_000_000)
+export const time: Codec<number> = within(uint64, 0, 8_640_000_000_000_000)
 
-/** A number that parses only between two bounds, both included. */
-export function within(number: P.CoderType<number>, least: number, most: number): P.CoderType<number> {
-  return P.validate(number, (value) => {
-    if (value < least || value > most) throw new RangeError('out of bounds')
+/** A value that must also pass a check, both when it is written and when it is read. */
+/* @__NO_SIDE_EFFECTS__ */
+export function validated<T>(codec: Codec<T>, holds: (value: T) => boolean): Codec<T> {
+  return {
+    size: (value) => codec.size(value),
+    write(to, value) {
+      if (!holds(value)) throw new RangeError('a value that its layout does not allow')
+      codec.write(to, value)
+    },
+    read(from) {
+      const value = codec.read(from)
+      if (!holds(value)) throw new Misfit('not allowed')
+      return value
+    },
+  }
+}
+
+function put(to: Target, value: Uint8Array): void {
+  to.bytes.set(value, to.offset)
+  to.offset += value.length
+}
+
+/** Exactly `size` bytes, read as a view. */
+/* @__NO_SIDE_EFFECTS__ */
+export function bytes(size: number): Codec<Uint8Array> {
+  return {
+    size: () => size,
+    write(to, value) {
+      if (value.length !== size) throw new RangeError(`a field of ${size} bytes, not ${value.length}`)
+      put(to, value)
+    },
+    read(from) {
+      const value = take(from, size)
+      from.offset += size
+      return value
+    },
+  }
+}
+
+/** Exactly `size` bytes, read into memory of their own: for objects that outlive the bytes that they were read from. */
+/* @__NO_SIDE_EFFECTS__ */
+export function ownBytes(size: number): Codec<Bytes> {
+  const view = bytes(size)
+  return { size: () => size, write: view.write, read: (from) => new Uint8Array(view.read(from)) }
+}
+
+/** A length, then as many bytes, read as a view. */
+/* @__NO_SIDE_EFFECTS__ */
+export function prefixed(length: Codec<number>): Codec<Uint8Array> {
+  return {
+    size: (value) => length.size(value.length) + value.length,
+    write(to, value) {
+      length.write(to, value.length)
+      put(to, value)
+    },
+    read: (from) => bytes(length.read(from)).read(from),
+  }
+}
+
+/** Every byte that is left, read as a view. */
+export const rest: Codec<Uint8Array> = {
+  size: (value) => value.length,
+  write: put,
+  read(from) {
+    const value = from.bytes.subarray(from.offset)
+    from.offset = from.bytes.length
     return value
-  })
+  },
 }
 
-/** Bytes of a fixed size, decoded into memory of their own: for objects that outlive what they were read from. */
-export function ownBytes(size: number): P.CoderType<Bytes> {
-  return P.wrap({
-    size,
-    encodeStream: (writer, bytes: Bytes) => writer.bytes(bytes),
-    decodeStream: (reader) => new Uint8Array(reader.bytes(size)),
-  })
+/** Fixed characters, such as the magic of a header. */
+/* @__NO_SIDE_EFFECTS__ */
+export function fixed(text: string): Codec<undefined> {
+  const expected = Uint8Array.from(text, (character) => character.charCodeAt(0))
+  return {
+    size: () => expected.length,
+    write: (to) => put(to, expected),
+    read(from) {
+      const found = take(from, expected.length)
+      if (found.some((byte, index) => byte !== expected[index])) throw new Misfit('other characters')
+      from.offset += expected.length
+      return undefined
+    },
+  }
 }
 
-/** Key material of a fixed size: never decoded into plain bytes, never encoded from them. */
-export function secret<R extends Role>(role: R, size: number): P.CoderType<SecretKey<R>> {
-  return P.wrap({
-    size,
-    encodeStream: (writer, key: SecretKey<R>) => withBytes(key, (bytes) => writer.bytes(bytes)),
-    decodeStream(reader) {
-      const key = new SecretKey(role, reader.bytes(size))
-      decodedKeys.push(key)
+/** Key material of a fixed size. It is never read into plain bytes, and never written from them. */
+/* @__NO_SIDE_EFFECTS__ */
+export function secret<R extends Role>(role: R, size: number): Codec<SecretKey<R>> {
+  const view = bytes(size)
+  return {
+    size: () => size,
+    write: (to, key) => withBytes(key, (value) => view.write(to, value)),
+    read(from) {
+      const key = new SecretKey(role, view.read(from))
+      from.keys.push(key)
       return key
     },
-  })
+  }
 }
 
-/** A count in 16 bits, then as many elements. More than `most` do not parse: small elements take more memory than bytes. */
-export function list<T>(element: P.CoderType<T>, most = 0xffff): P.CoderType<readonly T[]> {
-  const { encodeStream } = P.U16BE
-  const { decodeStream } = within(P.U16BE, 0, most)
-  return P.array(P.wrap({ size: 2, encodeStream, decodeStream }), element) as unknown as P.CoderType<readonly T[]>
+/** A count, then as many elements. More than `most` do not parse, because small elements take more memory than bytes. */
+/* @__NO_SIDE_EFFECTS__ */
+export function list<T>(element: Codec<T>, most = 0xffff, count: Codec<number> = uint16): Codec<readonly T[]> {
+  return {
+    size: (values) => values.reduce((sum, value) => sum + element.size(value), count.size(values.length)),
+    write(to, values) {
+      if (values.length > most) throw new RangeError('too many elements')
+      count.write(to, values.length)
+      for (const value of values) element.write(to, value)
+    },
+    read(from) {
+      const length = count.read(from)
+      if (length > most) throw new Misfit('too many elements')
+      const values: T[] = []
+      while (values.length < length) values.push(element.read(from))
+      return values
+    },
+  }
 }
 
-/** A name of 1 to 255 bytes, in UTF-8; its form is checked where it is used. */
-export const name: P.CoderType<Uint8Array> = P.validate(P.bytes(P.U16BE), (bytes) => {
-  if (bytes.length < 1 || bytes.length > MAX_NAME_BYTES) throw new RangeError('not the length of a name')
-  return bytes
-})
+/** A flag, then the value if the flag is set. */
+/* @__NO_SIDE_EFFECTS__ */
+export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
+  return {
+    size: (value) => 1 + (value === undefined ? 0 : codec.size(value)),
+    write(to, value) {
+      bool.write(to, value !== undefined)
+      if (value !== undefined) codec.write(to, value)
+    },
+    read: (from) => (bool.read(from) ? codec.read(from) : undefined),
+  }
+}
+
+/** The codec of each field of an object, in the order in which the fields are stored. */
+type Fields<T> = { readonly [Name in keyof T]-?: Codec<T[Name]> }
+
+/** Fields one after the other. What is not named here is not written. */
+/* @__NO_SIDE_EFFECTS__ */
+export function struct<T>(fields: Fields<T>): Codec<T> {
+  const entries = Object.entries(fields) as [keyof T, Codec<T[keyof T]>][]
+  return {
+    size: (value) => entries.reduce((sum, [name, codec]) => sum + codec.size(value[name]), 0),
+    write(to, value) {
+      for (const [name, codec] of entries) codec.write(to, value[name])
+    },
+    read(from) {
+      const value = {} as T
+      for (const [name, codec] of entries) value[name] = codec.read(from)
+      return value
+    },
+  }
+}
+
+/** One of several layouts, and which one it is. */
+type Variant<T> = { readonly [Kind in keyof T]: { readonly kind: Kind; readonly value: T[Kind] } }[keyof T]
+
+/** A tag in one byte, then the layout that the tag stands for. */
+/* @__NO_SIDE_EFFECTS__ */
+export function variant<T>(kinds: {
+  readonly [Kind in keyof T]: { readonly tag: number; readonly layout: Codec<T[Kind]> }
+}): Codec<Variant<T>> {
+  const of = (kind: keyof T) => kinds[kind]
+  return {
+    size: ({ kind, value }) => 1 + of(kind).layout.size(value),
+    write(to, { kind, value }) {
+      uint8.write(to, of(kind).tag)
+      of(kind).layout.write(to, value)
+    },
+    read(from) {
+      const tag = uint8.read(from)
+      const kind = (Object.keys(kinds) as (keyof T)[]).find((each) => of(each).tag === tag)
+      if (kind === undefined) throw new Misfit('an unknown tag')
+      return { kind, value: of(kind).layout.read(from) }
+    },
+  }
+}
+
+/** A name of 1 to 255 bytes of UTF-8, after its length. Its form is checked where it is used. */
+export const name: Codec<Uint8Array> = validated(
+  prefixed(uint16),
+  ({ length }) => length >= 1 && length <= MAX_NAME_BYTES,
+)

@@ -1,19 +1,21 @@
-// Buffers in which content becomes ciphertext: with room in front and behind for what a cipher adds, so that a block is never
-// twice in memory.
-// Content whose SHA-256 decides its label (SPEC §11, §13.2): copied into the buffer that becomes its ciphertext when it is
-// sealed, and held against the label when it was opened.
+// Content buffers. Content is copied into the buffer that becomes its ciphertext, with room in front and behind for what a cipher
+// adds, so a block is never in memory twice. After opening, content is compared with its label.
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
 import { type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
+import { wiping } from './secret.ts'
 
 /** As much as any cipher adds, on either side. */
 const ROOM_BYTES = 64
 
-/** Buffers that hold content which this library has copied already, with room around it. */
-const roomy: WeakSet<ArrayBufferLike> = new WeakSet()
+/** Buffers with room around content that this library has copied already. */
+const roomy: WeakSet<ArrayBufferLike> = /* @__PURE__ */ new WeakSet()
 
-/** @throws KeystrataError `limit-exceeded` */
+/**
+ * @throws TypeError if it is not a Uint8Array
+ * @throws KeystrataError `limit-exceeded`
+ */
 export function contentFrom(given: Uint8Array): Uint8Array {
   const content = bytesFrom(given, 'content')
   assertContentBytes(content)
@@ -27,8 +29,8 @@ export function assertContentBytes({ length }: Uint8Array): void {
 }
 
 /**
- * The buffer that content will be encrypted in, and the place in it that content is to be copied to; content that has room
- * around it stays where it is, once.
+ * The buffer in which content will be encrypted, and the place in it to copy the content to. Content that has room around it
+ * already stays where it is; this works once for each buffer.
  */
 export function roomFor(content: Uint8Array, before: number, after: number): { buffer: Bytes; copy: Uint8Array } {
   if (roomy.delete(content.buffer)) {
@@ -46,7 +48,7 @@ export function withRoom(content: Uint8Array): Bytes {
   return buffer
 }
 
-/** The content in what {@link withRoom} gave, which is taken over by whoever prepares it first. */
+/** The content in a buffer that {@link withRoom} made. The first {@link roomFor} of it uses the room. */
 export function contentWithRoom(buffer: Bytes): Bytes {
   roomy.add(buffer.buffer)
   return buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
@@ -55,8 +57,8 @@ export function contentWithRoom(buffer: Bytes): Bytes {
 const SHA256 = [{ hash: 'sha256' }] as const
 
 /**
- * Copies content into the front of a buffer, with room for `more` bytes behind it, and identifies the copy; all of it is
- * read before this first yields.
+ * Copies content into the front of a buffer, with `more` bytes of room behind it, and identifies the copy by its SHA-256. All of
+ * the content is read before this first yields.
  * @throws KeystrataError `limit-exceeded`
  */
 export async function copyIdentified<T extends object>(
@@ -68,7 +70,8 @@ export async function copyIdentified<T extends object>(
   const { buffer, copy } = roomFor(content, 0, more)
   try {
     const [digest] = (await copyAndDigest(content, copy, SHA256)) as [Bytes]
-    return { buffer, ...withDigest(digest, identify) }
+    using _ = wiping(digest)
+    return { buffer, ...identify(digest) }
   } catch (error) {
     wipe(buffer)
     throw error
@@ -76,7 +79,7 @@ export async function copyIdentified<T extends object>(
 }
 
 /**
- * Content goes out only if it is what its label says; else it is wiped.
+ * Returns content only if it is what its label says; otherwise wipes it.
  * @throws KeystrataError `authentication-failed`
  */
 export async function assertNamed(
@@ -86,18 +89,11 @@ export async function assertNamed(
 ): Promise<Bytes> {
   try {
     const [digest] = (await digestContent(content, SHA256)) as [Bytes]
-    if (!equalBytes(withDigest(digest, labelOf), label)) throw authenticationFailed()
+    using _ = wiping(digest)
+    if (!equalBytes(labelOf(digest), label)) throw authenticationFailed()
     return content
   } catch (error) {
     wipe(content)
     throw error
-  }
-}
-
-function withDigest<T>(digest: Bytes, use: (digest: Bytes) => T): T {
-  try {
-    return use(digest)
-  } finally {
-    wipe(digest)
   }
 }

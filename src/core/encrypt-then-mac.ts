@@ -1,16 +1,15 @@
 // The keys of an encrypt-then-MAC, derived together for one text alone (SPEC §6.6, §11).
 import { derive } from '../primitives/kdf.ts'
-import { type Bytes, wipe } from './bytes.ts'
-import { type Role, SecretKey } from './secret.ts'
+import type { Bytes } from './bytes.ts'
+import { disposable, type Handle, type Role, SecretKey, wiping } from './secret.ts'
 
 const KEY_BYTES = 32
 
-export interface CipherKeys {
+export interface CipherKeys extends Handle {
   readonly cipher: SecretKey<'cipher'>
   readonly mac: SecretKey<'mac'>
-  /** What was derived behind the two keys, and is stored openly; empty if nothing was asked for. */
+  /** What was derived after the two keys and is stored openly; empty if nothing was asked for. */
   readonly commitment: Bytes
-  dispose(): void
 }
 
 /** `cipher(32) ‖ mac(32) ‖ commitment = KDF(key, salt, label, [context…], 64 + commitmentBytes)` */
@@ -18,24 +17,16 @@ export function deriveCipherKeys(
   key: SecretKey<Role>,
   salt: Uint8Array,
   label: string,
-  context: readonly Uint8Array[] = [],
-  commitmentBytes = 0,
+  context: readonly Uint8Array[],
+  commitmentBytes: number,
 ): CipherKeys {
   const derived = derive(key, salt, label, context, 2 * KEY_BYTES + commitmentBytes)
-  try {
-    const cipher = new SecretKey('cipher', derived.subarray(0, KEY_BYTES))
-    const mac = new SecretKey('mac', derived.subarray(KEY_BYTES, 2 * KEY_BYTES))
-    const commitment = new Uint8Array(derived.subarray(2 * KEY_BYTES))
-    return {
-      cipher,
-      mac,
-      commitment,
-      dispose() {
-        cipher.dispose()
-        mac.dispose()
-      },
-    }
-  } finally {
-    wipe(derived)
-  }
+  using _ = wiping(derived)
+  const cipher = new SecretKey('cipher', derived.subarray(0, KEY_BYTES))
+  const mac = new SecretKey('mac', derived.subarray(KEY_BYTES, 2 * KEY_BYTES))
+  const commitment = new Uint8Array(derived.subarray(2 * KEY_BYTES))
+  return disposable({ cipher, mac, commitment }, () => {
+    cipher.dispose()
+    mac.dispose()
+  })
 }

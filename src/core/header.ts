@@ -1,14 +1,12 @@
 // The 48 bytes in front of every object (SPEC §2).
-import * as P from 'micro-packed'
 import type { Bytes } from './bytes.ts'
-import { decode, encode } from './codec.ts'
+import { bytes, type Codec, decode, encode, fixed, struct, uint16, uint32, uint8 } from './codec.ts'
 import { KeystrataError } from './errors.ts'
+import { Suite } from './suite.ts'
 
 export const HEADER_BYTES = 48
-
-/** The id of a key or an owner where there is none. */
-export const NOBODY: Uint8Array = new Uint8Array(16)
-
+/** The id in a header of an object that belongs to no key or no owner. */
+export const NOBODY: Uint8Array = /* @__PURE__ */ new Uint8Array(16)
 const VERSION = 1
 
 export const ObjectType = {
@@ -33,133 +31,120 @@ export const ObjectType = {
   proof: 19,
 } as const
 
-const NAMES = Object.entries(ObjectType).map(
-  ([name, type]) => [type, name.replace(/[A-Z]/g, ' $&').toLowerCase()] as const,
-)
+/** The name of an object type, for error messages. */
+export function objectName(type: number): string | undefined {
+  const found = Object.entries(ObjectType).find(([, each]) => each === type)
+  return found?.[0].replace(/[A-Z]/g, ' $&').toLowerCase()
+}
 
-/** What an object says that it is, for people. */
-export const objectName = (type: number): string | undefined => NAMES.find(([each]) => each === type)?.[1]
-
-export const Suite = {
-  none: 0x0000,
-  x25519: 0x0101,
-  hybrid: 0x0102,
-  vault: 0x0201,
-  aes128: 0x0301,
-  aes192: 0x0302,
-  aes256: 0x0303,
-  des56: 0x0304,
-  wrap: 0x0401,
-  seal: 0x0402,
-} as const
-
-export interface Header {
+export interface Header<S extends Suite = Suite> {
   readonly type: number
-  readonly suite: number
-  /** The key that opens the object; it selects a key and is never trusted. */
+  readonly suite: S
+  /** The key that opens the object. It selects a key and is never trusted. */
   readonly keyId: Uint8Array
-  /** The keyset, share, vault, profile or scope of a client that the object belongs to; zeros for none. */
+  /** The keyset, share, vault, profile or client scope that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
-  /** Of a record its epoch; of all other objects 0. */
+  /** The epoch of a record; 0 in all other objects. */
   readonly generation: number
   readonly flags: number
 }
 
-type StoredHeader = Header & { magic?: undefined; version: number }
+interface StoredHeader extends Omit<Header, 'suite'> {
+  readonly magic?: undefined
+  readonly version: number
+  readonly suite: number
+}
 
-const storedHeader: P.CoderType<StoredHeader> = P.struct({
-  magic: P.magicBytes('KSTR'),
-  version: P.U8,
-  type: P.U8,
-  suite: P.U16BE,
-  generation: P.U32BE,
-  flags: P.U32BE,
-  keyId: P.bytes(16),
-  ownerId: P.bytes(16),
+const storedHeader: Codec<StoredHeader> = struct({
+  magic: fixed('KSTR'),
+  version: uint8,
+  type: uint8,
+  suite: uint16,
+  generation: uint32,
+  flags: uint32,
+  keyId: bytes(16),
+  ownerId: bytes(16),
 })
 
 export function encodeHeader(header: Omit<Header, 'generation' | 'flags'> & Partial<Header>): Bytes {
-  return encode(storedHeader, { version: VERSION, generation: 0, flags: 0, ...header })
+  return encode(storedHeader, { version: VERSION, generation: 0, flags: 0, ...header, suite: header.suite.id })
 }
 
 /**
- * The header of an object of the given type, in one of the given suites; `more` says which objects have a generation, and
- * which one flag they may have.
- * @throws KeystrataError `malformed` if `bytes` is too short or no object; `unsupported` if it is another object, or of
- *   a later version
+ * Reads the header of an object that must have the given type and one of the given suites.
+ * @param more `generations`: whether the object may have a generation; `flag`: the one flag that it may have
+ * @throws KeystrataError `malformed` if `given` is too short or is not an object; `unsupported` if it is another object or
+ *   needs a later release
  */
-export function parseHeader(
-  bytes: Uint8Array,
+export function parseHeader<S extends Suite>(
+  given: Uint8Array,
   object: string,
   type: number,
-  suites: readonly number[],
+  suites: readonly S[],
   more: { readonly generations: boolean; readonly flag: number } = { generations: false, flag: 0 },
-): Header {
-  const header = parseMagic(bytes, object)
+): Header<S> {
+  const header = parseMagic(given, object)
   assertKnown('version', header.version, [VERSION], object)
   assertType(header, object, type)
-  assertSuite(header, object, suites)
+  const suite = knownSuite(header, object, suites)
   if (!more.generations) assertKnown('generation', header.generation, [0], object)
   assertKnown('flags', header.flags, [0, more.flag], object)
-  const { suite, keyId, ownerId, generation, flags } = header
+  const { keyId, ownerId, generation, flags } = header
   return { type, suite, keyId, ownerId, generation, flags }
 }
 
 /**
- * The first of the checks on an object that ends in a checksum: is this one at all?
+ * Checks only that this is an object at all. Objects that end in a checksum are checked in this order: magic, checksum, header.
  * @throws KeystrataError `malformed`
  */
-export function parseMagic(bytes: Uint8Array, object: string): StoredHeader {
-  return decode(storedHeader, bytes.subarray(0, HEADER_BYTES), object, bytes.length)
+export function parseMagic(given: Uint8Array, object: string): StoredHeader {
+  return decode(storedHeader, given.subarray(0, HEADER_BYTES), object, given.length)
 }
 
-/** The key id in a header whose other fields are looked at later. */
-export const keyIdIn = (bytes: Uint8Array): Uint8Array => bytes.subarray(16, 32)
+/** The key id in a header whose other fields are checked later. */
+export const keyIdIn = (header: Uint8Array): Uint8Array => header.subarray(16, 32)
 
 /** @throws KeystrataError `unsupported` */
 function assertType({ type: found }: StoredHeader, object: string, type: number): void {
-  const name = objectName(found)
-  if (found === type || name === undefined) {
+  const other = objectName(found)
+  if (found === type || other === undefined) {
     assertKnown('type', found, [type], object)
     return
   }
-  throw new KeystrataError('unsupported', `not of this kind: ${name}, where ${object} is expected`, {
-    object,
-    field: 'type',
-    found,
-  })
-}
-
-const MODELS: Readonly<Record<number, string>> = {
-  [Suite.x25519]: 'a keyset',
-  [Suite.hybrid]: 'a keyset',
-  [Suite.vault]: 'a vault',
-  [Suite.aes128]: 'a client',
-  [Suite.aes192]: 'a client',
-  [Suite.aes256]: 'a client',
-  [Suite.des56]: 'a client under DES-56, which keystrata/legacy opens',
+  throw new KeystrataError('unsupported', `expected ${object}, but this is ${other}`, { object, field: 'type', found })
 }
 
 /** @throws KeystrataError `unsupported` */
-function assertSuite({ suite: found }: StoredHeader, object: string, suites: readonly number[]): void {
-  const model = MODELS[found]
-  if (suites.includes(found) || model === undefined) {
-    assertKnown('suite', found, suites, object)
-    return
-  }
-  throw new KeystrataError('unsupported', `${object}: not of this reader, but of ${model}`, {
+function knownSuite<S extends Suite>({ suite: found }: StoredHeader, object: string, suites: readonly S[]): S {
+  const suite = suites.find(({ id }) => id === found)
+  if (suite !== undefined) return suite
+  const other: Suite | undefined = Object.values(Suite).find(({ id }) => id === found)
+  if (other === undefined || !('owner' in other)) throw unknownField('suite', found, object)
+  throw new KeystrataError('unsupported', `this ${object} belongs to ${other.owner}, and cannot be read here`, {
     object,
     field: 'suite',
     found,
   })
 }
 
+/** A stored number, if it is one of those that this release knows. @throws KeystrataError `unsupported` */
+export function known<N extends number>(
+  field: string,
+  found: number,
+  values: Readonly<Record<string, N>>,
+  object: string,
+): N {
+  const value = Object.values(values).find((each) => each === found)
+  if (value === undefined) throw unknownField(field, found, object)
+  return value
+}
+
 /** @throws KeystrataError `unsupported` */
 export function assertKnown(field: string, found: number, known: readonly number[], object: string): void {
-  if (known.includes(found)) return
-  throw new KeystrataError('unsupported', `${object}: ${field} ${found} is not known: damaged, or of a later release`, {
-    object,
-    field,
-    found,
-  })
+  if (!known.includes(found)) throw unknownField(field, found, object)
+}
+
+function unknownField(field: string, found: number, object: string): KeystrataError {
+  const message = `${object}: unknown ${field} ${found}; the object is damaged or needs a later release`
+  return new KeystrataError('unsupported', message, { object, field, found })
 }

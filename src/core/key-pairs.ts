@@ -1,24 +1,19 @@
-// The keyset as it is stored (SPEC §5): one outer layout, and for each destination the sections that may be in it. What is
-// stored where is decided by these lists of fields alone: what a list does not name is not written there.
-// Key pair sets: an X25519 and an ML-KEM-1024 pair that are always used under one key id (SPEC §3.1).
-// A Recipient holds the public halves and can be sealed to; an Identity holds the private halves and opens.
-import * as P from 'micro-packed'
+// Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that are always used under one key id. A Recipient holds the
+// public halves and can be sealed to; an Identity holds the private halves and opens.
 import type { Decapsulator, Encapsulator } from '../primitives/backend.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { importPrivateKey, importPublicKey, KEM_BYTES } from '../primitives/kem.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { type Bytes, domain, equalBytes, lengthPrefixed } from './bytes.ts'
-import { ownBytes, secret, within } from './codec.ts'
+import { type Codec, optional, ownBytes, secret, struct, uint8, within } from './codec.ts'
 import { authenticationFailed } from './errors.ts'
 import { SecretHolder, SecretKey } from './secret.ts'
+import { type Method, Strength } from './suite.ts'
 
-/** Which key agreements protect a block, in order of strength. */
-export const Strength = { none: 0, x25519: 1, hybrid: 2 } as const
-
-/** The public halves of a key pair set, and the weakest blocks that its reader takes (a {@link Strength}). */
+/** The public halves of a key pair set, and the weakest blocks that its reader accepts. */
 export interface PublicHalves {
-  readonly minimum: number
+  readonly minimum: Strength
   readonly x25519: Bytes
   readonly mlKem1024: Bytes
 }
@@ -40,54 +35,58 @@ export interface SigningPair {
   readonly publicKey: Bytes
 }
 
-export const publicHalves: P.CoderType<PublicHalves> = P.struct({
-  minimum: within(P.U8, Strength.none, Strength.hybrid),
+export const strength: Codec<Strength> = within<Strength>(uint8, Strength.none, Strength.hybrid)
+
+export const publicHalves: Codec<PublicHalves> = struct({
+  minimum: strength,
   x25519: ownBytes(32),
   mlKem1024: ownBytes(1568),
 })
 
-export const privateHalves: P.CoderType<PrivateHalves> = P.struct({
+export const privateHalves: Codec<PrivateHalves> = struct({
   x25519: secret('x25519', 32),
   mlKem1024: secret('ml-kem-1024', 64),
 })
 
-export const keyPair: P.CoderType<KeyPair> = P.struct({ publicHalves, privateHalves })
+export const optionalPrivateHalves: Codec<PrivateHalves | undefined> = optional(privateHalves)
 
-export const signingPair: P.CoderType<SigningPair> = P.struct({ seed: secret('signing', 32), publicKey: ownBytes(32) })
+export const keyPair: Codec<KeyPair> = struct({ publicHalves, privateHalves })
 
-export const optionalPrivateHalves: P.CoderType<PrivateHalves | undefined> = P.optional(P.bool, privateHalves)
+export const signingPair: Codec<SigningPair> = struct({ seed: secret('signing', 32), publicKey: ownBytes(32) })
 
-/** The key id of a key pair set, 16 bytes: always over both halves, so that neither can be swapped alone. */
+/** The key id of a key pair set, 16 bytes. It covers both halves, so that neither can be swapped alone. */
 export function publicKeyId({ x25519, mlKem1024 }: PublicHalves): Bytes {
   return sha256(domain('pk-id'), lengthPrefixed(x25519), lengthPrefixed(mlKem1024)).slice(0, 16)
 }
 
-/** Fresh key pairs, or those of the given randomness (32 and 64 bytes; for tests alone). */
-export function generateKeyPair(
-  minimum: number,
-  scalar: Uint8Array = randomBytes(KEM_BYTES.x25519.privateKey),
-  seed: Uint8Array = randomBytes(KEM_BYTES.mlKem1024.privateKey),
-): KeyPair {
-  const privateHalves: PrivateHalves = {
-    x25519: SecretKey.take('x25519', scalar),
-    mlKem1024: SecretKey.take('ml-kem-1024', seed),
-  }
-  const x25519 = importPrivateKey('x25519', privateHalves.x25519)
-  const mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)
-  const publicHalves = { minimum, x25519: x25519.publicKey, mlKem1024: mlKem1024.publicKey }
-  x25519.dispose()
-  mlKem1024.dispose()
-  return { publicHalves, privateHalves }
+/** Whether two sets of public halves are the same keys. */
+export function samePair(a: PublicHalves, b: PublicHalves): boolean {
+  return equalBytes(a.x25519, b.x25519) && equalBytes(a.mlKem1024, b.mlKem1024)
 }
 
-/** Public halves, imported and prepared once: what is sealed to them can be opened by their {@link Identity} alone. */
-export class Recipient {
+/** Fresh key pairs. */
+export function generateKeyPair(minimum: Strength): KeyPair {
+  return keyPairOf(minimum, {
+    x25519: SecretKey.take('x25519', randomBytes(KEM_BYTES.x25519.privateKey)),
+    mlKem1024: SecretKey.take('ml-kem-1024', randomBytes(KEM_BYTES.mlKem1024.privateKey)),
+  })
+}
+
+/** The key pairs of these private halves, which become part of the result. */
+export function keyPairOf(minimum: Strength, privateHalves: PrivateHalves): KeyPair {
+  using x25519 = importPrivateKey('x25519', privateHalves.x25519)
+  using mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)
+  return { publicHalves: { minimum, x25519: x25519.publicKey, mlKem1024: mlKem1024.publicKey }, privateHalves }
+}
+
+/** Public halves, imported once. Only the matching {@link Identity} opens what is sealed to them. */
+export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   readonly keyId: Bytes
   readonly publicHalves: PublicHalves
   readonly x25519: Encapsulator
   readonly mlKem1024: Encapsulator
 
-  /** @throws KeystrataError `malformed` for keys that are none */
+  /** @throws KeystrataError `malformed` for invalid public keys */
   constructor(publicHalves: PublicHalves) {
     this.publicHalves = publicHalves
     this.keyId = publicKeyId(publicHalves)
@@ -97,13 +96,13 @@ export class Recipient {
 }
 
 /** Private halves, imported once. */
-export class Identity extends SecretHolder {
+export class Identity extends SecretHolder implements Readonly<Record<Method, Decapsulator>> {
   readonly keyId: Bytes
   readonly publicHalves: PublicHalves
   readonly #x25519: Decapsulator
   readonly #mlKem1024: Decapsulator
 
-  /** @throws KeystrataError `authentication-failed` if the halves do not belong together */
+  /** @throws KeystrataError `authentication-failed` if the public and private halves do not belong together */
   constructor({ publicHalves, privateHalves }: KeyPair) {
     const x25519 = importPrivateKey('x25519', privateHalves.x25519)
     const mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)
@@ -115,9 +114,8 @@ export class Identity extends SecretHolder {
     this.#mlKem1024 = mlKem1024
     this.publicHalves = publicHalves
     this.keyId = publicKeyId(publicHalves)
-    const belong =
-      equalBytes(x25519.publicKey, publicHalves.x25519) && equalBytes(mlKem1024.publicKey, publicHalves.mlKem1024)
-    if (!belong) {
+    const { minimum } = publicHalves
+    if (!samePair({ minimum, x25519: x25519.publicKey, mlKem1024: mlKem1024.publicKey }, publicHalves)) {
       this.dispose()
       throw authenticationFailed()
     }
@@ -134,8 +132,12 @@ export class Identity extends SecretHolder {
   }
 }
 
-/** A fresh Ed25519 key pair, or that of the given seed (32 bytes; for tests alone). */
-export function generateSigningPair(seed: Uint8Array = randomBytes(32)): SigningPair {
-  const key = SecretKey.take('signing', seed)
-  return { seed: key, publicKey: signingPublicKey(key) }
+/** A fresh Ed25519 key pair. */
+export function generateSigningPair(): SigningPair {
+  return signingPairOf(SecretKey.take('signing', randomBytes(32)))
+}
+
+/** The key pair of this seed, which becomes part of the result. */
+export function signingPairOf(seed: SecretKey<'signing'>): SigningPair {
+  return { seed, publicKey: signingPublicKey(seed) }
 }

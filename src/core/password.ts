@@ -1,7 +1,8 @@
 // Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for; PBKDF2
 // (RFC 8018) where a product's format says so.
+import { wiping } from './secret.ts'
 import type { Wait } from '../primitives/backend.ts'
-import { backend } from '../primitives/choice.ts'
+import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
 import { type Bytes, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { encodeText } from './text.ts'
@@ -98,13 +99,13 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
   }
 }
 
-/** Whether costs are dear enough to protect anything. */
+/** Whether the costs meet the minimum for new hashes. */
 export function isWritable({ iterations, memoryKiB }: Argon2Costs): boolean {
   return memoryKiB >= MIN_MEMORY_KIB && iterations >= MIN_ITERATIONS
 }
 
 /**
- * Refuses costs that are too cheap to protect anything.
+ * Refuses costs below the minimum for new hashes.
  * @throws KeystrataError `limit-exceeded`
  */
 export function assertWritableCosts(costs: Argon2Costs): void {
@@ -131,13 +132,13 @@ export function hashPassword(
   salt: Uint8Array,
   costs: Argon2Costs,
   options: HashOptions,
-  length = 32,
+  length: number,
 ): Promise<Bytes> {
   const { argon2 } = options
   return withPassword(password, (bytes) => {
     assertReadableCosts(costs)
     if (argon2 === undefined) {
-      return untilAborted(options, (watched) => backend().argon2id(bytes, salt, costs, length, watched))
+      return untilAborted(options, (watched) => argon2Platform().argon2id(bytes, salt, costs, length, watched))
     }
     return untilAborted(options, async ({ onProgress }) => {
       if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
@@ -158,7 +159,7 @@ const KNOWN_ANSWERS = [
   { lanes: 4, answer: '3bbd46bf4acfffc72a7a335003f970547df6aa5a86c571f9' },
 ] as const
 
-const checked: WeakMap<Argon2, Promise<void>> = new WeakMap()
+const checked: WeakMap<Argon2, Promise<void>> = /* @__PURE__ */ new WeakMap()
 
 /** By the function of a product, which is checked once: one that is wrong would make keys that nobody else can derive. */
 async function hashBy(
@@ -176,11 +177,8 @@ async function hashBy(
   await check
   // Copies: nothing that it keeps or writes may change what is hashed.
   const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
-  try {
-    return ownBytesOf(await argon2(...copies, given, length), length)
-  } finally {
-    wipe(...copies)
-  }
+  using _ = wiping(...copies)
+  return ownBytesOf(await argon2(...copies, given, length), length)
 }
 
 async function assertArgon2id(argon2: Argon2): Promise<void> {
@@ -214,19 +212,16 @@ export function stretchPassword(
   wait: Wait,
 ): Promise<Bytes> {
   return withPassword(password, (bytes) =>
-    untilAborted(wait, (watched) => backend().pbkdf2Sha512(bytes, salt, iterations, length, watched)),
+    untilAborted(wait, (watched) => pbkdf2().pbkdf2Sha512(bytes, salt, iterations, length, watched)),
   )
 }
 
 /** Lends the bytes of a password to `use`, and wipes them when it is done. */
 async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
   const bytes = encodeText(password, 'password')
-  try {
-    if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
-    return await use(bytes)
-  } finally {
-    wipe(bytes)
-  }
+  using _ = wiping(bytes)
+  if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
+  return await use(bytes)
 }
 
 /**

@@ -1,41 +1,52 @@
-// What holds secrets, and how they are kept from leaving by accident: a holder prints nothing, refuses to be serialised
-// or cloned, and is wiped when disposed of. Not protected: memory dumps, and copies that the engine itself makes.
+// Holders of secrets. A holder prints nothing, cannot be serialised or cloned, and is wiped when it is disposed of. Not
+// protected: memory dumps, and copies that the JavaScript engine makes by itself.
+
+/// <reference lib="esnext.disposable" preserve="true" />
 import { equalBytes, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /**
- * Something that holds secrets until it is disposed of; `using` and `dispose()` wipe it.
+ * Something that holds secrets until it is disposed of, by `using` or by `dispose()`.
  * @example
  * ```ts
  * import type { Handle } from 'keystrata'
  *
  * function disposeAll(handles: Iterable<Handle>) {
- *   for (const handle of handles) handle.dispose() // where there is no `using`
+ *   for (const handle of handles) handle.dispose() // where the language has no `using`
  * }
  * ```
  */
 export interface Handle extends Disposable {
-  /** Wipes the secrets. Afterwards every use throws `disposed`; disposing again does nothing. */
+  /** Wipes the secrets. Every later use throws `disposed`; disposing again does nothing. */
   dispose(): void
 }
 
-/** Where there is no `Symbol.dispose` yet, bundlers look for another symbol in its place. `known` is for tests alone. */
-export function nameForBundlers(prototype: Handle, known: object = Symbol): void {
-  if ('dispose' in known) return
-  const value = function (this: Handle) {
-    this.dispose()
-  }
-  Object.defineProperty(prototype, Symbol.for('Symbol.dispose'), { value })
+/** The symbol that `using` calls. Engines that lack it get the symbol that bundlers use in its place. */
+export const DISPOSE: typeof Symbol.dispose =
+  (Symbol as Partial<typeof Symbol>).dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose)
+
+/** Adds a way to dispose of it to an object. */
+export function disposable<T extends object>(value: T, dispose: () => void): T & Handle {
+  return Object.assign(value, { dispose, [DISPOSE]: dispose })
+}
+
+/** Wipes these bytes at the end of a `using` block. */
+export function wiping(...secrets: readonly Uint8Array[]): Disposable {
+  return { [DISPOSE]: () => wipe(...secrets) } as Disposable
+}
+
+/** Disposes of every key in these objects at the end of a `using` block. */
+export function disposing(...values: readonly unknown[]): Disposable {
+  return { [DISPOSE]: () => disposeKeys(values) } as Disposable
 }
 
 export abstract class SecretHolder implements Handle {
-  /** An own function on purpose: structured cloning and postMessage refuse functions, and so the holder. */
+  /** An own property on purpose: structured cloning refuses functions, and therefore the holder. */
   readonly dispose: () => void
   readonly #kind: string
   #disposed = false
 
   static {
-    nameForBundlers(SecretHolder.prototype)
     // What console.log shows in Node, Bun and Deno.
     Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
       value: () => '[holds secrets]',
@@ -51,7 +62,7 @@ export abstract class SecretHolder implements Handle {
     }
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose()
   }
 
@@ -110,16 +121,13 @@ export class SecretKey<R extends Role> extends SecretHolder {
     this.#bytes = copy
   }
 
-  /** Takes `bytes` over: keeps a copy and wipes the original. */
+  /** Keeps a copy of `bytes` and wipes the original. */
   static take<R extends Role>(role: R, bytes: Uint8Array): SecretKey<R> {
-    try {
-      return new SecretKey(role, bytes)
-    } finally {
-      wipe(bytes)
-    }
+    using _ = wiping(bytes)
+    return new SecretKey(role, bytes)
   }
 
-  /** A key of the same role and bytes, with a life of its own. */
+  /** An independent key with the same role and bytes. */
   copy(): SecretKey<R> {
     return withBytes(this, (bytes) => new SecretKey(this.role, bytes))
   }
@@ -135,7 +143,7 @@ export function equalKeys<R extends Role>(a: SecretKey<R>, b: SecretKey<R>): boo
   return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
 }
 
-/** The same object with keys of its own. */
+/** The same object with independent copies of its keys. */
 export function copyKeys<T>(value: T): T {
   if (value instanceof SecretKey) return value.copy() as T
   if (Array.isArray(value)) return value.map(copyKeys) as T

@@ -1,6 +1,6 @@
 // Text that people type, as bytes: the same on every keyboard and operating system (SPEC §1.2).
 import { type Bytes, utf8 } from './bytes.ts'
-import { KeystrataError } from './errors.ts'
+import { authenticationFailed, KeystrataError } from './errors.ts'
 
 /** Keeps names short enough that two of them fit beside each other where keys are derived. */
 export const MAX_NAME_BYTES = 255
@@ -67,8 +67,18 @@ function withinLimit(name: string, what: string): string {
   })
 }
 
-/** The number of a name. @throws TypeError for a name that is none */
-export function numberOf(numbers: Readonly<Record<string, number>>, name: string, what: string): number {
+/**
+ * A name in an object that was sealed, and so was in its normal form.
+ * @throws KeystrataError `authentication-failed`
+ */
+export function readSavedName(bytes: Uint8Array, parse: typeof parseName = parseName): string {
+  const name = decodeName(bytes, parse)
+  if (name === undefined) throw authenticationFailed()
+  return name
+}
+
+/** Looks up the number that a name stands for. @throws TypeError for an unknown name */
+export function numberOf<N extends number>(numbers: Readonly<Record<string, N>>, name: string, what: string): N {
   const number = typeof name === 'string' && Object.hasOwn(numbers, name) ? numbers[name] : undefined
   if (number === undefined) throw new TypeError(`${what} must be one of ${Object.keys(numbers).join(', ')}`)
   return number

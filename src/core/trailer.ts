@@ -59,12 +59,8 @@ export function macUnder(
   context: readonly Uint8Array[],
   authenticated: Uint8Array,
 ): Bytes {
-  const macKey = deriveKey('mac', key, label, context, 64)
-  try {
-    return hmacSha512(macKey, authenticated)
-  } finally {
-    macKey.dispose()
-  }
+  using macKey = deriveKey('mac', key, label, context, 64)
+  return hmacSha512(macKey, authenticated)
 }
 
 function checksumOf(bytes: Uint8Array): Bytes {

@@ -1,24 +1,20 @@
-// What one device keeps in its own database (SPEC §15): its device key, and what is sealed under it.
-import * as P from 'micro-packed'
+// What one device keeps in its own database (SPEC §15): its device key, saved handles, and text values.
 import type { Bytes } from '../core/bytes.ts'
-import { ownBytes, secret } from '../core/codec.ts'
+import { bytes, type Codec, ownBytes, prefixed, secret, struct, uint32, uint8, variant } from '../core/codec.ts'
 import { HEADER_BYTES } from '../core/header.ts'
-import { MAX_KEYSET_BYTES } from '../core/limits.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { CHECKSUM_BYTES } from '../core/trailer.ts'
 import { wrappedBytes } from '../core/wrap.ts'
 
-/** A keyset, and some more around it. */
-export const MAX_SAVED_BYTES: number = MAX_KEYSET_BYTES + 4096
-
+export const MAX_DEVICE_KEY_BYTES = 4096
+/** The largest keyset, and some more around it. */
+export const MAX_SAVED_BYTES: number = 1024 * 1024 + 4096
 export const MAX_TEXT_BYTES: number = 64 * 1024
-
 export const TEXT_BLOCK_BYTES = 32
-
-/** A WRAP of the longest text, padded. */
+/** The length of a WRAP of the longest text, padded. */
 export const MAX_TEXT_VALUE_BYTES: number = wrappedBytes(MAX_TEXT_BYTES + TEXT_BLOCK_BYTES)
 
-/** How the passphrase gives the key over the device key. */
+/** A device key under a passphrase. */
 export interface Protection {
   readonly iterations: number
   readonly memoryKiB: number
@@ -28,51 +24,49 @@ export interface Protection {
   readonly wrapped: Uint8Array
 }
 
+/** The key itself, or the key under a passphrase. */
+interface DeviceKeyContent {
+  open: SecretKey<'device'>
+  protected: Protection
+}
+
 export interface StoredDeviceKey {
   readonly headerBytes: Uint8Array
-  /** One of the two: the key itself, or the key under a passphrase. */
-  readonly content:
-    | { readonly TAG: 'open'; readonly data: SecretKey<'device'> }
-    | { readonly TAG: 'protected'; readonly data: Protection }
+  readonly content: {
+    [Kind in keyof DeviceKeyContent]: { readonly kind: Kind; readonly value: DeviceKeyContent[Kind] }
+  }[keyof DeviceKeyContent]
   readonly checksum: Uint8Array
 }
 
-const headerBytes = P.bytes(HEADER_BYTES) as P.CoderType<Uint8Array>
-
-const checksum = P.bytes(CHECKSUM_BYTES) as P.CoderType<Uint8Array>
-
-const protection: P.CoderType<Protection> = P.struct({
-  iterations: P.U32BE,
-  memoryKiB: P.U32BE,
-  lanes: P.U32BE,
+const protection: Codec<Protection> = struct({
+  iterations: uint32,
+  memoryKiB: uint32,
+  lanes: uint32,
   salt: ownBytes(32),
-  wrapped: P.bytes(wrappedBytes(32)),
+  wrapped: bytes(wrappedBytes(32)),
 })
 
-export const storedDeviceKey: P.CoderType<StoredDeviceKey> = P.struct({
-  headerBytes,
-  content: P.mappedTag(P.U8, {
-    open: [0, secret('device', 32)],
-    protected: [1, protection],
+export const storedDeviceKey: Codec<StoredDeviceKey> = struct({
+  headerBytes: bytes(HEADER_BYTES),
+  content: variant<DeviceKeyContent>({
+    open: { tag: 0, layout: secret('device', 32) },
+    protected: { tag: 1, layout: protection },
   }),
-  checksum,
+  checksum: bytes(CHECKSUM_BYTES),
 })
-
-/** What a saved handle is. */
-export const SavedKind = { login: 1, client: 2, keyset: 3 } as const
 
 export interface StoredHandle {
   readonly headerBytes: Uint8Array
   /** A {@link SavedKind}. */
   readonly kind: number
-  /** A WRAP of its keys under the device key. */
+  /** A WRAP of the handle's keys under the device key. */
   readonly wrapped: Uint8Array
   readonly checksum: Uint8Array
 }
 
-export const storedHandle: P.CoderType<StoredHandle> = P.struct({
-  headerBytes,
-  kind: P.U8,
-  wrapped: P.bytes(P.U32BE),
-  checksum,
+export const storedHandle: Codec<StoredHandle> = struct({
+  headerBytes: bytes(HEADER_BYTES),
+  kind: uint8,
+  wrapped: prefixed(uint32),
+  checksum: bytes(CHECKSUM_BYTES),
 })

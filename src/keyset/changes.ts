@@ -1,7 +1,8 @@
-// What a change of keys makes of a keyset (SPEC §5.4, §12.1): the contents of its next version, with copies of the keys that
-// stay. The old contents are borrowed; new keys are taken over.
+// Changes of a keyset (SPEC §5.4, §12.1): the contents of its next version. Keys that stay are copied, so the old contents live on; new
+// keys become part of the new contents.
 import type { KeyPair } from '../core/key-pairs.ts'
 import { copyKeys, disposeKeys } from '../core/secret.ts'
+import type { Strength } from '../core/suite.ts'
 import { nextVersion } from '../state/version.ts'
 import { type AdditionalKeys, incompleteFor, type KeysetContents } from './exports.ts'
 import type { ActiveShare } from './layout.ts'
@@ -9,20 +10,24 @@ import type { ActiveShare } from './layout.ts'
 /** The contents of a keyset that has all of its keys. */
 export type CompleteContents = KeysetContents & { readonly additional: AdditionalKeys }
 
-/** @throws KeystrataError `policy` for what came from a source definition, which has not all keys: no `purpose` */
+/**
+ * The contents, if they have all keys.
+ * @param purpose what the keys are needed for, for the error
+ * @throws KeystrataError `policy` if the contents came from a source definition
+ */
 export function assertComplete(contents: KeysetContents, purpose: string): CompleteContents {
   const { additional } = contents
   if (additional === undefined) throw incompleteFor(purpose)
   return { ...contents, additional }
 }
 
-/** The same keys, one version on. */
+/** The same keys, with the next version. */
 export function nextContents<C extends KeysetContents>(contents: C): C {
   return copyKeys({ ...contents, version: nextVersion(contents.version) })
 }
 
-/** A new key pair for blocks; the old one is kept for what is stored. */
-export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: number): KeysetContents {
+/** With a new key pair for blocks. The old one is retired, so that stored blocks still open. */
+export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: Strength): KeysetContents {
   const { blockPair: old, additional, ...others } = nextFor(blockPair, contents)
   return {
     ...others,
@@ -32,7 +37,7 @@ export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, en
   }
 }
 
-/** No key pairs of the past. */
+/** Without the retired key pairs. */
 export function withoutRetired(contents: CompleteContents): KeysetContents {
   return nextContents({ ...contents, additional: { ...contents.additional, retired: [] } })
 }
@@ -42,7 +47,7 @@ export function withShare(contents: CompleteContents, share: ActiveShare): Keyse
   return { ...others, additional: { ...additional, shares: [...additional.shares, share] } }
 }
 
-/** The contents that new keys go into; if they cannot be made, nobody else will wipe the keys. */
+/** The contents that new keys become part of. If they cannot be made, the new keys are wiped. */
 function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, contents: C): C {
   try {
     return nextContents(contents)

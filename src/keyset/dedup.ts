@@ -1,43 +1,46 @@
-// Labels: what a block is called in the store (SPEC §6.3, §11, §13.2). Keyed by a secret, so that equal contents have different
-// names in different backups, and nobody who lists a store can look for a known file.
-// From content to its block key and label, in each mode (SPEC §6.2): which equal contents meet is decided here.
+// From content to its block key and label, in each mode (SPEC §6.2, §6.3). This decides which equal contents give equal blocks.
 import { type Bytes, domain, equalBytes, u8, wipe } from '../core/bytes.ts'
-import { Mode } from '../core/envelope.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
-import { equalKeys, SecretKey, withBytes } from '../core/secret.ts'
+import { disposable, disposing, equalKeys, type Handle, SecretKey, withBytes } from '../core/secret.ts'
 import type { ContentDigest } from '../primitives/backend.ts'
 import { copyAndDigest, digestContent, hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { Mode } from './envelope.ts'
 
-export function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
-  if (mode === Mode.global) {
-    const salt = deriveKey('label', blockSalt, 'global-salt', [], 32)
-    return {
-      digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => new Uint8Array(suffix)) }),
-      label: (digest) => new Uint8Array(digest),
-      dispose: () => salt.dispose(),
-    }
-  }
-  return keyedNaming(blockSalt, u8(mode))
-}
-
-/** The secrets of a keyset that decide which contents meet, and what blocks are called. */
+/** The secrets of a keyset that decide which contents give equal blocks, and how blocks are labelled. */
 export interface DedupSecrets {
   readonly dedupKey: SecretKey<'dedup'>
   readonly blockSalt: SecretKey<'block-salt'>
 }
 
-/** What the content itself decides. */
-export interface ContentIdentity {
+/** What follows from the content itself. */
+interface ContentIdentity {
   /** 32 bytes. */
   readonly label: Bytes
-  /** Undefined where the content does not decide its key. */
+  /** Undefined in the modes in which the key does not follow from the content. */
   readonly blockKey: SecretKey<'block'> | undefined
 }
 
-/** One mode with the secrets of one keyset; it borrows them and keeps only what it derives. */
+function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
+  switch (mode) {
+    case Mode.global: {
+      const salt = deriveKey('label', blockSalt, 'global-salt', [], 32)
+      const naming: Omit<Naming, keyof Handle> = {
+        digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => new Uint8Array(suffix)) }),
+        label: (digest) => new Uint8Array(digest),
+      }
+      return disposable(naming, () => salt.dispose())
+    }
+    case Mode.scoped:
+    case Mode.off:
+    case Mode.none:
+      return keyedNaming(blockSalt, u8(mode))
+  }
+}
+
+/** One mode with the secrets of one keyset. Keeps only what it derives from them. */
 export class ContentScheme {
   readonly mode: Mode
   readonly #dedupKey: SecretKey<'dedup'>
@@ -55,29 +58,26 @@ export class ContentScheme {
   }
 
   /**
-   * Checks that content is what its label, and the key that it came under, say: a valid tag proves only that somebody
-   * knew the block key, and share recipients and other holders of the dedup key do.
+   * Checks that content matches its label and the key that it was encrypted under. A valid tag proves only that somebody knew the
+   * block key, as recipients of shares and other holders of the dedup key do.
    * @throws KeystrataError `authentication-failed`
    */
   async verify(content: Uint8Array, label: Uint8Array, blockKey: SecretKey<'block'> | undefined): Promise<void> {
     const found = await this.#identify((digests) => digestContent(content, digests))
+    using _ = disposing(found)
     const holds =
       equalBytes(found.label, label) &&
       (found.blockKey === undefined || blockKey === undefined || equalKeys(found.blockKey, blockKey))
-    found.blockKey?.dispose()
     if (!holds) throw authenticationFailed()
   }
 
   async #identify(digest: (wanted: readonly ContentDigest[]) => Promise<Bytes[]>): Promise<ContentIdentity> {
     const named = this.#naming.digest()
     let digests: Bytes[] = []
-    try {
-      digests = await digest(this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named])
-      const [first, second] = digests as [Bytes, Bytes]
-      return { label: this.#naming.label(first), blockKey: this.#blockKey(first, second) }
-    } finally {
-      wipe(...digests, ...(named.suffix === undefined ? [] : [named.suffix]))
-    }
+    using _ = disposable({}, () => wipe(...digests, ...(named.suffix === undefined ? [] : [named.suffix])))
+    digests = await digest(this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named])
+    const [first, second] = digests as [Bytes, Bytes]
+    return { label: this.#naming.label(first), blockKey: this.#blockKey(first, second) }
   }
 
   #blockKey(first: Bytes, second: Bytes): SecretKey<'block'> | undefined {
@@ -97,7 +97,7 @@ export class ContentScheme {
   }
 }
 
-/** The key of a block whose content does not decide it. */
+/** A fresh key, for a block whose key does not follow from its content. */
 export function generateBlockKey(): SecretKey<'block'> {
   return SecretKey.take('block', randomBytes(32))
 }

@@ -1,17 +1,22 @@
-// Envelopes of blocks: small, stored in front of a ciphertext that never changes. A keyset's (SPEC §6.1) is replaced by
-// rekeying; a vault's (SPEC §11) and a client's (SPEC §13) stay.
-// The envelope of an encrypted block: its key under a fresh agreement, as a mask (SPEC §6.1). Rewriting one needs neither
-// the content nor the ciphertext.
-import * as P from 'micro-packed'
-import { type Agreement, type AgreementParts, agreeWith, reachAgreement } from '../core/agreement.ts'
+// The envelope of a keyset's block (SPEC §6.1): the block key under a fresh key agreement, as a mask. It can be rewritten without the
+// content and without the ciphertext.
+import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
-import { decode, encode } from '../core/codec.ts'
-import { copyOfEnvelope, type EncryptedMode, KEYSET_SUITES, Mode, parsePlain } from '../core/envelope.ts'
-import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { assertKnown, encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../core/header.ts'
+import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
+import { assertPlainEnvelope, copyOfEnvelope, PLAIN_MODE } from '../core/envelope.ts'
+import { authenticationFailed } from '../core/errors.ts'
+import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
 import type { Identity, Recipient } from '../core/key-pairs.ts'
 import { SecretKey, withBytes } from '../core/secret.ts'
+import { type EncryptedSuite, type KeysetSuite, Suite } from '../core/suite.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
+
+/** How the key of a block comes about, and with it which equal contents give equal blocks. */
+export const Mode = { scoped: 1, global: 2, off: 3, none: PLAIN_MODE } as const
+export type Mode = (typeof Mode)[keyof typeof Mode]
+/** The modes of encrypted blocks, by the names that callers use. */
+export const EncryptedMode = { scoped: Mode.scoped, global: Mode.global, off: Mode.off } as const
+export type EncryptedMode = (typeof EncryptedMode)[keyof typeof EncryptedMode]
 
 /** What stands before and after the encrypted content in the ciphertext of each mode (SPEC §6.2). */
 export const FRAME_BYTES: Readonly<Record<Mode, { before: number; after: number }>> = {
@@ -23,130 +28,130 @@ export const FRAME_BYTES: Readonly<Record<Mode, { before: number; after: number 
 
 const TAG_BYTES = 32
 
-interface EncryptedEnvelope extends AgreementParts {
+interface StoredEnvelope extends AgreementParts {
   readonly headerBytes: Uint8Array
-  readonly mode: EncryptedMode
+  readonly mode: number
   readonly mask: Uint8Array
   readonly tag: Uint8Array
 }
 
-/** An envelope as it is stored; `encrypted` is absent where the content is not. */
-export interface Envelope {
-  readonly header: Header
-  readonly encrypted?: EncryptedEnvelope & {
-    /** Every byte in front of the tag. */
-    readonly tagged: Uint8Array
-  }
+export interface PlainEnvelope {
+  readonly header: Header<typeof Suite.none>
+  readonly mode: typeof Mode.none
 }
 
-const encryptedEnvelope = (encapsulatedBytes: number): P.CoderType<EncryptedEnvelope> =>
-  P.struct({
-    headerBytes: P.bytes(HEADER_BYTES),
-    ephemeral: P.bytes(32),
-    encapsulated: P.bytes(encapsulatedBytes),
-    mode: P.U8 as P.CoderType<EncryptedMode>,
-    mask: P.bytes(32),
-    tag: P.bytes(TAG_BYTES),
+export interface MaskedEnvelope extends Omit<StoredEnvelope, 'mode'> {
+  readonly header: Header<EncryptedSuite>
+  readonly mode: EncryptedMode
+  /** Every byte in front of the tag. */
+  readonly tagged: Uint8Array
+}
+
+/** An envelope as it is stored: of an unencrypted block, or with the mask of an encrypted one. */
+export type Envelope = PlainEnvelope | MaskedEnvelope
+
+/* @__NO_SIDE_EFFECTS__ */
+const layoutOf = (suite: EncryptedSuite): Codec<StoredEnvelope> =>
+  struct({
+    headerBytes: bytes(HEADER_BYTES),
+    ...partFields(suite),
+    mode: uint8,
+    mask: bytes(32),
+    tag: bytes(TAG_BYTES),
   })
 
-const layouts: Readonly<Record<number, P.CoderType<EncryptedEnvelope>>> = {
-  [Suite.x25519]: encryptedEnvelope(0),
-  [Suite.hybrid]: encryptedEnvelope(1568),
+const layouts: Readonly<Record<EncryptedSuite['id'], Codec<StoredEnvelope>>> = {
+  [Suite.x25519.id]: layoutOf(Suite.x25519),
+  [Suite.hybrid.id]: layoutOf(Suite.hybrid),
 }
 
+const KEYSET_SUITES: readonly KeysetSuite[] = [Suite.none, Suite.x25519, Suite.hybrid]
+
+/** Whether an envelope is one of an encrypted block. */
+export const isMasked = (envelope: Envelope): envelope is MaskedEnvelope => envelope.mode !== Mode.none
+
 /**
- * Reads from a copy, which is made once the length is known to be one.
+ * Reads an envelope from a copy.
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseEnvelope(stored: Uint8Array): Envelope {
-  const bytes = copyOfEnvelope(stored)
-  const header = parseHeader(bytes, 'envelope', ObjectType.envelope, KEYSET_SUITES)
-  const layout = layouts[header.suite]
-  if (layout === undefined) return { header: parsePlain(bytes, header) }
-  const encrypted = decode(layout, bytes, 'envelope')
-  assertKnown('mode', encrypted.mode, [Mode.scoped, Mode.global, Mode.off], 'envelope')
-  return { header, encrypted: { ...encrypted, tagged: bytes.subarray(0, -TAG_BYTES) } }
+  const copy = copyOfEnvelope(stored)
+  const header = parseHeader(copy, 'envelope', ObjectType.envelope, KEYSET_SUITES)
+  const { suite } = header
+  switch (suite.id) {
+    case Suite.none.id:
+      assertPlainEnvelope(copy)
+      return { header: { ...header, suite }, mode: Mode.none }
+    case Suite.x25519.id:
+    case Suite.hybrid.id: {
+      const fields = decode(layouts[suite.id], copy, 'envelope')
+      const mode = known('mode', fields.mode, EncryptedMode, 'envelope')
+      return { ...fields, mode, header: { ...header, suite }, tagged: copy.subarray(0, -TAG_BYTES) }
+    }
+  }
 }
 
-/** The envelope with room for its tag, which is computed over everything before it. */
+/** An envelope with room for its tag, which is computed over everything in front of it. */
 export function encodeEnvelope(
   headerBytes: Uint8Array,
-  suite: number,
-  fields: Omit<EncryptedEnvelope, 'headerBytes' | 'tag'>,
+  suite: EncryptedSuite,
+  fields: Omit<StoredEnvelope, 'headerBytes' | 'tag'>,
 ): Bytes {
-  const layout = layouts[suite]
-  if (layout === undefined) throw new KeystrataError('unsupported', `no envelope of suite ${suite}`)
-  return encode(layout, { headerBytes, ...fields, tag: new Uint8Array(TAG_BYTES) })
+  return encode(layouts[suite.id], { headerBytes, ...fields, tag: new Uint8Array(TAG_BYTES) })
 }
 
 /** Which block an envelope is for. */
 export interface EnvelopePlace {
   readonly ownerId: Uint8Array
-  readonly hybrid: boolean
+  readonly suite: EncryptedSuite
   readonly mode: EncryptedMode
   /** 32 bytes. */
   readonly label: Uint8Array
-  /** For a share: the source signing key of who shares. */
+  /** For a share: the source signing key of the keyset that shares. */
   readonly sharer?: Uint8Array
 }
 
-/** Writes the envelope by which `recipient` can come to `blockKey`. */
+/** Writes the envelope from which `recipient` can recover `blockKey`. */
 export function maskKey(
   blockKey: SecretKey<'block'>,
   recipient: Recipient,
-  { ownerId, hybrid, mode, label, sharer = EMPTY }: EnvelopePlace,
+  { ownerId, suite, mode, label, sharer = EMPTY }: EnvelopePlace,
 ): Bytes {
-  const suite = hybrid ? Suite.hybrid : Suite.x25519
   const headerBytes = encodeHeader({ type: ObjectType.envelope, suite, keyId: recipient.keyId, ownerId })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: concat(label, sharer) })
-  try {
-    const { ephemeral, encapsulated } = parts
-    const mask = withBytes(blockKey, (key) => underAgreement(agreement, key))
-    const envelope = encodeEnvelope(headerBytes, suite, { ephemeral, encapsulated, mode, mask })
-    const tagAt = envelope.length - 32
-    envelope.set(tagOf(agreement, envelope.subarray(0, tagAt)), tagAt)
-    return envelope
-  } finally {
-    agreement.dispose()
-  }
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context: concat(label, sharer) })
+  using _ = agreement
+  const { ephemeral, encapsulated } = parts
+  const mask = withBytes(blockKey, (key) => underAgreement(agreement, key))
+  const envelope = encodeEnvelope(headerBytes, suite, { ephemeral, encapsulated, mask, mode })
+  const tagAt = envelope.length - TAG_BYTES
+  envelope.set(tagOf(agreement, envelope.subarray(0, tagAt)), tagAt)
+  return envelope
 }
 
 /**
- * Comes to the block key that an envelope masks, after its tag was verified.
+ * Recovers the block key that an envelope masks, after verifying the envelope's tag.
  * @throws KeystrataError `authentication-failed`
  */
 export function unmaskKey(
-  { header, encrypted }: Required<Envelope>,
+  envelope: MaskedEnvelope,
   identity: Identity,
   label: Uint8Array,
   sharer: Uint8Array = EMPTY,
 ): SecretKey<'block'> {
-  const { headerBytes, mask, tagged, tag } = encrypted
-  const place = { headerBytes, hybrid: header.suite === Suite.hybrid, context: concat(label, sharer) }
-  const agreement = reachAgreement(identity, place, encrypted)
-  try {
-    if (!equalBytes(tagOf(agreement, tagged), tag)) throw authenticationFailed()
-    return SecretKey.take('block', underAgreement(agreement, mask))
-  } finally {
-    agreement.dispose()
-  }
+  const { header, headerBytes, mask, tagged, tag } = envelope
+  const place = { headerBytes, suite: header.suite, context: concat(label, sharer) }
+  using agreement = reachAgreement(identity, place, envelope)
+  if (!equalBytes(tagOf(agreement, tagged), tag)) throw authenticationFailed()
+  return SecretKey.take('block', underAgreement(agreement, mask))
 }
 
 /** Block key ⊕ K, or mask ⊕ K. */
-function underAgreement(agreement: Agreement, bytes: Uint8Array): Bytes {
-  const combined = agreement.key('combined')
-  try {
-    return withBytes(combined, (key) => xor(bytes, key))
-  } finally {
-    combined.dispose()
-  }
+function underAgreement(agreement: Agreement, given: Uint8Array): Bytes {
+  using combined = agreement.key('combined')
+  return withBytes(combined, (key) => xor(given, key))
 }
 
 function tagOf(agreement: Agreement, tagged: Uint8Array): Bytes {
-  const key = agreement.key('envelope')
-  try {
-    return hmacSha256(key, tagged)
-  } finally {
-    key.dispose()
-  }
+  using key = agreement.key('envelope')
+  return hmacSha256(key, tagged)
 }

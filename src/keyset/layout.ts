@@ -1,37 +1,49 @@
-// The keyset as it is stored (SPEC §5): one outer layout, and for each destination the sections that may be in it. What is
-// stored where is decided by these lists of fields alone: what a list does not name is not written there.
-// What one device keeps in its own database (SPEC §15): its device key, and what is sealed under it.
-import * as P from 'micro-packed'
+// The keyset as it is stored (SPEC §5): one outer layout, and the sections that each destination may have. What is stored where is
+// decided by these lists of fields alone: what a list does not name is not written there.
 import type { Bytes } from '../core/bytes.ts'
-import { list, ownBytes, secret, version, within } from '../core/codec.ts'
+import {
+  bytes,
+  type Codec,
+  list,
+  optional,
+  ownBytes,
+  prefixed,
+  secret,
+  struct,
+  uint32,
+  uint8,
+  version,
+} from '../core/codec.ts'
 import { HEADER_BYTES } from '../core/header.ts'
 import {
-  keyPair,
   type KeyPair,
+  keyPair,
   optionalPrivateHalves,
-  privateHalves,
   type PrivateHalves,
-  publicHalves,
+  privateHalves,
   type PublicHalves,
-  signingPair,
+  publicHalves,
   type SigningPair,
-  Strength,
+  signingPair,
+  strength,
 } from '../core/key-pairs.ts'
-import { MAX_KEYSET_BYTES } from '../core/limits.ts'
 import type { SecretKey } from '../core/secret.ts'
+import type { Strength } from '../core/suite.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../core/trailer.ts'
-import type { ShareKeys } from './invite.ts'
+
+export const MAX_KEYSET_BYTES: number = 1024 * 1024
 
 /** Where an export is kept. */
-export const Destination = { host: 1, 'source-definition': 2, 'source-storage': 3 } as const
+export const Destination = { host: 1, definition: 2, storage: 3 } as const
+export type Destination = keyof typeof Destination
 
 export interface StoredKeyset {
   readonly headerBytes: Uint8Array
   readonly version: number
   readonly destination: number
-  /** Default of writers, a {@link Strength}. */
+  /** What writers use unless told otherwise, a {@link Strength}. */
   readonly encryption: number
-  /** Default of writers, a dedup mode. */
+  /** What writers use unless told otherwise, a dedup mode. */
   readonly dedup: number
   readonly argon2: Argon2Record
   readonly plain: Uint8Array
@@ -41,7 +53,7 @@ export interface StoredKeyset {
   readonly checksum: Uint8Array
 }
 
-/** How the password gives the master key; the hash H itself is never stored. */
+/** How the password leads to the master key. The hash H itself is never stored. */
 export interface Argon2Record {
   readonly iterations: number
   readonly memoryKiB: number
@@ -49,41 +61,48 @@ export interface Argon2Record {
   readonly salt: Bytes
   /** N = master key ⊕ H. */
   readonly nonce: Bytes
-  /** Tells a wrong password from damage. */
+  /** Distinguishes a wrong password from damage. */
   readonly verify: Bytes
 }
 
-const argon2Record: P.CoderType<Argon2Record> = P.struct({
-  iterations: P.U32BE,
-  memoryKiB: P.U32BE,
-  lanes: P.U32BE,
+const argon2Record: Codec<Argon2Record> = struct({
+  iterations: uint32,
+  memoryKiB: uint32,
+  lanes: uint32,
   salt: ownBytes(32),
   nonce: ownBytes(32),
   verify: ownBytes(32),
 })
 
-export const storedKeyset: P.CoderType<StoredKeyset> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
+export const storedKeyset: Codec<StoredKeyset> = struct({
+  headerBytes: bytes(HEADER_BYTES),
   version,
-  destination: P.U8,
-  encryption: P.U8,
-  dedup: P.U8,
+  destination: uint8,
+  encryption: uint8,
+  dedup: uint8,
   argon2: argon2Record,
-  plain: P.bytes(P.U32BE),
-  sealed: P.bytes(P.U32BE),
-  mac: P.bytes(MAC_BYTES),
-  checksum: P.bytes(CHECKSUM_BYTES),
+  plain: prefixed(uint32),
+  sealed: prefixed(uint32),
+  mac: bytes(MAC_BYTES),
+  checksum: bytes(CHECKSUM_BYTES),
 })
 
-/** A share that is active: blocks are masked for it as they are written. */
+/** The key pairs of a share. */
+export interface ShareKeys {
+  readonly publicHalves: PublicHalves
+  /** Absent in a direct share, whose key pair somebody else holds. */
+  readonly privateHalves?: PrivateHalves | undefined
+}
+
+/** A share that is active: new blocks are masked for it. */
 export interface ActiveShare extends ShareKeys {
   readonly id: Bytes
 }
-
-/** What a host knows of it. */
+/** What a host knows of a share. */
 export type PublicShare = Pick<ActiveShare, 'id' | 'publicHalves'>
 
 const shareId = ownBytes(16)
+export const shareKeys: Codec<ShareKeys> = struct({ publicHalves, privateHalves: optionalPrivateHalves })
 
 /** On the host, readable without the password: enough to back up, not to restore. */
 export interface HostPlain {
@@ -94,20 +113,19 @@ export interface HostPlain {
   readonly retired: readonly PublicHalves[]
   readonly shares: readonly PublicShare[]
 }
-
-export const hostPlain: P.CoderType<HostPlain> = P.struct({
+export const hostPlain: Codec<HostPlain> = struct({
   blockPair: publicHalves,
   blockSalt: secret('block-salt', 32),
   dedupKey: secret('dedup', 32),
   sourceSigning: secret('signing', 32),
   retired: list(publicHalves),
-  shares: list(P.struct({ id: shareId, publicHalves })),
+  shares: list(struct<PublicShare>({ id: shareId, publicHalves })),
 })
 
-/** More have no room in the plain section, where each has public halves of 1,601 bytes. */
+/** More do not fit into the plain section, where each has public halves of 1,601 bytes. */
 const MOST_PAIRS = Math.floor(MAX_KEYSET_BYTES / 1601)
 
-/** On the host, under the master key. Lists are in the order of the plain section, and as long. */
+/** On the host, under the master key. The lists have the order and the length of those in the plain section. */
 export interface HostSealed {
   readonly blockPair: PrivateHalves
   readonly sourceSigningPublic: Bytes
@@ -116,8 +134,7 @@ export interface HostSealed {
   readonly retired: readonly PrivateHalves[]
   readonly shares: readonly (PrivateHalves | undefined)[]
 }
-
-export const hostSealed: P.CoderType<HostSealed> = P.struct({
+export const hostSealed: Codec<HostSealed> = struct({
   blockPair: privateHalves,
   sourceSigningPublic: ownBytes(32),
   sharing: keyPair,
@@ -133,15 +150,13 @@ export interface DefinitionSealed {
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
 }
-
 const definitionFields = {
   blockPair: keyPair,
   blockSalt: secret('block-salt', 32),
   dedupKey: secret('dedup', 32),
   sourceSigning: signingPair,
 }
-
-export const definitionSealed: P.CoderType<DefinitionSealed> = P.struct(definitionFields)
+export const definitionSealed: Codec<DefinitionSealed> = struct(definitionFields)
 
 /** In the source's storage: everything. */
 export interface StorageSealed extends DefinitionSealed {
@@ -150,25 +165,25 @@ export interface StorageSealed extends DefinitionSealed {
   readonly retired: readonly KeyPair[]
   readonly shares: readonly ActiveShare[]
 }
-
-export const storageSealed: P.CoderType<StorageSealed> = P.struct({
+export const storageSealed: Codec<StorageSealed> = struct({
   ...definitionFields,
   sharing: keyPair,
   cardSigning: signingPair,
   retired: list(keyPair),
-  shares: list(P.struct({ id: shareId, publicHalves, privateHalves: optionalPrivateHalves })),
+  shares: list(struct<ActiveShare>({ id: shareId, publicHalves, privateHalves: optionalPrivateHalves })),
 })
 
+/** A keyset as a device saves it. */
 export interface SavedKeyset {
   readonly master: SecretKey<'master'>
-  /** A strength that is taken although the keyset demands more; absent where none is. */
-  readonly accept?: number | undefined
-  /** An export with all the keys that there are. */
+  /** What the handle took although its key pairs demand more. New saves leave it out. */
+  readonly accept?: Strength | undefined
+  /** An export with all the keys that the handle has. */
   readonly keyset: Uint8Array
 }
 
-export const keysetKeys: P.CoderType<SavedKeyset> = P.struct({
+export const savedKeyset: Codec<SavedKeyset> = struct({
   master: secret('master', 32),
-  accept: P.optional(P.bool, within(P.U8, 0, 2)),
-  keyset: P.bytes(P.U32BE),
+  accept: optional(strength),
+  keyset: prefixed(uint32),
 })

@@ -1,7 +1,7 @@
-// A pack (SPEC §6.6): many small files in the content of one block, each under a key of its own.
-// Packs of small files (SPEC §6.6): whoever is given the key of one member opens that one, and in the keyed form can neither
-// test guesses about the others nor alter them unseen. The block around a pack was verified before any of this runs.
-import * as P from 'micro-packed'
+// Packs (SPEC §6.6): many small files in the content of one block, each under a key of its own. Whoever is given the key of one member
+// can open that one. In the keyed form they can neither test guesses about the other members nor alter them unnoticed. The block around
+// a pack is verified before any of this runs.
+import { type Codec, decode, encode, list, rest, struct, uint32 } from '../core/codec.ts'
 import {
   type Bytes,
   bytesFrom,
@@ -13,11 +13,10 @@ import {
   toBase64Url,
   wipe,
 } from '../core/bytes.ts'
-import { decode, encode } from '../core/codec.ts'
 import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { SecretKey, withBytes } from '../core/secret.ts'
+import { SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { cbcDecrypt, cbcEncrypt } from '../primitives/cipher.ts'
 import { digestContent, hmacSha256 } from '../primitives/hash.ts'
 
@@ -25,19 +24,19 @@ export const MAX_MEMBERS = 1024
 
 export const MAX_MEMBER_BYTES: number = 8 * 1024 * 1024
 
-/** Of a stored one: with a MAC and as much padding as there can be. */
+/** A stored member: with a MAC and the longest padding. */
 const MAX_STORED_BYTES = MAX_MEMBER_BYTES + 32 + 16
 
 interface StoredPack {
   readonly lengths: readonly number[]
-  /** The members, one behind the other. */
+  /** The members, one after the other. */
   readonly members: Uint8Array
 }
 
-const storedPack: P.CoderType<StoredPack> = P.struct({
-  lengths: P.array(P.U32BE, P.U32BE),
-  members: P.bytes(null),
-}) as unknown as P.CoderType<StoredPack>
+const storedPack: Codec<StoredPack> = struct({
+  lengths: list(uint32, MAX_MEMBERS, uint32),
+  members: rest,
+})
 
 export function encodePack(members: readonly Uint8Array[]): Bytes {
   const lengths = members.map(({ length }) => length)
@@ -45,8 +44,9 @@ export function encodePack(members: readonly Uint8Array[]): Bytes {
 }
 
 /**
- * One member of a pack, as a view; undefined if there is none of this index.
- * @throws KeystrataError `malformed` if it is no pack; `limit-exceeded` over 1,024 members, and for one over 8 MiB
+ * One member of a pack, as a view.
+ * @returns undefined if the pack has no member at this index
+ * @throws KeystrataError `malformed` if it is not a pack; `limit-exceeded` beyond 1,024 members, or if the member is over 8 MiB
  */
 export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
   const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
@@ -67,28 +67,18 @@ export function packMember(pack: Uint8Array, index: number): Uint8Array | undefi
 
 const MAC_BYTES = 32
 
-/** How the key of a member follows from its content: as its hash, which anybody can compute, or keyed. */
+/** How the key of a member follows from its content: `g`, its hash, which anybody can compute; `k`, keyed. */
 type Form = 'g' | 'k'
 
-/**
- * Files in one content, and for each of them the string that opens it.
- * @example
- * ```ts
- * import type { Pack } from 'keystrata'
- *
- * const toIndex = (names: string[], { members }: Pack) => names.map((name, index) => [name, members[index]])
- * ```
- */
+/** What packing makes: one content, and a string for each file that opens it. */
 export interface Pack {
-  /** At most 64 MiB: goes to `seal` or `prepare`. */
-  readonly content: Bytes
-  /** One for each file, in their order: index and key. As secret as the file; it belongs into a record or another block. */
-  readonly members: string[]
+  content: Bytes
+  members: string[]
 }
 
 /**
- * Puts files together; all of them are copied before this first yields.
- * @param dedupKey undefined for keys that are the hashes of the files
+ * Puts files together. All of them are copied before this first yields.
+ * @param dedupKey undefined to use the hashes of the files as keys
  * @throws KeystrataError `limit-exceeded`
  */
 export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKey<'dedup'> | undefined): Promise<Pack> {
@@ -96,27 +86,19 @@ export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKe
   const given = (files as readonly unknown[]).map((file) => bytesFrom(file, 'file'))
   assertWithinLimits(given)
   const copies = given.map((file) => new Uint8Array(file))
+  using _copies = wiping(...copies)
   const form: Form = dedupKey === undefined ? 'g' : 'k'
-  // The key may be disposed of while this runs.
-  const ownKey = dedupKey?.copy()
+  // A copy, because the caller's handle may be disposed of while this runs.
+  using ownKey = dedupKey?.copy()
   const encrypted: Bytes[] = []
   const members: string[] = []
-  try {
-    for (const [index, file] of copies.entries()) {
-      const key = await memberKeyOf(file, ownKey)
-      try {
-        encrypted.push(await encryptMember(form, key, file))
-        members.push(`${form}.${index}.${withBytes(key, toBase64Url)}`)
-      } finally {
-        key.dispose()
-        wipe(file)
-      }
-    }
-    return { content: encodePack(encrypted), members }
-  } finally {
-    wipe(...copies)
-    ownKey?.dispose()
+  for (const [index, file] of copies.entries()) {
+    using _file = wiping(file)
+    using key = await memberKeyOf(file, ownKey)
+    encrypted.push(await encryptMember(form, key, file))
+    members.push(`${form}.${index}.${withBytes(key, toBase64Url)}`)
   }
+  return { content: encodePack(encrypted), members }
 }
 
 function assertWithinLimits(files: readonly Uint8Array[]): void {
@@ -139,52 +121,46 @@ function assertWithinLimits(files: readonly Uint8Array[]): void {
 async function memberKeyOf(file: Uint8Array, dedupKey: SecretKey<'dedup'> | undefined): Promise<SecretKey<'member'>> {
   const [digest] = (await digestContent(file, [{ hash: 'sha256' }])) as [Bytes]
   if (dedupKey === undefined) return SecretKey.take('member', digest)
-  try {
-    return SecretKey.take('member', hmacSha256(dedupKey, domain('file-key'), digest))
-  } finally {
-    wipe(digest)
-  }
+  using _ = wiping(digest)
+  return SecretKey.take('member', hmacSha256(dedupKey, domain('file-key'), digest))
 }
 
 async function encryptMember(form: Form, key: SecretKey<'member'>, file: Uint8Array): Promise<Bytes> {
   if (form === 'g') return cbcEncrypt(key, file)
-  const keys = keysOf(key)
-  try {
-    const text = await cbcEncrypt(keys.cipher, file)
-    return concat(hmacSha256(keys.mac, text), text)
-  } finally {
-    keys.dispose()
-  }
+  using keys = keysOf(key)
+  const text = await cbcEncrypt(keys.cipher, file)
+  return concat(hmacSha256(keys.mac, text), text)
 }
 
 /** `kE ‖ kM` of the keyed form. */
-const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member')
+const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member', [], 0)
 
 /**
  * Opens one file of a pack.
- * @param pack the content of its block, as `open` gave it: never bytes that were not verified
- * @param member the string that `pack` gave for the file
- * @throws KeystrataError `authentication-failed` for whatever does not fit together; `malformed` for a string that is none
- *   and a content that is no pack; `limit-exceeded` for one over 1,024 members, and a file over 8 MiB
+ * @param pack the content of the block, as `open` returned it; never pass bytes that were not verified
+ * @param member the string that `pack` returned for the file
+ * @throws KeystrataError `authentication-failed` if the pack and the string do not belong together; `malformed` if `member` is
+ *   not such a string or the content is not a pack; `limit-exceeded` beyond 1,024 members, or if the file is over 8 MiB
  * @example
  * ```ts
  * import { createKeyset, openPackMember } from 'keystrata'
  *
  * using keyset = await createKeyset('correct horse battery staple')
- * using writer = keyset.writer()
- * const { content, members } = await writer.pack([new Uint8Array(10), new Uint8Array(20)])
- * const opened = await keyset.open(await writer.seal(content))
+ * const { content, members } = await keyset.pack([new Uint8Array(10), new Uint8Array(20)])
+ * const opened = await keyset.open(await keyset.seal(content))
  * console.log((await openPackMember(opened, members[1]!)).length) // 20
  * ```
  */
 export async function openPackMember(pack: Uint8Array, member: string): Promise<Bytes> {
   const { form, index, key } = parseMember(member)
-  try {
-    const stored = packMember(bytesFrom(pack, 'pack'), index)
-    if (stored === undefined) throw authenticationFailed()
-    return await (form === 'g' ? openHashed(key, stored) : openKeyed(key, stored))
-  } finally {
-    key.dispose()
+  using _ = key
+  const stored = packMember(bytesFrom(pack, 'pack'), index)
+  if (stored === undefined) throw authenticationFailed()
+  switch (form) {
+    case 'g':
+      return await openHashed(key, stored)
+    case 'k':
+      return await openKeyed(key, stored)
   }
 }
 
@@ -209,14 +185,10 @@ async function openHashed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<
 }
 
 async function openKeyed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
-  const keys = keysOf(key)
-  try {
-    const [mac, text] = [bytes.subarray(0, MAC_BYTES), bytes.subarray(MAC_BYTES)]
-    if (!equalBytes(hmacSha256(keys.mac, text), mac)) throw authenticationFailed()
-    const file = await cbcDecrypt(keys.cipher, text)
-    if (file === undefined) throw authenticationFailed()
-    return file
-  } finally {
-    keys.dispose()
-  }
+  using keys = keysOf(key)
+  const [mac, text] = [bytes.subarray(0, MAC_BYTES), bytes.subarray(MAC_BYTES)]
+  if (!equalBytes(hmacSha256(keys.mac, text), mac)) throw authenticationFailed()
+  const file = await cbcDecrypt(keys.cipher, text)
+  if (file === undefined) throw authenticationFailed()
+  return file
 }

@@ -1,18 +1,16 @@
-// A record of a log or a configuration (SPEC §6.7): sealed, signed, and chained to the one before it.
-// Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask. Anybody
-// who has a public key could seal one, so each is signed by the source; and each names the one before it, so that none can be
-// dropped, moved or repeated unseen. A tail that was cut is seen by comparing the last sequence.
-// Logs and configuration (SPEC §6.7): who seals their records, and who opens them.
-import * as P from 'micro-packed'
-import { type AgreementParts, agreeWith, reachAgreement } from '../core/agreement.ts'
+// Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask. Anybody who has
+// the public keys could seal a record, so each is signed by the source; and each names the one before it, so that none can be dropped,
+// moved or repeated unnoticed. To notice that the newest records are missing, remember the last sequence.
+import { type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import type { BlockReader } from '../core/block.ts'
 import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
-import { decode, encode, version } from '../core/codec.ts'
+import { bytes, type Codec, decode, encode, struct, version } from '../core/codec.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../core/header.ts'
+import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
-import type { Handle } from '../core/secret.ts'
+import { type Handle, wiping } from '../core/secret.ts'
+import { type EncryptedSuite, strongestSuite, Suite } from '../core/suite.ts'
 import { agreedLock, associatedData, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -34,7 +32,7 @@ export interface RecordHead extends AgreementParts {
   readonly headerBytes: Uint8Array
   /** 1 for the first record of an epoch. */
   readonly sequence: number
-  /** SHA-256 of the record before; zeros for the first. */
+  /** SHA-256 of the previous record; zeros for the first. */
   readonly previous: Uint8Array
   /** n, 32 random bytes. */
   readonly nonce: Uint8Array
@@ -42,27 +40,32 @@ export interface RecordHead extends AgreementParts {
   readonly commitment: Uint8Array
 }
 
-const recordHead = (encapsulatedBytes: number): P.CoderType<RecordHead> =>
-  P.struct({
-    headerBytes: P.bytes(HEADER_BYTES),
+/* @__NO_SIDE_EFFECTS__ */
+const headOf = (suite: EncryptedSuite): Codec<RecordHead> =>
+  struct({
+    headerBytes: bytes(HEADER_BYTES),
     sequence: version,
-    previous: P.bytes(32),
-    ephemeral: P.bytes(32),
-    encapsulated: P.bytes(encapsulatedBytes),
-    nonce: P.bytes(32),
-    commitment: P.bytes(32),
+    previous: bytes(32),
+    ...partFields(suite),
+    nonce: bytes(32),
+    commitment: bytes(32),
   })
 
-const x25519 = { coder: recordHead(0), bytes: 184 } as const
+interface HeadLayout {
+  readonly codec: Codec<RecordHead>
+  readonly bytes: number
+}
 
-const hybrid = { coder: recordHead(1568), bytes: 1752 } as const
+const layouts: Readonly<Record<EncryptedSuite['id'], HeadLayout>> = {
+  [Suite.x25519.id]: { codec: headOf(Suite.x25519), bytes: 184 },
+  [Suite.hybrid.id]: { codec: headOf(Suite.hybrid), bytes: 1752 },
+}
 
-const MAX_HEAD_BYTES = hybrid.bytes + TAG_BYTES + SIGNATURE_BYTES
+const RECORD_SUITES: readonly EncryptedSuite[] = [Suite.x25519, Suite.hybrid]
+const MAX_HEAD_BYTES = layouts[Suite.hybrid.id].bytes + TAG_BYTES + SIGNATURE_BYTES
+const RECORD_DOMAIN = 'sign/record'
 
-const RECORD_DOMAIN = domain('sign/record')
-
-export interface StoredRecord extends RecordHead {
-  readonly header: Header
+export interface StoredRecord extends RecordFacts {
   /** Whether it closes its epoch. */
   readonly closes: boolean
   /** ct ‖ tag. */
@@ -74,49 +77,50 @@ export interface StoredRecord extends RecordHead {
   readonly bytes: Bytes
 }
 
-/** A record by its place alone. */
+/** What a record says about its place. */
 export interface RecordFacts extends RecordHead {
-  readonly header: Header
-  /** Bytes of the head. */
+  readonly header: Header<EncryptedSuite>
+  /** The length of the head. */
   readonly headBytes: number
 }
 
 /**
- * Reads from a copy, in front of which its signing domain stands: what is signed is not put together again, tens of megabytes
- * at a time.
+ * Reads a record from a copy that has the signing domain in front of it, so that what is signed need not be joined again from tens
+ * of megabytes.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecord(stored: Uint8Array): StoredRecord {
   assertWithinLimit(stored)
-  const whole = concat(RECORD_DOMAIN, stored)
-  const bytes = whole.subarray(RECORD_DOMAIN.length)
-  const { headBytes, ...facts } = readRecordFacts(bytes)
+  const prefix = domain(RECORD_DOMAIN)
+  const whole = concat(prefix, stored)
+  const record = whole.subarray(prefix.length)
+  const facts = readFacts(record)
   return {
     ...facts,
     closes: facts.header.flags === END_FLAG,
-    sealed: bytes.subarray(headBytes, -SIGNATURE_BYTES),
-    signature: bytes.subarray(-SIGNATURE_BYTES),
+    sealed: record.subarray(facts.headBytes, -SIGNATURE_BYTES),
+    signature: record.subarray(-SIGNATURE_BYTES),
     message: whole.subarray(0, -SIGNATURE_BYTES),
-    bytes,
+    bytes: record,
   }
 }
 
-/** Where a record stands. */
+/** The head of a record, and what is behind it. */
 export interface ReadHead extends RecordFacts {
-  /** What was read, in a copy. */
+  /** What was read, as a copy. */
   readonly head: Uint8Array
-  /** What is behind it, which was not looked at. */
+  /** What is behind it, which was not read. */
   readonly rest: Uint8Array
 }
 
 /**
- * Reads where a record stands, from a copy of its head.
+ * Reads what a record says about its place, from a copy of its head.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecordHead(stored: Uint8Array): ReadHead {
   assertWithinLimit(stored)
   const head = new Uint8Array(stored.subarray(0, MAX_HEAD_BYTES))
-  return { ...readRecordFacts(head), head, rest: stored.subarray(MAX_HEAD_BYTES) }
+  return { ...readFacts(head), head, rest: stored.subarray(MAX_HEAD_BYTES) }
 }
 
 function assertWithinLimit({ length }: Uint8Array): void {
@@ -124,36 +128,32 @@ function assertWithinLimit({ length }: Uint8Array): void {
 }
 
 /** @throws KeystrataError `malformed`, `unsupported` */
-function readRecordFacts(bytes: Uint8Array): RecordFacts {
-  const header = parseHeader(bytes, 'record', ObjectType.record, [Suite.x25519, Suite.hybrid], {
-    generations: true,
-    flag: END_FLAG,
-  })
-  const { coder, bytes: headBytes } = header.suite === Suite.hybrid ? hybrid : x25519
-  if (bytes.length < headBytes + TAG_BYTES + SIGNATURE_BYTES) {
-    throw new KeystrataError('malformed', 'a record cut short', { bytes: bytes.length })
+function readFacts(record: Uint8Array): RecordFacts {
+  const header = parseHeader(record, 'record', ObjectType.record, RECORD_SUITES, { generations: true, flag: END_FLAG })
+  const { codec, bytes: headBytes } = layouts[header.suite.id]
+  if (record.length < headBytes + TAG_BYTES + SIGNATURE_BYTES) {
+    throw new KeystrataError('malformed', 'a record cut short', { bytes: record.length })
   }
-  return { ...decode(coder, bytes.subarray(0, headBytes), 'record'), header, headBytes }
+  return { ...decode(codec, record.subarray(0, headBytes), 'record'), header, headBytes }
 }
 
-/** The head, and room behind it for content, tag and signature. */
-export function encodeRecord(isHybrid: boolean, head: RecordHead, content: Uint8Array): Bytes {
-  const { coder } = isHybrid ? hybrid : x25519
-  return concat(encode(coder, head), content, new Uint8Array(TAG_BYTES + SIGNATURE_BYTES))
+/** The head and the content, with room for tag and signature behind them. */
+export function encodeRecord(suite: EncryptedSuite, head: RecordHead, content: Uint8Array): Bytes {
+  return concat(encode(layouts[suite.id].codec, head), content, new Uint8Array(TAG_BYTES + SIGNATURE_BYTES))
 }
 
-/** What is signed of a record with room for its signature. */
+/** What is signed of a record that has room for its signature. */
 export function recordMessage(record: Uint8Array): Bytes {
-  return concat(RECORD_DOMAIN, record.subarray(0, -SIGNATURE_BYTES))
+  return concat(domain(RECORD_DOMAIN), record.subarray(0, -SIGNATURE_BYTES))
 }
 
 /** Everything between the header and the content: what the associated data covers. */
-export function recordParameters(record: Uint8Array, isHybrid: boolean): Uint8Array {
-  return record.subarray(HEADER_BYTES, (isHybrid ? hybrid : x25519).bytes)
+export function recordParameters(record: Uint8Array, suite: EncryptedSuite): Uint8Array {
+  return record.subarray(HEADER_BYTES, layouts[suite.id].bytes)
 }
 
 /**
- * A record by its place in the chain.
+ * A record that was just sealed, and its place in the chain.
  * @example
  * ```ts
  * import type { SealedRecord } from 'keystrata'
@@ -162,25 +162,25 @@ export function recordParameters(record: Uint8Array, isHybrid: boolean): Uint8Ar
  * ```
  */
 export interface SealedRecord {
-  /** 1 for the first of an epoch, and then one more each. */
+  /** 1 for the first record of an epoch, then 2, 3 and so on. */
   readonly sequence: number
-  /** What to store: create-only, under its epoch and its sequence. */
+  /** What to store under its epoch and its sequence, without ever replacing a record. */
   readonly record: Bytes
-  /** 0, and one more with every resealing of the whole chain. */
+  /** 0 at first. Every resealing of the chain begins the next epoch. */
   readonly epoch: number
-  /** Whether it is the record that closes its epoch: the last that resealing gives. */
+  /** Whether this record closes its epoch: it is the last one that resealing yields. */
   readonly closes: boolean
 }
 
-/** Whose records these are: what every record of a chain has in common. */
+/** What all records of a chain have in common. */
 export interface RecordOwner {
   readonly ownerId: Uint8Array
   readonly recipient: Recipient
-  readonly hybrid: boolean
+  readonly suite: EncryptedSuite
   readonly signing: SigningPair
 }
 
-/** Where in a chain a record stands. */
+/** The place of a record in its chain. */
 interface Place {
   readonly epoch: number
   readonly sequence: number
@@ -220,36 +220,31 @@ function assertFrom({ header, message, signature }: StoredRecord, ownerId: Uint8
 
 /** Seals in a buffer of the record's own, into which the content is copied before this first yields. */
 async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, closes: boolean): Promise<SealedRecord> {
-  const { ownerId, recipient, hybrid, signing } = owner
-  const suite = hybrid ? Suite.hybrid : Suite.x25519
+  const { ownerId, recipient, suite, signing } = owner
+  const { sequence, previous, epoch } = place
   const headerBytes = encodeHeader({
     type: ObjectType.record,
     suite,
     keyId: recipient.keyId,
     ownerId,
-    generation: place.epoch,
+    generation: epoch,
     flags: closes ? END_FLAG : 0,
   })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: EMPTY })
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context: EMPTY })
   const nonce = randomBytes(NONCE_BYTES)
-  const lock = agreedLock(agreement, 'combined', nonce, 'record')
+  using lock = agreedLock(agreement, 'combined', nonce, 'record', [])
+  const { commitment } = lock
+  const record = encodeRecord(suite, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
   try {
-    const { sequence, previous, epoch } = place
-    const { commitment } = lock
-    const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
-    try {
-      const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
-      const end = record.length - SIGNATURE_BYTES
-      await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - 16, end))
-      record.set(sign(signing.seed, recordMessage(record)), end)
-    } catch (error) {
-      wipe(record)
-      throw error
-    }
-    return { sequence, record, epoch, closes }
-  } finally {
-    lock.dispose()
+    const aad = associatedData(headerBytes, recordParameters(record, suite), EMPTY)
+    const end = record.length - SIGNATURE_BYTES
+    await gcmSealContent(lock.key, lock.iv, aad, record.subarray(end - content.length - TAG_BYTES, end))
+    record.set(sign(signing.seed, recordMessage(record)), end)
+  } catch (error) {
+    wipe(record)
+    throw error
   }
+  return { sequence, record, epoch, closes }
 }
 
 /**
@@ -262,12 +257,12 @@ async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, clo
  * ```
  */
 export interface OpenedRecord {
-  /** 1 for the first of an epoch, and then one more each. */
+  /** 1 for the first record of an epoch, then 2, 3 and so on. */
   readonly sequence: number
   readonly content: Bytes
-  /** 0, and one more with every resealing of the whole chain. */
+  /** 0 at first. Every resealing of the chain begins the next epoch. */
   readonly epoch: number
-  /** Whether this record says that its epoch is complete: all later ones are new. It has no content. */
+  /** Whether this record, which has no content, says that its epoch is complete. Every later record is new. */
   readonly closes: boolean
 }
 
@@ -294,17 +289,13 @@ async function openParsed(
   assertFrom(record, keys.ownerId, publicKey)
   if (after !== undefined) assertFollows(record, after)
   const { header, headerBytes, sequence, closes } = record
-  const hybrid = header.suite === Suite.hybrid
-  const place = { headerBytes, hybrid, context: EMPTY }
-  const lock = agreedLock(reachAgreement(identity, place, record), 'combined', record.nonce, 'record')
-  try {
-    if (!equalBytes(lock.commitment, record.commitment)) throw authenticationFailed()
-    const aad = associatedData(headerBytes, recordParameters(record.bytes, hybrid), EMPTY)
-    const content = await gcmOpenContent(lock.key, lock.iv, aad, record.sealed)
-    return { sequence, content, epoch: header.generation, closes }
-  } finally {
-    lock.dispose()
-  }
+  const { suite } = header
+  const agreement = reachAgreement(identity, { headerBytes, suite, context: EMPTY }, record)
+  using lock = agreedLock(agreement, 'combined', record.nonce, 'record', [])
+  if (!equalBytes(lock.commitment, record.commitment)) throw authenticationFailed()
+  const aad = associatedData(headerBytes, recordParameters(record.bytes, suite), EMPTY)
+  const content = await gcmOpenContent(lock.key, lock.iv, aad, record.sealed)
+  return { sequence, content, epoch: header.generation, closes }
 }
 
 /** @throws KeystrataError `authentication-failed` if a record does not stand right behind the other; `malformed` */
@@ -322,8 +313,8 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
 }
 
 /**
- * Seals a whole chain anew, in the next epoch, and closes that with a record of its own. The chain is verified on the way:
- * it must begin at the start and be without a gap. No record gets weaker than it was.
+ * Seals a whole chain again, in the next epoch, and closes that epoch with a record of its own. The chain is verified on the way: it
+ * must begin at the start and have no gap. No record becomes weaker than it was.
  */
 export async function* resealRecords(
   records: AsyncIterable<Uint8Array>,
@@ -332,25 +323,25 @@ export async function* resealRecords(
 ): AsyncGenerator<SealedRecord> {
   let before: Uint8Array | 'start' = 'start'
   let next: Place | undefined
-  let { hybrid } = owner
+  let { suite } = owner
   for await (const stored of records) {
     const record = parseRecord(bytesFrom(stored, 'record'))
-    const { content, closes } = await openParsed(record, before, keys, owner.signing.publicKey)
+    const opened = await openParsed(record, before, keys, owner.signing.publicKey)
     before = record.bytes
     next ??= { epoch: nextEpoch(record.header.generation), sequence: 1, previous: START }
-    // What closed the old epoch says nothing in the new one.
-    if (closes) continue
-    hybrid ||= record.header.suite === Suite.hybrid
-    let sealed: SealedRecord
-    try {
-      sealed = await sealAt(content, next, { ...owner, hybrid }, false)
-    } finally {
-      wipe(content)
-    }
+    // What closed the old epoch means nothing in the new one.
+    if (opened.closes) continue
+    suite = strongestSuite(suite, record.header.suite)
+    const sealed = await resealed(opened, next, { ...owner, suite })
     next = { ...next, sequence: nextVersion(sealed.sequence), previous: sha256(sealed.record) }
     yield sealed
   }
-  if (next !== undefined) yield await sealAt(new Uint8Array(0), next, { ...owner, hybrid }, true)
+  if (next !== undefined) yield await sealAt(new Uint8Array(0), next, { ...owner, suite }, true)
+}
+
+async function resealed({ content }: OpenedRecord, place: Place, owner: RecordOwner): Promise<SealedRecord> {
+  using _ = wiping(content)
+  return await sealAt(content, place, owner, false)
 }
 
 function nextEpoch(epoch: number): number {
@@ -371,12 +362,12 @@ function nextEpoch(epoch: number): number {
  */
 export interface RecordWriter {
   /**
-   * Seals the record that follows another one. All of the content is read before this returns.
+   * Seals the record that follows another one. All of the content is read before the promise is returned.
    * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first: a store that is create-only per epoch
-   *   and sequence keeps two writers from going two ways
-   * @throws KeystrataError `authentication-failed` if `after` is not a record of this keyset; `malformed`, `unsupported` if
-   *   it is none; `limit-exceeded`, `disposed`
+   * @param after the bytes of the last stored record, or 'start' for the first. A store that never replaces the record of an epoch
+   *   and a sequence keeps two writers from continuing in two ways
+   * @throws KeystrataError `authentication-failed` if `after` is a record of another keyset; `malformed` or `unsupported` if it is
+   *   no record; `limit-exceeded`, `disposed`
    */
   sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
 }
@@ -394,10 +385,10 @@ export interface RecordWriter {
  */
 export interface RecordReader extends BlockReader, Handle {
   /**
-   * Opens a record of the writer's `sealRecord`, after its signature and its place were checked.
-   * @param options `after`: the bytes of the record before, 'start' for the first of an epoch: then what was dropped, moved
-   *   or repeated is refused. Without it the chain is not looked at
-   * @throws KeystrataError `authentication-failed` for a record that somebody else made, was altered, or does not follow;
+   * Opens a record after checking its signature and its place in the chain.
+   * @param options `after`: the bytes of the previous record, or 'start' for the first of an epoch. Then records that were dropped,
+   *   moved or repeated are noticed. Without it the place is not checked
+   * @throws KeystrataError `authentication-failed` if somebody else made the record, it was altered, or it does not follow `after`;
    *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>

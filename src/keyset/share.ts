@@ -1,17 +1,16 @@
-// Shares (SPEC §12): a block's key, masked again for a key pair that others hold. The ciphertext stays as it is, and the
-// share's reader learns the keys of the blocks that were added, and no others.
-// A share in two hands: its owner adds blocks and invites, its recipient opens what was added (SPEC §12).
-import type { BlockHead, SealedBlock } from '../core/block.ts'
-import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+// Shares (SPEC §12): the key of a block, masked again for a key pair that others hold. The ciphertext stays as it is, and the share's
+// readers learn the keys of the blocks that were added and no others.
+import type { BlockHead, StoredBlock } from '../core/block.ts'
+import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
-import { Mode } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { generateKeyPair, type PublicHalves, Recipient, Strength } from '../core/key-pairs.ts'
+import { generateKeyPair, type PublicHalves, Recipient } from '../core/key-pairs.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
+import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { maskKey } from './envelope.ts'
+import { maskKey, Mode } from './envelope.ts'
 import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
 import type { ActiveShare, PublicShare } from './layout.ts'
 import { EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
@@ -27,51 +26,51 @@ import { type EnvelopeTarget, rekeyBlock } from './rekey.ts'
 import type { PreparedContent } from './seal.ts'
 
 /**
- * A new share: with key pairs of its own, or straight to those of a card.
- * @param least what the blocks of the keyset are protected with at least (a {@link Strength})
+ * A new share with key pairs of its own, or a direct share to the key pairs of a card.
+ * @param least the weakest blocks of the keyset
  */
-export function createActiveShare(least: number, card?: PublicHalves): ActiveShare {
-  // What is not encrypted needs no share, and its reader could not check it.
-  const minimum = Math.max(least, Strength.x25519)
+export function createActiveShare(least: Strength, card: PublicHalves | undefined): ActiveShare {
+  // Unencrypted blocks need no share, and its reader could not check them.
+  const minimum = least === Strength.none ? Strength.x25519 : least
   const id = randomBytes(16)
   return card === undefined ? { id, ...generateKeyPair(minimum) } : { id, publicHalves: { ...card, minimum } }
 }
 
-/** Whom an active share is sealed to. */
-export class ShareRecipient implements Omit<EnvelopeTarget, 'hybrid'> {
+/** Whom the envelopes and records of an active share are for. */
+export class ShareRecipient implements EnvelopeTarget {
   readonly ownerId: Bytes
   readonly recipient: Recipient
-  /** Whether its reader takes nothing but both agreements together. */
-  readonly isHybrid: boolean
+  /** The weakest suite that readers of the share accept. */
+  readonly weakest: EncryptedSuite
   readonly sharer: Uint8Array
 
   /**
    * @param sharer the source signing key of the keyset
-   * @throws KeystrataError `malformed` for keys that are none
+   * @throws KeystrataError `malformed` for invalid public keys
    */
   constructor({ id, publicHalves }: PublicShare, sharer: Uint8Array) {
     this.sharer = sharer
     this.ownerId = id
     this.recipient = new Recipient(publicHalves)
-    this.isHybrid = publicHalves.minimum === Strength.hybrid
+    this.weakest = rekeySuiteOf(publicHalves.minimum)
   }
 }
 
-/** The active shares of a keyset, each imported when it is first used. */
+/** The active shares of a keyset. Each is imported at first use. */
 export class ShareRecipients {
   readonly ids: readonly string[]
   readonly #shares: ReadonlyMap<string, PublicShare>
   readonly #imported: Map<string, ShareRecipient> = new Map()
   readonly #sharer: () => Uint8Array
 
-  /** @param sharer gives the source signing key of the keyset, once it is needed */
+  /** @param sharer returns the source signing key of the keyset, once it is needed */
   constructor(shares: readonly PublicShare[], sharer: () => Uint8Array) {
     this.#sharer = sharer
     this.#shares = new Map(shares.map((share) => [toHex(share.id), share]))
     this.ids = Object.freeze([...this.#shares.keys()])
   }
 
-  /** @throws KeystrataError `key-not-found` for an id that is none, or of a share that was revoked; `malformed` */
+  /** @throws KeystrataError `key-not-found` if no active share has this id; `malformed` */
   of(id: string): ShareRecipient {
     const known = this.#imported.get(id)
     if (known !== undefined) return known
@@ -84,71 +83,73 @@ export class ShareRecipients {
 }
 
 export function noSuchShare(id: string): KeystrataError {
-  return new KeystrataError(
-    'key-not-found',
-    'no such share, or none any more: is this handle, or export, older than the share?',
-    { share: id.slice(0, 32) },
-  )
+  const message = 'no active share has this id; it was revoked, or this handle or export is older than the share'
+  return new KeystrataError('key-not-found', message, { share: id.slice(0, 32) })
 }
 
 /**
- * The envelope by which the reader of a share comes to a block that is being sealed, or was sealed before.
+ * The envelope from which readers of a share can open a block that is being sealed, or was sealed before.
+ * @param weakest the weakest suite that the envelope may have
  * @throws KeystrataError `policy` for an unencrypted block
  */
 export function maskForShare(
   { mode, blockKey, label }: PreparedContent,
   share: ShareRecipient,
-  hybrid: boolean,
+  weakest: EncryptedSuite,
 ): Bytes {
   if (mode === Mode.none) throw unencrypted()
-  const { ownerId, recipient, isHybrid, sharer } = share
-  return maskKey(blockKey, recipient, { ownerId, hybrid: hybrid || isHybrid, mode, label, sharer })
+  const { ownerId, recipient, sharer } = share
+  return maskKey(blockKey, recipient, { ownerId, suite: strongestSuite(weakest, share.weakest), mode, label, sharer })
 }
 
 /**
  * The same for a stored block, from its own envelope, which is verified first.
- * @throws KeystrataError `policy` for an unencrypted block, and as {@link rekeyBlock}
+ * @throws KeystrataError `policy` for an unencrypted block; otherwise as {@link rekeyBlock}
  */
-export function addToShare(head: BlockHead, keys: EnvelopeKeys, share: ShareRecipient, hybrid: boolean): Bytes {
-  const { ownerId, recipient, isHybrid, sharer } = share
-  const envelope = rekeyBlock(head, keys, { ownerId, recipient, hybrid: hybrid || isHybrid, sharer })
+export function addToShare(head: BlockHead, keys: EnvelopeKeys, share: ShareRecipient, weakest: EncryptedSuite): Bytes {
+  const { ownerId, recipient, sharer } = share
+  const target = { ownerId, recipient, sharer, weakest: strongestSuite(weakest, share.weakest) }
+  const envelope = rekeyBlock(head, keys, target)
   if (envelope === undefined) throw unencrypted()
   return envelope
 }
 
 function unencrypted(): KeystrataError {
-  return new KeystrataError('policy', 'an unencrypted block has no key that could be shared: whoever has it reads it', {
+  return new KeystrataError('policy', 'an unencrypted block has no key to share; anybody who has it can read it', {
     rule: 'encrypted-blocks',
   })
 }
 
 /**
- * What the reader of a share can check of content: the labels are keyed by secrets that it has not. In `global` the cipher
- * does not commit to its key, which is the content's hash; in the other modes it does.
+ * What the reader of a share can check of content. Labels are keyed by secrets that it does not have. In the mode `global` the
+ * cipher does not commit to its key, which is the hash of the content, so that hash is compared; in the other modes it commits.
  * @throws KeystrataError `authentication-failed`
  */
-export async function checkSharedContent(
+async function checkSharedContent(
   mode: Mode,
   content: Uint8Array,
   _label: Uint8Array,
   blockKey: SecretKey<'block'> | undefined,
 ): Promise<void> {
-  if (mode !== Mode.global || blockKey === undefined) return
-  const [digest] = (await digestContent(content, [{ hash: 'sha3-256' }])) as [Bytes]
-  const found = SecretKey.take('block', digest)
-  const holds = equalKeys(found, blockKey)
-  found.dispose()
-  if (!holds) throw authenticationFailed()
-}
-
-/** Whether two sets of public halves are the same key pairs. */
-export function samePair(a: PublicHalves, b: PublicHalves): boolean {
-  return equalBytes(a.x25519, b.x25519) && equalBytes(a.mlKem1024, b.mlKem1024)
+  // Envelopes of unencrypted blocks are refused before this, because no share accepts them.
+  if (blockKey === undefined) throw authenticationFailed()
+  switch (mode) {
+    case Mode.scoped:
+    case Mode.off:
+      return
+    case Mode.none:
+      throw authenticationFailed()
+    case Mode.global: {
+      const [digest] = (await digestContent(content, [{ hash: 'sha3-256' }])) as [Bytes]
+      using found = SecretKey.take('block', digest)
+      if (!equalKeys(found, blockKey)) throw authenticationFailed()
+    }
+  }
 }
 
 /**
- * A share in the hand of its owner, with a life of its own: what is added, its readers can open from then on, for good. To
- * read its log, accept an invite to the own card; that of a straight share its recipient alone can read.
+ * A share in the hands of its owner. What is added can be opened by the share's readers from then on, for good. To read the
+ * share's log, accept an invite to your own card; the log of a direct share can be read only by its recipient.
  * @example
  * ```ts
  * import type { BlockHead, Share } from 'keystrata'
@@ -162,61 +163,70 @@ export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
   readonly id: string
   /**
-   * The envelope by which the share's readers open a block; its ciphertext stays as it is, and is not needed. Name the
-   * block in the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers know it from
-   * what somebody else made.
-   * @throws KeystrataError `policy` for an unencrypted block, which has no key, and for one that is weaker than its key pair
-   *   demands; `key-not-found` if it is addressed to a key pair that is not held here; `authentication-failed`, `malformed`,
+   * Makes the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed. Name the
+   * block in the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers recognise it.
+   * @throws KeystrataError `policy` if the block is unencrypted, and has no key, or is weaker than its key pair demands;
+   *   `key-not-found` if it is addressed to a key pair that this handle does not have; `authentication-failed`, `malformed`,
    *   `unsupported`, `disposed`
    */
   add(head: BlockHead): Bytes
   /**
-   * The keys of the share, sealed to somebody's card and signed: about 3.5 kB, to be carried by whoever. One for each card.
-   * It can be made again at any time.
-   * @param to a card whose fingerprint was compared: who has its private half opens the share
-   * @throws KeystrataError `policy` if the share goes straight to another card; `key-changed` if card and fingerprint do not
-   *   belong together; `malformed`, `unsupported`, `authentication-failed` for what is no card; `disposed`
-   * @throws TypeError, RangeError for what is no card, and no fingerprint
+   * Seals the keys of the share to somebody's card and signs them: about 3.5 kB, which anybody may carry. Make one for each
+   * recipient, at any time.
+   * @param to a card whose fingerprint was compared; whoever has its private half opens the share
+   * @throws KeystrataError `policy` for a direct share to another card; `key-changed` if card and fingerprint do not belong
+   *   together; `malformed`, `unsupported` or `authentication-failed` if it is not a card; `disposed`
+   * @throws TypeError if it is not a card; RangeError if its fingerprint is not 60 digits
    */
   invite(to: Card): Bytes
 }
 
 /**
- * A share in the hand of a recipient: opens the blocks and records of the share, and nothing else. A block is that of the
- * store with the share's envelope: `{ ...parseBlock(stored, label), envelope }`.
+ * A share in the hands of a recipient: opens the blocks and records of the share, and nothing else. Take the block from the store
+ * and the envelope from the share: `{ ...parseBlock(stored, label), envelope }`.
  * @example
  * ```ts
  * import { parseBlock, type SharedReader } from 'keystrata'
  *
  * function openShared(stored: Uint8Array, label: string, envelope: Uint8Array, reader: SharedReader) {
- *   return reader.open({ ...parseBlock(stored, label), envelope }) // compared with the share's log before
+ *   return reader.open({ ...parseBlock(stored, label), envelope }) // compare both with the share's log first
  * }
  * ```
  */
 export interface SharedReader extends RecordReader {
   /** 32 hex digits: the id of the share. */
   readonly id: string
-  /** When the invite was made, as the clock of its maker says. */
+  /** When the invite was made, by the clock of the user who made it. */
   readonly issuedAt: Date
   /**
-   * As {@link BlockReader.open}, but the label cannot be computed again here, and whoever has the keys of the share, or the
-   * card that it goes straight to, can make an envelope; other readers of the share know the key of the block besides. So
-   * compare the SHA-256 of envelope and ciphertext with the share's log first: then the content is what the owner shared.
-   * @throws KeystrataError `key-not-found` for envelopes of the owner's reader, and of other shares; `policy` for
-   *   unencrypted blocks; else as there
+   * Opens a block of the share. The label cannot be computed again here, and everybody who has the keys of the share can make an
+   * envelope. So first compare the SHA-256 of envelope and ciphertext with the share's log: then the content is what the owner
+   * shared.
+   * @throws KeystrataError `key-not-found` for envelopes of the owner and of other shares; `policy` for unencrypted blocks;
+   *   otherwise as {@link BlockReader.open}
    */
-  open(block: SealedBlock): Promise<Bytes>
+  open(block: StoredBlock): Promise<Bytes>
   /**
-   * Opens a record of the share's log, which the owner of the card has signed.
+   * Opens a record of the share's log, which the owner of the share signed.
    * @throws KeystrataError as {@link RecordReader.openRecord}
    */
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
-/** The keys of a share in the hand of its owner. */
-interface ShareKeys {
+/** What a share in the hands of its owner holds. */
+interface OwnedKeys {
   readonly share: ActiveShare
   readonly sharer: Sharer
+  readonly owner: OwnerPairs
+}
+
+/** What a thread needs to add blocks to a share. */
+export interface ShareRecipe {
+  readonly kind: 'share'
+  readonly share: PublicShare
+  /** The source signing key of the keyset: its public half. */
+  readonly sharer: Uint8Array
+  readonly encryption: Strength
   readonly owner: OwnerPairs
 }
 
@@ -224,15 +234,15 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
   readonly #share: ActiveShare
   readonly #sharer: Sharer
-  readonly #encryption: number
+  readonly #encryption: Strength
   readonly #keys: EnvelopeKeys
   readonly #recipient: ShareRecipient
 
-  private constructor(held: ShareKeys, encryption: number, recipient: ShareRecipient, keys: EnvelopeKeys) {
+  private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, keys: EnvelopeKeys) {
     const { share, sharer, owner } = held
     super('share', () => {
-      disposeKeys(held)
       keys.dispose()
+      disposeKeys(held)
     })
     this.id = toHex(share.id)
     this.#share = share
@@ -242,19 +252,19 @@ export class OwnedShare extends SecretHolder implements Share {
     this.#recipient = recipient
     const { id, publicHalves } = share
     const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
-    setRecipe(this, () => ({ kind: 'share', ...added, owner }))
+    setRecipe<ShareRecipe>(this, () => ({ kind: 'share', ...added, owner }))
   }
 
   /**
-   * Borrows the keys.
-   * @param encryption a {@link Strength}: what writers of the keyset do by default
+   * Copies the keys.
+   * @param encryption what writers of the keyset use unless told otherwise
    */
-  static of(share: ActiveShare, sharer: Sharer, encryption: number, owner: OwnerPairs): Share {
-    const { id, blockPair, retired, accept } = owner
+  static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerPairs): Share {
+    const { id, blockPair, retired, allowWeaker } = owner
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, accept } })
+    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, allowWeaker } })
     try {
-      return new OwnedShare(held, encryption, recipient, envelopeKeysOf(owner))
+      return new OwnedShare(held, encryption, recipient, envelopeKeysOf(held.owner))
     } catch (error) {
       disposeKeys(held)
       throw error
@@ -263,21 +273,38 @@ export class OwnedShare extends SecretHolder implements Share {
 
   add(head: BlockHead): Bytes {
     this.assertUsable()
-    return addToShare(head, this.#keys, this.#recipient, this.#encryption === Strength.hybrid)
+    return addToShare(head, this.#keys, this.#recipient, rekeySuiteOf(this.#encryption))
   }
 
   async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
     this.assertUsable()
-    const { ownerId, recipient, isHybrid } = this.#recipient
-    const hybrid = isHybrid || this.#encryption !== Strength.x25519
-    return sealRecord(content, after, { ownerId, recipient, hybrid, signing: this.#sharer.sourceSigning })
+    return sealShareRecord(content, after, this.#recipient, this.#encryption, this.#sharer.sourceSigning)
   }
 
   invite(to: Card): Bytes {
     this.assertUsable()
-    // Before 1970 a clock is wrong, and an invite no worse for it.
+    // A clock before 1970 is wrong, and an invite is none the worse for it.
     return sealInvite(this.#share, this.#sharer, keysOfCard(to), Math.max(0, Date.now()))
   }
+}
+
+/** Seals a record of a share's own log. */
+export function sealShareRecord(
+  content: Uint8Array,
+  after: Uint8Array | 'start',
+  { ownerId, recipient, weakest }: ShareRecipient,
+  encryption: Strength,
+  signing: Sharer['sourceSigning'],
+): Promise<SealedRecord> {
+  const suite = strongestSuite(recordSuiteOf(encryption), weakest)
+  return sealRecord(content, after, { ownerId, recipient, suite, signing })
+}
+
+/** What a thread needs to open blocks of a share. */
+export interface SharedRecipe {
+  readonly kind: 'shared'
+  readonly invited: InvitedShare
+  readonly sourceSigning: Bytes
 }
 
 export class AcceptedShare extends SecretHolder implements SharedReader {
@@ -286,7 +313,7 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
   readonly #keys: EnvelopeKeys
   readonly #sourceSigning: Bytes
 
-  /** Borrows the keys. */
+  /** Copies the keys. */
   constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: Pick<PinnedKeys, 'sourceSigning'>) {
     const keys = new EnvelopeKeys(id, pair, { sharer: sourceSigning })
     const invited = copyKeys({ id, pair, issuedAt })
@@ -298,14 +325,14 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
     this.#issuedAt = issuedAt
     this.#keys = keys
     this.#sourceSigning = sourceSigning
-    setRecipe(this, () => ({ kind: 'shared', invited, sourceSigning }))
+    setRecipe<SharedRecipe>(this, () => ({ kind: 'shared', invited, sourceSigning }))
   }
 
   get issuedAt(): Date {
     return new Date(this.#issuedAt)
   }
 
-  async open(block: SealedBlock): Promise<Bytes> {
+  async open(block: StoredBlock): Promise<Bytes> {
     this.assertUsable()
     return openBlock(block, this.#keys, checkSharedContent)
   }

@@ -1,59 +1,58 @@
-// The two ways to a keyset: made with a password, or unlocked with it (SPEC §5).
-import { bytesFrom, wipe } from '../core/bytes.ts'
-import { Mode } from '../core/envelope.ts'
-import { KeystrataError } from '../core/errors.ts'
-import { generateKeyPair, generateSigningPair, Strength } from '../core/key-pairs.ts'
+// The ways to a keyset: created with a password, unlocked with it, or opened on a device that saved it (SPEC §5, §15).
+import { bytesFrom, toHex } from '../core/bytes.ts'
+import { decode } from '../core/codec.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { generateKeyPair, generateSigningPair } from '../core/key-pairs.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../core/password.ts'
-import { SecretKey } from '../core/secret.ts'
+import { disposeKeys, SecretKey, wiping } from '../core/secret.ts'
+import { Strength } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
+import type { DeviceKey } from '../device/device-key.ts'
+import { assertExpected, openHandle } from '../device/saved.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { assertNotOlder, parseFloor } from '../state/version.ts'
-import { type KeysetKeys, openKeyset, parseKeyset } from './exports.ts'
-import { insidesOf, type KeysetReader, type PasswordOptions, unlocked } from './keyset.ts'
+import { EncryptedMode } from './envelope.ts'
+import { type KeysetContents, type KeysetKeys, openKeyset, parseKeyset } from './exports.ts'
+import { insidesOf, type Keyset, type PasswordOptions, unlocked } from './keyset.ts'
+import { savedKeyset } from './layout.ts'
 import { createMaster, openMaster } from './master.ts'
 import { type Encryption, parseWriterOptions, type WriterOptions } from './writer.ts'
 
 /**
- * Creates a keyset with fresh keys, under a password. Without the password and at least one export, whatever is sealed
- * with it is lost for good: nobody can recover it.
- * @param password any text but the empty one; taken as NFC, with every kind of space as a space
- * @param options `encryption` and `dedup` become the defaults of its writers, and `encryption` the least that its reader
- *   takes; `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal ciphertexts, and
- *   whoever holds either can confirm and open contents of the other that they can guess
- * @throws KeystrataError `limit-exceeded` for an empty password or costs outside 19,456 KiB–1 GiB, 2–64 iterations, 1–16
- *   lanes, and for more than 4 GiB in all iterations; `aborted`
- * @throws TypeError for a password that is not well-formed text, for values that are no option, for a `dedupWith` of another
- *   copy of this library
+ * Creates a keyset with fresh keys, under a password. Without the password and at least one export, everything sealed with it is lost
+ * for good: nobody can recover it.
+ * @param password any text but the empty one; normalised to NFC, with every kind of space as a plain space
+ * @param options `encryption` and `dedup`: what its writers use unless told otherwise; `encryption` is also the weakest that it
+ *   accepts when it opens. `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal
+ *   ciphertexts, and whoever holds either can confirm and open contents of the other that they can guess
+ * @throws KeystrataError `limit-exceeded` for an empty password, costs outside 19,456 KiB–1 GiB, 2–64 iterations or 1–16 lanes, and
+ *   for more than 4 GiB in all iterations; `aborted`
+ * @throws TypeError for a password that is not well-formed text, unknown options, and a `dedupWith` of another copy of this library
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'
  *
  * using keyset = await createKeyset('correct horse battery staple', { dedup: 'off' })
  * const onHost = keyset.export('host')
- * const inStorage = keyset.export('source-storage')
+ * const inStorage = keyset.export('storage')
  * console.log(keyset.version) // 1
  * ```
  */
 export async function createKeyset(
   password: string,
-  options: PasswordOptions & WriterOptions & { dedupWith?: KeysetReader } = {},
-): Promise<KeysetReader> {
+  options: PasswordOptions & WriterOptions & { dedupWith?: Keyset } = {},
+): Promise<Keyset> {
   const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = options
-  const { encryption, dedup } = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: Mode.scoped })
-  const dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : copyOfDedupKey(dedupWith)
-  try {
-    const { master, record } = await createMaster(password, costs, options)
-    const keys = generateKeys(encryption, dedupKey.copy())
-    return unlocked({ id: randomBytes(16), version: 1, encryption, dedup, argon2: record, ...keys }, master)
-  } finally {
-    dedupKey.dispose()
-  }
+  const defaults = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: EncryptedMode.scoped })
+  using dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : copyOfDedupKey(dedupWith)
+  const { master, record } = await createMaster(password, costs, options)
+  const keys = generateKeys(defaults.encryption, dedupKey.copy())
+  return unlocked({ id: randomBytes(16), version: 1, ...defaults, argon2: record, ...keys }, master, undefined)
 }
 
-const copyOfDedupKey = (reader: KeysetReader): SecretKey<'dedup'> =>
-  insidesOf(reader, 'dedupWith').contents.dedupKey.copy()
+const copyOfDedupKey = (keyset: Keyset): SecretKey<'dedup'> => insidesOf(keyset, 'dedupWith').contents.dedupKey.copy()
 
-function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys {
+function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKeys {
   return {
     blockPair: generateKeyPair(minimum),
     blockSalt: SecretKey.take('block-salt', randomBytes(32)),
@@ -68,11 +67,26 @@ function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys
   }
 }
 
+/** What to accept when a keyset is opened. */
+export interface OpenOptions {
+  /** The lowest version to accept. */
+  atLeast?: number
+  /** Opens blocks down to this strength although the keyset demands more, at your own risk. */
+  allowWeaker?: Encryption
+}
+
+function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
+  return {
+    atLeast: parseFloor(atLeast),
+    allowWeaker: allowWeaker === undefined ? undefined : numberOf(Strength, allowWeaker, 'allowWeaker'),
+  }
+}
+
 /**
  * Unlocks any export of a keyset with its password.
  * @param anyExport the bytes of an export, at most 1 MiB
- * @param options `atLeast`: the lowest version to take; `accept`: knowingly open blocks protected more weakly than the
- *   keyset demands, down to this
+ * @param options `atLeast`: the lowest version to accept; `allowWeaker`: opens blocks down to this strength although the keyset
+ *   demands more, at your own risk
  * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
  *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `aborted`
  * @example
@@ -80,7 +94,7 @@ function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys
  * import { createKeyset, unlockKeyset } from 'keystrata'
  *
  * using created = await createKeyset('correct horse battery staple')
- * const inStorage = created.export('source-storage')
+ * const inStorage = created.export('storage')
  * using keyset = await unlockKeyset(inStorage, 'correct horse battery staple', { atLeast: created.version })
  * console.log(keyset.id === created.id) // true
  * ```
@@ -88,24 +102,20 @@ function generateKeys(minimum: number, dedupKey: SecretKey<'dedup'>): KeysetKeys
 export async function unlockKeyset(
   anyExport: Uint8Array,
   password: string,
-  options: PasswordOptions & { atLeast?: number; accept?: Encryption } = {},
-): Promise<KeysetReader> {
-  const { accept, costs } = options
-  const atLeast = parseFloor(options.atLeast)
-  const accepted = accept === undefined ? undefined : numberOf(Strength, accept, 'accept')
+  options: PasswordOptions & OpenOptions = {},
+): Promise<Keyset> {
+  const { costs } = options
+  const { atLeast, allowWeaker } = parseOpenOptions(options)
   const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
+  using _ = wiping(parsed.bytes)
+  assertNotOlder(parsed, atLeast, 'keyset')
+  if (costs !== undefined) assertWithin(parsed.argon2, costs)
+  const master = await openMaster(password, parsed.argon2, options)
   try {
-    assertNotOlder(parsed, atLeast, 'keyset')
-    if (costs !== undefined) assertWithin(parsed.argon2, costs)
-    const master = await openMaster(password, parsed.argon2, options)
-    try {
-      return unlocked(openKeyset(parsed, master), master, accepted)
-    } catch (error) {
-      master.dispose()
-      throw error
-    }
-  } finally {
-    wipe(parsed.bytes)
+    return unlocked(openKeyset(parsed, master), master, allowWeaker)
+  } catch (error) {
+    master.dispose()
+    throw error
   }
 }
 
@@ -120,4 +130,51 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
     memoryKiB,
     lanes,
   })
+}
+
+/**
+ * Opens a keyset that its handle's `save` sealed on this device, without a password.
+ * @param saved the bytes that `save` returned
+ * @param expected `id`: the keyset that you expect, so that swapped rows are noticed; `atLeast` and `allowWeaker` as for
+ *   {@link unlockKeyset}: what the saved handle accepted is not saved
+ * @throws KeystrataError `policy` if it is another keyset; `rollback` below `atLeast`; `key-not-found` if another device saved it;
+ *   `unsupported` if it is another kind of handle; `malformed` for damaged bytes; `authentication-failed`, `limit-exceeded`, `disposed`
+ * @throws TypeError if it is no device key of this copy of the library
+ * @example
+ * ```ts
+ * import { createKeyset, openSavedKeyset } from 'keystrata'
+ * import { createDeviceKey } from 'keystrata/device'
+ *
+ * using device = createDeviceKey()
+ * using created = await createKeyset('correct horse battery staple')
+ * const saved = created.save(device)
+ * using keyset = openSavedKeyset(saved, device, { id: created.id })
+ * console.log(keyset.version) // 1
+ * ```
+ */
+export function openSavedKeyset(saved: Uint8Array, device: DeviceKey, expected: { id: string } & OpenOptions): Keyset {
+  const { id } = expected
+  const { atLeast, allowWeaker } = parseOpenOptions(expected)
+  const { contents, master } = openHandle(device, 'keyset', saved, readSaved)
+  try {
+    assertExpected({ id: toHex(contents.id) }, { id })
+    assertNotOlder(contents, atLeast, 'keyset')
+  } catch (error) {
+    disposeKeys([contents, master])
+    throw error
+  }
+  return unlocked(contents, master, allowWeaker)
+}
+
+function readSaved(bytes: Uint8Array): { contents: KeysetContents; master: SecretKey<'master'> } {
+  const { master, keyset } = decode(savedKeyset, bytes, 'saved keyset')
+  try {
+    const parsed = parseKeyset(keyset)
+    using _ = wiping(parsed.bytes)
+    if (parsed.destination === 'host') throw authenticationFailed()
+    return { contents: openKeyset(parsed, master), master }
+  } catch (error) {
+    master.dispose()
+    throw error
+  }
 }

@@ -1,4 +1,4 @@
-// The writing side of a keyset: public halves and dedup secrets, which back up and cannot restore.
+// The writing side of a keyset: public halves and dedup secrets, which can back up and cannot restore.
 import {
   type BlockWriter,
   type PreparedBlock,
@@ -8,28 +8,29 @@ import {
   sealPrepared,
   shareIdFrom,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex, wipe } from '../core/bytes.ts'
-import { encodePlainEnvelope, Mode } from '../core/envelope.ts'
+import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
+import { encodePlainEnvelope } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { encodeHeader, ObjectType, Suite } from '../core/header.ts'
-import { type PublicHalves, Recipient, type SigningPair, Strength } from '../core/key-pairs.ts'
+import { encodeHeader, ObjectType } from '../core/header.ts'
+import { type PublicHalves, Recipient } from '../core/key-pairs.ts'
 import { setRecipe } from '../core/recipe.ts'
-import { disposeKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
+import { disposeKeys, type Handle, SecretHolder, type SecretKey, wiping } from '../core/secret.ts'
+import { type KeysetSuite, recordSuiteOf, rekeySuiteOf, Strength, Suite, suiteOf } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { ContentScheme } from './dedup.ts'
-import { maskKey } from './envelope.ts'
-import { parseKeyset, readHostPlain } from './exports.ts'
-import { Destination, type PublicShare } from './layout.ts'
+import { EncryptedMode, maskKey, Mode } from './envelope.ts'
+import { parseKeyset, readHostPlain, type WritingDefaults } from './exports.ts'
+import type { PublicShare } from './layout.ts'
 import { type Pack, packFiles } from './pack.ts'
 import { type RecordWriter, type SealedRecord, sealRecord } from './record.ts'
 import { isAddressedTo } from './rekey.ts'
 import { encryptContent, prepareContent, type PreparedContent } from './seal.ts'
-import { maskForShare, ShareRecipients } from './share.ts'
+import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
 
 /**
- * What protects a block. `hybrid`: X25519 and ML-KEM-1024, either of which must hold. `x25519`: X25519 alone, open to a
- * future quantum computer. `none`: not encrypted, only named and checked.
+ * What protects a block. `hybrid`: X25519 and ML-KEM-1024 combined, so blocks stay confidential even if one of them is broken.
+ * `x25519`: X25519 alone, which a future quantum computer could break. `none`: not encrypted, only labelled and checked.
  * @example
  * ```ts
  * import type { Encryption } from 'keystrata'
@@ -37,10 +38,10 @@ import { maskForShare, ShareRecipients } from './share.ts'
  * const fromFlag = (isClassic: boolean): Encryption => (isClassic ? 'x25519' : 'hybrid')
  * ```
  */
-export type Encryption = 'hybrid' | 'x25519' | 'none'
+export type Encryption = keyof typeof Strength
 
 /**
- * How a writer seals; what is not given is the keyset's own.
+ * How a writer seals. Options that are not given are the keyset's own.
  * @example
  * ```ts
  * import { openWriter, type WriterOptions } from 'keystrata'
@@ -50,23 +51,23 @@ export type Encryption = 'hybrid' | 'x25519' | 'none'
  * ```
  */
 export interface WriterOptions {
-  /** At least what the keyset was created with, or its key pairs were regenerated with. */
+  /** At least as strong as the keyset was created with, or its key pairs were regenerated with. */
   encryption?: Encryption
   /**
-   * Which equal contents give equal blocks. `scoped`: those of keysets with one dedup key. `global`: everybody's, so that
-   * anybody can confirm a file that they know. `off`: none; in one keyset they have one label nevertheless. Without
-   * encryption this has no bearing: equal contents of one keyset are one block.
+   * Which equal contents give equal blocks. `scoped`: those of keysets that share a dedup key. `global`: everybody's, so anybody
+   * can test whether you hold a known file. `off`: none, but within one keyset equal contents still have equal labels. Without
+   * encryption this makes no difference: equal contents of one keyset are one block.
    */
   dedup?: 'scoped' | 'global' | 'off'
 }
 
 /**
- * Seals blocks without the password: it backs up and cannot restore. Opened by {@link openWriter}.
+ * Seals blocks without the password: it can back up and cannot restore. {@link openWriter} opens one.
  * @example
  * ```ts
  * import type { KeysetWriter } from 'keystrata'
  *
- * const isBehind = (envelope: Uint8Array, writer: KeysetWriter) => !writer.isCurrent(envelope) // not rekeyed yet
+ * const needsRekeying = (envelope: Uint8Array, writer: KeysetWriter) => !writer.isCurrent(envelope)
  * ```
  */
 export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
@@ -74,117 +75,85 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   readonly id: string
   /** The version of the keyset. */
   readonly version: number
-  /**
-   * The ids of the shares that are active, 32 hex digits each: what `seal` and `envelopesFor` take. None if the keyset was
-   * unlocked from a `source-definition`, which does not know them.
-   */
+  /** The ids of the active shares, 32 hex digits each: what `seal`, `envelopesFor` and `share` take. */
   readonly shares: readonly string[]
   /**
-   * As {@link RecordWriter.sealRecord}.
-   * @param options `share`: the id of an active share, whose own log this is then; it names what its readers need to know
-   * @throws KeystrataError `key-not-found` for the id of no active share, `malformed` for one with keys that are none,
-   *   besides
-   */
-  sealRecord(content: Uint8Array, after: Uint8Array | 'start', options?: { share?: string }): Promise<SealedRecord>
-  /**
-   * Whether a block is under today's key pairs, those of this export. Unencrypted ones are; another owner's are not.
-   * @throws KeystrataError `malformed`, `unsupported` if it is no envelope of a keyset; `disposed`
+   * Whether a block is under today's key pair, that of this export. Unencrypted blocks are; blocks of other keysets are not.
+   * @throws KeystrataError `malformed` or `unsupported` if it is no envelope of a keyset; `disposed`
    */
   isCurrent(envelope: Uint8Array): boolean
   /**
-   * Puts small files together into one content, so that they share the cost of a block: at most 1,024 of at most 8 MiB, 64
-   * MiB in all. Each has a key of its own, so some can be disclosed without the others. All are read before this returns.
-   * With `global` dedup the keys are the hashes of the files; otherwise nobody can test guesses about the others by one.
-   * @returns the content to seal, and the strings that open each file with {@link openPackMember}: as secret as the files
-   * @throws KeystrataError `limit-exceeded`, `disposed`
-   * @throws TypeError for files that are no Uint8Arrays
+   * Seals the log of a share, which tells its readers what they need to know.
+   * @throws KeystrataError `key-not-found` if no active share has this id; `malformed` if its public keys are invalid; `disposed`
    */
-  pack(files: readonly Uint8Array[]): Promise<Pack>
+  share(id: string): RecordWriter
+  /**
+   * Puts small files into one content, so that they share the cost of a block: at most 1,024 files of at most 8 MiB, 64 MiB in
+   * all. Each file has a key of its own, so you can disclose one without the others. All files are read before the promise is
+   * returned. With `global` dedup the keys are the hashes of the files; otherwise nobody can use one to test guesses about others.
+   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and is as
+   *   secret as the file
+   * @throws KeystrataError `limit-exceeded`, `disposed`
+   * @throws TypeError if a file is not a Uint8Array
+   */
+  pack(files: readonly Uint8Array[]): Promise<{ content: Bytes; members: string[] }>
 }
 
-/** What of a keyset its writer needs; the writer takes the keys over. */
-export interface WritingKeys {
+/** What sealing blocks needs of a keyset. */
+export interface SealingKeys {
   readonly id: Uint8Array
-  readonly version: number
   readonly blockPair: PublicHalves
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly shares: readonly PublicShare[]
-  /** Where only blocks are sealed the public half, which shares name. */
-  readonly sourceSigning: SecretKey<'signing'> | Bytes
 }
 
-/** {@link WriterOptions} as the format numbers them. */
-export interface WritingDefaults {
-  readonly encryption: number
-  readonly dedup: number
-}
-
-const modeOf = { scoped: Mode.scoped, global: Mode.global, off: Mode.off } as const
-
-/** @throws TypeError for names that are none */
+/** @throws TypeError for unknown names */
 export function parseWriterOptions({ encryption, dedup }: WriterOptions, defaults: WritingDefaults): WritingDefaults {
   return {
     encryption: encryption === undefined ? defaults.encryption : numberOf(Strength, encryption, 'encryption'),
-    dedup: dedup === undefined ? defaults.dedup : numberOf(modeOf, dedup, 'dedup'),
+    dedup: dedup === undefined ? defaults.dedup : numberOf(EncryptedMode, dedup, 'dedup'),
   }
 }
 
-export class HostWriter extends SecretHolder implements KeysetWriter {
-  readonly id: string
-  readonly version: number
-  readonly shares: readonly string[]
-  readonly #ownerId: Bytes
-  readonly #recipient: Recipient
-  readonly #strength: number
+/** Seals the blocks of a keyset. It has no key that could sign. */
+export class BlockSealer implements BlockWriter {
+  readonly ownerId: Bytes
+  readonly recipient: Recipient
+  readonly shareRecipients: ShareRecipients
+  readonly #suite: KeysetSuite
   readonly #scheme: ContentScheme
-  readonly #dedupKey: SecretKey<'dedup'>
-  readonly #sourceSigning: SecretKey<'signing'> | Bytes
-  readonly #shareRecipients: ShareRecipients
-  #signingKey: Bytes | undefined
-
-  private constructor(keys: WritingKeys, { encryption, dedup }: WritingDefaults) {
-    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning, shares } = keys
-    assertNotWeaker(encryption, blockPair.minimum)
-    const recipient = new Recipient(blockPair)
-    const mode = encryption === Strength.none ? Mode.none : (dedup as Mode)
-    const scheme = new ContentScheme(mode, { dedupKey, blockSalt })
-    super('keyset writer', () => {
-      scheme.dispose()
-      disposeKeys(keys)
-    })
-    this.id = toHex(id)
-    this.version = version
-    this.#ownerId = new Uint8Array(id)
-    this.#recipient = recipient
-    this.#strength = encryption
-    this.#scheme = scheme
-    this.#dedupKey = dedupKey
-    this.#sourceSigning = sourceSigning
-    this.#shareRecipients = new ShareRecipients(shares, () => this.#publicSigningKey)
-    this.shares = this.#shareRecipients.ids
-    setRecipe(this, () => ({
-      kind: 'writer',
-      keys: { ...keys, id: this.#ownerId, sourceSigning: this.#publicSigningKey },
-      defaults: { encryption, dedup },
-    }))
-  }
+  readonly #keys: SealingKeys
+  readonly #assertUsable: () => void
 
   /**
-   * The writer of these keys, which it takes over whatever happens.
-   * @throws KeystrataError `policy` below the minimum of the key pairs, `malformed` for key pairs that are none
+   * @param keys stay the caller's, and must live as long as this does
+   * @param sourceSigning returns the public half of the source signing key, once a share needs it
+   * @param assertUsable throws if the handle was disposed of
+   * @throws KeystrataError `policy` for encryption below the minimum of the key pairs; `malformed` for invalid public keys
    */
-  static of(keys: WritingKeys, defaults: WritingDefaults): KeysetWriter {
-    try {
-      return new HostWriter(keys, defaults)
-    } catch (error) {
-      disposeKeys(keys)
-      throw error
-    }
+  constructor(
+    keys: SealingKeys,
+    { encryption, dedup }: WritingDefaults,
+    sourceSigning: () => Uint8Array,
+    assertUsable: () => void,
+  ) {
+    assertNotWeaker(encryption, keys.blockPair.minimum)
+    this.ownerId = new Uint8Array(keys.id)
+    this.recipient = new Recipient(keys.blockPair)
+    this.shareRecipients = new ShareRecipients(keys.shares, sourceSigning)
+    this.#suite = suiteOf(encryption)
+    this.#scheme = new ContentScheme(this.#suite === Suite.none ? Mode.none : dedup, keys)
+    this.#keys = keys
+    this.#assertUsable = assertUsable
+  }
+
+  dispose(): void {
+    this.#scheme.dispose()
   }
 
   async prepare(content: Uint8Array): Promise<PreparedBlock> {
-    this.assertUsable()
+    this.#assertUsable()
     const prepared = await prepareContent(content, this.#scheme)
     return new PreparedOnce(prepared, {
       seal: async () => {
@@ -202,68 +171,150 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   }
 
   isCurrent(envelope: Uint8Array): boolean {
-    this.assertUsable()
-    return isAddressedTo(this.#recipient, this.#ownerId, envelope)
-  }
-
-  async sealRecord(
-    content: Uint8Array,
-    after: Uint8Array | 'start',
-    { share }: { share?: string } = {},
-  ): Promise<SealedRecord> {
-    this.assertUsable()
-    const signing = this.#signingPair
-    const own = { ownerId: this.#ownerId, recipient: this.#recipient, isHybrid: false }
-    const { ownerId, recipient, isHybrid } = share === undefined ? own : this.#shareRecipients.of(shareIdFrom(share))
-    // Records are always encrypted: they hold labels and names.
-    const hybrid = isHybrid || this.#strength !== Strength.x25519
-    return sealRecord(content, after, { ownerId, recipient, hybrid, signing })
+    this.#assertUsable()
+    return isAddressedTo(this.recipient, this.ownerId, envelope)
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {
-    this.assertUsable()
-    return packFiles(files, this.#scheme.mode === Mode.global ? undefined : this.#dedupKey)
+    this.#assertUsable()
+    return packFiles(files, this.#scheme.mode === Mode.global ? undefined : this.#keys.dedupKey)
   }
 
   #maskFor(prepared: PreparedContent, shares: readonly string[], isStored: boolean): ReadonlyMap<string, Bytes> {
-    this.assertUsable()
+    this.#assertUsable()
     if (isStored && prepared.mode === Mode.off) {
-      throw new KeystrataError('policy', 'without dedup a stored block has a key of its own: use Share.add', {
+      throw new KeystrataError('policy', 'with dedup off, a stored block has another key; use Share.add', {
         rule: 'dedup-off',
       })
     }
-    const recipients = new Map(shares.map((id) => [id, this.#shareRecipients.of(id)]))
-    // The envelope that is stored already may have both agreements: this one must not be weaker.
-    const hybrid = isStored || this.#strength === Strength.hybrid
-    return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, hybrid)]))
-  }
-
-  /** Made when it is first needed: most writers seal blocks alone. */
-  get #publicSigningKey(): Bytes {
-    const key = this.#sourceSigning
-    return (this.#signingKey ??= key instanceof SecretKey ? signingPublicKey(key) : key)
-  }
-
-  /** A pool's writer has no seed; it seals blocks alone. */
-  get #signingPair(): SigningPair {
-    return { seed: this.#sourceSigning as SecretKey<'signing'>, publicKey: this.#publicSigningKey }
+    const recipients = new Map(shares.map((id) => [id, this.shareRecipients.of(id)]))
+    // The envelope that is stored already may be the strongest; the new one must not be weaker.
+    const weakest = isStored ? Suite.hybrid : rekeySuiteOf(this.#suite.strength)
+    return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, weakest)]))
   }
 
   #envelopeFor({ mode, blockKey, label }: PreparedContent): Bytes {
-    this.assertUsable()
-    const ownerId = this.#ownerId
-    if (mode === Mode.none) {
-      const { keyId } = this.#recipient
-      return encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId, ownerId }))
-    }
-    const hybrid = this.#strength === Strength.hybrid
-    return maskKey(blockKey, this.#recipient, { ownerId, hybrid, mode, label })
+    this.#assertUsable()
+    const suite = this.#suite
+    const { ownerId } = this
+    if (mode !== Mode.none && suite.id !== Suite.none.id)
+      return maskKey(blockKey, this.recipient, { ownerId, suite, mode, label })
+    if (mode !== Mode.none || suite.id !== Suite.none.id) throw new Error('mode and suite disagree about encryption')
+    const { keyId } = this.recipient
+    return encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite, keyId, ownerId }))
   }
 }
 
-function assertNotWeaker(encryption: number, minimum: number): void {
+/** What a writer needs of a keyset. */
+export interface WritingKeys extends SealingKeys {
+  readonly version: number
+  readonly sourceSigning: SecretKey<'signing'>
+}
+
+/** What a thread needs to seal blocks of a keyset: nothing that signs. */
+export interface WriterRecipe {
+  readonly kind: 'writer'
+  readonly keys: SealingKeys
+  readonly sourceSigning: Bytes
+  readonly defaults: WritingDefaults
+}
+
+export class HostWriter extends SecretHolder implements KeysetWriter {
+  readonly id: string
+  readonly version: number
+  readonly shares: readonly string[]
+  readonly #blocks: BlockSealer
+  readonly #encryption: Strength
+  readonly #seed: SecretKey<'signing'>
+  #publicKey: Bytes | undefined
+
+  private constructor(keys: WritingKeys, defaults: WritingDefaults) {
+    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning, shares } = keys
+    const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares }
+    const blocks = new BlockSealer(
+      sealing,
+      defaults,
+      () => this.#publicSigningKey,
+      () => this.assertUsable(),
+    )
+    super('keyset writer', () => {
+      blocks.dispose()
+      disposeKeys(keys)
+    })
+    this.id = toHex(id)
+    this.version = version
+    this.#blocks = blocks
+    this.#encryption = defaults.encryption
+    this.#seed = sourceSigning
+    this.shares = blocks.shareRecipients.ids
+    setRecipe<WriterRecipe>(this, () => ({
+      kind: 'writer',
+      keys: sealing,
+      sourceSigning: this.#publicSigningKey,
+      defaults,
+    }))
+  }
+
+  /**
+   * The writer of these keys, which become part of it or, if this throws, are wiped.
+   * @throws KeystrataError `policy` for encryption below the minimum of the key pairs; `malformed` for invalid public keys
+   */
+  static of(keys: WritingKeys, defaults: WritingDefaults): HostWriter {
+    try {
+      return new HostWriter(keys, defaults)
+    } catch (error) {
+      disposeKeys(keys)
+      throw error
+    }
+  }
+
+  prepare(content: Uint8Array): Promise<PreparedBlock> {
+    return this.#blocks.prepare(content)
+  }
+
+  seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+    return this.#blocks.seal(content, options)
+  }
+
+  isCurrent(envelope: Uint8Array): boolean {
+    return this.#blocks.isCurrent(envelope)
+  }
+
+  pack(files: readonly Uint8Array[]): Promise<Pack> {
+    return this.#blocks.pack(files)
+  }
+
+  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
+    this.assertUsable()
+    const { ownerId, recipient } = this.#blocks
+    const suite = recordSuiteOf(this.#encryption)
+    return sealRecord(content, after, { ownerId, recipient, suite, signing: this.#signing })
+  }
+
+  share(id: string): RecordWriter {
+    this.assertUsable()
+    const recipient = this.#blocks.shareRecipients.of(shareIdFrom(id))
+    return {
+      sealRecord: async (content, after) => {
+        this.assertUsable()
+        return sealShareRecord(content, after, recipient, this.#encryption, this.#signing)
+      },
+    }
+  }
+
+  get #signing() {
+    return { seed: this.#seed, publicKey: this.#publicSigningKey }
+  }
+
+  /** Computed at first use: most writers only seal blocks. */
+  get #publicSigningKey(): Bytes {
+    return (this.#publicKey ??= signingPublicKey(this.#seed))
+  }
+}
+
+function assertNotWeaker(encryption: Strength, minimum: Strength): void {
   if (encryption >= minimum) return
-  throw new KeystrataError('policy', 'weaker encryption than the minimum of this keyset', {
+  throw new KeystrataError('policy', 'this encryption is weaker than the minimum of the keyset', {
     rule: 'minimum-encryption',
     strength: encryption,
     minimum,
@@ -271,12 +322,12 @@ function assertNotWeaker(encryption: number, minimum: number): void {
 }
 
 /**
- * Opens the host export of a keyset for backing up. No password is needed, so its authenticity cannot be checked: whoever
- * can write the file that holds it decides to whom the backup is sealed, and whether it is encrypted at all. Keep it as you
- * keep the backup program itself, and name the `encryption` that you count on.
+ * Opens the host export of a keyset for backing up. It needs no password, so nothing proves that the export is authentic: whoever
+ * can write the file decides to whom the backup is sealed, and whether it is encrypted at all. Protect it as you protect the backup
+ * program itself, and pass the `encryption` that you count on.
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
- * @throws KeystrataError `policy` for another export than `host` and for weaker encryption than the keyset's minimum;
- *   `malformed`, `unsupported`, `limit-exceeded` for what is no keyset
+ * @throws KeystrataError `policy` for another export than `host`, and for encryption below the keyset's minimum; `malformed`,
+ *   `unsupported` or `limit-exceeded` if it is not a keyset
  * @example
  * ```ts
  * import { createKeyset, openWriter } from 'keystrata'
@@ -289,16 +340,12 @@ function assertNotWeaker(encryption: number, minimum: number): void {
  */
 export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}): KeysetWriter {
   const parsed = parseKeyset(bytesFrom(hostExport, 'host export'))
-  try {
-    const defaults = parseWriterOptions(options, parsed)
-    if (parsed.destination !== Destination.host) {
-      throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
-    }
-    const { blockPair, blockSalt, dedupKey, sourceSigning, shares } = readHostPlain(parsed)
-    const { header, version } = parsed
-    const keys = { id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning, shares }
-    return HostWriter.of(keys, defaults)
-  } finally {
-    wipe(parsed.bytes)
+  using _ = wiping(parsed.bytes)
+  const defaults = parseWriterOptions(options, parsed)
+  if (parsed.destination !== 'host') {
+    throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
   }
+  const { blockPair, blockSalt, dedupKey, sourceSigning, shares } = readHostPlain(parsed)
+  const { header, version } = parsed
+  return HostWriter.of({ id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning, shares }, defaults)
 }

@@ -1,5 +1,7 @@
 // Blocks under DES-56 (SPEC §17): encrypt-then-MAC, so that nothing forged reaches the cipher. The MAC is as strong as ever; what
 // DES hides is not hidden for long.
+import { type SecretKey, wiping, withBytes } from '../core/secret.ts'
+import { Suite } from '../core/suite.ts'
 import {
   DES_BLOCK_BYTES,
   type ParsedClientBlock,
@@ -9,13 +11,12 @@ import {
 import { legacyEnvelope } from '../client/layout.ts'
 import type { Claimant } from '../client/proof.ts'
 import { deriveScopeId } from '../client/typed-key.ts'
-import { type Bytes, equalBytes, utf8, wipe } from '../core/bytes.ts'
+import { type Bytes, equalBytes, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, ObjectType, Suite } from '../core/header.ts'
+import { encodeHeader, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
-import { type SecretKey, withBytes } from '../core/secret.ts'
 import { associatedData, keyIdOf } from '../core/wrap.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -48,8 +49,8 @@ export class DesScope implements ScopeCipher {
     this.#naming.dispose()
   }
 
-  owns({ header }: ParsedClientBlock): boolean {
-    return header.suite !== Suite.none && equalBytes(header.keyId, this.#keyId)
+  owns({ kind, header }: ParsedClientBlock): boolean {
+    return kind !== 'public' && equalBytes(header.keyId, this.#keyId)
   }
 
   async prepare(given: Uint8Array): Promise<PreparedClientContent> {
@@ -74,18 +75,16 @@ export class DesScope implements ScopeCipher {
   }
 
   /** The tag before the cipher, so that no padding is ever an oracle; the label last. */
-  async open({ header, legacy, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
-    if (legacy === undefined || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
-    // A copy first: what was authenticated is what is decrypted.
+  async open(block: ParsedClientBlock): Promise<Bytes> {
+    const { header, label, ciphertext } = block
+    if (block.kind !== 'des' || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
+    // A copy, so that what was authenticated is what is decrypted.
     const padded = new Uint8Array(ciphertext)
-    try {
-      const { headerBytes, iv, tag } = legacy
-      if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()
-      withBytes(this.#key, (key) => this.#des('decrypt', key, iv, padded))
-      return await assertNamed(withoutPadding(padded), label, (digest) => this.#naming.label(digest))
-    } finally {
-      wipe(padded)
-    }
+    using _ = wiping(padded)
+    const { headerBytes, iv, tag } = block.encrypted
+    if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()
+    withBytes(this.#key, (key) => this.#des('decrypt', key, iv, padded))
+    return await assertNamed(withoutPadding(padded), label, (digest) => this.#naming.label(digest))
   }
 
   #tag(headerBytes: Uint8Array, iv: Uint8Array, label: Uint8Array, ciphertext: Uint8Array): Bytes {

@@ -1,8 +1,8 @@
 // DES in CBC mode (FIPS 46-3, SP 800-38A), for data that is already under it: 56 bits are searched through in a day, and blocks
 // of 8 bytes repeat after some gigabytes. Natively where the platform has triple DES, which with one key thrice is DES.
-import { type Bytes, concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../core/bytes.ts'
+import { SecretKey, wiping } from '../core/secret.ts'
+import { concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { SecretKey } from '../core/secret.ts'
 import { derive } from '../primitives/kdf.ts'
 import { nodeCrypto } from '../primitives/node-crypto.ts'
 
@@ -12,19 +12,17 @@ export type DesCbc = (way: 'encrypt' | 'decrypt', key: Uint8Array, iv: Uint8Arra
 const CHUNK = 64 * 1024
 
 /** Node's own, where OpenSSL or BoringSSL has it and nothing (FIPS mode) forbids it. */
-export function nativeDes(crypto: ReturnType<typeof nodeCrypto> = nodeCrypto()): DesCbc | undefined {
+export function nativeDes(): DesCbc | undefined {
+  const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
   const des: DesCbc = (way, key, iv, buffer) => {
     const threefold = concat(key, key, key)
-    try {
-      const create = way === 'encrypt' ? crypto.createCipheriv : crypto.createDecipheriv
-      const cipher = create('des-ede3-cbc', threefold, iv)
-      cipher.setAutoPadding(false)
-      inChunks(buffer, (chunk) => cipher.update(chunk))
-      cipher.final()
-    } finally {
-      wipe(threefold)
-    }
+    using _ = wiping(threefold)
+    const create = way === 'encrypt' ? crypto.createCipheriv : crypto.createDecipheriv
+    const cipher = create('des-ede3-cbc', threefold, iv)
+    cipher.setAutoPadding(false)
+    inChunks(buffer, (chunk) => cipher.update(chunk))
+    cipher.final()
   }
   try {
     return checkedDes(des)
@@ -37,12 +35,10 @@ export function nativeDes(crypto: ReturnType<typeof nodeCrypto> = nodeCrypto()):
  * des.js, an optional peer.
  * @throws KeystrataError `unsupported` where it is not installed, or does not work
  */
-export async function portableDes(
-  // @ts-expect-error It brings no types.
-  load: () => Promise<DesJs> = () => import('des.js') as Promise<DesJs>,
-): Promise<DesCbc> {
+export async function portableDes(): Promise<DesCbc> {
   try {
-    const { CBC, DES } = (await load()).default
+    // @ts-expect-error It brings no types.
+    const { CBC, DES } = ((await import('des.js')) as DesJs).default
     const Cbc = CBC.instantiate(DES)
     return checkedDes((type, key, iv, buffer) => {
       const cipher = new Cbc({ type, key, iv, padding: false })
@@ -129,13 +125,10 @@ export function isWeakDesKey(key: Uint8Array): boolean {
   return WEAK_KEYS.some((weak) => weak.reduce((found, byte, at) => found | (byte ^ ((key[at] ?? 0) & 0xfe)), 0) === 0)
 }
 
-/** The DES key of a typed key: the first that is not weak. @param candidate for tests alone */
-export function deriveDesKey(
-  key: SecretKey<'client'>,
-  candidate: (counter: number) => Bytes = (counter) => derive(key, EMPTY, 'des-key', [u8(counter)], 8),
-): SecretKey<'cipher'> {
+/** The DES key of a typed key: the first candidate that is not weak. */
+export function deriveDesKey(key: SecretKey<'client'>): SecretKey<'cipher'> {
   for (let counter = 0; counter < 256; counter++) {
-    const bytes = candidate(counter)
+    const bytes = derive(key, EMPTY, 'des-key', [u8(counter)], 8)
     if (!isWeakDesKey(bytes)) return SecretKey.take('cipher', bytes)
     wipe(bytes)
   }

@@ -1,9 +1,7 @@
 // A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
-import { type Client, openedClient, parseNames } from '../client/client.ts'
-import { LegacyKeyType, type Platform } from '../client/layout.ts'
-import { deriveTextKey } from '../client/typed-key.ts'
-import type { HashOptions } from '../core/password.ts'
-import { numberOf } from '../core/text.ts'
+import { deriveTextKey, knownType } from '../client/typed-key.ts'
+import { LEGACY_KEY_TYPES } from '../client/layout.ts'
+import { type Client, type ClientOptions, openedClient, parseNames } from '../client/client.ts'
 import { DesScope } from './des-scope.ts'
 import { findDes } from './des.ts'
 
@@ -23,56 +21,38 @@ export interface LegacyKey {
 }
 
 /**
- * Who a client under DES-56 is.
+ * Derives a client for data that is already under DES-56. It opens that data and proves its key to its server, so that you can seal the
+ * data again with a client that has an AES-256 key and another name. It seals public blocks, and account blocks if you give it an account
+ * key; private blocks only with `dangerouslyAllowDes`. Its keys are neither saved nor safeguarded. The key is hashed by Argon2id as in
+ * `deriveClient`, but it still has only 56 bits.
+ * @param options `dangerouslyAllowDes`: lets it seal private blocks too, for tests and for readers that know nothing else; anybody can
+ *   break DES by trying all keys
+ * @throws KeystrataError `unsupported` if the platform has no DES and the package des.js is not installed; `limit-exceeded` for a key
+ *   or a name that is empty or too long; `aborted`. The client throws `policy` from `prepare` and `seal` of the private scope without
+ *   `dangerouslyAllowDes`, from `safeguard`, and from `save`
+ * @throws TypeError for an unknown type or platform, and for what is not a well-formed text
  * @example
  * ```ts
- * import type { LegacyClientOptions } from 'keystrata/legacy'
+ * import type { StoredBlock } from 'keystrata'
+ * import { deriveLegacyClient } from 'keystrata/legacy'
  *
- * const names = { realm: 'com.example.backup', account: 'customer-17', client: 'old' }
- * const options: LegacyClientOptions = { ...names, key: { type: 'DES-56', text: 'asigra56' } }
- * ```
- */
-export interface LegacyClientOptions extends HashOptions {
-  /** A constant of the product, never a host name. */
-  realm: string
-  /** The customer's account. */
-  account: string
-  /** The name of this client in the account. */
-  client: string
-  /** What it runs on: `windows` unless said. Its server takes it only with the one that it was enrolled with. */
-  platform?: Platform
-  key: LegacyKey
-  /** Lets it seal, too: for tests, and for readers that know nothing else. Anybody can break DES by trying all keys. */
-  dangerouslyAllowDes?: true
-}
-
-/**
- * A client for data that is already under DES-56: it opens it, and proves its key to its server, so that the data can be
- * sealed anew by a client with an AES-256 key under another name. It seals public blocks, and those of an account key that
- * it is given; private ones only with `dangerouslyAllowDes`. Its keys are not saved and not safeguarded. The key is hashed
- * by Argon2id as in `createClient`; that does not make 56 bits more.
- * @throws KeystrataError `unsupported` where the platform has no DES and the package des.js is not installed;
- *   `limit-exceeded` for a key or a name that is empty or too long; `aborted`. Of the client: `policy` from `prepare` and
- *   `seal` of the private scope without `dangerouslyAllowDes`, from `safeguard`, and from `DeviceKey.save`
- * @throws TypeError for a type or a platform that is none, and for texts that are none
- * @example
- * ```ts
- * import type { SealedBlock } from 'keystrata'
- * import { createLegacyClient, type LegacyClientOptions } from 'keystrata/legacy'
- *
- * async function openOld(block: SealedBlock, options: LegacyClientOptions) {
- *   using old = await createLegacyClient(options)
+ * async function openOld(block: StoredBlock, text: string) {
+ *   const names = { realm: 'com.example.backup', account: 'customer-17', name: 'old', platform: 'windows' } as const
+ *   using old = await deriveLegacyClient({ ...names, privateKey: { type: 'DES-56', text } })
  *   return await old.open(block) // to be sealed by a client with an AES-256 key
  * }
  * ```
  */
-export async function createLegacyClient(options: LegacyClientOptions): Promise<Client> {
-  const { platform = 'windows', dangerouslyAllowDes, argon2, signal, onProgress } = options
+export async function deriveLegacyClient(
+  options: Omit<ClientOptions, 'privateKey' | 'accountKey'> & { privateKey: LegacyKey; dangerouslyAllowDes?: true },
+): Promise<Client> {
+  const { platform, dangerouslyAllowDes, privateKey: given, argon2, signal, onProgress } = options
   const names = parseNames(options, platform)
-  const key = { ...options.key }
-  const type = numberOf(LegacyKeyType, key.type, 'the type of a legacy key')
+  if (typeof given !== 'object') throw new TypeError('privateKey must be { type, text }')
+  const { type, text } = given
+  const row = knownType(LEGACY_KEY_TYPES, type)
   const des = await findDes()
-  const privateKey = await deriveTextKey(type, key, 'private', names, { argon2, signal, onProgress })
+  const privateKey = await deriveTextKey(row, text, 'private', names, { argon2, signal, onProgress })
   return openedClient(
     { ...names, privateKey, accountKey: undefined },
     (claimant) => new DesScope(claimant, des, dangerouslyAllowDes === true),

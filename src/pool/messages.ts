@@ -1,5 +1,4 @@
 // What a pool and its workers tell each other. Bytes are transferred and not copied; keys go as bytes, and are wiped on arrival.
-import { wipe } from '../core/bytes.ts'
 import { type ErrorCode, type ErrorDetail, KeystrataError } from '../core/errors.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { Recipe } from './remake.ts'
@@ -95,11 +94,7 @@ function arrive(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
   if ('secretRole' in value) {
     const { secretRole, bytes } = value as MovedKey
-    try {
-      return new SecretKey(secretRole, bytes)
-    } finally {
-      wipe(bytes)
-    }
+    return SecretKey.take(secretRole, bytes)
   }
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, arrive(field)]))
 }

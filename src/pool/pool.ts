@@ -1,6 +1,7 @@
 // What a program has of a pool: the same writers and readers in its threads, and streams of blocks that are rekeyed or verified.
 // Worker threads for whole blocks: what a program seals and opens goes on beside it, on as many cores as there are. Keys are
 // handed to a thread once, and wiped when the pool is closed; contents and blocks move without being copied back.
+import type { Keyset } from '../keyset/keyset.ts'
 import {
   type BlockHead,
   type BlockReader,
@@ -8,13 +9,13 @@ import {
   type PreparedBlock,
   type SealedBlock,
   sharesOf,
+  type StoredBlock,
 } from '../core/block.ts'
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
-import type { KeysetReader } from '../keyset/keyset.ts'
 import type { Share } from '../keyset/share.ts'
 import { inOrder } from './in-order.ts'
 import { closed, lostWithIt, Member } from './member.ts'
@@ -60,10 +61,10 @@ export interface VerifiedBlock {
  * that says so, and another thread takes its place.
  * @example
  * ```ts
- * import type { BlockReader, SealedBlock } from 'keystrata'
+ * import type { BlockReader, StoredBlock } from 'keystrata'
  * import type { Pool } from 'keystrata/pool'
  *
- * async function findDamaged(blocks: AsyncIterable<SealedBlock>, reader: BlockReader, pool: Pool) {
+ * async function findDamaged(blocks: AsyncIterable<StoredBlock>, reader: BlockReader, pool: Pool) {
  *   const damaged: string[] = []
  *   for await (const { label, error } of pool.verify(reader, blocks)) if (error) damaged.push(label)
  *   return damaged
@@ -94,7 +95,7 @@ export interface Pool extends AsyncDisposable {
    * @throws TypeError for a share of another keyset
    */
   rekey(
-    reader: KeysetReader,
+    reader: Keyset,
     heads: AsyncIterable<BlockHead>,
     options?: { to?: Share; signal?: AbortSignal },
   ): AsyncGenerator<RekeyedHead>
@@ -105,7 +106,7 @@ export interface Pool extends AsyncDisposable {
    */
   verify(
     reader: BlockReader,
-    blocks: AsyncIterable<SealedBlock>,
+    blocks: AsyncIterable<StoredBlock>,
     options?: { signal?: AbortSignal },
   ): AsyncGenerator<VerifiedBlock>
 }
@@ -128,9 +129,8 @@ const MAX_THREADS = 64
  * import { createPool } from 'keystrata/pool'
  *
  * using keyset = await createKeyset('correct horse battery staple')
- * using writer = keyset.writer()
  * await using pool = createPool()
- * const block = await pool.writer(writer).seal(new TextEncoder().encode('my file'))
+ * const block = await pool.writer(keyset).seal(new TextEncoder().encode('my file'))
  * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
  * ```
  */
@@ -185,12 +185,12 @@ class WorkerPool implements Pool {
   }
 
   rekey(
-    reader: KeysetReader,
+    reader: Keyset,
     heads: AsyncIterable<BlockHead>,
     options: { to?: Share; signal?: AbortSignal } = {},
   ): AsyncGenerator<RekeyedHead> {
     const { to: share, signal } = options
-    if (share !== undefined) assertShareOf(borrowedRecipe(reader), borrowedRecipe(share))
+    if (share !== undefined) assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
     const handle = this.#numberOf(share ?? reader)
     const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
       const task: Task = { task: share === undefined ? 'rekey' : 'add', handle, heads: arrived }
@@ -205,7 +205,7 @@ class WorkerPool implements Pool {
 
   verify(
     reader: BlockReader,
-    blocks: AsyncIterable<SealedBlock>,
+    blocks: AsyncIterable<StoredBlock>,
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<VerifiedBlock> {
     const handle = this.#numberOf(reader)
@@ -249,7 +249,8 @@ class WorkerPool implements Pool {
     const known = this.#numbers.get(handle)
     if (known !== undefined) return known
     const number = ++this.#lastNumber
-    this.#recipes.set(number, recipeOf(handle))
+    // Every handle registers one of these kinds.
+    this.#recipes.set(number, recipeOf(handle) as Recipe)
     this.#numbers.set(handle, number)
     return number
   }
@@ -313,7 +314,7 @@ class WorkerPool implements Pool {
 
 /** @throws TypeError for what is no share in the hand of its owner, and no reader of that owner */
 function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): void {
-  const isShareOf = reader?.kind === 'owner' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
+  const isShareOf = reader?.kind === 'keyset' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
   if (!isShareOf) throw new TypeError('to must be a share of the keyset that the reader is of')
 }
 
@@ -323,7 +324,7 @@ function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
 }
 
-function copyOfBlock(block: SealedBlock): MovedBlock {
+function copyOfBlock(block: StoredBlock): MovedBlock {
   const { ciphertext } = block
   return { ...copyOfHead(block), ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')) }
 }

@@ -1,8 +1,8 @@
 // A block that a thread of a pool has prepared: only that thread can seal it.
+import { DISPOSE } from '../core/secret.ts'
 import { idsFrom, type PreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { nameForBundlers } from '../core/secret.ts'
 import type { Task } from './messages.ts'
 
 export class PooledBlock implements PreparedBlock {
@@ -10,10 +10,6 @@ export class PooledBlock implements PreparedBlock {
   readonly #prepared: number
   readonly #ask: (task: Task) => Promise<unknown>
   #isSpent = false
-
-  static {
-    nameForBundlers(PooledBlock.prototype)
-  }
 
   constructor(label: string, prepared: number, ask: (task: Task) => Promise<unknown>) {
     this.label = label
@@ -48,7 +44,7 @@ export class PooledBlock implements PreparedBlock {
     }
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose()
   }
 

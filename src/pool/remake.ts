@@ -1,26 +1,98 @@
-// What handles are made of, so that they can be made again elsewhere: in a worker, which shares no memory with them.
-import type { Claimant } from '../client/proof.ts'
-import type { ScopeKeys } from '../client/scope.ts'
-import type { Bytes } from '../core/bytes.ts'
-import type { SecretKey } from '../core/secret.ts'
-import type { InvitedShare } from '../keyset/invite.ts'
-import type { PublicShare } from '../keyset/layout.ts'
-import type { OwnerKeys, OwnerPairs } from '../keyset/open.ts'
-import type { WritingDefaults, WritingKeys } from '../keyset/writer.ts'
+// How a worker thread makes handles again from their recipes. A new kind of handle does not compile until it is made here.
+import type { BlockReader, BlockWriter } from '../core/block.ts'
+import { disposeKeys } from '../core/secret.ts'
+import { rekeySuiteOf } from '../core/suite.ts'
+import { type ClientRecipe, openedClient, type ScopeRecipe } from '../client/client.ts'
+import { cipherOf, OpenScope } from '../client/scope.ts'
+import type { KeysetRecipe } from '../keyset/keyset.ts'
+import { envelopeKeysOf } from '../keyset/open.ts'
+import { OwnerBlocks } from '../keyset/owner.ts'
+import { AcceptedShare, addToShare, type SharedRecipe, type ShareRecipe, ShareRecipient } from '../keyset/share.ts'
+import { BlockSealer, type WriterRecipe } from '../keyset/writer.ts'
+import { OpenedVault, type VaultRecipe } from '../vault/block.ts'
+import type { Moved, MovedHead } from './messages.ts'
 
-/** The keys that a handle does by what a pool does, and no others. */
-export type Recipe =
-  | { readonly kind: 'writer'; readonly keys: WritingKeys; readonly defaults: WritingDefaults }
-  | { readonly kind: 'owner'; readonly owner: OwnerKeys }
-  | {
-      readonly kind: 'share'
-      readonly share: PublicShare
-      /** The source signing key of the keyset: its public half. */
-      readonly sharer: Uint8Array
-      readonly encryption: number
-      readonly owner: OwnerPairs
+/** What handles of all key models are made of. */
+export type Recipe = WriterRecipe | KeysetRecipe | ShareRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
+
+/** A handle that was made again. It has what its key model has. */
+export interface Remade {
+  readonly writer?: BlockWriter
+  readonly reader?: BlockReader
+  readonly owner?: OwnerBlocks
+  readonly add?: (head: MovedHead) => Moved
+  dispose(): void
+}
+
+/** The handle of a recipe, whose keys become part of it. */
+export function remake(recipe: Recipe): Remade {
+  switch (recipe.kind) {
+    case 'writer':
+      return sealerOf(recipe)
+    case 'keyset':
+      return keysetOf(recipe)
+    case 'share': {
+      const recipient = new ShareRecipient(recipe.share, recipe.sharer)
+      const keys = envelopeKeysOf(recipe.owner)
+      const weakest = rekeySuiteOf(recipe.encryption)
+      const dispose = () => {
+        keys.dispose()
+        disposeKeys(recipe)
+      }
+      return { add: (head) => addToShare(head, keys, recipient, weakest), dispose }
     }
-  | { readonly kind: 'shared'; readonly invited: InvitedShare; readonly sourceSigning: Bytes }
-  | { readonly kind: 'vault'; readonly id: Bytes; readonly dataKey: SecretKey<'data'> }
-  | { readonly kind: 'client'; readonly claimant: Claimant }
-  | ({ readonly kind: 'scope' } & ScopeKeys)
+    case 'shared': {
+      const reader = new AcceptedShare(recipe.invited, recipe)
+      disposeKeys(recipe)
+      return { reader, dispose: () => reader.dispose() }
+    }
+    case 'vault': {
+      const vault = new OpenedVault(recipe.id, recipe.dataKey)
+      return { writer: vault, reader: vault, dispose: () => vault.dispose() }
+    }
+    case 'client': {
+      const client = openedClient(recipe.claimant)
+      return { reader: client, dispose: () => client.dispose() }
+    }
+    case 'scope': {
+      const cipher = cipherOf(recipe.keys)
+      disposeKeys(recipe)
+      const scope = new OpenScope(cipher, { des: false }, () => undefined)
+      return { writer: scope, reader: scope, dispose: () => cipher.dispose() }
+    }
+  }
+}
+
+function sealerOf(recipe: WriterRecipe): Remade {
+  const { keys, defaults, sourceSigning } = recipe
+  const writer = new BlockSealer(
+    keys,
+    defaults,
+    () => sourceSigning,
+    () => undefined,
+  )
+  const dispose = () => {
+    writer.dispose()
+    disposeKeys(recipe)
+  }
+  return { writer, dispose }
+}
+
+function keysetOf(recipe: KeysetRecipe): Remade {
+  const { owner, shares, sourceSigning, dedup } = recipe
+  const { id, encryption, blockSalt, dedupKey } = owner
+  const blocks = new OwnerBlocks(owner)
+  const keys = { id, blockPair: owner.blockPair.publicHalves, blockSalt, dedupKey, shares }
+  const writer = new BlockSealer(
+    keys,
+    { encryption, dedup },
+    () => sourceSigning,
+    () => undefined,
+  )
+  const dispose = () => {
+    blocks.dispose()
+    writer.dispose()
+    disposeKeys(recipe)
+  }
+  return { writer, reader: blocks, owner: blocks, dispose }
+}

@@ -1,16 +1,9 @@
 // A worker's side of the pool: it makes the handles again that it is sent, and does with them what it is asked.
-import { openedClient } from '../client/client.ts'
-import { cipherOf, OpenScope } from '../client/scope.ts'
+import { type Remade, remake } from './remake.ts'
 import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../core/block.ts'
 import { wipe } from '../core/bytes.ts'
 import { contentWithRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { Strength } from '../core/key-pairs.ts'
-import { disposeKeys } from '../core/secret.ts'
-import { envelopeKeysOf, OwnerBlocks } from '../keyset/open.ts'
-import { AcceptedShare, addToShare, ShareRecipient } from '../keyset/share.ts'
-import { HostWriter } from '../keyset/writer.ts'
-import { OpenedVault } from '../vault/block.ts'
 import {
   arrivedKeys,
   type Moved,
@@ -22,60 +15,6 @@ import {
   type Request,
   type Task,
 } from './messages.ts'
-import type { Recipe } from './remake.ts'
-
-/** A handle, made again; it has what its key model has. */
-interface Remade {
-  readonly writer?: BlockWriter
-  readonly reader?: BlockReader
-  readonly owner?: OwnerBlocks
-  readonly add?: (head: MovedHead) => Moved
-  dispose(): void
-}
-
-/** Takes the keys over. */
-function remake(recipe: Recipe): Remade {
-  switch (recipe.kind) {
-    case 'writer': {
-      const writer = HostWriter.of(recipe.keys, recipe.defaults)
-      return { writer, dispose: () => writer.dispose() }
-    }
-    case 'owner': {
-      const owner = new OwnerBlocks(recipe.owner)
-      const dispose = () => {
-        owner.dispose()
-        disposeKeys(recipe)
-      }
-      return { reader: owner, owner, dispose }
-    }
-    case 'share': {
-      const recipient = new ShareRecipient(recipe.share, recipe.sharer)
-      const keys = envelopeKeysOf(recipe.owner)
-      const isHybrid = recipe.encryption === Strength.hybrid
-      disposeKeys(recipe)
-      return { add: (head) => addToShare(head, keys, recipient, isHybrid), dispose: () => keys.dispose() }
-    }
-    case 'shared': {
-      const reader = new AcceptedShare(recipe.invited, recipe)
-      disposeKeys(recipe)
-      return { reader, dispose: () => reader.dispose() }
-    }
-    case 'vault': {
-      const vault = new OpenedVault(recipe.id, recipe.dataKey)
-      return { writer: vault, reader: vault, dispose: () => vault.dispose() }
-    }
-    case 'client': {
-      const client = openedClient(recipe.claimant)
-      return { reader: client, dispose: () => client.dispose() }
-    }
-    case 'scope': {
-      const cipher = cipherOf(recipe)
-      disposeKeys(recipe)
-      const scope = new OpenScope(cipher, { des: false }, () => undefined)
-      return { writer: scope, reader: scope, dispose: () => cipher.dispose() }
-    }
-  }
-}
 
 /** What a worker answers, and what of it moves. */
 interface Answer {

@@ -1,31 +1,37 @@
-// AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: keys/lock.ts adds that.
+// AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: core/wrap.ts adds that.
 import type { Bytes } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { type Role, type SecretKey, withBytes } from '../core/secret.ts'
-import { backend } from './choice.ts'
+import type { Gcm } from './backend.ts'
+import { choose } from './choice.ts'
+import { nodeGcm } from './node-ciphers.ts'
+import { portableGcm } from './portable.ts'
+import { webGcm } from './web.ts'
+
+export const gcm: () => Gcm = choose(nodeGcm, webGcm, portableGcm)
 
 const GCM_TAG_BYTES = 16
 
 export function gcmSeal(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes {
-  return withBytes(key, (bytes) => backend().gcmSeal(bytes, iv, aad, text))
+  return withBytes(key, (bytes) => gcm().gcmSeal(bytes, iv, aad, text))
 }
 
 /** @throws KeystrataError `authentication-failed` */
 export function gcmOpen(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes {
   if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
-  const text = withBytes(key, (bytes) => backend().gcmOpen(bytes, iv, aad, sealed))
+  const text = withBytes(key, (bytes) => gcm().gcmOpen(bytes, iv, aad, sealed))
   if (text === undefined) throw authenticationFailed()
   return text
 }
 
-/** Encrypts content in place: `buffer` is the text followed by 16 bytes that receive the tag. */
+/** Encrypts content in place: `buffer` is text followed by 16 bytes that receive the tag. */
 export function gcmSealContent(
   key: SecretKey<Role>,
   iv: Uint8Array,
   aad: Uint8Array,
   buffer: Uint8Array,
 ): Promise<void> {
-  return withBytes(key, (bytes) => backend().gcmSealContent(bytes, iv, aad, buffer))
+  return withBytes(key, (bytes) => gcm().gcmSealContent(bytes, iv, aad, buffer))
 }
 
 /** @throws KeystrataError `authentication-failed` */
@@ -36,7 +42,7 @@ export async function gcmOpenContent(
   sealed: Uint8Array,
 ): Promise<Bytes> {
   if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
-  const text = await withBytes(key, (bytes) => backend().gcmOpenContent(bytes, iv, aad, sealed))
+  const text = await withBytes(key, (bytes) => gcm().gcmOpenContent(bytes, iv, aad, sealed))
   if (text === undefined) throw authenticationFailed()
   return text
 }

@@ -1,31 +1,32 @@
-// What a platform provides, and nothing else: every primitive with one meaning, so that all backends give the same bytes.
-// Callers above this folder use aead.ts, hash.ts, kdf.ts, kem.ts and password.ts, which check what goes in and comes out.
+// What a platform provides: every primitive with one meaning, so that all platforms give the same bytes. These are the types; choice.ts
+// chooses among implementations. Callers above this folder use aead.ts, cipher.ts, content-hash.ts, hash.ts, kdf.ts, kem.ts and
+// password-hash.ts.
 import type { Bytes } from '../core/bytes.ts'
 
-export type HashName = 'sha256' | 'sha512' | 'sha3-256'
+export type HashName = 'sha256' | 'sha512'
 
-/** A digest of content, optionally of content ‖ suffix. */
+/** A digest of content, or of content ‖ suffix. */
 export interface ContentDigest {
-  readonly hash: HashName
+  readonly hash: HashName | 'sha3-256'
   readonly suffix?: Uint8Array
 }
 
-/** One recipient's public key, imported and prepared once. */
+/** A recipient's public key, imported once. */
 export interface Encapsulator {
-  /** A fresh agreement. `randomness` is for tests alone: 32 bytes that decide the result. */
-  encapsulate(randomness?: Uint8Array): { ciphertext: Bytes; shared: Bytes }
+  /** Makes a fresh agreement. */
+  encapsulate(): { ciphertext: Bytes; shared: Bytes }
 }
 
-/** One private key, imported once. */
-export interface Decapsulator {
+/** A private key, imported once. */
+export interface Decapsulator extends Disposable {
   readonly publicKey: Bytes
-  /** Throws for a ciphertext that cannot be one; a wrong key gives a wrong secret, never an error. */
+  /** Throws for a ciphertext that cannot be one. A wrong key gives a wrong secret, never an error. */
   decapsulate(ciphertext: Uint8Array): Bytes
   /** Wipes or drops the imported key. */
   dispose(): void
 }
 
-/** A key encapsulation mechanism. X25519 is one too: the ciphertext is the ephemeral public key. */
+/** A key encapsulation mechanism. X25519 is used as one too: its ciphertext is the ephemeral public key. */
 export interface Kem {
   encapsulator(publicKey: Uint8Array): Encapsulator
   decapsulator(privateKey: Uint8Array): Decapsulator
@@ -41,7 +42,8 @@ export interface Argon2Parameters {
  * How a caller follows and ends a long derivation.
  * @example
  * ```ts
- * import { deriveLogin, type Wait } from 'keystrata'
+ * import type { Wait } from 'keystrata'
+ * import { deriveLogin } from 'keystrata/vault'
  *
  * const wait: Wait = { signal: AbortSignal.timeout(60_000) }
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' }, wait)
@@ -49,7 +51,7 @@ export interface Argon2Parameters {
  * ```
  */
 export interface Wait {
-  /** Called with a fraction from 0 to 1, as often as the platform can tell; with native code that is start and end. */
+  /** Called with a fraction from 0 to 1, as often as the platform reports it; with native code only at start and end. */
   onProgress?: ((fraction: number) => void) | undefined
   /** Ends the wait with `aborted`. */
   signal?: AbortSignal | undefined
@@ -72,44 +74,80 @@ export type Primitive =
   | 'Ed25519'
   | 'randomness'
 
-/**
- * All primitives of one platform. What returns a promise may be long, or is asynchronous on some platform; it has read
- * its keys and its content before it first yields; a buffer that is written in place is left alone until it is done.
- */
-export interface Backend {
-  readonly name: 'node' | 'web' | 'portable'
-  /** Whose code computes what. */
-  readonly providers: Readonly<Record<Primitive, string>>
-  /** Whether that code runs in a mode of its own that admits approved algorithms only. */
-  readonly fips: boolean
+// A function that returns a promise may be slow, or is asynchronous on some platform. It reads its keys and its content before it first
+// yields. A buffer that it writes in place must not be touched until it is done.
 
+export interface Hashes {
   hash(hash: HashName, parts: readonly Uint8Array[]): Bytes
-  hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Bytes
-  hkdf(hash: 'sha256' | 'sha512', ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Bytes
+}
 
-  /** AES-GCM of a short text; returns text ‖ tag. */
-  gcmSeal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes
-  /** Undefined if the tag does not hold. */
-  gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
-
+export interface ContentHashes {
   /** Copies `content` into `copy` and digests the copy. */
   copyAndDigest(content: Uint8Array, copy: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
   digestContent(content: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]>
+}
+
+export interface Hmac {
+  hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Bytes
+}
+
+export interface Hkdf {
+  hkdf(hash: HashName, ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Bytes
+}
+
+/** AES-GCM with tags of 16 bytes. */
+export interface Gcm {
+  /** Seals a short text. Returns text ‖ tag. */
+  gcmSeal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes
+  /** Returns undefined if the tag is wrong. */
+  gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
   /** Encrypts in place: `buffer` is text followed by 16 bytes that receive the tag. */
   gcmSealContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): Promise<void>
+  /** Resolves to undefined if the tag is wrong. */
   gcmOpenContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
-  /** AES-CTR from the given first counter block of 16 bytes, which counts in all of its 128 bits; in place. */
+}
+
+export interface Ctr {
+  /** AES-CTR in place, from the given first counter block of 16 bytes, which counts in all of its 128 bits. */
   ctr(key: Uint8Array, counter: Uint8Array, buffer: Uint8Array): Promise<void>
-  /** AES-CBC with PKCS #7 padding. */
+}
+
+/** AES-CBC with PKCS #7 padding. */
+export interface Cbc {
   cbcEncrypt(key: Uint8Array, iv: Uint8Array, text: Uint8Array): Promise<Bytes>
-  /** Undefined if the padding does not hold; whoever calls this has checked a MAC before. */
+  /** Resolves to undefined if the padding is wrong. The caller has checked a MAC, or compares a hash afterwards. */
   cbcDecrypt(key: Uint8Array, iv: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
-  /** The tag of ChaCha20-Poly1305 (RFC 8439 §2.8) for no text, a zero nonce, and the parts joined as associated data. */
+}
+
+export interface Poly1305 {
+  /** The tag of ChaCha20-Poly1305 (RFC 8439 §2.8) for no text, a zero nonce, and the joined parts as associated data. */
   chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Promise<Bytes>
+}
 
+export interface X25519 {
   readonly x25519: Kem
-  readonly mlKem1024: Kem
+}
 
+export interface MlKem1024 {
+  readonly mlKem1024: Kem
+}
+
+export interface Pbkdf2 {
   pbkdf2Sha512(password: Uint8Array, salt: Uint8Array, iterations: number, length: number, wait: Wait): Promise<Bytes>
+}
+
+export interface Argon2id {
   argon2id(password: Uint8Array, salt: Uint8Array, costs: Argon2Parameters, length: number, wait: Wait): Promise<Bytes>
+}
+
+/** All primitives. */
+export interface Primitives
+  extends Hashes, ContentHashes, Hmac, Hkdf, Gcm, Ctr, Cbc, Poly1305, X25519, MlKem1024, Pbkdf2, Argon2id {}
+
+/** All primitives, and whose code computes them. */
+export interface Backend extends Primitives {
+  readonly name: 'node' | 'web' | 'portable'
+  readonly providers: Readonly<Record<Primitive, string>>
+  /** Whether that code runs in a mode of its own that allows approved algorithms only. */
+  readonly fips: boolean
 }

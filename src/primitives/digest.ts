@@ -1,25 +1,25 @@
-// Hashing content while it is copied, alike on every backend: a chunk that was just copied is hashed out of the cache.
+// Hashing content while it is copied, chunk by chunk: a chunk that was just copied is still in the processor's cache.
 import type { Bytes } from '../core/bytes.ts'
-import type { ContentDigest, HashName } from './backend.ts'
+import type { ContentDigest } from './backend.ts'
 
-interface HashState {
+export interface HashState {
   update(chunk: Uint8Array): unknown
   digest(): Bytes
 }
 
-export type CreateHash = (hash: HashName) => HashState
+export type CreateHash<Name> = (hash: Name) => HashState
 
 const CHUNK = 128 * 1024
 
-/** The hash of parts joined, without joining them. */
-export function digestParts(create: CreateHash, hash: HashName, parts: readonly Uint8Array[]): Bytes {
+/** The hash of the joined parts, without joining them. */
+export function digestParts<Name>(create: CreateHash<Name>, hash: Name, parts: readonly Uint8Array[]): Bytes {
   const state = create(hash)
   for (const part of parts) state.update(part)
   return state.digest()
 }
 
 export function digestInChunks(
-  create: CreateHash,
+  create: CreateHash<ContentDigest['hash']>,
   content: Uint8Array,
   wanted: readonly ContentDigest[],
   copy?: Uint8Array,

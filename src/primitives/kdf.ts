@@ -1,11 +1,16 @@
-// The one key derivation: HKDF-SHA-512 (RFC 5869) with a label for every purpose (SPEC §1.3).
+// The one key derivation: HKDF-SHA-512 (RFC 5869), with a label for every purpose (SPEC §1.3).
 import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../core/bytes.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
-import { backend } from './choice.ts'
+import type { Hkdf } from './backend.ts'
+import { choose } from './choice.ts'
+import { nodeHkdf } from './node.ts'
+import { portableHkdf } from './portable.ts'
+
+export const hkdf: () => Hkdf = choose(nodeHkdf, portableHkdf)
 
 const MAX_INFO_BYTES = 1024
 
-/** `KDF(key, salt, label, [context…], length)`. The caller wipes what it gets, or gives it to a {@link SecretKey}. */
+/** `KDF(key, salt, label, [context…], length)`. The caller wipes the result, or turns it into a {@link SecretKey}. */
 export function derive(
   key: SecretKey<Role>,
   salt: Uint8Array,
@@ -14,12 +19,12 @@ export function derive(
   length: number,
 ): Bytes {
   const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
-  // Node takes no more, and the same must be derived everywhere.
+  // Node accepts no more, and every platform must derive the same keys.
   if (info.length > MAX_INFO_BYTES) throw new RangeError(`too much context to derive a key: ${info.length} bytes`)
-  return withBytes(key, (bytes) => backend().hkdf('sha512', bytes, salt, info, length))
+  return withBytes(key, (bytes) => hkdf().hkdf('sha512', bytes, salt, info, length))
 }
 
-/** As {@link derive}, straight into a key. */
+/** Like {@link derive}, but returns a key. */
 export function deriveKey<R extends Role>(
   role: R,
   key: SecretKey<Role>,

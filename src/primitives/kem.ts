@@ -1,10 +1,15 @@
-// The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024).
-// Both look like a KEM. Neither is used alone or raw: keys/agreement.ts combines them.
+// The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024). Both have the interface
+// of a KEM. Their secrets are never used raw: core/agreement.ts combines them.
 import { type Bytes, bytesFrom, wipe } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
-import type { Decapsulator, Encapsulator } from './backend.ts'
-import { backend } from './choice.ts'
+import type { Decapsulator, Encapsulator, Kem, MlKem1024, X25519 } from './backend.ts'
+import { choose } from './choice.ts'
+import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
+import { portableMlKem1024, portableX25519 } from './portable.ts'
+
+export const x25519: () => X25519 = choose(nodeX25519, portableX25519)
+export const mlKem1024: () => MlKem1024 = choose(nodeMlKem1024, portableMlKem1024)
 
 /** Sizes in bytes. A private key of ML-KEM-1024 is its seed d ‖ z, never the expanded key. */
 export const KEM_BYTES = {
@@ -14,20 +19,29 @@ export const KEM_BYTES = {
 
 type KemName = keyof typeof KEM_BYTES
 
-/** RFC 7748 §6.1: an all-zero secret means a point of low order, to which nobody contributed. */
+function kemOf(name: KemName): Kem {
+  switch (name) {
+    case 'x25519':
+      return x25519().x25519
+    case 'mlKem1024':
+      return mlKem1024().mlKem1024
+  }
+}
+
+/** RFC 7748 §6.1: an all-zero secret means that the other side sent a point of low order, and contributed nothing. */
 function isContributory(shared: Uint8Array): boolean {
   return shared.reduce((all, byte) => all | byte, 0) !== 0
 }
 
 /**
  * Imports a recipient's public key.
- * @throws KeystrataError `malformed` for a key that is none: out of range (FIPS 203 §7.2) or of low order.
+ * @throws KeystrataError `malformed` for an invalid key: out of range (FIPS 203 §7.2) or of low order
  */
 export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulator {
   bytesFrom(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
   try {
-    const encapsulator = backend()[kem].encapsulator(publicKey)
-    // Low order shows in an agreement only; one made here for nothing keeps it from showing in the middle of a backup.
+    const encapsulator = kemOf(kem).encapsulator(publicKey)
+    // Low order shows only in an agreement. One is made here, so that it does not show in the middle of a backup.
     if (kem === 'x25519') {
       const { shared } = encapsulator.encapsulate()
       if (!isContributory(shared)) throw new RangeError('low order')
@@ -35,18 +49,18 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
     }
     return encapsulator
   } catch {
-    throw new KeystrataError('malformed', `not a public key of ${kem}`, { field: kem })
+    throw new KeystrataError('malformed', `this is not a valid public key of ${kem}`, { field: kem })
   }
 }
 
 export function importPrivateKey(kem: KemName, key: SecretKey<'x25519' | 'ml-kem-1024'>): Decapsulator {
   return withBytes(key, (bytes) => {
     bytesFrom(bytes, `${kem} private key`, KEM_BYTES[kem].privateKey)
-    return backend()[kem].decapsulator(bytes)
+    return kemOf(kem).decapsulator(bytes)
   })
 }
 
-/** @throws KeystrataError `authentication-failed` for what no honest sender writes; a wrong key shows only later. */
+/** @throws KeystrataError `authentication-failed` for a ciphertext that no honest sender writes. A wrong key shows only later. */
 export function decapsulate(decapsulator: Decapsulator, ciphertext: Uint8Array): Bytes {
   let shared: Bytes
   try {

@@ -1,12 +1,12 @@
 // The ciphers of node:crypto, in place and in chunks.
+import { type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import { type Bytes, concat, wipe } from '../core/bytes.ts'
-import type { Backend } from './backend.ts'
-import { type Crypto, keyInput, own } from './node-crypto.ts'
-import { portableBackend } from './portable.ts'
+import { wiping } from '../core/secret.ts'
+import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
+import type { Provided } from './choice.ts'
+import { portableCbc, portableCtr, portableGcm } from './portable.ts'
 
-/**
- * Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half speed.
- */
+/** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half the speed. */
 const CHUNK = 128 * 1024
 
 type Mode = 'gcm' | 'ctr' | 'cbc'
@@ -17,22 +17,26 @@ function cipherName<M extends Mode>(mode: M, keyBytes: number): `aes-${128 | 192
   return `aes-${(8 * keyBytes) as 128 | 192 | 256}-${mode}`
 }
 
-/** The key sizes, in bytes, for which this runtime has a mode of AES: not every one has all. */
-export function aesKeySizes(crypto: Crypto, mode: Mode): readonly number[] {
-  return [16, 24, 32].filter((size) => {
+/** node:crypto, and the key sizes in bytes for which it has a mode of AES: not every runtime has all. Undefined without AES-256. */
+function cryptoWithAes(mode: Mode): { crypto: Crypto; keySizes: readonly number[] } | undefined {
+  const crypto = nodeCrypto()
+  if (crypto === undefined) return undefined
+  const keySizes = [16, 24, 32].filter((size) => {
     const [name, iv] = [cipherName(mode, size), new Uint8Array(IV_BYTES[mode])]
     const key = () => keyInput(crypto, new Uint8Array(size))
-    try {
+    return works(() => {
       crypto.createCipheriv(name, key(), iv).final()
       crypto.createDecipheriv(name, key(), iv)
-      return true
-    } catch {
-      return false
-    }
+    })
   })
+  return keySizes.includes(32) ? { crypto, keySizes } : undefined
 }
 
-export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Backend> {
+export function nodeGcm(): Provided<Gcm> | undefined {
+  const found = cryptoWithAes('gcm')
+  if (found === undefined) return undefined
+  const { crypto, keySizes } = found
+  const portable = portableGcm().part
   function sealInPlace(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): void {
     const cipher = crypto.createCipheriv(cipherName('gcm', key.length), keyInput(crypto, key), iv)
     cipher.setAAD(aad)
@@ -57,7 +61,7 @@ export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
       wipe(chunk)
     }
     try {
-      // Only this says whether the tag holds; what else fails is a fault of the runtime, and no answer about the bytes.
+      // Only this call checks the tag. A failure of any other call says nothing about the bytes.
       decipher.final()
       return text
     } catch {
@@ -72,70 +76,87 @@ export function nodeGcm(crypto: Crypto, keySizes: readonly number[]): Partial<Ba
   }
   // Releases disagree about IVs of other lengths than the 12 bytes that this library uses.
   const isNative = (key: Uint8Array, iv: Uint8Array) => iv.length === IV_BYTES.gcm && keySizes.includes(key.length)
-  return {
-    gcmSeal: (key, iv, aad, text) =>
-      isNative(key, iv) ? seal(key, iv, aad, text) : portableBackend.gcmSeal(key, iv, aad, text),
-    gcmOpen: (key, iv, aad, sealed) =>
-      isNative(key, iv) ? open(key, iv, aad, sealed) : portableBackend.gcmOpen(key, iv, aad, sealed),
+  const part: Gcm = {
+    gcmSeal: (key, iv, aad, text) => (isNative(key, iv) ? seal : portable.gcmSeal)(key, iv, aad, text),
+    gcmOpen: (key, iv, aad, sealed) => (isNative(key, iv) ? open : portable.gcmOpen)(key, iv, aad, sealed),
     async gcmSealContent(key, iv, aad, buffer) {
-      if (!isNative(key, iv)) return portableBackend.gcmSealContent(key, iv, aad, buffer)
+      if (!isNative(key, iv)) return portable.gcmSealContent(key, iv, aad, buffer)
       sealInPlace(key, iv, aad, buffer)
     },
     gcmOpenContent: async (key, iv, aad, sealed) =>
-      isNative(key, iv) ? open(key, iv, aad, sealed) : portableBackend.gcmOpenContent(key, iv, aad, sealed),
+      isNative(key, iv) ? open(key, iv, aad, sealed) : portable.gcmOpenContent(key, iv, aad, sealed),
   }
+  return { primitives: ['AES-GCM'], provider: PROVIDER, part }
 }
 
-export function nodeCtr(crypto: Crypto, keySizes: readonly number[]): Partial<Backend> {
-  return {
-    async ctr(key, counter, buffer) {
-      if (!keySizes.includes(key.length)) return portableBackend.ctr(key, counter, buffer)
-      const cipher = crypto.createCipheriv(cipherName('ctr', key.length), keyInput(crypto, key), counter)
-      for (let start = 0; start < buffer.length; start += CHUNK) {
-        const chunk = cipher.update(buffer.subarray(start, start + CHUNK))
-        buffer.set(chunk, start)
-        wipe(chunk)
-      }
-      cipher.final()
-    },
+export function nodeCtr(): Provided<Ctr> | undefined {
+  const found = cryptoWithAes('ctr')
+  if (found === undefined) return undefined
+  const { crypto, keySizes } = found
+  const portable = portableCtr().part
+  const ctr: Ctr['ctr'] = async (key, counter, buffer) => {
+    if (!keySizes.includes(key.length)) return portable.ctr(key, counter, buffer)
+    const cipher = crypto.createCipheriv(cipherName('ctr', key.length), keyInput(crypto, key), counter)
+    for (let start = 0; start < buffer.length; start += CHUNK) {
+      const chunk = cipher.update(buffer.subarray(start, start + CHUNK))
+      buffer.set(chunk, start)
+      wipe(chunk)
+    }
+    cipher.final()
   }
+  return { primitives: ['AES-CTR'], provider: PROVIDER, part: { ctr } }
 }
 
-export function nodeCbc(crypto: Crypto, keySizes: readonly number[]): Partial<Backend> {
-  return {
+export function nodeCbc(): Provided<Cbc> | undefined {
+  const found = cryptoWithAes('cbc')
+  if (found === undefined) return undefined
+  const { crypto, keySizes } = found
+  const portable = portableCbc().part
+  const part: Cbc = {
     async cbcEncrypt(key, iv, text) {
-      if (!keySizes.includes(key.length)) return portableBackend.cbcEncrypt(key, iv, text)
+      if (!keySizes.includes(key.length)) return portable.cbcEncrypt(key, iv, text)
       const cipher = crypto.createCipheriv(cipherName('cbc', key.length), keyInput(crypto, key), iv)
       return concat(cipher.update(text), cipher.final())
     },
     async cbcDecrypt(key, iv, sealed) {
-      if (!keySizes.includes(key.length)) return portableBackend.cbcDecrypt(key, iv, sealed)
-      // Deno takes nothing at all for a text of no blocks.
+      if (!keySizes.includes(key.length)) return portable.cbcDecrypt(key, iv, sealed)
+      // Deno accepts a text of no blocks, which has no padding.
       if (sealed.length === 0) return undefined
       const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), keyInput(crypto, key), iv)
-      const parts = [decipher.update(sealed)]
+      const text = decipher.update(sealed)
+      using _text = wiping(text)
       try {
-        parts.push(decipher.final())
-        return concat(...parts)
+        const last = decipher.final()
+        using _last = wiping(last)
+        return concat(text, last)
       } catch {
         return undefined
-      } finally {
-        wipe(...parts)
       }
     },
   }
+  return { primitives: ['AES-CBC'], provider: PROVIDER, part }
 }
 
-export function nodeChachaPoly(crypto: Crypto): Partial<Backend> {
+export function nodePoly1305(): Provided<Poly1305> | undefined {
+  const crypto = nodeCrypto()
+  if (crypto === undefined) return undefined
+  const tagOf = (key: Uint8Array, parts: readonly Uint8Array[]): Bytes => {
+    const nonce = new Uint8Array(12)
+    const cipher = crypto.createCipheriv('chacha20-poly1305', keyInput(crypto, key), nonce, { authTagLength: 16 })
+    for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
+    cipher.final()
+    return own(cipher.getAuthTag())
+  }
+  // In pieces too: a runtime that took only the last piece would authenticate hardly anything.
+  const takesPieces = works(() => {
+    const [key, pieces] = [new Uint8Array(32), [new Uint8Array(32), new Uint8Array(12)]]
+    const [first, second] = [tagOf(key, pieces), tagOf(key, [new Uint8Array(44)])]
+    if (first.some((byte, index) => byte !== second[index])) throw new Error('associated data in pieces')
+  })
+  if (!takesPieces) return undefined
   return {
-    async chachaPolyTag(key, parts) {
-      const nonce = new Uint8Array(12)
-      const cipher = crypto.createCipheriv('chacha20-poly1305', keyInput(crypto, key), nonce, {
-        authTagLength: 16,
-      })
-      for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
-      cipher.final()
-      return own(cipher.getAuthTag())
-    },
+    primitives: ['Poly1305'],
+    provider: PROVIDER,
+    part: { chachaPolyTag: async (key, parts) => tagOf(key, parts) },
   }
 }

@@ -1,4 +1,4 @@
-// What the node backend shares: the module as newer releases have it, and its Buffers as plain bytes.
+// What the code for node:crypto shares: the module as newer releases have it, and its Buffers as plain bytes.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { Bytes } from '../core/bytes.ts'
@@ -27,7 +27,7 @@ export interface Argon2Input {
   passes: number
 }
 
-/** A module of the runtime's own, where there is one; bundlers do not see it. */
+/** A module of the runtime itself, if it has one. Bundlers do not see this import. */
 export function builtinModule(name: string): unknown {
   const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
   return platform.process?.getBuiltinModule?.(name)
@@ -35,16 +35,31 @@ export function builtinModule(name: string): unknown {
 
 export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto') as Crypto | undefined
 
-const platform = globalThis as { process?: { versions?: { node?: string } } }
+export const PROVIDER = 'node:crypto'
 
-const isNode24 = platform.process?.versions?.node?.startsWith('24.') === true
-
-/** A secret key as this runtime takes it fastest: Node 24 needs four times as long for raw bytes, all others less. */
-export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObject {
-  return isNode24 ? crypto.createSecretKey(key) : key
+/** Whether something works on this runtime. */
+export function works(probe: () => unknown): boolean {
+  try {
+    probe()
+    return true
+  } catch {
+    return false
+  }
 }
 
-/** The bytes of a Buffer in memory of their own, without a second copy where it owns its memory already. */
+let node24: boolean | undefined
+
+function isNode24(): boolean {
+  const platform = globalThis as { process?: { versions?: { node?: string } } }
+  return (node24 ??= platform.process?.versions?.node?.startsWith('24.') === true)
+}
+
+/** A secret key in the form that this runtime takes fastest: a KeyObject on Node 24, bytes on every other release. */
+export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObject {
+  return isNode24() ? crypto.createSecretKey(key) : key
+}
+
+/** The bytes of a Buffer in memory of their own. A Buffer that owns its memory is not copied. */
 export function own(buffer: Buffer): Bytes {
   if (buffer.buffer instanceof ArrayBuffer && buffer.buffer.byteLength === buffer.length) {
     return new Uint8Array(buffer.buffer)

@@ -1,6 +1,6 @@
-// Everything by the noble libraries: the base that runs anywhere, and the judge of the other backends in tests.
-import { poly1305 } from '@noble/ciphers/_poly1305.js'
+// Every primitive by the noble libraries: the code that works everywhere, and the judge of the other implementations in tests.
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js'
+import { poly1305 } from '@noble/ciphers/_poly1305.js'
 import { chacha20 } from '@noble/ciphers/chacha.js'
 import { x25519 } from '@noble/curves/ed25519.js'
 import { argon2idAsync } from '@noble/hashes/argon2.js'
@@ -11,76 +11,122 @@ import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { type Bytes, wipe } from '../core/bytes.ts'
-import type { Backend, HashName, Kem, Wait } from './backend.ts'
-import { type CreateHash, digestInChunks, digestParts } from './digest.ts'
+import { disposable, wiping } from '../core/secret.ts'
+import type {
+  Argon2id,
+  Cbc,
+  ContentHashes,
+  Ctr,
+  Gcm,
+  Hashes,
+  Hkdf,
+  Hmac,
+  Kem,
+  MlKem1024,
+  Pbkdf2,
+  Poly1305,
+  Primitive,
+  Primitives,
+  Wait,
+  X25519,
+} from './backend.ts'
+import type { Provided } from './choice.ts'
+import { type CreateHash, digestInChunks, digestParts, type HashState } from './digest.ts'
 import { randomBytes } from './random.ts'
 
-const hashes = { sha256, sha512, 'sha3-256': sha3_256 } as const
-
-export const portableHashNames: readonly HashName[] = ['sha256', 'sha512', 'sha3-256']
-
-export const createPortableHash: CreateHash = (hash) => {
-  const state = hashes[hash].create()
-  return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
+/* @__NO_SIDE_EFFECTS__ */
+function provided<T extends Partial<Primitives>>(primitives: readonly Primitive[], provider: string, part: T) {
+  return (): Provided<T> => ({ primitives, provider, part })
 }
 
-/** noble types its results loosely; what it returns is always memory of its own. */
+/** noble types its results loosely. What it returns is always memory of its own. */
 function own(bytes: Uint8Array): Bytes {
   return bytes as Bytes
 }
 
-const portableX25519: Kem = {
+const sha2 = { sha256, sha512 } as const
+
+const stateOf = (state: { update(chunk: Uint8Array): unknown; digest(): Uint8Array }): HashState => ({
+  update: (chunk) => state.update(chunk),
+  digest: () => own(state.digest()),
+})
+
+export const createPortableHash: CreateHash<keyof typeof sha2> = (hash) => stateOf(sha2[hash].create())
+
+export const createPortableContentHash: CreateHash<keyof typeof sha2 | 'sha3-256'> = (hash) =>
+  hash === 'sha3-256' ? stateOf(sha3_256.create()) : createPortableHash(hash)
+
+export const portableHashes: () => Provided<Hashes> = provided(['SHA-2'], '@noble/hashes', {
+  hash: (hash, parts) => digestParts(createPortableHash, hash, parts),
+})
+
+export const portableContentHashes: () => Provided<ContentHashes> = provided(['SHA-2', 'SHA-3'], '@noble/hashes', {
+  copyAndDigest: async (content, copy, wanted) => digestInChunks(createPortableContentHash, content, wanted, copy),
+  digestContent: async (content, wanted) => digestInChunks(createPortableContentHash, content, wanted),
+})
+
+export const portableHmac: () => Provided<Hmac> = provided(['HMAC'], '@noble/hashes', {
+  hmac(hash, key, parts) {
+    const state = hmac.create(sha2[hash], key)
+    for (const part of parts) state.update(part)
+    return own(state.digest())
+  },
+})
+
+export const portableHkdf: () => Provided<Hkdf> = provided(['HKDF'], '@noble/hashes', {
+  hkdf(hash, ikm, salt, info, length) {
+    const pseudorandomKey = extract(sha2[hash], ikm, salt)
+    using _ = wiping(pseudorandomKey)
+    return own(expand(sha2[hash], pseudorandomKey, info, length))
+  },
+})
+
+const x25519Kem: Kem = {
   encapsulator(publicKey) {
     const recipient = new Uint8Array(publicKey)
     return {
-      encapsulate(randomness) {
-        const ephemeral = randomness ?? randomBytes(32)
-        try {
-          return {
-            ciphertext: own(x25519.getPublicKey(ephemeral)),
-            shared: own(x25519.getSharedSecret(ephemeral, recipient)),
-          }
-        } finally {
-          if (randomness === undefined) wipe(ephemeral)
+      encapsulate() {
+        const ephemeral = randomBytes(32)
+        using _ = wiping(ephemeral)
+        return {
+          ciphertext: own(x25519.getPublicKey(ephemeral)),
+          shared: own(x25519.getSharedSecret(ephemeral, recipient)),
         }
       },
     }
   },
   decapsulator(privateKey) {
     const scalar = new Uint8Array(privateKey)
-    return {
+    const imported = {
       publicKey: own(x25519.getPublicKey(scalar)),
-      decapsulate: (ciphertext) => own(x25519.getSharedSecret(scalar, ciphertext)),
-      dispose: () => wipe(scalar),
+      decapsulate: (ciphertext: Uint8Array) => own(x25519.getSharedSecret(scalar, ciphertext)),
     }
+    return disposable(imported, () => wipe(scalar))
   },
 }
 
 /** The operations on one public key. */
 interface PreparedMlKem {
-  encapsulate(randomness?: Uint8Array): { cipherText: Uint8Array; sharedSecret: Uint8Array }
+  encapsulate(): { cipherText: Uint8Array; sharedSecret: Uint8Array }
   decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array
 }
 
-/**
- * Expands the matrix of a public key once, where noble can: `prepare` is marked experimental there, so its absence may
- * cost speed and nothing else.
- */
+/** Expands the matrix of a public key once, if noble can: `prepare` is experimental, so without it this is only slower. */
 function prepareMlKem(publicKey: Uint8Array): PreparedMlKem {
   const { prepare } = ml_kem1024 as Partial<typeof ml_kem1024>
   if (prepare !== undefined) return prepare(publicKey)
   return {
-    encapsulate: (randomness) => ml_kem1024.encapsulate(publicKey, randomness),
+    encapsulate: () => ml_kem1024.encapsulate(publicKey),
     decapsulate: (ciphertext, secretKey) => ml_kem1024.decapsulate(ciphertext, secretKey),
   }
 }
 
-const portableMlKem1024: Kem = {
+const mlKem1024Kem: Kem = {
   encapsulator(publicKey) {
     const prepared = prepareMlKem(new Uint8Array(publicKey))
     return {
-      encapsulate(randomness) {
-        const { cipherText, sharedSecret } = prepared.encapsulate(randomness)
+      encapsulate() {
+        const { cipherText, sharedSecret } = prepared.encapsulate()
         return { ciphertext: own(cipherText), shared: own(sharedSecret) }
       },
     }
@@ -88,17 +134,17 @@ const portableMlKem1024: Kem = {
   decapsulator(seed) {
     const { publicKey, secretKey } = ml_kem1024.keygen(seed)
     const prepared = prepareMlKem(publicKey)
-    return {
+    const imported = {
       publicKey: own(publicKey),
-      decapsulate: (ciphertext) => own(prepared.decapsulate(ciphertext, secretKey)),
-      dispose: () => wipe(secretKey),
+      decapsulate: (ciphertext: Uint8Array) => own(prepared.decapsulate(ciphertext, secretKey)),
     }
+    return disposable(imported, () => wipe(secretKey))
   },
 }
 
 /**
- * Undefined where noble refuses the bytes, which it says by an Error of no other class; shapes are checked by the caller. What
- * the engine throws, out of memory say, is no answer about the bytes: whoever took it for one would delete a good block.
+ * Returns undefined if noble refuses the bytes, which it reports by a plain Error. Other errors, such as running out of memory, say
+ * nothing about the bytes, so they are thrown: somebody who took them for damage might delete a good block.
  */
 function opened(open: () => Uint8Array): Bytes | undefined {
   try {
@@ -109,28 +155,25 @@ function opened(open: () => Uint8Array): Bytes | undefined {
   }
 }
 
-const gcmOpen: Backend['gcmOpen'] = (key, iv, aad, sealed) => opened(() => gcm(key, iv, aad).decrypt(sealed))
+const gcmOpen: Gcm['gcmOpen'] = (key, iv, aad, sealed) => opened(() => gcm(key, iv, aad).decrypt(sealed))
 
 /** RFC 8439 §2.8 with no text: Poly1305 under a one-time key from ChaCha20's first block (§2.6). */
 function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
   const oneTimeKey = chacha20(key, new Uint8Array(12), new Uint8Array(32))
-  try {
-    const mac = poly1305.create(oneTimeKey)
-    let length = 0
-    for (const part of parts) {
-      mac.update(part)
-      length += part.length
-    }
-    const padding = new Uint8Array(-length & 15)
-    const lengths = new DataView(new ArrayBuffer(16))
-    lengths.setBigUint64(0, BigInt(length), true)
-    return own(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
-  } finally {
-    wipe(oneTimeKey)
+  using _ = wiping(oneTimeKey)
+  const mac = poly1305.create(oneTimeKey)
+  let length = 0
+  for (const part of parts) {
+    mac.update(part)
+    length += part.length
   }
+  const padding = new Uint8Array(-length & 15)
+  const lengths = new DataView(new ArrayBuffer(16))
+  lengths.setBigUint64(0, BigInt(length), true)
+  return own(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
 }
 
-/** Ends a noble derivation from inside, where it reports its progress: there is no other way in. */
+/** Ends a noble derivation where it reports its progress, because there is no other way to stop it. */
 function ending({ onProgress, signal }: Wait): (fraction: number) => void {
   return (fraction) => {
     signal?.throwIfAborted()
@@ -142,7 +185,7 @@ interface Scheduler {
   postTask?<T>(work: () => Promise<T>, options: { priority: 'background' }): Promise<T>
 }
 
-/** Browsers go on after a pause at the priority that work began with: at the lowest, timers come in between, and can end it. */
+/** In browsers, runs at the lowest priority, so that timers, which may abort it, run in its pauses. */
 async function behindTimers(
   password: Uint8Array,
   salt: Uint8Array,
@@ -151,64 +194,43 @@ async function behindTimers(
   const { scheduler } = globalThis as { scheduler?: Scheduler }
   if (scheduler?.postTask === undefined) return own(await derive(password, salt))
   const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
-  try {
-    return own(await scheduler.postTask(() => derive(...copies), { priority: 'background' }))
-  } finally {
-    wipe(...copies)
-  }
+  using _ = wiping(...copies)
+  return own(await scheduler.postTask(() => derive(...copies), { priority: 'background' }))
 }
 
-export const portableBackend: Backend = {
-  name: 'portable',
-  fips: false,
-  providers: {
-    'SHA-2': '@noble/hashes',
-    'SHA-3': '@noble/hashes',
-    HMAC: '@noble/hashes',
-    HKDF: '@noble/hashes',
-    PBKDF2: '@noble/hashes',
-    Argon2id: '@noble/hashes',
-    'AES-GCM': '@noble/ciphers',
-    'AES-CTR': '@noble/ciphers',
-    'AES-CBC': '@noble/ciphers',
-    Poly1305: '@noble/ciphers',
-    X25519: '@noble/curves',
-    'ML-KEM-1024': '@noble/post-quantum',
-    Ed25519: '@noble/curves',
-    randomness: 'crypto.getRandomValues',
-  },
-  hash: (hash, parts) => digestParts(createPortableHash, hash, parts),
-  hmac(hash, key, parts) {
-    const state = hmac.create(hashes[hash], key)
-    for (const part of parts) state.update(part)
-    return own(state.digest())
-  },
-  hkdf(hash, ikm, salt, info, length) {
-    const pseudorandomKey = extract(hashes[hash], ikm, salt)
-    try {
-      return own(expand(hashes[hash], pseudorandomKey, info, length))
-    } finally {
-      wipe(pseudorandomKey)
-    }
-  },
+export const portableGcm: () => Provided<Gcm> = provided(['AES-GCM'], '@noble/ciphers', {
   gcmSeal: (key, iv, aad, text) => own(gcm(key, iv, aad).encrypt(text)),
   gcmOpen,
-  copyAndDigest: async (content, copy, wanted) => digestInChunks(createPortableHash, content, wanted, copy),
-  digestContent: async (content, wanted) => digestInChunks(createPortableHash, content, wanted),
   async gcmSealContent(key, iv, aad, buffer) {
     buffer.set(gcm(key, iv, aad).encrypt(buffer.subarray(0, -16)))
   },
   gcmOpenContent: async (key, iv, aad, sealed) => gcmOpen(key, iv, aad, sealed),
+})
+
+export const portableCtr: () => Provided<Ctr> = provided(['AES-CTR'], '@noble/ciphers', {
   async ctr(key, counter, buffer) {
     const result = ctr(key, counter).encrypt(buffer)
+    using _ = wiping(result)
     buffer.set(result)
-    wipe(result)
   },
+})
+
+export const portableCbc: () => Provided<Cbc> = provided(['AES-CBC'], '@noble/ciphers', {
   cbcEncrypt: async (key, iv, text) => own(cbc(key, iv).encrypt(text)),
   cbcDecrypt: async (key, iv, sealed) => opened(() => cbc(key, iv).decrypt(sealed)),
+})
+
+export const portablePoly1305: () => Provided<Poly1305> = provided(['Poly1305'], '@noble/ciphers', {
   chachaPolyTag: async (key, parts) => chachaPolyTag(key, parts),
-  x25519: portableX25519,
-  mlKem1024: portableMlKem1024,
+})
+
+export const portableX25519: () => Provided<X25519> = provided(['X25519'], '@noble/curves', { x25519: x25519Kem })
+
+export const portableMlKem1024: () => Provided<MlKem1024> = provided(['ML-KEM-1024'], '@noble/post-quantum', {
+  mlKem1024: mlKem1024Kem,
+})
+
+export const portablePbkdf2: () => Provided<Pbkdf2> = provided(['PBKDF2'], '@noble/hashes', {
   async pbkdf2Sha512(password, salt, iterations, length, { onProgress, signal }) {
     onProgress?.(0)
     signal?.throwIfAborted()
@@ -218,9 +240,12 @@ export const portableBackend: Backend = {
     onProgress?.(1)
     return key
   },
+})
+
+export const portableArgon2id: () => Provided<Argon2id> = provided(['Argon2id'], '@noble/hashes', {
   async argon2id(password, salt, { iterations, memoryKiB, lanes }, length, wait) {
     const costs = { t: iterations, m: memoryKiB, p: lanes }
     const options = { ...costs, dkLen: length, onProgress: ending(wait) }
     return behindTimers(password, salt, (...from) => argon2idAsync(...from, options))
   },
-}
+})

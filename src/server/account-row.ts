@@ -1,11 +1,10 @@
 // What a client and its server tell each other, and what the server keeps of it (SPEC §14).
 // The rules of an account's row (SPEC §14.2): which clients and keys can stand in it beside each other.
-import * as P from 'micro-packed'
+import { type Codec, list, name, optional, prefixed, struct, time, uint16, uint8, within } from '../core/codec.ts'
 import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
 import { type Claim, sameKey } from '../client/proof.ts'
 import { equalBytes, utf8 } from '../core/bytes.ts'
-import { list, name, time, within } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'
 
 export const ClientState = { provisional: 0, locked: 1 } as const
@@ -33,16 +32,16 @@ export interface AccountRow {
 
 export const MAX_CLIENTS = 4096
 
-export const accountRow: P.CoderType<AccountRow> = P.struct({
-  version: within(P.U8, 1, 1),
-  accountKey: P.optional(P.bool, keyHash),
+export const accountRow: Codec<AccountRow> = struct({
+  version: within(uint8, 1, 1),
+  accountKey: optional(keyHash),
   clients: list(
-    P.struct({
+    struct({
       client: name,
-      state: within(P.U8, 0, 1),
+      state: within(uint8, 0, 1),
       platform,
       privateKey: keyHash,
-      escrow: P.optional(P.bool, P.bytes(P.U16BE)),
+      escrow: optional(prefixed(uint16)),
       issuedAt: time,
     }),
   ),
@@ -113,7 +112,7 @@ function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | 
   if (accountKey === undefined) {
     throw new KeystrataError('account-key-required', 'an account with a phone needs an account key')
   }
-  if (accountKey.type === KEY_TYPES['AES-128']) return
+  if (accountKey.type === KEY_TYPES['AES-128'].number) return
   throw new KeystrataError('policy', 'an account with a phone needs an account key of type AES-128', {
     rule: 'phone-account-key',
   })

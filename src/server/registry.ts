@@ -2,17 +2,15 @@
 // A storage server's memory of its clients' keys (SPEC §14): it knows them again on every connection, by one-way hashes, and
 // never sees one; it keeps them in escrow where a customer wants that (SPEC §16), and cannot read them. All that it knows of an
 // account is in one row, so that whatever changes, changes as a whole.
+import { pauseBeforeRetry, wasWritten } from '../state/changes.ts'
 import { readEscrow } from '../client/escrow.ts'
 import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
 import { signRegistration } from '../client/registration.ts'
 import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
-import { keysOfCard } from '../core/card.ts'
+import { type Card, cardHolderOf } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { numberOf, parseName } from '../core/text.ts'
-import { assertComplete } from '../keyset/changes.ts'
-import { insidesOf, type KeysetReader } from '../keyset/keyset.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { nextVersion } from '../state/version.ts'
 import {
   accountRow,
@@ -68,18 +66,14 @@ const ACCOUNT_ROW = ''
 /** How often a write is tried that somebody else was quicker with. */
 const TRIES = 16
 
-/**
- * Whether a provider keeps the keys of its clients, under codes that it does not have.
- * @example
- * ```ts
- * import type { Safeguarding } from 'keystrata/server'
- *
- * const ofPlan = (plan: string): Safeguarding => (plan === 'business' ? 'mandatory' : 'optional')
- * ```
- */
-export type Safeguarding = 'off' | 'optional' | 'mandatory'
-
+type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
+
+/** A client of an account. */
+interface ClientName {
+  account: string
+  name: string
+}
 
 /**
  * A client that was let in.
@@ -90,9 +84,7 @@ const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional:
  * const isFirstBackup = ({ state }: Connection) => state === 'provisional'
  * ```
  */
-export interface Connection {
-  account: string
-  client: string
+export interface Connection extends ClientName {
   /** Locked once it has backed something up: then its keys are what they are. */
   state: 'provisional' | 'locked'
   /** Whether all of its keys are in escrow. */
@@ -107,37 +99,16 @@ export interface Connection {
  *   that
  * @example
  * ```ts
- * import { KeyRegistry, type RegistryStore } from 'keystrata/server'
+ * import { openKeyRegistry, type RegistryStore } from 'keystrata/server'
  *
  * async function enrol(enrolment: Uint8Array, account: string, store: RegistryStore) {
- *   const registry = new KeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1' })
+ *   const registry = openKeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1' })
  *   await registry.enrol(enrolment, { account }) // the account of the customer who is logged in
  *   return await registry.challenge()
  * }
  * ```
  */
-export class KeyRegistry {
-  readonly #store: RegistryStore
-  readonly #realm: string
-  readonly #server: string
-  readonly #safeguarding: Safeguarding
-
-  /**
-   * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other
-   *   server can pass their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off`
-   *   unless said); what was deposited before stays whatever it says
-   * @throws KeystrataError `limit-exceeded` for names that are empty or over 255 bytes
-   * @throws TypeError for a `safeguarding` that is none
-   */
-  constructor(store: RegistryStore, options: { realm: string; server: string; safeguarding?: Safeguarding }) {
-    const { safeguarding = 'off' } = options
-    numberOf(SAFEGUARDING, safeguarding, 'safeguarding')
-    this.#store = store
-    this.#safeguarding = safeguarding
-    this.#realm = parseName(options.realm, 'realm')
-    this.#server = parseName(options.server, 'server')
-  }
-
+export interface KeyRegistry {
   /**
    * Takes a client in, or again: on another platform, or with another private key as long as it has backed nothing up,
    * which drops the escrow of the old one. The first account key of an account stays. A client under DES-56 cannot deposit
@@ -151,20 +122,9 @@ export class KeyRegistry {
    *   `conflict` if others write first, every time; `authentication-failed` for another realm and for signatures that do not
    *   hold; `malformed`, `unsupported`; `limit-exceeded`, also beyond 4,096 clients
    */
-  async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
-    const { account } = options
-    const claim = readEnrolment(enrolment, this.#realm)
-    assertOwnAccount(claim.account, account)
-    await this.#change(claim.account, (row) => enrolled(row ?? EMPTY_ROW, claim))
-  }
-
+  enrol(enrolment: Uint8Array, options?: { account?: string }): Promise<void>
   /** A fresh challenge, to be answered once and within a minute. */
-  async challenge(): Promise<Bytes> {
-    const challenge = createChallenge(this.#realm, this.#server)
-    await this.#store.addChallenge(challenge, new Date(Date.now() + CHALLENGE_MS))
-    return challenge
-  }
-
+  challenge(): Promise<Bytes>
   /**
    * Lets a client in whose keys are the enrolled ones.
    * @param proof of the client's `prove(challenge)`
@@ -177,20 +137,7 @@ export class KeyRegistry {
    *   `safeguarding-required` where safeguarding is mandatory, until the keys are in escrow; `malformed`, `unsupported`,
    *   `limit-exceeded`
    */
-  async connect(proof: Uint8Array): Promise<Connection> {
-    const claim = readProof(proof)
-    const challenge = checkChallenge(claim.challenge, this.#realm, this.#server)
-    if (!(await this.#store.takeChallenge(challenge))) {
-      throw new KeystrataError('expired', 'this challenge was answered before, or too late, or never given')
-    }
-    const { account, client, privateKey } = claim
-    const { row, known } = knownIn((await this.#read(account))?.row, client)
-    assertEnrolled(row, known, claim)
-    this.#assertSafeguarded(row, known)
-    const state = known.state === ClientState.locked ? 'locked' : 'provisional'
-    return { account, client, state, safeguarded: isSafeguarded(row, known), key: toHex(privateKey.hash) }
-  }
-
+  connect(proof: Uint8Array): Promise<Connection>
   /**
    * Locks the private key of a client: call it before its first backup is committed. Again changes nothing.
    * @param options `key`: what {@link KeyRegistry.connect} gave for the connection of this backup. Give it: a client that is
@@ -198,15 +145,7 @@ export class KeyRegistry {
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another
    *   key by now; `safeguarding-required` as {@link KeyRegistry.connect}; `conflict` if others write first, every time
    */
-  async commitFirstBackup(account: string, client: string, options: { key?: string } = {}): Promise<void> {
-    const { key } = options
-    await this.#changeClient(account, client, (known, row) => {
-      if (key !== undefined && key !== toHex(known.privateKey.hash)) throw keyChanged('private')
-      this.#assertSafeguarded(row, known)
-      return { ...known, state: ClientState.locked }
-    })
-  }
-
+  commitFirstBackup(account: string, client: string, options?: { key?: string }): Promise<void>
   /**
    * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits
    * has signed with the keys. An older escrow never takes the place of a newer one; the last one comes back after a
@@ -221,26 +160,13 @@ export class KeyRegistry {
    *   `authentication-failed` for another realm and for signatures that do not hold; `conflict`, `malformed`,
    *   `unsupported`, `limit-exceeded`
    */
-  async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
-    const { account } = options
-    if (this.#safeguarding === 'off') {
-      throw new KeystrataError('policy', 'this server keeps no keys in escrow', { rule: 'safeguarding' })
-    }
-    const deposit = readEscrow(escrow)
-    if (deposit.realm !== this.#realm) throw authenticationFailed()
-    assertOwnAccount(deposit.account, account)
-    await this.#change(deposit.account, (row) => safeguarded(row, deposit))
-  }
-
+  safeguard(escrow: Uint8Array, options?: { account?: string }): Promise<void>
   /**
    * Gives up the escrow of a client: it is in no row from then on, but in older versions of the row, if the store keeps
    * any, and in the registration files that were built. Again does nothing.
    * @throws KeystrataError `key-not-found` for a client that is not enrolled; `conflict`
    */
-  async clearEscrow(account: string, client: string): Promise<void> {
-    await this.#changeClient(account, client, (known) => ({ ...known, escrow: undefined }))
-  }
-
+  clearEscrow(client: { account: string; name: string }): Promise<void>
   /**
    * An unarmed registration file: the keys of a client as they were deposited, signed by the provider. Nobody reads them
    * without the activation code, the provider neither; with it the file recreates the client until it expires.
@@ -252,19 +178,90 @@ export class KeyRegistry {
    * @throws RangeError for what is no date from 1970 on
    * @throws TypeError for a keyset of another copy of this library
    */
+  buildRegistration(
+    client: { account: string; name: string },
+    provider: { card(): Card },
+    options: { expires: Date },
+  ): Promise<Bytes>
+}
+
+class StoreRegistry implements KeyRegistry {
+  readonly #store: RegistryStore
+  readonly #realm: string
+  readonly #server: string
+  readonly #safeguarding: Safeguarding
+
+  constructor(store: RegistryStore, options: { realm: string; server: string; safeguarding?: Safeguarding }) {
+    const { safeguarding = 'off' } = options
+    numberOf(SAFEGUARDING, safeguarding, 'safeguarding')
+    this.#store = store
+    this.#safeguarding = safeguarding
+    this.#realm = parseName(options.realm, 'realm')
+    this.#server = parseName(options.server, 'server')
+  }
+
+  async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
+    const { account } = options
+    const claim = readEnrolment(enrolment, this.#realm)
+    assertOwnAccount(claim.account, account)
+    await this.#change(claim.account, (row) => enrolled(row ?? EMPTY_ROW, claim))
+  }
+
+  async challenge(): Promise<Bytes> {
+    const challenge = createChallenge(this.#realm, this.#server)
+    await this.#store.addChallenge(challenge, new Date(Date.now() + CHALLENGE_MS))
+    return challenge
+  }
+
+  async connect(proof: Uint8Array): Promise<Connection> {
+    const claim = readProof(proof)
+    const challenge = checkChallenge(claim.challenge, this.#realm, this.#server)
+    if (!(await this.#store.takeChallenge(challenge))) {
+      throw new KeystrataError('expired', 'this challenge was answered before, or too late, or never given')
+    }
+    const { account, client, privateKey } = claim
+    const { row, known } = knownIn((await this.#read(account))?.row, client)
+    assertEnrolled(row, known, claim)
+    this.#assertSafeguarded(row, known)
+    const state = known.state === ClientState.locked ? 'locked' : 'provisional'
+    return { account, name: client, state, safeguarded: isSafeguarded(row, known), key: toHex(privateKey.hash) }
+  }
+
+  async commitFirstBackup(account: string, client: string, options: { key?: string } = {}): Promise<void> {
+    const { key } = options
+    await this.#changeClient(account, client, (known, row) => {
+      if (key !== undefined && key !== toHex(known.privateKey.hash)) throw keyChanged('private')
+      this.#assertSafeguarded(row, known)
+      return { ...known, state: ClientState.locked }
+    })
+  }
+
+  async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
+    const { account } = options
+    if (this.#safeguarding === 'off') {
+      throw new KeystrataError('policy', 'this server keeps no keys in escrow', { rule: 'safeguarding' })
+    }
+    const deposit = readEscrow(escrow)
+    if (deposit.realm !== this.#realm) throw authenticationFailed()
+    assertOwnAccount(deposit.account, account)
+    await this.#change(deposit.account, (row) => safeguarded(row, deposit))
+  }
+
+  async clearEscrow({ account, name }: ClientName): Promise<void> {
+    await this.#changeClient(account, name, (known) => ({ ...known, escrow: undefined }))
+  }
+
   async buildRegistration(
-    account: string,
-    client: string,
-    provider: KeysetReader,
+    { account, name }: ClientName,
+    provider: { card(): Card },
     options: { expires: Date },
   ): Promise<Bytes> {
     const expires = options.expires instanceof Date ? options.expires.getTime() : NaN
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
-    const { known } = knownIn((await this.#read(parseName(account, 'account')))?.row, parseName(client, 'client'))
+    const { known } = knownIn((await this.#read(parseName(account, 'account')))?.row, parseName(name, 'name'))
     if (known.escrow === undefined) throw safeguardingRequired()
-    const { additional } = assertComplete(insidesOf(provider, 'provider').contents, 'registration file')
-    const facts = { server: this.#server, expires }
-    return signRegistration(known.escrow, facts, keysOfCard(provider.card()), additional.cardSigning)
+    const holder = cardHolderOf(provider, 'provider', 'a registration file')
+    return signRegistration(known.escrow, { server: this.#server, expires }, holder)
   }
 
   /** @throws KeystrataError `safeguarding-required` */
@@ -291,8 +288,9 @@ export class KeyRegistry {
       const read = await this.#read(account)
       const next = encode(accountRow, change(read?.row))
       if (read !== undefined && equalBytes(next, read.bytes)) return
-      if (await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))) return
-      if (tries + 1 < TRIES) await pause(tries, Date.now() - started)
+      const answer = await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))
+      if (wasWritten(answer, 'write')) return
+      if (tries + 1 < TRIES) await pauseBeforeRetry(tries, Date.now() - started)
     }
     throw new KeystrataError('conflict')
   }
@@ -305,11 +303,26 @@ export class KeyRegistry {
   }
 }
 
-/** A random pause of up to a second, which grows from what one try takes: else those that collided collide again. */
-function pause(tries: number, took: number): Promise<void> {
-  const [random = 0] = randomBytes(1)
-  const longest = Math.min(Math.max(took, 1) * 2 ** Math.min(tries, 7), 1000)
-  return new Promise((resolve) => void setTimeout(resolve, (random / 256) * longest))
+/**
+ * Opens the registry of a storage server.
+ * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other server can pass
+ *   their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off` unless given); earlier deposits
+ *   stay, whatever it says
+ * @throws KeystrataError `limit-exceeded` for names that are empty or over 255 bytes
+ * @throws TypeError for an unknown `safeguarding`
+ * @example
+ * ```ts
+ * import { openKeyRegistry, type RegistryStore } from 'keystrata/server'
+ *
+ * const registryOf = (store: RegistryStore) =>
+ *   openKeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'optional' })
+ * ```
+ */
+export function openKeyRegistry(
+  store: RegistryStore,
+  options: { realm: string; server: string; safeguarding?: 'off' | 'optional' | 'mandatory' },
+): KeyRegistry {
+  return new StoreRegistry(store, options)
 }
 
 const safeguardingRequired = (): KeystrataError =>

@@ -1,4 +1,4 @@
-// Versions of stored objects: counted up by who writes, held against a floor by who reads.
+// Versions of stored objects. A writer counts them up; a reader compares them with the lowest version that it accepts.
 import { KeystrataError } from '../core/errors.ts'
 
 /** @throws KeystrataError `rollback` */
@@ -7,13 +7,13 @@ export function assertNotOlder({ version }: { readonly version: number }, atLeas
   throw new KeystrataError('rollback', `${object} version ${version} is older than ${atLeast}`, { version, atLeast })
 }
 
-/** The lowest version that a caller takes. @throws RangeError if it is no version number */
+/** The lowest version that a caller accepts. @throws RangeError if it is not a version number */
 export function parseFloor(atLeast = 0): number {
   if (!Number.isSafeInteger(atLeast) || atLeast < 0) throw new RangeError('atLeast must be a version number')
   return atLeast
 }
 
-/** @throws KeystrataError `limit-exceeded` past the last version */
+/** @throws KeystrataError `limit-exceeded` after the last version */
 export function nextVersion(version: number): number {
   if (version < Number.MAX_SAFE_INTEGER) return version + 1
   throw new KeystrataError('limit-exceeded', 'no version can follow', { version })

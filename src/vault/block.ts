@@ -1,7 +1,7 @@
-// Blocks of a vault (SPEC §11): AES-256-CTR, then Poly1305 over the ciphertext (encrypt-then-MAC), under keys that are fresh
-// for every block, with a commitment to the data key beside the tag. The tag is that of ChaCha20-Poly1305 (RFC 8439) for no
-// text and the block as associated data: Poly1305 with a one-time key, as platforms have it natively.
-// A vault in the hand of its user: seals and opens, whatever key opened its keyring (SPEC §11).
+// Vaults and their blocks (SPEC §11): AES-256-CTR, then Poly1305 over the ciphertext (encrypt-then-MAC), under keys that are fresh for every
+// block, with a commitment to the data key beside the tag. The tag is that of ChaCha20-Poly1305 (RFC 8439) for no text and the block as
+// associated data: Poly1305 with a one-time key, which platforms have natively.
+import { Suite } from '../core/suite.ts'
 import {
   type BlockReader,
   type BlockWriter,
@@ -11,13 +11,14 @@ import {
   type SealedBlock,
   type SealOptions,
   sealPrepared,
+  type StoredBlock,
 } from '../core/block.ts'
 import { type Bytes, concat, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
 import { authenticationFailed } from '../core/errors.ts'
-import { encodeHeader, ObjectType, Suite } from '../core/header.ts'
+import { encodeHeader, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
@@ -60,36 +61,31 @@ export class VaultCipher {
     return copyIdentified(given, 0, (digest) => ({ label: this.#naming.label(digest) }))
   }
 
-  /** Encrypts in place, and returns the envelope. */
+  /** Encrypts in place and returns the envelope. */
   async seal({ buffer, label }: PreparedVaultContent): Promise<Bytes> {
     const nonce = randomBytes(NONCE_BYTES)
-    const keyId = this.#keyId
-    const header = { type: ObjectType.envelope, suite: Suite.vault, keyId, ownerId: this.#vaultId }
+    const header = { type: ObjectType.envelope, suite: Suite.vault, keyId: this.#keyId, ownerId: this.#vaultId }
     const headerBytes = encodeHeader(header)
-    const keys = this.#keysOf(nonce)
-    try {
-      await ctrInPlace(keys.cipher, buffer)
-      const { commitment } = keys
-      const tag = await tagOf(keys.mac, associatedData(headerBytes, concat(nonce, commitment), label), buffer)
-      return encode(vaultEnvelope, { headerBytes, nonce, commitment, tag })
-    } finally {
-      keys.dispose()
-    }
+    using keys = this.#keysOf(nonce)
+    await ctrInPlace(keys.cipher, buffer)
+    const { commitment } = keys
+    const tag = await tagOf(keys.mac, associatedData(headerBytes, concat(nonce, commitment), label), buffer)
+    return encode(vaultEnvelope, { headerBytes, nonce, commitment, tag })
   }
 
   /**
-   * Commitment, tag, cipher, label, in this order: nothing is decrypted before its tag holds.
-   * @throws KeystrataError `authentication-failed`; `malformed`, `unsupported`, `limit-exceeded` if it is no such block
+   * Checks commitment, tag and label, in this order. Nothing is decrypted before its tag was verified.
+   * @throws KeystrataError `authentication-failed`; `malformed`, `unsupported` or `limit-exceeded` if it is no such block
    */
-  async open(block: SealedBlock): Promise<Bytes> {
+  async open(block: StoredBlock): Promise<Bytes> {
     const { ciphertext, envelope, label } = partsOf(block)
     const { header, headerBytes, nonce, commitment, tag } = parseVaultEnvelope(envelope)
     assertContentBytes(ciphertext)
     if (!equalBytes(header.keyId, this.#keyId) || !equalBytes(header.ownerId, this.#vaultId)) {
       throw authenticationFailed()
     }
-    const keys = this.#keysOf(nonce)
-    // A copy, so that what was authenticated is what is decrypted; it becomes the content.
+    using keys = this.#keysOf(nonce)
+    // A copy, so that what was authenticated is what is decrypted. It becomes the content.
     const content = new Uint8Array(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
@@ -99,8 +95,6 @@ export class VaultCipher {
     } catch (error) {
       wipe(content)
       throw error
-    } finally {
-      keys.dispose()
     }
     return assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
@@ -121,16 +115,23 @@ function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): 
  * A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays.
  * @example
  * ```ts
- * import type { UnlockedProfile, Vault, VaultStore } from 'keystrata'
+ * import type { Profile, Vault, VaultStore } from 'keystrata/vault'
  *
- * async function openAll(profile: UnlockedProfile, store: VaultStore): Promise<Vault[]> {
- *   return await Promise.all(profile.vaults.map((id) => profile.openVault(id, store)))
+ * async function openAll(profile: Profile, store: VaultStore): Promise<Vault[]> {
+ *   return await Promise.all(profile.vaults.map((id) => profile.openVault(store, id)))
  * }
  * ```
  */
 export interface Vault extends BlockWriter, BlockReader, Handle {
   /** 32 hex digits: random, and the same for the whole life of the vault. */
   readonly id: string
+}
+
+/** What a thread needs to seal and open the blocks of a vault. */
+export interface VaultRecipe {
+  readonly kind: 'vault'
+  readonly id: Bytes
+  readonly dataKey: SecretKey<'data'>
 }
 
 export class OpenedVault extends SecretHolder implements Vault {
@@ -142,7 +143,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
     super('vault', () => cipher.dispose())
     this.id = toHex(vaultId)
-    setRecipe(this, () => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
+    setRecipe<VaultRecipe>(this, () => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
     this.#cipher = cipher
   }
 
@@ -156,7 +157,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     return sealPrepared(this, content, options)
   }
 
-  async open(block: SealedBlock): Promise<Bytes> {
+  async open(block: StoredBlock): Promise<Bytes> {
     this.assertUsable()
     return this.#cipher.open(block)
   }

@@ -1,14 +1,16 @@
 // The keys of a vault (SPEC §10): the data key (A-key) never changes and is under the keyring key (E-key), in the keyring
 // beside the vault's blocks; the keyring key is under the root key (R-key), in a slot of the profile, and can be replaced
 // without touching a block. Not protected: who kept an old keyring and its keyring key keeps the data key.
+import type { CardHolder } from '../core/card.ts'
+import { disposing, equalKeys, SecretKey, withBytes } from '../core/secret.ts'
+import { Suite } from '../core/suite.ts'
 import { type Bytes, concat, equalBytes, lengthPrefixed, u32, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../core/header.ts'
-import type { Identity, Recipient } from '../core/key-pairs.ts'
-import { equalKeys, SecretKey, withBytes } from '../core/secret.ts'
+import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
+import type { Recipient } from '../core/key-pairs.ts'
 import { MAC_BYTES, macUnder } from '../core/trailer.ts'
-import { keyIdOf, openSealedSecret, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
+import { keyIdOf, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
 import {
   DATA_KEY_BYTES,
@@ -110,14 +112,14 @@ export function sealRecoverySlot(
 
 /** @throws KeystrataError `key-not-found` if it is another admin's; `malformed`, `unsupported`, `authentication-failed` */
 export function openRecoverySlot(
-  admin: Identity,
+  admin: Pick<CardHolder, 'openSealed'>,
   profileId: Uint8Array,
   names: UserNames,
   vaultId: Uint8Array,
   { generation, bytes }: Generation,
 ): KeyringKey {
   const place = recoveryPlace(profileId, names, vaultId, generation)
-  const secret = openSealedSecret(admin, bytes, 'recovery slot', place)
+  const secret = admin.openSealed(bytes, 'recovery slot', place)
   return { generation, key: SecretKey.take('keyring', secret) }
 }
 
@@ -178,21 +180,18 @@ export function openKeyring<K extends KeyringKey>(
   })
   const [lowest, ...others] = opened
   if (lowest === undefined) return undefined
+  using _ = disposing(opened.map(({ dataKey }) => dataKey))
   const first = lowest.dataKey
-  try {
-    const holds =
-      others.every(({ dataKey }) => equalKeys(first, dataKey)) &&
-      equalBytes(keyIdOf(first), keyId) &&
-      equalBytes(macUnder(first, 'keyring-mac', [vaultId], keyring.authenticated), keyring.mac)
-    if (!holds) throw authenticationFailed()
-    return {
-      version: keyring.version,
-      highest: keyring.wraps.at(-1)?.generation ?? 0,
-      dataKey: first.copy(),
-      live: [lowest.own, ...others.map(({ own }) => own)],
-    }
-  } finally {
-    for (const { dataKey } of opened) dataKey.dispose()
+  const holds =
+    others.every(({ dataKey }) => equalKeys(first, dataKey)) &&
+    equalBytes(keyIdOf(first), keyId) &&
+    equalBytes(macUnder(first, 'keyring-mac', [vaultId], keyring.authenticated), keyring.mac)
+  if (!holds) throw authenticationFailed()
+  return {
+    version: keyring.version,
+    highest: keyring.wraps.at(-1)?.generation ?? 0,
+    dataKey: first.copy(),
+    live: [lowest.own, ...others.map(({ own }) => own)],
   }
 }
 

@@ -1,12 +1,22 @@
-// The profile of a user (SPEC §9) and the keyring of a vault (SPEC §10) as they are stored.
-// Envelopes of blocks: small, stored in front of a ciphertext that never changes. A keyset's (SPEC §6.1) is replaced by
-// rekeying; a vault's (SPEC §11) and a client's (SPEC §13) stay.
-// What one device keeps in its own database (SPEC §15): its device key, and what is sealed under it.
-import * as P from 'micro-packed'
+// Profiles, keyrings, the envelopes of vault blocks, and saved logins as they are stored (SPEC §9–§11, §15).
+import { Suite } from '../core/suite.ts'
+import {
+  bool,
+  bytes,
+  type Codec,
+  decode,
+  list,
+  name,
+  optional,
+  secret,
+  struct,
+  uint32,
+  validated,
+  version,
+} from '../core/codec.ts'
 import { CARD_BYTES } from '../core/card.ts'
-import { decode, list, name, secret, version } from '../core/codec.ts'
 import { copyOfEnvelope } from '../core/envelope.ts'
-import { type Header, HEADER_BYTES, ObjectType, parseHeader, Suite } from '../core/header.ts'
+import { type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../core/trailer.ts'
 import { sealedToBytes, wrappedBytes } from '../core/wrap.ts'
@@ -34,22 +44,21 @@ export interface Slot extends Generation {
   readonly due: boolean
 }
 
-/** Every list is in the order of generations, and none occurs twice. */
-function ascending<T extends { readonly generation: number }>(element: P.CoderType<T>): P.CoderType<readonly T[]> {
-  return P.validate(list(element), (all) => {
-    const holds = all.every(({ generation }, index) => generation > (all[index - 1]?.generation ?? 0))
-    if (!holds) throw new RangeError('generations out of order')
-    return all
+/** A list in the order of generations, in which none occurs twice. */
+/* @__NO_SIDE_EFFECTS__ */
+function ascending<T extends { readonly generation: number }>(element: Codec<T>): Codec<readonly T[]> {
+  return validated(list(element), (all) => {
+    return all.every(({ generation }, index) => generation > (all[index - 1]?.generation ?? 0))
   })
 }
 
-const keyOfGeneration = (size: number): P.CoderType<Generation> =>
-  P.struct({ generation: P.U32BE, bytes: P.bytes(size) })
+/* @__NO_SIDE_EFFECTS__ */
+const keyOfGeneration = (size: number): Codec<Generation> => struct({ generation: uint32, bytes: bytes(size) })
 
-const slot: P.CoderType<Slot> = P.struct({
-  generation: P.U32BE,
-  due: P.bool,
-  bytes: P.bytes(wrappedBytes(KEYRING_KEY_BYTES)),
+const slot: Codec<Slot> = struct({
+  generation: uint32,
+  due: bool,
+  bytes: bytes(wrappedBytes(KEYRING_KEY_BYTES)),
 })
 
 export interface StoredVault {
@@ -72,21 +81,21 @@ export interface StoredProfile {
   readonly checksum: Uint8Array
 }
 
-export const storedProfile: P.CoderType<StoredProfile> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
+export const storedProfile: Codec<StoredProfile> = struct({
+  headerBytes: bytes(HEADER_BYTES),
   version,
-  zeroTrust: P.bool,
-  admin: P.optional(P.bool, P.bytes(CARD_BYTES)),
+  zeroTrust: bool,
+  admin: optional(bytes(CARD_BYTES)),
   vaults: list(
-    P.struct({
-      id: P.bytes(16),
-      dataKeyId: P.bytes(16),
+    struct({
+      id: bytes(16),
+      dataKeyId: bytes(16),
       slots: ascending(slot),
       recoverySlots: ascending(keyOfGeneration(sealedToBytes(KEYRING_KEY_BYTES))),
     }),
   ),
-  mac: P.bytes(MAC_BYTES),
-  checksum: P.bytes(CHECKSUM_BYTES),
+  mac: bytes(MAC_BYTES),
+  checksum: bytes(CHECKSUM_BYTES),
 })
 
 /** How many vaults a record says that it has; 0 if it is cut short before it does. */
@@ -104,11 +113,11 @@ export interface StoredKeyring {
   readonly mac: Uint8Array
 }
 
-export const storedKeyring: P.CoderType<StoredKeyring> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
+export const storedKeyring: Codec<StoredKeyring> = struct({
+  headerBytes: bytes(HEADER_BYTES),
   version,
   wraps: ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))),
-  mac: P.bytes(MAC_BYTES),
+  mac: bytes(MAC_BYTES),
 })
 
 /** The envelope of a vault's block. */
@@ -121,11 +130,11 @@ export interface VaultEnvelope {
   readonly tag: Uint8Array
 }
 
-export const vaultEnvelope: P.CoderType<VaultEnvelope> = P.struct({
-  headerBytes: P.bytes(HEADER_BYTES),
-  nonce: P.bytes(32),
-  commitment: P.bytes(32),
-  tag: P.bytes(16),
+export const vaultEnvelope: Codec<VaultEnvelope> = struct({
+  headerBytes: bytes(HEADER_BYTES),
+  nonce: bytes(32),
+  commitment: bytes(32),
+  tag: bytes(16),
 })
 
 /**
@@ -138,7 +147,8 @@ export function parseVaultEnvelope(stored: Uint8Array): VaultEnvelope & { readon
   return { ...decode(vaultEnvelope, bytes, 'envelope'), header }
 }
 
-export interface LoginKeys {
+/** A login as a device saves it. */
+export interface SavedLogin {
   readonly realm: Uint8Array
   readonly user: Uint8Array
   /** L. */
@@ -147,7 +157,7 @@ export interface LoginKeys {
   readonly rootKey: SecretKey<'root'>
 }
 
-export const loginKeys: P.CoderType<LoginKeys> = P.struct({
+export const savedLogin: Codec<SavedLogin> = struct({
   realm: name,
   user: name,
   loginKey: secret('login', 24),

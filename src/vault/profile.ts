@@ -1,10 +1,8 @@
-// Who can reset a profile's password (SPEC §9): an admin, or nobody.
-// What a user can do with a profile that is open.
-// A user's profile in his own hand: it opens his vaults, and changes what protects them (SPEC §9, §10).
+// A user's profile in the user's hands: it opens vaults, and changes what protects them (SPEC §9, §10).
 import { type Bytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { disposeKeys, type Handle, SecretHolder } from '../core/secret.ts'
+import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
@@ -31,10 +29,11 @@ import {
  * Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody.
  * @example
  * ```ts
- * import { parseCard, type Recovery } from 'keystrata'
+ * import { parseCard } from 'keystrata'
+ * import type { Recovery } from 'keystrata/vault'
  *
  * function byAdmin(card: Uint8Array, comparedFingerprint: string): Recovery {
- *   return { admin: parseCard(card, { expect: comparedFingerprint }) }
+ *   return { admin: parseCard(card, { fingerprint: comparedFingerprint }) }
  * }
  * ```
  */
@@ -49,7 +48,7 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
   }
   // The fingerprint that stands beside the bytes is the one that somebody compared.
   const { bytes, fingerprint } = cardFrom(admin)
-  return parseCard(bytes, { expect: fingerprint }).bytes
+  return parseCard(bytes, { fingerprint }).bytes
 }
 
 /**
@@ -57,15 +56,15 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
  * record if the call did not, use it, and dispose of the old one.
  * @example
  * ```ts
- * import type { UnlockedProfile, VaultStore } from 'keystrata'
+ * import type { Profile, VaultStore } from 'keystrata/vault'
  *
- * async function rotateAll(profile: UnlockedProfile, store: VaultStore) {
+ * async function rotateAll(profile: Profile, store: VaultStore) {
  *   using rotated = await profile.rotate(store)
  *   return rotated.version // to be kept, for `atLeast`
  * }
  * ```
  */
-export interface UnlockedProfile extends Handle {
+export interface Profile extends Handle {
   /**
    * What the server keeps. It sees the ids of the vaults, the admin's card and some numbers, no keys, and cannot change it
    * unseen. A copy at every reading.
@@ -75,7 +74,7 @@ export interface UnlockedProfile extends Handle {
   readonly version: number
   /**
    * Whether nobody can set a new password. That nobody but who knows it can read holds from the moment on that
-   * {@link UnlockedProfile.rotationDue} is empty and the old keyrings are gone.
+   * {@link Profile.rotationDue} is empty and the old keyrings are gone.
    */
   readonly zeroTrust: boolean
   /** The ids of the vaults, 32 hex digits each. */
@@ -89,7 +88,7 @@ export interface UnlockedProfile extends Handle {
    * @throws RangeError for the login of another user, or of another realm
    * @throws TypeError for what is no login of this library
    */
-  changePassword(next: Login): UnlockedProfile
+  changePassword(next: Login): Profile
   /**
    * Creates a vault with fresh keys, and stores its keyring and the profile. Into a store that has no profile at all, this
    * one goes first, here and in `rotate` and `changeRecovery`; a service stores it at sign-up, with the verifier.
@@ -99,7 +98,7 @@ export interface UnlockedProfile extends Handle {
    *   `unsupported` for what it gives that is no profile; `limit-exceeded` beyond 256 vaults; `key-not-found` if it holds
    *   no profile; `disposed`
    */
-  createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }>
+  createVault(store: VaultStore): Promise<{ profile: Profile; vault: Vault } & Disposable>
   /**
    * Opens a vault, with newer keys from the store if those of this profile were rotated away.
    * @throws KeystrataError `key-not-found` if the profile knows no such vault or the store has no keyring of it;
@@ -108,7 +107,7 @@ export interface UnlockedProfile extends Handle {
    *   device
    * @throws RangeError for what is no id of a vault
    */
-  openVault(vaultId: string, store: VaultStore): Promise<Vault>
+  openVault(store: VaultStore, vaultId: string): Promise<Vault>
   /**
    * Gives one vault, or every one, a new E-key over the same A-key, which nobody had when this was called, and finishes
    * what a crash left. No block is touched. Whoever kept an old keyring and its E-key keeps the A-key: to take that away,
@@ -116,17 +115,17 @@ export interface UnlockedProfile extends Handle {
    * @throws KeystrataError `conflict` if other devices write first, every time: wait a random moment and call again;
    *   otherwise as `openVault`
    */
-  rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile>
+  rotate(store: VaultStore, vaultId?: string): Promise<Profile>
   /**
    * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that the E-keys of
    * the former admin open no keyring any more. It counts from the moment the old keyrings are gone: whoever kept one keeps
-   * what {@link UnlockedProfile.rotate} cannot take away. If it is interrupted, `rotationDue` says so; `rotate` finishes.
+   * what {@link Profile.rotate} cannot take away. If it is interrupted, `rotationDue` says so; `rotate` finishes.
    * @throws KeystrataError `policy` for an admin after zero trust; otherwise as `rotate`
    */
-  changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile>
+  changeRecovery(store: VaultStore, recovery: Recovery): Promise<Profile>
 }
 
-class OpenedProfile extends SecretHolder implements UnlockedProfile {
+class OpenedProfile extends SecretHolder implements Profile {
   readonly version: number
   readonly zeroTrust: boolean
   readonly vaults: readonly string[]
@@ -152,30 +151,31 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     return new Uint8Array(this.#parsed.bytes)
   }
 
-  changePassword(next: Login): UnlockedProfile {
+  changePassword(next: Login): Profile {
     this.assertUsable()
     const contents = this.#contents()
-    try {
-      const version = nextVersion(contents.version)
-      const owner = ownerOf(next)
-      const { realm, user } = this.#owner
-      if (owner.realm !== realm || owner.user !== user) {
-        owner.rootKey.dispose()
-        throw new RangeError('a new password needs a login of the same user in the same realm')
-      }
-      return sealedProfile({ ...contents, version }, owner)
-    } finally {
-      disposeKeys(contents)
+    using _ = disposing(contents)
+    const version = nextVersion(contents.version)
+    const owner = ownerOf(next)
+    const { realm, user } = this.#owner
+    if (owner.realm !== realm || owner.user !== user) {
+      owner.rootKey.dispose()
+      throw new RangeError('a new password needs a login of the same user in the same realm')
     }
+    return sealedProfile({ ...contents, version }, owner)
   }
 
-  async createVault(store: VaultStore): Promise<{ profile: UnlockedProfile; vault: Vault }> {
+  async createVault(store: VaultStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
     return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
       const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
       try {
-        return { profile: nextHandle(record, view), vault }
+        const profile = nextHandle(record, view)
+        return disposable({ profile, vault }, () => {
+          vault.dispose()
+          profile.dispose()
+        })
       } catch (error) {
         vault.dispose()
         throw error
@@ -183,19 +183,16 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     })
   }
 
-  async openVault(vaultId: string, store: VaultStore): Promise<Vault> {
+  async openVault(store: VaultStore, vaultId: string): Promise<Vault> {
     const id = parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
       const known = this.#contents()
-      try {
-        return new OpenedVault(id, await openDataKey(view, known, vaultId))
-      } finally {
-        disposeKeys(known)
-      }
+      using _ = disposing(known)
+      return new OpenedVault(id, await openDataKey(view, known, vaultId))
     })
   }
 
-  async rotate(store: VaultStore, vaultId?: string): Promise<UnlockedProfile> {
+  async rotate(store: VaultStore, vaultId?: string): Promise<Profile> {
     if (vaultId !== undefined) parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
@@ -204,7 +201,7 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     })
   }
 
-  async changeRecovery(recovery: Recovery, store: VaultStore): Promise<UnlockedProfile> {
+  async changeRecovery(store: VaultStore, recovery: Recovery): Promise<Profile> {
     const admin = parseRecovery(recovery)
     return this.#withView(store, async (view) => {
       await this.#storeIfEmpty(store)
@@ -234,35 +231,28 @@ class OpenedProfile extends SecretHolder implements UnlockedProfile {
     this.assertUsable()
     if (typeof (store as VaultStore | undefined)?.readProfile !== 'function')
       throw new TypeError('store must be a VaultStore')
-    const owner = { ...this.#owner, rootKey: this.#owner.rootKey.copy() }
-    try {
-      return await work({ store, owner, profileId: this.#parsed.header.ownerId, atLeast: this.version })
-    } finally {
-      owner.rootKey.dispose()
-    }
+    using rootKey = this.#owner.rootKey.copy()
+    const owner = { ...this.#owner, rootKey }
+    return await work({ store, owner, profileId: this.#parsed.header.ownerId, atLeast: this.version })
   }
 }
 
 /** Rotates one vault after the other. */
-async function rotateEach(
-  view: ProfileView,
-  from: ParsedProfile,
-  vaultIds: readonly string[],
-): Promise<UnlockedProfile> {
+async function rotateEach(view: ProfileView, from: ParsedProfile, vaultIds: readonly string[]): Promise<Profile> {
   let newest = from
   for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
   return nextHandle(newest, view)
 }
 
 /** The handle of a newer record, with a life of its own. */
-function nextHandle(record: ParsedProfile, { owner }: ProfileView): UnlockedProfile {
+function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
   return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
 const vaultNames = ({ vaults }: ParsedProfile): readonly string[] => vaults.map(({ id }) => toHex(id))
 
 /** The handle of a record, which takes the root key over. */
-function opened(parsed: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
+function opened(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
     return new OpenedProfile(parsed, owner)
   } catch (error) {
@@ -272,7 +262,7 @@ function opened(parsed: ParsedProfile, owner: ProfileOwner): UnlockedProfile {
 }
 
 /** The handle of these contents, written down under the root key, which it takes over. */
-export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): UnlockedProfile {
+export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): Profile {
   try {
     return opened(parseProfile(encodeProfile(contents, owner.rootKey)), owner)
   } catch (error) {
@@ -304,14 +294,14 @@ function parseVaultId(vaultId: string): Bytes {
  * @throws TypeError for a login of another copy of this library, and a recovery that is none
  * @example
  * ```ts
- * import { createProfile, deriveLogin } from 'keystrata'
+ * import { createProfile, deriveLogin } from 'keystrata/vault'
  *
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
  * using profile = createProfile(login, { zeroTrust: true })
  * console.log(profile.version, profile.vaults) // 1 []
  * ```
  */
-export function createProfile(login: Login, recovery: Recovery): UnlockedProfile {
+export function createProfile(login: Login, recovery: Recovery): Profile {
   const admin = parseRecovery(recovery)
   return sealedProfile({ id: randomBytes(16), version: 1, admin, vaults: [] }, ownerOf(login))
 }
@@ -324,7 +314,7 @@ export function createProfile(login: Login, recovery: Recovery): UnlockedProfile
  *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `disposed`
  * @example
  * ```ts
- * import { createProfile, deriveLogin, openProfile } from 'keystrata'
+ * import { createProfile, deriveLogin, openProfile } from 'keystrata/vault'
  *
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
  * using created = createProfile(login, { zeroTrust: true })
@@ -332,7 +322,7 @@ export function createProfile(login: Login, recovery: Recovery): UnlockedProfile
  * console.log(profile.zeroTrust) // true
  * ```
  */
-export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: number } = {}): UnlockedProfile {
+export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: number } = {}): Profile {
   const atLeast = parseFloor(options.atLeast)
   const parsed = parseProfile(record)
   assertNotOlder(parsed, atLeast, 'profile')

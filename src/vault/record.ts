@@ -1,10 +1,11 @@
 // A profile as bytes (SPEC §9): what a server keeps for a user, and can neither read nor change unseen. Its MAC is under the
 // root key, so it says nothing to an admin who resets it: he must trust the record that he was given.
+import { Suite } from '../core/suite.ts'
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import { readCard } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, type Header, ObjectType, parseHeader, Suite } from '../core/header.ts'
+import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
 import { Recipient } from '../core/key-pairs.ts'
 import { disposeKeys, type SecretKey } from '../core/secret.ts'
 import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'

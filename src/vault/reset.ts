@@ -1,15 +1,13 @@
 // The admin's way into a profile whose password was forgotten (SPEC §9.2).
 import { toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { Identity } from '../core/key-pairs.ts'
-import { disposeKeys } from '../core/secret.ts'
-import { assertComplete } from '../keyset/changes.ts'
-import { insidesOf, type KeysetReader } from '../keyset/keyset.ts'
+import { type Card, type CardHolder, cardHolderOf } from '../core/card.ts'
+import { disposeKeys, disposing } from '../core/secret.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { openRecoverySlot, type SlotKey, type UserNames } from './keyring.ts'
 import type { StoredVault } from './layout.ts'
 import { type Login, ownerOf } from './login.ts'
-import { sealedProfile, type UnlockedProfile } from './profile.ts'
+import { sealedProfile, type Profile } from './profile.ts'
 import { parseProfile, type VaultEntry } from './record.ts'
 
 /**
@@ -30,9 +28,10 @@ import { parseProfile, type VaultEntry } from './record.ts'
  * @throws TypeError for handles of another copy of this library
  * @example
  * ```ts
- * import { type KeysetReader, type Login, resetProfile } from 'keystrata'
+ * import type { Keyset } from 'keystrata'
+ * import { type Login, resetProfile } from 'keystrata/vault'
  *
- * function reset(record: Uint8Array, admin: KeysetReader, next: Login) {
+ * function reset(record: Uint8Array, admin: Keyset, next: Login) {
  *   using profile = resetProfile(record, admin, next)
  *   return { record: profile.record, credential: next.credential } // to the server, in one request
  * }
@@ -40,41 +39,36 @@ import { parseProfile, type VaultEntry } from './record.ts'
  */
 export function resetProfile(
   record: Uint8Array,
-  admin: KeysetReader,
+  admin: { card(): Card },
   next: Login,
   options: { atLeast?: number } = {},
-): UnlockedProfile {
+): Profile {
   const atLeast = parseFloor(options.atLeast)
   const parsed = parseProfile(record)
   assertNotOlder(parsed, atLeast, 'profile')
   if (parsed.zeroTrust) {
     throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
   }
-  // The private half of the admin's card: opens what was sealed to it.
-  const identity = new Identity(assertComplete(insidesOf(admin, 'admin').contents, 'card').additional.sharing)
-  // The admin's own card, never the one in the record: the server could have put that there.
+  const holder = cardHolderOf(admin, 'admin', 'resetting a profile')
+  // The admin's own card, never the one in the record, which the server could have put there.
   const card = admin.card().bytes
   const vaults: VaultEntry[] = []
+  using _ = disposing(vaults)
+  const version = nextVersion(parsed.version)
+  const owner = ownerOf(next)
   try {
-    const version = nextVersion(parsed.version)
-    const owner = ownerOf(next)
-    try {
-      for (const vault of parsed.vaults) vaults.push(recoverVault(parsed.header.ownerId, vault, identity, owner))
-    } catch (error) {
-      owner.rootKey.dispose()
-      throw error
-    }
-    return sealedProfile({ id: parsed.header.ownerId, version, admin: card, vaults }, owner)
-  } finally {
-    identity.dispose()
-    disposeKeys(vaults)
+    for (const vault of parsed.vaults) vaults.push(recoverVault(parsed.header.ownerId, vault, holder, owner))
+  } catch (error) {
+    owner.rootKey.dispose()
+    throw error
   }
+  return sealedProfile({ id: parsed.header.ownerId, version, admin: card, vaults }, owner)
 }
 
 function recoverVault(
   profileId: Uint8Array,
   { id, dataKeyId, slots, recoverySlots }: StoredVault,
-  admin: Identity,
+  admin: CardHolder,
   names: UserNames,
 ): VaultEntry {
   const keys: SlotKey[] = []

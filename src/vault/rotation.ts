@@ -3,19 +3,10 @@
 // the keyring. Not undone: who kept an old keyring and an old keyring key keeps the data key.
 import { equalBytes } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
-import { equalKeys } from '../core/secret.ts'
+import { disposing, equalKeys } from '../core/secret.ts'
 import { generateKeyringKey, type KeyringKey, type SlotKey } from './keyring.ts'
 import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './record.ts'
-import {
-  disposeState,
-  lost,
-  type ProfileView,
-  putKeyring,
-  readVault,
-  RETRIES,
-  type VaultState,
-  writeNext,
-} from './store.ts'
+import { lost, type ProfileView, putKeyring, readVault, RETRIES, type VaultState, writeNext } from './store.ts'
 
 /**
  * Gives a vault a keyring key that nobody had when this was called, and returns the newest record that was written.
@@ -63,23 +54,17 @@ class Rotation {
   /** Lends a profile and a keyring that belong together, as the store has them now. */
   async #withState<T>(work: (state: VaultState) => Promise<T>): Promise<T> {
     const state = await readVault(this.#view, this.#vaultId)
+    using _ = disposing(state.profile, state.keyring.dataKey)
     if (this.#old === 0) this.#old = state.keyring.highest
-    try {
-      return await work(state)
-    } finally {
-      disposeState(state)
-    }
+    return await work(state)
   }
 
   /** Steps 2 to 8 for a fresh key. */
   async #replace(state: VaultState): Promise<Finished | undefined> {
     const fresh = generateKeyringKey(state.keyring.highest + 1)
-    try {
-      if (!(await this.#introduce(state, { ...fresh, due: false }))) return undefined
-      return await this.#takeOver(state, fresh)
-    } finally {
-      fresh.key.dispose()
-    }
+    using _ = fresh.key
+    if (!(await this.#introduce(state, { ...fresh, due: false }))) return undefined
+    return await this.#takeOver(state, fresh)
   }
 
   /** Steps 2 to 4: the new key beside the current one, in the keyring and then in the profile. */

@@ -1,8 +1,9 @@
 // Profiles and keyrings in a store that several devices use at once (SPEC §10.3): reading what belongs together, writing what
 // nobody else has written meanwhile, and creating a vault.
+import { wasWritten } from '../state/changes.ts'
 import { type Bytes, bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { disposeKeys, equalKeys, type SecretKey } from '../core/secret.ts'
+import { disposeKeys, disposing, equalKeys, type SecretKey } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { assertNotOlder, nextVersion } from '../state/version.ts'
@@ -34,7 +35,7 @@ import {
  * the answer was lost may find its own write there and answer false: nothing is lost by that.
  * @example
  * ```ts
- * import type { VaultStore } from 'keystrata'
+ * import type { VaultStore } from 'keystrata/vault'
  *
  * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
  * const insert = 'INSERT INTO profiles (user_id, version, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING'
@@ -115,11 +116,6 @@ export interface VaultState {
   readonly keyring: OpenedKeyring<SlotKey>
 }
 
-export function disposeState({ profile, keyring }: VaultState): void {
-  disposeKeys(profile)
-  keyring.dataKey.dispose()
-}
-
 /**
  * Reads both until they belong together.
  * @throws KeystrataError `key-not-found` if the profile knows no such vault, or the store has no keyring of it;
@@ -174,12 +170,6 @@ export async function openDataKey(
   return state.keyring.dataKey
 }
 
-/** Whether a store wrote what it was given. @throws TypeError for one that does not say: it would be asked again and again */
-function wasWritten(answer: boolean): boolean {
-  if (typeof answer === 'boolean') return answer
-  throw new TypeError('writeProfile and writeKeyring must answer true or false')
-}
-
 /** Writes the next version of a profile; undefined if the version is taken. */
 export async function writeNext(
   { store, owner }: ProfileView,
@@ -187,7 +177,8 @@ export async function writeNext(
 ): Promise<ParsedProfile | undefined> {
   const version = nextVersion(profile.version)
   const record = encodeProfile({ ...profile, version }, owner.rootKey)
-  return wasWritten(await store.writeProfile(new Uint8Array(record), version)) ? parseProfile(record) : undefined
+  const answer = await store.writeProfile(new Uint8Array(record), version)
+  return wasWritten(answer, 'writeProfile') ? parseProfile(record) : undefined
 }
 
 /** Changes the newest profile, again if another device was quicker; returns the record that was written. */
@@ -197,12 +188,9 @@ export async function changeProfile(
 ): Promise<ParsedProfile> {
   for (let refusals = 0; refusals <= RETRIES; refusals++) {
     const { contents: profile } = await readNewestProfile(view)
-    try {
-      const written = await writeNext(view, change(profile))
-      if (written !== undefined) return written
-    } finally {
-      disposeKeys(profile)
-    }
+    using _ = disposing(profile)
+    const written = await writeNext(view, change(profile))
+    if (written !== undefined) return written
   }
   throw lost()
 }
@@ -240,25 +228,27 @@ export async function createVaultIn(view: ProfileView): Promise<CreatedVault> {
 
 /** The record with the new vault; undefined if another device wrote first. */
 async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>): Promise<ParsedProfile | undefined> {
-  const { store, owner } = view
   const first = generateKeyringKey(1)
-  try {
-    if (!(await putKeyring(store, id, 1, dataKey, [first]))) return undefined
-    const { contents: profile } = await readNewestProfile(view)
-    try {
-      const dataKeyId = keyIdOf(dataKey)
-      const keys = [{ ...first, due: false }]
-      const vault = withRecoverySlots({ id, dataKeyId, keys, recoverySlots: [] }, profile, owner)
-      const written = await writeNext(view, { ...profile, vaults: [...profile.vaults, vault] })
-      if (written !== undefined) return written
-    } finally {
-      disposeKeys(profile)
-    }
-    const newest = await readNewestRecord(view)
-    return newest.vaults.some((vault) => equalBytes(vault.id, id)) ? newest : undefined
-  } finally {
-    first.key.dispose()
-  }
+  using _ = first.key
+  if (!(await putKeyring(view.store, id, 1, dataKey, [first]))) return undefined
+  const written = await writeVault(view, id, dataKey, { ...first, due: false })
+  if (written !== undefined) return written
+  const newest = await readNewestRecord(view)
+  return newest.vaults.some((vault) => equalBytes(vault.id, id)) ? newest : undefined
+}
+
+/** Writes the profile with a new vault that has this one key; undefined if another device wrote first. */
+async function writeVault(
+  view: ProfileView,
+  id: Bytes,
+  dataKey: SecretKey<'data'>,
+  key: SlotKey,
+): Promise<ParsedProfile | undefined> {
+  const { contents: profile } = await readNewestProfile(view)
+  using _ = disposing(profile)
+  const entry = { id, dataKeyId: keyIdOf(dataKey), keys: [key], recoverySlots: [] }
+  const vault = withRecoverySlots(entry, profile, view.owner)
+  return await writeNext(view, { ...profile, vaults: [...profile.vaults, vault] })
 }
 
 /**
@@ -275,7 +265,8 @@ export async function putKeyring(
   keys: readonly KeyringKey[],
 ): Promise<boolean> {
   const written = encodeKeyring(id, version, dataKey, keys)
-  if (!wasWritten(await store.writeKeyring(toHex(id), new Uint8Array(written), version))) return false
+  const answer = await store.writeKeyring(toHex(id), new Uint8Array(written), version)
+  if (!wasWritten(answer, 'writeKeyring')) return false
   const stored = await store.readKeyring(toHex(id))
   if (stored === undefined) throw authenticationFailed()
   const bytes = new Uint8Array(bytesFrom(stored, 'keyring'))
@@ -284,8 +275,8 @@ export async function putKeyring(
     throw authenticationFailed()
   }
   const keyring = openKeyring(bytes, { id, dataKeyId: keyIdOf(dataKey) }, keys)
+  using _ = keyring?.dataKey
   const holds = keyring?.live.length === keys.length && equalKeys(keyring.dataKey, dataKey)
-  keyring?.dataKey.dispose()
   if (!holds) throw authenticationFailed()
   return true
 }

@@ -1,12 +1,12 @@
 // Row 1. He has what a server stores: verifiers, profiles, keyrings, of all times. A guess of a password costs him PBKDF2's
 // price, for each user anew; bcrypt adds nothing to that, but it must not take anything away either.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
 import { hash } from 'bcryptjs'
 import { createHash, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
 import { concat, domain, lengthPrefixed, utf8 } from '../../src/core/bytes.ts'
-import { createProfile, deriveLogin, openProfile } from '../../src/index.ts'
 import { openKeyring } from '../../src/vault/keyring.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { withBytes } from '../../src/core/secret.ts'

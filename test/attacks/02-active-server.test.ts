@@ -1,10 +1,12 @@
 // Row 2. The server does what it wants with what it stores and says: a device has nothing to go by but the password, a MAC under
 // it, and the last version that it saw. An admin who resets has not even the MAC.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
+import type { VaultStore } from '../../src/vault/store.ts'
 import { describe, expect, it } from 'vitest'
-import { createProfile, deriveLogin, openProfile, resetProfile, type VaultStore } from '../../src/index.ts'
 import { decode, encode } from '../../src/core/codec.ts'
 import { storedProfile } from '../../src/vault/layout.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { parseProfile } from '../../src/vault/record.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
 import { checkProfile } from '../../src/server.ts'

@@ -1,7 +1,9 @@
 // Row 3. The admin could reset until zero trust was turned on. He has his keyset, every record that was ever written, and the
 // E-keys that he took out of them.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
 import { describe, expect, it } from 'vitest'
-import { createProfile, deriveLogin, openProfile, resetProfile } from '../../src/index.ts'
 import { openRecoverySlot } from '../../src/vault/keyring.ts'
 import { parseProfile } from '../../src/vault/record.ts'
 import { withBytes } from '../../src/core/secret.ts'

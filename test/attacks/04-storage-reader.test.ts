@@ -20,7 +20,7 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
     const tree = makeTree()
     const keyset = await quickKeyset({ dedup })
     const store = new FolderStore(join(newFolder(), 'store'))
-    await store.put('keyset/00000001', keyset.export('source-storage'))
+    await store.put('keyset/00000001', keyset.export('storage'))
     const writer = openWriter(keyset.export('host'))
     const index = new LogWriter(writer, store, indexFolder(0), 'start')
     const pack = (files: readonly Uint8Array[]) => writer.pack(files)

@@ -1,18 +1,10 @@
 // Row 5. He can change every byte of what is stored, put one object in another's place, and keep old ones to put back.
+import { createDeviceKey } from '../../src/device/device-key.ts'
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
-import {
-  createClient,
-  createDeviceKey,
-  createProfile,
-  deriveLogin,
-  encodeBlock,
-  openProfile,
-  openWriter,
-  parseBlock,
-  parseCard,
-  unlockKeyset,
-} from '../../src/index.ts'
+import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
 import { parseProfile } from '../../src/vault/record.ts'
 import {
   ALICE,
@@ -166,7 +158,7 @@ describe('a writer of storage wants swapped objects', () => {
 describe('a writer of storage wants older objects', () => {
   it('an older keyset, an older profile', async () => {
     await quickly(async () => {
-      const old = keyset.export('source-storage')
+      const old = keyset.export('storage')
       await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.version + 1 }), 'rollback')
       expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.version })).id).toBe(keyset.id)
     })

@@ -1,8 +1,7 @@
 // Row 6. He can write to the storage, and seal to every public key that is not secret: the card's, and a share's, if he is its
 // reader. What he makes must not pass for the owner's own.
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, expect, it } from 'vitest'
-import { maskKey } from '../../src/keyset/envelope.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import type { SealedBlock } from '../../src/index.ts'
 import { keysOfCard } from '../../src/core/card.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'

@@ -1,8 +1,7 @@
 // Row 8. Everything that says how a block is protected stands openly in its envelope, and he can write it.
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, it } from 'vitest'
-import { maskKey } from '../../src/keyset/envelope.ts'
 import { concat } from '../../src/core/bytes.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import { type ErrorCode, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { expectSame, failure, PASSWORD, patched, quickly, sample, unhex } from '../fixtures.ts'
@@ -12,7 +11,7 @@ const keyset = await quickKeyset()
 const { reader: owner, share } = keyset.createShare()
 const block = await owner.writer().seal(sample(64))
 /** The same keyset in the hand of an owner who takes everything. */
-const trusting = await quickly(() => unlockKeyset(owner.export('source-storage'), PASSWORD, { accept: 'none' }))
+const trusting = await quickly(() => unlockKeyset(owner.export('storage'), PASSWORD, { accept: 'none' }))
 
 const [SUITE_AT, MODE_AT] = [6, 1648]
 const x25519 = concat(patched(block.envelope, SUITE_AT, [1, 1]).subarray(0, 80), block.envelope.subarray(MODE_AT))

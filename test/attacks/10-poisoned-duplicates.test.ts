@@ -1,12 +1,10 @@
 // Row 10. Who shares a dedup key, or a share, knows block keys K_b: he can encrypt anything under one, with a tag that holds. The
 // owner computes again what content under that label must be; a share's reader has the commitment, and the hash in `global`.
+import { EncryptedMode, FRAME_BYTES, maskKey, Mode, parseEnvelope, unmaskKey } from '../../src/keyset/envelope.ts'
 import { describe, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
-import { maskKey, unmaskKey } from '../../src/keyset/envelope.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'
 import { concat } from '../../src/core/bytes.ts'
-import { type EncryptedMode, Mode } from '../../src/core/envelope.ts'
-import { FRAME_BYTES, parseEnvelope } from '../../src/keyset/envelope.ts'
 import type { SealedBlock } from '../../src/index.ts'
 import { Identity, Recipient } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'

@@ -1,7 +1,9 @@
 // Row 11. A program that writes into its buffer while it is sealed would have one content hashed and another one encrypted: two
 // texts under one key and a zero IV, which gives both away. All of a content is copied before a call first yields.
+import { createProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
-import { createClient, createProfile, deriveLogin, openPackMember } from '../../src/index.ts'
+import { openPackMember } from '../../src/index.ts'
 import {
   ALICE,
   expectSame,

@@ -1,7 +1,6 @@
 // Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, expect, it } from 'vitest'
-import { maskKey } from '../../src/keyset/envelope.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
 import { reachAgreement } from '../../src/core/agreement.ts'
 import { type Identity, Recipient } from '../../src/core/key-pairs.ts'

@@ -22,7 +22,7 @@ const shared: SealedBlock = { ...block, envelope: share.add(block) }
 
 describe('a share service wants the share key', () => {
   it('a substituted card is refused, where the fingerprint was compared', async () => {
-    await failure(() => parseCard(malloryCard.bytes, { expect: bobCard.fingerprint }), 'key-changed')
+    await failure(() => parseCard(malloryCard.bytes, { fingerprint: bobCard.fingerprint }), 'key-changed')
     // Mallory's keys under Bob's name: the card of Bob, with another sharing pair in it.
     const keys = malloryCard.bytes.subarray(48, 1648)
     await failure(() => parseCard(patched(bobCard.bytes, 48, keys)), 'authentication-failed')
@@ -131,7 +131,7 @@ describe('a host without the password wants the share key', () => {
     const { privateHalves } = insides(owner).additional!.shares[0]!
     for (const key of [privateHalves!.x25519, privateHalves!.mlKem1024]) {
       const secret = withBytes(key, (bytes) => Buffer.from(bytes))
-      for (const to of ['host', 'source-storage', 'source-definition'] as const) {
+      for (const to of ['host', 'storage', 'definition'] as const) {
         expect(Buffer.from(owner.export(to)).includes(secret.subarray(0, 8))).toBe(false)
       }
     }

@@ -1,15 +1,13 @@
 // Row 17. GCM does not commit to its key: one ciphertext can be made that opens, under two keys, as two contents (Dodis, Grubbs,
 // Ristenpart, Woodage 2018). Here it is made, GCM takes it, and the commitment refuses it.
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { createCipheriv } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
-import { maskKey } from '../../src/keyset/envelope.ts'
 import { decryptContent } from '../../src/keyset/seal.ts'
 import { concat, domain } from '../../src/core/bytes.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { deriveLock } from '../../src/core/wrap.ts'
-import { portableBackend } from '../../src/primitives/portable.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure, hex, sample } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'

@@ -1,7 +1,7 @@
 // Row 18. He has the laptop's database, and not its device key: that is in the operating system's keystore, or under a passphrase.
+import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
-import { createClient, createDeviceKey, deriveLogin, openDeviceKey } from '../../src/index.ts'
-import { claimantOf } from '../../src/client/client.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, failure, PASSWORD, quickly } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'

@@ -1,13 +1,11 @@
 // Row 19. The provider keeps the escrow. He has the whole database, his own
 // keyset with its password, every file that he ever built, and a server that does what he wants.
+import { armRegistration, openRegistration } from '../../src/client/registration.ts'
+import type { Client } from '../../src/client/client.ts'
 import { describe, expect, it } from 'vitest'
-import { generateActivationCode } from '../../src/client/escrow.ts'
-import { openEscrow, readEscrow } from '../../src/client/escrow.ts'
-import { armRegistration, type Client, createClient, openRegistration } from '../../src/index.ts'
-import { claimantOf } from '../../src/client/client.ts'
+import { generateActivationCode, openEscrow, readEscrow } from '../../src/client/escrow.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { KeyRegistry } from '../../src/server.ts'
 import { expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
@@ -25,7 +23,7 @@ const make = (text: string): Promise<Client> =>
 const customer = await make(PRIVATE)
 const provider = await quickKeyset()
 const store = new MemoryRegistryStore()
-const registry = new KeyRegistry(store, { realm: 'tests', ...OWN, safeguarding: 'mandatory' })
+const registry = openKeyRegistry(store, { realm: 'tests', ...OWN, safeguarding: 'mandatory' })
 await registry.enrol(customer.enrolment())
 const { escrow, activationCode } = customer.safeguard()
 await registry.safeguard(escrow)
@@ -46,7 +44,7 @@ describe('a provider wants escrowed keys', () => {
     await failure(() => openRegistration(file, card), 'authentication-failed')
     // Nothing that he has is the code, or the key over the escrow, or the customer's keys, in any form.
     const { contents, master } = insidesOf(provider, 'provider')
-    const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('source-storage')]
+    const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('storage')]
     const secrets = keysIn(claimantOf(customer))
     expect(secrets).toHaveLength(2)
     const code = activationCode.replaceAll('-', '')
@@ -82,7 +80,7 @@ describe('a provider wants escrowed keys', () => {
 
   it('puts keys of his own into a file: the customer’s code does not open it', async () => {
     const other = await make('keys of the provider')
-    const theirs = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+    const theirs = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
     await theirs.enrol(other.enrolment())
     const planted = other.safeguard()
     await theirs.safeguard(planted.escrow)

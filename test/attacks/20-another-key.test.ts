@@ -1,11 +1,11 @@
 // Row 20. He may talk to the server as any client does, see what others send, and run a server of his own; he has another key.
+import type { Client } from '../../src/client/client.ts'
+import type { TypedKey } from '../../src/client/typed-key.ts'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { describe, it } from 'vitest'
 import { encode } from '../../src/core/codec.ts'
 import { type StoredEnrolment, storedEnrolment } from '../../src/client/layout.ts'
 import { encodeHeader } from '../../src/core/header.ts'
-import { type Client, createClient, type TypedKey } from '../../src/index.ts'
-import { KeyRegistry } from '../../src/server.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
 import { failure, MemoryRegistryStore, quickly, unhex } from '../fixtures.ts'
 import { signatureFor, TORSION } from '../odd-signatures.ts'
@@ -20,7 +20,7 @@ const thief = await make('a guess')
 describe('a client with another key wants somebody’s account', () => {
   const enrolled = async () => {
     const store = new MemoryRegistryStore()
-    const registry = new KeyRegistry(store, { realm: 'tests', ...OWN })
+    const registry = openKeyRegistry(store, { realm: 'tests', ...OWN })
     await registry.enrol(victim.enrolment())
     await registry.connect(victim.prove(await registry.challenge(), OWN))
     await registry.commitFirstBackup('acme', 'desktop')
@@ -43,7 +43,7 @@ describe('a client with another key wants somebody’s account', () => {
     const challenge = await registry.challenge()
     await failure(() => victim.prove(challenge, { server: 'thief' }), 'authentication-failed')
     // The victim's answer to the thief's own server is none for the real one.
-    const own = new KeyRegistry(store, { realm: 'tests', server: 'thief' })
+    const own = openKeyRegistry(store, { realm: 'tests', server: 'thief' })
     const answer = victim.prove(await own.challenge(), { server: 'thief' })
     await failure(() => registry.connect(answer), 'authentication-failed')
   })
@@ -76,7 +76,7 @@ describe('a client with another key wants somebody’s account', () => {
   }
 
   it.each(odd)('%s is no key', async (_, publicKey) => {
-    const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN })
+    const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN })
     // R is the identity, S is 0: holds for every message under the identity; and one that holds under the mixed one.
     const nothing = concat(point.ZERO.toBytes(), new Uint8Array(32))
     for (const sign of [() => nothing, (message: Uint8Array) => signatureFor(secret, publicKey, message)]) {

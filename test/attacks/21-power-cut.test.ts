@@ -1,10 +1,12 @@
 // Row 21. Nobody is malicious here: the power goes at any write, and other devices of the user do the same at the same time.
 // Here in memory; test/crash/ kills real processes, test/properties/rotation.test.ts searches at random for longer.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import type { VaultStore } from '../../src/vault/store.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createProfile, deriveLogin, KeystrataError, openProfile, type VaultStore } from '../../src/index.ts'
+import { KeystrataError } from '../../src/index.ts'
 import { openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, expectSame, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'

@@ -1,28 +1,23 @@
 // Row 22. He writes a file that a program will read, and wants it to crash, to hang, or to take all memory. Here every reader once,
 // by a fixed list of damages; test/fuzz/ searches at random, and can be left running.
+import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
+import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  armRegistration,
-  createClient,
-  createDeviceKey,
-  createProfile,
-  deriveLogin,
   encodeBlock,
   KeystrataError,
-  openDeviceKey,
   openPackMember,
-  openProfile,
-  openRegistration,
   openWriter,
   parseBlock,
   parseCard,
-  parseRegistration,
-  resetProfile,
   unlockKeyset,
 } from '../../src/index.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { checkProfile, KeyRegistry, verifyPassword } from '../../src/server.ts'
+import { checkProfile, verifyPassword } from '../../src/server.ts'
 import {
   ALICE,
   failure,
@@ -70,7 +65,7 @@ const client = await quickly(() =>
 )
 const clientBlock = await client.scope('private').seal(sample(64))
 const OWN = { server: 'storage-1' }
-const registry = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
 await registry.enrol(client.enrolment())
 const challenge = await registry.challenge()
 const { escrow, activationCode } = client.safeguard()
@@ -86,7 +81,7 @@ const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 /** Everything that reads a file, or what comes from a network, with an honest one. */
 const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => unknown])[] = [
   ['openWriter', keyset.export('host'), (b) => openWriter(b)],
-  ['unlockKeyset', keyset.export('source-storage'), (b) => unlockKeyset(b, PASSWORD)],
+  ['unlockKeyset', keyset.export('storage'), (b) => unlockKeyset(b, PASSWORD)],
   ['parseCard', card.bytes, (b) => parseCard(b)],
   ['acceptShare', invite, (b) => keyset.acceptShare(b, card)],
   ['parseBlock and open', encodeBlock(block), (b) => keyset.open(parseBlock(b, block.label))],

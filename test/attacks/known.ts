@@ -1,8 +1,7 @@
 // What the adversaries of several rows have: keysets, and what is inside them.
-import { unmaskKey } from '../../src/keyset/envelope.ts'
-import { parseEnvelope } from '../../src/keyset/envelope.ts'
+import { parseEnvelope, unmaskKey } from '../../src/keyset/envelope.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
-import type { KeysetReader, SealedBlock } from '../../src/index.ts'
+import type { SealedBlock } from '../../src/index.ts'
 import { Identity } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'
 import { type SecretKey } from '../../src/core/secret.ts'

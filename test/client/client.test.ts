@@ -1,16 +1,9 @@
 // A client with typed keys, as a backup tool meets it.
+import type { Client, ClientOptions } from '../../src/client/client.ts'
+import { generateTypedKey, type TypedKey } from '../../src/client/typed-key.ts'
 import { createHash, createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import {
-  type Client,
-  type ClientOptions,
-  createClient,
-  encodeBlock,
-  generateTypedKey,
-  parseBlock,
-  type TypedKey,
-} from '../../src/index.ts'
-import { claimantOf } from '../../src/client/client.ts'
+import { encodeBlock, parseBlock } from '../../src/index.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { KDF } from '../spec-reader.ts'
 import {
@@ -224,13 +217,13 @@ describe('an account key', () => {
   it('can come later, and is needed for the account scope', async () => {
     const alone = await quickly(() => createClient({ ...NAMES, privateKey: PRIVATE }))
     await failure(async () => alone.scope('account'), 'account-key-required')
-    const both = await quickly(() => alone.setAccountKey(ACCOUNT))
+    const both = await quickly(() => alone.withAccountKey(ACCOUNT))
     expectSame(await both.open(await one.scope('account').seal(content)), content)
     expectSame(await both.open(await alone.scope('private').seal(content)), content)
-    await failure(() => alone.setAccountKey({ type: 'AES-128', text: '' }), 'limit-exceeded')
+    await failure(() => alone.withAccountKey({ type: 'AES-128', text: '' }), 'limit-exceeded')
     // It goes on when its handle is disposed of in the middle.
     const set = await quickly(() => {
-      const setting = alone.setAccountKey(ACCOUNT)
+      const setting = alone.withAccountKey(ACCOUNT)
       alone.dispose()
       return setting
     })
@@ -251,7 +244,7 @@ it('a disposed client does nothing, nor do its scopes', async () => {
     async () => short.scope('private'),
     async () => short.enrolment(),
     async () => short.prove(sample(10), { server: 'x' }),
-    () => short.setAccountKey(ACCOUNT),
+    () => short.withAccountKey(ACCOUNT),
   ]) {
     await failure(action, 'disposed')
   }

@@ -1,5 +1,6 @@
 // Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
 // is checked alone here.
+import { Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -8,7 +9,7 @@ import { encode } from '../../src/core/codec.ts'
 import { clientEnvelope } from '../../src/client/layout.ts'
 import { encodePlainEnvelope } from '../../src/core/envelope.ts'
 import { vaultEnvelope } from '../../src/vault/layout.ts'
-import { encodeHeader, NOBODY, ObjectType, Suite } from '../../src/core/header.ts'
+import { encodeHeader, NOBODY, ObjectType } from '../../src/core/header.ts'
 import { encodeRecord, recordMessage, recordParameters } from '../../src/keyset/record.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { agreeWith } from '../../src/core/agreement.ts'

@@ -1,15 +1,7 @@
 // Argon2id of a product's own, and costs for the device at hand.
 import { argon2id as nobleArgon2id } from '@noble/hashes/argon2.js'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Argon2,
-  type Argon2Costs,
-  calibrateArgon2,
-  createClient,
-  createKeyset,
-  unlockKeyset,
-} from '../../src/index.ts'
-import { createLegacyClient } from '../../src/legacy.ts'
+import { type Argon2, type Argon2Costs, calibrateArgon2, createKeyset, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, expectSame, failure, PASSWORD, quick, sample } from '../fixtures.ts'
 
@@ -42,12 +34,12 @@ describe('the argon2 option', () => {
     expect(asked.filter(({ password }) => password === PASSWORD)).toEqual([
       { password: PASSWORD, costs: CHEAP, length: 32 },
     ])
-    const stored = keyset.export('source-storage')
+    const stored = keyset.export('storage')
     await unlockKeyset(stored, PASSWORD, { argon2 })
     const changed = await keyset.changePassword('next', { argon2 })
     useBackend(undefined)
     expect((await unlockKeyset(stored, PASSWORD)).id).toBe(keyset.id)
-    expect((await unlockKeyset(changed.export('source-storage'), 'next')).id).toBe(keyset.id)
+    expect((await unlockKeyset(changed.export('storage'), 'next')).id).toBe(keyset.id)
     await failure(() => unlockKeyset(stored, 'wrong', { argon2 }), 'wrong-password')
   })
 
@@ -68,7 +60,7 @@ describe('the argon2 option', () => {
     const names = { realm: 'tests', account: 'acme', client: 'desktop' }
     const keys = { privateKey: { type: 'AES-192', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } } as const
     const client = await createClient({ ...names, platform: 'linux', ...keys, argon2: cheap })
-    await client.setAccountKey({ type: 'AES-256', text: 'z' }, { argon2: cheap })
+    await client.withAccountKey({ type: 'AES-256', text: 'z' }, { argon2: cheap })
     await createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, argon2: cheap })
     const costs = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
     expect(asked.filter((call) => call.costs.memoryKiB === 65_536)).toEqual([
@@ -139,7 +131,7 @@ describe('the argon2 option', () => {
       return hash
     }
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP, argon2 })
-    const own = await unlockKeyset(keyset.export('source-storage'), PASSWORD)
+    const own = await unlockKeyset(keyset.export('storage'), PASSWORD)
     expectSame(await own.open(await keyset.writer().seal(sample(5))), sample(5))
     for (const bytes of kept.slice(-2)) expect(bytes.every((byte) => byte === 0)).toBe(true)
   })

@@ -36,8 +36,8 @@ describe('a card', () => {
     const parsed = parseCard(bytes)
     bytes.fill(0)
     expect(parsed).toEqual(card)
-    expect(parseCard(card.bytes, { expect: card.fingerprint })).toEqual(card)
-    expect(parseCard(card.bytes, { expect: card.fingerprint.replaceAll(' ', '') })).toEqual(card)
+    expect(parseCard(card.bytes, { fingerprint: card.fingerprint })).toEqual(card)
+    expect(parseCard(card.bytes, { fingerprint: card.fingerprint.replaceAll(' ', '') })).toEqual(card)
   })
 
   it('has the fingerprint of its keys: SPEC §7, computed from its bytes', () => {
@@ -65,7 +65,7 @@ describe('a card', () => {
 
   it('that is not the expected one is key-changed', async () => {
     const other = (await makeKeyset()).card()
-    await failure(() => parseCard(other.bytes, { expect: card.fingerprint }), 'key-changed')
+    await failure(() => parseCard(other.bytes, { fingerprint: card.fingerprint }), 'key-changed')
     for (const expected of [
       '',
       '1',
@@ -73,9 +73,9 @@ describe('a card', () => {
       `${card.fingerprint}0`,
       card.fingerprint.replace(/\d/, 'x'),
     ]) {
-      expect(() => parseCard(card.bytes, { expect: expected })).toThrow(RangeError)
+      expect(() => parseCard(card.bytes, { fingerprint: expected })).toThrow(RangeError)
     }
-    expect(() => parseCard(card.bytes, { expect: 7 as never })).toThrow(TypeError)
+    expect(() => parseCard(card.bytes, { fingerprint: 7 as never })).toThrow(TypeError)
   })
 
   it('with any bit flipped is refused', async () => {
@@ -111,7 +111,7 @@ describe('a card', () => {
   })
 
   it('comes from a whole keyset only', async () => {
-    const definition = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
+    const definition = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const error = await failure(() => definition.card(), 'policy')
     expect(error.detail).toEqual({ rule: 'all-keys', what: 'card' })
     definition.dispose()

@@ -1,5 +1,6 @@
+import { Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
-import { encodeHeader, ObjectType, parseHeader, Suite } from '../../src/core/header.ts'
+import { encodeHeader, ObjectType, parseHeader } from '../../src/core/header.ts'
 import { failure, hex, patched } from '../fixtures.ts'
 
 const keyId = new Uint8Array(16).fill(0xaa)

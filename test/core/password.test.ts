@@ -1,6 +1,6 @@
+import { deriveLogin } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { assertReadableCosts, assertWritableCosts, hashPassword } from '../../src/core/password.ts'
-import { deriveLogin } from '../../src/index.ts'
 import { ALICE, backends, CHEAP, failure, PASSWORD, sample, withBackend } from '../fixtures.ts'
 
 const GIB = 1_048_576

@@ -1,7 +1,7 @@
 import type * as NodeUtil from 'node:util'
 import { describe, expect, it, vi } from 'vitest'
 import { builtinModule } from '../../src/primitives/node-crypto.ts'
-import { nameForBundlers, SecretKey, withBytes } from '../../src/core/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure } from '../fixtures.ts'
 
 const bytes = () => Uint8Array.from({ length: 32 }, () => 0xa5)

@@ -1,12 +1,14 @@
 // Real processes on a real folder, killed after each write: the vault opens with the newest record every time, and a second
 // run finishes. What a power cut leaves behind the last fsync, no test on a running machine can show.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { execFile } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, createProfile, deriveLogin, openProfile } from '../../src/index.ts'
+import { createKeyset } from '../../src/index.ts'
 import { createVerifier } from '../../src/server.ts'
 import { parseProfile } from '../../src/vault/record.ts'
 import { FolderStore } from '../../examples/store.ts'

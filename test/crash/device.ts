@@ -1,5 +1,7 @@
 // A device in a process of its own that dies by SIGKILL right after its nth write: `device.ts FOLDER WORK N`.
-import { deriveLogin, openProfile, type VaultStore } from 'keystrata'
+import { deriveLogin } from '../../src/vault/login.ts'
+import { openProfile } from '../../src/vault/profile.ts'
+import type { VaultStore } from '../../src/vault/store.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { FolderVaultStore } from '../../examples/vault-store.ts'
 

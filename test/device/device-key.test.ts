@@ -1,15 +1,9 @@
 // What one device keeps in its own database: handles, and texts in their places.
+import { createDeviceKey, type DeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
-import {
-  createClient,
-  createDeviceKey,
-  createProfile,
-  deriveLogin,
-  type DeviceKey,
-  openDeviceKey,
-  openProfile,
-  unlockKeyset,
-} from '../../src/index.ts'
+import { unlockKeyset } from '../../src/index.ts'
 import {
   CHEAP,
   expectSame,
@@ -75,11 +69,11 @@ describe('a saved handle', () => {
     expect([again.id, again.version, again.shares]).toEqual([keyset.id, 2, keyset.shares])
     const block = await again.writer({ encryption: 'hybrid' }).seal(sample(50))
     expectSame(await keyset.open(block), sample(50))
-    const stored = again.regenerate().export('source-storage')
+    const stored = again.regenerate().export('storage')
     expectSame(await (await unlockKeyset(stored, PASSWORD)).open(block), sample(50))
     // One that has not all keys is saved as what it is; and what it was unlocked to accept is kept.
     const strict = await makeKeyset()
-    const definition = await unlockKeyset(strict.export('source-definition'), PASSWORD, { accept: 'x25519' })
+    const definition = await unlockKeyset(strict.export('definition'), PASSWORD, { accept: 'x25519' })
     const reopened = device.openKeyset(device.save(definition))
     await failure(() => reopened.export('host'), 'policy')
     const changed = await device

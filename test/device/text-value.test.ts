@@ -1,8 +1,8 @@
 // Text values that only the device itself could have sealed, and that are none.
+import { openTextValue, sealTextValue } from '../../src/device/text-value.ts'
 import { describe, expect, it } from 'vitest'
 import { concat, lengthPrefixed, u32, u64, utf8 } from '../../src/core/bytes.ts'
 import { NOBODY, ObjectType } from '../../src/core/header.ts'
-import { openTextValue, sealTextValue } from '../../src/device/device-key.ts'
 import { wrapSecret } from '../../src/core/wrap.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { failure } from '../fixtures.ts'

@@ -1,6 +1,5 @@
 // Random inputs for every primitive, and what a backend makes of them: the same on every backend, refusals included.
 import { type Backend, type Kem } from '../../src/primitives/backend.ts'
-import { portableBackend } from '../../src/primitives/portable.ts'
 import { hex, unhex } from '../fixtures.ts'
 
 /** Inputs that can be made again from a seed (xorshift32). */

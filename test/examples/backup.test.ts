@@ -53,7 +53,7 @@ async function listingOf(store: FolderStore, wanted?: number): Promise<Listing> 
 }
 
 async function restored(store: FolderStore, listing?: Listing) {
-  const reader = await unlockKeyset(keyset.export('source-storage'), PASSWORD)
+  const reader = await unlockKeyset(keyset.export('storage'), PASSWORD)
   const target = join(newFolder(), 'restored')
   const problems: string[] = []
   const from = listing ?? (await listingOf(store))

@@ -68,7 +68,7 @@ describe('a service that lies', () => {
   it('forwards an invite, or puts in one of its own: refused', async () => {
     const [erin, frank, mallory] = [await makeKeyset(), await makeKeyset(), await makeKeyset()]
     await dave.publishCard('tablet', frank.card())
-    const pinned: Card = parseCard(erin.card().bytes, { expect: erin.card().fingerprint })
+    const pinned: Card = parseCard(erin.card().bytes, { fingerprint: erin.card().fingerprint })
     await carol.sendInvite('dave', 'tablet', erin.createShare().share.invite(mallory.card()))
     await carol.sendInvite('dave', 'tablet', mallory.createShare().share.invite(frank.card()))
     await carol.sendInvite('dave', 'tablet', sample(3530))

@@ -203,7 +203,7 @@ describe('what is refused', () => {
 
   it('costs that this page would not pay', async () => {
     const dear = { costs: { iterations: 4, memoryKiB: 65_536, lanes: 4 } }
-    const keyset = (await createKeyset(PASSWORD, dear)).export('source-storage')
+    const keyset = (await createKeyset(PASSWORD, dear)).export('storage')
     await failure(() => openFile(joined({ ...parts, keyset }, blocks), PASSWORD), 'limit-exceeded')
   })
 

@@ -1,4 +1,5 @@
 // The storage server of the client's demo, and customers who are not who they say.
+import type { Client } from '../../src/client/client.ts'
 import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { join } from 'node:path'
@@ -7,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { close, listen } from '../../examples/http.ts'
 import { enrol, logIn, RemoteStore } from '../../examples/storage-client.ts'
 import { createStorageService, createStorageTables, REALM, snapshotsOf } from '../../examples/storage-service.ts'
-import { type Client, createClient } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { failure, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'

@@ -2,32 +2,26 @@
 // keeps.
 import {
   armRegistration,
-  createClient,
-  createDeviceKey,
-  deriveLogin,
-  openDeviceKey,
   openRegistration,
   parseRegistration,
-} from '../../src/index.ts'
-import { createLegacyClient } from '../../src/legacy.ts'
-import { KeyRegistry } from '../../src/server.ts'
+  signedRegistration,
+  storedRegistration,
+} from '../../src/client/registration.ts'
+import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
+import { SavedKind } from '../../src/device/saved.ts'
 import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import {
   type ProvenKey,
   storedChallenge,
   storedEnrolment,
   storedEscrow,
-  type StoredProof,
   storedProof,
+  type StoredProof,
 } from '../../src/client/layout.ts'
 import { decode, encode } from '../../src/core/codec.ts'
-import { clientKeys } from '../../src/client/layout.ts'
-import { keysetKeys } from '../../src/keyset/layout.ts'
-import { loginKeys } from '../../src/vault/layout.ts'
-import { SavedKind, storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
+import { storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
 import { NOBODY, ObjectType } from '../../src/core/header.ts'
-import { signedRegistration, storedRegistration } from '../../src/client/registration.ts'
-import { claimantOf } from '../../src/client/client.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { fingerprintBytes, readCard } from '../../src/core/card.ts'
 import { provenBy, signedPart } from '../../src/client/proof.ts'
@@ -58,7 +52,7 @@ class LastingStore extends MemoryRegistryStore {
     return true
   }
 }
-const registry = new KeyRegistry(new LastingStore(), {
+const registry = openKeyRegistry(new LastingStore(), {
   realm: 'tests',
   server: 'here',
   safeguarding: 'optional',

@@ -1,5 +1,14 @@
 // What reads the objects of a keyset: exports, blocks, packs, records, cards, invites, and what a share's reader is given.
 import {
+  definitionSealed,
+  Destination,
+  hostPlain,
+  hostSealed,
+  shareKeys,
+  storageSealed,
+  storedKeyset,
+} from '../../src/keyset/layout.ts'
+import {
   encodeBlock,
   openPackMember,
   openWriter,
@@ -9,29 +18,16 @@ import {
   unlockKeyset,
 } from '../../src/index.ts'
 import { concat, domain, lengthPrefixed, u64, u8 } from '../../src/core/bytes.ts'
-import { SIGNATURE_BYTES } from '../../src/primitives/signature.ts'
-import { storedCard } from '../../src/core/card.ts'
+import { sign, SIGNATURE_BYTES } from '../../src/primitives/signature.ts'
+import { fingerprintBytes, readCard, storedCard } from '../../src/core/card.ts'
 import { decode, encode } from '../../src/core/codec.ts'
 import { HEADER_BYTES, ObjectType } from '../../src/core/header.ts'
-import {
-  definitionSealed,
-  Destination,
-  hostPlain,
-  hostSealed,
-  storageSealed,
-  storedKeyset,
-} from '../../src/keyset/layout.ts'
-import { shareKeys } from '../../src/keyset/invite.ts'
 import { inviteTail } from '../../src/keyset/invite.ts'
-import { sealedTo } from '../../src/core/wrap.ts'
+import { sealedTo, sealSecret, wrapSecret } from '../../src/core/wrap.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
-import { fingerprintBytes, readCard } from '../../src/core/card.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
-import { encodeKeyset } from '../../src/keyset/exports.ts'
-import { encodeSections, type KeysetDestination } from '../../src/keyset/exports.ts'
-import { sealSecret, wrapSecret } from '../../src/core/wrap.ts'
+import { encodeKeyset, encodeSections } from '../../src/keyset/exports.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
-import { sign } from '../../src/primitives/signature.ts'
 import { makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 

@@ -1,13 +1,13 @@
 // What reads the objects of a vault: profiles, keyrings, blocks, and the texts that a server is given.
-import { createProfile, deriveLogin, openProfile, resetProfile } from '../../src/index.ts'
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
 import { checkProfile, verifyLogin, verifyPassword } from '../../src/server.ts'
 import { utf8 } from '../../src/core/bytes.ts'
-import { MAC_BYTES } from '../../src/core/trailer.ts'
+import { fillTrailer, MAC_BYTES, macUnder } from '../../src/core/trailer.ts'
 import { storedKeyring, storedProfile } from '../../src/vault/layout.ts'
 import { openKeyring } from '../../src/vault/keyring.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
-import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
 import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 

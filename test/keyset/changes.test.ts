@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type KeysetReader, openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
+import { openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
   CHEAP,
@@ -41,7 +41,7 @@ describe('changePassword', () => {
   it('keeps every key: old blocks open, under the new password alone', async () => {
     const changed = await original.changePassword(NEXT)
     expect([changed.id, changed.version]).toEqual([original.id, 2])
-    for (const destination of ['host', 'source-definition', 'source-storage'] as const) {
+    for (const destination of ['host', 'definition', 'storage'] as const) {
       const stored = changed.export(destination)
       await expectOpensAll(await unlockKeyset(stored, NEXT, { atLeast: 2 }))
       await failure(() => unlockKeyset(stored, PASSWORD), 'wrong-password')
@@ -70,7 +70,7 @@ describe('changePassword', () => {
     expect(ids(same)).toEqual(ids(original))
     expect(ids(other)[0]).not.toBe(ids(original)[0])
     expect(ids(other)[1]).not.toBe(ids(original)[1])
-    await expectOpensAll(await unlockKeyset(other.export('source-storage'), NEXT))
+    await expectOpensAll(await unlockKeyset(other.export('storage'), NEXT))
   })
 
   it('costs what the last password cost, or what the caller says', async () => {
@@ -89,9 +89,9 @@ describe('changePassword', () => {
   })
 
   it('of a definition changes that definition', async () => {
-    const definition = await unlockKeyset(original.export('source-definition'), PASSWORD)
+    const definition = await unlockKeyset(original.export('definition'), PASSWORD)
     const changed = await definition.changePassword(NEXT)
-    await expectOpensAll(await unlockKeyset(changed.export('source-definition'), NEXT))
+    await expectOpensAll(await unlockKeyset(changed.export('definition'), NEXT))
     await failure(() => changed.export('host'), 'policy')
     await failure(() => definition.changePassword(NEXT, { newMaster: true }), 'policy')
   })
@@ -113,7 +113,7 @@ describe('regenerate', () => {
     expectSame(await regenerated.open(block), content)
     await failure(() => original.open(block), 'key-not-found')
     expect(regenerated.card()).toEqual(original.card())
-    for (const destination of ['host', 'source-storage'] as const) {
+    for (const destination of ['host', 'storage'] as const) {
       await expectOpensAll(await unlockKeyset(regenerated.export(destination), PASSWORD))
     }
     // Twice is as good as once.
@@ -121,7 +121,7 @@ describe('regenerate', () => {
   })
 
   it('gives a definition that has today’s pair alone', async () => {
-    const definition = await unlockKeyset(regenerated.export('source-definition'), PASSWORD, { accept: 'none' })
+    const definition = await unlockKeyset(regenerated.export('definition'), PASSWORD, { accept: 'none' })
     await failure(() => definition.open(blocks[0]!), 'key-not-found')
     expectSame(await definition.open({ ...blocks[0]!, envelope: regenerated.rekey(blocks[0]!) }), content)
     for (const action of [() => definition.regenerate(), () => definition.forgetRetired(DONE)]) {
@@ -235,7 +235,7 @@ describe('forgetRetired', () => {
     const rekeyed = blocks.map((block) => ({ ...block, envelope: regenerated.rekey(block) }))
     const forgotten = regenerated.forgetRetired(DONE)
     expect(forgotten.version).toBe(3)
-    for (const reader of [forgotten, await unlockKeyset(forgotten.export('source-storage'), PASSWORD)]) {
+    for (const reader of [forgotten, await unlockKeyset(forgotten.export('storage'), PASSWORD)]) {
       await expectOpensAll(reader, rekeyed)
       await failure(() => reader.open(blocks[0]!), 'key-not-found')
       await failure(() => reader.rekey(blocks[0]!), 'key-not-found')
@@ -266,7 +266,7 @@ describe('forgetRetired', () => {
 
 it('a crash between any two steps of a regeneration leaves everything readable', async () => {
   // What is stored: exports, and each block with the envelope that it has by then.
-  const stored = { host: original.export('host'), storage: original.export('source-storage') }
+  const stored = { host: original.export('host'), storage: original.export('storage') }
   const envelopes = blocks.map(({ envelope }) => envelope)
   const readers: Map<Uint8Array, KeysetReader> = new Map()
   const unlock = async (anyExport: Uint8Array) => {
@@ -287,7 +287,7 @@ it('a crash between any two steps of a regeneration leaves everything readable',
   }
   const next = original.regenerate()
   await check()
-  stored.storage = next.export('source-storage')
+  stored.storage = next.export('storage')
   await check()
   stored.host = next.export('host')
   await check()
@@ -296,7 +296,7 @@ it('a crash between any two steps of a regeneration leaves everything readable',
     if (index % 3 === 0) await check()
   }
   const forgotten = next.forgetRetired(DONE)
-  stored.storage = forgotten.export('source-storage')
+  stored.storage = forgotten.export('storage')
   await check()
   stored.host = forgotten.export('host')
   await check()

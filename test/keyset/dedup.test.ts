@@ -1,6 +1,6 @@
+import { Mode } from '../../src/keyset/envelope.ts'
 import { describe, expect, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure, hex, sample } from '../fixtures.ts'
 

@@ -1,7 +1,8 @@
+import { encodeEnvelope, Mode, parseEnvelope } from '../../src/keyset/envelope.ts'
+import { Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
-import { encodeEnvelope, parseEnvelope } from '../../src/keyset/envelope.ts'
-import { encodePlainEnvelope, envelopeLength, Mode } from '../../src/core/envelope.ts'
-import { encodeHeader, ObjectType, Suite } from '../../src/core/header.ts'
+import { encodePlainEnvelope, envelopeLength } from '../../src/core/envelope.ts'
+import { encodeHeader, ObjectType } from '../../src/core/header.ts'
 import { failure, hex, patched, sample } from '../fixtures.ts'
 
 const ids = { keyId: sample(16), ownerId: sample(16, 2) }

@@ -1,8 +1,7 @@
 // What is stored where (SPEC §5.3), by keys that are known.
 import { describe, expect, it } from 'vitest'
 import { Destination } from '../../src/keyset/layout.ts'
-import { type KeysetContents, type KeysetDestination } from '../../src/keyset/exports.ts'
-import { encodeKeyset, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
+import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure, flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
@@ -28,7 +27,7 @@ describe.each(destinations)('a keyset for %s', (destination) => {
   const bytes = exportOf(destination)
 
   it('opens to what was written, and writes the same bytes again', () => {
-    const expected = destination === 'source-definition' ? { ...contents, additional: undefined } : contents
+    const expected = destination === 'definition' ? { ...contents, additional: undefined } : contents
     const opened = open(bytes)
     expect(revealed(opened)).toEqual(revealed(expected))
     expect(hex(exportOf(destination, opened))).toBe(hex(bytes))
@@ -113,7 +112,7 @@ describe('what is stored where', () => {
     expect(plain).toEqual(['blockSalt', 'dedupKey', 'sourceSigning'])
   })
 
-  it.each(['source-definition', 'source-storage'] as const)('is found nowhere in %s', (destination) => {
+  it.each(['definition', 'storage'] as const)('is found nowhere in %s', (destination) => {
     for (const [name, byte] of Object.entries(planted)) expect(holds(exportOf(destination), byte), name).toBe(false)
   })
 
@@ -131,8 +130,8 @@ describe('what is stored where', () => {
     for (const { x25519, mlKem1024 } of everyPair) {
       for (const half of [x25519, mlKem1024]) {
         expect(contains(exportOf('host'), half)).toBe(true)
-        expect(contains(exportOf('source-definition'), half)).toBe(false)
-        expect(contains(exportOf('source-storage'), half)).toBe(false)
+        expect(contains(exportOf('definition'), half)).toBe(false)
+        expect(contains(exportOf('storage'), half)).toBe(false)
       }
     }
     const { sharing } = contents.additional!
@@ -146,8 +145,8 @@ describe('what is stored where', () => {
   })
 
   it('a definition gives back no other export', async () => {
-    const defined = open(exportOf('source-definition'))
-    for (const destination of ['host', 'source-storage'] as const) {
+    const defined = open(exportOf('definition'))
+    for (const destination of ['host', 'storage'] as const) {
       const error = await failure(() => exportOf(destination, defined), 'policy')
       expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
     }
@@ -161,7 +160,7 @@ describe('what is stored where', () => {
       { ...contents, sourceSigning: { ...sourceSigning, publicKey: additional!.cardSigning.publicKey } },
       { ...contents, additional: { ...additional!, retired: [{ ...foreign, publicHalves: blockPair.publicHalves }] } },
     ]
-    for (const wrong of swapped) await failure(() => open(exportOf('source-storage', wrong)), 'authentication-failed')
+    for (const wrong of swapped) await failure(() => open(exportOf('storage', wrong)), 'authentication-failed')
   })
 
   it('is at most 1 MiB', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createKeyset, type KeysetDestination, openWriter, unlockKeyset } from '../../src/index.ts'
+import { createKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
   CHEAP,
@@ -18,7 +18,7 @@ import {
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
-const destinations: readonly KeysetDestination[] = ['host', 'source-definition', 'source-storage']
+const destinations: readonly KeysetDestination[] = ['host', 'definition', 'storage']
 const keyset = await quickly(makeKeyset)
 const content = sample(1000)
 const block = await openWriter(keyset.export('host')).seal(content)
@@ -131,12 +131,12 @@ describe('export', () => {
   })
 
   it('is refused for what a definition has not all keys for', async () => {
-    const defined = await unlockKeyset(keyset.export('source-definition'), PASSWORD)
-    for (const destination of ['host', 'source-storage'] as const) {
+    const defined = await unlockKeyset(keyset.export('definition'), PASSWORD)
+    for (const destination of ['host', 'storage'] as const) {
       const error = await failure(() => defined.export(destination), 'policy')
       expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
     }
-    expect(await unlockKeyset(defined.export('source-definition'), PASSWORD)).toHaveProperty('id', keyset.id)
+    expect(await unlockKeyset(defined.export('definition'), PASSWORD)).toHaveProperty('id', keyset.id)
     // What it can do, it does as any other.
     expect(await keyset.open(await defined.writer().seal(content))).toEqual(content)
   })
@@ -144,7 +144,7 @@ describe('export', () => {
 
 describe('openWriter', () => {
   it('needs the host export, and says so', async () => {
-    for (const destination of ['source-definition', 'source-storage'] as const) {
+    for (const destination of ['definition', 'storage'] as const) {
       const error = await failure(() => openWriter(keyset.export(destination)), 'policy')
       expect(error.detail).toEqual({ rule: 'host-export' })
     }

@@ -1,6 +1,6 @@
 // A keyset whose every secret is known: 32 equal bytes each, so that a test can look for them.
-import { Mode } from '../../src/core/envelope.ts'
-import { Strength } from '../../src/core/key-pairs.ts'
+import { Mode } from '../../src/keyset/envelope.ts'
+import { Strength } from '../../src/core/suite.ts'
 import { generateKeyPair, generateSigningPair } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'
 import { SecretKey } from '../../src/core/secret.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createKeyset, type KeysetReader, openWriter, unlockKeyset } from '../../src/index.ts'
+import { createKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
 import { generateSigningPair, Recipient } from '../../src/core/key-pairs.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
@@ -47,7 +47,7 @@ async function read(reader: KeysetReader, records: readonly Uint8Array[]): Promi
 describe('records', () => {
   it('open in order, from every export, on every backend', async () => {
     const contents = [0, 1, 2, 3].map((index) => sample(50 + index, index + 1))
-    for (const destination of ['host', 'source-definition', 'source-storage'] as const) {
+    for (const destination of ['host', 'definition', 'storage'] as const) {
       expect(await read(await unlockKeyset(keyset.export(destination), PASSWORD), log)).toEqual(contents)
     }
     for (const sealing of backends) {

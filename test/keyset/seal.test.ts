@@ -1,6 +1,6 @@
 // Blocks, as a backup tool meets them: through a writer and a reader.
 import { describe, expect, it } from 'vitest'
-import { encodeBlock, type KeysetReader, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
+import { encodeBlock, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { backends, expectSame, failure, flipped, hex, makeKeyset, sample, withBackend } from '../fixtures.ts'
 
 const MIB = 1024 * 1024

@@ -1,7 +1,7 @@
+import { Strength } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { EMPTY } from '../../src/core/bytes.ts'
 import { Destination } from '../../src/keyset/layout.ts'
-import { Strength } from '../../src/core/key-pairs.ts'
 import { generateKeyPair } from '../../src/core/key-pairs.ts'
 import { decodeSections, encodeSections, type KeysetKeys } from '../../src/keyset/exports.ts'
 import { failure } from '../fixtures.ts'
@@ -27,7 +27,7 @@ describe('the sections of an export', () => {
   })
 
   it('are malformed with a plain one where nothing is plain', async () => {
-    for (const destination of ['source-definition', 'source-storage'] as const) {
+    for (const destination of ['definition', 'storage'] as const) {
       const { plain, sealed } = encodeSections(contents, destination)
       expect(plain).toEqual(EMPTY)
       decodeSections(plain, sealed, Destination[destination])
@@ -54,8 +54,8 @@ describe('the sections of an export', () => {
       },
     ]
     for (const wrong of changes) {
-      const { plain, sealed } = encodeSections(wrong, 'source-storage')
-      const read = () => decodeSections(plain, sealed, Destination['source-storage'])
+      const { plain, sealed } = encodeSections(wrong, 'storage')
+      const read = () => decodeSections(plain, sealed, Destination['storage'])
       await failure(read, 'authentication-failed')
     }
   })

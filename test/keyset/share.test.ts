@@ -1,10 +1,9 @@
 // Sharing, as two users meet it: one adds and invites, the other opens.
+import { createProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Card,
-  createProfile,
-  deriveLogin,
-  type KeysetReader,
   openPackMember,
   openWriter,
   type SealedBlock,
@@ -68,7 +67,7 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
     expect([owner.id, owner.version, owner.shares]).toEqual([alice.id, 2, [share.id]])
     expect([alice.shares, openWriter(alice.export('host')).shares]).toEqual([[], []])
     expect(openWriter(owner.export('host')).shares).toEqual([share.id])
-    for (const destination of ['host', 'source-storage'] as const) {
+    for (const destination of ['host', 'storage'] as const) {
       const again = await unlockKeyset(owner.export(destination), PASSWORD)
       expect(again.shares).toEqual([share.id])
       // What was added before a restart and after it opens alike.
@@ -77,7 +76,7 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
         expectSame(await reader.open(forReader(blocks[0]!, envelope)), content)
       }
     }
-    const definition = await unlockKeyset(owner.export('source-definition'), PASSWORD)
+    const definition = await unlockKeyset(owner.export('definition'), PASSWORD)
     expect(definition.shares).toEqual([])
   })
 
@@ -289,7 +288,7 @@ describe('a mistake', () => {
   })
 
   it('is to ask a definition, which has not all keys', async () => {
-    const definition = await unlockKeyset(own.reader.export('source-definition'), PASSWORD)
+    const definition = await unlockKeyset(own.reader.export('definition'), PASSWORD)
     for (const action of [
       () => definition.createShare(),
       () => definition.share(own.share.id),
@@ -355,8 +354,8 @@ it('an export that no reader would take is not written', () => {
     ...contents,
     additional: { ...contents.additional!, shares: Array.from({ length: count }, () => share!) },
   })
-  expect(encodeKeyset(many(600), plantedMaster, 'source-storage').length).toBeLessThan(2 ** 20)
-  expect(() => encodeKeyset(many(700), plantedMaster, 'source-storage')).toThrow('too many')
+  expect(encodeKeyset(many(600), plantedMaster, 'storage').length).toBeLessThan(2 ** 20)
+  expect(() => encodeKeyset(many(700), plantedMaster, 'storage')).toThrow('too many')
 })
 
 it('an invite shows nothing of the keyset, nor of the share', () => {

@@ -1,13 +1,12 @@
 // Data that is under DES-56: it opens, and goes on to an AES-256 client; nothing new goes under DES unless somebody insists.
+import { createDeviceKey } from '../../src/device/device-key.ts'
 import { describe, expect, it } from 'vitest'
-import { createClient, createDeviceKey, encodeBlock, parseBlock } from '../../src/index.ts'
+import { encodeBlock, parseBlock } from '../../src/index.ts'
 import { parseClientBlock } from '../../src/client/block.ts'
 import { concat } from '../../src/core/bytes.ts'
-import { createLegacyClient, type LegacyClientOptions } from '../../src/legacy.ts'
 import { DesScope } from '../../src/legacy/des-scope.ts'
 import { findDes } from '../../src/legacy/des.ts'
 import { SecretKey } from '../../src/core/secret.ts'
-import { KeyRegistry } from '../../src/server.ts'
 import { expectSame, failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
 const NAMES = { realm: 'tests', account: 'acme', client: 'old' }
@@ -102,7 +101,7 @@ describe('a client under DES-56', () => {
     expectSame(await modern.open(open), content)
     await failure(() => reader.scope('account'), 'account-key-required')
     const accountKey = { type: 'AES-128', text: 'of the account' } as const
-    const [old, now] = await Promise.all([reader.setAccountKey(accountKey), modern.setAccountKey(accountKey)])
+    const [old, now] = await Promise.all([reader.withAccountKey(accountKey), modern.withAccountKey(accountKey)])
     const shared = await now.scope('account').seal(content)
     expectSame(await old.open(shared), content)
     expectSame(await old.open(block), content)
@@ -110,7 +109,7 @@ describe('a client under DES-56', () => {
   })
 
   it('proves its key to its server, and is neither saved nor safeguarded', async () => {
-    const registry = new KeyRegistry(new MemoryRegistryStore(), {
+    const registry = openKeyRegistry(new MemoryRegistryStore(), {
       realm: 'tests',
       server: 's',
       safeguarding: 'optional',

@@ -1,15 +1,7 @@
 import { strict as assert } from 'node:assert'
-import {
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  encodeBlock,
-  KeystrataError,
-  openWriter,
-  parseBlock,
-  unlockKeyset,
-} from 'keystrata'
-import { createLegacyClient } from 'keystrata/legacy'
+import { createKeyset, encodeBlock, KeystrataError, openWriter, parseBlock, unlockKeyset } from 'keystrata'
+import { createProfile, deriveLogin } from 'keystrata/vault'
+import { deriveLegacyClient } from 'keystrata/legacy'
 import { createPool } from 'keystrata/pool'
 import { checkProfile, createVerifier, verifyLogin } from 'keystrata/server'
 
@@ -17,7 +9,7 @@ const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 const keyset = await createKeyset('password', { costs })
 const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(Buffer.from('content'))
-const reader = await unlockKeyset(keyset.export('source-storage'), 'password')
+const reader = await unlockKeyset(keyset.export('storage'), 'password')
 const content = await reader.open(parseBlock(encodeBlock(block), block.label))
 assert.equal(Buffer.from(content).toString(), 'content')
 await assert.rejects(unlockKeyset(keyset.export('host'), 'wrong'), (error) => {
@@ -43,7 +35,7 @@ assert.equal(Buffer.from(await opened.open(sealed)).toString(), 'content')
 assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)
 
 const names = { realm: 'package', account: 'account', client: 'old' }
-const legacy = await createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
+const legacy = await deriveLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
 const old = await legacy.scope('private').seal(Buffer.from('content'))
 assert.equal(Buffer.from(await legacy.open(parseBlock(encodeBlock(old), old.label))).toString(), 'content')
 

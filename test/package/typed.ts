@@ -1,18 +1,9 @@
-import {
-  type BlockWriter,
-  type Bytes,
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  type ErrorCode,
-  KeystrataError,
-  openWriter,
-  type Recovery,
-  type UnlockedProfile,
-} from 'keystrata'
-import { createLegacyClient, type LegacyKey } from 'keystrata/legacy'
+import { type BlockWriter, type Bytes, createKeyset, type ErrorCode, KeystrataError, openWriter } from 'keystrata'
+import { createProfile, deriveLogin, type Recovery, type Profile } from 'keystrata/vault'
+import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
 import { createPool, type Pool } from 'keystrata/pool'
-import { checkProfile, KeystrataError as ServerError, type Safeguarding } from 'keystrata/server'
+import { checkProfile, type Safeguarding } from 'keystrata/server'
+import { KeystrataError as ServerError } from 'keystrata'
 
 const keyset = await createKeyset('password', {
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
@@ -47,7 +38,7 @@ try {
 
 const recovery: Recovery = { zeroTrust: true }
 const login = await deriveLogin('password', { realm: 'package', user: 'user' })
-const profile: UnlockedProfile = createProfile(login, recovery)
+const profile: Profile = createProfile(login, recovery)
 if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust')
 // One class in both entries: callers compare with instanceof.
 if (ServerError !== KeystrataError) throw new Error('two classes')
@@ -57,7 +48,7 @@ if (profile.version === 0) createProfile(login, { zeroTrust: false })
 const safeguarding: Safeguarding = 'mandatory'
 // @ts-expect-error DES is no choice of a new client's
 const legacyKey: LegacyKey = { type: 'AES-256', text: safeguarding }
-await createLegacyClient({ realm: 'r', account: 'a', client: 'c', key: legacyKey }).then(
+await deriveLegacyClient({ realm: 'r', account: 'a', client: 'c', key: legacyKey }).then(
   () => Promise.reject(new Error('no error')),
   () => undefined,
 )

@@ -1,17 +1,15 @@
 // Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
+import { createProfile } from '../../src/vault/profile.ts'
+import { deriveLogin } from '../../src/vault/login.ts'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   type BlockHead,
   type BlockReader,
   type BlockWriter,
-  createClient,
-  createProfile,
-  deriveLogin,
   KeystrataError,
   openWriter,
   type SealedBlock,
 } from '../../src/index.ts'
-import { createLegacyClient } from '../../src/legacy.ts'
 import { recipeOf } from '../../src/core/recipe.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
 import { disposeKeys, SecretKey } from '../../src/core/secret.ts'

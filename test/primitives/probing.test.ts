@@ -1,8 +1,6 @@
 // What a runtime lacks stays with the portable code, primitive by primitive.
 import * as crypto from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { nodeBackend } from '../../src/primitives/node.ts'
-import { portableBackend } from '../../src/primitives/portable.ts'
 import { hex, isNode, sample } from '../fixtures.ts'
 
 afterEach(() => vi.restoreAllMocks())

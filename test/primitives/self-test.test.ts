@@ -2,7 +2,6 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { selfTest } from '../../src/index.ts'
 import { type Backend, type Kem } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { webBackend } from '../../src/primitives/web.ts'
 import { isHealthy } from '../../src/primitives/self-test.ts'
 import { backends } from '../fixtures.ts'
 

@@ -1,7 +1,7 @@
 // Laws of blocks, for any content and any change to it.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeBlock, type KeysetReader, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
+import { encodeBlock, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
 import { failure, flipped, hex, makeKeyset, numRuns } from '../fixtures.ts'
 
 const runs = { numRuns: numRuns(80, 3000) }

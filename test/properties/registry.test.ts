@@ -1,11 +1,13 @@
 // A registry and its clients, in any order of events: beside it runs a model of what it should know. No sequence lets a client
 // in whose locked key differs, none loses an enrolment or an escrow, none takes a proof twice or from elsewhere.
+import type { Client } from '../../src/client/client.ts'
+import type { TypedKey } from '../../src/client/typed-key.ts'
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { createRegistryTables, SqlRegistryStore } from '../../examples/sql-registry-store.ts'
-import { type Client, createClient, type ErrorCode, KeystrataError, type TypedKey } from '../../src/index.ts'
-import { KeyRegistry, type RegistryStore } from '../../src/server.ts'
+import { type ErrorCode, KeystrataError } from '../../src/index.ts'
+import { openKeyRegistry, type KeyRegistry, type RegistryStore } from '../../src/server.ts'
 import { makeKeyset, MemoryRegistryStore, numRuns, quickly } from '../fixtures.ts'
 
 const CLIENTS = ['desktop', 'laptop', 'phone'] as const
@@ -142,9 +144,9 @@ class Real {
 
   constructor(store: RegistryStore, mandatory: boolean) {
     const safeguarding = mandatory ? 'mandatory' : 'optional'
-    this.registry = new KeyRegistry(store, { realm: 'tests', ...OWN, safeguarding })
+    this.registry = openKeyRegistry(store, { realm: 'tests', ...OWN, safeguarding })
     // Another server over the same database: its challenges are its own.
-    this.elsewhere = new KeyRegistry(store, { realm: 'tests', server: 'storage-2' })
+    this.elsewhere = openKeyRegistry(store, { realm: 'tests', server: 'storage-2' })
   }
 
   async do(deed: Deed): Promise<'ok'> {

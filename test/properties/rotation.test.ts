@@ -1,19 +1,12 @@
 // Three devices that rotate at once, a reader beside them, crashes at every write, in every order that the scheduler finds:
 // nothing is lost, every state can be finished, and a reader gets its vault.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  type KeysetReader,
-  KeystrataError,
-  openProfile,
-  type SealedBlock,
-} from '../../src/index.ts'
+import { createKeyset, KeystrataError, type SealedBlock } from '../../src/index.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { disposeKeys, withBytes } from '../../src/core/secret.ts'
 import { ALICE, CHEAP, hex, MemoryVaultStore, numRuns, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'

@@ -1,14 +1,7 @@
 // Laws of shares and of keysets that change, for any contents and any order of events.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type KeysetReader,
-  openWriter,
-  type SealedBlock,
-  type Share,
-  type SharedReader,
-  unlockKeyset,
-} from '../../src/index.ts'
+import { openWriter, type SealedBlock, type Share, type SharedReader, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, flipped, makeKeyset, numRuns, PASSWORD, quick, quickly } from '../fixtures.ts'
 
@@ -104,7 +97,7 @@ describe('a share', () => {
 describe('a keyset', () => {
   it('loses no key by what is exported, whatever it was unlocked from', async () => {
     // Which export is unlocked again, and what is changed then; what a definition cannot do, it must refuse.
-    const destination = fc.constantFrom('host', 'source-storage', 'source-definition')
+    const destination = fc.constantFrom('host', 'storage', 'definition')
     const change = fc.constantFrom('password', 'regenerate', 'share', 'revoke', 'forget', 'nothing')
     const steps = fc.array(fc.record({ destination, change }), { minLength: 1, maxLength: 4 })
     await fc.assert(
@@ -114,13 +107,13 @@ describe('a keyset', () => {
         let password = PASSWORD
         let block = await keyset.writer(chosen).seal(bytes)
         for (const step of plan) {
-          if (!isComplete && step.destination !== 'source-definition') {
+          if (!isComplete && step.destination !== 'definition') {
             // An export with fewer keys must never take the place of one with all.
             await failure(() => keyset.export(step.destination), 'policy')
           }
-          const from: typeof step.destination = isComplete ? step.destination : 'source-definition'
+          const from: typeof step.destination = isComplete ? step.destination : 'definition'
           keyset = await unlockKeyset(keyset.export(from), password)
-          isComplete &&= from !== 'source-definition'
+          isComplete &&= from !== 'definition'
           const changes: Record<typeof step.change, () => KeysetReader | Promise<KeysetReader>> = {
             password: () => {
               password += '.'

@@ -1,9 +1,11 @@
 // A server that knows its clients' keys again: every rule, every documented error.
+import type { Client, ClientOptions } from '../../src/client/client.ts'
+import type { TypedKey } from '../../src/client/typed-key.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Client, type ClientOptions, createClient, KeystrataError, type TypedKey } from '../../src/index.ts'
+import { KeystrataError } from '../../src/index.ts'
 import { decode, encode } from '../../src/core/codec.ts'
 import { storedEnrolment } from '../../src/client/layout.ts'
-import { KeyRegistry } from '../../src/server.ts'
+import { openKeyRegistry, type KeyRegistry } from '../../src/server.ts'
 import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
 const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
@@ -17,7 +19,7 @@ function make(more: Partial<ClientOptions> = {}): Promise<Client> {
 }
 function newRegistry(realm = 'tests') {
   const store = new MemoryRegistryStore()
-  return { store, registry: new KeyRegistry(store, { realm, ...SERVER }) }
+  return { store, registry: openKeyRegistry(store, { realm, ...SERVER }) }
 }
 async function connect(registry: KeyRegistry, client: Client) {
   return registry.connect(client.prove(await registry.challenge(), SERVER))
@@ -122,7 +124,7 @@ it('a refused enrolment leaves nothing behind, whatever comes between', async ()
   await registry.enrol(desktop.enrolment())
   // The lock comes while somebody enrols the same client with another private key, and a first account key.
   const twin = Object.assign(new MemoryRegistryStore(), { rows: store.rows, challenges: store.challenges })
-  const beside = new KeyRegistry(twin, { realm: 'tests', ...SERVER })
+  const beside = openKeyRegistry(twin, { realm: 'tests', ...SERVER })
   const read = store.read.bind(store)
   let reads = 0
   store.read = async (...row) => {
@@ -162,7 +164,7 @@ describe('an account key', () => {
     await connect(registry, laptop)
     await failure(() => connect(registry, desktop), 'account-key-required')
     await failure(() => registry.enrol(desktop.enrolment()), 'account-key-required')
-    const later = await quickly(() => desktop.setAccountKey(ACCOUNT))
+    const later = await quickly(() => desktop.withAccountKey(ACCOUNT))
     expect((await connect(registry, later)).state).toBe('locked')
   })
 
@@ -248,14 +250,14 @@ describe('a challenge', () => {
   it('works for one server, and one realm', async () => {
     const { registry, store } = newRegistry()
     await registry.enrol(desktop.enrolment())
-    const relay = new KeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'evil' })
+    const relay = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'evil' })
     // The relay shows its victim the real server's challenge; who knows whom he talks to refuses.
     const challenge = await registry.challenge()
     await failure(() => desktop.prove(challenge, { server: 'evil' }), 'authentication-failed')
     // One that the relay made is none for the real server, wherever it comes from.
     const foreign = desktop.prove(await relay.challenge(), { server: 'evil' })
     await failure(() => registry.connect(foreign), 'authentication-failed')
-    const elsewhere = new KeyRegistry(store, { realm: 'elsewhere', ...SERVER })
+    const elsewhere = openKeyRegistry(store, { realm: 'elsewhere', ...SERVER })
     const proof = desktop.prove(challenge, SERVER)
     await failure(() => elsewhere.connect(proof), 'authentication-failed')
     await failure(async () => desktop.prove(await elsewhere.challenge(), SERVER), 'authentication-failed')
@@ -372,6 +374,6 @@ describe('writes that come second', () => {
 
 it('refuses names that are none', () => {
   const store = new MemoryRegistryStore()
-  expect(() => new KeyRegistry(store, { realm: '', server: 'x' })).toThrow('realm must have 1 to 255 bytes')
-  expect(() => new KeyRegistry(store, { realm: 'x', server: 7 as never })).toThrow(TypeError)
+  expect(() => openKeyRegistry(store, { realm: '', server: 'x' })).toThrow('realm must have 1 to 255 bytes')
+  expect(() => openKeyRegistry(store, { realm: 'x', server: 7 as never })).toThrow(TypeError)
 })

@@ -1,19 +1,11 @@
 // Keys in the hands of a provider who cannot read them, and the files that bring a client back: every rule, every documented error.
+import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
+import type { Client, ClientOptions } from '../../src/client/client.ts'
+import type { TypedKey } from '../../src/client/typed-key.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  armRegistration,
-  type Client,
-  type ClientOptions,
-  createClient,
-  openRegistration,
-  parseBlock,
-  parseRegistration,
-  encodeBlock,
-  type TypedKey,
-  unlockKeyset,
-} from '../../src/index.ts'
+import { parseBlock, encodeBlock, unlockKeyset } from '../../src/index.ts'
 import { readEscrow } from '../../src/client/escrow.ts'
-import { KeyRegistry, type Safeguarding } from '../../src/server.ts'
+import { openKeyRegistry, type KeyRegistry } from '../../src/server.ts'
 import {
   expectSame,
   failure,
@@ -34,7 +26,7 @@ const make = (more: Partial<ClientOptions> = {}): Promise<Client> =>
 function newRegistry(safeguarding?: Safeguarding, store = new MemoryRegistryStore()) {
   return {
     store,
-    registry: new KeyRegistry(store, {
+    registry: openKeyRegistry(store, {
       realm: 'tests',
       ...SERVER,
       ...(safeguarding !== undefined && { safeguarding }),
@@ -338,7 +330,7 @@ describe('a registration file', () => {
     const { registry } = await deposited()
     const build = (keyset: typeof provider, expires: Date) =>
       registry.buildRegistration('acme', 'desktop', keyset, { expires })
-    const partial = await unlockKeyset(provider.export('source-definition'), PASSWORD)
+    const partial = await unlockKeyset(provider.export('definition'), PASSWORD)
     await failure(() => build(partial, new Date()), 'policy')
     for (const date of [new Date(NaN), new Date(-1)]) {
       await expect(build(provider, date)).rejects.toBeInstanceOf(RangeError)

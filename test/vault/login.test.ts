@@ -1,6 +1,5 @@
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
-import { deriveLogin } from '../../src/index.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, backends, failure, hex, PASSWORD, withBackend } from '../fixtures.ts'
 

@@ -1,19 +1,13 @@
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
 import { describe, expect, it } from 'vitest'
-import {
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  openProfile,
-  resetProfile,
-  type UnlockedProfile,
-  unlockKeyset,
-} from '../../src/index.ts'
+import { createKeyset, unlockKeyset } from '../../src/index.ts'
 import { u32 } from '../../src/core/bytes.ts'
 import { type Slot } from '../../src/vault/layout.ts'
 import { readCard } from '../../src/core/card.ts'
 import { encodeKeyring, sealRecoverySlot } from '../../src/vault/keyring.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { encodeProfile, parseProfile } from '../../src/vault/record.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { checkProfile } from '../../src/server.ts'
@@ -195,7 +189,7 @@ describe('resetProfile', () => {
     await failure(() => resetProfile(record, otherAdmin, next), 'key-not-found')
     await failure(() => resetProfile(record, admin, bob), 'authentication-failed')
     await failure(() => resetProfile(record, admin, next, { atLeast: 3 }), 'rollback')
-    const definition = await unlockKeyset(admin.export('source-definition'), 'admin')
+    const definition = await unlockKeyset(admin.export('definition'), 'admin')
     await failure(() => resetProfile(record, definition, next), 'policy')
     expect(() => resetProfile(record, {} as never, next)).toThrow(TypeError)
     expect(() => resetProfile(record, admin, {} as never)).toThrow(TypeError)

@@ -1,15 +1,11 @@
 // The sequence of SPEC §10.3, step by step. test/properties/rotation.test.ts looks for what nobody thought of.
+import { createProfile, openProfile } from '../../src/vault/profile.ts'
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { resetProfile } from '../../src/vault/reset.ts'
+import type { VaultStore } from '../../src/vault/store.ts'
 import { describe, expect, it } from 'vitest'
-import {
-  createKeyset,
-  createProfile,
-  deriveLogin,
-  openProfile,
-  resetProfile,
-  type VaultStore,
-} from '../../src/index.ts'
+import { createKeyset } from '../../src/index.ts'
 import { encodeKeyring, openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, CHEAP, failure, flipped, hex, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'

@@ -1,9 +1,9 @@
 // Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
+import { openDeviceKey } from '../../src/device/device-key.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KEY_TYPES, LegacyKeyType } from '../../src/client/layout.ts'
+import { KEY_TYPES } from '../../src/client/layout.ts'
 import { openedClient } from '../../src/client/client.ts'
-import { openDeviceKey, parseBlock } from '../../src/index.ts'
-import { encodeOpenKey } from '../../src/device/device-key.ts'
+import { parseBlock } from '../../src/index.ts'
 import { checkChallenge, readEnrolment, readProof } from '../../src/client/proof.ts'
 import { deriveTextKey } from '../../src/client/typed-key.ts'
 import { useBackend } from '../../src/primitives/choice.ts'

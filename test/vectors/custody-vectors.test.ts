@@ -1,9 +1,9 @@
 // Every frozen vector of custody and of data under DES, through the library and through the reader written from SPEC.md alone.
+import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseActivationCode } from '../../src/client/escrow.ts'
-import { openEscrow, readEscrow } from '../../src/client/escrow.ts'
-import { claimantOf, openedClient } from '../../src/client/client.ts'
-import { armRegistration, openRegistration, parseBlock, parseCard, parseRegistration } from '../../src/index.ts'
+import { openEscrow, parseActivationCode, readEscrow } from '../../src/client/escrow.ts'
+import { openedClient } from '../../src/client/client.ts'
+import { parseBlock, parseCard } from '../../src/index.ts'
 import { type Claimant } from '../../src/client/proof.ts'
 import { findDes } from '../../src/legacy/des.ts'
 import { DesScope } from '../../src/legacy/des-scope.ts'

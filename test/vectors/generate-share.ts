@@ -1,13 +1,12 @@
 // Adds the vectors of shares that are defined below and not yet in the files. `npm run vectors`
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { Strength } from '../../src/core/suite.ts'
 import { createHash } from 'node:crypto'
-import { maskKey } from '../../src/keyset/envelope.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'
 import { type Bytes, concat, domain, lengthPrefixed, u64 } from '../../src/core/bytes.ts'
-import { Mode } from '../../src/core/envelope.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { type ActiveShare } from '../../src/keyset/layout.ts'
-import { Strength } from '../../src/core/key-pairs.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
 import { fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
@@ -28,7 +27,7 @@ import type { InviteVector, SharedBlockVector, SharedRecordVector } from './vect
 const plain = await createKeyset('sharer', { costs: CHEAP, encryption: 'x25519' })
 const ownerCard = plain.card()
 const from = keysOfCard(ownerCard)
-const parsed = parseKeyset(plain.export('source-storage'))
+const parsed = parseKeyset(plain.export('storage'))
 const { additional, sourceSigning } = openKeyset(parsed, await openMaster('sharer', parsed.argon2, {}))
 const { cardSigning } = additional!
 const sharer: Sharer = { card: from, cardSigning, sourceSigning }
@@ -55,10 +54,10 @@ const good = sealInvite(own, sharer, to, AT)
 invite('own', 'a share with key pairs of its own', good)
 invite('straight', 'a share straight to the card', sealInvite(straight, sharer, to, AT))
 invite('strict', 'a share that demands both agreements', sealInvite(strict, sharer, to, AT))
-invite('storage', 'opened by the export of the storage', good, { keyset: 'source-storage' })
+invite('storage', 'opened by the export of the storage', good, { keyset: 'storage' })
 invite('epoch', 'issued in 1970', sealInvite(own, sharer, to, 0), { issuedAt: 0 })
 invite('last', 'issued at the end of time', sealInvite(own, sharer, to, 8.64e15), { issuedAt: 8.64e15 })
-invite('definition', 'opened by a definition', good, { keyset: 'source-definition', expect: 'policy' })
+invite('definition', 'opened by a definition', good, { keyset: 'definition', expect: 'policy' })
 invite('other-sharer', 'expected from somebody else', good, { card: hex(stranger.card().bytes), ...refused })
 invite('forwarded', 'to somebody else', sealInvite(own, sharer, keysOfCard(stranger.card()), AT), {
   expect: 'key-not-found',

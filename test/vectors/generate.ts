@@ -1,18 +1,16 @@
 // Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
+import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { Suite } from '../../src/core/suite.ts'
 import { EnvelopeKeys } from '../../src/keyset/open.ts'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
-import { maskKey } from '../../src/keyset/envelope.ts'
-import { packFiles } from '../../src/keyset/pack.ts'
+import { encodePack, packFiles } from '../../src/keyset/pack.ts'
 import { resealRecords, sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent, prepareContent } from '../../src/keyset/seal.ts'
 import { concat, toBase64Url, xor } from '../../src/core/bytes.ts'
-import { encodePlainEnvelope, Mode } from '../../src/core/envelope.ts'
-import { encodeHeader, ObjectType, Suite } from '../../src/core/header.ts'
-import { type KeyPair } from '../../src/core/key-pairs.ts'
-import { encodePack } from '../../src/keyset/pack.ts'
-import { generateKeyPair, Recipient } from '../../src/core/key-pairs.ts'
-import { type KeysetContents, type KeysetDestination } from '../../src/keyset/exports.ts'
-import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
+import { encodePlainEnvelope } from '../../src/core/envelope.ts'
+import { encodeHeader, ObjectType } from '../../src/core/header.ts'
+import { generateKeyPair, type KeyPair, Recipient } from '../../src/core/key-pairs.ts'
+import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
@@ -52,12 +50,12 @@ function keyset(
 }
 
 keyset('host', '5.3', 'every list has entries', exportFor('host'))
-keyset('source-definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('source-definition'))
-keyset('source-storage', '5.3', 'everything sealed', exportFor('source-storage'))
+keyset('definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('definition'))
+keyset('storage', '5.3', 'everything sealed', exportFor('storage'))
 const additional = contents.additional!
 const bare = { ...contents, additional: { ...additional, retired: [], shares: [] } }
 keyset('host-empty-lists', '5.3', 'as createKeyset makes it', exportFor('host', bare))
-keyset('source-storage-empty-lists', '5.3', 'as createKeyset makes it', exportFor('source-storage', bare))
+keyset('source-storage-empty-lists', '5.3', 'as createKeyset makes it', exportFor('storage', bare))
 const unencrypted = await keysetUnder(PASSWORD, (planted) => ({
   ...planted,
   encryption: 0,
@@ -137,17 +135,13 @@ keyset(
   'other-destination',
   '5.2',
   'the storage export called a definition',
-  resummed(patched(exportFor('source-storage'), 56, [2])),
+  resummed(patched(exportFor('storage'), 56, [2])),
   { expect: 'authentication-failed' },
 )
 const foreignHalf = { ...contents, blockPair: { ...contents.blockPair, publicHalves: additional.sharing.publicHalves } }
-keyset(
-  'halves-apart',
-  '5.3',
-  'public halves of another pair, under a right mac',
-  exportFor('source-storage', foreignHalf),
-  { expect: 'authentication-failed' },
-)
+keyset('halves-apart', '5.3', 'public halves of another pair, under a right mac', exportFor('storage', foreignHalf), {
+  expect: 'authentication-failed',
+})
 
 function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4)
@@ -227,7 +221,7 @@ block(
   '6.4',
   'the same, for a definition, which has no retired pairs',
   await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
-  { keyset: 'source-definition', expect: 'key-not-found' },
+  { keyset: 'definition', expect: 'key-not-found' },
 )
 
 const good = await make(Mode.scoped, sample(100))
@@ -434,7 +428,7 @@ const empty = { sequence: 2, content: '' }
 record('first', 'the start of a log', one.record, 'start')
 record('second', 'no bytes at all, behind it', second.record, one.record, empty)
 record('unchained', 'the second one, without a look at the chain', second.record, null, empty)
-record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'source-definition' })
+record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'definition' })
 // The frozen keyset, because its key pairs are those of its day.
 const frozen = parseKeyset(unhex(keysetVectors().find(({ id }) => id === 'no-minimum')!.export))
 const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))

@@ -1,11 +1,11 @@
 // The frozen vectors of SPEC §7–§11, through the library and through the reader that was written from SPEC.md alone.
+import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { VaultCipher } from '../../src/vault/block.ts'
-import { deriveLogin, parseBlock, parseCard } from '../../src/index.ts'
+import { parseBlock, parseCard } from '../../src/index.ts'
 import { authenticationFailed } from '../../src/core/errors.ts'
 import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
 import { Identity } from '../../src/core/key-pairs.ts'
-import { ownerOf } from '../../src/vault/login.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { hex, unhex } from '../fixtures.ts'

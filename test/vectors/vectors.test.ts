@@ -4,7 +4,6 @@ import { openPackMember, parseBlock, parseCard, unlockKeyset } from '../../src/i
 import { encodeKeyset, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { Destination } from '../../src/keyset/layout.ts'
-import { type KeysetDestination } from '../../src/keyset/exports.ts'
 import { hex, unhex } from '../fixtures.ts'
 import * as packReader from '../spec-reader-pack.ts'
 import * as recordReader from '../spec-reader-record.ts'
@@ -32,7 +31,7 @@ describe('keyset.json', () => {
   })
 
   // The golden files: one for each column of the table in SPEC §5.3.
-  it.each(['host', 'source-definition', 'source-storage', 'host-empty-lists', 'source-storage-empty-lists'])(
+  it.each(['host', 'definition', 'storage', 'host-empty-lists', 'source-storage-empty-lists'])(
     '%s is written again byte for byte',
     async (id) => {
       const vector = keysets.get(id)!
@@ -47,13 +46,13 @@ describe('keyset.json', () => {
   )
 
   it('opens to the same keys in both readers', async () => {
-    for (const id of ['host', 'source-definition', 'source-storage']) {
+    for (const id of ['host', 'definition', 'storage']) {
       const { password, export: bytes } = keysets.get(id)!
       const read = specReader.openKeyset(unhex(bytes), password)
       expect(read.id.toString('hex')).toBe((await unlockKeyset(unhex(bytes), password)).id)
       expect(read.dedupKey.toString('hex')).toBe('54'.repeat(32))
-      expect(read.pairs.map((pair) => pair.skX[0])).toEqual(id === 'source-definition' ? [0x51] : [0x51, 0x71])
-      expect(read.shares.map((share) => share.skX?.[0])).toEqual(id === 'source-definition' ? [] : [0x81, undefined])
+      expect(read.pairs.map((pair) => pair.skX[0])).toEqual(id === 'definition' ? [0x51] : [0x51, 0x71])
+      expect(read.shares.map((share) => share.skX?.[0])).toEqual(id === 'definition' ? [] : [0x81, undefined])
     }
   })
 })

@@ -1,0 +1,37 @@
+// Everything in a client as bytes (SPEC §15): what is sealed under a device key and under an activation code.
+import { type Bytes, utf8 } from '../core/bytes.ts'
+import { decode, encode } from '../core/codec.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { disposeKeys } from '../core/secret.ts'
+import { readSavedName } from '../core/text.ts'
+import { DES_56, savedClient } from './layout.ts'
+import type { Claimant } from './proof.ts'
+
+/**
+ * The keys stay the claimant's. The caller wipes the result.
+ * @throws KeystrataError `policy` for a client under DES-56
+ */
+export function encodeClient({ realm, account, client, platform, privateKey, accountKey }: Claimant): Bytes {
+  if (privateKey.type === DES_56) {
+    const message = 'a client under DES-56 is only for moving its data to AES; its keys are not kept'
+    throw new KeystrataError('policy', message, { rule: 'no-des' })
+  }
+  const names = { realm: utf8(realm), account: utf8(account), client: utf8(client) }
+  return encode(savedClient, { ...names, platform, privateKey, accountKey })
+}
+
+/** @throws KeystrataError `malformed`, `authentication-failed` */
+export function decodeClient(bytes: Uint8Array): Claimant {
+  const { platform, privateKey, accountKey, ...names } = decode(savedClient, bytes, 'client')
+  try {
+    const [realm, account, client] = [
+      readSavedName(names.realm),
+      readSavedName(names.account),
+      readSavedName(names.client),
+    ]
+    return { realm, account, client, platform, privateKey, accountKey }
+  } catch (error) {
+    disposeKeys([privateKey, accountKey])
+    throw error
+  }
+}

@@ -1,0 +1,108 @@
+// Suites: what protects an object (SPEC §2). A suite is one row of data. Code that depends on a suite takes it from the row,
+// or switches over all rows, so a new row does not compile until every such place has an answer.
+
+/** The key agreements of a keyset, in the order in which a transcript lists them (SPEC §3.2). */
+export const METHODS = ['x25519', 'mlKem1024'] as const
+export type Method = (typeof METHODS)[number]
+
+/** How strongly a block of a keyset is protected, as the format numbers it: a higher number is stronger. */
+export const Strength = { none: 0, x25519: 1, hybrid: 2 } as const
+export type Strength = (typeof Strength)[keyof typeof Strength]
+
+interface Row {
+  /** The number in the header. */
+  readonly id: number
+  /** What an object under this suite belongs to, for error messages. */
+  readonly owner?: string
+  /** The length of a block's envelope. Suites without it protect no blocks. */
+  readonly envelopeBytes?: number
+  /** How strongly it protects the blocks of a keyset. */
+  readonly strength?: Strength
+  /** The key agreements that are combined. */
+  readonly methods?: readonly Method[]
+  /** The length of the AES key. */
+  readonly keyBytes?: number
+}
+
+export const Suite = {
+  none: { id: 0x0000, envelopeBytes: 49, strength: Strength.none },
+  x25519: { id: 0x0101, owner: 'a keyset', envelopeBytes: 145, strength: Strength.x25519, methods: ['x25519'] },
+  hybrid: {
+    id: 0x0102,
+    owner: 'a keyset',
+    envelopeBytes: 1713,
+    strength: Strength.hybrid,
+    methods: ['x25519', 'mlKem1024'],
+  },
+  vault: { id: 0x0201, owner: 'a vault', envelopeBytes: 128 },
+  aes128: { id: 0x0301, owner: 'a client', envelopeBytes: 112, keyBytes: 16 },
+  aes192: { id: 0x0302, owner: 'a client', envelopeBytes: 112, keyBytes: 24 },
+  aes256: { id: 0x0303, owner: 'a client', envelopeBytes: 112, keyBytes: 32 },
+  des56: { id: 0x0304, owner: 'a client under DES-56, which keystrata/legacy opens', envelopeBytes: 88 },
+  wrap: { id: 0x0401 },
+  seal: { id: 0x0402, methods: ['x25519', 'mlKem1024'] },
+} as const satisfies Record<string, Row>
+
+export type Suite = (typeof Suite)[keyof typeof Suite]
+/** The suites of which every row has this column. */
+type With<Column extends keyof Row> = Extract<Suite, { readonly [C in Column]: unknown }>
+
+/** Suites under which blocks lie in a store. */
+export type BlockSuite = With<'envelopeBytes'>
+/** Suites whose key comes from a key agreement. */
+export type AgreementSuite = With<'methods'>
+/** Suites of a keyset's blocks, unencrypted ones included. */
+export type KeysetSuite = With<'strength'>
+/** Suites of a keyset's encrypted blocks and of its records. */
+export type EncryptedSuite = AgreementSuite & KeysetSuite
+
+/** Every suite under which a block can lie in a store. */
+export const BLOCK_SUITES: readonly BlockSuite[] = [
+  Suite.none,
+  Suite.x25519,
+  Suite.hybrid,
+  Suite.vault,
+  Suite.aes128,
+  Suite.aes192,
+  Suite.aes256,
+  Suite.des56,
+]
+
+/** The suite that protects blocks of a keyset as strongly as this. */
+export function suiteOf(strength: Strength): KeysetSuite {
+  switch (strength) {
+    case Strength.none:
+      return Suite.none
+    case Strength.x25519:
+      return Suite.x25519
+    case Strength.hybrid:
+      return Suite.hybrid
+  }
+}
+
+/** The suite of a log's records. They hold labels and names, so they are encrypted even where blocks are not. */
+export function recordSuiteOf(strength: Strength): EncryptedSuite {
+  switch (strength) {
+    case Strength.x25519:
+      return Suite.x25519
+    case Strength.none:
+    case Strength.hybrid:
+      return Suite.hybrid
+  }
+}
+
+/** The weakest suite for a new envelope of a block that is encrypted already. */
+export function rekeySuiteOf(strength: Strength): EncryptedSuite {
+  switch (strength) {
+    case Strength.none:
+    case Strength.x25519:
+      return Suite.x25519
+    case Strength.hybrid:
+      return Suite.hybrid
+  }
+}
+
+/** The strongest of several suites. */
+export function strongestSuite(first: EncryptedSuite, ...others: readonly EncryptedSuite[]): EncryptedSuite {
+  return others.reduce((strongest, each) => (each.strength > strongest.strength ? each : strongest), first)
+}

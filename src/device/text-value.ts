@@ -1,0 +1,96 @@
+// Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one place in a database.
+import { type Bytes, bytesFrom, concat, lengthPrefixed, u32, u64, utf8 } from '../core/bytes.ts'
+import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { type SecretKey, wiping } from '../core/secret.ts'
+import { Suite } from '../core/suite.ts'
+import { assertText, decodeText } from '../core/text.ts'
+import { unwrapSecret, wrappedBytes, wrapSecret } from '../core/wrap.ts'
+import { MAX_TEXT_BYTES, MAX_TEXT_VALUE_BYTES, TEXT_BLOCK_BYTES } from './layout.ts'
+
+/**
+ * Where a text value is kept. It opens in no other place.
+ * @example
+ * ```ts
+ * import type { DeviceKey, Place } from 'keystrata/device'
+ *
+ * function replaceText(text: string, place: Place, device: DeviceKey) {
+ *   const next: Place = { ...place, version: place.version + 1 }
+ *   return { place: next, sealed: device.sealText(text, next) }
+ * }
+ * ```
+ */
+export interface Place {
+  readonly table: string
+  readonly row: string
+  readonly column: string
+  /** Grows with every change of the value, so that nobody can put back an older one. Keep it somewhere else. */
+  readonly version: number
+}
+
+/** @throws KeystrataError `limit-exceeded` over 64 KiB */
+export function sealTextValue(key: SecretKey<'device'>, text: string, place: Place): Bytes {
+  const context = contextOf(place)
+  const exact = exactText(text, 'text')
+  using _exact = wiping(exact)
+  if (exact.length > MAX_TEXT_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'a text value has at most 64 KiB', { bytes: exact.length })
+  }
+  // Padded, so that its length reveals little.
+  const padded = new Uint8Array(paddedBytes(exact.length))
+  using _padded = wiping(padded)
+  padded.set(u32(exact.length))
+  padded.set(exact, 4)
+  return wrapSecret(key, padded, { type: ObjectType.textValue, ownerId: NOBODY, context })
+}
+
+const paddedBytes = (length: number): number => Math.ceil((4 + length) / TEXT_BLOCK_BYTES) * TEXT_BLOCK_BYTES
+
+/**
+ * @param assertOwn throws unless the key id is that of the device
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed`
+ */
+export function openTextValue(
+  key: SecretKey<'device'>,
+  sealed: Uint8Array,
+  place: Place,
+  assertOwn: (keyId: Uint8Array) => void,
+): string {
+  const context = contextOf(place)
+  const given = bytesFrom(sealed, 'text value')
+  if (given.length > MAX_TEXT_VALUE_BYTES) {
+    throw new KeystrataError('limit-exceeded', 'too large for a text value', { bytes: given.length })
+  }
+  const copy = new Uint8Array(given)
+  const { keyId } = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
+  if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'a text value cut short')
+  assertOwn(keyId)
+  const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
+  const padded = answeredAlike(() => unwrapSecret(key, copy, 'text value', inPlace))
+  using _ = wiping(padded)
+  return readPadded(padded)
+}
+
+function readPadded(padded: Uint8Array): string {
+  const length = padded.length < 4 ? -1 : new DataView(padded.buffer, padded.byteOffset).getUint32(0)
+  const isPadded =
+    length >= 0 &&
+    length <= MAX_TEXT_BYTES &&
+    padded.length === paddedBytes(length) &&
+    padded.subarray(4 + length).every((byte) => byte === 0)
+  const text = isPadded ? decodeText(padded.subarray(4, 4 + length)) : undefined
+  if (text === undefined) throw authenticationFailed()
+  return text
+}
+
+function contextOf({ table, row, column, version }: Place): Bytes {
+  if (!Number.isSafeInteger(version) || version < 0) throw new RangeError('the version of a place must be an integer')
+  const names = [exactText(table, 'table'), exactText(row, 'row'), exactText(column, 'column')]
+  return concat(...names.map(lengthPrefixed), u64(version))
+}
+
+/** UTF-8 of a text as it is: what was sealed comes back unchanged. */
+function exactText(text: string, what: string): Bytes {
+  assertText(text, what)
+  return utf8(text)
+}

@@ -1,0 +1,6 @@
+// keystrata/vault: logins, profiles and vaults. This file exports and does nothing else.
+export type { Vault } from './vault/block.ts'
+export { deriveLogin, type Login, openSavedLogin } from './vault/login.ts'
+export { createProfile, openProfile, type Profile, type Recovery } from './vault/profile.ts'
+export { resetProfile } from './vault/reset.ts'
+export type { VaultStore } from './vault/store.ts'
