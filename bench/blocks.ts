@@ -1,9 +1,10 @@
 // Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the cipher and its tag, the
 // agreement.
-import type { Client } from '../src/client/client.ts'
-import type { Vault } from '../src/vault/block.ts'
+import { backend } from '../test/platforms.ts'
+import { type BlockReader, type BlockWriter, type Keyset, openWriter, type WriterOptions } from '../src/index.ts'
+import { type Client } from '../src/client.ts'
+import { type Vault } from '../src/vault.ts'
 import { strict as assert } from 'node:assert'
-import type { BlockReader, BlockWriter, WriterOptions } from '../src/index.ts'
 import { type Backend, type ContentDigest } from '../src/primitives/backend.ts'
 import { type BareAgreement, bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { compare, type Comparison } from './measure.ts'
@@ -27,10 +28,10 @@ type Chosen = Required<WriterOptions>
 const SHA256: readonly ContentDigest[] = [{ hash: 'sha256' }]
 const GLOBAL: readonly ContentDigest[] = [{ hash: 'sha256', suffix: new Uint8Array(32) }, { hash: 'sha3-256' }]
 
-export async function benchKeyset(keyset: KeysetReader, bytes: number, chosen: Chosen, rounds: number): Promise<Row[]> {
+export async function benchKeyset(keyset: Keyset, bytes: number, chosen: Chosen, rounds: number): Promise<Row[]> {
   const bare = (content: Uint8Array) => bareWork(backend(), content, chosen)
   const model = `${chosen.encryption} ${chosen.dedup}`
-  return benchDoor(keyset.writer(chosen), keyset, bare, { bytes, model, rounds })
+  return benchDoor(openWriter(keyset.export('host'), chosen), keyset, bare, { bytes, model, rounds })
 }
 
 export async function benchVault(vault: Vault, bytes: number, rounds: number): Promise<Row[]> {

@@ -1,5 +1,7 @@
 // Where the time of one block goes: its primitives one by one, and what is left of the whole for deriving keys, writing the
 // envelope and memory.
+import { backend } from '../test/platforms.ts'
+import { type Keyset, openWriter } from '../src/index.ts'
 import { bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { timeEach, type Work } from './measure.ts'
 
@@ -14,9 +16,9 @@ export interface CostRow {
 }
 
 /** @param keyset whose default is hybrid */
-export async function benchCosts(keyset: KeysetReader, bytes: number, rounds: number): Promise<CostRow[]> {
+export async function benchCosts(keyset: Keyset, bytes: number, rounds: number): Promise<CostRow[]> {
   const on = backend()
-  const writer = keyset.writer({ encryption: 'hybrid' })
+  const writer = openWriter(keyset.export('host'), { encryption: 'hybrid' })
   const content = contentOf(bytes)
   const block = await writer.seal(content)
   const hash = () => on.digestContent(content, [{ hash: 'sha256' }])

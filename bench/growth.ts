@@ -1,4 +1,5 @@
 // How cost grows: with the size of a block, with the number of shares that it is sealed for, with the number of envelopes.
+import { type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
 import { timeEach } from './measure.ts'
 
@@ -10,10 +11,10 @@ export interface RecipientRow {
 
 const COUNTS = [0, 1, 2, 4, 8, 16, 32, 64]
 
-export async function benchRecipients(keyset: KeysetReader, rounds: number): Promise<RecipientRow[]> {
+export async function benchRecipients(keyset: Keyset, rounds: number): Promise<RecipientRow[]> {
   let reader = keyset
-  while (reader.writer().shares.length < 64) reader = reader.createShare().reader
-  const writer = reader.writer({ encryption: 'hybrid' })
+  while (openWriter(reader.export('host')).shares.length < 64) reader = reader.createShare().keyset
+  const writer = openWriter(reader.export('host'), { encryption: 'hybrid' })
   const content = new Uint8Array(4096).fill(9)
   const { shared } = await writer.seal(content, { shares: writer.shares })
   assert.equal(shared?.size, 64)

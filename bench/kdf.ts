@@ -1,4 +1,5 @@
 // What deriving keys from a password takes: by this platform, and in portable code.
+import { backend, portableBackend } from '../test/platforms.ts'
 import { createVerifier } from '../src/server.ts'
 import { DEFAULT_ARGON2_COSTS } from '../src/core/password.ts'
 import { timeEach, type Work } from './measure.ts'

@@ -1,4 +1,5 @@
 // What a run was made on.
+import { backend } from '../test/platforms.ts'
 import { execFileSync } from 'node:child_process'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 

@@ -1,6 +1,6 @@
 // A pool beside the thread that asks: the same blocks sealed and rekeyed by both, taking turns.
+import { type BlockHead, type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
-import type { BlockHead } from '../src/index.ts'
 import { createPool } from '../src/pool.ts'
 import { contentOf } from './bare.ts'
 import { compareRuns } from './measure.ts'
@@ -16,10 +16,10 @@ export interface PoolRow {
 
 const worker = new URL('../examples/worker.mjs', import.meta.url)
 
-export async function benchPool(keyset: KeysetReader, threads: number, rounds: number): Promise<PoolRow[]> {
+export async function benchPool(keyset: Keyset, threads: number, rounds: number): Promise<PoolRow[]> {
   await using pool = createPool({ threads, worker })
   const rows: PoolRow[] = []
-  const writer = keyset.writer({ encryption: 'hybrid' })
+  const writer = openWriter(keyset.export('host'), { encryption: 'hybrid' })
   const inThreads = pool.writer(writer)
   for (const [bytes, blocks] of [
     [64 * 1024, 200],

@@ -1,7 +1,8 @@
 // Rekeying and sharing by envelopes alone, beside the bare open and encapsulate that they cannot do without; and the memory
 // that a stream of many envelopes takes.
+import { backend } from '../test/platforms.ts'
+import { type BlockHead, type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
-import type { BlockHead } from '../src/index.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { bareAgreements } from './bare.ts'
 import { compare } from './measure.ts'
@@ -16,15 +17,11 @@ export interface RekeyRow {
 }
 
 /** @param keyset of minimum x25519 at most, whose default is `encryption` */
-export async function benchRekey(
-  keyset: KeysetReader,
-  encryption: 'hybrid' | 'x25519',
-  rounds: number,
-): Promise<RekeyRow[]> {
+export async function benchRekey(keyset: Keyset, encryption: 'hybrid' | 'x25519', rounds: number): Promise<RekeyRow[]> {
   const content = new Uint8Array(1000).fill(7)
-  const block = await keyset.writer({ encryption }).seal(content)
+  const block = await openWriter(keyset.export('host'), { encryption }).seal(content)
   const next = keyset.regenerate({ encryption })
-  const { reader: owner, share } = next.createShare()
+  const { keyset: owner, share } = next.createShare()
   const reader = keyset.acceptShare(share.invite(keyset.card()), owner.card())
   const works = {
     rekey: { add: (head: BlockHead) => next.rekey(head), reader: next },
@@ -69,8 +66,8 @@ export interface StreamRow {
 }
 
 /** Rekeys a stream of so many envelopes, one after the other; they repeat, the stream does not. */
-export async function benchStream(keyset: KeysetReader, envelopes: number): Promise<StreamRow> {
-  const block = await keyset.writer({ encryption: 'hybrid' }).seal(new Uint8Array(100))
+export async function benchStream(keyset: Keyset, envelopes: number): Promise<StreamRow> {
+  const block = await openWriter(keyset.export('host'), { encryption: 'hybrid' }).seal(new Uint8Array(100))
   const next = keyset.regenerate()
   async function* stream(): AsyncGenerator<BlockHead> {
     for (let made = 0; made < envelopes; made++) {

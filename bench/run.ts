@@ -1,7 +1,8 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
 // Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory. The last two measure dist: `npm run build` first.
 // --envelopes: up to how many are rekeyed in a stream, by powers of ten; 10,000 unless said, 1,000,000 take 10 to 40 minutes.
-import { generateTypedKey } from '../src/client/typed-key.ts'
+import { backend, nodeBackend, portableBackend, webBackend } from '../test/platforms.ts'
+import { deriveClient, generateTypedKey } from '../src/client.ts'
 import { parseArgs } from 'node:util'
 import { OpenedVault } from '../src/vault/block.ts'
 import { createKeyset } from '../src/index.ts'
@@ -61,8 +62,8 @@ const keyset = await createKeyset('password', {
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
 })
 const vault = new OpenedVault(new Uint8Array(16), generateDataKey())
-const names = { realm: 'bench', account: 'account', client: 'client', platform: 'linux' } as const
-const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
+const names = { realm: 'bench', account: 'account', name: 'client', platform: 'linux' } as const
+const client = await deriveClient({ ...names, privateKey: generateTypedKey('AES-256') })
 
 const sections = {
   async blocks() {

@@ -15,7 +15,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 66_100],
   ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 59_000],
   ['a vault', 'keystrata', '{ deriveLogin, openProfile }', 61_000],
-  ['a client', 'keystrata', '{ createClient }', 59_000],
+  ['a client', 'keystrata', '{ deriveClient }', 59_000],
   ['everything of keystrata/server', 'keystrata/server', '*', 79_000],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 62_000],
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 15_000],

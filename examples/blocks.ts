@@ -1,7 +1,7 @@
 // Blocks in a store: the ciphertext under its own hash, where it stays for good; the envelope and that hash under the block's
 // label, where another envelope may take its place. A share has envelopes of its own, in a folder of its own.
+import type { BlockReader, BlockWriter, StoredBlock } from 'keystrata'
 import { createHash } from 'node:crypto'
-import type { BlockReader, BlockWriter, SealedBlock } from 'keystrata'
 import type { FolderStore, Store } from './store.ts'
 
 /** The first byte of each content says what it is, so that a file which looks like an index is never read as one. */
@@ -134,7 +134,7 @@ export async function getContent(kind: Kind, label: string, source: Source, tall
   }
 }
 
-async function getBlock(label: string, { store, heads = BLOCKS, pinned }: Source): Promise<SealedBlock> {
+async function getBlock(label: string, { store, heads = BLOCKS, pinned }: Source): Promise<StoredBlock> {
   const head = await getHead(store, heads, label)
   if (pinned !== undefined && pinned.get(label) !== pinOf(head)) throw new Error('it is not the one that was shared')
   const ciphertext = await store.get(`${CIPHERTEXTS}/${head.hash}`)

@@ -1,9 +1,8 @@
 // The demo with clients: a storage server that knows its clients' keys again on every connection, and two clients of one
 // account, whose equal files it stores once. Names and folders are under each client's private key, contents under the
 // account's.
-import type { Client } from '../src/client/client.ts'
-import { createDeviceKey, type DeviceKey, openDeviceKey } from '../src/device/device-key.ts'
-import { generateTypedKey } from '../src/client/typed-key.ts'
+import { type Client, deriveClient, generateTypedKey, openSavedClient } from 'keystrata/client'
+import { createDeviceKey, type DeviceKey, openDeviceKey } from 'keystrata/device'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -35,7 +34,7 @@ export async function clientDemo(demo: Demo): Promise<void> {
   const database = await PGlite.create(join(root, 'database'))
   await createStorageTables(database)
   const servers: Server[] = []
-  const serve = (safeguarding: Safeguarding) => {
+  const serve = (safeguarding: 'off' | 'optional' | 'mandatory') => {
     const server = createStorageService(database, root, safeguarding)
     servers.push(server)
     return listen(server)
@@ -76,7 +75,7 @@ async function story(
   for (const client of [desktop, laptop]) {
     await enrol(url, customer, client)
     const { state } = await RemoteStore.connect(url, client)
-    say(`${client.client} is enrolled, and has proven its keys; the server knows it as ${state}`)
+    say(`${client.name} is enrolled, and has proven its keys; the server knows it as ${state}`)
   }
   await backUp(demo, desktop, url)
   await backUp(demo, laptop, url, second)
@@ -85,7 +84,7 @@ async function story(
   // As another process would, with what is in the client's own database.
   const again = (await savedClient(store, device, 'desktop'))!
   const remote = await RemoteStore.connect(url, again)
-  say(`${again.client} has connected again, from its own database; it is ${remote.state}`)
+  say(`${again.name} has connected again, from its own database; it is ${remote.state}`)
   await restore(demo, again, remote)
   await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
 
@@ -101,7 +100,7 @@ async function story(
 
 async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
   const remote = await RemoteStore.connect(url, client)
-  const index = new BlockIndex(client.scope('private'), remote, snapshotsOf(client.client), () => remote.commit())
+  const index = new BlockIndex(client.scope('private'), remote, snapshotsOf(client.name), () => remote.commit())
   await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
 }
 
@@ -112,7 +111,7 @@ export async function restore(
   { snapshot, ...again }: { snapshot?: number | undefined; into?: string; of?: string } = {},
 ): Promise<void> {
   // By scopes: a label that the store gave must not lead to a public block, which anybody can make, or to another client's.
-  const listing = await readBlockIndex(store, client.scope('private'), snapshot, snapshotsOf(client.client))
+  const listing = await readBlockIndex(store, client.scope('private'), snapshot, snapshotsOf(client.name))
   const { into, of } = again
   await demo.restore(
     { reader: client.scope('account'), store },
@@ -138,13 +137,13 @@ async function ownClients(store: FolderStore, device: DeviceKey): Promise<[Clien
   // People type these, or write them down: without them nothing is restored on another machine.
   const accountKey = generateTypedKey('AES-128')
   const made = [await newClient('desktop', accountKey), await newClient('laptop', accountKey)] as const
-  for (const client of made) await putVersion(store, `saved-${client.client}`, device.save(client))
+  for (const client of made) await putVersion(store, `saved-${client.name}`, client.save(device))
   return [...made]
 }
 
 function newClient(client: string, accountKey: ReturnType<typeof generateTypedKey>): Promise<Client> {
-  const names = { realm: REALM, account: ACCOUNT, client, platform: 'linux' } as const
-  return createClient({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
+  const names = { realm: REALM, account: ACCOUNT, name: client, platform: 'linux' } as const
+  return deriveClient({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
 }
 
 export async function savedClient(
@@ -155,10 +154,7 @@ export async function savedClient(
 ): Promise<Client | undefined> {
   const name = (await store.versions(`saved-${client}`)).at(-1)
   if (name === undefined) return undefined
-  const saved = device.openClient((await store.get(name))!)
-  // Nothing binds what is saved to its row: somebody could have swapped two.
-  if (saved.account !== account || saved.client !== client) throw new Error(`${name} holds another client`)
-  return saved
+  return openSavedClient((await store.get(name))!, device, { account, name: client })
 }
 
 /** A folder for the second client: some of the first one's files, and one of its own. */

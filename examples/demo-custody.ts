@@ -1,7 +1,6 @@
 // The client's demo goes on: the provider asks for all keys in escrow, and a machine that is lost comes back from its registration
 // file. The provider builds the file and cannot read it; the customer has the code.
-import { armRegistration, openRegistration, parseRegistration } from '../src/client/registration.ts'
-import type { Client } from '../src/client/client.ts'
+import { armRegistration, openRegistration, parseRegistration, type Client } from 'keystrata/client'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +20,7 @@ const WEEK_MS = 7 * 24 * 60 * 60 * 1000
 
 interface Provider {
   database: PGlite
-  serve: (safeguarding: Safeguarding) => Promise<string>
+  serve: (safeguarding: 'off' | 'optional' | 'mandatory') => Promise<string>
 }
 
 /** @param second the folder that the laptop has backed up */
@@ -37,21 +36,21 @@ export async function custodyStory(
   for (const client of clients) {
     if (!(await isSafeguarded(client, url))) {
       await refused('safeguarding-required', () => RemoteStore.connect(url, client))
-      say(`${client.client} is refused: its provider demands that keys are deposited`)
+      say(`${client.name} is refused: its provider demands that keys are deposited`)
     }
-    codes.set(client.client, await deposit(url, customer, client))
+    codes.set(client.name, await deposit(url, customer, client))
     await RemoteStore.connect(url, client)
-    say(`${client.client} has deposited its keys and is let in; its activation code is for the customer alone`)
+    say(`${client.name} has deposited its keys and is let in; its activation code is for the customer alone`)
   }
 
   // The laptop is lost. The provider, who has his keyset and the database, and no code:
   using provider = await createKeyset(`${demo.password}, of the provider`)
   const registry = createRegistry(database, 'mandatory')
   const expires = new Date(Date.now() + WEEK_MS)
-  const file = await registry.buildRegistration(ACCOUNT, 'laptop', provider, { expires })
+  const file = await registry.buildRegistration({ account: ACCOUNT, name: 'laptop' }, provider, { expires })
   // The customer compared this fingerprint when he signed up.
   const pinned = parseCard(provider.card().bytes, { fingerprint: provider.card().fingerprint })
-  await refused('authentication-failed', async () => openRegistration(file, { provider: pinned }))
+  await refused('authentication-failed', async () => openRegistration(file, { account: 'acme', provider: pinned }))
   say('the provider has built a registration file of the laptop, and cannot open it')
 
   // The customer, who has the code on paper, and a new machine with nothing on it:
@@ -60,7 +59,7 @@ export async function custodyStory(
     const path = join(machine, 'laptop.registration')
     await writeFile(path, armRegistration(file, codes.get('laptop')!.toLowerCase()))
     const armed = await readFile(path)
-    const { client, server } = parseRegistration(armed, { provider: pinned })
+    const { name: client, server } = parseRegistration(armed, { provider: pinned })
     using back = openRegistration(armed, { provider: pinned, account: ACCOUNT })
     const remote = await RemoteStore.connect(url, back)
     say(`armed with the code, it is ${client} again, on a new machine; ${server} knows it as ${remote.state}`)

@@ -1,7 +1,7 @@
 // The demo with a keyset: backs up with its host export alone, restores from the store and the password alone; changes its
 // keys, and shares a folder, if asked to.
+import { createKeyset, type Keyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
 import { join } from 'node:path'
-import { createKeyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
 import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
@@ -25,7 +25,7 @@ export async function keysetDemo(demo: Demo): Promise<void> {
   reader.dispose()
 }
 
-async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promise<void> {
+async function backUp({ store, backUp: run }: Demo, keyset: Keyset): Promise<void> {
   const { folder, last } = await readIndex(store, keyset)
   // What a real tool keeps on the machine that it backs up, so that the password is asked for once, when it is set up: the
   // host export, and the last record of the index.
@@ -35,19 +35,19 @@ async function backUp({ store, backUp: run }: Demo, keyset: KeysetReader): Promi
   await run(pool.writer(writer), new LogWriter(writer, store, folder, last), { pack: (files) => writer.pack(files) })
 }
 
-async function createStored(store: FolderStore, password: string): Promise<KeysetReader> {
+async function createStored(store: FolderStore, password: string): Promise<Keyset> {
   const keyset = await createKeyset(password)
   await putVersion(store, 'keyset', keyset.export('storage'))
   return keyset
 }
 
-async function unlocked(store: FolderStore, password: string): Promise<KeysetReader> {
+async function unlocked(store: FolderStore, password: string): Promise<Keyset> {
   const keyset = await unlockNewest(store, password)
   if (keyset === undefined) throw new Error(`${store.root} holds no keyset`)
   return keyset
 }
 
-async function unlockNewest(store: FolderStore, password: string): Promise<KeysetReader | undefined> {
+async function unlockNewest(store: FolderStore, password: string): Promise<Keyset | undefined> {
   const name = (await store.versions('keyset')).at(-1)
   if (name === undefined) return undefined
   try {

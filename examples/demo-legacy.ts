@@ -1,7 +1,7 @@
 // The client's demo goes on: an old client's data is under DES-56. It is opened and sealed anew, by a client with an AES-256 key.
-import type { Client } from '../src/client/client.ts'
-import type { DeviceKey } from '../src/device/device-key.ts'
-import { generateTypedKey } from '../src/client/typed-key.ts'
+import { deriveLegacyClient } from 'keystrata/legacy'
+import { type Client, deriveClient, generateTypedKey } from 'keystrata/client'
+import { type DeviceKey } from 'keystrata/device'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import type { Demo } from './demo.ts'
@@ -15,7 +15,7 @@ import { say } from './terminal.ts'
 /** Where the restore of what was moved goes. */
 export const MOVED = 'of what was under DES'
 
-const NAMES = { realm: REALM, account: 'an-old-customer' }
+const NAMES = { realm: REALM, account: 'an-old-customer', platform: 'linux' } as const
 const DES_KEY = { type: 'DES-56', text: 'of 2003!' } as const
 
 /** @param folder what the old client has backed up */
@@ -24,7 +24,7 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
   if ((await savedClient(store, device, 'modern', NAMES.account)) !== undefined) return
   const customer = await logIn(url, NAMES.account, password)
   // Many years ago:
-  using old = await createLegacyClient({ ...NAMES, client: 'old', key: DES_KEY, dangerouslyAllowDes: true })
+  using old = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY, dangerouslyAllowDes: true })
   await enrol(url, customer, old)
   const remote = await RemoteStore.connect(url, old)
   const index = new BlockIndex(old.scope('private'), remote, snapshotsOf('old'), () => remote.commit())
@@ -32,13 +32,13 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
 
   // Today. With a second client the account needs an account key.
   const accountKey = generateTypedKey('AES-256')
-  const modern = await createClient({
-    ...{ ...NAMES, client: 'modern', platform: 'linux' },
+  const modern = await deriveClient({
+    ...{ ...NAMES, name: 'modern' },
     ...{ privateKey: generateTypedKey('AES-256'), accountKey },
   })
-  await putVersion(store, 'saved-modern', device.save(modern))
+  await putVersion(store, 'saved-modern', modern.save(device))
   await enrol(url, customer, modern)
-  using restored = await createLegacyClient({ ...NAMES, client: 'old', key: DES_KEY })
+  using restored = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY })
   using reader = await restored.withAccountKey(accountKey)
   const blocks = await move(reader, modern, url)
   say(`${blocks} blocks of an old client were opened under DES, and sealed anew under AES-256`)
@@ -53,10 +53,10 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
 async function move(from: Client, to: Client, url: string): Promise<number> {
   const there = await RemoteStore.connect(url, from)
   const source = { reader: from.scope('private'), store: there }
-  const listing = await readBlockIndex(there, source.reader, undefined, snapshotsOf(from.client))
+  const listing = await readBlockIndex(there, source.reader, undefined, snapshotsOf(from.name))
   const here = await RemoteStore.connect(url, to)
   const writer = to.scope('private')
-  const index = new BlockIndex(writer, here, snapshotsOf(to.client), () => here.commit())
+  const index = new BlockIndex(writer, here, snapshotsOf(to.name), () => here.commit())
   const moved: Map<string, string> = new Map()
   const reseal = async (label: string): Promise<string> => {
     const known = moved.get(label)

@@ -1,5 +1,6 @@
 // New key pairs for everything that is stored, in an order that loses nothing wherever it stops: the keyset with both sets of
 // pairs, the envelopes, the index, and then the old pairs are forgotten. No ciphertext is written again.
+import type { Keyset } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getHead, type Head, replaceHead } from './blocks.ts'
 import { indexFolder, putRecord, readIndex } from './log.ts'
 import { type FolderStore, putVersion } from './store.ts'
@@ -7,7 +8,7 @@ import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
 /** @param unlock the keyset that the store has */
-export async function regenerate(store: FolderStore, unlock: () => Promise<KeysetReader>): Promise<void> {
+export async function regenerate(store: FolderStore, unlock: () => Promise<Keyset>): Promise<void> {
   const before = await stamps(store)
   using old = await unlock()
   using both = old.regenerate()
@@ -27,7 +28,7 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
 }
 
 /** It can be stopped and started again: what is under today's pairs is passed over. */
-async function rekeyAll(keyset: KeysetReader, store: FolderStore): Promise<number> {
+async function rekeyAll(keyset: Keyset, store: FolderStore): Promise<number> {
   let rekeyed = 0
   const underWay: Map<string, Head> = new Map()
   const heads = async function* () {
@@ -49,7 +50,7 @@ async function rekeyAll(keyset: KeysetReader, store: FolderStore): Promise<numbe
   return rekeyed
 }
 
-async function resealIndex(keyset: KeysetReader, store: FolderStore): Promise<number> {
+async function resealIndex(keyset: Keyset, store: FolderStore): Promise<number> {
   const { folder } = await readIndex(store, keyset)
   const epoch = Number(folder.slice(-8))
   const stored = async function* () {

@@ -1,6 +1,6 @@
 // Shares a folder of a backup with a second user, who restores just that from the store: its blocks by envelopes of their
 // own, the files of its packs by their strings, all of it listed in the share's log. Then he tries to open the rest.
-import { createKeyset, KeystrataError, openPackMember, parseCard, type RecordReader } from 'keystrata'
+import { createKeyset, type Keyset, KeystrataError, openPackMember, parseCard, type RecordReader } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHead, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
@@ -11,12 +11,7 @@ import { say } from './terminal.ts'
 /** Blocks are logged so many at a time. */
 const LOGGED_AT_ONCE = 5000
 
-export async function shareFolder(
-  demo: Demo,
-  keyset: KeysetReader,
-  listing: Listing,
-  subfolder: string,
-): Promise<void> {
+export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, subfolder: string): Promise<void> {
   const { store } = demo
   const name = subfolder.replace(/\/+$/, '')
   const part = partOf(listing, name)
@@ -25,7 +20,7 @@ export async function shareFolder(
   const theirCard = parseCard(friend.card().bytes, { fingerprint: friend.card().fingerprint })
   const ourCard = parseCard(keyset.card().bytes, { fingerprint: keyset.card().fingerprint })
 
-  const { reader: owner, share } = keyset.createShare()
+  const { keyset: owner, share } = keyset.createShare()
   await putVersion(store, 'keyset', owner.export('storage'))
   const heads = `share-${share.id}`
   const log = new LogWriter(share, store, `${heads}-log`, 'start')

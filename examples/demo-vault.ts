@@ -1,10 +1,15 @@
 // The demo with a profile and a vault: a user and a service that never learns his password, and an admin who can reset it
 // until the user turns zero trust on.
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin, type Login } from '../src/vault/login.ts'
-import { resetProfile } from '../src/vault/reset.ts'
-import type { Vault } from '../src/vault/block.ts'
-import { createKeyset, unlockKeyset } from 'keystrata'
+import { createKeyset, type Keyset, unlockKeyset } from 'keystrata'
+import {
+  createProfile,
+  deriveLogin,
+  type Login,
+  openProfile,
+  type Profile,
+  resetProfile,
+  type Vault,
+} from 'keystrata/vault'
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
@@ -58,7 +63,7 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
       vault = await firstVault(profile, service)
       await readBlockIndex(store, vault)
       say('the admin reset the password, and the vault opens with it')
-      profile = await profile.changeRecovery({ zeroTrust: true }, service)
+      profile = await profile.changeRecovery(service, { zeroTrust: true })
       say('turned zero trust on: recovery slots dropped, every vault rotated')
     }
     await refused('policy', async () => resetProfile((await service.readProfile())!, admin, login))
@@ -69,14 +74,14 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
   }
 }
 
-async function signUp(service: FolderVaultStore, login: Login, admin: KeysetReader): Promise<UnlockedProfile> {
+async function signUp(service: FolderVaultStore, login: Login, admin: Keyset): Promise<Profile> {
   // A real user compares the fingerprint of the admin's card with what the admin tells him.
   const profile = createProfile(login, { admin: admin.card() })
   return setPassword(service, profile, login)
 }
 
 /** What the service does for whoever logs in: it compares the credential, and hands out the profile. */
-async function logIn(service: FolderVaultStore, login: Login): Promise<UnlockedProfile> {
+async function logIn(service: FolderVaultStore, login: Login): Promise<Profile> {
   const record = await service.readProfile()
   if (record === undefined) throw new Error('nobody has signed up here')
   if (!(await verifyLogin(await service.verifier(), login.credential)))
@@ -85,24 +90,20 @@ async function logIn(service: FolderVaultStore, login: Login): Promise<UnlockedP
 }
 
 /** Stores the profile and the verifier of its new password together. */
-async function setPassword(
-  service: FolderVaultStore,
-  profile: UnlockedProfile,
-  { credential }: Login,
-): Promise<UnlockedProfile> {
+async function setPassword(service: FolderVaultStore, profile: Profile, { credential }: Login): Promise<Profile> {
   const isStored = await service.writeAccount(await createVerifier(credential), profile.record, profile.version)
   if (!isStored) throw new Error('another device was quicker; run the demo again')
   return profile
 }
 
-function firstVault(profile: UnlockedProfile, service: FolderVaultStore): Promise<Vault> {
+function firstVault(profile: Profile, service: FolderVaultStore): Promise<Vault> {
   const [vaultId] = profile.vaults
   if (vaultId === undefined) throw new Error('the profile has no vault')
-  return profile.openVault(vaultId, service)
+  return profile.openVault(service, vaultId)
 }
 
 /** The admin's own keyset; in real life it lies with the admin, nowhere near the service and what it stores. */
-async function adminKeyset(store: Demo['store'], password: string): Promise<KeysetReader> {
+async function adminKeyset(store: Demo['store'], password: string): Promise<Keyset> {
   const stored = (await store.versions('admin')).at(-1)
   if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)
   const keyset = await createKeyset(password)

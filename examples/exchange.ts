@@ -1,15 +1,16 @@
 // Two users, three clients, one share, through a service that both distrust. `npm run exchange`
-import { PGlite } from '@electric-sql/pglite'
 import {
   type Argon2Costs,
   type Card,
   createKeyset,
   encodeBlock,
+  type Keyset,
   openWriter,
   parseBlock,
   type SharedReader,
   unlockKeyset,
 } from 'keystrata'
+import { PGlite } from '@electric-sql/pglite'
 import { ExchangeClient } from './exchange-client.ts'
 import { createService, createTables } from './exchange-service.ts'
 import { close, listen } from './http.ts'
@@ -23,7 +24,7 @@ type Storage = Map<string, Uint8Array>
 /** One client of a user, with a keyset and so a card of its own. */
 interface Device {
   name: string
-  keyset: KeysetReader
+  keyset: Keyset
 }
 
 /** @param costs of the passwords of keysets; by default those of the library */
@@ -55,7 +56,7 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   const photoLabel = await put(storage, await host.seal(photo))
   const diaryLabel = await put(storage, await host.seal(diary))
 
-  const { reader: owner, share } = alice.keyset.createShare()
+  const { keyset: owner, share } = alice.keyset.createShare()
   const stored = owner.export('storage')
   const shareOf = (label: string) => `share-${share.id}/${label}`
   const head = parseBlock(storage.get(photoLabel)!, photoLabel)

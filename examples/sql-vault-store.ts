@@ -1,6 +1,6 @@
 // The same as vault-store.ts, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is PostgreSQL in the
 // process. Each is one statement, so each is one transaction; a unique key makes writing create-only per version.
-import type { VaultStore } from '../src/vault/store.ts'
+import { type VaultStore } from 'keystrata/vault'
 import { mayFollow } from './vault-store.ts'
 
 /** What `pg` and PGlite have in common. */

@@ -1,5 +1,5 @@
 // A client's side of the storage server: it enrols, proves its keys on every connection, and then the server is a store.
-import type { Client } from '../src/client/client.ts'
+import { type Client } from 'keystrata/client'
 import { KeystrataError } from 'keystrata'
 import { SERVER } from './storage-service.ts'
 import type { Store } from './store.ts'

@@ -38,11 +38,15 @@ interface Connected {
 }
 
 /** What knows the clients' keys: for the service, and for whoever runs it. */
-export const createRegistry = (sql: Sql, safeguarding: Safeguarding): KeyRegistry =>
+export const createRegistry = (sql: Sql, safeguarding: 'off' | 'optional' | 'mandatory'): KeyRegistry =>
   openKeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER, safeguarding })
 
 /** Not listening yet. @param root the folder in which each account gets one of its own */
-export function createStorageService(sql: Sql, root: string, safeguarding: Safeguarding = 'off'): Server {
+export function createStorageService(
+  sql: Sql,
+  root: string,
+  safeguarding: 'off' | 'optional' | 'mandatory' = 'off',
+): Server {
   const service = new StorageService(sql, root, createRegistry(sql, safeguarding))
   return createJsonServer((...asked) => service.answer(...asked))
 }
@@ -91,8 +95,8 @@ class StorageService {
         return { status: 201, body: { token: this.#clients.open(connected), state } }
       }
       case 'POST /commits/0': {
-        const { account, client, key } = this.#clients.of(request)
-        await this.#registry.commitFirstBackup(account, client, { key })
+        const { account, name, key } = this.#clients.of(request)
+        await this.#registry.commitFirstBackup(account, name, { key })
         return { status: 201, body: {} }
       }
       default:

@@ -1,5 +1,5 @@
 // What a backup service keeps for one user, in a plain folder: verifier, profile and keyrings. It holds no key.
-import type { VaultStore } from '../src/vault/store.ts'
+import { type VaultStore } from 'keystrata/vault'
 import { KeystrataError } from 'keystrata'
 import { checkProfile } from 'keystrata/server'
 import { type FolderStore, versionName } from './store.ts'

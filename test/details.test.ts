@@ -1,22 +1,9 @@
 // What errors tell programs besides their code: sizes, ids, names of fields and rules.
-import { armRegistration } from '../src/client/registration.ts'
-import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin } from '../src/vault/login.ts'
-import { resetProfile } from '../src/vault/reset.ts'
-import { describe, expect, it } from 'vitest'
-import { encodeBlock, openPackMember, openWriter, parseBlock, parseCard, unlockKeyset } from '../src/index.ts'
-import { u32 } from '../src/core/bytes.ts'
-import { assertContentBytes } from '../src/core/content.ts'
-import { HEADER_BYTES } from '../src/core/header.ts'
-import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
-import { encodeKeyset } from '../src/keyset/exports.ts'
-import { createVerifier, hashPassword } from '../src/server.ts'
-import { parseProfile } from '../src/vault/record.ts'
-import { nextVersion } from '../src/state/version.ts'
-import { plantedContents, plantedMaster } from './keyset/planted.ts'
+import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile } from '../src/vault.ts'
+import { armRegistration, deriveClient, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
+  DESKTOP,
   failure,
   flipped,
   hex,
@@ -29,10 +16,30 @@ import {
   resummed,
   sample,
 } from './fixtures.ts'
+import {
+  encodeBlock,
+  openPackMember,
+  openSavedKeyset,
+  openWriter,
+  parseBlock,
+  parseCard,
+  unlockKeyset,
+} from '../src/index.ts'
+import { createVerifier, hashPassword, openKeyRegistry } from '../src/server.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device.ts'
+import { describe, expect, it } from 'vitest'
+import { u32 } from '../src/core/bytes.ts'
+import { assertContentBytes } from '../src/core/content.ts'
+import { HEADER_BYTES } from '../src/core/header.ts'
+import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
+import { encodeKeyset } from '../src/keyset/exports.ts'
+import { parseProfile } from '../src/vault/record.ts'
+import { nextVersion } from '../src/state/version.ts'
+import { plantedContents, plantedMaster } from './keyset/planted.ts'
 
 const MIB = 1024 * 1024
 const keyset = await makeKeyset()
-const writer = keyset.writer()
+const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(sample(100))
 const stored = encodeBlock(block)
 const { record } = await writer.sealRecord(sample(10), 'start')
@@ -43,8 +50,8 @@ const invite = share.invite(card)
 const login = await deriveLogin(PASSWORD, ALICE)
 const store = new MemoryVaultStore()
 const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
-const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
-const client = await quickly(() => createClient({ ...names, privateKey: { type: 'AES-256', text: 'a long secret' } }))
+const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
+const client = await quickly(() => deriveClient({ ...names, privateKey: { type: 'AES-256', text: 'a long secret' } }))
 const clientBlock = await client.scope('private').seal(sample(9))
 const registered = client.safeguard()
 const device = createDeviceKey()
@@ -134,9 +141,9 @@ describe('what it is about', () => {
 
   it('a vault that the profile, or the store, has not', async () => {
     const vaultId = '0'.repeat(32)
-    expect((await failure(() => profile.openVault(vaultId, store), 'key-not-found')).detail).toEqual({ vaultId })
+    expect((await failure(() => profile.openVault(store, vaultId), 'key-not-found')).detail).toEqual({ vaultId })
     store.keyrings.clear()
-    const emptied = await failure(() => profile.openVault(vault.id, store), 'key-not-found')
+    const emptied = await failure(() => profile.openVault(store, vault.id), 'key-not-found')
     expect(emptied.detail).toEqual({ vaultId: vault.id })
   })
 
@@ -155,11 +162,14 @@ describe('what it is about', () => {
   })
 
   it('the kind of a saved handle, and of what it is opened as', async () => {
-    const saved = { login: device.save(login), client: device.save(client), keyset: device.save(keyset) }
+    const saved = { login: login.save(device), client: client.save(device), keyset: keyset.save(device) }
     const attempts: [string, () => unknown][] = [
-      ['a saved client, not a saved login', () => device.openLogin(saved.client)],
-      ['a saved keyset, not a saved client', () => device.openClient(saved.keyset)],
-      ['a saved login, not a saved keyset', () => device.openKeyset(saved.login)],
+      ['expected a saved login, but this is a saved client', () => openSavedLogin(saved.client, device, ALICE)],
+      ['expected a saved client, but this is a saved keyset', () => openSavedClient(saved.keyset, device, DESKTOP)],
+      [
+        'expected a saved keyset, but this is a saved login',
+        () => openSavedKeyset(saved.login, device, { id: keyset.id }),
+      ],
     ]
     for (const [message, attempt] of attempts) {
       const error = await failure(attempt, 'unsupported')
@@ -169,8 +179,11 @@ describe('what it is about', () => {
   })
 
   it('a saved handle of a kind that there is not yet', async () => {
-    const error = await failure(() => device.openLogin(resummed(patched(device.save(login), 48, [9]))), 'unsupported')
-    expect(error.message).toBe('a saved handle of a later release, or damaged')
+    const error = await failure(
+      () => openSavedLogin(resummed(patched(login.save(device), 48, [9])), device, ALICE),
+      'unsupported',
+    )
+    expect(error.message).toBe('this saved handle is damaged or needs a later release')
     expect(error.detail).toEqual({ object: 'saved handle', field: 'kind', found: 9 })
   })
 

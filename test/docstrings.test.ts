@@ -1,28 +1,25 @@
 // Every export of the four entries has an example in its docstring, which type-checks, runs, and prints what its comments say.
-import type { Client } from '../src/client/client.ts'
-import { createDeviceKey } from '../src/device/device-key.ts'
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin } from '../src/vault/login.ts'
-import { generateTypedKey } from '../src/client/typed-key.ts'
-import { parseRegistration } from '../src/client/registration.ts'
-import type { Place } from '../src/device/text-value.ts'
-import type { Vault } from '../src/vault/block.ts'
-import type { VaultStore } from '../src/vault/store.ts'
+import {
+  createKeyset,
+  encodeBlock,
+  type Keyset,
+  type KeysetWriter,
+  KeystrataError,
+  openWriter,
+  type SealedBlock,
+  type SealedRecord,
+  unlockKeyset,
+} from '../src/index.ts'
+import { type Client, deriveClient, generateTypedKey, parseRegistration } from '../src/client.ts'
+import { deriveLegacyClient } from '../src/legacy.ts'
+import { createVerifier, openKeyRegistry, type RegistryStore } from '../src/server.ts'
+import { createDeviceKey, type Place } from '../src/device.ts'
+import { createProfile, openProfile, deriveLogin, type Vault, type VaultStore } from '../src/vault.ts'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import {
-  createKeyset,
-  encodeBlock,
-  KeystrataError,
-  type KeysetWriter,
-  type SealedBlock,
-  type SealedRecord,
-  unlockKeyset,
-} from '../src/index.ts'
-import { createVerifier, type RegistryStore } from '../src/server.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { backends, failure, flipped, hex, MemoryRegistryStore, MemoryVaultStore, PASSWORD } from './fixtures.ts'
@@ -89,14 +86,14 @@ const content = new TextEncoder().encode('my file')
 const query = async () => ({ rowCount: 1 })
 
 const keyset = await createKeyset(PASSWORD)
-const writer = keyset.writer()
+const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(content)
 const stored = encodeBlock(block)
 const record = await writer.sealRecord(content, 'start')
 const regenerated = keyset.regenerate()
 const card = keyset.card()
 
-const { reader: sharing, share } = keyset.createShare()
+const { keyset: sharing, share } = keyset.createShare()
 const recipient = await createKeyset('of somebody else')
 const shared = recipient.acceptShare(share.invite(recipient.card()), card)
 
@@ -107,8 +104,8 @@ const first = createProfile(login, { admin: card })
 const vaults = new MemoryVaultStore()
 const { profile, vault } = await first.createVault(vaults)
 
-const names = { realm: 'com.example.backup', account: 'customer-17', client: 'nas' }
-const client = await createClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
+const names = { realm: 'com.example.backup', account: 'customer-17', name: 'nas' }
+const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
 const registry = openKeyRegistry(new MemoryRegistryStore(), {
   realm: names.realm,
   server: 'storage-1',
@@ -117,11 +114,11 @@ const registry = openKeyRegistry(new MemoryRegistryStore(), {
 await registry.enrol(client.enrolment())
 const { escrow, activationCode } = client.safeguard()
 await registry.safeguard(escrow)
-const registration = await registry.buildRegistration('customer-17', 'nas', keyset, {
+const registration = await registry.buildRegistration({ account: 'customer-17', name: 'nas' }, keyset, {
   expires: new Date(Date.now() + 60_000),
 })
-const legacy = { ...names, key: { type: 'DES-56', text: 'asigra56' } } as const
-const old = await createLegacyClient({ ...legacy, dangerouslyAllowDes: true })
+const legacy = { ...names, privateKey: { type: 'DES-56', text: 'asigra56' } } as const
+const old = await deriveLegacyClient({ ...legacy, dangerouslyAllowDes: true })
 
 const [device, spare] = [createDeviceKey(), createDeviceKey()]
 const pool = createPool()
@@ -136,7 +133,7 @@ type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (gi
 const calls: Readonly<Record<string, Call>> = {
   BlockHead: [[block, regenerated], content, (rekeyed: SealedBlock) => regenerated.open(rekeyed)],
   SealedBlock: [[block], stored.length],
-  SealOptions: [[sharing.writer()], { shares: [share.id] }],
+  SealOptions: [[openWriter(sharing.export('host'))], { shares: [share.id] }],
   BlockWriter: [[content, writer], block.label],
   PreparedBlock: [[await writer.prepare(content), new Set()], content, (sealed: SealedBlock) => keyset.open(sealed)],
   BlockReader: [[block, keyset], 'my file'],
@@ -155,8 +152,8 @@ const calls: Readonly<Record<string, Call>> = {
     [client, await registry.challenge(), (proof: Uint8Array) => registry.connect(proof)],
     expect.objectContaining({ client: 'nas', safeguarded: true }),
   ],
-  DeviceKey: [[keyset, device], keyset.id, (opened: KeysetReader) => opened.id],
-  KeysetReader: [
+  DeviceKey: [[keyset, device], keyset.id, (opened: Keyset) => opened.id],
+  Keyset: [
     [keyset, 'next'],
     keyset.id,
     async ({ storage }: { storage: Uint8Array }) => (await unlockKeyset(storage, 'next')).id,
@@ -165,8 +162,8 @@ const calls: Readonly<Record<string, Call>> = {
   RecordReader: [[record.record, 'start', keyset], 1],
   Encryption: [[true], 'x25519'],
   WriterOptions: [[keyset.export('host')], keyset.id, ({ id }: KeysetWriter) => id],
-  KeysetWriter: [[block.envelope, regenerated.writer()], true],
-  UnlockedProfile: [[profile, vaults], expect.any(Number)],
+  KeysetWriter: [[block.envelope, openWriter(regenerated.export('host'))], true],
+  Profile: [[profile, vaults], expect.any(Number)],
   resetProfile: [
     [profile.record, keyset, next],
     profile.vaults,
@@ -178,7 +175,7 @@ const calls: Readonly<Record<string, Call>> = {
     expect.stringMatching(/of nas, deposited 20.*Z:$/),
   ],
   parseRegistration: [[registration, card], false],
-  openRegistration: [[registration, card, activationCode], 'nas', (opened: Client) => opened.client],
+  openRegistration: [[registration, card, activationCode], 'nas', (opened: Client) => opened.name],
   Share: [
     [[block], share],
     content,
@@ -192,7 +189,7 @@ const calls: Readonly<Record<string, Call>> = {
     ['a text', 2],
     ({ place, sealed }: { place: Place; sealed: Uint8Array }) => [device.openText(sealed, place), place.version],
   ],
-  KeysetDestination: [['host', keyset], { name: `${keyset.id}.host`, mode: 0o600, bytes: keyset.export('host') }],
+  Destination: [['host', keyset], { name: `${keyset.id}.host`, mode: 0o600, bytes: keyset.export('host') }],
   Login: [[login], JSON.stringify({ user: 'user-4711', credential: login.credential })],
   TypedKey: [['typed'], { type: 'AES-256', text: 'typed' }],
   VaultStore: [
@@ -224,7 +221,7 @@ const calls: Readonly<Record<string, Call>> = {
   RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
   verifyLogin: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
   LegacyKey: [['asigra56'], legacy.key],
-  createLegacyClient: [[await old.scope('private').seal(content), legacy], content],
+  deriveLegacyClient: [[await old.scope('private').seal(content), legacy], content],
   RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],
   VerifiedBlock: [[{ label: block.label }], `${block.label}: ok`],
   Pool: [[blocks(), keyset, pool], [block.label]],

@@ -1,4 +1,4 @@
-import type { VaultStore } from '../src/vault/store.ts'
+import { type VaultStore } from '../src/vault.ts'
 // A power cut, as a store in memory shows it: one write is the last one.
 
 export class PowerCut extends Error {}

@@ -1,16 +1,10 @@
 // A primitive may fail at any call: out of memory, a module that was unloaded. Whatever is going on then throws that very error,
 // and everything that was there before still works.
-import type { Client } from '../src/client/client.ts'
-import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin } from '../src/vault/login.ts'
-import { resetProfile } from '../src/vault/reset.ts'
-import { afterEach, describe, expect, it } from 'vitest'
-import { encodeBlock, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
-import { useBackend } from '../src/primitives/choice.ts'
+import { type Client, deriveClient, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
   all,
+  DESKTOP,
   expectSame,
   makeKeyset,
   MemoryVaultStore,
@@ -20,6 +14,11 @@ import {
   sample,
   streamOf,
 } from './fixtures.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device.ts'
+import { createProfile, openProfile, deriveLogin, resetProfile } from '../src/vault.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { encodeBlock, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
+import { useBackend } from '../src/primitives/choice.ts'
 
 class Failure extends Error {}
 
@@ -65,19 +64,19 @@ async function failsAtEach(operation: () => unknown): Promise<number> {
 afterEach(() => useBackend(undefined))
 
 const content = sample(100)
-const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const privateKey = { type: 'AES-256', text: 'a long secret' } as const
 const accountKey = { type: 'AES-128', text: 'a secret of all' } as const
 
 describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encryption) => {
   const [keyset, friend] = await quickly(() => Promise.all([makeKeyset({ encryption }), makeKeyset()]))
-  const { reader: owner, share } = keyset.regenerate().createShare()
+  const { keyset: owner, share } = keyset.regenerate().createShare()
   const [host, card, friendCard] = [owner.export('host'), owner.card(), friend.card()]
-  const writer = owner.writer()
+  const writer = openWriter(owner.export('host'))
   const block = await writer.seal(content, { shares: [share.id] })
   const [old, oldRecord] = [
-    await keyset.writer().seal(content),
-    (await keyset.writer().sealRecord(content, 'start')).record,
+    await openWriter(keyset.export('host')).seal(content),
+    (await openWriter(keyset.export('host')).sealRecord(content, 'start')).record,
   ]
   const { record } = await writer.sealRecord(content, 'start')
   const { content: pack, members } = await writer.pack([content])
@@ -90,8 +89,8 @@ describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encrypt
     ['unlocking', () => unlockKeyset(host, PASSWORD)],
     ['opening a writer', async () => openWriter(host).seal(content, { shares: [share.id] })],
     ['sealing', () => writer.seal(content)],
-    ['sealing off', () => owner.writer({ dedup: 'off' }).seal(content)],
-    ['sealing global', () => owner.writer({ dedup: 'global' }).seal(content)],
+    ['sealing off', () => openWriter(owner.export('host'), { dedup: 'off' }).seal(content)],
+    ['sealing global', () => openWriter(owner.export('host'), { dedup: 'global' }).seal(content)],
     ['opening', () => owner.open(block)],
     ['opening under a key of the past', () => owner.open(old)],
     ['rekeying', () => owner.rekey(old)],
@@ -139,7 +138,7 @@ describe('a vault', async () => {
     ['opening a profile', () => openProfile(profile.record, login).record],
     ['a new password', () => profile.changePassword(next)],
     ['resetting', () => resetProfile(profile.record, admin, next)],
-    ['opening', async () => (await profile.openVault(vault.id, store)).open(block)],
+    ['opening', async () => (await profile.openVault(store, vault.id)).open(block)],
     ['sealing', () => vault.seal(content)],
   ])('%s', async (_, operation) => {
     expect(await failsAtEach(operation)).toBeGreaterThan(0)
@@ -149,7 +148,7 @@ describe('a vault', async () => {
   it.each<[string, (it: Awaited<ReturnType<typeof made>>) => unknown]>([
     ['making one', (it) => it.profile.createVault(it.store)],
     ['rotating', (it) => it.profile.rotate(it.store)],
-    ['turning zero trust on', (it) => it.profile.changeRecovery({ zeroTrust: true }, it.store)],
+    ['turning zero trust on', (it) => it.profile.changeRecovery(it.store, { zeroTrust: true })],
   ])('%s leaves it whole', async (_, operation) => {
     for (let nth = 1; ; nth += EVERY) {
       const old = await quickly(made)
@@ -161,7 +160,7 @@ describe('a vault', async () => {
       )
       useBackend(undefined)
       const newest = openProfile((await old.store.readProfile())!, login)
-      expectSame(await (await newest.openVault(old.vault.id, old.store)).open(kept), content)
+      expectSame(await (await newest.openVault(old.store, old.vault.id)).open(kept), content)
       if (error === undefined) break
       if (!(error instanceof Failure)) throw new Error(`at call ${nth}`, { cause: error })
     }
@@ -169,12 +168,12 @@ describe('a vault', async () => {
 })
 
 describe('a client', async () => {
-  const make = () => createClient({ ...names, privateKey, accountKey })
+  const make = () => deriveClient({ ...names, privateKey, accountKey })
   const client: Client = await quickly(make)
-  const alone = await quickly(() => createClient({ ...names, privateKey }))
+  const alone = await quickly(() => deriveClient({ ...names, privateKey }))
   const device = createDeviceKey()
   const protectedKey = await quickly(() => device.export('a passphrase'))
-  const saved = device.save(client)
+  const saved = client.save(device)
   const blocks = await Promise.all(
     (['private', 'account', 'public'] as const).map((scope) => client.scope(scope).seal(content)),
   )
@@ -188,8 +187,8 @@ describe('a client', async () => {
     ['safeguarding', () => client.safeguard()],
     ['sealing', () => client.scope('account').seal(content)],
     ...blocks.map((block, index): [string, () => unknown] => [`opening ${index}`, () => client.open(block)]),
-    ['saving', () => device.save(client)],
-    ['opening what was saved', () => device.openClient(saved)],
+    ['saving', () => client.save(device)],
+    ['opening what was saved', () => openSavedClient(saved, device, DESKTOP)],
     ['protecting a device key', () => device.export('a passphrase')],
     ['unlocking a device key', () => openDeviceKey(protectedKey, 'a passphrase')],
     ['sealing a text', () => device.sealText('a secret', place)],

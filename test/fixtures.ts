@@ -1,8 +1,15 @@
 // What several tests need: cheap keysets, damaged bytes, expected errors.
-import type { VaultStore } from '../src/vault/store.ts'
+import type { CardHolder } from '../src/core/card.ts'
+import { openSealedSecret } from '../src/core/wrap.ts'
+import { nodeBackend, portableBackend, webBackend } from './platforms.ts'
+import type { Client } from '../src/client.ts'
+import type { Claimant } from '../src/client/proof.ts'
+import { recipeOf } from '../src/core/recipe.ts'
+import type { ClientRecipe } from '../src/client/client.ts'
+import { createKeyset, type ErrorCode, type Keyset, KeystrataError } from '../src/index.ts'
+import { type VaultStore } from '../src/vault.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
-import { createKeyset, type ErrorCode, KeystrataError } from '../src/index.ts'
 import { insidesOf } from '../src/keyset/keyset.ts'
 import { Identity } from '../src/core/key-pairs.ts'
 import type { RegistryStore } from '../src/server.ts'
@@ -21,9 +28,6 @@ const chosen = backends[0]!
 /** Node itself, and no runtime that has its modules too. */
 export const isNode: boolean =
   chosen.name === 'node' && process.versions['bun'] === undefined && process.versions['deno'] === undefined
-
-/** As `backends`, with a WebCrypto that is called for the shortest input too. */
-export const thoroughBackends: readonly Backend[] = [...backends, webBackend(0)!]
 
 /** Runs `body` with every primitive from one backend. */
 export async function withBackend<T>(backend: Backend, body: () => Promise<T>): Promise<T> {
@@ -55,7 +59,7 @@ export function numRuns(usual: number, long: number): number {
   return process.env['SLOW'] === '1' ? long : usual
 }
 
-export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<KeysetReader> {
+export function makeKeyset(options: Parameters<typeof createKeyset>[1] = {}): Promise<Keyset> {
   return createKeyset(PASSWORD, { costs: CHEAP, ...options })
 }
 
@@ -115,11 +119,18 @@ export async function failure(action: () => unknown, ...codes: readonly ErrorCod
 }
 
 /** The private half of the card of a keyset. */
-export const cardIdentityOf = (keyset: KeysetReader): Identity =>
+export const cardIdentityOf = (keyset: Keyset): Identity =>
   new Identity(insidesOf(keyset, 'keyset').contents.additional!.sharing)
+
+/** What opens what is sealed to an identity. */
+export const opening = (identity: Identity): Pick<CardHolder, 'openSealed'> => ({
+  openSealed: (stored, object, place) => openSealedSecret(identity, stored, object, place),
+})
 
 /** The names of all logins in the tests. */
 export const ALICE = { realm: 'tests', user: 'alice' }
+/** The client of most tests. */
+export const DESKTOP = { account: 'acme', name: 'desktop' }
 
 /** A store of vaults in memory. Whatever was written once stays in `history`, as a thief may have kept it. */
 export class MemoryVaultStore implements VaultStore {
@@ -205,4 +216,28 @@ export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = []
   for await (const item of stream) items.push(item)
   return items
+}
+
+/** The keys of a client; the caller disposes of them. */
+export const claimantOf = (client: Client): Claimant => (recipeOf(client) as ClientRecipe).claimant
+
+/** Runs `body` with the platform's randomness replaced by these bytes, in this order; what is left over is an error. */
+export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): T {
+  const waiting = [...parts]
+  const original = crypto.getRandomValues.bind(crypto)
+  crypto.getRandomValues = <A extends ArrayBufferView | null>(array: A): A => {
+    const next = waiting.shift()
+    const target = array as Uint8Array | null
+    if (next === undefined || target?.length !== next.length)
+      throw new Error(`no randomness for ${target?.length ?? 0} bytes`)
+    target.set(next)
+    return array
+  }
+  try {
+    const result = body()
+    if (waiting.length > 0) throw new Error(`${waiting.length} parts of randomness were not used`)
+    return result
+  } finally {
+    crypto.getRandomValues = original
+  }
 }

@@ -1,11 +1,11 @@
 // Callers that change their mind in the middle of a call, and arguments that are not what they seem.
+import { createKeyset, openWriter, parseCard, type SealedBlock, unlockKeyset } from '../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, parseCard, type SealedBlock, unlockKeyset } from '../src/index.ts'
 import { CHEAP, failure, makeKeyset, PASSWORD, sample } from './fixtures.ts'
 import { memoryInUse } from './memory.ts'
 
 const keyset = await makeKeyset()
-const block = await keyset.writer().seal(sample(100))
+const block = await openWriter(keyset.export('host')).seal(sample(100))
 
 describe('options that change while a call runs', () => {
   it('costs: what was hashed with is what is stored', async () => {
@@ -22,7 +22,7 @@ describe('options that change while a call runs', () => {
   })
 
   it('names are strings, not what turns into one', async () => {
-    expect(() => keyset.writer({ encryption: ['hybrid'] as never })).toThrow(TypeError)
+    expect(() => openWriter(keyset.export('host'), { encryption: ['hybrid'] as never })).toThrow(TypeError)
     expect(() => keyset.export(['host'] as never)).toThrow(TypeError)
     await expect(createKeyset(PASSWORD, { costs: CHEAP, dedup: ['off'] as never })).rejects.toThrow(TypeError)
   })
@@ -49,7 +49,7 @@ describe('blocks whose properties change between reads', () => {
 
 describe('code of the caller in the middle of a call', () => {
   it('cannot seal one prepared block twice', async () => {
-    const prepared = await keyset.writer().prepare(sample(100))
+    const prepared = await openWriter(keyset.export('host')).prepare(sample(100))
     let inner: Promise<SealedBlock> | undefined
     const options = {
       get shares() {
@@ -59,7 +59,7 @@ describe('code of the caller in the middle of a call', () => {
     }
     await failure(() => prepared.seal(options), 'disposed')
     expect(await keyset.open(await inner!)).toEqual(sample(100))
-    const again = await keyset.writer().prepare(sample(100))
+    const again = await openWriter(keyset.export('host')).prepare(sample(100))
     const ids = Object.assign([''], {
       [Symbol.iterator]: () => {
         again.dispose()
@@ -72,7 +72,7 @@ describe('code of the caller in the middle of a call', () => {
 
   it('cannot have an unchecked envelope given back by rekey', async () => {
     const open = await makeKeyset({ encryption: 'none' })
-    const plain = await open.writer().seal(sample(100))
+    const plain = await openWriter(open.export('host')).seal(sample(100))
     let reads = 0
     const head = {
       label: plain.label,
@@ -93,7 +93,7 @@ describe('memory that was given away', () => {
   }
 
   it('is refused, and never sealed as empty content', async () => {
-    await expect(keyset.writer().seal(detached())).rejects.toThrow(TypeError)
+    await expect(openWriter(keyset.export('host')).seal(detached())).rejects.toThrow(TypeError)
     await expect(keyset.open({ ...block, ciphertext: detached() })).rejects.toThrow(TypeError)
     await expect(unlockKeyset(detached(), PASSWORD)).rejects.toThrow(TypeError)
   })
@@ -122,7 +122,7 @@ describe('dispose in the middle', () => {
   it('gives an error that says so, or the right content, and never a false alarm', async () => {
     for (const dedup of ['scoped', 'global', 'off'] as const) {
       const other = await makeKeyset()
-      const theirs = await other.writer({ dedup }).seal(sample(100))
+      const theirs = await openWriter(other.export('host'), { dedup }).seal(sample(100))
       const opening = other.open(theirs).catch((error: unknown) => (error as { code: string }).code)
       other.dispose()
       expect(['disposed', sample(100)]).toContainEqual(await opening)

@@ -1,15 +1,14 @@
 // What people do in their first hour, and the message that leads on.
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin } from '../src/vault/login.ts'
-import { openRegistration } from '../src/client/registration.ts'
+import { createKeyset, encodeBlock, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
+import { deriveClient, openRegistration } from '../src/client.ts'
+import { createProfile, openProfile, deriveLogin } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, encodeBlock, parseBlock, unlockKeyset } from '../src/index.ts'
 import { checkProfile } from '../src/server.ts'
 import { ALICE, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
 
 const keyset = await makeKeyset()
 const login = await deriveLogin(PASSWORD, ALICE)
-const block = await keyset.writer().seal(sample(10))
+const block = await openWriter(keyset.export('host')).seal(sample(10))
 const stored = encodeBlock(block)
 
 describe('one object in the place of another', () => {
@@ -19,7 +18,7 @@ describe('one object in the place of another', () => {
     expect(damaged.message).toContain('it says card')
     const wrong = await failure(() => parseBlock(card, block.label), 'unsupported')
     expect(wrong.message).toBe('not of this kind: card, where envelope is expected')
-    const { record } = await keyset.writer().sealRecord(sample(4), 'start')
+    const { record } = await openWriter(keyset.export('host')).sealRecord(sample(4), 'start')
     expect((await failure(() => parseBlock(record, block.label), 'unsupported')).message).toContain('record')
   })
 
@@ -41,23 +40,27 @@ describe('misuse that types do not show to everybody', () => {
     ['a promise for a block', () => encodeBlock(Promise.resolve(block) as never), 'await it'],
     ['stored bytes for a block', () => keyset.open(stored as never), 'parseBlock'],
     ['bytes for a card', () => keyset.createShare().share.invite(keyset.card().bytes as never), 'card()'],
-    ['nothing for a card', () => openRegistration(stored, { provider: undefined as never }), 'card()'],
+    ['nothing for a card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'card()'],
     ['bytes for an admin', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
     ['no recovery', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
     ['no store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'VaultStore'],
-    ['no place in the chain', () => keyset.writer().sealRecord(stored, undefined as never), "'start'"],
+    [
+      'no place in the chain',
+      () => openWriter(keyset.export('host')).sealRecord(stored, undefined as never),
+      "'start'",
+    ],
     [
       'a text for a key',
-      () => createClient({ realm: 'r', account: 'a', client: 'c', platform: 'linux', privateKey: 'x' as never }),
+      () => deriveClient({ realm: 'r', account: 'a', name: 'c', platform: 'linux', privateKey: 'x' as never }),
       '{ type, text }',
     ],
     [
       'bytes for the text of a key',
       () =>
-        createClient({
+        deriveClient({
           realm: 'r',
           account: 'a',
-          client: 'c',
+          name: 'c',
           platform: 'linux',
           privateKey: { type: 'AES-256', text: stored as never },
         }),

@@ -1,15 +1,14 @@
 // Every example of the README type-checks and runs.
-import { armRegistration } from '../src/client/registration.ts'
-import type { Client, ClientOptions } from '../src/client/client.ts'
-import { createDeviceKey } from '../src/device/device-key.ts'
-import { deriveLogin, type Login } from '../src/vault/login.ts'
-import { generateTypedKey } from '../src/client/typed-key.ts'
-import { openProfile } from '../src/vault/profile.ts'
-import type { Vault } from '../src/vault/block.ts'
-import type { VaultStore } from '../src/vault/store.ts'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import {
+  armRegistration,
+  type Client,
+  type ClientOptions,
+  deriveClient,
+  generateTypedKey,
+  openSavedClient,
+} from '../src/client.ts'
+import { CHEAP, DESKTOP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
   type BlockReader,
@@ -17,6 +16,7 @@ import {
   type Card,
   createKeyset,
   encodeBlock,
+  type Keyset,
   type KeysetWriter,
   openWriter,
   parseBlock,
@@ -27,9 +27,14 @@ import {
   type SharedReader,
   unlockKeyset,
 } from '../src/index.ts'
+import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
+import { deriveLegacyClient } from '../src/legacy.ts'
+import { createDeviceKey } from '../src/device.ts'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createVerifier, openKeyRegistry, type KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
 import { useBackend } from '../src/primitives/choice.ts'
-import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -90,12 +95,12 @@ describe('README', () => {
 
   it('says what each export can', async () => {
     using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
-    const block = await keyset.writer().seal(Buffer.from('before'))
+    const block = await openWriter(keyset.export('host')).seal(Buffer.from('before'))
     using next = keyset.regenerate()
-    const later = await next.writer().seal(Buffer.from('later'))
+    const later = await openWriter(next.export('host')).seal(Buffer.from('later'))
     const rows = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| `(host|source-\w+)` \|.*$/gm)]
     expect(rows).toHaveLength(3)
-    for (const [row, name] of rows as unknown as [string, KeysetDestination][]) {
+    for (const [row, name] of rows as unknown as [string, Destination][]) {
       const bytes = next.export(name)
       using unlocked = await unlockKeyset(bytes, PASSWORD)
       expect(Buffer.from(await unlocked.open(later)).toString()).toBe('later')
@@ -109,7 +114,7 @@ describe('README', () => {
         await expect(unlocked.open(block)).rejects.toHaveProperty('code', 'key-not-found')
       } else {
         expect(unlocked.card()).toEqual(keyset.card())
-        expect(unlocked.createShare().reader.shares).toHaveLength(1)
+        expect(unlocked.createShare().keyset.shares).toHaveLength(1)
         expect(unlocked.regenerate().version).toBe(3)
         expect(Buffer.from(await unlocked.open(block)).toString()).toBe('before')
       }
@@ -146,12 +151,12 @@ describe('README', () => {
   it('disposes of a writer before what is not awaited', async () => {
     using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const forgotten = async () => {
-      using writer = keyset.writer()
+      using writer = openWriter(keyset.export('host'))
       // eslint-disable-next-line @typescript-eslint/return-await -- this is the mistake
       return writer.seal(Buffer.from('content'))
     }
     const awaited = async () => {
-      using writer = keyset.writer()
+      using writer = openWriter(keyset.export('host'))
       return await writer.seal(Buffer.from('content'))
     }
     await expect(forgotten()).rejects.toHaveProperty('code', 'disposed')
@@ -181,8 +186,8 @@ describe('README', () => {
     }
     type Replace = (head: BlockHead) => Promise<void>
     const { rekeyAll, resealLog } = await run<{
-      rekeyAll: (next: KeysetReader, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<void>
-      resealLog: (next: KeysetReader, log: Log, epoch: number) => Promise<void>
+      rekeyAll: (next: Keyset, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<void>
+      resealLog: (next: Keyset, log: Log, epoch: number) => Promise<void>
     }>(3)
 
     const records: Map<string, Uint8Array> = new Map()
@@ -205,8 +210,8 @@ describe('README', () => {
     }
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const blocks: Map<string, SealedBlock> = new Map()
-    const backUp = async (by: KeysetReader, last: Uint8Array | 'start', ...texts: string[]) => {
-      using writer = by.writer()
+    const backUp = async (by: Keyset, last: Uint8Array | 'start', ...texts: string[]) => {
+      using writer = openWriter(by.export('host'))
       const { block, sealed } = await backUpSmall(
         texts.map((text) => Buffer.from(text)),
         writer,
@@ -216,7 +221,7 @@ describe('README', () => {
       await log.put(sealed)
       return sealed
     }
-    const restoreAll = async (epoch: number, reader: KeysetReader) => {
+    const restoreAll = async (epoch: number, reader: Keyset) => {
       const { packs, ...rest } = await readLog(log.read(epoch), reader)
       const files: string[] = []
       for (const { label, members } of packs) {
@@ -239,7 +244,7 @@ describe('README', () => {
     let replaced = 0
     const replace: Replace = async ({ label, envelope }) => {
       replaced++
-      blocks.set(label, { ...blocks.get(label)!, envelope })
+      blocks.set(label, { ...blocks.get(label)!, envelope: new Uint8Array(envelope) })
     }
     const heads = async function* () {
       yield* [...blocks.values()]
@@ -263,12 +268,12 @@ describe('README', () => {
   it('shares', async () => {
     interface Sharing {
       share: (
-        owner: KeysetReader,
+        owner: Keyset,
         head: BlockHead,
         card: Uint8Array,
         fingerprint: string,
-      ) => { reader: KeysetReader; shareId: string; envelope: Uint8Array; invite: Uint8Array }
-      accept: (recipient: KeysetReader, invite: Uint8Array, card: Uint8Array, fingerprint: string) => SharedReader
+      ) => { reader: Keyset; shareId: string; envelope: Uint8Array; invite: Uint8Array }
+      accept: (recipient: Keyset, invite: Uint8Array, card: Uint8Array, fingerprint: string) => SharedReader
     }
     interface Masking {
       backUpShared: (
@@ -288,7 +293,7 @@ describe('README', () => {
     const [{ share, accept }, { backUpShared, openShared }] = [await run<Sharing>(4), await run<Masking>(5)]
     const [alice, bob] = [await createKeyset('alice', { costs: CHEAP }), await createKeyset('bob', { costs: CHEAP })]
     const [aliceCard, bobCard] = [alice.card(), bob.card()]
-    const block = await alice.writer().seal(Buffer.from('shared'))
+    const block = await openWriter(alice.export('host')).seal(Buffer.from('shared'))
     const { reader, shareId, envelope, invite } = share(alice, block, bobCard.bytes, bobCard.fingerprint)
     expect(reader.shares).toEqual([shareId])
     const shared = accept(bob, invite, aliceCard.bytes, aliceCard.fingerprint)
@@ -325,7 +330,7 @@ describe('README', () => {
         password: string,
         admin: Card,
         api: (credential: string, record: Uint8Array) => Promise<VaultStore>,
-      ) => Promise<{ profile: UnlockedProfile; vault: Vault }>
+      ) => Promise<{ profile: Profile; vault: Vault }>
       openVault: (
         password: string,
         vaultId: string,
@@ -340,8 +345,8 @@ describe('README', () => {
     type Send = (credential: string, record: Uint8Array) => Promise<boolean>
     type Account = Pick<Login, 'realm' | 'user'>
     interface Changers {
-      changePassword: (profile: UnlockedProfile, next: string, account: Account, send: Send) => Promise<false | number>
-      reset: (record: Uint8Array, admin: KeysetReader, next: Login, send: Send) => Promise<false | number>
+      changePassword: (profile: Profile, next: string, account: Account, send: Send) => Promise<false | number>
+      reset: (record: Uint8Array, admin: Keyset, next: Login, send: Send) => Promise<false | number>
     }
     const { signUp, openVault } = await run<Openers>(6)
     const client = await run<Changers>(7)
@@ -430,13 +435,13 @@ describe('README', () => {
         enrol: (enrolment: Uint8Array, account: string) => Promise<unknown>
         challenge: () => Promise<Uint8Array>
         connect: (proof: Uint8Array) => Promise<{ state: string; key: string }>
-        committed: (account: string, client: string, key: string) => Promise<void>
+        committed: (account: string, name: string, key: string) => Promise<void>
       }
     }
     const [{ install, start }, { createServer }] = [await run<Installing>(10), await run<Serving>(11)]
     const [device, server] = [createDeviceKey(), createServer(new MemoryRegistryStore())]
     const deviceKey = device.exportUnprotected()
-    const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
+    const names = { realm: 'com.example.backup', account: 'customer-17', name: 'desktop', platform: 'linux' } as const
     const accountKey = generateTypedKey('AES-128')
     const options = () => ({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
     const { enrolment, saved } = await install(options(), deviceKey)
@@ -444,7 +449,7 @@ describe('README', () => {
     const sealedText = device.sealText('of the nas', { table: 'source', row: 'nas', column: 'password', version: 1 })
     const { client, password } = await start(saved, deviceKey, names, sealedText)
     expect(password).toBe('of the nas')
-    const swapped = start(saved, deviceKey, { ...names, client: 'laptop' }, sealedText)
+    const swapped = start(saved, deviceKey, { ...names, name: 'laptop' }, sealedText)
     await expect(swapped).rejects.toThrow('swapped')
     const elsewhere = device.sealText('of the nas', { table: 'source', row: 'pc', column: 'password', version: 1 })
     await expect(start(saved, deviceKey, names, elsewhere)).rejects.toHaveProperty('code', 'authentication-failed')
@@ -454,7 +459,7 @@ describe('README', () => {
     expect(state).toBe('provisional')
     await server.committed('customer-17', 'desktop', key)
     expect((await prove(client)).state).toBe('locked')
-    const other = device.openClient((await install(options(), deviceKey)).saved)
+    const other = openSavedClient((await install(options(), deviceKey)).saved, device, DESKTOP)
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 
@@ -464,15 +469,15 @@ describe('README', () => {
     const connect = async (by: Client) =>
       registry.connect(by.prove(await registry.challenge(), { server: 'storage-1' }))
     const accountKey = generateTypedKey('AES-128')
-    const first = await createClient({ ...names, client: 'first', privateKey: generateTypedKey('AES-256') })
+    const first = await deriveClient({ ...names, name: 'first', privateKey: generateTypedKey('AES-256') })
     const keys = { privateKey: generateTypedKey('AES-256'), accountKey }
-    const second = await createClient({ ...names, client: 'second', ...keys })
+    const second = await deriveClient({ ...names, name: 'second', ...keys })
     await registry.enrol(first.enrolment())
-    expect((await connect(first)).client).toBe('first')
+    expect((await connect(first)).name).toBe('first')
     await registry.enrol(second.enrolment())
     await expect(connect(first)).rejects.toHaveProperty('code', 'account-key-required')
-    expect((await connect(await first.withAccountKey(accountKey))).client).toBe('first')
-    const capitals = await createClient({ ...names, account: 'Customer-17', client: 'second', ...keys })
+    expect((await connect(await first.withAccountKey(accountKey))).name).toBe('first')
+    const capitals = await deriveClient({ ...names, account: 'Customer-17', name: 'second', ...keys })
     await expect(connect(capitals)).rejects.toHaveProperty('code', 'key-not-found')
   })
 
@@ -481,8 +486,8 @@ describe('README', () => {
       safeguard: (client: Client, registry: KeyRegistry, account: string) => Promise<string>
       buildForCustomer: (
         registry: KeyRegistry,
-        provider: KeysetReader,
-        of: { account: string; client: string },
+        provider: Keyset,
+        of: { account: string; name: string },
       ) => Promise<Uint8Array>
       becomeClient: (
         file: Uint8Array,
@@ -491,8 +496,8 @@ describe('README', () => {
         account: string,
       ) => { client: Client; prove: (challenge: Uint8Array) => Uint8Array }
     }>(12)
-    const names = { realm: 'com.example.backup', account: 'customer-17', client: 'desktop', platform: 'linux' } as const
-    const client = await createClient({ ...names, privateKey: generateTypedKey('AES-256') })
+    const names = { realm: 'com.example.backup', account: 'customer-17', name: 'desktop', platform: 'linux' } as const
+    const client = await deriveClient({ ...names, privateKey: generateTypedKey('AES-256') })
     const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
     const registry = openKeyRegistry(new MemoryRegistryStore(), server)
     await registry.enrol(client.enrolment())
@@ -524,11 +529,11 @@ describe('README', () => {
     const { moveToAes } = await run<{
       moveToAes: (key: string, blocks: AsyncIterable<SealedBlock>, modern: Client, keep: Keep) => Promise<void>
     }>(13)
-    const names = { realm: 'com.example.backup', account: 'customer-17' }
+    const names = { realm: 'com.example.backup', account: 'customer-17', platform: 'linux' } as const
     const key = { type: 'DES-56', text: 'asigra56' } as const
     const [old, modern] = await Promise.all([
-      createLegacyClient({ ...names, client: 'old', key, dangerouslyAllowDes: true }),
-      createClient({ ...names, client: 'new', platform: 'linux', privateKey: generateTypedKey('AES-256') }),
+      deriveLegacyClient({ ...names, name: 'old', privateKey: key, dangerouslyAllowDes: true }),
+      deriveClient({ ...names, name: 'new', privateKey: generateTypedKey('AES-256') }),
     ])
     const stored = await Promise.all(['one', 'two'].map((text) => old.scope('private').seal(Buffer.from(text))))
     const blocks = async function* () {
@@ -548,14 +553,14 @@ describe('README', () => {
     const { sealAll, rekeyInThreads } = await run<{
       sealAll: (writer: KeysetWriter, contents: Uint8Array[]) => Promise<SealedBlock[]>
       rekeyInThreads: (
-        next: KeysetReader,
+        next: Keyset,
         heads: AsyncIterable<BlockHead>,
         store: (head: BlockHead) => Promise<void>,
       ) => Promise<void>
     }>(14)
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const blocks = await sealAll(
-      keyset.writer(),
+      openWriter(keyset.export('host')),
       ['one', 'two', 'three'].map((text) => Buffer.from(text)),
     )
     const texts = await Promise.all(blocks.map((block) => keyset.open(block)))

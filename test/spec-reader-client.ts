@@ -3,16 +3,30 @@
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
-import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
 import {
+  authentic,
+  cat,
+  check,
+  D,
+  EMPTY,
+  equal,
+  Fields,
+  hash,
+  hmac,
+  KDF,
+  LP,
+  MIB,
   type OpenedKeyset,
   openWrap,
   passwordBytes,
   readChecksummed,
   readHeader,
   readSourceSealed,
+  recompute,
+  same,
+  text,
+  u8,
 } from './spec-reader.ts'
-import { recompute, same, text, u8 } from './spec-reader.ts'
 import { isSigned, keyIdOf, nameBytes, readVersion, u64 } from './spec-reader-vault.ts'
 
 export type Role = 'private' | 'account'
@@ -162,7 +176,7 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
   check(signatures.length === keys.length, 'malformed')
   fields.end()
   const hashes = keys.map(({ role, type, publicKey }) => ({ role, type, hash: hash('sha256', publicKey) }))
-  const proven: Proven = { account: account.name, client: client.name, platform, keys: hashes }
+  const proven: Proven = { account: account.name, name: client.name, platform, keys: hashes }
   /** Each key signs its message. */
   const verify = (message: (role: Buffer) => Buffer) => {
     const signed = keys.every((key, i) => isSigned(key.publicKey, message(ascii(ROLES[i]!)), signatures[i]!))

@@ -1,18 +1,18 @@
 // What the package exports, and nothing else. A name that appears or goes here belongs in CHANGELOG.md.
-import type { Vault } from '../src/vault/block.ts'
+import type { BlockReader, BlockWriter, Bytes, Handle, Keyset, KeysetWriter, PreparedBlock } from '../src/index.ts'
+import { type Vault } from '../src/vault.ts'
 import { expect, expectTypeOf, it } from 'vitest'
 import * as keystrata from '../src/index.ts'
 import * as legacy from '../src/legacy.ts'
 import * as pool from '../src/pool.ts'
 import * as server from '../src/server.ts'
-import type { BlockReader, BlockWriter, Bytes, Handle, KeysetWriter, PreparedBlock } from '../src/index.ts'
 
 it('exports these values', () => {
   expect(Object.keys(keystrata).sort()).toEqual([
     'KeystrataError',
     'armRegistration',
     'calibrateArgon2',
-    'createClient',
+    'deriveClient',
     'createDeviceKey',
     'createKeyset',
     'createProfile',
@@ -47,7 +47,7 @@ it('exports these values for servers', () => {
 })
 
 it('exports these values for data under DES', () => {
-  expect(Object.keys(legacy).sort()).toEqual(['KeystrataError', 'createLegacyClient'])
+  expect(Object.keys(legacy).sort()).toEqual(['KeystrataError', 'deriveLegacyClient'])
   expect(legacy.KeystrataError).toBe(keystrata.KeystrataError)
 })
 
@@ -58,7 +58,7 @@ it('exports these values for threads', () => {
 
 it('has one door for every key model', () => {
   expectTypeOf<KeysetWriter>().toExtend<BlockWriter & Handle>()
-  expectTypeOf<KeysetReader>().toExtend<BlockReader & Handle>()
+  expectTypeOf<Keyset>().toExtend<BlockReader & Handle>()
   expectTypeOf<Vault>().toExtend<BlockWriter & BlockReader & Handle>()
   expectTypeOf<PreparedBlock>().toExtend<Disposable>()
   expectTypeOf<ReturnType<BlockReader['open']>>().toEqualTypeOf<Promise<Bytes>>()

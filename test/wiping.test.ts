@@ -1,24 +1,13 @@
 // Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
 // where they are captured.
-import { armRegistration, openRegistration } from '../src/client/registration.ts'
-import { createDeviceKey, openDeviceKey } from '../src/device/device-key.ts'
-import { createProfile, openProfile } from '../src/vault/profile.ts'
-import { deriveLogin } from '../src/vault/login.ts'
-import { resetProfile } from '../src/vault/reset.ts'
-import type { VaultStore } from '../src/vault/store.ts'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createKeyset, openPackMember, openWriter, unlockKeyset } from '../src/index.ts'
-import { encodeKeyset } from '../src/keyset/exports.ts'
-import { createMaster } from '../src/keyset/master.ts'
-import { type Backend, type Kem } from '../src/primitives/backend.ts'
-import { useBackend } from '../src/primitives/choice.ts'
-import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
-import { planted, plantedContents } from './keyset/planted.ts'
+import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile, type VaultStore } from '../src/vault.ts'
+import { armRegistration, deriveClient, openRegistration, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
   backends,
   cheap,
   CHEAP,
+  DESKTOP,
   failure,
   flipped,
   isNode,
@@ -29,6 +18,17 @@ import {
   resummed,
   sample,
 } from './fixtures.ts'
+import { createKeyset, openPackMember, openSavedKeyset, openWriter, unlockKeyset } from '../src/index.ts'
+import { deriveLegacyClient } from '../src/legacy.ts'
+import { openKeyRegistry } from '../src/server.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { encodeKeyset } from '../src/keyset/exports.ts'
+import { createMaster } from '../src/keyset/master.ts'
+import { type Backend, type Kem } from '../src/primitives/backend.ts'
+import { useBackend } from '../src/primitives/choice.ts'
+import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
+import { planted, plantedContents } from './keyset/planted.ts'
 
 /** What every key of this library holds: a short copy. */
 let copies: readonly MadeArray[] = []
@@ -215,7 +215,7 @@ describe.each(backends)('on $name', (backend) => {
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
     const keyset = await unlockKeyset(host, PASSWORD)
-    const writer = keyset.writer()
+    const writer = openWriter(keyset.export('host'))
     const block = await writer.seal(sample(100))
     const changed = await keyset.changePassword('another')
     const other = await changed.changePassword('a third', { newMaster: true })
@@ -237,10 +237,10 @@ describe.each(backends)('on $name', (backend) => {
     const [alice, bob] = [await makeKeyset(), await makeKeyset()]
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
-    const { reader: owner, share } = alice.createShare()
+    const { keyset: owner, share } = alice.createShare()
     const straight = owner.createShare({ to: bob.card() })
     const again = owner.share(share.id)
-    const writer = owner.writer()
+    const writer = openWriter(owner.export('host'))
     const block = await writer.seal(sample(100), { shares: [share.id] })
     const prepared = await writer.prepare(sample(100))
     await prepared.envelopesFor([share.id])
@@ -264,7 +264,7 @@ describe.each(backends)('on $name', (backend) => {
       bob,
       owner,
       share,
-      straight.reader,
+      straight.keyset,
       straight.share,
       again,
       writer,
@@ -280,8 +280,8 @@ describe.each(backends)('on $name', (backend) => {
   it('a block that does not hold leaves nothing, the content included', async () => {
     const keyset = await makeKeyset()
     const [one, other] = [
-      await keyset.writer({ dedup: 'global' }).seal(sample(100)),
-      await keyset.writer().seal(sample(90)),
+      await openWriter(keyset.export('host'), { dedup: 'global' }).seal(sample(100)),
+      await openWriter(keyset.export('host')).seal(sample(90)),
     ]
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -302,12 +302,12 @@ describe.each(backends)('on $name', (backend) => {
         return backend.copyAndDigest(content, copy, digests)
       },
     })
-    const prepared = await keyset.writer().prepare(sample(100))
+    const prepared = await openWriter(keyset.export('host')).prepare(sample(100))
     expect(copies[0]).toEqual(sample(100))
     prepared.dispose()
     expect(copies[0]).toEqual(new Uint8Array(100))
 
-    const writer = keyset.writer()
+    const writer = openWriter(keyset.export('host'))
     const orphan = await writer.prepare(sample(100))
     writer.dispose()
     await failure(() => orphan.seal(), 'disposed')
@@ -326,7 +326,7 @@ describe.each(backends)('on $name', (backend) => {
         return broken()
       },
     })
-    await expect(keyset.writer().prepare(sample(100))).rejects.toThrow('broken')
+    await expect(openWriter(keyset.export('host')).prepare(sample(100))).rejects.toThrow('broken')
     expect(copies[0]).toEqual(new Uint8Array(100))
 
     let buffer: Uint8Array | undefined
@@ -337,9 +337,9 @@ describe.each(backends)('on $name', (backend) => {
         return broken()
       },
     })
-    await expect(keyset.writer().seal(sample(100))).rejects.toThrow('broken')
+    await expect(openWriter(keyset.export('host')).seal(sample(100))).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
-    await expect(keyset.writer().sealRecord(sample(100), 'start')).rejects.toThrow('broken')
+    await expect(openWriter(keyset.export('host')).sealRecord(sample(100), 'start')).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
   })
 })
@@ -356,12 +356,12 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     const { profile, vault } = await first.createVault(store)
     const block = await vault.seal(sample(1000))
     const rotated = await profile.rotate(store)
-    const reopened = await rotated.openVault(vault.id, store)
+    const reopened = await rotated.openVault(store, vault.id)
     expect(await reopened.open(block)).toEqual(sample(1000))
     const changed = rotated.changePassword(next)
     const reset = resetProfile(changed.record, admin, next)
     await store.writeProfile(changed.record, changed.version)
-    const trusted = await changed.changeRecovery({ zeroTrust: true }, store)
+    const trusted = await changed.changeRecovery(store, { zeroTrust: true })
     for (const handle of [login, next, first, profile, vault, rotated, reopened, changed, reset, trusted, admin]) {
       handle.dispose()
     }
@@ -411,7 +411,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     await failure(() => profile.rotate(refusing), 'conflict')
     await failure(() => profile.createVault(refusing), 'conflict')
     const damaged = { ...refusing, readKeyring: async (id: string) => flipped((await store.readKeyring(id))!, 100) }
-    await failure(() => profile.openVault(vault.id, damaged), 'authentication-failed')
+    await failure(() => profile.openVault(damaged, vault.id), 'authentication-failed')
     for (const handle of [login, next, bob, first, profile, vault, admin]) handle.dispose()
     expectWiped(captured)
   })
@@ -422,15 +422,15 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     const keyset = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
-    const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+    const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
     const [privateKey, accountKey] = [
       { type: 'AES-256', text: 'x' },
       { type: 'AES-128', text: 'y' },
     ] as const
-    const client = await createClient({ ...names, privateKey })
+    const client = await deriveClient({ ...names, privateKey })
     const both = await client.withAccountKey(accountKey)
     await failure(
-      () => createClient({ ...names, privateKey, accountKey: { type: 'AES-128', text: '' } }),
+      () => deriveClient({ ...names, privateKey, accountKey: { type: 'AES-128', text: '' } }),
       'limit-exceeded',
     )
     const opened = []
@@ -445,12 +445,15 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     const login = await deriveLogin(PASSWORD, ALICE)
     const device = createDeviceKey()
     const again = await openDeviceKey(await device.export('a passphrase'), 'a passphrase')
-    const handles = [again.openLogin(device.save(login)), again.openClient(device.save(both))]
-    const reopened = again.openKeyset(device.save(keyset))
+    const handles = [
+      openSavedLogin(login.save(device), again, ALICE),
+      openSavedClient(both.save(device), again, DESKTOP),
+    ]
+    const reopened = openSavedKeyset(keyset.save(device), again, { id: reader.id })
     const place = { table: 't', row: 'r', column: 'c', version: 1 }
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
-    const stored = device.save(both)
-    await failure(() => again.openClient(resummed(flipped(stored, 200))), 'authentication-failed')
+    const stored = both.save(device)
+    await failure(() => openSavedClient(resummed(flipped(stored, 200)), again, DESKTOP), 'authentication-failed')
     const registry = openKeyRegistry(new MemoryRegistryStore(), {
       realm: 'tests',
       server: 's',
@@ -459,15 +462,17 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     await registry.enrol(both.enrolment())
     const { escrow, activationCode } = both.safeguard()
     await registry.safeguard(escrow)
-    const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(8.64e15) })
-    const back = openRegistration(armRegistration(file, activationCode), { provider: keyset.card() })
+    const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
+      expires: new Date(8.64e15),
+    })
+    const back = openRegistration(armRegistration(file, activationCode), { account: 'acme', provider: keyset.card() })
     const other = client.safeguard().activationCode
     await failure(
-      () => openRegistration(file, { provider: keyset.card(), activationCode: other }),
+      () => openRegistration(file, { account: 'acme', provider: keyset.card(), activationCode: other }),
       'authentication-failed',
     )
     const legacyKey = { key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true } as const
-    const legacy = await createLegacyClient({ ...names, client: 'old', ...legacyKey })
+    const legacy = await deriveLegacyClient({ ...names, name: 'old', ...legacyKey })
     const old = await legacy.scope('private').seal(sample(100))
     opened.push(await legacy.open(old))
     await failure(() => legacy.open({ ...old, ciphertext: flipped(old.ciphertext, 3) }), 'authentication-failed')
@@ -493,7 +498,7 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   const { record: log } = await writer.sealRecord(sample(10), 'start')
   expect((await reader.openRecord(log)).content).toEqual(sample(10))
   const device = createDeviceKey()
-  const again = device.openKeyset(device.save(reader))
+  const again = openSavedKeyset(reader.save(device), device, { id: reader.id })
   const next = again.regenerate()
   const changed = await next.changePassword('another')
   for (const destination of ['host', 'definition', 'storage'] as const) {

@@ -1,5 +1,6 @@
 // What runs in the page: AES of crypto.subtle beside that of portable code, alone and in whole blocks.
-import { createKeyset } from '../../src/index.ts'
+import { backend, portableBackend } from '../../test/platforms.ts'
+import { createKeyset, openWriter } from '../../src/index.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { contentOf } from '../bare.ts'
@@ -19,7 +20,7 @@ async function measure(): Promise<{ browser: string; rows: BrowserRow[] }> {
   const web = backend()
   if (web.name !== 'web') throw new Error(`the backend here is ${web.name}`)
   const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
-  const writer = keyset.writer()
+  const writer = openWriter(keyset.export('host'))
   const rows: BrowserRow[] = []
   for (const bytes of [64 * 1024, 1024 * 1024, 8 * 1024 * 1024]) {
     const content = contentOf(bytes)

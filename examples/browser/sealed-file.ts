@@ -1,5 +1,13 @@
 // What this page does with the library: a file and a password become a sealed file, and again the file.
-import { type Argon2Costs, createKeyset, encodeBlock, KeystrataError, parseBlock, unlockKeyset } from 'keystrata'
+import {
+  type Argon2Costs,
+  createKeyset,
+  encodeBlock,
+  KeystrataError,
+  openWriter,
+  parseBlock,
+  unlockKeyset,
+} from 'keystrata'
 import {
   encodeListing,
   joinParts,
@@ -32,7 +40,7 @@ export async function sealFile(file: File, password: string, options: Options = 
   const { costs = COSTS, chunkBytes = CHUNK_BYTES } = options
   // Without dedup nobody can see whether chunks are equal.
   const keyset = await createKeyset(password, { ...passwordOptions(options), costs, dedup: 'off' })
-  const writer = keyset.writer()
+  const writer = openWriter(keyset.export('host'))
   try {
     const listed: ListedBlock[] = []
     const blocks: Blob[] = []

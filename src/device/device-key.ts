@@ -19,7 +19,7 @@ import {
   storedHandle,
 } from './layout.ts'
 import { SavedKind, setSealer } from './saved.ts'
-import { openTextValue, type Place, sealTextValue } from './text-value.ts'
+import { assertSealedBy, openTextValue, type Place, sealTextValue } from './text-value.ts'
 
 /**
  * The key of one device. It protects a stolen database: whoever can read the device key where you keep it can read everything that
@@ -121,7 +121,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
 
   openText(sealed: Uint8Array, place: Place): string {
     this.assertUsable()
-    return openTextValue(this.#key, sealed, place, (keyId) => this.#assertOwn(keyId))
+    return openTextValue(this.#key, sealed, place)
   }
 
   #seal(kind: number, keys: Uint8Array): Bytes {
@@ -140,14 +140,9 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     const header = parseHeader(copy, 'saved handle', ObjectType.savedHandle, [Suite.none])
     const { kind: found, wrapped } = decode(storedHandle, copy, 'saved handle')
     if (found !== SavedKind[kind]) throw otherKind(found, kind)
-    this.#assertOwn(header.keyId)
+    assertSealedBy(this.#key, header.keyId)
     if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
     return answeredAlike(() => unwrapSecret(this.#key, wrapped, 'saved handle', savedPlace(found)))
-  }
-
-  /** @throws KeystrataError `key-not-found` */
-  #assertOwn(keyId: Uint8Array): void {
-    if (!equalBytes(keyIdOf(this.#key), keyId)) throw new KeystrataError('key-not-found', 'another device sealed this')
   }
 }
 

@@ -1,11 +1,11 @@
 // Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one place in a database.
-import { type Bytes, bytesFrom, concat, lengthPrefixed, u32, u64, utf8 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, equalBytes, lengthPrefixed, u32, u64, utf8 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
 import { type SecretKey, wiping } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
 import { assertText, decodeText } from '../core/text.ts'
-import { unwrapSecret, wrappedBytes, wrapSecret } from '../core/wrap.ts'
+import { keyIdOf, unwrapSecret, wrappedBytes, wrapSecret } from '../core/wrap.ts'
 import { MAX_TEXT_BYTES, MAX_TEXT_VALUE_BYTES, TEXT_BLOCK_BYTES } from './layout.ts'
 
 /**
@@ -46,16 +46,13 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
 
 const paddedBytes = (length: number): number => Math.ceil((4 + length) / TEXT_BLOCK_BYTES) * TEXT_BLOCK_BYTES
 
-/**
- * @param assertOwn throws unless the key id is that of the device
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed`
- */
-export function openTextValue(
-  key: SecretKey<'device'>,
-  sealed: Uint8Array,
-  place: Place,
-  assertOwn: (keyId: Uint8Array) => void,
-): string {
+/** @throws KeystrataError `key-not-found` if this key did not seal the object */
+export function assertSealedBy(key: SecretKey<'device'>, keyId: Uint8Array): void {
+  if (!equalBytes(keyIdOf(key), keyId)) throw new KeystrataError('key-not-found', 'another device sealed this')
+}
+
+/** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `key-not-found`, `authentication-failed` */
+export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, place: Place): string {
   const context = contextOf(place)
   const given = bytesFrom(sealed, 'text value')
   if (given.length > MAX_TEXT_VALUE_BYTES) {
@@ -64,7 +61,7 @@ export function openTextValue(
   const copy = new Uint8Array(given)
   const { keyId } = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
   if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'a text value cut short')
-  assertOwn(keyId)
+  assertSealedBy(key, keyId)
   const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
   const padded = answeredAlike(() => unwrapSecret(key, copy, 'text value', inPlace))
   using _ = wiping(padded)

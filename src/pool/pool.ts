@@ -190,7 +190,8 @@ class WorkerPool implements Pool {
     options: { to?: Share; signal?: AbortSignal } = {},
   ): AsyncGenerator<RekeyedHead> {
     const { to: share, signal } = options
-    if (share !== undefined) assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
+    if (share !== undefined)
+      assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
     const handle = this.#numberOf(share ?? reader)
     const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
       const task: Task = { task: share === undefined ? 'rekey' : 'add', handle, heads: arrived }

@@ -1,7 +1,7 @@
 // Row 1. He has what a server stores: verifiers, profiles, keyrings, of all times. A guess of a password costs him PBKDF2's
 // price, for each user anew; bcrypt adds nothing to that, but it must not take anything away either.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { hash } from 'bcryptjs'
 import { createHash, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
@@ -148,9 +148,9 @@ describe('a thief of the server’s database wants keys', () => {
     await thief.writeProfile(profile.record, profile.version)
     await thief.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 1)
     const old = openProfile(profile.record, alice)
-    expect(await (await old.openVault(vault.id, thief)).open(block)).toEqual(sample(100))
+    expect(await (await old.openVault(thief, vault.id)).open(block)).toEqual(sample(100))
     await changed.rotate(store)
     await thief.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 3)
-    await failure(() => old.openVault(vault.id, thief), 'authentication-failed')
+    await failure(() => old.openVault(thief, vault.id), 'authentication-failed')
   })
 })

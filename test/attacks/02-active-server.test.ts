@@ -1,9 +1,7 @@
 // Row 2. The server does what it wants with what it stores and says: a device has nothing to go by but the password, a MAC under
 // it, and the last version that it saw. An admin who resets has not even the MAC.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
-import type { VaultStore } from '../../src/vault/store.ts'
+import { createProfile, openProfile, deriveLogin, resetProfile, type VaultStore } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { decode, encode } from '../../src/core/codec.ts'
 import { storedProfile } from '../../src/vault/layout.ts'
@@ -173,6 +171,6 @@ describe('an active server wants an old state', () => {
     }
     await failure(() => rotated.rotate(replaying), 'rollback')
     await failure(() => rotated.createVault(replaying), 'rollback')
-    await failure(() => rotated.changeRecovery({ zeroTrust: true }, replaying), 'rollback')
+    await failure(() => rotated.changeRecovery(replaying, { zeroTrust: true }), 'rollback')
   })
 })

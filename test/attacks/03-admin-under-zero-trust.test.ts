@@ -1,8 +1,7 @@
 // Row 3. The admin could reset until zero trust was turned on. He has his keyset, every record that was ever written, and the
 // E-keys that he took out of them.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
+import { cardHolderOf } from '../../src/core/card.ts'
+import { createProfile, openProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { openRecoverySlot } from '../../src/vault/keyring.ts'
 import { parseProfile } from '../../src/vault/record.ts'
@@ -33,7 +32,13 @@ function sealedToAdmin(records: readonly Uint8Array[]): number {
 function recoveredKey(record: Uint8Array): Buffer {
   const { header, vaults } = parseProfile(record)
   const [vault] = vaults
-  const { key } = openRecoverySlot(cardIdentityOf(admin), header.ownerId, ALICE, vault!.id, vault!.recoverySlots[0]!)
+  const { key } = openRecoverySlot(
+    cardHolderOf(admin, 'admin', 'a test'),
+    header.ownerId,
+    ALICE,
+    vault!.id,
+    vault!.recoverySlots[0]!,
+  )
   return withBytes(key, (bytes) => Buffer.from(bytes))
 }
 
@@ -54,7 +59,7 @@ describe('an admin under zero trust wants a reset', () => {
     const { store, profile, vault } = await enrol()
     const kept = resetProfile(profile.record, admin, renewed)
     const before = store.history.length
-    const changed = await profile.changeRecovery({ zeroTrust: true }, store)
+    const changed = await profile.changeRecovery(store, { zeroTrust: true })
     const written = store.history.slice(before)
     expect(written.length).toBeGreaterThan(4)
     expect(sealedToAdmin(written)).toBe(0)
@@ -62,7 +67,7 @@ describe('an admin under zero trust wants a reset', () => {
     const stolen = new MemoryVaultStore()
     await stolen.writeProfile(kept.record, kept.version)
     await stolen.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 9)
-    await failure(() => kept.openVault(vault.id, stolen), 'authentication-failed')
+    await failure(() => kept.openVault(stolen, vault.id), 'authentication-failed')
   })
 
   it('cannot have zero trust turned off by a server that forgets it, or by its user', async () => {
@@ -70,7 +75,7 @@ describe('an admin under zero trust wants a reset', () => {
     const off = resummed(patched(profile.record, 56, [0]))
     await failure(() => openProfile(off, alice), 'malformed')
     await failure(() => resetProfile(off, admin, renewed), 'malformed')
-    await failure(() => profile.changeRecovery({ admin: admin.card() }, new MemoryVaultStore()), 'policy')
+    await failure(() => profile.changeRecovery(new MemoryVaultStore(), { admin: admin.card() }), 'policy')
     // An honest server takes no such record, whoever made it.
     const withAdmin = createProfile(alice, { admin: admin.card() }).changePassword(alice)
     const zeroTrust = createProfile(alice, { zeroTrust: true })
@@ -87,30 +92,30 @@ describe('an admin under zero trust wants a reset after a crash in the middle of
       const kept = resetProfile(profile.record, admin, renewed)
       const known = recoveredKey(profile.record)
       const before = store.history.length
-      await expect(profile.changeRecovery({ zeroTrust: true }, dyingStore(store, last))).rejects.toThrow(PowerCut)
+      await expect(profile.changeRecovery(dyingStore(store, last), { zeroTrust: true })).rejects.toThrow(PowerCut)
       const left = (await store.readProfile())!
       await failure(() => resetProfile(left, admin, renewed), 'policy')
       expect(sealedToAdmin(store.history.slice(before))).toBe(0)
       // Until the last profile is written the user is told that the admin may still have a key.
       const reopened = openProfile(left, alice)
       expect(reopened.rotationDue).toEqual(last < 5 ? [vault.id] : [])
-      expect(await (await reopened.openVault(vault.id, store)).open(block)).toEqual(content)
+      expect(await (await reopened.openVault(store, vault.id)).open(block)).toEqual(content)
 
       const finished = await reopened.rotate(store)
       expect([finished.zeroTrust, finished.rotationDue]).toEqual([true, []])
-      expect(await (await finished.openVault(vault.id, store)).open(block)).toEqual(content)
+      expect(await (await finished.openVault(store, vault.id)).open(block)).toEqual(content)
       const stolen = new MemoryVaultStore()
       await stolen.writeProfile(kept.record, kept.version)
       await stolen.writeKeyring(vault.id, (await store.readKeyring(vault.id))!, 9)
-      await failure(() => kept.openVault(vault.id, stolen), 'authentication-failed')
+      await failure(() => kept.openVault(stolen, vault.id), 'authentication-failed')
       for (const record of store.history) expect(Buffer.from(record).includes(known)).toBe(false)
     },
   )
 
   it('before its first write nothing has changed: the reset that was allowed still is', async () => {
     const { store, profile, vault, block } = await enrol()
-    await expect(profile.changeRecovery({ zeroTrust: true }, dyingStore(store, 0, 'before'))).rejects.toThrow(PowerCut)
+    await expect(profile.changeRecovery(dyingStore(store, 0, 'before'), { zeroTrust: true })).rejects.toThrow(PowerCut)
     const reset = resetProfile((await store.readProfile())!, admin, renewed)
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 })

@@ -1,7 +1,7 @@
 // Row 5. He can change every byte of what is stored, put one object in another's place, and keep old ones to put back.
-import { createDeviceKey } from '../../src/device/device-key.ts'
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
+import { deriveClient } from '../../src/client.ts'
+import { createDeviceKey } from '../../src/device.ts'
+import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
 import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
@@ -24,8 +24,8 @@ const keyset = await quickKeyset()
 const lax = await quickKeyset({ encryption: 'x25519' })
 const writer = openWriter(keyset.export('host'))
 const [one, other] = [await writer.seal(sample(64)), await writer.seal(sample(64, 2))]
-const classic = await lax.writer().seal(sample(64))
-const { reader: sharing, share } = keyset.createShare()
+const classic = await openWriter(lax.export('host')).seal(sample(64))
+const { keyset: sharing, share } = keyset.createShare()
 const shared = { ...one, envelope: share.add(one) }
 const reader = lax.acceptShare(share.invite(lax.card()), sharing.card())
 const record = (await writer.sealRecord(sample(10), 'start')).record
@@ -38,12 +38,12 @@ const { vault } = created
 const vaultBlock = await vault.seal(sample(64))
 const keyring = (await store.readKeyring(vault.id))!
 
-const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const keys = {
   privateKey: { type: 'AES-256', text: 'of the client' },
   accountKey: { type: 'AES-128', text: 'of the account' },
 } as const
-const client = await quickly(() => createClient({ ...names, ...keys }))
+const client = await quickly(() => deriveClient({ ...names, ...keys }))
 const clientBlock = await client.scope('private').seal(sample(64))
 
 const device = createDeviceKey()
@@ -55,7 +55,7 @@ async function openBy(bytes: Uint8Array) {
   const lying = new MemoryVaultStore()
   await lying.writeProfile(both.record, both.version)
   await lying.writeKeyring(vault.id, bytes, 1)
-  return both.openVault(vault.id, lying)
+  return both.openVault(lying, vault.id)
 }
 
 /** Every byte; of what ML-KEM makes, 1,568 in the middle of larger objects, one in 97 (all of them: 07-permanent-mask). */
@@ -95,7 +95,7 @@ describe('a writer of storage wants swapped objects', () => {
   })
 
   it('ids: a block of another keyset, as it is and with the ids of this one', async () => {
-    const foreign = await lax.writer({ encryption: 'hybrid' }).seal(sample(64))
+    const foreign = await openWriter(lax.export('host'), { encryption: 'hybrid' }).seal(sample(64))
     await failure(() => keyset.open(foreign), 'key-not-found')
     const ids = one.envelope.subarray(16, 48)
     const patchedIds = { ...foreign, envelope: patched(foreign.envelope, 16, ids) }
@@ -103,7 +103,7 @@ describe('a writer of storage wants swapped objects', () => {
   })
 
   it('ids: a block of another client, and of another scope of the client', async () => {
-    const twin = await quickly(() => createClient({ ...names, ...keys, account: 'acme2' }))
+    const twin = await quickly(() => deriveClient({ ...names, ...keys, account: 'acme2' }))
     const theirs = await twin.scope('private').seal(sample(64))
     const ofAccount = await client.scope('account').seal(sample(64))
     const ids = clientBlock.envelope.subarray(16, 48)
@@ -148,7 +148,7 @@ describe('a writer of storage wants swapped objects', () => {
     for (const bytes of [encodeBlock(one), keyring, text]) {
       await failure(() => keyset.openRecord(bytes), 'unsupported', 'malformed')
     }
-    await failure(() => device.openText(device.save(client), place), 'unsupported', 'malformed')
+    await failure(() => device.openText(client.save(device), place), 'unsupported', 'malformed')
     // A slot is a WRAP like that in a keyring, of another type and under another key.
     const slot = parseProfile(both.record).vaults[0]!.slots[0]!.bytes
     await failure(() => openBy(patched(keyring, 62, slot)), 'authentication-failed')
@@ -173,7 +173,7 @@ describe('a writer of storage wants older objects', () => {
     const replaying = new MemoryVaultStore()
     await replaying.writeProfile(rotated.record, rotated.version)
     await replaying.writeKeyring(rotating.id, old, 9)
-    await failure(() => rotated.openVault(rotating.id, replaying), 'authentication-failed')
+    await failure(() => rotated.openVault(replaying, rotating.id), 'authentication-failed')
   })
 
   it('a record of before in the place of today’s, or twice', async () => {

@@ -1,8 +1,9 @@
 // Row 6. He can write to the storage, and seal to every public key that is not secret: the card's, and a share's, if he is its
 // reader. What he makes must not pass for the owner's own.
+import { Suite } from '../../src/core/suite.ts'
+import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, expect, it } from 'vitest'
-import type { SealedBlock } from '../../src/index.ts'
 import { keysOfCard } from '../../src/core/card.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { expectSame, failure, patched, sample, unhex } from '../fixtures.ts'
@@ -11,16 +12,16 @@ import { blockKeyOf, insides, quickKeyset } from './known.ts'
 const alice = await quickKeyset()
 const bob = await quickKeyset()
 const [aliceCard, bobCard] = [alice.card(), bob.card()]
-const { reader: owner, share } = alice.createShare()
+const { keyset: owner, share } = alice.createShare()
 const reader = bob.acceptShare(share.invite(bobCard), aliceCard)
 const modes = ['scoped', 'global', 'off'] as const
-const blocks = await Promise.all(modes.map((dedup) => owner.writer({ dedup }).seal(sample(100))))
+const blocks = await Promise.all(modes.map((dedup) => openWriter(owner.export('host'), { dedup }).seal(sample(100))))
 const shared = blocks.map((block) => ({ ...block, envelope: share.add(block) }))
 const [block] = blocks as [SealedBlock]
 
 describe('a writer of storage with the card wants content planted as the owner’s own', () => {
   const { id, blockPair, sourceSigning } = insides(owner)
-  const place = { hybrid: true, mode: Mode.scoped, label: unhex(block.label) } as const
+  const place = { suite: Suite.hybrid, mode: Mode.scoped, label: unhex(block.label) } as const
   const planted = (to: Recipient, more: { ownerId: Uint8Array; sharer?: Uint8Array }) => ({
     ...block,
     envelope: maskKey(blockKeyOf(block, owner), to, { ...place, ...more }),
@@ -57,7 +58,7 @@ describe('a writer of storage with the card wants another’s envelope taken', (
     }
     // Even if the share were straight to the owner's own card, and the key at hand.
     const mine = alice.createShare({ to: aliceCard })
-    await failure(() => mine.reader.open({ ...block, envelope: mine.share.add(block) }), 'key-not-found')
+    await failure(() => mine.keyset.open({ ...block, envelope: mine.share.add(block) }), 'key-not-found')
   })
 
   it('an owner’s envelope, another share’s, and foreign owner ids offered to a share’s reader', async () => {
@@ -77,7 +78,7 @@ describe('a writer of storage with the card wants another’s envelope taken', (
   })
 
   it('a block of his own keyset, sealed with the owner’s id', async () => {
-    const own = await bob.writer().seal(sample(100))
+    const own = await openWriter(bob.export('host')).seal(sample(100))
     await failure(() => owner.open(own), 'key-not-found')
     await failure(() => owner.open({ ...own, envelope: patched(own.envelope, 32, unhex(owner.id)) }), 'key-not-found')
     expect(owner.isCurrent(own.envelope)).toBe(false)

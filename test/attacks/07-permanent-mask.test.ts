@@ -1,19 +1,19 @@
 // Row 7. The mask is a block key under XOR: a flipped bit of it is a flipped bit of the key. Who could have it carried into a new
 // envelope would have the block lost for good, once the old envelope is gone.
+import { type ErrorCode, openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import type { ErrorCode, SealedBlock } from '../../src/index.ts'
 import { expectSame, failure, flipped, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
-const { reader: sharing, share } = keyset.createShare()
+const { keyset: sharing, share } = keyset.createShare()
 /** Rekeys from the retired key pair to today's. */
 const owner = sharing.regenerate()
 const shareOfOwner = owner.share(share.id)
 const writers = {
-  scoped: sharing.writer(),
-  global: sharing.writer({ dedup: 'global' }),
-  off: sharing.writer({ dedup: 'off' }),
+  scoped: openWriter(sharing.export('host')),
+  global: openWriter(sharing.export('host'), { dedup: 'global' }),
+  off: openWriter(sharing.export('host'), { dedup: 'off' }),
 }
 const CODES: readonly ErrorCode[] = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy']
 

@@ -1,17 +1,18 @@
 // Row 8. Everything that says how a block is protected stands openly in its envelope, and he can write it.
+import { Suite } from '../../src/core/suite.ts'
+import { type ErrorCode, openWriter, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
-import { type ErrorCode, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { expectSame, failure, PASSWORD, patched, quickly, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
-const { reader: owner, share } = keyset.createShare()
-const block = await owner.writer().seal(sample(64))
+const { keyset: owner, share } = keyset.createShare()
+const block = await openWriter(owner.export('host')).seal(sample(64))
 /** The same keyset in the hand of an owner who takes everything. */
-const trusting = await quickly(() => unlockKeyset(owner.export('storage'), PASSWORD, { accept: 'none' }))
+const trusting = await quickly(() => unlockKeyset(owner.export('storage'), PASSWORD, { allowWeaker: 'none' }))
 
 const [SUITE_AT, MODE_AT] = [6, 1648]
 const x25519 = concat(patched(block.envelope, SUITE_AT, [1, 1]).subarray(0, 80), block.envelope.subarray(MODE_AT))
@@ -30,7 +31,7 @@ describe('a writer of storage wants a weaker suite', () => {
     await expectRefused(owner, none, 'policy')
     // An honest one of the weaker suite too, made to the owner's own keys.
     const { id: ownerId, blockPair } = insides(owner)
-    const place = { ownerId, hybrid: false, mode: Mode.scoped, label: unhex(block.label) } as const
+    const place = { ownerId, suite: Suite.x25519, mode: Mode.scoped, label: unhex(block.label) } as const
     const honest = maskKey(blockKeyOf(block, owner), new Recipient(blockPair.publicHalves), place)
     await expectRefused(owner, honest, 'policy')
     expectSame(await trusting.open({ ...block, envelope: honest }), sample(64))
@@ -50,7 +51,7 @@ describe('a writer of storage wants a weaker suite', () => {
   })
 
   it.each(['scoped', 'global', 'off'] as const)('rewrites the mode of a block in %s: refused', async (dedup) => {
-    const sealed: SealedBlock = await owner.writer({ dedup }).seal(sample(64))
+    const sealed: SealedBlock = await openWriter(owner.export('host'), { dedup }).seal(sample(64))
     for (const mode of [Mode.scoped, Mode.global, Mode.off, Mode.none, 0, 5, 255]) {
       if (mode === Mode[dedup]) continue
       const envelope = patched(sealed.envelope, MODE_AT, [mode])

@@ -1,5 +1,7 @@
 // Row 9. X25519 ignores a bit of what it is given, and takes points for which every secret is the same; ML-KEM gives a secret for
 // every ciphertext. Whatever he mixes, the key must be another one: all parts pass a PRF over the whole transcript.
+import { Suite } from '../../src/core/suite.ts'
+import { openWriter } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { agreeWith, reachAgreement } from '../../src/core/agreement.ts'
 import { generateKeyPair, Identity, Recipient } from '../../src/core/key-pairs.ts'
@@ -8,9 +10,9 @@ import { backends, failure, flipped, hex, patched, sample, unhex, withBackend } 
 import { quickKeyset } from './known.ts'
 
 const [keyset, lax] = [await quickKeyset(), await quickKeyset({ encryption: 'x25519' })]
-const writer = keyset.writer()
+const writer = openWriter(keyset.export('host'))
 const [one, other] = [await writer.seal(sample(64)), await writer.seal(sample(64, 2))]
-const classic = await lax.writer().seal(sample(64))
+const classic = await openWriter(lax.export('host')).seal(sample(64))
 const [EPHEMERAL_AT, CT_M_AT, MODE_AT] = [48, 80, 1648]
 
 describe('a writer of storage wants aliases', () => {
@@ -23,7 +25,10 @@ describe('a writer of storage wants aliases', () => {
   it.each(backends)('the key itself is another one, on $name, though X25519 gives the same secret', (backend) =>
     withBackend(backend, async () => {
       const pair = generateKeyPair(2)
-      const [identity, place] = [new Identity(pair), { headerBytes: sample(48), hybrid: true, context: sample(32) }]
+      const [identity, place] = [
+        new Identity(pair),
+        { headerBytes: sample(48), suite: Suite.hybrid, context: sample(32) },
+      ]
       const keyOf = (ephemeral: Uint8Array, encapsulated: Uint8Array) =>
         (['combined', 'envelope', 'seal'] as const).map((purpose) =>
           withBytes(reachAgreement(identity, place, { ephemeral, encapsulated }).key(purpose), hex),
@@ -80,7 +85,7 @@ describe('a writer of storage wants an agreement whose secret he knows', () => {
         const pair = generateKeyPair(2)
         const identity = new Identity(pair)
         const parts = { ephemeral: unhex(point), encapsulated: new Uint8Array(0) }
-        const place = { headerBytes: sample(48), hybrid: false, context: sample(32) }
+        const place = { headerBytes: sample(48), suite: Suite.x25519, context: sample(32) }
         // By the agreement, before any tag is looked at.
         await failure(() => reachAgreement(identity, place, parts), 'authentication-failed')
       })

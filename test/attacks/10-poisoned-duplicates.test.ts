@@ -1,11 +1,20 @@
 // Row 10. Who shares a dedup key, or a share, knows block keys K_b: he can encrypt anything under one, with a tag that holds. The
 // owner computes again what content under that label must be; a share's reader has the commitment, and the hash in `global`.
-import { EncryptedMode, FRAME_BYTES, maskKey, Mode, parseEnvelope, unmaskKey } from '../../src/keyset/envelope.ts'
+import { Suite } from '../../src/core/suite.ts'
+import { openWriter, type SealedBlock } from '../../src/index.ts'
+import {
+  type MaskedEnvelope,
+  EncryptedMode,
+  FRAME_BYTES,
+  maskKey,
+  Mode,
+  parseEnvelope,
+  unmaskKey,
+} from '../../src/keyset/envelope.ts'
 import { describe, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'
 import { concat } from '../../src/core/bytes.ts'
-import type { SealedBlock } from '../../src/index.ts'
 import { Identity, Recipient } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
@@ -13,11 +22,11 @@ import { blockKeyOf, insides, quickKeyset } from './known.ts'
 
 const alice = await quickKeyset()
 const bob = await quickKeyset()
-const { reader: owner, share } = alice.createShare()
+const { keyset: owner, share } = alice.createShare()
 const reader = bob.acceptShare(share.invite(bob.card()), alice.card())
 const contents = insides(owner)
 const recipient = new Recipient(contents.blockPair.publicHalves)
-const sealIn = (dedup: 'scoped' | 'global' | 'off') => owner.writer({ dedup }).seal(sample(64))
+const sealIn = (dedup: 'scoped' | 'global' | 'off') => openWriter(owner.export('host'), { dedup }).seal(sample(64))
 const forged = sample(64, 9)
 
 /** Content under a key, as a writer of storage who knows the key makes it. */
@@ -32,7 +41,7 @@ describe('a co-tenant wants poisoned duplicates', () => {
   it.each(['scoped', 'global', 'off'] as const)('plants content under a known K_b: refused (%s)', async (dedup) => {
     const victim = await sealIn(dedup)
     const [mode, blockKey] = [Mode[dedup], blockKeyOf(victim, owner)]
-    const place = { ownerId: contents.id, hybrid: true, mode, label: unhex(victim.label) } as const
+    const place = { ownerId: contents.id, suite: Suite.hybrid, mode, label: unhex(victim.label) } as const
     // With the owner's envelope, and with a new one around the same key.
     const [ciphertext, envelope] = [
       await plantedUnder(blockKey, mode, victim.label),
@@ -50,7 +59,7 @@ describe('a co-tenant wants poisoned duplicates', () => {
     for (const dedup of ['scoped', 'global'] as const) {
       const victim = await sealIn(dedup)
       const [mode, blockKey] = [Mode[dedup], new SecretKey('block', sample(32))]
-      const place = { ownerId: contents.id, hybrid: true, mode, label: unhex(victim.label) } as const
+      const place = { ownerId: contents.id, suite: Suite.hybrid, mode, label: unhex(victim.label) } as const
       const ciphertext = await plantedUnder(blockKey, mode, victim.label, sample(64))
       const envelope = maskKey(blockKey, recipient, place)
       await failure(() => owner.open({ ...victim, envelope, ciphertext }), 'authentication-failed')
@@ -60,7 +69,7 @@ describe('a co-tenant wants poisoned duplicates', () => {
   it('plants content under the key of its own hash, with a label of another keyset: refused', async () => {
     const scheme = new ContentScheme(Mode.global, insides(bob))
     const { blockKey, label } = await scheme.copyAndIdentify(sample(64), new Uint8Array(64))
-    const place = { ownerId: contents.id, hybrid: true, mode: Mode.global, label } as const
+    const place = { ownerId: contents.id, suite: Suite.hybrid, mode: Mode.global, label } as const
     const ciphertext = await plantedUnder(blockKey!, Mode.global, hex(label), sample(64))
     const envelope = maskKey(blockKey!, recipient, place)
     await failure(() => owner.open({ label: hex(label), envelope, ciphertext }), 'authentication-failed')
@@ -74,8 +83,8 @@ describe('a share’s recipient wants forged content', () => {
 
   /** The block key, as the share's reader comes to it. */
   function keyByShare(block: SealedBlock) {
-    const { header, encrypted } = parseEnvelope(share.add(block))
-    return unmaskKey({ header, encrypted: encrypted! }, new Identity(pair as never), unhex(block.label), sharer)
+    const envelope = parseEnvelope(share.add(block)) as MaskedEnvelope
+    return unmaskKey(envelope, new Identity(pair as never), unhex(block.label), sharer)
   }
 
   it('plants content under a key that the share gave: refused by the owner', async () => {
@@ -100,7 +109,13 @@ describe('a share’s recipient wants forged content', () => {
     const { label } = await sealIn('global')
     const blockKey = new SecretKey('block', sample(32))
     const ciphertext = await plantedUnder(blockKey, Mode.global, label)
-    const place = { ownerId: unhex(share.id), hybrid: true, mode: Mode.global, label: unhex(label), sharer } as const
+    const place = {
+      ownerId: unhex(share.id),
+      suite: Suite.hybrid,
+      mode: Mode.global,
+      label: unhex(label),
+      sharer,
+    } as const
     const envelope = maskKey(blockKey, new Recipient(pair.publicHalves), place)
     await failure(() => reader.open({ label, envelope, ciphertext }), 'authentication-failed')
   })
@@ -108,7 +123,7 @@ describe('a share’s recipient wants forged content', () => {
   it('opens no record and no other block of the keyset with the keys of a share', async () => {
     const unshared = await sealIn('scoped')
     await failure(() => reader.open(unshared), 'key-not-found')
-    const { record } = await owner.writer().sealRecord(sample(10), 'start')
+    const { record } = await openWriter(owner.export('host')).sealRecord(sample(10), 'start')
     await failure(() => reader.openRecord(record), 'key-not-found')
   })
 })

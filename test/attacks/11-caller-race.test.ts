@@ -1,19 +1,10 @@
 // Row 11. A program that writes into its buffer while it is sealed would have one content hashed and another one encrypted: two
 // texts under one key and a zero IV, which gives both away. All of a content is copied before a call first yields.
-import { createProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
+import { ALICE, backends, expectSame, hex, MemoryVaultStore, quickly, sample, withBackend } from '../fixtures.ts'
+import { openPackMember, openWriter } from '../../src/index.ts'
+import { deriveClient } from '../../src/client.ts'
+import { createProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
-import { openPackMember } from '../../src/index.ts'
-import {
-  ALICE,
-  expectSame,
-  hex,
-  MemoryVaultStore,
-  quickly,
-  sample,
-  thoroughBackends,
-  withBackend,
-} from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
@@ -21,8 +12,8 @@ const { vault } = await createProfile(await deriveLogin('password', ALICE), { ze
   new MemoryVaultStore(),
 )
 const client = await quickly(() =>
-  createClient({
-    ...{ realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' },
+  deriveClient({
+    ...{ realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' },
     privateKey: { type: 'AES-256', text: 'private' },
     accountKey: { type: 'AES-256', text: 'account' },
   }),
@@ -38,14 +29,14 @@ function racing<T>(call: (bytes: Uint8Array) => Promise<T>): Promise<T> {
   return running
 }
 
-const named = thoroughBackends.map((backend, index) => [`${backend.name} ${index}`, backend] as const)
+const named = backends.map((backend, index) => [`${backend.name} ${index}`, backend] as const)
 
 describe.each(named)('the caller’s own race wants two texts under one key and zero IV, on %s', (_, backend) => {
   it.each(['scoped', 'global', 'off'] as const)(
     'the input overwritten right after prepare, and right after seal, changes nothing (%s)',
     (dedup) =>
       withBackend(backend, async () => {
-        const writer = keyset.writer({ dedup })
+        const writer = openWriter(keyset.export('host'), { dedup })
         const calm = await writer.seal(content)
         const prepared = await racing((bytes) => writer.prepare(bytes))
         for (const block of [await prepared.seal(), await racing((bytes) => writer.seal(bytes))]) {
@@ -73,11 +64,13 @@ describe.each(named)('the caller’s own race wants two texts under one key and 
   it('files of a pack, whose IV is zero too, and records', () =>
     withBackend(backend, async () => {
       for (const dedup of ['scoped', 'global'] as const) {
-        const pack = await racing((bytes) => keyset.writer({ dedup }).pack([bytes, bytes.subarray(0, 100)]))
+        const pack = await racing((bytes) =>
+          openWriter(keyset.export('host'), { dedup }).pack([bytes, bytes.subarray(0, 100)]),
+        )
         expectSame(await openPackMember(pack.content, pack.members[0]!), content)
         expectSame(await openPackMember(pack.content, pack.members[1]!), content.subarray(0, 100))
       }
-      const { record } = await racing((bytes) => keyset.writer().sealRecord(bytes, 'start'))
+      const { record } = await racing((bytes) => openWriter(keyset.export('host')).sealRecord(bytes, 'start'))
       expectSame((await keyset.openRecord(record, { after: 'start' })).content, content)
     }))
 })

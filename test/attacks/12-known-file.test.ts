@@ -1,6 +1,6 @@
 // Row 12. He has a file, sees the storage, and would like to know whether somebody else has it too.
+import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import type { SealedBlock } from '../../src/index.ts'
 import { expectSame, hex, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
@@ -26,7 +26,10 @@ const stored = ({ label, envelope, ciphertext }: SealedBlock) =>
 
 describe('a guesser wants to confirm a known file', () => {
   it('equal files under two dedup keys have distinct ciphertexts, labels, and nothing in common', async () => {
-    const [theirs, guess] = [await victim.writer().seal(file), await guesser.writer().seal(file)]
+    const [theirs, guess] = [
+      await openWriter(victim.export('host')).seal(file),
+      await openWriter(guesser.export('host')).seal(file),
+    ]
     expect(guess.label).not.toBe(theirs.label)
     expect(hex(guess.ciphertext)).not.toBe(hex(theirs.ciphertext))
     expect(runsInCommon(stored(guess), stored(theirs))).toBe(0)
@@ -34,31 +37,37 @@ describe('a guesser wants to confirm a known file', () => {
 
   it('nor have equal packs of equal files, and the strings that open them', async () => {
     const files = [file, sample(100, 2)]
-    const [theirs, guess] = [await victim.writer().pack(files), await guesser.writer().pack(files)]
+    const [theirs, guess] = [
+      await openWriter(victim.export('host')).pack(files),
+      await openWriter(guesser.export('host')).pack(files),
+    ]
     expect(runsInCommon(guess.content.subarray(12), theirs.content.subarray(12))).toBe(0)
     for (const member of guess.members) expect(theirs.members).not.toContain(member)
   })
 
   it('a guess in another mode tells nothing about a scoped block, and off meets nothing at all', async () => {
-    const theirs = await victim.writer().seal(file)
+    const theirs = await openWriter(victim.export('host')).seal(file)
     for (const dedup of ['global', 'off'] as const) {
-      const guess = await guesser.writer({ dedup }).seal(file)
+      const guess = await openWriter(guesser.export('host'), { dedup }).seal(file)
       expect(runsInCommon(stored(guess), stored(theirs))).toBe(0)
     }
     const [one, two] = [
-      await victim.writer({ dedup: 'off' }).seal(file),
-      await victim.writer({ dedup: 'off' }).seal(file),
+      await openWriter(victim.export('host'), { dedup: 'off' }).seal(file),
+      await openWriter(victim.export('host'), { dedup: 'off' }).seal(file),
     ]
     expect(runsInCommon(one.ciphertext, two.ciphertext)).toBe(0)
   })
 
   it('who has the dedup key can, and in global mode everybody: documented', async () => {
-    const [theirs, same] = [await victim.writer().seal(file), await friend.writer().seal(file)]
+    const [theirs, same] = [
+      await openWriter(victim.export('host')).seal(file),
+      await openWriter(friend.export('host')).seal(file),
+    ]
     expectSame(same.ciphertext, theirs.ciphertext)
     expect(same.label).not.toBe(theirs.label)
     const [open, guess] = [
-      await victim.writer({ dedup: 'global' }).seal(file),
-      await guesser.writer({ dedup: 'global' }).seal(file),
+      await openWriter(victim.export('host'), { dedup: 'global' }).seal(file),
+      await openWriter(guesser.export('host'), { dedup: 'global' }).seal(file),
     ]
     expectSame(guess.ciphertext, open.ciphertext)
     expect(guess.label).not.toBe(open.label)

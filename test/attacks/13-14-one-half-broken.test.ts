@@ -1,4 +1,5 @@
 // Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
+import { type AgreementSuite, Suite } from '../../src/core/suite.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { describe, expect, it } from 'vitest'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
@@ -14,13 +15,13 @@ const parts = { ephemeral: sample(32, 2), encapsulated: sample(1568, 2) }
 const PURPOSES = ['combined', 'envelope', 'seal'] as const
 
 /** The keys of an agreement with these shared secrets: K, and those of envelopes and sealed secrets. */
-function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, hybrid = true): string[] {
+function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, suite: AgreementSuite = Suite.hybrid): string[] {
   const identity = {
     publicHalves,
     x25519: { decapsulate: () => new Uint8Array(sharedX25519) },
     mlKem1024: { decapsulate: () => new Uint8Array(sharedMlKem) },
   } as unknown as Identity
-  const agreement = reachAgreement(identity, { ...place, hybrid }, parts)
+  const agreement = reachAgreement(identity, { ...place, suite }, parts)
   return PURPOSES.map((purpose) => withBytes(agreement.key(purpose), hex))
 }
 const distinct = (...keys: readonly string[][]): number => new Set(keys.flat()).size
@@ -41,18 +42,18 @@ describe('tomorrow’s quantum computer wants today’s blocks', () => {
 
   it('finds no block under X25519 alone: one is refused by policy where both are due, and written by nobody', async () => {
     const keyset = await quickKeyset()
-    await failure(() => keyset.writer({ encryption: 'x25519' }), 'policy')
     await failure(() => openWriter(keyset.export('host'), { encryption: 'x25519' }), 'policy')
-    const block = await keyset.writer().seal(sample(64))
+    await failure(() => openWriter(keyset.export('host'), { encryption: 'x25519' }), 'policy')
+    const block = await openWriter(keyset.export('host')).seal(sample(64))
     expect(block.envelope).toHaveLength(1713)
     // An honest one in all else, made to the owner's own keys.
     const { id: ownerId, blockPair } = insides(keyset)
-    const weak = { ownerId, hybrid: false, mode: Mode.scoped, label: unhex(block.label) } as const
+    const weak = { ownerId, suite: Suite.x25519, mode: Mode.scoped, label: unhex(block.label) } as const
     const envelope = maskKey(blockKeyOf(block, keyset), new Recipient(blockPair.publicHalves), weak)
     await failure(() => keyset.open({ ...block, envelope }), 'policy')
     await failure(() => keyset.rekey({ ...block, envelope }), 'policy')
     // Who says that he takes it gets it, and rekeying makes both agreements of it.
-    const accepting = await quickly(() => unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'x25519' }))
+    const accepting = await quickly(() => unlockKeyset(keyset.export('host'), PASSWORD, { allowWeaker: 'x25519' }))
     expectSame(await accepting.open({ ...block, envelope }), sample(64))
     expectSame(await keyset.open({ ...block, envelope: accepting.rekey({ ...block, envelope }) }), sample(64))
   })

@@ -1,8 +1,8 @@
 // Row 15. He was given the strings of some files in a pack, and the pack with them: a partial share.
+import { openPackMember, openWriter } from '../../src/index.ts'
 import { createCipheriv, createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { encodePack } from '../../src/keyset/pack.ts'
-import { openPackMember } from '../../src/index.ts'
 import { expectSame, failure, flipped, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
@@ -10,14 +10,14 @@ const owner = await quickKeyset()
 const stranger = await quickKeyset()
 const secret = new Uint8Array(Buffer.from('salary: 4711'))
 const files = [sample(64), secret, sample(64, 3)]
-const keyed = await owner.writer().pack(files)
-const hashed = await owner.writer({ dedup: 'global' }).pack(files)
+const keyed = await openWriter(owner.export('host')).pack(files)
+const hashed = await openWriter(owner.export('host'), { dedup: 'global' }).pack(files)
 const [mine] = keyed.members as [string]
 
 describe('a recipient of some pack members wants the others', () => {
   it('opens his own, through a share, and no other by its string', async () => {
-    const { reader, share } = owner.createShare()
-    const block = await reader.writer().seal(keyed.content)
+    const { keyset: reader, share } = owner.createShare()
+    const block = await openWriter(reader.export('host')).seal(keyed.content)
     const shared = stranger.acceptShare(share.invite(stranger.card()), owner.card())
     const pack = await shared.open({ ...block, envelope: share.add(block) })
     expectSame(await openPackMember(pack, mine), files[0]!)
@@ -31,7 +31,7 @@ describe('a recipient of some pack members wants the others', () => {
   it('guess test: cannot confirm a guess in the keyed form, and can in the hashed one', async () => {
     // What he can compute for a guess: its hash, and its key under a dedup key of his own.
     const hash = createHash('sha256').update(secret).digest('base64url')
-    const [, own] = (await stranger.writer().pack(files)).members as [string, string]
+    const [, own] = (await openWriter(stranger.export('host')).pack(files)).members as [string, string]
     for (const key of [hash, own.slice(4), hashed.members[1]!.slice(4)]) {
       for (const form of ['g', 'k']) {
         await failure(() => openPackMember(keyed.content, `${form}.1.${key}`), 'authentication-failed')
@@ -47,7 +47,7 @@ describe('a recipient of some pack members wants the others', () => {
     const guess = Buffer.concat([cipher.update(secret), cipher.final()])
     expect(Buffer.from(hashed.content).includes(guess)).toBe(true)
     expect(Buffer.from(keyed.content).includes(guess)).toBe(false)
-    const theirs = await stranger.writer().pack(files)
+    const theirs = await openWriter(stranger.export('host')).pack(files)
     expect(Buffer.from(keyed.content).includes(Buffer.from(theirs.content.subarray(-48)))).toBe(false)
   })
 

@@ -1,5 +1,7 @@
 // Row 16. It carries cards and invites between users, and does with them what it wants; and so may everybody else whom an owner
 // has to do with. (Blocks of shares: 06-planted-content, 10-poisoned-duplicates.)
+import { Identity } from '../../src/core/key-pairs.ts'
+import { Strength } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { concat, domain, lengthPrefixed } from '../../src/core/bytes.ts'
 import { openWriter, parseCard, type SealedBlock, unlockKeyset } from '../../src/index.ts'
@@ -14,10 +16,10 @@ const alice = await quickKeyset()
 const bob = await quickKeyset()
 const mallory = await quickKeyset()
 const [aliceCard, bobCard, malloryCard] = [alice.card(), bob.card(), mallory.card()]
-const { reader: owner, share } = alice.createShare()
+const { keyset: owner, share } = alice.createShare()
 const invite = share.invite(bobCard)
 const reader = bob.acceptShare(invite, aliceCard)
-const block = await owner.writer().seal(sample(100))
+const block = await openWriter(owner.export('host')).seal(sample(100))
 const shared: SealedBlock = { ...block, envelope: share.add(block) }
 
 describe('a share service wants the share key', () => {
@@ -55,7 +57,8 @@ describe('a share service wants the share key', () => {
       cardSigning: inner.additional!.cardSigning,
       sourceSigning: inner.sourceSigning,
     }
-    const { id, pair } = openInvite(invite, keysOfCard(aliceCard), inner.additional!.sharing, sharer.card)
+    const own = inner.additional!.sharing
+    const { id, pair } = openInvite(invite, keysOfCard(aliceCard), new Identity(own), own, sharer.card)
     const passedOn = sealInvite({ id, ...pair }, sharer, keysOfCard(malloryCard), 0)
     await failure(() => mallory.acceptShare(passedOn, aliceCard), 'authentication-failed')
     // In his own name he can: he has the keys. The log and the blocks are not his, and say so.
@@ -70,7 +73,10 @@ describe('a share service wants the share key', () => {
     const [inner, source] = [insides(mallory), insides(alice).sourceSigning]
     const { cardSigning } = inner.additional!
     const { sourceSigning } = inner
-    const stolen = { id: unhex(straight.id), publicHalves: { ...keysOfCard(bobCard).sharing, minimum: 2 } }
+    const stolen = {
+      id: unhex(straight.id),
+      publicHalves: { ...keysOfCard(bobCard).sharing, minimum: Strength.hybrid },
+    }
     // In her own name: what she lists are Alice's blocks, and they do not open.
     const hers = { card: keysOfCard(malloryCard), cardSigning, sourceSigning }
     const reader = bob.acceptShare(sealInvite(stolen, hers, keysOfCard(bobCard), 0), malloryCard)

@@ -1,5 +1,7 @@
 // Row 17. GCM does not commit to its key: one ciphertext can be made that opens, under two keys, as two contents (Dodis, Grubbs,
 // Ristenpart, Woodage 2018). Here it is made, GCM takes it, and the commitment refuses it.
+import { Suite } from '../../src/core/suite.ts'
+import { portableBackend } from '../platforms.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { createCipheriv } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
@@ -83,7 +85,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
   ] as const)(
     'crafts it: whichever commitment he writes, one key alone opens it (%s)',
     async (dedup, nonce, aad, name) => {
-      const locks = blockKeys.map((key) => deriveLock(key, nonce, name))
+      const locks = blockKeys.map((key) => deriveLock(key, nonce, name, [], 32))
       const aesKeys = locks.map(({ key }) => withBytes(key, (bytes) => new Uint8Array(bytes)))
       const { sealed, contents } = crafted(aesKeys, locks[0]!.iv, aad)
       const mode = Mode[dedup]
@@ -100,7 +102,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
     const aesKeys = blockKeys.map((key) => withBytes(key, (bytes) => new Uint8Array(bytes)))
     const { sealed, contents } = crafted(aesKeys, new Uint8Array(12), domain('global-block'))
     const keyset = await quickKeyset()
-    const { reader: owner, share } = keyset.createShare()
+    const { keyset: owner, share } = keyset.createShare()
     const reader = keyset.acceptShare(share.invite(keyset.card()), keyset.card())
     const { id, blockPair, sourceSigning, additional } = insides(owner)
     for (const [index, key] of blockKeys.entries()) {
@@ -108,7 +110,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
       expect(await decryptContent(Mode.global, key, label, sealed)).toEqual(contents[index])
       const scheme = new ContentScheme(Mode.global, insides(owner))
       const named = await scheme.copyAndIdentify(contents[index]!, new Uint8Array(48))
-      const place = { hybrid: true, mode: Mode.global, label: named.label } as const
+      const place = { suite: Suite.hybrid, mode: Mode.global, label: named.label } as const
       const block = { label: hex(named.label), ciphertext: sealed }
       const envelope = maskKey(key, new Recipient(blockPair.publicHalves), { ...place, ownerId: id })
       await failure(() => owner.open({ ...block, envelope }), 'authentication-failed')

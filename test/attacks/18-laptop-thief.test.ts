@@ -1,32 +1,34 @@
 // Row 18. He has the laptop's database, and not its device key: that is in the operating system's keystore, or under a passphrase.
-import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
+import { ALICE, claimantOf, DESKTOP, failure, PASSWORD, quickly } from '../fixtures.ts'
+import { deriveClient, openSavedClient } from '../../src/client.ts'
+import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
+import { openSavedKeyset } from '../../src/index.ts'
+import { createDeviceKey, openDeviceKey } from '../../src/device.ts'
 import { describe, expect, it } from 'vitest'
 import { withBytes } from '../../src/core/secret.ts'
-import { ALICE, failure, PASSWORD, quickly } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'
 
 const device = createDeviceKey()
 const thief = createDeviceKey()
 const place = { table: 'source', row: '1', column: 'password', version: 1 }
 const client = await quickly(() =>
-  createClient({
-    ...{ realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' },
+  deriveClient({
+    ...{ realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' },
     privateKey: { type: 'AES-256', text: 'of the client' },
   }),
 )
 const login = await deriveLogin(PASSWORD, ALICE)
 const keyset = await quickKeyset()
 const text = device.sealText('hunter2 of the source', place)
-const saved = { client: device.save(client), login: device.save(login), keyset: device.save(keyset) }
+const saved = { client: client.save(device), login: login.save(device), keyset: keyset.save(device) }
 
 describe('a laptop thief wants source passwords, client keys', () => {
   it('wrong device key: nothing in the database opens', async () => {
     const opened = (by: typeof device) => [
       () => by.openText(text, place),
-      () => by.openClient(saved.client),
-      () => by.openLogin(saved.login),
-      () => by.openKeyset(saved.keyset),
+      () => openSavedClient(saved.client, by, DESKTOP),
+      () => openSavedLogin(saved.login, by, ALICE),
+      () => openSavedKeyset(saved.keyset, by, { id: keyset.id }),
     ]
     for (const open of opened(thief)) await failure(open, 'key-not-found')
     // Under the id of his own key too: it selects a key, and is not trusted.
@@ -85,9 +87,9 @@ describe('a laptop thief wants source passwords, client keys', () => {
       await failure(() => device.openText(text, elsewhere), 'authentication-failed')
     }
     // Handles are of a kind: one is not taken for another.
-    await failure(() => device.openLogin(saved.client), 'unsupported')
-    await failure(() => device.openClient(saved.keyset), 'unsupported')
-    await failure(() => device.openKeyset(saved.login), 'unsupported')
+    await failure(() => openSavedLogin(saved.client, device, ALICE), 'unsupported')
+    await failure(() => openSavedClient(saved.keyset, device, DESKTOP), 'unsupported')
+    await failure(() => openSavedKeyset(saved.login, device, { id: keyset.id }), 'unsupported')
     await failure(() => device.openText(saved.login, place), 'unsupported', 'malformed')
   })
 })

@@ -1,20 +1,20 @@
 // Row 19. The provider keeps the escrow. He has the whole database, his own
 // keyset with its password, every file that he ever built, and a server that does what he wants.
-import { armRegistration, openRegistration } from '../../src/client/registration.ts'
-import type { Client } from '../../src/client/client.ts'
+import { claimantOf, expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+import { armRegistration, type Client, deriveClient, openRegistration } from '../../src/client.ts'
+import { openKeyRegistry } from '../../src/server.ts'
 import { describe, expect, it } from 'vitest'
 import { generateActivationCode, openEscrow, readEscrow } from '../../src/client/escrow.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const OWN = { server: 'storage-1' }
-const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const PRIVATE = 'a private text that nobody guesses'.slice(0, 32)
 const make = (text: string): Promise<Client> =>
   quickly(() =>
-    createClient({
+    deriveClient({
       ...names,
       privateKey: { type: 'AES-256', text },
       accountKey: { type: 'AES-128', text: 'of the account' },
@@ -28,7 +28,9 @@ await registry.enrol(customer.enrolment())
 const { escrow, activationCode } = customer.safeguard()
 await registry.safeguard(escrow)
 await registry.commitFirstBackup('acme', 'desktop')
-const file = await registry.buildRegistration('acme', 'desktop', provider, { expires: new Date(Date.now() + 1e9) })
+const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, {
+  expires: new Date(Date.now() + 1e9),
+})
 const card = { provider: provider.card() }
 const block = await customer.scope('private').seal(sample(100))
 
@@ -41,7 +43,7 @@ function keysIn(value: unknown): Uint8Array[] {
 
 describe('a provider wants escrowed keys', () => {
   it('the unarmed file, the whole database and the provider’s keyset together do not open', async () => {
-    await failure(() => openRegistration(file, card), 'authentication-failed')
+    await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
     // Nothing that he has is the code, or the key over the escrow, or the customer's keys, in any form.
     const { contents, master } = insidesOf(provider, 'provider')
     const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('storage')]
@@ -72,7 +74,7 @@ describe('a provider wants escrowed keys', () => {
   })
 
   it('the armed file opens: who has it recreates the client', async () => {
-    using back = openRegistration(armRegistration(file, activationCode), card)
+    using back = openRegistration(armRegistration(file, activationCode), { ...card, account: 'acme' })
     expectSame(await back.open(block), sample(100))
     const proof = back.prove(await registry.challenge(), OWN)
     expect((await registry.connect(proof)).state).toBe('locked')
@@ -84,8 +86,10 @@ describe('a provider wants escrowed keys', () => {
     await theirs.enrol(other.enrolment())
     const planted = other.safeguard()
     await theirs.safeguard(planted.escrow)
-    const forged = await theirs.buildRegistration('acme', 'desktop', provider, { expires: new Date(Date.now() + 1e9) })
-    await failure(() => openRegistration(forged, { ...card, activationCode }), 'authentication-failed')
+    const forged = await theirs.buildRegistration({ account: 'acme', name: 'desktop' }, provider, {
+      expires: new Date(Date.now() + 1e9),
+    })
+    await failure(() => openRegistration(forged, { account: 'acme', ...card, activationCode }), 'authentication-failed')
     // Nor does the server that the customer enrolled with take it for his.
     await failure(() => registry.safeguard(planted.escrow), 'key-changed')
   })
@@ -105,10 +109,10 @@ describe('a provider wants escrowed keys', () => {
 describe('somebody else wants escrowed keys, with a file that is not for him', () => {
   it('a file of another account does not open with his own code', async () => {
     const mallory = await quickly(() =>
-      createClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),
+      deriveClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),
     )
     await failure(
-      () => openRegistration(file, { ...card, activationCode: mallory.safeguard().activationCode }),
+      () => openRegistration(file, { account: 'acme', ...card, activationCode: mallory.safeguard().activationCode }),
       'authentication-failed',
     )
     await failure(() => openRegistration(file, { ...card, activationCode, account: 'mallory' }), 'policy')
@@ -116,10 +120,10 @@ describe('somebody else wants escrowed keys, with a file that is not for him', (
 
   it('a code of the same customer’s other account does not open it either', async () => {
     const twin = await quickly(() =>
-      createClient({ ...names, account: 'acme2', privateKey: { type: 'AES-256', text: PRIVATE } }),
+      deriveClient({ ...names, account: 'acme2', privateKey: { type: 'AES-256', text: PRIVATE } }),
     )
     await failure(
-      () => openRegistration(file, { ...card, activationCode: twin.safeguard().activationCode }),
+      () => openRegistration(file, { account: 'acme', ...card, activationCode: twin.safeguard().activationCode }),
       'authentication-failed',
     )
   })

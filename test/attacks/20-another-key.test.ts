@@ -1,6 +1,7 @@
 // Row 20. He may talk to the server as any client does, see what others send, and run a server of his own; he has another key.
-import type { Client } from '../../src/client/client.ts'
-import type { TypedKey } from '../../src/client/typed-key.ts'
+import { Suite } from '../../src/core/suite.ts'
+import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
+import { openKeyRegistry } from '../../src/server.ts'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { describe, it } from 'vitest'
 import { encode } from '../../src/core/codec.ts'
@@ -11,9 +12,9 @@ import { failure, MemoryRegistryStore, quickly, unhex } from '../fixtures.ts'
 import { signatureFor, TORSION } from '../odd-signatures.ts'
 
 const OWN = { server: 'storage-1' }
-const names = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const make = (text: string, accountKey?: TypedKey): Promise<Client> =>
-  quickly(() => createClient({ ...names, privateKey: { type: 'AES-256', text }, ...(accountKey && { accountKey }) }))
+  quickly(() => deriveClient({ ...names, privateKey: { type: 'AES-256', text }, ...(accountKey && { accountKey }) }))
 const victim = await make('the right key')
 const thief = await make('a guess')
 
@@ -64,7 +65,12 @@ describe('a client with another key wants somebody’s account', () => {
 
   const enrolmentOf = (publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array) => {
     const body: Omit<StoredEnrolment, 'signatures'> = {
-      headerBytes: encodeHeader({ type: 17, suite: 0, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
+      headerBytes: encodeHeader({
+        type: 17,
+        suite: Suite.none,
+        keyId: new Uint8Array(16),
+        ownerId: new Uint8Array(16),
+      }),
       ...{ realm: utf8('tests'), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
       keys: [{ role: 1, type: 3, publicKey: new Uint8Array(publicKey) }],
     }

@@ -1,8 +1,7 @@
 // Row 21. Nobody is malicious here: the power goes at any write, and other devices of the user do the same at the same time.
 // Here in memory; test/crash/ kills real processes, test/properties/rotation.test.ts searches at random for longer.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
-import type { VaultStore } from '../../src/vault/store.ts'
+import { createProfile, openProfile, deriveLogin, type VaultStore } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
@@ -27,7 +26,7 @@ type Made = Awaited<ReturnType<typeof makeVault>>
 const device = async (store: VaultStore) => openProfile((await store.readProfile())!, login)
 
 async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
-  const vault = await (await device(store)).openVault(vaultId, store)
+  const vault = await (await device(store)).openVault(store, vaultId)
   expectSame(await vault.open(block), content)
 }
 
@@ -73,7 +72,7 @@ describe('a power cut wants the vault', () => {
         expect((await liveKeys(store, made.vaultId)).length).toBeGreaterThan(0)
         await expectOpens(store, made)
         // A reader that has been open since before finds its way too.
-        expectSame(await (await profile.openVault(made.vaultId, store)).open(made.block), content)
+        expectSame(await (await profile.openVault(store, made.vaultId)).open(made.block), content)
         await expectFinished(store, made)
       }
     },
@@ -101,7 +100,7 @@ describe('a power cut wants the vault', () => {
         const creating = (await device(store)).createVault(dyingStore(store, write, when))
         await expect(creating).rejects.toThrow(PowerCut)
         const profile = await device(store)
-        for (const vaultId of profile.vaults) await profile.openVault(vaultId, store)
+        for (const vaultId of profile.vaults) await profile.openVault(store, vaultId)
         await expectOpens(store, made)
       }
     },
@@ -152,7 +151,7 @@ describe('a second and third device want the vault', () => {
           const own = inTurns(store, vaultId, scheduler)
           for (let reading = 0; reading < 3; reading++) {
             for (const from of [profile, await device(own)]) {
-              expectSame(await (await from.openVault(vaultId, own)).open(block), content)
+              expectSame(await (await from.openVault(own, vaultId)).open(block), content)
             }
           }
         }

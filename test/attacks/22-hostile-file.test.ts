@@ -1,25 +1,15 @@
 // Row 22. He writes a file that a program will read, and wants it to crash, to hang, or to take all memory. Here every reader once,
 // by a fixed list of damages; test/fuzz/ searches at random, and can be left running.
-import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
-import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  encodeBlock,
-  KeystrataError,
-  openPackMember,
-  openWriter,
-  parseBlock,
-  parseCard,
-  unlockKeyset,
-} from '../../src/index.ts'
-import { type Backend } from '../../src/primitives/backend.ts'
-import { useBackend } from '../../src/primitives/choice.ts'
-import { checkProfile, verifyPassword } from '../../src/server.ts'
+  armRegistration,
+  deriveClient,
+  openRegistration,
+  openSavedClient,
+  parseRegistration,
+} from '../../src/client.ts'
 import {
   ALICE,
+  DESKTOP,
   failure,
   flipped,
   MemoryRegistryStore,
@@ -31,19 +21,35 @@ import {
   resummed,
   sample,
 } from '../fixtures.ts'
+import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile } from '../../src/vault.ts'
+import {
+  encodeBlock,
+  KeystrataError,
+  openPackMember,
+  openSavedKeyset,
+  openWriter,
+  parseBlock,
+  parseCard,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { checkProfile, openKeyRegistry, verifyPassword } from '../../src/server.ts'
+import { createDeviceKey, openDeviceKey } from '../../src/device.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Backend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { memoryInUse } from '../memory.ts'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
 const card = keyset.card()
-const { reader: sharing, share } = keyset.createShare()
+const { keyset: sharing, share } = keyset.createShare()
 const regenerated = sharing.regenerate()
-const block = await keyset.writer().seal(sample(64))
+const block = await openWriter(keyset.export('host')).seal(sample(64))
 const shared = { ...block, envelope: share.add(block) }
 const invite = share.invite(card)
 const reader = keyset.acceptShare(invite, card)
-const { record } = await keyset.writer().sealRecord(sample(64), 'start')
-const { content: pack, members } = await keyset.writer().pack([sample(40), sample(20, 2)])
+const { record } = await openWriter(keyset.export('host')).sealRecord(sample(64), 'start')
+const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20, 2)])
 
 const login = await deriveLogin(PASSWORD, ALICE)
 const store = new MemoryVaultStore()
@@ -54,12 +60,12 @@ const openBy = async (bytes: Uint8Array) => {
   const hostile = new MemoryVaultStore()
   await hostile.writeProfile(profile.record, profile.version)
   await hostile.writeKeyring(vault.id, bytes, 1)
-  return profile.openVault(vault.id, hostile)
+  return profile.openVault(hostile, vault.id)
 }
 
 const client = await quickly(() =>
-  createClient({
-    ...{ realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' },
+  deriveClient({
+    ...{ realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' },
     privateKey: { type: 'AES-256', text: 'of the client' },
   }),
 )
@@ -71,7 +77,9 @@ const challenge = await registry.challenge()
 const { escrow, activationCode } = client.safeguard()
 await registry.safeguard(escrow)
 await registry.commitFirstBackup('acme', 'desktop')
-const file = await registry.buildRegistration('acme', 'desktop', keyset, { expires: new Date(Date.now() + 1e9) })
+const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
+  expires: new Date(Date.now() + 1e9),
+})
 const device = createDeviceKey()
 const locked = await quickly(() => device.export(PASSWORD))
 const place = { table: 'source', row: '1', column: 'password', version: 1 }
@@ -102,13 +110,13 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['connect', client.prove(challenge, OWN), (b) => registry.connect(b)],
   ['safeguard', escrow, (b) => registry.safeguard(b)],
   ['parseRegistration', file, (b) => parseRegistration(b, { provider: card })],
-  ['openRegistration', file, (b) => openRegistration(b, { provider: card, activationCode })],
+  ['openRegistration', file, (b) => openRegistration(b, { account: 'acme', provider: card, activationCode })],
   ['armRegistration', file, (b) => armRegistration(b, activationCode)],
   ['openDeviceKey', device.exportUnprotected(), (b) => openDeviceKey(b)],
   ['openDeviceKey, protected', locked, (b) => openDeviceKey(b, PASSWORD)],
-  ['openClient', device.save(client), (b) => device.openClient(b)],
-  ['openLogin', device.save(login), (b) => device.openLogin(b)],
-  ['openKeyset', device.save(keyset), (b) => device.openKeyset(b)],
+  ['openClient', client.save(device), (b) => openSavedClient(b, device, DESKTOP)],
+  ['openLogin', login.save(device), (b) => openSavedLogin(b, device, ALICE)],
+  ['openKeyset', keyset.save(device), (b) => openSavedKeyset(b, device, { id: keyset.id })],
   ['openText', device.sealText('x', place), (b) => device.openText(b, place)],
   ['verifyPassword, a hash', Buffer.from(phc), (b) => verifyPassword(text(b), PASSWORD)],
 ]

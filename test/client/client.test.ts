@@ -1,13 +1,7 @@
 // A client with typed keys, as a backup tool meets it.
-import type { Client, ClientOptions } from '../../src/client/client.ts'
-import { generateTypedKey, type TypedKey } from '../../src/client/typed-key.ts'
-import { createHash, createHmac } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
-import { encodeBlock, parseBlock } from '../../src/index.ts'
-import { withBytes } from '../../src/core/secret.ts'
-import { KDF } from '../spec-reader.ts'
 import {
   backends,
+  claimantOf,
   expectSame,
   failure,
   flipped,
@@ -18,17 +12,23 @@ import {
   sample,
   withBackend,
 } from '../fixtures.ts'
+import { encodeBlock, openWriter, parseBlock } from '../../src/index.ts'
+import { type Client, type ClientOptions, deriveClient, generateTypedKey, type TypedKey } from '../../src/client.ts'
+import { createHash, createHmac } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { withBytes } from '../../src/core/secret.ts'
+import { KDF } from '../spec-reader.ts'
 
-const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const NAMES = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const PRIVATE: TypedKey = { type: 'AES-256', text: 'a private key of this client' }
 const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
 const make = (more: Partial<ClientOptions> = {}) =>
-  quickly(() => createClient({ ...NAMES, privateKey: PRIVATE, accountKey: ACCOUNT, ...more }))
+  quickly(() => deriveClient({ ...NAMES, privateKey: PRIVATE, accountKey: ACCOUNT, ...more }))
 
 const scopes = ['private', 'account', 'public'] as const
 const one = await make()
 const again = await make()
-const laptop = await make({ client: 'laptop', privateKey: { type: 'AES-192', text: 'another private key' } })
+const laptop = await make({ name: 'laptop', privateKey: { type: 'AES-192', text: 'another private key' } })
 const stranger = await make({ account: 'other' })
 const content = sample(1000)
 
@@ -65,7 +65,7 @@ describe.each(scopes)('the scope %s', (which) => {
     await failure(() => one.open({ ...block, label: 'x' }), 'malformed')
     if (encrypted) await failure(() => one.open({ ...block, ciphertext: sample(15) }), 'malformed')
     for (const encryption of ['none', 'hybrid'] as const) {
-      const foreign = await keyset.writer({ encryption }).seal(content)
+      const foreign = await openWriter(keyset.export('host'), { encryption }).seal(content)
       await failure(() => one.open(foreign), encryption === 'none' ? 'key-not-found' : 'unsupported')
     }
   })
@@ -215,7 +215,7 @@ describe('typed keys', () => {
 
 describe('an account key', () => {
   it('can come later, and is needed for the account scope', async () => {
-    const alone = await quickly(() => createClient({ ...NAMES, privateKey: PRIVATE }))
+    const alone = await quickly(() => deriveClient({ ...NAMES, privateKey: PRIVATE }))
     await failure(async () => alone.scope('account'), 'account-key-required')
     const both = await quickly(() => alone.withAccountKey(ACCOUNT))
     expectSame(await both.open(await one.scope('account').seal(content)), content)

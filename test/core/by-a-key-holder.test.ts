@@ -1,6 +1,6 @@
 // Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
 // is checked alone here.
-import { Suite } from '../../src/core/suite.ts'
+import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -29,7 +29,7 @@ const content = sample(40)
 /** What is not as an honest writer has it. */
 interface Changes {
   readonly damage?: boolean
-  readonly suite?: number
+  readonly suite?: Suite
   readonly keyId?: Uint8Array
   readonly ownerId?: Uint8Array
 }
@@ -110,19 +110,18 @@ describe('a record', async () => {
   const START = new Uint8Array(32)
 
   async function crafted(
-    { sequence = 1, previous = START, generation = 0, damage = false, hybrid = true } = {},
+    { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid as EncryptedSuite } = {},
     owner = keyset,
   ) {
     const { contents } = insidesOf(owner, 'keyset')
     const recipient = new Recipient(contents.blockPair.publicHalves)
     const ids = { keyId: recipient.keyId, ownerId: contents.id }
-    const suite = hybrid ? Suite.hybrid : Suite.x25519
     const headerBytes = encodeHeader({ type: ObjectType.record, suite, ...ids, generation, flags: 0 })
-    const { parts, agreement } = agreeWith(recipient, { headerBytes, hybrid, context: EMPTY })
-    const lock = agreedLock(agreement, 'combined', nonce, 'record')
+    const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context: EMPTY })
+    const lock = agreedLock(agreement, 'combined', nonce, 'record', [])
     const commitment = damage ? flipped(lock.commitment, 3) : lock.commitment
-    const record = encodeRecord(hybrid, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
-    const aad = associatedData(headerBytes, recordParameters(record, hybrid), EMPTY)
+    const record = encodeRecord(suite, { headerBytes, sequence, previous, ...parts, nonce, commitment }, content)
+    const aad = associatedData(headerBytes, recordParameters(record, suite), EMPTY)
     await gcmSealContent(lock.key, lock.iv, aad, record.subarray(-64 - content.length - 16, -64))
     record.set(sign(contents.sourceSigning.seed, recordMessage(record)), record.length - 64)
     return record
@@ -155,10 +154,10 @@ describe('a record', async () => {
   it('is resealed as strong as it was, and no stronger', async () => {
     const suites = async (record: Uint8Array) => new Set((await resealed(record)).map(({ length }) => length > 1700))
     expect(await suites(first)).toEqual(new Set([true]))
-    expect(await suites(await crafted({ hybrid: false }))).toEqual(new Set([false]))
+    expect(await suites(await crafted({ suite: Suite.x25519 }))).toEqual(new Set([false]))
     // A keyset that leaves blocks unencrypted has records under both agreements.
     const open = await makeKeyset({ encryption: 'none' })
-    const weak = await crafted({ hybrid: false }, open)
+    const weak = await crafted({ suite: Suite.x25519 }, open)
     expect((await resealed(weak, open)).map(({ length }) => length > 1700)).toEqual([true, true])
   })
 

@@ -1,7 +1,16 @@
 // Argon2id of a product's own, and costs for the device at hand.
+import {
+  type Argon2,
+  type Argon2Costs,
+  calibrateArgon2,
+  createKeyset,
+  openWriter,
+  unlockKeyset,
+} from '../../src/index.ts'
+import { deriveClient } from '../../src/client.ts'
+import { deriveLegacyClient } from '../../src/legacy.ts'
 import { argon2id as nobleArgon2id } from '@noble/hashes/argon2.js'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Argon2, type Argon2Costs, calibrateArgon2, createKeyset, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, expectSame, failure, PASSWORD, quick, sample } from '../fixtures.ts'
 
@@ -57,11 +66,11 @@ describe('the argon2 option', () => {
         length,
       )
     }
-    const names = { realm: 'tests', account: 'acme', client: 'desktop' }
+    const names = { realm: 'tests', account: 'acme', name: 'desktop' }
     const keys = { privateKey: { type: 'AES-192', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } } as const
-    const client = await createClient({ ...names, platform: 'linux', ...keys, argon2: cheap })
+    const client = await deriveClient({ ...names, platform: 'linux', ...keys, argon2: cheap })
     await client.withAccountKey({ type: 'AES-256', text: 'z' }, { argon2: cheap })
-    await createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, argon2: cheap })
+    await deriveLegacyClient({ ...names, privateKey: { type: 'DES-56', text: 'x' }, argon2: cheap })
     const costs = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
     expect(asked.filter((call) => call.costs.memoryKiB === 65_536)).toEqual([
       { password: 'x', costs, length: 24 },
@@ -132,7 +141,7 @@ describe('the argon2 option', () => {
     }
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP, argon2 })
     const own = await unlockKeyset(keyset.export('storage'), PASSWORD)
-    expectSame(await own.open(await keyset.writer().seal(sample(5))), sample(5))
+    expectSame(await own.open(await openWriter(keyset.export('host')).seal(sample(5))), sample(5))
     for (const bytes of kept.slice(-2)) expect(bytes.every((byte) => byte === 0)).toBe(true)
   })
 

@@ -1,5 +1,6 @@
+import { KeystrataError } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import { authenticationFailed, KeystrataError } from '../../src/core/errors.ts'
+import { authenticationFailed } from '../../src/core/errors.ts'
 
 describe('KeystrataError', () => {
   it('carries a code, a message for people, and details that cannot be changed', () => {

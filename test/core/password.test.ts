@@ -1,4 +1,4 @@
-import { deriveLogin } from '../../src/vault/login.ts'
+import { deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { assertReadableCosts, assertWritableCosts, hashPassword } from '../../src/core/password.ts'
 import { ALICE, backends, CHEAP, failure, PASSWORD, sample, withBackend } from '../fixtures.ts'
@@ -41,18 +41,18 @@ describe('Argon2 costs', () => {
 describe.each(backends)('hashing a password on $name', (backend) => {
   it('tells its progress', async () => {
     const fractions: number[] = []
-    await withBackend(backend, () => hashPassword('p', salt, CHEAP, { onProgress: (f) => fractions.push(f) }))
+    await withBackend(backend, () => hashPassword('p', salt, CHEAP, { onProgress: (f) => fractions.push(f) }, 32))
     expect(fractions.at(-1)).toBe(1)
     expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
   })
 
   it('ends when it is told to, before and while', async () => {
     const before = AbortSignal.abort()
-    await failure(() => withBackend(backend, () => hashPassword('p', salt, CHEAP, { signal: before })), 'aborted')
+    await failure(() => withBackend(backend, () => hashPassword('p', salt, CHEAP, { signal: before }, 32)), 'aborted')
     const controller = new AbortController()
     const slow = { iterations: 8, memoryKiB: 65_536, lanes: 1 }
     setTimeout(() => controller.abort(), 20)
-    const hashing = () => withBackend(backend, () => hashPassword('p', salt, slow, { signal: controller.signal }))
+    const hashing = () => withBackend(backend, () => hashPassword('p', salt, slow, { signal: controller.signal }, 32))
     await failure(hashing, 'aborted')
   })
 
@@ -75,12 +75,12 @@ describe.each(backends)('hashing a password on $name', (backend) => {
         throw broken
       },
     }
-    await expect(withBackend(backend, () => hashPassword('p', salt, CHEAP, wait))).rejects.toBe(broken)
+    await expect(withBackend(backend, () => hashPassword('p', salt, CHEAP, wait, 32))).rejects.toBe(broken)
   })
 
   it('refuses an empty password, an ill-formed one, and what is none', async () => {
-    await failure(() => hashPassword('', salt, CHEAP, {}), 'limit-exceeded')
-    await expect(hashPassword('\ud800', salt, CHEAP, {})).rejects.toThrow(TypeError)
-    await expect(hashPassword(undefined as unknown as string, salt, CHEAP, {})).rejects.toThrow(TypeError)
+    await failure(() => hashPassword('', salt, CHEAP, {}, 32), 'limit-exceeded')
+    await expect(hashPassword('\ud800', salt, CHEAP, {}, 32)).rejects.toThrow(TypeError)
+    await expect(hashPassword(undefined as unknown as string, salt, CHEAP, {}, 32)).rejects.toThrow(TypeError)
   })
 })

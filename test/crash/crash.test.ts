@@ -1,7 +1,6 @@
 // Real processes on a real folder, killed after each write: the vault opens with the newest record every time, and a second
 // run finishes. What a power cut leaves behind the last fsync, no test on a running machine can show.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
+import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { execFile } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
@@ -62,15 +61,15 @@ describe.each([
     for (const { folder } of runs) {
       const store = new FolderVaultStore(new FolderStore(folder))
       const profile = openProfile((await store.readProfile())!, login)
-      for (const vaultId of profile.vaults) await profile.openVault(vaultId, store)
-      expect(await (await profile.openVault(vault.id, store)).open(block)).toEqual(content)
+      for (const vaultId of profile.vaults) await profile.openVault(store, vaultId)
+      expect(await (await profile.openVault(store, vault.id)).open(block)).toEqual(content)
       expect(profile.zeroTrust).toBe(work === 'changeRecovery')
 
       const finished =
         work === 'changeRecovery'
-          ? await profile.changeRecovery({ zeroTrust: true }, store)
+          ? await profile.changeRecovery(store, { zeroTrust: true })
           : await profile.rotate(store)
-      expect(await (await finished.openVault(vault.id, store)).open(block)).toEqual(content)
+      expect(await (await finished.openVault(store, vault.id)).open(block)).toEqual(content)
       expect(finished.rotationDue).toEqual([])
       for (const { slots, recoverySlots } of parseProfile(finished.record).vaults) {
         expect([slots.length, recoverySlots.length]).toEqual([1, finished.zeroTrust ? 0 : 1])

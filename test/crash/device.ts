@@ -1,7 +1,5 @@
 // A device in a process of its own that dies by SIGKILL right after its nth write: `device.ts FOLDER WORK N`.
-import { deriveLogin } from '../../src/vault/login.ts'
-import { openProfile } from '../../src/vault/profile.ts'
-import type { VaultStore } from '../../src/vault/store.ts'
+import { deriveLogin, openProfile, type VaultStore } from '../../src/vault.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { FolderVaultStore } from '../../examples/vault-store.ts'
 
@@ -27,5 +25,5 @@ const login = await deriveLogin('password', { realm: 'crash', user: 'user' })
 const profile = openProfile((await store.readProfile())!, login)
 if (work === 'rotate') await profile.rotate(dying)
 else if (work === 'createVault') await profile.createVault(dying)
-else await profile.changeRecovery({ zeroTrust: true }, dying)
+else await profile.changeRecovery(dying, { zeroTrust: true })
 console.log(`${writes} writes, and alive`)

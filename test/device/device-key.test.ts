@@ -1,87 +1,96 @@
 // What one device keeps in its own database: handles, and texts in their places.
-import { createDeviceKey, type DeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { describe, expect, it } from 'vitest'
-import { unlockKeyset } from '../../src/index.ts'
 import {
+  ALICE,
   CHEAP,
+  DESKTOP,
   expectSame,
   failure,
   flipped,
   hex,
   makeKeyset,
   PASSWORD,
+  patched,
   quickly,
   resummed,
   sample,
 } from '../fixtures.ts'
+import { createProfile, deriveLogin, openProfile, openSavedLogin } from '../../src/vault.ts'
+import { deriveClient, openSavedClient } from '../../src/client.ts'
+import { openSavedKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
+import { createDeviceKey, type DeviceKey, openDeviceKey } from '../../src/device.ts'
+import { describe, expect, it } from 'vitest'
 
 const device = createDeviceKey()
 const other = createDeviceKey()
 const client = await quickly(() =>
-  createClient({
+  deriveClient({
     realm: 'tests',
     account: 'acme',
-    client: 'desktop',
+    name: 'desktop',
     platform: 'linux',
     privateKey: { type: 'AES-192', text: 'private' },
     accountKey: { type: 'AES-128', text: 'account' },
   }),
 )
 const login = await deriveLogin(PASSWORD, { realm: 'tests', user: 'Alice' })
-const keyset = (await makeKeyset({ encryption: 'none' })).createShare().reader
-const saved = { login: device.save(login), client: device.save(client), keyset: device.save(keyset) }
+const keyset = (await makeKeyset({ encryption: 'none' })).createShare().keyset
+const saved = { login: login.save(device), client: client.save(device), keyset: keyset.save(device) }
 const openers: [keyof typeof saved, (by: DeviceKey, bytes: Uint8Array) => unknown][] = [
-  ['login', (by, bytes) => by.openLogin(bytes)],
-  ['client', (by, bytes) => by.openClient(bytes)],
-  ['keyset', (by, bytes) => by.openKeyset(bytes)],
+  ['login', (by, bytes) => openSavedLogin(bytes, by, ALICE)],
+  ['client', (by, bytes) => openSavedClient(bytes, by, DESKTOP)],
+  ['keyset', (by, bytes) => openSavedKeyset(bytes, by, { id: keyset.id })],
 ]
 
 describe('a saved handle', () => {
   it('opens again: a login', () => {
-    const again = device.openLogin(saved.login)
+    const again = openSavedLogin(saved.login, device, ALICE)
     expect([again.realm, again.user, again.credential]).toEqual(['tests', 'alice', login.credential])
     const { record } = createProfile(login, { zeroTrust: true })
     expect(openProfile(record, again).version).toBe(1)
   })
 
   it('opens again: a client', async () => {
-    const again = device.openClient(saved.client)
-    expect([again.account, again.client]).toEqual(['acme', 'desktop'])
+    const again = openSavedClient(saved.client, device, DESKTOP)
+    expect([again.account, again.name]).toEqual(['acme', 'desktop'])
     expect(again.enrolment()).toEqual(client.enrolment())
     for (const scope of ['private', 'account', 'public'] as const) {
       expectSame(await again.open(await client.scope(scope).seal(sample(100))), sample(100))
     }
     const lone = await quickly(() =>
-      createClient({
-        ...{ realm: 'tests', account: 'acme', client: 'phone', platform: 'ios' },
+      deriveClient({
+        ...{ realm: 'tests', account: 'acme', name: 'phone', platform: 'ios' },
         privateKey: { type: 'AES-256', text: 'private' },
       }),
     )
-    const reopened = device.openClient(device.save(lone))
+    const reopened = openSavedClient(lone.save(device), device, { account: 'acme', name: 'phone' })
     expect(reopened.enrolment()).toEqual(lone.enrolment())
     await failure(async () => reopened.scope('account'), 'account-key-required')
   })
 
   it('opens again: a keyset, with all that it could do', async () => {
-    const again = device.openKeyset(saved.keyset)
+    const again = openSavedKeyset(saved.keyset, device, { id: keyset.id })
     expect([again.id, again.version, again.shares]).toEqual([keyset.id, 2, keyset.shares])
-    const block = await again.writer({ encryption: 'hybrid' }).seal(sample(50))
+    const block = await openWriter(again.export('host'), { encryption: 'hybrid' }).seal(sample(50))
     expectSame(await keyset.open(block), sample(50))
     const stored = again.regenerate().export('storage')
     expectSame(await (await unlockKeyset(stored, PASSWORD)).open(block), sample(50))
-    // One that has not all keys is saved as what it is; and what it was unlocked to accept is kept.
+    // A keyset without all keys is saved as what it is, and what it was unlocked to accept is not saved.
     const strict = await makeKeyset()
-    const definition = await unlockKeyset(strict.export('definition'), PASSWORD, { accept: 'x25519' })
-    const reopened = device.openKeyset(device.save(definition))
+    const definition = await unlockKeyset(strict.export('definition'), PASSWORD, { allowWeaker: 'x25519' })
+    const weak = await openWriter(resummed(patched(strict.export('host'), 171, [0])), { encryption: 'x25519' }).seal(
+      sample(9),
+    )
+    expectSame(await definition.open(weak), sample(9))
+    const reopened = openSavedKeyset(definition.save(device), device, { id: strict.id })
+    await failure(() => reopened.open(weak), 'policy')
+    const tolerant = openSavedKeyset(definition.save(device), device, { id: strict.id, allowWeaker: 'x25519' })
+    expectSame(await tolerant.open(weak), sample(9))
     await failure(() => reopened.export('host'), 'policy')
-    const changed = await device
-      .openKeyset(device.save(await again.changePassword('next', { costs: CHEAP })))
-      .changePassword('another', { costs: CHEAP })
+    const next = (await again.changePassword('next', { costs: CHEAP })).save(device)
+    const changed = await openSavedKeyset(next, device, { id: again.id }).changePassword('another', { costs: CHEAP })
     expect((await unlockKeyset(changed.export('host'), 'another')).id).toBe(again.id)
     reopened.dispose()
-    expectSame(await strict.open(await strict.writer().seal(sample(9))), sample(9))
+    expectSame(await strict.open(await openWriter(strict.export('host')).seal(sample(9))), sample(9))
   })
 
   it.each(openers)(
@@ -104,18 +113,34 @@ describe('a saved handle', () => {
     },
   )
 
+  it('is refused where another one is expected, or a newer one', async () => {
+    const others = [
+      () => openSavedLogin(saved.login, device, { realm: 'tests', user: 'bob' }),
+      () => openSavedLogin(saved.login, device, { realm: 'other', user: 'alice' }),
+      () => openSavedClient(saved.client, device, { account: 'acme', name: 'laptop' }),
+      () => openSavedClient(saved.client, device, { account: 'other', name: 'desktop' }),
+      () => openSavedKeyset(saved.keyset, device, { id: '00'.repeat(16) }),
+    ]
+    const fields = ['user', 'realm', 'name', 'account', 'id']
+    for (const [index, open] of others.entries()) {
+      expect((await failure(open, 'policy')).detail).toMatchObject({ rule: 'expected-handle', field: fields[index] })
+    }
+    await failure(() => openSavedKeyset(saved.keyset, device, { id: keyset.id, atLeast: 3 }), 'rollback')
+  })
+
+  it('is saved under a device key of this library alone', () => {
+    for (const none of [{}, { ...device }, login]) {
+      expect(() => keyset.save(none as never)).toThrow(TypeError)
+      expect(() => openSavedKeyset(saved.keyset, none as never, { id: keyset.id })).toThrow(TypeError)
+    }
+  })
+
   it('shows nothing of what is in it', () => {
     for (const bytes of Object.values(saved)) {
       const text = Buffer.from(bytes)
       for (const word of ['alice', 'acme', 'desktop', 'tests', login.credential])
         expect(text.includes(word)).toBe(false)
       expect(text.includes(Buffer.from(login.credential, 'base64url').subarray(0, 8))).toBe(false)
-    }
-  })
-
-  it('is one of this library', () => {
-    for (const handle of [{}, { ...login }, createDeviceKey()]) {
-      expect(() => device.save(handle as never)).toThrow(TypeError)
     }
   })
 })
@@ -169,7 +194,7 @@ describe('a device key', () => {
     expect([open.length, locked.length]).toEqual([89, 261])
     const reopened = await quickly(() => openDeviceKey(locked, 'a\u00a0passphrase'))
     for (const again of [await openDeviceKey(open), reopened]) {
-      expect(again.openLogin(saved.login).user).toBe('alice')
+      expect(openSavedLogin(saved.login, again, ALICE).user).toBe('alice')
     }
     await failure(() => quickly(() => openDeviceKey(locked, 'another')), 'wrong-password')
     await failure(() => openDeviceKey(locked), 'wrong-password')
@@ -232,8 +257,8 @@ describe('a device key', () => {
     for (const action of [
       () => short.exportUnprotected(),
       () => short.export('x'),
-      () => short.save(login),
-      () => short.openLogin(saved.login),
+      () => login.save(short),
+      () => openSavedLogin(saved.login, short, ALICE),
       () => short.openText(text, { table: 't', row: 'r', column: 'c', version: 0 }),
     ]) {
       await failure(action, 'disposed')

@@ -1,6 +1,7 @@
 // Random inputs for every primitive, and what a backend makes of them: the same on every backend, refusals included.
+import { hex, unhex, withRandomness } from '../fixtures.ts'
+import { portableBackend } from '../platforms.ts'
 import { type Backend, type Kem } from '../../src/primitives/backend.ts'
-import { hex, unhex } from '../fixtures.ts'
 
 /** Inputs that can be made again from a seed (xorshift32). */
 export class Random {
@@ -71,15 +72,14 @@ function kemCase(random: Random, kemOf: (backend: Backend) => Kem, privateBytes:
       if (which === 0) return own.decapsulate(oddPoint)
       if (which === 1) {
         const sender = kemOf(backend).encapsulator(oddPoint)
-        // With randomness of its own choice too: native code takes no other, and must refuse the same keys.
+        // Native code takes no randomness from outside, but must refuse the same keys.
         sender.encapsulate()
-        const { ciphertext, shared } = sender.encapsulate(randomness)
-        return [ciphertext, shared]
+        return [new Uint8Array(0)]
       }
       const fresh = kemOf(backend).encapsulator(own.publicKey).encapsulate()
       if (hex(own.decapsulate(fresh.ciphertext)) !== hex(fresh.shared)) return Uint8Array.of(0)
-      const { ciphertext, shared } = kemOf(backend).encapsulator(own.publicKey).encapsulate(randomness)
-      return [own.publicKey, ciphertext, shared, own.decapsulate(ciphertext)]
+      const sent = withRandomness([randomness], () => kemOf(portableBackend).encapsulator(own.publicKey).encapsulate())
+      return [own.publicKey, own.decapsulate(sent.ciphertext), sent.shared]
     })
 }
 
@@ -88,7 +88,7 @@ export const CASES: Readonly<Record<string, { weight: number; make: (random: Ran
   hash: {
     weight: 300,
     make(random) {
-      const hash = random.pick(['sha256', 'sha512', 'sha3-256'] as const)
+      const hash = random.pick(['sha256', 'sha512'] as const)
       const parts = Array.from({ length: random.below(4) }, () => random.bytes(size(random)))
       return (backend) => outcome(() => backend.hash(hash, parts))
     },
@@ -96,7 +96,7 @@ export const CASES: Readonly<Record<string, { weight: number; make: (random: Ran
   hmac: {
     weight: 300,
     make(random) {
-      const hash = random.pick(['sha256', 'sha512', 'sha3-256'] as const)
+      const hash = random.pick(['sha256', 'sha512'] as const)
       const key = random.bytes(random.below(200))
       const parts = Array.from({ length: random.below(4) }, () => random.bytes(random.below(200)))
       return (backend) => outcome(() => backend.hmac(hash, key, parts))

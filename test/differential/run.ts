@@ -1,6 +1,6 @@
 // npm run test:differential -- [--cases N] [--seed N]: random cases on node, web and portable, compared one by one.
+import { backends } from '../fixtures.ts'
 import { parseArgs } from 'node:util'
-import { thoroughBackends as backends } from '../fixtures.ts'
 import { CASES, Random } from './cases.ts'
 
 const { values } = parseArgs({

@@ -177,7 +177,7 @@ describe('backup and restore', () => {
     writeFileSync(at(2), second)
     rmSync(at(3))
     await expect(listingOf(store)).rejects.toThrow('00000004: altered')
-    const stranger = (await makeKeyset()).writer()
+    const stranger = openWriter((await makeKeyset()).export('host'))
     await failure(() => stranger.sealRecord(third, second), 'authentication-failed')
   })
 

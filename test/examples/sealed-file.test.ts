@@ -44,7 +44,7 @@ afterAll(() => useBackend(undefined))
 async function withListing(listing: unknown, stored: Blob[] = blocks): Promise<Blob> {
   const keyset = await unlockKeyset(parts.keyset, PASSWORD)
   const text = typeof listing === 'string' ? new TextEncoder().encode(listing) : encodeListing(listing as never)
-  const { record } = await keyset.writer().sealRecord(text, 'start')
+  const { record } = await openWriter(keyset.export('host')).sealRecord(text, 'start')
   return joined({ ...parts, listing: record }, stored)
 }
 

@@ -1,5 +1,5 @@
 // The storage server of the client's demo, and customers who are not who they say.
-import type { Client } from '../../src/client/client.ts'
+import { type Client, deriveClient } from '../../src/client.ts'
 import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { join } from 'node:path'
@@ -17,9 +17,9 @@ const root = newFolder()
 let server: Server
 let url = ''
 
-const make = (account: string, client: string, text = client): Promise<Client> =>
-  createClient({
-    ...{ realm: REALM, account, client, platform: 'linux' },
+const make = (account: string, name: string, text = name): Promise<Client> =>
+  deriveClient({
+    ...{ realm: REALM, account, name, platform: 'linux' },
     privateKey: { type: 'AES-256', text },
     accountKey: { type: 'AES-128', text: account },
   })

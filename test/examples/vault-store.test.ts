@@ -1,6 +1,5 @@
 // The contract of VaultStore, on a folder and on a real SQL database: PGlite, which is PostgreSQL in this process.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
+import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { PGlite } from '@electric-sql/pglite'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -71,9 +70,9 @@ describe.each([
     expect(await store.writeAccount(verifier!, changed.record, changed.version)).toBe(false)
     expect(await verifyLogin(await store.verifier(), login.credential)).toBe(false)
     expect(await verifyLogin(await store.verifier(), next.credential)).toBe(true)
-    const trusted = await openProfile((await store.readProfile())!, next).changeRecovery({ zeroTrust: true }, store)
+    const trusted = await openProfile((await store.readProfile())!, next).changeRecovery(store, { zeroTrust: true })
     expect(await verifyLogin(await store.verifier(), next.credential)).toBe(true)
-    expect(await (await trusted.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await trusted.openVault(store, vault.id)).open(block)).toEqual(content)
     // What the server checks, it checks here.
     const off = createProfile(next, { admin: admin.card() })
     expect(await store.writeProfile(off.record, off.version)).toBe(false)
@@ -97,7 +96,7 @@ describe.each([
     }
     expect(outcomes.some(({ status }) => status === 'fulfilled')).toBe(true)
     const last = await openProfile((await store.readProfile())!, login).rotate(store)
-    expect(await (await last.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await last.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 })
 

@@ -1,24 +1,32 @@
 // What reads the objects of a client: blocks, enrolments, challenges, proofs, escrows, registration files, and what a device
 // keeps.
+import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
 import {
   armRegistration,
+  deriveClient,
   openRegistration,
+  openSavedClient,
   parseRegistration,
-  signedRegistration,
-  storedRegistration,
-} from '../../src/client/registration.ts'
-import { createDeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { SavedKind } from '../../src/device/saved.ts'
-import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
+} from '../../src/client.ts'
+import { ALICE, claimantOf, DESKTOP, makeKeyset, MemoryRegistryStore, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { openSavedKeyset } from '../../src/index.ts'
+import { savedLogin } from '../../src/vault/layout.ts'
 import {
   type ProvenKey,
+  savedClient,
   storedChallenge,
   storedEnrolment,
   storedEscrow,
   storedProof,
   type StoredProof,
 } from '../../src/client/layout.ts'
+import { savedKeyset } from '../../src/keyset/layout.ts'
+import { deriveLegacyClient } from '../../src/legacy.ts'
+import { openKeyRegistry } from '../../src/server.ts'
+import { createDeviceKey, openDeviceKey } from '../../src/device.ts'
+import { signedRegistration, storedRegistration } from '../../src/client/registration.ts'
+import { SavedKind } from '../../src/device/saved.ts'
+import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import { decode, encode } from '../../src/core/codec.ts'
 import { storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
 import { NOBODY, ObjectType } from '../../src/core/header.ts'
@@ -28,21 +36,21 @@ import { provenBy, signedPart } from '../../src/client/proof.ts'
 import { unwrapSecret, wrapSecret } from '../../src/core/wrap.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { type SecretKey } from '../../src/core/secret.ts'
-import { ALICE, makeKeyset, MemoryRegistryStore, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
-const names = { realm: 'tests', account: 'acme', client: 'desktop' }
-const client = await createClient({
+const names = { realm: 'tests', account: 'acme', name: 'desktop' }
+const client = await deriveClient({
   ...names,
   platform: 'linux',
   privateKey: { type: 'AES-256', text: 'x' },
   accountKey: { type: 'AES-128', text: 'y' },
 })
-const legacy = await createLegacyClient({
+const legacy = await deriveLegacyClient({
   realm: 'tests',
   account: 'of-old',
-  client: 'desktop',
-  key: { type: 'DES-56', text: 'x' },
+  platform: 'windows',
+  name: 'desktop',
+  privateKey: { type: 'DES-56', text: 'x' },
   dangerouslyAllowDes: true,
 })
 const claimant = claimantOf(client)
@@ -92,7 +100,7 @@ const provider = await makeKeyset()
 const { escrow, activationCode } = client.safeguard()
 await registry.safeguard(escrow)
 const expires = new Date(8.64e15)
-const file = await registry.buildRegistration('acme', 'desktop', provider, { expires })
+const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, { expires })
 const armed = armRegistration(file, activationCode)
 const signer = insidesOf(provider, 'provider').contents.additional!.cardSigning.seed
 const card = provider.card()
@@ -109,15 +117,15 @@ const device = createDeviceKey()
 const openKey = device.exportUnprotected()
 const protectedKey = await device.export('passphrase')
 const login = await deriveLogin(PASSWORD, ALICE)
-const saved = [device.save(login), device.save(client), device.save(provider)]
+const saved = [login.save(device), client.save(device), provider.save(device)]
 const place = { table: 't', row: 'r', column: 'c', version: 1 }
 const text = device.sealText('the password of a database', place)
-const deviceSecret = decode(storedDeviceKey, openKey, 'device key').content.data as SecretKey<'device'>
+const deviceSecret = decode(storedDeviceKey, openKey, 'device key').content.value as SecretKey<'device'>
 const savedPlace = (kind: number) => ({ type: ObjectType.sealedSection, ownerId: NOBODY, context: u8(kind) })
 const openSaved = [
-  (bytes: Uint8Array) => device.openLogin(bytes).dispose(),
-  (bytes: Uint8Array) => device.openClient(bytes).dispose(),
-  (bytes: Uint8Array) => device.openKeyset(bytes).dispose(),
+  (bytes: Uint8Array) => openSavedLogin(bytes, device, ALICE).dispose(),
+  (bytes: Uint8Array) => openSavedClient(bytes, device, DESKTOP).dispose(),
+  (bytes: Uint8Array) => openSavedKeyset(bytes, device, { id: provider.id }).dispose(),
 ]
 
 /** What is sealed in a saved handle, and a saved handle around any bytes. */
@@ -175,8 +183,8 @@ export const clientTargets: readonly Target[] = [
     reads: [
       (bytes: Uint8Array) => parseRegistration(bytes, { provider: card }),
       (bytes: Uint8Array) => armRegistration(bytes, activationCode),
-      (bytes: Uint8Array) => openRegistration(bytes, { provider: card, activationCode }).dispose(),
-      (bytes: Uint8Array) => openRegistration(bytes, { provider: card }).dispose(),
+      (bytes: Uint8Array) => openRegistration(bytes, { account: 'acme', provider: card, activationCode }).dispose(),
+      (bytes: Uint8Array) => openRegistration(bytes, { account: 'acme', provider: card }).dispose(),
     ],
   },
   {
@@ -188,7 +196,7 @@ export const clientTargets: readonly Target[] = [
       const stored = decode(storedRegistration, file, 'registration')
       return mendedRegistration(encode(storedRegistration, { ...stored, escrow: escrow.subarray(0, 0xffff) }))
     },
-    reads: [(bytes) => openRegistration(bytes, { provider: card, activationCode }).dispose()],
+    reads: [(bytes) => openRegistration(bytes, { account: 'acme', provider: card, activationCode }).dispose()],
   },
   {
     name: 'activation-code',
@@ -196,6 +204,7 @@ export const clientTargets: readonly Target[] = [
     reads: [
       (bytes) =>
         openRegistration(file, {
+          account: 'acme',
           provider: provider.card(),
           activationCode: new TextDecoder().decode(bytes),
         }).dispose(),
@@ -221,7 +230,7 @@ export const clientTargets: readonly Target[] = [
   ...Object.keys(SavedKind).map((kind, index) => ({
     name: `saved-${kind}`,
     seeds: [keysIn(index)],
-    layouts: any([loginKeys, clientKeys, keysetKeys][index]),
+    layouts: any([savedLogin, savedClient, savedKeyset][index]),
     around: (keys: Uint8Array) => savedAround(keys, index),
     reads: [openSaved[index]!],
   })),

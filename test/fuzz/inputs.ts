@@ -1,9 +1,8 @@
 // What a fuzzer feeds: objects that a writer made, taken apart and put together wrong. An input is a seed and a short list
 // of edits, so that fast-check makes thousands in a second, and shrinks one that fails to the edit that matters.
 import fc from 'fast-check'
-import type * as P from 'micro-packed'
 import { type BlockReader, encodeBlock, parseBlock, type SealedBlock } from '../../src/index.ts'
-import { decode, encode } from '../../src/core/codec.ts'
+import { type Codec, decode, encode } from '../../src/core/codec.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 
 /** One kind of object, and everything that reads it. */
@@ -12,7 +11,7 @@ export interface Target {
   /** Objects as honest writers make them. */
   readonly seeds: readonly Uint8Array[]
   /** Their layouts: what parses under one is also damaged field by field. */
-  readonly layouts?: readonly P.CoderType<never>[]
+  readonly layouts?: readonly Codec<never>[]
   /** Makes checksum, MAC and signature right again, as somebody who has the keys could. */
   readonly mend?: (bytes: Uint8Array) => Uint8Array
   /** The object that an input is one part of, where that is sealed or signed as a whole. */
@@ -73,14 +72,14 @@ const edits = {
   field: (bytes, edit, _, layouts) => withField(bytes, edit, layouts),
 } satisfies Record<
   string,
-  (bytes: Uint8Array, edit: Edit, seeds: readonly Uint8Array[], layouts: readonly P.CoderType<never>[]) => Uint8Array
+  (bytes: Uint8Array, edit: Edit, seeds: readonly Uint8Array[], layouts: readonly Codec<never>[]) => Uint8Array
 >
 type Kind = keyof typeof edits
 
 const joined = (...parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
 /** The object with one of its fields changed, in the first layout that it has; as it was if that cannot be written. */
-function withField(bytes: Uint8Array, edit: Edit, layouts: readonly P.CoderType<never>[]): Uint8Array {
+function withField(bytes: Uint8Array, edit: Edit, layouts: readonly Codec<never>[]): Uint8Array {
   for (const layout of layouts) {
     try {
       const tree: unknown = decode(layout, bytes, 'seed')

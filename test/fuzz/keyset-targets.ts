@@ -33,17 +33,19 @@ import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
 const whole = (await makeKeyset({ encryption: 'none' })).regenerate()
-const { reader: withShare, share } = whole.createShare()
-const { reader: keyset, share: straight } = withShare.createShare({ to: to.card() })
+const { keyset: withShare, share } = whole.createShare()
+const { keyset: keyset, share: straight } = withShare.createShare({ to: to.card() })
 const { contents, master } = insidesOf(keyset, 'keyset')
 const { additional } = contents
-const DESTINATIONS = Object.keys(Destination) as KeysetDestination[]
+const DESTINATIONS = Object.keys(Destination) as Destination[]
 const exported = DESTINATIONS.map((destination) => encodeKeyset(contents, master, destination))
 const sections = DESTINATIONS.map((destination) => encodeSections(contents, destination))
 
 const blocks = await Promise.all(
   (['hybrid', 'x25519', 'none'] as const).flatMap((encryption) =>
-    (['scoped', 'global', 'off'] as const).map((dedup) => keyset.writer({ encryption, dedup }).seal(sample(40))),
+    (['scoped', 'global', 'off'] as const).map((dedup) =>
+      openWriter(keyset.export('host'), { encryption, dedup }).seal(sample(40)),
+    ),
   ),
 )
 const [block] = blocks as [SealedBlock]
@@ -75,8 +77,8 @@ const signingOf = (
 
 const card = keyset.card()
 const signing = contents.sourceSigning.seed
-const { record } = await keyset.writer().sealRecord(sample(40), 'start')
-const { record: second } = await keyset.writer().sealRecord(sample(40), record)
+const { record } = await openWriter(keyset.export('host')).sealRecord(sample(40), 'start')
+const { record: second } = await openWriter(keyset.export('host')).sealRecord(sample(40), record)
 
 const invite = share.invite(to.card())
 const reader = to.acceptShare(invite, card)
@@ -106,8 +108,8 @@ function inviteAround(bytes: Uint8Array): Uint8Array {
 
 const shared = { ...block, envelope: share.add(block) }
 const log = (await share.sealRecord(sample(40), 'start')).record
-const { content: pack, members } = await keyset.writer().pack([sample(40), sample(20), sample(0)])
-const globalPack = await keyset.writer({ dedup: 'global' }).pack([sample(40), sample(20)])
+const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20), sample(0)])
+const globalPack = await openWriter(keyset.export('host'), { dedup: 'global' }).pack([sample(40), sample(20)])
 
 /** Layouts of different values in one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
@@ -168,7 +170,7 @@ export const keysetTargets: readonly Target[] = [
       (bytes) => keyset.openRecord(bytes, { after: 'start' }),
       (bytes) => keyset.openRecord(bytes, { after: record }),
       (bytes) => keyset.openRecord(second, { after: bytes }),
-      (bytes) => keyset.writer().sealRecord(sample(4), bytes),
+      (bytes) => openWriter(keyset.export('host')).sealRecord(sample(4), bytes),
     ],
   },
   {

@@ -1,7 +1,6 @@
 // What reads the objects of a vault: profiles, keyrings, blocks, and the texts that a server is given.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
+import { createProfile, openProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { checkProfile, verifyLogin, verifyPassword } from '../../src/server.ts'
 import { utf8 } from '../../src/core/bytes.ts'
 import { fillTrailer, MAC_BYTES, macUnder } from '../../src/core/trailer.ts'

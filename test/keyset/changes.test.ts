@@ -1,6 +1,6 @@
+import { type Keyset, openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openWriter, type SealedBlock, unlockKeyset, type WriterOptions } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
   CHEAP,
@@ -28,12 +28,14 @@ const MODES: Required<WriterOptions>[] = (['scoped', 'global', 'off'] as const).
 const original = await quickly(() => makeKeyset({ encryption: 'none' }))
 const content = sample(500)
 const blocks = await Promise.all(
-  [...MODES, { encryption: 'none', dedup: 'scoped' } as const].map((mode) => original.writer(mode).seal(content)),
+  [...MODES, { encryption: 'none', dedup: 'scoped' } as const].map((mode) =>
+    openWriter(original.export('host'), mode).seal(content),
+  ),
 )
 const regenerated = original.regenerate()
 const DONE = { blocksRekeyed: true, recordsResealed: true } as const
 
-async function expectOpensAll(reader: KeysetReader, all: readonly SealedBlock[] = blocks) {
+async function expectOpensAll(reader: Keyset, all: readonly SealedBlock[] = blocks) {
   for (const block of all) expectSame(await reader.open(block), content)
 }
 
@@ -51,7 +53,7 @@ describe('changePassword', () => {
     await failure(() => unlockKeyset(original.export('host'), PASSWORD, { atLeast: 2 }), 'rollback')
     // Writers of before and after make the same blocks.
     const labels = await Promise.all(
-      [original, changed].map(async (keyset) => (await keyset.writer().prepare(content)).label),
+      [original, changed].map(async (keyset) => (await openWriter(keyset.export('host')).prepare(content)).label),
     )
     expect(labels[0]).toBe(labels[1])
     expect(changed.card()).toEqual(original.card())
@@ -59,7 +61,7 @@ describe('changePassword', () => {
 
   it('keeps the master key, or makes another one', async () => {
     // Header and argon2 record: the key id of M stands at 16, verify at 135.
-    const ids = (keyset: KeysetReader) => {
+    const ids = (keyset: Keyset) => {
       const host = keyset.export('host')
       return [hex(host.subarray(16, 32)), hex(host.subarray(135, 167))]
     }
@@ -74,7 +76,7 @@ describe('changePassword', () => {
   })
 
   it('costs what the last password cost, or what the caller says', async () => {
-    const costsOf = (keyset: KeysetReader) => {
+    const costsOf = (keyset: Keyset) => {
       const view = new DataView(keyset.export('host').buffer)
       return [59, 63, 67].map((at) => view.getUint32(at))
     }
@@ -121,7 +123,7 @@ describe('regenerate', () => {
   })
 
   it('gives a definition that has today’s pair alone', async () => {
-    const definition = await unlockKeyset(regenerated.export('definition'), PASSWORD, { accept: 'none' })
+    const definition = await unlockKeyset(regenerated.export('definition'), PASSWORD, { allowWeaker: 'none' })
     await failure(() => definition.open(blocks[0]!), 'key-not-found')
     expectSame(await definition.open({ ...blocks[0]!, envelope: regenerated.rekey(blocks[0]!) }), content)
     for (const action of [() => definition.regenerate(), () => definition.forgetRetired(DONE)]) {
@@ -132,7 +134,7 @@ describe('regenerate', () => {
   it('can demand more, and lets old blocks be read as before', async () => {
     const stronger = original.regenerate({ encryption: 'hybrid' })
     await expectOpensAll(stronger)
-    expect(() => stronger.writer({ encryption: 'x25519' })).toThrow('weaker')
+    expect(() => openWriter(stronger.export('host'), { encryption: 'x25519' })).toThrow('weaker')
     const weak = blocks[1]!
     const rekeyed = { ...weak, envelope: stronger.rekey(weak) }
     expect([weak.envelope.length, rekeyed.envelope.length]).toEqual([145, 1713])
@@ -153,7 +155,10 @@ describe('rekey', () => {
   })
 
   it('of an unencrypted block gives the same envelope, of a current one a fresh one', async () => {
-    const [current, plain] = [await regenerated.writer({ encryption: 'hybrid' }).seal(content), blocks.at(-1)!]
+    const [current, plain] = [
+      await openWriter(regenerated.export('host'), { encryption: 'hybrid' }).seal(content),
+      blocks.at(-1)!,
+    ]
     expect(regenerated.rekey(plain)).toEqual(plain.envelope)
     expect(regenerated.forgetRetired(DONE).rekey(plain)).toEqual(plain.envelope)
     expect(regenerated.isCurrent(plain.envelope)).toBe(true)
@@ -184,18 +189,19 @@ describe('rekey', () => {
 
   it('refuses what is not the owner’s, and what is weaker than its key pair demands', async () => {
     const other = await makeKeyset()
-    const theirs = await other.writer().seal(content)
+    const theirs = await openWriter(other.export('host')).seal(content)
     await failure(() => regenerated.rekey(theirs), 'key-not-found')
     expect(regenerated.isCurrent(theirs.envelope)).toBe(false)
     await failure(() => regenerated.isCurrent(new Uint8Array(3)), 'malformed')
     // To the key pair of today, in the name of somebody else: of bytes 32 to 47 of a header.
     expect(other.isCurrent(theirs.envelope)).toBe(true)
-    for (const by of [other, other.writer()]) expect(by.isCurrent(flipped(theirs.envelope, 40))).toBe(false)
+    for (const by of [other, openWriter(other.export('host'))])
+      expect(by.isCurrent(flipped(theirs.envelope, 40))).toBe(false)
     // The suite rewritten, and the ML-KEM part taken out.
     const weakened = Buffer.concat([theirs.envelope.subarray(0, 80), theirs.envelope.subarray(1648)])
     weakened[7] = 1
     await failure(() => other.rekey({ ...theirs, envelope: weakened }), 'policy')
-    const accepting = await unlockKeyset(other.export('host'), PASSWORD, { accept: 'x25519' })
+    const accepting = await unlockKeyset(other.export('host'), PASSWORD, { allowWeaker: 'x25519' })
     await failure(() => accepting.rekey({ ...theirs, envelope: weakened }), 'authentication-failed')
   })
 
@@ -215,7 +221,7 @@ describe('rekey', () => {
         fc.constantFrom(...MODES),
         fc.integer({ min: 1, max: 4 }),
         async (bytes, mode, times) => {
-          const block = await original.writer(mode).seal(bytes)
+          const block = await openWriter(original.export('host'), mode).seal(bytes)
           let [keyset, envelope] = [original, block.envelope]
           for (let time = 0; time < times; time++) {
             if (time % 2 === 0) keyset = keyset.regenerate()
@@ -268,7 +274,7 @@ it('a crash between any two steps of a regeneration leaves everything readable',
   // What is stored: exports, and each block with the envelope that it has by then.
   const stored = { host: original.export('host'), storage: original.export('storage') }
   const envelopes = blocks.map(({ envelope }) => envelope)
-  const readers: Map<Uint8Array, KeysetReader> = new Map()
+  const readers: Map<Uint8Array, Keyset> = new Map()
   const unlock = async (anyExport: Uint8Array) => {
     const reader = readers.get(anyExport) ?? (await unlockKeyset(anyExport, PASSWORD))
     readers.set(anyExport, reader)

@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { Destination } from '../../src/keyset/layout.ts'
 import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { failure, flipped, hex, patched, resummed, sample } from '../fixtures.ts'
+import { failure, flipped, hex, patched, resummed, sample, withRandomness } from '../fixtures.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
 
-const destinations = Object.keys(Destination) as KeysetDestination[]
+const destinations = Object.keys(Destination) as Destination[]
 const contents = plantedContents()
-const exportOf = (destination: KeysetDestination, what: KeysetContents = contents) =>
-  encodeKeyset(what, plantedMaster, destination, sample(32))
+const exportOf = (destination: Destination, what: KeysetContents = contents) =>
+  withRandomness([sample(32)], () => encodeKeyset(what, plantedMaster, destination))
 const open = (bytes: Uint8Array) => openKeyset(parseKeyset(bytes), plantedMaster)
 
 /** Contents with every key as hex, for comparison. */

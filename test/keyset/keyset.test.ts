@@ -1,3 +1,4 @@
+import { Destination } from '../../src/keyset/layout.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
@@ -18,7 +19,7 @@ import {
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
-const destinations: readonly KeysetDestination[] = ['host', 'definition', 'storage']
+const destinations: readonly Destination[] = ['host', 'definition', 'storage']
 const keyset = await quickly(makeKeyset)
 const content = sample(1000)
 const block = await openWriter(keyset.export('host')).seal(content)
@@ -29,7 +30,7 @@ describe('createKeyset', () => {
     expect(keyset.id).toMatch(/^[0-9a-f]{32}$/)
     expect(other.id).not.toBe(keyset.id)
     expect(keyset.version).toBe(1)
-    expect((await other.writer().seal(content)).label).not.toBe(block.label)
+    expect((await openWriter(other.export('host')).seal(content)).label).not.toBe(block.label)
   })
 
   it('refuses an empty password, costs beyond the limits, and costs that protect too little', async () => {
@@ -113,7 +114,9 @@ describe('unlockKeyset', () => {
     await failure(() => unlockKeyset(block.envelope, PASSWORD), 'malformed')
     await failure(() => unlockKeyset(new Uint8Array(2 ** 20 + 1), PASSWORD), 'limit-exceeded')
     await expect(unlockKeyset('KSTR' as never, PASSWORD)).rejects.toThrow(TypeError)
-    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'all' as never })).rejects.toThrow(TypeError)
+    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { allowWeaker: 'all' as never })).rejects.toThrow(
+      TypeError,
+    )
   })
 })
 
@@ -138,7 +141,7 @@ describe('export', () => {
     }
     expect(await unlockKeyset(defined.export('definition'), PASSWORD)).toHaveProperty('id', keyset.id)
     // What it can do, it does as any other.
-    expect(await keyset.open(await defined.writer().seal(content))).toEqual(content)
+    expect(await keyset.open(await openWriter(defined.export('host')).seal(content))).toEqual(content)
   })
 })
 
@@ -163,7 +166,7 @@ describe('openWriter', () => {
   it('is the keyset’s own writer', async () => {
     const writer = openWriter(keyset.export('host'))
     expect(writer).toMatchObject({ id: keyset.id, version: 1 })
-    expect((await writer.seal(content)).label).toBe((await keyset.writer().seal(content)).label)
+    expect((await writer.seal(content)).label).toBe((await openWriter(keyset.export('host')).seal(content)).label)
   })
 
   it('is not confused by what the caller does to its bytes afterwards', async () => {
@@ -182,7 +185,7 @@ describe('minimum encryption', () => {
   ] as const)('a keyset made with %s refuses a writer with %s', async (own, weaker) => {
     const strict = await makeKeyset({ encryption: own })
     for (const open of [
-      () => strict.writer({ encryption: weaker }),
+      () => openWriter(strict.export('host'), { encryption: weaker }),
       () => openWriter(strict.export('host'), { encryption: weaker }),
     ]) {
       const error = await failure(open, 'policy')
@@ -193,7 +196,7 @@ describe('minimum encryption', () => {
   it('takes anything stronger', async () => {
     const open = await makeKeyset({ encryption: 'none' })
     for (const encryption of ['none', 'x25519', 'hybrid'] as const) {
-      expect(await open.open(await open.writer({ encryption }).seal(content))).toEqual(content)
+      expect(await open.open(await openWriter(open.export('host'), { encryption }).seal(content))).toEqual(content)
     }
   })
 
@@ -204,10 +207,10 @@ describe('minimum encryption', () => {
       const weak = await openWriter(weakened, { encryption }).seal(content)
       const error = await failure(() => keyset.open(weak), 'policy')
       expect(error.detail).toMatchObject({ rule: 'minimum-encryption', minimum: 2 })
-      const ready = await unlockKeyset(keyset.export('host'), PASSWORD, { accept: encryption })
+      const ready = await unlockKeyset(keyset.export('host'), PASSWORD, { allowWeaker: encryption })
       expect(await ready.open(weak)).toEqual(content)
       if (encryption === 'none') continue
-      const stricter = await unlockKeyset(keyset.export('host'), PASSWORD, { accept: 'hybrid' })
+      const stricter = await unlockKeyset(keyset.export('host'), PASSWORD, { allowWeaker: 'hybrid' })
       await failure(() => stricter.open(weak), 'policy')
     }
   })
@@ -217,13 +220,13 @@ describe('dispose', () => {
   it('ends a reader, and not the writers that it gave', async () => {
     const gone = await makeKeyset()
     const host = gone.export('host')
-    const writer = gone.writer()
+    const writer = openWriter(gone.export('host'))
     const theirs = await writer.seal(content)
     gone.dispose()
     gone.dispose()
     await failure(() => gone.open(theirs), 'disposed')
     await failure(() => gone.export('host'), 'disposed')
-    await failure(() => gone.writer(), 'disposed')
+    await failure(() => openWriter(gone.export('host')), 'disposed')
     await failure(() => makeKeyset({ dedupWith: gone }), 'disposed')
     expect((await writer.seal(content)).label).toBe(theirs.label)
     expect(await (await unlockKeyset(host, PASSWORD)).open(theirs)).toEqual(content)
@@ -239,7 +242,7 @@ describe('dispose', () => {
   })
 
   it('ends a prepared block', async () => {
-    const prepared = await keyset.writer().prepare(content)
+    const prepared = await openWriter(keyset.export('host')).prepare(content)
     prepared[Symbol.dispose]()
     await failure(() => prepared.seal(), 'disposed')
     expect(prepared.label).toBe(block.label)
@@ -248,7 +251,7 @@ describe('dispose', () => {
 
 describe('handles', () => {
   it('are not serialised, cloned or printed', async () => {
-    const writer = keyset.writer()
+    const writer = openWriter(keyset.export('host'))
     for (const handle of [keyset, writer, await writer.prepare(content)]) {
       expect(() => JSON.stringify(handle)).toThrow(TypeError)
       expect(() => structuredClone(handle)).toThrow()

@@ -1,7 +1,7 @@
+import { openPackMember, openWriter } from '../../src/index.ts'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { openPackMember } from '../../src/index.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { withBytes } from '../../src/core/secret.ts'
@@ -19,7 +19,10 @@ import {
 
 const keyset = await makeKeyset()
 const files = [sample(100), new Uint8Array(0), sample(16), sample(100), sample(4000, 9)]
-const writers = { g: keyset.writer({ dedup: 'global' }), k: keyset.writer({ dedup: 'scoped' }) }
+const writers = {
+  g: openWriter(keyset.export('host'), { dedup: 'global' }),
+  k: openWriter(keyset.export('host'), { dedup: 'scoped' }),
+}
 
 describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
   it('gives every file back, on every backend', async () => {

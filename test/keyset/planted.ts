@@ -1,13 +1,17 @@
 // A keyset whose every secret is known: 32 equal bytes each, so that a test can look for them.
 import { Mode } from '../../src/keyset/envelope.ts'
 import { Strength } from '../../src/core/suite.ts'
-import { generateKeyPair, generateSigningPair } from '../../src/core/key-pairs.ts'
+import { keyPairOf, signingPairOf } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 
 const run = (byte: number, length = 32) => new Uint8Array(length).fill(byte)
-const pair = (x25519: number, mlKem1024: number, minimum: number = Strength.hybrid) =>
-  generateKeyPair(minimum, run(x25519), run(mlKem1024, 64))
+const pair = (x25519: number, mlKem1024: number, minimum: Strength = Strength.hybrid) =>
+  keyPairOf(minimum, {
+    x25519: new SecretKey('x25519', run(x25519)),
+    mlKem1024: new SecretKey('ml-kem-1024', run(mlKem1024, 64)),
+  })
+const signing = (seed: number) => signingPairOf(new SecretKey('signing', run(seed)))
 
 export const planted = {
   master: 0x41,
@@ -39,10 +43,10 @@ export function plantedContents(): KeysetContents {
     blockPair: pair(planted.blockX25519, planted.blockMlKem),
     blockSalt: new SecretKey('block-salt', run(planted.blockSalt)),
     dedupKey: new SecretKey('dedup', run(planted.dedupKey)),
-    sourceSigning: generateSigningPair(run(planted.sourceSigning)),
+    sourceSigning: signing(planted.sourceSigning),
     additional: {
       sharing: pair(planted.sharingX25519, planted.sharingMlKem),
-      cardSigning: generateSigningPair(run(planted.cardSigning)),
+      cardSigning: signing(planted.cardSigning),
       retired: [pair(planted.retiredX25519, planted.retiredMlKem, Strength.x25519)],
       shares: [
         { id: run(0xe1, 16), ...pair(planted.shareX25519, planted.shareMlKem) },

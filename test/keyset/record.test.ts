@@ -1,5 +1,6 @@
+import { Suite } from '../../src/core/suite.ts'
+import { createKeyset, type Keyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
 import { generateSigningPair, Recipient } from '../../src/core/key-pairs.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
@@ -34,7 +35,7 @@ async function makeLog(count: number, by = writer): Promise<Uint8Array[]> {
 }
 const log = await makeLog(4)
 
-async function read(reader: KeysetReader, records: readonly Uint8Array[]): Promise<Uint8Array[]> {
+async function read(reader: Keyset, records: readonly Uint8Array[]): Promise<Uint8Array[]> {
   const contents: Uint8Array[] = []
   for (const [index, record] of records.entries()) {
     const { sequence, content } = await reader.openRecord(record, { after: records[index - 1] ?? 'start' })
@@ -68,7 +69,7 @@ describe('records', () => {
     const lengths: Map<string, number> = new Map()
     const lax = await makeKeyset({ encryption: 'none' })
     for (const encryption of ['hybrid', 'x25519', 'none'] as const) {
-      const { record } = await lax.writer({ encryption }).sealRecord(sample(10), 'start')
+      const { record } = await openWriter(lax.export('host'), { encryption }).sealRecord(sample(10), 'start')
       lengths.set(encryption, record.length)
       expect((await lax.openRecord(record, { after: 'start' })).content).toEqual(sample(10))
       expect(Buffer.from(record).includes(Buffer.from(sample(10)))).toBe(false)
@@ -120,7 +121,7 @@ describe('records', () => {
 
   it('forged by who has the public keys are refused', async () => {
     const { id, blockPair, sourceSigning, additional } = plantedContents()
-    const owner = { ownerId: id, recipient: new Recipient(blockPair.publicHalves), hybrid: true }
+    const owner = { ownerId: id, recipient: new Recipient(blockPair.publicHalves), suite: Suite.hybrid }
     const honest = await sealRecord(sample(5), 'start', { ...owner, signing: sourceSigning })
     for (const signing of [generateSigningPair(), additional!.cardSigning]) {
       const forged = await sealRecord(sample(5), 'start', { ...owner, signing })
@@ -138,7 +139,7 @@ describe('records', () => {
 
   it('of another keyset are refused, by readers and as what comes before', async () => {
     const other = await createKeyset('x', { costs: CHEAP })
-    const [theirs] = await makeLog(1, other.writer())
+    const [theirs] = await makeLog(1, openWriter(other.export('host')))
     await failure(() => keyset.openRecord(theirs!), 'key-not-found')
     await failure(() => writer.sealRecord(sample(5), theirs!), 'authentication-failed')
     await failure(() => writer.sealRecord(sample(5), new Uint8Array(3)), 'malformed')
@@ -163,7 +164,7 @@ describe('records', () => {
 
   it('weaker than the keyset demands are refused', async () => {
     const strict = await makeKeyset()
-    const { record } = await strict.writer().sealRecord(sample(5), 'start')
+    const { record } = await openWriter(strict.export('host')).sealRecord(sample(5), 'start')
     const weakened = Buffer.concat([record.subarray(0, 120), record.subarray(1688)])
     weakened[7] = 1
     await failure(() => strict.openRecord(weakened), 'policy')
@@ -186,7 +187,7 @@ describe('records', () => {
 })
 
 describe('resealRecords', () => {
-  async function reseal(by: KeysetReader, records: readonly Uint8Array[]): Promise<Uint8Array[]> {
+  async function reseal(by: Keyset, records: readonly Uint8Array[]): Promise<Uint8Array[]> {
     const sealed: Uint8Array[] = []
     for await (const { sequence, record } of by.resealRecords(streamOf(records))) {
       sealed.push(record)

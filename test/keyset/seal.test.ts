@@ -1,6 +1,6 @@
 // Blocks, as a backup tool meets them: through a writer and a reader.
+import { encodeBlock, type Keyset, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import { encodeBlock, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { backends, expectSame, failure, flipped, hex, makeKeyset, sample, withBackend } from '../fixtures.ts'
 
 const MIB = 1024 * 1024
@@ -58,18 +58,17 @@ describe.each(dedups)('a block with dedup %s', (dedup) => {
   })
 })
 
-const makeWriter = async (from: KeysetReader, dedup: (typeof dedups)[number]) =>
-  openWriter(from.export('host'), { dedup })
+const makeWriter = async (from: Keyset, dedup: (typeof dedups)[number]) => openWriter(from.export('host'), { dedup })
 
 describe('encryption', () => {
   it('x25519 makes envelopes of 145 bytes', async () => {
-    const block = await classic.writer().seal(sample(50))
+    const block = await openWriter(classic.export('host')).seal(sample(50))
     expect(block.envelope.length).toBe(145)
     expect(await classic.open(block)).toEqual(sample(50))
   })
 
   it('none keeps the content as it is, under a label', async () => {
-    const block = await open.writer().seal(sample(50))
+    const block = await openWriter(open.export('host')).seal(sample(50))
     expect(block.envelope.length).toBe(49)
     expect(block.ciphertext).toEqual(sample(50))
     expect(await open.open(block)).toEqual(sample(50))
@@ -78,7 +77,7 @@ describe('encryption', () => {
 })
 
 describe('equal contents', () => {
-  const ciphertext = async (from: KeysetReader, dedup: (typeof dedups)[number]) =>
+  const ciphertext = async (from: Keyset, dedup: (typeof dedups)[number]) =>
     (await makeWriter(from, dedup)).seal(sample(999))
 
   it.each([
@@ -116,7 +115,7 @@ describe('equal contents', () => {
 describe('limits', () => {
   it('take 64 MiB and not a byte more', async () => {
     const largest = new Uint8Array(64 * MIB)
-    const writer = keyset.writer({ dedup: 'off' })
+    const writer = openWriter(keyset.export('host'), { dedup: 'off' })
     const block = await writer.seal(largest)
     expectSame(await keyset.open(parseBlock(encodeBlock(block), block.label)), largest)
     const error = await failure(() => writer.seal(new Uint8Array(64 * MIB + 1)), 'limit-exceeded')
@@ -127,7 +126,7 @@ describe('limits', () => {
   })
 
   it.each(dedups)('are those of the content, whatever is around it (%s)', async (dedup) => {
-    const block = await keyset.writer({ dedup }).seal(sample(5))
+    const block = await openWriter(keyset.export('host'), { dedup }).seal(sample(5))
     const most = 64 * MIB + overhead[dedup]
     await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(most) }), 'authentication-failed')
     const tooLong = { ...block, ciphertext: new Uint8Array(most + 1) }
@@ -135,7 +134,7 @@ describe('limits', () => {
   })
 
   it('are those of the longest ciphertext for what is stored', async () => {
-    const { envelope, label } = await keyset.writer().seal(sample(5))
+    const { envelope, label } = await openWriter(keyset.export('host')).seal(sample(5))
     const stored = new Uint8Array(envelope.length + 64 * MIB + 80 + 1)
     stored.set(envelope)
     expect(parseBlock(stored.subarray(0, -1), label).ciphertext.length).toBe(64 * MIB + 80)
@@ -144,7 +143,7 @@ describe('limits', () => {
 })
 
 describe('what is no block', () => {
-  const writer = keyset.writer()
+  const writer = openWriter(keyset.export('host'))
 
   it('is refused by parseBlock', async () => {
     const block = await writer.seal(sample(10))
@@ -184,7 +183,7 @@ describe('what is no block', () => {
   })
 
   it('is not ours when it is addressed to another keyset', async () => {
-    const foreign: SealedBlock = await classic.writer().seal(sample(10))
+    const foreign: SealedBlock = await openWriter(classic.export('host')).seal(sample(10))
     await failure(() => keyset.open(foreign), 'key-not-found')
   })
 })

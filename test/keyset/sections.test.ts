@@ -1,7 +1,6 @@
 import { Strength } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { EMPTY } from '../../src/core/bytes.ts'
-import { Destination } from '../../src/keyset/layout.ts'
 import { generateKeyPair } from '../../src/core/key-pairs.ts'
 import { decodeSections, encodeSections, type KeysetKeys } from '../../src/keyset/exports.ts'
 import { failure } from '../fixtures.ts'
@@ -15,14 +14,14 @@ const withLists = (changes: Partial<typeof additional>) =>
 
 describe('the sections of an export', () => {
   it('give the keys that were written', () => {
-    const { additional: read } = decodeSections(host.plain, host.sealed, Destination.host)
+    const { additional: read } = decodeSections(host.plain, host.sealed, 'host')
     expect([read!.retired.length, read!.shares.length]).toEqual([1, 2])
   })
 
   it('are malformed where one list is longer than its other half', async () => {
     for (const other of [withLists({ shares: additional.shares.slice(1) }), withLists({ retired: [] })]) {
-      await failure(() => decodeSections(host.plain, other.sealed, Destination.host), 'malformed')
-      await failure(() => decodeSections(other.plain, host.sealed, Destination.host), 'malformed')
+      await failure(() => decodeSections(host.plain, other.sealed, 'host'), 'malformed')
+      await failure(() => decodeSections(other.plain, host.sealed, 'host'), 'malformed')
     }
   })
 
@@ -30,8 +29,8 @@ describe('the sections of an export', () => {
     for (const destination of ['definition', 'storage'] as const) {
       const { plain, sealed } = encodeSections(contents, destination)
       expect(plain).toEqual(EMPTY)
-      decodeSections(plain, sealed, Destination[destination])
-      await failure(() => decodeSections(Uint8Array.of(0), sealed, Destination[destination]), 'malformed')
+      decodeSections(plain, sealed, destination)
+      await failure(() => decodeSections(Uint8Array.of(0), sealed, destination), 'malformed')
     }
   })
 
@@ -55,7 +54,7 @@ describe('the sections of an export', () => {
     ]
     for (const wrong of changes) {
       const { plain, sealed } = encodeSections(wrong, 'storage')
-      const read = () => decodeSections(plain, sealed, Destination['storage'])
+      const read = () => decodeSections(plain, sealed, 'storage')
       await failure(read, 'authentication-failed')
     }
   })

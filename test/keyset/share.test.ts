@@ -1,17 +1,18 @@
 // Sharing, as two users meet it: one adds and invites, the other opens.
-import { createProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Card,
+  type Keyset,
   openPackMember,
   openWriter,
   type SealedBlock,
   type Share,
   type SharedReader,
+  type StoredBlock,
   unlockKeyset,
   type WriterOptions,
 } from '../../src/index.ts'
+import { createProfile, deriveLogin } from '../../src/vault.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { encodeKeyset } from '../../src/keyset/exports.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
@@ -40,26 +41,25 @@ const [alice, bob, carol] = await quickly(() =>
 )
 const aliceCard = alice.card()
 const content = sample(500)
-const blocks = await Promise.all(MODES.map((mode) => alice.writer(mode).seal(content)))
-const unshared = await alice.writer().seal(sample(500, 2))
+const blocks = await Promise.all(MODES.map((mode) => openWriter(alice.export('host'), mode).seal(content)))
+const unshared = await openWriter(alice.export('host')).seal(sample(500, 2))
 
 const own = alice.createShare()
 const straight = alice.createShare({ to: bob.card() })
-const kinds: [string, { reader: KeysetReader; share: Share }][] = [
+const kinds: [string, { keyset: Keyset; share: Share }][] = [
   ['with key pairs of its own', own],
   ['straight to a card', straight],
 ]
-const accepted = (share: Share, by: KeysetReader = bob): SharedReader =>
-  by.acceptShare(share.invite(by.card()), aliceCard)
+const accepted = (share: Share, by: Keyset = bob): SharedReader => by.acceptShare(share.invite(by.card()), aliceCard)
 
 /** What the reader of a share gets: its own envelope, and the owner's ciphertext. */
-const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): SealedBlock => ({
+const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): StoredBlock => ({
   label: block.label,
   envelope: envelope!,
   ciphertext: block.ciphertext,
 })
 
-describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
+describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
   const isStraight = kind.startsWith('straight')
 
   it('is part of the next version of the keyset, and of what the host has', async () => {
@@ -143,7 +143,7 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
     const reader = accepted(share)
     const first = await share.sealRecord(sample(10), 'start')
     const writer = openWriter(owner.export('host'))
-    const second = await writer.sealRecord(sample(20), first.record, { share: share.id })
+    const second = await writer.share(share.id).sealRecord(sample(20), first.record)
     const third = await share.sealRecord(sample(30), second.record)
     expect(await reader.openRecord(first.record, { after: 'start' })).toMatchObject({
       sequence: 1,
@@ -156,7 +156,7 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
     const ownLog = await writer.sealRecord(sample(10), 'start')
     await failure(() => reader.openRecord(ownLog.record), 'key-not-found')
     await failure(() => share.sealRecord(sample(1), ownLog.record), 'authentication-failed')
-    await failure(() => writer.sealRecord(sample(1), 'start', { share: '0'.repeat(32) }), 'key-not-found')
+    await failure(() => writer.share('0'.repeat(32)).sealRecord(sample(1), 'start'), 'key-not-found')
   })
 
   it('opens for whom it is for', async () => {
@@ -211,7 +211,7 @@ describe.each(kinds)('a share %s', (kind, { reader: owner, share }) => {
 
 describe('revoking a share', () => {
   it('ends it for what is written later, and takes nothing back', async () => {
-    const { reader: owner, share } = alice.createShare()
+    const { keyset: owner, share } = alice.createShare()
     const reader = accepted(share)
     const before = forReader(blocks[0]!, share.add(blocks[0]!))
     const revoked = owner.revokeShare(share.id)
@@ -231,7 +231,7 @@ describe('revoking a share', () => {
 
   it('leaves the others, in their order', async () => {
     let keyset = alice
-    for (let number = 0; number < 3; number++) keyset = keyset.createShare().reader
+    for (let number = 0; number < 3; number++) keyset = keyset.createShare().keyset
     const [first, second, third] = keyset.shares as [string, string, string]
     const left = await unlockKeyset(keyset.revokeShare(second).export('host'), PASSWORD)
     expect(left.shares).toEqual([first, third])
@@ -242,20 +242,20 @@ describe('revoking a share', () => {
 
 describe('a mistake', () => {
   it('in a share of a writer costs nothing', async () => {
-    const writer = openWriter(own.reader.export('host'))
+    const writer = openWriter(own.keyset.export('host'))
     const prepared = await writer.prepare(content)
     await failure(() => prepared.seal({ shares: [own.share.id, 'x'] }), 'key-not-found')
     await expect(prepared.seal({ shares: own.share.id as never })).rejects.toThrow(TypeError)
     await expect(prepared.seal({ shares: [7 as never] })).rejects.toThrow(TypeError)
     await expect(prepared.envelopesFor(undefined as never)).rejects.toThrow(TypeError)
-    expectSame(await own.reader.open(await prepared.seal({ shares: [own.share.id] })), content)
+    expectSame(await own.keyset.open(await prepared.seal({ shares: [own.share.id] })), content)
     await failure(() => writer.seal(content, { shares: ['x'] }), 'key-not-found')
-    expect(() => own.reader.share(7 as never)).toThrow(TypeError)
+    expect(() => own.keyset.share(7 as never)).toThrow(TypeError)
   })
 
   it('is not made by a list that changes meanwhile', async () => {
     const shares = [own.share.id]
-    const sealing = openWriter(own.reader.export('host')).seal(content, { shares })
+    const sealing = openWriter(own.keyset.export('host')).seal(content, { shares })
     shares[0] = 'another'
     expect([...(await sealing).shared!.keys()]).toEqual([own.share.id])
   })
@@ -272,23 +272,23 @@ describe('a mistake', () => {
 
   it('is a share of an unencrypted block: whoever has it reads it', async () => {
     const open = await makeKeyset({ encryption: 'none' })
-    const { reader: owner, share } = open.createShare()
-    const block = await owner.writer().seal(content)
+    const { keyset: owner, share } = open.createShare()
+    const block = await openWriter(owner.export('host')).seal(content)
     expect((await failure(() => share.add(block), 'policy')).detail['rule']).toBe('encrypted-blocks')
-    await failure(() => owner.writer().seal(content, { shares: [share.id] }), 'policy')
-    const prepared = await owner.writer().prepare(content)
+    await failure(() => openWriter(owner.export('host')).seal(content, { shares: [share.id] }), 'policy')
+    const prepared = await openWriter(owner.export('host')).prepare(content)
     await failure(() => prepared.envelopesFor([share.id]), 'policy')
     // One that claims to be unencrypted is none that the share's reader could check.
     const reader = bob.acceptShare(share.invite(bob.card()), open.card())
     const claimed = new Uint8Array(block.envelope)
     claimed.set(Buffer.from(share.id, 'hex'), 32)
     await failure(() => reader.open({ ...block, envelope: claimed }), 'policy')
-    const classic = await owner.writer({ encryption: 'x25519' }).seal(content)
+    const classic = await openWriter(owner.export('host'), { encryption: 'x25519' }).seal(content)
     expectSame(await reader.open(forReader(classic, share.add(classic))), content)
   })
 
   it('is to ask a definition, which has not all keys', async () => {
-    const definition = await unlockKeyset(own.reader.export('definition'), PASSWORD)
+    const definition = await unlockKeyset(own.keyset.export('definition'), PASSWORD)
     for (const action of [
       () => definition.createShare(),
       () => definition.share(own.share.id),
@@ -315,13 +315,13 @@ describe('a mistake', () => {
 
 it('a writer gives a share that demands both agreements both, whatever it does itself', async () => {
   const lax = await makeKeyset({ encryption: 'x25519' })
-  const { reader: strict, share } = lax.regenerate({ encryption: 'hybrid' }).createShare()
+  const { keyset: strict, share } = lax.regenerate({ encryption: 'hybrid' }).createShare()
   const weak = strict.regenerate({ encryption: 'x25519' })
-  const sealed = await weak.writer().seal(content, { shares: [share.id] })
+  const sealed = await openWriter(weak.export('host')).seal(content, { shares: [share.id] })
   expect([sealed.envelope.length, sealed.shared!.get(share.id)!.length]).toEqual([145, 1713])
   const reader = bob.acceptShare(share.invite(bob.card()), lax.card())
   expectSame(await reader.open(forReader(sealed, sealed.shared!.get(share.id))), content)
-  const { record } = await weak.writer().sealRecord(content, 'start', { share: share.id })
+  const { record } = await openWriter(weak.export('host')).share(share.id).sealRecord(content, 'start')
   expectSame((await reader.openRecord(record)).content, content)
   const { record: other } = await weak.share(share.id).sealRecord(content, 'start')
   expectSame((await reader.openRecord(other)).content, content)
@@ -333,9 +333,9 @@ it('a writer gives a share that demands both agreements both, whatever it does i
 
 it('a part of a pack is the block, and the strings of some of its files', async () => {
   const files = [sample(100), sample(200), sample(300)]
-  const { reader: owner, share } = alice.createShare()
-  const { content: packed, members } = await owner.writer().pack(files)
-  const block = await owner.writer().seal(packed)
+  const { keyset: owner, share } = alice.createShare()
+  const { content: packed, members } = await openWriter(owner.export('host')).pack(files)
+  const block = await openWriter(owner.export('host')).seal(packed)
   const { record } = await share.sealRecord(Buffer.from(JSON.stringify({ [block.label]: [members[1]] })), 'start')
   const reader = accepted(share)
   const told = JSON.parse(Buffer.from((await reader.openRecord(record)).content).toString()) as Record<string, string[]>
@@ -359,7 +359,7 @@ it('an export that no reader would take is not written', () => {
 })
 
 it('an invite shows nothing of the keyset, nor of the share', () => {
-  const keyset = unlocked(plantedContents(), plantedMaster.copy())
+  const keyset = unlocked(plantedContents(), plantedMaster.copy(), undefined)
   const invites = keyset.shares.slice(0, 1).map((id) => Buffer.from(keyset.share(id).invite(bob.card())))
   expect(invites.map((invite) => invite.length)).toEqual([3530])
   for (const byte of Object.values(planted)) {

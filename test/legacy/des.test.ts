@@ -1,10 +1,21 @@
 // DES against OpenSSL and NIST, natively and through des.js; and the keys that nobody may have.
 import { createCipheriv } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import type { Backend } from '../../src/primitives/backend.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { type DesCbc, deriveDesKey, findDes, isWeakDesKey, nativeDes, portableDes } from '../../src/legacy/des.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
-import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
+import { backends, expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
+
+const nativeIn = (crypto: object) => {
+  vi.spyOn(process, 'getBuiltinModule').mockReturnValue(crypto as never)
+  try {
+    return nativeDes()
+  } finally {
+    vi.restoreAllMocks()
+  }
+}
 
 /** Browsers have none. */
 const native = nativeDes()
@@ -68,7 +79,7 @@ describe('a platform without DES', () => {
         throw new Error('unsupported')
       },
     }
-    expect(nativeDes(without as never)).toBeUndefined()
+    expect(nativeIn(without)).toBeUndefined()
     const wrong = {
       createCipheriv: () => ({
         setAutoPadding: () => undefined,
@@ -76,9 +87,19 @@ describe('a platform without DES', () => {
         final: () => undefined,
       }),
     }
-    expect(nativeDes(wrong as never)).toBeUndefined()
-    const missing = () => Promise.reject(new Error('Cannot find package'))
-    const error = await failure(() => portableDes(missing), 'unsupported')
+    expect(nativeIn(wrong)).toBeUndefined()
+    const portableIn = async (module: () => object) => {
+      vi.doMock('des.js', module)
+      try {
+        return await portableDes()
+      } finally {
+        vi.doUnmock('des.js')
+      }
+    }
+    const missing = () => {
+      throw new Error('Cannot find package')
+    }
+    const error = await failure(() => portableIn(missing), 'unsupported')
     expect(error.message).toContain('install it')
     // One that is there and computes something else is none.
     class Copying {
@@ -86,8 +107,8 @@ describe('a platform without DES', () => {
       final = () => []
     }
     const broken = { default: { DES: {}, CBC: { instantiate: () => Copying } } }
-    await failure(() => portableDes(async () => broken), 'unsupported')
-    await failure(() => portableDes(async () => ({ default: {} }) as never), 'unsupported')
+    await failure(() => portableIn(() => broken), 'unsupported')
+    await failure(() => portableIn(() => ({ default: {} })), 'unsupported')
     expect(error.detail).toEqual({ package: 'des.js' })
     const [found] = [await findDes()]
     const block = unhex(answers[0][2])
@@ -129,12 +150,26 @@ describe('a weak key', () => {
   it('is never derived: the next one is taken', () => {
     const key = new SecretKey('client', sample(16))
     const tried: number[] = []
-    const derived = deriveDesKey(key, (counter) => {
-      tried.push(counter)
-      return counter < 16 ? unhex(WEAK[counter]!) : unhex('0123456789abcdef')
+    const giving = (candidate: (counter: number) => string): Backend => ({
+      ...backends[0]!,
+      // The counter is the last field of the context, in front of the length.
+      hkdf(_hash, _ikm, _salt, info) {
+        const counter = info.at(-3)!
+        tried.push(counter)
+        return unhex(candidate(counter))
+      },
     })
+    const derive = (candidate: (counter: number) => string) => {
+      useBackend(giving(candidate))
+      try {
+        return deriveDesKey(key)
+      } finally {
+        useBackend(undefined)
+      }
+    }
+    const derived = derive((counter) => (counter < 16 ? WEAK[counter]! : '0123456789abcdef'))
     expect(tried).toEqual(Array.from({ length: 17 }, (_, counter) => counter))
     expect(withBytes(derived, hex)).toBe('0123456789abcdef')
-    expect(() => deriveDesKey(key, () => unhex(WEAK[0]!))).toThrow(RangeError)
+    expect(() => derive(() => WEAK[0]!)).toThrow(RangeError)
   })
 })

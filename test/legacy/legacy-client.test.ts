@@ -1,5 +1,8 @@
 // Data that is under DES-56: it opens, and goes on to an AES-256 client; nothing new goes under DES unless somebody insists.
-import { createDeviceKey } from '../../src/device/device-key.ts'
+import { deriveLegacyClient } from '../../src/legacy.ts'
+import { deriveClient } from '../../src/client.ts'
+import { openKeyRegistry } from '../../src/server.ts'
+import { createDeviceKey } from '../../src/device.ts'
 import { describe, expect, it } from 'vitest'
 import { encodeBlock, parseBlock } from '../../src/index.ts'
 import { parseClientBlock } from '../../src/client/block.ts'
@@ -9,13 +12,13 @@ import { findDes } from '../../src/legacy/des.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { expectSame, failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
 
-const NAMES = { realm: 'tests', account: 'acme', client: 'old' }
-const make = (more: Partial<LegacyClientOptions> = {}) =>
-  quickly(() => createLegacyClient({ ...NAMES, key: { type: 'DES-56', text: 'asigra56' }, ...more }))
+const NAMES = { realm: 'tests', account: 'acme', name: 'old', platform: 'windows' } as const
+const make = (more: Partial<Parameters<typeof deriveLegacyClient>[0]> = {}) =>
+  quickly(() => deriveLegacyClient({ ...NAMES, privateKey: { type: 'DES-56', text: 'asigra56' }, ...more }))
 const writer = await make({ dangerouslyAllowDes: true })
 const reader = await make()
 const modern = await quickly(() =>
-  createClient({ ...NAMES, client: 'new', platform: 'linux', privateKey: { type: 'AES-256', text: 'much longer' } }),
+  deriveClient({ ...NAMES, name: 'new', platform: 'linux', privateKey: { type: 'AES-256', text: 'much longer' } }),
 )
 const content = sample(1000)
 const block = await writer.scope('private').seal(content)
@@ -118,20 +121,20 @@ describe('a client under DES-56', () => {
     await registry.commitFirstBackup('acme', 'old')
     const proof = writer.prove(await registry.challenge(), { server: 's' })
     expect((await registry.connect(proof)).state).toBe('locked')
-    const other = await make({ key: { type: 'DES-56', text: 'another' } })
+    const other = await make({ privateKey: { type: 'DES-56', text: 'another' } })
     await failure(async () => registry.connect(other.prove(await registry.challenge(), { server: 's' })), 'key-changed')
     expect((await failure(() => reader.safeguard(), 'policy')).detail['rule']).toBe('no-des')
-    expect((await failure(() => createDeviceKey().save(reader), 'policy')).detail['rule']).toBe('no-des')
+    expect((await failure(() => reader.save(createDeviceKey()), 'policy')).detail['rule']).toBe('no-des')
   })
 
   it('has a key of 1 to 8 characters, of this type', async () => {
-    await failure(() => make({ key: { type: 'DES-56', text: 'ninechars' } }), 'limit-exceeded')
-    await failure(() => make({ key: { type: 'DES-56', text: '' } }), 'limit-exceeded')
-    await expect(make({ key: { type: 'AES-128', text: 'x' } as never })).rejects.toBeInstanceOf(TypeError)
+    await failure(() => make({ privateKey: { type: 'DES-56', text: 'ninechars' } }), 'limit-exceeded')
+    await failure(() => make({ privateKey: { type: 'DES-56', text: '' } }), 'limit-exceeded')
+    await expect(make({ privateKey: { type: 'AES-128', text: 'x' } as never })).rejects.toBeInstanceOf(TypeError)
     await expect(make({ platform: 'amiga' as never })).rejects.toBeInstanceOf(TypeError)
     await failure(() => make({ account: '' }), 'limit-exceeded')
     const des = { type: 'DES-56', text: 'x' } as never
-    await expect(createClient({ ...NAMES, platform: 'linux', privateKey: des })).rejects.toBeInstanceOf(TypeError)
+    await expect(deriveClient({ ...NAMES, platform: 'linux', privateKey: des })).rejects.toBeInstanceOf(TypeError)
     await failure(() => make({ signal: AbortSignal.abort() }), 'aborted')
   })
 

@@ -34,7 +34,7 @@ const opened = await rotated.openVault(vault.id, store)
 assert.equal(Buffer.from(await opened.open(sealed)).toString(), 'content')
 assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)
 
-const names = { realm: 'package', account: 'account', client: 'old' }
+const names = { realm: 'package', account: 'account', name: 'old' }
 const legacy = await deriveLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
 const old = await legacy.scope('private').seal(Buffer.from('content'))
 assert.equal(Buffer.from(await legacy.open(parseBlock(encodeBlock(old), old.label))).toString(), 'content')

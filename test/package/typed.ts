@@ -48,7 +48,7 @@ if (profile.version === 0) createProfile(login, { zeroTrust: false })
 const safeguarding: Safeguarding = 'mandatory'
 // @ts-expect-error DES is no choice of a new client's
 const legacyKey: LegacyKey = { type: 'AES-256', text: safeguarding }
-await deriveLegacyClient({ realm: 'r', account: 'a', client: 'c', key: legacyKey }).then(
+await deriveLegacyClient({ realm: 'r', account: 'a', name: 'c', key: legacyKey }).then(
   () => Promise.reject(new Error('no error')),
   () => undefined,
 )

@@ -1,5 +1,5 @@
+import { KeystrataError } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
-import { KeystrataError } from '../../src/core/errors.ts'
 import { arrivedError, arrivedKeys, moveError, moveKeys } from '../../src/pool/messages.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { sample } from '../fixtures.ts'

@@ -1,15 +1,16 @@
 // Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
-import { createProfile } from '../../src/vault/profile.ts'
-import { deriveLogin } from '../../src/vault/login.ts'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   type BlockHead,
   type BlockReader,
   type BlockWriter,
   KeystrataError,
   openWriter,
-  type SealedBlock,
+  type StoredBlock,
 } from '../../src/index.ts'
+import { deriveClient } from '../../src/client.ts'
+import { deriveLegacyClient } from '../../src/legacy.ts'
+import { createProfile, deriveLogin } from '../../src/vault.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { recipeOf } from '../../src/core/recipe.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
 import { disposeKeys, SecretKey } from '../../src/core/secret.ts'
@@ -36,9 +37,9 @@ afterAll(() => pool.close())
 
 const keyset = await makeKeyset()
 const unencrypted = await makeKeyset({ encryption: 'none' })
-const names = { realm: 'tests', account: 'acme', client: 'desktop' }
+const names = { realm: 'tests', account: 'acme', name: 'desktop' }
 const client = await quickly(() =>
-  createClient({
+  deriveClient({
     ...{ ...names, platform: 'linux' },
     ...{ privateKey: { type: 'AES-192', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } },
   }),
@@ -49,11 +50,11 @@ const { vault } = await createProfile(login, { zeroTrust: true }).createVault(ne
 const doors: [string, BlockWriter, BlockReader][] = [
   ...(['scoped', 'global', 'off'] as const).map((dedup): [string, BlockWriter, BlockReader] => [
     `keyset ${dedup}`,
-    keyset.writer({ dedup }),
+    openWriter(keyset.export('host'), { dedup }),
     keyset,
   ]),
   ['a host export', openWriter(keyset.export('host')), keyset],
-  ['keyset without encryption', unencrypted.writer(), unencrypted],
+  ['keyset without encryption', openWriter(unencrypted.export('host')), unencrypted],
   ['vault', vault, vault],
   ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
     `client ${which}`,
@@ -114,12 +115,12 @@ describe.each(doors)('%s', (_, writer, reader) => {
 
 describe('shares', () => {
   it('are masked, added to and opened in workers', async () => {
-    const { reader: owner, share } = keyset.createShare()
-    const writer = pool.writer(owner.writer())
+    const { keyset: owner, share } = keyset.createShare()
+    const writer = pool.writer(openWriter(owner.export('host')))
     const block = await writer.seal(sample(100), { shares: [share.id] })
     const recipient = owner.acceptShare(share.invite(owner.card()), owner.card())
     const opening = pool.reader(recipient)
-    const asShared = (envelope: Uint8Array): SealedBlock => ({ ...block, envelope })
+    const asShared = (envelope: Uint8Array): StoredBlock => ({ ...block, envelope })
     expectSame(await opening.open(asShared(block.shared!.get(share.id)!)), sample(100))
     const prepared = await writer.prepare(sample(100))
     const envelopes = await prepared.envelopesFor([share.id])
@@ -139,11 +140,11 @@ describe('shares', () => {
 
 describe('rekeying a stream', () => {
   it('gives every head its envelope, in order; what is current, none; what is damaged, an error', async () => {
-    const writer = keyset.writer()
+    const writer = openWriter(keyset.export('host'))
     const blocks = await Promise.all(Array.from({ length: 9 }, (_, index) => writer.seal(sample(20, index + 1))))
     const next = keyset.regenerate()
-    const current = await next.writer().seal(sample(5))
-    const foreign = await (await makeKeyset()).writer().seal(sample(6))
+    const current = await openWriter(next.export('host')).seal(sample(5))
+    const foreign = await openWriter((await makeKeyset()).export('host')).seal(sample(6))
     const heads: BlockHead[] = [
       ...blocks,
       current,
@@ -164,7 +165,7 @@ describe('rekeying a stream', () => {
   })
 
   it('takes in no more than two lots for each thread before they are done', async () => {
-    const block = await keyset.writer().seal(sample(20))
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
     const next = keyset.regenerate()
     let taken = 0
     async function* endless(): AsyncGenerator<BlockHead> {
@@ -185,7 +186,7 @@ describe('rekeying a stream', () => {
   })
 
   it('takes heads from a source that uses its memory again', async () => {
-    const writer = keyset.writer()
+    const writer = openWriter(keyset.export('host'))
     const blocks = await Promise.all(Array.from({ length: 40 }, (_, index) => writer.seal(sample(20, index + 1))))
     const next = keyset.regenerate()
     const memory = new Uint8Array(2000)
@@ -201,7 +202,7 @@ describe('rekeying a stream', () => {
   })
 
   it('gives what came before a head that is none, and then says so', async () => {
-    const block = await keyset.writer().seal(sample(20))
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
     for (const wrong of [{ label: 5 as never }, { label: (() => 'x') as never }, { envelope: 'x' as never }]) {
       let seen = 0
       const run = async () => {
@@ -217,12 +218,12 @@ describe('rekeying a stream', () => {
   })
 
   it('adds to shares in the hand of their owner alone', async () => {
-    const block = await keyset.writer().seal(sample(20))
-    const { reader, share } = (await makeKeyset()).createShare()
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
+    const { keyset: reader, share } = (await makeKeyset()).createShare()
     const attempts: [unknown, unknown][] = [
       [keyset, keyset],
       [keyset, share],
-      [keyset.writer(), share],
+      [openWriter(keyset.export('host')), share],
       [share, share],
     ]
     for (const [from, to] of attempts) {
@@ -234,8 +235,8 @@ describe('rekeying a stream', () => {
   const sharing = keyset.createShare()
   it.each<[string, object, string[]]>([
     ['of a share, to add to it: the pair of its owner', sharing.share, ['ml-kem-1024', 'x25519']],
-    ['of a writer: it signs nothing', sharing.reader.writer(), ['block-salt', 'dedup']],
-    ['of a reader of a keyset', sharing.reader, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
+    ['of a writer: it signs nothing', openWriter(sharing.keyset.export('host')), ['block-salt', 'dedup']],
+    ['of a reader of a keyset', sharing.keyset, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
     ['of a vault', vault, ['data']],
     ['of a client, which opens all scopes', client, ['client', 'client']],
     ['of the private scope', client.scope('private'), ['client']],
@@ -255,7 +256,7 @@ describe('rekeying a stream', () => {
   })
 
   it('does not wait for the next head to give the last one', async () => {
-    const block = await keyset.writer().seal(sample(20))
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
     const stored: (() => void)[] = []
     async function* oneByOne(): AsyncGenerator<BlockHead> {
       for (let round = 0; round < 3; round++) {
@@ -273,7 +274,7 @@ describe('rekeying a stream', () => {
   })
 
   it('ends by a signal, and ends its source', async () => {
-    const block = await keyset.writer().seal(sample(20))
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
     const [controller, ended] = [new AbortController(), { yes: false }]
     async function* endless(): AsyncGenerator<BlockHead> {
       try {
@@ -309,7 +310,7 @@ describe('rekeying a stream', () => {
 })
 
 it('verifies a stream', async () => {
-  const good = await keyset.writer().seal(sample(50_000))
+  const good = await openWriter(keyset.export('host')).seal(sample(50_000))
   const bad = { ...good, ciphertext: flipped(good.ciphertext, 30_000) }
   const swapped = { ...good, label: '0'.repeat(64) }
   const found = await all(pool.verify(keyset, streamOf([good, bad, good, swapped])))
@@ -327,7 +328,9 @@ describe('a pool', () => {
   it('has between 1 and 64 threads, and handles that can be made again', async () => {
     for (const threads of [0, 65, 1.5, NaN]) expect(() => createPool({ threads, worker })).toThrow(RangeError)
     expect(() => pool.writer({ ...vault })).toThrow(TypeError)
-    const legacy = await quickly(() => createLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' } }))
+    const legacy = await quickly(() =>
+      deriveLegacyClient({ ...names, platform: 'windows', privateKey: { type: 'DES-56', text: 'x' } }),
+    )
     expect(() => pool.reader(legacy)).toThrow(TypeError)
     const gone = await makeKeyset()
     gone.dispose()
@@ -337,7 +340,7 @@ describe('a pool', () => {
   it('has keys of its own, until it is closed', async () => {
     const own = createPool({ threads: 1, worker })
     const mine = await makeKeyset()
-    const block = await mine.writer().seal(sample(30))
+    const block = await openWriter(mine.export('host')).seal(sample(30))
     const reader = own.reader(mine)
     mine.dispose()
     expectSame(await reader.open(block), sample(30))

@@ -1,7 +1,7 @@
 // Laws of blocks, for any content and any change to it.
+import { encodeBlock, type Keyset, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeBlock, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
 import { failure, flipped, hex, makeKeyset, numRuns } from '../fixtures.ts'
 
 const runs = { numRuns: numRuns(80, 3000) }
@@ -15,7 +15,7 @@ const dedup = fc.constantFrom('scoped', 'global', 'off')
 const encryption = fc.constantFrom('hybrid', 'x25519', 'none')
 const options = fc.record({ dedup, encryption })
 
-const seal = (keyset: KeysetReader, bytes: Uint8Array, chosen: WriterOptions) =>
+const seal = (keyset: Keyset, bytes: Uint8Array, chosen: WriterOptions) =>
   openWriter(keyset.export('host'), chosen).seal(bytes)
 
 describe('blocks', () => {

@@ -1,7 +1,6 @@
 // A registry and its clients, in any order of events: beside it runs a model of what it should know. No sequence lets a client
 // in whose locked key differs, none loses an enrolment or an escrow, none takes a proof twice or from elsewhere.
-import type { Client } from '../../src/client/client.ts'
-import type { TypedKey } from '../../src/client/typed-key.ts'
+import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
@@ -31,13 +30,13 @@ const nameOf = ({ name, privateKey, accountKey }: Keys) => `${name} ${privateKey
 for (const name of CLIENTS) {
   for (const text of PRIVATE) {
     for (const [accountKey, key] of Object.entries(ACCOUNT) as [AccountKey, TypedKey | undefined][]) {
-      const names = { realm: 'tests', account: 'acme', client: name, platform: PLATFORMS[name] }
+      const names = { realm: 'tests', account: 'acme', name: name, platform: PLATFORMS[name] }
       const options = {
         ...names,
         privateKey: { type: 'AES-256', text: `${name} ${text}` },
         ...(key && { accountKey: key }),
       }
-      const client = await quickly(() => createClient(options as Parameters<typeof createClient>[0]))
+      const client = await quickly(() => deriveClient(options as Parameters<typeof deriveClient>[0]))
       clients.set(nameOf({ name, privateKey: text, accountKey }), client)
     }
   }
@@ -154,7 +153,7 @@ class Real {
     if (what === 'enrol') await this.registry.enrol(clientOf(deed).enrolment())
     else if (what === 'commit') await this.registry.commitFirstBackup('acme', name)
     else if (what === 'safeguard') await this.registry.safeguard(escrows.get(nameOf(deed))!)
-    else await this.registry.clearEscrow('acme', name)
+    else await this.registry.clearEscrow({ account: 'acme', name: name })
     return 'ok'
   }
 
@@ -215,7 +214,9 @@ class Build implements Command {
   check = () => true
   async run(model: Model, real: Real) {
     const built = await outcome(async () => {
-      const file = await real.registry.buildRegistration('acme', this.name, provider, { expires: new Date(1) })
+      const file = await real.registry.buildRegistration({ account: 'acme', name: this.name }, provider, {
+        expires: new Date(1),
+      })
       const [holder] = [...escrows].find(([, escrow]) => Buffer.from(file).includes(Buffer.from(escrow)))!
       return holder.slice(this.name.length + 1)
     })

@@ -1,15 +1,26 @@
 // Three devices that rotate at once, a reader beside them, crashes at every write, in every order that the scheduler finds:
 // nothing is lost, every state can be finished, and a reader gets its vault.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import {
+  ALICE,
+  cardIdentityOf,
+  CHEAP,
+  hex,
+  MemoryVaultStore,
+  numRuns,
+  opening,
+  PASSWORD,
+  sample,
+  unhex,
+} from '../fixtures.ts'
+import { createKeyset, type Keyset, KeystrataError, type SealedBlock } from '../../src/index.ts'
+import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, KeystrataError, type SealedBlock } from '../../src/index.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { disposeKeys, withBytes } from '../../src/core/secret.ts'
-import { ALICE, CHEAP, hex, MemoryVaultStore, numRuns, PASSWORD, sample, unhex, cardIdentityOf } from '../fixtures.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)
 const rootKey = ownerOf(login).rootKey
@@ -74,7 +85,7 @@ function keysOf(record: Uint8Array, vaultId: string): string[] {
 }
 
 /** The E-keys of a vault that an admin gets out of records. */
-function recoveredKeys(records: readonly Uint8Array[], vaultId: string, admin: KeysetReader): string[] {
+function recoveredKeys(records: readonly Uint8Array[], vaultId: string, admin: Keyset): string[] {
   const identity = cardIdentityOf(admin)
   return records.flatMap((bytes) => {
     if (bytes[5] !== ObjectType.profile) return []
@@ -83,7 +94,7 @@ function recoveredKeys(records: readonly Uint8Array[], vaultId: string, admin: K
       .filter(({ id }) => hex(id) === vaultId)
       .flatMap(({ recoverySlots }) => recoverySlots)
       .filter(({ bytes: slot }) => Buffer.from(slot.subarray(16, 32)).equals(identity.keyId))
-      .map((slot) => openRecoverySlot(identity, header.ownerId, ALICE, unhex(vaultId), slot))
+      .map((slot) => openRecoverySlot(opening(identity), header.ownerId, ALICE, unhex(vaultId), slot))
       .map(({ key }) => withBytes(key, hex))
   })
 }
@@ -125,7 +136,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
           ? mine.rotate(own)
           : work === 'rotate one'
             ? mine.rotate(own, vault.id)
-            : mine.changeRecovery(work === 'zero trust' ? { zeroTrust: true } : { admin: admins[1]!.card() }, own))
+            : mine.changeRecovery(own, work === 'zero trust' ? { zeroTrust: true } : { admin: admins[1]!.card() }))
         // What was there before is gone.
         expect(keysOf(rotated.record, vault.id)).not.toContain(keysOf(mine.record, vault.id)[0])
       } catch (error) {
@@ -140,7 +151,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
     for (let reading = 0; reading < 4; reading++) {
       // One handle from long ago, and a fresh one.
       for (const from of [profile, openProfile((await own.readProfile())!, login)]) {
-        const opened = await from.openVault(vault.id, own)
+        const opened = await from.openVault(own, vault.id)
         expect(await opened.open(blocks.get(vault.id)!)).toEqual(content)
       }
     }
@@ -180,7 +191,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
   disposeKeys(contents)
   for (const [id, block] of blocks) {
     expect(rotated.vaults).toContain(id)
-    expect(await (await rotated.openVault(id, store)).open(block)).toEqual(content)
+    expect(await (await rotated.openVault(store, id)).open(block)).toEqual(content)
   }
 }
 

@@ -1,7 +1,14 @@
 // Laws of shares and of keysets that change, for any contents and any order of events.
+import {
+  type Keyset,
+  openWriter,
+  type SealedBlock,
+  type Share,
+  type SharedReader,
+  unlockKeyset,
+} from '../../src/index.ts'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openWriter, type SealedBlock, type Share, type SharedReader, unlockKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, flipped, makeKeyset, numRuns, PASSWORD, quick, quickly } from '../fixtures.ts'
 
@@ -21,12 +28,12 @@ const mode = fc.record({
 })
 
 interface Opened {
-  owner: KeysetReader
+  owner: Keyset
   share: Share
   reader: SharedReader
 }
 function opened(isStraight: boolean): Opened {
-  const { reader: owner, share } = alice.createShare(isStraight ? { to: bobCard } : {})
+  const { keyset: owner, share } = alice.createShare(isStraight ? { to: bobCard } : {})
   return { owner, share, reader: bob.acceptShare(share.invite(bobCard), aliceCard) }
 }
 const shares = [opened(false), opened(true), opened(false)]
@@ -80,7 +87,7 @@ describe('a share', () => {
     await fc.assert(
       fc.asyncProperty(content, mode, anyShare, fc.nat(), fc.nat(7), async (bytes, chosen, index, position, bit) => {
         const { owner, share, reader } = shares[index]!
-        const block = await owner.writer(chosen).seal(bytes)
+        const block = await openWriter(owner.export('host'), chosen).seal(bytes)
         const refused = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy'] as const
         const damaged = (whole: Uint8Array) => flipped(whole, position % whole.length, bit)
         await failure(() => share.add({ ...block, envelope: damaged(block.envelope) }), ...refused)
@@ -105,7 +112,7 @@ describe('a keyset', () => {
         let keyset = alice
         let isComplete = true
         let password = PASSWORD
-        let block = await keyset.writer(chosen).seal(bytes)
+        let block = await openWriter(keyset.export('host'), chosen).seal(bytes)
         for (const step of plan) {
           if (!isComplete && step.destination !== 'definition') {
             // An export with fewer keys must never take the place of one with all.
@@ -114,13 +121,13 @@ describe('a keyset', () => {
           const from: typeof step.destination = isComplete ? step.destination : 'definition'
           keyset = await unlockKeyset(keyset.export(from), password)
           isComplete &&= from !== 'definition'
-          const changes: Record<typeof step.change, () => KeysetReader | Promise<KeysetReader>> = {
+          const changes: Record<typeof step.change, () => Keyset | Promise<Keyset>> = {
             password: () => {
               password += '.'
               return keyset.changePassword(password, { costs: CHEAP })
             },
             regenerate: () => keyset.regenerate(),
-            share: () => keyset.createShare().reader,
+            share: () => keyset.createShare().keyset,
             revoke: () => keyset.revokeShare(keyset.shares[0]!),
             forget: () => {
               // A definition may not even have the pair that the block is under.

@@ -1,6 +1,5 @@
 // A server that knows its clients' keys again: every rule, every documented error.
-import type { Client, ClientOptions } from '../../src/client/client.ts'
-import type { TypedKey } from '../../src/client/typed-key.ts'
+import { type Client, type ClientOptions, deriveClient, type TypedKey } from '../../src/client.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
 import { decode, encode } from '../../src/core/codec.ts'
@@ -11,11 +10,11 @@ import { failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } 
 const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
 const SECRET = 'of one client'
 const key = (text: string): TypedKey => ({ type: 'AES-256', text })
-const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const NAMES = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const SERVER = { server: 'storage-1' }
 
 function make(more: Partial<ClientOptions> = {}): Promise<Client> {
-  return quickly(() => createClient({ ...NAMES, privateKey: key(SECRET), ...more }))
+  return quickly(() => deriveClient({ ...NAMES, privateKey: key(SECRET), ...more }))
 }
 function newRegistry(realm = 'tests') {
   const store = new MemoryRegistryStore()
@@ -28,10 +27,10 @@ async function connect(registry: KeyRegistry, client: Client) {
 const desktop = await make()
 const changed = await make({ privateKey: key('another') })
 const withAccount = await make({ accountKey: ACCOUNT })
-const laptop = await make({ client: 'laptop', privateKey: key('laptop'), accountKey: ACCOUNT })
-const otherAccountKey = await make({ client: 'laptop', accountKey: { type: 'AES-128', text: 'different' } })
-const lone = await make({ client: 'laptop' })
-const phone = await make({ client: 'phone', platform: 'ios', accountKey: ACCOUNT })
+const laptop = await make({ name: 'laptop', privateKey: key('laptop'), accountKey: ACCOUNT })
+const otherAccountKey = await make({ name: 'laptop', accountKey: { type: 'AES-128', text: 'different' } })
+const lone = await make({ name: 'laptop' })
+const phone = await make({ name: 'phone', platform: 'ios', accountKey: ACCOUNT })
 
 afterEach(() => void vi.useRealTimers())
 
@@ -211,7 +210,7 @@ describe('an account key', () => {
     }
     const { registry } = newRegistry()
     await registry.enrol(phone.enrolment())
-    const other = await make({ client: 'laptop', accountKey: { type: 'AES-256', text: 'of the account' } })
+    const other = await make({ name: 'laptop', accountKey: { type: 'AES-256', text: 'of the account' } })
     await failure(() => registry.enrol(other.enrolment()), 'policy')
     await registry.enrol(laptop.enrolment())
     // A client does not become a phone unseen.

@@ -1,7 +1,13 @@
 // Keys in the hands of a provider who cannot read them, and the files that bring a client back: every rule, every documented error.
-import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
-import type { Client, ClientOptions } from '../../src/client/client.ts'
-import type { TypedKey } from '../../src/client/typed-key.ts'
+import {
+  armRegistration,
+  type Client,
+  type ClientOptions,
+  deriveClient,
+  openRegistration,
+  parseRegistration,
+  type TypedKey,
+} from '../../src/client.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseBlock, encodeBlock, unlockKeyset } from '../../src/index.ts'
 import { readEscrow } from '../../src/client/escrow.ts'
@@ -17,13 +23,13 @@ import {
   sample,
 } from '../fixtures.ts'
 
-const NAMES = { realm: 'tests', account: 'acme', client: 'desktop', platform: 'linux' } as const
+const NAMES = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const SERVER = { server: 'storage-1' }
 const DAY = 86_400_000
 const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
 const make = (more: Partial<ClientOptions> = {}): Promise<Client> =>
-  quickly(() => createClient({ ...NAMES, privateKey: { type: 'AES-256', text: 'desktop' }, ...more }))
-function newRegistry(safeguarding?: Safeguarding, store = new MemoryRegistryStore()) {
+  quickly(() => deriveClient({ ...NAMES, privateKey: { type: 'AES-256', text: 'desktop' }, ...more }))
+function newRegistry(safeguarding?: 'off' | 'optional' | 'mandatory', store = new MemoryRegistryStore()) {
   return {
     store,
     registry: openKeyRegistry(store, {
@@ -39,7 +45,7 @@ const connect = async (registry: KeyRegistry, client: Client) =>
 const desktop = await make()
 const changed = await make({ privateKey: { type: 'AES-256', text: 'another' } })
 const withAccount = await make({ accountKey: ACCOUNT })
-const laptop = await make({ client: 'laptop', accountKey: ACCOUNT })
+const laptop = await make({ name: 'laptop', accountKey: ACCOUNT })
 const deposit = desktop.safeguard()
 const provider = await makeKeyset()
 const card = { provider: provider.card() }
@@ -54,7 +60,10 @@ describe('safeguarding', () => {
     await registry.enrol(desktop.enrolment())
     expect((await failure(() => registry.safeguard(deposit.escrow), 'policy')).detail['rule']).toBe('safeguarding')
     expect((await connect(registry, desktop)).safeguarded).toBe(false)
-    await failure(() => registry.buildRegistration('acme', 'desktop', provider, soon()), 'safeguarding-required')
+    await failure(
+      () => registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon()),
+      'safeguarding-required',
+    )
   })
 
   it('that is optional lets in with and without', async () => {
@@ -74,10 +83,13 @@ describe('safeguarding', () => {
     await registry.safeguard(deposit.escrow)
     expect((await connect(registry, desktop)).state).toBe('provisional')
     await registry.commitFirstBackup('acme', 'desktop')
-    await registry.clearEscrow('acme', 'desktop')
-    await registry.clearEscrow('acme', 'desktop')
+    await registry.clearEscrow({ account: 'acme', name: 'desktop' })
+    await registry.clearEscrow({ account: 'acme', name: 'desktop' })
     await failure(() => connect(registry, desktop), 'safeguarding-required')
-    await failure(() => registry.buildRegistration('acme', 'desktop', provider, soon()), 'safeguarding-required')
+    await failure(
+      () => registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon()),
+      'safeguarding-required',
+    )
     await registry.safeguard(deposit.escrow)
     expect(await connect(registry, desktop)).toMatchObject({ state: 'locked', safeguarded: true })
   })
@@ -102,7 +114,7 @@ describe('safeguarding', () => {
 
   it('is one of three', () => {
     for (const safeguarding of ['on', '', 1, null, 'toString']) {
-      const make = () => newRegistry(safeguarding as Safeguarding)
+      const make = () => newRegistry(safeguarding as 'off' | 'optional' | 'mandatory')
       expect(make).toThrow(TypeError)
     }
   })
@@ -116,7 +128,7 @@ describe('a deposit', () => {
     await failure(() => registry.safeguard(laptop.safeguard().escrow), 'key-not-found')
     await failure(() => registry.safeguard(changed.safeguard().escrow), 'key-changed')
     await failure(() => registry.safeguard(withAccount.safeguard().escrow), 'key-not-found')
-    await failure(() => registry.clearEscrow('acme', 'laptop'), 'key-not-found')
+    await failure(() => registry.clearEscrow({ account: 'acme', name: 'laptop' }), 'key-not-found')
     const elsewhere = await make({ realm: 'elsewhere' })
     await failure(() => registry.safeguard(elsewhere.safeguard().escrow), 'authentication-failed')
     const moved = await make({ platform: 'windows' })
@@ -139,8 +151,8 @@ describe('a deposit', () => {
     await failure(() => connect(registry, withAccount), 'safeguarding-required')
     await failure(() => registry.safeguard(deposit.escrow), 'account-key-required')
     // What is there still brings the private key back.
-    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
-    using back = openRegistration(file, { ...card, activationCode: deposit.activationCode })
+    const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
+    using back = openRegistration(file, { account: 'acme', ...card, activationCode: deposit.activationCode })
     await failure(() => back.scope('account'), 'account-key-required')
     await registry.safeguard(withAccount.safeguard().escrow)
     expect((await connect(registry, withAccount)).safeguarded).toBe(true)
@@ -160,8 +172,8 @@ describe('a deposit', () => {
     await registry.safeguard(deposit.escrow)
     await registry.enrol(moved.enrolment())
     expect((await connect(registry, moved)).safeguarded).toBe(true)
-    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
-    using back = openRegistration(file, { ...card, activationCode: deposit.activationCode })
+    const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
+    using back = openRegistration(file, { account: 'acme', ...card, activationCode: deposit.activationCode })
     await failure(() => connect(registry, back), 'policy')
     await registry.enrol(back.enrolment())
     await connect(registry, back)
@@ -177,19 +189,19 @@ describe('a deposit', () => {
     await registry.safeguard(first.escrow)
     await registry.safeguard(second.escrow)
     await failure(() => registry.safeguard(first.escrow), 'rollback')
-    await registry.clearEscrow('acme', 'desktop')
+    await registry.clearEscrow({ account: 'acme', name: 'desktop' })
     await failure(() => registry.safeguard(first.escrow), 'rollback')
     // Nor by way of other keys.
     await registry.enrol(changed.enrolment())
     await registry.enrol(desktop.enrolment())
     await failure(() => registry.safeguard(first.escrow), 'rollback')
     await registry.safeguard(second.escrow)
-    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     await failure(
-      () => openRegistration(file, { ...card, activationCode: first.activationCode }),
+      () => openRegistration(file, { account: 'acme', ...card, activationCode: first.activationCode }),
       'authentication-failed',
     )
-    openRegistration(file, { ...card, activationCode: second.activationCode }).dispose()
+    openRegistration(file, { account: 'acme', ...card, activationCode: second.activationCode }).dispose()
     expect(parseRegistration(file, card).depositedAt).toEqual(new Date(Date.UTC(2030, 0, 1) + 1))
     expect(parseRegistration(file, card).hasAccountKey).toBe(false)
   })
@@ -218,7 +230,7 @@ describe('a deposit', () => {
   it('is taken from thirty clients of one account at once', async () => {
     // One after the other: the first that ends would give the others their own Argon2id back.
     const many: Client[] = []
-    for (let index = 0; index < 30; index++) many.push(await make({ client: `client ${index}`, accountKey: ACCOUNT }))
+    for (let index = 0; index < 30; index++) many.push(await make({ name: `client ${index}`, accountKey: ACCOUNT }))
     const { registry, store } = newRegistry('mandatory')
     const wait = () => new Promise((resolve) => setTimeout(resolve, 3))
     const [read, write] = [store.read.bind(store), store.write.bind(store)]
@@ -243,7 +255,7 @@ describe('a registration file', () => {
     await registry.commitFirstBackup('acme', 'desktop')
     const { escrow, activationCode } = withAccount.safeguard()
     await registry.safeguard(escrow)
-    const file = await registry.buildRegistration('acme', 'desktop', provider, soon())
+    const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     return { registry, file, activationCode, options: { ...card, activationCode } }
   }
 
@@ -254,13 +266,17 @@ describe('a registration file', () => {
     )
     for (const open of [
       () => openRegistration(file, options),
-      () => openRegistration(armRegistration(file, activationCode), card),
+      () => openRegistration(armRegistration(file, activationCode), { ...card, account: 'acme' }),
       () => openRegistration(armRegistration(file, activationCode), { ...options, account: 'acme' }),
       // Armed again: the same.
-      () => openRegistration(armRegistration(armRegistration(file, activationCode), activationCode), card),
+      () =>
+        openRegistration(armRegistration(armRegistration(file, activationCode), activationCode), {
+          ...card,
+          account: 'acme',
+        }),
     ]) {
       using back = open()
-      expect([back.account, back.client]).toEqual(['acme', 'desktop'])
+      expect([back.account, back.name]).toEqual(['acme', 'desktop'])
       expect((await connect(registry, back)).state).toBe('locked')
       for (const block of blocks) expectSame(await back.open(block), sample(50))
       const anew = await back.scope('account').seal(sample(60))
@@ -273,7 +289,7 @@ describe('a registration file', () => {
     const { file, activationCode } = await deposited()
     const facts = parseRegistration(file, card)
     expect(facts).toEqual({
-      ...{ realm: 'tests', account: 'acme', client: 'desktop', ...SERVER, hasAccountKey: true, armed: false },
+      ...{ realm: 'tests', account: 'acme', name: 'desktop', ...SERVER, hasAccountKey: true, armed: false },
       expires: expect.any(Date) as Date,
       depositedAt: expect.any(Date) as Date,
     })
@@ -298,11 +314,11 @@ describe('a registration file', () => {
     const error = await failure(() => openRegistration(file, { ...options, account: 'other' }), 'policy')
     expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
     const { activationCode } = deposit
-    await failure(() => openRegistration(file, { ...card, activationCode }), 'authentication-failed')
+    await failure(() => openRegistration(file, { account: 'acme', ...card, activationCode }), 'authentication-failed')
     await failure(() => armRegistration(file, activationCode), 'authentication-failed')
-    const missing = await failure(() => openRegistration(file, card), 'authentication-failed')
+    const missing = await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
     expect(missing.message).toContain('activation code')
-    await failure(() => openRegistration(file, { ...card, activationCode: 'x' }), 'malformed')
+    await failure(() => openRegistration(file, { account: 'acme', ...card, activationCode: 'x' }), 'malformed')
     await failure(() => armRegistration(file, options.activationCode.slice(1)), 'malformed')
   })
 
@@ -311,33 +327,42 @@ describe('a registration file', () => {
     const theirs = { ...options, provider: stranger.card() }
     await failure(() => openRegistration(file, theirs), 'authentication-failed')
     await failure(() => parseRegistration(file, theirs), 'authentication-failed')
-    openRegistration(await registry.buildRegistration('acme', 'desktop', stranger, soon()), theirs).dispose()
+    openRegistration(
+      await registry.buildRegistration({ account: 'acme', name: 'desktop' }, stranger, soon()),
+      theirs,
+    ).dispose()
     const armed = armRegistration(file, activationCode)
     // Every byte of the header, the code and what is near them; some of the escrow, whose own test has them all.
     for (let index = 0; index < armed.length; index += index > 70 && index < armed.length - 110 ? 11 : 1) {
       await failure(
-        () => openRegistration(flipped(armed, index), card),
+        () => openRegistration(flipped(armed, index), { ...card, account: 'acme' }),
         'authentication-failed',
         'malformed',
         'unsupported',
       )
     }
     const swapped = { bytes: provider.card().bytes, fingerprint: stranger.card().fingerprint }
-    await failure(() => openRegistration(file, { ...options, provider: swapped }), 'key-changed')
+    await failure(() => openRegistration(file, { account: 'acme', ...options, provider: swapped }), 'key-changed')
   })
 
   it('is built by a whole keyset, with a date', async () => {
     const { registry } = await deposited()
     const build = (keyset: typeof provider, expires: Date) =>
-      registry.buildRegistration('acme', 'desktop', keyset, { expires })
+      registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, { expires })
     const partial = await unlockKeyset(provider.export('definition'), PASSWORD)
     await failure(() => build(partial, new Date()), 'policy')
     for (const date of [new Date(NaN), new Date(-1)]) {
       await expect(build(provider, date)).rejects.toBeInstanceOf(RangeError)
     }
     await expect(build({ ...provider }, new Date())).rejects.toBeInstanceOf(TypeError)
-    await failure(() => registry.buildRegistration('acme', 'laptop', provider, soon()), 'key-not-found')
-    await failure(() => registry.buildRegistration('other', 'desktop', provider, soon()), 'key-not-found')
+    await failure(
+      () => registry.buildRegistration({ account: 'acme', name: 'laptop' }, provider, soon()),
+      'key-not-found',
+    )
+    await failure(
+      () => registry.buildRegistration({ account: 'other', name: 'desktop' }, provider, soon()),
+      'key-not-found',
+    )
     const gone = await makeKeyset()
     gone.dispose()
     await failure(() => build(gone, new Date()), 'disposed')

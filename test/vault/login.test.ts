@@ -1,4 +1,5 @@
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { deriveLogin } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { withBytes } from '../../src/core/secret.ts'
 import { ALICE, backends, failure, hex, PASSWORD, withBackend } from '../fixtures.ts'

@@ -1,6 +1,5 @@
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
+import { createProfile, deriveLogin, openProfile, type Profile, resetProfile } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { createKeyset, unlockKeyset } from '../../src/index.ts'
 import { u32 } from '../../src/core/bytes.ts'
@@ -24,7 +23,7 @@ const [admin, otherAdmin] = await Promise.all([
 ])
 const content = sample(300)
 
-async function withVault(profile: UnlockedProfile) {
+async function withVault(profile: Profile) {
   const store = new MemoryVaultStore()
   const made = await profile.createVault(store)
   return { store, ...made, block: await made.vault.seal(content) }
@@ -52,7 +51,7 @@ describe('createProfile and openProfile', () => {
     expect(profile.version).toBe(2)
     expect(profile.vaults).toEqual([vault.id])
     const opened = openProfile((await store.readProfile())!, login)
-    expect(await (await opened.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('tell a wrong password from damage and from alteration', async () => {
@@ -135,7 +134,7 @@ describe('limits', () => {
   it('no version follows the last one', async () => {
     const last = openProfile(encodeProfile({ ...contents, version: Number.MAX_SAFE_INTEGER }, rootKey), login)
     await failure(() => last.changePassword(next), 'limit-exceeded')
-    await failure(() => last.changeRecovery({ zeroTrust: true }, new MemoryVaultStore()), 'limit-exceeded')
+    await failure(() => last.changeRecovery(new MemoryVaultStore(), { zeroTrust: true }), 'limit-exceeded')
   })
 })
 
@@ -149,14 +148,14 @@ describe('changePassword', () => {
     await failure(() => openProfile(after.record, login), 'wrong-password')
     expect(await store.writeProfile(after.record, after.version)).toBe(true)
     const opened = openProfile(after.record, next)
-    expect(await (await opened.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
     // Old records still open with the old password: rotating takes that away.
-    expect(await (await before.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await before.openVault(store, vault.id)).open(block)).toEqual(content)
     await opened.rotate(store)
-    await failure(() => before.openVault(vault.id, store), 'wrong-password')
+    await failure(() => before.openVault(store, vault.id), 'wrong-password')
     // The admin can still reset.
     const reset = resetProfile((await store.readProfile())!, admin, login)
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('takes a login of the same user only', () => {
@@ -170,12 +169,12 @@ describe('resetProfile', () => {
     const { store, vault, block, profile } = withAdmin
     const reset = resetProfile(profile.record, admin, next)
     expect([reset.version, reset.zeroTrust, reset.vaults]).toEqual([3, false, [vault.id]])
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
     expect(openProfile(reset.record, next).version).toBe(3)
     expect(checkProfile(reset.record, profile.record).version).toBe(3)
     // And once more: the recovery slots stay.
     const again = resetProfile(reset.record, admin, login)
-    expect(await (await again.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('is refused under zero trust, before any key is used', async () => {
@@ -239,19 +238,19 @@ describe('resetProfile', () => {
     )
     const reset = resetProfile(forged, admin, next)
     await store.writeProfile(reset.record, reset.version)
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
     // Later: a keyring under that key, over a data key of the server's.
     const dataKey = new SecretKey('data', sample(32))
     const swapped = new MemoryVaultStore()
     await swapped.writeProfile(reset.record, reset.version)
     await swapped.writeKeyring(vault.id, encodeKeyring(entry!.id, 7, dataKey, [own]), 7)
-    await failure(() => reset.openVault(vault.id, swapped), 'authentication-failed')
+    await failure(() => reset.openVault(swapped, vault.id), 'authentication-failed')
     await failure(() => reset.rotate(swapped), 'authentication-failed')
     const rotated = await reset.rotate(store)
     expect(parseProfile(rotated.record).vaults[0]!.slots).toHaveLength(1)
     // The new key has the number of the planted one, and a recovery slot of its own.
     const again = resetProfile(rotated.record, admin, login)
-    expect(await (await again.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('pins the admin who resets, never the card in the record', async () => {
@@ -282,13 +281,13 @@ describe('resetProfile', () => {
 describe('changeRecovery', () => {
   it('turns zero trust on for good', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
-    const changed = await profile.changeRecovery({ zeroTrust: true }, store)
+    const changed = await profile.changeRecovery(store, { zeroTrust: true })
     expect(changed.zeroTrust).toBe(true)
-    expect(await (await changed.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await changed.openVault(store, vault.id)).open(block)).toEqual(content)
     await failure(() => resetProfile(changed.record, admin, next), 'policy')
-    const error = await failure(() => changed.changeRecovery({ admin: admin.card() }, store), 'policy')
+    const error = await failure(() => changed.changeRecovery(store, { admin: admin.card() }), 'policy')
     expect(error.detail).toEqual({ rule: 'zero-trust' })
-    expect((await changed.changeRecovery({ zeroTrust: true }, store)).zeroTrust).toBe(true)
+    expect((await changed.changeRecovery(store, { zeroTrust: true })).zeroTrust).toBe(true)
     await failure(
       () => checkProfile(resummed(patched(profile.record, 55, [changed.version + 1])), changed.record),
       'policy',
@@ -297,18 +296,18 @@ describe('changeRecovery', () => {
 
   it('gives the vaults to another admin, and takes them from the former one', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
-    const changed = await profile.changeRecovery({ admin: otherAdmin.card() }, store)
+    const changed = await profile.changeRecovery(store, { admin: otherAdmin.card() })
     await failure(() => resetProfile(changed.record, admin, next), 'key-not-found')
     const reset = resetProfile(changed.record, otherAdmin, next)
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
     // What the former admin can still open opens no keyring any more.
     const old = resetProfile(profile.record, admin, next)
-    await failure(() => old.openVault(vault.id, store), 'rollback', 'wrong-password', 'authentication-failed')
+    await failure(() => old.openVault(store, vault.id), 'rollback', 'wrong-password', 'authentication-failed')
   })
 
   it('refuses what is no recovery before anything is written', async () => {
     const { store, profile } = await withVault(createProfile(login, { admin: admin.card() }))
-    await expect(profile.changeRecovery({} as never, store)).rejects.toThrow(TypeError)
+    await expect(profile.changeRecovery(store, {} as never)).rejects.toThrow(TypeError)
     expect(store.profiles.size).toBe(2)
   })
 })
@@ -320,14 +319,14 @@ describe('a profile handle', () => {
     expect(() => structuredClone(profile)).toThrow()
     profile.record.fill(0)
     expect(openProfile(profile.record, login).version).toBe(2)
-    const opened = await profile.openVault(vault.id, store)
+    const opened = await profile.openVault(store, vault.id)
     profile.dispose()
     profile.dispose()
     await failure(() => profile.changePassword(next), 'disposed')
-    await failure(() => profile.openVault(vault.id, store), 'disposed')
+    await failure(() => profile.openVault(store, vault.id), 'disposed')
     await failure(() => profile.createVault(store), 'disposed')
     await failure(() => profile.rotate(store), 'disposed')
-    await failure(() => profile.changeRecovery({ zeroTrust: true }, store), 'disposed')
+    await failure(() => profile.changeRecovery(store, { zeroTrust: true }), 'disposed')
     // A vault has a life of its own.
     expect(await opened.open(await opened.seal(content))).toEqual(content)
   })
@@ -337,19 +336,19 @@ describe('a profile handle', () => {
     const rotating = profile.rotate(store)
     profile.dispose()
     const rotated = await rotating
-    expect(await (await rotated.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await rotated.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('knows its vaults by their ids', async () => {
     const { store, profile } = zeroTrust
-    await failure(() => profile.openVault('0'.repeat(32), store), 'key-not-found')
+    await failure(() => profile.openVault(store, '0'.repeat(32)), 'key-not-found')
     await failure(() => profile.rotate(store, '0'.repeat(32)), 'key-not-found')
     for (const id of ['', 'x', 'A'.repeat(32)]) {
-      await expect(profile.openVault(id, store)).rejects.toThrow(RangeError)
+      await expect(profile.openVault(store, id)).rejects.toThrow(RangeError)
       await expect(profile.rotate(store, id)).rejects.toThrow(RangeError)
     }
-    await expect(profile.openVault(7 as never, store)).rejects.toThrow(TypeError)
-    await expect(profile.openVault(profile.vaults[0]!, { readKeyring: async () => 'x' } as never)).rejects.toThrow(
+    await expect(profile.openVault(store, 7 as never)).rejects.toThrow(TypeError)
+    await expect(profile.openVault({ readKeyring: async () => 'x' } as never, profile.vaults[0]!)).rejects.toThrow(
       TypeError,
     )
   })

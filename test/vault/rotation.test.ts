@@ -1,8 +1,6 @@
 // The sequence of SPEC §10.3, step by step. test/properties/rotation.test.ts looks for what nobody thought of.
-import { createProfile, openProfile } from '../../src/vault/profile.ts'
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
-import { resetProfile } from '../../src/vault/reset.ts'
-import type { VaultStore } from '../../src/vault/store.ts'
+import { createProfile, openProfile, deriveLogin, resetProfile, type VaultStore } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { createKeyset } from '../../src/index.ts'
 import { encodeKeyring, openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
@@ -65,7 +63,7 @@ async function expectOpens(
   vaultId: string,
   block: Awaited<ReturnType<typeof makeVault>>['block'],
 ) {
-  const vault = await reopen(store).openVault(vaultId, store)
+  const vault = await reopen(store).openVault(store, vaultId)
   expect(await vault.open(block)).toEqual(content)
 }
 
@@ -103,14 +101,14 @@ describe('a rotation', () => {
     expect(next!.keys[0]!.generation).toBe(2)
     // Handles from before and after, and from long ago.
     for (const handle of [profile, rotated]) {
-      expect(await (await handle.openVault(vault.id, store)).open(block)).toEqual(content)
+      expect(await (await handle.openVault(store, vault.id)).open(block)).toEqual(content)
     }
     expect(await vault.open(block)).toEqual(content)
     await failure(async () => {
       const past = new MemoryVaultStore()
       await past.writeProfile(profile.record, profile.version)
       await past.writeKeyring(vault.id, after, 3)
-      return profile.openVault(vault.id, past)
+      return profile.openVault(past, vault.id)
     }, 'authentication-failed')
   })
 
@@ -170,7 +168,7 @@ describe('a crash', () => {
     for (let at = 0; at < 7; at++) {
       const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
       const before = contentsOf(profile.record).vaults[0]!.keys[0]!
-      await expect(profile.changeRecovery({ zeroTrust: true }, dyingStore(store, at))).rejects.toThrow(PowerCut)
+      await expect(profile.changeRecovery(dyingStore(store, at), { zeroTrust: true })).rejects.toThrow(PowerCut)
       const { zeroTrust, vaults } = parseProfile(newestProfile(store))
       expect(zeroTrust).toBe(true)
       expect(vaults[0]!.recoverySlots).toEqual([])
@@ -180,7 +178,7 @@ describe('a crash', () => {
       expect(reopen(store).rotationDue).toEqual(isDone ? [] : [vault.id])
       await failure(() => resetProfile(newestProfile(store), admin, login), 'policy')
       await expectOpens(store, vault.id, block)
-      const again = await reopen(store).changeRecovery({ zeroTrust: true }, store)
+      const again = await reopen(store).changeRecovery(store, { zeroTrust: true })
       expect(contentsOf(again.record).vaults[0]!.keys.map(({ generation }) => generation > before.generation)).toEqual([
         true,
       ])
@@ -194,7 +192,7 @@ describe('a crash', () => {
     await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
     const known = contentsOf(newestProfile(store)).vaults[0]!.keys
     expect(known.map(({ generation }) => generation)).toEqual([1, 2])
-    const changed = await reopen(store).changeRecovery({ zeroTrust: true }, store)
+    const changed = await reopen(store).changeRecovery(store, { zeroTrust: true })
     const [now] = contentsOf(changed.record).vaults
     expect(now!.keys.map(({ generation }) => generation)).toEqual([3])
     expect(openKeyring((await store.readKeyring(vault.id))!, now!, known)).toBeUndefined()
@@ -204,7 +202,7 @@ describe('a crash', () => {
   it('while the admin changes leaves no recovery slot for the old E-key, so that he cannot reset until it is finished', async () => {
     const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
     const successor = await createKeyset('successor', { costs: CHEAP })
-    await expect(profile.changeRecovery({ admin: successor.card() }, dyingStore(store, 3))).rejects.toThrow(PowerCut)
+    await expect(profile.changeRecovery(dyingStore(store, 3), { admin: successor.card() })).rejects.toThrow(PowerCut)
     const [marked] = parseProfile(newestProfile(store)).vaults
     expect(marked!.slots.map(({ generation }) => generation)).toEqual([1, 2])
     expect(marked!.recoverySlots.map(({ generation }) => generation)).toEqual([2])
@@ -213,7 +211,7 @@ describe('a crash', () => {
     }
     await expectWhole(store, vault.id, block)
     const reset = resetProfile(newestProfile(store), successor, login)
-    expect(await (await reset.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('in a rotation that another one finishes: the key of before is replaced too', async () => {
@@ -234,7 +232,7 @@ describe('a crash', () => {
         const profile = createProfile(login, { zeroTrust: true })
         await expect(profile.createVault(dyingStore(store, at, after ? 'after' : 'before'))).rejects.toThrow(PowerCut)
         const { profile: next, vault } = await profile.createVault(store)
-        for (const vaultId of next.vaults) await next.openVault(vaultId, store)
+        for (const vaultId of next.vaults) await next.openVault(store, vaultId)
         expect(next.vaults).toContain(vault.id)
         expect(next.vaults).toHaveLength(at === 2 && after ? 2 : 1)
       }
@@ -270,7 +268,7 @@ describe('another device', () => {
     await failure(() => profile.rotate(store), 'wrong-password')
     await failure(() => profile.createVault(store), 'wrong-password')
     const rotated = await changed.rotate(store)
-    expect(await (await rotated.openVault(vault.id, store)).open(block)).toEqual(content)
+    expect(await (await rotated.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
   it('that created a vault is not overwritten', async () => {
@@ -278,7 +276,7 @@ describe('another device', () => {
     const [first, second] = [await profile.createVault(store), await profile.createVault(store)]
     expect(second.profile.vaults).toEqual([...first.profile.vaults, second.vault.id])
     // A handle that does not know a vault finds it in the store.
-    expect((await profile.openVault(second.vault.id, store)).id).toBe(second.vault.id)
+    expect((await profile.openVault(store, second.vault.id)).id).toBe(second.vault.id)
   })
 })
 
@@ -303,7 +301,7 @@ describe('a store that lies', () => {
     const past: VaultStore = { ...watched(store, () => undefined), readProfile: async () => profile.record }
     await failure(() => rotated.rotate(past), 'rollback')
     await failure(() => rotated.createVault(past), 'rollback')
-    await failure(() => rotated.changeRecovery({ zeroTrust: true }, past), 'rollback')
+    await failure(() => rotated.changeRecovery(past, { zeroTrust: true }), 'rollback')
     const empty = new MemoryVaultStore()
     await createProfile(login, { zeroTrust: true }).createVault(empty)
     expect([...empty.profiles.keys()]).toEqual([1, 2])
@@ -316,7 +314,7 @@ describe('a store that lies', () => {
     const other = await makeVault({ admin: admin.card() })
     await failure(() => profile.createVault(other.store), 'authentication-failed')
     await failure(() => profile.rotate(other.store), 'authentication-failed')
-    await failure(() => profile.changeRecovery({ zeroTrust: true }, other.store), 'authentication-failed')
+    await failure(() => profile.changeRecovery(other.store, { zeroTrust: true }), 'authentication-failed')
     expect(other.store.profiles.size).toBe(2)
     expect((await profile.rotate(store)).zeroTrust).toBe(true)
   })
@@ -341,7 +339,7 @@ describe('a store that lies', () => {
     const { store, profile, vault, block } = await makeVault()
     const keeping: VaultStore = { ...watched(store, () => undefined), dropKeyrings: async () => undefined }
     const rotated = await (await profile.rotate(keeping)).rotate(keeping)
-    expect(await (await rotated.openVault(vault.id, keeping)).open(block)).toEqual(content)
+    expect(await (await rotated.openVault(keeping, vault.id)).open(block)).toEqual(content)
     expect(store.keyrings.get(vault.id)!.size).toBe(5)
   })
 
@@ -355,7 +353,7 @@ describe('a store that lies', () => {
         return undefined
       },
     }
-    await failure(() => profile.openVault(vault.id, losing), 'key-not-found')
+    await failure(() => profile.openVault(losing, vault.id), 'key-not-found')
     expect(reads).toBe(11)
     await failure(() => profile.rotate(losing), 'key-not-found')
   })
@@ -372,7 +370,7 @@ describe('a store that lies', () => {
           dropped++
         },
       }
-      await failure(() => profile.openVault(vault.id, damaged), 'authentication-failed', 'malformed', 'unsupported')
+      await failure(() => profile.openVault(damaged, vault.id), 'authentication-failed', 'malformed', 'unsupported')
       if (index % 16 === 0) {
         await failure(() => profile.rotate(damaged), 'authentication-failed', 'malformed', 'unsupported')
       }
@@ -387,8 +385,8 @@ describe('a store that lies', () => {
       ...watched(store, () => undefined),
       readKeyring: (vaultId) => store.readKeyring(vaultId === vault.id ? other.id : vault.id),
     }
-    await failure(() => both.openVault(vault.id, swapping), 'authentication-failed')
-    await failure(() => both.openVault(other.id, swapping), 'authentication-failed')
+    await failure(() => both.openVault(swapping, vault.id), 'authentication-failed')
+    await failure(() => both.openVault(swapping, other.id), 'authentication-failed')
   })
 })
 

@@ -1,14 +1,16 @@
 // Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
-import { openDeviceKey } from '../../src/device/device-key.ts'
+import { openSavedLogin } from '../../src/vault.ts'
+import { ALICE, DESKTOP, hex, unhex } from '../fixtures.ts'
+import { openSavedClient } from '../../src/client.ts'
+import { openSavedKeyset, parseBlock } from '../../src/index.ts'
+import { openDeviceKey } from '../../src/device.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KEY_TYPES } from '../../src/client/layout.ts'
 import { openedClient } from '../../src/client/client.ts'
-import { parseBlock } from '../../src/index.ts'
 import { checkChallenge, readEnrolment, readProof } from '../../src/client/proof.ts'
 import { deriveTextKey } from '../../src/client/typed-key.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
-import { hex, unhex } from '../fixtures.ts'
 import { remembering } from '../remembered.ts'
 import * as specReader from '../spec-reader-client.ts'
 import {
@@ -110,9 +112,9 @@ describe('device.json', () => {
     }
     const device = await openDeviceKey(encodeOpenKey(new SecretKey('device', unhex(deviceKey))))
     if (kind === 'text') expect(device.openText(unhex(bytes), place)).toBe(text)
-    else if (kind === 'login') device.openLogin(unhex(bytes))
-    else if (kind === 'client') device.openClient(unhex(bytes))
-    else device.openKeyset(unhex(bytes))
+    else if (kind === 'login') openSavedLogin(unhex(bytes), device, ALICE)
+    else if (kind === 'client') openSavedClient(unhex(bytes), device, DESKTOP)
+    else openSavedKeyset(unhex(bytes), device, { id: keyset.id })
   }
   function theirs({ kind, deviceKey, bytes, passphrase, place, text }: DeviceVector) {
     const key = Buffer.from(deviceKey, 'hex')

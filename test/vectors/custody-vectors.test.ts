@@ -1,5 +1,6 @@
 // Every frozen vector of custody and of data under DES, through the library and through the reader written from SPEC.md alone.
-import { armRegistration, openRegistration, parseRegistration } from '../../src/client/registration.ts'
+import { claimantOf, hex, unhex } from '../fixtures.ts'
+import { armRegistration, openRegistration, parseRegistration } from '../../src/client.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openEscrow, parseActivationCode, readEscrow } from '../../src/client/escrow.ts'
 import { openedClient } from '../../src/client/client.ts'
@@ -8,7 +9,6 @@ import { type Claimant } from '../../src/client/proof.ts'
 import { findDes } from '../../src/legacy/des.ts'
 import { DesScope } from '../../src/legacy/des-scope.ts'
 import { disposeKeys, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { hex, unhex } from '../fixtures.ts'
 import * as specReader from '../spec-reader-custody.ts'
 import { escrowVectors, legacyBlockVectors, outcome, registrationVectors } from './vectors.ts'
 
@@ -24,7 +24,7 @@ describe('escrow.json', () => {
     const { realm, account, client, platform, privateKey, accountKey } = vector
     const ours = outcome(() => {
       const opened = openEscrow(readEscrow(unhex(bytes)), parseActivationCode(code))
-      const names = { realm: opened.realm, account: opened.account, client: opened.client, platform: opened.platform }
+      const names = { realm: opened.realm, account: opened.account, name: opened.client, platform: opened.platform }
       expect({ ...names, ...keysOf(opened) }).toEqual({ realm, account, client, platform, privateKey, accountKey })
       disposeKeys(opened)
     })

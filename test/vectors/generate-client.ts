@@ -1,13 +1,15 @@
 // Adds the vectors of clients and devices that are defined below and not yet in the files. `npm run vectors`
-import { type DeviceKey, openDeviceKey } from '../../src/device/device-key.ts'
+import { type DeviceKey, openDeviceKey } from '../../src/device.ts'
+import { type Bytes } from '../../src/index.ts'
+import { type TypedKey } from '../../src/client.ts'
 import { SavedKind } from '../../src/device/saved.ts'
 import { KeyedScope, PublicScope, type ScopeCipher } from '../../src/client/block.ts'
-import { type Bytes, concat, domain, utf8 } from '../../src/core/bytes.ts'
+import { concat, domain, utf8 } from '../../src/core/bytes.ts'
 import { type StoredEnrolment, storedEnrolment } from '../../src/client/layout.ts'
 import { encode } from '../../src/core/codec.ts'
 import { encodeHeader } from '../../src/core/header.ts'
 import { type Claimant, createChallenge, encodeEnrolment, encodeProof } from '../../src/client/proof.ts'
-import { deriveTypedKey, type TypedKey } from '../../src/client/typed-key.ts'
+import { deriveTypedKey } from '../../src/client/typed-key.ts'
 import { sign, signingPublicKey } from '../../src/primitives/signature.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { openedClient } from '../../src/client/client.ts'
@@ -248,9 +250,9 @@ kept('key-type', 'type 15', 'key', resummed(patched(openKey, 5, [15])), unsuppor
 const login = openedLogin('com.example.backup', 'user-4711', sample(24, 1), new SecretKey('root', sample(24, 2)))
 const client = openedClient(both)
 const saved = {
-  login: device.save(login),
-  client: device.save(client),
-  keyset: device.save(unlocked(plantedContents(), plantedMaster.copy())),
+  login: login.save(device),
+  client: client.save(device),
+  keyset: unlocked(plantedContents(), plantedMaster.copy()).save(device),
 }
 for (const kind of ['login', 'client', 'keyset'] as const) {
   kept(kind, `a saved ${kind}`, kind, saved[kind])
@@ -261,7 +263,7 @@ for (const kind of ['login', 'client', 'keyset'] as const) {
     expect: 'key-not-found',
   })
 }
-kept('client-alone', 'a client without account key', 'client', device.save(openedClient(claimant())))
+kept('client-alone', 'a client without account key', 'client', openedClient(claimant()).save(device))
 kept('login-as-client', 'a login where a client is wanted', 'client', saved.login, unsupported)
 kept(
   'kind',

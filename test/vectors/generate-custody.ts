@@ -1,7 +1,10 @@
 // Adds the vectors of custody and of data under DES that are defined below and not yet in the files. `npm run vectors`
-import { armRegistration, signRegistration } from '../../src/client/registration.ts'
+import { encodeClient } from '../../src/client/saved.ts'
+import { armRegistration } from '../../src/client.ts'
+import { type Bytes } from '../../src/index.ts'
+import { signRegistration } from '../../src/client/registration.ts'
 import { deriveActivationKey, sealEscrow } from '../../src/client/escrow.ts'
-import { type Bytes, concat, domain, utf8 } from '../../src/core/bytes.ts'
+import { concat, domain, utf8 } from '../../src/core/bytes.ts'
 import { type StoredEscrow, storedEscrow } from '../../src/client/layout.ts'
 import { encode } from '../../src/core/codec.ts'
 import { encodeHeader, NOBODY } from '../../src/core/header.ts'
@@ -91,32 +94,32 @@ function claimed(claiming: Claimant, holding: Bytes, place: { ownerId?: Uint8Arr
     return encode(storedEscrow, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
   })
 }
-escrow('made', 'the same, made piece by piece', claimed(both, encodeClientKeys(both)), code)
+escrow('made', 'the same, made piece by piece', claimed(both, encodeClient(both)), code)
 escrow(
   'claims-account',
   'signed with an account key that is not in it',
-  claimed(both, encodeClientKeys(claimant())),
+  claimed(both, encodeClient(claimant())),
   code,
   refused,
 )
 escrow(
   'claims-other',
   'with the keys of another client',
-  claimed(both, encodeClientKeys({ ...both, client: 'laptop' })),
+  claimed(both, encodeClient({ ...both, client: 'laptop' })),
   code,
   refused,
 )
 escrow(
   'claims-platform',
   'of another platform inside',
-  claimed(both, encodeClientKeys({ ...both, platform: 4 })),
+  claimed(both, encodeClient({ ...both, platform: 4 })),
   code,
   refused,
 )
 escrow('holds-nothing', 'with no keys in it', claimed(both, new Uint8Array(3)), code, refused)
-const wrappedLength = wrappedBytes(encodeClientKeys(both).length)
+const wrappedLength = wrappedBytes(encodeClient(both).length)
 const des = { ...both, privateKey: { type: 4, key: keyOf(sample(16, 4)) } }
-escrow('des', 'of a client under DES-56', claimed(des, encodeClientKeys(both)), code, malformed)
+escrow('des', 'of a client under DES-56', claimed(des, encodeClient(both)), code, malformed)
 escrow(
   'issued',
   'another time than was signed',
@@ -124,11 +127,11 @@ escrow(
   code,
   refused,
 )
-escrow('wrap-type', 'with a WRAP of type 7', claimed(both, encodeClientKeys(both), { type: 7 }), code, refused)
+escrow('wrap-type', 'with a WRAP of type 7', claimed(both, encodeClient(both), { type: 7 }), code, refused)
 escrow(
   'wrap-owner',
   'with an owner in the WRAP',
-  claimed(both, encodeClientKeys(both), { ownerId: sample(16) }),
+  claimed(both, encodeClient(both), { ownerId: sample(16) }),
   code,
   refused,
 )

@@ -1,14 +1,14 @@
 // Adds the vectors of shares that are defined below and not yet in the files. `npm run vectors`
+import { Strength, Suite } from '../../src/core/suite.ts'
+import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
-import { Strength } from '../../src/core/suite.ts'
 import { createHash } from 'node:crypto'
 import { sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'
-import { type Bytes, concat, domain, lengthPrefixed, u64 } from '../../src/core/bytes.ts'
+import { concat, domain, lengthPrefixed, u64 } from '../../src/core/bytes.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { type ActiveShare } from '../../src/keyset/layout.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
-import { createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
 import { fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
 import { generateKeyPair, generateSigningPair, Recipient } from '../../src/core/key-pairs.ts'
 import { openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
@@ -161,7 +161,7 @@ const uncommitted = await sealedUnder(Mode.global, blockKey)
 block('not-its-hash', 'mode 2 under another key than its hash', shared(uncommitted, own, 2, blockKey), refused)
 block('label', 'another label', { ...right, label: hex(sample(32, 7)) }, refused)
 block('owner-id', 'another owner id', { ...right, envelope: flipped(right.envelope, 40) }, refused)
-const plainContext = { ownerId: own.id, hybrid: false, mode: 1, label: unhex(scoped.label) } as const
+const plainContext = { ownerId: own.id, suite: Suite.x25519, mode: 1, label: unhex(scoped.label) } as const
 const unbound = maskKey(blockKey, new Recipient(own.publicHalves), plainContext)
 block('unbound', 'without the owner’s key in the context', { ...scoped, envelope: unbound }, refused)
 block('other-pair', 'another pair', shared(scoped, strict, 1, blockKey), { expect: 'key-not-found' })

@@ -1,4 +1,6 @@
 // Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
+import { Destination } from '../../src/keyset/layout.ts'
+import { hashPassword } from '../../src/server.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { EnvelopeKeys } from '../../src/keyset/open.ts'
@@ -14,7 +16,6 @@ import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset } from '../.
 import { openMaster } from '../../src/keyset/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
-import { hashPassword } from '../../src/core/password.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { flipped, hex, patched, resummed, sample, unhex } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
@@ -36,7 +37,7 @@ async function keysetUnder(
 }
 
 const { contents, master } = await keysetUnder(PASSWORD)
-const exportFor = (destination: KeysetDestination, of = contents) => encodeKeyset(of, master, destination)
+const exportFor = (destination: Destination, of = contents) => encodeKeyset(of, master, destination)
 
 const keysets: KeysetVector[] = []
 function keyset(
@@ -200,7 +201,7 @@ const names = { [Mode.scoped]: 'scoped', [Mode.global]: 'global', [Mode.off]: 'o
 for (const mode of [Mode.scoped, Mode.global, Mode.off] as const) {
   block(`hybrid-${names[mode]}`, '6.2', '100 bytes', await make(mode, sample(100)))
   block(`hybrid-${names[mode]}-empty`, '6.2', 'no bytes at all', await make(mode, new Uint8Array(0)))
-  const lax = await make(mode, sample(100), { of: unencrypted.contents, hybrid: false })
+  const lax = await make(mode, sample(100), { of: unencrypted.contents, suite: Suite.x25519 })
   block(`x25519-${names[mode]}`, '6.1', 'X25519 alone, where it may be', lax, { keyset: 'no-minimum' })
 }
 block(
@@ -318,9 +319,15 @@ block(
   'the envelope a byte short, and nothing behind',
   ...with_({ envelope: good.envelope.subarray(0, -1), ciphertext: new Uint8Array(0) }, 'malformed'),
 )
-block('weaker', '6.4', 'X25519 alone, where both are due', await make(Mode.scoped, sample(100), { hybrid: false }), {
-  expect: 'policy',
-})
+block(
+  'weaker',
+  '6.4',
+  'X25519 alone, where both are due',
+  await make(Mode.scoped, sample(100), { suite: Suite.x25519 }),
+  {
+    expect: 'policy',
+  },
+)
 block('weaker-none', '6.4', 'not encrypted, where both are due', await make(Mode.none, sample(100)), {
   expect: 'policy',
 })
@@ -350,7 +357,7 @@ block(
 const victim = await prepareContent(sample(100), new ContentScheme(Mode.scoped, contents))
 const poison = { ...victim, buffer: concat(new Uint8Array(32), sample(90, 5), new Uint8Array(16)) }
 await encryptContent(poison)
-const poisoned = { mode: Mode.scoped, hybrid: true, ownerId: contents.id, label: victim.label } as const
+const poisoned = { mode: Mode.scoped, suite: Suite.hybrid, ownerId: contents.id, label: victim.label } as const
 const planted = maskKey(victim.blockKey!, new Recipient(contents.blockPair.publicHalves), poisoned)
 block(
   'planted',
@@ -407,7 +414,7 @@ const records: RecordVector[] = []
 const source = {
   ownerId: contents.id,
   recipient: new Recipient(contents.blockPair.publicHalves),
-  hybrid: true,
+  suite: Suite.hybrid,
   signing: contents.sourceSigning,
 }
 const [one, two] = [await sealRecord(sample(100), 'start', source), new Uint8Array(0)]
@@ -435,7 +442,7 @@ const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))
 const alone = await sealRecord(sample(100), 'start', {
   ownerId: lax.id,
   recipient: new Recipient(lax.blockPair.publicHalves),
-  hybrid: false,
+  suite: Suite.x25519,
   signing: lax.sourceSigning,
 })
 record('x25519', 'X25519 alone, where it may be', alone.record, 'start', { keyset: 'no-minimum' })
@@ -471,7 +478,7 @@ record('commitment', 'one bit of c', flipped(one.record, 1740), null, wrong)
 record('text', 'one bit of ct', flipped(one.record, 1760), null, wrong)
 record('signature', 'one bit of the signature', flipped(one.record, one.record.length - 1), null, wrong)
 record('cut', 'too short for a tag', one.record.subarray(0, 1831), null, { expect: 'malformed' })
-const weak = await sealRecord(sample(100), 'start', { ...source, hybrid: false })
+const weak = await sealRecord(sample(100), 'start', { ...source, suite: Suite.x25519 })
 record('weaker', 'X25519 alone, where both are due', weak.record, 'start', { expect: 'policy' })
 
 append('record.json', records)

@@ -1,5 +1,7 @@
 // The frozen vectors of SPEC §7–§11, through the library and through the reader that was written from SPEC.md alone.
-import { deriveLogin, ownerOf } from '../../src/vault/login.ts'
+import { hex, opening, unhex } from '../fixtures.ts'
+import { deriveLogin } from '../../src/vault.ts'
+import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { VaultCipher } from '../../src/vault/block.ts'
 import { parseBlock, parseCard } from '../../src/index.ts'
@@ -8,7 +10,6 @@ import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
 import { Identity } from '../../src/core/key-pairs.ts'
 import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { hex, unhex } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
 import * as spec from '../spec-reader-vault.ts'
 import {
@@ -86,7 +87,7 @@ describe('recovery.json', () => {
     async ({ slot, profileId, realm, user, vaultId, generation, key, ...vector }) => {
       const ours = outcome(() => {
         const sealed = { generation, bytes: unhex(slot) }
-        const opened = openRecoverySlot(identity, unhex(profileId), { realm, user }, unhex(vaultId), sealed)
+        const opened = openRecoverySlot(opening(identity), unhex(profileId), { realm, user }, unhex(vaultId), sealed)
         expect(shown(opened.key)).toBe(key)
       })
       expect(await ours).toBe(vector.expect)

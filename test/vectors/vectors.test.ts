@@ -40,7 +40,7 @@ describe('keyset.json', () => {
       const [destination] = Object.entries(Destination).find(([, code]) => code === parsed.destination)!
       // n of the sealed section stands behind its header.
       const nonce = parsed.sealed.slice(48, 80)
-      const again = encodeKeyset(openKeyset(parsed, master), master, destination as KeysetDestination, nonce)
+      const again = encodeKeyset(openKeyset(parsed, master), master, destination as Destination, nonce)
       expect(hex(again)).toBe(vector.export)
     },
   )
