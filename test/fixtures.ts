@@ -1,4 +1,5 @@
 // What several tests need: cheap keysets, damaged bytes, expected errors.
+import { createDeviceKey } from '../src/device.ts'
 import type { CardHolder } from '../src/core/card.ts'
 import { openSealedSecret } from '../src/core/wrap.ts'
 import { nodeBackend, portableBackend, webBackend } from './platforms.ts'
@@ -241,3 +242,7 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
     crypto.getRandomValues = original
   }
 }
+
+/** An unprotected device key of these bytes. */
+export const openKeyOf = (device: Uint8Array): Uint8Array =>
+  withRandomness([device], () => createDeviceKey()).exportUnprotected()

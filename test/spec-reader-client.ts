@@ -176,7 +176,7 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
   check(signatures.length === keys.length, 'malformed')
   fields.end()
   const hashes = keys.map(({ role, type, publicKey }) => ({ role, type, hash: hash('sha256', publicKey) }))
-  const proven: Proven = { account: account.name, name: client.name, platform, keys: hashes }
+  const proven: Proven = { account: account.name, client: client.name, platform, keys: hashes }
   /** Each key signs its message. */
   const verify = (message: (role: Buffer) => Buffer) => {
     const signed = keys.every((key, i) => isSigned(key.publicKey, message(ascii(ROLES[i]!)), signatures[i]!))

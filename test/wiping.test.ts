@@ -449,7 +449,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
       openSavedLogin(login.save(device), again, ALICE),
       openSavedClient(both.save(device), again, DESKTOP),
     ]
-    const reopened = openSavedKeyset(keyset.save(device), again, { id: reader.id })
+    const reopened = openSavedKeyset(keyset.save(device), again, { id: keyset.id })
     const place = { table: 't', row: 'r', column: 'c', version: 1 }
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
     const stored = both.save(device)
@@ -471,7 +471,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
       () => openRegistration(file, { account: 'acme', provider: keyset.card(), activationCode: other }),
       'authentication-failed',
     )
-    const legacyKey = { key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true } as const
+    const legacyKey = { privateKey: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true } as const
     const legacy = await deriveLegacyClient({ ...names, name: 'old', ...legacyKey })
     const old = await legacy.scope('private').seal(sample(100))
     opened.push(await legacy.open(old))
@@ -498,7 +498,7 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   const { record: log } = await writer.sealRecord(sample(10), 'start')
   expect((await reader.openRecord(log)).content).toEqual(sample(10))
   const device = createDeviceKey()
-  const again = openSavedKeyset(reader.save(device), device, { id: reader.id })
+  const again = openSavedKeyset(reader.save(device), device, { id: keyset.id })
   const next = again.regenerate()
   const changed = await next.changePassword('another')
   for (const destination of ['host', 'definition', 'storage'] as const) {

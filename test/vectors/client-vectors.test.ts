@@ -1,11 +1,11 @@
 // Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
+import { KEY_TYPES, type KeyTypeNumber, LEGACY_KEY_TYPES } from '../../src/client/layout.ts'
+import { DESKTOP, hex, openKeyOf, unhex } from '../fixtures.ts'
 import { openSavedLogin } from '../../src/vault.ts'
-import { ALICE, DESKTOP, hex, unhex } from '../fixtures.ts'
 import { openSavedClient } from '../../src/client.ts'
 import { openSavedKeyset, parseBlock } from '../../src/index.ts'
 import { openDeviceKey } from '../../src/device.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KEY_TYPES } from '../../src/client/layout.ts'
 import { openedClient } from '../../src/client/client.ts'
 import { checkChallenge, readEnrolment, readProof } from '../../src/client/proof.ts'
 import { deriveTextKey } from '../../src/client/typed-key.ts'
@@ -23,7 +23,7 @@ import {
   typedKeyVectors,
 } from './vectors.ts'
 
-const TYPES = { ...KEY_TYPES, ...LegacyKeyType }
+const TYPES = { ...KEY_TYPES, ...LEGACY_KEY_TYPES }
 
 beforeAll(() => useBackend(remembering))
 afterAll(() => useBackend(undefined))
@@ -37,12 +37,12 @@ describe('typed-key.json', () => {
 
   it.each(chosen)('$id: $comment', async ({ type, text, role, realm, account, key, expect: expected }) => {
     const ours = outcome(async () => {
-      const derived = await deriveTextKey(TYPES[type], { type, text }, role, { realm, account }, {})
+      const derived = await deriveTextKey(TYPES[type], text, role, { realm, account }, {})
       expect(withBytes(derived.key, hex)).toBe(key)
     })
     expect(await ours).toBe(expected)
     const theirs = outcome(() => {
-      expect(hex(specReader.typedKey(text, TYPES[type], role, realm, account))).toBe(key)
+      expect(hex(specReader.typedKey(text, TYPES[type].number, role, realm, account))).toBe(key)
     })
     expect(await theirs).toBe(expected)
   })
@@ -55,7 +55,7 @@ describe('client-block.json', () => {
       const [privateKey, accountKey] = [unhex(vector.privateKey), unhex(vector.accountKey)]
       const reader = openedClient({
         ...{ realm, account, client: 'desktop', platform: 3 },
-        privateKey: { type: privateType, key: new SecretKey('client', privateKey) },
+        privateKey: { type: privateType as KeyTypeNumber, key: new SecretKey('client', privateKey) },
         accountKey: { type: 1, key: new SecretKey('client', accountKey) },
       })
       const ours = outcome(async () => {
@@ -65,7 +65,7 @@ describe('client-block.json', () => {
       const theirs = outcome(() => {
         const opened = specReader.openClientBlock(unhex(block), label, {
           ...{ realm, account },
-          privateKey: { type: privateType, key: Buffer.from(privateKey) },
+          privateKey: { type: privateType as KeyTypeNumber, key: Buffer.from(privateKey) },
           accountKey: { type: 1, key: Buffer.from(accountKey) },
         })
         expect(hex(opened)).toBe(content)
@@ -110,11 +110,11 @@ describe('device.json', () => {
       expect(hex(opened.exportUnprotected().subarray(49, 81))).toBe(deviceKey)
       return
     }
-    const device = await openDeviceKey(encodeOpenKey(new SecretKey('device', unhex(deviceKey))))
+    const device = await openDeviceKey(openKeyOf(unhex(deviceKey)))
     if (kind === 'text') expect(device.openText(unhex(bytes), place)).toBe(text)
-    else if (kind === 'login') openSavedLogin(unhex(bytes), device, ALICE)
+    else if (kind === 'login') openSavedLogin(unhex(bytes), device, { realm: 'com.example.backup', user: 'user-4711' })
     else if (kind === 'client') openSavedClient(unhex(bytes), device, DESKTOP)
-    else openSavedKeyset(unhex(bytes), device, { id: keyset.id })
+    else openSavedKeyset(unhex(bytes), device, { id: 'ee'.repeat(16) })
   }
   function theirs({ kind, deviceKey, bytes, passphrase, place, text }: DeviceVector) {
     const key = Buffer.from(deviceKey, 'hex')

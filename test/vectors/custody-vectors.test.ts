@@ -1,4 +1,5 @@
 // Every frozen vector of custody and of data under DES, through the library and through the reader written from SPEC.md alone.
+import { DES_56 } from '../../src/client/layout.ts'
 import { claimantOf, hex, unhex } from '../fixtures.ts'
 import { armRegistration, openRegistration, parseRegistration } from '../../src/client.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -50,7 +51,7 @@ describe('registration.json', () => {
         const options = {
           provider,
           ...(code !== null && { activationCode: code }),
-          ...(account !== null && { account }),
+          account: account ?? 'acme',
         }
         const facts = parseRegistration(unhex(bytes), { provider })
         expect([facts.server, facts.expires.getTime(), facts.armed]).toEqual([server, expires, armed])
@@ -82,7 +83,7 @@ const des = await findDes()
 describe('legacy-block.json', () => {
   it.each(legacyBlockVectors())('$id: $comment', async ({ account, key, label, block, content, ...vector }) => {
     const names = { realm: 'tests', account, client: 'desktop', platform: 1, accountKey: undefined }
-    const privateKey = { type: 4, key: new SecretKey('client', unhex(key)) }
+    const privateKey = { type: DES_56, key: new SecretKey('client', unhex(key)) }
     const reader = openedClient({ ...names, privateKey }, (claimant) => new DesScope(claimant, des, false))
     const ours = outcome(async () => {
       expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)

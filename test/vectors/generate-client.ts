@@ -1,11 +1,14 @@
 // Adds the vectors of clients and devices that are defined below and not yet in the files. `npm run vectors`
+import { type ProvenKey, storedEnrolment, type StoredEnrolment } from '../../src/client/layout.ts'
+import { Suite } from '../../src/core/suite.ts'
+import { flipped, hex, openKeyOf, patched, resummed, sample } from '../fixtures.ts'
+import { deriveLogin } from '../../src/vault.ts'
+import { sealHandle } from '../../src/device/saved.ts'
 import { type DeviceKey, openDeviceKey } from '../../src/device.ts'
 import { type Bytes } from '../../src/index.ts'
 import { type TypedKey } from '../../src/client.ts'
-import { SavedKind } from '../../src/device/saved.ts'
 import { KeyedScope, PublicScope, type ScopeCipher } from '../../src/client/block.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
-import { type StoredEnrolment, storedEnrolment } from '../../src/client/layout.ts'
 import { encode } from '../../src/core/codec.ts'
 import { encodeHeader } from '../../src/core/header.ts'
 import { type Claimant, createChallenge, encodeEnrolment, encodeProof } from '../../src/client/proof.ts'
@@ -14,7 +17,6 @@ import { sign, signingPublicKey } from '../../src/primitives/signature.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { openedClient } from '../../src/client/client.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
-import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
 import type { ClientBlockVector, DeviceVector, ProofVector, TypedKeyVector } from './vectors.ts'
@@ -74,7 +76,7 @@ function block(
 }
 const account = new KeyedScope('account', { type: 1, key: keyOf(ACCOUNT_KEY) }, NAMES.account)
 const open = new PublicScope(NAMES.realm)
-for (const type of [1, 2, 3]) {
+for (const type of [1, 2, 3] as const) {
   const own = new KeyedScope('private', { type, key: keyOf(sample([16, 24, 32][type - 1]!, type)) }, NAMES.account)
   const sealed = await sealedBy(own, sample(100))
   block(`private-${type}`, 'under the private key', type, sealed)
@@ -159,9 +161,9 @@ enrolment('enrolment-account-only', 'the account key alone', patched(one, platfo
 const seed = new SecretKey('signing', sample(32, 8))
 /** An enrolment of anything, rightly signed. */
 function made(more: Partial<StoredEnrolment>, keys = 1) {
-  const key = { role: 1, type: 3, publicKey: signingPublicKey(seed) }
+  const key: ProvenKey = { role: 1, type: 3, publicKey: signingPublicKey(seed) }
   const body = {
-    headerBytes: encodeHeader({ type: 17, suite: 0, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
+    headerBytes: encodeHeader({ type: 17, suite: Suite.none, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
     ...{ realm: utf8(NAMES.realm), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
     ...{ keys: Array.from({ length: keys }, () => key), ...more },
   }
@@ -212,8 +214,7 @@ proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
 // ── devices ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const devices: DeviceVector[] = []
 const DEVICE = sample(32, 77)
-const deviceKey = new SecretKey('device', DEVICE)
-const device: DeviceKey = await openDeviceKey(encodeOpenKey(deviceKey))
+const device: DeviceKey = await openDeviceKey(openKeyOf(DEVICE))
 const PLACE = { table: 'source', row: 'host-7', column: 'password', version: 3 }
 function kept(
   id: string,
@@ -225,8 +226,8 @@ function kept(
   const common = { id, section: '15', comment, kind, deviceKey: hex(DEVICE), bytes: hex(bytes), place: PLACE, text: '' }
   devices.push({ ...common, passphrase: null, expect: 'ok', ...more })
 }
-const openKey = encodeOpenKey(deviceKey)
-const protectedKey = await encodeProtectedKey(deviceKey, 'a passphrase', {})
+const openKey = openKeyOf(DEVICE)
+const protectedKey = await device.export('a passphrase')
 const pass = { passphrase: 'a passphrase' }
 kept('key', 'the key itself', 'key', openKey)
 kept('key-protected', 'under a passphrase', 'key', protectedKey, pass)
@@ -247,12 +248,12 @@ kept('key-wrap', 'a bit of the WRAP, rightly summed', 'key', resummed(flipped(pr
 kept('key-kind', 'neither open nor protected', 'key', resummed(patched(openKey, 48, [2])), malformed)
 kept('key-type', 'type 15', 'key', resummed(patched(openKey, 5, [15])), unsupported)
 
-const login = openedLogin('com.example.backup', 'user-4711', sample(24, 1), new SecretKey('root', sample(24, 2)))
+const login = await deriveLogin('a password', { realm: 'com.example.backup', user: 'user-4711' })
 const client = openedClient(both)
 const saved = {
   login: login.save(device),
   client: client.save(device),
-  keyset: unlocked(plantedContents(), plantedMaster.copy()).save(device),
+  keyset: unlocked(plantedContents(), plantedMaster.copy(), undefined).save(device),
 }
 for (const kind of ['login', 'client', 'keyset'] as const) {
   kept(kind, `a saved ${kind}`, kind, saved[kind])
@@ -277,14 +278,10 @@ kept(
   'user-capitals',
   'a user name in capitals',
   'login',
-  sealSaved(
-    deviceKey,
-    SavedKind.login,
-    concat(Uint8Array.of(0, 1), utf8('r'), Uint8Array.of(0, 1), utf8('U'), sample(48)),
-  ),
+  sealHandle(device, 'login', concat(Uint8Array.of(0, 1), utf8('r'), Uint8Array.of(0, 1), utf8('U'), sample(48))),
   refused,
 )
-kept('login-short', 'a login of too few bytes', 'login', sealSaved(deviceKey, SavedKind.login, sample(10)), refused)
+kept('login-short', 'a login of too few bytes', 'login', sealHandle(device, 'login', sample(10)), refused)
 
 const value = device.sealText('hunter2 \u00a0e\u0301', PLACE)
 kept('text', 'a password', 'text', value, { text: 'hunter2 \u00a0e\u0301' })

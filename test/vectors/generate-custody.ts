@@ -1,16 +1,17 @@
 // Adds the vectors of custody and of data under DES that are defined below and not yet in the files. `npm run vectors`
+import { Suite } from '../../src/core/suite.ts'
+import { DES_56, LEGACY_KEY_TYPES, storedEscrow, type StoredEscrow } from '../../src/client/layout.ts'
+import { cardHolderOf } from '../../src/core/card.ts'
 import { encodeClient } from '../../src/client/saved.ts'
 import { armRegistration } from '../../src/client.ts'
 import { type Bytes } from '../../src/index.ts'
 import { signRegistration } from '../../src/client/registration.ts'
 import { deriveActivationKey, sealEscrow } from '../../src/client/escrow.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
-import { type StoredEscrow, storedEscrow } from '../../src/client/layout.ts'
 import { encode } from '../../src/core/codec.ts'
 import { encodeHeader, NOBODY } from '../../src/core/header.ts'
 import { keyIdOf, wrappedBytes, wrapSecret } from '../../src/core/wrap.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
-import { keysOfCard } from '../../src/core/card.ts'
 import { type Claimant, encodeEnrolment, fieldsOf, provenBy } from '../../src/client/proof.ts'
 import { deriveTextKey } from '../../src/client/typed-key.ts'
 import { nativeDes } from '../../src/legacy/des.ts'
@@ -81,7 +82,7 @@ escrow('long', 'beyond the limit', concat(deposit, new Uint8Array(4096)), code, 
 function claimed(claiming: Claimant, holding: Bytes, place: { ownerId?: Uint8Array; type?: number } = {}) {
   const plain = code.replaceAll('-', '')
   const over = deriveActivationKey(plain, NAMES.account)
-  const headerBytes = encodeHeader({ type: 9, suite: 0, keyId: keyIdOf(over), ownerId: NOBODY })
+  const headerBytes = encodeHeader({ type: 9, suite: Suite.none, keyId: keyIdOf(over), ownerId: NOBODY })
   const wrapped = wrapSecret(over, holding, { type: 9, ownerId: NOBODY, context: new Uint8Array(0), ...place })
   return provenBy(claiming, (proven) => {
     const body: Omit<StoredEscrow, 'signatures'> = {
@@ -118,7 +119,7 @@ escrow(
 )
 escrow('holds-nothing', 'with no keys in it', claimed(both, new Uint8Array(3)), code, refused)
 const wrappedLength = wrappedBytes(encodeClient(both).length)
-const des = { ...both, privateKey: { type: 4, key: keyOf(sample(16, 4)) } }
+const des = { ...both, privateKey: { type: DES_56, key: keyOf(sample(16, 4)) } }
 escrow('des', 'of a client under DES-56', claimed(des, encodeClient(both)), code, malformed)
 escrow(
   'issued',
@@ -138,18 +139,17 @@ escrow(
 
 // ── registrations ───────────────────────────────────────────────────────────────────────────────────────────────────────
 const registrations: RegistrationVector[] = []
-const provider = unlocked(plantedContents(), plantedMaster.copy())
+const provider = unlocked(plantedContents(), plantedMaster.copy(), undefined)
 const card = provider.card()
 const expires = Date.UTC(2031, 0, 1)
 const facts = { server: 'storage-1', expires }
-const signing = plantedContents().additional!.cardSigning
 function registration(id: string, comment: string, bytes: Uint8Array, more: Partial<RegistrationVector> = {}) {
   const common = { id, section: '16.3', comment, bytes: hex(bytes), card: hex(card.bytes), ...facts }
   const asked = { code: null, account: null, now: expires - 1, privateKey: hex(PRIVATE) }
   registrations.push({ ...common, ...asked, armed: bytes.length > unarmed.length, expect: 'ok', ...more })
 }
-const keys = keysOfCard(card)
-const unarmed = signRegistration(deposit, facts, keys, signing)
+const holder = cardHolderOf(provider, 'provider', 'a registration')
+const unarmed = signRegistration(deposit, facts, holder)
 const armed = armRegistration(unarmed, code)
 registration('unarmed', 'with the code', unarmed, { code })
 registration('armed', 'with the code in it', armed)
@@ -167,7 +167,7 @@ registration('account-expired', 'of another account, past its date', armed, {
   expect: 'policy',
 })
 const stranger = plantedContents()
-const strangerCard = unlocked({ ...stranger, id: sample(16, 9) }, plantedMaster.copy()).card()
+const strangerCard = unlocked({ ...stranger, id: sample(16, 9) }, plantedMaster.copy(), undefined).card()
 registration('provider', 'of a card with another owner id', armed, { card: hex(strangerCard.bytes), ...refused })
 registration('expires', 'with another date than was signed', flipped(armed, 48 + 11 + 7), refused)
 registration('server', 'with another server than was signed', flipped(armed, 48 + 5), refused)
@@ -193,14 +193,14 @@ registration('type', 'type 9', patched(armed, 5, [9]), unsupported)
 registration('cut', 'a byte short', armed.subarray(0, -1), malformed)
 registration('long', 'beyond the limit', concat(armed, new Uint8Array(8192)), { expect: 'limit-exceeded' })
 registration('date', 'a date that no clock can show', patched(armed, 48 + 11, [1]), malformed)
-registration('no-escrow', 'of an escrow that is none', signRegistration(sample(100), facts, keys, signing), {
+registration('no-escrow', 'of an escrow that is none', signRegistration(sample(100), facts, holder), {
   code,
   ...refused,
 })
 registration(
   'capitals',
   'of a server whose name has another form',
-  signRegistration(deposit, { ...facts, server: 'a\u0301' }, keys, signing),
+  signRegistration(deposit, { ...facts, server: 'a\u0301' }, holder),
   { code, ...malformed },
 )
 
@@ -241,7 +241,7 @@ block('key', 'another key', await sealed(sample(100), legacy(NAMES.account, samp
 // ── keys of type DES-56, as text and as proof ───────────────────────────────────────────────────────────────────────────
 const typedKeys: TypedKeyVector[] = []
 const text = { type: 'DES-56', text: 'asigra56' } as const
-const { key: derived } = await deriveTextKey(4, text, 'private', NAMES, {})
+const { key: derived } = await deriveTextKey(LEGACY_KEY_TYPES['DES-56'], text.text, 'private', NAMES, {})
 const common = { section: '17', role: 'private', ...NAMES } as const
 typedKeys.push({
   id: 'des-56',

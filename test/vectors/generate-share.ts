@@ -1,5 +1,6 @@
 // Adds the vectors of shares that are defined below and not yet in the files. `npm run vectors`
-import { Strength, Suite } from '../../src/core/suite.ts'
+import { generateKeyPair, generateSigningPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
+import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
 import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
 import { createHash } from 'node:crypto'
@@ -10,7 +11,6 @@ import { ObjectType } from '../../src/core/header.ts'
 import { type ActiveShare } from '../../src/keyset/layout.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
-import { generateKeyPair, generateSigningPair, Recipient } from '../../src/core/key-pairs.ts'
 import { openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { sealSecret } from '../../src/core/wrap.ts'
 import { openMaster } from '../../src/keyset/master.ts'
@@ -32,7 +32,7 @@ const { additional, sourceSigning } = openKeyset(parsed, await openMaster('share
 const { cardSigning } = additional!
 const sharer: Sharer = { card: from, cardSigning, sourceSigning }
 const recipient = plantedContents()
-const bob = unlocked(plantedContents(), plantedMaster.copy())
+const bob = unlocked(plantedContents(), plantedMaster.copy(), undefined)
 const bobCard = bob.card()
 const to = keysOfCard(bobCard)
 const stranger = await createKeyset('stranger', { costs: CHEAP })
@@ -97,7 +97,10 @@ function signed(
 const { x25519, mlKem1024 } = own.publicHalves
 const halves = concat(Uint8Array.of(1), x25519, mlKem1024)
 const ownPrivate = concat(sample(32, 3), sample(64, 4))
-const pair = generateKeyPair(Strength.x25519, sample(32, 3), sample(64, 4)).publicHalves
+const pair = keyPairOf(Strength.x25519, {
+  x25519: new SecretKey('x25519', sample(32, 3)),
+  mlKem1024: new SecretKey('ml-kem-1024', sample(64, 4)),
+}).publicHalves
 const rightHalves = concat(Uint8Array.of(1), pair.x25519, pair.mlKem1024)
 const whole = concat(rightHalves, Uint8Array.of(1), ownPrivate)
 invite('by-hand', 'the same, made piece by piece', signed(whole))
@@ -128,9 +131,9 @@ function shared(
   share: ActiveShare,
   mode: 1 | 2 | 3,
   blockKey: SecretKey<'block'>,
-  hybrid = false,
+  suite: EncryptedSuite = Suite.x25519,
 ) {
-  const place = { ownerId: share.id, hybrid, mode, label: unhex(sealed.label), sharer: from.sourceSigning }
+  const place = { ownerId: share.id, suite, mode, label: unhex(sealed.label), sharer: from.sourceSigning }
   return { ...sealed, envelope: maskKey(blockKey, new Recipient(share.publicHalves), place) }
 }
 async function sealedUnder(mode: 1 | 2 | 3, blockKey: SecretKey<'block'>, label = sample(32, 8)): Promise<SealedBlock> {
@@ -143,15 +146,15 @@ const blockKey = new SecretKey('block', sample(32, 9))
 const contentKey = new SecretKey('block', createHash('sha3-256').update(sample(100)).digest())
 const scoped = await sealedUnder(Mode.scoped, blockKey)
 for (const [name, share] of Object.entries(shares)) {
-  const hybrid = share === strict
+  const suite = share === strict ? Suite.hybrid : Suite.x25519
   const inviteId = { invite: name }
-  block(`${name}-scoped`, 'a block of mode 1', shared(scoped, share, 1, blockKey, hybrid), inviteId)
+  block(`${name}-scoped`, 'a block of mode 1', shared(scoped, share, 1, blockKey, suite), inviteId)
   const global = await sealedUnder(Mode.global, contentKey)
-  block(`${name}-global`, 'a block of mode 2', shared(global, share, 2, contentKey, hybrid), inviteId)
+  block(`${name}-global`, 'a block of mode 2', shared(global, share, 2, contentKey, suite), inviteId)
   const off = await sealedUnder(Mode.off, blockKey)
-  block(`${name}-off`, 'a block of mode 3', shared(off, share, 3, blockKey, hybrid), inviteId)
+  block(`${name}-off`, 'a block of mode 3', shared(off, share, 3, blockKey, suite), inviteId)
 }
-block('hybrid', 'both agreements where one would do', shared(scoped, own, 1, blockKey, true))
+block('hybrid', 'both agreements where one would do', shared(scoped, own, 1, blockKey, Suite.hybrid))
 block('weaker', 'X25519 alone, where both are due', shared(scoped, strict, 1, blockKey), {
   invite: 'strict',
   expect: 'policy',
@@ -173,10 +176,10 @@ block('none', 'not encrypted', { ...right, envelope: unencrypted, ciphertext: sa
 
 // ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const records: SharedRecordVector[] = []
-const logOf = (share: ActiveShare, by = sourceSigning, hybrid = false) => ({
+const logOf = (share: ActiveShare, by = sourceSigning, suite: EncryptedSuite = Suite.x25519) => ({
   ownerId: share.id,
   recipient: new Recipient(share.publicHalves),
-  hybrid,
+  suite,
   signing: by,
 })
 function record(name: string, comment: string, bytes: Uint8Array, more: Partial<SharedRecordVector> = {}): void {
@@ -185,9 +188,13 @@ function record(name: string, comment: string, bytes: Uint8Array, more: Partial<
   records.push({ ...common, ...place, expect: 'ok', ...more })
 }
 for (const [name, share] of Object.entries(shares)) {
-  const { record: first } = await sealRecord(sample(100), 'start', logOf(share, sourceSigning, share === strict))
+  const { record: first } = await sealRecord(
+    sample(100),
+    'start',
+    logOf(share, sourceSigning, share === strict ? Suite.hybrid : Suite.x25519),
+  )
   record(`${name}-first`, 'the start of the log', first, { invite: name })
-  const { record: second } = await sealRecord(sample(100), first, logOf(share, sourceSigning, true))
+  const { record: second } = await sealRecord(sample(100), first, logOf(share, sourceSigning, Suite.hybrid))
   record(`${name}-second`, 'behind it', second, { invite: name, after: hex(first), sequence: 2 })
 }
 const { record: first } = await sealRecord(sample(100), 'start', logOf(own))

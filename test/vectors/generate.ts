@@ -1,8 +1,9 @@
 // Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
+import { type KeyPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
+import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { Destination } from '../../src/keyset/layout.ts'
-import { hashPassword } from '../../src/server.ts'
+import { hashPassword } from '../../src/core/password.ts'
 import { maskKey, Mode } from '../../src/keyset/envelope.ts'
-import { Suite } from '../../src/core/suite.ts'
 import { EnvelopeKeys } from '../../src/keyset/open.ts'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { encodePack, packFiles } from '../../src/keyset/pack.ts'
@@ -11,7 +12,6 @@ import { encryptContent, prepareContent } from '../../src/keyset/seal.ts'
 import { concat, toBase64Url, xor } from '../../src/core/bytes.ts'
 import { encodePlainEnvelope } from '../../src/core/envelope.ts'
 import { encodeHeader, ObjectType } from '../../src/core/header.ts'
-import { generateKeyPair, type KeyPair, Recipient } from '../../src/core/key-pairs.ts'
 import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
@@ -31,7 +31,7 @@ async function keysetUnder(
 ): Promise<{ contents: KeysetContents; master: SecretKey<'master'> }> {
   const costs = { iterations: 1, memoryKiB: 16, lanes: 2 }
   const [salt, nonce] = [sample(32, 11), sample(32, 12)]
-  const master = new SecretKey('master', xor(await hashPassword(password, salt, costs, {}), nonce))
+  const master = new SecretKey('master', xor(await hashPassword(password, salt, costs, {}, 32), nonce))
   const verify = derive(master, new Uint8Array(0), 'master-verify', [], 32)
   return { contents: change({ ...plantedContents(), argon2: { ...costs, salt, nonce, verify } }), master }
 }
@@ -51,8 +51,8 @@ function keyset(
 }
 
 keyset('host', '5.3', 'every list has entries', exportFor('host'))
-keyset('definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('definition'))
-keyset('storage', '5.3', 'everything sealed', exportFor('storage'))
+keyset('source-definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('definition'))
+keyset('source-storage', '5.3', 'everything sealed', exportFor('storage'))
 const additional = contents.additional!
 const bare = { ...contents, additional: { ...additional, retired: [], shares: [] } }
 keyset('host-empty-lists', '5.3', 'as createKeyset makes it', exportFor('host', bare))
@@ -61,7 +61,10 @@ const unencrypted = await keysetUnder(PASSWORD, (planted) => ({
   ...planted,
   encryption: 0,
   dedup: Mode.off,
-  blockPair: generateKeyPair(0, sample(32, 21), sample(64, 22)),
+  blockPair: keyPairOf(0, {
+    x25519: new SecretKey('x25519', sample(32, 21)),
+    mlKem1024: new SecretKey('ml-kem-1024', sample(64, 22)),
+  }),
 }))
 keyset(
   'no-minimum',
@@ -176,13 +179,13 @@ interface Made {
 
 interface Making {
   of?: KeysetContents
-  hybrid?: boolean
+  suite?: EncryptedSuite
   pair?: KeyPair
   ownerId?: Uint8Array
 }
 
 async function make(mode: Mode, content: Uint8Array, making: Making = {}): Promise<Made> {
-  const { of = contents, hybrid = true } = making
+  const { of = contents, suite = Suite.hybrid } = making
   const { pair = of.blockPair, ownerId = of.id } = making
   const prepared = await prepareContent(content, new ContentScheme(mode, of))
   const recipient = new Recipient(pair.publicHalves)
@@ -192,7 +195,7 @@ async function make(mode: Mode, content: Uint8Array, making: Making = {}): Promi
       ? encodePlainEnvelope(
           encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId: recipient.keyId, ownerId }),
         )
-      : maskKey(blockKey!, recipient, { ownerId, hybrid, mode, label })
+      : maskKey(blockKey!, recipient, { ownerId, suite, mode, label })
   await encryptContent(prepared)
   return { label, envelope, ciphertext: buffer, content }
 }
