@@ -32,7 +32,7 @@ export async function createStorageTables(sql: Sql): Promise<void> {
 
 interface Connected {
   account: string
-  client: string
+  name: string
   /** Which private key it has proven. */
   key: string
 }
@@ -128,7 +128,7 @@ class StorageService {
     route: string,
     [folder = '', file = '']: string[],
     read: ReadBody,
-    { account, client }: Connected,
+    { account, name: client }: Connected,
   ): Promise<Answer> {
     const store = new FolderStore(join(this.#root, sha256(Buffer.from(account)).slice(0, 32)))
     if (!SHARED.includes(folder) && folder !== snapshotsOf(client)) throw new Refusal(404, 'no such folder')

@@ -117,7 +117,7 @@ await registry.safeguard(escrow)
 const registration = await registry.buildRegistration({ account: 'customer-17', name: 'nas' }, keyset, {
   expires: new Date(Date.now() + 60_000),
 })
-const legacy = { ...names, privateKey: { type: 'DES-56', text: 'asigra56' } } as const
+const legacy = { ...names, platform: 'linux', privateKey: { type: 'DES-56', text: 'asigra56' } } as const
 const old = await deriveLegacyClient({ ...legacy, dangerouslyAllowDes: true })
 
 const [device, spare] = [createDeviceKey(), createDeviceKey()]
@@ -220,7 +220,7 @@ const calls: Readonly<Record<string, Call>> = {
   ],
   RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
   verifyLogin: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
-  LegacyKey: [['asigra56'], legacy.key],
+  LegacyKey: [['asigra56'], legacy.privateKey],
   deriveLegacyClient: [[await old.scope('private').seal(content), legacy], content],
   RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],
   VerifiedBlock: [[{ label: block.label }], `${block.label}: ok`],

@@ -419,7 +419,7 @@ describe('README', () => {
   it('installs a client, and serves it', async () => {
     interface Names {
       account: string
-      client: string
+      name: string
     }
     interface Installing {
       install: (options: ClientOptions, deviceKey: Uint8Array) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
@@ -450,7 +450,7 @@ describe('README', () => {
     const { client, password } = await start(saved, deviceKey, names, sealedText)
     expect(password).toBe('of the nas')
     const swapped = start(saved, deviceKey, { ...names, name: 'laptop' }, sealedText)
-    await expect(swapped).rejects.toThrow('swapped')
+    await expect(swapped).rejects.toMatchObject({ code: 'policy', detail: { rule: 'expected-handle' } })
     const elsewhere = device.sealText('of the nas', { table: 'source', row: 'pc', column: 'password', version: 1 })
     await expect(start(saved, deviceKey, names, elsewhere)).rejects.toHaveProperty('code', 'authentication-failed')
 

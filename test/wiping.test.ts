@@ -1,5 +1,6 @@
 // Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
 // where they are captured.
+import { encodeKeyset } from '../src/keyset/exports.ts'
 import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile, type VaultStore } from '../src/vault.ts'
 import { armRegistration, deriveClient, openRegistration, openSavedClient } from '../src/client.ts'
 import {
@@ -23,7 +24,6 @@ import { deriveLegacyClient } from '../src/legacy.ts'
 import { openKeyRegistry } from '../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { encodeKeyset } from '../src/keyset/exports.ts'
 import { createMaster } from '../src/keyset/master.ts'
 import { type Backend, type Kem } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
@@ -498,7 +498,7 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   const { record: log } = await writer.sealRecord(sample(10), 'start')
   expect((await reader.openRecord(log)).content).toEqual(sample(10))
   const device = createDeviceKey()
-  const again = openSavedKeyset(reader.save(device), device, { id: keyset.id })
+  const again = openSavedKeyset(reader.save(device), device, { id: reader.id })
   const next = again.regenerate()
   const changed = await next.changePassword('another')
   for (const destination of ['host', 'definition', 'storage'] as const) {

@@ -172,7 +172,7 @@ class TypedClient extends SecretHolder implements Client {
     this.#privateScope = privateScope
     this.#scopes = scopes
     // A cipher of somebody else's is not known elsewhere.
-    if (privateScope === aesScope) setRecipe<ClientRecipe>(this, () => ({ kind: 'client', claimant }))
+    if (privateScope === aesScope) setRecipe(this, (): ClientRecipe => ({ kind: 'client', claimant }))
   }
 
   get #reader(): { readonly des: boolean } {
@@ -188,7 +188,7 @@ class TypedClient extends SecretHolder implements Client {
     if (cipher === undefined) throw noAccountKey()
     const scope = new OpenScope(cipher, this.#reader, () => this.assertUsable())
     if (this.#privateScope === aesScope) {
-      setRecipe<ScopeRecipe>(scope, () => {
+      setRecipe(scope, (): ScopeRecipe => {
         this.assertUsable()
         return { kind: 'scope', keys: scopeKeysOf(this.#claimant, which) }
       })

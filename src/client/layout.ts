@@ -22,24 +22,36 @@ import { type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/head
 import type { SecretKey } from '../core/secret.ts'
 import { SIGNATURE_BYTES } from '../primitives/signature.ts'
 
+export type KeyType = 'AES-128' | 'AES-192' | 'AES-256'
+export type LegacyKeyType = 'DES-56'
+/** The name of a type, as keys are derived with it. */
+export type KeyTypeName = KeyType | LegacyKeyType
+/** The number of a type in stored objects. */
+export type KeyTypeNumber = 1 | 2 | 3 | 4
+
+/** What is known of a type. */
+export interface KeyTypeRow {
+  /** The number that stored objects have for it. */
+  readonly number: KeyTypeNumber
+  /** The suite of blocks under a key of this type. */
+  readonly suite: typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256 | typeof Suite.des56
+  /** The length of the derived key. */
+  readonly keyBytes: number
+  /** The length of a generated key text, and the longest for DES-56. */
+  readonly characters: number
+}
+
 /** The types of typed keys: the number that stored objects have for each, its suite, and its sizes. */
-export const KEY_TYPES = {
+export const KEY_TYPES: Readonly<Record<KeyType, KeyTypeRow>> = {
   'AES-128': { number: 1, suite: Suite.aes128, keyBytes: 16, characters: 16 },
   'AES-192': { number: 2, suite: Suite.aes192, keyBytes: 24, characters: 24 },
   'AES-256': { number: 3, suite: Suite.aes256, keyBytes: 32, characters: 32 },
-} as const
-export type KeyType = keyof typeof KEY_TYPES
+}
 /** The type of keys that only `keystrata/legacy` still makes. */
-export const LEGACY_KEY_TYPES = {
+export const LEGACY_KEY_TYPES: Readonly<Record<LegacyKeyType, KeyTypeRow>> = {
   'DES-56': { number: 4, suite: Suite.des56, keyBytes: 16, characters: 8 },
-} as const
+}
 
-const ALL_KEY_TYPES = { ...KEY_TYPES, ...LEGACY_KEY_TYPES }
-/** The name of a type, as keys are derived with it. */
-export type KeyTypeName = keyof typeof ALL_KEY_TYPES
-export type KeyTypeRow = (typeof ALL_KEY_TYPES)[KeyTypeName]
-/** The number of a type in stored objects. */
-export type KeyTypeNumber = KeyTypeRow['number']
 export const DES_56: KeyTypeNumber = LEGACY_KEY_TYPES['DES-56'].number
 
 /** The name of the type that has this number. */
@@ -56,8 +68,11 @@ export function keyTypeName(number: KeyTypeNumber): KeyTypeName {
   }
 }
 
-/** What is known of a type. */
-export const keyTypeOf = (number: KeyTypeNumber): KeyTypeRow => ALL_KEY_TYPES[keyTypeName(number)]
+/** What is known of the type that has this number. */
+export function keyTypeOf(number: KeyTypeNumber): KeyTypeRow {
+  const name = keyTypeName(number)
+  return name === 'DES-56' ? LEGACY_KEY_TYPES[name] : KEY_TYPES[name]
+}
 
 /** What a key is for. */
 export const KeyRole = { private: 1, account: 2 } as const
@@ -262,7 +277,10 @@ export type ClientEncryption =
   | { readonly kind: 'keyed'; readonly encrypted: ClientEnvelope }
   | { readonly kind: 'des'; readonly encrypted: LegacyEnvelope }
 
-const AES_SUITES = [Suite.none, Suite.aes128, Suite.aes192, Suite.aes256] as const
+type AesSuite = typeof Suite.none | typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256
+/** The suites of a client's blocks. */
+export type ClientSuite = AesSuite | typeof Suite.des56
+const AES_SUITES: readonly AesSuite[] = [Suite.none, Suite.aes128, Suite.aes192, Suite.aes256]
 
 /**
  * Reads from a copy.
@@ -288,5 +306,3 @@ export function parseClientEnvelope(
       return { kind: 'keyed', header, encrypted: decode(clientEnvelope, copy, 'envelope') }
   }
 }
-
-type ClientSuite = (typeof AES_SUITES)[number] | typeof Suite.des56

@@ -54,13 +54,14 @@ export const MAX_REGISTRATION_BYTES = 8192
 export function signRegistration(
   escrow: Uint8Array,
   { server, expires }: { server: string; expires: number },
-  { keys: provider, sign }: CardHolder,
+  holder: CardHolder,
 ): Bytes {
+  const provider = holder.keys
   const { ownerId, sharing } = provider
   const keyId = publicKeyId(sharing)
   const headerBytes = encodeHeader({ type: ObjectType.registration, suite: Suite.none, keyId, ownerId })
   const body = { headerBytes, server: utf8(server), expires, escrow }
-  return encode(storedRegistration, { ...body, signature: sign(signedMessage(provider, body)) })
+  return encode(storedRegistration, { ...body, signature: holder.sign(signedMessage(provider, body)) })
 }
 
 function signedMessage(provider: CardKeys, { headerBytes, server, expires, escrow }: SignedRegistration): Bytes {

@@ -53,14 +53,14 @@ export function agreeWith(
   place: AgreementPlace,
 ): { parts: AgreementParts; agreement: Agreement } {
   const parts = { ephemeral: EMPTY, encapsulated: EMPTY }
-  const secrets: Bytes[] = []
-  using _ = disposable({}, () => wipe(...secrets))
+  const secrets: Map<Method, Bytes> = new Map()
+  using _ = disposable({}, () => wipe(...secrets.values()))
   for (const method of place.suite.methods) {
     const { ciphertext, shared } = recipient[method].encapsulate()
     parts[ROWS[method].part] = ciphertext
-    secrets.push(shared)
+    secrets.set(method, shared)
   }
-  return { parts, agreement: combine(secrets, place.suite, transcriptOf(recipient.publicHalves, place, parts)) }
+  return { parts, agreement: combine(secrets, transcriptOf(recipient.publicHalves, place, parts)) }
 }
 
 /**
@@ -69,10 +69,10 @@ export function agreeWith(
  *   agreement, which shows only when it is used
  */
 export function reachAgreement(identity: Identity, place: AgreementPlace, parts: AgreementParts): Agreement {
-  const secrets: Bytes[] = []
-  using _ = disposable({}, () => wipe(...secrets))
-  for (const method of place.suite.methods) secrets.push(decapsulate(identity[method], parts[ROWS[method].part]))
-  return combine(secrets, place.suite, transcriptOf(identity.publicHalves, place, parts))
+  const secrets: Map<Method, Bytes> = new Map()
+  using _ = disposable({}, () => wipe(...secrets.values()))
+  for (const method of place.suite.methods) secrets.set(method, decapsulate(identity[method], parts[ROWS[method].part]))
+  return combine(secrets, transcriptOf(identity.publicHalves, place, parts))
 }
 
 /** `F(key, label, T)`: HMAC-SHA-512, cut to 32 bytes. */
@@ -95,11 +95,11 @@ function transcriptOf(
 }
 
 /** X: the XOR of all secrets, each of which passed the PRF of its method. */
-function combine(secrets: readonly Bytes[], { methods }: AgreementSuite, transcript: Bytes): Agreement {
+function combine(secrets: ReadonlyMap<Method, Bytes>, transcript: Bytes): Agreement {
   const passed: Bytes[] = []
   using _ = disposable({}, () => wipe(...passed))
-  for (const [index, method] of methods.entries()) {
-    using secret = new SecretKey('agreed', secrets[index] as Bytes)
+  for (const [method, bytes] of secrets) {
+    using secret = new SecretKey('agreed', bytes)
     passed.push(prf(secret, ROWS[method].label, transcript))
   }
   const agreed = SecretKey.take('agreed', passed.reduce(xor))

@@ -163,7 +163,7 @@ export function bytes(size: number): Codec<Uint8Array> {
 /* @__NO_SIDE_EFFECTS__ */
 export function ownBytes(size: number): Codec<Bytes> {
   const view = bytes(size)
-  return { size: () => size, write: view.write, read: (from) => new Uint8Array(view.read(from)) }
+  return { ...view, read: (from) => new Uint8Array(view.read(from)) }
 }
 
 /** A length, then as many bytes, read as a view. */

@@ -10,7 +10,7 @@ interface AnyRecipe {
 const recipes: WeakMap<object, () => AnyRecipe> = /* @__PURE__ */ new WeakMap()
 
 /** Registers what a handle is made of. The keys that `make` returns stay the handle's. */
-export function setRecipe<R extends AnyRecipe>(handle: object, make: () => R): void {
+export function setRecipe(handle: object, make: () => AnyRecipe): void {
   recipes.set(handle, make)
 }
 

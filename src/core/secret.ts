@@ -32,21 +32,27 @@ export function disposable<T extends object>(value: T, dispose: () => void): T &
 
 /** Wipes these bytes at the end of a `using` block. */
 export function wiping(...secrets: readonly Uint8Array[]): Disposable {
-  return { [DISPOSE]: () => wipe(...secrets) } as Disposable
+  return { [DISPOSE]: () => wipe(...secrets) }
 }
 
 /** Disposes of every key in these objects at the end of a `using` block. */
 export function disposing(...values: readonly unknown[]): Disposable {
-  return { [DISPOSE]: () => disposeKeys(values) } as Disposable
+  return { [DISPOSE]: () => disposeKeys(values) }
 }
 
 export abstract class SecretHolder implements Handle {
   /** An own property on purpose: structured cloning refuses functions, and therefore the holder. */
   readonly dispose: () => void
+  declare readonly [Symbol.dispose]: () => void
   readonly #kind: string
   #disposed = false
 
   static {
+    Object.defineProperty(SecretHolder.prototype, DISPOSE, {
+      value(this: SecretHolder) {
+        this.dispose()
+      },
+    })
     // What console.log shows in Node, Bun and Deno.
     Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
       value: () => '[holds secrets]',
@@ -60,10 +66,6 @@ export abstract class SecretHolder implements Handle {
       this.#disposed = true
       wipeSecrets()
     }
-  }
-
-  [DISPOSE](): void {
-    this.dispose()
   }
 
   /** @throws KeystrataError `disposed` */

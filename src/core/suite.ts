@@ -25,13 +25,13 @@ interface Row {
 }
 
 export const Suite = {
-  none: { id: 0x0000, envelopeBytes: 49, strength: Strength.none },
-  x25519: { id: 0x0101, owner: 'a keyset', envelopeBytes: 145, strength: Strength.x25519, methods: ['x25519'] },
+  none: { id: 0x0000, envelopeBytes: 49, strength: 0 },
+  x25519: { id: 0x0101, owner: 'a keyset', envelopeBytes: 145, strength: 1, methods: ['x25519'] },
   hybrid: {
     id: 0x0102,
     owner: 'a keyset',
     envelopeBytes: 1713,
-    strength: Strength.hybrid,
+    strength: 2,
     methods: ['x25519', 'mlKem1024'],
   },
   vault: { id: 0x0201, owner: 'a vault', envelopeBytes: 128 },
@@ -41,11 +41,11 @@ export const Suite = {
   des56: { id: 0x0304, owner: 'a client under DES-56, which keystrata/legacy opens', envelopeBytes: 88 },
   wrap: { id: 0x0401 },
   seal: { id: 0x0402, methods: ['x25519', 'mlKem1024'] },
-} as const satisfies Record<string, Row>
+} as const
 
-export type Suite = (typeof Suite)[keyof typeof Suite]
+export type Suite = Extract<(typeof Suite)[keyof typeof Suite], Row>
 /** The suites of which every row has this column. */
-type With<Column extends keyof Row> = Extract<Suite, { readonly [C in Column]: unknown }>
+type With<Column extends keyof Row> = Extract<Suite, Readonly<Record<Column, unknown>>>
 
 /** Suites under which blocks lie in a store. */
 export type BlockSuite = With<'envelopeBytes'>
@@ -57,16 +57,9 @@ export type KeysetSuite = With<'strength'>
 export type EncryptedSuite = AgreementSuite & KeysetSuite
 
 /** Every suite under which a block can lie in a store. */
-export const BLOCK_SUITES: readonly BlockSuite[] = [
-  Suite.none,
-  Suite.x25519,
-  Suite.hybrid,
-  Suite.vault,
-  Suite.aes128,
-  Suite.aes192,
-  Suite.aes256,
-  Suite.des56,
-]
+export const BLOCK_SUITES: readonly BlockSuite[] = /* @__PURE__ */ Object.values(Suite).filter(
+  (suite) => 'envelopeBytes' in suite,
+)
 
 /** The suite that protects blocks of a keyset as strongly as this. */
 export function suiteOf(strength: Strength): KeysetSuite {

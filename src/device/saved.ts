@@ -51,7 +51,7 @@ export function openHandle<T>(device: object, kind: SavedKind, saved: Uint8Array
  * @throws KeystrataError `policy` if a name differs from the expected one
  */
 export function assertExpected<Name extends string>(
-  found: { readonly [N in Name]: string },
+  found: Readonly<Record<Name, string>>,
   expected: Readonly<Record<Name, string>>,
 ): void {
   for (const name of Object.keys(expected) as Name[]) {

@@ -3,7 +3,7 @@
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
-import { assertPlainEnvelope, copyOfEnvelope, PLAIN_MODE } from '../core/envelope.ts'
+import { assertPlainEnvelope, copyOfEnvelope } from '../core/envelope.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
 import type { Identity, Recipient } from '../core/key-pairs.ts'
@@ -12,10 +12,14 @@ import { type EncryptedSuite, type KeysetSuite, Suite } from '../core/suite.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 
 /** How the key of a block comes about, and with it which equal contents give equal blocks. */
-export const Mode = { scoped: 1, global: 2, off: 3, none: PLAIN_MODE } as const
+export const Mode = { scoped: 1, global: 2, off: 3, none: 4 } as const
 export type Mode = (typeof Mode)[keyof typeof Mode]
 /** The modes of encrypted blocks, by the names that callers use. */
-export const EncryptedMode = { scoped: Mode.scoped, global: Mode.global, off: Mode.off } as const
+export const EncryptedMode: Omit<typeof Mode, 'none'> = {
+  scoped: Mode.scoped,
+  global: Mode.global,
+  off: Mode.off,
+} as const
 export type EncryptedMode = (typeof EncryptedMode)[keyof typeof EncryptedMode]
 
 /** What stands before and after the encrypted content in the ciphertext of each mode (SPEC §6.2). */

@@ -225,7 +225,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     this.#master = master
     this.#lazy = lazy
     setCardHolder(this, (purpose) => this.#cardHolder(purpose))
-    setRecipe<KeysetRecipe>(this, () => {
+    setRecipe(this, (): KeysetRecipe => {
       const { sourceSigning, dedup } = contents
       return { kind: 'keyset', owner, shares: publicShares(contents), sourceSigning: sourceSigning.publicKey, dedup }
     })

@@ -82,14 +82,13 @@ function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8
     case Mode.scoped: {
       const lock = deriveLock(blockKey, EMPTY, 'block-scoped', [], 32)
       const { key, iv, commitment } = lock
-      return disposable({ key, iv, lead: commitment, aad: domain('scoped-block') }, lock.dispose)
+      return disposable({ key, iv, lead: commitment, aad: domain('scoped-block') }, () => lock.dispose())
     }
     case Mode.off: {
       const lock = deriveLock(blockKey, nonce, 'block-random', [], 32)
       const { key, iv, commitment } = lock
-      return disposable(
-        { key, iv, lead: concat(nonce, commitment), aad: concat(domain('random-block'), label) },
-        lock.dispose,
+      return disposable({ key, iv, lead: concat(nonce, commitment), aad: concat(domain('random-block'), label) }, () =>
+        lock.dispose(),
       )
     }
     case Mode.global:

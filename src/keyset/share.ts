@@ -252,7 +252,7 @@ export class OwnedShare extends SecretHolder implements Share {
     this.#recipient = recipient
     const { id, publicHalves } = share
     const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
-    setRecipe<ShareRecipe>(this, () => ({ kind: 'share', ...added, owner }))
+    setRecipe(this, (): ShareRecipe => ({ kind: 'share', ...added, owner }))
   }
 
   /**
@@ -325,7 +325,7 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
     this.#issuedAt = issuedAt
     this.#keys = keys
     this.#sourceSigning = sourceSigning
-    setRecipe<SharedRecipe>(this, () => ({ kind: 'shared', invited, sourceSigning }))
+    setRecipe(this, (): SharedRecipe => ({ kind: 'shared', invited, sourceSigning }))
   }
 
   get issuedAt(): Date {

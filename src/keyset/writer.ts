@@ -247,7 +247,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#encryption = defaults.encryption
     this.#seed = sourceSigning
     this.shares = blocks.shareRecipients.ids
-    setRecipe<WriterRecipe>(this, () => ({
+    setRecipe(this, (): WriterRecipe => ({
       kind: 'writer',
       keys: sealing,
       sourceSigning: this.#publicSigningKey,

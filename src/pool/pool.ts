@@ -233,7 +233,7 @@ class WorkerPool implements Pool {
       owner.life = member.life
     })) as string
     const { member, life } = owner as { member: Member; life: number }
-    return new PooledBlock(label, prepared, (next) => {
+    return new PooledBlock(label, prepared, async (next) => {
       if (this.#closing !== undefined) throw closed()
       if (member.life !== life) throw lostWithIt()
       return this.#watch(member.ask(next))

@@ -77,8 +77,10 @@ export function nodeGcm(): Provided<Gcm> | undefined {
   // Releases disagree about IVs of other lengths than the 12 bytes that this library uses.
   const isNative = (key: Uint8Array, iv: Uint8Array) => iv.length === IV_BYTES.gcm && keySizes.includes(key.length)
   const part: Gcm = {
-    gcmSeal: (key, iv, aad, text) => (isNative(key, iv) ? seal : portable.gcmSeal)(key, iv, aad, text),
-    gcmOpen: (key, iv, aad, sealed) => (isNative(key, iv) ? open : portable.gcmOpen)(key, iv, aad, sealed),
+    gcmSeal: (key, iv, aad, text) =>
+      isNative(key, iv) ? seal(key, iv, aad, text) : portable.gcmSeal(key, iv, aad, text),
+    gcmOpen: (key, iv, aad, sealed) =>
+      isNative(key, iv) ? open(key, iv, aad, sealed) : portable.gcmOpen(key, iv, aad, sealed),
     async gcmSealContent(key, iv, aad, buffer) {
       if (!isNative(key, iv)) return portable.gcmSealContent(key, iv, aad, buffer)
       sealInPlace(key, iv, aad, buffer)

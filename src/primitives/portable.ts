@@ -19,6 +19,7 @@ import type {
   Ctr,
   Gcm,
   Hashes,
+  HashName,
   Hkdf,
   Hmac,
   Kem,
@@ -51,9 +52,9 @@ const stateOf = (state: { update(chunk: Uint8Array): unknown; digest(): Uint8Arr
   digest: () => own(state.digest()),
 })
 
-export const createPortableHash: CreateHash<keyof typeof sha2> = (hash) => stateOf(sha2[hash].create())
+export const createPortableHash: CreateHash<HashName> = (hash) => stateOf(sha2[hash].create())
 
-export const createPortableContentHash: CreateHash<keyof typeof sha2 | 'sha3-256'> = (hash) =>
+export const createPortableContentHash: CreateHash<HashName | 'sha3-256'> = (hash) =>
   hash === 'sha3-256' ? stateOf(sha3_256.create()) : createPortableHash(hash)
 
 export const portableHashes: () => Provided<Hashes> = provided(['SHA-2'], '@noble/hashes', {

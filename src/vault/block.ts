@@ -96,7 +96,7 @@ export class VaultCipher {
       wipe(content)
       throw error
     }
-    return assertNamed(content, label, (digest) => this.#naming.label(digest))
+    return await assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
   /** `ke ‖ km ‖ c`, for one block. */
@@ -143,7 +143,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
     super('vault', () => cipher.dispose())
     this.id = toHex(vaultId)
-    setRecipe<VaultRecipe>(this, () => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
+    setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
     this.#cipher = cipher
   }
 

@@ -183,11 +183,11 @@ describe('CCTV', () => {
   })
 
   // Made for the draft of FIPS 203: key generation differs from the standard, encapsulation and decapsulation do not.
-  it.each(backends)('unluckysample: encapsulation on $name, and decapsulation', (backend) => {
+  it('unluckysample: encapsulation in portable code, and decapsulation', () => {
     const field = fieldsOf('ML-KEM-1024-unluckysample.txt')
-    const sent = backend.mlKem1024.encapsulator(field('ek')).encapsulate(field('m'))
+    const sent = withRandomness([field('m')], () => portableBackend.mlKem1024.encapsulator(field('ek')).encapsulate())
     expect(sent).toEqual({ ciphertext: field('c'), shared: field('K') })
     expect(ml_kem1024.decapsulate(field('c'), field('dk'))).toEqual(field('K'))
-    report[`unluckysample, ${backend.name}`] = { valid: 1, invalid: 0, 'refused on purpose': 0 }
+    report['unluckysample, portable'] = { valid: 1, invalid: 0, 'refused on purpose': 0 }
   })
 })

@@ -66,9 +66,9 @@ describe('the argon2 option', () => {
         length,
       )
     }
-    const names = { realm: 'tests', account: 'acme', name: 'desktop' }
+    const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
     const keys = { privateKey: { type: 'AES-192', text: 'x' }, accountKey: { type: 'AES-128', text: 'y' } } as const
-    const client = await deriveClient({ ...names, platform: 'linux', ...keys, argon2: cheap })
+    const client = await deriveClient({ ...names, ...keys, argon2: cheap })
     await client.withAccountKey({ type: 'AES-256', text: 'z' }, { argon2: cheap })
     await deriveLegacyClient({ ...names, privateKey: { type: 'DES-56', text: 'x' }, argon2: cheap })
     const costs = { iterations: 3, memoryKiB: 65_536, lanes: 4 }

@@ -256,7 +256,7 @@ describe('a registration file', () => {
     const { escrow, activationCode } = withAccount.safeguard()
     await registry.safeguard(escrow)
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
-    return { registry, file, activationCode, options: { ...card, activationCode } }
+    return { registry, file, activationCode, options: { account: 'acme', ...card, activationCode } }
   }
 
   it('brings the client back: it connects, opens what it sealed, and seals', async () => {
@@ -342,7 +342,7 @@ describe('a registration file', () => {
       )
     }
     const swapped = { bytes: provider.card().bytes, fingerprint: stranger.card().fingerprint }
-    await failure(() => openRegistration(file, { account: 'acme', ...options, provider: swapped }), 'key-changed')
+    await failure(() => openRegistration(file, { ...options, provider: swapped }), 'key-changed')
   })
 
   it('is built by a whole keyset, with a date', async () => {
