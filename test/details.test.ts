@@ -1,4 +1,5 @@
 // What errors tell programs besides their code: sizes, ids, names of fields and rules.
+import { unlocked } from '../src/keyset/keyset.ts'
 import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile } from '../src/vault.ts'
 import { armRegistration, deriveClient, openSavedClient } from '../src/client.ts'
 import {
@@ -32,7 +33,6 @@ import { u32 } from '../src/core/bytes.ts'
 import { assertContentBytes } from '../src/core/content.ts'
 import { HEADER_BYTES } from '../src/core/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
-import { encodeKeyset } from '../src/keyset/exports.ts'
 import { parseProfile } from '../src/vault/record.ts'
 import { nextVersion } from '../src/state/version.ts'
 import { plantedContents, plantedMaster } from './keyset/planted.ts'
@@ -108,7 +108,7 @@ describe('sizes', () => {
     ['what is to be a record', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), 'start'), { bytes: 64 * MIB + 1 }],
     ['the vaults of a profile', () => openProfile(crowdedProfile, login), { vaults: 257 }],
     ['the number of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
-    ['a keyset of many shares', () => encodeKeyset(crowded, plantedMaster, 'host'), undefined],
+    ['a keyset of many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
     ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
     ['a password of a service', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
@@ -190,11 +190,11 @@ describe('what it is about', () => {
   it('what a keyset from a source definition has not all keys for', async () => {
     const part = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const attempts: [string, () => unknown][] = [
-      ['new master key', () => part.changePassword('next', { newMaster: true })],
-      ['forgetting of keys', () => part.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],
-      ['share', () => part.share(share.id)],
-      ['share', () => part.revokeShare(share.id)],
-      ['share of somebody else', () => part.acceptShare(new Uint8Array(0), card)],
+      ['a new master key', () => part.changePassword('next', { newMaster: true })],
+      ['forgetting retired keys', () => part.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],
+      ['shares', () => part.share(share.id)],
+      ['shares', () => part.revokeShare(share.id)],
+      ["other people's shares", () => part.acceptShare(new Uint8Array(0), card)],
     ]
     for (const [what, attempt] of attempts) {
       expect((await failure(attempt, 'policy')).detail).toEqual({ rule: 'all-keys', what })

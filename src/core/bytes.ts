@@ -132,7 +132,7 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
   return concat(u32(bytes.length), bytes)
 }
 
-const encoder = new TextEncoder()
+const encoder = /* @__PURE__ */ new TextEncoder()
 
 export function utf8(text: string): Bytes {
   return encoder.encode(text)

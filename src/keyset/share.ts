@@ -1,5 +1,6 @@
 // Shares (SPEC §12): the key of a block, masked again for a key pair that others hold. The ciphertext stays as it is, and the share's
 // readers learn the keys of the blocks that were added and no others.
+import { assertKeyPair } from './exports.ts'
 import type { BlockHead, StoredBlock } from '../core/block.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
@@ -261,6 +262,8 @@ export class OwnedShare extends SecretHolder implements Share {
    */
   static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerPairs): Share {
     const { id, blockPair, retired, allowWeaker } = owner
+    const { publicHalves, privateHalves } = share
+    if (privateHalves !== undefined) assertKeyPair({ publicHalves, privateHalves })
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
     const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, allowWeaker } })
     try {

@@ -182,7 +182,7 @@ describe('typed keys', () => {
       await expect(make({ privateKey: key as never })).rejects.toThrow(TypeError)
     }
     await expect(make({ platform: 'amiga' as never })).rejects.toThrow(TypeError)
-    for (const name of ['realm', 'account', 'client']) {
+    for (const name of ['realm', 'account', 'name']) {
       await failure(() => make({ [name]: '' }), 'limit-exceeded')
       await failure(() => make({ [name]: 'x'.repeat(256) }), 'limit-exceeded')
     }

@@ -113,7 +113,7 @@ describe('a card', () => {
   it('comes from a whole keyset only', async () => {
     const definition = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const error = await failure(() => definition.card(), 'policy')
-    expect(error.detail).toEqual({ rule: 'all-keys', what: 'card' })
+    expect(error.detail).toEqual({ rule: 'all-keys', what: 'a card' })
     definition.dispose()
     await failure(() => definition.card(), 'disposed')
   })

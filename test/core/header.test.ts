@@ -13,11 +13,11 @@ describe('header', () => {
     expect(hex(header)).toBe(
       `4b535452 01 04 0102 00000000 00000000 ${'aa'.repeat(16)} ${'bb'.repeat(16)}`.replaceAll(' ', ''),
     )
-    expect(parse(header)).toEqual({ type: 4, suite: 0x0102, keyId, ownerId, generation: 0, flags: 0 })
+    expect(parse(header)).toEqual({ type: 4, suite: Suite.hybrid, keyId, ownerId, generation: 0, flags: 0 })
   })
 
   it('may be followed by the rest of its object', () => {
-    expect(parse(new Uint8Array([...header, 1, 2])).suite).toBe(0x0102)
+    expect(parse(new Uint8Array([...header, 1, 2])).suite.id).toBe(0x0102)
   })
 
   it.each([

@@ -23,6 +23,7 @@ await build({
   outfile: device,
   bundle: true,
   platform: 'node',
+  target: 'node20',
   format: 'esm',
   tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
 })

@@ -1,4 +1,7 @@
 // What is stored where (SPEC §5.3), by keys that are known.
+import { unlocked } from '../../src/keyset/keyset.ts'
+import { type KeyPair, publicKeyId } from '../../src/core/key-pairs.ts'
+import { type Keyset, openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { Destination } from '../../src/keyset/layout.ts'
 import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
@@ -11,6 +14,16 @@ const contents = plantedContents()
 const exportOf = (destination: Destination, what: KeysetContents = contents) =>
   withRandomness([sample(32)], () => encodeKeyset(what, plantedMaster, destination))
 const open = (bytes: Uint8Array) => openKeyset(parseKeyset(bytes), plantedMaster)
+
+/** A keyset unlocked from a storage export of these contents. */
+const unlockedFrom = (what: KeysetContents) =>
+  unlocked(open(exportOf('storage', what)), plantedMaster.copy(), undefined)
+
+/** The block with the key id of this pair in its envelope. */
+const addressedTo = ({ publicHalves }: KeyPair, block: SealedBlock) => ({
+  ...block,
+  envelope: patched(block.envelope, 16, publicKeyId(publicHalves)),
+})
 
 /** Contents with every key as hex, for comparison. */
 function revealed(value: unknown): unknown {
@@ -152,15 +165,39 @@ describe('what is stored where', () => {
     }
   })
 
-  it('halves that do not belong together are refused', async () => {
+  it('unlocking refuses a block pair or a source signing pair with mismatched halves', async () => {
     const { blockPair, sourceSigning, additional } = plantedContents()
     const foreign = plantedContents().additional!.sharing
     const swapped: KeysetContents[] = [
       { ...contents, blockPair: { ...blockPair, publicHalves: foreign.publicHalves } },
       { ...contents, sourceSigning: { ...sourceSigning, publicKey: additional!.cardSigning.publicKey } },
-      { ...contents, additional: { ...additional!, retired: [{ ...foreign, publicHalves: blockPair.publicHalves }] } },
     ]
-    for (const wrong of swapped) await failure(() => open(exportOf('storage', wrong)), 'authentication-failed')
+    for (const wrong of swapped) await failure(() => unlockedFrom(wrong), 'authentication-failed')
+  })
+
+  it('the first use refuses any other pair with mismatched halves, and everything else still works', async () => {
+    const { blockPair, sourceSigning, additional } = plantedContents()
+    const { sharing, cardSigning, retired, shares } = additional!
+    const old = retired[0]!
+    const writer = openWriter(exportOf('host', { ...contents, blockPair: old }))
+    const block = await writer.seal(sample(10))
+    const id = hex(shares[0]!.id)
+    const uses: [Partial<NonNullable<KeysetContents['additional']>>, (keyset: Keyset) => unknown][] = [
+      [
+        { retired: [{ ...old, publicHalves: sharing.publicHalves }] },
+        (keyset) => keyset.open(addressedTo(sharing, block)),
+      ],
+      [{ sharing: { ...sharing, publicHalves: blockPair.publicHalves } }, (keyset) => keyset.card()],
+      [{ cardSigning: { ...cardSigning, publicKey: sourceSigning.publicKey } }, (keyset) => keyset.card()],
+      [{ shares: [{ ...shares[0]!, publicHalves: sharing.publicHalves }] }, (keyset) => keyset.share(id)],
+    ]
+    for (const [change, use] of uses) {
+      using keyset = unlockedFrom({ ...contents, additional: { ...additional!, ...change } })
+      await failure(() => use(keyset), 'authentication-failed')
+      expect(await keyset.open(await keyset.seal(sample(10)))).toEqual(sample(10))
+    }
+    using whole = unlockedFrom(contents)
+    expect(await whole.open(block)).toEqual(sample(10))
   })
 
   it('is at most 1 MiB', async () => {

@@ -141,7 +141,7 @@ describe('export', () => {
     }
     expect(await unlockKeyset(defined.export('definition'), PASSWORD)).toHaveProperty('id', keyset.id)
     // What it can do, it does as any other.
-    expect(await keyset.open(await openWriter(defined.export('host')).seal(content))).toEqual(content)
+    expect(await keyset.open(await defined.seal(content))).toEqual(content)
   })
 })
 
