@@ -33,7 +33,7 @@ import { u32 } from '../src/core/bytes.ts'
 import { assertContentBytes } from '../src/core/content.ts'
 import { HEADER_BYTES } from '../src/core/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
-import { parseProfile } from '../src/vault/record.ts'
+import { parseProfile } from '../src/vault/profile-record.ts'
 import { nextVersion } from '../src/state/version.ts'
 import { plantedContents, plantedMaster } from './keyset/planted.ts'
 

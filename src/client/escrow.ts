@@ -31,7 +31,7 @@ import {
   signedPart,
   verifiedClaim,
 } from './proof.ts'
-import { decodeClient, encodeClient } from './saved.ts'
+import { decodeClient, encodeClient } from './client-keys.ts'
 
 /** Crockford's base32: without I, L, O and U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'

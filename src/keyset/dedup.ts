@@ -7,7 +7,7 @@ import type { ContentDigest } from '../primitives/backend.ts'
 import { copyAndDigest, digestContent, hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { Mode } from './envelope.ts'
+import { Mode } from './mask.ts'
 
 /** The secrets of a keyset that decide which contents give equal blocks, and how blocks are labelled. */
 export interface DedupSecrets {

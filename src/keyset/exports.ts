@@ -10,7 +10,7 @@ import { Strength, Suite } from '../core/suite.ts'
 import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, unwrapSecret, wrappedBytes, wrapSecret } from '../core/wrap.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import { EncryptedMode } from './envelope.ts'
+import { EncryptedMode } from './mask.ts'
 import {
   type ActiveShare,
   type Argon2Record,

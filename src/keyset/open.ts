@@ -8,7 +8,7 @@ import type { Header } from '../core/header.ts'
 import { Identity, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
 import { SecretHolder, type SecretKey } from '../core/secret.ts'
 import type { KeysetSuite, Strength } from '../core/suite.ts'
-import { FRAME_BYTES, isMasked, Mode, parseEnvelope, unmaskKey } from './envelope.ts'
+import { FRAME_BYTES, isMasked, Mode, parseEnvelope, unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
 /** What a keyset's envelopes need of it. */

@@ -4,7 +4,7 @@ import { type Bytes, bytesFrom } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
 import { rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
-import type { Mode } from './envelope.ts'
+import type { Mode } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
 import { isAddressedTo, rekeyBlock } from './rekey.ts'
 

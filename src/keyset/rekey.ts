@@ -4,7 +4,7 @@ import { type BlockHead, headOf } from '../core/block.ts'
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import type { Recipient } from '../core/key-pairs.ts'
 import { type EncryptedSuite, strongestSuite } from '../core/suite.ts'
-import { isMasked, maskKey, parseEnvelope, unmaskKey } from './envelope.ts'
+import { isMasked, maskKey, parseEnvelope, unmaskKey } from './mask.ts'
 import type { EnvelopeKeys } from './open.ts'
 
 /**

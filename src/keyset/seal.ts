@@ -8,7 +8,7 @@ import { deriveLock, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { type ContentScheme, generateBlockKey } from './dedup.ts'
-import { type EncryptedMode, FRAME_BYTES, Mode } from './envelope.ts'
+import { type EncryptedMode, FRAME_BYTES, Mode } from './mask.ts'
 
 /** Content in the buffer that becomes its ciphertext, with its label and, if it will be encrypted, its key. */
 export type PreparedContent = {

@@ -11,7 +11,7 @@ import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey 
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { maskKey, Mode } from './envelope.ts'
+import { maskKey, Mode } from './mask.ts'
 import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
 import type { ActiveShare, PublicShare } from './layout.ts'
 import { EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'

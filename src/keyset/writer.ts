@@ -19,7 +19,7 @@ import { type KeysetSuite, recordSuiteOf, rekeySuiteOf, Strength, Suite, suiteOf
 import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { ContentScheme } from './dedup.ts'
-import { EncryptedMode, maskKey, Mode } from './envelope.ts'
+import { EncryptedMode, maskKey, Mode } from './mask.ts'
 import { parseKeyset, readHostPlain, type WritingDefaults } from './exports.ts'
 import type { PublicShare } from './layout.ts'
 import { type Pack, packFiles } from './pack.ts'

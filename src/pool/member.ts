@@ -1,7 +1,7 @@
 // One thread of a pool: it is started when it is first needed, and again after it died.
 import { KeystrataError } from '../core/errors.ts'
 import { arrivedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
-import type { Recipe } from './remake.ts'
+import type { Recipe } from './messages.ts'
 import { startThread, type Thread } from './threads.ts'
 
 interface Pending {

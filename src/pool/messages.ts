@@ -1,7 +1,14 @@
 // What a pool and its workers tell each other. Bytes are transferred and not copied; keys go as bytes, and are wiped on arrival.
 import { type ErrorCode, type ErrorDetail, KeystrataError } from '../core/errors.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
-import type { Recipe } from './remake.ts'
+import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
+import type { KeysetRecipe } from '../keyset/keyset.ts'
+import type { SharedRecipe, ShareRecipe } from '../keyset/share.ts'
+import type { WriterRecipe } from '../keyset/writer.ts'
+import type { VaultRecipe } from '../vault/block.ts'
+
+/** What handles of all key models are made of. */
+export type Recipe = WriterRecipe | KeysetRecipe | ShareRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
 
 /** Bytes that move to the other side. */
 export type Moved = Uint8Array<ArrayBuffer>

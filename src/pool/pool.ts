@@ -21,7 +21,7 @@ import { inOrder } from './in-order.ts'
 import { closed, lostWithIt, Member } from './member.ts'
 import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
-import type { Recipe } from './remake.ts'
+import type { Recipe } from './messages.ts'
 import { processorCount } from './threads.ts'
 
 /**

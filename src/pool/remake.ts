@@ -2,18 +2,15 @@
 import type { BlockReader, BlockWriter } from '../core/block.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { rekeySuiteOf } from '../core/suite.ts'
-import { type ClientRecipe, openedClient, type ScopeRecipe } from '../client/client.ts'
+import { openedClient } from '../client/client.ts'
 import { cipherOf, OpenScope } from '../client/scope.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
 import { envelopeKeysOf } from '../keyset/open.ts'
 import { OwnerBlocks } from '../keyset/owner.ts'
-import { AcceptedShare, addToShare, type SharedRecipe, type ShareRecipe, ShareRecipient } from '../keyset/share.ts'
+import { AcceptedShare, addToShare, ShareRecipient } from '../keyset/share.ts'
 import { BlockSealer, type WriterRecipe } from '../keyset/writer.ts'
-import { OpenedVault, type VaultRecipe } from '../vault/block.ts'
-import type { Moved, MovedHead } from './messages.ts'
-
-/** What handles of all key models are made of. */
-export type Recipe = WriterRecipe | KeysetRecipe | ShareRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
+import { OpenedVault } from '../vault/block.ts'
+import type { Moved, MovedHead, Recipe } from './messages.ts'
 
 /** A handle that was made again. It has what its key model has. */
 export interface Remade {

@@ -1,7 +1,7 @@
 // What a server checks of a profile before it stores it, without a key (SPEC §9.3).
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { parseProfile } from '../vault/record.ts'
+import { parseProfile } from '../vault/profile-record.ts'
 
 /**
  * Checks that a record may follow the stored one. Call it in the transaction that reads the stored record and writes the

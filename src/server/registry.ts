@@ -2,7 +2,7 @@
 // A storage server's memory of its clients' keys (SPEC §14): it knows them again on every connection, by one-way hashes, and
 // never sees one; it keeps them in escrow where a customer wants that (SPEC §16), and cannot read them. All that it knows of an
 // account is in one row, so that whatever changes, changes as a whole.
-import { pauseBeforeRetry, wasWritten } from '../state/changes.ts'
+import { pauseBeforeRetry, wasWritten } from '../state/compare-and-set.ts'
 import { readEscrow } from '../client/escrow.ts'
 import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
 import { signRegistration } from '../client/registration.ts'

@@ -14,7 +14,7 @@ import {
   parseProfile,
   type ProfileContents,
   type VaultEntry,
-} from './record.ts'
+} from './profile-record.ts'
 import { rotateVault } from './rotation.ts'
 import {
   changeProfile,

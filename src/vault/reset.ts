@@ -8,7 +8,7 @@ import { openRecoverySlot, type SlotKey, type UserNames } from './keyring.ts'
 import type { StoredVault } from './layout.ts'
 import { type Login, ownerOf } from './login.ts'
 import { sealedProfile, type Profile } from './profile.ts'
-import { parseProfile, type VaultEntry } from './record.ts'
+import { parseProfile, type VaultEntry } from './profile-record.ts'
 
 /**
  * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the

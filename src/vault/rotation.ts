@@ -5,7 +5,7 @@ import { equalBytes } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { disposing, equalKeys } from '../core/secret.ts'
 import { generateKeyringKey, type KeyringKey, type SlotKey } from './keyring.ts'
-import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './record.ts'
+import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './profile-record.ts'
 import { lost, type ProfileView, putKeyring, readVault, RETRIES, type VaultState, writeNext } from './store.ts'
 
 /**

@@ -1,6 +1,6 @@
 // Profiles and keyrings in a store that several devices use at once (SPEC §10.3): reading what belongs together, writing what
 // nobody else has written meanwhile, and creating a vault.
-import { wasWritten } from '../state/changes.ts'
+import { wasWritten } from '../state/compare-and-set.ts'
 import { type Bytes, bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposeKeys, disposing, equalKeys, type SecretKey } from '../core/secret.ts'
@@ -26,7 +26,7 @@ import {
   type ProfileContents,
   type VaultEntry,
   withRecoverySlots,
-} from './record.ts'
+} from './profile-record.ts'
 
 /**
  * Where a user's profile and the keyrings of his vaults are kept; the product's own. Both writes are create-only per

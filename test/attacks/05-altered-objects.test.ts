@@ -5,7 +5,7 @@ import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
 import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
-import { parseProfile } from '../../src/vault/record.ts'
+import { parseProfile } from '../../src/vault/profile-record.ts'
 import {
   ALICE,
   failure,

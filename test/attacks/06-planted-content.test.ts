@@ -2,7 +2,7 @@
 // reader. What he makes must not pass for the owner's own.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter, type SealedBlock } from '../../src/index.ts'
-import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { describe, expect, it } from 'vitest'
 import { keysOfCard } from '../../src/core/card.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'

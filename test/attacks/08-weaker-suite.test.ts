@@ -1,7 +1,7 @@
 // Row 8. Everything that says how a block is protected stands openly in its envelope, and he can write it.
 import { Suite } from '../../src/core/suite.ts'
 import { type ErrorCode, openWriter, type SealedBlock, unlockKeyset } from '../../src/index.ts'
-import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { describe, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'

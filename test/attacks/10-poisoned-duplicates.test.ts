@@ -10,7 +10,7 @@ import {
   Mode,
   parseEnvelope,
   unmaskKey,
-} from '../../src/keyset/envelope.ts'
+} from '../../src/keyset/mask.ts'
 import { describe, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'

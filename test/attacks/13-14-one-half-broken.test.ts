@@ -1,6 +1,6 @@
 // Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
 import { type AgreementSuite, Suite } from '../../src/core/suite.ts'
-import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { describe, expect, it } from 'vitest'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
 import { reachAgreement } from '../../src/core/agreement.ts'

@@ -2,7 +2,7 @@
 // Ristenpart, Woodage 2018). Here it is made, GCM takes it, and the commitment refuses it.
 import { Suite } from '../../src/core/suite.ts'
 import { portableBackend } from '../platforms.ts'
-import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { createCipheriv } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'

@@ -1,6 +1,6 @@
 // What the adversaries of several rows have: keysets, and what is inside them.
 import type { Keyset, SealedBlock } from '../../src/index.ts'
-import { type MaskedEnvelope, parseEnvelope, unmaskKey } from '../../src/keyset/envelope.ts'
+import { type MaskedEnvelope, parseEnvelope, unmaskKey } from '../../src/keyset/mask.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { Identity } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'

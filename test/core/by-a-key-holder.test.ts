@@ -1,6 +1,6 @@
 // Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
 // is checked alone here.
-import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
+import { Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -110,7 +110,7 @@ describe('a record', async () => {
   const START = new Uint8Array(32)
 
   async function crafted(
-    { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid as EncryptedSuite } = {},
+    { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid } = {},
     owner = keyset,
   ) {
     const { contents } = insidesOf(owner, 'keyset')

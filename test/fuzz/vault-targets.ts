@@ -6,7 +6,7 @@ import { utf8 } from '../../src/core/bytes.ts'
 import { fillTrailer, MAC_BYTES, macUnder } from '../../src/core/trailer.ts'
 import { storedKeyring, storedProfile } from '../../src/vault/layout.ts'
 import { openKeyring } from '../../src/vault/keyring.ts'
-import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
+import { openProfileRecord, parseProfile } from '../../src/vault/profile-record.ts'
 import { ALICE, makeKeyset, MemoryVaultStore, PASSWORD, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 

@@ -1,4 +1,4 @@
-import { Mode } from '../../src/keyset/envelope.ts'
+import { Mode } from '../../src/keyset/mask.ts'
 import { describe, expect, it } from 'vitest'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'

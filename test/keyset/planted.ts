@@ -1,5 +1,5 @@
 // A keyset whose every secret is known: 32 equal bytes each, so that a test can look for them.
-import { Mode } from '../../src/keyset/envelope.ts'
+import { Mode } from '../../src/keyset/mask.ts'
 import { Strength } from '../../src/core/suite.ts'
 import { keyPairOf, signingPairOf } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'

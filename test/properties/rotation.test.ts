@@ -19,7 +19,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ObjectType } from '../../src/core/header.ts'
 import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
-import { openProfileRecord, parseProfile } from '../../src/vault/record.ts'
+import { openProfileRecord, parseProfile } from '../../src/vault/profile-record.ts'
 import { disposeKeys, withBytes } from '../../src/core/secret.ts'
 
 const login = await deriveLogin(PASSWORD, ALICE)

@@ -65,7 +65,7 @@ describe('client-block.json', () => {
       const theirs = outcome(() => {
         const opened = specReader.openClientBlock(unhex(block), label, {
           ...{ realm, account },
-          privateKey: { type: privateType as KeyTypeNumber, key: Buffer.from(privateKey) },
+          privateKey: { type: privateType, key: Buffer.from(privateKey) },
           accountKey: { type: 1, key: Buffer.from(accountKey) },
         })
         expect(hex(opened)).toBe(content)

@@ -2,7 +2,7 @@
 import { Suite } from '../../src/core/suite.ts'
 import { DES_56, LEGACY_KEY_TYPES, storedEscrow, type StoredEscrow } from '../../src/client/layout.ts'
 import { cardHolderOf } from '../../src/core/card.ts'
-import { encodeClient } from '../../src/client/saved.ts'
+import { encodeClient } from '../../src/client/client-keys.ts'
 import { armRegistration } from '../../src/client.ts'
 import { type Bytes } from '../../src/index.ts'
 import { signRegistration } from '../../src/client/registration.ts'

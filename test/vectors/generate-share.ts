@@ -2,7 +2,7 @@
 import { generateKeyPair, generateSigningPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
 import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
-import { maskKey, Mode } from '../../src/keyset/envelope.ts'
+import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { createHash } from 'node:crypto'
 import { sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'

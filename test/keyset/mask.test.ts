@@ -1,4 +1,4 @@
-import { encodeEnvelope, isMasked, Mode, parseEnvelope } from '../../src/keyset/envelope.ts'
+import { encodeEnvelope, isMasked, Mode, parseEnvelope } from '../../src/keyset/mask.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { encodePlainEnvelope, envelopeLength } from '../../src/core/envelope.ts'
