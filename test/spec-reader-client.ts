@@ -1,5 +1,6 @@
-// The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). As spec-reader.ts
-// it was written from SPEC.md alone; what is said there holds here too. Custody and DES-56 are in spec-reader-custody.ts.
+// The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). Like
+// spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. Escrow and DES-56 are in
+// spec-reader-custody.ts.
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
@@ -51,11 +52,11 @@ export interface Proven {
   platform: number
   keys: ProvenKey[]
 }
-/** §14.1 Keys with their signatures, read; `nested` is what stands between the two in an escrow (§16.2). */
+/** §14.1 Keys with their signatures, parsed. `nested` holds the bytes between the two in an escrow (§16.2). */
 export interface Signed {
   proven: Proven
   nested: Buffer
-  before: Buffer // all before the count of the signatures
+  before: Buffer // everything before the count of signatures
   names: Buffer
   verify: (message: (role: Buffer) => Buffer) => void
 }
@@ -78,7 +79,8 @@ export const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §14.1
 
 export const ascii = (x: string): Buffer => Buffer.from(x, 'ascii')
 
-// §13.1 The types: the size of K, and the number of characters, are the same; but of DES-56, type 4 (§17)
+// §13.1 For each type, the size of K in bytes is also the maximum number of characters, except for DES-56, type 4
+// (§17)
 const sizeOf = (type: number) => [16, 24, 32, 16][type - 1]!
 export const typeName = (type: number): Buffer => ascii(type === 4 ? 'DES-56' : `AES-${8 * sizeOf(type)}`)
 const suiteOf = (type: number) => 0x0300 + type
@@ -94,12 +96,12 @@ export function typedKey(given: string, type: number, role: Role, realm: string,
   )
 }
 
-/** §4.1 LOCK with a k of the size of the key, opened; sealed = ct ‖ tag */
+/** §4.1 Opens a LOCK whose k has the size of the key; sealed = ct ‖ tag */
 function openSizedLock(K: TypedKey, n: Buffer, context: Buffer[], c: Buffer, sealed: Buffer, aad: Buffer): Buffer {
   const size = sizeOf(K.type)
   const keys = KDF(K.key, n, 'client-block', context, size + 32)
   same(keys.subarray(size), c) // before anything is decrypted
-  // Deno has AES-192 in no mode of its own.
+  // Deno's node:crypto has AES-192 in no mode.
   if (size === 24 && process.versions['deno'] !== undefined)
     return authentic(() => Buffer.from(gcm(keys.subarray(0, size), n.subarray(0, 12), aad).decrypt(sealed)))
   const cipher = `aes-${8 * size}-gcm` as crypto.CipherGCMTypes
@@ -108,7 +110,10 @@ function openSizedLock(K: TypedKey, n: Buffer, context: Buffer[], c: Buffer, sea
   return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
 }
 
-/** §13.2 Blocks, complaining in its order; bytes = envelope ‖ ciphertext. The keyId selects the scope. */
+/**
+ * §13.2 Opens a block, and reports errors in the order given there; bytes = envelope ‖ ciphertext. The keyId selects
+ * the scope.
+ */
 export function openClientBlock(bytes: Uint8Array, label: string, client: Client): Buffer {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   const labelBytes = Buffer.from(label, 'hex')
@@ -138,7 +143,7 @@ export function openClientBlock(bytes: Uint8Array, label: string, client: Client
   return P
 }
 
-/** §14.1 NAME, in the one form of §1.2; that of a user is in lower case. Bytes that are no UTF-8 are not in it. */
+/** §14.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
 export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
   check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
@@ -148,14 +153,14 @@ export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name
   return { name, bytes }
 }
 
-/** §14.1 platform, §13.1 type: what is not in their lists is malformed */
+/** §14.1 platform, §13.1 type: a number that is not listed is malformed */
 function readNumber(fields: Fields, last: number): number {
   const number = fields.u8()
   check(number >= 1 && number <= last, 'malformed')
   return number
 }
 
-/** §14.1 What is told between client and server: the limit, the header, and its empty ids */
+/** §14.1 Messages between client and server: the limit, the header, and its empty ids */
 function readTold(bytes: Uint8Array, type: number): Fields {
   check(bytes.length <= SMALL, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -164,7 +169,7 @@ function readTold(bytes: Uint8Array, type: number): Fields {
   return fields
 }
 
-/** §14.1 From the account to the last signature, which an enrolment and a proof have alike */
+/** §14.1 The fields from the account to the last signature, which enrolments and proofs share */
 export function readProven(fields: Fields, readNested: () => Buffer = () => EMPTY): Signed {
   const [account, client, platform] = [readName(fields), readName(fields), readNumber(fields, 5)]
   const keys = fields.list(() => ({ role: fields.u8(), type: readNumber(fields, 4), publicKey: fields.take(32) }))
@@ -177,7 +182,7 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
   fields.end()
   const hashes = keys.map(({ role, type, publicKey }) => ({ role, type, hash: hash('sha256', publicKey) }))
   const proven: Proven = { account: account.name, client: client.name, platform, keys: hashes }
-  /** Each key signs its message. */
+  /** Checks that each key has signed its message. */
   const verify = (message: (role: Buffer) => Buffer) => {
     const signed = keys.every((key, i) => isSigned(key.publicKey, message(ascii(ROLES[i]!)), signatures[i]!))
     check(signed, 'authentication-failed')
@@ -185,7 +190,10 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
   return { proven, nested, before, verify, names: cat(LP(account.bytes), LP(client.bytes)) }
 }
 
-/** §14.1 Enrolment, and of §14.2 what needs no row: the signatures hold and the realm is the server's */
+/**
+ * §14.1 Enrolment, and the checks of §14.2 that need no stored row: the signatures are valid and the realm is the
+ * server's
+ */
 export function readEnrolment(bytes: Uint8Array, realm: string): Proven {
   const fields = readTold(bytes, 17)
   const named = readName(fields)
@@ -195,7 +203,7 @@ export function readEnrolment(bytes: Uint8Array, realm: string): Proven {
   return proven
 }
 
-/** §14.1 Challenge, as a client reads it, and a server the one that comes back */
+/** §14.1 Challenge, as a client reads it, and as a server reads the one that comes back */
 export function readChallenge(bytes: Uint8Array, realm: string, server: string): void {
   const fields = readTold(bytes, 18)
   const names = [readName(fields), readName(fields)]
@@ -205,7 +213,7 @@ export function readChallenge(bytes: Uint8Array, realm: string, server: string):
   same(names[1]!.bytes, nameBytes(server, 'realm'))
 }
 
-/** §14.1 Proof. The challenge is bytes of a length here: §14.2 looks at it after the signatures. */
+/** §14.1 Proof. The challenge stays unparsed bytes here: §14.2 checks it after the signatures. */
 export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
   const fields = readTold(bytes, 19)
   const challenge = fields.take(fields.take(2).readUInt16BE())
@@ -214,7 +222,7 @@ export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
   return { challenge, ...proven }
 }
 
-/** §15: the limit, the magic, and the checksum of §5.2; what is left of the bytes is behind the header */
+/** §15: the limit, the magic, and the checksum of §5.2. Returns the header and the fields after it. */
 function readKept(bytes: Uint8Array, type: number, limit: number) {
   check(bytes.length <= limit, 'limit-exceeded')
   const all = Buffer.from(bytes)
@@ -224,7 +232,7 @@ function readKept(bytes: Uint8Array, type: number, limit: number) {
   return { header: readHeader(fields, type, [0x0000]), fields }
 }
 
-/** §15 Device key, complaining in its order; but costs (§1.6) are looked at before W is computed. */
+/** §15 Device key. Reports errors in the order given there, but checks costs (§1.6) before it computes W. */
 export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined): Buffer {
   const { header, fields } = readKept(bytes, 16, SMALL)
   const protectedBy = fields.u8()
@@ -248,7 +256,7 @@ export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined)
   return key
 }
 
-/** §15 A field that is there or not */
+/** §15 An optional field */
 export const readOptional = <T>(fields: Fields, item: () => T): T | undefined => {
   const present = fields.u8()
   check(present <= 1, 'malformed')
@@ -260,7 +268,7 @@ function readTyped(fields: Fields, last: number): TypedKey {
   return { type, key: fields.take(sizeOf(type)) }
 }
 
-/** §15 The export in a saved keyset: §5.2 without the password, because M is there */
+/** §15 The export in a saved keyset: §5.2 without the password, because M is known */
 function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
@@ -268,7 +276,7 @@ function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
   const version = readVersion(body)
   const [destination, encryption, dedup] = [body.u8(), body.u8(), body.u8()]
   check((destination === 2 || destination === 3) && encryption <= 2 && dedup >= 1 && dedup <= 3, 'unsupported')
-  body.take(108) // the Argon2 record says nothing where M is there
+  body.take(108) // the Argon2 record is not needed where M is known
   const [plain, sealed] = [body.take(body.u32()), body.take(body.u32())]
   body.end()
   check(plain.length === 0, 'malformed')
@@ -280,7 +288,7 @@ function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
   return { id: header.ownerId, version, destination, encryption, dedup, ...secrets }
 }
 
-/** §15 What is in a saved handle */
+/** §15 The contents of a saved handle */
 export function readSaved(P: Buffer, kind: number): Saved {
   const fields = new Fields(P)
   let saved: Saved
@@ -302,7 +310,7 @@ export function readSaved(P: Buffer, kind: number): Saved {
   return saved
 }
 
-/** §15 Saved handle, complaining in its order */
+/** §15 Saved handle. Reports errors in the order given there. */
 export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): Saved {
   const { header, fields } = readKept(bytes, 15, MIB + 4096)
   const [stored, wrap] = [fields.u8(), fields.take(fields.u32())]
@@ -313,7 +321,7 @@ export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): S
   return authentic(() => readSaved(openWrap(wrap, 7, deviceKey, ZERO16, u8(kind)), kind))
 }
 
-/** §15 Text value, complaining in its order: a WRAP whose keyId is compared */
+/** §15 Text value: a WRAP whose keyId is compared. Reports errors in the order given there. */
 export function openText(bytes: Uint8Array, place: TextPlace, deviceKey: Buffer): string {
   const padded = (size: number) => Math.ceil((4 + size) / 32) * 32
   check(bytes.length <= WRAP + padded(TEXT), 'limit-exceeded')

@@ -1,5 +1,5 @@
-// The second reader, continued: custody, and data under DES-56 (SPEC §16 and §17). As spec-reader.ts it was written from
-// SPEC.md alone; what is said there holds here too.
+// The second reader, continued: escrow and registration files, and data under DES-56 (SPEC §16 and §17). Like
+// spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import * as crypto from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
@@ -22,9 +22,9 @@ interface Escrow extends Signed {
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §16.1
 
-const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the last time
+const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the latest valid time
 
-/** §16.1 Activation code, as somebody typed it */
+/** §16.1 Activation code, as a person typed it */
 export function parseActivationCode(typed: string): string {
   check(typed.length <= 256, 'malformed')
   const capitals = typed.normalize('NFKC').toUpperCase()
@@ -39,14 +39,14 @@ export function parseActivationCode(typed: string): string {
   return code
 }
 
-/** §14.1 The public key that follows from a typed key, as the hash that a Proven has */
+/** §14.1 The hash of the public key that is derived from a typed key, as in a proof */
 function proofHash({ type, key }: TypedKey, role: number, account: string, client: string): Buffer {
   const names = [account, role === 1 ? client : ''].map((name) => Buffer.from(name, 'utf8'))
   const seed = KDF(key, EMPTY, 'key-check', [...names, ascii(ROLES[role - 1]!), typeName(type)], 32)
   return hash('sha256', ed25519.getPublicKey(seed))
 }
 
-/** §16.2 Escrow, up to its signatures. The WRAP is bytes of a length here. */
+/** §16.2 Escrow, without verifying its signatures. The WRAP stays unparsed bytes here. */
 function readEscrowForm(bytes: Uint8Array): Escrow {
   check(bytes.length <= 4096, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -60,7 +60,7 @@ function readEscrowForm(bytes: Uint8Array): Escrow {
   return { keyId, realm: name, ...readProven(fields, readNested) }
 }
 
-/** §16.2 Reading: the form, then the signatures */
+/** §16.2 Reading: first the form, then the signatures */
 function readSignedEscrow(bytes: Uint8Array): Escrow {
   const escrow = readEscrowForm(bytes)
   escrow.verify(() => cat(D('sign/escrow'), escrow.before))
@@ -68,7 +68,7 @@ function readSignedEscrow(bytes: Uint8Array): Escrow {
   return escrow
 }
 
-/** §16.2 What a client deposited is what has signed. */
+/** §16.2 Whether the keys in the escrow are the keys that signed it. */
 function follows(opened: Opened, { realm, proven }: Escrow): boolean {
   const { account, client, platform, privateKey, accountKey } = opened
   const keys = accountKey ? [privateKey, accountKey] : [privateKey]
@@ -97,19 +97,19 @@ function openWithCode(escrow: Escrow, code: string): Opened {
   })
 }
 
-/** §16.2 Escrow, as a server reads it; the realm is the caller's to compare */
+/** §16.2 Escrow, as a server reads it. The caller compares the realm. */
 export function readEscrow(bytes: Uint8Array): { realm: string } & Proven {
   const { realm, proven } = readSignedEscrow(bytes)
   return { realm, ...proven }
 }
 
-/** §16.2 Escrow, opened by a code that was typed */
+/** §16.2 Escrow, opened with a typed code */
 export function openEscrow(bytes: Uint8Array, typedCode: string): Opened {
   const escrow = readSignedEscrow(bytes)
   return openWithCode(escrow, parseActivationCode(typedCode))
 }
 
-/** §16.3 The limit, the header and the fields; a stored code is the 30 characters themselves */
+/** §16.3 The limit, the header and the fields. A stored code is its 30 characters. */
 function readRegistrationForm(bytes: Uint8Array) {
   check(bytes.length <= 8192, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -125,7 +125,10 @@ function readRegistrationForm(bytes: Uint8Array) {
   return { header, server, expires: Number(expires), escrow, before, signature, code }
 }
 
-/** §16.3 Registration file, complaining in its order. The card comes first (§7); the caller has compared its fingerprint. */
+/**
+ * §16.3 Registration file. Reports errors in the order given there. The card comes first (§7); the caller has
+ * compared its fingerprint.
+ */
 export function openRegistration(
   bytes: Uint8Array,
   card: Uint8Array,
@@ -142,12 +145,13 @@ export function openRegistration(
   const { proven } = escrow
   check(account === undefined || nameBytes(account, 'realm').toString('utf8') === proven.account, 'policy')
   check(options.now < expires, 'expired')
-  const code = options.code === undefined ? stored : parseActivationCode(options.code) // typed before stored
+  // A typed code takes precedence over a stored one.
+  const code = options.code === undefined ? stored : parseActivationCode(options.code)
   check(code !== undefined, 'authentication-failed')
   return { server, expires, opened: openWithCode(escrow, code) }
 }
 
-/** §16.3 Arming: the code first, and not the provider's signature; a code that is stored is replaced. */
+/** §16.3 Arming: checks the code first, and does not check the provider's signature. A stored code is replaced. */
 export function armRegistration(bytes: Uint8Array, typedCode: string): Buffer {
   const code = parseActivationCode(typedCode)
   const { before, signature, escrow } = readRegistrationForm(bytes)
@@ -155,7 +159,8 @@ export function armRegistration(bytes: Uint8Array, typedCode: string): Buffer {
   return cat(before, signature, u8(1), ascii(code))
 }
 
-// §17 SP 800-67: a weak or semi-weak key is a b a b a' b' a' b', each of these four with each; parity bits are 0 here
+// §17 SP 800-67: a weak or semi-weak key is a b a b a' b' a' b', for every pair of these four. Parity bits are 0
+// here.
 const BYTES = [
   Buffer.from('0000', 'hex'),
   Buffer.from('1e0e', 'hex'),
@@ -164,7 +169,7 @@ const BYTES = [
 ]
 const WEAK = BYTES.flatMap(([a, a2]) => BYTES.map(([b, b2]) => Buffer.from([a!, b!, a!, b!, a2!, b2!, a2!, b2!])))
 
-/** §17 The DES key, with whatever parity it has */
+/** §17 The DES key; its parity bits are arbitrary */
 export function desKey(K: Buffer): Buffer {
   for (let counter = 0; ; counter++) {
     const key = KDF(K, EMPTY, 'des-key', [u8(counter)], 8)
@@ -173,7 +178,7 @@ export function desKey(K: Buffer): Buffer {
   }
 }
 
-/** §17 The padding of PKCS #7, taken off */
+/** §17 Removes the padding of PKCS #7 */
 function unpad(padded: Buffer): Buffer {
   const size = padded.at(-1)!
   const padding = padded.subarray(-size)
@@ -181,7 +186,7 @@ function unpad(padded: Buffer): Buffer {
   return padded.subarray(0, -size)
 }
 
-/** §17 A block under DES-56, complaining in the order of §13.2; block = envelope ‖ ciphertext */
+/** §17 Opens a block under DES-56, and reports errors in the order of §13.2; block = envelope ‖ ciphertext */
 export function openLegacyBlock(block: Uint8Array, label: string, client: { account: string; key: Buffer }): Buffer {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   const labelBytes = Buffer.from(label, 'hex')
@@ -198,7 +203,8 @@ export function openLegacyBlock(block: Uint8Array, label: string, client: { acco
   const aad = cat(D('aad'), header.bytes, LP(iv), LP(labelBytes))
   same(hmac('sha256', KDF(K, EMPTY, 'des-mac', [ascii('private'), ownerId], 32), aad, iv, ciphertext), tag)
   const key = desKey(K)
-  const des = crypto.createDecipheriv('des-ede3-cbc', cat(key, key, key), iv).setAutoPadding(false) // EDE of one key: DES
+  // EDE with one key is DES.
+  const des = crypto.createDecipheriv('des-ede3-cbc', cat(key, key, key), iv).setAutoPadding(false)
   const P = unpad(cat(des.update(ciphertext), des.final()))
   same(hmac('sha256', KDF(K, EMPTY, 'block-label', context, 32), hash('sha256', P)), labelBytes)
   return P

@@ -1,5 +1,5 @@
-// The second reader, continued: the members of packs (SPEC §6.6). As spec-reader.ts it was written from SPEC.md alone;
-// what is said there holds here too.
+// The second reader, continued: the members of packs (SPEC §6.6). Like spec-reader.ts, it was written from SPEC.md
+// alone, and the notes there apply.
 import * as crypto from 'node:crypto'
 import { authentic, cat, check, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
 
@@ -8,7 +8,7 @@ const cbcOpen = (key: Buffer, sealed: Buffer): Buffer => {
   return authentic(() => cat(decipher.update(sealed), decipher.final()))
 }
 
-/** §6.6 A member string; of the texts that decode to a key, the one that encodes it is its base64url. */
+/** §6.6 A member string. Only one base64url text of a key is valid: the one that encoding the key gives. */
 function readMember(member: string): { form: string; index: number; key: Buffer } {
   const [, form, index, text] = /^([gk])\.(0|[1-9][0-9]{0,3})\.([A-Za-z0-9_-]{43})$/.exec(member) ?? []
   check(form !== undefined && index !== undefined && text !== undefined, 'malformed')
@@ -17,7 +17,7 @@ function readMember(member: string): { form: string; index: number; key: Buffer 
   return { form, index: Number(index), key }
 }
 
-/** §6.6 The content of a block as a pack: where its members lie */
+/** §6.6 Parses the content of a block as a pack, and returns its members */
 function readPack(pack: Uint8Array): Buffer[] {
   const fields = new Fields(pack)
   const count = fields.u32()
@@ -31,7 +31,10 @@ function readPack(pack: Uint8Array): Buffer[] {
   return Array.from({ length: count }, () => members.take(sizes.u32()))
 }
 
-/** §6.6 Packs, complaining in its order; `pack` is the content of a block that was opened already. */
+/**
+ * §6.6 Opens a member of a pack, and reports errors in the order given there. `pack` is the content of a block that
+ * is already open.
+ */
 export function openPackMember(pack: Uint8Array, member: string): Buffer {
   const { form, index, key } = readMember(member)
   const members = readPack(pack)

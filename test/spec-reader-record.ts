@@ -1,5 +1,5 @@
-// The second reader, continued: records (SPEC §6.7). As spec-reader.ts it was written from SPEC.md alone; what is said
-// there holds here too.
+// The second reader, continued: records (SPEC §6.7). Like spec-reader.ts, it was written from SPEC.md alone, and the
+// notes there apply.
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, LP, MIB } from './spec-reader.ts'
 import { type OpenedKeyset, openLock, pairId, readHeader, same } from './spec-reader.ts'
 import { isSigned, readVersion } from './spec-reader-vault.ts'
@@ -10,17 +10,20 @@ interface Place {
   previous: Buffer
 }
 
-/** §6.7 Where a record belongs that follows these bytes, which are not verified; what is too short was no record. */
+/** §6.7 The place of a record that follows these bytes. The bytes are not verified; too few cannot be a record. */
 function placeAfter(record: Uint8Array): Place {
   const fields = new Fields(record)
   const epoch = fields.take(48).readUInt32BE(8)
   return { epoch, sequence: readVersion(fields) + 1, previous: hash('sha256', record) }
 }
 
-/** Whose chain it is: that of a keyset, or of a share (§12.2) */
+/** The owner of the chain: a keyset, or a share (§12.2) */
 type Chain = Pick<OpenedKeyset, 'id' | 'pairs'> & { sourceSigning: { publicKey: Buffer } }
 
-/** §6.7 Records, complaining in its order. Nothing below the minimum is accepted. The start is that of any epoch. */
+/**
+ * §6.7 Opens a record, and reports errors in the order given there. Nothing below the minimum is accepted. 'start'
+ * stands for the start of any epoch.
+ */
 export function openRecord(
   bytes: Uint8Array,
   after: Uint8Array | 'start' | undefined,
@@ -37,7 +40,7 @@ export function openRecord(
   const sealed = fields.rest().subarray(0, -64)
   const [signed, signature] = [fields.bytes.subarray(0, -64), fields.bytes.subarray(-64)]
 
-  const pair = chain.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, 2 and 3
+  const pair = chain.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, steps 2 and 3
   check(pair !== undefined, 'key-not-found')
   same(header.ownerId, chain.id)
   check((hybrid ? 2 : 1) >= pair.minimum, 'policy')

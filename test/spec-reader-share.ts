@@ -1,5 +1,5 @@
-// The second reader, continued: sharing (SPEC §12). As spec-reader.ts it was written from SPEC.md alone; what is said
-// there holds here too.
+// The second reader, continued: sharing (SPEC §12). Like spec-reader.ts, it was written from SPEC.md alone, and the
+// notes there apply.
 import { authentic, cat, check, D, Fields, hash, LP, same } from './spec-reader.ts'
 import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
 import { readPublic, recomputePair } from './spec-reader.ts'
@@ -10,17 +10,17 @@ export interface OpenedShare {
   id: Buffer
   pair: Pair // with the minimum of the share
   issuedAt: number
-  sourceSigning: Buffer // the public key in the card of the one who shares
+  sourceSigning: Buffer // the source signing key in the sharer's card
 }
 
 const PUBLIC = 1601 // §5.3
 const PRIVATE = 96
 const SEALED = 1696 // §4.3: a SEAL without P
 
-/** §12.3: a fingerprint as its 60 digits */
+/** §12.3: the 60 digits of a fingerprint */
 export const digits = (fingerprint: string): Buffer => Buffer.from(fingerprint.replaceAll(' ', ''), 'ascii')
 
-/** §12.3 P: the share's pair set. Where it is straight, its private half is that of the recipient's sharing pair. */
+/** §12.3 P: the share's pair set. In a direct share, its private half is that of the recipient's sharing pair. */
 function readSharePair(P: Buffer, sharing: Pair): Pair {
   const fields = new Fields(P)
   const half = readPublic(fields)
@@ -31,7 +31,10 @@ function readSharePair(P: Buffer, sharing: Pair): Pair {
   return pair
 }
 
-/** §12.3 Invite, complaining in its order. The card comes first (§7); the caller has compared its fingerprint. */
+/**
+ * §12.3 Opens an invite, and reports errors in the order given there. The card comes first (§7); the caller has
+ * compared its fingerprint.
+ */
 export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: OpenedKeyset): OpenedShare {
   const { sharing, cardSigning, sourceSigning } = keyset
   check(sharing !== undefined && cardSigning !== undefined, 'policy') // a source definition has no card
@@ -57,7 +60,7 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
   return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: sharer.sourceSigning }
 }
 
-/** §12.2 Blocks: as §6.4 says, but of step 6 only K_b in mode 2; bytes = envelope ‖ ciphertext */
+/** §12.2 Opens a block of a share, as in §6.4, but step 6 only checks K_b in mode 2; bytes = envelope ‖ ciphertext */
 export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedShare): Buffer {
   const { mode, P, blockKey } = openUnlabelled(bytes, label, {
     id: share.id,
@@ -68,7 +71,7 @@ export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedS
   return P
 }
 
-/** §12.2 Log: as §6.7 says, signed by the source signing key of the one who shares */
+/** §12.2 Opens a log record of a share, as in §6.7, signed by the sharer's source signing key */
 export function openSharedRecord(
   bytes: Uint8Array,
   after: Uint8Array | 'start' | undefined,

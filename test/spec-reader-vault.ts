@@ -1,5 +1,5 @@
-// The second reader, continued: cards, logins, profiles, keyrings and the blocks of a vault (SPEC §7 to §11). As
-// spec-reader.ts it was written from SPEC.md alone; what is said there holds here too.
+// The second reader, continued: cards, logins, profiles, keyrings and the blocks of a vault (SPEC §7 to §11). Like
+// spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -68,16 +68,16 @@ const SEAL = (P: number) => 48 + 32 + 1568 + 32 + P + 16 // §4.3
 const u32 = (n: number) => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
 export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(n >>> 0))
 
-/** §1.2 Text: the name of a realm, or of a user, which is in lower case */
+/** §1.2 Text: the name of a realm, or of a user (in lower case) */
 export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   const encoded = Buffer.from(of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name), 'utf8')
   check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
   return encoded
 }
 
-/** §11: the tag of ChaCha20-Poly1305 for no text and a zero nonce */
+/** §11: the tag of ChaCha20-Poly1305 for an empty text and a zero nonce */
 export function polyTag(key: Uint8Array, aad: Uint8Array): Buffer {
-  // Bun has no ChaCha20-Poly1305 of its own.
+  // Bun's node:crypto has no ChaCha20-Poly1305.
   if (process.versions['bun'] !== undefined)
     return Buffer.from(chacha20poly1305(key, Buffer.alloc(12), aad).encrypt(EMPTY))
   const poly = crypto.createCipheriv('chacha20-poly1305', key, Buffer.alloc(12), { authTagLength: 16 })
@@ -89,7 +89,7 @@ export function polyTag(key: Uint8Array, aad: Uint8Array): Buffer {
 /** §1.3 The key id of a symmetric key */
 export const keyIdOf = (K: Buffer): Buffer => KDF(K, EMPTY, 'key-id', [], 16)
 
-/** §1.5 An Ed25519 public key is canonical, of the prime order's group, and not its neutral element. */
+/** §1.5 Whether an Ed25519 public key is canonical, in the prime-order group, and not the neutral element. */
 function isEd25519(publicKey: Buffer): boolean {
   try {
     const point = ed25519.Point.fromBytes(publicKey, false)
@@ -99,21 +99,21 @@ function isEd25519(publicKey: Buffer): boolean {
   }
 }
 
-/** §1.5 The signature as RFC 8032 §5.1.7 says; OpenSSL verifies it without the cofactor and with S < L. */
+/** §1.5 Verifies a signature as RFC 8032 §5.1.7 says. OpenSSL verifies without the cofactor and requires S < L. */
 export function isSigned(publicKey: Buffer, message: Buffer, signature: Buffer): boolean {
   const der = cat(Buffer.from('302a300506032b6570032100', 'hex'), publicKey) // RFC 8410
   const key = crypto.createPublicKey({ key: der, format: 'der', type: 'spki' })
   return isEd25519(publicKey) && crypto.verify(null, message, key, signature)
 }
 
-/** §5.2, §9.1, §10.2: a version is 1 to 2⁵³ − 1; §6.7: so is the sequence of a record. */
+/** §5.2, §9.1, §10.2: a version is 1 to 2⁵³ − 1, and so is the sequence of a record (§6.7). */
 export function readVersion(fields: Fields): number {
   const version = fields.take(8).readBigUInt64BE()
   check(version >= 1n && version < 1n << 53n, 'malformed')
   return Number(version)
 }
 
-/** §9.1, §10.2: a list of what has a generation, each at least 1 and above the one before */
+/** §9.1, §10.2: a list of objects with generations; each is at least 1 and above the previous one */
 function readGenerations(fields: Fields, size: number): { generation: number; object: Buffer }[] {
   const list = fields.list(() => ({ generation: fields.u32(), object: fields.take(size) }))
   check(
@@ -123,10 +123,10 @@ function readGenerations(fields: Fields, size: number): { generation: number; ob
   return list
 }
 
-/** §9.1, §10.2: the context of an E-key's WRAP and of the A-key's; the end of a recovery slot's */
+/** §9.1, §10.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
 const generationContext = (vaultId: Buffer, generation: number) => cat(LP(vaultId), u32(generation))
 
-/** §1.5: an agreement with a point of low order gives all zeros, whatever the scalar */
+/** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
 function isContributory(pkX: Buffer): boolean {
   try {
     return x25519(Buffer.alloc(32, 9), pkX).length === 32
@@ -135,14 +135,14 @@ function isContributory(pkX: Buffer): boolean {
   }
 }
 
-/** §7 Fingerprint, as it is shown */
+/** §7 Fingerprint, as it is displayed */
 export function fingerprintOf(sharing: Pick<Card, 'pkX' | 'pkM'>, cardSigning: Buffer, sourceSigning: Buffer): string {
   const h = hash('sha512', D('fingerprint'), ...[sharing.pkX, sharing.pkM, cardSigning, sourceSigning].map(LP))
   const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
   return groups.join(' ')
 }
 
-/** §7 Card, complaining in its order */
+/** §7 Card. Reports errors in the order given there. */
 export function readCard(bytes: Uint8Array): Card {
   const fields = new Fields(Buffer.from(bytes))
   const header = readHeader(fields, 14, [0x0000])
@@ -157,7 +157,7 @@ export function readCard(bytes: Uint8Array): Card {
   return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint }
 }
 
-/** §8.1 Keys from the password */
+/** §8.1 The keys that are derived from the password */
 export function login(password: string, realm: string, user: string): Login {
   const secret = passwordBytes(password)
   const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
@@ -166,7 +166,7 @@ export function login(password: string, realm: string, user: string): Login {
   return { credential: out.subarray(0, 24).toString('base64url'), rootKey: out.subarray(24) }
 }
 
-/** §9.1 VAULT: its form alone, which is all that can be read without R */
+/** §9.1 VAULT: only its form, which is all that can be read without R */
 function readVault(fields: Fields) {
   const [id, dataKeyId] = [fields.take(16), fields.take(16)]
   const [slots, recovery] = [readGenerations(fields, 1 + WRAP(16)), readGenerations(fields, SEAL(16))]
@@ -174,7 +174,10 @@ function readVault(fields: Fields) {
   return { id, dataKeyId, slots, recovery }
 }
 
-/** §9.1 Object, complaining in its order; the caller has no version floor. The recovery slots stay sealed. */
+/**
+ * §9.1 Object. Reports errors in the order given there. The caller has no version floor. The recovery slots stay
+ * sealed.
+ */
 export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
   const R = Buffer.from(rootKey)
   const all = readChecksummed(bytes)
@@ -208,7 +211,7 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
   return { id: header.ownerId, version, zeroTrust: zeroTrust === 1, ...(admin ? { admin } : {}), vaults: opened }
 }
 
-/** §4.3 SEAL, opened, of a P of that size */
+/** §4.3 Opens a SEAL whose P has the given size */
 export function openSeal(
   bytes: Buffer,
   type: number,
@@ -228,7 +231,7 @@ export function openSeal(
   return openLock(F('kem/seal'), EMPTY, 'seal', [u8(type)], c, fields.rest(), aad)
 }
 
-/** §9.1 RECOVERY, opened by the admin whose card it was sealed to: the E-key */
+/** §9.1 RECOVERY: the E-key, opened by the admin whose card it was sealed to */
 export function openRecoverySlot(
   sealed: Buffer,
   admin: AdminPair,
@@ -242,7 +245,10 @@ export function openRecoverySlot(
   return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
 }
 
-/** §10.2 Keyring, complaining in its order. `keys` are those of the vault in the profile; nothing is read again. */
+/**
+ * §10.2 Keyring. Reports errors in the order given there. `keys` are the E-keys of the vault in the profile; the
+ * profile is not read again.
+ */
 export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffer, keys: EKey[]): Keyring {
   check(bytes.length <= 64 * 1024, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -259,7 +265,7 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffe
     try {
       return E ? [{ generation, A: openWrap(object, 1, E.key, vaultId, generationContext(vaultId, generation)) }] : []
     } catch {
-      return [] // not live, whatever is wrong with it
+      return [] // not live, whatever the reason
     }
   })
   check(live.length > 0, 'authentication-failed')
@@ -270,7 +276,7 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffe
   return { version, dataKey: A, live: live.map(({ generation }) => generation) }
 }
 
-/** §11 Blocks of a vault, complaining in its order; bytes = envelope ‖ ciphertext */
+/** §11 Opens a block of a vault, and reports errors in the order given there; bytes = envelope ‖ ciphertext */
 export function openVaultBlock(bytes: Uint8Array, label: string, vaultId: Buffer, dataKey: Buffer): Buffer {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   const labelBytes = Buffer.from(label, 'hex')

@@ -1,8 +1,8 @@
-// A second reader of the format, written from SPEC.md alone by somebody who had not seen src/, and kept as the judge of
-// both: what one of them opens the other must open too, and refuse with the same name. Read it beside the spec; § are its
-// sections. It is no library: it trusts its caller, wipes nothing and derives everything anew. §7 to §11 are in
-// spec-reader-vault.ts, §6.6 in spec-reader-pack.ts, §6.7 in spec-reader-record.ts,
-// §12 in spec-reader-share.ts.
+// A second reader of the format. Its author wrote it from SPEC.md alone, without seeing src/. Tests compare the two:
+// both must open the same objects, and refuse the others with the same error name. Read it beside the spec; each §
+// names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
+// The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts (§6.7), spec-reader-vault.ts (§7 to §11),
+// spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15) and spec-reader-custody.ts (§16 and §17).
 import * as crypto from 'node:crypto'
 import { argon2id } from './remembered.ts'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
@@ -43,12 +43,12 @@ export interface OpenedKeyset extends Secrets {
 export const EMPTY: Buffer = Buffer.alloc(0)
 export const MIB: number = 1024 * 1024
 
-/** §1.7 Errors: the message is the name. `rollback` is absent: this API has no version floor. */
+/** §1.7 Errors: the message is the error name. `rollback` is missing because this reader has no version floor. */
 export function check(ok: boolean, name: string): asserts ok {
   if (!ok) throw new Error(name)
 }
 
-/** §1.7: whatever goes wrong inside is authentication-failed, and nothing more is said. */
+/** §1.7: every error inside becomes authentication-failed, without details. */
 export function authentic<T>(body: () => T): T {
   try {
     return body()
@@ -64,7 +64,7 @@ const u16 = (n: number) => Buffer.from([n >> 8, n & 255])
 export const LP = (x: Uint8Array): Buffer => cat(u16(x.length >>> 16), u16(x.length & 0xffff), x)
 export const D = (label: string): Buffer => LP(Buffer.from('keystrata/v1/' + label, 'ascii'))
 
-/** §1.1: a cursor over exactly the bytes of a table; too few and too many are malformed. */
+/** §1.1: a cursor over exactly the bytes of a table. Too few or too many bytes are malformed. */
 export class Fields {
   readonly bytes: Buffer
   at = 0
@@ -82,9 +82,9 @@ export class Fields {
   end = (): void => check(this.at === this.bytes.length, 'malformed')
 }
 
-/** §1.2 Text: what passwords and names have in common */
+/** §1.2 Text: the normalization that passwords and names share */
 export function text(given: string): string {
-  if (!given.isWellFormed()) throw new TypeError('lone surrogate') // a mistake of the program
+  if (!given.isWellFormed()) throw new TypeError('lone surrogate') // a bug in the calling program
   return given.replace(/\p{Zs}/gu, ' ').normalize('NFC')
 }
 export function passwordBytes(password: string): Buffer {
@@ -107,7 +107,7 @@ export const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.l
 export const same = (a: Uint8Array, b: Uint8Array): void => check(equal(a, b), 'authentication-failed')
 const xor = (a: Uint8Array, b: Uint8Array) => Buffer.from(a.map((byte, i) => byte ^ b[i]!))
 const DER = {
-  // RFC 8410: what precedes the 32 raw bytes
+  // RFC 8410: the bytes before the 32 raw bytes
   x25519: Buffer.from('302e020100300506032b656e04220420', 'hex'),
   x25519Public: Buffer.from('302a300506032b656e032100', 'hex'),
   ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
@@ -127,7 +127,9 @@ function gcmOpen(key: Buffer, iv: Buffer, sealed: Buffer, aad: Buffer): Buffer {
   decipher.setAAD(aad).setAuthTag(sealed.subarray(-16))
   return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
 }
-/** FIPS 203 §7.2: 1,024 coefficients of 12 bits, little-endian, are below q = 3,329; the last 32 bytes are ρ. */
+/**
+ * FIPS 203 §7.2: the 1,024 coefficients of 12 bits, little-endian, must be below q = 3,329. The last 32 bytes are ρ.
+ */
 export function modulusCheck(pkM: Buffer): boolean {
   const pairs = Array.from({ length: 512 }, (_, i) => pkM.readUIntLE(3 * i, 3))
   return pairs.every((two) => (two & 0xfff) < 3329 && two >> 12 < 3329)
@@ -147,7 +149,7 @@ export interface Header {
   keyId: Buffer
   ownerId: Buffer
 }
-/** Of a record (5) the generation is its epoch, and a flag of 1 is defined. */
+/** In a record (type 5), the generation is the epoch, and flag 1 is defined. */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
@@ -162,7 +164,7 @@ export function readHeader(fields: Fields, type: number, suites: number[]): Head
 export const pairId = (pair: Omit<PublicHalf, 'minimum'>): Buffer =>
   hash('sha256', D('pk-id'), LP(pair.pkX), LP(pair.pkM)).subarray(0, 16)
 
-/** §3.2 Agreement, as the recipient; the result is F(X, ·). A SEAL (§4.3) has both methods always. */
+/** §3.2 Agreement, as the recipient. Returns F(X, ·). A SEAL (§4.3) always has both methods. */
 export function agree(
   header: Header,
   pair: Keys,
@@ -182,7 +184,7 @@ export function agree(
   return (label) => F(X, label)
 }
 
-/** §4.1 LOCK, opened; sealed = ct ‖ tag */
+/** §4.1 Opens a LOCK; sealed = ct ‖ tag */
 export function openLock(
   key: Buffer,
   n: Buffer,
@@ -197,7 +199,7 @@ export function openLock(
   return gcmOpen(keys.subarray(0, 32), n.length > 0 ? n.subarray(0, 12) : Buffer.alloc(12), sealed, aad)
 }
 
-/** §4.2 WRAP, opened; the AAD is that of §1.4 */
+/** §4.2 Opens a WRAP, with the AAD of §1.4 */
 export function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer, context: Buffer): Buffer {
   const fields = new Fields(bytes)
   const header = readHeader(fields, type, [0x0401])
@@ -227,7 +229,7 @@ export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
   return present === 1 ? readPrivate(fields) : {}
 }
 
-/** §5.3 The host's plain section; not authentic before the mac is right */
+/** §5.3 The host's plain section; it is not authentic until the MAC is verified */
 function readHostPlain(fields: Fields) {
   const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
   const [retired, shares] = [fields.list(() => readPublic(fields)), fields.list(() => readShare(fields))]
@@ -235,7 +237,7 @@ function readHostPlain(fields: Fields) {
   return { block, blockSalt, dedupKey, seed, retired, shares }
 }
 
-/** §5.3 The host's sealed section, joined to its plain one */
+/** §5.3 The host's sealed section, combined with its plain one */
 function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>): Secrets {
   const block = { ...plain.block, ...readPrivate(fields) }
   const sourceSigning = { seed: plain.seed, publicKey: fields.take(32) }
@@ -264,16 +266,16 @@ export function readSourceSealed(fields: Fields, destination: number): Secrets {
   return { pairs, ...common, sharing, cardSigning, shares }
 }
 
-/** §5.3 The public half of a set is that of its private half. */
+/** §5.3 Checks that the public half of a set belongs to its private half. */
 export function recomputePair({ skX, seedM, pkX, pkM }: Keys): void {
   same(publicOf(DER.x25519, skX), pkX)
   same(ml_kem1024.keygen(seedM).publicKey, pkM)
 }
 
-/** §5.3 After opening: every public half is recomputed, and a sharing pair's minimum is 2 */
+/** §5.3 After opening: recomputes every public half, and checks that a sharing pair's minimum is 2 */
 export function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
   for (const { skX, seedM, pkX, pkM } of [...pairs, ...(sharing ? [sharing] : []), ...shares]) {
-    if (!skX || !seedM) continue // a share to a key pair that somebody else holds
+    if (!skX || !seedM) continue // a share whose private half somebody else holds
     recomputePair({ skX, seedM, pkX, pkM })
   }
   for (const { seed, publicKey } of [sourceSigning, ...(cardSigning ? [cardSigning] : [])]) {
@@ -282,7 +284,7 @@ export function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }
   check(!sharing || sharing.minimum === 2, 'authentication-failed')
 }
 
-/** §5.2 and §9.1: the size, the magic and the checksum, before anything else is looked at */
+/** §5.2 and §9.1: checks the size, the magic and the checksum before anything else */
 export function readChecksummed(bytes: Uint8Array): Buffer {
   check(bytes.length <= MIB, 'limit-exceeded')
   const all = Buffer.from(bytes)
@@ -291,7 +293,7 @@ export function readChecksummed(bytes: Uint8Array): Buffer {
   return all
 }
 
-/** §5.2 Object, complaining in its order; §5.1 Master key */
+/** §5.2 Object, and §5.1 Master key. Reports errors in the order given there. */
 export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
@@ -329,7 +331,7 @@ export interface Unlabelled {
   labelBytes: Buffer
 }
 
-/** §6.2 Content: the ciphertext of modes 1–3, opened */
+/** §6.2 Content: opens the ciphertext of modes 1–3 */
 function openContent(mode: number, blockKey: Buffer, ciphertext: Buffer, label: Buffer): Buffer {
   check(ciphertext.length >= [48, 16, 80][mode - 1]!, 'malformed')
   if (mode === 2) return gcmOpen(blockKey, Buffer.alloc(12), ciphertext, D('global-block'))
@@ -345,16 +347,16 @@ function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
   return hmac('sha256', KDF(blockSalt, EMPTY, 'block-label', [u8(mode)], 32), hash('sha256', P))
 }
 
-/** Who opens: a keyset; or a share (§12.2), with the owner's source signing key in the context */
+/** The opener: a keyset, or a share (§12.2), which adds the owner's source signing key to the context */
 type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer }
 
-/** §6.4 Opening, the first five steps; the fields are those of §6.1. Nothing below the minimum is accepted. */
+/** §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing below the minimum is accepted. */
 export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
   const header = readHeader(fields, 4, [0x0000, 0x0101, 0x0102])
-  const suite = [0x0000, 0x0101, 0x0102].indexOf(header.suite) // numbered as the minimum of §3.1
+  const suite = [0x0000, 0x0101, 0x0102].indexOf(header.suite) // same numbers as the minimum of §3.1
   const [epk, ctM] = [fields.take(suite > 0 ? 32 : 0), fields.take(suite === 2 ? 1568 : 0)]
   const [mode, mask] = [fields.u8(), fields.take(suite > 0 ? 32 : 0)]
   const tagged = fields.bytes.subarray(0, fields.at)
@@ -374,7 +376,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Un
   return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes } // 5
 }
 
-/** §6.4 Opening, with the sixth step */
+/** §6.4 Opening, all six steps */
 export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
   const { mode, P, blockKey, labelBytes } = openUnlabelled(bytes, label, keyset)
   same(labelOf(mode, P, keyset.blockSalt), labelBytes) // 6

@@ -1,5 +1,6 @@
-// Row 1. He has what a server stores: verifiers, profiles, keyrings, of all times. A guess of a password costs him PBKDF2's
-// price, for each user anew; bcrypt adds nothing to that, but it must not take anything away either.
+// Row 1. The thief has everything that a server has ever stored: verifiers, profiles, keyrings. Each password guess
+// must cost one PBKDF2 computation, and a separate one for each user. bcrypt adds nothing to that cost, but must not
+// reduce it either.
 import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { hash } from 'bcryptjs'
@@ -23,9 +24,9 @@ async function enrol() {
   return { store, profile, vault }
 }
 
-describe('a thief of the server’s database wants passwords: each guess costs PBKDF2', () => {
-  it('gives known answers: L and R are one PBKDF2 of 600,000 iterations over a salt of realm and user', async () => {
-    // Python's hashlib (test/reference.py), and OpenSSL here.
+describe('a thief of the server’s database wants passwords: each guess costs one PBKDF2 computation', () => {
+  it('gives known answers: both keys come from one PBKDF2 of 600,000 iterations salted with realm, user', async () => {
+    // The expected value comes from Python's hashlib (test/reference.py); OpenSSL computes it again below.
     expect(alice.credential).toBe('l6fqLSxnRMThTPhEsamWBEC-3WBhfqIS')
     const names = [ALICE.realm, ALICE.user].map((name) => lengthPrefixed(utf8(name)))
     const salt = createHash('sha512')
@@ -37,7 +38,7 @@ describe('a thief of the server’s database wants passwords: each guess costs P
     expect(withBytes(ownerOf(alice).rootKey, (key) => Buffer.from(key))).toEqual(both.subarray(24))
   })
 
-  it('gives no discount: one call for both keys, of one block, whatever a caller passes along', async () => {
+  it('cannot make a guess cheaper: one call of one output block gives both keys, whatever is passed', async () => {
     const calls: number[][] = []
     const [native] = backends as [Backend]
     const watched: Backend = {
@@ -50,11 +51,11 @@ describe('a thief of the server’s database wants passwords: each guess costs P
     const cheaper = { iterations: 1, costs: { iterations: 1 } }
     const login = await withBackend(watched, () => deriveLogin(PASSWORD, { ...ALICE, ...cheaper }, cheaper as never))
     expect(login.credential).toBe(alice.credential)
-    // 48 bytes fit into one block of SHA-512's 64.
+    // 48 bytes fit into one 64-byte block of SHA-512.
     expect(calls).toEqual([[600_000, 48]])
   })
 
-  it('has to pay for each user: one password gives two of them, and two realms, nothing in common', async () => {
+  it('pays for each user separately: one password gives unrelated keys for two users or two realms', async () => {
     const others = [
       await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' }),
       await deriveLogin(PASSWORD, { ...ALICE, realm: 'elsewhere' }),
@@ -73,16 +74,17 @@ describe('a thief of the server’s database wants logins: a verifier is bcrypt 
   const credentials = Array.from({ length: 2000 }, (_, index) => Buffer.from(sample(24, index)).toString('base64url'))
   const cheap = { cost: 10 }
 
-  it('digests holding NUL: one that begins with NUL is not the verifier of every other', async () => {
+  it('digests that contain NUL: a digest that begins with NUL does not verify other credentials', async () => {
     const [one, other] = credentials.filter((credential) => digestOf(credential)[0] === 0)
     vi.mocked(hash).mockClear()
-    // Over the raw digest bcrypt would stop at once, and everybody below would have one password: the empty one.
+    // Over the raw digest, bcrypt would stop at the first NUL, so all these credentials would share one password: the
+    // empty one.
     const empty = await hash('', '$2b$10$abcdefghijklmnopqrstuu')
     const verifier = await createVerifier(one!, cheap)
     expect(await verifyLogin(verifier, one!)).toBe(true)
     expect(await verifyLogin(verifier, other!)).toBe(false)
     expect(await verifyLogin(empty, one!)).toBe(false)
-    // Nor do two that are the same up to a NUL further behind meet.
+    // Two digests with a NUL further in do not verify each other either.
     const later = credentials.filter((credential) => digestOf(credential).includes(0)).slice(2, 4)
     expect(await verifyLogin(await createVerifier(later[0]!, cheap), later[1]!)).toBe(false)
     for (const [password] of vi.mocked(hash).mock.calls) expect(password).not.toContain('\0')
@@ -102,18 +104,18 @@ describe('a thief of the server’s database wants logins: a verifier is bcrypt 
     expect(await verifyLogin(await hash(text.slice(0, 71), salt), credential)).toBe(false)
     expect(await verifyLogin(await hash(text.slice(0, 72), salt), credential)).toBe(true)
     expect(await verifyLogin(await hash(swapped(71), salt), credential)).toBe(false)
-    // A bcrypt that cuts by itself gives one verifier for all that differ behind.
+    // A bcrypt that truncates by itself gives one verifier for all inputs that differ only after character 72.
     expect(await verifyLogin(await hash(swapped(72), salt), credential)).toBe(true)
   })
 
-  it('is salted: equal logins of two services do not show', async () => {
+  it('is salted: verifiers of two services do not reveal that the login is the same', async () => {
     const [credential] = credentials as [string]
     expect(await createVerifier(credential, cheap)).not.toBe(await createVerifier(credential, cheap))
   })
 })
 
 describe('a thief of the server’s database wants keys', () => {
-  it('finds no key, no credential and no password in anything that a server ever saw', async () => {
+  it('finds no key, no credential and no password in anything that a server has ever stored', async () => {
     const { store, profile, vault } = await enrol()
     await vault.seal(sample(100))
     await profile.rotate(store)
@@ -139,7 +141,7 @@ describe('a thief of the server’s database wants keys', () => {
     }
   })
 
-  it('who kept an old record, and has its password, opens what it opened until its user rotates', async () => {
+  it('with an old record and its password, opens what that record opened, until its user rotates', async () => {
     const { store, profile, vault } = await enrol()
     const block = await vault.seal(sample(100))
     const changed = profile.changePassword(await deriveLogin('a new one', ALICE))

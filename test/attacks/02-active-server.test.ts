@@ -1,5 +1,5 @@
-// Row 2. The server does what it wants with what it stores and says: a device has nothing to go by but the password, a MAC under
-// it, and the last version that it saw. An admin who resets has not even the MAC.
+// Row 2. The server can change what it stores and lie about it. A device relies only on the password, a MAC under a
+// key from it, and the last version that it saw. An admin who resets does not even have the MAC.
 import { createProfile, openProfile, deriveLogin, resetProfile, type VaultStore } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
@@ -51,11 +51,11 @@ const FIELDS: readonly (readonly [string, number])[] = [
 
 const enrolled = await enrol(alice)
 
-describe('an active server wants a weaker KDF, or any field another', () => {
-  it('has nowhere to put parameters: every field is named below, and a login needs no word from it', async () => {
+describe('an active server wants a weaker KDF, or to change any other field', () => {
+  it('has nowhere to put parameters: the list below has every field, and a login needs nothing from it', async () => {
     const { record } = enrolled
     expect(FIELDS.reduce((sum, [, length]) => sum + length, 0) + 8).toBe(record.length)
-    // That a login takes none from its caller either: 01-database-thief.test.ts.
+    // 01-database-thief.test.ts checks that a login takes no parameters from its caller either.
     const again = await deriveLogin(PASSWORD, ALICE)
     expect(openProfile(record, again).vaults).toHaveLength(1)
   })
@@ -64,7 +64,7 @@ describe('an active server wants a weaker KDF, or any field another', () => {
     const { record } = enrolled
     const start = FIELDS.slice(0, index).reduce((sum, [, length]) => sum + length, 0)
     const length = FIELDS[index]![1]
-    // Short fields in every bit, long ones at every 13th byte and the last.
+    // Flips every bit of short fields; in long fields, one bit in every 13th byte and in the last bytes.
     for (let at = 0; at < length; at += length > 16 && at + 13 < length ? 13 : 1) {
       for (const bit of length > 16 ? [at % 8] : [0, 1, 2, 3, 4, 5, 6, 7]) {
         const codes = ['authentication-failed', 'malformed', 'limit-exceeded', 'unsupported', 'wrong-password'] as const
@@ -75,11 +75,11 @@ describe('an active server wants a weaker KDF, or any field another', () => {
 })
 
 describe('an active server wants its own admin key', () => {
-  it('cannot put in its own admin', async () => {
+  it('cannot insert its own admin', async () => {
     const { record } = await enrol(alice)
     const theirs = resummed(patched(record, 58, other.card().bytes))
     await failure(() => openProfile(theirs, alice), 'authentication-failed')
-    // An admin who resets sees no MAC: his own card goes into the new record, never the one that he was given.
+    // An admin who resets cannot check the MAC: the new record gets their own card, never the one in the old record.
     await failure(() => resetProfile(theirs, other, renewed), 'key-not-found')
     const reset = resetProfile(theirs, admin, renewed)
     expect(parseProfile(reset.record).admin).toEqual(admin.card().bytes)
@@ -93,15 +93,15 @@ describe('an active server wants another user’s slot', () => {
     const [slotAt, recoveryAt] = [record.length - 72 - 1716 - 2 - 148, record.length - 72 - 1716]
     const swap = (at: number, length: number) => resummed(patched(record, at, theirs.record.subarray(at, at + length)))
     await failure(() => openProfile(swap(slotAt, 148), alice), 'authentication-failed')
-    // The admin, who has no MAC to go by, meets the names in the slot.
+    // The admin has no MAC to check, but the slot is bound to realm and user.
     await failure(() => resetProfile(swap(recoveryAt, 1716), admin, renewed), 'authentication-failed')
     await failure(() => resetProfile(theirs.record, admin, renewed), 'authentication-failed')
     expect(resetProfile(record, admin, renewed).vaults).toEqual([mine.vault.id])
-    // Nor under one password: a whole profile of another user is none of his.
+    // Two users with the same password still have different keys: one cannot open the profile of the other.
     await failure(() => openProfile(theirs.record, alice), 'wrong-password')
   })
 
-  it('cannot swap the slots of two vaults, or give one to another generation, whoever makes the MAC right', async () => {
+  it('cannot swap the slots of two vaults, or move one to another generation, even with a valid MAC', async () => {
     const { profile, store } = await enrol(alice)
     const { record } = (await profile.createVault(store)).profile
     const [first, second] = parseProfile(record).vaults
@@ -111,7 +111,7 @@ describe('an active server wants another user’s slot', () => {
     const moved = patched(record, at(first!.slots[0]!.bytes) - 5, [0, 0, 0, 2])
     for (const altered of [slots, moved]) {
       await failure(() => openProfile(resummed(altered), alice), 'authentication-failed')
-      // The slot itself says where it belongs.
+      // With a valid MAC, the slot's own context still rejects it.
       fillTrailer(altered, (part) => macUnder(ownerOf(alice).rootKey, 'profile-mac', [], part))
       await failure(() => openProfile(altered, alice), 'authentication-failed')
     }
@@ -121,7 +121,7 @@ describe('an active server wants another user’s slot', () => {
 })
 
 describe('an active server wants a vault not to be rotated', () => {
-  it('cannot hide it from who rotates all of them, nor claim another version', async () => {
+  it('cannot hide a vault from a rotation of all vaults, or claim another version', async () => {
     const { store, profile } = await enrol(alice)
     const { profile: both } = await profile.createVault(store)
     const fields = decode(storedProfile, both.record, 'profile')
@@ -131,7 +131,7 @@ describe('an active server wants a vault not to be rotated', () => {
       let reads = 0
       const lying = new Proxy(store, {
         get: (_, name: keyof MemoryVaultStore) =>
-          // Whether there is a profile is the first question; the second one is what it says.
+          // The first read asks whether a profile exists; the second reads its content.
           name === 'readProfile'
             ? async () => (reads++ === 1 ? forged : store.readProfile())
             : (store[name] as (...args: unknown[]) => unknown).bind(store),
@@ -144,7 +144,7 @@ describe('an active server wants a vault not to be rotated', () => {
 })
 
 describe('an active server wants an old state', () => {
-  it('cannot replay version − 1, or any before it, to who says what he saw last', async () => {
+  it('cannot replay version − 1, or an earlier one, to a caller who passes the last version seen', async () => {
     const { store, profile } = await enrol(alice)
     const rotated = await profile.rotate(store)
     const atLeast = rotated.version
@@ -153,13 +153,13 @@ describe('an active server wants an old state', () => {
       if (version === atLeast) continue
       await failure(() => openProfile(record, alice, { atLeast }), 'rollback')
       await failure(() => resetProfile(record, admin, renewed, { atLeast }), 'rollback')
-      // An honest server takes none back either.
+      // An honest server does not accept an older version either.
       await failure(() => checkProfile(record, rotated.record), 'conflict')
     }
     expect(openProfile(rotated.record, alice, { atLeast }).version).toBe(atLeast)
   })
 
-  it('cannot replay version − 1 to a handle that is open: it is its own floor', async () => {
+  it('cannot replay version − 1 to an open handle: the version of the handle is the floor', async () => {
     const { store, profile } = await enrol(alice)
     const rotated = await profile.rotate(store)
     const replaying: VaultStore = {

@@ -1,5 +1,5 @@
-// Row 3. The admin could reset until zero trust was turned on. He has his keyset, every record that was ever written, and the
-// E-keys that he took out of them.
+// Row 3. The admin could reset until zero trust was turned on. They have their keyset, every record that was ever
+// written, and the E-keys that they took out of those records.
 import { cardHolderOf } from '../../src/core/card.ts'
 import { createProfile, openProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
@@ -22,13 +22,13 @@ async function enrol(recovery: Parameters<typeof createProfile>[1] = { admin: ad
   return { store, profile, vault, block: await vault.seal(content) }
 }
 
-/** The records in which something is sealed to the admin: his card's key id is in front of it. */
+/** Counts the records in which something is sealed to the admin, which shows by the key id of their card. */
 function sealedToAdmin(records: readonly Uint8Array[]): number {
   const { keyId } = cardIdentityOf(admin)
   return records.filter((record) => Buffer.from(record).includes(Buffer.from(keyId))).length
 }
 
-/** The E-key that the admin takes out of a record, as bytes to look for. */
+/** The bytes of the E-key that the admin can take out of a record. */
 function recoveredKey(record: Uint8Array): Buffer {
   const { header, vaults } = parseProfile(record)
   const [vault] = vaults
@@ -43,19 +43,19 @@ function recoveredKey(record: Uint8Array): Buffer {
 }
 
 describe('an admin under zero trust wants a reset', () => {
-  it('reset throws: there is no recovery slot, and the canary scan finds none in any record', async () => {
+  it('a reset throws: no record has a recovery slot, and a scan finds the admin’s key id in none', async () => {
     const { store, profile } = await enrol({ zeroTrust: true })
     const rotated = await (await profile.createVault(store)).profile.rotate(store)
     expect(rotated.zeroTrust).toBe(true)
     expect(sealedToAdmin(store.history)).toBe(0)
     for (const record of store.profiles.values()) await failure(() => resetProfile(record, admin, renewed), 'policy')
-    // The scan scans something: with an admin every record has his slot.
+    // Control: with an admin, the record has their slot, and the scan finds it.
     const withAdmin = await enrol()
     expect(sealedToAdmin([withAdmin.profile.record])).toBe(1)
     expect(recoveredKey(withAdmin.profile.record)).toHaveLength(16)
   })
 
-  it('opens nothing with what he kept, once zero trust is on and the old keyrings are gone', async () => {
+  it('opens nothing with what they kept, once zero trust is on and the old keyrings are gone', async () => {
     const { store, profile, vault } = await enrol()
     const kept = resetProfile(profile.record, admin, renewed)
     const before = store.history.length
@@ -70,13 +70,13 @@ describe('an admin under zero trust wants a reset', () => {
     await failure(() => kept.openVault(stolen, vault.id), 'authentication-failed')
   })
 
-  it('cannot have zero trust turned off by a server that forgets it, or by its user', async () => {
+  it('cannot have zero trust turned off, by a server that clears the flag or by the user', async () => {
     const { profile } = await enrol({ zeroTrust: true })
     const off = resummed(patched(profile.record, 56, [0]))
     await failure(() => openProfile(off, alice), 'malformed')
     await failure(() => resetProfile(off, admin, renewed), 'malformed')
     await failure(() => profile.changeRecovery(new MemoryVaultStore(), { admin: admin.card() }), 'policy')
-    // An honest server takes no such record, whoever made it.
+    // An honest server does not accept such a record from anybody.
     const withAdmin = createProfile(alice, { admin: admin.card() }).changePassword(alice)
     const zeroTrust = createProfile(alice, { zeroTrust: true })
     await failure(() => checkProfile(withAdmin.record, zeroTrust.record), 'policy')
@@ -84,9 +84,9 @@ describe('an admin under zero trust wants a reset', () => {
 })
 
 describe('an admin under zero trust wants a reset after a crash in the middle of turning it on', () => {
-  // The change itself, and the six writes of a rotation.
+  // Write 0 is the change itself; the other six are those of a rotation.
   it.each([0, 1, 2, 3, 4, 5, 6])(
-    'after write %i: reset throws, the mark stays, and rotating finishes',
+    'after write %i: a reset throws, the zero-trust flag stays, and a rotation finishes the change',
     async (last) => {
       const { store, profile, vault, block } = await enrol()
       const kept = resetProfile(profile.record, admin, renewed)
@@ -96,7 +96,7 @@ describe('an admin under zero trust wants a reset after a crash in the middle of
       const left = (await store.readProfile())!
       await failure(() => resetProfile(left, admin, renewed), 'policy')
       expect(sealedToAdmin(store.history.slice(before))).toBe(0)
-      // Until the last profile is written the user is told that the admin may still have a key.
+      // Until the last profile is written, `rotationDue` tells the user that the admin may still have a key.
       const reopened = openProfile(left, alice)
       expect(reopened.rotationDue).toEqual(last < 5 ? [vault.id] : [])
       expect(await (await reopened.openVault(store, vault.id)).open(block)).toEqual(content)
@@ -112,7 +112,7 @@ describe('an admin under zero trust wants a reset after a crash in the middle of
     },
   )
 
-  it('before its first write nothing has changed: the reset that was allowed still is', async () => {
+  it('before the first write nothing has changed: the admin can still reset', async () => {
     const { store, profile, vault, block } = await enrol()
     await expect(profile.changeRecovery(dyingStore(store, 0, 'before'), { zeroTrust: true })).rejects.toThrow(PowerCut)
     const reset = resetProfile((await store.readProfile())!, admin, renewed)

@@ -1,4 +1,5 @@
-// Row 4. He has every byte of a repository that a whole backup wrote: it is scanned for any run of content.
+// Row 4. The reader has every byte of a repository that a whole backup wrote. The test scans it for any run of
+// content.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -16,7 +17,7 @@ const filesIn = (root: string) =>
     .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
 
 describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants content, dedup %s', (dedup) => {
-  it('finds no 8 bytes of content, no name and no password', async () => {
+  it('finds no 8-byte run of content, no name and no password', async () => {
     const tree = makeTree()
     const keyset = await quickKeyset({ dedup })
     const store = new FolderStore(join(newFolder(), 'store'))
@@ -26,7 +27,7 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
     const pack = (files: readonly Uint8Array[]) => writer.pack(files)
     await backUp(tree, { writer, index, pack, store, onProblem: (line) => expect.fail(line) })
 
-    // Every run of 8 bytes of the small files, and every 4,096th of the large ones.
+    // Every 8-byte run of small files; in large files, one at every 4,096th byte.
     const runs: Set<bigint> = new Set()
     for (const path of filesIn(tree)) {
       const bytes = readFileSync(path)

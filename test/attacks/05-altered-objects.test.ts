@@ -1,4 +1,4 @@
-// Row 5. He can change every byte of what is stored, put one object in another's place, and keep old ones to put back.
+// Row 5. The writer can change every stored byte, replace one object with another, and restore older ones.
 import { deriveClient } from '../../src/client.ts'
 import { createDeviceKey } from '../../src/device.ts'
 import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
@@ -50,7 +50,7 @@ const device = createDeviceKey()
 const place = { table: 'source', row: '1', column: 'password', version: 1 }
 const text = device.sealText('hunter2', place)
 
-/** The vault, by a store that has this keyring of it. */
+/** Opens the vault from a store that returns these bytes as its keyring. */
 async function openBy(bytes: Uint8Array) {
   const lying = new MemoryVaultStore()
   await lying.writeProfile(both.record, both.version)
@@ -58,7 +58,10 @@ async function openBy(bytes: Uint8Array) {
   return both.openVault(lying, vault.id)
 }
 
-/** Every byte; of what ML-KEM makes, 1,568 in the middle of larger objects, one in 97 (all of them: 07-permanent-mask). */
+/**
+ * Every byte; but in the 1,568 bytes of ML-KEM in the middle of larger objects, every 97th (07-permanent-mask tests
+ * all).
+ */
 const placesIn = ({ length }: Uint8Array): number[] =>
   Array.from({ length }, (_, index) => index).filter(
     (index) => length < 1568 || index < 120 || index > 1650 || index % 97 === 0,
@@ -68,8 +71,8 @@ const CODES = ['authentication-failed', 'malformed', 'unsupported', 'key-not-fou
 
 describe('a writer of storage wants altered objects', () => {
   it.each([
-    ['block of both agreements', encodeBlock(one), (b: Uint8Array) => keyset.open(parseBlock(b, one.label))],
-    ['block of X25519 alone', encodeBlock(classic), (b: Uint8Array) => lax.open(parseBlock(b, classic.label))],
+    ['block of the hybrid suite', encodeBlock(one), (b: Uint8Array) => keyset.open(parseBlock(b, one.label))],
+    ['block of the X25519 suite', encodeBlock(classic), (b: Uint8Array) => lax.open(parseBlock(b, classic.label))],
     ['block of a share', encodeBlock(shared), (b: Uint8Array) => reader.open(parseBlock(b, shared.label))],
     ['vault block', encodeBlock(vaultBlock), (b: Uint8Array) => vault.open(parseBlock(b, vaultBlock.label))],
     ['client block', encodeBlock(clientBlock), (b: Uint8Array) => client.open(parseBlock(b, clientBlock.label))],
@@ -87,14 +90,14 @@ describe('a writer of storage wants altered objects', () => {
 })
 
 describe('a writer of storage wants swapped objects', () => {
-  it('a block under another label, a ciphertext or an envelope of another block', async () => {
+  it('a block under another label, with the ciphertext of another block, or with its envelope', async () => {
     await failure(() => keyset.open({ ...one, label: other.label }), 'authentication-failed')
     await failure(() => keyset.open({ ...one, ciphertext: other.ciphertext }), 'authentication-failed')
     await failure(() => keyset.open({ ...one, envelope: other.envelope }), 'authentication-failed')
     await failure(() => keyset.open({ ...other, label: one.label }), 'authentication-failed')
   })
 
-  it('ids: a block of another keyset, as it is and with the ids of this one', async () => {
+  it('ids: a block of another keyset, unchanged and with the ids of this one', async () => {
     const foreign = await openWriter(lax.export('host'), { encryption: 'hybrid' }).seal(sample(64))
     await failure(() => keyset.open(foreign), 'key-not-found')
     const ids = one.envelope.subarray(16, 48)
@@ -102,7 +105,7 @@ describe('a writer of storage wants swapped objects', () => {
     await failure(() => keyset.open(patchedIds), 'authentication-failed')
   })
 
-  it('ids: a block of another client, and of another scope of the client', async () => {
+  it('ids: a block of another client, and of another scope of the same client', async () => {
     const twin = await quickly(() => deriveClient({ ...names, ...keys, account: 'acme2' }))
     const theirs = await twin.scope('private').seal(sample(64))
     const ofAccount = await client.scope('account').seal(sample(64))
@@ -114,7 +117,7 @@ describe('a writer of storage wants swapped objects', () => {
     }
   })
 
-  it('vaults: a block of one in the other, and the keyring of one for the other', async () => {
+  it('vaults: a block or the keyring of one vault in place of another’s', async () => {
     const theirs = await secondVault.seal(sample(64))
     await failure(() => vault.open(theirs), 'authentication-failed')
     const ids = vaultBlock.envelope.subarray(16, 48)
@@ -124,7 +127,7 @@ describe('a writer of storage wants swapped objects', () => {
     await failure(() => openBy(patched(foreign, 16, keyring.subarray(16, 48))), 'authentication-failed')
   })
 
-  it('rows: a text in another row, another column, or an older one', async () => {
+  it('rows: a text in another table, row or column, or in place of a newer version', async () => {
     for (const elsewhere of [
       { ...place, table: 'target' },
       { ...place, row: '2' },
@@ -136,7 +139,7 @@ describe('a writer of storage wants swapped objects', () => {
     expect(device.openText(text, place)).toBe('hunter2')
   })
 
-  it('whole objects: one of one kind for another', async () => {
+  it('whole objects: an object of one kind in place of another', async () => {
     await failure(() => openProfile(keyring, alice), 'malformed')
     await failure(() => openProfile(resummed(keyring), alice), 'unsupported', 'malformed')
     for (const bytes of [both.record, keyset.card().bytes, vaultBlock.envelope, text]) {
@@ -149,7 +152,7 @@ describe('a writer of storage wants swapped objects', () => {
       await failure(() => keyset.openRecord(bytes), 'unsupported', 'malformed')
     }
     await failure(() => device.openText(client.save(device), place), 'unsupported', 'malformed')
-    // A slot is a WRAP like that in a keyring, of another type and under another key.
+    // A slot is a WRAP, as in a keyring, but of another type and under another key.
     const slot = parseProfile(both.record).vaults[0]!.slots[0]!.bytes
     await failure(() => openBy(patched(keyring, 62, slot)), 'authentication-failed')
   })
@@ -165,7 +168,7 @@ describe('a writer of storage wants older objects', () => {
     await failure(() => openProfile(created.profile.record, alice, { atLeast: both.version }), 'rollback')
   })
 
-  it('an older keyring: it is under an E-key that the profile has no more', async () => {
+  it('an older keyring: its E-key is no longer in the profile', async () => {
     const mine = new MemoryVaultStore()
     const { profile, vault: rotating } = await createProfile(alice, { zeroTrust: true }).createVault(mine)
     const old = (await mine.readKeyring(rotating.id))!
@@ -176,7 +179,7 @@ describe('a writer of storage wants older objects', () => {
     await failure(() => rotated.openVault(replaying, rotating.id), 'authentication-failed')
   })
 
-  it('a record of before in the place of today’s, or twice', async () => {
+  it('an earlier record in place of the latest one, or the same record twice', async () => {
     const second = (await writer.sealRecord(sample(10, 2), record)).record
     const third = (await writer.sealRecord(sample(10, 3), second)).record
     expect(hex((await keyset.openRecord(third, { after: second })).content)).toBe(hex(sample(10, 3)))
@@ -184,7 +187,7 @@ describe('a writer of storage wants older objects', () => {
     await failure(() => keyset.openRecord(second, { after: second }), 'authentication-failed')
     await failure(() => keyset.openRecord(third, { after: record }), 'authentication-failed')
     await failure(() => keyset.openRecord(second, { after: 'start' }), 'authentication-failed')
-    // One of another line, which has the right number: the bytes of the record before decide.
+    // A fork has the right sequence number: the bytes of the previous record decide.
     const fork = (await writer.sealRecord(sample(10, 4), record)).record
     await failure(() => keyset.openRecord(third, { after: fork }), 'authentication-failed')
   })

@@ -1,5 +1,5 @@
-// Row 6. He can write to the storage, and seal to every public key that is not secret: the card's, and a share's, if he is its
-// reader. What he makes must not pass for the owner's own.
+// Row 6. The writer can write to the storage and seal to every public key that they know: the card's, and a share's
+// if they are its reader. What they create must not pass for the owner's own content.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
@@ -19,7 +19,7 @@ const blocks = await Promise.all(modes.map((dedup) => openWriter(owner.export('h
 const shared = blocks.map((block) => ({ ...block, envelope: share.add(block) }))
 const [block] = blocks as [SealedBlock]
 
-describe('a writer of storage with the card wants content planted as the owner’s own', () => {
+describe('a writer of storage with the card wants to plant content as the owner’s own', () => {
   const { id, blockPair, sourceSigning } = insides(owner)
   const place = { suite: Suite.hybrid, mode: Mode.scoped, label: unhex(block.label) } as const
   const planted = (to: Recipient, more: { ownerId: Uint8Array; sharer?: Uint8Array }) => ({
@@ -27,7 +27,7 @@ describe('a writer of storage with the card wants content planted as the owner�
     envelope: maskKey(blockKeyOf(block, owner), to, { ...place, ...more }),
   })
 
-  it('a foreign owner id is refused, whatever else holds', async () => {
+  it('a foreign owner id is refused, even if everything else is valid', async () => {
     const to = new Recipient(blockPair.publicHalves)
     expectSame(await owner.open(planted(to, { ownerId: id })), sample(100))
     for (const ownerId of [sample(16), new Uint8Array(16), unhex(bob.id), unhex(share.id)]) {
@@ -35,33 +35,33 @@ describe('a writer of storage with the card wants content planted as the owner�
       await failure(() => owner.rekey(planted(to, { ownerId })), 'authentication-failed')
       await failure(() => share.add(planted(to, { ownerId })), 'authentication-failed')
     }
-    // And what is made for the share's reader is not the owner's, by one name or the other.
+    // The owner also refuses what is sealed for the share's reader, under the share's id or the owner's.
     const { publicKey: sharer } = sourceSigning
     await failure(() => owner.open(planted(to, { ownerId: unhex(share.id), sharer })), 'authentication-failed')
     await failure(() => owner.open(planted(to, { ownerId: id, sharer })), 'authentication-failed')
   })
 
-  it('the card’s keys are separate: what is sealed to them is no block of the owner’s', async () => {
+  it('the card’s keys are separate: a block sealed to them is refused', async () => {
     const to = new Recipient({ ...keysOfCard(aliceCard).sharing, minimum: 2 })
     await failure(() => owner.open(planted(to, { ownerId: id })), 'key-not-found')
-    // Under the name of the key pair that blocks are sealed to.
+    // With the key id of the owner's block key pair.
     const envelope = patched(planted(to, { ownerId: id }).envelope, 16, new Recipient(blockPair.publicHalves).keyId)
     await failure(() => owner.open({ ...block, envelope }), 'authentication-failed')
   })
 })
 
-describe('a writer of storage with the card wants another’s envelope taken', () => {
-  it('a share’s envelopes offered to the owner’s reader', async () => {
+describe('a writer of storage with the card wants an envelope accepted where it does not belong', () => {
+  it('the owner’s reader refuses a share’s envelopes', async () => {
     for (const each of shared) {
       await failure(() => owner.open(each), 'key-not-found')
       await failure(() => owner.rekey(each), 'key-not-found')
     }
-    // Even if the share were straight to the owner's own card, and the key at hand.
+    // Even for a direct share to the owner's own card, where the owner has the key.
     const mine = alice.createShare({ to: aliceCard })
     await failure(() => mine.keyset.open({ ...block, envelope: mine.share.add(block) }), 'key-not-found')
   })
 
-  it('an owner’s envelope, another share’s, and foreign owner ids offered to a share’s reader', async () => {
+  it('a share’s reader refuses the owner’s envelopes, another share’s, and foreign owner ids', async () => {
     const other = owner.createShare()
     for (const [index, each] of blocks.entries()) {
       await failure(() => reader.open(each), 'key-not-found')
@@ -69,7 +69,7 @@ describe('a writer of storage with the card wants another’s envelope taken', (
       const envelope = patched(shared[index]!.envelope, 32, unhex(alice.id))
       await failure(() => reader.open({ ...each, envelope }), 'authentication-failed')
     }
-    // Two shares straight to one card have one key pair, and not one id.
+    // Two direct shares to one card use the same key pair but have different ids.
     const [one, two] = [alice.createShare({ to: bobCard }).share, alice.createShare({ to: bobCard }).share]
     const ofOne = bob.acceptShare(one.invite(bobCard), aliceCard)
     expectSame(await ofOne.open({ ...block, envelope: one.add(block) }), sample(100))
@@ -77,7 +77,7 @@ describe('a writer of storage with the card wants another’s envelope taken', (
     await failure(() => bob.open({ ...block, envelope: one.add(block) }), 'key-not-found')
   })
 
-  it('a block of his own keyset, sealed with the owner’s id', async () => {
+  it('the owner’s reader refuses a block of another keyset that carries the owner’s id', async () => {
     const own = await openWriter(bob.export('host')).seal(sample(100))
     await failure(() => owner.open(own), 'key-not-found')
     await failure(() => owner.open({ ...own, envelope: patched(own.envelope, 32, unhex(owner.id)) }), 'key-not-found')

@@ -1,5 +1,5 @@
-// Row 7. The mask is a block key under XOR: a flipped bit of it is a flipped bit of the key. Who could have it carried into a new
-// envelope would have the block lost for good, once the old envelope is gone.
+// Row 7. The mask is the block key under XOR, so a flipped bit in the mask flips a bit of the key. If rekeying
+// carried that into a new envelope, the block would be lost for good once the old envelope is gone.
 import { type ErrorCode, openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { expectSame, failure, flipped, sample } from '../fixtures.ts'
@@ -7,7 +7,7 @@ import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
 const { keyset: sharing, share } = keyset.createShare()
-/** Rekeys from the retired key pair to today's. */
+/** Rekeys from the retired key pair to the current one. */
 const owner = sharing.regenerate()
 const shareOfOwner = owner.share(share.id)
 const writers = {
@@ -17,37 +17,37 @@ const writers = {
 }
 const CODES: readonly ErrorCode[] = ['authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy']
 
-/** Every way by which the key of a stored block gets into another envelope. */
+/** Every operation that carries the key of a stored block into another envelope. */
 const ways = [
   ['rekey', (block: SealedBlock) => owner.rekey(block), 1],
-  // The same code reads it: of the ML-KEM ciphertext one byte in nine.
+  // `add` reads the envelope with the same code as `rekey`, so one in nine bytes of the ML-KEM ciphertext is enough.
   ['add', (block: SealedBlock) => shareOfOwner.add(block), 9],
 ] as const
 
 describe.each(ways)('a writer of storage wants a mask that rekeying makes permanent, by %s', (_, way, step) => {
-  it('flips every byte of an envelope: none is written anew', async () => {
+  it('flips every byte of an envelope: no new envelope is written', async () => {
     const block = await writers.scoped.seal(sample(64))
     for (let index = 0; index < block.envelope.length; index += index > 80 && index < 1640 ? step : 1) {
       await failure(() => way({ ...block, envelope: flipped(block.envelope, index, index % 8) }), ...CODES)
     }
   })
 
-  it.each(['global', 'off'] as const)('flips the mask, the mode and the tag of a block in %s', async (mode) => {
+  it.each(['global', 'off'] as const)('flips the mask, the mode and the tag of a block in mode %s', async (mode) => {
     const block = await writers[mode].seal(sample(64))
-    // u8 mode ‖ mask 32 ‖ tag 32, at the end.
+    // The envelope ends with u8 mode ‖ mask 32 ‖ tag 32.
     for (let index = block.envelope.length - 65; index < block.envelope.length; index++) {
       const altered = { ...block, envelope: flipped(block.envelope, index, index % 8) }
       await failure(() => way(altered), 'authentication-failed', 'unsupported', 'malformed')
     }
   })
 
-  it('offers it under another label: refused', async () => {
+  it('offers the block under another label: refused', async () => {
     const [one, other] = [await writers.scoped.seal(sample(64)), await writers.scoped.seal(sample(64, 2))]
     await failure(() => way({ ...one, label: other.label }), 'authentication-failed')
   })
 })
 
-it('honest envelopes are written anew, and open', async () => {
+it('unchanged envelopes are rekeyed and shared, and open', async () => {
   const card = keyset.card()
   const reader = keyset.acceptShare(share.invite(card), card)
   for (const writer of Object.values(writers)) {

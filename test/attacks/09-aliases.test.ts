@@ -1,5 +1,6 @@
-// Row 9. X25519 ignores a bit of what it is given, and takes points for which every secret is the same; ML-KEM gives a secret for
-// every ciphertext. Whatever he mixes, the key must be another one: all parts pass a PRF over the whole transcript.
+// Row 9. X25519 ignores one bit of its input and accepts points that give everybody the same secret; ML-KEM gives a
+// secret for every ciphertext. Whatever the writer mixes, the key must differ, because every part goes through a PRF
+// over the whole transcript.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
@@ -22,7 +23,7 @@ describe('a writer of storage wants aliases', () => {
     await failure(() => lax.open({ ...classic, envelope: flip(classic.envelope) }), 'authentication-failed')
   })
 
-  it.each(backends)('the key itself is another one, on $name, though X25519 gives the same secret', (backend) =>
+  it.each(backends)('the derived key differs on $name, although X25519 gives the same secret', (backend) =>
     withBackend(backend, async () => {
       const pair = generateKeyPair(2)
       const [identity, place] = [
@@ -56,7 +57,7 @@ describe('a writer of storage wants mixed ciphertexts', () => {
     ['epk and ct_m', EPHEMERAL_AT, MODE_AT],
     ['the mask', MODE_AT + 1, MODE_AT + 33],
     ['mask and tag', MODE_AT + 1, MODE_AT + 65],
-  ] as const)('swaps %s between blocks: both are refused', async (_, from, to) => {
+  ] as const)('swaps %s between two blocks: both are refused', async (_, from, to) => {
     for (const [to1, by] of [
       [one, other],
       [other, one],
@@ -67,7 +68,7 @@ describe('a writer of storage wants mixed ciphertexts', () => {
   })
 })
 
-describe('a writer of storage wants an agreement whose secret he knows', () => {
+describe('a writer of storage wants an agreement whose secret they know', () => {
   // The canonical points of order 1, 2, 4 and 8, p − 1 and p + 1 (RFC 7748 §7; Wycheproof), and one with bit 255.
   it.each([
     '00'.repeat(32),
@@ -86,7 +87,7 @@ describe('a writer of storage wants an agreement whose secret he knows', () => {
         const identity = new Identity(pair)
         const parts = { ephemeral: unhex(point), encapsulated: new Uint8Array(0) }
         const place = { headerBytes: sample(48), suite: Suite.x25519, context: sample(32) }
-        // By the agreement, before any tag is looked at.
+        // The agreement refuses the point before any tag is checked.
         await failure(() => reachAgreement(identity, place, parts), 'authentication-failed')
       })
     }

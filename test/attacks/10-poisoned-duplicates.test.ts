@@ -1,5 +1,6 @@
-// Row 10. Who shares a dedup key, or a share, knows block keys K_b: he can encrypt anything under one, with a tag that holds. The
-// owner computes again what content under that label must be; a share's reader has the commitment, and the hash in `global`.
+// Row 10. A co-tenant with the same dedup key, or a recipient of a share, knows block keys K_b and can encrypt
+// anything under them with a valid tag. The owner recomputes the label and the block key from the content. A share's
+// reader has only the commitment and, in `global` mode, the hash.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter, type SealedBlock } from '../../src/index.ts'
 import {
@@ -29,7 +30,7 @@ const recipient = new Recipient(contents.blockPair.publicHalves)
 const sealIn = (dedup: 'scoped' | 'global' | 'off') => openWriter(owner.export('host'), { dedup }).seal(sample(64))
 const forged = sample(64, 9)
 
-/** Content under a key, as a writer of storage who knows the key makes it. */
+/** Encrypts content under a key, as a writer of storage who knows the key would. */
 async function plantedUnder(blockKey: SecretKey<'block'>, mode: EncryptedMode, label: string, content = forged) {
   const { before, after } = FRAME_BYTES[mode]
   const buffer = concat(new Uint8Array(before), content, new Uint8Array(after))
@@ -42,20 +43,20 @@ describe('a co-tenant wants poisoned duplicates', () => {
     const victim = await sealIn(dedup)
     const [mode, blockKey] = [Mode[dedup], blockKeyOf(victim, owner)]
     const place = { ownerId: contents.id, suite: Suite.hybrid, mode, label: unhex(victim.label) } as const
-    // With the owner's envelope, and with a new one around the same key.
+    // Once with the owner's envelope, and once with a new envelope around the same key.
     const [ciphertext, envelope] = [
       await plantedUnder(blockKey, mode, victim.label),
       maskKey(blockKey, recipient, place),
     ]
     await failure(() => owner.open({ ...victim, ciphertext }), 'authentication-failed')
     await failure(() => owner.open({ ...victim, envelope, ciphertext }), 'authentication-failed')
-    // It is the content that is refused: the same by the same hand with the right one opens.
+    // Control: the right content, encrypted by the same code, opens. So it is the content that is refused.
     const right = await plantedUnder(blockKey, mode, victim.label, sample(64))
     expectSame(await owner.open({ ...victim, envelope, ciphertext: right }), sample(64))
   })
 
-  it('plants content under a right label, and a key that is not its own: refused', async () => {
-    // The label is not enough: in these modes the key follows from the content too.
+  it('plants the right content and label under a wrong key: refused', async () => {
+    // The label is not enough: in these modes the key, too, depends on the content.
     for (const dedup of ['scoped', 'global'] as const) {
       const victim = await sealIn(dedup)
       const [mode, blockKey] = [Mode[dedup], new SecretKey('block', sample(32))]
@@ -66,7 +67,7 @@ describe('a co-tenant wants poisoned duplicates', () => {
     }
   })
 
-  it('plants content under the key of its own hash, with a label of another keyset: refused', async () => {
+  it('plants content under the hash of that content, with a label of another keyset: refused', async () => {
     const scheme = new ContentScheme(Mode.global, insides(bob))
     const { blockKey, label } = await scheme.copyAndIdentify(sample(64), new Uint8Array(64))
     const place = { ownerId: contents.id, suite: Suite.hybrid, mode: Mode.global, label } as const
@@ -76,36 +77,33 @@ describe('a co-tenant wants poisoned duplicates', () => {
   })
 })
 
-describe('a share’s recipient wants forged content', () => {
+describe('a share’s recipient wants to forge content', () => {
   const { additional, sourceSigning } = contents
   const sharer = sourceSigning.publicKey
   const pair = additional!.shares[0]!
 
-  /** The block key, as the share's reader comes to it. */
+  /** The block key, as the share's reader obtains it. */
   function keyByShare(block: SealedBlock) {
     const envelope = parseEnvelope(share.add(block)) as MaskedEnvelope
     return unmaskKey(envelope, new Identity(pair as never), unhex(block.label), sharer)
   }
 
-  it('plants content under a key that the share gave: refused by the owner', async () => {
+  it('plants content under a key from the share: refused by the owner', async () => {
     const block = await sealIn('scoped')
     const ciphertext = await plantedUnder(keyByShare(block), Mode.scoped, block.label)
     await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
-    // Another recipient of the same share is deceived: documented, the share's log tells.
+    // Another recipient of the share is deceived. SECURITY.md documents this: the share's log shows the difference.
     expectSame(await reader.open({ ...block, envelope: share.add(block), ciphertext }), forged)
   })
 
-  it.each(['scoped', 'off'] as const)(
-    'content under another key than the one that was given: refused (%s)',
-    async (dedup) => {
-      const block = await sealIn(dedup)
-      const ciphertext = await plantedUnder(new SecretKey('block', sample(32)), Mode[dedup], block.label)
-      await failure(() => reader.open({ ...block, envelope: share.add(block), ciphertext }), 'authentication-failed')
-      await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
-    },
-  )
+  it.each(['scoped', 'off'] as const)('content under a key other than the shared one: refused (%s)', async (dedup) => {
+    const block = await sealIn(dedup)
+    const ciphertext = await plantedUnder(new SecretKey('block', sample(32)), Mode[dedup], block.label)
+    await failure(() => reader.open({ ...block, envelope: share.add(block), ciphertext }), 'authentication-failed')
+    await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
+  })
 
-  it('in global mode, where the cipher commits to nothing: content that is not what its key says is refused', async () => {
+  it('in global mode, where the cipher commits to nothing: content whose hash is not its key is refused', async () => {
     const { label } = await sealIn('global')
     const blockKey = new SecretKey('block', sample(32))
     const ciphertext = await plantedUnder(blockKey, Mode.global, label)
@@ -120,7 +118,7 @@ describe('a share’s recipient wants forged content', () => {
     await failure(() => reader.open({ label, envelope, ciphertext }), 'authentication-failed')
   })
 
-  it('opens no record and no other block of the keyset with the keys of a share', async () => {
+  it('cannot open a record or an unshared block of the keyset with the keys of a share', async () => {
     const unshared = await sealIn('scoped')
     await failure(() => reader.open(unshared), 'key-not-found')
     const { record } = await openWriter(owner.export('host')).sealRecord(sample(10), 'start')

@@ -1,5 +1,6 @@
-// Row 11. A program that writes into its buffer while it is sealed would have one content hashed and another one encrypted: two
-// texts under one key and a zero IV, which gives both away. All of a content is copied before a call first yields.
+// Row 11. A program writes into its buffer while the buffer is being sealed. If one text were hashed and another
+// encrypted, two texts would share one key and a zero IV, which reveals both. So every call copies all of the content
+// before it first yields.
 import { ALICE, backends, expectSame, hex, MemoryVaultStore, quickly, sample, withBackend } from '../fixtures.ts'
 import { openPackMember, openWriter } from '../../src/index.ts'
 import { deriveClient } from '../../src/client.ts'
@@ -18,10 +19,10 @@ const client = await quickly(() =>
     accountKey: { type: 'AES-256', text: 'account' },
   }),
 )
-// Long enough for the backends that hash and encrypt beside the thread.
+// Long enough that some backends hash and encrypt it off the main thread.
 const content = sample(300_000)
 
-/** Lends a copy of the content to a call, and overwrites it right after. */
+/** Passes a copy of the content to a call, and overwrites that copy right after. */
 function racing<T>(call: (bytes: Uint8Array) => Promise<T>): Promise<T> {
   const mine = new Uint8Array(content)
   const running = call(mine)
@@ -31,9 +32,9 @@ function racing<T>(call: (bytes: Uint8Array) => Promise<T>): Promise<T> {
 
 const named = backends.map((backend, index) => [`${backend.name} ${index}`, backend] as const)
 
-describe.each(named)('the caller’s own race wants two texts under one key and zero IV, on %s', (_, backend) => {
+describe.each(named)('the caller’s own race wants two texts under one key and a zero IV, on %s', (_, backend) => {
   it.each(['scoped', 'global', 'off'] as const)(
-    'the input overwritten right after prepare, and right after seal, changes nothing (%s)',
+    'overwriting the input right after prepare or seal changes nothing (%s)',
     (dedup) =>
       withBackend(backend, async () => {
         const writer = openWriter(keyset.export('host'), { dedup })
@@ -42,26 +43,26 @@ describe.each(named)('the caller’s own race wants two texts under one key and 
         for (const block of [await prepared.seal(), await racing((bytes) => writer.seal(bytes))]) {
           expect(block.label).toBe(calm.label)
           expectSame(await keyset.open(block), content)
-          // Where content decides the key, the one text that there is under it is this one.
+          // Where the key depends on the content, this is the only text under that key.
           if (dedup !== 'off') expectSame(block.ciphertext, calm.ciphertext)
         }
       }),
   )
 
-  it('blocks of vaults and of clients', () =>
+  it('the same for blocks of vaults and of clients', () =>
     withBackend(backend, async () => {
       expectSame(await vault.open(await racing((bytes) => vault.seal(bytes))), content)
       for (const scope of ['private', 'account', 'public'] as const) {
         const [writer, calm] = [client.scope(scope), await client.scope(scope).seal(content)]
         const block = await racing((bytes) => writer.seal(bytes))
         expect(block.label).toBe(calm.label)
-        // In `account` the nonce follows from the content.
+        // In `account` the nonce depends on the content.
         if (scope === 'account') expect(hex(block.envelope)).toBe(hex(calm.envelope))
         expectSame(await writer.open(block), content)
       }
     }))
 
-  it('files of a pack, whose IV is zero too, and records', () =>
+  it('the same for files of a pack, whose IV is also zero, and for records', () =>
     withBackend(backend, async () => {
       for (const dedup of ['scoped', 'global'] as const) {
         const pack = await racing((bytes) =>

@@ -1,17 +1,17 @@
-// Row 12. He has a file, sees the storage, and would like to know whether somebody else has it too.
+// Row 12. The guesser has a file, sees the storage, and wants to know whether somebody else has the same file.
 import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { expectSame, hex, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const victim = await quickKeyset()
-/** Another dedup key. */
+/** Has another dedup key. */
 const guesser = await quickKeyset()
-/** The same dedup key: they trust each other. */
+/** Has the same dedup key: the two keysets trust each other. */
 const friend = await quickKeyset({ dedupWith: victim })
 const file = sample(4096)
 
-/** How many runs of 8 bytes of one are somewhere in the other. */
+/** Counts the 8-byte runs of the second array that also occur in the first. */
 function runsInCommon(one: Uint8Array, other: Uint8Array): number {
   const runs: Set<bigint> = new Set()
   const [a, b] = [Buffer.from(one), Buffer.from(other)]
@@ -20,12 +20,15 @@ function runsInCommon(one: Uint8Array, other: Uint8Array): number {
   for (let at = 0; at + 8 <= b.length; at++) if (runs.has(b.readBigUInt64LE(at))) common++
   return common
 }
-/** What a store holds of a block, and its name; the two owners' ids, and all that is 0, are no secret. */
+/**
+ * What a store holds of a block, and the block's label. The first 48 bytes of the envelope are left out: they hold
+ * the owner's id and are not secret.
+ */
 const stored = ({ label, envelope, ciphertext }: SealedBlock) =>
   Buffer.concat([Buffer.from(label, 'hex'), envelope.subarray(48), ciphertext])
 
 describe('a guesser wants to confirm a known file', () => {
-  it('equal files under two dedup keys have distinct ciphertexts, labels, and nothing in common', async () => {
+  it('equal files under two dedup keys have distinct ciphertexts and labels, and share no bytes', async () => {
     const [theirs, guess] = [
       await openWriter(victim.export('host')).seal(file),
       await openWriter(guesser.export('host')).seal(file),
@@ -35,7 +38,7 @@ describe('a guesser wants to confirm a known file', () => {
     expect(runsInCommon(stored(guess), stored(theirs))).toBe(0)
   })
 
-  it('nor have equal packs of equal files, and the strings that open them', async () => {
+  it('equal files under two dedup keys share no pack bytes and no member strings', async () => {
     const files = [file, sample(100, 2)]
     const [theirs, guess] = [
       await openWriter(victim.export('host')).pack(files),
@@ -45,7 +48,7 @@ describe('a guesser wants to confirm a known file', () => {
     for (const member of guess.members) expect(theirs.members).not.toContain(member)
   })
 
-  it('a guess in another mode tells nothing about a scoped block, and off meets nothing at all', async () => {
+  it('a guess in another mode reveals nothing about a scoped block, and blocks in mode off never match', async () => {
     const theirs = await openWriter(victim.export('host')).seal(file)
     for (const dedup of ['global', 'off'] as const) {
       const guess = await openWriter(guesser.export('host'), { dedup }).seal(file)
@@ -58,7 +61,7 @@ describe('a guesser wants to confirm a known file', () => {
     expect(runsInCommon(one.ciphertext, two.ciphertext)).toBe(0)
   })
 
-  it('who has the dedup key can, and in global mode everybody: documented', async () => {
+  it('a holder of the dedup key can confirm a file, and in global mode anybody can: documented', async () => {
     const [theirs, same] = [
       await openWriter(victim.export('host')).seal(file),
       await openWriter(friend.export('host')).seal(file),

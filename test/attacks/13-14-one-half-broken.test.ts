@@ -1,4 +1,5 @@
-// Rows 13 and 14. Who breaks one half of the hybrid, today or later, knows its shared secret: the other half must hold.
+// Rows 13 and 14. An attacker who breaks one half of the hybrid, now or later, knows its shared secret. The other
+// half must still protect the block.
 import { type AgreementSuite, Suite } from '../../src/core/suite.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +15,7 @@ const place = { headerBytes: sample(48), context: sample(32) }
 const parts = { ephemeral: sample(32, 2), encapsulated: sample(1568, 2) }
 const PURPOSES = ['combined', 'envelope', 'seal'] as const
 
-/** The keys of an agreement with these shared secrets: K, and those of envelopes and sealed secrets. */
+/** The keys of an agreement with these shared secrets: K, the envelope key and the key for sealed secrets. */
 function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, suite: AgreementSuite = Suite.hybrid): string[] {
   const identity = {
     publicHalves,
@@ -26,7 +27,7 @@ function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, suite: Agreem
 }
 const distinct = (...keys: readonly string[][]): number => new Set(keys.flat()).size
 
-/** A secret, and all that differ from it in one bit. */
+/** A secret, and every value that differs from it in one bit. */
 const around = (secret: Uint8Array): Uint8Array[] => [
   secret,
   ...Array.from({ length: 256 }, (_, bit) => flipped(secret, bit >> 3, bit & 7)),
@@ -36,25 +37,25 @@ describe('tomorrow’s quantum computer wants today’s blocks', () => {
   it('knows ss_x: K changes with every bit of ss_m', () => {
     const keys = around(sample(32, 6)).map((sharedMlKem) => keysOf(sample(32, 5), sharedMlKem))
     expect(distinct(...keys)).toBe(3 * 257)
-    // By X25519 alone it would not: the test tests something.
+    // Control: with X25519 alone, K does not change.
     expect(keysOf(sample(32, 5), sample(32, 6), Suite.x25519)).toEqual(
       keysOf(sample(32, 5), sample(32, 7), Suite.x25519),
     )
   })
 
-  it('finds no block under X25519 alone: one is refused by policy where both are due, and written by nobody', async () => {
+  it('finds no block under X25519 alone: writers refuse to seal one, and readers refuse it by policy', async () => {
     const keyset = await quickKeyset()
     await failure(() => openWriter(keyset.export('host'), { encryption: 'x25519' }), 'policy')
     await failure(() => openWriter(keyset.export('host'), { encryption: 'x25519' }), 'policy')
     const block = await openWriter(keyset.export('host')).seal(sample(64))
     expect(block.envelope).toHaveLength(1713)
-    // An honest one in all else, made to the owner's own keys.
+    // A block that is otherwise valid, sealed to the owner's own keys.
     const { id: ownerId, blockPair } = insides(keyset)
     const weak = { ownerId, suite: Suite.x25519, mode: Mode.scoped, label: unhex(block.label) } as const
     const envelope = maskKey(blockKeyOf(block, keyset), new Recipient(blockPair.publicHalves), weak)
     await failure(() => keyset.open({ ...block, envelope }), 'policy')
     await failure(() => keyset.rekey({ ...block, envelope }), 'policy')
-    // Who says that he takes it gets it, and rekeying makes both agreements of it.
+    // A reader that allows the weaker suite opens it, and rekeying moves it to the hybrid suite.
     const accepting = await quickly(() => unlockKeyset(keyset.export('host'), PASSWORD, { allowWeaker: 'x25519' }))
     expectSame(await accepting.open({ ...block, envelope }), sample(64))
     expectSame(await keyset.open({ ...block, envelope: accepting.rekey({ ...block, envelope }) }), sample(64))
@@ -67,7 +68,7 @@ describe('a breaker of ML-KEM wants blocks', () => {
     expect(distinct(...keys)).toBe(3 * 257)
   })
 
-  it('gains nothing by equal secrets, or by exchanging them: the two do not cancel out', () => {
+  it('gains nothing from equal or exchanged secrets: the two do not cancel out', () => {
     const [five, six] = [sample(32, 5), sample(32, 6)]
     expect(distinct(keysOf(five, five), keysOf(six, six), keysOf(five, six), keysOf(six, five))).toBe(12)
   })

@@ -1,4 +1,4 @@
-// Row 15. He was given the strings of some files in a pack, and the pack with them: a partial share.
+// Row 15. The recipient was given the pack and the strings of some of its files: a partial share.
 import { openPackMember, openWriter } from '../../src/index.ts'
 import { createCipheriv, createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
@@ -15,7 +15,7 @@ const hashed = await openWriter(owner.export('host'), { dedup: 'global' }).pack(
 const [mine] = keyed.members as [string]
 
 describe('a recipient of some pack members wants the others', () => {
-  it('opens his own, through a share, and no other by its string', async () => {
+  it('opens their own file through a share, and no other file with its string', async () => {
     const { keyset: reader, share } = owner.createShare()
     const block = await openWriter(reader.export('host')).seal(keyed.content)
     const shared = stranger.acceptShare(share.invite(stranger.card()), owner.card())
@@ -28,8 +28,8 @@ describe('a recipient of some pack members wants the others', () => {
     }
   })
 
-  it('guess test: cannot confirm a guess in the keyed form, and can in the hashed one', async () => {
-    // What he can compute for a guess: its hash, and its key under a dedup key of his own.
+  it('guess test: cannot confirm a guess in the keyed form, but can in the hashed form', async () => {
+    // What the recipient can compute for a guess: its hash, and its key under their own dedup key.
     const hash = createHash('sha256').update(secret).digest('base64url')
     const [, own] = (await openWriter(stranger.export('host')).pack(files)).members as [string, string]
     for (const key of [hash, own.slice(4), hashed.members[1]!.slice(4)]) {
@@ -38,11 +38,11 @@ describe('a recipient of some pack members wants the others', () => {
       }
     }
     expect(keyed.members.map((member) => member.slice(4))).not.toContain(hash)
-    // The hashed form is for what anybody may confirm: documented.
+    // The hashed form is for files that anybody may confirm: documented.
     expectSame(await openPackMember(hashed.content, `g.1.${hash}`), secret)
   })
 
-  it('guess test: nor by a ciphertext that he makes of the guess', async () => {
+  it('guess test: cannot confirm a guess by encrypting it either', async () => {
     const cipher = createCipheriv('aes-256-cbc', createHash('sha256').update(secret).digest(), Buffer.alloc(16))
     const guess = Buffer.concat([cipher.update(secret), cipher.final()])
     expect(Buffer.from(hashed.content).includes(guess)).toBe(true)
@@ -51,20 +51,20 @@ describe('a recipient of some pack members wants the others', () => {
     expect(Buffer.from(keyed.content).includes(Buffer.from(theirs.content.subarray(-48)))).toBe(false)
   })
 
-  it('an altered neighbour is refused in every byte, and leaves his own as it was', async () => {
+  it('a change to any byte of a neighbour is refused, and leaves the recipient’s own file intact', async () => {
     const lengths = 4 + 4 * files.length
     const [, neighbour] = keyed.members as [string, string]
-    // His own has 32 bytes of MAC, and 80 of text and padding.
+    // The recipient's own member has 32 bytes of MAC, and 80 of text and padding.
     const start = lengths + 32 + 80
     for (let index = start; index < start + 32 + 16; index++) {
       const altered = flipped(keyed.content, index, index % 8)
       await failure(() => openPackMember(altered, neighbour), 'authentication-failed')
       expectSame(await openPackMember(altered, mine), files[0]!)
     }
-    // The owner sees it by the block, which has its own tag.
+    // The owner detects the change through the block, which has its own tag.
   })
 
-  it('a neighbour written anew under the key that he has, and two that change places, are refused', async () => {
+  it('a neighbour that is rewritten under the recipient’s key, or replaced by another member, is refused', async () => {
     const lengths = 4 + 4 * files.length
     const [first, second, third] = [
       keyed.content.subarray(lengths, lengths + 112),

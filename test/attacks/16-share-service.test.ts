@@ -1,5 +1,5 @@
-// Row 16. It carries cards and invites between users, and does with them what it wants; and so may everybody else whom an owner
-// has to do with. (Blocks of shares: 06-planted-content, 10-poisoned-duplicates.)
+// Row 16. The service carries cards and invites between users and can do with them what it wants. So can anybody else
+// that an owner deals with. (For blocks of shares see 06-planted-content and 10-poisoned-duplicates.)
 import { Identity } from '../../src/core/key-pairs.ts'
 import { Strength } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
@@ -23,21 +23,21 @@ const block = await openWriter(owner.export('host')).seal(sample(100))
 const shared: SealedBlock = { ...block, envelope: share.add(block) }
 
 describe('a share service wants the share key', () => {
-  it('a substituted card is refused, where the fingerprint was compared', async () => {
+  it('a substituted card is refused if the fingerprint was compared', async () => {
     await failure(() => parseCard(malloryCard.bytes, { fingerprint: bobCard.fingerprint }), 'key-changed')
-    // Mallory's keys under Bob's name: the card of Bob, with another sharing pair in it.
+    // Bob's card with Mallory's sharing key pair in it.
     const keys = malloryCard.bytes.subarray(48, 1648)
     await failure(() => parseCard(patched(bobCard.bytes, 48, keys)), 'authentication-failed')
     await failure(() => share.invite({ ...malloryCard, fingerprint: bobCard.fingerprint }), 'key-changed')
   })
 
   it('a forwarded invite is refused', async () => {
-    // To somebody else as it is, and as if it came from somebody else.
+    // Forwarded unchanged to somebody else, and presented as if it came from somebody else.
     await failure(() => mallory.acceptShare(invite, aliceCard), 'key-not-found')
     await failure(() => bob.acceptShare(invite, malloryCard), 'authentication-failed')
   })
 
-  it('an invite signed anew by somebody else is bound to who made it', async () => {
+  it('an invite that somebody else signs again is bound to its original sharer', async () => {
     const { additional, sourceSigning } = insides(mallory)
     const signed = invite.subarray(0, -128)
     const name = lengthPrefixed(fingerprintBytes(keysOfCard(malloryCard)))
@@ -61,14 +61,15 @@ describe('a share service wants the share key', () => {
     const { id, pair } = openInvite(invite, keysOfCard(aliceCard), new Identity(own), own, sharer.card)
     const passedOn = sealInvite({ id, ...pair }, sharer, keysOfCard(malloryCard), 0)
     await failure(() => mallory.acceptShare(passedOn, aliceCard), 'authentication-failed')
-    // In his own name he can: he has the keys. The log and the blocks are not his, and say so.
+    // In their own name they can: they have the keys. But the log and the blocks are signed by the owner, so they do
+    // not open.
     const inHisName = mallory.acceptShare(passedOn, bobCard)
     const { record } = await share.sealRecord(sample(10), 'start')
     await failure(() => inHisName.openRecord(record), 'authentication-failed')
     await failure(() => inHisName.open(shared), 'authentication-failed')
   })
 
-  it('nobody can invite to a straight share of somebody else, whose id and keys are known', async () => {
+  it('nobody can invite to somebody else’s direct share, even with its id and public keys', async () => {
     const straight = alice.createShare({ to: bobCard }).share
     const [inner, source] = [insides(mallory), insides(alice).sourceSigning]
     const { cardSigning } = inner.additional!
@@ -77,11 +78,12 @@ describe('a share service wants the share key', () => {
       id: unhex(straight.id),
       publicHalves: { ...keysOfCard(bobCard).sharing, minimum: Strength.hybrid },
     }
-    // In her own name: what she lists are Alice's blocks, and they do not open.
+    // In Mallory's own name: the blocks are Alice's, so they do not open.
     const hers = { card: keysOfCard(malloryCard), cardSigning, sourceSigning }
     const reader = bob.acceptShare(sealInvite(stolen, hers, keysOfCard(bobCard), 0), malloryCard)
     await failure(() => reader.open({ ...block, envelope: straight.add(block) }), 'authentication-failed')
-    // With Alice's source signing key in a card of her own, which anybody can make: she cannot sign with it.
+    // With Alice's source signing key in a card of Mallory's own, which anybody can create. She cannot sign with that
+    // key.
     const { ownerId, sharing } = hers.card
     const mixedCard = encodeCard({ ownerId, sharing, sourceSigning: source.publicKey }, cardSigning)
     const mixed = { ...hers, card: keysOfCard(mixedCard) }
@@ -102,7 +104,7 @@ describe('a share service wants the share key', () => {
   })
 })
 
-describe('one who shares wants a recipient to take what he should not', () => {
+describe('a sharer wants a recipient to accept an unsafe share', () => {
   const made = async (publicHalves: object, privateHalves: object | undefined) => {
     const { id, additional, sourceSigning } = insides(alice)
     const keys = { id, publicHalves, privateHalves } as never
@@ -110,7 +112,7 @@ describe('one who shares wants a recipient to take what he should not', () => {
     return sealInvite(keys, sharer, keysOfCard(bobCard), 0)
   }
 
-  it('halves that do not belong together, a card that is not the recipient’s, no encryption at all', async () => {
+  it('refuses mismatched key halves, a direct share to a different key, and a share without encryption', async () => {
     const [{ blockPair }, { additional }] = [insides(alice), insides(mallory)]
     const { publicHalves, privateHalves } = blockPair
     const other = additional!.sharing
@@ -129,11 +131,11 @@ describe('one who shares wants a recipient to take what he should not', () => {
 })
 
 describe('a host without the password wants the share key', () => {
-  it('masks for shares, and opens nothing of them', async () => {
+  it('seals for shares, but opens nothing of them', async () => {
     const host = openWriter(owner.export('host'))
     const block = await host.seal(sample(50), { shares: [share.id] })
     expectSame(await reader.open({ ...block, envelope: block.shared!.get(share.id)! }), sample(50))
-    // The private half of the share's pair is sealed there, as everywhere.
+    // The private half of the share's key pair is sealed in the host export, as in every export.
     const { privateHalves } = insides(owner).additional!.shares[0]!
     for (const key of [privateHalves!.x25519, privateHalves!.mlKem1024]) {
       const secret = withBytes(key, (bytes) => Buffer.from(bytes))

@@ -1,5 +1,5 @@
-// Row 17. GCM does not commit to its key: one ciphertext can be made that opens, under two keys, as two contents (Dodis, Grubbs,
-// Ristenpart, Woodage 2018). Here it is made, GCM takes it, and the commitment refuses it.
+// Row 17. GCM does not commit to its key: somebody can craft one ciphertext that opens to two contents under two keys
+// (Dodis, Grubbs, Ristenpart, Woodage 2018). This test crafts one; GCM accepts it, and the commitment refuses it.
 import { Suite } from '../../src/core/suite.ts'
 import { portableBackend } from '../platforms.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
@@ -48,14 +48,14 @@ const encryptBlock = (key: Uint8Array, block: Uint8Array) => {
   return toInteger(new Uint8Array(cipher.update(block)))
 }
 
-/** A ciphertext of three blocks and a tag that hold under both keys: the last block is solved for. */
+/** Crafts three ciphertext blocks and a tag that are valid under both keys, by solving for the last block. */
 function forTwoKeys(keys: readonly Uint8Array[], iv: Uint8Array, aad: Uint8Array): Uint8Array {
   const text = sample(32, 3)
   const lengths = (BigInt(8 * aad.length) << 64n) | BigInt(8 * 48)
   const sides = keys.map((key) => {
     const h = encryptBlock(key, new Uint8Array(16))
     const mask = encryptBlock(key, concat(iv, Uint8Array.of(0, 0, 0, 1)))
-    // The tag is known·H + last·H² + lengths·H + mask, where `known` gathers what stands before the last block.
+    // The tag is known·H + last·H² + lengths·H + mask. `known` collects everything before the last block.
     const before = [...blocksOf(aad), ...blocksOf(text)].reduce((hash, block) => multiply(hash ^ block, h), 0n)
     const square = multiply(h, h)
     return { constant: multiply(before, square) ^ multiply(lengths, h) ^ mask, square }
@@ -68,7 +68,7 @@ function forTwoKeys(keys: readonly Uint8Array[], iv: Uint8Array, aad: Uint8Array
 const blockKeys = [new SecretKey('block', sample(32, 1)), new SecretKey('block', sample(32, 2))] as const
 const label = sample(32, 4)
 
-/** One ciphertext under the AES keys of two block keys, and the two contents that GCM finds in it. */
+/** One ciphertext that is valid under two AES keys, and the two contents that GCM finds in it. */
 function crafted(aesKeys: readonly Uint8Array[], iv: Uint8Array, aad: Uint8Array) {
   const sealed = forTwoKeys(aesKeys, iv, aad)
   const [first, second] = aesKeys.map((key) => portableBackend.gcmOpen(key, iv, aad, sealed))
@@ -83,7 +83,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
     ['scoped', new Uint8Array(0), domain('scoped-block'), 'block-scoped'],
     ['off', sample(32, 5), concat(domain('random-block'), label), 'block-random'],
   ] as const)(
-    'crafts it: whichever commitment he writes, one key alone opens it (%s)',
+    'crafts it: whichever commitment it carries, only one key opens it (%s)',
     async (dedup, nonce, aad, name) => {
       const locks = blockKeys.map((key) => deriveLock(key, nonce, name, [], 32))
       const aesKeys = locks.map(({ key }) => withBytes(key, (bytes) => new Uint8Array(bytes)))
@@ -98,7 +98,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
     },
   )
 
-  it('crafts it in global mode, which has no commitment: neither key is the hash of its content, and both are refused', async () => {
+  it('crafts it in global mode, which has no commitment: neither key is its content’s hash, so both fail', async () => {
     const aesKeys = blockKeys.map((key) => withBytes(key, (bytes) => new Uint8Array(bytes)))
     const { sealed, contents } = crafted(aesKeys, new Uint8Array(12), domain('global-block'))
     const keyset = await quickKeyset()
@@ -106,7 +106,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
     const reader = keyset.acceptShare(share.invite(keyset.card()), keyset.card())
     const { id, blockPair, sourceSigning, additional } = insides(owner)
     for (const [index, key] of blockKeys.entries()) {
-      // The cipher takes it: what stands behind it refuses.
+      // The cipher accepts it: the check of content against key refuses it.
       expect(await decryptContent(Mode.global, key, label, sealed)).toEqual(contents[index])
       const scheme = new ContentScheme(Mode.global, insides(owner))
       const named = await scheme.copyAndIdentify(contents[index]!, new Uint8Array(48))

@@ -1,4 +1,5 @@
-// Row 18. He has the laptop's database, and not its device key: that is in the operating system's keystore, or under a passphrase.
+// Row 18. The thief has the laptop's database but not its device key, which is in the operating system's keystore or
+// protected by a passphrase.
 import { ALICE, claimantOf, DESKTOP, failure, PASSWORD, quickly } from '../fixtures.ts'
 import { deriveClient, openSavedClient } from '../../src/client.ts'
 import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
@@ -31,7 +32,7 @@ describe('a laptop thief wants source passwords, client keys', () => {
       () => openSavedKeyset(saved.keyset, by, { id: keyset.id }),
     ]
     for (const open of opened(thief)) await failure(open, 'key-not-found')
-    // Under the id of his own key too: it selects a key, and is not trusted.
+    // Nor under the id of the thief's own key: the id selects a key, and is not trusted.
     const own = thief.sealText('x', place).subarray(16, 32)
     const posed = (bytes: Uint8Array) => {
       const copy = new Uint8Array(bytes)
@@ -54,7 +55,7 @@ describe('a laptop thief wants source passwords, client keys', () => {
     expect(Buffer.from(locked).includes(key.subarray(0, 8))).toBe(false)
   })
 
-  it('finds no password and no key in the database as it is', () => {
+  it('finds no password and no key in the stored database', () => {
     const secrets = [
       'hunter2 of the source',
       'of the client',
@@ -68,7 +69,7 @@ describe('a laptop thief wants source passwords, client keys', () => {
     for (const row of rows) for (const secret of secrets) expect(row.includes(secret.slice(0, 8))).toBe(false)
   })
 
-  it('swapped rows: a program does not show one password as another, or an old one as today’s', async () => {
+  it('swapped rows: a password does not open in another place, nor an old one as the current one', async () => {
     const next = { ...place, row: '2' }
     const rows = new Map([
       ['1', text],
@@ -80,13 +81,13 @@ describe('a laptop thief wants source passwords, client keys', () => {
       { ...place, table: 'target' },
       { ...place, column: 'comment' },
       { ...place, version: 2 },
-      // The same letters, cut in another place.
+      // The same letters, split in another place.
       { ...place, table: 'sourc', row: 'e1' },
       { ...place, row: '1p', column: 'assword' },
     ]) {
       await failure(() => device.openText(text, elsewhere), 'authentication-failed')
     }
-    // Handles are of a kind: one is not taken for another.
+    // A saved handle of one kind is not accepted as another.
     await failure(() => openSavedLogin(saved.client, device, ALICE), 'unsupported')
     await failure(() => openSavedClient(saved.keyset, device, DESKTOP), 'unsupported')
     await failure(() => openSavedKeyset(saved.login, device, { id: keyset.id }), 'unsupported')

@@ -1,5 +1,5 @@
-// Row 19. The provider keeps the escrow. He has the whole database, his own
-// keyset with its password, every file that he ever built, and a server that does what he wants.
+// Row 19. The provider keeps the escrow. They have the whole database, their own keyset with its password, every file
+// that they ever built, and full control of the server.
 import { claimantOf, expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
 import { armRegistration, type Client, deriveClient, openRegistration } from '../../src/client.ts'
 import { openKeyRegistry } from '../../src/server.ts'
@@ -34,7 +34,7 @@ const file = await registry.buildRegistration({ account: 'acme', name: 'desktop'
 const card = { provider: provider.card() }
 const block = await customer.scope('private').seal(sample(100))
 
-/** Every secret key in an object, with copies of its bytes. */
+/** Copies the bytes of every secret key in an object. */
 function keysIn(value: unknown): Uint8Array[] {
   if (value instanceof SecretKey) return [withBytes(value as SecretKey<Role>, (bytes) => new Uint8Array(bytes))]
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return []
@@ -44,7 +44,7 @@ function keysIn(value: unknown): Uint8Array[] {
 describe('a provider wants escrowed keys', () => {
   it('the unarmed file, the whole database and the provider’s keyset together do not open', async () => {
     await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
-    // Nothing that he has is the code, or the key over the escrow, or the customer's keys, in any form.
+    // Nothing the provider has contains the code, the text of a key, or a key of the customer in any form.
     const { contents, master } = insidesOf(provider, 'provider')
     const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('storage')]
     const secrets = keysIn(claimantOf(customer))
@@ -58,7 +58,7 @@ describe('a provider wants escrowed keys', () => {
       }
       for (const text of [code, activationCode, PRIVATE, 'of the account']) expect(bytes.includes(text)).toBe(false)
     }
-    // As the code he may try whatever he has: hashes, ids, keys of his own.
+    // The provider can try everything they have as the code: hashes, ids, their own keys.
     const deposit = readEscrow(escrow)
     const guesses = [...keysIn([contents, master]), ...his, deposit.header.keyId, deposit.privateKey.hash]
     for (const guess of guesses) {
@@ -73,14 +73,14 @@ describe('a provider wants escrowed keys', () => {
     }
   })
 
-  it('the armed file opens: who has it recreates the client', async () => {
+  it('the armed file opens: its holder can recreate the client', async () => {
     using back = openRegistration(armRegistration(file, activationCode), { ...card, account: 'acme' })
     expectSame(await back.open(block), sample(100))
     const proof = back.prove(await registry.challenge(), OWN)
     expect((await registry.connect(proof)).state).toBe('locked')
   })
 
-  it('puts keys of his own into a file: the customer’s code does not open it', async () => {
+  it('puts their own keys into a file: the customer’s code does not open it', async () => {
     const other = await make('keys of the provider')
     const theirs = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
     await theirs.enrol(other.enrolment())
@@ -90,11 +90,11 @@ describe('a provider wants escrowed keys', () => {
       expires: new Date(Date.now() + 1e9),
     })
     await failure(() => openRegistration(forged, { account: 'acme', ...card, activationCode }), 'authentication-failed')
-    // Nor does the server that the customer enrolled with take it for his.
+    // The server that the customer enrolled with refuses that escrow too.
     await failure(() => registry.safeguard(planted.escrow), 'key-changed')
   })
 
-  it('alters what was deposited: no bit of it passes', async () => {
+  it('alters the escrow: every change is refused', async () => {
     for (let index = 0; index < escrow.length; index += 5) {
       await failure(
         () => registry.safeguard(flipped(escrow, index)),
@@ -106,8 +106,8 @@ describe('a provider wants escrowed keys', () => {
   })
 })
 
-describe('somebody else wants escrowed keys, with a file that is not for him', () => {
-  it('a file of another account does not open with his own code', async () => {
+describe('somebody else wants escrowed keys, with a file for another customer', () => {
+  it('a file of another account does not open with their own code', async () => {
     const mallory = await quickly(() =>
       deriveClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),
     )
@@ -118,7 +118,7 @@ describe('somebody else wants escrowed keys, with a file that is not for him', (
     await failure(() => openRegistration(file, { ...card, activationCode, account: 'mallory' }), 'policy')
   })
 
-  it('a code of the same customer’s other account does not open it either', async () => {
+  it('a code of another account with the same private key does not open it either', async () => {
     const twin = await quickly(() =>
       deriveClient({ ...names, account: 'acme2', privateKey: { type: 'AES-256', text: PRIVATE } }),
     )

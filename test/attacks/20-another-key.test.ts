@@ -1,4 +1,5 @@
-// Row 20. He may talk to the server as any client does, see what others send, and run a server of his own; he has another key.
+// Row 20. The attacker can talk to the server as any client does, see what others send, and run their own server.
+// They have a different key.
 import { Suite } from '../../src/core/suite.ts'
 import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
 import { openKeyRegistry } from '../../src/server.ts'
@@ -28,28 +29,28 @@ describe('a client with another key wants somebody’s account', () => {
     return { store, registry }
   }
 
-  it('a changed key is refused, enrolled or not', async () => {
+  it('a changed key is refused, both when connecting and when enrolling', async () => {
     const { registry } = await enrolled()
     await failure(async () => registry.connect(thief.prove(await registry.challenge(), OWN)), 'key-changed')
     await failure(() => registry.enrol(thief.enrolment()), 'key-changed')
     await registry.connect(victim.prove(await registry.challenge(), OWN))
   })
 
-  it('a replayed proof is refused, and a relayed one', async () => {
+  it('a replayed proof and a relayed proof are refused', async () => {
     const { registry, store } = await enrolled()
     const proof = victim.prove(await registry.challenge(), OWN)
     await registry.connect(proof)
     await failure(() => registry.connect(proof), 'expired')
-    // A server of the thief's asks the victim to answer the real server's challenge.
+    // The thief's server asks the victim to answer the real server's challenge.
     const challenge = await registry.challenge()
     await failure(() => victim.prove(challenge, { server: 'thief' }), 'authentication-failed')
-    // The victim's answer to the thief's own server is none for the real one.
+    // The real server refuses the victim's answer to the thief's server.
     const own = openKeyRegistry(store, { realm: 'tests', server: 'thief' })
     const answer = victim.prove(await own.challenge(), { server: 'thief' })
     await failure(() => registry.connect(answer), 'authentication-failed')
   })
 
-  // Keys under which signatures hold that nobody made, where verification is lax.
+  // Keys for which a lax verifier accepts signatures that nobody made.
   const point = ed25519.Point
   const secret = new Uint8Array(32).fill(7)
   const honest = ed25519.getPublicKey(secret)
@@ -57,10 +58,7 @@ describe('a client with another key wants somebody’s account', () => {
     ['the identity', point.ZERO.toBytes()],
     ['a point of order 8', TORSION.toBytes()],
     ['a point of mixed order', point.fromBytes(honest).add(TORSION).toBytes()],
-    [
-      'a point that is written in no canonical way',
-      unhex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'),
-    ],
+    ['a point in a non-canonical encoding', unhex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')],
   ]
 
   const enrolmentOf = (publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array) => {
@@ -81,14 +79,15 @@ describe('a client with another key wants somebody’s account', () => {
     return encode(storedEnrolment, { ...body, signatures: [sign(message)] })
   }
 
-  it.each(odd)('%s is no key', async (_, publicKey) => {
+  it.each(odd)('%s is refused as a public key', async (_, publicKey) => {
     const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN })
-    // R is the identity, S is 0: holds for every message under the identity; and one that holds under the mixed one.
+    // R is the identity and S is 0: valid for every message under the identity. The other signer works for the
+    // mixed-order key.
     const nothing = concat(point.ZERO.toBytes(), new Uint8Array(32))
     for (const sign of [() => nothing, (message: Uint8Array) => signatureFor(secret, publicKey, message)]) {
       await failure(() => registry.enrol(enrolmentOf(publicKey, sign)), 'authentication-failed')
     }
-    // The same by hand with an honest key is taken: the test tests something.
+    // Control: the same construction with an honest key is accepted.
     await registry.enrol(enrolmentOf(honest, (message) => signatureFor(secret, honest, message)))
   })
 })

@@ -1,5 +1,6 @@
-// Row 21. Nobody is malicious here: the power goes at any write, and other devices of the user do the same at the same time.
-// Here in memory; test/crash/ kills real processes, test/properties/rotation.test.ts searches at random for longer.
+// Row 21. Nobody is malicious here: the power fails at any write while the user's other devices do the same work.
+// These tests run in memory. test/crash/ kills real processes, and test/properties/rotation.test.ts runs longer
+// random searches.
 import { createProfile, openProfile, deriveLogin, type VaultStore } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import fc from 'fast-check'
@@ -22,7 +23,7 @@ async function makeVault() {
 }
 type Made = Awaited<ReturnType<typeof makeVault>>
 
-/** A device that knows nothing but the password. */
+/** A device that knows only the password. */
 const device = async (store: VaultStore) => openProfile((await store.readProfile())!, login)
 
 async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
@@ -30,7 +31,7 @@ async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
   expectSame(await vault.open(block), content)
 }
 
-/** The E-keys that slots and keyring of the store have in common: without one the vault is lost. */
+/** The E-keys that are in both the slots and the keyring of the store. Without one, the vault is lost. */
 async function liveKeys(store: VaultStore, vaultId: string): Promise<string[]> {
   const { vaults } = openProfileRecord(parseProfile((await store.readProfile())!), rootKey)
   const entry = vaults.find(({ id }) => hex(id) === vaultId)!
@@ -38,7 +39,7 @@ async function liveKeys(store: VaultStore, vaultId: string): Promise<string[]> {
   return (opened?.live ?? []).map(({ key }) => withBytes(key, hex))
 }
 
-/** Somebody rotates in peace: one key is left, and it is new. */
+/** Rotates without interruption, and expects that one new key is left. */
 async function expectFinished(store: MemoryVaultStore, made: Made) {
   const before = await liveKeys(store, made.vaultId)
   const rotated = await (await device(store)).rotate(store)
@@ -63,7 +64,7 @@ describe('a power cut wants the vault', () => {
   })
 
   it.each(Array.from({ length: WRITES }, (_, write) => write))(
-    'kills after write %i of a rotation, and before it: another device opens, and finishes',
+    'cut before or after write %i of a rotation: another device opens the vault, and finishes',
     async (write) => {
       for (const when of ['before', 'after'] as const) {
         const made = await makeVault()
@@ -71,14 +72,14 @@ describe('a power cut wants the vault', () => {
         await expect(profile.rotate(dyingStore(store, write, when))).rejects.toThrow(PowerCut)
         expect((await liveKeys(store, made.vaultId)).length).toBeGreaterThan(0)
         await expectOpens(store, made)
-        // A reader that has been open since before finds its way too.
+        // A reader with an older handle still opens the vault.
         expectSame(await (await profile.openVault(store, made.vaultId)).open(made.block), content)
         await expectFinished(store, made)
       }
     },
   )
 
-  it('kills the second device while it finishes what the first one left, at any write', async () => {
+  it('cut while a second device finishes what the first one left, at any write', async () => {
     for (let first = 0; first < WRITES; first++) {
       for (let second = 0; ; second++) {
         const made = await makeVault()
@@ -92,7 +93,7 @@ describe('a power cut wants the vault', () => {
   })
 
   it.each([0, 1])(
-    'kills after write %i of a new vault, and before it: what the profile names is there',
+    'cut before or after write %i of a new vault: every vault that the profile names exists',
     async (write) => {
       for (const when of ['before', 'after'] as const) {
         const made = await makeVault()
@@ -108,7 +109,10 @@ describe('a power cut wants the vault', () => {
 })
 
 describe('a second and third device want the vault', () => {
-  /** The store as one device sees it: every call waits for its turn, and after every write some E-key is live. */
+  /**
+   * The store as one device sees it. Every call waits for its turn, and after every write at least one E-key must be
+   * live.
+   */
   function inTurns(store: MemoryVaultStore, vaultId: string, scheduler: fc.Scheduler): VaultStore {
     const turn = async <T>(call: () => Promise<T>): Promise<T> => {
       await scheduler.schedule(Promise.resolve())
@@ -129,7 +133,7 @@ describe('a second and third device want the vault', () => {
     }
   }
 
-  it('three rotate at once, some are cut off, and a reader beside them always opens', async () => {
+  it('three devices rotate at once and some are cut off; a concurrent reader always opens', async () => {
     const cuts = fc.tuple(...[1, 2, 3].map(() => fc.option(fc.nat(8))))
     const outcomes: Set<string> = new Set()
     await fc.assert(
@@ -142,7 +146,7 @@ describe('a second and third device want the vault', () => {
             await (await device(own)).rotate(last === null ? own : dyingStore(own, last))
             outcomes.add('rotated')
           } catch (error) {
-            // Three at once can keep each other from finishing; nothing else may go wrong.
+            // Three devices at once can keep each other from finishing; no other error is allowed.
             outcomes.add(error instanceof PowerCut ? 'cut' : (error as KeystrataError).code)
             expect(error instanceof PowerCut || (error as KeystrataError).code === 'conflict').toBe(true)
           }

@@ -1,5 +1,6 @@
-// Row 22. He writes a file that a program will read, and wants it to crash, to hang, or to take all memory. Here every reader once,
-// by a fixed list of damages; test/fuzz/ searches at random, and can be left running.
+// Row 22. The attacker writes a file that a program will read, and wants the program to crash, hang, or use all
+// memory. This test gives a fixed list of damaged inputs to every reader; test/fuzz/ searches at random without a
+// limit.
 import {
   armRegistration,
   deriveClient,
@@ -86,7 +87,7 @@ const place = { table: 'source', row: '1', column: 'password', version: 1 }
 const phc = '$argon2id$v=19$m=65536,t=3,p=4$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODw'
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-/** Everything that reads a file, or what comes from a network, with an honest one. */
+/** Every function that reads a file or network input, with a valid input for it. */
 const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => unknown])[] = [
   ['openWriter', keyset.export('host'), (b) => openWriter(b)],
   ['unlockKeyset', keyset.export('storage'), (b) => unlockKeyset(b, PASSWORD)],
@@ -121,7 +122,7 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['verifyPassword, a hash', Buffer.from(phc), (b) => verifyPassword(text(b), PASSWORD)],
 ]
 
-/** Whether a reader took the bytes; anything but a KeystrataError without a cause is a finding. */
+/** Whether a reader accepts the bytes. Any error other than a KeystrataError without a cause fails the test. */
 async function isTaken(read: (bytes: Uint8Array) => unknown, bytes: Uint8Array): Promise<boolean> {
   const copy = new Uint8Array(bytes)
   try {
@@ -136,7 +137,7 @@ async function isTaken(read: (bytes: Uint8Array) => unknown, bytes: Uint8Array):
   }
 }
 
-/** Lengths, counts and numbers at their limits, written where such may stand. */
+/** Limit values, written to places that may hold a length, a count or a number. */
 const EDGES = [
   [0xff, 0xff],
   [0x7f, 0xff, 0xff, 0xff],
@@ -148,11 +149,11 @@ const summed = new Set([
   ...['openDeviceKey', 'openDeviceKey, protected', 'openClient', 'openLogin', 'openKeyset'],
 ])
 
-// Objects say what their Argon2id costs: it costs nothing here.
+// The objects set their own Argon2id costs; this backend ignores them.
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
-describe.each(READERS)('a hostile file wants the process, by %s', (name, honest, read) => {
+describe.each(READERS)('a hostile file wants the process, through %s', (name, honest, read) => {
   const mended = (bytes: Uint8Array) => (summed.has(name) && bytes.length > 8 ? resummed(bytes) : bytes)
 
   it('random bytes', async () => {
@@ -181,8 +182,8 @@ describe.each(READERS)('a hostile file wants the process, by %s', (name, honest,
     await isTaken(read, Buffer.concat([honest, honest]))
   })
 
-  it('huge lengths inside, and megabytes behind', async () => {
-    // Behind the header, where counts and lengths begin, and in front of the end.
+  it('huge lengths inside, and megabytes appended', async () => {
+    // After the header, where counts and lengths begin, and before the end.
     const places = [0, 8, 48, 50, 57, 60, honest.length - 80]
     for (const at of places) {
       for (const edge of EDGES) {
@@ -190,7 +191,7 @@ describe.each(READERS)('a hostile file wants the process, by %s', (name, honest,
         const bytes = mended(patched(honest, at, edge))
         const before = memoryInUse()
         await isTaken(read, bytes)
-        // With what the heap has of its own; a length that was believed would be gigabytes.
+        // Allows for normal heap growth; a trusted length would cost gigabytes.
         expect(memoryInUse() - before).toBeLessThan(32 * 1024 * 1024)
       }
     }
@@ -200,7 +201,7 @@ describe.each(READERS)('a hostile file wants the process, by %s', (name, honest,
   })
 })
 
-it('a hostile file wants memory for Argon2id: costs beyond the limits are refused before any is asked for', async () => {
+it('a hostile file wants memory for Argon2id: excessive costs are refused before any memory is allocated', async () => {
   const asked: number[] = []
   const watched: Backend = {
     ...quick,
@@ -211,7 +212,7 @@ it('a hostile file wants memory for Argon2id: costs beyond the limits are refuse
   }
   useBackend(watched)
   const stored = keyset.export('host')
-  // Where the costs are: three numbers in a row.
+  // Finds the costs: three consecutive numbers.
   const costsAt = Buffer.from(stored).indexOf(Buffer.from('0000000200004c00', 'hex'))
   expect(costsAt).toBeGreaterThan(48)
   for (const [at, bytes] of [

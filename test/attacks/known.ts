@@ -1,4 +1,4 @@
-// What the adversaries of several rows have: keysets, and what is inside them.
+// What several of the attack tests need: keysets, and access to what is inside them.
 import type { Keyset, SealedBlock } from '../../src/index.ts'
 import { type MaskedEnvelope, parseEnvelope, unmaskKey } from '../../src/keyset/mask.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
@@ -7,14 +7,14 @@ import { type KeysetContents } from '../../src/keyset/exports.ts'
 import { type SecretKey } from '../../src/core/secret.ts'
 import { makeKeyset, quickly, unhex } from '../fixtures.ts'
 
-/** A keyset whose password costs nothing; unlock it `quickly` too. */
+/** Creates a keyset with a fast password hash; unlock it inside `quickly` too. */
 export const quickKeyset = (options?: Parameters<typeof makeKeyset>[0]): Promise<Keyset> =>
   quickly(() => makeKeyset(options))
 
-/** Everything in a keyset, as its owner's own code sees it. */
+/** All contents of a keyset, as the owner's own code sees them. */
 export const insides = (of: Keyset): KeysetContents => insidesOf(of, 'keyset').contents
 
-/** The block key of a block, as a share's recipient, or another holder of the dedup key, may hold it. */
+/** The block key of a block, which a share's recipient or another holder of the dedup key may know. */
 export function blockKeyOf(block: SealedBlock, owner: Keyset): SecretKey<'block'> {
   const envelope = parseEnvelope(block.envelope) as MaskedEnvelope
   return unmaskKey(envelope, new Identity(insides(owner).blockPair), unhex(block.label))

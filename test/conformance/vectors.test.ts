@@ -1,5 +1,5 @@
-// Public test vectors (Wycheproof and CCTV), through our primitives on every backend. VECTORS names the folder that holds
-// wycheproof/ and cctv/; a file that is missing, unknown here, or without cases is a failure.
+// Runs the public test vectors (Wycheproof and CCTV) through the primitives of every backend. VECTORS names the
+// folder that holds wycheproof/ and cctv/. A file that is missing, unknown or without cases is a failure.
 import { portableBackend } from '../platforms.ts'
 import { backends, hex, unhex, withRandomness } from '../fixtures.ts'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { type Backend, type HashName } from '../../src/primitives/backend.ts'
 import { isSignatureOf } from '../../src/primitives/signature.ts'
 
 const folder = process.env['VECTORS'] ?? ''
-if (folder === '') throw new Error('VECTORS must name the folder of the public test vectors')
+if (folder === '') throw new Error('VECTORS is not set: set it to the folder of the public test vectors')
 
 interface Wycheproof {
   numberOfTests: number
@@ -30,10 +30,10 @@ type Fields = Record<string, string> & {
   number: (name: string) => number
 }
 
-/** Whether one case holds: true, or false where the primitive refuses it or gives something else. */
+/** Returns true if one case holds, and false if the primitive refuses it or gives another result. */
 type Check = (backend: Backend, test: Fields) => Promise<boolean> | boolean
 
-/** A fault of ours, where a refusal would be taken for an answer. */
+/** A fault in this library. It must not pass as the refusal of an invalid case. */
 class Disagreement extends Error {}
 
 const same = (bytes: Uint8Array | undefined, expected: string | undefined) =>
@@ -90,7 +90,8 @@ const wycheproof: Record<string, Check> = {
     same(backend.mlKem1024.decapsulator(field(test, 'seed')).publicKey, test['ek']),
   'mlkem_1024_test.json': (backend, test) =>
     same(backend.mlKem1024.decapsulator(field(test, 'seed')).decapsulate(field(test, 'c')), test['K']),
-  // Of portableOnly: expanded keys are never taken by this library, so the code is checked that the portable backend calls.
+  // Only for the portable backend: this library never accepts expanded keys, so this checks the code that the
+  // portable backend calls.
   'mlkem_1024_semi_expanded_decaps_test.json': (_, test) =>
     same(ml_kem1024.decapsulate(field(test, 'c'), field(test, 'dk')), test['K']),
   'pbkdf2_hmacsha512_test.json': async (backend, test) => {
@@ -104,9 +105,9 @@ const wycheproof: Record<string, Check> = {
     same(backend.x25519.decapsulator(field(test, 'private')).decapsulate(field(test, 'public')), test['shared']),
 }
 
-/** Valid cases that the library refuses on purpose, and how many the file has of them. */
+/** Valid cases that the library refuses on purpose, and how many of them each file has. */
 const refusedOnPurpose: Record<string, { cases: number; is: (test: Test) => boolean }> = {
-  // IVs under 8 bytes, which nobody should use.
+  // IVs shorter than 8 bytes, which nobody should use.
   'aes_gcm_test.json': { cases: 24, is: ({ flags, iv }) => flags.includes('SmallIv') && String(iv).length < 16 },
   'x25519_test.json': { cases: 31, is: ({ flags }) => flags.includes('ZeroSharedSecret') },
 }
@@ -120,7 +121,7 @@ afterAll(() => console.table(report))
 const UNUSED = ['hmac_sha3_256_test.json']
 
 describe('Wycheproof', () => {
-  it('has the files that are known here, and no others', () => {
+  it('has exactly the files that this test knows', () => {
     expect(readdirSync(join(folder, 'wycheproof')).sort()).toEqual([...Object.keys(wycheproof), ...UNUSED].sort())
   })
 
@@ -163,12 +164,12 @@ describe('CCTV', () => {
     return (field: string) => unhex(new RegExp(`^${field} = ([0-9a-f]+)$`, 'm').exec(text)![1]!)
   }
 
-  it('has the files that are known here, and no others', () => {
+  it('has exactly the files that this test knows', () => {
     const files = ['ML-KEM-1024-modulus.txt.gz', 'ML-KEM-1024-strcmp.txt', 'ML-KEM-1024-unluckysample.txt']
     expect(readdirSync(join(folder, 'cctv')).sort()).toEqual(files)
   })
 
-  it.each(backends)('modulus: every key is refused on $name', (backend) => {
+  it.each(backends)('modulus: $name refuses every key', (backend) => {
     const path = join(folder, 'cctv', 'ML-KEM-1024-modulus.txt.gz')
     const keys = gunzipSync(readFileSync(path)).toString().trim().split('\n')
     expect(keys).toHaveLength(1040)
@@ -182,7 +183,8 @@ describe('CCTV', () => {
     report['strcmp, portable'] = { valid: 1, invalid: 0, 'refused on purpose': 0 }
   })
 
-  // Made for the draft of FIPS 203: key generation differs from the standard, encapsulation and decapsulation do not.
+  // Made for the draft of FIPS 203, whose key generation differs from the standard. Encapsulation and decapsulation
+  // are the same.
   it('unluckysample: encapsulation in portable code, and decapsulation', () => {
     const field = fieldsOf('ML-KEM-1024-unluckysample.txt')
     const sent = withRandomness([field('m')], () => portableBackend.mlKem1024.encapsulator(field('ek')).encapsulate())

@@ -1,6 +1,6 @@
 // Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
 // is checked alone here.
-import { Suite } from '../../src/core/suite.ts'
+import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -41,6 +41,13 @@ describe('a block of a client', () => {
   const scope = new KeyedScope('private', { type: AES_256, key }, 'acme')
   const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: deriveScopeId(key, 'acme', 'private') }
 
+  interface Crafted {
+    sequence?: number
+    previous?: Uint8Array
+    generation?: number
+    damage?: boolean
+    suite?: EncryptedSuite
+  }
   async function crafted({ damage = false, ...names }: Changes) {
     const { buffer, label } = await scope.prepare(content)
     const lock = deriveLock(key, nonce, 'client-block', [utf8('private'), own.ownerId], 32)
@@ -110,7 +117,7 @@ describe('a record', async () => {
   const START = new Uint8Array(32)
 
   async function crafted(
-    { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid } = {},
+    { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid }: Crafted = {},
     owner = keyset,
   ) {
     const { contents } = insidesOf(owner, 'keyset')

@@ -1,8 +1,9 @@
-// What a consumer gets beside the library, by npm's own bill of materials (CycloneDX): the dependencies, and what they depend on.
+// Checks what npm installs beside the library, from npm's own bill of materials (CycloneDX): the dependencies, and
+// what they depend on.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Of micro-packed. */
+/** Dependencies of micro-packed. */
 const INDIRECT = ['@scure/base']
 const LICENCES = ['MIT', 'BSD-3-Clause']
 
@@ -13,14 +14,15 @@ export function checkParts(root, run) {
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const wanted = [...Object.keys(dependencies), ...INDIRECT].sort()
   const found = bill.components.map(({ name }) => name).sort()
-  // The optional peer is none of them: whoever needs it installs it.
+  // The optional peer is not listed: whoever needs it installs it.
   if (JSON.stringify(found) !== JSON.stringify(wanted))
-    throw new Error(`parts are ${found.join(', ')}; they should be ${wanted.join(', ')}`)
+    throw new Error(`dependencies are ${found.join(', ')}; expected ${wanted.join(', ')}`)
   for (const { name, version, licenses = [], hashes = [] } of bill.components) {
     const licence = licenses[0]?.license?.id
     if (dependencies[name] !== undefined && dependencies[name] !== version)
       throw new Error(`${name} is ${version} in package-lock.json`)
-    if (licenses.length !== 1 || !LICENCES.includes(licence)) throw new Error(`${name} is under ${licence}`)
+    if (licenses.length !== 1 || !LICENCES.includes(licence))
+      throw new Error(`${name} has an unexpected licence: ${licence}`)
     if (hashes.length === 0) throw new Error(`${name} has no hash in package-lock.json`)
     console.log(`${name} ${version}: ${licence}`)
   }

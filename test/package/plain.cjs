@@ -1,4 +1,4 @@
-// From CommonJS, by require of ES modules: every entry, and the same ones that import gives.
+// Uses every entry from CommonJS, by require of ES modules. They must give the same objects as import.
 const { strict: assert } = require('node:assert')
 const keystrata = require('keystrata')
 const legacy = require('keystrata/legacy')
@@ -8,7 +8,7 @@ const server = require('keystrata/server')
 assert.equal(require('keystrata/package.json').name, 'keystrata')
 for (const entry of [legacy, server]) assert.equal(entry.KeystrataError, keystrata.KeystrataError)
 assert.match(require.resolve('keystrata/pool/worker'), /worker\.js$/)
-assert.throws(() => require('keystrata/dist/index.js'), 'what is not exported cannot be had')
+assert.throws(() => require('keystrata/dist/index.js'), 'a path that is not exported must not resolve')
 
 async function main() {
   assert.equal((await import('keystrata')).KeystrataError, keystrata.KeystrataError)

@@ -1,5 +1,6 @@
-// npm run test:package -- [--runtimes node20,node24,bun]: packs the library, looks at what is in the tarball, installs it in an empty
-// folder elsewhere, and uses it from TypeScript and plain JavaScript, by import and by require; on this Node, or on all that are named.
+// npm run test:package -- [--runtimes node20,node24,bun]
+// Packs the library, checks the tarball, installs it in an empty folder, and uses it from TypeScript and plain
+// JavaScript, by import and by require. Runs on the current Node, or on each named runtime.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +15,7 @@ const { values } = parseArgs({ options: { runtimes: { type: 'string' } } })
 const chosen = values.runtimes?.split(',') ?? []
 const unknown = chosen.filter((name) => RUNTIMES[name] === undefined)
 if (unknown.length > 0)
-  throw new Error(`no runtime ${unknown.join(', ')}; there are ${Object.keys(RUNTIMES).join(', ')}`)
+  throw new Error(`unknown runtime ${unknown.join(', ')}: choose from ${Object.keys(RUNTIMES).join(', ')}`)
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'keystrata-package-'))
@@ -30,7 +31,7 @@ try {
   for (const name of ['plain.mjs', 'plain.cjs', 'typed.ts', 'tsconfig.json'])
     cpSync(join(import.meta.dirname, name), join(folder, name))
 
-  // The strictest settings, with the library's own declarations checked too, and no types of Node.
+  // The strictest settings. They also check the library's own declarations, and provide no Node types.
   run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'))
   const programs = chosen.map((name) => [name, programOf(RUNTIMES[name]), ...RUNTIMES[name].before])
   for (const [name, ...command] of programs.length > 0 ? programs : [['this Node', process.execPath]]) {

@@ -1,4 +1,4 @@
-// Laws of blocks, for any content and any change to it.
+// Laws of blocks, for any content and any change to the stored bytes.
 import { encodeBlock, type Keyset, openWriter, parseBlock, type WriterOptions } from '../../src/index.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ const seal = (keyset: Keyset, bytes: Uint8Array, chosen: WriterOptions) =>
   openWriter(keyset.export('host'), chosen).seal(bytes)
 
 describe('blocks', () => {
-  it('open to what was sealed, through their bytes', async () => {
+  it('open to the content that was sealed, after encoding and parsing', async () => {
     await fc.assert(
       fc.asyncProperty(content, options, async (bytes, chosen) => {
         const block = await seal(lax, bytes, chosen)
@@ -29,7 +29,7 @@ describe('blocks', () => {
     )
   })
 
-  it('with any bit flipped are an error, and never other content', async () => {
+  it('with any bit flipped fail to open, and never give other content', async () => {
     await fc.assert(
       fc.asyncProperty(content, dedup, fc.nat(), fc.nat(7), async (bytes, chosen, position, bit) => {
         const block = await seal(strict, bytes, { dedup: chosen })
@@ -42,7 +42,7 @@ describe('blocks', () => {
     )
   })
 
-  it('with any bit flipped are an error even where weaker blocks are taken', async () => {
+  it('with any bit flipped fail to open, even where weaker blocks are accepted', async () => {
     await fc.assert(
       fc.asyncProperty(content, options, fc.nat(), fc.nat(7), async (bytes, chosen, position, bit) => {
         const block = await seal(lax, bytes, chosen)
@@ -50,7 +50,7 @@ describe('blocks', () => {
         const index = position % stored.length
         const open = () => lax.open(parseBlock(flipped(stored, index, bit), block.label))
         if (chosen.encryption === 'none' && index >= 16 && index < 32) {
-          // The key id of an unencrypted block: it selects the rule that lets it in, and no key (SPEC §6.4).
+          // In an unencrypted block the key id selects the rule that allows it, and no key (SPEC §6.4).
           expect(await open()).toEqual(Uint8Array.from(bytes))
           return
         }
@@ -60,7 +60,7 @@ describe('blocks', () => {
     )
   })
 
-  it('cut or extended anywhere are an error', async () => {
+  it('truncated or extended anywhere fail to open', async () => {
     await fc.assert(
       fc.asyncProperty(
         content,
@@ -80,7 +80,7 @@ describe('blocks', () => {
     )
   })
 
-  it('open under no other label', async () => {
+  it('do not open under another label', async () => {
     await fc.assert(
       fc.asyncProperty(content, content, options, options, async (bytes, others, chosen, chosenToo) => {
         const [one, other] = [await seal(lax, bytes, chosen), await seal(lax, others, chosenToo)]
@@ -91,7 +91,7 @@ describe('blocks', () => {
     )
   })
 
-  it('of equal contents meet exactly where the table of SPEC §6.2 says', async () => {
+  it('with equal content deduplicate exactly where the table of SPEC §6.2 says', async () => {
     const keysets = { lax, related, strict }
     const name = fc.constantFrom('lax', 'related', 'strict')
     const encrypted = fc.constantFrom('scoped', 'global', 'off')
@@ -110,7 +110,7 @@ describe('blocks', () => {
     )
   })
 
-  it('of one keyset open in no other', async () => {
+  it('of one keyset do not open in another', async () => {
     await fc.assert(
       fc.asyncProperty(content, options, async (bytes, chosen) => {
         const block = await seal(lax, bytes, chosen)

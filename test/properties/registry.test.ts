@@ -1,5 +1,6 @@
-// A registry and its clients, in any order of events: beside it runs a model of what it should know. No sequence lets a client
-// in whose locked key differs, none loses an enrolment or an escrow, none takes a proof twice or from elsewhere.
+// A registry and its clients, with events in any order. A model of what the registry should know runs beside it. No
+// sequence of events may let in a client whose locked key differs, lose an enrolment or an escrow, or accept a proof
+// twice or at another server.
 import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
@@ -24,7 +25,7 @@ interface Keys {
   accountKey: AccountKey
 }
 
-/** Every client with every choice of keys, made once. */
+/** Every client with every choice of keys, derived once. */
 const clients: Map<string, Client> = new Map()
 const nameOf = ({ name, privateKey, accountKey }: Keys) => `${name} ${privateKey} ${accountKey}`
 for (const name of CLIENTS) {
@@ -43,7 +44,7 @@ for (const name of CLIENTS) {
 }
 const clientOf = (keys: Keys) => clients.get(nameOf(keys))!
 
-/** What each of them deposits, made in one moment: none is older than another. */
+/** The escrow of each client. All are made at the same instant, so that none is older than another. */
 const escrows: Map<string, Uint8Array> = new Map()
 vi.useFakeTimers({ now: Date.now() })
 for (const [name, client] of clients) escrows.set(name, client.safeguard().escrow)
@@ -53,7 +54,7 @@ vi.useRealTimers()
 class Model {
   accountKey: AccountKey = 'none'
   readonly enrolled: Map<Name, { privateKey: string; locked: boolean; escrow?: AccountKey | undefined }> = new Map()
-  /** Whether the server that is asked has made safeguarding mandatory; another one over the same rows has not. */
+  /** Whether the server under test makes safeguarding mandatory. The second server over the same rows does not. */
   readonly mandatory: boolean
 
   constructor(mandatory: boolean) {
@@ -83,7 +84,7 @@ class Model {
     return 'ok'
   }
 
-  /** The errors of other keys than the enrolled ones. */
+  /** The error for keys that differ from the enrolled ones. */
   mismatch({ name, privateKey, accountKey }: Keys): ErrorCode | undefined {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
@@ -113,7 +114,7 @@ class Model {
     return escrow !== undefined && (this.accountKey === 'none' || escrow === this.accountKey)
   }
 
-  /** Which keys a registration file holds. */
+  /** The keys that a registration file holds, or the error. */
   build(name: Name): string {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
@@ -144,7 +145,7 @@ class Real {
   constructor(store: RegistryStore, mandatory: boolean) {
     const safeguarding = mandatory ? 'mandatory' : 'optional'
     this.registry = openKeyRegistry(store, { realm: 'tests', ...OWN, safeguarding })
-    // Another server over the same database: its challenges are its own.
+    // Another server over the same database, which issues its own challenges.
     this.elsewhere = openKeyRegistry(store, { realm: 'tests', server: 'storage-2' })
   }
 
@@ -180,7 +181,7 @@ async function outcome<T>(action: () => Promise<T>): Promise<T | ErrorCode> {
 
 type Command = fc.AsyncCommand<Model, Real>
 
-/** One call that changes something. */
+/** A call that changes the registry. */
 class Do implements Command {
   readonly deed: Deed
   constructor(deed: Deed) {
@@ -205,7 +206,7 @@ class Connect implements Command {
   toString = () => `connect ${nameOf(this.keys)}`
 }
 
-/** A registration file holds what was deposited last. */
+/** Checks that a registration file holds the latest escrow. */
 class Build implements Command {
   readonly name: Name
   constructor(name: Name) {
@@ -225,7 +226,7 @@ class Build implements Command {
   toString = () => `build ${this.name}`
 }
 
-/** Somebody sends again what was sent before, or carries it to another server. */
+/** Sends an earlier proof again, and sends it to another server. */
 class Replay implements Command {
   readonly which: number
   constructor(which: number) {
@@ -245,7 +246,10 @@ interface Deed extends Keys {
   what: 'enrol' | 'commit' | 'safeguard' | 'clear'
 }
 
-/** Several at once: whoever comes second starts again, and in the end it is as if they had come one after the other. */
+/**
+ * Several calls at once. A call that loses a race starts again, so the result is as if they had run one after the
+ * other.
+ */
 class AtOnce implements Command {
   readonly all: readonly Deed[]
   constructor(all: readonly Deed[]) {
@@ -254,7 +258,7 @@ class AtOnce implements Command {
   check = () => true
   async run(model: Model, real: Real) {
     const outcomes = await Promise.all(this.all.map((deed) => outcome(() => real.do(deed))))
-    // Some order of theirs gives what they gave, and what the registry then says of everybody.
+    // Some order of the calls must give the same outcomes and the same states afterwards.
     const states = await Promise.all(this.all.map((keys) => outcome(() => real.connect(keys))))
     const holds = orders(this.all.length).find((order) => {
       const trial = copyOf(model)
@@ -285,7 +289,7 @@ function orders(length: number): number[][] {
 const keys = fc.record<Keys>({
   name: fc.constantFrom(...CLIENTS),
   privateKey: fc.constantFrom(...PRIVATE),
-  // Mostly the same: else hardly anybody gets in.
+  // Mostly the same key: otherwise hardly any client gets in.
   accountKey: fc.constantFrom<AccountKey>('short', 'short', 'short', 'none', 'long'),
 })
 const deed: fc.Arbitrary<Deed> = fc
@@ -316,7 +320,7 @@ async function explore(newStore: () => Promise<RegistryStore>, runs: number): Pr
 const database = new PGlite()
 afterAll(() => database.close())
 
-describe('a registry behaves as its model', () => {
+describe('a registry behaves like its model', () => {
   it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(25, 600)))
 
   it('in a real database', async () => {

@@ -1,5 +1,5 @@
-// Three devices that rotate at once, a reader beside them, crashes at every write, in every order that the scheduler finds:
-// nothing is lost, every state can be finished, and a reader gets its vault.
+// Three devices rotate at once beside a reader, with a crash at any write, in any order that the scheduler finds.
+// Nothing is lost, every state can be finished, and the reader always opens its vault.
 import {
   ALICE,
   cardIdentityOf,
@@ -29,12 +29,12 @@ const content = sample(100)
 
 class Crash extends Error {}
 
-/** The store as one device sees it: every call waits for its turn, and one write is its last. */
+/** The store as one device sees it: every call waits for its turn, and the device crashes at one of its writes. */
 interface Crashing {
-  /** Which write is the last one. */
+  /** The number of the device's last write. */
   readonly at: number
   readonly after: boolean
-  /** Which write is done and answers that it was not, as when a lost answer makes a store repeat its request. */
+  /** The number of a write that succeeds but reports failure, as when a store repeats a request after a lost answer. */
   readonly lost: number
 }
 const alive: Crashing = { at: 1000, after: false, lost: 1000 }
@@ -65,7 +65,7 @@ function deviceStore(store: MemoryVaultStore, scheduler: fc.Scheduler, crash: Cr
   }
 }
 
-/** The rule of the design: at every moment some E-key is live for every vault that the newest profile names. */
+/** Checks the main invariant: at every moment, every vault that the newest profile names has a live E-key. */
 function assertNothingLost(store: MemoryVaultStore): void {
   const newest = <T>(versions: ReadonlyMap<number, T>) => versions.get(Math.max(...versions.keys()))
   const profile = openProfileRecord(parseProfile(newest(store.profiles)!), rootKey)
@@ -77,14 +77,14 @@ function assertNothingLost(store: MemoryVaultStore): void {
   disposeKeys(profile)
 }
 
-/** The E-keys of a vault that a record has in slots, lowest generation first. */
+/** The E-keys of a vault in the slots of a record, lowest generation first. */
 function keysOf(record: Uint8Array, vaultId: string): string[] {
   const { vaults } = openProfileRecord(parseProfile(record), rootKey)
   const keys = vaults.find(({ id }) => hex(id) === vaultId)?.keys ?? []
   return keys.map(({ key }) => withBytes(key, hex))
 }
 
-/** The E-keys of a vault that an admin gets out of records. */
+/** The E-keys of a vault that an admin can recover from records. */
 function recoveredKeys(records: readonly Uint8Array[], vaultId: string, admin: Keyset): string[] {
   const identity = cardIdentityOf(admin)
   return records.flatMap((bytes) => {
@@ -137,11 +137,11 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
           : work === 'rotate one'
             ? mine.rotate(own, vault.id)
             : mine.changeRecovery(own, work === 'zero trust' ? { zeroTrust: true } : { admin: admins[1]!.card() }))
-        // What was there before is gone.
+        // The previous E-key is gone.
         expect(keysOf(rotated.record, vault.id)).not.toContain(keysOf(mine.record, vault.id)[0])
       } catch (error) {
         if (error instanceof Crash) return
-        // Three devices at once can keep each other from finishing; after zero trust no admin comes back.
+        // Three devices at once can keep each other from finishing, and an admin cannot return after zero trust.
         expect(['conflict', 'policy']).toContain(error instanceof KeystrataError ? error.code : error)
       }
     }
@@ -149,7 +149,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
   const reader = async () => {
     const own = deviceStore(store, scheduler, alive)
     for (let reading = 0; reading < 4; reading++) {
-      // One handle from long ago, and a fresh one.
+      // One handle from before the changes, and a fresh one.
       for (const from of [profile, openProfile((await own.readProfile())!, login)]) {
         const opened = await from.openVault(own, vault.id)
         expect(await opened.open(blocks.get(vault.id)!)).toEqual(content)
@@ -158,7 +158,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
   }
   await scheduler.waitFor(Promise.all([...plans.map(device), reader()]))
 
-  // Whatever was left: a key that is not marked is none that an admin of the past could have had.
+  // In any state: no former admin could have had an E-key that is not marked as due for rotation.
   const left = (await store.readProfile())!
   const leftContents = openProfileRecord(parseProfile(left), rootKey)
   for (const vault of leftContents.vaults) {
@@ -171,7 +171,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
   }
   disposeKeys(leftContents)
 
-  // A device that comes later finds everything, and finishes what the others left.
+  // A device that comes later finds everything, and finishes the work of the others.
   const later = openProfile((await store.readProfile())!, login)
   const rotated = await later.rotate(store)
   const contents = openProfileRecord(parseProfile(rotated.record), rootKey)
@@ -181,7 +181,7 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
     expect(store.keyrings.get(name)!.size).toBe(1)
     const keys = keysOf(rotated.record, name)
     expect(keys).toHaveLength(1)
-    // The admin of today has this key; one of the past has it from no record that was ever written.
+    // The current admin has this key. A former admin cannot recover it from any record that was ever written.
     for (const admin of admins) {
       const isToday = contents.admin !== undefined && Buffer.from(contents.admin).equals(admin.card().bytes)
       expect(recoveredKeys([rotated.record], name, admin)).toEqual(isToday ? keys : [])

@@ -1,4 +1,4 @@
-// Laws of shares and of keysets that change, for any contents and any order of events.
+// Laws of shares and of keyset changes, for any content and any order of events.
 import {
   type Keyset,
   openWriter,
@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, flipped, makeKeyset, numRuns, PASSWORD, quick, quickly } from '../fixtures.ts'
 
-// What a password costs is not what these tests are about.
+// These tests are not about the cost of a password.
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
@@ -40,7 +40,7 @@ const shares = [opened(false), opened(true), opened(false)]
 const anyShare = fc.nat(shares.length - 1)
 
 describe('a share', () => {
-  it('opens exactly its blocks, in every mode, however they came into it', async () => {
+  it('opens exactly the blocks added to it, in every mode, however they were added', async () => {
     const way = fc.constantFrom('added', 'sealed', 'stored', 'not at all')
     const plan = fc.array(fc.record({ content, mode, way, to: anyShare }), { minLength: 1, maxLength: 4 })
     await fc.assert(
@@ -67,7 +67,7 @@ describe('a share', () => {
     )
   })
 
-  it('that was revoked opens nothing that is written later', async () => {
+  it('that was revoked opens nothing that is sealed later', async () => {
     await fc.assert(
       fc.asyncProperty(content, mode, anyShare, async (bytes, chosen, index) => {
         const { owner, share, reader } = shares[index]!
@@ -83,7 +83,7 @@ describe('a share', () => {
     )
   })
 
-  it('takes no envelope, block or invite with a flipped bit', async () => {
+  it('accepts no envelope, block or invite with a flipped bit', async () => {
     await fc.assert(
       fc.asyncProperty(content, mode, anyShare, fc.nat(), fc.nat(7), async (bytes, chosen, index, position, bit) => {
         const { owner, share, reader } = shares[index]!
@@ -102,8 +102,8 @@ describe('a share', () => {
 })
 
 describe('a keyset', () => {
-  it('loses no key by what is exported, whatever it was unlocked from', async () => {
-    // Which export is unlocked again, and what is changed then; what a definition cannot do, it must refuse.
+  it('loses no key through an export, whatever export it is unlocked from', async () => {
+    // Which export is unlocked, and which change follows. A source definition must refuse what it cannot do.
     const destination = fc.constantFrom('host', 'storage', 'definition')
     const change = fc.constantFrom('password', 'regenerate', 'share', 'revoke', 'forget', 'nothing')
     const steps = fc.array(fc.record({ destination, change }), { minLength: 1, maxLength: 4 })
@@ -115,7 +115,7 @@ describe('a keyset', () => {
         let block = await openWriter(keyset.export('host'), chosen).seal(bytes)
         for (const step of plan) {
           if (!isComplete && step.destination !== 'definition') {
-            // An export with fewer keys must never take the place of one with all.
+            // An export with fewer keys must never replace one with all keys.
             await failure(() => keyset.export(step.destination), 'policy')
           }
           const from: typeof step.destination = isComplete ? step.destination : 'definition'
@@ -130,7 +130,7 @@ describe('a keyset', () => {
             share: () => keyset.createShare().keyset,
             revoke: () => keyset.revokeShare(keyset.shares[0]!),
             forget: () => {
-              // A definition may not even have the pair that the block is under.
+              // A source definition may lack the key pair that the block is sealed to.
               if (isComplete) block = { ...block, envelope: keyset.rekey(block) }
               return keyset.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
             },
@@ -149,7 +149,7 @@ describe('a keyset', () => {
           if (keyset.shares.length > 0) keyset.share(keyset.shares[0]!).invite(bobCard)
           if (isComplete) expect(keyset.card()).toEqual(aliceCard)
         }
-        // A definition has no retired pairs: it opens what is under today's.
+        // A source definition has no retired key pairs: it opens only what is sealed to the current pair.
         const envelope = keyset.isCurrent(block.envelope) || isComplete ? block.envelope : undefined
         if (envelope !== undefined) expect(await keyset.open(block)).toEqual(Uint8Array.from(bytes))
         else await failure(() => keyset.open(block), 'key-not-found')
