@@ -30,9 +30,9 @@ export default defineConfig(
     },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      // An async function that does not await still turns what it throws into a rejection, which the API promises.
+      // An async function without await still turns a thrown error into a rejection, as the API promises.
       '@typescript-eslint/require-await': 'off',
-      // isolatedDeclarations wants the type on the left.
+      // isolatedDeclarations needs the type on the left.
       '@typescript-eslint/consistent-generic-constructors': ['error', 'type-annotation'],
       '@typescript-eslint/no-unused-vars': ['error', { ignoreUsingDeclarations: true }],
       '@typescript-eslint/no-invalid-void-type': ['error', { allowAsThisParameter: true }],
@@ -40,7 +40,7 @@ export default defineConfig(
     },
   },
   {
-    // Tests and examples index freely into what they have just made; a wrong index fails the test anyway.
+    // Tests and examples index into arrays that they have just made. A wrong index fails the test anyway.
     files: ['test/**', 'bench/**', 'examples/**'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', '@typescript-eslint/unbound-method': 'off' },
   },

@@ -12,21 +12,21 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['./test/setup.ts'],
-    // Every file would load the library anew, which takes a quarter of a minute in all.
+    // With isolation, every file loads the library again, which takes 15 seconds in total.
     isolate: false,
-    // The public vectors are not part of the project: VECTORS says where they are.
+    // The public vectors are not part of the project. VECTORS names the folder that holds them.
     exclude:
       process.env['VECTORS'] === undefined && !process.argv.includes('test/conformance') ? ['test/conformance'] : [],
     reporters: ['default', './test/plain-summary.ts'],
-    // The default leaves one core of two idle.
+    // The default leaves one of two cores idle.
     maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],
-      // What starts threads and what runs in them, where nobody counts. The rest that is not covered on one runtime are the paths of
-      // the others: raw keys and native ML-KEM of newer Nodes, the scheduler of browsers.
+      // These files start threads or run in them, where coverage is not measured. Other lines stay uncovered because
+      // only other runtimes use them: raw keys and native ML-KEM of newer Node releases, the scheduler of browsers.
       exclude: ['src/pool/{work,worker,threads}.ts'],
       reporter: ['text-summary', 'json-summary'],
       thresholds: { lines: 98 },

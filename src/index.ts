@@ -1,4 +1,5 @@
-// keystrata: from a password to a sealed block, and back. This file exports and does nothing else.
+// keystrata: keysets, their blocks, packs, records and shares, and what all key models share. This file exports and
+// does nothing else.
 export {
   type BlockHead,
   type BlockReader,

@@ -1,2 +1,2 @@
-// keystrata/pool: whole blocks in worker threads. This file exports and does nothing else.
+// keystrata/pool: sealing and opening whole blocks in worker threads. This file exports and does nothing else.
 export { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from './pool/pool.ts'

@@ -1,5 +1,5 @@
-// The caller's buffers are the caller's: what happens to them after a call changes nothing, and results are no views of them.
-// Content that is overwritten while it is sealed: test/attacks/11-caller-race.test.ts.
+// Callers own their buffers: changing one after a call starts has no effect, and results are never views of them.
+// test/attacks/11-caller-race.test.ts covers content that is overwritten while it is sealed.
 import { describe, expect, it } from 'vitest'
 import { openWriter, unlockKeyset } from '../src/index.ts'
 import { backends, expectSame, makeKeyset, PASSWORD, sample, withBackend } from './fixtures.ts'
@@ -8,7 +8,7 @@ const keyset = await makeKeyset()
 const large = sample(300_000)
 
 describe.each(backends)('on $name', (backend) => {
-  it('an envelope and a ciphertext overwritten right after open change nothing', () =>
+  it('overwriting the envelope and the ciphertext right after open has no effect', () =>
     withBackend(backend, async () => {
       const block = await openWriter(keyset.export('host')).seal(large)
       const opening = keyset.open(block)
@@ -19,7 +19,7 @@ describe.each(backends)('on $name', (backend) => {
 })
 
 describe('exports', () => {
-  it('overwritten right after a call change nothing', async () => {
+  it('can be overwritten right after a call', async () => {
     const host = keyset.export('host')
     const unlocking = unlockKeyset(host, PASSWORD)
     host.fill(0)
@@ -27,8 +27,8 @@ describe('exports', () => {
   })
 })
 
-describe('bytes of other kinds', () => {
-  it('are taken as bytes: views into larger buffers, Buffers, shared memory', async () => {
+describe('other kinds of byte arrays', () => {
+  it('are accepted: Buffers, shared memory, views into larger buffers', async () => {
     const writer = openWriter(Buffer.from(keyset.export('host')))
     const content = sample(1000)
     const shared = new Uint8Array(new SharedArrayBuffer(1000))
@@ -47,7 +47,7 @@ describe('bytes of other kinds', () => {
     }
   })
 
-  it('come back in memory of their own', async () => {
+  it('are never returned: results are Uint8Arrays with their own memory', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(10))
     const content = await keyset.open(block)
     expect(content.constructor).toBe(Uint8Array)

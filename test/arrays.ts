@@ -1,6 +1,6 @@
-// Every Uint8Array that is made while this watches, and where: for tests that look for what was not wiped.
+// Records every Uint8Array that is made while it watches, and where, for tests that look for secrets left unwiped.
 
-/** An array, and whoever made it. */
+/** An array, and the stack of the code that made it. */
 export interface MadeArray {
   readonly bytes: Uint8Array
   readonly stack: string
@@ -8,7 +8,10 @@ export interface MadeArray {
 
 const Plain = globalThis.Uint8Array
 
-/** @param isWanted which arrays to keep; they stay in memory */
+/**
+ * Starts to record arrays, and returns the list that they are added to.
+ * @param isWanted decides which arrays to record; these stay in memory
+ */
 export function watchArrays(isWanted: (bytes: Uint8Array, args: readonly unknown[]) => boolean): MadeArray[] {
   const made: MadeArray[] = []
   const Watching: typeof Plain = new Proxy(Plain, {

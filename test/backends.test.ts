@@ -1,5 +1,5 @@
-// Three backends, one meaning: the same bytes for the same input, and the same inputs refused.
-// `npm run test:differential -- --cases 1000000` draws from the same cases for longer.
+// All three backends give the same bytes for the same input, and refuse the same inputs.
+// `npm run test:differential -- --cases 1000000` runs more of the same random cases.
 import { backend, portableBackend } from './platforms.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Backend } from '../src/primitives/backend.ts'
@@ -17,7 +17,7 @@ afterEach(() => {
 })
 
 describe('the backends', () => {
-  it('are all here, and the fastest is chosen', () => {
+  it('are all present, and the fastest one is chosen', () => {
     const own = 'document' in globalThis ? [] : ['node']
     expect(backends.map((each) => each.name)).toEqual([...own, 'web', 'portable'])
     expect(backend().name).toBe(own[0] ?? 'web')
@@ -25,14 +25,14 @@ describe('the backends', () => {
     expect(backend().name).toBe('portable')
   })
 
-  it('use what the runtime has', () => {
+  it('use the primitives that the runtime provides', () => {
     expect(web.providers).toMatchObject({ 'AES-GCM': 'crypto.subtle', X25519: '@noble/curves' })
     expect(new Set(Object.values(portable.providers).map((name) => name.split('/')[0]))).toEqual(
       new Set(['@noble', 'crypto.getRandomValues']),
     )
   })
 
-  it.runIf(isNode)('use what this Node has', () => {
+  it.runIf(isNode)('use the primitives that this Node release provides', () => {
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
     const native = major > 24 || (major === 24 && minor >= 7) ? 'node:crypto' : undefined
     expect(node!.providers).toMatchObject({ X25519: 'node:crypto', 'AES-GCM': 'node:crypto', Poly1305: 'node:crypto' })
@@ -42,7 +42,7 @@ describe('the backends', () => {
 })
 
 describe('random cases', () => {
-  it.each(Object.entries(CASES))('of %s come out alike', async (_, { weight, make }) => {
+  it.each(Object.entries(CASES))('of %s give the same result on every backend', async (_, { weight, make }) => {
     const seed = Date.now() % 1e6
     const runs = (weight >= 100 ? 300 : weight >= 20 ? 60 : 20) * (slow ? 50 : 1)
     for (let run = 0; run < runs; run++) {
@@ -52,13 +52,13 @@ describe('random cases', () => {
   })
 })
 
-// Around a block, the size from which WebCrypto is called, the chunks of node:crypto, and the limit.
+// Lengths around one AES block, around the size from which WebCrypto is called, and around one chunk of node:crypto.
 const KIB = 1024
 const around = [16, 8 * KIB, 128 * KIB].flatMap((size) => [size - 17, size - 16, size - 1, size, size + 1])
 describe.each([0, 1, ...around.filter((size) => size > 1), 3 * 128 * KIB + 5])('content of %i bytes', (length) => {
   const content = sample(length, 7)
 
-  it('comes out alike', async () => {
+  it('gives the same result on every backend', async () => {
     const [key, iv, counter, aad] = [sample(32), sample(12), new Uint8Array(16).fill(0xff), sample(20)]
     const digests = [{ hash: 'sha256' }, { hash: 'sha256', suffix: sample(32) }, { hash: 'sha3-256' }] as const
     const results = []
@@ -79,7 +79,7 @@ describe.each([0, 1, ...around.filter((size) => size > 1), 3 * 128 * KIB + 5])('
     expect(new Set(results).size).toBe(1)
   })
 
-  it('is read before the first wait, and so are the keys', async () => {
+  it('is read before the call first yields, and so are the keys', async () => {
     for (const each of backends) {
       const [key, iv, aad] = [sample(32), sample(12), sample(20)]
       const sealed = each.gcmSeal(key, iv, aad, content)
@@ -115,23 +115,26 @@ describe('WebCrypto', () => {
 
   async function callsDuring(action: () => Promise<unknown>): Promise<number> {
     const spies = (['encrypt', 'decrypt', 'digest'] as const).map((name) => vi.spyOn(crypto.subtle, name))
-    // Portable code throws for what is no IV; that it was asked is all that is wanted here.
+    // Portable code throws for an IV of the wrong length. Only the number of calls matters here.
     await action().catch(() => undefined)
     const calls = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
     vi.restoreAllMocks()
     return calls
   }
 
-  it.each(ciphers)('does %s where that is worth a call, and where all browsers do it', async (_, ivBytes, run) => {
-    const calls = (keyBytes: number, iv: number, length: number) =>
-      callsDuring(() => run(sample(keyBytes), sample(iv), sample(length)))
-    expect([await calls(32, ivBytes, WORTH_A_CALL), await calls(16, ivBytes, 2 * WORTH_A_CALL)]).toEqual([1, 1])
-    expect(await calls(32, ivBytes, WORTH_A_CALL - 1)).toBe(0)
-    expect(await calls(24, ivBytes, WORTH_A_CALL)).toBe(0)
-    expect(await calls(32, ivBytes + 1, WORTH_A_CALL)).toBe(0)
-  })
+  it.each(ciphers)(
+    'does %s if the input is large enough, and if all browsers support the key and the IV',
+    async (_, ivBytes, run) => {
+      const calls = (keyBytes: number, iv: number, length: number) =>
+        callsDuring(() => run(sample(keyBytes), sample(iv), sample(length)))
+      expect([await calls(32, ivBytes, WORTH_A_CALL), await calls(16, ivBytes, 2 * WORTH_A_CALL)]).toEqual([1, 1])
+      expect(await calls(32, ivBytes, WORTH_A_CALL - 1)).toBe(0)
+      expect(await calls(24, ivBytes, WORTH_A_CALL)).toBe(0)
+      expect(await calls(32, ivBytes + 1, WORTH_A_CALL)).toBe(0)
+    },
+  )
 
-  it('hashes where that is worth a call, but no SHA-3, and nothing in pieces', async () => {
+  it('hashes large inputs, but not by SHA-3, and not if there is a suffix', async () => {
     const calls = (length: number, hash: 'sha256' | 'sha512' | 'sha3-256', suffix?: Uint8Array) =>
       callsDuring(() => web.digestContent(sample(length), [{ hash, ...(suffix && { suffix }) }]))
     expect([await calls(WORTH_A_CALL, 'sha256'), await calls(WORTH_A_CALL, 'sha512')]).toEqual([1, 1])
@@ -140,21 +143,21 @@ describe('WebCrypto', () => {
     expect(await calls(WORTH_A_CALL, 'sha256', sample(32))).toBe(0)
   })
 
-  it('gets keys that nobody can export', async () => {
+  it('gets keys that cannot be exported', async () => {
     const importing = vi.spyOn(crypto.subtle, 'importKey')
     for (const [, ivBytes, run] of ciphers) await run(sample(32), sample(ivBytes), sample(WORTH_A_CALL))
     await web.pbkdf2Sha512(sample(9), sample(16), 1, 32, {})
     expect(importing.mock.calls.map(([, , , isExtractable]) => isExtractable)).toEqual(Array(6).fill(false))
   })
 
-  it('leaves no copy of what it encrypts', async () => {
+  it('gets a copy of the plaintext that is wiped afterwards', async () => {
     const encrypting = vi.spyOn(crypto.subtle, 'encrypt')
     await web.cbcEncrypt(sample(32), sample(16), sample(WORTH_A_CALL))
     const [, , copy] = encrypting.mock.calls[0]!
     expectSame(copy as Uint8Array, new Uint8Array(WORTH_A_CALL))
   })
 
-  it('that breaks is no answer about the bytes', async () => {
+  it('errors are thrown, and not taken for damaged bytes', async () => {
     const sealed = sample(WORTH_A_CALL)
     const [open, decrypt] = [ciphers[1]![2], ciphers[4]![2]]
     vi.spyOn(crypto.subtle, 'decrypt').mockRejectedValue(new Error('broken'))
@@ -165,8 +168,8 @@ describe('WebCrypto', () => {
   })
 })
 
-describe('the limit of a block', () => {
-  it('comes out alike on the two fastest', async () => {
+describe('content of the largest size', () => {
+  it('gives the same result on the two fastest backends', async () => {
     const content = sample(64 * KIB * KIB)
     const results = []
     for (const each of backends.slice(0, 2)) {
@@ -179,7 +182,7 @@ describe('the limit of a block', () => {
   })
 })
 
-// https://cr.yp.to/ecdh.html#validate: points of small order, canonical and not.
+// https://cr.yp.to/ecdh.html#validate: points of low order, in canonical and other encodings.
 const lowOrder = [
   '00'.repeat(32),
   `01${'00'.repeat(31)}`,
@@ -194,7 +197,7 @@ describe.each(backends)('$name', (each) => {
     expect(() => each.x25519.encapsulator(unhex(point)).encapsulate()).toThrow()
   })
 
-  it('refuses IVs of AES-GCM under 8 bytes', async () => {
+  it('refuses AES-GCM IVs of fewer than 8 bytes', async () => {
     for (const length of [0, 1, 7]) {
       const iv = new Uint8Array(length)
       expect(() => each.gcmSeal(sample(32), iv, iv, sample(9))).toThrow()
@@ -204,7 +207,7 @@ describe.each(backends)('$name', (each) => {
     }
   })
 
-  it('refuses ML-KEM keys with a coefficient out of range, and lengths that are none', () => {
+  it('refuses ML-KEM keys with a coefficient out of range, and invalid lengths', () => {
     const { publicKey } = portable.mlKem1024.decapsulator(sample(64))
     const outOfRange = new Uint8Array(publicKey)
     outOfRange.set([0xff, 0xff], 0)
@@ -214,7 +217,7 @@ describe.each(backends)('$name', (each) => {
     expect(() => each.mlKem1024.decapsulator(sample(64)).decapsulate(new Uint8Array(1567))).toThrow()
   })
 
-  it('forgets a private key that was disposed of', () => {
+  it('does not use a private key after it is disposed', () => {
     const { publicKey } = portable.x25519.decapsulator(sample(32, 5))
     const agreed = portable.x25519.decapsulator(sample(32)).decapsulate(publicKey)
     const own = each.x25519.decapsulator(sample(32))
@@ -224,7 +227,7 @@ describe.each(backends)('$name', (each) => {
     try {
       after = own.decapsulate(publicKey)
     } catch {
-      // Dropped, rather than wiped.
+      // This backend drops the key instead of wiping it, so using it throws.
     }
     expect(after).not.toEqual(agreed)
   })

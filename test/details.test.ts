@@ -1,4 +1,4 @@
-// What errors tell programs besides their code: sizes, ids, names of fields and rules.
+// The details that errors give to programs besides the code: sizes, ids, and names of fields and rules.
 import { unlocked } from '../src/keyset/keyset.ts'
 import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile } from '../src/vault.ts'
 import { armRegistration, deriveClient, openSavedClient } from '../src/client.ts'
@@ -62,7 +62,7 @@ const crowdedProfile = resummed(patched(profile.record, HEADER_BYTES + 10, u32(2
 const crowded = { ...contents, additional: { ...additional, shares: Array(700).fill(additional.shares[0]) as never } }
 const place = { table: 'sources', row: '1', column: 'password', version: 1 }
 
-/** An object with so many bytes behind it. */
+/** Returns a copy of an object, with zeros appended up to `length` bytes. */
 const longer = (bytes: Uint8Array, length: number): Uint8Array => {
   const long = new Uint8Array(length)
   long.set(bytes)
@@ -71,17 +71,17 @@ const longer = (bytes: Uint8Array, length: number): Uint8Array => {
 const packOf = (...lengths: number[]): Uint8Array =>
   new Uint8Array(Buffer.concat([u32(lengths.length), ...lengths.map(u32), new Uint8Array(Math.max(...lengths))]))
 
-describe('sizes', () => {
+describe('the detail', () => {
   it.each([
-    ['a block cut short', () => parseBlock(stored.subarray(0, block.envelope.length - 1), block.label), 1712],
+    ['a truncated block', () => parseBlock(stored.subarray(0, block.envelope.length - 1), block.label), 1712],
     ['an envelope that is too long', () => keyset.isCurrent(new Uint8Array(5000)), 5000],
-    ['a ciphertext cut short', () => keyset.open({ ...block, ciphertext: sample(47) }), 47],
-    ['a ciphertext of a client', () => client.open({ ...clientBlock, ciphertext: sample(15) }), 15],
-    ['a record cut short', () => keyset.openRecord(record.subarray(0, -11)), record.length - 11],
-    ['an invite', () => keyset.acceptShare(invite.subarray(0, -1), card), invite.length - 1],
-    ['a card', () => parseCard(card.bytes.subarray(1)), 1775],
-    ['a pack with bytes left over', () => openPackMember(longer(pack, pack.length + 1), members[0]!), pack.length + 1],
-  ])('of %s', async (_, action, bytes) => {
+    ['a truncated ciphertext', () => keyset.open({ ...block, ciphertext: sample(47) }), 47],
+    ["a truncated ciphertext in a client's block", () => client.open({ ...clientBlock, ciphertext: sample(15) }), 15],
+    ['a truncated record', () => keyset.openRecord(record.subarray(0, -11)), record.length - 11],
+    ['a truncated invite', () => keyset.acceptShare(invite.subarray(0, -1), card), invite.length - 1],
+    ['a truncated card', () => parseCard(card.bytes.subarray(1)), 1775],
+    ['a pack with trailing bytes', () => openPackMember(longer(pack, pack.length + 1), members[0]!), pack.length + 1],
+  ])('gives the size of %s', async (_, action, bytes) => {
     const { detail } = await failure(action, 'malformed')
     expect(detail).toMatchObject({ bytes })
   })
@@ -89,57 +89,57 @@ describe('sizes', () => {
   it.each([
     ['a member of a pack', () => writer.pack([sample(1), new Uint8Array(8 * MIB + 1)]), { bytes: 8 * MIB + 1 }],
     ['a pack', () => writer.pack(Array<Uint8Array>(9).fill(new Uint8Array(8 * MIB))), undefined],
-    ['members', () => writer.pack(Array<Uint8Array>(1025).fill(sample(1))), { members: 1025 }],
-    ['members of what is read', () => openPackMember(sample(100), members[0]!), undefined],
-    ['a stored member', () => openPackMember(packOf(8 * MIB + 49), members[0]!), { bytes: 8 * MIB + 49 }],
+    ['a number of pack members', () => writer.pack(Array<Uint8Array>(1025).fill(sample(1))), { members: 1025 }],
+    ['a number of members in a stored pack', () => openPackMember(sample(100), members[0]!), undefined],
+    ['a member of a stored pack', () => openPackMember(packOf(8 * MIB + 49), members[0]!), { bytes: 8 * MIB + 49 }],
     ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 5000)), { bytes: 64 * MIB + 5000 }],
     ['an export', () => unlockKeyset(new Uint8Array(MIB + 1), PASSWORD), { bytes: MIB + 1 }],
-    ['a text', () => device.sealText('x'.repeat(65_537), place), { bytes: 65_537 }],
+    ['a text to seal', () => device.sealText('x'.repeat(65_537), place), { bytes: 65_537 }],
     ['a sealed text', () => device.openText(new Uint8Array(70_000), place), { bytes: 70_000 }],
-    ['a registration', () => armRegistration(new Uint8Array(MIB), registered.activationCode), { most: 8192 }],
+    ['a registration file', () => armRegistration(new Uint8Array(MIB), registered.activationCode), { most: 8192 }],
     [
-      'a registration by a byte',
+      'a registration file one byte',
       () => armRegistration(new Uint8Array(8193), registered.activationCode),
       { most: 8192 },
     ],
     ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
     ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
-    ['what is to be a record', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), 'start'), { bytes: 64 * MIB + 1 }],
-    ['the vaults of a profile', () => openProfile(crowdedProfile, login), { vaults: 257 }],
-    ['the number of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
-    ['a keyset of many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
+    ['a record to seal', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), 'start'), { bytes: 64 * MIB + 1 }],
+    ['a number of vaults in a profile', () => openProfile(crowdedProfile, login), { vaults: 257 }],
+    ['the generation of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
+    ['a keyset with many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
     ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
-    ['a password of a service', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
+    ['a service password', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
     ['the cost of a verifier', () => createVerifier(login.credential, { cost: 3 }), { cost: 3 }],
-  ])('beyond the limit, of %s', async (_, action, detail) => {
+  ])('describes %s beyond the limit', async (_, action, detail) => {
     const error = await failure(action, 'limit-exceeded')
     if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(Number)])
     else expect(error.detail).toMatchObject(detail)
   })
 })
 
-describe('a length that may just be', () => {
+describe('the largest allowed length', () => {
   it.each([
-    ['a registration', () => armRegistration(new Uint8Array(8192), registered.activationCode), 'malformed'],
+    ['a registration file', () => armRegistration(new Uint8Array(8192), registered.activationCode), 'malformed'],
     ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 4096)), 'authentication-failed'],
-  ] as const)('of %s is answered by what is wrong with it', async (_, action, code) => {
+  ] as const)('of %s passes the length check, and the next error is given', async (_, action, code) => {
     await failure(action, code)
   })
 
-  it('of a content', () => {
+  it('of content is accepted', () => {
     assertContentBytes(new Uint8Array(64 * MIB))
   })
 })
 
-describe('what it is about', () => {
-  it('a card that is another one', async () => {
+describe('the detail names', () => {
+  it('the fingerprint of an unexpected card', async () => {
     const error = await failure(() => parseCard(card.bytes, { fingerprint: '1'.repeat(60) }), 'key-changed')
     expect(error.detail).toEqual({ fingerprint: card.fingerprint })
   })
 
-  it('a vault that the profile, or the store, has not', async () => {
+  it('a vault that the profile or the store does not have', async () => {
     const vaultId = '0'.repeat(32)
     expect((await failure(() => profile.openVault(store, vaultId), 'key-not-found')).detail).toEqual({ vaultId })
     store.keyrings.clear()
@@ -156,12 +156,12 @@ describe('what it is about', () => {
     expect(detail).toEqual({ vaultId: hex(entry!.id) })
   })
 
-  it('the version that was wanted', async () => {
+  it('the version that was found and the version that was required', async () => {
     const error = await failure(() => openProfile(profile.record, login, { atLeast: 9 }), 'rollback')
     expect(error.detail).toEqual({ version: profile.version, atLeast: 9 })
   })
 
-  it('the kind of a saved handle, and of what it is opened as', async () => {
+  it('the kind of a saved handle that is opened as another kind', async () => {
     const saved = { login: login.save(device), client: client.save(device), keyset: keyset.save(device) }
     const attempts: [string, () => unknown][] = [
       ['expected a saved login, but this is a saved client', () => openSavedLogin(saved.client, device, ALICE)],
@@ -178,7 +178,7 @@ describe('what it is about', () => {
     }
   })
 
-  it('a saved handle of a kind that there is not yet', async () => {
+  it('the unknown kind of a saved handle', async () => {
     const error = await failure(
       () => openSavedLogin(resummed(patched(login.save(device), 48, [9])), device, ALICE),
       'unsupported',
@@ -187,7 +187,7 @@ describe('what it is about', () => {
     expect(error.detail).toEqual({ object: 'saved handle', field: 'kind', found: 9 })
   })
 
-  it('what a keyset from a source definition has not all keys for', async () => {
+  it('the operation that a keyset from a source definition lacks keys for', async () => {
     const part = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const attempts: [string, () => unknown][] = [
       ['a new master key', () => part.changePassword('next', { newMaster: true })],
@@ -201,7 +201,7 @@ describe('what it is about', () => {
     }
   })
 
-  it('a damaged export, and what else it may be', async () => {
+  it('the size of a damaged export, and the message names the object it may be', async () => {
     const damaged = await failure(() => unlockKeyset(flipped(keyset.export('host'), 100), PASSWORD), 'malformed')
     expect(damaged.message).toBe('a damaged keyset, whose checksum does not hold')
     expect(damaged.detail).toEqual({ bytes: keyset.export('host').length })
@@ -211,17 +211,17 @@ describe('what it is about', () => {
     expect(unknown.message).toBe('a damaged keyset, whose checksum does not hold')
   })
 
-  it('a device key without a passphrase, and one that needs it', async () => {
+  it('the passphrase rule, if an unprotected device key is opened with a passphrase', async () => {
     const open = () => openDeviceKey(device.exportUnprotected(), 'a passphrase')
     expect((await failure(open, 'policy')).detail).toEqual({ rule: 'passphrase' })
   })
 
-  it('an activation code', async () => {
+  it('the length of an invalid activation code', async () => {
     const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'malformed')
     expect(error.detail).toEqual({ characters: 6 })
   })
 
-  it('a writer that is weaker than its keyset', async () => {
+  it('the minimum-encryption rule, if a writer is weaker than its keyset', async () => {
     const error = await failure(() => openWriter(keyset.export('host'), { encryption: 'none' }), 'policy')
     expect(error.detail).toMatchObject({ rule: 'minimum-encryption' })
   })

@@ -1,4 +1,5 @@
-// Every export of the four entries has an example in its docstring, which type-checks, runs, and prints what its comments say.
+// Every export of the four entries below has an example in its docstring. Each example type-checks, runs, and prints
+// what its comments say.
 import {
   createKeyset,
   encodeBlock,
@@ -33,7 +34,7 @@ interface Example {
   readonly name: string
   readonly code: string
   readonly path: string
-  /** What it declares in its module, and which of that is a function. */
+  /** The names of the values and of the functions that it declares. */
   readonly declared: readonly string[]
   readonly functions: readonly string[]
 }
@@ -57,7 +58,7 @@ const examples = [...exported].flatMap((symbol) =>
   }),
 )
 
-/** What is declared by `using` stays in its module. */
+/** Returns what an example declares. A variable declared by `using` is left out: it stays private to its module. */
 function declarationsIn(code: string): Pick<Example, 'declared' | 'functions'> {
   const declared: string[] = []
   const functions: string[] = []
@@ -73,7 +74,7 @@ function declarationsIn(code: string): Pick<Example, 'declared' | 'functions'> {
   return { declared, functions }
 }
 
-// Costs of passwords are those of the self-test, whose answers stay right by that.
+// Password hashes always use the costs of the self-test, so that its known answers stay correct.
 const [chosen] = backends as [Backend]
 useBackend({
   ...chosen,
@@ -127,7 +128,7 @@ const blocks = async function* () {
   yield* [block, damaged]
 }
 
-/** What the function of an example is given, what it gives, and what is made of that before it is compared. */
+/** The arguments of an example's function, the expected result, and a step that converts the result for comparison. */
 type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (given: never) => unknown]
 
 const calls: Readonly<Record<string, Call>> = {
@@ -197,7 +198,7 @@ const calls: Readonly<Record<string, Call>> = {
     true,
     (store: Pick<VaultStore, 'writeProfile'>) => store.writeProfile(first.record, 1),
   ],
-  // As in the self-test.
+  // The inputs and the answer are those of the self-test.
   Argon2: [
     [
       ...['password', 'somesalt'].map((text) => new TextEncoder().encode(text)),
@@ -245,7 +246,7 @@ describe('docstrings', () => {
     expect(without.map(({ name }) => name)).toEqual([])
   })
 
-  it('have short ones, each about what it stands at', () => {
+  it('have short examples that name the export they belong to', () => {
     for (const { name, code } of examples) {
       expect(code.split('\n').filter((line) => line !== '').length, name).toBeLessThanOrEqual(7)
       expect(code, name).toMatch(/ from 'keystrata/)
@@ -253,28 +254,31 @@ describe('docstrings', () => {
     }
   })
 
-  it('type-check', () => {
+  it('have examples that type-check', () => {
     const paths = examples.map(({ path }) => path)
     expect(errorsIn(programOf(paths, program), paths)).toEqual([])
   })
 
-  it('have a call for every function that an example declares', () => {
+  it('have every function of an example called by this test', () => {
     const called = examples.filter(({ functions }) => functions.length > 0)
     expect(called.map(({ name }) => name).sort()).toEqual(Object.keys(calls).sort())
   })
 
-  it.each(examples)('$name runs', async ({ name, code, path, functions }) => {
-    const printed: string[] = []
-    const log = vi.spyOn(console, 'log').mockImplementation((...given) => void printed.push(format(...given)))
-    try {
-      const module = (await import(path)) as Readonly<Record<string, (...given: readonly unknown[]) => unknown>>
-      for (const each of functions) {
-        const [given, expected, follow = (result: unknown) => result] = calls[name]!
-        expect(await follow((await module[each]!(...given)) as never)).toEqual(expected)
+  it.each(examples)(
+    'have an example of $name that runs and prints what its comments say',
+    async ({ name, code, path, functions }) => {
+      const printed: string[] = []
+      const log = vi.spyOn(console, 'log').mockImplementation((...given) => void printed.push(format(...given)))
+      try {
+        const module = (await import(path)) as Readonly<Record<string, (...given: readonly unknown[]) => unknown>>
+        for (const each of functions) {
+          const [given, expected, follow = (result: unknown) => result] = calls[name]!
+          expect(await follow((await module[each]!(...given)) as never)).toEqual(expected)
+        }
+      } finally {
+        log.mockRestore()
       }
-    } finally {
-      log.mockRestore()
-    }
-    expect(printed).toEqual([...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]))
-  })
+      expect(printed).toEqual([...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]))
+    },
+  )
 })

@@ -1,9 +1,9 @@
+// Simulates a power cut: a store that fails at one chosen write.
 import { type VaultStore } from '../src/vault.ts'
-// A power cut, as a store in memory shows it: one write is the last one.
 
 export class PowerCut extends Error {}
 
-/** A store that a device loses right after its write `last`, counted from 0, or right before it. */
+/** Returns a store that throws {@link PowerCut} right after or right before write `last`, counted from 0. */
 export function dyingStore(store: VaultStore, last: number, when: 'after' | 'before' = 'after'): VaultStore {
   let writes = 0
   async function write<T>(call: () => Promise<T>): Promise<T> {

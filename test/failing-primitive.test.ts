@@ -1,5 +1,5 @@
-// A primitive may fail at any call: out of memory, a module that was unloaded. Whatever is going on then throws that very error,
-// and everything that was there before still works.
+// A primitive may fail at any call, for example when memory runs out. The operation then throws that same error, and
+// everything that existed before still works.
 import { type Client, deriveClient, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
@@ -22,12 +22,12 @@ import { useBackend } from '../src/primitives/choice.ts'
 
 class Failure extends Error {}
 
-/** A vault is made anew for each call that fails. */
+/** Only every seventh call fails, or every call with SLOW=1: each failing call needs a new vault. */
 const EVERY = process.env['SLOW'] === '1' ? 1 : 7
 
 /**
- * The backend, whose nth call throws; counts the calls. Those of key agreements are left out: what platforms throw for a public key
- * that is none has no common form, so whatever they throw means that.
+ * Returns a backend whose nth call throws, and a function that counts its calls. Calls of key agreements never
+ * fail: platforms throw different errors for an invalid public key, so the library treats any error from them as one.
  */
 function failingAt(nth: number) {
   let calls = 0
@@ -44,7 +44,7 @@ function failingAt(nth: number) {
   return { backend, calls: () => calls }
 }
 
-/** Lets an operation fail at each of its calls in turn; gives how many there are. */
+/** Runs an operation again and again, and lets each of its calls fail in turn. Returns how many calls there are. */
 async function failsAtEach(operation: () => unknown): Promise<number> {
   for (let nth = 1; ; nth++) {
     const { backend, calls } = failingAt(nth)
@@ -54,7 +54,7 @@ async function failsAtEach(operation: () => unknown): Promise<number> {
       expect(calls()).toBe(nth - 1)
       return nth - 1
     } catch (error) {
-      if (!(error instanceof Failure)) throw new Error(`at call ${nth}`, { cause: error })
+      if (!(error instanceof Failure)) throw new Error(`unexpected error when call ${nth} fails`, { cause: error })
       expect(calls()).toBe(nth)
     } finally {
       useBackend(undefined)
@@ -68,7 +68,7 @@ const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'lin
 const privateKey = { type: 'AES-256', text: 'a long secret' } as const
 const accountKey = { type: 'AES-128', text: 'a secret of all' } as const
 
-describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encryption) => {
+describe.each(['hybrid', 'x25519'] as const)('a keyset with %s encryption', async (encryption) => {
   const [keyset, friend] = await quickly(() => Promise.all([makeKeyset({ encryption }), makeKeyset()]))
   const { keyset: owner, share } = keyset.regenerate().createShare()
   const [host, card, friendCard] = [owner.export('host'), owner.card(), friend.card()]
@@ -85,35 +85,35 @@ describe.each(['hybrid', 'x25519'] as const)('a keyset under %s', async (encrypt
   const shared = { ...block, envelope: share.add(block) }
 
   it.each<[string, () => unknown]>([
-    ['making one', () => makeKeyset({ encryption })],
-    ['unlocking', () => unlockKeyset(host, PASSWORD)],
-    ['opening a writer', async () => openWriter(host).seal(content, { shares: [share.id] })],
-    ['sealing', () => writer.seal(content)],
-    ['sealing off', () => openWriter(owner.export('host'), { dedup: 'off' }).seal(content)],
-    ['sealing global', () => openWriter(owner.export('host'), { dedup: 'global' }).seal(content)],
-    ['opening', () => owner.open(block)],
-    ['opening under a key of the past', () => owner.open(old)],
-    ['rekeying', () => owner.rekey(old)],
-    ['a record', () => writer.sealRecord(content, record)],
+    ['creating a keyset', () => makeKeyset({ encryption })],
+    ['unlocking a keyset', () => unlockKeyset(host, PASSWORD)],
+    ['opening a writer and sealing', async () => openWriter(host).seal(content, { shares: [share.id] })],
+    ['sealing a block', () => writer.seal(content)],
+    ['sealing with dedup off', () => openWriter(owner.export('host'), { dedup: 'off' }).seal(content)],
+    ['sealing with global dedup', () => openWriter(owner.export('host'), { dedup: 'global' }).seal(content)],
+    ['opening a block', () => owner.open(block)],
+    ['opening with a retired key pair', () => owner.open(old)],
+    ['rekeying a block', () => owner.rekey(old)],
+    ['sealing a record', () => writer.sealRecord(content, record)],
     ['opening a record', () => owner.openRecord(record, { after: 'start' })],
-    ['resealing', () => all(owner.resealRecords(streamOf([oldRecord])))],
-    ['packing', () => writer.pack([content])],
-    ['opening a member', () => openPackMember(pack, members[0]!)],
-    ['a new password', () => owner.changePassword('next')],
-    ['a new master key', () => owner.changePassword('next', { newMaster: true })],
-    ['regenerating', () => owner.regenerate()],
-    ['forgetting', () => owner.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],
-    ['a card', () => owner.card()],
-    ['sharing', () => owner.createShare()],
-    ['sharing with a card', () => owner.createShare({ to: friendCard })],
-    ['a share', () => owner.share(share.id)],
-    ['revoking', () => owner.revokeShare(share.id)],
-    ['adding', () => share.add(block)],
-    ['inviting', () => share.invite(friendCard)],
-    ['accepting', () => friend.acceptShare(invite, card)],
-    ['opening what is shared', () => accepted.open(shared)],
-    ['a record of a share', () => share.sealRecord(content, 'start')],
-  ])('%s', async (_, operation) => {
+    ['resealing records', () => all(owner.resealRecords(streamOf([oldRecord])))],
+    ['building a pack', () => writer.pack([content])],
+    ['opening a pack member', () => openPackMember(pack, members[0]!)],
+    ['changing the password', () => owner.changePassword('next')],
+    ['changing the master key', () => owner.changePassword('next', { newMaster: true })],
+    ['regenerating the key pairs', () => owner.regenerate()],
+    ['forgetting retired key pairs', () => owner.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],
+    ['creating a card', () => owner.card()],
+    ['creating a share', () => owner.createShare()],
+    ['creating a direct share', () => owner.createShare({ to: friendCard })],
+    ['getting a share', () => owner.share(share.id)],
+    ['revoking a share', () => owner.revokeShare(share.id)],
+    ['adding a block to a share', () => share.add(block)],
+    ['creating an invite', () => share.invite(friendCard)],
+    ['accepting an invite', () => friend.acceptShare(invite, card)],
+    ['opening a shared block', () => accepted.open(shared)],
+    ['sealing a record of a share', () => share.sealRecord(content, 'start')],
+  ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
     expect(await failsAtEach(operation)).toBeGreaterThan(0)
     expectSame(await owner.open(parseBlock(encodeBlock(block), block.label)), content)
     expectSame(await accepted.open(shared), content)
@@ -132,24 +132,24 @@ describe('a vault', async () => {
   const block = await vault.seal(content)
 
   it.each<[string, () => unknown]>([
-    ['logging in', () => deriveLogin(PASSWORD, ALICE)],
-    ['a profile', () => createProfile(login, { admin: admin.card() })],
-    ['a profile without an admin', () => createProfile(login, { zeroTrust: true })],
+    ['deriving a login', () => deriveLogin(PASSWORD, ALICE)],
+    ['creating a profile', () => createProfile(login, { admin: admin.card() })],
+    ['creating a profile with zero trust', () => createProfile(login, { zeroTrust: true })],
     ['opening a profile', () => openProfile(profile.record, login).record],
-    ['a new password', () => profile.changePassword(next)],
-    ['resetting', () => resetProfile(profile.record, admin, next)],
-    ['opening', async () => (await profile.openVault(store, vault.id)).open(block)],
-    ['sealing', () => vault.seal(content)],
-  ])('%s', async (_, operation) => {
+    ['changing the password', () => profile.changePassword(next)],
+    ['resetting a profile', () => resetProfile(profile.record, admin, next)],
+    ['opening a vault and a block', async () => (await profile.openVault(store, vault.id)).open(block)],
+    ['sealing a block', () => vault.seal(content)],
+  ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
     expect(await failsAtEach(operation)).toBeGreaterThan(0)
     expectSame(await vault.open(block), content)
   })
 
   it.each<[string, (it: Awaited<ReturnType<typeof made>>) => unknown]>([
-    ['making one', (it) => it.profile.createVault(it.store)],
-    ['rotating', (it) => it.profile.rotate(it.store)],
+    ['creating another vault', (it) => it.profile.createVault(it.store)],
+    ['rotating the keys', (it) => it.profile.rotate(it.store)],
     ['turning zero trust on', (it) => it.profile.changeRecovery(it.store, { zeroTrust: true })],
-  ])('%s leaves it whole', async (_, operation) => {
+  ])('%s leaves a vault that opens its old blocks', async (_, operation) => {
     for (let nth = 1; ; nth += EVERY) {
       const old = await quickly(made)
       const kept = await old.vault.seal(content)
@@ -162,7 +162,7 @@ describe('a vault', async () => {
       const newest = openProfile((await old.store.readProfile())!, login)
       expectSame(await (await newest.openVault(old.store, old.vault.id)).open(kept), content)
       if (error === undefined) break
-      if (!(error instanceof Failure)) throw new Error(`at call ${nth}`, { cause: error })
+      if (!(error instanceof Failure)) throw new Error(`unexpected error when call ${nth} fails`, { cause: error })
     }
   })
 })
@@ -181,19 +181,19 @@ describe('a client', async () => {
   const text = device.sealText('a secret', place)
 
   it.each<[string, () => unknown]>([
-    ['making one', make],
-    ['an account key', () => alone.withAccountKey(accountKey)],
-    ['enrolling', () => client.enrolment()],
-    ['safeguarding', () => client.safeguard()],
-    ['sealing', () => client.scope('account').seal(content)],
-    ...blocks.map((block, index): [string, () => unknown] => [`opening ${index}`, () => client.open(block)]),
-    ['saving', () => client.save(device)],
-    ['opening what was saved', () => openSavedClient(saved, device, DESKTOP)],
+    ['deriving a client', make],
+    ['adding an account key', () => alone.withAccountKey(accountKey)],
+    ['creating an enrolment', () => client.enrolment()],
+    ['creating an escrow', () => client.safeguard()],
+    ['sealing a block', () => client.scope('account').seal(content)],
+    ...blocks.map((block, index): [string, () => unknown] => [`opening block ${index}`, () => client.open(block)]),
+    ['saving a client', () => client.save(device)],
+    ['opening a saved client', () => openSavedClient(saved, device, DESKTOP)],
     ['protecting a device key', () => device.export('a passphrase')],
     ['unlocking a device key', () => openDeviceKey(protectedKey, 'a passphrase')],
     ['sealing a text', () => device.sealText('a secret', place)],
     ['opening a text', () => device.openText(text, place)],
-  ])('%s', async (_, operation) => {
+  ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
     expect(await failsAtEach(operation)).toBeGreaterThan(0)
     for (const block of blocks) expectSame(await client.open(block), content)
   })

@@ -1,4 +1,4 @@
-// The files that tests read, by their folder under test/; in browsers test/runtimes/chromium/files.ts stands here.
+// Reads files from folders under test/. In browsers, test/runtimes/chromium/files.ts replaces this file.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

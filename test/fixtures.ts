@@ -1,4 +1,4 @@
-// What several tests need: cheap keysets, damaged bytes, expected errors.
+// Helpers that many tests share: cheap keysets, damaged bytes, expected errors, stores in memory.
 import { createDeviceKey } from '../src/device.ts'
 import type { CardHolder } from '../src/core/card.ts'
 import { openSealedSecret } from '../src/core/wrap.ts'
@@ -17,16 +17,16 @@ import type { RegistryStore } from '../src/server.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 
-/** The cheapest costs that may be written, so that tests are quick. */
+/** The lowest costs that the library accepts for a new hash. They keep the tests fast. */
 export const CHEAP = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 export const PASSWORD = 'correct horse battery staple'
 
-/** Those that this runtime has: a browser has no node backend. The first is the one that the library chooses. */
+/** The backends that this runtime has: a browser has no node backend. The first is the one that the library prefers. */
 export const backends: readonly Backend[] = [nodeBackend(), webBackend(), portableBackend].filter(
   (each) => each !== undefined,
 )
 const chosen = backends[0]!
-/** Node itself, and no runtime that has its modules too. */
+/** True on Node itself. False on Bun and Deno, which have Node's modules too. */
 export const isNode: boolean =
   chosen.name === 'node' && process.versions['bun'] === undefined && process.versions['deno'] === undefined
 
@@ -40,7 +40,7 @@ export async function withBackend<T>(backend: Backend, body: () => Promise<T>): 
   }
 }
 
-/** The same backend with passwords that cost next to nothing. */
+/** Returns the same backend with password hashes that cost almost nothing. */
 export const cheap = (backend: Backend): Backend => ({
   ...backend,
   argon2id: (password, salt, _costs, length, wait) =>
@@ -48,13 +48,13 @@ export const cheap = (backend: Backend): Backend => ({
   pbkdf2Sha512: (password, salt, _iterations, length, wait) => backend.pbkdf2Sha512(password, salt, 1, length, wait),
 })
 
-/** Where the format fixes the costs, and a test has many keys to derive. */
+/** The library's backend with cheap password hashes, for tests that derive many keys at costs that the format fixes. */
 export const quick: Backend = cheap(chosen)
 
-/** Runs `body` with passwords that cost next to nothing: its keys are not those of the format. */
+/** Runs `body` with cheap password hashes. The keys it derives differ from those that the format defines. */
 export const quickly = <T>(body: () => Promise<T>): Promise<T> => withBackend(quick, body)
 
-/** How many random cases a property gets: `usual` ones, `long` ones with SLOW=1, and few where mutants of the source run. */
+/** Returns how many random cases a property gets: `usual`, `long` with SLOW=1, a tenth of `usual` in mutation tests. */
 export function numRuns(usual: number, long: number): number {
   if ('__stryker__' in globalThis) return Math.ceil(usual / 10)
   return process.env['SLOW'] === '1' ? long : usual
@@ -72,7 +72,7 @@ export function unhex(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
 }
 
-/** Content that looks random and is the same at every run (xorshift32; Marsaglia 2003). */
+/** Returns content that looks random but is the same on every run (xorshift32; Marsaglia 2003). */
 export function sample(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   let state = Math.imul(seed, 2_654_435_761) | 1
   return new Uint8Array(length).map(() => {
@@ -83,7 +83,7 @@ export function sample(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   })
 }
 
-/** Compares long bytes at once; element by element, as toEqual does, a megabyte takes a second. */
+/** Compares long byte arrays quickly. `toEqual` compares each element and takes a second for a megabyte. */
 export function expectSame(actual: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(actual, expected) !== 0) expect(actual).toEqual(expected)
 }
@@ -100,13 +100,13 @@ export function patched(bytes: Uint8Array, offset: number, patch: ArrayLike<numb
   return copy
 }
 
-/** Makes the checksum of an altered keyset right again, as somebody who attacks would. */
+/** Corrects the checksum of an altered object, as an attacker would. */
 export function resummed(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const body = bytes.subarray(0, -8)
   return new Uint8Array([...body, ...createHash('sha256').update(body).digest().subarray(0, 8)])
 }
 
-/** The error of an action that must fail with a KeystrataError of one of the codes. */
+/** Runs an action that must fail with a KeystrataError of one of these codes, and returns that error. */
 export async function failure(action: () => unknown, ...codes: readonly ErrorCode[]): Promise<KeystrataError> {
   let outcome: unknown
   try {
@@ -116,24 +116,24 @@ export async function failure(action: () => unknown, ...codes: readonly ErrorCod
     expect(codes).toContain((error as KeystrataError).code)
     return error as KeystrataError
   }
-  throw new Error(`expected ${codes.join(' or ')}, but it gave ${String(outcome)}`)
+  throw new Error(`expected ${codes.join(' or ')}, but the action returned ${String(outcome)}`)
 }
 
-/** The private half of the card of a keyset. */
+/** Returns the private half of a keyset's card. */
 export const cardIdentityOf = (keyset: Keyset): Identity =>
   new Identity(insidesOf(keyset, 'keyset').contents.additional!.sharing)
 
-/** What opens what is sealed to an identity. */
+/** Returns a card holder that opens what is sealed to an identity. */
 export const opening = (identity: Identity): Pick<CardHolder, 'openSealed'> => ({
   openSealed: (stored, object, place) => openSealedSecret(identity, stored, object, place),
 })
 
-/** The names of all logins in the tests. */
+/** The realm and user of most logins in the tests. */
 export const ALICE = { realm: 'tests', user: 'alice' }
-/** The client of most tests. */
+/** The account and name of most clients in the tests. */
 export const DESKTOP = { account: 'acme', name: 'desktop' }
 
-/** A store of vaults in memory. Whatever was written once stays in `history`, as a thief may have kept it. */
+/** A vault store in memory. `history` keeps everything that was ever written, as a thief might have kept it. */
 export class MemoryVaultStore implements VaultStore {
   readonly profiles: Map<number, Uint8Array> = new Map()
   readonly keyrings: Map<string, Map<number, Uint8Array>> = new Map()
@@ -178,7 +178,7 @@ function newest(versions: ReadonlyMap<number, Uint8Array>): Uint8Array | undefin
   return versions.get(Math.max(...versions.keys()))
 }
 
-/** A registry's rows and challenges in memory. */
+/** A registry store in memory: rows and challenges. */
 export class MemoryRegistryStore implements RegistryStore {
   readonly rows: Map<string, Uint8Array[]> = new Map()
   readonly challenges: Map<string, Date> = new Map()
@@ -212,17 +212,20 @@ export async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items
 }
 
-/** Everything that a stream gives. */
+/** Returns everything that a stream yields. */
 export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = []
   for await (const item of stream) items.push(item)
   return items
 }
 
-/** The keys of a client; the caller disposes of them. */
+/** Returns the keys of a client. The caller disposes of them. */
 export const claimantOf = (client: Client): Claimant => (recipeOf(client) as ClientRecipe).claimant
 
-/** Runs `body` with the platform's randomness replaced by these bytes, in this order; what is left over is an error. */
+/**
+ * Runs `body` with the platform's random values replaced by `parts`, in this order.
+ * @throws Error if `body` asks for a length other than the next part's, or does not use all parts
+ */
 export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): T {
   const waiting = [...parts]
   const original = crypto.getRandomValues.bind(crypto)
@@ -230,7 +233,7 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
     const next = waiting.shift()
     const target = array as Uint8Array | null
     if (next === undefined || target?.length !== next.length)
-      throw new Error(`no randomness for ${target?.length ?? 0} bytes`)
+      throw new Error(`the next part of randomness does not have ${target?.length ?? 0} bytes`)
     target.set(next)
     return array
   }
@@ -243,6 +246,6 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
   }
 }
 
-/** An unprotected device key of these bytes. */
+/** Returns the unprotected export of a device key that has these bytes. */
 export const openKeyOf = (device: Uint8Array): Uint8Array =>
   withRandomness([device], () => createDeviceKey()).exportUnprotected()

@@ -1,4 +1,4 @@
-// Callers that change their mind in the middle of a call, and arguments that are not what they seem.
+// Callers that change their arguments during a call, and arguments that are not what they seem.
 import { createKeyset, openWriter, parseCard, type SealedBlock, unlockKeyset } from '../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { CHEAP, failure, makeKeyset, PASSWORD, sample } from './fixtures.ts'
@@ -8,7 +8,7 @@ const keyset = await makeKeyset()
 const block = await openWriter(keyset.export('host')).seal(sample(100))
 
 describe('options that change while a call runs', () => {
-  it('costs: what was hashed with is what is stored', async () => {
+  it('the stored costs are those that the password was hashed with', async () => {
     const costs = { ...CHEAP }
     const creating = createKeyset(PASSWORD, { costs })
     costs.iterations = 3
@@ -16,12 +16,12 @@ describe('options that change while a call runs', () => {
     expect((await unlockKeyset(created.export('host'), PASSWORD)).id).toBe(created.id)
   })
 
-  it('costs that are none are a mistake of the programmer, or beyond the limits', async () => {
+  it('empty costs give `limit-exceeded` for a new keyset, and a TypeError for unlocking', async () => {
     await failure(() => createKeyset(PASSWORD, { costs: {} as never }), 'limit-exceeded')
     await expect(unlockKeyset(keyset.export('host'), PASSWORD, { costs: {} as never })).rejects.toThrow(TypeError)
   })
 
-  it('names are strings, not what turns into one', async () => {
+  it('a name must be a string, not an array that converts to one', async () => {
     expect(() => openWriter(keyset.export('host'), { encryption: ['hybrid'] as never })).toThrow(TypeError)
     expect(() => keyset.export(['host'] as never)).toThrow(TypeError)
     await expect(createKeyset(PASSWORD, { costs: CHEAP, dedup: ['off'] as never })).rejects.toThrow(TypeError)
@@ -47,7 +47,7 @@ describe('blocks whose properties change between reads', () => {
   })
 })
 
-describe('code of the caller in the middle of a call', () => {
+describe('caller code that runs during a call', () => {
   it('cannot seal one prepared block twice', async () => {
     const prepared = await openWriter(keyset.export('host')).prepare(sample(100))
     let inner: Promise<SealedBlock> | undefined
@@ -70,7 +70,7 @@ describe('code of the caller in the middle of a call', () => {
     await failure(() => again.envelopesFor(ids), 'disposed')
   })
 
-  it('cannot have an unchecked envelope given back by rekey', async () => {
+  it('cannot make rekey return an unchecked envelope', async () => {
     const open = await makeKeyset({ encryption: 'none' })
     const plain = await openWriter(open.export('host')).seal(sample(100))
     let reads = 0
@@ -85,7 +85,7 @@ describe('code of the caller in the middle of a call', () => {
   })
 })
 
-describe('memory that was given away', () => {
+describe('a buffer that was transferred away', () => {
   const detached = () => {
     const bytes = sample(100)
     structuredClone(bytes, { transfer: [bytes.buffer] })
@@ -100,26 +100,29 @@ describe('memory that was given away', () => {
 })
 
 describe('huge inputs', () => {
-  // Bun says neither how much memory buffers take nor how much is in use.
-  it.skipIf(process.versions['bun'])('are refused by their length, before anything is copied or parsed', async () => {
-    const huge = new Uint8Array(256 * 1024 * 1024)
-    huge.set(block.envelope)
-    const before = memoryInUse()
-    await failure(() => keyset.open({ ...block, envelope: huge }), 'malformed')
-    await failure(() => unlockKeyset(huge, PASSWORD), 'limit-exceeded')
-    huge.set(keyset.card().bytes)
-    await failure(() => parseCard(huge), 'malformed')
-    const { share } = keyset.createShare()
-    huge.set(share.invite(keyset.card()))
-    await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
-    await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
-    // A copy of it would be 256 MiB; the heap grows by a few meanwhile.
-    expect(memoryInUse() - before).toBeLessThan(32 * 1024 * 1024)
-  })
+  // Bun reports neither the memory of buffers nor the memory in use.
+  it.skipIf(process.versions['bun'])(
+    'are refused because of their length, before anything is copied or parsed',
+    async () => {
+      const huge = new Uint8Array(256 * 1024 * 1024)
+      huge.set(block.envelope)
+      const before = memoryInUse()
+      await failure(() => keyset.open({ ...block, envelope: huge }), 'malformed')
+      await failure(() => unlockKeyset(huge, PASSWORD), 'limit-exceeded')
+      huge.set(keyset.card().bytes)
+      await failure(() => parseCard(huge), 'malformed')
+      const { share } = keyset.createShare()
+      huge.set(share.invite(keyset.card()))
+      await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
+      await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
+      // A copy of the input would take 256 MiB. The heap grows by a few MiB anyway.
+      expect(memoryInUse() - before).toBeLessThan(32 * 1024 * 1024)
+    },
+  )
 })
 
-describe('dispose in the middle', () => {
-  it('gives an error that says so, or the right content, and never a false alarm', async () => {
+describe('dispose during a call', () => {
+  it('gives `disposed` or the correct content, and never another error', async () => {
     for (const dedup of ['scoped', 'global', 'off'] as const) {
       const other = await makeKeyset()
       const theirs = await openWriter(other.export('host'), { dedup }).seal(sample(100))

@@ -1,4 +1,4 @@
-// What people do in their first hour, and the message that leads on.
+// Mistakes that new users are likely to make. Each message must say what to do instead.
 import { createKeyset, encodeBlock, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { deriveClient, openRegistration } from '../src/client.ts'
 import { createProfile, openProfile, deriveLogin } from '../src/vault.ts'
@@ -11,8 +11,8 @@ const login = await deriveLogin(PASSWORD, ALICE)
 const block = await openWriter(keyset.export('host')).seal(sample(10))
 const stored = encodeBlock(block)
 
-describe('one object in the place of another', () => {
-  it('is named, where it says what it is', async () => {
+describe('one object in place of another', () => {
+  it('is named if its header says what it is', async () => {
     const card = keyset.card().bytes
     const damaged = await failure(() => unlockKeyset(card, PASSWORD), 'malformed')
     expect(damaged.message).toContain('it says card')
@@ -22,40 +22,40 @@ describe('one object in the place of another', () => {
     expect((await failure(() => parseBlock(record, block.label), 'unsupported')).message).toContain('record')
   })
 
-  it('is a block of another key model', async () => {
+  it('is named if it is a block of another key model', async () => {
     const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
     const foreign = await vault.seal(sample(10))
     expect((await failure(() => keyset.open(foreign), 'unsupported')).message).toContain('of a vault')
     expect((await failure(() => vault.open(block), 'unsupported')).message).toContain('of a keyset')
   })
 
-  it('tells how many bytes there were', async () => {
+  it('has its size in the detail', async () => {
     const { detail } = await failure(() => parseBlock(sample(3000), block.label), 'malformed')
     expect(detail).toMatchObject({ bytes: 3000 })
   })
 })
 
-describe('misuse that types do not show to everybody', () => {
+describe('misuse that JavaScript users learn of only at run time', () => {
   it.each([
-    ['a promise for a block', () => encodeBlock(Promise.resolve(block) as never), 'await it'],
-    ['stored bytes for a block', () => keyset.open(stored as never), 'parseBlock'],
-    ['bytes for a card', () => keyset.createShare().share.invite(keyset.card().bytes as never), 'card()'],
-    ['nothing for a card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'card()'],
-    ['bytes for an admin', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
-    ['no recovery', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
-    ['no store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'VaultStore'],
+    ['a promise instead of a block', () => encodeBlock(Promise.resolve(block) as never), 'await it'],
+    ['stored bytes instead of a block', () => keyset.open(stored as never), 'parseBlock'],
+    ['bytes instead of a card', () => keyset.createShare().share.invite(keyset.card().bytes as never), 'card()'],
+    ['a missing card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'card()'],
+    ['bytes instead of an admin card', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
+    ['a missing recovery option', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
+    ['a missing store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'VaultStore'],
     [
-      'no place in the chain',
+      'a missing previous record',
       () => openWriter(keyset.export('host')).sealRecord(stored, undefined as never),
       "'start'",
     ],
     [
-      'a text for a key',
+      'a string instead of a key',
       () => deriveClient({ realm: 'r', account: 'a', name: 'c', platform: 'linux', privateKey: 'x' as never }),
       '{ type, text }',
     ],
     [
-      'bytes for the text of a key',
+      'bytes instead of the text of a key',
       () =>
         deriveClient({
           realm: 'r',
@@ -66,13 +66,13 @@ describe('misuse that types do not show to everybody', () => {
         }),
       '{ type, text }',
     ],
-  ])('%s is a TypeError that says what is wanted', async (_, action, wanted) => {
+  ])('%s is a TypeError that says what is expected', async (_, action, wanted) => {
     const made = new Promise((resolve) => resolve(action()))
     await expect(made).rejects.toBeInstanceOf(TypeError)
     await expect(new Promise((resolve) => resolve(action()))).rejects.toThrow(wanted)
   })
 
-  it('a store that does not say whether it wrote is asked once', async () => {
+  it('a store that answers neither true nor false gets an error that says so', async () => {
     const profile = createProfile(login, { zeroTrust: true })
     for (const method of ['writeProfile', 'writeKeyring'] as const) {
       const store = new MemoryVaultStore()
@@ -82,18 +82,18 @@ describe('misuse that types do not show to everybody', () => {
     }
   })
 
-  it('what a database calls null is no stored profile', () => {
+  it('null from a database means that there is no stored profile', () => {
     const { record } = createProfile(login, { zeroTrust: true })
     expect(checkProfile(record, null as never)).toEqual({ version: 1, zeroTrust: true })
   })
 
-  it('costs without all of their numbers are told what they lack', async () => {
+  it('the message about incomplete costs names the missing number and its range', async () => {
     const costs = { memoryKiB: CHEAP.memoryKiB } as never
     const error = await failure(() => createKeyset(PASSWORD, { costs }), 'limit-exceeded')
     expect(error.message).toContain('iterations 1–64')
   })
 
-  it('another user’s profile is told from a wrong password by nobody, and the message names all three', async () => {
+  it('a wrong user gives `wrong-password`, and the message also names the user and the realm', async () => {
     const bob = await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' })
     const { record } = createProfile(login, { zeroTrust: true })
     expect((await failure(() => openProfile(record, bob), 'wrong-password')).message).toContain('user or realm')

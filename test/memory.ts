@@ -1,20 +1,20 @@
-// How much memory is in use; in browsers test/runtimes/chromium/memory.ts stands here.
+// Measures how much memory is in use. In browsers, test/runtimes/chromium/memory.ts replaces this file.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** Of the heap and of buffers. */
+/** Returns how many bytes the heap and the buffers use. */
 export function memoryInUse(): number {
   const { heapUsed, arrayBuffers, external } = process.memoryUsage()
-  // Deno counts buffers with all that is outside of the heap.
+  // Deno counts buffers in `external`, with everything else outside the heap.
   return heapUsed + (arrayBuffers || external)
 }
 
-/** How often a reader may copy what it is given; Deno's own code copies too, and is counted. */
+/** How many times a reader may copy its input. On Deno this includes copies that Deno's own code makes. */
 export const MOST_COPIES: number = process.versions['deno'] === undefined ? 2 : 6
 
 let collector: (() => void) | undefined
 
-/** Collects what nobody refers to any more. */
+/** Runs the garbage collector. */
 export function collect(): void {
   collector ??= findCollector()
   collector()

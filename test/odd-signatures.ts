@@ -1,4 +1,4 @@
-// Ed25519 signatures that no honest signer makes: by a key, but for another encoding of it, or with an R of one's choice.
+// Ed25519 signatures that no honest signer makes: over another encoding of the public key, or with a chosen R.
 import { createHash } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 
@@ -8,7 +8,7 @@ type Point = InstanceType<typeof ed25519.Point>
 export const TORSION: Point = ed25519.Point.fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a')
 export const HONEST_R: Point = ed25519.Point.BASE.multiply(7n)
 
-/** R and S = 7 + H(R ‖ publicKey ‖ message) · a, for the scalar a of a seed. */
+/** Returns R ‖ S with S = 7 + H(R ‖ publicKey ‖ message) · a, where a is the scalar of `seed`. */
 export function signatureFor(
   seed: Uint8Array,
   publicKey: Uint8Array,

@@ -1,4 +1,4 @@
-// Whole backends, put together from the parts that each platform offers, so that tests can run everything on each of them.
+// Assembles whole backends from the parts that each platform offers, so that tests can run everything on each of them.
 import type { Backend, Primitive, Primitives } from '../src/primitives/backend.ts'
 import { preferredBackend, type Provided } from '../src/primitives/choice.ts'
 import { nodeArgon2id, nodeContentHashes, nodeHashes, nodeHkdf, nodeHmac, nodePbkdf2 } from '../src/primitives/node.ts'
@@ -50,7 +50,7 @@ function assemble(name: Backend['name'], parts: readonly (Part | undefined)[]): 
 
 export const portableBackend: Backend = assemble('portable', [])
 
-/** Undefined on platforms without node:crypto. */
+/** Returns the backend of node:crypto, or undefined on platforms without it. */
 export function nodeBackend(): Backend | undefined {
   if (nodeCrypto() === undefined) return undefined
   const parts = [
@@ -73,11 +73,11 @@ export function nodeBackend(): Backend | undefined {
   )
 }
 
-/** Undefined on platforms without WebCrypto. */
+/** Returns the backend of WebCrypto, or undefined on platforms without it. */
 export function webBackend(): Backend | undefined {
   if (webPbkdf2() === undefined) return undefined
   return assemble('web', [webContentHashes(), webGcm(), webCtr(), webCbc(), webPbkdf2()])
 }
 
-/** What the library computes with now: what a test chose, or the fastest that this platform has. */
+/** Returns the backend that the library uses now: the one that a test chose, or the fastest of this platform. */
 export const backend = (): Backend => preferredBackend() ?? nodeBackend() ?? webBackend() ?? portableBackend

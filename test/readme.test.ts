@@ -1,4 +1,4 @@
-// Every example of the README type-checks and runs.
+// Every example in README.md type-checks and runs.
 import {
   armRegistration,
   type Client,
@@ -42,7 +42,7 @@ const folder = join(import.meta.dirname, '.readme')
 const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(
   (match) => match[1]!,
 )
-// What an example declares, so that it can be called.
+// Appended to each example, so that the tests can call what it declares.
 const exported = [
   '',
   'export { backUp, restore }',
@@ -64,7 +64,7 @@ const exported = [
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
 
 beforeAll(() => {
-  // Examples have the default costs.
+  // The examples use the default costs, which would be slow here.
   useBackend(quick)
   mkdirSync(folder, { recursive: true })
   examples.forEach((code, index) => writeFileSync(paths[index]!, `${code}${exported[index] ?? ''}\n`))
@@ -77,7 +77,7 @@ afterAll(() => {
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has sixteen examples, each of at most eighteen lines of code', () => {
+  it('has sixteen examples of at most eighteen lines of code each', () => {
     expect(examples).toHaveLength(exported.length)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(18)
   })
@@ -93,7 +93,7 @@ describe('README', () => {
     log.mockRestore()
   })
 
-  it('says what each export can', async () => {
+  it('says what each export can do', async () => {
     using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const block = await openWriter(keyset.export('host')).seal(Buffer.from('before'))
     using next = keyset.regenerate()
@@ -141,18 +141,18 @@ describe('README', () => {
     const label = await backUp(Buffer.from('content'), watched, store)
     expect(await backUp(Buffer.from('content'), watched, store)).toBe(label)
     expect(store.size).toBe(1)
-    // What was not sealed was disposed of.
+    // The second block was never sealed, but backUp disposed of it.
     expect(prepared).toHaveLength(2)
     for (const each of prepared) await expect(each.seal()).rejects.toHaveProperty('code', 'disposed')
     expect(Buffer.from((await restore(label, keyset, store))!).toString()).toBe('content')
     expect(await restore('0'.repeat(64), keyset, store)).toBeUndefined()
   })
 
-  it('disposes of a writer before what is not awaited', async () => {
+  it('needs `return await`: without it, `using` disposes of the writer before it seals', async () => {
     using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const forgotten = async () => {
       using writer = openWriter(keyset.export('host'))
-      // eslint-disable-next-line @typescript-eslint/return-await -- this is the mistake
+      // eslint-disable-next-line @typescript-eslint/return-await -- the mistake that this test shows
       return writer.seal(Buffer.from('content'))
     }
     const awaited = async () => {
@@ -201,7 +201,7 @@ describe('README', () => {
       put: async ({ epoch, sequence, record }) => {
         if (records.size >= room) throw new Error('the power is cut')
         const name = `${epoch}/${sequence}`
-        if (records.has(name)) throw new Error(`${name} is there`)
+        if (records.has(name)) throw new Error(`${name} already exists`)
         records.set(name, record)
       },
       drop: async (epoch) => {
@@ -300,7 +300,7 @@ describe('README', () => {
     expect(Buffer.from(await shared.open({ ...block, envelope })).toString()).toBe('shared')
     expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow('not the one')
 
-    // One block that is stored, and a new one.
+    // The block of 'shared' is already stored. The block of 'new' is not.
     const store = new Map([[block.label, encodeBlock(block)]])
     using writer = openWriter(reader.export('host'))
     for (const text of ['shared', 'new']) {
@@ -363,7 +363,7 @@ describe('README', () => {
     let verifier = ''
     let current = ''
     const logIn = async (credential: string) => {
-      if (credential !== current) throw new Error('who is this?')
+      if (credential !== current) throw new Error('unknown credential')
       return store
     }
     const signedUp = await signUp(PASSWORD, admin.card(), async (credential, record) => {
@@ -378,10 +378,10 @@ describe('README', () => {
     const opened = await openVault(PASSWORD, vaultId, logIn, version)
     expect(opened.version).toBe(version)
     expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
-    await expect(openVault('wrong', vaultId, logIn, version)).rejects.toThrow('who is this?')
+    await expect(openVault('wrong', vaultId, logIn, version)).rejects.toThrow('unknown credential')
     await expect(openVault(PASSWORD, vaultId, logIn, version + 1)).rejects.toHaveProperty('code', 'rollback')
 
-    // The server's half, as far as the one who sends is known by a credential.
+    // The server's side. It authenticates the sender by their credential.
     const sendAs =
       (sender: string): Send =>
       async (credential, record) => {
@@ -401,7 +401,7 @@ describe('README', () => {
     await expect(late).rejects.toHaveProperty('code', 'conflict')
     const next = { credential: nextLogin.credential, record: (await store.readProfile())! }
     expect(await server.changePassword(undefined, login.credential, next)).toBeUndefined()
-    await expect(openVault(PASSWORD, vaultId, logIn, version)).rejects.toThrow('who is this?')
+    await expect(openVault(PASSWORD, vaultId, logIn, version)).rejects.toThrow('unknown credential')
 
     using lastLogin = await deriveLogin('reset', account)
     expect(await client.reset(next.record, admin, lastLogin, sendAs(nextLogin.credential))).toBe(version + 2)
@@ -416,7 +416,7 @@ describe('README', () => {
     log.mockRestore()
   })
 
-  it('installs a client, and serves it', async () => {
+  it('installs a client, and accepts it on the server', async () => {
     interface Names {
       account: string
       name: string
@@ -463,7 +463,7 @@ describe('README', () => {
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 
-  it('asks of the other clients for an account key that one of them brought', async () => {
+  it('requires the account key of every client after one client has enrolled with it', async () => {
     const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'storage-1' })
     const names = { realm: 'tests', account: 'customer-17', platform: 'linux' } as const
     const connect = async (by: Client) =>
@@ -481,7 +481,7 @@ describe('README', () => {
     await expect(connect(capitals)).rejects.toHaveProperty('code', 'key-not-found')
   })
 
-  it('brings a client back from its registration file', async () => {
+  it('restores a client from its registration file', async () => {
     const { safeguard, buildForCustomer, becomeClient } = await run<{
       safeguard: (client: Client, registry: KeyRegistry, account: string) => Promise<string>
       buildForCustomer: (
@@ -543,7 +543,7 @@ describe('README', () => {
     await moveToAes('asigra56', blocks(), modern, async (label, block) => void moved.set(label, block))
     const texts = await Promise.all(stored.map(({ label }) => modern.open(moved.get(label)!)))
     expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two'])
-    // What BlockHead.envelope says of sizes.
+    // The sizes that the docstring of BlockHead.envelope gives.
     const open = await modern.scope('public').seal(Buffer.from('three'))
     const lengths = [stored[0]!, moved.get(stored[0]!.label)!, open].map(({ envelope }) => envelope.length)
     expect(lengths).toEqual([88, 112, 49])
@@ -574,7 +574,7 @@ describe('README', () => {
     expect(stored.every(({ envelope }) => next.isCurrent(envelope))).toBe(true)
   })
 
-  it('tells errors apart', async () => {
+  it('handles each error code', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
       15,
     )

@@ -1,11 +1,11 @@
-// Argon2id that is computed once for the same inputs: many vectors are under one password, and two readers take each.
+// Argon2id with a cache: many vectors use the same password, and two readers open each vector.
 import { argon2id as compute } from '@noble/hashes/argon2.js'
 import { type Backend } from '../src/primitives/backend.ts'
 import { backends } from './fixtures.ts'
 
 const known: Map<string, Uint8Array> = new Map()
 
-/** As that of noble. */
+/** Computes Argon2id, with the parameters of noble's function. */
 export function argon2id(
   password: Uint8Array,
   salt: Uint8Array,
@@ -18,7 +18,7 @@ export function argon2id(
   return new Uint8Array(hash)
 }
 
-/** A backend that has it. */
+/** A backend that uses this cache. */
 export const remembering: Backend = {
   ...backends[0]!,
   async argon2id(password, salt, { iterations: t, memoryKiB: m, lanes: p }, dkLen) {

@@ -1,4 +1,4 @@
-// Before every file of tests: bcrypt is the real one, watched. Files share modules, so all of them watch the same.
+// Runs before every test file, and puts spies around the real bcrypt. Test files share modules and thus these spies.
 import { vi } from 'vitest'
 
 type Bcrypt = typeof import('bcryptjs')

@@ -1,4 +1,4 @@
-// What the package exports, and nothing else. A name that appears or goes here belongs in CHANGELOG.md.
+// The complete list of the package's exports. When a name is added or removed here, write it in CHANGELOG.md too.
 import { expect, expectTypeOf, it } from 'vitest'
 import * as client from '../src/client.ts'
 import type { Client } from '../src/client.ts'
@@ -45,11 +45,11 @@ const values: [entry: string, module: object, names: string[]][] = [
   ['keystrata/legacy', legacy, ['deriveLegacyClient']],
 ]
 
-it.each(values)('%s exports these values', (_, module, names) => {
+it.each(values)('%s exports exactly these values', (_, module, names) => {
   expect(Object.keys(module).sort()).toEqual(names)
 })
 
-it('has one door for every key model', () => {
+it('every key model implements BlockWriter and BlockReader', () => {
   expectTypeOf<KeysetWriter>().toExtend<BlockWriter & Handle>()
   expectTypeOf<Keyset>().toExtend<BlockWriter & BlockReader & Handle>()
   expectTypeOf<Vault>().toExtend<BlockWriter & BlockReader & Handle>()

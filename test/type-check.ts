@@ -1,4 +1,4 @@
-// Type-checks the examples of the documentation as a user's strict compiler would.
+// Type-checks the examples in the documentation as a user's strict compiler would.
 import { join } from 'node:path'
 import ts from 'typescript'
 
@@ -6,13 +6,16 @@ const root = join(import.meta.dirname, '..')
 const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as { config: object }
 const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
 
-/** With the options of the project, by which its entries are found in `src`; `known` is a program that has read them before. */
+/**
+ * Returns a program with the options of the project, which resolve the package's entries to `src`.
+ * @param known an earlier program, whose parsed files are reused
+ */
 export function programOf(paths: readonly string[], known?: ts.Program): ts.Program {
   const own = { ...options, isolatedDeclarations: false, declaration: false }
   return ts.createProgram(paths, own, undefined, known)
 }
 
-/** What the compiler says of these files of a program, with the name of each. */
+/** Returns the compiler's messages about these files of a program, each with the name of its file. */
 export function errorsIn(program: ts.Program, paths: readonly string[]): string[] {
   return paths.flatMap((path) =>
     ts

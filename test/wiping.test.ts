@@ -1,5 +1,5 @@
-// Buffers that held secrets hold zeros afterwards, errors included. The backend is where every secret passes, so it is
-// where they are captured.
+// Buffers that held secrets hold only zeros afterwards, also after an error. Every secret passes through the backend,
+// so the tests capture the buffers there.
 import { encodeKeyset } from '../src/keyset/exports.ts'
 import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile, type VaultStore } from '../src/vault.ts'
 import { armRegistration, deriveClient, openRegistration, openSavedClient } from '../src/client.ts'
@@ -30,17 +30,17 @@ import { useBackend } from '../src/primitives/choice.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
 import { planted, plantedContents } from './keyset/planted.ts'
 
-/** What every key of this library holds: a short copy. */
+/** Arrays of at most 96 bytes that were copied from another array. Every key of the library holds such a copy. */
 let copies: readonly MadeArray[] = []
 
-// What is made beside what is watched has the same cheap hashes.
+// Objects made before a test starts to capture use the same cheap hashes.
 beforeEach(() => useBackend(cheap(backends[0]!)))
 afterEach(() => {
   stopWatching()
   useBackend(undefined)
 })
 
-/** A backend that keeps every secret buffer which goes in or comes out. */
+/** Returns a backend that records every secret buffer that it receives or returns. */
 function capturing(whole: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
   copies = watchArrays((bytes, [given]) => ArrayBuffer.isView(given) && bytes.length <= 96)
   const backend = cheap(whole)
@@ -98,7 +98,7 @@ function capturing(whole: Backend): { backend: Backend; captured: Map<string, Ui
       },
       async pbkdf2Sha512(password, salt, _iterations, length, wait) {
         keep('password', password)
-        // A test is not there to wait.
+        // One iteration keeps the test fast.
         const derived = await backend.pbkdf2Sha512(password, salt, 1, length, wait)
         keep('pbkdf2 output', derived)
         return derived
@@ -158,15 +158,15 @@ function expectWiped(captured: Map<string, Uint8Array[]>, except: readonly strin
   }
 }
 
-describe.each(backends)('on $name', (backend) => {
-  it('creating, exporting, unlocking and disposing leave nothing', async () => {
+describe.each(backends)('keysets on $name', (backend) => {
+  it('creating, exporting, unlocking and disposing leave no secrets in memory', async () => {
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
     const created = await createKeyset(PASSWORD, { costs: CHEAP })
     const host = created.export('host')
     created.dispose()
     ;(await unlockKeyset(host, PASSWORD)).dispose()
-    // What is stored openly is no secret: the verifier of the master key comes from HKDF too.
+    // The verifier of the master key also comes from HKDF. It is stored in the clear, so it is not a secret.
     const verifiers = captured.get('hkdf output')!.filter((output) => output.some((byte) => byte !== 0))
     expect(verifiers.every((output) => Buffer.from(host).includes(Buffer.from(output)))).toBe(true)
     expectWiped(captured, ['hkdf output'])
@@ -175,7 +175,7 @@ describe.each(backends)('on $name', (backend) => {
     )
   })
 
-  it('a wrong password and a forged export leave nothing', async () => {
+  it('a wrong password, an empty password and an aborted unlock leave no secrets', async () => {
     const keyset = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -189,7 +189,7 @@ describe.each(backends)('on $name', (backend) => {
   })
 
   it.each(['scoped', 'global', 'off'] as const)(
-    'sealing and opening leave nothing but the content (%s)',
+    'sealing and opening leave no secrets except the content (%s)',
     async (dedup) => {
       const host = (await makeKeyset()).export('host')
       const { backend: watched, captured } = capturing(backend)
@@ -210,7 +210,7 @@ describe.each(backends)('on $name', (backend) => {
     },
   )
 
-  it('changing keys, rekeying and resealing leave nothing but what was opened', async () => {
+  it('changing keys, rekeying and resealing leave no secrets except the opened content', async () => {
     const host = (await makeKeyset()).export('host')
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -233,7 +233,7 @@ describe.each(backends)('on $name', (backend) => {
     expectWiped(captured, ['content', 'hkdf output'])
   })
 
-  it('sharing leaves nothing but what was opened', async () => {
+  it('sharing leaves no secrets except the opened content', async () => {
     const [alice, bob] = [await makeKeyset(), await makeKeyset()]
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -277,7 +277,7 @@ describe.each(backends)('on $name', (backend) => {
     expectWiped(captured, ['content', 'hkdf output'])
   })
 
-  it('a block that does not hold leaves nothing, the content included', async () => {
+  it('a block that fails to open leaves no secrets and no content', async () => {
     const keyset = await makeKeyset()
     const [one, other] = [
       await openWriter(keyset.export('host'), { dedup: 'global' }).seal(sample(100)),
@@ -314,7 +314,7 @@ describe.each(backends)('on $name', (backend) => {
     expect(copies[1]).toEqual(new Uint8Array(100))
   })
 
-  it('content is wiped when hashing or sealing it breaks', async () => {
+  it('content is wiped when hashing or sealing it fails', async () => {
     const keyset = await makeKeyset()
     const copies: Uint8Array[] = []
     const broken = () => Promise.reject(new Error('broken'))
@@ -345,7 +345,7 @@ describe.each(backends)('on $name', (backend) => {
 })
 
 describe.each(backends)('profiles and vaults on $name', (backend) => {
-  it('a life of a vault leaves nothing but the content', async () => {
+  it('creating, rotating and resetting a vault leave no secrets except the content', async () => {
     const admin = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -374,7 +374,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     expectWiped(captured)
   })
 
-  it('a callback that throws leaves nothing, and is heard', async () => {
+  it('a callback that throws leaves no secrets, and the caller gets its error', async () => {
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
     for (const at of [0, 1]) {
@@ -387,7 +387,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     expectWiped(captured)
   })
 
-  it('what fails leaves nothing either', async () => {
+  it('failed operations leave no secrets', async () => {
     const admin = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -418,7 +418,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
 })
 
 describe.each(backends)('clients and device keys on $name', (backend) => {
-  it('leave nothing but the content, errors included', async () => {
+  it('leave no secrets except the content, also after errors', async () => {
     const keyset = await makeKeyset()
     const { backend: watched, captured } = capturing(backend)
     useBackend(watched)
@@ -483,7 +483,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
   })
 })
 
-it('no array is left that holds a key of a keyset, whoever made it', async () => {
+it('no array still holds a key of a keyset, whichever code made the array', async () => {
   const contents = plantedContents()
   const { master, record } = await createMaster(PASSWORD, CHEAP, {})
   const host = encodeKeyset({ ...contents, argon2: record }, master, 'host')
@@ -504,7 +504,7 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   for (const destination of ['host', 'definition', 'storage'] as const) {
     const stored = changed.export(destination)
     ;(await unlockKeyset(stored, 'another')).dispose()
-    // The host's own keys stand openly in it.
+    // A host export holds the host's own keys in the clear.
     stored.fill(0)
   }
   await failure(() => unlockKeyset(host, 'wrong'), 'wrong-password')
@@ -512,30 +512,30 @@ it('no array is left that holds a key of a keyset, whoever made it', async () =>
   stopWatching()
   const secrets = Object.values(planted).map((byte) => Buffer.alloc(16, byte))
   const left = made.filter(({ bytes: { buffer } }) => secrets.some((secret) => Buffer.from(buffer).includes(secret)))
-  // Views of what was given stay, and what portable primitives copy for themselves.
+  // Two kinds may stay: views of the caller's export, and copies that portable primitives make internally.
   const stays = ({ bytes, stack }: MadeArray) =>
     bytes.buffer === host.buffer || (!isNode && madeBy(stack).includes('/node_modules/'))
   expect(left.filter((array) => !stays(array)).map(({ stack }) => stack)).toEqual([])
   expect(left.length).toBeGreaterThan(0)
 })
 
-/** The line of a stack where an array was made. */
+/** Returns the line of a stack where an array was made. */
 const madeBy = (stack: string): string =>
   stack.split('\n').find((line, index) => index > 0 && !/arrays\.ts|Proxy\.|<anonymous>/.test(line)) ?? ''
 
-// Only Node's Buffers have one.
+// Only Node's Buffers share a pool.
 describe.runIf(isNode)('the shared pool of small Buffers', () => {
   const inPool = (secret: Uint8Array) => {
-    // A slice of its own, because looking for a Buffer made from the secret would put it there.
+    // Allocated outside the pool: Buffer.from would itself put the secret into the pool.
     const needle = Buffer.allocUnsafeSlow(secret.length)
     needle.set(secret)
     return Buffer.from(Buffer.allocUnsafe(1).buffer).includes(needle)
   }
 
-  it('holds no X25519 key, neither of a keyset nor of a block', () => {
+  it('holds no X25519 key, of a keyset or of a block', () => {
     const { x25519 } = backends[0]!
     const recipient = x25519.encapsulator(x25519.decapsulator(sample(32, 99)).publicKey)
-    // Where the ephemeral key is of this library's making, these are its bytes.
+    // If the library generates the ephemeral key itself, these are its bytes.
     const random = vi.spyOn(globalThis.crypto, 'getRandomValues').mockImplementation((bytes) => {
       ;(bytes as unknown as Uint8Array).set(sample(32, 98))
       return bytes
@@ -548,6 +548,6 @@ describe.runIf(isNode)('the shared pool of small Buffers', () => {
     expect(inPool(sample(32, 99))).toBe(false)
     expect(inPool(sample(32, 98))).toBe(false)
     Buffer.from(sample(32, 97))
-    expect(inPool(sample(32, 97)), 'the search finds what is there').toBe(true)
+    expect(inPool(sample(32, 97)), 'the search finds a secret that is in the pool').toBe(true)
   })
 })

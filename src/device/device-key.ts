@@ -1,5 +1,5 @@
-// The key of one device (SPEC §15), as bytes and as a handle. It protects a database that is stolen, not a machine that is taken while it
-// runs.
+// The key of one device (SPEC §15), as bytes and as a handle. It protects a database that is stolen. Not protected: a
+// machine that an attacker takes over while it runs, and a database that is stolen together with the device key.
 import { type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -22,9 +22,9 @@ import { SavedKind, setSealer } from './saved.ts'
 import { assertSealedBy, openTextValue, type Place, sealTextValue } from './text-value.ts'
 
 /**
- * The key of one device. It protects a stolen database: whoever can read the device key where you keep it can read everything that
- * is sealed under it. Handles are saved under it by their own `save`, and opened by `openSavedKeyset`, `openSavedLogin` and
- * `openSavedClient`.
+ * The key of one device. It protects the device's database if that is stolen. Anyone who can read the stored device key
+ * can read everything that is sealed under it. Handles are sealed under it by their own `save` method, and opened by
+ * `openSavedKeyset`, `openSavedLogin` and `openSavedClient`.
  * @example
  * ```ts
  * import { type Keyset, openSavedKeyset } from 'keystrata'
@@ -37,24 +37,36 @@ import { assertSealedBy, openTextValue, type Place, sealTextValue } from './text
  * ```
  */
 export interface DeviceKey extends Handle {
-  /** The unprotected key, 89 bytes: for the keystore of the operating system, and nowhere else. */
+  /**
+   * Returns the unprotected key, 89 bytes. Store it only in the keystore of the operating system.
+   * @throws KeystrataError `disposed` if the device key was disposed of
+   */
   exportUnprotected(): Bytes
   /**
-   * The key under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes), 261 bytes.
-   * @throws KeystrataError `limit-exceeded` for an empty passphrase; `aborted`, `disposed`
+   * Returns the key wrapped under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes), 261 bytes.
+   * @throws KeystrataError `limit-exceeded` if the passphrase is empty
+   * @throws KeystrataError `aborted` if the signal was aborted
+   * @throws KeystrataError `disposed` if the device key was disposed of
    */
   export(passphrase: string, options?: HashOptions): Promise<Bytes>
   /**
-   * Seals a short text, such as the password of a source computer, for one place in the database. It opens in no other place.
-   * @param text at most 64 KiB of UTF-8; it comes back unchanged
-   * @throws KeystrataError `limit-exceeded`, `disposed`
-   * @throws TypeError or RangeError for an invalid place
+   * Seals a short text, such as the password of a source computer, for one place in the database. It opens only in that
+   * place.
+   * @param text at most 64 KiB of UTF-8. It is not normalised: `openText` returns it unchanged
+   * @throws KeystrataError `limit-exceeded` if the text is over 64 KiB
+   * @throws KeystrataError `disposed` if the device key was disposed of
+   * @throws TypeError if the text, or a name in the place, is not well-formed text
+   * @throws RangeError if the version in the place is not a whole number of at least 0
    */
   sealText(text: string, place: Place): Bytes
   /**
    * Opens a sealed text.
-   * @throws KeystrataError `authentication-failed` in any other place, and for altered bytes; `key-not-found` if another device
-   *   sealed it; `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   * @param place the place that the text was sealed for
+   * @throws KeystrataError `authentication-failed` if the text was sealed for another place, or altered
+   * @throws KeystrataError `key-not-found` if another device sealed it
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if the bytes are not a sealed text
+   * @throws KeystrataError `disposed` if the device key was disposed of
+   * @throws TypeError or RangeError as in {@link DeviceKey.sealText}
    */
   openText(sealed: Uint8Array, place: Place): string
 }
@@ -88,7 +100,7 @@ async function encodeProtectedKey(key: SecretKey<'device'>, passphrase: string, 
 class OwnDeviceKey extends SecretHolder implements DeviceKey {
   readonly #key: SecretKey<'device'>
 
-  /** The key becomes part of the handle. */
+  /** Owns the key from here on. */
   constructor(key: SecretKey<'device'>) {
     super('device key', () => key.dispose())
     this.#key = key
@@ -162,7 +174,8 @@ function otherKind(found: number, expected: string): KeystrataError {
 }
 
 /**
- * Creates a device key. Make one for each device when it is set up. Without it, what was sealed under it is lost.
+ * Creates a device key with fresh randomness. Create one for each device when you set it up. If the device key is lost,
+ * everything that was sealed under it is lost too.
  * @example
  * ```ts
  * import { createDeviceKey } from 'keystrata/device'
@@ -179,11 +192,16 @@ export function createDeviceKey(): DeviceKey {
 
 /**
  * Opens a device key.
- * @param stored what `exportUnprotected` or `export` returned
- * @param passphrase only for a key that was exported under one
- * @throws KeystrataError `wrong-password` if the passphrase is wrong or missing; `policy` if a passphrase is given but the key is not
- *   under one, because somebody may have replaced it; `malformed` for damaged bytes; `authentication-failed`, `unsupported`,
- *   `limit-exceeded`, `aborted`
+ * @param stored the bytes that `exportUnprotected` or `export` returned
+ * @param passphrase the passphrase, if the key was exported under one
+ * @throws KeystrataError `wrong-password` if the passphrase is wrong or missing
+ * @throws KeystrataError `policy` if a passphrase is given but the key is not under one: somebody may have replaced it
+ * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `authentication-failed` if the bytes were altered
+ * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
+ * @throws KeystrataError `limit-exceeded` if the bytes are too many, the costs in them too high, or the passphrase
+ *   empty
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @example
  * ```ts
  * import { createDeviceKey, openDeviceKey } from 'keystrata/device'
@@ -217,10 +235,13 @@ async function unlock(
     case 'open':
       if (passphrase === undefined) return content.value
       content.value.dispose()
-      // Somebody may have put a key of their own in the place of the protected one.
-      throw new KeystrataError('policy', 'this device key is not protected by a passphrase', { rule: 'passphrase' })
+      // An attacker may have replaced the protected key with their own.
+      throw new KeystrataError('policy', 'this device key is not under a passphrase: it may have been replaced', {
+        rule: 'passphrase',
+      })
     case 'protected':
-      if (passphrase === undefined) throw new KeystrataError('wrong-password', 'this device key needs its passphrase')
+      if (passphrase === undefined)
+        throw new KeystrataError('wrong-password', 'this device key is under a passphrase: pass it')
       return await unlockProtected(content.value, passphrase, options)
   }
 }

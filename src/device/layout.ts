@@ -1,4 +1,5 @@
-// What one device keeps in its own database (SPEC §15): its device key, saved handles, and text values.
+// The stored form of what one device keeps in its own database (SPEC §15): its device key, saved handles and text
+// values.
 import type { Bytes } from '../core/bytes.ts'
 import { bytes, type Codec, ownBytes, prefixed, secret, struct, uint32, uint8, variant } from '../core/codec.ts'
 import { HEADER_BYTES } from '../core/header.ts'
@@ -7,11 +8,11 @@ import { CHECKSUM_BYTES } from '../core/trailer.ts'
 import { wrappedBytes } from '../core/wrap.ts'
 
 export const MAX_DEVICE_KEY_BYTES = 4096
-/** The largest keyset, and some more around it. */
+/** The largest keyset is 1 MiB. The rest is room for its wrapping. */
 export const MAX_SAVED_BYTES: number = 1024 * 1024 + 4096
 export const MAX_TEXT_BYTES: number = 64 * 1024
 export const TEXT_BLOCK_BYTES = 32
-/** The length of a WRAP of the longest text, padded. */
+/** The length of a WRAP of the longest padded text. */
 export const MAX_TEXT_VALUE_BYTES: number = wrappedBytes(MAX_TEXT_BYTES + TEXT_BLOCK_BYTES)
 
 /** A device key under a passphrase. */
@@ -24,7 +25,7 @@ export interface Protection {
   readonly wrapped: Uint8Array
 }
 
-/** The key itself, or the key under a passphrase. */
+/** Either the key itself, or the key wrapped under a passphrase. */
 interface DeviceKeyContent {
   open: SecretKey<'device'>
   protected: Protection

@@ -1,5 +1,5 @@
-// Saved handles (SPEC §15): everything in a login, a client or a keyset, sealed under the key of one device, so that nobody types a
-// password every night. What is inside is the key model's own business; here is only what they share.
+// Saved handles (SPEC §15). A login, a client or a keyset is sealed under the key of one device, so that a nightly
+// backup needs no password. Each key model defines the content of its handles; this file has only what they share.
 import type { Bytes } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'
 import { wiping } from '../core/secret.ts'
@@ -16,29 +16,34 @@ interface Sealer {
 
 const sealers: WeakMap<object, Sealer> = /* @__PURE__ */ new WeakMap()
 
-/** Registers a device key. */
+/** Registers the operations of a device key. */
 export function setSealer(device: object, sealer: Sealer): void {
   sealers.set(device, sealer)
 }
 
-/** @throws TypeError if it is no device key of this copy of the library */
+/** @throws TypeError if `device` is not a device key of this copy of the library */
 function sealerOf(device: object): Sealer {
   const sealer = sealers.get(device)
   if (sealer === undefined) throw new TypeError('device must be a DeviceKey of this copy of the library')
   return sealer
 }
 
-/** Seals the keys of a handle, and wipes them. */
+/** Seals the encoded keys of a handle, and wipes them. */
 export function sealHandle(device: object, kind: SavedKind, keys: Bytes): Bytes {
   using _ = wiping(keys)
   return sealerOf(device).seal(kind, keys)
 }
 
 /**
- * Opens the keys of a saved handle. Only the device key could have sealed them, so every later failure gives the same error.
- * @param read makes a handle from the keys, which are wiped afterwards
- * @throws KeystrataError `key-not-found` if another device saved it; `unsupported` if it is another kind of handle;
- *   `malformed` if it is damaged; `authentication-failed`, `limit-exceeded`, `disposed`
+ * Opens a saved handle. Once its keys are unwrapped, only a holder of the device key could have written them, so every
+ * failure in `read` becomes `authentication-failed`.
+ * @param read creates a handle from the encoded keys, which are wiped afterwards
+ * @throws KeystrataError `key-not-found` if another device saved it
+ * @throws KeystrataError `unsupported` if it is another kind of handle, or needs a later release
+ * @throws KeystrataError `malformed` if it is damaged
+ * @throws KeystrataError `authentication-failed` if it was altered
+ * @throws KeystrataError `limit-exceeded` if it is too large
+ * @throws KeystrataError `disposed` if the device key was disposed of
  */
 export function openHandle<T>(device: object, kind: SavedKind, saved: Uint8Array, read: (keys: Bytes) => T): T {
   const keys = sealerOf(device).open(kind, saved)
@@ -47,7 +52,7 @@ export function openHandle<T>(device: object, kind: SavedKind, saved: Uint8Array
 }
 
 /**
- * Notices saved handles whose rows were swapped.
+ * Checks the names in a saved handle, to detect rows that were swapped in the database.
  * @throws KeystrataError `policy` if a name differs from the expected one
  */
 export function assertExpected<Name extends string>(

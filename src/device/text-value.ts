@@ -1,4 +1,6 @@
-// Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one place in a database.
+// Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one
+// place in a database. Not protected: the length, in steps of 32 bytes, and a value whose version is kept in the same
+// database: an attacker can put back an older value together with its version.
 import { type Bytes, bytesFrom, concat, equalBytes, lengthPrefixed, u32, u64, utf8 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
@@ -9,7 +11,7 @@ import { keyIdOf, unwrapSecret, wrappedBytes, wrapSecret } from '../core/wrap.ts
 import { MAX_TEXT_BYTES, MAX_TEXT_VALUE_BYTES, TEXT_BLOCK_BYTES } from './layout.ts'
 
 /**
- * Where a text value is kept. It opens in no other place.
+ * The place of a text value in a database. A text value opens only in the place that it was sealed for.
  * @example
  * ```ts
  * import type { DeviceKey, Place } from 'keystrata/device'
@@ -24,17 +26,25 @@ export interface Place {
   readonly table: string
   readonly row: string
   readonly column: string
-  /** Grows with every change of the value, so that nobody can put back an older one. Keep it somewhere else. */
+  /**
+   * A whole number of at least 0. Increase it with every change of the value, and keep it somewhere else: then nobody
+   * can put back an older value.
+   */
   readonly version: number
 }
 
-/** @throws KeystrataError `limit-exceeded` over 64 KiB */
+/**
+ * Pads a text and seals it for a place.
+ * @throws KeystrataError `limit-exceeded` if the text is over 64 KiB
+ * @throws TypeError if the text, or a name in the place, is not well-formed text
+ * @throws RangeError if the version in the place is invalid
+ */
 export function sealTextValue(key: SecretKey<'device'>, text: string, place: Place): Bytes {
   const context = contextOf(place)
   const exact = exactText(text, 'text')
   using _exact = wiping(exact)
   if (exact.length > MAX_TEXT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a text value has at most 64 KiB', { bytes: exact.length })
+    throw new KeystrataError('limit-exceeded', 'the text must have at most 64 KiB of UTF-8', { bytes: exact.length })
   }
   // Padded, so that its length reveals little.
   const padded = new Uint8Array(paddedBytes(exact.length))
@@ -51,16 +61,22 @@ export function assertSealedBy(key: SecretKey<'device'>, keyId: Uint8Array): voi
   if (!equalBytes(keyIdOf(key), keyId)) throw new KeystrataError('key-not-found', 'another device sealed this')
 }
 
-/** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `key-not-found`, `authentication-failed` */
+/**
+ * Opens a text value.
+ * @throws KeystrataError `limit-exceeded` if the bytes are too many
+ * @throws KeystrataError `malformed`, `unsupported` if they are not a text value
+ * @throws KeystrataError `key-not-found` if this key did not seal it
+ * @throws KeystrataError `authentication-failed` if it was sealed for another place, or altered
+ */
 export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, place: Place): string {
   const context = contextOf(place)
   const given = bytesFrom(sealed, 'text value')
   if (given.length > MAX_TEXT_VALUE_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too large for a text value', { bytes: given.length })
+    throw new KeystrataError('limit-exceeded', 'this sealed text is too large', { bytes: given.length })
   }
   const copy = new Uint8Array(given)
   const { keyId } = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
-  if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'a text value cut short')
+  if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'this sealed text is cut short')
   assertSealedBy(key, keyId)
   const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
   const padded = answeredAlike(() => unwrapSecret(key, copy, 'text value', inPlace))
@@ -81,12 +97,13 @@ function readPadded(padded: Uint8Array): string {
 }
 
 function contextOf({ table, row, column, version }: Place): Bytes {
-  if (!Number.isSafeInteger(version) || version < 0) throw new RangeError('the version of a place must be an integer')
+  if (!Number.isSafeInteger(version) || version < 0)
+    throw new RangeError('version of the place must be an integer of at least 0')
   const names = [exactText(table, 'table'), exactText(row, 'row'), exactText(column, 'column')]
   return concat(...names.map(lengthPrefixed), u64(version))
 }
 
-/** UTF-8 of a text as it is: what was sealed comes back unchanged. */
+/** Encodes a text as UTF-8 without normalising it, so that it comes back unchanged. */
 function exactText(text: string, what: string): Bytes {
   assertText(text, what)
   return utf8(text)

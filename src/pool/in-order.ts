@@ -1,13 +1,14 @@
-// Several at once, and the results in the order of what came in; neither end is waited for needlessly.
+// Runs several tasks over a stream at once, and returns their results in the order of the stream. A slow source does
+// not hold back results, and a slow consumer does not stop the tasks that are running.
 import { KeystrataError } from '../core/errors.ts'
 
 interface Work<T, A, R> {
-  /** Takes over what came, before the source goes on and may use its memory again. */
+  /** Copies an item before the source goes on, because the source may reuse its memory. */
   readonly arrive: (item: T) => A
   readonly task: (items: A[]) => Promise<readonly R[]>
-  /** How many tasks are under way at once. */
+  /** How many tasks may run at once. */
   readonly most: number
-  /** How many items one task takes at most: those that came while all places were taken. */
+  /** How many items one task takes at most. Items that arrive while all tasks are running wait and become one task. */
   readonly lot: number
   readonly signal: AbortSignal | undefined
 }
@@ -18,8 +19,9 @@ interface Running<R> {
 }
 
 /**
- * What the source or an arrival throws comes after the results of all before it.
- * @throws KeystrataError `aborted`
+ * Runs tasks over the items of a source and yields the results in the order of the items. If the source or `arrive`
+ * throws, the results of all earlier items come first, and then the error.
+ * @throws KeystrataError `aborted` if the signal was aborted
  */
 export async function* inOrder<T, A, R>(
   source: AsyncIterable<T>,
@@ -32,7 +34,8 @@ export async function* inOrder<T, A, R>(
     isUnderWay: false,
     isOver: false,
   }
-  // Whatever happens wakes the loop, which looks at everything again. Racing the same promises each time would remember every race.
+  // Every event wakes the loop, which then checks everything again. Calling Promise.race on the same promises each time
+  // would leak memory, because a pending promise keeps the handlers of every race.
   const sleeping: { isOver: boolean; end: () => void } = { isOver: false, end: () => undefined }
   const wake = () => {
     sleeping.isOver = true
@@ -104,7 +107,8 @@ export async function* inOrder<T, A, R>(
     await Promise.allSettled(running.map(({ results }) => results))
     if (!reading.isOver) {
       const ended = (async () => iterator.return?.())()
-      // A source that hangs would not hear of its end before it goes on; and what it says of its end must not hide why it ended.
+      // Do not wait for a source that hangs: it handles `return` only after its pending `next`. And an error from
+      // `return` must not hide the error that ended the stream.
       if (reading.isUnderWay || isFailing) ended.catch(() => undefined)
       else await ended
     }

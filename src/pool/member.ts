@@ -1,4 +1,4 @@
-// One thread of a pool: it is started when it is first needed, and again after it died.
+// One thread of a pool. It starts when it is first needed, and starts again after it has died.
 import { KeystrataError } from '../core/errors.ts'
 import { arrivedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
 import type { Recipe } from './messages.ts'
@@ -16,21 +16,21 @@ export class Member {
   readonly #attached: Set<number> = new Set()
   #thread: Thread | undefined
   #lastId = 0
-  /** Grows with every death: what a thread had prepared is gone with it. */
+  /** One higher with every death of the thread. What a dead thread had prepared is lost. */
   life = 0
 
-  /** @param recipes of all handles that tasks may name, by their numbers */
+  /** @param recipes the recipes of all handles that tasks may use, by handle number */
   constructor(url: URL, recipes: ReadonlyMap<number, Recipe>) {
     this.#url = url
     this.#recipes = recipes
   }
 
-  /** How many tasks it has. */
+  /** The number of tasks that are not finished. */
   get load(): number {
     return this.#pending.size
   }
 
-  /** Sends the keys of a handle, once in the life of a thread, and then the task. */
+  /** Sends a task to the thread, after the keys of each handle that this thread does not have yet. */
   async ask(task: Task, moved: ArrayBuffer[] = [], handles: readonly number[] = []): Promise<unknown> {
     const thread = (this.#thread ??= this.#start())
     for (const handle of handles) this.#attach(thread, handle)
@@ -43,7 +43,7 @@ export class Member {
     this.#attached.add(handle)
     const moved: ArrayBuffer[] = []
     const task: Task = { task: 'attach', handle, recipe: moveKeys(recipe, moved) }
-    // Whoever uses the handle is told.
+    // If this fails, the task that uses the handle fails too, and reports it.
     this.#send(thread, task, moved).catch(() => undefined)
   }
 
@@ -68,7 +68,7 @@ export class Member {
     thread.onDeath((cause) => {
       if (!isOwn()) return
       this.#die(cause)
-      // A worker of a browser outlives its errors.
+      // A browser's worker keeps running after an uncaught error.
       void thread.terminate()
     })
     thread.listen((message) => {
@@ -99,23 +99,24 @@ export class Member {
     for (const { reject } of lost) reject(died(cause))
   }
 
-  /** Wipes what the thread has, and ends it. */
+  /** Wipes the keys in the thread and ends it. */
   async close(): Promise<void> {
     const thread = this.#thread
     if (thread === undefined) return
     try {
       await this.#send(thread, { task: 'close' }, [])
     } catch {
-      // It is dead already.
+      // The thread is already dead.
     }
     this.#thread = undefined
     await thread.terminate()
   }
 }
 
-const died = (cause: unknown): Error => new Error('a worker of the pool died; another one takes its place', { cause })
+const died = (cause: unknown): Error =>
+  new Error('a worker of the pool died and lost this task: see its cause, then try again', { cause })
 
-/** The answer where a thread is gone that had something. */
+/** The error for a prepared block whose thread has died. */
 export const lostWithIt = (): Error => died(new KeystrataError('disposed'))
 
-export const closed = (): KeystrataError => new KeystrataError('disposed', 'this pool was closed')
+export const closed = (): KeystrataError => new KeystrataError('disposed', 'this pool was closed: create a new one')

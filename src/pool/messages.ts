@@ -1,4 +1,5 @@
-// What a pool and its workers tell each other. Bytes are transferred and not copied; keys go as bytes, and are wiped on arrival.
+// The messages between a pool and its workers. Bytes are transferred instead of copied. Keys are sent as bytes, and
+// those bytes are wiped on arrival.
 import { type ErrorCode, type ErrorDetail, KeystrataError } from '../core/errors.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
@@ -7,10 +8,10 @@ import type { SharedRecipe, ShareRecipe } from '../keyset/share.ts'
 import type { WriterRecipe } from '../keyset/writer.ts'
 import type { VaultRecipe } from '../vault/block.ts'
 
-/** What handles of all key models are made of. */
+/** The recipes of all handles, from all key models. */
 export type Recipe = WriterRecipe | KeysetRecipe | ShareRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
 
-/** Bytes that move to the other side. */
+/** Bytes that move to the other thread. */
 export type Moved = Uint8Array<ArrayBuffer>
 
 export interface MovedHead {
@@ -22,10 +23,10 @@ export interface MovedBlock extends MovedHead {
   ciphertext: Moved
 }
 
-/** What a worker is asked; handles and prepared blocks are known by numbers. */
+/** A task for a worker. Handles and prepared blocks are identified by numbers. */
 export type Task =
   | { task: 'attach'; handle: number; recipe: unknown }
-  /** Content has room around it. */
+  /** The content has room around it, so that it can be encrypted in place. */
   | { task: 'prepare'; handle: number; prepared: number; content: Moved }
   | { task: 'seal'; handle: number; content: Moved; shares: readonly string[] | undefined }
   | { task: 'seal-prepared'; prepared: number; shares: readonly string[] | undefined }
@@ -33,7 +34,7 @@ export type Task =
   | { task: 'drop'; prepared: number }
   | { task: 'open'; handle: number; block: MovedBlock }
   | { task: 'verify'; handle: number; block: MovedBlock }
-  /** Under today's key pairs of a reader, or to a share. */
+  /** New envelopes: for the reader's current key pairs (`rekey`), or for a share (`add`). */
   | { task: 'rekey' | 'add'; handle: number; heads: readonly MovedHead[] }
   | { task: 'close' }
 
@@ -42,17 +43,17 @@ export interface Request {
   task: Task
 }
 
-/** What came of it. */
+/** The answer to a request. */
 export type Reply = { id: number; value: unknown } | { id: number; error: MovedError }
 
-/** What came of one head: neither where its envelope is current. */
+/** The result for one head. Both fields are absent if its envelope is already current. */
 export interface Rekeyed {
   label: string
   envelope?: Moved
   error?: MovedError
 }
 
-/** An error, which structured cloning would make a plain one of. */
+/** An error as plain data, because structured cloning loses its class and code. */
 export interface MovedError {
   name: string
   message: string
@@ -76,7 +77,7 @@ interface MovedKey {
   bytes: Moved
 }
 
-/** A recipe as plain bytes; `moved` collects what is to be transferred. */
+/** Copies a recipe, with its keys as plain bytes. Adds the buffers to transfer to `moved`. */
 export function moveKeys(value: unknown, moved: ArrayBuffer[]): unknown {
   if (value instanceof SecretKey) {
     const key = value as SecretKey<Role>
@@ -85,13 +86,13 @@ export function moveKeys(value: unknown, moved: ArrayBuffer[]): unknown {
     return { secretRole: key.role, bytes } satisfies MovedKey
   }
   if (Array.isArray(value)) return value.map((each: unknown) => moveKeys(each, moved))
-  // A copy, or the whole buffer that it may be a part of would be cloned.
+  // Copy it: if it is a view, structured cloning would clone the whole buffer behind it.
   if (value instanceof Uint8Array) return new Uint8Array(value)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, moveKeys(field, moved)]))
 }
 
-/** The recipe again; its keys are wiped where they arrived. */
+/** Rebuilds a recipe from its plain form, and wipes the key bytes that arrived. */
 export function arrivedKeys(value: unknown): Recipe {
   return arrive(value) as Recipe
 }

@@ -1,6 +1,6 @@
-// What a program has of a pool: the same writers and readers in its threads, and streams of blocks that are rekeyed or verified.
-// Worker threads for whole blocks: what a program seals and opens goes on beside it, on as many cores as there are. Keys are
-// handed to a thread once, and wiped when the pool is closed; contents and blocks move without being copied back.
+// A pool of worker threads for whole blocks. It runs writers and readers in its threads, and rekeys or verifies streams
+// of blocks. Each thread gets the keys of a handle once, and wipes them when the pool is closed. Not protected: a
+// thread that dies or is killed does not wipe its keys.
 import type { Keyset } from '../keyset/keyset.ts'
 import {
   type BlockHead,
@@ -25,7 +25,7 @@ import type { Recipe } from './messages.ts'
 import { processorCount } from './threads.ts'
 
 /**
- * What became of one envelope.
+ * The result of rekeying one block. Without `envelope` and `error`, the old envelope is current.
  * @example
  * ```ts
  * import type { RekeyedHead } from 'keystrata/pool'
@@ -35,14 +35,14 @@ import { processorCount } from './threads.ts'
  */
 export interface RekeyedHead {
   readonly label: string
-  /** The new envelope; absent where the old one is current already. */
+  /** The new envelope. Absent if the old one is already current, or if there is an error. */
   readonly envelope?: Bytes
-  /** Why there is none. */
+  /** Why the block could not be rekeyed. */
   readonly error?: KeystrataError
 }
 
 /**
- * What is wrong with one block, if anything.
+ * The result of verifying one block. Without `error`, the block opens.
  * @example
  * ```ts
  * import type { VerifiedBlock } from 'keystrata/pool'
@@ -56,9 +56,9 @@ export interface VerifiedBlock {
 }
 
 /**
- * Threads that seal, open, verify and rekey. At most two blocks, or two lots of 32 envelopes, for each thread are under way
- * at once; the rest waits, a prepared block in the thread that has it. If a thread dies, its tasks reject with an Error
- * that says so, and another thread takes its place.
+ * Worker threads that seal, open, verify and rekey. Each thread has at most two tasks at once. A task is one block, or
+ * up to 32 envelopes to rekey. Other tasks wait, but tasks on a prepared block go directly to the thread that holds it.
+ * If a thread dies, its tasks reject with an Error that says so, and a new thread takes its place.
  * @example
  * ```ts
  * import type { BlockReader, StoredBlock } from 'keystrata'
@@ -72,27 +72,35 @@ export interface VerifiedBlock {
  * ```
  */
 export interface Pool extends AsyncDisposable {
-  /** Lets what runs come to its end, refuses what waits (`disposed`), wipes the keys in all threads, and ends them. */
+  /**
+   * Closes the pool. Tasks that run are finished, and tasks that wait reject with `disposed`. Then the keys in all
+   * threads are wiped and the threads end. Closing again does nothing.
+   */
   close(): Promise<void>
   /**
-   * The same writer, in the threads: of a keyset, of a vault, or a scope of a client. It has copies of the keys until the
-   * pool is closed. Content is copied before the call returns.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError for a writer of another library copy, and of clients under DES-56
+   * Returns a writer that seals in the threads. It has its own copies of the keys, until the pool is closed. Content is
+   * copied before a call returns.
+   * @param writer the writer of a keyset or a vault, or a scope of a client
+   * @throws KeystrataError `disposed` if the writer was disposed of or the pool was closed
+   * @throws TypeError if it is a writer of another copy of the library, or of a client under DES-56
    */
   writer(writer: BlockWriter): BlockWriter
   /**
-   * The same reader, in the threads: of a keyset, a share, a vault, a client or a scope of it.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError as {@link Pool.writer}
+   * Returns a reader that opens in the threads. It has its own copies of the keys, until the pool is closed. Blocks are
+   * copied before a call returns.
+   * @param reader the reader of a keyset, an accepted share, a vault, a client, or a scope of a client
+   * @throws KeystrataError `disposed` if the reader was disposed of or the pool was closed
+   * @throws TypeError as in {@link Pool.writer}
    */
   reader(reader: BlockReader): BlockReader
   /**
-   * New envelopes for a stream of blocks, in the order of the stream; what cannot be rekeyed is told in its place, and the
-   * rest goes on.
-   * @param options `to`: a share of this reader's keyset that all blocks are added to, in the place of today's key pairs; `signal`: ends it
-   * @throws KeystrataError `aborted`, `disposed`
-   * @throws TypeError for a share of another keyset
+   * Rekeys a stream of blocks and yields the results in the order of the stream. If a block cannot be rekeyed, its
+   * result holds the error, and the stream goes on.
+   * @param options `to`: a share of this keyset. The new envelopes then add the blocks to the share, instead of moving
+   *   them to the current key pairs. `signal`: ends the stream
+   * @throws KeystrataError `aborted` if the signal was aborted
+   * @throws KeystrataError `disposed` if a handle was disposed of or the pool was closed
+   * @throws TypeError if `to` is a share of another keyset
    */
   rekey(
     reader: Keyset,
@@ -100,9 +108,10 @@ export interface Pool extends AsyncDisposable {
     options?: { to?: Share; signal?: AbortSignal },
   ): AsyncGenerator<RekeyedHead>
   /**
-   * Opens a stream of blocks, and tells of each whether it does, in the order of the stream.
-   * @param options `signal`: ends it
-   * @throws KeystrataError `aborted`, `disposed`
+   * Opens a stream of blocks and yields for each whether it opens, in the order of the stream.
+   * @param options `signal`: ends the stream
+   * @throws KeystrataError `aborted` if the signal was aborted
+   * @throws KeystrataError `disposed` if the reader was disposed of or the pool was closed
    */
   verify(
     reader: BlockReader,
@@ -113,16 +122,16 @@ export interface Pool extends AsyncDisposable {
 
 const TASKS_PER_THREAD = 2
 
-/** Heads are small: a message for each would cost a third of what rekeying does. */
+/** Heads are small. One message for each head would add a third to the time of rekeying. */
 const HEADS_PER_TASK = 32
 
 const MAX_THREADS = 64
 
 /**
- * A pool of worker threads, each of which starts when it is first needed.
- * @param options `threads`: as many as there are processors unless said, at most 64; `worker`: where the worker's file is,
- *   for bundlers and content-security policies; that of `keystrata/pool/worker`
- * @throws RangeError for a number of threads that is none
+ * Creates a pool of worker threads. Each thread starts when it is first needed.
+ * @param options `threads`: 1 to 64; by default the number of processors, at most 64. `worker`: the URL of the worker's
+ *   file (`keystrata/pool/worker`), for bundlers and content security policies
+ * @throws RangeError if `threads` is not an integer from 1 to 64
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'
@@ -138,7 +147,7 @@ export function createPool(options: { threads?: number; worker?: URL } = {}): Po
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =
     options
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
-    throw new RangeError(`threads must be 1 to ${MAX_THREADS}`)
+    throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
   return new WorkerPool(threads, worker)
 }
@@ -195,7 +204,7 @@ class WorkerPool implements Pool {
     const handle = this.#numberOf(share ?? reader)
     const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
       const task: Task = { task: share === undefined ? 'rekey' : 'add', handle, heads: arrived }
-      // Not moved: copies of so few bytes cost less.
+      // Not transferred: for so few bytes, copying is faster.
       const rekeyed = (await this.#anywhere(task, [], [handle])) as Rekeyed[]
       return rekeyed.map(({ error, ...head }) =>
         error === undefined ? head : { ...head, error: asKeystrataError(arrivedError(error)) },
@@ -244,19 +253,19 @@ class WorkerPool implements Pool {
     return this.#members.length * TASKS_PER_THREAD
   }
 
-  /** One number for each handle; its keys are copied now, and sent to each thread when it first needs them. */
+  /** The number of a handle. Its keys are copied on the first call, and sent to each thread that needs them. */
   #numberOf(handle: object): number {
     if (this.#closing !== undefined) throw closed()
     const known = this.#numbers.get(handle)
     if (known !== undefined) return known
     const number = ++this.#lastNumber
-    // Every handle registers one of these kinds.
+    // Handles register only recipes of these kinds.
     this.#recipes.set(number, recipeOf(handle) as Recipe)
     this.#numbers.set(handle, number)
     return number
   }
 
-  /** Gives a task to the thread that has least to do, when one has room. */
+  /** Queues a task for the thread with the fewest tasks. It starts as soon as a thread has room. */
   #anywhere(
     task: Task,
     moved: ArrayBuffer[],
@@ -285,7 +294,7 @@ class WorkerPool implements Pool {
     }
   }
 
-  /** Hears when a task is done: then there is room for another one. */
+  /** Starts a waiting task when this one is done. */
   #watch<T>(running: Promise<T>): Promise<T> {
     this.#running.add(running)
     const done = () => {
@@ -313,13 +322,13 @@ class WorkerPool implements Pool {
   }
 }
 
-/** @throws TypeError for what is no share in the hand of its owner, and no reader of that owner */
+/** @throws TypeError unless `share` is the owner's handle of a share, and `reader` is the keyset of that owner */
 function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): void {
   const isShareOf = reader?.kind === 'keyset' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
-  if (!isShareOf) throw new TypeError('to must be a share of the keyset that the reader is of')
+  if (!isShareOf) throw new TypeError('to must be a share that was created by this keyset')
 }
 
-/** Copies: what moves is gone where it came from, and the caller's buffers are the caller's. */
+/** Copies a head, because transferring a buffer would take it away from the caller. */
 function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
   return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
@@ -335,7 +344,7 @@ const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Move
   ciphertext.buffer,
 ]
 
-/** Of one block: what is wrong with it. Anything else ends the stream. */
+/** Returns the error of one block. Any other error, and `disposed`, ends the stream. */
 function asKeystrataError(error: unknown): KeystrataError {
   if (error instanceof KeystrataError && error.code !== 'disposed') return error
   throw error

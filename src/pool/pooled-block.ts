@@ -1,4 +1,4 @@
-// A block that a thread of a pool has prepared: only that thread can seal it.
+// A block that a thread of a pool has prepared. Only that thread can seal it.
 import { idsFrom, type PreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { SecretHolder } from '../core/secret.ts'
@@ -8,13 +8,13 @@ export class PooledBlock extends SecretHolder implements PreparedBlock {
   readonly label: string
   readonly #prepared: number
   readonly #ask: (task: Task) => Promise<unknown>
-  /** Its thread has disposed of it by sealing it. */
+  /** Whether the thread has sealed the block, which also disposes of it there. */
   #isSealed = false
 
   constructor(label: string, prepared: number, ask: (task: Task) => Promise<unknown>) {
     super('prepared block', () => {
       if (this.#isSealed) return
-      // A thread that has ended holds nothing any more.
+      // If the thread has ended, it holds nothing to drop.
       ask({ task: 'drop', prepared }).catch(() => undefined)
     })
     this.label = label

@@ -1,4 +1,5 @@
-// How a worker thread makes handles again from their recipes. A new kind of handle does not compile until it is made here.
+// Recreates handles from their recipes in a worker thread. A new kind of recipe does not compile until it is handled
+// here.
 import type { BlockReader, BlockWriter } from '../core/block.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { rekeySuiteOf } from '../core/suite.ts'
@@ -12,7 +13,7 @@ import { BlockSealer, type WriterRecipe } from '../keyset/writer.ts'
 import { OpenedVault } from '../vault/block.ts'
 import type { Moved, MovedHead, Recipe } from './messages.ts'
 
-/** A handle that was made again. It has what its key model has. */
+/** A recreated handle. It has the parts that its kind of handle offers. */
 export interface Remade {
   readonly writer?: BlockWriter
   readonly reader?: BlockReader
@@ -21,7 +22,7 @@ export interface Remade {
   dispose(): void
 }
 
-/** The handle of a recipe, whose keys become part of it. */
+/** Recreates the handle of a recipe. The handle owns the keys in the recipe. */
 export function remake(recipe: Recipe): Remade {
   switch (recipe.kind) {
     case 'writer':

@@ -1,23 +1,23 @@
-// Threads of the platform: node:worker_threads where there are any (Node, Bun, Deno), else the module workers of browsers.
+// Threads of the platform: node:worker_threads in Node, Bun and Deno, module workers in browsers.
 import type * as WorkerThreads from 'node:worker_threads'
 import { builtinModule } from '../primitives/node-crypto.ts'
 
-/** One side of a thread. */
+/** One end of the channel between two threads. */
 export interface Port {
   post(message: unknown, moved: ArrayBuffer[]): void
   listen(onMessage: (message: unknown) => void): void
 }
 
-/** A thread, seen from the one that started it. */
+/** A worker thread, as seen by the thread that started it. */
 export interface Thread extends Port {
-  /** Called once, when it ends by itself, or cannot run at all. */
+  /** Calls `report` when the thread ends by itself, or cannot start. It may be called more than once. */
   onDeath(report: (cause: unknown) => void): void
-  /** Whether it keeps the process from ending. */
+  /** Sets whether the thread keeps the process running. */
   hold(isBusy: boolean): void
   terminate(): Promise<void>
 }
 
-/** What this uses of a browser's worker, and of the scope inside. */
+/** The parts of a browser's Worker, and of the global scope inside it, that this file uses. */
 interface WebPort {
   postMessage(message: unknown, moved: ArrayBuffer[]): void
   addEventListener(type: string, listener: (event: { data?: unknown; message?: string; error?: unknown }) => void): void
@@ -27,7 +27,7 @@ interface WebPort {
 /** Undefined in browsers. */
 const nodeThreads = () => builtinModule('node:worker_threads') as typeof WorkerThreads | undefined
 
-/** How many threads can run at once. */
+/** How many threads the machine can run at once; 2 if unknown. */
 export function processorCount(): number {
   const node = (
     builtinModule('node:os') as { availableParallelism?: () => number } | undefined
@@ -47,7 +47,7 @@ function startNodeThread({ Worker }: typeof WorkerThreads, url: URL): Thread {
     listen: (onMessage) => void worker.on('message', onMessage),
     onDeath(report) {
       worker.once('error', report)
-      worker.once('exit', (code) => report(new Error(`it ended with code ${code}`)))
+      worker.once('exit', (code) => report(new Error(`the worker thread ended with code ${code}`)))
     },
     hold: (isBusy) => (isBusy ? worker.ref() : worker.unref()),
     async terminate() {
@@ -64,14 +64,14 @@ function startWebThread(url: URL): Thread {
     listen: (onMessage) => worker.addEventListener('message', ({ data }) => onMessage(data)),
     onDeath(report) {
       worker.addEventListener('error', ({ error, message }) => report(error ?? new Error(message)))
-      worker.addEventListener('messageerror', () => report(new Error('a message that could not be read')))
+      worker.addEventListener('messageerror', () => report(new Error('a message from the worker could not be read')))
     },
     hold: () => undefined,
     terminate: async () => worker.terminate?.(),
   }
 }
 
-/** In a worker: the way to who started it. */
+/** In a worker, the channel to the thread that started it. */
 export function platformPort(): Port {
   const parent = nodeThreads()?.parentPort
   if (parent != null) {

@@ -1,4 +1,4 @@
-// A worker's side of the pool: it makes the handles again that it is sent, and does with them what it is asked.
+// The worker's side of a pool. It recreates the handles that it is sent, and runs tasks with them.
 import { type Remade, remake } from './remake.ts'
 import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../core/block.ts'
 import { wipe } from '../core/bytes.ts'
@@ -16,7 +16,7 @@ import {
   type Task,
 } from './messages.ts'
 
-/** What a worker answers, and what of it moves. */
+/** The result of a task, and the buffers in it to transfer. */
 interface Answer {
   value: unknown
   moved?: ArrayBuffer[]
@@ -34,7 +34,7 @@ function rekeyed(rekey: Rekey, head: MovedHead): Rekeyed {
   }
 }
 
-/** What a worker knows, and does. */
+/** The handles and prepared blocks of one worker, and the tasks that it runs. */
 export class Work {
   readonly #handles: Map<number, Remade> = new Map()
   readonly #prepared: Map<number, PreparedBlock> = new Map()
@@ -105,31 +105,31 @@ export class Work {
 
   #remade(handle: number): Remade {
     const remade = this.#handles.get(handle)
-    if (remade === undefined) throw new Error('the worker could not make this handle again')
+    if (remade === undefined) throw new Error('this handle could not be recreated in a worker')
     return remade
   }
 
   #rekeyerOf(handle: number): Rekey {
     const { owner } = this.#remade(handle)
-    if (owner === undefined) throw new TypeError('only the reader of a keyset rekeys')
+    if (owner === undefined) throw new TypeError('this handle cannot rekey: pass a keyset')
     return (head) => (owner.isCurrent(head.envelope) ? undefined : owner.rekey(head))
   }
 
   #adderTo(handle: number): Rekey {
     const { add } = this.#remade(handle)
-    if (add === undefined) throw new TypeError('heads are added to a share in the hand of its owner')
+    if (add === undefined) throw new TypeError('this handle cannot add blocks to a share: pass the share of its owner')
     return add
   }
 
   #writer(handle: number): BlockWriter {
     const { writer } = this.#remade(handle)
-    if (writer === undefined) throw new TypeError('this handle seals nothing')
+    if (writer === undefined) throw new TypeError('this handle cannot seal: pass a writer')
     return writer
   }
 
   #reader(handle: number): BlockReader {
     const { reader } = this.#remade(handle)
-    if (reader === undefined) throw new TypeError('this handle opens nothing')
+    if (reader === undefined) throw new TypeError('this handle cannot open: pass a reader')
     return reader
   }
 

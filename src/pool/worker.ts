@@ -1,4 +1,4 @@
-// The file that workers run, on node:worker_threads or as a module worker of a browser.
+// The file that workers run, with node:worker_threads or as a module worker of a browser.
 import type { Request } from './messages.ts'
 import { platformPort } from './threads.ts'
 import { Work } from './work.ts'

@@ -1,10 +1,12 @@
-// Changing what several machines keep in one store: what a store may answer, and how long to wait before another try.
+// Changing the objects of a store that several machines share: checking the store's answers, and waiting before a
+// retry.
 import { randomBytes } from '../primitives/random.ts'
 
 /**
- * Whether a store wrote what it was given.
- * @param method the method of the store that answered, for the error
- * @throws TypeError if the store answers neither true nor false: the result object of a database driver would count as true
+ * Checks the answer of a store to a write, and returns it.
+ * @param method the name of the store's method, for the error message
+ * @throws TypeError if the answer is not a boolean. The result object of a database driver, for example, would count as
+ *   true
  */
 export function wasWritten(answer: boolean, method: string): boolean {
   if (typeof answer === 'boolean') return answer
@@ -12,8 +14,10 @@ export function wasWritten(answer: boolean, method: string): boolean {
 }
 
 /**
- * Waits for a random time of up to a second, which grows with the number of tries and with the time that one try took. Without the wait,
- * machines that collided would collide again.
+ * Waits for a random time of up to one second. The limit doubles with every try, starting from the time that one try
+ * took. Without this wait, machines that collided once would collide again.
+ * @param tries the number of tries so far
+ * @param took the time that one try took, in milliseconds
  */
 export function pauseBeforeRetry(tries: number, took: number): Promise<void> {
   const [random = 0] = randomBytes(1)

@@ -1,6 +1,7 @@
-// Vaults and their blocks (SPEC §11): AES-256-CTR, then Poly1305 over the ciphertext (encrypt-then-MAC), under keys that are fresh for every
-// block, with a commitment to the data key beside the tag. The tag is that of ChaCha20-Poly1305 (RFC 8439) for no text and the block as
-// associated data: Poly1305 with a one-time key, which platforms have natively.
+// Vaults and their blocks (SPEC §11). A block is encrypted with AES-256-CTR, then authenticated with Poly1305
+// (encrypt-then-MAC). Every block has fresh keys, and its envelope holds a commitment to the data key beside the tag.
+// The tag is a ChaCha20-Poly1305 tag (RFC 8439) over an empty plaintext with the block as associated data. That is
+// Poly1305 under a one-time key, in a form that platforms have natively. Not protected: the length of the content.
 import { Suite } from '../core/suite.ts'
 import {
   type BlockReader,
@@ -27,14 +28,14 @@ import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { parseVaultEnvelope, vaultEnvelope } from './layout.ts'
 
-/** Content in the buffer that will be its ciphertext. */
+/** Content in the buffer that becomes its ciphertext. */
 export interface PreparedVaultContent {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
 }
 
-/** Seals and opens the blocks of one vault; it takes the data key over. */
+/** Seals and opens the blocks of one vault. It owns the data key and disposes of it. */
 export class VaultCipher {
   readonly #vaultId: Uint8Array
   readonly #dataKey: SecretKey<'data'>
@@ -54,8 +55,8 @@ export class VaultCipher {
   }
 
   /**
-   * Copies and names content; all of it is read before this first yields.
-   * @throws KeystrataError `limit-exceeded`
+   * Copies content and computes its label. All of the content is read before this first yields.
+   * @throws KeystrataError `limit-exceeded` if the content is over 64 MiB
    */
   prepare(given: Uint8Array): Promise<PreparedVaultContent> {
     return copyIdentified(given, 0, (digest) => ({ label: this.#naming.label(digest) }))
@@ -74,8 +75,9 @@ export class VaultCipher {
   }
 
   /**
-   * Checks commitment, tag and label, in this order. Nothing is decrypted before its tag was verified.
-   * @throws KeystrataError `authentication-failed`; `malformed`, `unsupported` or `limit-exceeded` if it is no such block
+   * Opens a block. Checks the commitment, then the tag, decrypts, and then checks the label.
+   * @throws KeystrataError `authentication-failed` if the block belongs to another vault or was altered
+   * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a vault's block
    */
   async open(block: StoredBlock): Promise<Bytes> {
     const { ciphertext, envelope, label } = partsOf(block)
@@ -85,7 +87,7 @@ export class VaultCipher {
       throw authenticationFailed()
     }
     using keys = this.#keysOf(nonce)
-    // A copy, so that what was authenticated is what is decrypted. It becomes the content.
+    // A copy, so that the caller cannot change the bytes between the check and the decryption. It becomes the content.
     const content = new Uint8Array(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
@@ -99,20 +101,20 @@ export class VaultCipher {
     return await assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
-  /** `ke ‖ km ‖ c`, for one block. */
+  /** Derives `ke ‖ km ‖ c` for one block. */
   #keysOf(nonce: Uint8Array): CipherKeys {
     const context = [u8(ObjectType.envelope), this.#vaultId]
     return deriveCipherKeys(this.#dataKey, nonce, 'ctr-poly1305', context, 32)
   }
 }
 
-/** The lengths behind both parts keep every pair of them apart. */
+/** Computes the tag of a block. The two lengths at the end make the split between `aad` and ciphertext unambiguous. */
 function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): Promise<Bytes> {
   return chachaPolyTag(key, [aad, ciphertext, u64(aad.length), u64(ciphertext.length)])
 }
 
 /**
- * A vault that is open: it seals and opens blocks. Rotations do not concern it, its data key stays.
+ * An open vault. It seals and opens blocks. It stays usable after a rotation, because rotating keeps its data key.
  * @example
  * ```ts
  * import type { Profile, Vault, VaultStore } from 'keystrata/vault'
@@ -123,11 +125,11 @@ function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): 
  * ```
  */
 export interface Vault extends BlockWriter, BlockReader, Handle {
-  /** 32 hex digits: random, and the same for the whole life of the vault. */
+  /** The id of the vault: 32 hex digits, random, never changes. */
   readonly id: string
 }
 
-/** What a thread needs to seal and open the blocks of a vault. */
+/** What a worker thread needs to seal and open the blocks of a vault. */
 export interface VaultRecipe {
   readonly kind: 'vault'
   readonly id: Bytes
@@ -138,7 +140,7 @@ export class OpenedVault extends SecretHolder implements Vault {
   readonly id: string
   readonly #cipher: VaultCipher
 
-  /** Takes the data key over. */
+  /** Owns the data key from here on. */
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
     const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
     super('vault', () => cipher.dispose())

@@ -1,6 +1,7 @@
-// The keys of a vault (SPEC §10): the data key (A-key) never changes and is under the keyring key (E-key), in the keyring
-// beside the vault's blocks; the keyring key is under the root key (R-key), in a slot of the profile, and can be replaced
-// without touching a block. Not protected: who kept an old keyring and its keyring key keeps the data key.
+// The keys of a vault (SPEC §10). The data key (A-key) never changes. The keyring, stored beside the vault's blocks,
+// holds it wrapped under the keyring key (E-key). A slot of the profile holds the keyring key, wrapped under the root
+// key (R-key). The keyring key can be replaced without touching a block. Not protected: anyone who kept an old keyring
+// and its keyring key still has the data key.
 import type { CardHolder } from '../core/card.ts'
 import { disposing, equalKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
@@ -24,20 +25,21 @@ import {
 
 const MAX_GENERATION = 0xffff_ffff
 
-/** A keyring key (E-key) with its number: 1 when the vault is created, higher with every rotation. */
+/** A keyring key (E-key) and its generation: 1 when the vault is created, higher after every rotation. */
 export interface KeyringKey {
   readonly generation: number
   readonly key: SecretKey<'keyring'>
 }
 
-/** A keyring key as a slot of the profile holds it. */
+/** A keyring key from a slot of the profile. */
 export interface SlotKey extends KeyringKey {
-  /** Whether it is to be replaced: somebody who may no longer have it could have kept it. */
+  /** Whether the key must be replaced, because a former admin may have kept it. */
   readonly due: boolean
 }
 
 export function generateKeyringKey(generation: number): KeyringKey {
-  if (generation > MAX_GENERATION) throw new KeystrataError('limit-exceeded', 'too many rotations', { generation })
+  if (generation > MAX_GENERATION)
+    throw new KeystrataError('limit-exceeded', 'this vault cannot be rotated any more', { generation })
   return { generation, key: SecretKey.take('keyring', randomBytes(KEYRING_KEY_BYTES)) }
 }
 
@@ -45,7 +47,7 @@ export function generateDataKey(): SecretKey<'data'> {
   return SecretKey.take('data', randomBytes(DATA_KEY_BYTES))
 }
 
-/** Whose slots these are: what a recovery slot is bound to, so that no user's can be put into another's profile. */
+/** The user that a recovery slot is bound to. A recovery slot does not open in the profile of another user. */
 export interface UserNames {
   readonly realm: string
   readonly user: string
@@ -76,7 +78,7 @@ const wrapPlace = (vaultId: Uint8Array, generation: number): SecretPlace => ({
   context: contextOf(vaultId, generation),
 })
 
-/** A slot: the keyring key under the root key. */
+/** Wraps the keyring key under the root key, as a slot of the profile. */
 export function wrapSlot(
   rootKey: SecretKey<'root'>,
   profileId: Uint8Array,
@@ -87,7 +89,11 @@ export function wrapSlot(
   return { generation, due, bytes: withBytes(key, (secret) => wrapSecret(rootKey, secret, place)) }
 }
 
-/** @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` */
+/**
+ * Unwraps the keyring key in a slot of the profile.
+ * @throws KeystrataError `malformed`, `unsupported` if the slot is not a wrapped key
+ * @throws KeystrataError `authentication-failed` if it was altered or belongs to another vault or profile
+ */
 export function unwrapSlot(
   rootKey: SecretKey<'root'>,
   profileId: Uint8Array,
@@ -98,7 +104,7 @@ export function unwrapSlot(
   return { generation, due, key: SecretKey.take('keyring', secret) }
 }
 
-/** A recovery slot: the keyring key, and never a password or a key made from one, to the admin's card. */
+/** Seals the keyring key to the admin's card. The admin never gets a password, or a key derived from one. */
 export function sealRecoverySlot(
   admin: Recipient,
   profileId: Uint8Array,
@@ -110,7 +116,12 @@ export function sealRecoverySlot(
   return { generation, bytes: withBytes(key, (secret) => sealSecret(admin, secret, place)) }
 }
 
-/** @throws KeystrataError `key-not-found` if it is another admin's; `malformed`, `unsupported`, `authentication-failed` */
+/**
+ * Opens a recovery slot with the admin's private keys.
+ * @throws KeystrataError `key-not-found` if it is sealed to another admin
+ * @throws KeystrataError `malformed`, `unsupported` if it is not a sealed key
+ * @throws KeystrataError `authentication-failed` if it was altered or belongs to another user, vault or profile
+ */
 export function openRecoverySlot(
   admin: Pick<CardHolder, 'openSealed'>,
   profileId: Uint8Array,
@@ -123,7 +134,7 @@ export function openRecoverySlot(
   return { generation, key: SecretKey.take('keyring', secret) }
 }
 
-/** The keyring: the data key under each of the keys, which stand in the order of their generations. */
+/** Encodes a keyring: the data key wrapped under each of `keys`, which are in ascending order of generation. */
 export function encodeKeyring(
   vaultId: Uint8Array,
   version: number,
@@ -145,26 +156,26 @@ export function encodeKeyring(
   return whole
 }
 
-/** Which vault a keyring belongs to, and which data key must be in it. */
+/** The ids that a vault's keyring must carry: the vault's own, and that of its data key. */
 export interface VaultIds {
   readonly id: Uint8Array
   readonly dataKeyId: Uint8Array
 }
 
-/** A keyring that opened: the keys that open it are the live ones, in the order of their generations. */
+/** An opened keyring. Its live keys are the ones that open it, in ascending order of generation. */
 export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
   readonly version: number
-  /** The highest generation in it, live or not. */
+  /** The highest generation in the keyring, live or not. */
   readonly highest: number
   readonly dataKey: SecretKey<'data'>
   readonly live: readonly [K, ...K[]]
 }
 
 /**
- * Opens a keyring with those of `keys` that open it; undefined if none does, because the profile with the keys and the
- * keyring were not stored together. The keys stay the caller's.
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if it is no keyring; `authentication-failed` if it is
- *   another vault's, or altered
+ * Opens a keyring with every one of `keys` that fits. The caller still owns `keys`.
+ * @returns undefined if no key fits, because the profile and the keyring that were read do not belong together
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if it is not a keyring
+ * @throws KeystrataError `authentication-failed` if it belongs to another vault or was altered
  */
 export function openKeyring<K extends KeyringKey>(
   stored: Uint8Array,
@@ -197,21 +208,25 @@ export function openKeyring<K extends KeyringKey>(
 
 interface ParsedKeyring extends StoredKeyring {
   readonly header: Header
-  /** Every byte in front of the MAC. */
+  /** All bytes before the MAC. */
   readonly authenticated: Uint8Array
 }
 
-/** Reads from a copy. @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
+/**
+ * Parses a copy of a stored keyring. It does not check the MAC.
+ * @throws KeystrataError `limit-exceeded` over 64 KiB
+ * @throws KeystrataError `malformed`, `unsupported` if it is not a keyring
+ */
 export function parseKeyring(stored: Uint8Array): ParsedKeyring {
   if (stored.length > MAX_KEYRING_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too large for a keyring', { bytes: stored.length })
+    throw new KeystrataError('limit-exceeded', 'a keyring has at most 64 KiB', { bytes: stored.length })
   }
   const bytes = new Uint8Array(stored)
   const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none])
   return { ...decode(storedKeyring, bytes, 'keyring'), header, authenticated: bytes.subarray(0, -MAC_BYTES) }
 }
 
-/** The data key in the wrap of this generation, or undefined if that is under another key. */
+/** Unwraps the data key of this generation. Undefined if there is no such wrap, or it does not open under this key. */
 function unwrapDataKey(
   { wraps }: ParsedKeyring,
   vaultId: Uint8Array,
@@ -222,7 +237,8 @@ function unwrapDataKey(
   try {
     return SecretKey.take('data', unwrapSecret(key, wrap.bytes, 'data key', wrapPlace(vaultId, generation)))
   } catch (error) {
-    // Two devices that rotate at once give one number to two keys. What was altered fails the mac, or leaves no live key.
+    // Two devices that rotate at once may give the same generation to two keys, so this is no sign of an attack. An
+    // altered keyring is caught later: its MAC is wrong, or no live key is left.
     if (error instanceof KeystrataError && error.code !== 'disposed') return undefined
     throw error
   }

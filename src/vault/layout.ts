@@ -1,4 +1,4 @@
-// Profiles, keyrings, the envelopes of vault blocks, and saved logins as they are stored (SPEC §9–§11, §15).
+// The stored form of profiles, keyrings, envelopes of vault blocks, and saved logins (SPEC §9–§11, §15).
 import { Suite } from '../core/suite.ts'
 import {
   bool,
@@ -23,7 +23,7 @@ import { sealedToBytes, wrappedBytes } from '../core/wrap.ts'
 
 export const MAX_PROFILE_BYTES: number = 1024 * 1024
 
-/** So many fit into a profile with an admin even if a rotation of each was interrupted. */
+/** This many vaults fit into a profile with an admin, even if a rotation of every one was interrupted. */
 export const MAX_VAULTS = 256
 
 export const MAX_KEYRING_BYTES: number = 64 * 1024
@@ -32,19 +32,19 @@ export const DATA_KEY_BYTES = 32
 
 export const KEYRING_KEY_BYTES = 16
 
-/** A key under another key, with the generation of the E-key in it or over it. */
+/** A wrapped key. The generation is that of the E-key, which is either the key inside or the key that wraps it. */
 export interface Generation {
   readonly generation: number
   readonly bytes: Uint8Array
 }
 
-/** A slot of the profile. */
+/** A slot of the profile: an E-key wrapped under the root key. */
 export interface Slot extends Generation {
-  /** Whether this key is to be replaced, because somebody who may no longer have it could have kept it. */
+  /** Whether the E-key must be replaced, because a former admin may have kept it. */
   readonly due: boolean
 }
 
-/** A list in the order of generations, in which none occurs twice. */
+/** A list with strictly ascending generations, the first at least 1. */
 /* @__NO_SIDE_EFFECTS__ */
 function ascending<T extends { readonly generation: number }>(element: Codec<T>): Codec<readonly T[]> {
   return validated(list(element), (all) => {
@@ -63,11 +63,11 @@ const slot: Codec<Slot> = struct({
 
 export interface StoredVault {
   readonly id: Uint8Array
-  /** The key id of the A-key: so that no other keyring can be put in its place. */
+  /** The key id of the A-key. It detects a keyring that was swapped for another. */
   readonly dataKeyId: Uint8Array
-  /** E-keys under the root key, at least one. */
+  /** E-keys wrapped under the root key, at least one. */
   readonly slots: readonly Slot[]
-  /** E-keys sealed to the admin. */
+  /** E-keys sealed to the admin's card. */
   readonly recoverySlots: readonly Generation[]
 }
 
@@ -98,7 +98,7 @@ export const storedProfile: Codec<StoredProfile> = struct({
   checksum: bytes(CHECKSUM_BYTES),
 })
 
-/** How many vaults a record says that it has; 0 if it is cut short before it does. */
+/** Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field. */
 export function vaultCount(profile: Uint8Array): number {
   const [, hasAdmin] = profile.subarray(HEADER_BYTES + 8)
   const count = profile.subarray(HEADER_BYTES + 10 + (hasAdmin === 1 ? CARD_BYTES : 0))
@@ -108,7 +108,7 @@ export function vaultCount(profile: Uint8Array): number {
 export interface StoredKeyring {
   readonly headerBytes: Uint8Array
   readonly version: number
-  /** The A-key under E-keys, at least one. */
+  /** The A-key wrapped under E-keys, at least one. */
   readonly wraps: readonly Generation[]
   readonly mac: Uint8Array
 }
@@ -138,8 +138,9 @@ export const vaultEnvelope: Codec<VaultEnvelope> = struct({
 })
 
 /**
- * Reads from a copy.
- * @throws KeystrataError `malformed`, `unsupported`
+ * Parses a copy of a vault block's envelope.
+ * @throws KeystrataError `malformed` if it is not an envelope
+ * @throws KeystrataError `unsupported` if it is another kind of envelope, or needs a later release
  */
 export function parseVaultEnvelope(stored: Uint8Array): VaultEnvelope & { readonly header: Header } {
   const bytes = copyOfEnvelope(stored)
@@ -147,13 +148,13 @@ export function parseVaultEnvelope(stored: Uint8Array): VaultEnvelope & { readon
   return { ...decode(vaultEnvelope, bytes, 'envelope'), header }
 }
 
-/** A login as a device saves it. */
+/** A login that was saved on a device. */
 export interface SavedLogin {
   readonly realm: Uint8Array
   readonly user: Uint8Array
-  /** L. */
+  /** L-key. */
   readonly loginKey: SecretKey<'login'>
-  /** R. */
+  /** R-key. */
   readonly rootKey: SecretKey<'root'>
 }
 

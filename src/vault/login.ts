@@ -1,5 +1,6 @@
-// From a password to the login key (the L-key) and the root key (the R-key), by one PBKDF2 (SPEC §8). The login key is sent to the server in
-// place of the password. The root key never leaves the device. Neither can be computed from the other.
+// Derives the login key (L-key) and the root key (R-key) from a password, with one PBKDF2 (SPEC §8). The login key is
+// sent to the server instead of the password. The root key never leaves the device. Neither key reveals the other. Not
+// protected: a weak password, which anyone who has a profile or a verifier can guess offline.
 import { type Bytes, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed } from '../core/errors.ts'
@@ -13,14 +14,15 @@ import { sha512 } from '../primitives/hash.ts'
 import type { UserNames } from './keyring.ts'
 import { savedLogin } from './layout.ts'
 
-/** Fixed by the format: a server that could choose them would choose weak ones. */
+/** Fixed by the format, because a malicious server that could choose the iterations would choose too few. */
 const ITERATIONS = 600_000
 
-/** The length of each of the two keys. Both fit into one block of PBKDF2, so a guesser pays for both. */
+/** The length of each key. Both keys fit into one PBKDF2 block, so an attacker cannot compute one at half the cost. */
 const KEY_BYTES = 24
 
 /**
- * A login that was derived from a password: what the server is told, and the root key that it never learns.
+ * A login that was derived from a password. It holds the credential for the server, and the root key that the server
+ * never learns.
  * @example
  * ```ts
  * import type { Login } from 'keystrata/vault'
@@ -29,21 +31,24 @@ const KEY_BYTES = 24
  * ```
  */
 export interface Login extends Handle {
-  /** The product's constant, in NFC, with every kind of space as a plain space. */
+  /** The product's constant, in NFC, with every Unicode space replaced by U+0020. */
   readonly realm: string
-  /** The user's name in its normal form: like the realm, and in lower case. */
+  /** The user's name, normalised like the realm and in lower case. */
   readonly user: string
-  /** What is sent to log in: unpadded base64url of the login key, 32 characters. As secret as the password. */
+  /**
+   * The string to send to log in: unpadded base64url of the login key, 32 characters. Keep it as secret as the
+   * password.
+   */
   readonly credential: string
   /**
-   * Everything in this handle, sealed under the key of this device, so that {@link openSavedLogin} needs no password.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError if it is no device key of this copy of the library
+   * Seals this login under a device key, so that {@link openSavedLogin} can open it without the password.
+   * @throws KeystrataError `disposed` if the login or the device key was disposed of
+   * @throws TypeError if `device` is not a device key of this copy of the library
    */
   save(device: DeviceKey): Bytes
 }
 
-/** Whose profile it is, and what opens it. */
+/** The owner of a profile, and the root key that opens it. */
 export interface ProfileOwner extends UserNames {
   readonly rootKey: SecretKey<'root'>
 }
@@ -54,7 +59,7 @@ class DerivedLogin extends SecretHolder implements Login {
   readonly #credential: string
   readonly #rootKey: SecretKey<'root'>
 
-  /** The root key becomes part of the handle. */
+  /** Owns the root key from here on. */
   constructor(realm: string, user: string, credential: string, rootKey: SecretKey<'root'>) {
     super('login', () => rootKey.dispose())
     this.realm = realm
@@ -83,18 +88,26 @@ class DerivedLogin extends SecretHolder implements Login {
   }
 }
 
-/** Whose login it is, with a copy of its root key. @throws TypeError if it is no handle of this copy of the library */
+/**
+ * Returns the names in a login and a copy of its root key, which the caller disposes of.
+ * @throws KeystrataError `disposed` if the login was disposed of
+ * @throws TypeError if it is not a login of this copy of the library
+ */
 export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(login)
 
 /**
- * Derives, from a user's password, what logs the user in and what opens the user's profile: PBKDF2-HMAC-SHA-512 (RFC 8018), 600,000
- * iterations; 0.3 s in native code and 3 s in portable code. The same three texts give the same login on every device.
- * @param password any text but the empty one; normalised to NFC, with every kind of space as a plain space
- * @param account `realm`: a constant of the product, never a host name, which may change; `user`: a name that never changes, in which
- *   capitals do not matter; each 1 to 255 bytes. Other names give other keys: a user cannot be renamed
- * @param options native code reports its progress only at start and end, and an abort ends the wait, not the work
- * @throws KeystrataError `limit-exceeded` for an empty password and for a name that is empty or too long; `aborted`
- * @throws TypeError for what is not a well-formed text
+ * Derives a user's login from their password: the credential that logs them in, and the key that opens their profile.
+ * Uses PBKDF2-HMAC-SHA-512 (RFC 8018) with 600,000 iterations. This takes about 0.3 s in native code and 3 s in
+ * portable code. The same password, realm and user give the same login on every device.
+ * @param password any text that is not empty. It is normalised to NFC, with every Unicode space replaced by U+0020
+ * @param account `realm`: a constant of your product, but not a host name, which may change. `user`: a name that never
+ *   changes; upper and lower case are the same. Each has 1 to 255 bytes. A different name gives different keys, so a
+ *   user cannot be renamed
+ * @param options with native code, progress is reported only at the start and the end, and an abort ends the wait but
+ *   not the computation
+ * @throws KeystrataError `limit-exceeded` if the password is empty, or a name is empty or too long
+ * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError if a text is not a string, or not well-formed Unicode
  * @example
  * ```ts
  * import { deriveLogin } from 'keystrata/vault'
@@ -118,12 +131,17 @@ export async function deriveLogin(
 }
 
 /**
- * Opens a login that its handle's `save` sealed on this device, without a password.
+ * Opens a login that {@link Login.save} sealed on this device. It needs no password.
  * @param saved the bytes that `save` returned
- * @param expected the login that you expect, so that swapped rows are noticed
- * @throws KeystrataError `policy` if it is another login; `key-not-found` if another device saved it; `unsupported` if it is another
- *   kind of handle; `malformed` for damaged bytes; `authentication-failed`, `limit-exceeded`, `disposed`
- * @throws TypeError if it is no device key of this copy of the library
+ * @param expected the names of the expected login, to detect rows that were swapped in the database
+ * @throws KeystrataError `policy` if it is the login of another user or realm
+ * @throws KeystrataError `key-not-found` if another device saved it
+ * @throws KeystrataError `unsupported` if it is another kind of handle, or needs a later release
+ * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `authentication-failed` if the bytes were altered
+ * @throws KeystrataError `limit-exceeded` if `saved` is too large, or an expected name is empty or too long
+ * @throws KeystrataError `disposed` if the device key was disposed of
+ * @throws TypeError if `device` is not a device key of this copy of the library
  * @example
  * ```ts
  * import type { DeviceKey } from 'keystrata/device'
@@ -158,7 +176,7 @@ function readSaved(bytes: Uint8Array): DerivedLogin {
   }
 }
 
-/** The same on every device and different for each user, so that no table of passwords serves two users. */
+/** The salt of a user: the same on every device, and different for each user so that no precomputed table fits two. */
 function saltOf(realm: string, user: string): Bytes {
   return sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).slice(0, 32)
 }

@@ -1,5 +1,6 @@
-// A profile as bytes (SPEC §9): what a server keeps for a user, and can neither read nor change unseen. Its MAC is under the
-// root key, so it says nothing to an admin who resets it: he must trust the record that he was given.
+// A profile as bytes (SPEC §9). The server stores it for the user. It cannot read the keys in it, and cannot change it
+// without being noticed. Not protected: a reset. The MAC is under the user's root key, so an admin cannot check it and
+// must trust the record that the server returns.
 import { Suite } from '../core/suite.ts'
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import { readCard } from '../core/card.ts'
@@ -20,9 +21,9 @@ import {
   vaultCount,
 } from './layout.ts'
 
-/** What a profile holds, once its root key has opened it. */
+/** The contents of a profile that its root key has opened. */
 export interface ProfileContents {
-  /** 16 random bytes, the same for the whole life of the profile. */
+  /** The id of the profile: 16 random bytes, never changes. */
   readonly id: Uint8Array
   readonly version: number
   /** The card of the admin who may reset the password; undefined under zero trust. */
@@ -35,35 +36,41 @@ export interface VaultEntry extends VaultIds {
   readonly recoverySlots: readonly Generation[]
 }
 
-/** A record whose form was checked, and whose MAC was not. */
+/** A record whose form was checked. Its MAC was not. */
 export interface ParsedProfile extends StoredProfile {
   readonly header: Header
-  /** The copy that all fields are views of. */
+  /** A copy of the record. All fields are views of it. */
   readonly bytes: Bytes
-  /** Every byte in front of the MAC. */
+  /** All bytes before the MAC. */
   readonly authenticated: Uint8Array
 }
 
 /**
- * Checks the form of a record, from a copy, in an order that never takes damage by accident for anything else.
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ * Copies a record and checks its form. The checksum comes first, so accidental damage is always `malformed`.
+ * @throws KeystrataError `limit-exceeded` over 1 MiB, or beyond 256 vaults
+ * @throws KeystrataError `malformed` if the record is damaged or contradicts itself
+ * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
+ * @throws TypeError if it is not a Uint8Array
  */
 export function parseProfile(stored: Uint8Array): ParsedProfile {
   const bytes = copySummed(bytesFrom(stored, 'profile'), 'profile', MAX_PROFILE_BYTES)
   const header = parseHeader(bytes, 'profile', ObjectType.profile, [Suite.none])
-  // Before anything is made of them: lists of the smallest vaults would take many times their bytes.
+  // Check the count before decoding: decoded lists of very small vaults take many times the memory of their bytes.
   assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
   assertConsistent(fields)
   return { ...fields, header, bytes, authenticated: authenticatedPart(bytes) }
 }
 
-/** @throws KeystrataError `limit-exceeded` */
+/** @throws KeystrataError `limit-exceeded` beyond 256 vaults */
 function assertVaults(vaults: number): void {
-  if (vaults > MAX_VAULTS) throw new KeystrataError('limit-exceeded', 'too many vaults for a profile', { vaults })
+  if (vaults > MAX_VAULTS) throw new KeystrataError('limit-exceeded', 'a profile has at most 256 vaults', { vaults })
 }
 
-/** Rules that no honest writer breaks, and that a server can check without a key. */
+/**
+ * Checks rules between fields, which a server can check without a key. An honest writer never breaks them.
+ * @throws KeystrataError `malformed` if a rule is broken; `limit-exceeded` beyond 256 vaults
+ */
 function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
   assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
@@ -72,10 +79,13 @@ function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
     names.size === vaults.length &&
     vaults.every(({ slots }) => slots.length > 0) &&
     (!zeroTrust || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
-  if (!holds) throw new KeystrataError('malformed', 'a profile that contradicts itself')
+  if (!holds) throw new KeystrataError('malformed', 'the fields of this profile contradict each other')
 }
 
-/** @throws KeystrataError `limit-exceeded` for too many vaults */
+/**
+ * Encodes a profile and computes its MAC under the root key.
+ * @throws KeystrataError `limit-exceeded` beyond 256 vaults
+ */
 export function encodeProfile({ id, version, admin, vaults }: ProfileContents, rootKey: SecretKey<'root'>): Bytes {
   const header = { type: ObjectType.profile, suite: Suite.none, keyId: keyIdOf(rootKey), ownerId: id }
   const fields: StoredProfile = {
@@ -99,18 +109,20 @@ export function encodeProfile({ id, version, admin, vaults }: ProfileContents, r
 }
 
 /**
- * Opens a record under its root key. Whoever calls this disposes of the keys in what it gets.
- * @throws KeystrataError `wrong-password` if it is under another root key; `authentication-failed`
+ * Opens a record with its root key. The caller disposes of the keys in the result.
+ * @throws KeystrataError `wrong-password` if the record is under another root key
+ * @throws KeystrataError `authentication-failed` if it was altered
  */
 export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'root'>): ProfileContents {
   if (!equalBytes(keyIdOf(rootKey), parsed.header.keyId))
-    throw new KeystrataError('wrong-password', 'another password, user or realm than this profile is of')
+    throw new KeystrataError('wrong-password', 'this profile belongs to another password, user or realm')
   const mac = macUnder(rootKey, 'profile-mac', [], parsed.authenticated)
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   const { ownerId: id } = parsed.header
   const vaults: VaultEntry[] = []
   try {
-    // The MAC held: whoever made wrong what it covers has the root key, and is told apart no further.
+    // The MAC is right, so only a holder of the root key could have written what fails here. Every failure becomes
+    // `authentication-failed`, because details would help an attacker.
     answeredAlike(() => {
       if (parsed.admin !== undefined) readCard(parsed.admin)
       for (const { slots, ...vault } of parsed.vaults) {
@@ -126,7 +138,10 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
   }
 }
 
-/** With a recovery slot for every key that no former admin can have: those that are there, and new ones. */
+/**
+ * Returns the vault with a recovery slot for every key that is not due. Recovery slots that exist are kept. Under zero
+ * trust there are none.
+ */
 export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
   if (admin === undefined) return { ...vault, recoverySlots: [] }
   const recipient = new Recipient(readCard(admin).sharing)

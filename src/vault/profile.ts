@@ -1,4 +1,5 @@
-// A user's profile in the user's hands: it opens vaults, and changes what protects them (SPEC §9, §10).
+// An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
+// protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
 import { type Bytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { KeystrataError } from '../core/errors.ts'
@@ -26,7 +27,8 @@ import {
 } from './store.ts'
 
 /**
- * Who may set a new password: the admin with this card, whose keyset can then read everything; or nobody.
+ * Who may set a new password if the user forgets theirs: the admin with this card, or nobody. The admin's keyset can
+ * read all of the user's data.
  * @example
  * ```ts
  * import { parseCard } from 'keystrata'
@@ -39,21 +41,27 @@ import {
  */
 export type Recovery = { admin: Card } | { zeroTrust: true }
 
-/** The admin's card, or undefined for zero trust. @throws TypeError for what is neither, or both */
+/**
+ * Returns the checked card of the admin, or undefined for zero trust.
+ * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
+ * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if it is not a valid card
+ * @throws TypeError if `recovery` is not exactly one of the two
+ */
 export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined {
   const { admin, zeroTrust } = (recovery ?? {}) as { admin?: Card; zeroTrust?: unknown }
   if (zeroTrust === true && admin === undefined) return undefined
   if (zeroTrust !== undefined || admin === undefined) {
-    throw new TypeError('recovery is { admin: card } or { zeroTrust: true }')
+    throw new TypeError('recovery must be either { admin: card } or { zeroTrust: true }')
   }
-  // The fingerprint that stands beside the bytes is the one that somebody compared.
+  // Check the bytes again: the fingerprint beside them is the one that somebody compared.
   const { bytes, fingerprint } = cardFrom(admin)
   return parseCard(bytes, { fingerprint }).bytes
 }
 
 /**
- * A profile that was opened with its user's password. What changes it gives a new handle with a higher version: store its
- * record if the call did not, use it, and dispose of the old one.
+ * A profile that was opened with its user's password. Every change returns a new handle with a higher version. Use the
+ * new handle and dispose of the old one. Methods that take a store also store the new record; after
+ * {@link Profile.changePassword}, the caller stores it.
  * @example
  * ```ts
  * import type { Profile, VaultStore } from 'keystrata/vault'
@@ -66,61 +74,83 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
  */
 export interface Profile extends Handle {
   /**
-   * What the server keeps. It sees the ids of the vaults, the admin's card and some numbers, no keys, and cannot change it
-   * unseen. A copy at every reading.
+   * The bytes that the server stores; each read returns a new copy. The server sees the ids of the vaults, the admin's
+   * card and some numbers, but no keys. It cannot change the record without being noticed.
    */
   readonly record: Bytes
-  /** Grows by one with every change. Keep the last one: {@link openProfile} refuses older ones by it. */
+  /**
+   * One higher with every change. Keep the latest version and pass it to {@link openProfile}, which refuses older ones.
+   */
   readonly version: number
   /**
-   * Whether nobody can set a new password. That nobody but who knows it can read holds from the moment on that
-   * {@link Profile.rotationDue} is empty and the old keyrings are gone.
+   * Whether nobody but the user can set a new password. If there was an admin before, only people who know the password
+   * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
    */
   readonly zeroTrust: boolean
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
-  /** The vaults with a key that a former admin can have still, because a change of recovery was interrupted: rotate. */
+  /**
+   * The ids of the vaults with a key that a former admin may still have, because a change of recovery was interrupted.
+   * Call {@link Profile.rotate} if it is not empty.
+   */
   readonly rotationDue: readonly string[]
   /**
-   * The same vaults under another password. The server must replace the verifier and the record in one transaction, on
-   * condition that its version was one lower. An old record still opens with the old password: rotate if that matters.
-   * @throws KeystrataError `disposed`; `limit-exceeded` past the last version
-   * @throws RangeError for the login of another user, or of another realm
-   * @throws TypeError for what is no login of this library
+   * Puts the same vaults under a new password. The server must replace the verifier and the record in one transaction,
+   * and only if the stored version is one lower. An old record still opens with the old password, and the keys in it
+   * still open the vaults: call {@link Profile.rotate} if the old password may be known.
+   * @param next the login that was derived from the new password
+   * @throws KeystrataError `disposed` if this profile or `next` was disposed of
+   * @throws KeystrataError `limit-exceeded` if no higher version is left
+   * @throws RangeError if `next` is the login of another user or realm
+   * @throws TypeError if `next` is not a login of this copy of the library
    */
   changePassword(next: Login): Profile
   /**
-   * Creates a vault with fresh keys, and stores its keyring and the profile. Into a store that has no profile at all, this
-   * one goes first, here and in `rotate` and `changeRecovery`; a service stores it at sign-up, with the verifier.
-   * @throws KeystrataError `conflict` if other devices write first, every time: wait a random moment and call again;
-   *   `rollback` if the store offers an older profile than this one; `wrong-password` if the password was changed meanwhile;
-   *   `authentication-failed` if the store does not give back what was written, or offers another profile; `malformed`,
-   *   `unsupported` for what it gives that is no profile; `limit-exceeded` beyond 256 vaults; `key-not-found` if it holds
-   *   no profile; `disposed`
+   * Creates a vault with fresh keys, and stores its keyring and the new profile. If the store has no profile yet, this
+   * method, `rotate` and `changeRecovery` store this profile first. A service stores it at sign-up, with the verifier.
+   * @returns the new profile and the vault; disposing of the result disposes of both
+   * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
+   * @throws KeystrataError `rollback` if the store returns an older profile than this one
+   * @throws KeystrataError `wrong-password` if the password was changed on another device
+   * @throws KeystrataError `authentication-failed` if the store does not return what was written, or returns another or
+   *   an altered profile
+   * @throws KeystrataError `malformed`, `unsupported` if the store returns bytes that are not a profile
+   * @throws KeystrataError `limit-exceeded` beyond 256 vaults, or if no higher version is left
+   * @throws KeystrataError `key-not-found` if the store returns no profile even then
+   * @throws KeystrataError `disposed` if this profile was disposed of
    */
   createVault(store: VaultStore): Promise<{ profile: Profile; vault: Vault } & Disposable>
   /**
-   * Opens a vault, with newer keys from the store if those of this profile were rotated away.
-   * @throws KeystrataError `key-not-found` if the profile knows no such vault or the store has no keyring of it;
-   *   `authentication-failed` if profile and keyring do not belong together, or were altered; `malformed`, `unsupported`,
-   *   `limit-exceeded` for what is neither; `rollback`, `disposed`; `wrong-password` if the password was changed on another
-   *   device
-   * @throws RangeError for what is no id of a vault
+   * Opens a vault. If another device has rotated the vault since, this reads the new keys from the store.
+   * @param vaultId one of {@link Profile.vaults}: 32 lower-case hex digits
+   * @throws KeystrataError `key-not-found` if the profile has no such vault, or the store holds no keyring of it
+   * @throws KeystrataError `authentication-failed` if the profile and the keyring do not belong together, or were
+   *   altered
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if the store returns bytes that are not a
+   *   profile or not a keyring
+   * @throws KeystrataError `rollback` if the store returns an older profile than this one
+   * @throws KeystrataError `wrong-password` if the password was changed on another device
+   * @throws KeystrataError `disposed` if this profile was disposed of
+   * @throws RangeError if `vaultId` is not 32 lower-case hex digits
    */
   openVault(store: VaultStore, vaultId: string): Promise<Vault>
   /**
-   * Gives one vault, or every one, a new E-key over the same A-key, which nobody had when this was called, and finishes
-   * what a crash left. No block is touched. Whoever kept an old keyring and its E-key keeps the A-key: to take that away,
-   * seal the contents into a new vault.
-   * @throws KeystrataError `conflict` if other devices write first, every time: wait a random moment and call again;
-   *   otherwise as `openVault`
+   * Replaces the E-key of one vault, or of every vault, and finishes rotations that a crash interrupted. The new E-key
+   * is created after this call starts. The A-key stays, so no block changes. Anyone who kept an old keyring and its
+   * E-key still has the A-key. To lock them out, seal the contents into a new vault.
+   * @param vaultId the vault to rotate; every vault if it is omitted
+   * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
+   * @throws KeystrataError and RangeError as in {@link Profile.openVault}
    */
   rotate(store: VaultStore, vaultId?: string): Promise<Profile>
   /**
-   * Sets another admin, or zero trust for good: drops every recovery slot, and rotates every vault, so that the E-keys of
-   * the former admin open no keyring any more. It counts from the moment the old keyrings are gone: whoever kept one keeps
-   * what {@link Profile.rotate} cannot take away. If it is interrupted, `rotationDue` says so; `rotate` finishes.
-   * @throws KeystrataError `policy` for an admin after zero trust; otherwise as `rotate`
+   * Sets another admin, or zero trust, which is permanent. Drops every recovery slot and rotates every vault, so that
+   * the former admin's E-keys open no current keyring. This takes effect once the old keyrings are deleted. A former
+   * admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If the change is interrupted,
+   * {@link Profile.rotationDue} lists the vaults that are left, and `rotate` finishes it.
+   * @throws KeystrataError `policy` if `recovery` sets an admin and the profile is under zero trust
+   * @throws KeystrataError as in {@link Profile.rotate}, and as in {@link createProfile} for an invalid card
+   * @throws TypeError if `recovery` is invalid
    */
   changeRecovery(store: VaultStore, recovery: Recovery): Promise<Profile>
 }
@@ -133,7 +163,7 @@ class OpenedProfile extends SecretHolder implements Profile {
   readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
 
-  /** Takes the root key over, which must open the record. */
+  /** Owns the root key if it opens the record. Otherwise this throws, and the caller still owns the key. */
   constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
@@ -160,7 +190,7 @@ class OpenedProfile extends SecretHolder implements Profile {
     const { realm, user } = this.#owner
     if (owner.realm !== realm || owner.user !== user) {
       owner.rootKey.dispose()
-      throw new RangeError('a new password needs a login of the same user in the same realm')
+      throw new RangeError('next is the login of another user or realm: derive it with the names of this profile')
     }
     return sealedProfile({ ...contents, version }, owner)
   }
@@ -207,7 +237,9 @@ class OpenedProfile extends SecretHolder implements Profile {
       await this.#storeIfEmpty(store)
       const marked = await changeProfile(view, (profile) => {
         if (profile.admin === undefined && admin !== undefined) {
-          throw new KeystrataError('policy', 'zero trust cannot be turned off', { rule: 'zero-trust' })
+          throw new KeystrataError('policy', 'this profile is under zero trust, which cannot be turned off', {
+            rule: 'zero-trust',
+          })
         }
         return { ...profile, admin, vaults: profile.vaults.map(markedForRotation) }
       })
@@ -215,18 +247,18 @@ class OpenedProfile extends SecretHolder implements Profile {
     })
   }
 
-  /** A profile that was never stored is stored first, so that the versions of a store have no gap. */
+  /** Stores this profile if the store has none yet, so that the versions in the store have no gap. */
   async #storeIfEmpty(store: VaultStore): Promise<void> {
     if ((await store.readProfile()) === undefined) await store.writeProfile(this.record, this.version)
   }
 
-  /** What the record holds; the caller disposes of the keys in it. */
+  /** Opens the record. The caller disposes of the keys in the result. */
   #contents(): ProfileContents {
     this.assertUsable()
     return openProfileRecord(this.#parsed, this.#owner.rootKey)
   }
 
-  /** Lends the owner's key to work that takes its time, whatever happens to this handle meanwhile. */
+  /** Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile. */
   async #withView<T>(store: VaultStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
     if (typeof (store as VaultStore | undefined)?.readProfile !== 'function')
@@ -237,21 +269,21 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 }
 
-/** Rotates one vault after the other. */
+/** Rotates the vaults one after the other, and returns a handle of the newest record. */
 async function rotateEach(view: ProfileView, from: ParsedProfile, vaultIds: readonly string[]): Promise<Profile> {
   let newest = from
   for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
   return nextHandle(newest, view)
 }
 
-/** The handle of a newer record, with a life of its own. */
+/** Opens a newer record as an independent handle, with its own copy of the root key. */
 function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
   return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
 const vaultNames = ({ vaults }: ParsedProfile): readonly string[] => vaults.map(({ id }) => toHex(id))
 
-/** The handle of a record, which takes the root key over. */
+/** Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of. */
 function opened(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
     return new OpenedProfile(parsed, owner)
@@ -261,7 +293,7 @@ function opened(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   }
 }
 
-/** The handle of these contents, written down under the root key, which it takes over. */
+/** Encodes contents under the owner's root key and opens the result as a handle, which owns that key. */
 export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): Profile {
   try {
     return opened(parseProfile(encodeProfile(contents, owner.rootKey)), owner)
@@ -271,27 +303,28 @@ export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): P
   }
 }
 
-/** Every key that a former admin can have is to be replaced. */
+/** Marks every key of a vault as due, because a former admin may have it, and drops the recovery slots. */
 function markedForRotation(vault: VaultEntry): VaultEntry {
   return { ...vault, keys: vault.keys.map((key) => ({ ...key, due: true })), recoverySlots: [] }
 }
 
-/** @throws RangeError for what is no id of a vault */
+/** @throws TypeError if `vaultId` is not a string; RangeError if it is not 32 lower-case hex digits */
 function parseVaultId(vaultId: string): Bytes {
   if (typeof vaultId !== 'string') throw new TypeError('vaultId must be a string')
   const id = fromHex(vaultId, 16)
-  if (id === undefined) throw new RangeError('the id of a vault is 32 lower-case hex digits')
+  if (id === undefined) throw new RangeError('vaultId must be 32 lower-case hex digits')
   return id
 }
 
 /**
- * Creates the profile of a new user; store its record with the first verifier. Under zero trust, who forgets the password
- * has lost the data for good: nobody can recover it. With an admin, whoever holds the admin's keyset can read the data; the
- * server cannot.
- * @param recovery the admin's card, whose fingerprint was compared, or zero trust
- * @throws KeystrataError `key-changed` if card and fingerprint do not belong together; `malformed`, `unsupported`,
- *   `authentication-failed` if it is no card; `disposed`
- * @throws TypeError for a login of another copy of this library, and a recovery that is none
+ * Creates the profile of a new user. Store its record together with the first verifier. Under zero trust, a user who
+ * forgets the password loses the data: nobody can recover it. With an admin, anyone who holds the admin's keyset can
+ * read the data; the server cannot.
+ * @param recovery the admin's card, whose fingerprint was compared with the admin, or zero trust
+ * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
+ * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if the admin's card is not a valid card
+ * @throws KeystrataError `disposed` if the login was disposed of
+ * @throws TypeError if `login` is not a login of this copy of the library, or `recovery` is invalid
  * @example
  * ```ts
  * import { createProfile, deriveLogin } from 'keystrata/vault'
@@ -308,10 +341,17 @@ export function createProfile(login: Login, recovery: Recovery): Profile {
 
 /**
  * Opens a profile with its user's login.
- * @param record what the server gave, at most 1 MiB
- * @param options `atLeast`: the lowest version to take
- * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
- *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `disposed`
+ * @param record the bytes that the server returned, at most 1 MiB
+ * @param options `atLeast`: the lowest version to accept
+ * @throws KeystrataError `wrong-password` if the login is of another password, user or realm
+ * @throws KeystrataError `malformed` if the bytes are damaged; accidental damage never looks like a wrong password
+ * @throws KeystrataError `authentication-failed` if the record was altered
+ * @throws KeystrataError `rollback` if its version is below `atLeast`
+ * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
+ * @throws KeystrataError `limit-exceeded` over 1 MiB or beyond 256 vaults
+ * @throws KeystrataError `disposed` if the login was disposed of
+ * @throws RangeError if `atLeast` is not a version number
+ * @throws TypeError if `record` is not a Uint8Array, or `login` is not a login of this copy of the library
  * @example
  * ```ts
  * import { createProfile, deriveLogin, openProfile } from 'keystrata/vault'

@@ -1,4 +1,5 @@
-// The admin's way into a profile whose password was forgotten (SPEC §9.2).
+// Resetting a profile by the admin, when the user has forgotten the password (SPEC §9.2). Not protected: the admin
+// cannot check the MAC of the record, so a server can return a record that it made itself.
 import { toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Card, type CardHolder, cardHolderOf } from '../core/card.ts'
@@ -11,21 +12,28 @@ import { sealedProfile, type Profile } from './profile.ts'
 import { parseProfile, type VaultEntry } from './profile-record.ts'
 
 /**
- * Gives a user who forgot the password his vaults back under a new one, by the recovery slots that were sealed to the
- * admin's card. Store the record and the verifier of the new login in one transaction. The E-keys stay: rotate if the old
- * password may be known; and let the user change a password that the admin chose.
+ * Resets the password of a user who forgot it. It opens the recovery slots that were sealed to the admin's card, and
+ * puts the same vaults under the new password. Store the record and the verifier of the new login in one transaction.
+ * The E-keys stay, so rotate if the old password may be known. If the admin chose the new password, let the user change
+ * it.
  *
- * The admin cannot check the record's MAC, which is under the key that was lost. A server could offer a record with vaults
- * of its own making, in which nothing old opens: before anything is backed up, open an old block of every vault.
- * @param record what the server gave
- * @param admin the keyset that the card came from
- * @param next the login of the same user, by the new password
- * @param options `atLeast`: the lowest version to take, that of the last record that the admin knows of
- * @throws KeystrataError `policy` under zero trust, or for a keyset unlocked from a source definition; `key-not-found` if
- *   a vault has no recovery slot for this admin (the card was another one, or its change was interrupted);
- *   `authentication-failed` for slots of another user or another vault; `rollback` below `atLeast`; `malformed`,
- *   `unsupported`, `limit-exceeded`, `disposed`
- * @throws TypeError for handles of another copy of this library
+ * The admin cannot check the MAC of the record, because it is under the key that was lost. A server could return a
+ * record with vaults that it created itself, in which no old block opens. Open an old block of every vault before
+ * anything new is backed up.
+ * @param record the bytes that the server returned
+ * @param admin the keyset that the admin's card belongs to
+ * @param next the login of the same user, derived from the new password
+ * @param options `atLeast`: the lowest version to accept. Pass the version of the latest record that the admin knows
+ * @throws KeystrataError `policy` if the profile is under zero trust, or `admin` was unlocked from a source definition
+ * @throws KeystrataError `key-not-found` if a vault has no recovery slot for this admin: the profile has another admin,
+ *   or a change of recovery was interrupted
+ * @throws KeystrataError `authentication-failed` if a recovery slot belongs to another user or vault, or was altered
+ * @throws KeystrataError `rollback` if the version of the record is below `atLeast`
+ * @throws KeystrataError `malformed`, `unsupported` if the record is damaged or not a profile
+ * @throws KeystrataError `limit-exceeded` over 1 MiB, beyond 256 vaults, or if no higher version is left
+ * @throws KeystrataError `disposed` if the keyset or the login was disposed of
+ * @throws RangeError if `atLeast` is not a version number
+ * @throws TypeError if `admin` or `next` is not a handle of this copy of the library
  * @example
  * ```ts
  * import type { Keyset } from 'keystrata'
@@ -47,10 +55,12 @@ export function resetProfile(
   const parsed = parseProfile(record)
   assertNotOlder(parsed, atLeast, 'profile')
   if (parsed.zeroTrust) {
-    throw new KeystrataError('policy', 'under zero trust nobody can set a new password', { rule: 'zero-trust' })
+    throw new KeystrataError('policy', 'this profile is under zero trust: nobody can reset its password', {
+      rule: 'zero-trust',
+    })
   }
   const holder = cardHolderOf(admin, 'admin', 'resetting a profile')
-  // The admin's own card, never the one in the record, which the server could have put there.
+  // Use the admin's own card. The server could have replaced the one in the record.
   const card = admin.card().bytes
   const vaults: VaultEntry[] = []
   using _ = disposing(vaults)
@@ -79,7 +89,7 @@ function recoverVault(
       keys.push({ ...openRecoverySlot(admin, profileId, names, id, slot), due })
       return slot
     })
-    // Those that were opened, and no others: nobody vouches for what else is there.
+    // Keep only the recovery slots that were opened. The server could have added others.
     return { id, dataKeyId, keys, recoverySlots: opened }
   } catch (error) {
     disposeKeys(keys)
@@ -88,7 +98,7 @@ function recoverVault(
 }
 
 function noRecoverySlot(vaultId: Uint8Array): KeystrataError {
-  return new KeystrataError('key-not-found', 'a vault without a recovery slot for every key', {
+  return new KeystrataError('key-not-found', 'a recovery slot of this vault is missing: its user must rotate it', {
     vaultId: toHex(vaultId),
   })
 }

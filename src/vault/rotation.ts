@@ -1,6 +1,7 @@
-// A new keyring key for a vault, in an order that survives a crash between any two writes, and other devices that do the
-// same at the same time (SPEC §10.3). At every moment some keyring key is live: in a slot of the profile and over a wrap of
-// the keyring. Not undone: who kept an old keyring and an old keyring key keeps the data key.
+// Rotating a vault: replacing its keyring key (SPEC §10.3). The order of the writes survives a crash between any two of
+// them, and other devices that rotate at the same time. At every moment some keyring key is live: a slot of the profile
+// holds it, and it opens a wrap of the keyring. Not protected: anyone who kept an old keyring and its keyring key still
+// has the data key.
 import { equalBytes } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { disposing, equalKeys } from '../core/secret.ts'
@@ -9,9 +10,14 @@ import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecovery
 import { lost, type ProfileView, putKeyring, readVault, RETRIES, type VaultState, writeNext } from './store.ts'
 
 /**
- * Gives a vault a keyring key that nobody had when this was called, and returns the newest record that was written.
- * @throws KeystrataError `conflict` if other devices write first, every time; `authentication-failed` if profile and keyring
- *   never belong together, or the store lies; `key-not-found`, `rollback`, `wrong-password`
+ * Replaces a vault's keyring key with one that is created after this call starts.
+ * @returns the newest record that was written
+ * @throws KeystrataError `conflict` if other devices write first on every try
+ * @throws KeystrataError `authentication-failed` if the profile and the keyring do not belong together, were altered,
+ *   or the store does not return what was written
+ * @throws KeystrataError `key-not-found` if the store holds no profile or no keyring, or the profile has no such vault
+ * @throws KeystrataError `rollback` if the store returns an older profile
+ * @throws KeystrataError `wrong-password` if the password was changed on another device
  */
 export async function rotateVault(view: ProfileView, vaultId: string): Promise<ParsedProfile> {
   const rotation = new Rotation(view, vaultId)
@@ -22,7 +28,7 @@ export async function rotateVault(view: ProfileView, vaultId: string): Promise<P
   throw lost()
 }
 
-/** A record that has one key for the vault, with that key's generation. */
+/** A record that has one key for the vault, and the generation of that key. */
 interface Finished {
   readonly record: ParsedProfile
   readonly generation: number
@@ -31,7 +37,7 @@ interface Finished {
 class Rotation {
   readonly #view: ProfileView
   readonly #vaultId: string
-  /** The highest generation that there was when this began; 0 before it was seen. */
+  /** The highest generation when this rotation began; 0 until the keyring was read. */
   #old = 0
 
   constructor(view: ProfileView, vaultId: string) {
@@ -39,19 +45,19 @@ class Rotation {
     this.#vaultId = vaultId
   }
 
-  /** One run through the steps; undefined where another device was quicker, and the rotation must start again. */
+  /** Runs the steps once. Returns undefined if another device wrote first, so that the rotation must start again. */
   async run(): Promise<ParsedProfile | undefined> {
-    // Step 1. Only a keyring that was verified says which ones are old.
+    // Step 1. Only a verified keyring tells which keyrings are old.
     await this.#withState(({ keyring }) => this.#view.store.dropKeyrings(this.#vaultId, keyring.version))
-    // Two live keys: somebody began. The higher one is new, and what is left to do starts from what was just read.
+    // Two live keys mean that a rotation was interrupted. The higher one is the new key: finish that rotation.
     const finished = await this.#withState((state) => (isBegun(state) ? this.#finish(state) : this.#replace(state)))
     if (finished === undefined || finished.generation > this.#old) return finished?.record
-    // That was a rotation from before, which a crash had interrupted; its key may be known as the one before it may.
+    // That only finished an interrupted rotation. Its key existed before this call, so it may be known. Rotate again.
     const next = await this.#withState(async (state) => (isBegun(state) ? undefined : this.#replace(state)))
     return next?.record
   }
 
-  /** Lends a profile and a keyring that belong together, as the store has them now. */
+  /** Reads a profile and a keyring that belong together, runs `work` with them, and disposes of their keys. */
   async #withState<T>(work: (state: VaultState) => Promise<T>): Promise<T> {
     const state = await readVault(this.#view, this.#vaultId)
     using _ = disposing(state.profile, state.keyring.dataKey)
@@ -59,7 +65,7 @@ class Rotation {
     return await work(state)
   }
 
-  /** Steps 2 to 8 for a fresh key. */
+  /** Steps 2 to 8, with a fresh key. */
   async #replace(state: VaultState): Promise<Finished | undefined> {
     const fresh = generateKeyringKey(state.keyring.highest + 1)
     using _ = fresh.key
@@ -67,7 +73,7 @@ class Rotation {
     return await this.#takeOver(state, fresh)
   }
 
-  /** Steps 2 to 4: the new key beside the current one, in the keyring and then in the profile. */
+  /** Steps 2 to 4: adds the new key beside the current one, first to the keyring and then to the profile. */
   async #introduce({ profile, vault, keyring }: VaultState, fresh: SlotKey): Promise<boolean> {
     const [current] = keyring.live
     const keys = [current, fresh]
@@ -75,7 +81,7 @@ class Rotation {
     return (await this.#write(profile, vault, keys)) !== undefined
   }
 
-  /** Step 5: the new key, through what the store holds now. */
+  /** Step 5: checks that the new key opens what the store holds now, then runs steps 6 to 8. */
   async #takeOver({ keyring }: VaultState, fresh: KeyringKey): Promise<Finished | undefined> {
     return this.#withState(async (state) => {
       const isLive = state.keyring.live.some(
@@ -87,7 +93,7 @@ class Rotation {
     })
   }
 
-  /** Steps 6 to 8: the newest key alone. Both versions follow from one reading. */
+  /** Steps 6 to 8: keeps only the newest key. Both new versions are counted from the same `state`. */
   async #finish({ profile, vault, keyring }: VaultState): Promise<Finished | undefined> {
     const key = keyring.live.at(-1) ?? keyring.live[0]
     const version = keyring.version + 1
@@ -99,13 +105,13 @@ class Rotation {
     return { record, generation: key.generation }
   }
 
-  /** Writes the profile with these keys for the vault; undefined if the version is taken. */
+  /** Writes the profile with these keys for the vault. Returns undefined if the version is taken. */
   async #write(
     profile: ProfileContents,
     vault: VaultEntry,
     keys: readonly SlotKey[],
   ): Promise<ParsedProfile | undefined> {
-    // Slots of keys that are dropped go with them, before a new key gets the number of one of them.
+    // Drop the recovery slots of keys that are dropped. Otherwise a new key with the same generation would inherit one.
     const [current] = keys
     const recoverySlots = vault.recoverySlots.filter(({ generation }) => generation === current?.generation)
     const changed = withRecoverySlots({ ...vault, keys, recoverySlots }, profile, this.#view.owner)

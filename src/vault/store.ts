@@ -1,5 +1,5 @@
-// Profiles and keyrings in a store that several devices use at once (SPEC §10.3): reading what belongs together, writing what
-// nobody else has written meanwhile, and creating a vault.
+// Profiles and keyrings in a store that several devices use at once (SPEC §10.3): reading a profile and a keyring that
+// belong together, writing without overwriting another device, and creating a vault.
 import { wasWritten } from '../state/compare-and-set.ts'
 import { type Bytes, bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -29,10 +29,11 @@ import {
 } from './profile-record.ts'
 
 /**
- * Where a user's profile and the keyrings of his vaults are kept; the product's own. Both writes are create-only per
- * version: they never replace what is there (a unique key in SQL, `If-None-Match` in S3, a hard link in a file system), are
- * durable and whole when they answer true, and answer false if the version is taken. A store that repeats a request of which
- * the answer was lost may find its own write there and answer false: nothing is lost by that.
+ * Where a product keeps a user's profile and the keyrings of their vaults. The product implements it. Both writes are
+ * create-only for each version: they never replace what is there (use a unique key in SQL, `If-None-Match` in S3, a
+ * hard link in a file system). They return true once the write is complete and durable, and false if the version is
+ * taken. A store that repeats a request after it lost the response may find its own write and return false. That is
+ * harmless.
  * @example
  * ```ts
  * import type { VaultStore } from 'keystrata/vault'
@@ -45,48 +46,55 @@ import {
  * ```
  */
 export interface VaultStore {
-  /** The newest profile; undefined if there is none. */
+  /** Reads the newest profile. Returns undefined if there is none. */
   readProfile(): Promise<Uint8Array | undefined>
   /**
-   * False: the version is taken. Check records by `checkProfile` of `keystrata/server` where they are kept. Only the newest
-   * is needed, and an old one opens to who knows its password: a store that deletes old records must never give their
-   * versions out again.
+   * Writes a profile. A server checks the record with `checkProfile` of `keystrata/server` first. Only the newest
+   * record is needed, and an old one still opens with its old password. A store may delete old records, but must never
+   * accept their versions again.
+   * @returns false if the version is taken
    */
   writeProfile(record: Uint8Array, version: number): Promise<boolean>
-  /** The newest keyring of a vault; undefined if there is none. */
+  /** Reads the newest keyring of a vault. Returns undefined if there is none. */
   readKeyring(vaultId: string): Promise<Uint8Array | undefined>
   /**
-   * False: the version is taken. Refuse versions below the newest too, if the store can: one that was dropped must not come
-   * back by a late write, because the keys of its time open it.
+   * Writes a keyring. Refuse versions below the newest too, if the store can: a late write must not bring back a
+   * version that was dropped, because old keys open it.
+   * @returns false if the version is taken
    */
   writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean>
   /**
-   * Removes the keyrings of a vault below a version, never the newest. A store that cannot delete does nothing; then
-   * whoever has an old key can open the keyring of its time for ever.
+   * Deletes the keyrings of a vault with versions below `below`, but never the newest. A store that cannot delete does
+   * nothing. Then anyone with an old key can still open the old keyring that fits it.
    */
   dropKeyrings(vaultId: string, below: number): Promise<void>
 }
 
-/** A store as the handle of one profile sees it. */
+/** A store, and what one profile handle demands of the profiles in it. */
 export interface ProfileView {
   readonly store: VaultStore
   readonly owner: ProfileOwner
-  /** 16 bytes: a store cannot offer another profile of the same password. */
+  /** The id of the handle's profile, 16 bytes. It detects another profile under the same password. */
   readonly profileId: Uint8Array
-  /** The version of the handle: nothing older is taken. */
+  /** The version of the handle. Older profiles are refused. */
   readonly atLeast: number
 }
 
-/** Reading twice is not reading at once: while others rotate, a profile and a keyring may not belong together. */
+/**
+ * How often to read a profile and a keyring that do not belong together. Another device may rotate between the two
+ * reads.
+ */
 const READS = 10
 
-/** How often a refused write starts again. */
+/** How often to start again after a refused write. */
 export const RETRIES = 3
 
 /**
- * The newest record of a store, and what it says; the caller disposes of the keys in that.
- * @throws KeystrataError `rollback` if it is older than the handle; `authentication-failed` if it is another profile, or
- *   altered; `key-not-found` if there is none; `wrong-password` if somebody changed the password
+ * Reads and opens the newest profile in a store. The caller disposes of the keys in the result.
+ * @throws KeystrataError `rollback` if it is older than the handle
+ * @throws KeystrataError `authentication-failed` if it is another profile, or was altered
+ * @throws KeystrataError `key-not-found` if the store holds no profile
+ * @throws KeystrataError `wrong-password` if the password was changed on another device
  */
 async function readNewestProfile({
   store,
@@ -98,18 +106,18 @@ async function readNewestProfile({
   if (stored === undefined) throw new KeystrataError('key-not-found', 'the store holds no profile')
   const record = parseProfile(stored)
   if (!equalBytes(record.header.ownerId, profileId)) throw authenticationFailed()
-  assertNotOlder(record, atLeast, 'the profile in the store, or this one was never stored:')
+  assertNotOlder(record, atLeast, 'this profile was never stored, or the store returned an old one:')
   return { record, contents: openProfileRecord(record, owner.rootKey) }
 }
 
-/** The newest record of a store, verified. @throws KeystrataError as {@link readNewestProfile} */
+/** Reads and verifies the newest profile in a store. @throws KeystrataError as in {@link readNewestProfile} */
 export async function readNewestRecord(view: ProfileView): Promise<ParsedProfile> {
   const { record, contents } = await readNewestProfile(view)
   disposeKeys(contents)
   return record
 }
 
-/** A profile and a keyring that belong together: every key in `keyring.live` is in both. */
+/** A profile and a keyring that belong together. Every key in `keyring.live` is in both. */
 export interface VaultState {
   readonly profile: ProfileContents
   readonly vault: VaultEntry
@@ -117,9 +125,10 @@ export interface VaultState {
 }
 
 /**
- * Reads both until they belong together.
- * @throws KeystrataError `key-not-found` if the profile knows no such vault, or the store has no keyring of it;
- *   `authentication-failed` if they never do
+ * Reads a profile and a vault's keyring until they belong together, at most ten times. The caller disposes of the keys.
+ * @throws KeystrataError `key-not-found` if the profile has no such vault, or the store holds no keyring of it
+ * @throws KeystrataError `authentication-failed` if they do not belong together, or were altered
+ * @throws KeystrataError as in {@link readNewestProfile}
  */
 export async function readVault(view: ProfileView, vaultId: string): Promise<VaultState> {
   let isThere = true
@@ -128,7 +137,7 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
     try {
       const vault = findVault(profile, vaultId)
       if (vault === undefined) {
-        throw new KeystrataError('key-not-found', 'the profile holds no such vault', { vaultId })
+        throw new KeystrataError('key-not-found', 'the profile has no vault with this id', { vaultId })
       }
       const stored = await view.store.readKeyring(vaultId)
       isThere = stored !== undefined
@@ -148,14 +157,15 @@ function findVault({ vaults }: ProfileContents, vaultId: string): VaultEntry | u
   return vaults.find(({ id }) => toHex(id) === vaultId)
 }
 
-/** A stored keyring; undefined if there is none, or none that the profile's keys open. */
+/** Opens a stored keyring. Returns undefined if there is none, or if no key of the profile opens it. */
 function openStored(stored: Uint8Array | undefined, vault: VaultEntry): OpenedKeyring<SlotKey> | undefined {
   return stored === undefined ? undefined : openKeyring(bytesFrom(stored, 'keyring'), vault, vault.keys)
 }
 
 /**
- * The data key of a vault, by the keys that are at hand if they still open its keyring, and by those of the store if not.
- * @throws KeystrataError `key-not-found`, `authentication-failed`
+ * Unwraps the data key of a vault. Uses the keys in `known` if they still open the keyring, otherwise those of the
+ * newest profile in the store.
+ * @throws KeystrataError as in {@link readVault}
  */
 export async function openDataKey(
   view: ProfileView,
@@ -170,7 +180,7 @@ export async function openDataKey(
   return state.keyring.dataKey
 }
 
-/** Writes the next version of a profile; undefined if the version is taken. */
+/** Writes the next version of a profile. Returns undefined if the version is taken. */
 export async function writeNext(
   { store, owner }: ProfileView,
   profile: ProfileContents,
@@ -181,7 +191,11 @@ export async function writeNext(
   return wasWritten(answer, 'writeProfile') ? parseProfile(record) : undefined
 }
 
-/** Changes the newest profile, again if another device was quicker; returns the record that was written. */
+/**
+ * Changes the newest profile, and tries again if another device wrote first.
+ * @returns the record that was written
+ * @throws KeystrataError `conflict` if other devices write first on every try
+ */
 export async function changeProfile(
   view: ProfileView,
   change: (profile: ProfileContents) => ProfileContents,
@@ -196,10 +210,10 @@ export async function changeProfile(
 }
 
 export function lost(): KeystrataError {
-  return new KeystrataError('conflict', 'other devices wrote first, every time; try again')
+  return new KeystrataError('conflict', 'other devices wrote first on every try: wait a random time and try again')
 }
 
-/** A vault that was created: the record that names it, and its data key, which is the caller's to dispose of. */
+/** A new vault: the record that lists it, and its data key, which the caller disposes of. */
 export interface CreatedVault {
   readonly record: ParsedProfile
   readonly id: Bytes
@@ -207,8 +221,10 @@ export interface CreatedVault {
 }
 
 /**
- * A new vault: its keyring first, read back, and then the profile, so that no profile names a vault that is not there. What
- * was refused is not tried again with the same keys: an admin who is none any more may have seen them.
+ * Creates a vault. Writes its keyring, reads it back, and then writes the profile, so that no profile lists a vault
+ * without a keyring. After a refused write this starts again with new keys, because a former admin may have seen the
+ * old ones.
+ * @throws KeystrataError `conflict` if other devices write first on every try
  */
 export async function createVaultIn(view: ProfileView): Promise<CreatedVault> {
   for (let refusals = 0; refusals <= RETRIES; refusals++) {
@@ -226,7 +242,10 @@ export async function createVaultIn(view: ProfileView): Promise<CreatedVault> {
   throw lost()
 }
 
-/** The record with the new vault; undefined if another device wrote first. */
+/**
+ * Writes the keyring and the profile. Returns the record with the new vault, or undefined if another device wrote
+ * first.
+ */
 async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>): Promise<ParsedProfile | undefined> {
   const first = generateKeyringKey(1)
   using _ = first.key
@@ -237,7 +256,7 @@ async function addVault(view: ProfileView, id: Bytes, dataKey: SecretKey<'data'>
   return newest.vaults.some((vault) => equalBytes(vault.id, id)) ? newest : undefined
 }
 
-/** Writes the profile with a new vault that has this one key; undefined if another device wrote first. */
+/** Writes the profile with a new vault that has one key. Returns undefined if another device wrote first. */
 async function writeVault(
   view: ProfileView,
   id: Bytes,
@@ -252,10 +271,10 @@ async function writeVault(
 }
 
 /**
- * Writes a keyring and reads it back before anything relies on it: a store may say that it wrote and not have, and the
- * version of a keyring that was dropped may be free again, so that a late write seems to succeed.
- * @returns false if another device was quicker
- * @throws KeystrataError `authentication-failed` if what is there is not what was written
+ * Writes a keyring and reads it back before anything relies on it. A store may claim a write that it did not do. And
+ * the version of a dropped keyring may be free again, so that a late write seems to succeed.
+ * @returns false if another device wrote first
+ * @throws KeystrataError `authentication-failed` if the store does not return what was written
  */
 export async function putKeyring(
   store: VaultStore,

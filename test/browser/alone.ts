@@ -1,8 +1,8 @@
-// What the page must not do: reach anybody.
+// The page must not contact any other server.
 import type { BrowserContext } from 'playwright'
 import { check, checkSame, type Conduct, type Stage } from './harness.ts'
 
-/** Tries every way out that a script has, and counts what the policy forbade. */
+/** Tries every way that a script has to send data, and checks that the policy of the page blocks it. */
 export async function staysAlone(context: BrowserContext, { site, elsewhere }: Stage): Promise<void> {
   const page = await context.newPage()
   await page.goto(site.url)
@@ -55,26 +55,26 @@ export async function staysAlone(context: BrowserContext, { site, elsewhere }: S
     'style-src-elem',
   ]
   check(
-    'and other ways out',
+    'the policy forbids other ways to send data',
     directives.every((each) => outcome.forbidden.includes(each)),
     outcome.forbidden,
   )
   check(
-    'text does not become code',
+    'the policy keeps text from becoming code',
     ['worker', 'script', 'html'].every((each) => outcome.refused.includes(each)),
     outcome.refused,
   )
-  checkSame('nobody else was asked for anything', elsewhere.asked, [])
-  check('nor was its own server', !site.asked.some(({ path }) => path === '/own'))
+  checkSame('the other server got no request', elsewhere.asked, [])
+  check("the page's own server got none of these requests either", !site.asked.some(({ path }) => path === '/own'))
   await page.close()
 }
 
 export function behaved({ errors, requests }: Conduct, { site }: Stage): void {
   checkSame('no error or warning in the console', errors, [])
   const foreign = requests.filter((address) => !address.startsWith(site.url) && !address.startsWith(`blob:${site.url}`))
-  checkSame('no request to anybody else', foreign, [])
+  checkSame('no request to another server', foreign, [])
   const paths = [...new Set(site.asked.map(({ path, code }) => `${code} ${path.replace(/-[\w-]{8}\./, '.')}`))].sort()
-  checkSame('the page asked for its own four files, and nothing else', paths, [
+  checkSame('the page requested its own four files, and nothing else', paths, [
     '200 /',
     '200 /assets/icon.svg',
     '200 /assets/index.css',

@@ -1,4 +1,4 @@
-// What the test of the page stands on: the built page on a server of this machine, a browser, and a list of what held.
+// The harness of the page test: a local server with the built page, a browser, and a count of the checks.
 import { existsSync, mkdtempSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
@@ -21,7 +21,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const counts = { passed: 0, failed: 0 }
 
-/** One thing that must hold; what was found is shown where it does not. */
+/** Counts one check and prints its result. If it failed, also prints what was found. */
 export function check(what: string, holds: boolean, found?: unknown): void {
   counts[holds ? 'passed' : 'failed']++
   console.log(`${holds ? 'ok    ' : 'FAILED'} ${what}`)
@@ -34,7 +34,7 @@ export function checkSame(what: string, found: unknown, expected: unknown): void
 
 export interface Site {
   url: string
-  /** Every path that was asked for, and what was answered. */
+  /** Every requested path, and the status code of the response. */
   asked: { path: string; code: number }[]
   close: () => Promise<void>
 }
@@ -58,7 +58,7 @@ async function listen(answer: (path: string) => Promise<{ code: number; type: st
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, asked, close }
 }
 
-/** The files of a folder, with no headers that would help: the page's own policy must be enough. */
+/** Serves the files of a folder without security headers: the page's own policy must be enough. */
 const serve = (folder: string): Promise<Site> =>
   listen(async (path) => {
     const file = join(folder, path === '/' ? 'index.html' : path)
@@ -71,16 +71,16 @@ export interface Stage {
   browser: Browser
   /** The built page. */
   site: Site
-  /** Another server, which must never be asked for anything. */
+  /** Another server, which must never get a request. */
   elsewhere: Site
   /** A folder for this run. */
   folder: string
 }
 
-/** Builds the page, starts what it needs, and puts everything away afterwards, whatever happens. */
+/** Builds the page, starts the servers and the browser, runs `play`, and always cleans up afterwards. */
 export async function withStage(play: (stage: Stage) => Promise<void>): Promise<void> {
   if (!existsSync(EXECUTABLE)) {
-    console.error(`This test needs Chromium, and there is none at ${EXECUTABLE}. CHROMIUM=PATH says where it is.`)
+    console.error(`Chromium was not found at ${EXECUTABLE}. This test needs it: set CHROMIUM to its path.`)
     process.exitCode = 1
     return
   }
@@ -102,7 +102,7 @@ export async function withStage(play: (stage: Stage) => Promise<void>): Promise<
     closing.push(() => browser.close())
     await play({ browser, site, elsewhere, folder })
   } catch (error) {
-    check('the test came to its end', false)
+    check('the test ran to its end', false)
     console.error(error)
   } finally {
     for (const close of closing.reverse()) await close()
@@ -111,10 +111,11 @@ export async function withStage(play: (stage: Stage) => Promise<void>): Promise<
   if (counts.failed > 0) process.exitCode = 1
 }
 
-/** What a page did that it should not have. */
+/** What a page did, to be checked afterwards. */
 export interface Conduct {
+  /** Errors and warnings in the console. */
   errors: string[]
-  /** The addresses that it asked for. */
+  /** The requested addresses. */
   requests: string[]
 }
 

@@ -1,4 +1,5 @@
-// npm run test:page -- [--screenshot]: the page of examples/browser, built, in headless Chromium (CHROMIUM, or /usr/bin/chromium).
+// Tests the built page of examples/browser in headless Chromium (CHROMIUM, or /usr/bin/chromium).
+// Run it with `npm run test:page -- [--screenshot]`.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,7 @@ const CHUNK = 2 * 1024 * 1024
 const NAME = 'Müller – year 1.bin'
 const SCREENSHOT = join(import.meta.dirname, '../../examples/browser/screenshot.png')
 
-/** What the page did while it worked. */
+/** What the page showed while it worked. */
 interface Seen {
   bars: number[]
   steps: string[]
@@ -29,7 +30,7 @@ declare global {
 }
 
 const LAST = 12_345
-/** Five whole chunks and one more, no two alike. */
+/** Five whole chunks and a shorter one, all different. */
 const content = createHash('shake256', { outputLength: 5 * CHUNK + LAST }).digest()
 
 async function seals(visitor: Visitor): Promise<Buffer> {
@@ -50,19 +51,22 @@ async function seals(visitor: Visitor): Promise<Buffer> {
     observer.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['value'] })
   })
   const { name, bytes } = await visitor.saved(visitor.submit)
-  checkSame('a chosen file is sealed, and saved under its name with .sealed', name, `${NAME}.sealed`)
+  checkSame('a chosen file is sealed, and saved under its own name plus .sealed', name, `${NAME}.sealed`)
   check(
     'the sealed file is larger by less than 25 kB',
     bytes.length > content.length && bytes.length < content.length + 25_000,
   )
-  check('nothing of the content is in it', !bytes.includes(Buffer.from(content.subarray(CHUNK, CHUNK + 32))))
+  check(
+    'the sealed file contains no part of the content',
+    !bytes.includes(Buffer.from(content.subarray(CHUNK, CHUNK + 32))),
+  )
 
   const { bars, steps, frames } = await page.evaluate(() => window.seen)
   const moves = (step: string) => new Set(bars.filter((_, index) => steps[index]?.startsWith(step))).size
   check('progress moved while the key was derived', moves('Deriving') >= 5, bars)
   check('progress moved over the chunks', moves('Sealing') >= 3, bars)
-  check(`the page was alive meanwhile: it drew ${frames} frames`, frames >= 10)
-  checkSame('the link to save is in focus', await visitor.inFocus(), `Save ${NAME}.sealed`)
+  check(`the page stayed responsive: it drew ${frames} frames`, frames >= 10)
+  checkSame('the link that saves the file has the focus', await visitor.inFocus(), `Save ${NAME}.sealed`)
   checkSame('no password is left in the page', await page.getByLabel('Password', { exact: true }).inputValue(), '')
 
   const opened = await openFile(new Blob([new Uint8Array(bytes)]), PASSWORD)
@@ -75,14 +79,14 @@ async function opens(visitor: Visitor, sealed: Buffer): Promise<void> {
   const { page } = visitor
   await page.reload()
   const complaint = await visitor.refusal(`${NAME}.sealed`, sealed, 'another password')
-  check('a wrong password is said to be one', complaint.includes(WRONG), complaint)
-  checkSame('and is asked for again', await visitor.inFocus(), 'Password')
-  check('and nothing is offered', await page.locator('#result').isHidden())
+  check('a wrong password is reported as one', complaint.includes(WRONG), complaint)
+  checkSame('the page asks for the password again', await visitor.inFocus(), 'Password')
+  check('no file is offered after a wrong password', await page.locator('#result').isHidden())
   await visitor.type(PASSWORD)
   await visitor.submit()
   const { name, bytes } = await visitor.save()
-  checkSame('a dropped sealed file is offered under its own name', name, NAME)
-  check('with every byte as it was', bytes.equals(content))
+  checkSame('a dropped sealed file is opened, and offered under its original name', name, NAME)
+  check('the opened content is the same, byte for byte', bytes.equals(content))
 
   const evil = await sealFile(new File(['small'], '../..\\etc/évil\u202Etxt.sh'), PASSWORD)
   await visitor.choose(visitor.put('from elsewhere', new Uint8Array(await evil.arrayBuffer())))
@@ -90,8 +94,8 @@ async function opens(visitor: Visitor, sealed: Buffer): Promise<void> {
   await visitor.type(PASSWORD)
   await visitor.submit()
   const saved = await visitor.save()
-  check('what Node sealed opens in the page, known by its first line', saved.bytes.toString() === 'small')
-  checkSame('a name that is a path is cut to its last step', saved.name, 'évil_txt.sh')
+  check('the page opens what Node sealed, and recognises it by its first line', saved.bytes.toString() === 'small')
+  checkSame('a name that is a path is cut to its last part', saved.name, 'évil_txt.sh')
 }
 
 async function refuses(visitor: Visitor, sealed: Buffer): Promise<void> {
@@ -100,7 +104,7 @@ async function refuses(visitor: Visitor, sealed: Buffer): Promise<void> {
     copy.set([(sealed.at(index) ?? 0) ^ 1], index < 0 ? sealed.length + index : index)
     return copy
   }
-  // All whole chunks are of one size as they are stored, and the last one is shorter by as much as it holds less.
+  // All whole chunks have the same stored size. The last one is shorter by as much as its content is.
   const block = CHUNK + 1713 + 80
   const firstBlock = sealed.length - (LAST + 1713 + 80) - 5 * block
   const [before, one, two, after] = [
@@ -110,21 +114,25 @@ async function refuses(visitor: Visitor, sealed: Buffer): Promise<void> {
     sealed.subarray(firstBlock + 2 * block),
   ]
   const cases: [string, Uint8Array, string][] = [
-    ['a bit of the keyset', flip(1000), DAMAGED],
-    ['the beginning', flip(3), DAMAGED],
-    ['a bit of the listing', flip(firstBlock - 100), ALTERED],
-    ['the last bit', flip(-1), ALTERED],
+    ['a flipped bit in the keyset', flip(1000), DAMAGED],
+    ['a flipped bit at the beginning', flip(3), DAMAGED],
+    ['a flipped bit in the listing', flip(firstBlock - 100), ALTERED],
+    ['a flipped bit in the last byte', flip(-1), ALTERED],
     ['two chunks swapped', Buffer.concat([before, two, one, after]), ALTERED],
     ['a chunk left out', Buffer.concat([before, two, after]), DAMAGED],
-    ['the last byte cut', sealed.subarray(0, -1), DAMAGED],
-    ['a byte more', Buffer.concat([sealed, Buffer.from('x')]), DAMAGED],
+    ['the last byte removed', sealed.subarray(0, -1), DAMAGED],
+    ['an extra byte', Buffer.concat([sealed, Buffer.from('x')]), DAMAGED],
     ['an empty file', Buffer.alloc(0), DAMAGED],
   ]
   for (const [index, [what, bytes, expected]] of cases.entries()) {
     const complaint = await visitor.refusal(`damaged ${index}.sealed`, bytes)
-    check(`damage is said to be damage: ${what}`, complaint.includes(expected) && !complaint.includes(WRONG), complaint)
+    check(
+      `damage is reported as damage: ${what}`,
+      complaint.includes(expected) && !complaint.includes(WRONG),
+      complaint,
+    )
   }
-  check('and nothing is offered', await visitor.page.locator('#result').isHidden())
+  check('no file is offered after damage', await visitor.page.locator('#result').isHidden())
 }
 
 async function guides(visitor: Visitor, folder: string): Promise<void> {
@@ -134,34 +142,34 @@ async function guides(visitor: Visitor, folder: string): Promise<void> {
   const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')])
   check('the keyboard reaches the file chooser first', !chooser.isMultiple())
   await page.getByRole('button', { name: 'Seal', exact: true }).click()
-  checkSame('no file: it says so', await visitor.problem(), 'Choose a file first.')
+  checkSame('a missing file is reported', await visitor.problem(), 'Choose a file first.')
   await chooser.setFiles(visitor.put(NAME, content))
   await page.getByText(NAME).waitFor()
   await visitor.submit()
-  checkSame('no password: it says so', await visitor.problem(), 'Enter a password.')
+  checkSame('a missing password is reported', await visitor.problem(), 'Enter a password.')
   await visitor.type(PASSWORD, `${PASSWORD}!`)
   await visitor.submit()
-  checkSame('two passwords: it says so', await visitor.problem(), 'The two passwords are not the same.')
+  checkSame('two different passwords are reported', await visitor.problem(), 'The two passwords are not the same.')
 
   let saved = 0
   page.on('download', () => saved++)
   await visitor.type(PASSWORD, PASSWORD)
   await visitor.submit()
   await page.waitForFunction(() => (document.querySelector('progress')?.value ?? 0) > 0.05)
-  checkSame('cancelling is in focus', await visitor.inFocus(), 'Cancel')
+  checkSame('the cancel button has the focus', await visitor.inFocus(), 'Cancel')
   await visitor.submit()
   await page.getByText('Cancelled. Nothing was saved.').waitFor({ timeout: 5000 })
+  check('cancelling while the key is derived saves nothing', saved === 0 && (await page.locator('#result').isHidden()))
   check(
-    'cancelled while the key is derived: nothing is saved',
-    saved === 0 && (await page.locator('#result').isHidden()),
+    'the page is ready again after cancelling',
+    await page.getByRole('button', { name: 'Seal', exact: true }).isEnabled(),
   )
-  check('and the page is ready again', await page.getByRole('button', { name: 'Seal', exact: true }).isEnabled())
 
   const inside = join(folder, 'a folder')
   mkdirSync(inside)
   await visitor.dropPath(inside)
   const complaint = await visitor.problem()
-  check('a folder is refused in plain words', complaint.includes('or be a folder'), complaint)
+  check('a dropped folder is refused with a message that says so', complaint.includes('or be a folder'), complaint)
 }
 
 async function looksRight(visitor: Visitor): Promise<void> {
@@ -172,11 +180,11 @@ async function looksRight(visitor: Visitor): Promise<void> {
   await visitor.submit()
   await visitor.problem()
   const widths = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth] as const)
-  check('nothing is wider than a phone', widths[0] <= widths[1], widths)
+  check('the page fits the width of a phone', widths[0] <= widths[1], widths)
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
     const contrast = await leastContrast(page)
-    check(`text has a contrast of at least 4.5 when it is ${colorScheme}: ${contrast.toFixed(1)}`, contrast >= 4.5)
+    check(`text has a contrast of at least 4.5 in the ${colorScheme} scheme: ${contrast.toFixed(1)}`, contrast >= 4.5)
   }
 }
 
@@ -206,6 +214,6 @@ await withStage(async (stage) => {
   await looksRight(visitor)
   if (process.argv.includes('--screenshot')) await takePicture(visitor)
   behaved(conduct, stage)
-  // Last, and in a context of its own: what is forbidden is an error in the console.
+  // Last, and in a separate context: every blocked attempt is an error in the console.
   await staysAlone(await stage.browser.newContext(), stage)
 })

@@ -1,4 +1,4 @@
-// What somebody does who visits the page, and what he sees.
+// What a visitor of the page does, and what they see.
 import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ export class Visitor {
 
   constructor(page: Page, folder: string) {
     this.page = page
-    // While somebody listens the browser opens no window of its own; a listener that comes with the click may come too late.
+    // While a listener is set, the browser opens no dialog of its own. One set only at the click can be too late.
     page.on('filechooser', () => undefined)
     this.#folder = folder
   }
@@ -27,7 +27,7 @@ export class Visitor {
     await chooser.setFiles(path)
   }
 
-  /** Drops a file of the disk into the middle of the page, as the system would. */
+  /** Drops a file from the disk onto the middle of the page, as the operating system would. */
   async dropPath(path: string): Promise<void> {
     const session = await this.page.context().newCDPSession(this.page)
     const { width, height } = this.page.viewportSize() ?? { width: 0, height: 0 }
@@ -38,7 +38,7 @@ export class Visitor {
     await session.detach()
   }
 
-  /** Puts bytes on the disk, and drops them from there. */
+  /** Writes bytes to a file on the disk, and drops that file onto the page. */
   async drop(name: string, bytes: Uint8Array): Promise<void> {
     await this.dropPath(this.put(name, bytes))
     await this.page.getByText(name, { exact: true }).waitFor()
@@ -57,14 +57,14 @@ export class Visitor {
 
   submit = (): Promise<void> => this.page.keyboard.press('Enter')
 
-  /** What the page complains of in the end. */
+  /** Waits for the error message of the page, and returns it. */
   async problem(): Promise<string> {
     const alert = this.page.getByRole('alert').filter({ hasText: /./ })
     await alert.waitFor({ timeout: LONGEST_MS })
     return alert.innerText()
   }
 
-  /** Drops a sealed file that must be refused, and says how it was. */
+  /** Drops a sealed file that must be refused, and returns the error message. */
   async refusal(name: string, bytes: Uint8Array, password: string = PASSWORD): Promise<string> {
     await this.drop(name, bytes)
     await this.type(password)
@@ -72,20 +72,20 @@ export class Visitor {
     return this.problem()
   }
 
-  /** Does what makes the page save a file, and gives that file. */
+  /** Runs an action that makes the page save a file, and returns that file. */
   async saved(action: () => Promise<void>): Promise<{ name: string; bytes: Buffer }> {
     const [download] = await Promise.all([this.page.waitForEvent('download', { timeout: LONGEST_MS }), action()])
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) }
   }
 
-  /** Waits for what can be saved, and saves it. */
+  /** Waits for the link that saves a file, and follows it. */
   async save(): Promise<{ name: string; bytes: Buffer }> {
     const link = this.page.getByRole('link', { name: /^Save / })
     await link.waitFor({ timeout: LONGEST_MS })
     return this.saved(() => link.click())
   }
 
-  /** What has the focus, by the words that it is known by. */
+  /** Returns the text of the element that has the focus; for an input, the text of its label. */
   inFocus = (): Promise<string> =>
     this.page.evaluate(() => {
       const focused = document.activeElement
@@ -93,10 +93,10 @@ export class Visitor {
     })
 }
 
-/** The least contrast of text to what is behind it, of all elements that show text now. */
+/** Returns the lowest contrast between text and its background, among all elements that show text now. */
 export const leastContrast = (page: Page): Promise<number> =>
   page.evaluate(() => {
-    // Colours are rgb(…) there; no helper has a name, because transpilers wrap functions that have one.
+    // Computed colours are rgb(…). The helpers here have no names, because transpilers wrap functions that have one.
     const shown = [...document.querySelectorAll('body *')].filter(
       (each) =>
         [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim()) &&

@@ -41,13 +41,6 @@ describe('a block of a client', () => {
   const scope = new KeyedScope('private', { type: AES_256, key }, 'acme')
   const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: deriveScopeId(key, 'acme', 'private') }
 
-  interface Crafted {
-    sequence?: number
-    previous?: Uint8Array
-    generation?: number
-    damage?: boolean
-    suite?: EncryptedSuite
-  }
   async function crafted({ damage = false, ...names }: Changes) {
     const { buffer, label } = await scope.prepare(content)
     const lock = deriveLock(key, nonce, 'client-block', [utf8('private'), own.ownerId], 32)
@@ -115,6 +108,14 @@ describe('a block of a vault', () => {
 describe('a record', async () => {
   const keyset = await makeKeyset({ encryption: 'x25519' })
   const START = new Uint8Array(32)
+
+  interface Crafted {
+    sequence?: number
+    previous?: Uint8Array
+    generation?: number
+    damage?: boolean
+    suite?: EncryptedSuite
+  }
 
   async function crafted(
     { sequence = 1, previous = START, generation = 0, damage = false, suite = Suite.hybrid }: Crafted = {},

@@ -1,4 +1,4 @@
-// What one device keeps in its own database: handles, and texts in their places.
+// What one device keeps in its own database: its key, saved handles, and texts that are sealed for one place.
 import {
   ALICE,
   CHEAP,
@@ -67,14 +67,14 @@ describe('a saved handle', () => {
     await failure(async () => reopened.scope('account'), 'account-key-required')
   })
 
-  it('opens again: a keyset, with all that it could do', async () => {
+  it('opens again: a keyset, with everything that it can do', async () => {
     const again = openSavedKeyset(saved.keyset, device, { id: keyset.id })
     expect([again.id, again.version, again.shares]).toEqual([keyset.id, 2, keyset.shares])
     const block = await openWriter(again.export('host'), { encryption: 'hybrid' }).seal(sample(50))
     expectSame(await keyset.open(block), sample(50))
     const stored = again.regenerate().export('storage')
     expectSame(await (await unlockKeyset(stored, PASSWORD)).open(block), sample(50))
-    // A keyset without all keys is saved as what it is, and what it was unlocked to accept is not saved.
+    // A keyset from a source definition is saved without the keys that it lacks. `allowWeaker` is not saved.
     const strict = await makeKeyset()
     const definition = await unlockKeyset(strict.export('definition'), PASSWORD, { allowWeaker: 'x25519' })
     const weak = await openWriter(resummed(patched(strict.export('host'), 171, [0])), { encryption: 'x25519' }).seal(
@@ -94,7 +94,7 @@ describe('a saved handle', () => {
   })
 
   it.each(openers)(
-    '%s: opens by no other device, as nothing else, and not when a byte is flipped',
+    '%s: does not open on another device, as another kind of handle, or with a flipped byte',
     async (kind, open) => {
       const bytes = saved[kind]
       await failure(() => open(other, bytes), 'key-not-found')
@@ -113,7 +113,7 @@ describe('a saved handle', () => {
     },
   )
 
-  it('is refused where another one is expected, or a newer one', async () => {
+  it('is refused if another handle or a newer version is expected', async () => {
     const others = [
       () => openSavedLogin(saved.login, device, { realm: 'tests', user: 'bob' }),
       () => openSavedLogin(saved.login, device, { realm: 'other', user: 'alice' }),
@@ -128,14 +128,14 @@ describe('a saved handle', () => {
     await failure(() => openSavedKeyset(saved.keyset, device, { id: keyset.id, atLeast: 3 }), 'rollback')
   })
 
-  it('is saved under a device key of this library alone', () => {
+  it('is saved and opened only with a device key of this library', () => {
     for (const none of [{}, { ...device }, login]) {
       expect(() => keyset.save(none as never)).toThrow(TypeError)
       expect(() => openSavedKeyset(saved.keyset, none as never, { id: keyset.id })).toThrow(TypeError)
     }
   })
 
-  it('shows nothing of what is in it', () => {
+  it('shows no names and no credential in its bytes', () => {
     for (const bytes of Object.values(saved)) {
       const text = Buffer.from(bytes)
       for (const word of ['alice', 'acme', 'desktop', 'tests', login.credential])
@@ -145,10 +145,10 @@ describe('a saved handle', () => {
   })
 })
 
-describe('a text in its place', () => {
+describe('a text sealed for a place', () => {
   const place = { table: 'source', row: 'host-7', column: 'password', version: 3 }
 
-  it('comes back letter by letter', () => {
+  it('comes back unchanged, and its sealed length is padded', () => {
     for (const text of ['', 'hunter2', 'a\u00a0e\u0301 ✓', '\ufeffbom', '🔑'.repeat(1000), 'x'.repeat(64 * 1024)]) {
       expect(device.openText(device.sealText(text, place), place)).toBe(text)
     }
@@ -157,7 +157,7 @@ describe('a text in its place', () => {
     expect(hex(device.sealText('a', place))).not.toBe(hex(device.sealText('a', place)))
   })
 
-  it('opens in no other place, by no other device, and not when a byte is flipped', async () => {
+  it('does not open in another place, on another device, or with a flipped byte', async () => {
     const sealed = device.sealText('hunter2', place)
     for (const elsewhere of [
       { ...place, row: 'host-8' },
@@ -177,7 +177,7 @@ describe('a text in its place', () => {
     await failure(() => device.openText(new Uint8Array(100_000), place), 'limit-exceeded')
   })
 
-  it('is a text, and a place', async () => {
+  it('is refused if the text is too long, or the text or the place is invalid', async () => {
     await failure(() => device.sealText('x'.repeat(64 * 1024 + 1), place), 'limit-exceeded')
     expect(() => device.sealText('\ud800', place)).toThrow(TypeError)
     expect(() => device.sealText(7 as never, place)).toThrow(TypeError)
@@ -189,7 +189,7 @@ describe('a text in its place', () => {
 })
 
 describe('a device key', () => {
-  it('is kept by the operating system, or under a passphrase', async () => {
+  it('opens again, whether it was exported unprotected or under a passphrase', async () => {
     const [open, locked] = [device.exportUnprotected(), await quickly(() => device.export('a passphrase'))]
     expect([open.length, locked.length]).toEqual([89, 261])
     const reopened = await quickly(() => openDeviceKey(locked, 'a\u00a0passphrase'))
@@ -203,7 +203,7 @@ describe('a device key', () => {
     expect(Buffer.from(locked).includes(Buffer.from(open.subarray(49, 57)))).toBe(false)
   })
 
-  it('is hashed as the options say', async () => {
+  it('passes the hash options on: progress and signal', async () => {
     const heard: number[] = []
     const onProgress = (fraction: number) => heard.push(fraction)
     const locked = await quickly(() => device.export('a passphrase', { onProgress }))
@@ -214,7 +214,7 @@ describe('a device key', () => {
     await failure(() => openDeviceKey(locked, 'a passphrase', { signal }), 'aborted')
   })
 
-  it('with a flipped byte is damaged, never a wrong passphrase', async () => {
+  it('with a flipped byte is reported as damaged, never as a wrong passphrase', async () => {
     const [open, locked] = [device.exportUnprotected(), await quickly(() => device.export('a passphrase'))]
     for (let index = 0; index < locked.length; index++) {
       await failure(() => openDeviceKey(flipped(locked, index, index % 8), 'a passphrase'), 'malformed')
@@ -231,7 +231,7 @@ describe('a device key', () => {
       () => quickly(() => openDeviceKey(resummed(flipped(locked, 240)), 'a passphrase')),
       'authentication-failed',
     )
-    // The WRAP inside: another key id is another passphrase, and whatever else its header says is authenticated.
+    // The header of the WRAP: another key id means another passphrase. Every other field is authenticated.
     const wrapAt = Buffer.from(locked).lastIndexOf('KSTR')
     for (let index = 0; index < 48; index++) {
       const altered = resummed(flipped(locked, wrapAt + index))
@@ -245,7 +245,7 @@ describe('a device key', () => {
     await failure(() => openDeviceKey(saved.login), 'unsupported')
   })
 
-  it('that was disposed of does nothing', async () => {
+  it('cannot be used after it is disposed of, but finishes an export', async () => {
     const short = createDeviceKey()
     const text = short.sealText('x', { table: 't', row: 'r', column: 'c', version: 0 })
     const exporting = quickly(() => {

@@ -1,4 +1,4 @@
-// What a pool's streams are made of, with tasks that take no thread.
+// The ordering of a pool's streams, tested with tasks that need no thread.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { inOrder } from '../../src/pool/in-order.ts'
@@ -15,7 +15,7 @@ const echo = async (items: number[]) => items
 const one = { arrive: same<number>, task: echo, most: 1, lot: 1, signal: undefined }
 
 describe('tasks of a stream', () => {
-  it('give their results in its order, whichever ends first, in lots that are no larger than allowed', async () => {
+  it('give their results in the order of the stream, with no more tasks and no larger lots than allowed', async () => {
     const limits = fc.record({ most: fc.integer({ min: 1, max: 5 }), lot: fc.integer({ min: 1, max: 7 }) })
     await fc.assert(
       fc.asyncProperty(limits, fc.array(fc.nat(3), { maxLength: 40 }), async ({ most, lot }, delays) => {
@@ -34,7 +34,7 @@ describe('tasks of a stream', () => {
     )
   })
 
-  it('take as many at once as came meanwhile, from a consumer that is slow too', async () => {
+  it('take all items that arrived meanwhile as one lot, even with a slow consumer', async () => {
     const lots: number[] = []
     const task = async (items: number[]) => {
       lots.push(items.length)
@@ -46,7 +46,7 @@ describe('tasks of a stream', () => {
     expect(lots.length).toBeLessThan(25)
   })
 
-  it('take in one item at a time where a lot is one, and no more than there is room for', async () => {
+  it('read no more items ahead than there is room for, if a lot is one item', async () => {
     let taken = 0
     const counted = async function* () {
       for await (const number of numbers(30)) {
@@ -60,7 +60,7 @@ describe('tasks of a stream', () => {
     expect(taken).toBe(30)
   })
 
-  it('take over what came before the source goes on', async () => {
+  it('copy each item before the source goes on and reuses its memory', async () => {
     const buffer = new Uint8Array(1)
     const reused = async function* () {
       for await (const number of numbers(60)) {
@@ -79,7 +79,7 @@ describe('tasks of a stream', () => {
     expect(seen).toEqual(Array.from({ length: 60 }, (_, index) => index))
   })
 
-  it('end with what fails, after what came before it', async () => {
+  it('give all earlier results before they throw an error', async () => {
     const seenBefore = async (work: Parameters<typeof inOrder<number, number, number>>[1], source = numbers(20)) => {
       const seen: number[] = []
       const run = async () => {
@@ -93,7 +93,7 @@ describe('tasks of a stream', () => {
       return number
     }
     const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
-    // An item that cannot be taken in, a source that throws, a task.
+    // First `arrive` throws, then the source, then a task.
     expect(await seenBefore({ ...one, arrive: refuse, lot: 8 })).toEqual(upTo(12))
     const failing = async function* () {
       yield* numbers(7)
@@ -104,7 +104,7 @@ describe('tasks of a stream', () => {
     expect(await seenBefore({ ...one, task })).toEqual(upTo(12))
   })
 
-  it('are ended by a signal in the middle of a lot, and by one from within a source that hangs', async () => {
+  it('are aborted by a signal in the middle of a lot, and while the source hangs', async () => {
     const controller = new AbortController()
     const task = async (items: number[]) => {
       await turn()
@@ -126,7 +126,7 @@ describe('tasks of a stream', () => {
     await failure(() => inOrder(hanging, { ...one, signal: within.signal }).next(), 'aborted')
   })
 
-  it('tell why they ended, whatever the source says of its end', async () => {
+  it('report the abort, even if the source throws while it is closed', async () => {
     const controller = new AbortController()
     const source = async function* () {
       try {
@@ -142,7 +142,7 @@ describe('tasks of a stream', () => {
     }, 'aborted')
   })
 
-  it('read no further than what was under way when nobody wants more, from a source without an end of its own', async () => {
+  it('read at most one more item after the consumer stops, from a source without a return method', async () => {
     let read = 0
     const source = { [Symbol.asyncIterator]: () => ({ next: async () => ({ value: read++, done: false }) }) }
     for await (const number of inOrder(source, { ...one, most: 2, lot: 32 })) if (number === 3) break
@@ -151,7 +151,7 @@ describe('tasks of a stream', () => {
     expect(read).toBeLessThanOrEqual(far + 1)
   })
 
-  it('tell why they ended, where a source throws at once when it is told to', async () => {
+  it('report the error of the source, even if its return method throws synchronously', async () => {
     const iterator = {
       next: async () => Promise.reject(new Error('the disk is gone')),
       return: () => {
@@ -162,7 +162,7 @@ describe('tasks of a stream', () => {
     await expect(results.next()).rejects.toThrow('the disk is gone')
   })
 
-  it('leave nothing behind, however many there were', async () => {
+  it('do not leak memory over many items', async () => {
     const heap: number[] = []
     const { signal } = new AbortController()
     for await (const number of inOrder(numbers(40_001), { ...one, most: 4, lot: 2, signal })) {
@@ -170,7 +170,7 @@ describe('tasks of a stream', () => {
       collect()
       heap.push(memoryInUse())
     }
-    // A hundred bytes for each would be two millions.
+    // A leak of 100 bytes for each of 20,000 items would be 2,000,000 bytes.
     expect(heap[2]! - heap[1]!).toBeLessThan(1_000_000)
   })
 })

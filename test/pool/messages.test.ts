@@ -10,17 +10,17 @@ describe('between threads', () => {
     new TypeError('no block'),
     new RangeError('no number'),
     new Error('the disk is gone'),
-  ])('an error stays what it is: %s', (error) => {
+  ])('an error keeps its class, code and message: %s', (error) => {
     const arrived = arrivedError(structuredClone(moveError(error)))
     expect([arrived.constructor, arrived.message]).toEqual([error.constructor, error.message])
     if (error instanceof KeystrataError) expect(arrived).toMatchObject({ code: error.code, detail: error.detail })
   })
 
-  it('what is no error becomes one', () => {
+  it('a thrown value that is not an error becomes one', () => {
     expect(arrivedError(moveError('lost')).message).toBe('lost')
   })
 
-  it('keys move, and everything else is copied', () => {
+  it('keys are transferred, and everything else is copied', () => {
     const more = [1, 'text', null, undefined, true]
     const recipe = { kind: 'vault' as const, id: sample(16), dataKey: new SecretKey('data', sample(32)) }
     const moved: ArrayBuffer[] = []
@@ -32,7 +32,7 @@ describe('between threads', () => {
     const bytesOf = (key: SecretKey<'data'>) => withBytes(key, (bytes) => new Uint8Array(bytes))
     expect([arrived.dataKey.role, bytesOf(arrived.dataKey)]).toEqual(['data', sample(32)])
     expect(bytesOf(recipe.dataKey)).toEqual(sample(32))
-    // What came is wiped once it is a key again.
+    // The bytes that arrived are wiped once they are a key again.
     expect((message as { dataKey: { bytes: Uint8Array } }).dataKey.bytes).toEqual(new Uint8Array(32))
   })
 })

@@ -1,4 +1,4 @@
-// A worker that dies of 666 bytes of content.
+// A worker that exits when it gets content of 666 bytes.
 import { parentPort } from 'node:worker_threads'
 
 await import('../../examples/worker.mjs')

@@ -1,4 +1,4 @@
-// The same worker as mortal.mjs where TypeScript runs by itself: it listens from the start.
+// The same worker as mortal.mjs, for runtimes that run TypeScript directly. It listens from the start.
 import { parentPort } from 'node:worker_threads'
 import '../../src/pool/worker.ts'
 

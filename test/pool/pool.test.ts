@@ -1,4 +1,4 @@
-// Workers do what handles do: the same blocks, the same errors, in bounded number, and nothing is left of keys when they end.
+// A pool gives the same blocks and the same errors as the handles themselves, and runs a bounded number of tasks.
 import {
   type BlockHead,
   type BlockReader,
@@ -72,7 +72,7 @@ describe.each(doors)('%s', (_, writer, reader) => {
     opening = pool.reader(reader)
   })
 
-  it.each([0, 1, 70_000])('seals %i bytes as the handle does, and opens what it sealed', async (length) => {
+  it.each([0, 1, 70_000])('seals and opens %i bytes as the handle does', async (length) => {
     const content = sample(length)
     const sealing = pooled.seal(content)
     content.fill(0xff)
@@ -83,11 +83,11 @@ describe.each(doors)('%s', (_, writer, reader) => {
     expect(own.label).toBe(block.label)
     expect([own.envelope.length, own.ciphertext.length]).toEqual([block.envelope.length, block.ciphertext.length])
     expectSame(await opening.open(own), sample(length))
-    // The caller's buffers are there still.
+    // The caller's buffers were not transferred.
     expect([own.envelope.length, own.ciphertext.length]).toEqual([block.envelope.length, block.ciphertext.length])
   })
 
-  it('prepares, and seals once', async () => {
+  it('prepares a block, and seals it once', async () => {
     const content = sample(1000)
     const preparing = pooled.prepare(content)
     content.fill(0)
@@ -101,7 +101,7 @@ describe.each(doors)('%s', (_, writer, reader) => {
     await failure(() => other.seal(), 'disposed')
   })
 
-  it('tells the same errors', async () => {
+  it('throws the same errors', async () => {
     const block = await writer.seal(sample(40))
     const damaged = { ...block, ciphertext: flipped(block.ciphertext, 20) }
     await failure(() => opening.open(damaged), 'authentication-failed')
@@ -114,7 +114,7 @@ describe.each(doors)('%s', (_, writer, reader) => {
 })
 
 describe('shares', () => {
-  it('are masked, added to and opened in workers', async () => {
+  it('get envelopes, and open their blocks, in workers', async () => {
     const { keyset: owner, share } = keyset.createShare()
     const writer = pool.writer(openWriter(owner.export('host')))
     const block = await writer.seal(sample(100), { shares: [share.id] })
@@ -133,13 +133,13 @@ describe('shares', () => {
     await failure(() => opening.open(block), 'key-not-found')
   })
 
-  it('are for keysets alone', async () => {
+  it('exist only for keysets', async () => {
     await expect(pool.writer(vault).seal(sample(1), { shares: [] })).rejects.toBeInstanceOf(TypeError)
   })
 })
 
 describe('rekeying a stream', () => {
-  it('gives every head its envelope, in order; what is current, none; what is damaged, an error', async () => {
+  it('gives in order a new envelope for each head, none if it is current, and an error if it is damaged', async () => {
     const writer = openWriter(keyset.export('host'))
     const blocks = await Promise.all(Array.from({ length: 9 }, (_, index) => writer.seal(sample(20, index + 1))))
     const next = keyset.regenerate()
@@ -164,7 +164,7 @@ describe('rekeying a stream', () => {
     expect(done[11]!.error!.code).toBe('key-not-found')
   })
 
-  it('takes in no more than two lots for each thread before they are done', async () => {
+  it('reads no more than two lots for each thread ahead', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     const next = keyset.regenerate()
     let taken = 0
@@ -185,7 +185,7 @@ describe('rekeying a stream', () => {
     expect(taken).toBe(before)
   })
 
-  it('takes heads from a source that uses its memory again', async () => {
+  it('accepts heads from a source that reuses its memory', async () => {
     const writer = openWriter(keyset.export('host'))
     const blocks = await Promise.all(Array.from({ length: 40 }, (_, index) => writer.seal(sample(20, index + 1))))
     const next = keyset.regenerate()
@@ -201,7 +201,7 @@ describe('rekeying a stream', () => {
     expectSame(await next.open({ ...blocks[39]!, envelope: done[39]!.envelope! }), sample(20, 40))
   })
 
-  it('gives what came before a head that is none, and then says so', async () => {
+  it('gives the results of all heads before an invalid one, and then throws', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     for (const wrong of [{ label: 5 as never }, { label: (() => 'x') as never }, { envelope: 'x' as never }]) {
       let seen = 0
@@ -212,12 +212,12 @@ describe('rekeying a stream', () => {
       await expect(run()).rejects.toBeInstanceOf(TypeError)
       expect(seen).toBe(50)
     }
-    // The threads go on.
+    // The threads keep working.
     await expect(pool.reader(keyset).open({ ...block, label: (() => 'x') as never })).rejects.toBeInstanceOf(TypeError)
     expectSame(await pool.reader(keyset).open(block), sample(20))
   })
 
-  it('adds to shares in the hand of their owner alone', async () => {
+  it('adds blocks only to a share of the same keyset', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     const { keyset: reader, share } = (await makeKeyset()).createShare()
     const attempts: [unknown, unknown][] = [
@@ -234,15 +234,15 @@ describe('rekeying a stream', () => {
 
   const sharing = keyset.createShare()
   it.each<[string, object, string[]]>([
-    ['of a share, to add to it: the pair of its owner', sharing.share, ['ml-kem-1024', 'x25519']],
-    ['of a writer: it signs nothing', openWriter(sharing.keyset.export('host')), ['block-salt', 'dedup']],
-    ['of a reader of a keyset', sharing.keyset, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
-    ['of a vault', vault, ['data']],
-    ['of a client, which opens all scopes', client, ['client', 'client']],
-    ['of the private scope', client.scope('private'), ['client']],
-    ['of the scope of the account', client.scope('account'), ['client']],
-    ['of the public scope', client.scope('public'), []],
-  ])('gives threads no keys but those that their work takes: %s', (_, handle, expected) => {
+    ['a share, to add blocks: the key pair of its owner', sharing.share, ['ml-kem-1024', 'x25519']],
+    ['a writer, without its signing key', openWriter(sharing.keyset.export('host')), ['block-salt', 'dedup']],
+    ['a keyset', sharing.keyset, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
+    ['a vault', vault, ['data']],
+    ['a client, which opens all scopes', client, ['client', 'client']],
+    ['the private scope', client.scope('private'), ['client']],
+    ['the account scope', client.scope('account'), ['client']],
+    ['the public scope', client.scope('public'), []],
+  ])('gives threads only the keys that they need for %s', (_, handle, expected) => {
     const recipe = recipeOf(handle)
     const roles: string[] = []
     const collect = (value: unknown): void => {
@@ -255,7 +255,7 @@ describe('rekeying a stream', () => {
     disposeKeys(recipe)
   })
 
-  it('does not wait for the next head to give the last one', async () => {
+  it('gives the result of a head without waiting for the next head', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     const stored: (() => void)[] = []
     async function* oneByOne(): AsyncGenerator<BlockHead> {
@@ -273,7 +273,7 @@ describe('rekeying a stream', () => {
     expect(rounds).toBe(3)
   })
 
-  it('ends by a signal, and ends its source', async () => {
+  it('is aborted by a signal, and then closes its source', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     const [controller, ended] = [new AbortController(), { yes: false }]
     async function* endless(): AsyncGenerator<BlockHead> {
@@ -289,7 +289,7 @@ describe('rekeying a stream', () => {
     })()
     await failure(() => rekeying, 'aborted')
     await vi.waitFor(() => expect(ended.yes).toBe(true))
-    // One that hangs is not waited for.
+    // It does not wait for a source that hangs.
     async function* hanging(): AsyncGenerator<BlockHead> {
       yield block
       await new Promise(() => undefined)
@@ -300,7 +300,7 @@ describe('rekeying a stream', () => {
     await failure(() => stopped, 'aborted')
     const signal = AbortSignal.abort()
     await failure(() => all(pool.rekey(keyset.regenerate(), endless(), { signal })), 'aborted')
-    // A source that fails is heard.
+    // The error of a source is reported.
     async function* failing(): AsyncGenerator<BlockHead> {
       yield block
       throw new Error('the disk is gone')
@@ -309,7 +309,7 @@ describe('rekeying a stream', () => {
   })
 })
 
-it('verifies a stream', async () => {
+it('verifying a stream gives an error for each block that does not open', async () => {
   const good = await openWriter(keyset.export('host')).seal(sample(50_000))
   const bad = { ...good, ciphertext: flipped(good.ciphertext, 30_000) }
   const swapped = { ...good, label: '0'.repeat(64) }
@@ -325,7 +325,7 @@ it('verifies a stream', async () => {
 })
 
 describe('a pool', () => {
-  it('has between 1 and 64 threads, and handles that can be made again', async () => {
+  it('has 1 to 64 threads, and refuses handles that cannot be recreated in a worker', async () => {
     for (const threads of [0, 65, 1.5, NaN]) expect(() => createPool({ threads, worker })).toThrow(RangeError)
     expect(() => pool.writer({ ...vault })).toThrow(TypeError)
     const legacy = await quickly(() =>
@@ -337,7 +337,7 @@ describe('a pool', () => {
     await failure(() => pool.reader(gone), 'disposed')
   })
 
-  it('has keys of its own, until it is closed', async () => {
+  it('has its own copies of keys until it is closed', async () => {
     const own = createPool({ threads: 1, worker })
     const mine = await makeKeyset()
     const block = await openWriter(mine.export('host')).seal(sample(30))
@@ -355,12 +355,12 @@ describe('a pool', () => {
     await failure(() => own.reader(keyset), 'disposed')
   })
 
-  it('tells of a worker that dies, and has another one', async () => {
+  it('reports a worker that dies, and replaces it', async () => {
     const own = createPool({ threads: 1, worker: mortalWorker })
     const [writer, reader] = [own.writer(vault), own.reader(vault)]
     const block = await writer.seal(sample(30))
     const prepared = await writer.prepare(sample(31))
-    // 666 bytes kill it.
+    // Content of 666 bytes makes this worker exit.
     await expect(writer.seal(sample(666))).rejects.toThrow('a worker of the pool died')
     expectSame(await reader.open(block), sample(30))
     await expect(prepared.seal()).rejects.toThrow('a worker of the pool died')
@@ -369,7 +369,7 @@ describe('a pool', () => {
     await own.close()
   })
 
-  it('tells of a worker that cannot start', async () => {
+  it('reports a worker that cannot start', async () => {
     const own = createPool({ threads: 1, worker: new URL('nowhere.mjs', import.meta.url) })
     await expect(own.writer(vault).seal(sample(1))).rejects.toThrow('a worker of the pool died')
     await own.close()

@@ -46,7 +46,7 @@ describe('a vault', () => {
     },
   )
 
-  it('is a BlockWriter and a BlockReader like any other', async () => {
+  it('works as a BlockWriter and a BlockReader', async () => {
     async function roundTrip(door: BlockWriter & BlockReader) {
       const prepared = await door.prepare(sample(100))
       const sealed = await prepared.seal()
@@ -56,7 +56,7 @@ describe('a vault', () => {
     expect(await roundTrip(vault)).toEqual(sample(100))
   })
 
-  it('names equal contents alike, and seals them apart', async () => {
+  it('gives equal contents the same label, but different ciphertexts', async () => {
     const [one, other] = [await vault.seal(sample(100)), await vault.seal(sample(100))]
     expect(one.label).toBe(other.label)
     expect(hex(one.ciphertext)).not.toBe(hex(other.ciphertext))
@@ -74,7 +74,7 @@ describe('a vault', () => {
     await failure(() => keyset.open(block), 'unsupported')
   })
 
-  it('refuses every flipped byte, every cut and every other label', async () => {
+  it('refuses every flipped byte, every truncation and every other label', async () => {
     const block = await vault.seal(sample(200))
     for (let index = 0; index < 128; index++) {
       await failure(
@@ -105,8 +105,8 @@ describe('a vault', () => {
     await failure(() => vault.prepare(new Uint8Array(64 * 2 ** 20 + 1)), 'limit-exceeded')
   })
 
-  it('recomputes the label: a block sealed under another name by who has the key is refused', async () => {
-    // Nonce, tag and commitment are right for the label it was sealed with; the label is not that of the content.
+  it('recomputes the label, and refuses a block that a key holder sealed under a wrong label', async () => {
+    // Nonce, tag and commitment fit the label that the block was sealed with. But that is not the label of the content.
     const victim = await vault.prepare(sample(100))
     const { derived, seal } = independent(vault.id, 7)
     const forged = seal(sample(90, 5), Buffer.from(victim.label, 'hex'))
@@ -116,7 +116,7 @@ describe('a vault', () => {
     expect(await vault.open(seal(sample(90, 5), Buffer.from(honest.label, 'hex')))).toEqual(sample(90, 5))
   })
 
-  it('reads what is around a call once, and before it yields', async () => {
+  it('reads its arguments once, before it yields', async () => {
     for (const backend of backends) {
       await withBackend(backend, async () => {
         const content = sample(300_000)
@@ -147,7 +147,7 @@ describe('a vault', () => {
     await expect(vault.seal('x' as never)).rejects.toThrow(TypeError)
   })
 
-  it('is spent when it is disposed of, and a prepared block when it is sealed', async () => {
+  it('cannot be used after it is disposed of, and a prepared block can be sealed only once', async () => {
     const short = vaultOf(7)
     const [prepared, orphan] = [await short.prepare(sample(10)), await short.prepare(sample(10))]
     const block = await prepared.seal()
@@ -159,7 +159,7 @@ describe('a vault', () => {
     expect(() => JSON.stringify(short)).toThrow(TypeError)
   })
 
-  it('never decrypts before the tag holds, and wipes what does not', async () => {
+  it('decrypts only after the tag was verified, and wipes content with a wrong label', async () => {
     const block = await vault.seal(sample(100))
     const buffers: Uint8Array[] = []
     const backend = backends[0]!
@@ -183,7 +183,7 @@ describe('a vault', () => {
     }
   })
 
-  it('law: any content opens to itself, and any one bit changed opens to nothing', async () => {
+  it('property: any content opens to itself, and a block with one flipped bit does not open', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), fc.nat(), fc.nat(7), async (content, at, bit) => {
         const block = await vault.seal(content)
@@ -202,7 +202,7 @@ describe('a vault', () => {
   })
 })
 
-/** SPEC §11 once more, with node:crypto and nothing of the library: what somebody who has the A-key can make. */
+/** SPEC §11 implemented again with node:crypto only: the blocks that anyone with the A-key can create. */
 function independent(vaultId: string, key: number) {
   const lengthPrefixed = (bytes: Uint8Array) => {
     const length = Buffer.alloc(4)
@@ -246,7 +246,7 @@ function independent(vaultId: string, key: number) {
   return { derived, seal, labelOf }
 }
 
-it('the construction of SPEC §11, made by node:crypto alone, opens', async () => {
+it('a block sealed as in SPEC §11 with node:crypto only opens', async () => {
   const { seal, labelOf } = independent(vault.id, 7)
   const block = seal(sample(1000), labelOf(sample(1000)))
   expect((await vault.prepare(sample(1000))).label).toBe(block.label)

@@ -7,7 +7,7 @@ import { ALICE, backends, failure, hex, PASSWORD, withBackend } from '../fixture
 const rootOf = (login: Parameters<typeof ownerOf>[0]) => withBytes(ownerOf(login).rootKey, hex)
 
 describe('deriveLogin', () => {
-  // Python's hashlib: test/reference.py.
+  // The expected values come from Python's hashlib: test/reference.py.
   it.each([
     [PASSWORD, ALICE, 'l6fqLSxnRMThTPhEsamWBEC-3WBhfqIS', '0f9a6058a04bdf6687c3f422a87c5e5339f053f1153fa5b3'],
     [
@@ -16,13 +16,13 @@ describe('deriveLogin', () => {
       '8oMoDfl7wwAYYF2yfR5ygN1u6wsNN95A',
       '564768f32b2c3fce80f3f52559470e6ee330eebbae6ba91f',
     ],
-  ])('gives the known L and R of %j', async (password, account, credential, rootKey) => {
+  ])('derives the known L-key and R-key of %j', async (password, account, credential, rootKey) => {
     const login = await deriveLogin(password, account)
     expect(login.credential).toBe(credential)
     expect(rootOf(login)).toBe(rootKey)
   })
 
-  it.each(backends)('gives them on $name', (backend) =>
+  it.each(backends)('derives the same L-key and reports progress on $name', (backend) =>
     withBackend(backend, async () => {
       const fractions: number[] = []
       const login = await deriveLogin(PASSWORD, ALICE, { onProgress: (fraction) => fractions.push(fraction) })
@@ -32,7 +32,7 @@ describe('deriveLogin', () => {
     }),
   )
 
-  it('takes one text however it is typed', async () => {
+  it('normalises texts that are typed in different ways', async () => {
     const composed = await deriveLogin('p\u00e5ss w\u00f6rd', { realm: 'tests', user: '\u00dcser name' })
     const typed = await deriveLogin('pa\u030ass\u00a0wo\u0308rd', { realm: 'tests', user: 'u\u0308SER\u3000name' })
     expect(typed.credential).toBe(composed.credential)
@@ -40,7 +40,7 @@ describe('deriveLogin', () => {
     expect(typed.realm).toBe('tests')
   })
 
-  it('gives other keys for another realm, and another user', async () => {
+  it('derives different keys for another realm and for another user', async () => {
     const credentials = await Promise.all(
       [ALICE, { ...ALICE, realm: 'tests2' }, { ...ALICE, user: 'alice2' }, { realm: 'test', user: 'salice' }].map(
         async (account) => (await deriveLogin(PASSWORD, account)).credential,
@@ -49,7 +49,7 @@ describe('deriveLogin', () => {
     expect(new Set(credentials).size).toBe(4)
   })
 
-  it('refuses what is empty, too long or no text', async () => {
+  it('refuses empty texts, names that are too long, and values that are not well-formed text', async () => {
     await failure(() => deriveLogin('', ALICE), 'limit-exceeded')
     await failure(() => deriveLogin(PASSWORD, { ...ALICE, realm: '' }), 'limit-exceeded')
     await failure(() => deriveLogin(PASSWORD, { ...ALICE, user: '' }), 'limit-exceeded')
@@ -59,14 +59,14 @@ describe('deriveLogin', () => {
     await expect(deriveLogin(7 as never, ALICE)).rejects.toThrow(TypeError)
   })
 
-  it.each(backends)('can be ended on $name', (backend) =>
+  it.each(backends)('can be aborted on $name', (backend) =>
     withBackend(backend, async () => {
       await failure(() => deriveLogin(PASSWORD, ALICE, { signal: AbortSignal.abort() }), 'aborted')
       await failure(() => deriveLogin(PASSWORD, ALICE, { signal: AbortSignal.timeout(20) }), 'aborted')
     }),
   )
 
-  it('keeps the root key to itself', async () => {
+  it('does not expose the root key, and refuses use after disposal', async () => {
     const login = await deriveLogin(PASSWORD, ALICE)
     expect(Object.keys(login).sort()).toEqual(['dispose', 'realm', 'user'])
     expect(() => JSON.stringify(login)).toThrow(TypeError)

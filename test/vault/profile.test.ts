@@ -31,12 +31,12 @@ async function withVault(profile: Profile) {
 const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
 
-/** Slots as they are stored. */
+/** The stored bytes of slots. */
 const slotBytes = (slots: readonly Slot[]) =>
   slots.flatMap(({ generation, due, bytes }) => [u32(generation), Uint8Array.of(Number(due)), bytes])
 
 describe('createProfile and openProfile', () => {
-  it('give a profile without vaults, under zero trust or not', () => {
+  it('give a profile without vaults, under zero trust or with an admin', () => {
     for (const recovery of [{ zeroTrust: true } as const, { admin: admin.card() }]) {
       const profile = createProfile(login, recovery)
       expect([profile.version, profile.zeroTrust, profile.vaults]).toEqual([1, 'zeroTrust' in recovery, []])
@@ -46,7 +46,7 @@ describe('createProfile and openProfile', () => {
     }
   })
 
-  it('open the vaults that were created', async () => {
+  it('open a stored profile whose vaults open', async () => {
     const { store, profile, vault, block } = withAdmin
     expect(profile.version).toBe(2)
     expect(profile.vaults).toEqual([vault.id])
@@ -54,14 +54,14 @@ describe('createProfile and openProfile', () => {
     expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('tell a wrong password from damage and from alteration', async () => {
+  it('distinguish a wrong password from damage and from tampering', async () => {
     const { record } = withAdmin.profile
     await failure(() => openProfile(record, next), 'wrong-password')
     await failure(() => openProfile(record, bob), 'wrong-password')
     for (let index = 0; index < record.length; index += index < 60 || index > 1800 ? 1 : 13) {
       await failure(() => openProfile(flipped(record, index, index % 8), login), 'malformed')
     }
-    // Whoever recomputes the checksum meets the mac.
+    // An attacker can recompute the checksum, but not the MAC.
     for (let index = 48; index < record.length - 8; index += index < 60 || index > 1800 ? 1 : 13) {
       await failure(
         () => openProfile(resummed(flipped(record, index, index % 8)), login),
@@ -74,7 +74,7 @@ describe('createProfile and openProfile', () => {
     await failure(() => openProfile(resummed(flipped(record, 40)), login), 'authentication-failed')
   })
 
-  it('refuse what is no profile', async () => {
+  it('refuse bytes that are not a profile', async () => {
     const { record } = zeroTrust.profile
     await failure(() => openProfile(new Uint8Array(0), login), 'malformed')
     await failure(() => openProfile(record.subarray(0, 55), login), 'malformed')
@@ -83,14 +83,14 @@ describe('createProfile and openProfile', () => {
     await failure(() => openProfile(admin.export('host'), login), 'unsupported')
     await failure(() => openProfile(resummed(patched(record, 48, new Uint8Array(8))), login), 'malformed')
     await failure(() => openProfile(resummed(patched(record, 56, [2])), login), 'malformed')
-    // Zero trust turned off without a card, and on with one.
+    // Zero trust is turned off without a card, then turned on with one.
     await failure(() => openProfile(resummed(patched(record, 56, [0])), login), 'malformed')
     await failure(() => openProfile(resummed(patched(withAdmin.profile.record, 56, [1])), login), 'malformed')
     await failure(() => openProfile(new Uint8Array(2 ** 20 + 1), login), 'limit-exceeded')
     expect(() => openProfile('record' as never, login)).toThrow(TypeError)
   })
 
-  it('refuse an older version than the floor', async () => {
+  it('refuse a version below atLeast', async () => {
     const { record } = withAdmin.profile
     expect(openProfile(record, login, { atLeast: 2 }).version).toBe(2)
     const error = await failure(() => openProfile(record, login, { atLeast: 3 }), 'rollback')
@@ -98,12 +98,12 @@ describe('createProfile and openProfile', () => {
     expect(() => openProfile(record, login, { atLeast: -1 })).toThrow(RangeError)
   })
 
-  it('refuse recoveries that are none', async () => {
+  it('refuse an invalid recovery', async () => {
     for (const recovery of [{}, { zeroTrust: false }, { admin: admin.card(), zeroTrust: true }, { admin: 1 }]) {
       expect(() => createProfile(login, recovery as never)).toThrow(TypeError)
     }
     const [one, other] = [admin.card(), otherAdmin.card()]
-    // The fingerprint is the pin.
+    // The bytes of the card must match the fingerprint.
     await failure(() => createProfile(login, { admin: { ...one, bytes: other.bytes } }), 'key-changed')
     await failure(
       () => createProfile(login, { admin: { ...one, bytes: flipped(one.bytes, 60) } }),
@@ -123,7 +123,7 @@ describe('limits', () => {
       recoverySlots: [],
     }))
 
-  it('a profile has 256 vaults at most', async () => {
+  it('a profile has at most 256 vaults', async () => {
     const full = encodeProfile({ ...contents, vaults: vaultsOf(256) }, rootKey)
     const profile = openProfile(full, login)
     expect(profile.vaults).toHaveLength(256)
@@ -131,7 +131,7 @@ describe('limits', () => {
     await failure(() => profile.createVault(new MemoryVaultStore()), 'limit-exceeded')
   })
 
-  it('no version follows the last one', async () => {
+  it('a profile with the last version cannot be changed', async () => {
     const last = openProfile(encodeProfile({ ...contents, version: Number.MAX_SAFE_INTEGER }, rootKey), login)
     await failure(() => last.changePassword(next), 'limit-exceeded')
     await failure(() => last.changeRecovery(new MemoryVaultStore(), { zeroTrust: true }), 'limit-exceeded')
@@ -139,7 +139,7 @@ describe('limits', () => {
 })
 
 describe('changePassword', () => {
-  it('is one new record: the same vaults, the old password refused', async () => {
+  it('gives one new record with the same vaults, which refuses the old password', async () => {
     const { store, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
     const before = openProfile((await store.readProfile())!, login)
     const after = before.changePassword(next)
@@ -149,7 +149,7 @@ describe('changePassword', () => {
     expect(await store.writeProfile(after.record, after.version)).toBe(true)
     const opened = openProfile(after.record, next)
     expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
-    // Old records still open with the old password: rotating takes that away.
+    // An old record still opens with the old password. Rotating ends that.
     expect(await (await before.openVault(store, vault.id)).open(block)).toEqual(content)
     await opened.rotate(store)
     await failure(() => before.openVault(store, vault.id), 'wrong-password')
@@ -158,21 +158,21 @@ describe('changePassword', () => {
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('takes a login of the same user only', () => {
+  it('accepts only a login of the same user', () => {
     expect(() => withAdmin.profile.changePassword(bob)).toThrow(RangeError)
     expect(() => withAdmin.profile.changePassword({ ...next })).toThrow(TypeError)
   })
 })
 
 describe('resetProfile', () => {
-  it('gives the vaults back under a new password', async () => {
+  it('puts the same vaults under a new password', async () => {
     const { store, vault, block, profile } = withAdmin
     const reset = resetProfile(profile.record, admin, next)
     expect([reset.version, reset.zeroTrust, reset.vaults]).toEqual([3, false, [vault.id]])
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
     expect(openProfile(reset.record, next).version).toBe(3)
     expect(checkProfile(reset.record, profile.record).version).toBe(3)
-    // And once more: the recovery slots stay.
+    // A second reset works, because the recovery slots stay.
     const again = resetProfile(reset.record, admin, login)
     expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
   })
@@ -183,7 +183,7 @@ describe('resetProfile', () => {
     await failure(() => resetProfile(zeroTrust.profile.record, null as never, next), 'policy')
   })
 
-  it('is refused for another admin, another user, an older version, and a keyset without all keys', async () => {
+  it('is refused for another admin or user, an older version, and a keyset from a source definition', async () => {
     const { record } = withAdmin.profile
     await failure(() => resetProfile(record, otherAdmin, next), 'key-not-found')
     await failure(() => resetProfile(record, admin, bob), 'authentication-failed')
@@ -194,11 +194,12 @@ describe('resetProfile', () => {
     expect(() => resetProfile(record, admin, {} as never)).toThrow(TypeError)
   })
 
-  it('takes over nothing that nobody vouches for', async () => {
+  it('drops a recovery slot that does not belong to a slot', async () => {
     const { record } = withAdmin.profile
     const [vault] = parseProfile(record).vaults
     const recoveryAt = record.length - 72 - 1716 - 2
-    // A recovery slot for a key that is to come, beside the right one: the server makes it from public keys.
+    // Beside the genuine recovery slot, the server plants one for a future generation. It needs only public keys for
+    // that.
     const planted = { generation: 2, key: new SecretKey('keyring', sample(16)) }
     const sharing = new Recipient(readCard(admin.card().bytes).sharing)
     const id = parseProfile(record).header.ownerId
@@ -218,12 +219,12 @@ describe('resetProfile', () => {
     expect(parseProfile(reset.record).vaults[0]!.recoverySlots).toHaveLength(1)
   })
 
-  it('gives no way in for a keyring of the server’s making', async () => {
+  it('does not let the server replace a keyring with its own', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
     const { record } = profile
     const [entry] = parseProfile(record).vaults
     const { ownerId } = parseProfile(record).header
-    // Beside the genuine slot a second one, with a key that the server knows.
+    // Beside the genuine slot, the server plants a second one with a key that it knows.
     const own = { generation: 2, due: false, key: new SecretKey('keyring', sample(16)) }
     const sharing = new Recipient(readCard(admin.card().bytes).sharing)
     const slots = Buffer.concat([Uint8Array.of(0, 2), ...slotBytes(entry!.slots), u32(2), Buffer.alloc(145)])
@@ -239,7 +240,7 @@ describe('resetProfile', () => {
     const reset = resetProfile(forged, admin, next)
     await store.writeProfile(reset.record, reset.version)
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
-    // Later: a keyring under that key, over a data key of the server's.
+    // Later it offers a keyring that wraps its own data key under that key.
     const dataKey = new SecretKey('data', sample(32))
     const swapped = new MemoryVaultStore()
     await swapped.writeProfile(reset.record, reset.version)
@@ -248,14 +249,14 @@ describe('resetProfile', () => {
     await failure(() => reset.rotate(swapped), 'authentication-failed')
     const rotated = await reset.rotate(store)
     expect(parseProfile(rotated.record).vaults[0]!.slots).toHaveLength(1)
-    // The new key has the number of the planted one, and a recovery slot of its own.
+    // The new key has the same generation as the planted one, but its own recovery slot.
     const again = resetProfile(rotated.record, admin, login)
     expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('pins the admin who resets, never the card in the record', async () => {
+  it('writes the card of the admin who resets, not the one in the record', async () => {
     const { record } = withAdmin.profile
-    // A server puts another card into the record; no mac stops it here.
+    // The server puts another card into the record. The admin cannot check the MAC, so only this rule protects here.
     const forged = resummed(patched(record, 58, otherAdmin.card().bytes))
     const reset = resetProfile(forged, admin, next)
     expect(Buffer.from(reset.record).includes(Buffer.from(admin.card().bytes))).toBe(true)
@@ -294,18 +295,18 @@ describe('changeRecovery', () => {
     )
   })
 
-  it('gives the vaults to another admin, and takes them from the former one', async () => {
+  it('gives access to another admin, and ends the access of the former one', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
     const changed = await profile.changeRecovery(store, { admin: otherAdmin.card() })
     await failure(() => resetProfile(changed.record, admin, next), 'key-not-found')
     const reset = resetProfile(changed.record, otherAdmin, next)
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
-    // What the former admin can still open opens no keyring any more.
+    // The former admin can still reset an old record. But its keys open no current keyring.
     const old = resetProfile(profile.record, admin, next)
     await failure(() => old.openVault(store, vault.id), 'rollback', 'wrong-password', 'authentication-failed')
   })
 
-  it('refuses what is no recovery before anything is written', async () => {
+  it('refuses an invalid recovery before anything is written', async () => {
     const { store, profile } = await withVault(createProfile(login, { admin: admin.card() }))
     await expect(profile.changeRecovery(store, {} as never)).rejects.toThrow(TypeError)
     expect(store.profiles.size).toBe(2)
@@ -313,7 +314,7 @@ describe('changeRecovery', () => {
 })
 
 describe('a profile handle', () => {
-  it('tells no secrets, and ends when it is disposed of', async () => {
+  it('exposes no secrets, and cannot be used after it is disposed of', async () => {
     const { store, profile, vault } = await withVault(createProfile(login, { zeroTrust: true }))
     expect(() => JSON.stringify(profile)).toThrow(TypeError)
     expect(() => structuredClone(profile)).toThrow()
@@ -327,11 +328,11 @@ describe('a profile handle', () => {
     await failure(() => profile.createVault(store), 'disposed')
     await failure(() => profile.rotate(store), 'disposed')
     await failure(() => profile.changeRecovery(store, { zeroTrust: true }), 'disposed')
-    // A vault has a life of its own.
+    // A vault is independent of the profile that opened it.
     expect(await opened.open(await opened.seal(content))).toEqual(content)
   })
 
-  it('that is disposed of in the middle of a rotation finishes it', async () => {
+  it('finishes a rotation even if it is disposed of meanwhile', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { zeroTrust: true }))
     const rotating = profile.rotate(store)
     profile.dispose()
@@ -339,7 +340,7 @@ describe('a profile handle', () => {
     expect(await (await rotated.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('knows its vaults by their ids', async () => {
+  it('refuses unknown and invalid vault ids, and an invalid store', async () => {
     const { store, profile } = zeroTrust
     await failure(() => profile.openVault(store, '0'.repeat(32)), 'key-not-found')
     await failure(() => profile.rotate(store, '0'.repeat(32)), 'key-not-found')
@@ -355,7 +356,7 @@ describe('a profile handle', () => {
 })
 
 describe('checkProfile', () => {
-  it('takes the next version, without a key', async () => {
+  it('accepts only the next version, without a key', async () => {
     const { profile, store } = withAdmin
     const [first, second] = [store.profiles.get(1)!, store.profiles.get(2)!]
     expect(checkProfile(first)).toEqual({ version: 1, zeroTrust: false })
@@ -367,7 +368,7 @@ describe('checkProfile', () => {
     expect(error.detail).toEqual({ version: 3, expected: 2 })
   })
 
-  it('refuses damage, another profile, and zero trust turned off', async () => {
+  it('refuses a damaged record, another profile, and turning zero trust off', async () => {
     const { store } = withAdmin
     const [first, second] = [store.profiles.get(1)!, store.profiles.get(2)!]
     await failure(() => checkProfile(flipped(second, 100), first), 'malformed')

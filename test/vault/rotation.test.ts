@@ -1,4 +1,4 @@
-// The sequence of SPEC §10.3, step by step. test/properties/rotation.test.ts looks for what nobody thought of.
+// The steps of SPEC §10.3, one by one. test/properties/rotation.test.ts searches for other sequences that fail.
 import { createProfile, openProfile, deriveLogin, resetProfile, type VaultStore } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
@@ -23,7 +23,7 @@ const newestProfile = (store: MemoryVaultStore) => store.profiles.get(Math.max(.
 const reopen = (store: MemoryVaultStore) => openProfile(newestProfile(store), login)
 const contentsOf = (record: Uint8Array) => openProfileRecord(parseProfile(record), ownerOf(login).rootKey)
 
-/** A store with a word before every call. */
+/** A store that calls `before` ahead of every operation. */
 function watched(store: VaultStore, before: (call: string) => unknown): VaultStore {
   return {
     async readProfile() {
@@ -87,7 +87,7 @@ describe('a rotation', () => {
     expect(rotated.record).toEqual(newestProfile(store))
   })
 
-  it('gives the vault another E-key over the same A-key: old blocks open, the old E-key opens nothing', async () => {
+  it('replaces the E-key and keeps the A-key: old blocks open, the old E-key opens no keyring', async () => {
     const { store, profile, vault, block } = await makeVault()
     const [old] = contentsOf(profile.record).vaults
     const before = openKeyring((await store.readKeyring(vault.id))!, old!, old!.keys)!
@@ -99,7 +99,7 @@ describe('a rotation', () => {
     expect(withBytes(opened.dataKey, hex)).toBe(withBytes(before.dataKey, hex))
     expect(withBytes(next!.keys[0]!.key, hex)).not.toBe(withBytes(old!.keys[0]!.key, hex))
     expect(next!.keys[0]!.generation).toBe(2)
-    // Handles from before and after, and from long ago.
+    // Handles from before and after the rotation, and a vault that was opened before it.
     for (const handle of [profile, rotated]) {
       expect(await (await handle.openVault(store, vault.id)).open(block)).toEqual(content)
     }
@@ -112,7 +112,7 @@ describe('a rotation', () => {
     }, 'authentication-failed')
   })
 
-  it('rotates every vault, or the one that is named', async () => {
+  it('rotates every vault, or only the given one', async () => {
     const { store, profile, vault } = await makeVault()
     const { profile: both, vault: second } = await profile.createVault(store)
     const generations = (record: Uint8Array) =>
@@ -124,7 +124,7 @@ describe('a rotation', () => {
     expect(all.version).toBe(both.version + 6)
   })
 
-  it('of no vault gives the newest profile', async () => {
+  it('of a profile without vaults returns the newest profile', async () => {
     const store = new MemoryVaultStore()
     const profile = createProfile(login, { zeroTrust: true })
     const same = await profile.rotate(store)
@@ -132,7 +132,7 @@ describe('a rotation', () => {
     expect(store.profiles.get(1)).toEqual(profile.record)
   })
 
-  it('starts again three times, then gives up, and loses nothing', async () => {
+  it('starts again three times after refused writes, then gives up, and loses nothing', async () => {
     const { store, profile, vault, block } = await makeVault()
     let writes = 0
     const refusing: VaultStore = {
@@ -164,7 +164,7 @@ describe('a crash', () => {
     }
   })
 
-  it('in the middle of turning zero trust on leaves a mark, and rotating finishes', async () => {
+  it('while zero trust is turned on: rotationDue lists the vault until its old key is gone', async () => {
     for (let at = 0; at < 7; at++) {
       const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
       const before = contentsOf(profile.record).vaults[0]!.keys[0]!
@@ -172,7 +172,7 @@ describe('a crash', () => {
       const { zeroTrust, vaults } = parseProfile(newestProfile(store))
       expect(zeroTrust).toBe(true)
       expect(vaults[0]!.recoverySlots).toEqual([])
-      // Before step 7 there is a mark; behind it the key from before is gone.
+      // Before step 7 the slot is marked as due. After it the old key is gone.
       const isDone = at >= 5
       expect(vaults[0]!.slots[0]!.due).toBe(!isDone)
       expect(reopen(store).rotationDue).toEqual(isDone ? [] : [vault.id])
@@ -186,9 +186,9 @@ describe('a crash', () => {
     }
   })
 
-  it('in a rotation before the recovery is changed: the key that the former admin may have is replaced too', async () => {
+  it('in a rotation before a change of recovery: both keys are replaced, as the admin may have them', async () => {
     const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
-    // E′ is in slot, recovery slot and keyring; the rotation ends there.
+    // The rotation stops once E′ is in a slot, a recovery slot and the keyring.
     await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
     const known = contentsOf(newestProfile(store)).vaults[0]!.keys
     expect(known.map(({ generation }) => generation)).toEqual([1, 2])
@@ -199,7 +199,7 @@ describe('a crash', () => {
     await expectWhole(store, vault.id, block)
   })
 
-  it('while the admin changes leaves no recovery slot for the old E-key, so that he cannot reset until it is finished', async () => {
+  it('while the admin is changed: neither admin can reset until a rotation finishes it', async () => {
     const { store, profile, vault, block } = await makeVault({ admin: admin.card() })
     const successor = await createKeyset('successor', { costs: CHEAP })
     await expect(profile.changeRecovery(dyingStore(store, 3), { admin: successor.card() })).rejects.toThrow(PowerCut)
@@ -214,7 +214,7 @@ describe('a crash', () => {
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('in a rotation that another one finishes: the key of before is replaced too', async () => {
+  it('in a rotation that a later one finishes: the key of the interrupted rotation is replaced too', async () => {
     const { store, profile, vault, block } = await makeVault()
     await expect(profile.rotate(dyingStore(store, 2))).rejects.toThrow(PowerCut)
     const known = contentsOf(newestProfile(store)).vaults[0]!
@@ -225,7 +225,7 @@ describe('a crash', () => {
     await expectOpens(store, vault.id, block)
   })
 
-  it('at any write of createVault leaves nothing, or the vault', async () => {
+  it('at any write of createVault leaves no vault or a usable one', async () => {
     for (let at = 0; at < 3; at++) {
       for (const after of [false, true]) {
         const store = new MemoryVaultStore()
@@ -241,7 +241,7 @@ describe('a crash', () => {
 })
 
 describe('another device', () => {
-  it('that rotates between any two calls of this one costs a restart, and no key', async () => {
+  it('that rotates between any two calls of a rotation causes a restart, and no key is lost', async () => {
     let interruptions = 0
     for (let at = 0; interruptions === at; at++) {
       const { store, profile, vault, block } = await makeVault()
@@ -260,7 +260,7 @@ describe('another device', () => {
     expect(interruptions).toBe(16)
   })
 
-  it('that changed the password ends a rotation with wrong-password', async () => {
+  it('that changed the password makes a rotation fail with wrong-password', async () => {
     const { store, profile, vault, block } = await makeVault()
     const next = await deriveLogin('another', ALICE)
     const changed = profile.changePassword(next)
@@ -271,17 +271,17 @@ describe('another device', () => {
     expect(await (await rotated.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('that created a vault is not overwritten', async () => {
+  it('that created a vault keeps it when this device creates another', async () => {
     const { store, profile } = await makeVault()
     const [first, second] = [await profile.createVault(store), await profile.createVault(store)]
     expect(second.profile.vaults).toEqual([...first.profile.vaults, second.vault.id])
-    // A handle that does not know a vault finds it in the store.
+    // An old handle that does not list the vault finds it in the store.
     expect((await profile.openVault(store, second.vault.id)).id).toBe(second.vault.id)
   })
 })
 
-describe('a store that lies', () => {
-  it('about a write is found out before anything relies on it', async () => {
+describe('a faulty or malicious store', () => {
+  it('that claims a write is detected before anything relies on the write', async () => {
     const { store, profile, vault, block } = await makeVault()
     const forgetful: VaultStore = { ...watched(store, () => undefined), writeKeyring: async () => true }
     await failure(() => profile.rotate(forgetful), 'authentication-failed')
@@ -295,7 +295,7 @@ describe('a store that lies', () => {
     await expectWhole(store, vault.id, block)
   })
 
-  it('about what is the newest gets rollback, and a profile that was never stored is stored first', async () => {
+  it('that returns an old profile gives rollback, and a profile that was never stored is stored first', async () => {
     const { store, profile } = await makeVault()
     const rotated = await profile.rotate(store)
     const past: VaultStore = { ...watched(store, () => undefined), readProfile: async () => profile.record }
@@ -309,7 +309,7 @@ describe('a store that lies', () => {
     await failure(() => rotated.rotate(nothing), 'key-not-found')
   })
 
-  it('or offers another profile under the same password', async () => {
+  it('that returns another profile under the same password is refused', async () => {
     const { store, profile } = await makeVault()
     const other = await makeVault({ admin: admin.card() })
     await failure(() => profile.createVault(other.store), 'authentication-failed')
@@ -319,7 +319,7 @@ describe('a store that lies', () => {
     expect((await profile.rotate(store)).zeroTrust).toBe(true)
   })
 
-  it('or answers that a write was refused which it has done', async () => {
+  it('that reports a write as refused although it succeeded does no harm', async () => {
     for (const lost of [0, 1, 2]) {
       const { store, profile } = await makeVault()
       let writes = 0
@@ -335,7 +335,7 @@ describe('a store that lies', () => {
     }
   })
 
-  it('or cannot delete: everything works, and old keyrings stay', async () => {
+  it('that cannot delete works, but keeps old keyrings', async () => {
     const { store, profile, vault, block } = await makeVault()
     const keeping: VaultStore = { ...watched(store, () => undefined), dropKeyrings: async () => undefined }
     const rotated = await (await profile.rotate(keeping)).rotate(keeping)
@@ -343,7 +343,7 @@ describe('a store that lies', () => {
     expect(store.keyrings.get(vault.id)!.size).toBe(5)
   })
 
-  it('or lost a keyring: read ten times, then refused', async () => {
+  it('that lost a keyring is read ten times more, then refused with key-not-found', async () => {
     const { store, profile, vault } = await makeVault()
     let reads = 0
     const losing: VaultStore = {
@@ -358,7 +358,7 @@ describe('a store that lies', () => {
     await failure(() => profile.rotate(losing), 'key-not-found')
   })
 
-  it('or damaged one: every byte, and nothing is dropped', async () => {
+  it('that damages any byte of a keyring is refused, and no keyring is dropped', async () => {
     const { store, profile, vault } = await makeVault()
     const keyring = (await store.readKeyring(vault.id))!
     let dropped = 0
@@ -378,7 +378,7 @@ describe('a store that lies', () => {
     expect(dropped).toBe(0)
   })
 
-  it('or swapped the keyrings of two vaults', async () => {
+  it('that swaps the keyrings of two vaults is refused', async () => {
     const { store, profile, vault } = await makeVault()
     const { profile: both, vault: other } = await profile.createVault(store)
     const swapping: VaultStore = {
@@ -391,7 +391,7 @@ describe('a store that lies', () => {
 })
 
 describe('a keyring', () => {
-  it('whose wraps hold different A-keys is refused, although its mac is right for one', async () => {
+  it('whose wraps hold different A-keys is refused, even though its MAC is right for one of them', async () => {
     const { store, profile, vault } = await makeVault()
     const { profile: both, vault: other } = await profile.createVault(store)
     const [one, two] = contentsOf(both.record).vaults
@@ -401,7 +401,7 @@ describe('a keyring', () => {
     const key = { ...two!.keys[0]!, generation: 2 }
     const both1 = encodeKeyring(one!.id, 2, first.dataKey, [...one!.keys, key])
     const both2 = encodeKeyring(one!.id, 2, second.dataKey, [...one!.keys, key])
-    // The second wrap of the other keyring, in the place of this one's.
+    // Replace the second wrap with that of the other keyring.
     const mixed = new Uint8Array(both1)
     const wrapAt = 48 + 8 + 2 + 4 + 160
     mixed.set(both2.subarray(wrapAt, wrapAt + 164), wrapAt)
