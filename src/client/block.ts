@@ -1,6 +1,7 @@
-// Blocks of a client (SPEC §13.2): under its private key, under its account's key, or public. Equal private blocks are stored once only within
-// one client (and clients with the same key text); equal account blocks once for all clients of the account. Public blocks are not encrypted
-// at all, only labelled by their content.
+// The blocks of a client (SPEC §13.2). A block is sealed under the private key, sealed under the account key, or
+// public. Equal private blocks are stored once per client (clients with the same key text count as one). Equal account
+// blocks are stored once for all clients of the account. Public blocks are not encrypted, only labelled by their
+// content.
 import {
   type ClientEncryption,
   clientEnvelope,
@@ -29,34 +30,39 @@ import { type ClientKey, deriveScopeId } from './typed-key.ts'
 const TAG_BYTES = 16
 export const DES_BLOCK_BYTES = 8
 
-/** Content in the buffer that becomes its ciphertext. */
+/** Content that was copied and labelled, but is not encrypted yet. */
 export interface PreparedClientContent {
+  /** The content; sealing turns it into the ciphertext in place. */
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-  /** n of the block, in a scope in which it follows from the content. */
+  /** n, 32 bytes. Only set in the account scope, which derives it from the content. */
   readonly nonce?: Bytes
 }
 
-/** A block whose form was checked, and nothing else. */
+/** A block whose format was checked, but nothing was verified yet. */
 export type ParsedClientBlock = ReturnType<typeof parseClientEnvelope> & {
   readonly label: Bytes
   readonly ciphertext: Uint8Array
 }
 
-/** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
+/**
+ * Parses a block of a client.
+ * @param reader `des`: whether the client's private key is of type DES-56
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
 export function parseClientBlock(block: StoredBlock, reader: { readonly des: boolean }): ParsedClientBlock {
   const { ciphertext, envelope, label } = partsOf(block)
   const parsed = parseClientEnvelope(envelope, reader)
   const least = leastBytes(parsed.kind)
   if (ciphertext.length < least || (parsed.kind === 'des' && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
-    throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
+    throw new KeystrataError('malformed', 'the ciphertext is too short or cut off', { bytes: ciphertext.length })
   }
   assertContentBytes(ciphertext.subarray(least))
   return { label, ciphertext, ...parsed }
 }
 
-/** The length of the shortest ciphertext. */
+/** The length of the shortest valid ciphertext, in bytes. */
 function leastBytes(kind: ClientEncryption['kind']): number {
   switch (kind) {
     case 'public':
@@ -68,20 +74,20 @@ function leastBytes(kind: ClientEncryption['kind']): number {
   }
 }
 
-/** How a scope seals and opens. */
+/** Seals and opens the blocks of one scope. */
 export interface ScopeCipher {
-  /** Whether a block is one of this scope. */
+  /** Whether a block belongs to this scope. */
   owns(block: ParsedClientBlock): boolean
-  /** Copies and names content; all of it is read before this first yields. */
+  /** Copies and labels the content. Reads all of it before the promise is returned. */
   prepare(given: Uint8Array): Promise<PreparedClientContent>
-  /** Encrypts in place, and returns the envelope. */
+  /** Encrypts the buffer in place and returns the envelope. */
   seal(prepared: PreparedClientContent): Promise<Bytes>
   /** @throws KeystrataError `authentication-failed` */
   open(block: ParsedClientBlock): Promise<Bytes>
   dispose(): void
 }
 
-/** One encrypted scope: the key of one role. */
+/** An encrypted scope: the blocks under the private key or under the account key. */
 export class KeyedScope implements ScopeCipher {
   readonly #role: KeyRole
   readonly #suite: AesSuite
@@ -89,10 +95,10 @@ export class KeyedScope implements ScopeCipher {
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
   readonly #naming: Naming
-  /** Makes n from content; in the private scope n is random. */
+  /** Derives n from the content in the account scope. Undefined in the private scope, where n is random. */
   readonly #dedup: SecretKey<'mac'> | undefined
 
-  /** Borrows the key. */
+  /** Copies the key. */
   constructor(role: KeyRole, { type, key }: ClientKey, account: string) {
     this.#role = role
     this.#suite = aesSuiteOf(type)
@@ -130,7 +136,7 @@ export class KeyedScope implements ScopeCipher {
     return encode(clientEnvelope, { headerBytes, nonce, commitment })
   }
 
-  /** Checks the commitment before the cipher, and the label last. Nothing is returned before its tag was verified. */
+  /** Checks the commitment before it decrypts, and the label last. Returns nothing whose tag was not verified. */
   async open(block: ParsedClientBlock): Promise<Bytes> {
     const { header, label, ciphertext } = block
     const holds = header.suite === this.#suite && equalBytes(header.ownerId, this.#ownerId)
@@ -151,14 +157,17 @@ export class KeyedScope implements ScopeCipher {
 
 type AesSuite = typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256
 
-/** The suite of blocks under a key of this type. @throws TypeError for a key of type DES-56, which has a scope of its own */
+/**
+ * The AES suite of blocks under a key of this type.
+ * @throws TypeError if the type is DES-56, which has its own scope
+ */
 function aesSuiteOf(type: KeyTypeNumber): AesSuite {
   const { suite } = keyTypeOf(type)
   if (suite.id === Suite.des56.id) throw new TypeError('a key of type DES-56 cannot be used with AES')
   return suite
 }
 
-/** What everybody may read: integrity by the name alone. */
+/** The public scope: unencrypted blocks, which anybody can read and create. Only the label protects their integrity. */
 export class PublicScope implements ScopeCipher {
   readonly #realm: Bytes
 
@@ -167,7 +176,7 @@ export class PublicScope implements ScopeCipher {
   }
 
   dispose(): void {
-    // It has no keys.
+    // A public scope has no keys.
   }
 
   owns({ kind, header }: ParsedClientBlock): boolean {
@@ -193,7 +202,10 @@ export class PublicScope implements ScopeCipher {
   }
 }
 
-/** The answer for a block of another client, another account, another key model. */
+/** The error for a block of another client, account or key model. */
 export function notOwned(): KeystrataError {
-  return new KeystrataError('key-not-found', 'a block of another client, or of another kind')
+  return new KeystrataError(
+    'key-not-found',
+    'this block belongs to another client or account, or is not a client block',
+  )
 }

@@ -1,4 +1,4 @@
-// A client with its typed keys: three scopes to back up into, and the proofs that its server asks for (SPEC §13, §14).
+// A client and its typed keys (SPEC §13, §14). A client backs up into three scopes and proves its keys to its server.
 import type { DeviceKey } from '../device/device-key.ts'
 import { DES_56, type Platform, PLATFORMS } from './layout.ts'
 import { assertExpected, openHandle, sealHandle } from '../device/saved.ts'
@@ -17,7 +17,8 @@ import { cipherOf, type ClientScope, OpenScope, type ScopeKeys, SCOPES } from '.
 import { type ClientKey, deriveTypedKey, type TypedKey } from './typed-key.ts'
 
 /**
- * Who a client is, and the texts of its keys. In names capitals and spaces count: take them from the product's login.
+ * Names a client and holds the texts of its keys. Names are case-sensitive and spaces count: take them from the
+ * product's login.
  * @example
  * ```ts
  * import { type ClientOptions, generateTypedKey } from 'keystrata/client'
@@ -27,23 +28,23 @@ import { type ClientKey, deriveTypedKey, type TypedKey } from './typed-key.ts'
  * ```
  */
 export interface ClientOptions extends HashOptions {
-  /** A constant of the product, never a host name. */
+  /** A constant of the product, for example `com.example.backup`. Never a host name. */
   realm: string
-  /** The customer's account: its clients share the account key. */
+  /** The customer's account. All clients of an account share the account key. */
   account: string
-  /** The name of this client in the account. */
+  /** The name of this client within the account. */
   name: string
-  /** What it runs on: an account with phones needs an AES-128 account key. */
+  /** The operating system of this client. An account with phones needs an AES-128 account key. */
   platform: Platform
-  /** Encrypts what only this client needs. */
+  /** The key for data that only this client needs. */
   privateKey: TypedKey
-  /** Encrypts what the clients of the account have in common; needed once the account has several. */
+  /** The key for data that the clients of the account share. Required once the account has several clients. */
   accountKey?: TypedKey
 }
 
 /**
- * A client that has its keys. What it sealed opens here, and for every client that is made with the same texts and names:
- * two clients with one private text read each other's private blocks.
+ * A client with its keys. It opens what it sealed, on this machine or on any other where it is derived from the same
+ * texts and names. Two clients of an account with the same private key text can read each other's private blocks.
  * @example
  * ```ts
  * import type { Client } from 'keystrata/client'
@@ -58,60 +59,69 @@ export interface Client extends BlockReader, Handle {
   readonly account: string
   readonly name: string
   /**
-   * Opens a block of whatever scope its envelope says, public ones too, which anybody can make: that is right where the
-   * label comes from something that was sealed. Where the store gives the label, open by a {@link Client.scope}.
-   * @throws KeystrataError `key-not-found` for a block of another client, another account, or another key model;
-   *   `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   * Opens a block of any scope; the envelope says which. Anybody can create public blocks, so use this only if you have
+   * the label from something that was sealed. If the label comes from the store, open the block with a
+   * {@link Client.scope}.
+   * @throws KeystrataError `key-not-found` if the block belongs to another client, account or key model
+   * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   open(block: StoredBlock): Promise<Bytes>
   /**
-   * One scope, which seals and opens its own blocks; it lives as long as the client.
-   * @throws KeystrataError `account-key-required` for `account` without an account key; `disposed`
-   * @throws TypeError for a scope that is none
+   * Returns one scope, which seals and opens its own blocks only. It is usable until the client is disposed of.
+   * @throws KeystrataError `account-key-required` if `which` is `account` and the client has no account key
+   * @throws KeystrataError `disposed`
+   * @throws TypeError for an unknown scope
    */
   scope(which: 'private' | 'account' | 'public'): BlockWriter & BlockReader
   /**
-   * The same client with an account key, or with another one, under which old blocks of the account do not open. Enrol the
-   * new client: the server takes the first account key of an account, and no other.
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link deriveClient}; `disposed`
+   * Returns the same client with this account key. It replaces the account key that the client has, if any; the new
+   * client cannot open account blocks under the old one. Enrol the new client afterwards. The server accepts only the
+   * first account key that was enrolled for the account.
+   * @throws KeystrataError `limit-exceeded` or `aborted` as in {@link deriveClient}
+   * @throws KeystrataError `disposed`
    */
   withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /**
-   * What a server keeps to know these keys again: it holds no key, and who may enrol is for the product's login to decide.
+   * Creates the enrolment, with which a server recognises these keys later. It contains names and public keys, no
+   * secrets. The product's login must decide who may enrol.
    * @throws KeystrataError `disposed`
    */
   enrolment(): Bytes
   /**
-   * Proves the keys to a server, on every connection.
-   * @param challenge what the server sent
-   * @param options `server`: whom this client believes it talks to; the name, not an address that somebody else may answer
-   *   at
-   * @throws KeystrataError `authentication-failed` for the challenge of another realm or another server; `malformed`,
-   *   `unsupported`, `limit-exceeded`, `disposed`
+   * Proves the keys to a server. Call it on every connection.
+   * @param challenge the challenge that the server sent
+   * @param options `server`: the name of the server that this client wants to talk to. Use a name, not an address:
+   *   somebody else may answer at an address
+   * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   prove(challenge: Uint8Array, options: { server: string }): Bytes
   /**
-   * The keys for a provider to keep, who cannot read them, and the code that opens them, which only the customer must have:
-   * on paper, and never sent to who has the escrow. Both together are worth as much as the keys. Again gives another code;
-   * which deposit the server keeps is the last one's, and codes open no other. Deposit again when the account key was set.
-   * @returns `activationCode`: 130 random bits as six groups of five letters and digits
-   * @throws KeystrataError `policy` for a client under DES-56; `disposed`
+   * Seals the keys into an escrow, which the provider can keep but not read, under a new activation code. Only the
+   * customer may have the code: print it, and never send it to whoever holds the escrow. Escrow and code together give
+   * the keys. Each call makes a new code. The server keeps only the latest escrow, which only its own code opens. Call
+   * this again after you set the account key.
+   * @returns `activationCode`: 130 random bits and a checksum, as six groups of five letters and digits
+   * @throws KeystrataError `policy` if the private key is of type DES-56
+   * @throws KeystrataError `disposed`
    */
   safeguard(): { escrow: Bytes; activationCode: string }
   /**
-   * Everything in this handle, sealed under the key of this device, so that {@link openSavedClient} needs no texts.
-   * @throws KeystrataError `policy` for a client under DES-56; `disposed`
-   * @throws TypeError if it is no device key of this copy of the library
+   * Seals everything in this handle under the device key, so that {@link openSavedClient} can open it without the key
+   * texts.
+   * @throws KeystrataError `policy` if the private key is of type DES-56
+   * @throws KeystrataError `disposed`
+   * @throws TypeError if `device` is not a device key of this copy of the library
    */
   save(device: DeviceKey): Bytes
 }
 
-/** Makes the private scope of a client: one under DES-56 has another cipher. */
+/** Creates the cipher of a client's private scope. A DES-56 client has another cipher. */
 export type PrivateScope = (claimant: Claimant) => ScopeCipher
 
 const aesScope: PrivateScope = (claimant) => cipherOf(scopeKeysOf(claimant, 'private'))
 
-/** @throws KeystrataError `account-key-required` for the scope `account` without an account key */
+/** @throws KeystrataError `account-key-required` if the scope is `account` and the client has no account key */
 function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope: ClientScope): ScopeKeys {
   switch (scope) {
     case 'private':
@@ -124,15 +134,16 @@ function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope
   }
 }
 
-const noAccountKey = (): KeystrataError => new KeystrataError('account-key-required', 'this client has no account key')
+const noAccountKey = (): KeystrataError =>
+  new KeystrataError('account-key-required', 'this client has no account key: set one with withAccountKey')
 
-/** What a thread needs to open the blocks of a client. */
+/** What a worker thread needs to open the blocks of a client. */
 export interface ClientRecipe {
   readonly kind: 'client'
   readonly claimant: Claimant
 }
 
-/** What a thread needs to seal and open the blocks of one scope. */
+/** What a worker thread needs to seal and open the blocks of one scope. */
 export interface ScopeRecipe {
   readonly kind: 'scope'
   readonly keys: ScopeKeys
@@ -145,10 +156,10 @@ class TypedClient extends SecretHolder implements Client {
   readonly #claimant: Claimant
   readonly #privateScope: PrivateScope
   readonly #scopes: ReadonlyMap<ClientScope, ScopeCipher>
-  /** One each: a pool keeps keys for every handle that it sees. */
+  /** One handle per scope, because a pool keeps keys for every handle that it sees. */
   readonly #opened: Map<ClientScope, OpenScope> = new Map()
 
-  /** Takes the keys over. */
+  /** Takes ownership of the keys. */
   constructor(claimant: Claimant, privateScope: PrivateScope) {
     const { realm, account, client, accountKey } = claimant
     const scopes: Map<ClientScope, ScopeCipher> = new Map()
@@ -171,7 +182,7 @@ class TypedClient extends SecretHolder implements Client {
     this.#claimant = claimant
     this.#privateScope = privateScope
     this.#scopes = scopes
-    // A cipher of somebody else's is not known elsewhere.
+    // A worker thread can only recreate the AES scope.
     if (privateScope === aesScope) setRecipe(this, (): ClientRecipe => ({ kind: 'client', claimant }))
   }
 
@@ -207,7 +218,7 @@ class TypedClient extends SecretHolder implements Client {
 
   async withAccountKey(key: TypedKey, options: HashOptions = {}): Promise<Client> {
     this.assertUsable()
-    // With keys of its own, whatever happens to this handle while the hash runs.
+    // Copies, because this handle may be disposed of while the hash runs.
     const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
     let accountKey: ClientKey
     try {
@@ -232,7 +243,7 @@ class TypedClient extends SecretHolder implements Client {
 
   safeguard(): { escrow: Bytes; activationCode: string } {
     this.assertUsable()
-    // Before 1970 a clock is wrong, and an escrow no worse for it.
+    // A clock before 1970 is wrong, but the escrow is still usable.
     return sealEscrow(this.#claimant, Math.max(0, Date.now()))
   }
 
@@ -243,12 +254,12 @@ class TypedClient extends SecretHolder implements Client {
 }
 
 /**
- * A client from the texts of its keys, which are hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after the other. The
- * same texts and names give the same keys on any machine. Without the texts, and realm and account letter by letter, what
- * is sealed is lost for good: nobody can recover them.
- * @throws KeystrataError `limit-exceeded` for a key or a name that is empty or too long, with the rule in the message;
- *   `aborted`
- * @throws TypeError for a type or a platform that is none, and for texts that are none
+ * Derives a client from the texts of its keys. Each text is hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after
+ * the other. The same texts, realm and account give the same keys on any machine. If you lose the key texts, or do not
+ * know realm and account exactly, the sealed data cannot be recovered.
+ * @throws KeystrataError `limit-exceeded` if a key or a name is empty or too long (the message gives the limits)
+ * @throws KeystrataError `aborted`
+ * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
  * @example
  * ```ts
  * import { deriveClient } from 'keystrata/client'
@@ -262,7 +273,7 @@ class TypedClient extends SecretHolder implements Client {
 export async function deriveClient(options: ClientOptions): Promise<Client> {
   const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
   const names = parseNames(options, platform)
-  if (typeof privateKey !== 'object') throw new TypeError('privateKey is { type, text }')
+  if (typeof privateKey !== 'object') throw new TypeError('privateKey must be { type, text }')
   // Copies: the caller's objects may change while the first hash runs.
   const typed = [{ ...privateKey }, ...(accountKey === undefined ? [] : [{ ...accountKey }])]
   const keys: ClientKey[] = []
@@ -284,9 +295,9 @@ export async function deriveClient(options: ClientOptions): Promise<Client> {
 }
 
 /**
- * What a client is called.
- * @throws KeystrataError `limit-exceeded` for a name that is empty or too long
- * @throws TypeError for what is no text, and no platform
+ * Parses the names of a client and its platform.
+ * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+ * @throws TypeError if a name is not well-formed text, and for an unknown platform
  */
 export function parseNames(
   given: Pick<ClientOptions, 'realm' | 'account' | 'name'>,
@@ -300,17 +311,20 @@ export function parseNames(
   }
 }
 
-/** The handle of these keys, which it takes over. */
+/** Creates the handle of a client. It takes ownership of the keys. */
 export const openedClient = (claimant: Claimant, privateScope: PrivateScope = aesScope): Client =>
   new TypedClient(claimant, privateScope)
 
 /**
- * Opens a client that its handle's `save` sealed on this device, without the texts of its keys.
+ * Opens a client that `save` sealed on this device. It needs no key texts.
  * @param saved the bytes that `save` returned
- * @param expected the client that you expect, so that swapped rows are noticed
- * @throws KeystrataError `policy` if it is another client; `key-not-found` if another device saved it; `unsupported` if it is another
- *   kind of handle; `malformed` for damaged bytes; `authentication-failed`, `limit-exceeded`, `disposed`
- * @throws TypeError if it is no device key of this copy of the library
+ * @param expected the client that the caller expects, so that swapped database rows are noticed
+ * @throws KeystrataError `policy` if it is another client
+ * @throws KeystrataError `key-not-found` if another device saved it
+ * @throws KeystrataError `unsupported` if it is another kind of handle
+ * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `authentication-failed`, `limit-exceeded`, `disposed`
+ * @throws TypeError if `device` is not a device key of this copy of the library
  * @example
  * ```ts
  * import { openSavedClient } from 'keystrata/client'

@@ -1,5 +1,5 @@
-// Escrow (SPEC §16): a client's keys, deposited with a provider who cannot read them. They are under an activation code, which only the customer
-// has; signatures by the keys themselves prove that their holder deposited them.
+// Escrow (SPEC §16): a client's keys, deposited with a provider who cannot read them. They are sealed under an
+// activation code, which only the customer has. The keys sign the escrow, which proves that their holder deposited it.
 import {
   DES_56,
   type KeyHash,
@@ -33,14 +33,14 @@ import {
 } from './proof.ts'
 import { decodeClient, encodeClient } from './client-keys.ts'
 
-/** Crockford's base32: without I, L, O and U. */
+/** Crockford's base32 alphabet: no I, L, O or U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 const RANDOM_CHARACTERS = 26
 
 const MAX_TYPED = 256
 
-/** A fresh code of 130 random bits, in six groups of five. */
+/** Generates an activation code: 26 random characters (130 bits) and 4 check characters, in six groups of five. */
 export function generateActivationCode(): string {
   const random = randomLetters(ALPHABET, RANDOM_CHARACTERS)
   const code = random + checkOf(random)
@@ -48,10 +48,11 @@ export function generateActivationCode(): string {
 }
 
 /**
- * The 30 characters of a code as somebody typed it: capitals or not, with any spaces and hyphens or none, O for 0, I or L
- * for 1.
- * @throws KeystrataError `malformed` for what is no code: one wrong character in a million is missed here, and opens nothing
- * @throws TypeError for what is not a string
+ * Parses an activation code as somebody typed it. Ignores case, spaces and hyphens; reads O as 0, and I and L as 1.
+ * @returns the 30 characters
+ * @throws KeystrataError `malformed` if it is not an activation code. The checksum misses one typing mistake in a
+ *   million; such a code opens nothing
+ * @throws TypeError if it is not a string
  */
 export function parseActivationCode(typed: string): string {
   assertText(typed, 'activation code')
@@ -67,25 +68,32 @@ export function parseActivationCode(typed: string): string {
 }
 
 const mistyped = (characters: number): KeystrataError =>
-  new KeystrataError('malformed', 'mistyped: an activation code has six groups of five letters and digits', {
+  new KeystrataError('malformed', 'the activation code is mistyped: type all six groups of five letters and digits', {
     characters,
   })
 
-/** The 30 characters of a code that was stored. @throws KeystrataError `malformed` unless they are as `parse` gives them */
+/**
+ * Reads an activation code from a stored object.
+ * @returns the 30 characters
+ * @throws KeystrataError `malformed` unless the stored form is exactly what {@link parseActivationCode} returns
+ */
 export function readActivationCode(stored: Uint8Array): string {
   const code = String.fromCharCode(...stored)
   if (parseActivationCode(code) === code) return code
   throw mistyped(stored.length)
 }
 
-/** Four characters: 20 bits of a hash over the others. */
+/** The four check characters: 20 bits of a hash of the random ones. */
 function checkOf(random: string): string {
   const [first = 0, second = 0, third = 0] = sha256(domain('activation-code'), utf8(random))
   const bits = (first << 12) | (second << 4) | (third >> 4)
   return [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31]).join('')
 }
 
-/** W: the key over what is in escrow for an account. @param code its 30 characters */
+/**
+ * Derives W, the key that wraps the keys in an escrow (SPEC §16.1).
+ * @param code the 30 characters of the activation code
+ */
 export function deriveActivationKey(code: string, account: string): SecretKey<'activation'> {
   using secret = SecretKey.take('activation', utf8(code))
   return deriveKey('activation', secret, 'registration', [utf8(account)], 32)
@@ -93,24 +101,24 @@ export function deriveActivationKey(code: string, account: string): SecretKey<'a
 
 const PLACE: SecretPlace = { type: ObjectType.escrow, ownerId: NOBODY, context: EMPTY }
 
-/** Who deposited keys, with signatures that hold, and the keys, which nobody has opened yet. */
+/** An escrow whose signatures were verified. Its keys are still wrapped. */
 export interface Deposit extends Claim {
   readonly realm: string
   /** Milliseconds since 1970. */
   readonly issuedAt: number
-  /** The escrow itself, a copy. */
+  /** A copy of the whole escrow. */
   readonly bytes: Bytes
   readonly header: Header
-  /** What the signatures cover of it, without the keys. */
+  /** The names, the platform and the public keys that the escrow claims, encoded. */
   readonly claimed: Bytes
-  /** A WRAP. */
+  /** The client's keys, as a WRAP. */
   readonly wrapped: Uint8Array
 }
 
 /**
- * Borrows the keys.
+ * Seals a client's keys into an escrow under a new activation code. The keys still belong to the caller.
  * @param issuedAt milliseconds since 1970
- * @throws KeystrataError `policy` for a client under DES-56
+ * @throws KeystrataError `policy` if the private key is of type DES-56
  */
 export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Bytes; activationCode: string } {
   const keys = encodeClient(claimant)
@@ -136,35 +144,35 @@ const escrowMessage = (body: Omit<StoredEscrow, 'signatures'>): Bytes =>
 const claimedBytes = (claimed: Claimed): Bytes => encode(storedEnrolment, { ...claimed, signatures: [] })
 
 /**
- * An escrow whose signatures hold. What is in it, only its code tells.
+ * Parses an escrow and verifies its signatures. It does not open the keys.
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed`
  */
 export function readEscrow(given: Uint8Array): Deposit {
   const bytes = copyOfClaim(given, 'escrow')
   const header = parseHeader(bytes, 'escrow', ObjectType.escrow, [Suite.none])
   if (!equalBytes(header.ownerId, NOBODY))
-    throw new KeystrataError('malformed', 'escrow: an owner id where there is none')
+    throw new KeystrataError('malformed', 'the escrow has an owner id, but must have none')
   const { issuedAt, wrapped, signatures, ...claimed } = decode(storedEscrow, bytes, 'escrow')
   const realm = readName(claimed.realm, 'escrow')
   const message = escrowMessage({ ...claimed, issuedAt, wrapped })
   const claim = verifiedClaim({ ...claimed, signatures }, 'escrow', () => message)
   if (claim.privateKey.type === DES_56) {
-    throw new KeystrataError('malformed', 'escrow: keys of type DES-56 are not kept')
+    throw new KeystrataError('malformed', 'the escrow is for a DES-56 key, which cannot be deposited')
   }
   return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
 }
 
-/** The account key in an escrow that was read before; undefined if it has none. */
+/** The hash of the account key in an escrow that was verified before. Undefined if it has no account key. */
 export function accountKeyInEscrow(bytes: Uint8Array): KeyHash | undefined {
   const [, accountKey] = decode(storedEscrow, bytes, 'escrow').keys
   return accountKey && hashOf(accountKey)
 }
 
 /**
- * The client that is in an escrow. The caller disposes of its keys.
- * @param code 30 characters
- * @throws KeystrataError `authentication-failed` for the code of something else, and for an escrow that holds not what it
- *   says
+ * Opens the client in an escrow. The caller disposes of its keys.
+ * @param code the 30 characters of the activation code
+ * @throws KeystrataError `authentication-failed` if the code belongs to another escrow, if the sealed keys are damaged,
+ *   or if the names, the platform or the keys inside are not those that the escrow claims
  */
 export function openEscrow({ account, header, wrapped, claimed }: Deposit, code: string): Claimant {
   using over = deriveActivationKey(code, account)
@@ -184,7 +192,8 @@ export function openEscrow({ account, header, wrapped, claimed }: Deposit, code:
 }
 
 /**
- * The keys are those that have signed, and the names theirs: who deposited something else would be told so by nobody else.
+ * Checks that the sealed client has the names, the platform and the keys that the escrow claims. Only somebody with the
+ * activation code can check this, so the server could not.
  */
 function assertClaims(claimant: Claimant, claimed: Bytes): void {
   const headerBytes = claimed.subarray(0, HEADER_BYTES)

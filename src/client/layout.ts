@@ -1,4 +1,5 @@
-// What a client and its server tell each other, the envelopes of a client's blocks, and saved clients as they are stored (SPEC §13–§15).
+// Byte layouts of the key model client (SPEC §13–§16): the messages between a client and its server, the envelopes of
+// its blocks, saved clients and escrows.
 import { assertPlainEnvelope, copyOfEnvelope } from '../core/envelope.ts'
 import { Suite } from '../core/suite.ts'
 import {
@@ -24,37 +25,37 @@ import { SIGNATURE_BYTES } from '../primitives/signature.ts'
 
 export type KeyType = 'AES-128' | 'AES-192' | 'AES-256'
 export type LegacyKeyType = 'DES-56'
-/** The name of a type, as keys are derived with it. */
+/** The name of a key type. Key derivation includes it. */
 export type KeyTypeName = KeyType | LegacyKeyType
-/** The number of a type in stored objects. */
+/** The number of a key type in stored objects. */
 export type KeyTypeNumber = 1 | 2 | 3 | 4
 
-/** What is known of a type. */
+/** The properties of a key type. */
 export interface KeyTypeRow {
-  /** The number that stored objects have for it. */
+  /** Its number in stored objects. */
   readonly number: KeyTypeNumber
   /** The suite of blocks under a key of this type. */
   readonly suite: typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256 | typeof Suite.des56
-  /** The length of the derived key. */
+  /** The length of the derived key, in bytes. */
   readonly keyBytes: number
-  /** The length of a generated key text, and the longest for DES-56. */
+  /** The maximum length of a key text, which is also the length of a generated one. */
   readonly characters: number
 }
 
-/** The types of typed keys: the number that stored objects have for each, its suite, and its sizes. */
+/** The types of typed keys, by name. */
 export const KEY_TYPES: Readonly<Record<KeyType, KeyTypeRow>> = {
   'AES-128': { number: 1, suite: Suite.aes128, keyBytes: 16, characters: 16 },
   'AES-192': { number: 2, suite: Suite.aes192, keyBytes: 24, characters: 24 },
   'AES-256': { number: 3, suite: Suite.aes256, keyBytes: 32, characters: 32 },
 }
-/** The type of keys that only `keystrata/legacy` still makes. */
+/** The key type that only `keystrata/legacy` accepts. */
 export const LEGACY_KEY_TYPES: Readonly<Record<LegacyKeyType, KeyTypeRow>> = {
   'DES-56': { number: 4, suite: Suite.des56, keyBytes: 16, characters: 8 },
 }
 
 export const DES_56: KeyTypeNumber = LEGACY_KEY_TYPES['DES-56'].number
 
-/** The name of the type that has this number. */
+/** Returns the name of the type with this number. */
 export function keyTypeName(number: KeyTypeNumber): KeyTypeName {
   switch (number) {
     case 1:
@@ -68,19 +69,19 @@ export function keyTypeName(number: KeyTypeNumber): KeyTypeName {
   }
 }
 
-/** What is known of the type that has this number. */
+/** Returns the properties of the type with this number. */
 export function keyTypeOf(number: KeyTypeNumber): KeyTypeRow {
   const name = keyTypeName(number)
   return name === 'DES-56' ? LEGACY_KEY_TYPES[name] : KEY_TYPES[name]
 }
 
-/** What a key is for. */
+/** What a key is for, with its number in stored objects. */
 export const KeyRole = { private: 1, account: 2 } as const
 
 export type KeyRole = keyof typeof KeyRole
 type KeyRoleNumber = (typeof KeyRole)[KeyRole]
 
-/** The role that has this number. */
+/** Returns the name of the role with this number. */
 export function roleOf(number: KeyRoleNumber): KeyRole {
   switch (number) {
     case KeyRole.private:
@@ -91,7 +92,7 @@ export function roleOf(number: KeyRoleNumber): KeyRole {
 }
 
 /**
- * What a client runs on.
+ * The operating system of a client.
  * @example
  * ```ts
  * import type { Platform } from 'keystrata'
@@ -111,7 +112,7 @@ const role: Codec<KeyRoleNumber> = within<KeyRoleNumber>(uint8, 1, 2)
 
 export const platform: Codec<number> = within(uint8, 1, 5)
 
-/** A key that its holder proves: by the signature of the Ed25519 key that was derived from it. */
+/** A key as its holder proves it to a server: by a signature with the Ed25519 key pair that is derived from it. */
 export interface ProvenKey {
   readonly role: KeyRoleNumber
   readonly type: KeyTypeNumber
@@ -120,15 +121,15 @@ export interface ProvenKey {
 
 const provenKey: Codec<ProvenKey> = struct({ role, type: keyType, publicKey: ownBytes(32) })
 
-/** What an enrolment, a proof and an escrow have in common. */
+/** The fields that an enrolment, a proof and an escrow have in common. */
 export interface StoredClaim {
   readonly headerBytes: Uint8Array
   readonly account: Uint8Array
   readonly client: Uint8Array
   readonly platform: number
-  /** The private key, and the account key if there is one, in this order. */
+  /** The private key, then the account key if there is one. */
   readonly keys: readonly ProvenKey[]
-  /** Of each key, in their order. */
+  /** One signature by each key, in the order of `keys`. */
   readonly signatures: readonly Uint8Array[]
 }
 
@@ -172,11 +173,11 @@ export const storedChallenge: Codec<StoredChallenge> = struct({
   random: bytes(32),
 })
 
-/** An enrolment, and the keys themselves, which nobody can read without an activation code. */
+/** The fields of an enrolment, and the keys themselves, which nobody can read without the activation code. */
 export interface StoredEscrow extends StoredEnrolment {
-  /** A {@link time}. */
+  /** Milliseconds since 1970, a {@link time}. */
   readonly issuedAt: number
-  /** A WRAP. */
+  /** The keys: a WRAP of a {@link SavedClient} under a key that is derived from the activation code. */
   readonly wrapped: Uint8Array
 }
 
@@ -189,10 +190,12 @@ export const storedEscrow: Codec<StoredEscrow> = struct({
   signatures,
 })
 
-/** No claim is longer: three names, a challenge with two or the keys themselves, two keys with their signatures. */
+/**
+ * The size limit of a claim. The longest valid one has three names, a challenge or wrapped keys, and two signed keys.
+ */
 export const MAX_CLAIM_BYTES = 4096
 
-/** The one-way hash by which a server knows a key again. */
+/** The one-way hash by which a server recognises a key. */
 export interface KeyHash {
   readonly type: KeyTypeNumber
   /** SHA-256 of the Ed25519 public key. */
@@ -209,7 +212,7 @@ interface TypedKeyField {
 const savedKeyType: Codec<KeyTypeNumber> = within<KeyTypeNumber>(uint8, 1, 3)
 const keyField = (type: KeyTypeNumber): Codec<SecretKey<'client'>> => secret('client', keyTypeOf(type).keyBytes)
 
-/** A type, then as many bytes as keys of that type have. Keys under DES-56 are never saved. */
+/** A key type, then a key of the length of that type. Keys of type DES-56 are never saved. */
 const typedKey: Codec<TypedKeyField> = {
   size: ({ type }) => 1 + keyTypeOf(type).keyBytes,
   write(to, { type, key }) {
@@ -222,7 +225,7 @@ const typedKey: Codec<TypedKeyField> = {
   },
 }
 
-/** A client as a device saves it, and as it lies in an escrow. */
+/** A client as a device saves it, and as an escrow contains it. */
 export interface SavedClient {
   readonly realm: Uint8Array
   readonly account: Uint8Array
@@ -244,7 +247,7 @@ export const savedClient: Codec<SavedClient> = struct({
 /** The envelope of an encrypted block of a client. */
 export interface ClientEnvelope {
   readonly headerBytes: Uint8Array
-  /** n, 32 bytes: random, or of the content. */
+  /** n, 32 bytes: random, or derived from the content. */
   readonly nonce: Uint8Array
   /** c, 32 bytes that commit to the key. */
   readonly commitment: Uint8Array
@@ -256,7 +259,7 @@ export const clientEnvelope: Codec<ClientEnvelope> = struct({
   commitment: bytes(32),
 })
 
-/** The envelope of a block under DES-56. */
+/** The envelope of a DES-56 block. */
 export interface LegacyEnvelope {
   readonly headerBytes: Uint8Array
   /** 8 random bytes. */
@@ -271,7 +274,7 @@ export const legacyEnvelope: Codec<LegacyEnvelope> = struct({
   tag: bytes(32),
 })
 
-/** What encrypts a block of a client. */
+/** How a block of a client is encrypted. */
 export type ClientEncryption =
   | { readonly kind: 'public' }
   | { readonly kind: 'keyed'; readonly encrypted: ClientEnvelope }
@@ -283,8 +286,8 @@ export type ClientSuite = AesSuite | typeof Suite.des56
 const AES_SUITES: readonly AesSuite[] = [Suite.none, Suite.aes128, Suite.aes192, Suite.aes256]
 
 /**
- * Reads from a copy.
- * @param reader `des`: whether it has a key of type DES-56
+ * Parses the envelope of a client's block. Parses a copy, so later changes to `stored` have no effect.
+ * @param reader `des`: whether the client's private key is of type DES-56
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseClientEnvelope(

@@ -1,5 +1,6 @@
-// What clients claim about their keys to a server, and how they prove it (SPEC §14). An Ed25519 key pair is derived from each key. The server
-// never sees a key: it keeps a hash of the public half, and asks for a signature over a fresh challenge on every connection.
+// How a client claims and proves its keys to a server (SPEC §14). An Ed25519 key pair is derived from each key. The
+// server never sees a key. It keeps a hash of the public half and asks for a signature over a fresh challenge on every
+// connection.
 import { disposing, SecretKey } from '../core/secret.ts'
 import {
   DES_56,
@@ -28,26 +29,26 @@ import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
 import type { AccountNames, ClientKey } from './typed-key.ts'
 
-/** Who proves: names, platform, and keys. */
+/** A client as it proves itself: its names, its platform and its keys. */
 export interface Claimant extends AccountNames {
   readonly client: string
-  /** A platform, as format/ numbers them. */
+  /** The number of its platform in `PLATFORMS`. */
   readonly platform: number
   readonly privateKey: ClientKey
   readonly accountKey: ClientKey | undefined
 }
 
-/** What is told between a client and its server belongs to no key and no owner. */
+/** The header of a message between a client and its server. It has no key id and no owner id. */
 export const claimHeader = (type: number): Bytes =>
   encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
 
-/** A key, and the signing key that proves it. */
+/** A key as it is claimed, and the signing key that proves it. */
 export interface Proven {
   readonly key: ProvenKey
   readonly seed: SecretKey<'signing'>
 }
 
-/** Calls `use` with every key of a claimant and what proves it, which is wiped afterwards. */
+/** Calls `use` with every key of a claimant and its signing key. Wipes the signing keys afterwards. */
 export function provenBy<T>(
   { account, client, privateKey, accountKey }: Claimant,
   use: (keys: readonly Proven[]) => T,
@@ -60,12 +61,12 @@ export function provenBy<T>(
     proven.push({ seed, key: { role: KeyRole[role], type, publicKey: signingPublicKey(seed) } })
   }
   prove('private', client, privateKey)
-  // Every client of the account proves the account key in the same way, so without its own name.
+  // Without the client's name, because all clients of the account prove the account key alike.
   if (accountKey !== undefined) prove('account', '', accountKey)
   return use(proven)
 }
 
-/** What an enrolment and an escrow say of who made them. */
+/** The fields of an enrolment and an escrow that say which client created them. */
 export function fieldsOf(
   { realm, account, client, platform }: Claimant,
   proven: readonly Proven[],
@@ -74,7 +75,7 @@ export function fieldsOf(
   return { ...names, platform, keys: proven.map(({ key }) => key) }
 }
 
-/** What a client claims, with signatures that hold. */
+/** What a client claims, after its signatures were verified. */
 export interface Claim {
   readonly account: string
   readonly client: string
@@ -83,33 +84,52 @@ export interface Claim {
   readonly accountKey: KeyHash | undefined
 }
 
-/** @throws KeystrataError `malformed`, `unsupported` */
+/**
+ * Checks the header of a message between a client and its server.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
 export function assertClaimHeader(bytes: Uint8Array, object: string, type: number): void {
   const { keyId, ownerId } = parseHeader(bytes, object, type, [Suite.none])
   if (equalBytes(keyId, NOBODY) && equalBytes(ownerId, NOBODY)) return
-  throw new KeystrataError('malformed', `${object}: ids in a header that has none`)
+  throw new KeystrataError('malformed', `the header of the ${object} has ids, but must have none`)
 }
 
-/** A copy, of no more than shows that there is too much. */
+/**
+ * Copies a claim. Copies at most one byte more than the limit, so that oversized input is rejected cheaply.
+ * @throws KeystrataError `limit-exceeded`
+ */
 export function copyOfClaim(given: Uint8Array, object: string): Bytes {
   const bytes = new Uint8Array(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
   if (bytes.length <= MAX_CLAIM_BYTES) return bytes
-  throw new KeystrataError('limit-exceeded', `too large: ${object}`, { object, most: MAX_CLAIM_BYTES })
+  throw new KeystrataError('limit-exceeded', `the ${object} is larger than 4,096 bytes`, {
+    object,
+    most: MAX_CLAIM_BYTES,
+  })
 }
 
-/** What is signed in an object that ends in signatures: everything in front of their count. @param unsigned it, with none */
+/**
+ * The message that is signed in an object that ends with signatures: everything before their count.
+ * @param unsigned the object, encoded with no signatures
+ */
 export function signedPart(purpose: 'enrolment' | 'escrow', unsigned: Uint8Array): Bytes {
   return concat(domain(`sign/${purpose}`), unsigned.subarray(0, -2))
 }
 
-/** @throws KeystrataError `policy` for what is of another account than the one that is expected, if one is */
+/**
+ * Checks that something belongs to the account that the caller expects. Undefined expects no particular account.
+ * @throws KeystrataError `policy` if it belongs to another account
+ */
 export function assertOwnAccount(account: string, expected: string | undefined): void {
   if (expected === undefined || parseName(expected, 'account') === account) return
-  throw new KeystrataError('policy', 'this is of another account', { rule: 'own-account', account })
+  throw new KeystrataError('policy', 'this belongs to another account than the expected one', {
+    rule: 'own-account',
+    account,
+  })
 }
 
 /**
- * @param messageFor what each key has to have signed
+ * Verifies the keys and signatures of a claim.
+ * @param messageFor the message that each key must have signed
  * @throws KeystrataError `malformed`, `authentication-failed`
  */
 export function verifiedClaim(
@@ -126,7 +146,7 @@ export function verifiedClaim(
   if (!isWellFormed) {
     throw new KeystrataError(
       'malformed',
-      `${object}: a private key, then perhaps an account key, with a signature each`,
+      `the ${object} must have a private key and at most one account key, each with one signature`,
     )
   }
   const names = { account: readName(account, object), client: readName(client, object) }
@@ -137,24 +157,30 @@ export function verifiedClaim(
   return { ...names, platform, privateKey: hashOf(privateKey), accountKey: accountKey && hashOf(accountKey) }
 }
 
-/** Keys under DES were never shared. */
+/** An account key is never of type DES-56. */
 const isAccountKey = ({ role, type }: ProvenKey): boolean => role === KeyRole.account && type !== DES_56
 
 export const hashOf = ({ type, publicKey }: ProvenKey): KeyHash => ({ type, hash: sha256(publicKey) })
 
-/** Whether two hashes are of one key. */
+/** Whether two hashes are of the same key. */
 export function sameKey(a: KeyHash, b: KeyHash): boolean {
   return a.type === b.type && equalBytes(a.hash, b.hash)
 }
 
-/** @throws KeystrataError `malformed` for a name that is not in the one form that names have */
+/**
+ * Decodes a name in a stored object.
+ * @throws KeystrataError `malformed` if the name is not in the normal form of SPEC §1.2
+ */
 export function readName(bytes: Uint8Array, object: string): string {
   const name = decodeName(bytes)
   if (name !== undefined) return name
-  throw new KeystrataError('malformed', `${object}: a name in another form than names have`)
+  throw new KeystrataError(
+    'malformed',
+    `the ${object} has an invalid name: names are 1 to 255 bytes of normalised UTF-8`,
+  )
 }
 
-/** The public halves of a client's proving keys, signed by each. */
+/** Creates an enrolment: the public halves of the client's proving keys, signed by each of them. */
 export function encodeEnrolment(claimant: Claimant): Bytes {
   return provenBy(claimant, (proven) => {
     const body = { headerBytes: claimHeader(ObjectType.enrolment), ...fieldsOf(claimant, proven) }
@@ -166,7 +192,7 @@ export function encodeEnrolment(claimant: Claimant): Bytes {
 const enrolmentMessage = (body: Omit<StoredEnrolment, 'signatures'>): Bytes =>
   signedPart('enrolment', encode(storedEnrolment, { ...body, signatures: [] }))
 
-/** The answer to a challenge: the same public halves, and signatures that only their holder can make. */
+/** Creates a proof, the answer to a challenge: the public halves, and a signature over the challenge by each key. */
 export function encodeProof(claimant: Claimant, challenge: Uint8Array): Bytes {
   const { account, client, platform } = claimant
   return provenBy(claimant, (proven) =>
@@ -188,8 +214,9 @@ function proofMessage(challenge: Uint8Array, account: string, client: string, ro
 }
 
 /**
- * An enrolment whose signatures hold.
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`; `authentication-failed` for another realm too
+ * Parses an enrolment and verifies its signatures.
+ * @throws KeystrataError `authentication-failed` if a signature does not verify or the enrolment is for another realm
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 export function readEnrolment(given: Uint8Array, realm: string): Claim {
   const bytes = copyOfClaim(given, 'enrolment')
@@ -203,7 +230,7 @@ export function readEnrolment(given: Uint8Array, realm: string): Claim {
 }
 
 /**
- * A proof whose signatures hold, and the challenge that it answers, which the caller must have given.
+ * Parses a proof and verifies its signatures. The caller must check that it issued the challenge that this returns.
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed`
  */
 export function readProof(given: Uint8Array): Claim & { readonly challenge: Bytes } {
@@ -215,7 +242,7 @@ export function readProof(given: Uint8Array): Claim & { readonly challenge: Byte
   return { ...claim, challenge }
 }
 
-/** A fresh challenge of a server. */
+/** Creates a challenge with 32 fresh random bytes. */
 export function createChallenge(realm: string, server: string): Bytes {
   const random = randomBytes(32)
   return encode(storedChallenge, {
@@ -227,8 +254,10 @@ export function createChallenge(realm: string, server: string): Bytes {
 }
 
 /**
- * A copy of a challenge that is of this realm and this server.
- * @throws KeystrataError `malformed`, `unsupported`; `authentication-failed` for one of another realm or another server
+ * Checks that a challenge is from this realm and this server.
+ * @returns a copy of it
+ * @throws KeystrataError `authentication-failed` if it is from another realm or another server
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 export function checkChallenge(given: Uint8Array, realm: string, server: string): Bytes {
   const bytes = copyOfClaim(given, 'challenge')

@@ -1,5 +1,6 @@
-// Registration files (SPEC §16.3): an escrow that a provider hands out, signed and with a date. Unarmed, it opens only with the activation code,
-// which the provider does not have. Armed, with the code in it, it recreates the client for whoever has the file.
+// Registration files (SPEC §16.3): an escrow that a provider hands out, signed and with an expiry date. An unarmed file
+// opens only with the activation code, which the provider does not have. An armed file contains the code, so anybody
+// who has the file can recreate the client.
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { Suite } from '../core/suite.ts'
 import { bytes, type Codec, decode, encode, name, optional, prefixed, struct, time, uint16 } from '../core/codec.ts'
@@ -13,23 +14,23 @@ import { type Client, openedClient } from './client.ts'
 import { type Deposit, openEscrow, parseActivationCode, readActivationCode, readEscrow } from './escrow.ts'
 import { assertOwnAccount, readName } from './proof.ts'
 
-/** What the provider signs. */
+/** The fields that the provider signs. */
 export interface SignedRegistration {
   readonly headerBytes: Uint8Array
   /** The server that the client belongs to. */
   readonly server: Uint8Array
-  /** A {@link time}. */
+  /** Milliseconds since 1970, a {@link time}. */
   readonly expires: number
   readonly escrow: Uint8Array
 }
 
 export interface StoredRegistration extends SignedRegistration {
   readonly signature: Uint8Array
-  /** The activation code, where the file is armed. */
+  /** The activation code, if the file is armed. */
   readonly code?: Uint8Array | undefined
 }
 
-/** Characters of an activation code, without what separates its groups. */
+/** The characters of an activation code, without the hyphens. */
 const CODE_CHARACTERS = 30
 
 const signed = {
@@ -47,10 +48,13 @@ export const storedRegistration: Codec<StoredRegistration> = struct({
   code: optional(bytes(CODE_CHARACTERS)),
 })
 
-/** No file is longer: an escrow, a name, and what is of one size. */
+/** The size limit of a registration file: an escrow, a name, and fields of fixed size. */
 export const MAX_REGISTRATION_BYTES = 8192
 
-/** @param expires milliseconds since 1970 */
+/**
+ * Signs a registration file with the card signing key of the provider.
+ * @param expires milliseconds since 1970
+ */
 export function signRegistration(
   escrow: Uint8Array,
   { server, expires }: { server: string; expires: number },
@@ -70,14 +74,15 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
 }
 
 /**
- * Puts the activation code into a registration file: then whoever has the file has the client, and everything that it can
- * read. Give it away as you would give the keys.
- * @param registration an unarmed file; an armed one gets the code anew
- * @param activationCode as somebody typed it
- * @throws KeystrataError `malformed` for a mistyped code, and for what is no such file; `authentication-failed` for the
- *   code of another deposit, and for damaged keys; `unsupported`, `limit-exceeded`. Who signed the file is looked at when
- *   it is opened
- * @throws TypeError for what are no bytes, and no string
+ * Adds the activation code to a registration file. Anybody who has the armed file can recreate the client and read
+ * everything that it can read, so protect the file like the keys. This checks that the code opens the escrow. It does
+ * not check the provider's signature; {@link openRegistration} does.
+ * @param registration the unarmed file. In an armed file, the code replaces the present one
+ * @param activationCode the code as somebody typed it
+ * @throws KeystrataError `malformed` if the code is mistyped or this is not a registration file
+ * @throws KeystrataError `authentication-failed` if the code belongs to another escrow or the escrow is damaged
+ * @throws KeystrataError `unsupported`, `limit-exceeded`
+ * @throws TypeError if `registration` is not a Uint8Array or `activationCode` is not a string
  * @example
  * ```ts
  * import { armRegistration } from 'keystrata/client'
@@ -99,17 +104,23 @@ export function armRegistration(registration: Uint8Array, activationCode: string
   return encode(storedRegistration, { ...stored, code: utf8(code) })
 }
 
-/** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` */
+/**
+ * Parses a registration file without verifying anything. Copies at most one byte more than the limit, so that oversized
+ * input is rejected cheaply.
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
 function parseStored(given: Uint8Array): StoredRegistration & { readonly header: Header } {
   const bytes = new Uint8Array(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'too large for a registration', { most: MAX_REGISTRATION_BYTES })
+    throw new KeystrataError('limit-exceeded', 'the registration file is larger than 8,192 bytes', {
+      most: MAX_REGISTRATION_BYTES,
+    })
   }
   const header = parseHeader(bytes, 'registration', ObjectType.registration, [Suite.none])
   return { ...decode(storedRegistration, bytes, 'registration'), header }
 }
 
-/** A file of this provider, whatever its date. */
+/** A registration file whose signature by the provider was verified. It may have expired. */
 export interface Registration {
   readonly server: string
   /** Milliseconds since 1970. */
@@ -119,7 +130,11 @@ export interface Registration {
   readonly code: string | undefined
 }
 
-/** @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`; `authentication-failed` for another provider's */
+/**
+ * Parses a registration file and verifies the signatures of the provider and of the escrow. It does not check the date.
+ * @throws KeystrataError `authentication-failed` if another provider signed the file, or a signature does not verify
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
 export function readRegistration(given: Uint8Array, provider: CardKeys): Registration {
   const stored = parseStored(given)
   const { header, server, expires, escrow, signature, code: typed } = stored
@@ -134,7 +149,7 @@ export function readRegistration(given: Uint8Array, provider: CardKeys): Registr
 }
 
 /**
- * What a registration file says, and its provider has signed, but for `armed`.
+ * What a registration file says. The provider has signed all of it except `armed`.
  * @example
  * ```ts
  * import type { RegistrationFacts } from 'keystrata/client'
@@ -147,22 +162,32 @@ export interface RegistrationFacts {
   readonly realm: string
   readonly account: string
   readonly name: string
-  /** The server that the client belongs to: the name for its `prove`. */
+  /** The name of the client's server, to pass to its `prove`. */
   readonly server: string
+  /** When the file expires: from then on {@link openRegistration} refuses it. */
   readonly expires: Date
-  /** When the client deposited these keys: the activation code is the one that it gave then. */
+  /** When the client deposited these keys. The activation code from that deposit opens the file. */
   readonly depositedAt: Date
-  /** Whether the account's key is in it: one that the account got after the deposit is not, and has to be set then. */
+  /**
+   * Whether the file contains the account key. If the account got its account key after the deposit, the file does not,
+   * and the caller must set the key after opening the file.
+   */
   readonly hasAccountKey: boolean
-  /** Whether it holds an activation code, which is not signed: with the right one it is worth as much as the keys. */
+  /**
+   * Whether the file contains an activation code, which is not signed. With the right code, protect the file like the
+   * keys.
+   */
   readonly armed: boolean
 }
 
 /**
- * What a registration file is, before anybody types a code; also when it is past its date.
- * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before
- * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody; `malformed`,
- *   `unsupported`, `limit-exceeded`; for the card as `parseCard`
+ * Reads what a registration file says, without the activation code. It verifies the provider's signature, but accepts
+ * expired files.
+ * @param options `provider`: the card of the provider who must have signed the file, with a fingerprint that was
+ *   compared
+ * @throws KeystrataError `authentication-failed` if the file was not signed by this provider
+ * @throws KeystrataError the errors of `parseCard` for the card
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -187,17 +212,20 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
 }
 
 /**
- * The client of a registration file, as it was when its keys were deposited: it connects, backs up and restores. If the
- * account got its account key later, set that first; if the client was enrolled on another platform later, enrol it again.
- * That a typed code opens the file proves that the keys in it are those that were deposited with the code; an armed file
- * proves only that its provider has signed it.
- * @param options `provider`: the card of who must have signed it, whose fingerprint was compared before; `activationCode`:
- *   as somebody typed it, for a file that is not armed; `account`: the one that is expected, so that nobody is given
- *   somebody else's file to back up into
- * @throws KeystrataError `authentication-failed` for a file that another provider signed, or nobody, for the code of
- *   another deposit, and for an unarmed file without code; `policy` for a file of another account; `expired` past its date;
- *   `malformed` for a mistyped code, and for what is no such file; `unsupported`, `limit-exceeded`; for the card as
- *   `parseCard`
+ * Opens the client in a registration file, as it was when its keys were deposited. It can connect, back up and restore.
+ * If the account got its account key after the deposit, set that key first. If the client was enrolled on another
+ * platform after the deposit, enrol it again. If a typed code opens the file, the keys in it are those that were
+ * deposited with that code. An armed file proves only that the provider signed it.
+ * @param options `provider`: the card of the provider who must have signed the file, with a fingerprint that was
+ *   compared; `activationCode`: the code as somebody typed it, required for an unarmed file; `account`: the account
+ *   that the caller expects, so that nobody backs up into an account of somebody else
+ * @throws KeystrataError `authentication-failed` if the file was not signed by this provider, if the code belongs to
+ *   another escrow, or if the file is unarmed and no code is given
+ * @throws KeystrataError `policy` if the file is for another account
+ * @throws KeystrataError `expired` if the file has expired
+ * @throws KeystrataError `malformed` if the code is mistyped or this is not a registration file
+ * @throws KeystrataError the errors of `parseCard` for the card
+ * @throws KeystrataError `unsupported`, `limit-exceeded`
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -216,13 +244,13 @@ export function openRegistration(
   const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))
   assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {
-    throw new KeystrataError('expired', 'this registration is past its date', {
+    throw new KeystrataError('expired', 'this registration file has expired: ask the provider for a new one', {
       expires: new Date(expires).toISOString(),
     })
   }
   const typed = activationCode === undefined ? code : parseActivationCode(activationCode)
   if (typed === undefined) {
-    throw new KeystrataError('authentication-failed', 'this registration is not armed: it needs its activation code')
+    throw new KeystrataError('authentication-failed', 'this registration file is not armed: pass its activation code')
   }
   return openedClient(openEscrow(deposit, typed))
 }

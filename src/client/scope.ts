@@ -1,4 +1,4 @@
-// One scope of a client: blocks under its private key, under the key of its account, or under none (SPEC §13).
+// One scope of a client (SPEC §13.2): the blocks under its private key, under its account key, or the public ones.
 import {
   type BlockReader,
   type BlockWriter,
@@ -20,16 +20,16 @@ import {
 } from './block.ts'
 import type { ClientKey } from './typed-key.ts'
 
-/** Which of a client's keys something is under. `public` is not encrypted at all. */
+/** The scopes of a client, numbered. `public` is not encrypted at all. */
 export const SCOPES = { private: 1, account: 2, public: 3 } as const
 export type ClientScope = keyof typeof SCOPES
 
-/** What one scope is made of. Only the scope `public` has no key. */
+/** What a scope is created from. The scope `public` has no key. */
 export type ScopeKeys =
   | { readonly scope: 'private' | 'account'; readonly account: string; readonly key: ClientKey }
   | { readonly scope: 'public'; readonly realm: string }
 
-/** The cipher of a scope. Copies the key. */
+/** Creates the cipher of a scope. Copies the key. */
 export function cipherOf(keys: ScopeKeys): ScopeCipher {
   switch (keys.scope) {
     case 'private':

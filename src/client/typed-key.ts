@@ -1,5 +1,5 @@
-// Typed keys (SPEC §13.1): from a text that people type to a key. The same text gives the same key on every machine, so another machine can
-// restore. A thief has to guess the text, and pays for Argon2id with every guess.
+// Typed keys (SPEC §13.1): derive a key from a text that people type. The same text gives the same key on every
+// machine, so another machine can restore. An attacker has to guess the text, and every guess costs one Argon2id hash.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../core/password.ts'
@@ -18,7 +18,7 @@ import {
 } from './layout.ts'
 
 /**
- * A key as somebody types it.
+ * A key as somebody typed it: the text, and the type of the key to derive from it.
  * @example
  * ```ts
  * import type { TypedKey } from 'keystrata/client'
@@ -28,28 +28,28 @@ import {
  */
 export interface TypedKey {
   readonly type: 'AES-256' | 'AES-192' | 'AES-128'
-  /** At least one character, and at most 32 for AES-256, 24 for AES-192, 16 for AES-128. */
+  /** 1 to 32 characters for AES-256, 1 to 24 for AES-192, 1 to 16 for AES-128. */
   readonly text: string
 }
 
-/** A derived key, with its type. */
+/** A derived key and its type. */
 export interface ClientKey {
   readonly type: KeyTypeNumber
   readonly key: SecretKey<'client'>
 }
 
-/** The names that keys are derived with. */
+/** The names that key derivation includes. */
 export interface AccountNames {
   readonly realm: string
   readonly account: string
 }
 
-/** 64 characters that nobody confuses in print, so each is 6 bits: without 0 and O, 1 and l and I. */
+/** 64 characters, so each is 6 bits. Characters that look alike in print are left out: 0 and O; 1, l and I. */
 const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?%@'
 
 /**
- * Generates a text of the longest length that its type allows: 192, 144 or 96 random bits. Write it down: without it, what is sealed
- * under it is lost.
+ * Generates a key text of the maximum length for its type: 192 random bits for AES-256, 144 for AES-192, 96 for
+ * AES-128. Write the text down: without it, everything sealed under the key is lost.
  * @throws TypeError for an unknown type
  * @example
  * ```ts
@@ -63,17 +63,21 @@ export function generateTypedKey(type: TypedKey['type']): TypedKey {
   return { type, text: randomLetters(ALPHABET, knownType(KEY_TYPES, type).characters) }
 }
 
-/** @throws TypeError for an unknown type */
+/**
+ * Returns the properties of a key type.
+ * @throws TypeError for an unknown type
+ */
 export function knownType<Row extends KeyTypeRow>(types: Readonly<Record<string, Row>>, type: string): Row {
   const row = typeof type === 'string' && Object.hasOwn(types, type) ? types[type] : undefined
-  if (row === undefined) throw new TypeError(`the type of a key must be one of ${Object.keys(types).join(', ')}`)
+  if (row === undefined) throw new TypeError(`the key type must be one of ${Object.keys(types).join(', ')}`)
   return row
 }
 
 /**
- * Derives the key of a text.
- * @throws KeystrataError `limit-exceeded` for a text that is empty or too long, because no text is ever cut; `aborted`
- * @throws TypeError for an unknown type, and for what is not a well-formed text
+ * Derives a key from its text.
+ * @throws KeystrataError `limit-exceeded` if the text is empty or too long (a text is never truncated)
+ * @throws KeystrataError `aborted`
+ * @throws TypeError for an unknown type, and for a text that is not a string or not well-formed
  */
 export async function deriveTypedKey(
   key: TypedKey,
@@ -84,7 +88,7 @@ export async function deriveTypedKey(
   return deriveTextKey(knownType(KEY_TYPES, key.type), key.text, role, names, options)
 }
 
-/** Derives the key of a text of any type, including the one that only `keystrata/legacy` accepts. */
+/** Derives a key of any type from its text, including the type that only `keystrata/legacy` accepts. */
 export async function deriveTextKey(
   { number, keyBytes, characters }: KeyTypeRow,
   text: string,
@@ -92,7 +96,7 @@ export async function deriveTextKey(
   { realm, account }: AccountNames,
   options: HashOptions,
 ): Promise<ClientKey> {
-  if (typeof text !== 'string') throw new TypeError(`the ${role} key must be { type, text } with a text`)
+  if (typeof text !== 'string') throw new TypeError(`the ${role} key must be { type, text }, where text is a string`)
   const type = keyTypeName(number)
   assertLength(text, type, role, characters)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
@@ -113,7 +117,9 @@ function assertLength(text: string, type: KeyTypeName, role: KeyRole, most: numb
   })
 }
 
-/** The owner id of what is under a key in one role, 16 bytes. It is derived, so that every client of the account knows it. */
+/**
+ * Derives the owner id of everything under a key in one role, 16 bytes. Every client with the key derives the same id.
+ */
 export function deriveScopeId(key: SecretKey<'client'>, account: string, role: KeyRole): Bytes {
   return derive(key, EMPTY, 'owner-id', [utf8(account), utf8(role)], 16)
 }

@@ -1,5 +1,5 @@
-// Blocks under DES-56 (SPEC §17): encrypt-then-MAC, so that nothing forged reaches the cipher. The MAC is as strong as ever; what
-// DES hides is not hidden for long.
+// DES-56 blocks (SPEC §17), encrypt-then-MAC, so that no forged block reaches the cipher. The MAC has full strength.
+// DES does not protect confidentiality: an attacker can try all keys.
 import { type SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
 import {
@@ -32,7 +32,7 @@ export class DesScope implements ScopeCipher {
   readonly #ownerId: Bytes
   readonly #naming: Naming
 
-  /** Borrows the key. */
+  /** Derives its own keys. The private key still belongs to the claimant. */
   constructor({ privateKey: { key }, account }: Claimant, des: DesCbc, maySeal: boolean) {
     this.#des = des
     this.#maySeal = maySeal
@@ -55,7 +55,7 @@ export class DesScope implements ScopeCipher {
 
   async prepare(given: Uint8Array): Promise<PreparedClientContent> {
     if (!this.#maySeal) {
-      throw new KeystrataError('policy', 'nothing new goes under DES-56: seal it with an AES-256 client', {
+      throw new KeystrataError('policy', 'a DES-56 client does not seal private blocks: seal with an AES-256 client', {
         rule: 'no-des',
       })
     }
@@ -74,11 +74,11 @@ export class DesScope implements ScopeCipher {
     return encode(legacyEnvelope, { headerBytes, iv, tag: this.#tag(headerBytes, iv, label, buffer) })
   }
 
-  /** The tag before the cipher, so that no padding is ever an oracle; the label last. */
+  /** Checks the tag before it decrypts, so that the padding cannot become an oracle. Checks the label last. */
   async open(block: ParsedClientBlock): Promise<Bytes> {
     const { header, label, ciphertext } = block
     if (block.kind !== 'des' || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
-    // A copy, so that what was authenticated is what is decrypted.
+    // A copy, so that the bytes that were authenticated are the bytes that are decrypted.
     const padded = new Uint8Array(ciphertext)
     using _ = wiping(padded)
     const { headerBytes, iv, tag } = block.encrypted
@@ -92,7 +92,10 @@ export class DesScope implements ScopeCipher {
   }
 }
 
-/** A copy of what PKCS #7 padded. @throws KeystrataError `authentication-failed` */
+/**
+ * Removes PKCS #7 padding. Returns a copy.
+ * @throws KeystrataError `authentication-failed` if the padding is invalid
+ */
 function withoutPadding(padded: Uint8Array): Bytes {
   const count = padded.at(-1) ?? 0
   const holds = count >= 1 && count <= DES_BLOCK_BYTES && padded.subarray(-count).every((byte) => byte === count)

@@ -1,5 +1,6 @@
-// DES in CBC mode (FIPS 46-3, SP 800-38A), for data that is already under it: 56 bits are searched through in a day, and blocks
-// of 8 bytes repeat after some gigabytes. Natively where the platform has triple DES, which with one key thrice is DES.
+// DES in CBC mode (FIPS 46-3, SP 800-38A), only for existing data. DES is broken: all 56-bit keys can be tried in a
+// day, and its 8-byte blocks repeat after some gigabytes. Uses the platform's triple DES where there is one: with the
+// same key three times, triple DES is DES.
 import { SecretKey, wiping } from '../core/secret.ts'
 import { concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
@@ -11,7 +12,7 @@ export type DesCbc = (way: 'encrypt' | 'decrypt', key: Uint8Array, iv: Uint8Arra
 
 const CHUNK = 64 * 1024
 
-/** Node's own, where OpenSSL or BoringSSL has it and nothing (FIPS mode) forbids it. */
+/** Node's DES. Undefined if OpenSSL or BoringSSL lacks it or forbids it (FIPS mode), and on other platforms. */
 export function nativeDes(): DesCbc | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
@@ -32,12 +33,12 @@ export function nativeDes(): DesCbc | undefined {
 }
 
 /**
- * des.js, an optional peer.
- * @throws KeystrataError `unsupported` where it is not installed, or does not work
+ * Loads DES from the package des.js, an optional peer dependency.
+ * @throws KeystrataError `unsupported` if des.js is not installed or does not work
  */
 export async function portableDes(): Promise<DesCbc> {
   try {
-    // @ts-expect-error It brings no types.
+    // @ts-expect-error The package has no types.
     const { CBC, DES } = ((await import('des.js')) as DesJs).default
     const Cbc = CBC.instantiate(DES)
     return checkedDes((type, key, iv, buffer) => {
@@ -49,12 +50,12 @@ export async function portableDes(): Promise<DesCbc> {
       )
     })
   } catch {
-    const message = 'this platform has no DES, and the package des.js is not there, or does not work: install it'
+    const message = 'this platform has no DES, and the package des.js is missing or does not work: install it'
     throw new KeystrataError('unsupported', message, { package: 'des.js' })
   }
 }
 
-/** What this uses of des.js, which brings no types. */
+/** The parts of des.js that are used here. The package has no types. */
 export interface DesJs {
   default: {
     DES: unknown
@@ -72,7 +73,7 @@ export interface DesJs {
   }
 }
 
-/** What comes out may lag behind what goes in. */
+/** Processes a buffer in place, chunk by chunk. The output of a cipher may lag behind its input. */
 function inChunks(
   buffer: Uint8Array,
   update: (chunk: Uint8Array) => Uint8Array,
@@ -92,7 +93,10 @@ const KEY = Uint8Array.of(0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef)
 
 const IV = Uint8Array.of(0x12, 0x34, 0x56, 0x78, 0x90, 0xab, 0xcd, 0xef)
 
-/** One that gives the first block of the example for CBC in FIPS 81, appendix C, and takes it back. */
+/**
+ * Returns `des` if it passes a self-test: the first block of the CBC example in FIPS 81, appendix C, in both
+ * directions.
+ */
 function checkedDes(des: DesCbc): DesCbc {
   const block = utf8('Now is t')
   des('encrypt', KEY, IV, block)
@@ -102,12 +106,15 @@ function checkedDes(des: DesCbc): DesCbc {
   return des
 }
 
-/** The fastest DES of this platform. @throws KeystrataError `unsupported` */
+/**
+ * Returns the fastest DES on this platform.
+ * @throws KeystrataError `unsupported` if the platform has no DES and des.js is not installed
+ */
 export async function findDes(): Promise<DesCbc> {
   return nativeDes() ?? portableDes()
 }
 
-/** Without their parity bits: what the weak keys and the semi-weak ones are made of (SP 800-67 §3.3.2). */
+/** The byte pairs of which weak and semi-weak keys consist, without parity bits (SP 800-67 §3.3.2). */
 const HALVES = [
   [0x00, 0x00],
   [0x1e, 0x0e],
@@ -115,22 +122,25 @@ const HALVES = [
   [0xfe, 0xfe],
 ] as const
 
-/** The four weak keys and the twelve semi-weak ones, under which DES undoes itself or another of them. */
+/**
+ * The 4 weak keys and the 12 semi-weak keys. Encrypting with one of them undoes an encryption with itself or another
+ * one.
+ */
 const WEAK_KEYS: readonly (readonly number[])[] = HALVES.flatMap(([a, a2]) =>
   HALVES.map(([b, b2]) => [a, b, a, b, a2, b2, a2, b2]),
 )
 
-/** Whether a key of 8 bytes is one of the sixteen. DES looks at 7 bits of each byte, and so does this; it keeps no copy. */
+/** Whether an 8-byte key is weak or semi-weak. Ignores parity bits, as DES does. Keeps no copy. */
 export function isWeakDesKey(key: Uint8Array): boolean {
   return WEAK_KEYS.some((weak) => weak.reduce((found, byte, at) => found | (byte ^ ((key[at] ?? 0) & 0xfe)), 0) === 0)
 }
 
-/** The DES key of a typed key: the first candidate that is not weak. */
+/** Derives the DES key from a typed key: the first of 256 candidates that is not weak (SPEC §17). */
 export function deriveDesKey(key: SecretKey<'client'>): SecretKey<'cipher'> {
   for (let counter = 0; counter < 256; counter++) {
     const bytes = derive(key, EMPTY, 'des-key', [u8(counter)], 8)
     if (!isWeakDesKey(bytes)) return SecretKey.take('cipher', bytes)
     wipe(bytes)
   }
-  throw new RangeError('no key of 256 that is not weak')
+  throw new RangeError('all 256 candidates for the DES key are weak')
 }

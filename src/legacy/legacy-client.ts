@@ -1,4 +1,5 @@
-// A client whose private key is of type DES-56 (SPEC §17): it restores what is under DES, so that it can be sealed anew.
+// A client whose private key is of type DES-56 (SPEC §17). It opens existing DES data, so that the data can be sealed
+// again under an AES key. DES-56 does not protect confidentiality.
 import { deriveTextKey, knownType } from '../client/typed-key.ts'
 import { LEGACY_KEY_TYPES } from '../client/layout.ts'
 import { type Client, type ClientOptions, openedClient, parseNames } from '../client/client.ts'
@@ -6,7 +7,7 @@ import { DesScope } from './des-scope.ts'
 import { findDes } from './des.ts'
 
 /**
- * A key of 56 bits, as somebody typed it.
+ * A DES-56 key as somebody typed it.
  * @example
  * ```ts
  * import type { LegacyKey } from 'keystrata/legacy'
@@ -21,16 +22,19 @@ export interface LegacyKey {
 }
 
 /**
- * Derives a client for data that is already under DES-56. It opens that data and proves its key to its server, so that you can seal the
- * data again with a client that has an AES-256 key and another name. It seals public blocks, and account blocks if you give it an account
- * key; private blocks only with `dangerouslyAllowDes`. Its keys are neither saved nor safeguarded. The key is hashed by Argon2id as in
- * `deriveClient`, but it still has only 56 bits.
- * @param options `dangerouslyAllowDes`: lets it seal private blocks too, for tests and for readers that know nothing else; anybody can
- *   break DES by trying all keys
- * @throws KeystrataError `unsupported` if the platform has no DES and the package des.js is not installed; `limit-exceeded` for a key
- *   or a name that is empty or too long; `aborted`. The client throws `policy` from `prepare` and `seal` of the private scope without
- *   `dangerouslyAllowDes`, from `safeguard`, and from `save`
- * @throws TypeError for an unknown type or platform, and for what is not a well-formed text
+ * Derives a client for data that is already under DES-56. It opens that data and proves its key to its server, so that
+ * you can seal the data again with a client that has an AES-256 key and another name. It seals public blocks, and
+ * account blocks if you give it an account key. It seals private blocks only with `dangerouslyAllowDes`. Its keys
+ * cannot be saved or safeguarded. The key text is hashed by Argon2id as in `deriveClient`, but the DES key still has
+ * only 56 bits.
+ * @param options `dangerouslyAllowDes`: lets the client seal private blocks too, for tests and for readers that support
+ *   nothing else. Anybody can break DES by trying all keys
+ * @throws KeystrataError `unsupported` if the platform has no DES and the package des.js is not installed
+ * @throws KeystrataError `limit-exceeded` if the key or a name is empty or too long
+ * @throws KeystrataError `aborted`
+ * @throws KeystrataError `policy` later, from the client's `safeguard` and `save`, and without `dangerouslyAllowDes`
+ *   also from `prepare` and `seal` of its private scope
+ * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
  * @example
  * ```ts
  * import type { StoredBlock } from 'keystrata'

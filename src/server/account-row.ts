@@ -1,5 +1,4 @@
-// What a client and its server tell each other, and what the server keeps of it (SPEC §14).
-// The rules of an account's row (SPEC §14.2): which clients and keys can stand in it beside each other.
+// The row that a server keeps for one account, and the rules for its clients and their keys (SPEC §14.2).
 import { type Codec, list, name, optional, prefixed, struct, time, uint16, uint8, within } from '../core/codec.ts'
 import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
@@ -9,24 +8,24 @@ import { KeystrataError } from '../core/errors.ts'
 
 export const ClientState = { provisional: 0, locked: 1 } as const
 
-/** What a server knows of one client. */
+/** What a server stores about one client. */
 export interface KnownClient {
   readonly client: Uint8Array
   /** A {@link ClientState}. */
   readonly state: number
   readonly platform: number
   readonly privateKey: KeyHash
-  /** Its keys, under an activation code that the server does not have. */
+  /** Its keys, sealed under an activation code that the server does not have. */
   readonly escrow?: Uint8Array | undefined
-  /** When its last escrow was made, also when that was cleared: an older one does not come back. */
+  /** When its latest escrow was created. Stays after the escrow was cleared, so that an older one cannot replace it. */
   readonly issuedAt: number
 }
 
-/** A server's row for one account: all of it in one, so that whatever changes changes as a whole. */
+/** A server's row for one account. Everything is in one row, so that every change is atomic. */
 export interface AccountRow {
   readonly version: number
   readonly accountKey?: KeyHash | undefined
-  /** In the order in which they came. */
+  /** In the order in which they were enrolled. */
   readonly clients: readonly KnownClient[]
 }
 
@@ -49,21 +48,31 @@ export const accountRow: Codec<AccountRow> = struct({
 
 const ROW_VERSION = 1
 
-/** How far clocks may be apart: an escrow of next year would stand in the way of all others until then. */
+/**
+ * How far a client's clock may be ahead. Without a limit, an escrow dated next year would block all others until then.
+ */
 const CLOCK_TOLERANCE_MS = 5 * 60 * 1000
 
 export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
 
-/** What is wrong in the server's own database is nothing that a client could have done. */
+/**
+ * Turns a failure to read a row into a plain Error, because damage in the server's own database is not a client's
+ * error.
+ */
 export function fromOwnRow<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw new Error('a damaged row of an account in the registry', { cause: error })
+    throw new Error('the row of an account in the registry is damaged: restore it from a backup of the database', {
+      cause: error,
+    })
   }
 }
 
-/** @throws KeystrataError `key-not-found` for a client that is not enrolled */
+/**
+ * Finds a client in the row of its account.
+ * @throws KeystrataError `key-not-found` if the client is not enrolled
+ */
 export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
   const known = row && find(row, client)
   if (row === undefined || known === undefined) {
@@ -77,19 +86,26 @@ function find({ clients }: AccountRow, client: string): KnownClient | undefined 
   return clients.find((each) => equalBytes(each.client, name))
 }
 
-/** The row with this client in the place that it had, or at the end. */
+/** The row with this client added at the end, or replaced in its place. */
 export function withClient(row: AccountRow, next: KnownClient): AccountRow {
   const isThere = row.clients.some(({ client }) => equalBytes(client, next.client))
   if (!isThere) return { ...row, clients: [...row.clients, next] }
   return { ...row, clients: row.clients.map((each) => (equalBytes(each.client, next.client) ? next : each)) }
 }
 
-/** The row of an account with one more client, or one that came again, if the rules between its clients hold. */
+/**
+ * The row of an account after a client enrols, for the first time or again.
+ * @throws KeystrataError `account-key-required` for a second client without an account key, for a phone, or if the
+ *   account has an account key and the claim has none
+ * @throws KeystrataError `policy` if the account has a phone and its account key is not AES-128
+ * @throws KeystrataError `key-changed` for another account key, or another private key of a locked client
+ * @throws KeystrataError `limit-exceeded` beyond 4,096 clients
+ */
 export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   const known = find(stored, claim.client)
   const { platform, privateKey } = claim
   const state = known?.state ?? ClientState.provisional
-  // Keys that are replaced are not worth keeping: nothing was backed up under them.
+  // Drop the escrow of replaced keys: nothing was backed up under them.
   const escrow = known !== undefined && sameKey(known.privateKey, privateKey) ? known.escrow : undefined
   const issuedAt = known?.issuedAt ?? 0
   const { clients } = withClient(stored, { client: utf8(claim.client), state, platform, privateKey, escrow, issuedAt })
@@ -106,7 +122,11 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   return { version: ROW_VERSION, accountKey, clients }
 }
 
-/** @throws KeystrataError `account-key-required`, `policy` */
+/**
+ * Checks the account key of an account that has phones.
+ * @throws KeystrataError `account-key-required` if the claim has no account key
+ * @throws KeystrataError `policy` if it is not AES-128
+ */
 function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | undefined): void {
   if (!clients.some(({ platform }) => platform === PLATFORMS.ios || platform === PLATFORMS.android)) return
   if (accountKey === undefined) {
@@ -118,48 +138,65 @@ function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | 
   })
 }
 
-/** @throws KeystrataError `account-key-required`, `key-changed`, `key-not-found` */
+/**
+ * Checks a claimed account key against the stored one.
+ * @throws KeystrataError `account-key-required` if only the stored one exists
+ * @throws KeystrataError `key-not-found` if only the claimed one exists
+ * @throws KeystrataError `key-changed` if they differ
+ */
 function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
   if (stored === undefined) {
     if (claimed === undefined) return
-    throw new KeystrataError('key-not-found', 'this account key is not enrolled')
+    throw new KeystrataError('key-not-found', 'this account key is not enrolled: enrol the client again')
   }
-  if (claimed === undefined) throw new KeystrataError('account-key-required', 'this account has an account key')
+  if (claimed === undefined)
+    throw new KeystrataError('account-key-required', 'this account has an account key: the client must have it too')
   if (!sameKey(stored, claimed)) throw keyChanged('account')
 }
 
 export const keyChanged = (role: string): KeystrataError =>
-  new KeystrataError('key-changed', `the ${role} key is not the one that is enrolled`, { role })
+  new KeystrataError('key-changed', `the ${role} key is not the enrolled one`, { role })
 
 /**
- * The keys that a client claims are the enrolled ones.
- * @throws KeystrataError `key-changed`, `account-key-required`, `key-not-found`, `policy`
+ * Checks that a client claims the keys and the platform that it was enrolled with.
+ * @throws KeystrataError `key-changed`, `account-key-required` or `key-not-found` for the keys
+ * @throws KeystrataError `policy` for the platform
  */
 export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim): void {
   if (!sameKey(known.privateKey, claim.privateKey)) throw keyChanged('private')
   assertAccountKey(row.accountKey, claim.accountKey)
   if (known.platform === claim.platform) return
-  throw new KeystrataError('policy', 'another platform than this client was enrolled with', { rule: 'platform' })
+  throw new KeystrataError('policy', 'this client was enrolled on another platform: enrol it again', {
+    rule: 'platform',
+  })
 }
 
 /**
- * The row with the keys of a client in escrow.
- * @throws KeystrataError as {@link assertEnrolled}; `rollback` for an older escrow than the last one, `policy` for one of
- *   the future
+ * The row of an account after a client deposits its keys.
+ * @throws KeystrataError `key-not-found` if the client is not enrolled; the errors of {@link assertEnrolled}
+ * @throws KeystrataError `rollback` if the escrow is older than the latest one
+ * @throws KeystrataError `policy` if it is dated more than 5 minutes in the future
  */
 export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
   const { row, known } = knownIn(stored, deposit.client)
   assertEnrolled(row, known, deposit)
   const { issuedAt, bytes: escrow } = deposit
   if (issuedAt < known.issuedAt)
-    throw new KeystrataError('rollback', 'an older escrow than the last one, or a clock that was turned back')
+    throw new KeystrataError(
+      'rollback',
+      'this escrow is older than the latest one: create a new one, and check the clock of the client',
+    )
   if (issuedAt > Date.now() + CLOCK_TOLERANCE_MS) {
-    throw new KeystrataError('policy', 'an escrow of the future: the clock of the client is wrong', { rule: 'clock' })
+    throw new KeystrataError(
+      'policy',
+      "this escrow is dated more than 5 minutes ahead of this server's clock: correct the clock of the client",
+      { rule: 'clock' },
+    )
   }
   return withClient(row, { ...known, escrow, issuedAt })
 }
 
-/** Whether all keys of a client are in escrow: an account key that came later may be missing. */
+/** Whether all keys of a client are in escrow. An account key that was enrolled after the deposit is missing in it. */
 export function isSafeguarded({ accountKey }: AccountRow, { escrow }: KnownClient): boolean {
   if (escrow === undefined) return false
   const deposited = fromOwnRow(() => accountKeyInEscrow(escrow))

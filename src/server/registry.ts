@@ -1,7 +1,6 @@
-// Where a storage server keeps what it knows of its clients; the product's own.
-// A storage server's memory of its clients' keys (SPEC §14): it knows them again on every connection, by one-way hashes, and
-// never sees one; it keeps them in escrow where a customer wants that (SPEC §16), and cannot read them. All that it knows of an
-// account is in one row, so that whatever changes, changes as a whole.
+// The key registry of a storage server (SPEC §14). It recognises clients by one-way hashes of their keys on every
+// connection, and never sees a key. If a customer wants it, the registry keeps the keys in escrow (SPEC §16), where it
+// cannot read them. Everything about an account is in one row, so that every change is atomic.
 import { pauseBeforeRetry, wasWritten } from '../state/compare-and-set.ts'
 import { readEscrow } from '../client/escrow.ts'
 import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
@@ -29,9 +28,10 @@ import {
 } from './account-row.ts'
 
 /**
- * What a server stores: rows by account, client and version, and challenges. Names are compared byte for byte: a database
- * that takes `Acme` for `acme`, or cuts spaces, would mix up accounts. All that is known of an account is in one row today,
- * for which `client` is the empty text; keep it in the key of the table nevertheless.
+ * The database of a key registry: rows by account, client and version, and challenges. The product implements it.
+ * Compare names byte by byte: a database that treats `Acme` as `acme`, or trims spaces, mixes up accounts. Today,
+ * everything about an account is in one row, whose `client` is the empty string. Make `client` part of the table's key
+ * nevertheless.
  * @example
  * ```ts
  * import type { RegistryStore } from 'keystrata/server'
@@ -44,39 +44,41 @@ import {
  * ```
  */
 export interface RegistryStore {
-  /** The newest version of a row; undefined if there is none. Versions count from 1. */
+  /** Reads the newest version of a row. Undefined if there is none. Versions count from 1. */
   read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
   /**
-   * Create-only: false if this version, or a higher one, is there. Delete older versions then: an escrow that was cleared is
-   * still in them. The newest stays; a unique key alone is not enough, because a late write would find its number free.
+   * Creates a version of a row, and never overwrites one. Return false if this version or a higher one exists; a unique
+   * key on the version is not enough, because a late write may find that its version was deleted. After a successful
+   * write, delete the older versions, because they still contain escrows that were cleared. Never delete the newest
+   * one.
    */
   write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
-  /** Keeps a challenge until it is taken, or too late. */
+  /** Stores a challenge until it is taken or expires. */
   addChallenge(challenge: Uint8Array, expires: Date): Promise<void>
-  /** Deletes it: true once, and only before it expires, by the store's clock. */
+  /** Deletes a challenge. Returns true only once, and only before it expires by the store's clock. */
   takeChallenge(challenge: Uint8Array): Promise<boolean>
 }
 
-/** How long a challenge may be answered. */
+/** How long a challenge is valid. */
 const CHALLENGE_MS = 60_000
 
-/** The client of an account's own row: no client can have this name. */
+/** The `client` of an account's row. No client can have this name. */
 const ACCOUNT_ROW = ''
 
-/** How often a write is tried that somebody else was quicker with. */
+/** How many times a write is tried if others keep writing first. */
 const TRIES = 16
 
 type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
 
-/** A client of an account. */
+/** Identifies a client. */
 interface ClientName {
   account: string
   name: string
 }
 
 /**
- * A client that was let in.
+ * An accepted connection: the client has proven its keys.
  * @example
  * ```ts
  * import type { Connection } from 'keystrata/server'
@@ -85,18 +87,18 @@ interface ClientName {
  * ```
  */
 export interface Connection extends ClientName {
-  /** Locked once it has backed something up: then its keys are what they are. */
+  /** `locked` after the first backup: from then on, the private key cannot change. */
   state: 'provisional' | 'locked'
   /** Whether all of its keys are in escrow. */
   safeguarded: boolean
-  /** Which private key it has proven: the hash of what proves it, 64 hex digits. */
+  /** Identifies the private key that the client has proven: SHA-256 of its public half, 64 hex digits. */
   key: string
 }
 
 /**
- * Recognises clients by their keys, on every connection. Who may enrol, and talk to it at all, is for the product's login.
- * @throws Error, no KeystrataError, from whatever reads a row of the store's own that is damaged: no client could have done
- *   that
+ * Recognises clients by their keys, on every connection. The product's login must decide who may enrol and who may
+ * connect.
+ * @throws Error (not a KeystrataError) from every method that reads a damaged row. No client can cause that
  * @example
  * ```ts
  * import { openKeyRegistry, type RegistryStore } from 'keystrata/server'
@@ -110,73 +112,96 @@ export interface Connection extends ClientName {
  */
 export interface KeyRegistry {
   /**
-   * Takes a client in, or again: on another platform, or with another private key as long as it has backed nothing up,
-   * which drops the escrow of the old one. The first account key of an account stays. A client under DES-56 cannot deposit
-   * its keys: where that is mandatory, let it in by another registry over the same store.
-   * @param enrolment of the client's `enrolment()`
-   * @param options `account`: the one whose customer is logged in. Give it: else anybody who may enrol at all enrols into
-   *   any account, and the first account key there is his
-   * @throws KeystrataError `policy` for an enrolment into another account than `account`, and for an account key other than
-   *   AES-128 where a client is a phone; `key-changed` for another account key than the account's, and for another private
-   *   key of a client that is locked; `account-key-required` for a second client without account key, and for phones;
-   *   `conflict` if others write first, every time; `authentication-failed` for another realm and for signatures that do not
-   *   hold; `malformed`, `unsupported`; `limit-exceeded`, also beyond 4,096 clients
+   * Enrols a client. A client may enrol again, with another platform, or with another private key as long as it has
+   * backed nothing up; a new private key drops the escrow of the old one. The first account key of an account never
+   * changes. A client with a DES-56 key cannot deposit its keys: if safeguarding is mandatory, open a second registry
+   * over the same store for it, without that rule.
+   * @param enrolment what the client's `enrolment()` returned
+   * @param options `account`: the account of the customer who is logged in. Always pass it. Without it, anybody who may
+   *   enrol can enrol into any account, and can choose its account key if it has none
+   * @throws KeystrataError `policy` if the enrolment is for another account than `account`, or the account has a phone
+   *   and the account key is not AES-128
+   * @throws KeystrataError `key-changed` if the account has another account key, or if the client is locked and has
+   *   another private key
+   * @throws KeystrataError `account-key-required` if the enrolment has no account key and the account has one, has a
+   *   phone, or would have a second client
+   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
+   * @throws KeystrataError `limit-exceeded` if the enrolment is too large or the account already has 4,096 clients
+   * @throws KeystrataError `malformed`, `unsupported`
    */
   enrol(enrolment: Uint8Array, options?: { account?: string }): Promise<void>
-  /** A fresh challenge, to be answered once and within a minute. */
+  /** Creates a challenge. It can be answered once, within a minute. */
   challenge(): Promise<Bytes>
   /**
-   * Lets a client in whose keys are the enrolled ones.
-   * @param proof of the client's `prove(challenge)`
-   * @returns `state`: locked once it has backed something up; `safeguarded`: whether all of its keys are in escrow; `key`:
-   *   which private key it has proven, for {@link KeyRegistry.commitFirstBackup}
-   * @throws KeystrataError `expired` for a challenge that was answered before, or too late, or was never given;
-   *   `authentication-failed` for one of another server, and for signatures that do not hold; `key-not-found` for a client
-   *   or an account key that is not enrolled; `key-changed` for other keys than the enrolled ones; `account-key-required`
-   *   without the account key that the account has; `policy` for another platform than it was enrolled with;
-   *   `safeguarding-required` where safeguarding is mandatory, until the keys are in escrow; `malformed`, `unsupported`,
-   *   `limit-exceeded`
+   * Accepts a connection if the client proves the keys that it was enrolled with.
+   * @param proof what the client's `prove(challenge)` returned
+   * @returns `state`: `locked` after the first backup; `safeguarded`: whether all keys of the client are in escrow;
+   *   `key`: identifies the private key that it has proven, for {@link KeyRegistry.commitFirstBackup}
+   * @throws KeystrataError `expired` if the challenge was answered before, has expired, or was never issued
+   * @throws KeystrataError `authentication-failed` if the challenge is from another realm or server, or a signature
+   *   does not verify
+   * @throws KeystrataError `key-not-found` if the client or its account key is not enrolled
+   * @throws KeystrataError `key-changed` if a key is not the enrolled one
+   * @throws KeystrataError `account-key-required` if the account has an account key and the client does not prove one
+   * @throws KeystrataError `policy` if the client was enrolled on another platform
+   * @throws KeystrataError `safeguarding-required` if safeguarding is mandatory and the keys are not in escrow
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
    */
   connect(proof: Uint8Array): Promise<Connection>
   /**
-   * Locks the private key of a client: call it before its first backup is committed. Again changes nothing.
-   * @param options `key`: what {@link KeyRegistry.connect} gave for the connection of this backup. Give it: a client that is
-   *   enrolled anew in the middle would be locked to a key that the backup is not under
-   * @throws KeystrataError `key-not-found` for a client that is not enrolled; `key-changed` if it is enrolled with another
-   *   key by now; `safeguarding-required` as {@link KeyRegistry.connect}; `conflict` if others write first, every time
+   * Locks the private key of a client. Call it before the client's first backup is committed. Further calls change
+   * nothing.
+   * @param options `key`: what {@link KeyRegistry.connect} returned for the connection of this backup. Always pass it.
+   *   Without it, if the client enrols another key during the backup, that key is locked, but the backup is under the
+   *   old one
+   * @throws KeystrataError `key-not-found` if the client is not enrolled
+   * @throws KeystrataError `key-changed` if it is now enrolled with another key than `key`
+   * @throws KeystrataError `safeguarding-required` if safeguarding is mandatory and the keys are not in escrow
+   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `conflict` if others write first on every try
    */
   commitFirstBackup(account: string, client: string, options?: { key?: string }): Promise<void>
   /**
-   * Takes the keys of a client in escrow, in the place of what it deposited before. It needs no connection: who deposits
-   * has signed with the keys. An older escrow never takes the place of a newer one; the last one comes back after a
-   * `clearEscrow`.
-   * @param escrow of the client's `safeguard()`. The activation code never belongs here
-   * @param options `account`: the one whose customer is logged in. Give it, as with
+   * Stores the keys of a client in escrow, and replaces its previous escrow. It needs no connection, because the escrow
+   * is signed with the keys. An older escrow never replaces a newer one, even after `clearEscrow`. The latest one can
+   * be stored again after `clearEscrow`.
+   * @param escrow the `escrow` that the client's `safeguard()` returned. Never send the activation code to the server
+   * @param options `account`: the account of the customer who is logged in. Always pass it, as in
    *   {@link KeyRegistry.enrol}
-   * @throws KeystrataError `policy` where safeguarding is off, for another account than `account`, for another platform
-   *   than the enrolled one, and for an escrow that says it was made more than 5 minutes from now; `rollback` for one that
-   *   is older than the last; `key-not-found` for a client or an account key that is not enrolled; `key-changed` for other
-   *   keys than the enrolled ones; `account-key-required` without the account key that the account has;
-   *   `authentication-failed` for another realm and for signatures that do not hold; `conflict`, `malformed`,
-   *   `unsupported`, `limit-exceeded`
+   * @throws KeystrataError `policy` if safeguarding is off, if the escrow is for another account than `account`, if the
+   *   client was enrolled on another platform, or if the escrow is dated more than 5 minutes in the future
+   * @throws KeystrataError `rollback` if it is older than the latest one
+   * @throws KeystrataError `key-not-found` if the client or its account key is not enrolled
+   * @throws KeystrataError `key-changed` if a key is not the enrolled one
+   * @throws KeystrataError `account-key-required` if the account has an account key and the escrow has none
+   * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
+   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
    */
   safeguard(escrow: Uint8Array, options?: { account?: string }): Promise<void>
   /**
-   * Gives up the escrow of a client: it is in no row from then on, but in older versions of the row, if the store keeps
-   * any, and in the registration files that were built. Again does nothing.
-   * @throws KeystrataError `key-not-found` for a client that is not enrolled; `conflict`
+   * Deletes the escrow of a client from its account's row. Older versions of the row still contain it if the store
+   * keeps them, and so do registration files that were built before. Further calls change nothing.
+   * @throws KeystrataError `key-not-found` if the client is not enrolled
+   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `conflict` if others write first on every try
    */
   clearEscrow(client: { account: string; name: string }): Promise<void>
   /**
-   * An unarmed registration file: the keys of a client as they were deposited, signed by the provider. Nobody reads them
-   * without the activation code, the provider neither; with it the file recreates the client until it expires.
-   * @param provider a keyset of the provider, with all of its keys: customers have compared its card's fingerprint
-   * @param options `expires`: until when `openRegistration` takes the file; it cannot be called back before. Who has the
-   *   code and a clock that he sets himself can open it later
-   * @throws KeystrataError `safeguarding-required` for a client that has deposited nothing; `key-not-found` for one that is
-   *   not enrolled; `policy` for a keyset that was unlocked from a source definition; `disposed`
-   * @throws RangeError for what is no date from 1970 on
-   * @throws TypeError for a keyset of another copy of this library
+   * Builds an unarmed registration file: the escrow of a client, signed by the provider. Nobody, including the
+   * provider, can read the keys without the activation code. With the code, the file recreates the client until it
+   * expires.
+   * @param provider the provider's keyset, with all of its keys. Customers must have compared its card's fingerprint
+   * @param options `expires`: when `openRegistration` starts to refuse the file. The file cannot be revoked earlier.
+   *   Anybody who has the code can still open it later by setting back their own clock
+   * @throws KeystrataError `safeguarding-required` if the client has no escrow
+   * @throws KeystrataError `key-not-found` if the client is not enrolled
+   * @throws KeystrataError `policy` if the keyset was unlocked from a source definition
+   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `disposed`
+   * @throws RangeError if `expires` is not a date from 1970 on
+   * @throws TypeError if the keyset is from another copy of this library
    */
   buildRegistration(
     client: { account: string; name: string },
@@ -217,7 +242,10 @@ class StoreRegistry implements KeyRegistry {
     const claim = readProof(proof)
     const challenge = checkChallenge(claim.challenge, this.#realm, this.#server)
     if (!(await this.#store.takeChallenge(challenge))) {
-      throw new KeystrataError('expired', 'this challenge was answered before, or too late, or never given')
+      throw new KeystrataError(
+        'expired',
+        'this challenge was answered before, has expired, or was never issued: request a new one',
+      )
     }
     const { account, client, privateKey } = claim
     const { row, known } = knownIn((await this.#read(account))?.row, client)
@@ -239,7 +267,9 @@ class StoreRegistry implements KeyRegistry {
   async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
     const { account } = options
     if (this.#safeguarding === 'off') {
-      throw new KeystrataError('policy', 'this server keeps no keys in escrow', { rule: 'safeguarding' })
+      throw new KeystrataError('policy', 'safeguarding is off: this server keeps no keys in escrow', {
+        rule: 'safeguarding',
+      })
     }
     const deposit = readEscrow(escrow)
     if (deposit.realm !== this.#realm) throw authenticationFailed()
@@ -281,7 +311,7 @@ class StoreRegistry implements KeyRegistry {
     })
   }
 
-  /** Writes what `change` makes of a row, until nobody else was quicker. */
+  /** Applies `change` to a row and writes it. Starts again if somebody else wrote first. */
   async #change(account: string, change: (row: AccountRow | undefined) => AccountRow): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const started = Date.now()
@@ -305,10 +335,10 @@ class StoreRegistry implements KeyRegistry {
 
 /**
  * Opens the registry of a storage server.
- * @param options `realm`: that of the clients; `server`: the name that clients believe they talk to, so that no other server can pass
- *   their proofs on; `safeguarding`: whether clients may, or must, deposit their keys in escrow (`off` unless given); earlier deposits
- *   stay, whatever it says
- * @throws KeystrataError `limit-exceeded` for names that are empty or over 255 bytes
+ * @param options `realm`: the realm of the clients; `server`: the name by which clients know this server, so that no
+ *   other server can forward their proofs; `safeguarding`: whether clients may or must deposit their keys in escrow
+ *   (default `off`). Escrows that are already stored stay, whatever the setting
+ * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
  * @throws TypeError for an unknown `safeguarding`
  * @example
  * ```ts
@@ -326,4 +356,4 @@ export function openKeyRegistry(
 }
 
 const safeguardingRequired = (): KeystrataError =>
-  new KeystrataError('safeguarding-required', 'the keys of this client must be in escrow first')
+  new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first')

@@ -1,6 +1,7 @@
-// What a server keeps to recognise who logs in (SPEC §8.2), and never a key: a verifier of the login key, or the hash of a
-// password of its own. One answer and one cost for a wrong secret and for a user who does not exist. Each call costs the
-// server what it would cost a guesser, so limit how many run at once: bcrypt 0.3 s of the event loop's time, Argon2 64 MiB.
+// Login checks on a server (SPEC §8.2). The server never stores a key, only a verifier of the login key or the hash of
+// a password that belongs to the service itself. A wrong secret and an unknown user get the same answer at the same
+// cost. Each call is expensive for the server too, so limit how many run at once: bcrypt takes 0.3 s of the event loop,
+// Argon2 takes 64 MiB of memory.
 import { hash as bcryptHash, compare, genSalt, getRounds } from 'bcryptjs'
 import { equalBytes, fromBase64, fromBase64Url, toBase64, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
@@ -8,24 +9,28 @@ import { type Argon2Costs, hashPassword as argon2id, DEFAULT_ARGON2_COSTS } from
 import { sha512 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 
-/** base64url of the 24 bytes of a login key. */
+/** The length of a credential: the 24 bytes of a login key in base64url. */
 const CREDENTIAL_CHARACTERS = 32
 
 const COST = { least: 10, most: 15, default: 12 }
 
-/** What bcrypt takes. */
+/** bcrypt ignores everything after 72 characters. */
 const BCRYPT_CHARACTERS = 72
 
-/** A verifier that nobody has the credential of: an unknown user costs what a known one does. */
+/** A verifier that no credential matches. It makes a login of an unknown user cost the same as one of a known user. */
 const DUMMY_VERIFIER = `$2b$${COST.default}$${'.'.repeat(53)}`
 
 /**
- * The verifier of a credential: bcrypt over SHA-512 of the login key. Store it with the user; who steals it guesses
- * passwords at the cost of PBKDF2 with 600,000 iterations, to which bcrypt adds little.
- * @param credential as the client sends it: the `credential` of its login, 32 characters
- * @param options `cost`: bcrypt's, 10 to 15, by default 12. Keep one for all users: it shows who exists
+ * Creates the verifier of a credential: bcrypt over the SHA-512 hash of the login key. Store it with the user. An
+ * attacker who steals it can guess passwords; each guess costs PBKDF2 with 600,000 iterations, to which bcrypt adds
+ * little.
+ * @param credential the `credential` of the client's login, as the client sends it, 32 characters
+ * @param options `cost`: the bcrypt cost, 10 to 15, default 12. Use one cost for all users, because response times
+ *   would otherwise show which users exist
  * @returns 60 characters, `$2b$…`
- * @throws KeystrataError `malformed` for a credential that is none; `limit-exceeded` for another cost
+ * @throws KeystrataError `malformed` if `credential` is not a credential
+ * @throws KeystrataError `limit-exceeded` if the cost is not 10 to 15
+ * @throws TypeError if `credential` is not a string
  * @example
  * ```ts
  * import { createVerifier } from 'keystrata/server'
@@ -39,14 +44,19 @@ export async function createVerifier(credential: string, options: { cost?: numbe
   const { cost = COST.default } = options
   assertCost(cost)
   const password = bcryptPassword(credential)
-  if (password === undefined) throw new KeystrataError('malformed', 'not a credential')
+  if (password === undefined)
+    throw new KeystrataError('malformed', 'invalid credential: it must be 32 characters of base64url')
   return bcryptHash(password, await genSalt(cost))
 }
 
 /**
- * Whether a credential is the one of a verifier.
- * @param verifier undefined for an unknown user: the same time, and false
- * @throws KeystrataError `malformed` for a verifier that is none; `limit-exceeded` for one of a cost outside 10 to 15
+ * Checks a credential against a verifier.
+ * @param verifier the stored verifier; undefined for an unknown user, which takes the same time and returns false
+ * @param credential what the client sent. An invalid credential returns false
+ * @returns whether the credential matches
+ * @throws KeystrataError `malformed` if `verifier` is not a verifier
+ * @throws KeystrataError `limit-exceeded` if its cost is not 10 to 15
+ * @throws TypeError if `verifier` or `credential` is not a string
  * @example
  * ```ts
  * import { verifyLogin } from 'keystrata/server'
@@ -57,7 +67,7 @@ export async function createVerifier(credential: string, options: { cost?: numbe
  * ```
  */
 export async function verifyLogin(verifier: string | undefined, credential: string): Promise<boolean> {
-  // Databases say null.
+  // Databases return null for a missing row.
   const known = verifier ?? undefined
   const compared = known ?? DUMMY_VERIFIER
   assertVerifier(compared)
@@ -66,10 +76,10 @@ export async function verifyLogin(verifier: string | undefined, credential: stri
   return matches && password !== undefined && known !== undefined
 }
 
-/** base64(SHA-512(L)), cut to what bcrypt takes: the raw digest could hold a NUL, at which bcrypt would stop. */
+/** base64(SHA-512(L)), cut to 72 characters. Base64, because bcrypt would stop at a NUL byte in the raw digest. */
 function bcryptPassword(credential: string): string | undefined {
   if (typeof credential !== 'string') throw new TypeError('credential must be a string')
-  // By its length first: it comes from the network, and may be of any.
+  // Check the length first: a credential comes from the network and may be huge.
   const loginKey = credential.length === CREDENTIAL_CHARACTERS ? fromBase64Url(credential) : undefined
   if (loginKey === undefined) return undefined
   const digest = sha512(loginKey)
@@ -80,13 +90,16 @@ function bcryptPassword(credential: string): string | undefined {
 
 function assertVerifier(verifier: string): void {
   if (typeof verifier !== 'string') throw new TypeError('verifier must be a string')
-  if (!/^\$2b\$\d\d\$[./A-Za-z\d]{53}$/.test(verifier)) throw new KeystrataError('malformed', 'not a verifier')
+  if (!/^\$2b\$\d\d\$[./A-Za-z\d]{53}$/.test(verifier))
+    throw new KeystrataError('malformed', 'invalid verifier: it must be a string that createVerifier returned')
   assertCost(getRounds(verifier))
 }
 
 function assertCost(cost: number): void {
   if (Number.isInteger(cost) && cost >= COST.least && cost <= COST.most) return
-  throw new KeystrataError('limit-exceeded', `the cost of a verifier is ${COST.least} to ${COST.most}`, { cost })
+  throw new KeystrataError('limit-exceeded', `the bcrypt cost of a verifier must be ${COST.least} to ${COST.most}`, {
+    cost,
+  })
 }
 
 const SALT_BYTES = 16
@@ -95,18 +108,19 @@ const HASH_BYTES = 32
 
 const MAX_PASSWORD_CHARACTERS = 1024
 
-/** Argon2id of a password as it is stored: the PHC string format. */
+/** A parsed Argon2id hash of a password. The stored form is the PHC string format. */
 interface StoredHash extends Argon2Costs {
   readonly salt: Uint8Array
   readonly hash: Uint8Array
 }
 
 /**
- * The hash of a service's own password, for {@link verifyPassword}: Argon2id, 64 MiB, 3 iterations, 4 lanes.
+ * Hashes a password that belongs to the service itself, for {@link verifyPassword}: Argon2id, 64 MiB, 3 iterations, 4
+ * lanes.
  * @param password 1 to 1,024 characters
  * @returns a PHC string, `$argon2id$v=19$m=65536,t=3,p=4$…`
- * @throws KeystrataError `limit-exceeded` for an empty or longer password
- * @throws TypeError for a password that is not well-formed text
+ * @throws KeystrataError `limit-exceeded` if the password is empty or over 1,024 characters
+ * @throws TypeError if the password is not well-formed text
  * @example
  * ```ts
  * import { hashPassword } from 'keystrata/server'
@@ -117,7 +131,9 @@ interface StoredHash extends Argon2Costs {
  */
 export async function hashPassword(password: string): Promise<string> {
   if (typeof password === 'string' && password.length > MAX_PASSWORD_CHARACTERS) {
-    throw new KeystrataError('limit-exceeded', 'the password is too long', { characters: password.length })
+    throw new KeystrataError('limit-exceeded', 'the password is longer than 1,024 characters', {
+      characters: password.length,
+    })
   }
   const salt = randomBytes(SALT_BYTES)
   const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
@@ -127,11 +143,18 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether a password is the one of a hash, by {@link hashPassword} or any other writer of Argon2id PHC strings: of
- * passwords in NFC with plain spaces only, because others hash what they are given, and this what it becomes in that form.
- * @param hash undefined for an unknown user: the time of a hash at the default costs, and false
- * @throws KeystrataError `malformed` for what is no such hash; `unsupported` for another algorithm or version;
- *   `limit-exceeded` for costs beyond those of SPEC §1.6
+ * Checks a password against a hash from {@link hashPassword} or from any other software that writes Argon2id PHC
+ * strings. This normalises the password first (NFC, plain spaces) and other software may not, so a foreign hash matches
+ * only if the password was already in that form.
+ * @param hash the stored hash; undefined for an unknown user, which takes the time of a hash at the default costs and
+ *   returns false
+ * @param password what the user typed. An empty, too long or ill-formed password returns false
+ * @returns whether the password matches
+ * @throws KeystrataError `malformed` if `hash` is not such a hash
+ * @throws KeystrataError `unsupported` if it is of another algorithm or version
+ * @throws KeystrataError `limit-exceeded` if its costs are beyond SPEC §1.6, its salt is not 8 to 64 bytes or its hash
+ *   not 16 to 64 bytes
+ * @throws TypeError if `hash` or `password` is not a string
  * @example
  * ```ts
  * import { hashPassword, verifyPassword } from 'keystrata/server'
@@ -145,7 +168,7 @@ export async function verifyPassword(hash: string | undefined, password: string)
   const known = hash ?? undefined
   const stored = known === undefined ? nobody() : parseHash(known)
   if (typeof password !== 'string') throw new TypeError('password must be a string')
-  // What no hash was ever made of: it comes from the network too.
+  // hashPassword accepts none of these. The password comes from the network, so reject them before the expensive hash.
   if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || !password.isWellFormed()) return false
   const found = await argon2id(password, stored.salt, stored, {}, stored.hash.length)
   return equalBytes(found, stored.hash) && known !== undefined
@@ -160,15 +183,20 @@ const nobody = (): StoredHash => ({
 function parseHash(text: string): StoredHash {
   if (typeof text !== 'string') throw new TypeError('hash must be a string')
   const found = /^\$([a-z\d-]{1,32})\$v=(\d+)\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z\d+/]+)\$([A-Za-z\d+/]+)$/.exec(text)
-  if (found === null) throw new KeystrataError('malformed', 'not a PHC string of Argon2')
+  if (found === null)
+    throw new KeystrataError('malformed', 'invalid password hash: it must be an Argon2 hash in the PHC string format')
   const [, algorithm, version, memory, iterations, lanes, saltText = '', hashText = ''] = found
   if (algorithm !== 'argon2id' || version !== '19') {
-    throw new KeystrataError('unsupported', 'only Argon2id version 19 (0x13) is known here')
+    throw new KeystrataError('unsupported', 'unsupported password hash: it must be Argon2id version 19 (0x13)')
   }
   const [salt, hash] = [fromBase64(saltText), fromBase64(hashText)]
-  if (salt === undefined || hash === undefined) throw new KeystrataError('malformed', 'not base64')
+  if (salt === undefined || hash === undefined)
+    throw new KeystrataError('malformed', 'invalid password hash: its salt or hash is not base64')
   if (salt.length < 8 || salt.length > 64 || hash.length < 16 || hash.length > 64) {
-    throw new KeystrataError('limit-exceeded', 'salts have 8 to 64 bytes here, hashes 16 to 64')
+    throw new KeystrataError(
+      'limit-exceeded',
+      'invalid password hash: the salt must have 8 to 64 bytes and the hash 16 to 64',
+    )
   }
   return { iterations: Number(iterations), memoryKiB: Number(memory), lanes: Number(lanes), salt, hash }
 }

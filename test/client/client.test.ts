@@ -1,4 +1,4 @@
-// A client with typed keys, as a backup tool meets it.
+// A client with typed keys, as a backup tool uses it.
 import {
   backends,
   claimantOf,
@@ -35,7 +35,7 @@ const content = sample(1000)
 describe.each(scopes)('the scope %s', (which) => {
   const encrypted = which !== 'public'
 
-  it('seals what this client opens, and another machine with the same keys', async () => {
+  it('seals blocks that this client opens, on this machine and on another one with the same keys', async () => {
     for (const size of [0, 1, 16, 1000, 131_073]) {
       const block = await one.scope(which).seal(sample(size))
       expect([block.envelope.length, block.ciphertext.length]).toEqual(encrypted ? [112, size + 16] : [49, size])
@@ -46,7 +46,7 @@ describe.each(scopes)('the scope %s', (which) => {
     }
   })
 
-  it('opens on every backend, wherever it was sealed', async () => {
+  it('opens a block from any backend on any backend', async () => {
     for (const sealing of backends) {
       const block = await withBackend(sealing, () => one.scope(which).seal(content))
       for (const opening of backends) {
@@ -55,7 +55,7 @@ describe.each(scopes)('the scope %s', (which) => {
     }
   })
 
-  it('refuses what is of another scope, another account, another key model', async () => {
+  it('refuses blocks of another scope, account or key model', async () => {
     const block = await one.scope(which).seal(content)
     for (const other of scopes) {
       if (other !== which) await failure(() => one.scope(other).open(block), 'key-not-found')
@@ -70,7 +70,7 @@ describe.each(scopes)('the scope %s', (which) => {
     }
   })
 
-  it('refuses every flipped byte, and a block under another label', async () => {
+  it('refuses a block with any byte flipped or a swapped part', async () => {
     const block = await one.scope(which).seal(sample(40))
     const other = await one.scope(which).seal(sample(40, 2))
     const stored = encodeBlock(block)
@@ -87,7 +87,7 @@ describe.each(scopes)('the scope %s', (which) => {
     }
   })
 
-  it('is named before it is sealed, and sealed once', async () => {
+  it('gives the label before sealing, and seals prepared content only once', async () => {
     const prepared = await one.scope(which).prepare(content)
     const block = await prepared.seal()
     expect(block.label).toBe(prepared.label)
@@ -96,21 +96,21 @@ describe.each(scopes)('the scope %s', (which) => {
   })
 })
 
-describe('equal contents', () => {
+describe('equal content', () => {
   const sealed = (client: Client, which: (typeof scopes)[number]) => client.scope(which).seal(content)
 
-  it('meet in the account across its clients, and across no other account', async () => {
+  it('is one block for all clients of an account, and another block for another account', async () => {
     const [a, b, c] = [await sealed(one, 'account'), await sealed(laptop, 'account'), await sealed(stranger, 'account')]
     expect(b).toEqual(a)
     expect([c.label === a.label, hex(c.ciphertext) === hex(a.ciphertext)]).toEqual([false, false])
     expectSame(await laptop.open(a), content)
     await failure(() => stranger.open(a), 'key-not-found')
-    // The type is in the key: the same text of another type is another key.
+    // Key derivation includes the type: the same text with another type is another key.
     const longer = await make({ accountKey: { ...ACCOUNT, type: 'AES-256' } })
     expect((await sealed(longer, 'account')).label).not.toBe(a.label)
   })
 
-  it('have the nonce of SPEC §13.2 in the account, so that every release meets every other', async () => {
+  it('has the nonce of SPEC §13.2 in the account scope, so that all releases deduplicate with each other', async () => {
     const { accountKey } = claimantOf(one)
     const key = withBytes(accountKey!.key, (bytes) =>
       KDF(Buffer.from(bytes), Buffer.alloc(0), 'account-dedup', [Buffer.from('acme')], 32),
@@ -120,14 +120,14 @@ describe('equal contents', () => {
     expect(hex(envelope.subarray(48, 80))).toBe(createHmac('sha256', key).update(digest).digest('hex'))
   })
 
-  it('have one name and two ciphertexts under a private key, and nothing in common with other clients', async () => {
+  it('has one label and different ciphertexts under one private key, and another label under another', async () => {
     const [a, b, c] = [await sealed(one, 'private'), await sealed(again, 'private'), await sealed(laptop, 'private')]
     expect([b.label === a.label, hex(b.ciphertext) === hex(a.ciphertext)]).toEqual([true, false])
     expect(c.label).not.toBe(a.label)
     await failure(() => laptop.open(a), 'key-not-found')
   })
 
-  it('are one public block for the realm', async () => {
+  it('is one public block for the whole realm', async () => {
     const [a, b] = [await sealed(one, 'public'), await sealed(stranger, 'public')]
     expect(b).toEqual(a)
     expect(Buffer.from(a.ciphertext).equals(content)).toBe(true)
@@ -135,7 +135,7 @@ describe('equal contents', () => {
     expect((await sealed(elsewhere, 'public')).label).not.toBe(a.label)
   })
 
-  it('share nothing between roles, even under one text', async () => {
+  it('has another label and another key for each role, even if both keys have the same text', async () => {
     const same = await make({ privateKey: ACCOUNT })
     const [a, b] = [await sealed(same, 'private'), await sealed(same, 'account')]
     expect(a.label).not.toBe(b.label)
@@ -146,7 +146,7 @@ describe('equal contents', () => {
 })
 
 describe('typed keys', () => {
-  it('have at least one character, and no more than their type allows; none is cut', async () => {
+  it('must have 1 character or more, and no more than their type allows; texts are never truncated', async () => {
     for (const [type, most] of [
       ['AES-128', 16],
       ['AES-192', 24],
@@ -157,7 +157,7 @@ describe('typed keys', () => {
         expect(error.message).toContain(`a key of type ${type} has 1 to ${most} characters`)
         expect(error.detail).toEqual({ role: 'private', type, characters: text.length, most })
       }
-      // Counted in code points, after NFC: 🔑 is one, and so is a decomposed é.
+      // Counts code points after NFC: 🔑 is one, and so is a decomposed é.
       for (const text of ['🔑'.repeat(most), 'e\u0301'.repeat(most)]) {
         await make({ privateKey: { type, text } })
         await failure(() => make({ privateKey: { type, text: text + 'x' } }), 'limit-exceeded')
@@ -165,13 +165,13 @@ describe('typed keys', () => {
     }
   })
 
-  it('are the same key however they are typed', async () => {
+  it('are the same key whichever space characters are typed', async () => {
     const block = await one.scope('private').seal(content)
     const typed = await make({ privateKey: { type: 'AES-256', text: 'a\u00a0private key of\u3000this client' } })
     expectSame(await typed.open(block), content)
   })
 
-  it('are of a type that there is, and text', async () => {
+  it('must have a known type and a text', async () => {
     for (const key of [
       { type: 'AES-512', text: 'x' },
       { type: 'DES-56', text: 'x' },
@@ -189,7 +189,7 @@ describe('typed keys', () => {
     await failure(() => make({ signal: AbortSignal.abort() }), 'aborted')
   })
 
-  it('can be made: all different, of full length', async () => {
+  it('can be generated: each is different and has the maximum length', async () => {
     for (const [type, length] of [
       ['AES-128', 16],
       ['AES-192', 24],
@@ -204,7 +204,7 @@ describe('typed keys', () => {
     await make({ privateKey: generateTypedKey('AES-256') })
   })
 
-  it('tell their progress over both', async () => {
+  it('report one progress over both keys', async () => {
     const fractions: number[] = []
     await make({ onProgress: (fraction) => fractions.push(fraction) })
     expect(fractions[0]).toBeLessThan(0.5)
@@ -214,14 +214,14 @@ describe('typed keys', () => {
 })
 
 describe('an account key', () => {
-  it('can come later, and is needed for the account scope', async () => {
+  it('can be set later, and is required for the account scope', async () => {
     const alone = await quickly(() => deriveClient({ ...NAMES, privateKey: PRIVATE }))
     await failure(async () => alone.scope('account'), 'account-key-required')
     const both = await quickly(() => alone.withAccountKey(ACCOUNT))
     expectSame(await both.open(await one.scope('account').seal(content)), content)
     expectSame(await both.open(await alone.scope('private').seal(content)), content)
     await failure(() => alone.withAccountKey({ type: 'AES-128', text: '' }), 'limit-exceeded')
-    // It goes on when its handle is disposed of in the middle.
+    // It continues if its handle is disposed of while the hash runs.
     const set = await quickly(() => {
       const setting = alone.withAccountKey(ACCOUNT)
       alone.dispose()
@@ -231,7 +231,7 @@ describe('an account key', () => {
   })
 })
 
-it('a disposed client does nothing, nor do its scopes', async () => {
+it('a disposed client and its scopes refuse every operation', async () => {
   const short = await make()
   const scope = short.scope('private')
   const [block, prepared] = [await scope.seal(content), await scope.prepare(content)]
@@ -251,7 +251,7 @@ it('a disposed client does nothing, nor do its scopes', async () => {
   expect(() => one.scope('none' as never)).toThrow(TypeError)
 })
 
-it('a header that claims another type of key, or another owner, opens nothing', async () => {
+it('a header with another key type or another owner id opens nothing', async () => {
   const block = await one.scope('private').seal(content)
   for (const envelope of [patched(block.envelope, 6, [3, 1]), flipped(block.envelope, 40)]) {
     await failure(() => one.open({ ...block, envelope }), 'authentication-failed')

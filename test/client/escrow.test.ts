@@ -1,4 +1,4 @@
-// Codes that people keep on paper: forgiving to type, and never taken for another.
+// Activation codes, which people keep on paper: easy to type, and a mistyped one is noticed.
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -9,7 +9,7 @@ const code = generateActivationCode()
 const plain = code.replaceAll('-', '')
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** The last four characters, computed in another way: by big numbers. */
+/** The four check characters, computed in another way than in the library: with big integers. */
 function checkOf(random: string): string {
   const label = Buffer.from('keystrata/v1/activation-code')
   const length = Buffer.from([0, 0, 0, label.length])
@@ -19,14 +19,14 @@ function checkOf(random: string): string {
 }
 
 describe('an activation code', () => {
-  it('has six groups of five, and no letter that is misread', () => {
+  it('has six groups of five characters, none of which look alike', () => {
     expect(code).toMatch(/^([0-9A-HJKMNP-TV-Z]{5}-){5}[0-9A-HJKMNP-TV-Z]{5}$/)
     expect(plain.slice(26)).toBe(checkOf(plain.slice(0, 26)))
     expect(parseActivationCode(code)).toBe(plain)
     expect(readActivationCode(Buffer.from(plain))).toBe(plain)
   })
 
-  it('is another one every time, of all characters in all places', () => {
+  it('is different each time, and can have any character in any place', () => {
     const codes = Array.from({ length: 2000 }, generateActivationCode)
     expect(new Set(codes).size).toBe(2000)
     for (const place of [0, 12, 25, 29]) {
@@ -35,7 +35,7 @@ describe('an activation code', () => {
     }
   })
 
-  it('may be typed as people type', () => {
+  it('may be typed in lower case, with any spaces and hyphens, and with O for 0 and I or L for 1', () => {
     const typed = fc
       .record({
         case_: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
@@ -59,7 +59,7 @@ describe('an activation code', () => {
     fc.assert(fc.property(typed, (text) => parseActivationCode(text) === plain))
   })
 
-  it('with any one character another one is refused', async () => {
+  it('is refused if any one character is wrong', async () => {
     let refused = 0
     for (const [index, letter] of Array.from(plain).entries()) {
       for (const other of ALPHABET) {
@@ -71,38 +71,38 @@ describe('an activation code', () => {
         refused++
       }
     }
-    // One in a million passes by chance, and opens nothing.
+    // One in a million has a valid checksum by chance, and opens nothing.
     expect(refused).toBeGreaterThanOrEqual(30 * 31 - 2)
   })
 
-  it('may be up to 256 characters as typed', async () => {
+  it('may have up to 256 characters as typed', async () => {
     expect(parseActivationCode(plain + ' '.repeat(226))).toBe(plain)
     await failure(() => parseActivationCode(plain + ' '.repeat(227)), 'malformed')
   })
 
-  it('has letters of the alphabet alone, even where the last four belong to the others', async () => {
+  it('has only characters of the alphabet, even if the checksum is right', async () => {
     const random = `${plain.slice(0, 25)}U`
     await failure(() => parseActivationCode(random + checkOf(random)), 'malformed')
   })
 
   it.each([
-    ['', 'nothing'],
-    [plain.slice(1), 'a character short'],
-    [plain + '0', 'a character long'],
-    [plain.slice(0, -1) + 'U', 'a U'],
-    [plain.slice(0, -1) + '😀', 'no character of a code'],
-    [plain + ' '.repeat(300), 'too long to be typed'],
-  ])('%j is none: %s', async (typed) => {
+    ['', 'empty'],
+    [plain.slice(1), 'one character too short'],
+    [plain + '0', 'one character too long'],
+    [plain.slice(0, -1) + 'U', 'it contains U'],
+    [plain.slice(0, -1) + '😀', 'it contains an emoji'],
+    [plain + ' '.repeat(300), 'too long as typed'],
+  ])('%j is invalid: %s', async (typed) => {
     const error = await failure(() => parseActivationCode(typed), 'malformed')
     expect(JSON.stringify(error)).not.toContain(plain.slice(0, 8))
   })
 
-  it('is a string', () => {
+  it('must be a well-formed string', () => {
     expect(() => parseActivationCode(5 as unknown as string)).toThrow(TypeError)
     expect(() => parseActivationCode('\ud800')).toThrow(TypeError)
   })
 
-  it('is stored in its one form', async () => {
+  it('is read from storage only in its normal form', async () => {
     await failure(() => readActivationCode(Buffer.from(plain.toLowerCase())), 'malformed')
     await failure(() => readActivationCode(Buffer.from(code)), 'malformed')
   })

@@ -10,7 +10,7 @@ const names = { realm: 'com.example.backup', account: 'acme' }
 const key = await deriveTypedKey({ type: 'AES-192', text: 'geheim ✓' }, 'account', names, {})
 
 describe('a typed key', () => {
-  it('is Argon2id of its text, over a salt of realm, account, role and type', async () => {
+  it('is the Argon2id hash of its text, with a salt of realm, account, role and type', async () => {
     const LP = (text: string) => {
       const bytes = Buffer.from(text)
       const length = Buffer.alloc(4)
@@ -23,8 +23,8 @@ describe('a typed key', () => {
     expect(withBytes(key.key, hex)).toBe(hex(expected))
   })
 
-  it('has an id and an owner by HKDF-SHA-512', () => {
-    // Python: HKDF by hmac and hashlib, of the bytes 0 to 23.
+  it('has a key id and an owner id by HKDF-SHA-512', () => {
+    // From Python: HKDF with hmac and hashlib, over the bytes 0 to 23.
     const counted = new SecretKey(
       'client',
       Uint8Array.from({ length: 24 }, (_, index) => index),

@@ -1,5 +1,5 @@
-// Real processes on a real folder, killed after each write: the vault opens with the newest record every time, and a second
-// run finishes. What a power cut leaves behind the last fsync, no test on a running machine can show.
+// Kills real processes after each write to a real folder. Each time, the vault must open with the newest record, and a
+// second run must finish the work. No test on a running machine can show what a power cut leaves after the last fsync.
 import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { execFile } from 'node:child_process'
 import { cpSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { newFolder } from '../examples/tree.ts'
 import { CHEAP, sample } from '../fixtures.ts'
 
 const run = promisify(execFile)
-/** One file, which any runtime starts at once. */
+/** The device program, bundled to one file that every runtime can start. */
 const device = join(newFolder(), 'device.mjs')
 await build({
   entryPoints: [join(import.meta.dirname, 'device.ts')],
@@ -39,7 +39,7 @@ await start.writeAccount(await createVerifier(login.credential, { cost: 10 }), f
 const { vault } = await first.createVault(start)
 const block = await vault.seal(content)
 
-/** Runs a device in a copy of the folder until its nth write; the signal that ended it, if one did. */
+/** Runs a device in a copy of the folder until its nth write. Returns the folder and the signal that ended it. */
 async function killedAfter(work: string, write: number): Promise<{ folder: string; signal: string | undefined }> {
   const folder = newFolder()
   cpSync(template, folder, { recursive: true })
@@ -55,9 +55,9 @@ describe.each([
   ['rotate', 6],
   ['changeRecovery', 7],
 ] as const)('%s', (work, writes) => {
-  it('is killed after every write, opens, and is finished by a second run', async () => {
+  it('can be killed after any write: the vault still opens, and a second run finishes the work', async () => {
     const runs = await inPairs(Array.from({ length: writes + 1 }, (_, index) => () => killedAfter(work, index + 1)))
-    // One more than there are writes: that one lives.
+    // The last run waits for one write more than there are, so it is not killed.
     expect(runs.map(({ signal }) => signal)).toEqual([...Array<string>(writes).fill('SIGKILL'), undefined])
     for (const { folder } of runs) {
       const store = new FolderVaultStore(new FolderStore(folder))
@@ -82,7 +82,7 @@ describe.each([
   })
 })
 
-/** Two at a time, as there are cores. */
+/** Runs two works at a time, for machines with two cores. */
 async function inPairs<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
   const results: T[] = []
   for (let index = 0; index < works.length; index += 2) {

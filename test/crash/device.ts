@@ -1,4 +1,4 @@
-// A device in a process of its own that dies by SIGKILL right after its nth write: `device.ts FOLDER WORK N`.
+// A device in its own process, which kills itself by SIGKILL right after its nth write: `device.ts FOLDER WORK N`.
 import { deriveLogin, openProfile, type VaultStore } from '../../src/vault.ts'
 import { FolderStore } from '../../examples/store.ts'
 import { FolderVaultStore } from '../../examples/vault-store.ts'
@@ -26,4 +26,4 @@ const profile = openProfile((await store.readProfile())!, login)
 if (work === 'rotate') await profile.rotate(dying)
 else if (work === 'createVault') await profile.createVault(dying)
 else await profile.changeRecovery(dying, { zeroTrust: true })
-console.log(`${writes} writes, and alive`)
+console.log(`still alive after ${writes} writes`)

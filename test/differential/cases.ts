@@ -1,9 +1,10 @@
-// Random inputs for every primitive, and what a backend makes of them: the same on every backend, refusals included.
+// Random inputs for every primitive, and what a backend returns for them. Every backend must return the same bytes, and
+// refuse the same inputs.
 import { hex, unhex, withRandomness } from '../fixtures.ts'
 import { portableBackend } from '../platforms.ts'
 import { type Backend, type Kem } from '../../src/primitives/backend.ts'
 
-/** Inputs that can be made again from a seed (xorshift32). */
+/** Random inputs that a seed repeats (xorshift32). */
 export class Random {
   #state: number
   constructor(seed: number) {
@@ -24,14 +25,14 @@ export class Random {
   pick<T>(choices: readonly T[]): T {
     return choices[this.below(choices.length)] as T
   }
-  /** Now and then one bit of it flipped. */
+  /** Flips one bit of the bytes in one of three calls, and returns them. */
   maybeDamaged(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     if (bytes.length > 0 && this.below(3) === 0) bytes[this.below(bytes.length)]! ^= 1 << this.below(8)
     return bytes
   }
 }
 
-/** What one backend gives for one input, as text; a refusal is a result too. */
+/** Returns what a backend gives for one input, as text. A refusal is a result too. */
 export type Case = (backend: Backend) => Promise<string>
 
 const REFUSED = 'refused'
@@ -45,7 +46,7 @@ async function outcome(compute: () => unknown): Promise<string> {
   }
 }
 
-/** Small sizes, and now and then one beside a border of blocks, chunks and calls. */
+/** Sizes at and around the borders of blocks, chunks and calls; `size` draws one of them in one of 50 calls. */
 const BORDERS = [16, 64, 8 * 1024, 128 * 1024].flatMap((size) => [size - 16, size - 1, size, size + 1])
 function size(random: Random, borders: readonly number[] = BORDERS): number {
   return random.below(50) === 0 ? random.pick(borders) : random.below(100)
@@ -53,7 +54,7 @@ function size(random: Random, borders: readonly number[] = BORDERS): number {
 
 const keyOf = (random: Random) => random.bytes(random.pick([16, 24, 32]))
 
-// RFC 7748 §6.1 and https://cr.yp.to/ecdh.html#validate: small order; and encodings of p and above.
+// Points of small order (RFC 7748 §6.1, https://cr.yp.to/ecdh.html#validate), and encodings of p and above.
 const ODD_POINTS = [
   '00'.repeat(32),
   `01${'00'.repeat(31)}`,
@@ -72,7 +73,7 @@ function kemCase(random: Random, kemOf: (backend: Backend) => Kem, privateBytes:
       if (which === 0) return own.decapsulate(oddPoint)
       if (which === 1) {
         const sender = kemOf(backend).encapsulator(oddPoint)
-        // Native code takes no randomness from outside, but must refuse the same keys.
+        // Native code does not accept randomness from outside, but it must refuse the same keys.
         sender.encapsulate()
         return [new Uint8Array(0)]
       }
@@ -83,7 +84,7 @@ function kemCase(random: Random, kemOf: (backend: Backend) => Kem, privateBytes:
     })
 }
 
-/** One random case of each primitive, with how often it is drawn: the dear ones seldom. */
+/** Each primitive's maker of random cases, and how often it is drawn. Slow primitives are drawn less often. */
 export const CASES: Readonly<Record<string, { weight: number; make: (random: Random) => Case }>> = {
   hash: {
     weight: 300,
@@ -157,7 +158,7 @@ export const CASES: Readonly<Record<string, { weight: number; make: (random: Ran
     weight: 100,
     make(random) {
       const [key, text] = [keyOf(random), random.bytes(size(random))]
-      // Counters that overflow 32, 64 and 128 bits on the way.
+      // Some counters overflow 32, 64 or 128 bits during the call.
       const counter = random.bytes(16).fill(0xff, random.pick([0, 8, 12, 16]))
       return (backend) =>
         outcome(async () => {
@@ -220,7 +221,7 @@ export const CASES: Readonly<Record<string, { weight: number; make: (random: Ran
     make(random) {
       const odd = () => {
         const { publicKey } = portableBackend.mlKem1024.decapsulator(random.bytes(64))
-        // A key or ciphertext of a wrong length, or with a coefficient that may be out of range, or just another one.
+        // A wrong length, a coefficient that may be out of range, or just another public key.
         if (random.below(3) === 0) return random.bytes(random.pick([0, 32, 1567, 1569]))
         if (random.below(2) === 0) publicKey.set([0xff, random.below(256)], 3 * random.below(500))
         return publicKey

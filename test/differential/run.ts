@@ -1,4 +1,5 @@
-// npm run test:differential -- [--cases N] [--seed N]: random cases on node, web and portable, compared one by one.
+// npm run test:differential -- [--cases N] [--seed N]: runs random cases on node, web and portable, and
+// compares the results of each case.
 import { backends } from '../fixtures.ts'
 import { parseArgs } from 'node:util'
 import { CASES, Random } from './cases.ts'
@@ -32,7 +33,7 @@ for (let index = 0; index < total; index++) {
 }
 console.table(Object.fromEntries(counts))
 console.log(`${total} cases, ${differences} differences`)
-// A primitive that was never drawn, or refused every input, was not compared.
+// A primitive is not compared if it was never drawn or if it refused every input.
 const idle = Object.keys(CASES).filter((name) => (counts.get(name)?.cases ?? 0) <= (counts.get(name)?.refused ?? 0))
-if (idle.length > 0) console.error(`never compared: ${idle.join(', ')}`)
+if (idle.length > 0) console.error(`not compared: ${idle.join(', ')}`)
 process.exitCode = differences === 0 && idle.length === 0 ? 0 : 1

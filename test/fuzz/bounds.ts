@@ -1,7 +1,9 @@
-// What holds for every input, however it was made: nothing but a KeystrataError comes out, without a cause that could quote
-// bytes; an input of n bytes makes no more memory than twice n and 1 MiB beyond what an honest object of its kind makes, what the
-// collector takes back at once included: a copy or the content, and the chunks that a cipher leaves; and costs of Argon2id that an
-// object asks for are within the limits.
+// The rules that hold for every input, valid or not:
+// - A reader throws nothing but a KeystrataError, and that has no `cause`, because a cause could quote bytes.
+// - For an input of n bytes, a reader allocates at most MOST_COPIES × n bytes and 1 MiB more than for an honest
+//   object of the same kind. That is a copy or the content, and the chunks that a cipher leaves. Memory freed at once
+//   counts too.
+// - The Argon2id costs that an object asks for are within the limits.
 import { KeystrataError } from '../../src/index.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
@@ -12,7 +14,7 @@ import type { Target } from './inputs.ts'
 const MIB = 1024 * 1024
 const CHEAP = { iterations: 1, memoryKiB: 8, lanes: 1 }
 
-/** What security.md and SPEC §1.6 allow; written again, so that a limit that is lost is noticed. */
+/** Throws unless SPEC §1.6 allows the costs. The limits are repeated here, to notice if the library loses one. */
 export function assertAllowedCosts({ iterations, memoryKiB, lanes }: typeof CHEAP): void {
   const holds =
     iterations >= 1 &&
@@ -22,10 +24,10 @@ export function assertAllowedCosts({ iterations, memoryKiB, lanes }: typeof CHEA
     memoryKiB >= 8 * lanes &&
     memoryKiB <= 1024 * 1024 &&
     iterations * memoryKiB <= 4 * 1024 * 1024
-  if (!holds) throw new Error(`Argon2id was asked for ${iterations} passes, ${memoryKiB} KiB, ${lanes} lanes`)
+  if (!holds) throw new Error(`Argon2id was asked for ${iterations} iterations, ${memoryKiB} KiB, ${lanes} lanes`)
 }
 
-/** Argon2id costs next to nothing while a fuzzer runs, and is refused at costs that no object may ask for. */
+/** Makes Argon2id cheap while a fuzzer runs, and makes it throw if an object asks for costs above the limits. */
 export function watchArgon2(): void {
   const chosen = backends[0]!
   const watched: Backend = {
@@ -38,13 +40,13 @@ export function watchArgon2(): void {
   useBackend(watched)
 }
 
-/** What one input led to: that somebody took it, or the code of the last error; and the most memory that one reader made. */
+/** The outcome of one input: 'taken' or the last error code, and the most bytes that one reader allocated. */
 interface Reading {
   readonly outcome: string
   readonly made: number
 }
 
-/** Memory is more than it says where the collector came between, and never less. */
+/** Gives `bytes` to every reader of a target. `made` is too low if the collector runs meanwhile. */
 async function readBy({ reads }: Target, bytes: Uint8Array): Promise<Reading> {
   let outcome = ''
   let made = 0
@@ -63,7 +65,7 @@ async function outcomeOf(read: Target['reads'][number], bytes: Uint8Array): Prom
     return 'taken'
   } catch (error) {
     if (!(error instanceof KeystrataError)) throw error
-    if (error.cause !== undefined) throw new Error('a KeystrataError with a cause', { cause: error })
+    if (error.cause !== undefined) throw new Error('a KeystrataError has a cause', { cause: error })
     return error.code
   }
 }
@@ -72,7 +74,10 @@ const objectOf = ({ around }: Target, input: Uint8Array): Uint8Array => around?.
 
 const honest: Map<string, number> = new Map()
 
-/** The most that an honest object of the target was ever seen to make: engines collect seldomer as they go on. */
+/**
+ * Returns the most bytes that reading an honest object of the target ever allocated. Each call measures again, because
+ * engines collect less often the longer they run.
+ */
 async function honestMemory(target: Target): Promise<number> {
   let most = honest.get(target.name) ?? 0
   for (const seed of target.seeds) {
@@ -83,16 +88,20 @@ async function honestMemory(target: Target): Promise<number> {
   return most
 }
 
-/** Reads one input and throws for whatever must not happen. Too much memory must be seen again and again: engines make some too. */
+/**
+ * Gives one input to a target's readers and throws if they break a rule. Returns the outcome. Too much memory must be
+ * measured four times in a row, because engines allocate memory of their own.
+ */
 export async function checkInput(target: Target, input: Uint8Array): Promise<string> {
   const bytes = objectOf(target, input)
   const copy = new Uint8Array(bytes)
   let most = honest.get(target.name) ?? (await honestMemory(target))
   for (let turn = 0; ; turn++) {
     const { outcome, made } = await readBy(target, bytes)
-    if (Buffer.compare(bytes, copy) !== 0) throw new Error('the input was written to')
+    if (Buffer.compare(bytes, copy) !== 0) throw new Error('a reader has written to its input')
     if (made <= most + MOST_COPIES * bytes.length + MIB) return outcome
-    if (turn === 3) throw new Error(`${bytes.length} bytes of ${target.name}, ${outcome}, made ${made} bytes of memory`)
+    if (turn === 3)
+      throw new Error(`${bytes.length} bytes as ${target.name} (${outcome}) made a reader allocate ${made} bytes`)
     most = await honestMemory(target)
   }
 }

@@ -1,5 +1,5 @@
-// What reads the objects of a client: blocks, enrolments, challenges, proofs, escrows, registration files, and what a device
-// keeps.
+// The readers of a client's objects: blocks, enrolments, challenges, proofs, escrows, registration files, saved
+// handles.
 import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
 import {
   armRegistration,
@@ -54,7 +54,7 @@ const legacy = await deriveLegacyClient({
   dangerouslyAllowDes: true,
 })
 const claimant = claimantOf(client)
-/** A challenge that is never taken lets every proof be looked at. */
+/** A store that accepts the same challenge again and again, so that the registry checks every proof. */
 class LastingStore extends MemoryRegistryStore {
   override async takeChallenge(): Promise<boolean> {
     return true
@@ -69,7 +69,7 @@ await registry.enrol(client.enrolment())
 const challenge = await registry.challenge()
 const proof = client.prove(challenge, { server: 'here' })
 
-/** Signs a claim with the keys of the client, whatever keys stand in it. */
+/** Signs a claim with the client's keys, whatever keys the claim names. */
 const signatures = (messageFor: (key: ProvenKey) => Uint8Array): Uint8Array[] =>
   provenBy(claimant, (proven) => proven.map(({ seed, key }) => sign(seed, messageFor(key))))
 
@@ -128,7 +128,7 @@ const openSaved = [
   (bytes: Uint8Array) => openSavedKeyset(bytes, device, { id: provider.id }).dispose(),
 ]
 
-/** What is sealed in a saved handle, and a saved handle around any bytes. */
+/** Returns the bytes sealed in a saved handle. */
 const keysIn = (index: number): Uint8Array =>
   unwrapSecret(deviceSecret, decode(storedHandle, saved[index]!, 'handle').wrapped, 'handle', savedPlace(index + 1))
 const savedAround = (bytes: Uint8Array, index: number): Uint8Array => {
@@ -142,7 +142,7 @@ const blocks = await Promise.all(
 )
 const legacyBlock = await legacy.scope('private').seal(sample(40))
 
-/** Layouts of different values in one list. */
+/** Puts layouts of different types into one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 export const clientTargets: readonly Target[] = [

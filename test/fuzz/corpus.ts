@@ -1,4 +1,4 @@
-// What a fuzzer found once, kept as hex under the name of its target, and read again at every run.
+// Inputs that the fuzzer found before. Each is a hex file named after its target, and every run reads it again.
 import { namesIn, readText } from '../files.ts'
 
 export interface Finding {

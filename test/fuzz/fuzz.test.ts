@@ -1,4 +1,4 @@
-// Every parser and every open, with bytes that no writer made. `npm run fuzz` goes on for as long as it is told to.
+// Gives every parser and every open bytes that no writer made. `npm run fuzz` does the same for as long as you like.
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
@@ -24,12 +24,15 @@ describe('hostile bytes', () => {
     )
   })
 
-  it.each(targets.map((target) => [target.name, target] as const))('honest ones as %s are taken', async (_, target) => {
-    for (const seed of target.seeds) expect(await checkInput(target, seed)).toBe('taken')
-  })
+  it.each(targets.map((target) => [target.name, target] as const))(
+    'honest ones are accepted as %s',
+    async (_, target) => {
+      for (const seed of target.seeds) expect(await checkInput(target, seed)).toBe('taken')
+    },
+  )
 
   it.each(targets.map((target) => [target.name, target] as const))(
-    'as %s with megabytes behind it',
+    'as %s with megabytes appended',
     async (_, target) => {
       const [seed = new Uint8Array(0)] = target.seeds
       for (const byte of [0, 0xff]) {
@@ -40,7 +43,7 @@ describe('hostile bytes', () => {
     },
   )
 
-  it('that were found once', async () => {
+  it('that the fuzzer found before', async () => {
     for (const { target: name, bytes, file } of findings) {
       const target = targets.find((each) => each.name === name)
       if (target === undefined) throw new Error(`${file}: no such target`)
@@ -56,7 +59,7 @@ describe('the fuzzer itself', () => {
     reads: [read],
   })
 
-  it('finds what is no KeystrataError, or has a cause', async () => {
+  it('finds an error that is not a KeystrataError, and one with a cause', async () => {
     const raised = (error: Error) =>
       checkInput(
         target(() => Promise.reject(error)),
@@ -68,14 +71,14 @@ describe('the fuzzer itself', () => {
     expect(await raised(new KeystrataError('malformed'))).toBe('malformed')
   })
 
-  // Bun says how much is in use too late.
-  it.skipIf(process.versions['bun'])('finds an input that makes much memory, and one that is written to', async () => {
+  // Bun reports its memory use too late.
+  it.skipIf(process.versions['bun'])('finds an input that takes too much memory, or is written to', async () => {
     const kept: Uint8Array[] = []
     const greedy = target((bytes) => void kept.push(new Uint8Array(bytes.length > 8 ? 2 * MUCH : 8)))
     expect(await checkInput(greedy, new Uint8Array(8))).toBe('taken')
-    // What is collected meanwhile would hide what is made.
+    // A collection during the read would hide the memory that it takes.
     collect()
-    await expect(checkInput(greedy, new Uint8Array(9))).rejects.toThrow('made')
+    await expect(checkInput(greedy, new Uint8Array(9))).rejects.toThrow('allocate')
     await expect(
       checkInput(
         target((bytes) => void bytes.fill(1)),
@@ -84,7 +87,7 @@ describe('the fuzzer itself', () => {
     ).rejects.toThrow('written')
   })
 
-  it('finds costs of Argon2id beyond the limits', () => {
+  it('finds Argon2id costs above the limits', () => {
     const allowed = { iterations: 64, memoryKiB: 65_536, lanes: 16 }
     expect(() => assertAllowedCosts(allowed)).not.toThrow()
     for (const wrong of [{ iterations: 65 }, { memoryKiB: 1024 * 1024 }, { memoryKiB: 127 }, { lanes: 17 }])

@@ -1,26 +1,26 @@
-// What a fuzzer feeds: objects that a writer made, taken apart and put together wrong. An input is a seed and a short list
-// of edits, so that fast-check makes thousands in a second, and shrinks one that fails to the edit that matters.
+// The inputs of the fuzzer: honest objects, damaged by a short list of edits. So fast-check makes thousands of inputs a
+// second, and shrinks a failing input to the edit that matters.
 import fc from 'fast-check'
 import { type BlockReader, encodeBlock, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { type Codec, decode, encode } from '../../src/core/codec.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 
-/** One kind of object, and everything that reads it. */
+/** One kind of object, and all its readers. */
 export interface Target {
   readonly name: string
-  /** Objects as honest writers make them. */
+  /** Honest objects. */
   readonly seeds: readonly Uint8Array[]
-  /** Their layouts: what parses under one is also damaged field by field. */
+  /** The layouts of the seeds. An object that parses under one of them is also damaged field by field. */
   readonly layouts?: readonly Codec<never>[]
-  /** Makes checksum, MAC and signature right again, as somebody who has the keys could. */
+  /** Recomputes checksum, MAC and signatures, as someone who has the keys could. */
   readonly mend?: (bytes: Uint8Array) => Uint8Array
-  /** The object that an input is one part of, where that is sealed or signed as a whole. */
+  /** Builds the whole object around an input, if the input is only a part that is sealed or signed with it. */
   readonly around?: (part: Uint8Array) => Uint8Array
-  /** Everything that reads it. */
+  /** Functions that read such an object. */
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
 }
 
-/** A block: each of its parts alone, beside the other as it was, and both together. */
+/** Returns a target for a block: each part damaged beside the other part unchanged, and both parts together. */
 export function blockTarget(name: string, reader: BlockReader, block: SealedBlock): Target {
   return {
     name,
@@ -33,7 +33,7 @@ export function blockTarget(name: string, reader: BlockReader, block: SealedBloc
   }
 }
 
-/** Numbers that decide how an edit goes; each edit takes of them what it needs. */
+/** The parameters of an edit. Each kind uses those that it needs. */
 interface Edit {
   readonly kind: Kind
   readonly at: number
@@ -57,14 +57,14 @@ const edits = {
     const copy = new Uint8Array(bytes)
     return copy.fill(EDGES[value % EDGES.length]! & 0xff, at, at + size)
   },
-  /** A number, or a length, at its limits: 1, 2, 4 or 8 bytes. */
+  /** Overwrites 1, 2, 4 or 8 bytes with a number at a limit, as a count or a length. */
   number: (bytes, { at, size, value }) => {
     const width = 2 ** (size % 4)
     const number = new Uint8Array(8)
     new DataView(number.buffer).setBigUint64(0, BigInt(EDGES[value % EDGES.length]!))
     return joined(bytes.subarray(0, at), number.subarray(-width), bytes.subarray(at + width))
   },
-  /** A part of another object, in the same place. */
+  /** Copies a part of another seed to the same place. */
   splice: (bytes, { at, size, value }, seeds) => {
     const other = seeds[value % seeds.length]!
     return joined(bytes.subarray(0, at), other.subarray(at, at + size), bytes.subarray(at + size))
@@ -78,7 +78,7 @@ type Kind = keyof typeof edits
 
 const joined = (...parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
-/** The object with one of its fields changed, in the first layout that it has; as it was if that cannot be written. */
+/** Changes one field, under the first layout that fits. Returns the bytes unchanged if no layout fits. */
 function withField(bytes: Uint8Array, edit: Edit, layouts: readonly Codec<never>[]): Uint8Array {
   for (const layout of layouts) {
     try {
@@ -97,7 +97,7 @@ const isLeaf = (value: unknown): boolean =>
 const leaves = (value: unknown): number =>
   isLeaf(value) ? 1 : 1 + Object.values(value as object).reduce((sum: number, field) => sum + leaves(field), 0)
 
-/** The tree with its `left`-th node changed. */
+/** Returns the tree with node number `left` changed. */
 function changed(value: unknown, edit: Edit, count: { left: number }): unknown {
   if (count.left-- === 0) return otherThan(value, edit)
   if (isLeaf(value)) return value
@@ -125,13 +125,13 @@ function otherThan(value: unknown, { size, value: choice, noise }: Edit): unknow
   return others[choice % others.length]
 }
 
-/** Inputs of a target: one in eight is nothing but noise behind, at most, a header; half of the others are mended. */
+/** Returns the inputs of a target. One in eight is noise, with or without a header. Half of the others are mended. */
 export function inputsOf({ seeds, layouts = [], mend }: Target): fc.Arbitrary<Uint8Array> {
   const longest = Math.max(...seeds.map(({ length }) => length))
   const noise = fc.uint8Array({ maxLength: 24 })
   const edit: fc.Arbitrary<Edit> = fc.record({
     kind: fc.constantFrom(...(Object.keys(edits) as Kind[])),
-    // Where headers, counts and lengths are, more often.
+    // Prefers the first 64 bytes, where headers, counts and lengths are.
     at: fc.oneof(fc.nat(64), fc.nat(longest)),
     size: fc.oneof(fc.nat(16), fc.nat(longest)),
     value: fc.nat(1023),
@@ -157,7 +157,7 @@ export function inputsOf({ seeds, layouts = [], mend }: Target): fc.Arbitrary<Ui
   return fc.oneof({ arbitrary: damaged, weight: 7 }, { arbitrary: blind, weight: 1 })
 }
 
-/** What is too broken to be mended is an input too. */
+/** Mends bytes, or returns them as they are if they are too broken for it. */
 function mendOrLeave(mend: (bytes: Uint8Array) => Uint8Array, bytes: Uint8Array): Uint8Array {
   try {
     return mend(bytes)

@@ -1,11 +1,11 @@
-// Where the fuzzer keeps what it found.
+// Saves the inputs that the fuzzer found.
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const folder = join(import.meta.dirname, 'corpus')
 
-/** Keeps an input; gives the path of its file. */
+/** Saves an input in the corpus and returns the path of its file. */
 export function keep(target: string, bytes: Uint8Array): string {
   mkdirSync(folder, { recursive: true })
   const name = createHash('sha256').update(bytes).digest('hex').slice(0, 12)

@@ -1,4 +1,4 @@
-// What reads the objects of a keyset: exports, blocks, packs, records, cards, invites, and what a share's reader is given.
+// The readers of a keyset's objects: exports, blocks, packs, records, cards, invites, and what a share's reader gets.
 import {
   definitionSealed,
   Destination,
@@ -50,14 +50,14 @@ const blocks = await Promise.all(
 )
 const [block] = blocks as [SealedBlock]
 
-/** Checksum and MAC, as somebody who knows the password could write them. */
+/** Recomputes checksum and MAC of an export, as someone who knows the password could. */
 function mendedExport(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(bytes)
   fillTrailer(copy, (part) => macUnder(master, 'keyset-mac', [copy.subarray(56, 57)], part))
   return copy
 }
 
-/** An export for a destination around a sealed section of any bytes. */
+/** Builds an export around any bytes as its sealed section. */
 function exportAround(section: Uint8Array, index: number): Uint8Array {
   const stored = decode(storedKeyset, exported[index]!, 'keyset')
   const code = u8(stored.destination)
@@ -89,14 +89,14 @@ const shareSeeds = additional!.shares.map(({ publicHalves, privateHalves }) =>
 const from = readCard(card.bytes)
 const recipient = readCard(to.card().bytes)
 
-/** Both signatures of an invite made right. */
+/** Recomputes both signatures of an invite. */
 function mendedInvite(bytes: Uint8Array): Uint8Array {
   const signed = bytes.subarray(0, -2 * SIGNATURE_BYTES)
   const by = (key: string) => concat(domain(`sign/invite-${key}`), lengthPrefixed(fingerprintBytes(from)), signed)
   return concat(signed, sign(signing, by('source')), sign(additional!.cardSigning.seed, by('card')))
 }
 
-/** An invite by its honest sharer around keys of any bytes. */
+/** Builds an invite by the honest sharer around any bytes as its keys. */
 function inviteAround(bytes: Uint8Array): Uint8Array {
   const id = invite.subarray(32, HEADER_BYTES)
   const names = [id, fingerprintBytes(from), fingerprintBytes(recipient)].map(lengthPrefixed)
@@ -111,7 +111,7 @@ const log = (await share.sealRecord(sample(40), 'start')).record
 const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20), sample(0)])
 const globalPack = await openWriter(keyset.export('host'), { dedup: 'global' }).pack([sample(40), sample(20)])
 
-/** Layouts of different values in one list. */
+/** Puts layouts of different types into one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 export const keysetTargets: readonly Target[] = [

@@ -1,5 +1,5 @@
-// npm run fuzz -- --minutes N [--target name] [--seed n]: hostile bytes for every reader in turn, until the time is over. What it
-// finds it shrinks, keeps in corpus/, and ends with.
+// npm run fuzz -- [--minutes N] [--target name] [--seed n]: gives hostile bytes to every reader in turn, until the
+// time is over. It shrinks each finding, saves it in corpus/, and then ends with code 1.
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
 import { checkInput } from './bounds.ts'
@@ -15,7 +15,7 @@ const minutes = Number(values.minutes)
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed)
 const chosen = targets.filter(({ name }) => values.target === undefined || name.startsWith(values.target))
 if (!(minutes > 0) || !Number.isSafeInteger(seed) || chosen.length === 0) {
-  console.error('usage: npm run fuzz -- [--minutes N] [--target the beginning of a name] [--seed n]')
+  console.error('usage: npm run fuzz -- [--minutes N] [--target START_OF_A_NAME] [--seed N]')
   process.exit(2)
 }
 
@@ -38,8 +38,9 @@ async function fuzz(target: Target, milliseconds: number, turn: number, tally: T
   )
   const [bytes] = result.counterexample ?? []
   if (bytes === undefined) return true
-  const { message } = result.errorInstance instanceof Error ? result.errorInstance : { message: 'not an error' }
-  console.error(`${target.name}: ${message}\n  kept in ${keep(target.name, bytes)}`)
+  const { message } =
+    result.errorInstance instanceof Error ? result.errorInstance : { message: 'the thrown value is not an Error' }
+  console.error(`${target.name}: ${message}\n  saved in ${keep(target.name, bytes)}`)
   return false
 }
 
@@ -52,7 +53,7 @@ for (const { target: name, bytes } of findings) {
 const tallies = new Map(
   chosen.map(({ name }) => [name, { inputs: 0, slowest: 0, outcomes: new Map<string, number>() }]),
 )
-// Many short turns, so that whoever ends it early has had something of each.
+// Many short turns, so that a run that is stopped early has covered every target.
 const turns = Math.max(1, Math.round(minutes))
 for (let turn = 0; turn < turns; turn++) {
   for (const target of chosen) {

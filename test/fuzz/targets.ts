@@ -1,4 +1,5 @@
-// Everything that reads bytes or text from somebody else. The keys that open it are made before, under a cheap Argon2id.
+// Everything that reads bytes or text from someone else. watchArgon2 runs before the targets make their keys, so that
+// Argon2id is cheap.
 import { watchArgon2 } from './bounds.ts'
 import type { Target } from './inputs.ts'
 

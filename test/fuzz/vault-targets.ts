@@ -1,4 +1,4 @@
-// What reads the objects of a vault: profiles, keyrings, blocks, and the texts that a server is given.
+// The readers of a vault's objects: profiles, keyrings, blocks, and the texts that a server gets.
 import { createProfile, openProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { checkProfile, verifyLogin, verifyPassword } from '../../src/server.ts'
@@ -25,7 +25,7 @@ const [entry] = openProfileRecord(parseProfile(made.profile.record), rootKey).va
 const { dataKey } = openKeyring(keyring, entry!, entry!.keys)!
 const verifier = '$2b$10$abcdefghijklmnopqrstuuZ3mZCl48E233DDWfnHXNK.FZWTmxCr.'
 const texts: WeakMap<Uint8Array, string> = new WeakMap()
-/** Made once for each input: it is not the reader's. */
+/** Decodes an input as text, once, because that memory is not the reader's. */
 function text(bytes: Uint8Array): string {
   const made = texts.get(bytes) ?? new TextDecoder().decode(bytes)
   texts.set(bytes, made)
@@ -64,7 +64,7 @@ export const vaultTargets: readonly Target[] = [
     name: 'login',
     seeds: [utf8(login.credential), utf8(verifier)],
     reads: [
-      // What a client sends, and what a database gives: with a cost that leaves time for other inputs.
+      // The text comes from a client, then from a database. A high bcrypt cost is lowered, to save time.
       (bytes) => verifyLogin(verifier, text(bytes)),
       (bytes) => verifyLogin(text(bytes).replace(/^\$2b\$1[1-5]/, '$2b$10'), login.credential),
     ],

@@ -16,7 +16,7 @@ import {
   sample,
 } from '../fixtures.ts'
 
-// What a password costs is not what these tests are about.
+// These tests do not need an expensive password hash.
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
@@ -40,7 +40,7 @@ async function expectOpensAll(reader: Keyset, all: readonly SealedBlock[] = bloc
 }
 
 describe('changePassword', () => {
-  it('keeps every key: old blocks open, under the new password alone', async () => {
+  it('keeps every key: old blocks open, and only with the new password', async () => {
     const changed = await original.changePassword(NEXT)
     expect([changed.id, changed.version]).toEqual([original.id, 2])
     for (const destination of ['host', 'definition', 'storage'] as const) {
@@ -48,10 +48,10 @@ describe('changePassword', () => {
       await expectOpensAll(await unlockKeyset(stored, NEXT, { atLeast: 2 }))
       await failure(() => unlockKeyset(stored, PASSWORD), 'wrong-password')
     }
-    // The old copy opens as ever, unless the caller says what he has seen.
+    // The old copy still opens with the old password, unless the caller passes `atLeast`.
     await expectOpensAll(await unlockKeyset(original.export('host'), PASSWORD))
     await failure(() => unlockKeyset(original.export('host'), PASSWORD, { atLeast: 2 }), 'rollback')
-    // Writers of before and after make the same blocks.
+    // Writers opened before and after the change give the same label.
     const labels = await Promise.all(
       [original, changed].map(async (keyset) => (await openWriter(keyset.export('host')).prepare(content)).label),
     )
@@ -59,8 +59,8 @@ describe('changePassword', () => {
     expect(changed.card()).toEqual(original.card())
   })
 
-  it('keeps the master key, or makes another one', async () => {
-    // Header and argon2 record: the key id of M stands at 16, verify at 135.
+  it('keeps the master key, or generates a new one with newMaster', async () => {
+    // The key id of M is at offset 16 (header), and verify is at 135 (argon2 record).
     const ids = (keyset: Keyset) => {
       const host = keyset.export('host')
       return [hex(host.subarray(16, 32)), hex(host.subarray(135, 167))]
@@ -75,7 +75,7 @@ describe('changePassword', () => {
     await expectOpensAll(await unlockKeyset(other.export('storage'), NEXT))
   })
 
-  it('costs what the last password cost, or what the caller says', async () => {
+  it('uses the costs of the previous password unless the caller gives others', async () => {
     const costsOf = (keyset: Keyset) => {
       const view = new DataView(keyset.export('host').buffer)
       return [59, 63, 67].map((at) => view.getUint32(at))
@@ -90,7 +90,7 @@ describe('changePassword', () => {
     await failure(() => original.changePassword(NEXT, { signal: AbortSignal.abort() }), 'aborted')
   })
 
-  it('of a definition changes that definition', async () => {
+  it('works on a definition, and the result exports a definition only', async () => {
     const definition = await unlockKeyset(original.export('definition'), PASSWORD)
     const changed = await definition.changePassword(NEXT)
     await expectOpensAll(await unlockKeyset(changed.export('definition'), NEXT))
@@ -98,7 +98,7 @@ describe('changePassword', () => {
     await failure(() => definition.changePassword(NEXT, { newMaster: true }), 'policy')
   })
 
-  it('goes on when its handle is disposed of in the middle', async () => {
+  it('finishes even if its handle is disposed meanwhile', async () => {
     const short = await unlockKeyset(original.export('host'), PASSWORD)
     const changing = short.changePassword(NEXT)
     short.dispose()
@@ -108,7 +108,7 @@ describe('changePassword', () => {
 })
 
 describe('regenerate', () => {
-  it('makes new key pairs and keeps the old ones', async () => {
+  it('generates new key pairs and keeps the old ones', async () => {
     expect([regenerated.id, regenerated.version]).toEqual([original.id, 2])
     await expectOpensAll(regenerated)
     const block = await openWriter(regenerated.export('host'), { encryption: 'hybrid' }).seal(content)
@@ -118,11 +118,11 @@ describe('regenerate', () => {
     for (const destination of ['host', 'storage'] as const) {
       await expectOpensAll(await unlockKeyset(regenerated.export(destination), PASSWORD))
     }
-    // Twice is as good as once.
+    // A second regenerate keeps them too.
     await expectOpensAll(regenerated.regenerate())
   })
 
-  it('gives a definition that has today’s pair alone', async () => {
+  it('exports a definition that has only the current key pair', async () => {
     const definition = await unlockKeyset(regenerated.export('definition'), PASSWORD, { allowWeaker: 'none' })
     await failure(() => definition.open(blocks[0]!), 'key-not-found')
     expectSame(await definition.open({ ...blocks[0]!, envelope: regenerated.rekey(blocks[0]!) }), content)
@@ -131,7 +131,7 @@ describe('regenerate', () => {
     }
   })
 
-  it('can demand more, and lets old blocks be read as before', async () => {
+  it('can raise the minimum encryption, and old blocks still open', async () => {
     const stronger = original.regenerate({ encryption: 'hybrid' })
     await expectOpensAll(stronger)
     expect(() => openWriter(stronger.export('host'), { encryption: 'x25519' })).toThrow('weaker')
@@ -144,17 +144,17 @@ describe('regenerate', () => {
 })
 
 describe('rekey', () => {
-  it('needs label and envelope alone, and leaves the ciphertext as it is', async () => {
+  it('needs only the label and the envelope, and keeps the ciphertext', async () => {
     for (const block of blocks) {
       const envelope = regenerated.rekey({ label: block.label, envelope: block.envelope })
       expectSame(await regenerated.open({ ...block, envelope }), content)
       expect(regenerated.isCurrent(envelope)).toBe(true)
-      // As strong as it was, and no stronger.
+      // The encryption of the envelope does not change.
       expect(envelope).toHaveLength(block.envelope.length)
     }
   })
 
-  it('of an unencrypted block gives the same envelope, of a current one a fresh one', async () => {
+  it('keeps the envelope of an unencrypted block, and makes a new one for a current block', async () => {
     const [current, plain] = [
       await openWriter(regenerated.export('host'), { encryption: 'hybrid' }).seal(content),
       blocks.at(-1)!,
@@ -168,7 +168,7 @@ describe('rekey', () => {
     expectSame(await regenerated.open({ ...current, envelope: fresh }), content)
   })
 
-  it('never carries an altered envelope over', async () => {
+  it('refuses an altered envelope', async () => {
     for (const block of blocks.slice(0, -1)) {
       const { length } = block.envelope
       for (let index = 0; index < length; index += length > 200 && index > 90 && index < 1600 ? 61 : 1) {
@@ -187,17 +187,17 @@ describe('rekey', () => {
     expect(() => regenerated.rekey({ label: blocks[0]!.label, envelope: 'x' as never })).toThrow(TypeError)
   })
 
-  it('refuses what is not the owner’s, and what is weaker than its key pair demands', async () => {
+  it('refuses a block of another keyset, and a block weaker than the minimum of its key pair', async () => {
     const other = await makeKeyset()
     const theirs = await openWriter(other.export('host')).seal(content)
     await failure(() => regenerated.rekey(theirs), 'key-not-found')
     expect(regenerated.isCurrent(theirs.envelope)).toBe(false)
     await failure(() => regenerated.isCurrent(new Uint8Array(3)), 'malformed')
-    // To the key pair of today, in the name of somebody else: of bytes 32 to 47 of a header.
+    // An envelope to the current key pair with another owner id (bytes 32 to 47 of the header).
     expect(other.isCurrent(theirs.envelope)).toBe(true)
     for (const by of [other, openWriter(other.export('host'))])
       expect(by.isCurrent(flipped(theirs.envelope, 40))).toBe(false)
-    // The suite rewritten, and the ML-KEM part taken out.
+    // Change the suite to X25519 and remove the ML-KEM part.
     const weakened = Buffer.concat([theirs.envelope.subarray(0, 80), theirs.envelope.subarray(1648)])
     weakened[7] = 1
     await failure(() => other.rekey({ ...theirs, envelope: weakened }), 'policy')
@@ -205,7 +205,7 @@ describe('rekey', () => {
     await failure(() => accepting.rekey({ ...theirs, envelope: weakened }), 'authentication-failed')
   })
 
-  it('tells today’s blocks from others, without the password too', async () => {
+  it('isCurrent tells which blocks need rekeying, and a writer can do so without the password', async () => {
     const writer = openWriter(regenerated.export('host'), { encryption: 'hybrid' })
     expect(writer.isCurrent((await writer.seal(content)).envelope)).toBe(true)
     expect(writer.isCurrent(blocks[0]!.envelope)).toBe(false)
@@ -214,7 +214,7 @@ describe('rekey', () => {
     await failure(() => writer.isCurrent(blocks[0]!.envelope), 'disposed')
   })
 
-  it('law: rekeying, again and again, keeps the content and every byte of the ciphertext', async () => {
+  it('law: rekeying any number of times keeps the content and the ciphertext', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 200 }),
@@ -237,7 +237,7 @@ describe('rekey', () => {
 })
 
 describe('forgetRetired', () => {
-  it('drops the old pairs: what was rekeyed opens, what was not does not', async () => {
+  it('drops the retired key pairs: only rekeyed blocks still open', async () => {
     const rekeyed = blocks.map((block) => ({ ...block, envelope: regenerated.rekey(block) }))
     const forgotten = regenerated.forgetRetired(DONE)
     expect(forgotten.version).toBe(3)
@@ -250,7 +250,7 @@ describe('forgetRetired', () => {
     expect(before - forgotten.export('host').length).toBe(1601 + 96)
   })
 
-  it('keeps unencrypted blocks readable, where today’s key pair takes them', async () => {
+  it('keeps unencrypted blocks readable if the minimum of the current key pair allows them', async () => {
     const plain = blocks.at(-1)!
     expectSame(await regenerated.forgetRetired(DONE).open(plain), content)
     const strict = original.regenerate({ encryption: 'hybrid' })
@@ -258,7 +258,7 @@ describe('forgetRetired', () => {
     await failure(() => strict.forgetRetired(DONE).open(plain), 'policy')
   })
 
-  it('wants to hear that it is done', () => {
+  it('throws TypeError unless the caller confirms that blocks are rekeyed and records resealed', () => {
     for (const done of [
       {},
       { blocksRekeyed: true },
@@ -271,7 +271,7 @@ describe('forgetRetired', () => {
 })
 
 it('a crash between any two steps of a regeneration leaves everything readable', async () => {
-  // What is stored: exports, and each block with the envelope that it has by then.
+  // The stored state: the exports, and the current envelope of each block.
   const stored = { host: original.export('host'), storage: original.export('storage') }
   const envelopes = blocks.map(({ envelope }) => envelope)
   const readers: Map<Uint8Array, Keyset> = new Map()

@@ -4,7 +4,7 @@ import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure, hex, sample } from '../fixtures.ts'
 
-// test/reference.py: content "keystrata", dedup key 22…, block salt 33….
+// Computed by test/reference.py for the content "keystrata", dedup key 22… and block salt 33….
 const secrets = {
   dedupKey: new SecretKey('dedup', new Uint8Array(32).fill(0x22)),
   blockSalt: new SecretKey('block-salt', new Uint8Array(32).fill(0x33)),
@@ -46,7 +46,7 @@ describe.each(answers)('content in mode $mode', ({ mode, label, key }) => {
     if (key !== undefined) await failure(() => scheme.verify(content, found, wrongKey), 'authentication-failed')
   })
 
-  it('cannot be named any more once disposed of', async () => {
+  it('cannot be identified after dispose', async () => {
     const gone = new ContentScheme(mode, secrets)
     gone.dispose()
     await failure(() => gone.copyAndIdentify(content, new Uint8Array(9)), 'disposed')

@@ -1,4 +1,4 @@
-// What is stored where (SPEC §5.3), by keys that are known.
+// What each export stores (SPEC §5.3), tested with known keys.
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { type KeyPair, publicKeyId } from '../../src/core/key-pairs.ts'
 import { type Keyset, openWriter, type SealedBlock } from '../../src/index.ts'
@@ -25,7 +25,7 @@ const addressedTo = ({ publicHalves }: KeyPair, block: SealedBlock) => ({
   envelope: patched(block.envelope, 16, publicKeyId(publicHalves)),
 })
 
-/** Contents with every key as hex, for comparison. */
+/** Returns contents with every key as hex, for comparison. */
 function revealed(value: unknown): unknown {
   if (value instanceof SecretKey) return withBytes(value as SecretKey<Role>, hex)
   if (value instanceof Uint8Array) return hex(value)
@@ -36,31 +36,31 @@ function revealed(value: unknown): unknown {
   return value
 }
 
-describe.each(destinations)('a keyset for %s', (destination) => {
+describe.each(destinations)('a %s export', (destination) => {
   const bytes = exportOf(destination)
 
-  it('opens to what was written, and writes the same bytes again', () => {
+  it('opens to the contents that were encoded, and encodes to the same bytes again', () => {
     const expected = destination === 'definition' ? { ...contents, additional: undefined } : contents
     const opened = open(bytes)
     expect(revealed(opened)).toEqual(revealed(expected))
     expect(hex(exportOf(destination, opened))).toBe(hex(bytes))
   })
 
-  it('refuses every flipped bit as damage', async () => {
+  it('refuses every flipped bit as malformed', async () => {
     for (let index = 0; index < bytes.length; index++) {
       await failure(() => parseKeyset(flipped(bytes, index, index % 8)), 'malformed')
     }
   })
 
-  it('refuses a flipped bit under a corrected checksum', async () => {
-    // Of public keys, which are long, every seventh byte.
+  it('refuses a flipped bit even if the checksum is recomputed', async () => {
+    // After byte 300 come mostly public keys, which are long: every seventh byte is enough.
     for (let index = 0; index < bytes.length - 8; index += index < 300 || process.env['SLOW'] === '1' ? 1 : 7) {
       const forged = resummed(flipped(bytes, index, index % 8))
       await failure(() => open(forged), 'authentication-failed', 'malformed', 'unsupported')
     }
   })
 
-  it('refuses what is cut or extended, by any number of bytes', async () => {
+  it('refuses a truncated or extended export', async () => {
     for (let length = 0; length < bytes.length; length += 1 + (length % 31)) {
       await failure(() => parseKeyset(bytes.subarray(0, length)), 'malformed')
       await failure(() => parseKeyset(resummed(bytes.subarray(0, length))), 'malformed')
@@ -69,7 +69,7 @@ describe.each(destinations)('a keyset for %s', (destination) => {
     await failure(() => parseKeyset(resummed(new Uint8Array([...bytes, 0]))), 'malformed')
   })
 
-  it('is unsupported in another version, type, suite, flag, destination, encryption or dedup', async () => {
+  it('is unsupported with any other value in a header or destination field', async () => {
     for (const [field, offset, value] of [
       ['version', 4, 2],
       ['type', 5, 12],
@@ -90,14 +90,14 @@ describe.each(destinations)('a keyset for %s', (destination) => {
     await failure(() => openKeyset(parseKeyset(bytes), other), 'authentication-failed')
   })
 
-  it('cannot be turned into one for another destination', async () => {
+  it('cannot be changed into an export for another destination', async () => {
     for (const code of [1, 2, 3].filter((code) => code !== Destination[destination])) {
       await failure(() => open(resummed(patched(bytes, 56, [code]))), 'authentication-failed')
     }
   })
 })
 
-describe('what is stored where', () => {
+describe('what each export stores', () => {
   const runOf = (byte: number) => Buffer.alloc(32, byte)
   const base32 = (bytes: Uint8Array) => {
     const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('')
@@ -106,7 +106,7 @@ describe('what is stored where', () => {
       .slice(0, 24)
   }
   const contains = (bytes: Uint8Array, run: Uint8Array) => Buffer.from(bytes).includes(Buffer.from(run))
-  /** Whether bytes hold a planted secret raw, in hex, base64 or base32, in any alignment. */
+  /** Tells whether bytes contain a planted secret: raw, or in hex, base64 or base32, at any alignment. */
   const holds = (bytes: Uint8Array, byte: number) => {
     const text = Buffer.from(bytes)
     const secret = runOf(byte)
@@ -119,13 +119,13 @@ describe('what is stored where', () => {
     )
   }
 
-  it('is found where it is plain', () => {
+  it('the host export holds three of the secrets in plain: block salt, dedup key, source signing key', () => {
     const host = exportOf('host')
     const plain = Object.keys(planted).filter((name) => holds(host, planted[name as keyof typeof planted]))
     expect(plain).toEqual(['blockSalt', 'dedupKey', 'sourceSigning'])
   })
 
-  it.each(['definition', 'storage'] as const)('is found nowhere in %s', (destination) => {
+  it.each(['definition', 'storage'] as const)('the %s export holds no secret in plain', (destination) => {
     for (const [name, byte] of Object.entries(planted)) expect(holds(exportOf(destination), byte), name).toBe(false)
   })
 
@@ -136,7 +136,7 @@ describe('what is stored where', () => {
     }
   })
 
-  it('public halves are plain on the host and nowhere else', () => {
+  it('public halves are plain in the host export only', () => {
     const everyPair = [contents.blockPair, ...contents.additional!.retired, ...contents.additional!.shares].map(
       (pair) => pair.publicHalves,
     )
@@ -151,13 +151,13 @@ describe('what is stored where', () => {
     expect(contains(exportOf('host'), sharing.publicHalves.x25519)).toBe(false)
   })
 
-  it('the plain section of the host is read without any key', () => {
+  it('the plain section of a host export can be read without a key', () => {
     const plain = readHostPlain(parseKeyset(exportOf('host')))
     expect(revealed(plain.dedupKey)).toBe('54'.repeat(32))
     expect(plain.shares.map((share) => share.id[0])).toEqual([0xe1, 0xe2])
   })
 
-  it('a definition gives back no other export', async () => {
+  it('a keyset opened from a definition cannot export to host or storage', async () => {
     const defined = open(exportOf('definition'))
     for (const destination of ['host', 'storage'] as const) {
       const error = await failure(() => exportOf(destination, defined), 'policy')
@@ -200,7 +200,7 @@ describe('what is stored where', () => {
     expect(await whole.open(block)).toEqual(sample(10))
   })
 
-  it('is at most 1 MiB', async () => {
+  it('an export is at most 1 MiB', async () => {
     await failure(() => parseKeyset(new Uint8Array(1024 * 1024 + 1)), 'limit-exceeded')
     await failure(() => parseKeyset(new Uint8Array(1024 * 1024)), 'malformed')
   })

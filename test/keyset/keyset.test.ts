@@ -25,7 +25,7 @@ const content = sample(1000)
 const block = await openWriter(keyset.export('host')).seal(content)
 
 describe('createKeyset', () => {
-  it('makes a keyset of its own every time', async () => {
+  it('creates a different keyset each time', async () => {
     const other = await makeKeyset()
     expect(keyset.id).toMatch(/^[0-9a-f]{32}$/)
     expect(other.id).not.toBe(keyset.id)
@@ -33,13 +33,13 @@ describe('createKeyset', () => {
     expect((await openWriter(other.export('host')).seal(content)).label).not.toBe(block.label)
   })
 
-  it('refuses an empty password, costs beyond the limits, and costs that protect too little', async () => {
+  it('refuses an empty password, costs above the limits, and costs below the minimum', async () => {
     await failure(() => createKeyset('', { costs: CHEAP }), 'limit-exceeded')
     await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, memoryKiB: 2 ** 21 } }), 'limit-exceeded')
     await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, iterations: 1 } }), 'limit-exceeded')
   })
 
-  it('refuses what is no password and no option', async () => {
+  it('throws TypeError for an invalid password or option', async () => {
     await expect(createKeyset(undefined as never, { costs: CHEAP })).rejects.toThrow(TypeError)
     await expect(createKeyset('\ud800', { costs: CHEAP })).rejects.toThrow(TypeError)
     await expect(createKeyset(PASSWORD, { encryption: 'rot13' as never })).rejects.toThrow(TypeError)
@@ -47,7 +47,7 @@ describe('createKeyset', () => {
     await expect(createKeyset(PASSWORD, { dedupWith: { ...keyset } })).rejects.toThrow(TypeError)
   })
 
-  it('can be followed and ended', async () => {
+  it('reports progress and can be aborted', async () => {
     const fractions: number[] = []
     await makeKeyset({ onProgress: (fraction) => fractions.push(fraction) })
     expect(fractions.at(-1)).toBe(1)
@@ -63,29 +63,30 @@ describe('unlockKeyset', () => {
     expect(await unlocked.open(block)).toEqual(content)
   })
 
-  it('takes the password from every keyboard', async () => {
+  it('normalises the password, so that it can be typed on any keyboard', async () => {
     const accented = await createKeyset('pa\u00dfwort \u00e9', { costs: CHEAP })
     await unlockKeyset(accented.export('host'), 'pa\u00dfwort\u00a0e\u0301')
   })
 
-  it.each(destinations)('says wrong-password for %s, and only for a wrong password', async (destination) => {
+  it.each(destinations)('%s throws wrong-password only for a wrong password, not for damage', async (destination) => {
     const bytes = keyset.export(destination)
     await failure(() => unlockKeyset(bytes, `${PASSWORD} `), 'wrong-password')
     await failure(() => unlockKeyset(bytes, ''), 'limit-exceeded')
     await failure(() => unlockKeyset(flipped(bytes, 80), PASSWORD), 'malformed')
     await failure(() => unlockKeyset(flipped(bytes, 80), 'wrong'), 'malformed')
-    // Who recomputes the checksum can make damage look like a wrong password by changing the salt, and nothing else.
+    // If an attacker recomputes the checksum, a changed Argon2 record (here the salt) looks like a wrong password.
+    // A change elsewhere does not.
     await failure(() => unlockKeyset(resummed(flipped(bytes, 71)), PASSWORD), 'wrong-password')
     await failure(() => unlockKeyset(resummed(flipped(bytes, bytes.length - 9)), PASSWORD), 'authentication-failed')
   })
 
-  it('does not burn more than the limits, whatever a record asks for', async () => {
+  it('refuses costs above the limits, whatever the argon2 record says', async () => {
     const greedy = resummed(patched(keyset.export('host'), 59, [0, 0, 0, 64, 0, 16, 0, 0]))
     const error = await failure(() => unlockKeyset(greedy, PASSWORD), 'limit-exceeded')
     expect(error.detail).toEqual({ iterations: 64, memoryKiB: 1_048_576, lanes: 1 })
   })
 
-  it('spends no more than the caller is ready to', async () => {
+  it('refuses costs above those that the caller allows', async () => {
     const bytes = keyset.export('host')
     await unlockKeyset(bytes, PASSWORD, { costs: CHEAP })
     await failure(() => unlockKeyset(bytes, PASSWORD, { costs: { ...CHEAP, memoryKiB: 8192 } }), 'limit-exceeded')
@@ -101,7 +102,7 @@ describe('unlockKeyset', () => {
     }
   })
 
-  it('refuses an older version than the floor, before the password is looked at', async () => {
+  it('refuses a version below atLeast before it checks the password', async () => {
     const error = await failure(() => unlockKeyset(keyset.export('host'), 'wrong', { atLeast: 2 }), 'rollback')
     expect(error.detail).toEqual({ version: 1, atLeast: 2 })
     await unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 1 })
@@ -109,7 +110,7 @@ describe('unlockKeyset', () => {
     await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 0.5 })).rejects.toThrow(RangeError)
   })
 
-  it('refuses what is no keyset', async () => {
+  it('refuses input that is not a keyset export', async () => {
     await failure(() => unlockKeyset(new Uint8Array(0), PASSWORD), 'malformed')
     await failure(() => unlockKeyset(block.envelope, PASSWORD), 'malformed')
     await failure(() => unlockKeyset(new Uint8Array(2 ** 20 + 1), PASSWORD), 'limit-exceeded')
@@ -121,55 +122,55 @@ describe('unlockKeyset', () => {
 })
 
 describe('export', () => {
-  it.each(destinations)('gives the same bytes of %s at every call, as copies', (destination) => {
+  it.each(destinations)('gives the same %s bytes on every call, each time as a copy', (destination) => {
     const first = keyset.export(destination)
     const kept = hex(first)
     first.fill(0)
     expect(hex(keyset.export(destination))).toBe(kept)
   })
 
-  it('refuses destinations that are none', () => {
+  it('throws TypeError for an invalid destination', () => {
     expect(() => keyset.export('cloud' as never)).toThrow(TypeError)
     expect(() => keyset.export('constructor' as never)).toThrow(TypeError)
   })
 
-  it('is refused for what a definition has not all keys for', async () => {
+  it('of a definition to host or storage is refused, because a definition does not have all keys', async () => {
     const defined = await unlockKeyset(keyset.export('definition'), PASSWORD)
     for (const destination of ['host', 'storage'] as const) {
       const error = await failure(() => defined.export(destination), 'policy')
       expect(error.detail).toEqual({ rule: 'all-keys', what: `export to ${destination}` })
     }
     expect(await unlockKeyset(defined.export('definition'), PASSWORD)).toHaveProperty('id', keyset.id)
-    // What it can do, it does as any other.
+    // Everything else works as in any other keyset.
     expect(await keyset.open(await defined.seal(content))).toEqual(content)
   })
 })
 
 describe('openWriter', () => {
-  it('needs the host export, and says so', async () => {
+  it('refuses every export but the host export', async () => {
     for (const destination of ['definition', 'storage'] as const) {
       const error = await failure(() => openWriter(keyset.export(destination)), 'policy')
       expect(error.detail).toEqual({ rule: 'host-export' })
     }
   })
 
-  it('refuses a damaged export, and key pairs that are none', async () => {
+  it('refuses a damaged export, and an invalid public key', async () => {
     const host = keyset.export('host')
     await failure(() => openWriter(flipped(host, 200)), 'malformed')
     await failure(() => openWriter(host.subarray(1)), 'malformed')
-    // The X25519 public key begins behind the length of the plain section and the minimum.
+    // The X25519 public key follows the length of the plain section and the minimum.
     await failure(() => openWriter(resummed(patched(host, 172, new Uint8Array(32)))), 'malformed')
     expect(() => openWriter('host' as never)).toThrow(TypeError)
     expect(() => openWriter(host, { dedup: 'none' as never })).toThrow(TypeError)
   })
 
-  it('is the keyset’s own writer', async () => {
+  it('gives a writer with the id and version of the keyset, which gives the same labels every time', async () => {
     const writer = openWriter(keyset.export('host'))
     expect(writer).toMatchObject({ id: keyset.id, version: 1 })
     expect((await writer.seal(content)).label).toBe((await openWriter(keyset.export('host')).seal(content)).label)
   })
 
-  it('is not confused by what the caller does to its bytes afterwards', async () => {
+  it('copies the export, so later changes to it have no effect', async () => {
     const host = keyset.export('host')
     const writer = openWriter(host)
     host.fill(0)
@@ -182,7 +183,7 @@ describe('minimum encryption', () => {
     ['hybrid', 'x25519'],
     ['hybrid', 'none'],
     ['x25519', 'none'],
-  ] as const)('a keyset made with %s refuses a writer with %s', async (own, weaker) => {
+  ] as const)('a keyset created with %s refuses a writer with %s', async (own, weaker) => {
     const strict = await makeKeyset({ encryption: own })
     for (const open of [
       () => openWriter(strict.export('host'), { encryption: weaker }),
@@ -193,15 +194,15 @@ describe('minimum encryption', () => {
     }
   })
 
-  it('takes anything stronger', async () => {
+  it('allows stronger encryption', async () => {
     const open = await makeKeyset({ encryption: 'none' })
     for (const encryption of ['none', 'x25519', 'hybrid'] as const) {
       expect(await open.open(await openWriter(open.export('host'), { encryption }).seal(content))).toEqual(content)
     }
   })
 
-  it('is refused by the reader too, unless the caller accepts it', async () => {
-    // A host whose export was altered: its minimum is 1 where the keyset's is 2.
+  it('is checked by the reader too, unless the caller allows weaker blocks', async () => {
+    // An altered host export: its minimum is 0 (none), but the keyset's is 2 (hybrid).
     const weakened = resummed(patched(keyset.export('host'), 171, [0]))
     for (const encryption of ['none', 'x25519'] as const) {
       const weak = await openWriter(weakened, { encryption }).seal(content)
@@ -217,7 +218,7 @@ describe('minimum encryption', () => {
 })
 
 describe('dispose', () => {
-  it('ends a reader, and not the writers that it gave', async () => {
+  it('ends a reader, but not the writers opened from its exports', async () => {
     const gone = await makeKeyset()
     const host = gone.export('host')
     const writer = openWriter(gone.export('host'))
@@ -232,7 +233,7 @@ describe('dispose', () => {
     expect(await (await unlockKeyset(host, PASSWORD)).open(theirs)).toEqual(content)
   })
 
-  it('ends a writer and what it prepared', async () => {
+  it('ends a writer and the blocks that it prepared', async () => {
     const writer = openWriter(keyset.export('host'))
     const prepared = await writer.prepare(content)
     writer.dispose()
@@ -250,7 +251,7 @@ describe('dispose', () => {
 })
 
 describe('handles', () => {
-  it('are not serialised, cloned or printed', async () => {
+  it('cannot be serialised or cloned, and have no property with bytes', async () => {
     const writer = openWriter(keyset.export('host'))
     for (const handle of [keyset, writer, await writer.prepare(content)]) {
       expect(() => JSON.stringify(handle)).toThrow(TypeError)

@@ -3,8 +3,8 @@ import { decode } from '../../src/core/codec.ts'
 import { hostSealed } from '../../src/keyset/layout.ts'
 import { failure } from '../fixtures.ts'
 
-describe('the sealed section of a host', () => {
-  /** What stands before the lists: private halves, a public key, the sharing pair, the signing pair of the card. */
+describe('the sealed section of a host export', () => {
+  /** Bytes before the lists: private halves, a public key, the sharing pair, the signing pair of the card. */
   const HEAD = 96 + 32 + 1601 + 96 + 64
   const sectionOf = (shares: number) => {
     const bytes = new Uint8Array(HEAD + 2 + 2 + shares)
@@ -12,7 +12,7 @@ describe('the sealed section of a host', () => {
     return bytes
   }
 
-  it('has no longer a list of shares than a plain section of a mebibyte has room for', async () => {
+  it('lists at most as many shares as fit into a plain section of 1 MiB', async () => {
     expect(decode(hostSealed, sectionOf(654), 'keyset').shares).toHaveLength(654)
     await failure(() => decode(hostSealed, sectionOf(655), 'keyset'), 'malformed')
   })

@@ -32,7 +32,7 @@ describe('envelope', () => {
     expect(hex(plain)).toBe(hex(headerOf(Suite.none)) + '04')
   })
 
-  it('is read as it was written', () => {
+  it('parses to the fields that were encoded', () => {
     expect(parseEnvelope(hybrid)).toMatchObject({
       ...fields,
       encapsulated: sample(1568, 5),
@@ -50,7 +50,7 @@ describe('envelope', () => {
     await failure(() => parseEnvelope(patched(hybrid, 6, [0x01, 0x01])), 'malformed')
   })
 
-  it('refuses modes that are not its suite’s', async () => {
+  it('refuses modes that its suite does not allow', async () => {
     for (const mode of [0, 4, 5, 255]) {
       const error = await failure(() => parseEnvelope(patched(hybrid, 1648, [mode])), 'unsupported')
       expect(error.detail).toMatchObject({ field: 'mode', found: mode })

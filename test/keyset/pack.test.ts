@@ -38,7 +38,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
     }
   })
 
-  it('goes through a block', async () => {
+  it('can be sealed in a block and opened again', async () => {
     const { content, members } = await writers[form].pack(files)
     const block = await writers[form].seal(content)
     expectSame(await openPackMember(await keyset.open(block), members[4]!), files[4]!)
@@ -47,11 +47,11 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
   it('is the same for the same files, so that packs dedup too', async () => {
     const [one, other] = [await writers[form].pack(files), await writers[form].pack(files)]
     expect(one).toEqual(other)
-    // Equal files have one key, and in one pack two places.
+    // Equal files have the same key, but each has its own index in the pack.
     expect(one.members[0]!.slice(4)).toBe(one.members[3]!.slice(4))
   })
 
-  it('opens nothing by a key of another file, another index, another pack', async () => {
+  it('opens nothing with the key of another file, the key of another pack, or another index', async () => {
     const [{ content, members }, other] = [await writers[form].pack(files), await writers[form].pack([sample(5)])]
     const withIndex = (index: number | string, member = members[0]!) => `${form}.${index}.${member.slice(4)}`
     for (const index of [1, 2, 4, 5, 1023]) {
@@ -64,7 +64,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
     await failure(() => openPackMember(content, swapped), 'authentication-failed')
   })
 
-  it('refuses every flipped byte of a member, with one error', async () => {
+  it('refuses every flipped byte of a member with the same error', async () => {
     const { content, members } = await writers[form].pack([sample(40), sample(33, 2)])
     const start = 4 + 8
     const length = new DataView(content.buffer).getUint32(4)
@@ -76,7 +76,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
     }
   })
 
-  it('refuses what is no pack, and no member', async () => {
+  it('refuses an invalid pack and an invalid member string', async () => {
     const { content, members } = await writers[form].pack(files)
     const member = members[0]!
     for (const bytes of [
@@ -98,7 +98,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
       `${form}.00.${key}`,
       `${form}.-1.${key}`,
       `${form}.0.${key}A`,
-      // Four bits that no 32 bytes have.
+      // The last character has padding bits that are not zero.
       `${form}.0.${key.slice(0, -1)}B`,
       `${form}.0.${key.slice(1)}`,
       ` ${member}`,
@@ -109,7 +109,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
     await expect(openPackMember(content, 7 as never)).rejects.toThrow(TypeError)
   })
 
-  it('reads its files before it yields, and wipes its copies', async () => {
+  it('copies its files before the call returns, and wipes the copies', async () => {
     const mine = files.map((file) => new Uint8Array(file))
     const texts: Uint8Array[] = []
     const backend = backends[0]!
@@ -134,7 +134,7 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
 })
 
 describe('limits', () => {
-  it('of members, of their sizes, and of the whole', async () => {
+  it('apply to the number of members, the size of each, and the size of the pack', async () => {
     const { content, members } = await writers.k.pack(Array.from({ length: 1024 }, () => new Uint8Array(1)))
     expect(await openPackMember(content, members[1023]!)).toEqual(new Uint8Array(1))
     await failure(() => writers.k.pack(Array.from({ length: 1025 }, () => new Uint8Array(0))), 'limit-exceeded')
@@ -149,9 +149,10 @@ describe('limits', () => {
   })
 })
 
-it('the largest members fill the largest pack to its last byte', async () => {
+it('members of the largest size fill a pack of the largest size to its last byte', async () => {
   const BLOCKS = (64 * 2 ** 20) / 16
-  // In blocks of 16 bytes: eleven members of a length, a MAC and padding each, and the count take 25 of them.
+  // In blocks of 16 bytes: the count (4 bytes), and length and MAC of eleven members (36 bytes each), take 25 blocks.
+  // A full block of padding follows each member but the last one.
   const largest = Array.from({ length: 7 }, () => new Uint8Array(8 * 2 ** 20))
   const last = (BLOCKS - 25 - 7 * (8 * 2 ** 16 + 1) - 3) * 16
   const files = [...largest, ...Array.from({ length: 3 }, () => new Uint8Array(0)), sample(last - 1)]
@@ -163,7 +164,7 @@ it('the largest members fill the largest pack to its last byte', async () => {
   expect(error.detail).toEqual({ bytes: 64 * 2 ** 20 + 16 })
 })
 
-it('the key of a file is a MAC of its hash under the dedup key', async () => {
+it('the key of a file is a MAC of its hash under the dedup key in form k, and the hash itself in form g', async () => {
   const { dedupKey } = insidesOf(keyset, 'keyset').contents
   const hash = createHash('sha256').update(files[0]!).digest()
   const label = Buffer.from('keystrata/v1/file-key')
@@ -178,7 +179,7 @@ it('the key of a file is a MAC of its hash under the dedup key', async () => {
   expect((await writers.g.pack(files)).members[0]).toBe(`g.0.${hash.toString('base64url')}`)
 })
 
-it('law: any files come back, each by its own string alone', async () => {
+it('law: any files come back, each with its own member string', async () => {
   const someFiles = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 8 })
   await fc.assert(
     fc.asyncProperty(someFiles, fc.constantFrom('g' as const, 'k' as const), async (given, form) => {

@@ -1,4 +1,4 @@
-// A keyset whose every secret is known: 32 equal bytes each, so that a test can look for them.
+// A keyset with known secrets. Each is one byte repeated (32 or 64 times), so that a test can search for it.
 import { Mode } from '../../src/keyset/mask.ts'
 import { Strength } from '../../src/core/suite.ts'
 import { keyPairOf, signingPairOf } from '../../src/core/key-pairs.ts'
@@ -31,7 +31,7 @@ export const planted = {
 
 export const plantedMaster: SecretKey<'master'> = new SecretKey<'master'>('master', run(planted.master))
 
-/** With retired pairs and shares, so that no list of the layout is empty. */
+/** Returns the planted contents. They have retired key pairs and shares, so that no list is empty. */
 export function plantedContents(): KeysetContents {
   const foreign = pair(0x91, 0x92)
   return {

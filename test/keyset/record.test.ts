@@ -23,7 +23,7 @@ import {
 const keyset = await makeKeyset({ encryption: 'x25519' })
 const writer = openWriter(keyset.export('host'), { encryption: 'hybrid' })
 
-/** A log of so many records, each with its number in it. */
+/** Seals a log of `count` records, each with different content. */
 async function makeLog(count: number, by = writer): Promise<Uint8Array[]> {
   const log: Uint8Array[] = []
   for (let index = 0; index < count; index++) {
@@ -61,11 +61,11 @@ describe('records', () => {
     }
   })
 
-  it('open without looking at the chain, if the caller does not ask', async () => {
+  it('open without a check of the chain if the caller passes no `after`', async () => {
     expect(await keyset.openRecord(log[2]!)).toEqual({ sequence: 3, content: sample(52, 3), epoch: 0, closes: false })
   })
 
-  it('are sealed by whatever encrypts, even where blocks are not', async () => {
+  it('are always encrypted, even if blocks are not', async () => {
     const lengths: Map<string, number> = new Map()
     const lax = await makeKeyset({ encryption: 'none' })
     for (const encryption of ['hybrid', 'x25519', 'none'] as const) {
@@ -77,7 +77,7 @@ describe('records', () => {
     expect(Object.fromEntries(lengths)).toEqual({ hybrid: 1842, x25519: 274, none: 1842 })
   })
 
-  it('dropped, moved, repeated or put at the start are refused', async () => {
+  it('are refused if one is missing, moved, repeated or put at the start', async () => {
     const [one, two, three, four] = log as [Uint8Array, Uint8Array, Uint8Array, Uint8Array]
     const refused: [Uint8Array, Uint8Array | 'start'][] = [
       [two, 'start'],
@@ -91,13 +91,13 @@ describe('records', () => {
     for (const [record, after] of refused) {
       await failure(() => keyset.openRecord(record, { after }), 'authentication-failed')
     }
-    // Another second record, after the same first one.
+    // A fork: another second record after the same first one.
     const { record: fork } = await writer.sealRecord(sample(5), one)
     expect((await keyset.openRecord(fork, { after: one })).sequence).toBe(2)
     await failure(() => keyset.openRecord(three, { after: fork }), 'authentication-failed')
   })
 
-  it('altered in any byte are refused', async () => {
+  it('are refused if any byte is altered', async () => {
     const record = log[1]!
     for (let index = 0; index < record.length; index += index > 190 && index < 1700 ? 61 : 1) {
       await failure(
@@ -119,7 +119,7 @@ describe('records', () => {
     await expect(keyset.openRecord('x' as never)).rejects.toThrow(TypeError)
   })
 
-  it('forged by who has the public keys are refused', async () => {
+  it('are refused if forged by someone who has only the public keys', async () => {
     const { id, blockPair, sourceSigning, additional } = plantedContents()
     const owner = { ownerId: id, recipient: new Recipient(blockPair.publicHalves), suite: Suite.hybrid }
     const honest = await sealRecord(sample(5), 'start', { ...owner, signing: sourceSigning })
@@ -130,14 +130,14 @@ describe('records', () => {
         'authentication-failed',
       )
     }
-    // A right signature of another keyset, which shares the key pair.
+    // A valid signature, but with the owner id of another keyset that has the same key pair.
     await failure(
       () => sealRecord(sample(5), honest.record, { ...owner, ownerId: sample(16), signing: sourceSigning }),
       'authentication-failed',
     )
   })
 
-  it('of another keyset are refused, by readers and as what comes before', async () => {
+  it('of another keyset are refused, by readers and as the previous record of a writer', async () => {
     const other = await createKeyset('x', { costs: CHEAP })
     const [theirs] = await makeLog(1, openWriter(other.export('host')))
     await failure(() => keyset.openRecord(theirs!), 'key-not-found')
@@ -146,7 +146,7 @@ describe('records', () => {
     await failure(() => writer.sealRecord(new Uint8Array(64 * 2 ** 20 + 1), 'start'), 'limit-exceeded')
   })
 
-  it('follow what was verified, whatever another thread makes of the memory meanwhile', async () => {
+  it('follow the record that was verified, even if another thread changes its memory meanwhile', async () => {
     const [record] = await makeLog(1)
     const shared = new Uint8Array(new SharedArrayBuffer(record!.length))
     shared.set(record!)
@@ -162,7 +162,7 @@ describe('records', () => {
     expect((await keyset.openRecord(next.record, { after: record! })).sequence).toBe(2)
   })
 
-  it('weaker than the keyset demands are refused', async () => {
+  it('are refused if weaker than the minimum of the keyset', async () => {
     const strict = await makeKeyset()
     const { record } = await openWriter(strict.export('host')).sealRecord(sample(5), 'start')
     const weakened = Buffer.concat([record.subarray(0, 120), record.subarray(1688)])
@@ -170,7 +170,7 @@ describe('records', () => {
     await failure(() => strict.openRecord(weakened), 'policy')
   })
 
-  it('read what they are given before they yield', async () => {
+  it('copy their input before the call returns', async () => {
     const [content, after] = [sample(300_000), new Uint8Array(log[3]!)]
     const sealing = writer.sealRecord(content, after)
     content.fill(0)
@@ -197,10 +197,10 @@ describe('resealRecords', () => {
   }
   const regenerated = keyset.regenerate()
 
-  it('seals a log under today’s keys, in the next epoch, and closes it', async () => {
+  it('seals a log under the current keys, in the next epoch, and adds a closing record', async () => {
     const resealed = await reseal(regenerated, log)
     expect(resealed).toHaveLength(5)
-    // Hybrid they were, and hybrid they stay, although the keyset asks for less.
+    // Hybrid records stay hybrid, although the keyset's minimum is lower.
     for (const record of resealed) expect(record[7]).toBe(2)
     const forgotten = regenerated.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
     expect((await read(forgotten, resealed)).slice(0, 4)).toEqual(await read(keyset, log))
@@ -211,7 +211,7 @@ describe('resealRecords', () => {
       closes: true,
     })
     await failure(() => forgotten.openRecord(log[0]!), 'key-not-found')
-    // New records follow the closing one, and the next epoch has them too, without it.
+    // New records follow the closing record. The next epoch keeps them, but not that closing record.
     const next = await openWriter(forgotten.export('host')).sealRecord(sample(9), resealed[4]!)
     expect(next.sequence).toBe(6)
     expect(await forgotten.openRecord(next.record, { after: resealed[4]! })).toMatchObject({ epoch: 1, closes: false })
@@ -219,7 +219,7 @@ describe('resealRecords', () => {
     expect(again).toHaveLength(6)
   })
 
-  it('refuses a log that is not whole', async () => {
+  it('refuses a log that is incomplete, out of order or altered', async () => {
     const [one, two, three, four] = log as [Uint8Array, Uint8Array, Uint8Array, Uint8Array]
     for (const records of [
       [two, three],
@@ -234,20 +234,20 @@ describe('resealRecords', () => {
     expect(await reseal(regenerated, [])).toEqual([])
   })
 
-  it('keeps epochs apart', async () => {
+  it('does not let a record follow a record of another epoch', async () => {
     const resealed = await reseal(regenerated, log)
     await failure(() => regenerated.openRecord(resealed[1]!, { after: log[0]! }), 'authentication-failed')
     await failure(() => regenerated.openRecord(log[1]!, { after: resealed[0]! }), 'authentication-failed')
     expect(hex(resealed[0]!.subarray(8, 12))).toBe('00000001')
   })
 
-  it('leaves the old log readable until its keys are forgotten, so that a crash in the middle costs nothing', async () => {
+  it('leaves the old log readable until its keys are forgotten, so that a crash midway loses nothing', async () => {
     const partial: Uint8Array[] = []
     for await (const { record } of regenerated.resealRecords(streamOf(log))) {
       partial.push(record)
       if (partial.length === 2) break
     }
-    // No record closes epoch 1: readers stay with epoch 0.
+    // No record closes epoch 1, so readers stay with epoch 0.
     const closes = await Promise.all(partial.map(async (record) => (await regenerated.openRecord(record)).closes))
     expect(closes).toEqual([false, false])
     expect(await read(regenerated, log)).toHaveLength(4)

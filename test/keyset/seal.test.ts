@@ -1,4 +1,4 @@
-// Blocks, as a backup tool meets them: through a writer and a reader.
+// Blocks as a backup tool uses them: a writer seals, a reader opens.
 import { encodeBlock, type Keyset, openWriter, parseBlock, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { backends, expectSame, failure, flipped, hex, makeKeyset, sample, withBackend } from '../fixtures.ts'
@@ -25,7 +25,7 @@ describe.each(dedups)('a block with dedup %s', (dedup) => {
     expectSame(await keyset.open(parseBlock(stored, block.label)), content)
   })
 
-  it('is named before it is sealed, and sealed once', async () => {
+  it('has its label before it is sealed, and can be sealed only once', async () => {
     const prepared = await writer.prepare(sample(100))
     const block = await prepared.seal()
     expect(block.label).toBe(prepared.label)
@@ -40,14 +40,14 @@ describe.each(dedups)('a block with dedup %s', (dedup) => {
     expect(hex(first.ciphertext) === hex(second.ciphertext)).toBe(dedup !== 'off')
   })
 
-  it('has parts that belong together only where they are equal anyway', async () => {
+  it('opens with the ciphertext of another block only if both ciphertexts are equal', async () => {
     const [first, second] = [await writer.seal(sample(10)), await writer.seal(sample(10))]
     const mixed = { ...first, ciphertext: second.ciphertext }
     if (dedup === 'off') await failure(() => keyset.open(mixed), 'authentication-failed')
     else expect(await keyset.open(mixed)).toEqual(sample(10))
   })
 
-  it('opens on every backend, wherever it was sealed', async () => {
+  it('opens on every backend, whichever backend sealed it', async () => {
     for (const sealing of backends) {
       const block = await withBackend(sealing, async () => (await makeWriter(keyset, dedup)).seal(large))
       for (const opening of backends) {
@@ -67,7 +67,7 @@ describe('encryption', () => {
     expect(await classic.open(block)).toEqual(sample(50))
   })
 
-  it('none keeps the content as it is, under a label', async () => {
+  it('none stores the content as it is, under a label', async () => {
     const block = await openWriter(open.export('host')).seal(sample(50))
     expect(block.envelope.length).toBe(49)
     expect(block.ciphertext).toEqual(sample(50))
@@ -84,7 +84,7 @@ describe('equal contents', () => {
     ['scoped', false],
     ['global', true],
     ['off', false],
-  ] as const)('of two keysets with dedup %s: equal ciphertexts %s, and never equal labels', async (dedup, equal) => {
+  ] as const)('in two keysets with dedup %s: equal ciphertexts %s, never equal labels', async (dedup, equal) => {
     const other = await makeKeyset()
     const [a, b] = [await ciphertext(keyset, dedup), await ciphertext(other, dedup)]
     expect(hex(a.ciphertext) === hex(b.ciphertext)).toBe(equal)
@@ -96,7 +96,7 @@ describe('equal contents', () => {
     ['global', true],
     ['off', false],
   ] as const)(
-    'of keysets with one dedup key and dedup %s: equal ciphertexts %s, and never equal labels',
+    'in keysets that share a dedup key, with dedup %s: equal ciphertexts %s, never equal labels',
     async (dedup, equal) => {
       const related = await makeKeyset({ dedupWith: keyset })
       const [a, b] = [await ciphertext(keyset, dedup), await ciphertext(related, dedup)]
@@ -106,14 +106,14 @@ describe('equal contents', () => {
     },
   )
 
-  it('in one keyset have one label in one mode, and another in another', async () => {
+  it('in one keyset have a different label in each dedup mode', async () => {
     const labels = await Promise.all(dedups.map(async (dedup) => (await ciphertext(keyset, dedup)).label))
     expect(new Set(labels).size).toBe(3)
   })
 })
 
 describe('limits', () => {
-  it('take 64 MiB and not a byte more', async () => {
+  it('allow 64 MiB and not one byte more', async () => {
     const largest = new Uint8Array(64 * MIB)
     const writer = openWriter(keyset.export('host'), { dedup: 'off' })
     const block = await writer.seal(largest)
@@ -125,7 +125,7 @@ describe('limits', () => {
     await failure(() => parseBlock(encodeBlock(tooLong), block.label), 'limit-exceeded')
   })
 
-  it.each(dedups)('are those of the content, whatever is around it (%s)', async (dedup) => {
+  it.each(dedups)('apply to the content, not counting the overhead of the mode (%s)', async (dedup) => {
     const block = await openWriter(keyset.export('host'), { dedup }).seal(sample(5))
     const most = 64 * MIB + overhead[dedup]
     await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(most) }), 'authentication-failed')
@@ -133,7 +133,7 @@ describe('limits', () => {
     expect((await failure(() => keyset.open(tooLong), 'limit-exceeded')).detail).toEqual({ bytes: most + 1 })
   })
 
-  it('are those of the longest ciphertext for what is stored', async () => {
+  it('let parseBlock accept the longest ciphertext of any mode, and no more', async () => {
     const { envelope, label } = await openWriter(keyset.export('host')).seal(sample(5))
     const stored = new Uint8Array(envelope.length + 64 * MIB + 80 + 1)
     stored.set(envelope)
@@ -142,7 +142,7 @@ describe('limits', () => {
   })
 })
 
-describe('what is no block', () => {
+describe('an invalid block', () => {
   const writer = openWriter(keyset.export('host'))
 
   it('is refused by parseBlock', async () => {
@@ -166,7 +166,7 @@ describe('what is no block', () => {
     await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(0) }), 'malformed')
   })
 
-  it('is a mistake of the programmer where bytes are due and something else comes', async () => {
+  it('throws TypeError if a field has the wrong type', async () => {
     const block = await writer.seal(sample(10))
     const wrong = [undefined, null, 'text', [1, 2], new ArrayBuffer(8), new Uint16Array(4)] as never[]
     for (const value of wrong) {
@@ -182,7 +182,7 @@ describe('what is no block', () => {
     expect(() => parseBlock(encodeBlock(block), undefined as never)).toThrow(TypeError)
   })
 
-  it('is not ours when it is addressed to another keyset', async () => {
+  it('gives key-not-found if it is addressed to another keyset', async () => {
     const foreign: SealedBlock = await openWriter(classic.export('host')).seal(sample(10))
     await failure(() => keyset.open(foreign), 'key-not-found')
   })

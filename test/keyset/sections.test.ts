@@ -11,19 +11,19 @@ const withLists = (changes: Partial<typeof additional>) =>
   encodeSections({ ...contents, additional: { ...additional, ...changes } }, 'host')
 
 describe('the sections of an export', () => {
-  it('give the keys that were written', () => {
+  it('decode to the keys that were encoded', () => {
     const { additional: read } = decodeSections(host.plain, host.sealed, 'host')
     expect([read!.retired.length, read!.shares.length]).toEqual([1, 2])
   })
 
-  it('are malformed where one list is longer than its other half', async () => {
+  it('are malformed if a plain list and its sealed list differ in length', async () => {
     for (const other of [withLists({ shares: additional.shares.slice(1) }), withLists({ retired: [] })]) {
       await failure(() => decodeSections(host.plain, other.sealed, 'host'), 'malformed')
       await failure(() => decodeSections(other.plain, host.sealed, 'host'), 'malformed')
     }
   })
 
-  it('are malformed with a plain one where nothing is plain', async () => {
+  it('are malformed if a definition or storage export has a plain section', async () => {
     for (const destination of ['definition', 'storage'] as const) {
       const { plain, sealed } = encodeSections(contents, destination)
       expect(plain).toEqual(EMPTY)

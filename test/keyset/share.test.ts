@@ -1,4 +1,4 @@
-// Sharing, as two users meet it: one adds and invites, the other opens.
+// Sharing between two users: one adds blocks and invites, the other opens.
 import {
   type Card,
   type Keyset,
@@ -47,12 +47,12 @@ const unshared = await openWriter(alice.export('host')).seal(sample(500, 2))
 const own = alice.createShare()
 const straight = alice.createShare({ to: bob.card() })
 const kinds: [string, { keyset: Keyset; share: Share }][] = [
-  ['with key pairs of its own', own],
+  ['with its own key pairs', own],
   ['straight to a card', straight],
 ]
 const accepted = (share: Share, by: Keyset = bob): SharedReader => by.acceptShare(share.invite(by.card()), aliceCard)
 
-/** What the reader of a share gets: its own envelope, and the owner's ciphertext. */
+/** Returns the block that a share's reader gets: the envelope for the share, and the owner's ciphertext. */
 const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): StoredBlock => ({
   label: block.label,
   envelope: envelope!,
@@ -62,7 +62,7 @@ const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): Stored
 describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
   const isStraight = kind.startsWith('straight')
 
-  it('is part of the next version of the keyset, and of what the host has', async () => {
+  it('is part of the next version of the keyset and of its host export', async () => {
     expect(share.id).toMatch(/^[0-9a-f]{32}$/)
     expect([owner.id, owner.version, owner.shares]).toEqual([alice.id, 2, [share.id]])
     expect([alice.shares, openWriter(alice.export('host')).shares]).toEqual([[], []])
@@ -70,7 +70,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     for (const destination of ['host', 'storage'] as const) {
       const again = await unlockKeyset(owner.export(destination), PASSWORD)
       expect(again.shares).toEqual([share.id])
-      // What was added before a restart and after it opens alike.
+      // Blocks added before and after a restart both open.
       const reader = accepted(again.share(share.id))
       for (const envelope of [share.add(blocks[0]!), again.share(share.id).add(blocks[0]!)]) {
         expectSame(await reader.open(forReader(blocks[0]!, envelope)), content)
@@ -85,7 +85,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     expect(reader.id).toBe(share.id)
     for (const block of blocks) {
       const envelope = share.add({ label: block.label, envelope: block.envelope })
-      // As the owner's block, or as its defaults: never weaker.
+      // The envelope for the share is as strong as the owner's.
       expect(envelope.length).toBe(block.envelope.length)
       expectSame(await reader.open(forReader(block, envelope)), content)
       await failure(() => reader.open(block), 'key-not-found')
@@ -95,7 +95,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     await failure(() => reader.open(unshared), 'key-not-found')
   })
 
-  it('opens blocks that were sealed for it as they were written', async () => {
+  it('opens blocks that a writer sealed for it', async () => {
     const reader = accepted(share)
     for (const mode of MODES) {
       const writer = openWriter(owner.export('host'), mode)
@@ -108,7 +108,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     }
   })
 
-  it('opens blocks that the store had already, but for those that nobody knows the key of', async () => {
+  it('opens blocks that were already stored, except with dedup off, because their keys are unknown', async () => {
     const reader = accepted(share)
     for (const [index, mode] of MODES.entries()) {
       const stored = blocks[index]!
@@ -120,13 +120,13 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
         const envelopes = await prepared.envelopesFor([share.id])
         expectSame(await reader.open(forReader(stored, envelopes.get(share.id))), content)
       }
-      // It can be sealed still.
+      // The prepared block can still be sealed.
       expectSame(await owner.open(await prepared.seal()), content)
       await failure(() => prepared.envelopesFor([share.id]), 'disposed')
     }
   })
 
-  it('gets envelopes as strong as its keyset or its writer asks, and hybrid ones for what is stored already', async () => {
+  it('gets envelopes as strong as the writer’s, and hybrid ones for blocks that are already stored', async () => {
     const host = owner.export('host')
     const expected = { x25519: 145, hybrid: 1713 }
     for (const encryption of ['x25519', 'hybrid'] as const) {
@@ -139,7 +139,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     }
   })
 
-  it('has a log of its own, which owner and host write', async () => {
+  it('has its own log, which owner and host write', async () => {
     const reader = accepted(share)
     const first = await share.sealRecord(sample(10), 'start')
     const writer = openWriter(owner.export('host'))
@@ -159,7 +159,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     await failure(() => writer.share('0'.repeat(32)).sealRecord(sample(1), 'start'), 'key-not-found')
   })
 
-  it('opens for whom it is for', async () => {
+  it('opens only for the holder of the card that it was sent to', async () => {
     const before = Date.now()
     const invite = share.invite(bob.card())
     expect(invite.length).toBe(isStraight ? 3434 : 3530)
@@ -171,7 +171,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     if (isStraight) {
       expect((await failure(() => share.invite(carol.card()), 'policy')).detail['rule']).toBe('share-of-one-card')
     } else {
-      // One invite a card, and every one opens it.
+      // Each card needs its own invite, and each invite opens the share.
       const block = forReader(blocks[0]!, share.add(blocks[0]!))
       for (const each of [bob, carol]) expectSame(await accepted(share, each).open(block), content)
     }
@@ -189,7 +189,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     await failure(() => forgotten.share(share.id).add(blocks[1]!), 'key-not-found')
   })
 
-  it('lives apart from the handle that it came from', async () => {
+  it('is independent of the handle that it came from', async () => {
     const short = await unlockKeyset(owner.export('host'), PASSWORD)
     const mine = short.share(share.id)
     short.dispose()
@@ -210,7 +210,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
 })
 
 describe('revoking a share', () => {
-  it('ends it for what is written later, and takes nothing back', async () => {
+  it('ends it for later blocks, while blocks already shared still open', async () => {
     const { keyset: owner, share } = alice.createShare()
     const reader = accepted(share)
     const before = forReader(blocks[0]!, share.add(blocks[0]!))
@@ -229,7 +229,7 @@ describe('revoking a share', () => {
     expect(alice.createShare().share.id).not.toBe(share.id)
   })
 
-  it('leaves the others, in their order', async () => {
+  it('keeps the other shares in their order', async () => {
     let keyset = alice
     for (let number = 0; number < 3; number++) keyset = keyset.createShare().keyset
     const [first, second, third] = keyset.shares as [string, string, string]
@@ -240,8 +240,8 @@ describe('revoking a share', () => {
   })
 })
 
-describe('a mistake', () => {
-  it('in a share of a writer costs nothing', async () => {
+describe('misuse', () => {
+  it('an unknown or invalid share id is refused, and the prepared block can still be sealed', async () => {
     const writer = openWriter(own.keyset.export('host'))
     const prepared = await writer.prepare(content)
     await failure(() => prepared.seal({ shares: [own.share.id, 'x'] }), 'key-not-found')
@@ -253,14 +253,14 @@ describe('a mistake', () => {
     expect(() => own.keyset.share(7 as never)).toThrow(TypeError)
   })
 
-  it('is not made by a list that changes meanwhile', async () => {
+  it('a list of shares that changes during sealing has no effect', async () => {
     const shares = [own.share.id]
     const sealing = openWriter(own.keyset.export('host')).seal(content, { shares })
     shares[0] = 'another'
     expect([...(await sealing).shared!.keys()]).toEqual([own.share.id])
   })
 
-  it('is a share of a vault', async () => {
+  it('a vault has no shares', async () => {
     const profile = createProfile(await deriveLogin(PASSWORD, ALICE), { zeroTrust: true })
     const { vault } = await profile.createVault(new MemoryVaultStore())
     await expect(vault.seal(content, { shares: [] })).rejects.toThrow(TypeError)
@@ -270,7 +270,7 @@ describe('a mistake', () => {
     expectSame(await vault.open(await prepared.seal()), content)
   })
 
-  it('is a share of an unencrypted block: whoever has it reads it', async () => {
+  it('an unencrypted block cannot be shared, because anyone who has it can read it', async () => {
     const open = await makeKeyset({ encryption: 'none' })
     const { keyset: owner, share } = open.createShare()
     const block = await openWriter(owner.export('host')).seal(content)
@@ -278,7 +278,7 @@ describe('a mistake', () => {
     await failure(() => openWriter(owner.export('host')).seal(content, { shares: [share.id] }), 'policy')
     const prepared = await openWriter(owner.export('host')).prepare(content)
     await failure(() => prepared.envelopesFor([share.id]), 'policy')
-    // One that claims to be unencrypted is none that the share's reader could check.
+    // The share's reader cannot check a block that claims to be unencrypted, so it refuses one.
     const reader = bob.acceptShare(share.invite(bob.card()), open.card())
     const claimed = new Uint8Array(block.envelope)
     claimed.set(Buffer.from(share.id, 'hex'), 32)
@@ -287,7 +287,7 @@ describe('a mistake', () => {
     expectSame(await reader.open(forReader(classic, share.add(classic))), content)
   })
 
-  it('is to ask a definition, which has not all keys', async () => {
+  it('a definition refuses every share operation, because it does not have all keys', async () => {
     const definition = await unlockKeyset(own.keyset.export('definition'), PASSWORD)
     for (const action of [
       () => definition.createShare(),
@@ -299,7 +299,7 @@ describe('a mistake', () => {
     }
   })
 
-  it('is a card that is none, or not the one that was compared', async () => {
+  it('an invalid card is refused, and so is a card other than the one that was compared', async () => {
     const invite = own.share.invite(bob.card())
     const mixed: Card = { bytes: carol.card().bytes, fingerprint: bob.card().fingerprint }
     const damaged: Card = { ...aliceCard, bytes: flipped(aliceCard.bytes, 60) }
@@ -313,7 +313,7 @@ describe('a mistake', () => {
   })
 })
 
-it('a writer gives a share that demands both agreements both, whatever it does itself', async () => {
+it('a share that requires hybrid gets hybrid envelopes, even from an x25519 writer', async () => {
   const lax = await makeKeyset({ encryption: 'x25519' })
   const { keyset: strict, share } = lax.regenerate({ encryption: 'hybrid' }).createShare()
   const weak = strict.regenerate({ encryption: 'x25519' })
@@ -331,7 +331,7 @@ it('a writer gives a share that demands both agreements both, whatever it does i
   expect(await Promise.all(shares.map(isHybrid))).toEqual([true, true, false, true])
 })
 
-it('a part of a pack is the block, and the strings of some of its files', async () => {
+it('part of a pack is shared as the block and the member strings of some files', async () => {
   const files = [sample(100), sample(200), sample(300)]
   const { keyset: owner, share } = alice.createShare()
   const { content: packed, members } = await openWriter(owner.export('host')).pack(files)
@@ -347,7 +347,7 @@ it('a part of a pack is the block, and the strings of some of its files', async 
   }
 })
 
-it('an export that no reader would take is not written', () => {
+it('an export too large for any reader is not written', () => {
   const contents = plantedContents()
   const [share] = contents.additional!.shares
   const many = (count: number) => ({
@@ -358,7 +358,7 @@ it('an export that no reader would take is not written', () => {
   expect(() => encodeKeyset(many(700), plantedMaster, 'storage')).toThrow('too many')
 })
 
-it('an invite shows nothing of the keyset, nor of the share', () => {
+it('an invite reveals no secret of the keyset and no key of the share', () => {
   const keyset = unlocked(plantedContents(), plantedMaster.copy(), undefined)
   const invites = keyset.shares.slice(0, 1).map((id) => Buffer.from(keyset.share(id).invite(bob.card())))
   expect(invites.map((invite) => invite.length)).toEqual([3530])

@@ -1,4 +1,4 @@
-// DES against OpenSSL and NIST, natively and through des.js; and the keys that nobody may have.
+// DES against known answers from OpenSSL and NIST, native and with des.js, and the weak keys that are never derived.
 import { createCipheriv } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
@@ -17,14 +17,17 @@ const nativeIn = (crypto: object) => {
   }
 }
 
-/** Browsers have none. */
+/** Browsers have no native DES. */
 const native = nativeDes()
 const portable = await portableDes()
 const both: [string, DesCbc][] = [['des.js', portable]]
 if (native !== undefined) both.unshift(['native', native])
 const [[, fastest]] = both as [[string, DesCbc]]
 
-/** Key, IV, text, and what `openssl enc -des-cbc -nopad` (3.0.19, legacy provider) makes of it; the first is FIPS 81, appendix C. */
+/**
+ * Key, IV, plaintext, and ciphertext from `openssl enc -des-cbc -nopad` (3.0.19, legacy provider). The first is from
+ * FIPS 81, appendix C.
+ */
 const answers = [
   [
     '0123456789abcdef',
@@ -47,7 +50,7 @@ describe.each(both)('DES-CBC, %s', (_, des) => {
     expect(hex(buffer)).toBe(text)
   })
 
-  it('keeps its place over chunks', () => {
+  it('processes content of several chunks', () => {
     const content = sample(8 * 20_001)
     const buffer = new Uint8Array(content)
     des('encrypt', sample(8, 2), sample(8, 3), buffer)
@@ -59,7 +62,7 @@ describe.each(both)('DES-CBC, %s', (_, des) => {
   })
 })
 
-it.skipIf(native === undefined)('both give the same', () => {
+it.skipIf(native === undefined)('native DES and des.js give the same bytes', () => {
   const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
   const way = fc.constantFrom('encrypt' as const, 'decrypt' as const)
   fc.assert(
@@ -73,7 +76,7 @@ it.skipIf(native === undefined)('both give the same', () => {
 })
 
 describe('a platform without DES', () => {
-  it('is told what to install', async () => {
+  it('gives an error that names the package to install', async () => {
     const without = {
       createCipheriv: () => {
         throw new Error('unsupported')
@@ -101,7 +104,7 @@ describe('a platform without DES', () => {
     }
     const error = await failure(() => portableIn(missing), 'unsupported')
     expect(error.message).toContain('install it')
-    // One that is there and computes something else is none.
+    // A des.js that computes something else counts as missing.
     class Copying {
       update = (data: Uint8Array) => [...data]
       final = () => []
@@ -117,7 +120,7 @@ describe('a platform without DES', () => {
   })
 })
 
-/** NIST SP 800-67, with parity as printed there. */
+/** From NIST SP 800-67, with parity bits as printed there. */
 const WEAK = `
   0101010101010101 FEFEFEFEFEFEFEFE E0E0E0E0F1F1F1F1 1F1F1F1F0E0E0E0E
   011F011F010E010E 1F011F010E010E01 01E001E001F101F1 E001E001F101F101
@@ -127,13 +130,13 @@ const WEAK = `
   .split(/\s+/)
 
 describe('a weak key', () => {
-  it('is one of sixteen', () => expect(new Set(WEAK).size).toBe(16))
+  it('is one of 16 different keys', () => expect(new Set(WEAK).size).toBe(16))
 
-  it.each(WEAK)('%s is refused, with any parity', (text) => {
+  it.each(WEAK)('%s is found, whatever its parity bits', (text) => {
     const key = unhex(text)
     expect(isWeakDesKey(key)).toBe(true)
     expect(isWeakDesKey(key.map((byte) => byte ^ 1))).toBe(true)
-    // What makes it one: some key among the sixteen undoes it.
+    // A key is weak or semi-weak if one of the 16 undoes its encryption by encrypting again.
     const block = sample(8)
     fastest('encrypt', key, new Uint8Array(8), block)
     const undone = WEAK.some((other) => {
@@ -147,12 +150,12 @@ describe('a weak key', () => {
     }
   })
 
-  it('is never derived: the next one is taken', () => {
+  it('is never derived: the next candidate is used', () => {
     const key = new SecretKey('client', sample(16))
     const tried: number[] = []
     const giving = (candidate: (counter: number) => string): Backend => ({
       ...backends[0]!,
-      // The counter is the last field of the context, in front of the length.
+      // The counter is the last field of the context, before the length.
       hkdf(_hash, _ikm, _salt, info) {
         const counter = info.at(-3)!
         tried.push(counter)

@@ -1,4 +1,5 @@
-// Data that is under DES-56: it opens, and goes on to an AES-256 client; nothing new goes under DES unless somebody insists.
+// Data under DES-56: it can be opened and moved to an AES-256 client. Nothing new is sealed under DES without
+// `dangerouslyAllowDes`.
 import { deriveLegacyClient } from '../../src/legacy.ts'
 import { deriveClient } from '../../src/client.ts'
 import { openKeyRegistry } from '../../src/server.ts'
@@ -23,8 +24,8 @@ const modern = await quickly(() =>
 const content = sample(1000)
 const block = await writer.scope('private').seal(content)
 
-describe('a client under DES-56', () => {
-  it('opens what is there, and seals nothing', async () => {
+describe('a client with a DES-56 key', () => {
+  it('opens existing blocks, and seals no private blocks', async () => {
     expectSame(await reader.open(block), content)
     expectSame(await reader.scope('private').open(parseBlock(encodeBlock(block), block.label)), content)
     for (const attempt of [
@@ -37,7 +38,7 @@ describe('a client under DES-56', () => {
     await failure(() => forced.scope('private').seal(content), 'policy')
   })
 
-  it('moves to a client with an AES-256 key', async () => {
+  it('opens blocks so that a client with an AES-256 key can seal them again', async () => {
     const moved = await modern.scope('private').seal(await reader.open(block))
     expectSame(await modern.open(moved), content)
     await failure(() => reader.open(moved), 'key-not-found')
@@ -45,19 +46,19 @@ describe('a client under DES-56', () => {
     await failure(() => modern.scope('private').open(block), 'unsupported')
   })
 
-  it('seals equal contents to one label, and never to one ciphertext', async () => {
+  it('seals equal content to the same label, but to different ciphertexts', async () => {
     const again = await writer.scope('private').seal(content)
     expect(again.label).toBe(block.label)
     expect(again.ciphertext).not.toEqual(block.ciphertext)
   })
 
-  it.each([0, 1, 7, 8, 9, 16, 65_536 + 3])('opens %i bytes', async (length) => {
+  it.each([0, 1, 7, 8, 9, 16, 65_536 + 3])('seals and opens %i bytes', async (length) => {
     const sealed = await writer.scope('private').seal(sample(length))
     expect(sealed.ciphertext.length).toBe(length + 8 - (length % 8))
     expectSame(await reader.open(sealed), sample(length))
   })
 
-  it('refuses whatever was changed', async () => {
+  it('refuses a block of which any byte was changed', async () => {
     const short = await writer.scope('private').seal(sample(3))
     const { label, envelope, ciphertext } = short
     for (let index = 0; index < envelope.length; index++) {
@@ -72,7 +73,7 @@ describe('a client under DES-56', () => {
     await failure(() => reader.open({ label, envelope, ciphertext: new Uint8Array(0) }), 'malformed')
   })
 
-  it('refuses padding that is none, by whoever has the key', async () => {
+  it('refuses invalid padding, even from somebody who has the key', async () => {
     const key = new SecretKey('client', sample(8))
     const names = { realm: 'tests', account: 'acme', client: 'old', platform: 3, accountKey: undefined }
     const scope = new DesScope({ ...names, privateKey: { type: 4, key } }, await findDes(), true)
@@ -92,14 +93,14 @@ describe('a client under DES-56', () => {
     await failure(() => open(ending(4, 4, 3), sample(13)), 'authentication-failed')
   })
 
-  it('calls nothing of another suite its own', async () => {
+  it('refuses a block whose header was changed to another suite', async () => {
     const other = patched(block.envelope, 6, [3, 3])
     const envelope = new Uint8Array(112)
     envelope.set(other.subarray(0, 48))
     await failure(() => reader.open({ ...block, envelope }), 'authentication-failed')
   })
 
-  it('works in the other scopes as any client', async () => {
+  it('seals and opens in the public and account scopes like any client', async () => {
     const open = await reader.scope('public').seal(content)
     expectSame(await modern.open(open), content)
     await failure(() => reader.scope('account'), 'account-key-required')
@@ -111,7 +112,7 @@ describe('a client under DES-56', () => {
     await failure(() => old.scope('private').seal(content), 'policy')
   })
 
-  it('proves its key to its server, and is neither saved nor safeguarded', async () => {
+  it('proves its key to its server, but cannot be saved or safeguarded', async () => {
     const registry = openKeyRegistry(new MemoryRegistryStore(), {
       realm: 'tests',
       server: 's',
@@ -127,7 +128,7 @@ describe('a client under DES-56', () => {
     expect((await failure(() => reader.save(createDeviceKey()), 'policy')).detail['rule']).toBe('no-des')
   })
 
-  it('has a key of 1 to 8 characters, of this type', async () => {
+  it('has a key of type DES-56 with 1 to 8 characters', async () => {
     await failure(() => make({ privateKey: { type: 'DES-56', text: 'ninechars' } }), 'limit-exceeded')
     await failure(() => make({ privateKey: { type: 'DES-56', text: '' } }), 'limit-exceeded')
     await expect(make({ privateKey: { type: 'AES-128', text: 'x' } as never })).rejects.toBeInstanceOf(TypeError)
@@ -138,7 +139,7 @@ describe('a client under DES-56', () => {
     await failure(() => make({ signal: AbortSignal.abort() }), 'aborted')
   })
 
-  it('ends when it is disposed of', async () => {
+  it('refuses every operation after it is disposed of', async () => {
     const client = await make({ dangerouslyAllowDes: true })
     const scope = client.scope('private')
     const prepared = await scope.prepare(content)

@@ -1,11 +1,11 @@
-// All tests that mutants meet, and the source: in-thread.ts loads them.
+// The tests that run against mutants, and the modules of the source. in-thread.ts loads them.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const tests: string = join(import.meta.dirname, '..')
 
 const LEFT_OUT = [
-  // Of programs and documents, not of the source; or longer than a mutant may take.
+  // These test programs and documents, not the source, or take longer than a mutant may.
   /^(conformance|crash|examples|fuzz|mutation|package|runtimes)\//,
   /^attacks\/(01|04|21|22)-/,
   /^(docstrings|readme|layers|surface)\.test/,
@@ -18,6 +18,6 @@ export const files: readonly string[] = readdirSync(tests, { recursive: true, en
 
 const source = join(tests, '../src')
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  // A worker takes its own thread for one of a pool.
+  // worker.ts would take the thread that loads it for a worker of a pool.
   .filter((file) => file.endsWith('.ts') && file !== join('pool', 'worker.ts'))
   .map((file) => join(source, file))

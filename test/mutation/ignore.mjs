@@ -1,6 +1,6 @@
 import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin'
 
-/** Where the text stands among the arguments of each kind of error; the code of a KeystrataError stands before it. */
+/** The position of the message in the arguments of each error class. A KeystrataError takes its code first. */
 const POSITIONS = new Map([
   ['KeystrataError', 1],
   ['TypeError', 0],
@@ -8,7 +8,7 @@ const POSITIONS = new Map([
   ['Error', 0],
 ])
 
-/** What is told the name of an object, or of an argument, only to say it in an error. */
+/** Functions that take the name of an object or argument only to use it in an error message. */
 const TOLD_NAMES = new Set([
   ...[
     'bytesFrom',
@@ -42,7 +42,7 @@ const TOLD_NAMES = new Set([
   ],
 ])
 
-/** What is told the role of a key, which is for the compiler, and for the message of a key that was disposed of. */
+/** Functions that take the role of a key, which is only for the compiler and for the message of a disposed key. */
 const TOLD_ROLES = new Set(['SecretKey', 'take', 'secret', 'deriveKey'])
 
 const nameOf = ({ name, property }) => name ?? property?.name
@@ -50,7 +50,7 @@ const nameOf = ({ name, property }) => name ?? property?.name
 function isForPeople(path) {
   if (!path.isStringLiteral() && !path.isTemplateLiteral()) return false
   const { parent, parentPath, key } = path
-  // What a holder of secrets says that it is, where it was disposed of.
+  // The name that a holder of secrets passes to `super`, for the message after dispose.
   if (key === 0 && parent.callee?.type === 'Super') return true
   if (key === 0 && TOLD_ROLES.has(nameOf(parent.callee ?? {}))) return true
   if (parentPath.isNewExpression()) return key === POSITIONS.get(parent.callee.name)
@@ -59,6 +59,6 @@ function isForPeople(path) {
 
 export const strykerPlugins = [
   declareValuePlugin(PluginKind.Ignore, 'texts of errors', {
-    shouldIgnore: (path) => (isForPeople(path) ? 'a text for people: callers switch on the code' : undefined),
+    shouldIgnore: (path) => (isForPeople(path) ? 'an error text: callers switch on the code' : undefined),
   }),
 ]

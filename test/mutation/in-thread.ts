@@ -1,5 +1,6 @@
-// A runner of vitest that keeps the tests it has loaded: whoever started it asks, over a channel, for one run after the other, each
-// with another mutant switched on. Loading the library and its tests anew for each of thousands of mutants would take most of the time.
+// A vitest runner that loads the tests once. Then runner.mjs asks over a channel for one run after the other, each
+// with another mutant switched on. If every mutant loaded the library and its tests again, loading would take most of
+// the time.
 import { BroadcastChannel } from 'node:worker_threads'
 import { collectTests } from '@vitest/runner'
 import {
@@ -11,7 +12,7 @@ import {
 } from 'vitest'
 import { files, modules, tests } from './all.ts'
 
-/** What Stryker puts into the source looks here for the mutant that is on, and counts here. */
+/** The code that Stryker inserts into the source reads the active mutant from here, and counts its hits here. */
 interface Namespace {
   activeMutant?: string | undefined
   currentTestId?: string | undefined
@@ -23,7 +24,7 @@ declare global {
   var __stryker__: Namespace | undefined
 }
 
-/** Where vitest keeps the modules it has loaded. */
+/** The part of vitest's state with the loaded modules. */
 interface WorkerState {
   readonly evaluatedModules: EvaluatedModules
 }
@@ -36,15 +37,15 @@ interface TestRun {
   readonly failure?: string
 }
 
-/** A test, or the loading of a file of tests, which makes what several of its tests use; `then` are some of them. */
+/** A test; or, with `then`, the loading of a test file with the mutant on, and then these tests of the file. */
 interface Chosen {
   readonly id: string
-  /** Without a mutant. */
+  /** The time that it took without a mutant. */
   readonly milliseconds: number
   readonly then?: readonly string[]
 }
 
-/** Without a mutant all tests run, to the last; with one, those asked for, until one fails. */
+/** Without `tests`, all tests run to the last. With `tests`, those run with the mutant on until one fails. */
 interface Command {
   readonly mutant?: string
   readonly hitLimit?: number | undefined
@@ -56,16 +57,16 @@ interface Answer {
   readonly runs: readonly TestRun[]
   readonly hits: number
   readonly coverage?: unknown
-  /** The failed test fails without the mutant too, so it may have failed of what a mutant before this one left. */
+  /** The failed test fails without the mutant too, so an earlier mutant may have left a state that makes it fail. */
   readonly isDoubtful: boolean
-  /** What the mutants left stays, however freshly the tests are loaded. */
+  /** Mutants left a state that loading the tests again does not clear, so vitest must be restarted. */
   readonly isSpoiled: boolean
 }
 
-// Tests replace the clock.
+// Kept here because tests replace the clock.
 const { setTimeout, clearTimeout } = globalThis
 const now = performance.now.bind(performance)
-/** What a test may take of what it took without a mutant. */
+/** The time that a test may take, from the time that it took without a mutant. */
 const limitOf = (milliseconds: number): number => 3000 + 10 * milliseconds
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
@@ -102,7 +103,7 @@ export default class RunnerInThread extends TestRunner {
   private readonly loadings: TestRun[] = []
 
   async onBeforeRunFiles(): Promise<void> {
-    // First, so that what runs while the source is loaded counts for no file of tests.
+    // The source is loaded first, so that code that runs during its loading is not counted for a test file.
     for (const module of modules) await import(module)
     globalThis.__stryker__ ??= {}
     const commands: Command[] = []
@@ -128,13 +129,13 @@ export default class RunnerInThread extends TestRunner {
     const loaded = await collectTests([path], this)
     for (const file of loaded) {
       if (file.result?.errors) throw new Error(`${path}: ${file.result.errors.map(messageOf).join('; ')}`)
-      // Sets up what tests expect of vitest.
+      // Sets up the state that tests expect from vitest.
       await this.onBeforeRunSuite(file)
     }
     for (const test of testsOf(loaded)) this.tests.set(test.id, test)
   }
 
-  /** Loads a file anew, with what it shares with other tests; the source stays. */
+  /** Loads a test file again, with the test modules that it imports. The source stays loaded. */
   private async reload(path: string): Promise<void> {
     const { evaluatedModules } = (this as unknown as { readonly workerState: WorkerState }).workerState
     for (const [id, node] of evaluatedModules.idToModuleMap)
@@ -168,7 +169,7 @@ export default class RunnerInThread extends TestRunner {
     Object.assign(namespace, { activeMutant: undefined, hitLimit: undefined })
     const answer = { runs, hits, isDoubtful: false, isSpoiled: false }
     if (failed === undefined) return answer
-    // A file that is still being loaded would mix its tests with those of the next one.
+    // The file is still being loaded, and its tests would mix with those of the next one.
     if (failed.then !== undefined && runs.at(-1)!.failure === LATE) return { ...answer, isSpoiled: true }
     if (await this.passes(failed)) return answer
     const isReloaded = await this.reload(this.pathOf(failed.id)).then(
@@ -238,7 +239,7 @@ export default class RunnerInThread extends TestRunner {
     }
   }
 
-  /** Leaves suites that the test is not in, and enters those that it is in. */
+  /** Runs afterAll of the open suites that the next test is not in, and beforeAll of the new ones that it is in. */
   private async enter(suites: readonly Suite[]): Promise<void> {
     let shared = 0
     while (shared < suites.length && this.open[shared] === suites[shared]) shared++

@@ -1,19 +1,20 @@
-// What Stryker runs mutants with: vitest, started once, which keeps the tests loaded (in-thread.ts).
+// The Stryker test runner. It starts vitest once, and vitest keeps the tests loaded (in-thread.ts).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { BroadcastChannel } from 'node:worker_threads'
 import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
 import { determineHitLimitReached, DryRunStatus, MutantRunStatus, TestStatus } from '@stryker-mutator/api/test-runner'
 import { createVitest } from 'vitest/node'
 
-/** Slower tests are left out. */
+/** Tests slower than this are left out. */
 const SLOWEST_MS = 2000
-/** For the quickest tests that meet a mutant, then for the quickest of each file, then for files that are loaded with the mutant on. */
+// The time for each part of a mutant's run: the quickest tests that reach it, then the quickest tests of each file,
+// then test files that are loaded with the mutant on.
 const QUICK_MS = 4000
 const EACH_FILE_MS = 6000
 const LOADING_MS = 6000
-/** For the tests of one such file. */
+/** The time for the tests of one such file. */
 const FILE_MS = 1000
-/** What each test took without a mutant, for the processes that run mutants. */
+/** The file with the time that each test took without a mutant. The processes that run mutants read it. */
 const DURATIONS = 'durations.json'
 
 const byTime = (runs) => runs.toSorted((a, b) => a.milliseconds - b.milliseconds)
@@ -27,7 +28,7 @@ function within(runs, most) {
   })
 }
 
-/** The quickest of every file, then the second of every file. */
+/** Sorts runs: first the quickest of every file, then the second of every file, and so on. */
 function inTurn(runs) {
   const ranks = new Map()
   const ranked = byTime(runs).map((run) => {
@@ -55,13 +56,13 @@ class KeptVitest {
       watch: false,
       onConsoleLog: () => false,
     })
-    // Ends by itself only if a file could not be loaded.
+    // vitest ends by itself only if a file could not be loaded.
     const ended = this.#vitest.start().then(() => {
       throw new Error(
         this.#vitest.state
           .getUnhandledErrors()
           .map(({ message }) => message)
-          .join('\n') || 'vitest ended',
+          .join('\n') || 'vitest ended too early',
       )
     })
     await Promise.race([loaded, ended])
@@ -96,7 +97,7 @@ class KeptVitest {
     return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage }
   }
 
-  /** Single tests, and then files that are loaded with the mutant on, each with the quickest of its tests. */
+  /** Chooses single tests, and then test files to load with the mutant on, each with its quickest tests. */
   #chosen(ids) {
     this.#durations ??= existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : []
     const runs = this.#durations.filter(({ milliseconds }) => milliseconds <= SLOWEST_MS)

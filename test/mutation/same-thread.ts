@@ -1,4 +1,5 @@
-// Stands for src/pool/threads.ts while mutants run: the workers of a pool work in the one thread that a mutant is switched on in.
+// Replaces src/pool/threads.ts while mutants run. The workers of a pool then run in the one thread where the mutant is
+// switched on.
 import { MessageChannel } from 'node:worker_threads'
 import { type Request } from '../../src/pool/messages.ts'
 import { type Thread } from '../../src/pool/threads.ts'
@@ -6,7 +7,7 @@ import { Work } from '../../src/pool/work.ts'
 
 export { processorCount } from '../../src/pool/threads.ts'
 
-/** What the worker of the tests dies of (test/pool/mortal.mjs): 666 bytes, and the room around them. */
+/** Tells whether a request kills the worker of the tests (test/pool/mortal.mjs): 666 bytes and the room around them. */
 const isDeadly = ({ task }: Request): boolean => 'content' in task && task.content.length === 666 + 128
 
 export function startThread(url: URL): Thread {

@@ -1,24 +1,29 @@
-// npm run mutation [-- --mutate 'src/keys/*.ts']: changes the source in thousands of ways, one at a time, and counts the changes that no
-// test notices. The report is coverage/mutation.html.
+// npm run mutation [-- --mutate 'src/keyset/*.ts']: changes the source in thousands of ways, one at a time, and
+// counts the changes (mutants) that no test notices. The report is coverage/mutation.html.
 //
-// Not mutated: the files that only export; errors.ts, whose texts are for people; what shares work among threads: the runner
-// switches changes on in one thread (the workers of pools work in that one too, same-thread.ts), and most changes there show as
-// something that waits for ever.
-// Left out: texts of errors and names of roles (ignore.mjs), because callers switch on codes; changes that act while a module is loaded, because each would
-// need a process of its own.
+// Not mutated: files that only export; errors.ts, because its texts are for people; and the code that shares work
+// among threads. The runner switches mutants on in one thread, where the workers of pools run too (same-thread.ts),
+// and most mutants in that code would only wait for ever.
+// Ignored: error texts and names of roles (ignore.mjs), because callers switch on codes; and mutants that act while a
+// module is loaded, because each would need its own process.
 //
-// What survives, and why:
-// - Another way to the same answer: a check in front of one that gives the same error (the commitment in front of the tag, `instanceof` in front of
-//   a private field, the type of a key in front of its hash, the length of a name in front of its form), a case of `switch` that falls through to the
-//   same value, a cache, the last step of a loop over nothing, `?? ''` and `?? 0` for what the types do not exclude.
-// - Memory and time alone: bounds before something is allocated or normalised, a second hash that nobody reads, room that is not taken over, lots of a
-//   pool, the fourth try of a rotation.
-// - Two devices at once, and stores that lie in the moment (rotation.ts, vault-store.ts): test/crash, attacks/21 and the 60 runs of properties/rotation meet
-//   them; here there is time for 6.
-// - Who computes (backend-*.ts, des.ts, node-*.ts): it is decided once, while the tests are loaded, and every backend gives the same bytes. probing.test.ts and
-//   backends.test.ts watch it without mutants.
-// - Wiping of what a primitive needed and no key holds (backend-portable.ts, node-kem.ts, des.ts).
-// - What only another runtime has: the scheduler of browsers, a JWK without its public half, memory that Argon2 does not get.
+// These mutants survive:
+// - Another way to the same answer: a check before another check that gives the same error (the commitment before the
+//   tag, `instanceof` before a private field, the type of a key before its hash, the length of a name before its
+//   form), a `case` that falls through to the same value, a cache, one more loop step over nothing, and the defaults
+//   `?? ''` and `?? 0` for values that the types do not exclude.
+// - Only memory and time change: bounds checked before something is allocated or normalised, a second hash that
+//   nobody reads, a buffer that is copied although its room could be used, the batches of a pool, the fourth try of a
+//   rotation.
+// - Two devices at once, and stores whose answers are wrong at that moment (vault/rotation.ts, vault/store.ts).
+//   test/crash, attacks/21 and the 60 runs of properties/rotation cover them. A mutation run has time for only 6 of
+//   those runs.
+// - The choice of a backend (primitives, legacy/des.ts). It is made once, while the tests are loaded, and every
+//   backend gives the same bytes. probing.test.ts and backends.test.ts test it without mutants.
+// - Wiping of a primitive's temporary values that no key object holds (primitives/portable.ts,
+//   primitives/node-kem.ts, legacy/des.ts).
+// - Code for another runtime: the scheduler of browsers, a JWK without its public half, an Argon2 that gets no
+//   memory.
 export default {
   plugins: ['./test/mutation/ignore.mjs', './test/mutation/runner.mjs'],
   testRunner: 'kept-vitest',
@@ -39,7 +44,7 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   tempDirName: '.stryker-tmp',
   dryRunTimeoutMinutes: 15,
-  // A mutant meets no more than sixteen seconds of tests (runner.mjs), however many there are.
+  // A mutant runs against at most sixteen seconds of tests (runner.mjs), however many there are.
   timeoutMS: 24_000,
   timeoutFactor: 0.2,
   thresholds: { high: 95, low: 90, break: 90 },

@@ -1,4 +1,4 @@
-// The tests that mutants meet, in one thread that stays.
+// Runs the tests against mutants, in one thread that stays.
 import { fileURLToPath } from 'node:url'
 import { mergeConfig, type ViteUserConfig } from 'vitest/config'
 import config from '../../vitest.config.ts'

@@ -1,6 +1,6 @@
-// npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: the same suite on every runtime, one after the other;
-// a table closes it. --package tries the
-// tarball on them too. It fails where a test does, and where a runtime ran fewer tests than it should.
+// npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: runs the suite on every runtime, one
+// after the other, and prints a table. --package tests the package's tarball on them too. It fails if a test fails,
+// or if fewer tests pass on a runtime than expected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { EXCLUDED } from './excluded.ts'
 import { programOf, RUNTIMES } from './runtimes.ts'
 
-/** How many tests must pass, so that none gets lost unseen. */
+/** The least number of tests that must pass, so that no test is lost unnoticed. */
 const FLOORS: Readonly<Record<string, number>> = {
   node20: 2150,
   node22: 2150,
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
 const wanted = values.only?.split(',') ?? names
 const unknown = wanted.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
-  console.error(`no runtime ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  console.error(`unknown runtime ${unknown.join(', ')}: use one of ${names.join(', ')}`)
   process.exit(2)
 }
 
@@ -59,7 +59,7 @@ async function run(name: string): Promise<Row> {
   const excluded = EXCLUDED[name] ?? []
   const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, []]
   console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
-  for (const { file, reason } of excluded) console.log(`without ${file}: ${reason}`)
+  for (const { file, reason } of excluded) console.log(`excluded ${file}: ${reason}`)
   const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...positionals]
   const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
   const where = runtime
@@ -81,9 +81,9 @@ function count(output: string, code: number | null, floor: number): Omit<Row, 'r
   try {
     report = JSON.parse(readFileSync(output, 'utf8')) as Report
   } catch {
-    return { passed: 0, failed: 0, skipped: 0, verdict: `no report; ended with ${code}` }
+    return { passed: 0, failed: 0, skipped: 0, verdict: `no report (code ${code})` }
   }
-  // A file that does not even load has no tests to fail.
+  // A file that cannot be loaded has no tests, so it counts as a failure here.
   const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
   const [passed, failed] = [report.numPassedTests, report.numFailedTests + broken.length]
   const skipped = report.numPendingTests + report.numTodoTests

@@ -1,16 +1,17 @@
-// The runtimes that the suite and the package are tried on, by name and exact version, and how each is come by: Node, Bun and Deno
-// from the npm registry, kept in a folder of temporary files; Chromium from the system (CHROMIUM, or /usr/bin/chromium).
+// The runtimes that the suite and the package are tested on, by name and exact version. Node, Bun and Deno are
+// installed from the npm registry into a temporary folder. Chromium is the one of the system (CHROMIUM, or
+// /usr/bin/chromium).
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Runtime {
-  /** In the registry, and the program in it. */
+  /** The name of the package in the npm registry. `program` is a path in that package. */
   readonly package: string
   readonly version: string
   readonly program: string
-  /** What comes between the program and a script. */
+  /** The arguments before the script. */
   readonly before: readonly string[]
 }
 
@@ -25,7 +26,7 @@ export const RUNTIMES: Readonly<Record<string, Runtime>> = {
   deno: { package: '@deno/linux-x64-glibc', version: '2.9.6', program: 'deno', before: ['run', '--allow-all'] },
 }
 
-/** The program of a runtime; what this process itself runs on is not fetched. */
+/** Returns the path of a runtime's program. Installs it first, unless it is installed or runs this process. */
 export function programOf({ package: name, version, program }: Runtime): string {
   if (name.startsWith('node-') && version === process.versions.node) return process.execPath
   const folder = join(tmpdir(), 'keystrata-runtimes', `${name.replace('/', '-')}-${version}`)

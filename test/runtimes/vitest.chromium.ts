@@ -1,5 +1,5 @@
-// The suite in headless Chromium (CHROMIUM, or /usr/bin/chromium), which has the web and the portable backend:
-// npm run test:chromium
+// npm run test:chromium: runs the suite in headless Chromium (CHROMIUM, or /usr/bin/chromium), with the web and the
+// portable backend.
 import { realpathSync } from 'node:fs'
 import { dirname, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,10 @@ import { EXCLUDED } from './excluded.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
-/** Threads run the source as it is served; on Node tsx has to be there first, and one of them ends its process. */
+/**
+ * What worker files contain in the browser. There, workers import the source as vite serves it. The files for Node load
+ * tsx first, and one of them ends its process.
+ */
 const threads: Readonly<Record<string, string>> = {
   'examples/worker.mjs': `import '/src/pool/worker.ts'`,
   'test/pool/mortal.mjs': `
@@ -41,9 +44,9 @@ const config: ViteUserConfig = defineConfig({
       { find: /^.*\/memory\.ts$/, replacement: here('chromium/memory.ts') },
     ],
   },
-  // Found before the first test, so that no page is loaded again in the middle of one.
+  // Bundled before the first test. Otherwise vite would find them later and reload the page during a test.
   optimizeDeps: { include: ['buffer/', 'des.js', 'fast-check', 'bcryptjs', 'micro-packed'] },
-  // Dependencies may be linked from elsewhere.
+  // node_modules may be a link to another folder.
   server: { fs: { allow: [root, dirname(realpathSync(`${root}node_modules/vitest`))] } },
   test: {
     include: ['test/**/*.test.ts'],
@@ -66,7 +69,7 @@ const config: ViteUserConfig = defineConfig({
             ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
             ...['--disable-background-networking', '--disable-component-update'],
             ...['--enable-precise-memory-info', '--js-flags=--expose-gc'],
-            // Tests give shared memory too, which pages otherwise have only with headers of their own.
+            // Tests use shared memory, which a page otherwise gets only with cross-origin isolation headers.
             '--enable-features=SharedArrayBuffer',
           ],
         },

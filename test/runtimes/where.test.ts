@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 
-// A runner that started its workers by another program than its own would test the wrong runtime unseen.
+// If the runner started its workers with another program, the suite would test the wrong runtime unnoticed.
 it(`runs on ${process.env['RUNTIME'] ?? 'any runtime'}`, () => {
   const { bun, deno, node } = process.versions
   const here = bun !== undefined ? `bun ${bun}` : deno !== undefined ? `deno ${deno}` : `node ${node}`

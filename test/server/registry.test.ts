@@ -1,4 +1,4 @@
-// A server that knows its clients' keys again: every rule, every documented error.
+// The key registry of a server: every rule and every documented error of enrolling and connecting.
 import { type Client, type ClientOptions, deriveClient, type TypedKey } from '../../src/client.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
@@ -34,8 +34,8 @@ const phone = await make({ name: 'phone', platform: 'ios', accountKey: ACCOUNT }
 
 afterEach(() => void vi.useRealTimers())
 
-describe('a client that is enrolled', () => {
-  it('connects on every connection, and is locked by its first backup', async () => {
+describe('an enrolled client', () => {
+  it('can connect any number of times, and is locked by its first backup', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     const expected = {
@@ -50,13 +50,13 @@ describe('a client that is enrolled', () => {
     await registry.commitFirstBackup('acme', 'desktop')
     await registry.commitFirstBackup('acme', 'desktop')
     expect(await connect(registry, desktop)).toEqual({ ...expected, state: 'locked' })
-    // From another machine, with the same texts.
+    // From another machine with the same key text.
     expect(await connect(registry, await make())).toEqual({ ...expected, state: 'locked' })
     await registry.enrol(desktop.enrolment())
     expect((await connect(registry, desktop)).state).toBe('locked')
   })
 
-  it('may change its private key before that, and never after', async () => {
+  it('may change its private key before its first backup, but not after', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await failure(() => connect(registry, changed), 'key-changed')
@@ -69,7 +69,7 @@ describe('a client that is enrolled', () => {
     expect((await connect(registry, changed)).state).toBe('locked')
   })
 
-  it('is one of its account, and of no other', async () => {
+  it('is known only in its own account and under its own name', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await failure(async () => connect(registry, await make({ account: 'other' })), 'key-not-found')
@@ -78,7 +78,7 @@ describe('a client that is enrolled', () => {
     await failure(() => registry.commitFirstBackup('', 'laptop'), 'limit-exceeded')
   })
 
-  it('runs on the platform that it was enrolled with', async () => {
+  it('must connect from the platform that it was enrolled on', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     const moved = await make({ platform: 'windows' })
@@ -88,8 +88,8 @@ describe('a client that is enrolled', () => {
   })
 })
 
-describe('a product that says who is there', () => {
-  it('lets nobody enrol into somebody else’s account', async () => {
+describe('a product that passes the account and the key', () => {
+  it('prevents enrolments into another account', async () => {
     const { registry, store } = newRegistry()
     const error = await failure(() => registry.enrol(desktop.enrolment(), { account: 'mallory' }), 'policy')
     expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
@@ -98,7 +98,7 @@ describe('a product that says who is there', () => {
     await connect(registry, desktop)
   })
 
-  it('locks no key but the one that the backup is under', async () => {
+  it('locks only the key that the backup is sealed under', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     const { key: proven } = await connect(registry, desktop)
@@ -109,19 +109,19 @@ describe('a product that says who is there', () => {
     expect((await connect(registry, changed)).state).toBe('locked')
   })
 
-  it('is told of a damaged row as its own fault', async () => {
+  it('gets a plain Error for a damaged row', async () => {
     const { registry, store } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await store.write('acme', '', sample(10), 2)
-    await expect(connect(registry, desktop)).rejects.toThrow('a damaged row of an account in the registry')
+    await expect(connect(registry, desktop)).rejects.toThrow('the row of an account in the registry is damaged')
     await expect(registry.enrol(desktop.enrolment())).rejects.not.toBeInstanceOf(KeystrataError)
   })
 })
 
-it('a refused enrolment leaves nothing behind, whatever comes between', async () => {
+it('a refused enrolment changes nothing, even if the client is locked meanwhile', async () => {
   const { registry, store } = newRegistry()
   await registry.enrol(desktop.enrolment())
-  // The lock comes while somebody enrols the same client with another private key, and a first account key.
+  // The client is locked while somebody enrols it with another private key and a first account key.
   const twin = Object.assign(new MemoryRegistryStore(), { rows: store.rows, challenges: store.challenges })
   const beside = openKeyRegistry(twin, { realm: 'tests', ...SERVER })
   const read = store.read.bind(store)
@@ -134,7 +134,7 @@ it('a refused enrolment leaves nothing behind, whatever comes between', async ()
   const other = await make({ privateKey: key('another'), accountKey: ACCOUNT })
   await failure(() => registry.enrol(other.enrolment()), 'key-changed')
   expect((await connect(registry, desktop)).state).toBe('locked')
-  // What changes nothing is not written.
+  // An enrolment that changes nothing is not written.
   const before = [...store.rows.values()].flat().length
   await registry.enrol(desktop.enrolment())
   expect([...store.rows.values()].flat()).toHaveLength(before)
@@ -152,12 +152,12 @@ it('an account has at most 4,096 clients', async () => {
 })
 
 describe('an account key', () => {
-  it('is needed by a second client, and by phones', async () => {
+  it('is required for a second client and for phones', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await failure(() => registry.enrol(lone.enrolment()), 'account-key-required')
     await failure(async () => registry.enrol((await make({ platform: 'android' })).enrolment()), 'account-key-required')
-    // The second one brings it; the first one needs it from then on, locked or not.
+    // The second client brings the account key. The first one needs it from then on, locked or not.
     await registry.commitFirstBackup('acme', 'desktop')
     await registry.enrol(laptop.enrolment())
     await connect(registry, laptop)
@@ -167,7 +167,7 @@ describe('an account key', () => {
     expect((await connect(registry, later)).state).toBe('locked')
   })
 
-  it('is the first one that was enrolled, for ever', async () => {
+  it('cannot be replaced after the first one was enrolled', async () => {
     const { registry } = newRegistry()
     await registry.enrol(withAccount.enrolment())
     const error = await failure(() => registry.enrol(otherAccountKey.enrolment()), 'key-changed')
@@ -178,7 +178,7 @@ describe('an account key', () => {
     await connect(registry, laptop)
   })
 
-  it('that is not enrolled yet lets nobody in', async () => {
+  it('is refused on connecting until it is enrolled', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await failure(() => connect(registry, withAccount), 'key-not-found')
@@ -186,7 +186,7 @@ describe('an account key', () => {
     await connect(registry, withAccount)
   })
 
-  it('is AES-128 where a client is a phone, in both orders of arrival', async () => {
+  it('must be AES-128 if a client is a phone, whichever client enrols first', async () => {
     const strong = { accountKey: { type: 'AES-256', text: 'a strong one' } } as const
     for (const order of [
       [{ ...strong }, { ...strong, client: 'phone', platform: 'ios' }],
@@ -213,7 +213,7 @@ describe('an account key', () => {
     const other = await make({ name: 'laptop', accountKey: { type: 'AES-256', text: 'of the account' } })
     await failure(() => registry.enrol(other.enrolment()), 'policy')
     await registry.enrol(laptop.enrolment())
-    // A client does not become a phone unseen.
+    // A client cannot turn into a phone unnoticed.
     const { registry: plain } = newRegistry()
     const [desk, same] = [await make(strong), await make({ ...strong, platform: 'ios' })]
     await plain.enrol(desk.enrolment())
@@ -223,19 +223,19 @@ describe('an account key', () => {
 })
 
 describe('a challenge', () => {
-  it('works once', async () => {
+  it('can be answered once', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     const proof = desktop.prove(await registry.challenge(), SERVER)
     await registry.connect(proof)
     await failure(() => registry.connect(proof), 'expired')
-    // Whoever fails has used it up too.
+    // A failed attempt uses the challenge up too.
     const challenge = await registry.challenge()
     await failure(() => registry.connect(changed.prove(challenge, SERVER)), 'key-changed')
     await failure(() => registry.connect(desktop.prove(challenge, SERVER)), 'expired')
   })
 
-  it('works for a minute', async () => {
+  it('can be answered for one minute', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     vi.useFakeTimers({ now: 1_000_000_000_000, toFake: ['Date'] })
@@ -246,14 +246,14 @@ describe('a challenge', () => {
     await failure(() => registry.connect(desktop.prove(late, SERVER)), 'expired')
   })
 
-  it('works for one server, and one realm', async () => {
+  it('can be answered for one server and one realm only', async () => {
     const { registry, store } = newRegistry()
     await registry.enrol(desktop.enrolment())
     const relay = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'evil' })
-    // The relay shows its victim the real server's challenge; who knows whom he talks to refuses.
+    // The relay passes the real server's challenge to its victim. A client that knows whom it talks to refuses.
     const challenge = await registry.challenge()
     await failure(() => desktop.prove(challenge, { server: 'evil' }), 'authentication-failed')
-    // One that the relay made is none for the real server, wherever it comes from.
+    // The real server refuses a challenge that the relay created.
     const foreign = desktop.prove(await relay.challenge(), { server: 'evil' })
     await failure(() => registry.connect(foreign), 'authentication-failed')
     const elsewhere = openKeyRegistry(store, { realm: 'elsewhere', ...SERVER })
@@ -262,14 +262,14 @@ describe('a challenge', () => {
     await failure(async () => desktop.prove(await elsewhere.challenge(), SERVER), 'authentication-failed')
     await failure(() => elsewhere.enrol(desktop.enrolment()), 'authentication-failed')
     await registry.connect(proof)
-    // Nor does one that nobody gave.
+    // A challenge that was never issued does not work either.
     const made = patched(challenge, challenge.length - 32, sample(32))
     await failure(() => registry.connect(desktop.prove(made, SERVER)), 'expired')
   })
 })
 
 describe('proofs and enrolments', () => {
-  it('with any byte flipped are refused', async () => {
+  it('are refused with any byte flipped', async () => {
     const { registry } = newRegistry()
     await registry.enrol(withAccount.enrolment())
     const enrolment = withAccount.enrolment()
@@ -284,7 +284,7 @@ describe('proofs and enrolments', () => {
     const challenge = await registry.challenge()
     const proof = withAccount.prove(challenge, SERVER)
     for (let index = 0; index < proof.length; index++) {
-      // The platform is not signed; another one is another platform than the enrolled one.
+      // The platform is not signed, but it must be the enrolled one.
       await failure(
         () => registry.connect(flipped(proof, index, index % 8)),
         ...(['authentication-failed', 'malformed', 'unsupported', 'expired', 'policy', 'key-changed'] as const),
@@ -298,23 +298,23 @@ describe('proofs and enrolments', () => {
     }
   })
 
-  it('are made for one client of one account', async () => {
+  it('are valid for one client only', async () => {
     const { registry } = newRegistry()
     await registry.enrol(withAccount.enrolment())
     await registry.enrol(laptop.enrolment())
     const proof = withAccount.prove(await registry.challenge(), SERVER)
-    // Another client's name in the same proof.
+    // The same proof with another client's name.
     const text = Buffer.from(proof)
     const renamed = patched(proof, text.lastIndexOf('desktop'), Buffer.from('Desktop'))
     await failure(() => registry.connect(renamed), 'authentication-failed')
   })
 
-  it('put no key, and nothing that tells one, into the database', async () => {
+  it('write no key and nothing that reveals one to the database', async () => {
     const { registry, store } = newRegistry()
     await registry.enrol(withAccount.enrolment())
     const stored = [...store.rows.values()].flat().map(hex).join()
     const enrolment = hex(withAccount.enrolment())
-    // Neither the texts nor the public keys, only hashes of these.
+    // Neither the key texts nor the public keys, only hashes of the public keys.
     for (let at = 96 + 2 * 40; at + 64 <= enrolment.length; at += 2) {
       expect(stored.includes(enrolment.slice(at, at + 32))).toBe(false)
     }
@@ -322,7 +322,7 @@ describe('proofs and enrolments', () => {
   })
 })
 
-it('an enrolment without its signatures is none, of whichever realm', async () => {
+it('an enrolment without signatures is malformed, whatever its realm', async () => {
   const fields = decode(storedEnrolment, desktop.enrolment(), 'enrolment')
   const unsigned = encode(storedEnrolment, { ...fields, signatures: [] })
   for (const realm of ['tests', 'elsewhere']) {
@@ -331,8 +331,8 @@ it('an enrolment without its signatures is none, of whichever realm', async () =
   }
 })
 
-describe('writes that come second', () => {
-  it('wait a second at most, and not for nothing', async () => {
+describe('a write that comes second', () => {
+  it('waits at most one second before each retry, and does not wait after the last one', async () => {
     const { registry, store } = newRegistry()
     store.write = async () => false
     const waits: number[] = []
@@ -352,7 +352,7 @@ describe('writes that come second', () => {
     for (const wait of waits) expect(wait).toBeLessThanOrEqual(1000)
   })
 
-  it('start again, and give up with conflict', async () => {
+  it('is tried again, and ends with conflict if others keep writing first', async () => {
     const { registry, store } = newRegistry()
     let refusals = 3
     const write = store.write.bind(store)
@@ -364,14 +364,14 @@ describe('writes that come second', () => {
     await failure(() => registry.commitFirstBackup('acme', 'desktop'), 'conflict')
   })
 
-  it('cannot both be the first client of an account', async () => {
+  it('is refused if both would enrol the only client of an account without an account key', async () => {
     const { registry } = newRegistry()
     const outcomes = await Promise.allSettled([registry.enrol(desktop.enrolment()), registry.enrol(lone.enrolment())])
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 })
 
-it('refuses names that are none', () => {
+it('refuses invalid names of realm and server', () => {
   const store = new MemoryRegistryStore()
   expect(() => openKeyRegistry(store, { realm: '', server: 'x' })).toThrow('realm must have 1 to 255 bytes')
   expect(() => openKeyRegistry(store, { realm: 'x', server: 7 as never })).toThrow(TypeError)

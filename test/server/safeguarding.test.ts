@@ -1,4 +1,4 @@
-// Keys in the hands of a provider who cannot read them, and the files that bring a client back: every rule, every documented error.
+// Escrow with a provider who cannot read the keys, and registration files: every rule and every documented error.
 import {
   armRegistration,
   type Client,
@@ -55,7 +55,7 @@ const soon = () => ({ expires: new Date(Date.now() + DAY) })
 afterEach(() => void vi.useRealTimers())
 
 describe('safeguarding', () => {
-  it('that is off takes nothing, and lets in', async () => {
+  it('that is off accepts no escrow, and clients can connect', async () => {
     const { registry } = newRegistry()
     await registry.enrol(desktop.enrolment())
     expect((await failure(() => registry.safeguard(deposit.escrow), 'policy')).detail['rule']).toBe('safeguarding')
@@ -66,7 +66,7 @@ describe('safeguarding', () => {
     )
   })
 
-  it('that is optional lets in with and without', async () => {
+  it('that is optional lets clients connect with and without an escrow', async () => {
     const { registry } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
     expect((await connect(registry, desktop)).safeguarded).toBe(false)
@@ -75,7 +75,7 @@ describe('safeguarding', () => {
     expect((await connect(registry, desktop)).safeguarded).toBe(true)
   })
 
-  it('that is mandatory lets nobody in, and commits nothing, until the keys are there', async () => {
+  it('that is mandatory refuses connections and backups until the keys are in escrow', async () => {
     const { registry } = newRegistry('mandatory')
     await registry.enrol(desktop.enrolment())
     await failure(() => connect(registry, desktop), 'safeguarding-required')
@@ -94,7 +94,7 @@ describe('safeguarding', () => {
     expect(await connect(registry, desktop)).toMatchObject({ state: 'locked', safeguarded: true })
   })
 
-  it('made mandatory later refuses those who are enrolled, and off again lets them in', async () => {
+  it('that becomes mandatory refuses enrolled clients without an escrow until it is off again', async () => {
     const { registry, store } = newRegistry()
     await registry.enrol(desktop.enrolment())
     await connect(registry, desktop)
@@ -104,7 +104,7 @@ describe('safeguarding', () => {
     expect((await connect(newRegistry('off', store).registry, desktop)).safeguarded).toBe(true)
   })
 
-  it('says what is wrong with a client before it asks for its keys', async () => {
+  it('reports other errors of a client before it asks for an escrow', async () => {
     const { registry } = newRegistry('mandatory')
     await registry.enrol(desktop.enrolment())
     await failure(() => connect(registry, changed), 'key-changed')
@@ -112,7 +112,7 @@ describe('safeguarding', () => {
     await failure(() => registry.commitFirstBackup('acme', 'laptop'), 'key-not-found')
   })
 
-  it('is one of three', () => {
+  it('must be off, optional or mandatory', () => {
     for (const safeguarding of ['on', '', 1, null, 'toString']) {
       const make = () => newRegistry(safeguarding as 'off' | 'optional' | 'mandatory')
       expect(make).toThrow(TypeError)
@@ -120,8 +120,8 @@ describe('safeguarding', () => {
   })
 })
 
-describe('a deposit', () => {
-  it('is of an enrolled client, with its keys, of its account and realm', async () => {
+describe('an escrow', () => {
+  it('must be from an enrolled client, with its keys, account, realm and platform', async () => {
     const { registry } = newRegistry('optional')
     await failure(() => registry.safeguard(deposit.escrow), 'key-not-found')
     await registry.enrol(desktop.enrolment())
@@ -142,7 +142,7 @@ describe('a deposit', () => {
     await failure(() => registry.safeguard(sample(5000)), 'limit-exceeded')
   })
 
-  it('lacks an account key that came later, and has to be made again', async () => {
+  it('lacks an account key that was set later, and must be created again', async () => {
     const { registry } = newRegistry('mandatory')
     await registry.enrol(desktop.enrolment())
     await registry.safeguard(deposit.escrow)
@@ -150,7 +150,7 @@ describe('a deposit', () => {
     await registry.safeguard(laptop.safeguard().escrow)
     await failure(() => connect(registry, withAccount), 'safeguarding-required')
     await failure(() => registry.safeguard(deposit.escrow), 'account-key-required')
-    // What is there still brings the private key back.
+    // The stored escrow still recovers the private key.
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     using back = openRegistration(file, { account: 'acme', ...card, activationCode: deposit.activationCode })
     await failure(() => back.scope('account'), 'account-key-required')
@@ -158,7 +158,7 @@ describe('a deposit', () => {
     expect((await connect(registry, withAccount)).safeguarded).toBe(true)
   })
 
-  it('of keys that are replaced before the first backup goes with them', async () => {
+  it('is dropped if its keys are replaced before the first backup', async () => {
     const { registry } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
     await registry.safeguard(deposit.escrow)
@@ -166,7 +166,7 @@ describe('a deposit', () => {
     expect((await connect(registry, desktop)).safeguarded).toBe(true)
     await registry.enrol(changed.enrolment())
     expect((await connect(registry, changed)).safeguarded).toBe(false)
-    // On another platform it stays: what comes back from it enrols again.
+    // It stays if only the platform changes. The client from its registration file must then enrol again.
     const moved = await make({ platform: 'windows' })
     await registry.enrol(desktop.enrolment())
     await registry.safeguard(deposit.escrow)
@@ -179,7 +179,7 @@ describe('a deposit', () => {
     await connect(registry, back)
   })
 
-  it('never takes the place of a newer one, and the last one comes back after it was cleared', async () => {
+  it('never replaces a newer one, even after it was cleared; the latest one can be stored again', async () => {
     vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
     const { registry } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
@@ -191,7 +191,7 @@ describe('a deposit', () => {
     await failure(() => registry.safeguard(first.escrow), 'rollback')
     await registry.clearEscrow({ account: 'acme', name: 'desktop' })
     await failure(() => registry.safeguard(first.escrow), 'rollback')
-    // Nor by way of other keys.
+    // Not even after other keys were enrolled in between.
     await registry.enrol(changed.enrolment())
     await registry.enrol(desktop.enrolment())
     await failure(() => registry.safeguard(first.escrow), 'rollback')
@@ -206,7 +206,7 @@ describe('a deposit', () => {
     expect(parseRegistration(file, card).hasAccountKey).toBe(false)
   })
 
-  it('is not made in the future', async () => {
+  it('cannot be dated in the future', async () => {
     vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
     const { registry } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
@@ -218,17 +218,17 @@ describe('a deposit', () => {
     expect(readEscrow(desktop.safeguard().escrow).issuedAt).toBe(0)
   })
 
-  it('that is damaged in the server’s database is the server’s fault', async () => {
+  it('that is damaged in the server’s database gives a plain Error', async () => {
     const { registry, store } = newRegistry('optional')
     await registry.enrol(desktop.enrolment())
     await registry.safeguard(deposit.escrow)
     const { row, version } = (await store.read('acme', ''))!
     await store.write('acme', '', flipped(row, row.length - 8 - 66), version + 1)
-    await expect(connect(registry, desktop)).rejects.toThrow('a damaged row of an account in the registry')
+    await expect(connect(registry, desktop)).rejects.toThrow('the row of an account in the registry is damaged')
   })
 
-  it('is taken from thirty clients of one account at once', async () => {
-    // One after the other: the first that ends would give the others their own Argon2id back.
+  it('is accepted from 30 clients of one account at the same time', async () => {
+    // One after the other: the first to finish would switch off the cheap Argon2id of the test for the others.
     const many: Client[] = []
     for (let index = 0; index < 30; index++) many.push(await make({ name: `client ${index}`, accountKey: ACCOUNT }))
     const { registry, store } = newRegistry('mandatory')
@@ -241,7 +241,7 @@ describe('a deposit', () => {
     for (const each of many) expect((await connect(registry, each)).safeguarded).toBe(true)
   })
 
-  it('of a client that was disposed of cannot be made', async () => {
+  it('cannot be created by a disposed client', async () => {
     const client = await make()
     client.dispose()
     await failure(() => client.safeguard(), 'disposed')
@@ -259,7 +259,7 @@ describe('a registration file', () => {
     return { registry, file, activationCode, options: { account: 'acme', ...card, activationCode } }
   }
 
-  it('brings the client back: it connects, opens what it sealed, and seals', async () => {
+  it('recreates the client, which connects, opens its old blocks and seals new ones', async () => {
     const { registry, file, activationCode, options } = await deposited()
     const blocks = await Promise.all(
       (['private', 'account', 'public'] as const).map((which) => withAccount.scope(which).seal(sample(50))),
@@ -268,7 +268,7 @@ describe('a registration file', () => {
       () => openRegistration(file, options),
       () => openRegistration(armRegistration(file, activationCode), { ...card, account: 'acme' }),
       () => openRegistration(armRegistration(file, activationCode), { ...options, account: 'acme' }),
-      // Armed again: the same.
+      // Arming twice changes nothing.
       () =>
         openRegistration(armRegistration(armRegistration(file, activationCode), activationCode), {
           ...card,
@@ -285,7 +285,7 @@ describe('a registration file', () => {
     }
   })
 
-  it('says what it is, before anybody types a code', async () => {
+  it('can be read without the activation code', async () => {
     const { file, activationCode } = await deposited()
     const facts = parseRegistration(file, card)
     expect(facts).toEqual({
@@ -298,7 +298,7 @@ describe('a registration file', () => {
     expect(parseRegistration(file, card)).toEqual(facts)
   })
 
-  it('is refused past its date', async () => {
+  it('is refused after it expires', async () => {
     const { file, options } = await deposited()
     const { expires } = parseRegistration(file, card)
     vi.useFakeTimers({ now: expires.getTime() - 1 })
@@ -309,7 +309,7 @@ describe('a registration file', () => {
     )
   })
 
-  it('is refused where another account is expected, another code is typed, or none', async () => {
+  it('is refused for another account, with another code, and without a code', async () => {
     const { file, options } = await deposited()
     const error = await failure(() => openRegistration(file, { ...options, account: 'other' }), 'policy')
     expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
@@ -322,7 +322,7 @@ describe('a registration file', () => {
     await failure(() => armRegistration(file, options.activationCode.slice(1)), 'malformed')
   })
 
-  it('is refused from another provider, or with any byte changed', async () => {
+  it('is refused if it is from another provider or any byte was changed', async () => {
     const { registry, file, options, activationCode } = await deposited()
     const theirs = { ...options, provider: stranger.card() }
     await failure(() => openRegistration(file, theirs), 'authentication-failed')
@@ -332,7 +332,7 @@ describe('a registration file', () => {
       theirs,
     ).dispose()
     const armed = armRegistration(file, activationCode)
-    // Every byte of the header, the code and what is near them; some of the escrow, whose own test has them all.
+    // Every byte of the header and the end, but only some of the escrow: its own test covers all of its bytes.
     for (let index = 0; index < armed.length; index += index > 70 && index < armed.length - 110 ? 11 : 1) {
       await failure(
         () => openRegistration(flipped(armed, index), { ...card, account: 'acme' }),
@@ -345,7 +345,7 @@ describe('a registration file', () => {
     await failure(() => openRegistration(file, { ...options, provider: swapped }), 'key-changed')
   })
 
-  it('is built by a whole keyset, with a date', async () => {
+  it('can only be built with a whole keyset and a valid date', async () => {
     const { registry } = await deposited()
     const build = (keyset: typeof provider, expires: Date) =>
       registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, { expires })

@@ -5,7 +5,7 @@ import { failure, quickly, sample } from '../fixtures.ts'
 
 const CREDENTIAL = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYX'
 
-// libxcrypt 4.4 (crypt(3) of Debian, by way of Perl), over the base64 of SHA-512(L) cut to 72 characters.
+// From libxcrypt 4.4 (crypt(3) of Debian, called from Perl), over the base64 of SHA-512(L) cut to 72 characters.
 // The SHA-512 of the second credential begins with a NUL byte.
 const SALT = '$2b$10$abcdefghijklmnopqrstuu'
 const KNOWN = [
@@ -15,18 +15,18 @@ const KNOWN = [
 const BASE64 = 'UzAkHm8BpJshqw0Bqcdq1mLpejJb+OJMTrgsbzt9JTit2Y9iMH82+QDzk0hhuA/JhEt2G+FUYKGxAsJs8EEOgw=='
 
 describe('verifyLogin', () => {
-  it.each(KNOWN)('knows %s by the verifier of another implementation', async (credential, verifier) => {
+  it.each(KNOWN)('accepts %s with a verifier from another implementation', async (credential, verifier) => {
     expect(await verifyLogin(verifier, credential)).toBe(true)
     for (const [other] of KNOWN) {
       if (other !== credential) expect(await verifyLogin(verifier, other)).toBe(false)
     }
   })
 
-  it('is not about the raw digest, in which bcrypt would stop at a NUL byte', async () => {
+  it('does not hash the raw digest, in which bcrypt would stop at a NUL byte', async () => {
     expect(await verifyLogin('$2b$10$abcdefghijklmnopqrstuujr5dF95nlffmIUNubpV71FPx1zncrEm', KNOWN[1][0])).toBe(false)
   })
 
-  it('cuts at 72 characters: 71 are too few, and what comes behind changes nothing', async () => {
+  it('cuts at 72 characters: 71 give another verifier, and more change nothing', async () => {
     expect(await verifyLogin('$2b$10$abcdefghijklmnopqrstuuii3aVUehS.kpz475GnQTBTqo2nrm4Z.', CREDENTIAL)).toBe(false)
     expect(await hash(BASE64.slice(0, 71), SALT)).toBe('$2b$10$abcdefghijklmnopqrstuuii3aVUehS.kpz475GnQTBTqo2nrm4Z.')
     for (const length of [72, 73, 88])
@@ -35,7 +35,7 @@ describe('verifyLogin', () => {
       )
   })
 
-  it('answers false for an unknown user and a broken credential, at the cost of a known user', async () => {
+  it('returns false for an unknown user and an invalid credential, at the cost of a known user', async () => {
     const known = await createVerifier(CREDENTIAL)
     expect(known).toMatch(/^\$2b\$12\$.{53}$/)
     vi.mocked(compare).mockClear()
@@ -55,12 +55,12 @@ describe('verifyLogin', () => {
     CREDENTIAL.replace('A', '+'),
     `${CREDENTIAL.slice(0, -1)}=`,
     'ü'.repeat(32),
-  ])('answers false for %.40j, which is no credential', async (credential) => {
+  ])('returns false for %.40j, which is not a credential', async (credential) => {
     expect(await verifyLogin(KNOWN[0][1], credential)).toBe(false)
     await failure(() => createVerifier(credential), 'malformed')
   })
 
-  it('refuses verifiers that are none, or of other costs', async () => {
+  it('refuses invalid verifiers, and costs outside 10 to 15', async () => {
     for (const verifier of ['', 'x', KNOWN[0][1].replace('$2b$', '$2a$'), `${KNOWN[0][1]}A`]) {
       await failure(() => verifyLogin(verifier, CREDENTIAL), 'malformed')
     }
@@ -72,7 +72,7 @@ describe('verifyLogin', () => {
 })
 
 describe('createVerifier', () => {
-  it('salts, and takes costs from 10 to 15', async () => {
+  it('uses a random salt, and accepts costs from 10 to 15', async () => {
     const [one, other] = [
       await createVerifier(CREDENTIAL, { cost: 10 }),
       await createVerifier(CREDENTIAL, { cost: 10 }),
@@ -85,7 +85,7 @@ describe('createVerifier', () => {
     await expect(createVerifier(7 as never)).rejects.toThrow(TypeError)
   })
 
-  it('gives what any bcrypt verifies', async () => {
+  it('returns a verifier that any bcrypt implementation accepts', async () => {
     expect(await compare(BASE64.slice(0, 72), await createVerifier(CREDENTIAL, { cost: 10 }))).toBe(true)
   })
 })
@@ -94,7 +94,7 @@ describe('hashPassword and verifyPassword', () => {
   const base64 = (length: number) => Buffer.from(sample(length)).toString('base64').replaceAll('=', '')
   const phc = (salt: string, hash: string) => `$argon2id$v=19$m=8,t=1,p=1$${salt}$${hash}`
 
-  it('take salts of 8 to 64 bytes, and hashes of 16 to 64', async () => {
+  it('accept salts of 8 to 64 bytes and hashes of 16 to 64', async () => {
     for (const [salt, hash] of [
       [8, 16],
       [64, 64],
@@ -109,12 +109,12 @@ describe('hashPassword and verifyPassword', () => {
     ] as const) {
       await failure(() => verifyPassword(phc(base64(salt), base64(hash)), 'password'), 'limit-exceeded')
     }
-    // A length that base64 never has.
+    // Base64 cannot have these lengths.
     await failure(() => verifyPassword(phc('A'.repeat(21), base64(32)), 'password'), 'malformed')
     await failure(() => verifyPassword(phc(base64(16), 'A'.repeat(41)), 'password'), 'malformed')
   })
 
-  it('take no text around a hash, and no password over 1,024 characters', async () => {
+  it('refuse text around a hash, and passwords over 1,024 characters', async () => {
     const hash = phc(base64(16), base64(32))
     for (const text of [` ${hash}`, `${hash} `, `${hash}$`]) {
       await failure(() => verifyPassword(text, 'password'), 'malformed')
@@ -130,15 +130,15 @@ describe('hashPassword and verifyPassword', () => {
     })
   })
 
-  // The reference implementation's test.c, version 0x13.
+  // From test.c of the reference implementation, version 0x13.
   const REFERENCE = '$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc'
 
-  it('know the hash of the reference implementation', async () => {
+  it('accept a hash from the reference implementation', async () => {
     expect(await verifyPassword(REFERENCE, 'password')).toBe(true)
     expect(await verifyPassword(REFERENCE, 'Password')).toBe(false)
   })
 
-  it('write what they read', async () => {
+  it('write hashes that they can read', async () => {
     const stored = await hashPassword('p\u00e5ss')
     expect(stored).toMatch(/^\$argon2id\$v=19\$m=65536,t=3,p=4\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
     expect(await verifyPassword(stored, 'pa\u030ass')).toBe(true)
@@ -146,15 +146,15 @@ describe('hashPassword and verifyPassword', () => {
     expect(await hashPassword('p\u00e5ss')).not.toBe(stored)
   })
 
-  it('answer false for an unknown user', async () => {
+  it('return false for an unknown user', async () => {
     expect(await verifyPassword(undefined, 'password')).toBe(false)
     expect(await verifyPassword(undefined, '')).toBe(false)
-    // What a database has for nobody.
+    // A database returns null for a missing row.
     expect(await quickly(() => verifyPassword(null as never, 'password'))).toBe(false)
     expect(await verifyLogin(null as never, CREDENTIAL)).toBe(false)
   })
 
-  it('answer false for what no hash is ever made of', async () => {
+  it('return false for passwords that hashPassword refuses', async () => {
     for (const password of ['', '\ud800', 'x'.repeat(1025), 'x'.repeat(50_000_000)]) {
       expect(await verifyPassword(REFERENCE, password)).toBe(false)
     }
@@ -163,7 +163,7 @@ describe('hashPassword and verifyPassword', () => {
     await expect(verifyPassword(REFERENCE, 7 as never)).rejects.toThrow(TypeError)
   })
 
-  it('refuse what is no such hash, and costs beyond the limits', async () => {
+  it('refuse strings that are not an Argon2id hash, and costs beyond the limits', async () => {
     const change = (from: string, to: string) => REFERENCE.replace(from, to)
     for (const text of ['', 'x', change('v=19$', ''), `${REFERENCE}=`, change('c29tZXNhbHQ', 'c29tZXNhbHR')]) {
       await failure(() => verifyPassword(text, 'password'), 'malformed')

@@ -1,4 +1,4 @@
-// Adds vectors to a file, and never rewrites one: what is there is frozen.
+// Adds vectors to a file. It never changes a vector that is already there, because those are frozen.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 

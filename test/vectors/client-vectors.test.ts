@@ -1,4 +1,4 @@
-// Every frozen vector of clients and devices, through the library and through the reader written from SPEC.md alone.
+// Reads every frozen vector of clients and devices with the library, and with the reader written from SPEC.md alone.
 import { KEY_TYPES, type KeyTypeNumber, LEGACY_KEY_TYPES } from '../../src/client/layout.ts'
 import { DESKTOP, hex, openKeyOf, unhex } from '../fixtures.ts'
 import { openSavedLogin } from '../../src/vault.ts'
@@ -29,7 +29,7 @@ beforeAll(() => useBackend(remembering))
 afterAll(() => useBackend(undefined))
 
 describe('typed-key.json', () => {
-  // The portable Argon2 takes a second: all of them where there is time, else three, and the odd ones.
+  // A vector takes the portable Argon2 a second. Without SLOW=1, only three valid vectors and all invalid ones run.
   const quick = ['account', 'decomposed', 'role']
   const chosen = typedKeyVectors().filter((vector) => {
     return process.env['SLOW'] === '1' || vector.expect !== 'ok' || quick.includes(vector.id)
@@ -92,7 +92,7 @@ describe('proof.json', () => {
     expect(await outcome(() => theirs(vector))).toBe(vector.expect)
   })
 
-  it('reads to the same in both readers', () => {
+  it('both readers read the same fields', () => {
     const { bytes, realm } = proofVectors().find(({ id }) => id === 'enrolment-both')!
     const claim = readEnrolment(unhex(bytes), realm)
     const read = specReader.readEnrolment(unhex(bytes), realm)

@@ -1,4 +1,5 @@
-// Every frozen vector of custody and of data under DES, through the library and through the reader written from SPEC.md alone.
+// Reads every frozen vector of escrows, registrations and data under DES with the library, and with the reader
+// written from SPEC.md alone.
 import { DES_56 } from '../../src/client/layout.ts'
 import { claimantOf, hex, unhex } from '../fixtures.ts'
 import { armRegistration, openRegistration, parseRegistration } from '../../src/client.ts'
@@ -70,7 +71,7 @@ describe('registration.json', () => {
     },
   )
 
-  it('is armed alike by both', () => {
+  it('both arm a registration to the same bytes', () => {
     const byId = (wanted: string) => registrationVectors().find(({ id }) => id === wanted)!
     const [unarmed, armed] = [byId('unarmed'), byId('armed')]
     expect(hex(armRegistration(unhex(unarmed.bytes), unarmed.code!))).toBe(armed.bytes)

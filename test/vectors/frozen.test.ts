@@ -1,4 +1,4 @@
-// A frozen vector never changes, and none ever goes: how many there are, raised by whoever adds some.
+// Frozen vectors are never changed or removed. These are their counts: raise them when you add vectors.
 import { describe, expect, it } from 'vitest'
 import * as vectors from './vectors.ts'
 
@@ -25,8 +25,8 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [17, vectors.legacyBlockVectors],
 ]
 
-describe('the files of vectors', () => {
-  it.each(FILES)('%i, with ids that are used once', (count, read) => {
+describe('each vector file', () => {
+  it.each(FILES)('has %i vectors with unique ids', (count, read) => {
     const ids = read().map(({ id }) => id)
     expect(ids).toHaveLength(count)
     expect(new Set(ids).size).toBe(count)

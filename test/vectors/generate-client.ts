@@ -1,4 +1,4 @@
-// Adds the vectors of clients and devices that are defined below and not yet in the files. `npm run vectors`
+// Adds the vectors of clients and devices below to their files, unless they are there already. Run `npm run vectors`.
 import { type ProvenKey, storedEnrolment, type StoredEnrolment } from '../../src/client/layout.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { flipped, hex, openKeyOf, patched, resummed, sample } from '../fixtures.ts'
@@ -26,7 +26,7 @@ const refused = { expect: 'authentication-failed' } as const
 const malformed = { expect: 'malformed' } as const
 const unsupported = { expect: 'unsupported' } as const
 
-// ── typed keys ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── typed keys ───────────────────────────────────────────────────────────────────────────────────────────────────────
 const typedKeys: TypedKeyVector[] = []
 async function typed(id: string, comment: string, key: TypedKey, role: 'private' | 'account', names = NAMES) {
   const { key: derived } = await deriveTypedKey(key, role, names, {})
@@ -51,7 +51,7 @@ typedKeys.push({ id: 'empty', comment: 'no text', type: 'AES-128', text: '', ...
 typedKeys.push({ id: 'too-long', comment: '17 characters', type: 'AES-128', text: text.slice(0, 17), ...long })
 typedKeys.push({ id: 'too-long-256', comment: '33 characters', type: 'AES-256', text: text + 'x', ...long })
 
-// ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const keyOf = (bytes: Uint8Array) => new SecretKey('client', bytes)
 const ACCOUNT_KEY = sample(16, 5)
 const blocks: ClientBlockVector[] = []
@@ -120,7 +120,7 @@ block(
   refused,
 )
 
-// ── proofs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── proofs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const proofs: ProofVector[] = []
 const claimant = (more: Partial<Claimant> = {}): Claimant => ({
   ...NAMES,
@@ -159,7 +159,7 @@ enrolment('enrolment-amiga', 'a platform that nobody has', patched(one, platform
 enrolment('enrolment-role', 'a role that nobody has', patched(one, platformAt + 3, [3]), malformed)
 enrolment('enrolment-account-only', 'the account key alone', patched(one, platformAt + 3, [2]), malformed)
 const seed = new SecretKey('signing', sample(32, 8))
-/** An enrolment of anything, rightly signed. */
+/** Builds an enrolment with any fields and valid signatures. */
 function made(more: Partial<StoredEnrolment>, keys = 1) {
   const key: ProvenKey = { role: 1, type: 3, publicKey: signingPublicKey(seed) }
   const body = {
@@ -211,7 +211,7 @@ proof('proof-challenge', 'of another challenge', 'proof', flipped(answer, 50 + c
 proof('proof-cut', 'a byte short', 'proof', answer.subarray(0, -1), malformed)
 proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
 
-// ── devices ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 const devices: DeviceVector[] = []
 const DEVICE = sample(32, 77)
 const device: DeviceKey = await openDeviceKey(openKeyOf(DEVICE))

@@ -1,4 +1,5 @@
-// Adds the vectors of custody and of data under DES that are defined below and not yet in the files. `npm run vectors`
+// Adds the vectors of escrows, registrations and data under DES below to their files, unless they are there already.
+// Run `npm run vectors`.
 import { Suite } from '../../src/core/suite.ts'
 import { DES_56, LEGACY_KEY_TYPES, storedEscrow, type StoredEscrow } from '../../src/client/layout.ts'
 import { cardHolderOf } from '../../src/core/card.ts'
@@ -37,7 +38,7 @@ const claimant = (more: Partial<Claimant> = {}): Claimant => ({
 })
 const both = claimant({ accountKey: { type: 1, key: keyOf(ACCOUNT_KEY) } })
 
-// ── escrow ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── escrow ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const ISSUED = Date.UTC(2030, 0, 1)
 const escrows: EscrowVector[] = []
 function escrow(id: string, comment: string, bytes: Uint8Array, code: string, more: Partial<EscrowVector> = {}) {
@@ -78,7 +79,7 @@ escrow('cut', 'a byte short', deposit.subarray(0, -1), code, malformed)
 escrow('extended', 'a byte long', concat(deposit, new Uint8Array(1)), code, malformed)
 escrow('long', 'beyond the limit', concat(deposit, new Uint8Array(4096)), code, { expect: 'limit-exceeded' })
 
-/** An escrow of one client's keys that another one claims and signs, all of it as it should be but for that. */
+/** Builds an escrow around any bytes (`holding`) that a client claims and signs. All but `place` is valid. */
 function claimed(claiming: Claimant, holding: Bytes, place: { ownerId?: Uint8Array; type?: number } = {}) {
   const plain = code.replaceAll('-', '')
   const over = deriveActivationKey(plain, NAMES.account)
@@ -137,7 +138,7 @@ escrow(
   refused,
 )
 
-// ── registrations ───────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── registrations ────────────────────────────────────────────────────────────────────────────────────────────────────
 const registrations: RegistrationVector[] = []
 const provider = unlocked(plantedContents(), plantedMaster.copy(), undefined)
 const card = provider.card()
@@ -204,7 +205,7 @@ registration(
   { code, ...malformed },
 )
 
-// ── data under DES ──────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── data under DES ───────────────────────────────────────────────────────────────────────────────────────────────────
 const blocks: LegacyBlockVector[] = []
 const DES = sample(16, 4)
 const legacy = (account = NAMES.account, key = DES) =>
@@ -238,7 +239,7 @@ block('key', 'another key', await sealed(sample(100), legacy(NAMES.account, samp
   expect: 'key-not-found',
 })
 
-// ── keys of type DES-56, as text and as proof ───────────────────────────────────────────────────────────────────────────
+// ── keys of type DES-56, as text and as proof ────────────────────────────────────────────────────────────────────────
 const typedKeys: TypedKeyVector[] = []
 const text = { type: 'DES-56', text: 'asigra56' } as const
 const { key: derived } = await deriveTextKey(LEGACY_KEY_TYPES['DES-56'], text.text, 'private', NAMES, {})

@@ -1,4 +1,4 @@
-// Adds the vectors of shares that are defined below and not yet in the files. `npm run vectors`
+// Adds the vectors of shares below to their files, unless they are there already. Run `npm run vectors`.
 import { generateKeyPair, generateSigningPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
 import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
@@ -23,7 +23,7 @@ import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
 import type { InviteVector, SharedBlockVector, SharedRecordVector } from './vectors.ts'
 
-// Who shares: any keyset. Who is invited: the planted one, the vector `host` of keyset.json.
+// The sharer is a new keyset. The invited reader is the planted keyset, the vector `host` of keyset.json.
 const plain = await createKeyset('sharer', { costs: CHEAP, encryption: 'x25519' })
 const ownerCard = plain.card()
 const from = keysOfCard(ownerCard)
@@ -43,7 +43,7 @@ const own: ActiveShare = { id, ...generateKeyPair(Strength.x25519) }
 const straight: ActiveShare = { id, publicHalves: { ...to.sharing, minimum: Strength.x25519 } }
 const strict: ActiveShare = { id, ...generateKeyPair(Strength.hybrid) }
 
-// ── invites ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── invites ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 const invites: InviteVector[] = []
 function invite(name: string, comment: string, bytes: Uint8Array, more: Partial<InviteVector> = {}): void {
   const place = { keyset: 'host', card: hex(ownerCard.bytes), shareId: hex(id), issuedAt: AT }
@@ -78,7 +78,7 @@ invite('far-future', 'an issuedAt beyond all dates', patched(good, good.length -
   expect: 'malformed',
 })
 
-/** An invite of anything at all, rightly sealed and signed but for what is given. */
+/** Builds an invite around any bytes as its keys. It is sealed and signed correctly, except for the options. */
 function signed(
   keys: Uint8Array,
   { issuedAt = AT, byCard = cardSigning, bySource = sourceSigning, place = { from, to }, as = from } = {},
@@ -117,7 +117,7 @@ invite('flag-2', 'neither with private halves nor without', signed(patched(whole
 invite('flag-0', 'private halves where none should be', signed(patched(whole, 1601, [0])), refused)
 invite('without', 'straight, to another pair', signed(concat(rightHalves, Uint8Array.of(0))), refused)
 
-// ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const blocks: SharedBlockVector[] = []
 function block(name: string, comment: string, sealed: SealedBlock, more: Partial<SharedBlockVector> = {}): void {
   const { label } = sealed
@@ -125,7 +125,7 @@ function block(name: string, comment: string, sealed: SealedBlock, more: Partial
   blocks.push({ ...common, block: hex(encodeBlock(sealed)), expect: 'ok', ...more })
 }
 const shares = { own, straight, strict }
-/** The envelope of one block for a share, from the owner's own code. */
+/** Builds the envelope of a block for a share, with the same code as the owner. */
 function shared(
   sealed: SealedBlock,
   share: ActiveShare,
@@ -174,7 +174,7 @@ block('text', 'one bit of the ciphertext', { ...right, ciphertext: flipped(right
 const unencrypted = concat(patched(right.envelope, 6, [0, 0]).subarray(0, 48), Uint8Array.of(4))
 block('none', 'not encrypted', { ...right, envelope: unencrypted, ciphertext: sample(100) }, { expect: 'policy' })
 
-// ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 const records: SharedRecordVector[] = []
 const logOf = (share: ActiveShare, by = sourceSigning, suite: EncryptedSuite = Suite.x25519) => ({
   ownerId: share.id,

@@ -1,4 +1,5 @@
-// Adds the vectors of logins, cards, profiles and vaults that are defined below and not yet in the files. `npm run vectors`
+// Adds the vectors of logins, cards, profiles and vaults below to their files, unless they are there already.
+// Run `npm run vectors`.
 import { type Bytes } from '../../src/index.ts'
 import { deriveLogin } from '../../src/vault.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -26,7 +27,7 @@ import type {
 const run = (byte: number, length: number) => new Uint8Array(length).fill(byte)
 const NAMES = { realm: 'com.example.backup', user: 'user@example.com' }
 
-// ── logins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── logins ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const logins: LoginVector[] = []
 async function login(id: string, comment: string, password: string, realm: string, user: string): Promise<void> {
   const owner = ownerOf(await deriveLogin(password, { realm, user }))
@@ -68,7 +69,7 @@ logins.push({
   expect: 'limit-exceeded',
 })
 
-// ── cards ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── cards ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const keyset = plantedContents()
 const additional = keyset.additional!
 const cardOf = (sharing = additional.sharing.publicHalves) =>
@@ -107,7 +108,7 @@ card(
   'malformed',
 )
 
-// ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const dataKey = new SecretKey('data', run(0x21, 32))
 const rootKey = new SecretKey('root', run(0x31, 24))
 const profileId = run(0xa1, 16)
@@ -154,7 +155,7 @@ function profile(
   const root = withBytes(key, hex)
   profiles.push({ id, section: '9.1', comment, rootKey: root, profile: hex(bytes), keys: vectorsOf(keys), expect })
 }
-/** What was changed by somebody who has the root key: mac and checksum are right. */
+/** Recomputes mac and checksum of a changed profile, as someone who has the root key could. */
 function remacked(bytes: Uint8Array): Uint8Array {
   const mac = macUnder(rootKey, 'profile-mac', [], bytes.subarray(0, -72))
   return resummed(patched(bytes, bytes.length - 72, mac))
@@ -214,7 +215,7 @@ profile(
 profile('slot-vault', 'another vault id, under a right mac', remacked(flipped(bare, 60)), 'authentication-failed')
 profile('card', 'a broken card, under a right mac', remacked(flipped(full, 58 + 100)), 'authentication-failed')
 
-// ── recovery slots ──────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── recovery slots ───────────────────────────────────────────────────────────────────────────────────────────────────
 const recoveries: RecoveryVector[] = []
 const slot = sealRecoverySlot(admin, profileId, NAMES, vaultId, keyOf(6)).bytes
 function recovery(id: string, comment: string, more: Partial<RecoveryVector>): void {
@@ -250,7 +251,7 @@ recovery('encapsulated', 'one bit of ct_m', { slot: hex(flipped(slot, 800)), exp
 recovery('commitment', 'one bit of c', { slot: hex(flipped(slot, 1650)), expect: 'authentication-failed' })
 recovery('tag', 'one bit of the tag', { slot: hex(flipped(slot, 1711)), expect: 'authentication-failed' })
 
-// ── keyrings ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── keyrings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const one = encodeKeyring(vaultId, 4, dataKey, [keyOf(1)])
 const two = encodeKeyring(vaultId, 5, dataKey, both)
 const keyrings: KeyringVector[] = []
@@ -306,7 +307,7 @@ keyring('cut', 'a byte short', one.subarray(0, -1), [keyOf(1)], { expect: 'malfo
 const reversed = macked(concat(two.subarray(0, 58), two.subarray(222, 386), two.subarray(58, 222), two.subarray(386)))
 keyring('generations-descending', 'the wraps in the other order', reversed, both, { expect: 'malformed' })
 
-// ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const cipher = new VaultCipher(vaultId, dataKey.copy())
 const blocks: VaultBlockVector[] = []
 interface Made {

@@ -1,4 +1,5 @@
-// Adds the vectors of keysets and their blocks that are defined below and not yet in the files. `npm run vectors`
+// Adds the vectors of keysets and their blocks below to their files, unless they are there already.
+// Run `npm run vectors`.
 import { type KeyPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { Destination } from '../../src/keyset/layout.ts'
@@ -24,7 +25,7 @@ import { type BlockVector, type KeysetVector, keysetVectors, type PackVector, ty
 
 const PASSWORD = 'ångström \u{1f511} pass phrase'
 
-/** Planted keys, under a password at the lowest costs that may be read. */
+/** Returns the planted keys under a password, with the lowest Argon2 costs that readers accept. */
 async function keysetUnder(
   password: string,
   change: (contents: KeysetContents) => KeysetContents = (contents) => contents,
@@ -356,7 +357,7 @@ block(
   { ...plain, envelope: patched(flipped(plain.envelope, 16), 32, contents.id) },
   { expect: 'policy' },
 )
-// Content planted by somebody who knows the block key of another content: everything holds but the label.
+// Content planted by someone who knows the block key of another content: only the check of the label can reject it.
 const victim = await prepareContent(sample(100), new ContentScheme(Mode.scoped, contents))
 const poison = { ...victim, buffer: concat(new Uint8Array(32), sample(90, 5), new Uint8Array(16)) }
 await encryptContent(poison)
@@ -400,7 +401,7 @@ pack('length', 'a length one more', patched(whole, 7, [whole[7]! + 1]), opening[
 pack('member-form', 'a form that is none', whole, `x${opening[0]!.slice(1)}`, { expect: 'malformed' })
 pack('member-zero', 'an index with a leading zero', whole, opening[0]!.replace('.0.', '.00.'), { expect: 'malformed' })
 pack('member-short', 'a key of 31 bytes', whole, opening[0]!.slice(0, -1), { expect: 'malformed' })
-// A CBC text of two blocks whose padding does not hold, under a right MAC.
+// A CBC ciphertext of two blocks with invalid padding, under a valid MAC.
 const unpadded = new SecretKey('member', sample(32, 5))
 const badly = sample(32, 6)
 pack('g-padding', 'no padding', encodePack([badly]), `g.0.${withBytes(unpadded, toBase64Url)}`, refused)
@@ -439,7 +440,7 @@ record('first', 'the start of a log', one.record, 'start')
 record('second', 'no bytes at all, behind it', second.record, one.record, empty)
 record('unchained', 'the second one, without a look at the chain', second.record, null, empty)
 record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'definition' })
-// The frozen keyset, because its key pairs are those of its day.
+// Uses the keyset of the frozen vector, because its key pairs may differ from those that this file makes now.
 const frozen = parseKeyset(unhex(keysetVectors().find(({ id }) => id === 'no-minimum')!.export))
 const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))
 const alone = await sealRecord(sample(100), 'start', {

@@ -1,4 +1,4 @@
-// The frozen vectors of SPEC §7–§11, through the library and through the reader that was written from SPEC.md alone.
+// Reads the frozen vectors of SPEC §7–§11 with the library, and with the reader written from SPEC.md alone.
 import { hex, opening, unhex } from '../fixtures.ts'
 import { deriveLogin } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'

@@ -1,4 +1,5 @@
-// Every frozen vector, through the library and through the reader that was written from SPEC.md alone.
+// Reads the frozen vectors of keysets, blocks, records, shares and packs with the library, and with the readers written
+// from SPEC.md alone.
 import { hex, unhex, withRandomness } from '../fixtures.ts'
 import { describe, expect, it } from 'vitest'
 import { openPackMember, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
@@ -29,22 +30,22 @@ describe('keyset.json', () => {
     expect(await outcome(() => specReader.openKeyset(bytes, vector.password))).toBe(vector.expect)
   })
 
-  // The golden files: one for each column of the table in SPEC §5.3.
+  // Golden files for each column of the table in SPEC §5.3.
   it.each(['host', 'source-definition', 'source-storage', 'host-empty-lists', 'source-storage-empty-lists'])(
-    '%s is written again byte for byte',
+    '%s is encoded again byte for byte',
     async (id) => {
       const vector = keysets.get(id)!
       const parsed = parseKeyset(unhex(vector.export))
       const master = await openMaster(vector.password, parsed.argon2, {})
       const [destination] = [parsed.destination]
-      // n of the sealed section stands behind its header.
+      // The nonce n of the sealed section follows its header.
       const nonce = parsed.sealed.slice(48, 80)
       const again = withRandomness([nonce], () => encodeKeyset(openKeyset(parsed, master), master, destination))
       expect(hex(again)).toBe(vector.export)
     },
   )
 
-  it('opens to the same keys in both readers', async () => {
+  it('both readers open the same keys', async () => {
     for (const id of ['host', 'source-definition', 'source-storage']) {
       const { password, export: bytes } = keysets.get(id)!
       const read = specReader.openKeyset(unhex(bytes), password)

@@ -1,10 +1,10 @@
-// The frozen vectors, as they are in the files beside this one. Each holds one fault, or none.
+// The frozen vectors in the JSON files of this folder. Each has one fault or none.
 import { type ErrorCode, KeystrataError } from '../../src/index.ts'
 import { readText } from '../files.ts'
 
 interface Vector {
   id: string
-  /** Of SPEC.md. */
+  /** The section of SPEC.md. */
   section: string
   comment: string
   expect: 'ok' | ErrorCode
@@ -37,7 +37,7 @@ export interface CardVector extends Vector {
   fingerprint: string
 }
 
-/** A key of 16 bytes with its generation. */
+/** An E-key (16 bytes) with its generation. */
 export interface GenerationVector {
   generation: number
   key: string
@@ -46,7 +46,7 @@ export interface GenerationVector {
 export interface ProfileVector extends Vector {
   rootKey: string
   profile: string
-  /** What is in the slots. */
+  /** The keys in the slots. */
   keys: GenerationVector[]
 }
 
@@ -86,7 +86,7 @@ export interface RecordVector extends Vector {
   /** The id of a keyset vector. */
   keyset: string
   record: string
-  /** The record before in hex, or 'start', or null for no look at the chain. */
+  /** The previous record in hex, or 'start', or null for no check of the chain. */
   after: string | null
   sequence: number
   epoch: number
@@ -95,16 +95,16 @@ export interface RecordVector extends Vector {
 }
 
 export interface InviteVector extends Vector {
-  /** The id of the keyset vector that it is to. */
+  /** The id of the keyset vector that is invited. */
   keyset: string
-  /** The card of the one who shares. */
+  /** The card of the sharer. */
   card: string
   invite: string
   shareId: string
   issuedAt: number
 }
 
-/** A block of a share, and a record of its log. */
+/** A block with its envelope for a share. */
 export interface SharedBlockVector extends Vector {
   /** The id of an invite vector. */
   invite: string
@@ -128,7 +128,7 @@ export interface TypedKeyVector extends Vector {
   key: string
 }
 
-/** A block for a client whose account key is of AES-128. */
+/** A block of a client whose account key is of type AES-128. */
 export interface ClientBlockVector extends Vector {
   realm: string
   account: string
@@ -145,11 +145,11 @@ export interface ProofVector extends Vector {
   kind: 'enrolment' | 'challenge' | 'proof'
   bytes: string
   realm: string
-  /** Of an enrolment none. */
+  /** Empty for an enrolment. */
   server: string
 }
 
-/** What a client deposited, and the code that is tried. */
+/** A client's escrow, and the activation code to try on it. */
 export interface EscrowVector extends Vector {
   bytes: string
   code: string
@@ -158,17 +158,17 @@ export interface EscrowVector extends Vector {
   client: string
   platform: number
   privateKey: string
-  /** Of type AES-128, or empty. */
+  /** Of type AES-128, or empty if there is none. */
   accountKey: string
 }
 
 export interface RegistrationVector extends Vector {
   bytes: string
-  /** The card of the provider who is expected. */
+  /** The card of the expected provider. */
   card: string
   code: string | null
   account: string | null
-  /** Milliseconds since 1970. */
+  /** The time of the reader, in milliseconds since 1970. */
   now: number
   server: string
   expires: number
@@ -192,7 +192,7 @@ export interface DeviceVector extends Vector {
   bytes: string
   passphrase: string | null
   place: { table: string; row: string; column: string; version: number }
-  /** What is in a text value. */
+  /** The text in a text value. */
   text: string
 }
 
@@ -221,7 +221,7 @@ export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')
 export const keyringVectors = (): KeyringVector[] => read('keyring.json')
 export const vaultBlockVectors = (): VaultBlockVector[] => read('vault-block.json')
 
-/** 'ok', or the name of the error. */
+/** Runs an action and returns 'ok', the code of its KeystrataError, or the message of another error. */
 export async function outcome(action: () => unknown): Promise<string> {
   try {
     await action()
