@@ -1,4 +1,5 @@
-// What several benches compare with: contents, and primitives with everything that they need made ready.
+// Shared by several benches: test contents, and the bare primitives to compare with, prepared so that only their own
+// work is timed.
 import { strict as assert } from 'node:assert'
 import { type Backend, type Decapsulator, type Encapsulator } from '../src/primitives/backend.ts'
 
@@ -9,11 +10,11 @@ export function contentOf(bytes: number): Uint8Array {
 export interface BareAgreement {
   readonly own: Decapsulator
   readonly sender: Encapsulator
-  /** What `own` decapsulates. */
+  /** A ciphertext for `own` to decapsulate. */
   readonly ciphertext: Uint8Array
 }
 
-/** X25519, and ML-KEM-1024 behind it. */
+/** Prepares X25519 and, for hybrid, ML-KEM-1024 after it. */
 export function bareAgreements(on: Backend, isHybrid: boolean): BareAgreement[] {
   return (isHybrid ? [on.x25519, on.mlKem1024] : [on.x25519]).map((kem, index) => {
     const own = kem.decapsulator(new Uint8Array(index === 0 ? 32 : 64).fill(7))
@@ -22,7 +23,7 @@ export function bareAgreements(on: Backend, isHybrid: boolean): BareAgreement[] 
   })
 }
 
-/** AES-256-GCM in a buffer that is there already. */
+/** Prepares AES-256-GCM in a buffer that is already allocated. */
 export async function bareGcm(
   on: Backend,
   content: Uint8Array,

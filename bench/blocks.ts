@@ -1,5 +1,5 @@
-// Sealing and opening blocks, beside the bare primitives that they cannot do without: the hash, the cipher and its tag, the
-// agreement.
+// Sealing and opening blocks, compared with the bare primitives that this needs: the hash, the cipher with its tag, and
+// the key agreements.
 import { backend } from '../test/platforms.ts'
 import { type BlockReader, type BlockWriter, type Keyset, openWriter, type WriterOptions } from '../src/index.ts'
 import { type Client } from '../src/client.ts'
@@ -11,15 +11,15 @@ import { compare, type Comparison } from './measure.ts'
 
 export interface Row {
   bytes: number
-  /** The key model, or of a keyset its encryption and dedup mode. */
+  /** The key model; for a keyset, its encryption and dedup mode. */
   model: string
   work: 'seal' | 'open'
-  /** One block. */
+  /** The time for one block. */
   microseconds: number
   /** MB/s, of 10⁶ bytes. */
   mbPerSecond: number
   bareMbPerSecond: number
-  /** Ours to bare. */
+  /** Our speed divided by the bare speed. */
   ratio: number
 }
 
@@ -38,7 +38,7 @@ export async function benchVault(vault: Vault, bytes: number, rounds: number): P
   return benchDoor(vault, vault, (content) => bareVaultWork(backend(), content), { bytes, model: 'vault', rounds })
 }
 
-/** @param client with keys of type 3 */
+/** @param client a client with an AES-256 private key */
 export async function benchClient(client: Client, bytes: number, rounds: number): Promise<Row[]> {
   return benchDoor(client.scope('private'), client, (content) => bareEncrypted(backend(), content, SHA256, []), {
     bytes,
@@ -60,7 +60,7 @@ async function benchDoor(
 ): Promise<Row[]> {
   const content = contentOf(bytes)
   const block = await writer.seal(content)
-  assert.equal(Buffer.compare(await reader.open(block), content), 0, 'what was sealed opens')
+  assert.equal(Buffer.compare(await reader.open(block), content), 0, 'the opened block has the sealed content')
 
   const bare = await bareFor(content)
   const row = (work: 'seal' | 'open', { ours, bare, ratio }: Comparison): Row => {
@@ -81,7 +81,7 @@ async function benchDoor(
   ]
 }
 
-/** The primitives of one block, back to back, in buffers that are there already. */
+/** Prepares the primitives of one block, one after the other, in buffers that are already allocated. */
 async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }: Chosen): Promise<Work> {
   if (encryption === 'none') {
     const hashed = async () => {
@@ -92,7 +92,7 @@ async function bareWork(on: Backend, content: Uint8Array, { encryption, dedup }:
   return bareEncrypted(on, content, dedup === 'global' ? GLOBAL : SHA256, bareAgreements(on, encryption === 'hybrid'))
 }
 
-/** The hash, AES-256-GCM, and the agreements, of which a client's block has none. */
+/** Prepares the hash, AES-256-GCM and the key agreements. A client's block has no agreements. */
 async function bareEncrypted(
   on: Backend,
   content: Uint8Array,
@@ -113,7 +113,7 @@ async function bareEncrypted(
   }
 }
 
-/** AES-256-CTR, Poly1305 and the hash of a vault's block. */
+/** Prepares AES-256-CTR, Poly1305 and the hash of a vault's block. */
 async function bareVaultWork(on: Backend, content: Uint8Array): Promise<Work> {
   const [key, macKey, counter] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2), new Uint8Array(16)]
   const buffer = new Uint8Array(content)

@@ -1,11 +1,11 @@
-// Where the time of one block goes: its primitives one by one, and what is left of the whole for deriving keys, writing the
-// envelope and memory.
+// Where the time for one block goes: each primitive on its own, and the rest for deriving keys, writing the envelope
+// and allocating memory.
 import { backend } from '../test/platforms.ts'
 import { type Keyset, openWriter } from '../src/index.ts'
 import { bareAgreements, bareGcm, contentOf } from './bare.ts'
 import { timeEach, type Work } from './measure.ts'
 
-/** The last is the whole less the others. */
+/** The parts of a block. The last one is the total minus the others. */
 export const PARTS = ['SHA-256', 'AES-256-GCM', 'X25519', 'ML-KEM-1024', 'the rest'] as const
 
 export interface CostRow {
@@ -15,7 +15,7 @@ export interface CostRow {
   microseconds: number
 }
 
-/** @param keyset whose default is hybrid */
+/** @param keyset a keyset that can write hybrid blocks */
 export async function benchCosts(keyset: Keyset, bytes: number, rounds: number): Promise<CostRow[]> {
   const on = backend()
   const writer = openWriter(keyset.export('host'), { encryption: 'hybrid' })

@@ -1,10 +1,10 @@
-// How cost grows: with the size of a block, with the number of shares that it is sealed for, with the number of envelopes.
+// How the cost grows with the size of a block, the number of shares that it is sealed for, and the number of envelopes.
 import { type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
 import { timeEach } from './measure.ts'
 
 export interface RecipientRow {
-  /** Shares that the block is sealed for, beside its owner. */
+  /** The number of shares that the block is sealed for, in addition to its owner. */
   shares: number
   microseconds: number
 }
@@ -24,8 +24,8 @@ export async function benchRecipients(keyset: Keyset, rounds: number): Promise<R
 }
 
 /**
- * The power of n with which cost grows from one point to another: 1 where it is linear.
- * @param points by growing n; what a cost of 0 things takes is left out of all of them
+ * Returns the power of n with which the cost grows between two points. 1 is linear.
+ * @param points the cost for each n. If there is a point for n = 0, its cost is subtracted from the others
  */
 export function exponent(points: readonly { n: number; cost: number }[], from: number, to: number): number {
   const fixed = points.find(({ n }) => n === 0)?.cost ?? 0

@@ -1,4 +1,5 @@
-// What importing the built package costs a process that starts: each module in a process of its own, beside an empty one.
+// How long importing the built package takes when a process starts. Each module is imported in its own process, and
+// compared with an empty module.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,7 @@ import { median } from './measure.ts'
 
 export interface ImportRow {
   entry: string
-  /** Beyond an empty module. */
+  /** The time beyond that of an empty module. */
   milliseconds: number
 }
 
@@ -27,7 +28,7 @@ export function benchImports(rounds: number): ImportRow[] {
         const started = performance.now()
         const { status, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8' })
         samples.push(performance.now() - started)
-        if (status !== 0) throw new Error(`run npm run build first: ${stderr}`)
+        if (status !== 0) throw new Error(`cannot import the built package: run npm run build first\n${stderr}`)
       }
     }
     const [empty, ...times] = files.map(({ samples }) => median(samples)) as [number, ...number[]]

@@ -1,4 +1,4 @@
-// What deriving keys from a password takes: by this platform, and in portable code.
+// How long it takes to derive keys from a password, with this platform's code and with portable code.
 import { backend, portableBackend } from '../test/platforms.ts'
 import { createVerifier } from '../src/server.ts'
 import { DEFAULT_ARGON2_COSTS } from '../src/core/password.ts'
@@ -22,7 +22,7 @@ export async function benchKdfs(rounds: number): Promise<KdfRow[]> {
   }
   works.push({ kdf: 'bcrypt, cost 12', by: 'bcryptjs', work: () => createVerifier('x'.repeat(32)) })
 
-  // What the platform lacks is portable in both.
+  // A function that the platform lacks is portable in both lists, so measure it once.
   const distinct = new Map(works.map((each) => [`${each.kdf} ${each.by}`, each]))
   const rows: KdfRow[] = []
   for (const { kdf, by, work } of distinct.values()) {

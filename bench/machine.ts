@@ -1,4 +1,4 @@
-// What a run was made on.
+// Describes the machine of a run.
 import { backend } from '../test/platforms.ts'
 import { execFileSync } from 'node:child_process'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
@@ -12,7 +12,7 @@ export interface Machine {
   cores: number
   memoryGiB: number
   system: string
-  /** Of the library, with a `+` if files were changed since. */
+  /** The commit of the library, with a `+` if files were changed since. */
   commit: string
   date: string
 }

@@ -1,20 +1,20 @@
-// Timing side by side: two pieces of work take turns in one process, and each turn of one is compared with that of the other
-// beside it, so that a noisy machine disturbs both alike.
+// Times pieces of work side by side. They take turns in one process, and each sample is compared with the one next to
+// it, so that noise on the machine affects both in the same way.
 
 export interface Comparison {
-  /** Medians, in milliseconds for one run. */
+  /** The median time of one run, in milliseconds. */
   readonly ours: number
   readonly bare: number
-  /** Bare time to ours: the median of the rounds, in hundredths. */
+  /** The bare time divided by ours: the median of the rounds, rounded to hundredths. */
   readonly ratio: number
 }
 
 export type Work = () => Promise<unknown>
 
-/** A piece of work, and how often it runs in one sample. */
+/** A piece of work and how many times it runs in one sample. */
 type Turn = readonly [work: Work, times: number]
 
-/** How long one sample of a piece of work should take, so that the clock and the call cost nothing beside it. */
+/** How long one sample should take, so that the overhead of clock and call does not matter. */
 const SAMPLE_MS = 20
 
 export async function compare(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
@@ -22,7 +22,7 @@ export async function compare(ours: Work, bare: Work, rounds: number): Promise<C
   return takeTurns([ours, oursBatch], [bare, bareBatch], rounds)
 }
 
-/** The same for work that is long enough to be timed once. */
+/** Like {@link compare}, for work that is long enough to run once in a sample. */
 export async function compareRuns(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
   await ours()
   await bare()
@@ -35,14 +35,14 @@ async function takeTurns(ours: Turn, bare: Turn, rounds: number): Promise<Compar
   return { ours: median(oursTimes), bare: median(bareTimes), ratio: Math.round(100 * median(ratios)) / 100 }
 }
 
-/** The medians, in milliseconds for one run, of several pieces of work that take turns. */
+/** Returns the median time of one run, in milliseconds, for each of several pieces of work that take turns. */
 export async function timeEach(works: readonly Work[], rounds: number): Promise<number[]> {
   const turns: Turn[] = []
   for (const work of works) turns.push([work, await batchSize(work)])
   return (await samplesOf(turns, rounds)).map(median)
 }
 
-/** Milliseconds for one run, of each piece of work in each round. */
+/** Returns the milliseconds of one run, for each piece of work in each round. */
 async function samplesOf(turns: readonly Turn[], rounds: number): Promise<number[][]> {
   const samples = turns.map((): number[] => [])
   for (let round = 0; round < rounds; round++) {
@@ -52,7 +52,7 @@ async function samplesOf(turns: readonly Turn[], rounds: number): Promise<number
 }
 
 async function batchSize(work: Work): Promise<number> {
-  // What takes long is warm after one run.
+  // Long work is warmed up after one run.
   if ((await time(work, 1)) > 5 * SAMPLE_MS) return 1
   await time(work, 2)
   return Math.max(1, Math.round(SAMPLE_MS / (await time(work, 2))))

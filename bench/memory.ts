@@ -1,10 +1,11 @@
-// The memory that sealing one block takes beyond content and ciphertext, each measured in a process of its own, from the built
-// package. What the cipher leaves to the collector, chunk by chunk, is most of it.
+// How much memory sealing one block takes in addition to content and ciphertext. Each size is measured in its own
+// process with the built package. Most of this memory is the cipher's output chunks, before the garbage collector frees
+// them.
 import { execFileSync } from 'node:child_process'
 
 export interface MemoryRow {
   bytes: number
-  /** At most, beyond what goes in and what comes out; the goal is the size of the block and 2 MiB. */
+  /** The peak, without content and ciphertext. The goal is the size of the block plus 2 MiB. */
   beyondMiB: number
 }
 

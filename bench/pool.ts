@@ -1,4 +1,4 @@
-// A pool beside the thread that asks: the same blocks sealed and rekeyed by both, taking turns.
+// Compares a pool with the calling thread: both seal and rekey the same blocks, taking turns.
 import { type BlockHead, type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
 import { createPool } from '../src/pool.ts'
@@ -7,10 +7,10 @@ import { compareRuns } from './measure.ts'
 
 export interface PoolRow {
   work: 'seal' | 'rekey'
-  /** Content of a block; of a rekeyed one it does not matter. */
+  /** The size of a block's content; 0 for rekeying, where it does not matter. */
   bytes: number
   threads: number
-  /** Time on one thread to time in the pool. */
+  /** The time on one thread divided by the time in the pool. */
   gain: number
 }
 
@@ -28,7 +28,7 @@ export async function benchPool(keyset: Keyset, threads: number, rounds: number)
   ] as const) {
     const content = contentOf(bytes)
     const block = await inThreads.seal(content)
-    assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'what was sealed opens')
+    assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'the opened block has the sealed content')
     const alone = async () => {
       for (let count = 0; count < blocks; count++) await writer.seal(content)
     }
@@ -63,7 +63,7 @@ export async function benchPool(keyset: Keyset, threads: number, rounds: number)
 }
 
 async function gainOf(alone: () => Promise<void>, together: () => Promise<void>, rounds: number): Promise<number> {
-  // Each thread compiles for itself, and so warms up for itself.
+  // Each thread compiles the code separately, so each needs its own warm-up.
   await together()
   return (await compareRuns(together, alone, rounds)).ratio
 }

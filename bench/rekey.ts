@@ -1,5 +1,5 @@
-// Rekeying and sharing by envelopes alone, beside the bare open and encapsulate that they cannot do without; and the memory
-// that a stream of many envelopes takes.
+// Rekeying and sharing, which rewrite only envelopes, compared with the bare decapsulate and encapsulate that they
+// need. Also the memory that a stream of many envelopes takes.
 import { backend } from '../test/platforms.ts'
 import { type BlockHead, type Keyset, openWriter } from '../src/index.ts'
 import { strict as assert } from 'node:assert'
@@ -12,11 +12,11 @@ export interface RekeyRow {
   encryption: 'hybrid' | 'x25519'
   perSecond: number
   barePerSecond: number
-  /** Ours to bare. */
+  /** Our speed divided by the bare speed. */
   ratio: number
 }
 
-/** @param keyset of minimum x25519 at most, whose default is `encryption` */
+/** @param keyset a keyset whose minimum is x25519 or weaker, so that it can write `encryption` */
 export async function benchRekey(keyset: Keyset, encryption: 'hybrid' | 'x25519', rounds: number): Promise<RekeyRow[]> {
   const content = new Uint8Array(1000).fill(7)
   const block = await openWriter(keyset.export('host'), { encryption }).seal(content)
@@ -32,7 +32,7 @@ export async function benchRekey(keyset: Keyset, encryption: 'hybrid' | 'x25519'
   for (const [work, { add, reader: opener }] of Object.entries(works)) {
     const envelope = add(block)
     assert.equal(envelope.length, block.envelope.length)
-    assert.deepEqual(await opener.open({ ...block, envelope }), content, 'what was rekeyed opens')
+    assert.deepEqual(await opener.open({ ...block, envelope }), content, 'the rekeyed block has the sealed content')
     const times = await compare(async () => add(block), bare, rounds)
     const perSecond = (milliseconds: number) => Math.round(1000 / milliseconds)
     rows.push({
@@ -46,7 +46,7 @@ export async function benchRekey(keyset: Keyset, encryption: 'hybrid' | 'x25519'
   return rows
 }
 
-/** Both agreements of one envelope opened, and those of another one made. */
+/** Prepares the key agreements of one rekeying: decapsulating the old envelope and encapsulating for the new one. */
 function bareRekey(on: Backend, isHybrid: boolean): () => Promise<void> {
   const agreements = bareAgreements(on, isHybrid)
   return async () => {
@@ -60,12 +60,15 @@ function bareRekey(on: Backend, isHybrid: boolean): () => Promise<void> {
 export interface StreamRow {
   envelopes: number
   perSecond: number
-  /** MiB beyond what there was before, at the most, over the first tenth and over all of it. */
+  /** The peak growth in MiB since the start, during the first tenth of the stream. */
   peakOfFirstTenth: number
+  /** The peak growth in MiB since the start, during the whole stream. */
   peak: number
 }
 
-/** Rekeys a stream of so many envelopes, one after the other; they repeat, the stream does not. */
+/**
+ * Rekeys a stream of `envelopes` envelopes, one after the other. They are copies of one envelope, created as needed.
+ */
 export async function benchStream(keyset: Keyset, envelopes: number): Promise<StreamRow> {
   const block = await openWriter(keyset.export('host'), { encryption: 'hybrid' }).seal(new Uint8Array(100))
   const next = keyset.regenerate()
@@ -89,7 +92,7 @@ export async function benchStream(keyset: Keyset, envelopes: number): Promise<St
   }
   const seconds = (performance.now() - started) / 1000
   assert.equal(rekeyed, envelopes)
-  assert.deepEqual(await next.open({ ...block, envelope }), new Uint8Array(100), 'the last one opens')
+  assert.deepEqual(await next.open({ ...block, envelope }), new Uint8Array(100), 'the last envelope opens')
   return {
     envelopes,
     perSecond: Math.round(envelopes / seconds),

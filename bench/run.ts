@@ -1,6 +1,8 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
-// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory. The last two measure dist: `npm run build` first.
-// --envelopes: up to how many are rekeyed in a stream, by powers of ten; 10,000 unless said, 1,000,000 take 10 to 40 minutes.
+// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory.
+// The last two measure dist: run `npm run build` first.
+// --envelopes: the largest stream to rekey, in powers of ten from 1,000. The default is 10,000; 1,000,000 take 10 to 40
+// minutes.
 import { backend, nodeBackend, portableBackend, webBackend } from '../test/platforms.ts'
 import { deriveClient, generateTypedKey } from '../src/client.ts'
 import { parseArgs } from 'node:util'
@@ -19,7 +21,7 @@ import { benchPool, type PoolRow } from './pool.ts'
 import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
 import { measureSizes, type SizeRow } from './size.ts'
 
-/** What one run found, as `--json` writes it; a section that was not asked for is absent. */
+/** The results of one run, as `--json` prints them. Sections that were not requested are absent. */
 export interface Results {
   machine: Machine
   rounds: number
@@ -46,7 +48,7 @@ const { values } = parseArgs({
 })
 if (values.backend !== undefined) {
   const named = [nodeBackend(), webBackend(), portableBackend].find((each) => each?.name === values.backend)
-  if (named === undefined) throw new Error(`no backend ${values.backend} here`)
+  if (named === undefined) throw new Error(`backend ${values.backend} is not available here`)
   useBackend(named)
 }
 const rounds = values.quick === true ? 5 : 15
@@ -114,7 +116,8 @@ const sections = {
 const wanted = values.only?.split(',') ?? Object.keys(sections)
 const results: Results = { machine: describeMachine(), rounds }
 for (const section of wanted) {
-  if (!Object.hasOwn(sections, section)) throw new Error(`no section ${section}: ${Object.keys(sections).join(', ')}`)
+  if (!Object.hasOwn(sections, section))
+    throw new Error(`no section ${section}: use one of ${Object.keys(sections).join(', ')}`)
   const started = performance.now()
   Object.assign(results, { [section]: await sections[section as keyof typeof sections]() })
   console.error(`${section}: ${Math.round((performance.now() - started) / 1000)} s`)
@@ -140,7 +143,7 @@ function print({
   console.log(
     `Node ${machine.node}, backend ${machine.backend} (ML-KEM: ${provider}), ${machine.cores} × ${machine.cpu}`,
   )
-  console.log(`medians of ${rounds} rounds that take turns; ratio: bare primitives' time to ours`)
+  console.log(`medians of ${rounds} rounds; ratio: the time of the bare primitives divided by ours (1 is best)`)
   const inKiB = (bytes: number) => `${bytes / KIB} KiB`
   const speeds = (rows: Row[]) =>
     rows.map(({ bytes, model, work, microseconds, mbPerSecond, bareMbPerSecond, ratio }) => [
@@ -164,7 +167,7 @@ function print({
     costs?.map(({ bytes, work, part, microseconds }) => [inKiB(bytes), work, part, microseconds]),
   )
   table(
-    ['envelopes', 'encryption', 'a second', 'bare', 'ratio'],
+    ['envelopes', 'encryption', 'per second', 'bare', 'ratio'],
     rekey?.map(({ work, encryption, perSecond, barePerSecond, ratio }) => [
       work,
       encryption,
@@ -174,7 +177,7 @@ function print({
     ]),
   )
   table(
-    ['in a stream', 'a second', 'MiB at most', 'in the first tenth'],
+    ['envelopes in a stream', 'per second', 'peak MiB', 'peak MiB, first tenth'],
     envelopes?.map(({ envelopes, perSecond, peak, peakOfFirstTenth }) => [
       envelopes,
       perSecond,
@@ -183,7 +186,7 @@ function print({
     ]),
   )
   table(
-    ['pool', 'threads', 'gain over one'],
+    ['pool', 'threads', 'speedup over one thread'],
     pool?.map(({ work, bytes, threads, gain }) => [
       work === 'seal' ? `seal ${inKiB(bytes)}` : work,
       threads,
@@ -195,11 +198,11 @@ function print({
     kdf?.map(({ kdf, by, milliseconds }) => [kdf, by, milliseconds]),
   )
   table(
-    ['sealing', 'MiB beyond content and ciphertext'],
+    ['sealing', 'MiB in addition to content and ciphertext'],
     memory?.map(({ bytes, beyondMiB }) => [inKiB(bytes), beyondMiB]),
   )
   table(
-    ['import', 'ms beyond nothing'],
+    ['import', 'ms more than an empty module'],
     built?.imports.map(({ entry, milliseconds }) => [entry, milliseconds]),
   )
   table(
@@ -208,7 +211,7 @@ function print({
   )
 }
 
-/** Text to the left, numbers to the right; nothing for a section that was not asked for. */
+/** Prints a table, text aligned left and numbers right. Prints nothing for a section that was not requested. */
 function table(heads: readonly string[], rows: readonly (string | number)[][] | undefined): void {
   if (rows === undefined) return
   const lines = [heads, ...rows.map((row) => row.map(String))]

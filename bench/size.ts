@@ -1,4 +1,4 @@
-// What a product's bundle grows by: named imports of the package, bundled for a browser, minified and gzipped.
+// How much the package adds to a product's bundle: named imports, bundled for a browser, minified and gzipped.
 import { gzipSync } from 'node:zlib'
 import { build, type BuildResult } from 'esbuild'
 
@@ -9,7 +9,7 @@ export interface SizeRow {
   budget: number
 }
 
-/** Most bytes that one use of the package may bring along. A change that costs more says so here. */
+/** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
   ['everything of keystrata', 'keystrata', '*', 82_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 66_100],
@@ -21,7 +21,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 15_000],
 ]
 
-/** @param folder from which the built package is found by its name */
+/** @param folder a folder in which `import 'keystrata'` finds the built package */
 export async function measureSizes(folder: string): Promise<SizeRow[]> {
   return Promise.all(
     budgets.map(async ([what, entry, names, budget]) => {
@@ -31,7 +31,7 @@ export async function measureSizes(folder: string): Promise<SizeRow[]> {
   )
 }
 
-/** What a browser would load for a program of these lines. */
+/** Bundles a program as a browser would load it. */
 export function bundleOf(folder: string, contents: string): Promise<BuildResult<{ write: false; metafile: true }>> {
   return build({
     stdin: { contents, resolveDir: folder },
@@ -43,7 +43,7 @@ export function bundleOf(folder: string, contents: string): Promise<BuildResult<
     write: false,
     metafile: true,
     tsconfigRaw: '{}',
-    // It says that an import for nothing is left out.
+    // Hides the warning that an unused import is left out.
     logLevel: 'error',
   })
 }

@@ -1,4 +1,4 @@
-// Backs up a folder tree with a writer alone: no password, nothing that could restore.
+// Backs up a folder tree with a writer only. It needs no password and holds no key that could restore.
 import type { Pack } from '../src/keyset/pack.ts'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
@@ -8,31 +8,31 @@ import { Kind, newTally, putContent, sha256, type Tally, withKind } from './bloc
 import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
 import type { Store } from './store.ts'
 
-/** A piece of a file, so that with its leading byte it fills 8 MiB. */
+/** The size of one piece of a file: 8 MiB with its kind byte in front. */
 const PIECE_BYTES = 8 * 1024 * 1024 - 1
-/** How many pieces of a file are sealed at once, where the writer does that. */
+/** How many pieces of a file are sealed at once, if the writer can do that. */
 const PIECES_AT_ONCE = 4
-/** Files below this share a block with others, if the writer can do that. */
+/** Smaller files share a block with others, if the writer can pack files. */
 const SMALL_BYTES = 1024 * 1024
 const PACK_BYTES = 8 * 1024 * 1024
 const PACK_FILES = 1024
-/** How many entries are listed at a time. */
+/** How many entries go into the index at a time. */
 const LISTED_AT_ONCE = 5000
 
 export interface BackupOptions {
   writer: BlockWriter
   index: IndexWriter
   store: Store
-  /** Puts small files together; without it each is a block of its own. */
+  /** Packs small files into one block. Without it, each file is a block of its own. */
   pack?: (files: readonly Uint8Array[]) => Promise<Pack>
-  /** Folders to leave out: the store itself, say. */
+  /** Folders to leave out, such as the store itself. */
   exclude?: readonly string[]
-  /** Gets one line for whatever could not be backed up. */
+  /** Called with one line for each thing that could not be backed up. */
   onProblem: (line: string) => void
   onBytes?: (bytes: number) => void
 }
 
-/** Backs up everything in `folder`; the newest snapshot of the store is then this one. */
+/** Backs up everything in `folder` as the newest snapshot of the store. */
 export async function backUp(folder: string, options: BackupOptions): Promise<Tally> {
   const run = new BackupRun(options)
   await run.folder(folder, '')
@@ -46,9 +46,9 @@ class BackupRun {
   readonly tally = newTally()
   readonly #options: BackupOptions
   readonly #excluded: ReadonlySet<string>
-  /** One buffer for every file: what was prepared is a copy, so the next read may overwrite it. */
+  /** One buffer for all files. Preparing content copies it, so the next read may overwrite the buffer. */
   readonly #buffer = withKind(Kind.piece, Buffer.alloc(PIECE_BYTES))
-  /** Small files that wait for their pack, with the entries that it will be noted in. */
+  /** Small files that wait to be packed, with the entries that will name their pack. */
   #waiting: { file: Uint8Array; entry: Packed }[] = []
   #waitingBytes = 0
   /** Folders that wait to be listed. */
@@ -88,7 +88,7 @@ class BackupRun {
       return { ...common, type: 'folder' }
     }
     if (stats.isFile()) return this.#file(path, inside, common, stats)
-    this.#options.onProblem(`left out ${path}: neither a file nor a folder nor a link`)
+    this.#options.onProblem(`left out ${path}: it is not a file, a folder or a link`)
     return undefined
   }
 
@@ -107,7 +107,7 @@ class BackupRun {
           const packed = { ...common, type: 'file', size, pack: '', member: '' } as const
           await this.#wait(new Uint8Array(room.subarray(0, length)), (entry = packed), inside)
         } else {
-          // Read here, before the buffer is filled again; what fails is heard below.
+          // The content is copied in this call, before the buffer is filled again. Promise.all below reports a failure.
           const putting = this.#put(this.#buffer.subarray(0, 1 + length))
           putting.catch(() => undefined)
           pieces.push(putting)
@@ -118,7 +118,7 @@ class BackupRun {
       }
       const after = await file.stat()
       if (size !== before.size || after.mtimeMs !== before.mtimeMs) {
-        this.#options.onProblem(`${path} changed while it was read; what was read is backed up`)
+        this.#options.onProblem(`${path} changed while it was read; the backup holds the bytes that were read`)
       }
       const labels = await Promise.all(pieces)
       this.tally.files++
@@ -134,8 +134,8 @@ class BackupRun {
   }
 
   /**
-   * Puts a small file into the pack that is being filled. Packs also end behind some files that their paths choose, so that
-   * a file which changes its length changes this pack and not all the later ones.
+   * Adds a small file to the pack that is being filled. A pack also ends after certain files, chosen by a hash of their
+   * path. So when the length of a file changes, only its own pack changes, and later packs stay as they are.
    */
   async #wait(file: Uint8Array, entry: Packed, inside: string): Promise<void> {
     if (this.#waitingBytes + file.length > PACK_BYTES) await this.#pack()
@@ -162,7 +162,7 @@ class BackupRun {
     if (this.#entries >= LISTED_AT_ONCE) await this.list()
   }
 
-  /** Lists what was backed up so far; every small file of it is in a pack by then. */
+  /** Adds the folders backed up so far to the index. It packs the waiting small files first. */
   async list(): Promise<void> {
     await this.#pack()
     if (this.#folders.length > 0) await this.#options.index.add(this.#folders)

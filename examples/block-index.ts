@@ -1,12 +1,13 @@
-// The index of a vault's or a client's backups: blocks like all others, as these have no records. Which one is the newest, the store says:
-// it can offer an older one, and no other. A real tool keeps the label of the last one where it keeps versions.
+// The index of a vault's or a client's backups. These key models have no records, so the index is stored in blocks.
+// The store says which backup is the newest: it can offer an older one, but it cannot forge one. A real tool keeps the
+// label of the last backup in a place that the store does not control.
 import { join } from 'node:path'
 import type { BlockReader, BlockWriter } from 'keystrata'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
 import { putVersion, type Store } from './store.ts'
 
-/** The top of a backup: the labels of its listings. */
+/** The content of a snapshot block: the snapshot and the labels of its listings. */
 interface Top {
   snapshot: Snapshot
   listings: string[]
@@ -21,7 +22,7 @@ export class BlockIndex implements IndexWriter {
   readonly #beforeFinish: () => Promise<void>
   #listings: string[] = []
 
-  /** @param beforeFinish what must be done before a backup counts */
+  /** @param beforeFinish runs before the snapshot is stored as the newest */
   constructor(
     writer: BlockWriter,
     store: Store,
@@ -51,7 +52,7 @@ export class BlockIndex implements IndexWriter {
   }
 }
 
-/** A backup by its number, or the newest. */
+/** Reads the listing of the backup with number `wanted`, or of the newest. */
 export async function readBlockIndex(
   store: Store,
   reader: BlockReader,
@@ -60,7 +61,7 @@ export async function readBlockIndex(
 ): Promise<Listing> {
   const names = await store.versions(folder)
   const name = wanted === undefined ? names.at(-1) : names.find((each) => Number(each.slice(-8)) === wanted)
-  if (name === undefined) throw new Error(`${store.root} holds no such backup`)
+  if (name === undefined) throw new Error(`${store.root} does not hold this backup`)
   const label = Buffer.from((await store.get(name)) ?? []).toString()
   const get = async (kind: Kind, each: string): Promise<unknown> =>
     JSON.parse(Buffer.from(await getContent(kind, each, { reader, store }, newTally())).toString())
@@ -70,7 +71,7 @@ export async function readBlockIndex(
     for (const each of listings) folders.push(...((await get(Kind.listing, each)) as Folder[]))
     return toListing(snapshot, folders)
   } catch (error) {
-    const message = `${join(store.root, name)}: ${(error as Error).message}; --snapshot N takes an older one`
+    const message = `${join(store.root, name)}: ${(error as Error).message}; --snapshot N restores an older backup`
     throw new Error(message, { cause: error })
   }
 }

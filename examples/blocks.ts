@@ -1,10 +1,11 @@
-// Blocks in a store: the ciphertext under its own hash, where it stays for good; the envelope and that hash under the block's
-// label, where another envelope may take its place. A share has envelopes of its own, in a folder of its own.
+// Stores blocks. A ciphertext is stored under its own hash and never changes. The head (the envelope and that hash) is
+// stored under the label of the block, where a new envelope can replace it. A share has its own envelopes in its own
+// folder.
 import type { BlockReader, BlockWriter, StoredBlock } from 'keystrata'
 import { createHash } from 'node:crypto'
 import type { FolderStore, Store } from './store.ts'
 
-/** The first byte of each content says what it is, so that a file which looks like an index is never read as one. */
+/** The first byte of each content. It says what the content is, so that a file is never read as an index. */
 export const Kind = { piece: 0, pack: 1, listing: 2, snapshot: 3 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
@@ -19,12 +20,13 @@ export interface Tally {
   packed: number
   deduplicated: number
   storedBytes: number
-  /** Content that was named, sealed or opened, and the time that it took. */
+  /** How many bytes of content were prepared, sealed or opened. */
   contentBytes: number
+  /** How long that took. */
   crypto: Stopwatch
 }
 
-/** Runs while anything that it times runs, alone or at once with others. */
+/** Measures the time during which at least one of the timed operations runs. */
 export class Stopwatch {
   #ms = 0
   #running = 0
@@ -59,7 +61,7 @@ export function newTally(): Tally {
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
-/** Seals one content, unless the store has it already; returns its label. */
+/** Seals and stores one content, unless the store already has it. Returns its label. */
 export async function putContent(
   content: Uint8Array,
   writer: BlockWriter,
@@ -78,7 +80,7 @@ export async function putContent(
   const { envelope, ciphertext } = await tally.crypto.time(prepared.seal())
   const hash = sha256(ciphertext)
   if (await store.put(`${CIPHERTEXTS}/${hash}`, ciphertext)) tally.storedBytes += ciphertext.length
-  // The head last: where it is, the block is there as a whole.
+  // The head goes last: if a head exists, its ciphertext exists too.
   if (await putHead(store, BLOCKS, { label, envelope, hash })) tally.storedBytes += envelope.length + HASH_BYTES
   return label
 }
@@ -87,13 +89,13 @@ export async function putContent(
 export interface Head {
   label: string
   envelope: Uint8Array
-  /** Of the ciphertext, in hex. */
+  /** The SHA-256 of the ciphertext, in hex. */
   hash: string
 }
 
 const encodeHead = ({ envelope, hash }: Head): Uint8Array => Buffer.concat([envelope, Buffer.from(hash, 'hex')])
 
-/** False if there is one already. */
+/** Stores a head. Returns false if the label already has one. */
 export const putHead = (store: Store, folder: string, head: Head): Promise<boolean> =>
   store.put(`${folder}/${head.label}`, encodeHead(head))
 
@@ -102,7 +104,7 @@ export const replaceHead = (store: FolderStore, folder: string, head: Head): Pro
 
 export async function getHead(store: Store, folder: string, label: string): Promise<Head> {
   const stored = /^[0-9a-f]{64}$/.test(label) ? await store.get(`${folder}/${label}`) : undefined
-  if (stored === undefined) throw new Error('it is missing')
+  if (stored === undefined) throw new Error('the block is missing')
   return {
     label,
     envelope: stored.subarray(0, -HASH_BYTES),
@@ -110,24 +112,24 @@ export async function getHead(store: Store, folder: string, label: string): Prom
   }
 }
 
-/** Where contents are read: who opens them, and by which envelopes. */
+/** Where to read blocks from, and which reader opens them. */
 export interface Source {
   reader: BlockReader
   store: Store
-  /** The folder of the envelopes; by default the owner's. */
+  /** The folder of the heads; by default the owner's. */
   heads?: string
-  /** Of a share: the SHA-256 of each head by its label, as the share's log says. It pins envelope and ciphertext. */
+  /** For a share: the SHA-256 of each head by label, from the share's log. It pins the envelope and the ciphertext. */
   pinned?: ReadonlyMap<string, string>
 }
 
-/** Opens one content; an error names its block. */
+/** Reads and opens one block. Returns its content without the kind byte; an error names the block. */
 export async function getContent(kind: Kind, label: string, source: Source, tally: Tally): Promise<Uint8Array> {
   try {
     const block = await getBlock(label, source)
     const content = await tally.crypto.time(source.reader.open(block))
     tally.contentBytes += content.length
     tally.blocks++
-    if (content[0] !== kind) throw new Error('it holds something else')
+    if (content[0] !== kind) throw new Error('the block holds another kind of content')
     return content.subarray(1)
   } catch (error) {
     throw new Error(`block ${label.slice(0, 12)}…: ${(error as Error).message}`, { cause: error })
@@ -136,15 +138,20 @@ export async function getContent(kind: Kind, label: string, source: Source, tall
 
 async function getBlock(label: string, { store, heads = BLOCKS, pinned }: Source): Promise<StoredBlock> {
   const head = await getHead(store, heads, label)
-  if (pinned !== undefined && pinned.get(label) !== pinOf(head)) throw new Error('it is not the one that was shared')
+  if (pinned !== undefined && pinned.get(label) !== pinOf(head))
+    throw new Error('the block is not the one that was shared')
   const ciphertext = await store.get(`${CIPHERTEXTS}/${head.hash}`)
-  if (ciphertext === undefined) throw new Error('its ciphertext is missing')
-  if (pinned !== undefined && sha256(ciphertext) !== head.hash) throw new Error('it is not the one that was shared')
+  if (ciphertext === undefined) throw new Error('the ciphertext is missing')
+  if (pinned !== undefined && sha256(ciphertext) !== head.hash)
+    throw new Error('the block is not the one that was shared')
   return { label, envelope: head.envelope, ciphertext }
 }
 
-/** What the log of a share names a block by: others who have the share's keys could put another content in its place. */
+/**
+ * Returns the hash of a head, which the log of a share records. Without it, anyone who has the keys of the share could
+ * put another content in the place of the block.
+ */
 export const pinOf = (head: Head): string => sha256(encodeHead(head))
 
-/** Content with the byte in front that says what it is. */
+/** Puts the kind byte in front of a content. */
 export const withKind = (kind: Kind, content: Uint8Array): Uint8Array => Buffer.concat([Uint8Array.of(kind), content])

@@ -1,6 +1,6 @@
-// The demo with clients: a storage server that knows its clients' keys again on every connection, and two clients of one
-// account, whose equal files it stores once. Names and folders are under each client's private key, contents under the
-// account's.
+// The demo with clients: a storage server that checks the keys of its clients on every connection, and two clients of
+// one account. Identical files of the two are stored once. File names and folders are sealed under each client's
+// private key, contents under the account key.
 import { type Client, deriveClient, generateTypedKey, openSavedClient } from 'keystrata/client'
 import { createDeviceKey, type DeviceKey, openDeviceKey } from 'keystrata/device'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
@@ -19,16 +19,16 @@ import { createStorageService, createStorageTables, REALM, snapshotsOf } from '.
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
-/** Where the second client's restore goes. */
+/** The end of the folder name for the second client's restore. */
 export const LAPTOP = 'of the laptop'
 
 export const ACCOUNT = 'demo-account'
-/** How many files the second client's folder has in common with the first one's. */
+/** At most how many files both clients have in common. */
 const COMMON_FILES = 20
 
 export async function clientDemo(demo: Demo): Promise<void> {
   const { store, password, restoreOnly, snapshot } = demo
-  // The server's side and the clients' side: in real life on different machines.
+  // In real life the server and the clients are on different machines.
   const root = join(store.root, 'server')
   await mkdir(root, { recursive: true })
   const database = await PGlite.create(join(root, 'database'))
@@ -44,7 +44,7 @@ export async function clientDemo(demo: Demo): Promise<void> {
     using device = await ownDevice(store, `${password}, of the machine`)
     if (restoreOnly) {
       using desktop = await savedClient(store, device, 'desktop')
-      if (desktop === undefined) throw new Error(`${store.root} holds no client`)
+      if (desktop === undefined) throw new Error(`${store.root} holds no client: run the demo with this store first`)
       await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
     } else {
       const clients = await ownClients(store, device)
@@ -75,27 +75,27 @@ async function story(
   for (const client of [desktop, laptop]) {
     await enrol(url, customer, client)
     const { state } = await RemoteStore.connect(url, client)
-    say(`${client.name} is enrolled, and has proven its keys; the server knows it as ${state}`)
+    say(`${client.name} has enrolled and proved its keys; its state on the server is ${state}`)
   }
   await backUp(demo, desktop, url)
   await backUp(demo, laptop, url, second)
-  say('what both have in common is stored once: contents are under the account’s key, names under each client’s own')
+  say('files that both clients have are stored once: contents use the account key, names each client’s private key')
 
-  // As another process would, with what is in the client's own database.
+  // Like a new process that has only what the client's own database holds.
   const again = (await savedClient(store, device, 'desktop'))!
   const remote = await RemoteStore.connect(url, again)
-  say(`${again.name} has connected again, from its own database; it is ${remote.state}`)
+  say(`${again.name} has connected again with the keys from its own database; its state is now ${remote.state}`)
   await restore(demo, again, remote)
   await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
 
   const changed = await newClient('desktop', generateTypedKey('AES-128'))
   await refused('key-changed', () => enrol(url, customer, changed))
   await refused('key-changed', () => RemoteStore.connect(url, changed))
-  say('a desktop with another key is refused: after the first backup keys do not change')
+  say('a desktop with another key is refused: a client cannot change its keys after its first backup')
   const place = { table: 'source', row: 'file server', column: 'password', version: 1 }
   const sealed = device.sealText('a password of what is backed up', place)
   await refused('authentication-failed', async () => device.openText(sealed, { ...place, row: 'another server' }))
-  say('a sealed source password opens in its own row, and in no other')
+  say('a sealed source password opens only in the database row for which it was sealed')
 }
 
 async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
@@ -110,7 +110,8 @@ export async function restore(
   store: RemoteStore,
   { snapshot, ...again }: { snapshot?: number | undefined; into?: string; of?: string } = {},
 ): Promise<void> {
-  // By scopes: a label that the store gave must not lead to a public block, which anybody can make, or to another client's.
+  // The scopes matter: the store names the labels, and must not lead us to a public block, which anyone can create, or
+  // to a block of another client.
   const listing = await readBlockIndex(store, client.scope('private'), snapshot, snapshotsOf(client.name))
   const { into, of } = again
   await demo.restore(
@@ -120,7 +121,9 @@ export async function restore(
   )
 }
 
-/** The device key, under the password. A real client has it on its own machine, or in the operating system's keystore. */
+/**
+ * Opens or creates the device key. A real client keeps it on its own machine, or in the operating system's keystore.
+ */
 async function ownDevice(store: FolderStore, password: string): Promise<DeviceKey> {
   const name = (await store.versions('device')).at(-1)
   if (name !== undefined) return openDeviceKey((await store.get(name))!, password)
@@ -129,12 +132,12 @@ async function ownDevice(store: FolderStore, password: string): Promise<DeviceKe
   return device
 }
 
-/** Both clients, from the database that each of them would have, or new. */
+/** Opens both clients from what they saved, or creates them. */
 async function ownClients(store: FolderStore, device: DeviceKey): Promise<[Client, Client]> {
   const saved = [await savedClient(store, device, 'desktop'), await savedClient(store, device, 'laptop')]
   const [desktop, laptop] = saved
   if (desktop !== undefined && laptop !== undefined) return [desktop, laptop]
-  // People type these, or write them down: without them nothing is restored on another machine.
+  // People type these keys or write them down. Without them, nothing can be restored on another machine.
   const accountKey = generateTypedKey('AES-128')
   const made = [await newClient('desktop', accountKey), await newClient('laptop', accountKey)] as const
   for (const client of made) await putVersion(store, `saved-${client.name}`, client.save(device))
@@ -157,7 +160,7 @@ export async function savedClient(
   return openSavedClient((await store.get(name))!, device, { account, name: client })
 }
 
-/** A folder for the second client: some of the first one's files, and one of its own. */
+/** Creates a folder for the second client: some files of the first client, and one of its own. */
 async function foldersOfLaptop(folder: string): Promise<string> {
   const own = await mkdtemp(join(tmpdir(), 'keystrata-laptop-'))
   const files = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile())

@@ -1,5 +1,5 @@
-// The client's demo goes on: the provider asks for all keys in escrow, and a machine that is lost comes back from its registration
-// file. The provider builds the file and cannot read it; the customer has the code.
+// The next part of the client demo: the provider requires all keys in escrow, and a lost machine is set up again from
+// its registration file. The provider builds the file but cannot read it; only the customer has the activation code.
 import { armRegistration, openRegistration, parseRegistration, type Client } from 'keystrata/client'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import { deposit, logIn, RemoteStore } from './storage-client.ts'
 import { createRegistry } from './storage-service.ts'
 import { say } from './terminal.ts'
 
-/** Where the restore of the machine that was lost goes. */
+/** The end of the folder name for the restore of the lost machine. */
 export const RECOVERED = 'of the laptop that was lost'
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000
@@ -23,7 +23,7 @@ interface Provider {
   serve: (safeguarding: 'off' | 'optional' | 'mandatory') => Promise<string>
 }
 
-/** @param second the folder that the laptop has backed up */
+/** @param second the folder that the laptop backed up */
 export async function custodyStory(
   demo: Demo,
   { database, serve }: Provider,
@@ -36,24 +36,24 @@ export async function custodyStory(
   for (const client of clients) {
     if (!(await isSafeguarded(client, url))) {
       await refused('safeguarding-required', () => RemoteStore.connect(url, client))
-      say(`${client.name} is refused: its provider demands that keys are deposited`)
+      say(`${client.name} is refused: the provider requires that it deposits its keys in escrow`)
     }
     codes.set(client.name, await deposit(url, customer, client))
     await RemoteStore.connect(url, client)
-    say(`${client.name} has deposited its keys and is let in; its activation code is for the customer alone`)
+    say(`${client.name} has deposited its keys and can connect; only the customer gets its activation code`)
   }
 
-  // The laptop is lost. The provider, who has his keyset and the database, and no code:
+  // The laptop is lost. The provider has a keyset and the database, but not the code.
   using provider = await createKeyset(`${demo.password}, of the provider`)
   const registry = createRegistry(database, 'mandatory')
   const expires = new Date(Date.now() + WEEK_MS)
   const file = await registry.buildRegistration({ account: ACCOUNT, name: 'laptop' }, provider, { expires })
-  // The customer compared this fingerprint when he signed up.
+  // The customer compared this fingerprint at sign-up.
   const pinned = parseCard(provider.card().bytes, { fingerprint: provider.card().fingerprint })
-  await refused('authentication-failed', async () => openRegistration(file, { account: 'acme', provider: pinned }))
-  say('the provider has built a registration file of the laptop, and cannot open it')
+  await refused('authentication-failed', async () => openRegistration(file, { account: ACCOUNT, provider: pinned }))
+  say('the provider has built a registration file for the laptop, and cannot open it')
 
-  // The customer, who has the code on paper, and a new machine with nothing on it:
+  // The customer has the code on paper, and a new machine with nothing on it.
   const machine = await mkdtemp(join(tmpdir(), 'keystrata-machine-'))
   try {
     const path = join(machine, 'laptop.registration')
@@ -62,14 +62,14 @@ export async function custodyStory(
     const { name: client, server } = parseRegistration(armed, { provider: pinned })
     using back = openRegistration(armed, { provider: pinned, account: ACCOUNT })
     const remote = await RemoteStore.connect(url, back)
-    say(`armed with the code, it is ${client} again, on a new machine; ${server} knows it as ${remote.state}`)
+    say(`with the file and the code, a new machine is ${client} again; its state on ${server} is ${remote.state}`)
     await restore(demo, back, remote, { into: RECOVERED, of: second })
   } finally {
     await rm(machine, { recursive: true })
   }
 }
 
-/** When the demo is played again in one store, the keys are there already. */
+/** Whether the client's keys are already deposited, which is so when the demo runs again with the same store. */
 const isSafeguarded = (client: Client, url: string): Promise<boolean> =>
   RemoteStore.connect(url, client).then(
     () => true,

@@ -1,5 +1,5 @@
-// The demo with a keyset: backs up with its host export alone, restores from the store and the password alone; changes its
-// keys, and shares a folder, if asked to.
+// The demo with a keyset. It backs up with only the host export, and restores with only the store and the password.
+// On request it also regenerates the keys and shares a folder.
 import { createKeyset, type Keyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
 import { join } from 'node:path'
 import type { Demo } from './demo.ts'
@@ -18,8 +18,8 @@ export async function keysetDemo(demo: Demo): Promise<void> {
   }
   const reader = await unlocked(store, password)
   const { listing, sequence, folder } = await readIndex(store, reader, demo.snapshot)
-  if (listing === undefined) throw new Error(`${store.root} holds no such backup`)
-  say(`the index is ${folder}, ${sequence} records long: keep that number, because a cut end shows by it alone`)
+  if (listing === undefined) throw new Error(`${store.root} does not hold this backup`)
+  say(`the index ${folder} has ${sequence} records; note this number, because only it shows if the end was cut off`)
   await demo.restore({ reader, store }, listing)
   if (demo.share !== undefined) await shareFolder(demo, reader, listing, demo.share)
   reader.dispose()
@@ -27,8 +27,8 @@ export async function keysetDemo(demo: Demo): Promise<void> {
 
 async function backUp({ store, backUp: run }: Demo, keyset: Keyset): Promise<void> {
   const { folder, last } = await readIndex(store, keyset)
-  // What a real tool keeps on the machine that it backs up, so that the password is asked for once, when it is set up: the
-  // host export, and the last record of the index.
+  // A real tool keeps the host export and the last record of the index on the machine that it backs up. So it asks for
+  // the password only once, during setup.
   using writer = openWriter(keyset.export('host'))
   keyset.dispose()
   await using pool = newPool()
@@ -43,7 +43,7 @@ async function createStored(store: FolderStore, password: string): Promise<Keyse
 
 async function unlocked(store: FolderStore, password: string): Promise<Keyset> {
   const keyset = await unlockNewest(store, password)
-  if (keyset === undefined) throw new Error(`${store.root} holds no keyset`)
+  if (keyset === undefined) throw new Error(`${store.root} holds no keyset: run the demo with this store first`)
   return keyset
 }
 

@@ -1,4 +1,5 @@
-// The client's demo goes on: an old client's data is under DES-56. It is opened and sealed anew, by a client with an AES-256 key.
+// The next part of the client demo: the data of an old client is sealed under DES-56. The demo opens it and seals it
+// again for a client with an AES-256 key.
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { type Client, deriveClient, generateTypedKey } from 'keystrata/client'
 import { type DeviceKey } from 'keystrata/device'
@@ -12,25 +13,25 @@ import { REALM, snapshotsOf } from './storage-service.ts'
 import { putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
-/** Where the restore of what was moved goes. */
+/** The end of the folder name for the restore of the moved data. */
 export const MOVED = 'of what was under DES'
 
 const NAMES = { realm: REALM, account: 'an-old-customer', platform: 'linux' } as const
 const DES_KEY = { type: 'DES-56', text: 'of 2003!' } as const
 
-/** @param folder what the old client has backed up */
+/** @param folder the folder that the old client backed up */
 export async function legacyStory(demo: Demo, url: string, device: DeviceKey, folder: string): Promise<void> {
   const { store, password } = demo
   if ((await savedClient(store, device, 'modern', NAMES.account)) !== undefined) return
   const customer = await logIn(url, NAMES.account, password)
-  // Many years ago:
+  // Many years ago, the old client makes a backup.
   using old = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY, dangerouslyAllowDes: true })
   await enrol(url, customer, old)
   const remote = await RemoteStore.connect(url, old)
   const index = new BlockIndex(old.scope('private'), remote, snapshotsOf('old'), () => remote.commit())
   await demo.backUp(old.scope('private'), index, { store: remote, what: folder })
 
-  // Today. With a second client the account needs an account key.
+  // Today, a second client joins, so the account needs an account key.
   const accountKey = generateTypedKey('AES-256')
   const modern = await deriveClient({
     ...{ ...NAMES, name: 'modern' },
@@ -49,7 +50,7 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
   await demo.restore(source, listing, { into: MOVED, of: folder })
 }
 
-/** Opens the newest backup of one client, and seals it as a backup of another one; returns the number of blocks. */
+/** Opens the newest backup of one client and seals it as a backup of another one. Returns the number of blocks. */
 async function move(from: Client, to: Client, url: string): Promise<number> {
   const there = await RemoteStore.connect(url, from)
   const source = { reader: from.scope('private'), store: there }

@@ -1,5 +1,6 @@
-// New key pairs for everything that is stored, in an order that loses nothing wherever it stops: the keyset with both sets of
-// pairs, the envelopes, the index, and then the old pairs are forgotten. No ciphertext is written again.
+// Puts everything in the store under new key pairs. It stores a keyset with the old and the new pairs, rekeys the
+// envelopes, reseals the index, and only then forgets the retired pairs. In this order nothing is lost, wherever it
+// stops. No ciphertext is rewritten.
 import type { Keyset } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getHead, type Head, replaceHead } from './blocks.ts'
 import { indexFolder, putRecord, readIndex } from './log.ts'
@@ -7,13 +8,13 @@ import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
-/** @param unlock the keyset that the store has */
+/** @param unlock unlocks the newest keyset in the store */
 export async function regenerate(store: FolderStore, unlock: () => Promise<Keyset>): Promise<void> {
   const before = await stamps(store)
   using old = await unlock()
   using both = old.regenerate()
   await putVersion(store, 'keyset', both.export('storage'))
-  // Nothing is given up before what was stored has been read back, and opens.
+  // Read the stored keyset back and check that it opens, before anything else changes.
   using next = await unlock()
 
   const envelopes = await rekeyAll(next, store)
@@ -23,11 +24,11 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
 
   let rewritten = 0
   for (const [hash, { bytes, stamp }] of await stamps(store)) if (before.get(hash)?.stamp !== stamp) rewritten += bytes
-  say(`regenerated: ${envelopes} envelopes and ${records} records are under new key pairs`)
-  say(`${rewritten} ciphertext bytes were rewritten, of ${before.size} ciphertexts`)
+  say(`regenerated the key pairs: ${envelopes} envelopes and ${records} records are now under the new ones`)
+  say(`${rewritten} bytes of the ${before.size} ciphertexts were rewritten`)
 }
 
-/** It can be stopped and started again: what is under today's pairs is passed over. */
+/** Rekeys all envelopes. It can stop and start again: it skips envelopes that are already under the current pairs. */
 async function rekeyAll(keyset: Keyset, store: FolderStore): Promise<number> {
   let rekeyed = 0
   const underWay: Map<string, Head> = new Map()
@@ -56,20 +57,20 @@ async function resealIndex(keyset: Keyset, store: FolderStore): Promise<number> 
   const stored = async function* () {
     for (const name of await store.versions(folder)) yield (await store.get(name)) ?? new Uint8Array(0)
   }
-  // What a run that stopped halfway left of the next epoch.
+  // Delete what an interrupted run left of the next epoch.
   await dropLog(store, indexFolder(epoch + 1))
   let records = 0
   for await (const { sequence, record } of keyset.resealRecords(stored())) {
     await putRecord(store, indexFolder(epoch + 1), sequence, record)
     records++
   }
-  // The new epoch is closed: nobody reads the old one any more.
+  // The new epoch is complete, so nobody reads the old one any more.
   if (records > 0) await dropLog(store, folder)
   return records
 }
 
 async function dropLog(store: FolderStore, folder: string): Promise<void> {
-  // From its end, so that what is left is a log still.
+  // Delete from the end, so that the rest is still a valid log.
   for (const name of (await store.versions(folder)).reverse()) await store.drop(name)
 }
 

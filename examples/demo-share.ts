@@ -1,5 +1,6 @@
-// Shares a folder of a backup with a second user, who restores just that from the store: its blocks by envelopes of their
-// own, the files of its packs by their strings, all of it listed in the share's log. Then he tries to open the rest.
+// Shares a folder of a backup with a second user, who restores only that folder from the store. Each shared block gets
+// an envelope for the share. Each file in a pack is shared by its member string. The share's log lists all of it. Then
+// the second user tries to open everything else, which must fail.
 import { createKeyset, type Keyset, KeystrataError, openPackMember, parseCard, type RecordReader } from 'keystrata'
 import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHead, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
@@ -8,14 +9,15 @@ import { LogWriter, readLog } from './log.ts'
 import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
-/** Blocks are logged so many at a time. */
+/** How many blocks go into one record of the log. */
 const LOGGED_AT_ONCE = 5000
 
 export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, subfolder: string): Promise<void> {
   const { store } = demo
   const name = subfolder.replace(/\/+$/, '')
   const part = partOf(listing, name)
-  // A second user, with a keyset of his own. His card comes to the first one by any way; its fingerprint is read out.
+  // A second user has their own keyset. The card can arrive over any channel; the users read the fingerprint to each
+  // other.
   using friend = await createKeyset(`${demo.password}, of a friend`)
   const theirCard = parseCard(friend.card().bytes, { fingerprint: friend.card().fingerprint })
   const ourCard = parseCard(keyset.card().bytes, { fingerprint: keyset.card().fingerprint })
@@ -41,25 +43,25 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
   const invite = share.invite(theirCard)
   share.dispose()
   owner.dispose()
-  say(`shared ${name}: ${labels.size} blocks, by envelopes of their own; the ciphertexts are the owner’s`)
+  say(`shared ${name}: ${labels.size} blocks got a second envelope each; no ciphertext was copied`)
 
-  // From here on the second user works, with the invite, the store, and a card whose fingerprint he compared.
+  // From here on the second user acts, with the invite, the store, and a card whose fingerprint they compared.
   using reader = friend.acceptShare(invite, ourCard)
   const shared = await readLog(store, `${heads}-log`, reader)
-  if (shared.listing === undefined) throw new Error('the log of the share names no backup')
+  if (shared.listing === undefined) throw new Error('the log of the share lists no backup')
   const source = { reader, store, heads, pinned: shared.pinned }
   await demo.restore(source, shared.listing, { into: SHARED, of: name })
-  say(`${await refusedBlocks(store, reader, labels)} other blocks do not open for him`)
+  say(`${await refusedBlocks(store, reader, labels)} other blocks do not open for the second user`)
   const strangers = packedIn(listing).filter(({ pack }) => labels.has(pack))
-  say(
-    `${await refusedFiles(strangers, packedIn(part), source)} other files in the packs that he has do not open either`,
-  )
+  say(`${await refusedFiles(strangers, packedIn(part), source)} other files in the shared packs do not open either`)
 }
 
-/** Where the second user's restore goes. */
+/** The end of the folder name for the second user's restore. */
 export const SHARED = 'shared'
 
-/** Tries every block that is not shared, by whatever envelope is there. */
+/**
+ * Tries to open every block that is not shared, with the owner's envelope. Returns how many there are; all must fail.
+ */
 async function refusedBlocks(store: FolderStore, reader: RecordReader, shared: ReadonlySet<string>): Promise<number> {
   let refused = 0
   for await (const label of store.hashes(BLOCKS)) {
@@ -72,7 +74,7 @@ async function refusedBlocks(store: FolderStore, reader: RecordReader, shared: R
   return refused
 }
 
-/** Tries every file of a shared pack that is not shared, with the keys of those that are. */
+/** Tries to open the files of shared packs that are not shared, with the keys of files that are. All must fail. */
 async function refusedFiles(all: readonly Packed[], told: readonly Packed[], source: Source): Promise<number> {
   const known = new Set(told.map(({ pack, member }) => `${pack} ${member}`))
   const keys = [...new Set(told.map(({ member }) => member.split('.')[2]!))].slice(0, 3)
@@ -84,7 +86,7 @@ async function refusedFiles(all: readonly Packed[], told: readonly Packed[], sou
     const content = contents.get(pack) ?? (await getContent(Kind.pack, pack, source, newTally()))
     contents.clear()
     contents.set(pack, content)
-    // One who has an equal file has its key, and nothing is gained by it.
+    // Identical files have the same key: whoever holds one may open the other, and learns nothing new.
     for (const other of keys)
       if (other !== key) await mustFail(() => openPackMember(content, `${form}.${index}.${other}`))
     refused++
@@ -99,5 +101,5 @@ async function mustFail(action: () => Promise<unknown>): Promise<void> {
     if (error instanceof KeystrataError) return
     throw error
   }
-  throw new Error('something opened that was not shared')
+  throw new Error('something that was not shared could be opened')
 }

@@ -1,5 +1,5 @@
-// The demo with a profile and a vault: a user and a service that never learns his password, and an admin who can reset it
-// until the user turns zero trust on.
+// The demo with a profile and a vault: a user, a service that never learns the user's password, and an admin who can
+// reset the password until the user turns on zero trust.
 import { createKeyset, type Keyset, unlockKeyset } from 'keystrata'
 import {
   createProfile,
@@ -18,12 +18,12 @@ import { refused } from './refused.ts'
 import { say } from './terminal.ts'
 import { FolderVaultStore } from './vault-store.ts'
 
-/** Where the second restore goes. */
+/** The end of the folder name for the second restore. */
 export const AGAIN = 'with the new password'
 
 const USER = { realm: 'keystrata-demo', user: 'demo user' }
 
-/** A rehearsal on a store of its own: the password is the given one again when it ends. */
+/** Plays the life of a vault in one store. At the end the password is the given one again. */
 export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp, ...demo }: Demo): Promise<void> {
   const service = new FolderVaultStore(store)
   const login = await deriveLogin(password, USER)
@@ -44,15 +44,15 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
   await restore(vault)
 
   profile = await profile.rotate(service)
-  say(`rotated: the vault has a new E-key, and no block was touched; the profile is at version ${profile.version}`)
+  say(`rotated: the vault has a new E-key; no block was rewritten; the profile is now at version ${profile.version}`)
 
   try {
     const second = await deriveLogin(`${password}, changed`, USER)
     profile = await setPassword(service, profile.changePassword(second), second)
-    say('changed the password')
+    say('changed the password of the user')
     if (await verifyLogin(await service.verifier(), login.credential)) throw new Error('the old password still logs in')
     await refused('wrong-password', async () => openProfile((await service.readProfile())!, login))
-    say('the old password is refused, by the service and by the profile')
+    say('the old password is refused: it does not log in, and it does not open the profile')
     vault = await firstVault(await logIn(service, second), service)
     await restore(vault, { into: AGAIN })
 
@@ -62,37 +62,36 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
       profile = await setPassword(service, resetProfile(record, admin, third, { atLeast: profile.version }), third)
       vault = await firstVault(profile, service)
       await readBlockIndex(store, vault)
-      say('the admin reset the password, and the vault opens with it')
+      say('the admin reset the password, and the new one opens the vault')
       profile = await profile.changeRecovery(service, { zeroTrust: true })
-      say('turned zero trust on: recovery slots dropped, every vault rotated')
+      say('turned on zero trust: the recovery slots are deleted and every vault is rotated')
     }
     await refused('policy', async () => resetProfile((await service.readProfile())!, admin, login))
-    say('under zero trust the admin cannot reset the password any more')
+    say('with zero trust on, the admin can no longer reset the password')
   } finally {
     await setPassword(service, profile.changePassword(login), login)
-    say('the password is the given one again')
+    say('set the password back to the one you gave')
   }
 }
 
 async function signUp(service: FolderVaultStore, login: Login, admin: Keyset): Promise<Profile> {
-  // A real user compares the fingerprint of the admin's card with what the admin tells him.
+  // A real user compares the fingerprint of this card with the one that the admin tells them.
   const profile = createProfile(login, { admin: admin.card() })
   return setPassword(service, profile, login)
 }
 
-/** What the service does for whoever logs in: it compares the credential, and hands out the profile. */
+/** Does what the service does at login: it checks the credential and returns the profile. */
 async function logIn(service: FolderVaultStore, login: Login): Promise<Profile> {
   const record = await service.readProfile()
-  if (record === undefined) throw new Error('nobody has signed up here')
-  if (!(await verifyLogin(await service.verifier(), login.credential)))
-    throw new Error('the password is not the right one')
+  if (record === undefined) throw new Error('this store has no user: run the demo without --restore-only first')
+  if (!(await verifyLogin(await service.verifier(), login.credential))) throw new Error('the password is wrong')
   return openProfile(record, login)
 }
 
 /** Stores the profile and the verifier of its new password together. */
 async function setPassword(service: FolderVaultStore, profile: Profile, { credential }: Login): Promise<Profile> {
   const isStored = await service.writeAccount(await createVerifier(credential), profile.record, profile.version)
-  if (!isStored) throw new Error('another device was quicker; run the demo again')
+  if (!isStored) throw new Error('another device changed the profile first: run the demo again')
   return profile
 }
 
@@ -102,7 +101,7 @@ function firstVault(profile: Profile, service: FolderVaultStore): Promise<Vault>
   return profile.openVault(service, vaultId)
 }
 
-/** The admin's own keyset; in real life it lies with the admin, nowhere near the service and what it stores. */
+/** Opens or creates the admin's keyset. In real life only the admin has it, and the service never stores it. */
 async function adminKeyset(store: Demo['store'], password: string): Promise<Keyset> {
   const stored = (await store.versions('admin')).at(-1)
   if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)

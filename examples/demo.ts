@@ -1,5 +1,5 @@
-// Backs a folder up, restores it from the store alone, and compares the two: with a keyset, a profile and a vault, or clients.
-// `npm run demo -- --help` says how to call it.
+// Backs up a folder, restores it from the store, and compares the two. It does so with a keyset, with a profile and a
+// vault, or with clients. `npm run demo -- --help` prints the usage.
 import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -18,48 +18,61 @@ import { assertEmpty, compareFolders, restore } from './restore.ts'
 import { FolderStore, type Store } from './store.ts'
 import { askPassword, printTally, problemCount, report, terminal, withBar } from './terminal.ts'
 
-const USAGE = `npm run demo -- [FOLDER] [--model keyset|vault|client] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
-npm run demo -- --restore-only --store DIR [--model keyset|vault|client] [--restore DIR] [--snapshot N]
+const USAGE = `npm run demo -- [FOLDER] [--model MODEL] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
+npm run demo -- --restore-only --store DIR [--model MODEL] [--restore DIR] [--snapshot N]
 
-FOLDER is backed up, by default the project's own. Without --store and --restore both go into a new temporary folder.
---regenerate, with keysets: then new key pairs for everything that is stored, before it is restored.
---share SUBFOLDER, with keysets: then a second user restores that folder of FOLDER alone (beside the first), and tries the rest.
---model vault goes on: it rotates keys, changes the password and restores again (into another folder beside the first), lets an
-admin reset it, and turns zero trust on; the password is the given one again at the end.
---model client is about a storage server and two clients of one account: they enrol, prove their keys, back up a folder each (the second
-one's is made up of some files of the first), and one of them fails with another key. Then an old client's data moves from DES to
-AES-256, the provider asks for all keys in escrow, and a machine that is lost comes back from its registration file. --restore-only
-restores the first one's.
---restore-only restores a store that is there; --snapshot N takes an older backup than the newest.
-The password comes from KEYSTRATA_PASSWORD, or is asked for.`
+Backs up FOLDER, restores it into another folder, and compares every file.
+
+  FOLDER             what to back up; by default the keystrata project itself
+  --model MODEL      the key model: keyset (default), vault or client
+  --store DIR        where to keep the backup; by default a new temporary folder
+  --restore DIR      where to restore; by default a new temporary folder
+  --regenerate       keyset only: put everything that is stored under new key pairs before the restore
+  --share SUBFOLDER  keyset only: share SUBFOLDER of FOLDER with a second user, who restores it into a second folder
+                     and tries to open everything else
+  --restore-only     do not back up; restore from the store that is in --store DIR
+  --snapshot N       restore backup number N instead of the newest
+
+--model vault also rotates the keys, changes the password, restores again into a second folder, lets an admin reset
+the password, and turns on zero trust. At the end it sets the password back to the one you gave.
+
+--model client runs a storage server and two clients of one account. Both enrol, prove their keys and back up a folder;
+the folder of the second client holds some files of the first. A client with a different key is refused. Then the demo
+moves the data of an old client from DES to AES-256, requires all keys in escrow, and sets up a lost machine again from
+its registration file. With --restore-only, it restores the backup of the first client.
+
+The password is read from the environment variable KEYSTRATA_PASSWORD. If it is not set, the demo asks for it.`
 
 const models = { keyset: keysetDemo, vault: vaultDemo, client: clientDemo }
 
-/** What is appended to the name of the folder for a second restore. */
+/** Further restores of each key model: what to append to the name of the restore folder. */
 const SECOND_RESTORE = {
   keyset: [` ${SHARED}`],
   vault: [` ${AGAIN}`],
   client: [` ${LAPTOP}`, ` ${MOVED}`, ` ${RECOVERED}`],
 } as const
 
-/** What the demo of a key model is given. */
+/** The input of the demo of one key model. */
 export interface Demo {
   store: FolderStore
   password: string
   restoreOnly: boolean
-  /** What is backed up. */
+  /** The folder to back up. */
   folder: string
-  /** Which backup to restore, by its number; undefined for the newest. */
+  /** The number of the backup to restore; undefined for the newest. */
   snapshot: number | undefined
   regenerate: boolean
   share: string | undefined
-  /** `what` is the folder, and `store` the store, if they are not those of the command line. */
+  /** Backs up a folder. `what` and `store` replace the folder and the store from the command line. */
   backUp: (
     writer: BlockWriter,
     index: IndexWriter,
     more?: { pack?: BackupOptions['pack']; store?: Store; what?: string },
   ) => Promise<void>
-  /** Restores a listing, and compares it with what was backed up: `of` a folder in it, or another one; `into` another one. */
+  /**
+   * Restores a listing and compares it with the original. `into` is appended to the name of the restore folder. `of` is
+   * the folder to compare with: a path inside the backed up folder, or an absolute path.
+   */
   restore: (source: Source, listing: Listing, again?: { into: string; of?: string }) => Promise<void>
 }
 
@@ -84,7 +97,7 @@ async function main(): Promise<void> {
   try {
     commandLine = parseCommandLine()
   } catch (error) {
-    throw new Error(`${(error as Error).message.split('. ')[0]}; --help says how to call this`, { cause: error })
+    throw new Error(`${(error as Error).message.split('. ')[0]}; use --help to see the options`, { cause: error })
   }
   const { values, positionals } = commandLine
   if (values.help) {
@@ -92,23 +105,23 @@ async function main(): Promise<void> {
     return
   }
   const restoreOnly = values['restore-only']
-  if (!Object.hasOwn(models, values.model)) throw new Error(`--model is one of ${Object.keys(models).join(', ')}`)
+  if (!Object.hasOwn(models, values.model)) throw new Error(`--model must be one of ${Object.keys(models).join(', ')}`)
   const modelName = values.model as keyof typeof models
-  if (positionals.length > (restoreOnly ? 0 : 1)) throw new Error(`too many folders: ${positionals.join(', ')}`)
-  if (values.store === '' || values.restore === '') throw new Error('--store and --restore take the name of a folder')
+  if (positionals.length > (restoreOnly ? 0 : 1)) throw new Error(`too many folders given: ${positionals.join(', ')}`)
+  if (values.store === '' || values.restore === '') throw new Error('--store and --restore need the name of a folder')
   if (restoreOnly && values.store === undefined) throw new Error('--restore-only needs --store DIR')
   const { share, regenerate } = values
   if ((share !== undefined || regenerate) && (restoreOnly || modelName !== 'keyset')) {
-    throw new Error('--share and --regenerate go with a backup by --model keyset')
+    throw new Error('--share and --regenerate go with --model keyset, and not with --restore-only')
   }
   const snapshot = values.snapshot === undefined ? undefined : Number(values.snapshot)
-  if (snapshot !== undefined && !(snapshot >= 1)) throw new Error('--snapshot takes a number, from 1')
-  if (!restoreOnly && snapshot !== undefined) throw new Error('--snapshot goes with --restore-only')
+  if (snapshot !== undefined && !(snapshot >= 1)) throw new Error('--snapshot takes a number, 1 or more')
+  if (!restoreOnly && snapshot !== undefined) throw new Error('--snapshot needs --restore-only')
   const folder = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
   if (!restoreOnly && !(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
 
   const { ok, backend } = await selfTest()
-  if (!ok) throw new Error('this machine computes something wrong: keystrata does not trust it')
+  if (!ok) throw new Error('the self-test failed: this machine computes wrong results, so the demo stops')
   const { store: named } = values
   const isNew = named === undefined || (await readdir(resolve(named)).catch(() => [])).length === 0
   if (values.restore !== undefined) {
@@ -153,10 +166,10 @@ async function main(): Promise<void> {
     },
   })
   if (temporary !== undefined)
-    console.log(`Delete ${temporary} when you have looked at it; what was restored is plain.`)
+    console.log(`Delete ${temporary} when you no longer need it: the restored files in it are not encrypted.`)
 }
 
-/** One store, one key model: its newest backup could not be read by the other. */
+/** Throws if the store belongs to another key model, which could not read its newest backup. */
 async function assertBelongsTo(store: FolderStore, model: string): Promise<void> {
   for (const [other, mark] of [
     ['keyset', 'keyset'],
@@ -164,12 +177,12 @@ async function assertBelongsTo(store: FolderStore, model: string): Promise<void>
     ['client', 'device'],
   ] as const) {
     if (other !== model && (await store.versions(mark)).length > 0) {
-      throw new Error(`${store.root} was made with --model ${other}`)
+      throw new Error(`${store.root} was created with --model ${other}: use that model, or another --store DIR`)
     }
   }
 }
 
-/** The bytes of all files in a folder, for the progress bar: what cannot be looked at counts nothing. */
+/** Counts the bytes of all files in a folder, for the progress bar. What cannot be read counts as 0. */
 async function sizeOf(folder: string, exclude: readonly string[]): Promise<number> {
   let bytes = 0
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {

@@ -1,5 +1,5 @@
-// What a client of the exchange service does: it publishes its own card, and finds the cards of others, whose fingerprints
-// people compare over a way that the service does not control.
+// A client of the exchange service. It publishes its own card, gets the cards of other users, and sends and receives
+// invites. People compare fingerprints over a channel that the service does not control.
 import { type Card, parseCard } from 'keystrata'
 
 export class ExchangeClient {
@@ -20,18 +20,19 @@ export class ExchangeClient {
     return new ExchangeClient(url, (answer as { token: string }).token)
   }
 
-  /** A user's clients have a card each. */
+  /** Publishes the card of one client. Each client of a user has its own. */
   async publishCard(client: string, card: Card): Promise<void> {
     await this.#call('PUT', `/cards/${encodeURIComponent(client)}`, card.bytes)
   }
 
   /**
-   * The cards of a user's clients.
-   * @param fingerprints by client, as the user has told them: a card that has another one is refused
+   * Gets the cards of a user's clients.
+   * @param fingerprints the fingerprint of each client, as the user read it out
+   * @throws KeystrataError `key-changed` if the service offers a card with another fingerprint
    */
   async cardsOf(user: string, fingerprints: Record<string, string>): Promise<{ client: string; card: Card }[]> {
     const found = (await this.#call('GET', `/cards/${encodeURIComponent(user)}`)) as { client: string; card: string }[]
-    // A client that the user did not tell of is not his, whatever the service says.
+    // Ignore clients that the user did not name: the service may have added them.
     return found
       .filter(({ client }) => Object.hasOwn(fingerprints, client))
       .map(({ client, card }) => ({

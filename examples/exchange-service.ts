@@ -1,5 +1,5 @@
-// A service by which users exchange shares: it keeps passwords as hashes, the public cards of each user's clients, and
-// sealed invites. It holds no key; what it could do, swap a card or pass an invite on, is found out by who uses it.
+// A service through which users exchange shares. It stores password hashes, the public cards of each user's clients,
+// and sealed invites, but no key. If it swaps a card or forwards an invite to someone else, the clients detect that.
 import type { IncomingMessage, Server } from 'node:http'
 import { KeystrataError, parseCard } from 'keystrata'
 import { hashPassword, verifyPassword } from 'keystrata/server'
@@ -15,14 +15,14 @@ const SCHEMA = [
      owner text NOT NULL, client text NOT NULL, invite bytea NOT NULL, FOREIGN KEY (owner, client) REFERENCES card)`,
 ]
 
-/** More than a card or an invite has. */
+/** The most bytes in a request: larger than any card or invite. */
 const MAX_BODY_BYTES = 16_384
 
 export async function createTables(sql: Sql): Promise<void> {
   for (const statement of SCHEMA) await sql.query(statement)
 }
 
-/** Not listening yet. */
+/** Creates the server. The caller must call `listen`. */
 export function createService(sql: Sql): Server {
   const service = new Service(sql)
   return createJsonServer((...asked) => service.answer(...asked))
@@ -52,7 +52,7 @@ class Service {
       case 'GET /invites/1':
         return this.#invitesFor(this.#sessions.of(request), names[0]!)
       default:
-        throw new Refusal(404, 'no such thing')
+        throw new Refusal(404, 'no such resource')
     }
   }
 
@@ -62,27 +62,27 @@ class Service {
       name,
       hash,
     ])
-    if (created.rows.length === 0) throw new Refusal(409, 'that name is taken')
+    if (created.rows.length === 0) throw new Refusal(409, 'that name is already taken: choose another one')
     return { status: 201, body: {} }
   }
 
   async #logIn({ name, password }: Account): Promise<Answer> {
     const { rows } = await this.#sql.query('SELECT password FROM person WHERE name = $1', [name])
     const [stored] = rows as { password: string }[]
-    if (!(await verifyPassword(stored?.password, password))) throw new Refusal(401, 'unknown, or not the password')
+    if (!(await verifyPassword(stored?.password, password))) throw new Refusal(401, 'wrong name or password')
     return { status: 201, body: { token: this.#sessions.open(name) } }
   }
 
-  /** A client has one card, and it never changes: others have compared it. */
+  /** Stores the card of a client. It never changes, because others have compared its fingerprint. */
   async #putCard(user: string, client: string, bytes: Uint8Array): Promise<Answer> {
     try {
       parseCard(bytes)
     } catch (error) {
-      throw error instanceof KeystrataError ? new Refusal(400, `no card: ${error.message}`) : error
+      throw error instanceof KeystrataError ? new Refusal(400, `invalid card: ${error.message}`) : error
     }
     const statement = 'INSERT INTO card VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING client'
     const { rows } = await this.#sql.query(statement, [user, client, bytes])
-    if (rows.length === 0) throw new Refusal(409, 'this client has a card')
+    if (rows.length === 0) throw new Refusal(409, 'this client already has a card, which cannot be replaced')
     return { status: 201, body: {} }
   }
 
@@ -96,7 +96,7 @@ class Service {
     const statement = `INSERT INTO invite (sender, owner, client, invite)
       SELECT $1::text, owner, client, $4::bytea FROM card WHERE owner = $2 AND client = $3 RETURNING id`
     const { rows } = await this.#sql.query(statement, [sender, owner, client, bytes])
-    if (rows.length === 0) throw new Refusal(404, 'no such client')
+    if (rows.length === 0) throw new Refusal(404, 'no such client, or it has not published a card')
     return { status: 201, body: {} }
   }
 

@@ -1,4 +1,4 @@
-// Two users, three clients, one share, through a service that both distrust. `npm run exchange`
+// Two users with three clients exchange a share through a service that neither of them trusts. Run: `npm run exchange`
 import {
   type Argon2Costs,
   type Card,
@@ -18,16 +18,16 @@ import { refused } from './refused.ts'
 import type { Sql } from './sql-vault-store.ts'
 import { say } from './terminal.ts'
 
-/** Where both users' clients find blocks: anything that stores bytes by name. */
+/** The storage that both users' clients can read: anything that stores bytes by name. */
 type Storage = Map<string, Uint8Array>
 
-/** One client of a user, with a keyset and so a card of its own. */
+/** One client of a user. It has its own keyset, and so its own card. */
 interface Device {
   name: string
   keyset: Keyset
 }
 
-/** @param costs of the passwords of keysets; by default those of the library */
+/** @param costs the Argon2id costs of the keysets; by default those of the library */
 export async function exchange(sql: Sql, costs?: Argon2Costs): Promise<void> {
   await createTables(sql)
   const server = createService(sql)
@@ -47,9 +47,9 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   ]
   const aliceOnline = await join(url, 'alice', [alice])
   const bobOnline = await join(url, 'bob', bobs)
-  say('alice has published one card, bob two, for his laptop and his phone')
+  say('alice has published one card, and bob two: one for the laptop and one for the phone')
 
-  // What Alice has backed up already, and what she shares of it. Her storage is shared out by other means, read-only.
+  // Alice has a backup and shares part of it. Bob has read access to that storage by other means.
   const storage: Storage = new Map()
   const [photo, diary] = [Buffer.from('a photo'), Buffer.from('a diary')]
   const host = openWriter(alice.keyset.export('host'))
@@ -62,12 +62,12 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   const head = parseBlock(storage.get(photoLabel)!, photoLabel)
   storage.set(shareOf(photoLabel), share.add(head))
 
-  // They read the fingerprints to each other over the phone: nothing that the service says is taken on trust.
+  // They read the fingerprints to each other over the phone, because nobody trusts the service.
   const told = Object.fromEntries(bobs.map(({ name, keyset }) => [name, keyset.card().fingerprint]))
   for (const { client, card } of await aliceOnline.cardsOf('bob', told)) {
     await aliceOnline.sendInvite('bob', client, share.invite(card))
   }
-  say('alice has shared one block, and sealed an invite to each of bob’s cards')
+  say('alice has shared one block, the photo, and sent an invite to each of bob’s cards')
 
   const aliceCard = await cardOf(bobOnline, 'alice', alice)
   const readers: SharedReader[] = []
@@ -78,14 +78,14 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
     const block = { ...parseBlock(storage.get(photoLabel)!, photoLabel), envelope: storage.get(shareOf(photoLabel))! }
     assertSame(await reader.open(block), photo)
     await refused('key-not-found', () => reader.open(parseBlock(storage.get(diaryLabel)!, diaryLabel)))
-    say(`${name} opens the photo, and not the diary`)
+    say(`${name} can open the photo, but not the diary`)
   }
   // An invite is for one card.
   const [forPhone] = await bobOnline.invitesFor('bob-phone')
   await refused('key-not-found', async () => bobs[0]!.keyset.acceptShare(forPhone!.invite, aliceCard))
-  say('the invite for the phone is none for the laptop')
+  say('the laptop cannot use the invite for the phone')
 
-  // The next night: Alice's host has no password, and masks what is new for the share as it writes it.
+  // The next night, Alice's host seals new blocks for the share as it writes them. It needs no password for that.
   const restarted = await unlockKeyset(stored, 'password of alice')
   const nightly = openWriter(restarted.export('host'))
   const letter = Buffer.from('a letter')
@@ -94,15 +94,15 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   for (const reader of readers) {
     assertSame(await reader.open({ ...block, envelope: block.shared!.get(reader.id)! }), letter)
   }
-  say('what is written while the share is active opens on both of bob’s clients')
+  say('a block written while the share is active opens on both of bob’s clients')
 
   const revoked = restarted.revokeShare(share.id)
   const later = await openWriter(revoked.export('host')).seal(Buffer.from('a later letter'))
   for (const reader of readers) await refused('key-not-found', () => reader.open(later))
-  say('what is written after it was revoked does not')
+  say('a block written after alice revoked the share does not')
 }
 
-/** Signs a user up and in, and publishes the card of each of his clients. */
+/** Signs a user up, logs them in, and publishes the card of each of their clients. */
 async function join(url: string, user: string, devices: readonly Device[]): Promise<ExchangeClient> {
   const password = `${user}’s password for the service`
   await ExchangeClient.signUp(url, user, password)
@@ -123,7 +123,7 @@ async function put(storage: Storage, block: Parameters<typeof encodeBlock>[0]): 
 }
 
 function assertSame(content: Uint8Array, expected: Uint8Array): void {
-  if (Buffer.compare(content, expected) !== 0) throw new Error('something else was opened')
+  if (Buffer.compare(content, expected) !== 0) throw new Error('the opened content differs from what was sealed')
 }
 
 if (process.argv[1] === import.meta.filename) {

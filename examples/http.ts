@@ -1,4 +1,4 @@
-// What the services of the examples have in common: answers, refusals, sessions.
+// What the example services share: a small JSON server, error answers and sessions.
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { once } from 'node:events'
@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net'
 
 const SESSION_MS = 3_600_000
 
-/** An answer that is not what was asked for. */
+/** An error that the server sends to the client as an HTTP status and a message. */
 export class Refusal extends Error {
   readonly status: number
-  /** More about it, for programs. */
+  /** More fields of the answer, for programs. */
   readonly more: object
 
   constructor(status: number, message: string, more: object = {}) {
@@ -21,14 +21,18 @@ export class Refusal extends Error {
 
 export interface Answer {
   status: number
-  /** Bytes as they are, everything else as JSON. */
+  /** A `Uint8Array` is sent as it is, everything else as JSON. */
   body: unknown
 }
 
-/** Reads the body of a request, if it is no longer than that. */
+/** Reads the body of a request, or refuses it with status 413 if it is longer than `maxBytes`. */
 export type ReadBody = (maxBytes: number) => Promise<Uint8Array>
 
-/** A server, not listening yet, that gives a handler the parts of each path; it reads the body when it knows who asks. */
+/**
+ * Creates a server that passes each request to `handle`. The caller must call `listen`. The handler gets the route,
+ * such as `PUT /cards/1` for a path with one name after `/cards`, and the names. It reads the body itself, after
+ * checking the session.
+ */
 export function createJsonServer(
   handle: (route: string, names: string[], read: ReadBody, request: IncomingMessage) => Promise<Answer>,
 ): Server {
@@ -48,7 +52,7 @@ export function createJsonServer(
       ({ status, body }) => send(status, body),
       (error: unknown) => {
         if (error instanceof Refusal) send(error.status, { error: error.message, ...error.more })
-        else send(500, { error: 'something is wrong here' })
+        else send(500, { error: 'internal server error' })
       },
     )
   })
@@ -59,7 +63,7 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uin
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > maxBytes) throw new Refusal(413, 'too much')
+    if (bytes > maxBytes) throw new Refusal(413, 'the request is too large')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
@@ -69,7 +73,7 @@ function decodeName(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {
-    throw new Refusal(404, 'no such thing')
+    throw new Refusal(404, 'no such resource')
   }
 }
 
@@ -85,12 +89,12 @@ export function readAccount(body: Uint8Array): Account {
       return { name, password }
     }
   } catch {
-    // Not JSON: the same answer.
+    // Invalid JSON gets the same answer.
   }
-  throw new Refusal(400, 'a name and a password, please')
+  throw new Refusal(400, 'the request must contain a name and a password')
 }
 
-/** Who is logged in, by the hash of the token, so that a look into memory gives nobody a session. */
+/** The open sessions, by the hash of their token, so that a memory dump of this map gives nobody a session. */
 export class Sessions<T> {
   readonly #sessions: Map<string, { who: T; expires: number }> = new Map()
 
@@ -111,7 +115,7 @@ export class Sessions<T> {
 
 const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')
 
-/** Listens on loopback, on a port of its own choice. */
+/** Listens on a free port of 127.0.0.1. Returns the URL. */
 export async function listen(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,18 +1,19 @@
-// The index of a keyset's backups: a log of records, signed and chained, so that nothing in it can be forged, dropped or
-// moved, and no older one passes for the newest but by cutting its end. A share's log is one too.
+// The index of a keyset's backups: a log of signed and chained records. Nobody can forge, drop or move a record without
+// being detected. Only cutting off the end goes unnoticed; to detect that, compare the number of records. The log of a
+// share works the same way.
 import type { RecordReader, RecordWriter } from 'keystrata'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
 import { type FolderStore, versionName } from './store.ts'
 
-/** What is in a record. */
+/** The content of a record. */
 type Line =
   | { folders: readonly Folder[] }
-  /** Ends a backup, which is so many lines before this one: others were left by a run that did not come to its end. */
+  /** Completes a backup. It consists of the last `lines` lines; any lines before them come from an interrupted run. */
   | { snapshot: Snapshot; lines: number }
-  /** Of a share: what its blocks are known by, by their labels. */
+  /** In the log of a share: the hash of the head of each shared block, by label. */
   | { pinned: Record<string, string> }
 
-/** Appends to a log, behind the last record that is stored. */
+/** Appends to a log, after the last stored record. */
 export class LogWriter implements IndexWriter {
   readonly #writer: RecordWriter
   readonly #store: FolderStore
@@ -44,7 +45,7 @@ export class LogWriter implements IndexWriter {
   }
 }
 
-/** Create-only, so that a log never goes two ways. */
+/** Stores a record, but never over another one: two writers must not continue the same log in different ways. */
 export async function putRecord(
   store: FolderStore,
   folder: string,
@@ -52,24 +53,24 @@ export async function putRecord(
   record: Uint8Array,
 ): Promise<void> {
   if (await store.put(versionName(folder, sequence), record)) return
-  throw new Error(`${folder} grew meanwhile: is another backup running?`)
+  throw new Error(`${folder} has a new record from another writer: check whether another backup is running`)
 }
 
 export interface OpenedLog {
   folder: string
-  /** What a new record goes behind. */
+  /** The last record, which a new one must follow. */
   last: Uint8Array | 'start'
-  /** How many records there are: keep it, because a cut end shows by it alone. */
+  /** The number of records. Keep it: only this number shows whether the end of the log was cut off. */
   sequence: number
-  /** Whether all records of the epoch before are here, sealed anew. */
+  /** Whether the log contains all records of the previous epoch, resealed. */
   isClosed: boolean
   snapshots: number
-  /** The backup that was asked for, by default the newest. */
+  /** The requested backup, by default the newest. Undefined if the log has no such backup. */
   listing?: Listing
   pinned: Map<string, string>
 }
 
-/** Reads a log from its start, and verifies every record of it. */
+/** Reads a log from its start and verifies every record. */
 export async function readLog(
   store: FolderStore,
   folder: string,
@@ -108,10 +109,10 @@ async function opened(reader: RecordReader, record: Uint8Array, after: Uint8Arra
   }
 }
 
-/** The folder of one epoch of the index. */
+/** Returns the folder for one epoch of the index. */
 export const indexFolder = (epoch: number): string => `log-${String(epoch).padStart(8, '0')}`
 
-/** Reads the index: of several epochs the highest that is complete. */
+/** Reads the index. If there are several epochs, it reads the highest one that is complete. */
 export async function readIndex(store: FolderStore, reader: RecordReader, wanted?: number): Promise<OpenedLog> {
   for (const folder of (await store.folders('log-')).reverse()) {
     const log = await readLog(store, folder, reader, wanted)

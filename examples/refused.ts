@@ -1,4 +1,4 @@
-// What must not work, in a demo: it fails in the way that it should, or the demo does.
+// Checks that something is refused: the demo stops unless the action throws the expected error code.
 import { KeystrataError } from 'keystrata'
 
 export async function refused(code: KeystrataError['code'], action: () => Promise<unknown>): Promise<void> {
@@ -8,5 +8,5 @@ export async function refused(code: KeystrataError['code'], action: () => Promis
     if (error instanceof KeystrataError && error.code === code) return
     throw error
   }
-  throw new Error(`this must be refused with ${code}`)
+  throw new Error(`this action must fail with ${code}, but it succeeded`)
 }

@@ -1,5 +1,5 @@
-// Restores a snapshot from a store, with a reader and nothing else. A file that cannot be opened costs one line and
-// that file; the rest is restored.
+// Restores a snapshot from a store with only a reader. If a file cannot be opened, it is reported in one line and left
+// out; everything else is restored.
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { chmod, link, lstat, lutimes, mkdir, open, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
@@ -10,12 +10,12 @@ import { getContent, Kind, newTally, type Source, type Tally } from './blocks.ts
 import { type Entry, joinPath, type Listing } from './listing.ts'
 
 export interface RestoreOptions extends Source {
-  /** Gets one line for whatever could not be restored. */
+  /** Called with one line for each thing that could not be restored. */
   onProblem: (line: string) => void
   onBytes?: (bytes: number) => void
 }
 
-/** Restores a backup into `target`, which must be empty or not there. */
+/** Restores a backup into `target`, which must be empty or must not exist. */
 export async function restore(target: string, listing: Listing, options: RestoreOptions): Promise<Tally> {
   await assertEmpty(target)
   await mkdir(target, { recursive: true })
@@ -24,19 +24,19 @@ export async function restore(target: string, listing: Listing, options: Restore
   return run.tally
 }
 
-/** Restoring is never overwriting. */
+/** Throws unless `target` is empty or does not exist: a restore never overwrites anything. */
 export async function assertEmpty(target: string): Promise<void> {
   const names = await readdir(target).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   })
-  if (names.length > 0) throw new Error(`${target} is not empty; nothing was restored`)
+  if (names.length > 0) throw new Error(`${target} is not empty, so nothing was restored: choose another folder`)
 }
 
-/** A name is one step down and nothing else: no path, no parent, no drive. */
+/** Throws unless `name` is a plain name: it must not be a path, a parent folder or a drive. */
 function assertPlainName(name: string): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || name.includes(sep)) {
-    throw new Error('its name leads elsewhere')
+    throw new Error('its name leads outside the folder')
   }
 }
 
@@ -46,7 +46,7 @@ class RestoreRun {
   readonly tally = newTally()
   readonly #listing: Listing
   readonly #options: RestoreOptions
-  /** The pack that was opened last: the next file is likely in it too. */
+  /** The pack that was opened last, because the next file is probably in it too. */
   #pack: { label: string; content: Uint8Array } | undefined
 
   constructor(listing: Listing, options: RestoreOptions) {
@@ -67,8 +67,8 @@ class RestoreRun {
   }
 
   /**
-   * Everything here is created, never opened: a folder by a mkdir that fails if the name is taken, a file by a hard link that
-   * does. So no entry can be written through a link that another entry made.
+   * Restores one entry. It only creates, and never opens what exists: mkdir and hard link fail if the name is taken. So
+   * no entry can be written through a link that another entry created.
    */
   async #entry(path: string, inside: string, entry: Entry): Promise<void> {
     const modified = entry.mtimeMs / 1000
@@ -90,7 +90,7 @@ class RestoreRun {
 
   async #file(path: string, entry: File): Promise<void> {
     const modified = entry.mtimeMs / 1000
-    // Under another name until it is whole: half a file under the file's own name would be taken for the file.
+    // Written under another name until it is complete, so that nobody mistakes half a file for the whole one.
     const partial = join(dirname(path), `.restoring-${randomUUID()}`)
     const file = await open(partial, 'wx', 0o600)
     try {
@@ -123,7 +123,7 @@ class RestoreRun {
   }
 }
 
-/** Compares two folder trees, every file by SHA-256; each difference is one line. */
+/** Compares two folder trees, every file by its SHA-256. Reports each difference in one line. */
 export async function compareFolders(
   original: string,
   restored: string,
@@ -136,12 +136,12 @@ export async function compareFolders(
     const [left, right] = [join(original, name), join(restored, name)]
     if (excluded.includes(resolve(left))) continue
     const [was, is] = await Promise.all([describe(left), describe(right)])
-    if (was !== is) onDifference(`${left} differs from what was restored`)
+    if (was !== is) onDifference(`${left} differs from its restored copy`)
     else if (was === 'folder') await compareFolders(left, right, exclude, onDifference)
   }
 }
 
-/** What is at a path: two equal descriptions mean equal things. */
+/** Describes what is at a path. Equal descriptions mean equal content. */
 async function describe(path: string): Promise<string> {
   const stats = await lstat(path).catch(() => undefined)
   if (stats === undefined) return 'nothing'

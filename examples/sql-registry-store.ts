@@ -1,5 +1,6 @@
-// What a storage server keeps of its clients' keys, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is
-// PostgreSQL in the process. Each is one statement, so each is one transaction; a unique key makes writing create-only.
+// The RegistryStore of a storage server, in a SQL database: what the server knows of its clients' keys. It runs on
+// PostgreSQL and on PGlite, which is PostgreSQL in the same process. Each operation that must be atomic is one
+// statement, and so one transaction. A unique key makes writing create-only.
 import type { RegistryStore } from 'keystrata/server'
 import type { Sql } from './sql-vault-store.ts'
 
@@ -13,7 +14,7 @@ export async function createRegistryTables(sql: Sql): Promise<void> {
   for (const statement of SCHEMA) await sql.query(statement)
 }
 
-/** As bytes: a database compares texts by rules of its own. */
+/** Names are stored as bytes, because a database compares texts by its own rules. */
 const utf8 = (text: string): Uint8Array => Buffer.from(text)
 
 export class SqlRegistryStore implements RegistryStore {
@@ -29,13 +30,13 @@ export class SqlRegistryStore implements RegistryStore {
       [utf8(account), utf8(client)],
     )
     const [newest] = rows as { row: Uint8Array; version: number | string }[]
-    // Some drivers give a bigint as text.
+    // Some drivers return a bigint as text.
     return newest && { row: newest.row, version: Number(newest.version) }
   }
 
   async write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean> {
     const names = [utf8(account), utf8(client), version]
-    // A late write must not find the number of a deleted version free.
+    // A late write must not reuse the number of a deleted version.
     const { rows } = await this.#sql.query(
       `INSERT INTO registry SELECT $1::bytea, $2::bytea, $3::bigint, $4::bytea
        WHERE NOT EXISTS (SELECT 1 FROM registry WHERE account = $1 AND client = $2 AND version >= $3::bigint)
@@ -48,7 +49,7 @@ export class SqlRegistryStore implements RegistryStore {
   }
 
   async addChallenge(challenge: Uint8Array, expires: Date): Promise<void> {
-    // Those that nobody answered go, too.
+    // Also deletes expired challenges that nobody answered.
     await this.#sql.query('DELETE FROM challenge WHERE expires < $1', [new Date()])
     await this.#sql.query('INSERT INTO challenge VALUES ($1, $2)', [challenge, expires])
   }

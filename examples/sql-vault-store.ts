@@ -1,9 +1,10 @@
-// The same as vault-store.ts, in a SQL database: the statements run on PostgreSQL, and on PGlite, which is PostgreSQL in the
-// process. Each is one statement, so each is one transaction; a unique key makes writing create-only per version.
+// A VaultStore like vault-store.ts, in a SQL database. It runs on PostgreSQL and on PGlite, which is PostgreSQL in the
+// same process. Each write is one statement, and so one transaction. A unique key makes writing create-only per
+// version.
 import { type VaultStore } from 'keystrata/vault'
 import { mayFollow } from './vault-store.ts'
 
-/** What `pg` and PGlite have in common. */
+/** The method that clients of `pg` and PGlite have in common. */
 export interface Sql {
   query(statement: string, parameters?: unknown[]): Promise<{ rows: unknown[] }>
 }
@@ -19,7 +20,7 @@ export async function createTables(sql: Sql): Promise<void> {
   for (const statement of SCHEMA) await sql.query(statement)
 }
 
-/** The rows of one user. */
+/** The profile, verifier and keyrings of one user. */
 export class SqlVaultStore implements VaultStore {
   readonly #sql: Sql
   readonly #user: string
@@ -41,7 +42,10 @@ export class SqlVaultStore implements VaultStore {
     return this.#write(record, version)
   }
 
-  /** A first login, or a new password: verifier and record in one row. False if the version is taken. */
+  /**
+   * Stores the verifier and the record together, at sign-up or for a new password. Returns false if the version is
+   * taken.
+   */
   writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
     return this.#write(record, version, verifier)
   }
@@ -49,9 +53,9 @@ export class SqlVaultStore implements VaultStore {
   async #write(record: Uint8Array, version: number, newVerifier?: string): Promise<boolean> {
     const stored = await this.#account()
     const verifier = newVerifier ?? stored?.verifier
-    if (verifier === undefined) throw new Error('nobody has signed up here')
+    if (verifier === undefined) throw new Error('no user has signed up here: store a verifier first')
     if (!mayFollow(record, version, stored?.record)) return false
-    // Between that reading and this only a row of the same version can have come, and then this one stays out.
+    // If another device stored this version since the read above, the insert does nothing and returns no row.
     return this.#create('INSERT INTO account VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version', [
       this.#user,
       version,
@@ -67,7 +71,7 @@ export class SqlVaultStore implements VaultStore {
   }
 
   writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
-    // One that was dropped must not come back by a late write.
+    // A late write must not bring back a dropped keyring.
     return this.#create(
       `INSERT INTO keyring SELECT $1::text, $2::text, $3::bigint, $4::bytea
        WHERE NOT EXISTS (SELECT 1 FROM keyring WHERE user_name = $1 AND vault_id = $2 AND version >= $3::bigint)

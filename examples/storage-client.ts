@@ -1,10 +1,11 @@
-// A client's side of the storage server: it enrols, proves its keys on every connection, and then the server is a store.
+// The client side of the storage server. A client enrols, proves its keys on every connection, and then uses the server
+// as a store.
 import { type Client } from 'keystrata/client'
 import { KeystrataError } from 'keystrata'
 import { SERVER } from './storage-service.ts'
 import type { Store } from './store.ts'
 
-/** A customer's login: gives what enrols clients. */
+/** Logs a customer in. Returns the token that lets them enrol clients. */
 export async function logIn(url: string, account: string, password: string): Promise<string> {
   const answer = await call(url, 'POST', '/logins', { body: JSON.stringify({ name: account, password }) })
   return (answer.json() as { token: string }).token
@@ -14,17 +15,20 @@ export async function enrol(url: string, token: string, client: Client): Promise
   await call(url, 'POST', '/enrolments', { token, body: client.enrolment() })
 }
 
-/** Leaves a client's keys with the server, which cannot read them; returns the code that can, for the customer to keep. */
+/**
+ * Deposits a client's keys with the server, which cannot read them. Returns the activation code that opens them; only
+ * the customer must have it.
+ */
 export async function deposit(url: string, token: string, client: Client): Promise<string> {
   const { escrow, activationCode } = client.safeguard()
   await call(url, 'POST', '/escrows', { token, body: escrow })
   return activationCode
 }
 
-/** A connection: the client has proven its keys. */
+/** A connection to the server, on which the client has proved its keys. */
 export class RemoteStore implements Store {
   readonly root: string
-  /** Whether the client has backed up before: then its keys are what they are for good. */
+  /** `locked` once the client has made a backup: from then on its keys cannot change. */
   readonly state: 'provisional' | 'locked'
   readonly #client: Client
   #token: string
@@ -40,7 +44,7 @@ export class RemoteStore implements Store {
     return new RemoteStore(url, client, await prove(url, client))
   }
 
-  /** Before the first backup counts: it locks the client's keys. */
+  /** Locks the client's keys. Call it before the first backup is complete. */
   async commit(): Promise<void> {
     await this.#call('POST', '/commits')
   }
@@ -67,7 +71,7 @@ export class RemoteStore implements Store {
       call(this.root, method, path, { token: this.#token, fine: [...fine, ...alsoFine], ...(body && { body }) })
     const answer = await ask([401])
     if (answer.status !== 401) return answer
-    // A backup may take longer than a connection lasts.
+    // The session expired: a backup may take longer than a session lasts.
     this.#token = (await prove(this.root, this.#client)).token
     return ask([])
   }
@@ -87,7 +91,7 @@ async function prove(url: string, client: Client): Promise<Connection> {
 interface Request {
   token?: string
   body?: string | Uint8Array<ArrayBuffer>
-  /** Statuses that are answers and no errors. */
+  /** Statuses that are not errors. */
   fine?: readonly number[]
 }
 
@@ -98,7 +102,7 @@ async function call(url: string, method: string, path: string, { token, body, fi
   const json = (): unknown => JSON.parse(Buffer.from(bytes).toString())
   const { status, ok } = response
   if (ok || fine.includes(status)) return { status, body: bytes, json }
-  // A HEAD is refused without a word.
+  // The answer to a HEAD request has no body, so there is no message either.
   const { error, code } = (bytes.length === 0 ? { error: `status ${status}` } : json()) as {
     error: string
     code?: KeystrataError['code']

@@ -1,5 +1,5 @@
-// A storage server for clients with typed keys: it knows their keys again on every connection (KeyRegistry), keeps what they
-// send, and never sees a key. Who may enrol a client, the account's password says.
+// A storage server for clients with typed keys. It stores what they send and checks their keys on every connection
+// (KeyRegistry), but never sees a key. Whoever has the password of an account may enrol clients in it.
 import type { IncomingMessage, Server } from 'node:http'
 import { join } from 'node:path'
 import { KeystrataError } from 'keystrata'
@@ -11,18 +11,21 @@ import type { Sql } from './sql-vault-store.ts'
 import { FolderStore } from './store.ts'
 
 export const REALM = 'keystrata-demo'
-/** What clients know this server by, wherever it answers. */
+/** The name under which clients know this server, whatever its address. */
 export const SERVER = 'storage-1'
 
-/** More than an enrolment, a proof, a login has; and more than a block. */
+/** The most bytes in a message, such as an enrolment, a proof or a login. */
 const MAX_MESSAGE_BYTES = 16_384
+/** The most bytes in a stored object: more than a block. */
 const MAX_OBJECT_BYTES = 65 * 1024 * 1024
 const CUSTOMERS = `CREATE TABLE IF NOT EXISTS customer (account text PRIMARY KEY, password text NOT NULL)`
-/** Where the clients of an account may write together. */
+/** The folders that all clients of an account may read and write. */
 const SHARED = ['blocks', 'data']
 const OBJECT = /^([0-9a-f]{64}|\d{8})$/
 
-/** The folder of one client's own snapshots, whatever is in its name. */
+/**
+ * Returns the folder for the snapshots of one client. It is hashed, because a client's name may hold any characters.
+ */
 export const snapshotsOf = (client: string): string => `snapshots-${sha256(Buffer.from(client)).slice(0, 16)}`
 
 export async function createStorageTables(sql: Sql): Promise<void> {
@@ -33,15 +36,18 @@ export async function createStorageTables(sql: Sql): Promise<void> {
 interface Connected {
   account: string
   name: string
-  /** Which private key it has proven. */
+  /** The hash that identifies the proved private key, 64 hex digits. */
   key: string
 }
 
-/** What knows the clients' keys: for the service, and for whoever runs it. */
+/** Opens the registry of the clients' keys, for the service and for the provider that runs it. */
 export const createRegistry = (sql: Sql, safeguarding: 'off' | 'optional' | 'mandatory'): KeyRegistry =>
   openKeyRegistry(new SqlRegistryStore(sql), { realm: REALM, server: SERVER, safeguarding })
 
-/** Not listening yet. @param root the folder in which each account gets one of its own */
+/**
+ * Creates the server. The caller must call `listen`.
+ * @param root the folder that holds one folder for each account
+ */
 export function createStorageService(
   sql: Sql,
   root: string,
@@ -68,7 +74,7 @@ class StorageService {
     try {
       return await this.#answer(route, names, read, request)
     } catch (error) {
-      // The codes of the registry are for the client to act upon.
+      // Pass on the error code of the registry, so that the client can act on it.
       if (!(error instanceof KeystrataError)) throw error
       throw new Refusal(error.code === 'conflict' ? 409 : 403, error.message, { code: error.code })
     }
@@ -104,10 +110,10 @@ class StorageService {
     }
   }
 
-  /** A customer's first login sets his password. */
+  /** Logs a customer in. Their first login sets the password. */
   async #logIn({ name, password }: Account): Promise<Answer> {
     const stored = (await this.#passwordOf(name)) ?? (await this.#signUp(name, password))
-    if (!(await verifyPassword(stored, password))) throw new Refusal(401, 'not the password')
+    if (!(await verifyPassword(stored, password))) throw new Refusal(401, 'wrong password')
     return { status: 201, body: { token: this.#customers.open(name) } }
   }
 
@@ -116,14 +122,14 @@ class StorageService {
     return (rows as { password: string }[])[0]?.password
   }
 
-  /** Whoever comes second finds the password of the first one. */
+  /** Stores the password, unless the account already has one. Returns the stored hash, whoever was first. */
   async #signUp(account: string, password: string): Promise<string | undefined> {
     const hash = await hashPassword(password)
     await this.#sql.query('INSERT INTO customer VALUES ($1, $2) ON CONFLICT DO NOTHING', [account, hash])
     return this.#passwordOf(account)
   }
 
-  /** An account sees what is its own, and a client writes no snapshots but its own. */
+  /** Reads and writes objects. A client reaches only those of its own account, and only its own snapshots. */
   async #object(
     route: string,
     [folder = '', file = '']: string[],

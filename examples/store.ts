@@ -1,20 +1,20 @@
-// A store in a plain folder. It sees names and bytes, and is trusted with nothing but not to lose them.
+// A store in a plain folder. It sees only names and bytes. The demo trusts it only not to lose them.
 import { randomUUID } from 'node:crypto'
 import { link, mkdir, open, opendir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 const HASH = /^[0-9a-f]{64}$/
 
-/** What backing up and restoring need of a store. Names are `folder/name`. */
+/** A store as backup and restore use it. Names have the form `folder/name`. */
 export interface Store {
-  /** Where it is, for messages. */
+  /** The address of the store, for messages. */
   readonly root: string
   has(name: string): Promise<boolean>
-  /** Undefined if there is no such object. */
+  /** Returns undefined if there is no such object. */
   get(name: string): Promise<Uint8Array | undefined>
-  /** Writes an object, all of it or nothing, and never over another: false if the name is taken. */
+  /** Writes an object completely or not at all. Never overwrites: returns false if the name is taken. */
   put(name: string, bytes: Uint8Array): Promise<boolean>
-  /** The names of all versions of an object, the newest last. */
+  /** Returns the names of all versions of an object, the newest last. */
   versions(folder: string): Promise<string[]>
 }
 
@@ -32,7 +32,7 @@ export class FolderStore implements Store {
     )
   }
 
-  /** Undefined if there is no such object. */
+  /** Returns undefined if there is no such object. */
   async get(name: string): Promise<Uint8Array | undefined> {
     try {
       return await readFile(this.#path(name))
@@ -43,8 +43,8 @@ export class FolderStore implements Store {
   }
 
   /**
-   * Writes an object, all of it or nothing, and never over another: false if the name is taken. A hard link is the one
-   * call that fails when the name exists and that no crash leaves half done.
+   * Writes an object completely or not at all. Never overwrites: returns false if the name is taken. It uses a hard
+   * link, because that call fails if the name exists and a crash never leaves it half done.
    */
   async put(name: string, bytes: Uint8Array): Promise<boolean> {
     try {
@@ -56,12 +56,12 @@ export class FolderStore implements Store {
     }
   }
 
-  /** Writes an object over the one of that name, all of it or nothing: until then the old one is there. */
+  /** Replaces an object completely or not at all: until the new one is complete, the old one stays. */
   replace(name: string, bytes: Uint8Array): Promise<void> {
     return this.#write(name, bytes, rename)
   }
 
-  /** Writes under a name of its own, and gives the whole its right name in one step. */
+  /** Writes to a temporary file, then gives the complete file its name in one step. */
   async #write(name: string, bytes: Uint8Array, place: (from: string, to: string) => Promise<void>): Promise<void> {
     const path = this.#path(name)
     const temporary = join(this.root, 'tmp', randomUUID())
@@ -86,7 +86,7 @@ export class FolderStore implements Store {
     await rm(this.#path(name), { force: true })
   }
 
-  /** The hashes that objects of a folder are called by, one after the other however many there are. */
+  /** Yields the hashes that name the objects of a folder, one at a time, so a large folder needs little memory. */
   async *hashes(folder: string): AsyncGenerator<string> {
     const path = join(this.root, folder)
     const exists = await stat(path).then(
@@ -99,13 +99,13 @@ export class FolderStore implements Store {
     }
   }
 
-  /** The folders whose names begin so, in order. */
+  /** Returns the names of the folders that start with `beginning`, sorted. */
   async folders(beginning: string): Promise<string[]> {
     const names = await readdir(this.root).catch(() => [])
     return names.filter((name) => name.startsWith(beginning)).sort()
   }
 
-  /** The names of all versions of an object, the newest last. */
+  /** Returns the names of all versions of an object, the newest last. */
   async versions(folder: string): Promise<string[]> {
     const names = await readdir(join(this.root, folder)).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
@@ -117,20 +117,20 @@ export class FolderStore implements Store {
       .map((name) => `${folder}/${name}`)
   }
 
-  /** Where an object is: names are `folder/name`; hashes are spread over 256 folders, as file systems like it. */
+  /** Returns the path of an object. Hashes are spread over 256 folders, because large folders are slow. */
   #path(name: string): string {
     const [folder = '', file = ''] = name.split('/')
     return HASH.test(file) ? join(this.root, folder, file.slice(0, 2), file) : join(this.root, folder, file)
   }
 
-  /** Tells whether an object was written since: its size, its place on the disk, and the time. */
+  /** Returns the size of an object and a stamp (size, inode and time) that changes when the object is rewritten. */
   async stamp(name: string): Promise<{ bytes: number; stamp: string }> {
     const { size, ino, mtimeMs } = await stat(this.#path(name))
     return { bytes: size, stamp: `${size} ${ino} ${mtimeMs}` }
   }
 }
 
-/** Writes the next version of an object: they are numbered, and who comes second takes the next number. */
+/** Writes the next version of an object. If another writer takes that number first, it tries the next one. */
 export async function putVersion(store: Store, folder: string, bytes: Uint8Array): Promise<void> {
   for (;;) {
     const newest = (await store.versions(folder)).at(-1) ?? `${folder}/0`
@@ -139,13 +139,13 @@ export async function putVersion(store: Store, folder: string, bytes: Uint8Array
   }
 }
 
-/** The name of one version of an object: names sort as versions do. */
+/** Returns the name of one version of an object. Names sort in the order of versions. */
 export function versionName(folder: string, version: number): string {
-  if (version >= 1e8) throw new RangeError(`${folder}: too many versions`)
+  if (version >= 1e8) throw new RangeError(`${folder}: too many versions, the limit is 99,999,999`)
   return `${folder}/${String(version).padStart(8, '0')}`
 }
 
-/** Makes a folder last: a name is durable when the folder that it is in was synced. */
+/** Creates a folder durably: a new name survives a crash only after its parent folder is synced. */
 async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return

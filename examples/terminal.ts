@@ -1,4 +1,4 @@
-// What the demos show and ask: problems, progress, figures, passwords.
+// The terminal output of the demos (problems, progress, figures) and their password prompt.
 import { styleText } from 'node:util'
 import * as prompts from '@clack/prompts'
 import { MultiBar, Presets } from 'cli-progress'
@@ -8,10 +8,10 @@ export const terminal: boolean = process.stdout.isTTY
 let bars: MultiBar | undefined
 let problems = 0
 
-/** How many problems were reported so far. */
+/** Returns how many problems were reported so far. */
 export const problemCount = (): number => problems
 
-/** One line for each problem, whatever characters are in the names of files. */
+/** Prints a problem in one line. Control characters, such as those in file names, are escaped. */
 export function report(line: string): void {
   problems++
   const plain = line.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))
@@ -19,19 +19,20 @@ export function report(line: string): void {
   else bars.log(`${styleText('red', plain)}\n`)
 }
 
-/** One line of what a demo did. */
+/** Prints one line about what the demo did. */
 export const say = (line: string): void => console.log(`• ${line}`)
 
 export async function askPassword(isNew: boolean): Promise<string> {
-  if (!terminal) throw new Error('set KEYSTRATA_PASSWORD, or run this in a terminal to be asked')
+  if (!terminal)
+    throw new Error('no password: set KEYSTRATA_PASSWORD, or run the demo in a terminal so that it can ask')
   const ask = async (message: string) => {
     const answer = await prompts.password({ message, mask: '' })
-    if (prompts.isCancel(answer)) throw new Error('no password, no backup')
+    if (prompts.isCancel(answer)) throw new Error('cancelled: the demo needs a password')
     return answer
   }
   const password = await ask('Password of the backup')
-  if (isNew && (await ask('The same again: without it nobody restores')) !== password) {
-    throw new Error('the two passwords differ')
+  if (isNew && (await ask('Repeat the password (without it, nobody can restore the backup)')) !== password) {
+    throw new Error('the two passwords are not the same: try again')
   }
   return password
 }

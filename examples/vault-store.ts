@@ -1,10 +1,10 @@
-// What a backup service keeps for one user, in a plain folder: verifier, profile and keyrings. It holds no key.
+// What a backup service stores for one user, in a plain folder: verifier, profile and keyrings. It has no key.
 import { type VaultStore } from 'keystrata/vault'
 import { KeystrataError } from 'keystrata'
 import { checkProfile } from 'keystrata/server'
 import { type FolderStore, versionName } from './store.ts'
 
-/** The verifier and the record of one version: one object, so that they change together or not at all. */
+/** The verifier and the record of one version. They are one object, so that they change together or not at all. */
 interface Account {
   verifier: string
   /** base64 */
@@ -26,21 +26,24 @@ export class FolderVaultStore implements VaultStore {
     return this.#write(record, version)
   }
 
-  /** What recognises the user; undefined if there is none. */
+  /** Returns the verifier that checks the user's login; undefined if nobody has signed up. */
   async verifier(): Promise<string | undefined> {
     return (await this.#account())?.verifier
   }
 
-  /** A first login, or a new password: verifier and record together. False if the version is taken. */
+  /**
+   * Stores the verifier and the record together, at sign-up or for a new password. Returns false if the version is
+   * taken.
+   */
   writeAccount(verifier: string, record: Uint8Array, version: number): Promise<boolean> {
     return this.#write(record, version, verifier)
   }
 
-  /** Keeps the verifier that there is, if no other is given. */
+  /** Writes a version. It keeps the stored verifier unless a new one is given. */
   async #write(record: Uint8Array, version: number, newVerifier?: string): Promise<boolean> {
     const stored = await this.#account()
     const verifier = newVerifier ?? stored?.verifier
-    if (verifier === undefined) throw new Error('nobody has signed up here')
+    if (verifier === undefined) throw new Error('no user has signed up here: store a verifier first')
     if (!mayFollow(record, version, stored?.record)) return false
     const account: Account = { verifier, record: Buffer.from(record).toString('base64') }
     return this.#store.put(versionName('account', version), Buffer.from(JSON.stringify(account)))
@@ -52,7 +55,7 @@ export class FolderVaultStore implements VaultStore {
 
   async writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
     const name = versionName(`keyring-${vaultId}`, version)
-    // One that was dropped must not come back by a late write.
+    // A late write must not bring back a dropped keyring.
     const newest = (await this.#store.versions(`keyring-${vaultId}`)).at(-1)
     return (newest === undefined || newest < name) && this.#store.put(name, keyring)
   }
@@ -70,7 +73,9 @@ export class FolderVaultStore implements VaultStore {
     return { verifier, record: Buffer.from(record, 'base64') }
   }
 
-  /** The newest version; again if it was dropped while this looked, because then there is a newer one. */
+  /**
+   * Reads the newest version. If it was dropped between listing and reading, there is a newer one, so it tries again.
+   */
   async #newest(folder: string): Promise<Uint8Array | undefined> {
     for (;;) {
       const name = (await this.#store.versions(folder)).at(-1)
@@ -81,7 +86,7 @@ export class FolderVaultStore implements VaultStore {
   }
 }
 
-/** What a service checks before it stores a record, without a key. False if somebody else was quicker. */
+/** Checks a record before the service stores it; this needs no key. Returns false if another device wrote first. */
 export function mayFollow(record: Uint8Array, version: number, stored: Uint8Array | undefined): boolean {
   try {
     return checkProfile(record, stored).version === version

@@ -1,4 +1,5 @@
-// What the threads of a pool run here, where the library is used from its source; `createPool()` of the package needs none.
+// The worker script of the pool in this repository, where the library runs from its source. Users of the package do not
+// need it: `createPool()` finds its own.
 import { register } from 'tsx/esm/api'
 
 register()

@@ -1,4 +1,4 @@
-// What runs in the page: AES of crypto.subtle beside that of portable code, alone and in whole blocks.
+// Runs in the page: compares AES of crypto.subtle with portable AES, alone and in whole blocks.
 import { backend, portableBackend } from '../../test/platforms.ts'
 import { createKeyset, openWriter } from '../../src/index.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
@@ -12,13 +12,13 @@ export interface BrowserRow {
   /** MB/s. */
   web: number
   portable: number
-  /** WebCrypto to portable: the median of rounds that took turns. */
+  /** The speed of WebCrypto divided by that of portable code: the median of rounds that took turns. */
   gain: number
 }
 
 async function measure(): Promise<{ browser: string; rows: BrowserRow[] }> {
   const web = backend()
-  if (web.name !== 'web') throw new Error(`the backend here is ${web.name}`)
+  if (web.name !== 'web') throw new Error(`this bench needs the web backend, but this page uses ${web.name}`)
   const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
   const writer = openWriter(keyset.export('host'))
   const rows: BrowserRow[] = []
@@ -37,7 +37,8 @@ async function measure(): Promise<{ browser: string; rows: BrowserRow[] }> {
     }
     for (const on of [web, portableBackend]) {
       const opened = await keyset.open(await seal(on)())
-      if (opened.some((byte, index) => byte !== content[index])) throw new Error('what was sealed does not open')
+      if (opened.some((byte, index) => byte !== content[index]))
+        throw new Error('the opened block differs from the sealed content')
     }
     for (const [work, by] of [
       ['AES-256-GCM', cipher],

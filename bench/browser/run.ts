@@ -1,4 +1,5 @@
-// npm run bench:browser -- [--json]: a page in headless Chromium (CHROMIUM, or /usr/bin/chromium), served on this machine alone.
+// npm run bench:browser -- [--json]
+// Runs the bench in headless Chromium ($CHROMIUM, or /usr/bin/chromium), with a page that only this machine can reach.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
@@ -31,7 +32,7 @@ const server = createServer()
 try {
   const answer = await new Promise<Answer>((resolve, reject) => {
     server.once('error', reject)
-    setTimeout(() => reject(new Error('the page did not answer')), LONGEST_MS).unref()
+    setTimeout(() => reject(new Error('the page sent no result within 5 minutes')), LONGEST_MS).unref()
     server.on('request', (request, response) => {
       if (request.method === 'POST') {
         let body = ''
@@ -53,7 +54,9 @@ try {
         stdio: 'ignore',
       })
       browser.once('error', reject)
-      browser.once('exit', (code) => reject(new Error(`${chromium} ended with code ${code}`)))
+      browser.once('exit', (code) =>
+        reject(new Error(`${chromium} exited with code ${code} before the page sent a result`)),
+      )
     })
   })
   if ('error' in answer) throw new Error(answer.error)
@@ -61,7 +64,9 @@ try {
   else {
     console.log(answer.browser)
     for (const { work, bytes, web, portable, gain } of answer.rows) {
-      console.log(`${work.padEnd(20)} ${bytes / 1024} KiB: ${web} MB/s by WebCrypto, ${portable} portable: ${gain} ×`)
+      console.log(
+        `${work.padEnd(20)} ${bytes / 1024} KiB: ${web} MB/s with WebCrypto, ${portable} MB/s portable: ${gain} × as fast`,
+      )
     }
   }
 } finally {
@@ -73,6 +78,6 @@ try {
   }
   server.closeAllConnections()
   server.close()
-  // Its children may still write to it for a moment.
+  // Child processes of Chromium may still write to the profile for a moment.
   await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }

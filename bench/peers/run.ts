@@ -1,6 +1,7 @@
 // npm run bench:peers -- [--quick] [--json] [--sizes KIB,…]
-// The same work by others, taking turns in one process: contents sealed to a public key, and opened. What each makes is opened and
-// compared before it is timed. Their packages belong to this folder alone.
+// Compares keystrata with other libraries, which take turns in one process. Each seals contents to a public key and
+// opens them again. The result of each is opened and compared before it is timed. Only this folder depends on their
+// packages.
 import { strict as assert } from 'node:assert'
 import { parseArgs } from 'node:util'
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
@@ -23,7 +24,7 @@ export interface PeerRow {
 
 interface Peer {
   name: string
-  /** Whether a quantum computer of the future would not help whoever keeps what is sealed. */
+  /** Whether the sealed content stays confidential against future quantum computers. */
   postQuantum: boolean
   seal(content: Uint8Array): Promise<unknown>
   open(sealed: unknown): Promise<Uint8Array>
@@ -31,7 +32,7 @@ interface Peer {
 
 const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
 
-/** Contents over 8 MiB are several blocks, as a backup tool would cut them. */
+/** Content of more than 8 MiB is split into several blocks, as a backup tool would do. */
 const BLOCK = 8 * 1024 * 1024
 function keystrata(encryption: 'hybrid' | 'x25519', dedup: 'scoped' | 'off'): Peer {
   const minimum = encryption === 'x25519' ? weak : keyset
@@ -72,7 +73,7 @@ async function agePeer(name: string, identity: string): Promise<Peer> {
 }
 
 async function openpgpPeer(): Promise<Peer> {
-  // The key says that its owner reads AEAD; else the older CFB with SHA-1 is written.
+  // The key must say that its owner supports AEAD. Otherwise OpenPGP.js writes the older CFB with SHA-1.
   const config = {
     aeadProtect: true,
     preferredAEADAlgorithm: openpgp.enums.aead.gcm,
@@ -97,7 +98,7 @@ async function openpgpPeer(): Promise<Peer> {
     async open(sealed) {
       const message = await openpgp.readMessage({ binaryMessage: sealed as Uint8Array })
       const [, encrypted] = message.packets
-      assert.equal((encrypted as unknown as { version: number }).version, 2, 'AEAD')
+      assert.equal((encrypted as unknown as { version: number }).version, 2, 'the message uses AEAD')
       const { data } = await openpgp.decrypt({ message, decryptionKeys: privateKey, format: 'binary' })
       return data as Uint8Array
     },
@@ -115,7 +116,7 @@ async function sodiumPeer(): Promise<Peer> {
   }
 }
 
-/** A stream under a key that both sides have: no agreement at all. */
+/** A stream under a key that both sides already have, without any key agreement. */
 async function secretstreamPeer(): Promise<Peer> {
   await sodium.ready
   const key = sodium.crypto_secretstream_xchacha20poly1305_keygen()
@@ -138,7 +139,7 @@ async function secretstreamPeer(): Promise<Peer> {
       return Buffer.concat(
         chunks.map((chunk) => {
           const pulled = sodium.crypto_secretstream_xchacha20poly1305_pull(state, chunk, null)
-          assert.ok(pulled, 'its tag holds')
+          assert.ok(pulled, 'the tag of the chunk is valid')
           return pulled.message
         }),
       )
@@ -189,7 +190,11 @@ for (const kib of sizes) {
   const sealed: unknown[] = []
   for (const peer of peers) {
     const made = await peer.seal(content)
-    assert.equal(Buffer.compare(await peer.open(made), content), 0, `${peer.name}: what was sealed opens`)
+    assert.equal(
+      Buffer.compare(await peer.open(made), content),
+      0,
+      `${peer.name}: the opened content is the sealed one`,
+    )
     sealed.push(made)
   }
   const seal = await timeEach(
@@ -210,7 +215,7 @@ const machine = describeMachine()
 if (values.json === true) console.log(JSON.stringify({ machine, rounds, rows }, undefined, 1))
 else {
   console.log(`Node ${machine.node}, ML-KEM by ${machine.providers['ML-KEM-1024']}, ${machine.cores} × ${machine.cpu}`)
-  console.log(`MB/s, medians of ${rounds} rounds in which all take turns\n`)
+  console.log(`MB/s, medians of ${rounds} rounds in which all libraries take turns\n`)
   for (const kib of sizes) {
     console.log(`${`${kib} KiB`.padEnd(30)} seal   open  post-quantum`)
     for (const { peer, seal, open, postQuantum } of rows.filter(({ bytes }) => bytes === kib * 1024)) {

@@ -1,4 +1,4 @@
-// One page with everything in it: the plots, the tables behind them, the machines, and the measurements themselves.
+// Builds one HTML page with the plots, their tables, the machines and the raw measurements.
 import { exponent } from '../growth.ts'
 import { type Figure, runtimeOf, sizeName } from './plots.ts'
 import type { Run } from './run.ts'
@@ -24,9 +24,9 @@ export function page(runs: readonly Run[], figures: readonly Figure[]): string {
 </head>
 <body>
 <h1>keystrata: benchmarks</h1>
-<p>Commit ${escape(commit)}, ${escape(date)}; ${cores} × ${escape(cpu)}, ${memoryGiB} GiB, ${escape(system)}. The machine is shared: read ratios, not seconds.
-Medians. Ours and the bare primitives took turns in one process, and so did ours and the others: two processes, one after the other. What was sealed was opened and compared before it was timed.
-Password hashes and streams of envelopes ran one after the other.</p>
+<p>Commit ${escape(commit)}, ${escape(date)}; ${cores} × ${escape(cpu)}, ${memoryGiB} GiB, ${escape(system)}. The machine is shared with other work, so compare ratios rather than absolute times.
+All figures are medians. keystrata and the bare primitives took turns in one process; keystrata and the other libraries took turns in a second process. Each sealed result was opened and compared before it was timed.
+Password hashes and streams of envelopes did not take turns: they ran one after the other.</p>
 ${table(
   ['runtime', 'OpenSSL', 'ML-KEM-1024 by', 'Argon2id by', 'rounds'],
   runs.map(({ results: { machine, rounds } }) => [
@@ -43,15 +43,15 @@ ${figures
       `<figure id="${name}">\n<h2>${escape(title)}</h2>\n${svg}\n<figcaption>${escape(caption)}</figcaption>\n</figure>`,
   )
   .join('\n')}
-<h2>Beside the bare primitives</h2>
-<p>Ratio: the time of the same primitives, back to back in buffers that are there already, to ours.</p>
+<h2>Compared with the bare primitives</h2>
+<p>Ratio: the time of the same primitives, run one after the other in buffers that are already allocated, divided by ours.</p>
 ${beside(runs)}
-<h2>Linear?</h2>
-<p>The power of n with which cost grows; 1 is linear.</p>
+<h2>How the cost grows</h2>
+<p>The power of n with which the cost grows. 1 is linear.</p>
 ${powers(runs)}
 <h2>Streams of envelopes</h2>
 ${table(
-  ['runtime', 'envelopes', 'a second', 'MiB beyond its start', 'in the first tenth'],
+  ['runtime', 'envelopes', 'per second', 'peak MiB since the start', 'peak MiB, first tenth'],
   runs.flatMap(({ results }) =>
     (results.envelopes ?? []).map(({ envelopes, perSecond, peak, peakOfFirstTenth }) => [
       runtimeOf(results),
@@ -79,7 +79,7 @@ ${table(
 `
 }
 
-/** One row a size, model and work; one column a runtime. */
+/** Builds the table with one row for each size, model and work, and two columns for each runtime. */
 function beside(runs: readonly Run[]): string {
   const rows = (runs[0]?.results.blocks ?? []).map(({ bytes, model, work }) => [
     sizeName(bytes),

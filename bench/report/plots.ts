@@ -1,4 +1,4 @@
-// The plots of a report, each a specification of Vega-Lite made into an SVG.
+// The plots of a report. Each is a Vega-Lite specification, rendered as SVG.
 import * as vega from 'vega'
 import * as vegaLite from 'vega-lite'
 import { PARTS } from '../costs.ts'
@@ -7,14 +7,14 @@ import type { Run } from './run.ts'
 export interface Figure {
   readonly name: string
   readonly title: string
-  /** What is to be seen, in a sentence or two of plain text. */
+  /** What the plot shows, in one or two sentences of plain text. */
   readonly caption: string
   readonly svg: string
 }
 
 const OURS = { hybrid: '#0b5fa5', x25519: '#58a6d6', vault: '#3a9d5d', client: '#8a5fbf' }
 const LIMIT = '#222222'
-/** The lines of the throughput plot, in the order of the legend, with their colours. */
+/** The lines of the throughput plot in the order of the legend, with their colours. */
 const LINES: readonly [series: string, colour: string][] = [
   ['limit: bare primitives', LIMIT],
   ['keystrata hybrid', OURS.hybrid],
@@ -26,7 +26,7 @@ const LINES: readonly [series: string, colour: string][] = [
   ['age (typage)', '#8c8c8c'],
   ['age hybrid', '#5c5c5c'],
 ]
-/** Older releases are lighter. */
+/** Older releases have lighter colours. */
 const RUNTIME = { field: 'runtime', scale: { range: ['#9ecae9', '#3f8fcb', '#06345c'] }, legend: { title: null } }
 const LINE = { type: 'line', point: { size: 28 }, strokeWidth: 2 }
 const FONT = 'system-ui, "Segoe UI", Helvetica, Arial, sans-serif'
@@ -66,11 +66,11 @@ export async function throughput(runs: readonly Run[], work: 'seal' | 'open'): P
   })
   return {
     name: `throughput-${work}`,
-    title: work === 'seal' ? 'Sealing a block to a public key' : 'Opening it',
+    title: work === 'seal' ? 'Sealing a block to a public key' : 'Opening a block',
     caption:
-      'By size of the content; higher is better. The limit is what the primitives of one hybrid block take back to back on this runtime: ' +
-      'SHA-256, AES-256-GCM, X25519 and ML-KEM-1024. Beyond 8 MiB keystrata seals several blocks, as a backup tool would. Of the ' +
-      'others only age hybrid resists quantum computers with its key agreement; secretstream has no agreement at all.',
+      'By size of the content; higher is better. The limit is the speed of the primitives of one hybrid block, run one after ' +
+      'the other on this runtime: SHA-256, AES-256-GCM, X25519 and ML-KEM-1024. Above 8 MiB, keystrata seals several blocks, as a ' +
+      'backup tool would. Of the other libraries, only age hybrid has a post-quantum key agreement. secretstream has none.',
     svg,
   }
 }
@@ -96,7 +96,13 @@ export async function costs(runs: readonly Run[]): Promise<Figure> {
       mark: 'bar',
       encoding: {
         y: { field: 'runtime', type: 'nominal', title: null },
-        x: { field: 'microseconds', type: 'quantitative', title: 'µs a block', stack: 'zero', axis: { tickCount: 5 } },
+        x: {
+          field: 'microseconds',
+          type: 'quantitative',
+          title: 'µs per block',
+          stack: 'zero',
+          axis: { tickCount: 5 },
+        },
         color: {
           field: 'part',
           scale: { domain: PARTS, range: ['#3a9d5d', '#0b5fa5', '#e0a030', '#b3541e', '#c9ccd1'] },
@@ -111,8 +117,8 @@ export async function costs(runs: readonly Run[]): Promise<Figure> {
     name: 'costs',
     title: 'Where the time of one hybrid block goes',
     caption:
-      'The rest is the whole less its primitives: deriving keys and label, writing and checking the envelope, and memory for the ' +
-      'copy and the result, which the bare primitives reuse.',
+      'The rest is the total minus the primitives: deriving the keys and the label, writing and checking the envelope, and ' +
+      'allocating memory for the copy and the result, which the bare primitives reuse.',
     svg,
   }
 }
@@ -135,16 +141,16 @@ export async function rekeying(runs: readonly Run[]): Promise<Figure> {
   const svg = await render({
     data: { values },
     hconcat: [
-      { width: 380, height: 220, mark: LINE, encoding: encoding('perSecond', 'envelopes a second') },
-      { width: 380, height: 220, mark: LINE, encoding: encoding('peak', 'MiB beyond its start, at most') },
+      { width: 380, height: 220, mark: LINE, encoding: encoding('perSecond', 'envelopes per second') },
+      { width: 380, height: 220, mark: LINE, encoding: encoding('peak', 'peak MiB since the start') },
     ],
   })
   return {
     name: 'rekeying',
     title: 'Rekeying a stream of hybrid envelopes, one thread',
     caption:
-      'The streams ran one after the other in one process: a later one starts with the memory that an earlier one left to the ' +
-      'collector. The table below says what the first tenth of each took.',
+      'The streams ran one after the other in one process, so a later stream starts with memory that an earlier one used and ' +
+      'the garbage collector has not freed. The table below shows the peak during the first tenth of each stream.',
     svg,
   }
 }
@@ -179,7 +185,7 @@ export async function passwords(runs: readonly Run[]): Promise<Figure> {
     name: 'passwords',
     title: 'From a password to a key',
     caption:
-      'What one guess costs, too. Argon2id is native from Node 24.7 on; a product can inject a native one by the option argon2.',
+      'One guess costs as much. Argon2id is native since Node 24.7; elsewhere the option argon2 can supply a native one.',
     svg,
   }
 }
@@ -200,7 +206,7 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
     hconcat: [
       {
         data: { values: sizes },
-        title: `sealing by size, ${runtimeOf(newest)}`,
+        title: `sealing by size of the block, ${runtimeOf(newest)}`,
         width: 380,
         height: 240,
         mark: LINE,
@@ -221,7 +227,7 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
         height: 240,
         mark: LINE,
         encoding: {
-          x: { field: 'shares', type: 'quantitative', title: 'shares beside the owner' },
+          x: { field: 'shares', type: 'quantitative', title: 'shares in addition to the owner' },
           y: { field: 'milliseconds', type: 'quantitative', title: 'ms' },
           color: RUNTIME,
         },
@@ -231,10 +237,10 @@ export async function growth(runs: readonly Run[]): Promise<Figure> {
   })
   return {
     name: 'growth',
-    title: 'How cost grows',
+    title: 'How the cost grows',
     caption:
-      'With the size of a block (both axes logarithmic: a slope of 1 is linear; below 64 KiB what a block costs at all prevails), and ' +
-      'with the number of shares that it is sealed for: one envelope each.',
+      'Left: with the size of a block. Both axes are logarithmic, so a slope of 1 is linear. Below 64 KiB, the fixed cost of a ' +
+      'block dominates. Right: with the number of shares that a block is sealed for. Each share adds one envelope.',
     svg,
   }
 }
@@ -255,14 +261,14 @@ export async function gains(runs: readonly Run[]): Promise<Figure> {
     encoding: {
       x: { field: 'what', type: 'nominal', title: null, sort: null, axis: { labelAngle: 0 } },
       xOffset: { field: 'runtime' },
-      y: { field: 'gain', type: 'quantitative', title: 'times one thread' },
+      y: { field: 'gain', type: 'quantitative', title: 'speedup over one thread' },
       color: RUNTIME,
     },
   })
   return {
     name: 'gains',
-    title: `A pool of ${Math.max(...runs.map(({ results }) => results.pool?.[0]?.threads ?? 0))} threads beside one`,
-    caption: 'Whole blocks, moved to the threads and back, and envelopes rekeyed in lots.',
+    title: `A pool of ${Math.max(...runs.map(({ results }) => results.pool?.[0]?.threads ?? 0))} threads compared with one thread`,
+    caption: 'Whole blocks are moved to the threads and back. Envelopes are rekeyed in batches.',
     svg,
   }
 }

@@ -1,7 +1,9 @@
 // npm run bench:report -- [--node PATH]… [--quick] [--envelopes N,…] [--out DIR] [--from report.json]
-// Measures in each runtime that is named (in this one, if none is), and writes report.json, report.html and throughput.svg to DIR,
-// `bench/results` unless said. --from draws the measurements of an earlier report again. A whole run takes eight
-// minutes a runtime, and as long as rekeying N envelopes takes besides: 10,000 unless said, one number for each runtime.
+// Measures each named Node (by default this one), and writes report.json, report.html and throughput.svg to DIR.
+// --out: DIR, by default `bench/results`.
+// --from: draws the measurements of an earlier report again, without measuring.
+// --envelopes: how many envelopes to rekey, one number for each runtime; by default 10,000.
+// A full run takes eight minutes for each runtime, plus the time to rekey the envelopes.
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +13,7 @@ import type { Results } from '../run.ts'
 import { page } from './page.ts'
 import { costs, gains, growth, passwords, rekeying, throughput } from './plots.ts'
 
-/** What was measured in one runtime. */
+/** The measurements of one runtime. */
 export interface Run {
   readonly results: Results
   readonly peers: { readonly rounds: number; readonly rows: readonly PeerRow[] }
@@ -27,7 +29,8 @@ const { values } = parseArgs({
   },
 })
 const envelopes = (values.envelopes ?? '10000').split(',')
-if (!envelopes.every((count) => /^10{4,6}$/.test(count))) throw new RangeError('--envelopes: 10000, 100000 or 1000000')
+if (!envelopes.every((count) => /^10{4,6}$/.test(count)))
+  throw new RangeError('--envelopes must be 10000, 100000 or 1000000')
 const bench = join(import.meta.dirname, '..')
 const folder = values.out ?? join(bench, 'results')
 
@@ -36,7 +39,7 @@ const runs = values.from === undefined ? [] : (JSON.parse(readFileSync(values.fr
 if (values.from === undefined) {
   for (const [index, node] of (values.node ?? [process.execPath]).entries()) {
     runs.push(measure(node, envelopes[index] ?? envelopes[0]!))
-    // At once: what took so long must not be lost to what comes after it.
+    // Written after each runtime, so that a later failure does not lose these measurements.
     writeFileSync(join(folder, 'report.json'), `${JSON.stringify(runs, undefined, 1)}\n`)
   }
 }

@@ -1,4 +1,4 @@
-// The page around sealed-file.ts: a file and a password in, a file to save out.
+// The user interface around sealed-file.ts: it takes a file and a password, and offers a file to save.
 import { KeystrataError, selfTest } from 'keystrata'
 import { isSealed } from './container.ts'
 import { explain, sizeOf, STEPS } from './messages.ts'
@@ -32,11 +32,11 @@ const problem = element('problem', HTMLElement)
 const result = element('result', HTMLElement)
 const save = element('save', HTMLAnchorElement)
 
-/** The chosen file, and what is to be done with it. */
+/** The chosen file, and what to do with it. */
 let task: { work: 'seal' | 'open'; file: File } | undefined
-/** The file that was chosen last; what it is, is seen a moment later. */
+/** The file that was chosen last. Checking whether it is sealed takes a moment. */
 let latest: File | undefined
-/** Of what is under way. */
+/** Cancels the running operation. */
 let running: AbortController | undefined
 const invitation = [chosen.textContent, kind.textContent] as const
 
@@ -46,10 +46,10 @@ async function choose(file: File): Promise<void> {
   latest = file
   const isKnown = await isSealed(file)
   if (latest !== file) return
-  // A damaged one may not be known by its beginning any more.
+  // A sealed file may be damaged at its start, so its name counts too.
   const work = isKnown || file.name.endsWith(ENDING) ? 'open' : 'seal'
   task = { work, file }
-  const what = work === 'seal' ? 'choose a password to seal it' : 'a sealed file: enter its password to open it'
+  const what = work === 'seal' ? 'choose a password to seal it' : 'sealed file: enter its password to open it'
   showChoice(file.name, `${sizeOf(file)} · ${what}`)
   repeat.hidden = work === 'open'
   password.autocomplete = work === 'seal' ? 'new-password' : 'current-password'
@@ -57,7 +57,7 @@ async function choose(file: File): Promise<void> {
   password.focus()
 }
 
-/** Back to the beginning, ready for another file. */
+/** Resets the page, ready for another file. */
 function forget(): void {
   task = latest = undefined
   fileInput.value = ''
@@ -70,7 +70,7 @@ function showChoice(name: string, text: string): void {
   drop.classList.toggle('chosen', task !== undefined)
 }
 
-/** What is missing before anything can be done, and where. */
+/** Returns what the user still has to enter, and the field for it. */
 function missing(): [string, HTMLElement] | undefined {
   if (task === undefined) return ['Choose a file first.', fileInput]
   if (password.value === '') return ['Enter a password.', password]
@@ -87,12 +87,12 @@ async function run({ work, file }: NonNullable<typeof task>): Promise<void> {
     if (work === 'seal') {
       const name = `${file.name}${ENDING}`
       offer(await sealFile(file, password.value, options), name)
-      status.textContent = `Sealed. The browser saves it as ${name}.`
+      status.textContent = `Sealed. Your browser saves it as ${name}.`
       save.click()
     } else {
       const { name, content } = await openFile(file, password.value, options)
       offer(content, name)
-      status.textContent = `Opened: ${sizeOf(content)}, checked to the last byte.`
+      status.textContent = `Opened: ${sizeOf(content)}. Every byte was verified.`
     }
     password.value = again.value = ''
     forget()
@@ -117,7 +117,7 @@ function setRunning(controller: AbortController | undefined): void {
   if (isRunning) cancel.focus()
 }
 
-/** Draws the newest of many reports once a frame, and says a new step once. */
+/** Shows progress: it draws the newest report once a frame, and announces each step once. */
 function showProgress(work: 'seal' | 'open'): (step: Step, fraction: number) => void {
   let newest = 0
   let frame: number | undefined
@@ -133,7 +133,7 @@ function showProgress(work: 'seal' | 'open'): (step: Step, fraction: number) => 
   }
 }
 
-/** Puts a file behind the link. The address is of this page alone, and lasts until the next file. */
+/** Offers a file through the link. Its address works only in this page, and only until the next file. */
 function offer(content: Blob, name: string): void {
   save.href = URL.createObjectURL(content)
   save.download = name
@@ -177,7 +177,7 @@ form.addEventListener('submit', (event) => {
   else if (task !== undefined) void run(task)
 })
 
-// A file may be dropped anywhere: a browser shows what is dropped beside, and leaves the page.
+// Accept a file dropped anywhere: otherwise the browser would leave the page and show the file.
 document.addEventListener('dragover', (event) => {
   event.preventDefault()
   document.body.classList.add('dragging')
@@ -194,5 +194,8 @@ document.addEventListener('drop', (event) => {
 const { ok } = await selfTest()
 if (!ok) {
   fields.disabled = go.disabled = true
-  complain('This browser computes wrongly: a self-test failed, so nothing is sealed here.', go)
+  complain(
+    'A self-test failed: this browser computes wrong results, so the page cannot be used. Try another browser.',
+    go,
+  )
 }

@@ -1,4 +1,4 @@
-// What the page says, in words for people.
+// The messages that the page shows to people.
 import { KeystrataError } from 'keystrata'
 import type { Step } from './sealed-file.ts'
 
@@ -7,13 +7,13 @@ export const STEPS: Record<'seal' | 'open', Record<Step, string>> = {
   open: { password: 'Deriving the key from the password…', content: 'Opening the file…' },
 }
 
-/** Says what went wrong: a wrong password and a damaged file are two things, and never mixed up. */
+/** Explains an error. A wrong password and a damaged file always get different messages. */
 export function explain(error: unknown): string {
   if (error instanceof KeystrataError) return explainCode(error)
   if (error instanceof DOMException) {
-    return 'The browser cannot read this file. It may have changed or moved since it was chosen, or be a folder.'
+    return 'The browser cannot read this file. It may have changed or moved since you chose it, or be a folder.'
   }
-  return `This should not happen: ${String(error)}`
+  return `An unexpected error occurred: ${String(error)}`
 }
 
 function explainCode({ code, message }: KeystrataError): string {
@@ -25,15 +25,15 @@ function explainCode({ code, message }: KeystrataError): string {
     case 'authentication-failed':
     case 'key-not-found':
     case 'policy':
-      return 'The password is right, but the file was damaged or altered after it was sealed. Nothing of it was opened. Try another copy of it.'
+      return 'The password is right, but the file was damaged or altered after it was sealed. It was not opened. Try another copy of it.'
     case 'unsupported':
-      return 'A later release sealed this file: this page does not know its format.'
+      return 'This page does not know the format of this file. Try a newer version of this page.'
     case 'limit-exceeded':
-      return `This goes beyond what the page does: ${message}.`
+      return `This exceeds a limit of this page: ${message}.`
     case 'aborted':
       return 'Cancelled. Nothing was saved.'
     default:
-      return `This should not happen: ${message}.`
+      return `An unexpected error occurred: ${message}.`
   }
 }
 

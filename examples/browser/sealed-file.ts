@@ -1,4 +1,4 @@
-// What this page does with the library: a file and a password become a sealed file, and again the file.
+// How this page uses the library: it seals a file with a password, and opens it again.
 import {
   type Argon2Costs,
   createKeyset,
@@ -19,26 +19,26 @@ import {
   splitParts,
 } from './container.ts'
 
-/** What a guess at the password costs, and the most that opening may: a file that came from elsewhere could ask for more. */
+/** The Argon2id costs of sealing, and the limit for opening: a file from someone else could ask for much more. */
 const COSTS: Argon2Costs = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
-/** One chunk is in memory at a time. Small ones keep the page alive, as each is sealed in a few turns of its event loop. */
+/** The size of one chunk. Only one is in memory at a time. Small chunks keep the page responsive. */
 const CHUNK_BYTES = 2 * 1024 * 1024
 
 export type Step = 'password' | 'content'
 
 export interface Options {
-  /** Told which step is under way, and how much of it is done, from 0 to 1. */
+  /** Called with the current step, and how much of it is done, from 0 to 1. */
   onProgress?: (step: Step, fraction: number) => void
-  /** Ends it with `aborted`. */
+  /** Cancels the operation, which then throws `aborted`. */
   signal?: AbortSignal
   costs?: Argon2Costs
   chunkBytes?: number
 }
 
-/** Seals a file under a password, with keys that nothing else has. */
+/** Seals a file with a password, under fresh keys that no other file uses. */
 export async function sealFile(file: File, password: string, options: Options = {}): Promise<Blob> {
   const { costs = COSTS, chunkBytes = CHUNK_BYTES } = options
-  // Without dedup nobody can see whether chunks are equal.
+  // Dedup is off, so that nobody can see whether two chunks are equal.
   const keyset = await createKeyset(password, { ...passwordOptions(options), costs, dedup: 'off' })
   const writer = openWriter(keyset.export('host'))
   try {
@@ -46,12 +46,12 @@ export async function sealFile(file: File, password: string, options: Options = 
     const blocks: Blob[] = []
     for (let at = 0; at < file.size; at += chunkBytes) {
       const block = await writer.seal(await read(file.slice(at, at + chunkBytes)))
-      const stored = new Blob([encodeBlock(block)]) // the browser keeps it, on the disk if it is large
+      const stored = new Blob([encodeBlock(block)]) // the browser keeps it, on disk if it is large
       listed.push({ label: block.label, bytes: stored.size })
       blocks.push(stored)
       report(options, Math.min(at + chunkBytes, file.size) / file.size)
     }
-    // The order of the chunks, and where they end, is what this record says.
+    // This record protects the order and the number of the chunks.
     const listing = encodeListing({ name: file.name, size: file.size, blocks: listed })
     const { record } = await writer.sealRecord(listing, 'start')
     return joinParts(keyset.export('storage'), record, blocks)
@@ -62,15 +62,15 @@ export async function sealFile(file: File, password: string, options: Options = 
 }
 
 export interface OpenedFile {
-  /** A plain name, whatever was sealed. */
+  /** A safe name for saving, whatever name was sealed. */
   name: string
   content: Blob
 }
 
 /**
- * Opens a sealed file. Nothing of it is given before all of it was checked.
- * @throws KeystrataError `wrong-password`; `malformed` for damage; `authentication-failed` for what was altered; `key-not-found`
- *   for what is from another sealed file
+ * Opens a sealed file. It returns content only after all of it was verified.
+ * @throws KeystrataError `wrong-password`; `malformed` if the file is damaged; `authentication-failed` if it was
+ *   altered; `key-not-found` if it contains parts of another sealed file
  */
 export async function openFile(sealed: Blob, password: string, options: Options = {}): Promise<OpenedFile> {
   const parts = await splitParts(sealed)
@@ -86,9 +86,9 @@ export async function openFile(sealed: Blob, password: string, options: Options 
       at += bytes
       report(options, at / parts.blocks.size)
     }
-    // No type: a page that somebody sealed must not run here.
+    // The blob has no type, so that a sealed HTML page cannot run here.
     const whole = new Blob(chunks)
-    if (whole.size !== listing.size) throw malformed('not of the size that was sealed')
+    if (whole.size !== listing.size) throw malformed('its content does not have the size that was sealed')
     return { name: plainName(listing.name), content: whole }
   } finally {
     keyset.dispose()
@@ -102,7 +102,7 @@ function passwordOptions({ signal, onProgress }: Options) {
   }
 }
 
-/** Between two chunks: here it is told, and ended. */
+/** Runs between two chunks: reports progress, and throws `aborted` if the signal is set. */
 function report({ signal, onProgress }: Options, fraction: number): void {
   if (signal?.aborted === true) throw new KeystrataError('aborted')
   onProgress?.('content', fraction)

@@ -1,4 +1,4 @@
-// Builds the page into `dist` here: plain files, for any folder of any server.
+// Builds the page into `dist` in this folder: plain files that any web server can serve from any path.
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type UserConfig } from 'vite'
 
@@ -10,7 +10,7 @@ const config: UserConfig = defineConfig({
   },
   build: {
     target: 'es2022',
-    // Neither inline code nor fetched modules: the page's policy allows neither.
+    // The page's security policy forbids inline code and fetched modules.
     modulePreload: false,
     assetsInlineLimit: 0,
   },

@@ -1,7 +1,7 @@
-// The key agreement of one object (SPEC §3.2): the secrets of all methods of its suite, XORed. Each secret first passes a PRF over
-// the whole transcript, because raw secrets combined by XOR are not safe against chosen ciphertexts, and X25519 accepts several
-// public keys as the same one (Giacon, Heuer, Poettering, "KEM Combiners", PKC 2018). Every object and recipient gets a fresh
-// agreement; none is cached.
+// The key agreement of one object (SPEC §3.2): the XOR of the secrets of all methods of its suite. Each secret first
+// passes a PRF over the whole transcript. Without the PRF, the XOR would not be safe against chosen ciphertexts, and
+// X25519 treats several encodings of a public key as the same key (Giacon, Heuer, Poettering, "KEM Combiners", PKC
+// 2018). Every object and recipient gets a fresh agreement. None is cached.
 import { hmacSha512, sha512 } from '../primitives/hash.ts'
 import { decapsulate, KEM_BYTES } from '../primitives/kem.ts'
 import { type Bytes, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
@@ -10,7 +10,7 @@ import type { Identity, PublicHalves, Recipient } from './key-pairs.ts'
 import { disposable, type Handle, SecretKey, wiping } from './secret.ts'
 import { type AgreementSuite, type Method, METHODS } from './suite.ts'
 
-/** What a key agreement leaves in the object. A part is empty if the suite does not use its method. */
+/** What a key agreement stores in the object. A part is empty if the suite does not use its method. */
 export interface AgreementParts {
   /** The ephemeral X25519 public key, 32 bytes. */
   readonly ephemeral: Uint8Array
@@ -18,7 +18,7 @@ export interface AgreementParts {
   readonly encapsulated: Uint8Array
 }
 
-/** The name of each method's part, and the label of the PRF that its secret passes. */
+/** For each method, the name of its part, and the label of the PRF for its secret. */
 const ROWS = {
   x25519: { part: 'ephemeral', label: 'kem/x25519' },
   mlKem1024: { part: 'encapsulated', label: 'kem/ml-kem-1024' },
@@ -26,7 +26,7 @@ const ROWS = {
 
 const uses = (suite: AgreementSuite, method: Method): boolean => (suite.methods as readonly Method[]).includes(method)
 
-/** The stored fields of the parts. */
+/** Returns the stored fields of the parts. */
 /* @__NO_SIDE_EFFECTS__ */
 export function partFields(suite: AgreementSuite): { readonly [Part in keyof AgreementParts]: Codec<Uint8Array> } {
   const sizeOf = (method: Method) => (uses(suite, method) ? KEM_BYTES[method].ciphertext : 0)
@@ -37,17 +37,17 @@ export function partFields(suite: AgreementSuite): { readonly [Part in keyof Agr
 export interface AgreementPlace {
   readonly headerBytes: Uint8Array
   readonly suite: AgreementSuite
-  /** Known to both sides and not stored; the label for a block. */
+  /** Known to both sides, but not stored. For a block, its label. */
   readonly context: Uint8Array
 }
 
-/** The agreed value X with its transcript T. It is not a key itself: keys are derived from it by purpose. */
+/** The agreed value X with its transcript T. It is not a key itself: keys are derived from it, one for each purpose. */
 export interface Agreement extends Handle {
   /** `F(X, "kem/" + purpose, T)`, 32 bytes. */
   key(purpose: 'combined' | 'envelope' | 'seal'): SecretKey<'agreed'>
 }
 
-/** Makes a fresh agreement with a recipient. */
+/** Creates a fresh agreement with a recipient. */
 export function agreeWith(
   recipient: Recipient,
   place: AgreementPlace,
@@ -64,9 +64,9 @@ export function agreeWith(
 }
 
 /**
- * Reaches the agreement that a sender made.
- * @throws KeystrataError `authentication-failed` for parts that no honest sender writes. Other wrong parts give a wrong
- *   agreement, which shows only when it is used
+ * Computes the agreement that a sender created.
+ * @throws KeystrataError `authentication-failed` if a part is one that no honest sender writes. Any other wrong part
+ *   gives a wrong agreement, and an error only when it is used
  */
 export function reachAgreement(identity: Identity, place: AgreementPlace, parts: AgreementParts): Agreement {
   const secrets: Map<Method, Bytes> = new Map()
@@ -94,7 +94,7 @@ function transcriptOf(
   return sha512(domain('kem-transcript'), ...[headerBytes, ...agreed, context].map(lengthPrefixed))
 }
 
-/** X: the XOR of all secrets, each of which passed the PRF of its method. */
+/** Computes X: the XOR of all secrets, after each has passed the PRF of its method. */
 function combine(secrets: ReadonlyMap<Method, Bytes>, transcript: Bytes): Agreement {
   const passed: Bytes[] = []
   using _ = disposable({}, () => wipe(...passed))

@@ -1,4 +1,5 @@
-// Blocks: what a backup tool codes against, whatever the key model (SPEC §6). A block is a label, an envelope and a ciphertext.
+// Blocks: the interface that a backup tool uses, the same for every key model (SPEC §6). A block is a label, an
+// envelope and a ciphertext.
 import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
@@ -6,7 +7,7 @@ import { parseLabel } from './label.ts'
 import { type Handle, SecretHolder } from './secret.ts'
 
 /**
- * The small parts of a block.
+ * The small parts of a block: its label and its envelope.
  * @example
  * ```ts
  * import type { BlockHead, Keyset } from 'keystrata'
@@ -18,8 +19,9 @@ export interface BlockHead {
   /** 64 lower-case hex digits: the block's name in the store. It is never read from the stored bytes. */
   readonly label: string
   /**
-   * Leads to the key of the block. A keyset's has 1,713 bytes with `hybrid`, 145 with `x25519`, 49 unencrypted; a vault's
-   * 128; a client's 112, in the scope `public` 49, under DES-56 88.
+   * Lets a reader recover the key of the block. In a keyset it has 1,713 bytes with `hybrid`, 145 with `x25519`, and 49
+   * for unencrypted blocks. In a vault it has 128 bytes. In a client it has 112, in the scope `public` 49, and under
+   * DES-56 88.
    */
   readonly envelope: Uint8Array
 }
@@ -34,7 +36,7 @@ export interface BlockHead {
  * ```
  */
 export interface StoredBlock extends BlockHead {
-  /** The content plus at most 80 bytes; in a vault exactly as long as the content. It never changes. */
+  /** The content plus at most 80 bytes. In a vault it is exactly as long as the content. It never changes. */
   readonly ciphertext: Uint8Array
 }
 
@@ -51,8 +53,8 @@ export interface SealedBlock extends StoredBlock {
   readonly envelope: Bytes
   readonly ciphertext: Bytes
   /**
-   * The envelope for each share that was asked for, by the share's id. Store them where the recipients find them. If the store
-   * has this block already, and dedup is `off`, they do not fit the stored block: use `Share.add` instead.
+   * The envelope for each share that was asked for, by the share's id. Store them where the recipients find them. If
+   * the store already has this block, and dedup is `off`, they do not match the stored block: use `Share.add` instead.
    */
   readonly shared?: ReadonlyMap<string, Bytes>
 }
@@ -85,10 +87,11 @@ export interface SealOptions {
  */
 export interface BlockWriter {
   /**
-   * Copies and hashes the content. All of it is read before the promise is returned, so later changes to `content` have no
-   * effect. Ask the store for the label, and seal only what the store does not have.
+   * Copies and hashes the content. All of it is read before the promise is returned, so later changes to `content` have
+   * no effect. Ask the store for the label, and seal only what the store does not have.
    * @param content at most 64 MiB
-   * @throws KeystrataError `limit-exceeded` if the content is larger; `disposed`
+   * @throws KeystrataError `limit-exceeded` if the content is larger
+   * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError if the content is not a Uint8Array
    */
   prepare(content: Uint8Array): Promise<PreparedBlock>
@@ -109,22 +112,26 @@ export interface BlockWriter {
  * ```
  */
 export interface PreparedBlock extends Handle {
-  /** 64 lower-case hex digits: the block's name in the store, which must never replace one block by another. */
+  /** 64 lower-case hex digits: the block's name in the store. The store must never replace one block with another. */
   readonly label: string
   /**
    * Encrypts the copy in place, under a fresh key agreement or, in a vault or a client, under fresh keys. Works once.
-   * @throws KeystrataError `disposed` if it was sealed before, or it or its writer was disposed of. If a share is the reason,
-   *   the block can still be sealed: `key-not-found` if no active share has that id; `policy` for shares of an unencrypted
-   *   block; `malformed` if the public keys of a share are invalid
-   * @throws TypeError for `shares` in a key model without shares
+   * If an error is about a share, the block can still be sealed.
+   * @throws KeystrataError `disposed` if it was sealed before, or it or its writer was disposed of
+   * @throws KeystrataError `key-not-found` if no active share has that id
+   * @throws KeystrataError `policy` if an unencrypted block is to be shared
+   * @throws KeystrataError `malformed` if the public keys of a share are invalid
+   * @throws TypeError if `shares` is given in a key model without shares
    */
   seal(options?: SealOptions): Promise<SealedBlock>
   /**
-   * Makes envelopes for the readers of shares, if the store has the block already. The prepared block stays as it is: seal it
-   * or dispose of it.
+   * Makes envelopes for the readers of shares when the store already has the block. The prepared block stays as it is:
+   * seal it or dispose of it.
    * @returns the envelope for each share, by its id
-   * @throws KeystrataError `policy` if dedup is `off` (the stored block has another key) or the block is unencrypted;
-   *   `key-not-found` if no active share has that id; `malformed` if the public keys of a share are invalid; `disposed`
+   * @throws KeystrataError `policy` if dedup is `off` (the stored block has another key) or the block is unencrypted
+   * @throws KeystrataError `key-not-found` if no active share has that id
+   * @throws KeystrataError `malformed` if the public keys of a share are invalid
+   * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError in a key model without shares
    */
   envelopesFor(shares: readonly string[]): Promise<ReadonlyMap<string, Bytes>>
@@ -141,38 +148,40 @@ export interface PreparedBlock extends Handle {
  */
 export interface BlockReader {
   /**
-   * Checks everything, then returns the content. The label is computed again from the content.
-   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included; `key-not-found` if
-   *   the block belongs to another keyset or client (another vault's block is `authentication-failed`); `policy` if it is
-   *   protected more weakly than its key pair demands; `malformed`, `unsupported` or `limit-exceeded` if it is no block of this
-   *   key model; `disposed`
+   * Verifies a block and returns its content. The label is computed again from the content.
+   * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included
+   * @throws KeystrataError `key-not-found` if the block belongs to another keyset or client (another vault's block is
+   *   `authentication-failed`)
+   * @throws KeystrataError `policy` if it is protected more weakly than its key pair demands
+   * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a block of this key model
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   open(block: StoredBlock): Promise<Bytes>
 }
 
-/** The bytes of a head. Each property is read once, so that what is checked is what is used. */
+/** Returns the bytes of a head. Reads each property once, so that the value that is checked is the one that is used. */
 export function headOf(head: BlockHead): { readonly envelope: Uint8Array; readonly label: Bytes } {
   assertBlock(head)
   const { envelope, label } = head
   return { envelope: bytesFrom(envelope, 'envelope'), label: parseLabel(label) }
 }
 
-/** The bytes of a block, read like {@link headOf}. */
+/** Returns the bytes of a block, read like {@link headOf}. */
 export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { readonly ciphertext: Uint8Array } {
   assertBlock(block)
   const { envelope, ciphertext, label } = block
   return { ciphertext: bytesFrom(ciphertext, 'ciphertext'), ...headOf({ envelope, label }) }
 }
 
-/** @throws TypeError for what callers are likely to pass in place of a block */
+/** @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake */
 function assertBlock(block: BlockHead): void {
   if (block instanceof Promise) throw new TypeError('expected a block, not a promise: await it')
   if (block instanceof Uint8Array) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
 }
 
 /**
- * Joins the parts of a block into the bytes to store: envelope ‖ ciphertext, without the label. This copies; a store that can
- * write two pieces one after the other needs no copy.
+ * Joins the parts of a block into the bytes to store: envelope ‖ ciphertext, without the label. This copies both parts.
+ * A store that can write two pieces one after the other needs no copy.
  * @throws TypeError if a part is not a Uint8Array
  * @example
  * ```ts
@@ -190,11 +199,13 @@ export function encodeBlock(block: StoredBlock): Bytes {
 }
 
 /**
- * Splits stored bytes into the parts of a block, which are views of `stored`. Only the form is checked; opening the block
- * checks the rest.
- * @param label the name that the store was asked for
- * @throws KeystrataError `malformed` if the bytes are too short or no block, or the label is not 64 lower-case hex digits;
- *   `unsupported` for another kind of object and later versions; `limit-exceeded` beyond 64 MiB of content
+ * Splits stored bytes into the parts of a block, which are views of `stored`. Only the form is checked; opening the
+ * block checks the rest.
+ * @param label the name under which the block was read from the store
+ * @throws KeystrataError `malformed` if the bytes are too short or not a block, or the label is not 64 lower-case hex
+ *   digits
+ * @throws KeystrataError `unsupported` if it is another kind of object or needs a later release
+ * @throws KeystrataError `limit-exceeded` if the content is over 64 MiB
  * @example
  * ```ts
  * import { type BlockReader, parseBlock } from 'keystrata'
@@ -208,9 +219,11 @@ export function parseBlock(stored: Uint8Array, label: string): StoredBlock {
   const bytes = bytesFrom(stored, 'block')
   parseLabel(label)
   const length = envelopeLength(bytes)
-  if (bytes.length < length) throw new KeystrataError('malformed', 'a block cut short', { bytes: bytes.length })
+  if (bytes.length < length) throw new KeystrataError('malformed', 'this block is cut short', { bytes: bytes.length })
   if (bytes.length - length > MAX_CIPHERTEXT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: bytes.length })
+    throw new KeystrataError('limit-exceeded', 'this block is too large: a block holds at most 64 MiB of content', {
+      bytes: bytes.length,
+    })
   }
   return { label, envelope: bytes.subarray(0, length), ciphertext: bytes.subarray(length) }
 }
@@ -253,12 +266,12 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
   }
 
   async seal(options: SealOptions = {}): Promise<SealedBlock> {
-    // Read the caller's objects first: their code must not run between the check below and the use of what it checked.
+    // Read the caller's objects first: their code must not run between the check below and the use of what was checked.
     const shares = sharesOf(options)
     const prepared = this.#unspent()
-    // Before anything is spent, so that a mistaken id costs nothing.
+    // Make these envelopes first, so that after a wrong id the block can still be sealed.
     const shared = shares === undefined ? undefined : this.#shared(shares, false)
-    // From here on this block is spent: its buffer becomes the ciphertext, or is wiped.
+    // From here on this block is used up: its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
     this.dispose()
     try {
@@ -280,7 +293,8 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
   }
 
   #unspent(): Prepared {
-    if (this.#prepared === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+    if (this.#prepared === undefined)
+      throw new KeystrataError('disposed', 'this block was already sealed or disposed of; prepare the content again')
     return this.#prepared
   }
 
@@ -301,7 +315,7 @@ export async function sealPrepared(
   return await prepared.seal({ shares })
 }
 
-/** A copy of the ids, made before anybody can change them. */
+/** Copies the ids, so that later changes by the caller have no effect. */
 export function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
   return shares === undefined ? undefined : idsFrom(shares)
 }

@@ -1,7 +1,7 @@
 // Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
 
 /**
- * Bytes in memory of their own, as everything that this library returns.
+ * Bytes that own their memory, as all bytes that this library returns do.
  * @example
  * ```ts
  * import { type Bytes, createKeyset } from 'keystrata'
@@ -18,17 +18,19 @@ export const EMPTY: Bytes = new Uint8Array(0)
 const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object
 
 /**
- * The same memory as a plain Uint8Array of this realm: what a caller gives passes through here before it is used.
- * @throws TypeError for what is not a Uint8Array (a Buffer is one), and for one whose memory was taken away
- * @throws RangeError for another length than `length`
+ * Returns the same memory as a plain Uint8Array of this realm. All bytes that a caller passes go through here before
+ * use.
+ * @throws TypeError if it is not a Uint8Array (a Buffer is one), or its memory was transferred
+ * @throws RangeError if its length is not `length`
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
-  // The getter of the language itself: no property passes something else for one, and it knows arrays of other realms.
+  // Use the built-in getter: no property can make something else look like a Uint8Array, and arrays of other realms
+  // work.
   if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
     throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }
   const given = value as Uint8Array
-  // A buffer that was transferred or shrunk would pass for empty content; copying from one throws.
+  // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
   if (given.length === 0) new Uint8Array(given)
   if (length !== undefined && given.length !== length) {
     throw new RangeError(`${what} must have ${length} bytes, not ${given.length}`)
@@ -36,7 +38,7 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
   return new Uint8Array(given.buffer, given.byteOffset, given.length)
 }
 
-/** What a caller most likely meant. */
+/** Guesses what the caller passed by mistake, and says what to do. */
 function hintFor(value: unknown): string {
   if (value instanceof Promise) return ', not a promise: await it'
   return typeof value === 'string' ? ', not a string: new TextEncoder().encode(text) makes one' : ''
@@ -52,7 +54,7 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
   return whole
 }
 
-/** `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a defect. */
+/** Returns `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a bug. */
 export function xor(a: Uint8Array, b: Uint8Array): Bytes {
   if (a.length !== b.length) throw new RangeError(`cannot XOR ${a.length} bytes with ${b.length}`)
   const result = new Uint8Array(a)
@@ -60,7 +62,7 @@ export function xor(a: Uint8Array, b: Uint8Array): Bytes {
   return result
 }
 
-/** Compares in a time that depends on the lengths alone. */
+/** Compares bytes in a time that depends only on their lengths. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   let difference = 0
@@ -79,32 +81,32 @@ export function toHex(bytes: Uint8Array): string {
   return hex
 }
 
-/** Bytes of lower-case hex digits; undefined if `hex` is not `length` bytes of them. */
+/** Decodes lower-case hex digits. Returns undefined if `hex` is anything else, or not `length` bytes. */
 export function fromHex(hex: string, length: number): Bytes | undefined {
   if (hex.length !== 2 * length || !/^[0-9a-f]*$/.test(hex)) return undefined
   return Uint8Array.from({ length }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
 }
 
-/** Base64 (RFC 4648 §4) without padding. */
+/** Encodes as base64 (RFC 4648 §4) without padding. */
 export function toBase64(bytes: Uint8Array): string {
   let binary = ''
   for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary).replaceAll('=', '')
 }
 
-/** Base64url (RFC 4648 §5) without padding. */
+/** Encodes as base64url (RFC 4648 §5) without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
   return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_')
 }
 
-/** Bytes of unpadded base64; undefined if `text` is not what {@link toBase64} writes. */
+/** Decodes unpadded base64. Returns undefined if `text` is not what {@link toBase64} writes. */
 export function fromBase64(text: string): Bytes | undefined {
   if (!/^[A-Za-z\d+/]*$/.test(text) || text.length % 4 === 1) return undefined
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
   return toBase64(bytes) === text ? bytes : undefined
 }
 
-/** Bytes of unpadded base64url; undefined if `text` is not what {@link toBase64Url} writes. */
+/** Decodes unpadded base64url. Returns undefined if `text` is not what {@link toBase64Url} writes. */
 export function fromBase64Url(text: string): Bytes | undefined {
   return /[+/]/.test(text) ? undefined : fromBase64(text.replaceAll('-', '+').replaceAll('_', '/'))
 }
@@ -127,7 +129,9 @@ export function u64(value: number): Bytes {
   return bytes
 }
 
-/** `LP(x)`: a length in 32 bits, then the bytes, so that no two sequences of fields read alike. */
+/**
+ * `LP(x)`: the length in 32 bits, then the bytes. Two different sequences of such fields never have the same encoding.
+ */
 export function lengthPrefixed(bytes: Uint8Array): Bytes {
   return concat(u32(bytes.length), bytes)
 }
@@ -141,7 +145,8 @@ export function utf8(text: string): Bytes {
 const domains: Map<string, Bytes> = new Map()
 
 /**
- * `LP("keystrata/v1/" + label)`: keeps what is computed for one purpose from ever standing for another. Not to be changed.
+ * `LP("keystrata/v1/" + label)`: a value computed for one purpose cannot be used for another. The caller must not
+ * change the bytes.
  */
 export function domain(label: string): Bytes {
   let bytes = domains.get(label)

@@ -1,4 +1,5 @@
-// Costs of Argon2id for the device at hand (RFC 9106 §4): as much memory as there may be, then as many passes as there is time for.
+// Chooses Argon2id costs for this device (RFC 9106 §4): as much memory as is allowed, then as many passes as the time
+// allows.
 import { randomBytes } from '../primitives/random.ts'
 import { wipe } from './bytes.ts'
 import {
@@ -17,23 +18,25 @@ const { lanes } = DEFAULT_ARGON2_COSTS
 const DEFAULT_CEILING_KIB = 262_144
 
 /**
- * More passes over less memory protect less than what they cost (RFC 9106 recommends 3 for the smaller one of its two
- * choices).
+ * The number of passes to aim for. More passes over less memory would protect less for the same time (RFC 9106
+ * recommends 3 for the smaller of its two choices).
  */
 const WANTED_ITERATIONS = 3
 
-/** How often memory is taken back when it turned out to be slower than the sample. */
+/** How often to measure with less memory, if memory turns out to be slower than the sample suggests. */
 const TRIES = 4
 
 /**
- * Costs with which one Argon2id hash takes about as long as wanted on this device, within the limits of the format: 4
- * lanes, at least 19,456 KiB and 2 iterations, even where that takes longer. Give them as `costs` when a keyset is created.
- * A device that unlocks it later spends the same memory and work, in a time of its own.
- * @param targetMs what one hash may take, in milliseconds; calibrating takes two or three times that
- * @param options `memoryKiB`: the most memory, 262,144 (256 MiB) unless said; `argon2`: who will compute it
- * @throws KeystrataError `aborted`
- * @throws RangeError for a time that is not above 0, and for memory outside 19,456 KiB–1 GiB
- * @throws TypeError for an `argon2` that is none
+ * Returns costs with which one Argon2id hash takes about `targetMs` on this device. They stay within the limits of the
+ * format: 4 lanes, and at least 19,456 KiB and 2 iterations, even if that takes longer. Pass them as `costs` when you
+ * create a keyset. A device that unlocks the keyset later uses the same memory and does the same work, at its own
+ * speed.
+ * @param targetMs how long one hash may take, in milliseconds; calibrating takes two or three times as long
+ * @param options `memoryKiB`: the most memory to use, 262,144 (256 MiB) by default; `argon2`: the function that will
+ *   compute the hash
+ * @throws KeystrataError `aborted` if the signal ends it
+ * @throws RangeError if `targetMs` is not above 0, or `memoryKiB` is outside 19,456 KiB–1 GiB
+ * @throws TypeError if `argon2` does not compute Argon2id
  * @example
  * ```ts
  * import { calibrateArgon2, createKeyset } from 'keystrata'
@@ -48,13 +51,13 @@ export async function calibrateArgon2(
   options: HashOptions & { memoryKiB?: number } = {},
 ): Promise<Argon2Costs> {
   const { memoryKiB: ceiling = DEFAULT_CEILING_KIB, argon2, signal, onProgress } = options
-  if (!(Number.isFinite(targetMs) && targetMs > 0)) throw new RangeError('the time must be above 0 ms')
+  if (!(Number.isFinite(targetMs) && targetMs > 0)) throw new RangeError('targetMs must be above 0')
   if (!Number.isSafeInteger(ceiling) || ceiling < MIN_MEMORY_KIB || ceiling > MAX_MEMORY_KIB) {
-    throw new RangeError(`memory must be ${MIN_MEMORY_KIB} to ${MAX_MEMORY_KIB} KiB`)
+    throw new RangeError(`memoryKiB must be ${MIN_MEMORY_KIB} to ${MAX_MEMORY_KIB}`)
   }
   const hashing: HashOptions = { argon2, signal }
   const measure = (costs: Argon2Costs): Promise<number> => timeOf(costs, hashing)
-  // The first hash checks the function, and warms the machine up.
+  // The first hash checks the function and warms up the machine.
   await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })
   onProgress?.(1 / 4)
   const sample = await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })
@@ -65,7 +68,7 @@ export async function calibrateArgon2(
     onProgress?.(1 / 4 + (tries / TRIES) * (3 / 4))
     if (pass * MIN_ITERATIONS <= targetMs || memoryKiB === MIN_MEMORY_KIB) break
     const less = withinMemory((memoryKiB * targetMs) / (pass * WANTED_ITERATIONS), memoryKiB)
-    // What it should take, where nobody measures it any more.
+    // The expected time with less memory, in case it is not measured again.
     pass *= less / memoryKiB
     memoryKiB = less
   }
@@ -74,7 +77,7 @@ export async function calibrateArgon2(
   return { iterations, memoryKiB, lanes }
 }
 
-/** In whole MiB, as far as floor and ceiling allow. */
+/** Limits memory to the floor and the ceiling, and rounds it down to whole MiB if they allow it. */
 function withinMemory(memoryKiB: number, ceiling: number): number {
   return Math.max(1024 * Math.floor(Math.min(memoryKiB, ceiling) / 1024), MIN_MEMORY_KIB)
 }
@@ -82,6 +85,6 @@ function withinMemory(memoryKiB: number, ceiling: number): number {
 async function timeOf(costs: Argon2Costs, options: HashOptions): Promise<number> {
   const started = performance.now()
   wipe(await hashPassword('calibration', randomBytes(32), costs, options, 32))
-  // Some clocks are coarse.
+  // A coarse clock may measure 0.
   return Math.max(performance.now() - started, 0.1)
 }

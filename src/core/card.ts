@@ -1,5 +1,5 @@
-// Cards (SPEC §7): a user's public keys, signed by the user. Others seal to a card and recognise what its owner signed. Whoever
-// receives a card compares its fingerprint with the owner.
+// Cards (SPEC §7): a user's public keys, signed by the user. Others use a card to seal to its owner, and to verify what
+// the owner signed. Users who receive a card must compare its fingerprint with the owner.
 import { bytes, type Codec, decode, encode, ownBytes, struct } from './codec.ts'
 import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
@@ -33,7 +33,8 @@ export const storedCard: Codec<StoredCard> = struct({
 })
 
 /**
- * A user's public keys, for others to seal to. Not secret, and worthless until its fingerprint was compared.
+ * A user's public keys, for others to seal to. It is not secret. Do not trust it before you compared its fingerprint
+ * with the owner.
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -44,7 +45,10 @@ export const storedCard: Codec<StoredCard> = struct({
 export interface Card {
   /** What to hand out: 1,776 bytes, signed by the card's own key. */
   readonly bytes: Bytes
-  /** 60 digits in 12 groups of 5. People compare them over a channel that nobody else controls, such as a telephone call. */
+  /**
+   * 60 digits in 12 groups of 5. People compare them over a channel that nobody else controls, such as a telephone
+   * call.
+   */
   readonly fingerprint: string
 }
 
@@ -60,10 +64,13 @@ export interface CardKeys extends PinnedKeys {
   readonly ownerId: Uint8Array
 }
 
-/** What a handle that holds a card's private keys can do for other rooms. */
+/** What a handle that holds a card's private keys offers to the rest of the library. */
 export interface CardHolder {
   readonly keys: CardKeys
-  /** Opens what was sealed to the card. The caller wipes the result. @throws KeystrataError as {@link openSealedSecret} */
+  /**
+   * Opens what was sealed to the card. The caller wipes the result.
+   * @throws KeystrataError as {@link openSealedSecret}
+   */
   openSealed(stored: Uint8Array, object: string, place: SecretPlace): Bytes
   /** Signs with the card's signing key. */
   sign(message: Uint8Array): Bytes
@@ -77,15 +84,16 @@ export function setCardHolder(handle: object, holder: (purpose: string) => CardH
 }
 
 /**
- * The holder of a card's private keys.
+ * Returns the holder of a card's private keys.
  * @param what the name of the parameter, for the error
- * @param purpose what the keys are needed for, for the error
- * @throws TypeError if it is no handle of this copy of the library with a card
- * @throws KeystrataError `policy` if the handle does not have all of its keys; `disposed`
+ * @param purpose what the caller needs the keys for; the error names it
+ * @throws TypeError if it is not a handle with a card, from this copy of the library
+ * @throws KeystrataError `policy` if the handle does not have all of its keys
+ * @throws KeystrataError `disposed` if this handle was disposed of
  */
 export function cardHolderOf(handle: { card(): Card }, what: string, purpose: string): CardHolder {
   const holder = holders.get(handle)
-  if (holder === undefined) throw new TypeError(`${what} must be a Keyset of this copy of the library`)
+  if (holder === undefined) throw new TypeError(`${what} must be a Keyset from this copy of the library`)
   return holder(purpose)
 }
 
@@ -105,11 +113,12 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
 }
 
 /**
- * Checks the form, the keys and the signature of a card, and its fingerprint if you expect one.
+ * Parses a card. Checks its structure, keys and signature, and its fingerprint if you pass the expected one.
  * @param bytes the bytes of the card; the result holds a copy
- * @param options `fingerprint`: the one that was compared with the owner, or pinned before; spaces do not matter
- * @throws KeystrataError `malformed` or `unsupported` if it is not a card; `authentication-failed` if its signature is wrong;
- *   `key-changed` if it has another fingerprint
+ * @param options `fingerprint`: the one that you compared with the owner, or pinned before; spaces do not matter
+ * @throws KeystrataError `malformed` or `unsupported` if it is not a card
+ * @throws KeystrataError `authentication-failed` if its signature is wrong
+ * @throws KeystrataError `key-changed` if it has another fingerprint
  * @throws RangeError if `fingerprint` is not 60 digits
  * @example
  * ```ts
@@ -129,13 +138,16 @@ export function parseCard(bytes: Uint8Array, options: { fingerprint?: string } =
   return { bytes: copy, fingerprint }
 }
 
-/** @throws TypeError for what callers are likely to pass in place of a card */
+/**
+ * Returns `card` if it looks like a card.
+ * @throws TypeError if it does not
+ */
 export function cardFrom(card: Card): Card {
   if (typeof card === 'object' && (card as Card | null)?.bytes !== undefined) return card
   throw new TypeError('expected a card, with bytes and fingerprint, as card() and parseCard return it')
 }
 
-/** A copy, cut one byte past the length of a card, so that oversized input is refused cheaply. */
+/** Copies the bytes, cut one byte past the length of a card, so that oversized input is rejected cheaply. */
 function copyOfCard(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
@@ -147,10 +159,11 @@ function assertExpected(fingerprint: string, expected: string): void {
 }
 
 /**
- * The keys of a card that a caller passes. The card is checked again, against the fingerprint that somebody compared.
- * @throws KeystrataError `key-changed` if bytes and fingerprint do not belong together; `malformed`, `unsupported`,
- *   `authentication-failed`
- * @throws TypeError if it is not a card; RangeError if its fingerprint is not 60 digits
+ * Returns the keys of a card that a caller passes. The bytes are checked again, against the card's fingerprint.
+ * @throws KeystrataError `key-changed` if bytes and fingerprint do not match
+ * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
+ * @throws TypeError if it is not a card
+ * @throws RangeError if its fingerprint is not 60 digits
  */
 export function keysOfCard(card: Card): CardKeys {
   const { bytes, fingerprint } = cardFrom(card)
@@ -159,13 +172,13 @@ export function keysOfCard(card: Card): CardKeys {
   return keys
 }
 
-/** The 60 digits of a card's fingerprint as bytes, for objects that are bound to a card. */
+/** Returns the 60 digits of a card's fingerprint as bytes, for objects that are bound to a card. */
 export function fingerprintBytes(keys: PinnedKeys): Bytes {
   return utf8(digitsOf(fingerprintOf(keys)))
 }
 
 /**
- * The keys of a card whose signature is right.
+ * Parses a card and verifies its signature.
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
  */
 export function readCard(stored: Uint8Array): CardKeys {
@@ -176,7 +189,7 @@ export function readCard(stored: Uint8Array): CardKeys {
   const holds =
     isSignatureOf(cardSigning, signedMessage(signed), signature) && equalBytes(header.keyId, publicKeyId(sharing))
   if (!holds) throw authenticationFailed()
-  // Refuses invalid public keys now, not when something is sealed to them.
+  // Refuse invalid public keys now, not when something is sealed to them.
   new Recipient(sharing)
   return { ownerId: new Uint8Array(header.ownerId), sharing, cardSigning, sourceSigning }
 }
@@ -185,7 +198,7 @@ function signedMessage(signed: Uint8Array): Bytes {
   return concat(domain('sign/card'), signed)
 }
 
-/** 199 bits of SHA-512 over all keys of the card. */
+/** Computes the fingerprint: 199 bits of SHA-512 over all keys of the card. */
 function fingerprintOf({ sharing, cardSigning, sourceSigning }: PinnedKeys): string {
   const keys = [sharing.x25519, sharing.mlKem1024, cardSigning, sourceSigning]
   const hash = sha512(domain('fingerprint'), ...keys.map(lengthPrefixed))
@@ -199,6 +212,6 @@ function fingerprintOf({ sharing, cardSigning, sourceSigning }: PinnedKeys): str
 function digitsOf(fingerprint: string): string {
   if (typeof fingerprint !== 'string') throw new TypeError('a fingerprint must be a string')
   const digits = fingerprint.replaceAll(/\s/g, '')
-  if (!/^\d{60}$/.test(digits)) throw new RangeError('a fingerprint has 60 digits')
+  if (!/^\d{60}$/.test(digits)) throw new RangeError('a fingerprint must have 60 digits')
   return digits
 }

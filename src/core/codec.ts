@@ -1,7 +1,8 @@
-// Layouts of stored objects. A layout is declared field by field; writing and reading follow from the declaration. Reading is
+// Layouts of stored objects. A layout lists its fields, and the same list is used to write and to read. Reading is
 // total: every byte belongs to a field, or the whole object is refused. Integers are big-endian (SPEC §1.1).
 //
-// Every function that makes a codec is marked as free of side effects, so a bundler drops the layouts that a program never uses.
+// Every function that makes a codec is marked as free of side effects, so a bundler drops the layouts that a program
+// never uses.
 import type { Bytes } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { type Role, SecretKey, withBytes } from './secret.ts'
@@ -37,7 +38,10 @@ function take({ bytes, offset }: Source, length: number): Uint8Array {
   return bytes.subarray(offset, offset + length)
 }
 
-/** @throws RangeError for a value that the layout cannot hold, which is a mistake in this library */
+/**
+ * Writes a value in a layout.
+ * @throws RangeError if the layout cannot hold the value, which is a bug in this library
+ */
 export function encode<T>(codec: Codec<T>, value: T): Bytes {
   const target = { bytes: new Uint8Array(codec.size(value)), offset: 0 }
   codec.write(target, value)
@@ -47,7 +51,7 @@ export function encode<T>(codec: Codec<T>, value: T): Bytes {
 /**
  * Reads an object that takes up all of `bytes`. Fields of bytes are views of `bytes`, not copies.
  * @param whole the length to report, if `bytes` is only a part of the object
- * @throws KeystrataError `malformed`
+ * @throws KeystrataError `malformed` if the bytes do not fit the layout
  */
 export function decode<T>(codec: Codec<T>, bytes: Uint8Array, object: string, whole: number = bytes.length): T {
   const source: Source = { bytes, offset: 0, keys: [] }
@@ -58,7 +62,7 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array, object: string, wh
   } catch (error) {
     for (const key of source.keys) key.dispose()
     if (!(error instanceof Misfit)) throw error
-    throw new KeystrataError('malformed', `not a well-formed ${object}`, { object, bytes: whole })
+    throw new KeystrataError('malformed', `these bytes are not a valid ${object}`, { object, bytes: whole })
   }
 }
 
@@ -120,13 +124,13 @@ export const version: Codec<number> = within(uint64, 1, Number.MAX_SAFE_INTEGER)
 /** A time in milliseconds since 1970, UTC, up to the last that a Date can hold. */
 export const time: Codec<number> = within(uint64, 0, 8_640_000_000_000_000)
 
-/** A value that must also pass a check, both when it is written and when it is read. */
+/** A value that must also pass a check, when it is written and when it is read. */
 /* @__NO_SIDE_EFFECTS__ */
 export function validated<T>(codec: Codec<T>, holds: (value: T) => boolean): Codec<T> {
   return {
     size: (value) => codec.size(value),
     write(to, value) {
-      if (!holds(value)) throw new RangeError('a value that its layout does not allow')
+      if (!holds(value)) throw new RangeError('the layout does not allow this value')
       codec.write(to, value)
     },
     read(from) {
@@ -148,7 +152,7 @@ export function bytes(size: number): Codec<Uint8Array> {
   return {
     size: () => size,
     write(to, value) {
-      if (value.length !== size) throw new RangeError(`a field of ${size} bytes, not ${value.length}`)
+      if (value.length !== size) throw new RangeError(`a field must have ${size} bytes, not ${value.length}`)
       put(to, value)
     },
     read(from) {
@@ -159,14 +163,14 @@ export function bytes(size: number): Codec<Uint8Array> {
   }
 }
 
-/** Exactly `size` bytes, read into memory of their own: for objects that outlive the bytes that they were read from. */
+/** Exactly `size` bytes, read as a copy, for objects that outlive the bytes that they were read from. */
 /* @__NO_SIDE_EFFECTS__ */
 export function ownBytes(size: number): Codec<Bytes> {
   const view = bytes(size)
   return { ...view, read: (from) => new Uint8Array(view.read(from)) }
 }
 
-/** A length, then as many bytes, read as a view. */
+/** A length, then that many bytes, read as a view. */
 /* @__NO_SIDE_EFFECTS__ */
 export function prefixed(length: Codec<number>): Codec<Uint8Array> {
   return {
@@ -206,7 +210,7 @@ export function fixed(text: string): Codec<undefined> {
   }
 }
 
-/** Key material of a fixed size. It is never read into plain bytes, and never written from them. */
+/** Key material of a fixed size. It is read into a {@link SecretKey} and written from one, never from plain bytes. */
 /* @__NO_SIDE_EFFECTS__ */
 export function secret<R extends Role>(role: R, size: number): Codec<SecretKey<R>> {
   const view = bytes(size)
@@ -221,7 +225,10 @@ export function secret<R extends Role>(role: R, size: number): Codec<SecretKey<R
   }
 }
 
-/** A count, then as many elements. More than `most` do not parse, because small elements take more memory than bytes. */
+/**
+ * A count, then that many elements. More than `most` are malformed, because small elements take more memory than their
+ * bytes.
+ */
 /* @__NO_SIDE_EFFECTS__ */
 export function list<T>(element: Codec<T>, most = 0xffff, count: Codec<number> = uint16): Codec<readonly T[]> {
   return {
@@ -257,7 +264,7 @@ export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
 /** The codec of each field of an object, in the order in which the fields are stored. */
 type Fields<T> = { readonly [Name in keyof T]-?: Codec<T[Name]> }
 
-/** Fields one after the other. What is not named here is not written. */
+/** Fields one after the other. A property without a field is not written. */
 /* @__NO_SIDE_EFFECTS__ */
 export function struct<T>(fields: Fields<T>): Codec<T> {
   const entries = Object.entries(fields) as [keyof T, Codec<T[keyof T]>][]

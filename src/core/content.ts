@@ -1,18 +1,19 @@
-// Content buffers. Content is copied into the buffer that becomes its ciphertext, with room in front and behind for what a cipher
-// adds, so a block is never in memory twice. After opening, content is compared with its label.
+// Content buffers. Content is copied into the buffer that becomes its ciphertext, with room before and after it for
+// what a cipher adds. So a block is never in memory twice. After opening, content is compared with its label.
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
 import { type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { wiping } from './secret.ts'
 
-/** As much as any cipher adds, on either side. */
+/** The most that any cipher adds on either side. */
 const ROOM_BYTES = 64
 
-/** Buffers with room around content that this library has copied already. */
+/** Buffers in which this library has already copied content, with room around it. */
 const roomy: WeakSet<ArrayBufferLike> = /* @__PURE__ */ new WeakSet()
 
 /**
+ * Returns content after checking its type and size.
  * @throws TypeError if it is not a Uint8Array
  * @throws KeystrataError `limit-exceeded`
  */
@@ -25,12 +26,14 @@ export function contentFrom(given: Uint8Array): Uint8Array {
 /** @throws KeystrataError `limit-exceeded` */
 export function assertContentBytes({ length }: Uint8Array): void {
   if (length <= MAX_CONTENT_BYTES) return
-  throw new KeystrataError('limit-exceeded', 'a block holds at most 64 MiB', { bytes: length })
+  throw new KeystrataError('limit-exceeded', 'this content is too large: a block holds at most 64 MiB', {
+    bytes: length,
+  })
 }
 
 /**
- * The buffer in which content will be encrypted, and the place in it to copy the content to. Content that has room around it
- * already stays where it is; this works once for each buffer.
+ * Returns the buffer in which content will be encrypted, and the part of it to copy the content to. Content that
+ * already has room around it stays where it is. This works once for each buffer.
  */
 export function roomFor(content: Uint8Array, before: number, after: number): { buffer: Bytes; copy: Uint8Array } {
   if (roomy.delete(content.buffer)) {
@@ -41,14 +44,14 @@ export function roomFor(content: Uint8Array, before: number, after: number): { b
   return { buffer, copy: buffer.subarray(before, before + content.length) }
 }
 
-/** A copy of content with room around it, to be sent to another thread. */
+/** Copies content into a buffer with room around it, to send it to another thread. */
 export function withRoom(content: Uint8Array): Bytes {
   const buffer = new Uint8Array(ROOM_BYTES + content.length + ROOM_BYTES)
   buffer.set(content, ROOM_BYTES)
   return buffer
 }
 
-/** The content in a buffer that {@link withRoom} made. The first {@link roomFor} of it uses the room. */
+/** Returns the content in a buffer that {@link withRoom} made. The first {@link roomFor} for it uses the room. */
 export function contentWithRoom(buffer: Bytes): Bytes {
   roomy.add(buffer.buffer)
   return buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
@@ -57,8 +60,8 @@ export function contentWithRoom(buffer: Bytes): Bytes {
 const SHA256 = [{ hash: 'sha256' }] as const
 
 /**
- * Copies content into the front of a buffer, with `more` bytes of room behind it, and identifies the copy by its SHA-256. All of
- * the content is read before this first yields.
+ * Copies content into the front of a buffer, with `more` bytes of room after it, and identifies the copy by its
+ * SHA-256. All of the content is read before the promise is returned.
  * @throws KeystrataError `limit-exceeded`
  */
 export async function copyIdentified<T extends object>(
@@ -79,7 +82,7 @@ export async function copyIdentified<T extends object>(
 }
 
 /**
- * Returns content only if it is what its label says; otherwise wipes it.
+ * Returns content if it matches its label, and wipes it otherwise.
  * @throws KeystrataError `authentication-failed`
  */
 export async function assertNamed(

@@ -1,4 +1,4 @@
-// The keys of an encrypt-then-MAC, derived together for one text alone (SPEC §6.6, §11).
+// The keys of an encrypt-then-MAC scheme, derived together for a single text (SPEC §6.6, §11).
 import { derive } from '../primitives/kdf.ts'
 import type { Bytes } from './bytes.ts'
 import { disposable, type Handle, type Role, SecretKey, wiping } from './secret.ts'
@@ -8,7 +8,7 @@ const KEY_BYTES = 32
 export interface CipherKeys extends Handle {
   readonly cipher: SecretKey<'cipher'>
   readonly mac: SecretKey<'mac'>
-  /** What was derived after the two keys and is stored openly; empty if nothing was asked for. */
+  /** Bytes that are derived after the two keys and stored unencrypted. Empty if `commitmentBytes` is 0. */
   readonly commitment: Bytes
 }
 

@@ -1,5 +1,6 @@
-// Every error that bad bytes, wrong keys or broken rules can cause. Callers switch on `code`; messages are for people and
-// may change. Misuse by the programmer (wrong types, wrong lengths of arguments) is a TypeError or RangeError instead.
+// Every error that bad bytes, wrong keys or broken rules can cause. Callers switch on `code`; messages are for people
+// and may change. A mistake of the programmer, such as an argument of a wrong type or length, is a TypeError or
+// RangeError instead.
 
 /**
  * What went wrong, in a form that programs can switch on. The set only ever grows.
@@ -11,25 +12,27 @@
  * ```
  */
 export type ErrorCode =
-  /** Bytes that are not an object of this format: cut, extended, damaged by accident. */
+  /** The bytes are not an object of this format: they were cut, extended, or damaged by accident. */
   | 'malformed'
-  /** An object of a version, type, suite or flag that this release does not know. */
+  /** The object has a version, type, suite or flag that this release does not know. */
   | 'unsupported'
-  /** Bytes or costs beyond the limits of SPEC §1.6, and empty passwords. */
+  /** Bytes or costs are beyond the limits of SPEC §1.6, or a password is empty. */
   | 'limit-exceeded'
-  /** A cryptographic check failed: altered, swapped, or made by somebody without the key. Never says which check. */
+  /**
+   * A cryptographic check failed: the object was altered, swapped, or made without the key. It never says which check.
+   */
   | 'authentication-failed'
-  /** The password is not the one; damage by accident never looks like this. */
+  /** The password is wrong. Damage by accident is never reported as this. */
   | 'wrong-password'
   /** The object is addressed to a key that this handle does not hold. */
   | 'key-not-found'
-  /** The request, or the object, breaks a rule that the keys carry; `detail` names it. */
+  /** The request, or the object, breaks a rule of the keys. `detail` names the rule. */
   | 'policy'
-  /** An older version than the caller's floor. */
+  /** The object has an older version than the caller accepts. */
   | 'rollback'
-  /** Somebody else wrote first. */
+  /** Another writer changed the stored object first. */
   | 'conflict'
-  /** Past its date, or used before. */
+  /** The object is past its date, or was used before. */
   | 'expired'
   /** A key, or a card, that must not change has changed. */
   | 'key-changed'
@@ -39,25 +42,25 @@ export type ErrorCode =
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'
-  /** The caller's signal ended it. */
+  /** The caller's signal ended the operation. */
   | 'aborted'
 
 const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
-  unsupported: 'this object needs another release',
-  'limit-exceeded': 'beyond the limits of the format',
+  unsupported: 'this object needs another release of keystrata',
+  'limit-exceeded': 'this is beyond the limits of the format',
   'authentication-failed': 'altered, swapped, or not made with these keys',
   'wrong-password': 'the password is not the right one',
-  'key-not-found': 'addressed to a key that is not held here',
-  policy: 'not allowed by the rules that these keys carry',
-  rollback: 'an older version than expected',
-  conflict: 'somebody else wrote first',
-  expired: 'past its date',
-  'key-changed': 'the key is not the one it was',
+  'key-not-found': 'this object is addressed to a key that this handle does not have',
+  policy: 'the rules of these keys do not allow this',
+  rollback: 'this is an older version than expected',
+  conflict: 'another writer changed this first; read it again',
+  expired: 'this is past its date, or was used before',
+  'key-changed': 'the key has changed',
   'account-key-required': 'this needs an account key',
   'safeguarding-required': 'the keys must be safeguarded first',
   disposed: 'this handle was disposed of',
-  aborted: 'ended by the caller',
+  aborted: "the caller's signal ended this",
 }
 
 /**
@@ -100,15 +103,16 @@ export class KeystrataError extends Error {
 }
 
 /**
- * The answer to every failed cryptographic check after parsing: one message, no cause, no detail, so that nobody who
- * feeds objects to a reader learns which check refused them.
+ * Returns the error for every failed cryptographic check after parsing. It has one message, no cause and no detail, so
+ * that an attacker who feeds objects to a reader does not learn which check failed.
  */
 export function authenticationFailed(): KeystrataError {
   return new KeystrataError('authentication-failed')
 }
 
 /**
- * What is wrong in something that was authentic on the outside is told apart no further: whoever made it did so on purpose.
+ * Turns every KeystrataError that `open` throws into `authentication-failed`. Use it after an outer MAC or signature
+ * was verified: only a key holder could then have caused an inner failure, and details would help an attacker.
  */
 export function answeredAlike<T>(open: () => T): T {
   try {

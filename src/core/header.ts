@@ -1,11 +1,11 @@
-// The 48 bytes in front of every object (SPEC §2).
+// The header: the first 48 bytes of every object (SPEC §2).
 import type { Bytes } from './bytes.ts'
 import { bytes, type Codec, decode, encode, fixed, struct, uint16, uint32, uint8 } from './codec.ts'
 import { KeystrataError } from './errors.ts'
 import { Suite } from './suite.ts'
 
 export const HEADER_BYTES = 48
-/** The id in a header of an object that belongs to no key or no owner. */
+/** The id in the header of an object that has no key or no owner. */
 export const NOBODY: Uint8Array = /* @__PURE__ */ new Uint8Array(16)
 const VERSION = 1
 
@@ -40,7 +40,7 @@ export function objectName(type: number): string | undefined {
 export interface Header<S extends Suite = Suite> {
   readonly type: number
   readonly suite: S
-  /** The key that opens the object. It selects a key and is never trusted. */
+  /** The id of the key that opens the object. It only selects a key, and is never trusted. */
   readonly keyId: Uint8Array
   /** The keyset, share, vault, profile or client scope that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
@@ -73,8 +73,8 @@ export function encodeHeader(header: Omit<Header, 'generation' | 'flags'> & Part
 /**
  * Reads the header of an object that must have the given type and one of the given suites.
  * @param more `generations`: whether the object may have a generation; `flag`: the one flag that it may have
- * @throws KeystrataError `malformed` if `given` is too short or is not an object; `unsupported` if it is another object or
- *   needs a later release
+ * @throws KeystrataError `malformed` if `given` is too short or is not an object
+ * @throws KeystrataError `unsupported` if it is another object or needs a later release
  */
 export function parseHeader<S extends Suite>(
   given: Uint8Array,
@@ -94,14 +94,15 @@ export function parseHeader<S extends Suite>(
 }
 
 /**
- * Checks only that this is an object at all. Objects that end in a checksum are checked in this order: magic, checksum, header.
- * @throws KeystrataError `malformed`
+ * Parses a header and checks only its magic. Objects that end in a checksum are checked in this order: magic, checksum,
+ * the rest of the header.
+ * @throws KeystrataError `malformed` if `given` is too short or is not an object
  */
 export function parseMagic(given: Uint8Array, object: string): StoredHeader {
   return decode(storedHeader, given.subarray(0, HEADER_BYTES), object, given.length)
 }
 
-/** The key id in a header whose other fields are checked later. */
+/** Returns the key id in an encoded header. Its other fields are checked later. */
 export const keyIdIn = (header: Uint8Array): Uint8Array => header.subarray(16, 32)
 
 /** @throws KeystrataError `unsupported` */
@@ -127,7 +128,10 @@ function knownSuite<S extends Suite>({ suite: found }: StoredHeader, object: str
   })
 }
 
-/** A stored number, if it is one of those that this release knows. @throws KeystrataError `unsupported` */
+/**
+ * Returns a stored number if it is one of those that this release knows.
+ * @throws KeystrataError `unsupported` if it is not
+ */
 export function known<N extends number>(
   field: string,
   found: number,

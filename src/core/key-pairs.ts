@@ -1,5 +1,5 @@
-// Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that are always used under one key id. A Recipient holds the
-// public halves and can be sealed to; an Identity holds the private halves and opens.
+// Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that share one key id. A Recipient holds the public
+// halves and can be sealed to; an Identity holds the private halves and opens.
 import type { Decapsulator, Encapsulator } from '../primitives/backend.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { importPrivateKey, importPublicKey, KEM_BYTES } from '../primitives/kem.ts'
@@ -54,17 +54,17 @@ export const keyPair: Codec<KeyPair> = struct({ publicHalves, privateHalves })
 
 export const signingPair: Codec<SigningPair> = struct({ seed: secret('signing', 32), publicKey: ownBytes(32) })
 
-/** The key id of a key pair set, 16 bytes. It covers both halves, so that neither can be swapped alone. */
+/** Returns the key id of a key pair set, 16 bytes. It covers both public keys, so neither can be swapped alone. */
 export function publicKeyId({ x25519, mlKem1024 }: PublicHalves): Bytes {
   return sha256(domain('pk-id'), lengthPrefixed(x25519), lengthPrefixed(mlKem1024)).slice(0, 16)
 }
 
-/** Whether two sets of public halves are the same keys. */
+/** Returns whether two sets of public halves have the same keys. */
 export function samePair(a: PublicHalves, b: PublicHalves): boolean {
   return equalBytes(a.x25519, b.x25519) && equalBytes(a.mlKem1024, b.mlKem1024)
 }
 
-/** Fresh key pairs. */
+/** Generates fresh key pairs. */
 export function generateKeyPair(minimum: Strength): KeyPair {
   return keyPairOf(minimum, {
     x25519: SecretKey.take('x25519', randomBytes(KEM_BYTES.x25519.privateKey)),
@@ -72,7 +72,7 @@ export function generateKeyPair(minimum: Strength): KeyPair {
   })
 }
 
-/** The key pairs of these private halves, which become part of the result. */
+/** Derives the key pairs of these private halves, which become part of the result. */
 export function keyPairOf(minimum: Strength, privateHalves: PrivateHalves): KeyPair {
   using x25519 = importPrivateKey('x25519', privateHalves.x25519)
   using mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)
@@ -86,7 +86,7 @@ export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   readonly x25519: Encapsulator
   readonly mlKem1024: Encapsulator
 
-  /** @throws KeystrataError `malformed` for invalid public keys */
+  /** @throws KeystrataError `malformed` if the public keys are invalid */
   constructor(publicHalves: PublicHalves) {
     this.publicHalves = publicHalves
     this.keyId = publicKeyId(publicHalves)
@@ -95,14 +95,14 @@ export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   }
 }
 
-/** Private halves, imported once. */
+/** Private halves, imported once. They open what is sealed to the matching {@link Recipient}. */
 export class Identity extends SecretHolder implements Readonly<Record<Method, Decapsulator>> {
   readonly keyId: Bytes
   readonly publicHalves: PublicHalves
   readonly #x25519: Decapsulator
   readonly #mlKem1024: Decapsulator
 
-  /** @throws KeystrataError `authentication-failed` if the public and private halves do not belong together */
+  /** @throws KeystrataError `authentication-failed` if the public and private halves do not match */
   constructor({ publicHalves, privateHalves }: KeyPair) {
     const x25519 = importPrivateKey('x25519', privateHalves.x25519)
     const mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)
@@ -132,12 +132,12 @@ export class Identity extends SecretHolder implements Readonly<Record<Method, De
   }
 }
 
-/** A fresh Ed25519 key pair. */
+/** Generates a fresh Ed25519 key pair. */
 export function generateSigningPair(): SigningPair {
   return signingPairOf(SecretKey.take('signing', randomBytes(32)))
 }
 
-/** The key pair of this seed, which becomes part of the result. */
+/** Derives the key pair of this seed, which becomes part of the result. */
 export function signingPairOf(seed: SecretKey<'signing'>): SigningPair {
   return { seed, publicKey: signingPublicKey(seed) }
 }

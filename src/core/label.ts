@@ -1,5 +1,5 @@
-// Labels: the name of a block in the store (SPEC §6.3, §11, §13.2). Most are keyed by a secret, so that equal contents have different
-// names in different backups, and somebody who lists a store cannot look for a known file.
+// Labels: the names of blocks in the store (SPEC §6.3, §11, §13.2). Most are keyed by a secret. So equal contents have
+// different names in different backups, and somebody who lists a store cannot look for a known file.
 import type { ContentDigest } from '../primitives/backend.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -13,19 +13,19 @@ const LABEL_BYTES = 32
 export function parseLabel(label: string): Bytes {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
   const bytes = fromHex(label, LABEL_BYTES)
-  if (bytes === undefined) throw new KeystrataError('malformed', 'a label has 64 lower-case hex digits')
+  if (bytes === undefined) throw new KeystrataError('malformed', 'a label must have 64 lower-case hex digits')
   return bytes
 }
 
-/** How blocks are labelled by their content. */
+/** How the labels of blocks are computed from their content. */
 export interface Naming extends Handle {
-  /** What to hash. The caller wipes the suffix, if there is one: it is a copy of a secret. */
+  /** Returns what to hash. The caller wipes the suffix, if there is one: it is a copy of a secret. */
   digest(): ContentDigest
-  /** The label, 32 bytes, of content with this digest. */
+  /** Returns the label, 32 bytes, of content with this digest. */
   label(digest: Uint8Array): Bytes
 }
 
-/** Labels that are HMACs of the content's SHA-256. */
+/** Returns a naming whose labels are HMACs of the content's SHA-256. */
 export function keyedNaming(
   secret: SecretKey<'block-salt' | 'data' | 'client'>,
   ...context: readonly Uint8Array[]

@@ -1,5 +1,5 @@
-// Password hashing: Argon2id version 0x13 (RFC 9106), within limits that hold before any memory is asked for; PBKDF2
-// (RFC 8018) where a product's format says so.
+// Password hashing: Argon2id version 0x13 (RFC 9106), with limits that are checked before any memory is allocated, and
+// PBKDF2 (RFC 8018) where a format needs it.
 import { wiping } from './secret.ts'
 import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
@@ -8,9 +8,10 @@ import { KeystrataError } from './errors.ts'
 import { encodeText } from './text.ts'
 
 /**
- * Argon2id version 0x13 of a product's own: a faster one than the portable code, say.
- * @param password UTF-8, to be left alone: it is wiped when the call is done
- * @param length of the result in bytes
+ * An implementation of Argon2id version 0x13 that the product supplies, for example because it is faster than the
+ * portable code.
+ * @param password UTF-8. Do not keep or change it: the library wipes it when the call is done
+ * @param length the length of the result in bytes
  * @example
  * ```ts
  * import { argon2idAsync } from '@noble/hashes/argon2.js' // or one that is faster: that of hash-wasm, say
@@ -23,7 +24,7 @@ import { encodeText } from './text.ts'
 export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs, length: number) => Promise<Uint8Array>
 
 /**
- * How to wait for a password hash, and who computes it.
+ * How to follow the progress of a password hash or cancel it, and which code computes it.
  * @example
  * ```ts
  * import { createDeviceKey, type HashOptions } from 'keystrata'
@@ -35,12 +36,15 @@ export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs
  * ```
  */
 export interface HashOptions extends Wait {
-  /** Instead of the platform's own, or of portable code; checked by known answers before its first use. */
+  /**
+   * Replaces the Argon2id of the platform or of the portable code. It is checked with known answers before its first
+   * use.
+   */
   argon2?: Argon2 | undefined
 }
 
 /**
- * What one Argon2id hash costs whoever computes it, and so whoever guesses.
+ * The costs of one Argon2id hash, and so of each guess by an attacker.
  * @example
  * ```ts
  * import { type Argon2Costs, createKeyset } from 'keystrata'
@@ -51,9 +55,9 @@ export interface HashOptions extends Wait {
  * ```
  */
 export interface Argon2Costs {
-  /** Passes over the memory: 1–64; at least 2 when writing. */
+  /** Passes over the memory: 1–64, and at least 2 for a new hash. */
   iterations: number
-  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB), and 4 GiB in all passes; at least 19,456 when writing. */
+  /** Memory in KiB: 8 × lanes to 1,048,576 (1 GiB), at most 4 GiB in all passes, and at least 19,456 for a new hash. */
   memoryKiB: number
   /** Lanes, the parallelism p of RFC 9106: 1–16. */
   lanes: number
@@ -67,18 +71,18 @@ export const MAX_MEMORY_KIB = 1_048_576
 
 const MAX_ITERATIONS = 64
 
-/** What is written costs a guesser no less than this (OWASP's floor). */
+/** The minimum for a new hash (OWASP's recommendation). */
 export const MIN_MEMORY_KIB = 19_456
 
 export const MIN_ITERATIONS = 2
 
-/** The most passes over so much memory. */
+/** Returns the most passes that are allowed over this much memory. */
 export function mostIterations(memoryKiB: number): number {
   return Math.min(MAX_ITERATIONS, Math.floor((4 * MAX_MEMORY_KIB) / memoryKiB))
 }
 
 /**
- * Refuses costs that a stored object must not be able to burn (SPEC §1.6).
+ * Refuses costs beyond the limits, so that a stored object cannot make a reader spend more (SPEC §1.6).
  * @throws KeystrataError `limit-exceeded`
  */
 export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Costs): void {
@@ -93,13 +97,13 @@ export function assertReadableCosts({ iterations, memoryKiB, lanes }: Argon2Cost
   if (!within) {
     throw new KeystrataError(
       'limit-exceeded',
-      'Argon2 costs beyond the limits: iterations 1–64, lanes 1–16, memoryKiB from 8 × lanes to 1,048,576, 4 GiB in all passes',
+      'Argon2 costs are beyond the limits: iterations 1–64, lanes 1–16, memoryKiB from 8 × lanes to 1,048,576, 4 GiB in all passes',
       { iterations, memoryKiB, lanes },
     )
   }
 }
 
-/** Whether the costs meet the minimum for new hashes. */
+/** Returns whether the costs meet the minimum for new hashes. */
 export function isWritable({ iterations, memoryKiB }: Argon2Costs): boolean {
   return memoryKiB >= MIN_MEMORY_KIB && iterations >= MIN_ITERATIONS
 }
@@ -113,7 +117,7 @@ export function assertWritableCosts(costs: Argon2Costs): void {
   if (!isWritable(costs)) {
     throw new KeystrataError(
       'limit-exceeded',
-      `Argon2 costs too low: at least ${MIN_MEMORY_KIB} KiB and ${MIN_ITERATIONS} iterations`,
+      `Argon2 costs are too low: use at least ${MIN_MEMORY_KIB} KiB and ${MIN_ITERATIONS} iterations`,
       {
         iterations: costs.iterations,
         memoryKiB: costs.memoryKiB,
@@ -123,9 +127,10 @@ export function assertWritableCosts(costs: Argon2Costs): void {
 }
 
 /**
- * Argon2id of a password, 32 bytes unless said otherwise.
- * @throws KeystrataError `limit-exceeded` for an empty password or costs beyond the limits, `aborted` by the signal
- * @throws TypeError for an `argon2` of the caller's that is none
+ * Hashes a password with Argon2id. The result has `length` bytes.
+ * @throws KeystrataError `limit-exceeded` if the password is empty or the costs are beyond the limits
+ * @throws KeystrataError `aborted` if the signal ends it
+ * @throws TypeError if the caller's `argon2` does not compute Argon2id
  */
 export function hashPassword(
   password: string,
@@ -151,8 +156,8 @@ export function hashPassword(
 }
 
 /**
- * For 2 passes over 256 KiB: of the reference implementation's test.c; and on more lanes and of another length, which is
- * not the beginning of a longer one, of OpenSSL.
+ * Known answers for 2 passes over 256 KiB. The first is from the reference implementation's test.c. The second is from
+ * OpenSSL: it has more lanes and another length, and is not the beginning of a longer answer.
  */
 const KNOWN_ANSWERS = [
   { lanes: 2, answer: '6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037' },
@@ -161,7 +166,10 @@ const KNOWN_ANSWERS = [
 
 const checked: WeakMap<Argon2, Promise<void>> = /* @__PURE__ */ new WeakMap()
 
-/** By the function of a product, which is checked once: one that is wrong would make keys that nobody else can derive. */
+/**
+ * Hashes with the product's function, which is checked once: a wrong one would derive keys that no other implementation
+ * can derive.
+ */
 async function hashBy(
   argon2: Argon2,
   password: Uint8Array,
@@ -172,10 +180,10 @@ async function hashBy(
   const given = { iterations, memoryKiB, lanes }
   const check = checked.get(argon2) ?? assertArgon2id(argon2)
   checked.set(argon2, check)
-  // Not for ever: it may have failed because a module was not loaded yet.
+  // Forget a failed check: it may have failed because a module was not loaded yet.
   check.catch(() => checked.delete(argon2))
   await check
-  // Copies: nothing that it keeps or writes may change what is hashed.
+  // Pass copies, so that the function cannot change the originals.
   const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
   using _ = wiping(...copies)
   return ownBytesOf(await argon2(...copies, given, length), length)
@@ -187,14 +195,14 @@ async function assertArgon2id(argon2: Argon2): Promise<void> {
     const costs = { iterations: 2, memoryKiB: 256, lanes }
     const hash = await argon2(utf8('password'), utf8('somesalt'), costs, length)
     if (toHex(ownBytesOf(hash, length)) !== answer)
-      throw new TypeError('argon2 is not Argon2id: it gives other answers')
+      throw new TypeError('argon2 is not Argon2id: it gives a wrong hash for a known input')
   }
 }
 
-/** A copy; what was given is wiped. */
+/** Returns a copy of a hash, and wipes the original. */
 function ownBytesOf(hash: Uint8Array, length: number): Bytes {
   if (!(hash instanceof Uint8Array) || hash.length !== length) {
-    throw new TypeError(`argon2 must give ${length} bytes`)
+    throw new TypeError(`argon2 must return a Uint8Array of ${length} bytes`)
   }
   const copy = new Uint8Array(hash)
   wipe(hash)
@@ -202,8 +210,9 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
 }
 
 /**
- * PBKDF2-HMAC-SHA-512 of a password.
- * @throws KeystrataError `limit-exceeded` for an empty password, `aborted` by the signal
+ * Hashes a password with PBKDF2-HMAC-SHA-512.
+ * @throws KeystrataError `limit-exceeded` if the password is empty
+ * @throws KeystrataError `aborted` if the signal ends it
  */
 export function stretchPassword(
   password: string,
@@ -225,8 +234,9 @@ async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<
 }
 
 /**
- * Waits for a derivation until the signal ends the wait. Native code cannot be stopped: what it still gives is wiped. A
- * callback that throws is heard when there is nothing left to wipe.
+ * Waits for a derivation, or until the signal ends the wait. Native code cannot be stopped, so its result is wiped when
+ * it comes. If the progress callback throws, its error is thrown after the derivation has ended, when the result can be
+ * wiped.
  * @throws KeystrataError `aborted`
  */
 async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wait) => Promise<Bytes>): Promise<Bytes> {
@@ -254,7 +264,7 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
     return derived
   } catch (error) {
     running.then(wipe, () => undefined)
-    // A derivation that saw the signal first ends with whatever the signal was given.
+    // If the derivation saw the signal first, it failed with the signal's own reason. Throw `aborted` instead.
     assertWanted()
     throw error
   } finally {

@@ -1,26 +1,26 @@
-// Recipes: what handles are made of, so that a worker thread, which shares no memory with them, can make them again. Each key model
-// declares its own recipes; the pool knows how to make handles from all of them.
+// Recipes: the parts of a handle, from which a worker thread makes an equal handle in its own memory. Each key model
+// declares its own recipes. The pool makes handles from all of them.
 import { copyKeys } from './secret.ts'
 
-/** What one handle is made of. The kind says which handle it is. */
+/** The parts of one handle. The kind says which handle it is. */
 interface AnyRecipe {
   readonly kind: string
 }
 
 const recipes: WeakMap<object, () => AnyRecipe> = /* @__PURE__ */ new WeakMap()
 
-/** Registers what a handle is made of. The keys that `make` returns stay the handle's. */
+/** Registers the recipe of a handle. The handle still owns the keys that `make` returns. */
 export function setRecipe(handle: object, make: () => AnyRecipe): void {
   recipes.set(handle, make)
 }
 
-/** What a handle is made of, without copies; only for reading what is not secret. */
+/** Returns the recipe of a handle without copying its keys. Use it only to read what is not secret. */
 export const borrowedRecipe = (handle: object): AnyRecipe | undefined => recipes.get(handle)?.()
 
 /**
- * Copies of what a handle is made of. The caller disposes of the keys.
- * @throws KeystrataError `disposed`
- * @throws TypeError if it is no handle of this copy of the library, or one that a worker cannot have
+ * Returns the recipe of a handle, with copies of its keys. The caller disposes of them.
+ * @throws KeystrataError `disposed` if this handle was disposed of
+ * @throws TypeError if it is not a handle from this copy of the library, or cannot be used in a worker
  */
 export function recipeOf(handle: object): AnyRecipe {
   const make = recipes.get(handle)

@@ -25,7 +25,7 @@ export interface Handle extends Disposable {
 export const DISPOSE: typeof Symbol.dispose =
   (Symbol as Partial<typeof Symbol>).dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose)
 
-/** Adds a way to dispose of it to an object. */
+/** Adds `dispose` to an object, and support for `using`. */
 export function disposable<T extends object>(value: T, dispose: () => void): T & Handle {
   return Object.assign(value, { dispose, [DISPOSE]: dispose })
 }
@@ -41,7 +41,7 @@ export function disposing(...values: readonly unknown[]): Disposable {
 }
 
 export abstract class SecretHolder implements Handle {
-  /** An own property on purpose: structured cloning refuses functions, and therefore the holder. */
+  /** This is an own property on purpose: structured cloning refuses functions, and so refuses the holder. */
   readonly dispose: () => void
   declare readonly [Symbol.dispose]: () => void
   readonly #kind: string
@@ -78,7 +78,7 @@ export abstract class SecretHolder implements Handle {
   }
 }
 
-/** The one job of a key. A key type-checks only where its job is done. */
+/** The one purpose of a key. A key type-checks only where its role is accepted. */
 export type Role =
   | 'root'
   | 'keyring'
@@ -104,7 +104,7 @@ export type Role =
 
 let bytesOf: (key: SecretKey<Role>) => Uint8Array
 
-/** Key material with one job. Copies what it is given; {@link withBytes} is the only way in. */
+/** Key material with one purpose. It copies the bytes that it is given. Only {@link withBytes} gives access to them. */
 export class SecretKey<R extends Role> extends SecretHolder {
   readonly role: R
   readonly #bytes: Uint8Array
@@ -145,7 +145,7 @@ export function equalKeys<R extends Role>(a: SecretKey<R>, b: SecretKey<R>): boo
   return withBytes(a, (first) => withBytes(b, (second) => equalBytes(first, second)))
 }
 
-/** The same object with independent copies of its keys. */
+/** Returns the same object with independent copies of its keys. */
 export function copyKeys<T>(value: T): T {
   if (value instanceof SecretKey) return value.copy() as T
   if (Array.isArray(value)) return value.map(copyKeys) as T

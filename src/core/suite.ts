@@ -1,11 +1,11 @@
-// Suites: what protects an object (SPEC §2). A suite is one row of data. Code that depends on a suite takes it from the row,
-// or switches over all rows, so a new row does not compile until every such place has an answer.
+// Suites: what protects an object (SPEC §2). A suite is one row of data. Code that depends on a suite reads the row, or
+// switches over all rows. So a new row does not compile until every such place handles it.
 
 /** The key agreements of a keyset, in the order in which a transcript lists them (SPEC §3.2). */
 export const METHODS = ['x25519', 'mlKem1024'] as const
 export type Method = (typeof METHODS)[number]
 
-/** How strongly a block of a keyset is protected, as the format numbers it: a higher number is stronger. */
+/** How strongly a block of a keyset is protected. These are the numbers in the format: a higher number is stronger. */
 export const Strength = { none: 0, x25519: 1, hybrid: 2 } as const
 export type Strength = (typeof Strength)[keyof typeof Strength]
 
@@ -44,10 +44,10 @@ export const Suite = {
 } as const
 
 export type Suite = Extract<(typeof Suite)[keyof typeof Suite], Row>
-/** The suites of which every row has this column. */
+/** The suites whose rows have this column. */
 type With<Column extends keyof Row> = Extract<Suite, Readonly<Record<Column, unknown>>>
 
-/** Suites under which blocks lie in a store. */
+/** Suites of stored blocks, in every key model. */
 export type BlockSuite = With<'envelopeBytes'>
 /** Suites whose key comes from a key agreement. */
 export type AgreementSuite = With<'methods'>
@@ -56,12 +56,12 @@ export type KeysetSuite = With<'strength'>
 /** Suites of a keyset's encrypted blocks and of its records. */
 export type EncryptedSuite = AgreementSuite & KeysetSuite
 
-/** Every suite under which a block can lie in a store. */
+/** Every suite that a stored block can have. */
 export const BLOCK_SUITES: readonly BlockSuite[] = /* @__PURE__ */ Object.values(Suite).filter(
   (suite) => 'envelopeBytes' in suite,
 )
 
-/** The suite that protects blocks of a keyset as strongly as this. */
+/** Returns the suite that protects blocks of a keyset with this strength. */
 export function suiteOf(strength: Strength): KeysetSuite {
   switch (strength) {
     case Strength.none:
@@ -73,7 +73,9 @@ export function suiteOf(strength: Strength): KeysetSuite {
   }
 }
 
-/** The suite of a log's records. They hold labels and names, so they are encrypted even where blocks are not. */
+/**
+ * Returns the suite of a log's records. Records hold labels and names, so they are encrypted even if blocks are not.
+ */
 export function recordSuiteOf(strength: Strength): EncryptedSuite {
   switch (strength) {
     case Strength.x25519:
@@ -84,7 +86,7 @@ export function recordSuiteOf(strength: Strength): EncryptedSuite {
   }
 }
 
-/** The weakest suite for a new envelope of a block that is encrypted already. */
+/** Returns the weakest suite for a new envelope of a block that is already encrypted. */
 export function rekeySuiteOf(strength: Strength): EncryptedSuite {
   switch (strength) {
     case Strength.none:
@@ -95,7 +97,7 @@ export function rekeySuiteOf(strength: Strength): EncryptedSuite {
   }
 }
 
-/** The strongest of several suites. */
+/** Returns the strongest of several suites. */
 export function strongestSuite(first: EncryptedSuite, ...others: readonly EncryptedSuite[]): EncryptedSuite {
   return others.reduce((strongest, each) => (each.strength > strongest.strength ? each : strongest), first)
 }

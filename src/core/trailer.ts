@@ -1,7 +1,5 @@
-// The keyset as it is stored (SPEC §5): one outer layout, and for each destination the sections that may be in it. What is
-// stored where is decided by these lists of fields alone: what a list does not name is not written there.
-// What stands at the end of objects that are kept for long: a MAC, and behind it a checksum that is looked at first, so that
-// damage by accident is never taken for a wrong password or an attack (SPEC §5.2, §9).
+// The end of objects that are kept for long: a MAC, and after it a checksum. The checksum is verified first, so damage
+// by accident is never taken for a wrong password or an attack (SPEC §5.2, §9).
 import { hmacSha512, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { type Bytes, equalBytes } from './bytes.ts'
@@ -14,28 +12,29 @@ export const CHECKSUM_BYTES = 8
 export const MAC_BYTES = 64
 
 /**
- * A copy of an object whose checksum holds.
- * @throws KeystrataError `limit-exceeded` over the limit, before anything is copied; `malformed`
+ * Copies an object and verifies its checksum.
+ * @throws KeystrataError `limit-exceeded` if it is over `maxBytes`, before anything is copied
+ * @throws KeystrataError `malformed` if it is too short, is not an object, or its checksum does not match
  */
 export function copySummed(stored: Uint8Array, object: string, maxBytes: number): Bytes {
   if (stored.length > maxBytes) {
-    throw new KeystrataError('limit-exceeded', `too large for a ${object}`, { bytes: stored.length })
+    throw new KeystrataError('limit-exceeded', `this ${object} is too large`, { bytes: stored.length })
   }
   const bytes = new Uint8Array(stored)
   const { type } = parseMagic(bytes, object)
-  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', `a ${object} cut short`)
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', `this ${object} is cut short`)
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
   if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
     const name = objectName(type)
-    const other = name === undefined || name === object ? '' : `, or no ${object} at all: it says ${name}`
-    throw new KeystrataError('malformed', `a damaged ${object}, whose checksum does not hold${other}`, {
+    const other = name === undefined || name === object ? '' : `; or it is not a ${object}: it says ${name}`
+    throw new KeystrataError('malformed', `this ${object} is damaged: its checksum does not match${other}`, {
       bytes: bytes.length,
     })
   }
   return bytes
 }
 
-/** Every byte in front of the MAC. */
+/** Returns every byte before the MAC. */
 export function authenticatedPart(bytes: Bytes): Bytes {
   return bytes.subarray(0, -MAC_BYTES - CHECKSUM_BYTES)
 }
@@ -52,7 +51,7 @@ export function fillChecksum(bytes: Bytes): void {
   bytes.set(checksumOf(bytes.subarray(0, -CHECKSUM_BYTES)), bytes.length - CHECKSUM_BYTES)
 }
 
-/** HMAC-SHA-512 under a key of its own purpose, 64 bytes. */
+/** Computes HMAC-SHA-512, 64 bytes, under a key derived for this label and context. */
 export function macUnder(
   key: SecretKey<Role>,
   label: string,

@@ -1,6 +1,7 @@
-// Secrets under keys (SPEC §4). LOCK is the one symmetric construction: AES-GCM under a key that is derived for one object, with a
-// commitment beside it. The commitment is compared before the cipher runs, so no ciphertext opens under two keys. WRAP puts a secret
-// under a symmetric key, SEAL puts it under somebody's public keys.
+// Wraps and seals secrets (SPEC §4). LOCK is the only symmetric construction: AES-GCM under a key that is derived for
+// one object, with a commitment to the key beside it. The commitment is compared before the cipher runs, so no
+// ciphertext opens under two keys. WRAP puts a secret under a symmetric key. SEAL puts it under a recipient's public
+// keys.
 import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
 import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -43,10 +44,10 @@ export const sealedTo: Codec<Sealed> = struct({
   sealed: rest,
 })
 
-/** The length of a WRAP of a secret of this length. */
+/** Returns the length of a WRAP of a secret of this length. */
 export const wrappedBytes = (secret: number): number => HEADER_BYTES + 64 + secret + 16
 
-/** The length of a SEAL of a secret of this length. */
+/** Returns the length of a SEAL of a secret of this length. */
 export const sealedToBytes = (secret: number): number => HEADER_BYTES + 1632 + secret + 16
 
 const COMMITMENT_BYTES = 32
@@ -61,7 +62,7 @@ export interface Lock extends Handle {
 }
 
 /**
- * `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must belong to one plaintext alone.
+ * `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must encrypt only one plaintext.
  * @param keyBytes the length of the AES key: 16, 24 or 32
  */
 export function deriveLock(
@@ -84,7 +85,7 @@ export function deriveLock(
   )
 }
 
-/** The lock under a key of an agreement. The agreement is disposed of. */
+/** Derives the lock under a key of an agreement, and disposes of the agreement. */
 export function agreedLock(
   agreement: Agreement,
   purpose: 'combined' | 'seal',
@@ -102,12 +103,12 @@ export function associatedData(header: Uint8Array, parameters: Uint8Array, conte
   return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
 }
 
-/** The key id of a symmetric key, 16 bytes. */
+/** Derives the key id of a symmetric key, 16 bytes. */
 export function keyIdOf(key: SecretKey<Role>): Bytes {
   return derive(key, EMPTY, 'key-id', [], 16)
 }
 
-/** What an object that holds a secret is, and where it lies: everything that must be the same when it is opened. */
+/** The type and place of an object that holds a secret: everything that must be the same when it is opened. */
 export interface SecretPlace {
   readonly type: number
   readonly ownerId: Uint8Array
@@ -156,7 +157,9 @@ export function sealSecret(recipient: Recipient, secret: Uint8Array, { type, own
 
 /**
  * Opens a SEAL. The caller wipes the result.
- * @throws KeystrataError `malformed`, `unsupported`; `key-not-found` if it is sealed to other keys; `authentication-failed`
+ * @throws KeystrataError `malformed`, `unsupported`
+ * @throws KeystrataError `key-not-found` if it is sealed to other keys
+ * @throws KeystrataError `authentication-failed`
  */
 export function openSealedSecret(
   identity: Identity,

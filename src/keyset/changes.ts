@@ -1,5 +1,5 @@
-// Changes of a keyset (SPEC §5.4, §12.1): the contents of its next version. Keys that stay are copied, so the old contents live on; new
-// keys become part of the new contents.
+// Changes to a keyset (SPEC §5.4, §12.1). Each function returns the contents of the keyset's next version. Keys that
+// stay are copied, so the old contents remain usable. New keys are not copied: they become part of the new contents.
 import type { KeyPair } from '../core/key-pairs.ts'
 import { copyKeys, disposeKeys } from '../core/secret.ts'
 import type { Strength } from '../core/suite.ts'
@@ -7,12 +7,12 @@ import { nextVersion } from '../state/version.ts'
 import { type AdditionalKeys, incompleteFor, type KeysetContents } from './exports.ts'
 import type { ActiveShare } from './layout.ts'
 
-/** The contents of a keyset that has all of its keys. */
+/** The contents of a keyset that holds all of its keys. */
 export type CompleteContents = KeysetContents & { readonly additional: AdditionalKeys }
 
 /**
- * The contents, if they have all keys.
- * @param purpose what the keys are needed for, for the error
+ * Returns the contents if they include all keys.
+ * @param purpose what the caller needs the keys for; the error names it
  * @throws KeystrataError `policy` if the contents came from a source definition
  */
 export function assertComplete(contents: KeysetContents, purpose: string): CompleteContents {
@@ -21,12 +21,12 @@ export function assertComplete(contents: KeysetContents, purpose: string): Compl
   return { ...contents, additional }
 }
 
-/** The same keys, with the next version. */
+/** Copies the keys into contents with the next version number. */
 export function nextContents<C extends KeysetContents>(contents: C): C {
   return copyKeys({ ...contents, version: nextVersion(contents.version) })
 }
 
-/** With a new key pair for blocks. The old one is retired, so that stored blocks still open. */
+/** Replaces the block key pair. The old pair is retired, so stored blocks still open. */
 export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: Strength): KeysetContents {
   const { blockPair: old, additional, ...others } = nextFor(blockPair, contents)
   return {
@@ -37,7 +37,7 @@ export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, en
   }
 }
 
-/** Without the retired key pairs. */
+/** Drops the retired key pairs. */
 export function withoutRetired(contents: CompleteContents): KeysetContents {
   return nextContents({ ...contents, additional: { ...contents.additional, retired: [] } })
 }
@@ -47,7 +47,7 @@ export function withShare(contents: CompleteContents, share: ActiveShare): Keyse
   return { ...others, additional: { ...additional, shares: [...additional.shares, share] } }
 }
 
-/** The contents that new keys become part of. If they cannot be made, the new keys are wiped. */
+/** Returns contents to which the caller adds the new keys. If this throws, the new keys are wiped. */
 function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, contents: C): C {
   try {
     return nextContents(contents)

@@ -1,4 +1,5 @@
-// From content to its block key and label, in each mode (SPEC §6.2, §6.3). This decides which equal contents give equal blocks.
+// Derives a block's key and label from its content, in each mode (SPEC §6.2, §6.3). This decides which equal contents
+// give equal blocks.
 import { type Bytes, domain, equalBytes, u8, wipe } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
@@ -15,11 +16,11 @@ export interface DedupSecrets {
   readonly blockSalt: SecretKey<'block-salt'>
 }
 
-/** What follows from the content itself. */
+/** What a mode derives from the content. */
 interface ContentIdentity {
   /** 32 bytes. */
   readonly label: Bytes
-  /** Undefined in the modes in which the key does not follow from the content. */
+  /** Undefined in the modes `off`, whose keys are random, and `none`, which has no key. */
   readonly blockKey: SecretKey<'block'> | undefined
 }
 
@@ -40,7 +41,10 @@ function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
   }
 }
 
-/** One mode with the secrets of one keyset. Keeps only what it derives from them. */
+/**
+ * Identifies content in one mode, under the secrets of one keyset. The caller keeps the dedup key, which must live as
+ * long as this object.
+ */
 export class ContentScheme {
   readonly mode: Mode
   readonly #dedupKey: SecretKey<'dedup'>
@@ -52,15 +56,15 @@ export class ContentScheme {
     this.#naming = namingOf(mode, blockSalt)
   }
 
-  /** Copies `content` into `copy` and identifies the copy. */
+  /** Copies `content` into `copy`, and derives the label and key of the copy. */
   async copyAndIdentify(content: Uint8Array, copy: Uint8Array): Promise<ContentIdentity> {
     return this.#identify((digests) => copyAndDigest(content, copy, digests))
   }
 
   /**
-   * Checks that content matches its label and the key that it was encrypted under. A valid tag proves only that somebody knew the
-   * block key, as recipients of shares and other holders of the dedup key do.
-   * @throws KeystrataError `authentication-failed`
+   * Checks that content matches its label and the key that it was encrypted under. A valid tag proves only that
+   * somebody knew the block key. Recipients of shares and other holders of the dedup key know it too.
+   * @throws KeystrataError `authentication-failed` if it does not match
    */
   async verify(content: Uint8Array, label: Uint8Array, blockKey: SecretKey<'block'> | undefined): Promise<void> {
     const found = await this.#identify((digests) => digestContent(content, digests))
@@ -97,7 +101,7 @@ export class ContentScheme {
   }
 }
 
-/** A fresh key, for a block whose key does not follow from its content. */
+/** Generates a random key, for a block whose key does not depend on its content. */
 export function generateBlockKey(): SecretKey<'block'> {
   return SecretKey.take('block', randomBytes(32))
 }

@@ -1,5 +1,6 @@
-// What a keyset holds, what of it is written to which destination (the table of SPEC §5.3), and its exports as bytes. Each section
-// names every field that it writes; no object is ever spread into another.
+// The contents of a keyset, and its exports as bytes. SPEC §5.3 has the table of which keys go to which destination.
+// Each section names every field that it writes. No object is spread into another, so no key reaches a destination by
+// accident.
 import { type Bytes, EMPTY, equalBytes, u8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -26,7 +27,7 @@ import {
   storedKeyset,
 } from './layout.ts'
 
-/** What writers use unless told otherwise. */
+/** The encryption and dedup mode that writers use by default. */
 export interface WritingDefaults {
   readonly encryption: Strength
   readonly dedup: EncryptedMode
@@ -46,33 +47,39 @@ export interface KeysetKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
-  /** A source definition does not have these, and neither does a keyset that was unlocked from one. */
+  /** Undefined in a source definition, and in a keyset that was unlocked from one. */
   readonly additional: AdditionalKeys | undefined
 }
 
-/** The keys that a source definition does not carry. */
+/** The keys that a source definition does not contain. */
 export interface AdditionalKeys {
-  /** The key pair set of the owner's card. It outlives every regeneration. */
+  /** The key pair set of the owner's card. It stays the same when the block key pair is regenerated. */
   readonly sharing: KeyPair
   readonly cardSigning: SigningPair
-  /** Retired key pairs, for blocks that were not rekeyed yet. */
+  /** Retired key pairs. They open blocks that were not rekeyed yet. */
   readonly retired: readonly KeyPair[]
   readonly shares: readonly ActiveShare[]
 }
 
-/** An export whose form was checked, but not its MAC. Its secrets are still sealed. */
+/** An export whose structure was checked, but not its MAC. The sealed section is still sealed. */
 export interface ParsedKeyset extends Omit<StoredKeyset, 'destination' | 'encryption' | 'dedup'>, WritingDefaults {
   readonly destination: Destination
-  /** The copy that all fields are views of. It has what the host keeps openly, so wipe it when done. */
+  /**
+   * The copy of the export that all fields are views of. A host export contains unencrypted secrets, so wipe it when
+   * done.
+   */
   readonly bytes: Bytes
   readonly header: Header
-  /** Every byte in front of the MAC. */
+  /** Every byte before the MAC. */
   readonly authenticated: Uint8Array
 }
 
 /**
- * Checks the form of an export, from a copy, in an order in which damage by accident never looks like anything else.
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ * Parses a copy of an export and checks its structure. The checksum is verified first, so accidental damage is never
+ * mistaken for anything else.
+ * @throws KeystrataError `malformed` if it is damaged or not an export
+ * @throws KeystrataError `unsupported` if it needs a later release
+ * @throws KeystrataError `limit-exceeded` if it is over 1 MiB
  */
 export function parseKeyset(stored: Uint8Array): ParsedKeyset {
   const bytes = copySummed(stored, 'keyset', MAX_KEYSET_BYTES)
@@ -101,14 +108,15 @@ function destinationOf(code: number): Destination {
   }
 }
 
-/** What the host can read of its export without the password. */
+/** Reads the plain section of a host export, which needs no password. */
 export function readHostPlain(parsed: ParsedKeyset): HostPlain {
   return decode(hostPlain, parsed.plain, 'keyset')
 }
 
 /**
- * Writes the keyset for one destination.
- * @throws KeystrataError `policy` if the contents lack keys that the destination needs; `limit-exceeded`
+ * Encodes the export for one destination.
+ * @throws KeystrataError `policy` if the contents lack keys that the destination needs
+ * @throws KeystrataError `limit-exceeded`
  */
 export function encodeKeyset(contents: KeysetContents, master: SecretKey<'master'>, destination: Destination): Bytes {
   const { id, version, encryption, dedup, argon2 } = contents
@@ -133,18 +141,25 @@ export function encodeKeyset(contents: KeysetContents, master: SecretKey<'master
   return whole
 }
 
-/** Everything in an export but its two sections. */
+/** The size of an export without its two sections. */
 const FRAME_BYTES = HEADER_BYTES + 8 + 3 + 108 + 4 + 4 + MAC_BYTES + CHECKSUM_BYTES
 
-/** What no reader would take must not be written. @throws KeystrataError `limit-exceeded` */
+/**
+ * Refuses to write an export that readers would refuse because of its size.
+ * @throws KeystrataError `limit-exceeded` if it is over 1 MiB
+ */
 function assertKeysetFits(plainBytes: number, sealedBytes: number): void {
   const bytes = FRAME_BYTES + plainBytes + wrappedBytes(sealedBytes)
   if (bytes <= MAX_KEYSET_BYTES) return
-  throw new KeystrataError('limit-exceeded', 'too many shares or retired key pairs for a keyset', { bytes })
+  throw new KeystrataError(
+    'limit-exceeded',
+    'this keyset has too many shares or retired key pairs: an export holds at most 1 MiB',
+    { bytes },
+  )
 }
 
 /**
- * Checks that every export of these keys will be small enough, without making one.
+ * Checks that every export of these keys fits the size limit, without encoding one.
  * @throws KeystrataError `limit-exceeded`
  */
 export function assertExportsFit(keys: KeysetKeys): void {
@@ -155,7 +170,7 @@ export function assertExportsFit(keys: KeysetKeys): void {
 }
 
 /**
- * The two sections of an export. The caller wipes both.
+ * Encodes the two sections of an export. The caller wipes both.
  * @throws KeystrataError `policy` if the keys came from a source definition, which does not have all of them
  */
 export function encodeSections(keys: KeysetKeys, destination: Destination): { plain: Bytes; sealed: Bytes } {
@@ -206,11 +221,11 @@ function hostSections(keys: KeysetKeys, additional: AdditionalKeys): { plain: Ho
   }
 }
 
-/** The error for what an incomplete keyset cannot do. */
+/** Returns the error for an operation that needs keys which a source definition does not contain. */
 export function incompleteFor(what: string): KeystrataError {
   return new KeystrataError(
     'policy',
-    `a keyset unlocked from a source definition does not have the keys for this: ${what}`,
+    `this keyset was unlocked from a source definition, which has no keys for this: ${what}; unlock another export`,
     {
       rule: 'all-keys',
       what,
@@ -219,8 +234,8 @@ export function incompleteFor(what: string): KeystrataError {
 }
 
 /**
- * Reads the keys of an export under its master key. The MAC is checked first, so only a holder of the master key could have caused
- * any later failure, and all of them give the same error.
+ * Opens an export with its master key. The MAC is verified first. Only a holder of the master key could cause a later
+ * failure, so all of them give the same error.
  * @throws KeystrataError `authentication-failed`
  */
 export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): KeysetContents {
@@ -239,8 +254,10 @@ export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): K
 }
 
 /**
- * The keys of an export, from its two sections. Today's block pair is compared when it is first imported, as is every other pair.
- * @throws KeystrataError `malformed`; `authentication-failed` if the source signing pair does not belong together
+ * Decodes the keys of an export from its two sections. This checks the source signing pair only. The halves of every
+ * other pair are compared when the pair is first imported.
+ * @throws KeystrataError `malformed`
+ * @throws KeystrataError `authentication-failed` if the halves of the source signing pair do not match
  */
 export function decodeSections(plain: Uint8Array, sealed: Uint8Array, destination: Destination): KeysetKeys {
   const keys = readSections(plain, sealed, destination)
@@ -253,12 +270,12 @@ export function decodeSections(plain: Uint8Array, sealed: Uint8Array, destinatio
   }
 }
 
-/** @throws KeystrataError `authentication-failed` if the halves do not belong together */
+/** @throws KeystrataError `authentication-failed` if the halves do not match */
 export function assertSigningPair({ seed, publicKey }: SigningPair): void {
   if (!equalBytes(signingPublicKey(seed), publicKey)) throw authenticationFailed()
 }
 
-/** @throws KeystrataError `authentication-failed` if the halves do not belong together */
+/** @throws KeystrataError `authentication-failed` if the halves do not match */
 export function assertKeyPair(pair: KeyPair): void {
   new Identity(pair).dispose()
 }
@@ -282,7 +299,8 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: Destin
 }
 
 function assertNoPlain({ length }: Uint8Array): void {
-  if (length > 0) throw new KeystrataError('malformed', 'this kind of keyset has no plain section', { bytes: length })
+  if (length > 0)
+    throw new KeystrataError('malformed', 'this keyset export must not have a plain section', { bytes: length })
 }
 
 function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
@@ -312,8 +330,9 @@ function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
   }
 }
 
-/** Joins the plain and the sealed half of a list, which are stored in the same order. */
+/** Joins two lists, one from the plain section and one from the sealed section. Both have the same order. */
 function pairUp<A, B, C>(open: readonly A[], locked: readonly B[], join: (open: A, locked: B) => C): C[] {
-  if (open.length !== locked.length) throw new KeystrataError('malformed', 'keyset: lists of different lengths')
+  if (open.length !== locked.length)
+    throw new KeystrataError('malformed', 'keyset export: the two sections do not list the same number of keys')
   return open.map((element, index) => join(element, locked[index] as B))
 }

@@ -1,5 +1,5 @@
-// Invites (SPEC §12.3): the keys of a share on their way to another user, through hands that need not be trusted. An invite is sealed to
-// the recipient's card and signed by the user who shares. Both cards are pinned by their fingerprints.
+// Invites (SPEC §12.3) carry the keys of a share to another user, over any channel. An invite is sealed to the
+// recipient's card and signed by the user who shares. It is bound to the fingerprints of both cards.
 import { type Bytes, bytesFrom, concat, domain, lengthPrefixed, u64 } from '../core/bytes.ts'
 import { fingerprintBytes, type PinnedKeys } from '../core/card.ts'
 import { bytes, type Codec, decode, encode, struct, time } from '../core/codec.ts'
@@ -16,13 +16,13 @@ const PUBLIC_BYTES = 1601
 
 const PRIVATE_BYTES = 96
 
-/** What follows the SEAL. */
+/** The fields after the SEAL. */
 export interface InviteTail {
-  /** A {@link time}. */
+  /** Milliseconds since 1970, UTC. */
   readonly issuedAt: number
-  /** By the source signing key, over everything before. */
+  /** Made with the source signing key. It covers every byte before the two signatures. */
   readonly sourceSignature: Uint8Array
-  /** By the card signing key, over everything before. */
+  /** Made with the card signing key. It covers the same bytes. */
   readonly signature: Uint8Array
 }
 
@@ -38,21 +38,21 @@ export interface StoredInvite extends InviteTail {
   readonly header: Header
   /** The SEAL. */
   readonly sealed: Uint8Array
-  /** Every byte in front of the two signatures. */
+  /** Every byte before the two signatures. */
   readonly signed: Uint8Array
 }
 
 const LENGTHS = [0, PRIVATE_BYTES].map((keys) => sealedToBytes(PUBLIC_BYTES + 1 + keys) + TAIL_BYTES)
 
 /**
- * Parses a copy, cut one byte past the longest valid invite, so that oversized input is refused cheaply.
+ * Parses a copy of an invite, cut one byte past the longest valid invite, so that oversized input is rejected cheaply.
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseInvite(stored: Uint8Array): StoredInvite {
   const copy = new Uint8Array(stored.subarray(0, Math.max(...LENGTHS) + 1))
   const header = parseHeader(copy, 'invite', ObjectType.invite, [Suite.seal])
   if (!LENGTHS.includes(copy.length)) {
-    throw new KeystrataError('malformed', 'not the length of an invite', { bytes: copy.length })
+    throw new KeystrataError('malformed', 'this is not an invite: its length is wrong', { bytes: copy.length })
   }
   const tail = decode(inviteTail, copy.subarray(-TAIL_BYTES), 'invite')
   return {
@@ -71,8 +71,9 @@ export interface Sharer {
 }
 
 /**
+ * Seals the keys of a share to a card, and signs them.
  * @param issuedAt milliseconds since 1970
- * @throws KeystrataError `policy` for a direct share to another card
+ * @throws KeystrataError `policy` if this is a direct share to another card
  */
 export function sealInvite(
   share: ActiveShare,
@@ -101,10 +102,10 @@ export function sealInvite(
   )
 }
 
-/** A share, as an invited user gets it. */
+/** A share, as an invited user receives it. */
 export interface InvitedShare {
   readonly id: Bytes
-  /** The key pairs that open it. Their halves were not compared yet. The caller disposes of them. */
+  /** The key pairs that open the share. Whether their halves match was not checked yet. The caller disposes of them. */
   readonly pair: KeyPair
   readonly issuedAt: number
 }
@@ -112,8 +113,9 @@ export interface InvitedShare {
 /**
  * Opens an invite with the key pairs of the card that it was sealed to.
  * @param identity those key pairs, imported
- * @throws KeystrataError `malformed`, `unsupported`; `authentication-failed` if it was not signed by `from`, or was altered;
- *   `key-not-found` if it is sealed to another card
+ * @throws KeystrataError `malformed`, `unsupported`
+ * @throws KeystrataError `authentication-failed` if it was not signed by `from`, or was altered
+ * @throws KeystrataError `key-not-found` if it is sealed to another card
  */
 export function openInvite(
   given: Uint8Array,
@@ -133,13 +135,16 @@ export function openInvite(
   return { id, pair: readKeys(keys, own), issuedAt }
 }
 
-/** Only the signer could have made these bytes wrong, so every failure gives the same error. */
+/**
+ * Decodes the keys of an opened invite. Only the signer could have written invalid bytes, so every failure gives the
+ * same error.
+ */
 function readKeys(opened: Bytes, own: KeyPair): KeyPair {
   let keys: ShareKeys | undefined
   try {
     return answeredAlike(() => {
       keys = decode(shareKeys, opened, 'invite')
-      // A reader that accepted unencrypted blocks could not check them.
+      // Readers of a share cannot check unencrypted blocks, so no share may accept them.
       if (keys.publicHalves.minimum < Strength.x25519) throw authenticationFailed()
       return pairOf(keys, own)
     })
@@ -149,7 +154,7 @@ function readKeys(opened: Bytes, own: KeyPair): KeyPair {
   }
 }
 
-/** The share's own key pairs; in a direct share, those of the recipient's card. */
+/** Returns the share's own key pairs. In a direct share, returns copies of those of the recipient's card. */
 function pairOf({ publicHalves, privateHalves }: ShareKeys, own: KeyPair): KeyPair {
   if (privateHalves !== undefined) return { publicHalves, privateHalves }
   if (!samePair(publicHalves, own.publicHalves)) throw authenticationFailed()
@@ -163,8 +168,9 @@ function placeOf(shareId: Uint8Array, from: PinnedKeys, to: PinnedKeys, issuedAt
 }
 
 /**
- * What both keys of the sharer sign: the card's key, because invites come from cards; the source's key, because anybody can put
- * somebody else's public key into a card, and would then be taken for the author of the share's log.
+ * Returns the message that a key of the sharer signs. The card's key signs because invites come from cards. The
+ * source's key signs to prove that the sharer holds it: anybody can put somebody else's public key into a card, and
+ * would then pass for the author of the share's log.
  */
 function signedMessage(by: 'card' | 'source', from: PinnedKeys, signed: Uint8Array): Bytes {
   return concat(domain(`sign/invite-${by}`), lengthPrefixed(fingerprintBytes(from)), signed)

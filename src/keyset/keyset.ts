@@ -1,4 +1,4 @@
-// A keyset in the hands of its owner: it seals and opens, exports, and changes its keys (SPEC §5, §6).
+// An unlocked keyset: it seals and opens blocks, makes exports, and changes its keys (SPEC §5, §6).
 import {
   type BlockHead,
   type BlockReader,
@@ -41,7 +41,7 @@ import { AcceptedShare, createActiveShare, noSuchShare, OwnedShare, type Share, 
 import { type Encryption, HostWriter, type KeysetWriter, parseWriterOptions, type SealingKeys } from './writer.ts'
 
 /**
- * How a password is hashed, and how to follow or end the wait.
+ * How to hash a password, and how to follow the progress or cancel.
  * @example
  * ```ts
  * import { createKeyset, type PasswordOptions } from 'keystrata'
@@ -54,14 +54,15 @@ import { type Encryption, HostWriter, type KeysetWriter, parseWriterOptions, typ
  */
 export interface PasswordOptions extends HashOptions {
   /**
-   * When creating: what each guess costs an attacker; 64 MiB, 3 iterations and 4 lanes unless given. When unlocking: the most that
-   * this device may spend; an export that asks for more is `limit-exceeded`.
+   * When creating a keyset: the costs of the password hash, and so of each guess. The default is 64 MiB, 3 iterations
+   * and 4 lanes. When unlocking one: the most that this device may spend. An export that needs more throws
+   * `limit-exceeded`.
    */
   costs?: Argon2Costs
 }
 
 /**
- * A keyset with all of its keys: seals and opens blocks, and makes the exports.
+ * An unlocked keyset. It seals and opens blocks and records, and makes the exports.
  * @example
  * ```ts
  * import type { Keyset } from 'keystrata'
@@ -77,110 +78,133 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   readonly id: string
   /** Grows by one with every change of the keys. */
   readonly version: number
-  /** The ids of the active shares, 32 hex digits each; none if this was unlocked from a `definition`. */
+  /** The ids of the active shares, 32 hex digits each. Empty if this was unlocked from a `definition`. */
   readonly shares: readonly string[]
-  /** How many retired key pairs it has. Above 0, stored blocks may still need rekeying after a {@link Keyset.regenerate}. */
+  /**
+   * The number of retired key pairs. If it is above 0, stored blocks may still need rekeying after
+   * {@link Keyset.regenerate}.
+   */
   readonly retired: number
   /**
-   * The bytes to keep in one of three places; the same at every call. `host`: on the machine that backs up, where
-   * {@link openWriter} needs no password; keep it private, because it holds the dedup secrets openly. `storage`: beside the backup,
-   * with all secrets sealed. `definition`: sealed too, without the retired keys and those for sharing.
-   * @throws KeystrataError `policy` for `host` and `storage` if this was unlocked from a `definition`; `disposed`
+   * Returns the bytes to keep in one of three places. Every call returns the same bytes. `host`: for the machine that
+   * backs up, where {@link openWriter} needs no password. Keep it private, because the dedup secrets and the source
+   * signing key in it are not encrypted. `storage`: to store beside the backup, with all secrets sealed. `definition`:
+   * also sealed, but without the retired key pairs and the keys for sharing.
+   * @throws KeystrataError `policy` for `host` and `storage` if this was unlocked from a `definition`
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   export(to: 'host' | 'definition' | 'storage'): Bytes
   /**
-   * Everything in this handle, sealed under the key of this device, so that `openSavedKeyset` needs no password.
-   * @throws KeystrataError `disposed`
-   * @throws TypeError if it is no device key of this copy of the library
+   * Seals everything in this handle under the key of this device, so that `openSavedKeyset` needs no password.
+   * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError if `device` is not a device key from this copy of the library
    */
   save(device: DeviceKey): Bytes
   /**
-   * The public keys that others need to seal something to the owner of this keyset; the same at every call.
-   * @throws KeystrataError `policy` if this was unlocked from a `definition`; `disposed`
+   * Returns the public keys that others need to seal something to the owner of this keyset. Every call returns the same
+   * card.
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   card(): Card
   /**
-   * The same keys under another password. Only the Argon2 record changes, so replace every export that you keep: an old copy still
-   * opens with the old password.
-   * @param options `costs`: those of the old password unless given; `newMaster`: also makes a fresh master key, so that whoever
-   *   kept the old one opens no later export
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}; `policy` for `newMaster` if this was unlocked from a
-   *   `definition`; `disposed`
+   * Returns the same keys under another password. Only the Argon2 record changes. Replace every export that you keep:
+   * an old copy still opens with the old password.
+   * @param options `costs`: the costs of the new password; by default those of the old one, or the library's default if
+   *   those are too low today. `newMaster`: also creates a fresh master key, so that somebody who kept the old one
+   *   cannot open later exports
+   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}
+   * @throws KeystrataError `policy` for `newMaster` if this was unlocked from a `definition`
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<Keyset>
   /**
-   * New key pairs for blocks. The old ones are retired, so what is stored still opens. Proceed in an order that survives a crash:
-   * store the exports and unlock one, replace the host export, {@link Keyset.rekey} every block and
-   * {@link Keyset.resealRecords} every log, then `forgetRetired`. Get new handles of shares too: an old one cannot add rekeyed
-   * blocks.
-   * @param options `encryption`: the minimum of the new key pairs and what writers use; unchanged unless given
-   * @throws KeystrataError `policy` if this was unlocked from a `definition`; `limit-exceeded` beyond about 600 retired key pairs
-   *   and shares; `disposed`
+   * Creates new key pairs for blocks. The old ones are retired, so stored blocks and records still open. Follow this
+   * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
+   * every block and {@link Keyset.resealRecords} every log, then `forgetRetired`. Get new handles of shares too: an old
+   * one cannot add rekeyed blocks.
+   * @param options `encryption`: the minimum of the new key pairs and the default of writers; unchanged if not given
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `limit-exceeded` beyond about 600 retired key pairs and shares
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   regenerate(options?: { encryption?: Encryption }): Keyset
   /**
-   * A new envelope under today's key pair; the ciphertext stays as it is, and is not needed. A block that is current gets a fresh
-   * envelope, an unencrypted one the same envelope. Keep the old envelope until the new one is stored. Whoever held the old
-   * envelope's key can still open the block: to take that away, seal the content again.
-   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have; `policy` if it is weaker
-   *   than that pair demands; `authentication-failed`, `malformed`, `unsupported`, `disposed`
+   * Writes a new envelope for a block, under the current key pair. The ciphertext stays as it is, and is not needed. A
+   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope. Keep the old
+   * envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
+   * take that away, seal the content again.
+   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
+   * @throws KeystrataError `policy` if it is weaker than that pair demands
+   * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   rekey(head: BlockHead): Bytes
   /**
-   * Seals all records of a log again, under today's key pair and in the next epoch. The last record closes the epoch. Store them
-   * beside the old ones, which may go when the last is stored: of several epochs the highest closed one counts, or 0. New records
-   * follow the closing one. The chain is verified on the way, from its start. If this stops, delete the epoch that is not closed and
-   * begin again; let nobody append to the old epoch meanwhile.
+   * Seals all records of a log again, under the current key pair and in the next epoch. The last record that it yields
+   * closes the epoch. Store the new records beside the old ones. Delete the old ones once the last new one is stored.
+   * If several epochs are stored, read the highest closed one, or epoch 0 if none is closed. Add new records after the
+   * closing one. The old chain is verified from its start. If this stops early, delete the epoch that is not closed and
+   * begin again. Nobody may append to the old epoch meanwhile.
    * @param records all records of one epoch, in order
-   * @throws KeystrataError as `openRecord`, at the record in question
+   * @throws KeystrataError as `openRecord`, at the record that causes it
    */
   resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
   /**
-   * Drops the retired key pairs. Blocks that were not rekeyed, and records that were not resealed, can never be opened again.
-   * @param done both must be true, as your written confirmation
-   * @throws KeystrataError `policy` if this was unlocked from a `definition`; `disposed`
+   * Drops the retired key pairs. Blocks that were not rekeyed, and records that were not resealed, can never be opened
+   * again.
+   * @param done confirms that every block was rekeyed and every log resealed; both must be true
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError unless both are true
    */
   forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): Keyset
   /**
-   * Creates a share with key pairs of its own, for any number of recipients; or a direct share to the key pairs of one card, whose
-   * owner then needs no keys from you. The share is part of the new keyset: store its exports. Writers of its host export mask new
-   * blocks for it.
-   * @param options `to`: a card whose fingerprint was compared; everything in a direct share shows openly whose card it is
-   * @returns two handles: dispose of both, or of the result
-   * @throws KeystrataError `policy` if this was unlocked from a `definition`; `key-changed` if card and fingerprint do not belong
-   *   together; `malformed`, `unsupported` or `authentication-failed` if it is not a card; `limit-exceeded` beyond about 600 shares;
-   *   `disposed`
+   * Creates a share with its own key pairs, for any number of recipients. With `to`, creates a direct share to the key
+   * pairs of one card, whose owner then needs no keys from you. The share is part of the new keyset: store its exports.
+   * Writers of the new host export can seal blocks for the share.
+   * @param options `to`: a card whose fingerprint you compared with its owner. Everything in a direct share reveals
+   *   whose card it is
+   * @returns two handles: dispose of both, or of the whole result
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
+   * @throws KeystrataError `limit-exceeded` beyond about 600 shares
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   createShare(options?: { to?: Card }): { keyset: Keyset; share: Share } & Disposable
   /**
-   * An active share, as an independent handle.
-   * @throws KeystrataError `key-not-found` if no active share has this id; `policy` if this was unlocked from a `definition`;
-   *   `disposed`
+   * Returns an active share as an independent handle.
+   * @throws KeystrataError `key-not-found` if no active share has this id
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   share(id: string): Share
   /**
-   * Ends a share: keysets and writers of the new exports write nothing more for it. Older ones still do, so replace every host
-   * export, and dispose of older handles. What was added stays open to the share's readers; to take it away, seal the content again.
+   * Ends a share. The new keyset, and writers of its exports, write nothing more for it. Older handles and exports
+   * still do: dispose of the handles, and replace every host export. Readers of the share can still open what was
+   * added: to take that away, seal the content again.
    * @throws KeystrataError `key-not-found`, `policy`, `disposed` as {@link Keyset.share}
    */
   revokeShare(id: string): Keyset
   /**
-   * Opens an invite to this keyset's card, as an independent handle. Keep the invite: it is what survives a restart.
-   * @param from the card of the user who shares, whose fingerprint was compared
-   * @throws KeystrataError `authentication-failed` if the owner of that card did not make it, or it was altered; `key-not-found` if
-   *   it is to another card; `policy` if this was unlocked from a `definition`; `key-changed` if card and fingerprint do not belong
-   *   together; `malformed`, `unsupported`, `disposed`
+   * Opens an invite to this keyset's card, and returns an independent handle. Keep the invite, to open it again after a
+   * restart.
+   * @param from the card of the user who shares; you must have compared its fingerprint with them
+   * @throws KeystrataError `authentication-failed` if the owner of that card did not make it, or it was altered
+   * @throws KeystrataError `key-not-found` if it is to another card
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `malformed`, `unsupported`, `disposed`
    */
   acceptShare(invite: Uint8Array, from: Card): SharedReader
 }
 
-/** What a thread needs to open, rekey and seal the blocks of a keyset. */
+/** What a worker thread needs to open, rekey and seal the blocks of a keyset. */
 export interface KeysetRecipe {
   readonly kind: 'keyset'
   readonly owner: OwnerKeys
   readonly shares: SealingKeys['shares']
-  /** The source signing key: its public half. */
+  /** The public half of the source signing key. */
   readonly sourceSigning: Bytes
   readonly dedup: KeysetContents['dedup']
 }
@@ -195,10 +219,10 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   readonly #exports: Map<Destination, Bytes>
   readonly #blocks: OwnerBlocks
   readonly #owner: OwnerKeys
-  /** Made at first use: whoever only restores never needs them. */
+  /** Created at first use: a program that only restores never needs them. */
   readonly #lazy: { writer?: HostWriter; card?: Identity }
 
-  /** The contents and the master key become part of the handle. */
+  /** The handle takes over the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
     const { additional } = contents
     assertExportsFit(contents)
@@ -278,7 +302,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const { newMaster = false, costs = writableCosts(this.#contents.argon2) } = options
     if (newMaster) this.#complete('a new master key')
     this.assertUsable()
-    // Copies, because this handle may be disposed of while the hash runs.
+    // Use copies, because this handle may be disposed of while the hash runs.
     const contents = nextContents(this.#contents)
     using master = this.#master.copy()
     try {
@@ -300,12 +324,12 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): Keyset {
     const { blocksRekeyed, recordsResealed } = done as { blocksRekeyed: unknown; recordsResealed: unknown }
     if (blocksRekeyed !== true || recordsResealed !== true) {
-      throw new TypeError('confirm that both are done: { blocksRekeyed: true, recordsResealed: true }')
+      throw new TypeError('forgetRetired needs a confirmation: { blocksRekeyed: true, recordsResealed: true }')
     }
     return this.#next(withoutRetired(this.#complete('forgetting retired keys')))
   }
 
-  /** The handle of changed contents, which become part of it. */
+  /** Returns a handle that takes over the changed contents. */
   #next(contents: KeysetContents): Keyset {
     return unlocked(contents, this.#master.copy(), this.#owner.allowWeaker)
   }
@@ -342,7 +366,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     }
   }
 
-  /** The private half of the card. Its halves are compared when it is imported. */
+  /** Returns the private half of the card. Importing it checks that its two halves match. */
   #identity(sharing: CompleteContents['additional']['sharing']): Identity {
     return (this.#lazy.card ??= new Identity(sharing))
   }
@@ -400,9 +424,10 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     }
   }
 
-  /** The contents and the rules of a keyset. The keys stay the keyset's. */
+  /** Returns the contents and rules of a keyset, which still owns the keys. */
   static insidesOf(keyset: Keyset, what: string): Insides {
-    if (!(keyset instanceof UnlockedKeyset)) throw new TypeError(`${what} must be a Keyset of this copy of the library`)
+    if (!(keyset instanceof UnlockedKeyset))
+      throw new TypeError(`${what} must be a Keyset from this copy of the library`)
     keyset.assertUsable()
     return { contents: keyset.#contents, master: keyset.#master, allowWeaker: keyset.#owner.allowWeaker }
   }
@@ -418,7 +443,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   }
 }
 
-/** A writer with copies of the keys. */
+/** Returns a writer with copies of the keys. */
 function writerOf(contents: KeysetContents): HostWriter {
   const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = contents
   const keys = {
@@ -443,18 +468,21 @@ function findShare({ additional }: CompleteContents, id: string): ActiveShare {
   return share
 }
 
-/** What the blocks of a keyset need of it. The keys stay the keyset's. */
+/** Selects the keys that {@link OwnerBlocks} needs. The keyset still owns them. */
 function ownerKeysOf(contents: KeysetContents, allowWeaker: Strength | undefined): OwnerKeys {
   const { id, encryption, blockPair, blockSalt, dedupKey, additional } = contents
   return { id, encryption, blockPair, blockSalt, dedupKey, retired: additional?.retired ?? [], allowWeaker }
 }
 
-/** What a new password costs unless the caller says otherwise: what the old one did, if that is enough today. */
+/**
+ * Returns the default costs of a new password: those of the old one, or the library's default if those are too low
+ * today.
+ */
 function writableCosts(costs: Argon2Costs): Argon2Costs {
   return isWritable(costs) ? costs : DEFAULT_ARGON2_COSTS
 }
 
-/** The handle of these contents and this master key, which become part of it or, if this throws, are wiped. */
+/** Returns a handle that takes over the contents and the master key. If this throws, both are wiped. */
 export function unlocked(
   contents: KeysetContents,
   master: SecretKey<'master'>,
@@ -473,13 +501,13 @@ export function unlocked(
 export interface Insides {
   readonly contents: KeysetContents
   readonly master: SecretKey<'master'>
-  /** The weakest blocks that it accepts although it demands more. */
+  /** The weakest blocks to accept, even if a key pair demands more. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
 
 /**
- * What is in a keyset; the keys stay the keyset's.
+ * Returns the contents and rules of a keyset, which still owns the keys.
  * @param what the name of the parameter, for the error
- * @throws TypeError if it is no handle of this copy of the library
+ * @throws TypeError if it is not a handle from this copy of the library
  */
 export const insidesOf = (keyset: Keyset, what: string): Insides => UnlockedKeyset.insidesOf(keyset, what)

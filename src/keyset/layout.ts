@@ -1,5 +1,5 @@
-// The keyset as it is stored (SPEC §5): one outer layout, and the sections that each destination may have. What is stored where is
-// decided by these lists of fields alone: what a list does not name is not written there.
+// The stored layout of a keyset (SPEC §5): one outer layout, and the sections for each destination. These lists of
+// fields alone decide what is stored where: a field that a list does not name is not written.
 import type { Bytes } from '../core/bytes.ts'
 import {
   bytes,
@@ -41,9 +41,9 @@ export interface StoredKeyset {
   readonly headerBytes: Uint8Array
   readonly version: number
   readonly destination: number
-  /** What writers use unless told otherwise, a {@link Strength}. */
+  /** The default encryption of writers, a {@link Strength}. */
   readonly encryption: number
-  /** What writers use unless told otherwise, a dedup mode. */
+  /** The default dedup mode of writers. */
   readonly dedup: number
   readonly argon2: Argon2Record
   readonly plain: Uint8Array
@@ -53,7 +53,7 @@ export interface StoredKeyset {
   readonly checksum: Uint8Array
 }
 
-/** How the password leads to the master key. The hash H itself is never stored. */
+/** What is needed, besides the password, to derive the master key. The hash H itself is never stored. */
 export interface Argon2Record {
   readonly iterations: number
   readonly memoryKiB: number
@@ -90,21 +90,21 @@ export const storedKeyset: Codec<StoredKeyset> = struct({
 /** The key pairs of a share. */
 export interface ShareKeys {
   readonly publicHalves: PublicHalves
-  /** Absent in a direct share, whose key pair somebody else holds. */
+  /** Absent in a direct share, whose private halves belong to the recipient's card. */
   readonly privateHalves?: PrivateHalves | undefined
 }
 
-/** A share that is active: new blocks are masked for it. */
+/** An active share: new blocks can be masked for it. */
 export interface ActiveShare extends ShareKeys {
   readonly id: Bytes
 }
-/** What a host knows of a share. */
+/** What a host knows about a share. */
 export type PublicShare = Pick<ActiveShare, 'id' | 'publicHalves'>
 
 const shareId = ownBytes(16)
 export const shareKeys: Codec<ShareKeys> = struct({ publicHalves, privateHalves: optionalPrivateHalves })
 
-/** On the host, readable without the password: enough to back up, not to restore. */
+/** The host's section that needs no password. It is enough to back up, but not to restore. */
 export interface HostPlain {
   readonly blockPair: PublicHalves
   readonly blockSalt: SecretKey<'block-salt'>
@@ -122,10 +122,10 @@ export const hostPlain: Codec<HostPlain> = struct({
   shares: list(struct<PublicShare>({ id: shareId, publicHalves })),
 })
 
-/** More do not fit into the plain section, where each has public halves of 1,601 bytes. */
+/** The most key pairs that fit into the plain section, where the public halves of each take 1,601 bytes. */
 const MOST_PAIRS = Math.floor(MAX_KEYSET_BYTES / 1601)
 
-/** On the host, under the master key. The lists have the order and the length of those in the plain section. */
+/** The host's section under the master key. Its lists have the same order and length as those in the plain section. */
 export interface HostSealed {
   readonly blockPair: PrivateHalves
   readonly sourceSigningPublic: Bytes
@@ -143,7 +143,7 @@ export const hostSealed: Codec<HostSealed> = struct({
   shares: list(optionalPrivateHalves, MOST_PAIRS),
 })
 
-/** In a source definition: what restores this source, and nothing that concerns other people. */
+/** The section of a source definition: what is needed to restore this source, without the keys for sharing. */
 export interface DefinitionSealed {
   readonly blockPair: KeyPair
   readonly blockSalt: SecretKey<'block-salt'>
@@ -158,7 +158,7 @@ const definitionFields = {
 }
 export const definitionSealed: Codec<DefinitionSealed> = struct(definitionFields)
 
-/** In the source's storage: everything. */
+/** The section of a storage export: all keys. */
 export interface StorageSealed extends DefinitionSealed {
   readonly sharing: KeyPair
   readonly cardSigning: SigningPair
@@ -176,7 +176,7 @@ export const storageSealed: Codec<StorageSealed> = struct({
 /** A keyset as a device saves it. */
 export interface SavedKeyset {
   readonly master: SecretKey<'master'>
-  /** What the handle took although its key pairs demand more. New saves leave it out. */
+  /** The `allowWeaker` of the saved handle. Current releases do not write it, and ignore it when they read. */
   readonly accept?: Strength | undefined
   /** An export with all the keys that the handle has. */
   readonly keyset: Uint8Array

@@ -1,5 +1,5 @@
-// The envelope of a keyset's block (SPEC §6.1): the block key under a fresh key agreement, as a mask. It can be rewritten without the
-// content and without the ciphertext.
+// The envelope of a keyset's block (SPEC §6.1). It holds the mask: the block key XORed with the key of a fresh
+// agreement. An envelope can be rewritten without the content and without the ciphertext.
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
@@ -11,7 +11,7 @@ import { SecretKey, withBytes } from '../core/secret.ts'
 import { type EncryptedSuite, type KeysetSuite, Suite } from '../core/suite.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 
-/** How the key of a block comes about, and with it which equal contents give equal blocks. */
+/** How a block gets its key. This decides which equal contents give equal blocks. */
 export const Mode = { scoped: 1, global: 2, off: 3, none: 4 } as const
 export type Mode = (typeof Mode)[keyof typeof Mode]
 /** The modes of encrypted blocks, by the names that callers use. */
@@ -22,7 +22,7 @@ export const EncryptedMode: Omit<typeof Mode, 'none'> = {
 } as const
 export type EncryptedMode = (typeof EncryptedMode)[keyof typeof EncryptedMode]
 
-/** What stands before and after the encrypted content in the ciphertext of each mode (SPEC §6.2). */
+/** How many bytes each mode adds before and after the encrypted content in the ciphertext (SPEC §6.2). */
 export const FRAME_BYTES: Readonly<Record<Mode, { before: number; after: number }>> = {
   [Mode.scoped]: { before: 32, after: 16 },
   [Mode.global]: { before: 0, after: 16 },
@@ -47,11 +47,11 @@ export interface PlainEnvelope {
 export interface MaskedEnvelope extends Omit<StoredEnvelope, 'mode'> {
   readonly header: Header<EncryptedSuite>
   readonly mode: EncryptedMode
-  /** Every byte in front of the tag. */
+  /** Every byte before the tag. */
   readonly tagged: Uint8Array
 }
 
-/** An envelope as it is stored: of an unencrypted block, or with the mask of an encrypted one. */
+/** A parsed envelope: that of an unencrypted block, or one with the mask of an encrypted block. */
 export type Envelope = PlainEnvelope | MaskedEnvelope
 
 /* @__NO_SIDE_EFFECTS__ */
@@ -71,11 +71,11 @@ const layouts: Readonly<Record<EncryptedSuite['id'], Codec<StoredEnvelope>>> = {
 
 const KEYSET_SUITES: readonly KeysetSuite[] = [Suite.none, Suite.x25519, Suite.hybrid]
 
-/** Whether an envelope is one of an encrypted block. */
+/** Returns whether an envelope belongs to an encrypted block. */
 export const isMasked = (envelope: Envelope): envelope is MaskedEnvelope => envelope.mode !== Mode.none
 
 /**
- * Reads an envelope from a copy.
+ * Parses a copy of an envelope.
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseEnvelope(stored: Uint8Array): Envelope {
@@ -95,7 +95,7 @@ export function parseEnvelope(stored: Uint8Array): Envelope {
   }
 }
 
-/** An envelope with room for its tag, which is computed over everything in front of it. */
+/** Encodes an envelope with zeros in place of its tag. The tag covers every byte before it. */
 export function encodeEnvelope(
   headerBytes: Uint8Array,
   suite: EncryptedSuite,
@@ -134,7 +134,8 @@ export function maskKey(
 
 /**
  * Recovers the block key that an envelope masks, after verifying the envelope's tag.
- * @throws KeystrataError `authentication-failed`
+ * @throws KeystrataError `authentication-failed` if the envelope was altered, or is for another label, key pair or
+ *   sharer
  */
 export function unmaskKey(
   envelope: MaskedEnvelope,
@@ -149,7 +150,7 @@ export function unmaskKey(
   return SecretKey.take('block', underAgreement(agreement, mask))
 }
 
-/** Block key ⊕ K, or mask ⊕ K. */
+/** XORs with the agreed key: this masks a block key, and unmasks a mask. */
 function underAgreement(agreement: Agreement, given: Uint8Array): Bytes {
   using combined = agreement.key('combined')
   return withBytes(combined, (key) => xor(given, key))

@@ -1,5 +1,5 @@
-// From the password to the master key: Argon2id hash ⊕ nonce (SPEC §5.1). The nonce is stored and the hash is not, so a new password
-// can lead to the same master key by a new nonce.
+// Derives the master key from the password: Argon2id hash ⊕ nonce (SPEC §5.1). The nonce is stored and the hash is not,
+// so a new nonce can give the same master key for a new password.
 import { type Bytes, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Argon2Costs, assertWritableCosts, type HashOptions, hashPassword } from '../core/password.ts'
@@ -8,13 +8,13 @@ import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { Argon2Record } from './layout.ts'
 
-/** A fresh master key, and the record with which the password leads to it again. */
+/** Creates a master key, and the record that is needed to derive it from the password again. */
 export async function createMaster(
   password: string,
   { iterations, memoryKiB, lanes }: Argon2Costs,
   options: HashOptions,
 ): Promise<{ master: SecretKey<'master'>; record: Argon2Record }> {
-  // A copy is checked, used and stored, because the caller's object may change while the hash runs.
+  // Check, use and store a copy, because the caller's object may change while the hash runs.
   const costs = { iterations, memoryKiB, lanes }
   assertWritableCosts(costs)
   const unverified = { ...costs, salt: randomBytes(32), nonce: randomBytes(32) }
@@ -22,7 +22,7 @@ export async function createMaster(
   return { master, record: { ...unverified, verify: verifierOf(master) } }
 }
 
-/** A record with which another password leads to the same master key: N′ = M ⊕ H′ with a fresh salt. */
+/** Creates a record that derives the same master key from another password: N′ = M ⊕ H′ with a fresh salt. */
 export async function rewrapMaster(
   master: SecretKey<'master'>,
   password: string,
@@ -38,7 +38,12 @@ export async function rewrapMaster(
   return { ...costs, salt, nonce, verify: verifierOf(master) }
 }
 
-/** @throws KeystrataError `wrong-password`, `limit-exceeded`, `aborted` */
+/**
+ * Derives the master key from the password, and checks that it is the right one.
+ * @throws KeystrataError `wrong-password` if it is not
+ * @throws KeystrataError `limit-exceeded` if the password is empty, or the record's costs are beyond the limits
+ * @throws KeystrataError `aborted` if the signal ends it
+ */
 export async function openMaster(
   password: string,
   record: Argon2Record,
@@ -50,7 +55,10 @@ export async function openMaster(
   throw new KeystrataError('wrong-password')
 }
 
-/** What is stored to distinguish a wrong password from damage. Testing a guess against it costs one Argon2 hash, as opening does. */
+/**
+ * Derives the stored value that distinguishes a wrong password from damage. Testing a guess against it costs one Argon2
+ * hash, the same as opening.
+ */
 function verifierOf(master: SecretKey<'master'>): Bytes {
   return derive(master, EMPTY, 'master-verify', [], 32)
 }

@@ -1,5 +1,5 @@
-// Opening the blocks of a keyset, check by check (SPEC §6.4): the caller's rules before any key is used, the envelope before the mask,
-// the commitment before the cipher, and at the end the content against its label.
+// Opens the blocks of a keyset (SPEC §6.4). It checks the caller's rules before it uses any key, the envelope before
+// the mask, the commitment before the cipher, and last the content against its label.
 import { partsOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, EMPTY, equalBytes, toHex, wipe } from '../core/bytes.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
@@ -11,26 +11,29 @@ import type { KeysetSuite, Strength } from '../core/suite.ts'
 import { FRAME_BYTES, isMasked, Mode, parseEnvelope, unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
-/** What a keyset's envelopes need of it. */
+/** The keys and rules with which a keyset opens its envelopes. */
 export interface OwnerPairs {
   readonly id: Bytes
   readonly blockPair: KeyPair
   readonly retired: readonly KeyPair[]
-  /** The weakest blocks to accept, although a key pair demands more; undefined to accept no exception. */
+  /** The weakest blocks to accept, even if a key pair demands more. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
 
-/** The rules for envelopes that are not a keyset's own. */
+/** What differs between keysets and shares: a keyset gives `retired` and `allowWeaker`, a share gives `sharer`. */
 interface Rules extends Partial<Pick<OwnerPairs, 'retired' | 'allowWeaker'>> {
-  /** Of a share: the source signing key of the keyset that shares. */
+  /** For a share: the source signing key of the keyset that shares. */
   readonly sharer?: Uint8Array
 }
 
-/** The key pairs that open envelopes and records, and the rules that are checked before any of them is used. */
+/** The key pairs that open envelopes and records, and the rules to check before any of them is used. */
 export class EnvelopeKeys extends SecretHolder {
   /** The keyset or the share that the envelopes and records belong to. */
   readonly ownerId: Bytes
-  /** What agreements are bound to, behind the label: empty, or the source signing key of the keyset that shares. */
+  /**
+   * What agreements are bound to, after the label. In a share it is the source signing key of the keyset that shares,
+   * otherwise it is empty.
+   */
   readonly sharer: Uint8Array
   readonly #allowWeaker: Strength | undefined
   readonly #current: Identity
@@ -38,9 +41,9 @@ export class EnvelopeKeys extends SecretHolder {
   readonly #imported: Map<string, Identity>
 
   /**
-   * Imports today's key pair. Retired pairs are imported, and their halves compared, at first use; so they must live as long as
-   * this does.
-   * @throws KeystrataError `authentication-failed` if the halves of today's pair do not belong together
+   * Imports the current key pair. Retired pairs are imported at first use, which checks that their halves match. So
+   * they must live as long as this object.
+   * @throws KeystrataError `authentication-failed` if the halves of the current pair do not match
    */
   constructor(ownerId: Bytes, current: KeyPair, { retired = [], allowWeaker, sharer = EMPTY }: Rules) {
     const identity = new Identity(current)
@@ -57,12 +60,15 @@ export class EnvelopeKeys extends SecretHolder {
   }
 
   /**
-   * The key pair that a block or a record is addressed to, after the caller's rules were checked.
-   * @throws KeystrataError `key-not-found`, `authentication-failed`, `policy`
+   * Finds the key pair that a block or a record is addressed to, and checks the caller's rules.
+   * @throws KeystrataError `key-not-found` if there is no such key pair
+   * @throws KeystrataError `authentication-failed` if the header names another owner
+   * @throws KeystrataError `policy` if the suite is weaker than the key pair demands
    */
   identityFor(header: Header<KeysetSuite>, isEncrypted: boolean): Identity {
     this.assertUsable()
-    // An unencrypted block needs no key. If its own pair is gone, today's decides whether it is accepted.
+    // An unencrypted block needs no key. If its own pair is gone, the minimum of the current pair decides whether it is
+    // accepted.
     const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
     if (identity === undefined) throw new KeystrataError('key-not-found')
     if (!equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
@@ -85,7 +91,7 @@ export class EnvelopeKeys extends SecretHolder {
     const demanded = publicHalves.minimum
     const minimum = this.#allowWeaker === undefined ? demanded : Math.min(demanded, this.#allowWeaker)
     if (strength >= minimum) return
-    throw new KeystrataError('policy', 'this block is protected more weakly than its keyset demands', {
+    throw new KeystrataError('policy', 'this block or record is encrypted more weakly than its key pair demands', {
       rule: 'minimum-encryption',
       strength,
       minimum,
@@ -93,7 +99,7 @@ export class EnvelopeKeys extends SecretHolder {
   }
 }
 
-/** The key pairs of a keyset, which must live as long as the result. */
+/** Returns the envelope keys of a keyset, whose key pairs must live as long as the result. */
 export const envelopeKeysOf = ({ id, blockPair, retired, allowWeaker }: OwnerPairs): EnvelopeKeys =>
   new EnvelopeKeys(id, blockPair, { retired, allowWeaker })
 
@@ -119,7 +125,7 @@ export async function openBlock(block: StoredBlock, keys: EnvelopeKeys, check: C
   return await verified(opened, (content) => check(mode, content, label, blockKey))
 }
 
-/** Content that passes the check. Otherwise it is wiped. */
+/** Returns the content if it passes the check, and wipes it otherwise. */
 async function verified(content: Bytes, check: (content: Bytes) => Promise<void>): Promise<Bytes> {
   try {
     await check(content)
@@ -134,5 +140,7 @@ async function verified(content: Bytes, check: (content: Bytes) => Promise<void>
 function assertWithinLimit({ length }: Uint8Array, mode: Mode): void {
   const { before, after } = FRAME_BYTES[mode]
   if (length <= before + MAX_CONTENT_BYTES + after) return
-  throw new KeystrataError('limit-exceeded', 'a block over 64 MiB', { bytes: length })
+  throw new KeystrataError('limit-exceeded', 'this block is too large: a block holds at most 64 MiB of content', {
+    bytes: length,
+  })
 }

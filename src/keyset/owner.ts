@@ -1,4 +1,5 @@
-// The blocks of a keyset in the hands of its owner (SPEC §6): they open with every check that an owner can make, and can be rekeyed.
+// Opens and rekeys blocks for the owner of a keyset (SPEC §6). Opening includes the checks that need the keyset's
+// secrets, such as the check of the label.
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
 import { type Bytes, bytesFrom } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
@@ -8,7 +9,7 @@ import type { Mode } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
 import { isAddressedTo, rekeyBlock } from './rekey.ts'
 
-/** What opening and rekeying the blocks of a keyset need of it. */
+/** The keys and rules that opening and rekeying need. */
 export interface OwnerKeys extends OwnerPairs, DedupSecrets {
   /** The strength of new envelopes. */
   readonly encryption: Strength
@@ -20,7 +21,7 @@ export class OwnerBlocks implements BlockReader {
   readonly #schemes: Map<Mode, ContentScheme> = new Map()
   #imported: Recipient | undefined
 
-  /** The keys stay the caller's, and must live as long as this does. */
+  /** The caller keeps the keys, which must live as long as this object. */
   constructor(owner: OwnerKeys) {
     this.keys = envelopeKeysOf(owner)
     this.#owner = owner
@@ -31,7 +32,7 @@ export class OwnerBlocks implements BlockReader {
     for (const scheme of this.#schemes.values()) scheme.dispose()
   }
 
-  /** The public halves of today's key pair, imported at first use: whoever only reads never needs them. */
+  /** The public halves of the current key pair, imported at first use: a program that only reads never needs them. */
   get recipient(): Recipient {
     return (this.#imported ??= new Recipient(this.#owner.blockPair.publicHalves))
   }
@@ -49,7 +50,7 @@ export class OwnerBlocks implements BlockReader {
   rekey(head: BlockHead): Bytes {
     const { id: ownerId, encryption } = this.#owner
     const today = { ownerId, recipient: this.recipient, weakest: rekeySuiteOf(encryption) }
-    // Each property is read once, so that what was checked is what is returned.
+    // Read each property once, so that the value that was checked is the one that is used.
     const { label, envelope: stored } = head
     const envelope = bytesFrom(stored, 'envelope')
     // An unencrypted block has no key that could be replaced.

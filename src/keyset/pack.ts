@@ -1,6 +1,6 @@
-// Packs (SPEC §6.6): many small files in the content of one block, each under a key of its own. Whoever is given the key of one member
-// can open that one. In the keyed form they can neither test guesses about the other members nor alter them unnoticed. The block around
-// a pack is verified before any of this runs.
+// Packs (SPEC §6.6): many small files in the content of one block, each under its own key. The key of one member opens
+// only that member. In the keyed form, it also does not help anybody to test guesses about other members, or to alter
+// them unnoticed. The block around a pack must be verified before the pack is read.
 import { type Codec, decode, encode, list, rest, struct, uint32 } from '../core/codec.ts'
 import {
   type Bytes,
@@ -24,7 +24,7 @@ export const MAX_MEMBERS = 1024
 
 export const MAX_MEMBER_BYTES: number = 8 * 1024 * 1024
 
-/** A stored member: with a MAC and the longest padding. */
+/** The longest stored member, with a MAC and the longest padding. */
 const MAX_STORED_BYTES = MAX_MEMBER_BYTES + 32 + 16
 
 interface StoredPack {
@@ -44,22 +44,25 @@ export function encodePack(members: readonly Uint8Array[]): Bytes {
 }
 
 /**
- * One member of a pack, as a view.
+ * Returns one member of a pack, as a view.
  * @returns undefined if the pack has no member at this index
- * @throws KeystrataError `malformed` if it is not a pack; `limit-exceeded` beyond 1,024 members, or if the member is over 8 MiB
+ * @throws KeystrataError `malformed` if it is not a pack
+ * @throws KeystrataError `limit-exceeded` beyond 1,024 members, or if the member is over 8 MiB
  */
 export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
   const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
   if (count > MAX_MEMBERS)
-    throw new KeystrataError('limit-exceeded', 'not a pack, or one with too many members', { count })
+    throw new KeystrataError('limit-exceeded', 'this is not a pack, or it has more than 1,024 members', { count })
   const { lengths, members } = decode(storedPack, pack, 'pack')
   if (lengths.reduce((sum, length) => sum + length, 0) !== members.length) {
-    throw new KeystrataError('malformed', 'not a well-formed pack', { bytes: pack.length })
+    throw new KeystrataError('malformed', 'these bytes are not a valid pack', { bytes: pack.length })
   }
   const length = lengths[index]
   if (length === undefined) return undefined
   if (length > MAX_STORED_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a member of a pack over 8 MiB', { bytes: length })
+    throw new KeystrataError('limit-exceeded', 'a member of this pack is too large: a member has at most 8 MiB', {
+      bytes: length,
+    })
   }
   const start = lengths.slice(0, index).reduce((sum, each) => sum + each, 0)
   return members.subarray(start, start + length)
@@ -67,17 +70,20 @@ export function packMember(pack: Uint8Array, index: number): Uint8Array | undefi
 
 const MAC_BYTES = 32
 
-/** How the key of a member follows from its content: `g`, its hash, which anybody can compute; `k`, keyed. */
+/**
+ * How the key of a member is derived from its content. `g`: its hash, which anybody can compute. `k`: an HMAC under the
+ * dedup key.
+ */
 type Form = 'g' | 'k'
 
-/** What packing makes: one content, and a string for each file that opens it. */
+/** The result of packing: one content, and for each file a string that opens it. */
 export interface Pack {
   content: Bytes
   members: string[]
 }
 
 /**
- * Puts files together. All of them are copied before this first yields.
+ * Packs files into one content. All of them are copied before the promise is returned.
  * @param dedupKey undefined to use the hashes of the files as keys
  * @throws KeystrataError `limit-exceeded`
  */
@@ -88,7 +94,7 @@ export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKe
   const copies = given.map((file) => new Uint8Array(file))
   using _copies = wiping(...copies)
   const form: Form = dedupKey === undefined ? 'g' : 'k'
-  // A copy, because the caller's handle may be disposed of while this runs.
+  // Use a copy, because the caller's handle may be disposed of while this runs.
   using ownKey = dedupKey?.copy()
   const encrypted: Bytes[] = []
   const members: string[] = []
@@ -110,7 +116,7 @@ function assertWithinLimits(files: readonly Uint8Array[]): void {
     if (length > MAX_MEMBER_BYTES) {
       throw new KeystrataError('limit-exceeded', 'a member of a pack has at most 8 MiB', { bytes: length })
     }
-    // Its length, its MAC, its padding.
+    // The length field, the MAC, and the content with its padding.
     bytes += 4 + MAC_BYTES + (length - (length % 16) + 16)
   }
   if (bytes > MAX_CONTENT_BYTES) {
@@ -132,15 +138,16 @@ async function encryptMember(form: Form, key: SecretKey<'member'>, file: Uint8Ar
   return concat(hmacSha256(keys.mac, text), text)
 }
 
-/** `kE ‖ kM` of the keyed form. */
+/** Derives `kE ‖ kM` of the keyed form. */
 const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member', [], 0)
 
 /**
  * Opens one file of a pack.
  * @param pack the content of the block, as `open` returned it; never pass bytes that were not verified
  * @param member the string that `pack` returned for the file
- * @throws KeystrataError `authentication-failed` if the pack and the string do not belong together; `malformed` if `member` is
- *   not such a string or the content is not a pack; `limit-exceeded` beyond 1,024 members, or if the file is over 8 MiB
+ * @throws KeystrataError `authentication-failed` if the pack and the string do not match
+ * @throws KeystrataError `malformed` if `member` is not such a string or the content is not a pack
+ * @throws KeystrataError `limit-exceeded` beyond 1,024 members, or if the file is over 8 MiB
  * @example
  * ```ts
  * import { createKeyset, openPackMember } from 'keystrata'
@@ -168,11 +175,12 @@ function parseMember(member: string): { form: Form; index: number; key: SecretKe
   if (typeof member !== 'string') throw new TypeError('member must be a string')
   const found = /^([gk])\.(0|[1-9]\d{0,3})\.([\w-]{43})$/.exec(member)
   const key = fromBase64Url(found?.[3] ?? '!')
-  if (found === null || key === undefined) throw new KeystrataError('malformed', 'not a member of a pack')
+  if (found === null || key === undefined)
+    throw new KeystrataError('malformed', 'this string does not open a member of a pack; pass one that pack() returned')
   return { form: found[1] as Form, index: Number(found[2]), key: SecretKey.take('member', key) }
 }
 
-/** Both forms have read their bytes before they first yield. */
+/** Opens a member of the form `g`. Like {@link openKeyed}, it reads `bytes` before it returns the promise. */
 async function openHashed(key: SecretKey<'member'>, bytes: Uint8Array): Promise<Bytes> {
   const file = await cbcDecrypt(key, bytes)
   if (file === undefined) throw authenticationFailed()

@@ -1,6 +1,7 @@
-// Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask. Anybody who has
-// the public keys could seal a record, so each is signed by the source; and each names the one before it, so that none can be dropped,
-// moved or repeated unnoticed. To notice that the newest records are missing, remember the last sequence.
+// Records: logs and configuration (SPEC §6.7). The combined key of a fresh agreement is used directly, without a mask.
+// Anybody who has the public keys could seal a record, so the source signs each one. Each record also names the one
+// before it, so that dropping, moving or repeating a record is noticed. Only the loss of the newest records is not: to
+// notice it, remember the last sequence number.
 import { type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import type { BlockReader } from '../core/block.ts'
 import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
@@ -19,15 +20,15 @@ import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts
 import { nextVersion } from '../state/version.ts'
 import type { EnvelopeKeys } from './open.ts'
 
-/** Content, and more than everything around it. */
+/** The content, and more than a record adds to it. */
 const MAX_RECORD_BYTES = MAX_CONTENT_BYTES + 4096
 
-/** In the flags of the header: this record closes its epoch. */
+/** A flag in the header: this record closes its epoch. */
 export const END_FLAG = 1
 
 const TAG_BYTES = 16
 
-/** What stands in front of the sealed content. */
+/** The fields before the sealed content. */
 export interface RecordHead extends AgreementParts {
   readonly headerBytes: Uint8Array
   /** 1 for the first record of an epoch. */
@@ -71,22 +72,22 @@ export interface StoredRecord extends RecordFacts {
   /** ct ‖ tag. */
   readonly sealed: Bytes
   readonly signature: Uint8Array
-  /** What is signed: the domain, and every byte in front of the signature. */
+  /** The message that is signed: the domain, and every byte before the signature. */
   readonly message: Uint8Array
   /** The whole record. */
   readonly bytes: Bytes
 }
 
-/** What a record says about its place. */
+/** The parsed head of a record, which gives its place in the chain. */
 export interface RecordFacts extends RecordHead {
   readonly header: Header<EncryptedSuite>
-  /** The length of the head. */
+  /** The length of the head in bytes. */
   readonly headBytes: number
 }
 
 /**
- * Reads a record from a copy that has the signing domain in front of it, so that what is signed need not be joined again from tens
- * of megabytes.
+ * Parses a copy of a record. The copy has the signing domain in front of it, so that verifying the signature needs no
+ * second copy of up to 64 MiB.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecord(stored: Uint8Array): StoredRecord {
@@ -105,16 +106,16 @@ export function parseRecord(stored: Uint8Array): StoredRecord {
   }
 }
 
-/** The head of a record, and what is behind it. */
+/** The head of a record, and the bytes after it. */
 export interface ReadHead extends RecordFacts {
-  /** What was read, as a copy. */
+  /** The bytes that were read, as a copy. */
   readonly head: Uint8Array
-  /** What is behind it, which was not read. */
+  /** The bytes after it, which were not read. */
   readonly rest: Uint8Array
 }
 
 /**
- * Reads what a record says about its place, from a copy of its head.
+ * Parses a copy of a record's head, without reading the rest.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecordHead(stored: Uint8Array): ReadHead {
@@ -124,7 +125,10 @@ export function parseRecordHead(stored: Uint8Array): ReadHead {
 }
 
 function assertWithinLimit({ length }: Uint8Array): void {
-  if (length > MAX_RECORD_BYTES) throw new KeystrataError('limit-exceeded', 'a record over 64 MiB', { bytes: length })
+  if (length > MAX_RECORD_BYTES)
+    throw new KeystrataError('limit-exceeded', 'this record is too large: a record holds at most 64 MiB', {
+      bytes: length,
+    })
 }
 
 /** @throws KeystrataError `malformed`, `unsupported` */
@@ -132,22 +136,22 @@ function readFacts(record: Uint8Array): RecordFacts {
   const header = parseHeader(record, 'record', ObjectType.record, RECORD_SUITES, { generations: true, flag: END_FLAG })
   const { codec, bytes: headBytes } = layouts[header.suite.id]
   if (record.length < headBytes + TAG_BYTES + SIGNATURE_BYTES) {
-    throw new KeystrataError('malformed', 'a record cut short', { bytes: record.length })
+    throw new KeystrataError('malformed', 'this record is cut short', { bytes: record.length })
   }
   return { ...decode(codec, record.subarray(0, headBytes), 'record'), header, headBytes }
 }
 
-/** The head and the content, with room for tag and signature behind them. */
+/** Joins the head and the content, and leaves room for tag and signature after them. */
 export function encodeRecord(suite: EncryptedSuite, head: RecordHead, content: Uint8Array): Bytes {
   return concat(encode(layouts[suite.id].codec, head), content, new Uint8Array(TAG_BYTES + SIGNATURE_BYTES))
 }
 
-/** What is signed of a record that has room for its signature. */
+/** Returns the message to sign for a record that already has room for its signature. */
 export function recordMessage(record: Uint8Array): Bytes {
   return concat(domain(RECORD_DOMAIN), record.subarray(0, -SIGNATURE_BYTES))
 }
 
-/** Everything between the header and the content: what the associated data covers. */
+/** Returns everything between the header and the content. The associated data covers it. */
 export function recordParameters(record: Uint8Array, suite: EncryptedSuite): Uint8Array {
   return record.subarray(HEADER_BYTES, layouts[suite.id].bytes)
 }
@@ -164,11 +168,11 @@ export function recordParameters(record: Uint8Array, suite: EncryptedSuite): Uin
 export interface SealedRecord {
   /** 1 for the first record of an epoch, then 2, 3 and so on. */
   readonly sequence: number
-  /** What to store under its epoch and its sequence, without ever replacing a record. */
+  /** The bytes to store under this epoch and sequence. Never replace a stored record. */
   readonly record: Bytes
   /** 0 at first. Every resealing of the chain begins the next epoch. */
   readonly epoch: number
-  /** Whether this record closes its epoch: it is the last one that resealing yields. */
+  /** Whether this record closes its epoch. It is then the last record that resealing yields. */
   readonly closes: boolean
 }
 
@@ -218,7 +222,7 @@ function assertFrom({ header, message, signature }: StoredRecord, ownerId: Uint8
   if (!holds) throw authenticationFailed()
 }
 
-/** Seals in a buffer of the record's own, into which the content is copied before this first yields. */
+/** Seals a record in a buffer of its own. The content is copied into it before the promise is returned. */
 async function sealAt(content: Uint8Array, place: Place, owner: RecordOwner, closes: boolean): Promise<SealedRecord> {
   const { ownerId, recipient, suite, signing } = owner
   const { sequence, previous, epoch } = place
@@ -262,13 +266,17 @@ export interface OpenedRecord {
   readonly content: Bytes
   /** 0 at first. Every resealing of the chain begins the next epoch. */
   readonly epoch: number
-  /** Whether this record, which has no content, says that its epoch is complete. Every later record is new. */
+  /**
+   * Whether this record closes its epoch. It then has no content. Earlier records of the epoch were resealed, later
+   * ones are new.
+   */
   readonly closes: boolean
 }
 
 /**
- * Opens a record. The caller's rules come before any key, the signature and the chain before the cipher.
- * @param after the bytes of the record before, or 'start' for the first; undefined not to look at the chain
+ * Opens a record. It checks the caller's rules before it uses any key, and the signature and the chain before the
+ * cipher.
+ * @param after the bytes of the previous record, or 'start' for the first; undefined to skip the check of the chain
  */
 export async function openRecord(
   stored: Uint8Array,
@@ -298,7 +306,10 @@ async function openParsed(
   return { sequence, content, epoch: header.generation, closes }
 }
 
-/** @throws KeystrataError `authentication-failed` if a record does not stand right behind the other; `malformed` */
+/**
+ * @throws KeystrataError `authentication-failed` if the record does not directly follow the other
+ * @throws KeystrataError `malformed` if the other is not a record
+ */
 function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint8Array | 'start'): void {
   if (after === 'start') {
     if (sequence === 1 && equalBytes(previous, START)) return
@@ -313,8 +324,8 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
 }
 
 /**
- * Seals a whole chain again, in the next epoch, and closes that epoch with a record of its own. The chain is verified on the way: it
- * must begin at the start and have no gap. No record becomes weaker than it was.
+ * Seals a whole chain again, in the next epoch, and then adds a record that closes that epoch. It verifies the old
+ * chain, which must begin at the start and have no gap. No record becomes weaker than it was.
  */
 export async function* resealRecords(
   records: AsyncIterable<Uint8Array>,
@@ -329,7 +340,7 @@ export async function* resealRecords(
     const opened = await openParsed(record, before, keys, owner.signing.publicKey)
     before = record.bytes
     next ??= { epoch: nextEpoch(record.header.generation), sequence: 1, previous: START }
-    // What closed the old epoch means nothing in the new one.
+    // The record that closed the old epoch has no meaning in the new one.
     if (opened.closes) continue
     suite = strongestSuite(suite, record.header.suite)
     const sealed = await resealed(opened, next, { ...owner, suite })
@@ -346,11 +357,11 @@ async function resealed({ content }: OpenedRecord, place: Place, owner: RecordOw
 
 function nextEpoch(epoch: number): number {
   if (epoch < 0xffff_ffff) return epoch + 1
-  throw new KeystrataError('limit-exceeded', 'no epoch can follow', { epoch })
+  throw new KeystrataError('limit-exceeded', 'this log is in its last possible epoch and cannot be resealed', { epoch })
 }
 
 /**
- * Seals logs and configuration, signed and chained.
+ * Seals records, such as logs and configuration. Each is signed, and chained to the one before.
  * @example
  * ```ts
  * import type { RecordWriter } from 'keystrata'
@@ -364,10 +375,12 @@ export interface RecordWriter {
   /**
    * Seals the record that follows another one. All of the content is read before the promise is returned.
    * @param content at most 64 MiB
-   * @param after the bytes of the last stored record, or 'start' for the first. A store that never replaces the record of an epoch
-   *   and a sequence keeps two writers from continuing in two ways
-   * @throws KeystrataError `authentication-failed` if `after` is a record of another keyset; `malformed` or `unsupported` if it is
-   *   no record; `limit-exceeded`, `disposed`
+   * @param after the bytes of the last stored record, or 'start' for the first. If the store never replaces the record
+   *   of an epoch and a sequence, two writers cannot continue the log in two ways
+   * @throws KeystrataError `authentication-failed` if `after` is a record of another keyset
+   * @throws KeystrataError `malformed` or `unsupported` if it is not a record
+   * @throws KeystrataError `limit-exceeded` if the content is too large
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord>
 }
@@ -386,10 +399,11 @@ export interface RecordWriter {
 export interface RecordReader extends BlockReader, Handle {
   /**
    * Opens a record after checking its signature and its place in the chain.
-   * @param options `after`: the bytes of the previous record, or 'start' for the first of an epoch. Then records that were dropped,
-   *   moved or repeated are noticed. Without it the place is not checked
-   * @throws KeystrataError `authentication-failed` if somebody else made the record, it was altered, or it does not follow `after`;
-   *   `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
+   * @param options `after`: the bytes of the previous record, or 'start' for the first of an epoch. With it, a record
+   *   that was dropped, moved or repeated is an error. Without it, the place in the chain is not checked
+   * @throws KeystrataError `authentication-failed` if somebody else made the record, it was altered, or it does not
+   *   follow `after`
+   * @throws KeystrataError `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }

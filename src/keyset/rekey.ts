@@ -1,5 +1,6 @@
-// Rekeying (SPEC §6.5): a new envelope for a block, under today's key pair. It needs neither the ciphertext nor the content, so
-// millions of blocks can be rekeyed by their heads alone. Whoever held the old envelope's key can still open the block.
+// Rekeying (SPEC §6.5) writes a new envelope for a block, under the current key pair. It needs neither the ciphertext
+// nor the content, so millions of blocks can be rekeyed by their heads alone. Anybody who held the key of the old
+// envelope can still open the block.
 import { type BlockHead, headOf } from '../core/block.ts'
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import type { Recipient } from '../core/key-pairs.ts'
@@ -8,8 +9,8 @@ import { isMasked, maskKey, parseEnvelope, unmaskKey } from './mask.ts'
 import type { EnvelopeKeys } from './open.ts'
 
 /**
- * Whether an envelope belongs to this owner and is addressed to this recipient. Unencrypted blocks of the owner are always current:
- * they have no key that could be replaced.
+ * Returns whether an envelope belongs to this owner and is addressed to this recipient. The owner's unencrypted blocks
+ * are always current: they have no key that could be replaced.
  */
 export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, given: Uint8Array): boolean {
   const envelope = parseEnvelope(bytesFrom(given, 'envelope'))
@@ -17,7 +18,7 @@ export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, given: 
   return !isMasked(envelope) || equalBytes(envelope.header.keyId, recipient.keyId)
 }
 
-/** Whom a new envelope is for. */
+/** The recipient of a new envelope. */
 export interface EnvelopeTarget {
   readonly ownerId: Uint8Array
   readonly recipient: Recipient

@@ -1,5 +1,5 @@
-// Encrypting and decrypting the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was copied into,
-// so a block is never in memory twice, and what was hashed is what is encrypted.
+// Encrypts and decrypts the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was
+// copied into. So a block is never in memory twice, and the bytes that were hashed are the ones that are encrypted.
 import { type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
 import { contentFrom, roomFor } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -21,7 +21,7 @@ export type PreparedContent = {
 )
 
 /**
- * Copies and labels content. All of it is read before this first yields.
+ * Copies and labels content. All of it is read before the promise is returned.
  * @throws KeystrataError `limit-exceeded`
  */
 export async function prepareContent(given: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
@@ -39,7 +39,7 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
   }
 }
 
-/** Encrypts in place: afterwards the buffer is the ciphertext. */
+/** Encrypts in place. Afterwards the buffer is the ciphertext. */
 export async function encryptContent(prepared: PreparedContent): Promise<void> {
   const { mode, buffer, blockKey, label } = prepared
   if (mode === Mode.none) return
@@ -49,7 +49,11 @@ export async function encryptContent(prepared: PreparedContent): Promise<void> {
   await gcmSealContent(frame.key, frame.iv, frame.aad, buffer.subarray(frame.lead.length))
 }
 
-/** @throws KeystrataError `authentication-failed`; `malformed` if the ciphertext is too short to be one */
+/**
+ * Decrypts the content of a block.
+ * @throws KeystrataError `authentication-failed` if key, label and ciphertext do not match
+ * @throws KeystrataError `malformed` if the ciphertext is too short
+ */
 export async function decryptContent(
   mode: EncryptedMode,
   blockKey: SecretKey<'block'>,
@@ -58,25 +62,28 @@ export async function decryptContent(
 ): Promise<Bytes> {
   const { before, after } = FRAME_BYTES[mode]
   if (ciphertext.length < before + after) {
-    throw new KeystrataError('malformed', 'a ciphertext cut short', { bytes: ciphertext.length })
+    throw new KeystrataError('malformed', 'this ciphertext is cut short', { bytes: ciphertext.length })
   }
   const lead = new Uint8Array(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
-  // The commitment first: a ciphertext that was made for two keys is refused before the cipher sees it.
+  // Check the commitment first: a ciphertext that was made for two keys is refused before the cipher runs.
   if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
   return await gcmOpenContent(frame.key, frame.iv, frame.aad, ciphertext.subarray(before))
 }
 
-/** How one content is encrypted: what stands in front of it, and the inputs of AES-GCM. */
+/** How one content is encrypted: the bytes before it, and the inputs of AES-GCM. */
 interface Frame extends Handle {
-  /** c, or n ‖ c, or nothing. */
+  /** The bytes before the content: c, or n ‖ c, or nothing. */
   readonly lead: Bytes
   readonly key: SecretKey<Role>
   readonly iv: Uint8Array
   readonly aad: Bytes
 }
 
-/** The associated data is constant, or depends on the label. It must not depend on anything that a rekey or a share changes. */
+/**
+ * Derives the frame of a content. The associated data is constant or depends on the label. It must not depend on
+ * anything that a rekey or a share changes.
+ */
 function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8Array, nonce: Uint8Array): Frame {
   switch (mode) {
     case Mode.scoped: {
@@ -92,7 +99,8 @@ function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8
       )
     }
     case Mode.global:
-      // The key is the SHA3-256 of the content, so one IV serves all contents, and the reader compares that hash.
+      // The key is the SHA3-256 of the content, so the IV can be the same for all contents. The reader compares that
+      // hash.
       return disposable(
         { lead: EMPTY, key: blockKey, iv: new Uint8Array(12), aad: domain('global-block') },
         () => undefined,

@@ -1,5 +1,5 @@
-// Shares (SPEC §12): the key of a block, masked again for a key pair that others hold. The ciphertext stays as it is, and the share's
-// readers learn the keys of the blocks that were added and no others.
+// Shares (SPEC §12): the key of a block is masked again, for a key pair that other users hold. The ciphertext stays as
+// it is. The share's readers learn the keys of the blocks that were added, and no others.
 import { assertKeyPair } from './exports.ts'
 import type { BlockHead, StoredBlock } from '../core/block.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
@@ -27,17 +27,17 @@ import { type EnvelopeTarget, rekeyBlock } from './rekey.ts'
 import type { PreparedContent } from './seal.ts'
 
 /**
- * A new share with key pairs of its own, or a direct share to the key pairs of a card.
- * @param least the weakest blocks of the keyset
+ * Creates a share with its own key pairs, or a direct share to the key pairs of a card.
+ * @param least the weakest blocks that the keyset accepts
  */
 export function createActiveShare(least: Strength, card: PublicHalves | undefined): ActiveShare {
-  // Unencrypted blocks need no share, and its reader could not check them.
+  // Unencrypted blocks need no share, and its readers could not check them.
   const minimum = least === Strength.none ? Strength.x25519 : least
   const id = randomBytes(16)
   return card === undefined ? { id, ...generateKeyPair(minimum) } : { id, publicHalves: { ...card, minimum } }
 }
 
-/** Whom the envelopes and records of an active share are for. */
+/** The recipient of an active share's envelopes and records. */
 export class ShareRecipient implements EnvelopeTarget {
   readonly ownerId: Bytes
   readonly recipient: Recipient
@@ -64,14 +64,17 @@ export class ShareRecipients {
   readonly #imported: Map<string, ShareRecipient> = new Map()
   readonly #sharer: () => Uint8Array
 
-  /** @param sharer returns the source signing key of the keyset, once it is needed */
+  /** @param sharer returns the source signing key of the keyset; called only when it is needed */
   constructor(shares: readonly PublicShare[], sharer: () => Uint8Array) {
     this.#sharer = sharer
     this.#shares = new Map(shares.map((share) => [toHex(share.id), share]))
     this.ids = Object.freeze([...this.#shares.keys()])
   }
 
-  /** @throws KeystrataError `key-not-found` if no active share has this id; `malformed` */
+  /**
+   * @throws KeystrataError `key-not-found` if no active share has this id
+   * @throws KeystrataError `malformed`
+   */
   of(id: string): ShareRecipient {
     const known = this.#imported.get(id)
     if (known !== undefined) return known
@@ -89,7 +92,7 @@ export function noSuchShare(id: string): KeystrataError {
 }
 
 /**
- * The envelope from which readers of a share can open a block that is being sealed, or was sealed before.
+ * Writes the envelope with which readers of a share can open a prepared block.
  * @param weakest the weakest suite that the envelope may have
  * @throws KeystrataError `policy` for an unencrypted block
  */
@@ -104,8 +107,9 @@ export function maskForShare(
 }
 
 /**
- * The same for a stored block, from its own envelope, which is verified first.
- * @throws KeystrataError `policy` for an unencrypted block; otherwise as {@link rekeyBlock}
+ * Writes the same for a stored block, from its own envelope, which is verified first.
+ * @throws KeystrataError `policy` for an unencrypted block
+ * @throws KeystrataError as {@link rekeyBlock} otherwise
  */
 export function addToShare(head: BlockHead, keys: EnvelopeKeys, share: ShareRecipient, weakest: EncryptedSuite): Bytes {
   const { ownerId, recipient, sharer } = share
@@ -122,8 +126,9 @@ function unencrypted(): KeystrataError {
 }
 
 /**
- * What the reader of a share can check of content. Labels are keyed by secrets that it does not have. In the mode `global` the
- * cipher does not commit to its key, which is the hash of the content, so that hash is compared; in the other modes it commits.
+ * Checks content as far as the reader of a share can. Labels are keyed by secrets that this reader does not have. In
+ * the mode `global` the cipher does not commit to its key, which is the hash of the content, so this compares the hash.
+ * In the other modes the cipher commits to its key.
  * @throws KeystrataError `authentication-failed`
  */
 async function checkSharedContent(
@@ -149,8 +154,8 @@ async function checkSharedContent(
 }
 
 /**
- * A share in the hands of its owner. What is added can be opened by the share's readers from then on, for good. To read the
- * share's log, accept an invite to your own card; the log of a direct share can be read only by its recipient.
+ * A share, as its owner uses it. Readers of the share can open what the owner adds from then on, and permanently. To
+ * read the share's log, accept an invite to your own card. Only the recipient of a direct share can read its log.
  * @example
  * ```ts
  * import type { BlockHead, Share } from 'keystrata'
@@ -164,27 +169,32 @@ export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
   readonly id: string
   /**
-   * Makes the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed. Name the
-   * block in the share's log, with the SHA-256 of this envelope and of the ciphertext: that is how readers recognise it.
-   * @throws KeystrataError `policy` if the block is unencrypted, and has no key, or is weaker than its key pair demands;
-   *   `key-not-found` if it is addressed to a key pair that this handle does not have; `authentication-failed`, `malformed`,
-   *   `unsupported`, `disposed`
+   * Makes the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed.
+   * Write the block's label into the share's log, with the SHA-256 of this envelope and of the ciphertext: readers
+   * compare them before they open the block.
+   * @throws KeystrataError `policy` if the block is unencrypted, and so has no key, or is weaker than its key pair
+   *   demands
+   * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
+   * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   add(head: BlockHead): Bytes
   /**
-   * Seals the keys of the share to somebody's card and signs them: about 3.5 kB, which anybody may carry. Make one for each
-   * recipient, at any time.
-   * @param to a card whose fingerprint was compared; whoever has its private half opens the share
-   * @throws KeystrataError `policy` for a direct share to another card; `key-changed` if card and fingerprint do not belong
-   *   together; `malformed`, `unsupported` or `authentication-failed` if it is not a card; `disposed`
-   * @throws TypeError if it is not a card; RangeError if its fingerprint is not 60 digits
+   * Seals the keys of the share to a user's card, and signs them. The invite has about 3.5 kB and can travel over any
+   * channel. Make one for each recipient, at any time.
+   * @param to a card whose fingerprint you compared with its owner. Anybody who has its private half can open the share
+   * @throws KeystrataError `policy` for a direct share to another card
+   * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
+   * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError if it is not a card
+   * @throws RangeError if its fingerprint is not 60 digits
    */
   invite(to: Card): Bytes
 }
 
 /**
- * A share in the hands of a recipient: opens the blocks and records of the share, and nothing else. Take the block from the store
- * and the envelope from the share: `{ ...parseBlock(stored, label), envelope }`.
+ * A share, as a recipient uses it. It opens the blocks and records of the share, and nothing else. Take the block from
+ * the store and the envelope from the share: `{ ...parseBlock(stored, label), envelope }`.
  * @example
  * ```ts
  * import { parseBlock, type SharedReader } from 'keystrata'
@@ -200,11 +210,12 @@ export interface SharedReader extends RecordReader {
   /** When the invite was made, by the clock of the user who made it. */
   readonly issuedAt: Date
   /**
-   * Opens a block of the share. The label cannot be computed again here, and everybody who has the keys of the share can make an
-   * envelope. So first compare the SHA-256 of envelope and ciphertext with the share's log: then the content is what the owner
-   * shared.
-   * @throws KeystrataError `key-not-found` for envelopes of the owner and of other shares; `policy` for unencrypted blocks;
-   *   otherwise as {@link BlockReader.open}
+   * Opens a block of the share. The label cannot be checked here, and everybody who has the keys of the share can make
+   * an envelope. So first compare the SHA-256 of the envelope and of the ciphertext with the share's log. If both
+   * match, the content is what the owner shared.
+   * @throws KeystrataError `key-not-found` for envelopes of the owner and of other shares
+   * @throws KeystrataError `policy` for unencrypted blocks
+   * @throws KeystrataError as {@link BlockReader.open} otherwise
    */
   open(block: StoredBlock): Promise<Bytes>
   /**
@@ -214,18 +225,18 @@ export interface SharedReader extends RecordReader {
   openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
 }
 
-/** What a share in the hands of its owner holds. */
+/** The keys that an {@link OwnedShare} holds. */
 interface OwnedKeys {
   readonly share: ActiveShare
   readonly sharer: Sharer
   readonly owner: OwnerPairs
 }
 
-/** What a thread needs to add blocks to a share. */
+/** What a worker thread needs to add blocks to a share. */
 export interface ShareRecipe {
   readonly kind: 'share'
   readonly share: PublicShare
-  /** The source signing key of the keyset: its public half. */
+  /** The public half of the keyset's source signing key. */
   readonly sharer: Uint8Array
   readonly encryption: Strength
   readonly owner: OwnerPairs
@@ -257,8 +268,8 @@ export class OwnedShare extends SecretHolder implements Share {
   }
 
   /**
-   * Copies the keys.
-   * @param encryption what writers of the keyset use unless told otherwise
+   * Creates a share with copies of the keys.
+   * @param encryption the default of the keyset's writers
    */
   static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerPairs): Share {
     const { id, blockPair, retired, allowWeaker } = owner
@@ -286,7 +297,7 @@ export class OwnedShare extends SecretHolder implements Share {
 
   invite(to: Card): Bytes {
     this.assertUsable()
-    // A clock before 1970 is wrong, and an invite is none the worse for it.
+    // If the clock is wrong and says a time before 1970, the invite still works.
     return sealInvite(this.#share, this.#sharer, keysOfCard(to), Math.max(0, Date.now()))
   }
 }
@@ -303,7 +314,7 @@ export function sealShareRecord(
   return sealRecord(content, after, { ownerId, recipient, suite, signing })
 }
 
-/** What a thread needs to open blocks of a share. */
+/** What a worker thread needs to open blocks of a share. */
 export interface SharedRecipe {
   readonly kind: 'shared'
   readonly invited: InvitedShare

@@ -1,4 +1,5 @@
-// The ways to a keyset: created with a password, unlocked with it, or opened on a device that saved it (SPEC §5, §15).
+// The ways to get a keyset: create it with a password, unlock it with the password, or open it on a device that saved
+// it (SPEC §5, §15).
 import { bytesFrom, toHex } from '../core/bytes.ts'
 import { decode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -19,15 +20,18 @@ import { createMaster, openMaster } from './master.ts'
 import { type Encryption, parseWriterOptions, type WriterOptions } from './writer.ts'
 
 /**
- * Creates a keyset with fresh keys, under a password. Without the password and at least one export, everything sealed with it is lost
- * for good: nobody can recover it.
- * @param password any text but the empty one; normalised to NFC, with every kind of space as a plain space
- * @param options `encryption` and `dedup`: what its writers use unless told otherwise; `encryption` is also the weakest that it
- *   accepts when it opens. `dedupWith` copies the dedup key of another keyset, so that equal contents of both give equal
- *   ciphertexts, and whoever holds either can confirm and open contents of the other that they can guess
- * @throws KeystrataError `limit-exceeded` for an empty password, costs outside 19,456 KiB–1 GiB, 2–64 iterations or 1–16 lanes, and
- *   for more than 4 GiB in all iterations; `aborted`
- * @throws TypeError for a password that is not well-formed text, unknown options, and a `dedupWith` of another copy of this library
+ * Creates a keyset with fresh keys, under a password. If you lose the password or all exports, nobody can recover what
+ * was sealed with the keyset.
+ * @param password any text that is not empty; it is normalised to NFC, and every kind of space becomes a plain space
+ * @param options `encryption` and `dedup`: the defaults of its writers. `encryption` is also the weakest that the
+ *   keyset accepts when it opens blocks. `dedupWith`: copies the dedup key of another keyset, so that equal contents of
+ *   both give equal ciphertexts. A holder of either keyset can then confirm and open contents of the other that they
+ *   can guess
+ * @throws KeystrataError `limit-exceeded` if the password is empty, if the costs are outside 19,456 KiB–1 GiB, 2–64
+ *   iterations or 1–16 lanes, or if all iterations together take more than 4 GiB
+ * @throws KeystrataError `aborted` if the signal ends it
+ * @throws TypeError if the password is not well-formed text, an option is unknown, or `dedupWith` is from another copy
+ *   of this library
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'
@@ -71,7 +75,7 @@ function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKe
 export interface OpenOptions {
   /** The lowest version to accept. */
   atLeast?: number
-  /** Opens blocks down to this strength although the keyset demands more, at your own risk. */
+  /** Accepts blocks down to this strength, even if the keyset demands more. You take the risk. */
   allowWeaker?: Encryption
 }
 
@@ -85,10 +89,16 @@ function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
 /**
  * Unlocks any export of a keyset with its password.
  * @param anyExport the bytes of an export, at most 1 MiB
- * @param options `atLeast`: the lowest version to accept; `allowWeaker`: opens blocks down to this strength although the keyset
- *   demands more, at your own risk
- * @throws KeystrataError `wrong-password`; `malformed` for damaged bytes, which never look like a wrong password;
- *   `authentication-failed` for altered ones; `rollback` below `atLeast`; `unsupported`, `limit-exceeded`, `aborted`
+ * @param options `atLeast`: the lowest version to accept. `allowWeaker`: accepts blocks down to this strength, even if
+ *   the keyset demands more; you take the risk
+ * @throws KeystrataError `wrong-password` if the password is wrong
+ * @throws KeystrataError `malformed` if the bytes are damaged; damage is never reported as a wrong password
+ * @throws KeystrataError `authentication-failed` if the export was altered
+ * @throws KeystrataError `rollback` if the version is below `atLeast`
+ * @throws KeystrataError `unsupported` if the export needs a later release
+ * @throws KeystrataError `limit-exceeded` if the password is empty, the export is too large, or its costs are above
+ *   `costs` or the limits
+ * @throws KeystrataError `aborted` if the signal ends it
  * @example
  * ```ts
  * import { createKeyset, unlockKeyset } from 'keystrata'
@@ -122,10 +132,10 @@ export async function unlockKeyset(
 /** @throws KeystrataError `limit-exceeded` */
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
   for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
-    if (typeof most !== 'number') throw new TypeError('costs are three numbers: iterations, memoryKiB, lanes')
+    if (typeof most !== 'number') throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')
   }
   if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
-  throw new KeystrataError('limit-exceeded', 'the keyset asks for more than the given costs', {
+  throw new KeystrataError('limit-exceeded', 'unlocking this keyset takes more than `costs` allows', {
     iterations,
     memoryKiB,
     lanes,
@@ -133,13 +143,18 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
 }
 
 /**
- * Opens a keyset that its handle's `save` sealed on this device, without a password.
+ * Opens a keyset that `save` sealed on this device. It needs no password.
  * @param saved the bytes that `save` returned
- * @param expected `id`: the keyset that you expect, so that swapped rows are noticed; `atLeast` and `allowWeaker` as for
- *   {@link unlockKeyset}: what the saved handle accepted is not saved
- * @throws KeystrataError `policy` if it is another keyset; `rollback` below `atLeast`; `key-not-found` if another device saved it;
- *   `unsupported` if it is another kind of handle; `malformed` for damaged bytes; `authentication-failed`, `limit-exceeded`, `disposed`
- * @throws TypeError if it is no device key of this copy of the library
+ * @param expected `id`: the id of the keyset that you expect, so that a swapped database row is noticed. `atLeast` and
+ *   `allowWeaker` as for {@link unlockKeyset}; `save` does not store them
+ * @throws KeystrataError `policy` if it is another keyset
+ * @throws KeystrataError `rollback` if the version is below `atLeast`
+ * @throws KeystrataError `key-not-found` if another device saved it
+ * @throws KeystrataError `unsupported` if it is another kind of handle
+ * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `authentication-failed` if they were altered
+ * @throws KeystrataError `limit-exceeded`, `disposed`
+ * @throws TypeError if `device` is not a device key from this copy of the library
  * @example
  * ```ts
  * import { createKeyset, openSavedKeyset } from 'keystrata'

@@ -1,4 +1,5 @@
-// The writing side of a keyset: public halves and dedup secrets, which can back up and cannot restore.
+// The writing side of a keyset. It has public halves, the dedup secrets and the source signing key: it can back up, but
+// not restore.
 import {
   type BlockWriter,
   type PreparedBlock,
@@ -29,8 +30,9 @@ import { encryptContent, prepareContent, type PreparedContent } from './seal.ts'
 import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
 
 /**
- * What protects a block. `hybrid`: X25519 and ML-KEM-1024 combined, so blocks stay confidential even if one of them is broken.
- * `x25519`: X25519 alone, which a future quantum computer could break. `none`: not encrypted, only labelled and checked.
+ * What protects a block. `hybrid`: X25519 and ML-KEM-1024 combined, so blocks stay confidential even if one of them is
+ * broken. `x25519`: X25519 alone, which a future quantum computer could break. `none`: not encrypted, only labelled and
+ * checked.
  * @example
  * ```ts
  * import type { Encryption } from 'keystrata'
@@ -41,7 +43,7 @@ import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
 export type Encryption = keyof typeof Strength
 
 /**
- * How a writer seals. Options that are not given are the keyset's own.
+ * How a writer seals. An option that is not given takes the keyset's default.
  * @example
  * ```ts
  * import { openWriter, type WriterOptions } from 'keystrata'
@@ -51,18 +53,18 @@ export type Encryption = keyof typeof Strength
  * ```
  */
 export interface WriterOptions {
-  /** At least as strong as the keyset was created with, or its key pairs were regenerated with. */
+  /** Must be at least as strong as the encryption that the keyset was created or last regenerated with. */
   encryption?: Encryption
   /**
-   * Which equal contents give equal blocks. `scoped`: those of keysets that share a dedup key. `global`: everybody's, so anybody
-   * can test whether you hold a known file. `off`: none, but within one keyset equal contents still have equal labels. Without
-   * encryption this makes no difference: equal contents of one keyset are one block.
+   * Which equal contents give equal blocks. `scoped`: those of keysets that share a dedup key. `global`: those of
+   * everybody, so anybody can test whether you hold a known file. `off`: none, but equal contents of one keyset still
+   * have equal labels. Without encryption this option has no effect: equal contents of one keyset give one block.
    */
   dedup?: 'scoped' | 'global' | 'off'
 }
 
 /**
- * Seals blocks without the password: it can back up and cannot restore. {@link openWriter} opens one.
+ * Seals blocks without the password: it can back up, but not restore. {@link openWriter} opens one.
  * @example
  * ```ts
  * import type { KeysetWriter } from 'keystrata'
@@ -78,28 +80,34 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /** The ids of the active shares, 32 hex digits each: what `seal`, `envelopesFor` and `share` take. */
   readonly shares: readonly string[]
   /**
-   * Whether a block is under today's key pair, that of this export. Unencrypted blocks are; blocks of other keysets are not.
-   * @throws KeystrataError `malformed` or `unsupported` if it is no envelope of a keyset; `disposed`
+   * Returns whether a block is sealed to the current key pair, the one in this export. Returns true for unencrypted
+   * blocks of this keyset, and false for blocks of other keysets.
+   * @throws KeystrataError `malformed` or `unsupported` if it is not an envelope of a keyset
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   isCurrent(envelope: Uint8Array): boolean
   /**
-   * Seals the log of a share, which tells its readers what they need to know.
-   * @throws KeystrataError `key-not-found` if no active share has this id; `malformed` if its public keys are invalid; `disposed`
+   * Returns a writer for the log of a share, which tells its readers what was shared.
+   * @throws KeystrataError `key-not-found` if no active share has this id
+   * @throws KeystrataError `malformed` if its public keys are invalid
+   * @throws KeystrataError `disposed` if this handle was disposed of
    */
   share(id: string): RecordWriter
   /**
-   * Puts small files into one content, so that they share the cost of a block: at most 1,024 files of at most 8 MiB, 64 MiB in
-   * all. Each file has a key of its own, so you can disclose one without the others. All files are read before the promise is
-   * returned. With `global` dedup the keys are the hashes of the files; otherwise nobody can use one to test guesses about others.
-   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and is as
-   *   secret as the file
-   * @throws KeystrataError `limit-exceeded`, `disposed`
+   * Packs small files into one content, so that they share the cost of a block. It takes at most 1,024 files of at most
+   * 8 MiB each, 64 MiB in all. Each file has its own key, so you can disclose one without the others. All files are
+   * read before the promise is returned. With `global` dedup the keys are the hashes of the files. Otherwise nobody can
+   * use the key of one file to test guesses about others.
+   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and
+   *   is as secret as the file
+   * @throws KeystrataError `limit-exceeded` if there are too many files, or they are too large
+   * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError if a file is not a Uint8Array
    */
   pack(files: readonly Uint8Array[]): Promise<{ content: Bytes; members: string[] }>
 }
 
-/** What sealing blocks needs of a keyset. */
+/** The keys that sealing blocks needs. */
 export interface SealingKeys {
   readonly id: Uint8Array
   readonly blockPair: PublicHalves
@@ -108,7 +116,10 @@ export interface SealingKeys {
   readonly shares: readonly PublicShare[]
 }
 
-/** @throws TypeError for unknown names */
+/**
+ * Reads the options of a writer, with defaults for those that are not given.
+ * @throws TypeError for unknown names
+ */
 export function parseWriterOptions({ encryption, dedup }: WriterOptions, defaults: WritingDefaults): WritingDefaults {
   return {
     encryption: encryption === undefined ? defaults.encryption : numberOf(Strength, encryption, 'encryption'),
@@ -116,7 +127,7 @@ export function parseWriterOptions({ encryption, dedup }: WriterOptions, default
   }
 }
 
-/** Seals the blocks of a keyset. It has no key that could sign. */
+/** Seals the blocks of a keyset. It has no signing key. */
 export class BlockSealer implements BlockWriter {
   readonly ownerId: Bytes
   readonly recipient: Recipient
@@ -127,10 +138,11 @@ export class BlockSealer implements BlockWriter {
   readonly #assertUsable: () => void
 
   /**
-   * @param keys stay the caller's, and must live as long as this does
-   * @param sourceSigning returns the public half of the source signing key, once a share needs it
+   * @param keys the caller keeps them; they must live as long as this object
+   * @param sourceSigning returns the public half of the source signing key; called only when a share needs it
    * @param assertUsable throws if the handle was disposed of
-   * @throws KeystrataError `policy` for encryption below the minimum of the key pairs; `malformed` for invalid public keys
+   * @throws KeystrataError `policy` if `encryption` is below the minimum of the key pairs
+   * @throws KeystrataError `malformed` if public keys are invalid
    */
   constructor(
     keys: SealingKeys,
@@ -183,12 +195,16 @@ export class BlockSealer implements BlockWriter {
   #maskFor(prepared: PreparedContent, shares: readonly string[], isStored: boolean): ReadonlyMap<string, Bytes> {
     this.#assertUsable()
     if (isStored && prepared.mode === Mode.off) {
-      throw new KeystrataError('policy', 'with dedup off, a stored block has another key; use Share.add', {
-        rule: 'dedup-off',
-      })
+      throw new KeystrataError(
+        'policy',
+        'with dedup off, the stored block has another key than this one; use Share.add',
+        {
+          rule: 'dedup-off',
+        },
+      )
     }
     const recipients = new Map(shares.map((id) => [id, this.shareRecipients.of(id)]))
-    // The envelope that is stored already may be the strongest; the new one must not be weaker.
+    // The stored envelope may have the strongest suite, and the new one must not be weaker.
     const weakest = isStored ? Suite.hybrid : rekeySuiteOf(this.#suite.strength)
     return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, weakest)]))
   }
@@ -205,13 +221,13 @@ export class BlockSealer implements BlockWriter {
   }
 }
 
-/** What a writer needs of a keyset. */
+/** The keys that a writer needs. */
 export interface WritingKeys extends SealingKeys {
   readonly version: number
   readonly sourceSigning: SecretKey<'signing'>
 }
 
-/** What a thread needs to seal blocks of a keyset: nothing that signs. */
+/** What a worker thread needs to seal blocks of a keyset. It has no signing key. */
 export interface WriterRecipe {
   readonly kind: 'writer'
   readonly keys: SealingKeys
@@ -256,8 +272,9 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   }
 
   /**
-   * The writer of these keys, which become part of it or, if this throws, are wiped.
-   * @throws KeystrataError `policy` for encryption below the minimum of the key pairs; `malformed` for invalid public keys
+   * Returns a writer that takes over these keys. If this throws, they are wiped.
+   * @throws KeystrataError `policy` if the default encryption is below the minimum of the key pairs
+   * @throws KeystrataError `malformed` if public keys are invalid
    */
   static of(keys: WritingKeys, defaults: WritingDefaults): HostWriter {
     try {
@@ -322,12 +339,12 @@ function assertNotWeaker(encryption: Strength, minimum: Strength): void {
 }
 
 /**
- * Opens the host export of a keyset for backing up. It needs no password, so nothing proves that the export is authentic: whoever
- * can write the file decides to whom the backup is sealed, and whether it is encrypted at all. Protect it as you protect the backup
- * program itself, and pass the `encryption` that you count on.
+ * Opens the host export of a keyset, to back up. It needs no password, so nothing proves that the export is authentic.
+ * Anybody who can write the file decides to whom the backup is sealed, and whether it is encrypted at all. Protect the
+ * file as you protect the backup program itself, and pass the `encryption` that you rely on.
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
- * @throws KeystrataError `policy` for another export than `host`, and for encryption below the keyset's minimum; `malformed`,
- *   `unsupported` or `limit-exceeded` if it is not a keyset
+ * @throws KeystrataError `policy` if it is another export than `host`, or if `encryption` is below the keyset's minimum
+ * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a keyset
  * @example
  * ```ts
  * import { createKeyset, openWriter } from 'keystrata'
@@ -343,7 +360,9 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
   using _ = wiping(parsed.bytes)
   const defaults = parseWriterOptions(options, parsed)
   if (parsed.destination !== 'host') {
-    throw new KeystrataError('policy', 'only the host export opens without the password', { rule: 'host-export' })
+    throw new KeystrataError('policy', 'this is not a host export; other exports need the password: use unlockKeyset', {
+      rule: 'host-export',
+    })
   }
   const { blockPair, blockSalt, dedupKey, sourceSigning, shares } = readHostPlain(parsed)
   const { header, version } = parsed

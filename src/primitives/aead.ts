@@ -1,4 +1,4 @@
-// AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: core/wrap.ts adds that.
+// AES-GCM (SP 800-38D) with 96-bit IVs and 128-bit tags. It does not commit to its key: core/wrap.ts adds a commitment.
 import type { Bytes } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { type Role, type SecretKey, withBytes } from '../core/secret.ts'
@@ -24,7 +24,7 @@ export function gcmOpen(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, s
   return text
 }
 
-/** Encrypts content in place: `buffer` is text followed by 16 bytes that receive the tag. */
+/** Encrypts content in place: `buffer` is the text, followed by 16 bytes that receive the tag. */
 export function gcmSealContent(
   key: SecretKey<Role>,
   iv: Uint8Array,

@@ -1,6 +1,6 @@
-// What a platform provides: every primitive with one meaning, so that all platforms give the same bytes. These are the types; choice.ts
-// chooses among implementations. Callers above this folder use aead.ts, cipher.ts, content-hash.ts, hash.ts, kdf.ts, kem.ts and
-// password-hash.ts.
+// The types of the primitives that a platform provides. Each primitive has one meaning, so all platforms give the same
+// bytes. choice.ts chooses among implementations. Callers outside this folder use aead.ts, cipher.ts, hash.ts, kdf.ts,
+// kem.ts and password-hash.ts.
 import type { Bytes } from '../core/bytes.ts'
 
 export type HashName = 'sha256' | 'sha512'
@@ -13,20 +13,20 @@ export interface ContentDigest {
 
 /** A recipient's public key, imported once. */
 export interface Encapsulator {
-  /** Makes a fresh agreement. */
+  /** Creates a fresh shared secret, and the ciphertext for the recipient. */
   encapsulate(): { ciphertext: Bytes; shared: Bytes }
 }
 
 /** A private key, imported once. */
 export interface Decapsulator extends Disposable {
   readonly publicKey: Bytes
-  /** Throws for a ciphertext that cannot be one. A wrong key gives a wrong secret, never an error. */
+  /** Throws if the bytes cannot be a ciphertext. A wrong key gives a wrong secret, never an error. */
   decapsulate(ciphertext: Uint8Array): Bytes
   /** Wipes or drops the imported key. */
   dispose(): void
 }
 
-/** A key encapsulation mechanism. X25519 is used as one too: its ciphertext is the ephemeral public key. */
+/** A key encapsulation mechanism. X25519 is also used as one: its ciphertext is the ephemeral public key. */
 export interface Kem {
   encapsulator(publicKey: Uint8Array): Encapsulator
   decapsulator(privateKey: Uint8Array): Decapsulator
@@ -39,7 +39,7 @@ export interface Argon2Parameters {
 }
 
 /**
- * How a caller follows and ends a long derivation.
+ * How a caller follows the progress of a long derivation, or cancels it.
  * @example
  * ```ts
  * import type { Wait } from 'keystrata'
@@ -51,13 +51,16 @@ export interface Argon2Parameters {
  * ```
  */
 export interface Wait {
-  /** Called with a fraction from 0 to 1, as often as the platform reports it; with native code only at start and end. */
+  /**
+   * Called with a fraction from 0 to 1, as often as the platform reports progress. Native code calls it only at start
+   * and end.
+   */
   onProgress?: ((fraction: number) => void) | undefined
-  /** Ends the wait with `aborted`. */
+  /** Cancels the derivation, which then throws `aborted`. */
   signal?: AbortSignal | undefined
 }
 
-/** The primitives by the names that a self-test reports. */
+/** The names of the primitives, as a self-test reports them. */
 export type Primitive =
   | 'SHA-2'
   | 'SHA-3'
@@ -74,8 +77,8 @@ export type Primitive =
   | 'Ed25519'
   | 'randomness'
 
-// A function that returns a promise may be slow, or is asynchronous on some platform. It reads its keys and its content before it first
-// yields. A buffer that it writes in place must not be touched until it is done.
+// A function that returns a promise may be slow, or is asynchronous on some platform. It reads its keys and its content
+// before it returns the promise. Do not touch a buffer that it writes in place until the promise settles.
 
 export interface Hashes {
   hash(hash: HashName, parts: readonly Uint8Array[]): Bytes
@@ -101,14 +104,17 @@ export interface Gcm {
   gcmSeal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes
   /** Returns undefined if the tag is wrong. */
   gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
-  /** Encrypts in place: `buffer` is text followed by 16 bytes that receive the tag. */
+  /** Encrypts in place: `buffer` is the text, followed by 16 bytes that receive the tag. */
   gcmSealContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): Promise<void>
   /** Resolves to undefined if the tag is wrong. */
   gcmOpenContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
 }
 
 export interface Ctr {
-  /** AES-CTR in place, from the given first counter block of 16 bytes, which counts in all of its 128 bits. */
+  /**
+   * Encrypts or decrypts in place with AES-CTR. `counter` is the first counter block, 16 bytes. All of its 128 bits
+   * count.
+   */
   ctr(key: Uint8Array, counter: Uint8Array, buffer: Uint8Array): Promise<void>
 }
 
@@ -120,7 +126,10 @@ export interface Cbc {
 }
 
 export interface Poly1305 {
-  /** The tag of ChaCha20-Poly1305 (RFC 8439 §2.8) for no text, a zero nonce, and the joined parts as associated data. */
+  /**
+   * Computes the tag of ChaCha20-Poly1305 (RFC 8439 §2.8) for an empty text, a zero nonce, and the joined parts as
+   * associated data.
+   */
   chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Promise<Bytes>
 }
 
@@ -148,6 +157,6 @@ export interface Primitives
 export interface Backend extends Primitives {
   readonly name: 'node' | 'web' | 'portable'
   readonly providers: Readonly<Record<Primitive, string>>
-  /** Whether that code runs in a mode of its own that allows approved algorithms only. */
+  /** Whether that code runs in its FIPS mode, which allows only approved algorithms. */
   readonly fips: boolean
 }

@@ -1,10 +1,10 @@
-// Chooses, for each primitive and at its first use, the first implementation that works on this platform. Nothing is probed when a module
-// is loaded, and a bundle contains only the primitives that a program uses.
+// Chooses, for each primitive and at its first use, the first implementation that works on this platform. Nothing is
+// probed when a module is loaded, and a bundle contains only the primitives that a program uses.
 import type { Backend, Primitive, Primitives } from './backend.ts'
 
-/** An implementation of some primitives, and whose code it is. */
+/** An implementation of some primitives, and the name of its provider. */
 export interface Provided<T extends Partial<Primitives>> {
-  /** Which of the primitives it computes. A platform may leave one of them to portable code. */
+  /** Which of the primitives it computes. It may leave some of them to portable code. */
   readonly primitives: readonly Primitive[]
   readonly provider: string
   readonly part: T
@@ -14,7 +14,7 @@ let preferred: Backend | undefined
 const providers: Map<Primitive, string> = /* @__PURE__ */ new Map()
 
 /**
- * Makes a choice among implementations, the fastest first. The last one must work everywhere.
+ * Makes a choice among implementations. The fastest comes first. The last one must work everywhere.
  * @returns a function that returns the chosen implementation
  */
 /* @__NO_SIDE_EFFECTS__ */
@@ -39,11 +39,14 @@ function firstOf<T extends Partial<Primitives>>(candidates: readonly (() => Prov
   return first.part
 }
 
-/** Whose code computes a primitive that was used before. */
+/** Returns whose code computes a primitive, or undefined if it was not used yet. */
 export const providerOf = (primitive: Primitive): string | undefined =>
   preferred?.providers[primitive] ?? providers.get(primitive)
 
-/** Runs everything by one backend; undefined to choose again. For tests and benchmarks; the package does not export it. */
+/**
+ * Makes every primitive use one backend. With undefined, primitives are chosen again. This is for tests and benchmarks:
+ * the package does not export it.
+ */
 export function useBackend(backend: Backend | undefined): void {
   preferred = backend
 }

@@ -1,4 +1,4 @@
-// Hashing content while it is copied, chunk by chunk: a chunk that was just copied is still in the processor's cache.
+// Hashes content while it is copied, chunk by chunk. A chunk that was just copied is still in the processor's cache.
 import type { Bytes } from '../core/bytes.ts'
 import type { ContentDigest } from './backend.ts'
 
@@ -11,7 +11,7 @@ export type CreateHash<Name> = (hash: Name) => HashState
 
 const CHUNK = 128 * 1024
 
-/** The hash of the joined parts, without joining them. */
+/** Hashes the concatenation of the parts, without joining them. */
 export function digestParts<Name>(create: CreateHash<Name>, hash: Name, parts: readonly Uint8Array[]): Bytes {
   const state = create(hash)
   for (const part of parts) state.update(part)

@@ -27,20 +27,20 @@ export function hmacSha512(key: SecretKey<Role>, ...parts: readonly Uint8Array[]
   return withBytes(key, (bytes) => hmac().hmac('sha512', bytes, parts))
 }
 
-/** Digests of content, which may be large. */
+/** Computes digests of content, which may be large. */
 export function digestContent(content: Uint8Array, digests: readonly ContentDigest[]): Promise<Bytes[]> {
   return contentHashes().digestContent(content, digests)
 }
 
 /**
- * Copies `content` into `copy`, which has the same length, and digests the copy. All of `content` is read before this first yields, so
- * nothing that its owner does afterwards can make the digest and the copy differ.
+ * Copies `content` into `copy`, which has the same length, and digests the copy. All of `content` is read before the
+ * promise is returned, so later changes by its owner cannot make the digest and the copy differ.
  */
 export function copyAndDigest(
   content: Uint8Array,
   copy: Uint8Array,
   digests: readonly ContentDigest[],
 ): Promise<Bytes[]> {
-  // Content that is in place already needs no copy.
+  // Content that is already in place needs no copy.
   return content === copy ? digestContent(content, digests) : contentHashes().copyAndDigest(content, copy, digests)
 }

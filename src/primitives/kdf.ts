@@ -1,4 +1,4 @@
-// The one key derivation: HKDF-SHA-512 (RFC 5869), with a label for every purpose (SPEC §1.3).
+// The only key derivation: HKDF-SHA-512 (RFC 5869), with a label for every purpose (SPEC §1.3).
 import { type Bytes, concat, domain, lengthPrefixed, u16 } from '../core/bytes.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { Hkdf } from './backend.ts'
@@ -19,7 +19,7 @@ export function derive(
   length: number,
 ): Bytes {
   const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
-  // Node accepts no more, and every platform must derive the same keys.
+  // Node accepts no more than this, and every platform must derive the same keys.
   if (info.length > MAX_INFO_BYTES) throw new RangeError(`too much context to derive a key: ${info.length} bytes`)
   return withBytes(key, (bytes) => hkdf().hkdf('sha512', bytes, salt, info, length))
 }

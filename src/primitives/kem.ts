@@ -1,5 +1,5 @@
-// The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024). Both have the interface
-// of a KEM. Their secrets are never used raw: core/agreement.ts combines them.
+// The two key agreements of a keyset: X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203, the standardised Kyber-1024). Both
+// have the interface of a KEM. Their secrets are never used raw: core/agreement.ts combines them.
 import { type Bytes, bytesFrom, wipe } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
@@ -28,20 +28,23 @@ function kemOf(name: KemName): Kem {
   }
 }
 
-/** RFC 7748 §6.1: an all-zero secret means that the other side sent a point of low order, and contributed nothing. */
+/**
+ * Returns whether the other side contributed to the secret. If the secret is all zero, it sent a point of low order and
+ * contributed nothing (RFC 7748 §6.1).
+ */
 function isContributory(shared: Uint8Array): boolean {
   return shared.reduce((all, byte) => all | byte, 0) !== 0
 }
 
 /**
  * Imports a recipient's public key.
- * @throws KeystrataError `malformed` for an invalid key: out of range (FIPS 203 §7.2) or of low order
+ * @throws KeystrataError `malformed` if the key is invalid: out of range (FIPS 203 §7.2) or of low order
  */
 export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulator {
   bytesFrom(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
   try {
     const encapsulator = kemOf(kem).encapsulator(publicKey)
-    // Low order shows only in an agreement. One is made here, so that it does not show in the middle of a backup.
+    // A key of low order shows only in an agreement. Make one here, so that it does not show in the middle of a backup.
     if (kem === 'x25519') {
       const { shared } = encapsulator.encapsulate()
       if (!isContributory(shared)) throw new RangeError('low order')
@@ -49,7 +52,7 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
     }
     return encapsulator
   } catch {
-    throw new KeystrataError('malformed', `this is not a valid public key of ${kem}`, { field: kem })
+    throw new KeystrataError('malformed', `this is not a valid ${kem} public key`, { field: kem })
   }
 }
 
@@ -60,7 +63,10 @@ export function importPrivateKey(kem: KemName, key: SecretKey<'x25519' | 'ml-kem
   })
 }
 
-/** @throws KeystrataError `authentication-failed` for a ciphertext that no honest sender writes. A wrong key shows only later. */
+/**
+ * Recovers the shared secret from a ciphertext. A wrong key gives a wrong secret, never an error.
+ * @throws KeystrataError `authentication-failed` if the ciphertext is one that no honest sender writes
+ */
 export function decapsulate(decapsulator: Decapsulator, ciphertext: Uint8Array): Bytes {
   let shared: Bytes
   try {

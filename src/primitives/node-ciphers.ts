@@ -6,7 +6,10 @@ import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
 import type { Provided } from './choice.ts'
 import { portableCbc, portableCtr, portableGcm } from './portable.ts'
 
-/** Content passes the cipher in chunks of this size: one update over a whole block allocates as much again, at half the speed. */
+/**
+ * Content passes the cipher in chunks of this size. One update over a whole block would allocate the block again, and
+ * be half as fast.
+ */
 const CHUNK = 128 * 1024
 
 type Mode = 'gcm' | 'ctr' | 'cbc'
@@ -17,7 +20,10 @@ function cipherName<M extends Mode>(mode: M, keyBytes: number): `aes-${128 | 192
   return `aes-${(8 * keyBytes) as 128 | 192 | 256}-${mode}`
 }
 
-/** node:crypto, and the key sizes in bytes for which it has a mode of AES: not every runtime has all. Undefined without AES-256. */
+/**
+ * Returns node:crypto, and the key sizes in bytes for which it has this mode of AES. Not every runtime has all sizes.
+ * Returns undefined without AES-256.
+ */
 function cryptoWithAes(mode: Mode): { crypto: Crypto; keySizes: readonly number[] } | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
@@ -74,7 +80,8 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     sealInPlace(key, iv, aad, buffer)
     return buffer
   }
-  // Releases disagree about IVs of other lengths than the 12 bytes that this library uses.
+  // Node releases disagree about IVs that are not 12 bytes long. This library uses 12, and leaves all others to
+  // portable code.
   const isNative = (key: Uint8Array, iv: Uint8Array) => iv.length === IV_BYTES.gcm && keySizes.includes(key.length)
   const part: Gcm = {
     gcmSeal: (key, iv, aad, text) =>
@@ -122,7 +129,7 @@ export function nodeCbc(): Provided<Cbc> | undefined {
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!keySizes.includes(key.length)) return portable.cbcDecrypt(key, iv, sealed)
-      // Deno accepts a text of no blocks, which has no padding.
+      // Deno accepts an empty ciphertext, which has no padding.
       if (sealed.length === 0) return undefined
       const decipher = crypto.createDecipheriv(cipherName('cbc', key.length), keyInput(crypto, key), iv)
       const text = decipher.update(sealed)
@@ -149,7 +156,7 @@ export function nodePoly1305(): Provided<Poly1305> | undefined {
     cipher.final()
     return own(cipher.getAuthTag())
   }
-  // In pieces too: a runtime that took only the last piece would authenticate hardly anything.
+  // Check associated data in pieces too: a runtime that took only the last piece would authenticate hardly anything.
   const takesPieces = works(() => {
     const [key, pieces] = [new Uint8Array(32), [new Uint8Array(32), new Uint8Array(12)]]
     const [first, second] = [tagOf(key, pieces), tagOf(key, [new Uint8Array(44)])]

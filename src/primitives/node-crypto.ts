@@ -1,9 +1,10 @@
-// What the code for node:crypto shares: the module as newer releases have it, and its Buffers as plain bytes.
+// What the implementations with node:crypto share: the module, with the types of newer releases, and its Buffers as
+// plain bytes.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { Bytes } from '../core/bytes.ts'
 
-/** node:crypto, with what only newer releases have: ML-KEM and Argon2 from 24.7 on. */
+/** node:crypto, with what only newer releases have: ML-KEM and Argon2 since 24.7. */
 export type Crypto = typeof NodeCrypto & NewerCrypto
 
 interface NewerCrypto {
@@ -27,7 +28,7 @@ export interface Argon2Input {
   passes: number
 }
 
-/** A module of the runtime itself, if it has one. Bundlers do not see this import. */
+/** Returns a module that is built into the runtime, if it has it. Bundlers do not see this import. */
 export function builtinModule(name: string): unknown {
   const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
   return platform.process?.getBuiltinModule?.(name)
@@ -37,7 +38,7 @@ export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto')
 
 export const PROVIDER = 'node:crypto'
 
-/** Whether something works on this runtime. */
+/** Returns whether `probe` runs on this runtime without throwing. */
 export function works(probe: () => unknown): boolean {
   try {
     probe()
@@ -54,12 +55,18 @@ function isNode24(): boolean {
   return (node24 ??= platform.process?.versions?.node?.startsWith('24.') === true)
 }
 
-/** A secret key in the form that this runtime takes fastest: a KeyObject on Node 24, bytes on every other release. */
+/**
+ * Returns a secret key in the form that is fastest on this runtime: a KeyObject on Node 24, bytes on every other
+ * release.
+ */
 export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObject {
   return isNode24() ? crypto.createSecretKey(key) : key
 }
 
-/** The bytes of a Buffer in memory of their own. A Buffer that owns its memory is not copied. */
+/**
+ * Returns the bytes of a Buffer as bytes that own their memory. A Buffer that owns its memory is not copied. Any other
+ * is copied and wiped.
+ */
 export function own(buffer: Buffer): Bytes {
   if (buffer.buffer instanceof ArrayBuffer && buffer.buffer.byteLength === buffer.length) {
     return new Uint8Array(buffer.buffer)

@@ -1,5 +1,6 @@
-// X25519 and ML-KEM-1024 by node:crypto. Imported keys live in OpenSSL's memory, which OpenSSL wipes when they are collected. On releases
-// without raw key formats, an ephemeral X25519 key passes through a JWK, which is a string that nobody can wipe.
+// X25519 and ML-KEM-1024 with node:crypto. Imported keys live in OpenSSL's memory, and OpenSSL wipes them when they are
+// garbage-collected. On releases without raw key formats, an ephemeral X25519 key passes through a JWK, which contains
+// it as a string that cannot be wiped.
 import { type Crypto, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -9,12 +10,12 @@ import type { Decapsulator, Kem, MlKem1024, X25519 } from './backend.ts'
 import type { Provided } from './choice.ts'
 import { randomBytes } from './random.ts'
 
-/** How X25519 keys are imported and exported: in raw formats if the release has them, otherwise by JWK and DER. */
+/** How X25519 keys are imported and exported: in raw formats if the release has them, otherwise as JWK and DER. */
 interface X25519Keys {
   importPrivate(scalar: Uint8Array): KeyObject
   importPublic(point: Uint8Array): KeyObject
   exportPublic(key: KeyObject): Bytes
-  /** Makes a pair to be used once, in the fastest way that the release has. */
+  /** Generates a pair for one use, in the fastest way that the release has. */
   generate(): EphemeralPair
 }
 
@@ -43,22 +44,23 @@ function rawX25519Keys(crypto: Crypto): X25519Keys {
   }
 }
 
-/** DER in front of an X25519 private key, RFC 8410. */
+/** The DER before an X25519 private key (RFC 8410). */
 const X25519_PKCS8_PREFIX = /* @__PURE__ */ Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32)
 
 function jwkX25519Keys(crypto: Crypto): X25519Keys {
-  // A view, because a small copied Buffer would lie in the pool that all small Buffers share.
+  // Use a view, because a small copied Buffer would lie in the pool that all small Buffers share.
   const base64url = (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
   const jwk = { kty: 'OKP', crv: 'X25519' }
   const exportPublic = (key: KeyObject) =>
     new Uint8Array(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url'))
   return {
-    // Ten times slower than a JWK here, but leaves no copy of the key behind.
+    // DER is ten times slower than a JWK here, but leaves no copy of the key behind.
     importPrivate: (scalar) => importPkcs8(crypto, X25519_PKCS8_PREFIX, scalar),
     importPublic: (point) => crypto.createPublicKey({ format: 'jwk', key: { ...jwk, x: base64url(point) } }),
     exportPublic,
-    // Imported, because the export of a generated pair can hang Node 20 for ever. `x` must be a string here and is not read.
+    // Import random bytes, because the export of a generated pair can hang Node 20 for ever. `x` must be a string here,
+    // but is not read.
     generate() {
       const scalar = randomBytes(32)
       using _ = wiping(scalar)
@@ -69,7 +71,7 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
   }
 }
 
-/** Node decodes a JWK into the pool of small Buffers and leaves it there; this finds it and wipes it. */
+/** Wipes the copy of a secret that Node leaves in the pool of small Buffers when it decodes a JWK. */
 function wipeFromPool(secret: Uint8Array): void {
   const pool = Buffer.from(Buffer.allocUnsafe(1).buffer)
   const at = pool.indexOf(secret)
@@ -117,7 +119,7 @@ function x25519Of(crypto: Crypto): Kem {
   }
 }
 
-/** A private key that OpenSSL holds. It is wiped when it is collected, so disposing drops it. */
+/** Wraps a private key that OpenSSL holds. OpenSSL wipes it when it is garbage-collected, so disposing drops it. */
 function droppable(
   key: KeyObject,
   publicKey: Bytes,
@@ -136,7 +138,7 @@ function droppable(
   })
 }
 
-/** DER in front of an ML-KEM-1024 public key (SubjectPublicKeyInfo) and of its seed (PKCS #8), RFC 9935. */
+/** The DER before an ML-KEM-1024 public key (SubjectPublicKeyInfo) and before its seed (PKCS #8), from RFC 9935. */
 const SPKI_PREFIX = /* @__PURE__ */ Uint8Array.of(
   48,
   130,
@@ -191,7 +193,7 @@ function mlKem1024Of(crypto: Crypto): Kem | undefined {
   if (encapsulate === undefined || decapsulate === undefined) return undefined
   return {
     encapsulator(publicKey) {
-      // OpenSSL ignores bytes behind the DER, so the length is checked here.
+      // OpenSSL ignores bytes after the DER, so the length is checked here.
       const key = concat(SPKI_PREFIX, bytesFrom(publicKey, 'ML-KEM-1024 public key', 1568)) as Buffer
       const recipient = crypto.createPublicKey({ key, format: 'der', type: 'spki' })
       return {

@@ -1,5 +1,5 @@
-// Hashes and password hashing by node:crypto. Each function probes what the runtime has, and returns undefined if portable code must do
-// it: Bun, Deno, Electron and older Nodes lack different primitives.
+// Hashes and password hashing with node:crypto. Each function probes what the runtime has, and returns undefined if
+// portable code must do it: Bun, Deno, Electron and older releases of Node lack different primitives.
 import { type Argon2Input, type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import { type Bytes } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
@@ -15,7 +15,7 @@ const createNodeHash =
     return { update: (chunk) => state.update(chunk), digest: () => own(state.digest()) }
   }
 
-/** node:crypto, if it has SHA-2, which everything here needs. */
+/** Returns node:crypto if it has SHA-2, which everything here needs. */
 function cryptoWithSha2(): Crypto | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
@@ -76,7 +76,7 @@ export function nodePbkdf2(): Provided<Pbkdf2> | undefined {
   const crypto = cryptoWithSha2()
   if (crypto === undefined || !works(() => crypto.pbkdf2Sync(key(), key(), 1, 32, 'sha512'))) return undefined
   const pbkdf2Sha512: Pbkdf2['pbkdf2Sha512'] = async (password, salt, iterations, length, { onProgress }) => {
-    // Copies, because Deno reads them after it has returned.
+    // Pass copies, because Deno reads them after it has returned.
     const [ownPassword, ownSalt] = [new Uint8Array(password), new Uint8Array(salt)]
     using _ = wiping(ownPassword)
     onProgress?.(0)

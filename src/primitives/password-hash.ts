@@ -1,4 +1,5 @@
-// Password hashing: PBKDF2-HMAC-SHA-512 (RFC 8018) and Argon2id version 0x13 (RFC 9106), without the limits of core/password.ts.
+// Password hashing: PBKDF2-HMAC-SHA-512 (RFC 8018) and Argon2id version 0x13 (RFC 9106), without the limits of
+// core/password.ts.
 import type { Argon2id, Pbkdf2 } from './backend.ts'
 import { choose } from './choice.ts'
 import { nodeArgon2id, nodePbkdf2 } from './node.ts'

@@ -1,4 +1,5 @@
-// Every primitive by the noble libraries: the code that works everywhere, and the judge of the other implementations in tests.
+// Every primitive with the noble libraries. This code works everywhere, and tests compare the other implementations
+// with it.
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js'
 import { poly1305 } from '@noble/ciphers/_poly1305.js'
 import { chacha20 } from '@noble/ciphers/chacha.js'
@@ -40,7 +41,7 @@ function provided<T extends Partial<Primitives>>(primitives: readonly Primitive[
   return (): Provided<T> => ({ primitives, provider, part })
 }
 
-/** noble types its results loosely. What it returns is always memory of its own. */
+/** Narrows the type of a result of noble, which always owns its memory. */
 function own(bytes: Uint8Array): Bytes {
   return bytes as Bytes
 }
@@ -112,7 +113,10 @@ interface PreparedMlKem {
   decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array
 }
 
-/** Expands the matrix of a public key once, if noble can: `prepare` is experimental, so without it this is only slower. */
+/**
+ * Expands the matrix of a public key once, if noble can. `prepare` is experimental: if noble drops it, this only gets
+ * slower.
+ */
 function prepareMlKem(publicKey: Uint8Array): PreparedMlKem {
   const { prepare } = ml_kem1024 as Partial<typeof ml_kem1024>
   if (prepare !== undefined) return prepare(publicKey)
@@ -144,8 +148,9 @@ const mlKem1024Kem: Kem = {
 }
 
 /**
- * Returns undefined if noble refuses the bytes, which it reports by a plain Error. Other errors, such as running out of memory, say
- * nothing about the bytes, so they are thrown: somebody who took them for damage might delete a good block.
+ * Returns undefined if noble refuses the bytes, which it reports with a plain Error. Other errors, such as running out
+ * of memory, say nothing about the bytes, so they are thrown. A caller who took them for damage might delete a good
+ * block.
  */
 function opened(open: () => Uint8Array): Bytes | undefined {
   try {
@@ -158,7 +163,10 @@ function opened(open: () => Uint8Array): Bytes | undefined {
 
 const gcmOpen: Gcm['gcmOpen'] = (key, iv, aad, sealed) => opened(() => gcm(key, iv, aad).decrypt(sealed))
 
-/** RFC 8439 §2.8 with no text: Poly1305 under a one-time key from ChaCha20's first block (§2.6). */
+/**
+ * Computes the tag of RFC 8439 §2.8 for an empty text: Poly1305 under a one-time key from ChaCha20's first block
+ * (§2.6).
+ */
 function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
   const oneTimeKey = chacha20(key, new Uint8Array(12), new Uint8Array(32))
   using _ = wiping(oneTimeKey)
@@ -174,7 +182,9 @@ function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
   return own(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
 }
 
-/** Ends a noble derivation where it reports its progress, because there is no other way to stop it. */
+/**
+ * Returns a progress callback that throws if the signal was aborted. There is no other way to stop a noble derivation.
+ */
 function ending({ onProgress, signal }: Wait): (fraction: number) => void {
   return (fraction) => {
     signal?.throwIfAborted()
@@ -186,7 +196,7 @@ interface Scheduler {
   postTask?<T>(work: () => Promise<T>, options: { priority: 'background' }): Promise<T>
 }
 
-/** In browsers, runs at the lowest priority, so that timers, which may abort it, run in its pauses. */
+/** Runs a derivation, in browsers at the lowest priority, so that timers, which may abort it, run in its pauses. */
 async function behindTimers(
   password: Uint8Array,
   salt: Uint8Array,

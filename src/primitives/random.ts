@@ -1,12 +1,12 @@
-// Randomness, from the platform's generator alone; nothing in this library can make it predictable.
+// Random bytes, only from the platform's generator. Nothing in this library can make them predictable.
 import type { Bytes } from '../core/bytes.ts'
 
-/** Fresh random bytes, at most 65,536. */
+/** Returns fresh random bytes, at most 65,536. */
 export function randomBytes(length: number): Bytes {
   return crypto.getRandomValues(new Uint8Array(length))
 }
 
-/** Random letters of an alphabet, which must have a power of two of them: 256 at most. */
+/** Returns random letters of an alphabet. The number of its letters must be a power of two, at most 256. */
 export function randomLetters(alphabet: string, length: number): string {
   return Array.from(randomBytes(length), (byte) => alphabet[byte % alphabet.length]).join('')
 }

@@ -1,5 +1,5 @@
-// A known answer for every primitive in use, on the machine at hand. The answers are those of the standards, or of another implementation if
-// a standard has none.
+// Checks every primitive in use on this machine against a known answer. The answers are from the standards, or from
+// another implementation if a standard has none.
 import { type Bytes, concat, EMPTY, equalBytes, fromHex, toHex, utf8 } from '../core/bytes.ts'
 import { SecretKey } from '../core/secret.ts'
 import { gcm } from './aead.ts'
@@ -15,10 +15,10 @@ import { randomBytes } from './random.ts'
 import { isSignatureOf, sign, signingPublicKey } from './signature.ts'
 
 /**
- * Computes a known answer with every primitive in use, and checks the randomness for gross failure. It takes a fraction of a second. A
- * product may run it at start and refuse to work if it is not `ok`.
- * @returns `ok`: whether every check passed; `backend`: what the platform offers; `fips`: whether OpenSSL runs in its FIPS mode;
- *   `checks`: each primitive, whose code computes it, and whether it gave the known answer
+ * Checks every primitive in use against a known answer, and the randomness for gross failure. It takes a fraction of a
+ * second. A product can run it at start, and refuse to work if the result is not `ok`.
+ * @returns `ok`: whether every check passed; `backend`: what the platform offers; `fips`: whether OpenSSL runs in its
+ *   FIPS mode; `checks`: each primitive, whose code computes it, and whether it gave the known answer
  * @example
  * ```ts
  * import { selfTest } from 'keystrata'
@@ -43,13 +43,13 @@ export async function selfTest(): Promise<{
   return { ok: checks.every((check) => check.ok), ...platform(), checks }
 }
 
-/** Every primitive, as this platform chooses it. */
+/** Returns every primitive, as this platform chooses it. */
 function allPrimitives(): Primitives {
   const chosen = [hashes, contentHashes, hmac, hkdf, gcm, ctr, cbc, poly1305, x25519, mlKem1024, pbkdf2, argon2]
   return Object.assign({}, ...chosen.map((choose) => choose())) as Primitives
 }
 
-/** What is computed by the same code on every platform. */
+/** The primitives that the same code computes on every platform. */
 const FIXED_PROVIDERS: Partial<Record<Primitive, string>> = {
   Ed25519: '@noble/curves',
   randomness: 'crypto.getRandomValues',
@@ -86,7 +86,7 @@ const aesKey = unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a309
 
 const aesText = unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
 
-// WebCrypto is called for long content alone; so each of its primitives has a long answer too, from OpenSSL 3.0.19.
+// WebCrypto is called only for long content. So each of its primitives has a long answer too, from OpenSSL 3.0.19.
 const zeros = (): Bytes => new Uint8Array(16 * 1024)
 
 const hashesTo = (on: Primitives, bytes: Uint8Array | undefined, expected: string): boolean =>
@@ -121,7 +121,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
       )
     )
   },
-  // OpenSSL 3.0.19, with the inputs of RFC 5869, test case 1: the RFC has none for SHA-512.
+  // OpenSSL 3.0.19, with the inputs of RFC 5869, test case 1: the RFC has no answer for SHA-512.
   HKDF: (on) =>
     is(
       on.hkdf('sha512', new Uint8Array(22).fill(0x0b), counting(13), counting(10, 0xf0), 42),
@@ -139,7 +139,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
       await on.argon2id(utf8('password'), utf8('somesalt'), { iterations: 2, memoryKiB: 256, lanes: 1 }, 32, {}),
       '9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe',
     ),
-  // McGrew and Viega, test case 16, by both ways in, and with a bit flipped.
+  // McGrew and Viega, test case 16, with each pair of functions, and with a bit flipped.
   async 'AES-GCM'(on) {
     const key = unhex('feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308')
     const iv = unhex('cafebabefacedbaddecaf888')
@@ -180,7 +180,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
       hashesTo(on, long, '3403510f7faf63cc5c8fce8de697e51f2416505688e3f6202059ecd82b85a762')
     )
   },
-  // SP 800-38A, F.2.5; the standard has no padding, so its blocks are the first ones.
+  // SP 800-38A, F.2.5. The standard has no padding, so only the first blocks are compared.
   async 'AES-CBC'(on) {
     const sealed = await on.cbcEncrypt(aesKey, counting(16), aesText)
     const opened = await on.cbcDecrypt(aesKey, counting(16), sealed)
@@ -195,7 +195,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
       equalBytes(longOpened, zeros())
     )
   },
-  // OpenSSL 3.0.19: ChaCha20-Poly1305 of no text.
+  // OpenSSL 3.0.19: ChaCha20-Poly1305 of an empty text.
   Poly1305: async (on) =>
     is(
       await on.chachaPolyTag(counting(32, 0x80), [utf8('Cryptographic Forum '), utf8('Research Group')]),
@@ -214,7 +214,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
       equalBytes(own.decapsulate(sent.ciphertext), sent.shared)
     )
   },
-  // OpenSSL 3.5.8: seed 00…3f; the secret of implicit rejection for a ciphertext that is none; and a round trip.
+  // OpenSSL 3.5.8: seed 00…3f, and the secret of implicit rejection for an invalid ciphertext. Then a round trip.
   'ML-KEM-1024'(on) {
     const own = on.mlKem1024.decapsulator(counting(64))
     const none = Uint8Array.from({ length: 1568 }, (_, index) => index * 7 + 3)
@@ -244,8 +244,9 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
 }
 
 /**
- * The two health tests of SP 800-90B §4.4 for 8 bits of entropy a byte: no byte 6 times in a row, and none 20 times among
- * 512. Good randomness fails them once in 2⁴⁰ bytes; they catch a generator that is stuck, not one that is weak.
+ * Runs the two health tests of SP 800-90B §4.4 for 8 bits of entropy per byte: no byte comes 6 times in a row, and the
+ * first byte of each 512 comes less than 20 times among them. Good randomness fails them once in 2⁴⁰ bytes. They catch
+ * a generator that is stuck, not one that is weak.
  */
 export function isHealthy(random: Uint8Array): boolean {
   let run = 0

@@ -1,25 +1,26 @@
-// A card (SPEC §7): the public keys by which others seal to a user and recognise what he signs.
-// Ed25519 (RFC 8032), the portable code on every backend: they disagree about odd keys, and one judge is enough.
+// Ed25519 (RFC 8032), with the portable code on every backend: implementations disagree about unusual keys, so only one
+// decides.
 import { ed25519 } from '@noble/curves/ed25519.js'
 import type { Bytes } from '../core/bytes.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
 
 export const SIGNATURE_BYTES = 64
 
-/** The public half (32 bytes) of a signing key, whose private half is its 32-byte seed. */
+/** Derives the public half (32 bytes) of a signing key, whose private half is its 32-byte seed. */
 export function signingPublicKey(seed: SecretKey<'signing'>): Bytes {
   return withBytes(seed, (bytes) => ed25519.getPublicKey(bytes) as Bytes)
 }
 
-/** A signature, 64 bytes. */
+/** Signs a message. The signature has 64 bytes. */
 export function sign(seed: SecretKey<'signing'>, message: Uint8Array): Bytes {
   return withBytes(seed, (bytes) => ed25519.sign(message, bytes) as Bytes)
 }
 
 /**
- * Whether a signature holds, strictly: public keys that are not canonical, of small order or with a part of small order are
- * refused before the signature is looked at, because one signature could hold for several messages or keys under them. So is
- * an R with a part of small order: then noble's equation with the cofactor and RFC 8032's without it say the same.
+ * Returns whether a signature is valid, by strict rules. Public keys that are not canonical, of small order, or with a
+ * part of small order are refused before the signature is looked at: under such keys one signature could be valid for
+ * several messages or keys. An R with a part of small order is refused too. Without such an R, noble's equation (with
+ * the cofactor) and RFC 8032's (without it) give the same answer.
  */
 export function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   try {

@@ -1,5 +1,5 @@
-// WebCrypto for long content and for PBKDF2; portable code for the rest. Every call hands over the key, and copies what it reads, before it
-// first waits. A buffer that is encrypted in place belongs to this library.
+// WebCrypto for long content and for PBKDF2, portable code for the rest. Every call passes on the key, and copies what
+// it reads, before it returns the promise. A buffer that is encrypted in place belongs to this library.
 import { type Bytes, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, ContentHashes, Ctr, Gcm, Pbkdf2 } from './backend.ts'
@@ -16,7 +16,7 @@ const WORTH_A_CALL = 8 * 1024
 const PROVIDER = 'crypto.subtle'
 const digestNames = { sha256: 'SHA-256', sha512: 'SHA-512' } as const
 
-/** What WebCrypto takes: bytes of unshared memory, without a copy if they are that already. */
+/** Returns bytes in unshared memory, which WebCrypto demands. Copies them only if they are in shared memory. */
 function unshared(bytes: Uint8Array): Bytes {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
 }
@@ -44,13 +44,15 @@ export function webContentHashes(): Provided<ContentHashes> | undefined {
 }
 
 /**
- * Whether WebCrypto does this on every platform, and is worth a call: browsers have no AES-192, and disagree about IVs of unusual
- * lengths.
+ * Returns whether WebCrypto can do this on every platform, and the text is long enough for a call. Browsers have no
+ * AES-192, and disagree about IVs of unusual lengths.
  */
 const isForSubtle = (key: Uint8Array, iv: Uint8Array, ivBytes: number, text: Uint8Array): boolean =>
   key.length !== 24 && iv.length === ivBytes && text.length >= WORTH_A_CALL
 
-/** Hands the key over before it first waits. Nobody else may change `bytes` meanwhile. */
+/**
+ * Encrypts or decrypts. It passes on the key before it returns the promise. `bytes` must not change until that settles.
+ */
 async function run(
   subtle: Subtle,
   use: 'encrypt' | 'decrypt',
@@ -133,7 +135,10 @@ export function webPbkdf2(): Provided<Pbkdf2> | undefined {
   return { primitives: ['PBKDF2'], provider: PROVIDER, part: { pbkdf2Sha512 } }
 }
 
-/** WebCrypto refuses bytes by an OperationError. Other errors say nothing about the bytes. */
+/**
+ * Returns undefined for an OperationError, with which WebCrypto refuses bytes. Other errors say nothing about the
+ * bytes, so they are thrown.
+ */
 function refused(error: unknown): undefined {
   if ((error as { name?: unknown } | undefined)?.name !== 'OperationError') throw error
 }

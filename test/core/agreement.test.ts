@@ -21,14 +21,14 @@ describe('key pair sets', () => {
     expect(hex(publicKeyId(publicHalves))).toBe('fe464022e6989996d4d36138d391bcca')
   })
 
-  it('are fresh every time, or follow from their private halves', () => {
+  it('are fresh when generated, and the same when derived from the same private halves', () => {
     const known = () =>
       keyPairOf(0, { x25519: new SecretKey('x25519', sample(32)), mlKem1024: new SecretKey('ml-kem-1024', sample(64)) })
     expect(hex(known().publicHalves.x25519)).toBe(hex(known().publicHalves.x25519))
     expect(hex(generateKeyPair(0).publicHalves.x25519)).not.toBe(hex(generateKeyPair(0).publicHalves.x25519))
   })
 
-  it('are refused when their halves do not belong together', async () => {
+  it('are refused if their halves do not match', async () => {
     const { publicHalves, privateHalves } = generateKeyPair(2)
     const mixed = { ...publicHalves, mlKem1024: pair.publicHalves.mlKem1024 }
     await failure(() => new Identity({ publicHalves: mixed, privateHalves }), 'authentication-failed')
@@ -36,7 +36,7 @@ describe('key pair sets', () => {
     await failure(() => new Identity({ publicHalves: mixedX, privateHalves }), 'authentication-failed')
   })
 
-  it('are wiped with their identity', async () => {
+  it('cannot be used after their identity was disposed of', async () => {
     const gone = new Identity(generateKeyPair(2))
     gone.dispose()
     await failure(() => gone.x25519, 'disposed')
@@ -45,7 +45,7 @@ describe('key pair sets', () => {
 })
 
 describe('agreement', () => {
-  // test/reference.py, with secrets and transcript fields of its own.
+  // The expected values are from test/reference.py, with secrets and transcript fields that are fixed there.
   const stub = {
     publicHalves: { minimum: 0, x25519: new Uint8Array(32).fill(1), mlKem1024: new Uint8Array(1568).fill(2) },
     x25519: { decapsulate: () => new Uint8Array(32).fill(6) },
@@ -67,7 +67,7 @@ describe('agreement', () => {
       '3565931f1ca09e06e6c2bfff0b7d835fba10ffee24b54b48ff38680724c0cf95',
       'c8d016e5d4f74ff8bcc9137baee8753f83bc247c10156b39c51f4e8405e7db3b',
     ],
-  ])('combines as SPEC §3.2 says (%j)', (suite, combined, envelope) => {
+  ])('combines the secrets as SPEC §3.2 says (%j)', (suite, combined, envelope) => {
     const parts = {
       ephemeral: new Uint8Array(32).fill(3),
       encapsulated: new Uint8Array(suite === Suite.hybrid ? 1568 : 0).fill(4),
@@ -90,7 +90,7 @@ describe('agreement', () => {
     expect(keyOf(first.agreement)).not.toBe(keyOf(second.agreement))
   })
 
-  it('is another one for every other header, context, part and suite', () => {
+  it('gives a different key if the header, context, a part or the suite differs', () => {
     const { parts, agreement } = agreeWith(recipient, place)
     const others = [
       reachAgreement(identity, { ...place, headerBytes: flipped(place.headerBytes, 47) }, parts),
@@ -102,7 +102,7 @@ describe('agreement', () => {
     expect(new Set([agreement, ...others].map(keyOf)).size).toBe(6)
   })
 
-  it('is gone when disposed of', async () => {
+  it('gives no key after it was disposed of', async () => {
     const { agreement } = agreeWith(recipient, place)
     agreement.dispose()
     await failure(() => agreement.key('combined'), 'disposed')

@@ -1,5 +1,5 @@
-// Objects that only somebody with the keys could make, so that every tag and signature holds: what is checked beside the tag
-// is checked alone here.
+// Objects that only a holder of the keys can make: every tag and signature is valid. So these tests cover the checks
+// other than the tag.
 import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
 import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
@@ -26,7 +26,7 @@ import { all, expectSame, failure, flipped, hex, makeKeyset, sample, streamOf } 
 
 const content = sample(40)
 
-/** What is not as an honest writer has it. */
+/** What differs from an honest writer's object. */
 interface Changes {
   readonly damage?: boolean
   readonly suite?: Suite
@@ -51,7 +51,7 @@ describe('a block of a client', () => {
     return parseClientBlock({ label: hex(label), envelope, ciphertext: buffer }, { des: false })
   }
 
-  it('opens as it is, and not with another commitment, owner or suite', async () => {
+  it('opens unchanged, and not with a different commitment, owner or suite', async () => {
     expectSame(await scope.open(await crafted({})), content)
     const wrongs: Changes[] = [{ damage: true }, { ownerId: sample(16) }, { suite: Suite.aes128 }]
     for (const wrong of wrongs) {
@@ -62,7 +62,7 @@ describe('a block of a client', () => {
     expect(scope.owns(await crafted({ keyId: sample(16) }))).toBe(false)
   })
 
-  it('is not one of a scope without its envelope', async () => {
+  it('belongs to a scope only with an envelope of that scope', async () => {
     const envelope = (keyId: Uint8Array) =>
       encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId, ownerId: NOBODY }))
     const plain = (keyId: Uint8Array) =>
@@ -95,7 +95,7 @@ describe('a block of a vault', () => {
     }
   }
 
-  it('opens as it is, and not with another commitment, key id or vault', async () => {
+  it('opens unchanged, and not with a different commitment, key id or vault', async () => {
     expectSame(await vault.open(await crafted({})), content)
     const wrongs: Changes[] = [{ damage: true }, { ownerId: sample(16) }, { keyId: sample(16) }]
     for (const wrong of wrongs) {
@@ -137,13 +137,13 @@ describe('a record', async () => {
   const first = await crafted()
   const behind = { sequence: 2, previous: sha256(first) }
 
-  it('opens as it is, and not with another commitment', async () => {
+  it('opens unchanged, and not with a different commitment', async () => {
     expectSame((await keyset.openRecord(first, { after: 'start' })).content, content)
     const damaged = await crafted({ damage: true })
     await failure(() => keyset.openRecord(damaged), 'authentication-failed')
   })
 
-  it('stands behind another with the next number, in its epoch', async () => {
+  it('follows another record only with the next sequence number and in the same epoch', async () => {
     expectSame((await keyset.openRecord(await crafted(behind), { after: first })).content, content)
     for (const wrong of [{ sequence: 3 }, { sequence: 1 }, { generation: 1 }, { previous: sample(32) }]) {
       const record = await crafted({ ...behind, ...wrong })
@@ -159,17 +159,17 @@ describe('a record', async () => {
     return (await all(by.resealRecords(streamOf([record])))).map((sealed) => sealed.record)
   }
 
-  it('is resealed as strong as it was, and no stronger', async () => {
+  it('is resealed with the strength that it had', async () => {
     const suites = async (record: Uint8Array) => new Set((await resealed(record)).map(({ length }) => length > 1700))
     expect(await suites(first)).toEqual(new Set([true]))
     expect(await suites(await crafted({ suite: Suite.x25519 }))).toEqual(new Set([false]))
-    // A keyset that leaves blocks unencrypted has records under both agreements.
+    // A keyset whose blocks are unencrypted seals its records under both agreements.
     const open = await makeKeyset({ encryption: 'none' })
     const weak = await crafted({ suite: Suite.x25519 }, open)
     expect((await resealed(weak, open)).map(({ length }) => length > 1700)).toEqual([true, true])
   })
 
-  it('has no epoch behind the last', async () => {
+  it('cannot be resealed in the last possible epoch', async () => {
     expect(await resealed(await crafted({ generation: 0xffff_fffe }))).toHaveLength(2)
     const last = await crafted({ generation: 0xffff_ffff })
     const error = await failure(() => resealed(last), 'limit-exceeded')

@@ -16,13 +16,13 @@ import {
 import { hex } from '../fixtures.ts'
 
 describe('bytes', () => {
-  it('writes lengths and integers big-endian', () => {
+  it('writes lengths and integers in big-endian order', () => {
     expect(hex(u16(0x0102))).toBe('0102')
     expect(hex(lengthPrefixed(Uint8Array.of(7, 8)))).toBe('000000020708')
     expect(hex(domain('wrap'))).toBe(`00000011${hex(Buffer.from('keystrata/v1/wrap'))}`)
   })
 
-  it('joins fields so that no two sequences of fields read alike', () => {
+  it('encodes different sequences of fields differently', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array()), fc.array(fc.uint8Array()), (a, b) => {
         const [left, right] = [a, b].map((fields) => hex(concat(...fields.map(lengthPrefixed))))
@@ -49,7 +49,7 @@ describe('bytes', () => {
     expect(() => xor(new Uint8Array(32), new Uint8Array(31))).toThrow(RangeError)
   })
 
-  it('reads hex as it writes it, and nothing else', () => {
+  it('reads only hex in the form that it writes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
         expect(fromHex(toHex(bytes), bytes.length)).toEqual(bytes)
@@ -58,7 +58,7 @@ describe('bytes', () => {
     for (const wrong of ['0', 'AB', '0g', ' 1', '0102']) expect(fromHex(wrong, 1)).toBeUndefined()
   })
 
-  it('takes a Uint8Array of any kind for bytes, as a view of the same memory', () => {
+  it('accepts every kind of Uint8Array as bytes, as a view of the same memory', () => {
     const foreign = runInNewContext('new Uint8Array([1, 2])') as Uint8Array
     const shared = new Uint8Array(new SharedArrayBuffer(2))
     shared.set([1, 2])
@@ -77,26 +77,26 @@ describe('bytes', () => {
     }
   })
 
-  it('takes nothing else for bytes, whatever it calls itself', () => {
+  it('accepts nothing else as bytes, even if its tag says Uint8Array', () => {
     const pretender = Object.defineProperty(Uint16Array.of(1000), Symbol.toStringTag, { value: 'Uint8Array' })
     const others = [[1, 2], 'ab', new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Uint8ClampedArray(2), null]
     for (const other of [...others, pretender]) expect(() => bytesFrom(other, 'it')).toThrow(TypeError)
     expect(() => bytesFrom(new Uint8Array(3), 'it', 2)).toThrow(RangeError)
   })
 
-  it('says what was likely meant', () => {
+  it('suggests what to do about a promise or a string', () => {
     expect(() => bytesFrom(Promise.resolve(new Uint8Array(1)), 'content')).toThrow('await it')
     expect(() => bytesFrom('text', 'content')).toThrow('TextEncoder')
   })
 
-  it('takes no bytes whose memory was given away: they would pass for empty', () => {
+  it('refuses bytes whose memory was transferred, because they would look empty', () => {
     const gone = new Uint8Array(100)
     structuredClone(gone, { transfer: [gone.buffer] })
     expect(() => bytesFrom(gone, 'it')).toThrow(TypeError)
     expect(bytesFrom(new Uint8Array(0), 'it').length).toBe(0)
   })
 
-  it('wipes', () => {
+  it('wipes bytes with zeros', () => {
     const secret = Uint8Array.of(1, 2, 3)
     wipe(secret)
     expect(secret).toEqual(new Uint8Array(3))

@@ -1,4 +1,4 @@
-// Argon2id of a product's own, and costs for the device at hand.
+// The `argon2` option, with which a product supplies its own Argon2id, and the calibration of costs for a device.
 import {
   type Argon2,
   type Argon2Costs,
@@ -24,7 +24,7 @@ interface Asked {
   costs: Argon2Costs
   length: number
 }
-/** An honest one that remembers what it was asked; `spoil` changes what it gives. */
+/** Returns a correct Argon2id that records its calls in `asked`. `spoil` changes its result. */
 function argon2Of(asked: Asked[] = [], spoil: (hash: Uint8Array, asked: Asked) => unknown = (hash) => hash): Argon2 {
   return async (password, salt, costs, length) => {
     const call = { password: Buffer.from(password).toString(), costs, length }
@@ -35,7 +35,7 @@ function argon2Of(asked: Asked[] = [], spoil: (hash: Uint8Array, asked: Asked) =
 }
 
 describe('the argon2 option', () => {
-  it('is asked in the place of the library’s own, with its numbers, and gives the same keyset', async () => {
+  it('replaces the library’s own Argon2id, gets the same costs, and gives the same keyset', async () => {
     useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own was asked')) })
     const asked: Asked[] = []
     const argon2 = argon2Of(asked)
@@ -52,10 +52,10 @@ describe('the argon2 option', () => {
     await failure(() => unlockKeyset(stored, 'wrong', { argon2 }), 'wrong-password')
   })
 
-  it('is for clients too, whatever the size of their keys', async () => {
+  it('works for clients too, for every key size', async () => {
     useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own was asked')) })
     const asked: Asked[] = []
-    // An impostor where costs are fixed: the real ones take seconds. It is honest to who checks it.
+    // Uses lower costs than the fixed ones, which take seconds. It gives correct answers when it is checked.
     const honest = argon2Of()
     const cheap: Argon2 = (password, salt, costs, length) => {
       asked.push({ password: Buffer.from(password).toString(), costs, length })
@@ -88,30 +88,30 @@ describe('the argon2 option', () => {
   })
 
   it.each([
-    ['gives other bytes', (hash: Uint8Array) => hash.map((byte) => byte ^ 1)],
+    ['returns wrong bytes', (hash: Uint8Array) => hash.map((byte) => byte ^ 1)],
     [
-      'cuts a longer hash',
+      'truncates a longer hash',
       (_hash: Uint8Array, { length }: Asked) =>
         nobleArgon2id('password', 'somesalt', { t: 2, m: 256, p: 4, dkLen: 64, version: 0x13 }).subarray(0, length),
     ],
-    ['gives too few bytes', (hash: Uint8Array) => hash.subarray(1)],
-    ['gives hex', (hash: Uint8Array) => Buffer.from(hash).toString('hex')],
-    ['gives nothing', () => undefined],
+    ['returns too few bytes', (hash: Uint8Array) => hash.subarray(1)],
+    ['returns hex', (hash: Uint8Array) => Buffer.from(hash).toString('hex')],
+    ['returns nothing', () => undefined],
     [
-      'knows one lane only',
+      'is right only for two lanes',
       (hash: Uint8Array, { costs, length }: Asked) =>
         costs.lanes === 2
           ? hash
           : nobleArgon2id('password', 'somesalt', { t: 2, m: 256, p: 1, dkLen: length, version: 0x13 }),
     ],
-  ])('that %s is refused, and never sees a password', async (_, spoil) => {
+  ])('is refused if it %s, and never sees a password', async (_, spoil) => {
     const asked: Asked[] = []
     const making = createKeyset(PASSWORD, { costs: CHEAP, argon2: argon2Of(asked, spoil) })
     await expect(making).rejects.toBeInstanceOf(TypeError)
     expect(asked.every(({ password }) => password === 'password')).toBe(true)
   })
 
-  it('that is no function, that throws, that goes wrong later', async () => {
+  it('is refused if it is not a function, throws, or goes wrong after the check', async () => {
     await expect(createKeyset(PASSWORD, { costs: CHEAP, argon2: 5 as never })).rejects.toBeInstanceOf(TypeError)
     const full = argon2Of([], (hash, { password }) => {
       if (password === PASSWORD) throw new Error('out of memory')
@@ -122,7 +122,7 @@ describe('the argon2 option', () => {
     await expect(createKeyset(PASSWORD, { costs: CHEAP, argon2: short })).rejects.toBeInstanceOf(TypeError)
   })
 
-  it('is checked again if the check itself failed: its module may not have been loaded yet', async () => {
+  it('is checked again after a failed check, because its module may not have been loaded yet', async () => {
     let isLoaded = false
     const honest = argon2Of()
     const late: Argon2 = (...input) => (isLoaded ? honest(...input) : Promise.reject(new Error('not loaded')))
@@ -131,7 +131,7 @@ describe('the argon2 option', () => {
     await createKeyset(PASSWORD, { costs: CHEAP, argon2: late })
   })
 
-  it('gets copies, and what it gave is wiped', async () => {
+  it('gets copies, and its result is wiped', async () => {
     const kept: Uint8Array[] = []
     const argon2: Argon2 = async (password, salt, costs, length) => {
       const hash = await argon2Of()(password, salt, costs, length)
@@ -145,14 +145,14 @@ describe('the argon2 option', () => {
     for (const bytes of kept.slice(-2)) expect(bytes.every((byte) => byte === 0)).toBe(true)
   })
 
-  it('tells when it begins and when it has ended', async () => {
+  it('reports progress at the beginning and the end', async () => {
     const fractions: number[] = []
     const onProgress = (fraction: number) => fractions.push(fraction)
     await createKeyset(PASSWORD, { costs: CHEAP, argon2: argon2Of(), onProgress })
     expect(fractions).toEqual([0, 1])
   })
 
-  it('is not waited for once the signal says so', async () => {
+  it('is not waited for after the signal was aborted', async () => {
     const controller = new AbortController()
     const hanging: Argon2 = (password, salt, costs, length) => {
       if (Buffer.from(password).toString() !== PASSWORD) return argon2Of()(password, salt, costs, length)
@@ -165,7 +165,7 @@ describe('the argon2 option', () => {
 })
 
 describe('calibrateArgon2', () => {
-  /** A device on which one pass over a MiB takes so many milliseconds, by a clock of its own. */
+  /** A fake device with its own clock, on which one pass over a MiB takes `msPerMiB` milliseconds. */
   function device(msPerMiB: number, slowdown: (memoryKiB: number) => number = () => 1) {
     let now = 0
     const asked: Argon2Costs[] = []
@@ -189,19 +189,22 @@ describe('calibrateArgon2', () => {
     [4, 500, 65_536],
     [0.01, 5000, 1_048_576],
     [1, 200, 65_536],
-  ])('at %d ms a MiB, %d ms and %d KiB: takes about that long', async (msPerMiB, target, memoryKiB) => {
-    device(msPerMiB)
-    const costs = await calibrateArgon2(target, { memoryKiB })
-    expect(costs.memoryKiB).toBeLessThanOrEqual(memoryKiB)
-    expect(costs.memoryKiB).toBeGreaterThanOrEqual(19_456)
-    expect(costs.iterations).toBeGreaterThanOrEqual(2)
-    const time = timeOf(costs, msPerMiB)
-    const isAtLimit = costs.iterations === 64 || costs.iterations * costs.memoryKiB > 4 * 1_048_576 - costs.memoryKiB
-    expect(time, JSON.stringify(costs)).toBeLessThanOrEqual(target)
-    if (!isAtLimit) expect(time, JSON.stringify(costs)).toBeGreaterThan(target * 0.6)
-  })
+  ])(
+    'at %d ms per MiB, with a target of %d ms and at most %d KiB: takes about that long',
+    async (msPerMiB, target, memoryKiB) => {
+      device(msPerMiB)
+      const costs = await calibrateArgon2(target, { memoryKiB })
+      expect(costs.memoryKiB).toBeLessThanOrEqual(memoryKiB)
+      expect(costs.memoryKiB).toBeGreaterThanOrEqual(19_456)
+      expect(costs.iterations).toBeGreaterThanOrEqual(2)
+      const time = timeOf(costs, msPerMiB)
+      const isAtLimit = costs.iterations === 64 || costs.iterations * costs.memoryKiB > 4 * 1_048_576 - costs.memoryKiB
+      expect(time, JSON.stringify(costs)).toBeLessThanOrEqual(target)
+      if (!isAtLimit) expect(time, JSON.stringify(costs)).toBeGreaterThan(target * 0.6)
+    },
+  )
 
-  it('never goes below the floor, nor beyond the limits', async () => {
+  it('never goes below the minimum or above the limits', async () => {
     device(100)
     expect(await calibrateArgon2(1)).toEqual({ iterations: 2, memoryKiB: 19_456, lanes: 4 })
     device(0.0001)
@@ -210,7 +213,7 @@ describe('calibrateArgon2', () => {
     expect((await calibrateArgon2(1e6, { memoryKiB: 19_456 })).iterations).toBe(64)
   })
 
-  it('takes memory back where more of it is slower', async () => {
+  it('uses less memory if more memory is slower', async () => {
     const asked = device(1, (memoryKiB) => (memoryKiB > 65_536 ? 5 : 1))
     const costs = await calibrateArgon2(500)
     expect(costs.memoryKiB).toBeLessThan(170_000)
@@ -218,25 +221,25 @@ describe('calibrateArgon2', () => {
     expect(asked.length).toBeLessThan(8)
   })
 
-  /** A device on which a pass takes so long, however little memory it is over, but for the least. */
+  /** A fake device on which every pass takes `pass` milliseconds, except one over the least memory. */
   const stubborn = (msPerMiB: number, pass: number) =>
     device(msPerMiB, (memoryKiB) => (memoryKiB === 19_456 ? 1 : (pass * 1024) / (memoryKiB * msPerMiB)))
   const memoryOf = (asked: readonly Argon2Costs[]) => asked.map(({ memoryKiB }) => memoryKiB)
 
-  it('measures what it expects of a sample, and no more if that holds', async () => {
+  it('measures the memory that a sample suggests, and stops if the time is as expected', async () => {
     const asked = device(4)
     expect(await calibrateArgon2(500)).toEqual({ iterations: 3, memoryKiB: 41_984, lanes: 4 })
     expect(memoryOf(asked)).toEqual([19_456, 19_456, 41_984])
     expect(asked.every(({ iterations, lanes }) => iterations === 1 && lanes === 4)).toBe(true)
   })
 
-  it('takes two passes that take just as long as wanted', async () => {
+  it('accepts two passes that take exactly the target time', async () => {
     const asked = stubborn(1, 500)
     expect(await calibrateArgon2(1000)).toEqual({ iterations: 2, memoryKiB: 262_144, lanes: 4 })
     expect(memoryOf(asked)).toEqual([19_456, 19_456, 262_144])
   })
 
-  it('takes memory back four times, by what the last pass took', async () => {
+  it('reduces memory four times, by the time of the last pass', async () => {
     const asked = stubborn(0.3, 900)
     const fractions: number[] = []
     const options = { memoryKiB: 1_048_576, onProgress: (fraction: number) => fractions.push(fraction) }
@@ -245,7 +248,7 @@ describe('calibrateArgon2', () => {
     expect(fractions).toEqual([0.25, 0.4375, 0.625, 0.8125, 1, 1])
   })
 
-  it('reckons with what the last memory should take, where nobody measures it', async () => {
+  it('uses the expected time of the last amount of memory, which it does not measure', async () => {
     const asked = stubborn(0.3, 600)
     expect(await calibrateArgon2(1000, { memoryKiB: 1_048_576 })).toEqual({
       iterations: 3,
@@ -255,13 +258,13 @@ describe('calibrateArgon2', () => {
     expect(memoryOf(asked).slice(2)).toEqual([1_048_576, 581_632, 322_560, 179_200])
   })
 
-  it('measures the least memory once, however slow that is', async () => {
+  it('measures the least memory only once after the sample, even if it is slow', async () => {
     const asked = device(100)
     await calibrateArgon2(1)
     expect(memoryOf(asked)).toEqual([19_456, 19_456, 19_456])
   })
 
-  it('gives costs that a keyset takes, tells how far it is, and ends by a signal', async () => {
+  it('returns costs that a keyset accepts, reports progress, and stops at a signal', async () => {
     const fractions: number[] = []
     device(1)
     const costs = await calibrateArgon2(300, { onProgress: (fraction) => fractions.push(fraction) })
@@ -274,7 +277,7 @@ describe('calibrateArgon2', () => {
     expect(asked).toHaveLength(5)
   })
 
-  it('refuses times and memory that are none', async () => {
+  it('refuses invalid times, invalid memory, and a wrong argon2', async () => {
     for (const target of [0, -1, NaN, Infinity])
       await expect(calibrateArgon2(target)).rejects.toBeInstanceOf(RangeError)
     for (const memoryKiB of [19_455, 1_048_577, 2e4 + 0.5]) {

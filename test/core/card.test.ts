@@ -10,7 +10,7 @@ import { failure, flipped, hex, makeKeyset, PASSWORD, patched } from '../fixture
 const keyset = await makeKeyset()
 const card = keyset.card()
 
-/** A card of planted keys, and what signs it. */
+/** A card of fixed keys, and the key pair that signs it. */
 function planted(change: { x25519?: Uint8Array<ArrayBuffer>; mlKem1024?: Uint8Array<ArrayBuffer> } = {}) {
   const { id, additional, sourceSigning } = plantedContents()
   const { sharing, cardSigning } = additional!
@@ -31,7 +31,7 @@ describe('a card', () => {
     expect((await makeKeyset()).card().fingerprint).not.toBe(card.fingerprint)
   })
 
-  it('parses to itself, from a copy', () => {
+  it('parses to an equal card, from a copy of the bytes', () => {
     const bytes = Buffer.from(card.bytes)
     const parsed = parseCard(bytes)
     bytes.fill(0)
@@ -40,7 +40,7 @@ describe('a card', () => {
     expect(parseCard(card.bytes, { fingerprint: card.fingerprint.replaceAll(' ', '') })).toEqual(card)
   })
 
-  it('has the fingerprint of its keys: SPEC §7, computed from its bytes', () => {
+  it('has the fingerprint that SPEC §7 computes from its bytes', () => {
     const lengthPrefixed = (bytes: Uint8Array) => {
       const length = Buffer.alloc(4)
       length.writeUInt32BE(bytes.length)
@@ -63,7 +63,7 @@ describe('a card', () => {
     expect(card.fingerprint).toBe(groups.join(' '))
   })
 
-  it('that is not the expected one is key-changed', async () => {
+  it('without the expected fingerprint is key-changed', async () => {
     const other = (await makeKeyset()).card()
     await failure(() => parseCard(other.bytes, { fingerprint: card.fingerprint }), 'key-changed')
     for (const expected of [
@@ -90,18 +90,18 @@ describe('a card', () => {
     expect(() => parseCard('card' as never)).toThrow(TypeError)
   })
 
-  it('signed over keys that are none is refused', async () => {
+  it('with invalid public keys is refused, although its signature is valid', async () => {
     await failure(() => parseCard(planted({ x25519: new Uint8Array(32) }).card.bytes), 'malformed')
     await failure(() => parseCard(planted({ mlKem1024: new Uint8Array(1568).fill(0xff) }).card.bytes), 'malformed')
   })
 
-  it('signed by another key, or with another key id, is refused', async () => {
+  it('signed by another key, or with a wrong key id, is refused', async () => {
     const { card: good, cardSigning } = planted()
     expect(parseCard(good.bytes).fingerprint).toBe(good.fingerprint)
     const signed = good.bytes.subarray(0, -64)
     const message = (bytes: Uint8Array) =>
       Buffer.concat([Buffer.from('00000016', 'hex'), Buffer.from('keystrata/v1/sign/card'), bytes])
-    // The signature is over what SPEC §7 says.
+    // The signature covers the message of SPEC §7.
     expect(hex(sign(cardSigning.seed, message(signed)))).toBe(hex(good.bytes.subarray(-64)))
     const foreign = sign(generateSigningPair().seed, message(signed))
     await failure(() => parseCard(patched(good.bytes, 1712, foreign)), 'authentication-failed')
@@ -110,7 +110,7 @@ describe('a card', () => {
     await failure(() => parseCard(resigned), 'authentication-failed')
   })
 
-  it('comes from a whole keyset only', async () => {
+  it('comes only from a keyset that has all its keys', async () => {
     const definition = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const error = await failure(() => definition.card(), 'policy')
     expect(error.detail).toEqual({ rule: 'all-keys', what: 'a card' })

@@ -13,7 +13,7 @@ describe('KeystrataError', () => {
     expect(Object.isFrozen(error.detail)).toBe(true)
   })
 
-  it('says the same for every failed check: one message, no cause, no detail', () => {
+  it('is the same for every failed check: one message, no cause, no detail', () => {
     const error = authenticationFailed()
     expect(error.message).toBe(new KeystrataError('authentication-failed').message)
     expect(error.cause).toBeUndefined()

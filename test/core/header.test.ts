@@ -22,8 +22,8 @@ describe('header', () => {
 
   it.each([
     ['nothing', new Uint8Array(0)],
-    ['a byte short', header.subarray(0, 47)],
-    ['another magic', patched(header, 0, [0x6b])],
+    ['one byte missing', header.subarray(0, 47)],
+    ['a wrong magic', patched(header, 0, [0x6b])],
   ])('is malformed: %s', async (_, bytes) => {
     await failure(() => parse(bytes), 'malformed')
   })
@@ -38,7 +38,7 @@ describe('header', () => {
     ['generation', 11, [1]],
     ['flags', 12, [0x80]],
     ['flags', 15, [1]],
-  ])('of another %s is unsupported, and says so', async (field, offset, patch) => {
+  ])('with an unknown %s is unsupported, and the error names the field', async (field, offset, patch) => {
     const error = await failure(() => parse(patched(header, offset, patch)), 'unsupported')
     expect(error.detail).toMatchObject({ object: 'envelope', field })
     expect(error.message).not.toContain('undefined')

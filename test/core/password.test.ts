@@ -12,7 +12,7 @@ describe('Argon2 costs', () => {
     [64, 65_536, 1],
     [4, GIB, 16],
     [3, 65_536, 4],
-  ])('t %i, m %i, p %i may be read', (iterations, memoryKiB, lanes) => {
+  ])('t %i, m %i, p %i are accepted when reading', (iterations, memoryKiB, lanes) => {
     expect(() => assertReadableCosts({ iterations, memoryKiB, lanes })).not.toThrow()
   })
 
@@ -26,12 +26,12 @@ describe('Argon2 costs', () => {
     [3, 31, 4],
     [3, 65_536.5, 4],
     [Number.NaN, 65_536, 4],
-  ])('t %d, m %d, p %d may not', async (iterations, memoryKiB, lanes) => {
+  ])('t %d, m %d, p %d are refused when reading', async (iterations, memoryKiB, lanes) => {
     const error = await failure(() => assertReadableCosts({ iterations, memoryKiB, lanes }), 'limit-exceeded')
     expect(error.detail).toHaveProperty('memoryKiB')
   })
 
-  it('are refused for writing where they protect too little', async () => {
+  it('are refused when writing if they are too low', async () => {
     expect(() => assertWritableCosts(CHEAP)).not.toThrow()
     await failure(() => assertWritableCosts({ ...CHEAP, iterations: 1 }), 'limit-exceeded')
     await failure(() => assertWritableCosts({ ...CHEAP, memoryKiB: 19_455 }), 'limit-exceeded')
@@ -39,14 +39,14 @@ describe('Argon2 costs', () => {
 })
 
 describe.each(backends)('hashing a password on $name', (backend) => {
-  it('tells its progress', async () => {
+  it('reports progress', async () => {
     const fractions: number[] = []
     await withBackend(backend, () => hashPassword('p', salt, CHEAP, { onProgress: (f) => fractions.push(f) }, 32))
     expect(fractions.at(-1)).toBe(1)
     expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
   })
 
-  it('ends when it is told to, before and while', async () => {
+  it('stops at the signal, before and during the hash', async () => {
     const before = AbortSignal.abort()
     await failure(() => withBackend(backend, () => hashPassword('p', salt, CHEAP, { signal: before }, 32)), 'aborted')
     const controller = new AbortController()
@@ -56,7 +56,7 @@ describe.each(backends)('hashing a password on $name', (backend) => {
     await failure(hashing, 'aborted')
   })
 
-  it('says aborted, whatever the signal was given, also from within the first progress', async () => {
+  it('throws aborted for every reason of the signal, even if the first progress callback aborts', async () => {
     const controller = new AbortController()
     const seen: number[] = []
     const onProgress = (fraction: number) => {
@@ -68,7 +68,7 @@ describe.each(backends)('hashing a password on $name', (backend) => {
     expect(seen).toEqual([0])
   })
 
-  it('passes on what the progress callback throws', async () => {
+  it('throws the error of the progress callback', async () => {
     const broken = new Error('broken')
     const wait = {
       onProgress: () => {
@@ -78,7 +78,7 @@ describe.each(backends)('hashing a password on $name', (backend) => {
     await expect(withBackend(backend, () => hashPassword('p', salt, CHEAP, wait, 32))).rejects.toBe(broken)
   })
 
-  it('refuses an empty password, an ill-formed one, and what is none', async () => {
+  it('refuses an empty password, one that is not well-formed Unicode, and one that is not a string', async () => {
     await failure(() => hashPassword('', salt, CHEAP, {}, 32), 'limit-exceeded')
     await expect(hashPassword('\ud800', salt, CHEAP, {}, 32)).rejects.toThrow(TypeError)
     await expect(hashPassword(undefined as unknown as string, salt, CHEAP, {}, 32)).rejects.toThrow(TypeError)

@@ -7,21 +7,21 @@ import { failure } from '../fixtures.ts'
 const bytes = () => Uint8Array.from({ length: 32 }, () => 0xa5)
 
 describe('SecretKey', () => {
-  it('copies what it is given, and lends its bytes', () => {
+  it('copies the bytes that it is given, and lends its own', () => {
     const given = bytes()
     const key = new SecretKey('block', given)
     given.fill(0)
     expect(withBytes(key, (lent) => lent[0])).toBe(0xa5)
   })
 
-  it('takes bytes over by wiping them', () => {
+  it('wipes the bytes that it takes over', () => {
     const given = bytes()
     const key = SecretKey.take('block', given)
     expect(given).toEqual(new Uint8Array(32))
     expect(withBytes(key, (lent) => lent[31])).toBe(0xa5)
   })
 
-  it('is wiped when disposed of, and unusable afterwards', async () => {
+  it('is wiped and unusable after it was disposed of', async () => {
     const key = new SecretKey('block', bytes())
     const lent = withBytes(key, (inside) => inside)
     key[Symbol.dispose]()
@@ -32,7 +32,7 @@ describe('SecretKey', () => {
   })
 
   it.runIf(typeof process !== 'undefined' && process.versions['bun'] === undefined)(
-    'is disposed of by `using` as bundlers lower it, in an engine without Symbol.dispose',
+    'is disposed of by `using` that a bundler has lowered, in an engine without Symbol.dispose',
     async () => {
       const { build } = await import('esbuild')
       const { createContext, runInContext } = await import('node:vm')
@@ -50,14 +50,14 @@ describe('SecretKey', () => {
         format: 'iife',
         globalName: 'bundled',
       })
-      // A new context has what the engine has, and not what Node adds to it.
+      // A new context has what the engine has, without what Node adds.
       const context = createContext({})
       const isGone: unknown = runInContext(`delete Symbol.dispose; ${outputFiles[0]!.text}; bundled.isGone`, context)
       expect(isGone).toBe('disposed')
     },
   )
 
-  it('gives a copy a life of its own', () => {
+  it('makes copies that outlive it', () => {
     const key = new SecretKey('block', bytes())
     const copy = key.copy()
     key.dispose()
@@ -65,9 +65,9 @@ describe('SecretKey', () => {
     expect(copy.role).toBe('block')
   })
 
-  it('prints, serialises and clones nothing', () => {
+  it('prints no bytes, and cannot be serialised or cloned', () => {
     const key = new SecretKey('block', bytes())
-    // Where there is one: consoles of browsers show private fields, whatever a class does.
+    // Only where there is node:util: a class cannot stop the consoles of browsers from showing private fields.
     const inspect = builtinModule('node:util') as typeof NodeUtil | undefined
     const inspected =
       inspect === undefined ? [] : [inspect.inspect(key), inspect.inspect(key, { showHidden: true, depth: 9 })]

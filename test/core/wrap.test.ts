@@ -10,7 +10,7 @@ const wrap = wrapSecret(key, secret, place)
 const unwrap = (bytes: Uint8Array, at = place, under = key) => unwrapSecret(under, bytes, 'sealed section', at)
 
 describe('LOCK', () => {
-  it('takes IV and salt from the nonce, and a zero IV without one', () => {
+  it('takes the IV and the salt from the nonce, and uses a zero IV without a nonce', () => {
     const nonce = sample(32, 9)
     expect(deriveLock(key, nonce, 'wrap', [], 32).iv).toEqual(nonce.subarray(0, 12))
     expect(deriveLock(key, new Uint8Array(0), 'wrap', [], 32).iv).toEqual(new Uint8Array(12))
@@ -36,7 +36,7 @@ describe('WRAP', () => {
     expect(unwrap(wrap)).toEqual(secret)
   })
 
-  it('is another one every time', () => {
+  it('is different every time', () => {
     expect(hex(wrapSecret(key, secret, place))).not.toBe(hex(wrap))
     const known = () => hex(withRandomness([sample(32)], () => wrapSecret(key, secret, place)))
     expect(known()).toBe(known())
@@ -48,14 +48,14 @@ describe('WRAP', () => {
     }
   })
 
-  it('opens only under its key, in its place', async () => {
+  it('opens only under its key, with its type, owner and context', async () => {
     await failure(() => unwrap(wrap, place, new SecretKey('master', sample(32, 2))), 'authentication-failed')
     await failure(() => unwrap(wrap, { ...place, context: Uint8Array.of(2) }), 'authentication-failed')
     await failure(() => unwrap(wrap, { ...place, ownerId: sample(16, 2) }), 'authentication-failed')
     await failure(() => unwrap(wrap, { ...place, type: 8 }), 'unsupported')
   })
 
-  it('refuses what is cut, wherever', async () => {
+  it('refuses to open if it is cut off at any point', async () => {
     for (const length of [0, 47, 48, 80, 111, 112, 127, wrap.length - 1]) {
       await failure(() => unwrap(wrap.subarray(0, length)), 'malformed', 'authentication-failed')
     }

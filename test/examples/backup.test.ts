@@ -1,4 +1,4 @@
-// The demo's backup and restore: any tree, any damage.
+// Tests the backup and restore of the demo, with all kinds of files and with damaged stores.
 import { copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -27,7 +27,7 @@ afterAll(() => useBackend(undefined))
 const keyset = await quickly(makeKeyset)
 const tree = makeTree()
 
-/** What a host without the password has. */
+/** The writer of a host that has no password. */
 const newWriter = () => openWriter(keyset.export('host'))
 
 async function backedUp(folder = tree, store = new FolderStore(join(newFolder(), 'store'))) {
@@ -67,14 +67,14 @@ async function differences(target: string): Promise<string[]> {
   return lines
 }
 
-/** The paths of all objects in a folder of a store. */
+/** Returns the paths of all objects in a folder of a store. */
 const pathsIn = (store: FolderStore, folder = CIPHERTEXTS) =>
   readdirSync(join(store.root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(store.root, folder, name))
     .filter((path) => statSync(path).isFile())
 
 describe('backup and restore', () => {
-  it('bring everything back: contents, names, links, modes, times', async () => {
+  it('restore contents, names, links, modes and times', async () => {
     const { store, problems, tally } = await backedUp()
     expect(problems).toEqual([])
     const back = await restored(store)
@@ -87,14 +87,14 @@ describe('backup and restore', () => {
     for (const name of every) {
       const [was, is] = [lstatSync(join(tree, name)), lstatSync(join(back.target, name))]
       expect([name, is.mode]).toEqual([name, was.mode])
-      // Deno keeps whole milliseconds.
+      // Deno stores times in whole milliseconds.
       expect(Math.abs(is.mtimeMs - was.mtimeMs), name).toBeLessThan(1.5)
     }
   })
 
-  it('cut large files into blocks of 8 MiB, store equal ones once, and put small ones together', async () => {
+  it('split large files into blocks of 8 MiB, store identical blocks once, and pack small files', async () => {
     const { store, tally } = await backedUp()
-    // Of the copy, both pieces.
+    // Both pieces of the copy.
     expect(tally.deduplicated).toBe(2)
     expect(tally.packed).toBe(NAMES.length + 1)
     expect(tally.blocks).toBe(2 + 2 + 1 + 1)
@@ -104,7 +104,7 @@ describe('backup and restore', () => {
     expect(pathsIn(store, BLOCKS).every((path) => statSync(path).size === 1713 + 32)).toBe(true)
   })
 
-  it('store only what is new when they run again', async () => {
+  it('store only new content when they run again', async () => {
     const { store, tally } = await backedUp()
     const again = await backedUp(tree, store)
     expect(again.tally.deduplicated).toBe(again.tally.blocks)
@@ -116,7 +116,7 @@ describe('backup and restore', () => {
     expect(await listingOf(store, 3)).toBeUndefined()
   })
 
-  it('fill several packs, of which a change touches few', async () => {
+  it('fill several packs, few of which change when one file changes', async () => {
     const folder = join(newFolder(), 'many')
     mkdirSync(folder)
     for (let file = 0; file < 400; file++) writeFileSync(join(folder, `${file}`), sample(60_000, file))
@@ -133,7 +133,7 @@ describe('backup and restore', () => {
     expect(lines).toEqual([])
   })
 
-  it('do not count what a run that was cut off has listed', async () => {
+  it('ignore what an interrupted run has listed', async () => {
     const { store } = await backedUp()
     const writer = newWriter()
     const { folder, last } = await readIndex(store, keyset)
@@ -144,12 +144,12 @@ describe('backup and restore', () => {
     expect(await differences(target)).toEqual([])
   })
 
-  it('leave nothing half written in the store', async () => {
+  it('leave no partly written object in the store', async () => {
     const { store } = await backedUp()
     expect(readdirSync(join(store.root, 'tmp'))).toEqual([])
   })
 
-  it('leave out the store where it lies in the folder', async () => {
+  it('leave out the store if it is inside the folder', async () => {
     const folder = join(newFolder(), 'home')
     mkdirSync(folder)
     writeFileSync(join(folder, 'file'), 'x')
@@ -165,7 +165,7 @@ describe('backup and restore', () => {
     await expect(restore(tree, listing, { reader, store, onProblem: () => undefined })).rejects.toThrow('not empty')
   })
 
-  it('refuse an index with a record changed, dropped, or of somebody else', async () => {
+  it('refuse an index with a changed, missing or foreign record', async () => {
     const { store } = await backedUp()
     await backedUp(tree, store)
     const at = (sequence: number) => join(store.root, indexFolder(0), String(sequence).padStart(8, '0'))
@@ -181,7 +181,7 @@ describe('backup and restore', () => {
     await failure(() => stranger.sealRecord(third, second), 'authentication-failed')
   })
 
-  it('stop where another backup is running', async () => {
+  it('stop if another backup is running', async () => {
     const { store } = await backedUp()
     const { folder, last } = await readIndex(store, keyset)
     const [one, other] = [newWriter(), newWriter()].map((writer) => new LogWriter(writer, store, folder, last))
@@ -191,7 +191,7 @@ describe('backup and restore', () => {
 })
 
 describe('a store never overwrites', () => {
-  it('an object that is there', async () => {
+  it('an existing object', async () => {
     const store = new FolderStore(newFolder())
     expect(await store.put('blocks/aa', Uint8Array.of(1))).toBe(true)
     expect(await store.put('blocks/aa', Uint8Array.of(2))).toBe(false)
@@ -221,9 +221,9 @@ describe('a damaged store', () => {
     ['another envelope under its name', /altered/, BLOCKS, swap],
   ]
 
-  it.each(damages)('%s costs one line that names the file, and that file alone', async (_, message, folder, damage) => {
+  it.each(damages)('with %s loses one file, and reports it in one line', async (_, message, folder, damage) => {
     const { store } = await backedUp()
-    // The block of one file, found by its label.
+    // Find the block of one file by its label.
     const { label } = await newWriter().prepare(withKind(Kind.piece, readFileSync(join(tree, 'deep', 'medium'))))
     const { hash } = await getHead(store, BLOCKS, label)
     const name = folder === BLOCKS ? label : hash
@@ -236,7 +236,7 @@ describe('a damaged store', () => {
     expect(readdirSync(join(target, 'deep'))).not.toContain('medium')
   })
 
-  it('a damaged pack costs its files, and no others', async () => {
+  it('with a damaged pack loses only the files in the pack', async () => {
     const { store } = await backedUp()
     const listing = await listingOf(store)
     const [{ pack }] = packedIn(listing) as [Packed]
@@ -251,7 +251,7 @@ describe('a damaged store', () => {
 })
 
 describe('a hostile listing', () => {
-  /** Restores a listing that somebody made up, in a store with some blocks. */
+  /** Restores a made-up listing from a store that holds a block. */
   async function restoring(entries: Entry[], more: Folder[] = []) {
     const store = new FolderStore(join(newFolder(), 'store'))
     const label = await putContent(Buffer.from('\0evil'), newWriter(), store, newTally())
@@ -262,17 +262,17 @@ describe('a hostile listing', () => {
   const file = (name: string): Entry => ({ ...common, name, type: 'file', size: 0, pieces: [] })
 
   it.each(['..', '.', '', '../escaped', '/absolute', 'a/b', 'nul\0byte'])(
-    'a name that leads elsewhere is refused: %j',
+    'cannot use a name that leads outside the folder: %j',
     async (name) => {
       const { problems, target } = await restoring([file(name), file('good')])
       expect(problems).toHaveLength(1)
-      expect(problems[0]).toMatch('leads elsewhere')
+      expect(problems[0]).toMatch('leads outside')
       expect(readdirSync(target)).toEqual(['good'])
       expect(readdirSync(join(target, '..'))).toEqual(['restored'])
     },
   )
 
-  it('nothing is written through a link that came before it', async () => {
+  it('cannot write through a link that it created before', async () => {
     const outside = newFolder()
     writeFileSync(join(outside, 'mine'), 'precious')
     const entries: Entry[] = [
@@ -290,7 +290,7 @@ describe('a hostile listing', () => {
     expect(readFileSync(join(outside, 'mine'), 'utf8')).toBe('precious')
   })
 
-  it('a piece is never read as a pack, nor a pack as a piece', async () => {
+  it('cannot pass a piece off as a pack, or a pack as a piece', async () => {
     const store = new FolderStore(join(newFolder(), 'store'))
     const writer = newWriter()
     const { content, members } = await writer.pack([Buffer.from('packed')])
@@ -304,8 +304,8 @@ describe('a hostile listing', () => {
     const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }])
     const { problems, target } = await restored(store, listing)
     expect(problems.map((line) => line.replace(/^.*: /, ''))).toEqual([
-      'it holds something else',
-      'it holds something else',
+      'the block holds another kind of content',
+      'the block holds another kind of content',
     ])
     expect(readFileSync(join(target, 'good'), 'utf8')).toBe('packed')
   })

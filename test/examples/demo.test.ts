@@ -1,4 +1,4 @@
-// The demo as a user starts it: a whole life of a keyset on a real folder.
+// Runs the demo from the command line, as a user does, on a real folder.
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,23 +29,23 @@ const inside = (name: string) =>
     .filter((path) => statSync(path).isFile())
 
 describe('npm run demo', () => {
-  // CI starts these demos by themselves, too: in portable code a derivation takes seconds.
+  // CI also runs these demos on their own. They are slow: in portable code one key derivation takes seconds.
   it.runIf(slow)('backs up, regenerates, restores, and shares one folder', async () => {
     const args = ['--store', store, '--restore', join(folder, 'first'), '--regenerate', '--share', 'deep/deeper']
     const { stdout, stderr, code } = await demo(tree, ...args)
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch('regenerated: 4 envelopes and 3 records are under new key pairs')
-    expect(stdout).toMatch('0 ciphertext bytes were rewritten, of 4 ciphertexts')
+    expect(stdout).toMatch('regenerated the key pairs: 4 envelopes and 3 records are now under the new ones')
+    expect(stdout).toMatch('0 bytes of the 4 ciphertexts were rewritten')
     expect(stdout.match(/Every file was restored exactly\./g)).toHaveLength(2)
     expect(stdout).toMatch('shared deep/deeper: 1 blocks')
-    expect(stdout).toMatch('3 other blocks do not open for him')
-    expect(stdout).toMatch('10 other files in the packs that he has do not open either')
+    expect(stdout).toMatch('3 other blocks do not open for the second user')
+    expect(stdout).toMatch('10 other files in the shared packs do not open either')
     expect(readdirSync(join(folder, 'first shared')).sort()).toEqual(['deepest', 'looks like a folder'])
-    // The keyset: created, regenerated, forgotten, shared.
+    // One version each for creating, regenerating, forgetting the retired pairs, and sharing.
     expect(inside('keyset')).toHaveLength(4)
   })
 
-  it.runIf(slow)('goes on in the same store, and restores an older backup', async () => {
+  it.runIf(slow)('continues in the same store and restores an older backup', async () => {
     const before = new Map(inside('data').map((path) => [path, statSync(path).mtimeMs]))
     writeFileSync(join(tree, 'empty file 2'), '')
     const { code } = await demo(tree, '--store', store, '--restore', join(folder, 'second'), '--regenerate')
@@ -53,23 +53,25 @@ describe('npm run demo', () => {
     for (const [path, written] of before) expect(statSync(path).mtimeMs).toBe(written)
     const older = join(folder, 'older')
     const { stdout } = await demo('--restore-only', '--store', store, '--restore', older, '--snapshot', '1')
-    expect(stdout).toMatch('the index is log-00000002')
+    expect(stdout).toMatch('the index log-00000002')
     expect(readdirSync(older)).not.toContain('empty file 2')
     expect(readFileSync(join(older, 'deep', 'ascii.txt'))).toEqual(readFileSync(join(tree, 'deep', 'ascii.txt')))
   })
 
-  it.runIf(slow)('plays two clients and a server, and restores from what they left', async () => {
+  it.runIf(slow)('runs two clients and a server, and restores from what they stored', async () => {
     const [own, target] = [join(newFolder(), 'store'), join(folder, 'client')]
     const played = await demo(tree, '--model', 'client', '--store', own, '--restore', target)
     expect([played.code, played.stderr]).toEqual([0, ''])
-    expect(played.stdout).toMatch('desktop is enrolled, and has proven its keys; the server knows it as provisional')
+    expect(played.stdout).toMatch('desktop has enrolled and proved its keys; its state on the server is provisional')
     expect(played.stdout.match(/Every file was restored exactly\./g)).toHaveLength(4)
     expect(played.stdout).toMatch(/\d+ blocks of an old client were opened under DES, and sealed anew under AES-256/)
-    expect(played.stdout).toMatch('laptop is refused: its provider demands that keys are deposited')
+    expect(played.stdout).toMatch('laptop is refused: the provider requires that it deposits its keys in escrow')
     expect(played.stdout).toMatch('cannot open it')
-    expect(played.stdout).toMatch('it is laptop again, on a new machine; storage-1 knows it as locked')
+    expect(played.stdout).toMatch('a new machine is laptop again; its state on storage-1 is locked')
     expect(readdirSync(`${target} of the laptop that was lost`)).toContain('only on the laptop')
-    expect(played.stdout).toMatch('desktop has connected again, from its own database; it is locked')
+    expect(played.stdout).toMatch(
+      'desktop has connected again with the keys from its own database; its state is now locked',
+    )
     expect(played.stdout).toMatch('a desktop with another key is refused')
     expect(readdirSync(`${target} of the laptop`)).toContain('only on the laptop')
     const older = join(folder, 'client older')
@@ -88,7 +90,7 @@ describe('npm run demo', () => {
     expect(readFileSync(join(older, 'deep', 'medium'))).toEqual(readFileSync(join(tree, 'deep', 'medium')))
   })
 
-  it('says what it does not understand', async () => {
+  it('rejects options that it cannot use, with a message', async () => {
     for (const args of [
       ['--share', 'deep', '--model', 'vault'],
       ['--regenerate', '--restore-only', '--store', store],

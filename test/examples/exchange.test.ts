@@ -1,4 +1,4 @@
-// The exchange of shares through a service: the story itself, and a service that lies.
+// Tests the exchange of shares through a service: the demo itself, and a dishonest service.
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -34,13 +34,13 @@ afterAll(async () => {
   await database.close()
 })
 
-it('two users, three clients, one share', async () => {
+it('two users with three clients exchange one share', async () => {
   const lines = vi.spyOn(console, 'log').mockReturnValue()
   const own = new PGlite()
   await exchange(own, CHEAP)
   expect(lines).toHaveBeenCalledTimes(7)
   lines.mockRestore()
-  // All that the service has: hashes, cards, invites.
+  // The service has only password hashes, cards and invites.
   const rows = async (statement: string) => (await own.query(statement)).rows
   const people = (await rows('SELECT password FROM person')) as { password: string }[]
   expect(people.map(({ password }) => password.slice(0, 10))).toEqual(['$argon2id$', '$argon2id$'])
@@ -51,21 +51,21 @@ it('two users, three clients, one share', async () => {
   await own.close()
 })
 
-describe('a service that lies', () => {
-  it('swaps a card: who pins the fingerprint sees it', async () => {
+describe('a dishonest service', () => {
+  it('is detected if it swaps a card, by the pinned fingerprint', async () => {
     const [daves, mallorys] = [(await makeKeyset()).card(), (await makeKeyset()).card()]
     await dave.publishCard('phone', daves)
     const told = { phone: daves.fingerprint }
     expect((await carol.cardsOf('dave', told)).map(({ card }) => card)).toEqual([daves])
     await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [mallorys.bytes])
     await failure(() => carol.cardsOf('dave', told), 'key-changed')
-    // A client that Dave never told of is left out, not trusted.
+    // A client that Dave did not name is ignored.
     await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [daves.bytes])
     await database.query(`INSERT INTO card VALUES ('dave', 'planted', $1)`, [mallorys.bytes])
     expect((await carol.cardsOf('dave', told)).map(({ client }) => client)).toEqual(['phone'])
   })
 
-  it('forwards an invite, or puts in one of its own: refused', async () => {
+  it('cannot pass off an invite for another card, from another sender, or with random bytes', async () => {
     const [erin, frank, mallory] = [await makeKeyset(), await makeKeyset(), await makeKeyset()]
     await dave.publishCard('tablet', frank.card())
     const pinned: Card = parseCard(erin.card().bytes, { fingerprint: erin.card().fingerprint })
@@ -82,17 +82,17 @@ describe('a service that lies', () => {
 })
 
 describe('the service', () => {
-  it('knows who asks, and says no to what is no card', async () => {
-    await expect(ExchangeClient.signUp(url, 'carol', 'x')).rejects.toThrow('that name is taken')
-    await expect(ExchangeClient.logIn(url, 'carol', 'x')).rejects.toThrow('unknown, or not the password')
-    await expect(ExchangeClient.logIn(url, 'nobody', 'x')).rejects.toThrow('unknown, or not the password')
+  it('requires a login, and refuses invalid cards and requests', async () => {
+    await expect(ExchangeClient.signUp(url, 'carol', 'x')).rejects.toThrow('that name is already taken')
+    await expect(ExchangeClient.logIn(url, 'carol', 'x')).rejects.toThrow('wrong name or password')
+    await expect(ExchangeClient.logIn(url, 'nobody', 'x')).rejects.toThrow('wrong name or password')
     const card = (await makeKeyset()).card()
     const damaged = { ...card, bytes: new Uint8Array(card.bytes).fill(7, 100, 101) }
-    await expect(carol.publishCard('phone', damaged)).rejects.toThrow('no card')
+    await expect(carol.publishCard('phone', damaged)).rejects.toThrow('invalid card')
     await carol.publishCard('phone', card)
-    await expect(carol.publishCard('phone', card)).rejects.toThrow('this client has a card')
+    await expect(carol.publishCard('phone', card)).rejects.toThrow('this client already has a card')
     await expect(carol.sendInvite('carol', 'tablet', sample(10))).rejects.toThrow('no such client')
-    await expect(carol.sendInvite('carol', 'phone', sample(20_000))).rejects.toThrow('too much')
+    await expect(carol.sendInvite('carol', 'phone', sample(20_000))).rejects.toThrow('too large')
     const status = async (path: string, init?: RequestInit) => (await fetch(url + path, init)).status
     expect(await status('/cards/carol')).toBe(401)
     expect(await status('/invites/phone', { headers: { authorization: 'Bearer x' } })).toBe(401)

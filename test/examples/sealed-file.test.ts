@@ -1,4 +1,4 @@
-// The module behind the page in examples/browser: what it seals opens, and whatever was done to it in between is refused.
+// Tests the module behind the page in examples/browser: it opens what it sealed, and refuses a file that was changed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Parts,
@@ -23,7 +23,7 @@ const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer())
 const joined = (parts: Parts, blocks: Blob[]) =>
   joinParts(new Uint8Array(parts.keyset), new Uint8Array(parts.listing), blocks)
 
-/** A file of three whole chunks, one of which is there twice, and a bit. */
+/** A file of three full chunks, two of them identical, and a short last chunk. */
 const first = sample(CHUNK, 1)
 const content = new Uint8Array([...first, ...sample(CHUNK, 2), ...first, ...sample(10, 3)])
 let sealed = new Blob([])
@@ -34,13 +34,13 @@ beforeAll(async () => {
   useBackend(quick)
   sealed = await seal(content)
   parts = await splitParts(sealed)
-  // Blocks of chunks of one size are of one size; the last one is shorter.
+  // Blocks of equally long chunks have the same length. The last one is shorter.
   const whole = (parts.blocks.size + (CHUNK - 10)) / 4
   blocks = [0, 1, 2, 3].map((index) => parts.blocks.slice(index * whole, (index + 1) * whole))
 })
 afterAll(() => useBackend(undefined))
 
-/** Seals a listing of somebody who knows the password, and is not this module. */
+/** Seals any listing, as an attacker who knows the password could. */
 async function withListing(listing: unknown, stored: Blob[] = blocks): Promise<Blob> {
   const keyset = await unlockKeyset(parts.keyset, PASSWORD)
   const text = typeof listing === 'string' ? new TextEncoder().encode(listing) : encodeListing(listing as never)
@@ -49,37 +49,37 @@ async function withListing(listing: unknown, stored: Blob[] = blocks): Promise<B
 }
 
 describe('a sealed file', () => {
-  it.each([0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK])('opens again, of %i bytes', async (length) => {
+  it.each([0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK])('of %i bytes opens again', async (length) => {
     const bytes = sample(length)
     const opened = await openFile(await seal(bytes), PASSWORD)
     expect(opened.name).toBe(NAME)
     expectSame(await bytesOf(opened.content), bytes)
   })
 
-  it('shows nothing of name and content, nor that two chunks are equal', async () => {
+  it('does not reveal its name, its content, or that two chunks are identical', async () => {
     const bytes = Buffer.from(await bytesOf(sealed))
     expect(bytes.toString('latin1')).toMatch(/^keystrata sealed file 1\n/)
     expect(bytes.includes('notes')).toBe(false)
     expect(bytes.includes(Buffer.from(first.subarray(0, 16)))).toBe(false)
     const [one, , two] = await Promise.all(blocks.map(bytesOf))
-    // The header at the beginning is the same: it names the keyset.
+    // Skip the header, which is the same in both because it names the keyset.
     for (let at = 64; at + 16 <= one!.length; at += 16) {
       expect(Buffer.from(two!).includes(Buffer.from(one!.subarray(at, at + 16)))).toBe(false)
     }
   })
 
-  it('gives no key without the password: the export in it is no host export', async () => {
+  it('holds no usable key without the password: the export in it is not a host export', async () => {
     await failure(() => openWriter(parts.keyset), 'policy')
   })
 
-  it('is known by its first line', async () => {
+  it('is recognised by its first line', async () => {
     expect(await isSealed(sealed)).toBe(true)
     expect(await isSealed(new Blob(['keystrata sealed file 2\n and more']))).toBe(false)
     expect(await isSealed(new Blob(['keystrata']))).toBe(false)
     expect(await isSealed(new Blob([]))).toBe(false)
   })
 
-  it('tells how far it is', async () => {
+  it('reports progress while it is sealed and opened', async () => {
     const told: [string, number][] = []
     const onProgress = (step: string, fraction: number) => void told.push([step, fraction])
     await openFile(await sealFile(new File([content], NAME), PASSWORD, { ...options, onProgress }), PASSWORD, {
@@ -93,7 +93,7 @@ describe('a sealed file', () => {
     for (const half of [fractions.slice(0, 4), fractions.slice(4)]) expect(half).toEqual([...half].sort())
   })
 
-  it('ends by the signal, before and between the chunks', async () => {
+  it('can be cancelled by a signal, before the first chunk and between chunks', async () => {
     await failure(() => openFile(sealed, PASSWORD, { signal: AbortSignal.abort() }), 'aborted')
     for (const work of [sealFile, openFile] as const) {
       const controller = new AbortController()
@@ -113,7 +113,7 @@ describe('what is refused', () => {
     await failure(() => openFile(sealed, 'another'), 'wrong-password')
   })
 
-  it('a flipped bit anywhere, which is never called a wrong password', async () => {
+  it('a flipped bit anywhere, never reported as a wrong password', async () => {
     const bytes = await bytesOf(sealed)
     for (let index = 0; index < bytes.length; index += 211) {
       const codes = ['malformed', 'authentication-failed', 'unsupported', 'key-not-found'] as const
@@ -121,14 +121,14 @@ describe('what is refused', () => {
     }
   })
 
-  it('a file that was cut, anywhere', async () => {
+  it('a file that was cut short anywhere', async () => {
     const ends = [0, 10, 24, 26, 28, 1000, sealed.size - parts.blocks.size - 1, sealed.size - parts.blocks.size]
     for (const end of [...ends, sealed.size - blocks[3]!.size, sealed.size - 1]) {
       await failure(() => openFile(sealed.slice(0, end), PASSWORD), 'malformed')
     }
   })
 
-  it('bytes behind the end, or a chunk more', async () => {
+  it('extra bytes or an extra chunk after the end', async () => {
     await failure(() => openFile(new Blob([sealed, 'x']), PASSWORD), 'malformed')
     await failure(() => openFile(joined(parts, [...blocks, blocks[0]!]), PASSWORD), 'malformed')
   })
@@ -144,7 +144,7 @@ describe('what is refused', () => {
     }
     await failure(() => openFile(joined(parts, [d, a, b, c]), PASSWORD), 'authentication-failed', 'malformed')
     await failure(() => openFile(joined(parts, [a, b, d]), PASSWORD), 'malformed')
-    // Equal chunks have one name, and may stand for each other.
+    // Identical chunks have the same label, so each can take the place of the other.
     expectSame(await bytesOf((await openFile(joined(parts, [c, b, a, d]), PASSWORD)).content), content)
   })
 
@@ -157,7 +157,7 @@ describe('what is refused', () => {
     await failure(() => openFile(joined({ ...parts, keyset: other.keyset }, blocks), PASSWORD), ...codes)
   })
 
-  it('a listing that says something else, even if it was sealed', async () => {
+  it('an invalid listing, even if it was sealed with the password', async () => {
     const labels = await listed()
     const honest = { name: NAME, size: content.length, blocks: labels }
     expect((await openFile(await withListing(honest), PASSWORD)).content.size).toBe(content.length)
@@ -181,7 +181,7 @@ describe('what is refused', () => {
     }
   })
 
-  it('lengths of blocks that cannot be, before any is read', async () => {
+  it('impossible block lengths, before any block is read', async () => {
     const label = '0'.repeat(64)
     for (const lengths of [[-1, 11], [5.5, 4.5], [64 * 1024 * 1024 + 4097]]) {
       const blocks = lengths.map((bytes) => ({ label, bytes }))
@@ -190,7 +190,7 @@ describe('what is refused', () => {
     }
   })
 
-  it('lengths beyond the file, or beyond what a keyset can be, without reading what they say', async () => {
+  it('lengths beyond the file or the largest keyset, without reading that much', async () => {
     const large = new Uint8Array(1024 * 1024 + 1)
     await failure(() => openFile(joined({ ...parts, keyset: large }, blocks), PASSWORD), 'malformed')
     const head = 'keystrata sealed file 1\n'
@@ -201,7 +201,7 @@ describe('what is refused', () => {
     }
   })
 
-  it('costs that this page would not pay', async () => {
+  it('Argon2id costs above the limit of the page', async () => {
     const dear = { costs: { iterations: 4, memoryKiB: 65_536, lanes: 4 } }
     const keyset = (await createKeyset(PASSWORD, dear)).export('storage')
     await failure(() => openFile(joined({ ...parts, keyset }, blocks), PASSWORD), 'limit-exceeded')
@@ -227,13 +227,13 @@ describe('the name of an opened file', () => {
     ['invoice\u202efdp.exe', 'invoice_fdp.exe'],
     ['lone \ud800 half', 'lone \ufffd half'],
     [`${'x'.repeat(300)}.txt`, `${'x'.repeat(116)}.txt`],
-  ])('is one plain step: %j', async (name, expected) => {
+  ])('is a plain name without a path: %j', async (name, expected) => {
     expect(plainName(name)).toBe(expected)
     expect((await openFile(await seal(new Uint8Array(0), name), PASSWORD)).name).toBe(expected)
   })
 })
 
-/** What the file's own listing names. */
+/** Returns the blocks that the listing of the sealed file names. */
 async function listed(): Promise<{ label: string; bytes: number }[]> {
   const keyset = await unlockKeyset(parts.keyset, PASSWORD)
   const { content } = await keyset.openRecord(parts.listing)

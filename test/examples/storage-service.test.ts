@@ -1,4 +1,4 @@
-// The storage server of the client's demo, and customers who are not who they say.
+// Tests the storage server of the client demo, including customers who try to use the accounts of others.
 import { type Client, deriveClient } from '../../src/client.ts'
 import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
@@ -37,21 +37,21 @@ afterAll(async () => {
 })
 
 describe('a storage server', () => {
-  it('has one customer under a name, however many come first at once', async () => {
+  it('creates one customer for a name, even if two sign up at the same time', async () => {
     const logins = await Promise.allSettled(['one', 'two'].map((password) => logIn(url, 'race', password)))
     expect(logins.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
     await logIn(url, 'acme', 'password')
-    await expect(logIn(url, 'acme', 'guess')).rejects.toThrow('not the password')
+    await expect(logIn(url, 'acme', 'guess')).rejects.toThrow('wrong password')
   })
 
-  it('enrols clients into the account of who is logged in, and no other', async () => {
+  it('enrols clients only into the account of the customer who is logged in', async () => {
     const token = await logIn(url, 'mallory', 'password')
     await failure(async () => enrol(url, token, await make('acme', 'spy')), 'policy')
     await failure(async () => RemoteStore.connect(url, await make('acme', 'spy')), 'key-not-found')
     await expect(enrol(url, 'no token', await make('acme', 'spy'))).rejects.toThrow('log in first')
   })
 
-  it('keeps accounts apart, and clients’ snapshots', async () => {
+  it('separates accounts, and the snapshots of clients', async () => {
     const stores: RemoteStore[] = []
     for (const [account, name] of [
       ['acme', 'my laptop/../x'],
@@ -81,7 +81,7 @@ describe('a storage server', () => {
     expect(existsSync(join(root, 'database'))).toBe(false)
   })
 
-  it('locks the key that a backup is under', async () => {
+  it('locks the key with which a backup was made', async () => {
     const [first, second] = [await make('acme', 'phone'), await make('acme', 'phone', 'another')]
     const token = await logIn(url, 'acme', 'password')
     await enrol(url, token, first)
@@ -94,7 +94,7 @@ describe('a storage server', () => {
     await failure(() => enrol(url, token, first), 'key-changed')
   })
 
-  it('lets a backup take longer than a connection lasts', async () => {
+  it('lets a backup take longer than a session lasts', async () => {
     const client = await make('acme', 'slow')
     await enrol(url, await logIn(url, 'acme', 'password'), client)
     const remote = await RemoteStore.connect(url, client)

@@ -1,4 +1,4 @@
-// A folder with one of everything that a backup meets.
+// Creates a folder with one of each thing that a backup can find.
 import { chmodSync, lutimesSync, mkdirSync, mkdtempSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ export function newFolder(): string {
   return mkdtempSync(join(tmpdir(), 'keystrata-test-'))
 }
 
-/** Makes the tree and returns its root. */
+/** Creates the folder and returns its path. */
 export function makeTree(): string {
   const root = join(newFolder(), 'source')
   mkdirSync(join(root, 'empty folder'), { recursive: true })
@@ -31,7 +31,7 @@ export function makeTree(): string {
   writeFileSync(join(root, 'deep', 'medium'), sample(1_200_000, 55))
   writeFileSync(join(root, 'large'), sample(8 * 1024 * 1024 + 4321, 77))
   writeFileSync(join(root, 'large copy'), sample(8 * 1024 * 1024 + 4321, 77))
-  // Content that looks like an index, for whoever might take it for one.
+  // A file whose content looks like an index, to check that it is never read as one.
   writeFileSync(
     join(root, 'deep', 'deeper', 'looks like a folder'),
     '\u0001[{"name":"../evil","type":"file","pieces":[]}]',

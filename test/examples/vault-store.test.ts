@@ -1,4 +1,4 @@
-// The contract of VaultStore, on a folder and on a real SQL database: PGlite, which is PostgreSQL in this process.
+// Tests the contract of VaultStore on a folder and on a SQL database: PGlite, which is PostgreSQL in the same process.
 import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { PGlite } from '@electric-sql/pglite'
 import { readdirSync } from 'node:fs'
@@ -34,7 +34,7 @@ describe.each([
     return { store, first, ...(await first.createVault(store)) }
   }
 
-  it('is create-only per version, and gives the newest', async () => {
+  it('never overwrites a version, and returns the newest', async () => {
     const { store, first, profile, vault } = await signedUp()
     expect(Buffer.from((await store.readProfile())!)).toEqual(Buffer.from(profile.record))
     for (const version of [1, 2]) expect(await store.writeProfile(first.record, version)).toBe(false)
@@ -46,7 +46,7 @@ describe.each([
       expect(await store.writeKeyring(vault.id, Uint8Array.of(version), version)).toBe(true)
     }
     expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
-    // The newest stays, whatever is asked for; and what was dropped does not come back.
+    // The newest version always stays, and a dropped version cannot be written again.
     await store.dropKeyrings(vault.id, 1000)
     expect([...(await store.readKeyring(vault.id))!]).toEqual([10])
     for (const version of [1, 9, 10]) {
@@ -60,12 +60,12 @@ describe.each([
     expect(await newStore().readProfile()).toBeUndefined()
   })
 
-  it('carries a vault through rotation, password change, reset of nothing, zero trust', async () => {
+  it('supports rotation, a new password and zero trust', async () => {
     const { store, profile, vault } = await signedUp()
     const block = await vault.seal(content)
     const rotated = await profile.rotate(store)
     const changed = rotated.changePassword(next)
-    // Verifier and record change together, or not at all.
+    // The verifier and the record change together or not at all.
     expect(await store.writeAccount(nextVerifier!, changed.record, changed.version)).toBe(true)
     expect(await store.writeAccount(verifier!, changed.record, changed.version)).toBe(false)
     expect(await verifyLogin(await store.verifier(), login.credential)).toBe(false)
@@ -73,12 +73,12 @@ describe.each([
     const trusted = await openProfile((await store.readProfile())!, next).changeRecovery(store, { zeroTrust: true })
     expect(await verifyLogin(await store.verifier(), next.credential)).toBe(true)
     expect(await (await trusted.openVault(store, vault.id)).open(block)).toEqual(content)
-    // What the server checks, it checks here.
+    // The store refuses a profile that turns zero trust off again, as a server must.
     const off = createProfile(next, { admin: admin.card() })
     expect(await store.writeProfile(off.record, off.version)).toBe(false)
   })
 
-  it('takes nobody who has not signed up', async () => {
+  it('refuses a profile or a vault before anybody has signed up', async () => {
     const store = newStore()
     const profile = createProfile(login, { zeroTrust: true })
     await expect(store.writeProfile(profile.record, 1)).rejects.toThrow('signed up')
@@ -86,7 +86,7 @@ describe.each([
     expect(await store.verifier()).toBeUndefined()
   })
 
-  it('lets three devices rotate at once', async () => {
+  it('lets three devices rotate at the same time', async () => {
     const { store, profile, vault } = await signedUp()
     const block = await vault.seal(content)
     const devices = Array.from({ length: 3 }, () => openProfile(profile.record, login))
@@ -101,7 +101,7 @@ describe.each([
 })
 
 describe('a folder', () => {
-  it('holds whole versions alone, and what is dropped is gone', async () => {
+  it('holds only complete versions, and deletes dropped ones', async () => {
     const root = newFolder()
     const store = new FolderVaultStore(new FolderStore(root))
     const first = createProfile(login, { zeroTrust: true })

@@ -11,14 +11,14 @@ const key = new SecretKey(
 const salt = Uint8Array.from({ length: 32 }, (_, index) => 100 + index)
 
 describe('KDF', () => {
-  it('is the one of SPEC §1.3 (test/reference.py)', () => {
+  it('gives the answer of test/reference.py (SPEC §1.3)', () => {
     expect(hex(derive(key, salt, 'wrap', [Uint8Array.of(7)], 64))).toBe(
       '3f089d1e1dedf941d33d8aff9cfaff248fd261cb92f5f5e86f9dd8d16e09b31c350fea28a5c701b425dc28d8b0b9d88896b70c8484290e493cad7beac28add10',
     )
     expect(hex(keyIdOf(key))).toBe('ca7cb4bca3b6fc6cd5ba4aaa8ad8473e')
   })
 
-  it('gives another key for another label, context, salt or length', () => {
+  it('gives a different key for a different label, context, salt or length', () => {
     const outputs = [
       derive(key, salt, 'a', [], 32),
       derive(key, salt, 'b', [], 32),
@@ -31,7 +31,7 @@ describe('KDF', () => {
     expect(new Set(outputs.map(hex)).size).toBe(outputs.length)
   })
 
-  it('gives a key its role', () => {
+  it('gives a key the requested role', () => {
     const derived = deriveKey('label', key, 'key-id', [], 16)
     expect(derived.role).toBe('label')
     expect(withBytes(derived, (bytes) => new Uint8Array(bytes))).toEqual(unhex('ca7cb4bca3b6fc6cd5ba4aaa8ad8473e'))

@@ -1,8 +1,8 @@
 import { backends, flipped, hex, unhex, withRandomness } from '../fixtures.ts'
 import { nodeBackend } from '../platforms.ts'
 import { createPublicKey, verify } from 'node:crypto'
-// Every primitive on every backend against answers from its standard, or from another implementation where the standard
-// has none; each says which.
+// Checks every primitive on every backend against answers from its standard, or from another implementation if the
+// standard has none. Each test says which.
 import { poly1305 } from '@noble/ciphers/_poly1305.js'
 import { chacha20 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -117,7 +117,7 @@ describe.each(backends)('$name', (backend: Backend) => {
     expect(await backend.cbcDecrypt(secret, iv, sealed)).toEqual(blocks)
   })
 
-  it('the tag of ChaCha20-Poly1305 without text (OpenSSL 3.0.19), however its data is cut', async () => {
+  it('the tag of ChaCha20-Poly1305 for an empty text (OpenSSL 3.0.19), with its data in any pieces', async () => {
     const key = Uint8Array.from({ length: 32 }, (_, index) => 0x80 + index)
     for (const parts of [['Cryptographic Forum Research Group'], ['Cryptographic', '', ' Forum Research', ' Group']]) {
       expect(hex(await backend.chachaPolyTag(key, parts.map(ascii)))).toBe('d89e3e3ccc1fbd8af9bea3c2e8cb3260')
@@ -146,7 +146,7 @@ describe.each(backends)('$name', (backend: Backend) => {
     expect(await backend.gcmOpenContent(gcm.key, gcm.iv, gcm.aad, buffer)).toEqual(gcm.text)
   })
 
-  it('AES-256-GCM gives nothing where key, IV, associated data, text or tag is another', async () => {
+  it('AES-256-GCM returns undefined if key, IV, associated data, text or tag is wrong', async () => {
     const sealed = unhex(gcm.sealed)
     const wrong = (bytes: Uint8Array, at: number) => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))
     for (const [key, iv, aad, bytes] of [
@@ -187,18 +187,18 @@ describe.each(backends)('$name', (backend: Backend) => {
     )
   })
 
-  it('X25519, a thousand times over (RFC 7748 §5.2)', () => {
+  it('X25519, iterated a thousand times (RFC 7748 §5.2)', () => {
     let [k, u] = [new Uint8Array([9, ...new Uint8Array(31)]), new Uint8Array([9, ...new Uint8Array(31)])]
     const next = () => void ([k, u] = [backend.x25519.decapsulator(k).decapsulate(u), k])
     next()
     expect(hex(k)).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079')
-    // Portable code takes two seconds for them.
+    // Portable code takes two seconds for these.
     if (backend !== backends[0] && process.env['SLOW'] !== '1') return
     for (let round = 2; round <= 1000; round++) next()
     expect(hex(k)).toBe('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51')
   })
 
-  // OpenSSL 3.5.8, by node:crypto of Node 26.10: seed 00…3f, and a ciphertext that is none, so the secret is the one of
+  // OpenSSL 3.5.8, with node:crypto of Node 26.10: seed 00…3f, and an invalid ciphertext, so the secret is that of
   // implicit rejection.
   it('ML-KEM-1024: key generation and decapsulation', () => {
     const own = backend.mlKem1024.decapsulator(Uint8Array.from({ length: 64 }, (_, index) => index))
@@ -209,7 +209,7 @@ describe.each(backends)('$name', (backend: Backend) => {
     expect(hex(own.decapsulate(none))).toBe('6037e70a4e52e1935f11e06cdcdbed2f52d1cf93f6dfe0923cb8025c8780beb7')
   })
 
-  it('ML-KEM-1024: what is encapsulated is decapsulated, afresh every time', () => {
+  it('ML-KEM-1024: decapsulation gives the encapsulated secret, which is fresh every time', () => {
     const own = backend.mlKem1024.decapsulator(new Uint8Array(64).fill(9))
     const sender = backend.mlKem1024.encapsulator(own.publicKey)
     const [first, second] = [sender.encapsulate(), sender.encapsulate()]
@@ -218,7 +218,8 @@ describe.each(backends)('$name', (backend: Backend) => {
     expect(first.shared).not.toEqual(second.shared)
   })
 
-  // The reference implementation's test.c (phc-winner-argon2), Argon2id version 0x13, password "password", salt "somesalt".
+  // The reference implementation's test.c (phc-winner-argon2), Argon2id version 0x13, password "password", salt
+  // "somesalt".
   it.each([
     [2, 256, 1, '9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe'],
     [2, 256, 2, '6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037'],
@@ -229,7 +230,7 @@ describe.each(backends)('$name', (backend: Backend) => {
   })
 })
 
-describe('the code behind the portable backend, where our own calls take fewer inputs than the standard', () => {
+describe('the code of the portable backend, with inputs of the standards that this library does not use', () => {
   it('Argon2id (RFC 9106 §5.3, with a secret and associated data)', () => {
     const run = (byte: number, length: number) => new Uint8Array(length).fill(byte)
     const options = { t: 3, m: 32, p: 4, dkLen: 32, version: 0x13, key: run(3, 8), personalization: run(4, 12) }
@@ -285,7 +286,7 @@ describe('Ed25519', () => {
       expect(isSignatureOf(publicKey, new Uint8Array(0), new Uint8Array(length))).toBe(false)
   })
 
-  // Under a key of small order R = identity, S = 0 is a signature of many messages.
+  // Under a key of small order, R = identity and S = 0 is a valid signature of many messages.
   const anything = new Uint8Array([1, ...new Uint8Array(63)])
   const order8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
   it.each([
@@ -301,12 +302,12 @@ describe('Ed25519', () => {
     }
   })
 
-  it('refuses an R with a part of small order, as OpenSSL does, whatever S was made for it', () => {
+  it('refuses an R with a part of small order, as OpenSSL does, even with an S that fits it', () => {
     const message = ascii('signed by somebody who has the key')
     for (const R of [HONEST_R, HONEST_R.add(TORSION)]) {
       const signature = signatureFor(unhex(SEED), publicKey, message, R)
       expect(isSignatureOf(publicKey, message, signature)).toBe(R.isTorsionFree())
-      // What the check is for: the cofactor hides it.
+      // The check is needed because the cofactor hides such an R.
       expect(ed25519.verify(signature, message, publicKey, { zip215: false })).toBe(true)
       if (nodeBackend() !== undefined) {
         const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) }, format: 'jwk' })
@@ -315,7 +316,7 @@ describe('Ed25519', () => {
     }
   })
 
-  it('refuses a public key with a part of small order, although signatures hold under it', () => {
+  it('refuses a public key with a part of small order, although signatures are valid under it', () => {
     const mixed = ed25519.Point.fromBytes(publicKey).add(TORSION).toBytes()
     for (const text of ['', 'a', 'b', 'c']) {
       const message = ascii(text)

@@ -1,4 +1,4 @@
-// What a runtime lacks stays with the portable code, primitive by primitive.
+// Portable code computes each primitive that a runtime lacks, and only those.
 import { nodeBackend, portableBackend } from '../platforms.ts'
 import * as crypto from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -19,12 +19,12 @@ const refuse = () => {
 }
 
 describe('probing', () => {
-  it('finds no node backend where there is no node:crypto', () => {
+  it('finds no node backend without node:crypto', () => {
     vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
     expect(nodeBackend()).toBeUndefined()
   })
 
-  it('a missing SHA-3 costs SHA-3 alone', async () => {
+  it('uses portable code only for SHA-3 if SHA-3 is missing', async () => {
     const backend = lacking({
       createHash: (name: string) => (name === 'sha3-256' ? refuse() : crypto.createHash(name)),
     })
@@ -35,13 +35,13 @@ describe('probing', () => {
     expect(backend.hmac).not.toBe(portableBackend.hmac)
   })
 
-  it('a missing SHA-2 costs what is built on it', () => {
+  it('uses portable code for everything that needs SHA-2 if SHA-2 is missing', () => {
     const backend = lacking({ createHash: refuse })
     expect(backend.hmac).toBe(portableBackend.hmac)
     expect(hex(backend.hash('sha512', [sample(5)]))).toBe(hex(portableBackend.hash('sha512', [sample(5)])))
   })
 
-  it('a missing cipher, key agreement, KEM or Argon2 is portable', () => {
+  it('uses portable code for a missing cipher, key agreement, KEM or Argon2', () => {
     expect(lacking({ createCipheriv: refuse }).gcmSeal).toBe(portableBackend.gcmSeal)
     expect(lacking({ createPrivateKey: refuse }).x25519).toBe(portableBackend.x25519)
     expect(lacking({ encapsulate: refuse, decapsulate: refuse }).mlKem1024).toBe(portableBackend.mlKem1024)
@@ -49,7 +49,7 @@ describe('probing', () => {
     expect(lacking({ argon2: undefined }).argon2id).toBe(portableBackend.argon2id)
   })
 
-  it('a part that fails in use is portable, although its other half works', () => {
+  it('uses portable code for a primitive if one of its functions fails', () => {
     const primitives = (changes: Record<string, unknown>) =>
       Object.entries(lacking(changes).providers).flatMap(([name, provider]) =>
         provider === 'node:crypto' ? [name] : [],
@@ -66,8 +66,8 @@ describe('probing', () => {
     expect(missing({ getFips: undefined })).toEqual([])
   })
 
-  // Node 26 reads the public half of a JWK, which is left empty; it has raw keys.
-  it.runIf(isNode && major < 26)('X25519 without raw keys goes by JWK, and comes to the same', () => {
+  // Not on Node 26, which has raw keys: it reads the public half of a JWK, which is left empty here.
+  it.runIf(isNode && major < 26)('imports X25519 keys as JWK without raw formats, with the same results', () => {
     const raw = (key: unknown) => String((key as { format?: string }).format).startsWith('raw')
     const { x25519, providers } = lacking({
       createPrivateKey: (key: never) => (raw(key) ? refuse() : crypto.createPrivateKey(key)),
@@ -83,7 +83,7 @@ describe('probing', () => {
     expect(() => mine.decapsulate(theirs.publicKey)).toThrow()
   })
 
-  it('a missing key size of AES is portable, and the others are not', async () => {
+  it('uses portable code only for the missing key size of AES', async () => {
     const backend = lacking({
       createCipheriv: (name: string, ...rest: [never, never]) =>
         name.startsWith('aes-192') ? refuse() : crypto.createCipheriv(name as never, ...rest),
@@ -102,7 +102,7 @@ describe('probing', () => {
     }
   })
 
-  it.runIf(isNode)('raw X25519 keys are used where the runtime has them, JWKs elsewhere', () => {
+  it.runIf(isNode)('uses raw X25519 keys if the runtime has them, and JWKs otherwise', () => {
     const createPrivateKey = vi.fn(crypto.createPrivateKey)
     const { x25519 } = lacking({ createPrivateKey })
     x25519.encapsulator(x25519.decapsulator(sample(32)).publicKey).encapsulate()

@@ -27,7 +27,7 @@ const PRIMITIVES = [
 ]
 
 describe.each(backends)('selfTest on $name', (backend) => {
-  it('finds every primitive right, and names who computes it', async () => {
+  it('finds that every primitive works, and names its provider', async () => {
     useBackend(backend)
     const result = await selfTest()
     expect(result).toMatchObject({ ok: true, backend: backend.name, fips: false })
@@ -61,12 +61,12 @@ describe.each(backends)('selfTest on $name', (backend) => {
     ['X25519', { x25519: backend.mlKem1024 }],
     ['ML-KEM-1024', { mlKem1024: backend.x25519 }],
   ]
-  it.each(broken)('finds a broken %s, and only that', async (primitive, change) => {
+  it.each(broken)('reports a broken %s, and nothing else', async (primitive, change) => {
     useBackend({ ...backend, ...change })
     const { ok, checks } = await selfTest()
     expect(ok).toBe(false)
     const failed = checks.filter((check) => !check.ok).map((check) => check.primitive)
-    // The answer of ML-KEM is compared by its hash.
+    // Only the broken primitive fails, although the answer of ML-KEM is compared by its SHA-256.
     expect(failed).toEqual([primitive])
   })
 })
@@ -78,7 +78,7 @@ describe('one wrong answer of a primitive', () => {
     bytes[0] = (bytes[0] ?? 0) ^ 1
     return bytes
   }
-  /** What an answer is not: something in the place of nothing, or one bit. */
+  /** Returns a wrong answer: something instead of nothing, or one flipped bit. */
   const otherThan = (answer: unknown): unknown => {
     if (answer === undefined) return new Uint8Array(1)
     if (answer instanceof Uint8Array) return flip(new Uint8Array(answer))
@@ -86,7 +86,7 @@ describe('one wrong answer of a primitive', () => {
     return { ...(answer as object), shared: otherThan((answer as { shared: unknown }).shared) }
   }
 
-  /** The backend, whose nth call of one function comes out wrong; counts the calls. */
+  /** Returns the backend with a wrong answer to the nth call of one function, and a counter of these calls. */
   function wrongAt(name: string, nth: number) {
     let calls = 0
     const spoiled = (called: string, answer: unknown, args: readonly unknown[]): unknown => {
@@ -125,7 +125,7 @@ describe('one wrong answer of a primitive', () => {
   const ofKems = ['x25519', 'mlKem1024'].flatMap((kem) =>
     ['encapsulate', 'publicKey', 'decapsulate'].map((part) => `${kem}.${part}`),
   )
-  it.each([...names, ...ofKems])('of %s is found, whichever call it is', async (name) => {
+  it.each([...names, ...ofKems])('of %s is found, for every call in the self-test', async (name) => {
     for (let nth = 1; ; nth++) {
       const wrong = wrongAt(name, nth)
       useBackend(wrong.backend)
@@ -140,7 +140,7 @@ describe('one wrong answer of a primitive', () => {
 })
 
 describe('selfTest on a WebCrypto that refuses everything', () => {
-  it('finds each primitive that it is called for', async () => {
+  it('reports every primitive that uses it', async () => {
     const refuse = () => Promise.reject(new Error('refused'))
     for (const name of ['encrypt', 'decrypt', 'digest', 'deriveBits'] as const) {
       vi.spyOn(crypto.subtle, name).mockImplementation(refuse)
@@ -153,8 +153,8 @@ describe('selfTest on a WebCrypto that refuses everything', () => {
   })
 })
 
-describe('the health of randomness', () => {
-  it('is seen, and its gross failure too', () => {
+describe('the health check of randomness', () => {
+  it('accepts good randomness, and detects gross failure', () => {
     for (let round = 0; round < 100; round++) expect(isHealthy(crypto.getRandomValues(new Uint8Array(4096)))).toBe(true)
     expect(isHealthy(new Uint8Array(4096))).toBe(false)
     expect(isHealthy(new Uint8Array(4096).map((_, index) => index % 7))).toBe(false)
