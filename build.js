@@ -1,18 +1,31 @@
-// Builds dist/: types, and one file for each module, so that bundlers leave out the modules that a program does not use.
+// Builds dist/: types, and bundled entries from which a bundler can drop whatever a program does not use.
 import { execFileSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
+const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'legacy']
+
 const files = readdirSync('src', { recursive: true }).filter((path) => path.endsWith('.ts'))
+const pure = files.flatMap((path) =>
+  [
+    ...readFileSync(join('src', path), 'utf8').matchAll(/@__NO_SIDE_EFFECTS__ \*\/\nexport (?:function|const) (\w+)/g),
+  ].map(([, name]) => name),
+)
+const calls = new RegExp(`(?<![\\w.$]|function )(?:${pure.join('|')})(?:<[\\w<>[\\], ]+>)?\\(`, 'g')
+
 rmSync('dist', { recursive: true, force: true })
 execFileSync(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'], {
   stdio: 'inherit',
 })
 await build({
-  entryPoints: files.map((path) => join('src', path)),
+  entryPoints: {
+    ...Object.fromEntries(ENTRIES.map((entry) => [entry, `src/${entry}.ts`])),
+    worker: 'src/pool/worker.ts',
+    // A file of its own, because programs that use nothing else of an entry still look at errors.
+    errors: 'src/core/errors.ts',
+  },
   outdir: 'dist',
-  // What esbuild adds for `using` goes to one file that all modules share.
   bundle: true,
   splitting: true,
   packages: 'external',
@@ -23,11 +36,13 @@ await build({
   logLevel: 'warning',
   plugins: [
     {
-      name: 'one file for each module',
-      setup({ onResolve }) {
-        onResolve({ filter: /^\.\.?\/.*\.ts$/ }, ({ path, kind }) =>
-          kind === 'entry-point' ? undefined : { path: path.replace(/\.ts$/, '.js'), external: true },
-        )
+      // esbuild respects @__NO_SIDE_EFFECTS__ only inside one file. This marks the calls in all files.
+      name: 'pure calls',
+      setup({ onLoad }) {
+        onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
+          contents: readFileSync(path, 'utf8').replace(calls, '/* @__PURE__ */ $&'),
+          loader: 'ts',
+        }))
       },
     },
   ],

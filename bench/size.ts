@@ -11,11 +11,17 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 82_000],
-  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 66_100],
-  ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 59_000],
-  ['a vault', 'keystrata', '{ deriveLogin, openProfile }', 61_000],
-  ['a client', 'keystrata', '{ deriveClient }', 59_000],
+  ['everything of keystrata', 'keystrata', '*', 64_000],
+  ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
+  ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
+  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 54_500],
+  ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 41_500],
+  ['log in', 'keystrata/vault', '{ deriveLogin }', 12_000],
+  ['a vault', 'keystrata/vault', '{ deriveLogin, openProfile }', 47_000],
+  ['a client', 'keystrata/client', '{ deriveClient }', 38_500],
+  ['everything of keystrata/vault', 'keystrata/vault', '*', 49_000],
+  ['everything of keystrata/client', 'keystrata/client', '*', 49_000],
+  ['everything of keystrata/device', 'keystrata/device', '*', 49_000],
   ['everything of keystrata/server', 'keystrata/server', '*', 79_000],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 62_000],
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 15_000],

@@ -203,12 +203,14 @@ describe('the detail names', () => {
 
   it('the size of a damaged export, and the message names the object it may be', async () => {
     const damaged = await failure(() => unlockKeyset(flipped(keyset.export('host'), 100), PASSWORD), 'malformed')
-    expect(damaged.message).toBe('a damaged keyset, whose checksum does not hold')
+    expect(damaged.message).toBe('this keyset is damaged: its checksum does not match')
     expect(damaged.detail).toEqual({ bytes: keyset.export('host').length })
     const other = await failure(() => unlockKeyset(card.bytes, PASSWORD), 'malformed')
-    expect(other.message).toBe('a damaged keyset, whose checksum does not hold, or no keyset at all: it says card')
+    expect(other.message).toBe(
+      'this keyset is damaged: its checksum does not match; or it is not a keyset: it says card',
+    )
     const unknown = await failure(() => unlockKeyset(patched(card.bytes, 5, [99]), PASSWORD), 'malformed')
-    expect(unknown.message).toBe('a damaged keyset, whose checksum does not hold')
+    expect(unknown.message).toBe('this keyset is damaged: its checksum does not match')
   })
 
   it('the passphrase rule, if an unprotected device key is opened with a passphrase', async () => {

@@ -222,6 +222,9 @@ export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
 /** Returns the keys of a client. The caller disposes of them. */
 export const claimantOf = (client: Client): Claimant => (recipeOf(client) as ClientRecipe).claimant
 
+/** The length of the random values with which noble blinds a curve's scalar. They do not change the result. */
+const BLINDING_BYTES = 16
+
 /**
  * Runs `body` with the platform's random values replaced by `parts`, in this order.
  * @throws Error if `body` asks for a length other than the next part's, or does not use all parts
@@ -230,8 +233,10 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
   const waiting = [...parts]
   const original = crypto.getRandomValues.bind(crypto)
   crypto.getRandomValues = <A extends ArrayBufferView | null>(array: A): A => {
-    const next = waiting.shift()
     const target = array as Uint8Array | null
+    const isBlinding = target?.length === BLINDING_BYTES && waiting[0]?.length !== BLINDING_BYTES
+    if (isBlinding) return original(array)
+    const next = waiting.shift()
     if (next === undefined || target?.length !== next.length)
       throw new Error(`the next part of randomness does not have ${target?.length ?? 0} bytes`)
     target.set(next)

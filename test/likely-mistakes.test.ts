@@ -17,7 +17,7 @@ describe('one object in place of another', () => {
     const damaged = await failure(() => unlockKeyset(card, PASSWORD), 'malformed')
     expect(damaged.message).toContain('it says card')
     const wrong = await failure(() => parseBlock(card, block.label), 'unsupported')
-    expect(wrong.message).toBe('not of this kind: card, where envelope is expected')
+    expect(wrong.message).toBe('expected envelope, but this is card')
     const { record } = await openWriter(keyset.export('host')).sealRecord(sample(4), 'start')
     expect((await failure(() => parseBlock(record, block.label), 'unsupported')).message).toContain('record')
   })
@@ -25,8 +25,8 @@ describe('one object in place of another', () => {
   it('is named if it is a block of another key model', async () => {
     const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
     const foreign = await vault.seal(sample(10))
-    expect((await failure(() => keyset.open(foreign), 'unsupported')).message).toContain('of a vault')
-    expect((await failure(() => vault.open(block), 'unsupported')).message).toContain('of a keyset')
+    expect((await failure(() => keyset.open(foreign), 'unsupported')).message).toContain('belongs to a vault')
+    expect((await failure(() => vault.open(block), 'unsupported')).message).toContain('belongs to a keyset')
   })
 
   it('has its size in the detail', async () => {

@@ -185,6 +185,7 @@ describe.each(backends)('keysets on $name', (backend) => {
     const aborted = unlockKeyset(keyset.export('host'), PASSWORD, { signal: controller.signal })
     controller.abort()
     await failure(() => aborted, 'aborted')
+    keyset.dispose()
     expectWiped(captured, ['hkdf output'])
   })
 

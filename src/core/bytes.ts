@@ -13,9 +13,9 @@
  */
 export type Bytes = Uint8Array<ArrayBuffer>
 
-export const EMPTY: Bytes = new Uint8Array(0)
+export const EMPTY: Bytes = /* @__PURE__ */ new Uint8Array(0)
 
-const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object
+const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype) as object
 
 /**
  * Returns the same memory as a plain Uint8Array of this realm. All bytes that a caller passes go through here before

@@ -13,8 +13,6 @@ import {
   mostIterations,
 } from './password.ts'
 
-const { lanes } = DEFAULT_ARGON2_COSTS
-
 const DEFAULT_CEILING_KIB = 262_144
 
 /**
@@ -57,6 +55,7 @@ export async function calibrateArgon2(
   }
   const hashing: HashOptions = { argon2, signal }
   const measure = (costs: Argon2Costs): Promise<number> => timeOf(costs, hashing)
+  const { lanes } = DEFAULT_ARGON2_COSTS
   // The first hash checks the function and warms up the machine.
   await measure({ iterations: 1, memoryKiB: MIN_MEMORY_KIB, lanes })
   onProgress?.(1 / 4)

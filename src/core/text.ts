@@ -38,7 +38,7 @@ export function parseUserName(text: string, what: string): string {
   return withinLimit(normalizeText(text, what).toLowerCase().normalize('NFC'), what)
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Decodes UTF-8 without changing the text. Returns undefined if the bytes are not UTF-8. */
 export function decodeText(bytes: Uint8Array): string | undefined {

@@ -8,7 +8,7 @@ import { nodeGcm } from './node-ciphers.ts'
 import { portableGcm } from './portable.ts'
 import { webGcm } from './web.ts'
 
-export const gcm: () => Gcm = /* @__PURE__ */ choose(nodeGcm, webGcm, portableGcm)
+export const gcm: () => Gcm = choose(nodeGcm, webGcm, portableGcm)
 
 const GCM_TAG_BYTES = 16
 

@@ -17,6 +17,7 @@ const providers: Map<Primitive, string> = /* @__PURE__ */ new Map()
  * Makes a choice among implementations. The fastest comes first. The last one must work everywhere.
  * @returns a function that returns the chosen implementation
  */
+/* @__NO_SIDE_EFFECTS__ */
 export function choose<T extends Partial<Primitives>>(
   ...candidates: readonly [...(() => Provided<T> | undefined)[], () => Provided<T>]
 ): () => T {

@@ -8,9 +8,9 @@ import { nodeCbc, nodeCtr, nodePoly1305 } from './node-ciphers.ts'
 import { portableCbc, portableCtr, portablePoly1305 } from './portable.ts'
 import { webCbc, webCtr } from './web.ts'
 
-export const ctr: () => Ctr = /* @__PURE__ */ choose(nodeCtr, webCtr, portableCtr)
-export const cbc: () => Cbc = /* @__PURE__ */ choose(nodeCbc, webCbc, portableCbc)
-export const poly1305: () => Poly1305 = /* @__PURE__ */ choose(nodePoly1305, portablePoly1305)
+export const ctr: () => Ctr = choose(nodeCtr, webCtr, portableCtr)
+export const cbc: () => Cbc = choose(nodeCbc, webCbc, portableCbc)
+export const poly1305: () => Poly1305 = choose(nodePoly1305, portablePoly1305)
 
 /** Encrypts or decrypts in place, from counter block 0. So `key` must encrypt only one text. */
 export function ctrInPlace(key: SecretKey<'cipher'>, buffer: Uint8Array): Promise<void> {

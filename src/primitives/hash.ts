@@ -7,13 +7,13 @@ import { nodeContentHashes, nodeHashes, nodeHmac } from './node.ts'
 import { portableContentHashes, portableHashes, portableHmac } from './portable.ts'
 import { webContentHashes } from './web.ts'
 
-export const hashes: () => Hashes = /* @__PURE__ */ choose(nodeHashes, portableHashes)
-export const contentHashes: () => ContentHashes = /* @__PURE__ */ choose(
+export const hashes: () => Hashes = choose(nodeHashes, portableHashes)
+export const contentHashes: () => ContentHashes = choose(
   nodeContentHashes,
   webContentHashes,
   portableContentHashes,
 )
-export const hmac: () => Hmac = /* @__PURE__ */ choose(nodeHmac, portableHmac)
+export const hmac: () => Hmac = choose(nodeHmac, portableHmac)
 
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
   return hashes().hash('sha256', parts)

@@ -6,7 +6,7 @@ import { choose } from './choice.ts'
 import { nodeHkdf } from './node.ts'
 import { portableHkdf } from './portable.ts'
 
-export const hkdf: () => Hkdf = /* @__PURE__ */ choose(nodeHkdf, portableHkdf)
+export const hkdf: () => Hkdf = choose(nodeHkdf, portableHkdf)
 
 const MAX_INFO_BYTES = 1024
 

@@ -8,8 +8,8 @@ import { choose } from './choice.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
 import { portableMlKem1024, portableX25519 } from './portable.ts'
 
-export const x25519: () => X25519 = /* @__PURE__ */ choose(nodeX25519, portableX25519)
-export const mlKem1024: () => MlKem1024 = /* @__PURE__ */ choose(nodeMlKem1024, portableMlKem1024)
+export const x25519: () => X25519 = choose(nodeX25519, portableX25519)
+export const mlKem1024: () => MlKem1024 = choose(nodeMlKem1024, portableMlKem1024)
 
 /** Sizes in bytes. A private key of ML-KEM-1024 is its seed d ‖ z, never the expanded key. */
 export const KEM_BYTES = {

@@ -6,5 +6,5 @@ import { nodeArgon2id, nodePbkdf2 } from './node.ts'
 import { portableArgon2id, portablePbkdf2 } from './portable.ts'
 import { webPbkdf2 } from './web.ts'
 
-export const pbkdf2: () => Pbkdf2 = /* @__PURE__ */ choose(nodePbkdf2, webPbkdf2, portablePbkdf2)
-export const argon2: () => Argon2id = /* @__PURE__ */ choose(nodeArgon2id, portableArgon2id)
+export const pbkdf2: () => Pbkdf2 = choose(nodePbkdf2, webPbkdf2, portablePbkdf2)
+export const argon2: () => Argon2id = choose(nodeArgon2id, portableArgon2id)

@@ -82,9 +82,9 @@ const is = (found: Uint8Array | undefined, expected: string): boolean =>
 const counting = (length: number, first = 0): Bytes => Uint8Array.from({ length }, (_, index) => first + index)
 
 // SP 800-38A, appendix F, for AES-256: the key and the first two blocks.
-const aesKey = unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4')
+const aesKey = /* @__PURE__ */ unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4')
 
-const aesText = unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
+const aesText = /* @__PURE__ */ unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
 
 // WebCrypto is called only for long content. So each of its primitives has a long answer too, from OpenSSL 3.0.19.
 const zeros = (): Bytes => new Uint8Array(16 * 1024)

@@ -40,7 +40,7 @@ describe('an enrolled client', () => {
     await registry.enrol(desktop.enrolment())
     const expected = {
       account: 'acme',
-      client: 'desktop',
+      name: 'desktop',
       safeguarded: false,
       key: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
     }
@@ -189,8 +189,8 @@ describe('an account key', () => {
   it('must be AES-128 if a client is a phone, whichever client enrols first', async () => {
     const strong = { accountKey: { type: 'AES-256', text: 'a strong one' } } as const
     for (const order of [
-      [{ ...strong }, { ...strong, client: 'phone', platform: 'ios' }],
-      [{ ...strong, client: 'phone', platform: 'android' }, { ...strong }],
+      [{ ...strong }, { ...strong, name: 'phone', platform: 'ios' }],
+      [{ ...strong, name: 'phone', platform: 'android' }, { ...strong }],
     ] as const) {
       const { registry } = newRegistry()
       const [first, second] = [await make(order[0]), await make(order[1])]

@@ -26,7 +26,7 @@ describe('escrow.json', () => {
     const { realm, account, client, platform, privateKey, accountKey } = vector
     const ours = outcome(() => {
       const opened = openEscrow(readEscrow(unhex(bytes)), parseActivationCode(code))
-      const names = { realm: opened.realm, account: opened.account, name: opened.client, platform: opened.platform }
+      const names = { realm: opened.realm, account: opened.account, client: opened.client, platform: opened.platform }
       expect({ ...names, ...keysOf(opened) }).toEqual({ realm, account, client, platform, privateKey, accountKey })
       disposeKeys(opened)
     })

@@ -51,8 +51,8 @@ describe('keyset.json', () => {
       const read = specReader.openKeyset(unhex(bytes), password)
       expect(read.id.toString('hex')).toBe((await unlockKeyset(unhex(bytes), password)).id)
       expect(read.dedupKey.toString('hex')).toBe('54'.repeat(32))
-      expect(read.pairs.map((pair) => pair.skX[0])).toEqual(id === 'definition' ? [0x51] : [0x51, 0x71])
-      expect(read.shares.map((share) => share.skX?.[0])).toEqual(id === 'definition' ? [] : [0x81, undefined])
+      expect(read.pairs.map((pair) => pair.skX[0])).toEqual(id === 'source-definition' ? [0x51] : [0x51, 0x71])
+      expect(read.shares.map((share) => share.skX?.[0])).toEqual(id === 'source-definition' ? [] : [0x81, undefined])
     }
   })
 })
