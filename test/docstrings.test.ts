@@ -1,11 +1,10 @@
-// Every export of the four entries below has an example in its docstring. Each example type-checks, runs, and prints
+// Every export of the entries below has an example in its docstring. Each example type-checks, runs, and prints
 // what its comments say.
 import {
   createKeyset,
   encodeBlock,
   type Keyset,
   type KeysetWriter,
-  KeystrataError,
   openWriter,
   type SealedBlock,
   type SealedRecord,
@@ -13,9 +12,9 @@ import {
 } from '../src/index.ts'
 import { type Client, deriveClient, generateTypedKey, parseRegistration } from '../src/client.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
-import { createVerifier, openKeyRegistry, type RegistryStore } from '../src/server.ts'
+import { createVerifier, type KeyRegistry, openKeyRegistry, type RegistryStore } from '../src/server.ts'
 import { createDeviceKey, type Place } from '../src/device.ts'
-import { createProfile, openProfile, deriveLogin, type Vault, type VaultStore } from '../src/vault.ts'
+import { createProfile, openProfile, deriveLogin, type Login, type Vault, type VaultStore } from '../src/vault.ts'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
@@ -28,7 +27,9 @@ import { createPool } from './pool/source-pool.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
 const folder = join(import.meta.dirname, '.docstrings')
-const entries = ['index', 'server', 'legacy', 'pool'].map((name) => join(import.meta.dirname, `../src/${name}.ts`))
+const entries = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool'].map((name) =>
+  join(import.meta.dirname, `../src/${name}.ts`),
+)
 
 interface Example {
   readonly name: string
@@ -107,6 +108,12 @@ const { profile, vault } = await first.createVault(vaults)
 
 const names = { realm: 'com.example.backup', account: 'customer-17', name: 'nas' }
 const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
+const desktop = await deriveClient({
+  ...names,
+  name: 'desktop',
+  platform: 'linux',
+  privateKey: generateTypedKey('AES-256'),
+})
 const registry = openKeyRegistry(new MemoryRegistryStore(), {
   realm: names.realm,
   server: 'storage-1',
@@ -133,13 +140,13 @@ type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (gi
 
 const calls: Readonly<Record<string, Call>> = {
   BlockHead: [[block, regenerated], content, (rekeyed: SealedBlock) => regenerated.open(rekeyed)],
-  SealedBlock: [[block], stored.length],
+  StoredBlock: [[block], stored.length],
+  SealedBlock: [[block, new Map()], stored, (files: Map<string, Uint8Array>) => files.get(block.label)],
   SealOptions: [[openWriter(sharing.export('host'))], { shares: [share.id] }],
   BlockWriter: [[content, writer], block.label],
   PreparedBlock: [[await writer.prepare(content), new Set()], content, (sealed: SealedBlock) => keyset.open(sealed)],
   BlockReader: [[block, keyset], 'my file'],
   parseBlock: [[block.label, async () => stored, keyset], content],
-  Pack: [[['a.txt'], { content, members: ['k.0.key'] }], [['a.txt', 'k.0.key']]],
   SealedRecord: [[record], 'log/0/1'],
   OpenedRecord: [[await keyset.openRecord(record.record)], 'my file'],
   armRegistration: [
@@ -147,11 +154,9 @@ const calls: Readonly<Record<string, Call>> = {
     true,
     (armed: Uint8Array) => parseRegistration(armed, { provider: card }).armed,
   ],
-  ErrorDetail: [[new KeystrataError('policy', 'no', { rule: 'host-export' })], { rule: 'host-export', code: 'policy' }],
-  ClientScope: [['/home/me/notes'], 'private'],
   Client: [
     [client, await registry.challenge(), (proof: Uint8Array) => registry.connect(proof)],
-    expect.objectContaining({ client: 'nas', safeguarded: true }),
+    expect.objectContaining({ name: 'nas', safeguarded: true }),
   ],
   DeviceKey: [[keyset, device], keyset.id, (opened: Keyset) => opened.id],
   Keyset: [
@@ -190,7 +195,6 @@ const calls: Readonly<Record<string, Call>> = {
     ['a text', 2],
     ({ place, sealed }: { place: Place; sealed: Uint8Array }) => [device.openText(sealed, place), place.version],
   ],
-  Destination: [['host', keyset], { name: `${keyset.id}.host`, mode: 0o600, bytes: keyset.export('host') }],
   Login: [[login], JSON.stringify({ user: 'user-4711', credential: login.credential })],
   TypedKey: [['typed'], { type: 'AES-256', text: 'typed' }],
   VaultStore: [
@@ -208,21 +212,21 @@ const calls: Readonly<Record<string, Call>> = {
     '9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe',
     hex,
   ],
-  SelfTestResult: [[{ ok: true, backend: 'node', fips: false, checks: [] }], false],
-  SelfTestCheck: [[{ primitive: 'HMAC', provider: 'node:crypto', ok: true }], 'HMAC by node:crypto: ok'],
   Handle: [[[spare]], 'disposed', async () => (await failure(() => spare.exportUnprotected(), 'disposed')).code],
   checkProfile: [['user-4711', first.record], { user: 'user-4711', version: 1, record: first.record }],
-  Safeguarding: [['business'], 'mandatory'],
   Connection: [[{ ...names, state: 'provisional', safeguarded: false, key: '' }], true],
   KeyRegistry: [
-    [client.enrolment(), 'customer-17', new MemoryRegistryStore()],
+    [registry, client.enrolment(), 'customer-17'],
     expect.any(Uint8Array),
     (challenge: Uint8Array) => client.prove(challenge, { server: 'storage-1' }),
   ],
   RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
   verifyLogin: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
   LegacyKey: [['asigra56'], legacy.privateKey],
-  deriveLegacyClient: [[await old.scope('private').seal(content), legacy], content],
+  deriveLegacyClient: [[await old.scope('private').seal(content), legacy.privateKey.text], content],
+  openKeyRegistry: [[new MemoryRegistryStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
+  openSavedLogin: [[login.save(device), device], 'user-4711', ({ user }: Login) => user],
+  openSavedClient: [[desktop.save(device), device], 'desktop', ({ name }: Client) => name],
   RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],
   VerifiedBlock: [[{ label: block.label }], `${block.label}: ok`],
   Pool: [[blocks(), keyset, pool], [block.label]],
@@ -240,9 +244,10 @@ afterAll(async () => {
 })
 
 describe('docstrings', () => {
-  it('have an example for every export', () => {
+  it('have an example for every function and class', () => {
     expect(exported.size).toBeGreaterThan(70)
-    const without = [...exported].filter((symbol) => textsOf(symbol).length === 0)
+    const values = [...exported].filter((symbol) => symbol.flags & ts.SymbolFlags.Value)
+    const without = values.filter((symbol) => textsOf(symbol).length === 0)
     expect(without.map(({ name }) => name)).toEqual([])
   })
 

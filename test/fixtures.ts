@@ -235,7 +235,10 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
   crypto.getRandomValues = <A extends ArrayBufferView | null>(array: A): A => {
     const target = array as Uint8Array | null
     const isBlinding = target?.length === BLINDING_BYTES && waiting[0]?.length !== BLINDING_BYTES
-    if (isBlinding) return original(array)
+    if (isBlinding) {
+      original(target)
+      return array
+    }
     const next = waiting.shift()
     if (next === undefined || target?.length !== next.length)
       throw new Error(`the next part of randomness does not have ${target?.length ?? 0} bytes`)

@@ -95,7 +95,7 @@ export function roleOf(number: KeyRoleNumber): KeyRole {
  * The operating system of a client.
  * @example
  * ```ts
- * import type { Platform } from 'keystrata'
+ * import type { Platform } from 'keystrata/client'
  *
  * const platforms: Partial<Record<NodeJS.Platform, Platform>> = { win32: 'windows', darwin: 'mac', linux: 'linux' }
  * ```

@@ -65,12 +65,6 @@ const messages: Readonly<Record<ErrorCode, string>> = {
 
 /**
  * Facts about an error: sizes, ids and names of fields; never bytes of a secret.
- * @example
- * ```ts
- * import type { ErrorDetail, KeystrataError } from 'keystrata'
- *
- * const toLog = ({ code, detail }: KeystrataError): ErrorDetail => ({ ...detail, code })
- * ```
  */
 export type ErrorDetail = Readonly<Record<string, string | number>>
 

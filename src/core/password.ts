@@ -27,7 +27,8 @@ export type Argon2 = (password: Uint8Array, salt: Uint8Array, costs: Argon2Costs
  * How to follow the progress of a password hash or cancel it, and which code computes it.
  * @example
  * ```ts
- * import { createDeviceKey, type HashOptions } from 'keystrata'
+ * import type { HashOptions } from 'keystrata'
+ * import { createDeviceKey } from 'keystrata/device'
  *
  * const bar = { percent: 0 } // what a user sees
  * const options: HashOptions = { onProgress: (fraction) => void (bar.percent = 100 * fraction) }

@@ -101,10 +101,9 @@ export interface Connection extends ClientName {
  * @throws Error (not a KeystrataError) from every method that reads a damaged row. No client can cause that
  * @example
  * ```ts
- * import { openKeyRegistry, type RegistryStore } from 'keystrata/server'
+ * import type { KeyRegistry } from 'keystrata/server'
  *
- * async function enrol(enrolment: Uint8Array, account: string, store: RegistryStore) {
- *   const registry = openKeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1' })
+ * async function enrol(registry: KeyRegistry, enrolment: Uint8Array, account: string) {
  *   await registry.enrol(enrolment, { account }) // the account of the customer who is logged in
  *   return await registry.challenge()
  * }
