@@ -1,5 +1,14 @@
 // An unlocked keyset: it seals and opens blocks, makes exports, and changes its keys (SPEC §5, §6).
 import {
+  type Encryption,
+  HostWriter,
+  type KeysetWriter,
+  parseWriterOptions,
+  publicShares,
+  type SealingKeys,
+  writerOf,
+} from './writer.ts'
+import {
   type BlockHead,
   type BlockReader,
   type PreparedBlock,
@@ -34,11 +43,10 @@ import { assertExportsFit, assertSigningPair, encodeKeyset, incompleteFor, type 
 import { openInvite } from './invite.ts'
 import { type ActiveShare, Destination, savedKeyset } from './layout.ts'
 import { createMaster, rewrapMaster } from './master.ts'
-import { OwnerBlocks, type OwnerKeys } from './owner.ts'
+import { OwnerBlocks, type OwnerKeys, ownerKeysOf } from './owner.ts'
 import type { Pack } from './pack.ts'
 import { type OpenedRecord, openRecord, type RecordReader, resealRecords, type SealedRecord } from './record.ts'
 import { AcceptedShare, createActiveShare, noSuchShare, OwnedShare, type Share, type SharedReader } from './share.ts'
-import { type Encryption, HostWriter, type KeysetWriter, parseWriterOptions, type SealingKeys } from './writer.ts'
 
 /**
  * How to hash a password, and how to follow the progress or cancel.
@@ -443,35 +451,11 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   }
 }
 
-/** Returns a writer with copies of the keys. */
-function writerOf(contents: KeysetContents): HostWriter {
-  const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = contents
-  const keys = {
-    id,
-    version,
-    blockPair: blockPair.publicHalves,
-    blockSalt: blockSalt.copy(),
-    dedupKey: dedupKey.copy(),
-    sourceSigning: sourceSigning.seed.copy(),
-    shares: publicShares(contents),
-  }
-  return HostWriter.of(keys, contents)
-}
-
-const publicShares = ({ additional }: KeysetContents): SealingKeys['shares'] =>
-  (additional?.shares ?? []).map(({ id, publicHalves }) => ({ id, publicHalves }))
-
 /** @throws KeystrataError `key-not-found` */
 function findShare({ additional }: CompleteContents, id: string): ActiveShare {
   const share = additional.shares.find((each) => toHex(each.id) === id)
   if (share === undefined) throw noSuchShare(id)
   return share
-}
-
-/** Selects the keys that {@link OwnerBlocks} needs. The keyset still owns them. */
-function ownerKeysOf(contents: KeysetContents, allowWeaker: Strength | undefined): OwnerKeys {
-  const { id, encryption, blockPair, blockSalt, dedupKey, additional } = contents
-  return { id, encryption, blockPair, blockSalt, dedupKey, retired: additional?.retired ?? [], allowWeaker }
 }
 
 /**

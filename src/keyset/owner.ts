@@ -1,5 +1,6 @@
 // Opens and rekeys blocks for the owner of a keyset (SPEC §6). Opening includes the checks that need the keyset's
 // secrets, such as the check of the label.
+import type { KeysetContents } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
 import { type Bytes, bytesFrom } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
@@ -65,4 +66,10 @@ export class OwnerBlocks implements BlockReader {
     }
     return scheme
   }
+}
+
+/** Selects the keys that {@link OwnerBlocks} needs. The keyset still owns them. */
+export function ownerKeysOf(contents: KeysetContents, allowWeaker: Strength | undefined): OwnerKeys {
+  const { id, encryption, blockPair, blockSalt, dedupKey, additional } = contents
+  return { id, encryption, blockPair, blockSalt, dedupKey, retired: additional?.retired ?? [], allowWeaker }
 }

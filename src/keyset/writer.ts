@@ -1,5 +1,6 @@
 // The writing side of a keyset. It has public halves, the dedup secrets and the source signing key: it can back up, but
 // not restore.
+import { type KeysetContents, parseKeyset, readHostPlain, type WritingDefaults } from './exports.ts'
 import {
   type BlockWriter,
   type PreparedBlock,
@@ -21,7 +22,6 @@ import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { ContentScheme } from './dedup.ts'
 import { EncryptedMode, maskKey, Mode } from './mask.ts'
-import { parseKeyset, readHostPlain, type WritingDefaults } from './exports.ts'
 import type { PublicShare } from './layout.ts'
 import { type Pack, packFiles } from './pack.ts'
 import { type RecordWriter, type SealedRecord, sealRecord } from './record.ts'
@@ -368,3 +368,22 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
   const { header, version } = parsed
   return HostWriter.of({ id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning, shares }, defaults)
 }
+
+/** Returns a writer with copies of the keys. */
+export function writerOf(contents: KeysetContents): HostWriter {
+  const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = contents
+  const keys = {
+    id,
+    version,
+    blockPair: blockPair.publicHalves,
+    blockSalt: blockSalt.copy(),
+    dedupKey: dedupKey.copy(),
+    sourceSigning: sourceSigning.seed.copy(),
+    shares: publicShares(contents),
+  }
+  return HostWriter.of(keys, contents)
+}
+
+/** The shares that a writer can add blocks to. */
+export const publicShares = ({ additional }: KeysetContents): SealingKeys['shares'] =>
+  (additional?.shares ?? []).map(({ id, publicHalves }) => ({ id, publicHalves }))
