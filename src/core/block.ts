@@ -4,7 +4,7 @@ import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
 import { parseLabel } from './label.ts'
-import { type Handle, SecretHolder } from './secret.ts'
+import { disposable, type Handle, SecretHolder } from './secret.ts'
 
 /**
  * The small parts of a block: its label and its envelope.
@@ -274,15 +274,14 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
     // From here on this block is used up: its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
     this.dispose()
+    using sealing = disposable({ seal: () => this.#sealing.seal() }, () => this.#sealing.dispose())
     try {
-      const envelope = await this.#sealing.seal()
+      const envelope = await sealing.seal()
       const block = { label: this.label, envelope, ciphertext: prepared.buffer }
       return shared === undefined ? block : { ...block, shared }
     } catch (error) {
       wipe(prepared.buffer)
       throw error
-    } finally {
-      this.#sealing.dispose()
     }
   }
 

@@ -16,13 +16,13 @@ export interface DedupSecrets {
   readonly blockSalt: SecretKey<'block-salt'>
 }
 
-/** What a mode derives from the content. */
-interface ContentIdentity {
-  /** 32 bytes. */
-  readonly label: Bytes
-  /** Undefined in the modes `off`, whose keys are random, and `none`, which has no key. */
-  readonly blockKey: SecretKey<'block'> | undefined
-}
+/** The key that a mode derives from the content. The keys of `off` are random, and `none` has no keys. */
+type DerivedKey =
+  | { readonly mode: typeof Mode.scoped | typeof Mode.global; readonly blockKey: SecretKey<'block'> }
+  | { readonly mode: typeof Mode.off | typeof Mode.none; readonly blockKey?: undefined }
+
+/** What a mode derives from the content. The label has 32 bytes. */
+type ContentIdentity = { readonly label: Bytes } & DerivedKey
 
 function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
   switch (mode) {
@@ -71,7 +71,7 @@ export class ContentScheme {
     using _ = disposing(found)
     const holds =
       equalBytes(found.label, label) &&
-      (found.blockKey === undefined || blockKey === undefined || equalKeys(found.blockKey, blockKey))
+      (found.blockKey === undefined || (blockKey !== undefined && equalKeys(found.blockKey, blockKey)))
     if (!holds) throw authenticationFailed()
   }
 
@@ -81,18 +81,19 @@ export class ContentScheme {
     using _ = disposable({}, () => wipe(...digests, ...(named.suffix === undefined ? [] : [named.suffix])))
     digests = await digest(this.mode === Mode.global ? [named, { hash: 'sha3-256' }] : [named])
     const [first, second] = digests as [Bytes, Bytes]
-    return { label: this.#naming.label(first), blockKey: this.#blockKey(first, second) }
+    return { label: this.#naming.label(first), ...this.#derivedKey(first, second) }
   }
 
-  #blockKey(first: Bytes, second: Bytes): SecretKey<'block'> | undefined {
-    switch (this.mode) {
+  #derivedKey(first: Bytes, second: Bytes): DerivedKey {
+    const { mode } = this
+    switch (mode) {
       case Mode.scoped:
-        return SecretKey.take('block', hmacSha256(this.#dedupKey, domain('scoped-key'), first))
+        return { mode, blockKey: SecretKey.take('block', hmacSha256(this.#dedupKey, domain('scoped-key'), first)) }
       case Mode.global:
-        return SecretKey.take('block', second)
+        return { mode, blockKey: SecretKey.take('block', second) }
       case Mode.off:
       case Mode.none:
-        return undefined
+        return { mode }
     }
   }
 

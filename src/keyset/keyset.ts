@@ -23,7 +23,7 @@ import { encode } from '../core/codec.ts'
 import { generateKeyPair, Identity } from '../core/key-pairs.ts'
 import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type HashOptions, isWritable } from '../core/password.ts'
 import { setRecipe } from '../core/recipe.ts'
-import { disposable, disposeKeys, SecretHolder, type SecretKey } from '../core/secret.ts'
+import { disposable, disposeKeys, disposing, SecretHolder, type SecretKey } from '../core/secret.ts'
 import { recordSuiteOf, type Strength } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
 import { openSealedSecret } from '../core/wrap.ts'
@@ -425,11 +425,8 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const { sharing } = this.#complete("other people's shares").additional
     const sharer = keysOfCard(from)
     const invited = openInvite(invite, sharer, this.#identity(sharing), sharing, this.#cardKeys)
-    try {
-      return new AcceptedShare(invited, sharer)
-    } finally {
-      disposeKeys(invited)
-    }
+    using _ = disposing(invited)
+    return new AcceptedShare(invited, sharer)
   }
 
   /** Returns the contents and rules of a keyset, which still owns the keys. */

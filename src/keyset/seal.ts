@@ -26,13 +26,19 @@ export type PreparedContent = {
  */
 export async function prepareContent(given: Uint8Array, scheme: ContentScheme): Promise<PreparedContent> {
   const content = contentFrom(given)
-  const { mode } = scheme
-  const { before, after } = FRAME_BYTES[mode]
+  const { before, after } = FRAME_BYTES[scheme.mode]
   const { buffer, copy } = roomFor(content, before, after)
   try {
-    const { label, blockKey } = await scheme.copyAndIdentify(content, copy)
-    if (mode === Mode.none) return { mode, buffer, label }
-    return { mode, buffer, label, blockKey: blockKey ?? generateBlockKey() }
+    const identity = await scheme.copyAndIdentify(content, copy)
+    switch (identity.mode) {
+      case Mode.scoped:
+      case Mode.global:
+        return { ...identity, buffer }
+      case Mode.off:
+        return { ...identity, buffer, mode: Mode.off, blockKey: generateBlockKey() }
+      case Mode.none:
+        return { ...identity, buffer, mode: Mode.none }
+    }
   } catch (error) {
     wipe(buffer)
     throw error

@@ -8,11 +8,7 @@ import { portableContentHashes, portableHashes, portableHmac } from './portable.
 import { webContentHashes } from './web.ts'
 
 export const hashes: () => Hashes = choose(nodeHashes, portableHashes)
-export const contentHashes: () => ContentHashes = choose(
-  nodeContentHashes,
-  webContentHashes,
-  portableContentHashes,
-)
+export const contentHashes: () => ContentHashes = choose(nodeContentHashes, webContentHashes, portableContentHashes)
 export const hmac: () => Hmac = choose(nodeHmac, portableHmac)
 
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
