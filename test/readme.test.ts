@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { CHEAP, DESKTOP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -98,7 +98,7 @@ describe('README', () => {
     const block = await openWriter(keyset.export('host')).seal(Buffer.from('before'))
     using next = keyset.regenerate()
     const later = await openWriter(next.export('host')).seal(Buffer.from('later'))
-    const rows = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| `(host|source-\w+)` \|.*$/gm)]
+    const rows = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| `(host|definition|storage)` \|.*$/gm)]
     expect(rows).toHaveLength(3)
     for (const [row, name] of rows as unknown as [string, Destination][]) {
       const bytes = next.export(name)
@@ -272,7 +272,7 @@ describe('README', () => {
         head: BlockHead,
         card: Uint8Array,
         fingerprint: string,
-      ) => { reader: Keyset; shareId: string; envelope: Uint8Array; invite: Uint8Array }
+      ) => { keyset: Keyset; shareId: string; envelope: Uint8Array; invite: Uint8Array }
       accept: (recipient: Keyset, invite: Uint8Array, card: Uint8Array, fingerprint: string) => SharedReader
     }
     interface Masking {
@@ -294,15 +294,16 @@ describe('README', () => {
     const [alice, bob] = [await createKeyset('alice', { costs: CHEAP }), await createKeyset('bob', { costs: CHEAP })]
     const [aliceCard, bobCard] = [alice.card(), bob.card()]
     const block = await openWriter(alice.export('host')).seal(Buffer.from('shared'))
-    const { reader, shareId, envelope, invite } = share(alice, block, bobCard.bytes, bobCard.fingerprint)
-    expect(reader.shares).toEqual([shareId])
+    const { keyset, shareId, envelope, invite } = share(alice, block, bobCard.bytes, bobCard.fingerprint)
+    expect(keyset.shares).toEqual([shareId])
     const shared = accept(bob, invite, aliceCard.bytes, aliceCard.fingerprint)
     expect(Buffer.from(await shared.open({ ...block, envelope })).toString()).toBe('shared')
-    expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow('not the one')
+    const changed = expect.objectContaining({ code: 'key-changed' }) as Error
+    expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow(changed)
 
     // The block of 'shared' is already stored. The block of 'new' is not.
     const store = new Map([[block.label, encodeBlock(block)]])
-    using writer = openWriter(reader.export('host'))
+    using writer = openWriter(keyset.export('host'))
     for (const text of ['shared', 'new']) {
       const made = await backUpShared(Buffer.from(text), writer, shareId, store)
       const stored = store.get(made.label)!
@@ -313,7 +314,7 @@ describe('README', () => {
     }
     expect(store.size).toBe(2)
     expect(store.get(block.label)).toEqual(encodeBlock(block))
-    using off = openWriter(reader.export('host'), { dedup: 'off' })
+    using off = openWriter(keyset.export('host'), { dedup: 'off' })
     const once = await backUpShared(Buffer.from('off'), off, shareId, store)
     expect(
       Buffer.from(
@@ -459,7 +460,7 @@ describe('README', () => {
     expect(state).toBe('provisional')
     await server.committed('customer-17', 'desktop', key)
     expect((await prove(client)).state).toBe('locked')
-    const other = openSavedClient((await install(options(), deviceKey)).saved, device, DESKTOP)
+    const other = openSavedClient((await install(options(), deviceKey)).saved, device, names)
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
   })
 

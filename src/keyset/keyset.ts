@@ -358,14 +358,15 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
 
   card(): Card {
     const { additional } = this.#complete('a card')
-    assertSigningPair(additional.cardSigning)
     return encodeCard(this.#cardKeys, additional.cardSigning)
   }
 
+  /** Returns the public halves of the card, after checking that each matches its private half. */
   get #cardKeys(): CardKeys {
     const { id: ownerId, sourceSigning, additional } = this.#complete('a card')
     const { sharing, cardSigning } = additional
-    this.#identity(additional.sharing)
+    this.#identity(sharing)
+    assertSigningPair(cardSigning)
     return {
       ownerId,
       sharing: sharing.publicHalves,
@@ -382,7 +383,6 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   #cardHolder(purpose: string): CardHolder {
     const { additional } = this.#complete(purpose)
     const identity = this.#identity(additional.sharing)
-    assertSigningPair(additional.cardSigning)
     return {
       keys: this.#cardKeys,
       openSealed: (stored, object, place) => openSealedSecret(identity, stored, object, place),

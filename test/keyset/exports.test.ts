@@ -189,6 +189,7 @@ describe('what each export stores', () => {
       ],
       [{ sharing: { ...sharing, publicHalves: blockPair.publicHalves } }, (keyset) => keyset.card()],
       [{ cardSigning: { ...cardSigning, publicKey: sourceSigning.publicKey } }, (keyset) => keyset.card()],
+      [{ cardSigning: { ...cardSigning, publicKey: sourceSigning.publicKey } }, (keyset) => keyset.share(id)],
       [{ shares: [{ ...shares[0]!, publicHalves: sharing.publicHalves }] }, (keyset) => keyset.share(id)],
     ]
     for (const [change, use] of uses) {
