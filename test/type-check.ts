@@ -15,6 +15,27 @@ export function programOf(paths: readonly string[], known?: ts.Program): ts.Prog
   return ts.createProgram(paths, own, undefined, known)
 }
 
+/**
+ * Returns those of some source files that no longer compile after one replacement in the source.
+ * @throws Error if the file does not contain the text to replace
+ */
+export function brokenBy(
+  file: string,
+  from: string,
+  to: string,
+  files: readonly string[],
+  known: ts.Program,
+): string[] {
+  const changed = join(root, file)
+  const text = ts.sys.readFile(changed)
+  if (text?.includes(from) !== true) throw new Error(`${file} does not contain: ${from}`)
+  const host = ts.createCompilerHost(known.getCompilerOptions())
+  host.getSourceFile = (path, languageVersion) =>
+    path === changed ? ts.createSourceFile(path, text.replace(from, to), languageVersion) : known.getSourceFile(path)
+  const program = ts.createProgram(known.getRootFileNames(), known.getCompilerOptions(), host)
+  return files.filter((path) => program.getSemanticDiagnostics(program.getSourceFile(join(root, path))).length > 0)
+}
+
 /** Returns the compiler's messages about these files of a program, each with the name of its file. */
 export function errorsIn(program: ts.Program, paths: readonly string[]): string[] {
   return paths.flatMap((path) =>
