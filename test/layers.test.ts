@@ -126,7 +126,7 @@ describe('rooms', () => {
     ['core/block.ts', 'keyset/open.ts', 'src/keyset lies above src/core'],
     ['vault/block.ts', 'keyset/open.ts', 'key models do not know each other'],
     ['primitives/kdf.ts', 'core/header.ts', 'belongs in core/bytes.ts'],
-    ['server/registry.ts', 'index.ts', 'import the file that defines the thing'],
+    ['server/key-registry.ts', 'index.ts', 'import the file that defines the thing'],
     ['attic/old.ts', 'core/bytes.ts', 'not a room'],
   ])('%s must not import %s', (file, target, reason) => {
     expect(misplaced(file, target)).toContain(reason)

@@ -88,7 +88,7 @@ export interface ScopeCipher {
 }
 
 /** An encrypted scope: the blocks under the private key or under the account key. */
-export class KeyedScope implements ScopeCipher {
+export class KeyedCipher implements ScopeCipher {
   readonly #role: KeyRole
   readonly #suite: AesSuite
   readonly #key: SecretKey<'client'>
@@ -168,7 +168,7 @@ function aesSuiteOf(type: KeyTypeNumber): AesSuite {
 }
 
 /** The public scope: unencrypted blocks, which anybody can read and create. Only the label protects their integrity. */
-export class PublicScope implements ScopeCipher {
+export class PublicCipher implements ScopeCipher {
   readonly #realm: Bytes
 
   constructor(realm: string) {

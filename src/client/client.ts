@@ -2,7 +2,7 @@
 import type { DeviceKey } from '../device/device-key.ts'
 import { DES_56, type Platform, PLATFORMS } from './layout.ts'
 import { assertExpected, openHandle, sealHandle } from '../device/saved.ts'
-import { decodeClient, encodeClient } from './client-keys.ts'
+import { decodeClient, encodeClient } from './saved-client.ts'
 import type { BlockReader, BlockWriter, StoredBlock } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

@@ -31,7 +31,7 @@ import {
   signedPart,
   verifiedClaim,
 } from './proof.ts'
-import { decodeClient, encodeClient } from './client-keys.ts'
+import { decodeClient, encodeClient } from './saved-client.ts'
 
 /** Crockford's base32 alphabet: no I, L, O or U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'

@@ -11,11 +11,11 @@ import {
 } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import {
-  KeyedScope,
+  KeyedCipher,
   notOwned,
   parseClientBlock,
   type PreparedClientContent,
-  PublicScope,
+  PublicCipher,
   type ScopeCipher,
 } from './block.ts'
 import type { ClientKey } from './typed-key.ts'
@@ -34,9 +34,9 @@ export function cipherOf(keys: ScopeKeys): ScopeCipher {
   switch (keys.scope) {
     case 'private':
     case 'account':
-      return new KeyedScope(keys.scope, keys.key, keys.account)
+      return new KeyedCipher(keys.scope, keys.key, keys.account)
     case 'public':
-      return new PublicScope(keys.realm)
+      return new PublicCipher(keys.realm)
   }
 }
 

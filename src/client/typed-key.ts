@@ -2,7 +2,7 @@
 // machine, so another machine can restore. An attacker has to guess the text, and every guess costs one Argon2id hash.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../core/password.ts'
+import { type Argon2Costs, type HashOptions, hashPassword } from '../core/password.ts'
 import { SecretKey } from '../core/secret.ts'
 import { normalizeText } from '../core/text.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -16,6 +16,12 @@ import {
   keyTypeName,
   type KeyTypeRow,
 } from './layout.ts'
+
+/**
+ * The Argon2id costs of a typed key (SPEC §13.1). They are part of the format and stored nowhere: other costs give every
+ * client other keys from the same text.
+ */
+const TYPED_KEY_COSTS: Readonly<Argon2Costs> = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
 
 /**
  * A key as somebody typed it: the text, and the type of the key to derive from it.
@@ -101,7 +107,7 @@ export async function deriveTextKey(
   assertLength(text, type, role, characters)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
   const salt = sha256(domain('typed-key'), ...fields)
-  const derived = await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, options, keyBytes)
+  const derived = await hashPassword(text, salt, TYPED_KEY_COSTS, options, keyBytes)
   return { type: number, key: SecretKey.take('client', derived) }
 }
 

@@ -2,7 +2,7 @@
 // other than the tag.
 import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'
-import { KeyedScope, parseClientBlock, PublicScope } from '../../src/client/block.ts'
+import { KeyedCipher, parseClientBlock, PublicCipher } from '../../src/client/block.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
 import { concat, EMPTY, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import { encode } from '../../src/core/codec.ts'
@@ -38,7 +38,7 @@ const nonce = sample(32, 5)
 describe('a block of a client', () => {
   const key = new SecretKey('client', sample(32, 7))
   const AES_256 = 3
-  const scope = new KeyedScope('private', { type: AES_256, key }, 'acme')
+  const scope = new KeyedCipher('private', { type: AES_256, key }, 'acme')
   const own = { suite: Suite.aes256, keyId: keyIdOf(key), ownerId: deriveScopeId(key, 'acme', 'private') }
 
   async function crafted({ damage = false, ...names }: Changes) {
@@ -68,8 +68,8 @@ describe('a block of a client', () => {
     const plain = (keyId: Uint8Array) =>
       parseClientBlock({ label: hex(sample(32)), envelope: envelope(keyId), ciphertext: content }, { des: false })
     expect([own.keyId, NOBODY].map((id) => scope.owns(plain(id)))).toEqual([false, false])
-    expect([own.keyId, NOBODY].map((id) => new PublicScope('tests').owns(plain(id)))).toEqual([false, true])
-    expect(new PublicScope('tests').owns(await crafted({ keyId: NOBODY }))).toBe(false)
+    expect([own.keyId, NOBODY].map((id) => new PublicCipher('tests').owns(plain(id)))).toEqual([false, true])
+    expect(new PublicCipher('tests').owns(await crafted({ keyId: NOBODY }))).toBe(false)
     await failure(async () => scope.open(plain(own.keyId)), 'authentication-failed')
   })
 })

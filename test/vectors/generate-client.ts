@@ -7,7 +7,7 @@ import { sealHandle } from '../../src/device/saved.ts'
 import { type DeviceKey, openDeviceKey } from '../../src/device.ts'
 import { type Bytes } from '../../src/index.ts'
 import { type TypedKey } from '../../src/client.ts'
-import { KeyedScope, PublicScope, type ScopeCipher } from '../../src/client/block.ts'
+import { KeyedCipher, PublicCipher, type ScopeCipher } from '../../src/client/block.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
 import { encode } from '../../src/core/codec.ts'
 import { encodeHeader } from '../../src/core/header.ts'
@@ -74,10 +74,10 @@ function block(
     ...{ label, block: hex(bytes), content: hex(content), expect: 'ok', ...more },
   })
 }
-const account = new KeyedScope('account', { type: 1, key: keyOf(ACCOUNT_KEY) }, NAMES.account)
-const open = new PublicScope(NAMES.realm)
+const account = new KeyedCipher('account', { type: 1, key: keyOf(ACCOUNT_KEY) }, NAMES.account)
+const open = new PublicCipher(NAMES.realm)
 for (const type of [1, 2, 3] as const) {
-  const own = new KeyedScope('private', { type, key: keyOf(sample([16, 24, 32][type - 1]!, type)) }, NAMES.account)
+  const own = new KeyedCipher('private', { type, key: keyOf(sample([16, 24, 32][type - 1]!, type)) }, NAMES.account)
   const sealed = await sealedBy(own, sample(100))
   block(`private-${type}`, 'under the private key', type, sealed)
   if (type !== 3) continue
@@ -95,7 +95,7 @@ for (const type of [1, 2, 3] as const) {
   block('label-capitals', 'the label in capitals', 3, { ...sealed, label: sealed.label.toUpperCase() }, malformed)
   block('cut-envelope', '111 bytes', 3, with_(bytes.subarray(0, 111)), malformed)
   block('cut', 'no tag', 3, with_(bytes.subarray(0, 127)), malformed)
-  const stranger = new KeyedScope('private', { type: 3, key: keyOf(sample(32, 3)) }, 'acme2')
+  const stranger = new KeyedCipher('private', { type: 3, key: keyOf(sample(32, 3)) }, 'acme2')
   block('account', 'the same key, of another account', 3, await sealedBy(stranger, sample(100)), refused)
 }
 block('account-scope', 'under the account’s key', 3, await sealedBy(account, sample(100)))
@@ -116,7 +116,7 @@ block(
   'public-realm',
   'a public one of another realm',
   3,
-  await sealedBy(new PublicScope('elsewhere'), sample(100)),
+  await sealedBy(new PublicCipher('elsewhere'), sample(100)),
   refused,
 )
 

@@ -4,7 +4,7 @@
 import { pauseBeforeRetry, wasWritten } from '../state/compare-and-set.ts'
 import { readEscrow } from '../client/escrow.ts'
 import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
-import { signRegistration } from '../client/registration.ts'
+import { signRegistration } from '../client/registration-file.ts'
 import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { type Card, cardHolderOf } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
