@@ -6,6 +6,7 @@ export default defineConfig(
   {
     ignores: [
       'dist',
+      'build.js',
       'coverage',
       'docs',
       'test/package',

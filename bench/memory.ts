@@ -10,9 +10,9 @@ export interface MemoryRow {
 }
 
 const program = (bytes: number): string => `
-import { createKeyset } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+import { createKeyset, openWriter } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
 const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKiB: 19456, lanes: 1 } })
-const writer = keyset.writer()
+const writer = openWriter(keyset.export('host'))
 for (let warm = 0; warm < 50; warm++) await writer.seal(new Uint8Array(100_000))
 const content = new Uint8Array(${bytes}).fill(7)
 const before = process.memoryUsage.rss()

@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert'
 import { parseArgs } from 'node:util'
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as age from 'age-encryption'
-import { createKeyset } from 'keystrata'
+import { createKeyset, openWriter, type SealedBlock } from 'keystrata'
 import sodium from 'libsodium-wrappers-sumo'
 import * as openpgp from 'openpgp'
 import { contentOf } from '../bare.ts'
@@ -36,18 +36,18 @@ const keyset = await createKeyset('password', { costs: { iterations: 2, memoryKi
 const BLOCK = 8 * 1024 * 1024
 function keystrata(encryption: 'hybrid' | 'x25519', dedup: 'scoped' | 'off'): Peer {
   const minimum = encryption === 'x25519' ? weak : keyset
-  const writer = minimum.writer({ encryption, dedup })
+  const writer = openWriter(minimum.export('host'), { encryption, dedup })
   return {
     name: `keystrata ${encryption} ${dedup}`,
     postQuantum: encryption === 'hybrid',
     async seal(content) {
-      const blocks = []
+      const blocks: SealedBlock[] = []
       for (let at = 0; at < content.length; at += BLOCK)
         blocks.push(await writer.seal(content.subarray(at, at + BLOCK)))
       return blocks
     },
     async open(sealed) {
-      const blocks = sealed as Awaited<ReturnType<typeof writer.seal>>[]
+      const blocks = sealed as SealedBlock[]
       const parts: Uint8Array[] = []
       for (const block of blocks) parts.push(await minimum.open(block))
       return parts.length === 1 ? parts[0]! : Buffer.concat(parts)

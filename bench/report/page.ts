@@ -1,7 +1,7 @@
 // Builds one HTML page with the plots, their tables, the machines and the raw measurements.
 import { exponent } from '../growth.ts'
+import type { Run } from './measured.ts'
 import { type Figure, runtimeOf, sizeName } from './plots.ts'
-import type { Run } from './run.ts'
 
 const STYLE = `
 body { font: 16px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff }

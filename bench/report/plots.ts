@@ -2,7 +2,7 @@
 import * as vega from 'vega'
 import * as vegaLite from 'vega-lite'
 import { PARTS } from '../costs.ts'
-import type { Run } from './run.ts'
+import type { Run } from './measured.ts'
 
 export interface Figure {
   readonly name: string

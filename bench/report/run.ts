@@ -8,16 +8,9 @@ import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:c
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { PeerRow } from '../peers/run.ts'
-import type { Results } from '../run.ts'
+import type { Run } from './measured.ts'
 import { page } from './page.ts'
 import { costs, gains, growth, passwords, rekeying, throughput } from './plots.ts'
-
-/** The measurements of one runtime. */
-export interface Run {
-  readonly results: Results
-  readonly peers: { readonly rounds: number; readonly rows: readonly PeerRow[] }
-}
 
 const { values } = parseArgs({
   options: {
@@ -71,7 +64,7 @@ function measure(node: string, envelopes: string): Run {
   }
   const sizes = Array.from({ length: 8 }, (_, index) => 4 * 4 ** index).join()
   return {
-    results: run('run.ts', '--envelopes', envelopes) as Results,
+    results: run('run.ts', '--envelopes', envelopes) as Run['results'],
     peers: run('peers/run.ts', '--sizes', sizes) as Run['peers'],
   }
 }

@@ -64,11 +64,6 @@ const messages: Readonly<Record<ErrorCode, string>> = {
 }
 
 /**
- * Facts about an error: sizes, ids and names of fields; never bytes of a secret.
- */
-export type ErrorDetail = Readonly<Record<string, string | number>>
-
-/**
  * The one error class of this library. Switch on {@link KeystrataError.code}; show `message` to people.
  * @example
  * ```ts
@@ -87,9 +82,9 @@ export class KeystrataError extends Error {
   /** What went wrong. */
   readonly code: ErrorCode
   /** Facts about it: sizes, ids, names of fields; never secrets. */
-  readonly detail: ErrorDetail
+  readonly detail: Readonly<Record<string, string | number>>
 
-  constructor(code: ErrorCode, message: string = messages[code], detail: ErrorDetail = {}) {
+  constructor(code: ErrorCode, message: string = messages[code], detail: KeystrataError['detail'] = {}) {
     super(message)
     this.code = code
     this.detail = Object.freeze({ ...detail })

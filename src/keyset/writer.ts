@@ -40,7 +40,7 @@ import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
  * const fromFlag = (isClassic: boolean): Encryption => (isClassic ? 'x25519' : 'hybrid')
  * ```
  */
-export type Encryption = keyof typeof Strength
+export type Encryption = 'none' | 'x25519' | 'hybrid'
 
 /**
  * How a writer seals. An option that is not given takes the keyset's default.

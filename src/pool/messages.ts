@@ -1,6 +1,6 @@
 // The messages between a pool and its workers. Bytes are transferred instead of copied. Keys are sent as bytes, and
 // those bytes are wiped on arrival.
-import { type ErrorCode, type ErrorDetail, KeystrataError } from '../core/errors.ts'
+import { type ErrorCode, KeystrataError } from '../core/errors.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
@@ -58,7 +58,7 @@ export interface MovedError {
   name: string
   message: string
   code?: ErrorCode
-  detail?: ErrorDetail
+  detail?: KeystrataError['detail']
 }
 
 export function moveError(error: unknown): MovedError {

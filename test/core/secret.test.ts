@@ -31,7 +31,7 @@ describe('SecretKey', () => {
     expect(() => key.dispose()).not.toThrow()
   })
 
-  it.runIf(typeof process !== 'undefined' && process.versions['bun'] === undefined)(
+  it.runIf('node' in process.versions && !('bun' in process.versions))(
     'is disposed of by `using` that a bundler has lowered, in an engine without Symbol.dispose',
     async () => {
       const { build } = await import('esbuild')

@@ -30,16 +30,7 @@ const TOLD_NAMES = new Set([
     'assertText',
     'normalizeText',
   ],
-  ...[
-    'numberOf',
-    'assertKnown',
-    'assertNotOlder',
-    'assertType',
-    'assertSuite',
-    'exactText',
-    'insidesOf',
-    'assertComplete',
-  ],
+  ...['numberOf', 'assertKnown', 'assertNotOlder', 'assertType', 'exactText', 'insidesOf', 'assertComplete'],
 ])
 
 /** Functions that take the role of a key, which is only for the compiler and for the message of a disposed key. */

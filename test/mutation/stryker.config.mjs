@@ -29,7 +29,8 @@ export default {
   testRunner: 'kept-vitest',
   mutate: [
     'src/**/*.ts',
-    '!src/{index,server,legacy,pool,errors}.ts',
+    '!src/{index,vault,client,device,server,pool,legacy}.ts',
+    '!src/core/errors.ts',
     '!src/pool/{worker,threads,pool,member,pooled-block,work}.ts',
   ],
   coverageAnalysis: 'perTest',

@@ -2,18 +2,40 @@
 // not use.
 import { bundleOf, measureSizes } from '../../bench/size.ts'
 
-/** For each import, what its bundle must not contain. */
+/**
+ * For each import, what its bundle must not contain: packages, and rooms or files of src. Shared chunks have no names
+ * of their own, so the source maps tell what is in them.
+ */
 const WITHOUT = [
-  ["{ KeystrataError } from 'keystrata'", /@noble|bcryptjs|des\.js/],
-  ["{ parseBlock, encodeBlock } from 'keystrata'", /@noble|bcryptjs|des\.js/],
-  // These hash or decrypt, and a backend always brings all primitives. Verifiers, DES and threads must still stay
-  // out.
-  ["{ parseCard } from 'keystrata'", /bcryptjs|des\.js|dist\/(server|legacy|pool|worker)\.js/],
-  ["{ openPackMember } from 'keystrata'", /bcryptjs|des\.js|dist\/(server|legacy|pool|worker)\.js/],
-  ["* from 'keystrata'", /bcryptjs|des\.js|dist\/(server|legacy|pool|worker)\.js/],
-  ["* from 'keystrata/pool'", /argon2|post-quantum|bcryptjs|des\.js|dist\/(index|server|legacy|worker)\.js/],
+  ["{ KeystrataError } from 'keystrata'", /@noble|bcryptjs|src\/(?!core\/errors\.ts)/],
+  ["{ parseBlock, encodeBlock } from 'keystrata'", /@noble|bcryptjs|src\/(?!core|primitives)/],
+  ["{ parseCard } from 'keystrata'", /argon2|@noble\/ciphers|bcryptjs|src\/(?!core|primitives)/],
+  ["{ openPackMember } from 'keystrata'", /argon2|curves|post-quantum|bcryptjs|src\/(?!core|primitives|keyset)/],
+  ["{ openWriter, encodeBlock } from 'keystrata'", /argon2|bcryptjs|src\/(device|vault|client|server|pool|legacy)\//],
+  ["{ calibrateArgon2 } from 'keystrata'", /@noble\/ciphers|curves|post-quantum|bcryptjs|src\/(?!core|primitives)/],
+  // Handles can be saved on a device (src/device/saved.ts), but a device key is made only by its own entry.
+  ["* from 'keystrata'", /bcryptjs|src\/(device\/(?!saved)|vault|client|server|pool|legacy)/],
+  [
+    "{ deriveLogin } from 'keystrata/vault'",
+    /argon2|@noble\/ciphers|curves|post-quantum|bcryptjs|src\/(keyset|client|server|pool)/,
+  ],
+  ["{ openSavedLogin } from 'keystrata/vault'", /@noble|bcryptjs|src\/(keyset|client|server|pool|legacy)/],
+  ["* from 'keystrata/vault'", /argon2|bcryptjs|src\/(device\/(?!saved)|keyset|client|server|pool|legacy)/],
+  ["{ generateTypedKey } from 'keystrata/client'", /@noble|bcryptjs|src\/(?!core|primitives|client)/],
+  ["{ deriveClient } from 'keystrata/client'", /post-quantum|bcryptjs|src\/(keyset|vault|server|pool|legacy)/],
+  ["{ parseRegistration } from 'keystrata/client'", /argon2|@noble\/ciphers|bcryptjs|src\/(?!core|primitives|client)/],
+  ["* from 'keystrata/client'", /bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool|legacy)/],
+  ["* from 'keystrata/device'", /curves|post-quantum|bcryptjs|src\/(keyset|vault|client|server|pool|legacy)/],
+  // A server opens nothing: it has neither ciphers nor key agreements.
+  ["* from 'keystrata/server'", /@noble\/ciphers|post-quantum|src\/(device|keyset|pool|legacy)/],
+  [
+    "{ createVerifier, verifyLogin } from 'keystrata/server'",
+    /argon2|@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
+  ],
+  ["* from 'keystrata/legacy'", /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool)/],
+  ["* from 'keystrata/pool'", /@noble|bcryptjs|src\/(?!core|primitives|pool)|src\/pool\/(remake|work|worker)\.ts/],
 ]
-const ENTRIES = ['keystrata', 'keystrata/server', 'keystrata/legacy', 'keystrata/pool']
+const ENTRIES = ['', '/vault', '/client', '/device', '/server', '/legacy', '/pool'].map((path) => `keystrata${path}`)
 
 export async function checkBundles(folder) {
   const sizes = await measureSizes(folder)
@@ -22,8 +44,7 @@ export async function checkBundles(folder) {
   if (over.length > 0) throw new Error(`bundle is over its budget in bench/size.ts: ${JSON.stringify(over)}`)
 
   for (const [what, unwanted] of WITHOUT) {
-    const { inputs } = await bundle(folder, `export ${what}`)
-    const found = Object.keys(inputs).filter((path) => inputs[path].bytesInOutput > 0 && unwanted.test(path))
+    const found = (await filesIn(folder, `export ${what}`)).filter((path) => unwanted.test(path))
     if (found.length > 0) throw new Error(`bundle of ${what} contains ${found.join(', ')}`)
   }
   for (const entry of ENTRIES) {
@@ -38,4 +59,46 @@ export async function checkBundles(folder) {
 async function bundle(folder, contents) {
   const { metafile } = await bundleOf(folder, contents)
   return Object.values(metafile.outputs)[0]
+}
+
+/** Returns the files that a bundle has code of: those of other packages, and those of the library's source. */
+async function filesIn(folder, contents) {
+  const { metafile, outputFiles } = await bundleOf(folder, contents, { outfile: 'bundle.js', sourcemap: 'external' })
+  const { inputs } = Object.entries(metafile.outputs).find(([path]) => path.endsWith('.js'))[1]
+  const kept = Object.keys(inputs).filter((path) => inputs[path].bytesInOutput > 0)
+  const packages = kept.flatMap((path) => path.match(/node_modules\/(?!keystrata\/)(.+)/)?.[1] ?? [])
+  const map = JSON.parse(outputFiles.find(({ path }) => path.endsWith('.map')).text)
+  const sources = sourcesIn(map).flatMap((path) => path.match(/keystrata\/(src\/.+)/)?.[1] ?? [])
+  if (sources.length === 0) throw new Error(`the source map of the bundle of ${contents} names no file of src`)
+  return [...packages, ...sources]
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+/** Returns the sources that a source map has mappings to. Its list also has those of which no code is left. */
+function sourcesIn({ sources, mappings }) {
+  const used = new Set()
+  let source = 0
+  for (const segment of mappings.split(/[,;]/)) {
+    const [, change] = numbersOf(segment)
+    if (change === undefined) continue
+    source += change
+    used.add(sources[source])
+  }
+  return [...used]
+}
+
+/** Reads the numbers of one segment: base64 digits of five bits, the lowest first; the lowest bit of all is the sign. */
+function numbersOf(segment) {
+  const numbers = []
+  let [value, shift] = [0, 0]
+  for (const letter of segment) {
+    const digit = BASE64.indexOf(letter)
+    value += (digit & 31) << shift
+    shift += 5
+    if (digit & 32) continue
+    numbers.push(value & 1 ? -(value >> 1) : value >> 1)
+    value = shift = 0
+  }
+  return numbers
 }

@@ -1,21 +1,34 @@
+// Uses every entry from JavaScript modules.
 import { strict as assert } from 'node:assert'
-import { createKeyset, encodeBlock, KeystrataError, openWriter, parseBlock, unlockKeyset } from 'keystrata'
-import { createProfile, deriveLogin } from 'keystrata/vault'
+import {
+  createKeyset,
+  encodeBlock,
+  KeystrataError,
+  openSavedKeyset,
+  openWriter,
+  parseBlock,
+  unlockKeyset,
+} from 'keystrata'
+import { armRegistration, deriveClient, generateTypedKey, openRegistration, openSavedClient } from 'keystrata/client'
+import { createDeviceKey, openDeviceKey } from 'keystrata/device'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { createPool } from 'keystrata/pool'
-import { checkProfile, createVerifier, verifyLogin } from 'keystrata/server'
+import { checkProfile, createVerifier, openKeyRegistry, verifyLogin } from 'keystrata/server'
+import { createProfile, deriveLogin, openSavedLogin } from 'keystrata/vault'
 
+const text = (bytes) => Buffer.from(bytes).toString()
+const failsWith = (code) => (error) => error instanceof KeystrataError && error.code === code
+
+// keystrata
 const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 const keyset = await createKeyset('password', { costs })
 const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(Buffer.from('content'))
 const reader = await unlockKeyset(keyset.export('storage'), 'password')
-const content = await reader.open(parseBlock(encodeBlock(block), block.label))
-assert.equal(Buffer.from(content).toString(), 'content')
-await assert.rejects(unlockKeyset(keyset.export('host'), 'wrong'), (error) => {
-  return error instanceof KeystrataError && error.code === 'wrong-password'
-})
+assert.equal(text(await reader.open(parseBlock(encodeBlock(block), block.label))), 'content')
+await assert.rejects(unlockKeyset(keyset.export('host'), 'wrong'), failsWith('wrong-password'))
 
+// keystrata/vault, with keystrata/server
 const login = await deriveLogin('password', { realm: 'package', user: 'user' })
 const profiles = []
 const keyrings = []
@@ -30,17 +43,71 @@ const store = {
 const { profile, vault } = await createProfile(login, { admin: keyset.card() }).createVault(store)
 const sealed = await vault.seal(Buffer.from('content'))
 const rotated = await profile.rotate(store)
-const opened = await rotated.openVault(vault.id, store)
-assert.equal(Buffer.from(await opened.open(sealed)).toString(), 'content')
+const opened = await rotated.openVault(store, vault.id)
+assert.equal(text(await opened.open(sealed)), 'content')
 assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)
 
-const names = { realm: 'package', account: 'account', name: 'old' }
-const legacy = await deriveLegacyClient({ ...names, key: { type: 'DES-56', text: 'x' }, dangerouslyAllowDes: true })
-const old = await legacy.scope('private').seal(Buffer.from('content'))
-assert.equal(Buffer.from(await legacy.open(parseBlock(encodeBlock(old), old.label))).toString(), 'content')
+// keystrata/client, with keystrata/server
+const names = { realm: 'package', account: 'account', name: 'desktop' }
+const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
+const own = await client.scope('private').seal(Buffer.from('content'))
+const rows = new Map()
+const challenges = new Set()
+const registry = openKeyRegistry(
+  {
+    read: async (account, name) => rows.get(`${account}/${name}`),
+    write: async (account, name, row, version) => rows.set(`${account}/${name}`, { row, version }).size > 0,
+    addChallenge: async (challenge) => void challenges.add(text(challenge)),
+    takeChallenge: async (challenge) => challenges.delete(text(challenge)),
+  },
+  { realm: 'package', server: 'server.example', safeguarding: 'optional' },
+)
+await registry.enrol(client.enrolment())
+const connection = await registry.connect(client.prove(await registry.challenge(), { server: 'server.example' }))
+assert.equal(connection.name, 'desktop')
+const { escrow, activationCode } = client.safeguard()
+await registry.safeguard(escrow)
+const expires = new Date(Date.now() + 3_600_000)
+const registration = await registry.buildRegistration({ account: 'account', name: 'desktop' }, keyset, { expires })
+const armed = armRegistration(registration, activationCode)
+const restored = openRegistration(armed, { provider: keyset.card(), account: 'account' })
+assert.equal(text(await restored.open(own)), 'content')
+assert.throws(
+  () => openRegistration(registration.subarray(1), { provider: keyset.card(), account: 'account' }),
+  KeystrataError,
+)
 
+// keystrata/device
+const device = await openDeviceKey(createDeviceKey().exportUnprotected())
+const savedLogin = openSavedLogin(login.save(device), device, { realm: 'package', user: 'user' })
+assert.equal(savedLogin.credential, login.credential)
+const savedKeyset = openSavedKeyset(keyset.save(device), device, { id: keyset.id })
+assert.equal(text(await savedKeyset.open(block)), 'content')
+const savedClient = openSavedClient(client.save(device), device, { account: 'account', name: 'desktop' })
+assert.equal(text(await savedClient.open(own)), 'content')
+assert.throws(
+  () => openSavedClient(client.save(device), device, { account: 'account', name: 'other' }),
+  failsWith('policy'),
+)
+const place = { table: 'table', row: 'row', column: 'column', version: 1 }
+assert.equal(device.openText(device.sealText('text', place), place), 'text')
+
+// keystrata/legacy
+const privateKey = { type: 'DES-56', text: 'x' }
+const old = { ...names, name: 'old', platform: 'windows', privateKey }
+const legacy = await deriveLegacyClient({ ...old, dangerouslyAllowDes: true })
+const oldBlock = await legacy.scope('private').seal(Buffer.from('content'))
+assert.equal(text(await legacy.open(parseBlock(encodeBlock(oldBlock), oldBlock.label))), 'content')
+await assert.rejects(
+  async () => (await deriveLegacyClient(old)).scope('private').seal(Buffer.of(1)),
+  failsWith('policy'),
+)
+
+// keystrata/pool
 const pool = createPool({ threads: 2 })
 const inWorker = await pool.writer(writer).seal(Buffer.from('content'))
 assert.equal(inWorker.label, block.label)
-assert.equal(Buffer.from(await pool.reader(reader).open(inWorker)).toString(), 'content')
+assert.equal(text(await pool.reader(reader).open(inWorker)), 'content')
+assert.equal(text(await pool.reader(vault).open(sealed)), 'content')
+assert.equal(text(await pool.reader(client).open(own)), 'content')
 await pool.close()

@@ -22,17 +22,26 @@ const folder = mkdtempSync(join(tmpdir(), 'keystrata-package-'))
 const run = (cwd, command, ...args) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
 
+function compile(config) {
+  try {
+    run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', config)
+  } catch (error) {
+    throw new Error(`${config}: the compiler refuses the package\n${error.stdout}`)
+  }
+}
+
 try {
   const packed = pack(root, folder, run)
   checkParts(root, run)
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   run(folder, 'npm', 'install', '--silent', '--no-audit', '--no-fund', `./${packed.filename}`)
-  for (const name of ['plain.mjs', 'plain.cjs', 'typed.ts', 'tsconfig.json'])
+  const configs = ['tsconfig.json', 'tsconfig.bundler.json', 'tsconfig.node10.json']
+  for (const name of ['plain.mjs', 'plain.cjs', 'typed.ts', 'main.ts', ...configs])
     cpSync(join(import.meta.dirname, name), join(folder, name))
 
   // The strictest settings. They also check the library's own declarations, and provide no Node types.
-  run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'))
+  for (const config of configs) compile(config)
   const programs = chosen.map((name) => [name, programOf(RUNTIMES[name]), ...RUNTIMES[name].before])
   for (const [name, ...command] of programs.length > 0 ? programs : [['this Node', process.execPath]]) {
     for (const script of ['plain.mjs', 'plain.cjs', 'out/typed.js']) run(folder, ...command, script)

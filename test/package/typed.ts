@@ -1,16 +1,52 @@
-import { type BlockWriter, type Bytes, createKeyset, type ErrorCode, KeystrataError, openWriter } from 'keystrata'
-import { createProfile, deriveLogin, type Recovery, type Profile } from 'keystrata/vault'
+// Uses the types of every entry.
+import {
+  type BlockReader,
+  type BlockWriter,
+  type Bytes,
+  type Card,
+  createKeyset,
+  type ErrorCode,
+  type Handle,
+  type Keyset,
+  KeystrataError,
+  openSavedKeyset,
+  openWriter,
+  type SealedBlock,
+  type StoredBlock,
+} from 'keystrata'
+import {
+  type Client,
+  type ClientOptions,
+  deriveClient,
+  generateTypedKey,
+  openSavedClient,
+  parseRegistration,
+  type Platform,
+  type RegistrationFacts,
+  type TypedKey,
+} from 'keystrata/client'
+import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
-import { createPool, type Pool } from 'keystrata/pool'
-import { checkProfile, type Safeguarding } from 'keystrata/server'
-import { KeystrataError as ServerError } from 'keystrata'
+import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
+import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry, type RegistryStore } from 'keystrata/server'
+import {
+  createProfile,
+  deriveLogin,
+  type Login,
+  openSavedLogin,
+  type Profile,
+  type Recovery,
+  type Vault,
+  type VaultStore,
+} from 'keystrata/vault'
 
-const keyset = await createKeyset('password', {
+// keystrata
+const keyset: Keyset = await createKeyset('password', {
   costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 },
   dedup: 'global',
 })
 const writer: BlockWriter = openWriter(keyset.export('host'))
-const block = await writer.seal(Uint8Array.of(1, 2, 3))
+const block: SealedBlock = await writer.seal(Uint8Array.of(1, 2, 3))
 const content: Bytes = await keyset.open(block)
 if (content.join() !== '1,2,3') throw new Error('the opened content differs')
 
@@ -25,10 +61,11 @@ try {
 const code: ErrorCode = new KeystrataError('policy').code
 if (code !== 'policy') throw new Error('the error code differs')
 {
-  using scoped = keyset.writer()
-  await scoped.prepare(content)
+  using scoped = openWriter(keyset.export('host'))
+  using _prepared = await scoped.prepare(content)
 }
 
+// keystrata/pool
 const pool: Pool = createPool({ threads: 1, worker: new URL(import.meta.resolve('keystrata/pool/worker')) })
 try {
   if ((await pool.reader(keyset).open(block)).join() !== '1,2,3')
@@ -36,20 +73,53 @@ try {
 } finally {
   await pool.close()
 }
+export const codeOf = ({ error }: RekeyedHead | VerifiedBlock): ErrorCode | undefined => error?.code
 
+// keystrata/vault
 const recovery: Recovery = { zeroTrust: true }
-const login = await deriveLogin('password', { realm: 'package', user: 'user' })
+const login: Login = await deriveLogin('password', { realm: 'package', user: 'user' })
 const profile: Profile = createProfile(login, recovery)
 if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust is not set in the profile')
-// Both entries export one class, so that callers can compare with instanceof.
-if (ServerError !== KeystrataError) throw new Error('the entries export two different KeystrataError classes')
 // @ts-expect-error zeroTrust is true or absent
 if (profile.version === 0) createProfile(login, { zeroTrust: false })
+export const openIn = (store: VaultStore, id: string): Promise<Vault> => profile.openVault(store, id)
 
-const safeguarding: Safeguarding = 'mandatory'
+// keystrata/client
+const platform: Platform = 'mac'
+const privateKey: TypedKey = generateTypedKey('AES-256')
+const options: ClientOptions = { realm: 'package', account: 'account', name: 'desktop', platform, privateKey }
+const client: Client = await deriveClient(options)
+const own: StoredBlock = await client.scope('private').seal(content)
+if ((await client.open(own)).join() !== '1,2,3') throw new Error('the content that the client opened differs')
+export const factsOf = (file: Uint8Array, provider: Card): RegistrationFacts => parseRegistration(file, { provider })
+
+// keystrata/device
+const device: DeviceKey = createDeviceKey()
+const place: Place = { table: 'table', row: 'row', column: 'column', version: 1 }
+const text: string = device.openText(device.sealText('text', place), place)
+if (text !== 'text') throw new Error('the text that was sealed on the device differs')
+const saved: readonly Handle[] = [
+  openSavedKeyset(keyset.save(device), device, { id: keyset.id }),
+  openSavedLogin(login.save(device), device, { realm: 'package', user: 'user' }),
+  openSavedClient(client.save(device), device, { account: 'account', name: 'desktop' }),
+]
+for (const handle of saved) handle.dispose()
+const readers: readonly BlockReader[] = [keyset, client]
+if (readers.length !== 2) throw new Error('unreachable')
+
+// keystrata/server
+export const registryOn = (store: RegistryStore): KeyRegistry =>
+  openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
+export const nameOf = ({ name }: Connection): string => name
+// @ts-expect-error no such option
+if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
+
+// keystrata/legacy
 // @ts-expect-error a legacy key must be of type DES-56
-const legacyKey: LegacyKey = { type: 'AES-256', text: safeguarding }
-await deriveLegacyClient({ realm: 'r', account: 'a', name: 'c', key: legacyKey }).then(
+const legacyKey: LegacyKey = { type: 'AES-256', text: 'x' }
+await deriveLegacyClient({ realm: 'r', account: 'a', name: 'c', platform, privateKey: legacyKey }).then(
   () => Promise.reject(new Error('an error was expected')),
-  () => undefined,
+  (error: unknown) => {
+    if (!(error instanceof TypeError)) throw error
+  },
 )
