@@ -38,7 +38,10 @@ export async function benchVault(vault: Vault, bytes: number, rounds: number): P
   return benchDoor(vault, vault, (content) => bareVaultWork(backend(), content), { bytes, model: 'vault', rounds })
 }
 
-/** @param client a client with an AES-256 private key */
+/**
+ * Measures sealing and opening a client's blocks.
+ * @param client a client with an AES-256 private key
+ */
 export async function benchClient(client: Client, bytes: number, rounds: number): Promise<Row[]> {
   return benchDoor(client.scope('private'), client, (content) => bareEncrypted(backend(), content, SHA256, []), {
     bytes,

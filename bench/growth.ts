@@ -24,7 +24,7 @@ export async function benchRecipients(keyset: Keyset, rounds: number): Promise<R
 }
 
 /**
- * Returns the power of n with which the cost grows between two points. 1 is linear.
+ * Returns the exponent of the growth between two points: the cost grows like n to this power. 1 is linear.
  * @param points the cost for each n. If there is a point for n = 0, its cost is subtracted from the others
  */
 export function exponent(points: readonly { n: number; cost: number }[], from: number, to: number): number {

@@ -22,7 +22,7 @@ export async function compare(ours: Work, bare: Work, rounds: number): Promise<C
   return takeTurns([ours, oursBatch], [bare, bareBatch], rounds)
 }
 
-/** Like {@link compare}, for work that is long enough to run once in a sample. */
+/** Compares two pieces of work like {@link compare}, but runs each only once in a sample. Use it for long work. */
 export async function compareRuns(ours: Work, bare: Work, rounds: number): Promise<Comparison> {
   await ours()
   await bare()

@@ -16,7 +16,10 @@ export interface RekeyRow {
   ratio: number
 }
 
-/** @param keyset a keyset whose minimum is x25519 or weaker, so that it can write `encryption` */
+/**
+ * Measures rekeying and sharing one block.
+ * @param keyset a keyset whose minimum is x25519 or weaker, so that it can write `encryption`
+ */
 export async function benchRekey(keyset: Keyset, encryption: 'hybrid' | 'x25519', rounds: number): Promise<RekeyRow[]> {
   const content = new Uint8Array(1000).fill(7)
   const block = await openWriter(keyset.export('host'), { encryption }).seal(content)

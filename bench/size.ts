@@ -27,7 +27,10 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 6_000],
 ]
 
-/** @param folder a folder in which `import 'keystrata'` finds the built package */
+/**
+ * Measures the bundle of each use of the package.
+ * @param folder a folder in which `import 'keystrata'` finds the built package
+ */
 export async function measureSizes(folder: string): Promise<SizeRow[]> {
   return Promise.all(
     budgets.map(async ([what, entry, names, budget]) => {

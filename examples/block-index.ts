@@ -22,7 +22,10 @@ export class BlockIndex implements IndexWriter {
   readonly #beforeFinish: () => Promise<void>
   #listings: string[] = []
 
-  /** @param beforeFinish runs before the snapshot is stored as the newest */
+  /**
+   * Prepares the index of a new backup.
+   * @param beforeFinish runs before the snapshot is stored as the newest
+   */
   constructor(
     writer: BlockWriter,
     store: Store,

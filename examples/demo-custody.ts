@@ -23,7 +23,10 @@ interface Provider {
   serve: (safeguarding: 'off' | 'optional' | 'mandatory') => Promise<string>
 }
 
-/** @param second the folder that the laptop backed up */
+/**
+ * Runs this part of the demo.
+ * @param second the folder that the laptop backed up
+ */
 export async function custodyStory(
   demo: Demo,
   { database, serve }: Provider,
@@ -69,7 +72,7 @@ export async function custodyStory(
   }
 }
 
-/** Whether the client's keys are already deposited, which is so when the demo runs again with the same store. */
+/** Returns whether the client's keys are already in escrow, as when the demo runs again with the same store. */
 const isSafeguarded = (client: Client, url: string): Promise<boolean> =>
   RemoteStore.connect(url, client).then(
     () => true,

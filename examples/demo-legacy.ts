@@ -19,7 +19,10 @@ export const MOVED = 'of what was under DES'
 const NAMES = { realm: REALM, account: 'an-old-customer', platform: 'linux' } as const
 const DES_KEY = { type: 'DES-56', text: 'of 2003!' } as const
 
-/** @param folder the folder that the old client backed up */
+/**
+ * Runs this part of the demo.
+ * @param folder the folder that the old client backed up
+ */
 export async function legacyStory(demo: Demo, url: string, device: DeviceKey, folder: string): Promise<void> {
   const { store, password } = demo
   if ((await savedClient(store, device, 'modern', NAMES.account)) !== undefined) return
@@ -42,7 +45,7 @@ export async function legacyStory(demo: Demo, url: string, device: DeviceKey, fo
   using restored = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY })
   using reader = await restored.withAccountKey(accountKey)
   const blocks = await move(reader, modern, url)
-  say(`${blocks} blocks of an old client were opened under DES, and sealed anew under AES-256`)
+  say(`${blocks} blocks of an old client were opened under DES, and sealed again under AES-256`)
 
   const again = await RemoteStore.connect(url, modern)
   const source = { reader: modern.scope('private'), store: again }

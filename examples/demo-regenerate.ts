@@ -8,7 +8,10 @@ import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
-/** @param unlock unlocks the newest keyset in the store */
+/**
+ * Regenerates the key pairs, and moves everything in the store to the new ones.
+ * @param unlock unlocks the newest keyset in the store
+ */
 export async function regenerate(store: FolderStore, unlock: () => Promise<Keyset>): Promise<void> {
   const before = await stamps(store)
   using old = await unlock()
@@ -57,7 +60,7 @@ async function resealIndex(keyset: Keyset, store: FolderStore): Promise<number> 
   const stored = async function* () {
     for (const name of await store.versions(folder)) yield (await store.get(name)) ?? new Uint8Array(0)
   }
-  // Delete what an interrupted run left of the next epoch.
+  // Delete the records of the next epoch that an interrupted run left behind.
   await dropLog(store, indexFolder(epoch + 1))
   let records = 0
   for await (const { sequence, record } of keyset.resealRecords(stored())) {

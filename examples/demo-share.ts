@@ -86,7 +86,7 @@ async function refusedFiles(all: readonly Packed[], told: readonly Packed[], sou
     const content = contents.get(pack) ?? (await getContent(Kind.pack, pack, source, newTally()))
     contents.clear()
     contents.set(pack, content)
-    // Identical files have the same key: whoever holds one may open the other, and learns nothing new.
+    // Identical files have the same key, so a holder of one can open the other. They learn nothing new.
     for (const other of keys)
       if (other !== key) await mustFail(() => openPackMember(content, `${form}.${index}.${other}`))
     refused++

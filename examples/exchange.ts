@@ -27,7 +27,10 @@ interface Device {
   keyset: Keyset
 }
 
-/** @param costs the Argon2id costs of the keysets; by default those of the library */
+/**
+ * Runs the whole exchange once.
+ * @param costs the Argon2id costs of the keysets; by default those of the library
+ */
 export async function exchange(sql: Sql, costs?: Argon2Costs): Promise<void> {
   await createTables(sql)
   const server = createService(sql)
@@ -113,7 +116,7 @@ async function join(url: string, user: string, devices: readonly Device[]): Prom
 
 async function cardOf(online: ExchangeClient, user: string, { name, keyset }: Device): Promise<Card> {
   const [found] = await online.cardsOf(user, { [name]: keyset.card().fingerprint })
-  if (found === undefined) throw new Error(`${user} has published no card`)
+  if (found === undefined) throw new Error(`${user} has not published a card: ask them to publish one`)
   return found.card
 }
 

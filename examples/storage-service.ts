@@ -1,5 +1,5 @@
 // A storage server for clients with typed keys. It stores what they send and checks their keys on every connection
-// (KeyRegistry), but never sees a key. Whoever has the password of an account may enrol clients in it.
+// (KeyRegistry), but never sees a key. Anyone who has the password of an account may enrol clients in it.
 import type { IncomingMessage, Server } from 'node:http'
 import { join } from 'node:path'
 import { KeystrataError } from 'keystrata'
@@ -11,7 +11,7 @@ import type { Sql } from './sql-vault-store.ts'
 import { FolderStore } from './store.ts'
 
 export const REALM = 'keystrata-demo'
-/** The name under which clients know this server, whatever its address. */
+/** The name by which clients know this server. It does not depend on the address. */
 export const SERVER = 'storage-1'
 
 /** The most bytes in a message, such as an enrolment, a proof or a login. */
@@ -122,7 +122,7 @@ class StorageService {
     return (rows as { password: string }[])[0]?.password
   }
 
-  /** Stores the password, unless the account already has one. Returns the stored hash, whoever was first. */
+  /** Stores the password, unless the account already has one. Returns the stored hash of the first login. */
   async #signUp(account: string, password: string): Promise<string | undefined> {
     const hash = await hashPassword(password)
     await this.#sql.query('INSERT INTO customer VALUES ($1, $2) ON CONFLICT DO NOTHING', [account, hash])

@@ -1,4 +1,4 @@
-// Records every Uint8Array that is made while it watches, and where, for tests that look for secrets left unwiped.
+// Records every Uint8Array that is created, and where. Tests use it to find secrets that were not wiped.
 
 /** An array, and the stack of the code that made it. */
 export interface MadeArray {

@@ -52,7 +52,7 @@ describe('random cases', () => {
   })
 })
 
-// Lengths around one AES block, around the size from which WebCrypto is called, and around one chunk of node:crypto.
+// Lengths around one AES block, around the smallest size that uses WebCrypto, and around one chunk of node:crypto.
 const KIB = 1024
 const around = [16, 8 * KIB, 128 * KIB].flatMap((size) => [size - 17, size - 16, size - 1, size, size + 1])
 describe.each([0, 1, ...around.filter((size) => size > 1), 3 * 128 * KIB + 5])('content of %i bytes', (length) => {
@@ -157,7 +157,7 @@ describe('WebCrypto', () => {
     expectSame(copy as Uint8Array, new Uint8Array(WORTH_A_CALL))
   })
 
-  it('errors are thrown, and not taken for damaged bytes', async () => {
+  it('errors are thrown, and not mistaken for damaged bytes', async () => {
     const sealed = sample(WORTH_A_CALL)
     const [open, decrypt] = [ciphers[1]![2], ciphers[4]![2]]
     vi.spyOn(crypto.subtle, 'decrypt').mockRejectedValue(new Error('broken'))
@@ -217,7 +217,7 @@ describe.each(backends)('$name', (each) => {
     expect(() => each.mlKem1024.decapsulator(sample(64)).decapsulate(new Uint8Array(1567))).toThrow()
   })
 
-  it('does not use a private key after it is disposed', () => {
+  it('does not use a private key after it is disposed of of', () => {
     const { publicKey } = portable.x25519.decapsulator(sample(32, 5))
     const agreed = portable.x25519.decapsulator(sample(32)).decapsulate(publicKey)
     const own = each.x25519.decapsulator(sample(32))

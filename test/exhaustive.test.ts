@@ -1,4 +1,4 @@
-// What must not compile: each case changes one line of the source and names the files that then need an answer.
+// Changes that must not compile. Each case changes one line of the source and names the files that must then change.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { brokenBy, programOf } from './type-check.ts'
@@ -13,6 +13,13 @@ it.each([
     from: 'hybrid: 2 } as const',
     to: 'hybrid: 2, stronger: 3 } as const',
     files: ['src/core/suite.ts'],
+  },
+  {
+    change: 'another suite for keysets',
+    file: 'src/core/suite.ts',
+    from: '  vault: {',
+    to: "  strong: { id: 0x0103, owner: 'a keyset', envelopeBytes: 1713, strength: 2, methods: ['x25519'] },\n  vault: {",
+    files: ['src/keyset/mask.ts', 'src/keyset/record.ts'],
   },
   {
     change: 'a suite whose row lacks a proper number',
@@ -70,7 +77,7 @@ it.each([
     to: 'case Mode.off:\n      case Mode.none:\n        return { mode: Mode.scoped }',
     files: ['src/keyset/dedup.ts'],
   },
-])('$change does not compile until every place has an answer', ({ file, from, to, files }) => {
+])('$change does not compile until every place handles it', ({ file, from, to, files }) => {
   expect(brokenBy(file, from, from, files, program)).toEqual([])
   expect(brokenBy(file, from, to, files, program)).toEqual(files)
 })

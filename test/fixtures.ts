@@ -222,7 +222,7 @@ export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
 /** Returns the keys of a client. The caller disposes of them. */
 export const claimantOf = (client: Client): Claimant => (recipeOf(client) as ClientRecipe).claimant
 
-/** The length of the random values with which noble blinds a curve's scalar. They do not change the result. */
+/** The length of the random values that noble uses to blind a curve's scalar. They do not change the result. */
 const BLINDING_BYTES = 16
 
 /**

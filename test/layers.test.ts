@@ -1,5 +1,5 @@
-// The rooms of the library (ARCHITECTURE.md): imports point down, no file imports itself in a circle, and outside packages enter
-// through few doors. When this fails, the message says where the imported thing belongs.
+// The rooms of the library (ARCHITECTURE.md). Imports point down, there are no import cycles, and only a few files
+// import outside packages. If a test fails, its message says where the imported thing belongs.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,7 +42,7 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((pa
 
 const roomOf = (path: string) => (path.includes('/') ? path.split('/')[0]! : 'entry')
 
-/** What a file imports: files of `src` by their path in it, packages by their name. */
+/** Returns what a file imports: files of `src` by their path in it, packages by their name. */
 function importsOf(file: string): string[] {
   // Examples in docstrings import the package.
   const text = readFileSync(join(src, file), 'utf8').replaceAll(/\/\*\*.*?\*\//gs, '')
@@ -54,7 +54,7 @@ function importsOf(file: string): string[] {
 const imports: ReadonlyMap<string, readonly string[]> = new Map(files.map((file) => [file, importsOf(file)]))
 const isOwn = (target: string) => target.endsWith('.ts')
 
-/** What is wrong with an import between two files of the library, and where the imported thing belongs. */
+/** Returns what is wrong with an import between two files of the library, and where the imported thing belongs. */
 function misplaced(file: string, target: string): string | undefined {
   const [room, other] = [roomOf(file), roomOf(target)]
   const allowed = below[room]
@@ -71,7 +71,7 @@ function misplaced(file: string, target: string): string | undefined {
   return `${file} imports ${target}: src/${other} lies above src/${room}, so the thing belongs in src/${room} or below it`
 }
 
-/** The shortest circle of imports through a file. */
+/** Returns the shortest import cycle through a file. */
 function circleOf(file: string): string[] | undefined {
   const paths = [[file]]
   const seen: Set<string> = new Set()
@@ -107,7 +107,7 @@ describe('rooms', () => {
     expect(wrong, 'call the file that wraps this package, or make this file a door and say so here').toEqual([])
   })
 
-  it.each(files)('%s is in no circle of imports, of types or of values', (file) => {
+  it.each(files)('%s is in no import cycle, of types or of values', (file) => {
     expect(circleOf(file), 'move what both ends need into a file that both import').toBeUndefined()
   })
 

@@ -72,13 +72,13 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     await expect(new Promise((resolve) => resolve(action()))).rejects.toThrow(wanted)
   })
 
-  it('a store that answers neither true nor false gets an error that says so', async () => {
+  it('a store that returns neither true nor false gets an error that says so', async () => {
     const profile = createProfile(login, { zeroTrust: true })
     for (const method of ['writeProfile', 'writeKeyring'] as const) {
       const store = new MemoryVaultStore()
       await store.writeProfile(profile.record, profile.version)
       store[method] = async () => undefined as never
-      await expect(profile.createVault(store)).rejects.toThrow('must answer true or false')
+      await expect(profile.createVault(store)).rejects.toThrow('must return true or false')
     }
   })
 

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 /** Returns how many bytes the heap and the buffers use. */
 export function memoryInUse(): number {
   const { heapUsed, arrayBuffers, external } = process.memoryUsage()
-  // Deno counts buffers in `external`, with everything else outside the heap.
+  // Deno counts buffers in `external`, together with everything else outside the heap.
   return heapUsed + (arrayBuffers || external)
 }
 

@@ -101,7 +101,7 @@ function openSizedLock(K: TypedKey, n: Buffer, context: Buffer[], c: Buffer, sea
   const size = sizeOf(K.type)
   const keys = KDF(K.key, n, 'client-block', context, size + 32)
   same(keys.subarray(size), c) // before anything is decrypted
-  // Deno's node:crypto has AES-192 in no mode.
+  // Deno's node:crypto does not have AES-192.
   if (size === 24 && process.versions['deno'] !== undefined)
     return authentic(() => Buffer.from(gcm(keys.subarray(0, size), n.subarray(0, 12), aad).decrypt(sealed)))
   const cipher = `aes-${8 * size}-gcm` as crypto.CipherGCMTypes

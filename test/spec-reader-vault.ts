@@ -265,7 +265,7 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffe
     try {
       return E ? [{ generation, A: openWrap(object, 1, E.key, vaultId, generationContext(vaultId, generation)) }] : []
     } catch {
-      return [] // not live, whatever the reason
+      return [] // not live, for any reason
     }
   })
   check(live.length > 0, 'authentication-failed')

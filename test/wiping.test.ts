@@ -484,7 +484,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
   })
 })
 
-it('no array still holds a key of a keyset, whichever code made the array', async () => {
+it('no array that any code created still holds a key of a keyset', async () => {
   const contents = plantedContents()
   const { master, record } = await createMaster(PASSWORD, CHEAP, {})
   const host = encodeKeyset({ ...contents, argon2: record }, master, 'host')

@@ -116,7 +116,7 @@ async function sodiumPeer(): Promise<Peer> {
   }
 }
 
-/** A stream under a key that both sides already have, without any key agreement. */
+/** Returns a peer that seals a stream under a key that both sides already have, without any key agreement. */
 async function secretstreamPeer(): Promise<Peer> {
   await sodium.ready
   const key = sodium.crypto_secretstream_xchacha20poly1305_keygen()

@@ -35,7 +35,7 @@ export interface Parts {
   blocks: Blob
 }
 
-/** Whether a file starts with the first line of a sealed file. */
+/** Returns whether a file starts with the first line of a sealed file. */
 export async function isSealed(file: Blob): Promise<boolean> {
   const found = await read(file.slice(0, FIRST_LINE.length))
   return found.length === FIRST_LINE.length && found.every((byte, index) => byte === FIRST_LINE[index])

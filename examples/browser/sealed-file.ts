@@ -62,7 +62,7 @@ export async function sealFile(file: File, password: string, options: Options = 
 }
 
 export interface OpenedFile {
-  /** A safe name for saving, whatever name was sealed. */
+  /** A safe name for saving, even if an unsafe name was sealed. */
   name: string
   content: Blob
 }

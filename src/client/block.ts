@@ -62,7 +62,7 @@ export function parseClientBlock(block: StoredBlock, reader: { readonly des: boo
   return { label, ciphertext, ...parsed }
 }
 
-/** The length of the shortest valid ciphertext, in bytes. */
+/** Returns the length of the shortest valid ciphertext, in bytes. */
 function leastBytes(kind: ClientEncryption['kind']): number {
   switch (kind) {
     case 'public':
@@ -76,13 +76,16 @@ function leastBytes(kind: ClientEncryption['kind']): number {
 
 /** Seals and opens the blocks of one scope. */
 export interface ScopeCipher {
-  /** Whether a block belongs to this scope. */
+  /** Returns whether a block belongs to this scope. */
   owns(block: ParsedClientBlock): boolean
   /** Copies and labels the content. Reads all of it before the promise is returned. */
   prepare(given: Uint8Array): Promise<PreparedClientContent>
   /** Encrypts the buffer in place and returns the envelope. */
   seal(prepared: PreparedClientContent): Promise<Bytes>
-  /** @throws KeystrataError `authentication-failed` */
+  /**
+   * Verifies a block and returns its content.
+   * @throws KeystrataError `authentication-failed` if the block was altered or is under another key
+   */
   open(block: ParsedClientBlock): Promise<Bytes>
   dispose(): void
 }
@@ -95,7 +98,7 @@ export class KeyedCipher implements ScopeCipher {
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
   readonly #naming: Naming
-  /** Derives n from the content in the account scope. Undefined in the private scope, where n is random. */
+  /** Derives n from the content, in the account scope. Undefined in the private scope, where n is random. */
   readonly #dedup: SecretKey<'mac'> | undefined
 
   /** Copies the key. */
@@ -158,7 +161,7 @@ export class KeyedCipher implements ScopeCipher {
 type AesSuite = typeof Suite.aes128 | typeof Suite.aes192 | typeof Suite.aes256
 
 /**
- * The AES suite of blocks under a key of this type.
+ * Returns the AES suite of blocks under a key of this type.
  * @throws TypeError if the type is DES-56, which has its own scope
  */
 function aesSuiteOf(type: KeyTypeNumber): AesSuite {
@@ -202,7 +205,7 @@ export class PublicCipher implements ScopeCipher {
   }
 }
 
-/** The error for a block of another client, account or key model. */
+/** Returns the error for a block of another client, account or key model. */
 export function notOwned(): KeystrataError {
   return new KeystrataError(
     'key-not-found',

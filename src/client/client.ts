@@ -69,7 +69,7 @@ export interface Client extends BlockReader, Handle {
   /**
    * Returns one scope, which seals and opens its own blocks only. It is usable until the client is disposed of.
    * @throws KeystrataError `account-key-required` if `which` is `account` and the client has no account key
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the client was disposed of
    * @throws TypeError for an unknown scope
    */
   scope(which: 'private' | 'account' | 'public'): BlockWriter & BlockReader
@@ -78,39 +78,39 @@ export interface Client extends BlockReader, Handle {
    * client cannot open account blocks under the old one. Enrol the new client afterwards. The server accepts only the
    * first account key that was enrolled for the account.
    * @throws KeystrataError `limit-exceeded` or `aborted` as in {@link deriveClient}
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the client was disposed of
    */
   withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /**
-   * Creates the enrolment, with which a server recognises these keys later. It contains names and public keys, no
+   * Creates the enrolment. With it, a server can recognise these keys later. It contains names and public keys, no
    * secrets. The product's login must decide who may enrol.
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the client was disposed of
    */
   enrolment(): Bytes
   /**
    * Proves the keys to a server. Call it on every connection.
    * @param challenge the challenge that the server sent
-   * @param options `server`: the name of the server that this client wants to talk to. Use a name, not an address:
-   *   somebody else may answer at an address
+   * @param options `server`: the name of the server that this client connects to. Use a name, not an address:
+   *   another server may answer at an address
    * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   prove(challenge: Uint8Array, options: { server: string }): Bytes
   /**
    * Seals the keys into an escrow, which the provider can keep but not read, under a new activation code. Only the
-   * customer may have the code: print it, and never send it to whoever holds the escrow. Escrow and code together give
-   * the keys. Each call makes a new code. The server keeps only the latest escrow, which only its own code opens. Call
+   * customer may have the code: print it, and never send it to the holder of the escrow. Anyone who has both has the
+   * keys. Each call generates a new code. The server keeps only the latest escrow, which only its own code opens. Call
    * this again after you set the account key.
    * @returns `activationCode`: 130 random bits and a checksum, as six groups of five letters and digits
    * @throws KeystrataError `policy` if the private key is of type DES-56
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the client was disposed of
    */
   safeguard(): { escrow: Bytes; activationCode: string }
   /**
    * Seals everything in this handle under the device key, so that {@link openSavedClient} can open it without the key
    * texts.
    * @throws KeystrataError `policy` if the private key is of type DES-56
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the client or the device key was disposed of
    * @throws TypeError if `device` is not a device key of this copy of the library
    */
   save(device: DeviceKey): Bytes
@@ -121,7 +121,10 @@ export type PrivateScope = (claimant: Claimant) => ScopeCipher
 
 const aesScope: PrivateScope = (claimant) => cipherOf(scopeKeysOf(claimant, 'private'))
 
-/** @throws KeystrataError `account-key-required` if the scope is `account` and the client has no account key */
+/**
+ * Returns the keys of a scope.
+ * @throws KeystrataError `account-key-required` if the scope is `account` and the client has no account key
+ */
 function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope: ClientScope): ScopeKeys {
   switch (scope) {
     case 'private':
@@ -258,7 +261,7 @@ class TypedClient extends SecretHolder implements Client {
  * the other. The same texts, realm and account give the same keys on any machine. If you lose the key texts, or do not
  * know realm and account exactly, the sealed data cannot be recovered.
  * @throws KeystrataError `limit-exceeded` if a key or a name is empty or too long (the message gives the limits)
- * @throws KeystrataError `aborted`
+ * @throws KeystrataError `aborted` if the signal was aborted if the signal was aborted
  * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
  * @example
  * ```ts

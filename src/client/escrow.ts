@@ -83,7 +83,7 @@ export function readActivationCode(stored: Uint8Array): string {
   throw mistyped(stored.length)
 }
 
-/** The four check characters: 20 bits of a hash of the random ones. */
+/** Computes the four check characters: 20 bits of a hash of the random characters. */
 function checkOf(random: string): string {
   const [first = 0, second = 0, third = 0] = sha256(domain('activation-code'), utf8(random))
   const bits = (first << 12) | (second << 4) | (third >> 4)
@@ -162,7 +162,7 @@ export function readEscrow(given: Uint8Array): Deposit {
   return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
 }
 
-/** The hash of the account key in an escrow that was verified before. Undefined if it has no account key. */
+/** Returns the hash of the account key in a verified escrow. Returns undefined if it has no account key. */
 export function accountKeyInEscrow(bytes: Uint8Array): KeyHash | undefined {
   const [, accountKey] = decode(storedEscrow, bytes, 'escrow').keys
   return accountKey && hashOf(accountKey)

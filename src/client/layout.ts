@@ -173,7 +173,7 @@ export const storedChallenge: Codec<StoredChallenge> = struct({
   random: bytes(32),
 })
 
-/** The fields of an enrolment, and the keys themselves, which nobody can read without the activation code. */
+/** The fields of an escrow: those of an enrolment, and the wrapped keys. */
 export interface StoredEscrow extends StoredEnrolment {
   /** Milliseconds since 1970, a {@link time}. */
   readonly issuedAt: number
@@ -195,7 +195,7 @@ export const storedEscrow: Codec<StoredEscrow> = struct({
  */
 export const MAX_CLAIM_BYTES = 4096
 
-/** The one-way hash by which a server recognises a key. */
+/** The one-way hash of a key. A server uses it to recognise the key. */
 export interface KeyHash {
   readonly type: KeyTypeNumber
   /** SHA-256 of the Ed25519 public key. */

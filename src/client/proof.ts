@@ -38,7 +38,7 @@ export interface Claimant extends AccountNames {
   readonly accountKey: ClientKey | undefined
 }
 
-/** The header of a message between a client and its server. It has no key id and no owner id. */
+/** Encodes the header of a message between a client and its server. It has no key id and no owner id. */
 export const claimHeader = (type: number): Bytes =>
   encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
 
@@ -61,12 +61,12 @@ export function provenBy<T>(
     proven.push({ seed, key: { role: KeyRole[role], type, publicKey: signingPublicKey(seed) } })
   }
   prove('private', client, privateKey)
-  // Without the client's name, because all clients of the account prove the account key alike.
+  // Leave out the client's name, because all clients of the account prove the account key in the same way.
   if (accountKey !== undefined) prove('account', '', accountKey)
   return use(proven)
 }
 
-/** The fields of an enrolment and an escrow that say which client created them. */
+/** Returns the fields that identify the client in an enrolment or an escrow: its names, platform and keys. */
 export function fieldsOf(
   { realm, account, client, platform }: Claimant,
   proven: readonly Proven[],
@@ -108,7 +108,7 @@ export function copyOfClaim(given: Uint8Array, object: string): Bytes {
 }
 
 /**
- * The message that is signed in an object that ends with signatures: everything before their count.
+ * Returns the message that each signature at the end of an object signs: every byte before the signature count.
  * @param unsigned the object, encoded with no signatures
  */
 export function signedPart(purpose: 'enrolment' | 'escrow', unsigned: Uint8Array): Bytes {
@@ -121,7 +121,7 @@ export function signedPart(purpose: 'enrolment' | 'escrow', unsigned: Uint8Array
  */
 export function assertOwnAccount(account: string, expected: string | undefined): void {
   if (expected === undefined || parseName(expected, 'account') === account) return
-  throw new KeystrataError('policy', 'this belongs to another account than the expected one', {
+  throw new KeystrataError('policy', 'this object belongs to another account: check the account that you passed', {
     rule: 'own-account',
     account,
   })
@@ -157,12 +157,12 @@ export function verifiedClaim(
   return { ...names, platform, privateKey: hashOf(privateKey), accountKey: accountKey && hashOf(accountKey) }
 }
 
-/** An account key is never of type DES-56. */
+/** Returns whether a key is a valid account key, which is never of type DES-56. */
 const isAccountKey = ({ role, type }: ProvenKey): boolean => role === KeyRole.account && type !== DES_56
 
 export const hashOf = ({ type, publicKey }: ProvenKey): KeyHash => ({ type, hash: sha256(publicKey) })
 
-/** Whether two hashes are of the same key. */
+/** Returns whether two hashes are of the same key. */
 export function sameKey(a: KeyHash, b: KeyHash): boolean {
   return a.type === b.type && equalBytes(a.hash, b.hash)
 }

@@ -20,7 +20,7 @@ import {
 } from './block.ts'
 import type { ClientKey } from './typed-key.ts'
 
-/** The scopes of a client, numbered. `public` is not encrypted at all. */
+/** The scopes of a client and their numbers. Blocks of `public` are not encrypted. */
 export const SCOPES = { private: 1, account: 2, public: 3 } as const
 export type ClientScope = keyof typeof SCOPES
 

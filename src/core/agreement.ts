@@ -43,7 +43,7 @@ export interface AgreementPlace {
 
 /** The agreed value X with its transcript T. It is not a key itself: keys are derived from it, one for each purpose. */
 export interface Agreement extends Handle {
-  /** `F(X, "kem/" + purpose, T)`, 32 bytes. */
+  /** Derives the key for one purpose: `F(X, "kem/" + purpose, T)`, 32 bytes. */
   key(purpose: 'combined' | 'envelope' | 'seal'): SecretKey<'agreed'>
 }
 
@@ -75,7 +75,7 @@ export function reachAgreement(identity: Identity, place: AgreementPlace, parts:
   return combine(secrets, transcriptOf(identity.publicHalves, place, parts))
 }
 
-/** `F(key, label, T)`: HMAC-SHA-512, cut to 32 bytes. */
+/** Computes `F(key, label, T)`: HMAC-SHA-512, cut to 32 bytes. */
 function prf(key: SecretKey<'agreed'>, label: string, transcript: Uint8Array): Bytes {
   const mac = hmacSha512(key, domain(label), lengthPrefixed(transcript))
   using _ = wiping(mac)

@@ -125,8 +125,8 @@ export interface PreparedBlock extends Handle {
    */
   seal(options?: SealOptions): Promise<SealedBlock>
   /**
-   * Makes envelopes for the readers of shares when the store already has the block. The prepared block stays as it is:
-   * seal it or dispose of it.
+   * Creates envelopes for the readers of shares when the store already has the block. The prepared block stays as it
+   * is: seal it or dispose of it.
    * @returns the envelope for each share, by its id
    * @throws KeystrataError `policy` if dedup is `off` (the stored block has another key) or the block is unencrypted
    * @throws KeystrataError `key-not-found` if no active share has that id
@@ -152,7 +152,7 @@ export interface BlockReader {
    * @throws KeystrataError `authentication-failed` if anything was altered or swapped, the label included
    * @throws KeystrataError `key-not-found` if the block belongs to another keyset or client (another vault's block is
    *   `authentication-failed`)
-   * @throws KeystrataError `policy` if it is protected more weakly than its key pair demands
+   * @throws KeystrataError `policy` if it is weaker than its key pair requires
    * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a block of this key model
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
@@ -173,7 +173,10 @@ export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { reado
   return { ciphertext: bytesFrom(ciphertext, 'ciphertext'), ...headOf({ envelope, label }) }
 }
 
-/** @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake */
+/**
+ * Checks that a value is a block.
+ * @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake
+ */
 function assertBlock(block: BlockHead): void {
   if (block instanceof Promise) throw new TypeError('expected a block, not a promise: await it')
   if (block instanceof Uint8Array) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
@@ -241,7 +244,7 @@ type Envelopes = ReadonlyMap<string, Bytes>
 interface Sealing {
   /** Encrypts in place and returns the envelope. */
   seal(): Promise<Bytes>
-  /** Makes the envelopes for shares. Key models without shares do not have it. */
+  /** Creates the envelopes for shares. Key models without shares do not have this method. */
   shared?(shares: readonly string[], isStored: boolean): Envelopes
   /** Wipes the keys that belong to this block. */
   dispose(): void
@@ -269,7 +272,7 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
     // Read the caller's objects first: their code must not run between the check below and the use of what was checked.
     const shares = sharesOf(options)
     const prepared = this.#unspent()
-    // Make these envelopes first, so that after a wrong id the block can still be sealed.
+    // Create these envelopes first. If an id is wrong, the block can then still be sealed.
     const shared = shares === undefined ? undefined : this.#shared(shares, false)
     // From here on this block is used up: its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
@@ -319,13 +322,19 @@ export function sharesOf({ shares }: SealOptions): readonly string[] | undefined
   return shares === undefined ? undefined : idsFrom(shares)
 }
 
-/** @throws TypeError if it is not a string */
+/**
+ * Returns the id of a share after checking its type.
+ * @throws TypeError if it is not a string
+ */
 export function shareIdFrom(id: unknown): string {
   if (typeof id === 'string') return id
   throw new TypeError('the id of a share must be a string')
 }
 
-/** @throws TypeError if it is not an array of strings */
+/**
+ * Returns a checked copy of a list of share ids.
+ * @throws TypeError if it is not an array of strings
+ */
 export function idsFrom(shares: readonly string[]): readonly string[] {
   if (!Array.isArray(shares)) throw new TypeError('shares must be an array of ids')
   return [...(shares as readonly unknown[])].map(shareIdFrom)

@@ -24,8 +24,7 @@ const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.pro
  * @throws RangeError if its length is not `length`
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
-  // Use the built-in getter: no property can make something else look like a Uint8Array, and arrays of other realms
-  // work.
+  // Use the built-in getter. Properties cannot deceive it, and it works for arrays of other realms.
   if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
     throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }
@@ -41,7 +40,7 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
 /** Guesses what the caller passed by mistake, and says what to do. */
 function hintFor(value: unknown): string {
   if (value instanceof Promise) return ', not a promise: await it'
-  return typeof value === 'string' ? ', not a string: new TextEncoder().encode(text) makes one' : ''
+  return typeof value === 'string' ? ', not a string: use new TextEncoder().encode(text)' : ''
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
@@ -130,7 +129,8 @@ export function u64(value: number): Bytes {
 }
 
 /**
- * `LP(x)`: the length in 32 bits, then the bytes. Two different sequences of such fields never have the same encoding.
+ * Returns `LP(x)`: the length in 32 bits, then the bytes. Two different sequences of such fields never have the same
+ * encoding.
  */
 export function lengthPrefixed(bytes: Uint8Array): Bytes {
   return concat(u32(bytes.length), bytes)
@@ -145,8 +145,8 @@ export function utf8(text: string): Bytes {
 const domains: Map<string, Bytes> = new Map()
 
 /**
- * `LP("keystrata/v1/" + label)`: a value computed for one purpose cannot be used for another. The caller must not
- * change the bytes.
+ * Returns `LP("keystrata/v1/" + label)`. It separates domains: a value computed for one purpose cannot be used for
+ * another. The caller must not change the bytes.
  */
 export function domain(label: string): Bytes {
   let bytes = domains.get(label)

@@ -25,14 +25,14 @@ const WANTED_ITERATIONS = 3
 const TRIES = 4
 
 /**
- * Returns costs with which one Argon2id hash takes about `targetMs` on this device. They stay within the limits of the
+ * Returns costs that make one Argon2id hash take about `targetMs` on this device. They stay within the limits of the
  * format: 4 lanes, and at least 19,456 KiB and 2 iterations, even if that takes longer. Pass them as `costs` when you
  * create a keyset. A device that unlocks the keyset later uses the same memory and does the same work, at its own
  * speed.
  * @param targetMs how long one hash may take, in milliseconds; calibrating takes two or three times as long
  * @param options `memoryKiB`: the most memory to use, 262,144 (256 MiB) by default; `argon2`: the function that will
  *   compute the hash
- * @throws KeystrataError `aborted` if the signal ends it
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws RangeError if `targetMs` is not above 0, or `memoryKiB` is outside 19,456 KiB–1 GiB
  * @throws TypeError if `argon2` does not compute Argon2id
  * @example

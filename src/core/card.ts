@@ -33,13 +33,13 @@ export const storedCard: Codec<StoredCard> = struct({
 })
 
 /**
- * A user's public keys, for others to seal to. It is not secret. Do not trust it before you compared its fingerprint
- * with the owner.
+ * A user's public keys, for others to seal to. A card is not secret. Do not trust it until you have compared its
+ * fingerprint with the owner.
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
  *
- * const toShow = ({ fingerprint }: Card) => `Read this to whoever shares with you: ${fingerprint}`
+ * const toShow = ({ fingerprint }: Card) => `Read this to the person who shares with you: ${fingerprint}`
  * ```
  */
 export interface Card {
@@ -152,7 +152,10 @@ function copyOfCard(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
 
-/** @throws KeystrataError `key-changed` */
+/**
+ * Checks the fingerprint of a card against the expected one.
+ * @throws KeystrataError `key-changed` if they differ
+ */
 function assertExpected(fingerprint: string, expected: string): void {
   if (digitsOf(expected) === digitsOf(fingerprint)) return
   throw new KeystrataError('key-changed', 'this card does not have the expected fingerprint', { fingerprint })

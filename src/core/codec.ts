@@ -10,7 +10,7 @@ import { MAX_NAME_BYTES } from './text.ts'
 
 /** How one kind of value is written and read. */
 export interface Codec<T> {
-  /** How many bytes a value takes. */
+  /** Returns how many bytes a value takes. */
   size(value: T): number
   write(to: Target, value: T): void
   read(from: Source): T
@@ -26,7 +26,7 @@ interface Target {
 interface Source {
   readonly bytes: Uint8Array
   offset: number
-  /** The keys that were read so far. If the object turns out malformed, nobody else can wipe them. */
+  /** The keys that were read so far. {@link decode} wipes them if the object turns out malformed. */
   readonly keys: SecretKey<Role>[]
 }
 
@@ -226,8 +226,8 @@ export function secret<R extends Role>(role: R, size: number): Codec<SecretKey<R
 }
 
 /**
- * A count, then that many elements. More than `most` are malformed, because small elements take more memory than their
- * bytes.
+ * A count, then that many elements. More than `most` elements are malformed, because a decoded element may take more
+ * memory than its bytes.
  */
 /* @__NO_SIDE_EFFECTS__ */
 export function list<T>(element: Codec<T>, most = 0xffff, count: Codec<number> = uint16): Codec<readonly T[]> {
@@ -281,7 +281,7 @@ export function struct<T>(fields: Fields<T>): Codec<T> {
   }
 }
 
-/** One of several layouts, and which one it is. */
+/** A value in one of several layouts, and the name of that layout. */
 type Variant<T> = { readonly [Kind in keyof T]: { readonly kind: Kind; readonly value: T[Kind] } }[keyof T]
 
 /** A tag in one byte, then the layout that the tag stands for. */

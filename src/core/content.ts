@@ -23,7 +23,10 @@ export function contentFrom(given: Uint8Array): Uint8Array {
   return content
 }
 
-/** @throws KeystrataError `limit-exceeded` */
+/**
+ * Checks the size of content.
+ * @throws KeystrataError `limit-exceeded` if it is over 64 MiB
+ */
 export function assertContentBytes({ length }: Uint8Array): void {
   if (length <= MAX_CONTENT_BYTES) return
   throw new KeystrataError('limit-exceeded', 'this content is too large: a block holds at most 64 MiB', {

@@ -12,7 +12,10 @@ export interface CipherKeys extends Handle {
   readonly commitment: Bytes
 }
 
-/** `cipher(32) ‖ mac(32) ‖ commitment = KDF(key, salt, label, [context…], 64 + commitmentBytes)` */
+/**
+ * Derives the keys of one encryption:
+ * `cipher(32) ‖ mac(32) ‖ commitment = KDF(key, salt, label, [context…], 64 + commitmentBytes)`.
+ */
 export function deriveCipherKeys(
   key: SecretKey<Role>,
   salt: Uint8Array,

@@ -37,7 +37,10 @@ export function encodePlainEnvelope(headerBytes: Uint8Array): Bytes {
   return concat(headerBytes, Uint8Array.of(PLAIN_MODE))
 }
 
-/** @throws KeystrataError `malformed`, `unsupported` */
+/**
+ * Checks the envelope of an unencrypted block.
+ * @throws KeystrataError `malformed`, `unsupported`
+ */
 export function assertPlainEnvelope(envelope: Uint8Array): void {
   assertKnown('mode', decode(plainEnvelope, envelope, 'envelope').mode, [PLAIN_MODE], 'envelope')
 }

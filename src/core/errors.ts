@@ -19,7 +19,8 @@ export type ErrorCode =
   /** Bytes or costs are beyond the limits of SPEC §1.6, or a password is empty. */
   | 'limit-exceeded'
   /**
-   * A cryptographic check failed: the object was altered, swapped, or made without the key. It never says which check.
+   * A cryptographic check failed: the object was altered, swapped, or created without the key. The error does not say
+   * which check failed.
    */
   | 'authentication-failed'
   /** The password is wrong. Damage by accident is never reported as this. */
@@ -32,35 +33,35 @@ export type ErrorCode =
   | 'rollback'
   /** Another writer changed the stored object first. */
   | 'conflict'
-  /** The object is past its date, or was used before. */
+  /** The object has expired, or was already used. */
   | 'expired'
   /** A key, or a card, that must not change has changed. */
   | 'key-changed'
   /** The account needs an account key for this. */
   | 'account-key-required'
-  /** The server demands that the keys are safeguarded first. */
+  /** The server requires that the keys are safeguarded first. */
   | 'safeguarding-required'
   /** The handle was disposed of. */
   | 'disposed'
-  /** The caller's signal ended the operation. */
+  /** The caller aborted the operation by its signal. */
   | 'aborted'
 
 const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
   unsupported: 'this object needs another release of keystrata',
   'limit-exceeded': 'this is beyond the limits of the format',
-  'authentication-failed': 'altered, swapped, or not made with these keys',
-  'wrong-password': 'the password is not the right one',
+  'authentication-failed': 'this object was altered or swapped, or was not created with these keys',
+  'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',
   policy: 'the rules of these keys do not allow this',
   rollback: 'this is an older version than expected',
   conflict: 'another writer changed this first; read it again',
-  expired: 'this is past its date, or was used before',
+  expired: 'this has expired, or was already used',
   'key-changed': 'the key has changed',
   'account-key-required': 'this needs an account key',
   'safeguarding-required': 'the keys must be safeguarded first',
   disposed: 'this handle was disposed of',
-  aborted: "the caller's signal ended this",
+  aborted: 'the operation was aborted by its signal',
 }
 
 /**

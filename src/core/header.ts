@@ -31,7 +31,7 @@ export const ObjectType = {
   proof: 19,
 } as const
 
-/** The name of an object type, for error messages. */
+/** Returns the name of an object type, for error messages. */
 export function objectName(type: number): string | undefined {
   const found = Object.entries(ObjectType).find(([, each]) => each === type)
   return found?.[0].replace(/[A-Z]/g, ' $&').toLowerCase()
@@ -105,7 +105,10 @@ export function parseMagic(given: Uint8Array, object: string): StoredHeader {
 /** Returns the key id in an encoded header. Its other fields are checked later. */
 export const keyIdIn = (header: Uint8Array): Uint8Array => header.subarray(16, 32)
 
-/** @throws KeystrataError `unsupported` */
+/**
+ * Checks that an object has the expected type.
+ * @throws KeystrataError `unsupported` if it has another type
+ */
 function assertType({ type: found }: StoredHeader, object: string, type: number): void {
   const other = objectName(found)
   if (found === type || other === undefined) {
@@ -115,7 +118,10 @@ function assertType({ type: found }: StoredHeader, object: string, type: number)
   throw new KeystrataError('unsupported', `expected ${object}, but this is ${other}`, { object, field: 'type', found })
 }
 
-/** @throws KeystrataError `unsupported` */
+/**
+ * Returns the suite of an object, if it is one of the allowed suites.
+ * @throws KeystrataError `unsupported` if it is not
+ */
 function knownSuite<S extends Suite>({ suite: found }: StoredHeader, object: string, suites: readonly S[]): S {
   const suite = suites.find(({ id }) => id === found)
   if (suite !== undefined) return suite
@@ -143,7 +149,10 @@ export function known<N extends number>(
   return value
 }
 
-/** @throws KeystrataError `unsupported` */
+/**
+ * Checks that a stored number is one of the known numbers.
+ * @throws KeystrataError `unsupported` if it is not
+ */
 export function assertKnown(field: string, found: number, known: readonly number[], object: string): void {
   if (!known.includes(found)) throw unknownField(field, found, object)
 }

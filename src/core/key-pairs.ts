@@ -1,12 +1,12 @@
 // Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that share one key id. A Recipient holds the public
 // halves and can be sealed to; an Identity holds the private halves and opens.
+import { type Codec, optional, ownBytes, secret, struct, uint8, validated } from './codec.ts'
 import type { Decapsulator, Encapsulator } from '../primitives/backend.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { importPrivateKey, importPublicKey, KEM_BYTES } from '../primitives/kem.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { type Bytes, domain, equalBytes, lengthPrefixed } from './bytes.ts'
-import { type Codec, optional, ownBytes, secret, struct, uint8, within } from './codec.ts'
 import { authenticationFailed } from './errors.ts'
 import { SecretHolder, SecretKey } from './secret.ts'
 import { type Method, Strength } from './suite.ts'
@@ -35,7 +35,9 @@ export interface SigningPair {
   readonly publicKey: Bytes
 }
 
-export const strength: Codec<Strength> = within<Strength>(uint8, Strength.none, Strength.hybrid)
+export const strength: Codec<Strength> = validated(uint8, (value) =>
+  Object.values<number>(Strength).includes(value),
+) as Codec<Strength>
 
 export const publicHalves: Codec<PublicHalves> = struct({
   minimum: strength,
@@ -86,7 +88,10 @@ export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   readonly x25519: Encapsulator
   readonly mlKem1024: Encapsulator
 
-  /** @throws KeystrataError `malformed` if the public keys are invalid */
+  /**
+   * Imports the public halves.
+   * @throws KeystrataError `malformed` if the public keys are invalid
+   */
   constructor(publicHalves: PublicHalves) {
     this.publicHalves = publicHalves
     this.keyId = publicKeyId(publicHalves)
@@ -102,7 +107,10 @@ export class Identity extends SecretHolder implements Readonly<Record<Method, De
   readonly #x25519: Decapsulator
   readonly #mlKem1024: Decapsulator
 
-  /** @throws KeystrataError `authentication-failed` if the public and private halves do not match */
+  /**
+   * Imports the private halves, and compares them with the public halves.
+   * @throws KeystrataError `authentication-failed` if the public and private halves do not match
+   */
   constructor({ publicHalves, privateHalves }: KeyPair) {
     const x25519 = importPrivateKey('x25519', privateHalves.x25519)
     const mlKem1024 = importPrivateKey('mlKem1024', privateHalves.mlKem1024)

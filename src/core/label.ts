@@ -9,7 +9,10 @@ import { disposable, type Handle, type SecretKey } from './secret.ts'
 
 const LABEL_BYTES = 32
 
-/** @throws KeystrataError `malformed` if it is not 64 lower-case hex digits */
+/**
+ * Decodes the hex digits of a label into 32 bytes.
+ * @throws KeystrataError `malformed` if it is not 64 lower-case hex digits
+ */
 export function parseLabel(label: string): Bytes {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
   const bytes = fromHex(label, LABEL_BYTES)

@@ -130,7 +130,7 @@ export function assertWritableCosts(costs: Argon2Costs): void {
 /**
  * Hashes a password with Argon2id. The result has `length` bytes.
  * @throws KeystrataError `limit-exceeded` if the password is empty or the costs are beyond the limits
- * @throws KeystrataError `aborted` if the signal ends it
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if the caller's `argon2` does not compute Argon2id
  */
 export function hashPassword(
@@ -213,7 +213,7 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
 /**
  * Hashes a password with PBKDF2-HMAC-SHA-512.
  * @throws KeystrataError `limit-exceeded` if the password is empty
- * @throws KeystrataError `aborted` if the signal ends it
+ * @throws KeystrataError `aborted` if the signal was aborted
  */
 export function stretchPassword(
   password: string,
@@ -238,7 +238,7 @@ async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<
  * Waits for a derivation, or until the signal ends the wait. Native code cannot be stopped, so its result is wiped when
  * it comes. If the progress callback throws, its error is thrown after the derivation has ended, when the result can be
  * wiped.
- * @throws KeystrataError `aborted`
+ * @throws KeystrataError `aborted` if the signal was aborted
  */
 async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wait) => Promise<Bytes>): Promise<Bytes> {
   const assertWanted = () => {

@@ -1,5 +1,5 @@
-// Recipes: the parts of a handle, from which a worker thread makes an equal handle in its own memory. Each key model
-// declares its own recipes. The pool makes handles from all of them.
+// Recipes: the parts of a handle, from which a worker thread recreates the handle in its own memory. Each key model
+// declares its own recipes. The pool recreates handles from all of them.
 import { copyKeys } from './secret.ts'
 
 /** The parts of one handle. The kind says which handle it is. */

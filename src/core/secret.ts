@@ -68,7 +68,10 @@ export abstract class SecretHolder implements Handle {
     }
   }
 
-  /** @throws KeystrataError `disposed` */
+  /**
+   * Checks that this object was not disposed of.
+   * @throws KeystrataError `disposed` if it was
+   */
   protected assertUsable(): void {
     if (this.#disposed) throw new KeystrataError('disposed', `this ${this.#kind} was disposed of`)
   }
@@ -129,7 +132,7 @@ export class SecretKey<R extends Role> extends SecretHolder {
     return new SecretKey(role, bytes)
   }
 
-  /** An independent key with the same role and bytes. */
+  /** Returns an independent key with the same role and bytes. */
   copy(): SecretKey<R> {
     return withBytes(this, (bytes) => new SecretKey(this.role, bytes))
   }

@@ -57,9 +57,18 @@ export type KeysetSuite = With<'strength'>
 export type EncryptedSuite = AgreementSuite & KeysetSuite
 
 /** Every suite that a stored block can have. */
-export const BLOCK_SUITES: readonly BlockSuite[] = /* @__PURE__ */ Object.values(Suite).filter(
-  (suite) => 'envelopeBytes' in suite,
+export const BLOCK_SUITES: readonly BlockSuite[] = suitesWith('envelopeBytes')
+/** Every suite of a keyset's blocks. */
+export const KEYSET_SUITES: readonly KeysetSuite[] = suitesWith('strength')
+/** Every suite of a keyset's encrypted blocks and of its records. */
+export const ENCRYPTED_SUITES: readonly EncryptedSuite[] = /* @__PURE__ */ KEYSET_SUITES.filter(
+  (suite) => 'methods' in suite,
 )
+
+/* @__NO_SIDE_EFFECTS__ */
+function suitesWith<Column extends keyof Row>(column: Column): readonly With<Column>[] {
+  return Object.values(Suite).filter((suite): suite is With<Column> => column in suite)
+}
 
 /** Returns the suite that protects blocks of a keyset with this strength. */
 export function suiteOf(strength: Strength): KeysetSuite {

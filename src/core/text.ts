@@ -13,7 +13,10 @@ export function encodeText(text: string, what: string): Bytes {
   return utf8(normalizeText(text, what))
 }
 
-/** @throws TypeError if it is not a string, or has lone surrogates */
+/**
+ * Checks that a value is well-formed text.
+ * @throws TypeError if it is not a string, or has lone surrogates
+ */
 export function assertText(text: string, what: string): void {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
   if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)

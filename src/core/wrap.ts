@@ -1,6 +1,6 @@
 // Wraps and seals secrets (SPEC §4). LOCK is the only symmetric construction: AES-GCM under a key that is derived for
 // one object, with a commitment to the key beside it. The commitment is compared before the cipher runs, so no
-// ciphertext opens under two keys. WRAP puts a secret under a symmetric key. SEAL puts it under a recipient's public
+// ciphertext opens under two keys. WRAP wraps a secret under a symmetric key. SEAL seals it to a recipient's public
 // keys.
 import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
 import { derive } from '../primitives/kdf.ts'
@@ -62,7 +62,8 @@ export interface Lock extends Handle {
 }
 
 /**
- * `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must encrypt only one plaintext.
+ * Derives the lock of `LOCK(key, nonce, label, [context…])`. With an empty nonce the IV is zero, and `key` must encrypt
+ * only one plaintext.
  * @param keyBytes the length of the AES key: 16, 24 or 32
  */
 export function deriveLock(
@@ -98,7 +99,7 @@ export function agreedLock(
   return deriveLock(key, nonce, label, context, 32)
 }
 
-/** `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
+/** Encodes the `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
 export function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
   return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
 }
@@ -115,7 +116,7 @@ export interface SecretPlace {
   readonly context: Uint8Array
 }
 
-/** `WRAP`: puts `secret` under `key`. */
+/** Wraps `secret` under `key` (`WRAP`). */
 export function wrapSecret(key: SecretKey<Role>, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.wrap, keyId: keyIdOf(key), ownerId })
   const nonce = randomBytes(NONCE_BYTES)
@@ -143,7 +144,7 @@ export function unwrapSecret(
   return gcmOpen(lock.key, lock.iv, associatedData(headerBytes, concat(nonce, commitment), context), sealed)
 }
 
-/** `SEAL`: seals `secret` to public keys, always by both key agreements. */
+/** Seals `secret` to public keys (`SEAL`), always with both key agreements. */
 export function sealSecret(recipient: Recipient, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.seal, keyId: recipient.keyId, ownerId })
   const { parts, agreement } = agreeWith(recipient, { headerBytes, suite: Suite.seal, context })

@@ -100,7 +100,7 @@ async function encodeProtectedKey(key: SecretKey<'device'>, passphrase: string, 
 class OwnDeviceKey extends SecretHolder implements DeviceKey {
   readonly #key: SecretKey<'device'>
 
-  /** Owns the key from here on. */
+  /** Takes ownership of the key. */
   constructor(key: SecretKey<'device'>) {
     super('device key', () => key.dispose())
     this.#key = key
@@ -199,8 +199,8 @@ export function createDeviceKey(): DeviceKey {
  * @throws KeystrataError `malformed` if the bytes are damaged
  * @throws KeystrataError `authentication-failed` if the bytes were altered
  * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
- * @throws KeystrataError `limit-exceeded` if the bytes are too many, the costs in them too high, or the passphrase
- *   empty
+ * @throws KeystrataError `limit-exceeded` if there are too many bytes, the costs in them are too high, or the
+ *   passphrase is empty
  * @throws KeystrataError `aborted` if the signal was aborted
  * @example
  * ```ts
@@ -236,12 +236,14 @@ async function unlock(
       if (passphrase === undefined) return content.value
       content.value.dispose()
       // An attacker may have replaced the protected key with their own.
-      throw new KeystrataError('policy', 'this device key is not under a passphrase: it may have been replaced', {
-        rule: 'passphrase',
-      })
+      throw new KeystrataError(
+        'policy',
+        'this device key has no passphrase, but one was given: somebody may have replaced the key, so do not use it',
+        { rule: 'passphrase' },
+      )
     case 'protected':
       if (passphrase === undefined)
-        throw new KeystrataError('wrong-password', 'this device key is under a passphrase: pass it')
+        throw new KeystrataError('wrong-password', 'this device key is protected by a passphrase: pass the passphrase')
       return await unlockProtected(content.value, passphrase, options)
   }
 }

@@ -21,7 +21,10 @@ export function setSealer(device: object, sealer: Sealer): void {
   sealers.set(device, sealer)
 }
 
-/** @throws TypeError if `device` is not a device key of this copy of the library */
+/**
+ * Returns the operations that a device key registered.
+ * @throws TypeError if `device` is not a device key of this copy of the library
+ */
 function sealerOf(device: object): Sealer {
   const sealer = sealers.get(device)
   if (sealer === undefined) throw new TypeError('device must be a DeviceKey of this copy of the library')

@@ -44,7 +44,9 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
   const exact = exactText(text, 'text')
   using _exact = wiping(exact)
   if (exact.length > MAX_TEXT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'the text must have at most 64 KiB of UTF-8', { bytes: exact.length })
+    throw new KeystrataError('limit-exceeded', 'the text is too long: it may have at most 64 KiB of UTF-8', {
+      bytes: exact.length,
+    })
   }
   // Padded, so that its length reveals little.
   const padded = new Uint8Array(paddedBytes(exact.length))
@@ -56,14 +58,17 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
 
 const paddedBytes = (length: number): number => Math.ceil((4 + length) / TEXT_BLOCK_BYTES) * TEXT_BLOCK_BYTES
 
-/** @throws KeystrataError `key-not-found` if this key did not seal the object */
+/**
+ * Checks that this device key sealed an object.
+ * @throws KeystrataError `key-not-found` if this key did not seal the object
+ */
 export function assertSealedBy(key: SecretKey<'device'>, keyId: Uint8Array): void {
   if (!equalBytes(keyIdOf(key), keyId)) throw new KeystrataError('key-not-found', 'another device sealed this')
 }
 
 /**
  * Opens a text value.
- * @throws KeystrataError `limit-exceeded` if the bytes are too many
+ * @throws KeystrataError `limit-exceeded` if there are too many bytes
  * @throws KeystrataError `malformed`, `unsupported` if they are not a text value
  * @throws KeystrataError `key-not-found` if this key did not seal it
  * @throws KeystrataError `authentication-failed` if it was sealed for another place, or altered

@@ -47,7 +47,7 @@ export function withShare(contents: CompleteContents, share: ActiveShare): Keyse
   return { ...others, additional: { ...additional, shares: [...additional.shares, share] } }
 }
 
-/** Returns contents to which the caller adds the new keys. If this throws, the new keys are wiped. */
+/** Returns the next contents, without the new keys: the caller adds those. If this throws, it wipes the new keys. */
 function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, contents: C): C {
   try {
     return nextContents(contents)

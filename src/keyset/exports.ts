@@ -47,7 +47,7 @@ export interface KeysetKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
-  /** Undefined in a source definition, and in a keyset that was unlocked from one. */
+  /** The keys that a source definition lacks. Undefined in one, and in a keyset that was unlocked from one. */
   readonly additional: AdditionalKeys | undefined
 }
 
@@ -270,12 +270,18 @@ export function decodeSections(plain: Uint8Array, sealed: Uint8Array, destinatio
   }
 }
 
-/** @throws KeystrataError `authentication-failed` if the halves do not match */
+/**
+ * Checks that the two halves of a signing pair match.
+ * @throws KeystrataError `authentication-failed` if the halves do not match
+ */
 export function assertSigningPair({ seed, publicKey }: SigningPair): void {
   if (!equalBytes(signingPublicKey(seed), publicKey)) throw authenticationFailed()
 }
 
-/** @throws KeystrataError `authentication-failed` if the halves do not match */
+/**
+ * Checks that the two halves of a key pair set match.
+ * @throws KeystrataError `authentication-failed` if the halves do not match
+ */
 export function assertKeyPair(pair: KeyPair): void {
   new Identity(pair).dispose()
 }

@@ -20,9 +20,9 @@ const PRIVATE_BYTES = 96
 export interface InviteTail {
   /** Milliseconds since 1970, UTC. */
   readonly issuedAt: number
-  /** Made with the source signing key. It covers every byte before the two signatures. */
+  /** The signature by the source signing key. It covers every byte before the two signatures. */
   readonly sourceSignature: Uint8Array
-  /** Made with the card signing key. It covers the same bytes. */
+  /** The signature by the card signing key. It covers the same bytes. */
   readonly signature: Uint8Array
 }
 
@@ -36,7 +36,7 @@ const TAIL_BYTES = 8 + 2 * SIGNATURE_BYTES
 
 export interface StoredInvite extends InviteTail {
   readonly header: Header
-  /** The SEAL. */
+  /** The share's keys, as a SEAL. */
   readonly sealed: Uint8Array
   /** Every byte before the two signatures. */
   readonly signed: Uint8Array
@@ -170,7 +170,7 @@ function placeOf(shareId: Uint8Array, from: PinnedKeys, to: PinnedKeys, issuedAt
 /**
  * Returns the message that a key of the sharer signs. The card's key signs because invites come from cards. The
  * source's key signs to prove that the sharer holds it: anybody can put somebody else's public key into a card, and
- * would then pass for the author of the share's log.
+ * would then seem to be the author of the share's log.
  */
 function signedMessage(by: 'card' | 'source', from: PinnedKeys, signed: Uint8Array): Bytes {
   return concat(domain(`sign/invite-${by}`), lengthPrefixed(fingerprintBytes(from)), signed)

@@ -1,4 +1,4 @@
-// An unlocked keyset: it seals and opens blocks, makes exports, and changes its keys (SPEC §5, §6).
+// An unlocked keyset: it seals and opens blocks, encodes exports, and changes its keys (SPEC §5, §6).
 import {
   type Encryption,
   HostWriter,
@@ -70,7 +70,7 @@ export interface PasswordOptions extends HashOptions {
 }
 
 /**
- * An unlocked keyset. It seals and opens blocks and records, and makes the exports.
+ * An unlocked keyset. It seals and opens blocks and records, and encodes the exports.
  * @example
  * ```ts
  * import type { Keyset } from 'keystrata'
@@ -143,7 +143,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
    * take that away, seal the content again.
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
-   * @throws KeystrataError `policy` if it is weaker than that pair demands
+   * @throws KeystrataError `policy` if it is weaker than that pair requires
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   rekey(head: BlockHead): Bytes
@@ -198,8 +198,8 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * Opens an invite to this keyset's card, and returns an independent handle. Keep the invite, to open it again after a
    * restart.
    * @param from the card of the user who shares; you must have compared its fingerprint with them
-   * @throws KeystrataError `authentication-failed` if the owner of that card did not make it, or it was altered
-   * @throws KeystrataError `key-not-found` if it is to another card
+   * @throws KeystrataError `authentication-failed` if the owner of that card did not create it, or it was altered
+   * @throws KeystrataError `key-not-found` if it is sealed to another card
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
    * @throws KeystrataError `malformed`, `unsupported`, `disposed`
@@ -230,7 +230,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   /** Created at first use: a program that only restores never needs them. */
   readonly #lazy: { writer?: HostWriter; card?: Identity }
 
-  /** The handle takes over the contents and the master key. */
+  /** Takes ownership of the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
     const { additional } = contents
     assertExportsFit(contents)
@@ -337,7 +337,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#next(withoutRetired(this.#complete('forgetting retired keys')))
   }
 
-  /** Returns a handle that takes over the changed contents. */
+  /** Returns a handle that takes ownership of the changed contents. */
   #next(contents: KeysetContents): Keyset {
     return unlocked(contents, this.#master.copy(), this.#owner.allowWeaker)
   }
@@ -448,7 +448,10 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   }
 }
 
-/** @throws KeystrataError `key-not-found` */
+/**
+ * Returns the active share with this id.
+ * @throws KeystrataError `key-not-found` if there is none
+ */
 function findShare({ additional }: CompleteContents, id: string): ActiveShare {
   const share = additional.shares.find((each) => toHex(each.id) === id)
   if (share === undefined) throw noSuchShare(id)
@@ -463,7 +466,7 @@ function writableCosts(costs: Argon2Costs): Argon2Costs {
   return isWritable(costs) ? costs : DEFAULT_ARGON2_COSTS
 }
 
-/** Returns a handle that takes over the contents and the master key. If this throws, both are wiped. */
+/** Returns a handle that takes ownership of the contents and the master key. If this throws, both are wiped. */
 export function unlocked(
   contents: KeysetContents,
   master: SecretKey<'master'>,
@@ -482,7 +485,7 @@ export function unlocked(
 export interface Insides {
   readonly contents: KeysetContents
   readonly master: SecretKey<'master'>
-  /** The weakest blocks to accept, even if a key pair demands more. Undefined: no exception. */
+  /** The weakest blocks to accept, even if a key pair requires stronger ones. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
 

@@ -122,7 +122,7 @@ export const hostPlain: Codec<HostPlain> = struct({
   shares: list(struct<PublicShare>({ id: shareId, publicHalves })),
 })
 
-/** The most key pairs that fit into the plain section, where the public halves of each take 1,601 bytes. */
+/** The maximum number of key pairs in the plain section. The public halves of each take 1,601 bytes there. */
 const MOST_PAIRS = Math.floor(MAX_KEYSET_BYTES / 1601)
 
 /** The host's section under the master key. Its lists have the same order and length as those in the plain section. */
@@ -176,7 +176,7 @@ export const storageSealed: Codec<StorageSealed> = struct({
 /** A keyset as a device saves it. */
 export interface SavedKeyset {
   readonly master: SecretKey<'master'>
-  /** The `allowWeaker` of the saved handle. Current releases do not write it, and ignore it when they read. */
+  /** The `allowWeaker` of the saved handle. Current releases neither write nor use it. */
   readonly accept?: Strength | undefined
   /** An export with all the keys that the handle has. */
   readonly keyset: Uint8Array

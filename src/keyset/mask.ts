@@ -1,5 +1,6 @@
 // The envelope of a keyset's block (SPEC §6.1). It holds the mask: the block key XORed with the key of a fresh
 // agreement. An envelope can be rewritten without the content and without the ciphertext.
+import { type EncryptedSuite, KEYSET_SUITES, Suite } from '../core/suite.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
@@ -8,7 +9,6 @@ import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
 import type { Identity, Recipient } from '../core/key-pairs.ts'
 import { SecretKey, withBytes } from '../core/secret.ts'
-import { type EncryptedSuite, type KeysetSuite, Suite } from '../core/suite.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 
 /** How a block gets its key. This decides which equal contents give equal blocks. */
@@ -68,8 +68,6 @@ const layouts: Readonly<Record<EncryptedSuite['id'], Codec<StoredEnvelope>>> = {
   [Suite.x25519.id]: layoutOf(Suite.x25519),
   [Suite.hybrid.id]: layoutOf(Suite.hybrid),
 }
-
-const KEYSET_SUITES: readonly KeysetSuite[] = [Suite.none, Suite.x25519, Suite.hybrid]
 
 /** Returns whether an envelope belongs to an encrypted block. */
 export const isMasked = (envelope: Envelope): envelope is MaskedEnvelope => envelope.mode !== Mode.none

@@ -11,12 +11,12 @@ import type { KeysetSuite, Strength } from '../core/suite.ts'
 import { FRAME_BYTES, isMasked, Mode, parseEnvelope, unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
-/** The keys and rules with which a keyset opens its envelopes. */
+/** The keys and rules that a keyset uses to open its envelopes. */
 export interface OwnerPairs {
   readonly id: Bytes
   readonly blockPair: KeyPair
   readonly retired: readonly KeyPair[]
-  /** The weakest blocks to accept, even if a key pair demands more. Undefined: no exception. */
+  /** The weakest blocks to accept, even if a key pair requires stronger ones. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
 
@@ -63,7 +63,7 @@ export class EnvelopeKeys extends SecretHolder {
    * Finds the key pair that a block or a record is addressed to, and checks the caller's rules.
    * @throws KeystrataError `key-not-found` if there is no such key pair
    * @throws KeystrataError `authentication-failed` if the header names another owner
-   * @throws KeystrataError `policy` if the suite is weaker than the key pair demands
+   * @throws KeystrataError `policy` if the suite is weaker than the key pair requires
    */
   identityFor(header: Header<KeysetSuite>, isEncrypted: boolean): Identity {
     this.assertUsable()
@@ -86,12 +86,15 @@ export class EnvelopeKeys extends SecretHolder {
     return identity
   }
 
-  /** @throws KeystrataError `policy` */
+  /**
+   * Checks that a suite is at least as strong as the key pair requires.
+   * @throws KeystrataError `policy` if it is weaker
+   */
   #assertStrongEnough({ strength }: KeysetSuite, { publicHalves }: Identity): void {
     const demanded = publicHalves.minimum
     const minimum = this.#allowWeaker === undefined ? demanded : Math.min(demanded, this.#allowWeaker)
     if (strength >= minimum) return
-    throw new KeystrataError('policy', 'this block or record is encrypted more weakly than its key pair demands', {
+    throw new KeystrataError('policy', 'this block or record is weaker than its key pair requires: do not trust it', {
       rule: 'minimum-encryption',
       strength,
       minimum,
@@ -136,7 +139,10 @@ async function verified(content: Bytes, check: (content: Bytes) => Promise<void>
   }
 }
 
-/** @throws KeystrataError `limit-exceeded` */
+/**
+ * Checks the size of a ciphertext.
+ * @throws KeystrataError `limit-exceeded` if its content is over 64 MiB
+ */
 function assertWithinLimit({ length }: Uint8Array, mode: Mode): void {
   const { before, after } = FRAME_BYTES[mode]
   if (length <= before + MAX_CONTENT_BYTES + after) return

@@ -109,18 +109,22 @@ export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKe
 
 function assertWithinLimits(files: readonly Uint8Array[]): void {
   if (files.length > MAX_MEMBERS) {
-    throw new KeystrataError('limit-exceeded', 'a pack has at most 1,024 members', { members: files.length })
+    throw new KeystrataError('limit-exceeded', 'too many files: a pack has at most 1,024 members', {
+      members: files.length,
+    })
   }
   let bytes = 4
   for (const { length } of files) {
     if (length > MAX_MEMBER_BYTES) {
-      throw new KeystrataError('limit-exceeded', 'a member of a pack has at most 8 MiB', { bytes: length })
+      throw new KeystrataError('limit-exceeded', 'a file is too large for a pack: a member has at most 8 MiB', {
+        bytes: length,
+      })
     }
     // The length field, the MAC, and the content with its padding.
     bytes += 4 + MAC_BYTES + (length - (length % 16) + 16)
   }
   if (bytes > MAX_CONTENT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a pack holds at most 64 MiB', { bytes })
+    throw new KeystrataError('limit-exceeded', 'these files are too large: a pack holds at most 64 MiB', { bytes })
   }
 }
 

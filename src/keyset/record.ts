@@ -2,6 +2,7 @@
 // Anybody who has the public keys could seal a record, so the source signs each one. Each record also names the one
 // before it, so that dropping, moving or repeating a record is noticed. Only the loss of the newest records is not: to
 // notice it, remember the last sequence number.
+import { ENCRYPTED_SUITES, type EncryptedSuite, strongestSuite, Suite } from '../core/suite.ts'
 import { type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import type { BlockReader } from '../core/block.ts'
 import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
@@ -11,7 +12,6 @@ import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
 import { type Handle, wiping } from '../core/secret.ts'
-import { type EncryptedSuite, strongestSuite, Suite } from '../core/suite.ts'
 import { agreedLock, associatedData, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -20,7 +20,7 @@ import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts
 import { nextVersion } from '../state/version.ts'
 import type { EnvelopeKeys } from './open.ts'
 
-/** The content, and more than a record adds to it. */
+/** The size limit of a record: the longest content, and more room than a record needs for the rest. */
 const MAX_RECORD_BYTES = MAX_CONTENT_BYTES + 4096
 
 /** A flag in the header: this record closes its epoch. */
@@ -62,8 +62,7 @@ const layouts: Readonly<Record<EncryptedSuite['id'], HeadLayout>> = {
   [Suite.hybrid.id]: { codec: headOf(Suite.hybrid), bytes: 1752 },
 }
 
-const RECORD_SUITES: readonly EncryptedSuite[] = [Suite.x25519, Suite.hybrid]
-const MAX_HEAD_BYTES = layouts[Suite.hybrid.id].bytes + TAG_BYTES + SIGNATURE_BYTES
+const MAX_HEAD_BYTES = Math.max(...Object.values(layouts).map(({ bytes }) => bytes)) + TAG_BYTES + SIGNATURE_BYTES
 const RECORD_DOMAIN = 'sign/record'
 
 export interface StoredRecord extends RecordFacts {
@@ -131,9 +130,15 @@ function assertWithinLimit({ length }: Uint8Array): void {
     })
 }
 
-/** @throws KeystrataError `malformed`, `unsupported` */
+/**
+ * Reads the head of a record.
+ * @throws KeystrataError `malformed`, `unsupported` if it is not a record
+ */
 function readFacts(record: Uint8Array): RecordFacts {
-  const header = parseHeader(record, 'record', ObjectType.record, RECORD_SUITES, { generations: true, flag: END_FLAG })
+  const header = parseHeader(record, 'record', ObjectType.record, ENCRYPTED_SUITES, {
+    generations: true,
+    flag: END_FLAG,
+  })
   const { codec, bytes: headBytes } = layouts[header.suite.id]
   if (record.length < headBytes + TAG_BYTES + SIGNATURE_BYTES) {
     throw new KeystrataError('malformed', 'this record is cut short', { bytes: record.length })
@@ -204,7 +209,9 @@ export async function sealRecord(
 ): Promise<SealedRecord> {
   const content = bytesFrom(given, 'content')
   if (content.length > MAX_CONTENT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a record holds at most 64 MiB', { bytes: content.length })
+    throw new KeystrataError('limit-exceeded', 'this content is too large: a record holds at most 64 MiB', {
+      bytes: content.length,
+    })
   }
   const place = after === 'start' ? { epoch: 0, sequence: 1, previous: START } : placeAfter(after, owner)
   return sealAt(content, place, owner, false)
@@ -216,7 +223,10 @@ function placeAfter(after: Uint8Array, owner: RecordOwner): Place {
   return { epoch: last.header.generation, sequence: nextVersion(last.sequence), previous: sha256(last.bytes) }
 }
 
-/** @throws KeystrataError `authentication-failed` if somebody else made this record */
+/**
+ * Checks that this owner signed the record.
+ * @throws KeystrataError `authentication-failed` if somebody else made this record
+ */
 function assertFrom({ header, message, signature }: StoredRecord, ownerId: Uint8Array, publicKey: Uint8Array): void {
   const holds = equalBytes(header.ownerId, ownerId) && isSignatureOf(publicKey, message, signature)
   if (!holds) throw authenticationFailed()
@@ -307,7 +317,8 @@ async function openParsed(
 }
 
 /**
- * @throws KeystrataError `authentication-failed` if the record does not directly follow the other
+ * Checks that a record directly follows another one.
+ * @throws KeystrataError `authentication-failed` if it does not
  * @throws KeystrataError `malformed` if the other is not a record
  */
 function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint8Array | 'start'): void {
@@ -401,7 +412,7 @@ export interface RecordReader extends BlockReader, Handle {
    * Opens a record after checking its signature and its place in the chain.
    * @param options `after`: the bytes of the previous record, or 'start' for the first of an epoch. With it, a record
    *   that was dropped, moved or repeated is an error. Without it, the place in the chain is not checked
-   * @throws KeystrataError `authentication-failed` if somebody else made the record, it was altered, or it does not
+   * @throws KeystrataError `authentication-failed` if somebody else created the record, it was altered, or it does not
    *   follow `after`
    * @throws KeystrataError `key-not-found`, `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */

@@ -72,7 +72,7 @@ export async function decryptContent(
   }
   const lead = new Uint8Array(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
-  // Check the commitment first: a ciphertext that was made for two keys is refused before the cipher runs.
+  // Check the commitment first: a ciphertext that was crafted for two keys is refused before the cipher runs.
   if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
   return await gcmOpenContent(frame.key, frame.iv, frame.aad, ciphertext.subarray(before))
 }

@@ -46,6 +46,8 @@ export class ShareRecipient implements EnvelopeTarget {
   readonly sharer: Uint8Array
 
   /**
+   * Imports the public keys of a share.
+   * Imports the public keys of a share.
    * @param sharer the source signing key of the keyset
    * @throws KeystrataError `malformed` for invalid public keys
    */
@@ -64,7 +66,10 @@ export class ShareRecipients {
   readonly #imported: Map<string, ShareRecipient> = new Map()
   readonly #sharer: () => Uint8Array
 
-  /** @param sharer returns the source signing key of the keyset; called only when it is needed */
+  /**
+   * Prepares the shares. It imports none of them yet.
+   * @param sharer returns the source signing key of the keyset; called only when it is needed
+   */
   constructor(shares: readonly PublicShare[], sharer: () => Uint8Array) {
     this.#sharer = sharer
     this.#shares = new Map(shares.map((share) => [toHex(share.id), share]))
@@ -72,8 +77,9 @@ export class ShareRecipients {
   }
 
   /**
+   * Returns a share, and imports its keys at first use.
    * @throws KeystrataError `key-not-found` if no active share has this id
-   * @throws KeystrataError `malformed`
+   * @throws KeystrataError `malformed` if its public keys are invalid
    */
   of(id: string): ShareRecipient {
     const known = this.#imported.get(id)
@@ -92,7 +98,7 @@ export function noSuchShare(id: string): KeystrataError {
 }
 
 /**
- * Writes the envelope with which readers of a share can open a prepared block.
+ * Writes an envelope for a prepared block, so that readers of a share can open it.
  * @param weakest the weakest suite that the envelope may have
  * @throws KeystrataError `policy` for an unencrypted block
  */
@@ -169,18 +175,18 @@ export interface Share extends RecordWriter, Handle {
   /** 32 hex digits: random, and the same for the whole life of the share. */
   readonly id: string
   /**
-   * Makes the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed.
+   * Creates the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed.
    * Write the block's label into the share's log, with the SHA-256 of this envelope and of the ciphertext: readers
    * compare them before they open the block.
    * @throws KeystrataError `policy` if the block is unencrypted, and so has no key, or is weaker than its key pair
-   *   demands
+   *   requires
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   add(head: BlockHead): Bytes
   /**
    * Seals the keys of the share to a user's card, and signs them. The invite has about 3.5 kB and can travel over any
-   * channel. Make one for each recipient, at any time.
+   * channel. Create one for each recipient, at any time.
    * @param to a card whose fingerprint you compared with its owner. Anybody who has its private half can open the share
    * @throws KeystrataError `policy` for a direct share to another card
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
@@ -207,12 +213,12 @@ export interface Share extends RecordWriter, Handle {
 export interface SharedReader extends RecordReader {
   /** 32 hex digits: the id of the share. */
   readonly id: string
-  /** When the invite was made, by the clock of the user who made it. */
+  /** When the invite was created, by the clock of the user who created it. */
   readonly issuedAt: Date
   /**
-   * Opens a block of the share. The label cannot be checked here, and everybody who has the keys of the share can make
-   * an envelope. So first compare the SHA-256 of the envelope and of the ciphertext with the share's log. If both
-   * match, the content is what the owner shared.
+   * Opens a block of the share. This cannot check the label, and everybody who has the keys of the share can create an
+   * envelope. So first compare the SHA-256 of the envelope and of the ciphertext with the share's log. If both match,
+   * the content is what the owner shared.
    * @throws KeystrataError `key-not-found` for envelopes of the owner and of other shares
    * @throws KeystrataError `policy` for unencrypted blocks
    * @throws KeystrataError as {@link BlockReader.open} otherwise

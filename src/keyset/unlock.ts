@@ -29,7 +29,7 @@ import { type Encryption, parseWriterOptions, type WriterOptions } from './write
  *   can guess
  * @throws KeystrataError `limit-exceeded` if the password is empty, if the costs are outside 19,456 KiB–1 GiB, 2–64
  *   iterations or 1–16 lanes, or if all iterations together take more than 4 GiB
- * @throws KeystrataError `aborted` if the signal ends it
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if the password is not well-formed text, an option is unknown, or `dedupWith` is from another copy
  *   of this library
  * @example
@@ -75,7 +75,7 @@ function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKe
 export interface OpenOptions {
   /** The lowest version to accept. */
   atLeast?: number
-  /** Accepts blocks down to this strength, even if the keyset demands more. You take the risk. */
+  /** The weakest blocks to accept, even if the keyset requires stronger ones. You take the risk. */
   allowWeaker?: Encryption
 }
 
@@ -90,7 +90,7 @@ function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
  * Unlocks any export of a keyset with its password.
  * @param anyExport the bytes of an export, at most 1 MiB
  * @param options `atLeast`: the lowest version to accept. `allowWeaker`: accepts blocks down to this strength, even if
- *   the keyset demands more; you take the risk
+ *   the keyset requires stronger ones; you take the risk
  * @throws KeystrataError `wrong-password` if the password is wrong
  * @throws KeystrataError `malformed` if the bytes are damaged; damage is never reported as a wrong password
  * @throws KeystrataError `authentication-failed` if the export was altered
@@ -98,7 +98,7 @@ function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
  * @throws KeystrataError `unsupported` if the export needs a later release
  * @throws KeystrataError `limit-exceeded` if the password is empty, the export is too large, or its costs are above
  *   `costs` or the limits
- * @throws KeystrataError `aborted` if the signal ends it
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @example
  * ```ts
  * import { createKeyset, unlockKeyset } from 'keystrata'
@@ -129,7 +129,10 @@ export async function unlockKeyset(
   }
 }
 
-/** @throws KeystrataError `limit-exceeded` */
+/**
+ * Checks the costs of an export against the highest costs that the caller allows.
+ * @throws KeystrataError `limit-exceeded` if a cost is higher
+ */
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
   for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
     if (typeof most !== 'number') throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')

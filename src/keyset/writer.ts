@@ -1,5 +1,15 @@
 // The writing side of a keyset. It has public halves, the dedup secrets and the source signing key: it can back up, but
 // not restore.
+import {
+  ENCRYPTED_SUITES,
+  type KeysetSuite,
+  recordSuiteOf,
+  rekeySuiteOf,
+  Strength,
+  strongestSuite,
+  Suite,
+  suiteOf,
+} from '../core/suite.ts'
 import { type KeysetContents, parseKeyset, readHostPlain, type WritingDefaults } from './exports.ts'
 import {
   type BlockWriter,
@@ -17,7 +27,6 @@ import { encodeHeader, ObjectType } from '../core/header.ts'
 import { type PublicHalves, Recipient } from '../core/key-pairs.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { disposeKeys, type Handle, SecretHolder, type SecretKey, wiping } from '../core/secret.ts'
-import { type KeysetSuite, recordSuiteOf, rekeySuiteOf, Strength, Suite, suiteOf } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { ContentScheme } from './dedup.ts'
@@ -195,17 +204,13 @@ export class BlockSealer implements BlockWriter {
   #maskFor(prepared: PreparedContent, shares: readonly string[], isStored: boolean): ReadonlyMap<string, Bytes> {
     this.#assertUsable()
     if (isStored && prepared.mode === Mode.off) {
-      throw new KeystrataError(
-        'policy',
-        'with dedup off, the stored block has another key than this one; use Share.add',
-        {
-          rule: 'dedup-off',
-        },
-      )
+      throw new KeystrataError('policy', 'with dedup off, the stored block has a different key: use Share.add', {
+        rule: 'dedup-off',
+      })
     }
     const recipients = new Map(shares.map((id) => [id, this.shareRecipients.of(id)]))
     // The stored envelope may have the strongest suite, and the new one must not be weaker.
-    const weakest = isStored ? Suite.hybrid : rekeySuiteOf(this.#suite.strength)
+    const weakest = isStored ? strongestSuite(Suite.x25519, ...ENCRYPTED_SUITES) : rekeySuiteOf(this.#suite.strength)
     return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, weakest)]))
   }
 
@@ -272,7 +277,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   }
 
   /**
-   * Returns a writer that takes over these keys. If this throws, they are wiped.
+   * Returns a writer that takes ownership of these keys. If this throws, they are wiped.
    * @throws KeystrataError `policy` if the default encryption is below the minimum of the key pairs
    * @throws KeystrataError `malformed` if public keys are invalid
    */
@@ -331,7 +336,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
 
 function assertNotWeaker(encryption: Strength, minimum: Strength): void {
   if (encryption >= minimum) return
-  throw new KeystrataError('policy', 'this encryption is weaker than the minimum of the keyset', {
+  throw new KeystrataError('policy', 'this encryption is weaker than the minimum of the keyset: use a stronger one: use a stronger one', {
     rule: 'minimum-encryption',
     strength: encryption,
     minimum,
@@ -343,7 +348,7 @@ function assertNotWeaker(encryption: Strength, minimum: Strength): void {
  * Anybody who can write the file decides to whom the backup is sealed, and whether it is encrypted at all. Protect the
  * file as you protect the backup program itself, and pass the `encryption` that you rely on.
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
- * @throws KeystrataError `policy` if it is another export than `host`, or if `encryption` is below the keyset's minimum
+ * @throws KeystrataError `policy` if it is not a `host` export, or if `encryption` is below the keyset's minimum
  * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a keyset
  * @example
  * ```ts
@@ -384,6 +389,6 @@ export function writerOf(contents: KeysetContents): HostWriter {
   return HostWriter.of(keys, contents)
 }
 
-/** The shares that a writer can add blocks to. */
+/** Returns the shares that a writer can add blocks to. */
 export const publicShares = ({ additional }: KeysetContents): SealingKeys['shares'] =>
   (additional?.shares ?? []).map(({ id, publicHalves }) => ({ id, publicHalves }))

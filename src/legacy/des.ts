@@ -12,7 +12,10 @@ export type DesCbc = (way: 'encrypt' | 'decrypt', key: Uint8Array, iv: Uint8Arra
 
 const CHUNK = 64 * 1024
 
-/** Node's DES. Undefined if OpenSSL or BoringSSL lacks it or forbids it (FIPS mode), and on other platforms. */
+/**
+ * Returns the DES of node:crypto. Returns undefined if OpenSSL or BoringSSL lacks it or forbids it (FIPS mode), and on
+ * other platforms.
+ */
 export function nativeDes(): DesCbc | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
@@ -123,14 +126,13 @@ const HALVES = [
 ] as const
 
 /**
- * The 4 weak keys and the 12 semi-weak keys. Encrypting with one of them undoes an encryption with itself or another
- * one.
+ * The 4 weak keys and the 12 semi-weak keys. For each of them, one of the 16 undoes its encryption by encrypting again.
  */
 const WEAK_KEYS: readonly (readonly number[])[] = HALVES.flatMap(([a, a2]) =>
   HALVES.map(([b, b2]) => [a, b, a, b, a2, b2, a2, b2]),
 )
 
-/** Whether an 8-byte key is weak or semi-weak. Ignores parity bits, as DES does. Keeps no copy. */
+/** Returns whether an 8-byte key is weak or semi-weak. Ignores parity bits, as DES does. Keeps no copy. */
 export function isWeakDesKey(key: Uint8Array): boolean {
   return WEAK_KEYS.some((weak) => weak.reduce((found, byte, at) => found | (byte ^ ((key[at] ?? 0) & 0xfe)), 0) === 0)
 }

@@ -107,7 +107,7 @@ export async function* inOrder<T, A, R>(
     await Promise.allSettled(running.map(({ results }) => results))
     if (!reading.isOver) {
       const ended = (async () => iterator.return?.())()
-      // Do not wait for a source that hangs: it handles `return` only after its pending `next`. And an error from
+      // Do not wait for a source that hangs: it handles `return` only after its pending `next`. Also, an error from
       // `return` must not hide the error that ended the stream.
       if (reading.isUnderWay || isFailing) ended.catch(() => undefined)
       else await ended

@@ -16,10 +16,13 @@ export class Member {
   readonly #attached: Set<number> = new Set()
   #thread: Thread | undefined
   #lastId = 0
-  /** One higher with every death of the thread. What a dead thread had prepared is lost. */
+  /** Counts the deaths of the thread. The blocks that a dead thread had prepared are lost. */
   life = 0
 
-  /** @param recipes the recipes of all handles that tasks may use, by handle number */
+  /**
+   * Prepares a thread. It starts when it gets its first task.
+   * @param recipes the recipes of all handles that tasks may use, by handle number
+   */
   constructor(url: URL, recipes: ReadonlyMap<number, Recipe>) {
     this.#url = url
     this.#recipes = recipes
@@ -116,7 +119,7 @@ export class Member {
 const died = (cause: unknown): Error =>
   new Error('a worker of the pool died and lost this task: see its cause, then try again', { cause })
 
-/** The error for a prepared block whose thread has died. */
+/** Returns the error for a prepared block whose thread has died. */
 export const lostWithIt = (): Error => died(new KeystrataError('disposed'))
 
 export const closed = (): KeystrataError => new KeystrataError('disposed', 'this pool was closed: create a new one')

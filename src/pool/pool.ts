@@ -253,7 +253,7 @@ class WorkerPool implements Pool {
     return this.#members.length * TASKS_PER_THREAD
   }
 
-  /** The number of a handle. Its keys are copied on the first call, and sent to each thread that needs them. */
+  /** Returns the number of a handle. Its keys are copied on the first call, and sent to each thread that needs them. */
   #numberOf(handle: object): number {
     if (this.#closing !== undefined) throw closed()
     const known = this.#numbers.get(handle)
@@ -322,7 +322,10 @@ class WorkerPool implements Pool {
   }
 }
 
-/** @throws TypeError unless `share` is the owner's handle of a share, and `reader` is the keyset of that owner */
+/**
+ * Checks that a share belongs to a keyset.
+ * @throws TypeError unless `share` is the owner's handle of a share, and `reader` is the keyset of that owner
+ */
 function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): void {
   const isShareOf = reader?.kind === 'keyset' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
   if (!isShareOf) throw new TypeError('to must be a share that was created by this keyset')
@@ -344,7 +347,7 @@ const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Move
   ciphertext.buffer,
 ]
 
-/** Returns the error of one block. Any other error, and `disposed`, ends the stream. */
+/** Returns an error that is about one block. Throws `disposed` and every other error, which ends the stream. */
 function asKeystrataError(error: unknown): KeystrataError {
   if (error instanceof KeystrataError && error.code !== 'disposed') return error
   throw error

@@ -24,10 +24,10 @@ interface WebPort {
   terminate?(): void
 }
 
-/** Undefined in browsers. */
+/** Returns node:worker_threads, or undefined in browsers. */
 const nodeThreads = () => builtinModule('node:worker_threads') as typeof WorkerThreads | undefined
 
-/** How many threads the machine can run at once; 2 if unknown. */
+/** Returns how many threads the machine can run at once, or 2 if that is unknown. */
 export function processorCount(): number {
   const node = (
     builtinModule('node:os') as { availableParallelism?: () => number } | undefined
@@ -71,7 +71,7 @@ function startWebThread(url: URL): Thread {
   }
 }
 
-/** In a worker, the channel to the thread that started it. */
+/** In a worker, returns the channel to the thread that started it. */
 export function platformPort(): Port {
   const parent = nodeThreads()?.parentPort
   if (parent != null) {

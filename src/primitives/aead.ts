@@ -16,7 +16,10 @@ export function gcmSeal(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, t
   return withBytes(key, (bytes) => gcm().gcmSeal(bytes, iv, aad, text))
 }
 
-/** @throws KeystrataError `authentication-failed` */
+/**
+ * Opens a short text.
+ * @throws KeystrataError `authentication-failed` if the tag is wrong
+ */
 export function gcmOpen(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes {
   if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
   const text = withBytes(key, (bytes) => gcm().gcmOpen(bytes, iv, aad, sealed))
@@ -24,7 +27,7 @@ export function gcmOpen(key: SecretKey<Role>, iv: Uint8Array, aad: Uint8Array, s
   return text
 }
 
-/** Encrypts content in place: `buffer` is the text, followed by 16 bytes that receive the tag. */
+/** Encrypts content in place: `buffer` holds the text, then 16 bytes of room for the tag. */
 export function gcmSealContent(
   key: SecretKey<Role>,
   iv: Uint8Array,
@@ -34,7 +37,10 @@ export function gcmSealContent(
   return withBytes(key, (bytes) => gcm().gcmSealContent(bytes, iv, aad, buffer))
 }
 
-/** @throws KeystrataError `authentication-failed` */
+/**
+ * Decrypts content after checking its tag.
+ * @throws KeystrataError `authentication-failed` if the tag is wrong
+ */
 export async function gcmOpenContent(
   key: SecretKey<Role>,
   iv: Uint8Array,

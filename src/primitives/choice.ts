@@ -39,7 +39,7 @@ function firstOf<T extends Partial<Primitives>>(candidates: readonly (() => Prov
   return first.part
 }
 
-/** Returns whose code computes a primitive, or undefined if it was not used yet. */
+/** Returns the name of the provider that computes a primitive, or undefined if the primitive was not used yet. */
 export const providerOf = (primitive: Primitive): string | undefined =>
   preferred?.providers[primitive] ?? providers.get(primitive)
 
@@ -51,5 +51,5 @@ export function useBackend(backend: Backend | undefined): void {
   preferred = backend
 }
 
-/** The backend that {@link useBackend} set. */
+/** Returns the backend that {@link useBackend} set. */
 export const preferredBackend = (): Backend | undefined => preferred

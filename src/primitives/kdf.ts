@@ -10,7 +10,10 @@ export const hkdf: () => Hkdf = choose(nodeHkdf, portableHkdf)
 
 const MAX_INFO_BYTES = 1024
 
-/** `KDF(key, salt, label, [context…], length)`. The caller wipes the result, or turns it into a {@link SecretKey}. */
+/**
+ * Computes `KDF(key, salt, label, [context…], length)`. The caller wipes the result, or turns it into a
+ * {@link SecretKey}.
+ */
 export function derive(
   key: SecretKey<Role>,
   salt: Uint8Array,
@@ -24,7 +27,7 @@ export function derive(
   return withBytes(key, (bytes) => hkdf().hkdf('sha512', bytes, salt, info, length))
 }
 
-/** Like {@link derive}, but returns a key. */
+/** Derives a key with the given role. Otherwise the same as {@link derive}. */
 export function deriveKey<R extends Role>(
   role: R,
   key: SecretKey<Role>,

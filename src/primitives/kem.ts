@@ -44,7 +44,8 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
   bytesFrom(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
   try {
     const encapsulator = kemOf(kem).encapsulator(publicKey)
-    // A key of low order shows only in an agreement. Make one here, so that it does not show in the middle of a backup.
+    // Only an agreement reveals a key of low order. Compute one now, so that the error does not come in the middle of a
+    // backup.
     if (kem === 'x25519') {
       const { shared } = encapsulator.encapsulate()
       if (!isContributory(shared)) throw new RangeError('low order')

@@ -156,7 +156,7 @@ export function nodePoly1305(): Provided<Poly1305> | undefined {
     cipher.final()
     return own(cipher.getAuthTag())
   }
-  // Check associated data in pieces too: a runtime that took only the last piece would authenticate hardly anything.
+  // Check associated data in pieces too: a runtime that used only the last piece would not protect the others.
   const takesPieces = works(() => {
     const [key, pieces] = [new Uint8Array(32), [new Uint8Array(32), new Uint8Array(12)]]
     const [first, second] = [tagOf(key, pieces), tagOf(key, [new Uint8Array(44)])]

@@ -25,7 +25,7 @@ interface EphemeralPair {
 }
 
 function rawX25519Keys(crypto: Crypto): X25519Keys {
-  // The types of the oldest supported release do not know these formats.
+  // The type declarations of the oldest supported Node release lack these formats.
   const raw = (key: Uint8Array, format: 'raw-private' | 'raw-public') =>
     ({ key, format, asymmetricKeyType: 'x25519' }) as unknown as NodeCrypto.JsonWebKeyInput
   const encoding = { format: 'raw-public' }
@@ -59,7 +59,7 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
     importPrivate: (scalar) => importPkcs8(crypto, X25519_PKCS8_PREFIX, scalar),
     importPublic: (point) => crypto.createPublicKey({ format: 'jwk', key: { ...jwk, x: base64url(point) } }),
     exportPublic,
-    // Import random bytes, because the export of a generated pair can hang Node 20 for ever. `x` must be a string here,
+    // Import random bytes, because the export of a generated pair can hang Node 20 forever. `x` must be a string here,
     // but is not read.
     generate() {
       const scalar = randomBytes(32)

@@ -148,9 +148,9 @@ const mlKem1024Kem: Kem = {
 }
 
 /**
- * Returns undefined if noble refuses the bytes, which it reports with a plain Error. Other errors, such as running out
- * of memory, say nothing about the bytes, so they are thrown. A caller who took them for damage might delete a good
- * block.
+ * Returns undefined if noble refuses the bytes, for which noble throws a plain Error. Other errors, such as running out
+ * of memory, say nothing about the bytes, so this function throws them again. A caller who mistook them for damage
+ * might delete a good block.
  */
 function opened(open: () => Uint8Array): Bytes | undefined {
   try {

@@ -16,7 +16,7 @@ const WORTH_A_CALL = 8 * 1024
 const PROVIDER = 'crypto.subtle'
 const digestNames = { sha256: 'SHA-256', sha512: 'SHA-512' } as const
 
-/** Returns bytes in unshared memory, which WebCrypto demands. Copies them only if they are in shared memory. */
+/** Returns bytes in unshared memory, which WebCrypto requires. Copies them only if they are in shared memory. */
 function unshared(bytes: Uint8Array): Bytes {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
 }
@@ -136,8 +136,8 @@ export function webPbkdf2(): Provided<Pbkdf2> | undefined {
 }
 
 /**
- * Returns undefined for an OperationError, with which WebCrypto refuses bytes. Other errors say nothing about the
- * bytes, so they are thrown.
+ * Returns undefined for an OperationError, which WebCrypto throws if it refuses the bytes. Other errors say nothing
+ * about the bytes, so this function throws them again.
  */
 function refused(error: unknown): undefined {
   if ((error as { name?: unknown } | undefined)?.name !== 'OperationError') throw error

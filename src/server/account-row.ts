@@ -76,7 +76,7 @@ export function fromOwnRow<T>(read: () => T): T {
 export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
   const known = row && find(row, client)
   if (row === undefined || known === undefined) {
-    throw new KeystrataError('key-not-found', 'this client is not enrolled', { client })
+    throw new KeystrataError('key-not-found', 'this client is not enrolled: enrol it first: enrol it first', { client })
   }
   return { row, known }
 }
@@ -86,7 +86,7 @@ function find({ clients }: AccountRow, client: string): KnownClient | undefined 
   return clients.find((each) => equalBytes(each.client, name))
 }
 
-/** The row with this client added at the end, or replaced in its place. */
+/** Returns the row with this client added at the end, or replaced in its place. */
 export function withClient(row: AccountRow, next: KnownClient): AccountRow {
   const isThere = row.clients.some(({ client }) => equalBytes(client, next.client))
   if (!isThere) return { ...row, clients: [...row.clients, next] }
@@ -94,7 +94,7 @@ export function withClient(row: AccountRow, next: KnownClient): AccountRow {
 }
 
 /**
- * The row of an account after a client enrols, for the first time or again.
+ * Returns the row of an account after a client enrols, for the first time or again.
  * @throws KeystrataError `account-key-required` for a second client without an account key, for a phone, or if the
  *   account has an account key and the claim has none
  * @throws KeystrataError `policy` if the account has a phone and its account key is not AES-128
@@ -113,11 +113,16 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   assertPhonesCan(clients, claim.accountKey)
   if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
   if (accountKey === undefined && clients.length > 1) {
-    throw new KeystrataError('account-key-required', 'an account with several clients needs an account key')
+    throw new KeystrataError(
+      'account-key-required',
+      'an account with several clients needs an account key: set one on every client',
+    )
   }
   if (known?.state === ClientState.locked && !sameKey(known.privateKey, privateKey)) throw keyChanged('private')
   if (clients.length > MAX_CLIENTS) {
-    throw new KeystrataError('limit-exceeded', 'an account has at most 4,096 clients', { clients: clients.length })
+    throw new KeystrataError('limit-exceeded', 'too many clients: an account has at most 4,096', {
+      clients: clients.length,
+    })
   }
   return { version: ROW_VERSION, accountKey, clients }
 }
@@ -130,7 +135,10 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
 function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | undefined): void {
   if (!clients.some(({ platform }) => platform === PLATFORMS.ios || platform === PLATFORMS.android)) return
   if (accountKey === undefined) {
-    throw new KeystrataError('account-key-required', 'an account with a phone needs an account key')
+    throw new KeystrataError(
+      'account-key-required',
+      'an account with a phone needs an account key: set one of type AES-128',
+    )
   }
   if (accountKey.type === KEY_TYPES['AES-128'].number) return
   throw new KeystrataError('policy', 'an account with a phone needs an account key of type AES-128', {
@@ -155,7 +163,7 @@ function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefi
 }
 
 export const keyChanged = (role: string): KeystrataError =>
-  new KeystrataError('key-changed', `the ${role} key is not the enrolled one`, { role })
+  new KeystrataError('key-changed', `the ${role} key differs from the enrolled one: use the enrolled key`, { role })
 
 /**
  * Checks that a client claims the keys and the platform that it was enrolled with.
@@ -172,7 +180,7 @@ export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim
 }
 
 /**
- * The row of an account after a client deposits its keys.
+ * Returns the row of an account after a client deposits its keys.
  * @throws KeystrataError `key-not-found` if the client is not enrolled; the errors of {@link assertEnrolled}
  * @throws KeystrataError `rollback` if the escrow is older than the latest one
  * @throws KeystrataError `policy` if it is dated more than 5 minutes in the future
@@ -196,7 +204,10 @@ export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): A
   return withClient(row, { ...known, escrow, issuedAt })
 }
 
-/** Whether all keys of a client are in escrow. An account key that was enrolled after the deposit is missing in it. */
+/**
+ * Returns whether all keys of a client are in escrow. The escrow lacks an account key that was enrolled after the
+ * deposit.
+ */
 export function isSafeguarded({ accountKey }: AccountRow, { escrow }: KnownClient): boolean {
   if (escrow === undefined) return false
   const deposited = fromOwnRow(() => accountKeyInEscrow(escrow))

@@ -30,8 +30,8 @@ import {
 /**
  * The database of a key registry: rows by account, client and version, and challenges. The product implements it.
  * Compare names byte by byte: a database that treats `Acme` as `acme`, or trims spaces, mixes up accounts. Today,
- * everything about an account is in one row, whose `client` is the empty string. Make `client` part of the table's key
- * nevertheless.
+ * everything about an account is in one row, whose `client` is the empty string. Still make `client` part of the
+ * table's key.
  * @example
  * ```ts
  * import type { RegistryStore } from 'keystrata/server'
@@ -48,7 +48,7 @@ export interface RegistryStore {
   read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
   /**
    * Creates a version of a row, and never overwrites one. Return false if this version or a higher one exists; a unique
-   * key on the version is not enough, because a late write may find that its version was deleted. After a successful
+   * key on the version is not enough, because a late write may come after its version was deleted. After a successful
    * write, delete the older versions, because they still contain escrows that were cleared. Never delete the newest
    * one.
    */
@@ -65,7 +65,7 @@ const CHALLENGE_MS = 60_000
 /** The `client` of an account's row. No client can have this name. */
 const ACCOUNT_ROW = ''
 
-/** How many times a write is tried if others keep writing first. */
+/** How many times a write is tried if other writers keep writing first. */
 const TRIES = 16
 
 type Safeguarding = 'off' | 'optional' | 'mandatory'
@@ -118,13 +118,13 @@ export interface KeyRegistry {
    * @param enrolment what the client's `enrolment()` returned
    * @param options `account`: the account of the customer who is logged in. Always pass it. Without it, anybody who may
    *   enrol can enrol into any account, and can choose its account key if it has none
-   * @throws KeystrataError `policy` if the enrolment is for another account than `account`, or the account has a phone
+   * @throws KeystrataError `policy` if the enrolment is not for `account`, or the account has a phone
    *   and the account key is not AES-128
    * @throws KeystrataError `key-changed` if the account has another account key, or if the client is locked and has
    *   another private key
    * @throws KeystrataError `account-key-required` if the enrolment has no account key and the account has one, has a
    *   phone, or would have a second client
-   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
    * @throws KeystrataError `limit-exceeded` if the enrolment is too large or the account already has 4,096 clients
    * @throws KeystrataError `malformed`, `unsupported`
@@ -155,10 +155,10 @@ export interface KeyRegistry {
    *   Without it, if the client enrols another key during the backup, that key is locked, but the backup is under the
    *   old one
    * @throws KeystrataError `key-not-found` if the client is not enrolled
-   * @throws KeystrataError `key-changed` if it is now enrolled with another key than `key`
+   * @throws KeystrataError `key-changed` if it is now enrolled with a key other than `key`
    * @throws KeystrataError `safeguarding-required` if safeguarding is mandatory and the keys are not in escrow
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
-   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `conflict` if another writer writes first on every try
    */
   commitFirstBackup(account: string, client: string, options?: { key?: string }): Promise<void>
   /**
@@ -168,14 +168,14 @@ export interface KeyRegistry {
    * @param escrow the `escrow` that the client's `safeguard()` returned. Never send the activation code to the server
    * @param options `account`: the account of the customer who is logged in. Always pass it, as in
    *   {@link KeyRegistry.enrol}
-   * @throws KeystrataError `policy` if safeguarding is off, if the escrow is for another account than `account`, if the
+   * @throws KeystrataError `policy` if safeguarding is off, if the escrow is not for `account`, if the
    *   client was enrolled on another platform, or if the escrow is dated more than 5 minutes in the future
    * @throws KeystrataError `rollback` if it is older than the latest one
    * @throws KeystrataError `key-not-found` if the client or its account key is not enrolled
    * @throws KeystrataError `key-changed` if a key is not the enrolled one
    * @throws KeystrataError `account-key-required` if the account has an account key and the escrow has none
    * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
-   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
    */
   safeguard(escrow: Uint8Array, options?: { account?: string }): Promise<void>
@@ -184,7 +184,7 @@ export interface KeyRegistry {
    * keeps them, and so do registration files that were built before. Further calls change nothing.
    * @throws KeystrataError `key-not-found` if the client is not enrolled
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
-   * @throws KeystrataError `conflict` if others write first on every try
+   * @throws KeystrataError `conflict` if another writer writes first on every try
    */
   clearEscrow(client: { account: string; name: string }): Promise<void>
   /**
@@ -198,7 +198,7 @@ export interface KeyRegistry {
    * @throws KeystrataError `key-not-found` if the client is not enrolled
    * @throws KeystrataError `policy` if the keyset was unlocked from a source definition
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
-   * @throws KeystrataError `disposed`
+   * @throws KeystrataError `disposed` if the keyset was disposed of if the keyset was disposed of
    * @throws RangeError if `expires` is not a date from 1970 on
    * @throws TypeError if the keyset is from another copy of this library
    */
@@ -293,7 +293,10 @@ class StoreRegistry implements KeyRegistry {
     return signRegistration(known.escrow, { server: this.#server, expires }, holder)
   }
 
-  /** @throws KeystrataError `safeguarding-required` */
+  /**
+   * Checks that the keys of a client are in escrow, if this server requires it.
+   * @throws KeystrataError `safeguarding-required`
+   */
   #assertSafeguarded(row: AccountRow, known: KnownClient): void {
     if (this.#safeguarding === 'mandatory' && !isSafeguarded(row, known)) throw safeguardingRequired()
   }
@@ -336,7 +339,7 @@ class StoreRegistry implements KeyRegistry {
  * Opens the registry of a storage server.
  * @param options `realm`: the realm of the clients; `server`: the name by which clients know this server, so that no
  *   other server can forward their proofs; `safeguarding`: whether clients may or must deposit their keys in escrow
- *   (default `off`). Escrows that are already stored stay, whatever the setting
+ *   (default `off`). No setting deletes escrows that are already stored
  * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
  * @throws TypeError for an unknown `safeguarding`
  * @example

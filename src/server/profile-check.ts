@@ -36,7 +36,7 @@ export function checkProfile(next: Uint8Array, stored?: Uint8Array): { version: 
     )
   }
   if (before?.zeroTrust === true && !zeroTrust) {
-    throw new KeystrataError('policy', 'zero trust cannot be turned off', { rule: 'zero-trust' })
+    throw new KeystrataError('policy', 'this profile turns zero trust off, but it is permanent', { rule: 'zero-trust' })
   }
   if (before !== undefined && !equalBytes(before.header.ownerId, header.ownerId)) {
     throw new KeystrataError('policy', 'this is not the stored profile: it has another id', { rule: 'same-profile' })

@@ -76,7 +76,10 @@ export async function verifyLogin(verifier: string | undefined, credential: stri
   return matches && password !== undefined && known !== undefined
 }
 
-/** base64(SHA-512(L)), cut to 72 characters. Base64, because bcrypt would stop at a NUL byte in the raw digest. */
+/**
+ * Returns base64(SHA-512(L)), cut to 72 characters. It is base64, because bcrypt would stop at a NUL byte in the raw
+ * digest.
+ */
 function bcryptPassword(credential: string): string | undefined {
   if (typeof credential !== 'string') throw new TypeError('credential must be a string')
   // Check the length first: a credential comes from the network and may be huge.

@@ -10,7 +10,7 @@ import { randomBytes } from '../primitives/random.ts'
  */
 export function wasWritten(answer: boolean, method: string): boolean {
   if (typeof answer === 'boolean') return answer
-  throw new TypeError(`${method} of the store must answer true or false`)
+  throw new TypeError(`${method} of the store must return true or false`)
 }
 
 /**

@@ -20,7 +20,10 @@ export function parseFloor(atLeast = 0): number {
   return atLeast
 }
 
-/** Returns the next version. @throws KeystrataError `limit-exceeded` if `version` is the last one, 2⁵³ − 1 */
+/**
+ * Returns the next version.
+ * @throws KeystrataError `limit-exceeded` if `version` is the last one, 2⁵³ − 1
+ */
 export function nextVersion(version: number): number {
   if (version < Number.MAX_SAFE_INTEGER) return version + 1
   throw new KeystrataError('limit-exceeded', 'this object has the last possible version and cannot be changed', {

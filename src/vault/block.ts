@@ -140,7 +140,7 @@ export class OpenedVault extends SecretHolder implements Vault {
   readonly id: string
   readonly #cipher: VaultCipher
 
-  /** Owns the data key from here on. */
+  /** Takes ownership of the data key. */
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
     const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
     super('vault', () => cipher.dispose())

@@ -39,7 +39,7 @@ export interface SlotKey extends KeyringKey {
 
 export function generateKeyringKey(generation: number): KeyringKey {
   if (generation > MAX_GENERATION)
-    throw new KeystrataError('limit-exceeded', 'this vault cannot be rotated any more', { generation })
+    throw new KeystrataError('limit-exceeded', 'this vault was rotated too often: create a new vault', { generation })
   return { generation, key: SecretKey.take('keyring', randomBytes(KEYRING_KEY_BYTES)) }
 }
 
@@ -219,7 +219,9 @@ interface ParsedKeyring extends StoredKeyring {
  */
 export function parseKeyring(stored: Uint8Array): ParsedKeyring {
   if (stored.length > MAX_KEYRING_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'a keyring has at most 64 KiB', { bytes: stored.length })
+    throw new KeystrataError('limit-exceeded', 'this keyring is too large: a keyring has at most 64 KiB', {
+      bytes: stored.length,
+    })
   }
   const bytes = new Uint8Array(stored)
   const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none])

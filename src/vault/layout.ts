@@ -23,7 +23,7 @@ import { sealedToBytes, wrappedBytes } from '../core/wrap.ts'
 
 export const MAX_PROFILE_BYTES: number = 1024 * 1024
 
-/** This many vaults fit into a profile with an admin, even if a rotation of every one was interrupted. */
+/** The maximum number of vaults. They fit into a profile with an admin, even if every rotation was interrupted. */
 export const MAX_VAULTS = 256
 
 export const MAX_KEYRING_BYTES: number = 64 * 1024

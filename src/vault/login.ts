@@ -59,7 +59,7 @@ class DerivedLogin extends SecretHolder implements Login {
   readonly #credential: string
   readonly #rootKey: SecretKey<'root'>
 
-  /** Owns the root key from here on. */
+  /** Takes ownership of the root key. */
   constructor(realm: string, user: string, credential: string, rootKey: SecretKey<'root'>) {
     super('login', () => rootKey.dispose())
     this.realm = realm
@@ -176,7 +176,10 @@ function readSaved(bytes: Uint8Array): DerivedLogin {
   }
 }
 
-/** The salt of a user: the same on every device, and different for each user so that no precomputed table fits two. */
+/**
+ * Returns the salt of a user. It is the same on every device. It differs for each user, so that an attacker cannot use
+ * one precomputed table for two users.
+ */
 function saltOf(realm: string, user: string): Bytes {
   return sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).slice(0, 32)
 }

@@ -21,7 +21,7 @@ import {
   vaultCount,
 } from './layout.ts'
 
-/** The contents of a profile that its root key has opened. */
+/** The decrypted contents of a profile. */
 export interface ProfileContents {
   /** The id of the profile: 16 random bytes, never changes. */
   readonly id: Uint8Array
@@ -62,7 +62,10 @@ export function parseProfile(stored: Uint8Array): ParsedProfile {
   return { ...fields, header, bytes, authenticated: authenticatedPart(bytes) }
 }
 
-/** @throws KeystrataError `limit-exceeded` beyond 256 vaults */
+/**
+ * Checks the number of vaults in a profile.
+ * @throws KeystrataError `limit-exceeded` beyond 256 vaults
+ */
 function assertVaults(vaults: number): void {
   if (vaults > MAX_VAULTS) throw new KeystrataError('limit-exceeded', 'a profile has at most 256 vaults', { vaults })
 }

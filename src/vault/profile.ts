@@ -79,11 +79,11 @@ export interface Profile extends Handle {
    */
   readonly record: Bytes
   /**
-   * One higher with every change. Keep the latest version and pass it to {@link openProfile}, which refuses older ones.
+   * Grows with every change. Keep the latest version and pass it to {@link openProfile}, which refuses older ones.
    */
   readonly version: number
   /**
-   * Whether nobody but the user can set a new password. If there was an admin before, only people who know the password
+   * Whether only the user can set a new password. If there was an admin before, only people who know the password
    * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
    */
   readonly zeroTrust: boolean
@@ -163,7 +163,7 @@ class OpenedProfile extends SecretHolder implements Profile {
   readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
 
-  /** Owns the root key if it opens the record. Otherwise this throws, and the caller still owns the key. */
+  /** Takes ownership of the root key if the key opens the record. Otherwise it throws, and the caller keeps the key. */
   constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
@@ -308,7 +308,10 @@ function markedForRotation(vault: VaultEntry): VaultEntry {
   return { ...vault, keys: vault.keys.map((key) => ({ ...key, due: true })), recoverySlots: [] }
 }
 
-/** @throws TypeError if `vaultId` is not a string; RangeError if it is not 32 lower-case hex digits */
+/**
+ * Decodes the id of a vault.
+ * @throws TypeError if `vaultId` is not a string; RangeError if it is not 32 lower-case hex digits
+ */
 function parseVaultId(vaultId: string): Bytes {
   if (typeof vaultId !== 'string') throw new TypeError('vaultId must be a string')
   const id = fromHex(vaultId, 16)

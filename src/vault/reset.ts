@@ -1,5 +1,5 @@
 // Resetting a profile by the admin, when the user has forgotten the password (SPEC §9.2). Not protected: the admin
-// cannot check the MAC of the record, so a server can return a record that it made itself.
+// cannot check the MAC of the record, so a server can return a record that it created itself.
 import { toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Card, type CardHolder, cardHolderOf } from '../core/card.ts'
@@ -18,7 +18,7 @@ import { parseProfile, type VaultEntry } from './profile-record.ts'
  * it.
  *
  * The admin cannot check the MAC of the record, because it is under the key that was lost. A server could return a
- * record with vaults that it created itself, in which no old block opens. Open an old block of every vault before
+ * record with vaults that it created itself. No old block opens in them. So open an old block of every vault before
  * anything new is backed up.
  * @param record the bytes that the server returned
  * @param admin the keyset that the admin's card belongs to

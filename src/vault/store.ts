@@ -70,7 +70,7 @@ export interface VaultStore {
   dropKeyrings(vaultId: string, below: number): Promise<void>
 }
 
-/** A store, and what one profile handle demands of the profiles in it. */
+/** A store, and what one profile handle requires of the profiles in it. */
 export interface ProfileView {
   readonly store: VaultStore
   readonly owner: ProfileOwner
@@ -110,7 +110,10 @@ async function readNewestProfile({
   return { record, contents: openProfileRecord(record, owner.rootKey) }
 }
 
-/** Reads and verifies the newest profile in a store. @throws KeystrataError as in {@link readNewestProfile} */
+/**
+ * Reads and verifies the newest profile in a store.
+ * @throws KeystrataError as in {@link readNewestProfile}
+ */
 export async function readNewestRecord(view: ProfileView): Promise<ParsedProfile> {
   const { record, contents } = await readNewestProfile(view)
   disposeKeys(contents)
@@ -137,7 +140,9 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
     try {
       const vault = findVault(profile, vaultId)
       if (vault === undefined) {
-        throw new KeystrataError('key-not-found', 'the profile has no vault with this id', { vaultId })
+        throw new KeystrataError('key-not-found', 'the profile has no vault with this id: use one of its `vaults`', {
+          vaultId,
+        })
       }
       const stored = await view.store.readKeyring(vaultId)
       isThere = stored !== undefined
@@ -271,7 +276,7 @@ async function writeVault(
 }
 
 /**
- * Writes a keyring and reads it back before anything relies on it. A store may claim a write that it did not do. And
+ * Writes a keyring and reads it back before anything relies on it. A store may claim a write that it did not do. Also,
  * the version of a dropped keyring may be free again, so that a late write seems to succeed.
  * @returns false if another device wrote first
  * @throws KeystrataError `authentication-failed` if the store does not return what was written

@@ -38,7 +38,7 @@ describe('a thief of the server’s database wants passwords: each guess costs o
     expect(withBytes(ownerOf(alice).rootKey, (key) => Buffer.from(key))).toEqual(both.subarray(24))
   })
 
-  it('cannot make a guess cheaper: one call of one output block gives both keys, whatever is passed', async () => {
+  it('cannot make a guess cheaper: one call of one output block gives both keys, for any arguments', async () => {
     const calls: number[][] = []
     const [native] = backends as [Backend]
     const watched: Backend = {
@@ -84,7 +84,7 @@ describe('a thief of the server’s database wants logins: a verifier is bcrypt 
     expect(await verifyLogin(verifier, one!)).toBe(true)
     expect(await verifyLogin(verifier, other!)).toBe(false)
     expect(await verifyLogin(empty, one!)).toBe(false)
-    // Two digests with a NUL further in do not verify each other either.
+    // Two digests with a NUL after the first byte do not verify each other either.
     const later = credentials.filter((credential) => digestOf(credential).includes(0)).slice(2, 4)
     expect(await verifyLogin(await createVerifier(later[0]!, cheap), later[1]!)).toBe(false)
     for (const [password] of vi.mocked(hash).mock.calls) expect(password).not.toContain('\0')

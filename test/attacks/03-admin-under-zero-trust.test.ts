@@ -22,13 +22,13 @@ async function enrol(recovery: Parameters<typeof createProfile>[1] = { admin: ad
   return { store, profile, vault, block: await vault.seal(content) }
 }
 
-/** Counts the records in which something is sealed to the admin, which shows by the key id of their card. */
+/** Counts the records that contain the key id of the admin's card: something in them is sealed to the admin. */
 function sealedToAdmin(records: readonly Uint8Array[]): number {
   const { keyId } = cardIdentityOf(admin)
   return records.filter((record) => Buffer.from(record).includes(Buffer.from(keyId))).length
 }
 
-/** The bytes of the E-key that the admin can take out of a record. */
+/** Returns the bytes of the E-key that the admin can take out of a record. */
 function recoveredKey(record: Uint8Array): Buffer {
   const { header, vaults } = parseProfile(record)
   const [vault] = vaults

@@ -59,8 +59,8 @@ async function openBy(bytes: Uint8Array) {
 }
 
 /**
- * Every byte; but in the 1,568 bytes of ML-KEM in the middle of larger objects, every 97th (07-permanent-mask tests
- * all).
+ * Returns the indexes of the bytes to flip: all of them in small objects. In objects that contain the 1,568 bytes of
+ * ML-KEM, only every 97th of those bytes; 07-permanent-mask flips them all.
  */
 const placesIn = ({ length }: Uint8Array): number[] =>
   Array.from({ length }, (_, index) => index).filter(

@@ -1,5 +1,5 @@
 // Row 6. The writer can write to the storage and seal to every public key that they know: the card's, and a share's
-// if they are its reader. What they create must not pass for the owner's own content.
+// if they are its reader. The owner must not accept what they create as the owner's own content.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'

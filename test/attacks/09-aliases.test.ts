@@ -1,6 +1,6 @@
 // Row 9. X25519 ignores one bit of its input and accepts points that give everybody the same secret; ML-KEM gives a
-// secret for every ciphertext. Whatever the writer mixes, the key must differ, because every part goes through a PRF
-// over the whole transcript.
+// secret for every ciphertext. Every change to a part must change the key, because every part goes
+// through a PRF over the whole transcript.
 import { Suite } from '../../src/core/suite.ts'
 import { openWriter } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'

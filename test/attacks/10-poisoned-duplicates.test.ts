@@ -50,7 +50,7 @@ describe('a co-tenant wants poisoned duplicates', () => {
     ]
     await failure(() => owner.open({ ...victim, ciphertext }), 'authentication-failed')
     await failure(() => owner.open({ ...victim, envelope, ciphertext }), 'authentication-failed')
-    // Control: the right content, encrypted by the same code, opens. So it is the content that is refused.
+    // Control: the right content, encrypted by the same code, opens. So the refusals above are due to the content.
     const right = await plantedUnder(blockKey, mode, victim.label, sample(64))
     expectSame(await owner.open({ ...victim, envelope, ciphertext: right }), sample(64))
   })
@@ -82,7 +82,7 @@ describe('a share’s recipient wants to forge content', () => {
   const sharer = sourceSigning.publicKey
   const pair = additional!.shares[0]!
 
-  /** The block key, as the share's reader obtains it. */
+  /** Returns the block key, as the share's reader obtains it. */
   function keyByShare(block: SealedBlock) {
     const envelope = parseEnvelope(share.add(block)) as MaskedEnvelope
     return unmaskKey(envelope, new Identity(pair as never), unhex(block.label), sharer)

@@ -21,8 +21,8 @@ function runsInCommon(one: Uint8Array, other: Uint8Array): number {
   return common
 }
 /**
- * What a store holds of a block, and the block's label. The first 48 bytes of the envelope are left out: they hold
- * the owner's id and are not secret.
+ * Returns what a store holds of a block, and the block's label. It leaves out the first 48 bytes of the envelope: they
+ * hold the owner's id and are not secret.
  */
 const stored = ({ label, envelope, ciphertext }: SealedBlock) =>
   Buffer.concat([Buffer.from(label, 'hex'), envelope.subarray(48), ciphertext])

@@ -15,7 +15,7 @@ const place = { headerBytes: sample(48), context: sample(32) }
 const parts = { ephemeral: sample(32, 2), encapsulated: sample(1568, 2) }
 const PURPOSES = ['combined', 'envelope', 'seal'] as const
 
-/** The keys of an agreement with these shared secrets: K, the envelope key and the key for sealed secrets. */
+/** Returns the keys of an agreement with these shared secrets: K, the envelope key and the key for sealed secrets. */
 function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, suite: AgreementSuite = Suite.hybrid): string[] {
   const identity = {
     publicHalves,
@@ -27,7 +27,7 @@ function keysOf(sharedX25519: Uint8Array, sharedMlKem: Uint8Array, suite: Agreem
 }
 const distinct = (...keys: readonly string[][]): number => new Set(keys.flat()).size
 
-/** A secret, and every value that differs from it in one bit. */
+/** Returns a secret, and every value that differs from it in one bit. */
 const around = (secret: Uint8Array): Uint8Array[] => [
   secret,
   ...Array.from({ length: 256 }, (_, bit) => flipped(secret, bit >> 3, bit & 7)),

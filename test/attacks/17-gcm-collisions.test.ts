@@ -68,7 +68,7 @@ function forTwoKeys(keys: readonly Uint8Array[], iv: Uint8Array, aad: Uint8Array
 const blockKeys = [new SecretKey('block', sample(32, 1)), new SecretKey('block', sample(32, 2))] as const
 const label = sample(32, 4)
 
-/** One ciphertext that is valid under two AES keys, and the two contents that GCM finds in it. */
+/** Returns one ciphertext that is valid under two AES keys, and the two contents that GCM finds in it. */
 function crafted(aesKeys: readonly Uint8Array[], iv: Uint8Array, aad: Uint8Array) {
   const sealed = forTwoKeys(aesKeys, iv, aad)
   const [first, second] = aesKeys.map((key) => portableBackend.gcmOpen(key, iv, aad, sealed))
@@ -83,7 +83,7 @@ describe('a finder of GCM collisions wants one ciphertext for two keys', () => {
     ['scoped', new Uint8Array(0), domain('scoped-block'), 'block-scoped'],
     ['off', sample(32, 5), concat(domain('random-block'), label), 'block-random'],
   ] as const)(
-    'crafts it: whichever commitment it carries, only one key opens it (%s)',
+    'crafts it: with the commitment to either key, only that key opens it (%s)',
     async (dedup, nonce, aad, name) => {
       const locks = blockKeys.map((key) => deriveLock(key, nonce, name, [], 32))
       const aesKeys = locks.map(({ key }) => withBytes(key, (bytes) => new Uint8Array(bytes)))

@@ -23,7 +23,7 @@ async function makeVault() {
 }
 type Made = Awaited<ReturnType<typeof makeVault>>
 
-/** A device that knows only the password. */
+/** Opens the profile as a device that knows only the password. */
 const device = async (store: VaultStore) => openProfile((await store.readProfile())!, login)
 
 async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
@@ -31,7 +31,7 @@ async function expectOpens(store: VaultStore, { vaultId, block }: Made) {
   expectSame(await vault.open(block), content)
 }
 
-/** The E-keys that are in both the slots and the keyring of the store. Without one, the vault is lost. */
+/** Returns the E-keys that are in both the slots and the keyring of the store. Without one, the vault is lost. */
 async function liveKeys(store: VaultStore, vaultId: string): Promise<string[]> {
   const { vaults } = openProfileRecord(parseProfile((await store.readProfile())!), rootKey)
   const entry = vaults.find(({ id }) => hex(id) === vaultId)!
@@ -110,8 +110,8 @@ describe('a power cut wants the vault', () => {
 
 describe('a second and third device want the vault', () => {
   /**
-   * The store as one device sees it. Every call waits for its turn, and after every write at least one E-key must be
-   * live.
+   * Returns the store as one device sees it. Every call waits for its turn. After every write, at least one E-key must
+   * be live.
    */
   function inTurns(store: MemoryVaultStore, vaultId: string, scheduler: fc.Scheduler): VaultStore {
     const turn = async <T>(call: () => Promise<T>): Promise<T> => {

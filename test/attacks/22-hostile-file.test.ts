@@ -122,7 +122,7 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['verifyPassword, a hash', Buffer.from(phc), (b) => verifyPassword(text(b), PASSWORD)],
 ]
 
-/** Whether a reader accepts the bytes. Any error other than a KeystrataError without a cause fails the test. */
+/** Returns whether a reader accepts the bytes. Any error other than a KeystrataError without a cause fails the test. */
 async function isTaken(read: (bytes: Uint8Array) => unknown, bytes: Uint8Array): Promise<boolean> {
   const copy = new Uint8Array(bytes)
   try {
@@ -153,7 +153,7 @@ const summed = new Set([
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
 
-describe.each(READERS)('a hostile file wants the process, through %s', (name, honest, read) => {
+describe.each(READERS)('a hostile file wants to break the process, through %s', (name, honest, read) => {
   const mended = (bytes: Uint8Array) => (summed.has(name) && bytes.length > 8 ? resummed(bytes) : bytes)
 
   it('random bytes', async () => {

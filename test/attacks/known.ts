@@ -11,10 +11,10 @@ import { makeKeyset, quickly, unhex } from '../fixtures.ts'
 export const quickKeyset = (options?: Parameters<typeof makeKeyset>[0]): Promise<Keyset> =>
   quickly(() => makeKeyset(options))
 
-/** All contents of a keyset, as the owner's own code sees them. */
+/** Returns all contents of a keyset, as the owner's own code sees them. */
 export const insides = (of: Keyset): KeysetContents => insidesOf(of, 'keyset').contents
 
-/** The block key of a block, which a share's recipient or another holder of the dedup key may know. */
+/** Returns the block key of a block, which a share's recipient or another holder of the dedup key may know. */
 export function blockKeyOf(block: SealedBlock, owner: Keyset): SecretKey<'block'> {
   const envelope = parseEnvelope(block.envelope) as MaskedEnvelope
   return unmaskKey(envelope, new Identity(insides(owner).blockPair), unhex(block.label))

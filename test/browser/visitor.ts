@@ -14,7 +14,7 @@ export class Visitor {
 
   constructor(page: Page, folder: string) {
     this.page = page
-    // While a listener is set, the browser opens no dialog of its own. One set only at the click can be too late.
+    // While a listener is set, the browser does not open its own dialog. Setting it only at the click can be too late.
     page.on('filechooser', () => undefined)
     this.#folder = folder
   }

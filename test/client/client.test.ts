@@ -165,7 +165,7 @@ describe('typed keys', () => {
     }
   })
 
-  it('are the same key whichever space characters are typed', async () => {
+  it('are the same key for every kind of space character', async () => {
     const block = await one.scope('private').seal(content)
     const typed = await make({ privateKey: { type: 'AES-256', text: 'a\u00a0private key of\u3000this client' } })
     expectSame(await typed.open(block), content)

@@ -1,4 +1,4 @@
-// Activation codes, which people keep on paper: easy to type, and a mistyped one is noticed.
+// Activation codes, which people keep on paper: they are easy to type, and a mistyped one is detected.
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -9,7 +9,7 @@ const code = generateActivationCode()
 const plain = code.replaceAll('-', '')
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** The four check characters, computed in another way than in the library: with big integers. */
+/** Computes the four check characters with big integers. The library computes them differently. */
 function checkOf(random: string): string {
   const label = Buffer.from('keystrata/v1/activation-code')
   const length = Buffer.from([0, 0, 0, label.length])
@@ -71,7 +71,7 @@ describe('an activation code', () => {
         refused++
       }
     }
-    // One in a million has a valid checksum by chance, and opens nothing.
+    // By chance, one mistyped code in a million has a valid checksum. It opens nothing.
     expect(refused).toBeGreaterThanOrEqual(30 * 31 - 2)
   })
 

@@ -1,4 +1,4 @@
-// Objects that only a holder of the keys can make: every tag and signature is valid. So these tests cover the checks
+// Objects that only a holder of the keys can create: every tag and signature is valid. So these tests cover the checks
 // other than the tag.
 import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// The `argon2` option, with which a product supplies its own Argon2id, and the calibration of costs for a device.
+// The `argon2` option, which lets a product supply its own Argon2id, and the calibration of costs for a device.
 import {
   type Argon2,
   type Argon2Costs,
@@ -36,7 +36,7 @@ function argon2Of(asked: Asked[] = [], spoil: (hash: Uint8Array, asked: Asked) =
 
 describe('the argon2 option', () => {
   it('replaces the library’s own Argon2id, gets the same costs, and gives the same keyset', async () => {
-    useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own was asked')) })
+    useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own Argon2id was called')) })
     const asked: Asked[] = []
     const argon2 = argon2Of(asked)
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP, argon2 })
@@ -53,9 +53,9 @@ describe('the argon2 option', () => {
   })
 
   it('works for clients too, for every key size', async () => {
-    useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own was asked')) })
+    useBackend({ ...quick, argon2id: () => Promise.reject(new Error('the library’s own Argon2id was called')) })
     const asked: Asked[] = []
-    // Uses lower costs than the fixed ones, which take seconds. It gives correct answers when it is checked.
+    // This function lowers the format's fixed costs, which take seconds. It still passes the library's check.
     const honest = argon2Of()
     const cheap: Argon2 = (password, salt, costs, length) => {
       asked.push({ password: Buffer.from(password).toString(), costs, length })
@@ -165,7 +165,7 @@ describe('the argon2 option', () => {
 })
 
 describe('calibrateArgon2', () => {
-  /** A fake device with its own clock, on which one pass over a MiB takes `msPerMiB` milliseconds. */
+  /** Returns a fake device with its own clock, on which one pass over a MiB takes `msPerMiB` milliseconds. */
   function device(msPerMiB: number, slowdown: (memoryKiB: number) => number = () => 1) {
     let now = 0
     const asked: Argon2Costs[] = []
@@ -221,7 +221,7 @@ describe('calibrateArgon2', () => {
     expect(asked.length).toBeLessThan(8)
   })
 
-  /** A fake device on which every pass takes `pass` milliseconds, except one over the least memory. */
+  /** Returns a fake device on which every pass takes `pass` milliseconds, except one over the least memory. */
   const stubborn = (msPerMiB: number, pass: number) =>
     device(msPerMiB, (memoryKiB) => (memoryKiB === 19_456 ? 1 : (pass * 1024) / (memoryKiB * msPerMiB)))
   const memoryOf = (asked: readonly Argon2Costs[]) => asked.map(({ memoryKiB }) => memoryKiB)

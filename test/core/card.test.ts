@@ -10,7 +10,7 @@ import { failure, flipped, hex, makeKeyset, PASSWORD, patched } from '../fixture
 const keyset = await makeKeyset()
 const card = keyset.card()
 
-/** A card of fixed keys, and the key pair that signs it. */
+/** Returns a card of fixed keys, and the key pair that signs it. */
 function planted(change: { x25519?: Uint8Array<ArrayBuffer>; mlKem1024?: Uint8Array<ArrayBuffer> } = {}) {
   const { id, additional, sourceSigning } = plantedContents()
   const { sharing, cardSigning } = additional!

@@ -59,7 +59,7 @@ const leaves: readonly Pair[] = [
   pair(prefixed(uint16), P.bytes(P.U16BE) as never, anyBytes({ max: 40 })),
 ]
 
-/** What reading gave: a value or an error. */
+/** Returns the result of a read: a value or an error. */
 function outcome(read: () => unknown): { value: unknown } | { error: unknown } {
   try {
     return { value: read() }
@@ -108,7 +108,7 @@ describe('a layout', () => {
     )
   })
 
-  it('refuses the bytes that micro-packed refuses, and reads the others alike', () => {
+  it('refuses the bytes that micro-packed refuses, and reads all others in the same way', () => {
     fc.assert(
       fc.property(layouts, anyBytes({ max: 60 }), ({ ours, theirs }, given) => {
         const mine = outcome(() => decode(ours, given, 'object'))

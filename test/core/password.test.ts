@@ -56,7 +56,7 @@ describe.each(backends)('hashing a password on $name', (backend) => {
     await failure(hashing, 'aborted')
   })
 
-  it('throws aborted for every reason of the signal, even if the first progress callback aborts', async () => {
+  it('throws aborted, for any abort reason, even if the first progress callback aborts', async () => {
     const controller = new AbortController()
     const seen: number[] = []
     const onProgress = (fraction: number) => {

@@ -14,7 +14,7 @@ describe('SecretKey', () => {
     expect(withBytes(key, (lent) => lent[0])).toBe(0xa5)
   })
 
-  it('wipes the bytes that it takes over', () => {
+  it('wipes the bytes that it takes ownership of', () => {
     const given = bytes()
     const key = SecretKey.take('block', given)
     expect(given).toEqual(new Uint8Array(32))

@@ -12,7 +12,7 @@ const place = { table: 'sources', row: '7', column: 'password', version: 3 }
 const context = concat(...['sources', '7', 'password'].map((name) => lengthPrefixed(utf8(name))), u64(3))
 
 const sealed = (padded: Uint8Array) => wrapSecret(key, padded, { type: ObjectType.textValue, ownerId: NOBODY, context })
-/** The length and the text, padded to `size` bytes, with `last` as the last byte. */
+/** Returns the length and the text, padded to `size` bytes, with `last` as the last byte. */
 const padded = (length: number, text: Uint8Array, size: number, last = 0) => {
   const bytes = new Uint8Array(size)
   bytes.set(u32(length))

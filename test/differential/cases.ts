@@ -84,7 +84,7 @@ function kemCase(random: Random, kemOf: (backend: Backend) => Kem, privateBytes:
     })
 }
 
-/** Each primitive's maker of random cases, and how often it is drawn. Slow primitives are drawn less often. */
+/** For each primitive: a function that creates random cases, and its weight. Slow primitives have a low weight. */
 export const CASES: Readonly<Record<string, { weight: number; make: (random: Random) => Case }>> = {
   hash: {
     weight: 300,

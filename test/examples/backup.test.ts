@@ -27,7 +27,7 @@ afterAll(() => useBackend(undefined))
 const keyset = await quickly(makeKeyset)
 const tree = makeTree()
 
-/** The writer of a host that has no password. */
+/** Opens the writer of a host that has no password. */
 const newWriter = () => openWriter(keyset.export('host'))
 
 async function backedUp(folder = tree, store = new FolderStore(join(newFolder(), 'store'))) {
@@ -171,12 +171,12 @@ describe('backup and restore', () => {
     const at = (sequence: number) => join(store.root, indexFolder(0), String(sequence).padStart(8, '0'))
     const [second, third] = [readFileSync(at(2)), readFileSync(at(3))]
     writeFileSync(at(2), flipped(second, 1850))
-    await expect(listingOf(store)).rejects.toThrow(/log-00000000\/00000002: altered/)
+    await expect(listingOf(store)).rejects.toThrow(/log-00000000\/00000002: this object was altered/)
     writeFileSync(at(2), third)
     await expect(listingOf(store)).rejects.toThrow('altered')
     writeFileSync(at(2), second)
     rmSync(at(3))
-    await expect(listingOf(store)).rejects.toThrow('00000004: altered')
+    await expect(listingOf(store)).rejects.toThrow('00000004: this object was altered')
     const stranger = openWriter((await makeKeyset()).export('host'))
     await failure(() => stranger.sealRecord(third, second), 'authentication-failed')
   })

@@ -64,7 +64,7 @@ describe('npm run demo', () => {
     expect([played.code, played.stderr]).toEqual([0, ''])
     expect(played.stdout).toMatch('desktop has enrolled and proved its keys; its state on the server is provisional')
     expect(played.stdout.match(/Every file was restored exactly\./g)).toHaveLength(4)
-    expect(played.stdout).toMatch(/\d+ blocks of an old client were opened under DES, and sealed anew under AES-256/)
+    expect(played.stdout).toMatch(/\d+ blocks of an old client were opened under DES, and sealed again under AES-256/)
     expect(played.stdout).toMatch('laptop is refused: the provider requires that it deposits its keys in escrow')
     expect(played.stdout).toMatch('cannot open it')
     expect(played.stdout).toMatch('a new machine is laptop again; its state on storage-1 is locked')

@@ -81,7 +81,7 @@ describe('a storage server', () => {
     expect(existsSync(join(root, 'database'))).toBe(false)
   })
 
-  it('locks the key with which a backup was made', async () => {
+  it('locks the key that a backup was made with', async () => {
     const [first, second] = [await make('acme', 'phone'), await make('acme', 'phone', 'another')]
     const token = await logIn(url, 'acme', 'password')
     await enrol(url, token, first)

@@ -46,7 +46,7 @@ interface Reading {
   readonly made: number
 }
 
-/** Gives `bytes` to every reader of a target. `made` is too low if the collector runs meanwhile. */
+/** Gives `bytes` to every reader of a target. `made` is too low if the garbage collector runs meanwhile. */
 async function readBy({ reads }: Target, bytes: Uint8Array): Promise<Reading> {
   let outcome = ''
   let made = 0

@@ -69,7 +69,7 @@ await registry.enrol(client.enrolment())
 const challenge = await registry.challenge()
 const proof = client.prove(challenge, { server: 'here' })
 
-/** Signs a claim with the client's keys, whatever keys the claim names. */
+/** Signs a claim with the client's keys, even if the claim names other keys. */
 const signatures = (messageFor: (key: ProvenKey) => Uint8Array): Uint8Array[] =>
   provenBy(claimant, (proven) => proven.map(({ seed, key }) => sign(seed, messageFor(key))))
 

@@ -25,7 +25,7 @@ describe('hostile bytes', () => {
   })
 
   it.each(targets.map((target) => [target.name, target] as const))(
-    'honest ones are accepted as %s',
+    'honest objects are accepted as %s',
     async (_, target) => {
       for (const seed of target.seeds) expect(await checkInput(target, seed)).toBe('taken')
     },

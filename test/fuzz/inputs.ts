@@ -16,11 +16,11 @@ export interface Target {
   readonly mend?: (bytes: Uint8Array) => Uint8Array
   /** Builds the whole object around an input, if the input is only a part that is sealed or signed with it. */
   readonly around?: (part: Uint8Array) => Uint8Array
-  /** Functions that read such an object. */
+  /** The functions that read such an object. */
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
 }
 
-/** Returns a target for a block: each part damaged beside the other part unchanged, and both parts together. */
+/** Returns a target for a block. It damages each part alone, and both parts together. */
 export function blockTarget(name: string, reader: BlockReader, block: SealedBlock): Target {
   return {
     name,

@@ -98,7 +98,7 @@ describe('changePassword', () => {
     await failure(() => definition.changePassword(NEXT, { newMaster: true }), 'policy')
   })
 
-  it('finishes even if its handle is disposed meanwhile', async () => {
+  it('finishes even if its handle is disposed of meanwhile', async () => {
     const short = await unlockKeyset(original.export('host'), PASSWORD)
     const changing = short.changePassword(NEXT)
     short.dispose()

@@ -15,11 +15,11 @@ const exportOf = (destination: Destination, what: KeysetContents = contents) =>
   withRandomness([sample(32)], () => encodeKeyset(what, plantedMaster, destination))
 const open = (bytes: Uint8Array) => openKeyset(parseKeyset(bytes), plantedMaster)
 
-/** A keyset unlocked from a storage export of these contents. */
+/** Returns a keyset unlocked from a storage export of these contents. */
 const unlockedFrom = (what: KeysetContents) =>
   unlocked(open(exportOf('storage', what)), plantedMaster.copy(), undefined)
 
-/** The block with the key id of this pair in its envelope. */
+/** Returns the block with the key id of this pair in its envelope. */
 const addressedTo = ({ publicHalves }: KeyPair, block: SealedBlock) => ({
   ...block,
   envelope: patched(block.envelope, 16, publicKeyId(publicHalves)),

@@ -47,7 +47,7 @@ describe.each(dedups)('a block with dedup %s', (dedup) => {
     else expect(await keyset.open(mixed)).toEqual(sample(10))
   })
 
-  it('opens on every backend, whichever backend sealed it', async () => {
+  it('opens on every backend, also if another backend sealed it', async () => {
     for (const sealing of backends) {
       const block = await withBackend(sealing, async () => (await makeWriter(keyset, dedup)).seal(large))
       for (const opening of backends) {

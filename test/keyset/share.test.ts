@@ -48,7 +48,7 @@ const own = alice.createShare()
 const straight = alice.createShare({ to: bob.card() })
 const kinds: [string, { keyset: Keyset; share: Share }][] = [
   ['with its own key pairs', own],
-  ['straight to a card', straight],
+  ['sealed directly to a card', straight],
 ]
 const accepted = (share: Share, by: Keyset = bob): SharedReader => by.acceptShare(share.invite(by.card()), aliceCard)
 
@@ -60,7 +60,7 @@ const forReader = (block: SealedBlock, envelope: Uint8Array | undefined): Stored
 })
 
 describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
-  const isStraight = kind.startsWith('straight')
+  const isStraight = kind.startsWith('sealed directly')
 
   it('is part of the next version of the keyset and of its host export', async () => {
     expect(share.id).toMatch(/^[0-9a-f]{32}$/)

@@ -133,7 +133,7 @@ const WEAK = `
 describe('a weak key', () => {
   it('is one of 16 different keys', () => expect(new Set(WEAK).size).toBe(16))
 
-  it.each(WEAK)('%s is found, whatever its parity bits', (text) => {
+  it.each(WEAK)('%s is found with any parity bits', (text) => {
     const key = unhex(text)
     expect(isWeakDesKey(key)).toBe(true)
     expect(isWeakDesKey(key.map((byte) => byte ^ 1))).toBe(true)

@@ -18,6 +18,6 @@ export const files: readonly string[] = readdirSync(tests, { recursive: true, en
 
 const source = join(tests, '../src')
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  // worker.ts would take the thread that loads it for a worker of a pool.
+  // worker.ts would treat the thread that loads it as a worker of a pool.
   .filter((file) => file.endsWith('.ts') && file !== join('pool', 'worker.ts'))
   .map((file) => join(source, file))

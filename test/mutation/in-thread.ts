@@ -37,7 +37,7 @@ interface TestRun {
   readonly failure?: string
 }
 
-/** A test; or, with `then`, the loading of a test file with the mutant on, and then these tests of the file. */
+/** One test to run. With `then`: one test file to load with the mutant switched on, and the tests to run after that. */
 interface Chosen {
   readonly id: string
   /** The time that it took without a mutant. */
@@ -45,7 +45,7 @@ interface Chosen {
   readonly then?: readonly string[]
 }
 
-/** Without `tests`, all tests run to the last. With `tests`, those run with the mutant on until one fails. */
+/** What to run. Without `tests`: all tests. With `tests`: only those, with the mutant switched on, until one fails. */
 interface Command {
   readonly mutant?: string
   readonly hitLimit?: number | undefined
@@ -57,16 +57,16 @@ interface Answer {
   readonly runs: readonly TestRun[]
   readonly hits: number
   readonly coverage?: unknown
-  /** The failed test fails without the mutant too, so an earlier mutant may have left a state that makes it fail. */
+  /** Whether the failed test also fails without the mutant. Then an earlier mutant may have left a bad state. */
   readonly isDoubtful: boolean
-  /** Mutants left a state that loading the tests again does not clear, so vitest must be restarted. */
+  /** Whether mutants left a state that loading the tests again does not clear. Then vitest must be restarted. */
   readonly isSpoiled: boolean
 }
 
 // Kept here because tests replace the clock.
 const { setTimeout, clearTimeout } = globalThis
 const now = performance.now.bind(performance)
-/** The time that a test may take, from the time that it took without a mutant. */
+/** Returns the time that a test may take, from the time that it took without a mutant. */
 const limitOf = (milliseconds: number): number => 3000 + 10 * milliseconds
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {

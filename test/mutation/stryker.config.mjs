@@ -3,7 +3,7 @@
 //
 // Not mutated: files that only export; errors.ts, because its texts are for people; and the code that shares work
 // among threads. The runner switches mutants on in one thread, where the workers of pools run too (same-thread.ts),
-// and most mutants in that code would only wait for ever.
+// and most mutants in that code would only wait forever.
 // Ignored: error texts and names of roles (ignore.mjs), because callers switch on codes; and mutants that act while a
 // module is loaded, because each would need its own process.
 //

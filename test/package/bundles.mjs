@@ -1,5 +1,5 @@
-// Checks what bundlers make of the package: sizes stay within their budgets, and a bundle holds nothing that it does
-// not use.
+// Checks the bundles that programs get: sizes stay within their budgets, and a bundle contains nothing that it does not
+// use.
 import { bundleOf, measureSizes } from '../../bench/size.ts'
 
 /**

@@ -12,7 +12,7 @@ export function checkParts(root, run) {
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const wanted = Object.keys(dependencies).sort()
   const found = bill.components.map(({ name }) => name).sort()
-  // The optional peer is not listed: whoever needs it installs it.
+  // The optional peer is not listed: users who need it install it.
   if (JSON.stringify(found) !== JSON.stringify(wanted))
     throw new Error(`npm installs ${found.join(', ')}; expected the dependencies ${wanted.join(', ')} only`)
   for (const { name, version, licenses = [], hashes = [] } of bill.components) {

@@ -1,4 +1,4 @@
-// Checks what is in the tarball, and what a consumer's package manager and compiler make of it.
+// Checks the content of the tarball, and that a consumer's package manager and compiler accept it.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { linkedFiles } from './readme.mjs'

@@ -48,7 +48,7 @@ const keyset: Keyset = await createKeyset('password', {
 const writer: BlockWriter = openWriter(keyset.export('host'))
 const block: SealedBlock = await writer.seal(Uint8Array.of(1, 2, 3))
 const content: Bytes = await keyset.open(block)
-if (content.join() !== '1,2,3') throw new Error('the opened content differs')
+if (content.join() !== '1,2,3') throw new Error('the opened content differs from the sealed content')
 
 try {
   // @ts-expect-error no such destination
@@ -69,7 +69,7 @@ if (code !== 'policy') throw new Error('the error code differs')
 const pool: Pool = createPool({ threads: 1, worker: new URL(import.meta.resolve('keystrata/pool/worker')) })
 try {
   if ((await pool.reader(keyset).open(block)).join() !== '1,2,3')
-    throw new Error('the content that a thread opened differs')
+    throw new Error('the content that a worker thread opened differs from the sealed content')
 } finally {
   await pool.close()
 }

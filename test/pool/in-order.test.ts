@@ -15,7 +15,7 @@ const echo = async (items: number[]) => items
 const one = { arrive: same<number>, task: echo, most: 1, lot: 1, signal: undefined }
 
 describe('tasks of a stream', () => {
-  it('give their results in the order of the stream, with no more tasks and no larger lots than allowed', async () => {
+  it('give their results in the order of the stream, within the limits on tasks and lots', async () => {
     const limits = fc.record({ most: fc.integer({ min: 1, max: 5 }), lot: fc.integer({ min: 1, max: 7 }) })
     await fc.assert(
       fc.asyncProperty(limits, fc.array(fc.nat(3), { maxLength: 40 }), async ({ most, lot }, delays) => {

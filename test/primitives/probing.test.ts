@@ -8,7 +8,7 @@ afterEach(() => vi.restoreAllMocks())
 
 const [major = 0] = isNode ? process.versions.node.split('.').map(Number) : []
 
-/** node:crypto with some functions replaced. */
+/** Replaces node:crypto by a copy with some functions replaced. */
 function lacking(changes: Record<string, unknown>) {
   const module = { ...crypto, ...changes }
   vi.spyOn(process, 'getBuiltinModule').mockReturnValue(module)

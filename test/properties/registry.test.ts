@@ -84,7 +84,7 @@ class Model {
     return 'ok'
   }
 
-  /** The error for keys that differ from the enrolled ones. */
+  /** Returns the error for keys that differ from the enrolled ones. */
   mismatch({ name, privateKey, accountKey }: Keys): ErrorCode | undefined {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
@@ -114,7 +114,7 @@ class Model {
     return escrow !== undefined && (this.accountKey === 'none' || escrow === this.accountKey)
   }
 
-  /** The keys that a registration file holds, or the error. */
+  /** Returns the keys that a registration file holds, or the error. */
   build(name: Name): string {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
@@ -289,7 +289,7 @@ function orders(length: number): number[][] {
 const keys = fc.record<Keys>({
   name: fc.constantFrom(...CLIENTS),
   privateKey: fc.constantFrom(...PRIVATE),
-  // Mostly the same key: otherwise hardly any client gets in.
+  // Use mostly the same key. Otherwise the server would refuse almost every client.
   accountKey: fc.constantFrom<AccountKey>('short', 'short', 'short', 'none', 'long'),
 })
 const deed: fc.Arbitrary<Deed> = fc

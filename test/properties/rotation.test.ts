@@ -1,4 +1,4 @@
-// Three devices rotate at once beside a reader, with a crash at any write, in any order that the scheduler finds.
+// Three devices rotate at once beside a reader, with a crash at any write, in any order that the scheduler chooses.
 // Nothing is lost, every state can be finished, and the reader always opens its vault.
 import {
   ALICE,
@@ -77,14 +77,14 @@ function assertNothingLost(store: MemoryVaultStore): void {
   disposeKeys(profile)
 }
 
-/** The E-keys of a vault in the slots of a record, lowest generation first. */
+/** Returns the E-keys of a vault in the slots of a record, lowest generation first. */
 function keysOf(record: Uint8Array, vaultId: string): string[] {
   const { vaults } = openProfileRecord(parseProfile(record), rootKey)
   const keys = vaults.find(({ id }) => hex(id) === vaultId)?.keys ?? []
   return keys.map(({ key }) => withBytes(key, hex))
 }
 
-/** The E-keys of a vault that an admin can recover from records. */
+/** Returns the E-keys of a vault that an admin can recover from records. */
 function recoveredKeys(records: readonly Uint8Array[], vaultId: string, admin: Keyset): string[] {
   const identity = cardIdentityOf(admin)
   return records.flatMap((bytes) => {

@@ -102,7 +102,7 @@ describe('a share', () => {
 })
 
 describe('a keyset', () => {
-  it('loses no key through an export, whatever export it is unlocked from', async () => {
+  it('loses no key through an export, for every export that it is unlocked from', async () => {
     // Which export is unlocked, and which change follows. A source definition must refuse what it cannot do.
     const destination = fc.constantFrom('host', 'storage', 'definition')
     const change = fc.constantFrom('password', 'regenerate', 'share', 'revoke', 'forget', 'nothing')

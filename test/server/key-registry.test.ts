@@ -186,7 +186,7 @@ describe('an account key', () => {
     await connect(registry, withAccount)
   })
 
-  it('must be AES-128 if a client is a phone, whichever client enrols first', async () => {
+  it('must be AES-128 if a client is a phone, in any order of enrolment', async () => {
     const strong = { accountKey: { type: 'AES-256', text: 'a strong one' } } as const
     for (const order of [
       [{ ...strong }, { ...strong, name: 'phone', platform: 'ios' }],
@@ -322,7 +322,7 @@ describe('proofs and enrolments', () => {
   })
 })
 
-it('an enrolment without signatures is malformed, whatever its realm', async () => {
+it('an enrolment without signatures is malformed in any realm', async () => {
   const fields = decode(storedEnrolment, desktop.enrolment(), 'enrolment')
   const unsigned = encode(storedEnrolment, { ...fields, signatures: [] })
   for (const realm of ['tests', 'elsewhere']) {
@@ -352,7 +352,7 @@ describe('a write that comes second', () => {
     for (const wait of waits) expect(wait).toBeLessThanOrEqual(1000)
   })
 
-  it('is tried again, and ends with conflict if others keep writing first', async () => {
+  it('is tried again, and ends with conflict if other writers keep writing first', async () => {
     const { registry, store } = newRegistry()
     let refusals = 3
     const write = store.write.bind(store)

@@ -8,7 +8,7 @@ describe('the answer of a store', () => {
 
   it.each([undefined, null, 1, 'false', { rowCount: 0 }, []])('is refused if it is %j', (answer) => {
     expect(() => wasWritten(answer as never, 'writeProfile')).toThrow(
-      new TypeError('writeProfile of the store must answer true or false'),
+      new TypeError('writeProfile of the store must return true or false'),
     )
   })
 })

@@ -202,7 +202,7 @@ describe('a vault', () => {
   })
 })
 
-/** SPEC §11 implemented again with node:crypto only: the blocks that anyone with the A-key can create. */
+/** Implements SPEC §11 again, with node:crypto only. Anyone with the A-key can create these blocks. */
 function independent(vaultId: string, key: number) {
   const lengthPrefixed = (bytes: Uint8Array) => {
     const length = Buffer.alloc(4)

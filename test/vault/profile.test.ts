@@ -31,7 +31,7 @@ async function withVault(profile: Profile) {
 const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
 
-/** The stored bytes of slots. */
+/** Returns the stored bytes of slots. */
 const slotBytes = (slots: readonly Slot[]) =>
   slots.flatMap(({ generation, due, bytes }) => [u32(generation), Uint8Array.of(Number(due)), bytes])
 

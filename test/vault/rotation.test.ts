@@ -23,7 +23,7 @@ const newestProfile = (store: MemoryVaultStore) => store.profiles.get(Math.max(.
 const reopen = (store: MemoryVaultStore) => openProfile(newestProfile(store), login)
 const contentsOf = (record: Uint8Array) => openProfileRecord(parseProfile(record), ownerOf(login).rootKey)
 
-/** A store that calls `before` ahead of every operation. */
+/** Returns a store that calls `before` before every operation. */
 function watched(store: VaultStore, before: (call: string) => unknown): VaultStore {
   return {
     async readProfile() {

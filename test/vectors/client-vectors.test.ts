@@ -29,7 +29,7 @@ beforeAll(() => useBackend(remembering))
 afterAll(() => useBackend(undefined))
 
 describe('typed-key.json', () => {
-  // A vector takes the portable Argon2 a second. Without SLOW=1, only three valid vectors and all invalid ones run.
+  // Portable Argon2 takes a second for each vector. Without SLOW=1, only three valid vectors and all invalid ones run.
   const quick = ['account', 'decomposed', 'role']
   const chosen = typedKeyVectors().filter((vector) => {
     return process.env['SLOW'] === '1' || vector.expect !== 'ok' || quick.includes(vector.id)

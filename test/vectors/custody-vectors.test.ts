@@ -71,7 +71,7 @@ describe('registration.json', () => {
     },
   )
 
-  it('both arm a registration to the same bytes', () => {
+  it('both readers arm a registration file, with the same result', () => {
     const byId = (wanted: string) => registrationVectors().find(({ id }) => id === wanted)!
     const [unarmed, armed] = [byId('unarmed'), byId('armed')]
     expect(hex(armRegistration(unhex(unarmed.bytes), unarmed.code!))).toBe(armed.bytes)

@@ -51,7 +51,7 @@ export interface ProfileVector extends Vector {
 }
 
 export interface RecoveryVector extends Vector, GenerationVector {
-  /** A SEAL to the sharing pair of the planted keyset: the vector `host` of keyset.json. */
+  /** A SEAL to the sharing pair of the planted keyset, which is the vector `host` of keyset.json. */
   slot: string
   profileId: string
   realm: string

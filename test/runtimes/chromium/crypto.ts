@@ -1,5 +1,5 @@
-// What tests use of node:crypto, by noble and des.js, for browsers: names and results are those of Node. It is for the tests'
-// own constructions and the second reader of SPEC.md; that these agree with OpenSSL is what the run on Node says.
+// Replaces node:crypto in browsers, as far as tests use it, with noble and des.js. Names and results are those of Node.
+// The tests' own constructions and the second reader of SPEC.md use it. The run on Node checks them against OpenSSL.
 import { cbc, ctr, ecb, gcm } from '@noble/ciphers/aes.js'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
@@ -9,7 +9,7 @@ import { pbkdf2 } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import type { CHash } from '@noble/hashes/utils.js'
-// @ts-expect-error It brings no types.
+// @ts-expect-error The package has no types.
 import des from 'des.js'
 import { type DesJs } from '../../../src/legacy/des.ts'
 
@@ -62,7 +62,10 @@ export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean {
 
 type Way = 'encrypt' | 'decrypt'
 
-/** All of a text at once: what comes out of `update` on Node may come out of `final` here, or the other way round. */
+/**
+ * A cipher that takes the whole text in one call of `update`. Unlike on Node, output may come from `final` instead of
+ * `update`, or the reverse.
+ */
 class Cipher {
   readonly #name: string
   readonly #way: Way
@@ -100,7 +103,7 @@ class Cipher {
   }
 
   update(text: Input): Buffer {
-    if (this.#text.length > 0) throw new Error('one text for each cipher')
+    if (this.#text.length > 0) throw new Error('this cipher was already updated: create a new one for each text')
     this.#text = bytesOf(text)
     return this.#hasTag || this.#isChained ? Buffer.alloc(0) : Buffer.from(this.#stream())
   }
@@ -130,9 +133,9 @@ class Cipher {
 
   #stream(): Uint8Array {
     if (/^aes-\d+-ctr$/.test(this.#name)) return ctr(this.#key, this.#iv)[this.#way](this.#text)
-    if (this.#isPadded) throw new Error(`${this.#name} with padding`)
+    if (this.#isPadded) throw new Error(`${this.#name} with padding is not implemented here is not implemented here`)
     if (/^aes-\d+-ecb$/.test(this.#name)) return ecb(this.#key, { disablePadding: true })[this.#way](this.#text)
-    if (this.#name !== 'des-ede3-cbc') throw new Error(`no cipher ${this.#name}`)
+    if (this.#name !== 'des-ede3-cbc') throw new Error(`the cipher ${this.#name} is not implemented here`)
     const { CBC, EDE } = des as DesJs['default'] & { EDE: unknown }
     const cipher = new (CBC.instantiate(EDE))({ type: this.#way, key: this.#key, iv: this.#iv, padding: false })
     return Uint8Array.from([...cipher.update(this.#text), ...cipher.final()])
@@ -144,7 +147,7 @@ export const createCipheriv = (name: string, key: Uint8Array, iv: Uint8Array | n
 export const createDecipheriv = (name: string, key: Uint8Array, iv: Uint8Array | null): Cipher =>
   new Cipher(name, 'decrypt', key, iv)
 
-/** A key of RFC 8410: the object identifier says which, and the last 32 bytes are it. */
+/** A key in the DER of RFC 8410: the object identifier names the algorithm, and the last 32 bytes are the key. */
 class Key {
   readonly curve: typeof x25519 | typeof ed25519
   readonly raw: Uint8Array
@@ -172,7 +175,7 @@ export function diffieHellman({ privateKey, publicKey }: { privateKey: Key; publ
   return Buffer.from(x25519.getSharedSecret(privateKey.raw, publicKey.raw))
 }
 
-/** Without the cofactor, as OpenSSL does; noble's own takes more. */
+/** Verifies an Ed25519 signature without the cofactor, as OpenSSL does. noble's own function accepts more. */
 export function verify(_: null, message: Uint8Array, { raw }: Key, signature: Uint8Array): boolean {
   const { Point } = ed25519
   const littleEndian = (bytes: Uint8Array) => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`)

@@ -1,4 +1,4 @@
-// Takes the place of test/files.ts in browsers: the files are bundled.
+// Replaces test/files.ts in browsers, where the files are bundled.
 /// <reference types="vite/types/importMeta.d.ts" />
 
 const texts = import.meta.glob<string>(['../../vectors/*.json', '../../fuzz/corpus/*.hex'], {
@@ -11,7 +11,7 @@ const pathOf = (folder: string, name: string) => `../../${folder}/${name}`
 
 export function readText(folder: string, name: string): string {
   const text = texts[pathOf(folder, name)]
-  if (text === undefined) throw new Error(`no ${folder}/${name} here`)
+  if (text === undefined) throw new Error(`${folder}/${name} is not bundled: add it to the glob in this file`)
   return text
 }
 

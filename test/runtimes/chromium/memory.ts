@@ -1,4 +1,4 @@
-// Takes the place of test/memory.ts in Chromium, started with --enable-precise-memory-info and --js-flags=--expose-gc.
+// Replaces test/memory.ts in Chromium, started with --enable-precise-memory-info and --js-flags=--expose-gc.
 
 interface Page {
   gc(): void
@@ -6,12 +6,12 @@ interface Page {
 }
 const page = globalThis as unknown as Page
 
-/** Of the heap and of buffers. */
+/** Returns how many bytes the heap and the buffers use. */
 export const memoryInUse = (): number => page.performance.memory.usedJSHeapSize
 
 /**
- * How often a reader may copy what it is given: WebCrypto and portable code copy what goes in and what comes out, and nothing is
- * collected meanwhile.
+ * How many times a reader may copy its input. WebCrypto and portable code copy both input and output, and nothing is
+ * garbage-collected meanwhile.
  */
 export const MOST_COPIES = 6
 

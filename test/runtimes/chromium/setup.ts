@@ -1,12 +1,11 @@
-// What the tests take for granted, where the platform is a browser: Buffer, by the package of that name, setImmediate, and
-// an environment to ask.
+// Adds what the tests need and browsers lack: Buffer, from the package of that name, setImmediate, and process.env.
 import { Buffer } from 'buffer/'
 
 type Encoding = BufferEncoding | undefined
 
 const standard = (text: string) => text.replaceAll('-', '+').replaceAll('_', '/')
 
-// The package does not know base64url.
+// The package does not support base64url.
 const { from } = Buffer
 const { toString } = Buffer.prototype
 Object.assign(Buffer, {
@@ -20,7 +19,7 @@ Object.assign(Buffer.prototype, {
   },
 })
 
-// It looks for Buffers and strings alone, where Node looks for any bytes.
+// The package searches only for Buffers and strings. Node searches for any Uint8Array.
 for (const name of ['indexOf', 'lastIndexOf', 'includes', 'equals'] as const) {
   const own = Buffer.prototype[name] as (this: Buffer, wanted: unknown, ...rest: unknown[]) => unknown
   Buffer.prototype[name] = function (this: Buffer, wanted: unknown, ...rest: unknown[]) {

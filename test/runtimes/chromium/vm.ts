@@ -1,4 +1,4 @@
-// What tests use of node:vm, for browsers: another realm is that of a frame.
+// Replaces node:vm in browsers, as far as tests use it. An iframe is the other realm.
 
 interface Page {
   document: {
