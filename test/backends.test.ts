@@ -217,7 +217,7 @@ describe.each(backends)('$name', (each) => {
     expect(() => each.mlKem1024.decapsulator(sample(64)).decapsulate(new Uint8Array(1567))).toThrow()
   })
 
-  it('does not use a private key after it is disposed of of', () => {
+  it('does not use a private key after it is disposed of', () => {
     const { publicKey } = portable.x25519.decapsulator(sample(32, 5))
     const agreed = portable.x25519.decapsulator(sample(32)).decapsulate(publicKey)
     const own = each.x25519.decapsulator(sample(32))

@@ -261,7 +261,7 @@ class TypedClient extends SecretHolder implements Client {
  * the other. The same texts, realm and account give the same keys on any machine. If you lose the key texts, or do not
  * know realm and account exactly, the sealed data cannot be recovered.
  * @throws KeystrataError `limit-exceeded` if a key or a name is empty or too long (the message gives the limits)
- * @throws KeystrataError `aborted` if the signal was aborted if the signal was aborted
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
  * @example
  * ```ts

@@ -82,7 +82,7 @@ export function knownType<Row extends KeyTypeRow>(types: Readonly<Record<string,
 /**
  * Derives a key from its text.
  * @throws KeystrataError `limit-exceeded` if the text is empty or too long (a text is never truncated)
- * @throws KeystrataError `aborted` if the signal was aborted if the signal was aborted
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError for an unknown type, and for a text that is not a string or not well-formed
  */
 export async function deriveTypedKey(

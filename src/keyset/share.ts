@@ -47,7 +47,6 @@ export class ShareRecipient implements EnvelopeTarget {
 
   /**
    * Imports the public keys of a share.
-   * Imports the public keys of a share.
    * @param sharer the source signing key of the keyset
    * @throws KeystrataError `malformed` for invalid public keys
    */

@@ -336,15 +336,11 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
 
 function assertNotWeaker(encryption: Strength, minimum: Strength): void {
   if (encryption >= minimum) return
-  throw new KeystrataError(
-    'policy',
-    'this encryption is weaker than the minimum of the keyset: use a stronger one: use a stronger one',
-    {
-      rule: 'minimum-encryption',
-      strength: encryption,
-      minimum,
-    },
-  )
+  throw new KeystrataError('policy', 'this encryption is weaker than the minimum of the keyset: use a stronger one', {
+    rule: 'minimum-encryption',
+    strength: encryption,
+    minimum,
+  })
 }
 
 /**

@@ -31,7 +31,7 @@ export interface LegacyKey {
  *   nothing else. Anybody can break DES by trying all keys
  * @throws KeystrataError `unsupported` if the platform has no DES and the package des.js is not installed
  * @throws KeystrataError `limit-exceeded` if the key or a name is empty or too long
- * @throws KeystrataError `aborted` if the signal was aborted if the signal was aborted
+ * @throws KeystrataError `aborted` if the signal was aborted
  * @throws KeystrataError `policy` later, from the client's `safeguard` and `save`, and without `dangerouslyAllowDes`
  *   also from `prepare` and `seal` of its private scope
  * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text

@@ -76,7 +76,7 @@ export function fromOwnRow<T>(read: () => T): T {
 export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
   const known = row && find(row, client)
   if (row === undefined || known === undefined) {
-    throw new KeystrataError('key-not-found', 'this client is not enrolled: enrol it first: enrol it first', { client })
+    throw new KeystrataError('key-not-found', 'this client is not enrolled: enrol it first', { client })
   }
   return { row, known }
 }

@@ -198,7 +198,7 @@ export interface KeyRegistry {
    * @throws KeystrataError `key-not-found` if the client is not enrolled
    * @throws KeystrataError `policy` if the keyset was unlocked from a source definition
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
-   * @throws KeystrataError `disposed` if the keyset was disposed of if the keyset was disposed of
+   * @throws KeystrataError `disposed` if the keyset was disposed of
    * @throws RangeError if `expires` is not a date from 1970 on
    * @throws TypeError if the keyset is from another copy of this library
    */

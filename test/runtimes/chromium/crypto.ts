@@ -133,7 +133,7 @@ class Cipher {
 
   #stream(): Uint8Array {
     if (/^aes-\d+-ctr$/.test(this.#name)) return ctr(this.#key, this.#iv)[this.#way](this.#text)
-    if (this.#isPadded) throw new Error(`${this.#name} with padding is not implemented here is not implemented here`)
+    if (this.#isPadded) throw new Error(`${this.#name} with padding is not implemented here`)
     if (/^aes-\d+-ecb$/.test(this.#name)) return ecb(this.#key, { disablePadding: true })[this.#way](this.#text)
     if (this.#name !== 'des-ede3-cbc') throw new Error(`the cipher ${this.#name} is not implemented here`)
     const { CBC, EDE } = des as DesJs['default'] & { EDE: unknown }
