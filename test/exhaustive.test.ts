@@ -66,8 +66,8 @@ it.each([
   {
     change: 'a dedup mode',
     file: 'src/keyset/mask.ts',
-    from: 'off: 3, none: 4 } as const',
-    to: 'off: 3, none: 4, another: 5 } as const',
+    from: 'readonly none: typeof PLAIN_MODE',
+    to: 'readonly none: typeof PLAIN_MODE; readonly another: 5',
     files: ['src/keyset/dedup.ts', 'src/keyset/mask.ts'],
   },
   {

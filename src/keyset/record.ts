@@ -62,7 +62,12 @@ const layouts: Readonly<Record<EncryptedSuite['id'], HeadLayout>> = {
   [Suite.hybrid.id]: { codec: headOf(Suite.hybrid), bytes: 1752 },
 }
 
-const MAX_HEAD_BYTES = Math.max(...Object.values(layouts).map(({ bytes }) => bytes)) + TAG_BYTES + SIGNATURE_BYTES
+const MAX_HEAD_BYTES = /* @__PURE__ */ longestHead()
+
+function longestHead(): number {
+  return Math.max(...Object.values(layouts).map(({ bytes }) => bytes)) + TAG_BYTES + SIGNATURE_BYTES
+}
+
 const RECORD_DOMAIN = 'sign/record'
 
 export interface StoredRecord extends RecordFacts {
