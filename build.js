@@ -4,7 +4,8 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
-const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'legacy']
+const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'legacy', 'stores']
+const STORES = ['folder', 'postgres', 'indexeddb', 's3', 'http', 'contract']
 
 const files = readdirSync('src', { recursive: true }).filter((path) => path.endsWith('.ts'))
 const pure = files.flatMap((path) =>
@@ -20,7 +21,9 @@ execFileSync(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc')
 })
 await build({
   entryPoints: {
-    ...Object.fromEntries(ENTRIES.map((entry) => [entry, `src/${entry}.ts`])),
+    ...Object.fromEntries(
+      [...ENTRIES, ...STORES.map((store) => `stores/${store}`)].map((entry) => [entry, `src/${entry}.ts`]),
+    ),
     worker: 'src/pool/worker.ts',
     // A file of its own, because programs that use nothing else of an entry still look at errors.
     errors: 'src/core/errors.ts',

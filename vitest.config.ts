@@ -6,7 +6,7 @@ const config: ViteUserConfig = defineConfig({
     alias: [
       { find: /^keystrata$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
       { find: /^keystrata\/pool$/, replacement: fileURLToPath(new URL('test/pool/source-pool.ts', import.meta.url)) },
-      { find: /^keystrata\/(\w+)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
+      { find: /^keystrata\/(\w+(?:\/\w+)?)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
     ],
   },
   test: {

@@ -29,10 +29,16 @@ export type ErrorCode =
   | 'key-not-found'
   /** The request, or the object, breaks a rule of the keys. `detail` names the rule. */
   | 'policy'
-  /** The object has an older version than the caller accepts. */
+  /** The store has no such object. */
+  | 'missing'
+  /** The object is older than the caller accepts. */
   | 'rollback'
+  /** The object is on another branch: two machines changed it, and neither knew of the other's change. */
+  | 'forked'
   /** Another writer changed the stored object first. */
   | 'conflict'
+  /** The export on this host is older than the stored keyset, or belongs to another one. Replace it. */
+  | 'stale-export'
   /** The object has expired, or was already used. */
   | 'expired'
   /** A key, or a card, that must not change has changed. */
@@ -54,8 +60,11 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',
   policy: 'the rules of these keys do not allow this',
-  rollback: 'this is an older version than expected',
+  missing: 'the store has no such object',
+  rollback: 'this is older than expected',
+  forked: 'this is another branch: two machines changed the same object, and neither knew of the other',
   conflict: 'another writer changed this first; read it again',
+  'stale-export': 'this export is out of date: replace it',
   expired: 'this has expired, or was already used',
   'key-changed': 'the key has changed',
   'account-key-required': 'this needs an account key',
@@ -89,6 +98,27 @@ export class KeystrataError extends Error {
     super(message)
     this.code = code
     this.detail = Object.freeze({ ...detail })
+  }
+
+  /** Returns the error as data, for a response of a server. {@link KeystrataError.from} recreates it. */
+  toJSON(): { name: 'KeystrataError'; code: ErrorCode; message: string; detail: KeystrataError['detail'] } {
+    const { name, code, message, detail } = this
+    return { name, code, message, detail }
+  }
+
+  /**
+   * Recreates an error from what {@link KeystrataError.toJSON} returned on another machine.
+   * @returns undefined if it is something else
+   */
+  static from(json: unknown): KeystrataError | undefined {
+    if (typeof json !== 'object' || json === null) return undefined
+    const { name, code, message, detail } = json as Record<string, unknown>
+    if (name !== 'KeystrataError' || typeof code !== 'string' || !Object.hasOwn(messages, code)) return undefined
+    if (typeof message !== 'string' || typeof detail !== 'object' || detail === null) return undefined
+    const facts = Object.entries(detail).filter((entry): entry is [string, string | number] =>
+      ['string', 'number'].includes(typeof entry[1]),
+    )
+    return new KeystrataError(code as ErrorCode, message, Object.fromEntries(facts))
   }
 }
 

@@ -1,0 +1,290 @@
+// The layout of blocks in a BlobStore (SPEC §18.2). Keys are replaced by replacing heads, so the library owns it: the
+// ciphertext under its own hash, written first and never replaced by another; the head under the label, replaced only
+// by compare-and-set; a share's heads under the share's id.
+import { type BlockHead, headOf, partsOf, type SealedBlock, shareIdFrom, type StoredBlock } from '../core/block.ts'
+import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, toHex, u32 } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { parseLabel } from '../core/label.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { checkedBytes, checkedFlag } from './checked.ts'
+import type { BlobStore } from './store.ts'
+
+const HASH_BYTES = 32
+const LENGTH_BYTES = 4
+
+/** How many heads are read at once. */
+const HEADS_AHEAD = 16
+
+/** How often to try to repair a head that others change meanwhile. */
+const REPAIRS = 4
+
+/** A head as it is stored. */
+interface StoredHead {
+  /** The length of the ciphertext, so that a cut one is noticed without reading it. */
+  readonly length: number
+  readonly envelope: Uint8Array
+  /** The SHA-256 of the ciphertext, which is its name. */
+  readonly hash: Uint8Array
+}
+
+/** @throws KeystrataError `malformed` if it is too short */
+function readHead(stored: Uint8Array): StoredHead {
+  const end = stored.length - HASH_BYTES
+  if (end < LENGTH_BYTES) throw new KeystrataError('malformed', 'this head is cut short', { bytes: stored.length })
+  const { buffer, byteOffset } = stored
+  return {
+    length: new DataView(buffer, byteOffset).getUint32(0),
+    envelope: stored.subarray(LENGTH_BYTES, end),
+    hash: stored.subarray(end),
+  }
+}
+
+const encodeHead = ({ length, envelope, hash }: StoredHead): Bytes => concat(u32(length), envelope, hash)
+
+/**
+ * A store of blocks: what backups and restores need. {@link blocksIn} makes one of a {@link BlobStore}. A product that
+ * keeps its blocks elsewhere, such as in a database, implements this itself.
+ * @example
+ * ```ts
+ * import type { BlockWriter } from 'keystrata'
+ * import type { Blocks } from 'keystrata/stores'
+ *
+ * async function backUp(content: Uint8Array, writer: BlockWriter, blocks: Blocks) {
+ *   using prepared = await writer.prepare(content)
+ *   if (!(await blocks.has(prepared.label))) await blocks.put(await prepared.seal())
+ *   return prepared.label
+ * }
+ * ```
+ */
+export interface Blocks {
+  /**
+   * Returns whether the block is there, with a ciphertext of the right length. So a block whose ciphertext is missing or
+   * was cut is stored again by the next backup.
+   */
+  has(label: string): Promise<boolean>
+  /**
+   * Reads a block. Returns undefined if there is none.
+   * @throws KeystrataError `missing` if the head is there, but not its ciphertext
+   * @throws KeystrataError `malformed` if the head is damaged
+   */
+  get(label: string): Promise<StoredBlock | undefined>
+  /**
+   * Stores a block, and its heads for shares: the ciphertext first, then the heads. Repairs a head that is damaged, or
+   * whose ciphertext is missing or has the wrong length.
+   * @returns true if the head was written; false if the block was there
+   */
+  put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean>
+  /**
+   * Reads all heads. A damaged head has an envelope that nothing can parse, so that one damaged head does not hide the
+   * others.
+   * @param options `prefix`: only labels that begin with these hex digits
+   */
+  heads(options?: { prefix?: string }): AsyncIterable<BlockHead>
+  /**
+   * Replaces the envelope of a block by compare-and-set.
+   * @param head the head that was read
+   * @returns false if the stored envelope is another one by now
+   */
+  replaceEnvelope(head: BlockHead, next: Uint8Array): Promise<boolean>
+  /**
+   * Deletes the head of a block, so that it can no longer be found. The ciphertext stays, because heads of other shares
+   * or of other keysets may name it.
+   */
+  delete(label: string): Promise<void>
+}
+
+/**
+ * A store of blocks, with the heads of shares.
+ * @example
+ * ```ts
+ * import type { SharedReader } from 'keystrata'
+ * import type { SharedBlocks } from 'keystrata/stores'
+ *
+ * async function openShared(label: string, reader: SharedReader, blocks: SharedBlocks) {
+ *   const block = await blocks.shared(reader.id).get(label)
+ *   return block && (await reader.open(block))
+ * }
+ * ```
+ */
+export interface SharedBlocks extends Blocks {
+  /** Returns the blocks of a share: the same ciphertexts, with the share's own envelopes. */
+  shared(share: string): Blocks
+}
+
+/** What restoring needs of a store of blocks. */
+type ReadableBlocks = Pick<Blocks, 'get'> & { shared(share: string): Pick<Blocks, 'get'> }
+
+/**
+ * Returns the blocks in a store of blobs. `data/<SHA-256>` is a ciphertext, `head/<label>` a head, and
+ * `share/<id>/<label>` a head for a share.
+ * @param blobs a store; a program that only restores may pass an object with `get` alone
+ * @example
+ * ```ts
+ * import { createKeyset } from 'keystrata'
+ * import { blocksIn, memoryBlobStore } from 'keystrata/stores'
+ *
+ * const blocks = blocksIn(memoryBlobStore())
+ * using keyset = await createKeyset('correct horse battery staple')
+ * const block = await keyset.seal(new TextEncoder().encode('my file'))
+ * await blocks.put(block)
+ * const stored = await blocks.get(block.label)
+ * console.log(stored && new TextDecoder().decode(await keyset.open(stored))) // my file
+ * ```
+ */
+export function blocksIn(blobs: BlobStore): SharedBlocks
+export function blocksIn(blobs: Pick<BlobStore, 'get'>): ReadableBlocks
+export function blocksIn(blobs: BlobStore | Pick<BlobStore, 'get'>): SharedBlocks | ReadableBlocks {
+  // A program that only restores calls nothing but `get`, by its type.
+  const all = blobs as BlobStore
+  const shared = (share: string) => new BlocksUnder(all, `share/${shareIdFrom(share)}`)
+  return Object.assign(new BlocksUnder(all, 'head'), { shared })
+}
+
+/** The blocks whose heads lie under one path. */
+class BlocksUnder implements Blocks {
+  readonly #blobs: BlobStore
+  readonly #path: string
+
+  constructor(blobs: BlobStore, path: string) {
+    this.#blobs = blobs
+    this.#path = path
+  }
+
+  async has(label: string): Promise<boolean> {
+    const head = readable(await this.#get(this.#nameOf(label)))
+    return head !== undefined && (await this.#isWhole(head))
+  }
+
+  async get(label: string): Promise<StoredBlock | undefined> {
+    const stored = await this.#get(this.#nameOf(label))
+    if (stored === undefined) return undefined
+    const { envelope, hash } = readHead(stored)
+    const ciphertext = await this.#get(dataName(hash))
+    if (ciphertext === undefined) {
+      throw new KeystrataError('missing', 'the store has the head of this block, but not its ciphertext', {
+        label,
+        hash: toHex(hash),
+      })
+    }
+    return { label, envelope, ciphertext }
+  }
+
+  async put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean> {
+    const { label, envelope, ciphertext } = partsOf(block)
+    const { shared } = block
+    const next = { length: ciphertext.length, envelope, hash: sha256(ciphertext) }
+    const isNew = await this.#putHead(this.#nameOf(toHex(label)), next, ciphertext)
+    for (const [share, masked] of shared ?? []) {
+      const name = `share/${shareIdFrom(share)}/${toHex(label)}`
+      await this.#putHead(name, { ...next, envelope: bytesFrom(masked, 'envelope') }, ciphertext)
+    }
+    return isNew
+  }
+
+  /** Writes a head, after its ciphertext. Returns false if a head is there and its ciphertext is whole. */
+  async #putHead(name: string, next: StoredHead, ciphertext: Uint8Array): Promise<boolean> {
+    for (let repair = 0; repair < REPAIRS; repair++) {
+      const stored = await this.#get(name)
+      const head = readable(stored)
+      if (head !== undefined && (await this.#isWhole(head))) return false
+      await this.#putCiphertext(next, ciphertext)
+      const isSame = head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
+      if (isSame) return true
+      const answer =
+        stored === undefined
+          ? checkedFlag(await this.#blobs.put(name, encodeHead(next)), 'put')
+          : checkedFlag(await this.#blobs.replace(name, stored, encodeHead(next)), 'replace')
+      if (answer) return true
+    }
+    throw new KeystrataError('conflict', 'other writers changed the head of this block on every try', { name })
+  }
+
+  /** Writes a ciphertext under its hash. One with this hash's name, but another length, was cut: it is replaced. */
+  async #putCiphertext({ hash, length }: StoredHead, ciphertext: Uint8Array): Promise<void> {
+    const name = dataName(hash)
+    if (checkedFlag(await this.#blobs.put(name, ciphertext), 'put')) return
+    if ((await this.#sizeOf(name)) === length) return
+    const cut = await this.#get(name)
+    if (cut === undefined) checkedFlag(await this.#blobs.put(name, ciphertext), 'put')
+    else if (cut.length !== length) checkedFlag(await this.#blobs.replace(name, cut, ciphertext), 'replace')
+  }
+
+  async *heads({ prefix = '' }: { prefix?: string } = {}): AsyncGenerator<BlockHead> {
+    if (!/^[\da-f]{0,64}$/.test(prefix)) throw new TypeError('prefix must be hex digits, the beginning of a label')
+    const names = this.#blobs.list(`${this.#path}/${prefix}`)[Symbol.asyncIterator]()
+    const waiting: Promise<BlockHead | undefined>[] = []
+    for (;;) {
+      const next = await names.next()
+      if (next.done !== true) {
+        const reading = this.#headAt(next.value.name)
+        // The error is thrown when its turn comes, even if an earlier read fails first.
+        reading.catch(() => undefined)
+        waiting.push(reading)
+      }
+      if (next.done === true || waiting.length >= HEADS_AHEAD) {
+        for (const reading of waiting.splice(0)) {
+          const head = await reading
+          if (head !== undefined) yield head
+        }
+      }
+      if (next.done === true) return
+    }
+  }
+
+  /** Reads one head of a list. Returns undefined if it was deleted since. */
+  async #headAt(name: string): Promise<BlockHead | undefined> {
+    const label = name.slice(this.#path.length + 1)
+    const stored = await this.#get(name)
+    if (stored === undefined) return undefined
+    return { label, envelope: readable(stored)?.envelope ?? EMPTY }
+  }
+
+  async replaceEnvelope(head: BlockHead, next: Uint8Array): Promise<boolean> {
+    const { label, envelope: expected } = headOf(head)
+    const envelope = bytesFrom(next, 'envelope')
+    const name = this.#nameOf(toHex(label))
+    const stored = await this.#get(name)
+    if (stored === undefined) return false
+    const { envelope: found, length, hash } = readHead(stored)
+    if (!equalBytes(found, expected)) return false
+    return checkedFlag(await this.#blobs.replace(name, stored, encodeHead({ length, envelope, hash })), 'replace')
+  }
+
+  async delete(label: string): Promise<void> {
+    await this.#blobs.delete(this.#nameOf(label))
+  }
+
+  #nameOf(label: string): string {
+    parseLabel(label)
+    return `${this.#path}/${label}`
+  }
+
+  async #get(name: string): Promise<Uint8Array | undefined> {
+    const answer: unknown = await this.#blobs.get(name)
+    return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
+  }
+
+  /** Returns whether the ciphertext of a head is there, and has the right length. */
+  async #isWhole({ hash, length }: StoredHead): Promise<boolean> {
+    return (await this.#sizeOf(dataName(hash))) === length
+  }
+
+  /** Returns the size of a blob, without reading it. */
+  async #sizeOf(name: string): Promise<number | undefined> {
+    for await (const found of this.#blobs.list(name)) if (found.name === name) return found.size
+    return undefined
+  }
+}
+
+const dataName = (hash: Uint8Array): string => `data/${toHex(hash)}`
+
+/** Returns the head, or undefined if there is none, or it is damaged. */
+function readable(stored: Uint8Array | undefined): StoredHead | undefined {
+  if (stored === undefined) return undefined
+  try {
+    return readHead(stored)
+  } catch (error) {
+    if (error instanceof KeystrataError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,47 @@
+// Names of stored objects and blobs (SPEC §18.1). They belong to keystrata, and contain no text that people chose.
+
+const MAX_NAME_LENGTH = 200
+
+/** The objects that keystrata stores, and how their names are made. */
+export const KEYSET_NAME = 'keyset'
+export const SLOTS_NAME = 'slots'
+
+/**
+ * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.
+ * @throws TypeError if it has other characters than `a-z`, `0-9`, `-` and, between parts, `/`
+ * @throws RangeError if it is longer than 200 characters
+ */
+export function assertName(name: string): void {
+  if (typeof name !== 'string' || !/^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(name)) {
+    throw new TypeError(`a name in a store has parts of a-z, 0-9 and -, separated by /: ${name} is not one`)
+  }
+  if (name.length > MAX_NAME_LENGTH) {
+    throw new RangeError(`a name in a store has at most ${MAX_NAME_LENGTH} characters, not ${name.length}`)
+  }
+}
+
+/**
+ * Checks the beginning of a name, as `list` takes it.
+ * @throws TypeError if no name can begin with it
+ */
+export function assertNameStart(start: string): void {
+  if (typeof start === 'string' && (start === '' || /^[a-z\d-]+(?:\/[a-z\d-]+)*\/?$/.test(start))) return
+  throw new TypeError(`the beginning of a name has parts of a-z, 0-9 and -, separated by /: ${start} is not one`)
+}
+
+/**
+ * Checks a prefix that separates one part of a store from the others.
+ * @throws TypeError unless it is made of whole parts, and so ends with `/`
+ */
+export function assertPrefix(prefix: string): void {
+  if (typeof prefix === 'string' && /^(?:[a-z\d-]+\/)+$/.test(prefix)) return
+  throw new TypeError(`a prefix has parts of a-z, 0-9 and -, and ends with /: ${prefix} is not one`)
+}
+
+/**
+ * Checks a version number.
+ * @throws RangeError if it is not an integer from 1 to 2⁵³ − 1
+ */
+export function assertVersion(version: number): void {
+  if (!Number.isSafeInteger(version) || version < 1) throw new RangeError('a version must be an integer of at least 1')
+}

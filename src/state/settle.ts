@@ -1,0 +1,106 @@
+// Writing by compare-and-set when answers can get lost. `false` or an exception says nothing about one attempt, because
+// drivers, proxies and SDKs repeat requests by themselves. So whoever writes goes through writeSettled.
+import { equalBytes } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import type { CheckedStore } from './checked.ts'
+import { StoreMistake } from './checked.ts'
+import { pauseBeforeRetry } from './compare-and-set.ts'
+import type { StoredObject } from './store.ts'
+
+/** How often to offer a write to a store that throws. */
+const ATTEMPTS = 6
+
+/** How often to read again when a read may have been late. */
+const READS = 6
+
+/**
+ * What became of a write. `written`: it is stored. `taken`: something else is stored at this version, so it never will
+ * be. `unknown`: it may have been stored and dropped since, or it may still arrive. Then only what the object itself
+ * remembers can tell.
+ */
+export type Outcome = 'written' | 'taken' | 'unknown'
+
+/**
+ * Writes a version and finds out what became of it. It offers the same bytes at the same version until the store
+ * answers, and after `false` compares what is stored at that version.
+ * @throws the store's own error if it never answers. The write may have happened, and the message says so
+ * @throws KeystrataError if the store throws one: it refuses the write
+ * @throws TypeError if the store returns an invalid answer
+ */
+export async function writeSettled(
+  store: CheckedStore,
+  name: string,
+  version: number,
+  bytes: Uint8Array,
+): Promise<Outcome> {
+  const started = Date.now()
+  let failure: unknown
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (attempt > 0) await pauseBeforeRetry(attempt, (Date.now() - started) / attempt)
+    try {
+      if (await store.write(name, version, bytes)) return 'written'
+      return await outcomeOf(store, name, version, bytes)
+    } catch (error) {
+      if (isFinal(error)) throw error
+      failure = error
+    }
+  }
+  throw mayHaveHappened(failure, name, version)
+}
+
+/** Finds out what became of a write that the store answered with false. */
+async function outcomeOf(store: CheckedStore, name: string, version: number, bytes: Uint8Array): Promise<Outcome> {
+  const started = Date.now()
+  for (let read = 0; read < READS; read++) {
+    if (read > 0) await pauseBeforeRetry(read, (Date.now() - started) / read)
+    const there = await store.readVersion(name, version)
+    if (there !== undefined) return equalBytes(there, bytes) ? 'written' : 'taken'
+    const newest = await store.read(name)
+    if (newest !== undefined && newest.version >= version) return 'unknown'
+  }
+  return 'unknown'
+}
+
+/** Returns whether calling the store again cannot help. */
+const isFinal = (error: unknown): boolean => error instanceof KeystrataError || error instanceof StoreMistake
+
+/** Adds to the message of a store's error that its write may have happened. */
+function mayHaveHappened(error: unknown, name: string, version: number): unknown {
+  if (error instanceof Error && Object.isExtensible(error)) {
+    const { message } = error
+    try {
+      error.message = `${message} (version ${version} of ${name} may have been written nevertheless)`
+    } catch {
+      // A message that cannot be changed stays as it is.
+    }
+  }
+  return error
+}
+
+/**
+ * Reads the newest version of an object and passes it to `use`. A read may be late. So while `use` throws `rollback` or
+ * `forked`, or `missing` if `mustExist` is true, this reads again, with pauses.
+ * @throws what `use` throws at last, and the store's own errors
+ */
+export async function readSettled<T>(
+  store: CheckedStore,
+  name: string,
+  mustExist: boolean,
+  use: (stored: StoredObject | undefined) => T,
+): Promise<T> {
+  const started = Date.now()
+  for (let read = 1; ; read++) {
+    const stored = await store.read(name)
+    try {
+      return use(stored)
+    } catch (error) {
+      if (read === READS || !mayBeLate(error, mustExist)) throw error
+    }
+    await pauseBeforeRetry(read, (Date.now() - started) / read)
+  }
+}
+
+function mayBeLate(error: unknown, mustExist: boolean): boolean {
+  if (!(error instanceof KeystrataError)) return false
+  return error.code === 'rollback' || error.code === 'forked' || (mustExist && error.code === 'missing')
+}

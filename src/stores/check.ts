@@ -1,0 +1,143 @@
+// A short test of a store, for the start of a program.
+import { concat, equalBytes, u64 } from '../core/bytes.ts'
+import { checkedBytes, checkedFlag, CheckedStore, StoreMistake } from '../state/checked.ts'
+import type { BlobStore, RegistryStore, StateStore } from '../state/store.ts'
+import { pauseBeforeRetry } from '../state/compare-and-set.ts'
+import { randomBytes } from '../primitives/random.ts'
+
+const WRITERS = 4
+
+/** Other programs may check the same store at the same time. After so many interrupted checks, give up. */
+const TRIES = 10
+
+/**
+ * Checks that a store keeps the most important rules, before a program relies on it. It finds stores that ignore
+ * conditions, such as S3 servers that accept `If-None-Match` and overwrite nevertheless, and stores whose answers have
+ * the wrong type. It takes about twenty requests, and leaves the small objects `check` and `check/1` in a StateStore.
+ * The full tests are in `keystrata/stores/contract`.
+ * @throws TypeError that names the rule which the store breaks
+ * @throws the store's own errors
+ * @example
+ * ```ts
+ * import { checkStore, memoryStateStore } from 'keystrata/stores'
+ *
+ * await checkStore(memoryStateStore())
+ * ```
+ */
+export async function checkStore(store: StateStore | BlobStore): Promise<void> {
+  if ('write' in store) return checkStateStore(store)
+  return checkBlobStore(store)
+}
+
+function assert(holds: boolean, rule: string): asserts holds {
+  if (!holds) throw new StoreMistake(`this store cannot be used: ${rule}`)
+}
+
+async function checkStateStore(given: StateStore): Promise<void> {
+  const store = new CheckedStore(given)
+  let tries = 1
+  while (!(await checkVersions(store, given))) {
+    assert(tries++ < TRIES, 'write returns false every time')
+    await pauseBeforeRetry(tries, 1)
+  }
+  await checkNames(store)
+  if ('once' in given) await checkOnce(given as RegistryStore)
+}
+
+/** Contents that no other program writes. */
+const unique = (number: number): Uint8Array => concat(u64(number), randomBytes(8))
+
+/**
+ * Checks how versions are written.
+ * @returns false if another program wrote meanwhile, so that nothing is proven
+ */
+async function checkVersions(store: CheckedStore, given: StateStore): Promise<boolean> {
+  const name = 'check'
+  const before = (await store.read(name))?.version ?? 0
+  const next = before + 1
+  const gap = next + 1000
+  assert(!(await store.write(name, gap, unique(0))), 'it writes a version although the previous one is missing')
+
+  const contents = Array.from({ length: WRITERS }, (_, writer) => unique(writer))
+  const answers = await Promise.all(contents.map((bytes) => store.write(name, next, bytes)))
+  const winners = contents.filter((_, writer) => answers[writer])
+  assert(winners.length <= 1, 'several writers of one version get true: it ignores the condition of a write')
+  const newest = await store.read(name)
+  assert(newest !== undefined && newest.version >= next, 'it does not return what was just written')
+  const [winner] = winners
+  if (winner === undefined) return false
+  if (newest.version > next) return false
+  assert(equalBytes(newest.bytes, winner), 'it returns other bytes than the writer wrote that got true')
+  assert(!(await store.write(name, next, unique(0))), 'it writes a version twice')
+
+  if (!(await store.write(name, next + 1, unique(0)))) return false
+  await given.drop(name, next + 1)
+  assert(!(await store.write(name, next, unique(0))), 'it writes a dropped version again')
+  const last = await store.read(name)
+  assert(last !== undefined && last.version >= next + 1, 'dropping old versions loses the newest')
+  return true
+}
+
+/** Checks that version 1 of one object is not another object. */
+async function checkNames(store: CheckedStore): Promise<void> {
+  const outer = (await store.read('check'))?.version ?? 0
+  const inner = (await store.read('check/1'))?.version ?? 0
+  await store.write('check/1', inner + 1, unique(0))
+  const [outerAfter, innerAfter] = [await store.read('check'), await store.read('check/1')]
+  assert(
+    outerAfter !== undefined && innerAfter !== undefined && outerAfter.version >= outer && innerAfter.version > inner,
+    'objects whose names begin alike get mixed up',
+  )
+}
+
+async function checkOnce(store: RegistryStore): Promise<void> {
+  const key = crypto.randomUUID()
+  const until = new Date(Date.now() + 60_000)
+  const answers = await Promise.all(Array.from({ length: WRITERS }, () => store.once(key, until)))
+  const first = answers.filter((answer: unknown) => checkedFlag(answer, 'once')).length
+  assert(first === 1, `once returns true to ${first} of ${WRITERS} callers`)
+}
+
+async function checkBlobStore(store: BlobStore): Promise<void> {
+  const name = `check/${crypto.randomUUID()}`
+  try {
+    await checkBlob(store, name)
+  } finally {
+    await store.delete(name)
+  }
+  assert((await store.get(name)) === undefined, 'a deleted blob is still there')
+}
+
+async function checkBlob(store: BlobStore, name: string): Promise<void> {
+  const put = async (bytes: Uint8Array) => checkedFlag(await store.put(name, bytes), 'put')
+  const replace = async (expected: Uint8Array, next: Uint8Array) =>
+    checkedFlag(await store.replace(name, expected, next), 'replace')
+  const holds = async (bytes: Uint8Array) =>
+    equalBytes(checkedBytes(await store.get(name), 'get', 'the bytes that were written'), bytes)
+
+  assert((await store.get(name)) === undefined, 'get returns something for a blob that does not exist')
+  const contents = Array.from({ length: WRITERS }, (_, writer) => unique(writer))
+  const puts = await Promise.all(contents.map(put))
+  const first = onlyWinner(contents, puts, 'put')
+  assert(!(await put(unique(0))), 'put returns true although the blob exists: it ignores the condition')
+  assert(await holds(first), 'put replaces a blob that exists')
+
+  assert(!(await replace(unique(0), unique(1))), 'replace returns true although the blob has other bytes')
+  assert(await holds(first), 'replace ignores the bytes that were expected')
+  const nexts = Array.from({ length: WRITERS }, (_, writer) => unique(writer))
+  const replaced = await Promise.all(nexts.map((next) => replace(first, next)))
+  const current = onlyWinner(nexts, replaced, 'replace')
+  assert(await holds(current), 'it does not return what was just written')
+
+  const sizes: number[] = []
+  for await (const { size } of store.list(name)) sizes.push(size)
+  assert(sizes.length === 1 && sizes[0] === current.length, 'list does not yield the blob once, with its size')
+}
+
+/** Returns the content of the one writer that got true. */
+function onlyWinner(contents: readonly Uint8Array[], answers: readonly boolean[], method: string): Uint8Array {
+  const [winner, ...others] = contents.filter((_, writer) => answers[writer])
+  const isOne = winner !== undefined && others.length === 0
+  assert(isOne, `${method} does not return true to exactly one of several writers: it ignores the condition`)
+  return winner
+}
