@@ -44,7 +44,7 @@ export interface Header<S extends Suite = Suite> {
   readonly keyId: Uint8Array
   /** The keyset, share, vault, profile or client scope that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
-  /** The epoch of a record; 0 in all other objects. */
+  /** The epoch of a record, 1 in a keyset, and 0 in all other objects. */
   readonly generation: number
   readonly flags: number
 }
@@ -72,7 +72,7 @@ export function encodeHeader(header: Omit<Header, 'generation' | 'flags'> & Part
 
 /**
  * Reads the header of an object that must have the given type and one of the given suites.
- * @param more `generations`: whether the object may have a generation; `flag`: the one flag that it may have
+ * @param more `generation`: the one generation that it may have, or any; `flag`: the one flag that it may have
  * @throws KeystrataError `malformed` if `given` is too short or is not an object
  * @throws KeystrataError `unsupported` if it is another object or needs a later release
  */
@@ -81,14 +81,14 @@ export function parseHeader<S extends Suite>(
   object: string,
   type: number,
   suites: readonly S[],
-  more: { readonly generations: boolean; readonly flag: number } = { generations: false, flag: 0 },
+  { generation: allowed = 0, flag = 0 }: { readonly generation?: number | 'any'; readonly flag?: number } = {},
 ): Header<S> {
   const header = parseMagic(given, object)
   assertKnown('version', header.version, [VERSION], object)
   assertType(header, object, type)
   const suite = knownSuite(header, object, suites)
-  if (!more.generations) assertKnown('generation', header.generation, [0], object)
-  assertKnown('flags', header.flags, [0, more.flag], object)
+  if (allowed !== 'any') assertKnown('generation', header.generation, [allowed], object)
+  assertKnown('flags', header.flags, [0, flag], object)
   const { keyId, ownerId, generation, flags } = header
   return { type, suite, keyId, ownerId, generation, flags }
 }

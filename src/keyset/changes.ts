@@ -1,11 +1,16 @@
-// Changes to a keyset (SPEC §5.4, §12.1). Each function returns the contents of the keyset's next version. Keys that
-// stay are copied, so the old contents remain usable. New keys are not copied: they become part of the new contents.
+// Changes to a keyset (SPEC §5.4, §12.1). Each function returns the contents of the keyset's next version, which has no
+// revision yet. Keys that stay are copied, so the old contents remain usable. New keys are not copied: they become part
+// of the new contents.
+import { toHex } from '../core/bytes.ts'
 import type { KeyPair } from '../core/key-pairs.ts'
+import { KeystrataError } from '../core/errors.ts'
 import { copyKeys, disposeKeys } from '../core/secret.ts'
 import type { Strength } from '../core/suite.ts'
 import { nextVersion } from '../state/version.ts'
-import { type AdditionalKeys, incompleteFor, type KeysetContents } from './exports.ts'
-import type { ActiveShare } from './layout.ts'
+import { type AdditionalKeys, type DraftContents, incompleteFor, type KeysetContents } from './exports.ts'
+import { type ActiveShare, MAX_REVOKED } from './layout.ts'
+import { historyAfter } from './revision.ts'
+import { noSuchShare } from './share.ts'
 
 /** The contents of a keyset that holds all of its keys. */
 export type CompleteContents = KeysetContents & { readonly additional: AdditionalKeys }
@@ -21,13 +26,15 @@ export function assertComplete(contents: KeysetContents, purpose: string): Compl
   return { ...contents, additional }
 }
 
-/** Copies the keys into contents with the next version number. */
-export function nextContents<C extends KeysetContents>(contents: C): C {
-  return copyKeys({ ...contents, version: nextVersion(contents.version) })
+/** Copies the keys into contents with the next version number, which descend from these. */
+export function nextContents<C extends KeysetContents>({ revision, ...contents }: C): Omit<C, 'revision'> {
+  const { version, history } = contents
+  const past = historyAfter({ version, revision, history })
+  return copyKeys({ ...contents, version: nextVersion(version), history: past })
 }
 
 /** Replaces the block key pair. The old pair is retired, so stored blocks still open. */
-export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: Strength): KeysetContents {
+export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: Strength): DraftContents {
   const { blockPair: old, additional, ...others } = nextFor(blockPair, contents)
   return {
     ...others,
@@ -38,17 +45,17 @@ export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, en
 }
 
 /** Drops the retired key pairs. */
-export function withoutRetired(contents: CompleteContents): KeysetContents {
+export function withoutRetired(contents: CompleteContents): DraftContents {
   return nextContents({ ...contents, additional: { ...contents.additional, retired: [] } })
 }
 
-export function withShare(contents: CompleteContents, share: ActiveShare): KeysetContents {
+export function withShare(contents: CompleteContents, share: ActiveShare): DraftContents {
   const { additional, ...others } = nextFor(share, contents)
   return { ...others, additional: { ...additional, shares: [...additional.shares, share] } }
 }
 
 /** Returns the next contents, without the new keys: the caller adds those. If this throws, it wipes the new keys. */
-function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, contents: C): C {
+function nextFor(newKeys: KeyPair | ActiveShare, contents: CompleteContents): Omit<CompleteContents, 'revision'> {
   try {
     return nextContents(contents)
   } catch (error) {
@@ -57,7 +64,57 @@ function nextFor<C extends KeysetContents>(newKeys: KeyPair | ActiveShare, conte
   }
 }
 
-export function withoutShare(contents: CompleteContents, share: ActiveShare): KeysetContents {
-  const shares = contents.additional.shares.filter((each) => each !== share)
-  return nextContents({ ...contents, additional: { ...contents.additional, shares } })
+/**
+ * Returns the active share with this id.
+ * @throws KeystrataError `key-not-found` if there is none
+ */
+export function findShare({ additional }: CompleteContents, id: string): ActiveShare {
+  const share = additional.shares.find((each) => toHex(each.id) === id)
+  if (share === undefined) throw noSuchShare(id)
+  return share
+}
+
+export function withoutShare(contents: CompleteContents, share: ActiveShare): DraftContents {
+  const { additional } = contents
+  const shares = additional.shares.filter((each) => each !== share)
+  const revoked = [share.id, ...additional.revoked].slice(0, MAX_REVOKED)
+  return nextContents({ ...contents, additional: { ...additional, shares, revoked } })
+}
+
+/**
+ * What `checkRetired` returns: nothing that it looked at needs the retired key pairs of this keyset.
+ * @example
+ * ```ts
+ * import { changeKeyset, type Keyset, type RetiredCheck } from 'keystrata'
+ * import type { StateStore } from 'keystrata/stores'
+ *
+ * const forget = (store: StateStore, keyset: Keyset, checked: RetiredCheck) =>
+ *   changeKeyset(store, keyset, (newest) => newest.forgetRetired(checked))
+ * ```
+ */
+export interface RetiredCheck {
+  /** The id of the keyset. */
+  readonly keyset: string
+  /** The revision of the keyset that was checked. The check is worth nothing for any other. */
+  readonly revision: string
+  /** How many heads of blocks were looked at. */
+  readonly heads: number
+}
+
+/**
+ * Checks that a check of retired key pairs was made for this keyset, as it is now.
+ * @throws KeystrataError `policy` if it was made for another keyset, or the keyset has changed since
+ * @throws TypeError if it is not a check
+ */
+export function assertCheckOf(keyset: { id: string; revision: string }, checked: RetiredCheck): void {
+  const { keyset: id, revision } = Object(checked) as Partial<Record<keyof RetiredCheck, unknown>>
+  if (typeof id !== 'string' || typeof revision !== 'string') {
+    throw new TypeError("forgetRetired takes what checkRetired returned, or 'unchecked'")
+  }
+  if (id === keyset.id && revision === keyset.revision) return
+  throw new KeystrataError('policy', 'the keyset has changed since the retired key pairs were checked: check again', {
+    rule: 'retired-check',
+    checked: revision,
+    revision: keyset.revision,
+  })
 }

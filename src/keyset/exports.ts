@@ -2,7 +2,7 @@
 // Each section names every field that it writes. No object is spread into another, so no key reaches a destination by
 // accident.
 import { type Bytes, EMPTY, equalBytes, u8 } from '../core/bytes.ts'
-import { decode, encode } from '../core/codec.ts'
+import { type Codec, decode, encode, rest, struct, uint64, uint8 } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
 import { Identity, type KeyPair, type SigningPair } from '../core/key-pairs.ts'
@@ -14,7 +14,10 @@ import { signingPublicKey } from '../primitives/signature.ts'
 import { EncryptedMode } from './mask.ts'
 import {
   type ActiveShare,
+  type AdoptedSource,
   type Argon2Record,
+  argon2Record,
+  type CompleteSource,
   definitionSealed,
   Destination,
   type HostPlain,
@@ -22,10 +25,15 @@ import {
   type HostSealed,
   hostSealed,
   MAX_KEYSET_BYTES,
+  type StorageSealed,
   storageSealed,
   type StoredKeyset,
   storedKeyset,
 } from './layout.ts'
+import { createRevision, history, type Revision } from './revision.ts'
+
+/** Version 0.2 wrote another layout, in generation 0. */
+const GENERATION = 1
 
 /** The encryption and dedup mode that writers use by default. */
 export interface WritingDefaults {
@@ -38,8 +46,15 @@ export interface KeysetContents extends KeysetKeys, WritingDefaults {
   /** The owner id of its blocks, 16 bytes. */
   readonly id: Bytes
   readonly version: number
+  /** 16 bytes that no other version has. */
+  readonly revision: Bytes
+  /** The revisions that this one descends from, the newest first. */
+  readonly history: readonly Revision[]
   readonly argon2: Argon2Record
 }
+
+/** A keyset that has no revision yet. */
+export type DraftContents = Omit<KeysetContents, 'revision'>
 
 /** The keys of a keyset. */
 export interface KeysetKeys {
@@ -47,6 +62,8 @@ export interface KeysetKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
+  /** The sources of keysets that were adopted. */
+  readonly adopted: readonly AdoptedSource[]
   /** The keys that a source definition lacks. Undefined in one, and in a keyset that was unlocked from one. */
   readonly additional: AdditionalKeys | undefined
 }
@@ -59,6 +76,8 @@ export interface AdditionalKeys {
   /** Retired key pairs. They open blocks that were not rekeyed yet. */
   readonly retired: readonly KeyPair[]
   readonly shares: readonly ActiveShare[]
+  /** The ids of revoked shares, the latest first. A share that one branch of a fork revoked stays revoked. */
+  readonly revoked: readonly Bytes[]
 }
 
 /** An export whose structure was checked, but not its MAC. The sealed section is still sealed. */
@@ -83,7 +102,7 @@ export interface ParsedKeyset extends Omit<StoredKeyset, 'destination' | 'encryp
  */
 export function parseKeyset(stored: Uint8Array): ParsedKeyset {
   const bytes = copySummed(stored, 'keyset', MAX_KEYSET_BYTES)
-  const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none])
+  const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none], { generation: GENERATION })
   const { destination, encryption, dedup, ...fields } = decode(storedKeyset, bytes, 'keyset')
   return {
     ...fields,
@@ -119,15 +138,23 @@ export function readHostPlain(parsed: ParsedKeyset): HostPlain {
  * @throws KeystrataError `limit-exceeded`
  */
 export function encodeKeyset(contents: KeysetContents, master: SecretKey<'master'>, destination: Destination): Bytes {
-  const { id, version, encryption, dedup, argon2 } = contents
+  const { id, version, revision, history, encryption, dedup, argon2 } = contents
   const code = Destination[destination]
   const { plain, sealed } = encodeSections(contents, destination)
   using _ = wiping(plain, sealed)
-  assertKeysetFits(plain.length, sealed.length)
+  assertKeysetFits(contents, plain.length, sealed.length)
   const keyId = keyIdOf(master)
   const whole = encode(storedKeyset, {
-    headerBytes: encodeHeader({ type: ObjectType.keyset, suite: Suite.none, keyId, ownerId: id }),
+    headerBytes: encodeHeader({
+      type: ObjectType.keyset,
+      suite: Suite.none,
+      generation: GENERATION,
+      keyId,
+      ownerId: id,
+    }),
     version,
+    revision,
+    history,
     destination: code,
     encryption,
     dedup,
@@ -141,15 +168,15 @@ export function encodeKeyset(contents: KeysetContents, master: SecretKey<'master
   return whole
 }
 
-/** The size of an export without its two sections. */
-const FRAME_BYTES = HEADER_BYTES + 8 + 3 + 108 + 4 + 4 + MAC_BYTES + CHECKSUM_BYTES
+/** The size of an export without its history and its two sections. */
+const FRAME_BYTES = HEADER_BYTES + 8 + 16 + 3 + 108 + 4 + 4 + MAC_BYTES + CHECKSUM_BYTES
 
 /**
  * Refuses to write an export that readers would refuse because of its size.
  * @throws KeystrataError `limit-exceeded` if it is over 1 MiB
  */
-function assertKeysetFits(plainBytes: number, sealedBytes: number): void {
-  const bytes = FRAME_BYTES + plainBytes + wrappedBytes(sealedBytes)
+function assertKeysetFits({ history: past }: DraftContents, plainBytes: number, sealedBytes: number): void {
+  const bytes = FRAME_BYTES + history.size(past) + plainBytes + wrappedBytes(sealedBytes)
   if (bytes <= MAX_KEYSET_BYTES) return
   throw new KeystrataError(
     'limit-exceeded',
@@ -159,25 +186,42 @@ function assertKeysetFits(plainBytes: number, sealedBytes: number): void {
 }
 
 /**
- * Checks that every export of these keys fits the size limit, without encoding one.
+ * Checks that every export of this keyset fits the size limit, without encoding one.
  * @throws KeystrataError `limit-exceeded`
  */
-export function assertExportsFit(keys: KeysetKeys): void {
-  if (keys.additional === undefined) return
-  const { plain, sealed } = hostSections(keys, keys.additional)
-  assertKeysetFits(hostPlain.size(plain), hostSealed.size(sealed))
-  assertKeysetFits(0, storageSealed.size(storageSection(keys, keys.additional)))
+export function assertExportsFit(contents: DraftContents): void {
+  const { additional } = contents
+  if (additional === undefined) return
+  const { plain, sealed } = hostSections(contents, additional)
+  assertKeysetFits(contents, hostPlain.size(plain), hostSealed.size(sealed))
+  assertKeysetFits(contents, 0, storageSealed.size(storageSection(contents, additional)))
 }
+
+/** Completes the next version of a keyset: gives it its revision, from everything that it consists of (SPEC §5.2). */
+export function withRevision(draft: DraftContents, master: SecretKey<'master'>): KeysetContents {
+  const { version, history, encryption, dedup, argon2 } = draft
+  const { sealed } = encodeSections(draft, 'storage')
+  const stated = encode(statedContents, { version, history, encryption, dedup, argon2, sealed })
+  using _ = wiping(sealed, stated)
+  return { ...draft, revision: createRevision(master, stated) }
+}
+
+const statedContents: Codec<
+  Pick<DraftContents, 'version' | 'history' | 'argon2'> & { encryption: number; dedup: number; sealed: Uint8Array }
+> = struct({ version: uint64, history, encryption: uint8, dedup: uint8, argon2: argon2Record, sealed: rest })
 
 /**
  * Encodes the two sections of an export. The caller wipes both.
  * @throws KeystrataError `policy` if the keys came from a source definition, which does not have all of them
  */
 export function encodeSections(keys: KeysetKeys, destination: Destination): { plain: Bytes; sealed: Bytes } {
-  const { blockPair, blockSalt, dedupKey, sourceSigning } = keys
+  const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = keys
   switch (destination) {
     case 'definition':
-      return { plain: EMPTY, sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning }) }
+      return {
+        plain: EMPTY,
+        sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning, adopted }),
+      }
     case 'storage':
       return { plain: EMPTY, sealed: encode(storageSealed, storageSection(keys, additionalOf(keys, destination))) }
     case 'host': {
@@ -192,33 +236,59 @@ function additionalOf({ additional }: KeysetKeys, destination: Destination): Add
   return additional
 }
 
-function storageSection(keys: KeysetKeys, additional: AdditionalKeys) {
+function storageSection(keys: KeysetKeys, additional: AdditionalKeys): StorageSealed {
   const { blockPair, blockSalt, dedupKey, sourceSigning } = keys
-  const { sharing, cardSigning, retired, shares } = additional
-  return { blockPair, blockSalt, dedupKey, sourceSigning, sharing, cardSigning, retired, shares }
+  const { sharing, cardSigning, retired, shares, revoked } = additional
+  const adopted = completeSources(keys)
+  return { blockPair, blockSalt, dedupKey, sourceSigning, sharing, cardSigning, retired, shares, revoked, adopted }
 }
 
 function hostSections(keys: KeysetKeys, additional: AdditionalKeys): { plain: HostPlain; sealed: HostSealed } {
   const { blockPair, blockSalt, dedupKey, sourceSigning } = keys
-  const { sharing, cardSigning, retired, shares } = additional
+  const { sharing, cardSigning, retired, shares, revoked } = additional
+  const adopted = completeSources(keys)
   return {
     plain: {
       blockPair: blockPair.publicHalves,
       blockSalt,
       dedupKey,
       sourceSigning: sourceSigning.seed,
+      cardSigning: cardSigning.publicKey,
       retired: retired.map((pair) => pair.publicHalves),
       shares: shares.map(({ id, publicHalves }) => ({ id, publicHalves })),
+      adopted: adopted.map(({ id, keys: { sourceSigning, cardSigning } }) => ({
+        id,
+        sourceSigning,
+        cardSigning: cardSigning.publicKey,
+      })),
     },
     sealed: {
       blockPair: blockPair.privateHalves,
       sourceSigningPublic: sourceSigning.publicKey,
       sharing,
-      cardSigning,
+      cardSigning: cardSigning.seed,
       retired: retired.map((pair) => pair.privateHalves),
       shares: shares.map((share) => share.privateHalves),
+      revoked,
+      adopted: adopted.map(({ blockSalt, dedupKey, keys: { sharing, cardSigning } }) => ({
+        blockSalt,
+        dedupKey,
+        sharing,
+        cardSigning: cardSigning.seed,
+      })),
     },
   }
+}
+
+/**
+ * Returns the adopted sources with all of their keys.
+ * @throws KeystrataError `policy` if they came from a source definition
+ */
+function completeSources({ adopted }: KeysetKeys): readonly CompleteSource[] {
+  return adopted.map(({ id, blockSalt, dedupKey, keys }) => {
+    if (keys === undefined) throw incompleteFor('adopted sources')
+    return { id, blockSalt, dedupKey, keys }
+  })
 }
 
 /** Returns the error for an operation that needs keys which a source definition does not contain. */
@@ -243,13 +313,13 @@ export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): K
   const mac = macUnder(master, 'keyset-mac', [u8(code)], parsed.authenticated)
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   const { ownerId } = parsed.header
-  const { version, encryption, dedup, argon2 } = parsed
+  const { version, revision, history, encryption, dedup, argon2 } = parsed
   return answeredAlike(() => {
     const place = { type: ObjectType.sealedSection, ownerId, context: u8(code) }
     const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
     using _ = wiping(sealed)
     const keys = decodeSections(parsed.plain, sealed, parsed.destination)
-    return { id: new Uint8Array(ownerId), version, encryption, dedup, argon2, ...keys }
+    return { id: new Uint8Array(ownerId), version, revision, history, encryption, dedup, argon2, ...keys }
   })
 }
 
@@ -292,14 +362,16 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: Destin
       return readHostSections(plain, sealed)
     case 'definition': {
       assertNoPlain(plain)
-      const { blockPair, blockSalt, dedupKey, sourceSigning } = decode(definitionSealed, sealed, 'keyset')
-      return { blockPair, blockSalt, dedupKey, sourceSigning, additional: undefined }
+      const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = decode(definitionSealed, sealed, 'keyset')
+      return { blockPair, blockSalt, dedupKey, sourceSigning, adopted, additional: undefined }
     }
     case 'storage': {
       assertNoPlain(plain)
       const stored = decode(storageSealed, sealed, 'keyset')
-      const { blockPair, blockSalt, dedupKey, sourceSigning, sharing, cardSigning, retired, shares } = stored
-      return { blockPair, blockSalt, dedupKey, sourceSigning, additional: { sharing, cardSigning, retired, shares } }
+      const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = stored
+      const { sharing, cardSigning, retired, shares, revoked } = stored
+      const additional = { sharing, cardSigning, retired, shares, revoked }
+      return { blockPair, blockSalt, dedupKey, sourceSigning, adopted, additional }
     }
   }
 }
@@ -323,12 +395,23 @@ function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
       publicHalves,
       privateHalves,
     }))
+    const adopted = pairUp(
+      open.adopted,
+      locked.adopted,
+      (plain, { blockSalt, dedupKey, sharing, cardSigning: seed }) => {
+        const { id, sourceSigning, cardSigning: publicKey } = plain
+        return { id, blockSalt, dedupKey, keys: { sourceSigning, sharing, cardSigning: { seed, publicKey } } }
+      },
+    )
+    const { sharing, revoked } = locked
+    const cardSigning = { seed: locked.cardSigning, publicKey: open.cardSigning }
     return {
       blockPair: { publicHalves: open.blockPair, privateHalves: locked.blockPair },
       blockSalt: open.blockSalt,
       dedupKey: open.dedupKey,
       sourceSigning: { seed: open.sourceSigning, publicKey: locked.sourceSigningPublic },
-      additional: { sharing: locked.sharing, cardSigning: locked.cardSigning, retired, shares },
+      adopted,
+      additional: { sharing, cardSigning, retired, shares, revoked },
     }
   } catch (error) {
     disposeKeys(read)

@@ -17,57 +17,45 @@ import {
   shareIdFrom,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, toHex, wipe } from '../core/bytes.ts'
-import { type Card, type CardHolder, type CardKeys, encodeCard, keysOfCard, setCardHolder } from '../core/card.ts'
+import { type Bytes, bytesFrom, toHex, wipe } from '../core/bytes.ts'
+import { type Card, keysOfCard, setCardHolder } from '../core/card.ts'
 import { encode } from '../core/codec.ts'
-import { generateKeyPair, Identity } from '../core/key-pairs.ts'
-import { type Argon2Costs, DEFAULT_ARGON2_COSTS, type HashOptions, isWritable } from '../core/password.ts'
+import { generateKeyPair } from '../core/key-pairs.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { disposable, disposeKeys, disposing, SecretHolder, type SecretKey } from '../core/secret.ts'
 import { recordSuiteOf, type Strength } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
-import { openSealedSecret } from '../core/wrap.ts'
 import type { DeviceKey } from '../device/device-key.ts'
 import { sealHandle } from '../device/saved.ts'
-import { sign } from '../primitives/signature.ts'
+import { withAdopted } from './adopt.ts'
 import {
+  assertCheckOf,
   assertComplete,
   type CompleteContents,
+  findShare,
   nextContents,
+  type RetiredCheck,
   withBlockPair,
   withoutRetired,
   withoutShare,
   withShare,
 } from './changes.ts'
-import { assertExportsFit, assertSigningPair, encodeKeyset, incompleteFor, type KeysetContents } from './exports.ts'
-import { openInvite } from './invite.ts'
-import { type ActiveShare, Destination, savedKeyset } from './layout.ts'
-import { createMaster, rewrapMaster } from './master.ts'
+import {
+  assertExportsFit,
+  type DraftContents,
+  encodeKeyset,
+  incompleteFor,
+  type KeysetContents,
+  withRevision,
+} from './exports.ts'
+import { Destination, savedKeyset } from './layout.ts'
+import { createMaster, type PasswordOptions, rewrapMaster, writableCosts } from './master.ts'
 import { OwnerBlocks, type OwnerKeys, ownerKeysOf } from './owner.ts'
+import { HeldCards } from './own-card.ts'
 import type { Pack } from './pack.ts'
 import { type OpenedRecord, openRecord, type RecordReader, resealRecords, type SealedRecord } from './record.ts'
-import { AcceptedShare, createActiveShare, noSuchShare, OwnedShare, type Share, type SharedReader } from './share.ts'
-
-/**
- * How to hash a password, and how to follow the progress or cancel.
- * @example
- * ```ts
- * import { createKeyset, type PasswordOptions } from 'keystrata'
- *
- * const costs = { iterations: 2, memoryKiB: 131_072, lanes: 4 }
- * const options: PasswordOptions = { costs, signal: AbortSignal.timeout(60_000) }
- * using keyset = await createKeyset('correct horse battery staple', options)
- * const inStorage = keyset.export('storage')
- * ```
- */
-export interface PasswordOptions extends HashOptions {
-  /**
-   * When creating a keyset: the costs of the password hash, and so of each guess. The default is 64 MiB, 3 iterations
-   * and 4 lanes. When unlocking one: the most that this device may spend. An export that needs more throws
-   * `limit-exceeded`.
-   */
-  costs?: Argon2Costs
-}
+import { revisionOf, revisionText } from './revision.ts'
+import { AcceptedShare, createActiveShare, OwnedShare, type Share, type SharedReader } from './share.ts'
 
 /**
  * An unlocked keyset. It seals and opens blocks and records, and encodes the exports.
@@ -84,8 +72,11 @@ export interface PasswordOptions extends HashOptions {
 export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, RecordReader {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string
-  /** Grows by one with every change of the keys. */
-  readonly version: number
+  /**
+   * The revision of these keys, as text: `<version>-<32 hex digits>`. Every change gives a new one. Keep it on the
+   * device, and pass it as `atLeast`: then nobody can put back an older keyset, or one from another branch.
+   */
+  readonly revision: string
   /** The ids of the active shares, 32 hex digits each. Empty if this was unlocked from a `definition`. */
   readonly shares: readonly string[]
   /**
@@ -122,7 +113,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    *   those are too low today. `newMaster`: also creates a fresh master key, so that somebody who kept the old one
    *   cannot open later exports
    * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}
-   * @throws KeystrataError `policy` for `newMaster` if this was unlocked from a `definition`
+   * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<Keyset>
@@ -158,14 +149,32 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    */
   resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
   /**
-   * Drops the retired key pairs. Blocks that were not rekeyed, and records that were not resealed, can never be opened
-   * again.
-   * @param done confirms that every block was rekeyed and every log resealed; both must be true
-   * @throws KeystrataError `policy` if this was unlocked from a `definition`
+   * Drops the retired key pairs. What is still under one of them can never be opened again.
+   * @param checked what `checkRetired` returned for this revision, or `'unchecked'` if you have made sure yourself that
+   *   every block is rekeyed and every record resealed
+   * @throws KeystrataError `policy` if the keyset has changed since the check, or this was unlocked from a `definition`
    * @throws KeystrataError `disposed` if this handle was disposed of
-   * @throws TypeError unless both are true
+   * @throws TypeError if it is neither
    */
-  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): Keyset
+  forgetRetired(checked: RetiredCheck | 'unchecked'): Keyset
+  /**
+   * Takes in another keyset, and returns one that opens what either opens. It descends from both, so it can be stored
+   * behind either. Password and defaults are those of this keyset.
+   *
+   * If the other has the same id, it is the other branch of a fork: key pairs and shares of both are kept, and a share
+   * that either branch revoked stays revoked.
+   *
+   * If it has another id, its key pairs become retired ones, and its blocks and records count as this keyset's own. They
+   * keep its id when they are rekeyed. Its shares stay behind. This is the way back after a host was broken into: create
+   * a new keyset, adopt the old one, store the result, replace the host export, rekey everything, and
+   * {@link Keyset.forgetRetired}. Whoever has the old host export can plant blocks under the old id until then.
+   * @param other an unlocked keyset; dispose of it afterwards
+   * @throws KeystrataError `policy` if one of them was unlocked from a `definition`
+   * @throws KeystrataError `limit-exceeded` beyond 16 adopted keysets, or about 600 retired key pairs and shares
+   * @throws KeystrataError `disposed` if one of them was disposed of
+   * @throws TypeError if `other` is not a keyset from this copy of the library
+   */
+  adopt(other: Keyset): Keyset
   /**
    * Creates a share with its own key pairs, for any number of recipients. With `to`, creates a direct share to the key
    * pairs of one card, whose owner then needs no keys from you. The share is part of the new keyset: store its exports.
@@ -219,7 +228,7 @@ export interface KeysetRecipe {
 
 class UnlockedKeyset extends SecretHolder implements Keyset {
   readonly id: string
-  readonly version: number
+  readonly revision: string
   readonly shares: readonly string[]
   readonly retired: number
   readonly #contents: KeysetContents
@@ -228,7 +237,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   readonly #blocks: OwnerBlocks
   readonly #owner: OwnerKeys
   /** Created at first use: a program that only restores never needs them. */
-  readonly #lazy: { writer?: HostWriter; card?: Identity }
+  readonly #lazy: { writer?: HostWriter; cards?: HeldCards }
 
   /** Takes ownership of the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
@@ -237,17 +246,17 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const owner = ownerKeysOf(contents, allowWeaker)
     const blocks = new OwnerBlocks(owner)
     const exports: Map<Destination, Bytes> = new Map()
-    const lazy: { writer?: HostWriter; card?: Identity } = {}
+    const lazy: { writer?: HostWriter; cards?: HeldCards } = {}
     super('keyset', () => {
       lazy.writer?.dispose()
-      lazy.card?.dispose()
+      lazy.cards?.dispose()
       blocks.dispose()
       disposeKeys(contents)
       master.dispose()
       wipe(...exports.values())
     })
     this.id = toHex(contents.id)
-    this.version = contents.version
+    this.revision = revisionText(revisionOf(contents))
     this.shares = Object.freeze((additional?.shares ?? []).map(({ id }) => toHex(id)))
     this.retired = owner.retired.length
     this.#contents = contents
@@ -256,7 +265,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     this.#owner = owner
     this.#master = master
     this.#lazy = lazy
-    setCardHolder(this, (purpose) => this.#cardHolder(purpose))
+    setCardHolder(this, (purpose) => this.#cards(purpose).holder())
     setRecipe(this, (): KeysetRecipe => {
       const { sourceSigning, dedup } = contents
       return { kind: 'keyset', owner, shares: publicShares(contents), sourceSigning: sourceSigning.publicKey, dedup }
@@ -308,15 +317,13 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
 
   async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<Keyset> {
     const { newMaster = false, costs = writableCosts(this.#contents.argon2) } = options
-    if (newMaster) this.#complete('a new master key')
-    this.assertUsable()
     // Use copies, because this handle may be disposed of while the hash runs.
-    const contents = nextContents(this.#contents)
+    const contents = nextContents(this.#complete('a new password'))
     using master = this.#master.copy()
     try {
       const fresh = newMaster ? await createMaster(next, costs, options) : undefined
       const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, options))
-      return unlocked({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#owner.allowWeaker)
+      return unlockedNext({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#owner.allowWeaker)
     } catch (error) {
       disposeKeys(contents)
       throw error
@@ -329,17 +336,20 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#next(withBlockPair(contents, generateKeyPair(encryption), encryption))
   }
 
-  forgetRetired(done: { blocksRekeyed: true; recordsResealed: true }): Keyset {
-    const { blocksRekeyed, recordsResealed } = done as { blocksRekeyed: unknown; recordsResealed: unknown }
-    if (blocksRekeyed !== true || recordsResealed !== true) {
-      throw new TypeError('forgetRetired needs a confirmation: { blocksRekeyed: true, recordsResealed: true }')
-    }
-    return this.#next(withoutRetired(this.#complete('forgetting retired keys')))
+  forgetRetired(checked: RetiredCheck | 'unchecked'): Keyset {
+    const contents = this.#complete('forgetting retired keys')
+    if (checked !== 'unchecked') assertCheckOf(this, checked)
+    return this.#next(withoutRetired(contents))
+  }
+
+  adopt(other: Keyset): Keyset {
+    const contents = this.#complete('adopting another keyset')
+    return this.#next(withAdopted(contents, assertComplete(insidesOf(other, 'other').contents, 'being adopted')))
   }
 
   /** Returns a handle that takes ownership of the changed contents. */
-  #next(contents: KeysetContents): Keyset {
-    return unlocked(contents, this.#master.copy(), this.#owner.allowWeaker)
+  #next(contents: DraftContents): Keyset {
+    return unlockedNext(contents, this.#master.copy(), this.#owner.allowWeaker)
   }
 
   export(to: Destination): Bytes {
@@ -357,37 +367,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   }
 
   card(): Card {
-    const { additional } = this.#complete('a card')
-    return encodeCard(this.#cardKeys, additional.cardSigning)
-  }
-
-  /** Returns the public halves of the card, after checking that each matches its private half. */
-  get #cardKeys(): CardKeys {
-    const { id: ownerId, sourceSigning, additional } = this.#complete('a card')
-    const { sharing, cardSigning } = additional
-    this.#identity(sharing)
-    assertSigningPair(cardSigning)
-    return {
-      ownerId,
-      sharing: sharing.publicHalves,
-      cardSigning: cardSigning.publicKey,
-      sourceSigning: sourceSigning.publicKey,
-    }
-  }
-
-  /** Returns the private half of the card. Importing it checks that its two halves match. */
-  #identity(sharing: CompleteContents['additional']['sharing']): Identity {
-    return (this.#lazy.card ??= new Identity(sharing))
-  }
-
-  #cardHolder(purpose: string): CardHolder {
-    const { additional } = this.#complete(purpose)
-    const identity = this.#identity(additional.sharing)
-    return {
-      keys: this.#cardKeys,
-      openSealed: (stored, object, place) => openSealedSecret(identity, stored, object, place),
-      sign: (message) => sign(additional.cardSigning.seed, message),
-    }
+    return this.#cards('a card').card()
   }
 
   createShare(options: { to?: Card } = {}): { keyset: Keyset; share: Share } & Disposable {
@@ -412,7 +392,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const contents = this.#complete('shares')
     const { sourceSigning, encryption, additional } = contents
     const share = findShare(contents, shareIdFrom(id))
-    const sharer = { card: this.#cardKeys, cardSigning: additional.cardSigning, sourceSigning }
+    const sharer = { card: this.#cards('shares').keys, cardSigning: additional.cardSigning, sourceSigning }
     return OwnedShare.of(share, sharer, encryption, this.#owner)
   }
 
@@ -422,9 +402,8 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   }
 
   acceptShare(invite: Uint8Array, from: Card): SharedReader {
-    const { sharing } = this.#complete("other people's shares").additional
     const sharer = keysOfCard(from)
-    const invited = openInvite(invite, sharer, this.#identity(sharing), sharing, this.#cardKeys)
+    const invited = this.#cards("other people's shares").openInvite(bytesFrom(invite, 'invite'), sharer)
     using _ = disposing(invited)
     return new AcceptedShare(invited, sharer)
   }
@@ -442,28 +421,15 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return (this.#lazy.writer ??= writerOf(this.#contents))
   }
 
+  #cards(purpose: string): HeldCards {
+    const contents = this.#complete(purpose)
+    return (this.#lazy.cards ??= new HeldCards(contents))
+  }
+
   #complete(purpose: string): CompleteContents {
     this.assertUsable()
     return assertComplete(this.#contents, purpose)
   }
-}
-
-/**
- * Returns the active share with this id.
- * @throws KeystrataError `key-not-found` if there is none
- */
-function findShare({ additional }: CompleteContents, id: string): ActiveShare {
-  const share = additional.shares.find((each) => toHex(each.id) === id)
-  if (share === undefined) throw noSuchShare(id)
-  return share
-}
-
-/**
- * Returns the default costs of a new password: those of the old one, or the library's default if those are too low
- * today.
- */
-function writableCosts(costs: Argon2Costs): Argon2Costs {
-  return isWritable(costs) ? costs : DEFAULT_ARGON2_COSTS
 }
 
 /** Returns a handle that takes ownership of the contents and the master key. If this throws, both are wiped. */
@@ -476,6 +442,21 @@ export function unlocked(
     return new UnlockedKeyset(contents, master, allowWeaker)
   } catch (error) {
     disposeKeys(contents)
+    master.dispose()
+    throw error
+  }
+}
+
+/** Does the same for the next version of a keyset, and gives it its revision. */
+export function unlockedNext(
+  draft: DraftContents,
+  master: SecretKey<'master'>,
+  allowWeaker: Strength | undefined,
+): Keyset {
+  try {
+    return new UnlockedKeyset(withRevision(draft, master), master, allowWeaker)
+  } catch (error) {
+    disposeKeys(draft)
     master.dispose()
     throw error
   }

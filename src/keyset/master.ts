@@ -2,11 +2,39 @@
 // so a new nonce can give the same master key for a new password.
 import { type Bytes, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { type Argon2Costs, assertWritableCosts, type HashOptions, hashPassword } from '../core/password.ts'
+import {
+  type Argon2Costs,
+  assertWritableCosts,
+  DEFAULT_ARGON2_COSTS,
+  type HashOptions,
+  hashPassword,
+  isWritable,
+} from '../core/password.ts'
 import { SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { derive } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import type { Argon2Record } from './layout.ts'
+
+/**
+ * How to hash a password, and how to follow the progress or cancel.
+ * @example
+ * ```ts
+ * import { createKeyset, type PasswordOptions } from 'keystrata'
+ *
+ * const costs = { iterations: 2, memoryKiB: 131_072, lanes: 4 }
+ * const options: PasswordOptions = { costs, signal: AbortSignal.timeout(60_000) }
+ * using keyset = await createKeyset('correct horse battery staple', options)
+ * const inStorage = keyset.export('storage')
+ * ```
+ */
+export interface PasswordOptions extends HashOptions {
+  /**
+   * When creating a keyset: the costs of the password hash, and so of each guess. The default is 64 MiB, 3 iterations
+   * and 4 lanes. When unlocking one: the most that this device may spend. An export that needs more throws
+   * `limit-exceeded`.
+   */
+  costs?: Argon2Costs
+}
 
 /** Creates a master key, and the record that is needed to derive it from the password again. */
 export async function createMaster(
@@ -71,4 +99,12 @@ async function hashToMaster(
   const hash = await hashPassword(password, record.salt, record, options, 32)
   using _ = wiping(hash)
   return SecretKey.take('master', xor(hash, record.nonce))
+}
+
+/**
+ * Returns the default costs of a new password: those of the old one, or the library's default if those are too low
+ * today.
+ */
+export function writableCosts(costs: Argon2Costs): Argon2Costs {
+  return isWritable(costs) ? costs : DEFAULT_ARGON2_COSTS
 }

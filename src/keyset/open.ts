@@ -7,21 +7,31 @@ import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import type { Header } from '../core/header.ts'
 import { Identity, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
 import { SecretHolder, type SecretKey } from '../core/secret.ts'
-import type { KeysetSuite, Strength } from '../core/suite.ts'
-import { FRAME_BYTES, isMasked, Mode, parseEnvelope, unmaskKey } from './mask.ts'
+import { type KeysetSuite, Strength } from '../core/suite.ts'
+import type { DedupSecrets } from './dedup.ts'
+import { FRAME_BYTES, isMasked, type Mode, parseEnvelope, unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
+
+/** What checks the blocks and records of an adopted source. */
+export interface SourceKeys extends DedupSecrets {
+  readonly id: Bytes
+  /** The public half of its source signing key. Undefined if a definition did not have it. */
+  readonly sourceSigning: Bytes | undefined
+}
 
 /** The keys and rules that a keyset uses to open its envelopes. */
 export interface OwnerPairs {
   readonly id: Bytes
   readonly blockPair: KeyPair
   readonly retired: readonly KeyPair[]
+  /** The sources of adopted keysets, whose blocks and records this keyset opens too. */
+  readonly adopted: readonly SourceKeys[]
   /** The weakest blocks to accept, even if a key pair requires stronger ones. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
 
-/** What differs between keysets and shares: a keyset gives `retired` and `allowWeaker`, a share gives `sharer`. */
-interface Rules extends Partial<Pick<OwnerPairs, 'retired' | 'allowWeaker'>> {
+/** What differs between keysets and shares: only a share gives `sharer`, and a share gives nothing else. */
+interface Rules extends Partial<Pick<OwnerPairs, 'retired' | 'adopted' | 'allowWeaker'>> {
   /** For a share: the source signing key of the keyset that shares. */
   readonly sharer?: Uint8Array
 }
@@ -35,6 +45,7 @@ export class EnvelopeKeys extends SecretHolder {
    * otherwise it is empty.
    */
   readonly sharer: Uint8Array
+  readonly #adopted: readonly SourceKeys[]
   readonly #allowWeaker: Strength | undefined
   readonly #current: Identity
   readonly #retired: ReadonlyMap<string, KeyPair>
@@ -45,7 +56,7 @@ export class EnvelopeKeys extends SecretHolder {
    * they must live as long as this object.
    * @throws KeystrataError `authentication-failed` if the halves of the current pair do not match
    */
-  constructor(ownerId: Bytes, current: KeyPair, { retired = [], allowWeaker, sharer = EMPTY }: Rules) {
+  constructor(ownerId: Bytes, current: KeyPair, { retired = [], adopted = [], allowWeaker, sharer = EMPTY }: Rules) {
     const identity = new Identity(current)
     const imported = new Map([[toHex(identity.keyId), identity]])
     super('keys of a reader', () => {
@@ -53,6 +64,7 @@ export class EnvelopeKeys extends SecretHolder {
     })
     this.ownerId = ownerId
     this.sharer = sharer
+    this.#adopted = adopted
     this.#allowWeaker = allowWeaker
     this.#current = identity
     this.#retired = new Map(retired.map((pair) => [toHex(publicKeyId(pair.publicHalves)), pair]))
@@ -63,7 +75,8 @@ export class EnvelopeKeys extends SecretHolder {
    * Finds the key pair that a block or a record is addressed to, and checks the caller's rules.
    * @throws KeystrataError `key-not-found` if there is no such key pair
    * @throws KeystrataError `authentication-failed` if the header names another owner
-   * @throws KeystrataError `policy` if the suite is weaker than the key pair requires
+   * @throws KeystrataError `policy` if the suite is weaker than the key pair requires, or if it is an unencrypted block
+   *   of an adopted keyset: anybody who once had its host export can make those
    */
   identityFor(header: Header<KeysetSuite>, isEncrypted: boolean): Identity {
     this.assertUsable()
@@ -71,9 +84,16 @@ export class EnvelopeKeys extends SecretHolder {
     // accepted.
     const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
     if (identity === undefined) throw new KeystrataError('key-not-found')
-    if (!equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
-    this.#assertStrongEnough(header.suite, identity)
+    const isAdopted = this.sourceOf(header.ownerId) !== undefined
+    if (!isAdopted && !equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
+    const minimum = isAdopted && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
+    this.#assertStrongEnough(header.suite, minimum)
     return identity
+  }
+
+  /** Returns the adopted source with this id, or undefined if there is none. */
+  sourceOf(ownerId: Uint8Array): SourceKeys | undefined {
+    return this.#adopted.find(({ id }) => equalBytes(id, ownerId))
   }
 
   #find(keyId: string): Identity | undefined {
@@ -87,11 +107,10 @@ export class EnvelopeKeys extends SecretHolder {
   }
 
   /**
-   * Checks that a suite is at least as strong as the key pair requires.
+   * Checks that a suite is strong enough, or that the caller accepts it nevertheless.
    * @throws KeystrataError `policy` if it is weaker
    */
-  #assertStrongEnough({ strength }: KeysetSuite, { publicHalves }: Identity): void {
-    const demanded = publicHalves.minimum
+  #assertStrongEnough({ strength }: KeysetSuite, demanded: Strength): void {
     const minimum = this.#allowWeaker === undefined ? demanded : Math.min(demanded, this.#allowWeaker)
     if (strength >= minimum) return
     throw new KeystrataError('policy', 'this block or record is weaker than its key pair requires: do not trust it', {
@@ -103,38 +122,44 @@ export class EnvelopeKeys extends SecretHolder {
 }
 
 /** Returns the envelope keys of a keyset, whose key pairs must live as long as the result. */
-export const envelopeKeysOf = ({ id, blockPair, retired, allowWeaker }: OwnerPairs): EnvelopeKeys =>
-  new EnvelopeKeys(id, blockPair, { retired, allowWeaker })
+export const envelopeKeysOf = ({ id, blockPair, retired, adopted, allowWeaker }: OwnerPairs): EnvelopeKeys =>
+  new EnvelopeKeys(id, blockPair, { retired, adopted, allowWeaker })
 
-/** Checks content that was opened. `blockKey` is undefined for unencrypted content. */
-export type ContentCheck = (
-  mode: Mode,
-  content: Uint8Array,
-  label: Uint8Array,
-  blockKey: SecretKey<'block'> | undefined,
-) => Promise<void>
+/** Content that was opened, and what it must match. */
+export interface OpenedContent {
+  readonly ownerId: Uint8Array
+  readonly mode: Mode
+  readonly content: Bytes
+  readonly label: Uint8Array
+  /** Undefined for unencrypted content. */
+  readonly blockKey: SecretKey<'block'> | undefined
+}
+
+/** Checks content that was opened. */
+export type ContentCheck = (opened: OpenedContent) => Promise<void>
 
 export async function openBlock(block: StoredBlock, keys: EnvelopeKeys, check: ContentCheck): Promise<Bytes> {
   const { ciphertext, label, envelope: stored } = partsOf(block)
   const envelope = parseEnvelope(stored)
   assertWithinLimit(ciphertext, envelope.mode)
   const identity = keys.identityFor(envelope.header, isMasked(envelope))
+  const { mode, header } = envelope
+  const found = { ownerId: header.ownerId, mode, label }
 
   if (!isMasked(envelope))
-    return verified(new Uint8Array(ciphertext), (content) => check(Mode.none, content, label, undefined))
+    return verified({ ...found, content: new Uint8Array(ciphertext), blockKey: undefined }, check)
   using blockKey = unmaskKey(envelope, identity, label, keys.sharer)
-  const { mode } = envelope
-  const opened = await decryptContent(mode, blockKey, label, ciphertext)
-  return await verified(opened, (content) => check(mode, content, label, blockKey))
+  const content = await decryptContent(envelope.mode, blockKey, label, ciphertext)
+  return await verified({ ...found, content, blockKey }, check)
 }
 
 /** Returns the content if it passes the check, and wipes it otherwise. */
-async function verified(content: Bytes, check: (content: Bytes) => Promise<void>): Promise<Bytes> {
+async function verified(opened: OpenedContent, check: ContentCheck): Promise<Bytes> {
   try {
-    await check(content)
-    return content
+    await check(opened)
+    return opened.content
   } catch (error) {
-    wipe(content)
+    wipe(opened.content)
     throw error
   }
 }

@@ -2,13 +2,13 @@
 // secrets, such as the check of the label.
 import type { KeysetContents } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
-import { type Bytes, bytesFrom } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
 import { rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
 import type { Mode } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
-import { isAddressedTo, rekeyBlock } from './rekey.ts'
+import { isAddressedTo, rekeyBlock, sourceIds } from './rekey.ts'
 
 /** The keys and rules that opening and rekeying need. */
 export interface OwnerKeys extends OwnerPairs, DedupSecrets {
@@ -19,7 +19,7 @@ export interface OwnerKeys extends OwnerPairs, DedupSecrets {
 export class OwnerBlocks implements BlockReader {
   readonly keys: EnvelopeKeys
   readonly #owner: OwnerKeys
-  readonly #schemes: Map<Mode, ContentScheme> = new Map()
+  readonly #schemes: Map<string, ContentScheme> = new Map()
   #imported: Recipient | undefined
 
   /** The caller keeps the keys, which must live as long as this object. */
@@ -39,18 +39,17 @@ export class OwnerBlocks implements BlockReader {
   }
 
   async open(block: StoredBlock): Promise<Bytes> {
-    return openBlock(block, this.keys, (mode, content, label, blockKey) =>
-      this.#scheme(mode).verify(content, label, blockKey),
+    return openBlock(block, this.keys, ({ ownerId, mode, content, label, blockKey }) =>
+      this.#scheme(mode, ownerId).verify(content, label, blockKey),
     )
   }
 
   isCurrent(envelope: Uint8Array): boolean {
-    return isAddressedTo(this.recipient, this.#owner.id, envelope)
+    return isAddressedTo(this.recipient, sourceIds(this.#owner), envelope)
   }
 
   rekey(head: BlockHead): Bytes {
-    const { id: ownerId, encryption } = this.#owner
-    const today = { ownerId, recipient: this.recipient, weakest: rekeySuiteOf(encryption) }
+    const today = { recipient: this.recipient, weakest: rekeySuiteOf(this.#owner.encryption) }
     // Read each property once, so that the value that was checked is the one that is used.
     const { label, envelope: stored } = head
     const envelope = bytesFrom(stored, 'envelope')
@@ -58,11 +57,13 @@ export class OwnerBlocks implements BlockReader {
     return rekeyBlock({ label, envelope }, this.keys, today) ?? new Uint8Array(envelope)
   }
 
-  #scheme(mode: Mode): ContentScheme {
-    let scheme = this.#schemes.get(mode)
+  /** Returns the scheme of the source that sealed the block: this keyset's own, or an adopted one. */
+  #scheme(mode: Mode, ownerId: Uint8Array): ContentScheme {
+    const name = `${mode} ${toHex(ownerId)}`
+    let scheme = this.#schemes.get(name)
     if (scheme === undefined) {
-      scheme = new ContentScheme(mode, this.#owner)
-      this.#schemes.set(mode, scheme)
+      scheme = new ContentScheme(mode, this.keys.sourceOf(ownerId) ?? this.#owner)
+      this.#schemes.set(name, scheme)
     }
     return scheme
   }
@@ -70,6 +71,13 @@ export class OwnerBlocks implements BlockReader {
 
 /** Selects the keys that {@link OwnerBlocks} needs. The keyset still owns them. */
 export function ownerKeysOf(contents: KeysetContents, allowWeaker: Strength | undefined): OwnerKeys {
-  const { id, encryption, blockPair, blockSalt, dedupKey, additional } = contents
-  return { id, encryption, blockPair, blockSalt, dedupKey, retired: additional?.retired ?? [], allowWeaker }
+  const { id, encryption, blockPair, blockSalt, dedupKey, adopted, additional } = contents
+  return {
+    ...{ id, encryption, blockPair, blockSalt, dedupKey, allowWeaker },
+    retired: additional?.retired ?? [],
+    adopted: adopted.map(({ id, blockSalt, dedupKey, keys }) => ({
+      ...{ id, blockSalt, dedupKey },
+      sourceSigning: keys?.sourceSigning,
+    })),
+  }
 }

@@ -18,6 +18,7 @@ import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { nextVersion } from '../state/version.ts'
+import { incompleteFor } from './exports.ts'
 import type { EnvelopeKeys } from './open.ts'
 
 /** The size limit of a record: the longest content, and more room than a record needs for the rest. */
@@ -141,7 +142,7 @@ function assertWithinLimit({ length }: Uint8Array): void {
  */
 function readFacts(record: Uint8Array): RecordFacts {
   const header = parseHeader(record, 'record', ObjectType.record, ENCRYPTED_SUITES, {
-    generations: true,
+    generation: 'any',
     flag: END_FLAG,
   })
   const { codec, bytes: headBytes } = layouts[header.suite.id]
@@ -302,6 +303,18 @@ export async function openRecord(
   return openParsed(parseRecord(bytesFrom(stored, 'record')), after, keys, publicKey)
 }
 
+/**
+ * Returns the key that signs the records of an owner.
+ * @param own the key of the reader's own source
+ * @throws KeystrataError `policy` if a definition does not have it
+ */
+function signerOf(ownerId: Uint8Array, keys: EnvelopeKeys, own: Uint8Array): Uint8Array {
+  const source = keys.sourceOf(ownerId)
+  if (source === undefined) return own
+  if (source.sourceSigning === undefined) throw incompleteFor('the records of an adopted keyset')
+  return source.sourceSigning
+}
+
 async function openParsed(
   record: StoredRecord,
   after: Uint8Array | 'start' | undefined,
@@ -309,7 +322,8 @@ async function openParsed(
   publicKey: Uint8Array,
 ): Promise<OpenedRecord> {
   const identity = keys.identityFor(record.header, true)
-  assertFrom(record, keys.ownerId, publicKey)
+  const { ownerId } = record.header
+  assertFrom(record, ownerId, signerOf(ownerId, keys, publicKey))
   if (after !== undefined) assertFollows(record, after)
   const { header, headerBytes, sequence, closes } = record
   const { suite } = header
@@ -333,6 +347,7 @@ function assertFollows({ header, sequence, previous }: StoredRecord, after: Uint
   }
   const last = parseRecordHead(bytesFrom(after, "after, where it is not 'start',"))
   const holds =
+    equalBytes(last.header.ownerId, header.ownerId) &&
     last.header.generation === header.generation &&
     last.sequence + 1 === sequence &&
     equalBytes(sha256(last.head, last.rest), previous)

@@ -8,19 +8,29 @@ import { type EncryptedSuite, strongestSuite } from '../core/suite.ts'
 import { isMasked, maskKey, parseEnvelope, unmaskKey } from './mask.ts'
 import type { EnvelopeKeys } from './open.ts'
 
+/** Returns the ids of a keyset's own source and of those that it adopted. */
+export const sourceIds = ({
+  id,
+  adopted,
+}: {
+  readonly id: Uint8Array
+  readonly adopted: readonly { readonly id: Uint8Array }[]
+}): readonly Uint8Array[] => [id, ...adopted.map((source) => source.id)]
+
 /**
- * Returns whether an envelope belongs to this owner and is addressed to this recipient. The owner's unencrypted blocks
- * are always current: they have no key that could be replaced.
+ * Returns whether an envelope belongs to one of these owners and is addressed to this recipient. The owners' unencrypted
+ * blocks are always current: they have no key that could be replaced.
  */
-export function isAddressedTo(recipient: Recipient, ownerId: Uint8Array, given: Uint8Array): boolean {
+export function isAddressedTo(recipient: Recipient, ownerIds: readonly Uint8Array[], given: Uint8Array): boolean {
   const envelope = parseEnvelope(bytesFrom(given, 'envelope'))
-  if (!equalBytes(envelope.header.ownerId, ownerId)) return false
+  if (!ownerIds.some((id) => equalBytes(envelope.header.ownerId, id))) return false
   return !isMasked(envelope) || equalBytes(envelope.header.keyId, recipient.keyId)
 }
 
 /** The recipient of a new envelope. */
 export interface EnvelopeTarget {
-  readonly ownerId: Uint8Array
+  /** The owner in the new envelope. If it is not given, the owner stays. */
+  readonly ownerId?: Uint8Array
   readonly recipient: Recipient
   /** The weakest suite that the envelope may have. */
   readonly weakest: EncryptedSuite
@@ -36,13 +46,15 @@ export interface EnvelopeTarget {
 export function rekeyBlock(
   head: BlockHead,
   keys: EnvelopeKeys,
-  { weakest, recipient, ...to }: EnvelopeTarget,
+  { weakest, recipient, sharer, ownerId }: EnvelopeTarget,
 ): Bytes | undefined {
   const { label, envelope: stored } = headOf(head)
   const envelope = parseEnvelope(stored)
   const identity = keys.identityFor(envelope.header, isMasked(envelope))
   if (!isMasked(envelope)) return undefined
   using blockKey = unmaskKey(envelope, identity, label, keys.sharer)
-  const suite = strongestSuite(weakest, envelope.header.suite)
-  return maskKey(blockKey, recipient, { ...to, suite, mode: envelope.mode, label })
+  const { header, mode } = envelope
+  const suite = strongestSuite(weakest, header.suite)
+  const place = { ownerId: ownerId ?? header.ownerId, suite, mode, label }
+  return maskKey(blockKey, recipient, sharer === undefined ? place : { ...place, sharer })
 }

@@ -14,7 +14,7 @@ import { randomBytes } from '../primitives/random.ts'
 import { maskKey, Mode } from './mask.ts'
 import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
 import type { ActiveShare, PublicShare } from './layout.ts'
-import { EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
+import { EnvelopeKeys, envelopeKeysOf, openBlock, type OpenedContent, type OwnerPairs } from './open.ts'
 import {
   type OpenedRecord,
   openRecord,
@@ -136,12 +136,7 @@ function unencrypted(): KeystrataError {
  * In the other modes the cipher commits to its key.
  * @throws KeystrataError `authentication-failed`
  */
-async function checkSharedContent(
-  mode: Mode,
-  content: Uint8Array,
-  _label: Uint8Array,
-  blockKey: SecretKey<'block'> | undefined,
-): Promise<void> {
+async function checkSharedContent({ mode, content, blockKey }: OpenedContent): Promise<void> {
   // Envelopes of unencrypted blocks are refused before this, because no share accepts them.
   if (blockKey === undefined) throw authenticationFailed()
   switch (mode) {
@@ -277,11 +272,11 @@ export class OwnedShare extends SecretHolder implements Share {
    * @param encryption the default of the keyset's writers
    */
   static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerPairs): Share {
-    const { id, blockPair, retired, allowWeaker } = owner
+    const { id, blockPair, retired, adopted, allowWeaker } = owner
     const { publicHalves, privateHalves } = share
     if (privateHalves !== undefined) assertKeyPair({ publicHalves, privateHalves })
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, allowWeaker } })
+    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, adopted, allowWeaker } })
     try {
       return new OwnedShare(held, encryption, recipient, envelopeKeysOf(held.owner))
     } catch (error) {

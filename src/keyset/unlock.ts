@@ -11,12 +11,12 @@ import { numberOf } from '../core/text.ts'
 import type { DeviceKey } from '../device/device-key.ts'
 import { assertExpected, openHandle } from '../device/saved.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { assertNotOlder, parseFloor } from '../state/version.ts'
 import { EncryptedMode } from './mask.ts'
-import { type KeysetContents, type KeysetKeys, openKeyset, parseKeyset } from './exports.ts'
-import { insidesOf, type Keyset, type PasswordOptions, unlocked } from './keyset.ts'
+import { type KeysetContents, type KeysetKeys, openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
+import { insidesOf, type Keyset, unlocked, unlockedNext } from './keyset.ts'
 import { savedKeyset } from './layout.ts'
-import { createMaster, openMaster } from './master.ts'
+import { createMaster, openMaster, type PasswordOptions } from './master.ts'
+import { assertDescends, parseRevision, type Revision } from './revision.ts'
 import { type Encryption, parseWriterOptions, type WriterOptions } from './writer.ts'
 
 /**
@@ -39,7 +39,7 @@ import { type Encryption, parseWriterOptions, type WriterOptions } from './write
  * using keyset = await createKeyset('correct horse battery staple', { dedup: 'off' })
  * const onHost = keyset.export('host')
  * const inStorage = keyset.export('storage')
- * console.log(keyset.version) // 1
+ * console.log(keyset.revision.startsWith("1-")) // true
  * ```
  */
 export async function createKeyset(
@@ -51,7 +51,8 @@ export async function createKeyset(
   using dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : copyOfDedupKey(dedupWith)
   const { master, record } = await createMaster(password, costs, options)
   const keys = generateKeys(defaults.encryption, dedupKey.copy())
-  return unlocked({ id: randomBytes(16), version: 1, ...defaults, argon2: record, ...keys }, master, undefined)
+  const first = { id: randomBytes(16), version: 1, history: [], ...defaults, argon2: record, ...keys }
+  return unlockedNext(first, master, undefined)
 }
 
 const copyOfDedupKey = (keyset: Keyset): SecretKey<'dedup'> => insidesOf(keyset, 'dedupWith').contents.dedupKey.copy()
@@ -62,26 +63,42 @@ function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKe
     blockSalt: SecretKey.take('block-salt', randomBytes(32)),
     dedupKey,
     sourceSigning: generateSigningPair(),
+    adopted: [],
     additional: {
       sharing: generateKeyPair(Strength.hybrid),
       cardSigning: generateSigningPair(),
       retired: [],
       shares: [],
+      revoked: [],
     },
   }
 }
 
 /** What to accept when a keyset is opened. */
 export interface OpenOptions {
-  /** The lowest version to accept. */
-  atLeast?: number
+  /**
+   * A revision that you have seen before, as text. A keyset that is older is `rollback`, and one that does not descend
+   * from it is `forked`.
+   */
+  atLeast?: string
   /** The weakest blocks to accept, even if the keyset requires stronger ones. You take the risk. */
   allowWeaker?: Encryption
 }
 
-function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
+/** The checked form of {@link OpenOptions}. */
+export interface Acceptance {
+  readonly atLeast: Revision | undefined
+  readonly allowWeaker: Strength | undefined
+}
+
+/** @throws TypeError for anything else than a revision, and for an unknown strength */
+export function parseOpenOptions(options: OpenOptions): Acceptance {
+  const { atLeast, allowWeaker } = options
+  // A floor that got lost on its way here must not go unnoticed.
+  if ('atLeast' in options && atLeast === undefined)
+    throw new TypeError('atLeast is undefined: leave it out, or pass it')
   return {
-    atLeast: parseFloor(atLeast),
+    atLeast: atLeast === undefined ? undefined : parseRevision(atLeast, 'atLeast'),
     allowWeaker: allowWeaker === undefined ? undefined : numberOf(Strength, allowWeaker, 'allowWeaker'),
   }
 }
@@ -89,12 +106,13 @@ function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
 /**
  * Unlocks any export of a keyset with its password.
  * @param anyExport the bytes of an export, at most 1 MiB
- * @param options `atLeast`: the lowest version to accept. `allowWeaker`: accepts blocks down to this strength, even if
- *   the keyset requires stronger ones; you take the risk
+ * @param options `atLeast`: a revision that you have seen before; the keyset must descend from it. `allowWeaker`: accepts
+ *   blocks down to this strength, even if the keyset requires stronger ones; you take the risk
  * @throws KeystrataError `wrong-password` if the password is wrong
  * @throws KeystrataError `malformed` if the bytes are damaged; damage is never reported as a wrong password
  * @throws KeystrataError `authentication-failed` if the export was altered
- * @throws KeystrataError `rollback` if the version is below `atLeast`
+ * @throws KeystrataError `rollback` if it is older than `atLeast`
+ * @throws KeystrataError `forked` if it does not descend from `atLeast`
  * @throws KeystrataError `unsupported` if the export needs a later release
  * @throws KeystrataError `limit-exceeded` if the password is empty, the export is too large, or its costs are above
  *   `costs` or the limits
@@ -105,7 +123,7 @@ function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions) {
  *
  * using created = await createKeyset('correct horse battery staple')
  * const inStorage = created.export('storage')
- * using keyset = await unlockKeyset(inStorage, 'correct horse battery staple', { atLeast: created.version })
+ * using keyset = await unlockKeyset(inStorage, 'correct horse battery staple', { atLeast: created.revision })
  * console.log(keyset.id === created.id) // true
  * ```
  */
@@ -114,11 +132,24 @@ export async function unlockKeyset(
   password: string,
   options: PasswordOptions & OpenOptions = {},
 ): Promise<Keyset> {
-  const { costs } = options
-  const { atLeast, allowWeaker } = parseOpenOptions(options)
+  const accepted = parseOpenOptions(options)
   const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
   using _ = wiping(parsed.bytes)
-  assertNotOlder(parsed, atLeast, 'keyset')
+  assertDescends(parsed, accepted.atLeast)
+  return await unlockParsed(parsed, password, accepted.allowWeaker, options)
+}
+
+/**
+ * Unlocks a parsed export with its password. The caller has checked its floor, and wipes it.
+ * @throws KeystrataError as {@link unlockKeyset}
+ */
+export async function unlockParsed(
+  parsed: ParsedKeyset,
+  password: string,
+  allowWeaker: Strength | undefined,
+  options: PasswordOptions,
+): Promise<Keyset> {
+  const { costs } = options
   if (costs !== undefined) assertWithin(parsed.argon2, costs)
   const master = await openMaster(password, parsed.argon2, options)
   try {
@@ -151,7 +182,8 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
  * @param expected `id`: the id of the keyset that you expect, so that a swapped database row is noticed. `atLeast` and
  *   `allowWeaker` as for {@link unlockKeyset}; `save` does not store them
  * @throws KeystrataError `policy` if it is another keyset
- * @throws KeystrataError `rollback` if the version is below `atLeast`
+ * @throws KeystrataError `rollback` if it is older than `atLeast`
+ * @throws KeystrataError `forked` if it does not descend from `atLeast`
  * @throws KeystrataError `key-not-found` if another device saved it
  * @throws KeystrataError `unsupported` if it is another kind of handle
  * @throws KeystrataError `malformed` if the bytes are damaged
@@ -167,7 +199,7 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
  * using created = await createKeyset('correct horse battery staple')
  * const saved = created.save(device)
  * using keyset = openSavedKeyset(saved, device, { id: created.id })
- * console.log(keyset.version) // 1
+ * console.log(keyset.revision === created.revision) // true
  * ```
  */
 export function openSavedKeyset(saved: Uint8Array, device: DeviceKey, expected: { id: string } & OpenOptions): Keyset {
@@ -176,7 +208,7 @@ export function openSavedKeyset(saved: Uint8Array, device: DeviceKey, expected: 
   const { contents, master } = openHandle(device, 'keyset', saved, readSaved)
   try {
     assertExpected({ id: toHex(contents.id) }, { id })
-    assertNotOlder(contents, atLeast, 'keyset')
+    assertDescends(contents, atLeast)
   } catch (error) {
     disposeKeys([contents, master])
     throw error

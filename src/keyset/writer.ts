@@ -31,10 +31,11 @@ import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
 import { ContentScheme } from './dedup.ts'
 import { EncryptedMode, maskKey, Mode } from './mask.ts'
-import type { PublicShare } from './layout.ts'
+import type { PublicShare, PublicSource } from './layout.ts'
 import { type Pack, packFiles } from './pack.ts'
 import { type RecordWriter, type SealedRecord, sealRecord } from './record.ts'
-import { isAddressedTo } from './rekey.ts'
+import { isAddressedTo, sourceIds } from './rekey.ts'
+import { type Descent, revisionText } from './revision.ts'
 import { encryptContent, prepareContent, type PreparedContent } from './seal.ts'
 import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
 
@@ -84,13 +85,16 @@ export interface WriterOptions {
 export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /** 32 hex digits: the id of the keyset. */
   readonly id: string
-  /** The version of the keyset. */
-  readonly version: number
+  /**
+   * The revision of the keyset in this export, as text. Pass it to `checkWriter` before and after a backup: a host whose
+   * export is out of date may seal to key pairs that are about to be forgotten.
+   */
+  readonly revision: string
   /** The ids of the active shares, 32 hex digits each: what `seal`, `envelopesFor` and `share` take. */
   readonly shares: readonly string[]
   /**
    * Returns whether a block is sealed to the current key pair, the one in this export. Returns true for unencrypted
-   * blocks of this keyset, and false for blocks of other keysets.
+   * blocks of this keyset and of those that it adopted, and false for blocks of other keysets.
    * @throws KeystrataError `malformed` or `unsupported` if it is not an envelope of a keyset
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
@@ -123,6 +127,8 @@ export interface SealingKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly shares: readonly PublicShare[]
+  /** The sources whose blocks count as this keyset's own. */
+  readonly adopted: readonly Pick<PublicSource, 'id'>[]
 }
 
 /**
@@ -193,7 +199,7 @@ export class BlockSealer implements BlockWriter {
 
   isCurrent(envelope: Uint8Array): boolean {
     this.#assertUsable()
-    return isAddressedTo(this.recipient, this.ownerId, envelope)
+    return isAddressedTo(this.recipient, sourceIds(this.#keys), envelope)
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {
@@ -227,8 +233,7 @@ export class BlockSealer implements BlockWriter {
 }
 
 /** The keys that a writer needs. */
-export interface WritingKeys extends SealingKeys {
-  readonly version: number
+export interface WritingKeys extends SealingKeys, Pick<Descent, 'version' | 'revision'> {
   readonly sourceSigning: SecretKey<'signing'>
 }
 
@@ -242,7 +247,7 @@ export interface WriterRecipe {
 
 export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly id: string
-  readonly version: number
+  readonly revision: string
   readonly shares: readonly string[]
   readonly #blocks: BlockSealer
   readonly #encryption: Strength
@@ -250,8 +255,8 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   #publicKey: Bytes | undefined
 
   private constructor(keys: WritingKeys, defaults: WritingDefaults) {
-    const { id, version, blockPair, blockSalt, dedupKey, sourceSigning, shares } = keys
-    const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares }
+    const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = keys
+    const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares, adopted }
     const blocks = new BlockSealer(
       sealing,
       defaults,
@@ -263,7 +268,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
       disposeKeys(keys)
     })
     this.id = toHex(id)
-    this.version = version
+    this.revision = revisionText({ version, id: revision })
     this.#blocks = blocks
     this.#encryption = defaults.encryption
     this.#seed = sourceSigning
@@ -369,17 +374,20 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
       rule: 'host-export',
     })
   }
-  const { blockPair, blockSalt, dedupKey, sourceSigning, shares } = readHostPlain(parsed)
-  const { header, version } = parsed
-  return HostWriter.of({ id: header.ownerId, version, blockPair, blockSalt, dedupKey, sourceSigning, shares }, defaults)
+  const { blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = readHostPlain(parsed)
+  const { header, version, revision } = parsed
+  const keys = { id: header.ownerId, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted }
+  return HostWriter.of(keys, defaults)
 }
 
 /** Returns a writer with copies of the keys. */
 export function writerOf(contents: KeysetContents): HostWriter {
-  const { id, version, blockPair, blockSalt, dedupKey, sourceSigning } = contents
+  const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, adopted } = contents
   const keys = {
     id,
     version,
+    revision,
+    adopted: adopted.map((source) => ({ id: source.id })),
     blockPair: blockPair.publicHalves,
     blockSalt: blockSalt.copy(),
     dedupKey: dedupKey.copy(),

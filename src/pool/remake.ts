@@ -78,9 +78,9 @@ function sealerOf(recipe: WriterRecipe): Remade {
 
 function keysetOf(recipe: KeysetRecipe): Remade {
   const { owner, shares, sourceSigning, dedup } = recipe
-  const { id, encryption, blockSalt, dedupKey } = owner
+  const { id, encryption, blockSalt, dedupKey, adopted } = owner
   const blocks = new OwnerBlocks(owner)
-  const keys = { id, blockPair: owner.blockPair.publicHalves, blockSalt, dedupKey, shares }
+  const keys = { id, blockPair: owner.blockPair.publicHalves, blockSalt, dedupKey, shares, adopted }
   const writer = new BlockSealer(
     keys,
     { encryption, dedup },

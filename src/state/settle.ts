@@ -33,19 +33,35 @@ export async function writeSettled(
   version: number,
   bytes: Uint8Array,
 ): Promise<Outcome> {
+  return repeated(
+    async () => ((await store.write(name, version, bytes)) ? 'written' : outcomeOf(store, name, version, bytes)),
+    (error) => mayHaveHappened(error, name, version),
+  )
+}
+
+/**
+ * Drops old versions. It repeats the call until the store answers.
+ * @throws the store's own error if it never answers, and as {@link writeSettled}
+ */
+export function dropSettled(store: CheckedStore, name: string, below: number): Promise<void> {
+  return repeated(
+    () => store.drop(name, below),
+    (error) => error,
+  )
+}
+
+/** Calls a store until it answers, with growing pauses. `failed` returns what to throw after the last try. */
+async function repeated<T>(call: () => Promise<T>, failed: (error: unknown) => unknown): Promise<T> {
   const started = Date.now()
-  let failure: unknown
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await pauseBeforeRetry(attempt, (Date.now() - started) / attempt)
+  for (let attempt = 1; ; attempt++) {
     try {
-      if (await store.write(name, version, bytes)) return 'written'
-      return await outcomeOf(store, name, version, bytes)
+      return await call()
     } catch (error) {
       if (isFinal(error)) throw error
-      failure = error
+      if (attempt === ATTEMPTS) throw failed(error)
     }
+    await pauseBeforeRetry(attempt, (Date.now() - started) / attempt)
   }
-  throw mayHaveHappened(failure, name, version)
 }
 
 /** Finds out what became of a write that the store answered with false. */

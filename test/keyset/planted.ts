@@ -3,6 +3,7 @@ import { Mode } from '../../src/keyset/mask.ts'
 import { Strength } from '../../src/core/suite.ts'
 import { keyPairOf, signingPairOf } from '../../src/core/key-pairs.ts'
 import { type KeysetContents } from '../../src/keyset/exports.ts'
+import type { CompleteSource } from '../../src/keyset/layout.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 
 const run = (byte: number, length = 32) => new Uint8Array(length).fill(byte)
@@ -27,9 +28,26 @@ export const planted = {
   retiredMlKem: 0x72,
   shareX25519: 0x81,
   shareMlKem: 0x82,
+  adoptedBlockSalt: 0xa1,
+  adoptedDedupKey: 0xa2,
+  adoptedSharingX25519: 0xa3,
+  adoptedSharingMlKem: 0xa4,
+  adoptedCardSigning: 0xa5,
 } as const
 
 export const plantedMaster: SecretKey<'master'> = new SecretKey<'master'>('master', run(planted.master))
+
+/** The source of a keyset that was adopted. The seed of its source signing key, 0xaf, is in no export. */
+const plantedSource = (): CompleteSource => ({
+  id: run(0xed, 16),
+  blockSalt: new SecretKey('block-salt', run(planted.adoptedBlockSalt)),
+  dedupKey: new SecretKey('dedup', run(planted.adoptedDedupKey)),
+  keys: {
+    sourceSigning: signing(0xaf).publicKey,
+    sharing: pair(planted.adoptedSharingX25519, planted.adoptedSharingMlKem),
+    cardSigning: signing(planted.adoptedCardSigning),
+  },
+})
 
 /** Returns the planted contents. They have retired key pairs and shares, so that no list is empty. */
 export function plantedContents(): KeysetContents {
@@ -37,6 +55,8 @@ export function plantedContents(): KeysetContents {
   return {
     id: run(0xee, 16),
     version: 7,
+    revision: run(0xc7, 16),
+    history: [6, 5].map((version) => ({ version, id: run(0xc0 + version, 16) })),
     encryption: Strength.hybrid,
     dedup: Mode.scoped,
     argon2: { iterations: 2, memoryKiB: 19_456, lanes: 1, salt: run(0xd1), nonce: run(0xd2), verify: run(0xd3) },
@@ -44,6 +64,7 @@ export function plantedContents(): KeysetContents {
     blockSalt: new SecretKey('block-salt', run(planted.blockSalt)),
     dedupKey: new SecretKey('dedup', run(planted.dedupKey)),
     sourceSigning: signing(planted.sourceSigning),
+    adopted: [plantedSource()],
     additional: {
       sharing: pair(planted.sharingX25519, planted.sharingMlKem),
       cardSigning: signing(planted.cardSigning),
@@ -52,6 +73,7 @@ export function plantedContents(): KeysetContents {
         { id: run(0xe1, 16), ...pair(planted.shareX25519, planted.shareMlKem) },
         { id: run(0xe2, 16), publicHalves: foreign.publicHalves, privateHalves: undefined },
       ],
+      revoked: [run(0xe3, 16)],
     },
   }
 }

@@ -1,0 +1,90 @@
+// Taking in another keyset (SPEC §5.4): the other branch of a fork, or the keyset of a host that was broken into. What
+// either opens, the result opens. It descends from both, so it can be stored behind either.
+import { equalBytes, toHex } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { type KeyPair, publicKeyId } from '../core/key-pairs.ts'
+import { copyKeys } from '../core/secret.ts'
+import { nextVersion } from '../state/version.ts'
+import type { CompleteContents } from './changes.ts'
+import type { DraftContents } from './exports.ts'
+import { type AdoptedSource, MAX_ADOPTED, MAX_REVOKED } from './layout.ts'
+import { historyAfter } from './revision.ts'
+
+/**
+ * Returns the contents of the keyset that takes in another one. Master key, password and dedup mode are the adopter's.
+ * @throws KeystrataError `limit-exceeded` if there are more than 16 adopted sources
+ */
+export function withAdopted(own: CompleteContents, other: CompleteContents): DraftContents {
+  const merged = equalBytes(own.id, other.id) ? withBranch(own, other) : withKeyset(own, other)
+  if (merged.adopted.length > MAX_ADOPTED) {
+    throw new KeystrataError('limit-exceeded', `a keyset can adopt at most ${MAX_ADOPTED} others`, {
+      adopted: merged.adopted.length,
+    })
+  }
+  const version = nextVersion(Math.max(own.version, other.version))
+  return copyKeys({ ...merged, version, history: historyAfter(own, other) })
+}
+
+type Merged = Omit<DraftContents, 'version' | 'history'>
+
+/** Takes in another branch of the same keyset. */
+function withBranch(own: CompleteContents, other: CompleteContents): Merged {
+  const { id, argon2, dedup, blockSalt, dedupKey, sourceSigning, additional } = own
+  const isSuperseded = holds(other.additional.retired, own.blockPair) && !holds(additional.retired, other.blockPair)
+  const current = isSuperseded ? other : own
+  const revoked = unionOf(additional.revoked, other.additional.revoked, toHex)
+  const isRevoked = new Set(revoked.map(toHex))
+  return {
+    ...{ id, argon2, dedup, blockSalt, dedupKey, sourceSigning },
+    // A pair that the other branch created may demand more than the adopter's writers used until now.
+    encryption: isSuperseded && other.encryption > own.encryption ? other.encryption : own.encryption,
+    blockPair: current.blockPair,
+    adopted: unionOf(own.adopted, other.adopted, idOf),
+    additional: {
+      ...additional,
+      retired: retiredOf(current.blockPair, own, other),
+      shares: unionOf(additional.shares, other.additional.shares, idOf).filter(({ id }) => !isRevoked.has(toHex(id))),
+      revoked: revoked.slice(0, MAX_REVOKED),
+    },
+  }
+}
+
+/** Takes in another keyset: its key pairs, and its source. Its shares stay behind. */
+function withKeyset(own: CompleteContents, other: CompleteContents): Merged {
+  const { id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning, additional } = own
+  const { sharing, cardSigning } = other.additional
+  const source: AdoptedSource = {
+    id: other.id,
+    blockSalt: other.blockSalt,
+    dedupKey: other.dedupKey,
+    keys: { sourceSigning: other.sourceSigning.publicKey, sharing, cardSigning },
+  }
+  const others = [source, ...other.adopted].filter((each) => !equalBytes(each.id, id))
+  return {
+    ...{ id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning },
+    adopted: unionOf(own.adopted, others, idOf),
+    additional: { ...additional, retired: retiredOf(blockPair, own, other) },
+  }
+}
+
+/** Returns all key pairs of two keysets, apart from the current one. */
+function retiredOf(current: KeyPair, ...keysets: readonly CompleteContents[]): readonly KeyPair[] {
+  const all = keysets.flatMap(({ blockPair, additional }) => [...additional.retired, blockPair])
+  return unionOf(all, [], pairId).filter((pair) => pairId(pair) !== pairId(current))
+}
+
+const holds = (pairs: readonly KeyPair[], pair: KeyPair): boolean => pairs.some((each) => pairId(each) === pairId(pair))
+
+const pairId = ({ publicHalves }: KeyPair): string => toHex(publicKeyId(publicHalves))
+
+const idOf = ({ id }: { readonly id: Uint8Array }): string => toHex(id)
+
+/** Returns the elements of both lists, each name once: the first that has it. */
+function unionOf<T>(first: readonly T[], second: readonly T[], nameOf: (element: T) => string): T[] {
+  const found: Map<string, T> = new Map()
+  for (const each of [...first, ...second]) {
+    const name = nameOf(each)
+    if (!found.has(name)) found.set(name, each)
+  }
+  return [...found.values()]
+}

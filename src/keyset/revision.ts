@@ -1,0 +1,117 @@
+// Revisions of a keyset (SPEC §5.2). Every version has one, and knows those that it descends from. So two machines that
+// change one keyset, without knowing of each other, cannot overwrite each other's change unseen.
+import { type Bytes, concat, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Codec, list, ownBytes, struct, validated, version } from '../core/codec.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { type SecretKey, wiping } from '../core/secret.ts'
+import { hmacSha256, sha256 } from '../primitives/hash.ts'
+import { deriveKey } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+
+const REVISION_BYTES = 16
+
+/** How many revisions a keyset remembers. */
+const MAX_HISTORY = 255
+
+/** One version of a keyset. */
+export interface Revision {
+  readonly version: number
+  readonly id: Bytes
+}
+
+export const revisionId: Codec<Bytes> = ownBytes(REVISION_BYTES)
+
+/** The revisions that a keyset descends from, the newest first. */
+export const history: Codec<readonly Revision[]> = validated(
+  list(struct<Revision>({ version, id: revisionId }), MAX_HISTORY),
+  (revisions) => revisions.every((each, index) => index === 0 || isBefore(revisions[index - 1], each)),
+)
+
+/** What two keysets are compared by. */
+export interface Descent {
+  readonly version: number
+  readonly revision: Bytes
+  readonly history: readonly Revision[]
+}
+
+/** Returns the order of two revisions in a history: newer versions first, equal versions by their bytes. */
+function order(a: Revision, b: Revision): number {
+  if (a.version !== b.version) return b.version - a.version
+  return toHex(a.id) < toHex(b.id) ? -1 : toHex(a.id) === toHex(b.id) ? 0 : 1
+}
+
+const isBefore = (a: Revision | undefined, b: Revision): boolean => a !== undefined && order(a, b) < 0
+
+const isSame = (a: Revision, b: Revision): boolean => a.version === b.version && equalBytes(a.id, b.id)
+
+/** Returns the revision of a keyset itself. */
+export const revisionOf = ({ version, revision: id }: Descent): Revision => ({ version, id })
+
+/** Returns the history of a keyset that follows these. */
+export function historyAfter(...keysets: readonly Descent[]): readonly Revision[] {
+  const all = keysets.flatMap((keyset) => [revisionOf(keyset), ...keyset.history]).sort(order)
+  return all.filter((each, index) => index === 0 || isBefore(all[index - 1], each)).slice(0, MAX_HISTORY)
+}
+
+/**
+ * Creates the revision of a keyset with these contents. It is hedged: a cloned machine that repeats its random bytes
+ * does not repeat a revision, unless the contents are the same too.
+ */
+export function createRevision(master: SecretKey<'master'>, contents: Uint8Array): Bytes {
+  using key = deriveKey('mac', master, 'revision', [], 32)
+  const random = randomBytes(32)
+  using _ = wiping(random)
+  return hmacSha256(key, concat(random, sha256(contents))).slice(0, REVISION_BYTES)
+}
+
+/** Returns a revision as text: `<version>-<32 hex digits>`. */
+export function revisionText({ version, id }: Revision): string {
+  return `${version}-${toHex(id)}`
+}
+
+/**
+ * Parses the text of a revision.
+ * @throws TypeError if it is not one
+ */
+export function parseRevision(text: string, what: string): Revision {
+  const [digits = '', hex = '', ...more] = typeof text === 'string' ? text.split('-') : []
+  const id = fromHex(hex, REVISION_BYTES)
+  const version = /^[1-9]\d*$/.test(digits) ? Number(digits) : Number.NaN
+  if (id === undefined || more.length > 0 || !Number.isSafeInteger(version)) {
+    throw new TypeError(`${what} must be the revision of a keyset, a text such as 3-${'0'.repeat(2 * REVISION_BYTES)}`)
+  }
+  return { version, id }
+}
+
+/** Returns whether a keyset has this revision, or descends from it. */
+export function descendsFrom(keyset: Descent, revision: Revision): boolean {
+  return [revisionOf(keyset), ...keyset.history].some((each) => isSame(each, revision))
+}
+
+/**
+ * Returns whether a keyset would know this revision if it descended from it. Its history may be too short for that.
+ */
+export function reachesTo({ version, history }: Descent, revision: Revision): boolean {
+  const oldest = history.at(-1)
+  if (version === revision.version || history.length < MAX_HISTORY || oldest === undefined) return true
+  return oldest.version < revision.version
+}
+
+/**
+ * Checks that a keyset is not older than this revision, and not on another branch.
+ * @throws KeystrataError `rollback`, `forked`
+ */
+export function assertDescends(keyset: Descent, atLeast: Revision | undefined): void {
+  if (atLeast === undefined || descendsFrom(keyset, atLeast)) return
+  const detail = { revision: revisionText(revisionOf(keyset)), atLeast: revisionText(atLeast) }
+  if (keyset.version < atLeast.version) {
+    throw new KeystrataError(
+      'rollback',
+      `this keyset (version ${keyset.version}) is older than ${detail.atLeast}`,
+      detail,
+    )
+  }
+  if (!reachesTo(keyset, atLeast)) return
+  const message = `this keyset does not descend from ${detail.atLeast}: two machines changed it; unlock both and adopt one`
+  throw new KeystrataError('forked', message, detail)
+}

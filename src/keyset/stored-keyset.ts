@@ -1,0 +1,371 @@
+// A keyset in a store that several machines share (SPEC §5.5). Every change is made to the newest version and written by
+// compare-and-set. So no machine overwrites a change of another that it has not seen.
+import { equalBytes, toHex } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { DISPOSE, wiping } from '../core/secret.ts'
+import { keyIdOf } from '../core/wrap.ts'
+import { CheckedStore, StoreMistake } from '../state/checked.ts'
+import { pauseBeforeRetry } from '../state/compare-and-set.ts'
+import { KEYSET_NAME, SLOTS_NAME } from '../state/name.ts'
+import { dropSettled, readSettled, writeSettled } from '../state/settle.ts'
+import type { StateStore, StoredObject } from '../state/store.ts'
+import { openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
+import { insidesOf, type Keyset, unlocked } from './keyset.ts'
+import type { PasswordOptions } from './master.ts'
+import { assertDescends, descendsFrom, parseRevision, type Revision, revisionOf, revisionText } from './revision.ts'
+import { type OpenOptions, parseOpenOptions, unlockParsed } from './unlock.ts'
+import type { KeysetWriter } from './writer.ts'
+
+/** How many versions a store keeps. */
+const KEPT_VERSIONS = 8
+
+/** How often to make a change again, when other machines were quicker. */
+const TRIES = 12
+
+/** A keyset as it is stored: its version in the store, and its parsed export. */
+interface StoredKeyset {
+  readonly version: number
+  readonly parsed: ParsedKeyset
+}
+
+function parseStored(stored: StoredObject | undefined): StoredKeyset {
+  if (stored === undefined) throw new KeystrataError('missing', 'the store has no keyset', { object: KEYSET_NAME })
+  return { version: stored.version, parsed: parseKeyset(stored.bytes) }
+}
+
+/** Reads the newest keyset, which must descend from `atLeast`. The caller wipes its bytes. */
+function readKeyset(store: CheckedStore, atLeast: Revision | undefined): Promise<StoredKeyset> {
+  return readSettled(store, KEYSET_NAME, atLeast !== undefined, (stored) => {
+    const found = parseStored(stored)
+    assertDescends(found.parsed, atLeast)
+    return found
+  })
+}
+
+/**
+ * Reads and unlocks the newest keyset in a store: the object `keyset`.
+ * @param store the store; use `prefixed` if it holds the keysets of several users
+ * @param options as for {@link unlockKeyset}
+ * @throws KeystrataError `missing` if the store has no keyset
+ * @throws KeystrataError `rollback` if the store returns an older one than `atLeast`, again and again
+ * @throws KeystrataError `forked` if what is stored does not descend from `atLeast`
+ * @throws KeystrataError as {@link unlockKeyset}
+ * @throws TypeError if the store returns an invalid answer; the store's own errors
+ * @example
+ * ```ts
+ * import { createKeyset, loadKeyset, saveKeyset } from 'keystrata'
+ * import { memoryStateStore } from 'keystrata/stores'
+ *
+ * const store = memoryStateStore()
+ * using created = await createKeyset('correct horse battery staple')
+ * await saveKeyset(store, created)
+ * using keyset = await loadKeyset(store, 'correct horse battery staple', { atLeast: created.revision })
+ * console.log(keyset.id === created.id) // true
+ * ```
+ */
+export async function loadKeyset(
+  store: StateStore,
+  password: string,
+  options: PasswordOptions & OpenOptions = {},
+): Promise<Keyset> {
+  const { atLeast, allowWeaker } = parseOpenOptions(options)
+  const { parsed } = await readKeyset(new CheckedStore(store), atLeast)
+  using _ = wiping(parsed.bytes)
+  return await unlockParsed(parsed, password, allowWeaker, options)
+}
+
+/**
+ * Stores a keyset: if there is none, or behind the one that it descends from. Does nothing if this revision is stored
+ * already. Use {@link changeKeyset} to change what is stored.
+ * @throws KeystrataError `conflict` if the stored keyset descends from this one: it is newer
+ * @throws KeystrataError `forked` if two machines changed the keyset. Nothing is lost: load what is stored, adopt one of
+ *   the two, and save the result. It is also thrown where the history of 255 revisions does not reach back so far
+ * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, which lacks keys
+ * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
+ * @throws TypeError if the store returns an invalid answer; the store's own errors. If it never answered a write, the
+ *   message says that it may have happened: call this again
+ * @example
+ * ```ts
+ * import { createKeyset, saveKeyset } from 'keystrata'
+ * import { memoryStateStore, prefixed } from 'keystrata/stores'
+ *
+ * const store = prefixed(memoryStateStore(), 'user-4711/')
+ * using keyset = await createKeyset('correct horse battery staple')
+ * await saveKeyset(store, keyset)
+ * console.log((await store.read('keyset'))?.version) // 1
+ * ```
+ */
+export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<void> {
+  const checked = new CheckedStore(store)
+  const { contents } = insidesOf(keyset, 'keyset')
+  const bytes = keyset.export('storage')
+  for (let tries = 1; ; tries++) {
+    const started = Date.now()
+    const newest = await readBefore(checked, keyset)
+    if (newest !== undefined && equalBytes(newest.parsed.revision, contents.revision)) return
+    const version = (newest?.version ?? 0) + 1
+    if ((await writeSettled(checked, KEYSET_NAME, version, bytes)) === 'written') {
+      await dropOld(checked, version, keyset)
+      return
+    }
+    if (tries === TRIES) throw tooManyTries()
+    await pauseBeforeRetry(tries, Date.now() - started)
+  }
+}
+
+/** Reads the stored keyset behind which this one is to be written. Returns undefined if there is none. */
+async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKeyset | undefined> {
+  const { contents } = insidesOf(keyset, 'keyset')
+  return readSettled(store, KEYSET_NAME, false, (stored) => {
+    if (stored === undefined) return undefined
+    const newest = parseStored(stored)
+    const { parsed } = newest
+    if (equalBytes(parsed.revision, contents.revision) || descendsFrom(contents, revisionOf(parsed))) return newest
+    const detail = { revision: keyset.revision, stored: revisionText(revisionOf(parsed)) }
+    if (descendsFrom(parsed, revisionOf(contents))) {
+      throw new KeystrataError('conflict', 'the stored keyset is newer than this one, and descends from it', detail)
+    }
+    const message = 'the stored keyset is not one that this one descends from: unlock it, adopt it, and save the result'
+    throw new KeystrataError('forked', message, detail)
+  })
+}
+
+/**
+ * Changes the keyset in a store. It reads the newest one, opens it with the keys in hand, passes it to `change`, and
+ * writes what that returns. If another machine was quicker, it starts again. So nothing that another machine did is
+ * lost, and no change is made twice, even if answers of the store get lost.
+ * @param keyset any unlocked handle of this keyset, of a version that is stored
+ * @param change makes the change, and returns a keyset, or an object with one, such as `createShare` does. It may be
+ *   called more than once. It must start from the keyset that it is given, which is disposed of afterwards
+ * @returns what `change` returned; dispose of it. Other machines may have changed the keyset again by then
+ * @throws KeystrataError `conflict` if other machines were quicker on every try: nothing was changed
+ * @throws KeystrataError `wrong-password` if the master key was replaced meanwhile: unlock the keyset again. If the
+ *   change was stored before that, `detail.written` is its revision
+ * @throws KeystrataError `missing`, `rollback` or `forked` if what is stored does not descend from `keyset`
+ * @throws KeystrataError `policy` if the result was unlocked from a `definition`
+ * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
+ * @throws KeystrataError `authentication-failed` if what is stored was altered
+ * @throws TypeError if the result does not descend from what `change` was given; if the store returns an invalid answer
+ * @throws whatever `change` throws; the store's own errors. If it never answered a write, the message says that it may
+ *   have happened
+ * @example
+ * ```ts
+ * import { changeKeyset, createKeyset, saveKeyset } from 'keystrata'
+ * import { memoryStateStore } from 'keystrata/stores'
+ *
+ * const store = memoryStateStore()
+ * using keyset = await createKeyset('correct horse battery staple')
+ * await saveKeyset(store, keyset)
+ * using regenerated = await changeKeyset(store, keyset, (newest) => newest.regenerate())
+ * console.log(regenerated.retired) // 1
+ * ```
+ */
+export async function changeKeyset<R extends Keyset | { keyset: Keyset }>(
+  store: StateStore,
+  keyset: Keyset,
+  change: (newest: Keyset) => R | Promise<R>,
+): Promise<R> {
+  using changing = new Change(new CheckedStore(store), keyset, change)
+  for (let tries = 1; tries <= TRIES; tries++) {
+    const started = Date.now()
+    const done = await changing.attempt()
+    if (done !== undefined) return done
+    if (tries < TRIES) await pauseBeforeRetry(tries, Date.now() - started)
+  }
+  throw tooManyTries()
+}
+
+/** What one try to change a keyset has produced. It may still arrive in the store, so it is kept until the end. */
+interface Tried<R> {
+  readonly result: R
+  readonly keyset: Keyset
+  readonly revision: Revision
+}
+
+/** One change of a stored keyset, over all of its tries. */
+class Change<R extends Keyset | { keyset: Keyset }> {
+  declare readonly [Symbol.dispose]: () => void
+  readonly #store: CheckedStore
+  readonly #start: Keyset
+  readonly #change: (newest: Keyset) => R | Promise<R>
+  readonly #tried: Tried<R>[] = []
+  /** What the caller gets, and disposes of. */
+  #given: R | undefined
+
+  static {
+    Object.defineProperty(Change.prototype, DISPOSE, {
+      value(this: Change<Keyset>) {
+        for (const { result } of this.#tried) if (result !== this.#given) disposeResult(result)
+      },
+    })
+  }
+
+  constructor(store: CheckedStore, start: Keyset, change: (newest: Keyset) => R | Promise<R>) {
+    insidesOf(start, 'keyset')
+    this.#store = store
+    this.#start = start
+    this.#change = change
+  }
+
+  /** Returns the result if the change is stored. Returns undefined if another machine was quicker, or nobody knows. */
+  async attempt(): Promise<R | undefined> {
+    const { contents, master, allowWeaker } = insidesOf(this.#start, 'keyset')
+    const { version, parsed } = await readKeyset(this.#store, revisionOf(contents))
+    using _ = wiping(parsed.bytes)
+    const stored = this.#tried.find(({ revision }) => descendsFrom(parsed, revision))
+    if (stored !== undefined) return await this.#arrived(stored, version, parsed)
+    if (!isUnder(parsed, this.#start)) throw otherMaster()
+    using newest = unlocked(openKeyset(parsed, master), master.copy(), allowWeaker)
+    const tried = await this.#make(newest)
+    const outcome = await writeSettled(this.#store, KEYSET_NAME, version + 1, tried.keyset.export('storage'))
+    return outcome === 'written' ? await this.#finished(tried, version + 1) : undefined
+  }
+
+  /**
+   * Makes the change, and checks that its result is the successor of what it was given. A handle that the caller captured
+   * earlier would silently undo what another machine did meanwhile.
+   */
+  async #make(newest: Keyset): Promise<Tried<R>> {
+    const before = revisionOf(insidesOf(newest, 'keyset').contents)
+    const result = await this.#change(newest)
+    const keyset = keysetOf(result)
+    const { contents } = insidesOf(keyset, 'the result of change')
+    const revision = revisionOf(contents)
+    if (keyset.revision === newest.revision || !descendsFrom(contents, before)) {
+      throw new TypeError('change must return a keyset that it made from the one it was given, in one step or more')
+    }
+    const tried = { result, keyset, revision }
+    this.#tried.push(tried)
+    return tried
+  }
+
+  /** Another read shows that an earlier try is stored. */
+  async #arrived(tried: Tried<R>, version: number, parsed: ParsedKeyset): Promise<R> {
+    if (!isUnder(parsed, tried.keyset)) throw otherMaster(tried.revision)
+    // A store could claim anything about the past in plain. Only a holder of the master key could write this MAC.
+    const { master, allowWeaker } = insidesOf(tried.keyset, 'keyset')
+    unlocked(openKeyset(parsed, master), master.copy(), allowWeaker).dispose()
+    return this.#finished(tried, version)
+  }
+
+  async #finished(tried: Tried<R>, version: number): Promise<R> {
+    await dropOld(this.#store, version, tried.keyset)
+    return (this.#given = tried.result)
+  }
+}
+
+/**
+ * Returns the keyset in what `change` returned.
+ * @throws TypeError if there is none
+ */
+function keysetOf(result: Keyset | { keyset: Keyset }): Keyset {
+  const keyset = typeof result === 'object' && 'keyset' in result ? result.keyset : result
+  insidesOf(keyset, 'the result of change')
+  return keyset
+}
+
+/** Disposes of everything in what `change` returned. */
+function disposeResult(result: Keyset | ({ keyset: Keyset } & Partial<Disposable>)): void {
+  const dispose: unknown = Reflect.get(result, DISPOSE)
+  if (typeof dispose === 'function') dispose.call(result)
+  else if ('keyset' in result) result.keyset.dispose()
+}
+
+/** Returns whether an export is under the master key of this keyset. */
+function isUnder({ header }: ParsedKeyset, keyset: Keyset): boolean {
+  return equalBytes(header.keyId, keyIdOf(insidesOf(keyset, 'keyset').master))
+}
+
+function otherMaster(written?: Revision): KeystrataError {
+  const message = 'the keyset has another master key by now: unlock it again'
+  return new KeystrataError('wrong-password', message, written === undefined ? {} : { written: revisionText(written) })
+}
+
+function tooManyTries(): KeystrataError {
+  return new KeystrataError('conflict', 'other machines changed the keyset first on every try: try again later', {
+    tries: TRIES,
+  })
+}
+
+/**
+ * Drops old versions: all but the last few, and all that are under another master key, because old passwords open those.
+ * Where there are recovery slots, those stay until the slots were sealed anew. The keyset is stored already, so a store
+ * that cannot drop now is an error only if an old password would go on opening what it keeps. The next change drops
+ * again.
+ */
+async function dropOld(store: CheckedStore, newest: number, keyset: Keyset): Promise<void> {
+  const lowest = Math.max(1, newest - KEPT_VERSIONS + 1)
+  const progress = { isOtherMaster: false }
+  try {
+    const below = await lowestToKeep(store, newest, lowest, keyset)
+    progress.isOtherMaster = below > lowest
+    if (below > 1) await dropSettled(store, KEYSET_NAME, below)
+  } catch (error) {
+    if (progress.isOtherMaster || error instanceof StoreMistake) throw error
+  }
+}
+
+async function lowestToKeep(store: CheckedStore, newest: number, lowest: number, keyset: Keyset): Promise<number> {
+  if ((await store.read(SLOTS_NAME)) !== undefined) return lowest
+  for (let version = newest - 1; version >= lowest; version--) {
+    const bytes = await store.readVersion(KEYSET_NAME, version)
+    if (bytes === undefined) return lowest
+    if (!isReadable(bytes, keyset)) return version + 1
+  }
+  return lowest
+}
+
+/** Returns whether stored bytes are a keyset under the master key of this one. */
+function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
+  try {
+    const parsed = parseKeyset(bytes)
+    using _ = wiping(parsed.bytes)
+    return isUnder(parsed, keyset)
+  } catch (error) {
+    if (error instanceof KeystrataError) return false
+    throw error
+  }
+}
+
+/**
+ * Checks that the export which a host, or a delegation, works with is the one of the stored keyset. Call it before and
+ * after each run. A host with an old export may seal to a key pair that is about to be forgotten. Every change of the
+ * keyset counts, a new password too.
+ * @param writer a writer; only its id and revision are used
+ * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export
+ * @throws KeystrataError `rollback` if the store returns an older keyset, again and again
+ * @throws KeystrataError `missing` if the store has no keyset
+ * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
+ * @throws TypeError if the store returns an invalid answer; the store's own errors
+ * @example
+ * ```ts
+ * import { checkWriter, createKeyset, openWriter, saveKeyset } from 'keystrata'
+ * import { memoryStateStore } from 'keystrata/stores'
+ *
+ * const store = memoryStateStore()
+ * using keyset = await createKeyset('correct horse battery staple')
+ * await saveKeyset(store, keyset)
+ * using writer = openWriter(keyset.export('host'))
+ * await checkWriter(store, writer) // before the backup, and again after it
+ * ```
+ */
+export async function checkWriter(store: StateStore, writer: Pick<KeysetWriter, 'id' | 'revision'>): Promise<void> {
+  const { id } = writer
+  const revision = parseRevision(writer.revision, 'the revision of the writer')
+  let isAnother = false
+  try {
+    await readSettled(new CheckedStore(store), KEYSET_NAME, true, (stored) => {
+      const { parsed } = parseStored(stored)
+      isAnother = toHex(parsed.header.ownerId) !== id
+      assertDescends(parsed, revision)
+      if (isAnother || !equalBytes(parsed.revision, revision.id)) throw new KeystrataError('stale-export')
+    })
+  } catch (error) {
+    if (!(error instanceof KeystrataError)) throw error
+    const { code, detail } = error
+    const isStale = code === 'stale-export' || code === 'forked' || (code === 'rollback' && isAnother)
+    if (!isStale) throw error
+    const message = 'the export on this host is not one of the stored keyset: replace it'
+    throw new KeystrataError('stale-export', message, { ...detail, revision: revisionText(revision) })
+  }
+}
