@@ -22,7 +22,7 @@ export async function regenerate(store: FolderStore, unlock: () => Promise<Keyse
 
   const envelopes = await rekeyAll(next, store)
   const records = await resealIndex(next, store)
-  using last = next.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
+  using last = next.forgetRetired('unchecked')
   await putVersion(store, 'keyset', last.export('storage'))
 
   let rewritten = 0

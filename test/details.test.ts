@@ -190,8 +190,8 @@ describe('the detail names', () => {
   it('the operation that a keyset from a source definition lacks keys for', async () => {
     const part = await unlockKeyset(keyset.export('definition'), PASSWORD)
     const attempts: [string, () => unknown][] = [
-      ['a new master key', () => part.changePassword('next', { newMaster: true })],
-      ['forgetting retired keys', () => part.forgetRetired({ blocksRekeyed: true, recordsResealed: true })],
+      ['a new password', () => part.changePassword('next', { newMaster: true })],
+      ['forgetting retired keys', () => part.forgetRetired('unchecked')],
       ['shares', () => part.share(share.id)],
       ['shares', () => part.revokeShare(share.id)],
       ["other people's shares", () => part.acceptShare(new Uint8Array(0), card)],

@@ -24,7 +24,7 @@ import {
   type ProfileView,
   readNewestRecord,
   type VaultStore,
-} from './store.ts'
+} from './vault-store.ts'
 
 /**
  * Who may set a new password if the user forgets theirs: the admin with this card, or nobody. The admin's keyset can

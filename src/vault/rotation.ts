@@ -7,7 +7,7 @@ import { authenticationFailed } from '../core/errors.ts'
 import { disposing, equalKeys } from '../core/secret.ts'
 import { generateKeyringKey, type KeyringKey, type SlotKey } from './keyring.ts'
 import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './profile-record.ts'
-import { lost, type ProfileView, putKeyring, readVault, RETRIES, type VaultState, writeNext } from './store.ts'
+import { lost, type ProfileView, putKeyring, readVault, RETRIES, type VaultState, writeNext } from './vault-store.ts'
 
 /**
  * Replaces a vault's keyring key with one that is created after this call starts.

@@ -162,8 +162,8 @@ describe('a writer of storage wants older objects', () => {
   it('an older keyset, an older profile', async () => {
     await quickly(async () => {
       const old = keyset.export('storage')
-      await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.version + 1 }), 'rollback')
-      expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.version })).id).toBe(keyset.id)
+      await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.regenerate().revision }), 'rollback')
+      expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.revision })).id).toBe(keyset.id)
     })
     await failure(() => openProfile(created.profile.record, alice, { atLeast: both.version }), 'rollback')
   })

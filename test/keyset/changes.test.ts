@@ -6,6 +6,7 @@ import {
   CHEAP,
   expectSame,
   failure,
+  fieldAt,
   flipped,
   hex,
   makeKeyset,
@@ -33,7 +34,8 @@ const blocks = await Promise.all(
   ),
 )
 const regenerated = original.regenerate()
-const DONE = { blocksRekeyed: true, recordsResealed: true } as const
+
+const versionOf = ({ revision }: Keyset) => Number(revision.split('-')[0])
 
 async function expectOpensAll(reader: Keyset, all: readonly SealedBlock[] = blocks) {
   for (const block of all) expectSame(await reader.open(block), content)
@@ -42,15 +44,15 @@ async function expectOpensAll(reader: Keyset, all: readonly SealedBlock[] = bloc
 describe('changePassword', () => {
   it('keeps every key: old blocks open, and only with the new password', async () => {
     const changed = await original.changePassword(NEXT)
-    expect([changed.id, changed.version]).toEqual([original.id, 2])
+    expect([changed.id, versionOf(changed)]).toEqual([original.id, 2])
     for (const destination of ['host', 'definition', 'storage'] as const) {
       const stored = changed.export(destination)
-      await expectOpensAll(await unlockKeyset(stored, NEXT, { atLeast: 2 }))
+      await expectOpensAll(await unlockKeyset(stored, NEXT, { atLeast: changed.revision }))
       await failure(() => unlockKeyset(stored, PASSWORD), 'wrong-password')
     }
     // The old copy still opens with the old password, unless the caller passes `atLeast`.
     await expectOpensAll(await unlockKeyset(original.export('host'), PASSWORD))
-    await failure(() => unlockKeyset(original.export('host'), PASSWORD, { atLeast: 2 }), 'rollback')
+    await failure(() => unlockKeyset(original.export('host'), PASSWORD, { atLeast: changed.revision }), 'rollback')
     // Writers opened before and after the change give the same label.
     const labels = await Promise.all(
       [original, changed].map(async (keyset) => (await openWriter(keyset.export('host')).prepare(content)).label),
@@ -60,10 +62,11 @@ describe('changePassword', () => {
   })
 
   it('keeps the master key, or generates a new one with newMaster', async () => {
-    // The key id of M is at offset 16 (header), and verify is at 135 (argon2 record).
+    // The key id of M is at offset 16 (header), and verify is in the argon2 record.
     const ids = (keyset: Keyset) => {
       const host = keyset.export('host')
-      return [hex(host.subarray(16, 32)), hex(host.subarray(135, 167))]
+      const verify = fieldAt(host, 'verify')
+      return [hex(host.subarray(16, 32)), hex(host.subarray(verify, verify + 32))]
     }
     const [same, other] = [
       await original.changePassword(NEXT),
@@ -77,8 +80,9 @@ describe('changePassword', () => {
 
   it('uses the costs of the previous password unless the caller gives others', async () => {
     const costsOf = (keyset: Keyset) => {
-      const view = new DataView(keyset.export('host').buffer)
-      return [59, 63, 67].map((at) => view.getUint32(at))
+      const host = keyset.export('host')
+      const view = new DataView(host.buffer, fieldAt(host, 'argon2'))
+      return [0, 4, 8].map((at) => view.getUint32(at))
     }
     const dear = { iterations: 3, memoryKiB: 20_000, lanes: 2 }
     expect(costsOf(await original.changePassword(NEXT))).toEqual(Object.values(CHEAP))
@@ -90,11 +94,10 @@ describe('changePassword', () => {
     await failure(() => original.changePassword(NEXT, { signal: AbortSignal.abort() }), 'aborted')
   })
 
-  it('works on a definition, and the result exports a definition only', async () => {
+  it('is refused for a definition, whose other exports could not follow', async () => {
     const definition = await unlockKeyset(original.export('definition'), PASSWORD)
-    const changed = await definition.changePassword(NEXT)
-    await expectOpensAll(await unlockKeyset(changed.export('definition'), NEXT))
-    await failure(() => changed.export('host'), 'policy')
+    await expectOpensAll(definition)
+    await failure(() => definition.changePassword(NEXT), 'policy')
     await failure(() => definition.changePassword(NEXT, { newMaster: true }), 'policy')
   })
 
@@ -109,7 +112,7 @@ describe('changePassword', () => {
 
 describe('regenerate', () => {
   it('generates new key pairs and keeps the old ones', async () => {
-    expect([regenerated.id, regenerated.version]).toEqual([original.id, 2])
+    expect([regenerated.id, versionOf(regenerated)]).toEqual([original.id, 2])
     await expectOpensAll(regenerated)
     const block = await openWriter(regenerated.export('host'), { encryption: 'hybrid' }).seal(content)
     expectSame(await regenerated.open(block), content)
@@ -126,7 +129,7 @@ describe('regenerate', () => {
     const definition = await unlockKeyset(regenerated.export('definition'), PASSWORD, { allowWeaker: 'none' })
     await failure(() => definition.open(blocks[0]!), 'key-not-found')
     expectSame(await definition.open({ ...blocks[0]!, envelope: regenerated.rekey(blocks[0]!) }), content)
-    for (const action of [() => definition.regenerate(), () => definition.forgetRetired(DONE)]) {
+    for (const action of [() => definition.regenerate(), () => definition.forgetRetired('unchecked')]) {
       expect((await failure(action, 'policy')).detail['rule']).toBe('all-keys')
     }
   })
@@ -160,7 +163,7 @@ describe('rekey', () => {
       blocks.at(-1)!,
     ]
     expect(regenerated.rekey(plain)).toEqual(plain.envelope)
-    expect(regenerated.forgetRetired(DONE).rekey(plain)).toEqual(plain.envelope)
+    expect(regenerated.forgetRetired('unchecked').rekey(plain)).toEqual(plain.envelope)
     expect(regenerated.isCurrent(plain.envelope)).toBe(true)
     expect(regenerated.isCurrent(current.envelope)).toBe(true)
     const fresh = regenerated.rekey(current)
@@ -227,7 +230,7 @@ describe('rekey', () => {
             if (time % 2 === 0) keyset = keyset.regenerate()
             envelope = keyset.rekey({ label: block.label, envelope })
           }
-          const forgotten = keyset.forgetRetired(DONE)
+          const forgotten = keyset.forgetRetired('unchecked')
           expect(await forgotten.open({ ...block, envelope })).toEqual(Uint8Array.from(bytes))
         },
       ),
@@ -239,31 +242,44 @@ describe('rekey', () => {
 describe('forgetRetired', () => {
   it('drops the retired key pairs: only rekeyed blocks still open', async () => {
     const rekeyed = blocks.map((block) => ({ ...block, envelope: regenerated.rekey(block) }))
-    const forgotten = regenerated.forgetRetired(DONE)
-    expect(forgotten.version).toBe(3)
+    const forgotten = regenerated.forgetRetired('unchecked')
+    expect(versionOf(forgotten)).toBe(3)
     for (const reader of [forgotten, await unlockKeyset(forgotten.export('storage'), PASSWORD)]) {
       await expectOpensAll(reader, rekeyed)
       await failure(() => reader.open(blocks[0]!), 'key-not-found')
       await failure(() => reader.rekey(blocks[0]!), 'key-not-found')
     }
     const before = regenerated.export('host').length
-    expect(before - forgotten.export('host').length).toBe(1601 + 96)
+    // The history has one entry more.
+    expect(before + 24 - forgotten.export('host').length).toBe(1601 + 96)
   })
 
   it('keeps unencrypted blocks readable if the minimum of the current key pair allows them', async () => {
     const plain = blocks.at(-1)!
-    expectSame(await regenerated.forgetRetired(DONE).open(plain), content)
+    expectSame(await regenerated.forgetRetired('unchecked').open(plain), content)
     const strict = original.regenerate({ encryption: 'hybrid' })
     expectSame(await strict.open(plain), content)
-    await failure(() => strict.forgetRetired(DONE).open(plain), 'policy')
+    await failure(() => strict.forgetRetired('unchecked').open(plain), 'policy')
   })
 
-  it('throws TypeError unless the caller confirms that blocks are rekeyed and records resealed', () => {
+  it('takes a check of this revision, and no other', async () => {
+    const checked = { keyset: regenerated.id, revision: regenerated.revision, heads: 5 }
+    expect(regenerated.forgetRetired(checked).retired).toBe(0)
+    const later = regenerated.createShare().keyset
+    const error = await failure(() => later.forgetRetired(checked), 'policy')
+    expect(error.detail).toEqual({ rule: 'retired-check', checked: regenerated.revision, revision: later.revision })
+    await failure(() => regenerated.forgetRetired({ ...checked, keyset: '00'.repeat(16) }), 'policy')
+  })
+
+  it('throws TypeError for anything else than a check or the word', () => {
     for (const done of [
+      undefined,
+      null,
       {},
-      { blocksRekeyed: true },
-      { recordsResealed: true },
-      { blocksRekeyed: true, recordsResealed: 'yes' },
+      true,
+      'checked',
+      { keyset: regenerated.id },
+      { revision: 1, keyset: 'a' },
     ]) {
       expect(() => regenerated.forgetRetired(done as never)).toThrow(TypeError)
     }
@@ -281,10 +297,10 @@ it('a crash between any two steps of a regeneration leaves everything readable',
     return reader
   }
   const check = async () => {
-    const { version } = await unlock(stored.storage)
+    const version = versionOf(await unlock(stored.storage))
     for (const anyExport of [stored.host, stored.storage]) {
       const reader = await unlock(anyExport)
-      if (reader.version < version) continue
+      if (versionOf(reader) < version) continue
       await expectOpensAll(
         reader,
         blocks.map((block, index) => ({ ...block, envelope: envelopes[index]! })),
@@ -301,7 +317,7 @@ it('a crash between any two steps of a regeneration leaves everything readable',
     envelopes[index] = next.rekey({ label: block.label, envelope: envelopes[index]! })
     if (index % 3 === 0) await check()
   }
-  const forgotten = next.forgetRetired(DONE)
+  const forgotten = next.forgetRetired('unchecked')
   stored.storage = forgotten.export('storage')
   await check()
   stored.host = forgotten.export('host')

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { Destination } from '../../src/keyset/layout.ts'
 import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset, readHostPlain } from '../../src/keyset/exports.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { failure, flipped, hex, patched, resummed, sample, withRandomness } from '../fixtures.ts'
+import { failure, fieldAt, flipped, hex, patched, resummed, sample, withRandomness } from '../fixtures.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
 
 const destinations = Object.keys(Destination) as Destination[]
@@ -40,7 +40,8 @@ describe.each(destinations)('a %s export', (destination) => {
   const bytes = exportOf(destination)
 
   it('opens to the contents that were encoded, and encodes to the same bytes again', () => {
-    const expected = destination === 'definition' ? { ...contents, additional: undefined } : contents
+    const adopted = contents.adopted.map(({ id, blockSalt, dedupKey }) => ({ id, blockSalt, dedupKey }))
+    const expected = destination === 'definition' ? { ...contents, adopted, additional: undefined } : contents
     const opened = open(bytes)
     expect(revealed(opened)).toEqual(revealed(expected))
     expect(hex(exportOf(destination, opened))).toBe(hex(bytes))
@@ -74,11 +75,13 @@ describe.each(destinations)('a %s export', (destination) => {
       ['version', 4, 2],
       ['type', 5, 12],
       ['suite', 7, 1],
+      ['generation', 11, 0],
+      ['generation', 11, 2],
       ['generation', 8, 1],
       ['flags', 15, 1],
-      ['destination', 56, 4],
-      ['encryption', 57, 3],
-      ['dedup', 58, 4],
+      ['destination', fieldAt(bytes, 'destination'), 4],
+      ['encryption', fieldAt(bytes, 'encryption'), 3],
+      ['dedup', fieldAt(bytes, 'dedup'), 4],
     ] as const) {
       const error = await failure(() => parseKeyset(resummed(patched(bytes, offset, [value]))), 'unsupported')
       expect(error.detail).toMatchObject({ field })
@@ -92,7 +95,10 @@ describe.each(destinations)('a %s export', (destination) => {
 
   it('cannot be changed into an export for another destination', async () => {
     for (const code of [1, 2, 3].filter((code) => code !== Destination[destination])) {
-      await failure(() => open(resummed(patched(bytes, 56, [code]))), 'authentication-failed')
+      await failure(
+        () => open(resummed(patched(bytes, fieldAt(bytes, 'destination'), [code]))),
+        'authentication-failed',
+      )
     }
   })
 })
@@ -155,6 +161,8 @@ describe('what each export stores', () => {
     const plain = readHostPlain(parseKeyset(exportOf('host')))
     expect(revealed(plain.dedupKey)).toBe('54'.repeat(32))
     expect(plain.shares.map((share) => share.id[0])).toEqual([0xe1, 0xe2])
+    expect(plain.adopted.map((source) => source.id[0])).toEqual([0xed])
+    expect(plain.cardSigning).toEqual(contents.additional!.cardSigning.publicKey)
   })
 
   it('a keyset opened from a definition cannot export to host or storage', async () => {

@@ -5,6 +5,7 @@ import { useBackend } from '../../src/primitives/choice.ts'
 import {
   CHEAP,
   failure,
+  fieldAt,
   flipped,
   hex,
   makeKeyset,
@@ -29,7 +30,7 @@ describe('createKeyset', () => {
     const other = await makeKeyset()
     expect(keyset.id).toMatch(/^[0-9a-f]{32}$/)
     expect(other.id).not.toBe(keyset.id)
-    expect(keyset.version).toBe(1)
+    expect(keyset.revision).toMatch(/^1-[0-9a-f]{32}$/)
     expect((await openWriter(other.export('host')).seal(content)).label).not.toBe(block.label)
   })
 
@@ -59,7 +60,7 @@ describe('unlockKeyset', () => {
   it.each(destinations)('opens blocks from the %s export and the password', async (destination) => {
     const unlocked = await unlockKeyset(keyset.export(destination), PASSWORD)
     expect(unlocked.id).toBe(keyset.id)
-    expect(unlocked.version).toBe(1)
+    expect(unlocked.revision).toBe(keyset.revision)
     expect(await unlocked.open(block)).toEqual(content)
   })
 
@@ -76,12 +77,16 @@ describe('unlockKeyset', () => {
     await failure(() => unlockKeyset(flipped(bytes, 80), 'wrong'), 'malformed')
     // If an attacker recomputes the checksum, a changed Argon2 record (here the salt) looks like a wrong password.
     // A change elsewhere does not.
-    await failure(() => unlockKeyset(resummed(flipped(bytes, 71)), PASSWORD), 'wrong-password')
+    await failure(
+      () => unlockKeyset(resummed(flipped(bytes, fieldAt(bytes, 'argon2') + 12)), PASSWORD),
+      'wrong-password',
+    )
     await failure(() => unlockKeyset(resummed(flipped(bytes, bytes.length - 9)), PASSWORD), 'authentication-failed')
   })
 
   it('refuses costs above the limits in the argon2 record', async () => {
-    const greedy = resummed(patched(keyset.export('host'), 59, [0, 0, 0, 64, 0, 16, 0, 0]))
+    const host = keyset.export('host')
+    const greedy = resummed(patched(host, fieldAt(host, 'argon2'), [0, 0, 0, 64, 0, 16, 0, 0]))
     const error = await failure(() => unlockKeyset(greedy, PASSWORD), 'limit-exceeded')
     expect(error.detail).toEqual({ iterations: 64, memoryKiB: 1_048_576, lanes: 1 })
   })
@@ -102,12 +107,28 @@ describe('unlockKeyset', () => {
     }
   })
 
-  it('refuses a version below atLeast before it checks the password', async () => {
-    const error = await failure(() => unlockKeyset(keyset.export('host'), 'wrong', { atLeast: 2 }), 'rollback')
-    expect(error.detail).toEqual({ version: 1, atLeast: 2 })
-    await unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 1 })
-    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: -1 })).rejects.toThrow(RangeError)
-    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: 0.5 })).rejects.toThrow(RangeError)
+  it('refuses a keyset older than atLeast before it checks the password', async () => {
+    const atLeast = keyset.regenerate().revision
+    const error = await failure(() => unlockKeyset(keyset.export('host'), 'wrong', { atLeast }), 'rollback')
+    expect(error.detail).toEqual({ revision: keyset.revision, atLeast })
+    await unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: keyset.revision })
+  })
+
+  it.each([
+    '',
+    '1',
+    '-1',
+    '0-00',
+    1,
+    null,
+    undefined,
+    `0-${'0'.repeat(32)}`,
+    `1-${'A'.repeat(32)}`,
+    `01-${'a'.repeat(32)}`,
+  ])('throws TypeError for atLeast: %j, which is not a revision', async (atLeast) => {
+    await expect(unlockKeyset(keyset.export('host'), PASSWORD, { atLeast: atLeast as never })).rejects.toThrow(
+      TypeError,
+    )
   })
 
   it('refuses input that is not a keyset export', async () => {
@@ -159,14 +180,17 @@ describe('openWriter', () => {
     await failure(() => openWriter(flipped(host, 200)), 'malformed')
     await failure(() => openWriter(host.subarray(1)), 'malformed')
     // The X25519 public key follows the length of the plain section and the minimum.
-    await failure(() => openWriter(resummed(patched(host, 172, new Uint8Array(32)))), 'malformed')
+    await failure(
+      () => openWriter(resummed(patched(host, fieldAt(host, 'plain') + 1, new Uint8Array(32)))),
+      'malformed',
+    )
     expect(() => openWriter('host' as never)).toThrow(TypeError)
     expect(() => openWriter(host, { dedup: 'none' as never })).toThrow(TypeError)
   })
 
-  it('gives a writer with the id and version of the keyset, which gives the same labels every time', async () => {
+  it('gives a writer with the id and revision of the keyset, which gives the same labels every time', async () => {
     const writer = openWriter(keyset.export('host'))
-    expect(writer).toMatchObject({ id: keyset.id, version: 1 })
+    expect(writer).toMatchObject({ id: keyset.id, revision: keyset.revision })
     expect((await writer.seal(content)).label).toBe((await openWriter(keyset.export('host')).seal(content)).label)
   })
 
@@ -203,7 +227,8 @@ describe('minimum encryption', () => {
 
   it('is checked by the reader too, unless the caller allows weaker blocks', async () => {
     // An altered host export: its minimum is 0 (none), but the keyset's is 2 (hybrid).
-    const weakened = resummed(patched(keyset.export('host'), 171, [0]))
+    const host = keyset.export('host')
+    const weakened = resummed(patched(host, fieldAt(host, 'plain'), [0]))
     for (const encryption of ['none', 'x25519'] as const) {
       const weak = await openWriter(weakened, { encryption }).seal(content)
       const error = await failure(() => keyset.open(weak), 'policy')

@@ -4,10 +4,10 @@ import { hostSealed } from '../../src/keyset/layout.ts'
 import { failure } from '../fixtures.ts'
 
 describe('the sealed section of a host export', () => {
-  /** Bytes before the lists: private halves, a public key, the sharing pair, the signing pair of the card. */
-  const HEAD = 96 + 32 + 1601 + 96 + 64
+  /** Bytes before the lists: private halves, a public key, the sharing pair, the seed of the card. */
+  const HEAD = 96 + 32 + 1601 + 96 + 32
   const sectionOf = (shares: number) => {
-    const bytes = new Uint8Array(HEAD + 2 + 2 + shares)
+    const bytes = new Uint8Array(HEAD + 2 + 2 + shares + 2 + 2)
     new DataView(bytes.buffer).setUint16(HEAD + 2, shares)
     return bytes
   }

@@ -132,11 +132,11 @@ describe('a keyset', () => {
             forget: () => {
               // A source definition may lack the key pair that the block is sealed to.
               if (isComplete) block = { ...block, envelope: keyset.rekey(block) }
-              return keyset.forgetRetired({ blocksRekeyed: true, recordsResealed: true })
+              return keyset.forgetRetired('unchecked')
             },
             nothing: () => keyset,
           }
-          const before = { shares: keyset.shares, version: keyset.version }
+          const before = { shares: keyset.shares, revision: keyset.revision }
           if (step.change === 'revoke' && isComplete && before.shares.length === 0) continue
           if (!isComplete && step.change !== 'password' && step.change !== 'nothing') {
             await failure(changes[step.change], 'policy')
