@@ -1,0 +1,325 @@
+// keystrata/stores/folder: a store in a folder (SPEC §18.3), for one machine or several processes. There are no lock
+// files: a process that is killed at any point blocks nobody. Every file is synced before it gets its name. This does
+// not protect against whoever can write to the folder, nor against a disk that lies about what it has stored. Whether
+// it holds on a network file system depends on whether all machines see every change at once.
+import { readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { EMPTY, equalBytes } from '../core/bytes.ts'
+import { pauseBeforeRetry } from '../state/compare-and-set.ts'
+import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
+import type { BlobStore, StateStore, StoredObject } from '../state/store.ts'
+import { Folder, interrupted, isThere, readIfThere, syncFolder, TRIES, unless } from './folder-files.ts'
+
+/** Returns the lowest version that is not dropped. */
+function floorIn(file: Uint8Array | undefined, path: string): number {
+  if (file === undefined) return 1
+  const text = new TextDecoder().decode(file).trim()
+  const floor = /^[1-9]\d*$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(floor)) throw new Error(`${path} is damaged: it does not contain a version`)
+  return floor
+}
+
+const fileOf = (version: number): string => `_${version}`
+
+/**
+ * Creates a store in a folder, which several processes may use at the same time. A process that is killed loses nothing
+ * that was written, and blocks nobody. `write` returns true once the version and its name are synced to the disk. The
+ * folder is created at the first write. It must be on a file system with hard links; if several machines share it, on
+ * one that shows each of them every change at once.
+ * @param path the folder. Nothing else may write to it, but a BlobStore may be in it too
+ * @returns a store whose `write` throws a TypeError if the file system has no hard links
+ * @throws TypeError if the path is empty
+ * @example
+ * ```ts
+ * import { loadKeyset } from 'keystrata'
+ * import { folderStateStore } from 'keystrata/stores/folder'
+ *
+ * async function keysetIn(folder: string, password: string) {
+ *   return loadKeyset(folderStateStore(folder), password)
+ * }
+ * ```
+ */
+export function folderStateStore(path: string): StateStore {
+  return new FolderStateStore(new Folder(path))
+}
+
+/**
+ * Version n is the file `_<n>`. It appears by link, after it was synced, and its bytes never change.
+ *
+ * Dropped numbers are free again as file names. So a writer that was slow could link a version that was dropped long ago.
+ * It notices, because the floor is raised before anything is deleted: whoever finds a dropped name free, finds the floor
+ * above it afterwards. Until it has deleted its file, nobody takes that for a version, because readers check the floor
+ * after they have read. The floor is raised by {@link Folder.exchange}, so two drops at once cannot lower it. All versions
+ * from the floor to the newest are there at any time.
+ */
+class FolderStateStore implements StateStore {
+  readonly #folder: Folder
+
+  constructor(folder: Folder) {
+    this.#folder = folder
+  }
+
+  async read(name: string): Promise<StoredObject | undefined> {
+    assertName(name)
+    const folder = this.#folder.pathOf(name)
+    for (;;) {
+      const version = await this.#newest(folder)
+      if (version === 0) return undefined
+      const bytes = await this.#versionIn(folder, version)
+      // If it was dropped meanwhile, there is a newer one.
+      if (bytes !== undefined) return { version, bytes }
+    }
+  }
+
+  async readVersion(name: string, version: number): Promise<Uint8Array | undefined> {
+    assertName(name)
+    return this.#versionIn(this.#folder.pathOf(name), version)
+  }
+
+  async *readVersions(name: string, from: number): AsyncGenerator<StoredObject> {
+    assertName(name)
+    const folder = this.#folder.pathOf(name)
+    let version = Math.max(from, await this.#floor(folder))
+    for (;;) {
+      const bytes = await this.#versionIn(folder, version)
+      if (bytes !== undefined) yield { version: version++, bytes }
+      else {
+        const floor = await this.#floor(folder)
+        if (floor <= version) return
+        version = floor
+      }
+    }
+  }
+
+  async write(name: string, version: number, bytes: Uint8Array): Promise<boolean> {
+    assertName(name)
+    assertVersion(version)
+    const folder = this.#folder.pathOf(name)
+    if (version > 1 && !(await isThere(join(folder, fileOf(version - 1))))) return false
+    const path = join(folder, fileOf(version))
+    const staged = await this.#folder.stage(bytes)
+    try {
+      await this.#folder.enter(folder)
+      const isNew = await this.#folder.create(staged, path)
+      if (isNew && (await this.#floor(folder)) > version) {
+        await unless('ENOENT', () => unlink(path))
+        return false
+      }
+      // Also before false: if an earlier attempt of the caller created the name, it must be durable when the caller finds it.
+      await this.#folder.sync(folder, true)
+      return isNew
+    } finally {
+      await this.#folder.discard(staged)
+    }
+  }
+
+  async drop(name: string, below: number): Promise<void> {
+    assertName(name)
+    const folder = this.#folder.pathOf(name)
+    const floor = Math.min(Math.ceil(below), await this.#newest(folder))
+    if (!(floor > 1)) return
+    if ((await this.#floor(folder)) < floor) {
+      const path = join(folder, '_floor')
+      const bytes = new TextEncoder().encode(String(floor))
+      await this.#folder.exchange(name, path, bytes, (current) => floorIn(current, path) < floor)
+    }
+    // Another process may have raised the floor and not synced it.
+    await this.#folder.sync(folder, true)
+    await this.#deleteBelow(folder, await this.#floor(folder))
+  }
+
+  /** Deletes the versions below the floor, also those that a killed process left. */
+  async #deleteBelow(folder: string, floor: number): Promise<void> {
+    let deleted = 0
+    for (const file of await readdir(folder)) {
+      if (!/^_\d+$/.test(file) || Number(file.slice(1)) >= floor) continue
+      await unless('ENOENT', () => unlink(join(folder, file)))
+      deleted++
+    }
+    if (deleted > 0) await syncFolder(folder)
+  }
+
+  /** Reads a version. Returns undefined if there is none, or it was dropped. */
+  async #versionIn(folder: string, version: number): Promise<Uint8Array | undefined> {
+    if (!Number.isSafeInteger(version) || version < 1) return undefined
+    const bytes = await readIfThere(join(folder, fileOf(version)))
+    if (bytes === undefined || (await this.#floor(folder)) > version) return undefined
+    return new Uint8Array(bytes)
+  }
+
+  async #floor(folder: string): Promise<number> {
+    const path = join(folder, '_floor')
+    return floorIn(await readIfThere(path), path)
+  }
+
+  /** Finds the newest version by doubling steps from the floor. Returns 0 if there is none. */
+  async #newest(folder: string): Promise<number> {
+    const has = (version: number) => isThere(join(folder, fileOf(version)))
+    for (;;) {
+      const floor = await this.#floor(folder)
+      let newest = floor
+      if (!(await has(floor))) {
+        if ((await this.#floor(folder)) !== floor) continue
+        if (floor === 1) return 0
+        throw new Error(`files are missing in ${folder}: _floor says ${floor}, but there is no ${fileOf(floor)}`)
+      }
+      let step = 1
+      for (; await has(newest + step); step *= 2) newest += step
+      for (step /= 2; step >= 1; step /= 2) if (await has(newest + step)) newest += step
+      // A floor that was raised past it meanwhile makes the steps meaningless.
+      if ((await this.#floor(folder)) <= newest) return newest
+    }
+  }
+}
+
+/**
+ * Creates a store of blobs in a folder, which several processes may use at the same time. A process that is killed loses
+ * nothing that was written, and blocks nobody. `put` and `replace` return true once the blob and its name are synced to
+ * the disk. The folder is created at the first write. It must be on a file system with hard links; if several machines
+ * share it, on one that shows each of them every change at once.
+ * @param path the folder. Nothing else may write to it, but a StateStore may be in it too
+ * @returns a store whose `put` throws a TypeError if the file system has no hard links
+ * @throws TypeError if the path is empty
+ * @example
+ * ```ts
+ * import { blocksIn } from 'keystrata/stores'
+ * import { folderBlobStore } from 'keystrata/stores/folder'
+ *
+ * async function hasBlock(folder: string, label: string) {
+ *   return blocksIn(folderBlobStore(folder)).has(label)
+ * }
+ * ```
+ */
+export function folderBlobStore(path: string): BlobStore {
+  return new FolderBlobStore(new Folder(path))
+}
+
+/**
+ * A blob is the file `_1`. `put` creates it by link, `replace` exchanges it ({@link Folder.exchange}), `delete` deletes
+ * it. The file is always a whole blob, so `get` just reads it. Why nothing acknowledged is lost when two of them meet:
+ *
+ * - *put and put*: link(2) succeeds once.
+ * - *replace and replace*: see {@link Folder}.
+ * - *replace and delete*: a replace that compared before the deletion must not bring the blob back afterwards. `delete`
+ *   announces itself, cancels all replaces, deletes, and looks whether its announcement is still there. A replace that
+ *   announced itself before was cancelled, or came first. One that announced itself later has cancelled the deletion
+ *   before it compared; then `delete` deletes again.
+ * - *replace, delete and put*: a replace that compared before the deletion must not overwrite what was put after it. `put`
+ *   links its file, cancels all replaces, and then checks that its file is still the blob. Every replace that compared
+ *   before the link had announced itself before. So it was cancelled, or the check notices it. Then `put` starts again.
+ *   So `put` may return false although its bytes were the blob for a moment, but never true for bytes that were
+ *   overwritten unseen.
+ */
+class FolderBlobStore implements BlobStore {
+  readonly #folder: Folder
+
+  constructor(folder: Folder) {
+    this.#folder = folder
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    assertName(name)
+    const bytes = await readIfThere(this.#pathOf(name))
+    return bytes && new Uint8Array(bytes)
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<boolean> {
+    assertName(name)
+    for (let tries = 1; tries <= TRIES; tries++) {
+      // ENOENT: the folder was deleted together with a blob, after this created or found it.
+      const answer = await unless('ENOENT', () => this.#tryPut(name, bytes))
+      if (answer !== undefined && answer !== 'again') return answer
+      await pauseBeforeRetry(tries, 1)
+    }
+    throw interrupted(name)
+  }
+
+  async #tryPut(name: string, bytes: Uint8Array): Promise<boolean | 'again'> {
+    const folder = this.#folder.pathOf(name)
+    const path = this.#pathOf(name)
+    const staged = await this.#folder.stage(bytes)
+    try {
+      await this.#folder.enter(folder)
+      if (!(await this.#folder.create(staged, path))) {
+        // The caller relies on the blob that is there, so it must be durable.
+        await this.#folder.sync(folder)
+        return false
+      }
+      await this.#folder.cancel(name, ['replace'])
+      if (!(await isSameFile(staged, path))) return 'again'
+      await this.#folder.sync(folder)
+      return true
+    } finally {
+      await this.#folder.discard(staged)
+    }
+  }
+
+  async replace(name: string, expected: Uint8Array, next: Uint8Array): Promise<boolean> {
+    assertName(name)
+    const path = this.#pathOf(name)
+    const isExpected = (bytes: Uint8Array | undefined) => bytes !== undefined && equalBytes(bytes, expected)
+    // Most refusals need no file to be written.
+    if (!isExpected(await readIfThere(path))) return false
+    return this.#folder.exchange(name, path, next, isExpected)
+  }
+
+  async delete(name: string): Promise<void> {
+    assertName(name)
+    const folder = this.#folder.pathOf(name)
+    for (let tries = 1; await isThere(folder); tries++) {
+      const announced = await this.#folder.announce(name, 'delete', EMPTY)
+      await this.#folder.cancel(name, ['replace'])
+      await unless('ENOENT', () => unlink(this.#pathOf(name)))
+      const wasUndisturbed = await isThere(announced)
+      await this.#folder.discard(announced)
+      if (wasUndisturbed) break
+      if (tries === TRIES) throw interrupted(name)
+      await pauseBeforeRetry(tries, 1)
+    }
+    // Blobs whose names begin with this one are in the folder too.
+    await rmdir(folder).catch(() => undefined)
+    await unless('ENOENT', () => syncFolder(dirname(folder)))
+  }
+
+  async *list(prefix: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
+    assertNameStart(prefix)
+    const end = prefix.lastIndexOf('/') + 1
+    // The first in order, and often all that the caller looks for.
+    if (end < prefix.length) yield* this.#described(prefix)
+    yield* this.#walk(prefix.slice(0, end), prefix.slice(end))
+  }
+
+  /**
+   * Yields the blobs below a path, in order of their names.
+   * @param path a path that ends with a slash, or is empty
+   * @param start how their next part begins. A blob with just this part is left out
+   */
+  async *#walk(path: string, start: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
+    const parts = (await unless('ENOENT', () => readdir(join(this.#folder.root, path)))) ?? []
+    const found = parts.filter((part) => part.startsWith(start) && /^[a-z\d-]+$/.test(part))
+    // "a-b" comes before "a/b", and "a1" after it.
+    const steps = found.flatMap((part) => (part === start ? [`${part}/`] : [part, `${part}/`])).sort()
+    for (const step of steps) {
+      if (step.endsWith('/')) yield* this.#walk(path + step, '')
+      else yield* this.#described(path + step)
+    }
+  }
+
+  async *#described(name: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
+    const found = await unless('ENOENT', () => stat(this.#pathOf(name)))
+    if (found !== undefined) yield { name, size: found.size, modified: found.mtime }
+  }
+
+  #pathOf(name: string): string {
+    return join(this.#folder.pathOf(name), fileOf(1))
+  }
+}
+
+/** Returns whether two paths are links to one file. If a file system numbers links differently, the bytes decide. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => unless('ENOENT', () => stat(path, { bigint: true }))))
+  if (a === undefined || b === undefined) return false
+  if (a.ino === b.ino && a.dev === b.dev) return true
+  const [bytes, others] = await Promise.all([one, other].map(readIfThere))
+  return bytes !== undefined && others !== undefined && equalBytes(bytes, others)
+}
