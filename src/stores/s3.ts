@@ -15,8 +15,11 @@ import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore } from '../state/store.ts'
 
-/** How often to try a write again that a conflict, or a change beside it, has stopped. */
+/** How often to try a change that others, such as a drop beside a write, have overtaken. */
 const TRIES = 16
+
+/** How often to offer a write to a server that answers "conflict". */
+const CONFLICTS = 6
 
 /** How many earlier versions to read, or to delete, at once. */
 const AHEAD = 16
@@ -368,7 +371,7 @@ class Bucket {
         const status = statusOf(error)
         // S3 answers 404 if the object that If-Match names was deleted meanwhile.
         if (status === 412 || ('IfMatch' in condition && isNoSuchKey(error))) return false
-        if (status !== 409 || tries === TRIES) throw error
+        if (status !== 409 || tries === CONFLICTS) throw error
         await pauseBeforeRetry(tries, 20)
       }
     }

@@ -65,7 +65,9 @@ async function startAll(folder: string, servers: ChildProcess[]): Promise<Omit<R
     servers.push(server)
     return new Promise<void>((resolve, reject) => {
       server.once('spawn', resolve)
-      server.once('error', (error) => reject(missing(program, error) ?? error))
+      server.once('error', (error) => {
+        reject(missing(program, error) ?? error)
+      })
     })
   }
 
@@ -154,7 +156,7 @@ osd pool default pg num = 1
 osd pool default pgp num = 1
 osd pool default pg autoscale mode = off
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${port}
+rgw frontends = beast endpoint=127.0.0.1:${port} tcp_nodelay=1
 rgw thread pool size = 16
 rgw run sync thread = false
 rgw enable lc threads = false
