@@ -44,14 +44,14 @@ function assert(holds: boolean, rule: string): asserts holds {
 
 async function checkStateStore(given: StateStore): Promise<void> {
   const store = new CheckedStore(given)
-  const outer = await firstOf(store, OUTER)
+  const first = await firstOfTwo(store, OUTER)
   for (let tries = 1; !(await checkVersions(store)); tries++) {
     assert(tries < TRIES, 'write returns false every time')
     await pauseBeforeRetry(tries, 1)
   }
   await checkOrder(store)
-  const after = await store.read(OUTER)
-  const isSame = after?.version === 1 && equalBytes(after.bytes, outer)
+  const [newest, after] = [await store.read(OUTER), await store.readVersion(OUTER, 1)]
+  const isSame = newest?.version === 2 && after !== undefined && equalBytes(after, first)
   assert(isSame, 'objects whose names begin alike get mixed up')
   if ('once' in given) await checkOnce(given as RegistryStore)
 }
@@ -64,16 +64,16 @@ const unique = (number: number, length = 0): Uint8Array =>
     Uint8Array.from({ length: 256 + length }, (_, index) => index),
   )
 
-/** Writes version 1 of an object, unless it is there, and returns its bytes. */
-async function firstOf(store: CheckedStore, name: string): Promise<Uint8Array> {
-  const before = await store.read(name)
-  if (before !== undefined) return before.bytes
-  const bytes = unique(0)
-  const written = await store.write(name, 1, bytes)
-  const first = await store.read(name)
-  assert(first?.version === 1, 'it does not return what was just written')
-  assert(!written || equalBytes(first.bytes, bytes), OTHER_BYTES)
-  return first.bytes
+/** Writes versions 1 and 2 of an object, unless they are there. Returns the bytes of version 1. */
+async function firstOfTwo(store: CheckedStore, name: string): Promise<Uint8Array> {
+  const own = unique(0)
+  const before = (await store.read(name))?.version ?? 0
+  const isOwn = before < 1 && (await store.write(name, 1, own))
+  if (before < 2) await store.write(name, 2, unique(0))
+  const first = await store.readVersion(name, 1)
+  assert(first !== undefined, 'it does not return what was just written')
+  assert(!isOwn || equalBytes(first, own), OTHER_BYTES)
+  return first
 }
 
 /**
@@ -140,17 +140,26 @@ async function checkBlobStore(store: BlobStore): Promise<void> {
   } finally {
     await store.delete(name)
   }
-  assert((await store.get(name)) === undefined, 'a deleted blob is still there')
+  assert((await getBlob(store, name)) === undefined, 'a deleted blob is still there')
+  for await (const found of store.list(name)) assert(found.name !== name, 'list yields a deleted blob')
+}
+
+async function getBlob(store: BlobStore, name: string): Promise<Uint8Array | undefined> {
+  const answer: unknown = await store.get(name)
+  return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
 }
 
 async function checkBlob(store: BlobStore, name: string): Promise<void> {
   const put = async (bytes: Uint8Array) => checkedFlag(await store.put(name, bytes), 'put')
   const replace = async (expected: Uint8Array, next: Uint8Array) =>
     checkedFlag(await store.replace(name, expected, next), 'replace')
-  const holds = async (bytes: Uint8Array) =>
-    equalBytes(checkedBytes(await store.get(name), 'get', 'the bytes that were written'), bytes)
+  const holds = async (bytes: Uint8Array) => {
+    const found = await getBlob(store, name)
+    return found !== undefined && equalBytes(found, bytes)
+  }
 
-  assert((await store.get(name)) === undefined, 'get returns something for a blob that does not exist')
+  assert((await getBlob(store, name)) === undefined, 'get returns something for a blob that does not exist')
+  assert(!(await replace(unique(0), unique(1))), 'replace creates a blob')
   const contents = Array.from({ length: WRITERS }, (_, writer) => unique(writer))
   const puts = await Promise.all(contents.map(put))
   const first = onlyWinner(contents, puts, 'put')
@@ -164,9 +173,12 @@ async function checkBlob(store: BlobStore, name: string): Promise<void> {
   const current = onlyWinner(nexts, replaced, 'replace')
   assert(await holds(current), 'it does not return what was just written')
 
-  const sizes: number[] = []
-  for await (const { size } of store.list(name)) sizes.push(size)
-  assert(sizes.length === 1 && sizes[0] === current.length, 'list does not yield the blob once, with its size')
+  const found: { name: string; size: number; modified: Date }[] = []
+  for await (const each of store.list(name)) found.push(each)
+  const [blob, ...others] = found
+  const isOne = blob?.name === name && blob.size === current.length && others.length === 0
+  assert(isOne, 'list does not yield the blob once, with its size')
+  assert((blob.modified as unknown) instanceof Date, 'list does not yield a Date as modified')
 }
 
 /** Returns the content of the one writer that got true. */
