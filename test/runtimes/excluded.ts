@@ -20,4 +20,10 @@ const chromium = [
   { file: 'test/primitives/probing.test.ts', reason: 'removes parts of node:crypto' },
 ]
 
-export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = { chromium: chromium }
+/** What a runtime leaves out that is no browser. Node's usual test run skips it visibly. */
+const outsideBrowsers = [{ file: 'test/stores/indexeddb.test.ts', reason: 'needs IndexedDB, which only browsers have' }]
+
+export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = {
+  chromium: chromium,
+  ...Object.fromEntries(['node22', 'node24', 'node26', 'bun', 'deno'].map((name) => [name, outsideBrowsers])),
+}

@@ -41,7 +41,7 @@ const config: ViteUserConfig = defineConfig({
       { find: 'node:crypto', replacement: here('chromium/crypto.ts') },
       { find: 'node:vm', replacement: here('chromium/vm.ts') },
       { find: /^.*\/files\.ts$/, replacement: here('chromium/files.ts') },
-      { find: /^.*\/memory\.ts$/, replacement: here('chromium/memory.ts') },
+      { find: /^(?:\.\.?\/)+memory\.ts$/, replacement: here('chromium/memory.ts') },
     ],
   },
   // Bundled before the first test. Otherwise vite would find them later and reload the page during a test.
