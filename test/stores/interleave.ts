@@ -15,7 +15,7 @@ interface Program {
   state: 'running' | 'finished' | 'killed'
 }
 
-const current = new AsyncLocalStorage<Program>()
+const current: AsyncLocalStorage<Program> = new AsyncLocalStorage()
 let wake: () => void = () => undefined
 
 /** Makes the calls of programs wait for their turn while `test` runs. Other calls are not affected. */
