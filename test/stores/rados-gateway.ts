@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 
 const run = promisify(execFile)
 
@@ -16,6 +17,22 @@ export interface RadosGateway {
   /** Ends all processes and deletes the folder. */
   stop(): Promise<void>
 }
+
+/** Returns a client of the gateway, which may be behind a proxy. */
+export const s3ClientOf = (
+  { credentials }: Pick<RadosGateway, 'credentials'>,
+  endpoint: string,
+  config: S3ClientConfig = {},
+): S3Client =>
+  new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { ...credentials },
+    // This gateway answers 500 to some losers of a race.
+    maxAttempts: 6,
+    ...config,
+  })
 
 const STARTUP_MS = 60_000
 
@@ -87,10 +104,12 @@ async function startAll(folder: string, servers: ChildProcess[]): Promise<Omit<R
   await start('radosgw', '-n', 'client.admin')
 
   const endpoint = `http://127.0.0.1:${port!}`
-  for (const deadline = Date.now() + STARTUP_MS; !(await answers(endpoint)); await pause(50)) {
+  const deadline = Date.now() + STARTUP_MS
+  while (!(await answers(endpoint))) {
     const dead = servers.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)
     if (dead !== undefined) throw new Error(`${dead.spawnfile} ended with code ${String(dead.exitCode)}`)
     if (Date.now() > deadline) throw new Error(`radosgw did not answer within ${STARTUP_MS / 1000} seconds`)
+    await pause(50)
   }
   return { endpoint, credentials: { accessKeyId: 'tester', secretAccessKey: 'only-for-this-test' } }
 }
@@ -117,7 +136,10 @@ async function freePorts(count: number): Promise<number[]> {
     if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
     ports.push((server.address() as { port: number }).port)
   }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve))
+  for (const server of servers)
+    await new Promise((resolve) => {
+      server.close(resolve)
+    })
   return ports
 }
 
