@@ -72,7 +72,7 @@ export interface Blocks {
    * Stores a block, and its heads for shares: the ciphertext first, then the heads of shares, then its own head. So a
    * backup that was interrupted puts the block again. Repairs a head that is damaged, or whose ciphertext is missing or
    * has the wrong length.
-   * @returns true if the head was written; false if the block was there
+   * @returns true if the head was written, or the block repaired; false if the block was there
    */
   put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean>
   /**
@@ -178,8 +178,18 @@ class BlocksUnder implements Blocks {
         [`share/${shareIdFrom(share)}/${toHex(label)}`, { ...head, envelope: bytesFrom(masked, 'envelope') }] as const,
     )
     // The block's own head comes last. Once it is there, `has` is true, and no backup puts this block again.
+    const own = this.#nameOf(toHex(label))
+    const isBroken = sharedHeads.length > 0 && (await this.#isBroken(own))
     for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext)
-    return this.#putHead(this.#nameOf(toHex(label)), head, ciphertext)
+    // The head of a share may already have repaired the ciphertext.
+    return (await this.#putHead(own, head, ciphertext)) || isBroken
+  }
+
+  /** Returns whether a head is there that is damaged, or whose ciphertext is. */
+  async #isBroken(name: string): Promise<boolean> {
+    const stored = await this.#get(name)
+    const head = readable(stored)
+    return stored !== undefined && (head === undefined || !(await this.#isWhole(head)))
   }
 
   /** Writes a head, after its ciphertext. Returns false if a head is there and its ciphertext is whole. */
