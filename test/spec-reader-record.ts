@@ -47,9 +47,10 @@ export function openRecord(
   recomputePair(pair)
   const source = adoptedOwner(header.ownerId, chain)
   check((hybrid ? 2 : 1) >= pair.minimum, 'policy')
-  // A definition has no source signing key of an adopted source, so no signature can hold.
+  // A definition has no source signing key of an adopted source. The document names no error for it.
   const signing = source ? source.sourceSigning : chain.sourceSigning.publicKey
-  check(signing !== undefined && isSigned(signing, cat(D('sign/record'), signed), signature), 'authentication-failed')
+  check(signing !== undefined, 'policy')
+  check(isSigned(signing, cat(D('sign/record'), signed), signature), 'authentication-failed')
   if (after !== undefined) {
     const start = { ownerId: header.ownerId, epoch, sequence: 1, previous: Buffer.alloc(32) }
     const place: Place = after === 'start' ? start : authentic(() => placeAfter(after))

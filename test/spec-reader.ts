@@ -411,10 +411,17 @@ export function openKeyset(bytes: Uint8Array, password: string, floor?: Revision
   return openParsed(parsed, openMaster(parsed.argon2, password))
 }
 
+/** §5.3 The first use of the card, which compares the halves of its pairs */
+export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
+  check(sharing !== undefined && cardSigning !== undefined, 'policy')
+  recomputePair(sharing)
+  recomputeSigning(cardSigning)
+}
+
 /** §5.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
 export function readWriter(bytes: Uint8Array): ReturnType<typeof readHostPlain> & Placed {
   const { destination, plain, version, revision, history } = parseKeyset(bytes)
-  check(destination === 1, 'unsupported') // this document does not name an error for it
+  check(destination === 1, 'policy') // the document names no error for it; the library's is taken
   return { ...readHostPlain(new Fields(plain)), version, revision, history }
 }
 
@@ -453,8 +460,11 @@ export function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>
   return source
 }
 
-/** §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing below the minimum is accepted. */
-export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Unlabelled {
+/**
+ * §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing weaker than step 3 demands is accepted, unless the
+ * caller accepts everything.
+ */
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acceptsWeaker = false): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -472,7 +482,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Un
   check(pair !== undefined, 'key-not-found')
   if (suite > 0) recomputePair(pair) // §5.3: nothing is opened with a pair in mode 4
   const source = adoptedOwner(header.ownerId, by)
-  check(suite >= pair.minimum && !(suite === 0 && source), 'policy') // 3
+  check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }
   const F = authentic(() => agree(header, pair, epk, ctM, cat(labelBytes, by.sharer ?? EMPTY))) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
@@ -481,8 +491,8 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Un
 }
 
 /** §6.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§5.4) */
-export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
-  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset)
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, acceptsWeaker = false): Buffer {
+  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, acceptsWeaker)
   const { blockSalt, dedupKey } = source ?? keyset
   same(labelOf(mode, P, blockSalt), labelBytes) // 6
   if (mode === 1) same(hmac('sha256', dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)
