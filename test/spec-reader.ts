@@ -238,7 +238,8 @@ export function readPublic(fields: Fields): PublicHalf {
   return half
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
-const readPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
+const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
+const readBlockPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
 const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
 export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
@@ -249,11 +250,23 @@ export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
 
 const readRevoked = (fields: Fields): Buffer[] => fields.list(() => fields.take(16), 255) // §5.3
 
-/** §5.3 The host's plain section; it is not authentic until the MAC is verified */
-function readHostPlain(fields: Fields) {
+/** §5.3 The host's plain section */
+interface HostPlain {
+  block: PublicHalf
+  blockSalt: Buffer
+  dedupKey: Buffer
+  seed: Buffer
+  cardSigning: Buffer
+  retired: PublicHalf[]
+  shares: (PublicHalf & { id: Buffer })[]
+  adopted: { id: Buffer; sourceSigning: Buffer; cardSigning: Buffer }[]
+}
+
+/** §5.3 Reads it; it is not authentic until the MAC is verified */
+function readHostPlain(fields: Fields): HostPlain {
   const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
   const cardSigning = fields.take(32)
-  const [retired, shares] = [fields.list(() => readPublic(fields)), fields.list(() => readShare(fields))]
+  const [retired, shares] = [fields.list(() => readHalf(fields)), fields.list(() => readShare(fields))]
   const adopted = fields.list(
     () => ({
       id: fields.take(16),
@@ -267,7 +280,7 @@ function readHostPlain(fields: Fields) {
 }
 
 /** §5.3 The host's sealed section, combined with its plain one */
-function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>): Secrets {
+function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
   const block = { ...plain.block, ...readPrivate(fields) }
   const sourceSigning = { seed: plain.seed, publicKey: fields.take(32) }
   const [sharing, cardSigning] = [readPair(fields), { seed: fields.take(32), publicKey: plain.cardSigning }]
@@ -302,7 +315,7 @@ function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>)
 
 /** §5.3 The sealed section of a source definition (2) or a source storage (3) */
 function readSourceSealed(fields: Fields, destination: number): Secrets {
-  const block = readPair(fields)
+  const block = readBlockPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
   const readAdopted = () => ({ id: fields.take(16), blockSalt: fields.take(32), dedupKey: fields.take(32) })
   if (destination === 2) {
@@ -385,7 +398,6 @@ export function openParsed(parsed: Parsed, M: Buffer): OpenedKeyset {
     fields.end()
     recomputePair(secrets.pairs[0]!)
     recomputeSigning(secrets.sourceSigning)
-    for (const { sharing } of [secrets, ...secrets.adopted]) check(!sharing || sharing.minimum === 2, 'malformed') // §3.1
     const [from, to] = [48 + 8 + 16, 48 + 8 + 16 + 2 + 24 * history.length] // the history in the object
     const before = [all.subarray(48, 56), all.subarray(from, to), u8(encryption), u8(dedup), argon2]
     const place = { version, revision, history, destination, encryption, dedup }

@@ -51,7 +51,7 @@ async function keysetUnder(password: string): Promise<{ contents: KeysetContents
 }
 
 const planted = await keysetUnder(PASSWORD)
-export const { master } = planted
+export const master: SecretKey<'master'> = planted.master
 
 const revised = (of: KeysetContents): KeysetContents =>
   withRandomness([RANDOM], () => withRevision({ ...of, history: of.history }, master))
