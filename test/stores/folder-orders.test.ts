@@ -115,7 +115,7 @@ describe.each([
     25,
   ],
 ] as const)('a blob in a folder under %s', (_, kinds, kills) => {
-  it(`is linearizable in ${ORDERS} random orders`, async () => {
+  it(`is linearizable in ${ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
     let trueReplaces = 0
     await withTurns(async () => {
       for (const seed of seeds) {
@@ -202,7 +202,7 @@ describe.each([
   ['that all go on', 0],
   ['of which some are killed', 25],
 ] as const)('versions in a folder, used by programs %s', (_, kills) => {
-  it(`are linearizable in ${ORDERS} random orders`, async () => {
+  it(`are linearizable in ${ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
     let late = 0
     await withTurns(async () => {
       for (const seed of seeds) {
