@@ -205,9 +205,9 @@ function versionsRun(folder: string, random: (limit: number) => number) {
 }
 
 describe.each([
-  ['a clock that goes on', 0],
-  ['a clock that goes back', 60_000],
-] as const)('a replace, a delete and a put of one blob in a folder, with %s', (_, jump) => {
+  ['a clock that goes on', 0, 0],
+  ['a clock that goes back, and programs that are killed', 60_000, 15],
+] as const)('a replace, a delete and a put of one blob in a folder, with %s', (_, jump, kills) => {
   it(`are linearizable in ${10 * ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
     await withTurns(async () => {
       for (const seed of seeds.flatMap((each) => Array.from({ length: 10 }, (__, index) => 10 * each + index))) {
@@ -218,7 +218,7 @@ describe.each([
           const now = Date.now.bind(Date)
           const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - jump)
           const programs = [() => step.replace('e', 'x'), () => step.delete(), () => step.put('y')]
-          await interleave(programs, random, 0).finally(() => clock.mockRestore())
+          await interleave(programs, random, kills).finally(() => clock.mockRestore())
           const last = decode(await store.get('head/a'))
           const explained = isLinearizable(history.steps, 'e', (state: Blob) => state === last)
           expect(explained, `seed ${seed}, e became ${String(last)}:\n${String(history)}`).toBe(true)
