@@ -6,6 +6,7 @@ import {
   type Keyset,
   type KeysetWriter,
   openWriter,
+  saveKeyset,
   type SealedBlock,
   type SealedRecord,
   unlockKeyset,
@@ -14,8 +15,12 @@ import { type Client, deriveClient, generateTypedKey, parseRegistration } from '
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createVerifier, type KeyRegistry, openKeyRegistry, type RegistryStore } from '../src/server.ts'
 import { createDeviceKey, type Place } from '../src/device.ts'
+import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
+import { stateStoreLaws } from '../src/stores/contract.ts'
+import { folderStateStore } from '../src/stores/folder.ts'
 import { createProfile, openProfile, deriveLogin, type Login, type Vault, type VaultStore } from '../src/vault.ts'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { format } from 'node:util'
 import ts from 'typescript'
@@ -27,7 +32,8 @@ import { createPool } from './pool/source-pool.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
 const folder = join(import.meta.dirname, '.docstrings')
-const entries = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool'].map((name) =>
+const adapters = ['contract', 'folder', 'http', 'indexeddb', 'postgres', 's3'].map((name) => `stores/${name}`)
+const entries = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool', 'stores', ...adapters].map((name) =>
   join(import.meta.dirname, `../src/${name}.ts`),
 )
 
@@ -52,12 +58,12 @@ const textsOf = (symbol: ts.Symbol): string[] =>
     .getJsDocTags(checker)
     .filter(({ name }) => name === 'example')
     .map(({ text }) => ts.displayPartsToString(text))
-const examples = [...exported].flatMap((symbol) =>
-  textsOf(symbol).map((text, index): Example => {
+const examples = [...exported]
+  .flatMap((symbol) => textsOf(symbol).map((text) => ({ name: symbol.name, text })))
+  .map(({ name, text }, index): Example => {
     const code = /^```ts\n(.*)\n```$/s.exec(text)?.[1] ?? text
-    return { name: symbol.name, code, path: join(folder, `${symbol.name}-${index}.ts`), ...declarationsIn(code) }
-  }),
-)
+    return { name, code, path: join(folder, `${name}-${index}.ts`), ...declarationsIn(code) }
+  })
 
 /** Returns what an example declares. A variable declared by `using` is left out: it stays private to its module. */
 function declarationsIn(code: string): Pick<Example, 'declared' | 'functions'> {
@@ -130,6 +136,13 @@ const old = await deriveLegacyClient({ ...legacy, dangerouslyAllowDes: true })
 
 const [device, spare] = [createDeviceKey(), createDeviceKey()]
 const pool = createPool()
+const state = memoryStateStore()
+await saveKeyset(state, regenerated)
+const blobs = memoryBlobStore()
+const inStore = blocksIn(blobs)
+await inStore.put(block)
+const placeInFolder = mkdtempSync(join(tmpdir(), 'keystrata-docstrings-'))
+await saveKeyset(folderStateStore(placeInFolder), keyset)
 const damaged = { ...block, ciphertext: flipped(block.ciphertext, 0) }
 const blocks = async function* () {
   yield* [block, damaged]
@@ -139,6 +152,27 @@ const blocks = async function* () {
 type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (given: never) => unknown]
 
 const calls: Readonly<Record<string, Call>> = {
+  StateStore: [['keyset', state], expect.any(Number)],
+  BlobStore: [[blobs], 55],
+  Blocks: [[content, writer, inStore], block.label],
+  SharedBlocks: [[block.label, shared, inStore], undefined],
+  RetiredCheck: [
+    [state, regenerated, { keyset: regenerated.id, revision: regenerated.revision, heads: 0 }],
+    0,
+    ({ retired }: Keyset) => retired,
+  ],
+  Law: [[stateStoreLaws(memoryStateStore)], []],
+  indexedDbStateStore: [[PASSWORD], new TypeError('this runtime has no IndexedDB: use another store')],
+  indexedDbBlobStore: [[block.label], new TypeError('this runtime has no IndexedDB: use another store')],
+  folderStateStore: [[placeInFolder, PASSWORD], keyset.id, ({ id }: Keyset) => id],
+  folderBlobStore: [[placeInFolder, block.label], false],
+  postgresStateStore: [['postgres://localhost/none'], 'function', (store: StateStore) => typeof store.write],
+  serveStateStore: [
+    [state, () => 'user-1'],
+    204,
+    async (handle: (request: Request) => Promise<Response>) =>
+      (await handle(new Request('https://backup.example/state/_/keyset'))).status,
+  ],
   BlockHead: [[block, regenerated], content, (rekeyed: SealedBlock) => regenerated.open(rekeyed)],
   StoredBlock: [[block], stored.length],
   SealedBlock: [[block, new Map()], stored, (files: Map<string, Uint8Array>) => files.get(block.label)],
@@ -240,6 +274,7 @@ beforeAll(() => {
 afterAll(async () => {
   useBackend(undefined)
   rmSync(folder, { recursive: true })
+  rmSync(placeInFolder, { recursive: true })
   await pool.close()
 })
 
@@ -278,7 +313,9 @@ describe('docstrings', () => {
         const module = (await import(path)) as Readonly<Record<string, (...given: readonly unknown[]) => unknown>>
         for (const each of functions) {
           const [given, expected, follow = (result: unknown) => result] = calls[name]!
-          expect(await follow((await module[each]!(...given)) as never)).toEqual(expected)
+          const called = Promise.resolve(module[each]!(...given))
+          const result = await (expected instanceof Error ? called.catch((error: unknown) => error) : called)
+          expect(await follow(result as never)).toEqual(expected)
         }
       } finally {
         log.mockRestore()

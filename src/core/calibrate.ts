@@ -41,7 +41,7 @@ const TRIES = 4
  *
  * const costs = await calibrateArgon2(500) // half a second on this device
  * using keyset = await createKeyset('correct horse battery staple', { costs })
- * console.log(costs.lanes, keyset.version) // 4 1
+ * console.log(costs.lanes, keyset.retired) // 4 0
  * ```
  */
 export async function calibrateArgon2(

@@ -127,9 +127,7 @@ type ReadableBlocks = Pick<Blocks, 'get'> & { shared(share: string): Pick<Blocks
  * const blocks = blocksIn(memoryBlobStore())
  * using keyset = await createKeyset('correct horse battery staple')
  * const block = await keyset.seal(new TextEncoder().encode('my file'))
- * await blocks.put(block)
- * const stored = await blocks.get(block.label)
- * console.log(stored && new TextDecoder().decode(await keyset.open(stored))) // my file
+ * console.log(await blocks.put(block), await blocks.has(block.label)) // true true
  * ```
  */
 export function blocksIn(blobs: BlobStore): SharedBlocks

@@ -31,13 +31,8 @@ const MAX_BYTES = 16 * 1024 * 1024
  * ```ts
  * import { httpStateStore } from 'keystrata/stores/http'
  *
- * const token = 'from the login of your product'
  * const store = httpStateStore('https://backup.example/state', {
- *   fetch: (url, init) => {
- *     const headers = new Headers(init?.headers)
- *     headers.set('Authorization', `Bearer ${token}`)
- *     return fetch(url, { ...init, headers, signal: AbortSignal.timeout(30_000) })
- *   },
+ *   fetch: (url, init) => fetch(url, { ...init, credentials: 'include', signal: AbortSignal.timeout(30_000) }),
  * })
  * ```
  */

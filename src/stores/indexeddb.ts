@@ -197,14 +197,11 @@ const versionsFrom = (name: string, from: number, end: number): KeyRange =>
  * @throws TypeError if the name is not a string, or is empty
  * @example
  * ```ts
- * import { createKeyset, saveKeyset } from 'keystrata'
- * import { checkStore } from 'keystrata/stores'
+ * import { loadKeyset } from 'keystrata'
  * import { indexedDbStateStore } from 'keystrata/stores/indexeddb'
  *
  * const store = indexedDbStateStore('my-backup')
- * await checkStore(store)
- * using keyset = await createKeyset('correct horse battery staple')
- * await saveKeyset(store, keyset)
+ * const unlock = (password: string) => loadKeyset(store, password)
  * ```
  */
 export function indexedDbStateStore(database: string): StateStore {
@@ -286,13 +283,11 @@ interface BlobInfo {
  * @throws TypeError if the name is not a string, or is empty
  * @example
  * ```ts
- * import { createKeyset } from 'keystrata'
  * import { blocksIn } from 'keystrata/stores'
  * import { indexedDbBlobStore } from 'keystrata/stores/indexeddb'
  *
  * const blocks = blocksIn(indexedDbBlobStore('my-backup'))
- * using keyset = await createKeyset('correct horse battery staple')
- * await blocks.put(await keyset.seal(new TextEncoder().encode('my file')))
+ * const hasBlock = (label: string) => blocks.has(label)
  * ```
  */
 export function indexedDbBlobStore(database: string): BlobStore {

@@ -63,14 +63,10 @@ interface Seen {
  * @example
  * ```ts
  * import { S3Client } from '@aws-sdk/client-s3'
- * import { checkStore } from 'keystrata/stores'
  * import { s3StateStore } from 'keystrata/stores/s3'
  *
- * async function stateIn(bucket: string) {
- *   const store = s3StateStore({ client: new S3Client({ region: 'eu-central-1' }), bucket, prefix: 'state/' })
- *   await checkStore(store)
- *   return store
- * }
+ * const client = new S3Client({ region: 'eu-central-1' })
+ * const store = s3StateStore({ client, bucket: 'backups', prefix: 'state/' })
  * ```
  */
 export function s3StateStore(options: S3Options): StateStore {

@@ -28,7 +28,7 @@ import { insidesOf } from '../../src/keyset/keyset.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { encodeKeyset, encodeSections } from '../../src/keyset/exports.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
-import { makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { fieldAt, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
@@ -53,7 +53,9 @@ const [block] = blocks as [SealedBlock]
 /** Recomputes checksum and MAC of an export, as someone who knows the password could. */
 function mendedExport(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(bytes)
-  fillTrailer(copy, (part) => macUnder(master, 'keyset-mac', [copy.subarray(56, 57)], part))
+  const destination = fieldAt(copy, 'destination')
+  const code = copy.subarray(destination, destination + 1)
+  fillTrailer(copy, (part) => macUnder(master, 'keyset-mac', [code], part))
   return copy
 }
 

@@ -22,7 +22,7 @@ function programs(): string {
     .find((bin) => existsSync(join(bin, 'initdb')))
   if (found !== undefined) return found
   throw new Error(
-    `these tests need a PostgreSQL server: install the Debian package "postgresql", or set SKIP_POSTGRES=1 (looked in ${INSTALLED})`,
+    `these tests need a PostgreSQL server: install the Debian package postgresql (looked in ${INSTALLED})`,
   )
 }
 

@@ -1,4 +1,4 @@
-// The store in PostgreSQL: on a real server, and on PGlite. SKIP_POSTGRES=1 leaves out what needs the server.
+// The store in PostgreSQL: on a real server (see servers.ts), and on PGlite.
 import { PGlite } from '@electric-sql/pglite'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -10,6 +10,7 @@ import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts
 import { checkStore } from '../../src/stores.ts'
 import { countsIn, Reports } from './adding.ts'
 import { type Server, startPostgres } from './postgres-server.ts'
+import { mayStart } from './servers.ts'
 
 /** The number of the type `text` in PostgreSQL. */
 const TEXT = 25
@@ -19,7 +20,7 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 /** What the store needs of a database. The type has no name of its own outside. */
 type Database = Parameters<typeof postgresStateStore>[0]
 
-const postgres = process.env['SKIP_POSTGRES'] === '1' ? describe.skip : describe
+const postgres = describe.skipIf(!mayStart('postgres'))
 
 /** A pool that does not mind when the server cuts its connections. */
 function poolOf(config: pg.PoolConfig): pg.Pool {

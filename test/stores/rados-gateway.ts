@@ -117,8 +117,7 @@ async function startAll(folder: string, servers: ChildProcess[]): Promise<Omit<R
 function missing(program: string, error: unknown): Error | undefined {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return undefined
   return new Error(
-    `${program} is not installed. These tests need the Debian packages radosgw, ceph-mon, ceph-osd and ceph-common. ` +
-      'Set SKIP_S3=1 to skip them.',
+    `${program} is not installed. These tests need the Debian packages radosgw, ceph-mon, ceph-osd and ceph-common.`,
   )
 }
 

@@ -1,0 +1,18 @@
+// The servers that tests start. Where one is not installed, its tests are skipped, and the test run says so. With
+// REQUIRE_SERVERS=1, as in CI, they fail instead, and say which Debian package to install.
+import { existsSync, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+const PLACES: Readonly<Record<'postgres' | 'radosgw', () => readonly string[]>> = {
+  postgres: () => {
+    const versions = '/usr/lib/postgresql'
+    return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : []
+  },
+  radosgw: () => (process.env['PATH'] ?? '').split(delimiter),
+}
+
+/** Returns whether a test may start this program: it is installed, or its absence must be an error. */
+export function mayStart(program: keyof typeof PLACES): boolean {
+  if (process.env['REQUIRE_SERVERS'] === '1') return true
+  return PLACES[program]().some((folder) => existsSync(join(folder, program)))
+}
