@@ -5,7 +5,16 @@ import { CheckedStore } from '../../src/state/checked.ts'
 import { type Outcome, writeSettled } from '../../src/state/settle.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { numRuns } from '../fixtures.ts'
-import { ALL_FAULTS, type Bounds, expectCaught, expectSound, explore, type Report, type Run } from './explorer.ts'
+import {
+  ALL_FAULTS,
+  type Bounds,
+  expectCaught,
+  expectSound,
+  explore,
+  type Report,
+  type Run,
+  TIMEOUT,
+} from './explorer.ts'
 import { ModelState } from './stores.ts'
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -53,10 +62,10 @@ const explored = (
 
 const TWO = { A: [1, 2], B: [1, 2] }
 
-describe('writeSettled by two machines', () => {
+describe('writeSettled by two machines', { timeout: TIMEOUT }, () => {
   it('tells the truth whatever goes wrong once', async () => {
     const report = await explored('one fault', { faults: 1, kinds: ALL_FAULTS, runs: numRuns(6000, 1e6) })
-    expectSound(report, { runs: 3000, reached: [/written/, /taken/, /crashed/, /no answer/] })
+    expectSound(report, { runs: 2500, reached: [/written/, /taken/, /crashed/, /no answer/] })
   })
 
   it('tells the truth whatever goes wrong three times, with late reads', async () => {
@@ -72,7 +81,7 @@ describe('writeSettled by two machines', () => {
   })
 })
 
-describe('the explorer notices', () => {
+describe('the explorer notices', { timeout: TIMEOUT }, () => {
   const bounds = { faults: 1, runs: 20_000, violations: 20 }
 
   it('a writer that takes false for an answer', async () => {
