@@ -71,7 +71,8 @@ class Forks {
       case 0:
       case 1: {
         const created = keyset.createShare()
-        return this.#next('create share', place, created.keyset, { shares: union(shares, [created.share.id]) })
+        this.#next('create share', place, created.keyset, { shares: union(shares, [created.share.id]) })
+        return
       }
       case 2:
       case 3: {
@@ -79,15 +80,18 @@ class Forks {
         if (id === undefined) return
         const gone = new Set([id])
         const sets = { shares: without(shares, gone), revoked: union(revoked, gone) }
-        return this.#next('revoke', place, keyset.revokeShare(id), sets)
+        this.#next('revoke', place, keyset.revokeShare(id), sets)
+        return
       }
       case 4: {
         const regenerated = keyset.regenerate()
         const pair = this.#blocks.push(await regenerated.seal(content)) - 1
-        return this.#next('regenerate', place, regenerated, { pairs: union(pairs, [pair]), current: pair })
+        this.#next('regenerate', place, regenerated, { pairs: union(pairs, [pair]), current: pair })
+        return
       }
       case 5:
-        return this.#next('forget', place, keyset.forgetRetired('unchecked'), { pairs: new Set([current]) })
+        this.#next('forget', place, keyset.forgetRetired('unchecked'), { pairs: new Set([current]) })
+        return
       default:
         await this.adopt(place, others[this.run.choose(others.length)]!)
     }
@@ -168,17 +172,17 @@ const explored = (name: string, runs: number, branches: number, adopt = real, vi
 
 describe('adopt', { timeout: TIMEOUT }, () => {
   it('loses no pair, no share and no floor of two branches, and brings back no revoked share', async () => {
-    const report = await explored('two branches', numRuns(60, 3000), 2)
+    const report = await explored('two branches', numRuns(60, 1000), 2)
     expectSound(report, { runs: 60, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
   })
 
   it('does so with three branches', async () => {
-    const report = await explored('three branches', numRuns(20, 1000), 3)
-    expectSound(report, { runs: 20, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
+    const report = await explored('three branches', numRuns(30, 300), 3)
+    expectSound(report, { runs: 30, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
   })
 
   it('of a keyset that was saved elsewhere can be stored in both stores, and each accepts its floor', async () => {
-    const report = await explore('adopt, two stores', { seed: 9, runs: numRuns(30, 1000) }, async (run) => {
+    const report = await explore('adopt, two stores', { seed: 9, runs: numRuns(30, 300) }, async (run) => {
       const forks = await Forks.start(run, real, 2)
       const stores = [memoryStateStore(), memoryStateStore()]
       for (const store of stores) await saveKeyset(store, first)
@@ -216,7 +220,7 @@ describe('the explorer notices', { timeout: TIMEOUT }, () => {
   const lacking =
     (
       other: (contents: CompleteContents) => CompleteContents,
-      result = (draft: DraftContents, _: CompleteContents) => draft,
+      result: (draft: DraftContents, own: CompleteContents) => DraftContents = (draft) => draft,
     ): Adopt =>
     (own, given) => {
       const { contents, master, allowWeaker } = insidesOf(own, '')

@@ -442,7 +442,9 @@ export async function explore(
 
 /** Makes every timer end at once. Returns what undoes it. */
 function withoutTime(): () => void {
-  const instant = (callback: () => void) => void queueMicrotask(callback)
+  const instant = (callback: () => void) => {
+    queueMicrotask(callback)
+  }
   globalThis.setTimeout = instant as unknown as typeof setTimeout
   return () => {
     globalThis.setTimeout = setTimeoutOfPlatform

@@ -27,8 +27,9 @@ const k1 = k0.regenerate()
 const k2 = k1.regenerate()
 const KEYSETS = { k0, k1, k2 }
 const EXPORTS = { k0: openWriter(k0.export('host')), k1: openWriter(k1.export('host')) }
-const contents = [sample(40, 1), sample(40, 2)]
+const contents = [sample(40, 1), sample(40, 2), sample(40, 3)]
 const OLD = await EXPORTS.k0.seal(contents[0]!)
+const OTHER = await EXPORTS.k0.seal(contents[2]!)
 const NEW = { k0: await EXPORTS.k0.seal(contents[1]!), k1: await EXPORTS.k1.seal(contents[1]!) }
 
 /** Shows whose key pair a head is under. Other blobs are shown by their hash. */
@@ -45,14 +46,20 @@ function shown(bytes: Uint8Array): string {
 
 /** How a program uses the library. The broken programs below leave a step out. */
 interface Habits {
-  readonly checksWriter: boolean
-  readonly checksRetired: boolean
+  /** Whether hosts call checkWriter before and after a run. */
+  readonly before: boolean
+  readonly after: boolean
+  /** Whether the owner replaces keys until a pass has nothing left to do. */
+  readonly repeats: boolean
+  /** Whether the owner calls checkRetired. */
+  readonly checks: boolean
 }
-const CAREFUL: Habits = { checksWriter: true, checksRetired: true }
+const CAREFUL: Habits = { before: true, after: true, repeats: true, checks: true }
 
 /** Replaces the keys of all blocks, until a pass has nothing left to do. Passes over what a newer keyset has replaced. */
-async function rekeyAll(blocks: Blocks, keyset: Keyset): Promise<void> {
-  for (let left = 1; left > 0;) {
+async function rekeyAll(blocks: Blocks, keyset: Keyset, repeats = true): Promise<void> {
+  let left: number
+  do {
     left = 0
     for await (const head of blocks.heads()) {
       if (keyset.isCurrent(head.envelope)) continue
@@ -63,16 +70,16 @@ async function rekeyAll(blocks: Blocks, keyset: Keyset): Promise<void> {
         else if (!(error instanceof KeystrataError && error.code === 'key-not-found')) throw error
       }
     }
-  }
+  } while (left > 0 && repeats)
 }
 
 /** A host that tries again the next night if a store does not answer. */
 async function backUp(store: StateStore, blocks: Blocks, writer: KeysetWriter, block: SealedBlock, habits: Habits) {
   for (let night = 0; ; night++) {
     try {
-      await checkWriter(store, writer)
+      if (habits.before) await checkWriter(store, writer)
       if (!(await blocks.has(block.label))) await blocks.put(block)
-      if (habits.checksWriter) await checkWriter(store, writer)
+      if (habits.after) await checkWriter(store, writer)
       return
     } catch (error) {
       if (!(error instanceof NoAnswer) || night === 1) throw error
@@ -81,7 +88,10 @@ async function backUp(store: StateStore, blocks: Blocks, writer: KeysetWriter, b
 }
 
 interface Setting {
+  /** The keysets whose exports the hosts have. The stored one is k1 at first. */
   readonly hosts?: readonly ('k0' | 'k1')[]
+  /** How many blocks are stored at first, under k0. */
+  readonly old?: number
   readonly habits?: Habits
   readonly Blobs?: typeof ModelBlobs
   /** Whether the second owner forgets the retired keys. */
@@ -91,13 +101,13 @@ interface Setting {
 }
 
 const rotating =
-  ({ hosts = [], habits = CAREFUL, Blobs = ModelBlobs, forgets = true, hasSlowOwner = true }: Setting) =>
+  ({ hosts = [], old = 1, habits = CAREFUL, Blobs = ModelBlobs, forgets = true, hasSlowOwner = true }: Setting) =>
   async (run: Run): Promise<readonly string[]> => {
     const state = new ModelState()
     const blobs = new Blobs(shown)
     state.write('keyset', 1, k1.export('storage'))
     const direct = blocksIn(blobs.direct())
-    await direct.put(OLD)
+    for (const block of [OTHER, OLD].slice(0, old)) await direct.put(block)
     let forgotten: Keyset | undefined
     if (hasSlowOwner) run.add('slow', (machine) => rekeyAll(blocksIn(blobs.as(machine)), k1), { restarts: 1 })
     const owner = run.add(
@@ -106,9 +116,9 @@ const rotating =
         const store = state.as(machine)
         const blocks = blocksIn(blobs.as(machine))
         if (state.object('keyset').versions.length === 1) await saveKeyset(store, k2)
-        await rekeyAll(blocks, k2)
+        await rekeyAll(blocks, k2, habits.repeats)
         if (!forgets) return
-        const checked = habits.checksRetired ? await checkRetired(blocks, k2, { logs: [] }) : 'unchecked'
+        const checked = habits.checks ? await checkRetired(blocks, k2, { logs: [] }) : 'unchecked'
         forgotten = await changeKeyset(store, k2, (newest) => newest.forgetRetired(checked))
       },
       { restarts: 1 },
@@ -145,7 +155,7 @@ async function checkBlocks(
     if (actor.outcome === 'done' && !(await isStored(block))) run.violation(`the block of ${actor.name} is not stored`)
   for await (const { label } of blocks.heads()) {
     const block = await blocks.get(label).catch(() => run.violation('the ciphertext of a block is missing'))
-    const content = contents[label === OLD.label ? 0 : 1]!
+    const content = contents[label === OLD.label ? 0 : label === OTHER.label ? 2 : 1]!
     const opens = (keyset: Keyset) =>
       keyset.open(block!).then(
         (opened) => Buffer.compare(opened, content) === 0,
@@ -164,25 +174,24 @@ const explored = (name: string, bounds: Bounds, setting: Setting) =>
 
 describe('replacing the keys of blocks', { timeout: TIMEOUT }, () => {
   it('beside a slower owner with older keys never goes back', async () => {
-    const setting = { forgets: false }
+    const setting = { forgets: false, old: 2 }
     const report = await explored('two owners', { runs: numRuns(300, 100_000) }, setting)
     expectSound(report, { runs: 20, reached: [/owner done/] })
-    const bounds = { faults: 2, seed: 1, runs: numRuns(300, 20_000) }
+    const bounds = { faults: 2, seed: 1, runs: numRuns(200, 5000) }
     const faulty = await explored('two owners, two faults', bounds, setting)
-    expectSound(faulty, { runs: 300, reached: [/owner done/, /owner no answer/] })
+    expectSound(faulty, { runs: 200, reached: [/owner done/, /owner no answer/] })
   })
 
-  it('beside a nightly backup with an old export loses nothing, if the host and the owner check', async () => {
-    const setting: Setting = { hosts: ['k0'], hasSlowOwner: false }
-    const bounds = { faults: 1, seed: 2, runs: numRuns(400, 20_000) }
-    const report = await explored('a host with an old export', bounds, setting)
-    expectSound(report, { runs: 400, reached: [/forgotten/, /a host was told/, /owner done/] })
+  it('beside a backup loses nothing, if the host looks at its export again after it', async () => {
+    const setting: Setting = { hosts: ['k1'], hasSlowOwner: false }
+    const report = await explored('a host', { faults: 1, seed: 2, runs: numRuns(300, 5000) }, setting)
+    expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/] })
   })
 
-  it('beside two hosts and a slower owner, with crashes and lost answers', async () => {
-    const bounds = { faults: 2, seed: 3, runs: numRuns(400, 20_000) }
-    const report = await explored('two hosts, two owners', bounds, { hosts: ['k1', 'k0'] })
-    expectSound(report, { runs: 400, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
+  it('beside a host with an old export, and a slower owner, with crashes and lost answers', async () => {
+    const setting: Setting = { hosts: ['k1', 'k0'], habits: { ...CAREFUL, before: false, repeats: false } }
+    const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(300, 5000) }, setting)
+    expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
   })
 })
 
@@ -190,12 +199,13 @@ describe('the explorer notices', { timeout: TIMEOUT }, () => {
   const bounds = { seed: 4, runs: 2000, violations: 3 }
 
   it('a host that does not check its export after its run', async () => {
-    const setting: Setting = { hosts: ['k1'], hasSlowOwner: false, habits: { ...CAREFUL, checksWriter: false } }
+    const setting: Setting = { hosts: ['k1'], hasSlowOwner: false, habits: { ...CAREFUL, after: false } }
     expectCaught(await explored('no checkWriter', bounds, setting), /lost, and nobody was told/)
   })
 
   it('an owner that forgets without a check', async () => {
-    const setting: Setting = { hosts: ['k1'], habits: { ...CAREFUL, checksRetired: false } }
+    const setting: Setting = { hosts: ['k1'], habits: { ...CAREFUL, repeats: false, checks: false } }
+    // One pass leaves a block that the slow owner replaced meanwhile. checkRetired finds it.
     expectCaught(await explored('no checkRetired', bounds, setting), /lost, and nobody was told/)
   })
 

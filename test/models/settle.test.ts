@@ -69,13 +69,13 @@ describe('writeSettled by two machines', { timeout: TIMEOUT }, () => {
   })
 
   it('tells the truth whatever goes wrong three times, with late reads', async () => {
-    const bounds = { faults: 3, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(6000, 300_000) }
+    const bounds = { faults: 3, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(6000, 100_000) }
     const report = await explored('three faults', bounds)
     expectSound(report, { runs: 6000, reached: [/unknown/, /taken/, /no answer/] })
   })
 
   it('tells the truth to a machine that is slow, while another goes on and drops versions', async () => {
-    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(4000, 200_000) }
+    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(4000, 100_000) }
     const report = await explored('drops', bounds, real, { A: [1], B: [1, 2, 3] })
     expectSound(report, { runs: 4000, reached: [/unknown/, /taken/] })
   })
