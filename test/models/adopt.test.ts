@@ -172,17 +172,17 @@ const explored = (name: string, runs: number, branches: number, adopt = real, vi
 
 describe('adopt', { timeout: TIMEOUT }, () => {
   it('loses no pair, no share and no floor of two branches, and brings back no revoked share', async () => {
-    const report = await explored('two branches', numRuns(60, 1000), 2)
+    const report = await explored('two branches', numRuns(60, 500), 2)
     expectSound(report, { runs: 60, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
   })
 
   it('does so with three branches', async () => {
-    const report = await explored('three branches', numRuns(30, 300), 3)
+    const report = await explored('three branches', numRuns(30, 200), 3)
     expectSound(report, { runs: 30, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
   })
 
   it('of a keyset that was saved elsewhere can be stored in both stores, and each accepts its floor', async () => {
-    const report = await explore('adopt, two stores', { seed: 9, runs: numRuns(30, 300) }, async (run) => {
+    const report = await explore('adopt, two stores', { seed: 9, runs: numRuns(30, 200) }, async (run) => {
       const forks = await Forks.start(run, real, 2)
       const stores = [memoryStateStore(), memoryStateStore()]
       for (const store of stores) await saveKeyset(store, first)

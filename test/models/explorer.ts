@@ -457,6 +457,8 @@ const traceOf = ({ shortest }: Report) => (shortest ? [shortest.message, ...shor
 export function expectSound(report: Report, { runs, reached }: { runs: number; reached: readonly RegExp[] }): void {
   if (report.violations > 0)
     throw new Error(`${report.name}: ${report.violations} violations, such as\n${traceOf(report)}`)
+  // Mutation tests make a tenth of the runs.
+  if ('__stryker__' in globalThis) return
   expect(report.runs).toBeGreaterThanOrEqual(runs)
   const outcomes = [...report.outcomes.keys()]
   expect(reached.filter((pattern) => !outcomes.some((each) => pattern.test(each)))).toEqual([])

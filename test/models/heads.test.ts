@@ -177,20 +177,20 @@ describe('replacing the keys of blocks', { timeout: TIMEOUT }, () => {
     const setting = { forgets: false, old: 2 }
     const report = await explored('two owners', { runs: numRuns(300, 100_000) }, setting)
     expectSound(report, { runs: 20, reached: [/owner done/] })
-    const bounds = { faults: 2, seed: 1, runs: numRuns(200, 5000) }
+    const bounds = { faults: 2, seed: 1, runs: numRuns(200, 3000) }
     const faulty = await explored('two owners, two faults', bounds, setting)
     expectSound(faulty, { runs: 200, reached: [/owner done/, /owner no answer/] })
   })
 
   it('beside a backup loses nothing, if the host looks at its export again after it', async () => {
     const setting: Setting = { hosts: ['k1'], hasSlowOwner: false }
-    const report = await explored('a host', { faults: 1, seed: 2, runs: numRuns(300, 5000) }, setting)
+    const report = await explored('a host', { faults: 1, seed: 2, runs: numRuns(300, 3000) }, setting)
     expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/] })
   })
 
   it('beside a host with an old export, and a slower owner, with crashes and lost answers', async () => {
     const setting: Setting = { hosts: ['k1', 'k0'], habits: { ...CAREFUL, before: false, repeats: false } }
-    const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(300, 5000) }, setting)
+    const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(300, 3000) }, setting)
     expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
   })
 })

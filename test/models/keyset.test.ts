@@ -159,12 +159,10 @@ class Changing {
     }
   }
 
-  /** Once a machine under the new master key has changed the keyset, nothing opens with the old password any more. */
+  /** Once a new master key is acknowledged, nothing opens with the old password any more. */
   #checkOldVersions(): void {
     const kept = this.state.kept('keyset').map(({ bytes }) => hex(parseKeyset(bytes).header.keyId))
-    const isClean = this.changers.some(
-      ({ actor, kind }) => kind === 'master' && actor.outcome === 'done' && actor.faults === 0,
-    )
+    const isClean = this.changers.some(({ actor, kind }) => kind === 'master' && actor.outcome === 'done')
     if (isClean && kept.some((keyId) => keyId !== kept.at(-1)))
       this.run.violation('an old version is left, which opens with the old password')
   }
@@ -185,14 +183,14 @@ const explored = (name: string, bounds: Bounds, kinds: readonly Kind[], how?: Ch
   })
 
 /** Tries everything with SLOW=1, and otherwise random runs. */
-const sampled = (bounds: Omit<Bounds, 'runs'>, runs: number, seed: number): Bounds =>
-  process.env['SLOW'] === '1' ? { ...bounds, runs: 10_000 } : { ...bounds, seed, runs }
+const sampled = (bounds: Omit<Bounds, 'runs'>, runs: number, seed: number, most = 6000): Bounds =>
+  process.env['SLOW'] === '1' ? { ...bounds, runs: most } : { ...bounds, seed, runs: numRuns(runs, runs) }
 
 describe('changeKeyset by several machines', { timeout: TIMEOUT }, () => {
   it('two or three, and nothing goes wrong', async () => {
     const two = await explored('two machines', { runs: 1000 }, ['revoke', 'nothing'])
     expectSound(two, { runs: 10, reached: [/done/] })
-    const three = await explored('three machines', sampled({}, 80, 8), ['revoke', 'nothing', 'regenerate'])
+    const three = await explored('three machines', sampled({}, 80, 8, 2000), ['revoke', 'nothing', 'regenerate'])
     expectSound(three, { runs: 80, reached: [/done/] })
   })
 
@@ -202,13 +200,13 @@ describe('changeKeyset by several machines', { timeout: TIMEOUT }, () => {
   })
 
   it('two, with two faults and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(200, 4000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(200, 2000) }
     const report = await explored('two faults, late reads', bounds, ['revoke', 'nothing'])
     expectSound(report, { runs: 200, reached: [/done/, /no answer/, /crashed/] })
   })
 
   it('three, with three faults', async () => {
-    const bounds = { faults: 3, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(120, 2000) }
+    const bounds = { faults: 3, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(120, 1000) }
     const report = await explored('three machines, three faults', bounds, ['revoke', 'share', 'regenerate'])
     expectSound(report, { runs: 120, reached: [/done/, /no answer/, /crashed/] })
   })
@@ -219,13 +217,13 @@ describe('changeKeyset beside a new master key', { timeout: TIMEOUT }, () => {
     const bounds = { faults: 1, kinds: ['lost'] as const, runs: 10_000 }
     const report = await explored('a new master key, a lost answer', bounds, ['nothing', 'master'])
     expectSound(report, { runs: 50, reached: [/done/, /^wrong-password$/, /^wrong-password, written$/] })
-    const others = sampled({ faults: 1, kinds: ['repeated', 'late', 'cut', 'crash-after'] }, 200, 6)
+    const others = sampled({ faults: 1, kinds: ['repeated', 'late', 'unread', 'down', 'cut', 'crash-after'] }, 200, 6)
     const second = await explored('a new master key, another fault', others, ['nothing', 'master'])
     expectSound(second, { runs: 200, reached: [/done/, /^wrong-password$/, /crashed/, /no answer/] })
   })
 
   it('with three machines, two faults and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 3, runs: numRuns(150, 2000) }
+    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 3, runs: numRuns(150, 1000) }
     const report = await explored('a new master key, three machines', bounds, ['revoke', 'master', 'nothing'])
     expectSound(report, { runs: 150, reached: [/done/, /^wrong-password$/, /no answer/, /crashed/] })
   })
