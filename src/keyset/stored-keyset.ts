@@ -105,7 +105,7 @@ export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<voi
     if (newest !== undefined && equalBytes(newest.parsed.revision, contents.revision)) return
     const version = (newest?.version ?? 0) + 1
     if ((await writeSettled(checked, KEYSET_NAME, version, bytes)) === 'written') {
-      await dropOld(checked, version, keyset)
+      await dropOld(checked, version, keyset, newest !== undefined && !isUnder(newest.parsed, keyset))
       return
     }
     if (tries === TRIES) throw tooManyTries()
@@ -249,7 +249,8 @@ class Change<R extends Keyset | { keyset: Keyset }> {
   }
 
   async #finished(tried: Tried<R>, version: number): Promise<R> {
-    await dropOld(this.#store, version, tried.keyset)
+    const isNewMaster = !equalBytes(masterIdOf(this.#start), masterIdOf(tried.keyset))
+    await dropOld(this.#store, version, tried.keyset, isNewMaster)
     return (this.#given = tried.result)
   }
 }
@@ -273,8 +274,10 @@ function disposeResult(result: Keyset | ({ keyset: Keyset } & Partial<Disposable
 
 /** Returns whether an export is under the master key of this keyset. */
 function isUnder({ header }: ParsedKeyset, keyset: Keyset): boolean {
-  return equalBytes(header.keyId, keyIdOf(insidesOf(keyset, 'keyset').master))
+  return equalBytes(header.keyId, masterIdOf(keyset))
 }
+
+const masterIdOf = (keyset: Keyset): Uint8Array => keyIdOf(insidesOf(keyset, 'keyset').master)
 
 function otherMaster(written?: Revision): KeystrataError {
   const message = 'the keyset has another master key by now: unlock it again'
@@ -292,14 +295,17 @@ function tooManyTries(): KeystrataError {
  * Where there are recovery slots, those stay until the slots were sealed anew. The keyset is stored already, so a store
  * that cannot drop now is an error only if an old password would go on opening what it keeps. The next change drops
  * again.
+ * @param isNewMaster whether this version has another master key than the one before it
  */
-async function dropOld(store: CheckedStore, newest: number, keyset: Keyset): Promise<void> {
+async function dropOld(store: CheckedStore, newest: number, keyset: Keyset, isNewMaster: boolean): Promise<void> {
   const lowest = Math.max(1, newest - KEPT_VERSIONS + 1)
-  const progress = { isOtherMaster: false }
+  const progress = { isOtherMaster: isNewMaster }
   try {
-    const below = await lowestToKeep(store, newest, lowest, keyset)
-    progress.isOtherMaster = below > lowest
-    if (below > 1) await dropSettled(store, KEYSET_NAME, below)
+    await dropSettled(store, KEYSET_NAME, async () => {
+      const below = await lowestToKeep(store, newest, lowest, keyset)
+      progress.isOtherMaster ||= below > lowest
+      return below
+    })
   } catch (error) {
     if (progress.isOtherMaster || error instanceof StoreMistake) throw error
   }

@@ -40,12 +40,15 @@ export async function writeSettled(
 }
 
 /**
- * Drops old versions. It repeats the call until the store answers.
+ * Drops the versions below what `below` returns. It repeats both until the store answers.
  * @throws the store's own error if it never answers, and as {@link writeSettled}
  */
-export function dropSettled(store: CheckedStore, name: string, below: number): Promise<void> {
+export function dropSettled(store: CheckedStore, name: string, below: () => Promise<number>): Promise<void> {
   return repeated(
-    () => store.drop(name, below),
+    async () => {
+      const lowest = await below()
+      if (lowest > 1) await store.drop(name, lowest)
+    },
     (error) => error,
   )
 }
