@@ -39,11 +39,14 @@ await build({
   logLevel: 'warning',
   plugins: [
     {
-      // esbuild respects @__NO_SIDE_EFFECTS__ only inside one file. This marks the calls in all files.
+      // esbuild respects @__NO_SIDE_EFFECTS__ only inside one file. This marks the calls in all files, and leaves out the
+      // examples in docstrings.
       name: 'pure calls',
       setup({ onLoad }) {
         onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
-          contents: readFileSync(path, 'utf8').replace(calls, '/* @__PURE__ */ $&'),
+          contents: readFileSync(path, 'utf8').replaceAll(/^(?! *\*).*$/gm, (line) =>
+            line.replace(calls, '/* @__PURE__ */ $&'),
+          ),
           loader: 'ts',
         }))
       },

@@ -11,11 +11,11 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 64_000],
+  ['everything of keystrata', 'keystrata', '*', 69_000],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
-  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 54_500],
-  ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 41_500],
+  ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 57_000],
+  ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 42_000],
   ['log in', 'keystrata/vault', '{ deriveLogin }', 12_000],
   ['a vault', 'keystrata/vault', '{ deriveLogin, openProfile }', 47_000],
   ['a client', 'keystrata/client', '{ deriveClient }', 38_500],
@@ -24,14 +24,14 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/device', 'keystrata/device', '*', 23_500],
   ['everything of keystrata/server', 'keystrata/server', '*', 42_000],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 40_000],
-  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 57_000],
-  ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 4_500],
-  ['everything of keystrata/stores', 'keystrata/stores', '*', 8_000],
+  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 59_000],
+  ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 9_800],
+  ['everything of keystrata/stores', 'keystrata/stores', '*', 12_500],
   ['the adapter for a folder', 'keystrata/stores/folder', '*', 4_000],
   ['the adapter for PostgreSQL', 'keystrata/stores/postgres', '*', 3_000],
   ['the adapter for IndexedDB', 'keystrata/stores/indexeddb', '*', 4_000],
   ['the adapter for S3', 'keystrata/stores/s3', '*', 4_500],
-  ['the adapter for HTTP', 'keystrata/stores/http', '*', 4_000],
+  ['the adapter for HTTP', 'keystrata/stores/http', '*', 4_200],
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 6_000],
 ]
 

@@ -10,7 +10,7 @@ import {
   name,
   optional,
   ownBytes,
-  prefixed,
+  sized,
   secret,
   struct,
   time,
@@ -154,7 +154,7 @@ export interface StoredProof extends StoredClaim {
 
 export const storedProof: Codec<StoredProof> = struct({
   headerBytes,
-  challenge: prefixed(uint16),
+  challenge: sized(uint16),
   ...claimed,
   signatures,
 })
@@ -186,7 +186,7 @@ export const storedEscrow: Codec<StoredEscrow> = struct({
   realm: name,
   ...claimed,
   issuedAt: time,
-  wrapped: prefixed(uint16),
+  wrapped: sized(uint16),
   signatures,
 })
 

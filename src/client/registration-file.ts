@@ -3,7 +3,7 @@
 // who has the file can recreate the client.
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { Suite } from '../core/suite.ts'
-import { bytes, type Codec, decode, encode, name, optional, prefixed, struct, time, uint16 } from '../core/codec.ts'
+import { bytes, type Codec, decode, encode, name, optional, sized, struct, time, uint16 } from '../core/codec.ts'
 import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
@@ -37,7 +37,7 @@ const signed = {
   headerBytes: bytes(HEADER_BYTES),
   server: name,
   expires: time,
-  escrow: prefixed(uint16),
+  escrow: sized(uint16),
 }
 
 export const signedRegistration: Codec<SignedRegistration> = struct(signed)

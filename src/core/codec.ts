@@ -172,7 +172,7 @@ export function ownBytes(size: number): Codec<Bytes> {
 
 /** A length, then that many bytes, read as a view. */
 /* @__NO_SIDE_EFFECTS__ */
-export function prefixed(length: Codec<number>): Codec<Uint8Array> {
+export function sized(length: Codec<number>): Codec<Uint8Array> {
   return {
     size: (value) => length.size(value.length) + value.length,
     write(to, value) {
@@ -306,7 +306,4 @@ export function variant<T>(kinds: {
 }
 
 /** A name of 1 to 255 bytes of UTF-8, after its length. Its form is checked where it is used. */
-export const name: Codec<Uint8Array> = validated(
-  prefixed(uint16),
-  ({ length }) => length >= 1 && length <= MAX_NAME_BYTES,
-)
+export const name: Codec<Uint8Array> = validated(sized(uint16), ({ length }) => length >= 1 && length <= MAX_NAME_BYTES)

@@ -1,7 +1,7 @@
 // The stored form of what one device keeps in its own database (SPEC §15): its device key, saved handles and text
 // values.
 import type { Bytes } from '../core/bytes.ts'
-import { bytes, type Codec, ownBytes, prefixed, secret, struct, uint32, uint8, variant } from '../core/codec.ts'
+import { bytes, type Codec, ownBytes, sized, secret, struct, uint32, uint8, variant } from '../core/codec.ts'
 import { HEADER_BYTES } from '../core/header.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { CHECKSUM_BYTES } from '../core/trailer.ts'
@@ -68,6 +68,6 @@ export interface StoredHandle {
 export const storedHandle: Codec<StoredHandle> = struct({
   headerBytes: bytes(HEADER_BYTES),
   kind: uint8,
-  wrapped: prefixed(uint32),
+  wrapped: sized(uint32),
   checksum: bytes(CHECKSUM_BYTES),
 })

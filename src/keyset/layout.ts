@@ -7,7 +7,7 @@ import {
   list,
   optional,
   ownBytes,
-  prefixed,
+  sized,
   secret,
   struct,
   uint32,
@@ -88,8 +88,8 @@ export const storedKeyset: Codec<StoredKeyset> = struct({
   encryption: uint8,
   dedup: uint8,
   argon2: argon2Record,
-  plain: prefixed(uint32),
-  sealed: prefixed(uint32),
+  plain: sized(uint32),
+  sealed: sized(uint32),
   mac: bytes(MAC_BYTES),
   checksum: bytes(CHECKSUM_BYTES),
 })
@@ -262,5 +262,5 @@ export interface SavedKeyset {
 export const savedKeyset: Codec<SavedKeyset> = struct({
   master: secret('master', 32),
   accept: optional(strength),
-  keyset: prefixed(uint32),
+  keyset: sized(uint32),
 })

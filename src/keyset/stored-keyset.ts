@@ -2,7 +2,7 @@
 // compare-and-set. So no machine overwrites a change of another that it has not seen.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { DISPOSE, wiping } from '../core/secret.ts'
+import { disposable, DISPOSE, wiping } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
@@ -165,7 +165,8 @@ export async function changeKeyset<R extends Keyset | { keyset: Keyset }>(
   keyset: Keyset,
   change: (newest: Keyset) => R | Promise<R>,
 ): Promise<R> {
-  using changing = new Change(new CheckedStore(store), keyset, change)
+  const changing = new Change(new CheckedStore(store), keyset, change)
+  using _ = disposable({}, () => changing.dispose())
   for (let tries = 1; tries <= TRIES; tries++) {
     const started = Date.now()
     const done = await changing.attempt()
@@ -184,7 +185,6 @@ interface Tried<R> {
 
 /** One change of a stored keyset, over all of its tries. */
 class Change<R extends Keyset | { keyset: Keyset }> {
-  declare readonly [Symbol.dispose]: () => void
   readonly #store: CheckedStore
   readonly #start: Keyset
   readonly #change: (newest: Keyset) => R | Promise<R>
@@ -192,19 +192,16 @@ class Change<R extends Keyset | { keyset: Keyset }> {
   /** What the caller gets, and disposes of. */
   #given: R | undefined
 
-  static {
-    Object.defineProperty(Change.prototype, DISPOSE, {
-      value(this: Change<Keyset>) {
-        for (const { result } of this.#tried) if (result !== this.#given) disposeResult(result)
-      },
-    })
-  }
-
   constructor(store: CheckedStore, start: Keyset, change: (newest: Keyset) => R | Promise<R>) {
     insidesOf(start, 'keyset')
     this.#store = store
     this.#start = start
     this.#change = change
+  }
+
+  /** Disposes of what this made and did not give to the caller. */
+  dispose(): void {
+    for (const { result } of this.#tried) if (result !== this.#given) disposeResult(result)
   }
 
   /** Returns the result if the change is stored. Returns undefined if another machine was quicker, or nobody knows. */

@@ -1,5 +1,5 @@
 // The row that a server keeps for one account, and the rules for its clients and their keys (SPEC §14.2).
-import { type Codec, list, name, optional, prefixed, struct, time, uint16, uint8, within } from '../core/codec.ts'
+import { type Codec, list, name, optional, sized, struct, time, uint16, uint8, within } from '../core/codec.ts'
 import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
 import { type Claim, sameKey } from '../client/proof.ts'
@@ -40,7 +40,7 @@ export const accountRow: Codec<AccountRow> = struct({
       state: within(uint8, 0, 1),
       platform,
       privateKey: keyHash,
-      escrow: optional(prefixed(uint16)),
+      escrow: optional(sized(uint16)),
       issuedAt: time,
     }),
   ),

@@ -13,7 +13,7 @@ import {
   name,
   optional,
   ownBytes,
-  prefixed,
+  sized,
   rest,
   secret,
   struct,
@@ -56,7 +56,7 @@ const leaves: readonly Pair[] = [
   pair(bool, P.bool as never, fc.boolean()),
   pair(bytes(7), P.bytes(7) as never, anyBytes(7)),
   pair(ownBytes(3), P.bytes(3) as never, anyBytes(3)),
-  pair(prefixed(uint16), P.bytes(P.U16BE) as never, anyBytes({ max: 40 })),
+  pair(sized(uint16), P.bytes(P.U16BE) as never, anyBytes({ max: 40 })),
 ]
 
 /** Returns the result of a read: a value or an error. */
