@@ -87,10 +87,12 @@ async function startAll(folder: string, servers: ChildProcess[]): Promise<Omit<R
   await start('radosgw', '-n', 'client.admin')
 
   const endpoint = `http://127.0.0.1:${port!}`
-  for (const deadline = Date.now() + STARTUP_MS; !(await answers(endpoint)); await pause(50)) {
+  const deadline = Date.now() + STARTUP_MS
+  while (!(await answers(endpoint))) {
     const dead = servers.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)
     if (dead !== undefined) throw new Error(`${dead.spawnfile} ended with code ${String(dead.exitCode)}`)
     if (Date.now() > deadline) throw new Error(`radosgw did not answer within ${STARTUP_MS / 1000} seconds`)
+    await pause(50)
   }
   return { endpoint, credentials: { accessKeyId: 'tester', secretAccessKey: 'only-for-this-test' } }
 }
@@ -117,7 +119,10 @@ async function freePorts(count: number): Promise<number[]> {
     if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
     ports.push((server.address() as { port: number }).port)
   }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve))
+  for (const server of servers)
+    await new Promise((resolve) => {
+      server.close(resolve)
+    })
   return ports
 }
 
