@@ -52,11 +52,16 @@ export function createWebServer(handle: Handler): Server {
 function toRequest(incoming: IncomingMessage): Request {
   const { method = 'GET', url = '/', headers } = incoming
   const hasBody = method !== 'GET' && method !== 'HEAD'
-  return new Request(`http://localhost${url}`, {
+  const init: RequestInit = {
     method,
     headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
     ...(hasBody && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' }),
-  })
+  }
+  try {
+    return new Request(`http://localhost${url}`, init)
+  } catch {
+    throw new Refusal(400, 'this method or URL is not supported')
+  }
 }
 
 async function send(response: Response, outgoing: ServerResponse): Promise<void> {
