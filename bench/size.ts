@@ -24,6 +24,14 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/device', 'keystrata/device', '*', 23_500],
   ['everything of keystrata/server', 'keystrata/server', '*', 42_000],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 40_000],
+  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 57_000],
+  ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 4_500],
+  ['everything of keystrata/stores', 'keystrata/stores', '*', 8_000],
+  ['the adapter for a folder', 'keystrata/stores/folder', '*', 4_000],
+  ['the adapter for PostgreSQL', 'keystrata/stores/postgres', '*', 3_000],
+  ['the adapter for IndexedDB', 'keystrata/stores/indexeddb', '*', 4_000],
+  ['the adapter for S3', 'keystrata/stores/s3', '*', 4_500],
+  ['the adapter for HTTP', 'keystrata/stores/http', '*', 4_000],
   ['everything of keystrata/pool, without its worker', 'keystrata/pool', '*', 6_000],
 ]
 
@@ -53,7 +61,7 @@ export function bundleOf(
     minify: true,
     format: 'esm',
     platform: 'browser',
-    external: ['des.js'],
+    external: ['des.js', '@aws-sdk/client-s3', 'node:fs/promises', 'node:path'],
     write: false,
     metafile: true,
     tsconfigRaw: '{}',

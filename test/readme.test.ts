@@ -22,11 +22,13 @@ import {
   parseBlock,
   type PreparedBlock,
   type RecordReader,
+  saveKeyset,
   type SealedBlock,
   type SealedRecord,
   type SharedReader,
   unlockKeyset,
 } from '../src/index.ts'
+import { type BlobStore, blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
 import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createDeviceKey } from '../src/device.ts'
@@ -59,6 +61,7 @@ const exported = [
   'export { safeguard, buildForCustomer, becomeClient }',
   'export { moveToAes }',
   'export { sealAll, rekeyInThreads }',
+  'export { backUpInto, newKeyPairs }',
   'export { unlock }',
 ]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
@@ -77,7 +80,7 @@ afterAll(() => {
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has sixteen examples of at most eighteen lines of code each', () => {
+  it('has seventeen examples of at most eighteen lines of code each', () => {
     expect(examples).toHaveLength(exported.length)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(18)
   })
@@ -575,14 +578,43 @@ describe('README', () => {
     expect(stored.every(({ envelope }) => next.isCurrent(envelope))).toBe(true)
   })
 
+  it('keeps keys and blocks in stores, and puts them under new key pairs', async () => {
+    const { backUpInto, newKeyPairs } = await run<{
+      backUpInto: (
+        state: StateStore,
+        blobs: BlobStore,
+        content: Uint8Array,
+        writer: Pick<KeysetWriter, 'id' | 'revision' | 'prepare'>,
+      ) => Promise<string>
+      newKeyPairs: (state: StateStore, blobs: BlobStore, password: string) => Promise<Keyset>
+    }>(15)
+    const [state, blobs] = [memoryStateStore(), memoryBlobStore()]
+    const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    await saveKeyset(state, keyset)
+    const writer = openWriter(keyset.export('host'))
+    const content = Buffer.from('a file')
+    const label = await backUpInto(state, blobs, content, writer)
+    expect(await backUpInto(state, blobs, content, writer)).toBe(label)
+
+    const last = await newKeyPairs(state, blobs, PASSWORD)
+    expect(last.retired).toBe(0)
+    const stored = (await blocksIn(blobs).get(label))!
+    expect(Buffer.from(await last.open(stored)).toString()).toBe('a file')
+    await expect(keyset.open(stored)).rejects.toHaveProperty('code', 'key-not-found')
+    await expect(backUpInto(state, blobs, content, writer)).rejects.toHaveProperty('code', 'stale-export')
+    expect(await backUpInto(state, blobs, content, openWriter(last.export('host')))).toBe(label)
+  })
+
   it('handles each error code', async () => {
-    const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: number) => Promise<unknown> }>(
-      15,
+    const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: string) => Promise<unknown> }>(
+      16,
     )
-    const stored = (await createKeyset(PASSWORD, { costs: CHEAP })).export('storage')
-    expect(await unlock(stored, PASSWORD, 1)).toHaveProperty('version', 1)
-    expect(await unlock(stored, 'wrong', 1)).toBe('ask again')
-    expect(await unlock(stored, PASSWORD, 2)).toMatch('old keyset')
-    expect(await unlock(stored.subarray(1), PASSWORD, 1)).toMatch('damaged')
+    const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const stored = keyset.export('storage')
+    expect(await unlock(stored, PASSWORD, keyset.revision)).toHaveProperty('revision', keyset.revision)
+    expect(await unlock(stored, 'wrong', keyset.revision)).toBe('ask again')
+    expect(await unlock(stored, PASSWORD, keyset.regenerate().revision)).toMatch('old keyset')
+    expect(await unlock(keyset.regenerate().export('storage'), PASSWORD, keyset.regenerate().revision)).toMatch('adopt')
+    expect(await unlock(stored.subarray(1), PASSWORD, keyset.revision)).toMatch('damaged')
   })
 })

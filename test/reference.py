@@ -65,3 +65,8 @@ def login(password, realm, user):
 
 print("login", *login("correct horse battery staple", "tests", "alice"))
 print("login", *login("p\u00e5ssw\u00f6rd \U0001f511", "com.example.backup", "\u00fc.user@example.com"))
+
+
+# The revision of a keyset (SPEC 5.2), from a master key, 32 random bytes and contents.
+revision_key = KDF(key, b"", b"revision", [], 32)
+print("revision", hmac.new(revision_key, bytes([9]) * 32 + hashlib.sha256(content).digest(), "sha256").hexdigest()[:32])

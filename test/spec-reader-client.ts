@@ -18,17 +18,16 @@ import {
   LP,
   MIB,
   type OpenedKeyset,
+  openParsed,
   openWrap,
+  parseKeyset,
   passwordBytes,
-  readChecksummed,
   readHeader,
-  readSourceSealed,
-  recompute,
   same,
   text,
   u8,
 } from './spec-reader.ts'
-import { isSigned, keyIdOf, nameBytes, readVersion, u64 } from './spec-reader-vault.ts'
+import { isSigned, keyIdOf, nameBytes, u64 } from './spec-reader-vault.ts'
 
 export type Role = 'private' | 'account'
 export interface TypedKey {
@@ -270,22 +269,9 @@ function readTyped(fields: Fields, last: number): TypedKey {
 
 /** §15 The export in a saved keyset: §5.2 without the password, because M is known */
 function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
-  const all = readChecksummed(bytes)
-  const header = readHeader(new Fields(all), 13, [0x0000])
-  const body = new Fields(all.subarray(48, -72))
-  const version = readVersion(body)
-  const [destination, encryption, dedup] = [body.u8(), body.u8(), body.u8()]
-  check((destination === 2 || destination === 3) && encryption <= 2 && dedup >= 1 && dedup <= 3, 'unsupported')
-  body.take(108) // the Argon2 record is not needed where M is known
-  const [plain, sealed] = [body.take(body.u32()), body.take(body.u32())]
-  body.end()
-  check(plain.length === 0, 'malformed')
-  same(hmac('sha512', KDF(M, EMPTY, 'keyset-mac', [u8(destination)], 64), all.subarray(0, -72)), all.subarray(-72, -8))
-  const fields = new Fields(openWrap(sealed, 7, M, header.ownerId, u8(destination)))
-  const secrets = readSourceSealed(fields, destination)
-  fields.end()
-  recompute(secrets)
-  return { id: header.ownerId, version, destination, encryption, dedup, ...secrets }
+  const parsed = parseKeyset(bytes)
+  check(parsed.destination !== 1, 'unsupported')
+  return openParsed(parsed, M)
 }
 
 /** §15 The contents of a saved handle */

@@ -1,10 +1,11 @@
 // The second reader, continued: records (SPEC §6.7). Like spec-reader.ts, it was written from SPEC.md alone, and the
 // notes there apply.
-import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, LP, MIB } from './spec-reader.ts'
-import { type OpenedKeyset, openLock, pairId, readHeader, same } from './spec-reader.ts'
+import { type Adopted, adoptedOwner, agree, authentic, cat, check, D, EMPTY, equal, Fields } from './spec-reader.ts'
+import { hash, LP, MIB, type OpenedKeyset, openLock, pairId, readHeader, recomputePair, same } from './spec-reader.ts'
 import { isSigned, readVersion } from './spec-reader-vault.ts'
 
 interface Place {
+  ownerId: Buffer
   epoch: number
   sequence: number
   previous: Buffer
@@ -13,12 +14,13 @@ interface Place {
 /** §6.7 The place of a record that follows these bytes. The bytes are not verified; too few cannot be a record. */
 function placeAfter(record: Uint8Array): Place {
   const fields = new Fields(record)
-  const epoch = fields.take(48).readUInt32BE(8)
-  return { epoch, sequence: readVersion(fields) + 1, previous: hash('sha256', record) }
+  const header = fields.take(48)
+  const [ownerId, epoch] = [header.subarray(32), header.readUInt32BE(8)]
+  return { ownerId, epoch, sequence: readVersion(fields) + 1, previous: hash('sha256', record) }
 }
 
-/** The owner of the chain: a keyset, or a share (§12.2) */
-type Chain = Pick<OpenedKeyset, 'id' | 'pairs'> & { sourceSigning: { publicKey: Buffer } }
+/** The owner of the chain: a keyset, or a share (§12.2), which has adopted nothing */
+type Chain = Pick<OpenedKeyset, 'id' | 'pairs'> & { sourceSigning: { publicKey: Buffer }; adopted?: Adopted[] }
 
 /**
  * §6.7 Opens a record, and reports errors in the order given there. Nothing below the minimum is accepted. 'start'
@@ -42,12 +44,17 @@ export function openRecord(
 
   const pair = chain.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, steps 2 and 3
   check(pair !== undefined, 'key-not-found')
-  same(header.ownerId, chain.id)
+  recomputePair(pair)
+  const source = adoptedOwner(header.ownerId, chain)
   check((hybrid ? 2 : 1) >= pair.minimum, 'policy')
-  check(isSigned(chain.sourceSigning.publicKey, cat(D('sign/record'), signed), signature), 'authentication-failed')
+  // A definition has no source signing key of an adopted source. The document names no error for it.
+  const signing = source ? source.sourceSigning : chain.sourceSigning.publicKey
+  check(signing !== undefined, 'policy')
+  check(isSigned(signing, cat(D('sign/record'), signed), signature), 'authentication-failed')
   if (after !== undefined) {
-    const start = { epoch, sequence: 1, previous: Buffer.alloc(32) }
+    const start = { ownerId: header.ownerId, epoch, sequence: 1, previous: Buffer.alloc(32) }
     const place: Place = after === 'start' ? start : authentic(() => placeAfter(after))
+    same(header.ownerId, place.ownerId)
     check(epoch === place.epoch && sequence === place.sequence, 'authentication-failed')
     same(previous, place.previous)
   }

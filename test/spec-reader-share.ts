@@ -2,7 +2,7 @@
 // notes there apply.
 import { authentic, cat, check, D, Fields, hash, LP, same } from './spec-reader.ts'
 import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
-import { readPublic, recomputePair } from './spec-reader.ts'
+import { readPublic, recomputePair, recomputeSigning } from './spec-reader.ts'
 import { openRecord } from './spec-reader-record.ts'
 import { fingerprintOf, isSigned, openSeal, readCard } from './spec-reader-vault.ts'
 
@@ -53,6 +53,8 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
     isSigned(sharer.cardSigning, cat(D('sign/invite-card'), signed), byCard)
   check(signatures, 'authentication-failed')
 
+  recomputePair(sharing) // §5.3: before their first use
+  recomputeSigning(cardSigning)
   const own = fingerprintOf(sharing, cardSigning.publicKey, sourceSigning.publicKey)
   const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
   const P = openSeal(sealed, 6, size, sharing, id, context)

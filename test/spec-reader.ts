@@ -2,10 +2,12 @@
 // both must open the same objects, and refuse the others with the same error name. Read it beside the spec; each §
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
 // The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts (§6.7), spec-reader-vault.ts (§7 to §11),
-// spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15) and spec-reader-custody.ts (§16 and §17).
+// spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17) and
+// spec-reader-revision.ts (the revisions of §5.2).
 import * as crypto from 'node:crypto'
 import { argon2id } from './remembered.ts'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
+import { checkFloor, type Placed, readHistory, type Revision } from './spec-reader-revision.ts'
 
 export interface PublicHalf {
   minimum: number
@@ -31,19 +33,30 @@ interface Secrets {
   sharing?: Pair
   cardSigning?: Signing
   shares: Share[]
+  revoked: Buffer[]
+  adopted: Adopted[]
 }
-export interface OpenedKeyset extends Secrets {
+/** §5.3 What a keyset has of a source that it adopted. A definition has its first three fields alone. */
+export interface Adopted {
   id: Buffer
-  version: number
+  blockSalt: Buffer
+  dedupKey: Buffer
+  sourceSigning?: Buffer // the public key
+  sharing?: Pair
+  cardSigning?: Signing
+}
+export interface OpenedKeyset extends Secrets, Placed {
+  id: Buffer
   destination: number
   encryption: number
   dedup: number
+  contents: Buffer // of the revision (§5.2); only a storage export has all of them
 }
 
 export const EMPTY: Buffer = Buffer.alloc(0)
 export const MIB: number = 1024 * 1024
 
-/** §1.7 Errors: the message is the error name. `rollback` is missing because this reader has no version floor. */
+/** §1.7 Errors: the message is the error name. */
 export function check(ok: boolean, name: string): asserts ok {
   if (!ok) throw new Error(name)
 }
@@ -77,7 +90,12 @@ export class Fields {
   }
   u8 = (): number => this.take(1).readUInt8()
   u32 = (): number => this.take(4).readUInt32BE()
-  list = <T>(item: () => T): T[] => Array.from({ length: this.take(2).readUInt16BE() }, item) // §5.3 LIST
+  /** §5.3 LIST, and the most that it may have */
+  list<T>(item: () => T, most = 0xffff): T[] {
+    const count = this.take(2).readUInt16BE()
+    check(count <= most, 'malformed')
+    return Array.from({ length: count }, item)
+  }
   rest = (): Buffer => this.take(this.bytes.length - this.at)
   end = (): void => check(this.at === this.bytes.length, 'malformed')
 }
@@ -149,14 +167,14 @@ export interface Header {
   keyId: Buffer
   ownerId: Buffer
 }
-/** In a record (type 5), the generation is the epoch, and flag 1 is defined. */
+/** In a record (type 5), the generation is the epoch, and flag 1 is defined. The generation of a keyset is 1. */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   const suite = bytes.readUInt16BE(6)
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
   const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
-  check(type === 5 ? flags <= 1 : generation === 0 && flags === 0, 'unsupported')
+  check(type === 5 ? flags <= 1 : generation === (type === 13 ? 1 : 0) && flags === 0, 'unsupported')
   return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 
@@ -220,7 +238,8 @@ export function readPublic(fields: Fields): PublicHalf {
   return half
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
-const readPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
+const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
+const readBlockPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
 const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
 export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
@@ -229,21 +248,55 @@ export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
   return present === 1 ? readPrivate(fields) : {}
 }
 
-/** §5.3 The host's plain section; it is not authentic until the MAC is verified */
-function readHostPlain(fields: Fields) {
+const readRevoked = (fields: Fields): Buffer[] => fields.list(() => fields.take(16), 255) // §5.3
+
+/** §5.3 The host's plain section */
+interface HostPlain {
+  block: PublicHalf
+  blockSalt: Buffer
+  dedupKey: Buffer
+  seed: Buffer
+  cardSigning: Buffer
+  retired: PublicHalf[]
+  shares: (PublicHalf & { id: Buffer })[]
+  adopted: { id: Buffer; sourceSigning: Buffer; cardSigning: Buffer }[]
+}
+
+/** §5.3 Reads it; it is not authentic until the MAC is verified */
+function readHostPlain(fields: Fields): HostPlain {
   const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
-  const [retired, shares] = [fields.list(() => readPublic(fields)), fields.list(() => readShare(fields))]
+  const cardSigning = fields.take(32)
+  const [retired, shares] = [fields.list(() => readHalf(fields)), fields.list(() => readShare(fields))]
+  const adopted = fields.list(
+    () => ({
+      id: fields.take(16),
+      sourceSigning: fields.take(32),
+      cardSigning: fields.take(32),
+    }),
+    16,
+  )
   fields.end()
-  return { block, blockSalt, dedupKey, seed, retired, shares }
+  return { block, blockSalt, dedupKey, seed, cardSigning, retired, shares, adopted }
 }
 
 /** §5.3 The host's sealed section, combined with its plain one */
-function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>): Secrets {
+function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
   const block = { ...plain.block, ...readPrivate(fields) }
   const sourceSigning = { seed: plain.seed, publicKey: fields.take(32) }
-  const [sharing, cardSigning] = [readPair(fields), readSigning(fields)]
+  const [sharing, cardSigning] = [readPair(fields), { seed: fields.take(32), publicKey: plain.cardSigning }]
   const [retired, shares] = [fields.list(() => readPrivate(fields)), fields.list(() => readOptionalPrivate(fields))]
+  const revoked = readRevoked(fields)
+  const adopted = fields.list(
+    () => ({
+      blockSalt: fields.take(32),
+      dedupKey: fields.take(32),
+      sharing: readPair(fields),
+      seed: fields.take(32),
+    }),
+    16,
+  )
   check(retired.length === plain.retired.length && shares.length === plain.shares.length, 'malformed')
+  check(adopted.length === plain.adopted.length, 'malformed')
   return {
     pairs: [block, ...plain.retired.map((half, i) => ({ ...half, ...retired[i]! }))],
     blockSalt: plain.blockSalt,
@@ -252,18 +305,36 @@ function readHostSealed(fields: Fields, plain: ReturnType<typeof readHostPlain>)
     sharing,
     cardSigning,
     shares: plain.shares.map((share, i) => ({ ...share, ...shares[i] })),
+    revoked,
+    adopted: plain.adopted.map(({ id, sourceSigning: signing, cardSigning: publicKey }, i) => {
+      const { seed, ...secrets } = adopted[i]!
+      return { id, sourceSigning: signing, cardSigning: { seed, publicKey }, ...secrets }
+    }),
   }
 }
 
 /** §5.3 The sealed section of a source definition (2) or a source storage (3) */
-export function readSourceSealed(fields: Fields, destination: number): Secrets {
-  const block = readPair(fields)
+function readSourceSealed(fields: Fields, destination: number): Secrets {
+  const block = readBlockPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
-  if (destination === 2) return { pairs: [block], ...common, shares: [] }
+  const readAdopted = () => ({ id: fields.take(16), blockSalt: fields.take(32), dedupKey: fields.take(32) })
+  if (destination === 2) {
+    return { pairs: [block], ...common, shares: [], revoked: [], adopted: fields.list(readAdopted, 16) }
+  }
   const [sharing, cardSigning] = [readPair(fields), readSigning(fields)]
   const pairs = [block, ...fields.list(() => readPair(fields))]
   const shares = fields.list(() => ({ ...readShare(fields), ...readOptionalPrivate(fields) }))
-  return { pairs, ...common, sharing, cardSigning, shares }
+  const revoked = readRevoked(fields)
+  const adopted = fields.list(
+    () => ({
+      ...readAdopted(),
+      sourceSigning: fields.take(32),
+      sharing: readPair(fields),
+      cardSigning: readSigning(fields),
+    }),
+    16,
+  )
+  return { pairs, ...common, sharing, cardSigning, shares, revoked, adopted }
 }
 
 /** §5.3 Checks that the public half of a set belongs to its private half. */
@@ -271,17 +342,9 @@ export function recomputePair({ skX, seedM, pkX, pkM }: Keys): void {
   same(publicOf(DER.x25519, skX), pkX)
   same(ml_kem1024.keygen(seedM).publicKey, pkM)
 }
-
-/** §5.3 After opening: recomputes every public half, and checks that a sharing pair's minimum is 2 */
-export function recompute({ pairs, sharing, shares, sourceSigning, cardSigning }: Secrets): void {
-  for (const { skX, seedM, pkX, pkM } of [...pairs, ...(sharing ? [sharing] : []), ...shares]) {
-    if (!skX || !seedM) continue // a share whose private half somebody else holds
-    recomputePair({ skX, seedM, pkX, pkM })
-  }
-  for (const { seed, publicKey } of [sourceSigning, ...(cardSigning ? [cardSigning] : [])]) {
-    same(publicOf(DER.ed25519, seed), publicKey)
-  }
-  check(!sharing || sharing.minimum === 2, 'authentication-failed')
+/** §5.3 The same for a signing key */
+export function recomputeSigning({ seed, publicKey }: Signing): void {
+  same(publicOf(DER.ed25519, seed), publicKey)
 }
 
 /** §5.2 and §9.1: checks the size, the magic and the checksum before anything else */
@@ -293,35 +356,85 @@ export function readChecksummed(bytes: Uint8Array): Buffer {
   return all
 }
 
-/** §5.2 Object, and §5.1 Master key. Reports errors in the order given there. */
-export function openKeyset(bytes: Uint8Array, password: string): OpenedKeyset {
+interface Parsed extends Placed {
+  all: Buffer
+  header: Header
+  destination: number
+  encryption: number
+  dedup: number
+  argon2: Buffer // the record
+  plain: Buffer
+  sealed: Buffer
+}
+
+/** §5.2 Steps 1 to 4 */
+export function parseKeyset(bytes: Uint8Array): Parsed {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
   check(all.length >= 48 + 72, 'malformed')
   const body = new Fields(all.subarray(48, -72))
-  const version = body.take(8).readBigUInt64BE()
+  const [version, revision] = [body.take(8).readBigUInt64BE(), body.take(16)]
+  const history = readHistory(body, version)
   const [destination, encryption, dedup] = [body.u8(), body.u8(), body.u8()]
-  const [t, m, p] = [body.u32(), body.u32(), body.u32()]
-  const [salt, N, verify] = [body.take(32), body.take(32), body.take(32)]
+  const argon2 = body.take(108)
   const [plain, sealed] = [body.take(body.u32()), body.take(body.u32())]
   body.end()
   check(version >= 1n && version < 1n << 53n, 'malformed')
   check(destination >= 1 && destination <= 3 && encryption <= 2 && dedup >= 1 && dedup <= 3, 'unsupported')
-  check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded') // §1.6
+  const placed = { version: Number(version), revision, history }
+  return { all, header, ...placed, destination, encryption, dedup, argon2, plain, sealed }
+}
 
-  const M = xor(argon2id(passwordBytes(password), salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
-  check(equal(KDF(M, EMPTY, 'master-verify', [], 32), verify), 'wrong-password')
+/** §5.2 Step 7, and the halves that are compared when a keyset is unlocked (§5.3) */
+export function openParsed(parsed: Parsed, M: Buffer): OpenedKeyset {
+  const { all, header, version, revision, history, destination, encryption, dedup, argon2, plain } = parsed
   same(hmac('sha512', KDF(M, EMPTY, 'keyset-mac', [u8(destination)], 64), all.subarray(0, -72)), all.subarray(-72, -8))
-  const secrets = authentic(() => {
+  return authentic(() => {
     check(destination === 1 || plain.length === 0, 'authentication-failed')
     const hostPlain = destination === 1 ? readHostPlain(new Fields(plain)) : undefined
-    const fields = new Fields(openWrap(sealed, 7, M, header.ownerId, u8(destination)))
-    const read = hostPlain ? readHostSealed(fields, hostPlain) : readSourceSealed(fields, destination)
+    const P = openWrap(parsed.sealed, 7, M, header.ownerId, u8(destination))
+    const fields = new Fields(P)
+    const secrets = hostPlain ? readHostSealed(fields, hostPlain) : readSourceSealed(fields, destination)
     fields.end()
-    recompute(read)
-    return read
+    recomputePair(secrets.pairs[0]!)
+    recomputeSigning(secrets.sourceSigning)
+    const [from, to] = [48 + 8 + 16, 48 + 8 + 16 + 2 + 24 * history.length] // the history in the object
+    const before = [all.subarray(48, 56), all.subarray(from, to), u8(encryption), u8(dedup), argon2]
+    const place = { version, revision, history, destination, encryption, dedup }
+    return { id: header.ownerId, ...place, contents: cat(...before, P), ...secrets }
   })
-  return { id: header.ownerId, version: Number(version), destination, encryption, dedup, ...secrets }
+}
+
+/** §5.1 The master key in an Argon2 record, for a password */
+export function openMaster(record: Buffer, password: string): Buffer {
+  const fields = new Fields(record)
+  const [t, m, p] = [fields.u32(), fields.u32(), fields.u32()]
+  const [salt, N, verify] = [fields.take(32), fields.take(32), fields.take(32)]
+  check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded') // §1.6
+  const M = xor(argon2id(passwordBytes(password), salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
+  check(equal(KDF(M, EMPTY, 'master-verify', [], 32), verify), 'wrong-password')
+  return M
+}
+
+/** §5.2 Object, and §5.1 Master key. Reports errors in the order given there. */
+export function openKeyset(bytes: Uint8Array, password: string, floor?: Revision): OpenedKeyset {
+  const parsed = parseKeyset(bytes)
+  if (floor) checkFloor(parsed, floor)
+  return openParsed(parsed, openMaster(parsed.argon2, password))
+}
+
+/** §5.3 The first use of the card, which compares the halves of its pairs */
+export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
+  check(sharing !== undefined && cardSigning !== undefined, 'policy')
+  recomputePair(sharing)
+  recomputeSigning(cardSigning)
+}
+
+/** §5.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
+export function readWriter(bytes: Uint8Array): ReturnType<typeof readHostPlain> & Placed {
+  const { destination, plain, version, revision, history } = parseKeyset(bytes)
+  check(destination === 1, 'policy') // the document names no error for it; the library's is taken
+  return { ...readHostPlain(new Fields(plain)), version, revision, history }
 }
 
 export interface Unlabelled {
@@ -329,6 +442,7 @@ export interface Unlabelled {
   P: Buffer
   blockKey: Buffer // K_b; empty in mode 4
   labelBytes: Buffer
+  source: Adopted | undefined // whose block it is; undefined: the opener's own
 }
 
 /** §6.2 Content: opens the ciphertext of modes 1–3 */
@@ -348,10 +462,21 @@ function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
 }
 
 /** The opener: a keyset, or a share (§12.2), which adds the owner's source signing key to the context */
-type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer }
+type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer; adopted?: Adopted[] }
 
-/** §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing below the minimum is accepted. */
-export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Unlabelled {
+/** §6.4 Step 2: the source that an ownerId names: the keyset's own (undefined), or one that it adopted */
+export function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adopted | undefined {
+  if (equal(ownerId, by.id)) return undefined
+  const source = by.adopted?.find(({ id }) => equal(id, ownerId))
+  check(source !== undefined, 'authentication-failed')
+  return source
+}
+
+/**
+ * §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing weaker than step 3 demands is accepted, unless the
+ * caller accepts everything.
+ */
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acceptsWeaker = false): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -367,20 +492,22 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener): Un
   const named = by.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
   const pair = suite === 0 ? (named ?? by.pairs[0]) : named
   check(pair !== undefined, 'key-not-found')
-  same(header.ownerId, by.id)
-  check(suite >= pair.minimum, 'policy') // 3
-  if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes }
+  if (suite > 0) recomputePair(pair) // §5.3: nothing is opened with a pair in mode 4
+  const source = adoptedOwner(header.ownerId, by)
+  check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
+  if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }
   const F = authentic(() => agree(header, pair, epk, ctM, cat(labelBytes, by.sharer ?? EMPTY))) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
   const blockKey = xor(mask, F('kem/combined'))
-  return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes } // 5
+  return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes, source } // 5
 }
 
-/** §6.4 Opening, all six steps */
-export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset): Buffer {
-  const { mode, P, blockKey, labelBytes } = openUnlabelled(bytes, label, keyset)
-  same(labelOf(mode, P, keyset.blockSalt), labelBytes) // 6
-  if (mode === 1) same(hmac('sha256', keyset.dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)
+/** §6.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§5.4) */
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, acceptsWeaker = false): Buffer {
+  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, acceptsWeaker)
+  const { blockSalt, dedupKey } = source ?? keyset
+  same(labelOf(mode, P, blockSalt), labelBytes) // 6
+  if (mode === 1) same(hmac('sha256', dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)
   if (mode === 2) same(hash('sha3-256', P), blockKey)
   return P
 }

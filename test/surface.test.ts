@@ -8,6 +8,13 @@ import type { BlockReader, BlockWriter, Bytes, Handle, Keyset, KeysetWriter, Pre
 import * as legacy from '../src/legacy.ts'
 import * as pool from '../src/pool.ts'
 import * as server from '../src/server.ts'
+import * as stores from '../src/stores.ts'
+import * as contract from '../src/stores/contract.ts'
+import * as folder from '../src/stores/folder.ts'
+import * as http from '../src/stores/http.ts'
+import * as indexeddb from '../src/stores/indexeddb.ts'
+import * as postgres from '../src/stores/postgres.ts'
+import * as s3 from '../src/stores/s3.ts'
 import * as vault from '../src/vault.ts'
 import type { Vault } from '../src/vault.ts'
 
@@ -18,13 +25,18 @@ const values: [entry: string, module: object, names: string[]][] = [
     [
       'KeystrataError',
       'calibrateArgon2',
+      'changeKeyset',
+      'checkRetired',
+      'checkWriter',
       'createKeyset',
       'encodeBlock',
+      'loadKeyset',
       'openPackMember',
       'openSavedKeyset',
       'openWriter',
       'parseBlock',
       'parseCard',
+      'saveKeyset',
       'selfTest',
       'unlockKeyset',
     ],
@@ -43,6 +55,13 @@ const values: [entry: string, module: object, names: string[]][] = [
   ],
   ['keystrata/pool', pool, ['createPool']],
   ['keystrata/legacy', legacy, ['deriveLegacyClient']],
+  ['keystrata/stores', stores, ['blocksIn', 'checkStore', 'memoryBlobStore', 'memoryStateStore', 'prefixed', 'routed']],
+  ['keystrata/stores/folder', folder, ['folderBlobStore', 'folderStateStore']],
+  ['keystrata/stores/postgres', postgres, ['postgresSchema', 'postgresStateStore']],
+  ['keystrata/stores/indexeddb', indexeddb, ['indexedDbBlobStore', 'indexedDbStateStore']],
+  ['keystrata/stores/s3', s3, ['s3BlobStore', 's3StateStore']],
+  ['keystrata/stores/http', http, ['httpStateStore', 'serveStateStore']],
+  ['keystrata/stores/contract', contract, ['blobStoreLaws', 'registryStoreLaws', 'stateStoreLaws']],
 ]
 
 it.each(values)('%s exports exactly these values', (_, module, names) => {

@@ -104,6 +104,12 @@ export function parseKeyset(stored: Uint8Array): ParsedKeyset {
   const bytes = copySummed(stored, 'keyset', MAX_KEYSET_BYTES)
   const header = parseHeader(bytes, 'keyset', ObjectType.keyset, [Suite.none], { generation: GENERATION })
   const { destination, encryption, dedup, ...fields } = decode(storedKeyset, bytes, 'keyset')
+  const [newest] = fields.history
+  if (newest !== undefined && newest.version >= fields.version) {
+    throw new KeystrataError('malformed', 'this keyset descends from a version that is not lower than its own', {
+      version: fields.version,
+    })
+  }
   return {
     ...fields,
     destination: destinationOf(destination),

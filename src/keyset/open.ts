@@ -91,8 +91,9 @@ export class EnvelopeKeys extends SecretHolder {
     return identity
   }
 
-  /** Returns the adopted source with this id, or undefined if there is none. */
+  /** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
   sourceOf(ownerId: Uint8Array): SourceKeys | undefined {
+    if (equalBytes(ownerId, this.ownerId)) return undefined
     return this.#adopted.find(({ id }) => equalBytes(id, ownerId))
   }
 

@@ -6,7 +6,7 @@ import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, toHex, u32 } from '..
 import { KeystrataError } from '../core/errors.ts'
 import { parseLabel } from '../core/label.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { checkedBytes, checkedFlag } from './checked.ts'
+import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -69,9 +69,10 @@ export interface Blocks {
    */
   get(label: string): Promise<StoredBlock | undefined>
   /**
-   * Stores a block, and its heads for shares: the ciphertext first, then the heads. Repairs a head that is damaged, or
-   * whose ciphertext is missing or has the wrong length.
-   * @returns true if the head was written; false if the block was there
+   * Stores a block, and its heads for shares: the ciphertext first, then the heads of shares, then its own head. So a
+   * backup that was interrupted puts the block again. Repairs a head that is damaged, or whose ciphertext is missing or
+   * has the wrong length.
+   * @returns true if the head was written, or the block repaired; false if the block was there
    */
   put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean>
   /**
@@ -171,14 +172,24 @@ class BlocksUnder implements Blocks {
 
   async put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean> {
     const { label, envelope, ciphertext } = partsOf(block)
-    const { shared } = block
-    const next = { length: ciphertext.length, envelope, hash: sha256(ciphertext) }
-    const isNew = await this.#putHead(this.#nameOf(toHex(label)), next, ciphertext)
-    for (const [share, masked] of shared ?? []) {
-      const name = `share/${shareIdFrom(share)}/${toHex(label)}`
-      await this.#putHead(name, { ...next, envelope: bytesFrom(masked, 'envelope') }, ciphertext)
-    }
-    return isNew
+    const head = { length: ciphertext.length, envelope, hash: sha256(ciphertext) }
+    const sharedHeads = [...(block.shared ?? [])].map(
+      ([share, masked]) =>
+        [`share/${shareIdFrom(share)}/${toHex(label)}`, { ...head, envelope: bytesFrom(masked, 'envelope') }] as const,
+    )
+    // The block's own head comes last. Once it is there, `has` is true, and no backup puts this block again.
+    const own = this.#nameOf(toHex(label))
+    const isBroken = sharedHeads.length > 0 && (await this.#isBroken(own))
+    for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext)
+    // The head of a share may already have repaired the ciphertext.
+    return (await this.#putHead(own, head, ciphertext)) || isBroken
+  }
+
+  /** Returns whether a head is there that is damaged, or whose ciphertext is. */
+  async #isBroken(name: string): Promise<boolean> {
+    const stored = await this.#get(name)
+    const head = readable(stored)
+    return stored !== undefined && (head === undefined || !(await this.#isWhole(head)))
   }
 
   /** Writes a head, after its ciphertext. Returns false if a head is there and its ciphertext is whole. */
@@ -211,30 +222,31 @@ class BlocksUnder implements Blocks {
 
   async *heads({ prefix = '' }: { prefix?: string } = {}): AsyncGenerator<BlockHead> {
     if (!/^[\da-f]{0,64}$/.test(prefix)) throw new TypeError('prefix must be hex digits, the beginning of a label')
-    const names = this.#blobs.list(`${this.#path}/${prefix}`)[Symbol.asyncIterator]()
     const waiting: Promise<BlockHead | undefined>[] = []
-    for (;;) {
-      const next = await names.next()
-      if (next.done !== true) {
-        const reading = this.#headAt(next.value.name)
-        // The error is thrown when its turn comes, even if an earlier read fails first.
-        reading.catch(() => undefined)
-        waiting.push(reading)
-      }
-      if (next.done === true || waiting.length >= HEADS_AHEAD) {
-        for (const reading of waiting.splice(0)) {
-          const head = await reading
-          if (head !== undefined) yield head
-        }
-      }
-      if (next.done === true) return
+    for await (const { name } of this.#blobs.list(`${this.#path}/${prefix}`)) {
+      const label = this.#labelIn(name)
+      if (label === undefined) continue
+      const reading = this.#headAt(label)
+      // The error is thrown when its turn comes, even if an earlier read fails first.
+      reading.catch(() => undefined)
+      waiting.push(reading)
+      if (waiting.length >= HEADS_AHEAD) yield* arrived(waiting.splice(0))
     }
+    yield* arrived(waiting)
+  }
+
+  /** Returns the label in the name of a head, or undefined if it is another blob, which no label can name. */
+  #labelIn(name: unknown): string | undefined {
+    if (typeof name !== 'string' || !name.startsWith(`${this.#path}/`)) {
+      throw new StoreMistake(`list of the store yielded a name that does not begin with ${this.#path}/`)
+    }
+    const label = name.slice(this.#path.length + 1)
+    return /^[\da-f]{64}$/.test(label) ? label : undefined
   }
 
   /** Reads one head of a list. Returns undefined if it was deleted since. */
-  async #headAt(name: string): Promise<BlockHead | undefined> {
-    const label = name.slice(this.#path.length + 1)
-    const stored = await this.#get(name)
+  async #headAt(label: string): Promise<BlockHead | undefined> {
+    const stored = await this.#get(this.#nameOf(label))
     if (stored === undefined) return undefined
     return { label, envelope: readable(stored)?.envelope ?? EMPTY }
   }
@@ -271,9 +283,23 @@ class BlocksUnder implements Blocks {
 
   /** Returns the size of a blob, without reading it. */
   async #sizeOf(name: string): Promise<number | undefined> {
-    for await (const found of this.#blobs.list(name)) if (found.name === name) return found.size
+    for await (const found of this.#blobs.list(name)) if (found.name === name) return checkedSize(found.size)
     return undefined
   }
+}
+
+/** Yields the heads that are there, in order. */
+async function* arrived(readings: readonly Promise<BlockHead | undefined>[]): AsyncGenerator<BlockHead> {
+  for (const reading of readings) {
+    const head = await reading
+    if (head !== undefined) yield head
+  }
+}
+
+/** @throws TypeError if it is no number. A size as text would make every block look cut, and be written again */
+function checkedSize(size: unknown): number {
+  if (typeof size === 'number') return size
+  throw new StoreMistake(`list of the store yielded a size that is not a number, but a ${typeof size}`)
 }
 
 const dataName = (hash: Uint8Array): string => `data/${toHex(hash)}`

@@ -70,25 +70,32 @@ async function outcomeOf(store: CheckedStore, name: string, version: number, byt
   for (let read = 0; read < READS; read++) {
     if (read > 0) await pauseBeforeRetry(read, (Date.now() - started) / read)
     const there = await store.readVersion(name, version)
-    if (there !== undefined) return equalBytes(there, bytes) ? 'written' : 'taken'
+    if (there !== undefined) return compared(there, bytes)
     const newest = await store.read(name)
-    if (newest !== undefined && newest.version >= version) return 'unknown'
+    if (newest === undefined || newest.version < version) continue
+    if (newest.version === version) return compared(newest.bytes, bytes)
+    // The first read may have been late. This one is not, because a newer version was read.
+    const again = await store.readVersion(name, version)
+    return again === undefined ? 'unknown' : compared(again, bytes)
   }
   return 'unknown'
 }
+
+const compared = (there: Uint8Array, bytes: Uint8Array): Outcome => (equalBytes(there, bytes) ? 'written' : 'taken')
 
 /** Returns whether calling the store again cannot help. */
 const isFinal = (error: unknown): boolean => error instanceof KeystrataError || error instanceof StoreMistake
 
 /** Adds to the message of a store's error that its write may have happened. */
 function mayHaveHappened(error: unknown, name: string, version: number): unknown {
-  if (error instanceof Error && Object.isExtensible(error)) {
-    const { message } = error
-    try {
-      error.message = `${message} (version ${version} of ${name} may have been written nevertheless)`
-    } catch {
-      // A message that cannot be changed stays as it is.
-    }
+  if (!(error instanceof Error)) return error
+  const note = ` (version ${version} of ${name} may have been written nevertheless)`
+  if (error.message.endsWith(note)) return error
+  try {
+    // A DOMException inherits its message, and refuses an assignment.
+    Object.defineProperty(error, 'message', { value: error.message + note, configurable: true, writable: true })
+  } catch {
+    // An error that cannot be changed stays as it is.
   }
   return error
 }

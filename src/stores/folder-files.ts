@@ -64,18 +64,17 @@ export async function syncFolder(path: string): Promise<void> {
 /**
  * What both stores need of a folder.
  *
- * A file gets its name in one of two ways. `create` links it, which fails if the name is taken. `exchange` replaces a
- * file by a compare-and-set, which no system call does. It works like this:
+ * A file gets its name in one of two ways. `create` links it, which fails if the name is taken. `exchange` gives it a
+ * name by a compare-and-set, which no system call does. It works like this:
  *
- * 1. A writer announces itself: its synced file gets the name `_tmp/<object>_replace_<random>`.
- * 2. It cancels the other announcements for this object, by deleting their files.
- * 3. It reads the file, and compares.
+ * 1. A writer announces itself: its synced file gets the name `_tmp/<object>_<kind>_<random>`.
+ * 2. It cancels the announcements of its rivals for this object, by deleting their files.
+ * 3. It looks at what is there, and decides.
  * 4. It renames its own file to the name. If it was cancelled, there is nothing to rename, and it starts again.
  *
- * So of two writers that compared with the same bytes, at most one succeeds. Say that A and B both passed step 3, and B
- * began step 2 last. If A had announced itself by then, B cancels A, unless A had renamed its file already; then B reads
- * A's bytes in step 3. If A had not, A's step 2 comes later than B's announcement, and began after B's step 2, which
- * contradicts the choice of B. A killed or paused writer leaves an announcement that the next one deletes.
+ * So of two rivals that decided on the same view, at most one succeeds. Say that A and B both passed step 3, and B began
+ * step 2 last. A had announced itself by then, so B deletes A's file, unless A has renamed it; then B sees that in step 3.
+ * A killed or paused writer leaves an announcement that the next one deletes.
  */
 export class Folder {
   readonly root: string
@@ -143,21 +142,24 @@ export class Folder {
   }
 
   /**
-   * Replaces a file if it may be replaced, and syncs its name.
-   * @param mayReplace gets the bytes of the file, or undefined if there is none
-   * @returns false if it may not
+   * Gives a file its name by a compare-and-set, and makes the name durable.
+   * @param rivals what must not happen between the decision and the change
+   * @param decide looks at what is there, and returns the path that the file gets, or undefined if it must not get one
+   * @returns false if it did not get one
    */
   async exchange(
     name: string,
-    path: string,
-    next: Uint8Array,
-    mayReplace: (current: Uint8Array | undefined) => boolean,
+    kind: Kind,
+    rivals: readonly Kind[],
+    bytes: Uint8Array,
+    decide: () => Promise<string | undefined>,
   ): Promise<boolean> {
     for (let tries = 1; tries <= TRIES; tries++) {
-      const own = await this.announce(name, 'replace', next)
+      const own = await this.announce(name, kind, bytes)
       try {
-        await this.cancel(name, ['replace', 'delete'], own)
-        if (!mayReplace(await readIfThere(path))) return false
+        await this.cancel(name, rivals, own)
+        const path = await decide()
+        if (path === undefined) return false
         if (await isDone('ENOENT', () => rename(own, path))) {
           // If the folder is gone, the file was deleted since.
           await isDone('ENOENT', () => this.sync(dirname(path)))
@@ -230,7 +232,7 @@ export class Folder {
   }
 }
 
-type Kind = 'replace' | 'delete'
+export type Kind = 'put' | 'replace' | 'delete'
 
 /** Returns how the names of announcements begin. `_` is in no name, so none is taken for one of another object. */
 const beginningOf = (name: string, kind: Kind): string => `${name.replaceAll('/', '.')}_${kind}_`

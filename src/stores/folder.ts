@@ -5,6 +5,7 @@
 import { readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { EMPTY, equalBytes } from '../core/bytes.ts'
+import { randomBytes } from '../primitives/random.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore, StoredObject } from '../state/store.ts'
@@ -121,7 +122,9 @@ class FolderStateStore implements StateStore {
     if ((await this.#floor(folder)) < floor) {
       const path = join(folder, '_floor')
       const bytes = new TextEncoder().encode(String(floor))
-      await this.#folder.exchange(name, path, bytes, (current) => floorIn(current, path) < floor)
+      await this.#folder.exchange(name, 'replace', ['replace'], bytes, async () =>
+        (await this.#floor(folder)) < floor ? path : undefined,
+      )
     }
     // Another process may have raised the floor and not synced it.
     await this.#folder.sync(folder, true)
@@ -175,10 +178,9 @@ class FolderStateStore implements StateStore {
 /**
  * Creates a store of blobs in a folder, which several processes may use at the same time. A process that is killed loses
  * nothing that was written, and blocks nobody. `put` and `replace` return true once the blob and its name are synced to
- * the disk. The folder is created at the first write. It must be on a file system with hard links; if several machines
- * share it, on one that shows each of them every change at once.
+ * the disk. The folder is created at the first write. If several machines share it, it must be on a file system that
+ * shows each of them every change at once.
  * @param path the folder. Nothing else may write to it, but a StateStore may be in it too
- * @returns a store whose `put` throws a TypeError if the file system has no hard links
  * @throws TypeError if the path is empty
  * @example
  * ```ts
@@ -195,20 +197,23 @@ export function folderBlobStore(path: string): BlobStore {
 }
 
 /**
- * A blob is the file `_1`. `put` creates it by link, `replace` exchanges it ({@link Folder.exchange}), `delete` deletes
- * it. The file is always a whole blob, so `get` just reads it. Why nothing acknowledged is lost when two of them meet:
+ * A blob is one file, `_<n>`. `put` chooses an n that was never used, and `replace` keeps it, so an n stands for what
+ * happened to a blob since it was put. Both are exchanges ({@link Folder}). Why nothing acknowledged is lost when two
+ * programs meet, each paused or killed anywhere:
  *
- * - *put and put*: link(2) succeeds once.
- * - *replace and replace*: see {@link Folder}.
- * - *replace and delete*: a replace that compared before the deletion must not bring the blob back afterwards. `delete`
- *   announces itself, cancels all replaces, deletes, and looks whether its announcement is still there. A replace that
- *   announced itself before was cancelled, or came first. One that announced itself later has cancelled the deletion
- *   before it compared; then `delete` deletes again.
- * - *replace, delete and put*: a replace that compared before the deletion must not overwrite what was put after it. `put`
- *   links its file, cancels all replaces, and then checks that its file is still the blob. Every replace that compared
- *   before the link had announced itself before. So it was cancelled, or the check notices it. Then `put` starts again.
- *   So `put` may return false although its bytes were the blob for a moment, but never true for bytes that were
- *   overwritten unseen.
+ * - *put and put*: rivals that both saw no file, so one succeeds.
+ * - *replace and replace*: rivals that both saw the same bytes, so one succeeds. A file is replaced by rename, so `get`
+ *   reads whole blobs.
+ * - *delete and replace*: a replace that compared before the deletion must not bring the blob back. `delete` announces
+ *   itself, cancels all replaces, deletes, and looks whether its announcement is still there. A replace that announced
+ *   itself before was cancelled, or came first. One that announced itself later cancelled the deletion before it compared;
+ *   then `delete` deletes the same n again.
+ * - *delete and put*: `delete` deletes only the files that it saw when it began, so nothing that was put since.
+ * - *replace, delete and put*: a replace that compared before the deletion has the n of the deleted blob, so it does not
+ *   touch what was put after it. Until `delete` has deleted its file again, both are there. The higher n is the blob,
+ *   and n follows the clock. If a clock went back, the file of the replace hides what was put. So `put` cancels the
+ *   replaces that are left, and looks again: if a higher n is there, it takes its own file back and returns false.
+ * - *delete and delete*: each may do the work of the other. The lowest n goes first, so none comes to light again.
  */
 class FolderBlobStore implements BlobStore {
   readonly #folder: Folder
@@ -219,69 +224,71 @@ class FolderBlobStore implements BlobStore {
 
   async get(name: string): Promise<Uint8Array | undefined> {
     assertName(name)
-    const bytes = await readIfThere(this.#pathOf(name))
-    return bytes && new Uint8Array(bytes)
+    for (;;) {
+      const path = await this.#find(name)
+      if (path === undefined) return undefined
+      const bytes = await readIfThere(path)
+      // Otherwise it was deleted meanwhile, and there may be another one.
+      if (bytes !== undefined) return new Uint8Array(bytes)
+    }
   }
 
   async put(name: string, bytes: Uint8Array): Promise<boolean> {
     assertName(name)
-    for (let tries = 1; tries <= TRIES; tries++) {
-      // ENOENT: the folder was deleted together with a blob, after this created or found it.
-      const answer = await unless('ENOENT', () => this.#tryPut(name, bytes))
-      if (answer !== undefined && answer !== 'again') return answer
-      await pauseBeforeRetry(tries, 1)
-    }
-    throw interrupted(name)
-  }
-
-  async #tryPut(name: string, bytes: Uint8Array): Promise<boolean | 'again'> {
     const folder = this.#folder.pathOf(name)
-    const path = this.#pathOf(name)
-    const staged = await this.#folder.stage(bytes)
-    try {
+    let own = ''
+    const isFirst = await this.#folder.exchange(name, 'put', ['put'], bytes, async () => {
       await this.#folder.enter(folder)
-      if (!(await this.#folder.create(staged, path))) {
-        // The caller relies on the blob that is there, so it must be durable.
-        await this.#folder.sync(folder)
-        return false
-      }
+      if ((await this.#find(name)) !== undefined) return undefined
+      own = join(folder, fileOf(unusedNumber()))
+      return own
+    })
+    if (isFirst) {
       await this.#folder.cancel(name, ['replace'])
-      if (!(await isSameFile(staged, path))) return 'again'
-      await this.#folder.sync(folder)
-      return true
-    } finally {
-      await this.#folder.discard(staged)
+      const found = await this.#find(name)
+      if (found === own || found === undefined) return true
+      if (numberOf(found) < numberOf(own)) return true
+      await unless('ENOENT', () => unlink(own))
     }
+    // The caller relies on the blob that is there, so it must be durable. It may be deleted by now.
+    await unless('ENOENT', () => this.#folder.sync(folder))
+    return false
   }
 
   async replace(name: string, expected: Uint8Array, next: Uint8Array): Promise<boolean> {
     assertName(name)
-    const path = this.#pathOf(name)
-    const isExpected = (bytes: Uint8Array | undefined) => bytes !== undefined && equalBytes(bytes, expected)
+    const find = async () => {
+      const path = await this.#find(name)
+      const bytes = path && (await readIfThere(path))
+      return bytes && equalBytes(bytes, expected) ? path : undefined
+    }
     // Most refusals need no file to be written.
-    if (!isExpected(await readIfThere(path))) return false
-    return this.#folder.exchange(name, path, next, isExpected)
+    if ((await find()) === undefined) return false
+    return this.#folder.exchange(name, 'replace', ['replace', 'delete'], next, find)
   }
 
   async delete(name: string): Promise<void> {
     assertName(name)
     const folder = this.#folder.pathOf(name)
-    for (let tries = 1; await isThere(folder); tries++) {
+    const files = await this.#filesOf(name)
+    for (let tries = 1; files.length > 0; tries++) {
       const announced = await this.#folder.announce(name, 'delete', EMPTY)
       await this.#folder.cancel(name, ['replace'])
-      await unless('ENOENT', () => unlink(this.#pathOf(name)))
+      for (const file of files) await unless('ENOENT', () => unlink(file))
       const wasUndisturbed = await isThere(announced)
       await this.#folder.discard(announced)
       if (wasUndisturbed) break
       if (tries === TRIES) throw interrupted(name)
       await pauseBeforeRetry(tries, 1)
     }
-    // Blobs whose names begin with this one are in the folder too.
+    if (files.length === 0) return
+    // Blobs whose names begin with this one may be in the folder too.
     await rmdir(folder).catch(() => undefined)
+    await unless('ENOENT', () => syncFolder(folder))
     await unless('ENOENT', () => syncFolder(dirname(folder)))
   }
 
-  async *list(prefix: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
+  async *list(prefix: string): AsyncGenerator<ListedBlob> {
     assertNameStart(prefix)
     const end = prefix.lastIndexOf('/') + 1
     // The first in order, and often all that the caller looks for.
@@ -294,8 +301,8 @@ class FolderBlobStore implements BlobStore {
    * @param path a path that ends with a slash, or is empty
    * @param start how their next part begins. A blob with just this part is left out
    */
-  async *#walk(path: string, start: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
-    const parts = (await unless('ENOENT', () => readdir(join(this.#folder.root, path)))) ?? []
+  async *#walk(path: string, start: string): AsyncGenerator<ListedBlob> {
+    const parts = await namesIn(join(this.#folder.root, path))
     const found = parts.filter((part) => part.startsWith(start) && /^[a-z\d-]+$/.test(part))
     // "a-b" comes before "a/b", and "a1" after it.
     const steps = found.flatMap((part) => (part === start ? [`${part}/`] : [part, `${part}/`])).sort()
@@ -305,21 +312,37 @@ class FolderBlobStore implements BlobStore {
     }
   }
 
-  async *#described(name: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
-    const found = await unless('ENOENT', () => stat(this.#pathOf(name)))
-    if (found !== undefined) yield { name, size: found.size, modified: found.mtime }
+  async *#described(name: string): AsyncGenerator<ListedBlob> {
+    const path = await this.#find(name)
+    const found = path && (await unless('ENOENT', () => stat(path)))
+    if (found) yield { name, size: found.size, modified: found.mtime }
   }
 
-  #pathOf(name: string): string {
-    return join(this.#folder.pathOf(name), fileOf(1))
+  /** Returns the path of the file that is the blob, or undefined if there is none. */
+  async #find(name: string): Promise<string | undefined> {
+    return (await this.#filesOf(name)).at(-1)
+  }
+
+  /** Returns the paths of the files of a blob, in order. More than one are there only while others delete it. */
+  async #filesOf(name: string): Promise<string[]> {
+    const folder = this.#folder.pathOf(name)
+    const files = (await namesIn(folder)).filter((file) => /^_\d+$/.test(file)).map((file) => join(folder, file))
+    return files.sort((a, b) => numberOf(a) - numberOf(b))
   }
 }
 
-/** Returns whether two paths are links to one file. If a file system numbers links differently, the bytes decide. */
-async function isSameFile(one: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([one, other].map((path) => unless('ENOENT', () => stat(path, { bigint: true }))))
-  if (a === undefined || b === undefined) return false
-  if (a.ino === b.ino && a.dev === b.dev) return true
-  const [bytes, others] = await Promise.all([one, other].map(readIfThere))
-  return bytes !== undefined && others !== undefined && equalBytes(bytes, others)
+interface ListedBlob {
+  readonly name: string
+  readonly size: number
+  readonly modified: Date
+}
+
+const namesIn = async (folder: string): Promise<string[]> => (await unless('ENOENT', () => readdir(folder))) ?? []
+
+const numberOf = (path: string): number => Number(path.slice(path.lastIndexOf('_') + 1))
+
+/** Returns a number for a new blob, which no other blob of this name had: the microseconds since 1970, the last random. */
+function unusedNumber(): number {
+  const [high = 0, low = 0] = randomBytes(2)
+  return Date.now() * 1000 + ((high * 256 + low) % 1000)
 }

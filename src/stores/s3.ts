@@ -99,7 +99,6 @@ export function s3StateStore(options: S3Options): StateStore {
     async drop(name, below) {
       assertName(name)
       if (!Number.isSafeInteger(below)) throw new RangeError('drop takes an integer')
-      // Nothing below 1 was ever written.
       if (below > 1) await objects.drop(name, below)
     },
   }
@@ -237,6 +236,8 @@ class StateObjects {
 
   async drop(name: string, below: number): Promise<void> {
     const floor = await this.#raiseFloor(name, below)
+    // Nothing below 1 was ever written.
+    if (floor <= 1) return
     // List the copies, because an earlier drop may have been interrupted here, and late writers may have left some.
     const start = copyOf(name, '')
     const dropped: string[] = []

@@ -20,3 +20,72 @@ describe('KeystrataError', () => {
     expect(error.detail).toEqual({})
   })
 })
+
+describe('a KeystrataError as data', () => {
+  const error = new KeystrataError('rollback', 'version 3 is older than 5', { version: 3, atLeast: 5, id: 'a1' })
+  const data = { name: 'KeystrataError', code: 'rollback', message: error.message, detail: error.detail }
+
+  it('has its name, code, message and detail, and neither a stack nor a cause', () => {
+    expect(error.toJSON()).toEqual(data)
+    const caused = Object.assign(new KeystrataError('malformed'), { cause: new Error('secret'), path: '/home/secret' })
+    const text = JSON.stringify(caused)
+    expect(Object.keys(JSON.parse(text) as object)).toEqual(['name', 'code', 'message', 'detail'])
+    expect(text).not.toContain('secret')
+    expect(text).not.toContain('errors.test')
+  })
+
+  it('survives the way through JSON', () => {
+    const copy = KeystrataError.from(JSON.parse(JSON.stringify(error)))!
+    expect(copy).toBeInstanceOf(KeystrataError)
+    expect(copy).not.toBe(error)
+    expect([copy.name, copy.code, copy.message, copy.detail]).toEqual([
+      error.name,
+      error.code,
+      error.message,
+      error.detail,
+    ])
+    expect(Object.isFrozen(copy.detail)).toBe(true)
+    expect(KeystrataError.from(error)?.code).toBe('rollback')
+  })
+
+  it.each([
+    [undefined],
+    [null],
+    ['KeystrataError'],
+    [7],
+    [[]],
+    [{}],
+    [new Error('another error')],
+    [{ ...data, name: 'Error' }],
+    [{ ...data, name: undefined }],
+    [{ ...data, code: 'no-such-code' }],
+    [{ ...data, code: 'toString' }],
+    [{ ...data, code: '__proto__' }],
+    [{ ...data, code: ['rollback'] }],
+    [{ ...data, code: undefined }],
+    [{ ...data, message: undefined }],
+    [{ ...data, message: ['a message'] }],
+    [{ ...data, detail: undefined }],
+    [{ ...data, detail: null }],
+    [{ ...data, detail: 'version 3' }],
+  ])('is nothing else: %j', (json) => {
+    expect(KeystrataError.from(json)).toBeUndefined()
+  })
+
+  it('keeps only texts and numbers as details, also under dangerous names', () => {
+    const json: unknown = JSON.parse(
+      '{"name":"KeystrataError","code":"missing","message":"m","detail":{"a":1,"b":"2","c":{"d":1},"e":[1],"f":null,"g":true,"__proto__":"x"}}',
+    )
+    const { detail } = KeystrataError.from(json)!
+    expect(Object.entries(detail)).toEqual(Object.entries(JSON.parse('{"a":1,"b":"2","__proto__":"x"}') as object))
+    expect(Object.getPrototypeOf(detail)).toBe(Object.prototype)
+    expect(({} as { x?: unknown }).x).toBeUndefined()
+  })
+
+  it('does not take over a stack, or other properties', () => {
+    const copy = KeystrataError.from({ ...data, stack: 'from the server', cause: 'x', retry: true })!
+    expect(copy.stack).not.toContain('from the server')
+    expect(copy.cause).toBeUndefined()
+    expect('retry' in copy).toBe(false)
+  })
+})

@@ -33,9 +33,17 @@ const WITHOUT = [
     /argon2|@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
   ],
   ["* from 'keystrata/legacy'", /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool)/],
+  ["* from 'keystrata/stores'", /bcryptjs|post-quantum|curves|src\/(?!core|primitives|state|stores)/],
+  ...['folder', 'postgres', 'indexeddb', 's3', 'http', 'contract'].map((store) => [
+    `* from 'keystrata/stores/${store}'`,
+    /@noble|bcryptjs|src\/(?!core|primitives|state|stores)/,
+  ]),
   ["* from 'keystrata/pool'", /@noble|bcryptjs|src\/(?!core|primitives|pool)|src\/pool\/(remake|work|worker)\.ts/],
 ]
-const ENTRIES = ['', '/vault', '/client', '/device', '/server', '/legacy', '/pool'].map((path) => `keystrata${path}`)
+const STORES = ['', '/folder', '/postgres', '/indexeddb', '/s3', '/http', '/contract'].map((path) => `/stores${path}`)
+const ENTRIES = ['', '/vault', '/client', '/device', '/server', '/legacy', '/pool', ...STORES].map(
+  (path) => `keystrata${path}`,
+)
 
 export async function checkBundles(folder) {
   const sizes = await measureSizes(folder)

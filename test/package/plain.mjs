@@ -1,12 +1,18 @@
 // Uses every entry from JavaScript modules.
 import { strict as assert } from 'node:assert'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
+  changeKeyset,
   createKeyset,
   encodeBlock,
   KeystrataError,
+  loadKeyset,
   openSavedKeyset,
   openWriter,
   parseBlock,
+  saveKeyset,
   unlockKeyset,
 } from 'keystrata'
 import { armRegistration, deriveClient, generateTypedKey, openRegistration, openSavedClient } from 'keystrata/client'
@@ -14,9 +20,16 @@ import { createDeviceKey, openDeviceKey } from 'keystrata/device'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { createPool } from 'keystrata/pool'
 import { checkProfile, createVerifier, openKeyRegistry, verifyLogin } from 'keystrata/server'
+import { blocksIn, checkStore, memoryStateStore } from 'keystrata/stores'
+import { stateStoreLaws } from 'keystrata/stores/contract'
+import { folderBlobStore, folderStateStore } from 'keystrata/stores/folder'
+import { httpStateStore, serveStateStore } from 'keystrata/stores/http'
+import { indexedDbStateStore } from 'keystrata/stores/indexeddb'
+import { postgresSchema } from 'keystrata/stores/postgres'
 import { createProfile, deriveLogin, openSavedLogin } from 'keystrata/vault'
 
 const text = (bytes) => Buffer.from(bytes).toString()
+const folder = mkdtempSync(join(tmpdir(), 'keystrata-stores-'))
 const failsWith = (code) => (error) => error instanceof KeystrataError && error.code === code
 
 // keystrata
@@ -27,6 +40,22 @@ const block = await writer.seal(Buffer.from('content'))
 const reader = await unlockKeyset(keyset.export('storage'), 'password')
 assert.equal(text(await reader.open(parseBlock(encodeBlock(block), block.label))), 'content')
 await assert.rejects(unlockKeyset(keyset.export('host'), 'wrong'), failsWith('wrong-password'))
+
+// keystrata/stores
+const state = folderStateStore(join(folder, 'state'))
+await checkStore(state)
+await saveKeyset(state, keyset)
+const changed = await changeKeyset(state, keyset, (newest) => newest.regenerate())
+assert.equal((await loadKeyset(state, 'password')).revision, changed.revision)
+for (const { check } of stateStoreLaws(memoryStateStore)) await check()
+const blobs = folderBlobStore(join(folder, 'blobs'))
+await blocksIn(blobs).put(block)
+assert.equal(text(await changed.open(await blocksIn(blobs).get(block.label))), 'content')
+assert.equal(typeof postgresSchema(), 'string')
+const request = (url, init) => serveStateStore(state, new Request(url, init))
+assert.equal((await httpStateStore('http://package/state', { fetch: request }).read('keyset')).version, 2)
+await assert.rejects(indexedDbStateStore('package').read('keyset'))
+rmSync(folder, { recursive: true })
 
 // keystrata/vault, with keystrata/server
 const login = await deriveLogin('password', { realm: 'package', user: 'user' })

@@ -4,14 +4,20 @@ import {
   type BlockWriter,
   type Bytes,
   type Card,
+  changeKeyset,
+  checkRetired,
   createKeyset,
   type ErrorCode,
   type Handle,
   type Keyset,
   KeystrataError,
+  loadKeyset,
   openSavedKeyset,
   openWriter,
+  type RetiredCheck,
+  saveKeyset,
   type SealedBlock,
+  type Share,
   type StoredBlock,
 } from 'keystrata'
 import {
@@ -28,7 +34,20 @@ import {
 import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
 import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
-import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry, type RegistryStore } from 'keystrata/server'
+import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry } from 'keystrata/server'
+import type { RegistryStore as AccountStore } from 'keystrata/server'
+import {
+  type BlobStore,
+  blocksIn,
+  memoryBlobStore,
+  memoryStateStore,
+  prefixed,
+  type RegistryStore,
+  routed,
+  type SharedBlocks,
+  type StateStore,
+} from 'keystrata/stores'
+import { blobStoreLaws, type Law } from 'keystrata/stores/contract'
 import {
   createProfile,
   deriveLogin,
@@ -75,6 +94,23 @@ try {
 }
 export const codeOf = ({ error }: RekeyedHead | VerifiedBlock): ErrorCode | undefined => error?.code
 
+// keystrata/stores
+const state: RegistryStore = memoryStateStore()
+const blobs: BlobStore = memoryBlobStore()
+const blocks: SharedBlocks = blocksIn(blobs)
+await blocks.put(block)
+const own: StateStore = routed({ keyset: prefixed(state, 'user-1/') })
+await saveKeyset(own, keyset)
+const changed: { keyset: Keyset; share: Share } = await changeKeyset(own, keyset, (newest) => newest.createShare())
+const checked: RetiredCheck = await checkRetired(blocks, changed.keyset, { logs: [] })
+if (changed.keyset.forgetRetired(checked).retired !== 0) throw new Error('there are retired key pairs')
+const laws: readonly Law[] = blobStoreLaws(() => blobs)
+if (laws.length === 0) throw new Error('there are no laws')
+// @ts-expect-error versions are numbers
+export const badStore: StateStore = { ...state, read: async () => ({ version: '1', bytes: content }) }
+// @ts-expect-error a floor is the text of a revision
+export const floor = (): Promise<Keyset> => loadKeyset(state, 'password', { atLeast: 3 })
+
 // keystrata/vault
 const recovery: Recovery = { zeroTrust: true }
 const login: Login = await deriveLogin('password', { realm: 'package', user: 'user' })
@@ -89,8 +125,8 @@ const platform: Platform = 'mac'
 const privateKey: TypedKey = generateTypedKey('AES-256')
 const options: ClientOptions = { realm: 'package', account: 'account', name: 'desktop', platform, privateKey }
 const client: Client = await deriveClient(options)
-const own: StoredBlock = await client.scope('private').seal(content)
-if ((await client.open(own)).join() !== '1,2,3') throw new Error('the content that the client opened differs')
+const sealed: StoredBlock = await client.scope('private').seal(content)
+if ((await client.open(sealed)).join() !== '1,2,3') throw new Error('the content that the client opened differs')
 export const factsOf = (file: Uint8Array, provider: Card): RegistrationFacts => parseRegistration(file, { provider })
 
 // keystrata/device
@@ -108,11 +144,11 @@ const readers: readonly BlockReader[] = [keyset, client]
 if (readers.length !== 2) throw new Error('unreachable')
 
 // keystrata/server
-export const registryOn = (store: RegistryStore): KeyRegistry =>
+export const registryOn = (store: AccountStore): KeyRegistry =>
   openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
 export const nameOf = ({ name }: Connection): string => name
 // @ts-expect-error no such option
-if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
+if (code !== 'policy') openKeyRegistry({} as AccountStore, { realm: 'r', server: 's', safeguarding: 'always' })
 
 // keystrata/legacy
 // @ts-expect-error a legacy key must be of type DES-56

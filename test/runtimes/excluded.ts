@@ -18,12 +18,23 @@ const chromium = [
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
   { file: 'test/primitives/probing.test.ts', reason: 'removes parts of node:crypto' },
+  { file: 'test/stores/{folder,folder-orders}.test.ts', reason: 'a browser has no folders for this adapter' },
+  { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, and programs that write to it' },
+  { file: 'test/stores/{http,serve}.test.ts', reason: 'starts a server of node:http' },
 ]
 
 /** What a runtime leaves out that is no browser. Node's usual test run skips it visibly. */
 const outsideBrowsers = [{ file: 'test/stores/indexeddb.test.ts', reason: 'needs IndexedDB, which only browsers have' }]
 
+/** What needs a server that is no part of JavaScript. It behaves the same for every runtime. */
+const servers = [
+  { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, which the usual run on Node 20 has tested' },
+]
+
+const programs = [{ file: 'test/stores/folder.test.ts', reason: 'starts programs by the command line of Node' }]
+
 export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = {
   chromium: chromium,
-  ...Object.fromEntries(['node22', 'node24', 'node26', 'bun', 'deno'].map((name) => [name, outsideBrowsers])),
+  ...Object.fromEntries(['node22', 'node24', 'node26'].map((name) => [name, [...outsideBrowsers, ...servers]])),
+  ...Object.fromEntries(['bun', 'deno'].map((name) => [name, [...outsideBrowsers, ...servers, ...programs]])),
 }

@@ -13,6 +13,8 @@ export async function startHttpServer(handle: (request: Request) => Promise<Resp
       .then((response) => send(response, outgoing))
       .catch(() => incoming.socket.destroy())
   })
+  // No connection ends because it was idle: on a busy machine, that would look like the faults that tests cause.
+  server.keepAliveTimeout = 600_000
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as { port: number }).port,

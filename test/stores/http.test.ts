@@ -9,7 +9,7 @@ import { stateStoreLaws } from '../../src/stores/contract.ts'
 import { httpStateStore, serveStateStore } from '../../src/stores/http.ts'
 import { checkStore, memoryStateStore, prefixed } from '../../src/stores.ts'
 import { allEntries, appendEntries, entriesOf } from './append-entries.ts'
-import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts'
+import { type Cut, type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
@@ -142,15 +142,19 @@ describe('a store over HTTP', () => {
 
 describe('a connection that is cut', () => {
   const content = new Uint8Array(100_000).fill(7)
-  const once = (cut: { request: number } | { answer: number }) => {
+  const once = (cut: Cut) => {
     let left = 1
     proxy.next = () => (left-- > 0 ? cut : undefined)
   }
+  // Bun and Deno repeat a request by themselves if its connection is cut.
+  const always = (cut: Cut) => {
+    proxy.next = () => cut
+  }
 
   it.each([0, 100, 50_000])('after %i bytes of a request writes nothing, and the next try does', async (request) => {
-    once({ request })
+    always({ request })
     await expect(throughProxy().write('a', 1, content)).rejects.toThrow('PUT of a got no answer')
-    expect(proxy.cuts).toBe(1)
+    expect(proxy.cuts).toBeGreaterThan(0)
     await new Promise((resolve) => setTimeout(resolve, 50))
     expect(await behind.read('a')).toBeUndefined()
     once({ request })
@@ -159,15 +163,16 @@ describe('a connection that is cut', () => {
   })
 
   it.each([0, 10])('after %i bytes of the answer to a write has written, and settling finds out', async (answer) => {
-    once({ answer })
+    always({ answer })
     const failed = throughProxy().write('a', 1, content)
     await expect(failed).rejects.toThrow(Error)
     await expect(failed).rejects.not.toThrow(TypeError)
     await expect(failed).rejects.toHaveProperty('cause')
     expect(await behind.read('a')).toEqual({ version: 1, bytes: content })
     once({ answer })
+    const before = proxy.cuts
     expect(await writeSettled(new CheckedStore(throughProxy()), 'a', 2, bytes(2))).toBe('written')
-    expect(proxy.cuts).toBe(2)
+    expect(proxy.cuts).toBe(before + 1)
     expect(await behind.read('a')).toEqual({ version: 2, bytes: bytes(2) })
   })
 
@@ -181,12 +186,12 @@ describe('a connection that is cut', () => {
   it.each([0, 10, 300, 50_000, 100_000])('after %i bytes of an object is an error', async (answer) => {
     await behind.write('a', 1, content)
     for (const read of [(store: StateStore) => store.read('a'), (store: StateStore) => store.readVersion('a', 1)]) {
-      once({ answer })
+      always({ answer })
       const failed = read(throughProxy())
       await expect(failed).rejects.toThrow(/got no answer|was cut/)
       await expect(failed).rejects.not.toThrow(TypeError)
     }
-    expect(proxy.cuts).toBe(2)
+    expect(proxy.cuts).toBeGreaterThan(1)
   })
 
   it('in the middle of a body without a length is an error', async () => {

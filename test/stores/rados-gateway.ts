@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 
 const run = promisify(execFile)
 
@@ -16,6 +17,22 @@ export interface RadosGateway {
   /** Ends all processes and deletes the folder. */
   stop(): Promise<void>
 }
+
+/** Returns a client of the gateway, which may be behind a proxy. */
+export const s3ClientOf = (
+  { credentials }: Pick<RadosGateway, 'credentials'>,
+  endpoint: string,
+  config: S3ClientConfig = {},
+): S3Client =>
+  new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { ...credentials },
+    // This gateway answers 500 to some losers of a race.
+    maxAttempts: 6,
+    ...config,
+  })
 
 const STARTUP_MS = 60_000
 

@@ -156,9 +156,13 @@ describe('serveStateStore', () => {
         controller.enqueue(new Uint8Array(1000))
       },
     })
-    const response = await ask('/_/a', { method: 'PUT', headers: first, body, duplex: 'half' }, {
-      maxBytes: 10_000,
-    })
+    const response = await ask(
+      '/_/a',
+      { method: 'PUT', headers: first, body, duplex: 'half' },
+      {
+        maxBytes: 10_000,
+      },
+    )
     expect(response.status).toBe(413)
     expect(sent).toBeLessThan(20_000)
   })

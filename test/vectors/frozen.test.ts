@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest'
 import * as vectors from './vectors.ts'
 
 const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
-  [34, vectors.keysetVectors],
-  [46, vectors.blockVectors],
+  [93, vectors.keysetVectors],
+  [2, vectors.revisionVectors],
+  [81, vectors.blockVectors],
   [26, vectors.packVectors],
-  [28, vectors.recordVectors],
+  [39, vectors.recordVectors],
   [35, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],
   [11, vectors.sharedRecordVectors],

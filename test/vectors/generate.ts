@@ -1,220 +1,44 @@
-// Adds the vectors of keysets and their blocks below to their files, unless they are there already.
+// Adds the vectors of blocks, packs and records below to their files, unless they are there already. It runs the generators
+// of keysets and of what belongs to adopted sources first.
 // Run `npm run vectors`.
-import { type KeyPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
-import { type EncryptedSuite, Suite } from '../../src/core/suite.ts'
-import { Destination } from '../../src/keyset/layout.ts'
-import { hashPassword } from '../../src/core/password.ts'
+import { Recipient } from '../../src/core/key-pairs.ts'
+import { Suite } from '../../src/core/suite.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { EnvelopeKeys } from '../../src/keyset/open.ts'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { encodePack, packFiles } from '../../src/keyset/pack.ts'
 import { resealRecords, sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent, prepareContent } from '../../src/keyset/seal.ts'
-import { concat, toBase64Url, xor } from '../../src/core/bytes.ts'
-import { encodePlainEnvelope } from '../../src/core/envelope.ts'
-import { encodeHeader, ObjectType } from '../../src/core/header.ts'
-import { encodeKeyset, type KeysetContents, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
+import { concat, toBase64Url } from '../../src/core/bytes.ts'
+import { openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
-import { flipped, hex, patched, resummed, sample, unhex } from '../fixtures.ts'
-import { plantedContents } from '../keyset/planted.ts'
+import { flipped, hex, patched, sample, unhex } from '../fixtures.ts'
 import { append } from './append.ts'
-import { type BlockVector, type KeysetVector, keysetVectors, type PackVector, type RecordVector } from './vectors.ts'
-
-const PASSWORD = 'ångström \u{1f511} pass phrase'
-
-/** Returns the planted keys under a password, with the lowest Argon2 costs that readers accept. */
-async function keysetUnder(
-  password: string,
-  change: (contents: KeysetContents) => KeysetContents = (contents) => contents,
-): Promise<{ contents: KeysetContents; master: SecretKey<'master'> }> {
-  const costs = { iterations: 1, memoryKiB: 16, lanes: 2 }
-  const [salt, nonce] = [sample(32, 11), sample(32, 12)]
-  const master = new SecretKey('master', xor(await hashPassword(password, salt, costs, {}, 32), nonce))
-  const verify = derive(master, new Uint8Array(0), 'master-verify', [], 32)
-  return { contents: change({ ...plantedContents(), argon2: { ...costs, salt, nonce, verify } }), master }
-}
-
-const { contents, master } = await keysetUnder(PASSWORD)
-const exportFor = (destination: Destination, of = contents) => encodeKeyset(of, master, destination)
-
-const keysets: KeysetVector[] = []
-function keyset(
-  id: string,
-  section: string,
-  comment: string,
-  bytes: Uint8Array,
-  more: Partial<KeysetVector> = {},
-): void {
-  keysets.push({ id, section, comment, password: PASSWORD, export: hex(bytes), expect: 'ok', ...more })
-}
-
-keyset('host', '5.3', 'every list has entries', exportFor('host'))
-keyset('source-definition', '5.3', 'no sharing keys, no retired pairs, no shares', exportFor('definition'))
-keyset('source-storage', '5.3', 'everything sealed', exportFor('storage'))
-const additional = contents.additional!
-const bare = { ...contents, additional: { ...additional, retired: [], shares: [] } }
-keyset('host-empty-lists', '5.3', 'as createKeyset makes it', exportFor('host', bare))
-keyset('source-storage-empty-lists', '5.3', 'as createKeyset makes it', exportFor('storage', bare))
-const unencrypted = await keysetUnder(PASSWORD, (planted) => ({
-  ...planted,
-  encryption: 0,
-  dedup: Mode.off,
-  blockPair: keyPairOf(0, {
-    x25519: new SecretKey('x25519', sample(32, 21)),
-    mlKem1024: new SecretKey('ml-kem-1024', sample(64, 22)),
-  }),
-}))
-keyset(
-  'no-minimum',
-  '3.1',
-  'a keyset that takes unencrypted blocks',
-  encodeKeyset(unencrypted.contents, unencrypted.master, 'host'),
-)
-const host = exportFor('host')
-keyset('password-decomposed', '1.2', 'the password in NFD', host, { password: PASSWORD.normalize('NFD') })
-keyset('password-spaces', '1.2', 'a no-break space and an ideographic space for spaces', host, {
-  password: PASSWORD.replace(' ', '\u00a0').replace(' ', '\u3000'),
-})
-keyset('wrong-password', '5.2', 'one character more', host, { password: `${PASSWORD}x`, expect: 'wrong-password' })
-keyset('empty-password', '1.2', 'no password', host, { password: '', expect: 'limit-exceeded' })
-keyset('too-short', '5.2', '55 bytes', host.subarray(0, 55), { expect: 'malformed' })
-keyset('magic', '5.2', 'kSTR', resummed(patched(host, 0, [0x6b])), { expect: 'malformed' })
-keyset('checksum', '5.2', 'the last bit flipped', flipped(host, host.length - 1), { expect: 'malformed' })
-keyset('damage-in-verify', '5.2', 'one bit of verify, by accident: not a wrong password', flipped(host, 150), {
-  expect: 'malformed',
-})
-keyset('version-byte', '2', 'version 2 of the format', resummed(patched(host, 4, [2])), { expect: 'unsupported' })
-keyset('type', '2', 'type 12', resummed(patched(host, 5, [12])), { expect: 'unsupported' })
-keyset('suite', '2', 'suite 0x0001', resummed(patched(host, 7, [1])), { expect: 'unsupported' })
-keyset('generation', '2', 'generation 1', resummed(patched(host, 11, [1])), { expect: 'unsupported' })
-keyset('flag', '2', 'an unknown flag', resummed(patched(host, 12, [0x80])), { expect: 'unsupported' })
-keyset('destination', '5.2', 'destination 4', resummed(patched(host, 56, [4])), { expect: 'unsupported' })
-keyset(
-  'trailing',
-  '1.1',
-  'a byte behind the checksum, the checksum made right',
-  resummed(concat(host, new Uint8Array(1))),
-  { expect: 'malformed' },
-)
-keyset(
-  'cut-body',
-  '1.1',
-  'a byte of the body gone, the checksum made right',
-  resummed(concat(host.subarray(0, 400), host.subarray(401))),
-  { expect: 'malformed' },
-)
-keyset(
-  'plain-length',
-  '1.1',
-  'the length of the plain section one less',
-  resummed(patched(host, 167, u32(new DataView(host.buffer).getUint32(167) - 1))),
-  { expect: 'malformed' },
-)
-keyset('version-zero', '5.2', 'keyset version 0', resummed(patched(host, 48, new Uint8Array(8))), {
-  expect: 'malformed',
-})
-keyset('version-huge', '5.2', 'keyset version 2⁵³', resummed(patched(host, 48, [0, 0x20, 0, 0, 0, 0, 0, 0])), {
-  expect: 'malformed',
-})
-keyset('argon2-iterations', '1.6', '65 iterations', resummed(patched(host, 59, u32(65))), { expect: 'limit-exceeded' })
-keyset('argon2-memory', '1.6', '1 GiB and 1 KiB', resummed(patched(host, 63, u32(2 ** 20 + 1))), {
-  expect: 'limit-exceeded',
-})
-keyset('argon2-lanes', '1.6', '17 lanes', resummed(patched(host, 67, u32(17))), { expect: 'limit-exceeded' })
-keyset('argon2-memory-per-lane', '1.6', '15 KiB for 2 lanes', resummed(patched(host, 63, u32(15))), {
-  expect: 'limit-exceeded',
-})
-keyset('mac', '5.2', 'one bit of the mac, the checksum made right', resummed(flipped(host, host.length - 9)), {
-  expect: 'authentication-failed',
-})
-keyset('swapped-public-key', '5.2', 'another X25519 public key in the plain section', resummed(flipped(host, 180)), {
-  expect: 'authentication-failed',
-})
-keyset('minimum-lowered', '5.2', 'minimum 0 in the plain section', resummed(patched(host, 171, [0])), {
-  expect: 'authentication-failed',
-})
-keyset(
-  'other-destination',
-  '5.2',
-  'the storage export called a definition',
-  resummed(patched(exportFor('storage'), 56, [2])),
-  { expect: 'authentication-failed' },
-)
-const foreignHalf = { ...contents, blockPair: { ...contents.blockPair, publicHalves: additional.sharing.publicHalves } }
-keyset('halves-apart', '5.3', 'public halves of another pair, under a right mac', exportFor('storage', foreignHalf), {
-  expect: 'authentication-failed',
-})
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value)
-  return bytes
-}
+import { contents, PASSWORD, unencrypted } from './generate-keyset.ts'
+import './generate-adopted.ts'
+import { blockFields, type Made, make } from './make-block.ts'
+import { type BlockVector, keysetVectors, type PackVector, type RecordVector } from './vectors.ts'
 
 const blocks: BlockVector[] = []
 function block(id: string, section: string, comment: string, made: Made, more: Partial<BlockVector> = {}): void {
-  const { label, envelope, ciphertext, content } = made
-  const bytes = concat(envelope, ciphertext)
-  blocks.push({
-    id,
-    section,
-    comment,
-    keyset: 'host',
-    label: hex(label),
-    block: hex(bytes),
-    content: hex(content),
-    expect: 'ok',
-    ...more,
-  })
+  blocks.push({ id, section, comment, keyset: 'host', ...blockFields(made), expect: 'ok', ...more })
 }
 
-interface Made {
-  label: Uint8Array
-  envelope: Uint8Array
-  ciphertext: Uint8Array
-  content: Uint8Array
-}
-
-interface Making {
-  of?: KeysetContents
-  suite?: EncryptedSuite
-  pair?: KeyPair
-  ownerId?: Uint8Array
-}
-
-async function make(mode: Mode, content: Uint8Array, making: Making = {}): Promise<Made> {
-  const { of = contents, suite = Suite.hybrid } = making
-  const { pair = of.blockPair, ownerId = of.id } = making
-  const prepared = await prepareContent(content, new ContentScheme(mode, of))
-  const recipient = new Recipient(pair.publicHalves)
-  const { label, blockKey, buffer } = prepared
-  const envelope =
-    mode === Mode.none
-      ? encodePlainEnvelope(
-          encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId: recipient.keyId, ownerId }),
-        )
-      : maskKey(blockKey!, recipient, { ownerId, suite, mode, label })
-  await encryptContent(prepared)
-  return { label, envelope, ciphertext: buffer, content }
-}
-
+const { additional } = contents
+if (additional === undefined) throw new Error('the planted keyset has all keys')
 const names = { [Mode.scoped]: 'scoped', [Mode.global]: 'global', [Mode.off]: 'off', [Mode.none]: 'none' }
 for (const mode of [Mode.scoped, Mode.global, Mode.off] as const) {
   block(`hybrid-${names[mode]}`, '6.2', '100 bytes', await make(mode, sample(100)))
   block(`hybrid-${names[mode]}-empty`, '6.2', 'no bytes at all', await make(mode, new Uint8Array(0)))
-  const lax = await make(mode, sample(100), { of: unencrypted.contents, suite: Suite.x25519 })
+  const lax = await make(mode, sample(100), { of: unencrypted, suite: Suite.x25519 })
   block(`x25519-${names[mode]}`, '6.1', 'X25519 alone, where it may be', lax, { keyset: 'no-minimum' })
 }
-block(
-  'none',
-  '6.1',
-  'not encrypted, where it may be',
-  await make(Mode.none, sample(100), { of: unencrypted.contents }),
-  { keyset: 'no-minimum' },
-)
+block('none', '6.1', 'not encrypted, where it may be', await make(Mode.none, sample(100), { of: unencrypted }), {
+  keyset: 'no-minimum',
+})
 block(
   'retired',
   '6.4',
@@ -226,7 +50,7 @@ block(
   '6.4',
   'the same, for a definition, which has no retired pairs',
   await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
-  { keyset: 'definition', expect: 'key-not-found' },
+  { keyset: 'source-definition', expect: 'key-not-found' },
 )
 
 const good = await make(Mode.scoped, sample(100))
@@ -335,7 +159,7 @@ block(
 block('weaker-none', '6.4', 'not encrypted, where both are due', await make(Mode.none, sample(100)), {
   expect: 'policy',
 })
-const plain = await make(Mode.none, sample(100), { of: unencrypted.contents })
+const plain = await make(Mode.none, sample(100), { of: unencrypted })
 block(
   'none-altered',
   '6.4',
@@ -439,7 +263,7 @@ const empty = { sequence: 2, content: '' }
 record('first', 'the start of a log', one.record, 'start')
 record('second', 'no bytes at all, behind it', second.record, one.record, empty)
 record('unchained', 'the second one, without a look at the chain', second.record, null, empty)
-record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'definition' })
+record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'source-definition' })
 // Uses the keyset of the frozen vector, because its key pairs may differ from those that this file makes now.
 const frozen = parseKeyset(unhex(keysetVectors().find(({ id }) => id === 'no-minimum')!.export))
 const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))
@@ -487,5 +311,4 @@ record('weaker', 'X25519 alone, where both are due', weak.record, 'start', { exp
 
 append('record.json', records)
 append('pack.json', packs)
-append('keyset.json', keysets)
 append('block.json', blocks)

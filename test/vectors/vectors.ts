@@ -13,11 +13,30 @@ interface Vector {
 export interface KeysetVector extends Vector {
   password: string
   export: string
+  /** The revision that the caller gives as its floor, as text. */
+  floor?: string
+  /** What opening a writer from the export gives, without the password. */
+  writer?: 'ok' | ErrorCode
+  /** What the first use of the card gives, once the keyset is unlocked. */
+  card?: 'ok' | ErrorCode
+}
+
+/** How the revision of a keyset is made (SPEC §5.2). */
+export interface RevisionVector extends Vector {
+  /** The id of a keyset vector, which is a storage export with this revision. */
+  keyset: string
+  master: string
+  random: string
+  contents: string
+  /** `<version>-<32 hex digits>` */
+  revision: string
 }
 
 export interface BlockVector extends Vector {
   /** The id of a keyset vector. */
   keyset: string
+  /** Whether the reader accepts whatever is weaker than its key pairs demand, down to unencrypted blocks. */
+  acceptsWeaker?: boolean
   label: string
   /** envelope ‖ ciphertext */
   block: string
@@ -201,6 +220,7 @@ function read<V>(name: string): V[] {
 }
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
+export const revisionVectors = (): RevisionVector[] => read('revision.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
 export const packVectors = (): PackVector[] => read('pack.json')

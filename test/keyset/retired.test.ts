@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { checkRetired, type Keyset, openWriter, unlockKeyset } from '../../src/index.ts'
+import { blocksIn, memoryBlobStore } from '../../src/stores.ts'
+import { ALICE, failure, makeKeyset, PASSWORD, quickly, sample } from '../fixtures.ts'
+import { MemoryVaultStore } from '../fixtures.ts'
+import { createProfile, deriveLogin } from '../../src/vault.ts'
+
+const old = await makeKeyset({ encryption: 'none' })
+const keyset = old.regenerate({ encryption: 'x25519' })
+const stranger = await makeKeyset()
+const NONE = { logs: [] } as const
+
+async function storeOf(...sealed: readonly (readonly [Keyset, number, object?])[]) {
+  const blobs = memoryBlobStore()
+  const blocks = blocksIn(blobs)
+  for (const [owner, seed, options] of sealed) {
+    await blocks.put(
+      await openWriter(owner.export('host'), { encryption: 'x25519', ...options }).seal(sample(20, seed)),
+    )
+  }
+  return { blobs, blocks }
+}
+
+describe('checkRetired', () => {
+  it('passes if every block is under the current key pair, and says what it looked at', async () => {
+    const { blocks } = await storeOf([keyset, 1], [keyset, 2])
+    const checked = await checkRetired(blocks, keyset, NONE)
+    expect(checked).toEqual({ keyset: keyset.id, revision: keyset.revision, heads: 2 })
+    expect(keyset.forgetRetired(checked).retired).toBe(0)
+  })
+
+  it('refuses while a block is under a retired key pair, with counts', async () => {
+    const { blocks } = await storeOf([old, 1], [keyset, 2], [old, 3])
+    const error = await failure(() => checkRetired(blocks, keyset, NONE), 'policy')
+    expect(error.detail).toEqual({ rule: 'retired-keys', heads: 3, retired: 2, damaged: 0 })
+    for await (const head of blocks.heads()) await blocks.replaceEnvelope(head, keyset.rekey(head))
+    expect((await checkRetired(blocks, keyset, NONE)).heads).toBe(3)
+  })
+
+  it('passes by unencrypted blocks, and blocks of others', async () => {
+    const { blocks } = await storeOf([old, 1, { encryption: 'none' }], [stranger, 2, { encryption: 'hybrid' }])
+    const login = await quickly(() => deriveLogin(PASSWORD, ALICE))
+    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+    await blocks.put(await vault.seal(sample(20)))
+    expect((await checkRetired(blocks, keyset, NONE)).heads).toBe(3)
+  })
+
+  it('refuses if a head is damaged, because nobody can tell', async () => {
+    const { blobs, blocks } = await storeOf([keyset, 1])
+    for (const [index, bytes] of [new Uint8Array(0), sample(300)].entries()) {
+      await blobs.put(`head/${String(index).repeat(64)}`, bytes)
+    }
+    const error = await failure(() => checkRetired(blocks, keyset, NONE), 'policy')
+    expect(error.detail).toEqual({ rule: 'retired-keys', heads: 3, retired: 0, damaged: 2 })
+    expect(error.message).toContain('damaged')
+  })
+
+  it('looks for the key pairs of adopted keysets too', async () => {
+    const adopter = stranger.adopt(keyset)
+    const { blocks } = await storeOf([old, 1], [keyset, 2])
+    const error = await failure(() => checkRetired(blocks, adopter, NONE), 'policy')
+    expect(error.detail).toMatchObject({ retired: 2 })
+  })
+
+  it('refuses a keyset from a definition, which has no retired key pairs', async () => {
+    using definition = await unlockKeyset(keyset.export('definition'), PASSWORD)
+    await failure(async () => checkRetired((await storeOf()).blocks, definition, NONE), 'policy')
+  })
+
+  it('stops when it is aborted', async () => {
+    const { blocks } = await storeOf([keyset, 1])
+    await failure(() => checkRetired(blocks, keyset, { ...NONE, signal: AbortSignal.abort() }), 'aborted')
+  })
+
+  it('refuses logs, which it cannot check yet', async () => {
+    const { blocks } = await storeOf()
+    for (const logs of [undefined, [1], {}]) {
+      await expect(checkRetired(blocks, keyset, { logs: logs as never })).rejects.toThrow(TypeError)
+    }
+  })
+})
