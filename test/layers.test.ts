@@ -37,6 +37,7 @@ const doors: readonly (readonly [RegExp, string])[] = [
   [/^bcryptjs$/, 'server/verifier.ts'],
   [/^des\.js$/, 'legacy/des.ts'],
   [/^node:(fs\/promises|path)$/, 'stores/folder.ts'],
+  [/^node:(fs\/promises|path)$/, 'stores/folder-files.ts'],
   [/^@aws-sdk\/client-s3$/, 'stores/s3.ts'],
 ]
 

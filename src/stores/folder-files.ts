@@ -193,10 +193,18 @@ export class Folder {
 
   /** Creates a folder. {@link sync} makes its name durable. */
   async enter(path: string): Promise<void> {
-    const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE })
-    if (first === undefined) return
-    this.#durable.clear()
-    if (first.length <= this.root.length) this.#top = dirname(first)
+    for (let tries = 1; ; tries++) {
+      try {
+        const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE })
+        if (first === undefined) return
+        this.#durable.clear()
+        if (first.length <= this.root.length) this.#top = dirname(first)
+        return
+      } catch (error) {
+        // Somebody deletes an empty folder at this moment.
+        if (codeOf(error) !== 'ENOENT' || tries === TRIES) throw error
+      }
+    }
   }
 
   /**

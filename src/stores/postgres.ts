@@ -85,12 +85,12 @@ CREATE INDEX IF NOT EXISTS ${onceIndex} ON ${once} (until);
 /**
  * Creates a store in a PostgreSQL database. {@link postgresSchema} creates its tables. `write` and `once` return true
  * once their transaction is committed, on any isolation level. They run two short statements.
- * @param db a Pool of `pg`, or a Client that runs nothing else, or PGlite. It must not be inside a transaction, because
- *   whoever rolls that back would take back what the store has acknowledged. PGlite does not sync its files like a server,
- *   so a power cut may lose what it has written
+ * @param db a Pool of `pg`, or PGlite, or a Client of `pg` that runs one thing at a time and nothing else. It must not
+ *   be inside a transaction, because whoever rolls that back would take back what the store has acknowledged. PGlite does
+ *   not sync its files as a server does, so a power cut may lose what it has written
  * @param options `table`: how the names of the tables begin, `keystrata` if omitted. It may name a schema
- * @returns a store whose methods throw a TypeError if `db` is inside a transaction, if `synchronous_commit` is off, or if
- *   the server runs with `fsync = off`. With these settings, the server acknowledges what it may lose
+ * @returns a store whose methods throw a TypeError if `db` is inside a transaction, if `synchronous_commit` is off, or
+ *   if the server runs with `fsync = off`. With these settings, the server acknowledges what it may lose
  * @throws TypeError if `db` has no method `query`, or `table` has other characters than `a-z`, digits and `_`
  * @throws RangeError if `table` is longer than 48 characters
  * @example
@@ -122,7 +122,7 @@ const resultOf = (written: string): string => `SELECT count(*)::text AS written,
   CASE WHEN ${IS_DURABLE} THEN 'yes' ELSE 'no' END AS durable
 FROM ${written}`
 
-/** The statements. The head has the number of the newest version, also after it was the only one that was not dropped. */
+/** The statements. The head says which version is the newest, so a dropped number is never free again. */
 const statementsFor = ({ head, version, once }: ReturnType<typeof tablesOf>) => ({
   read: `SELECT v.version::text AS version, encode(v.bytes, 'base64') AS bytes
 FROM ${head} h JOIN ${version} v ON v.name = h.name AND v.version = h.version

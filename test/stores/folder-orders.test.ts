@@ -64,10 +64,9 @@ function blobRun(folder: string, random: (limit: number) => number, kinds: reado
   const history: History<Blob> = new History()
   const store = folderBlobStore(folder)
   const contents = ['e', 'x', 'y']
-  const operations: Readonly<Record<string, () => Promise<unknown>>> = {
-    put: () => {
-      const next = contents[random(3)]!
-      return history.add(
+  const step = {
+    put: async (next: string): Promise<void> => {
+      await history.add(
         `put ${next}`,
         () => store.put('head/a', encode(next)),
         (answer, state) => {
@@ -76,9 +75,8 @@ function blobRun(folder: string, random: (limit: number) => number, kinds: reado
         },
       )
     },
-    replace: () => {
-      const [expected, next] = [contents[random(3)]!, contents[random(3)]!]
-      return history.add(
+    replace: async (expected: string, next: string): Promise<void> => {
+      await history.add(
         `replace ${expected} by ${next}`,
         () => store.replace('head/a', encode(expected), encode(next)),
         (answer, state) => {
@@ -87,12 +85,13 @@ function blobRun(folder: string, random: (limit: number) => number, kinds: reado
         },
       )
     },
-    get: () =>
-      history.add(
+    get: async (): Promise<void> => {
+      await history.add(
         'get',
         async () => decode(await store.get('head/a')),
         (answer, state) => (answer === undefined || answer.value === state ? [state] : []),
-      ),
+      )
+    },
     delete: () =>
       history.add(
         'delete',
@@ -100,10 +99,17 @@ function blobRun(folder: string, random: (limit: number) => number, kinds: reado
         () => [undefined],
       ),
   }
+  const content = () => contents[random(3)]!
+  const operations: Readonly<Record<string, () => Promise<void>>> = {
+    put: () => step.put(content()),
+    replace: () => step.replace(content(), content()),
+    get: step.get,
+    delete: step.delete,
+  }
   const program = async () => {
     for (let left = 2; left > 0; left--) await operations[kinds[random(kinds.length)]!]!()
   }
-  return { history, store, program }
+  return { history, store, step, program }
 }
 
 describe.each([
@@ -115,7 +121,7 @@ describe.each([
     25,
   ],
 ] as const)('a blob in a folder under %s', (_, kinds, kills) => {
-  it(`is linearizable in ${ORDERS} random orders`, async () => {
+  it(`is linearizable in ${ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
     let trueReplaces = 0
     await withTurns(async () => {
       for (const seed of seeds) {
@@ -199,10 +205,34 @@ function versionsRun(folder: string, random: (limit: number) => number) {
 }
 
 describe.each([
+  ['a clock that goes on', 0, 0],
+  ['a clock that goes back, and programs that are killed', 60_000, 15],
+] as const)('a replace, a delete and a put of one blob in a folder, with %s', (_, jump, kills) => {
+  it(`are linearizable in ${10 * ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
+    await withTurns(async () => {
+      for (const seed of seeds.flatMap((each) => Array.from({ length: 10 }, (__, index) => 10 * each + index))) {
+        await inFolder(async (folder) => {
+          const random = randomOf(seed)
+          const { history, store, step } = blobRun(folder, random, [])
+          await store.put('head/a', encode('e'))
+          const now = Date.now.bind(Date)
+          const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - jump)
+          const programs = [() => step.replace('e', 'x'), () => step.delete(), () => step.put('y')]
+          await interleave(programs, random, kills).finally(() => clock.mockRestore())
+          const last = decode(await store.get('head/a'))
+          const explained = isLinearizable(history.steps, 'e', (state: Blob) => state === last)
+          expect(explained, `seed ${seed}, e became ${String(last)}:\n${String(history)}`).toBe(true)
+        })
+      }
+    })
+  })
+})
+
+describe.each([
   ['that all go on', 0],
   ['of which some are killed', 25],
 ] as const)('versions in a folder, used by programs %s', (_, kills) => {
-  it(`are linearizable in ${ORDERS} random orders`, async () => {
+  it(`are linearizable in ${ORDERS} random orders`, { timeout: 1_800_000 }, async () => {
     let late = 0
     await withTurns(async () => {
       for (const seed of seeds) {
