@@ -77,11 +77,18 @@ const pathsIn = (store: FolderStore, folder: string) =>
     .map((name) => join(store.address, folder, name))
     .filter((path) => statSync(path).isFile())
 
+/** Returns the path of the file that holds a blob. */
+function fileOf(blob: string): string {
+  const files = readdirSync(blob)
+  expect(files).toHaveLength(1)
+  return join(blob, files[0]!)
+}
+
 /** Returns the paths of the head and of the ciphertext of a block. */
 function pathsOf(store: FolderStore, label: string): { head: string; data: string } {
-  const head = join(store.address, 'head', label, '_1')
+  const head = fileOf(join(store.address, 'head', label))
   const hash = readFileSync(head).subarray(-32).toString('hex')
-  return { head, data: join(store.address, 'data', hash, '_1') }
+  return { head, data: fileOf(join(store.address, 'data', hash)) }
 }
 
 describe('backup and restore', () => {
@@ -282,7 +289,7 @@ describe('a damaged store', () => {
   const swap: Damage = (path) => {
     const folder = join(path, '../..')
     const other = readdirSync(folder).find((name) => name !== basename(join(path, '..')))!
-    copyFileSync(join(folder, other, '_1'), path)
+    copyFileSync(fileOf(join(folder, other)), path)
   }
   const damages: [string, RegExp, 'head' | 'data', Damage][] = [
     ['a ciphertext cut short', /altered/, 'data', cut],
