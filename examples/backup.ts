@@ -4,9 +4,9 @@ import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { BlockWriter } from 'keystrata'
-import { Kind, newTally, putContent, sha256, type Tally, withKind } from './blocks.ts'
+import { type BackupStore, sha256 } from './backup-store.ts'
+import { Kind, newTally, putContent, type Tally, withKind } from './blocks.ts'
 import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
-import type { Store } from './store.ts'
 
 /** The size of one piece of a file: 8 MiB with its kind byte in front. */
 const PIECE_BYTES = 8 * 1024 * 1024 - 1
@@ -22,7 +22,7 @@ const LISTED_AT_ONCE = 5000
 export interface BackupOptions {
   writer: BlockWriter
   index: IndexWriter
-  store: Store
+  blocks: BackupStore['blocks']
   /** Packs small files into one block. Without it, each file is a block of its own. */
   pack?: (files: readonly Uint8Array[]) => Promise<Pack>
   /** Folders to leave out, such as the store itself. */
@@ -130,7 +130,7 @@ class BackupRun {
   }
 
   #put(content: Uint8Array): Promise<string> {
-    return putContent(content, this.#options.writer, this.#options.store, this.tally)
+    return putContent(content, this.#options.writer, this.#options.blocks, this.tally)
   }
 
   /**
@@ -141,7 +141,7 @@ class BackupRun {
     if (this.#waitingBytes + file.length > PACK_BYTES) await this.#pack()
     this.#waiting.push({ file, entry })
     this.#waitingBytes += file.length
-    const isChosen = this.#waitingBytes > PACK_BYTES / 4 && sha256(Buffer.from(inside)).startsWith('0')
+    const isChosen = this.#waitingBytes > PACK_BYTES / 4 && sha256(inside).startsWith('0')
     if (isChosen || this.#waiting.length === PACK_FILES) await this.#pack()
   }
 

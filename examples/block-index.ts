@@ -1,11 +1,10 @@
 // The index of a vault's or a client's backups. These key models have no records, so the index is stored in blocks.
-// The store says which backup is the newest: it can offer an older one, but it cannot forge one. A real tool keeps the
-// label of the last backup in a place that the store does not control.
-import { join } from 'node:path'
+// Version n of the object `snapshots` is the label of backup n. The store can offer an older backup, but it cannot forge
+// one. A real tool keeps the label of the last backup in a place that the store does not control.
 import type { BlockReader, BlockWriter } from 'keystrata'
+import { type BackupStore, writeNext } from './backup-store.ts'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
-import { putVersion, type Store } from './store.ts'
 
 /** The content of a snapshot block: the snapshot and the labels of its listings. */
 interface Top {
@@ -17,8 +16,7 @@ const SNAPSHOTS = 'snapshots'
 
 export class BlockIndex implements IndexWriter {
   readonly #writer: BlockWriter
-  readonly #store: Store
-  readonly #folder: string
+  readonly #store: BackupStore
   readonly #beforeFinish: () => Promise<void>
   #listings: string[] = []
 
@@ -26,16 +24,10 @@ export class BlockIndex implements IndexWriter {
    * Prepares the index of a new backup.
    * @param beforeFinish runs before the snapshot is stored as the newest
    */
-  constructor(
-    writer: BlockWriter,
-    store: Store,
-    folder: string = SNAPSHOTS,
-    beforeFinish = async (): Promise<void> => undefined,
-  ) {
-    this.#beforeFinish = beforeFinish
+  constructor(writer: BlockWriter, store: BackupStore, beforeFinish: () => Promise<void> = async () => undefined) {
     this.#writer = writer
     this.#store = store
-    this.#folder = folder
+    this.#beforeFinish = beforeFinish
   }
 
   async add(folders: readonly Folder[]): Promise<void> {
@@ -46,35 +38,30 @@ export class BlockIndex implements IndexWriter {
     const top: Top = { snapshot, listings: this.#listings }
     const label = await this.#put(Kind.snapshot, top)
     await this.#beforeFinish()
-    await putVersion(this.#store, this.#folder, Buffer.from(label))
+    await writeNext(this.#store.state, SNAPSHOTS, () => Buffer.from(label))
     this.#listings = []
   }
 
   #put(kind: Kind, value: object): Promise<string> {
-    return putContent(withKind(kind, Buffer.from(JSON.stringify(value))), this.#writer, this.#store, newTally())
+    return putContent(withKind(kind, Buffer.from(JSON.stringify(value))), this.#writer, this.#store.blocks, newTally())
   }
 }
 
 /** Reads the listing of the backup with number `wanted`, or of the newest. */
-export async function readBlockIndex(
-  store: Store,
-  reader: BlockReader,
-  wanted?: number,
-  folder: string = SNAPSHOTS,
-): Promise<Listing> {
-  const names = await store.versions(folder)
-  const name = wanted === undefined ? names.at(-1) : names.find((each) => Number(each.slice(-8)) === wanted)
-  if (name === undefined) throw new Error(`${store.root} does not hold this backup`)
-  const label = Buffer.from((await store.get(name)) ?? []).toString()
-  const get = async (kind: Kind, each: string): Promise<unknown> =>
-    JSON.parse(Buffer.from(await getContent(kind, each, { reader, store }, newTally())).toString())
+export async function readBlockIndex(store: BackupStore, reader: BlockReader, wanted?: number): Promise<Listing> {
+  const { address, state } = store
+  const stored =
+    wanted === undefined ? (await state.read(SNAPSHOTS))?.bytes : await state.readVersion(SNAPSHOTS, wanted)
+  if (stored === undefined) throw new Error(`${address} does not hold this backup`)
+  const get = async (kind: Kind, label: string): Promise<unknown> =>
+    JSON.parse(Buffer.from(await getContent(kind, label, { reader, store }, newTally())).toString())
   try {
-    const { snapshot, listings } = (await get(Kind.snapshot, label)) as Top
+    const { snapshot, listings } = (await get(Kind.snapshot, Buffer.from(stored).toString())) as Top
     const folders: Folder[] = []
-    for (const each of listings) folders.push(...((await get(Kind.listing, each)) as Folder[]))
+    for (const label of listings) folders.push(...((await get(Kind.listing, label)) as Folder[]))
     return toListing(snapshot, folders)
   } catch (error) {
-    const message = `${join(store.root, name)}: ${(error as Error).message}; --snapshot N restores an older backup`
+    const message = `the index in ${address}: ${(error as Error).message}; --snapshot N restores an older backup`
     throw new Error(message, { cause: error })
   }
 }

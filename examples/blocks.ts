@@ -1,17 +1,12 @@
-// Stores blocks. A ciphertext is stored under its own hash and never changes. The head (the envelope and that hash) is
-// stored under the label of the block, where a new envelope can replace it. A share has its own envelopes in its own
-// folder.
-import type { BlockReader, BlockWriter, StoredBlock } from 'keystrata'
+// Seals contents into blocks of a store and opens them again, and counts what that took.
 import { createHash } from 'node:crypto'
-import type { FolderStore, Store } from './store.ts'
+import type { BlockReader, BlockWriter, StoredBlock } from 'keystrata'
+import type { Blocks } from 'keystrata/stores'
+import type { BackupStore } from './backup-store.ts'
 
 /** The first byte of each content. It says what the content is, so that a file is never read as an index. */
 export const Kind = { piece: 0, pack: 1, listing: 2, snapshot: 3 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
-
-export const BLOCKS = 'blocks'
-export const CIPHERTEXTS = 'data'
-const HASH_BYTES = 32
 
 export interface Tally {
   files: number
@@ -59,74 +54,38 @@ export function newTally(): Tally {
   }
 }
 
-export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
-
 /** Seals and stores one content, unless the store already has it. Returns its label. */
 export async function putContent(
   content: Uint8Array,
   writer: BlockWriter,
-  store: Store,
+  blocks: BackupStore['blocks'],
   tally: Tally,
 ): Promise<string> {
-  const prepared = await tally.crypto.time(writer.prepare(content))
+  using prepared = await tally.crypto.time(writer.prepare(content))
   const { label } = prepared
   tally.blocks++
   tally.contentBytes += content.length
-  if (await store.has(`${BLOCKS}/${label}`)) {
-    prepared.dispose()
+  if (await blocks.has(label)) {
     tally.deduplicated++
     return label
   }
-  const { envelope, ciphertext } = await tally.crypto.time(prepared.seal())
-  const hash = sha256(ciphertext)
-  if (await store.put(`${CIPHERTEXTS}/${hash}`, ciphertext)) tally.storedBytes += ciphertext.length
-  // The head goes last: if a head exists, its ciphertext exists too.
-  if (await putHead(store, BLOCKS, { label, envelope, hash })) tally.storedBytes += envelope.length + HASH_BYTES
+  const block = await tally.crypto.time(prepared.seal())
+  if (await blocks.put(block)) tally.storedBytes += block.envelope.length + block.ciphertext.length
   return label
-}
-
-/** What is stored under the label of a block. */
-export interface Head {
-  label: string
-  envelope: Uint8Array
-  /** The SHA-256 of the ciphertext, in hex. */
-  hash: string
-}
-
-const encodeHead = ({ envelope, hash }: Head): Uint8Array => Buffer.concat([envelope, Buffer.from(hash, 'hex')])
-
-/** Stores a head. Returns false if the label already has one. */
-export const putHead = (store: Store, folder: string, head: Head): Promise<boolean> =>
-  store.put(`${folder}/${head.label}`, encodeHead(head))
-
-export const replaceHead = (store: FolderStore, folder: string, head: Head): Promise<void> =>
-  store.replace(`${folder}/${head.label}`, encodeHead(head))
-
-export async function getHead(store: Store, folder: string, label: string): Promise<Head> {
-  const stored = /^[0-9a-f]{64}$/.test(label) ? await store.get(`${folder}/${label}`) : undefined
-  if (stored === undefined) throw new Error('the block is missing')
-  return {
-    label,
-    envelope: stored.subarray(0, -HASH_BYTES),
-    hash: Buffer.from(stored.subarray(-HASH_BYTES)).toString('hex'),
-  }
 }
 
 /** Where to read blocks from, and which reader opens them. */
 export interface Source {
   reader: BlockReader
-  store: Store
-  /** The folder of the heads; by default the owner's. */
-  heads?: string
-  /** For a share: the SHA-256 of each head by label, from the share's log. It pins the envelope and the ciphertext. */
+  store: { address: string; blocks: Pick<Blocks, 'get'> }
+  /** For a share: the pin of each block by label, from the share's log. */
   pinned?: ReadonlyMap<string, string>
 }
 
 /** Reads and opens one block. Returns its content without the kind byte; an error names the block. */
 export async function getContent(kind: Kind, label: string, source: Source, tally: Tally): Promise<Uint8Array> {
   try {
-    const block = await getBlock(label, source)
-    const content = await tally.crypto.time(source.reader.open(block))
+    const content = await tally.crypto.time(source.reader.open(await getBlock(label, source)))
     tally.contentBytes += content.length
     tally.blocks++
     if (content[0] !== kind) throw new Error('the block holds another kind of content')
@@ -136,22 +95,21 @@ export async function getContent(kind: Kind, label: string, source: Source, tall
   }
 }
 
-async function getBlock(label: string, { store, heads = BLOCKS, pinned }: Source): Promise<StoredBlock> {
-  const head = await getHead(store, heads, label)
-  if (pinned !== undefined && pinned.get(label) !== pinOf(head))
+async function getBlock(label: string, { store, pinned }: Source): Promise<StoredBlock> {
+  const block = await store.blocks.get(label)
+  if (block === undefined) throw new Error('the block is missing')
+  if (pinned !== undefined && pinned.get(label) !== pinOf(block)) {
     throw new Error('the block is not the one that was shared')
-  const ciphertext = await store.get(`${CIPHERTEXTS}/${head.hash}`)
-  if (ciphertext === undefined) throw new Error('the ciphertext is missing')
-  if (pinned !== undefined && sha256(ciphertext) !== head.hash)
-    throw new Error('the block is not the one that was shared')
-  return { label, envelope: head.envelope, ciphertext }
+  }
+  return block
 }
 
 /**
- * Returns the hash of a head, which the log of a share records. Without it, anyone who has the keys of the share could
+ * Returns the hash of a block, which the log of a share records. Without it, anyone who has the keys of the share could
  * put another content in the place of the block.
  */
-export const pinOf = (head: Head): string => sha256(encodeHead(head))
+export const pinOf = ({ envelope, ciphertext }: StoredBlock): string =>
+  createHash('sha256').update(envelope).update(ciphertext).digest('hex')
 
 /** Puts the kind byte in front of a content. */
 export const withKind = (kind: Kind, content: Uint8Array): Uint8Array => Buffer.concat([Uint8Array.of(kind), content])

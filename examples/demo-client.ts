@@ -8,6 +8,10 @@ import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
+import type { StateStore } from 'keystrata/stores'
+import { folderStateStore } from 'keystrata/stores/folder'
+import { postgresSchema, postgresStateStore } from 'keystrata/stores/postgres'
+import { writeNext } from './backup-store.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { custodyStory } from './demo-custody.ts'
@@ -15,44 +19,49 @@ import { legacyStory } from './demo-legacy.ts'
 import { close, listen } from './http.ts'
 import { refused } from './refused.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
-import { createStorageService, createStorageTables, REALM, snapshotsOf } from './storage-service.ts'
-import { type FolderStore, putVersion } from './store.ts'
+import { createStorageService, REALM } from './storage-service.ts'
 import { say } from './terminal.ts'
 
 /** The end of the folder name for the second client's restore. */
 export const LAPTOP = 'of the laptop'
 
 export const ACCOUNT = 'demo-account'
+
+/** The folder in the store for what the clients keep on their own machine. */
+export const MACHINE = 'machine'
 /** At most how many files both clients have in common. */
 const COMMON_FILES = 20
 
 export async function clientDemo(demo: Demo): Promise<void> {
-  const { store, password, restoreOnly, snapshot } = demo
+  const { password, restoreOnly, snapshot } = demo
+  const { address } = demo.store
   // In real life the server and the clients are on different machines.
-  const root = join(store.root, 'server')
+  const machine = folderStateStore(join(address, MACHINE))
+  const root = join(address, 'server')
   await mkdir(root, { recursive: true })
   const database = await PGlite.create(join(root, 'database'))
-  await createStorageTables(database)
+  await database.exec(postgresSchema())
+  const state = postgresStateStore(database)
   const servers: Server[] = []
   const serve = (safeguarding: 'off' | 'optional' | 'mandatory') => {
-    const server = createStorageService(database, root, safeguarding)
+    const server = createStorageService(state, join(root, 'blocks'), safeguarding)
     servers.push(server)
     return listen(server)
   }
   try {
     const url = await serve('off')
-    using device = await ownDevice(store, `${password}, of the machine`)
+    using device = await ownDevice(machine, `${password}, of the machine`)
     if (restoreOnly) {
-      using desktop = await savedClient(store, device, 'desktop')
-      if (desktop === undefined) throw new Error(`${store.root} holds no client: run the demo with this store first`)
+      using desktop = await savedClient(machine, device, 'desktop')
+      if (desktop === undefined) throw new Error(`${address} holds no client: run the demo with this store first`)
       await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
     } else {
-      const clients = await ownClients(store, device)
+      const clients = await ownClients(machine, device)
       const second = await foldersOfLaptop(demo.folder)
       try {
-        await story(demo, url, device, clients, second)
-        await legacyStory(demo, url, device, second)
-        await custodyStory(demo, { database, serve }, clients, second)
+        await story(demo, url, { device, machine }, clients, second)
+        await legacyStory(demo, url, { device, machine }, second)
+        await custodyStory(demo, { state, serve }, clients, second)
       } finally {
         await rm(second, { recursive: true })
       }
@@ -63,28 +72,33 @@ export async function clientDemo(demo: Demo): Promise<void> {
   }
 }
 
+/** What the clients keep on their own machine. */
+export interface Machine {
+  device: DeviceKey
+  machine: StateStore
+}
+
 async function story(
   demo: Demo,
   url: string,
-  device: DeviceKey,
+  { device, machine }: Machine,
   [desktop, laptop]: [Client, Client],
   second: string,
 ): Promise<void> {
-  const { store, password } = demo
-  const customer = await logIn(url, ACCOUNT, password)
+  const customer = await logIn(url, ACCOUNT, demo.password)
   for (const client of [desktop, laptop]) {
     await enrol(url, customer, client)
-    const { state } = await RemoteStore.connect(url, client)
-    say(`${client.name} has enrolled and proved its keys; its state on the server is ${state}`)
+    const { keyState } = await RemoteStore.connect(url, client)
+    say(`${client.name} has enrolled and proved its keys; its state on the server is ${keyState}`)
   }
   await backUp(demo, desktop, url)
   await backUp(demo, laptop, url, second)
   say('files that both clients have are stored once: contents use the account key, names each client’s private key')
 
   // Like a new process that has only what the client's own database holds.
-  const again = (await savedClient(store, device, 'desktop'))!
+  const again = (await savedClient(machine, device, 'desktop'))!
   const remote = await RemoteStore.connect(url, again)
-  say(`${again.name} has connected again with the keys from its own database; its state is now ${remote.state}`)
+  say(`${again.name} has connected again with the keys from its own database; its state is now ${remote.keyState}`)
   await restore(demo, again, remote)
   await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
 
@@ -100,7 +114,7 @@ async function story(
 
 async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
   const remote = await RemoteStore.connect(url, client)
-  const index = new BlockIndex(client.scope('private'), remote, snapshotsOf(client.name), () => remote.commit())
+  const index = new BlockIndex(client.scope('private'), remote, () => remote.commit())
   await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
 }
 
@@ -112,7 +126,7 @@ export async function restore(
 ): Promise<void> {
   // The scopes matter: the store names the labels, and must not lead us to a public block, which anyone can create, or
   // to a block of another client.
-  const listing = await readBlockIndex(store, client.scope('private'), snapshot, snapshotsOf(client.name))
+  const listing = await readBlockIndex(store, client.scope('private'), snapshot)
   const { into, of } = again
   await demo.restore(
     { reader: client.scope('account'), store },
@@ -124,23 +138,27 @@ export async function restore(
 /**
  * Opens or creates the device key. A real client keeps it on its own machine, or in the operating system's keystore.
  */
-async function ownDevice(store: FolderStore, password: string): Promise<DeviceKey> {
-  const name = (await store.versions('device')).at(-1)
-  if (name !== undefined) return openDeviceKey((await store.get(name))!, password)
+async function ownDevice(machine: StateStore, password: string): Promise<DeviceKey> {
+  const stored = await machine.read('device')
+  if (stored !== undefined) return openDeviceKey(stored.bytes, password)
   const device = createDeviceKey()
-  await putVersion(store, 'device', await device.export(password))
+  const isStored = await machine.write('device', 1, await device.export(password))
+  if (!isStored) throw new Error('another program created the device key first: run the demo again')
   return device
 }
 
 /** Opens both clients from what they saved, or creates them. */
-async function ownClients(store: FolderStore, device: DeviceKey): Promise<[Client, Client]> {
-  const saved = [await savedClient(store, device, 'desktop'), await savedClient(store, device, 'laptop')]
-  const [desktop, laptop] = saved
+async function ownClients(machine: StateStore, device: DeviceKey): Promise<[Client, Client]> {
+  const [desktop, laptop] = [
+    await savedClient(machine, device, 'desktop'),
+    await savedClient(machine, device, 'laptop'),
+  ]
   if (desktop !== undefined && laptop !== undefined) return [desktop, laptop]
   // People type these keys or write them down. Without them, nothing can be restored on another machine.
   const accountKey = generateTypedKey('AES-128')
   const made = [await newClient('desktop', accountKey), await newClient('laptop', accountKey)] as const
-  for (const client of made) await putVersion(store, `saved-${client.name}`, client.save(device))
+  await saveClient(machine, device, 'desktop', made[0])
+  await saveClient(machine, device, 'laptop', made[1])
   return [...made]
 }
 
@@ -149,15 +167,26 @@ function newClient(client: string, accountKey: ReturnType<typeof generateTypedKe
   return deriveClient({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
 }
 
-export async function savedClient(
-  store: FolderStore,
+/** The clients of the demo. In real life each is on a machine of its own. */
+type SavedName = 'desktop' | 'laptop' | 'modern'
+
+export async function saveClient(
+  machine: StateStore,
   device: DeviceKey,
-  client: string,
+  name: SavedName,
+  client: Client,
+): Promise<void> {
+  await writeNext(machine, `client/${name}`, () => client.save(device))
+}
+
+export async function savedClient(
+  machine: StateStore,
+  device: DeviceKey,
+  name: SavedName,
   account: string = ACCOUNT,
 ): Promise<Client | undefined> {
-  const name = (await store.versions(`saved-${client}`)).at(-1)
-  if (name === undefined) return undefined
-  return openSavedClient((await store.get(name))!, device, { account, name: client })
+  const stored = await machine.read(`client/${name}`)
+  return stored && openSavedClient(stored.bytes, device, { account, name })
 }
 
 /** Creates a folder for the second client: some files of the first client, and one of its own. */

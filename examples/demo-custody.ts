@@ -4,8 +4,8 @@ import { armRegistration, openRegistration, parseRegistration, type Client } fro
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { PGlite } from '@electric-sql/pglite'
 import { createKeyset, parseCard } from 'keystrata'
+import type { RegistryStore } from 'keystrata/stores'
 import type { Demo } from './demo.ts'
 import { ACCOUNT, restore } from './demo-client.ts'
 import { refused } from './refused.ts'
@@ -19,7 +19,7 @@ export const RECOVERED = 'of the laptop that was lost'
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000
 
 interface Provider {
-  database: PGlite
+  state: RegistryStore
   serve: (safeguarding: 'off' | 'optional' | 'mandatory') => Promise<string>
 }
 
@@ -29,7 +29,7 @@ interface Provider {
  */
 export async function custodyStory(
   demo: Demo,
-  { database, serve }: Provider,
+  { state, serve }: Provider,
   clients: readonly [Client, Client],
   second: string,
 ): Promise<void> {
@@ -48,7 +48,7 @@ export async function custodyStory(
 
   // The laptop is lost. The provider has a keyset and the database, but not the code.
   using provider = await createKeyset(`${demo.password}, of the provider`)
-  const registry = createRegistry(database, 'mandatory')
+  const registry = createRegistry(state, 'mandatory')
   const expires = new Date(Date.now() + WEEK_MS)
   const file = await registry.buildRegistration({ account: ACCOUNT, name: 'laptop' }, provider, { expires })
   // The customer compared this fingerprint at sign-up.
@@ -65,7 +65,7 @@ export async function custodyStory(
     const { name: client, server } = parseRegistration(armed, { provider: pinned })
     using back = openRegistration(armed, { provider: pinned, account: ACCOUNT })
     const remote = await RemoteStore.connect(url, back)
-    say(`with the file and the code, a new machine is ${client} again; its state on ${server} is ${remote.state}`)
+    say(`with the file and the code, a new machine is ${client} again; its state on ${server} is ${remote.keyState}`)
     await restore(demo, back, remote, { into: RECOVERED, of: second })
   } finally {
     await rm(machine, { recursive: true })

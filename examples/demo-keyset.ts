@@ -1,59 +1,65 @@
 // The demo with a keyset. It backs up with only the host export, and restores with only the store and the password.
 // On request it also regenerates the keys and shares a folder.
-import { createKeyset, type Keyset, KeystrataError, openWriter, unlockKeyset } from 'keystrata'
-import { join } from 'node:path'
+import { checkWriter, createKeyset, type Keyset, KeystrataError, loadKeyset, openWriter, saveKeyset } from 'keystrata'
+import type { StateStore } from 'keystrata/stores'
 import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
-import { LogWriter, readIndex } from './log.ts'
-import { type FolderStore, putVersion } from './store.ts'
+import { LogWriter, readLog } from './log.ts'
 import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
 export async function keysetDemo(demo: Demo): Promise<void> {
-  const { store, password, restoreOnly } = demo
-  if (!restoreOnly) {
-    await backUp(demo, (await unlockNewest(store, password)) ?? (await createStored(store, password)))
-    if (demo.regenerate) await regenerate(store, () => unlocked(store, password))
+  const { store, password } = demo
+  if (demo.restoreOnly) {
+    using keyset = await loadKeyset(store.state, password)
+    await restore(demo, keyset)
+    return
   }
-  const reader = await unlocked(store, password)
-  const { listing, sequence, folder } = await readIndex(store, reader, demo.snapshot)
-  if (listing === undefined) throw new Error(`${store.root} does not hold this backup`)
-  say(`the index ${folder} has ${sequence} records; note this number, because only it shows if the end was cut off`)
-  await demo.restore({ reader, store }, listing)
+  using keyset = await ownKeyset(store.state, password)
+  await backUp(demo, keyset.id, keyset.export('host'))
+  using newest = demo.regenerate ? await regenerate(store, keyset) : undefined
+
+  // Like another machine, which has only the store and the password. A machine that remembers the revision passes it
+  // too: then nobody can put back an older keyset.
+  using reader = await loadKeyset(store.state, password, { atLeast: (newest ?? keyset).revision })
+  const listing = await restore(demo, reader)
   if (demo.share !== undefined) await shareFolder(demo, reader, listing, demo.share)
-  reader.dispose()
 }
 
-async function backUp({ store, backUp: run }: Demo, keyset: Keyset): Promise<void> {
-  const { folder, last } = await readIndex(store, keyset)
-  // A real tool keeps the host export and the last record of the index on the machine that it backs up. So it asks for
-  // the password only once, during setup.
-  using writer = openWriter(keyset.export('host'))
-  keyset.dispose()
-  await using pool = newPool()
-  await run(pool.writer(writer), new LogWriter(writer, store, folder, last), { pack: (files) => writer.pack(files) })
-}
-
-async function createStored(store: FolderStore, password: string): Promise<Keyset> {
-  const keyset = await createKeyset(password)
-  await putVersion(store, 'keyset', keyset.export('storage'))
-  return keyset
-}
-
-async function unlocked(store: FolderStore, password: string): Promise<Keyset> {
-  const keyset = await unlockNewest(store, password)
-  if (keyset === undefined) throw new Error(`${store.root} holds no keyset: run the demo with this store first`)
-  return keyset
-}
-
-async function unlockNewest(store: FolderStore, password: string): Promise<Keyset | undefined> {
-  const name = (await store.versions('keyset')).at(-1)
-  if (name === undefined) return undefined
-  try {
-    return await unlockKeyset((await store.get(name)) ?? new Uint8Array(0), password)
-  } catch (error) {
-    if (!(error instanceof KeystrataError)) throw error
-    throw new Error(`${join(store.root, name)}: ${error.message}`, { cause: error })
+/**
+ * Backs up with the host export, which holds no key that could restore. A real tool keeps it on the machine that it backs
+ * up. So it asks for the password only once, during setup.
+ */
+async function backUp({ store, backUp: run }: Demo, id: string, hostExport: Uint8Array): Promise<void> {
+  using writer = openWriter(hostExport)
+  const index = await LogWriter.open(writer, store.state, id)
+  // If somebody changes the keyset, the host needs a new export. Its old one may seal for keys that are then forgotten.
+  await checkWriter(store.state, writer)
+  {
+    await using pool = newPool()
+    await run(pool.writer(writer), index, { pack: (files) => writer.pack(files) })
   }
+  await checkWriter(store.state, writer)
+}
+
+async function restore(demo: Demo, reader: Keyset) {
+  const { store, snapshot } = demo
+  const { listing, records, name } = await readLog(store.state, reader.id, reader, snapshot)
+  if (listing === undefined) throw new Error(`${store.address} does not hold this backup`)
+  say(`the index ${name} has ${records} records; note this number, because only it shows if the end was cut off`)
+  await demo.restore({ reader, store }, listing)
+  return listing
+}
+
+/** Loads the keyset of a store, or creates it at the first run. */
+export async function ownKeyset(state: StateStore, password: string): Promise<Keyset> {
+  try {
+    return await loadKeyset(state, password)
+  } catch (error) {
+    if (!(error instanceof KeystrataError && error.code === 'missing')) throw error
+  }
+  const keyset = await createKeyset(password)
+  await saveKeyset(state, keyset)
+  return keyset
 }

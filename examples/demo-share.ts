@@ -1,19 +1,27 @@
 // Shares a folder of a backup with a second user, who restores only that folder from the store. Each shared block gets
 // an envelope for the share. Each file in a pack is shared by its member string. The share's log lists all of it. Then
 // the second user tries to open everything else, which must fail.
-import { createKeyset, type Keyset, KeystrataError, openPackMember, parseCard, type RecordReader } from 'keystrata'
-import { BLOCKS, CIPHERTEXTS, getContent, getHead, Kind, newTally, pinOf, putHead, type Source } from './blocks.ts'
+import {
+  type BlockReader,
+  changeKeyset,
+  createKeyset,
+  type Keyset,
+  KeystrataError,
+  openPackMember,
+  parseCard,
+} from 'keystrata'
+import type { Blocks } from 'keystrata/stores'
+import { getContent, Kind, newTally, pinOf, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
 import { LogWriter, readLog } from './log.ts'
-import { type FolderStore, putVersion } from './store.ts'
 import { say } from './terminal.ts'
 
 /** How many blocks go into one record of the log. */
 const LOGGED_AT_ONCE = 5000
 
 export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, subfolder: string): Promise<void> {
-  const { store } = demo
+  const { blocks, state } = demo.store
   const name = subfolder.replace(/\/+$/, '')
   const part = partOf(listing, name)
   // A second user has their own keyset. The card can arrive over any channel; the users read the fingerprint to each
@@ -22,17 +30,20 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
   const theirCard = parseCard(friend.card().bytes, { fingerprint: friend.card().fingerprint })
   const ourCard = parseCard(keyset.card().bytes, { fingerprint: keyset.card().fingerprint })
 
-  const { keyset: owner, share } = keyset.createShare()
-  await putVersion(store, 'keyset', owner.export('storage'))
-  const heads = `share-${share.id}`
-  const log = new LogWriter(share, store, `${heads}-log`, 'start')
+  using created = await changeKeyset(state, keyset, (newest) => newest.createShare())
+  const { share } = created
+  const shared = blocks.shared(share.id)
+  const log = await LogWriter.open(share, state, share.id)
   let pinned: Record<string, string> = {}
   const labels = labelsOf(part)
   for (const label of labels) {
-    const owners = await getHead(store, BLOCKS, label)
-    const head = { ...owners, envelope: share.add(owners) }
-    await putHead(store, heads, head)
-    pinned[label] = pinOf(head)
+    const block = await blocks.get(label)
+    if (block === undefined) throw new Error(`block ${label.slice(0, 12)}… is missing: back up again, then share`)
+    // What the log pins is what the recipient gets. So make sure that it is what was backed up.
+    await keyset.open(block)
+    const theirs = { ...block, envelope: share.add(block) }
+    await shared.put(theirs)
+    pinned[label] = pinOf(theirs)
     if (Object.keys(pinned).length < LOGGED_AT_ONCE) continue
     await log.append({ pinned })
     pinned = {}
@@ -41,17 +52,16 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
   await log.add([...part.folders].map(([path, entries]) => ({ path, entries: [...entries] })))
   await log.finish(part.snapshot)
   const invite = share.invite(theirCard)
-  share.dispose()
-  owner.dispose()
   say(`shared ${name}: ${labels.size} blocks got a second envelope each; no ciphertext was copied`)
 
   // From here on the second user acts, with the invite, the store, and a card whose fingerprint they compared.
   using reader = friend.acceptShare(invite, ourCard)
-  const shared = await readLog(store, `${heads}-log`, reader)
-  if (shared.listing === undefined) throw new Error('the log of the share lists no backup')
-  const source = { reader, store, heads, pinned: shared.pinned }
-  await demo.restore(source, shared.listing, { into: SHARED, of: name })
-  say(`${await refusedBlocks(store, reader, labels)} other blocks do not open for the second user`)
+  const told = await readLog(state, reader.id, reader)
+  if (told.listing === undefined) throw new Error('the log of the share lists no backup')
+  const store = { address: demo.store.address, blocks: blocks.shared(reader.id) }
+  const source = { reader, store, pinned: told.pinned }
+  await demo.restore(source, told.listing, { into: SHARED, of: name })
+  say(`${await refusedBlocks(blocks, reader, labels)} other blocks do not open for the second user`)
   const strangers = packedIn(listing).filter(({ pack }) => labels.has(pack))
   say(`${await refusedFiles(strangers, packedIn(part), source)} other files in the shared packs do not open either`)
 }
@@ -62,13 +72,16 @@ export const SHARED = 'shared'
 /**
  * Tries to open every block that is not shared, with the owner's envelope. Returns how many there are; all must fail.
  */
-async function refusedBlocks(store: FolderStore, reader: RecordReader, shared: ReadonlySet<string>): Promise<number> {
+async function refusedBlocks(
+  blocks: Pick<Blocks, 'get' | 'heads'>,
+  reader: BlockReader,
+  shared: ReadonlySet<string>,
+): Promise<number> {
   let refused = 0
-  for await (const label of store.hashes(BLOCKS)) {
-    if (shared.has(label)) continue
-    const { envelope, hash } = await getHead(store, BLOCKS, label)
-    const ciphertext = (await store.get(`${CIPHERTEXTS}/${hash}`)) ?? new Uint8Array(0)
-    await mustFail(() => reader.open({ label, envelope, ciphertext }))
+  for await (const { label } of blocks.heads()) {
+    const block = shared.has(label) ? undefined : await blocks.get(label)
+    if (block === undefined) continue
+    await mustFail(() => reader.open(block))
     refused++
   }
   return refused

@@ -1,6 +1,7 @@
 // The demo with a profile and a vault: a user, a service that never learns the user's password, and an admin who can
 // reset the password until the user turns on zero trust.
-import { createKeyset, type Keyset, unlockKeyset } from 'keystrata'
+import type { Keyset } from 'keystrata'
+import { prefixed } from 'keystrata/stores'
 import {
   createProfile,
   deriveLogin,
@@ -13,10 +14,10 @@ import {
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
 import { BlockIndex, readBlockIndex } from './block-index.ts'
-import { putVersion } from './store.ts'
+import { ownKeyset } from './demo-keyset.ts'
 import { refused } from './refused.ts'
 import { say } from './terminal.ts'
-import { FolderVaultStore } from './vault-store.ts'
+import { StateVaultStore } from './vault-store.ts'
 
 /** The end of the folder name for the second restore. */
 export const AGAIN = 'with the new password'
@@ -25,7 +26,7 @@ const USER = { realm: 'keystrata-demo', user: 'demo user' }
 
 /** Plays the life of a vault in one store. At the end the password is the given one again. */
 export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp, ...demo }: Demo): Promise<void> {
-  const service = new FolderVaultStore(store)
+  const service = new StateVaultStore(store.state)
   const login = await deriveLogin(password, USER)
   const restore = async (reader: Vault, again?: { into: string }) =>
     demo.restore({ reader, store }, await readBlockIndex(store, reader, snapshot), again)
@@ -35,7 +36,8 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
     return
   }
 
-  const admin = await adminKeyset(store, `${password}, of the admin`)
+  // In real life only the admin has this keyset, and the service never stores it.
+  using admin = await ownKeyset(prefixed(store.state, 'admin/'), `${password}, of the admin`)
   let profile =
     (await service.verifier()) === undefined ? await signUp(service, login, admin) : await logIn(service, login)
   if (profile.vaults.length === 0) ({ profile } = await profile.createVault(service))
@@ -74,14 +76,14 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
   }
 }
 
-async function signUp(service: FolderVaultStore, login: Login, admin: Keyset): Promise<Profile> {
+async function signUp(service: StateVaultStore, login: Login, admin: Keyset): Promise<Profile> {
   // A real user compares the fingerprint of this card with the one that the admin tells them.
   const profile = createProfile(login, { admin: admin.card() })
   return setPassword(service, profile, login)
 }
 
 /** Does what the service does at login: it checks the credential and returns the profile. */
-async function logIn(service: FolderVaultStore, login: Login): Promise<Profile> {
+async function logIn(service: StateVaultStore, login: Login): Promise<Profile> {
   const record = await service.readProfile()
   if (record === undefined) throw new Error('this store has no user: run the demo without --restore-only first')
   if (!(await verifyLogin(await service.verifier(), login.credential))) throw new Error('the password is wrong')
@@ -89,23 +91,14 @@ async function logIn(service: FolderVaultStore, login: Login): Promise<Profile> 
 }
 
 /** Stores the profile and the verifier of its new password together. */
-async function setPassword(service: FolderVaultStore, profile: Profile, { credential }: Login): Promise<Profile> {
+async function setPassword(service: StateVaultStore, profile: Profile, { credential }: Login): Promise<Profile> {
   const isStored = await service.writeAccount(await createVerifier(credential), profile.record, profile.version)
   if (!isStored) throw new Error('another device changed the profile first: run the demo again')
   return profile
 }
 
-function firstVault(profile: Profile, service: FolderVaultStore): Promise<Vault> {
+function firstVault(profile: Profile, service: StateVaultStore): Promise<Vault> {
   const [vaultId] = profile.vaults
   if (vaultId === undefined) throw new Error('the profile has no vault')
   return profile.openVault(service, vaultId)
-}
-
-/** Opens or creates the admin's keyset. In real life only the admin has it, and the service never stores it. */
-async function adminKeyset(store: Demo['store'], password: string): Promise<Keyset> {
-  const stored = (await store.versions('admin')).at(-1)
-  if (stored !== undefined) return unlockKeyset((await store.get(stored))!, password)
-  const keyset = await createKeyset(password)
-  await putVersion(store, 'admin', keyset.export('storage'))
-  return keyset
 }

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type BlockWriter, selfTest } from 'keystrata'
+import { folderStateStore } from 'keystrata/stores/folder'
 import { backUp, type BackupOptions } from './backup.ts'
+import { type BackupStore, type FolderStore, folderStore } from './backup-store.ts'
 import type { Source } from './blocks.ts'
-import { clientDemo, LAPTOP } from './demo-client.ts'
+import { clientDemo, LAPTOP, MACHINE } from './demo-client.ts'
 import { RECOVERED } from './demo-custody.ts'
 import { MOVED } from './demo-legacy.ts'
 import { keysetDemo } from './demo-keyset.ts'
@@ -15,7 +17,6 @@ import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
 import type { IndexWriter, Listing } from './listing.ts'
 import { assertEmpty, compareFolders, restore } from './restore.ts'
-import { FolderStore, type Store } from './store.ts'
 import { askPassword, printTally, problemCount, report, terminal, withBar } from './terminal.ts'
 
 const USAGE = `npm run demo -- [FOLDER] [--model MODEL] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
@@ -67,7 +68,7 @@ export interface Demo {
   backUp: (
     writer: BlockWriter,
     index: IndexWriter,
-    more?: { pack?: BackupOptions['pack']; store?: Store; what?: string },
+    more?: { pack?: BackupOptions['pack']; store?: BackupStore; what?: string },
   ) => Promise<void>
   /**
    * Restores a listing and compares it with the original. `into` is appended to the name of the restore folder. `of` is
@@ -115,7 +116,8 @@ async function main(): Promise<void> {
     throw new Error('--share and --regenerate go with --model keyset, and not with --restore-only')
   }
   const snapshot = values.snapshot === undefined ? undefined : Number(values.snapshot)
-  if (snapshot !== undefined && !(snapshot >= 1)) throw new Error('--snapshot takes a number, 1 or more')
+  if (snapshot !== undefined && !(Number.isSafeInteger(snapshot) && snapshot >= 1))
+    throw new Error('--snapshot takes a number, 1 or more')
   if (!restoreOnly && snapshot !== undefined) throw new Error('--snapshot needs --restore-only')
   const folder = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
   if (!restoreOnly && !(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
@@ -133,10 +135,11 @@ async function main(): Promise<void> {
 
   const temporary =
     named === undefined || values.restore === undefined ? await mkdtemp(join(tmpdir(), 'keystrata-demo-')) : undefined
-  const store = new FolderStore(resolve(named ?? join(temporary ?? '', 'store')))
-  await assertBelongsTo(store, modelName)
+  const address = resolve(named ?? join(temporary ?? '', 'store'))
+  const store = folderStore(address)
+  await assertBelongsTo(address, modelName)
   const target = resolve(values.restore ?? join(temporary ?? '', 'restored'))
-  const exclude = [store.root, target]
+  const exclude = [address, target]
 
   await models[modelName]({
     store,
@@ -149,9 +152,9 @@ async function main(): Promise<void> {
     async backUp(writer, index, { pack, store: to = store, what = folder } = {}) {
       const total = terminal ? await sizeOf(what, exclude) : 0
       const tally = await withBar('backing up', total, (onBytes) =>
-        backUp(what, { writer, index, store: to, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
+        backUp(what, { writer, index, blocks: to.blocks, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
       )
-      printTally(`${what} → ${to.root}`, 'seal', tally, backend)
+      printTally(`${what} → ${to.address}`, 'seal', tally, backend)
     },
     async restore(source, listing, again) {
       const into = again === undefined ? target : `${target} ${again.into}`
@@ -159,7 +162,7 @@ async function main(): Promise<void> {
       const tally = await withBar('restoring', listing.snapshot.bytes, (onBytes) =>
         restore(into, listing, { ...source, onProblem: report, onBytes }),
       )
-      printTally(`${source.store.root} → ${into}`, 'open', tally, backend)
+      printTally(`${source.store.address} → ${into}`, 'open', tally, backend)
       if (restoreOnly) return
       await compareFolders(resolve(folder, again?.of ?? ''), into, exclude, report)
       if (problemCount() === 0) console.log('Every file was restored exactly.')
@@ -170,14 +173,14 @@ async function main(): Promise<void> {
 }
 
 /** Throws if the store belongs to another key model, which could not read its newest backup. */
-async function assertBelongsTo(store: FolderStore, model: string): Promise<void> {
-  for (const [other, mark] of [
-    ['keyset', 'keyset'],
-    ['vault', 'account'],
-    ['client', 'device'],
+async function assertBelongsTo(address: string, model: string): Promise<void> {
+  for (const [other, folder, object] of [
+    ['keyset', address, 'keyset'],
+    ['vault', address, 'account'],
+    ['client', join(address, MACHINE), 'device'],
   ] as const) {
-    if (other !== model && (await store.versions(mark)).length > 0) {
-      throw new Error(`${store.root} was created with --model ${other}: use that model, or another --store DIR`)
+    if (other !== model && (await folderStateStore(folder).read(object)) !== undefined) {
+      throw new Error(`${address} was created with --model ${other}: use that model, or another --store DIR`)
     }
   }
 }

@@ -1,111 +1,131 @@
 // A service through which users exchange shares. It stores password hashes, the public cards of each user's clients,
 // and sealed invites, but no key. If it swaps a card or forwards an invite to someone else, the clients detect that.
-import type { IncomingMessage, Server } from 'node:http'
+import type { Server } from 'node:http'
 import { KeystrataError, parseCard } from 'keystrata'
 import { hashPassword, verifyPassword } from 'keystrata/server'
-import { type Account, type Answer, createJsonServer, readAccount, type ReadBody, Refusal, Sessions } from './http.ts'
-import type { Sql } from './sql-vault-store.ts'
+import type { StateStore } from 'keystrata/stores'
+import { sha256, writeNext } from './backup-store.ts'
+import { type Account, createWebServer, readAccount, readBody, Refusal, Sessions } from './http.ts'
 
-const SCHEMA = [
-  `CREATE TABLE IF NOT EXISTS person (name text PRIMARY KEY, password text NOT NULL)`,
-  `CREATE TABLE IF NOT EXISTS card (
-     owner text REFERENCES person, client text, card bytea NOT NULL, PRIMARY KEY (owner, client))`,
-  `CREATE TABLE IF NOT EXISTS invite (
-     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sender text NOT NULL REFERENCES person,
-     owner text NOT NULL, client text NOT NULL, invite bytea NOT NULL, FOREIGN KEY (owner, client) REFERENCES card)`,
-]
-
-/** The most bytes in a request: larger than any card or invite. */
+/** The most bytes in a card or an invite. */
 const MAX_BODY_BYTES = 16_384
 
-export async function createTables(sql: Sql): Promise<void> {
-  for (const statement of SCHEMA) await sql.query(statement)
+/** The card of one client of a user. */
+export interface PublishedCard {
+  client: string
+  /** base64 */
+  card: string
 }
 
+/** An invite for one client of a user. */
+interface SentInvite {
+  from: string
+  /** base64 */
+  invite: string
+}
+
+/** The object that holds the cards of a user, as a JSON list. */
+export const cardsName = (user: string): string => `cards/${sha256(user)}`
+
+/** Each version of this object is one invite. */
+export const invitesName = (user: string, client: string): string => `invites/${sha256(user)}/${sha256(client)}`
+
 /** Creates the server. The caller must call `listen`. */
-export function createService(sql: Sql): Server {
-  const service = new Service(sql)
-  return createJsonServer((...asked) => service.answer(...asked))
+export function createService(state: StateStore): Server {
+  const service = new Service(state)
+  return createWebServer((...asked) => service.answer(...asked))
 }
 
 class Service {
-  readonly #sql: Sql
+  readonly #state: StateStore
   readonly #sessions: Sessions<string> = new Sessions()
 
-  constructor(sql: Sql) {
-    this.#sql = sql
+  constructor(state: StateStore) {
+    this.#state = state
   }
 
-  async answer(route: string, names: string[], read: ReadBody, request: IncomingMessage): Promise<Answer> {
+  async answer(request: Request, route: string, [first = '', second = '']: string[]): Promise<Response> {
     switch (route) {
       case 'POST /users/0':
-        return this.#signUp(readAccount(await read(MAX_BODY_BYTES)))
+        return this.#signUp(await readAccount(request))
       case 'POST /sessions/0':
-        return this.#logIn(readAccount(await read(MAX_BODY_BYTES)))
+        return this.#logIn(await readAccount(request))
       case 'PUT /cards/1':
-        return this.#putCard(this.#sessions.of(request), names[0]!, await read(MAX_BODY_BYTES))
+        return this.#putCard(this.#sessions.of(request), first, await readBody(request, MAX_BODY_BYTES))
       case 'GET /cards/1':
         this.#sessions.of(request)
-        return this.#cardsOf(names[0]!)
+        return Response.json(await this.#cardsOf(first))
       case 'POST /invites/2':
-        return this.#putInvite(this.#sessions.of(request), names[0]!, names[1]!, await read(MAX_BODY_BYTES))
+        return this.#putInvite(this.#sessions.of(request), first, second, await readBody(request, MAX_BODY_BYTES))
       case 'GET /invites/1':
-        return this.#invitesFor(this.#sessions.of(request), names[0]!)
+        return Response.json(await this.#invitesFor(this.#sessions.of(request), first))
       default:
         throw new Refusal(404, 'no such resource')
     }
   }
 
-  async #signUp({ name, password }: Account): Promise<Answer> {
-    const hash = await hashPassword(password)
-    const created = await this.#sql.query('INSERT INTO person VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING name', [
-      name,
-      hash,
-    ])
-    if (created.rows.length === 0) throw new Refusal(409, 'that name is already taken: choose another one')
-    return { status: 201, body: {} }
+  async #signUp({ name, password }: Account): Promise<Response> {
+    const isFree = await this.#state.write(personName(name), 1, Buffer.from(await hashPassword(password)))
+    if (!isFree) throw new Refusal(409, 'that name is already taken: choose another one')
+    return Response.json({}, { status: 201 })
   }
 
-  async #logIn({ name, password }: Account): Promise<Answer> {
-    const { rows } = await this.#sql.query('SELECT password FROM person WHERE name = $1', [name])
-    const [stored] = rows as { password: string }[]
-    if (!(await verifyPassword(stored?.password, password))) throw new Refusal(401, 'wrong name or password')
-    return { status: 201, body: { token: this.#sessions.open(name) } }
+  async #logIn({ name, password }: Account): Promise<Response> {
+    const stored = await this.#state.read(personName(name))
+    const hash = stored && Buffer.from(stored.bytes).toString()
+    if (!(await verifyPassword(hash, password))) throw new Refusal(401, 'wrong name or password')
+    return Response.json({ token: this.#sessions.open(name) }, { status: 201 })
   }
 
   /** Stores the card of a client. It never changes, because others have compared its fingerprint. */
-  async #putCard(user: string, client: string, bytes: Uint8Array): Promise<Answer> {
+  async #putCard(user: string, client: string, bytes: Uint8Array): Promise<Response> {
     try {
       parseCard(bytes)
     } catch (error) {
       throw error instanceof KeystrataError ? new Refusal(400, `invalid card: ${error.message}`) : error
     }
-    const statement = 'INSERT INTO card VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING client'
-    const { rows } = await this.#sql.query(statement, [user, client, bytes])
-    if (rows.length === 0) throw new Refusal(409, 'this client already has a card, which cannot be replaced')
-    return { status: 201, body: {} }
+    await writeNext(this.#state, cardsName(user), (newest) => {
+      const cards = cardsIn(newest)
+      if (cards.some((card) => card.client === client)) {
+        throw new Refusal(409, 'this client already has a card, which cannot be replaced')
+      }
+      return toJson([...cards, { client, card: base64(bytes) }])
+    })
+    return Response.json({}, { status: 201 })
   }
 
-  async #cardsOf(user: string): Promise<Answer> {
-    const { rows } = await this.#sql.query('SELECT client, card FROM card WHERE owner = $1 ORDER BY client', [user])
-    const cards = rows as { client: string; card: Uint8Array }[]
-    return { status: 200, body: cards.map(({ client, card }) => ({ client, card: base64(card) })) }
+  async #cardsOf(user: string): Promise<PublishedCard[]> {
+    return cardsIn((await this.#state.read(cardsName(user)))?.bytes)
   }
 
-  async #putInvite(sender: string, owner: string, client: string, bytes: Uint8Array): Promise<Answer> {
-    const statement = `INSERT INTO invite (sender, owner, client, invite)
-      SELECT $1::text, owner, client, $4::bytea FROM card WHERE owner = $2 AND client = $3 RETURNING id`
-    const { rows } = await this.#sql.query(statement, [sender, owner, client, bytes])
-    if (rows.length === 0) throw new Refusal(404, 'no such client, or it has not published a card')
-    return { status: 201, body: {} }
+  async #putInvite(from: string, owner: string, client: string, bytes: Uint8Array): Promise<Response> {
+    if (!(await this.#cardsOf(owner)).some((card) => card.client === client)) {
+      throw new Refusal(404, 'no such client, or it has not published a card')
+    }
+    const sent: SentInvite = { from, invite: base64(bytes) }
+    await writeNext(this.#state, invitesName(owner, client), () => toJson(sent))
+    return Response.json({}, { status: 201 })
   }
 
-  async #invitesFor(user: string, client: string): Promise<Answer> {
-    const statement = 'SELECT sender, invite FROM invite WHERE owner = $1 AND client = $2 ORDER BY id'
-    const { rows } = await this.#sql.query(statement, [user, client])
-    const invites = rows as { sender: string; invite: Uint8Array }[]
-    return { status: 200, body: invites.map(({ sender, invite }) => ({ from: sender, invite: base64(invite) })) }
+  async #invitesFor(user: string, client: string): Promise<SentInvite[]> {
+    const name = invitesName(user, client)
+    const invites: SentInvite[] = []
+    const newest = (await this.#state.read(name))?.version ?? 0
+    for (let version = 1; version <= newest; version++) {
+      const stored = await this.#state.readVersion(name, version)
+      if (stored !== undefined) invites.push(fromJson(stored) as SentInvite)
+    }
+    return invites
   }
 }
+
+const personName = (name: string): string => `person/${sha256(name)}`
+
+const cardsIn = (stored: Uint8Array | undefined): PublishedCard[] =>
+  stored === undefined ? [] : (fromJson(stored) as PublishedCard[])
+
+const toJson = (value: object): Uint8Array => Buffer.from(JSON.stringify(value))
+
+const fromJson = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

@@ -1,25 +1,23 @@
 // Two users with three clients exchange a share through a service that neither of them trusts. Run: `npm run exchange`
+import { PGlite } from '@electric-sql/pglite'
 import {
   type Argon2Costs,
   type Card,
+  changeKeyset,
   createKeyset,
-  encodeBlock,
   type Keyset,
+  loadKeyset,
   openWriter,
-  parseBlock,
+  saveKeyset,
   type SharedReader,
-  unlockKeyset,
 } from 'keystrata'
-import { PGlite } from '@electric-sql/pglite'
+import { type Blocks, blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from 'keystrata/stores'
+import { postgresSchema, postgresStateStore } from 'keystrata/stores/postgres'
 import { ExchangeClient } from './exchange-client.ts'
-import { createService, createTables } from './exchange-service.ts'
+import { createService } from './exchange-service.ts'
 import { close, listen } from './http.ts'
 import { refused } from './refused.ts'
-import type { Sql } from './sql-vault-store.ts'
 import { say } from './terminal.ts'
-
-/** The storage that both users' clients can read: anything that stores bytes by name. */
-type Storage = Map<string, Uint8Array>
 
 /** One client of a user. It has its own keyset, and so its own card. */
 interface Device {
@@ -29,11 +27,11 @@ interface Device {
 
 /**
  * Runs the whole exchange once.
+ * @param state what the service stores
  * @param costs the Argon2id costs of the keysets; by default those of the library
  */
-export async function exchange(sql: Sql, costs?: Argon2Costs): Promise<void> {
-  await createTables(sql)
-  const server = createService(sql)
+export async function exchange(state: StateStore, costs?: Argon2Costs): Promise<void> {
+  const server = createService(state)
   try {
     await story(await listen(server), costs === undefined ? {} : { costs })
   } finally {
@@ -53,17 +51,15 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   say('alice has published one card, and bob two: one for the laptop and one for the phone')
 
   // Alice has a backup and shares part of it. Bob has read access to that storage by other means.
-  const storage: Storage = new Map()
-  const [photo, diary] = [Buffer.from('a photo'), Buffer.from('a diary')]
-  const host = openWriter(alice.keyset.export('host'))
-  const photoLabel = await put(storage, await host.seal(photo))
-  const diaryLabel = await put(storage, await host.seal(diary))
+  const [state, blocks] = [memoryStateStore(), blocksIn(memoryBlobStore())]
+  await saveKeyset(state, alice.keyset)
+  using host = openWriter(alice.keyset.export('host'))
+  const [photo, diary] = [await host.seal(Buffer.from('a photo')), await host.seal(Buffer.from('a diary'))]
+  for (const block of [photo, diary]) await blocks.put(block)
 
-  const { keyset: owner, share } = alice.keyset.createShare()
-  const stored = owner.export('storage')
-  const shareOf = (label: string) => `share-${share.id}/${label}`
-  const head = parseBlock(storage.get(photoLabel)!, photoLabel)
-  storage.set(shareOf(photoLabel), share.add(head))
+  using created = await changeKeyset(state, alice.keyset, (newest) => newest.createShare())
+  const { share } = created
+  await blocks.shared(share.id).put({ ...photo, envelope: share.add(photo) })
 
   // They read the fingerprints to each other over the phone, because nobody trusts the service.
   const told = Object.fromEntries(bobs.map(({ name, keyset }) => [name, keyset.card().fingerprint]))
@@ -78,9 +74,8 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
     const [received] = await bobOnline.invitesFor(name)
     const reader = keyset.acceptShare(received!.invite, aliceCard)
     readers.push(reader)
-    const block = { ...parseBlock(storage.get(photoLabel)!, photoLabel), envelope: storage.get(shareOf(photoLabel))! }
-    assertSame(await reader.open(block), photo)
-    await refused('key-not-found', () => reader.open(parseBlock(storage.get(diaryLabel)!, diaryLabel)))
+    await assertOpens(reader, blocks.shared(reader.id), photo.label, 'a photo')
+    await refused('key-not-found', async () => reader.open((await blocks.get(diary.label))!))
     say(`${name} can open the photo, but not the diary`)
   }
   // An invite is for one card.
@@ -89,18 +84,16 @@ async function story(url: string, options: { costs?: Argon2Costs }): Promise<voi
   say('the laptop cannot use the invite for the phone')
 
   // The next night, Alice's host seals new blocks for the share as it writes them. It needs no password for that.
-  const restarted = await unlockKeyset(stored, 'password of alice')
-  const nightly = openWriter(restarted.export('host'))
-  const letter = Buffer.from('a letter')
-  const block = await nightly.seal(letter, { shares: nightly.shares })
-  await put(storage, block)
-  for (const reader of readers) {
-    assertSame(await reader.open({ ...block, envelope: block.shared!.get(reader.id)! }), letter)
-  }
+  using restarted = await loadKeyset(state, 'password of alice', { atLeast: created.keyset.revision })
+  using nightly = openWriter(restarted.export('host'))
+  const letter = await nightly.seal(Buffer.from('a letter'), { shares: nightly.shares })
+  await blocks.put(letter)
+  for (const reader of readers) await assertOpens(reader, blocks.shared(reader.id), letter.label, 'a letter')
   say('a block written while the share is active opens on both of bob’s clients')
 
-  const revoked = restarted.revokeShare(share.id)
-  const later = await openWriter(revoked.export('host')).seal(Buffer.from('a later letter'))
+  using revoked = await changeKeyset(state, restarted, (newest) => newest.revokeShare(share.id))
+  using after = openWriter(revoked.export('host'))
+  const later = await after.seal(Buffer.from('a later letter'), { shares: after.shares })
   for (const reader of readers) await refused('key-not-found', () => reader.open(later))
   say('a block written after alice revoked the share does not')
 }
@@ -120,17 +113,16 @@ async function cardOf(online: ExchangeClient, user: string, { name, keyset }: De
   return found.card
 }
 
-async function put(storage: Storage, block: Parameters<typeof encodeBlock>[0]): Promise<string> {
-  if (!storage.has(block.label)) storage.set(block.label, encodeBlock(block))
-  return block.label
-}
-
-function assertSame(content: Uint8Array, expected: Uint8Array): void {
-  if (Buffer.compare(content, expected) !== 0) throw new Error('the opened content differs from what was sealed')
+/** Opens a block of a share, as its recipient does. */
+async function assertOpens(reader: SharedReader, blocks: Blocks, label: string, expected: string): Promise<void> {
+  const block = await blocks.get(label)
+  const content = block && Buffer.from(await reader.open(block)).toString()
+  if (content !== expected) throw new Error('the opened content differs from what was sealed')
 }
 
 if (process.argv[1] === import.meta.filename) {
   const database = new PGlite()
-  await exchange(database)
+  await database.exec(postgresSchema())
+  await exchange(postgresStateStore(database))
   await database.close()
 }

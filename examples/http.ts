@@ -1,67 +1,80 @@
-// What the example services share: a small JSON server, error answers and sessions.
+// What the example services share: a small server of web requests, error answers and sessions.
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { KeystrataError } from 'keystrata'
 
 const SESSION_MS = 3_600_000
 
 /** An error that the server sends to the client as an HTTP status and a message. */
 export class Refusal extends Error {
   readonly status: number
-  /** More fields of the answer, for programs. */
-  readonly more: object
 
-  constructor(status: number, message: string, more: object = {}) {
+  constructor(status: number, message: string) {
     super(message)
     this.status = status
-    this.more = more
   }
 }
-
-export interface Answer {
-  status: number
-  /** A `Uint8Array` is sent as it is, everything else as JSON. */
-  body: unknown
-}
-
-/** Reads the body of a request, or refuses it with status 413 if it is longer than `maxBytes`. */
-export type ReadBody = (maxBytes: number) => Promise<Uint8Array>
 
 /**
- * Creates a server that passes each request to `handle`. The caller must call `listen`. The handler gets the route,
- * such as `PUT /cards/1` for a path with one name after `/cards`, and the names. It reads the body itself, after
- * checking the session.
+ * Answers one request.
+ * @param route the method, the first name of the path, and how many names follow, such as `PUT /cards/1`
+ * @param names the names that follow
  */
-export function createJsonServer(
-  handle: (route: string, names: string[], read: ReadBody, request: IncomingMessage) => Promise<Answer>,
-): Server {
-  const answer = async (request: IncomingMessage): Promise<Answer> => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-    const [, what = '', ...names] = pathname.split('/').map(decodeName)
-    const read: ReadBody = (maxBytes) => readBody(request, maxBytes)
-    return handle(`${request.method} /${what}/${names.length}`, names, read, request)
-  }
-  return createServer((request, response) => {
-    const send = (status: number, body: unknown) => {
-      const isRaw = body instanceof Uint8Array
-      response.writeHead(status, { 'content-type': isRaw ? 'application/octet-stream' : 'application/json' })
-      response.end(isRaw ? body : JSON.stringify(body))
+export type Handler = (request: Request, route: string, names: string[]) => Promise<Response>
+
+/**
+ * Creates a server that passes each request to `handle`. The caller must call `listen`. A {@link Refusal} becomes its
+ * status. A KeystrataError becomes status 422, so that the client can throw it again.
+ */
+export function createWebServer(handle: Handler): Server {
+  const answer = async (incoming: IncomingMessage): Promise<Response> => {
+    try {
+      const request = toRequest(incoming)
+      const [, what = '', ...names] = new URL(request.url).pathname.split('/').map(decodeName)
+      return await handle(request, `${request.method} /${what}/${names.length}`, names)
+    } catch (error) {
+      if (error instanceof Refusal) return Response.json({ error: error.message }, { status: error.status })
+      if (error instanceof KeystrataError) return Response.json(error, { status: 422 })
+      console.error(error)
+      return Response.json({ error: 'internal server error' }, { status: 500 })
     }
-    answer(request).then(
-      ({ status, body }) => send(status, body),
-      (error: unknown) => {
-        if (error instanceof Refusal) send(error.status, { error: error.message, ...error.more })
-        else send(500, { error: 'internal server error' })
-      },
-    )
+  }
+  return createServer((incoming, outgoing) => {
+    answer(incoming)
+      .then((response) => send(response, outgoing))
+      .catch((error: unknown) => outgoing.destroy(error as Error))
   })
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = []
+function toRequest(incoming: IncomingMessage): Request {
+  const { method = 'GET', url = '/', headers } = incoming
+  const hasBody = method !== 'GET' && method !== 'HEAD'
+  const init: RequestInit = {
+    method,
+    headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
+    ...(hasBody && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' }),
+  }
+  try {
+    return new Request(`http://localhost${url}`, init)
+  } catch {
+    throw new Refusal(400, 'this method or URL is not supported')
+  }
+}
+
+async function send(response: Response, outgoing: ServerResponse): Promise<void> {
+  const body = new Uint8Array(await response.arrayBuffer())
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  outgoing.end(body)
+}
+
+/** Reads the body of a request, or refuses it with status 413 if it is longer than `maxBytes`. */
+export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length
     if (bytes > maxBytes) throw new Refusal(413, 'the request is too large')
     chunks.push(chunk)
@@ -82,7 +95,11 @@ export interface Account {
   password: string
 }
 
-export function readAccount(body: Uint8Array): Account {
+/** The most bytes in a login. */
+const MAX_ACCOUNT_BYTES = 16_384
+
+export async function readAccount(request: Request): Promise<Account> {
+  const body = await readBody(request, MAX_ACCOUNT_BYTES)
   try {
     const { name, password } = JSON.parse(Buffer.from(body).toString()) as Partial<Account>
     if (typeof name === 'string' && name !== '' && typeof password === 'string' && password !== '') {
@@ -105,8 +122,8 @@ export class Sessions<T> {
     return token
   }
 
-  of(request: IncomingMessage): T {
-    const token = /^Bearer ([\w-]+)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
+  of(request: Request): T {
+    const token = /^Bearer ([\w-]+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
     const session = this.#sessions.get(tokenHash(token))
     if (session === undefined || session.expires < Date.now()) throw new Refusal(401, 'log in first')
     return session.who

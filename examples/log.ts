@@ -1,69 +1,64 @@
 // The index of a keyset's backups: a log of signed and chained records. Nobody can forge, drop or move a record without
 // being detected. Only cutting off the end goes unnoticed; to detect that, compare the number of records. The log of a
-// share works the same way.
-import type { RecordReader, RecordWriter } from 'keystrata'
+// share works the same way. Each record is a version of the object `log/<id>/<epoch>`. Resealing begins the next epoch,
+// and `log/<id>` says which one is complete.
+import { randomUUID } from 'node:crypto'
+import type { Keyset, RecordReader, RecordWriter } from 'keystrata'
+import type { StateStore } from 'keystrata/stores'
+import { writeNext } from './backup-store.ts'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
-import { type FolderStore, versionName } from './store.ts'
 
 /** The content of a record. */
 type Line =
-  | { folders: readonly Folder[] }
-  /** Completes a backup. It consists of the last `lines` lines; any lines before them come from an interrupted run. */
-  | { snapshot: Snapshot; lines: number }
-  /** In the log of a share: the hash of the head of each shared block, by label. */
+  | { run: string; folders: readonly Folder[] }
+  /** Completes a backup: it consists of all folders of this run. */
+  | { run: string; snapshot: Snapshot }
+  /** In the log of a share: the pin of each shared block, by label. */
   | { pinned: Record<string, string> }
 
-/** Appends to a log, after the last stored record. */
+/** Appends to a log. Several of these may append at the same time. */
 export class LogWriter implements IndexWriter {
   readonly #writer: RecordWriter
-  readonly #store: FolderStore
-  readonly #folder: string
-  #last: Uint8Array | 'start'
-  #lines = 0
+  readonly #state: StateStore
+  readonly #name: string
+  #run: string = randomUUID()
 
-  constructor(writer: RecordWriter, store: FolderStore, folder: string, last: Uint8Array | 'start') {
+  private constructor(writer: RecordWriter, state: StateStore, name: string) {
     this.#writer = writer
-    this.#store = store
-    this.#folder = folder
-    this.#last = last
+    this.#state = state
+    this.#name = name
+  }
+
+  /**
+   * Opens the current epoch of a log. Call `checkWriter` after this and after the run: it throws if the log may have been
+   * resealed meanwhile, and what this appends would be lost.
+   */
+  static async open(writer: RecordWriter, state: StateStore, id: string): Promise<LogWriter> {
+    return new LogWriter(writer, state, (await currentEpoch(state, id)).name)
   }
 
   add(folders: readonly Folder[]): Promise<void> {
-    this.#lines++
-    return this.append({ folders })
+    return this.append({ run: this.#run, folders })
   }
 
   async finish(snapshot: Snapshot): Promise<void> {
-    await this.append({ snapshot, lines: this.#lines })
-    this.#lines = 0
+    await this.append({ run: this.#run, snapshot })
+    this.#run = randomUUID()
   }
 
   async append(line: Line): Promise<void> {
-    const { sequence, record } = await this.#writer.sealRecord(Buffer.from(JSON.stringify(line)), this.#last)
-    await putRecord(this.#store, this.#folder, sequence, record)
-    this.#last = record
+    const content = Buffer.from(JSON.stringify(line))
+    await writeNext(this.#state, this.#name, async (last) => {
+      return (await this.#writer.sealRecord(content, last ?? 'start')).record
+    })
   }
 }
 
-/** Stores a record, but never over another one: two writers must not continue the same log in different ways. */
-export async function putRecord(
-  store: FolderStore,
-  folder: string,
-  sequence: number,
-  record: Uint8Array,
-): Promise<void> {
-  if (await store.put(versionName(folder, sequence), record)) return
-  throw new Error(`${folder} has a new record from another writer: check whether another backup is running`)
-}
-
 export interface OpenedLog {
-  folder: string
-  /** The last record, which a new one must follow. */
-  last: Uint8Array | 'start'
+  /** The name of the object that holds the records. */
+  name: string
   /** The number of records. Keep it: only this number shows whether the end of the log was cut off. */
-  sequence: number
-  /** Whether the log contains all records of the previous epoch, resealed. */
-  isClosed: boolean
+  records: number
   snapshots: number
   /** The requested backup, by default the newest. Undefined if the log has no such backup. */
   listing?: Listing
@@ -72,51 +67,84 @@ export interface OpenedLog {
 
 /** Reads a log from its start and verifies every record. */
 export async function readLog(
-  store: FolderStore,
-  folder: string,
+  state: StateStore,
+  id: string,
   reader: RecordReader,
   wanted?: number,
 ): Promise<OpenedLog> {
-  const log: OpenedLog = { folder, last: 'start', sequence: 0, isClosed: false, snapshots: 0, pinned: new Map() }
-  let pending: Folder[][] = []
-  for (const name of await store.versions(folder)) {
-    const record = (await store.get(name)) ?? new Uint8Array(0)
-    const { content, closes, sequence } = await opened(reader, record, log.last, name)
-    log.last = record
-    log.sequence = sequence
-    log.isClosed ||= closes
+  const { name, epoch } = await currentEpoch(state, id)
+  const log: OpenedLog = { name, records: 0, snapshots: 0, pinned: new Map() }
+  const runs: Map<string, Folder[]> = new Map()
+  let last: Uint8Array | 'start' = 'start'
+  let isComplete = epoch === 0
+  for await (const record of recordsIn(state, name)) {
+    const place = `${name}, record ${++log.records}`
+    const { content, closes } = await opened(reader, record, last, place)
+    last = record
+    isComplete ||= closes
     if (closes) continue
     const line = JSON.parse(Buffer.from(content).toString()) as Line
-    if ('folders' in line) pending.push([...line.folders])
-    else if ('pinned' in line) for (const [label, hash] of Object.entries(line.pinned)) log.pinned.set(label, hash)
+    if ('folders' in line) runs.set(line.run, [...(runs.get(line.run) ?? []), ...line.folders])
+    else if ('pinned' in line) for (const [label, pin] of Object.entries(line.pinned)) log.pinned.set(label, pin)
     else {
       log.snapshots++
       if (wanted === undefined || wanted === log.snapshots) {
-        const lines = line.lines === 0 ? [] : pending.slice(-line.lines)
-        log.listing = toListing(line.snapshot, lines.flat())
+        log.listing = toListing(line.snapshot, runs.get(line.run) ?? [])
       }
-      pending = []
+      runs.delete(line.run)
     }
   }
+  if (!isComplete) throw new Error(`${name} lacks records: it was not resealed to the end`)
   return log
 }
 
-async function opened(reader: RecordReader, record: Uint8Array, after: Uint8Array | 'start', name: string) {
+async function opened(reader: RecordReader, record: Uint8Array, after: Uint8Array | 'start', place: string) {
   try {
     return await reader.openRecord(record, { after })
   } catch (error) {
-    throw new Error(`${name}: ${(error as Error).message}`, { cause: error })
+    throw new Error(`${place}: ${(error as Error).message}`, { cause: error })
   }
 }
 
-/** Returns the folder for one epoch of the index. */
-export const indexFolder = (epoch: number): string => `log-${String(epoch).padStart(8, '0')}`
-
-/** Reads the index. If there are several epochs, it reads the highest one that is complete. */
-export async function readIndex(store: FolderStore, reader: RecordReader, wanted?: number): Promise<OpenedLog> {
-  for (const folder of (await store.folders('log-')).reverse()) {
-    const log = await readLog(store, folder, reader, wanted)
-    if (log.isClosed || folder === indexFolder(0)) return log
+/**
+ * Reseals a log for the current key pair of a keyset. It may be stopped at any point and called again.
+ * @returns the number of records
+ */
+export async function resealLog(keyset: Keyset, state: StateStore, id: string): Promise<number> {
+  const { name, epoch, pointer } = await currentEpoch(state, id)
+  let next = epoch + 1
+  // An interrupted run may have left an incomplete epoch behind.
+  while ((await state.read(nameOf(id, next))) !== undefined) next++
+  let records = 0
+  for await (const { sequence, record } of keyset.resealRecords(recordsIn(state, name))) {
+    if (!(await state.write(nameOf(id, next), sequence, record))) throw resealedElsewhere(id)
+    records++
   }
-  return readLog(store, indexFolder(0), reader, wanted)
+  if (records === 0) return 0
+  if (!(await state.write(`log/${id}`, pointer + 1, Buffer.from(String(next))))) throw resealedElsewhere(id)
+  // Nobody reads the old epoch any more.
+  await state.drop(name, Number.MAX_SAFE_INTEGER)
+  return records
+}
+
+const resealedElsewhere = (id: string): Error =>
+  new Error(`log/${id}: another machine reseals this log: check which one, and try again later`)
+
+const nameOf = (id: string, epoch: number): string => `log/${id}/${epoch}`
+
+/** Returns the complete epoch of a log, and the version of the pointer that says so; 0 if there is none yet. */
+async function currentEpoch(state: StateStore, id: string): Promise<{ name: string; epoch: number; pointer: number }> {
+  const pointer = await state.read(`log/${id}`)
+  const epoch = pointer === undefined ? 0 : Number(Buffer.from(pointer.bytes).toString())
+  if (!Number.isSafeInteger(epoch)) throw new Error(`log/${id} is damaged: it does not contain a number`)
+  return { name: nameOf(id, epoch), epoch, pointer: pointer?.version ?? 0 }
+}
+
+async function* recordsIn(state: StateStore, name: string): AsyncGenerator<Uint8Array> {
+  const newest = (await state.read(name))?.version ?? 0
+  for (let version = 1; version <= newest; version++) {
+    const record = await state.readVersion(name, version)
+    if (record === undefined) throw new Error(`${name}: record ${version} is missing`)
+    yield record
+  }
 }

@@ -1,18 +1,20 @@
 // The client side of the storage server. A client enrols, proves its keys on every connection, and then uses the server
 // as a store.
+import { encodeBlock, KeystrataError, parseBlock } from 'keystrata'
 import { type Client } from 'keystrata/client'
-import { KeystrataError } from 'keystrata'
+import type { StateStore } from 'keystrata/stores'
+import { httpStateStore } from 'keystrata/stores/http'
+import type { BackupStore } from './backup-store.ts'
 import { SERVER } from './storage-service.ts'
-import type { Store } from './store.ts'
 
 /** Logs a customer in. Returns the token that lets them enrol clients. */
 export async function logIn(url: string, account: string, password: string): Promise<string> {
-  const answer = await call(url, 'POST', '/logins', { body: JSON.stringify({ name: account, password }) })
-  return (answer.json() as { token: string }).token
+  const answer = await call(`${url}/logins`, { method: 'POST', body: JSON.stringify({ name: account, password }) })
+  return ((await answer.json()) as { token: string }).token
 }
 
 export async function enrol(url: string, token: string, client: Client): Promise<void> {
-  await call(url, 'POST', '/enrolments', { token, body: client.enrolment() })
+  await call(`${url}/enrolments`, { method: 'POST', headers: bearer(token), body: client.enrolment() })
 }
 
 /**
@@ -21,23 +23,29 @@ export async function enrol(url: string, token: string, client: Client): Promise
  */
 export async function deposit(url: string, token: string, client: Client): Promise<string> {
   const { escrow, activationCode } = client.safeguard()
-  await call(url, 'POST', '/escrows', { token, body: escrow })
+  await call(`${url}/escrows`, { method: 'POST', headers: bearer(token), body: escrow })
   return activationCode
 }
 
 /** A connection to the server, on which the client has proved its keys. */
-export class RemoteStore implements Store {
-  readonly root: string
+export class RemoteStore implements BackupStore {
+  readonly address: string
+  readonly blocks: BackupStore['blocks']
+  /** Holds the small objects of this client. Other clients cannot read them. */
+  readonly state: StateStore
   /** `locked` once the client has made a backup: from then on its keys cannot change. */
-  readonly state: 'provisional' | 'locked'
+  readonly keyState: 'provisional' | 'locked'
   readonly #client: Client
   #token: string
 
-  private constructor(url: string, client: Client, { token, state }: Connection) {
-    this.root = url
+  private constructor(url: string, client: Client, { token, keyState }: Connection) {
+    this.address = url
+    this.keyState = keyState
     this.#client = client
     this.#token = token
-    this.state = state
+    const send: typeof fetch = (input, init) => this.#send(input, init)
+    this.state = httpStateStore(`${url}/state`, { fetch: send })
+    this.blocks = remoteBlocks(url, send)
   }
 
   static async connect(url: string, client: Client): Promise<RemoteStore> {
@@ -46,66 +54,68 @@ export class RemoteStore implements Store {
 
   /** Locks the client's keys. Call it before the first backup is complete. */
   async commit(): Promise<void> {
-    await this.#call('POST', '/commits')
+    await accept(await this.#send(`${this.address}/commits`, { method: 'POST' }))
   }
 
-  async has(name: string): Promise<boolean> {
-    return (await this.#call('HEAD', `/objects/${name}`, undefined, [404])).status === 200
-  }
-
-  async get(name: string): Promise<Uint8Array | undefined> {
-    const { status, body } = await this.#call('GET', `/objects/${name}`, undefined, [404])
-    return status === 200 ? body : undefined
-  }
-
-  async put(name: string, bytes: Uint8Array): Promise<boolean> {
-    return (await this.#call('PUT', `/objects/${name}`, new Uint8Array(bytes), [409])).status === 201
-  }
-
-  async versions(folder: string): Promise<string[]> {
-    return (await this.#call('GET', `/versions/${folder}`)).json() as string[]
-  }
-
-  async #call(method: string, path: string, body?: Uint8Array<ArrayBuffer>, fine: readonly number[] = []) {
-    const ask = (alsoFine: readonly number[]) =>
-      call(this.root, method, path, { token: this.#token, fine: [...fine, ...alsoFine], ...(body && { body }) })
-    const answer = await ask([401])
-    if (answer.status !== 401) return answer
+  /** Sends a request with the token of the session. */
+  async #send(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const send = () => {
+      const headers = new Headers(init?.headers)
+      headers.set('authorization', `Bearer ${this.#token}`)
+      return fetch(input, { ...init, headers })
+    }
+    const response = await send()
+    if (response.status !== 401) return response
     // The session expired: a backup may take longer than a session lasts.
-    this.#token = (await prove(this.root, this.#client)).token
-    return ask([])
+    await response.body?.cancel()
+    this.#token = (await prove(this.address, this.#client)).token
+    return send()
+  }
+}
+
+/** The blocks on the server. Each travels in one request, with its envelope. */
+function remoteBlocks(url: string, send: typeof fetch): BackupStore['blocks'] {
+  const urlOf = (label: string) => `${url}/blocks/${label}`
+  return {
+    async has(label) {
+      return (await accept(await send(urlOf(label), { method: 'HEAD' }), 404)).ok
+    },
+    async get(label) {
+      const response = await accept(await send(urlOf(label)), 404)
+      const bytes = new Uint8Array(await response.arrayBuffer())
+      return response.ok ? parseBlock(bytes, label) : undefined
+    },
+    async put(block) {
+      const response = await send(urlOf(block.label), { method: 'PUT', body: encodeBlock(block) })
+      return (await accept(response)).status === 201
+    },
   }
 }
 
 interface Connection {
   token: string
-  state: 'provisional' | 'locked'
+  keyState: 'provisional' | 'locked'
 }
 
 async function prove(url: string, client: Client): Promise<Connection> {
-  const challenge = await call(url, 'POST', '/challenges')
-  const proof = client.prove(challenge.body, { server: SERVER })
-  return (await call(url, 'POST', '/connections', { body: proof })).json() as Connection
+  const challenge = new Uint8Array(await (await call(`${url}/challenges`, { method: 'POST' })).arrayBuffer())
+  const proof = client.prove(challenge, { server: SERVER })
+  return (await (await call(`${url}/connections`, { method: 'POST', body: proof })).json()) as Connection
 }
 
-interface Request {
-  token?: string
-  body?: string | Uint8Array<ArrayBuffer>
-  /** Statuses that are not errors. */
-  fine?: readonly number[]
-}
+const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
 
-async function call(url: string, method: string, path: string, { token, body, fine = [] }: Request = {}) {
-  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const response = await fetch(url + path, { method, headers, ...(body !== undefined && { body }) })
-  const bytes = new Uint8Array(await response.arrayBuffer())
-  const json = (): unknown => JSON.parse(Buffer.from(bytes).toString())
-  const { status, ok } = response
-  if (ok || fine.includes(status)) return { status, body: bytes, json }
-  // The answer to a HEAD request has no body, so there is no message either.
-  const { error, code } = (bytes.length === 0 ? { error: `status ${status}` } : json()) as {
-    error: string
-    code?: KeystrataError['code']
-  }
-  throw code === undefined ? new Error(`${method} ${path}: ${error}`) : new KeystrataError(code, error)
+const call = async (url: string, init: RequestInit): Promise<Response> => accept(await fetch(url, init))
+
+/**
+ * Returns a response that is no error.
+ * @param fine a status that is none either
+ * @throws the KeystrataError that the server sent, or an Error
+ */
+async function accept(response: Response, fine?: number): Promise<Response> {
+  const { ok, status, url } = response
+  if (ok || status === fine) return response
+  const json: unknown = await response.json().catch(() => undefined)
+  const { error = `status ${status}` } = Object(json) as { error?: string }
+  throw KeystrataError.from(json) ?? new Error(`${new URL(url).pathname}: ${error}`)
 }

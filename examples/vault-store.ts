@@ -1,8 +1,9 @@
-// What a backup service stores for one user, in a plain folder: verifier, profile and keyrings. It has no key.
-import { type VaultStore } from 'keystrata/vault'
+// What a backup service stores for one user: verifier, profile and keyrings. It has no key. The StateStore may be a
+// folder, a database or anything else; `prefixed` gives each user a part of it.
 import { KeystrataError } from 'keystrata'
 import { checkProfile } from 'keystrata/server'
-import { type FolderStore, versionName } from './store.ts'
+import type { StateStore } from 'keystrata/stores'
+import type { VaultStore } from 'keystrata/vault'
 
 /** The verifier and the record of one version. They are one object, so that they change together or not at all. */
 interface Account {
@@ -11,11 +12,13 @@ interface Account {
   record: string
 }
 
-export class FolderVaultStore implements VaultStore {
-  readonly #store: FolderStore
+const ACCOUNT = 'account'
 
-  constructor(store: FolderStore) {
-    this.#store = store
+export class StateVaultStore implements VaultStore {
+  readonly #state: StateStore
+
+  constructor(state: StateStore) {
+    this.#state = state
   }
 
   async readProfile(): Promise<Uint8Array | undefined> {
@@ -46,48 +49,35 @@ export class FolderVaultStore implements VaultStore {
     if (verifier === undefined) throw new Error('no user has signed up here: store a verifier first')
     if (!mayFollow(record, version, stored?.record)) return false
     const account: Account = { verifier, record: Buffer.from(record).toString('base64') }
-    return this.#store.put(versionName('account', version), Buffer.from(JSON.stringify(account)))
+    // If another device was quicker since the read above, this writes nothing.
+    return this.#state.write(ACCOUNT, (stored?.version ?? 0) + 1, Buffer.from(JSON.stringify(account)))
   }
 
-  readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
-    return this.#newest(`keyring-${vaultId}`)
-  }
-
-  async writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
-    const name = versionName(`keyring-${vaultId}`, version)
-    // A late write must not bring back a dropped keyring.
-    const newest = (await this.#store.versions(`keyring-${vaultId}`)).at(-1)
-    return (newest === undefined || newest < name) && this.#store.put(name, keyring)
-  }
-
-  async dropKeyrings(vaultId: string, below: number): Promise<void> {
-    for (const name of (await this.#store.versions(`keyring-${vaultId}`)).slice(0, -1)) {
-      if (name < versionName(`keyring-${vaultId}`, below)) await this.#store.drop(name)
-    }
-  }
-
-  async #account(): Promise<{ verifier: string; record: Uint8Array } | undefined> {
-    const stored = await this.#newest('account')
+  async #account(): Promise<{ version: number; verifier: string; record: Uint8Array } | undefined> {
+    const stored = await this.#state.read(ACCOUNT)
     if (stored === undefined) return undefined
-    const { verifier, record } = JSON.parse(Buffer.from(stored).toString()) as Account
-    return { verifier, record: Buffer.from(record, 'base64') }
+    const { verifier, record } = JSON.parse(Buffer.from(stored.bytes).toString()) as Account
+    return { version: stored.version, verifier, record: Buffer.from(record, 'base64') }
   }
 
-  /**
-   * Reads the newest version. If it was dropped between listing and reading, there is a newer one, so it tries again.
-   */
-  async #newest(folder: string): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const name = (await this.#store.versions(folder)).at(-1)
-      if (name === undefined) return undefined
-      const bytes = await this.#store.get(name)
-      if (bytes !== undefined) return bytes
-    }
+  async readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
+    return (await this.#state.read(nameOf(vaultId)))?.bytes
+  }
+
+  /** The versions of a keyring have no gaps, so they are those of the object. */
+  writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
+    return this.#state.write(nameOf(vaultId), version, keyring)
+  }
+
+  dropKeyrings(vaultId: string, below: number): Promise<void> {
+    return this.#state.drop(nameOf(vaultId), below)
   }
 }
 
+const nameOf = (vaultId: string): string => `keyring/${vaultId}`
+
 /** Checks a record before the service stores it; this needs no key. Returns false if another device wrote first. */
-export function mayFollow(record: Uint8Array, version: number, stored: Uint8Array | undefined): boolean {
+function mayFollow(record: Uint8Array, version: number, stored: Uint8Array | undefined): boolean {
   try {
     return checkProfile(record, stored).version === version
   } catch (error) {

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
-import { indexFolder, LogWriter } from '../../examples/log.ts'
-import { FolderStore } from '../../examples/store.ts'
-import { openWriter } from '../../src/index.ts'
+import { folderStore } from '../../examples/backup-store.ts'
+import { LogWriter } from '../../examples/log.ts'
+import { openWriter, saveKeyset } from '../../src/index.ts'
 import { PASSWORD } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from '../examples/tree.ts'
 import { quickKeyset } from './known.ts'
@@ -20,12 +20,12 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
   it('finds no 8-byte run of content, no name and no password', async () => {
     const tree = makeTree()
     const keyset = await quickKeyset({ dedup })
-    const store = new FolderStore(join(newFolder(), 'store'))
-    await store.put('keyset/00000001', keyset.export('storage'))
+    const store = folderStore(join(newFolder(), 'store'))
+    await saveKeyset(store.state, keyset)
     const writer = openWriter(keyset.export('host'))
-    const index = new LogWriter(writer, store, indexFolder(0), 'start')
+    const index = await LogWriter.open(writer, store.state, keyset.id)
     const pack = (files: readonly Uint8Array[]) => writer.pack(files)
-    await backUp(tree, { writer, index, pack, store, onProblem: (line) => expect.fail(line) })
+    await backUp(tree, { writer, index, pack, blocks: store.blocks, onProblem: (line) => expect.fail(line) })
 
     // Every 8-byte run of small files; in large files, one at every 4,096th byte.
     const runs: Set<bigint> = new Set()
@@ -48,7 +48,7 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
       Buffer.from(Buffer.from(word).toString('base64')),
     ])
     let scanned = 0
-    for (const path of filesIn(store.root)) {
+    for (const path of filesIn(store.address)) {
       const bytes = readFileSync(path)
       for (const word of words) if (word.length >= 8) expect(bytes.includes(word), path).toBe(false)
       const scannable = Math.min(bytes.length, 1_000_000)

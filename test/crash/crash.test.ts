@@ -10,8 +10,8 @@ import { describe, expect, it } from 'vitest'
 import { createKeyset } from '../../src/index.ts'
 import { createVerifier } from '../../src/server.ts'
 import { parseProfile } from '../../src/vault/profile-record.ts'
-import { FolderStore } from '../../examples/store.ts'
-import { FolderVaultStore } from '../../examples/vault-store.ts'
+import { folderStateStore } from '../../src/stores/folder.ts'
+import { StateVaultStore } from '../../examples/vault-store.ts'
 import { newFolder } from '../examples/tree.ts'
 import { CHEAP, sample } from '../fixtures.ts'
 
@@ -33,7 +33,7 @@ const content = sample(1000)
 const admin = await createKeyset('admin', { costs: CHEAP })
 const login = await deriveLogin('password', { realm: 'crash', user: 'user' })
 const template = newFolder()
-const start = new FolderVaultStore(new FolderStore(template))
+const start = new StateVaultStore(folderStateStore(template))
 const first = createProfile(login, { admin: admin.card() })
 await start.writeAccount(await createVerifier(login.credential, { cost: 10 }), first.record, 1)
 const { vault } = await first.createVault(start)
@@ -60,7 +60,8 @@ describe.each([
     // The last run waits for one write more than there are, so it is not killed.
     expect(runs.map(({ signal }) => signal)).toEqual([...Array<string>(writes).fill('SIGKILL'), undefined])
     for (const { folder } of runs) {
-      const store = new FolderVaultStore(new FolderStore(folder))
+      const state = folderStateStore(folder)
+      const store = new StateVaultStore(state)
       const profile = openProfile((await store.readProfile())!, login)
       for (const vaultId of profile.vaults) await profile.openVault(store, vaultId)
       expect(await (await profile.openVault(store, vault.id)).open(block)).toEqual(content)
@@ -76,7 +77,8 @@ describe.each([
         expect([slots.length, recoverySlots.length]).toEqual([1, finished.zeroTrust ? 0 : 1])
       }
       for (const vaultId of finished.vaults) {
-        expect(await new FolderStore(folder).versions(`keyring-${vaultId}`)).toHaveLength(1)
+        const { version } = (await state.read(`keyring/${vaultId}`))!
+        expect(await state.readVersion(`keyring/${vaultId}`, version - 1)).toBeUndefined()
       }
     }
   })

@@ -1,10 +1,10 @@
 // A device in its own process, which kills itself by SIGKILL right after its nth write: `device.ts FOLDER WORK N`.
 import { deriveLogin, openProfile, type VaultStore } from '../../src/vault.ts'
-import { FolderStore } from '../../examples/store.ts'
-import { FolderVaultStore } from '../../examples/vault-store.ts'
+import { folderStateStore } from '../../src/stores/folder.ts'
+import { StateVaultStore } from '../../examples/vault-store.ts'
 
 const [folder = '', work = '', lastWrite = ''] = process.argv.slice(2)
-const store = new FolderVaultStore(new FolderStore(folder))
+const store = new StateVaultStore(folderStateStore(folder))
 let writes = 0
 
 async function dieAfter<T>(write: Promise<T>): Promise<T> {

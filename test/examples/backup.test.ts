@@ -1,10 +1,11 @@
 // Tests the backup and restore of the demo, with all kinds of files and with damaged stores.
 import { copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
 import { compareFolders, restore } from '../../examples/restore.ts'
-import { BLOCKS, CIPHERTEXTS, getHead, Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
+import { type FolderStore, folderStore, writeNext } from '../../examples/backup-store.ts'
+import { Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
 import {
   type Entry,
   type Folder,
@@ -14,9 +15,9 @@ import {
   type Snapshot,
   toListing,
 } from '../../examples/listing.ts'
-import { indexFolder, LogWriter, readIndex } from '../../examples/log.ts'
-import { FolderStore } from '../../examples/store.ts'
+import { LogWriter, readLog, resealLog } from '../../examples/log.ts'
 import { openWriter, unlockKeyset } from '../../src/index.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { failure, flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from './tree.ts'
@@ -30,18 +31,21 @@ const tree = makeTree()
 /** Opens the writer of a host that has no password. */
 const newWriter = () => openWriter(keyset.export('host'))
 
-async function backedUp(folder = tree, store = new FolderStore(join(newFolder(), 'store'))) {
+const newStore = () => folderStore(join(newFolder(), 'store'))
+const readIndex = ({ state }: FolderStore, wanted?: number) => readLog(state, keyset.id, keyset, wanted)
+const openIndex = ({ state }: FolderStore) => LogWriter.open(newWriter(), state, keyset.id)
+
+async function backedUp(folder = tree, store = newStore()) {
   const problems: string[] = []
   const writer = newWriter()
-  const { folder: log, last } = await readIndex(store, keyset)
-  const index = new LogWriter(writer, store, log, last)
+  const index = await openIndex(store)
   const pack = (files: readonly Uint8Array[]) => writer.pack(files)
   const options = {
     writer,
     index,
-    store,
+    blocks: store.blocks,
     pack,
-    exclude: [store.root],
+    exclude: [store.address],
     onProblem: (line: string) => problems.push(line),
   }
   const tally = await backUp(folder, options)
@@ -49,7 +53,7 @@ async function backedUp(folder = tree, store = new FolderStore(join(newFolder(),
 }
 
 async function listingOf(store: FolderStore, wanted?: number): Promise<Listing> {
-  return (await readIndex(store, keyset, wanted)).listing!
+  return (await readIndex(store, wanted)).listing!
 }
 
 async function restored(store: FolderStore, listing?: Listing) {
@@ -68,10 +72,24 @@ async function differences(target: string): Promise<string[]> {
 }
 
 /** Returns the paths of all objects in a folder of a store. */
-const pathsIn = (store: FolderStore, folder = CIPHERTEXTS) =>
-  readdirSync(join(store.root, folder), { recursive: true, encoding: 'utf8' })
-    .map((name) => join(store.root, folder, name))
+const pathsIn = (store: FolderStore, folder: string) =>
+  readdirSync(join(store.address, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(store.address, folder, name))
     .filter((path) => statSync(path).isFile())
+
+/** Returns the path of the file that holds a blob. */
+function fileOf(blob: string): string {
+  const files = readdirSync(blob)
+  expect(files).toHaveLength(1)
+  return join(blob, files[0]!)
+}
+
+/** Returns the paths of the head and of the ciphertext of a block. */
+function pathsOf(store: FolderStore, label: string): { head: string; data: string } {
+  const head = fileOf(join(store.address, 'head', label))
+  const hash = readFileSync(head).subarray(-32).toString('hex')
+  return { head, data: fileOf(join(store.address, 'data', hash)) }
+}
 
 describe('backup and restore', () => {
   it('restore contents, names, links, modes and times', async () => {
@@ -98,10 +116,10 @@ describe('backup and restore', () => {
     expect(tally.deduplicated).toBe(2)
     expect(tally.packed).toBe(NAMES.length + 1)
     expect(tally.blocks).toBe(2 + 2 + 1 + 1)
-    const sizes = pathsIn(store).map((path) => statSync(path).size)
+    const sizes = pathsIn(store, 'data').map((path) => statSync(path).size)
     expect(sizes).toHaveLength(4)
     expect(Math.max(...sizes)).toBe(8 * 1024 * 1024 + 48)
-    expect(pathsIn(store, BLOCKS).every((path) => statSync(path).size === 1713 + 32)).toBe(true)
+    expect(pathsIn(store, 'head').every((path) => statSync(path).size === 4 + 1713 + 32)).toBe(true)
   })
 
   it('store only new content when they run again', async () => {
@@ -110,8 +128,8 @@ describe('backup and restore', () => {
     expect(again.tally.deduplicated).toBe(again.tally.blocks)
     expect(again.tally.storedBytes).toBe(0)
     expect(again.tally.files).toBe(tally.files)
-    const { snapshots, sequence } = await readIndex(store, keyset)
-    expect([snapshots, sequence]).toEqual([2, 4])
+    const { snapshots, records } = await readIndex(store)
+    expect([snapshots, records]).toEqual([2, 4])
     expect(await listingOf(store, 1)).toEqual({ ...(await listingOf(store)), snapshot: expect.anything() as Snapshot })
     expect(await listingOf(store, 3)).toBeUndefined()
   })
@@ -135,10 +153,8 @@ describe('backup and restore', () => {
 
   it('ignore what an interrupted run has listed', async () => {
     const { store } = await backedUp()
-    const writer = newWriter()
-    const { folder, last } = await readIndex(store, keyset)
     const evil: Folder = { path: '', entries: [{ name: 'evil', mode: 0, mtimeMs: 0, type: 'link', target: '/' }] }
-    await new LogWriter(writer, store, folder, last).add([evil])
+    await (await openIndex(store)).add([evil])
     await backedUp(tree, store)
     const { target } = await restored(store)
     expect(await differences(target)).toEqual([])
@@ -146,14 +162,14 @@ describe('backup and restore', () => {
 
   it('leave no partly written object in the store', async () => {
     const { store } = await backedUp()
-    expect(readdirSync(join(store.root, 'tmp'))).toEqual([])
+    expect(readdirSync(join(store.address, '_tmp'))).toEqual([])
   })
 
   it('leave out the store if it is inside the folder', async () => {
     const folder = join(newFolder(), 'home')
     mkdirSync(folder)
     writeFileSync(join(folder, 'file'), 'x')
-    const store = new FolderStore(join(folder, 'store'))
+    const store = folderStore(join(folder, 'store'))
     await backedUp(folder, store)
     expect((await backedUp(folder, store)).tally.files).toBe(1)
   })
@@ -168,35 +184,102 @@ describe('backup and restore', () => {
   it('refuse an index with a changed, missing or foreign record', async () => {
     const { store } = await backedUp()
     await backedUp(tree, store)
-    const at = (sequence: number) => join(store.root, indexFolder(0), String(sequence).padStart(8, '0'))
+    const at = (version: number) => join(store.address, 'log', keyset.id, '0', `_${version}`)
     const [second, third] = [readFileSync(at(2)), readFileSync(at(3))]
     writeFileSync(at(2), flipped(second, 1850))
-    await expect(listingOf(store)).rejects.toThrow(/log-00000000\/00000002: this object was altered/)
+    await expect(listingOf(store)).rejects.toThrow(/^log\/[0-9a-f]{32}\/0, record 2: this object was altered/)
     writeFileSync(at(2), third)
     await expect(listingOf(store)).rejects.toThrow('altered')
     writeFileSync(at(2), second)
     rmSync(at(3))
-    await expect(listingOf(store)).rejects.toThrow('00000004: this object was altered')
+    await expect(listingOf(store)).rejects.toThrow('record 3 is missing')
     const stranger = openWriter((await makeKeyset()).export('host'))
     await failure(() => stranger.sealRecord(third, second), 'authentication-failed')
   })
 
-  it('stop if another backup is running', async () => {
-    const { store } = await backedUp()
-    const { folder, last } = await readIndex(store, keyset)
-    const [one, other] = [newWriter(), newWriter()].map((writer) => new LogWriter(writer, store, folder, last))
-    await one!.add([])
-    await expect(other!.add([])).rejects.toThrow('another backup')
+  it('can run twice at the same time: each adds its own backup to the index', async () => {
+    const store = newStore()
+    const [one, other] = [join(newFolder(), 'one'), join(newFolder(), 'other')]
+    for (const folder of [one, other]) {
+      mkdirSync(folder)
+      for (let file = 0; file < 20; file++) writeFileSync(join(folder, `${file}`), `${folder} ${file}`)
+    }
+    const runs = await Promise.all([backedUp(one, store), backedUp(other, store)])
+    expect(runs.map(({ tally }) => tally.files)).toEqual([20, 20])
+    const { snapshots, records } = await readIndex(store)
+    expect([snapshots, records]).toEqual([2, 4])
+    const found = await Promise.all(
+      [1, 2].map(async (wanted) => (await restored(store, await listingOf(store, wanted))).target),
+    )
+    const texts = found.map((target) => readFileSync(join(target, '7'), 'utf8'))
+    expect(texts.sort()).toEqual([`${one} 7`, `${other} 7`].sort())
   })
 })
 
-describe('a store never overwrites', () => {
-  it('an existing object', async () => {
-    const store = new FolderStore(newFolder())
-    expect(await store.put('blocks/aa', Uint8Array.of(1))).toBe(true)
-    expect(await store.put('blocks/aa', Uint8Array.of(2))).toBe(false)
-    expect(await store.get('blocks/aa')).toEqual(Buffer.from([1]))
-    expect(await store.get('blocks/bb')).toBeUndefined()
+describe('resealing the index', () => {
+  it('continues after an interruption, and the old records are dropped only then', async () => {
+    const { store } = await backedUp()
+    const { state } = store
+    using both = keyset.regenerate()
+    // What a run leaves that was killed before it moved the pointer.
+    for await (const { sequence, record } of both.resealRecords(recordsOf(store))) {
+      if (sequence < 2) await state.write(`log/${keyset.id}/1`, sequence, record)
+    }
+    expect((await readIndex(store)).name).toBe(`log/${keyset.id}/0`)
+    expect(await resealLog(both, state, keyset.id)).toBe(3)
+    const { name, records, snapshots } = await readLog(state, keyset.id, both)
+    expect([name, records, snapshots]).toEqual([`log/${keyset.id}/2`, 3, 1])
+    expect(await state.readVersion(`log/${keyset.id}/0`, 1)).toBeUndefined()
+    // New backups go behind it.
+    using writer = openWriter(both.export('host'))
+    const index = await LogWriter.open(writer, state, keyset.id)
+    await index.finish({ created: '', files: 0, bytes: 0 })
+    expect((await readLog(state, keyset.id, both)).snapshots).toBe(2)
+  })
+
+  it('is noticed if it is incomplete, or if somebody else reseals too', async () => {
+    const { store } = await backedUp()
+    const { state } = store
+    for await (const { sequence, record } of keyset.resealRecords(recordsOf(store))) {
+      if (sequence < 2) await state.write(`log/${keyset.id}/1`, sequence, record)
+    }
+    await writeNext(state, `log/${keyset.id}`, () => Buffer.from('1'))
+    await expect(readIndex(store)).rejects.toThrow('lacks records')
+
+    const other = (await backedUp()).store.state
+    const both = await Promise.allSettled([1, 2].map(() => resealLog(keyset, other, keyset.id)))
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect((await readLog(other, keyset.id, keyset)).snapshots).toBe(1)
+  })
+
+  async function* recordsOf({ state }: FolderStore) {
+    for (const version of [1, 2]) yield (await state.readVersion(`log/${keyset.id}/0`, version))!
+  }
+})
+
+describe('writing the next version of an object', () => {
+  const add = (value: number) => (newest: Uint8Array | undefined) => Buffer.from([...(newest ?? []), value])
+
+  it('loses nothing that others write at the same time', async () => {
+    const state = memoryStateStore()
+    const versions = await Promise.all(Array.from({ length: 20 }, (_, value) => writeNext(state, 'all', add(value))))
+    expect(versions.sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
+    expect([...(await state.read('all'))!.bytes].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, v) => v))
+  })
+
+  it('recognises its own write if the store answers false', async () => {
+    const state = memoryStateStore()
+    const repeating = {
+      ...state,
+      write: async (...args: Parameters<typeof state.write>) => (await state.write(...args), false),
+    }
+    expect(await writeNext(repeating, 'all', add(7))).toBe(1)
+    expect([...(await state.read('all'))!.bytes]).toEqual([7])
+  })
+
+  it('gives up with an error on a store that refuses everything', async () => {
+    const refusing = { ...memoryStateStore(), write: async () => false }
+    await expect(writeNext(refusing, 'all', add(7))).rejects.toThrow('other writers changed all first')
   })
 })
 
@@ -204,30 +287,26 @@ describe('a damaged store', () => {
   type Damage = (path: string) => void
   const cut: Damage = (path) => writeFileSync(path, readFileSync(path).subarray(0, -1))
   const swap: Damage = (path) => {
-    const paths = pathsIn(new FolderStore(join(path, '../../..')), path.split('/').at(-3))
-    copyFileSync(
-      paths.find((other) => other !== path)!,
-      path,
-    )
+    const folder = join(path, '../..')
+    const other = readdirSync(folder).find((name) => name !== basename(join(path, '..')))!
+    copyFileSync(fileOf(join(folder, other)), path)
   }
-  const damages: [string, RegExp, string, Damage][] = [
-    ['a ciphertext cut short', /altered/, CIPHERTEXTS, cut],
-    ['a ciphertext cut to nothing', /cut short/, CIPHERTEXTS, (path) => writeFileSync(path, '')],
-    ['a missing ciphertext', /missing/, CIPHERTEXTS, (path) => rmSync(path)],
-    ['a changed byte', /altered/, CIPHERTEXTS, (path) => writeFileSync(path, flipped(readFileSync(path), 3000))],
-    ['another ciphertext under its name', /altered/, CIPHERTEXTS, swap],
-    ['an envelope cut short', /ciphertext is missing/, BLOCKS, cut],
-    ['a missing envelope', /missing/, BLOCKS, (path) => rmSync(path)],
-    ['another envelope under its name', /altered/, BLOCKS, swap],
+  const damages: [string, RegExp, 'head' | 'data', Damage][] = [
+    ['a ciphertext cut short', /altered/, 'data', cut],
+    ['a ciphertext cut to nothing', /cut short/, 'data', (path) => writeFileSync(path, '')],
+    ['a missing ciphertext', /not its ciphertext/, 'data', (path) => rmSync(path)],
+    ['a changed byte', /altered/, 'data', (path) => writeFileSync(path, flipped(readFileSync(path), 3000))],
+    ['another ciphertext under its name', /altered/, 'data', swap],
+    ['an envelope cut short', /not its ciphertext/, 'head', cut],
+    ['a missing envelope', /missing/, 'head', (path) => rmSync(path)],
+    ['another envelope under its name', /altered/, 'head', swap],
   ]
 
   it.each(damages)('with %s loses one file, and reports it in one line', async (_, message, folder, damage) => {
     const { store } = await backedUp()
     // Find the block of one file by its label.
     const { label } = await newWriter().prepare(withKind(Kind.piece, readFileSync(join(tree, 'deep', 'medium'))))
-    const { hash } = await getHead(store, BLOCKS, label)
-    const name = folder === BLOCKS ? label : hash
-    damage(join(store.root, folder, name.slice(0, 2), name))
+    damage(pathsOf(store, label)[folder])
     const { target, problems } = await restored(store)
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(message)
@@ -240,8 +319,7 @@ describe('a damaged store', () => {
     const { store } = await backedUp()
     const listing = await listingOf(store)
     const [{ pack }] = packedIn(listing) as [Packed]
-    const { hash } = await getHead(store, BLOCKS, pack)
-    const path = join(store.root, CIPHERTEXTS, hash.slice(0, 2), hash)
+    const path = pathsOf(store, pack).data
     writeFileSync(path, flipped(readFileSync(path), 100))
     const { target, problems } = await restored(store)
     expect(problems).toHaveLength(NAMES.length + 1)
@@ -253,8 +331,8 @@ describe('a damaged store', () => {
 describe('a hostile listing', () => {
   /** Restores a made-up listing from a store that holds a block. */
   async function restoring(entries: Entry[], more: Folder[] = []) {
-    const store = new FolderStore(join(newFolder(), 'store'))
-    const label = await putContent(Buffer.from('\0evil'), newWriter(), store, newTally())
+    const store = newStore()
+    const label = await putContent(Buffer.from('\0evil'), newWriter(), store.blocks, newTally())
     const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }, ...more])
     return { label, ...(await restored(store, listing)) }
   }
@@ -291,11 +369,11 @@ describe('a hostile listing', () => {
   })
 
   it('cannot pass a piece off as a pack, or a pack as a piece', async () => {
-    const store = new FolderStore(join(newFolder(), 'store'))
+    const store = newStore()
     const writer = newWriter()
     const { content, members } = await writer.pack([Buffer.from('packed')])
-    const pack = await putContent(withKind(Kind.pack, content), writer, store, newTally())
-    const piece = await putContent(withKind(Kind.piece, content), writer, store, newTally())
+    const pack = await putContent(withKind(Kind.pack, content), writer, store.blocks, newTally())
+    const piece = await putContent(withKind(Kind.piece, content), writer, store.blocks, newTally())
     const entries: Entry[] = [
       { ...file('pack as piece'), type: 'file', size: 0, pieces: [pack] },
       { ...common, name: 'piece as pack', type: 'file', size: 0, pack: piece, member: members[0]! },

@@ -1,7 +1,7 @@
 // Runs the demo from the command line, as a user does, on a real folder.
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { makeTree, newFolder } from './tree.ts'
@@ -42,7 +42,11 @@ describe('npm run demo', () => {
     expect(stdout).toMatch('10 other files in the shared packs do not open either')
     expect(readdirSync(join(folder, 'first shared')).sort()).toEqual(['deepest', 'looks like a folder'])
     // One version each for creating, regenerating, forgetting the retired pairs, and sharing.
-    expect(inside('keyset')).toHaveLength(4)
+    expect(
+      inside('keyset')
+        .map((path) => basename(path))
+        .sort(),
+    ).toEqual(['_1', '_2', '_3', '_4'])
   })
 
   it.runIf(slow)('continues in the same store and restores an older backup', async () => {
@@ -53,7 +57,7 @@ describe('npm run demo', () => {
     for (const [path, written] of before) expect(statSync(path).mtimeMs).toBe(written)
     const older = join(folder, 'older')
     const { stdout } = await demo('--restore-only', '--store', store, '--restore', older, '--snapshot', '1')
-    expect(stdout).toMatch('the index log-00000002')
+    expect(stdout).toMatch(/the index log\/[0-9a-f]{32}\/2 has/)
     expect(readdirSync(older)).not.toContain('empty file 2')
     expect(readFileSync(join(older, 'deep', 'ascii.txt'))).toEqual(readFileSync(join(tree, 'deep', 'ascii.txt')))
   })

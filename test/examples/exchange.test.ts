@@ -6,12 +6,16 @@ import { PGlite } from '@electric-sql/pglite'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { exchange } from '../../examples/exchange.ts'
 import { ExchangeClient } from '../../examples/exchange-client.ts'
-import { createService, createTables } from '../../examples/exchange-service.ts'
+import { cardsName, createService, invitesName, type PublishedCard } from '../../examples/exchange-service.ts'
+import { sha256, writeNext } from '../../examples/backup-store.ts'
 import { type Card, parseCard } from '../../src/index.ts'
+import { type StateStore } from '../../src/stores.ts'
+import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, failure, makeKeyset, quick, sample } from '../fixtures.ts'
 
 const database = new PGlite()
+const state = postgresStateStore(database)
 let server: Server
 let url = ''
 let carol: ExchangeClient
@@ -19,8 +23,8 @@ let dave: ExchangeClient
 
 beforeAll(async () => {
   useBackend(quick)
-  await createTables(database)
-  server = createService(database).listen(0, '127.0.0.1')
+  await database.exec(postgresSchema())
+  server = createService(state).listen(0, '127.0.0.1')
   await once(server, 'listening')
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   for (const name of ['carol', 'dave']) await ExchangeClient.signUp(url, name, `password of ${name}`)
@@ -34,20 +38,49 @@ afterAll(async () => {
   await database.close()
 })
 
+const jsonOf = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
+
+async function newestOf(store: StateStore, name: string): Promise<Buffer> {
+  return Buffer.from((await store.read(name))!.bytes)
+}
+
+/** Changes the cards of a user, as only the service can. */
+async function setCards(user: string, cards: Record<string, Card>): Promise<void> {
+  const published: PublishedCard[] = Object.entries(cards).map(([client, { bytes }]) => ({
+    client,
+    card: Buffer.from(bytes).toString('base64'),
+  }))
+  await writeNext(state, cardsName(user), () => Buffer.from(JSON.stringify(published)))
+}
+
 it('two users with three clients exchange one share', async () => {
   const lines = vi.spyOn(console, 'log').mockReturnValue()
   const own = new PGlite()
-  await exchange(own, CHEAP)
+  await own.exec(postgresSchema())
+  const stored = postgresStateStore(own)
+  await exchange(stored, CHEAP)
   expect(lines).toHaveBeenCalledTimes(7)
   lines.mockRestore()
   // The service has only password hashes, cards and invites.
-  const rows = async (statement: string) => (await own.query(statement)).rows
-  const people = (await rows('SELECT password FROM person')) as { password: string }[]
-  expect(people.map(({ password }) => password.slice(0, 10))).toEqual(['$argon2id$', '$argon2id$'])
-  const cards = (await rows('SELECT card FROM card')) as { card: Uint8Array }[]
-  expect(cards.map(({ card }) => parseCard(card).bytes.length)).toEqual([1776, 1776, 1776])
-  const invites = (await rows('SELECT invite FROM invite')) as { invite: Uint8Array }[]
-  expect(invites.map(({ invite }) => invite.length)).toEqual([3530, 3530])
+  const names = (await own.query('SELECT name FROM keystrata_head')).rows as { name: string }[]
+  expect(names.map(({ name }) => name.split('/')[0]).sort()).toEqual([
+    ...['cards', 'cards', 'invites', 'invites', 'person', 'person'],
+  ])
+  const bytesIn = (text: string) => Buffer.from(text, 'base64')
+  for (const [user, clients] of [
+    ['alice', ['alice-desktop']],
+    ['bob', ['bob-laptop', 'bob-phone']],
+  ] as const) {
+    expect((await newestOf(stored, `person/${sha256(user)}`)).toString()).toMatch(/^\$argon2id\$/)
+    const cards = jsonOf(await newestOf(stored, cardsName(user))) as PublishedCard[]
+    expect(cards.map(({ client, card }) => [client, parseCard(bytesIn(card)).bytes.length])).toEqual(
+      clients.map((client) => [client, 1776]),
+    )
+  }
+  for (const client of ['bob-laptop', 'bob-phone']) {
+    const sent = jsonOf(await newestOf(stored, invitesName('bob', client))) as { from: string; invite: string }
+    expect([sent.from, bytesIn(sent.invite).length]).toEqual(['alice', 3530])
+  }
   await own.close()
 })
 
@@ -57,11 +90,10 @@ describe('a dishonest service', () => {
     await dave.publishCard('phone', daves)
     const told = { phone: daves.fingerprint }
     expect((await carol.cardsOf('dave', told)).map(({ card }) => card)).toEqual([daves])
-    await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [mallorys.bytes])
+    await setCards('dave', { phone: mallorys })
     await failure(() => carol.cardsOf('dave', told), 'key-changed')
     // A client that Dave did not name is ignored.
-    await database.query(`UPDATE card SET card = $1 WHERE owner = 'dave'`, [daves.bytes])
-    await database.query(`INSERT INTO card VALUES ('dave', 'planted', $1)`, [mallorys.bytes])
+    await setCards('dave', { phone: daves, planted: mallorys })
     expect((await carol.cardsOf('dave', told)).map(({ client }) => client)).toEqual(['phone'])
   })
 
@@ -82,6 +114,18 @@ describe('a dishonest service', () => {
 })
 
 describe('the service', () => {
+  it('keeps every card and every invite that arrives at the same time', async () => {
+    const clients = ['one', 'two', 'three', 'four']
+    const card = (await makeKeyset()).card()
+    const offers = [...clients, 'one']
+    const published = await Promise.allSettled(offers.map((client) => carol.publishCard(client, card)))
+    expect(published.filter(({ status }) => status === 'fulfilled')).toHaveLength(4)
+    const told = Object.fromEntries(clients.map((client) => [client, card.fingerprint]))
+    expect((await dave.cardsOf('carol', told)).map(({ client }) => client).sort()).toEqual([...clients].sort())
+    await Promise.all(clients.map((_, index) => dave.sendInvite('carol', 'one', sample(10, index))))
+    expect(await carol.invitesFor('one')).toHaveLength(4)
+  })
+
   it('requires a login, and refuses invalid cards and requests', async () => {
     await expect(ExchangeClient.signUp(url, 'carol', 'x')).rejects.toThrow('that name is already taken')
     await expect(ExchangeClient.logIn(url, 'carol', 'x')).rejects.toThrow('wrong name or password')

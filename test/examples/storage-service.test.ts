@@ -1,15 +1,14 @@
 // Tests the storage server of the client demo, including customers who try to use the accounts of others.
 import { type Client, deriveClient } from '../../src/client.ts'
-import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
-import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { close, listen } from '../../examples/http.ts'
 import { enrol, logIn, RemoteStore } from '../../examples/storage-client.ts'
-import { createStorageService, createStorageTables, REALM, snapshotsOf } from '../../examples/storage-service.ts'
+import { createStorageService, REALM } from '../../examples/storage-service.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { failure, quick, sample } from '../fixtures.ts'
+import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
+import { expectSame, failure, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'
 
 const database = new PGlite()
@@ -26,8 +25,8 @@ const make = (account: string, name: string, text = name): Promise<Client> =>
 
 beforeAll(async () => {
   useBackend(quick)
-  await createStorageTables(database)
-  server = createStorageService(database, root)
+  await database.exec(postgresSchema())
+  server = createStorageService(postgresStateStore(database), root)
   url = await listen(server)
 })
 afterAll(async () => {
@@ -51,34 +50,40 @@ describe('a storage server', () => {
     await expect(enrol(url, 'no token', await make('acme', 'spy'))).rejects.toThrow('log in first')
   })
 
-  it('separates accounts, and the snapshots of clients', async () => {
-    const stores: RemoteStore[] = []
-    for (const [account, name] of [
-      ['acme', 'my laptop/../x'],
-      ['acme', 'desktop'],
-      ['mallory', 'desktop'],
-    ] as const) {
+  it('separates accounts, and the small objects of clients', async () => {
+    const connect = async (account: string, name: string) => {
       const client = await make(account, name)
       await enrol(url, await logIn(url, account, 'password'), client)
-      stores.push(await RemoteStore.connect(url, client))
+      return { client, store: await RemoteStore.connect(url, client) }
     }
-    const [laptop, desktop, mallory] = stores as [RemoteStore, RemoteStore, RemoteStore]
-    const [object, snapshots] = [`blocks/${'a'.repeat(64)}`, snapshotsOf('desktop')]
-    expect(await desktop.put(object, sample(10))).toBe(true)
-    expect(await desktop.put(object, sample(20))).toBe(false)
-    expect(await desktop.put(`${snapshots}/00000001`, sample(10))).toBe(true)
-    expect(Buffer.compare((await laptop.get(object))!, sample(10))).toBe(0)
-    expect([await mallory.has(object), await mallory.get(object), await mallory.versions(snapshots)]).toEqual([
-      false,
-      undefined,
-      [],
-    ])
-    await expect(laptop.versions(snapshots)).rejects.toThrow('no such folder')
-    await expect(laptop.put(`${snapshots}/00000002`, sample(1))).rejects.toThrow('no such folder')
-    for (const name of ['keyset/00000001', 'blocks/..%2f..%2fdatabase', 'blocks/x']) {
-      await expect(laptop.put(name, sample(1))).rejects.toThrow('no such')
+    const laptop = await connect('acme', 'my laptop/../x')
+    const desktop = await connect('acme', 'desktop')
+    const mallory = await connect('mallory', 'desktop')
+    const block = await desktop.client.scope('account').seal(sample(1000))
+    const { label } = block
+    expect(await desktop.store.blocks.put(block)).toBe(true)
+    expect(await desktop.store.blocks.put(block)).toBe(false)
+    expect(await laptop.store.blocks.has(label)).toBe(true)
+    const shared = (await laptop.store.blocks.get(label))!
+    expectSame(await laptop.client.scope('account').open(shared), sample(1000))
+    expect([await mallory.store.blocks.has(label), await mallory.store.blocks.get(label)]).toEqual([false, undefined])
+
+    expect(await desktop.store.state.write('snapshots', 1, sample(10))).toBe(true)
+    expect(await desktop.store.state.write('snapshots', 1, sample(20))).toBe(false)
+    expectSame((await desktop.store.state.read('snapshots'))!.bytes, sample(10))
+    for (const { store } of [laptop, mallory]) expect(await store.state.read('snapshots')).toBeUndefined()
+  })
+
+  it('takes whole blocks only, and no names that lead elsewhere', async () => {
+    const client = await make('acme', 'desktop')
+    const { blocks, address } = await RemoteStore.connect(url, client)
+    const block = await client.scope('account').seal(sample(100))
+    await failure(() => blocks.put({ ...block, ciphertext: new Uint8Array(0), envelope: sample(40) }), 'malformed')
+    await failure(() => blocks.put({ ...block, label: '..%2f..%2fdatabase' }), 'malformed')
+    await failure(() => blocks.get('x'), 'malformed')
+    for (const path of ['/blocks/x', '/state/_/snapshots', '/nothing']) {
+      expect((await fetch(address + path)).status).toBe(401)
     }
-    expect(existsSync(join(root, 'database'))).toBe(false)
   })
 
   it('locks the key that a backup was made with', async () => {
@@ -90,7 +95,7 @@ describe('a storage server', () => {
     await failure(() => remote.commit(), 'key-changed')
     const now = await RemoteStore.connect(url, second)
     await now.commit()
-    expect((await RemoteStore.connect(url, second)).state).toBe('locked')
+    expect((await RemoteStore.connect(url, second)).keyState).toBe('locked')
     await failure(() => enrol(url, token, first), 'key-changed')
   })
 
@@ -98,10 +103,12 @@ describe('a storage server', () => {
     const client = await make('acme', 'slow')
     await enrol(url, await logIn(url, 'acme', 'password'), client)
     const remote = await RemoteStore.connect(url, client)
+    const block = await client.scope('account').seal(sample(10))
     vi.useFakeTimers({ now: Date.now() + 2 * 3_600_000, toFake: ['Date'] })
     try {
-      expect(await remote.has(`blocks/${'f'.repeat(64)}`)).toBe(false)
-      expect(await remote.put(`blocks/${'e'.repeat(64)}`, sample(10))).toBe(true)
+      expect(await remote.blocks.has('f'.repeat(64))).toBe(false)
+      expect(await remote.blocks.put(block)).toBe(true)
+      expect(await remote.state.write('snapshots', 1, sample(10))).toBe(true)
     } finally {
       vi.useRealTimers()
     }

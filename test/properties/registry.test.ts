@@ -5,9 +5,10 @@ import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { createRegistryTables, SqlRegistryStore } from '../../examples/sql-registry-store.ts'
+import { StateRegistryStore } from '../../examples/registry-store.ts'
 import { type ErrorCode, KeystrataError } from '../../src/index.ts'
 import { openKeyRegistry, type KeyRegistry, type RegistryStore } from '../../src/server.ts'
+import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
 import { makeKeyset, MemoryRegistryStore, numRuns, quickly } from '../fixtures.ts'
 
 const CLIENTS = ['desktop', 'laptop', 'phone'] as const
@@ -324,10 +325,10 @@ describe('a registry behaves like its model', () => {
   it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(25, 600)))
 
   it('in a real database', async () => {
-    await createRegistryTables(database)
+    await database.exec(postgresSchema())
     const emptied = async () => {
-      await database.query('TRUNCATE registry, challenge')
-      return new SqlRegistryStore(database)
+      await database.query('TRUNCATE keystrata_head, keystrata_version, keystrata_once')
+      return new StateRegistryStore(postgresStateStore(database))
     }
     await explore(emptied, numRuns(8, 60))
   })
