@@ -149,7 +149,9 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    */
   resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
   /**
-   * Drops the retired key pairs. What is still under one of them can never be opened again.
+   * Drops the retired key pairs. What is still under one of them can never be opened again. A host that still has an old
+   * export goes on sealing to them, so before the check replace every host export, and wait until each running backup has
+   * ended (see `checkWriter`).
    * @param checked what `checkRetired` returned for this revision, or `'unchecked'` if you have made sure yourself that
    *   every block is rekeyed and every record resealed
    * @throws KeystrataError `policy` if the keyset has changed since the check, or this was unlocked from a `definition`

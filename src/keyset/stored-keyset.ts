@@ -334,6 +334,12 @@ function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
  * Checks that the export which a host, or a delegation, works with is the one of the stored keyset. Call it before and
  * after each run. A host with an old export may seal to a key pair that is about to be forgotten. Every change of the
  * keyset counts, a new password too.
+ *
+ * If this throws after a run, the run may have stored blocks under such a pair. Replace the export, and rekey all blocks
+ * before the pair is forgotten. If it is forgotten already, delete every block for which `isCurrent` of a new writer is
+ * false, and back up again: a store that has a label is not asked to take it twice. A store whose reads are late may still
+ * return the old keyset here. So between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a
+ * run takes, and than reads can be late.
  * @param writer a writer; only its id and revision are used
  * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export
  * @throws KeystrataError `rollback` if the store returns an older keyset, again and again
