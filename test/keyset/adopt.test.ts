@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { keyIdIn } from '../../src/core/header.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
+import { copyKeys } from '../../src/core/secret.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { type Keyset, openWriter, type SealedBlock, unlockKeyset } from '../../src/index.ts'
-import { insidesOf } from '../../src/keyset/keyset.ts'
+import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
 import {
   all,
@@ -23,7 +24,7 @@ import {
 const DEDUP = ['scoped', 'global', 'off'] as const
 const writerOf = (keyset: Keyset, options = {}) =>
   openWriter(keyset.export('host'), { encryption: 'hybrid', ...options })
-const unlocked = (keyset: Keyset, to: 'host' | 'definition' | 'storage' = 'storage') =>
+const reopened = (keyset: Keyset, to: 'host' | 'definition' | 'storage' = 'storage') =>
   unlockKeyset(keyset.export(to), PASSWORD)
 const versionOf = ({ revision }: Keyset) => Number(revision.split('-')[0])
 
@@ -82,16 +83,19 @@ describe('adopting another branch of the same keyset', () => {
   })
 
   it('remembers the last 255 revoked shares', () => {
-    let keyset: Keyset = mine.keyset
-    const revoke = () => {
-      const { keyset: next, share } = keyset.createShare()
-      keyset = next.revokeShare(share.id)
+    /** Returns the root with this share revoked, and then as many others. */
+    const revokedBefore = (others: number) => {
+      const { contents, master } = insidesOf(root, 'root')
+      const ids = [...Array.from({ length: others }, (_, index) => sample(16, index + 1)), unhex(mine.share.id)]
+      const copy = copyKeys(contents)
+      const additional = { ...copy.additional!, revoked: ids }
+      return unlocked({ ...copy, additional }, master.copy(), undefined)
     }
-    keyset = keyset.revokeShare(mine.share.id)
-    for (let count = 0; count < 254; count++) revoke()
-    expect(keyset.adopt(mine.keyset).shares).toEqual([])
-    revoke()
-    expect(keyset.adopt(mine.keyset).shares).toEqual([mine.share.id])
+    const known = revokedBefore(254)
+    expect(known.adopt(mine.keyset).shares).toEqual([])
+    // One more pushes the oldest out.
+    const { keyset, share } = known.createShare()
+    expect(keyset.revokeShare(share.id).adopt(mine.keyset).shares).toEqual([mine.share.id])
   })
 
   it('brings back a retired key pair that was forgotten too early', async () => {
@@ -108,19 +112,19 @@ describe('adopting another branch of the same keyset', () => {
   })
 
   it('refuses keysets from a definition, and what is no keyset', async () => {
-    using definition = await unlocked(root, 'definition')
+    using definition = await reopened(root, 'definition')
     await failure(() => root.adopt(definition), 'policy')
     await failure(() => definition.adopt(root), 'policy')
     for (const none of [undefined, null, {}, writerOf(root)]) {
       expect(() => root.adopt(none as never)).toThrow(TypeError)
     }
-    const disposed = await unlocked(root)
+    const disposed = await reopened(root)
     disposed.dispose()
     await failure(() => root.adopt(disposed), 'disposed')
   })
 
   it('leaves both handles as they are', async () => {
-    const [a, b] = [await unlocked(mine.keyset), await unlocked(theirs.keyset)]
+    const [a, b] = [await reopened(mine.keyset), await reopened(theirs.keyset)]
     const merged = a.adopt(b)
     a.dispose()
     b.dispose()
@@ -168,7 +172,7 @@ describe('adopting another keyset', async () => {
     expect(fresh.isCurrent(envelope)).toBe(false)
     const rekeyed = { ...block, envelope }
     for (const from of ['host', 'definition', 'storage'] as const) {
-      using keyset = await unlocked(adopter, from)
+      using keyset = await reopened(adopter, from)
       expectSame(await keyset.open(rekeyed), contentOf(name))
     }
     using forgotten = adopter.forgetRetired('unchecked')
@@ -212,7 +216,7 @@ describe('adopting another keyset', async () => {
     using forgotten = adopter.forgetRetired('unchecked')
     expectSame((await forgotten.openRecord(resealed[0]!.record)).content, content(1))
     await failure(() => adopter.sealRecord(content(3), second.record), 'authentication-failed')
-    using definition = await unlocked(later.adopt(old), 'definition')
+    using definition = await reopened(later.adopt(old), 'definition')
     expectSame((await definition.openRecord(first.record)).content, content(1))
   })
 
@@ -226,7 +230,7 @@ describe('adopting another keyset', async () => {
   })
 
   it('says that a definition lacks what verifies the records of an adopted keyset', async () => {
-    using definition = await unlocked(adopter, 'definition')
+    using definition = await reopened(adopter, 'definition')
     const { record } = await writerOf(later).sealRecord(content(1), 'start')
     await failure(() => definition.openRecord(record), 'key-not-found')
     // Only somebody who knows the current public keys could make a record that gets further.
@@ -271,15 +275,15 @@ describe('adopting another keyset', async () => {
     for (const each of others.slice(1)) keyset = keyset.adopt(each)
     const error = await failure(() => keyset.adopt(others[0]!), 'limit-exceeded')
     expect(error.detail).toEqual({ adopted: 17 })
-    keyset = await unlocked(keyset)
+    keyset = await reopened(keyset)
     expect(keyset.retired).toBe(16)
   })
 
   it('saves the adopted sources on a device, and survives every later change', async () => {
     const block = blocks.get('global, second pair')!
-    const changed = (await (await unlocked(adopter.regenerate())).changePassword(PASSWORD)).createShare().keyset
+    const changed = (await (await reopened(adopter.regenerate())).changePassword(PASSWORD)).createShare().keyset
     for (const from of ['host', 'storage'] as const) {
-      using keyset = await unlocked(changed, from)
+      using keyset = await reopened(changed, from)
       expectSame(await keyset.open(block), content(1))
     }
   })

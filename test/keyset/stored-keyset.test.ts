@@ -11,6 +11,8 @@ import {
   unlockKeyset,
 } from '../../src/index.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'
+import { copyKeys } from '../../src/core/secret.ts'
+import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { CHEAP, expectSame, failure, flipped, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
 import { withoutPauses } from '../pauses.ts'
 
@@ -66,8 +68,13 @@ describe('saveKeyset', () => {
 
   it('throws forked if the history does not reach back to what is stored', async () => {
     await saveKeyset(store, first)
-    let far: Keyset = first
-    for (let change = 0; change < 256; change++) far = far.forgetRetired('unchecked')
+    const { contents, master } = insidesOf(first, 'first')
+    const history = Array.from({ length: 255 }, (_, index) => ({ version: 299 - index, id: sample(16, index) }))
+    using far = unlocked(
+      { ...copyKeys(contents), version: 300, revision: sample(16, 999), history },
+      master.copy(),
+      undefined,
+    )
     await failure(() => saveKeyset(store, far), 'forked')
     expect(await versionIn(store)).toBe(1)
   })
