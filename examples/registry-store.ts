@@ -1,8 +1,8 @@
 // The RegistryStore of a storage server, over any store of keystrata/stores that also has `once`: what the server knows
 // of its clients' keys.
+import { createHash } from 'node:crypto'
 import type { RegistryStore } from 'keystrata/server'
 import type { RegistryStore as StateStoreWithOnce } from 'keystrata/stores'
-import { sha256 } from './backup-store.ts'
 
 /** How long a challenge that was taken is remembered: longer than it is valid. */
 const TAKEN_MS = 600_000
@@ -37,6 +37,8 @@ export class StateRegistryStore implements RegistryStore {
   }
 }
 
-const nameOf = (account: string, client: string): string => `registry/${sha256(account)}/${sha256(client)}`
+const nameOf = (account: string, client: string): string => `registry/${hashOf(account)}/${hashOf(client)}`
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -18,6 +18,8 @@ const chromium = [
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
   { file: 'test/primitives/probing.test.ts', reason: 'removes parts of node:crypto' },
+  { file: 'test/models/**', reason: 'the explorer schedules with setImmediate, and measures processor time' },
+  { file: 'test/surface.test.ts', reason: 'imports every entry, the adapter for folders too' },
   { file: 'test/stores/{folder,folder-orders}.test.ts', reason: 'a browser has no folders for this adapter' },
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, and programs that write to it' },
   { file: 'test/stores/{http,serve}.test.ts', reason: 'starts a server of node:http' },
