@@ -205,7 +205,7 @@ interface ServeOptions {
  * Answers a request for a store (SPEC §18.4). Works with every server that has Request and Response. The name of the
  * object is what stands behind the last `/_/` of the path, so the store can be offered under any path.
  *
- * It does not check who asks: do that first. Give each user a part of the store, with {@link prefixed}, by an id of your
+ * It does not check who asks: do that first. Give each user a part of the store, with `prefixed` of `keystrata/stores`, by an id of your
  * own. If several websites share your domain, or you use cookies, check the `Origin` header too.
  * @param options `allowDrop`: whether DELETE drops old versions; otherwise it is 403. `maxBytes`: the largest object, 16
  *   MiB if omitted. `onError`: is called with errors of the store. The client sees status 500 without details

@@ -48,7 +48,7 @@ interface Seen {
  * earlier version n (SPEC §18.3). A write takes three requests: it reads the object, copies it, and replaces it on the
  * condition that nobody else did. `readVersion` takes two requests for an earlier version, `readVersions` one for each.
  *
- * Call {@link checkStore} when a program starts: some servers that speak the protocol of S3 ignore conditions, and then
+ * Call `checkStore` of `keystrata/stores` when a program starts: some servers that speak the protocol of S3 ignore conditions, and then
  * this store would lose writes.
  *
  * The credentials need `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and `s3:ListBucket`. Without the last one, S3
@@ -104,7 +104,7 @@ export function s3StateStore(options: S3Options): StateStore {
  * Creates a store of blobs in a bucket. The blob is the object `<prefix><name>`. To replace a blob, the store reads it,
  * compares the bytes, and writes on the condition that nobody else did meanwhile.
  *
- * Call {@link checkStore} when a program starts, and see {@link s3StateStore} for the permissions and for the options of
+ * Call `checkStore` of `keystrata/stores` when a program starts, and see {@link s3StateStore} for the permissions and for the options of
  * the client. `list` skips objects under the prefix whose keys cannot be names of blobs.
  * @param options as for {@link s3StateStore}
  * @returns a store whose methods throw the errors of the client
