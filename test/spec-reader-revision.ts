@@ -45,8 +45,7 @@ export function checkFloor(keyset: Placed, floor: Revision): void {
   check(keyset.version >= floor.version, 'rollback')
   if (isSame(keyset, floor) || descendsFrom(keyset, floor)) return
   const { history } = keyset
-  const last = history.at(-1)
-  const reaches = history.length < 255 || last!.version < floor.version || keyset.version === floor.version
+  const reaches = history.length < 255 || history[252]!.version < floor.version || keyset.version === floor.version
   check(!reaches, 'forked')
 }
 

@@ -2,26 +2,43 @@
 // either opens, the result opens. It descends from both, so it can be stored behind either.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { type KeyPair, publicKeyId } from '../core/key-pairs.ts'
-import { copyKeys } from '../core/secret.ts'
+import { generateKeyPair, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
+import { copyKeys, disposing } from '../core/secret.ts'
+import type { Strength } from '../core/suite.ts'
 import { nextVersion } from '../state/version.ts'
 import type { CompleteContents } from './changes.ts'
 import type { DraftContents } from './exports.ts'
 import { type AdoptedSource, MAX_ADOPTED, MAX_REVOKED } from './layout.ts'
-import { historyAfter } from './revision.ts'
+import { descendsFrom, historyAfter, revisionOf } from './revision.ts'
+
+/**
+ * The highest version that can be adopted. Versions follow the higher one, so a keyset with the last possible version
+ * would be the end of every keyset that adopts it. No keyset reaches this by changing.
+ */
+const MAX_ADOPTED_VERSION = 2 ** 48
 
 /**
  * Returns the contents of the keyset that takes in another one. Master key, password and dedup mode are the adopter's.
- * @throws KeystrataError `limit-exceeded` if there are more than 16 adopted sources
+ * @throws KeystrataError `limit-exceeded` if there are more than 16 adopted sources, or a version is above 2⁴⁸
  */
 export function withAdopted(own: CompleteContents, other: CompleteContents): DraftContents {
   const merged = equalBytes(own.id, other.id) ? withBranch(own, other) : withKeyset(own, other)
+  // Everything is copied in the end, a new key pair too.
+  using _ = disposing(
+    merged.blockPair === own.blockPair || merged.blockPair === other.blockPair ? [] : merged.blockPair,
+  )
   if (merged.adopted.length > MAX_ADOPTED) {
     throw new KeystrataError('limit-exceeded', `a keyset can adopt at most ${MAX_ADOPTED} others`, {
       adopted: merged.adopted.length,
     })
   }
-  const version = nextVersion(Math.max(own.version, other.version))
+  const newest = Math.max(own.version, other.version)
+  if (newest > MAX_ADOPTED_VERSION) {
+    throw new KeystrataError('limit-exceeded', 'the version of this keyset is too high to be adopted', {
+      version: newest,
+    })
+  }
+  const version = nextVersion(newest)
   return copyKeys({ ...merged, version, history: historyAfter(own, other) })
 }
 
@@ -30,23 +47,39 @@ type Merged = Omit<DraftContents, 'version' | 'history'>
 /** Takes in another branch of the same keyset. */
 function withBranch(own: CompleteContents, other: CompleteContents): Merged {
   const { id, argon2, dedup, blockSalt, dedupKey, sourceSigning, additional } = own
-  const isSuperseded = holds(other.additional.retired, own.blockPair) && !holds(additional.retired, other.blockPair)
-  const current = isSuperseded ? other : own
-  const revoked = unionOf(additional.revoked, other.additional.revoked, toHex)
+  const { blockPair, isOwn } = currentOf(own, other)
+  const revoked = unionOf(alternating(additional.revoked, other.additional.revoked), [], toHex)
   const isRevoked = new Set(revoked.map(toHex))
   return {
     ...{ id, argon2, dedup, blockSalt, dedupKey, sourceSigning },
     // A pair that the other branch created may demand more than the adopter's writers used until now.
-    encryption: isSuperseded && other.encryption > own.encryption ? other.encryption : own.encryption,
-    blockPair: current.blockPair,
+    encryption: isOwn || own.encryption > other.encryption ? own.encryption : other.encryption,
+    blockPair,
     adopted: unionOf(own.adopted, other.adopted, idOf),
     additional: {
       ...additional,
-      retired: retiredOf(current.blockPair, own, other),
+      retired: retiredOf(blockPair, own, other),
       shares: unionOf(additional.shares, other.additional.shares, idOf).filter(({ id }) => !isRevoked.has(toHex(id))),
       revoked: revoked.slice(0, MAX_REVOKED),
     },
   }
+}
+
+/**
+ * Decides which key pair is current in a merged keyset. Regenerating in one branch must not be undone by merging. If the
+ * branches have no key pair in common, one of them has regenerated and forgotten, and nobody can tell which. Then a new
+ * pair is generated.
+ */
+function currentOf(own: CompleteContents, other: CompleteContents): { blockPair: KeyPair; isOwn: boolean } {
+  const [ownPairs, otherPairs] = [own, other].map(({ blockPair, additional }) => [blockPair, ...additional.retired])
+  if (descendsFrom(own, revisionOf(other))) return { blockPair: own.blockPair, isOwn: true }
+  if (descendsFrom(other, revisionOf(own))) return { blockPair: other.blockPair, isOwn: false }
+  if (ownPairs?.some((pair) => holds(otherPairs ?? [], pair)) !== true) {
+    const minimums = [own, other].map(({ blockPair }) => blockPair.publicHalves.minimum)
+    return { blockPair: generateKeyPair(Math.max(...minimums) as Strength), isOwn: false }
+  }
+  const isSuperseded = holds(other.additional.retired, own.blockPair) && !holds(own.additional.retired, other.blockPair)
+  return isSuperseded ? { blockPair: other.blockPair, isOwn: false } : { blockPair: own.blockPair, isOwn: true }
 }
 
 /** Takes in another keyset: its key pairs, and its source. Its shares stay behind. */
@@ -78,6 +111,14 @@ const holds = (pairs: readonly KeyPair[], pair: KeyPair): boolean => pairs.some(
 const pairId = ({ publicHalves }: KeyPair): string => toHex(publicKeyId(publicHalves))
 
 const idOf = ({ id }: { readonly id: Uint8Array }): string => toHex(id)
+
+/** Returns the elements of two lists in turn, so that the first ones of both are among the first ones. */
+function alternating<T>(first: readonly T[], second: readonly T[]): T[] {
+  const longest = Math.max(first.length, second.length)
+  return Array.from({ length: longest }, (_, index) => [first[index], second[index]])
+    .flat()
+    .filter((each) => each !== undefined)
+}
 
 /** Returns the elements of both lists, each name once: the first that has it. */
 function unionOf<T>(first: readonly T[], second: readonly T[], nameOf: (element: T) => string): T[] {

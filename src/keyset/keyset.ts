@@ -161,18 +161,22 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   forgetRetired(checked: RetiredCheck | 'unchecked'): Keyset
   /**
    * Takes in another keyset, and returns one that opens what either opens. It descends from both, so it can be stored
-   * behind either. Password and defaults are those of this keyset.
+   * behind either. Password and defaults are those of this keyset. Key pairs that only one of them had forgotten are
+   * there again, so check and forget again afterwards.
    *
    * If the other has the same id, it is the other branch of a fork: key pairs and shares of both are kept, and a share
-   * that either branch revoked stays revoked.
+   * that either branch revoked stays revoked. A pair that one branch has retired is not used again. If the branches have
+   * no pair in common, because one has regenerated and forgotten, the result has a new one.
    *
    * If it has another id, its key pairs become retired ones, and its blocks and records count as this keyset's own. They
    * keep its id when they are rekeyed. Its shares stay behind. This is the way back after a host was broken into: create
    * a new keyset, adopt the old one, store the result, replace the host export, rekey everything, and
-   * {@link Keyset.forgetRetired}. Whoever has the old host export can plant blocks under the old id until then.
+   * {@link Keyset.forgetRetired}. Whoever has the old host export can plant blocks under the old id until then. They can
+   * add to the old shares for good, so their recipients must dispose of those, and no longer trust the old card.
    * @param other an unlocked keyset; dispose of it afterwards
    * @throws KeystrataError `policy` if one of them was unlocked from a `definition`
-   * @throws KeystrataError `limit-exceeded` beyond 16 adopted keysets, or about 600 retired key pairs and shares
+   * @throws KeystrataError `limit-exceeded` beyond 16 adopted keysets, about 600 retired key pairs and shares, or a version
+   *   of 2⁴⁸
    * @throws KeystrataError `disposed` if one of them was disposed of
    * @throws TypeError if `other` is not a keyset from this copy of the library
    */

@@ -8,12 +8,11 @@ import type { Header } from '../core/header.ts'
 import { Identity, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
 import { SecretHolder, type SecretKey } from '../core/secret.ts'
 import { type KeysetSuite, Strength } from '../core/suite.ts'
-import type { DedupSecrets } from './dedup.ts'
 import { FRAME_BYTES, isMasked, type Mode, parseEnvelope, unmaskKey } from './mask.ts'
 import { decryptContent } from './seal.ts'
 
-/** What checks the blocks and records of an adopted source. */
-export interface SourceKeys extends DedupSecrets {
+/** An adopted source, whose blocks and records a keyset opens too. */
+export interface KnownSource {
   readonly id: Bytes
   /** The public half of its source signing key. Undefined if a definition did not have it. */
   readonly sourceSigning: Bytes | undefined
@@ -25,7 +24,7 @@ export interface OwnerPairs {
   readonly blockPair: KeyPair
   readonly retired: readonly KeyPair[]
   /** The sources of adopted keysets, whose blocks and records this keyset opens too. */
-  readonly adopted: readonly SourceKeys[]
+  readonly adopted: readonly KnownSource[]
   /** The weakest blocks to accept, even if a key pair requires stronger ones. Undefined: no exception. */
   readonly allowWeaker: Strength | undefined
 }
@@ -45,7 +44,7 @@ export class EnvelopeKeys extends SecretHolder {
    * otherwise it is empty.
    */
   readonly sharer: Uint8Array
-  readonly #adopted: readonly SourceKeys[]
+  readonly #adopted: readonly KnownSource[]
   readonly #allowWeaker: Strength | undefined
   readonly #current: Identity
   readonly #retired: ReadonlyMap<string, KeyPair>
@@ -92,7 +91,7 @@ export class EnvelopeKeys extends SecretHolder {
   }
 
   /** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
-  sourceOf(ownerId: Uint8Array): SourceKeys | undefined {
+  sourceOf(ownerId: Uint8Array): KnownSource | undefined {
     if (equalBytes(ownerId, this.ownerId)) return undefined
     return this.#adopted.find(({ id }) => equalBytes(id, ownerId))
   }

@@ -46,12 +46,12 @@ export class HeldCards {
     return encodeCard(this.keys, this.#own.cardSigning)
   }
 
-  /** Returns the holder of the keyset's own card. */
+  /** Returns the holder of the keyset's own card. It also opens what was sealed to the other cards. */
   holder(): CardHolder {
-    const { keys, identity } = this.#use(this.#own)
     return {
-      keys,
-      openSealed: (stored, object, place) => openSealedSecret(identity, stored, object, place),
+      keys: this.keys,
+      openSealed: (stored, object, place) =>
+        openSealedSecret(this.#use(this.#cardOf(stored)).identity, stored, object, place),
       sign: (message) => sign(this.#own.cardSigning.seed, message),
     }
   }
@@ -61,10 +61,15 @@ export class HeldCards {
    * @throws KeystrataError as {@link openInvite}
    */
   openInvite(invite: Uint8Array, from: PinnedKeys): InvitedShare {
-    const keyId = toHex(keyIdIn(invite))
-    const held = this.#adopted.find(({ sharing }) => toHex(publicKeyId(sharing.publicHalves)) === keyId) ?? this.#own
+    const held = this.#cardOf(invite)
     const { keys, identity } = this.#use(held)
     return openInvite(invite, from, identity, held.sharing, keys)
+  }
+
+  /** Returns the card that something is sealed to, by its key id. If it is none of these, returns the own card. */
+  #cardOf(stored: Uint8Array): HeldCard {
+    const keyId = toHex(keyIdIn(stored))
+    return this.#adopted.find(({ sharing }) => toHex(publicKeyId(sharing.publicHalves)) === keyId) ?? this.#own
   }
 
   #use(card: HeldCard): { keys: CardKeys; identity: Identity } {

@@ -7,11 +7,13 @@ import { Recipient } from '../core/key-pairs.ts'
 import { rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
 import type { Mode } from './mask.ts'
-import { type EnvelopeKeys, envelopeKeysOf, openBlock, type OwnerPairs } from './open.ts'
+import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs } from './open.ts'
 import { isAddressedTo, rekeyBlock, sourceIds } from './rekey.ts'
 
 /** The keys and rules that opening and rekeying need. */
 export interface OwnerKeys extends OwnerPairs, DedupSecrets {
+  /** The adopted sources, with the secrets that check their blocks. */
+  readonly adopted: readonly (KnownSource & DedupSecrets)[]
   /** The strength of new envelopes. */
   readonly encryption: Strength
 }
@@ -62,7 +64,8 @@ export class OwnerBlocks implements BlockReader {
     const name = `${mode} ${toHex(ownerId)}`
     let scheme = this.#schemes.get(name)
     if (scheme === undefined) {
-      scheme = new ContentScheme(mode, this.keys.sourceOf(ownerId) ?? this.#owner)
+      const known = this.keys.sourceOf(ownerId)
+      scheme = new ContentScheme(mode, this.#owner.adopted.find((source) => source === known) ?? this.#owner)
       this.#schemes.set(name, scheme)
     }
     return scheme

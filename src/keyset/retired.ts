@@ -1,12 +1,12 @@
 // Whether anything stored still needs the retired key pairs of a keyset. The key ids of blocks are not encrypted, so
 // this needs no private keys, and reads heads alone.
-import { toHex } from '../core/bytes.ts'
+import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
-import { BLOCK_SUITES, KEYSET_SUITES } from '../core/suite.ts'
+import { BLOCK_SUITES, KEYSET_SUITES, type Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
-import { assertComplete, type RetiredCheck } from './changes.ts'
+import { assertComplete, type CompleteContents, type RetiredCheck } from './changes.ts'
 import { insidesOf, type Keyset } from './keyset.ts'
 import { isMasked, parseEnvelope } from './mask.ts'
 
@@ -19,8 +19,9 @@ import { isMasked, parseEnvelope } from './mask.ts'
  * @param options `logs`: the logs of this keyset. Logs cannot be checked yet: pass an empty array, and make sure yourself
  *   that each one is resealed. `signal`: aborts the check
  * @returns what {@link Keyset.forgetRetired} takes, as long as the keyset does not change
- * @throws KeystrataError `policy` while a block is under a retired key pair, with the numbers of such blocks (`retired`)
- *   and of heads that are damaged, so that nobody can tell (`damaged`)
+ * @throws KeystrataError `policy` while a block needs a retired key pair. `detail` has the number of blocks that are sealed
+ *   to one (`retired`), that are not encrypted and that only one accepts (`unencrypted`), and whose heads are damaged or
+ *   of a later release (`unknown`), and the label of the first of all these (`first`)
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
  * @throws KeystrataError `aborted`, `disposed`
  * @throws TypeError if `keyset` is not a keyset from this copy of the library
@@ -43,37 +44,51 @@ export async function checkRetired(
   const { logs, signal } = options
   if (!Array.isArray(logs) || logs.length > 0)
     throw new TypeError('logs must be an empty array: logs cannot be checked yet')
-  const { additional } = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')
+  const contents = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')
   const { id, revision } = keyset
-  const retired = new Set(additional.retired.map(({ publicHalves }) => toHex(publicKeyId(publicHalves))))
-  const found = { heads: 0, retired: 0, damaged: 0 }
-  for await (const { envelope } of blocks.heads()) {
+  const retired = new Map(
+    contents.additional.retired.map(({ publicHalves }) => [toHex(publicKeyId(publicHalves)), publicHalves.minimum]),
+  )
+  const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0 }
+  let first: string | undefined
+  for await (const { label, envelope } of blocks.heads()) {
     if (signal?.aborted === true) throw new KeystrataError('aborted')
     found.heads++
-    const keyId = keyIdOfHead(envelope)
-    if (keyId === undefined) found.damaged++
-    else if (retired.has(keyId)) found.retired++
+    const need = needOf(envelope, contents, retired)
+    if (need === undefined) continue
+    found[need]++
+    first ??= label
   }
-  if (found.retired + found.damaged === 0) return { keyset: id, revision, heads: found.heads }
-  const message =
-    found.retired > 0
-      ? 'some blocks are still under a retired key pair: rekey them first'
-      : 'some heads are damaged, so nobody can tell whether their blocks need a retired key pair: store or delete them'
-  throw new KeystrataError('policy', message, { rule: 'retired-keys', ...found })
+  if (first === undefined) return { keyset: id, revision, heads: found.heads }
+  throw new KeystrataError('policy', messageFor(found), { rule: 'retired-keys', first, ...found })
 }
 
-/**
- * Returns the key id in an envelope of a keyset, and an empty one if it needs no key, or belongs to another key model.
- * Returns undefined if it is damaged.
- */
-function keyIdOfHead(stored: Uint8Array): string | undefined {
+function messageFor({ retired, unencrypted }: { retired: number; unencrypted: number }): string {
+  if (retired > 0) return 'some blocks are still under a retired key pair: rekey them first'
+  if (unencrypted > 0) {
+    return 'some blocks are not encrypted, and only a retired key pair accepts that: seal their contents again'
+  }
+  return 'some heads are damaged, or of a later release, so nobody can tell which key pair they need: do not delete them'
+}
+
+/** Returns why a block needs a retired key pair, or undefined if it does not need one. */
+function needOf(
+  stored: Uint8Array,
+  { id, blockPair }: CompleteContents,
+  retired: ReadonlyMap<string, Strength>,
+): 'retired' | 'unencrypted' | 'unknown' | undefined {
   try {
     const { suite } = parseHeader(stored, 'envelope', ObjectType.envelope, BLOCK_SUITES)
-    if (!KEYSET_SUITES.some(({ id }) => id === suite.id)) return ''
+    // Blocks of other key models may be in the store too.
+    if (!KEYSET_SUITES.some((each) => each.id === suite.id)) return undefined
     const envelope = parseEnvelope(stored)
-    return isMasked(envelope) ? toHex(envelope.header.keyId) : ''
+    const minimum = retired.get(toHex(envelope.header.keyId))
+    if (minimum === undefined) return undefined
+    if (isMasked(envelope)) return 'retired'
+    const isOwn = equalBytes(envelope.header.ownerId, id)
+    return isOwn && minimum < blockPair.publicHalves.minimum ? 'unencrypted' : undefined
   } catch (error) {
-    if (error instanceof KeystrataError) return undefined
+    if (error instanceof KeystrataError) return 'unknown'
     throw error
   }
 }

@@ -12,6 +12,8 @@ const REVISION_BYTES = 16
 
 /** How many revisions a keyset remembers. */
 const MAX_HISTORY = 255
+/** Of these, the newest ones have no gap. The others may be the revisions of two keysets that were merged. */
+const WITHOUT_GAP = 253
 
 /** One version of a keyset. */
 export interface Revision {
@@ -47,10 +49,18 @@ const isSame = (a: Revision, b: Revision): boolean => a.version === b.version &&
 /** Returns the revision of a keyset itself. */
 export const revisionOf = ({ version, revision: id }: Descent): Revision => ({ version, id })
 
-/** Returns the history of a keyset that follows these. */
+/**
+ * Returns the history of a keyset that follows these. It always has their own revisions, so that the result can be stored
+ * behind each of them.
+ */
 export function historyAfter(...keysets: readonly Descent[]): readonly Revision[] {
-  const all = keysets.flatMap((keyset) => [revisionOf(keyset), ...keyset.history]).sort(order)
-  return all.filter((each, index) => index === 0 || isBefore(all[index - 1], each)).slice(0, MAX_HISTORY)
+  const parents = keysets.map(revisionOf)
+  const sorted = [...parents, ...keysets.flatMap((keyset) => keyset.history)].sort(order)
+  const all = sorted.filter((each, index) => index === 0 || isBefore(sorted[index - 1], each))
+  const rest = all.slice(WITHOUT_GAP)
+  const isParent = (each: Revision) => parents.some((parent) => isSame(parent, each))
+  const kept = [...rest.filter(isParent), ...rest.filter((each) => !isParent(each))].slice(0, MAX_HISTORY - WITHOUT_GAP)
+  return [...all.slice(0, WITHOUT_GAP), ...kept.sort(order)]
 }
 
 /**
@@ -92,7 +102,7 @@ export function descendsFrom(keyset: Descent, revision: Revision): boolean {
  * Returns whether a keyset would know this revision if it descended from it. Its history may be too short for that.
  */
 export function reachesTo({ version, history }: Descent, revision: Revision): boolean {
-  const oldest = history.at(-1)
+  const oldest = history[WITHOUT_GAP - 1]
   if (version === revision.version || history.length < MAX_HISTORY || oldest === undefined) return true
   return oldest.version < revision.version
 }

@@ -276,7 +276,8 @@ export class OwnedShare extends SecretHolder implements Share {
     const { publicHalves, privateHalves } = share
     if (privateHalves !== undefined) assertKeyPair({ publicHalves, privateHalves })
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, adopted, allowWeaker } })
+    const sources = adopted.map(({ id, sourceSigning }) => ({ id, sourceSigning }))
+    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, adopted: sources, allowWeaker } })
     try {
       return new OwnedShare(held, encryption, recipient, envelopeKeysOf(held.owner))
     } catch (error) {

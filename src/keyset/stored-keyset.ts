@@ -2,12 +2,12 @@
 // compare-and-set. So no machine overwrites a change of another that it has not seen.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { disposable, DISPOSE, wiping } from '../core/secret.ts'
+import { disposable, DISPOSE, disposeKeys, wiping } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
-import { CheckedStore, StoreMistake } from '../state/checked.ts'
+import { CheckedStore, StoreMistake, UnroutedName } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { KEYSET_NAME, SLOTS_NAME } from '../state/name.ts'
-import { dropSettled, readSettled, writeSettled } from '../state/settle.ts'
+import { dropSettled, readSettled, withNote, writeSettled } from '../state/settle.ts'
 import type { StateStore, StoredObject } from '../state/store.ts'
 import { openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
 import { insidesOf, type Keyset, unlocked } from './keyset.ts'
@@ -30,7 +30,13 @@ interface StoredKeyset {
 
 function parseStored(stored: StoredObject | undefined): StoredKeyset {
   if (stored === undefined) throw new KeystrataError('missing', 'the store has no keyset', { object: KEYSET_NAME })
-  return { version: stored.version, parsed: parseKeyset(stored.bytes) }
+  const parsed = parseKeyset(stored.bytes)
+  // Another export lacks keys, or would show the dedup secrets to whoever reads the store.
+  if (parsed.destination !== 'storage') {
+    const message = `the stored keyset is an export to ${parsed.destination}, and must be one to storage`
+    throw new KeystrataError('policy', message, { rule: 'storage-export' })
+  }
+  return { version: stored.version, parsed }
 }
 
 /** Reads the newest keyset, which must descend from `atLeast`. The caller wipes its bytes. */
@@ -80,7 +86,8 @@ export async function loadKeyset(
  * @throws KeystrataError `conflict` if the stored keyset descends from this one: it is newer
  * @throws KeystrataError `forked` if two machines changed the keyset. Nothing is lost: load what is stored, adopt one of
  *   the two, and save the result. It is also thrown where the history of 255 revisions does not reach back so far
- * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, which lacks keys
+ * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, which lacks keys, or if something else
+ *   than a `storage` export is stored
  * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
  * @throws TypeError if the store returns an invalid answer; the store's own errors. If it never answered a write, the
  *   message says that it may have happened: call this again
@@ -97,18 +104,23 @@ export async function loadKeyset(
  */
 export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<void> {
   const checked = new CheckedStore(store)
-  const { contents } = insidesOf(keyset, 'keyset')
+  const { contents, master } = insidesOf(keyset, 'keyset')
   const bytes = keyset.export('storage')
   for (let tries = 1; ; tries++) {
     const started = Date.now()
     const newest = await readBefore(checked, keyset)
-    if (newest !== undefined && equalBytes(newest.parsed.revision, contents.revision)) return
+    if (newest !== undefined && equalBytes(newest.parsed.revision, contents.revision)) {
+      // It may be the result of an earlier call that could not drop what is older.
+      disposeKeys(openKeyset(newest.parsed, master))
+      await dropOld(checked, newest.version, keyset, false)
+      return
+    }
     const version = (newest?.version ?? 0) + 1
     if ((await writeSettled(checked, KEYSET_NAME, version, bytes)) === 'written') {
       await dropOld(checked, version, keyset, newest !== undefined && !isUnder(newest.parsed, keyset))
       return
     }
-    if (tries === TRIES) throw tooManyTries()
+    if (tries === TRIES) throw tooManyTries(true)
     await pauseBeforeRetry(tries, Date.now() - started)
   }
 }
@@ -138,9 +150,10 @@ async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKe
  * @param change makes the change, and returns a keyset, or an object with one, such as `createShare` does. It may be
  *   called more than once. It must start from the keyset that it is given, which is disposed of afterwards
  * @returns what `change` returned; dispose of it. Other machines may have changed the keyset again by then
- * @throws KeystrataError `conflict` if other machines were quicker on every try: nothing was changed
+ * @throws KeystrataError `conflict` if other machines were quicker on every try: nothing was changed. But if the store does
+ *   not say what became of a write, `detail.unsettled` is the revision that may be stored
  * @throws KeystrataError `wrong-password` if the master key was replaced meanwhile: unlock the keyset again. If the
- *   change was stored before that, `detail.written` is its revision
+ *   change was stored before that, `detail.written` is its revision. Nothing but the store's word proves that
  * @throws KeystrataError `missing`, `rollback` or `forked` if what is stored does not descend from `keyset`
  * @throws KeystrataError `policy` if the result was unlocked from a `definition`
  * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
@@ -171,9 +184,9 @@ export async function changeKeyset<R extends Keyset | { keyset: Keyset }>(
     const started = Date.now()
     const done = await changing.attempt()
     if (done !== undefined) return done
-    if (tries < TRIES) await pauseBeforeRetry(tries, Date.now() - started)
+    await pauseBeforeRetry(tries, Date.now() - started)
   }
-  throw tooManyTries()
+  return await changing.last()
 }
 
 /** What one try to change a keyset has produced. It may still arrive in the store, so it is kept until the end. */
@@ -189,6 +202,8 @@ class Change<R extends Keyset | { keyset: Keyset }> {
   readonly #start: Keyset
   readonly #change: (newest: Keyset) => R | Promise<R>
   readonly #tried: Tried<R>[] = []
+  /** Whether nobody knows what became of one of the tries. */
+  #isUnsettled = false
   /** What the caller gets, and disposes of. */
   #given: R | undefined
 
@@ -204,17 +219,39 @@ class Change<R extends Keyset | { keyset: Keyset }> {
     for (const { result } of this.#tried) if (result !== this.#given) disposeResult(result)
   }
 
+  /**
+   * Looks once more after the last try.
+   * @throws KeystrataError `conflict` if the change is not in what is stored
+   */
+  async last(): Promise<R> {
+    const { version, parsed } = await this.#read()
+    using _ = wiping(parsed.bytes)
+    const stored = this.#storedIn(parsed)
+    if (stored === undefined) throw tooManyTries(this.#isUnsettled, this.#tried.at(-1)?.revision)
+    return await this.#arrived(stored, version, parsed)
+  }
+
+  #read(): Promise<StoredKeyset> {
+    return readKeyset(this.#store, revisionOf(insidesOf(this.#start, 'keyset').contents))
+  }
+
+  /** Returns the try that a stored keyset descends from. */
+  #storedIn(parsed: ParsedKeyset): Tried<R> | undefined {
+    return this.#tried.find(({ revision }) => descendsFrom(parsed, revision))
+  }
+
   /** Returns the result if the change is stored. Returns undefined if another machine was quicker, or nobody knows. */
   async attempt(): Promise<R | undefined> {
-    const { contents, master, allowWeaker } = insidesOf(this.#start, 'keyset')
-    const { version, parsed } = await readKeyset(this.#store, revisionOf(contents))
+    const { master, allowWeaker } = insidesOf(this.#start, 'keyset')
+    const { version, parsed } = await this.#read()
     using _ = wiping(parsed.bytes)
-    const stored = this.#tried.find(({ revision }) => descendsFrom(parsed, revision))
+    const stored = this.#storedIn(parsed)
     if (stored !== undefined) return await this.#arrived(stored, version, parsed)
     if (!isUnder(parsed, this.#start)) throw otherMaster()
     using newest = unlocked(openKeyset(parsed, master), master.copy(), allowWeaker)
     const tried = await this.#make(newest)
     const outcome = await writeSettled(this.#store, KEYSET_NAME, version + 1, tried.keyset.export('storage'))
+    if (outcome === 'unknown') this.#isUnsettled = true
     return outcome === 'written' ? await this.#finished(tried, version + 1) : undefined
   }
 
@@ -281,10 +318,15 @@ function otherMaster(written?: Revision): KeystrataError {
   return new KeystrataError('wrong-password', message, written === undefined ? {} : { written: revisionText(written) })
 }
 
-function tooManyTries(): KeystrataError {
-  return new KeystrataError('conflict', 'other machines changed the keyset first on every try: try again later', {
-    tries: TRIES,
-  })
+/** @param isUnsettled whether the keyset with this revision may still arrive in the store, or be there already */
+function tooManyTries(isUnsettled: boolean, revision?: Revision): KeystrataError {
+  const detail = { tries: TRIES }
+  if (!isUnsettled || revision === undefined) {
+    return new KeystrataError('conflict', 'other machines wrote first on every try: try again later', detail)
+  }
+  const message =
+    'the store does not say whether it has this change: look for the revision in `detail` before a new try'
+  return new KeystrataError('conflict', message, { ...detail, unsettled: revisionText(revision) })
 }
 
 /**
@@ -304,18 +346,30 @@ async function dropOld(store: CheckedStore, newest: number, keyset: Keyset, isNe
       return below
     })
   } catch (error) {
-    if (progress.isOtherMaster || error instanceof StoreMistake) throw error
+    if (progress.isOtherMaster) {
+      throw withNote(error, ` (the keyset is stored, but not all versions were dropped that an old password opens)`)
+    }
+    if (error instanceof StoreMistake) throw error
   }
 }
 
 async function lowestToKeep(store: CheckedStore, newest: number, lowest: number, keyset: Keyset): Promise<number> {
-  if ((await store.read(SLOTS_NAME)) !== undefined) return lowest
+  if (await hasSlots(store)) return lowest
   for (let version = newest - 1; version >= lowest; version--) {
     const bytes = await store.readVersion(KEYSET_NAME, version)
     if (bytes === undefined) return lowest
     if (!isReadable(bytes, keyset)) return version + 1
   }
   return lowest
+}
+
+async function hasSlots(store: CheckedStore): Promise<boolean> {
+  try {
+    return (await store.read(SLOTS_NAME)) !== undefined
+  } catch (error) {
+    if (error instanceof UnroutedName) return false
+    throw error
+  }
 }
 
 /** Returns whether stored bytes are a keyset under the master key of this one. */
@@ -336,9 +390,8 @@ function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
  * keyset counts, a new password too.
  *
  * If this throws after a run, the run may have stored blocks under such a pair. Replace the export, and rekey all blocks
- * before the pair is forgotten. If it is forgotten already, delete every block for which `isCurrent` of a new writer is
- * false, and back up again: a store that has a label is not asked to take it twice. A store whose reads are late may still
- * return the old keyset here. So between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a
+ * before the pair is forgotten. If it is forgotten already, adopt a version of the keyset that still has it (a store keeps
+ * the last ones), rekey, check, and forget again. A store whose reads are late may still return the old keyset here. So between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a
  * run takes, and than reads can be late.
  * @param writer a writer; only its id and revision are used
  * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export

@@ -177,27 +177,34 @@ class BlocksUnder implements Blocks {
     )
     // The block's own head comes last. Once it is there, `has` is true, and no backup puts this block again.
     const own = this.#nameOf(toHex(label))
-    const isBroken = sharedHeads.length > 0 && (await this.#isBroken(own))
-    for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext)
+    const before = sharedHeads.length > 0 ? await this.#stateOf(own) : 'whole'
+    // Heads of shares that an interrupted put left behind have envelopes that no log of a share names.
+    for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext, before !== 'whole')
     // The head of a share may already have repaired the ciphertext.
-    return (await this.#putHead(own, head, ciphertext)) || isBroken
+    return (await this.#putHead(own, head, ciphertext, false)) || before === 'broken'
   }
 
-  /** Returns whether a head is there that is damaged, or whose ciphertext is. */
-  async #isBroken(name: string): Promise<boolean> {
+  /** Returns whether a head is there, and whole together with its ciphertext. */
+  async #stateOf(name: string): Promise<'missing' | 'broken' | 'whole'> {
     const stored = await this.#get(name)
+    if (stored === undefined) return 'missing'
     const head = readable(stored)
-    return stored !== undefined && (head === undefined || !(await this.#isWhole(head)))
+    return head !== undefined && (await this.#isWhole(head)) ? 'whole' : 'broken'
   }
 
-  /** Writes a head, after its ciphertext. Returns false if a head is there and its ciphertext is whole. */
-  async #putHead(name: string, next: StoredHead, ciphertext: Uint8Array): Promise<boolean> {
+  /**
+   * Writes a head, after its ciphertext.
+   * @param replaces whether to replace a head that is whole
+   * @returns false if a head is there that stays
+   */
+  async #putHead(name: string, next: StoredHead, ciphertext: Uint8Array, replaces: boolean): Promise<boolean> {
     for (let repair = 0; repair < REPAIRS; repair++) {
       const stored = await this.#get(name)
       const head = readable(stored)
-      if (head !== undefined && (await this.#isWhole(head))) return false
+      const isWhole = head !== undefined && (await this.#isWhole(head))
+      if (isWhole && (!replaces || equalBytes(stored ?? EMPTY, encodeHead(next)))) return false
       await this.#putCiphertext(next, ciphertext)
-      const isSame = head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
+      const isSame = !replaces && head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
       if (isSame) return true
       const answer =
         stored === undefined

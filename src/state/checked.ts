@@ -7,6 +7,9 @@ import type { StateStore, StoredObject } from './store.ts'
  */
 export class StoreMistake extends TypeError {}
 
+/** There is no store for an object of this name. */
+export class UnroutedName extends StoreMistake {}
+
 /** A {@link StateStore} whose answers are checked before anything uses them. */
 export class CheckedStore {
   readonly #store: StateStore

@@ -90,9 +90,12 @@ const compared = (there: Uint8Array, bytes: Uint8Array): Outcome => (equalBytes(
 const isFinal = (error: unknown): boolean => error instanceof KeystrataError || error instanceof StoreMistake
 
 /** Adds to the message of a store's error that its write may have happened. */
-function mayHaveHappened(error: unknown, name: string, version: number): unknown {
+const mayHaveHappened = (error: unknown, name: string, version: number): unknown =>
+  withNote(error, ` (version ${version} of ${name} may have been written nevertheless)`)
+
+/** Adds a note to the message of an error that a store has thrown, and returns the error. */
+export function withNote(error: unknown, note: string): unknown {
   if (!(error instanceof Error)) return error
-  const note = ` (version ${version} of ${name} may have been written nevertheless)`
   if (error.message.endsWith(note)) return error
   try {
     // A DOMException inherits its message, and refuses an assignment.

@@ -1,4 +1,5 @@
 // Stores made of other stores: a part of one, and several behind one.
+import { UnroutedName } from '../state/checked.ts'
 import { assertName, assertPrefix } from '../state/name.ts'
 import type { RegistryStore, StateStore } from '../state/store.ts'
 
@@ -46,7 +47,7 @@ export function routed(routes: Readonly<Record<string, StateStore>>): StateStore
   for (const [route] of byLength) (route.endsWith('/') ? assertPrefix : assertName)(route)
   const find = (name: string) => {
     const found = byLength.find(([route]) => (route.endsWith('/') ? name.startsWith(route) : name === route))
-    if (found === undefined) throw new TypeError(`no store is routed for ${name}`)
+    if (found === undefined) throw new UnroutedName(`no store is routed for ${name}`)
     return { store: found[1], name }
   }
   return view(

@@ -119,6 +119,25 @@ describe('a thief of an old host export wants to plant content, and to confirm o
     expect(await blobs.get(`data/${await sha256(guess.ciphertext)}`)).toBeUndefined()
   })
 
+  it('goes on speaking in the old shares, so recipients must dispose of them', async () => {
+    const victim = await quickKeyset()
+    const recipient = await quickKeyset()
+    using sharing = victim.createShare()
+    const invite = sharing.share.invite(recipient.card())
+    const host = openWriter(sharing.keyset.export('host'), { encryption: 'hybrid' })
+    using way = (await quickKeyset()).adopt(sharing.keyset)
+    using forgotten = way.forgetRetired('unchecked')
+    expect(forgotten.shares).toEqual([])
+    // No private key is needed for this, so nothing that the owner forgets ends it.
+    using reader = recipient.acceptShare(invite, victim.card())
+    const planted = await host.seal(sample(10, 3), { shares: [sharing.share.id] })
+    expectSame(await reader.open({ ...planted, envelope: planted.shared!.get(sharing.share.id)! }), sample(10, 3))
+    const line = await host.share(sharing.share.id).sealRecord(sample(10, 4), 'start')
+    expectSame((await reader.openRecord(line.record)).content, sample(10, 4))
+    // The new card is another one: who has pinned it takes no invite of the old keyset for one of the owner.
+    await failure(() => recipient.acceptShare(invite, forgotten.card()), 'authentication-failed')
+  })
+
   it('until the owner forgets, it can plant: so forgetting is the cut-off', async () => {
     const victim: Keyset = await quickKeyset()
     using way = (await quickKeyset()).adopt(victim)

@@ -1,19 +1,22 @@
 // Taking in another branch of a keyset, and another keyset (SPEC §5.4).
 import { describe, expect, it } from 'vitest'
-import { keyIdIn } from '../../src/core/header.ts'
-import { Recipient } from '../../src/core/key-pairs.ts'
+import { publicKeyId, Recipient } from '../../src/core/key-pairs.ts'
 import { copyKeys } from '../../src/core/secret.ts'
 import { Suite } from '../../src/core/suite.ts'
-import { type Keyset, openWriter, type SealedBlock, unlockKeyset } from '../../src/index.ts'
+import { type Keyset, openWriter, saveKeyset, type SealedBlock, unlockKeyset } from '../../src/index.ts'
+import { memoryStateStore } from '../../src/stores.ts'
+import { createProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
 import {
+  ALICE,
   all,
   expectSame,
   failure,
   flipped,
   hex,
   makeKeyset,
+  MemoryVaultStore,
   PASSWORD,
   quickly,
   sample,
@@ -65,6 +68,17 @@ describe('adopting another branch of the same keyset', () => {
     expect([other.adopt(later).retired, later.adopt(other).retired]).toEqual([2, 2])
   })
 
+  it('generates a new key pair if one branch has forgotten, because nobody can tell whose is newer', () => {
+    const a = root.regenerate().forgetRetired('unchecked')
+    const b = mine.keyset
+    for (const merged of [a.adopt(b), b.adopt(a)]) {
+      expect([keyOf(a), keyOf(b)]).not.toContain(keyOf(merged))
+      expect(merged.retired).toBe(2)
+    }
+    // A branch that descends from the other one is newer.
+    expect([keyOf(a.adopt(root)), keyOf(root.adopt(a))]).toEqual([keyOf(a), keyOf(a)])
+  })
+
   it('raises the default encryption if the newest key pair demands it', async () => {
     const lax = await makeKeyset({ encryption: 'x25519' })
     const merged = lax.createShare().keyset.adopt(lax.regenerate({ encryption: 'hybrid' }))
@@ -96,6 +110,29 @@ describe('adopting another branch of the same keyset', () => {
     // One more pushes the oldest out.
     const { keyset, share } = known.createShare()
     expect(keyset.revokeShare(share.id).adopt(mine.keyset).shares).toEqual([mine.share.id])
+  })
+
+  it('keeps the newest revoked shares of both branches', () => {
+    const both = root.createShare()
+    const withMany = (from: Keyset, count: number) => {
+      const { contents, master } = insidesOf(from, 'keyset')
+      const copy = copyKeys(contents)
+      const revoked = [
+        ...copy.additional!.revoked,
+        ...Array.from({ length: count }, (_, index) => sample(16, index + 1)),
+      ]
+      return unlocked({ ...copy, additional: { ...copy.additional!, revoked } }, master.copy(), undefined)
+    }
+    const theirs = both.keyset.revokeShare(both.share.id)
+    expect(withMany(both.keyset, 255).adopt(theirs).adopt(both.keyset).shares).toEqual([])
+  })
+
+  it('refuses a keyset whose version would lock out all that adopt it', async () => {
+    const { contents, master } = insidesOf(stranger, 'stranger')
+    const versioned = (version: number) => unlocked({ ...copyKeys(contents), version }, master.copy(), undefined)
+    expect(versionOf(root.adopt(versioned(2 ** 48)))).toBe(2 ** 48 + 1)
+    const error = await failure(() => root.adopt(versioned(2 ** 48 + 1)), 'limit-exceeded')
+    expect(error.detail).toEqual({ version: 2 ** 48 + 1 })
   })
 
   it('brings back a retired key pair that was forgotten too early', async () => {
@@ -133,10 +170,7 @@ describe('adopting another branch of the same keyset', () => {
 })
 
 /** Returns the id of the key pair that new blocks are sealed to. */
-function keyOf(keyset: Keyset): string {
-  return hex(keyIdIn(keyset.rekey(probe)))
-}
-const probe = await writerOf(root).seal(sample(1))
+const keyOf = (keyset: Keyset): string => hex(publicKeyId(insidesOf(keyset, 'keyset').contents.blockPair.publicHalves))
 
 describe('adopting another keyset', async () => {
   const old = await makeKeyset({ encryption: 'none' })
@@ -256,6 +290,25 @@ describe('adopting another keyset', async () => {
     using _ = adopter.acceptShare(direct.share.invite(old.card()), stranger.card())
     expect(fresh.adopt(old.createShare().keyset).shares).toEqual([])
     expect(adopter.card()).toEqual(fresh.card())
+  })
+
+  it('resets profiles whose admin was the adopted keyset', async () => {
+    const login = await quickly(() => deriveLogin(PASSWORD, ALICE))
+    const next = await quickly(() => deriveLogin('next', ALICE))
+    const { profile } = await createProfile(login, { admin: old.card() }).createVault(new MemoryVaultStore())
+    expect(resetProfile(profile.record, adopter, next).vaults).toEqual(profile.vaults)
+    await failure(() => resetProfile(profile.record, fresh, next), 'key-not-found')
+  })
+
+  it('can be stored behind either, however long the history of the other is', async () => {
+    const { contents, master } = insidesOf(old, 'old')
+    const past = Array.from({ length: 255 }, (_, index) => ({ version: 299 - index, id: sample(16, index + 1) }))
+    const long = unlocked({ ...copyKeys(contents), version: 300, history: past }, master.copy(), undefined)
+    for (const before of [fresh, long]) {
+      const store = memoryStateStore()
+      await saveKeyset(store, before)
+      await saveKeyset(store, fresh.adopt(long))
+    }
   })
 
   it('takes in what the other has adopted, and nothing twice', async () => {

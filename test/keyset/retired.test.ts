@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkRetired, type Keyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { blocksIn, memoryBlobStore } from '../../src/stores.ts'
-import { ALICE, failure, makeKeyset, PASSWORD, quickly, sample } from '../fixtures.ts'
+import { ALICE, failure, makeKeyset, PASSWORD, patched, quickly, sample } from '../fixtures.ts'
 import { MemoryVaultStore } from '../fixtures.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 
@@ -32,27 +32,57 @@ describe('checkRetired', () => {
   it('refuses while a block is under a retired key pair, with counts', async () => {
     const { blocks } = await storeOf([old, 1], [keyset, 2], [old, 3])
     const error = await failure(() => checkRetired(blocks, keyset, NONE), 'policy')
-    expect(error.detail).toEqual({ rule: 'retired-keys', heads: 3, retired: 2, damaged: 0 })
+    expect(error.detail).toEqual({
+      rule: 'retired-keys',
+      heads: 3,
+      retired: 2,
+      unencrypted: 0,
+      unknown: 0,
+      first: error.detail['first'],
+    })
+    expect(old.isCurrent((await blocks.get(String(error.detail['first'])))!.envelope)).toBe(true)
     for await (const head of blocks.heads()) await blocks.replaceEnvelope(head, keyset.rekey(head))
     expect((await checkRetired(blocks, keyset, NONE)).heads).toBe(3)
   })
 
-  it('passes by unencrypted blocks, and blocks of others', async () => {
+  it('refuses unencrypted blocks that only a retired key pair accepts', async () => {
+    const { blocks } = await storeOf([old, 1, { encryption: 'none' }])
+    const error = await failure(() => checkRetired(blocks, keyset, NONE), 'policy')
+    expect(error.detail).toMatchObject({ heads: 1, retired: 0, unencrypted: 1, unknown: 0 })
+    // Forgetting would make them unreadable.
+    const label = String(error.detail['first'])
+    const block = (await blocks.get(label))!
+    await keyset.open(block)
+    await failure(() => keyset.forgetRetired('unchecked').open(block), 'policy')
+    // They are still readable if the current key pair accepts them.
+    expect((await checkRetired(blocks, old.regenerate(), NONE)).heads).toBe(1)
+  })
+
+  it('passes by unencrypted blocks of an adopted keyset, which no key pair accepts, and by blocks of others', async () => {
     const { blocks } = await storeOf([old, 1, { encryption: 'none' }], [stranger, 2, { encryption: 'hybrid' }])
     const login = await quickly(() => deriveLogin(PASSWORD, ALICE))
     const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
     await blocks.put(await vault.seal(sample(20)))
-    expect((await checkRetired(blocks, keyset, NONE)).heads).toBe(3)
+    expect((await checkRetired(blocks, (await makeKeyset()).adopt(old), NONE)).heads).toBe(3)
   })
 
-  it('refuses if a head is damaged, because nobody can tell', async () => {
+  it('refuses if a head is damaged or of a later release, because nobody can tell', async () => {
     const { blobs, blocks } = await storeOf([keyset, 1])
-    for (const [index, bytes] of [new Uint8Array(0), sample(300)].entries()) {
+    const { envelope } = await keyset.seal(sample(1))
+    const later = new Uint8Array([0, 0, 0, 9, ...patched(envelope, 4, [2]), ...sample(32)])
+    for (const [index, bytes] of [new Uint8Array(0), sample(300), later].entries()) {
       await blobs.put(`head/${String(index).repeat(64)}`, bytes)
     }
     const error = await failure(() => checkRetired(blocks, keyset, NONE), 'policy')
-    expect(error.detail).toEqual({ rule: 'retired-keys', heads: 3, retired: 0, damaged: 2 })
-    expect(error.message).toContain('damaged')
+    expect(error.detail).toEqual({
+      rule: 'retired-keys',
+      heads: 4,
+      retired: 0,
+      unencrypted: 0,
+      unknown: 3,
+      first: '0'.repeat(64),
+    })
+    expect(error.message).toContain('do not delete')
   })
 
   it('looks for the key pairs of adopted keysets too', async () => {

@@ -116,6 +116,22 @@ describe('a history', () => {
     expect(decode(history, encode(history, keyset.history), 'keyset')).toEqual(keyset.history)
   })
 
+  it('always has the revisions of both keysets that were merged', () => {
+    const long = keysetAt(
+      401,
+      0x99,
+      Array.from({ length: 255 }, (_, index) => at(400 - index, index)),
+    )
+    for (const merged of [historyAfter(keysetAt(1, 7), long), historyAfter(long, keysetAt(1, 7))]) {
+      expect(merged).toHaveLength(255)
+      expect([texts(merged)[0], texts(merged).at(-1)]).toEqual(texts([at(401, 0x99), at(1, 7)]))
+      // What lies between is not known, so it is not called forked.
+      const keyset = { version: 402, revision: id(1), history: merged }
+      expect(() => assertDescends(keyset, at(50, 1))).not.toThrow()
+      expect(decode(history, encode(history, merged), 'keyset')).toEqual(merged)
+    }
+  })
+
   it.each([
     ['out of order', [at(1, 1), at(2, 2)]],
     ['with equal versions out of order', [at(2, 2), at(2, 1)]],
@@ -148,13 +164,13 @@ describe('a floor', () => {
   it('compares versions alone where the history does not reach', async () => {
     const past = Array.from({ length: 255 }, (_, index) => at(400 - index, index))
     const long = keysetAt(401, 0x99, past)
-    expect(past.at(-1)!.version).toBe(146)
-    for (const unknown of [at(1, 1), at(145, 1), at(146, 1)]) expect(() => assertDescends(long, unknown)).not.toThrow()
-    await failure(() => assertDescends(long, at(147, 1)), 'forked')
+    expect([past.at(-1)!.version, past[252]!.version]).toEqual([146, 148])
+    for (const version of [1, 145, 146, 147, 148]) expect(() => assertDescends(long, at(version, 1))).not.toThrow()
+    await failure(() => assertDescends(long, at(149, 1)), 'forked')
     await failure(() => assertDescends(long, at(401, 1)), 'forked')
     await failure(() => assertDescends(long, at(402, 1)), 'rollback')
-    expect(reachesTo(long, at(146, 1))).toBe(false)
-    expect(reachesTo(long, at(147, 1))).toBe(true)
+    expect(reachesTo(long, at(148, 1))).toBe(false)
+    expect(reachesTo(long, at(149, 1))).toBe(true)
   })
 
   it('never reports a descendant, whatever was changed and merged on the way', () => {

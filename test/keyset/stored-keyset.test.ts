@@ -10,7 +10,7 @@ import {
   saveKeyset,
   unlockKeyset,
 } from '../../src/index.ts'
-import { blocksIn, memoryBlobStore, memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'
+import { blocksIn, memoryBlobStore, memoryStateStore, prefixed, routed, type StateStore } from '../../src/stores.ts'
 import { copyKeys } from '../../src/core/secret.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { CHEAP, expectSame, failure, flipped, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
@@ -88,6 +88,8 @@ describe('saveKeyset', () => {
   it.each([
     ['an empty object', new Uint8Array(0), 'malformed'],
     ['a damaged keyset', patched(first.export('storage'), 100, [1, 2, 3]), 'malformed'],
+    ['an export to a host', first.export('host'), 'policy'],
+    ['a definition', first.export('definition'), 'policy'],
     ['a keyset of version 0.2', resummed(patched(first.export('storage'), 8, [0, 0, 0, 0])), 'unsupported'],
   ] as const)('throws over %s, and leaves it as it is', async (_, bytes, code) => {
     await store.write('keyset', 1, bytes)
@@ -100,6 +102,12 @@ describe('saveKeyset', () => {
       await failure(act, code)
     }
     expect(await store.read('keyset')).toEqual({ version: 1, bytes })
+  })
+
+  it('refuses what was altered under the same revision', async () => {
+    const altered = first.export('storage')
+    await store.write('keyset', 1, resummed(flipped(altered, altered.length - 30)))
+    await failure(() => saveKeyset(store, first), 'authentication-failed')
   })
 
   it('keeps users apart in one store', async () => {
@@ -279,6 +287,38 @@ describe('changeKeyset', () => {
     }
   }
 
+  /** Returns the store, but its reads are late: they show the first version until the change gives up. */
+  const late = (to: StateStore, isLate: () => boolean): StateStore => {
+    const old = to.readVersion('keyset', 1)
+    return {
+      ...to,
+      read: async (name) => (isLate() && name === 'keyset' ? { version: 1, bytes: (await old)! } : to.read(name)),
+      readVersion: async (name, version) => (isLate() && version > 1 ? undefined : to.readVersion(name, version)),
+      write: async (name, version, bytes) => (await to.write(name, version, bytes), false),
+    }
+  }
+
+  it('finds its change in the end, if false was wrong and all reads were late', async () => {
+    let made = 0
+    const slow = late(store, () => made < 12)
+    using changed = await changeKeyset(slow, first, (newest) => (made++, newest.regenerate()))
+    expect([(await load()).revision, await versionIn(store)]).toEqual([changed.revision, 2])
+  })
+
+  it('says which revision may be stored, if the store never tells', async () => {
+    const error = await failure(
+      () =>
+        changeKeyset(
+          late(store, () => true),
+          first,
+          (newest) => newest.regenerate(),
+        ),
+      'conflict',
+    )
+    expect(error.detail).toEqual({ tries: 12, unsettled: expect.stringMatching(/^2-/) as string })
+    expect(error.message).toContain('does not say')
+  })
+
   it('throws the error of a store that never answers, which says that the write may have happened', async () => {
     const reset = new Error('connection reset')
     const dead: StateStore = { ...store, write: () => Promise.reject(reset) }
@@ -338,6 +378,25 @@ describe('old versions in the store', () => {
     using renewed = await loadKeyset(store, NEXT)
     ;(await changeKeyset(store, renewed, (newest) => newest.regenerate())).dispose()
     expect(await keptIn()).toEqual([2, 3])
+  })
+
+  it('say in the error of a store that cannot drop them that the new keyset is stored', async () => {
+    const full: StateStore = { ...store, drop: () => Promise.reject(new Error('disk full')) }
+    const act = () =>
+      changeKeyset(full, first, (newest) => newest.changePassword(NEXT, { newMaster: true, costs: CHEAP }))
+    await expect(act()).rejects.toThrow(/disk full .*the keyset is stored/)
+    using renewed = await loadKeyset(store, NEXT)
+    // Calling it again is enough.
+    await saveKeyset(store, renewed)
+    expect(await keptIn()).toEqual([2])
+  })
+
+  it('are dropped in a store without a place for recovery slots', async () => {
+    const only = routed({ keyset: store })
+    ;(
+      await changeKeyset(only, first, (newest) => newest.changePassword(NEXT, { newMaster: true, costs: CHEAP }))
+    ).dispose()
+    expect(await keptIn()).toEqual([2])
   })
 
   it('stay after a new master key while there are recovery slots, which are sealed anew first', async () => {

@@ -101,18 +101,20 @@ class Forks {
     const own = this.branches[place]!
     const other = this.branches[from]!
     const revoked = union(own.revoked, other.revoked)
-    // A pair that the other branch has retired is not used again, unless both have retired the pair of the other.
-    const isSuperseded = retired(other).has(own.current) && !retired(own).has(other.current)
+    const adopted = this.#adopt(own.keyset, other.keyset)
+    const current = currentOf(own, other) ?? this.#blocks.push(await adopted.seal(content)) - 1
+    const isSuperseded = current === other.current && current !== own.current
     const sets = {
-      pairs: union(own.pairs, other.pairs),
-      current: isSuperseded ? other.current : own.current,
+      pairs: union(union(own.pairs, other.pairs), [current]),
+      current,
       shares: without(union(own.shares, other.shares), revoked),
       revoked,
       floors: union(own.floors, other.floors),
     }
     if (own.revoked.size < revoked.size && own.shares.size > sets.shares.size) this.#occurred.add('revoked elsewhere')
     if (isSuperseded) this.#occurred.add('superseded')
-    this.#next(`adopt ${from}`, place, this.#adopt(own.keyset, other.keyset), sets)
+    if (current !== own.current && !isSuperseded) this.#occurred.add('new pair')
+    this.#next(`adopt ${from}`, place, adopted, sets)
     await this.check(place)
   }
 
@@ -149,6 +151,18 @@ class Forks {
   }
 }
 
+/**
+ * Returns the pair that must be current after adopting, or undefined if it must be a new one. A branch that descends from
+ * the other knows better. Otherwise a pair that the other branch has retired is not used again, unless both have retired
+ * the pair of the other. Branches without a common pair cannot tell which is newer.
+ */
+function currentOf(own: Branch, other: Branch): number | undefined {
+  if (own.floors.has(other.keyset.revision)) return own.current
+  if (other.floors.has(own.keyset.revision)) return other.current
+  if (![...own.pairs].some((pair) => other.pairs.has(pair))) return undefined
+  return retired(other).has(own.current) && !retired(own).has(other.current) ? other.current : own.current
+}
+
 const retired = ({ pairs, current }: Branch) => without(pairs, new Set([current]))
 const union = <T>(a: ReadonlySet<T>, b: Iterable<T>): ReadonlySet<T> => new Set([...a, ...b])
 const without = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): ReadonlySet<T> =>
@@ -173,7 +187,7 @@ const explored = (name: string, runs: number, branches: number, adopt = real, vi
 describe('adopt', { timeout: TIMEOUT }, () => {
   it('loses no pair, no share and no floor of two branches, and brings back no revoked share', async () => {
     const report = await explored('two branches', numRuns(60, 500), 2)
-    expectSound(report, { runs: 60, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/] })
+    expectSound(report, { runs: 60, reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/, /new pair/] })
   })
 
   it('does so with three branches', async () => {

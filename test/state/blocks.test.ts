@@ -109,6 +109,20 @@ describe('a block', () => {
     }
   })
 
+  it('that is put again after a crash gets the heads of shares that this put made, which the caller names in a log', async () => {
+    const { blobs, blocks } = make()
+    await blocks.put(shared)
+    await blobs.delete(headOf(shared))
+    const again = await openWriter(owner.export('host')).seal(content, { shares: [share.id] })
+    expect(again.label).toBe(shared.label)
+    expect(await blocks.put(again)).toBe(true)
+    const envelope = again.shared!.get(share.id)!
+    expect((await blocks.shared(share.id).get(again.label))!.envelope).toEqual(envelope)
+    // Once the block is there, its heads stay as they are.
+    expect(await blocks.put(shared)).toBe(false)
+    expect((await blocks.shared(share.id).get(again.label))!.envelope).toEqual(envelope)
+  })
+
   it('is one blob for equal contents, and its ciphertext stays when it is deleted', async () => {
     const { blobs, blocks } = await filled()
     await blocks.delete(shared.label)

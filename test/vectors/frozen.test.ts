@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as vectors from './vectors.ts'
 
 const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
-  [93, vectors.keysetVectors],
+  [94, vectors.keysetVectors],
   [2, vectors.revisionVectors],
   [81, vectors.blockVectors],
   [26, vectors.packVectors],
