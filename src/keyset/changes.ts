@@ -102,7 +102,7 @@ export interface RetiredCheck {
 }
 
 /**
- * Checks that a check of retired key pairs was made for this keyset, as it is now.
+ * Checks that a result of `checkRetired` belongs to this revision.
  * @throws KeystrataError `policy` if it was made for another keyset, or the keyset has changed since
  * @throws TypeError if it is not a check
  */

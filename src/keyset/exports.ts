@@ -301,7 +301,7 @@ function completeSources({ adopted }: KeysetKeys): readonly CompleteSource[] {
 export function incompleteFor(what: string): KeystrataError {
   return new KeystrataError(
     'policy',
-    `this keyset was unlocked from a source definition, which has no keys for this: ${what}; unlock another export`,
+    `this keyset was unlocked from a definition, which lacks keys for this: ${what}; unlock the storage or host export`,
     {
       rule: 'all-keys',
       what,

@@ -74,7 +74,8 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   readonly id: string
   /**
    * The revision of these keys, as text: `<version>-<32 hex digits>`. Every change gives a new one. Keep it on the
-   * device, and pass it as `atLeast`: then nobody can put back an older keyset, or one from another branch.
+   * device, and pass it as `atLeast`: then nobody can put back an older keyset, or one from another branch of the last
+   * 255 versions.
    */
   readonly revision: string
   /** The ids of the active shares, 32 hex digits each. Empty if this was unlocked from a `definition`. */
@@ -156,7 +157,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    *   every block is rekeyed and every record resealed
    * @throws KeystrataError `policy` if the keyset has changed since the check, or this was unlocked from a `definition`
    * @throws KeystrataError `disposed` if this handle was disposed of
-   * @throws TypeError if it is neither
+   * @throws TypeError if `checked` is anything else
    */
   forgetRetired(checked: RetiredCheck | 'unchecked'): Keyset
   /**
@@ -170,7 +171,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    *
    * If it has another id, its key pairs become retired ones, and its blocks and records count as this keyset's own. They
    * keep its id when they are rekeyed. Its shares stay behind. This is the way back after a host was broken into: create
-   * a new keyset, adopt the old one, store the result, replace the host export, rekey everything, and
+   * a new keyset, adopt the old one, store the result, reseal the logs, replace the host export, rekey everything, and
    * {@link Keyset.forgetRetired}. Whoever has the old host export can plant blocks under the old id until then. They can
    * add to the old shares for good, so their recipients must dispose of those, and no longer trust the old card.
    * @param other an unlocked keyset; dispose of it afterwards

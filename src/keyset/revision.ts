@@ -122,6 +122,6 @@ export function assertDescends(keyset: Descent, atLeast: Revision | undefined): 
     )
   }
   if (!reachesTo(keyset, atLeast)) return
-  const message = `this keyset does not descend from ${detail.atLeast}: two machines changed it; unlock both and adopt one`
+  const message = `this keyset does not descend from ${detail.atLeast}: it is another one, or two machines changed it`
   throw new KeystrataError('forked', message, detail)
 }

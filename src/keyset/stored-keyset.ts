@@ -12,7 +12,15 @@ import type { StateStore, StoredObject } from '../state/store.ts'
 import { openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
 import { insidesOf, type Keyset, unlocked } from './keyset.ts'
 import type { PasswordOptions } from './master.ts'
-import { assertDescends, descendsFrom, parseRevision, type Revision, revisionOf, revisionText } from './revision.ts'
+import {
+  assertDescends,
+  descendsFrom,
+  parseRevision,
+  reachesTo,
+  type Revision,
+  revisionOf,
+  revisionText,
+} from './revision.ts'
 import { type OpenOptions, parseOpenOptions, unlockParsed } from './unlock.ts'
 import type { KeysetWriter } from './writer.ts'
 
@@ -53,7 +61,7 @@ function readKeyset(store: CheckedStore, atLeast: Revision | undefined): Promise
  * @param store the store; use `prefixed` if it holds the keysets of several users
  * @param options as for {@link unlockKeyset}
  * @throws KeystrataError `missing` if the store has no keyset
- * @throws KeystrataError `rollback` if the store returns an older one than `atLeast`, again and again
+ * @throws KeystrataError `rollback` if the store still returns an older one than `atLeast` after several reads
  * @throws KeystrataError `forked` if what is stored does not descend from `atLeast`
  * @throws KeystrataError as {@link unlockKeyset}
  * @throws TypeError if the store returns an invalid answer; the store's own errors
@@ -84,13 +92,15 @@ export async function loadKeyset(
  * Stores a keyset: if there is none, or behind the one that it descends from. Does nothing if this revision is stored
  * already. Use {@link changeKeyset} to change what is stored.
  * @throws KeystrataError `conflict` if the stored keyset descends from this one: it is newer
- * @throws KeystrataError `forked` if two machines changed the keyset. Nothing is lost: load what is stored, adopt one of
- *   the two, and save the result. It is also thrown where the history of 255 revisions does not reach back so far
+ * @throws KeystrataError `forked` if two machines changed the keyset independently. Nothing is lost: load what is stored,
+ *   let it adopt this one, and save the result. It keeps the stored password. `forked` is also thrown for another keyset,
+ *   and where the history of 255 revisions does not reach back so far
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, which lacks keys, or if something else
  *   than a `storage` export is stored
  * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
- * @throws TypeError if the store returns an invalid answer; the store's own errors. If it never answered a write, the
- *   message says that it may have happened: call this again
+ * @throws KeystrataError `disposed` if this handle was disposed of
+ * @throws TypeError if `keyset` is not a keyset from this copy of the library, or the store returns an invalid answer;
+ *   the store's own errors. If it never answered a write, the message says that it may have happened: call this again
  * @example
  * ```ts
  * import { createKeyset, saveKeyset } from 'keystrata'
@@ -125,6 +135,13 @@ export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<voi
   }
 }
 
+function forkedMessage({ header }: ParsedKeyset, id: Uint8Array): string {
+  if (!equalBytes(header.ownerId, id)) {
+    return `the store has the keyset ${toHex(header.ownerId)}, not ${toHex(id)}: check the store and its prefix`
+  }
+  return 'two machines changed the keyset independently: load the stored one, let it adopt this one, and save the result'
+}
+
 /** Reads the stored keyset behind which this one is to be written. Returns undefined if there is none. */
 async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKeyset | undefined> {
   const { contents } = insidesOf(keyset, 'keyset')
@@ -137,13 +154,12 @@ async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKe
     if (descendsFrom(parsed, revisionOf(contents))) {
       throw new KeystrataError('conflict', 'the stored keyset is newer than this one, and descends from it', detail)
     }
-    const message = 'the stored keyset is not one that this one descends from: unlock it, adopt it, and save the result'
-    throw new KeystrataError('forked', message, detail)
+    throw new KeystrataError('forked', forkedMessage(parsed, contents.id), detail)
   })
 }
 
 /**
- * Changes the keyset in a store. It reads the newest one, opens it with the keys in hand, passes it to `change`, and
+ * Changes the keyset in a store. It reads the newest one, opens it with the keys of `keyset`, passes it to `change`, and
  * writes what that returns. If another machine was quicker, it starts again. So nothing that another machine did is
  * lost, and no change is made twice, even if answers of the store get lost.
  * @param keyset any unlocked handle of this keyset, of a version that is stored
@@ -231,8 +247,19 @@ class Change<R extends Keyset | { keyset: Keyset }> {
     return await this.#arrived(stored, version, parsed)
   }
 
-  #read(): Promise<StoredKeyset> {
-    return readKeyset(this.#store, revisionOf(insidesOf(this.#start, 'keyset').contents))
+  async #read(): Promise<StoredKeyset> {
+    const { contents } = insidesOf(this.#start, 'keyset')
+    return readSettled(this.#store, KEYSET_NAME, true, (stored) => {
+      const found = parseStored(stored)
+      const { parsed } = found
+      const isFork = parsed.version >= contents.version && !descendsFrom(parsed, revisionOf(contents))
+      if (isFork && reachesTo(parsed, revisionOf(contents))) {
+        const detail = { revision: this.#start.revision, stored: revisionText(revisionOf(parsed)) }
+        throw new KeystrataError('forked', forkedMessage(parsed, contents.id), detail)
+      }
+      assertDescends(parsed, revisionOf(contents))
+      return found
+    })
   }
 
   /** Returns the try that a stored keyset descends from. */
@@ -294,9 +321,10 @@ class Change<R extends Keyset | { keyset: Keyset }> {
  * @throws TypeError if there is none
  */
 function keysetOf(result: Keyset | { keyset: Keyset }): Keyset {
-  const keyset = typeof result === 'object' && 'keyset' in result ? result.keyset : result
-  insidesOf(keyset, 'the result of change')
-  return keyset
+  const given = result as Keyset | { keyset: Keyset } | null
+  const keyset = typeof given === 'object' && given !== null && 'keyset' in given ? given.keyset : result
+  insidesOf(keyset as Keyset, 'the result of change')
+  return keyset as Keyset
 }
 
 /** Disposes of everything in what `change` returned. */
@@ -314,7 +342,7 @@ function isUnder({ header }: ParsedKeyset, keyset: Keyset): boolean {
 const masterIdOf = (keyset: Keyset): Uint8Array => keyIdOf(insidesOf(keyset, 'keyset').master)
 
 function otherMaster(written?: Revision): KeystrataError {
-  const message = 'the keyset has another master key by now: unlock it again'
+  const message = 'the master key was replaced meanwhile: unlock the keyset with the current password'
   return new KeystrataError('wrong-password', message, written === undefined ? {} : { written: revisionText(written) })
 }
 
@@ -395,7 +423,7 @@ function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
  * run takes, and than reads can be late.
  * @param writer a writer; only its id and revision are used
  * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export
- * @throws KeystrataError `rollback` if the store returns an older keyset, again and again
+ * @throws KeystrataError `rollback` if the store still returns an older keyset after several reads
  * @throws KeystrataError `missing` if the store has no keyset
  * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
  * @throws TypeError if the store returns an invalid answer; the store's own errors
@@ -415,19 +443,23 @@ export async function checkWriter(store: StateStore, writer: Pick<KeysetWriter, 
   const { id } = writer
   const revision = parseRevision(writer.revision, 'the revision of the writer')
   let isAnother = false
+  let stored = ''
   try {
-    await readSettled(new CheckedStore(store), KEYSET_NAME, true, (stored) => {
-      const { parsed } = parseStored(stored)
+    await readSettled(new CheckedStore(store), KEYSET_NAME, true, (found) => {
+      const { parsed } = parseStored(found)
+      stored = revisionText(revisionOf(parsed))
       isAnother = toHex(parsed.header.ownerId) !== id
       assertDescends(parsed, revision)
       if (isAnother || !equalBytes(parsed.revision, revision.id)) throw new KeystrataError('stale-export')
     })
   } catch (error) {
     if (!(error instanceof KeystrataError)) throw error
-    const { code, detail } = error
+    const { code } = error
     const isStale = code === 'stale-export' || code === 'forked' || (code === 'rollback' && isAnother)
     if (!isStale) throw error
-    const message = 'the export on this host is not one of the stored keyset: replace it'
-    throw new KeystrataError('stale-export', message, { ...detail, revision: revisionText(revision) })
+    throw new KeystrataError('stale-export', 'this host export is out of date: replace it', {
+      revision: revisionText(revision),
+      stored,
+    })
   }
 }

@@ -77,8 +77,9 @@ function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKe
 /** What to accept when a keyset is opened. */
 export interface OpenOptions {
   /**
-   * A revision that you have seen before, as text. A keyset that is older is `rollback`, and one that does not descend
-   * from it is `forked`.
+   * A revision that you have seen before, as text. An older keyset throws `rollback`, and one that does not descend from
+   * it throws `forked`. Beyond 255 versions, only the versions are compared. If you have none yet, leave this out: an
+   * explicit `undefined` is a TypeError.
    */
   atLeast?: string
   /** The weakest blocks to accept, even if the keyset requires stronger ones. You take the risk. */

@@ -65,7 +65,7 @@ export interface Blocks {
   /**
    * Reads a block. Returns undefined if there is none.
    * @throws KeystrataError `missing` if the head is there, but not its ciphertext
-   * @throws KeystrataError `malformed` if the head is damaged
+   * @throws KeystrataError `malformed` if the head is cut short
    */
   get(label: string): Promise<StoredBlock | undefined>
   /**
@@ -76,15 +76,14 @@ export interface Blocks {
    */
   put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean>
   /**
-   * Reads all heads. A damaged head has an envelope that nothing can parse, so that one damaged head does not hide the
-   * others.
+   * Reads all heads. A damaged head is yielded with an envelope that is empty or invalid, instead of ending the list.
    * @param options `prefix`: only labels that begin with these hex digits
    */
   heads(options?: { prefix?: string }): AsyncIterable<BlockHead>
   /**
    * Replaces the envelope of a block by compare-and-set.
    * @param head the head that was read
-   * @returns false if the stored envelope is another one by now
+   * @returns false if the stored envelope has changed, or the block is gone
    */
   replaceEnvelope(head: BlockHead, next: Uint8Array): Promise<boolean>
   /**
@@ -108,7 +107,10 @@ export interface Blocks {
  * ```
  */
 export interface SharedBlocks extends Blocks {
-  /** Returns the blocks of a share: the same ciphertexts, with the share's own envelopes. */
+  /**
+   * Returns the blocks of a share: the same ciphertexts, with the share's own envelopes. To add a stored block to a
+   * share, put it there with another envelope: `{ ...block, envelope: share.add(block) }`.
+   */
   shared(share: string): Blocks
 }
 
@@ -133,6 +135,9 @@ type ReadableBlocks = Pick<Blocks, 'get'> & { shared(share: string): Pick<Blocks
 export function blocksIn(blobs: BlobStore): SharedBlocks
 export function blocksIn(blobs: Pick<BlobStore, 'get'>): ReadableBlocks
 export function blocksIn(blobs: BlobStore | Pick<BlobStore, 'get'>): SharedBlocks | ReadableBlocks {
+  if (typeof (blobs as Partial<BlobStore> | undefined)?.get !== 'function') {
+    throw new TypeError('blocksIn takes a BlobStore: this has no method get')
+  }
   // A program that only restores calls nothing but `get`, by its type.
   const all = blobs as BlobStore
   const shared = (share: string) => new BlocksUnder(all, `share/${shareIdFrom(share)}`)

@@ -7,6 +7,9 @@ import type { StateStore, StoredObject } from './store.ts'
  */
 export class StoreMistake extends TypeError {}
 
+/** A store has refused a request for good. Nothing was written, and calling it again would not help. */
+export class RefusedByStore extends Error {}
+
 /** There is no store for an object of this name. */
 export class UnroutedName extends StoreMistake {}
 

@@ -13,7 +13,7 @@ export const SLOTS_NAME = 'slots'
  */
 export function assertName(name: string): void {
   if (typeof name !== 'string' || !/^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(name)) {
-    throw new TypeError(`a name in a store has parts of a-z, 0-9 and -, separated by /: ${name} is not one`)
+    throw new TypeError(`invalid object name "${name}": use parts of a-z, 0-9 and -, separated by /`)
   }
   if (name.length > MAX_NAME_LENGTH) {
     throw new RangeError(`a name in a store has at most ${MAX_NAME_LENGTH} characters, not ${name.length}`)
@@ -26,7 +26,7 @@ export function assertName(name: string): void {
  */
 export function assertNameStart(start: string): void {
   if (typeof start === 'string' && (start === '' || /^[a-z\d-]+(?:\/[a-z\d-]+)*\/?$/.test(start))) return
-  throw new TypeError(`the beginning of a name has parts of a-z, 0-9 and -, separated by /: ${start} is not one`)
+  throw new TypeError(`invalid beginning of an object name "${start}": use parts of a-z, 0-9 and -, separated by /`)
 }
 
 /**
@@ -35,7 +35,7 @@ export function assertNameStart(start: string): void {
  */
 export function assertPrefix(prefix: string): void {
   if (typeof prefix === 'string' && /^(?:[a-z\d-]+\/)+$/.test(prefix)) return
-  throw new TypeError(`a prefix has parts of a-z, 0-9 and -, and ends with /: ${prefix} is not one`)
+  throw new TypeError(`invalid prefix "${prefix}": use parts of a-z, 0-9 and -, each followed by /`)
 }
 
 /**

@@ -3,7 +3,7 @@
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import type { CheckedStore } from './checked.ts'
-import { StoreMistake } from './checked.ts'
+import { RefusedByStore, StoreMistake } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import type { StoredObject } from './store.ts'
 
@@ -87,7 +87,8 @@ async function outcomeOf(store: CheckedStore, name: string, version: number, byt
 const compared = (there: Uint8Array, bytes: Uint8Array): Outcome => (equalBytes(there, bytes) ? 'written' : 'taken')
 
 /** Returns whether calling the store again cannot help. */
-const isFinal = (error: unknown): boolean => error instanceof KeystrataError || error instanceof StoreMistake
+const isFinal = (error: unknown): boolean =>
+  error instanceof KeystrataError || error instanceof StoreMistake || error instanceof RefusedByStore
 
 /** Adds to the message of a store's error that its write may have happened. */
 const mayHaveHappened = (error: unknown, name: string, version: number): unknown =>

@@ -8,8 +8,9 @@ export interface StoredObject {
 }
 
 /**
- * A store of small objects that change: keysets, profiles, keyrings, logs, accounts. Each object has versions 1, 2, 3
- * and so on, without gaps. Names belong to keystrata (SPEC §18.1). `stateStoreLaws` of `keystrata/stores/contract` tests
+ * A store of small objects that change, such as keysets. Each object has versions 1, 2, 3 and so on, without gaps. Names
+ * have parts of `a-z`, `0-9` and `-`, joined by `/`, at most 200 characters. The names that keystrata uses are in SPEC
+ * §18.1; give objects of your own a prefix. The store copies the bytes that it is given, and the bytes that it returns. `stateStoreLaws` of `keystrata/stores/contract` tests
  * an implementation, and {@link checkStore} tests a store when a program starts.
  * @example
  * ```ts
@@ -24,11 +25,11 @@ export interface StateStore {
   /** Reads the newest version. Returns undefined if there is none. A read may be late: it may miss the latest writes. */
   read(name: string): Promise<{ version: number; bytes: Uint8Array } | undefined>
   /**
-   * Reads one version. Returns undefined if it does not exist, or was dropped. For a version that `read` has returned,
-   * it must not miss it unless it was dropped since: throw instead.
+   * Reads one version. Returns undefined if it does not exist, or was dropped. If `read` has returned this version, return
+   * its bytes or throw; return undefined only if it was dropped since.
    */
   readVersion(name: string, version: number): Promise<Uint8Array | undefined>
-  /** Reads all versions from `from` on, in order. Optional: without it, `readVersion` is called for each. */
+  /** Reads all versions from `from` on, in order. Optional: a faster way than to call `readVersion` for each. */
   readVersions?(name: string, from: number): AsyncIterable<{ version: number; bytes: Uint8Array }>
   /**
    * Writes the next version by compare-and-set: only if the newest version is `version - 1`, and version 1 only if there

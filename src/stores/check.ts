@@ -17,7 +17,7 @@ const INNER = 'check/1'
 /** More than fits into a BLOB of MySQL. */
 const LONG_BYTES = 70_000
 
-const OTHER_BYTES = 'it returns other bytes than the writer wrote that got true'
+const OTHER_BYTES = 'it returns other bytes than the successful write stored'
 
 /**
  * Checks that a store keeps the most important rules, before a program relies on it. It finds stores that ignore
@@ -35,8 +35,12 @@ const OTHER_BYTES = 'it returns other bytes than the writer wrote that got true'
  * ```
  */
 export async function checkStore(store: StateStore | BlobStore): Promise<void> {
-  if ('write' in store) return checkStateStore(store)
-  return checkBlobStore(store)
+  const { write, put } = Object(store) as Partial<StateStore & BlobStore>
+  if (typeof write !== 'function' && typeof put !== 'function') {
+    throw new TypeError('checkStore takes a StateStore or a BlobStore: this has neither write nor put')
+  }
+  if (typeof write === 'function') await checkStateStore(store as StateStore)
+  if (typeof put === 'function') await checkBlobStore(store as BlobStore)
 }
 
 function assert(holds: boolean, rule: string): asserts holds {

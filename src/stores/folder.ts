@@ -211,7 +211,7 @@ export function folderBlobStore(path: string): BlobStore {
  * - *delete and put*: `delete` deletes only the files that it saw when it began, so nothing that was put since.
  * - *replace, delete and put*: a replace that compared before the deletion has the n of the deleted blob, so it does not
  *   touch what was put after it. Until `delete` has deleted its file again, both are there. The higher n is the blob,
- *   and n follows the clock. If a clock went back, the file of the replace hides what was put. So `put` cancels the
+ *   and n is a timestamp. If a clock went back, the file of the replace hides what was put. So `put` cancels the
  *   replaces that are left, and looks again: if a higher n is there, it takes its own file back and returns false.
  * - *delete and delete*: each may do the work of the other. The lowest n goes first, so none comes to light again.
  */

@@ -3,7 +3,7 @@
 // checks that before it calls serveStateStore, and adds what proves it in the `fetch` of httpStateStore.
 import { type Bytes, concat } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { CheckedStore } from '../state/checked.ts'
+import { CheckedStore, RefusedByStore } from '../state/checked.ts'
 import { assertName, assertVersion } from '../state/name.ts'
 import type { StateStore } from '../state/store.ts'
 
@@ -11,6 +11,9 @@ import type { StateStore } from '../state/store.ts'
 const BEFORE_NAME = '/_/'
 
 const MAX_BYTES = 16 * 1024 * 1024
+
+/** Statuses after which sending a request again does not help. */
+const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 404, 405, 413])
 
 /**
  * Creates a store that asks a server for each object. The server answers with {@link serveStateStore}, or implements
@@ -26,7 +29,7 @@ const MAX_BYTES = 16 * 1024 * 1024
  *   is used if omitted
  * @returns a store whose methods throw the {@link KeystrataError} that the server sent, and an Error for everything that
  *   is no answer: a network failure (with its cause), a wrong URL, a body that was cut
- * @throws TypeError if the URL is relative, has a query, a fragment or a password, or is not http or https
+ * @throws TypeError if the URL is relative (only browsers and a `fetch` of your own take a path such as `/state`), has a query, a fragment or a password, or is not http or https
  * @example
  * ```ts
  * import { httpStateStore } from 'keystrata/stores/http'
@@ -37,7 +40,8 @@ const MAX_BYTES = 16 * 1024 * 1024
  * ```
  */
 export function httpStateStore(url: string, options: { fetch?: typeof fetch } = {}): StateStore {
-  const remote = new Remote(baseOf(url), options.fetch)
+  const { fetch: given } = options
+  const remote = new Remote(baseOf(url, given !== undefined || 'location' in globalThis), given)
   return {
     async read(name) {
       assertName(name)
@@ -65,11 +69,11 @@ export function httpStateStore(url: string, options: { fetch?: typeof fetch } = 
 }
 
 /** @throws TypeError if no names can be put behind the URL */
-function baseOf(url: string): string {
+function baseOf(url: string, takesPath: boolean): string {
   if (typeof url !== 'string' || /[?#]/.test(url))
     throw new TypeError('the URL of a store has no query and no fragment')
   // Only browsers know what a path stands for. `//host` would be another server.
-  if (/^\/(?![/\\])/.test(url)) return url.replace(/\/$/, '')
+  if (/^\/(?![/\\])/.test(url) && takesPath) return url.replace(/\/$/, '')
   // The messages do not show the URL, because it may contain a password.
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol))
@@ -145,7 +149,8 @@ async function refusal(response: Response, doing: string): Promise<Error> {
   }
   await discard(response)
   const hint = hints[status]
-  return new Error(`${doing}: the server answered ${status}${hint === undefined ? '' : `, ${hint}`}`)
+  const message = `${doing}: the server answered ${status}${hint === undefined ? '' : `, ${hint}`}`
+  return REFUSALS.has(status) ? new RefusedByStore(message) : new Error(message)
 }
 
 const hints: Readonly<Record<number, string>> = {

@@ -1,5 +1,5 @@
-// keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §18.3), version 13 or later. Each write is one
-// statement, and true means that its transaction is committed. This does not protect against whoever can write to the
+// keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §18.3), version 13 or later. One statement
+// writes, and true means that its transaction is committed. This does not protect against whoever can write to the
 // tables, nor against restoring an older backup of the database.
 import type { Bytes } from '../core/bytes.ts'
 import { StoreMistake } from '../state/checked.ts'
@@ -31,7 +31,7 @@ const MAX_TABLE_LENGTH = 48
 /** Returns the names of the tables, quoted. */
 function tablesOf({ table = 'keystrata' }: { table?: string } = {}) {
   if (typeof table !== 'string' || !/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(table)) {
-    throw new TypeError('table must have the letters a-z, digits and _, and may have a schema and a dot before it')
+    throw new TypeError('invalid table name: use a-z, digits and _, for example keystrata or backup.keystrata')
   }
   const parts = table.split('.')
   const longest = Math.max(...parts.map(({ length }) => length))
@@ -50,7 +50,7 @@ function tablesOf({ table = 'keystrata' }: { table?: string } = {}) {
 
 /**
  * Returns the SQL that creates the tables of {@link postgresStateStore}, for a migration. Running it again changes
- * nothing. The store itself needs only SELECT, INSERT, UPDATE and DELETE on the tables.
+ * nothing. PGlite runs several statements only by `exec`. The store itself needs only SELECT, INSERT, UPDATE and DELETE on the tables.
  * @param options `table`: how the names of the tables begin, `keystrata` if omitted. It may name a schema, which must
  *   exist: `backup.keystrata`
  * @throws TypeError if `table` has other characters than `a-z`, digits and `_`
@@ -86,7 +86,7 @@ CREATE INDEX IF NOT EXISTS ${onceIndex} ON ${once} (until);
  * Creates a store in a PostgreSQL database. {@link postgresSchema} creates its tables. `write` and `once` return true
  * once their transaction is committed, on any isolation level. They run two short statements.
  * @param db a Pool of `pg`, or PGlite, or a Client of `pg` that runs one thing at a time and nothing else. It must not
- *   be inside a transaction, because whoever rolls that back would take back what the store has acknowledged. PGlite does
+ *   be inside a transaction, because a rollback would undo writes that the store has reported as done. PGlite does
  *   not sync its files as a server does, so a power cut may lose what it has written
  * @param options `table`: how the names of the tables begin, `keystrata` if omitted. It may name a schema
  * @returns a store whose methods throw a TypeError if `db` is inside a transaction, if `synchronous_commit` is off, or

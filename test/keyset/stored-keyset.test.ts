@@ -66,6 +66,16 @@ describe('saveKeyset', () => {
     expect([(await load()).revision, await versionIn(store)]).toEqual([shared.revision, 1])
   })
 
+  it('says whether two machines changed the keyset, or the store has another one', async () => {
+    await saveKeyset(store, shared)
+    await expect(saveKeyset(store, branch)).rejects.toThrow('let it adopt this one')
+    const change = (keyset: Keyset) => changeKeyset(store, keyset, (newest) => newest.regenerate())
+    await expect(change(branch)).rejects.toThrow('let it adopt this one')
+    const check = `the store has the keyset ${first.id}, not ${other.id}: check the store`
+    await expect(saveKeyset(store, other)).rejects.toThrow(check)
+    await expect(change(other)).rejects.toThrow(check)
+  })
+
   it('throws forked if the history does not reach back to what is stored', async () => {
     await saveKeyset(store, first)
     const { contents, master } = insidesOf(first, 'first')
@@ -470,7 +480,7 @@ describe('checkWriter', () => {
     await saveKeyset(store, first)
     await saveKeyset(store, await first.changePassword(NEXT, { costs: CHEAP }))
     const error = await failure(() => checkWriter(store, writerOf(first)), 'stale-export')
-    expect(error.detail).toMatchObject({ revision: first.revision })
+    expect(error.detail).toEqual({ revision: first.revision, stored: expect.stringMatching(/^2-/) as string })
   })
 
   it('throws stale-export for another keyset and for another branch', async () => {

@@ -165,7 +165,7 @@ describe('the blocks of a share', () => {
     const { blocks } = await filled()
     expect(await blocks.shared('0'.repeat(32)).has(shared.label)).toBe(false)
     for (const id of [undefined, null, 7]) expect(() => blocks.shared(id as never)).toThrow(TypeError)
-    await expect(blocks.shared('../x').get(shared.label)).rejects.toThrow(/a name in a store/)
+    await expect(blocks.shared('../x').get(shared.label)).rejects.toThrow(/invalid object name/)
   })
 })
 

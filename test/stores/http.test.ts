@@ -95,6 +95,19 @@ describe('a store over HTTP', () => {
     expect(fetched.mock.calls[0]?.[0]).toBe('/state/_/a')
   })
 
+  it.skipIf('location' in globalThis)('takes no path where nothing resolves it', () => {
+    expect(() => httpStateStore('/state')).toThrow('absolute')
+  })
+
+  it.each([400, 401, 403, 404, 405, 413])('does not repeat a write that was refused with %i', async (status) => {
+    const fetched = vi.fn<typeof fetch>(async () => new Response(null, { status }))
+    const store = new CheckedStore(httpStateStore('/state', { fetch: fetched }))
+    const error: unknown = await writeSettled(store, 'a', 1, new Uint8Array(1)).catch((thrown: unknown) => thrown)
+    expect(String(error)).toContain(`the server answered ${status}`)
+    expect(String(error)).not.toContain('may have been written')
+    expect(fetched).toHaveBeenCalledTimes(1)
+  })
+
   it('calls fetch detached from any object, as browsers demand', async () => {
     const fetched = vi.fn(async function (this: unknown) {
       return this === undefined ? new Response(null, { status: 204 }) : new Response(null, { status: 500 })
@@ -102,7 +115,7 @@ describe('a store over HTTP', () => {
     expect(await httpStateStore('/state', { fetch: fetched }).read('a')).toBeUndefined()
     vi.stubGlobal('fetch', fetched)
     try {
-      expect(await httpStateStore('/state').read('a')).toBeUndefined()
+      expect(await httpStateStore('https://backup.example/state').read('a')).toBeUndefined()
     } finally {
       vi.unstubAllGlobals()
     }

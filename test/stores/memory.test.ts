@@ -19,6 +19,19 @@ describe('a StateStore in memory', () => {
   })
 })
 
+describe('checkStore', () => {
+  it.each([undefined, null, {}, 'store', { read: () => undefined }])('refuses %j, which is no store', async (store) => {
+    await expect(checkStore(store as never)).rejects.toThrow('takes a StateStore or a BlobStore')
+  })
+
+  it('tests a store that is both, in both ways', async () => {
+    const both = { ...memoryStateStore(), ...memoryBlobStore() }
+    await checkStore(both)
+    await expect(checkStore({ ...both, put: async () => true })).rejects.toThrow('it ignores the condition')
+    await expect(checkStore({ ...both, write: async () => true })).rejects.toThrow('this store cannot be used')
+  })
+})
+
 describe('a BlobStore in memory', () => {
   it.each(blobStoreLaws(memoryBlobStore))('keeps the law: $name', ({ check }) => check())
 
