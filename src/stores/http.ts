@@ -212,7 +212,8 @@ interface ServeOptions {
  *
  * It does not check who asks: do that first. Give each user a part of the store, with `prefixed` of `keystrata/stores`, by an id of your
  * own. If several websites share your domain, or you use cookies, check the `Origin` header too.
- * @param options `allowDrop`: whether DELETE drops old versions; otherwise it is 403. `maxBytes`: the largest object, 16
+ * @param options `allowDrop`: whether DELETE drops old versions; otherwise it is 403. Then the server must drop
+ *   them itself: after a new master key, the old password goes on opening what is left. `maxBytes`: the largest object, 16
  *   MiB if omitted. `onError`: is called with errors of the store. The client sees status 500 without details
  * @returns the response. A {@link KeystrataError} of the store becomes status 422, and {@link httpStateStore} throws it
  *   again; every other error becomes 500
