@@ -11,7 +11,7 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 69_000],
+  ['everything of keystrata', 'keystrata', '*', 70_000],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 57_000],
@@ -24,7 +24,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/device', 'keystrata/device', '*', 23_500],
   ['everything of keystrata/server', 'keystrata/server', '*', 42_000],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 40_000],
-  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 59_000],
+  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 60_000],
   ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 9_800],
   ['everything of keystrata/stores', 'keystrata/stores', '*', 12_500],
   ['the adapter for a folder', 'keystrata/stores/folder', '*', 4_000],
