@@ -15,7 +15,7 @@ import { descendsFrom, historyAfter, revisionOf } from './revision.ts'
  * The highest version that can be adopted. Versions follow the higher one, so a keyset with the last possible version
  * would be the end of every keyset that adopts it. No keyset reaches this by changing.
  */
-const MAX_ADOPTED_VERSION = 2 ** 48
+const MAX_ADOPTED_VERSION = 0x1_0000_0000_0000
 
 /**
  * Returns the contents of the keyset that takes in another one. Master key, password and dedup mode are the adopter's.
