@@ -51,8 +51,12 @@ export async function checkRetired(
   )
   const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0 }
   let first: string | undefined
-  for await (const { label, envelope } of blocks.heads()) {
+  const assertGoing = () => {
     if (signal?.aborted === true) throw new KeystrataError('aborted')
+  }
+  assertGoing()
+  for await (const { label, envelope } of blocks.heads()) {
+    assertGoing()
     found.heads++
     const need = needOf(envelope, contents, retired)
     if (need === undefined) continue

@@ -98,8 +98,20 @@ describe('checkRetired', () => {
   })
 
   it('stops when it is aborted', async () => {
-    const { blocks } = await storeOf([keyset, 1])
-    await failure(() => checkRetired(blocks, keyset, { ...NONE, signal: AbortSignal.abort() }), 'aborted')
+    const { blocks } = await storeOf([keyset, 1], [keyset, 2])
+    for (const each of [blocks, (await storeOf()).blocks]) {
+      await failure(() => checkRetired(each, keyset, { ...NONE, signal: AbortSignal.abort() }), 'aborted')
+    }
+    const controller = new AbortController()
+    const stopping = {
+      async *heads() {
+        for await (const head of blocks.heads()) {
+          yield head
+          controller.abort()
+        }
+      },
+    }
+    await failure(() => checkRetired(stopping, keyset, { ...NONE, signal: controller.signal }), 'aborted')
   })
 
   it('refuses logs, which it cannot check yet', async () => {
