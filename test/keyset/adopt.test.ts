@@ -1,5 +1,5 @@
 // Taking in another branch of a keyset, and another keyset (SPEC §5.4).
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { publicKeyId, Recipient } from '../../src/core/key-pairs.ts'
 import { copyKeys } from '../../src/core/secret.ts'
 import { Suite } from '../../src/core/suite.ts'
@@ -8,6 +8,7 @@ import { memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { sealRecord } from '../../src/keyset/record.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import {
   ALICE,
   all,
@@ -18,7 +19,7 @@ import {
   makeKeyset,
   MemoryVaultStore,
   PASSWORD,
-  quickly,
+  quick,
   sample,
   streamOf,
   unhex,
@@ -30,6 +31,10 @@ const writerOf = (keyset: Keyset, options = {}) =>
 const reopened = (keyset: Keyset, to: 'host' | 'definition' | 'storage' = 'storage') =>
   unlockKeyset(keyset.export(to), PASSWORD)
 const versionOf = ({ revision }: Keyset) => Number(revision.split('-')[0])
+
+// Password hashes that cost almost nothing.
+useBackend(quick)
+afterAll(() => useBackend(undefined))
 
 const root = await makeKeyset()
 const stranger = await makeKeyset()
@@ -293,8 +298,8 @@ describe('adopting another keyset', async () => {
   })
 
   it('resets profiles whose admin was the adopted keyset', async () => {
-    const login = await quickly(() => deriveLogin(PASSWORD, ALICE))
-    const next = await quickly(() => deriveLogin('next', ALICE))
+    const login = await deriveLogin(PASSWORD, ALICE)
+    const next = await deriveLogin('next', ALICE)
     const { profile } = await createProfile(login, { admin: old.card() }).createVault(new MemoryVaultStore())
     expect(resetProfile(profile.record, adopter, next).vaults).toEqual(profile.vaults)
     await failure(() => resetProfile(profile.record, fresh, next), 'key-not-found')
@@ -324,7 +329,7 @@ describe('adopting another keyset', async () => {
 
   it('takes at most 16', async () => {
     let keyset: Keyset = fresh
-    const others = await quickly(() => Promise.all(Array.from({ length: 17 }, () => makeKeyset())))
+    const others = await Promise.all(Array.from({ length: 17 }, () => makeKeyset()))
     for (const each of others.slice(1)) keyset = keyset.adopt(each)
     const error = await failure(() => keyset.adopt(others[0]!), 'limit-exceeded')
     expect(error.detail).toEqual({ adopted: 17 })

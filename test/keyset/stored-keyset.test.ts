@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   changeKeyset,
   checkRetired,
@@ -13,8 +13,24 @@ import {
 import { blocksIn, memoryBlobStore, memoryStateStore, prefixed, routed, type StateStore } from '../../src/stores.ts'
 import { copyKeys } from '../../src/core/secret.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
-import { CHEAP, expectSame, failure, flipped, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
+import {
+  CHEAP,
+  expectSame,
+  failure,
+  flipped,
+  makeKeyset,
+  PASSWORD,
+  patched,
+  quick,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+import { useBackend } from '../../src/primitives/choice.ts'
 import { withoutPauses } from '../pauses.ts'
+
+// Password hashes that cost almost nothing.
+useBackend(quick)
+afterAll(() => useBackend(undefined))
 
 const NEXT = 'another password'
 const first = await makeKeyset()

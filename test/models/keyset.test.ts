@@ -190,12 +190,12 @@ describe('changeKeyset by several machines', { timeout: TIMEOUT }, () => {
   it('two or three, and nothing goes wrong', async () => {
     const two = await explored('two machines', { runs: 1000 }, ['revoke', 'nothing'])
     expectSound(two, { runs: 10, reached: [/done/] })
-    const three = await explored('three machines', { seed: 8, runs: numRuns(80, 2000) }, [
+    const three = await explored('three machines', { seed: 8, runs: numRuns(40, 2000) }, [
       'revoke',
       'nothing',
       'regenerate',
     ])
-    expectSound(three, { runs: 80, reached: [/done/] })
+    expectSound(three, { runs: 40, reached: [/done/] })
   })
 
   it('two, and one thing goes wrong', async () => {
@@ -204,15 +204,15 @@ describe('changeKeyset by several machines', { timeout: TIMEOUT }, () => {
   })
 
   it('two, with two faults and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(200, 2000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(120, 2000) }
     const report = await explored('two faults, late reads', bounds, ['revoke', 'nothing'])
-    expectSound(report, { runs: 200, reached: [/done/, /no answer/, /crashed/] })
+    expectSound(report, { runs: 120, reached: [/done/, /no answer/, /crashed/] })
   })
 
   it('three, with three faults', async () => {
-    const bounds = { faults: 3, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(120, 1000) }
+    const bounds = { faults: 3, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(80, 1000) }
     const report = await explored('three machines, three faults', bounds, ['revoke', 'share', 'regenerate'])
-    expectSound(report, { runs: 120, reached: [/done/, /no answer/, /crashed/] })
+    expectSound(report, { runs: 80, reached: [/done/, /no answer/, /crashed/] })
   })
 })
 
@@ -227,9 +227,9 @@ describe('changeKeyset beside a new master key', { timeout: TIMEOUT }, () => {
   })
 
   it('with three machines, two faults and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 3, runs: numRuns(150, 1000) }
+    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 3, runs: numRuns(100, 1000) }
     const report = await explored('a new master key, three machines', bounds, ['revoke', 'master', 'nothing'])
-    expectSound(report, { runs: 150, reached: [/done/, /^wrong-password$/, /no answer/, /crashed/] })
+    expectSound(report, { runs: 100, reached: [/done/, /^wrong-password$/, /no answer/, /crashed/] })
   })
 
   it('removes the old versions, although a machine stopped before it did, and was started again', async () => {
@@ -244,7 +244,7 @@ describe('changeKeyset beside a new master key', { timeout: TIMEOUT }, () => {
       changing.add('master', changeKeyset, restart)
       return changing.outcome()
     })
-    expectSound(report, { runs: 150, reached: [/done/, /^wrong-password$/, /crashed/] })
+    expectSound(report, { runs: 100, reached: [/done/, /^wrong-password$/, /crashed/] })
   })
 })
 

@@ -201,7 +201,7 @@ describe('both stores in a folder', () => {
 })
 
 describe('processes that are killed at random moments', () => {
-  const seconds = process.env['SLOW'] === '1' ? 60 : 4
+  const seconds = process.env['SLOW'] === '1' ? 60 : 3
 
   it('lose nothing that was acknowledged, and block nobody', { timeout: 120_000 }, async () => {
     // A killed process loses no bytes of a file, synced or not, so the faster place shows more.

@@ -368,7 +368,7 @@ postgres('a PostgreSQL server', () => {
   })
 
   describe('24 connections in three processes', () => {
-    const seconds = process.env['SLOW'] === '1' ? 60 : 3
+    const seconds = process.env['SLOW'] === '1' ? 60 : 2
     const program = join(import.meta.dirname, 'postgres-writer.ts')
     const writers = ['one', 'two', 'three']
 
