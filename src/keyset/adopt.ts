@@ -2,7 +2,7 @@
 // either opens, the result opens. It descends from both, so it can be stored behind either.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { generateKeyPair, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
+import { generateKeyPair, type KeyPair, publicKeyId, samePair } from '../core/key-pairs.ts'
 import { copyKeys, disposing } from '../core/secret.ts'
 import type { Strength } from '../core/suite.ts'
 import { nextVersion } from '../state/version.ts'
@@ -47,19 +47,21 @@ type Merged = Omit<DraftContents, 'version' | 'history'>
 /** Takes in another branch of the same keyset. */
 function withBranch(own: CompleteContents, other: CompleteContents): Merged {
   const { id, argon2, dedup, blockSalt, dedupKey, sourceSigning, additional } = own
-  const { blockPair, isOwn } = currentOf(own, other)
-  const revoked = unionOf(alternating(additional.revoked, other.additional.revoked), [], toHex)
+  const blockPair = currentOf(own, other)
+  const revoked = distinct(alternating(additional.revoked, other.additional.revoked), toHex)
   const isRevoked = new Set(revoked.map(toHex))
   return {
     ...{ id, argon2, dedup, blockSalt, dedupKey, sourceSigning },
     // A pair that the other branch created may demand more than the adopter's writers used until now.
-    encryption: isOwn || own.encryption > other.encryption ? own.encryption : other.encryption,
+    encryption: blockPair === own.blockPair || own.encryption > other.encryption ? own.encryption : other.encryption,
     blockPair,
-    adopted: unionOf(own.adopted, other.adopted, idOf),
+    adopted: distinct([...own.adopted, ...other.adopted], idOf),
     additional: {
       ...additional,
       retired: retiredOf(blockPair, own, other),
-      shares: unionOf(additional.shares, other.additional.shares, idOf).filter(({ id }) => !isRevoked.has(toHex(id))),
+      shares: distinct([...additional.shares, ...other.additional.shares], idOf).filter(
+        ({ id }) => !isRevoked.has(toHex(id)),
+      ),
       revoked: revoked.slice(0, MAX_REVOKED),
     },
   }
@@ -70,16 +72,16 @@ function withBranch(own: CompleteContents, other: CompleteContents): Merged {
  * branches have no key pair in common, one of them has regenerated and forgotten, and nobody can tell which. Then a new
  * pair is generated.
  */
-function currentOf(own: CompleteContents, other: CompleteContents): { blockPair: KeyPair; isOwn: boolean } {
-  const [ownPairs, otherPairs] = [own, other].map(({ blockPair, additional }) => [blockPair, ...additional.retired])
-  if (descendsFrom(own, revisionOf(other))) return { blockPair: own.blockPair, isOwn: true }
-  if (descendsFrom(other, revisionOf(own))) return { blockPair: other.blockPair, isOwn: false }
-  if (ownPairs?.some((pair) => holds(otherPairs ?? [], pair)) !== true) {
+function currentOf(own: CompleteContents, other: CompleteContents): KeyPair {
+  if (descendsFrom(own, revisionOf(other))) return own.blockPair
+  if (descendsFrom(other, revisionOf(own))) return other.blockPair
+  const otherPairs = pairsOf(other)
+  if (!pairsOf(own).some((pair) => holds(otherPairs, pair))) {
     const minimums = [own, other].map(({ blockPair }) => blockPair.publicHalves.minimum)
-    return { blockPair: generateKeyPair(Math.max(...minimums) as Strength), isOwn: false }
+    return generateKeyPair(Math.max(...minimums) as Strength)
   }
   const isSuperseded = holds(other.additional.retired, own.blockPair) && !holds(own.additional.retired, other.blockPair)
-  return isSuperseded ? { blockPair: other.blockPair, isOwn: false } : { blockPair: own.blockPair, isOwn: true }
+  return isSuperseded ? other.blockPair : own.blockPair
 }
 
 /** Takes in another keyset: its key pairs, and its source. Its shares stay behind. */
@@ -95,20 +97,23 @@ function withKeyset(own: CompleteContents, other: CompleteContents): Merged {
   const others = [source, ...other.adopted].filter((each) => !equalBytes(each.id, id))
   return {
     ...{ id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning },
-    adopted: unionOf(own.adopted, others, idOf),
+    adopted: distinct([...own.adopted, ...others], idOf),
     additional: { ...additional, retired: retiredOf(blockPair, own, other) },
   }
 }
 
 /** Returns all key pairs of two keysets, apart from the current one. */
 function retiredOf(current: KeyPair, ...keysets: readonly CompleteContents[]): readonly KeyPair[] {
-  const all = keysets.flatMap(({ blockPair, additional }) => [...additional.retired, blockPair])
-  return unionOf(all, [], pairId).filter((pair) => pairId(pair) !== pairId(current))
+  return distinct(keysets.flatMap(pairsOf), ({ publicHalves }) => toHex(publicKeyId(publicHalves))).filter(
+    (pair) => !samePair(pair.publicHalves, current.publicHalves),
+  )
 }
 
-const holds = (pairs: readonly KeyPair[], pair: KeyPair): boolean => pairs.some((each) => pairId(each) === pairId(pair))
+/** Returns all key pairs for blocks, the current one last. */
+const pairsOf = ({ blockPair, additional }: CompleteContents): readonly KeyPair[] => [...additional.retired, blockPair]
 
-const pairId = ({ publicHalves }: KeyPair): string => toHex(publicKeyId(publicHalves))
+const holds = (pairs: readonly KeyPair[], pair: KeyPair): boolean =>
+  pairs.some((each) => samePair(each.publicHalves, pair.publicHalves))
 
 const idOf = ({ id }: { readonly id: Uint8Array }): string => toHex(id)
 
@@ -120,10 +125,10 @@ function alternating<T>(first: readonly T[], second: readonly T[]): T[] {
     .filter((each) => each !== undefined)
 }
 
-/** Returns the elements of both lists, each name once: the first that has it. */
-function unionOf<T>(first: readonly T[], second: readonly T[], nameOf: (element: T) => string): T[] {
+/** Returns the elements of a list, each name once: the first that has it. */
+function distinct<T>(elements: readonly T[], nameOf: (element: T) => string): T[] {
   const found: Map<string, T> = new Map()
-  for (const each of [...first, ...second]) {
+  for (const each of elements) {
     const name = nameOf(each)
     if (!found.has(name)) found.set(name, each)
   }

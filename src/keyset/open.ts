@@ -18,6 +18,14 @@ export interface KnownSource {
   readonly sourceSigning: Bytes | undefined
 }
 
+/** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
+export function sourceIn<S extends { readonly id: Uint8Array }>(
+  { id: own, adopted }: { readonly id: Uint8Array; readonly adopted: readonly S[] },
+  ownerId: Uint8Array,
+): S | undefined {
+  return equalBytes(ownerId, own) ? undefined : adopted.find(({ id }) => equalBytes(id, ownerId))
+}
+
 /** The keys and rules that a keyset uses to open its envelopes. */
 export interface OwnerPairs {
   readonly id: Bytes
@@ -92,8 +100,7 @@ export class EnvelopeKeys extends SecretHolder {
 
   /** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
   sourceOf(ownerId: Uint8Array): KnownSource | undefined {
-    if (equalBytes(ownerId, this.ownerId)) return undefined
-    return this.#adopted.find(({ id }) => equalBytes(id, ownerId))
+    return sourceIn({ id: this.ownerId, adopted: this.#adopted }, ownerId)
   }
 
   #find(keyId: string): Identity | undefined {

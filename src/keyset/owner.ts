@@ -7,7 +7,7 @@ import { Recipient } from '../core/key-pairs.ts'
 import { rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
 import type { Mode } from './mask.ts'
-import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs } from './open.ts'
+import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs, sourceIn } from './open.ts'
 import { isAddressedTo, rekeyBlock, sourceIds } from './rekey.ts'
 
 /** The keys and rules that opening and rekeying need. */
@@ -64,8 +64,7 @@ export class OwnerBlocks implements BlockReader {
     const name = `${mode} ${toHex(ownerId)}`
     let scheme = this.#schemes.get(name)
     if (scheme === undefined) {
-      const known = this.keys.sourceOf(ownerId)
-      scheme = new ContentScheme(mode, this.#owner.adopted.find((source) => source === known) ?? this.#owner)
+      scheme = new ContentScheme(mode, sourceIn(this.#owner, ownerId) ?? this.#owner)
       this.#schemes.set(name, scheme)
     }
     return scheme

@@ -109,9 +109,10 @@ export function reachesTo({ version, history }: Descent, revision: Revision): bo
 
 /**
  * Checks that a keyset is not older than this revision, and not on another branch.
+ * @param forked returns a better error for another branch
  * @throws KeystrataError `rollback`, `forked`
  */
-export function assertDescends(keyset: Descent, atLeast: Revision | undefined): void {
+export function assertDescends(keyset: Descent, atLeast: Revision | undefined, forked?: () => KeystrataError): void {
   if (atLeast === undefined || descendsFrom(keyset, atLeast)) return
   const detail = { revision: revisionText(revisionOf(keyset)), atLeast: revisionText(atLeast) }
   if (keyset.version < atLeast.version) {
@@ -122,6 +123,7 @@ export function assertDescends(keyset: Descent, atLeast: Revision | undefined): 
     )
   }
   if (!reachesTo(keyset, atLeast)) return
+  if (forked !== undefined) throw forked()
   const message = `this keyset does not descend from ${detail.atLeast}: it is another one, or two machines changed it`
   throw new KeystrataError('forked', message, detail)
 }

@@ -9,18 +9,10 @@ import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { KEYSET_NAME, SLOTS_NAME } from '../state/name.ts'
 import { dropSettled, readSettled, withNote, writeSettled } from '../state/settle.ts'
 import type { StateStore, StoredObject } from '../state/store.ts'
-import { openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
+import { type KeysetContents, openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
 import { insidesOf, type Keyset, unlocked } from './keyset.ts'
 import type { PasswordOptions } from './master.ts'
-import {
-  assertDescends,
-  descendsFrom,
-  parseRevision,
-  reachesTo,
-  type Revision,
-  revisionOf,
-  revisionText,
-} from './revision.ts'
+import { assertDescends, descendsFrom, parseRevision, type Revision, revisionOf, revisionText } from './revision.ts'
 import { type OpenOptions, parseOpenOptions, unlockParsed } from './unlock.ts'
 import type { KeysetWriter } from './writer.ts'
 
@@ -48,10 +40,14 @@ function parseStored(stored: StoredObject | undefined): StoredKeyset {
 }
 
 /** Reads the newest keyset, which must descend from `atLeast`. The caller wipes its bytes. */
-function readKeyset(store: CheckedStore, atLeast: Revision | undefined): Promise<StoredKeyset> {
+function readKeyset(
+  store: CheckedStore,
+  atLeast: Revision | undefined,
+  forked?: (parsed: ParsedKeyset) => KeystrataError,
+): Promise<StoredKeyset> {
   return readSettled(store, KEYSET_NAME, atLeast !== undefined, (stored) => {
     const found = parseStored(stored)
-    assertDescends(found.parsed, atLeast)
+    assertDescends(found.parsed, atLeast, forked && (() => forked(found.parsed)))
     return found
   })
 }
@@ -135,12 +131,19 @@ export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<voi
   }
 }
 
-function forkedMessage({ header }: ParsedKeyset, id: Uint8Array): string {
-  if (!equalBytes(header.ownerId, id)) {
-    return `the store has the keyset ${toHex(header.ownerId)}, not ${toHex(id)}: check the store and its prefix`
-  }
-  return 'two machines changed the keyset independently: load the stored one, let it adopt this one, and save the result'
+/** Returns the error for a stored keyset that is on another branch than this one, or is another one. */
+function forkedFrom(parsed: ParsedKeyset, contents: KeysetContents): KeystrataError {
+  const [stored, own] = [parsed.header.ownerId, contents.id]
+  const message = equalBytes(stored, own)
+    ? 'two machines changed the keyset independently: load the stored one, let it adopt this one, and save the result'
+    : `the store has the keyset ${toHex(stored)}, not ${toHex(own)}: check the store and its prefix`
+  return new KeystrataError('forked', message, comparison(parsed, contents))
 }
+
+const comparison = (stored: ParsedKeyset, own: KeysetContents): { revision: string; stored: string } => ({
+  revision: revisionText(revisionOf(own)),
+  stored: revisionText(revisionOf(stored)),
+})
 
 /** Reads the stored keyset behind which this one is to be written. Returns undefined if there is none. */
 async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKeyset | undefined> {
@@ -150,11 +153,11 @@ async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKe
     const newest = parseStored(stored)
     const { parsed } = newest
     if (equalBytes(parsed.revision, contents.revision) || descendsFrom(contents, revisionOf(parsed))) return newest
-    const detail = { revision: keyset.revision, stored: revisionText(revisionOf(parsed)) }
     if (descendsFrom(parsed, revisionOf(contents))) {
-      throw new KeystrataError('conflict', 'the stored keyset is newer than this one, and descends from it', detail)
+      const message = 'the stored keyset is newer than this one, and descends from it'
+      throw new KeystrataError('conflict', message, comparison(parsed, contents))
     }
-    throw new KeystrataError('forked', forkedMessage(parsed, contents.id), detail)
+    throw forkedFrom(parsed, contents)
   })
 }
 
@@ -249,17 +252,7 @@ class Change<R extends Keyset | { keyset: Keyset }> {
 
   async #read(): Promise<StoredKeyset> {
     const { contents } = insidesOf(this.#start, 'keyset')
-    return readSettled(this.#store, KEYSET_NAME, true, (stored) => {
-      const found = parseStored(stored)
-      const { parsed } = found
-      const isFork = parsed.version >= contents.version && !descendsFrom(parsed, revisionOf(contents))
-      if (isFork && reachesTo(parsed, revisionOf(contents))) {
-        const detail = { revision: this.#start.revision, stored: revisionText(revisionOf(parsed)) }
-        throw new KeystrataError('forked', forkedMessage(parsed, contents.id), detail)
-      }
-      assertDescends(parsed, revisionOf(contents))
-      return found
-    })
+    return readKeyset(this.#store, revisionOf(contents), (parsed) => forkedFrom(parsed, contents))
   }
 
   /** Returns the try that a stored keyset descends from. */
@@ -419,8 +412,9 @@ function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
  *
  * If this throws after a run, the run may have stored blocks under such a pair. Replace the export, and rekey all blocks
  * before the pair is forgotten. If it is forgotten already, adopt a version of the keyset that still has it (a store keeps
- * the last ones), rekey, check, and forget again. A store whose reads are late may still return the old keyset here. So between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a
- * run takes, and than reads can be late.
+ * the last ones), rekey, check, and forget again. A store whose reads are late may still return the old keyset here. So
+ * between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a run takes, and than reads can
+ * be late.
  * @param writer a writer; only its id and revision are used
  * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export
  * @throws KeystrataError `rollback` if the store still returns an older keyset after several reads
