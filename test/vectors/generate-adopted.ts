@@ -10,10 +10,11 @@ import { sealRecord } from '../../src/keyset/record.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { parseBlock } from '../../src/index.ts'
 import { flipped, hex, sample } from '../fixtures.ts'
+import { recordVectors } from './make-record.ts'
 import { append } from './append.ts'
 import { full, master, unencryptedAdopter } from './generate-keyset.ts'
 import { blockFields, type Made, make } from './make-block.ts'
-import { type BlockVector, type RecordVector } from './vectors.ts'
+import { type BlockVector } from './vectors.ts'
 
 const [source] = full.adopted
 const additional = full.additional
@@ -155,19 +156,7 @@ const under = await sealRecord(sample(100), 'start', current)
 const ownLog = { ...current, ownerId: full.id, signing: full.sourceSigning }
 const ownRecord = await sealRecord(sample(100), 'start', ownLog)
 
-const records: RecordVector[] = []
-function record(
-  id: string,
-  comment: string,
-  bytes: Uint8Array,
-  after: Uint8Array | 'start' | null,
-  more: Partial<RecordVector> = {},
-): void {
-  const link = after === null || after === 'start' ? after : hex(after)
-  const place = { sequence: 1, epoch: 0, closes: false, content: hex(sample(100)) }
-  const common = { id: `adopted-${id}`, section: '6.7', comment, keyset: 'host-full', record: hex(bytes), after: link }
-  records.push({ ...common, ...place, expect: 'ok', ...more })
-}
+const { records, record } = recordVectors('host-full', 'adopted-')
 record('first', 'the start of the log of an adopted source', one.record, 'start')
 record('second', 'behind it', two.record, one.record, { sequence: 2, content: '' })
 record('storage', 'the first one, by the storage export', one.record, 'start', { keyset: 'storage-full' })

@@ -16,11 +16,12 @@ import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { flipped, hex, patched, sample, unhex } from '../fixtures.ts'
+import { recordVectors } from './make-record.ts'
 import { append } from './append.ts'
 import { contents, PASSWORD, unencrypted } from './generate-keyset.ts'
 import './generate-adopted.ts'
 import { blockFields, type Made, make } from './make-block.ts'
-import { type BlockVector, keysetVectors, type PackVector, type RecordVector } from './vectors.ts'
+import { type BlockVector, keysetVectors, type PackVector } from './vectors.ts'
 
 const blocks: BlockVector[] = []
 function block(id: string, section: string, comment: string, made: Made, more: Partial<BlockVector> = {}): void {
@@ -238,7 +239,7 @@ pack(
   refused,
 )
 
-const records: RecordVector[] = []
+const { records, record } = recordVectors('host')
 const source = {
   ownerId: contents.id,
   recipient: new Recipient(contents.blockPair.publicHalves),
@@ -247,18 +248,6 @@ const source = {
 }
 const [one, two] = [await sealRecord(sample(100), 'start', source), new Uint8Array(0)]
 const second = await sealRecord(two, one.record, source)
-function record(
-  id: string,
-  comment: string,
-  bytes: Uint8Array,
-  after: Uint8Array | 'start' | null,
-  more: Partial<RecordVector> = {},
-): void {
-  const link = after === null || after === 'start' ? after : hex(after)
-  const place = { sequence: 1, epoch: 0, closes: false, content: hex(sample(100)) }
-  const common = { id, section: '6.7', comment, keyset: 'host', record: hex(bytes), after: link }
-  records.push({ ...common, ...place, expect: 'ok', ...more })
-}
 const empty = { sequence: 2, content: '' }
 record('first', 'the start of a log', one.record, 'start')
 record('second', 'no bytes at all, behind it', second.record, one.record, empty)
