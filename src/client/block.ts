@@ -10,7 +10,7 @@ import {
   keyTypeOf,
   parseClientEnvelope,
 } from './layout.ts'
-import { Suite } from '../core/suite.ts'
+import { type KeyedRecordSuite, Suite } from '../core/suite.ts'
 import { partsOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
@@ -19,12 +19,15 @@ import { encodePlainEnvelope } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, NOBODY, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
+import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { KeyedRecords, noRecords } from '../state/keyed-record.ts'
+import type { RecordKeys } from '../state/record.ts'
 import { type ClientKey, deriveScopeId } from './typed-key.ts'
 
 const TAG_BYTES = 16
@@ -87,6 +90,13 @@ export interface ScopeCipher {
    * @throws KeystrataError `authentication-failed` if the block was altered or is under another key
    */
   open(block: ParsedClientBlock): Promise<Bytes>
+  /** Packs files. All of them are copied before the promise is returned. */
+  pack(files: readonly Uint8Array[]): Promise<Pack>
+  /**
+   * Returns what the scope can do with records. They live as long as the cipher.
+   * @throws KeystrataError `policy` in scopes without records
+   */
+  records(): RecordKeys
   dispose(): void
 }
 
@@ -100,6 +110,8 @@ export class KeyedCipher implements ScopeCipher {
   readonly #naming: Naming
   /** Derives n from the content, in the account scope. Undefined in the private scope, where n is random. */
   readonly #dedup: SecretKey<'mac'> | undefined
+  /** Created at first use: most programs only seal and open blocks. */
+  #records: KeyedRecords | undefined
 
   /** Copies the key. */
   constructor(role: KeyRole, { type, key }: ClientKey, account: string) {
@@ -116,6 +128,16 @@ export class KeyedCipher implements ScopeCipher {
     this.#key.dispose()
     this.#naming.dispose()
     this.#dedup?.dispose()
+    this.#records?.dispose()
+  }
+
+  async pack(files: readonly Uint8Array[]): Promise<Pack> {
+    using packKey = derivePackKey(this.#key, this.#ownerId)
+    return await packFiles(files, packKey)
+  }
+
+  records(): RecordKeys {
+    return (this.#records ??= new KeyedRecords(this.#key, recordSuiteOf(this.#suite), this.#ownerId))
   }
 
   owns({ kind, header }: ParsedClientBlock): boolean {
@@ -170,6 +192,18 @@ function aesSuiteOf(type: KeyTypeNumber): AesSuite {
   return suite
 }
 
+/** Returns the suite of records under a key that seals blocks in this suite. */
+function recordSuiteOf(suite: AesSuite): KeyedRecordSuite {
+  switch (suite.id) {
+    case Suite.aes128.id:
+      return Suite.recordAes128
+    case Suite.aes192.id:
+      return Suite.recordAes192
+    case Suite.aes256.id:
+      return Suite.recordAes256
+  }
+}
+
 /** The public scope: unencrypted blocks, which anybody can read and create. Only the label protects their integrity. */
 export class PublicCipher implements ScopeCipher {
   readonly #realm: Bytes
@@ -180,6 +214,14 @@ export class PublicCipher implements ScopeCipher {
 
   dispose(): void {
     // A public scope has no keys.
+  }
+
+  pack(files: readonly Uint8Array[]): Promise<Pack> {
+    return packFiles(files, undefined)
+  }
+
+  records(): never {
+    throw noRecords('the scope public')
   }
 
   owns({ kind, header }: ParsedClientBlock): boolean {

@@ -3,13 +3,14 @@ import type { DeviceKey } from '../device/device-key.ts'
 import { DES_56, type Platform, PLATFORMS } from './layout.ts'
 import { assertExpected, openHandle, sealHandle } from '../device/saved.ts'
 import { decodeClient, encodeClient } from './saved-client.ts'
-import type { BlockReader, BlockWriter, StoredBlock } from '../core/block.ts'
+import type { BlockReader, StoredBlock } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import type { HashOptions } from '../core/password.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../core/secret.ts'
 import { numberOf, parseName } from '../core/text.ts'
+import type { Keys } from '../state/keys.ts'
 import { notOwned, parseClientBlock, type ScopeCipher } from './block.ts'
 import { sealEscrow } from './escrow.ts'
 import { checkChallenge, type Claimant, encodeEnrolment, encodeProof } from './proof.ts'
@@ -67,12 +68,13 @@ export interface Client extends BlockReader, Handle {
    */
   open(block: StoredBlock): Promise<Bytes>
   /**
-   * Returns one scope, which seals and opens its own blocks only. It is usable until the client is disposed of.
+   * Returns one scope, which seals and opens its own blocks and records only. It is usable until the client is disposed
+   * of. The scope `public`, and the private scope of a DES-56 client, have no records: `policy`.
    * @throws KeystrataError `account-key-required` if `which` is `account` and the client has no account key
    * @throws KeystrataError `disposed` if the client was disposed of
    * @throws TypeError for an unknown scope
    */
-  scope(which: 'private' | 'account' | 'public'): BlockWriter & BlockReader
+  scope(which: 'private' | 'account' | 'public'): Keys
   /**
    * Returns the same client with this account key. It replaces the account key that the client has, if any; the new
    * client cannot open account blocks under the old one. Enrol the new client afterwards. The server accepts only the
@@ -193,7 +195,7 @@ class TypedClient extends SecretHolder implements Client {
     return { des: this.#claimant.privateKey.type === DES_56 }
   }
 
-  scope(which: ClientScope): BlockWriter & BlockReader {
+  scope(which: ClientScope): Keys {
     this.assertUsable()
     numberOf(SCOPES, which, 'scope')
     const known = this.#opened.get(which)

@@ -1,7 +1,5 @@
 // One scope of a client (SPEC §13.2): the blocks under its private key, under its account key, or the public ones.
 import {
-  type BlockReader,
-  type BlockWriter,
   type PreparedBlock,
   PreparedOnce,
   type SealedBlock,
@@ -18,6 +16,16 @@ import {
   PublicCipher,
   type ScopeCipher,
 } from './block.ts'
+import type { Pack } from '../core/pack.ts'
+import type { Keys } from '../state/keys.ts'
+import {
+  openRecord,
+  type RecordKeys,
+  type RecordPlace,
+  type SealedRecord,
+  sealRecord,
+  setRecordKeys,
+} from '../state/record.ts'
 import type { ClientKey } from './typed-key.ts'
 
 /** The scopes of a client and their numbers. Blocks of `public` are not encrypted. */
@@ -40,7 +48,7 @@ export function cipherOf(keys: ScopeKeys): ScopeCipher {
   }
 }
 
-export class OpenScope implements BlockWriter, BlockReader {
+export class OpenScope implements Keys {
   readonly #cipher: ScopeCipher
   readonly #reader: { readonly des: boolean }
   readonly #assertUsable: () => void
@@ -49,6 +57,7 @@ export class OpenScope implements BlockWriter, BlockReader {
     this.#cipher = cipher
     this.#reader = reader
     this.#assertUsable = assertUsable
+    setRecordKeys(this, () => this.#records())
   }
 
   async prepare(content: Uint8Array): Promise<PreparedBlock> {
@@ -70,5 +79,26 @@ export class OpenScope implements BlockWriter, BlockReader {
     const parsed = parseClientBlock(block, this.#reader)
     if (!this.#cipher.owns(parsed)) throw notOwned()
     return this.#cipher.open(parsed)
+  }
+
+  async pack(files: readonly Uint8Array[]): Promise<Pack> {
+    this.#assertUsable()
+    return this.#cipher.pack(files)
+  }
+
+  async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {
+    return sealRecord(this.#records(), content, place)
+  }
+
+  async openRecord(
+    record: Uint8Array,
+    place: RecordPlace | { log: string; after: 'unchecked' },
+  ): Promise<SealedRecord & { content: Bytes }> {
+    return openRecord(this.#records(), record, place)
+  }
+
+  #records(): RecordKeys {
+    this.#assertUsable()
+    return this.#cipher.records()
   }
 }

@@ -4,6 +4,7 @@ import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
 import { parseLabel } from './label.ts'
+import type { Pack } from './pack.ts'
 import { disposable, type Handle, SecretHolder } from './secret.ts'
 
 /**
@@ -97,6 +98,18 @@ export interface BlockWriter {
   prepare(content: Uint8Array): Promise<PreparedBlock>
   /** Prepares and seals in one call. Throws the errors of both. */
   seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock>
+  /**
+   * Packs small files into one content, so that they share the cost of a block. It takes at most 1,024 files of at most
+   * 8 MiB each, 64 MiB in all. Each file has its own key, so you can disclose one without the others. All files are
+   * read before the promise is returned. In a keyset with `global` dedup, and in a client's scope `public`, the keys are
+   * the hashes of the files. Otherwise nobody can use the key of one file to test guesses about others.
+   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and
+   *   is as secret as the file
+   * @throws KeystrataError `limit-exceeded` if there are too many files, or they are too large
+   * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError if a file is not a Uint8Array
+   */
+  pack(files: readonly Uint8Array[]): Promise<Pack>
 }
 
 /**

@@ -72,7 +72,7 @@ export function encodeHeader(header: Omit<Header, 'generation' | 'flags'> & Part
 
 /**
  * Reads the header of an object that must have the given type and one of the given suites.
- * @param more `generation`: the one generation that it may have, or any; `flag`: the one flag that it may have
+ * @param more `generation`: the one generation that it may have, or any; `flags`: the flags that it may have
  * @throws KeystrataError `malformed` if `given` is too short or is not an object
  * @throws KeystrataError `unsupported` if it is another object or needs a later release
  */
@@ -81,14 +81,15 @@ export function parseHeader<S extends Suite>(
   object: string,
   type: number,
   suites: readonly S[],
-  { generation: allowed = 0, flag = 0 }: { readonly generation?: number | 'any'; readonly flag?: number } = {},
+  more: { readonly generation?: number | 'any'; readonly flags?: readonly number[] } = {},
 ): Header<S> {
+  const { generation: allowed = 0, flags: allowedFlags = [0] } = more
   const header = parseMagic(given, object)
   assertKnown('version', header.version, [VERSION], object)
   assertType(header, object, type)
   const suite = knownSuite(header, object, suites)
   if (allowed !== 'any') assertKnown('generation', header.generation, [allowed], object)
-  assertKnown('flags', header.flags, [0, flag], object)
+  assertKnown('flags', header.flags, allowedFlags, object)
   const { keyId, ownerId, generation, flags } = header
   return { type, suite, keyId, ownerId, generation, flags }
 }

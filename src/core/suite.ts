@@ -22,23 +22,30 @@ interface Row {
   readonly methods?: readonly Method[]
   /** The length of the AES key. */
   readonly keyBytes?: number
+  /** What authenticates a record (SPEC §19.2). Suites without it have no records. */
+  readonly record?: 'signatures' | 'mac'
 }
 
 export const Suite = {
-  none: { id: 0x0000, envelopeBytes: 49, strength: 0 },
-  x25519: { id: 0x0101, owner: 'a keyset', envelopeBytes: 145, strength: 1, methods: ['x25519'] },
+  none: { id: 0x0000, envelopeBytes: 49, strength: 0, record: 'signatures' },
+  x25519: { id: 0x0101, owner: 'a keyset', envelopeBytes: 145, strength: 1, methods: ['x25519'], record: 'signatures' },
   hybrid: {
     id: 0x0102,
     owner: 'a keyset',
     envelopeBytes: 1713,
     strength: 2,
     methods: ['x25519', 'mlKem1024'],
+    record: 'signatures',
   },
   vault: { id: 0x0201, owner: 'a vault', envelopeBytes: 128 },
+  vaultRecord: { id: 0x0202, owner: 'a vault', keyBytes: 32, record: 'mac' },
   aes128: { id: 0x0301, owner: 'a client', envelopeBytes: 112, keyBytes: 16 },
   aes192: { id: 0x0302, owner: 'a client', envelopeBytes: 112, keyBytes: 24 },
   aes256: { id: 0x0303, owner: 'a client', envelopeBytes: 112, keyBytes: 32 },
   des56: { id: 0x0304, owner: 'a client under DES-56, which keystrata/legacy opens', envelopeBytes: 88 },
+  recordAes128: { id: 0x0311, owner: 'a client', keyBytes: 16, record: 'mac' },
+  recordAes192: { id: 0x0312, owner: 'a client', keyBytes: 24, record: 'mac' },
+  recordAes256: { id: 0x0313, owner: 'a client', keyBytes: 32, record: 'mac' },
   wrap: { id: 0x0401 },
   seal: { id: 0x0402, methods: ['x25519', 'mlKem1024'] },
 } as const
@@ -55,6 +62,10 @@ export type AgreementSuite = With<'methods'>
 export type KeysetSuite = With<'strength'>
 /** Suites of a keyset's encrypted blocks and of its records. */
 export type EncryptedSuite = AgreementSuite & KeysetSuite
+/** Suites of records, in every key model. */
+export type RecordSuite = With<'record'>
+/** Suites of records that are sealed and authenticated under one key. */
+export type KeyedRecordSuite = Extract<RecordSuite, { readonly record: 'mac' }>
 
 /** Every suite that a stored block can have. */
 export const BLOCK_SUITES: readonly BlockSuite[] = suitesWith('envelopeBytes')
@@ -64,6 +75,8 @@ export const KEYSET_SUITES: readonly KeysetSuite[] = suitesWith('strength')
 export const ENCRYPTED_SUITES: readonly EncryptedSuite[] = /* @__PURE__ */ KEYSET_SUITES.filter(
   (suite) => 'methods' in suite,
 )
+/** Every suite of a record. */
+export const RECORD_SUITES: readonly RecordSuite[] = suitesWith('record')
 
 /* @__NO_SIDE_EFFECTS__ */
 function suitesWith<Column extends keyof Row>(column: Column): readonly With<Column>[] {

@@ -46,12 +46,12 @@ type Merged = Omit<DraftContents, 'version' | 'history'>
 
 /** Takes in another branch of the same keyset. */
 function withBranch(own: CompleteContents, other: CompleteContents): Merged {
-  const { id, argon2, dedup, blockSalt, dedupKey, sourceSigning, additional } = own
+  const { id, argon2, dedup, blockSalt, dedupKey, sourceSigning, cardSigningKey, additional } = own
   const blockPair = currentOf(own, other)
   const revoked = distinct(alternating(additional.revoked, other.additional.revoked), toHex)
   const isRevoked = new Set(revoked.map(toHex))
   return {
-    ...{ id, argon2, dedup, blockSalt, dedupKey, sourceSigning },
+    ...{ id, argon2, dedup, blockSalt, dedupKey, sourceSigning, cardSigningKey },
     // A pair that the other branch created may demand more than the adopter's writers used until now.
     encryption: blockPair === own.blockPair || own.encryption > other.encryption ? own.encryption : other.encryption,
     blockPair,
@@ -86,7 +86,8 @@ function currentOf(own: CompleteContents, other: CompleteContents): KeyPair {
 
 /** Takes in another keyset: its key pairs, and its source. Its shares stay behind. */
 function withKeyset(own: CompleteContents, other: CompleteContents): Merged {
-  const { id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning, additional } = own
+  const { id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, additional } = own
+  const { sourceSigning, cardSigningKey } = own
   const { sharing, cardSigning } = other.additional
   const source: AdoptedSource = {
     id: other.id,
@@ -96,7 +97,7 @@ function withKeyset(own: CompleteContents, other: CompleteContents): Merged {
   }
   const others = [source, ...other.adopted].filter((each) => !equalBytes(each.id, id))
   return {
-    ...{ id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning },
+    ...{ id, argon2, dedup, encryption, blockPair, blockSalt, dedupKey, sourceSigning, cardSigningKey },
     adopted: distinct([...own.adopted, ...others], idOf),
     additional: { ...additional, retired: retiredOf(blockPair, own, other) },
   }

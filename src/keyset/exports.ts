@@ -62,6 +62,8 @@ export interface KeysetKeys {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
+  /** The public half of the card signing key, which verifies the markers in logs. */
+  readonly cardSigningKey: Bytes
   /** The sources of keysets that were adopted. */
   readonly adopted: readonly AdoptedSource[]
   /** The keys that a source definition lacks. Undefined in one, and in a keyset that was unlocked from one. */
@@ -221,12 +223,12 @@ const statedContents: Codec<
  * @throws KeystrataError `policy` if the keys came from a source definition, which does not have all of them
  */
 export function encodeSections(keys: KeysetKeys, destination: Destination): { plain: Bytes; sealed: Bytes } {
-  const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = keys
+  const { blockPair, blockSalt, dedupKey, sourceSigning, cardSigningKey: cardSigning, adopted } = keys
   switch (destination) {
     case 'definition':
       return {
         plain: EMPTY,
-        sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning, adopted }),
+        sealed: encode(definitionSealed, { blockPair, blockSalt, dedupKey, sourceSigning, cardSigning, adopted }),
       }
     case 'storage':
       return { plain: EMPTY, sealed: encode(storageSealed, storageSection(keys, additionalOf(keys, destination))) }
@@ -368,8 +370,8 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: Destin
       return readHostSections(plain, sealed)
     case 'definition': {
       assertNoPlain(plain)
-      const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = decode(definitionSealed, sealed, 'keyset')
-      return { blockPair, blockSalt, dedupKey, sourceSigning, adopted, additional: undefined }
+      const { cardSigning: cardSigningKey, ...keys } = decode(definitionSealed, sealed, 'keyset')
+      return { ...keys, cardSigningKey, additional: undefined }
     }
     case 'storage': {
       assertNoPlain(plain)
@@ -377,7 +379,8 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: Destin
       const { blockPair, blockSalt, dedupKey, sourceSigning, adopted } = stored
       const { sharing, cardSigning, retired, shares, revoked } = stored
       const additional = { sharing, cardSigning, retired, shares, revoked }
-      return { blockPair, blockSalt, dedupKey, sourceSigning, adopted, additional }
+      const cardSigningKey = cardSigning.publicKey
+      return { blockPair, blockSalt, dedupKey, sourceSigning, cardSigningKey, adopted, additional }
     }
   }
 }
@@ -416,6 +419,7 @@ function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
       blockSalt: open.blockSalt,
       dedupKey: open.dedupKey,
       sourceSigning: { seed: open.sourceSigning, publicKey: locked.sourceSigningPublic },
+      cardSigningKey: open.cardSigning,
       adopted,
       additional: { sharing, cardSigning, retired, shares, revoked },
     }

@@ -21,12 +21,22 @@ import { type Bytes, bytesFrom, toHex, wipe } from '../core/bytes.ts'
 import { type Card, keysOfCard, setCardHolder } from '../core/card.ts'
 import { encode } from '../core/codec.ts'
 import { generateKeyPair } from '../core/key-pairs.ts'
+import type { Pack } from '../core/pack.ts'
 import { setRecipe } from '../core/recipe.ts'
-import { disposable, disposeKeys, disposing, SecretHolder, type SecretKey } from '../core/secret.ts'
-import { recordSuiteOf, type Strength } from '../core/suite.ts'
+import { disposable, disposeKeys, disposing, type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
+import type { Strength } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
 import type { DeviceKey } from '../device/device-key.ts'
 import { sealHandle } from '../device/saved.ts'
+import {
+  openRecord,
+  type RecordKeys,
+  type RecordPlace,
+  type RecordReader,
+  type SealedRecord,
+  sealRecord,
+  setRecordKeys,
+} from '../state/record.ts'
 import { withAdopted } from './adopt.ts'
 import {
   assertCheckOf,
@@ -50,10 +60,8 @@ import {
 } from './exports.ts'
 import { Destination, savedKeyset } from './layout.ts'
 import { createMaster, type PasswordOptions, rewrapMaster, writableCosts } from './master.ts'
-import { OwnerBlocks, type OwnerKeys, ownerKeysOf } from './owner.ts'
+import { keysetRecords, OwnerBlocks, type OwnerKeys, ownerKeysOf } from './owner.ts'
 import { HeldCards } from './own-card.ts'
-import type { Pack } from './pack.ts'
-import { type OpenedRecord, openRecord, type RecordReader, resealRecords, type SealedRecord } from './record.ts'
 import { revisionOf, revisionText } from './revision.ts'
 import { AcceptedShare, createActiveShare, OwnedShare, type Share, type SharedReader } from './share.ts'
 
@@ -69,7 +77,7 @@ import { AcceptedShare, createActiveShare, OwnedShare, type Share, type SharedRe
  * }
  * ```
  */
-export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, RecordReader {
+export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, RecordReader, Handle {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string
   /**
@@ -121,7 +129,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   /**
    * Creates new key pairs for blocks. The old ones are retired, so stored blocks and records still open. Follow this
    * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
-   * every block and {@link Keyset.resealRecords} every log, then `forgetRetired`. Get new handles of shares too: an old
+   * every block and reseal every log (`openLog`), then `forgetRetired`. Get new handles of shares too: an old
    * one cannot add rekeyed blocks.
    * @param options `encryption`: the minimum of the new key pairs and the default of writers; unchanged if not given
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
@@ -139,16 +147,6 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   rekey(head: BlockHead): Bytes
-  /**
-   * Seals all records of a log again, under the current key pair and in the next epoch. The last record that it yields
-   * closes the epoch. Store the new records beside the old ones. Delete the old ones once the last new one is stored.
-   * If several epochs are stored, read the highest closed one, or epoch 0 if none is closed. Add new records after the
-   * closing one. The old chain is verified from its start. If this stops early, delete the epoch that is not closed and
-   * begin again. Nobody may append to the old epoch meanwhile.
-   * @param records all records of one epoch, in order
-   * @throws KeystrataError as `openRecord`, at the record that causes it
-   */
-  resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord>
   /**
    * Drops the retired key pairs. What is still under one of them can never be opened again. A host that still has an old
    * export goes on sealing to them, so before the check replace every host export, and wait until each running backup has
@@ -244,7 +242,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
   readonly #blocks: OwnerBlocks
   readonly #owner: OwnerKeys
   /** Created at first use: a program that only restores never needs them. */
-  readonly #lazy: { writer?: HostWriter; cards?: HeldCards }
+  readonly #lazy: { writer?: HostWriter; cards?: HeldCards; records?: RecordKeys }
 
   /** Takes ownership of the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
@@ -253,7 +251,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const owner = ownerKeysOf(contents, allowWeaker)
     const blocks = new OwnerBlocks(owner)
     const exports: Map<Destination, Bytes> = new Map()
-    const lazy: { writer?: HostWriter; cards?: HeldCards } = {}
+    const lazy: { writer?: HostWriter; cards?: HeldCards; records?: RecordKeys } = {}
     super('keyset', () => {
       lazy.writer?.dispose()
       lazy.cards?.dispose()
@@ -272,6 +270,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     this.#owner = owner
     this.#master = master
     this.#lazy = lazy
+    setRecordKeys(this, () => this.#records)
     setCardHolder(this, (purpose) => this.#cards(purpose).holder())
     setRecipe(this, (): KeysetRecipe => {
       const { sourceSigning, dedup } = contents
@@ -291,8 +290,8 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#writer.pack(files)
   }
 
-  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
-    return this.#writer.sealRecord(content, after)
+  async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {
+    return sealRecord(this.#records, content, place)
   }
 
   async open(block: StoredBlock): Promise<Bytes> {
@@ -300,16 +299,11 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#blocks.open(block)
   }
 
-  async openRecord(record: Uint8Array, options: { after?: Uint8Array | 'start' } = {}): Promise<OpenedRecord> {
-    this.assertUsable()
-    return openRecord(record, options.after, this.#blocks.keys, this.#contents.sourceSigning.publicKey)
-  }
-
-  async *resealRecords(records: AsyncIterable<Uint8Array>): AsyncGenerator<SealedRecord> {
-    this.assertUsable()
-    const { id: ownerId, encryption, sourceSigning: signing } = this.#contents
-    const owner = { ownerId, recipient: this.#blocks.recipient, suite: recordSuiteOf(encryption), signing }
-    yield* resealRecords(records, owner, this.#blocks.keys)
+  async openRecord(
+    record: Uint8Array,
+    place: RecordPlace | { log: string; after: 'unchecked' },
+  ): Promise<SealedRecord & { content: Bytes }> {
+    return openRecord(this.#records, record, place)
   }
 
   isCurrent(envelope: Uint8Array): boolean {
@@ -421,6 +415,18 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
       throw new TypeError(`${what} must be a Keyset from this copy of the library`)
     keyset.assertUsable()
     return { contents: keyset.#contents, master: keyset.#master, allowWeaker: keyset.#owner.allowWeaker }
+  }
+
+  get #records(): RecordKeys {
+    this.assertUsable()
+    return (this.#lazy.records ??= this.#recordKeys())
+  }
+
+  #recordKeys(): RecordKeys {
+    return keysetRecords(this.#contents, this.#blocks, () => {
+      const holder = this.#cards('resealing a log').holder()
+      return (message) => holder.sign(message)
+    })
   }
 
   get #writer(): HostWriter {

@@ -216,16 +216,19 @@ export interface DefinitionSealed {
   readonly blockSalt: SecretKey<'block-salt'>
   readonly dedupKey: SecretKey<'dedup'>
   readonly sourceSigning: SigningPair
+  /** The public half of the card signing key. */
+  readonly cardSigning: Bytes
   readonly adopted: readonly Omit<AdoptedSource, 'keys'>[]
 }
-const definitionFields = { blockPair: keyPair, ...dedupFields, sourceSigning: signingPair }
+const sourceFields = { blockPair: keyPair, ...dedupFields, sourceSigning: signingPair }
 export const definitionSealed: Codec<DefinitionSealed> = struct({
-  ...definitionFields,
+  ...sourceFields,
+  cardSigning: publicKey,
   adopted: list(struct<Omit<AdoptedSource, 'keys'>>({ id: sourceId, ...dedupFields }), MAX_ADOPTED),
 })
 
 /** The section of a storage export: all keys. */
-export interface StorageSealed extends DefinitionSealed {
+export interface StorageSealed extends Omit<DefinitionSealed, 'cardSigning'> {
   readonly sharing: KeyPair
   readonly cardSigning: SigningPair
   readonly retired: readonly KeyPair[]
@@ -234,7 +237,7 @@ export interface StorageSealed extends DefinitionSealed {
   readonly adopted: readonly CompleteSource[]
 }
 export const storageSealed: Codec<StorageSealed> = struct({
-  ...definitionFields,
+  ...sourceFields,
   sharing: keyPair,
   cardSigning: signingPair,
   retired: list(keyPair),

@@ -14,8 +14,6 @@ import { decryptContent } from './seal.ts'
 /** An adopted source, whose blocks and records a keyset opens too. */
 export interface KnownSource {
   readonly id: Bytes
-  /** The public half of its source signing key. Undefined if a definition did not have it. */
-  readonly sourceSigning: Bytes | undefined
 }
 
 /** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
@@ -91,16 +89,15 @@ export class EnvelopeKeys extends SecretHolder {
     // accepted.
     const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
     if (identity === undefined) throw new KeystrataError('key-not-found')
-    const isAdopted = this.sourceOf(header.ownerId) !== undefined
+    const isAdopted = this.#isAdopted(header.ownerId)
     if (!isAdopted && !equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
     const minimum = isAdopted && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
     this.#assertStrongEnough(header.suite, minimum)
     return identity
   }
 
-  /** Returns the adopted source with this id. Returns undefined for the own id, and if there is none. */
-  sourceOf(ownerId: Uint8Array): KnownSource | undefined {
-    return sourceIn({ id: this.ownerId, adopted: this.#adopted }, ownerId)
+  #isAdopted(ownerId: Uint8Array): boolean {
+    return sourceIn({ id: this.ownerId, adopted: this.#adopted }, ownerId) !== undefined
   }
 
   #find(keyId: string): Identity | undefined {

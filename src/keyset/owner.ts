@@ -1,13 +1,15 @@
 // Opens and rekeys blocks for the owner of a keyset (SPEC §6). Opening includes the checks that need the keyset's
 // secrets, such as the check of the label.
-import type { KeysetContents } from './exports.ts'
+import { incompleteFor, type KeysetContents } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
 import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
-import { rekeySuiteOf, type Strength } from '../core/suite.ts'
+import { recordSuiteOf, rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
 import type { Mode } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs, sourceIn } from './open.ts'
+import { recordKeysFrom, type Signers } from './signed-record.ts'
+import type { RecordKeys } from '../state/record.ts'
 import { isAddressedTo, rekeyBlock, sourceIds } from './rekey.ts'
 
 /** The keys and rules that opening and rekeying need. */
@@ -71,15 +73,41 @@ export class OwnerBlocks implements BlockReader {
   }
 }
 
+/** Returns what a keyset can do with records. It keeps the keys. */
+export function keysetRecords(
+  contents: KeysetContents,
+  { keys, recipient }: OwnerBlocks,
+  cardSigner: () => (message: Uint8Array) => Bytes,
+): RecordKeys {
+  const { id: ownerId, encryption, sourceSigning, cardSigningKey: cardSigning } = contents
+  return recordKeysFrom({
+    ownerId,
+    signers: () => ({ sourceSigning: sourceSigning.publicKey, cardSigning }),
+    adopted: (id) => signersIn(contents, id),
+    isAdopted: (id) => sourceIn(contents, id) !== undefined,
+    writer: { recipient, suite: recordSuiteOf(encryption), signing: () => sourceSigning },
+    keys,
+    cardSigner,
+  })
+}
+
+/**
+ * Returns the keys that verify the records of an adopted source.
+ * @throws KeystrataError `policy` if a definition does not have them
+ */
+export function signersIn(contents: KeysetContents, ownerId: Uint8Array): Signers | undefined {
+  const source = sourceIn(contents, ownerId)
+  if (source === undefined) return undefined
+  if (source.keys === undefined) throw incompleteFor('the records of an adopted keyset')
+  return { sourceSigning: source.keys.sourceSigning, cardSigning: source.keys.cardSigning.publicKey }
+}
+
 /** Selects the keys that {@link OwnerBlocks} needs. The keyset still owns them. */
 export function ownerKeysOf(contents: KeysetContents, allowWeaker: Strength | undefined): OwnerKeys {
   const { id, encryption, blockPair, blockSalt, dedupKey, adopted, additional } = contents
   return {
     ...{ id, encryption, blockPair, blockSalt, dedupKey, allowWeaker },
     retired: additional?.retired ?? [],
-    adopted: adopted.map(({ id, blockSalt, dedupKey, keys }) => ({
-      ...{ id, blockSalt, dedupKey },
-      sourceSigning: keys?.sourceSigning,
-    })),
+    adopted: adopted.map(({ id, blockSalt, dedupKey }) => ({ id, blockSalt, dedupKey })),
   }
 }

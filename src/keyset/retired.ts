@@ -1,27 +1,28 @@
-// Whether anything stored still needs the retired key pairs of a keyset. The key ids of blocks are not encrypted, so
-// this needs no private keys, and reads heads alone.
+// Whether anything stored still needs the retired key pairs of a keyset. The key ids of blocks and records are not
+// encrypted, so this needs no private keys. Of blocks it reads the heads alone.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
 import { BLOCK_SUITES, KEYSET_SUITES, type Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
+import { type LogReader, StoredLog } from '../state/log.ts'
 import { assertComplete, type CompleteContents, type RetiredCheck } from './changes.ts'
 import { insidesOf, type Keyset } from './keyset.ts'
 import { isMasked, parseEnvelope } from './mask.ts'
 
 /**
- * Checks that no stored block needs a retired key pair of this keyset, so that they can be forgotten. It reads every
- * head. Before this, replace every host export, wait until no host with an old one can still be writing (`checkWriter`
- * tells each host), and rekey all blocks.
+ * Checks that no stored block and no record needs a retired key pair of this keyset, so that they can be forgotten. It
+ * reads every head, and every record of the given logs. Before this, replace every host export, wait until no host with an
+ * old one can still be writing (`checkWriter` tells each host), rekey all blocks, and reseal all logs.
  * @param blocks the store with all blocks of this keyset; blocks of others may be in it too
  * @param keyset the keyset as it is stored now
- * @param options `logs`: the logs of this keyset. Logs cannot be checked yet: pass an empty array, and make sure yourself
- *   that each one is resealed. `signal`: aborts the check
+ * @param options `logs`: all logs of this keyset, from `openLog`; a store cannot list them. `signal`: aborts the check
  * @returns what {@link Keyset.forgetRetired} takes, as long as the keyset does not change
- * @throws KeystrataError `policy` while a block needs a retired key pair. `detail` has the number of blocks that are sealed
+ * @throws KeystrataError `policy` while a block or a record needs a retired key pair. `detail` has the number of blocks that are sealed
  *   to one (`retired`), that are not encrypted and that only one accepts (`unencrypted`), and whose heads are damaged or
- *   of a later release (`unknown`), and the label of the first of all these (`first`)
+ *   of a later release (`unknown`), the label of the first of all these (`first`), and the number of records under a retired
+ *   pair (`records`)
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
  * @throws KeystrataError `aborted`, `disposed`
  * @throws TypeError if `keyset` is not a keyset from this copy of the library
@@ -39,17 +40,17 @@ import { isMasked, parseEnvelope } from './mask.ts'
 export async function checkRetired(
   blocks: Pick<Blocks, 'heads'>,
   keyset: Keyset,
-  options: { logs: readonly never[]; signal?: AbortSignal },
+  options: { logs: readonly LogReader[]; signal?: AbortSignal },
 ): Promise<RetiredCheck> {
   const { logs, signal } = options
-  if (!Array.isArray(logs) || logs.length > 0)
-    throw new TypeError('logs must be an empty array: logs cannot be checked yet')
+  if (!Array.isArray(logs) || !logs.every((log) => log instanceof StoredLog))
+    throw new TypeError('logs must be an array of what openLog returned')
   const contents = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')
   const { id, revision } = keyset
   const retired = new Map(
     contents.additional.retired.map(({ publicHalves }) => [toHex(publicKeyId(publicHalves)), publicHalves.minimum]),
   )
-  const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0 }
+  const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0, records: 0 }
   let first: string | undefined
   const assertGoing = () => {
     if (signal?.aborted === true) throw new KeystrataError('aborted')
@@ -63,15 +64,24 @@ export async function checkRetired(
     found[need]++
     first ??= label
   }
-  if (first === undefined) return { keyset: id, revision, heads: found.heads }
-  throw new KeystrataError('policy', messageFor(found), { rule: 'retired-keys', first, ...found })
+  for (const log of logs) {
+    for await (const keyId of log.keyIds()) {
+      assertGoing()
+      if (retired.has(toHex(keyId))) found.records++
+    }
+  }
+  if (first === undefined && found.records === 0) return { keyset: id, revision, heads: found.heads }
+  const detail = { rule: 'retired-keys', ...(first !== undefined && { first }), ...found }
+  throw new KeystrataError('policy', messageFor(found), detail)
 }
 
-function messageFor({ retired, unencrypted }: { retired: number; unencrypted: number }): string {
+function messageFor(found: { retired: number; unencrypted: number; unknown: number; records: number }): string {
+  const { retired, unencrypted, unknown, records } = found
   if (retired > 0) return 'some blocks are still under a retired key pair: rekey them first'
   if (unencrypted > 0) {
     return 'some blocks are not encrypted, and only a retired key pair accepts that: seal their contents again'
   }
+  if (unknown === 0 && records > 0) return 'some records are still under a retired key pair: reseal their logs first'
   return 'some heads are damaged, or of a later release, so nobody can tell which key pair they need: do not delete them'
 }
 

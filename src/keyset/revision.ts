@@ -1,12 +1,11 @@
 // Revisions of a keyset (SPEC §5.2). Every version has one, and knows those that it descends from. So two machines that
 // change one keyset, without knowing of each other, cannot overwrite each other's change unseen.
-import { type Bytes, concat, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Codec, list, ownBytes, struct, validated, version } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { type SecretKey, wiping } from '../core/secret.ts'
-import { hmacSha256, sha256 } from '../primitives/hash.ts'
-import { deriveKey } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
+import { hedgedId } from '../core/hedge.ts'
+import type { SecretKey } from '../core/secret.ts'
+import { sha256 } from '../primitives/hash.ts'
 
 const REVISION_BYTES = 16
 
@@ -68,10 +67,7 @@ export function historyAfter(...keysets: readonly Descent[]): readonly Revision[
  * does not repeat a revision, unless the contents are the same too.
  */
 export function createRevision(master: SecretKey<'master'>, contents: Uint8Array): Bytes {
-  using key = deriveKey('mac', master, 'revision', [], 32)
-  const random = randomBytes(32)
-  using _ = wiping(random)
-  return hmacSha256(key, concat(random, sha256(contents))).slice(0, REVISION_BYTES)
+  return hedgedId(master, 'revision', sha256(contents))
 }
 
 /** Returns a revision as text: `<version>-<32 hex digits>`. */

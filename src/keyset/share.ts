@@ -1,28 +1,31 @@
 // Shares (SPEC §12): the key of a block is masked again, for a key pair that other users hold. The ciphertext stays as
 // it is. The share's readers learn the keys of the blocks that were added, and no others.
 import { assertKeyPair } from './exports.ts'
-import type { BlockHead, StoredBlock } from '../core/block.ts'
+import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { generateKeyPair, type PublicHalves, Recipient } from '../core/key-pairs.ts'
+import { generateKeyPair, type PublicHalves, Recipient, type SigningPair } from '../core/key-pairs.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { maskKey, Mode } from './mask.ts'
-import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
-import type { ActiveShare, PublicShare } from './layout.ts'
-import { EnvelopeKeys, envelopeKeysOf, openBlock, type OpenedContent, type OwnerPairs } from './open.ts'
 import {
-  type OpenedRecord,
   openRecord,
+  type RecordKeys,
+  type RecordPlace,
   type RecordReader,
   type RecordWriter,
   type SealedRecord,
   sealRecord,
-} from './record.ts'
+  setRecordKeys,
+} from '../state/record.ts'
+import { maskKey, Mode } from './mask.ts'
+import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
+import type { ActiveShare, PublicShare } from './layout.ts'
+import { EnvelopeKeys, envelopeKeysOf, openBlock, type OpenedContent, type OwnerPairs } from './open.ts'
+import { recordKeysFrom } from './signed-record.ts'
 import { type EnvelopeTarget, rekeyBlock } from './rekey.ts'
 import type { PreparedContent } from './seal.ts'
 
@@ -204,7 +207,7 @@ export interface Share extends RecordWriter, Handle {
  * }
  * ```
  */
-export interface SharedReader extends RecordReader {
+export interface SharedReader extends BlockReader, RecordReader, Handle {
   /** 32 hex digits: the id of the share. */
   readonly id: string
   /** When the invite was created, by the clock of the user who created it. */
@@ -222,7 +225,10 @@ export interface SharedReader extends RecordReader {
    * Opens a record of the share's log, which the owner of the share signed.
    * @throws KeystrataError as {@link RecordReader.openRecord}
    */
-  openRecord(record: Uint8Array, options?: { after?: Uint8Array | 'start' }): Promise<OpenedRecord>
+  openRecord(
+    record: Uint8Array,
+    place: RecordPlace | { log: string; after: 'unchecked' },
+  ): Promise<SealedRecord & { content: Bytes }>
 }
 
 /** The keys that an {@link OwnedShare} holds. */
@@ -249,6 +255,7 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #encryption: Strength
   readonly #keys: EnvelopeKeys
   readonly #recipient: ShareRecipient
+  readonly #records: RecordKeys
 
   private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, keys: EnvelopeKeys) {
     const { share, sharer, owner } = held
@@ -262,6 +269,9 @@ export class OwnedShare extends SecretHolder implements Share {
     this.#encryption = encryption
     this.#keys = keys
     this.#recipient = recipient
+    const { sourceSigning, cardSigning } = sharer
+    this.#records = shareRecords(recipient, encryption, () => sourceSigning, cardSigning.publicKey)
+    setRecordKeys(this, () => this.#usable())
     const { id, publicHalves } = share
     const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
     setRecipe(this, (): ShareRecipe => ({ kind: 'share', ...added, owner }))
@@ -276,7 +286,7 @@ export class OwnedShare extends SecretHolder implements Share {
     const { publicHalves, privateHalves } = share
     if (privateHalves !== undefined) assertKeyPair({ publicHalves, privateHalves })
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const sources = adopted.map(({ id, sourceSigning }) => ({ id, sourceSigning }))
+    const sources = adopted.map(({ id }) => ({ id }))
     const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, adopted: sources, allowWeaker } })
     try {
       return new OwnedShare(held, encryption, recipient, envelopeKeysOf(held.owner))
@@ -291,9 +301,13 @@ export class OwnedShare extends SecretHolder implements Share {
     return addToShare(head, this.#keys, this.#recipient, rekeySuiteOf(this.#encryption))
   }
 
-  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
+  async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {
+    return sealRecord(this.#usable(), content, place)
+  }
+
+  #usable(): RecordKeys {
     this.assertUsable()
-    return sealShareRecord(content, after, this.#recipient, this.#encryption, this.#sharer.sourceSigning)
+    return this.#records
   }
 
   invite(to: Card): Bytes {
@@ -303,33 +317,44 @@ export class OwnedShare extends SecretHolder implements Share {
   }
 }
 
-/** Seals a record of a share's own log. */
-export function sealShareRecord(
-  content: Uint8Array,
-  after: Uint8Array | 'start',
+/**
+ * Returns what the owner of a share can do with the records of the share's own log. It never needs resealing, because
+ * the keys of the share stay the same.
+ */
+export function shareRecords(
   { ownerId, recipient, weakest }: ShareRecipient,
   encryption: Strength,
-  signing: Sharer['sourceSigning'],
-): Promise<SealedRecord> {
-  const suite = strongestSuite(recordSuiteOf(encryption), weakest)
-  return sealRecord(content, after, { ownerId, recipient, suite, signing })
+  signing: () => SigningPair,
+  cardSigning: Uint8Array,
+): RecordKeys {
+  return recordKeysFrom({
+    ownerId,
+    signers: () => ({ sourceSigning: signing().publicKey, cardSigning }),
+    ...noneAdopted,
+    writer: { recipient, suite: strongestSuite(recordSuiteOf(encryption), weakest), signing },
+  })
 }
+
+/** A share adopts nothing. */
+const noneAdopted = { adopted: () => undefined, isAdopted: () => false }
 
 /** What a worker thread needs to open blocks of a share. */
 export interface SharedRecipe {
   readonly kind: 'shared'
   readonly invited: InvitedShare
   readonly sourceSigning: Bytes
+  readonly cardSigning: Bytes
 }
 
 export class AcceptedShare extends SecretHolder implements SharedReader {
   readonly id: string
   readonly #issuedAt: number
   readonly #keys: EnvelopeKeys
-  readonly #sourceSigning: Bytes
+  readonly #records: RecordKeys
 
   /** Copies the keys. */
-  constructor({ id, pair, issuedAt }: InvitedShare, { sourceSigning }: Pick<PinnedKeys, 'sourceSigning'>) {
+  constructor({ id, pair, issuedAt }: InvitedShare, signers: Pick<PinnedKeys, 'sourceSigning' | 'cardSigning'>) {
+    const { sourceSigning, cardSigning } = signers
     const keys = new EnvelopeKeys(id, pair, { sharer: sourceSigning })
     const invited = copyKeys({ id, pair, issuedAt })
     super('shared reader', () => {
@@ -339,8 +364,14 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
     this.id = toHex(id)
     this.#issuedAt = issuedAt
     this.#keys = keys
-    this.#sourceSigning = sourceSigning
-    setRecipe(this, (): SharedRecipe => ({ kind: 'shared', invited, sourceSigning }))
+    this.#records = recordKeysFrom({
+      ownerId: invited.id,
+      signers: () => ({ sourceSigning, cardSigning }),
+      ...noneAdopted,
+      keys,
+    })
+    setRecordKeys(this, () => this.#usable())
+    setRecipe(this, (): SharedRecipe => ({ kind: 'shared', invited, sourceSigning, cardSigning }))
   }
 
   get issuedAt(): Date {
@@ -352,8 +383,15 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
     return openBlock(block, this.#keys, checkSharedContent)
   }
 
-  async openRecord(record: Uint8Array, options: { after?: Uint8Array | 'start' } = {}): Promise<OpenedRecord> {
+  async openRecord(
+    record: Uint8Array,
+    place: RecordPlace | { log: string; after: 'unchecked' },
+  ): Promise<SealedRecord & { content: Bytes }> {
+    return openRecord(this.#usable(), record, place)
+  }
+
+  #usable(): RecordKeys {
     this.assertUsable()
-    return openRecord(record, options.after, this.#keys, this.#sourceSigning)
+    return this.#records
   }
 }

@@ -58,15 +58,17 @@ export async function createKeyset(
 const copyOfDedupKey = (keyset: Keyset): SecretKey<'dedup'> => insidesOf(keyset, 'dedupWith').contents.dedupKey.copy()
 
 function generateKeys(minimum: Strength, dedupKey: SecretKey<'dedup'>): KeysetKeys {
+  const cardSigning = generateSigningPair()
   return {
     blockPair: generateKeyPair(minimum),
     blockSalt: SecretKey.take('block-salt', randomBytes(32)),
     dedupKey,
     sourceSigning: generateSigningPair(),
+    cardSigningKey: cardSigning.publicKey,
     adopted: [],
     additional: {
       sharing: generateKeyPair(Strength.hybrid),
-      cardSigning: generateSigningPair(),
+      cardSigning,
       retired: [],
       shares: [],
       revoked: [],

@@ -25,19 +25,29 @@ import { encodePlainEnvelope } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
 import { type PublicHalves, Recipient } from '../core/key-pairs.ts'
+import { type Pack, packFiles } from '../core/pack.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { disposeKeys, type Handle, SecretHolder, type SecretKey, wiping } from '../core/secret.ts'
 import { numberOf } from '../core/text.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
+import {
+  type RecordKeys,
+  type RecordPlace,
+  type RecordWriter,
+  type SealedRecord,
+  sealRecord,
+  setRecordKeys,
+} from '../state/record.ts'
 import { ContentScheme } from './dedup.ts'
 import { EncryptedMode, maskKey, Mode } from './mask.ts'
+import { sourceIn } from './open.ts'
+import { signersIn } from './owner.ts'
 import type { PublicShare, PublicSource } from './layout.ts'
-import { type Pack, packFiles } from './pack.ts'
-import { type RecordWriter, type SealedRecord, sealRecord } from './record.ts'
+import { recordKeysFrom, type Signers } from './signed-record.ts'
 import { isAddressedTo, sourceIds } from './rekey.ts'
 import { type Descent, revisionText } from './revision.ts'
 import { encryptContent, prepareContent, type PreparedContent } from './seal.ts'
-import { maskForShare, sealShareRecord, ShareRecipients } from './share.ts'
+import { maskForShare, shareRecords, ShareRecipients } from './share.ts'
 
 /**
  * What protects a block. `hybrid`: X25519 and ML-KEM-1024 combined, so blocks stay confidential even if one of them is
@@ -106,18 +116,6 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
   share(id: string): RecordWriter
-  /**
-   * Packs small files into one content, so that they share the cost of a block. It takes at most 1,024 files of at most
-   * 8 MiB each, 64 MiB in all. Each file has its own key, so you can disclose one without the others. All files are
-   * read before the promise is returned. With `global` dedup the keys are the hashes of the files. Otherwise nobody can
-   * use the key of one file to test guesses about others.
-   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and
-   *   is as secret as the file
-   * @throws KeystrataError `limit-exceeded` if there are too many files, or they are too large
-   * @throws KeystrataError `disposed` if this handle was disposed of
-   * @throws TypeError if a file is not a Uint8Array
-   */
-  pack(files: readonly Uint8Array[]): Promise<{ content: Bytes; members: string[] }>
 }
 
 /** The keys that sealing blocks needs. */
@@ -235,6 +233,10 @@ export class BlockSealer implements BlockWriter {
 /** The keys that a writer needs. */
 export interface WritingKeys extends SealingKeys, Pick<Descent, 'version' | 'revision'> {
   readonly sourceSigning: SecretKey<'signing'>
+  /** The public half of the card signing key. It verifies the markers in logs. */
+  readonly cardSigning: Uint8Array
+  /** Returns the keys that verify the records of an adopted source. */
+  readonly signersOf: (ownerId: Uint8Array) => Signers | undefined
 }
 
 /** What a worker thread needs to seal blocks of a keyset. It has no signing key. */
@@ -252,10 +254,13 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   readonly #blocks: BlockSealer
   readonly #encryption: Strength
   readonly #seed: SecretKey<'signing'>
+  readonly #cardSigning: Uint8Array
+  readonly #records: RecordKeys
   #publicKey: Bytes | undefined
 
   private constructor(keys: WritingKeys, defaults: WritingDefaults) {
     const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = keys
+    const { cardSigning, signersOf } = keys
     const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares, adopted }
     const blocks = new BlockSealer(
       sealing,
@@ -273,6 +278,19 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     this.#encryption = defaults.encryption
     this.#seed = sourceSigning
     this.shares = blocks.shareRecipients.ids
+    this.#cardSigning = cardSigning
+    this.#records = recordKeysFrom({
+      ownerId: blocks.ownerId,
+      signers: () => this.#signers,
+      adopted: signersOf,
+      isAdopted: (ownerId) => sourceIn(sealing, ownerId) !== undefined,
+      writer: {
+        recipient: blocks.recipient,
+        suite: recordSuiteOf(defaults.encryption),
+        signing: () => this.#signing,
+      },
+    })
+    setRecordKeys(this, () => this.records)
     setRecipe(this, (): WriterRecipe => ({
       kind: 'writer',
       keys: sealing,
@@ -311,26 +329,35 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     return this.#blocks.pack(files)
   }
 
-  async sealRecord(content: Uint8Array, after: Uint8Array | 'start'): Promise<SealedRecord> {
+  async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {
+    return sealRecord(this.records, content, place)
+  }
+
+  /** What this writer can do with records. */
+  get records(): RecordKeys {
     this.assertUsable()
-    const { ownerId, recipient } = this.#blocks
-    const suite = recordSuiteOf(this.#encryption)
-    return sealRecord(content, after, { ownerId, recipient, suite, signing: this.#signing })
+    return this.#records
   }
 
   share(id: string): RecordWriter {
     this.assertUsable()
     const recipient = this.#blocks.shareRecipients.of(shareIdFrom(id))
-    return {
-      sealRecord: async (content, after) => {
-        this.assertUsable()
-        return sealShareRecord(content, after, recipient, this.#encryption, this.#signing)
-      },
+    const records = shareRecords(recipient, this.#encryption, () => this.#signing, this.#cardSigning)
+    const keys = () => {
+      this.assertUsable()
+      return records
     }
+    const writer: RecordWriter = { sealRecord: async (content, place) => sealRecord(keys(), content, place) }
+    setRecordKeys(writer, keys)
+    return writer
   }
 
   get #signing() {
     return { seed: this.#seed, publicKey: this.#publicSigningKey }
+  }
+
+  get #signers(): Signers {
+    return { sourceSigning: this.#publicSigningKey, cardSigning: this.#cardSigning }
   }
 
   /** Computed at first use: most writers only seal blocks. */
@@ -374,9 +401,12 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
       rule: 'host-export',
     })
   }
-  const { blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = readHostPlain(parsed)
+  const { blockPair, blockSalt, dedupKey, sourceSigning, cardSigning, shares, adopted } = readHostPlain(parsed)
   const { header, version, revision } = parsed
-  const keys = { id: header.ownerId, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted }
+  const id = header.ownerId
+  const signersOf = (ownerId: Uint8Array) => sourceIn({ id, adopted }, ownerId)
+  const signing = { sourceSigning, cardSigning, signersOf }
+  const keys = { id, version, revision, blockPair, blockSalt, dedupKey, ...signing, shares, adopted }
   return HostWriter.of(keys, defaults)
 }
 
@@ -384,6 +414,8 @@ export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}):
 export function writerOf(contents: KeysetContents): HostWriter {
   const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, adopted } = contents
   const keys = {
+    cardSigning: contents.cardSigningKey,
+    signersOf: (ownerId: Uint8Array) => signersIn(contents, ownerId),
     id,
     version,
     revision,

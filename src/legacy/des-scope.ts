@@ -17,10 +17,12 @@ import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
+import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { associatedData, keyIdOf } from '../core/wrap.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { noRecords } from '../state/keyed-record.ts'
 import { deriveDesKey, type DesCbc } from './des.ts'
 
 export class DesScope implements ScopeCipher {
@@ -31,6 +33,7 @@ export class DesScope implements ScopeCipher {
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
   readonly #naming: Naming
+  readonly #packKey: SecretKey<'dedup'>
 
   /** Derives its own keys. The private key still belongs to the claimant. */
   constructor({ privateKey: { key }, account }: Claimant, des: DesCbc, maySeal: boolean) {
@@ -40,6 +43,7 @@ export class DesScope implements ScopeCipher {
     this.#ownerId = deriveScopeId(key, account, 'private')
     this.#naming = keyedNaming(key, utf8(account), utf8('private'))
     this.#mac = deriveKey('mac', key, 'des-mac', [utf8('private'), this.#ownerId], 32)
+    this.#packKey = derivePackKey(key, this.#ownerId)
     this.#key = deriveDesKey(key)
   }
 
@@ -47,6 +51,15 @@ export class DesScope implements ScopeCipher {
     this.#key.dispose()
     this.#mac.dispose()
     this.#naming.dispose()
+    this.#packKey.dispose()
+  }
+
+  pack(files: readonly Uint8Array[]): Promise<Pack> {
+    return packFiles(files, this.#packKey)
+  }
+
+  records(): never {
+    throw noRecords('a scope under DES-56')
   }
 
   owns({ kind, header }: ParsedClientBlock): boolean {

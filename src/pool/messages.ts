@@ -29,6 +29,7 @@ export type Task =
   /** The content has room around it, so that it can be encrypted in place. */
   | { task: 'prepare'; handle: number; prepared: number; content: Moved }
   | { task: 'seal'; handle: number; content: Moved; shares: readonly string[] | undefined }
+  | { task: 'pack'; handle: number; files: readonly Moved[] }
   | { task: 'seal-prepared'; prepared: number; shares: readonly string[] | undefined }
   | { task: 'envelopes-for'; prepared: number; shares: readonly string[] }
   | { task: 'drop'; prepared: number }

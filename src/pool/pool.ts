@@ -14,6 +14,7 @@ import {
 import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { copiesOf, type Pack } from '../core/pack.ts'
 import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
 import type { Share } from '../keyset/share.ts'
@@ -179,6 +180,15 @@ class WorkerPool implements Pool {
         const copy = withRoom(contentFrom(content))
         const task: Task = { task: 'seal', handle, content: copy, shares }
         return (await this.#anywhere(task, [copy.buffer], [handle])) as SealedBlock
+      },
+      pack: async (files) => {
+        const copies = copiesOf(files)
+        const task: Task = { task: 'pack', handle, files: copies }
+        return (await this.#anywhere(
+          task,
+          copies.map(({ buffer }) => buffer),
+          [handle],
+        )) as Pack
       },
     }
   }

@@ -1,4 +1,5 @@
 // The worker's side of a pool. It recreates the handles that it is sent, and runs tasks with them.
+import { wiping } from '../core/secret.ts'
 import { type Remade, remake } from './remake.ts'
 import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../core/block.ts'
 import { wipe } from '../core/bytes.ts'
@@ -67,6 +68,11 @@ export class Work {
         const { content, shares } = task
         const own = contentWithRoom(content)
         return sealedAnswer(await this.#writer(task.handle).seal(own, { shares }))
+      }
+      case 'pack': {
+        using _ = wiping(...task.files)
+        const pack = await this.#writer(task.handle).pack(task.files)
+        return { value: pack, moved: [pack.content.buffer] }
       }
       case 'seal-prepared': {
         const { shares } = task

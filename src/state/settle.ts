@@ -11,7 +11,7 @@ import type { StoredObject } from './store.ts'
 const ATTEMPTS = 6
 
 /** How often to read again when a read may have been late. */
-const READS = 6
+export const READS = 6
 
 /**
  * What became of a write. `written`: it is stored. `taken`: something else is stored at this version, so it never will
@@ -33,7 +33,7 @@ export async function writeSettled(
   version: number,
   bytes: Uint8Array,
 ): Promise<Outcome> {
-  return repeated(
+  return answered(
     async () => ((await store.write(name, version, bytes)) ? 'written' : outcomeOf(store, name, version, bytes)),
     (error) => mayHaveHappened(error, name, version),
   )
@@ -44,7 +44,7 @@ export async function writeSettled(
  * @throws the store's own error if it never answers, and as {@link writeSettled}
  */
 export function dropSettled(store: CheckedStore, name: string, below: () => Promise<number>): Promise<void> {
-  return repeated(
+  return answered(
     async () => {
       const lowest = await below()
       if (lowest > 1) await store.drop(name, lowest)
@@ -54,7 +54,7 @@ export function dropSettled(store: CheckedStore, name: string, below: () => Prom
 }
 
 /** Calls a store until it answers, with growing pauses. `failed` returns what to throw after the last try. */
-async function repeated<T>(call: () => Promise<T>, failed: (error: unknown) => unknown): Promise<T> {
+async function answered<T>(call: () => Promise<T>, failed: (error: unknown) => unknown): Promise<T> {
   const started = Date.now()
   for (let attempt = 1; ; attempt++) {
     try {
@@ -118,15 +118,22 @@ export async function readSettled<T>(
   mustExist: boolean,
   use: (stored: StoredObject | undefined) => T,
 ): Promise<T> {
+  return repeatedly(
+    async () => use(await store.read(name)),
+    (error) => mayBeLate(error, mustExist),
+  )
+}
+
+/** Reads again, with pauses, while the error may come from a late read. Throws the last error. */
+export async function repeatedly<T>(read: () => Promise<T>, isLate: (error: unknown) => boolean): Promise<T> {
   const started = Date.now()
-  for (let read = 1; ; read++) {
-    const stored = await store.read(name)
+  for (let reads = 1; ; reads++) {
     try {
-      return use(stored)
+      return await read()
     } catch (error) {
-      if (read === READS || !mayBeLate(error, mustExist)) throw error
+      if (reads === READS || !isLate(error)) throw error
     }
-    await pauseBeforeRetry(read, (Date.now() - started) / read)
+    await pauseBeforeRetry(reads, (Date.now() - started) / reads)
   }
 }
 

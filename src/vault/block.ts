@@ -4,8 +4,6 @@
 // Poly1305 under a one-time key, in a form that platforms have natively. Not protected: the length of the content.
 import { Suite } from '../core/suite.ts'
 import {
-  type BlockReader,
-  type BlockWriter,
   partsOf,
   type PreparedBlock,
   PreparedOnce,
@@ -22,10 +20,21 @@ import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { setRecipe } from '../core/recipe.ts'
+import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
 import { associatedData, keyIdOf, NONCE_BYTES } from '../core/wrap.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { KeyedRecords } from '../state/keyed-record.ts'
+import type { Keys } from '../state/keys.ts'
+import {
+  openRecord,
+  type RecordKeys,
+  type RecordPlace,
+  type SealedRecord,
+  sealRecord,
+  setRecordKeys,
+} from '../state/record.ts'
 import { parseVaultEnvelope, vaultEnvelope } from './layout.ts'
 
 /** Content in the buffer that becomes its ciphertext. */
@@ -114,7 +123,7 @@ function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): 
 }
 
 /**
- * An open vault. It seals and opens blocks. It stays usable after a rotation, because rotating keeps its data key.
+ * An open vault. It seals and opens blocks and records. It stays usable after a rotation, because rotating keeps its data key.
  * @example
  * ```ts
  * import type { Profile, Vault, VaultStore } from 'keystrata/vault'
@@ -124,7 +133,7 @@ function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): 
  * }
  * ```
  */
-export interface Vault extends BlockWriter, BlockReader, Handle {
+export interface Vault extends Keys, Handle {
   /** The id of the vault: 32 hex digits, random, never changes. */
   readonly id: string
 }
@@ -138,13 +147,26 @@ export interface VaultRecipe {
 
 export class OpenedVault extends SecretHolder implements Vault {
   readonly id: string
+  readonly #vaultId: Bytes
+  readonly #dataKey: SecretKey<'data'>
   readonly #cipher: VaultCipher
+  /** Created at first use: most programs only seal and open blocks. */
+  readonly #lazy: { records?: KeyedRecords }
 
   /** Takes ownership of the data key. */
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
-    const cipher = new VaultCipher(new Uint8Array(vaultId), dataKey)
-    super('vault', () => cipher.dispose())
-    this.id = toHex(vaultId)
+    const id = new Uint8Array(vaultId)
+    const cipher = new VaultCipher(id, dataKey)
+    const lazy: { records?: KeyedRecords } = {}
+    super('vault', () => {
+      lazy.records?.dispose()
+      cipher.dispose()
+    })
+    this.id = toHex(id)
+    this.#vaultId = id
+    this.#dataKey = dataKey
+    this.#lazy = lazy
+    setRecordKeys(this, () => this.#records)
     setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
     this.#cipher = cipher
   }
@@ -162,5 +184,27 @@ export class OpenedVault extends SecretHolder implements Vault {
   async open(block: StoredBlock): Promise<Bytes> {
     this.assertUsable()
     return this.#cipher.open(block)
+  }
+
+  async pack(files: readonly Uint8Array[]): Promise<Pack> {
+    this.assertUsable()
+    using packKey = derivePackKey(this.#dataKey, this.#vaultId)
+    return await packFiles(files, packKey)
+  }
+
+  async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {
+    return sealRecord(this.#records, content, place)
+  }
+
+  async openRecord(
+    record: Uint8Array,
+    place: RecordPlace | { log: string; after: 'unchecked' },
+  ): Promise<SealedRecord & { content: Bytes }> {
+    return openRecord(this.#records, record, place)
+  }
+
+  get #records(): RecordKeys {
+    this.assertUsable()
+    return (this.#lazy.records ??= new KeyedRecords(this.#dataKey, Suite.vaultRecord, this.#vaultId))
   }
 }

@@ -1,24 +1,15 @@
 // Packs (SPEC §6.6): many small files in the content of one block, each under its own key. The key of one member opens
 // only that member. In the keyed form, it also does not help anybody to test guesses about other members, or to alter
 // them unnoticed. The block around a pack must be verified before the pack is read.
-import { type Codec, decode, encode, list, rest, struct, uint32 } from '../core/codec.ts'
-import {
-  type Bytes,
-  bytesFrom,
-  concat,
-  domain,
-  EMPTY,
-  equalBytes,
-  fromBase64Url,
-  toBase64Url,
-  wipe,
-} from '../core/bytes.ts'
-import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
-import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
-import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { SecretKey, wiping, withBytes } from '../core/secret.ts'
+import { type Codec, decode, encode, list, rest, struct, uint32 } from './codec.ts'
+import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, fromBase64Url, toBase64Url, wipe } from './bytes.ts'
+import { type CipherKeys, deriveCipherKeys } from './encrypt-then-mac.ts'
+import { MAX_CONTENT_BYTES } from './envelope.ts'
+import { authenticationFailed, KeystrataError } from './errors.ts'
+import { SecretKey, wiping, withBytes } from './secret.ts'
 import { cbcDecrypt, cbcEncrypt } from '../primitives/cipher.ts'
 import { digestContent, hmacSha256 } from '../primitives/hash.ts'
+import { deriveKey } from '../primitives/kdf.ts'
 
 export const MAX_MEMBERS = 1024
 
@@ -76,11 +67,25 @@ const MAC_BYTES = 32
  */
 type Form = 'g' | 'k'
 
-/** The result of packing: one content, and for each file a string that opens it. */
+/**
+ * Several small files in one content.
+ * @example
+ * ```ts
+ * import { openPackMember, type Pack } from 'keystrata'
+ *
+ * const firstOf = ({ content, members: [first = ''] }: Pack) => openPackMember(content, first)
+ * ```
+ */
 export interface Pack {
+  /** What to seal. */
   content: Bytes
+  /** A string for each file, which opens it with {@link openPackMember}. It is as secret as the file. */
   members: string[]
 }
+
+/** Derives the key that keys the packs of a vault or a scope (SPEC §6.6). */
+export const derivePackKey = (key: SecretKey<'data' | 'client'>, ownerId: Uint8Array): SecretKey<'dedup'> =>
+  deriveKey('dedup', key, 'pack-dedup', [ownerId], 32)
 
 /**
  * Packs files into one content. All of them are copied before the promise is returned.
@@ -88,10 +93,7 @@ export interface Pack {
  * @throws KeystrataError `limit-exceeded`
  */
 export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKey<'dedup'> | undefined): Promise<Pack> {
-  if (!Array.isArray(files)) throw new TypeError('files must be an array')
-  const given = (files as readonly unknown[]).map((file) => bytesFrom(file, 'file'))
-  assertWithinLimits(given)
-  const copies = given.map((file) => new Uint8Array(file))
+  const copies = copiesOf(files)
   using _copies = wiping(...copies)
   const form: Form = dedupKey === undefined ? 'g' : 'k'
   // Use a copy, because the caller's handle may be disposed of while this runs.
@@ -105,6 +107,18 @@ export async function packFiles(files: readonly Uint8Array[], dedupKey: SecretKe
     members.push(`${form}.${index}.${withBytes(key, toBase64Url)}`)
   }
   return { content: encodePack(encrypted), members }
+}
+
+/**
+ * Copies files that can be packed.
+ * @throws TypeError if they are not an array of Uint8Arrays
+ * @throws KeystrataError `limit-exceeded`
+ */
+export function copiesOf(files: readonly Uint8Array[]): Bytes[] {
+  if (!Array.isArray(files)) throw new TypeError('files must be an array')
+  const given = (files as readonly unknown[]).map((file) => bytesFrom(file, 'file'))
+  assertWithinLimits(given)
+  return given.map((file) => new Uint8Array(file))
 }
 
 function assertWithinLimits(files: readonly Uint8Array[]): void {

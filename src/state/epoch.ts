@@ -1,0 +1,285 @@
+// The records of one epoch of a log (SPEC §19.4): reading them, finding one by its number, and deciding which are damaged.
+// A record is damaged if its bytes are, if its owner did not make it, or if it stands where it does not belong.
+import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { sha256 } from '../primitives/hash.ts'
+import type { CheckedStore } from './checked.ts'
+import { type Close, isIn, readClose, readSealOff, type SealOff } from './marker.ts'
+import type { RecordKeys } from './record.ts'
+import { NO_HASH, NO_ID, type ParsedRecord, parseRecord, type Position, positionText } from './record-layout.ts'
+
+/** Where an epoch begins, and whose it is. */
+export interface Epoch {
+  readonly epoch: number
+  /** The sequence of the close that ends the copies; 0 in epoch 0. */
+  readonly start: number
+  /** The highest number that the copies and the close account for; 0 in epoch 0. */
+  readonly base: number
+  /** Whose records it holds. Undefined for epoch 0 before it was read. */
+  readonly ownerId: Uint8Array | undefined
+}
+
+/** The end of a log: its current epoch, and the newest version there; 0 if the log is empty. */
+export interface End {
+  readonly epoch: Epoch
+  readonly version: number
+  /** The newest record, unless it is damaged. */
+  readonly record: ParsedRecord | undefined
+  readonly bytes: Uint8Array | undefined
+}
+
+/** One version of an epoch: a record, or why there is none. */
+export type Step =
+  | { readonly version: number; readonly record: ParsedRecord }
+  | { readonly version: number; readonly record?: undefined; readonly error: KeystrataError; readonly isGone: boolean }
+
+/** The objects that hold the records of one log. */
+export class EpochRecords {
+  readonly store: CheckedStore
+  readonly logId: Bytes
+  readonly #keys: () => RecordKeys
+
+  constructor(store: CheckedStore, logId: Bytes, keys: () => RecordKeys) {
+    this.store = store
+    this.logId = logId
+    this.#keys = keys
+  }
+
+  get keys(): RecordKeys {
+    return this.#keys()
+  }
+
+  nameOf(epoch: number): string {
+    return `log/${toHex(this.logId)}/${epoch}`
+  }
+
+  /**
+   * Checks that a record may stand at this version.
+   * @throws KeystrataError why it counts as damaged
+   */
+  recordAt(epoch: Epoch, version: number, bytes: Uint8Array): ParsedRecord {
+    const record = parseRecord(bytes, this.logId)
+    this.keys.verify(record)
+    const isPlaced = record.epoch === epoch.epoch && record.sequence === version && fitsNumber(epoch, record)
+    if (!isPlaced || !this.#fitsOwner(epoch, record)) throw authenticationFailed()
+    if (record.kind === 'seal-off') this.sealOffIn(record)
+    return record
+  }
+
+  #fitsOwner({ ownerId }: Epoch, { header, kind }: ParsedRecord): boolean {
+    if (ownerId === undefined || equalBytes(header.ownerId, ownerId)) return true
+    // Whoever adopts a keyset ends its epochs. Nobody ends an epoch of one's own but oneself.
+    return kind === 'seal-off' && this.keys.isAdopted(ownerId)
+  }
+
+  sealOffIn(record: ParsedRecord): SealOff {
+    return readSealOff(this.keys.markerContent(record), record.epoch)
+  }
+
+  /** Returns the epoch that a seal-off leads to. */
+  behind(record: ParsedRecord): Epoch {
+    const { epoch, sequence } = this.sealOffIn(record)
+    return { epoch, start: sequence, base: record.number, ownerId: record.header.ownerId }
+  }
+
+  /** Returns a record, or undefined if it is damaged. */
+  readable(epoch: Epoch, version: number, bytes: Uint8Array | undefined): ParsedRecord | undefined {
+    if (bytes === undefined) return undefined
+    try {
+      return this.recordAt(epoch, version, bytes)
+    } catch (error) {
+      if (isDamage(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Reads a record. Returns undefined if it is damaged, or not there. */
+  async readableAt(epoch: Epoch, version: number): Promise<ParsedRecord | undefined> {
+    return this.readable(epoch, version, await this.store.readVersion(this.nameOf(epoch.epoch), version))
+  }
+
+  versionAt({ epoch }: Epoch, version: number): Promise<Uint8Array | undefined> {
+    return this.store.readVersion(this.nameOf(epoch), version)
+  }
+
+  closeIn(record: ParsedRecord): Close | undefined {
+    try {
+      return readClose(this.keys.markerContent(record))
+    } catch (error) {
+      if (isDamage(error)) return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Reads versions of an epoch and verifies them in order. It ends behind a seal-off, and behind a version that is gone.
+   * @param previous the hash of the version before the first, or undefined to begin without
+   */
+  async *walk(epoch: Epoch, first: number, last: number, previous?: Uint8Array): AsyncGenerator<Step> {
+    let before = first === 1 ? NO_HASH : previous
+    for await (const { version, bytes } of this.store.versions(this.nameOf(epoch.epoch), first, last)) {
+      if (bytes === undefined) {
+        const isGone = (await this.versionAt(epoch, 1)) === undefined
+        yield { version, isGone, error: new KeystrataError('missing', 'the store has no such record') }
+        if (isGone) return
+        before = undefined
+        continue
+      }
+      const step = this.#step(epoch, version, bytes, before)
+      yield step
+      if (step.record?.kind === 'seal-off') return
+      // Behind a damaged record, nothing can be compared.
+      before = step.record === undefined ? undefined : sha256(bytes)
+    }
+  }
+
+  #step(epoch: Epoch, version: number, bytes: Uint8Array, before: Uint8Array | undefined): Step {
+    try {
+      const record = this.recordAt(epoch, version, bytes)
+      const isChained = before === undefined || record.isAfterDamage || equalBytes(record.previous, before)
+      if (!isChained) throw authenticationFailed()
+      return { version, record }
+    } catch (error) {
+      if (isDamage(error)) return { version, error, isGone: false }
+      throw error
+    }
+  }
+
+  /**
+   * Finds a position in the epoch at the end of the log.
+   * @returns the version of the record; or if the position was left out, that of the first record behind it
+   * @throws KeystrataError `rollback` if the log ends before it
+   * @throws KeystrataError `forked` if another record has its number
+   * @throws KeystrataError as the damaged record, if it, or the close that accounts for it, cannot be read
+   */
+  async locate({ epoch, version: newest }: End, position: Position): Promise<{ version: number; isLeftOut: boolean }> {
+    const { number } = position
+    if (number > epoch.base) {
+      const version = epoch.start + number - epoch.base
+      if (version > newest) throw this.#shorter(epoch, newest, position)
+      assertSame(await this.verifiedAt(epoch, version, number), position)
+      return { version, isLeftOut: false }
+    }
+    const version = await this.firstFrom(epoch, number)
+    const record = version > epoch.start ? undefined : await this.readableAt(epoch, version)
+    if (record?.number === number) {
+      assertSame(record, position)
+      return { version, isLeftOut: false }
+    }
+    const closing = await this.verifiedAt(epoch, epoch.start, epoch.base)
+    const { former } = readClose(this.keys.markerContent(closing))
+    if (former.some(({ leftOut }) => isIn(leftOut, number))) return { version, isLeftOut: true }
+    // Every number is that of a copy, or left out. So its copy is damaged, and stands in front of this version.
+    if (version > 1) await this.verifiedAt(epoch, version - 1, number)
+    throw forked(position)
+  }
+
+  #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
+    const last = epoch.base + newest - epoch.start
+    const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
+    return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
+  }
+
+  /** Reads a record that must be there. If it is damaged, the error says where. */
+  async verifiedAt(epoch: Epoch, version: number, number: number): Promise<ParsedRecord> {
+    const bytes = await this.versionAt(epoch, version)
+    const position = { number, id: NO_ID }
+    if (bytes === undefined) {
+      throw this.damaged(epoch, version, position, new KeystrataError('missing', 'the store has no such record'))
+    }
+    try {
+      return this.recordAt(epoch, version, bytes)
+    } catch (error) {
+      throw isDamage(error) ? this.damaged(epoch, version, position, error) : error
+    }
+  }
+
+  /** Returns the error for a damaged record. It has the code of the damage, and says where the record is. */
+  damaged({ epoch }: Epoch, version: number, position: Position, error: KeystrataError): KeystrataError {
+    const text = positionText(position)
+    const message = `record ${text} of this log (epoch ${epoch}, version ${version}) is damaged: ${error.message}`
+    return new KeystrataError(error.code, message, { position: text, epoch, version, log: toHex(this.logId) })
+  }
+
+  /** Returns the version of the first copy with this number or a higher one, or the version behind all copies. */
+  async firstFrom(epoch: Epoch, number: number): Promise<number> {
+    let best = epoch.start + 1
+    let [low, high] = [1, epoch.start]
+    while (low <= high) {
+      const middle = Math.floor((low + high) / 2)
+      const found = await this.#firstContent(epoch, middle, high)
+      if (found === undefined) {
+        high = middle - 1
+      } else if (found.number >= number) {
+        best = found.sequence
+        high = middle - 1
+      } else {
+        low = found.sequence + 1
+      }
+    }
+    return best
+  }
+
+  /** Returns the first version whose number is higher. */
+  async firstBehind(epoch: Epoch, number: number): Promise<number> {
+    if (number >= epoch.base) return epoch.start + number - epoch.base + 1
+    return this.firstFrom(epoch, number + 1)
+  }
+
+  /** Returns the hash of the version before this one, or undefined if there is nothing to compare with. */
+  async hashBefore(epoch: Epoch, version: number): Promise<Uint8Array | undefined> {
+    if (version === 1) return NO_HASH
+    const record = await this.readableAt(epoch, version - 1)
+    return record && sha256(record.encoded.bytes)
+  }
+
+  async #firstContent(epoch: Epoch, first: number, last: number): Promise<ParsedRecord | undefined> {
+    for (let version = first; version <= last; version++) {
+      const record = await this.readableAt(epoch, version)
+      if (record?.kind === 'content') return record
+    }
+    return undefined
+  }
+}
+
+/** An epoch of which only the number is known. Numbers of its records cannot be checked. */
+export const anywhereIn = (epoch: number): Epoch => ({
+  epoch,
+  start: Number.MAX_SAFE_INTEGER,
+  base: Number.MAX_SAFE_INTEGER,
+  ownerId: undefined,
+})
+
+/**
+ * Returns the number of a record, even if it is damaged. Of a damaged copy it is only known that its number is higher than
+ * those before it.
+ */
+export function numberOf({ version, record }: Step, epoch: Epoch, before: number): number {
+  if (record !== undefined) return record.number
+  return version > epoch.start ? numberAt(epoch, version) : Math.min(before + 1, epoch.base)
+}
+
+/** The number of a version behind the start of its epoch: each version takes one, even if it is damaged. */
+export const numberAt = ({ start, base }: Epoch, version: number): number => base + version - start
+
+function fitsNumber(epoch: Epoch, { kind, sequence, number }: ParsedRecord): boolean {
+  if (sequence <= epoch.start) return number <= epoch.base
+  // A close ends the copies, so none stands behind them.
+  if (kind === 'close') return false
+  return number === numberAt(epoch, sequence) - (kind === 'seal-off' ? 1 : 0)
+}
+
+function assertSame({ kind, id }: ParsedRecord, position: Position): void {
+  if (kind !== 'content' || !equalBytes(id, position.id)) throw forked(position)
+}
+
+const forked = (position: Position): KeystrataError => {
+  const text = positionText(position)
+  const message = `another record has the number of ${text}: this is another log, or another branch of it`
+  return new KeystrataError('forked', message, { position: text })
+}
+
+/** Returns whether an error is about one record, and not about the handle, or the keys that a definition lacks. */
+export function isDamage(error: unknown): error is KeystrataError {
+  return error instanceof KeystrataError && error.code !== 'disposed' && error.code !== 'policy'
+}

@@ -1,0 +1,339 @@
+// Logs in a store (SPEC §19.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
+// while others read it, and while its owner reseals it under new keys.
+import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { CheckedStore } from './checked.ts'
+import { pauseBeforeRetry } from './compare-and-set.ts'
+import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { Epochs, settledly } from './epochs.ts'
+import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
+import {
+  logIdOf,
+  NO_HASH,
+  NO_ID,
+  type ParsedRecord,
+  parsePosition,
+  positionText,
+  type RecordFields,
+  wellFormed,
+} from './record-layout.ts'
+import { resealLog } from './reseal.ts'
+import { writeSettled } from './settle.ts'
+import type { StateStore } from './store.ts'
+
+/** How often to append again, when other machines were quicker. */
+const TRIES = 100
+
+/**
+ * Appends to a log. {@link openLog} opens one.
+ * @example
+ * ```ts
+ * import { type KeysetWriter, openLog } from 'keystrata'
+ * import type { StateStore } from 'keystrata/stores'
+ *
+ * const note = (text: string, store: StateStore, writer: KeysetWriter) =>
+ *   openLog(store, 'notes', writer).append(new TextEncoder().encode(text))
+ * ```
+ */
+export interface LogWriter {
+  /**
+   * Appends a record. It is safe beside other machines that append, and beside one that reseals. All of the content is
+   * read before the promise is returned. If the last record is damaged, it is passed by.
+   * @param content at most 64 MiB
+   * @returns the position of the record, a text: its number and its id, which stay when the log is resealed
+   * @throws KeystrataError `policy` if the log belongs to another owner, or to an adopted one: reseal it first; in the
+   *   scope `public` and under DES-56
+   * @throws KeystrataError `conflict` if other machines were quicker on every one of 100 tries: nothing was appended
+   * @throws KeystrataError `missing` or `authentication-failed` if the store lost or damaged what leads to the end of the log
+   * @throws KeystrataError `limit-exceeded`, `disposed`
+   * @throws TypeError if the store returns an invalid answer; the store's own errors. If it never answered a write, the
+   *   message says that it may have happened
+   */
+  append(content: Uint8Array): Promise<string>
+}
+
+/**
+ * Reads a log. {@link openLog} opens one.
+ * @example
+ * ```ts
+ * import type { LogReader } from 'keystrata'
+ *
+ * async function printAll(log: LogReader) {
+ *   for await (const { position, content } of log.read()) console.log(position, new TextDecoder().decode(content))
+ * }
+ * ```
+ */
+export interface LogReader {
+  /**
+   * Reads the newest content, with few reads. Damaged records at the end are passed by, so pass `atLeast` if you know a
+   * position: without it, this trusts every host that can write.
+   * @param options `atLeast`: a position that the log must have
+   * @returns undefined if the log is empty
+   * @throws KeystrataError `rollback` if the log ends before `atLeast`, after several reads
+   * @throws KeystrataError `forked` if another record has its number
+   * @throws KeystrataError `key-not-found` if the record is under a key pair that this handle does not have
+   * @throws KeystrataError as {@link LogReader.read} otherwise
+   */
+  last(options?: { atLeast?: string }): Promise<{ position: string; content: Bytes } | undefined>
+  /**
+   * Reads and verifies all records in order, up to the newest at the time of the call.
+   * @param options `after`: begins behind this position. `atLeast`: a position that the log must have. `onDamaged`: is called
+   *   for each record that cannot be read, and reading goes on; without it such a record is an error. Its position has
+   *   zeros in place of the id if that is not known
+   * @throws KeystrataError `rollback` if the log ends before `after` or `atLeast`, after several reads
+   * @throws KeystrataError `forked` if another record has the number of one of them
+   * @throws KeystrataError the reason why a record cannot be read, with `detail.position`, if there is no `onDamaged`
+   * @throws KeystrataError `policy` if the log belongs to another owner
+   * @throws KeystrataError `missing` or `authentication-failed` if the store lost or damaged what leads to the end of the log
+   * @throws KeystrataError `disposed` if the handle of the keys was disposed of
+   * @throws TypeError if the store returns an invalid answer, or `after` or `atLeast` is not a position; the store's own
+   *   errors
+   */
+  read(options?: {
+    after?: string
+    atLeast?: string
+    onDamaged?: (error: KeystrataError, position: string) => void
+  }): AsyncGenerator<{ position: string; content: Bytes }>
+}
+
+/**
+ * Appends to a log, reads it, and reseals it under new keys. {@link openLog} opens one.
+ * @example
+ * ```ts
+ * import { type Keyset, openLog } from 'keystrata'
+ * import type { StateStore } from 'keystrata/stores'
+ *
+ * const resealBackups = (store: StateStore, regenerated: Keyset, atLeast: string) =>
+ *   openLog(store, 'backups', regenerated).reseal({ atLeast })
+ * ```
+ */
+export interface Log extends LogWriter, LogReader {
+  /**
+   * Seals all records again, under today's key pair, in a new epoch. Numbers and ids stay. Hosts may append meanwhile. It
+   * may be killed at any point and called again. It does nothing if all records are current. In a keyset it signs with
+   * the card's key, so no host can do this. Of the old epoch one small record stays.
+   * @param options `atLeast`: a position that the log must have; nothing shorter is ever closed. `upTo`: nothing behind this
+   *   position is taken over, whoever wrote it, so that what a thief appended stays out. If an earlier call has left
+   *   out everything behind it, what was appended since stays. `leaveOut`: positions of records that are not
+   *   taken over, such as damaged ones
+   * @returns `position`: the last record, to keep as the next `atLeast`; `copied`: how many records were sealed again
+   * @throws KeystrataError `rollback` if the log ends before one of the positions, after several reads
+   * @throws KeystrataError `forked` if another record has the number of one of them
+   * @throws KeystrataError the reason why a record cannot be read, with `detail.position`. To go on without it, pass that
+   *   position in `leaveOut`
+   * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, or the log belongs to another owner
+   * @throws KeystrataError `conflict` if other machines were quicker on every try
+   * @throws KeystrataError `limit-exceeded` in the last possible epoch, or after too many resealings
+   * @throws TypeError if these keys cannot reseal, as those of a share; the store's own errors
+   */
+  reseal(options: {
+    atLeast: string
+    upTo?: string
+    leaveOut?: readonly string[]
+  }): Promise<{ position: string; copied: number }>
+}
+
+/**
+ * Opens a log in a store. This reads nothing yet. Its objects are `log/<id>` and `log/<id>/<epoch>`, where the id follows
+ * from the name. Give each keyset, vault, scope and share a prefix of its own (`prefixed`), except that a keyset shares
+ * one with those that it adopted. Keep one log object for many appends: it remembers where the log ends.
+ * @param name 1 to 255 bytes of text, which is not secret
+ * @param keys a keyset, a vault, or a scope of a client: they do everything. The writer of a keyset, a `Share` of its owner
+ *   and `writer.share(id)` append, and a `SharedReader` reads
+ * @throws KeystrataError `limit-exceeded` if the name has not 1 to 255 bytes
+ * @throws KeystrataError `disposed` if this handle was disposed of
+ * @throws TypeError if `keys` is not a handle from this copy of the library, or `store` is not a StateStore
+ * @example
+ * ```ts
+ * import { createKeyset, openLog } from 'keystrata'
+ * import { memoryStateStore } from 'keystrata/stores'
+ *
+ * using keyset = await createKeyset('correct horse battery staple')
+ * const log = openLog(memoryStateStore(), 'backups', keyset)
+ * const position = await log.append(new TextEncoder().encode('first backup'))
+ * console.log((await log.last({ atLeast: position }))?.content.length) // 12
+ * ```
+ */
+export function openLog(store: StateStore, name: string, keys: RecordWriter & RecordReader): Log
+export function openLog(store: StateStore, name: string, keys: RecordWriter): LogWriter
+export function openLog(store: StateStore, name: string, keys: RecordReader): LogReader
+export function openLog(store: StateStore, name: string, keys: RecordWriter | RecordReader): Log {
+  const logId = logIdOf(name)
+  return new StoredLog(new Epochs(new CheckedStore(store), logId, recordKeysOf(keys)))
+}
+
+/** An attempt to append of which nobody knows what became. */
+type Attempt = Pick<RecordFields, 'epoch' | 'sequence' | 'number'>
+
+export class StoredLog implements Log {
+  readonly #epochs: Epochs
+  /** Appends of one handle wait for each other: they would only disturb each other. */
+  #appending: Promise<unknown> = Promise.resolve()
+
+  constructor(epochs: Epochs) {
+    this.#epochs = epochs
+  }
+
+  async append(given: Uint8Array): Promise<string> {
+    const content = new Uint8Array(recordContentFrom(given))
+    const writer = writerOf(this.#epochs.keys)
+    const digest = sha256(content)
+    const id = writer.createId(this.#epochs.logId, digest)
+    const appended = this.#appending.then(() => this.#append(content, digest, id))
+    this.#appending = appended.catch(() => undefined)
+    return appended.finally(() => content.fill(0))
+  }
+
+  async #append(content: Uint8Array, digest: Uint8Array, id: Uint8Array): Promise<string> {
+    const epochs = this.#epochs
+    const attempts: Attempt[] = []
+    for (let tries = 1; tries <= TRIES; tries++) {
+      const started = Date.now()
+      const end = await epochs.find()
+      const arrived = await this.#arrived(attempts, end, id)
+      if (arrived !== undefined) return positionText({ number: arrived.number, id })
+      this.#assertOwn(end.epoch)
+      await epochs.raisePointer(end.epoch.epoch)
+      const fields = fieldsBehind(end, id)
+      const { epoch, sequence, number } = fields
+      const record = await writerOf(epochs.keys).seal(fields, epochs.logId, content, digest)
+      if ((await writeSettled(epochs.store, epochs.nameOf(epoch), sequence, record)) === 'written') {
+        epochs.remember(end.epoch, sequence, record)
+        return positionText(fields)
+      }
+      attempts.push({ epoch, sequence, number })
+      await pauseBeforeRetry(tries, Date.now() - started)
+    }
+    const end = await epochs.find()
+    const arrived = await this.#arrived(attempts, end, id)
+    if (arrived !== undefined) return positionText({ number: arrived.number, id })
+    throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later')
+  }
+
+  /** Returns the attempt that is in the log: the record with its number has the id. */
+  async #arrived(attempts: readonly Attempt[], { epoch, version }: End, id: Uint8Array): Promise<Attempt | undefined> {
+    for (const attempt of attempts) {
+      const at = attempt.epoch === epoch.epoch ? attempt.sequence : await this.#epochs.firstFrom(epoch, attempt.number)
+      const record = at <= version ? await this.#epochs.readableAt(epoch, at) : undefined
+      if (record?.kind === 'content' && record.number === attempt.number && equalBytes(record.id, id)) return attempt
+    }
+    return undefined
+  }
+
+  /** @throws KeystrataError `policy` if the epoch belongs to an adopted source */
+  #assertOwn({ ownerId }: Epoch): void {
+    if (ownerId === undefined || equalBytes(ownerId, this.#epochs.keys.ownerId)) return
+    const message = 'this log belongs to a keyset that was adopted: reseal it before you append to it'
+    throw new KeystrataError('policy', message, { rule: 'reseal-first' })
+  }
+
+  async last(options: { atLeast?: string } = {}): Promise<{ position: string; content: Bytes } | undefined> {
+    const { atLeast } = options
+    const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
+    const { record } = await settledly(async () => {
+      const end = await this.#epochs.find()
+      if (floor !== undefined) await this.#epochs.locate(end, floor)
+      return { record: await this.#lastContent(end) }
+    })
+    if (record === undefined) return undefined
+    return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
+  }
+
+  async #lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
+    if (record?.kind === 'content') return record
+    for (let before = version - 1; before >= 1; before--) {
+      const found = await this.#epochs.readableAt(epoch, before)
+      if (found?.kind === 'content') return found
+    }
+    return undefined
+  }
+
+  async *read(
+    options: { after?: string; atLeast?: string; onDamaged?: (error: KeystrataError, position: string) => void } = {},
+  ): AsyncGenerator<{ position: string; content: Bytes }> {
+    const { after, atLeast, onDamaged } = options
+    const start = after === undefined ? undefined : parsePosition(after, 'after')
+    const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
+    const epochs = this.#epochs
+    let end = await settledly(async () => {
+      const found = await epochs.find()
+      for (const position of [start, floor]) if (position !== undefined) await epochs.locate(found, position)
+      return found
+    })
+    let number = start?.number ?? 0
+    let first = await epochs.firstBehind(end.epoch, number)
+    for (;;) {
+      const { epoch, version } = end
+      let next: End | undefined
+      for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first))) {
+        const { record } = step
+        if (record?.kind === 'seal-off') next = await epochs.find(epochs.behind(record))
+        else if (record === undefined && step.isGone) next = await epochs.find()
+        if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
+        if (record !== undefined && record.kind !== 'content') continue
+        number = numberOf(step, epoch, number)
+        const found = record === undefined ? step : await this.#opened(record)
+        if ('content' in found) {
+          yield { position: positionText({ number, id: found.id }), content: found.content }
+          continue
+        }
+        const error = epochs.damaged(epoch, step.version, { number, id: record?.id ?? NO_ID }, found.error)
+        if (onDamaged === undefined) throw error
+        onDamaged(error, String(error.detail['position']))
+        first = step.version + 1
+      }
+      if (next === undefined) return
+      if (next.epoch.epoch !== epoch.epoch) first = await epochs.firstBehind(next.epoch, number)
+      end = next
+    }
+  }
+
+  /** Opens a record, or returns why it does not open. */
+  async #opened(record: ParsedRecord): Promise<{ id: Uint8Array; content: Bytes } | { error: KeystrataError }> {
+    try {
+      return { id: record.id, content: await openWith(this.#epochs.keys, record) }
+    } catch (error) {
+      if (error instanceof KeystrataError && error.code !== 'disposed') return { error }
+      throw error
+    }
+  }
+
+  async reseal(options: {
+    atLeast: string
+    upTo?: string
+    leaveOut?: readonly string[]
+  }): Promise<{ position: string; copied: number }> {
+    const { atLeast, upTo, leaveOut = [] } = Object(options) as typeof options
+    if (!Array.isArray(leaveOut)) throw new TypeError('leaveOut must be an array of positions')
+    const last = await resealLog(this.#epochs, {
+      atLeast: parsePosition(atLeast, 'atLeast'),
+      upTo: upTo === undefined ? undefined : parsePosition(upTo, 'upTo'),
+      leaveOut: (leaveOut as readonly string[]).map((each) => parsePosition(each, 'leaveOut')),
+    })
+    return { position: positionText(last.position), copied: last.copied }
+  }
+
+  /** Reads the key ids of all content records. They are not encrypted, and read without any check. */
+  async *keyIds(): AsyncGenerator<Uint8Array> {
+    const { epoch, version } = await this.#epochs.find()
+    for await (const { bytes } of this.#epochs.store.versions(this.#epochs.nameOf(epoch.epoch), 1, version)) {
+      const record = bytes && wellFormed(bytes, this.#epochs.logId)
+      if (record?.kind === 'content') yield record.header.keyId
+    }
+  }
+}
+
+/** Returns the fields of the record behind the end of a log. */
+function fieldsBehind({ epoch, version, record, bytes }: End, id: Uint8Array): RecordFields {
+  const sequence = version + 1
+  return {
+    kind: 'content',
+    epoch: epoch.epoch,
+    sequence,
+    number: numberAt(epoch, sequence),
+    id,
+    previous: bytes === undefined ? NO_HASH : sha256(bytes),
+    isAfterDamage: bytes !== undefined && record === undefined,
+  }
+}

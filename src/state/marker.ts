@@ -1,0 +1,95 @@
+// What the two markers of a log say (SPEC §19.4). A close ends the copies at the beginning of an epoch, and accounts for
+// every number before it. A seal-off ends an epoch, and names the one that follows.
+import { bytes, type Codec, decode, encode, list, struct, uint32, uint64, version, within } from '../core/codec.ts'
+import { KeystrataError } from '../core/errors.ts'
+import type { Bytes } from '../core/bytes.ts'
+import type { Position } from './record-layout.ts'
+
+/** Numbers from the first to the last, both included. */
+export interface NumberRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** An epoch that was resealed. */
+export interface FormerEpoch {
+  readonly epoch: number
+  /** How many versions it had before its seal-off. */
+  readonly count: number
+  /** The last content record that was taken over; zeros if none was. */
+  readonly last: Position
+  /** The numbers that were left out. */
+  readonly leftOut: readonly NumberRange[]
+}
+
+export interface Close {
+  /** All epochs before this one, the oldest first. */
+  readonly former: readonly FormerEpoch[]
+  /** The last content record of this epoch; zeros if there is none. */
+  readonly last: Position
+}
+
+export interface SealOff {
+  /** The epoch that follows. */
+  readonly epoch: number
+  /** The sequence of the close in that epoch. */
+  readonly sequence: number
+}
+
+/** The most ranges that fit into one record. A longer list would take more memory than its bytes. */
+const MAX_RANGES = 4_000_000
+
+const position: Codec<Position> = struct({ number: uint64, id: bytes(16) })
+
+const close: Codec<Close> = struct({
+  former: list(
+    struct<FormerEpoch>({
+      epoch: uint32,
+      count: uint64,
+      last: position,
+      leftOut: list(struct<NumberRange>({ first: version, last: version }), MAX_RANGES, uint32),
+    }),
+  ),
+  last: position,
+})
+
+const sealOff: Codec<SealOff> = struct({
+  epoch: within(uint32, 1, 0xffff_ffff),
+  sequence: version,
+})
+
+export const encodeClose = (value: Close): Bytes => encode(close, value)
+export const encodeSealOff = (value: SealOff): Bytes => encode(sealOff, value)
+
+/** @throws KeystrataError `malformed` */
+export function readClose(content: Uint8Array): Close {
+  return decode(close, content, 'close')
+}
+
+/**
+ * Reads a seal-off of an epoch.
+ * @throws KeystrataError `malformed`, also if it does not lead to a higher epoch
+ */
+export function readSealOff(content: Uint8Array, own: number): SealOff {
+  const value = decode(sealOff, content, 'seal-off')
+  if (value.epoch > own) return value
+  throw new KeystrataError('malformed', 'this seal-off does not lead to a higher epoch', { epoch: value.epoch })
+}
+
+export const isIn = (ranges: readonly NumberRange[], number: number): boolean =>
+  ranges.some(({ first, last }) => first <= number && number <= last)
+
+/** Returns what is in the first ranges, and not in the others. Both are in ascending order. */
+export function without(ranges: readonly NumberRange[], others: readonly NumberRange[]): NumberRange[] {
+  const left: NumberRange[] = []
+  for (const range of ranges) {
+    let { first } = range
+    for (const other of others) {
+      if (other.last < first || other.first > range.last) continue
+      if (other.first > first) left.push({ first, last: other.first - 1 })
+      first = other.last + 1
+    }
+    if (first <= range.last) left.push({ first, last: range.last })
+  }
+  return left
+}

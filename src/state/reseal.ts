@@ -1,0 +1,343 @@
+// Resealing a log under new keys, beside hosts that append and other owners that reseal (SPEC §19.4). All contents are
+// copied into a new epoch, which a close ends. Then a seal-off, written by compare-and-set, ends the old epoch. Nothing
+// that matters was changed before that, so this may stop anywhere.
+import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { wiping } from '../core/secret.ts'
+import { sha256 } from '../primitives/hash.ts'
+import { RefusedByStore } from './checked.ts'
+import { pauseBeforeRetry } from './compare-and-set.ts'
+import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type Epochs, settledly } from './epochs.ts'
+import { type Close, encodeClose, encodeSealOff, type FormerEpoch, type NumberRange, without } from './marker.ts'
+import { openWith, writerOf } from './record.ts'
+import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
+import { dropSettled, writeSettled } from './settle.ts'
+
+/** How often to begin again, when other machines were quicker. */
+const ROUNDS = 12
+
+const MAX_EPOCH = 0xffff_ffff
+const MAX_FORMER = 0xffff
+
+const NOWHERE: Position = { number: 0, id: NO_ID }
+
+export interface ResealOptions {
+  readonly atLeast: Position
+  readonly upTo: Position | undefined
+  readonly leaveOut: readonly Position[]
+}
+
+export interface Resealed {
+  readonly position: Position
+  readonly copied: number
+}
+
+/** Seals a log again. See `Log.reseal`. */
+export async function resealLog(epochs: Epochs, options: ResealOptions): Promise<Resealed> {
+  const { marker, open, write } = epochs.keys
+  if (marker === undefined || open === undefined || write === undefined)
+    throw new TypeError('these keys cannot reseal a log: pass the keyset, the vault or the scope')
+  marker()
+  for (let round = 1; round <= ROUNDS; round++) {
+    const started = Date.now()
+    const resealing = await Resealing.begin(epochs, options)
+    if (!(await resealing.isNeeded()) || (await resealing.run())) {
+      const end = await epochs.find()
+      await tidy(epochs, end.epoch)
+      return { position: (await lastPosition(epochs, end)) ?? options.atLeast, copied: resealing.copied }
+    }
+    await pauseBeforeRetry(round, Date.now() - started)
+  }
+  throw new KeystrataError('conflict', 'other machines resealed this log, or wrote into the new epoch, on every try')
+}
+
+/** Returns the position of the newest content that can be read. */
+async function lastPosition(epochs: Epochs, { epoch, version }: End): Promise<Position | undefined> {
+  for (let each = version; each >= 1; each--) {
+    const record = await epochs.readableAt(epoch, each)
+    if (record?.kind === 'content') return record
+  }
+  return undefined
+}
+
+/**
+ * Raises the pointer, and drops what former epochs hold below their seal-offs, and what was given up between the last of
+ * them and the current one. What is above the current epoch is never touched.
+ */
+async function tidy(epochs: Epochs, current: Epoch): Promise<void> {
+  if (current.epoch === 0) return
+  await epochs.raisePointer(current.epoch)
+  const former = await epochs.formerOf(current)
+  for (const { epoch, count } of former) await dropBelow(epochs, epoch, count + 1)
+  for (let epoch = (former.at(-1)?.epoch ?? current.epoch) + 1; epoch < current.epoch; epoch++) {
+    const newest = await epochs.store.read(epochs.nameOf(epoch))
+    await dropBelow(epochs, epoch, newest?.version ?? 1)
+  }
+}
+
+async function dropBelow(epochs: Epochs, epoch: number, version: number): Promise<void> {
+  const name = epochs.nameOf(epoch)
+  if (version === 1 || (await epochs.store.readVersion(name, 1)) === undefined) return
+  try {
+    await dropSettled(epochs.store, name, () => Promise.resolve(version))
+  } catch (error) {
+    // A store that refuses to delete keeps what nobody reads any more.
+    if (!(error instanceof RefusedByStore)) throw error
+  }
+}
+
+/** A new epoch that is being written. Nobody else writes into it, or it is given up. */
+interface Target {
+  readonly epoch: number
+  readonly version: number
+  /** The hash of its newest record. */
+  readonly previous: Uint8Array
+}
+
+type TargetFields = Pick<RecordFields, 'epoch' | 'sequence' | 'previous' | 'isAfterDamage'>
+
+/** One try to reseal a log. */
+class Resealing {
+  readonly #epochs: Epochs
+  readonly #epoch: Epoch
+  readonly #former: readonly FormerEpoch[]
+  /** The highest number to take over. */
+  readonly #upTo: number
+  readonly #leaveOut: ReadonlySet<number>
+  /** The newest version of the old epoch that is known. */
+  #newest: number
+  /** The last version of the old epoch that was taken over or left out, and its number. */
+  #handled = 0
+  #number = 0
+  /** The last content that was copied. */
+  #last: Position = NOWHERE
+  readonly #notCopied: NumberRange[] = []
+  #target: Target | undefined
+  #copied = 0
+
+  private constructor(
+    epochs: Epochs,
+    { epoch, version }: End,
+    former: readonly FormerEpoch[],
+    upTo: number,
+    leaveOut: ReadonlySet<number>,
+  ) {
+    this.#epochs = epochs
+    this.#epoch = epoch
+    this.#newest = version
+    this.#former = former
+    this.#upTo = upTo
+    this.#leaveOut = leaveOut
+  }
+
+  get copied(): number {
+    return this.#copied
+  }
+
+  /** Finds the end of the log, and the positions in it. */
+  static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
+    return settledly(async () => {
+      const end = await epochs.find()
+      for (const position of [atLeast, upTo]) if (position !== undefined) await epochs.locate(end, position)
+      const former = await epochs.formerOf(end.epoch)
+      const numbers: Set<number> = new Set()
+      for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
+      const cut = upTo === undefined || isCut(upTo.number, end.epoch, former) ? Infinity : upTo.number
+      return new Resealing(epochs, end, former, cut, numbers)
+    })
+  }
+
+  /** Returns whether something is to be sealed again, or to be left out. */
+  async isNeeded(): Promise<boolean> {
+    const { keys, store, nameOf, logId } = this.#context
+    const { ownerId, epoch } = this.#epoch
+    const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
+    if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
+    for await (const { bytes } of store.versions(nameOf(epoch), 1, this.#newest)) {
+      const record = bytes && wellFormed(bytes, logId)
+      if (record?.kind === 'content' && !keys.isCurrent(record)) return true
+    }
+    return false
+  }
+
+  get #context() {
+    const { keys, store, logId } = this.#epochs
+    return { keys, store, logId, nameOf: (epoch: number) => this.#epochs.nameOf(epoch) }
+  }
+
+  /** Returns the highest number up to a version of the old epoch. */
+  #highestAt(version: number): number {
+    return version > this.#epoch.start ? numberAt(this.#epoch, version) : this.#epoch.base
+  }
+
+  /** Returns false if another owner was quicker, or somebody wrote into the new epoch. */
+  async run(): Promise<boolean> {
+    for (;;) {
+      if (!(await this.#copy())) return false
+      const target = await this.#close()
+      if (target === undefined) return false
+      for (;;) {
+        if ((await this.#sealOff(target)) === 'written') return true
+        const { epoch, version } = await this.#epochs.find()
+        if (epoch.epoch === target.epoch) return true
+        if (epoch.epoch !== this.#epoch.epoch) return false
+        if (version <= this.#handled) continue
+        this.#newest = version
+        break
+      }
+    }
+  }
+
+  /** Copies what is in the old epoch, from where it stopped before. */
+  async #copy(): Promise<boolean> {
+    const epoch = this.#epoch
+    while (this.#handled < this.#newest) {
+      const first = this.#handled + 1
+      const before = await this.#epochs.hashBefore(epoch, first)
+      for await (const step of this.#epochs.walk(epoch, first, this.#newest, before)) {
+        const { record, version } = step
+        if (record?.kind === 'seal-off') {
+          await this.#epochs.find(this.#epochs.behind(record))
+          return false
+        }
+        if (record === undefined && step.isGone && (await this.#epochs.find()).epoch.epoch !== epoch.epoch) return false
+        if (record === undefined || record.kind === 'content') {
+          this.#number = numberOf(step, epoch, this.#number)
+          const isLeftOut = this.#number > this.#upTo || this.#leaveOut.has(this.#number)
+          if (!isLeftOut) {
+            if (record === undefined) throw this.#damaged(version, NO_ID, step.error)
+            if (!(await this.#copyRecord(record))) return false
+          }
+        }
+        this.#handled = version
+      }
+    }
+    return true
+  }
+
+  #damaged(version: number, id: Uint8Array, error: KeystrataError): KeystrataError {
+    return this.#epochs.damaged(this.#epoch, version, { number: this.#number, id }, error)
+  }
+
+  async #copyRecord(record: ParsedRecord): Promise<boolean> {
+    const { keys, logId } = this.#context
+    const { number, id, header, sequence } = record
+    const content = await this.#opened(record, sequence)
+    using _ = wiping(content)
+    const digest = sha256(content)
+    const fields = { kind: 'content', number, id } as const
+    const written = await this.#write((place) =>
+      writerOf(keys).seal({ ...fields, ...place }, logId, content, digest, header.suite),
+    )
+    if (written === undefined) return false
+    if (number > this.#last.number + 1) this.#notCopied.push({ first: this.#last.number + 1, last: number - 1 })
+    this.#last = { number, id }
+    this.#copied++
+    return true
+  }
+
+  async #opened(record: ParsedRecord, version: number): Promise<Bytes> {
+    try {
+      return await openWith(this.#epochs.keys, record)
+    } catch (error) {
+      if (error instanceof KeystrataError && error.code !== 'disposed') throw this.#damaged(version, record.id, error)
+      throw error
+    }
+  }
+
+  /** Closes the copies. A later close in the same epoch supersedes an earlier one. Returns undefined like `#write`. */
+  async #close(): Promise<Target | undefined> {
+    if (this.#former.length === MAX_FORMER)
+      throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one')
+    const highest = this.#highestAt(this.#handled)
+    const rest = this.#last.number < highest ? [{ first: this.#last.number + 1, last: highest }] : []
+    const former = this.#former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+    const close: Close = {
+      former: [
+        ...this.#former,
+        {
+          epoch: this.#epoch.epoch,
+          count: this.#handled,
+          last: this.#last,
+          leftOut: without([...this.#notCopied, ...rest], former),
+        },
+      ],
+      last: this.#last,
+    }
+    return this.#write((place) => this.#marked({ kind: 'close', number: highest, ...place }, encodeClose(close)))
+  }
+
+  #marked(fields: Omit<RecordFields, 'id'>, content: Bytes): Bytes {
+    const { keys, logId } = this.#context
+    const id = writerOf(keys).createId(logId, sha256(content))
+    if (keys.marker === undefined) throw new TypeError('these keys cannot sign the markers of a log')
+    return keys.marker()({ ...fields, id }, logId, content)
+  }
+
+  /** Ends the old epoch behind what was copied, if nothing else stands there. */
+  async #sealOff({ epoch: next, version: close }: Target): Promise<'written' | 'taken' | 'unknown'> {
+    const { store, nameOf } = this.#context
+    const { epoch } = this.#epoch
+    const name = nameOf(epoch)
+    const last = await store.readVersion(name, this.#handled)
+    const isDamaged = (await this.#epochs.readableAt(this.#epoch, this.#handled)) === undefined
+    const bytes = this.#marked(
+      {
+        kind: 'seal-off',
+        epoch,
+        sequence: this.#handled + 1,
+        number: this.#highestAt(this.#handled),
+        previous: last === undefined ? NO_HASH : sha256(last),
+        isAfterDamage: isDamaged,
+      },
+      encodeSealOff({ epoch: next, sequence: close }),
+    )
+    return writeSettled(store, name, this.#handled + 1, bytes)
+  }
+
+  /** Writes the next record of the new epoch. Returns undefined if somebody else wrote into it. */
+  async #write(encode: (place: TargetFields) => Bytes | Promise<Bytes>): Promise<Target | undefined> {
+    const { store, nameOf } = this.#context
+    let target = this.#target ?? { epoch: await this.#unusedEpoch(this.#epoch.epoch), version: 0, previous: NO_HASH }
+    for (;;) {
+      const { epoch, version, previous } = target
+      const sequence = version + 1
+      const bytes = await encode({ epoch, sequence, previous, isAfterDamage: false })
+      if ((await writeSettled(store, nameOf(epoch), sequence, bytes)) === 'written') {
+        return (this.#target = { epoch, version: sequence, previous: sha256(bytes) })
+      }
+      if (this.#target !== undefined) return undefined
+      target = { epoch: await this.#unusedEpoch(epoch), version: 0, previous: NO_HASH }
+    }
+  }
+
+  /** Returns the next higher epoch that nobody has used. */
+  async #unusedEpoch(above: number): Promise<number> {
+    const { store, nameOf } = this.#context
+    for (let epoch = above + 1; epoch <= MAX_EPOCH; epoch++)
+      if ((await store.read(nameOf(epoch))) === undefined) return epoch
+    throw new KeystrataError('limit-exceeded', 'this log is in its last possible epoch and cannot be resealed', {
+      epoch: above,
+    })
+  }
+}
+
+/** Returns whether earlier resealings have left out everything from this number up to where the epoch began. */
+function isCut(upTo: number, { base }: Epoch, former: readonly FormerEpoch[]): boolean {
+  const leftOut = former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+  return upTo < base && without([{ first: upTo + 1, last: base }], leftOut).length === 0
+}
+
+/**
+ * Returns whether a position to leave out is still in the log.
+ * @throws KeystrataError `rollback` or `forked` if it never was
+ */
+async function isThere(epochs: Epochs, end: End, position: Position): Promise<boolean> {
+  try {
+    return !(await epochs.locate(end, position)).isLeftOut
+  } catch (error) {
+    if (error instanceof KeystrataError && error.detail['version'] !== undefined) return true
+    throw error
+  }
+}
