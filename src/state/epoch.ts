@@ -174,6 +174,22 @@ export class EpochRecords {
     throw forked(position)
   }
 
+  /**
+   * Checks that a position is in the log.
+   * @param mayBeDamaged whether the record may be there and damaged, so that its id cannot be compared
+   * @returns whether it was left out
+   * @throws KeystrataError as {@link EpochRecords.locate}
+   */
+  async assertHas(end: End, position: Position, mayBeDamaged: boolean): Promise<boolean> {
+    try {
+      return (await this.locate(end, position)).isLeftOut
+    } catch (error) {
+      // Only the errors of damaged records say where they are.
+      if (mayBeDamaged && error instanceof KeystrataError && error.detail['version'] !== undefined) return false
+      throw error
+    }
+  }
+
   #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
     const last = epoch.base + newest - epoch.start
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`

@@ -258,7 +258,8 @@ export class StoredLog implements Log {
     const epochs = this.#epochs
     let end = await settledly(async () => {
       const found = await epochs.find()
-      for (const position of [start, floor]) if (position !== undefined) await epochs.locate(found, position)
+      for (const position of [start, floor])
+        if (position !== undefined) await epochs.assertHas(found, position, onDamaged !== undefined)
       return found
     })
     let number = start?.number ?? 0
