@@ -10,6 +10,7 @@ import { pauseBeforeRetry } from './compare-and-set.ts'
 import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
 import { type Close, encodeClose, encodeSealOff, type FormerEpoch, type NumberRange, without } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
 import { dropSettled, writeSettled } from './settle.ts'
@@ -156,7 +157,7 @@ class Resealing {
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
-    for await (const { bytes } of store.versions(nameOf(epoch), 1, this.#newest)) {
+    for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
