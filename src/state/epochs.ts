@@ -230,18 +230,32 @@ export class Epochs extends EpochRecords {
    */
   async #closedBehind({ epoch }: Epoch, first: number, last: number): Promise<Epoch | undefined> {
     const found: Epoch[] = []
+    let later: Epoch | undefined
     for (let next = epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
       const closed = await this.#lastClose(next)
-      const former = closed?.close.former.at(-1)
-      const sealOff = former?.epoch === epoch ? former.count + 1 : 0
-      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed.epoch)
+      if (closed === undefined) continue
+      const { former } = closed.close
+      const named = former.find((each) => each.epoch === epoch)
+      const sealOff = named === undefined ? 0 : named.count + 1
+      if (sealOff < first || last < sealOff) continue
+      if (named === former.at(-1)) found.push(closed.epoch)
+      // The epoch that followed may have been resealed since, and its close dropped.
+      else later ??= await this.#enteredFrom(former.at(-1), next)
     }
-    if (found.length <= 1) return found[0]
+    if (found.length === 0) return later
+    if (found.length === 1) return found[0]
     const pointed = await this.#readPointer()
     const chosen = found.find((each) => each.epoch === pointed)
     if (chosen !== undefined) return chosen
     const message = `version ${first} of epoch ${epoch} is damaged, and several epochs may follow it: restore it`
     throw new KeystrataError('authentication-failed', message, { log: toHex(this.logId), epoch, version: first })
+  }
+
+  /** Returns an epoch if the seal-off of the one before it names it. */
+  async #enteredFrom(former: FormerEpoch | undefined, next: number): Promise<Epoch | undefined> {
+    if (former === undefined) return undefined
+    const record = await this.readableAt(anywhereIn(former.epoch), former.count + 1)
+    return record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next ? this.behind(record) : undefined
   }
 
   /** Raises the pointer to an epoch. Others may have raised it higher. */

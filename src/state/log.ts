@@ -5,7 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type End, type Epoch, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
 import {
@@ -271,8 +271,9 @@ export class StoredLog implements Log {
         if (record?.kind === 'seal-off') next = await epochs.find(epochs.behind(record))
         else if (record === undefined && step.isGone) next = await epochs.find()
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
-        if (record !== undefined && record.kind !== 'content') continue
-        number = numberOf(step, epoch, number)
+        const content = await epochs.numberOf(step, epoch, number)
+        if (content === undefined) continue
+        number = content
         const found = record === undefined ? step : await this.#opened(record)
         if ('content' in found) {
           yield { position: positionText({ number, id: found.id }), content: found.content }

@@ -9,7 +9,7 @@ import { logIdOf, type RecordFields } from '../../src/state/record-layout.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { OpenedVault } from '../../src/vault/block.ts'
 import { D, hash, LP } from '../spec-reader.ts'
-import { all, hex, makeKeyset, quickly, sample } from '../fixtures.ts'
+import { all, flipped, hex, makeKeyset, quickly, sample } from '../fixtures.ts'
 
 /** Who writes the records of one owner, and who reads them. */
 export interface Door {
@@ -27,6 +27,9 @@ export const quickKeyset = (options?: Parameters<typeof makeKeyset>[0]): Promise
   quickly(() => makeKeyset(options))
 export const vaultOf = (seed: number): OpenedVault =>
   new OpenedVault(sample(16, seed), new SecretKey('data', sample(32, seed)))
+
+/** The keys of most tests of logs: a MAC is much faster than signatures. */
+export const cheap: OpenedVault = vaultOf(3)
 
 const NAMES = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 /** Creates a client. Its private keys of different sizes are different clients. */
@@ -91,9 +94,11 @@ export const doors: readonly Door[] = [
   },
 ]
 
+export type Owner = RecordWriter & RecordReader
+
 /** The doors whose handle does everything that a log can do. */
-export const owners: readonly (Door & { keys: RecordWriter & RecordReader })[] = doors.flatMap((door) =>
-  door.writer === door.reader ? [{ ...door, keys: door.writer }] : [],
+export const owners: readonly (Door & { keys: Owner })[] = doors.flatMap((door) =>
+  (door.writer as object) === door.reader ? [{ ...door, keys: door.writer }] : [],
 )
 
 export const LOG = 'backups'
@@ -153,9 +158,8 @@ export class OpenStore implements StateStore {
 
   /** Damages the last byte of a version. */
   rot(name: string, version: number): void {
-    const bytes = new Uint8Array(this.at(name, version))
-    bytes[bytes.length - 1] ^= 1
-    this.set(name, version, bytes)
+    const bytes = this.at(name, version)
+    this.set(name, version, flipped(bytes, bytes.length - 1))
   }
 
   lose(name: string, ...versions: readonly number[]): void {
@@ -198,7 +202,7 @@ export class OpenStore implements StateStore {
   }
 }
 
-export const logIn = (store: StateStore, keys: RecordWriter & RecordReader = owner): Log => openLog(store, LOG, keys)
+export const logIn = (store: StateStore, keys: Owner = cheap): Log => openLog(store, LOG, keys)
 
 /** Returns the texts in a log. */
 export const textsIn = async (
@@ -214,9 +218,9 @@ export async function appendAll(log: Pick<Log, 'append'>, ...texts: readonly str
 }
 
 /** A log of these texts, its store, and their positions. */
-export async function filled(...texts: readonly string[]) {
+export async function filled(texts: readonly string[], keys: Owner = cheap) {
   const store = new OpenStore()
-  const log = logIn(store)
+  const log = logIn(store, keys)
   return { store, log, positions: await appendAll(log, ...texts) }
 }
 

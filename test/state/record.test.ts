@@ -34,7 +34,6 @@ import {
   filled,
   forgeRecord,
   LOG,
-  logIn,
   owner,
   quickKeyset,
   sha256,
@@ -453,13 +452,8 @@ describe('the scopes without records', () => {
 describe('the markers of a resealed log', () => {
   it('open like records, and say what they are', async () => {
     for (const keys of [owner, vaultOf(1), (await clientOf('AES-256', 'one')).scope('private')]) {
-      const { store, positions } = await filled('one', 'two')
-      store.objects.clear()
-      const log = logIn(store, keys)
-      await log.append(sample(5))
-      const position = await log.append(sample(6))
-      await log.reseal({ atLeast: position, leaveOut: [position] })
-      expect(positions).toHaveLength(2)
+      const { store, log, positions } = await filled(['one', 'two'], keys)
+      await log.reseal({ atLeast: positions[1]!, leaveOut: [positions[1]!] })
       const [copy, close] = [store.at(epochName(1), 1), store.at(epochName(1), 2)]
       const sealOff = store.at(epochName(0), 3)
       const opened = await keys.openRecord(close, behind(copy))
