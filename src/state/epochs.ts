@@ -9,7 +9,7 @@ import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { Close, FormerEpoch } from './marker.ts'
 import type { RecordKeys } from './record.ts'
-import { NO_ID, type ParsedRecord, parseRecord } from './record-layout.ts'
+import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
 import type { StoredObject } from './store.ts'
 
@@ -77,7 +77,8 @@ export class Epochs extends EpochRecords {
     const { version, bytes } = newest
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
     if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return { next: this.behind(record) }
-    const isNext = this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
+    const isNext =
+      record !== undefined && this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
     const first = version === 1 ? bytes : isNext ? undefined : await this.versionAt(epoch, 1)
     if (first === undefined && !isNext) {
       const over = await this.#overAt(epoch, version)
@@ -139,6 +140,8 @@ export class Epochs extends EpochRecords {
   /**
    * Looks for the end of an epoch whose first version is gone. If it was resealed, its lowest remaining version is the
    * seal-off. What stands behind that does not count.
+   * @throws KeystrataError `policy` if the seal-off is of another owner, who has adopted this one: nobody reads what would
+   *   be appended here
    */
   async #overAt(epoch: Epoch, newest: number): Promise<{ next: Epoch } | 'going on' | undefined> {
     let [low, high] = [2, newest]
@@ -152,7 +155,10 @@ export class Epochs extends EpochRecords {
     const record = this.readable(epoch, low, bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const next = record === undefined ? await this.#closedBehind(epoch, low, low) : undefined
-    return next === undefined ? 'going on' : { next }
+    if (next !== undefined) return { next }
+    const foreign = record === undefined ? wellFormed(bytes, this.logId) : undefined
+    if (foreign?.kind === 'seal-off' && this.#isForeign(foreign.header.ownerId)) throw this.#ownedByOther()
+    return 'going on'
   }
 
   /**
@@ -175,8 +181,16 @@ export class Epochs extends EpochRecords {
     }
     // The owner of a record further on is only known if it can be read. Nobody appends to an epoch of somebody else.
     if (!isForeign) return epoch
+    throw this.#ownedByOther()
+  }
+
+  #isForeign(ownerId: Uint8Array): boolean {
+    return !equalBytes(ownerId, this.keys.ownerId) && !this.keys.isAdopted(ownerId)
+  }
+
+  #ownedByOther(): KeystrataError {
     const message = 'this log belongs to another owner: check the store and its prefix, or adopt the owner first'
-    throw new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
+    return new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
   }
 
   /** Returns the epoch that the pointer names, if it is one that the log has reached. Otherwise returns epoch 0. */

@@ -14,6 +14,7 @@ import {
   encodeClose,
   encodeSealOff,
   type FormerEpoch,
+  isIn,
   leftOutBy,
   type NumberRange,
   without,
@@ -151,7 +152,7 @@ class Resealing {
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
       for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
-      const cut = upTo === undefined || isCut(upTo.number, end.epoch, former) ? Infinity : upTo.number
+      const cut = upTo === undefined || isCut(upTo.number, former) ? Infinity : upTo.number
       return new Resealing(epochs, end, former, cut, numbers)
     })
   }
@@ -332,9 +333,12 @@ class Resealing {
   }
 }
 
-/** Returns whether earlier resealings have left out everything from this number up to where the epoch began. */
-function isCut(upTo: number, { base }: Epoch, former: readonly FormerEpoch[]): boolean {
-  return upTo < base && without([{ first: upTo + 1, last: base }], leftOutBy(former)).length === 0
+/**
+ * Returns whether an earlier resealing has left out everything behind a number: it took over nothing behind it, although
+ * there was something. What was appended since then stays.
+ */
+function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
+  return former.some(({ last }, index) => last.number <= upTo && isIn(leftOutBy(former.slice(0, index + 1)), upTo + 1))
 }
 
 /**

@@ -5,9 +5,7 @@ import type { Log } from '../../src/index.ts'
 import { withoutPauses } from '../pauses.ts'
 import { all, failure, sample } from '../fixtures.ts'
 import {
-  appendAll,
   bytesOf,
-  cheap,
   epochName,
   fieldsOf,
   filled,

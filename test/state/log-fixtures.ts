@@ -97,9 +97,14 @@ export const doors: readonly Door[] = [
 export type Owner = RecordWriter & RecordReader
 
 /** The doors whose handle does everything that a log can do. */
-export const owners: readonly (Door & { keys: Owner })[] = doors.flatMap((door) =>
-  (door.writer as object) === door.reader ? [{ ...door, keys: door.writer }] : [],
-)
+export const owners: readonly (Door & { keys: Owner })[] = doors.flatMap((door) => {
+  const { writer } = door
+  return isOwner(writer) ? [{ ...door, keys: writer }] : []
+})
+
+function isOwner(writer: RecordWriter): writer is Owner {
+  return 'openRecord' in writer
+}
 
 export const LOG = 'backups'
 /** SPEC §19.1. */
