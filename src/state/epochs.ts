@@ -86,10 +86,9 @@ export class Epochs extends EpochRecords {
     }
     const owned = await this.#withOwner(epoch, version, first)
     const placed = owned === epoch ? record : this.readable(owned, version, bytes)
-    if (placed === undefined) {
-      const next = await this.#behindDamage(owned, version)
-      if (next !== undefined) return { next }
-    }
+    const next = placed === undefined ? await this.#behindDamage(owned, version) : undefined
+    const sealedOff = next ?? (isNext ? undefined : await this.#sealedBefore(owned, version))
+    if (sealedOff !== undefined) return { next: sealedOff }
     return { epoch: owned, version, record: placed, bytes }
   }
 
@@ -109,6 +108,21 @@ export class Epochs extends EpochRecords {
       first--
     }
     return this.#closedBehind(epoch, first, newest)
+  }
+
+  /**
+   * Looks for a seal-off in front of the newest version. Nobody appends behind one, except to make others follow; and if
+   * nothing was dropped, only the closes of later epochs tell where it is.
+   */
+  async #sealedBefore(epoch: Epoch, newest: number): Promise<Epoch | undefined> {
+    for (let next = epoch.epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
+      const closed = await this.#lastClose(next)
+      const named = closed?.close.former.find((each) => each.epoch === epoch.epoch)
+      if (named === undefined || named.count + 1 >= newest) continue
+      const record = await this.readableAt(epoch, named.count + 1)
+      if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return this.behind(record)
+    }
+    return undefined
   }
 
   /** Returns whether a seal-off may end an epoch. Only of epoch 0 the owner may not be known yet. */
