@@ -94,6 +94,10 @@ export function typedKey(given: string, type: number, role: Role, realm: string,
   )
 }
 
+/** §13.2 The ownerId of an encrypted scope */
+export const scopeOwner = (key: Buffer, account: string, role: Role): Buffer =>
+  KDF(key, EMPTY, 'owner-id', [nameBytes(account, 'realm'), ascii(role)], 16)
+
 /**
  * §13.2 Opens a block, and reports errors in the order given there; bytes = envelope ‖ ciphertext. The keyId selects
  * the scope.
@@ -120,7 +124,7 @@ export function openClientBlock(bytes: Uint8Array, label: string, client: Client
   check(K !== undefined && role !== undefined, 'key-not-found')
   check(header.suite === suiteOf(K.type), 'authentication-failed')
   const context = [nameBytes(client.account, 'realm'), ascii(role)]
-  same(header.ownerId, KDF(K.key, EMPTY, 'owner-id', context, 16))
+  same(header.ownerId, scopeOwner(K.key, client.account, role))
   const aad = cat(D('aad'), header.bytes, LP(cat(n, c)), LP(labelBytes))
   const P = openLock(K.key, n, 'client-block', [ascii(role), header.ownerId], c, sealed, aad, sizeOf(K.type))
   same(hmac('sha256', KDF(K.key, EMPTY, 'block-label', context, 32), hash('sha256', P)), labelBytes)

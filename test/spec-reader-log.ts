@@ -129,11 +129,12 @@ function checkComplete(copies: number[], leftOut: Former['leftOut'], base: numbe
 }
 
 /** Reads a log that has no damage. Any damaged record in the current epoch is authentication-failed. */
-export function readLog(objects: Objects, name: string, by: LogKeys): ReadLog {
+export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: string): ReadLog {
   const logId = logIdOf(name)
   const walk = new Walk(logId, objects, by)
   const { epoch, start, base, ownerId, former } = walk.current()
   const versions = walk.versions(epoch)
+  check(versions.size >= start, 'missing')
   const copies: ParsedRecord[] = []
   const later: ParsedRecord[] = []
   let leftOut: Former['leftOut'] = []
@@ -155,16 +156,28 @@ export function readLog(objects: Objects, name: string, by: LogKeys): ReadLog {
       leftOut = checkClose(record.epoch, decryptRecord(record, logId, by.keys), copies, former, base)
     }
     if (version > start) {
+      // A seal-off that did not end the epoch is damaged, and so is a close behind the start.
+      if (record.kind === 'seal-off') readSealOff(decryptRecord(record, logId, by.keys), epoch)
       check(record.kind === 'content' && record.number === base + version - start, 'authentication-failed')
       later.push(record)
     }
   })
-  check(start === 0 || versions.has(start), 'authentication-failed')
+  const end = base + versions.size - start
+  if (atLeast !== undefined) checkPosition(atLeast, [...copies, ...later], leftOut, end)
   const records = [...copies, ...later].map((record) => ({
     position: record.position,
     content: decryptRecord(record, logId, by.keys),
   }))
-  return { epoch, records, leftOut, end: base + versions.size - start }
+  return { epoch, records, leftOut, end }
+}
+
+/** A position that the log must have: its record is there, or its number was left out */
+function checkPosition(text: string, records: ParsedRecord[], leftOut: Former['leftOut'], end: number): void {
+  const number = Number(text.split('-')[0])
+  if (records.some(({ position }) => position === text)) return
+  if (leftOut.some(({ first, last }) => first <= number && number <= last)) return
+  check(number <= end, 'rollback')
+  check(false, 'forked')
 }
 
 /** The close at the start of an epoch. Returns the numbers that were left out, of all former epochs together. */

@@ -11,7 +11,7 @@ interface Signers {
 }
 
 /** What a keyset or a share (§12.2) reads records with */
-interface SignedKeys {
+export interface SignedKeys {
   pairs: Pair[]
   signersOf: (ownerId: Buffer) => Signers | undefined
 }
@@ -45,12 +45,6 @@ export function keysetKeys({ id, pairs, sourceSigning, cardSigning, adopted }: K
     }
   }
   return { pairs, signersOf }
-}
-
-/** The keys of a share. It has adopted nothing. */
-export function shareKeys(share: { id: Buffer; pair: Pair; sourceSigning: Buffer; cardSigning: Buffer }): SignedKeys {
-  const { id, pair, sourceSigning, cardSigning } = share
-  return { pairs: [pair], signersOf: (ownerId) => (equal(ownerId, id) ? { sourceSigning, cardSigning } : undefined) }
 }
 
 /** The keys of a scope. `public` and those under DES-56 have no records. */
@@ -94,6 +88,23 @@ export function logIdOf(name: string): Buffer {
   const encoded = Buffer.from(text(name), 'utf8')
   check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
   return hash('sha256', D('log-name'), LP(encoded)).subarray(0, 16)
+}
+
+/** §19.1 The id of a record, from 32 random bytes. S is the source signing seed, A or K. */
+export const hedgedId = (S: Buffer, random: Buffer, logId: Buffer, P: Buffer): Buffer =>
+  hmac('sha256', KDF(S, EMPTY, 'record-id', [], 32), random, logId, hash('sha256', P)).subarray(0, 16)
+
+/** §19.1 The n of a LOCK, from 32 random bytes; params without n and c */
+export function hedgedNonce(
+  K: Buffer,
+  random: Buffer,
+  P: Buffer,
+  header: Buffer,
+  params: Buffer,
+  context: Buffer,
+): Buffer {
+  const parts = [hash('sha256', P), header, params, context].map(LP)
+  return hmac('sha256', KDF(K, EMPTY, 'hedge', [], 32), random, ...parts)
 }
 
 function readU64(fields: Fields, least: bigint): number {

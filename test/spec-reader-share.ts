@@ -1,9 +1,9 @@
 // The second reader, continued: sharing (SPEC §12). Like spec-reader.ts, it was written from SPEC.md alone, and the
 // notes there apply.
-import { authentic, cat, check, D, Fields, hash, LP, same } from './spec-reader.ts'
+import { authentic, cat, check, D, equal, Fields, hash, LP, same } from './spec-reader.ts'
 import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
 import { readPublic, recomputePair, recomputeSigning } from './spec-reader.ts'
-import { openRecord, type ParsedRecord, shareKeys } from './spec-reader-record.ts'
+import type { SignedKeys } from './spec-reader-record.ts'
 import { fingerprintOf, isSigned, openSeal, readCard } from './spec-reader-vault.ts'
 
 export interface OpenedShare {
@@ -75,12 +75,7 @@ export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedS
   return P
 }
 
-/** §12.2 Opens a record of the log of a share, as in §19.3, signed by the sharer's keys */
-export function openSharedRecord(
-  bytes: Uint8Array,
-  log: string,
-  after: Uint8Array | 'start' | undefined,
-  share: OpenedShare,
-): ParsedRecord & { content: Buffer } {
-  return openRecord(bytes, log, after, shareKeys(share))
+/** §12.2 What reads the log of a share (§19). It has adopted nothing. */
+export function shareKeys({ id, pair, sourceSigning, cardSigning }: OpenedShare): SignedKeys {
+  return { pairs: [pair], signersOf: (ownerId) => (equal(ownerId, id) ? { sourceSigning, cardSigning } : undefined) }
 }
