@@ -122,9 +122,7 @@ log('forked-copied', 'another id under the number of a copy', host, two, 'forked
 const withoutPointer = new Map(two)
 withoutPointer.delete(POINTER)
 log('no-pointer', 'the pointer is gone: it is a hint', host, withoutPointer, read)
-const lost = changed(two, nameOf(1), 1, two.get(nameOf(1))!.get(1))
-lost.delete(nameOf(1))
-log('lost-epoch', 'the epoch that the seal-off names is gone', host, lost, 'missing')
+log('lost-epoch', 'the epoch that the seal-off names is gone', host, withoutEpoch(two, 1), 'missing')
 log('lost-copies', 'only the first copy is left of it', host, cut(two, nameOf(1), 1), 'missing')
 
 /** Returns the objects with no more than the first versions of one. */

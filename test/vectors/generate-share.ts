@@ -1,7 +1,7 @@
 // Adds the vectors of shares below to their files, unless they are there already. Run `npm run vectors`.
 import { generateKeyPair, generateSigningPair, keyPairOf, Recipient, signingPairOf } from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
-import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
+import { type Bytes, createKeyset, encodeBlock, openLog, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { createHash } from 'node:crypto'
 import { encryptContent } from '../../src/keyset/seal.ts'
@@ -20,11 +20,12 @@ import { randomBytes } from '../../src/primitives/random.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { sealInvite, type Sharer } from '../../src/keyset/invite.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { CHEAP, flipped, hex, patched, sample, unhex } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
-import { keysFor, marked, recordVectors, resigned, sealed } from './make-record.ts'
-import type { InviteVector, SharedBlockVector } from './vectors.ts'
+import { keysFor, LOG, logId, marked, recordVectors, resigned, sealed } from './make-record.ts'
+import type { InviteVector, LogVector, SharedBlockVector } from './vectors.ts'
 
 // The sharer is a new keyset. The invited reader is the planted keyset, the vector `host` of keyset.json.
 const plain = await createKeyset('sharer', { costs: CHEAP, encryption: 'x25519' })
@@ -268,6 +269,27 @@ record(
   'start',
   refused,
 )
+
+// A whole log.
+const store = memoryStateStore()
+const shareLog = openLog(store, LOG, recorderKeyset.share(hex(lax.id)))
+const written: LogVector['records'] = []
+const versions: Record<string, string> = {}
+const objectName = `log/${hex(logId)}/0`
+for (const content of [sample(3), sample(100)]) {
+  written.push({ position: await shareLog.append(content), content: hex(content) })
+  versions[written.length] = hex((await store.read(objectName))!.bytes)
+}
+const ofShare: LogVector = {
+  ...{ id: 'share', section: '19.4', comment: 'two records, by a reader of the share' },
+  ...{ owner: { kind: 'share', invite: 'records-own' }, log: LOG, objects: { [objectName]: versions } },
+  ...{ epoch: 0, records: written, expect: 'ok' },
+}
+const ofAnother: LogVector = {
+  ...{ ...ofShare, id: 'share-of-another', comment: 'the same, by a reader of another share' },
+  ...{ owner: { kind: 'share', invite: 'records-strict' }, records: [], expect: 'policy' },
+}
+append('log.json', [ofShare, ofAnother])
 
 append('invite.json', invites)
 append('shared-block.json', blocks)
