@@ -152,7 +152,13 @@ export class Epochs extends EpochRecords {
     const record = this.readable(epoch, low, bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const next = record === undefined ? await this.#closedBehind(epoch, low, low) : undefined
-    return next === undefined ? 'going on' : { next }
+    if (next !== undefined) return { next }
+    if (record !== undefined || low < newest) return 'going on'
+    // It may be the seal-off: whatever is appended behind it would be lost.
+    const message = `version ${low}, all that is left of epoch ${epoch.epoch}, is damaged, and nothing else tells where this log goes on: restore it`
+    throw new KeystrataError('authentication-failed', message, {
+      ...{ log: toHex(this.logId), epoch: epoch.epoch, version: low },
+    })
   }
 
   /**
@@ -225,18 +231,22 @@ export class Epochs extends EpochRecords {
   }
 
   /**
-   * Returns the epoch that follows, if one of these damaged versions was a seal-off. The close in that epoch says so.
+   * Returns the epoch that follows, if one of these damaged versions was a seal-off. The close in that epoch says so. If
+   * that epoch was resealed too, its close was dropped, and a later one has the whole line.
    * @throws KeystrataError `authentication-failed` if there are several
    */
   async #closedBehind({ epoch }: Epoch, first: number, last: number): Promise<Epoch | undefined> {
     const found: Epoch[] = []
+    let later: Epoch | undefined
     for (let next = epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
       const closed = await this.#lastClose(next)
-      const former = closed?.close.former.at(-1)
-      const sealOff = former?.epoch === epoch ? former.count + 1 : 0
-      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed.epoch)
+      const former = closed?.close.former.find((each) => each.epoch === epoch)
+      const sealOff = former === undefined ? 0 : former.count + 1
+      if (closed === undefined || sealOff < first || sealOff > last) continue
+      if (former === closed.close.former.at(-1)) found.push(closed.epoch)
+      else later ??= await this.#closedEpoch(next)
     }
-    if (found.length <= 1) return found[0]
+    if (found.length <= 1) return found[0] ?? later
     const pointed = await this.#readPointer()
     const chosen = found.find((each) => each.epoch === pointed)
     if (chosen !== undefined) return chosen
