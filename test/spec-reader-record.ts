@@ -212,7 +212,7 @@ export function checkPlace(record: ParsedRecord, after: Uint8Array | 'start'): v
   check(before.kind !== 'seal-off' && epoch === before.epoch, 'authentication-failed')
   same(header.ownerId, before.header.ownerId)
   check(sequence === before.sequence + 1, 'authentication-failed')
-  check(number === before.number + (kind === 'content' ? 1 : 0), 'authentication-failed')
+  check(kind !== 'content' || number === before.number + 1, 'authentication-failed')
   if (!predecessorDamaged) same(previous, hash('sha256', after))
 }
 
