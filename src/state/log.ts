@@ -102,11 +102,9 @@ export interface LogReader {
  * Appends to a log, reads it, and reseals it under new keys. {@link openLog} opens one.
  * @example
  * ```ts
- * import { type Keyset, openLog } from 'keystrata'
- * import type { StateStore } from 'keystrata/stores'
+ * import type { Log } from 'keystrata'
  *
- * const resealBackups = (store: StateStore, regenerated: Keyset, atLeast: string) =>
- *   openLog(store, 'backups', regenerated).reseal({ atLeast })
+ * const resealAfter = async (log: Log, lastKnown: string) => (await log.reseal({ atLeast: lastKnown })).position
  * ```
  */
 export interface Log extends LogWriter, LogReader {
