@@ -211,12 +211,8 @@ describe('README', () => {
 
   it('says what the calls of a log cost', async () => {
     const table = /^\| call \| calls of the store .*\n.*\n((?:\|.*\n)+)/m.exec(readme)![1]!
-    const said = Object.fromEntries(
-      table
-        .trim()
-        .split('\n')
-        .map((row) => row.split(' | ').slice(0, 2)),
-    )
+    const rows = table.trim().split('\n')
+    const said = Object.fromEntries(rows.map((row) => row.split(' | ').slice(0, 2) as [string, string]))
     expect(said).toEqual({
       '| `append`': '1 read, 1 write',
       '| `last`': '1 read',

@@ -111,7 +111,7 @@ it('what a log can do depends on the keys', () => {
       openLog(store, 'x', share),
       openLog(store, 'x', reader),
     ] as const
-  expectTypeOf<ReturnType<typeof open>>().toEqualTypeOf<readonly [Log, LogWriter, LogWriter, LogReader]>()
+  expectTypeOf(open).returns.toEqualTypeOf<readonly [Log, LogWriter, LogWriter, LogReader]>()
   expectTypeOf<Log>().toExtend<LogReader & LogWriter>()
   expectTypeOf<ReturnType<RecordWriter['sealRecord']>>().toEqualTypeOf<Promise<SealedRecord>>()
   expectTypeOf<Parameters<RecordWriter['sealRecord']>[1]>().toEqualTypeOf<RecordPlace>()
