@@ -7,9 +7,18 @@ import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type End, type Epoch, numberAt } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
-import { type Close, encodeClose, encodeSealOff, type FormerEpoch, type NumberRange, without } from './marker.ts'
+import {
+  type Close,
+  encodeClose,
+  encodeSealOff,
+  type FormerEpoch,
+  isIn,
+  leftOutBy,
+  type NumberRange,
+  without,
+} from './marker.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
@@ -146,7 +155,7 @@ class Resealing {
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
       for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
-      const cut = upTo === undefined || isCut(upTo.number, end.epoch, former) ? Infinity : upTo.number
+      const cut = upTo === undefined || isCut(upTo.number, former) ? Infinity : upTo.number
       return new Resealing(epochs, end, former, cut, numbers)
     })
   }
@@ -202,9 +211,10 @@ class Resealing {
           return false
         }
         if (record === undefined && step.isGone && (await this.#epochs.find()).epoch.epoch !== epoch.epoch) return false
-        if (record === undefined || record.kind === 'content') {
-          this.#number = numberOf(step, epoch, this.#number)
-          const isLeftOut = this.#number > this.#upTo || this.#leaveOut.has(this.#number)
+        const number = await this.#epochs.numberOf(step, epoch, this.#number)
+        if (number !== undefined) {
+          this.#number = number
+          const isLeftOut = number > this.#upTo || this.#leaveOut.has(number)
           if (!isLeftOut) {
             if (record === undefined) throw this.#damaged(version, NO_ID, step.error)
             if (!(await this.#copyRecord(record))) return false
@@ -252,7 +262,7 @@ class Resealing {
       throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one')
     const highest = this.#highestAt(this.#handled)
     const rest = this.#last.number < highest ? [{ first: this.#last.number + 1, last: highest }] : []
-    const former = this.#former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+    const former = leftOutBy(this.#former)
     const close: Close = {
       former: [
         ...this.#former,
@@ -323,10 +333,12 @@ class Resealing {
   }
 }
 
-/** Returns whether earlier resealings have left out everything from this number up to where the epoch began. */
-function isCut(upTo: number, { base }: Epoch, former: readonly FormerEpoch[]): boolean {
-  const leftOut = former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
-  return upTo < base && without([{ first: upTo + 1, last: base }], leftOut).length === 0
+/**
+ * Returns whether an earlier resealing has left out everything behind a number: it took over nothing behind it, although
+ * there was something. What was appended since then stays.
+ */
+function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
+  return former.some(({ last }, index) => last.number <= upTo && isIn(leftOutBy(former.slice(0, index + 1)), upTo + 1))
 }
 
 /**
