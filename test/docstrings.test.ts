@@ -186,7 +186,7 @@ const calls: Readonly<Record<string, Call>> = {
   parseBlock: [[block.label, async () => stored, keyset], content],
   SealedRecord: [[record], 'records/1'],
   RecordPlace: [[record.record], { log: 'backups', after: record.record }],
-  LogWriter: [['a note', memoryStateStore(), writer], expect.stringMatching(/^1-[\da-f]{32}$/)],
+  LogWriter: [['a note', openLog(memoryStateStore(), 'notes', writer)], expect.stringMatching(/^1-[\da-f]{32}$/)],
   LogReader: [[openLog(memoryStateStore(), 'empty', keyset)], undefined],
   Log: [[openLog(logs, 'backups', regenerated), position], position],
   Pack: [[await keyset.pack([content])], content],

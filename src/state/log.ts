@@ -30,11 +30,9 @@ const TRIES = 100
  * Appends to a log. {@link openLog} opens one.
  * @example
  * ```ts
- * import { type KeysetWriter, openLog } from 'keystrata'
- * import type { StateStore } from 'keystrata/stores'
+ * import type { LogWriter } from 'keystrata'
  *
- * const note = (text: string, store: StateStore, writer: KeysetWriter) =>
- *   openLog(store, 'notes', writer).append(new TextEncoder().encode(text))
+ * const note = (text: string, log: LogWriter) => log.append(new TextEncoder().encode(text))
  * ```
  */
 export interface LogWriter {
