@@ -23,6 +23,8 @@ const slow = process.env['SLOW'] === '1'
 const tree = makeTree()
 const folder = newFolder()
 const store = join(folder, 'store')
+/** The position that the second backup has named. */
+let position = ''
 const inside = (name: string) =>
   readdirSync(join(store, name), { recursive: true, encoding: 'utf8' })
     .map((each) => join(store, name, each))
@@ -56,12 +58,18 @@ describe('npm run demo', () => {
     expect(second.code).toBe(0)
     for (const [path, written] of before) expect(statSync(path).mtimeMs).toBe(written)
     const older = join(folder, 'older')
-    const position = /the index ends at (4-[0-9a-f]{32});/.exec(second.stdout)![1]!
-    const restoring = ['--restore-only', '--store', store, '--restore', older, '--snapshot', '1', '--at-least']
-    expect((await demo(...restoring, `5${position.slice(1)}`)).stderr).toMatch('this log ends at record 4')
-    expect((await demo(...restoring, position)).code).toBe(0)
+    position = /the index ends at (4-[0-9a-f]{32});/.exec(second.stdout)![1]!
+    const restoring = ['--restore-only', '--store', store, '--restore', older, '--snapshot', '1']
+    expect((await demo(...restoring, '--at-least', position)).code).toBe(0)
     expect(readdirSync(older)).not.toContain('empty file 2')
     expect(readFileSync(join(older, 'deep', 'ascii.txt'))).toEqual(readFileSync(join(tree, 'deep', 'ascii.txt')))
+  })
+
+  it.runIf(slow)('refuses an index that ends before a position', async () => {
+    const restoring = ['--restore-only', '--store', store, '--restore', join(folder, 'none'), '--at-least']
+    const { code, stderr } = await demo(...restoring, `5${position.slice(1)}`)
+    expect(code).toBe(1)
+    expect(stderr).toMatch('this log ends at record 4')
   })
 
   it.runIf(slow)('runs two clients and a server, and restores from what they stored', async () => {
