@@ -30,11 +30,9 @@ const TRIES = 100
  * Appends to a log. {@link openLog} opens one.
  * @example
  * ```ts
- * import { type KeysetWriter, openLog } from 'keystrata'
- * import type { StateStore } from 'keystrata/stores'
+ * import type { LogWriter } from 'keystrata'
  *
- * const note = (text: string, store: StateStore, writer: KeysetWriter) =>
- *   openLog(store, 'notes', writer).append(new TextEncoder().encode(text))
+ * const note = (text: string, log: LogWriter) => log.append(new TextEncoder().encode(text))
  * ```
  */
 export interface LogWriter {
@@ -102,11 +100,9 @@ export interface LogReader {
  * Appends to a log, reads it, and reseals it under new keys. {@link openLog} opens one.
  * @example
  * ```ts
- * import { type Keyset, openLog } from 'keystrata'
- * import type { StateStore } from 'keystrata/stores'
+ * import type { Log } from 'keystrata'
  *
- * const resealBackups = (store: StateStore, regenerated: Keyset, atLeast: string) =>
- *   openLog(store, 'backups', regenerated).reseal({ atLeast })
+ * const resealAfter = async (log: Log, lastKnown: string) => (await log.reseal({ atLeast: lastKnown })).position
  * ```
  */
 export interface Log extends LogWriter, LogReader {
