@@ -7,7 +7,7 @@ import type { Client } from '../src/client.ts'
 import type { Claimant } from '../src/client/proof.ts'
 import { recipeOf } from '../src/core/recipe.ts'
 import type { ClientRecipe } from '../src/client/client.ts'
-import { createKeyset, type ErrorCode, type Keyset, KeystrataError } from '../src/index.ts'
+import { createKeyset, type ErrorCode, type Keyset, KeystrataError, type RecordPlace } from '../src/index.ts'
 import { type VaultStore } from '../src/vault.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
@@ -268,6 +268,6 @@ export const openKeyOf = (device: Uint8Array): Uint8Array =>
   withRandomness([device], () => createDeviceKey()).exportUnprotected()
 
 /** Places in the one log of most tests. */
-export const atStart = { log: 'log', after: 'start' } as const
-export const anywhere = { log: 'log', after: 'unchecked' } as const
-export const following = (record: Uint8Array) => ({ log: 'log', after: record })
+export const atStart: RecordPlace = { log: 'log', after: 'start' }
+export const anywhere: { log: string; after: 'unchecked' } = { log: 'log', after: 'unchecked' }
+export const following = (record: Uint8Array): RecordPlace => ({ log: 'log', after: record })

@@ -109,17 +109,26 @@ function isOwner(writer: RecordWriter): writer is Owner {
 export const LOG = 'backups'
 /** SPEC §19.1. */
 export const LOG_ID: string = hex(hash('sha256', D('log-name'), LP(Buffer.from(LOG))).subarray(0, 16))
-export const POINTER = `log/${LOG_ID}`
+export const POINTER: string = `log/${LOG_ID}`
 export const epochName = (epoch: number): string => `log/${LOG_ID}/${epoch}`
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
+interface Fields extends Record<'keyId' | 'ownerId' | 'id' | 'previous', string> {
+  type: number
+  suite: number
+  epoch: number
+  flags: number
+  sequence: number
+  number: number
+}
+
 /** The fields of a record, at the offsets that SPEC §2 and §19.1 give them. */
-export function fieldsOf(record: Uint8Array) {
+export function fieldsOf(record: Uint8Array): Fields {
   const view = new DataView(record.buffer, record.byteOffset)
   return {
-    type: record[5],
+    type: view.getUint8(5),
     suite: view.getUint16(6),
     epoch: view.getUint32(8),
     flags: view.getUint32(12),
