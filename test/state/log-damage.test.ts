@@ -239,6 +239,29 @@ describe('copies that are damaged', () => {
     for (const position of positions) expect(await textsIn(log, { atLeast: position })).toEqual(['1', '6'])
   })
 
+  it.each([1, 2, 3])('at version %d are noticed by whoever begins right in front of them', async (version) => {
+    const { store, log, positions } = await filled(['1', '2', '3', '4', '5'])
+    await log.reseal({ atLeast: positions[4]!, leaveOut: [positions[0]!, positions[2]!] })
+    // Copies: 2, 4, 5; then the close.
+    store.rot(epochName(1), version)
+    const number = [2, 4, 5][version - 1]!
+    const rest = ['2', '4', '5'].filter((text) => text !== String(number))
+    const damage = ['authentication-failed', `${number}-${ZEROS}`, 1, version]
+    for (const [index, after] of [undefined, ...positions].entries()) {
+      const options = after === undefined ? {} : { after }
+      if (index === number) {
+        const error = await failure(() => logIn(store).last({ atLeast: after! }), 'authentication-failed')
+        expect(error.detail).toEqual({ position: `${number}-${ZEROS}`, epoch: 1, version, log: LOG_ID })
+        await failure(() => all(logIn(store).read(options)), 'authentication-failed')
+        continue
+      }
+      const { texts, damaged } = await readAll(logIn(store), options)
+      expect(texts).toEqual(rest.filter((text) => Number(text) > index))
+      expect(damaged).toEqual(index < number ? [damage] : [])
+      await logIn(store).last({ atLeast: after ?? positions[0]! })
+    }
+  })
+
   it('do not hide behind a close that nobody needs any more', async () => {
     const { store, log, positions } = await filled(['1', '2', '3'])
     // Another host appends before the seal-off is written, so the first close is superseded.
