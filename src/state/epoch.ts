@@ -14,6 +14,7 @@ import {
   readSealOff,
   type SealOff,
 } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, parseRecord, type Position, positionText } from './record-layout.ts'
 
@@ -128,7 +129,7 @@ export class EpochRecords {
    */
   async *walk(epoch: Epoch, first: number, last: number, previous?: Uint8Array): AsyncGenerator<Step> {
     let before = first === 1 ? NO_HASH : previous
-    for await (const { version, bytes } of this.store.versions(this.nameOf(epoch.epoch), first, last)) {
+    for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), first, last)) {
       if (bytes === undefined) {
         const isGone = (await this.versionAt(epoch, 1)) === undefined
         yield { version, isGone, error: new KeystrataError('missing', 'the store has no such record') }
@@ -184,6 +185,22 @@ export class EpochRecords {
     for (let before = version - 1; before >= 1; before--)
       if ((await this.verifiedAt(epoch, before, number)).kind === 'content') break
     throw forked(position)
+  }
+
+  /**
+   * Checks that a position is in the log.
+   * @param mayBeDamaged whether the record may be there and damaged, so that its id cannot be compared
+   * @returns whether it was left out
+   * @throws KeystrataError as {@link EpochRecords.locate}
+   */
+  async assertHas(end: End, position: Position, mayBeDamaged: boolean): Promise<boolean> {
+    try {
+      return (await this.locate(end, position)).isLeftOut
+    } catch (error) {
+      // Only the errors of damaged records say where they are.
+      if (mayBeDamaged && error instanceof KeystrataError && error.detail['version'] !== undefined) return false
+      throw error
+    }
   }
 
   #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {

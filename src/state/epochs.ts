@@ -8,6 +8,7 @@ import type { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { Close, FormerEpoch } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
 import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
@@ -243,7 +244,7 @@ export class Epochs extends EpochRecords {
     const name = this.nameOf(epoch)
     const newest = await this.store.read(name)
     let last: { epoch: Epoch; close: Close } | undefined
-    for await (const { version, bytes } of this.store.versions(name, 1, newest?.version ?? 0)) {
+    for await (const { version, bytes } of versionsOf(this.store, name, 1, newest?.version ?? 0)) {
       const record = this.readable(anywhereIn(epoch), version, bytes)
       const close = record?.kind === 'close' ? this.closeIn(record) : undefined
       if (record === undefined || close === undefined) continue

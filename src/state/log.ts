@@ -7,6 +7,7 @@ import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { type End, type Epoch, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
 import {
   logIdOf,
@@ -261,7 +262,8 @@ export class StoredLog implements Log {
     const epochs = this.#epochs
     let end = await settledly(async () => {
       const found = await epochs.find()
-      for (const position of [start, floor]) if (position !== undefined) await epochs.locate(found, position)
+      for (const position of [start, floor])
+        if (position !== undefined) await epochs.assertHas(found, position, onDamaged !== undefined)
       return found
     })
     let number = start?.number ?? 0
@@ -321,7 +323,7 @@ export class StoredLog implements Log {
   /** Reads the key ids of all content records. They are not encrypted, and read without any check. */
   async *keyIds(): AsyncGenerator<Uint8Array> {
     const { epoch, version } = await this.#epochs.find()
-    for await (const { bytes } of this.#epochs.store.versions(this.#epochs.nameOf(epoch.epoch), 1, version)) {
+    for await (const { bytes } of versionsOf(this.#epochs.store, this.#epochs.nameOf(epoch.epoch), 1, version)) {
       const record = bytes && wellFormed(bytes, this.#epochs.logId)
       if (record?.kind === 'content') yield record.header.keyId
     }

@@ -200,7 +200,10 @@ export function writerOf({ write }: RecordKeys): RecordSealer {
 }
 
 function placeFrom<A>(place: { log: string; after: A }): { logId: Bytes; after: A } {
-  const { log, after } = Object(place) as { log: string; after: A }
+  const { log, after } = Object(place) as { log?: string; after?: A }
+  if (log === undefined || after === undefined) {
+    throw new TypeError("place must be { log, after }, where after is 'start' or the bytes of the record before it")
+  }
   return { logId: logIdOf(log), after }
 }
 

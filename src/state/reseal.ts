@@ -19,6 +19,7 @@ import {
   type NumberRange,
   without,
 } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
 import { dropSettled, writeSettled } from './settle.ts'
@@ -148,7 +149,9 @@ class Resealing {
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
     return settledly(async () => {
       const end = await epochs.find()
-      for (const position of [atLeast, upTo]) if (position !== undefined) await epochs.locate(end, position)
+      const isLeftOut = (position: Position) => leaveOut.some(({ number }) => number === position.number)
+      for (const position of [atLeast, upTo])
+        if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
       for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
@@ -163,7 +166,7 @@ class Resealing {
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
-    for await (const { bytes } of store.versions(nameOf(epoch), 1, this.#newest)) {
+    for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
@@ -186,15 +189,12 @@ class Resealing {
       if (!(await this.#copy())) return false
       const target = await this.#close()
       if (target === undefined) return false
-      for (;;) {
-        if ((await this.#sealOff(target)) === 'written') return true
-        const { epoch, version } = await this.#epochs.find()
-        if (epoch.epoch === target.epoch) return true
-        if (epoch.epoch !== this.#epoch.epoch) return false
-        if (version <= this.#handled) continue
-        this.#newest = version
-        break
-      }
+      if ((await this.#sealOff(target)) === 'written') return true
+      const { epoch, version } = await this.#epochs.find()
+      if (epoch.epoch === target.epoch) return true
+      if (epoch.epoch !== this.#epoch.epoch) return false
+      // Hosts appended meanwhile. Or if there is nothing new, nobody knows what became of the seal-off: it is written again.
+      this.#newest = Math.max(version, this.#newest)
     }
   }
 
@@ -346,10 +346,5 @@ function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
  * @throws KeystrataError `rollback` or `forked` if it never was
  */
 async function isThere(epochs: Epochs, end: End, position: Position): Promise<boolean> {
-  try {
-    return !(await epochs.locate(end, position)).isLeftOut
-  } catch (error) {
-    if (error instanceof KeystrataError && error.detail['version'] !== undefined) return true
-    throw error
-  }
+  return !(await epochs.assertHas(end, position, true))
 }
