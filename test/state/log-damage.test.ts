@@ -101,6 +101,24 @@ describe('a record that the store lost', () => {
     expect(await textsIn(logIn(store))).toEqual([...rest, '4'])
   })
 
+  it('with others at the beginning of an epoch is named, and everything else is read', async () => {
+    for (const epoch of [0, 1]) {
+      const { store, log, positions } = await filled(['1', '2', '3', '4'])
+      if (epoch === 1) await log.reseal({ atLeast: positions[3]!, leaveOut: [positions[0]!] })
+      store.lose(epochName(epoch), 1, 2)
+      const first = epoch === 0 ? ['1', '2'] : ['2', '3']
+      const rest = epoch === 0 ? ['3', '4'] : ['4']
+      const { texts, damaged } = await readAll(logIn(store))
+      expect(texts).toEqual(rest)
+      expect(damaged).toEqual(first.map((text, index) => ['missing', `${text}-${ZEROS}`, epoch, index + 1]))
+      const position = await logIn(store).append(bytesOf('5'))
+      expect((await readAll(logIn(store), { atLeast: position })).texts).toEqual([...rest, '5'])
+      const leaveOut = first.map((text) => `${text}-${ZEROS}`)
+      await logIn(store).reseal({ atLeast: position, leaveOut })
+      expect(await textsIn(logIn(store))).toEqual([...rest, '5'])
+    }
+  })
+
   it('at the end is noticed by whoever knows its position', async () => {
     const { store, log, positions } = await filled(['1', '2', '3'])
     store.lose(epochName(0), 3)
