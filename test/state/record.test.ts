@@ -217,6 +217,9 @@ describe.each(doors)('records of $name', ({ writer, reader, stranger: other, sui
     expect(again.position).toBe(base.position)
     const records = [base, otherContent, otherLog, otherPlace]
     expect(new Set(records.map((record) => nonceOf(record, 50))).size).toBe(4)
+    // Even if somebody gives two contents one id at one place.
+    const forged = [await forgeRecord(writer, {}, sample(50)), await forgeRecord(writer, {}, sample(50, 2))]
+    expect(new Set(forged.map((record) => nonceOf({ ...base, record }, 50))).size).toBe(2)
     expect(new Set([base, otherContent, otherLog].map(({ record }) => fieldsOf(record).id)).size).toBe(3)
   })
 
@@ -255,6 +258,12 @@ describe.each(doors)('records of $name', ({ writer, reader, stranger: other, sui
     expect(fieldsOf(past).flags).toBe(12)
     expectSame((await reader.openRecord(past, behind(one))).content, sample(5))
     await failure(() => reader.openRecord(past, START), 'authentication-failed')
+    // Everything else is checked as ever.
+    const elsewhere = [{ epoch: 1 }, { sequence: 3 }, { number: 3 }]
+    for (const other of elsewhere) {
+      const moved = await forgeRecord(writer, { ...place, isAfterDamage: true, ...other }, sample(5))
+      await failure(() => reader.openRecord(moved, behind(one)), 'authentication-failed')
+    }
     const without = await forgeRecord(writer, place, sample(5))
     await failure(() => reader.openRecord(without, behind(one)), 'authentication-failed')
   })
