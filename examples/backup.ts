@@ -1,5 +1,4 @@
 // Backs up a folder tree with a writer only. It needs no password and holds no key that could restore.
-import type { Pack } from '../src/keyset/pack.ts'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -12,7 +11,7 @@ import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from
 const PIECE_BYTES = 8 * 1024 * 1024 - 1
 /** How many pieces of a file are sealed at once, if the writer can do that. */
 const PIECES_AT_ONCE = 4
-/** Smaller files share a block with others, if the writer can pack files. */
+/** Smaller files share a block with others, if packing is on. */
 const SMALL_BYTES = 1024 * 1024
 const PACK_BYTES = 8 * 1024 * 1024
 const PACK_FILES = 1024
@@ -23,8 +22,11 @@ export interface BackupOptions {
   writer: BlockWriter
   index: IndexWriter
   blocks: BackupStore['blocks']
-  /** Packs small files into one block. Without it, each file is a block of its own. */
-  pack?: (files: readonly Uint8Array[]) => Promise<Pack>
+  /**
+   * Packs small files into one block. Without it, each file is a block of its own, which other clients of an account may
+   * have too.
+   */
+  pack?: boolean
   /** Folders to leave out, such as the store itself. */
   exclude?: readonly string[]
   /** Called with one line for each thing that could not be backed up. */
@@ -103,7 +105,7 @@ class BackupRun {
         const length = await fill(file, room)
         if (length === 0) break
         size += length
-        if (size === length && length < SMALL_BYTES && this.#options.pack !== undefined) {
+        if (size === length && length < SMALL_BYTES && this.#options.pack === true) {
           const packed = { ...common, type: 'file', size, pack: '', member: '' } as const
           await this.#wait(new Uint8Array(room.subarray(0, length)), (entry = packed), inside)
         } else {
@@ -146,9 +148,8 @@ class BackupRun {
   }
 
   async #pack(): Promise<void> {
-    const { pack } = this.#options
-    if (pack === undefined || this.#waiting.length === 0) return
-    const { content, members } = await pack(this.#waiting.map(({ file }) => file))
+    if (this.#waiting.length === 0) return
+    const { content, members } = await this.#options.writer.pack(this.#waiting.map(({ file }) => file))
     const label = await this.#put(withKind(Kind.pack, content))
     this.#waiting.forEach(({ entry }, index) => Object.assign(entry, { pack: label, member: members[index] }))
     this.tally.packed += this.#waiting.length

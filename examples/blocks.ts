@@ -5,7 +5,7 @@ import type { Blocks } from 'keystrata/stores'
 import type { BackupStore } from './backup-store.ts'
 
 /** The first byte of each content. It says what the content is, so that a file is never read as an index. */
-export const Kind = { piece: 0, pack: 1, listing: 2, snapshot: 3 } as const
+export const Kind = { piece: 0, pack: 1, listing: 2 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
 export interface Tally {

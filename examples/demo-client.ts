@@ -8,11 +8,12 @@ import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
+import { openLog } from 'keystrata'
 import type { StateStore } from 'keystrata/stores'
 import { folderStateStore } from 'keystrata/stores/folder'
 import { postgresSchema, postgresStateStore } from 'keystrata/stores/postgres'
+import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import { writeNext } from './backup-store.ts'
-import { BlockIndex, readBlockIndex } from './block-index.ts'
 import type { Demo } from './demo.ts'
 import { custodyStory } from './demo-custody.ts'
 import { legacyStory } from './demo-legacy.ts'
@@ -33,7 +34,7 @@ export const MACHINE = 'machine'
 const COMMON_FILES = 20
 
 export async function clientDemo(demo: Demo): Promise<void> {
-  const { password, restoreOnly, snapshot } = demo
+  const { password, restoreOnly, snapshot, atLeast } = demo
   const { address } = demo.store
   // In real life the server and the clients are on different machines.
   const machine = folderStateStore(join(address, MACHINE))
@@ -54,7 +55,7 @@ export async function clientDemo(demo: Demo): Promise<void> {
     if (restoreOnly) {
       using desktop = await savedClient(machine, device, 'desktop')
       if (desktop === undefined) throw new Error(`${address} holds no client: run the demo with this store first`)
-      await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot })
+      await restore(demo, desktop, await RemoteStore.connect(url, desktop), { snapshot, atLeast })
     } else {
       const clients = await ownClients(machine, device)
       const second = await foldersOfLaptop(demo.folder)
@@ -91,16 +92,16 @@ async function story(
     const { keyState } = await RemoteStore.connect(url, client)
     say(`${client.name} has enrolled and proved its keys; its state on the server is ${keyState}`)
   }
-  await backUp(demo, desktop, url)
-  await backUp(demo, laptop, url, second)
+  const ends = { desktop: await backUp(demo, desktop, url), laptop: await backUp(demo, laptop, url, second) }
   say('files that both clients have are stored once: contents use the account key, names each client’s private key')
 
   // Like a new process that has only what the client's own database holds.
   const again = (await savedClient(machine, device, 'desktop'))!
   const remote = await RemoteStore.connect(url, again)
   say(`${again.name} has connected again with the keys from its own database; its state is now ${remote.keyState}`)
-  await restore(demo, again, remote)
-  await restore(demo, laptop, await RemoteStore.connect(url, laptop), { into: LAPTOP, of: second })
+  await restore(demo, again, remote, { atLeast: ends.desktop })
+  const more = { into: LAPTOP, of: second, atLeast: ends.laptop }
+  await restore(demo, laptop, await RemoteStore.connect(url, laptop), more)
 
   const changed = await newClient('desktop', generateTypedKey('AES-128'))
   await refused('key-changed', () => enrol(url, customer, changed))
@@ -112,22 +113,25 @@ async function story(
   say('a sealed source password opens only in the database row for which it was sealed')
 }
 
-async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<void> {
+/** Backs up a folder. Returns the position of the last record of the index, which a real client keeps in its database. */
+async function backUp(demo: Demo, client: Client, url: string, what?: string): Promise<string | undefined> {
   const remote = await RemoteStore.connect(url, client)
-  const index = new BlockIndex(client.scope('private'), remote, () => remote.commit())
+  const index = new BackupLog(openLog(remote.state, BACKUPS, client.scope('private')), () => remote.commit())
   await demo.backUp(client.scope('account'), index, { store: remote, ...(what !== undefined && { what }) })
+  return index.position
 }
 
 export async function restore(
   demo: Demo,
   client: Client,
   store: RemoteStore,
-  { snapshot, ...again }: { snapshot?: number | undefined; into?: string; of?: string } = {},
+  {
+    into,
+    of,
+    ...wanted
+  }: { snapshot?: number | undefined; atLeast?: string | undefined; into?: string; of?: string } = {},
 ): Promise<void> {
-  // The scopes matter: the store names the labels, and must not lead us to a public block, which anyone can create, or
-  // to a block of another client.
-  const listing = await readBlockIndex(store, client.scope('private'), snapshot)
-  const { into, of } = again
+  const listing = await readListing(openLog(store.state, BACKUPS, client.scope('private')), wanted)
   await demo.restore(
     { reader: client.scope('account'), store },
     listing,

@@ -1,53 +1,61 @@
 // The demo with a keyset. It backs up with only the host export, and restores with only the store and the password.
 // On request it also regenerates the keys and shares a folder.
-import { checkWriter, createKeyset, type Keyset, KeystrataError, loadKeyset, openWriter, saveKeyset } from 'keystrata'
+import {
+  checkWriter,
+  createKeyset,
+  type Keyset,
+  KeystrataError,
+  loadKeyset,
+  openLog,
+  openWriter,
+  saveKeyset,
+} from 'keystrata'
 import type { StateStore } from 'keystrata/stores'
+import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
-import { LogWriter, readLog } from './log.ts'
-import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
 export async function keysetDemo(demo: Demo): Promise<void> {
   const { store, password } = demo
   if (demo.restoreOnly) {
     using keyset = await loadKeyset(store.state, password)
-    await restore(demo, keyset)
+    await restore(demo, keyset, demo.atLeast)
     return
   }
   using keyset = await ownKeyset(store.state, password)
-  await backUp(demo, keyset.id, keyset.export('host'))
-  using newest = demo.regenerate ? await regenerate(store, keyset) : undefined
+  const position = await backUp(demo, keyset.export('host'))
+  using newest = demo.regenerate ? await regenerate(store, keyset, position) : undefined
 
-  // Like another machine, which has only the store and the password. A machine that remembers the revision passes it
-  // too: then nobody can put back an older keyset.
+  // Like another machine, which has only the store and the password. A machine that remembers the revision and the
+  // position passes them too: then nobody can put back an older keyset, or an older index.
   using reader = await loadKeyset(store.state, password, { atLeast: (newest ?? keyset).revision })
-  const listing = await restore(demo, reader)
+  const listing = await restore(demo, reader, position)
   if (demo.share !== undefined) await shareFolder(demo, reader, listing, demo.share)
 }
 
 /**
  * Backs up with the host export, which holds no key that could restore. A real tool keeps it on the machine that it backs
  * up. So it asks for the password only once, during setup.
+ * @returns the position of the last record of the index, which the machine keeps too
  */
-async function backUp({ store, backUp: run }: Demo, id: string, hostExport: Uint8Array): Promise<void> {
+async function backUp({ store, backUp: run }: Demo, hostExport: Uint8Array): Promise<string> {
   using writer = openWriter(hostExport)
-  const index = await LogWriter.open(writer, store.state, id)
+  const index = new BackupLog(openLog(store.state, BACKUPS, writer))
   // If somebody changes the keyset, the host needs a new export. Its old one may seal for keys that are then forgotten.
   await checkWriter(store.state, writer)
   {
     await using pool = newPool()
-    await run(pool.writer(writer), index, { pack: (files) => writer.pack(files) })
+    await run(pool.writer(writer), index, { pack: true })
   }
   await checkWriter(store.state, writer)
+  return index.position!
 }
 
-async function restore(demo: Demo, reader: Keyset) {
+async function restore(demo: Demo, reader: Keyset, atLeast: string | undefined) {
   const { store, snapshot } = demo
-  const { listing, records, name } = await readLog(store.state, reader.id, reader, snapshot)
-  if (listing === undefined) throw new Error(`${store.address} does not hold this backup`)
-  say(`the index ${name} has ${records} records; note this number, because only it shows if the end was cut off`)
+  const listing = await readListing(openLog(store.state, BACKUPS, reader), { snapshot, atLeast })
   await demo.restore({ reader, store }, listing)
   return listing
 }

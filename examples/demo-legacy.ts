@@ -1,12 +1,13 @@
 // The next part of the client demo: the data of an old client is sealed under DES-56. The demo opens it and seals it
 // again for a client with an AES-256 key.
+import { openLog } from 'keystrata'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { type Client, deriveClient, generateTypedKey } from 'keystrata/client'
-import { BlockIndex, readBlockIndex } from './block-index.ts'
+import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { type Machine, saveClient, savedClient } from './demo-client.ts'
-import type { Entry, IndexWriter, Listing } from './listing.ts'
+import { type Entry, type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
 import { REALM } from './storage-service.ts'
 import { say } from './terminal.ts'
@@ -33,7 +34,7 @@ export async function legacyStory(
   using old = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY, dangerouslyAllowDes: true })
   await enrol(url, customer, old)
   const remote = await RemoteStore.connect(url, old)
-  const index = new BlockIndex(old.scope('private'), remote, () => remote.commit())
+  const index = new BlockIndex(old, remote)
   await demo.backUp(old.scope('private'), index, { store: remote, what: folder })
 
   // Today, a second client joins, so the account needs an account key.
@@ -46,23 +47,50 @@ export async function legacyStory(
   await enrol(url, customer, modern)
   using restored = await deriveLegacyClient({ ...NAMES, name: 'old', privateKey: DES_KEY })
   using reader = await restored.withAccountKey(accountKey)
-  const blocks = await move(reader, modern, url)
+  const blocks = await move(reader, index.position!, modern, url)
   say(`${blocks} blocks of an old client were opened under DES, and sealed again under AES-256`)
 
   const again = await RemoteStore.connect(url, modern)
   const source = { reader: modern.scope('private'), store: again }
-  const listing = await readBlockIndex(again, source.reader)
+  const listing = await readListing(openLog(again.state, BACKUPS, source.reader))
   await demo.restore(source, listing, { into: MOVED, of: folder })
 }
 
-/** Opens the newest backup of one client and seals it as a backup of another one. Returns the number of blocks. */
-async function move(from: Client, to: Client, url: string): Promise<number> {
-  const there = await RemoteStore.connect(url, from)
-  const source = { reader: from.scope('private'), store: there }
-  const listing = await readBlockIndex(there, source.reader)
+/** The listing of a backup in a block, because a scope under DES has no logs. */
+class BlockIndex implements IndexWriter {
+  /** The label of the listing. */
+  position: string | undefined
+  readonly #folders: Folder[] = []
+  readonly #client: Client
+  readonly #store: RemoteStore
+
+  constructor(client: Client, store: RemoteStore) {
+    this.#client = client
+    this.#store = store
+  }
+
+  async add(folders: readonly Folder[]): Promise<void> {
+    this.#folders.push(...folders)
+  }
+
+  async finish(snapshot: Snapshot): Promise<void> {
+    const content = withKind(Kind.listing, Buffer.from(JSON.stringify([snapshot, this.#folders])))
+    this.position = await putContent(content, this.#client.scope('private'), this.#store.blocks, newTally())
+    await this.#store.commit()
+  }
+}
+
+/**
+ * Opens a backup of one client and seals it as a backup of another one. Returns the number of blocks.
+ * @param label the label of the listing
+ */
+async function move(from: Client, label: string, to: Client, url: string): Promise<number> {
+  const source = { reader: from.scope('private'), store: await RemoteStore.connect(url, from) }
+  const listed = Buffer.from(await getContent(Kind.listing, label, source, newTally())).toString()
+  const listing = toListing(...(JSON.parse(listed) as [Snapshot, Folder[]]))
   const here = await RemoteStore.connect(url, to)
   const writer = to.scope('private')
-  const index = new BlockIndex(writer, here, () => here.commit())
+  const index = new BackupLog(openLog(here.state, BACKUPS, writer), () => here.commit())
   const moved: Map<string, string> = new Map()
   const reseal = async (label: string): Promise<string> => {
     const known = moved.get(label)

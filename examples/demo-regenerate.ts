@@ -1,29 +1,38 @@
 // Puts everything in the store under new key pairs. It stores a keyset with the old and the new pairs, rekeys the
 // envelopes, reseals the index, and only then forgets the retired pairs. In this order nothing is lost, wherever it
 // stops. No ciphertext is rewritten.
-import { type BlockHead, changeKeyset, checkRetired, type Keyset } from 'keystrata'
+import { type BlockHead, changeKeyset, checkRetired, type Keyset, openLog } from 'keystrata'
 import type { BlobStore, Blocks } from 'keystrata/stores'
+import { BACKUPS } from './backup-log.ts'
 import type { FolderStore } from './backup-store.ts'
-import { resealLog } from './log.ts'
 import { say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
-/** Regenerates the key pairs, and moves everything in the store to the new ones. Returns the keyset that is stored then. */
-export async function regenerate({ state, blocks, blobs }: FolderStore, keyset: Keyset): Promise<Keyset> {
+/**
+ * Regenerates the key pairs, and moves everything in the store to the new ones. Returns the keyset that is stored then.
+ * @param atLeast a position that the index must have: a shorter one is never resealed
+ */
+export async function regenerate(
+  { state, blocks, blobs }: FolderStore,
+  keyset: Keyset,
+  atLeast: string,
+): Promise<Keyset> {
   const before = await ciphertexts(blobs)
   using both = await changeKeyset(state, keyset, (newest) => newest.regenerate())
   // Now a real tool gives every host its new export, and waits for backups that still run with the old one.
   const envelopes = await rekeyAll(both, blocks)
-  const records = await resealLog(both, state, both.id)
-  // It reads every head again. A head that another process replaced meanwhile is noticed here.
-  const checked = await checkRetired(blocks, both, { logs: [] })
+  const index = openLog(state, BACKUPS, both)
+  const { copied } = await index.reseal({ atLeast })
+  // It reads every head and every record again. What another process wrote meanwhile is noticed here. The logs of shares
+  // are not under these key pairs: a share has its own.
+  const checked = await checkRetired(blocks, both, { logs: [index] })
   const last = await changeKeyset(state, both, (newest) => newest.forgetRetired(checked))
 
   let rewritten = 0
   for (const [name, { size, modified }] of await ciphertexts(blobs)) {
     if (before.get(name)?.modified.getTime() !== modified.getTime()) rewritten += size
   }
-  say(`regenerated the key pairs: ${envelopes} envelopes and ${records} records are now under the new ones`)
+  say(`regenerated the key pairs: ${envelopes} envelopes and ${copied} records are now under the new ones`)
   say(`${rewritten} bytes of the ${before.size} ciphertexts were rewritten`)
   return last
 }

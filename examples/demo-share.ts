@@ -7,14 +7,15 @@ import {
   createKeyset,
   type Keyset,
   KeystrataError,
+  openLog,
   openPackMember,
   parseCard,
 } from 'keystrata'
-import type { Blocks } from 'keystrata/stores'
+import { type Blocks, prefixed } from 'keystrata/stores'
+import { BackupLog, BACKUPS, readBackups } from './backup-log.ts'
 import { getContent, Kind, newTally, pinOf, type Source } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
-import { LogWriter, readLog } from './log.ts'
 import { say } from './terminal.ts'
 
 /** How many blocks go into one record of the log. */
@@ -33,7 +34,7 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
   using created = await changeKeyset(state, keyset, (newest) => newest.createShare())
   const { share } = created
   const shared = blocks.shared(share.id)
-  const log = await LogWriter.open(share, state, share.id)
+  const log = new BackupLog(openLog(prefixed(state, `share/${share.id}/`), BACKUPS, share))
   let pinned: Record<string, string> = {}
   const labels = labelsOf(part)
   for (const label of labels) {
@@ -54,9 +55,12 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
   const invite = share.invite(theirCard)
   say(`shared ${name}: ${labels.size} blocks got a second envelope each; no ciphertext was copied`)
 
-  // From here on the second user acts, with the invite, the store, and a card whose fingerprint they compared.
+  // From here on the second user acts, with the invite, the store, and a card whose fingerprint they compared. If they
+  // were told the position, nobody can hide the end of the log from them.
   using reader = friend.acceptShare(invite, ourCard)
-  const told = await readLog(state, reader.id, reader)
+  const told = await readBackups(openLog(prefixed(state, `share/${reader.id}/`), BACKUPS, reader), {
+    atLeast: log.position,
+  })
   if (told.listing === undefined) throw new Error('the log of the share lists no backup')
   const store = { address: demo.store.address, blocks: blocks.shared(reader.id) }
   const source = { reader, store, pinned: told.pinned }

@@ -1,6 +1,6 @@
 // The demo with a profile and a vault: a user, a service that never learns the user's password, and an admin who can
 // reset the password until the user turns on zero trust.
-import type { Keyset } from 'keystrata'
+import { type Keyset, openLog } from 'keystrata'
 import { prefixed } from 'keystrata/stores'
 import {
   createProfile,
@@ -13,7 +13,7 @@ import {
 } from 'keystrata/vault'
 import { createVerifier, verifyLogin } from 'keystrata/server'
 import type { Demo } from './demo.ts'
-import { BlockIndex, readBlockIndex } from './block-index.ts'
+import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import { ownKeyset } from './demo-keyset.ts'
 import { refused } from './refused.ts'
 import { say } from './terminal.ts'
@@ -28,8 +28,10 @@ const USER = { realm: 'keystrata-demo', user: 'demo user' }
 export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp, ...demo }: Demo): Promise<void> {
   const service = new StateVaultStore(store.state)
   const login = await deriveLogin(password, USER)
+  let { atLeast } = demo
+  const indexFor = (reader: Vault) => openLog(store.state, BACKUPS, reader)
   const restore = async (reader: Vault, again?: { into: string }) =>
-    demo.restore({ reader, store }, await readBlockIndex(store, reader, snapshot), again)
+    demo.restore({ reader, store }, await readListing(indexFor(reader), { snapshot, atLeast }), again)
   if (restoreOnly) {
     const profile = await logIn(service, login)
     await restore(await firstVault(profile, service))
@@ -42,7 +44,9 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
     (await service.verifier()) === undefined ? await signUp(service, login, admin) : await logIn(service, login)
   if (profile.vaults.length === 0) ({ profile } = await profile.createVault(service))
   let vault = await firstVault(profile, service)
-  await backUp(vault, new BlockIndex(vault, store))
+  const index = new BackupLog(indexFor(vault))
+  await backUp(vault, index, { pack: true })
+  atLeast = index.position
   await restore(vault)
 
   profile = await profile.rotate(service)
@@ -63,7 +67,7 @@ export async function vaultDemo({ store, password, restoreOnly, snapshot, backUp
       const record = (await service.readProfile())!
       profile = await setPassword(service, resetProfile(record, admin, third, { atLeast: profile.version }), third)
       vault = await firstVault(profile, service)
-      await readBlockIndex(store, vault)
+      await readListing(indexFor(vault), { atLeast })
       say('the admin reset the password, and the new one opens the vault')
       profile = await profile.changeRecovery(service, { zeroTrust: true })
       say('turned on zero trust: the recovery slots are deleted and every vault is rotated')

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type BlockWriter, selfTest } from 'keystrata'
 import { folderStateStore } from 'keystrata/stores/folder'
-import { backUp, type BackupOptions } from './backup.ts'
+import { backUp } from './backup.ts'
 import { type BackupStore, type FolderStore, folderStore } from './backup-store.ts'
 import type { Source } from './blocks.ts'
 import { clientDemo, LAPTOP, MACHINE } from './demo-client.ts'
@@ -17,10 +17,11 @@ import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
 import type { IndexWriter, Listing } from './listing.ts'
 import { assertEmpty, compareFolders, restore } from './restore.ts'
-import { askPassword, printTally, problemCount, report, terminal, withBar } from './terminal.ts'
+import { askPassword, printTally, problemCount, report, say, terminal, withBar } from './terminal.ts'
 
 const USAGE = `npm run demo -- [FOLDER] [--model MODEL] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
 npm run demo -- --restore-only --store DIR [--model MODEL] [--restore DIR] [--snapshot N]
+             [--at-least POSITION]
 
 Backs up FOLDER, restores it into another folder, and compares every file.
 
@@ -33,6 +34,7 @@ Backs up FOLDER, restores it into another folder, and compares every file.
                      and tries to open everything else
   --restore-only     do not back up; restore from the store that is in --store DIR
   --snapshot N       restore backup number N instead of the newest
+  --at-least POSITION  refuse an index that ends before this record, which an earlier run has named
 
 --model vault also rotates the keys, changes the password, restores again into a second folder, lets an admin reset
 the password, and turns on zero trust. At the end it sets the password back to the one you gave.
@@ -62,13 +64,15 @@ export interface Demo {
   folder: string
   /** The number of the backup to restore; undefined for the newest. */
   snapshot: number | undefined
+  /** A position that the index must have. */
+  atLeast: string | undefined
   regenerate: boolean
   share: string | undefined
   /** Backs up a folder. `what` and `store` replace the folder and the store from the command line. */
   backUp: (
     writer: BlockWriter,
     index: IndexWriter,
-    more?: { pack?: BackupOptions['pack']; store?: BackupStore; what?: string },
+    more?: { pack?: boolean; store?: BackupStore; what?: string },
   ) => Promise<void>
   /**
    * Restores a listing and compares it with the original. `into` is appended to the name of the restore folder. `of` is
@@ -86,6 +90,7 @@ function parseCommandLine() {
       restore: { type: 'string' },
       'restore-only': { type: 'boolean', default: false },
       snapshot: { type: 'string' },
+      'at-least': { type: 'string' },
       regenerate: { type: 'boolean', default: false },
       share: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -118,7 +123,8 @@ async function main(): Promise<void> {
   const snapshot = values.snapshot === undefined ? undefined : Number(values.snapshot)
   if (snapshot !== undefined && !(Number.isSafeInteger(snapshot) && snapshot >= 1))
     throw new Error('--snapshot takes a number, 1 or more')
-  if (!restoreOnly && snapshot !== undefined) throw new Error('--snapshot needs --restore-only')
+  if (!restoreOnly && (snapshot ?? values['at-least']) !== undefined)
+    throw new Error('--snapshot and --at-least need --restore-only')
   const folder = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
   if (!restoreOnly && !(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`)
 
@@ -147,14 +153,16 @@ async function main(): Promise<void> {
     restoreOnly,
     folder,
     snapshot,
+    atLeast: values['at-least'],
     regenerate,
     share,
-    async backUp(writer, index, { pack, store: to = store, what = folder } = {}) {
+    async backUp(writer, index, { pack = false, store: to = store, what = folder } = {}) {
       const total = terminal ? await sizeOf(what, exclude) : 0
       const tally = await withBar('backing up', total, (onBytes) =>
-        backUp(what, { writer, index, blocks: to.blocks, exclude, onProblem: report, onBytes, ...(pack && { pack }) }),
+        backUp(what, { writer, index, blocks: to.blocks, exclude, onProblem: report, onBytes, pack }),
       )
       printTally(`${what} → ${to.address}`, 'seal', tally, backend)
+      say(`the index ends at ${index.position}; note this: with --at-least it shows whether the end was cut off`)
     },
     async restore(source, listing, again) {
       const into = again === undefined ? target : `${target} ${again.into}`

@@ -1,5 +1,4 @@
-// The listing of a backup: its files, folders and links, and where the content of each file is. How a listing is stored
-// depends on the key model: log.ts stores it in records, block-index.ts in blocks.
+// The listing of a backup: its files, folders and links, and where the content of each file is. backup-log.ts stores it.
 
 export type Entry = { name: string; mode: number; mtimeMs: number } & (
   ({ type: 'file'; size: number } & (Pieces | Packed)) | { type: 'folder' } | { type: 'link'; target: string }
@@ -41,6 +40,8 @@ export interface Listing {
 
 /** Stores the listing of a new backup. */
 export interface IndexWriter {
+  /** Where the index ends. Keep it where the store cannot change it: whoever knows it notices if the end is cut off. */
+  readonly position: string | undefined
   add(folders: readonly Folder[]): Promise<void>
   /** Completes the backup: from now on it can be restored. */
   finish(snapshot: Snapshot): Promise<void>

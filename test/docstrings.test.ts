@@ -5,6 +5,7 @@ import {
   encodeBlock,
   type Keyset,
   type KeysetWriter,
+  openLog,
   openWriter,
   saveKeyset,
   type SealedBlock,
@@ -97,8 +98,10 @@ const keyset = await createKeyset(PASSWORD)
 const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(content)
 const stored = encodeBlock(block)
-const record = await writer.sealRecord(content, 'start')
+const record = await writer.sealRecord(content, { log: 'backups', after: 'start' })
 const regenerated = keyset.regenerate()
+const logs = memoryStateStore()
+const position = await openLog(logs, 'backups', keyset).append(content)
 const card = keyset.card()
 
 const { keyset: sharing, share } = keyset.createShare()
@@ -181,8 +184,13 @@ const calls: Readonly<Record<string, Call>> = {
   PreparedBlock: [[await writer.prepare(content), new Set()], content, (sealed: SealedBlock) => keyset.open(sealed)],
   BlockReader: [[block, keyset], 'my file'],
   parseBlock: [[block.label, async () => stored, keyset], content],
-  SealedRecord: [[record], 'log/0/1'],
-  OpenedRecord: [[await keyset.openRecord(record.record)], 'my file'],
+  SealedRecord: [[record], 'records/1'],
+  RecordPlace: [[record.record], { log: 'backups', after: record.record }],
+  LogWriter: [['a note', openLog(memoryStateStore(), 'notes', writer)], expect.stringMatching(/^1-[\da-f]{32}$/)],
+  LogReader: [[openLog(memoryStateStore(), 'empty', keyset)], undefined],
+  Log: [[openLog(logs, 'backups', regenerated), position], position],
+  Pack: [[await keyset.pack([content])], content],
+  Keys: [[content, keyset, inStore, memoryStateStore()], expect.stringMatching(/^1-/)],
   armRegistration: [
     [registration, activationCode],
     true,
@@ -198,8 +206,8 @@ const calls: Readonly<Record<string, Call>> = {
     keyset.id,
     async ({ storage }: { storage: Uint8Array }) => (await unlockKeyset(storage, 'next')).id,
   ],
-  RecordWriter: [['a line', writer, record.record], 2, ({ sequence }: SealedRecord) => sequence],
-  RecordReader: [[record.record, 'start', keyset], 1],
+  RecordWriter: [['a line', writer, record.record], '2', ({ position }: SealedRecord) => position.split('-')[0]],
+  RecordReader: [[record.record, 'start', keyset], record.position],
   Encryption: [[true], 'x25519'],
   WriterOptions: [[keyset.export('host')], keyset.id, ({ id }: KeysetWriter) => id],
   KeysetWriter: [[block.envelope, openWriter(regenerated.export('host'))], true],

@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { all, CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -16,19 +16,26 @@ import {
   type Card,
   createKeyset,
   encodeBlock,
+  type Keys,
   type Keyset,
   type KeysetWriter,
+  openLog,
   openWriter,
   parseBlock,
   type PreparedBlock,
-  type RecordReader,
   saveKeyset,
   type SealedBlock,
-  type SealedRecord,
   type SharedReader,
   unlockKeyset,
 } from '../src/index.ts'
-import { type BlobStore, blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
+import {
+  type BlobStore,
+  type Blocks,
+  blocksIn,
+  memoryBlobStore,
+  memoryStateStore,
+  type StateStore,
+} from '../src/stores.ts'
 import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createDeviceKey } from '../src/device.ts'
@@ -41,15 +48,14 @@ import { errorsIn, programOf } from './type-check.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(import.meta.dirname, '.readme')
-const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(
-  (match) => match[1]!,
-)
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const examples = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!)
 // Appended to each example, so that the tests can call what it declares.
 const exported = [
   '',
   'export { backUp, restore }',
-  'export { backUpSmall, readLog, restoreSmall }',
-  'export { rekeyAll, resealLog }',
+  'export { backUpSmall, restoreSmall }',
+  'export { moveToNewPairs }',
   'export { share, accept }',
   'export { backUpShared, openShared }',
   'export { signUp, openVault }',
@@ -101,7 +107,7 @@ describe('README', () => {
     const block = await openWriter(keyset.export('host')).seal(Buffer.from('before'))
     using next = keyset.regenerate()
     const later = await openWriter(next.export('host')).seal(Buffer.from('later'))
-    const rows = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| `(host|definition|storage)` \|.*$/gm)]
+    const rows = [...readme.matchAll(/^\| `(host|definition|storage)` \|.*$/gm)]
     expect(rows).toHaveLength(3)
     for (const [row, name] of rows as unknown as [string, Destination][]) {
       const bytes = next.export(name)
@@ -135,6 +141,7 @@ describe('README', () => {
     const prepared: PreparedBlock[] = []
     const watched: BlockWriter = {
       seal: (content) => writer.seal(content),
+      pack: (files) => writer.pack(files),
       prepare: async (content) => {
         const block = await writer.prepare(content)
         prepared.push(block)
@@ -166,106 +173,78 @@ describe('README', () => {
     expect(Buffer.from(await keyset.open(await awaited())).toString()).toBe('content')
   })
 
-  it('packs, logs, rekeys and reseals, also after a crash', async () => {
-    interface ReadLog {
-      last: Uint8Array | 'start'
-      sequence: number
-      isClosed: boolean
-      packs: { label: string; members: string[] }[]
-    }
-    const { backUpSmall, readLog, restoreSmall } = await run<{
-      backUpSmall: (
-        files: readonly Uint8Array[],
-        writer: KeysetWriter,
-        last: Uint8Array | 'start',
-      ) => Promise<{ block: SealedBlock; sealed: SealedRecord }>
-      readLog: (log: AsyncIterable<Uint8Array>, reader: RecordReader) => Promise<ReadLog>
-      restoreSmall: (pack: SealedBlock, member: string, reader: RecordReader) => Promise<Uint8Array>
+  it('packs, logs, rekeys and reseals', async () => {
+    const { backUpSmall, restoreSmall } = await run<{
+      backUpSmall: (files: Uint8Array[], keys: KeysetWriter, blocks: Blocks, state: StateStore) => Promise<string>
+      restoreSmall: (keys: Keys, blocks: Blocks, state: StateStore, atLeast: string) => Promise<Uint8Array[]>
     }>(2)
-    interface Log {
-      read: (epoch: number) => AsyncIterable<Uint8Array>
-      put: (sealed: SealedRecord) => Promise<void>
-      drop: (epoch: number) => Promise<void>
-    }
-    type Replace = (head: BlockHead) => Promise<void>
-    const { rekeyAll, resealLog } = await run<{
-      rekeyAll: (next: Keyset, heads: AsyncIterable<BlockHead>, replace: Replace) => Promise<void>
-      resealLog: (next: Keyset, log: Log, epoch: number) => Promise<void>
+    const { moveToNewPairs } = await run<{
+      moveToNewPairs: (
+        regenerated: Keyset,
+        blocks: Blocks,
+        state: StateStore,
+        atLeast: string,
+      ) => Promise<{ position: string; keyset: Keyset }>
     }>(3)
-
-    const records: Map<string, Uint8Array> = new Map()
-    let room = Infinity
-    const log: Log = {
-      async *read(epoch) {
-        for (let sequence = 1; records.has(`${epoch}/${sequence}`); sequence++) {
-          yield records.get(`${epoch}/${sequence}`)!
-        }
-      },
-      put: async ({ epoch, sequence, record }) => {
-        if (records.size >= room) throw new Error('the power is cut')
-        const name = `${epoch}/${sequence}`
-        if (records.has(name)) throw new Error(`${name} already exists`)
-        records.set(name, record)
-      },
-      drop: async (epoch) => {
-        for (const name of records.keys()) if (name.startsWith(`${epoch}/`)) records.delete(name)
-      },
-    }
+    const [blocks, state] = [blocksIn(memoryBlobStore()), memoryStateStore()]
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
-    const blocks: Map<string, SealedBlock> = new Map()
-    const backUp = async (by: Keyset, last: Uint8Array | 'start', ...texts: string[]) => {
-      using writer = openWriter(by.export('host'))
-      const { block, sealed } = await backUpSmall(
+    const backUp = (by: Keyset, ...texts: string[]) =>
+      backUpSmall(
         texts.map((text) => Buffer.from(text)),
-        writer,
-        last,
+        openWriter(by.export('host')),
+        blocks,
+        state,
       )
-      blocks.set(block.label, block)
-      await log.put(sealed)
-      return sealed
-    }
-    const restoreAll = async (epoch: number, reader: Keyset) => {
-      const { packs, ...rest } = await readLog(log.read(epoch), reader)
-      const files: string[] = []
-      for (const { label, members } of packs) {
-        for (const member of members) {
-          files.push(Buffer.from(await restoreSmall(blocks.get(label)!, member, reader)).toString())
-        }
-      }
-      return { files, ...rest }
-    }
-    const { record } = await backUp(keyset, 'start', 'one', 'two')
-    expect(await backUp(keyset, record, 'three')).toMatchObject({ epoch: 0, sequence: 2, closes: false })
-    const before = await restoreAll(0, keyset)
-    expect(before).toMatchObject({ files: ['one', 'two', 'three'], sequence: 2, isClosed: false })
-    const second = async function* () {
-      yield records.get('0/2')!
-    }
-    await expect(readLog(second(), keyset)).rejects.toHaveProperty('code', 'authentication-failed')
+    const textsIn = async (by: Keyset, atLeast: string) =>
+      (await restoreSmall(by, blocks, state, atLeast)).map((file) => Buffer.from(file).toString())
+    await backUp(keyset, 'one', 'two')
+    const position = await backUp(keyset, 'three')
+    expect(await textsIn(keyset, position)).toEqual(['one', 'two', 'three'])
 
-    const next = keyset.regenerate()
-    let replaced = 0
-    const replace: Replace = async ({ label, envelope }) => {
-      replaced++
-      blocks.set(label, { ...blocks.get(label)!, envelope: new Uint8Array(envelope) })
+    const moved = await moveToNewPairs(keyset.regenerate(), blocks, state, position)
+    expect([moved.position, moved.keyset.retired]).toEqual([position, 0])
+    const later = await backUp(moved.keyset, 'four')
+    expect(await textsIn(moved.keyset, later)).toEqual(['one', 'two', 'three', 'four'])
+    await expect(textsIn(keyset, later)).rejects.toHaveProperty('code', 'key-not-found')
+    await expect(textsIn(moved.keyset, `4${later.slice(1)}`)).rejects.toHaveProperty('code', 'rollback')
+  })
+
+  it('says what the calls of a log cost', async () => {
+    const table = /^\| call \| calls of the store .*\n.*\n((?:\|.*\n)+)/m.exec(readme)![1]!
+    const rows = table.trim().split('\n')
+    const said = Object.fromEntries(rows.map((row) => row.split(' | ').slice(0, 2) as [string, string]))
+    expect(said).toEqual({
+      '| `append`': '1 read, 1 write',
+      '| `last`': '1 read',
+      '| `read` of n records': 'n + 4 reads',
+      '| `reseal` of n records': 'about n reads, n + 3 writes, 1 drop',
+    })
+    const inner = memoryStateStore()
+    let calls = { reads: 0, writes: 0, drops: 0 }
+    const store: StateStore = {
+      read: async (name) => (calls.reads++, inner.read(name)),
+      readVersion: async (name, version) => (calls.reads++, inner.readVersion(name, version)),
+      write: async (...given) => (calls.writes++, inner.write(...given)),
+      drop: async (...given) => (calls.drops++, inner.drop(...given)),
     }
-    const heads = async function* () {
-      yield* [...blocks.values()]
+    const during = async (work: () => Promise<unknown>) => {
+      calls = { reads: 0, writes: 0, drops: 0 }
+      await work()
+      return calls
     }
-    await rekeyAll(next, heads(), replace)
-    await rekeyAll(next, heads(), replace)
-    expect(replaced).toBe(2)
-    room = 3
-    await expect(resealLog(next, log, 0)).rejects.toThrow('the power is cut')
-    expect([...records.keys()]).toEqual(['0/1', '0/2', '1/1'])
-    room = Infinity
-    await resealLog(next, log, 0)
-    expect([...records.keys()]).toEqual(['1/1', '1/2', '1/3'])
-    const last = next.forgetRetired('unchecked')
-    const after = await restoreAll(1, last)
-    expect(after).toMatchObject({ files: ['one', 'two', 'three'], sequence: 3, isClosed: true })
-    expect(await backUp(last, after.last, 'four')).toMatchObject({ epoch: 1, sequence: 4, closes: false })
-    expect((await restoreAll(1, last)).files).toEqual(['one', 'two', 'three', 'four'])
+    using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const log = openLog(store, 'backups', keyset)
+    const n = 100
+    let position = await log.append(Buffer.from('first'))
+    for (let record = 2; record < n; record++) position = await log.append(Buffer.from('content'))
+    const appending = await during(async () => (position = await log.append(Buffer.from('last'))))
+    expect(appending).toEqual({ reads: 1, writes: 1, drops: 0 })
+    expect(await during(() => log.last())).toEqual({ reads: 1, writes: 0, drops: 0 })
+    const reading = await during(() => all(openLog(store, 'backups', keyset).read()))
+    expect(reading).toEqual({ reads: n + 4, writes: 0, drops: 0 })
+    using regenerated = keyset.regenerate()
+    const resealing = await during(() => openLog(store, 'backups', regenerated).reseal({ atLeast: position }))
+    expect({ ...resealing, reads: Math.floor(resealing.reads / n) }).toEqual({ reads: 1, writes: n + 3, drops: 1 })
   })
 
   it('shares', async () => {
@@ -586,7 +565,7 @@ describe('README', () => {
         content: Uint8Array,
         writer: Pick<KeysetWriter, 'id' | 'revision' | 'prepare'>,
       ) => Promise<string>
-      newKeyPairs: (state: StateStore, blobs: BlobStore, password: string) => Promise<Keyset>
+      newKeyPairs: (state: StateStore, blobs: BlobStore, password: string, atLeast: string) => Promise<Keyset>
     }>(15)
     const [state, blobs] = [memoryStateStore(), memoryBlobStore()]
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
@@ -596,8 +575,10 @@ describe('README', () => {
     const label = await backUpInto(state, blobs, content, writer)
     expect(await backUpInto(state, blobs, content, writer)).toBe(label)
 
-    const last = await newKeyPairs(state, blobs, PASSWORD)
+    const position = await openLog(state, 'backups', writer).append(Buffer.from(label))
+    const last = await newKeyPairs(state, blobs, PASSWORD, position)
     expect(last.retired).toBe(0)
+    expect((await openLog(state, 'backups', last).last({ atLeast: position }))?.position).toBe(position)
     const stored = (await blocksIn(blobs).get(label))!
     expect(Buffer.from(await last.open(stored)).toString()).toBe('a file')
     await expect(keyset.open(stored)).rejects.toHaveProperty('code', 'key-not-found')

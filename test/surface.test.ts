@@ -4,11 +4,32 @@ import * as client from '../src/client.ts'
 import type { Client } from '../src/client.ts'
 import * as device from '../src/device.ts'
 import * as keystrata from '../src/index.ts'
-import type { BlockReader, BlockWriter, Bytes, Handle, Keyset, KeysetWriter, PreparedBlock } from '../src/index.ts'
+import type {
+  BlockReader,
+  BlockWriter,
+  Bytes,
+  Handle,
+  Keys,
+  Keyset,
+  KeysetWriter,
+  Log,
+  LogReader,
+  LogWriter,
+  Pack,
+  PreparedBlock,
+  RecordPlace,
+  RecordReader,
+  RecordWriter,
+  SealedRecord,
+  Share,
+  SharedReader,
+} from '../src/index.ts'
+import { openLog } from '../src/index.ts'
 import * as legacy from '../src/legacy.ts'
 import * as pool from '../src/pool.ts'
 import * as server from '../src/server.ts'
 import * as stores from '../src/stores.ts'
+import type { StateStore } from '../src/stores.ts'
 import * as contract from '../src/stores/contract.ts'
 import * as folder from '../src/stores/folder.ts'
 import * as http from '../src/stores/http.ts'
@@ -31,6 +52,7 @@ const values: [entry: string, module: object, names: string[]][] = [
       'createKeyset',
       'encodeBlock',
       'loadKeyset',
+      'openLog',
       'openPackMember',
       'openSavedKeyset',
       'openWriter',
@@ -68,12 +90,29 @@ it.each(values)('%s exports exactly these values', (_, module, names) => {
   expect(Object.keys(module).sort()).toEqual(names)
 })
 
-it('every key model implements BlockWriter and BlockReader', () => {
-  expectTypeOf<KeysetWriter>().toExtend<BlockWriter & Handle>()
-  expectTypeOf<Keyset>().toExtend<BlockWriter & BlockReader & Handle>()
-  expectTypeOf<Vault>().toExtend<BlockWriter & BlockReader & Handle>()
-  expectTypeOf<ReturnType<Client['scope']>>().toExtend<BlockWriter & BlockReader>()
+it('every key model implements Keys', () => {
+  expectTypeOf<Keys>().toExtend<BlockWriter & BlockReader & RecordWriter & RecordReader>()
+  expectTypeOf<Keyset>().toExtend<Keys & Handle>()
+  expectTypeOf<Vault>().toExtend<Keys & Handle>()
+  expectTypeOf<ReturnType<Client['scope']>>().toExtend<Keys>()
+  expectTypeOf<KeysetWriter>().toExtend<BlockWriter & RecordWriter & Handle>()
+  expectTypeOf<KeysetWriter>().not.toExtend<BlockReader>()
+  expectTypeOf<ReturnType<BlockWriter['pack']>>().toEqualTypeOf<Promise<Pack>>()
   expectTypeOf<PreparedBlock>().toExtend<Disposable>()
   expectTypeOf<ReturnType<BlockReader['open']>>().toEqualTypeOf<Promise<Bytes>>()
   expectTypeOf<Bytes>().toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+})
+
+it('what a log can do depends on the keys', () => {
+  const open = (keys: Keys, writer: KeysetWriter, share: Share, reader: SharedReader, store: StateStore) =>
+    [
+      openLog(store, 'x', keys),
+      openLog(store, 'x', writer),
+      openLog(store, 'x', share),
+      openLog(store, 'x', reader),
+    ] as const
+  expectTypeOf(open).returns.toEqualTypeOf<readonly [Log, LogWriter, LogWriter, LogReader]>()
+  expectTypeOf<Log>().toExtend<LogReader & LogWriter>()
+  expectTypeOf<ReturnType<RecordWriter['sealRecord']>>().toEqualTypeOf<Promise<SealedRecord>>()
+  expectTypeOf<Parameters<RecordWriter['sealRecord']>[1]>().toEqualTypeOf<RecordPlace>()
 })

@@ -6,6 +6,7 @@ import {
   KeystrataError,
   openWriter,
   parseBlock,
+  type RecordPlace,
   unlockKeyset,
 } from 'keystrata'
 import {
@@ -21,6 +22,8 @@ import {
 
 /** The Argon2id costs of sealing, and the limit for opening: a file from someone else could ask for much more. */
 const COSTS: Argon2Costs = { iterations: 3, memoryKiB: 65_536, lanes: 4 }
+/** The listing is the only record in a file. */
+const PLACE: RecordPlace = { log: 'sealed file', after: 'start' }
 /** The size of one chunk. Only one is in memory at a time. Small chunks keep the page responsive. */
 const CHUNK_BYTES = 2 * 1024 * 1024
 
@@ -53,7 +56,7 @@ export async function sealFile(file: File, password: string, options: Options = 
     }
     // This record protects the order and the number of the chunks.
     const listing = encodeListing({ name: file.name, size: file.size, blocks: listed })
-    const { record } = await writer.sealRecord(listing, 'start')
+    const { record } = await writer.sealRecord(listing, PLACE)
     return joinParts(keyset.export('storage'), record, blocks)
   } finally {
     writer.dispose()
@@ -76,7 +79,7 @@ export async function openFile(sealed: Blob, password: string, options: Options 
   const parts = await splitParts(sealed)
   const keyset = await unlockKeyset(parts.keyset, password, { ...passwordOptions(options), costs: COSTS })
   try {
-    const { content } = await keyset.openRecord(parts.listing, { after: 'start' })
+    const { content } = await keyset.openRecord(parts.listing, PLACE)
     const listing = parseListing(content, parts.blocks)
     const chunks: Blob[] = []
     let at = 0

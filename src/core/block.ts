@@ -103,8 +103,8 @@ export interface BlockWriter {
    * 8 MiB each, 64 MiB in all. Each file has its own key, so you can disclose one without the others. All files are
    * read before the promise is returned. In a keyset with `global` dedup, and in a client's scope `public`, the keys are
    * the hashes of the files. Otherwise nobody can use the key of one file to test guesses about others.
-   * @returns `content`: what to seal; `members`: a string for each file, which opens it with {@link openPackMember} and
-   *   is as secret as the file
+   * @returns `content`: what to seal; `members`: a string for each file, which opens it with `openPackMember` and is
+   *   as secret as the file
    * @throws KeystrataError `limit-exceeded` if there are too many files, or they are too large
    * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError if a file is not a Uint8Array

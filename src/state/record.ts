@@ -5,15 +5,7 @@ import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import type { RecordSuite } from '../core/suite.ts'
 import { sha256 } from '../primitives/hash.ts'
-import {
-  logIdOf,
-  NO_HASH,
-  type ParsedRecord,
-  parseRecord,
-  positionText,
-  type RecordFields,
-  type RecordKind,
-} from './record-layout.ts'
+import { logIdOf, NO_HASH, type ParsedRecord, parseRecord, positionText, type RecordFields } from './record-layout.ts'
 import { nextVersion } from './version.ts'
 
 /** What one owner's keys can do with records. Each key model implements it. */
@@ -114,12 +106,12 @@ export interface SealedRecord {
   /** The number and the id of the record, as text: `<number>-<32 hex digits>`. They stay when a log is resealed. */
   readonly position: string
   /** `close` and `seal-off` are markers that resealing a log in a store leaves behind. */
-  readonly kind: RecordKind
+  readonly kind: 'content' | 'close' | 'seal-off'
 }
 
 /**
- * Seals records one by one, for products that keep them in a store of their own. In a {@link StateStore}, `openLog` does
- * the rest too.
+ * Seals records one by one, for products that keep them in a store of their own. In a
+ * `StateStore`, `openLog` does the rest too.
  * @example
  * ```ts
  * import type { RecordWriter } from 'keystrata'

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
 import { folderStore } from '../../examples/backup-store.ts'
-import { LogWriter } from '../../examples/log.ts'
-import { openWriter, saveKeyset } from '../../src/index.ts'
+import { BackupLog, BACKUPS } from '../../examples/backup-log.ts'
+import { openLog, openWriter, saveKeyset } from '../../src/index.ts'
 import { PASSWORD } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from '../examples/tree.ts'
 import { quickKeyset } from './known.ts'
@@ -23,9 +23,8 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
     const store = folderStore(join(newFolder(), 'store'))
     await saveKeyset(store.state, keyset)
     const writer = openWriter(keyset.export('host'))
-    const index = await LogWriter.open(writer, store.state, keyset.id)
-    const pack = (files: readonly Uint8Array[]) => writer.pack(files)
-    await backUp(tree, { writer, index, pack, blocks: store.blocks, onProblem: (line) => expect.fail(line) })
+    const index = new BackupLog(openLog(store.state, BACKUPS, writer))
+    await backUp(tree, { writer, index, pack: true, blocks: store.blocks, onProblem: (line) => expect.fail(line) })
 
     // Every 8-byte run of small files; in large files, one at every 4,096th byte.
     const runs: Set<bigint> = new Set()

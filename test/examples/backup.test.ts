@@ -3,6 +3,7 @@ import { copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, 
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
+import { BackupLog, BACKUPS, readBackups } from '../../examples/backup-log.ts'
 import { compareFolders, restore } from '../../examples/restore.ts'
 import { type FolderStore, folderStore, writeNext } from '../../examples/backup-store.ts'
 import { Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
@@ -15,11 +16,10 @@ import {
   type Snapshot,
   toListing,
 } from '../../examples/listing.ts'
-import { LogWriter, readLog, resealLog } from '../../examples/log.ts'
-import { openWriter, unlockKeyset } from '../../src/index.ts'
+import { openLog, openWriter, unlockKeyset } from '../../src/index.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { failure, flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
+import { all, failure, flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from './tree.ts'
 
 beforeAll(() => useBackend(quick))
@@ -32,24 +32,25 @@ const tree = makeTree()
 const newWriter = () => openWriter(keyset.export('host'))
 
 const newStore = () => folderStore(join(newFolder(), 'store'))
-const readIndex = ({ state }: FolderStore, wanted?: number) => readLog(state, keyset.id, keyset, wanted)
-const openIndex = ({ state }: FolderStore) => LogWriter.open(newWriter(), state, keyset.id)
+const readIndex = ({ state }: FolderStore, snapshot?: number) =>
+  readBackups(openLog(state, BACKUPS, keyset), { snapshot })
+const openIndex = ({ state }: FolderStore) => new BackupLog(openLog(state, BACKUPS, newWriter()))
+const recordsIn = async ({ state }: FolderStore) => (await all(openLog(state, BACKUPS, keyset).read())).length
 
 async function backedUp(folder = tree, store = newStore()) {
   const problems: string[] = []
   const writer = newWriter()
-  const index = await openIndex(store)
-  const pack = (files: readonly Uint8Array[]) => writer.pack(files)
+  const index = openIndex(store)
   const options = {
     writer,
     index,
     blocks: store.blocks,
-    pack,
+    pack: true,
     exclude: [store.address],
     onProblem: (line: string) => problems.push(line),
   }
   const tally = await backUp(folder, options)
-  return { store, problems, tally }
+  return { store, problems, tally, position: index.position }
 }
 
 async function listingOf(store: FolderStore, wanted?: number): Promise<Listing> {
@@ -128,8 +129,7 @@ describe('backup and restore', () => {
     expect(again.tally.deduplicated).toBe(again.tally.blocks)
     expect(again.tally.storedBytes).toBe(0)
     expect(again.tally.files).toBe(tally.files)
-    const { snapshots, records } = await readIndex(store)
-    expect([snapshots, records]).toEqual([2, 4])
+    expect([(await readIndex(store)).snapshots, await recordsIn(store)]).toEqual([2, 4])
     expect(await listingOf(store, 1)).toEqual({ ...(await listingOf(store)), snapshot: expect.anything() as Snapshot })
     expect(await listingOf(store, 3)).toBeUndefined()
   })
@@ -154,7 +154,7 @@ describe('backup and restore', () => {
   it('ignore what an interrupted run has listed', async () => {
     const { store } = await backedUp()
     const evil: Folder = { path: '', entries: [{ name: 'evil', mode: 0, mtimeMs: 0, type: 'link', target: '/' }] }
-    await (await openIndex(store)).add([evil])
+    await openIndex(store).add([evil])
     await backedUp(tree, store)
     const { target } = await restored(store)
     expect(await differences(target)).toEqual([])
@@ -183,18 +183,23 @@ describe('backup and restore', () => {
 
   it('refuse an index with a changed, missing or foreign record', async () => {
     const { store } = await backedUp()
-    await backedUp(tree, store)
-    const at = (version: number) => join(store.address, 'log', keyset.id, '0', `_${version}`)
+    const { position } = await backedUp(tree, store)
+    const [id] = readdirSync(join(store.address, 'log')) as [string]
+    const at = (version: number) => join(store.address, 'log', id, '0', `_${version}`)
     const [second, third] = [readFileSync(at(2)), readFileSync(at(3))]
-    writeFileSync(at(2), flipped(second, 1850))
-    await expect(listingOf(store)).rejects.toThrow(/^log\/[0-9a-f]{32}\/0, record 2: this object was altered/)
-    writeFileSync(at(2), third)
-    await expect(listingOf(store)).rejects.toThrow('altered')
+    const elsewhere = memoryStateStore()
+    const stranger = await makeKeyset()
+    for (let record = 0; record < 2; record++) await openLog(elsewhere, BACKUPS, stranger).append(sample(10))
+    const foreign = (await elsewhere.readVersion(`log/${id}/0`, 2))!
+    for (const wrong of [flipped(second, 1850), third, foreign]) {
+      writeFileSync(at(2), wrong)
+      await expect(listingOf(store)).rejects.toThrow(/^record 2-0{32} of this log \(epoch 0, version 2\) is damaged: /)
+    }
+    rmSync(at(2))
+    const reader = openLog(store.state, BACKUPS, keyset)
+    await failure(() => readBackups(reader, { atLeast: position }), 'rollback', 'missing')
     writeFileSync(at(2), second)
-    rmSync(at(3))
-    await expect(listingOf(store)).rejects.toThrow('record 3 is missing')
-    const stranger = openWriter((await makeKeyset()).export('host'))
-    await failure(() => stranger.sealRecord(third, second), 'authentication-failed')
+    expect((await readBackups(reader, { atLeast: position })).snapshots).toBe(2)
   })
 
   it('can run twice at the same time: each adds its own backup to the index', async () => {
@@ -206,8 +211,7 @@ describe('backup and restore', () => {
     }
     const runs = await Promise.all([backedUp(one, store), backedUp(other, store)])
     expect(runs.map(({ tally }) => tally.files)).toEqual([20, 20])
-    const { snapshots, records } = await readIndex(store)
-    expect([snapshots, records]).toEqual([2, 4])
+    expect([(await readIndex(store)).snapshots, await recordsIn(store)]).toEqual([2, 4])
     const found = await Promise.all(
       [1, 2].map(async (wanted) => (await restored(store, await listingOf(store, wanted))).target),
     )
@@ -216,44 +220,40 @@ describe('backup and restore', () => {
   })
 })
 
-describe('resealing the index', () => {
-  it('continues after an interruption, and the old records are dropped only then', async () => {
-    const { store } = await backedUp()
-    const { state } = store
-    using both = keyset.regenerate()
-    // What a run leaves that was killed before it moved the pointer.
-    for await (const { sequence, record } of both.resealRecords(recordsOf(store))) {
-      if (sequence < 2) await state.write(`log/${keyset.id}/1`, sequence, record)
-    }
-    expect((await readIndex(store)).name).toBe(`log/${keyset.id}/0`)
-    expect(await resealLog(both, state, keyset.id)).toBe(3)
-    const { name, records, snapshots } = await readLog(state, keyset.id, both)
-    expect([name, records, snapshots]).toEqual([`log/${keyset.id}/2`, 3, 1])
-    expect(await state.readVersion(`log/${keyset.id}/0`, 1)).toBeUndefined()
-    // New backups go behind it.
-    using writer = openWriter(both.export('host'))
-    const index = await LogWriter.open(writer, state, keyset.id)
-    await index.finish({ created: '', files: 0, bytes: 0 })
-    expect((await readLog(state, keyset.id, both)).snapshots).toBe(2)
+describe('the index', () => {
+  it('goes on behind a resealing, and keeps the positions of its records', async () => {
+    const { store, position } = await backedUp()
+    using regenerated = keyset.regenerate()
+    const index = openLog(store.state, BACKUPS, regenerated)
+    expect(await index.reseal({ atLeast: position! })).toEqual({ position, copied: 2 })
+    using last = regenerated.forgetRetired('unchecked')
+    using writer = openWriter(last.export('host'))
+    await new BackupLog(openLog(store.state, BACKUPS, writer)).finish({ created: '', files: 0, bytes: 0 })
+    const reader = openLog(store.state, BACKUPS, last)
+    expect((await readBackups(reader, { atLeast: position })).snapshots).toBe(2)
+    await failure(() => readIndex(store), 'key-not-found')
   })
 
-  it('is noticed if it is incomplete, or if somebody else reseals too', async () => {
+  it('that lost its end is refused by whoever knows the position', async () => {
     const { store } = await backedUp()
-    const { state } = store
-    for await (const { sequence, record } of keyset.resealRecords(recordsOf(store))) {
-      if (sequence < 2) await state.write(`log/${keyset.id}/1`, sequence, record)
+    const { position } = await backedUp(tree, store)
+    const cut = newStore()
+    for (const version of [1, 2, 3]) {
+      const [name, record] = await recordAt(store, version)
+      await cut.state.write(name, version, record)
     }
-    await writeNext(state, `log/${keyset.id}`, () => Buffer.from('1'))
-    await expect(readIndex(store)).rejects.toThrow('lacks records')
-
-    const other = (await backedUp()).store.state
-    const both = await Promise.allSettled([1, 2].map(() => resealLog(keyset, other, keyset.id)))
-    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-    expect((await readLog(other, keyset.id, keyset)).snapshots).toBe(1)
+    expect((await readIndex(cut)).snapshots).toBe(1)
+    const error = await failure(
+      () => readBackups(openLog(cut.state, BACKUPS, keyset), { atLeast: position }),
+      'rollback',
+    )
+    expect(error.message).toContain('this log ends at record 3')
   })
 
-  async function* recordsOf({ state }: FolderStore) {
-    for (const version of [1, 2]) yield (await state.readVersion(`log/${keyset.id}/0`, version))!
+  /** Returns the name and the bytes of a record. */
+  async function recordAt({ address, state }: FolderStore, version: number): Promise<[string, Uint8Array]> {
+    const [id] = readdirSync(join(address, 'log'))
+    return [`log/${id}/0`, (await state.readVersion(`log/${id}/0`, version))!]
   }
 })
 

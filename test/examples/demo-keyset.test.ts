@@ -4,8 +4,8 @@ import { type FolderStore, folderStore } from '../../examples/backup-store.ts'
 import type { Demo } from '../../examples/demo.ts'
 import { keysetDemo, ownKeyset } from '../../examples/demo-keyset.ts'
 import { regenerate } from '../../examples/demo-regenerate.ts'
-import { readLog } from '../../examples/log.ts'
-import { changeKeyset, type Keyset, loadKeyset, openWriter, saveKeyset } from '../../src/index.ts'
+import { BackupLog, BACKUPS, readBackups } from '../../examples/backup-log.ts'
+import { changeKeyset, type Keyset, loadKeyset, openLog, openWriter, saveKeyset } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { failure, makeKeyset, PASSWORD, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'
@@ -28,11 +28,19 @@ const demoOf = (store: FolderStore, backUp: Demo['backUp']): Demo => ({
   restoreOnly: false,
   folder: '/nowhere',
   snapshot: undefined,
+  atLeast: undefined,
   regenerate: false,
   share: undefined,
   backUp,
   restore: async () => undefined,
 })
+
+/** Makes a backup of nothing. Returns the position of its last record. */
+async function backedUp({ state }: FolderStore, keyset: Keyset): Promise<string> {
+  const index = new BackupLog(openLog(state, BACKUPS, keyset))
+  await index.finish({ created: '', files: 0, bytes: 0 })
+  return index.position!
+}
 
 /** What another machine does meanwhile. */
 async function changedElsewhere({ state }: FolderStore): Promise<void> {
@@ -65,8 +73,7 @@ describe('the keyset demo', () => {
 describe('regenerating', () => {
   it('moves every head and the index to the new key pair, and then forgets the old one', async () => {
     const { store, keyset } = await started()
-    await keysetDemo(demoOf(store, (_, index) => index.finish({ created: '', files: 0, bytes: 0 })))
-    using last = await regenerate(store, keyset)
+    using last = await regenerate(store, keyset, await backedUp(store, keyset))
     expect(last.retired).toBe(0)
     using reader = await loadKeyset(store.state, PASSWORD, { atLeast: last.revision })
     let heads = 0
@@ -75,13 +82,14 @@ describe('regenerating', () => {
       expect(await reader.open((await store.blocks.get(label))!)).toEqual(sample(100))
     }
     expect(heads).toBe(1)
-    expect((await readLog(store.state, reader.id, reader)).snapshots).toBe(1)
+    expect((await readBackups(openLog(store.state, BACKUPS, reader))).snapshots).toBe(1)
   })
 
   it('keeps the old key pair if a host that is late writes under it, and finishes in a second run', async () => {
     const { store, keyset } = await started()
     const late = openWriter(keyset.export('host'))
     const { blocks } = store
+    const position = await backedUp(store, keyset)
     let scans = 0
     const racing: FolderStore = {
       ...store,
@@ -95,10 +103,10 @@ describe('regenerating', () => {
         },
       }),
     }
-    await failure(() => regenerate(racing, keyset), 'policy')
+    await failure(() => regenerate(racing, keyset, position), 'policy')
     using between = await loadKeyset(store.state, PASSWORD)
     expect(between.retired).toBe(1)
-    using last = await regenerate(store, between)
+    using last = await regenerate(store, between, position)
     expect(last.retired).toBe(0)
     for await (const { label } of blocks.heads()) await last.open((await blocks.get(label))!)
   })

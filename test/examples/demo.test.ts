@@ -23,6 +23,8 @@ const slow = process.env['SLOW'] === '1'
 const tree = makeTree()
 const folder = newFolder()
 const store = join(folder, 'store')
+/** The position that the second backup has named. */
+let position = ''
 const inside = (name: string) =>
   readdirSync(join(store, name), { recursive: true, encoding: 'utf8' })
     .map((each) => join(store, name, each))
@@ -34,7 +36,7 @@ describe('npm run demo', () => {
     const args = ['--store', store, '--restore', join(folder, 'first'), '--regenerate', '--share', 'deep/deeper']
     const { stdout, stderr, code } = await demo(tree, ...args)
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch('regenerated the key pairs: 4 envelopes and 3 records are now under the new ones')
+    expect(stdout).toMatch('regenerated the key pairs: 4 envelopes and 2 records are now under the new ones')
     expect(stdout).toMatch('0 bytes of the 4 ciphertexts were rewritten')
     expect(stdout.match(/Every file was restored exactly\./g)).toHaveLength(2)
     expect(stdout).toMatch('shared deep/deeper: 1 blocks')
@@ -52,14 +54,22 @@ describe('npm run demo', () => {
   it.runIf(slow)('continues in the same store and restores an older backup', async () => {
     const before = new Map(inside('data').map((path) => [path, statSync(path).mtimeMs]))
     writeFileSync(join(tree, 'empty file 2'), '')
-    const { code } = await demo(tree, '--store', store, '--restore', join(folder, 'second'), '--regenerate')
-    expect(code).toBe(0)
+    const second = await demo(tree, '--store', store, '--restore', join(folder, 'second'), '--regenerate')
+    expect(second.code).toBe(0)
     for (const [path, written] of before) expect(statSync(path).mtimeMs).toBe(written)
     const older = join(folder, 'older')
-    const { stdout } = await demo('--restore-only', '--store', store, '--restore', older, '--snapshot', '1')
-    expect(stdout).toMatch(/the index log\/[0-9a-f]{32}\/2 has/)
+    position = /the index ends at (4-[0-9a-f]{32});/.exec(second.stdout)![1]!
+    const restoring = ['--restore-only', '--store', store, '--restore', older, '--snapshot', '1']
+    expect((await demo(...restoring, '--at-least', position)).code).toBe(0)
     expect(readdirSync(older)).not.toContain('empty file 2')
     expect(readFileSync(join(older, 'deep', 'ascii.txt'))).toEqual(readFileSync(join(tree, 'deep', 'ascii.txt')))
+  })
+
+  it.runIf(slow)('refuses an index that ends before a position', async () => {
+    const restoring = ['--restore-only', '--store', store, '--restore', join(folder, 'none'), '--at-least']
+    const { code, stderr } = await demo(...restoring, `5${position.slice(1)}`)
+    expect(code).toBe(1)
+    expect(stderr).toMatch('this log ends at record 4')
   })
 
   it.runIf(slow)('runs two clients and a server, and restores from what they stored', async () => {

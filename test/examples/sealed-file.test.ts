@@ -15,6 +15,7 @@ import { useBackend } from '../../src/primitives/choice.ts'
 import { CHEAP, expectSame, failure, flipped, PASSWORD, quick, sample } from '../fixtures.ts'
 
 const CHUNK = 1000
+const PLACE = { log: 'sealed file', after: 'start' } as const
 const options: Options = { costs: CHEAP, chunkBytes: CHUNK }
 const NAME = 'notes of today.txt'
 
@@ -44,7 +45,7 @@ afterAll(() => useBackend(undefined))
 async function withListing(listing: unknown, stored: Blob[] = blocks): Promise<Blob> {
   const keyset = await unlockKeyset(parts.keyset, PASSWORD)
   const text = typeof listing === 'string' ? new TextEncoder().encode(listing) : encodeListing(listing as never)
-  const { record } = await openWriter(keyset.export('host')).sealRecord(text, 'start')
+  const { record } = await openWriter(keyset.export('host')).sealRecord(text, PLACE)
   return joined({ ...parts, listing: record }, stored)
 }
 
@@ -236,6 +237,6 @@ describe('the name of an opened file', () => {
 /** Returns the blocks that the listing of the sealed file names. */
 async function listed(): Promise<{ label: string; bytes: number }[]> {
   const keyset = await unlockKeyset(parts.keyset, PASSWORD)
-  const { content } = await keyset.openRecord(parts.listing)
+  const { content } = await keyset.openRecord(parts.listing, PLACE)
   return (JSON.parse(Buffer.from(content).toString()) as { blocks: { label: string; bytes: number }[] }).blocks
 }

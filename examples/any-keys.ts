@@ -1,0 +1,136 @@
+// A whole backup program for every key model: pass a keyset, a vault, or a scope of a client. Small files share a block.
+// The log has a line for each file, so the files, the blocks and their order cannot be changed without being noticed.
+// This is a program to copy and to start from; backup.ts and restore.ts do the same with links, modes and times.
+import { randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { appendFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { type BlockReader, type BlockWriter, type Keys, openLog, openPackMember } from 'keystrata'
+import type { RecordReader, RecordWriter } from 'keystrata'
+import type { Blocks, StateStore } from 'keystrata/stores'
+
+export interface Store {
+  blocks: Blocks
+  /** The part of a store that belongs to these keys: see `prefixed`. */
+  state: StateStore
+}
+
+/** One line of the log. A file is in one or more blocks, or in a pack, where `member` opens it. */
+interface FileLine {
+  file: string
+  labels: string[]
+  member?: string
+}
+
+/** A record of the log. The last one of a backup says that it is complete. */
+interface Lines {
+  backup: string
+  files: FileLine[]
+  isComplete: boolean
+}
+
+const LOG = 'backups'
+const SMALL_BYTES = 1024 * 1024
+const BLOCK_BYTES = 8 * 1024 * 1024
+/** How many files a pack holds at most. */
+const PACK_FILES = 1024
+
+/**
+ * Backs up all files in a folder. The writer of a keyset is enough: it needs no password, and cannot restore.
+ * @returns a position. Keep it where the store cannot change it, and pass it to `restore` and `reseal`
+ */
+export async function backUp(folder: string, keys: BlockWriter & RecordWriter, store: Store): Promise<string> {
+  const log = openLog(store.state, LOG, keys)
+  const backup = randomUUID()
+  const append = (files: FileLine[], isComplete = false) =>
+    log.append(Buffer.from(JSON.stringify({ backup, files, isComplete } satisfies Lines)))
+
+  let small: { file: string; content: Uint8Array }[] = []
+  let bytes = 0
+  const pack = async () => {
+    if (small.length === 0) return
+    const { content, members } = await keys.pack(small.map((each) => each.content))
+    const label = await put(content, keys, store.blocks)
+    await append(small.map(({ file }, index) => ({ file, labels: [label], member: members[index]! })))
+    small = []
+    bytes = 0
+  }
+  for (const file of await filesIn(folder)) {
+    const path = join(folder, file)
+    if ((await stat(path)).size < SMALL_BYTES) {
+      const content = await readFile(path)
+      if (bytes + content.length > BLOCK_BYTES || small.length === PACK_FILES) await pack()
+      small.push({ file, content })
+      bytes += content.length
+    } else {
+      const labels: string[] = []
+      for await (const piece of createReadStream(path, { highWaterMark: BLOCK_BYTES }))
+        labels.push(await put(piece as Buffer, keys, store.blocks))
+      await append([{ file, labels }])
+    }
+  }
+  await pack()
+  return append([], true)
+}
+
+/** Stores a block, unless the store has it. Returns its label. */
+async function put(content: Uint8Array, keys: BlockWriter, blocks: Blocks): Promise<string> {
+  using prepared = await keys.prepare(content)
+  if (!(await blocks.has(prepared.label))) await blocks.put(await prepared.seal())
+  return prepared.label
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
+}
+
+/**
+ * Restores the newest complete backup into a new folder.
+ * @param atLeast a position that the log must have: without it, the store can offer an older backup
+ */
+export async function restore(
+  folder: string,
+  keys: BlockReader & RecordReader,
+  store: Store,
+  atLeast: string,
+): Promise<void> {
+  const backups: Map<string, FileLine[]> = new Map()
+  let newest: FileLine[] = []
+  for await (const { content } of openLog(store.state, LOG, keys).read({ atLeast })) {
+    const { backup, files, isComplete } = JSON.parse(Buffer.from(content).toString()) as Lines
+    backups.set(backup, (backups.get(backup) ?? []).concat(files))
+    if (isComplete) newest = backups.get(backup)!
+  }
+  // The next file is probably in the same pack.
+  let last = { label: '', content: new Uint8Array() }
+  const contentOf = async (label: string): Promise<Uint8Array> => {
+    if (last.label === label) return last.content
+    const block = await store.blocks.get(label)
+    if (block === undefined) throw new Error(`block ${label} is missing`)
+    last = { label, content: await keys.open(block) }
+    return last.content
+  }
+  const root = resolve(folder)
+  await mkdir(root)
+  for (const { file, labels, member } of newest) {
+    const path = resolve(root, file)
+    if (!path.startsWith(root + sep)) throw new Error(`${file} leads outside the folder`)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, '', { flag: 'wx' })
+    for (const label of labels) {
+      const content = await contentOf(label)
+      await appendFile(path, member === undefined ? content : await openPackMember(content, member))
+    }
+  }
+}
+
+/**
+ * Seals the log under the newest keys, for example after a keyset was regenerated. Hosts may back up meanwhile.
+ * @returns the last position, to keep from now on
+ */
+export async function reseal(keys: Keys, store: Store, atLeast: string): Promise<string> {
+  return (await openLog(store.state, LOG, keys).reseal({ atLeast })).position
+}
