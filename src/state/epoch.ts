@@ -193,7 +193,8 @@ export class EpochRecords {
     const former = this.closeIn(closing)?.former ?? []
     if (former.some(({ leftOut }) => isIn(leftOut, number))) return { version, isLeftOut: true }
     // Every number is that of a copy, or left out. So its copy is damaged, and stands in front of this version.
-    if (version > 1) await this.verifiedAt(epoch, version - 1, number)
+    for (let before = version - 1; before >= 1; before--)
+      if ((await this.verifiedAt(epoch, before, number)).kind === 'content') break
     throw forked(position)
   }
 
@@ -292,10 +293,13 @@ export class EpochRecords {
     return best
   }
 
-  /** Returns the first version whose number is higher. */
+  /** Returns the version behind the last record with this number or a lower one. Damaged copies may stand there. */
   async firstBehind(epoch: Epoch, number: number): Promise<number> {
     if (number >= epoch.base) return epoch.start + number - epoch.base + 1
-    return this.firstFrom(epoch, number + 1)
+    if (number === 0) return 1
+    let first = await this.firstFrom(epoch, number + 1)
+    while (first > 1 && (await this.readableAt(epoch, first - 1))?.kind !== 'content') first--
+    return first
   }
 
   /** Returns the hash of the version before this one, or undefined if there is nothing to compare with. */

@@ -109,10 +109,9 @@ export class Epochs extends EpochRecords {
     const owned = await this.#withOwner(epoch, version, first)
     const placed = owned === epoch ? record : this.readable(owned, version, bytes)
     if (placed === undefined && (await this.#wasMisread(owned, newest))) return undefined
-    const next =
-      placed === undefined
-        ? await this.#successors.behindDamage(owned, version, isOwner)
-        : await this.#successors.hiddenIn(owned, version, verified)
+    const damaged = placed === undefined ? await this.#successors.behindDamage(owned, version, isOwner) : undefined
+    // There may be more damaged versions behind the seal-off than were looked through.
+    const next = damaged ?? (await this.#successors.hiddenIn(owned, version, verified))
     return next === undefined ? { epoch: owned, version, record: placed, bytes } : { next }
   }
 

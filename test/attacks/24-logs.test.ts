@@ -147,7 +147,10 @@ describe('a thief of a host export, who also writes to the store, wants a log to
         expect(await textsIn(log(store), { atLeast: position })).toContain('kept')
         store.objects.delete(POINTER)
       }
-      expect(await textsIn(log(store))).toEqual(['2', 'kept', 'kept'])
+      for (let each = 0; each < 40; each++) await put(store, sample(10))
+      store.objects.delete(POINTER)
+      await log(store).append(bytesOf('kept too'))
+      expect(await textsIn(log(store))).toEqual(['2', 'kept', 'kept', 'kept too'])
     }
   })
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { checkRetired, type Keyset, openWriter, unlockKeyset } from '../../src/index.ts'
-import { blocksIn, memoryBlobStore } from '../../src/stores.ts'
+import { checkRetired, type Keyset, openLog, openWriter, unlockKeyset } from '../../src/index.ts'
+import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { ALICE, failure, makeKeyset, PASSWORD, patched, quickly, sample } from '../fixtures.ts'
 import { MemoryVaultStore } from '../fixtures.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
@@ -38,6 +38,7 @@ describe('checkRetired', () => {
       retired: 2,
       unencrypted: 0,
       unknown: 0,
+      records: 0,
       first: error.detail['first'],
     })
     expect(old.isCurrent((await blocks.get(String(error.detail['first'])))!.envelope)).toBe(true)
@@ -80,6 +81,7 @@ describe('checkRetired', () => {
       retired: 0,
       unencrypted: 0,
       unknown: 3,
+      records: 0,
       first: '0'.repeat(64),
     })
     expect(error.message).toContain('do not delete')
@@ -114,9 +116,88 @@ describe('checkRetired', () => {
     await failure(() => checkRetired(stopping, keyset, { ...NONE, signal: controller.signal }), 'aborted')
   })
 
-  it('refuses logs, which it cannot check yet', async () => {
+  it('refuses while a record of a log is under a retired key pair, until the log is resealed', async () => {
+    const { blocks } = await storeOf([keyset, 1])
+    const store = memoryStateStore()
+    const names = ['backups', 'notes'] as const
+    const logsOf = (by: Keyset) => names.map((name) => openLog(store, name, by))
+    const positions: string[] = []
+    for (const log of logsOf(old)) {
+      await log.append(sample(5, 1))
+      positions.push(await log.append(sample(5, 2)))
+    }
+    const error = await failure(() => checkRetired(blocks, keyset, { logs: logsOf(keyset) }), 'policy')
+    expect(error.detail).toEqual({
+      ...{ rule: 'retired-keys', heads: 1, retired: 0, unencrypted: 0, unknown: 0, records: 4 },
+    })
+    expect(error.message).toContain('reseal their logs')
+    // A log that is not named is not looked at: a store cannot list logs.
+    expect((await checkRetired(blocks, keyset, NONE)).heads).toBe(1)
+    const [backups, notes] = logsOf(keyset)
+    await backups!.reseal({ atLeast: positions[0]! })
+    const rest = await failure(() => checkRetired(blocks, keyset, { logs: [backups!, notes!] }), 'policy')
+    expect(rest.detail).toMatchObject({ records: 2 })
+    await notes!.reseal({ atLeast: positions[1]! })
+    const checked = await checkRetired(blocks, keyset, { logs: logsOf(keyset) })
+    const forgotten = keyset.forgetRetired(checked)
+    for (const log of logsOf(forgotten)) expect((await log.last())!.content).toEqual(sample(5, 2))
+    // An old host that goes on writing is found.
+    await openLog(store, 'notes', openWriter(old.export('host'), { encryption: 'x25519' })).append(sample(5, 3))
+    const late = await failure(() => checkRetired(blocks, keyset, { logs: logsOf(keyset) }), 'policy')
+    expect(late.detail).toMatchObject({ records: 1 })
+  })
+
+  it('counts blocks and records together, and says what to do first', async () => {
+    const { blocks } = await storeOf([old, 1])
+    const log = openLog(memoryStateStore(), 'backups', keyset)
+    await openLog(memoryStateStore(), 'backups', old).append(sample(5))
+    expect((await failure(() => checkRetired(blocks, keyset, { logs: [log] }), 'policy')).detail).toMatchObject({
+      ...{ retired: 1, records: 0 },
+    })
+    const store = memoryStateStore()
+    await openLog(store, 'backups', old).append(sample(5))
+    const both = await failure(
+      () => checkRetired(blocks, keyset, { logs: [openLog(store, 'backups', keyset)] }),
+      'policy',
+    )
+    expect(both.detail).toMatchObject({ retired: 1, records: 1 })
+    expect(both.message).toContain('rekey them first')
+  })
+
+  it('passes by markers and garbage in a log, which name no key pair', async () => {
     const { blocks } = await storeOf()
-    for (const logs of [undefined, [1], {}]) {
+    const store = memoryStateStore()
+    const log = openLog(store, 'backups', keyset)
+    const first = await log.append(sample(5, 1))
+    await log.reseal({ atLeast: first, leaveOut: [first] })
+    const name =
+      'log/' + String((await failure(() => log.last({ atLeast: `9-${'0'.repeat(32)}` }), 'rollback')).detail['log'])
+    await store.write(`${name}/1`, 2, sample(400))
+    await store.write(`${name}/1`, 3, new Uint8Array(0))
+    expect((await checkRetired(blocks, keyset, { logs: [log] })).heads).toBe(0)
+  })
+
+  it('stops between two records when it is aborted', async () => {
+    const { blocks } = await storeOf()
+    const store = memoryStateStore()
+    const log = openLog(store, 'backups', keyset)
+    await log.append(sample(5))
+    const controller = new AbortController()
+    const reading: StateStore = {
+      ...store,
+      async read(each) {
+        controller.abort()
+        return store.read(each)
+      },
+    }
+    const options = { logs: [openLog(reading, 'backups', keyset)], signal: controller.signal }
+    await failure(() => checkRetired(blocks, keyset, options), 'aborted')
+  })
+
+  it('refuses what is no log', async () => {
+    const { blocks } = await storeOf()
+    const log = openLog(memoryStateStore(), 'backups', keyset)
+    for (const logs of [undefined, [1], {}, log, [log, { read: log.read }]]) {
       await expect(checkRetired(blocks, keyset, { logs: logs as never })).rejects.toThrow(TypeError)
     }
   })

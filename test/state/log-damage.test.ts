@@ -101,6 +101,24 @@ describe('a record that the store lost', () => {
     expect(await textsIn(logIn(store))).toEqual([...rest, '4'])
   })
 
+  it('with others at the beginning of an epoch is named, and everything else is read', async () => {
+    for (const epoch of [0, 1]) {
+      const { store, log, positions } = await filled(['1', '2', '3', '4'])
+      if (epoch === 1) await log.reseal({ atLeast: positions[3]!, leaveOut: [positions[0]!] })
+      store.lose(epochName(epoch), 1, 2)
+      const first = epoch === 0 ? ['1', '2'] : ['2', '3']
+      const rest = epoch === 0 ? ['3', '4'] : ['4']
+      const { texts, damaged } = await readAll(logIn(store))
+      expect(texts).toEqual(rest)
+      expect(damaged).toEqual(first.map((text, index) => ['missing', `${text}-${ZEROS}`, epoch, index + 1]))
+      const position = await logIn(store).append(bytesOf('5'))
+      expect((await readAll(logIn(store), { atLeast: position })).texts).toEqual([...rest, '5'])
+      const leaveOut = first.map((text) => `${text}-${ZEROS}`)
+      await logIn(store).reseal({ atLeast: position, leaveOut })
+      expect(await textsIn(logIn(store))).toEqual([...rest, '5'])
+    }
+  })
+
   it('at the end is noticed by whoever knows its position', async () => {
     const { store, log, positions } = await filled(['1', '2', '3'])
     store.lose(epochName(0), 3)
@@ -266,6 +284,29 @@ describe('copies that are damaged', () => {
     await fresh.reseal({ atLeast: positions[5]!, leaveOut: [`4-${ZEROS}`, `5-${ZEROS}`] })
     expect(await textsIn(logIn(store))).toEqual(['1', '6'])
     for (const position of positions) expect(await textsIn(log, { atLeast: position })).toEqual(['1', '6'])
+  })
+
+  it.each([1, 2, 3])('at version %d are noticed by whoever begins right in front of them', async (version) => {
+    const { store, log, positions } = await filled(['1', '2', '3', '4', '5'])
+    await log.reseal({ atLeast: positions[4]!, leaveOut: [positions[0]!, positions[2]!] })
+    // Copies: 2, 4, 5; then the close.
+    store.rot(epochName(1), version)
+    const number = [2, 4, 5][version - 1]!
+    const rest = ['2', '4', '5'].filter((text) => text !== String(number))
+    const damage = ['authentication-failed', `${number}-${ZEROS}`, 1, version]
+    for (const [index, after] of [undefined, ...positions].entries()) {
+      const options = after === undefined ? {} : { after }
+      if (index === number) {
+        const error = await failure(() => logIn(store).last({ atLeast: after! }), 'authentication-failed')
+        expect(error.detail).toEqual({ position: `${number}-${ZEROS}`, epoch: 1, version, log: LOG_ID })
+        await failure(() => all(logIn(store).read(options)), 'authentication-failed')
+        continue
+      }
+      const { texts, damaged } = await readAll(logIn(store), options)
+      expect(texts).toEqual(rest.filter((text) => Number(text) > index))
+      expect(damaged).toEqual(index < number ? [damage] : [])
+      await logIn(store).last({ atLeast: after ?? positions[0]! })
+    }
   })
 
   it('do not hide behind a close that nobody needs any more', async () => {

@@ -1,9 +1,9 @@
-// Resealing logs beside hosts that append, other owners, faults and adopted keysets (SPEC §19.4).
+// Resealing logs beside hosts that append, other owners and kills (SPEC §19.4).
 import { describe, expect, it } from 'vitest'
-import { openLog, openWriter, unlockKeyset } from '../../src/index.ts'
+import { openLog, openWriter } from '../../src/index.ts'
 import { readClose } from '../../src/state/marker.ts'
 import { withoutPauses } from '../pauses.ts'
-import { all, failure, PASSWORD, quickly, sample } from '../fixtures.ts'
+import { all, failure, sample } from '../fixtures.ts'
 import {
   appendAll,
   bytesOf,
@@ -11,13 +11,11 @@ import {
   epochName,
   fieldsOf,
   filled,
-  forgeRecord,
   LOG,
   logIn,
   OpenStore,
   POINTER,
   quickKeyset,
-  stranger,
   textOf,
   textsIn,
 } from './log-fixtures.ts'
@@ -338,209 +336,5 @@ describe('a keyset', () => {
     expect((await logIn(store, stricter).reseal({ atLeast: position })).copied).toBe(0)
     // An old handle still reads the new records' places, and says which key is missing.
     await failure(() => logIn(store, keyset).last(), 'key-not-found')
-  })
-})
-
-describe('an adopted keyset', () => {
-  it('that had resealed its log itself stops appending once the adopter has resealed it', async () => {
-    const old = await quickKeyset()
-    const { store, log, positions } = await filled(['1', '2'], old)
-    await log.reseal({ atLeast: positions[1]!, leaveOut: [positions[0]!] })
-    const adopter = (await quickKeyset()).adopt(old)
-    await logIn(store, adopter).reseal({ atLeast: positions[1]! })
-    for (const each of [log, logIn(store, old)]) {
-      await failure(() => each.append(bytesOf('lost')), 'policy')
-      await failure(() => each.last(), 'policy')
-      await failure(() => all(each.read()), 'policy')
-    }
-    expect(await textsIn(logIn(store, adopter))).toEqual(['2'])
-  })
-
-  async function adoption() {
-    const old = await quickKeyset()
-    const fresh = await quickKeyset()
-    const { store, positions } = await filled(['1', '2'], old)
-    return { old, fresh, adopter: fresh.adopt(old), store, positions }
-  }
-
-  it('has a log that its adopter reads, appends to after resealing, and reads for ever', async () => {
-    const { old, fresh, adopter, store, positions } = await adoption()
-    const log = logIn(store, adopter)
-    expect(await textsIn(log, { atLeast: positions[1]! })).toEqual(['1', '2'])
-    await failure(() => logIn(store, fresh).last(), 'policy')
-    const error = await failure(() => log.append(bytesOf('3')), 'policy')
-    expect(error.detail).toEqual({ rule: 'reseal-first' })
-    await failure(() => openLog(store, LOG, openWriter(adopter.export('host'))).append(bytesOf('3')), 'policy')
-    expect(store.written).toHaveLength(2)
-    // Old hosts still append, until the log is resealed.
-    const third = await logIn(store, old).append(bytesOf('3'))
-    expect(await log.reseal({ atLeast: third })).toEqual({ position: third, copied: 3 })
-    expect(fieldsOf(store.at(epochName(0), 4)).ownerId).toBe(adopter.id)
-    using forgotten = adopter.forgetRetired('unchecked')
-    for (const keys of [adopter, forgotten]) expect(await textsIn(logIn(store, keys))).toEqual(['1', '2', '3'])
-    const fourth = await openLog(store, LOG, openWriter(forgotten.export('host'))).append(bytesOf('4'))
-    expect(await textsIn(log, { after: third })).toEqual(['4'])
-    // For the old keyset this log now belongs to somebody else.
-    for (const each of [logIn(store, old)]) {
-      await failure(() => each.append(bytesOf('lost')), 'policy')
-      await failure(() => each.last(), 'policy')
-    }
-    expect((await log.reseal({ atLeast: fourth })).copied).toBe(0)
-  })
-
-  it('cannot put its records into an epoch of the adopter', async () => {
-    const { old, adopter, store, positions } = await adoption()
-    const log = logIn(store, adopter)
-    await log.reseal({ atLeast: positions[1]! })
-    const place = { epoch: 1, sequence: 4, number: 3 }
-    store.set(epochName(1), 4, await forgeRecord(old, place, bytesOf('planted')))
-    expect(textOf((await log.last())!.content)).toBe('2')
-    await failure(() => all(log.read()), 'authentication-failed')
-    const position = await log.append(bytesOf('4'))
-    expect(fieldsOf(store.at(epochName(1), 5)).flags).toBe(12)
-    const damaged: string[] = []
-    expect(await textsIn(log, { atLeast: position, onDamaged: (_, at) => damaged.push(at) })).toEqual(['1', '2', '4'])
-    expect(damaged).toEqual([`3-${'0'.repeat(32)}`])
-  })
-
-  it('is read by a definition of the adopter once its log is resealed', async () => {
-    const { adopter, store, positions } = await adoption()
-    using definition = await quickly(() => unlockKeyset(adopter.export('definition'), PASSWORD))
-    const log = logIn(store, definition)
-    for (const call of [() => log.last(), () => all(log.read()), () => log.append(bytesOf('3'))])
-      expect((await failure(call, 'policy')).detail['rule']).toBe('all-keys')
-    const before = store.written.length
-    await failure(() => log.reseal({ atLeast: positions[1]! }), 'policy')
-    expect(store.written.length).toBe(before)
-    await logIn(store, adopter).reseal({ atLeast: positions[1]! })
-    expect(await textsIn(logIn(store, definition))).toEqual(['1', '2'])
-    expect(await textsIn(logIn(store, definition), { after: positions[0]! })).toEqual(['2'])
-    await logIn(store, definition).append(bytesOf('3'))
-    expect(await textsIn(logIn(store, definition))).toEqual(['1', '2', '3'])
-  })
-
-  it('and a keyset that it had adopted itself are resealed by the last adopter', async () => {
-    const { adopter, store, positions } = await adoption()
-    const last = (await quickKeyset()).adopt(adopter)
-    // The middle one resealed; a third one adopted it.
-    await logIn(store, adopter).reseal({ atLeast: positions[1]! })
-    const third = await logIn(store, adopter).append(bytesOf('3'))
-    const log = logIn(store, last)
-    await failure(() => log.append(bytesOf('4')), 'policy')
-    await log.reseal({ atLeast: third })
-    expect(await textsIn(logIn(store, last), { atLeast: third })).toEqual(['1', '2', '3'])
-    store.objects.delete(POINTER)
-    expect(await textsIn(logIn(store, last))).toEqual(['1', '2', '3'])
-    await failure(() => logIn(store, stranger).last(), 'policy')
-  })
-})
-
-describe('a store', () => {
-  const listings: [string, (store: OpenStore) => OpenStore][] = [
-    ['misses records', (store) => listing(store, (version) => version % 2 === 0)],
-    ['ends early', (store) => listing(store, (version) => version <= 2)],
-    ['is empty', (store) => listing(store, () => false)],
-    ['is complete', (store) => listing(store, () => true)],
-  ]
-
-  function listing(store: OpenStore, shows: (version: number) => boolean) {
-    return Object.assign(store, {
-      async *readVersions(name: string, from: number) {
-        for (const [version, bytes] of [...store.versionsOf(name)].toSorted(([a], [b]) => a - b))
-          if (version >= from && shows(version)) yield { version, bytes }
-      },
-    })
-  }
-
-  it.each(listings)('whose listing %s gives the whole log', async (_, change) => {
-    const { store, positions } = await filled(['1', '2', '3', '4', '5'])
-    change(store)
-    const texts = ['1', '2', '3', '4', '5']
-    expect(await textsIn(logIn(store))).toEqual(texts)
-    expect(await textsIn(logIn(store), { after: positions[1]! })).toEqual(texts.slice(2))
-    await logIn(store).reseal({ atLeast: positions[4]!, leaveOut: [positions[0]!] })
-    expect(await textsIn(logIn(store), { atLeast: positions[4]! })).toEqual(texts.slice(1))
-  })
-
-  it('whose listing is out of order, or whose answers make no sense, is a TypeError', async () => {
-    const wrong: [string, object][] = [
-      ['read', { read: async () => null }],
-      ['read', { read: async () => ({ version: '3', bytes: sample(5) }) }],
-      ['read', { read: async () => ({ version: 3 }) }],
-      ['write', { write: async () => ({ rowCount: 1 }) }],
-      ['readVersion', { readVersion: async () => 'bytes' }],
-      ['readVersion', { readVersion: async () => null }],
-    ]
-    for (const [method, fault] of wrong) {
-      const { store, positions } = await filled(['1', '2'])
-      const log = logIn(Object.assign(store, fault))
-      const call = async () => {
-        await log.append(bytesOf('3'))
-        await all(log.read())
-      }
-      await expect(call()).rejects.toThrow(TypeError)
-      await expect(call()).rejects.toThrow(method)
-      expect(positions).toHaveLength(2)
-    }
-    for (const versions of [
-      [2, 1],
-      [1, 1],
-      ['1', '2'],
-    ]) {
-      const { store } = await filled(['1', '2', '3'])
-      const log = logIn(
-        Object.assign(store, {
-          async *readVersions() {
-            for (const version of versions) yield { version: version as number, bytes: sample(5) }
-          },
-        }),
-      )
-      await expect(all(log.read({ onDamaged: () => undefined }))).rejects.toThrow('readVersions')
-    }
-  })
-
-  it('that loses answers, or repeats writes, loses no record and appends none twice', async () => {
-    for (const isWritten of [true, false]) {
-      for (const answer of [false, new Error('timeout')]) {
-        const { store, log } = await filled(['1'])
-        let faults = 0
-        store.beforeWrite = (name, version, bytes) => {
-          if (faults++ > 0) return undefined
-          if (isWritten) store.set(name, version, bytes)
-          if (answer instanceof Error) throw answer
-          return answer
-        }
-        const position = await log.append(bytesOf('2'))
-        expect(await textsIn(logIn(store), { atLeast: position })).toEqual(['1', '2'])
-      }
-    }
-  })
-
-  it('that never answers gives its own error, which says that the write may have happened', async () => {
-    const { store, log } = await filled(['1'])
-    store.beforeWrite = () => {
-      throw new Error('no route to host')
-    }
-    await expect(log.append(bytesOf('2'))).rejects.toThrow(/no route to host.*may have been written/)
-    store.beforeWrite = () => undefined
-    // The handle goes on.
-    await log.append(bytesOf('3'))
-    expect(await textsIn(logIn(store))).toEqual(['1', '3'])
-  })
-
-  it('that reads late for a while is read again', async () => {
-    const { store, log, positions } = await filled(['1', '2', '3'])
-    const read = store.read.bind(store)
-    let late = 3
-    store.read = async (name) => {
-      if (name !== epochName(0) || late-- <= 0) return read(name)
-      return { version: 2, bytes: store.at(name, 2) }
-    }
-    expect((await logIn(store).last({ atLeast: positions[2]! }))!.position).toBe(positions[2])
-    late = 3
-    expect(await textsIn(log, { after: positions[2]! })).toEqual([])
-    late = 3
-    await log.append(bytesOf('4'))
-    expect(await textsIn(logIn(store))).toEqual(['1', '2', '3', '4'])
   })
 })

@@ -1,0 +1,39 @@
+// The close and the seal-off that resealing leaves behind, read one by one (SPEC §19.3).
+import { describe, expect, it } from 'vitest'
+import { expectSame, failure, flipped, hex, sample } from '../fixtures.ts'
+import { clientOf, epochName, filled, LOG, owner, vaultOf } from './log-fixtures.ts'
+
+const UNCHECKED = { log: LOG, after: 'unchecked' } as const
+const START = { log: LOG, after: 'start' } as const
+const behind = (after: Uint8Array) => ({ log: LOG, after })
+
+describe('the markers of a resealed log', () => {
+  it('open like records, and say what they are', async () => {
+    for (const keys of [owner, vaultOf(1), (await clientOf('AES-256', 'one')).scope('private')]) {
+      const { store, log, positions } = await filled(['one', 'two'], keys)
+      await log.reseal({ atLeast: positions[1]!, leaveOut: [positions[1]!] })
+      const [copy, close] = [store.at(epochName(1), 1), store.at(epochName(1), 2)]
+      const sealOff = store.at(epochName(0), 3)
+      const opened = await keys.openRecord(close, behind(copy))
+      expect([opened.kind, opened.position.split('-')[0]]).toEqual(['close', '2'])
+      expect((await keys.openRecord(sealOff, UNCHECKED)).kind).toBe('seal-off')
+      expect((await keys.openRecord(copy, START)).kind).toBe('content')
+      // SPEC §19.4: the next epoch, and the sequence of its close.
+      expect(hex((await keys.openRecord(sealOff, UNCHECKED)).content)).toBe('00000001' + '0000000000000002')
+      await failure(() => keys.openRecord(close, START), 'authentication-failed')
+      // Behind a close the log goes on. Behind a seal-off it does not.
+      const next = await keys.sealRecord(sample(7), behind(close))
+      expect(next.position.split('-')[0]).toBe('3')
+      expectSame((await keys.openRecord(next.record, behind(close))).content, sample(7))
+      const error = await failure(() => keys.sealRecord(sample(7), behind(sealOff)), 'policy')
+      expect(error.detail).toEqual({ rule: 'seal-off' })
+      for (const marker of [close, sealOff]) {
+        for (let index = 0; index < marker.length; index += 11)
+          await failure(
+            () => keys.openRecord(flipped(marker, index, index % 8), UNCHECKED),
+            ...(['authentication-failed', 'malformed', 'unsupported', 'key-not-found', 'policy'] as const),
+          )
+      }
+    }
+  })
+})
