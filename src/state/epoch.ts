@@ -180,6 +180,13 @@ export class EpochRecords {
     return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
   }
 
+  /** @throws KeystrataError `missing` if the first version of an epoch is gone */
+  async assertThere(epoch: Epoch): Promise<void> {
+    if ((await this.versionAt(epoch, 1)) !== undefined) return
+    const error = new KeystrataError('missing', 'the store has no such record')
+    throw this.damaged(epoch, 1, { number: 1, id: NO_ID }, error)
+  }
+
   /** Reads a record that must be there. If it is damaged, the error says where. */
   async verifiedAt(epoch: Epoch, version: number, number: number): Promise<ParsedRecord> {
     const bytes = await this.versionAt(epoch, version)

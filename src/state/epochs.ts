@@ -27,6 +27,15 @@ const EPOCHS_GIVEN_UP = 4
 /** How often to begin again when an epoch ends while it is read. */
 const RESTARTS = 16
 
+/** An epoch with a close. Whether the log has reached it is not known. */
+interface ClosedEpoch {
+  readonly epoch: Epoch
+  /** The last close. */
+  readonly close: Close
+  /** Whether content follows the close. */
+  readonly isContinued: boolean
+}
+
 /** All epochs of one log. */
 export class Epochs extends EpochRecords {
   readonly #pointer: string
@@ -48,14 +57,15 @@ export class Epochs extends EpochRecords {
   /**
    * Finds the end of the log.
    * @param from an epoch that the log has reached
+   * @param isDoubted whether something was missing in the end that was found before. Then this relies on nothing known
    * @throws KeystrataError `policy` if the log belongs to somebody else
    * @throws KeystrataError `missing` if the store lost the current epoch
    * @throws KeystrataError `authentication-failed` if a seal-off is damaged and nothing tells where the log goes on
    */
-  async find(from?: Epoch): Promise<End> {
+  async find(from?: Epoch, isDoubted = false): Promise<End> {
     let epoch = from ?? this.#known?.epoch ?? (await this.#pointedEpoch())
     for (let restarts = 0; ;) {
-      const found = await this.#endOf(epoch)
+      const found = await this.#endOf(epoch, isDoubted)
       if (found === undefined) {
         if (++restarts > RESTARTS) throw this.#lost(epoch)
         await pauseBeforeRetry(restarts, 1)
@@ -71,14 +81,14 @@ export class Epochs extends EpochRecords {
   }
 
   /** Returns the end of an epoch, or the epoch that follows. Returns undefined if a read was late. */
-  async #endOf(epoch: Epoch): Promise<End | { next: Epoch } | undefined> {
+  async #endOf(epoch: Epoch, isDoubted: boolean): Promise<End | { next: Epoch } | undefined> {
     const newest = await this.#newestOf(epoch)
     if (newest === undefined) return { epoch, version: 0, record: undefined, bytes: undefined }
     const { version, bytes } = newest
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
     if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return { next: this.behind(record) }
-    const isNext = this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
-    const first = version === 1 ? bytes : isNext ? undefined : await this.versionAt(epoch, 1)
+    const isNext = !isDoubted && this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
+    const first = version === 1 && !isDoubted ? bytes : isNext ? undefined : await this.versionAt(epoch, 1)
     if (first === undefined && !isNext) {
       const over = await this.#overAt(epoch, version)
       if (over !== 'going on') return over
@@ -107,7 +117,7 @@ export class Epochs extends EpochRecords {
       if (record !== undefined) break
       first--
     }
-    return this.#closedBehind(epoch, first, newest)
+    return this.#closedBehind(epoch, first, newest, false)
   }
 
   /** Returns whether a seal-off may end an epoch. Only of epoch 0 the owner may not be known yet. */
@@ -151,7 +161,7 @@ export class Epochs extends EpochRecords {
     if (bytes === undefined) return undefined
     const record = this.readable(epoch, low, bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
-    const next = record === undefined ? await this.#closedBehind(epoch, low, low) : undefined
+    const next = record === undefined ? await this.#closedBehind(epoch, low, low, true) : undefined
     return next === undefined ? 'going on' : { next }
   }
 
@@ -206,42 +216,71 @@ export class Epochs extends EpochRecords {
     // Without a seal-off, an owner is still at work, or was stopped.
     if (bytes === undefined) return undefined
     const before = this.readable(anywhereIn(former.epoch), former.count + 1, bytes)
-    if (before === undefined) return closed.epoch
+    if (before === undefined) return (await this.#goesOn(former)) ? undefined : closed.epoch
     return before.kind === 'seal-off' && this.sealOffIn(before).epoch === epoch ? this.behind(before) : undefined
   }
 
+  /** Returns whether a record was appended behind the damaged version that may have been a seal-off: then it was none. */
+  async #goesOn({ epoch, count }: FormerEpoch): Promise<boolean> {
+    const newest = await this.store.read(this.nameOf(epoch))
+    if (newest === undefined || newest.version <= count + 1) return false
+    const record = this.readable(anywhereIn(epoch), newest.version, newest.bytes)
+    return record?.kind === 'content' && (await this.versionAt(anywhereIn(epoch), 1)) !== undefined
+  }
+
   /** Reads an epoch to its end, and returns its last close. */
-  async #lastClose(epoch: number): Promise<{ epoch: Epoch; close: Close } | undefined> {
+  async #lastClose(epoch: number): Promise<ClosedEpoch | undefined> {
     const name = this.nameOf(epoch)
     const newest = await this.store.read(name)
-    let last: { epoch: Epoch; close: Close } | undefined
+    let last: ClosedEpoch | undefined
     for await (const { version, bytes } of this.store.versions(name, 1, newest?.version ?? 0)) {
       const record = this.readable(anywhereIn(epoch), version, bytes)
-      const close = record?.kind === 'close' ? this.closeIn(record) : undefined
-      if (record === undefined || close === undefined) continue
-      last = { epoch: { epoch, start: version, base: record.number, ownerId: record.header.ownerId }, close }
+      if (record === undefined) continue
+      const close = record.kind === 'close' ? this.closeIn(record) : undefined
+      if (close !== undefined) {
+        const { number: base, header } = record
+        last = { epoch: { epoch, start: version, base, ownerId: header.ownerId }, close, isContinued: false }
+      } else if (last !== undefined && record.kind === 'content' && record.number > last.epoch.base) {
+        last = { ...last, isContinued: true }
+      }
     }
     return last
   }
 
   /**
-   * Returns the epoch that follows, if one of these damaged versions was a seal-off. The close in that epoch says so.
+   * Returns the epoch that follows, if one of these damaged versions was a seal-off. The close in that epoch says so. An
+   * owner may have been stopped behind the close, or has found the damaged version where the seal-off should go. So
+   * the pointer must name the epoch, or somebody has appended to it: nobody does that before raising the pointer.
+   * @param isOver whether it is certain that one was a seal-off
    * @throws KeystrataError `authentication-failed` if there are several
    */
-  async #closedBehind({ epoch }: Epoch, first: number, last: number): Promise<Epoch | undefined> {
-    const found: Epoch[] = []
+  async #closedBehind({ epoch }: Epoch, first: number, last: number, isOver: boolean): Promise<Epoch | undefined> {
+    const found: ClosedEpoch[] = []
     for (let next = epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
       const closed = await this.#lastClose(next)
       const former = closed?.close.former.at(-1)
       const sealOff = former?.epoch === epoch ? former.count + 1 : 0
-      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed.epoch)
+      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed)
     }
-    if (found.length <= 1) return found[0]
-    const pointed = await this.#readPointer()
-    const chosen = found.find((each) => each.epoch === pointed)
-    if (chosen !== undefined) return chosen
+    if (found.length === 0) return undefined
+    for (let read = 1; read <= READS; read++) {
+      if (read > 1) await pauseBeforeRetry(read, 1)
+      const reached = await this.#pointedAmong(found)
+      if (reached !== undefined) return reached.epoch
+    }
+    const reached = isOver ? found : found.filter(({ isContinued }) => isContinued)
+    if (reached.length <= 1) return reached[0]?.epoch
     const message = `version ${first} of epoch ${epoch} is damaged, and several epochs may follow it: restore it`
     throw new KeystrataError('authentication-failed', message, { log: toHex(this.logId), epoch, version: first })
+  }
+
+  /** Returns the epoch that the pointer names, or that it has reached on the way there. */
+  async #pointedAmong(found: readonly ClosedEpoch[]): Promise<ClosedEpoch | undefined> {
+    const pointed = await this.#readPointer()
+    if (pointed === 0) return undefined
+    const former = (await this.#lastClose(pointed))?.close.former ?? []
+    const line = [pointed, ...former.map(({ epoch }) => epoch)]
+    return found.find(({ epoch }) => line.includes(epoch.epoch))
   }
 
   /** Raises the pointer to an epoch. Others may have raised it higher. */
@@ -286,8 +325,17 @@ function pointerIn(stored: StoredObject | undefined): number {
   return new DataView(buffer, byteOffset).getUint32(0)
 }
 
-/** Reads again, with pauses, while the log seems to be older than it is, or another branch: a read may have been late. */
-export const settledly = <T>(read: () => Promise<T>): Promise<T> => repeatedly(read, mayBeLate)
+/**
+ * Reads again, with pauses, while the log seems to be older than it is, or another branch: a read may have been late. And
+ * while a record is missing: its epoch may have been dropped since its end was read.
+ */
+export function settledly<T>(read: (isDoubted: boolean) => Promise<T>): Promise<T> {
+  let reads = 0
+  return repeatedly(() => read(reads++ > 0), mayBeLate)
+}
 
-const mayBeLate = (error: unknown): boolean =>
-  error instanceof KeystrataError && (error.code === 'rollback' || error.code === 'forked')
+function mayBeLate(error: unknown): boolean {
+  if (!(error instanceof KeystrataError)) return false
+  const { code, detail } = error
+  return code === 'rollback' || code === 'forked' || (code === 'missing' && detail['version'] !== undefined)
+}

@@ -231,8 +231,8 @@ export class StoredLog implements Log {
   async last(options: { atLeast?: string } = {}): Promise<{ position: string; content: Bytes } | undefined> {
     const { atLeast } = options
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
-    const { record } = await settledly(async () => {
-      const end = await this.#epochs.find()
+    const { record } = await settledly(async (isDoubted) => {
+      const end = await this.#epochs.find(undefined, isDoubted)
       if (floor !== undefined) await this.#epochs.locate(end, floor)
       return { record: await this.#lastContent(end) }
     })
@@ -246,6 +246,8 @@ export class StoredLog implements Log {
       const found = await this.#epochs.readableAt(epoch, before)
       if (found?.kind === 'content') return found
     }
+    // If the epoch was dropped meanwhile, the log is not empty.
+    if (version > 0) await this.#epochs.assertThere(epoch)
     return undefined
   }
 
@@ -256,8 +258,8 @@ export class StoredLog implements Log {
     const start = after === undefined ? undefined : parsePosition(after, 'after')
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
     const epochs = this.#epochs
-    let end = await settledly(async () => {
-      const found = await epochs.find()
+    let end = await settledly(async (isDoubted) => {
+      const found = await epochs.find(undefined, isDoubted)
       for (const position of [start, floor]) if (position !== undefined) await epochs.locate(found, position)
       return found
     })
@@ -269,7 +271,7 @@ export class StoredLog implements Log {
       for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first))) {
         const { record } = step
         if (record?.kind === 'seal-off') next = await epochs.find(epochs.behind(record))
-        else if (record === undefined && step.isGone) next = await epochs.find()
+        else if (record === undefined && step.isGone) next = await epochs.find(undefined, true)
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
         if (record !== undefined && record.kind !== 'content') continue
         number = numberOf(step, epoch, number)

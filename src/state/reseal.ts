@@ -137,8 +137,8 @@ class Resealing {
 
   /** Finds the end of the log, and the positions in it. */
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
-    return settledly(async () => {
-      const end = await epochs.find()
+    return settledly(async (isDoubted) => {
+      const end = await epochs.find(undefined, isDoubted)
       for (const position of [atLeast, upTo]) if (position !== undefined) await epochs.locate(end, position)
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
@@ -201,7 +201,10 @@ class Resealing {
           await this.#epochs.find(this.#epochs.behind(record))
           return false
         }
-        if (record === undefined && step.isGone && (await this.#epochs.find()).epoch.epoch !== epoch.epoch) return false
+        if (record === undefined && step.isGone) {
+          const end = await this.#epochs.find(undefined, true)
+          if (end.epoch.epoch !== epoch.epoch) return false
+        }
         if (record === undefined || record.kind === 'content') {
           this.#number = numberOf(step, epoch, this.#number)
           const isLeftOut = this.#number > this.#upTo || this.#leaveOut.has(this.#number)
