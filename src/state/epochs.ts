@@ -94,6 +94,10 @@ export class Epochs extends EpochRecords {
       if (over !== 'going on') return over
     }
     const owned = await this.#withOwner(epoch, version, first)
+    if (owned.ownerId !== undefined && this.keys.isAdopted(owned.ownerId)) {
+      const next = await this.#behindSealOff(owned)
+      if (next !== undefined) return { next }
+    }
     const placed = owned === epoch ? record : this.readable(owned, version, bytes)
     if (placed === undefined) {
       const next = await this.#behindDamage(owned, version)
@@ -118,6 +122,20 @@ export class Epochs extends EpochRecords {
       first--
     }
     return this.#closedBehind(epoch, first, newest, false)
+  }
+
+  /**
+   * Returns the epoch that follows, if an epoch of an adopted owner has a seal-off that is not its newest version. A host
+   * of the adopted owner cannot check it, and might append behind it.
+   */
+  async #behindSealOff(epoch: Epoch): Promise<Epoch | undefined> {
+    for (let next = epoch.epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
+      const former = (await this.#lastClose(next))?.close.former.at(-1)
+      if (former?.epoch !== epoch.epoch) continue
+      const record = await this.readableAt(epoch, former.count + 1)
+      if (record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next) return this.behind(record)
+    }
+    return undefined
   }
 
   /** Returns whether a seal-off may end an epoch. Only of epoch 0 the owner may not be known yet. */

@@ -5,7 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type End, numberAt, numberOf } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
 import {
@@ -193,7 +193,7 @@ export class StoredLog implements Log {
       const end = await epochs.find()
       const arrived = await this.#arrived(attempts, end, id)
       if (arrived !== undefined) return positionText({ number: arrived.number, id })
-      this.#assertOwn(end.epoch)
+      this.#assertOwn(end)
       await epochs.raisePointer(end.epoch.epoch)
       const fields = fieldsBehind(end, id)
       const { epoch, sequence, number } = fields
@@ -221,11 +221,24 @@ export class StoredLog implements Log {
     return undefined
   }
 
-  /** @throws KeystrataError `policy` if the epoch belongs to an adopted source */
-  #assertOwn({ ownerId }: Epoch): void {
+  /** @throws KeystrataError `policy` if the epoch belongs to an adopted source, or somebody else has ended it */
+  #assertOwn({ epoch: { ownerId }, bytes, record }: End): void {
+    // A host with an old export does not know who has adopted its owner. What it appended here, nobody would read.
+    if (bytes !== undefined && record === undefined && this.#isSealedOffByOther(bytes)) {
+      const message = 'another owner has resealed this log: replace the export that these keys come from'
+      throw new KeystrataError('policy', message, { rule: 'log-owner' })
+    }
     if (ownerId === undefined || equalBytes(ownerId, this.#epochs.keys.ownerId)) return
     const message = 'this log belongs to a keyset that was adopted: reseal it before you append to it'
     throw new KeystrataError('policy', message, { rule: 'reseal-first' })
+  }
+
+  #isSealedOffByOther(bytes: Uint8Array): boolean {
+    const { keys, logId } = this.#epochs
+    const record = wellFormed(bytes, logId)
+    if (record?.kind !== 'seal-off') return false
+    const { ownerId } = record.header
+    return !equalBytes(ownerId, keys.ownerId) && !keys.isAdopted(ownerId)
   }
 
   async last(options: { atLeast?: string } = {}): Promise<{ position: string; content: Bytes } | undefined> {

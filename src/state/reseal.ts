@@ -155,6 +155,8 @@ class Resealing {
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
     for await (const { bytes } of store.versions(nameOf(epoch), 1, this.#newest)) {
+      // If another owner has dropped this epoch meanwhile, that is seen when it is copied.
+      if (bytes === undefined && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }

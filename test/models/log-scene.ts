@@ -1,5 +1,7 @@
 // A log that hosts append to while owners reseal it, and what must hold at the end of every run.
-import { positionText, parsePosition, type ParsedRecord, wellFormed, logIdOf } from '../../src/state/record-layout.ts'
+import { readSealOff, type SealOff } from '../../src/state/marker.ts'
+import { recordKeysOf } from '../../src/state/record.ts'
+import { logIdOf, type ParsedRecord, parsePosition, positionText, wellFormed } from '../../src/state/record-layout.ts'
 import { type ErrorCode, KeystrataError, type Log, type LogReader, openLog, type RecordWriter } from '../../src/index.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { hex } from '../fixtures.ts'
@@ -78,9 +80,10 @@ export class LogRun {
   readonly #scene: Scene
   readonly #people: People
   readonly #actors: Actor[] = []
+  readonly #owners: [Actor, OwnerScene][] = []
   /** Everything that anybody tried to append. */
   readonly #tried: Set<string> = new Set()
-  readonly #acknowledged: (Row & { readonly by: string; readonly isStale: boolean })[] = []
+  readonly #acknowledged: Row[] = []
   /** What was told to be not appended. */
   readonly #refused: string[] = []
   readonly #occurred: Set<string> = new Set()
@@ -151,7 +154,6 @@ export class LogRun {
     const name = `H${place + 1}`
     const isOfAdopter = adopted && place === hosts.length - 1
     const handle = isOfAdopter ? this.#people.adopter[0]!.host : this.#people.pairs[0]!.host
-    const isStale = adopted && !isOfAdopter
     const start = async (seen: StateStore, restarts: number, isWarm: boolean) => {
       let used = isWarm ? this.state.direct() : seen
       const appending = append(switching(() => used), handle)
@@ -160,7 +162,7 @@ export class LogRun {
         const content = `${name}${"'".repeat(restarts)}.${++number}`
         this.#tried.add(content)
         try {
-          this.#acknowledged.push({ position: await appending(bytesOf(content)), content, by: name, isStale })
+          this.#acknowledged.push({ position: await appending(bytesOf(content)), content })
         } catch (error) {
           if (isCode(error, ['conflict', 'policy'])) this.#refused.push(content)
           throw error
@@ -184,7 +186,8 @@ export class LogRun {
     this.#actors.push(this.run.add(name, body, { restarts: 1 }))
   }
 
-  #addOwner(name: string, { upTo, leaveOut, pair }: OwnerScene): void {
+  #addOwner(name: string, scene: OwnerScene): void {
+    const { upTo, leaveOut, pair } = scene
     const { garbage = 0 } = this.#scene
     const positionAt = (number: number) => this.#before[number - 1]!.position
     const body = async (machine: Machine) => {
@@ -195,7 +198,9 @@ export class LogRun {
         leaveOut: leaveOut === undefined ? [] : [positionAt(leaveOut)],
       })
     }
-    this.#actors.push(this.run.add(name, body, { restarts: 2 }))
+    const actor = this.run.add(name, body, { restarts: 2 })
+    this.#actors.push(actor)
+    this.#owners.push([actor, scene])
   }
 
   /** Reads everything twice with one handle, and the last record. It never sees less than before. */
@@ -252,9 +257,10 @@ export class LogRun {
   async outcome(): Promise<readonly string[]> {
     await this.run.play()
     for (const actor of this.#actors) this.#checkOutcome(actor)
+    for (const [actor, scene] of this.#owners) this.#checkResealed(actor, scene)
     await this.#checkLog('at the end')
     this.#checkEpochs()
-    const isResealed = this.state.object(epochName(0)).versions.some((bytes) => wellFormed(bytes, LOG_ID)?.kind === 'seal-off')
+    const isResealed = this.#chain().length > 1
     if (isResealed) this.#occurred.add('resealed')
     const isAdopted = this.#scene.adopted === true
     // An adopted log is resealed before anybody appends to it.
@@ -264,7 +270,7 @@ export class LogRun {
     const position = await this.#certain('append', () =>
       openLog(this.state.direct(), LOG, this.#resealer().host).append(bytesOf(content)),
     )
-    this.#acknowledged.push({ position, content, by: 'the last host', isStale: false })
+    this.#acknowledged.push({ position, content })
     const rows = await this.#checkLog('after one more record')
     if (rows.at(-1)?.content !== content) this.run.violation('one more record is not the last one')
     await this.#resealAgain(this.#resealer(-1).owner)
@@ -290,6 +296,18 @@ export class LogRun {
     }
   }
 
+  /** A log that was resealed under a pair has an epoch whose copies are all under it. */
+  #checkResealed({ name, outcome }: Actor, { pair }: OwnerScene): void {
+    if (outcome !== 'done') return
+    const { isCurrent } = recordKeysOf(this.#resealer(pair).owner)()
+    const isUnderPair = this.#chain().some(({ epoch, start }) =>
+      this.#recordsOf(epoch).every(
+        (record) => record?.kind !== 'content' || (epoch > 0 && record.sequence > start) || isCurrent(record),
+      ),
+    )
+    if (!isUnderPair) this.run.violation(`${name} is done, but has not resealed the log`)
+  }
+
   #checkOutcome({ name, outcome, error }: Actor): void {
     if (outcome === 'done' || outcome === 'crashed' || outcome === 'no answer' || outcome === 'conflict') return
     const { adopted = false } = this.#scene
@@ -310,8 +328,7 @@ export class LogRun {
       if (rows.some((row) => row.content === content)) this.run.violation(`${content} is there, but was refused`)
     for (const row of this.#before) await this.#checkRecord(when, log, rows, row)
     for (const row of this.#acknowledged) {
-      if (row.isStale && this.#isBehindSealOff(row)) this.#occurred.add('lost by a stale host')
-      else await this.#checkRecord(when, log, rows, row)
+      await this.#checkRecord(when, log, rows, row)
     }
     const last = await this.#certain(`last ${when}`, () => log.last())
     if (last?.position !== rows.at(-1)?.position)
@@ -348,46 +365,38 @@ export class LogRun {
   /** One owner cuts the log once, even if it is started again. So what it leaves out stood in epoch 0. */
   #checkCut({ position, content }: Row): void {
     if (this.#scene.owners?.length !== 1) return
-    const isInFirst = this.state
-      .object(epochName(0))
-      .versions.some((bytes) => positionIn(wellFormed(bytes, LOG_ID)) === position)
+    const isInFirst = this.#recordsOf(0).some((record) => positionIn(record) === position)
     if (!isInFirst) this.run.violation(`${content} was appended behind the cut, and left out`)
   }
 
-  #isBehindSealOff({ position }: Row): boolean {
-    for (let epoch = 0; epoch < LAST_EPOCH; epoch++) {
-      const records = this.state.object(epochName(epoch)).versions.map((bytes) => wellFormed(bytes, LOG_ID))
-      const sealOff = records.findIndex((record) => record?.kind === 'seal-off')
-      const place = records.findIndex((record) => positionIn(record) === position)
-      if (sealOff >= 0 && place > sealOff) return true
-    }
-    return false
-  }
-
-  /** What follows a seal-off is never dropped, nor anything of an epoch that has none, unless it was given up. */
+  /** A seal-off is never dropped, nor anything of the current epoch, and of those above it. */
   #checkEpochs(): void {
-    let current = 0
-    for (;;) {
-      const next = this.#sealOffOf(current)
-      if (next === undefined) break
-      const { lowest } = this.state.object(epochName(current))
-      if (lowest > next.version) this.run.violation(`the seal-off of epoch ${current} was dropped`)
-      current = next.epoch
+    const chain = this.#chain()
+    for (const { epoch, sealOff } of chain) {
+      const { lowest } = this.state.object(epochName(epoch))
+      if (sealOff !== undefined && lowest > sealOff) this.run.violation(`the seal-off of epoch ${epoch} was dropped`)
     }
-    for (let epoch = current; epoch < LAST_EPOCH; epoch++)
+    for (let epoch = chain.at(-1)!.epoch; epoch < LAST_EPOCH; epoch++)
       if (this.state.object(epochName(epoch)).lowest > 1) this.run.violation(`records of epoch ${epoch} were dropped`)
   }
 
-  /** Returns where the seal-off of an epoch stands, and the epoch that follows. It stands in the first four bytes. */
-  #sealOffOf(epoch: number): { version: number; epoch: number } | undefined {
-    const { versions } = this.state.object(epochName(epoch))
-    for (const [index, bytes] of versions.entries()) {
-      const record = wellFormed(bytes, LOG_ID)
-      if (record?.kind !== 'seal-off') continue
-      const { body } = record.encoded
-      return { version: index + 1, epoch: new DataView(body.buffer, body.byteOffset).getUint32(0) }
+  /** Returns the epochs that the log has reached, from their seal-offs: where the copies end, and where the epoch does. */
+  #chain(): { epoch: number; start: number; sealOff: number | undefined }[] {
+    const chain: { epoch: number; start: number; sealOff: number | undefined }[] = []
+    let next: SealOff | undefined = { epoch: 0, sequence: 0 }
+    while (next !== undefined) {
+      const { epoch, sequence: start }: SealOff = next
+      const record = this.#recordsOf(epoch).find((each) => each?.kind === 'seal-off')
+      chain.push({ epoch, start, sealOff: record?.sequence })
+      // These keys may be of another owner, but markers of all owners have the same form.
+      const { markerContent } = recordKeysOf(this.#resealer().owner)()
+      next = record && readSealOff(markerContent(record), epoch)
     }
-    return undefined
+    return chain
+  }
+
+  #recordsOf(epoch: number): (ParsedRecord | undefined)[] {
+    return this.state.object(epochName(epoch)).versions.map((bytes) => wellFormed(bytes, LOG_ID))
   }
 }
 

@@ -1,31 +1,102 @@
-import { describe, it } from 'vitest'
-import { numRuns } from '../fixtures.ts'
-import { type Bounds, expectSound, explore, TIMEOUT } from './explorer.ts'
-import { LogRun, type Scene } from './log-scene.ts'
+// Hosts append to a log, and owners reseal it and may be stopped anywhere, while others read it. No acknowledged record may
+// be lost, none may be there twice, and no reader may see less than before.
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { useBackend } from '../../src/primitives/choice.ts'
+import { makeKeyset, numRuns, quickly } from '../fixtures.ts'
+import { ALL_FAULTS, type Bounds, expectSound, explore, type Report, type Run, TIMEOUT } from './explorer.ts'
+import { keysetPeople } from './log-keys.ts'
+import { type HalfMade, LogRun, type Scene } from './log-scene.ts'
+import { remembering } from './remembering.ts'
 
-const explored = (name: string, bounds: Bounds, scene: Scene) =>
-  explore(`log, ${name}`, bounds, async (run) => (await LogRun.start(run, scene)).outcome())
-const N = Number(process.env['N'] ?? 500)
-const three = { seed: Number(process.env['SEED'] ?? 1), violations: 20, faults: 3, late: { back: 2, reads: 2 }, runs: N }
-const scenes: Record<string, Scene> = {
-  plain: { hosts: [2, 1], owners: [{}, {}], readers: 1 },
-  pairs: { hosts: [1, 1], owners: [{}, { pair: 2 }], readers: 1 },
-  halfCopies: { hosts: [1], owners: [{}, {pair: 2}], readers: 1, halfMade: 'copies' },
-  halfClosed: { hosts: [1], owners: [{}, {pair: 2}], readers: 1, halfMade: 'closed' },
-  pointHalf: { hosts: [1], owners: [{}], readers: 1, halfMade: 'closed', pointer: [0,0,0,1] },
-  pointHigh: { hosts: [1], owners: [{}], readers: 1, pointer: [0,0,0,7] },
-  pointBad: { hosts: [1], owners: [{}], readers: 1, pointer: [0,0,7] },
-  upTo: { hosts: [2], owners: [{upTo: 1}], readers: 1 },
-  upTo2: { hosts: [2], owners: [{upTo: 1}, {pair: 2}], readers: 1 },
-  leaveOut: { hosts: [1,1], owners: [{leaveOut: 1}, {pair: 2}], readers: 1 },
-  adopted: { hosts: [1, 1], owners: [{}, {}], readers: 1, adopted: true },
-  garbage: { hosts: [1, 1], owners: [{}, {}], readers: 1, garbage: 2 },
-  garbageUpTo: { hosts: [1, 1], owners: [{upTo: 2}, {pair:2}], readers: 1, garbage: 1 },
-  warm: { hosts: [1], owners: [{}], warm: true},
-}
-describe('logs', { timeout: TIMEOUT }, () => {
-  it.each(Object.keys(scenes))('%s', async (name) => {
-    const report = await explored(name, three, scenes[name]!)
-    expectSound(report, { runs: 10, reached: [/done/] })
+beforeAll(() => useBackend(remembering))
+afterAll(() => useBackend(undefined))
+
+const explored = (name: string, bounds: Bounds, scene: Scene | ((run: Run) => Scene)): Promise<Report> =>
+  explore(`log, ${name}`, bounds, async (run) => {
+    const started = await LogRun.start(run, typeof scene === 'function' ? scene(run) : scene)
+    return started.outcome()
+  })
+
+/** Random runs. Faults are rare enough to occur anywhere in a run. */
+const random = (seed: number, runs: number, long: number, faults = 3): Bounds => ({
+  seed,
+  runs: numRuns(runs, long),
+  faults,
+  oneIn: 12,
+  late: { back: 2, reads: 2 },
+})
+
+const one = <T>(run: Run, choices: readonly T[]): T => choices[run.choose(choices.length)]!
+
+const HALF_MADE: readonly HalfMade[] = ['none', 'copies', 'closed']
+const POINTERS = [undefined, [0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 2], [0, 0, 0, 7], [0, 0, 7]]
+
+/** A log of which everything is random. */
+const mixed =
+  (more: Scene = {}) =>
+  (run: Run): Scene => {
+    const pointer = one(run, POINTERS)
+    return {
+      records: 1 + run.choose(3),
+      hosts: one(run, [[1], [2], [1, 1], [2, 1]]),
+      owners: one(run, [[{}], [{}, {}], [{}, { pair: 2 }]]),
+      readers: run.choose(2),
+      halfMade: one(run, HALF_MADE),
+      ...(pointer && { pointer }),
+      warm: run.choose(2) === 1,
+      ...more,
+    }
+  }
+
+describe('a log that is resealed while a host appends', { timeout: TIMEOUT }, () => {
+  const small: Scene = { records: 1, hosts: [1], owners: [{}], warm: true }
+
+  it('loses nothing in any order', async () => {
+    const report = await explored('every order', { runs: numRuns(1000, 100_000) }, small)
+    expectSound(report, { runs: 100, reached: [/done/, /resealed/] })
+  })
+
+  it('loses nothing if one thing goes wrong', async () => {
+    const bounds: Bounds = { faults: 1, kinds: ALL_FAULTS, runs: numRuns(500, 20_000) }
+    expectSound(await explored('one fault', bounds, small), { runs: 500, reached: [/done/] })
+    const anywhere = { ...random(1, 800, 10_000, 1), oneIn: 30 }
+    const report = await explored('one fault anywhere', anywhere, small)
+    expectSound(report, { runs: 800, reached: [/done/, /no answer/, /crashed/, /resealed/] })
+  })
+})
+
+describe('a log with several hosts, owners and readers', { timeout: TIMEOUT }, () => {
+  it('loses nothing, with three faults, late reads, half-made epochs and any pointer', async () => {
+    const report = await explored('everything', random(2, 1500, 40_000), mixed())
+    expectSound(report, { runs: 1500, reached: [/done/, /no answer/, /crashed/, /resealed/] })
+  })
+
+  it('leaves out what an owner was told to, and nothing else', async () => {
+    const cuts = (run: Run): Scene => {
+      const cut = one(run, [{ upTo: 1 }, { upTo: 2 }, { leaveOut: 1 }, { upTo: 2, leaveOut: 1 }])
+      return { ...mixed({ records: 2 + run.choose(2) })(run), owners: one(run, [[cut], [cut, { pair: 2 }]]) }
+    }
+    const report = await explored('cuts', random(3, 800, 15_000), cuts)
+    expectSound(report, { runs: 800, reached: [/done/, /no answer/, /crashed/, /left out/] })
+  })
+
+  it('goes over to a keyset that has adopted the old one', async () => {
+    const report = await explored('an adopter', random(4, 800, 15_000), mixed({ adopted: true }))
+    expectSound(report, { runs: 800, reached: [/done/, /no answer/, /crashed/, /policy/, /resealed/] })
+  })
+
+  it('loses nothing if somebody writes garbage into it', async () => {
+    const report = await explored('garbage', random(5, 800, 15_000), mixed({ garbage: 2 }))
+    expectSound(report, { runs: 800, reached: [/done/, /no answer/, /crashed/, /resealed/] })
+  })
+
+  it('loses nothing with the keys of a keyset', async () => {
+    const people = await quickly(async () =>
+      keysetPeople(await makeKeyset({ encryption: 'x25519' }), await makeKeyset({ encryption: 'x25519' })),
+    )
+    const own = await explored('keysets', random(6, 40, 1000), mixed({ people, records: 1 }))
+    expectSound(own, { runs: 40, reached: [/done/, /resealed/] })
+    const adopted = await explored('keysets, an adopter', random(7, 40, 1000), mixed({ people, records: 1, adopted: true }))
+    expectSound(adopted, { runs: 40, reached: [/done/, /policy/, /resealed/] })
   })
 })
