@@ -52,7 +52,12 @@ function nextId(): Uint8Array<ArrayBuffer> {
 
 const tagOf = (record: RecordBytes): Uint8Array => createHash('sha256').update(record.message(TAG_BYTES)).digest()
 
-function encoded(pair: CheapPair, fields: RecordFields, logId: Uint8Array, content: Uint8Array): Uint8Array<ArrayBuffer> {
+function encoded(
+  pair: CheapPair,
+  fields: RecordFields,
+  logId: Uint8Array,
+  content: Uint8Array,
+): Uint8Array<ArrayBuffer> {
   const draft = draftRecord(fields, { suite: Suite.vaultRecord, ...pair }, logId, content.length + TAG_BYTES)
   draft.body.set(content)
   draft.body.set(tagOf(draft), content.length)

@@ -2,15 +2,22 @@
 import { readSealOff, type SealOff } from '../../src/state/marker.ts'
 import { recordKeysOf } from '../../src/state/record.ts'
 import { logIdOf, type ParsedRecord, parsePosition, positionText, wellFormed } from '../../src/state/record-layout.ts'
-import { type ErrorCode, KeystrataError, type Log, type LogReader, openLog, type RecordWriter } from '../../src/index.ts'
+import {
+  type ErrorCode,
+  KeystrataError,
+  type Log,
+  type LogReader,
+  openLog,
+  type RecordWriter,
+} from '../../src/index.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { hex } from '../fixtures.ts'
-import { type Actor, type Machine, NoAnswer, type Run } from './explorer.ts'
+import { type Actor, type Bounds, explore, type Machine, NoAnswer, type Report, type Run } from './explorer.ts'
 import { cheapPeople, type OwnerHandle, type Pair, type People } from './log-keys.ts'
 import { ModelState } from './stores.ts'
 
 export const LOG = 'log'
-const LOG_ID = logIdOf(LOG)
+export const LOG_ID: Uint8Array = logIdOf(LOG)
 export const POINTER = `log/${hex(LOG_ID)}`
 export const epochName = (epoch: number): string => `${POINTER}/${epoch}`
 
@@ -156,7 +163,10 @@ export class LogRun {
     const handle = isOfAdopter ? this.#people.adopter[0]!.host : this.#people.pairs[0]!.host
     const start = async (seen: StateStore, restarts: number, isWarm: boolean) => {
       let used = isWarm ? this.state.direct() : seen
-      const appending = append(switching(() => used), handle)
+      const appending = append(
+        switching(() => used),
+        handle,
+      )
       let number = 0
       const next = async () => {
         const content = `${name}${"'".repeat(restarts)}.${++number}`
@@ -338,7 +348,8 @@ export class LogRun {
 
   #checkOrder(who: string, rows: readonly Row[]): void {
     const contents = rows.map(({ content }) => content)
-    if (new Set(contents).size !== contents.length) this.run.violation(`${who} sees a record twice: ${contents.join(', ')}`)
+    if (new Set(contents).size !== contents.length)
+      this.run.violation(`${who} sees a record twice: ${contents.join(', ')}`)
     const numbers = rows.map((row) => numberIn(row))
     if (numbers.some((number, index) => index > 0 && number <= numbers[index - 1]!))
       this.run.violation(`${who} sees numbers that do not ascend: ${numbers.join(', ')}`)
@@ -400,8 +411,7 @@ export class LogRun {
   }
 }
 
-const positionIn = (record: ParsedRecord | undefined) =>
-  record?.kind === 'content' ? positionText(record) : undefined
+const positionIn = (record: ParsedRecord | undefined) => (record?.kind === 'content' ? positionText(record) : undefined)
 
 const isSame = (a: Row, b: Row) => a.position === b.position && a.content === b.content
 
@@ -410,6 +420,13 @@ const numberOfLast = (row: { position: string } | undefined) =>
 
 const isCode = (error: unknown, codes: readonly ErrorCode[]): error is KeystrataError =>
   error instanceof KeystrataError && codes.includes(error.code)
+
+/** Explores a log. The scene may depend on what the explorer chooses. */
+export const exploreLog = (name: string, bounds: Bounds, scene: Scene | ((run: Run) => Scene)): Promise<Report> =>
+  explore(`log, ${name}`, bounds, async (run) => {
+    const started = await LogRun.start(run, typeof scene === 'function' ? scene(run) : scene)
+    return started.outcome()
+  })
 
 /** Reads all records of a log. Damaged ones are passed by where somebody wrote garbage. */
 async function rowsOf(log: LogReader, isDamaged: boolean, options: { atLeast?: string } = {}): Promise<Row[]> {
