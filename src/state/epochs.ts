@@ -8,8 +8,9 @@ import type { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { Close, FormerEpoch } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
-import { NO_ID, type ParsedRecord, parseRecord } from './record-layout.ts'
+import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
 import type { StoredObject } from './store.ts'
 
@@ -87,22 +88,21 @@ export class Epochs extends EpochRecords {
     const { version, bytes } = newest
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
     if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return { next: this.behind(record) }
-    const isNext = !isDoubted && this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
+    const isNext =
+      !isDoubted &&
+      record !== undefined &&
+      this.#known?.epoch.epoch === epoch.epoch &&
+      version <= this.#known.version + 1
     const first = version === 1 && !isDoubted ? bytes : isNext ? undefined : await this.versionAt(epoch, 1)
     if (first === undefined && !isNext) {
       const over = await this.#overAt(epoch, version)
       if (over !== 'going on') return over
     }
     const owned = await this.#withOwner(epoch, version, first)
-    if (owned.ownerId !== undefined && this.keys.isAdopted(owned.ownerId)) {
-      const next = await this.#behindSealOff(owned)
-      if (next !== undefined) return { next }
-    }
     const placed = owned === epoch ? record : this.readable(owned, version, bytes)
-    if (placed === undefined) {
-      const next = await this.#behindDamage(owned, version)
-      if (next !== undefined) return { next }
-    }
+    const next = placed === undefined ? await this.#behindDamage(owned, version) : undefined
+    const sealedOff = next ?? (isNext ? undefined : await this.#sealedBefore(owned, version))
+    if (sealedOff !== undefined) return { next: sealedOff }
     return { epoch: owned, version, record: placed, bytes }
   }
 
@@ -125,15 +125,16 @@ export class Epochs extends EpochRecords {
   }
 
   /**
-   * Returns the epoch that follows, if an epoch of an adopted owner has a seal-off that is not its newest version. A host
-   * of the adopted owner cannot check it, and might append behind it.
+   * Looks for a seal-off in front of the newest version. Nobody appends behind one, except to make others follow; and if
+   * nothing was dropped, only the closes of later epochs tell where it is.
    */
-  async #behindSealOff(epoch: Epoch): Promise<Epoch | undefined> {
+  async #sealedBefore(epoch: Epoch, newest: number): Promise<Epoch | undefined> {
     for (let next = epoch.epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
-      const former = (await this.#lastClose(next))?.close.former.at(-1)
-      if (former?.epoch !== epoch.epoch) continue
-      const record = await this.readableAt(epoch, former.count + 1)
-      if (record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next) return this.behind(record)
+      const closed = await this.#lastClose(next)
+      const named = closed?.close.former.find((each) => each.epoch === epoch.epoch)
+      if (named === undefined || named.count + 1 >= newest) continue
+      const record = await this.readableAt(epoch, named.count + 1)
+      if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return this.behind(record)
     }
     return undefined
   }
@@ -167,6 +168,8 @@ export class Epochs extends EpochRecords {
   /**
    * Looks for the end of an epoch whose first version is gone. If it was resealed, its lowest remaining version is the
    * seal-off. What stands behind that does not count.
+   * @throws KeystrataError `policy` if the seal-off is of another owner, who has adopted this one: nobody reads what would
+   *   be appended here
    */
   async #overAt(epoch: Epoch, newest: number): Promise<{ next: Epoch } | 'going on' | undefined> {
     let [low, high] = [2, newest]
@@ -180,7 +183,10 @@ export class Epochs extends EpochRecords {
     const record = this.readable(epoch, low, bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const next = record === undefined ? await this.#closedBehind(epoch, low, low, true) : undefined
-    return next === undefined ? 'going on' : { next }
+    if (next !== undefined) return { next }
+    const foreign = record === undefined ? wellFormed(bytes, this.logId) : undefined
+    if (foreign?.kind === 'seal-off' && this.#isForeign(foreign.header.ownerId)) throw this.#ownedByOther()
+    return 'going on'
   }
 
   /**
@@ -203,8 +209,16 @@ export class Epochs extends EpochRecords {
     }
     // The owner of a record further on is only known if it can be read. Nobody appends to an epoch of somebody else.
     if (!isForeign) return epoch
+    throw this.#ownedByOther()
+  }
+
+  #isForeign(ownerId: Uint8Array): boolean {
+    return !equalBytes(ownerId, this.keys.ownerId) && !this.keys.isAdopted(ownerId)
+  }
+
+  #ownedByOther(): KeystrataError {
     const message = 'this log belongs to another owner: check the store and its prefix, or adopt the owner first'
-    throw new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
+    return new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
   }
 
   /** Returns the epoch that the pointer names, if it is one that the log has reached. Otherwise returns epoch 0. */
@@ -251,7 +265,7 @@ export class Epochs extends EpochRecords {
     const name = this.nameOf(epoch)
     const newest = await this.store.read(name)
     let last: ClosedEpoch | undefined
-    for await (const { version, bytes } of this.store.versions(name, 1, newest?.version ?? 0)) {
+    for await (const { version, bytes } of versionsOf(this.store, name, 1, newest?.version ?? 0)) {
       const record = this.readable(anywhereIn(epoch), version, bytes)
       if (record === undefined) continue
       const close = record.kind === 'close' ? this.closeIn(record) : undefined
@@ -274,20 +288,27 @@ export class Epochs extends EpochRecords {
    */
   async #closedBehind({ epoch }: Epoch, first: number, last: number, isOver: boolean): Promise<Epoch | undefined> {
     const found: ClosedEpoch[] = []
+    let later: Epoch | undefined
     for (let next = epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
       const closed = await this.#lastClose(next)
-      const former = closed?.close.former.at(-1)
-      const sealOff = former?.epoch === epoch ? former.count + 1 : 0
-      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed)
+      if (closed === undefined) continue
+      const { former } = closed.close
+      const named = former.find((each) => each.epoch === epoch)
+      const sealOff = named === undefined ? 0 : named.count + 1
+      if (sealOff < first || last < sealOff) continue
+      if (named === former.at(-1)) found.push(closed)
+      // The epoch that followed may have been resealed since, and its close dropped.
+      else later ??= await this.#enteredFrom(former.at(-1), next)
     }
-    if (found.length === 0) return undefined
+    if (found.length === 0) return later
     for (let read = 1; read <= READS; read++) {
       if (read > 1) await pauseBeforeRetry(read, 1)
-      const reached = await this.#pointedAmong(found)
-      if (reached !== undefined) return reached.epoch
+      const pointed = await this.#pointedAmong(found)
+      if (pointed !== undefined) return pointed.epoch
     }
     const reached = isOver ? found : found.filter(({ isContinued }) => isContinued)
-    if (reached.length <= 1) return reached[0]?.epoch
+    if (reached.length === 0) return later
+    if (reached.length === 1) return reached[0]?.epoch
     const message = `version ${first} of epoch ${epoch} is damaged, and several epochs may follow it: restore it`
     throw new KeystrataError('authentication-failed', message, { log: toHex(this.logId), epoch, version: first })
   }
@@ -299,6 +320,13 @@ export class Epochs extends EpochRecords {
     const former = (await this.#lastClose(pointed))?.close.former ?? []
     const line = [pointed, ...former.map(({ epoch }) => epoch)]
     return found.find(({ epoch }) => line.includes(epoch.epoch))
+  }
+
+  /** Returns an epoch if the seal-off of the one before it names it. */
+  async #enteredFrom(former: FormerEpoch | undefined, next: number): Promise<Epoch | undefined> {
+    if (former === undefined) return undefined
+    const record = await this.readableAt(anywhereIn(former.epoch), former.count + 1)
+    return record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next ? this.behind(record) : undefined
   }
 
   /** Raises the pointer to an epoch. Others may have raised it higher. */

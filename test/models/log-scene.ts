@@ -368,9 +368,10 @@ export class LogRun {
     }
     const reading = log.read({ after: position, onDamaged: () => undefined })
     const next = await this.#certain(`read after ${content} ${when}`, () => reading.next())
+    const behind = (next.value as Row | undefined)?.position
     const expected = rows.find((each) => numberIn(each) > numberIn(row))
-    if (next.value?.position !== expected?.position)
-      this.run.violation(`behind ${content} comes ${next.value?.position} ${when}, not ${expected?.position}`)
+    if (behind !== expected?.position)
+      this.run.violation(`behind ${content} comes ${behind} ${when}, not ${expected?.position}`)
   }
 
   /** One owner cuts the log once, even if it is started again. So what it leaves out stood in epoch 0. */
