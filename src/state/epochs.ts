@@ -282,7 +282,7 @@ export class Epochs extends EpochRecords {
   /**
    * Returns the epoch that follows, if one of these damaged versions was a seal-off. The close in that epoch says so. An
    * owner may have been stopped behind the close, or has found the damaged version where the seal-off should go. So
-   * the pointer must name the epoch, or somebody has appended to it: nobody does that before raising the pointer.
+   * something else must tell that it was a seal-off: what is left of it, what was appended to the epoch, or the pointer.
    * @param isOver whether it is certain that one was a seal-off
    * @throws KeystrataError `authentication-failed` if there are several
    */
@@ -301,16 +301,24 @@ export class Epochs extends EpochRecords {
       else later ??= await this.#enteredFrom(former.at(-1), next)
     }
     if (found.length === 0) return later
+    const reached: ClosedEpoch[] = []
+    for (const each of found) if (isOver || each.isContinued || (await this.#wasSealOff(each))) reached.push(each)
+    if (reached.length === 1) return reached[0]?.epoch
     for (let read = 1; read <= READS; read++) {
       if (read > 1) await pauseBeforeRetry(read, 1)
       const pointed = await this.#pointedAmong(found)
       if (pointed !== undefined) return pointed.epoch
     }
-    const reached = isOver ? found : found.filter(({ isContinued }) => isContinued)
     if (reached.length === 0) return later
-    if (reached.length === 1) return reached[0]?.epoch
     const message = `version ${first} of epoch ${epoch} is damaged, and several epochs may follow it: restore it`
     throw new KeystrataError('authentication-failed', message, { log: toHex(this.logId), epoch, version: first })
+  }
+
+  /** Returns whether the damaged version in front of an epoch still has the form of a seal-off. */
+  async #wasSealOff({ close }: ClosedEpoch): Promise<boolean> {
+    const former = close.former.at(-1)
+    const bytes = former && (await this.versionAt(anywhereIn(former.epoch), former.count + 1))
+    return bytes !== undefined && wellFormed(bytes, this.logId)?.kind === 'seal-off'
   }
 
   /** Returns the epoch that the pointer names, or that it has reached on the way there. */

@@ -1,9 +1,10 @@
 // The explorer of logs finds faults that are built in: in stores, and in what machines see of them.
 import { describe, it } from 'vitest'
+import { openLog } from '../../src/index.ts'
 import { wellFormed } from '../../src/state/record-layout.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { type Bounds, expectCaught, TIMEOUT } from './explorer.ts'
-import { epochName, exploreLog, LOG_ID, POINTER, type Scene } from './log-scene.ts'
+import { epochName, exploreLog, LOG, LOG_ID, POINTER, type Scene } from './log-scene.ts'
 import { ModelState } from './stores.ts'
 
 const kindOf = (bytes: Uint8Array) => wellFormed(bytes, LOG_ID)?.kind
@@ -12,15 +13,15 @@ describe('the explorer notices', { timeout: TIMEOUT }, () => {
   const bounds: Bounds = { seed: 1, runs: 3000, violations: 1 }
   const scene: Scene = { hosts: [2, 1], owners: [{}, { pair: 2 }] }
 
-  it('a host that does not look for its record after an unknown outcome', async () => {
-    // The copy of its record is the third version of the new epoch.
-    const between = (store: StateStore, _: ModelState, who: string): StateStore => ({
-      ...store,
-      readVersion: async (name, version) =>
-        who === 'host' && name === epochName(1) && version === 3 ? undefined : store.readVersion(name, version),
-    })
-    const lossy: Bounds = { ...bounds, faults: 1, kinds: ['lost', 'repeated'], oneIn: 3 }
-    expectCaught(await exploreLog('no look', lossy, { hosts: [1], owners: [{}], between }), /twice/)
+  it('a host that appends one record twice', async () => {
+    const append: Scene['append'] = (store, handle) => {
+      const log = openLog(store, LOG, handle)
+      return async (content) => {
+        await log.append(content)
+        return log.append(content)
+      }
+    }
+    expectCaught(await exploreLog('again', bounds, { hosts: [1], owners: [{}], append }), /twice/)
   })
 
   it('a host that takes every answer for true', async () => {
