@@ -69,7 +69,7 @@ describe('the explorer notices', { timeout: TIMEOUT }, () => {
       }
     }
     const report = await exploreLog('a number again', bounds, { ...scene, between })
-    expectCaught(report, /lost|fails in the end|false alarm/)
+    expectCaught(report, /lost|fails in the end|false alarm|has not resealed/)
   })
 
   it('a store in which two writers of one version get true', async () => {

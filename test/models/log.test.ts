@@ -52,6 +52,11 @@ describe('a log that is resealed while a host appends', { timeout: TIMEOUT }, ()
     expectSound(report, { runs: 80, reached: [/done/, /resealed/] })
   })
 
+  it('has no record twice if an answer is lost, in any order', async () => {
+    const bounds: Bounds = { faults: 1, kinds: ['repeated'], runs: numRuns(2000, 100_000) }
+    expectSound(await exploreLog('a lost answer', bounds, small), { runs: 200, reached: [/done/, /resealed/] })
+  })
+
   it('loses nothing if one thing goes wrong', async () => {
     const bounds: Bounds = { faults: 1, kinds: ALL_FAULTS, runs: numRuns(300, 20_000) }
     expectSound(await exploreLog('one fault', bounds, small), { runs: 300, reached: [/done/] })
