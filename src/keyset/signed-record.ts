@@ -105,7 +105,8 @@ function assertMadeByOwner(record: ParsedRecord, { ownerId, signers, adopted }: 
   const holds =
     kind === 'content'
       ? isSigned(encoded, 0, signer.sourceSigning)
-      : equalBytes(header.keyId, NOBODY) &&
+      : header.suite.id === Suite.none.id &&
+        equalBytes(header.keyId, NOBODY) &&
         isSigned(encoded, SIGNATURE_BYTES, signer.sourceSigning) &&
         isSignatureOf(signer.cardSigning, ownerMessage(encoded), encoded.bytes.subarray(-SIGNATURE_BYTES))
   if (!holds) throw authenticationFailed()
