@@ -30,8 +30,8 @@ const POINTERS = [undefined, [0, 0, 0, 0], [0, 0, 7], [0, 0, 0, 7], [0, 0, 0, 1]
 const mixed =
   (more: Scene = {}) =>
   (run: Run): Scene => {
-    // Where a seal-off is damaged, the pointer counts: nobody may point at half an epoch, and then write garbage there.
-    const pointer = one(run, more.garbage === undefined ? POINTERS : POINTERS.slice(0, 4))
+    // Where a seal-off is damaged, the pointer counts: nobody may point too high, and write garbage there.
+    const pointer = one(run, more.garbage === undefined ? POINTERS : POINTERS.slice(0, 3))
     return {
       records: 1 + run.choose(3),
       hosts: one(run, [[1], [2], [1, 1], [2, 1]]),
