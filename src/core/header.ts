@@ -111,7 +111,7 @@ export const keyIdIn = (header: Uint8Array): Uint8Array => header.subarray(16, 3
  * @throws KeystrataError `unsupported` if it has another type
  */
 function assertType({ type: found }: StoredHeader, object: string, type: number): void {
-  const other = objectName(found)
+  const other = found === type ? undefined : objectName(found)
   if (found === type || other === undefined) {
     assertKnown('type', found, [type], object)
     return

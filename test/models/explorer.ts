@@ -39,6 +39,8 @@ export interface Bounds {
   readonly kinds?: readonly Fault[]
   /** How many versions a late read may be behind, and how many reads of a run may be late. */
   readonly late?: { readonly back: number; readonly reads: number }
+  /** In random runs, something goes wrong with one of so many calls, while there are faults left. 4 if omitted. */
+  readonly oneIn?: number
   /** Where to stop. */
   readonly runs: number
   /** A seed makes the runs random. Without it they are exhaustive, unless `runs` cuts them off. */
@@ -374,14 +376,16 @@ class Replay implements Chooser {
 
 /** Random choices that are the same for the same seed (xorshift32; Marsaglia 2003). */
 class Seeded implements Chooser {
+  readonly #oneIn: number
   #state: number
 
-  constructor(seed: number) {
+  constructor(seed: number, oneIn = 4) {
+    this.#oneIn = oneIn
     this.#state = Math.imul(seed, 2_654_435_761) | 1
   }
 
   choose(of: number, isRare: boolean): number {
-    return isRare && this.#next() % 4 !== 0 ? 0 : this.#next() % of
+    return isRare && this.#next() % this.#oneIn !== 0 ? 0 : this.#next() % of
   }
 
   #next(): number {
@@ -400,7 +404,7 @@ export async function explore(
 ): Promise<Report> {
   const started = process.cpuUsage()
   const outcomes: Map<string, number> = new Map()
-  const random = bounds.seed === undefined ? undefined : new Seeded(bounds.seed)
+  const random = bounds.seed === undefined ? undefined : new Seeded(bounds.seed, bounds.oneIn)
   let [runs, violations, isExhaustive] = [0, 0, false]
   let shortest: Report['shortest']
   let replay: Replay | undefined = new Replay([])
