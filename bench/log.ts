@@ -1,7 +1,8 @@
 // npx tsx bench/log.ts [--records N] [--store folder,postgres] [--keys vault,keyset] [--rounds N] [--folder PATH] [--json]
 // What a log costs beside its bare store: appending, reading, and resealing N records of about 200 bytes (2,000 if
 // omitted). Each step runs in its own process, so its peak of memory is its own. Where a step has a counterpart in the
-// bare store, the two take turns of 100 records. Every result is checked before its time counts.
+// bare store, the two take
+// turns of 100 records. Every result is checked before its time counts.
 import { strict as assert } from 'node:assert'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,6 +24,8 @@ import { median } from './measure.ts'
 /** How long a turn is, in records. */
 const TURN = 100
 
+const BARE_TURNS = 50
+
 const STEPS = ['append', 'last', 'read', 'behind', 'reseal', 'last again', 'behind again'] as const
 type Step = (typeof STEPS)[number]
 
@@ -32,8 +35,8 @@ interface StepRow {
   /** How many records it has appended, read or sealed again. */
   records: number
   seconds: number
-  /** The bare store with the same bytes, taking turns. */
-  bareSeconds?: number
+  /** What the bare store takes for one record with the same bytes: the median over its turns. */
+  bareMilliseconds?: number
   /** The median over all turns of the bare time divided by ours. */
   ratio?: number
   /** The highest resident memory of the process, and how much of that was there before the step. */
@@ -83,26 +86,37 @@ const storeFor = (setup: Setup, store: string, keys: string): StateStore =>
     ? folderStateStore(join(setup.folder, keys))
     : postgresStateStore(new pg.Pool({ ...setup.database, max: 2, allowExitOnIdle: true }), { table: `log_${keys}` })
 
-/** Lets two pieces of work take turns. Each handles the next record, and returns whether there was one. */
-async function inTurns(ours: () => Promise<boolean>, bare: () => Promise<boolean>): Promise<Partial<StepRow>> {
-  const [times, bareTimes]: [number[], number[]] = [[], []]
-  let handled = 0
-  const turn = async (work: () => Promise<boolean>, into: number[]): Promise<number> => {
+/**
+ * Lets two pieces of work take turns. Each handles the next record, and returns whether there was one. In a long run the
+ * bare store takes only {@link BARE_TURNS} turns or a few more, spread over the whole run.
+ */
+async function inTurns(
+  records: number,
+  ours: () => Promise<boolean>,
+  bare: () => Promise<boolean>,
+): Promise<Partial<StepRow>> {
+  const each = bareEach(records)
+  const [times, bareTimes, ratios]: [number[], number[], number[]] = [[], [], []]
+  const turn = async (work: () => Promise<boolean>, count: number): Promise<number> => {
     const started = performance.now()
-    let count = 0
-    while (count < TURN && (await work())) count++
-    into.push(performance.now() - started)
-    return count
+    for (let handled = 0; handled < count; handled++) assert.ok(await work())
+    return (performance.now() - started) / count
   }
-  for (let count = TURN; count === TURN; ) {
-    count = await turn(ours, times)
-    handled += count
-    assert.equal(await turn(bare, bareTimes), count)
+  for (let handled = 0; handled < records; handled += TURN) {
+    const count = Math.min(TURN, records - handled)
+    const time = await turn(ours, count)
+    times.push(time * count)
+    if ((handled / TURN) % each !== 0) continue
+    const bareTime = await turn(bare, count)
+    bareTimes.push(bareTime)
+    ratios.push(bareTime / time)
   }
-  const sum = (values: readonly number[]) => values.reduce((total, each) => total + each, 0) / 1000
-  const ratio = median(times.map((time, index) => bareTimes[index]! / time))
-  return { records: handled, seconds: sum(times), bareSeconds: sum(bareTimes), ratio }
+  assert.ok(!(await ours()))
+  const seconds = times.reduce((total, time) => total + time, 0) / 1000
+  return { records, seconds, bareMilliseconds: median(bareTimes), ratio: median(ratios) }
 }
+
+const bareEach = (records: number): number => Math.max(1, Math.floor(records / TURN / BARE_TURNS))
 
 const nextOf = <T>(iterable: AsyncIterable<T>, use: (value: T) => void): (() => Promise<boolean>) => {
   const iterator = iterable[Symbol.asyncIterator]()
@@ -123,11 +137,8 @@ function reading(log: Log, first: number, after?: string): () => Promise<boolean
 }
 
 /** Returns the work that reads the same versions of an object without looking at them. */
-const readingBare = (store: StateStore, from: number, count: number): (() => Promise<boolean>) => {
-  let left = count
-  const next = nextOf(store.readVersions!('bare', from), () => undefined)
-  return async () => left-- > 0 && (await next())
-}
+const readingBare = (store: StateStore): (() => Promise<boolean>) =>
+  nextOf(store.readVersions!('bare', 1), () => undefined)
 
 async function runStep(step: Step, handle: Keys, store: StateStore, setup: Setup): Promise<Partial<StepRow>> {
   const { records, rounds } = setup
@@ -144,13 +155,13 @@ async function runStep(step: Step, handle: Keys, store: StateStore, setup: Setup
       if (n === nth) writeFileSync(positions, position)
       return true
     }
-    const write = async () => version < records && store.write('bare', ++version, record)
-    return inTurns(append, write)
+    const write = () => store.write('bare', ++version, record)
+    return inTurns(records, append, write)
   }
-  if (step === 'read') return inTurns(reading(log(), 1), readingBare(store, 1, records))
+  if (step === 'read') return inTurns(records, reading(log(), 1), readingBare(store))
   const after = readFileSync(positions, 'utf8')
   if (step === 'behind' || step === 'behind again') {
-    return inTurns(reading(log(), nth + 1, after), readingBare(store, nth + 1, records - nth))
+    return inTurns(records - nth, reading(log(), nth + 1, after), readingBare(store))
   }
   if (step === 'reseal') {
     const leaveOut = [(await first(log())).position]
@@ -188,14 +199,12 @@ async function child(step: Step, store: string, keys: string, setup: Setup): Pro
 }
 
 /** Runs all steps on one store with one kind of keys, each in a process of its own. */
-async function runSteps(store: string, keys: string, setup: string): Promise<StepRow[]> {
-  const rows: StepRow[] = []
+async function* runSteps(store: string, keys: string, setup: string): AsyncGenerator<StepRow> {
   for (const step of STEPS) {
     const program = [...process.execArgv, import.meta.filename, '--step', step, '--store', store, '--keys', keys]
     const { stdout } = await promisify(execFile)(process.execPath, [...program, '--setup', setup])
-    rows.push(JSON.parse(stdout) as StepRow)
+    yield JSON.parse(stdout) as StepRow
   }
-  return rows
 }
 
 const { values } = parseArgs({
@@ -234,8 +243,10 @@ async function main(): Promise<void> {
     for (const store of stores) {
       for (const keys of kinds) {
         if (server !== undefined && store === 'postgres') await createTables(server.config, keys)
-        for (const row of await runSteps(store, keys, path)) all.push({ store, keys, ...row })
-        if (!values.json) print(all.filter((row) => row.store === store && row.keys === keys))
+        for await (const row of runSteps(store, keys, path)) {
+          all.push({ store, keys, ...row })
+          if (!values.json) print(all.slice(-1))
+        }
       }
     }
     if (values.json) console.log(JSON.stringify({ machine: describeMachine(), records: setup.records, rows: all }))
@@ -253,11 +264,12 @@ async function createTables(config: pg.ClientConfig, keys: string): Promise<void
 }
 
 function print(rows: readonly (StepRow & { store: string; keys: string })[]): void {
-  for (const { store, keys, step, records, seconds, bareSeconds, ratio, peakMiB, beforeMiB, heapMiB } of rows) {
-    const bare = bareSeconds === undefined ? '' : `, bare ${bareSeconds.toFixed(2)} s, ratio ${ratio?.toFixed(2) ?? ''}`
-    const each = ((1000 * seconds) / records).toFixed(3)
-    const memory = `peak ${peakMiB.toFixed(0)} MiB (${beforeMiB.toFixed(0)} before), heap ${heapMiB.toFixed(0)} MiB`
-    console.log(`${store} ${keys}: ${step}: ${records} in ${seconds.toFixed(2)} s, ${each} ms each${bare}; ${memory}`)
+  for (const { store, keys, step, records, seconds, bareMilliseconds, ratio = 0, ...memory } of rows) {
+    const own = `${records} in ${seconds.toFixed(2)} s, ${((1000 * seconds) / records).toFixed(2)} ms each`
+    const bare =
+      bareMilliseconds === undefined ? '' : ` (bare ${bareMilliseconds.toFixed(2)}, ratio ${ratio.toFixed(2)})`
+    const [peak, before, heap] = [memory.peakMiB, memory.beforeMiB, memory.heapMiB].map(Math.round)
+    console.log(`${store} ${keys} ${step}: ${own}${bare}, peak ${peak} MiB (${before} before), heap ${heap} MiB`)
   }
 }
 
