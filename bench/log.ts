@@ -121,9 +121,9 @@ const bareEach = (records: number): number => Math.max(1, Math.floor(records / T
 const nextOf = <T>(iterable: AsyncIterable<T>, use: (value: T) => void): (() => Promise<boolean>) => {
   const iterator = iterable[Symbol.asyncIterator]()
   return async () => {
-    const { done, value } = await iterator.next()
-    if (done !== true) use(value)
-    return done !== true
+    const next = await iterator.next()
+    if (next.done !== true) use(next.value)
+    return next.done !== true
   }
 }
 

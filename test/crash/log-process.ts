@@ -65,15 +65,19 @@ async function read(): Promise<void> {
       const number = Number(position.split('-')[0])
       if (number <= before) complain(`${position} behind number ${before}`)
       before = number
-      if (text(content).startsWith('keep')) found.set((last = position), text(content))
+      if (text(content).startsWith('keep')) {
+        found.set(position, text(content))
+        last = position
+      }
     }
     for (const [position, content] of seen)
       if (found.get(position) !== content) complain(`${position} was ${content}, and is ${found.get(position)}`)
     seen = found
     const newest = await openLog(store, job.log, keys).last(last === undefined ? {} : { atLeast: last })
-    if (newest !== undefined && Number(newest.position.split('-')[0]) < before) complain(`the last of ${before}`)
+    const [lastNumber, newestNumber] = [last, newest?.position].map((position) => Number(position?.split('-')[0] ?? 0))
+    if (newestNumber! < lastNumber!) complain(`the last is ${newest?.position}, and ${last} was read`)
     count('reads')
-    await pause(100)
+    await pause(300)
   })
 }
 
@@ -89,7 +93,10 @@ function dying({ calls }: Job): StateStore {
     readVersion: (name, version) => store.readVersion(name, version),
     readVersions: (name, from) => store.readVersions!(name, from),
     write: async (name, version, content) => died(await store.write(name, version, content)),
-    drop: async (name, below) => died(await store.drop(name, below)),
+    drop: async (name, below) => {
+      await store.drop(name, below)
+      died(undefined)
+    },
   }
 }
 
