@@ -80,35 +80,40 @@ async function killAtRandom(reports: Reports, job: Pick<Job, 'log' | 'place' | '
   // On a busy machine it takes longer until something has happened.
   const isOver = () => {
     const milliseconds = Date.now() - started
-    const isEnough = reports.total > 3 * SECONDS && reseals() > 0
-    return (milliseconds > 1000 * SECONDS && isEnough) || milliseconds > 30_000 || reports.wrong.length > 0
+    const hasHappened = reports.total > 10 * SECONDS && reseals() > 0
+    return (milliseconds > 1000 * SECONDS && hasHappened) || milliseconds > 30_000 || reports.wrong.length > 0
   }
   let kills = 0
-  const lives = async (work: Job['work'], longest: () => number) => {
+  // A life is measured by what happens in it: on a busy machine a process needs seconds until it has done anything.
+  const lives = async (work: Job['work'], isEnough: () => () => boolean) => {
     for (let life = 0; !isOver(); life++) {
       const own: Job = { ...job, work, generation: Math.floor(life / 2), calls: 0 }
       const running = reports.start(program, [JSON.stringify(own)])
       await running.spoken
-      const end = Date.now() + longest()
-      while (Date.now() < end && !isOver()) await new Promise((resolve) => setTimeout(resolve, 20 * Math.random()))
+      const isDue = isEnough()
+      while (!isDue() && !isOver()) await new Promise((resolve) => setTimeout(resolve, 20 * Math.random()))
       await running.kill()
       kills++
     }
   }
-  // An owner that was killed before it got through lives longer the next time, or a long log would never be resealed.
-  let [resealed, patience] = [0, 0]
-  const lifeOfOwner = () => {
-    patience = reseals() > resealed ? 1 : patience + 1
-    resealed = reseals()
-    return Math.random() * 500 * patience
+  const host = () => {
+    const goal = reports.total + 10 * Math.random()
+    return () => reports.total > goal
   }
-  const lifeOfHost = () => Math.random() * 1500
+  // An owner that was killed before it got through lives longer the next time, or a long log would never be resealed.
+  let [resealed, patience] = [0, 200]
+  const owner = () => {
+    patience = reseals() > resealed ? 200 : patience * 1.5
+    resealed = reseals()
+    const end = Date.now() + patience * Math.random()
+    return () => Date.now() > end
+  }
   await Promise.all([
-    lives('append', lifeOfHost),
-    lives('append', lifeOfHost),
-    lives('reseal', lifeOfOwner),
-    lives('reseal', lifeOfOwner),
-    lives('read', () => Infinity),
+    lives('append', host),
+    lives('append', host),
+    lives('reseal', owner),
+    lives('reseal', owner),
+    lives('read', () => () => false),
   ])
   return kills
 }
