@@ -4,6 +4,8 @@ import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile }
 import { armRegistration, deriveClient, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
+  anywhere,
+  atStart,
   DESKTOP,
   failure,
   flipped,
@@ -42,7 +44,7 @@ const keyset = await makeKeyset()
 const writer = openWriter(keyset.export('host'))
 const block = await writer.seal(sample(100))
 const stored = encodeBlock(block)
-const { record } = await writer.sealRecord(sample(10), 'start')
+const { record } = await writer.sealRecord(sample(10), atStart)
 const { content: pack, members } = await writer.pack([sample(3)])
 const { share } = keyset.createShare()
 const card = keyset.card()
@@ -77,7 +79,7 @@ describe('the detail', () => {
     ['an envelope that is too long', () => keyset.isCurrent(new Uint8Array(5000)), 5000],
     ['a truncated ciphertext', () => keyset.open({ ...block, ciphertext: sample(47) }), 47],
     ["a truncated ciphertext in a client's block", () => client.open({ ...clientBlock, ciphertext: sample(15) }), 15],
-    ['a truncated record', () => keyset.openRecord(record.subarray(0, -11)), record.length - 11],
+    ['a truncated record', () => keyset.openRecord(record.subarray(0, -11), anywhere), record.length - 11],
     ['a truncated invite', () => keyset.acceptShare(invite.subarray(0, -1), card), invite.length - 1],
     ['a truncated card', () => parseCard(card.bytes.subarray(1)), 1775],
     ['a pack with trailing bytes', () => openPackMember(longer(pack, pack.length + 1), members[0]!), pack.length + 1],
@@ -92,7 +94,7 @@ describe('the detail', () => {
     ['a number of pack members', () => writer.pack(Array<Uint8Array>(1025).fill(sample(1))), { members: 1025 }],
     ['a number of members in a stored pack', () => openPackMember(sample(100), members[0]!), undefined],
     ['a member of a stored pack', () => openPackMember(packOf(8 * MIB + 49), members[0]!), { bytes: 8 * MIB + 49 }],
-    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 5000)), { bytes: 64 * MIB + 5000 }],
+    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 5000), anywhere), { bytes: 64 * MIB + 5000 }],
     ['an export', () => unlockKeyset(new Uint8Array(MIB + 1), PASSWORD), { bytes: MIB + 1 }],
     ['a text to seal', () => device.sealText('x'.repeat(65_537), place), { bytes: 65_537 }],
     ['a sealed text', () => device.openText(new Uint8Array(70_000), place), { bytes: 70_000 }],
@@ -105,7 +107,7 @@ describe('the detail', () => {
     ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
     ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
-    ['a record to seal', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), 'start'), { bytes: 64 * MIB + 1 }],
+    ['a record to seal', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), atStart), { bytes: 64 * MIB + 1 }],
     ['a number of vaults in a profile', () => openProfile(crowdedProfile, login), { vaults: 257 }],
     ['the generation of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
     ['a keyset with many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
@@ -123,7 +125,7 @@ describe('the detail', () => {
 describe('the largest allowed length', () => {
   it.each([
     ['a registration file', () => armRegistration(new Uint8Array(8192), registered.activationCode), 'malformed'],
-    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 4096)), 'authentication-failed'],
+    ['a record', () => keyset.openRecord(longer(record, 64 * MIB + 4096), anywhere), 'authentication-failed'],
   ] as const)('of %s passes the length check, and the next error is given', async (_, action, code) => {
     await failure(action, code)
   })

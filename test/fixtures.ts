@@ -266,3 +266,8 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
 /** Returns the unprotected export of a device key that has these bytes. */
 export const openKeyOf = (device: Uint8Array): Uint8Array =>
   withRandomness([device], () => createDeviceKey()).exportUnprotected()
+
+/** Places in the one log of most tests. */
+export const atStart = { log: 'log', after: 'start' } as const
+export const anywhere = { log: 'log', after: 'unchecked' } as const
+export const following = (record: Uint8Array) => ({ log: 'log', after: record })

@@ -4,7 +4,7 @@ import { deriveClient, openRegistration } from '../src/client.ts'
 import { createProfile, openProfile, deriveLogin } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { checkProfile } from '../src/server.ts'
-import { ALICE, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
+import { ALICE, atStart, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
 
 const keyset = await makeKeyset()
 const login = await deriveLogin(PASSWORD, ALICE)
@@ -18,7 +18,7 @@ describe('one object in place of another', () => {
     expect(damaged.message).toContain('it says card')
     const wrong = await failure(() => parseBlock(card, block.label), 'unsupported')
     expect(wrong.message).toBe('expected envelope, but this is card')
-    const { record } = await openWriter(keyset.export('host')).sealRecord(sample(4), 'start')
+    const { record } = await openWriter(keyset.export('host')).sealRecord(sample(4), atStart)
     expect((await failure(() => parseBlock(record, block.label), 'unsupported')).message).toContain('record')
   })
 

@@ -5,6 +5,8 @@ import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile, 
 import { armRegistration, deriveClient, openRegistration, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
+  anywhere,
+  atStart,
   backends,
   cheap,
   CHEAP,
@@ -19,7 +21,8 @@ import {
   resummed,
   sample,
 } from './fixtures.ts'
-import { createKeyset, openPackMember, openSavedKeyset, openWriter, unlockKeyset } from '../src/index.ts'
+import { memoryStateStore } from '../src/stores.ts'
+import { createKeyset, openLog, openPackMember, openSavedKeyset, openWriter, unlockKeyset } from '../src/index.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { openKeyRegistry } from '../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
@@ -222,11 +225,10 @@ describe.each(backends)('keysets on $name', (backend) => {
     const other = await changed.changePassword('a third', { newMaster: true })
     const next = other.regenerate()
     const envelope = next.rekey(block)
-    const { record } = await writer.sealRecord(sample(100), 'start')
-    const log = async function* () {
-      yield record
-    }
-    for await (const resealed of next.resealRecords(log())) await next.openRecord(resealed.record)
+    const log = memoryStateStore()
+    const position = await openLog(log, 'log', writer).append(sample(100))
+    await openLog(log, 'log', next).reseal({ atLeast: position })
+    await openLog(log, 'log', next).last({ atLeast: position })
     const last = next.forgetRetired('unchecked')
     expect(await last.open({ ...block, envelope })).toEqual(sample(100))
     await failure(() => next.rekey({ ...block, envelope: flipped(envelope, 1700) }), 'authentication-failed')
@@ -253,8 +255,8 @@ describe.each(backends)('keysets on $name', (backend) => {
     ]
     const shared = { ...block, envelope: share.add(block) }
     expect(await reader.open(shared)).toEqual(sample(100))
-    const { record } = await share.sealRecord(sample(100), 'start')
-    await reader.openRecord(record)
+    const { record } = await share.sealRecord(sample(100), atStart)
+    await reader.openRecord(record, anywhere)
     await failure(() => reader.open({ ...shared, envelope: flipped(shared.envelope, 1700) }), 'authentication-failed')
     await failure(() => bob.acceptShare(flipped(invite, 2000), alice.card()), 'authentication-failed')
     await failure(() => alice.acceptShare(invite, alice.card()), 'key-not-found')
@@ -340,7 +342,7 @@ describe.each(backends)('keysets on $name', (backend) => {
     })
     await expect(openWriter(keyset.export('host')).seal(sample(100))).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
-    await expect(openWriter(keyset.export('host')).sealRecord(sample(100), 'start')).rejects.toThrow('broken')
+    await expect(openWriter(keyset.export('host')).sealRecord(sample(100), atStart)).rejects.toThrow('broken')
     expect(buffer?.every((byte) => byte === 0)).toBe(true)
   })
 })
@@ -496,8 +498,8 @@ it('no array that any code created still holds a key of a keyset', async () => {
   expect(await openPackMember(await reader.open(await writer.seal(content)), members[0]!)).toEqual(sample(4))
   const prepared = await writer.prepare(sample(10))
   prepared.dispose()
-  const { record: log } = await writer.sealRecord(sample(10), 'start')
-  expect((await reader.openRecord(log)).content).toEqual(sample(10))
+  const { record: log } = await writer.sealRecord(sample(10), atStart)
+  expect((await reader.openRecord(log, anywhere)).content).toEqual(sample(10))
   const device = createDeviceKey()
   const again = openSavedKeyset(reader.save(device), device, { id: reader.id })
   const next = again.regenerate()

@@ -49,64 +49,17 @@ export class CheckedStore {
     await this.#store.drop(name, below)
   }
 
-  /**
-   * Reads versions in order, from the first to the last, each of them. It reads ahead, but holds no more than about 64
-   * MiB. A version that is not there has no bytes.
-   * @throws TypeError if the store yields something else than versions and bytes, in order
-   */
-  async *versions(
-    name: string,
-    first: number,
-    last: number,
-  ): AsyncGenerator<{ version: number; bytes: Uint8Array | undefined }> {
-    let next = first
-    if (this.#store.readVersions !== undefined && last > first) {
-      for await (const answer of this.#store.readVersions(name, first)) {
-        const { version, bytes } = checkedObject(answer, 'readVersions')
-        if (version < next) throw new StoreMistake('readVersions of the store yielded versions that are not in order')
-        if (version > last) break
-        // A listing may miss versions that are there.
-        for (; next < version; next++) yield { version: next, bytes: await this.readVersion(name, next) }
-        next++
-        yield { version, bytes }
-        if (next > last) return
-      }
-    }
-    yield* this.#versionsAhead(name, next, last)
-  }
-
-  async *#versionsAhead(
-    name: string,
-    first: number,
-    last: number,
-  ): AsyncGenerator<{ version: number; bytes: Uint8Array | undefined }> {
-    const waiting: { version: number; reading: Promise<Uint8Array | undefined> }[] = []
-    let next = first
-    let ahead = 1
-    for (;;) {
-      for (; next <= last && waiting.length < ahead; next++) {
-        const reading = this.readVersion(name, next)
-        // The error is thrown when its turn comes, even if the caller stops before that.
-        reading.catch(() => undefined)
-        waiting.push({ version: next, reading })
-      }
-      const first = waiting.shift()
-      if (first === undefined) return
-      const { version, reading } = first
-      const bytes = await reading
-      // Records of a log have similar sizes, so the last one tells how many fit into memory.
-      ahead = Math.max(
-        1,
-        Math.min(VERSIONS_AHEAD, 2 * ahead, Math.floor(BYTES_AHEAD / Math.max(bytes?.length ?? 1, 1))),
-      )
-      yield { version, bytes }
-    }
+  /** Reads versions in order, if the store has a way to read many. A listing may miss some. */
+  readVersions(name: string, from: number): AsyncGenerator<StoredObject> | undefined {
+    const answers = this.#store.readVersions?.(name, from)
+    return answers === undefined ? undefined : checkedObjects(answers)
   }
 }
 
-/** How many versions are read at once, and how many bytes. */
-const VERSIONS_AHEAD = 32
-const BYTES_AHEAD = 64 * 1024 * 1024
+/** @throws TypeError if a store yields something else than versions and bytes */
+async function* checkedObjects(answers: AsyncIterable<unknown>): AsyncGenerator<StoredObject> {
+  for await (const answer of answers) yield checkedObject(answer, 'readVersions')
+}
 
 /**
  * Checks the answer of a store to a write, and returns it.

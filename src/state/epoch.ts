@@ -4,7 +4,17 @@ import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import type { CheckedStore } from './checked.ts'
-import { type Close, isIn, readClose, readSealOff, type SealOff } from './marker.ts'
+import {
+  type Close,
+  isIn,
+  leftOutBy,
+  nextBehind,
+  type NumberRange,
+  readClose,
+  readSealOff,
+  type SealOff,
+} from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, parseRecord, type Position, positionText } from './record-layout.ts'
 
@@ -38,6 +48,8 @@ export class EpochRecords {
   readonly store: CheckedStore
   readonly logId: Bytes
   readonly #keys: () => RecordKeys
+  /** What the last close that was read leaves out. */
+  #leftOut: { readonly epoch: Epoch; readonly ranges: readonly NumberRange[] } | undefined
 
   constructor(store: CheckedStore, logId: Bytes, keys: () => RecordKeys) {
     this.store = store
@@ -117,7 +129,7 @@ export class EpochRecords {
    */
   async *walk(epoch: Epoch, first: number, last: number, previous?: Uint8Array): AsyncGenerator<Step> {
     let before = first === 1 ? NO_HASH : previous
-    for await (const { version, bytes } of this.store.versions(this.nameOf(epoch.epoch), first, last)) {
+    for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), first, last)) {
       if (bytes === undefined) {
         const isGone = (await this.versionAt(epoch, 1)) === undefined
         yield { version, isGone, error: new KeystrataError('missing', 'the store has no such record') }
@@ -174,6 +186,22 @@ export class EpochRecords {
     throw forked(position)
   }
 
+  /**
+   * Checks that a position is in the log.
+   * @param mayBeDamaged whether the record may be there and damaged, so that its id cannot be compared
+   * @returns whether it was left out
+   * @throws KeystrataError as {@link EpochRecords.locate}
+   */
+  async assertHas(end: End, position: Position, mayBeDamaged: boolean): Promise<boolean> {
+    try {
+      return (await this.locate(end, position)).isLeftOut
+    } catch (error) {
+      // Only the errors of damaged records say where they are.
+      if (mayBeDamaged && error instanceof KeystrataError && error.detail['version'] !== undefined) return false
+      throw error
+    }
+  }
+
   #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
     const last = epoch.base + newest - epoch.start
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
@@ -199,6 +227,32 @@ export class EpochRecords {
     const text = positionText(position)
     const message = `record ${text} of this log (epoch ${epoch}, version ${version}) is damaged: ${error.message}`
     return new KeystrataError(error.code, message, { position: text, epoch, version, log: toHex(this.logId) })
+  }
+
+  /**
+   * Returns the number of the content at a version, even if it is damaged. Returns undefined for a marker. Every number up
+   * to the base is that of a copy, or was left out: so a damaged version in front of the start was content only if a
+   * number is missing there. If the close is damaged too, numbers that were left out also seem to be missing.
+   * @param before the number of the content before it
+   */
+  async numberOf({ version, record }: Step, epoch: Epoch, before: number): Promise<number | undefined> {
+    if (record !== undefined) return record.kind === 'content' ? record.number : undefined
+    if (version > epoch.start) return numberAt(epoch, version)
+    const number = nextBehind(before, await this.#leftOutOf(epoch))
+    if (version === epoch.start || number > epoch.base) return undefined
+    const next = await this.firstFrom(epoch, number)
+    const found = next > epoch.start ? undefined : await this.readableAt(epoch, next)
+    return found?.number === number ? undefined : number
+  }
+
+  /** Returns the numbers that the close leaves out, in ascending order; none if it is damaged. */
+  async #leftOutOf(epoch: Epoch): Promise<readonly NumberRange[]> {
+    if (this.#leftOut?.epoch.epoch === epoch.epoch && this.#leftOut.epoch.start === epoch.start)
+      return this.#leftOut.ranges
+    const closing = await this.readableAt(epoch, epoch.start)
+    const ranges = leftOutBy((closing && this.closeIn(closing))?.former ?? [])
+    this.#leftOut = { epoch, ranges }
+    return ranges
   }
 
   /** Returns the version of the first copy with this number or a higher one, or the version behind all copies. */
@@ -249,15 +303,6 @@ export const anywhereIn = (epoch: number): Epoch => ({
   base: Number.MAX_SAFE_INTEGER,
   ownerId: undefined,
 })
-
-/**
- * Returns the number of a record, even if it is damaged. Of a damaged copy it is only known that its number is higher than
- * those before it.
- */
-export function numberOf({ version, record }: Step, epoch: Epoch, before: number): number {
-  if (record !== undefined) return record.number
-  return version > epoch.start ? numberAt(epoch, version) : Math.min(before + 1, epoch.base)
-}
 
 /** The number of a version behind the start of its epoch: each version takes one, even if it is damaged. */
 export const numberAt = ({ start, base }: Epoch, version: number): number => base + version - start

@@ -8,8 +8,9 @@ import type { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { Close, FormerEpoch } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
-import { NO_ID, type ParsedRecord, parseRecord } from './record-layout.ts'
+import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
 import type { StoredObject } from './store.ts'
 
@@ -77,7 +78,8 @@ export class Epochs extends EpochRecords {
     const { version, bytes } = newest
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
     if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return { next: this.behind(record) }
-    const isNext = this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
+    const isNext =
+      record !== undefined && this.#known?.epoch.epoch === epoch.epoch && version <= this.#known.version + 1
     const first = version === 1 ? bytes : isNext ? undefined : await this.versionAt(epoch, 1)
     if (first === undefined && !isNext) {
       const over = await this.#overAt(epoch, version)
@@ -85,10 +87,9 @@ export class Epochs extends EpochRecords {
     }
     const owned = await this.#withOwner(epoch, version, first)
     const placed = owned === epoch ? record : this.readable(owned, version, bytes)
-    if (placed === undefined) {
-      const next = await this.#behindDamage(owned, version)
-      if (next !== undefined) return { next }
-    }
+    const next = placed === undefined ? await this.#behindDamage(owned, version) : undefined
+    const sealedOff = next ?? (isNext ? undefined : await this.#sealedBefore(owned, version))
+    if (sealedOff !== undefined) return { next: sealedOff }
     return { epoch: owned, version, record: placed, bytes }
   }
 
@@ -108,6 +109,21 @@ export class Epochs extends EpochRecords {
       first--
     }
     return this.#closedBehind(epoch, first, newest)
+  }
+
+  /**
+   * Looks for a seal-off in front of the newest version. Nobody appends behind one, except to make others follow; and if
+   * nothing was dropped, only the closes of later epochs tell where it is.
+   */
+  async #sealedBefore(epoch: Epoch, newest: number): Promise<Epoch | undefined> {
+    for (let next = epoch.epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
+      const closed = await this.#lastClose(next)
+      const named = closed?.close.former.find((each) => each.epoch === epoch.epoch)
+      if (named === undefined || named.count + 1 >= newest) continue
+      const record = await this.readableAt(epoch, named.count + 1)
+      if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return this.behind(record)
+    }
+    return undefined
   }
 
   /** Returns whether a seal-off may end an epoch. Only of epoch 0 the owner may not be known yet. */
@@ -139,6 +155,8 @@ export class Epochs extends EpochRecords {
   /**
    * Looks for the end of an epoch whose first version is gone. If it was resealed, its lowest remaining version is the
    * seal-off. What stands behind that does not count.
+   * @throws KeystrataError `policy` if the seal-off is of another owner, who has adopted this one: nobody reads what would
+   *   be appended here
    */
   async #overAt(epoch: Epoch, newest: number): Promise<{ next: Epoch } | 'going on' | undefined> {
     let [low, high] = [2, newest]
@@ -152,7 +170,10 @@ export class Epochs extends EpochRecords {
     const record = this.readable(epoch, low, bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const next = record === undefined ? await this.#closedBehind(epoch, low, low) : undefined
-    return next === undefined ? 'going on' : { next }
+    if (next !== undefined) return { next }
+    const foreign = record === undefined ? wellFormed(bytes, this.logId) : undefined
+    if (foreign?.kind === 'seal-off' && this.#isForeign(foreign.header.ownerId)) throw this.#ownedByOther()
+    return 'going on'
   }
 
   /**
@@ -175,8 +196,16 @@ export class Epochs extends EpochRecords {
     }
     // The owner of a record further on is only known if it can be read. Nobody appends to an epoch of somebody else.
     if (!isForeign) return epoch
+    throw this.#ownedByOther()
+  }
+
+  #isForeign(ownerId: Uint8Array): boolean {
+    return !equalBytes(ownerId, this.keys.ownerId) && !this.keys.isAdopted(ownerId)
+  }
+
+  #ownedByOther(): KeystrataError {
     const message = 'this log belongs to another owner: check the store and its prefix, or adopt the owner first'
-    throw new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
+    return new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
   }
 
   /** Returns the epoch that the pointer names, if it is one that the log has reached. Otherwise returns epoch 0. */
@@ -215,7 +244,7 @@ export class Epochs extends EpochRecords {
     const name = this.nameOf(epoch)
     const newest = await this.store.read(name)
     let last: { epoch: Epoch; close: Close } | undefined
-    for await (const { version, bytes } of this.store.versions(name, 1, newest?.version ?? 0)) {
+    for await (const { version, bytes } of versionsOf(this.store, name, 1, newest?.version ?? 0)) {
       const record = this.readable(anywhereIn(epoch), version, bytes)
       const close = record?.kind === 'close' ? this.closeIn(record) : undefined
       if (record === undefined || close === undefined) continue
@@ -230,18 +259,32 @@ export class Epochs extends EpochRecords {
    */
   async #closedBehind({ epoch }: Epoch, first: number, last: number): Promise<Epoch | undefined> {
     const found: Epoch[] = []
+    let later: Epoch | undefined
     for (let next = epoch + 1; (await this.store.read(this.nameOf(next))) !== undefined; next++) {
       const closed = await this.#lastClose(next)
-      const former = closed?.close.former.at(-1)
-      const sealOff = former?.epoch === epoch ? former.count + 1 : 0
-      if (closed !== undefined && first <= sealOff && sealOff <= last) found.push(closed.epoch)
+      if (closed === undefined) continue
+      const { former } = closed.close
+      const named = former.find((each) => each.epoch === epoch)
+      const sealOff = named === undefined ? 0 : named.count + 1
+      if (sealOff < first || last < sealOff) continue
+      if (named === former.at(-1)) found.push(closed.epoch)
+      // The epoch that followed may have been resealed since, and its close dropped.
+      else later ??= await this.#enteredFrom(former.at(-1), next)
     }
-    if (found.length <= 1) return found[0]
+    if (found.length === 0) return later
+    if (found.length === 1) return found[0]
     const pointed = await this.#readPointer()
     const chosen = found.find((each) => each.epoch === pointed)
     if (chosen !== undefined) return chosen
     const message = `version ${first} of epoch ${epoch} is damaged, and several epochs may follow it: restore it`
     throw new KeystrataError('authentication-failed', message, { log: toHex(this.logId), epoch, version: first })
+  }
+
+  /** Returns an epoch if the seal-off of the one before it names it. */
+  async #enteredFrom(former: FormerEpoch | undefined, next: number): Promise<Epoch | undefined> {
+    if (former === undefined) return undefined
+    const record = await this.readableAt(anywhereIn(former.epoch), former.count + 1)
+    return record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next ? this.behind(record) : undefined
   }
 
   /** Raises the pointer to an epoch. Others may have raised it higher. */

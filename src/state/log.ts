@@ -5,8 +5,9 @@ import { KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type End, type Epoch, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
 import {
   logIdOf,
@@ -42,8 +43,7 @@ export interface LogWriter {
    * read before the promise is returned. If the last record is damaged, it is passed by.
    * @param content at most 64 MiB
    * @returns the position of the record, a text: its number and its id, which stay when the log is resealed
-   * @throws KeystrataError `policy` if the log belongs to another owner, or to an adopted one: reseal it first; in the
-   *   scope `public` and under DES-56
+   * @throws KeystrataError `policy` if the log belongs to another owner, or to an adopted one: reseal it first
    * @throws KeystrataError `conflict` if other machines were quicker on every one of 100 tries: nothing was appended
    * @throws KeystrataError `missing` or `authentication-failed` if the store lost or damaged what leads to the end of the log
    * @throws KeystrataError `limit-exceeded`, `disposed`
@@ -142,6 +142,7 @@ export interface Log extends LogWriter, LogReader {
  * @param keys a keyset, a vault, or a scope of a client: they do everything. The writer of a keyset, a `Share` of its owner
  *   and `writer.share(id)` append, and a `SharedReader` reads
  * @throws KeystrataError `limit-exceeded` if the name has not 1 to 255 bytes
+ * @throws KeystrataError `policy` for the scope `public`, and under DES-56: they have no records
  * @throws KeystrataError `disposed` if this handle was disposed of
  * @throws TypeError if `keys` is not a handle from this copy of the library, or `store` is not a StateStore
  * @example
@@ -160,7 +161,10 @@ export function openLog(store: StateStore, name: string, keys: RecordWriter): Lo
 export function openLog(store: StateStore, name: string, keys: RecordReader): LogReader
 export function openLog(store: StateStore, name: string, keys: RecordWriter | RecordReader): Log {
   const logId = logIdOf(name)
-  return new StoredLog(new Epochs(new CheckedStore(store), logId, recordKeysOf(keys)))
+  const keysOfHandle = recordKeysOf(keys)
+  // A handle without records, or one that was disposed of, is a mistake even if the log is empty.
+  keysOfHandle()
+  return new StoredLog(new Epochs(new CheckedStore(store), logId, keysOfHandle))
 }
 
 /** An attempt to append of which nobody knows what became. */
@@ -258,7 +262,8 @@ export class StoredLog implements Log {
     const epochs = this.#epochs
     let end = await settledly(async () => {
       const found = await epochs.find()
-      for (const position of [start, floor]) if (position !== undefined) await epochs.locate(found, position)
+      for (const position of [start, floor])
+        if (position !== undefined) await epochs.assertHas(found, position, onDamaged !== undefined)
       return found
     })
     let number = start?.number ?? 0
@@ -271,8 +276,9 @@ export class StoredLog implements Log {
         if (record?.kind === 'seal-off') next = await epochs.find(epochs.behind(record))
         else if (record === undefined && step.isGone) next = await epochs.find()
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
-        if (record !== undefined && record.kind !== 'content') continue
-        number = numberOf(step, epoch, number)
+        const content = await epochs.numberOf(step, epoch, number)
+        if (content === undefined) continue
+        number = content
         const found = record === undefined ? step : await this.#opened(record)
         if ('content' in found) {
           yield { position: positionText({ number, id: found.id }), content: found.content }
@@ -317,7 +323,7 @@ export class StoredLog implements Log {
   /** Reads the key ids of all content records. They are not encrypted, and read without any check. */
   async *keyIds(): AsyncGenerator<Uint8Array> {
     const { epoch, version } = await this.#epochs.find()
-    for await (const { bytes } of this.#epochs.store.versions(this.#epochs.nameOf(epoch.epoch), 1, version)) {
+    for await (const { bytes } of versionsOf(this.#epochs.store, this.#epochs.nameOf(epoch.epoch), 1, version)) {
       const record = bytes && wellFormed(bytes, this.#epochs.logId)
       if (record?.kind === 'content') yield record.header.keyId
     }

@@ -79,6 +79,17 @@ export function readSealOff(content: Uint8Array, own: number): SealOff {
 export const isIn = (ranges: readonly NumberRange[], number: number): boolean =>
   ranges.some(({ first, last }) => first <= number && number <= last)
 
+/** Returns all numbers that former epochs have left out, in ascending order. */
+export const leftOutBy = (former: readonly FormerEpoch[]): NumberRange[] =>
+  former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+
+/** Returns the first number behind this one that is in none of the ranges. They are in ascending order. */
+export function nextBehind(number: number, ranges: readonly NumberRange[]): number {
+  let next = number + 1
+  for (const { first, last } of ranges) if (first <= next && next <= last) next = last + 1
+  return next
+}
+
 /** Returns what is in the first ranges, and not in the others. Both are in ascending order. */
 export function without(ranges: readonly NumberRange[], others: readonly NumberRange[]): NumberRange[] {
   const left: NumberRange[] = []

@@ -109,19 +109,16 @@ export function parseRecord(stored: Uint8Array, logId: Uint8Array): ParsedRecord
     throw new KeystrataError('limit-exceeded', 'this record is too large: a record holds at most 64 MiB', {
       bytes: stored.length,
     })
-  const options = { generation: 'any', flags: FLAGS } as const
-  const header = parseHeader(stored, 'record', ObjectType.record, RECORD_SUITES, options)
+  // Everything is read from the copy: the caller may share its memory with another thread.
   const encoded = new RecordBytes(concat(prefixOf(logId), stored), logId)
-  const { sequence, number, id, previous } = decode(
-    frame,
-    encoded.bytes.subarray(0, FRAME_BYTES),
-    'record',
-    stored.length,
-  )
+  const { bytes: copy } = encoded
+  const options = { generation: 'any', flags: FLAGS } as const
+  const header = parseHeader(copy, 'record', ObjectType.record, RECORD_SUITES, options)
+  const { sequence, number, id, previous } = decode(frame, copy.subarray(0, FRAME_BYTES), 'record', copy.length)
   const kind = kindOf(header.flags)
   assertFits(header.suite, kind)
   if (kind === 'content' && number === 0)
-    throw new KeystrataError('malformed', 'this record has content, but no number', { bytes: stored.length })
+    throw new KeystrataError('malformed', 'this record has content, but no number', { bytes: copy.length })
   const { flags, generation: epoch } = header
   return { header, kind, epoch, sequence, number, id, previous, encoded, isAfterDamage: hasFlag(flags, 'afterDamage') }
 }

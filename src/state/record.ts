@@ -200,7 +200,10 @@ export function writerOf({ write }: RecordKeys): RecordSealer {
 }
 
 function placeFrom<A>(place: { log: string; after: A }): { logId: Bytes; after: A } {
-  const { log, after } = Object(place) as { log: string; after: A }
+  const { log, after } = Object(place) as { log?: string; after?: A }
+  if (log === undefined || after === undefined) {
+    throw new TypeError("place must be { log, after }, where after is 'start' or the bytes of the record before it")
+  }
   return { logId: logIdOf(log), after }
 }
 
@@ -269,7 +272,8 @@ function assertFollows(record: ParsedRecord, after: Uint8Array | 'start'): void 
     last.kind !== 'seal-off' &&
     last.epoch === epoch &&
     last.sequence + 1 === sequence &&
-    last.number + (kind === 'content' ? 1 : 0) === number &&
+    // The number of a marker counts those that were left out, too.
+    (kind !== 'content' || last.number + 1 === number) &&
     (isAfterDamage || equalBytes(sha256(last.encoded.bytes), previous))
   if (!holds) throw authenticationFailed()
 }

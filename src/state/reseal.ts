@@ -7,9 +7,19 @@ import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, numberOf } from './epoch.ts'
+import { type End, type Epoch, numberAt } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
-import { type Close, encodeClose, encodeSealOff, type FormerEpoch, type NumberRange, without } from './marker.ts'
+import {
+  type Close,
+  encodeClose,
+  encodeSealOff,
+  type FormerEpoch,
+  isIn,
+  leftOutBy,
+  type NumberRange,
+  without,
+} from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
 import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
 import { dropSettled, writeSettled } from './settle.ts'
@@ -139,11 +149,13 @@ class Resealing {
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
     return settledly(async () => {
       const end = await epochs.find()
-      for (const position of [atLeast, upTo]) if (position !== undefined) await epochs.locate(end, position)
+      const isLeftOut = (position: Position) => leaveOut.some(({ number }) => number === position.number)
+      for (const position of [atLeast, upTo])
+        if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
       for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
-      const cut = upTo === undefined || isCut(upTo.number, end.epoch, former) ? Infinity : upTo.number
+      const cut = upTo === undefined || isCut(upTo.number, former) ? Infinity : upTo.number
       return new Resealing(epochs, end, former, cut, numbers)
     })
   }
@@ -154,7 +166,7 @@ class Resealing {
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
-    for await (const { bytes } of store.versions(nameOf(epoch), 1, this.#newest)) {
+    for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
@@ -177,15 +189,12 @@ class Resealing {
       if (!(await this.#copy())) return false
       const target = await this.#close()
       if (target === undefined) return false
-      for (;;) {
-        if ((await this.#sealOff(target)) === 'written') return true
-        const { epoch, version } = await this.#epochs.find()
-        if (epoch.epoch === target.epoch) return true
-        if (epoch.epoch !== this.#epoch.epoch) return false
-        if (version <= this.#handled) continue
-        this.#newest = version
-        break
-      }
+      if ((await this.#sealOff(target)) === 'written') return true
+      const { epoch, version } = await this.#epochs.find()
+      if (epoch.epoch === target.epoch) return true
+      if (epoch.epoch !== this.#epoch.epoch) return false
+      // Hosts appended meanwhile. Or if there is nothing new, nobody knows what became of the seal-off: it is written again.
+      this.#newest = Math.max(version, this.#newest)
     }
   }
 
@@ -202,9 +211,10 @@ class Resealing {
           return false
         }
         if (record === undefined && step.isGone && (await this.#epochs.find()).epoch.epoch !== epoch.epoch) return false
-        if (record === undefined || record.kind === 'content') {
-          this.#number = numberOf(step, epoch, this.#number)
-          const isLeftOut = this.#number > this.#upTo || this.#leaveOut.has(this.#number)
+        const number = await this.#epochs.numberOf(step, epoch, this.#number)
+        if (number !== undefined) {
+          this.#number = number
+          const isLeftOut = number > this.#upTo || this.#leaveOut.has(number)
           if (!isLeftOut) {
             if (record === undefined) throw this.#damaged(version, NO_ID, step.error)
             if (!(await this.#copyRecord(record))) return false
@@ -252,7 +262,7 @@ class Resealing {
       throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one')
     const highest = this.#highestAt(this.#handled)
     const rest = this.#last.number < highest ? [{ first: this.#last.number + 1, last: highest }] : []
-    const former = this.#former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+    const former = leftOutBy(this.#former)
     const close: Close = {
       former: [
         ...this.#former,
@@ -323,10 +333,12 @@ class Resealing {
   }
 }
 
-/** Returns whether earlier resealings have left out everything from this number up to where the epoch began. */
-function isCut(upTo: number, { base }: Epoch, former: readonly FormerEpoch[]): boolean {
-  const leftOut = former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
-  return upTo < base && without([{ first: upTo + 1, last: base }], leftOut).length === 0
+/**
+ * Returns whether an earlier resealing has left out everything behind a number: it took over nothing behind it, although
+ * there was something. What was appended since then stays.
+ */
+function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
+  return former.some(({ last }, index) => last.number <= upTo && isIn(leftOutBy(former.slice(0, index + 1)), upTo + 1))
 }
 
 /**
@@ -334,10 +346,5 @@ function isCut(upTo: number, { base }: Epoch, former: readonly FormerEpoch[]): b
  * @throws KeystrataError `rollback` or `forked` if it never was
  */
 async function isThere(epochs: Epochs, end: End, position: Position): Promise<boolean> {
-  try {
-    return !(await epochs.locate(end, position)).isLeftOut
-  } catch (error) {
-    if (error instanceof KeystrataError && error.detail['version'] !== undefined) return true
-    throw error
-  }
+  return !(await epochs.assertHas(end, position, true))
 }

@@ -8,6 +8,9 @@ import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '..
 import { parseProfile } from '../../src/vault/profile-record.ts'
 import {
   ALICE,
+  anywhere,
+  atStart,
+  following,
   failure,
   flipped,
   hex,
@@ -28,7 +31,7 @@ const classic = await openWriter(lax.export('host')).seal(sample(64))
 const { keyset: sharing, share } = keyset.createShare()
 const shared = { ...one, envelope: share.add(one) }
 const reader = lax.acceptShare(share.invite(lax.card()), sharing.card())
-const record = (await writer.sealRecord(sample(10), 'start')).record
+const record = (await writer.sealRecord(sample(10), atStart)).record
 
 const alice = await deriveLogin(PASSWORD, ALICE)
 const store = new MemoryVaultStore()
@@ -76,7 +79,7 @@ describe('a writer of storage wants altered objects', () => {
     ['block of a share', encodeBlock(shared), (b: Uint8Array) => reader.open(parseBlock(b, shared.label))],
     ['vault block', encodeBlock(vaultBlock), (b: Uint8Array) => vault.open(parseBlock(b, vaultBlock.label))],
     ['client block', encodeBlock(clientBlock), (b: Uint8Array) => client.open(parseBlock(b, clientBlock.label))],
-    ['record', record, (b: Uint8Array) => keyset.openRecord(b, { after: 'start' })],
+    ['record', record, (b: Uint8Array) => keyset.openRecord(b, atStart)],
     ['keyring', keyring, openBy],
     ['profile', both.record, (b: Uint8Array) => openProfile(b, alice)],
     ['card', keyset.card().bytes, (b: Uint8Array) => parseCard(b)],
@@ -149,7 +152,7 @@ describe('a writer of storage wants swapped objects', () => {
       await failure(() => keyset.open(parseBlock(bytes, one.label)), 'unsupported')
     }
     for (const bytes of [encodeBlock(one), keyring, text]) {
-      await failure(() => keyset.openRecord(bytes), 'unsupported', 'malformed')
+      await failure(() => keyset.openRecord(bytes, anywhere), 'unsupported', 'malformed')
     }
     await failure(() => device.openText(client.save(device), place), 'unsupported', 'malformed')
     // A slot is a WRAP, as in a keyring, but of another type and under another key.
@@ -180,15 +183,15 @@ describe('a writer of storage wants older objects', () => {
   })
 
   it('an earlier record in place of the latest one, or the same record twice', async () => {
-    const second = (await writer.sealRecord(sample(10, 2), record)).record
-    const third = (await writer.sealRecord(sample(10, 3), second)).record
-    expect(hex((await keyset.openRecord(third, { after: second })).content)).toBe(hex(sample(10, 3)))
-    await failure(() => keyset.openRecord(record, { after: second }), 'authentication-failed')
-    await failure(() => keyset.openRecord(second, { after: second }), 'authentication-failed')
-    await failure(() => keyset.openRecord(third, { after: record }), 'authentication-failed')
-    await failure(() => keyset.openRecord(second, { after: 'start' }), 'authentication-failed')
+    const second = (await writer.sealRecord(sample(10, 2), following(record))).record
+    const third = (await writer.sealRecord(sample(10, 3), following(second))).record
+    expect(hex((await keyset.openRecord(third, following(second))).content)).toBe(hex(sample(10, 3)))
+    await failure(() => keyset.openRecord(record, following(second)), 'authentication-failed')
+    await failure(() => keyset.openRecord(second, following(second)), 'authentication-failed')
+    await failure(() => keyset.openRecord(third, following(record)), 'authentication-failed')
+    await failure(() => keyset.openRecord(second, atStart), 'authentication-failed')
     // A fork has the right sequence number: the bytes of the previous record decide.
-    const fork = (await writer.sealRecord(sample(10, 4), record)).record
-    await failure(() => keyset.openRecord(third, { after: fork }), 'authentication-failed')
+    const fork = (await writer.sealRecord(sample(10, 4), following(record))).record
+    await failure(() => keyset.openRecord(third, following(fork)), 'authentication-failed')
   })
 })

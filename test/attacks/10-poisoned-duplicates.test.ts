@@ -18,7 +18,7 @@ import { encryptContent } from '../../src/keyset/seal.ts'
 import { concat } from '../../src/core/bytes.ts'
 import { Identity, Recipient } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'
-import { expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
+import { anywhere, atStart, expectSame, failure, hex, sample, unhex } from '../fixtures.ts'
 import { blockKeyOf, insides, quickKeyset } from './known.ts'
 
 const alice = await quickKeyset()
@@ -121,7 +121,7 @@ describe('a share’s recipient wants to forge content', () => {
   it('cannot open a record or an unshared block of the keyset with the keys of a share', async () => {
     const unshared = await sealIn('scoped')
     await failure(() => reader.open(unshared), 'key-not-found')
-    const { record } = await openWriter(owner.export('host')).sealRecord(sample(10), 'start')
-    await failure(() => reader.openRecord(record), 'key-not-found')
+    const { record } = await openWriter(owner.export('host')).sealRecord(sample(10), atStart)
+    await failure(() => reader.openRecord(record, anywhere), 'key-not-found')
   })
 })

@@ -1,7 +1,17 @@
 // Row 11. A program writes into its buffer while the buffer is being sealed. If one text were hashed and another
 // encrypted, two texts would share one key and a zero IV, which reveals both. So every call copies all of the content
 // before it first yields.
-import { ALICE, backends, expectSame, hex, MemoryVaultStore, quickly, sample, withBackend } from '../fixtures.ts'
+import {
+  ALICE,
+  atStart,
+  backends,
+  expectSame,
+  hex,
+  MemoryVaultStore,
+  quickly,
+  sample,
+  withBackend,
+} from '../fixtures.ts'
 import { openPackMember, openWriter } from '../../src/index.ts'
 import { deriveClient } from '../../src/client.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
@@ -71,7 +81,7 @@ describe.each(named)('the caller’s own race wants two texts under one key and 
         expectSame(await openPackMember(pack.content, pack.members[0]!), content)
         expectSame(await openPackMember(pack.content, pack.members[1]!), content.subarray(0, 100))
       }
-      const { record } = await racing((bytes) => openWriter(keyset.export('host')).sealRecord(bytes, 'start'))
-      expectSame((await keyset.openRecord(record, { after: 'start' })).content, content)
+      const { record } = await racing((bytes) => openWriter(keyset.export('host')).sealRecord(bytes, atStart))
+      expectSame((await keyset.openRecord(record, atStart)).content, content)
     }))
 })

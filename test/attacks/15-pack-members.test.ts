@@ -2,7 +2,7 @@
 import { openPackMember, openWriter } from '../../src/index.ts'
 import { createCipheriv, createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { encodePack } from '../../src/keyset/pack.ts'
+import { encodePack } from '../../src/core/pack.ts'
 import { expectSame, failure, flipped, sample } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 

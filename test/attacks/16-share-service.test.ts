@@ -9,7 +9,18 @@ import { encodeCard, fingerprintBytes, keysOfCard } from '../../src/core/card.ts
 import { sign } from '../../src/primitives/signature.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { openInvite, sealInvite } from '../../src/keyset/invite.ts'
-import { expectSame, failure, flipped, PASSWORD, patched, quickly, sample, unhex } from '../fixtures.ts'
+import {
+  anywhere,
+  atStart,
+  expectSame,
+  failure,
+  flipped,
+  PASSWORD,
+  patched,
+  quickly,
+  sample,
+  unhex,
+} from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'
 
 const alice = await quickKeyset()
@@ -64,8 +75,8 @@ describe('a share service wants the share key', () => {
     // In their own name they can: they have the keys. But the log and the blocks are signed by the owner, so they do
     // not open.
     const inHisName = mallory.acceptShare(passedOn, bobCard)
-    const { record } = await share.sealRecord(sample(10), 'start')
-    await failure(() => inHisName.openRecord(record), 'authentication-failed')
+    const { record } = await share.sealRecord(sample(10), atStart)
+    await failure(() => inHisName.openRecord(record, anywhere), 'authentication-failed')
     await failure(() => inHisName.open(shared), 'authentication-failed')
   })
 

@@ -10,6 +10,8 @@ import {
 } from '../../src/client.ts'
 import {
   ALICE,
+  anywhere,
+  atStart,
   DESKTOP,
   failure,
   flipped,
@@ -49,7 +51,7 @@ const block = await openWriter(keyset.export('host')).seal(sample(64))
 const shared = { ...block, envelope: share.add(block) }
 const invite = share.invite(card)
 const reader = keyset.acceptShare(invite, card)
-const { record } = await openWriter(keyset.export('host')).sealRecord(sample(64), 'start')
+const { record } = await openWriter(keyset.export('host')).sealRecord(sample(64), atStart)
 const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20, 2)])
 
 const login = await deriveLogin(PASSWORD, ALICE)
@@ -97,7 +99,7 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['rekey', block.envelope, (envelope) => regenerated.rekey({ ...block, envelope })],
   ['add', block.envelope, (envelope) => share.add({ ...block, envelope })],
   ['open of a share', encodeBlock(shared), (b) => reader.open(parseBlock(b, shared.label))],
-  ['openRecord', record, (b) => keyset.openRecord(b)],
+  ['openRecord', record, (b) => keyset.openRecord(b, anywhere)],
   ['openPackMember, a pack', pack, (b) => openPackMember(b, members[1]!)],
   ['openPackMember, a string', Buffer.from(members[0]!), (b) => openPackMember(pack, text(b))],
   ['openProfile', profile.record, (b) => openProfile(b, login)],

@@ -5,17 +5,31 @@ import {
   checkRetired,
   checkWriter,
   loadKeyset,
+  openLog,
   openWriter,
   saveKeyset,
   type Keyset,
 } from '../../src/index.ts'
-import { blocksIn, memoryBlobStore, memoryStateStore } from '../../src/stores.ts'
+import { logIdOf } from '../../src/state/record-layout.ts'
+import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { describe, expect, it } from 'vitest'
-import { all, expectSame, failure, hex, PASSWORD, quickly, sample, streamOf } from '../fixtures.ts'
+import { all, anywhere, atStart, expectSame, failure, hex, PASSWORD, quickly, sample } from '../fixtures.ts'
 import { insides, quickKeyset } from './known.ts'
 
 const before = sample(3000, 1)
 const after = sample(3000, 2)
+
+/** Returns all records of the log. */
+async function* storedRecords(state: StateStore): AsyncGenerator<Uint8Array> {
+  for (const epoch of [0, 1]) {
+    const name = `log/${hex(logIdOf('log'))}/${epoch}`
+    const { version: newest } = (await state.read(name))!
+    for (let version = 1; version <= newest; version++) {
+      const record = await state.readVersion(name, version)
+      if (record !== undefined) yield record
+    }
+  }
+}
 
 /** Plays the whole way back, and returns what the owner and the thief have at its end. */
 async function wayBack() {
@@ -25,23 +39,25 @@ async function wayBack() {
   const old = await quickKeyset()
   await saveKeyset(state, old)
   await blocks.put(await old.seal(before))
-  const log = await old.sealRecord(before, 'start')
+  const position = await openLog(state, 'log', old).append(before)
   const stolen = old.export('host')
 
   const fresh = await quickKeyset()
   using adopted = fresh.adopt(old)
   await saveKeyset(state, adopted)
-  const resealed = await all(adopted.resealRecords(streamOf([log.record])))
+  const log = openLog(state, 'log', adopted)
+  await log.reseal({ atLeast: position })
   for await (const head of blocks.heads()) await blocks.replaceEnvelope(head, adopted.rekey(head))
-  const checked = await checkRetired(blocks, adopted, { logs: [] })
+  const checked = await checkRetired(blocks, adopted, { logs: [log] })
   const owner = await changeKeyset(state, adopted, (newest) => newest.forgetRetired(checked))
   using host = openWriter(owner.export('host'))
   await checkWriter(state, host)
   await blocks.put(await host.seal(after))
-  return { state, blobs, blocks, old, owner, stolen, log, resealed }
+  const records = await all(storedRecords(state))
+  return { state, blobs, blocks, old, owner, stolen, position, records }
 }
 
-const { state, blobs, blocks, old, owner, stolen, log, resealed } = await wayBack()
+const { state, blobs, blocks, old, owner, stolen, position, records } = await wayBack()
 const thief = openWriter(stolen, { encryption: 'hybrid' })
 
 describe('a thief of an old host export wants to plant content, and to confirm or name what is sealed', () => {
@@ -50,7 +66,7 @@ describe('a thief of an old host export wants to plant content, and to confirm o
     const stored = await Promise.all((await all(blocks.heads())).map(({ label }) => blocks.get(label)))
     const contents = await Promise.all(stored.map((block) => keyset.open(block!)))
     expect(new Set(contents.map(hex))).toEqual(new Set([before, after].map(hex)))
-    expectSame((await keyset.openRecord(resealed[0]!.record)).content, before)
+    expectSame((await openLog(state, 'log', keyset).last({ atLeast: position }))!.content, before)
     for (const each of ['open', 'openRecord', 'rekey']) expect(each in thief).toBe(false)
   })
 
@@ -61,10 +77,9 @@ describe('a thief of an old host export wants to plant content, and to confirm o
       await failure(() => owner.rekey(planted), 'key-not-found')
       expect(owner.isCurrent(planted.envelope)).toBe(false)
     }
-    const record = await thief.sealRecord(sample(10, 3), 'start')
-    await failure(() => owner.openRecord(record.record), 'key-not-found')
-    const behind = await thief.sealRecord(sample(10, 3), log.record)
-    await failure(() => owner.openRecord(behind.record, { after: resealed[0]!.record }), 'key-not-found')
+    const record = await thief.sealRecord(sample(10, 3), atStart)
+    await failure(() => owner.openRecord(record.record, anywhere), 'key-not-found')
+    await failure(() => openLog(state, 'log', thief).append(sample(10, 3)), 'policy')
   })
 
   it('plants no unencrypted block under the old id either', async () => {
@@ -80,7 +95,7 @@ describe('a thief of an old host export wants to plant content, and to confirm o
     const { x25519, mlKem1024 } = insides(owner).blockPair.publicHalves
     const everything: Uint8Array[] = []
     for await (const { name } of blobs.list('')) everything.push((await blobs.get(name))!)
-    everything.push((await state.read('keyset'))!.bytes, ...resealed.map(({ record }) => record), stolen)
+    everything.push((await state.read('keyset'))!.bytes, ...records, stolen)
     for (const bytes of everything) {
       for (const half of [x25519, mlKem1024.subarray(0, 32)])
         expect(Buffer.from(bytes).includes(Buffer.from(half))).toBe(false)
@@ -132,8 +147,8 @@ describe('a thief of an old host export wants to plant content, and to confirm o
     using reader = recipient.acceptShare(invite, victim.card())
     const planted = await host.seal(sample(10, 3), { shares: [sharing.share.id] })
     expectSame(await reader.open({ ...planted, envelope: planted.shared!.get(sharing.share.id)! }), sample(10, 3))
-    const line = await host.share(sharing.share.id).sealRecord(sample(10, 4), 'start')
-    expectSame((await reader.openRecord(line.record)).content, sample(10, 4))
+    const line = await host.share(sharing.share.id).sealRecord(sample(10, 4), atStart)
+    expectSame((await reader.openRecord(line.record, anywhere)).content, sample(10, 4))
     // The new card is another one: who has pinned it takes no invite of the old keyset for one of the owner.
     await failure(() => recipient.acceptShare(invite, forgotten.card()), 'authentication-failed')
   })

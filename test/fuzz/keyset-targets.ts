@@ -28,7 +28,7 @@ import { insidesOf } from '../../src/keyset/keyset.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { encodeKeyset, encodeSections } from '../../src/keyset/exports.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
-import { fieldAt, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { anywhere, atStart, following, fieldAt, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
@@ -79,8 +79,8 @@ const signingOf = (
 
 const card = keyset.card()
 const signing = contents.sourceSigning.seed
-const { record } = await openWriter(keyset.export('host')).sealRecord(sample(40), 'start')
-const { record: second } = await openWriter(keyset.export('host')).sealRecord(sample(40), record)
+const { record } = await openWriter(keyset.export('host')).sealRecord(sample(40), atStart)
+const { record: second } = await openWriter(keyset.export('host')).sealRecord(sample(40), following(record))
 
 const invite = share.invite(to.card())
 const reader = to.acceptShare(invite, card)
@@ -109,7 +109,7 @@ function inviteAround(bytes: Uint8Array): Uint8Array {
 }
 
 const shared = { ...block, envelope: share.add(block) }
-const log = (await share.sealRecord(sample(40), 'start')).record
+const log = (await share.sealRecord(sample(40), atStart)).record
 const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20), sample(0)])
 const globalPack = await openWriter(keyset.export('host'), { dedup: 'global' }).pack([sample(40), sample(20)])
 
@@ -169,10 +169,10 @@ export const keysetTargets: readonly Target[] = [
     seeds: [record, second],
     mend: (bytes) => signingOf(bytes, 'sign/record', signing),
     reads: [
-      (bytes) => keyset.openRecord(bytes, { after: 'start' }),
-      (bytes) => keyset.openRecord(bytes, { after: record }),
-      (bytes) => keyset.openRecord(second, { after: bytes }),
-      (bytes) => openWriter(keyset.export('host')).sealRecord(sample(4), bytes),
+      (bytes) => keyset.openRecord(bytes, atStart),
+      (bytes) => keyset.openRecord(bytes, following(record)),
+      (bytes) => keyset.openRecord(second, following(bytes)),
+      (bytes) => openWriter(keyset.export('host')).sealRecord(sample(4), following(bytes)),
     ],
   },
   {
@@ -205,6 +205,6 @@ export const keysetTargets: readonly Target[] = [
     name: 'shared-record',
     seeds: [log],
     mend: (bytes) => signingOf(bytes, 'sign/record', signing),
-    reads: [(bytes) => reader.openRecord(bytes)],
+    reads: [(bytes) => reader.openRecord(bytes, anywhere)],
   },
 ]

@@ -1,17 +1,17 @@
 // Taking in another branch of a keyset, and another keyset (SPEC §5.4).
 import { afterAll, describe, expect, it } from 'vitest'
-import { publicKeyId, Recipient } from '../../src/core/key-pairs.ts'
+import { publicKeyId } from '../../src/core/key-pairs.ts'
 import { copyKeys } from '../../src/core/secret.ts'
-import { Suite } from '../../src/core/suite.ts'
-import { type Keyset, openWriter, saveKeyset, type SealedBlock, unlockKeyset } from '../../src/index.ts'
+import { type Keyset, openLog, openWriter, saveKeyset, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
-import { sealRecord } from '../../src/keyset/record.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
   ALICE,
-  all,
+  anywhere,
+  atStart,
+  following,
   expectSame,
   failure,
   flipped,
@@ -21,7 +21,6 @@ import {
   PASSWORD,
   quick,
   sample,
-  streamOf,
   unhex,
 } from '../fixtures.ts'
 
@@ -247,40 +246,33 @@ describe('adopting another keyset', async () => {
 
   it('opens the records of the adopted keyset, and reseals its log under its own keys', async () => {
     const writer = writerOf(later)
-    const first = await writer.sealRecord(content(1), 'start')
-    const second = await writer.sealRecord(content(2), first.record)
-    expectSame((await adopter.openRecord(second.record, { after: first.record })).content, content(2))
-    await failure(() => fresh.openRecord(first.record), 'key-not-found')
-    const resealed = await all(adopter.resealRecords(streamOf([first.record, second.record])))
+    const first = await writer.sealRecord(content(1), atStart)
+    const second = await writer.sealRecord(content(2), following(first.record))
+    expectSame((await adopter.openRecord(second.record, following(first.record))).content, content(2))
+    await failure(() => fresh.openRecord(first.record, anywhere), 'key-not-found')
+    const store = memoryStateStore()
+    const position = await openLog(store, 'log', writer).append(content(1))
+    await openLog(store, 'log', adopter).reseal({ atLeast: position })
     using forgotten = adopter.forgetRetired('unchecked')
-    expectSame((await forgotten.openRecord(resealed[0]!.record)).content, content(1))
-    await failure(() => adopter.sealRecord(content(3), second.record), 'authentication-failed')
+    expectSame((await openLog(store, 'log', forgotten).last({ atLeast: position }))!.content, content(1))
+    await failure(() => adopter.sealRecord(content(3), following(second.record)), 'authentication-failed')
     using definition = await reopened(later.adopt(old), 'definition')
-    expectSame((await definition.openRecord(first.record)).content, content(1))
+    expectSame((await definition.openRecord(first.record, anywhere)).content, content(1))
   })
 
   it('refuses a record of the adopted keyset behind a record of its own', async () => {
-    const own = await adopter.sealRecord(content(1), 'start')
+    const own = await adopter.sealRecord(content(1), atStart)
     const foreign = await writerOf(later).sealRecord(
       content(2),
-      (await writerOf(later).sealRecord(content(1), 'start')).record,
+      following((await writerOf(later).sealRecord(content(1), atStart)).record),
     )
-    await failure(() => adopter.openRecord(foreign.record, { after: own.record }), 'authentication-failed')
+    await failure(() => adopter.openRecord(foreign.record, following(own.record)), 'authentication-failed')
   })
 
   it('says that a definition lacks what verifies the records of an adopted keyset', async () => {
     using definition = await reopened(adopter, 'definition')
-    const { record } = await writerOf(later).sealRecord(content(1), 'start')
-    await failure(() => definition.openRecord(record), 'key-not-found')
-    // Only somebody who knows the current public keys could make a record that gets further.
-    const { blockPair } = insidesOf(adopter, 'adopter').contents
-    const planted = await sealRecord(content(1), 'start', {
-      ownerId: unhex(old.id),
-      recipient: new Recipient(blockPair.publicHalves),
-      suite: Suite.hybrid,
-      signing: insidesOf(old, 'old').contents.sourceSigning,
-    })
-    const error = await failure(() => definition.openRecord(planted.record), 'policy')
+    const { record } = await writerOf(later).sealRecord(content(1), atStart)
+    const error = await failure(() => definition.openRecord(record, anywhere), 'policy')
     expect(error.detail).toEqual({ rule: 'all-keys', what: 'the records of an adopted keyset' })
   })
 

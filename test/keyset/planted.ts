@@ -64,6 +64,7 @@ export function plantedContents(): KeysetContents {
     blockSalt: new SecretKey('block-salt', run(planted.blockSalt)),
     dedupKey: new SecretKey('dedup', run(planted.dedupKey)),
     sourceSigning: signing(planted.sourceSigning),
+    cardSigningKey: signing(planted.cardSigning).publicKey,
     adopted: [plantedSource()],
     additional: {
       sharing: pair(planted.sharingX25519, planted.sharingMlKem),

@@ -19,6 +19,9 @@ import { planted, plantedContents, plantedMaster } from './planted.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
   ALICE,
+  anywhere,
+  atStart,
+  following,
   expectSame,
   failure,
   flipped,
@@ -141,22 +144,20 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
 
   it('has its own log, which owner and host write', async () => {
     const reader = accepted(share)
-    const first = await share.sealRecord(sample(10), 'start')
+    const first = await share.sealRecord(sample(10), atStart)
     const writer = openWriter(owner.export('host'))
-    const second = await writer.share(share.id).sealRecord(sample(20), first.record)
-    const third = await share.sealRecord(sample(30), second.record)
-    expect(await reader.openRecord(first.record, { after: 'start' })).toMatchObject({
-      sequence: 1,
-      content: sample(10),
-    })
-    expect((await reader.openRecord(second.record, { after: first.record })).content).toEqual(sample(20))
-    expect((await reader.openRecord(third.record, { after: second.record })).sequence).toBe(3)
-    await failure(() => reader.openRecord(third.record, { after: first.record }), 'authentication-failed')
-    await failure(() => owner.openRecord(first.record), 'key-not-found')
-    const ownLog = await writer.sealRecord(sample(10), 'start')
-    await failure(() => reader.openRecord(ownLog.record), 'key-not-found')
-    await failure(() => share.sealRecord(sample(1), ownLog.record), 'authentication-failed')
-    await failure(() => writer.share('0'.repeat(32)).sealRecord(sample(1), 'start'), 'key-not-found')
+    const second = await writer.share(share.id).sealRecord(sample(20), following(first.record))
+    const third = await share.sealRecord(sample(30), following(second.record))
+    const { position, kind, content } = await reader.openRecord(first.record, atStart)
+    expect({ position, kind, content }).toEqual({ position: first.position, kind: 'content', content: sample(10) })
+    expect((await reader.openRecord(second.record, following(first.record))).content).toEqual(sample(20))
+    expect((await reader.openRecord(third.record, following(second.record))).position).toMatch(/^3-/)
+    await failure(() => reader.openRecord(third.record, following(first.record)), 'authentication-failed')
+    await failure(() => owner.openRecord(first.record, anywhere), 'key-not-found')
+    const ownLog = await writer.sealRecord(sample(10), atStart)
+    await failure(() => reader.openRecord(ownLog.record, anywhere), 'key-not-found')
+    await failure(() => share.sealRecord(sample(1), following(ownLog.record)), 'key-not-found')
+    await failure(() => writer.share('0'.repeat(32)).sealRecord(sample(1), atStart), 'key-not-found')
   })
 
   it('opens only for the holder of the card that it was sent to', async () => {
@@ -199,13 +200,13 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
     for (const action of [
       () => mine.add(blocks[0]!),
       () => mine.invite(bob.card()),
-      () => mine.sealRecord(content, 'start'),
+      () => mine.sealRecord(content, atStart),
     ]) {
       await failure(action, 'disposed')
     }
     reader.dispose()
     await failure(() => reader.open(blocks[0]!), 'disposed')
-    await failure(() => reader.openRecord(content), 'disposed')
+    await failure(() => reader.openRecord(content, anywhere), 'disposed')
   })
 })
 
@@ -321,11 +322,11 @@ it('a share that requires hybrid gets hybrid envelopes, even from an x25519 writ
   expect([sealed.envelope.length, sealed.shared!.get(share.id)!.length]).toEqual([145, 1713])
   const reader = bob.acceptShare(share.invite(bob.card()), lax.card())
   expectSame(await reader.open(forReader(sealed, sealed.shared!.get(share.id))), content)
-  const { record } = await openWriter(weak.export('host')).share(share.id).sealRecord(content, 'start')
-  expectSame((await reader.openRecord(record)).content, content)
-  const { record: other } = await weak.share(share.id).sealRecord(content, 'start')
-  expectSame((await reader.openRecord(other)).content, content)
-  const isHybrid = async (share: Share) => (await share.sealRecord(content, 'start')).record.length > 1700
+  const { record } = await openWriter(weak.export('host')).share(share.id).sealRecord(content, atStart)
+  expectSame((await reader.openRecord(record, anywhere)).content, content)
+  const { record: other } = await weak.share(share.id).sealRecord(content, atStart)
+  expectSame((await reader.openRecord(other, anywhere)).content, content)
+  const isHybrid = async (share: Share) => (await share.sealRecord(content, atStart)).record.length > 1700
   const open = await makeKeyset({ encryption: 'none' })
   const shares = [share, weak.share(share.id), lax.createShare().share, open.createShare().share]
   expect(await Promise.all(shares.map(isHybrid))).toEqual([true, true, false, true])
@@ -336,9 +337,12 @@ it('part of a pack is shared as the block and the member strings of some files',
   const { keyset: owner, share } = alice.createShare()
   const { content: packed, members } = await openWriter(owner.export('host')).pack(files)
   const block = await openWriter(owner.export('host')).seal(packed)
-  const { record } = await share.sealRecord(Buffer.from(JSON.stringify({ [block.label]: [members[1]] })), 'start')
+  const { record } = await share.sealRecord(Buffer.from(JSON.stringify({ [block.label]: [members[1]] })), atStart)
   const reader = accepted(share)
-  const told = JSON.parse(Buffer.from((await reader.openRecord(record)).content).toString()) as Record<string, string[]>
+  const told = JSON.parse(Buffer.from((await reader.openRecord(record, anywhere)).content).toString()) as Record<
+    string,
+    string[]
+  >
   const pack = await reader.open(forReader(block, share.add(block)))
   expectSame(await openPackMember(pack, told[block.label]![0]!), files[1]!)
   for (const index of [0, 2]) {

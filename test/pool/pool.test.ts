@@ -87,6 +87,16 @@ describe.each(doors)('%s', (_, writer, reader) => {
     expect([own.envelope.length, own.ciphertext.length]).toEqual([block.envelope.length, block.ciphertext.length])
   })
 
+  it('packs files as the handle does', async () => {
+    const files = [sample(10), sample(300, 2)]
+    const packing = pooled.pack(files)
+    for (const file of files) file.fill(0xff)
+    expect(await packing).toEqual(await writer.pack([sample(10), sample(300, 2)]))
+    expect(files.map(({ length }) => length)).toEqual([10, 300])
+    await failure(() => pooled.pack(Array.from({ length: 1025 }, () => new Uint8Array(0))), 'limit-exceeded')
+    await expect(pooled.pack(['text'] as never)).rejects.toBeInstanceOf(TypeError)
+  })
+
   it('prepares a block, and seals it once', async () => {
     const content = sample(1000)
     const preparing = pooled.prepare(content)

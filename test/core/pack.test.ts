@@ -1,21 +1,26 @@
-import { openPackMember, openWriter } from '../../src/index.ts'
+import { type BlockReader, type BlockWriter, openPackMember, openWriter } from '../../src/index.ts'
+import { deriveClient } from '../../src/client.ts'
+import { OpenedVault } from '../../src/vault/block.ts'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { withBytes } from '../../src/core/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import {
   backends,
   expectSame,
   failure,
   flipped,
+  hex,
   makeKeyset,
   numRuns,
   patched,
+  quickly,
   sample,
   withBackend,
 } from '../fixtures.ts'
+import { KDF } from '../spec-reader.ts'
 
 const keyset = await makeKeyset()
 const files = [sample(100), new Uint8Array(0), sample(16), sample(100), sample(4000, 9)]
@@ -130,6 +135,59 @@ describe.each(['g', 'k'] as const)('a pack of form %s', (form) => {
     } finally {
       useBackend(undefined)
     }
+  })
+})
+
+const data = sample(32, 3)
+const vault = new OpenedVault(sample(16), new SecretKey('data', data))
+const client = await quickly(() =>
+  deriveClient({
+    ...{ realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' },
+    privateKey: { type: 'AES-192', text: 'private' },
+    accountKey: { type: 'AES-128', text: 'account' },
+  }),
+)
+
+describe('packs of the other key models', () => {
+  it.each<[string, BlockWriter & BlockReader, string]>([
+    ['a vault', vault, 'k'],
+    ['the private scope of a client', client.scope('private'), 'k'],
+    ['the account scope of a client', client.scope('account'), 'k'],
+    ['the public scope of a client', client.scope('public'), 'g'],
+  ])('%s packs, seals, opens, and dedups equal packs', async (_, keys, form) => {
+    const { content, members } = await keys.pack(files)
+    expect(members.map((member) => member.slice(0, 4))).toEqual(files.map((_, index) => `${form}.${index}.`))
+    const opened = await keys.open(await keys.seal(content))
+    for (const [index, member] of members.entries()) expectSame(await openPackMember(opened, member), files[index]!)
+    expect(await keys.pack(files)).toEqual({ content, members })
+  })
+
+  it('share no bytes with each other, so that nobody can test guesses in one with the other', async () => {
+    const packs = await Promise.all(
+      [vault, client.scope('private'), client.scope('account'), client.scope('public'), writers.k].map((keys) =>
+        keys.pack([files[0]!]),
+      ),
+    )
+    expect(new Set(packs.flatMap(({ members }) => members)).size).toBe(5)
+    expect(new Set(packs.map(({ content }) => hex(content.subarray(8)))).size).toBe(5)
+  })
+
+  it('are keyed as SPEC §6.6 says, computed here by another implementation', async () => {
+    const dedupKey = KDF(Buffer.from(data), Buffer.alloc(0), 'pack-dedup', [Buffer.from(sample(16))], 32)
+    const label = Buffer.from('keystrata/v1/file-key')
+    const memberKey = createHmac('sha256', dedupKey)
+      .update(Buffer.concat([Uint8Array.of(0, 0, 0, label.length), label]))
+      .update(createHash('sha256').update(files[0]!).digest())
+      .digest('base64url')
+    expect((await vault.pack(files)).members[0]).toBe(`k.0.${memberKey}`)
+  })
+
+  it('have the same limits, and end with their handle', async () => {
+    using handle = new OpenedVault(sample(16), new SecretKey('data', data))
+    await failure(() => handle.pack(Array.from({ length: 1025 }, () => new Uint8Array(0))), 'limit-exceeded')
+    await expect(client.scope('public').pack(['x'] as never)).rejects.toThrow(TypeError)
+    handle.dispose()
+    await failure(() => handle.pack(files), 'disposed')
   })
 })
 

@@ -1,0 +1,268 @@
+// Logs in stores that hold damaged, forged or missing records (SPEC §19.4). Whatever is wrong, a log goes on, or says
+// what is wrong and where; and nothing that was acknowledged is lost.
+import { describe, expect, it } from 'vitest'
+import type { Log } from '../../src/index.ts'
+import { withoutPauses } from '../pauses.ts'
+import { all, failure, sample } from '../fixtures.ts'
+import {
+  bytesOf,
+  epochName,
+  fieldsOf,
+  filled,
+  LOG_ID,
+  logIn,
+  OpenStore,
+  POINTER,
+  textOf,
+  textsIn,
+} from './log-fixtures.ts'
+
+withoutPauses()
+
+const ZEROS = '0'.repeat(32)
+
+/** Reads a log to its end. Returns the texts, and what was said about damaged records. */
+async function readAll(log: Log, options: Parameters<Log['read']>[0] = {}) {
+  const damaged: unknown[] = []
+  const onDamaged: NonNullable<typeof options.onDamaged> = (error, position) => {
+    expect(error.detail['position']).toBe(position)
+    expect(error.detail['log']).toBe(LOG_ID)
+    damaged.push([error.code, position, error.detail['epoch'], error.detail['version']])
+  }
+  return { texts: await textsIn(log, { ...options, onDamaged }), damaged }
+}
+
+/** What can stand at a version instead of its record. */
+const spoilings: [string, (store: OpenStore, name: string, version: number) => void, code: string][] = [
+  ['is empty', (store, name, version) => store.set(name, version, new Uint8Array(0)), 'malformed'],
+  ['is rotten', (store, name, version) => store.rot(name, version), 'authentication-failed'],
+  ['is cut', (store, name, version) => store.set(name, version, store.at(name, version).subarray(0, 200)), 'malformed'],
+  ['is something else', (store, name, version) => store.set(name, version, sample(300)), 'malformed'],
+  [
+    'is another record of the log',
+    (store, name, version) => store.set(name, version, store.at(name, version === 1 ? 2 : 1)),
+    'authentication-failed',
+  ],
+]
+
+describe.each(spoilings)('a record that %s', (_, spoil, code) => {
+  it.each([1, 2, 3])('at version %d is named, and everything else is read', async (version) => {
+    const { store, positions } = await filled(['1', '2', '3'])
+    spoil(store, epochName(0), version)
+    const log = logIn(store)
+    const rest = ['1', '2', '3'].toSpliced(version - 1, 1)
+    const { texts, damaged } = await readAll(log)
+    expect(texts).toEqual(rest)
+    expect(damaged).toEqual([[code, `${version}-${ZEROS}`, 0, version]])
+    const error = await failure(() => all(log.read()), 'malformed', 'authentication-failed')
+    expect(error.detail).toEqual({ position: `${version}-${ZEROS}`, epoch: 0, version, log: LOG_ID })
+    expect(textOf((await log.last())!.content)).toBe(version === 3 ? '2' : '3')
+
+    // Appending goes on behind it, and says so.
+    const position = await log.append(bytesOf('4'))
+    expect(position.split('-')[0]).toBe('4')
+    expect(fieldsOf(store.at(epochName(0), 4))).toMatchObject({ sequence: 4, flags: version === 3 ? 12 : 8 })
+    expect((await readAll(log, { after: position })).texts).toEqual([])
+    expect((await readAll(logIn(store), { atLeast: position })).texts).toEqual([...rest, '4'])
+    for (const [index, each] of positions.entries()) {
+      const floor = () => logIn(store).last({ atLeast: each })
+      if (index + 1 !== version) await floor()
+      else expect((await failure(floor, 'malformed', 'authentication-failed')).detail['version']).toBe(version)
+    }
+
+    // Resealing asks what to do about it.
+    const stuck = () => log.reseal({ atLeast: position, leaveOut: [position] })
+    const why = await failure(stuck, 'malformed', 'authentication-failed')
+    expect(why.detail).toEqual({ position: `${version}-${ZEROS}`, epoch: 0, version, log: LOG_ID })
+    expect(store.newest(POINTER)).toBe(0)
+    const { copied } = await log.reseal({ atLeast: position, leaveOut: [String(why.detail['position'])] })
+    expect(copied).toBe(3)
+    for (const reader of [log, logIn(store)]) expect(await textsIn(reader)).toEqual([...rest, '4'])
+    for (const each of positions) if (each !== positions[version - 1]) await log.last({ atLeast: each })
+  })
+})
+
+describe('a record that the store lost', () => {
+  it.each([1, 2])('at version %d is named, and everything else is read', async (version) => {
+    const { store, positions } = await filled(['1', '2', '3'])
+    store.lose(epochName(0), version)
+    const log = logIn(store)
+    const rest = ['1', '2', '3'].toSpliced(version - 1, 1)
+    const { texts, damaged } = await readAll(log)
+    expect(texts).toEqual(rest)
+    expect(damaged).toEqual([['missing', `${version}-${ZEROS}`, 0, version]])
+    await failure(() => all(log.read()), 'missing')
+    expect(textOf((await log.last())!.content)).toBe('3')
+    await log.append(bytesOf('4'))
+    expect((await readAll(logIn(store))).texts).toEqual([...rest, '4'])
+    const atLeast = positions[2]!
+    await failure(() => log.reseal({ atLeast, leaveOut: [positions[2]!] }), 'missing')
+    await log.reseal({ atLeast, leaveOut: [`${version}-${ZEROS}`] })
+    expect(await textsIn(logIn(store))).toEqual([...rest, '4'])
+  })
+
+  it('at the end is noticed by whoever knows its position', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3'])
+    store.lose(epochName(0), 3)
+    for (const each of [log, logIn(store)]) {
+      const error = await failure(() => each.last({ atLeast: positions[2]! }), 'rollback')
+      expect(error.detail).toEqual({ atLeast: positions[2]!, last: 2, log: LOG_ID })
+      await failure(() => all(each.read({ after: positions[2]! })), 'rollback')
+      await failure(() => all(each.read({ atLeast: positions[2]! })), 'rollback')
+      await failure(() => each.reseal({ atLeast: positions[2]! }), 'rollback')
+    }
+    await logIn(store).append(bytesOf('another'))
+    const error = await failure(() => log.last({ atLeast: positions[2]! }), 'forked')
+    expect(error.detail).toEqual({ position: positions[2]! })
+    await failure(() => log.reseal({ atLeast: positions[2]! }), 'forked')
+    expect(store.written.length).toBe(4)
+  })
+
+  it('with all others of its epoch is missing, not an empty log', async () => {
+    const { store, log, positions } = await filled(['1', '2'])
+    await log.reseal({ atLeast: positions[1]!, leaveOut: [positions[0]!] })
+    store.objects.delete(epochName(1))
+    for (const each of [log, logIn(store)]) {
+      for (const call of [() => each.last(), () => each.append(bytesOf('3')), () => all(each.read())]) {
+        expect((await failure(call, 'missing')).detail).toEqual({ log: LOG_ID, epoch: 1 })
+      }
+    }
+    expect(store.written.filter(([name]) => name === epochName(1))).toHaveLength(2)
+  })
+})
+
+/** A log that was resealed once. 2 was left out. Nothing was dropped if `dropped` is false. */
+async function resealed(dropped: boolean) {
+  const { store, log, positions } = await filled(['1', '2', '3'])
+  if (!dropped) store.drop = async () => undefined
+  await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[1]!] })
+  expect(store.versionsOf(epochName(0)).has(1)).toBe(!dropped)
+  return { store, log, positions }
+}
+
+const pointers: [string, (store: OpenStore) => void][] = [
+  ['right', () => undefined],
+  ['lost', (store) => store.objects.delete(POINTER)],
+  ['empty', (store) => store.set(POINTER, store.newest(POINTER) + 1, new Uint8Array(0))],
+  ['too low', (store) => store.set(POINTER, store.newest(POINTER) + 1, Uint8Array.of(0, 0, 0, 0))],
+  ['too high', (store) => store.set(POINTER, store.newest(POINTER) + 1, Uint8Array.of(0, 0, 0, 9))],
+  ['as high as possible', (store) => store.set(POINTER, store.newest(POINTER) + 1, Uint8Array.of(255, 255, 255, 255))],
+  ['too long', (store) => store.set(POINTER, store.newest(POINTER) + 1, Uint8Array.of(0, 0, 0, 1, 0))],
+]
+
+describe.each([
+  ['dropped', true],
+  ['still there', false],
+] as const)('a resealed log whose old epoch is %s', (_, dropped) => {
+  describe.each(pointers)('and whose pointer is %s', (_name, point) => {
+    it('goes on in the new epoch', async () => {
+      const { store, positions } = await resealed(dropped)
+      point(store)
+      expect(textOf((await logIn(store).last())!.content)).toBe('3')
+      expect(await textsIn(logIn(store), { after: positions[0]!, atLeast: positions[2]! })).toEqual(['3'])
+      const position = await logIn(store).append(bytesOf('4'))
+      expect(position.split('-')[0]).toBe('4')
+      expect(fieldsOf(store.at(epochName(1), 4))).toMatchObject({ number: 4, sequence: 4 })
+      const { copied } = await logIn(store).reseal({ atLeast: position, leaveOut: [positions[0]!] })
+      expect(copied).toBe(2)
+      for (let each = 0; each < 2; each++) expect(await textsIn(logIn(store))).toEqual(['3', '4'])
+      for (const each of [...positions, position]) await logIn(store).last({ atLeast: each })
+    })
+
+    it('goes on in the new epoch if the seal-off is damaged', async () => {
+      const { store, positions } = await resealed(dropped)
+      point(store)
+      store.rot(epochName(0), 4)
+      for (const read of [() => logIn(store).last(), () => logIn(store).last({ atLeast: positions[1]! })])
+        expect(textOf((await read())!.content)).toBe('3')
+      const position = await logIn(store).append(bytesOf('4'))
+      expect(fieldsOf(store.at(epochName(1), 4))).toMatchObject({ number: 4, sequence: 4 })
+      expect(await textsIn(logIn(store), { atLeast: position })).toEqual(['1', '3', '4'])
+      await logIn(store).reseal({ atLeast: position, leaveOut: [positions[0]!] })
+      expect(await textsIn(logIn(store))).toEqual(['3', '4'])
+      for (const each of [...positions, position]) await logIn(store).last({ atLeast: each })
+    })
+
+    it('goes on in the new epoch if there is garbage behind the seal-off', async () => {
+      const { store, positions } = await resealed(dropped)
+      point(store)
+      for (const [index, garbage] of [new Uint8Array(0), sample(300), store.at(epochName(1), 1)].entries())
+        await store.write(epochName(0), 5 + index, garbage)
+      for (const isRotten of [false, true]) {
+        if (isRotten) store.rot(epochName(0), 4)
+        expect(textOf((await logIn(store).last())!.content)).toBe('3')
+        expect(await textsIn(logIn(store), { atLeast: positions[2]! })).toEqual(['1', '3'])
+      }
+      const position = await logIn(store).append(bytesOf('4'))
+      expect(await textsIn(logIn(store), { atLeast: position })).toEqual(['1', '3', '4'])
+    })
+
+    it('goes on without its close, except for what only the close knows', async () => {
+      const { store, positions } = await resealed(dropped)
+      point(store)
+      store.rot(epochName(1), 3)
+      expect(await readAll(logIn(store))).toEqual({ texts: ['1', '3'], damaged: [] })
+      expect(textOf((await logIn(store).last({ atLeast: positions[2]! }))!.content)).toBe('3')
+      const error = await failure(() => logIn(store).last({ atLeast: positions[1]! }), 'authentication-failed')
+      expect(error.detail).toMatchObject({ epoch: 1, version: 3, log: LOG_ID })
+      const position = await logIn(store).append(bytesOf('4'))
+      expect(await textsIn(logIn(store), { atLeast: position })).toEqual(['1', '3', '4'])
+      const log = logIn(store)
+      await log.reseal({ atLeast: position, leaveOut: [positions[0]!] })
+      expect(await textsIn(logIn(store))).toEqual(['3', '4'])
+      for (const each of [...positions, position]) await logIn(store).last({ atLeast: each })
+    })
+  })
+})
+
+describe('copies that are damaged', () => {
+  it('are named by their own numbers, also behind numbers that were left out', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3', '4', '5', '6'])
+    await log.reseal({ atLeast: positions[5]!, leaveOut: [positions[1]!, positions[2]!] })
+    // Copies: 1, 4, 5, 6; then the close.
+    store.rot(epochName(1), 2)
+    store.rot(epochName(1), 3)
+    const fresh = logIn(store)
+    const { texts, damaged } = await readAll(fresh)
+    expect(texts).toEqual(['1', '6'])
+    expect(damaged).toEqual([
+      ['authentication-failed', `4-${ZEROS}`, 1, 2],
+      ['authentication-failed', `5-${ZEROS}`, 1, 3],
+    ])
+    const error = await failure(
+      () => fresh.reseal({ atLeast: positions[5]!, leaveOut: [`4-${ZEROS}`] }),
+      'authentication-failed',
+    )
+    expect(error.detail).toEqual({ position: `5-${ZEROS}`, epoch: 1, version: 3, log: LOG_ID })
+    await fresh.reseal({ atLeast: positions[5]!, leaveOut: [`4-${ZEROS}`, `5-${ZEROS}`] })
+    expect(await textsIn(logIn(store))).toEqual(['1', '6'])
+    for (const position of positions) expect(await textsIn(log, { atLeast: position })).toEqual(['1', '6'])
+  })
+
+  it('do not hide behind a close that nobody needs any more', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3'])
+    // Another host appends before the seal-off is written, so the first close is superseded.
+    const other = logIn(store)
+    let appended = false
+    store.beforeWrite = async (name, version) => {
+      if (name !== epochName(0) || version !== 4 || appended) return
+      appended = true
+      await other.append(bytesOf('4'))
+    }
+    await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
+    expect([1, 2, 3, 4, 5].map((version) => fieldsOf(store.at(epochName(1), version)).flags)).toEqual([8, 8, 9, 8, 9])
+    for (const version of [3, 5]) {
+      const rotten = store.copy()
+      rotten.rot(epochName(1), version)
+      const fresh = logIn(rotten)
+      expect(await readAll(fresh)).toEqual({ texts: ['2', '3', '4'], damaged: [] })
+      await fresh.append(bytesOf('5'))
+      await fresh.reseal({ atLeast: positions[2]!, leaveOut: [positions[1]!] })
+      expect(await textsIn(logIn(rotten))).toEqual(['3', '4', '5'])
+      expect(await textsIn(logIn(rotten), { after: positions[2]! })).toEqual(['4', '5'])
+      await logIn(rotten).last({ atLeast: positions[1]! })
+      // What the rotten close said is known from the gaps between the copies.
+      await logIn(rotten).last({ atLeast: positions[0]! })
+    }
+  })
+})
