@@ -1,8 +1,7 @@
-// npx tsx bench/log.ts [--records N] [--store folder,postgres] [--keys vault,keyset] [--rounds N] [--folder PATH] [--json]
+// npm run bench:log -- [--records N] [--store folder,postgres] [--keys vault,keyset] [--rounds N] [--folder PATH] [--json]
 // What a log costs beside its bare store: appending, reading, and resealing N records of about 200 bytes (2,000 if
 // omitted). Each step runs in its own process, so its peak of memory is its own. Where a step has a counterpart in the
-// bare store, the two take
-// turns of 100 records. Every result is checked before its time counts.
+// bare store, the two take turns of 100 records. Every result is checked before its time counts.
 import { strict as assert } from 'node:assert'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,6 +23,7 @@ import { median } from './measure.ts'
 /** How long a turn is, in records. */
 const TURN = 100
 
+/** How many turns the bare store has at least, in a run that has as many. */
 const BARE_TURNS = 50
 
 const STEPS = ['append', 'last', 'read', 'behind', 'reseal', 'last again', 'behind again'] as const
@@ -88,7 +88,7 @@ const storeFor = (setup: Setup, store: string, keys: string): StateStore =>
 
 /**
  * Lets two pieces of work take turns. Each handles the next record, and returns whether there was one. In a long run the
- * bare store takes only {@link BARE_TURNS} turns or a few more, spread over the whole run.
+ * bare store sits most turns out.
  */
 async function inTurns(
   records: number,
@@ -116,6 +116,7 @@ async function inTurns(
   return { records, seconds, bareMilliseconds: median(bareTimes), ratio: median(ratios) }
 }
 
+/** Returns in which turns the bare store takes part: 1 for each one. */
 const bareEach = (records: number): number => Math.max(1, Math.floor(records / TURN / BARE_TURNS))
 
 const nextOf = <T>(iterable: AsyncIterable<T>, use: (value: T) => void): (() => Promise<boolean>) => {
