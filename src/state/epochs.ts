@@ -287,6 +287,12 @@ export class Epochs extends EpochRecords {
     return record?.kind === 'seal-off' && this.sealOffIn(record).epoch === next ? this.behind(record) : undefined
   }
 
+  /** Returns whether the log was resealed since its end was found: then what was looked for may have been dropped. */
+  async isOver({ epoch, version }: End): Promise<boolean> {
+    if (version === 0 || (await this.versionAt(epoch, 1)) !== undefined) return false
+    return (await this.find()).epoch.epoch !== epoch.epoch
+  }
+
   /** Raises the pointer to an epoch. Others may have raised it higher. */
   async raisePointer(epoch: number): Promise<void> {
     for (let tries = 1; this.#pointed < epoch && tries <= READS; tries++) {
@@ -332,5 +338,9 @@ function pointerIn(stored: StoredObject | undefined): number {
 /** Reads again, with pauses, while the log seems to be older than it is, or another branch: a read may have been late. */
 export const settledly = <T>(read: () => Promise<T>): Promise<T> => repeatedly(read, mayBeLate)
 
+// A record that is missing may have been dropped since, because an owner has resealed the log.
 const mayBeLate = (error: unknown): boolean =>
-  error instanceof KeystrataError && (error.code === 'rollback' || error.code === 'forked')
+  error instanceof KeystrataError &&
+  (error.code === 'rollback' ||
+    error.code === 'forked' ||
+    (error.code === 'missing' && error.detail['version'] !== undefined))

@@ -244,13 +244,14 @@ export class StoredLog implements Log {
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
   }
 
-  async #lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
+  async #lastContent(end: End): Promise<ParsedRecord | undefined> {
+    const { epoch, version, record } = end
     if (record?.kind === 'content') return record
     for (let before = version - 1; before >= 1; before--) {
       const found = await this.#epochs.readableAt(epoch, before)
       if (found?.kind === 'content') return found
     }
-    return undefined
+    return (await this.#epochs.isOver(end)) ? this.#lastContent(await this.#epochs.find()) : undefined
   }
 
   async *read(
@@ -267,7 +268,8 @@ export class StoredLog implements Log {
       return found
     })
     let number = start?.number ?? 0
-    let first = await epochs.firstBehind(end.epoch, number)
+    let first: number
+    ;({ end, first } = await this.#placeBehind(end, number))
     for (;;) {
       const { epoch, version } = end
       let next: End | undefined
@@ -290,9 +292,17 @@ export class StoredLog implements Log {
         first = step.version + 1
       }
       if (next === undefined) return
-      if (next.epoch.epoch !== epoch.epoch) first = await epochs.firstBehind(next.epoch, number)
-      end = next
+      if (next.epoch.epoch === epoch.epoch) end = next
+      else ({ end, first } = await this.#placeBehind(next, number))
     }
+  }
+
+  /** Finds the first version with a higher number. If the log is resealed meanwhile, it looks in the new epoch. */
+  async #placeBehind(end: End, number: number): Promise<{ end: End; first: number }> {
+    const first = await this.#epochs.firstBehind(end.epoch, number)
+    const isSearched = number < end.epoch.base
+    if (isSearched && (await this.#epochs.isOver(end))) return this.#placeBehind(await this.#epochs.find(), number)
+    return { end, first }
   }
 
   /** Opens a record, or returns why it does not open. */

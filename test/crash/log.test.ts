@@ -222,7 +222,7 @@ async function killAfterEachCall(place: Place, keys: StoredKeys): Promise<number
 describe('a log in a folder', () => {
   const newPlace = async (): Promise<Place> => ({ folder: mkdtempSync(join(root, 'store-')) })
 
-  it('loses nothing when processes that append, read and reseal are killed', { timeout: 300_000 }, async () => {
+  it('loses nothing when processes that append, read and reseal are killed', { timeout: 900_000 }, async () => {
     const { acknowledged, kills, reseals } = await run(newPlace)
     expect(acknowledged).toBeGreaterThan(3 * LOGS * SECONDS)
     expect(kills).toBeGreaterThan(LOGS * SECONDS)
@@ -256,7 +256,7 @@ describe.skipIf(!mayStart('postgres'))('a log in PostgreSQL', () => {
 
   it(
     'loses nothing when processes that append, read and reseal are killed, and connections are cut',
-    { timeout: 300_000 },
+    { timeout: 900_000 },
     async () => {
       let cut = 0
       const results = await run(newPlace, async () => {
