@@ -1,8 +1,6 @@
 // The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). Like
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. Escrow and DES-56 are in
 // spec-reader-custody.ts.
-import * as crypto from 'node:crypto'
-import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
 import {
   authentic,
@@ -18,6 +16,7 @@ import {
   LP,
   MIB,
   type OpenedKeyset,
+  openLock,
   openParsed,
   openWrap,
   parseKeyset,
@@ -95,19 +94,9 @@ export function typedKey(given: string, type: number, role: Role, realm: string,
   )
 }
 
-/** §4.1 Opens a LOCK whose k has the size of the key; sealed = ct ‖ tag */
-function openSizedLock(K: TypedKey, n: Buffer, context: Buffer[], c: Buffer, sealed: Buffer, aad: Buffer): Buffer {
-  const size = sizeOf(K.type)
-  const keys = KDF(K.key, n, 'client-block', context, size + 32)
-  same(keys.subarray(size), c) // before anything is decrypted
-  // Deno's node:crypto does not have AES-192.
-  if (size === 24 && process.versions['deno'] !== undefined)
-    return authentic(() => Buffer.from(gcm(keys.subarray(0, size), n.subarray(0, 12), aad).decrypt(sealed)))
-  const cipher = `aes-${8 * size}-gcm` as crypto.CipherGCMTypes
-  const decipher = crypto.createDecipheriv(cipher, keys.subarray(0, size), n.subarray(0, 12), { authTagLength: 16 })
-  decipher.setAAD(aad).setAuthTag(sealed.subarray(-16))
-  return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
-}
+/** §13.2 The ownerId of an encrypted scope */
+export const scopeOwner = (key: Buffer, account: string, role: Role): Buffer =>
+  KDF(key, EMPTY, 'owner-id', [nameBytes(account, 'realm'), ascii(role)], 16)
 
 /**
  * §13.2 Opens a block, and reports errors in the order given there; bytes = envelope ‖ ciphertext. The keyId selects
@@ -135,9 +124,9 @@ export function openClientBlock(bytes: Uint8Array, label: string, client: Client
   check(K !== undefined && role !== undefined, 'key-not-found')
   check(header.suite === suiteOf(K.type), 'authentication-failed')
   const context = [nameBytes(client.account, 'realm'), ascii(role)]
-  same(header.ownerId, KDF(K.key, EMPTY, 'owner-id', context, 16))
+  same(header.ownerId, scopeOwner(K.key, client.account, role))
   const aad = cat(D('aad'), header.bytes, LP(cat(n, c)), LP(labelBytes))
-  const P = openSizedLock(K, n, [ascii(role), header.ownerId], c, sealed, aad)
+  const P = openLock(K.key, n, 'client-block', [ascii(role), header.ownerId], c, sealed, aad, sizeOf(K.type))
   same(hmac('sha256', KDF(K.key, EMPTY, 'block-label', context, 32), hash('sha256', P)), labelBytes)
   return P
 }

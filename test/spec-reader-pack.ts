@@ -1,7 +1,8 @@
 // The second reader, continued: the members of packs (SPEC §6.6). Like spec-reader.ts, it was written from SPEC.md
 // alone, and the notes there apply.
 import * as crypto from 'node:crypto'
-import { authentic, cat, check, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
+import { authentic, cat, check, D, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
+import { u32 } from './spec-reader-vault.ts'
 
 const cbcOpen = (key: Buffer, sealed: Buffer): Buffer => {
   const decipher = crypto.createDecipheriv('aes-256-cbc', key, Buffer.alloc(16)) // PKCS #7 is the default
@@ -15,6 +16,34 @@ function readMember(member: string): { form: string; index: number; key: Buffer 
   const key = Buffer.from(text, 'base64url')
   check(key.toString('base64url') === text, 'malformed')
   return { form, index: Number(index), key }
+}
+
+const cbcSeal = (key: Buffer, file: Buffer): Buffer => {
+  const cipher = crypto.createCipheriv('aes-256-cbc', key, Buffer.alloc(16))
+  return cat(cipher.update(file), cipher.final())
+}
+
+/**
+ * §6.6 Packs files as the owner of a vault or scope does, or as the scope `public` does if there is no owner. Nothing in
+ * a pack is random.
+ */
+export function packWith(
+  files: Buffer[],
+  owner: { ownerId: Buffer; key: Buffer } | undefined,
+): { pack: Buffer; members: string[] } {
+  const dedupKey = owner && KDF(owner.key, EMPTY, 'pack-dedup', [owner.ownerId], 32)
+  const packed = files.map((file, index) => {
+    const digest = hash('sha256', file)
+    const key = dedupKey ? hmac('sha256', dedupKey, D('file-key'), digest) : digest
+    const string = `${dedupKey ? 'k' : 'g'}.${index}.${key.toString('base64url')}`
+    if (!dedupKey) return { string, member: cbcSeal(key, file) }
+    const keys = KDF(key, EMPTY, 'member', [], 64)
+    const t = cbcSeal(keys.subarray(0, 32), file)
+    return { string, member: cat(hmac('sha256', keys.subarray(32), t), t) }
+  })
+  const members = packed.map(({ member }) => member)
+  const lengths = members.map(({ length }) => u32(length))
+  return { pack: cat(u32(files.length), ...lengths, ...members), members: packed.map(({ string }) => string) }
 }
 
 /** §6.6 Parses the content of a block as a pack, and returns its members */

@@ -1,9 +1,9 @@
 // The second reader, continued: sharing (SPEC §12). Like spec-reader.ts, it was written from SPEC.md alone, and the
 // notes there apply.
-import { authentic, cat, check, D, Fields, hash, LP, same } from './spec-reader.ts'
+import { authentic, cat, check, D, equal, Fields, hash, LP, same } from './spec-reader.ts'
 import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
 import { readPublic, recomputePair, recomputeSigning } from './spec-reader.ts'
-import { openRecord } from './spec-reader-record.ts'
+import type { SignedKeys } from './spec-reader-record.ts'
 import { fingerprintOf, isSigned, openSeal, readCard } from './spec-reader-vault.ts'
 
 export interface OpenedShare {
@@ -11,6 +11,7 @@ export interface OpenedShare {
   pair: Pair // with the minimum of the share
   issuedAt: number
   sourceSigning: Buffer // the source signing key in the sharer's card
+  cardSigning: Buffer // the card signing key there
 }
 
 const PUBLIC = 1601 // §5.3
@@ -37,7 +38,7 @@ function readSharePair(P: Buffer, sharing: Pair): Pair {
  */
 export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: OpenedKeyset): OpenedShare {
   const { sharing, cardSigning, sourceSigning } = keyset
-  check(sharing !== undefined && cardSigning !== undefined, 'policy') // a source definition has no card
+  check(sharing !== undefined && cardSigning !== undefined && 'seed' in cardSigning, 'policy') // a definition has no card
   const sharer = readCard(sharerCard)
   const all = Buffer.from(bytes)
   const { ownerId: id } = readHeader(new Fields(all), 6, [0x0402])
@@ -59,7 +60,8 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
   const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
   const P = openSeal(sealed, 6, size, sharing, id, context)
   const pair = authentic(() => readSharePair(P, sharing))
-  return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: sharer.sourceSigning }
+  const { sourceSigning: bySharer, cardSigning: ofSharer } = sharer
+  return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: bySharer, cardSigning: ofSharer }
 }
 
 /** §12.2 Opens a block of a share, as in §6.4, but step 6 only checks K_b in mode 2; bytes = envelope ‖ ciphertext */
@@ -73,11 +75,7 @@ export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedS
   return P
 }
 
-/** §12.2 Opens a log record of a share, as in §6.7, signed by the sharer's source signing key */
-export function openSharedRecord(
-  bytes: Uint8Array,
-  after: Uint8Array | 'start' | undefined,
-  { id, pair, sourceSigning }: OpenedShare,
-): { sequence: number; epoch: number; closes: boolean; content: Buffer } {
-  return openRecord(bytes, after, { id, pairs: [pair], sourceSigning: { publicKey: sourceSigning } })
+/** §12.2 What reads the log of a share (§19). It has adopted nothing. */
+export function shareKeys({ id, pair, sourceSigning, cardSigning }: OpenedShare): SignedKeys {
+  return { pairs: [pair], signersOf: (ownerId) => (equal(ownerId, id) ? { sourceSigning, cardSigning } : undefined) }
 }

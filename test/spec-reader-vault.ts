@@ -65,7 +65,7 @@ const WRAP = (P: number) => 48 + 32 + 32 + P + 16 // §4.2
 const SEAL = (P: number) => 48 + 32 + 1568 + 32 + P + 16 // §4.3
 
 // §1.1 Bytes
-const u32 = (n: number) => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
+export const u32 = (n: number): Buffer => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
 export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(n >>> 0))
 
 /** §1.2 Text: the name of a realm, or of a user (in lower case) */

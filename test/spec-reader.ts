@@ -1,10 +1,11 @@
 // A second reader of the format. Its author wrote it from SPEC.md alone, without seeing src/. Tests compare the two:
 // both must open the same objects, and refuse the others with the same error name. Read it beside the spec; each §
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
-// The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts (§6.7), spec-reader-vault.ts (§7 to §11),
-// spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17) and
-// spec-reader-revision.ts (the revisions of §5.2).
+// The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts and spec-reader-log.ts (§19),
+// spec-reader-vault.ts (§7 to §11), spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15),
+// spec-reader-custody.ts (§16 and §17) and spec-reader-revision.ts (the revisions of §5.2).
 import * as crypto from 'node:crypto'
+import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { checkFloor, type Placed, readHistory, type Revision } from './spec-reader-revision.ts'
@@ -21,7 +22,7 @@ export interface PrivateHalf {
 export type Pair = PublicHalf & PrivateHalf
 export type Keys = Omit<Pair, 'minimum'>
 type Share = { id: Buffer } & PublicHalf & Partial<PrivateHalf>
-interface Signing {
+export interface Signing {
   seed: Buffer
   publicKey: Buffer
 }
@@ -31,7 +32,7 @@ interface Secrets {
   dedupKey: Buffer
   sourceSigning: Signing
   sharing?: Pair
-  cardSigning?: Signing
+  cardSigning?: Signing | Pick<Signing, 'publicKey'> // a definition has the public key alone
   shares: Share[]
   revoked: Buffer[]
   adopted: Adopted[]
@@ -140,8 +141,13 @@ export function x25519(sk: Buffer, pk: Buffer): Buffer {
   check(!equal(secret, Buffer.alloc(32)), 'authentication-failed')
   return secret
 }
+/** AES-GCM, with a key of 16, 24 or 32 bytes */
 function gcmOpen(key: Buffer, iv: Buffer, sealed: Buffer, aad: Buffer): Buffer {
-  const decipher = crypto.createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 })
+  // Deno's node:crypto does not have AES-192.
+  if (key.length === 24 && process.versions['deno'] !== undefined)
+    return authentic(() => Buffer.from(gcm(key, iv, aad).decrypt(sealed)))
+  const cipher = `aes-${8 * key.length}-gcm` as crypto.CipherGCMTypes
+  const decipher = crypto.createDecipheriv(cipher, key, iv, { authTagLength: 16 })
   decipher.setAAD(aad).setAuthTag(sealed.subarray(-16))
   return authentic(() => cat(decipher.update(sealed.subarray(0, -16)), decipher.final()))
 }
@@ -167,14 +173,15 @@ export interface Header {
   keyId: Buffer
   ownerId: Buffer
 }
-/** In a record (type 5), the generation is the epoch, and flag 1 is defined. The generation of a keyset is 1. */
+/** In a record (type 5), the generation is the epoch, and the flags are those of §19.1. The generation of a keyset is 1. */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   const suite = bytes.readUInt16BE(6)
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
   const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
-  check(type === 5 ? flags <= 1 : generation === (type === 13 ? 1 : 0) && flags === 0, 'unsupported')
+  const isRecord = (flags & 8) === 8 && flags < 16 && (flags & 3) !== 3
+  check(type === 5 ? isRecord : generation === (type === 13 ? 1 : 0) && flags === 0, 'unsupported')
   return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 
@@ -202,7 +209,7 @@ export function agree(
   return (label) => F(X, label)
 }
 
-/** §4.1 Opens a LOCK; sealed = ct ‖ tag */
+/** §4.1 Opens a LOCK; sealed = ct ‖ tag. k has 32 bytes, but where §13 and §19 name another size. */
 export function openLock(
   key: Buffer,
   n: Buffer,
@@ -211,10 +218,11 @@ export function openLock(
   c: Buffer,
   sealed: Buffer,
   aad: Buffer,
+  size = 32,
 ): Buffer {
-  const keys = KDF(key, n, label, context, 64)
-  same(keys.subarray(32), c) // before anything is decrypted
-  return gcmOpen(keys.subarray(0, 32), n.length > 0 ? n.subarray(0, 12) : Buffer.alloc(12), sealed, aad)
+  const keys = KDF(key, n, label, context, size + 32)
+  same(keys.subarray(size), c) // before anything is decrypted
+  return gcmOpen(keys.subarray(0, size), n.length > 0 ? n.subarray(0, 12) : Buffer.alloc(12), sealed, aad)
 }
 
 /** §4.2 Opens a WRAP, with the AAD of §1.4 */
@@ -319,7 +327,8 @@ function readSourceSealed(fields: Fields, destination: number): Secrets {
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
   const readAdopted = () => ({ id: fields.take(16), blockSalt: fields.take(32), dedupKey: fields.take(32) })
   if (destination === 2) {
-    return { pairs: [block], ...common, shares: [], revoked: [], adopted: fields.list(readAdopted, 16) }
+    const cardSigning = { publicKey: fields.take(32) }
+    return { pairs: [block], ...common, cardSigning, shares: [], revoked: [], adopted: fields.list(readAdopted, 16) }
   }
   const [sharing, cardSigning] = [readPair(fields), readSigning(fields)]
   const pairs = [block, ...fields.list(() => readPair(fields))]
@@ -425,7 +434,7 @@ export function openKeyset(bytes: Uint8Array, password: string, floor?: Revision
 
 /** §5.3 The first use of the card, which compares the halves of its pairs */
 export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
-  check(sharing !== undefined && cardSigning !== undefined, 'policy')
+  check(sharing !== undefined && cardSigning !== undefined && 'seed' in cardSigning, 'policy')
   recomputePair(sharing)
   recomputeSigning(cardSigning)
 }
@@ -465,7 +474,7 @@ function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
 type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer; adopted?: Adopted[] }
 
 /** §6.4 Step 2: the source that an ownerId names: the keyset's own (undefined), or one that it adopted */
-export function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adopted | undefined {
+function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adopted | undefined {
   if (equal(ownerId, by.id)) return undefined
   const source = by.adopted?.find(({ id }) => equal(id, ownerId))
   check(source !== undefined, 'authentication-failed')

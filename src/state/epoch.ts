@@ -41,7 +41,14 @@ export interface End {
 /** One version of an epoch: a record, or why there is none. */
 export type Step =
   | { readonly version: number; readonly record: ParsedRecord }
-  | { readonly version: number; readonly record?: undefined; readonly error: KeystrataError; readonly isGone: boolean }
+  | {
+      readonly version: number
+      readonly record?: undefined
+      /** The id of a record that is whole, but does not follow the one before it. */
+      readonly id?: Uint8Array
+      readonly error: KeystrataError
+      readonly isGone: boolean
+    }
 
 /** The objects that hold the records of one log. */
 export class EpochRecords {
@@ -71,9 +78,11 @@ export class EpochRecords {
    */
   recordAt(epoch: Epoch, version: number, bytes: Uint8Array): ParsedRecord {
     const record = parseRecord(bytes, this.logId)
+    // Checked first: a definition does not have the keys that verify what an adopted source has signed.
+    if (!this.#fitsOwner(epoch, record)) throw authenticationFailed()
     this.keys.verify(record)
     const isPlaced = record.epoch === epoch.epoch && record.sequence === version && fitsNumber(epoch, record)
-    if (!isPlaced || !this.#fitsOwner(epoch, record)) throw authenticationFailed()
+    if (!isPlaced) throw authenticationFailed()
     if (record.kind === 'seal-off') this.sealOffIn(record)
     return record
   }
@@ -114,7 +123,9 @@ export class EpochRecords {
     return this.store.readVersion(this.nameOf(epoch), version)
   }
 
+  /** Returns what a close says, or undefined for any other record. */
   closeIn(record: ParsedRecord): Close | undefined {
+    if (record.kind !== 'close') return undefined
     try {
       return readClose(this.keys.markerContent(record))
     } catch (error) {
@@ -149,8 +160,8 @@ export class EpochRecords {
     try {
       const record = this.recordAt(epoch, version, bytes)
       const isChained = before === undefined || record.isAfterDamage || equalBytes(record.previous, before)
-      if (!isChained) throw authenticationFailed()
-      return { version, record }
+      if (isChained) return { version, record }
+      return { version, id: record.id, error: authenticationFailed(), isGone: false }
     } catch (error) {
       if (isDamage(error)) return { version, error, isGone: false }
       throw error
@@ -179,7 +190,7 @@ export class EpochRecords {
       return { version, isLeftOut: false }
     }
     const closing = await this.verifiedAt(epoch, epoch.start, epoch.base)
-    const { former } = readClose(this.keys.markerContent(closing))
+    const former = this.closeIn(closing)?.former ?? []
     if (former.some(({ leftOut }) => isIn(leftOut, number))) return { version, isLeftOut: true }
     // Every number is that of a copy, or left out. So its copy is damaged, and stands in front of this version.
     if (version > 1) await this.verifiedAt(epoch, version - 1, number)
@@ -206,6 +217,13 @@ export class EpochRecords {
     const last = epoch.base + newest - epoch.start
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
     return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
+  }
+
+  /** @throws KeystrataError `missing` if the first version of an epoch is gone */
+  async assertThere(epoch: Epoch): Promise<void> {
+    if ((await this.versionAt(epoch, 1)) !== undefined) return
+    const error = new KeystrataError('missing', 'the store has no such record')
+    throw this.damaged(epoch, 1, { number: 1, id: NO_ID }, error)
   }
 
   /** Reads a record that must be there. If it is damaged, the error says where. */
@@ -311,7 +329,9 @@ function fitsNumber(epoch: Epoch, { kind, sequence, number }: ParsedRecord): boo
   if (sequence <= epoch.start) return number <= epoch.base
   // A close ends the copies, so none stands behind them.
   if (kind === 'close') return false
-  return number === numberAt(epoch, sequence) - (kind === 'seal-off' ? 1 : 0)
+  // The owner who ends an epoch may leave out numbers that nobody has used.
+  if (kind === 'seal-off') return number >= numberAt(epoch, sequence) - 1
+  return number === numberAt(epoch, sequence)
 }
 
 function assertSame({ kind, id }: ParsedRecord, position: Position): void {

@@ -57,11 +57,8 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
     return true
   }
 
-  verify({ header, kind, encoded }: ParsedRecord): void {
+  verify({ header, encoded }: ParsedRecord): void {
     if (!equalBytes(header.ownerId, this.ownerId)) throw new KeystrataError('key-not-found')
-    const least = MAC_BYTES + (kind === 'content' ? LOCK_BYTES + TAG_BYTES : 0)
-    if (encoded.body.length < least)
-      throw new KeystrataError('malformed', 'this record is cut short', { bytes: encoded.bytes.length })
     const { suite, keyId } = this.#owner
     const holds =
       header.suite.id === suite.id &&

@@ -5,7 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt } from './epoch.ts'
+import { type End, type Epoch, numberAt, type Step } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
@@ -20,7 +20,7 @@ import {
   wellFormed,
 } from './record-layout.ts'
 import { resealLog } from './reseal.ts'
-import { writeSettled } from './settle.ts'
+import { type Outcome, writeSettled } from './settle.ts'
 import type { StateStore } from './store.ts'
 
 /** How often to append again, when other machines were quicker. */
@@ -44,7 +44,8 @@ export interface LogWriter {
    * @param content at most 64 MiB
    * @returns the position of the record, a text: its number and its id, which stay when the log is resealed
    * @throws KeystrataError `policy` if the log belongs to another owner, or to an adopted one: reseal it first
-   * @throws KeystrataError `conflict` if other machines were quicker on every one of 100 tries: nothing was appended
+   * @throws KeystrataError `conflict` if other machines were quicker on every one of 100 tries: nothing was appended. But
+   *   if the store does not say what became of a write, `detail.unsettled` is the position that may still arrive
    * @throws KeystrataError `missing` or `authentication-failed` if the store lost or damaged what leads to the end of the log
    * @throws KeystrataError `limit-exceeded`, `disposed`
    * @throws TypeError if the store returns an invalid answer; the store's own errors. If it never answered a write, the
@@ -168,7 +169,10 @@ export function openLog(store: StateStore, name: string, keys: RecordWriter | Re
 }
 
 /** An attempt to append of which nobody knows what became. */
-type Attempt = Pick<RecordFields, 'epoch' | 'sequence' | 'number'>
+interface Attempt extends Pick<RecordFields, 'epoch' | 'sequence' | 'number'> {
+  readonly hash: Uint8Array
+  readonly outcome: Outcome
+}
 
 export class StoredLog implements Log {
   readonly #epochs: Epochs
@@ -202,25 +206,33 @@ export class StoredLog implements Log {
       const fields = fieldsBehind(end, id)
       const { epoch, sequence, number } = fields
       const record = await writerOf(epochs.keys).seal(fields, epochs.logId, content, digest)
-      if ((await writeSettled(epochs.store, epochs.nameOf(epoch), sequence, record)) === 'written') {
+      const outcome = await writeSettled(epochs.store, epochs.nameOf(epoch), sequence, record)
+      if (outcome === 'written') {
         epochs.remember(end.epoch, sequence, record)
         return positionText(fields)
       }
-      attempts.push({ epoch, sequence, number })
+      attempts.push({ epoch, sequence, number, hash: sha256(record), outcome })
       await pauseBeforeRetry(tries, Date.now() - started)
     }
     const end = await epochs.find()
     const arrived = await this.#arrived(attempts, end, id)
     if (arrived !== undefined) return positionText({ number: arrived.number, id })
-    throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later')
+    const unsettled = attempts.findLast(({ outcome }) => outcome === 'unknown')
+    if (unsettled === undefined)
+      throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later')
+    const position = positionText({ number: unsettled.number, id })
+    const message = `other machines appended to this log on every try, and ${position} may still arrive: read it again`
+    throw new KeystrataError('conflict', message, { unsettled: position })
   }
 
-  /** Returns the attempt that is in the log: the record with its number has the id. */
+  /** Returns the attempt that is in the log, as it was written, or as a copy with its number and the id. */
   async #arrived(attempts: readonly Attempt[], { epoch, version }: End, id: Uint8Array): Promise<Attempt | undefined> {
     for (const attempt of attempts) {
-      const at = attempt.epoch === epoch.epoch ? attempt.sequence : await this.#epochs.firstFrom(epoch, attempt.number)
+      const isCopied = attempt.epoch !== epoch.epoch
+      const at = isCopied ? await this.#epochs.firstFrom(epoch, attempt.number) : attempt.sequence
       const record = at <= version ? await this.#epochs.readableAt(epoch, at) : undefined
-      if (record?.kind === 'content' && record.number === attempt.number && equalBytes(record.id, id)) return attempt
+      if (record?.kind !== 'content' || record.number !== attempt.number || !equalBytes(record.id, id)) continue
+      if (isCopied || attempts.some(({ hash }) => equalBytes(hash, sha256(record.encoded.bytes)))) return attempt
     }
     return undefined
   }
@@ -235,8 +247,8 @@ export class StoredLog implements Log {
   async last(options: { atLeast?: string } = {}): Promise<{ position: string; content: Bytes } | undefined> {
     const { atLeast } = options
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
-    const { record } = await settledly(async () => {
-      const end = await this.#epochs.find()
+    const { record } = await settledly(async (isDoubted) => {
+      const end = await this.#epochs.find({ isDoubted })
       if (floor !== undefined) await this.#epochs.locate(end, floor)
       return { record: await this.#lastContent(end) }
     })
@@ -244,14 +256,15 @@ export class StoredLog implements Log {
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
   }
 
-  async #lastContent(end: End): Promise<ParsedRecord | undefined> {
-    const { epoch, version, record } = end
+  async #lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
     if (record?.kind === 'content') return record
     for (let before = version - 1; before >= 1; before--) {
       const found = await this.#epochs.readableAt(epoch, before)
       if (found?.kind === 'content') return found
     }
-    return (await this.#epochs.isOver(end)) ? this.#lastContent(await this.#epochs.find()) : undefined
+    // If the epoch was dropped meanwhile, the log is not empty.
+    if (version > 0) await this.#epochs.assertThere(epoch)
+    return undefined
   }
 
   async *read(
@@ -261,10 +274,13 @@ export class StoredLog implements Log {
     const start = after === undefined ? undefined : parsePosition(after, 'after')
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
     const epochs = this.#epochs
-    let end = await settledly(async () => {
-      const found = await epochs.find()
+    const assertReaches = async (found: End) => {
       for (const position of [start, floor])
         if (position !== undefined) await epochs.assertHas(found, position, onDamaged !== undefined)
+    }
+    let end = await settledly(async (isDoubted) => {
+      const found = await epochs.find({ isDoubted })
+      await assertReaches(found)
       return found
     })
     let number = start?.number ?? 0
@@ -275,8 +291,8 @@ export class StoredLog implements Log {
       let next: End | undefined
       for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first))) {
         const { record } = step
-        if (record?.kind === 'seal-off') next = await epochs.find(epochs.behind(record))
-        else if (record === undefined && step.isGone) next = await epochs.find()
+        if (record?.kind === 'seal-off') next = await epochs.find({ from: epochs.behind(record) })
+        else if (record === undefined && step.isGone) next = await epochs.find({ isDoubted: true })
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
         const content = await epochs.numberOf(step, epoch, number)
         if (content === undefined) continue
@@ -286,23 +302,26 @@ export class StoredLog implements Log {
           yield { position: positionText({ number, id: found.id }), content: found.content }
           continue
         }
-        const error = epochs.damaged(epoch, step.version, { number, id: record?.id ?? NO_ID }, found.error)
+        const error = epochs.damaged(epoch, step.version, { number, id: idOf(step) ?? NO_ID }, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
         first = step.version + 1
       }
       if (next === undefined) return
+      if (next.epoch.epoch !== epoch.epoch) await assertReaches(next)
       if (next.epoch.epoch === epoch.epoch) end = next
       else ({ end, first } = await this.#placeBehind(next, number))
     }
   }
 
-  /** Finds the first version with a higher number. If the log is resealed meanwhile, it looks in the new epoch. */
+  /** Finds the first version with a higher number. If the epoch was dropped meanwhile, this looks in the current one. */
   async #placeBehind(end: End, number: number): Promise<{ end: End; first: number }> {
-    const first = await this.#epochs.firstBehind(end.epoch, number)
-    const isSearched = number < end.epoch.base
-    if (isSearched && (await this.#epochs.isOver(end))) return this.#placeBehind(await this.#epochs.find(), number)
-    return { end, first }
+    const epochs = this.#epochs
+    const { epoch, version } = end
+    const first = await epochs.firstBehind(epoch, number)
+    if (number >= epoch.base || version === 0 || (await epochs.versionAt(epoch, 1)) !== undefined) return { end, first }
+    const found = await epochs.find({ isDoubted: true })
+    return found.epoch.epoch === epoch.epoch ? { end, first } : this.#placeBehind(found, number)
   }
 
   /** Opens a record, or returns why it does not open. */
@@ -339,6 +358,9 @@ export class StoredLog implements Log {
     }
   }
 }
+
+const idOf = (step: Step): Uint8Array | undefined =>
+  step.record?.id ?? (step.record === undefined ? step.id : undefined)
 
 /** Returns the fields of the record behind the end of a log. */
 function fieldsBehind({ epoch, version, record, bytes }: End, id: Uint8Array): RecordFields {

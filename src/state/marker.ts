@@ -90,17 +90,19 @@ export function nextBehind(number: number, ranges: readonly NumberRange[]): numb
   return next
 }
 
-/** Returns what is in the first ranges, and not in the others. Both are in ascending order. */
+/** Returns what is in the first ranges, and not in the others. Both are in ascending order, without overlaps. */
 export function without(ranges: readonly NumberRange[], others: readonly NumberRange[]): NumberRange[] {
   const left: NumberRange[] = []
-  for (const range of ranges) {
-    let { first } = range
-    for (const other of others) {
-      if (other.last < first || other.first > range.last) continue
-      if (other.first > first) left.push({ first, last: other.first - 1 })
-      first = other.last + 1
+  let at = 0
+  for (const { first, last } of ranges) {
+    let next = first
+    for (let other = others[at]; other !== undefined && other.first <= last; other = others[++at]) {
+      if (other.first > next) left.push({ first: next, last: other.first - 1 })
+      next = Math.max(next, other.last + 1)
+      // It may reach into the next range.
+      if (other.last >= last) break
     }
-    if (first <= range.last) left.push({ first, last: range.last })
+    if (next <= last) left.push({ first: next, last })
   }
   return left
 }

@@ -101,7 +101,7 @@ export interface ParsedRecord extends RecordFields {
 }
 
 /**
- * Parses a copy of a record. The form of its body is left to the key model.
+ * Parses a copy of a record. Of its body, only the length is checked.
  * @throws KeystrataError `limit-exceeded`, `malformed`, `unsupported`
  */
 export function parseRecord(stored: Uint8Array, logId: Uint8Array): ParsedRecord {
@@ -114,9 +114,11 @@ export function parseRecord(stored: Uint8Array, logId: Uint8Array): ParsedRecord
   const { bytes: copy } = encoded
   const options = { generation: 'any', flags: FLAGS } as const
   const header = parseHeader(copy, 'record', ObjectType.record, RECORD_SUITES, options)
-  const { sequence, number, id, previous } = decode(frame, copy.subarray(0, FRAME_BYTES), 'record', copy.length)
   const kind = kindOf(header.flags)
   assertFits(header.suite, kind)
+  const { sequence, number, id, previous } = decode(frame, copy.subarray(0, FRAME_BYTES), 'record', copy.length)
+  if (encoded.body.length < leastBody(header.suite, kind))
+    throw new KeystrataError('malformed', 'this record is cut short', { bytes: copy.length })
   if (kind === 'content' && number === 0)
     throw new KeystrataError('malformed', 'this record has content, but no number', { bytes: copy.length })
   const { flags, generation: epoch } = header
@@ -153,6 +155,13 @@ function assertFits({ id, record }: RecordSuite, kind: RecordKind): void {
     field: 'suite',
     found: id,
   })
+}
+
+/** Returns the length of the shortest body of this suite and kind (SPEC §19.2). */
+function leastBody({ id, record }: RecordSuite, kind: RecordKind): number {
+  if (kind !== 'content') return record === 'mac' ? 32 : 2 * 64
+  if (record === 'mac') return 32 + 32 + 16 + 32
+  return (id === Suite.hybrid.id ? 32 + 1568 : 32) + 32 + 32 + 16 + 64
 }
 
 /** Encodes the fields of a record, with room for a body of this length. */

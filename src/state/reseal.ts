@@ -78,7 +78,8 @@ async function lastPosition(epochs: Epochs, { epoch, version }: End): Promise<Po
 async function tidy(epochs: Epochs, current: Epoch): Promise<void> {
   if (current.epoch === 0) return
   await epochs.raisePointer(current.epoch)
-  const former = await epochs.formerOf(current)
+  const former = await epochs.closedBy(current)
+  if (former === undefined) return
   for (const { epoch, count } of former) await dropBelow(epochs, epoch, count + 1)
   for (let epoch = (former.at(-1)?.epoch ?? current.epoch) + 1; epoch < current.epoch; epoch++) {
     const newest = await epochs.store.read(epochs.nameOf(epoch))
@@ -147,16 +148,17 @@ class Resealing {
 
   /** Finds the end of the log, and the positions in it. */
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
-    return settledly(async () => {
-      const end = await epochs.find()
+    return settledly(async (isDoubted) => {
+      const end = await epochs.find({ isDoubted, isOwner: true })
       const isLeftOut = (position: Position) => leaveOut.some(({ number }) => number === position.number)
       for (const position of [atLeast, upTo])
         if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
       for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
-      const cut = upTo === undefined || isCut(upTo.number, former) ? Infinity : upTo.number
-      return new Resealing(epochs, end, former, cut, numbers)
+      const isOwn = end.epoch.ownerId !== undefined && equalBytes(end.epoch.ownerId, epochs.keys.ownerId)
+      const isDone = upTo === undefined || (isOwn && isCut(upTo.number, former))
+      return new Resealing(epochs, end, former, isDone ? Infinity : upTo.number, numbers)
     })
   }
 
@@ -167,6 +169,8 @@ class Resealing {
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
     for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
+      // If another owner has dropped this epoch meanwhile, that is seen when it is copied.
+      if (bytes === undefined && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
@@ -178,6 +182,15 @@ class Resealing {
     return { keys, store, logId, nameOf: (epoch: number) => this.#epochs.nameOf(epoch) }
   }
 
+  /**
+   * The highest number that the new epoch accounts for. If there is nothing behind `upTo`, one number is left out that
+   * nobody has used. So a later call with the same `upTo` sees that this was done.
+   */
+  get #base(): number {
+    const highest = this.#highestAt(this.#handled)
+    return this.#upTo === Infinity ? highest : Math.max(highest, this.#upTo + 1)
+  }
+
   /** Returns the highest number up to a version of the old epoch. */
   #highestAt(version: number): number {
     return version > this.#epoch.start ? numberAt(this.#epoch, version) : this.#epoch.base
@@ -185,16 +198,21 @@ class Resealing {
 
   /** Returns false if another owner was quicker, or somebody wrote into the new epoch. */
   async run(): Promise<boolean> {
+    const { store, nameOf } = this.#context
     for (;;) {
       if (!(await this.#copy())) return false
       const target = await this.#close()
       if (target === undefined) return false
-      if ((await this.#sealOff(target)) === 'written') return true
-      const { epoch, version } = await this.#epochs.find()
-      if (epoch.epoch === target.epoch) return true
-      if (epoch.epoch !== this.#epoch.epoch) return false
-      // Hosts appended meanwhile. Or if there is nothing new, nobody knows what became of the seal-off: it is written again.
-      this.#newest = Math.max(version, this.#newest)
+      const sealOff = await this.#sealOff(target)
+      const [name, version] = [nameOf(this.#epoch.epoch), this.#handled + 1]
+      for (let tries = 1; this.#newest <= this.#handled; tries++) {
+        if ((await writeSettled(store, name, version, sealOff)) === 'written') return true
+        const end = await this.#epochs.find({ isDoubted: true, isOwner: true })
+        if (end.epoch.epoch === target.epoch) return true
+        if (end.epoch.epoch !== this.#epoch.epoch || tries === ROUNDS) return false
+        // If hosts have appended, the seal-off never arrives. If not, the same one is written again: it may still arrive.
+        this.#newest = Math.max(end.version, this.#newest)
+      }
     }
   }
 
@@ -207,16 +225,19 @@ class Resealing {
       for await (const step of this.#epochs.walk(epoch, first, this.#newest, before)) {
         const { record, version } = step
         if (record?.kind === 'seal-off') {
-          await this.#epochs.find(this.#epochs.behind(record))
+          await this.#epochs.find({ from: this.#epochs.behind(record) })
           return false
         }
-        if (record === undefined && step.isGone && (await this.#epochs.find()).epoch.epoch !== epoch.epoch) return false
+        if (record === undefined && step.isGone) {
+          const end = await this.#epochs.find({ isDoubted: true, isOwner: true })
+          if (end.epoch.epoch !== epoch.epoch) return false
+        }
         const number = await this.#epochs.numberOf(step, epoch, this.#number)
         if (number !== undefined) {
           this.#number = number
           const isLeftOut = number > this.#upTo || this.#leaveOut.has(number)
           if (!isLeftOut) {
-            if (record === undefined) throw this.#damaged(version, NO_ID, step.error)
+            if (record === undefined) throw this.#damaged(version, step.id ?? NO_ID, step.error)
             if (!(await this.#copyRecord(record))) return false
           }
         }
@@ -260,7 +281,7 @@ class Resealing {
   async #close(): Promise<Target | undefined> {
     if (this.#former.length === MAX_FORMER)
       throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one')
-    const highest = this.#highestAt(this.#handled)
+    const highest = this.#base
     const rest = this.#last.number < highest ? [{ first: this.#last.number + 1, last: highest }] : []
     const former = leftOutBy(this.#former)
     const close: Close = {
@@ -285,25 +306,22 @@ class Resealing {
     return keys.marker()({ ...fields, id }, logId, content)
   }
 
-  /** Ends the old epoch behind what was copied, if nothing else stands there. */
-  async #sealOff({ epoch: next, version: close }: Target): Promise<'written' | 'taken' | 'unknown'> {
-    const { store, nameOf } = this.#context
+  /** Encodes the seal-off that ends the old epoch behind what was copied. */
+  async #sealOff({ epoch: next, version: close }: Target): Promise<Bytes> {
     const { epoch } = this.#epoch
-    const name = nameOf(epoch)
-    const last = await store.readVersion(name, this.#handled)
-    const isDamaged = (await this.#epochs.readableAt(this.#epoch, this.#handled)) === undefined
-    const bytes = this.#marked(
+    const last = await this.#epochs.versionAt(this.#epoch, this.#handled)
+    const isDamaged = this.#epochs.readable(this.#epoch, this.#handled, last) === undefined
+    return this.#marked(
       {
         kind: 'seal-off',
         epoch,
         sequence: this.#handled + 1,
-        number: this.#highestAt(this.#handled),
+        number: this.#base,
         previous: last === undefined ? NO_HASH : sha256(last),
         isAfterDamage: isDamaged,
       },
       encodeSealOff({ epoch: next, sequence: close }),
     )
-    return writeSettled(store, name, this.#handled + 1, bytes)
   }
 
   /** Writes the next record of the new epoch. Returns undefined if somebody else wrote into it. */
@@ -318,7 +336,8 @@ class Resealing {
         return (this.#target = { epoch, version: sequence, previous: sha256(bytes) })
       }
       if (this.#target !== undefined) return undefined
-      target = { epoch: await this.#unusedEpoch(epoch), version: 0, previous: NO_HASH }
+      // Epochs are used without gaps. If nobody knows what became of the write, the same one is tried again.
+      target = { epoch: await this.#unusedEpoch(epoch - 1), version: 0, previous: NO_HASH }
     }
   }
 

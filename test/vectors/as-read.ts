@@ -15,10 +15,9 @@ const signing = ({ seed, publicKey }: SigningPair) => ({ seed: secret(seed), pub
 /** Returns the contents that the library opened in the shape of the second reader, with bytes in hex. */
 export function asRead(read: KeysetContents, destination: Destination): unknown {
   const { id, version, revision, history, encryption, dedup, blockPair, blockSalt, dedupKey, sourceSigning } = read
-  const more = read.additional && {
-    sharing: pair(read.additional.sharing),
-    cardSigning: signing(read.additional.cardSigning),
-  }
+  const more = read.additional
+    ? { sharing: pair(read.additional.sharing), cardSigning: signing(read.additional.cardSigning) }
+    : { cardSigning: { publicKey: hex(read.cardSigningKey) } }
   return {
     ...{ id: hex(id), version, revision: hex(revision), destination: Destination[destination], encryption, dedup },
     history: history.map((each) => ({ version: each.version, revision: hex(each.id) })),

@@ -3,14 +3,17 @@ import { describe, expect, it } from 'vitest'
 import * as vectors from './vectors.ts'
 
 const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
-  [94, vectors.keysetVectors],
+  [95, vectors.keysetVectors],
   [2, vectors.revisionVectors],
   [81, vectors.blockVectors],
   [26, vectors.packVectors],
-  [39, vectors.recordVectors],
-  [35, vectors.inviteVectors],
+  [118, vectors.recordVectors],
+  [129, vectors.ownedRecordVectors],
+  [43, vectors.logVectors],
+  [8, vectors.ownedPackVectors],
+  [38, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],
-  [11, vectors.sharedRecordVectors],
+  [20, vectors.sharedRecordVectors],
   [10, vectors.loginVectors],
   [11, vectors.cardVectors],
   [29, vectors.profileVectors],

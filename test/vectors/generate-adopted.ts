@@ -1,16 +1,19 @@
-// Adds the vectors of blocks and records of adopted sources (SPEC §5.4, §6.4, §6.7) to their files, unless they are there
+// Adds the vectors of blocks and records of adopted sources (SPEC §5.4, §6.4, §19) to their files, unless they are there
 // already. generate.ts imports this file.
 import { type StoredBlock } from '../../src/core/block.ts'
 import { concat } from '../../src/core/bytes.ts'
-import { type KeyPair, Recipient, signingPairOf } from '../../src/core/key-pairs.ts'
+import { type KeyPair, signingPairOf } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { Mode } from '../../src/keyset/mask.ts'
-import { sealRecord } from '../../src/keyset/record.ts'
+import { type KeysetContents } from '../../src/keyset/exports.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { parseBlock } from '../../src/index.ts'
-import { flipped, hex, sample } from '../fixtures.ts'
-import { recordVectors } from './make-record.ts'
+import { sha256 } from '../../src/primitives/hash.ts'
+import { encodeSealOff } from '../../src/state/marker.ts'
+import type { RecordKeys } from '../../src/state/record.ts'
+import { flipped, hex, patched, sample } from '../fixtures.ts'
+import { keysFor, marked, recordVectors, resigned, sealed } from './make-record.ts'
 import { append } from './append.ts'
 import { full, master, unencryptedAdopter } from './generate-keyset.ts'
 import { blockFields, type Made, make } from './make-block.ts'
@@ -19,7 +22,8 @@ import { type BlockVector } from './vectors.ts'
 const [source] = full.adopted
 const additional = full.additional
 const former = additional?.retired[0]
-if (source === undefined || former === undefined) throw new Error('the planted keyset has adopted a source')
+if (source === undefined || additional === undefined || former === undefined)
+  throw new Error('the planted keyset has adopted a source')
 const refused = { expect: 'authentication-failed' } as const
 const policy = { expect: 'policy' } as const
 
@@ -148,35 +152,83 @@ append('block.json', blocks)
 
 // The records of the adopted source. The seed of its source signing key is in no export.
 const signing = signingPairOf(new SecretKey('signing', new Uint8Array(32).fill(0xaf)))
-const log = { ownerId: source.id, recipient: new Recipient(former.publicHalves), suite: Suite.hybrid, signing }
-const one = await sealRecord(sample(100), 'start', log)
-const two = await sealRecord(new Uint8Array(0), one.record, log)
-const current = { ...log, recipient: new Recipient(full.blockPair.publicHalves) }
-const under = await sealRecord(sample(100), 'start', current)
-const ownLog = { ...current, ownerId: full.id, signing: full.sourceSigning }
-const ownRecord = await sealRecord(sample(100), 'start', ownLog)
+const { keys: ofSource, ...secrets } = source
+if (ofSource === undefined) throw new Error('the planted source has all keys')
+const { sharing, cardSigning } = ofSource
+/** The keyset that was adopted, with one of the adopter's pairs as its block pair. */
+export const adopted: KeysetContents = {
+  ...{ ...full, ...secrets, blockPair: former, sourceSigning: signing, adopted: [] },
+  cardSigningKey: cardSigning.publicKey,
+  additional: { ...additional, sharing, cardSigning, retired: [] },
+}
+const recordsOf = (of: KeysetContents) => keysFor(unlocked(of, master.copy(), undefined))
+const [theirs, current, ours] = [adopted, { ...adopted, blockPair: full.blockPair }, full].map(recordsOf) as [
+  RecordKeys,
+  RecordKeys,
+  RecordKeys,
+]
+const one = await sealed(theirs, sample(100))
+const two = await sealed(theirs, new Uint8Array(0), { sequence: 2, previous: sha256(one) })
+const under = await sealed(current, sample(100))
+const sealing = encodeSealOff({ epoch: 1, sequence: 2 })
+const sealOff = marked(theirs, 'seal-off', sealing, { previous: sha256(one) })
+const ownRecord = await sealed(ours, sample(100))
+const unknown = { expect: 'key-not-found' } as const
 
-const { records, record } = recordVectors('host-full', 'adopted-')
-record('first', 'the start of the log of an adopted source', one.record, 'start')
-record('second', 'behind it', two.record, one.record, { sequence: 2, content: '' })
-record('storage', 'the first one, by the storage export', one.record, 'start', { keyset: 'storage-full' })
-record('current', 'under the current pair', under.record, 'start')
-record('stranger', 'by a keyset that has not adopted the source', one.record, 'start', { keyset: 'host', ...refused })
-record('definition', 'by a definition, which has no retired pairs', one.record, 'start', {
-  keyset: 'definition-full',
-  expect: 'key-not-found',
-})
-record('definition-current', 'by a definition, which has no source signing key of it', under.record, 'start', {
+const { records, record } = recordVectors({ keyset: 'host-full' }, 'adopted-')
+record('first', 'the start of the log of an adopted source', one, 'start')
+record('second', 'behind it', two, one, { content: '' })
+record('seal-off', 'a seal-off that the source has signed twice', sealOff, one, { content: hex(sealing) })
+record('storage', 'the first one, by the storage export', one, 'start', { keyset: 'storage-full' })
+record('current', 'under the current pair', under, 'start')
+record('stranger', 'by a keyset that has not adopted the source', one, 'start', { keyset: 'host', ...unknown })
+record('definition', 'by a definition, which has no source signing key of it', one, 'start', {
   keyset: 'definition-full',
   ...policy,
 })
-const forged = await sealRecord(sample(100), 'start', { ...log, signing: full.sourceSigning })
-record('forged', 'signed by the adopter’s source signing key', forged.record, 'start', refused)
-const reversed = await sealRecord(sample(100), 'start', { ...ownLog, signing })
-record('forged-own', 'the adopter’s own, signed by the key of the adopted source', reversed.record, 'start', refused)
-// Its place is right: only the owner differs.
-const following = await sealRecord(sample(5), ownRecord.record, ownLog)
-const crossed = concat(following.record.subarray(0, 32), source.id, following.record.subarray(48))
-record('after-own', 'behind a record of the adopter', two.record, ownRecord.record, refused)
-record('owner-altered', 'the owner id rewritten to the adopted source’s', crossed, ownRecord.record, refused)
+record('definition-seal-off', 'by a definition, which has no card signing key of it', sealOff, one, {
+  keyset: 'definition-full',
+  ...policy,
+})
+const byAdopter = { source: full.sourceSigning, card: additional.cardSigning }
+const { source: bySource, card: byCard } = { source: signing, card: cardSigning }
+record(
+  'forged',
+  'signed by the adopter’s source signing key',
+  resigned(one, { source: byAdopter.source }),
+  'start',
+  refused,
+)
+record(
+  'forged-own',
+  'the adopter’s own, signed by the key of the adopted source',
+  resigned(ownRecord, { source: bySource }),
+  'start',
+  refused,
+)
+record('forged-seal-off', 'signed by the adopter’s keys', resigned(sealOff, byAdopter), one, refused)
+const mixed = resigned(sealOff, { source: bySource, card: byAdopter.card })
+record('mixed-seal-off', 'the second signature is the adopter’s', mixed, one, refused)
+const ownSealOff = marked(ours, 'seal-off', sealing, { previous: sha256(one) })
+record('own-seal-off', 'the adopter’s seal-off, without a look at what comes before', ownSealOff, null, {
+  content: hex(sealing),
+})
+record(
+  'own-seal-off-behind',
+  'the adopter’s seal-off behind a record of the source: only in a store it may stand there',
+  ownSealOff,
+  one,
+  refused,
+)
+const forgedOff = resigned(ownSealOff, { source: byAdopter.source, card: byCard })
+record('forged-own-seal-off', 'the second signature is that of the adopted source', forgedOff, null, refused)
+record('after-own', 'behind a record of the adopter', two, ownRecord, refused)
+const following = await sealed(ours, sample(100), { sequence: 2, previous: sha256(ownRecord) })
+record(
+  'owner-altered',
+  'the owner id rewritten to the adopted source’s',
+  patched(following, 32, source.id),
+  ownRecord,
+  refused,
+)
 append('record.json', records)

@@ -141,13 +141,16 @@ const host = keyset(
   'retired pairs and shares; no history, no revoked shares, no adopted sources',
   exportFor('host'),
 )
+const storage = keyset('source-storage', '5.3', 'the same keyset: everything sealed', exportFor('storage'))
+// The frozen exports may have another master key than this file makes now. All exports of one version have the same.
+const stored = parseKeyset(storage)
+const storedMaster = await openMaster(PASSWORD, stored.argon2, {})
 keyset(
   'source-definition',
   '5.3',
-  'the same keyset: no sharing keys, no retired pairs, no shares',
-  exportFor('definition'),
+  'the same keyset: no sharing pair, no card signing seed, no retired pairs, no shares',
+  encodeKeyset(openKeyset(stored, storedMaster), storedMaster, 'definition'),
 )
-const storage = keyset('source-storage', '5.3', 'the same keyset: everything sealed', exportFor('storage'))
 const bare = revised({
   ...contents,
   additional: { ...complete, retired: [], shares: [], revoked: [] },
@@ -331,6 +334,8 @@ function section(which: 'plain' | 'sealed', offset: number, bytes: Uint8Array): 
     return { [which]: patched(whole, offset < 0 ? whole.length + offset : offset, bytes) }
   }
 }
+/** The block pair, the block salt, the dedup key and the source signing pair. */
+const BEFORE_CARD_KEY = 1697 + 64 + 64
 const SEALED_SOURCE = { host: 32 + 32 + 1697 + 32, definition: 16 + 32 + 32, storage: 16 + 32 + 32 + 32 + 1697 + 64 }
 /** Returns sections that list one more of 16 adopted sources, or of 255 revoked shares. */
 for (const destination of ['host', 'definition', 'storage'] as const) {
@@ -371,6 +376,15 @@ keyset(
   '5.3',
   'a plain section in a definition',
   assembled(full, 'definition', { plain: u8(0) }),
+  refused,
+)
+keyset(
+  'definition-no-card-key',
+  '5.3',
+  'a definition as version 0.2 wrote them: without the card signing public key',
+  assembled(full, 'definition', ({ sealed }) => ({
+    sealed: concat(sealed.subarray(0, BEFORE_CARD_KEY), sealed.subarray(BEFORE_CARD_KEY + 32)),
+  })),
   refused,
 )
 keyset(

@@ -1,27 +1,31 @@
 // Adds the vectors of shares below to their files, unless they are there already. Run `npm run vectors`.
-import { generateKeyPair, generateSigningPair, keyPairOf, Recipient } from '../../src/core/key-pairs.ts'
+import { generateKeyPair, generateSigningPair, keyPairOf, Recipient, signingPairOf } from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
-import { type Bytes, createKeyset, encodeBlock, type SealedBlock } from '../../src/index.ts'
+import { type Bytes, createKeyset, encodeBlock, openLog, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { createHash } from 'node:crypto'
-import { sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent } from '../../src/keyset/seal.ts'
 import { concat, domain, lengthPrefixed, u64 } from '../../src/core/bytes.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { type ActiveShare } from '../../src/keyset/layout.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
-import { openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
+import { type KeysetContents, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
+import { sha256 } from '../../src/primitives/hash.ts'
+import { encodeClose, encodeSealOff } from '../../src/state/marker.ts'
+import { logIdOf } from '../../src/state/record-layout.ts'
 import { sealSecret } from '../../src/core/wrap.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { randomBytes } from '../../src/primitives/random.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { sealInvite, type Sharer } from '../../src/keyset/invite.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { CHEAP, flipped, hex, patched, sample, unhex } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
-import type { InviteVector, SharedBlockVector, SharedRecordVector } from './vectors.ts'
+import { keysFor, LOG, logId, marked, recordVectors, resigned, sealed } from './make-record.ts'
+import type { InviteVector, LogVector, SharedBlockVector } from './vectors.ts'
 
 // The sharer is a new keyset. The invited reader is the planted keyset, the vector `host` of keyset.json.
 const plain = await createKeyset('sharer', { costs: CHEAP, encryption: 'x25519' })
@@ -175,52 +179,117 @@ const unencrypted = concat(patched(right.envelope, 6, [0, 0]).subarray(0, 48), U
 block('none', 'not encrypted', { ...right, envelope: unencrypted, ciphertext: sample(100) }, { expect: 'policy' })
 
 // ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-const records: SharedRecordVector[] = []
-const logOf = (share: ActiveShare, by = sourceSigning, suite: EncryptedSuite = Suite.x25519) => ({
-  ownerId: share.id,
-  recipient: new Recipient(share.publicHalves),
-  suite,
-  signing: by,
-})
-function record(name: string, comment: string, bytes: Uint8Array, more: Partial<SharedRecordVector> = {}): void {
-  const place = { sequence: 1, epoch: 0, closes: false, content: hex(sample(100)), after: 'start' }
-  const common = { id: name, section: '12.2', comment, invite: 'own', record: hex(bytes) }
-  records.push({ ...common, ...place, expect: 'ok', ...more })
+// The sharer above is a new one each time. This one is always the same, so that vectors can be added.
+const constant = (byte: number, length = 32) => new Uint8Array(length).fill(byte)
+const signingOf = (byte: number) => signingPairOf(new SecretKey('signing', constant(byte)))
+const pairOf = (byte: number, minimum: Strength = Strength.hybrid) =>
+  keyPairOf(minimum, {
+    x25519: new SecretKey('x25519', constant(byte)),
+    mlKem1024: new SecretKey('ml-kem-1024', constant(byte, 64)),
+  })
+const recorder: KeysetContents = {
+  ...plantedContents(),
+  ...{ id: constant(0xb0, 16), sourceSigning: signingOf(0xb1), cardSigningKey: signingOf(0xb2).publicKey, adopted: [] },
+  additional: {
+    ...{ sharing: pairOf(0xb3), cardSigning: signingOf(0xb2), retired: [], revoked: [] },
+    shares: [
+      { id: constant(0xb4, 16), ...pairOf(0xb4, Strength.x25519) },
+      { id: constant(0xb5, 16), ...pairOf(0xb5) },
+      { id: constant(0xb6, 16), publicHalves: { ...to.sharing, minimum: Strength.x25519 }, privateHalves: undefined },
+    ],
+  },
 }
-for (const [name, share] of Object.entries(shares)) {
-  const { record: first } = await sealRecord(
-    sample(100),
-    'start',
-    logOf(share, sourceSigning, share === strict ? Suite.hybrid : Suite.x25519),
-  )
-  record(`${name}-first`, 'the start of the log', first, { invite: name })
-  const { record: second } = await sealRecord(sample(100), first, logOf(share, sourceSigning, Suite.hybrid))
-  record(`${name}-second`, 'behind it', second, { invite: name, after: hex(first), sequence: 2 })
+const recorderKeyset = unlocked(recorder, plantedMaster.copy(), undefined)
+const lenient = unlocked({ ...recorder, encryption: Strength.x25519 }, plantedMaster.copy(), undefined)
+const recorderCard = recorderKeyset.card()
+const signers = { source: recorder.sourceSigning, card: recorder.additional!.cardSigning }
+const [lax, hybrid, direct] = recorder.additional!.shares as [ActiveShare, ActiveShare, ActiveShare]
+const recorded: Sharer = { card: keysOfCard(recorderCard), cardSigning: signers.card, sourceSigning: signers.source }
+for (const [name, share] of Object.entries({ own: lax, strict: hybrid, straight: direct })) {
+  invite(`records-${name}`, 'to a share whose log has vectors', sealInvite(share, recorded, to, AT), {
+    ...{ card: hex(recorderCard.bytes), shareId: hex(share.id) },
+  })
 }
-const { record: first } = await sealRecord(sample(100), 'start', logOf(own))
+const keysOf = (share: ActiveShare, keyset = recorderKeyset) => keysFor(keyset.share(hex(share.id)))
+const { records, record } = recordVectors({ invite: 'records-own' })
+for (const [name, share] of Object.entries({ own: lax, strict: hybrid, straight: direct })) {
+  const place = { invite: `records-${name}` }
+  const start = await sealed(keysOf(share), sample(100))
+  record(`${name}-first`, 'the start of the log', start, 'start', place)
+  const next = await sealed(keysOf(share), sample(100), { sequence: 2, previous: sha256(start) })
+  record(`${name}-second`, 'behind it', next, start, place)
+  const alone = await sealed(keysOf(share, lenient), sample(100))
+  if (share !== hybrid) record(`${name}-x25519`, 'X25519 alone, where it may be', alone, 'start', place)
+}
+const weak = resigned(await sealed(keysOf(lax, lenient), sample(100)), { source: signers.source })
 record(
-  'by-the-recipient',
-  'signed by the recipient',
-  (await sealRecord(sample(100), 'start', logOf(own, recipient.sourceSigning))).record,
+  'other-pair',
+  'X25519 alone, to the pair of another share, under the id of this one',
+  patched(weak, 32, hybrid.id),
+  'start',
+  {
+    ...{ invite: 'records-strict', ...refused },
+  },
+)
+const first = await sealed(keysOf(lax), sample(100))
+const bySource = { source: signers.source }
+/** Encodes a marker of the log of a share, which the library never does. */
+function marker(kind: 'close' | 'seal-off', content: Uint8Array): Uint8Array {
+  const bytes = marked(keysFor(recorderKeyset), kind, content, { previous: sha256(first) })
+  return resigned(patched(bytes, 32, lax.id), signers)
+}
+const sealing = encodeSealOff({ epoch: 1, sequence: 1 })
+const closing = encodeClose({ former: [], last: { number: 1, id: sample(16) } })
+record('close', 'a close', marker('close', closing), first, { content: hex(closing) })
+record('seal-off', 'a seal-off', marker('seal-off', sealing), first, { content: hex(sealing) })
+const twice = { source: signers.source, card: signers.source }
+record(
+  'second-by-source',
+  'a seal-off that the source has signed twice',
+  resigned(marker('seal-off', sealing), twice),
+  null,
   refused,
 )
-record(
-  'card-key',
-  'signed by the card signing key',
-  (await sealRecord(sample(100), 'start', logOf(own, cardSigning))).record,
-  refused,
-)
-record('weaker', 'X25519 alone, where both are due', (await sealRecord(sample(100), 'start', logOf(strict))).record, {
-  invite: 'strict',
-  expect: 'policy',
+const byReader = resigned(first, { source: recipient.sourceSigning })
+record('by-the-recipient', 'signed by the recipient', byReader, 'start', refused)
+record('card-key', 'signed by the card signing key', resigned(first, { source: signers.card }), 'start', refused)
+record('owner', 'of another share, signed rightly', resigned(patched(first, 32, hybrid.id), bySource), 'start', {
+  expect: 'key-not-found',
 })
+record('of-the-keyset', 'of the log of the keyset', await sealed(keysFor(recorderKeyset), sample(100)), 'start', {
+  expect: 'key-not-found',
+})
+record('other-log', 'of another log', await sealed(keysOf(lax), sample(100), {}, logIdOf('other')), 'start', refused)
+record('flag-missing', 'no flag 8', resigned(patched(first, 15, [0]), bySource), 'start', { expect: 'unsupported' })
+record('text', 'one bit of ct', flipped(first, 1780), 'start', refused)
 record(
-  'other-share',
-  'of another share',
-  (await sealRecord(sample(100), 'start', logOf({ ...own, id: sample(16) }))).record,
+  'tag-signed',
+  'one bit of the tag, signed again',
+  resigned(flipped(first, first.length - 65), bySource),
+  'start',
   refused,
 )
-record('text', 'one bit of ct', flipped(first, 200), refused)
+
+// A whole log.
+const store = memoryStateStore()
+const shareLog = openLog(store, LOG, recorderKeyset.share(hex(lax.id)))
+const written: LogVector['records'] = []
+const versions: Record<string, string> = {}
+const objectName = `log/${hex(logId)}/0`
+for (const content of [sample(3), sample(100)]) {
+  written.push({ position: await shareLog.append(content), content: hex(content) })
+  versions[written.length] = hex((await store.read(objectName))!.bytes)
+}
+const ofShare: LogVector = {
+  ...{ id: 'share', section: '19.4', comment: 'two records, by a reader of the share' },
+  ...{ owner: { kind: 'share', invite: 'records-own' }, log: LOG, objects: { [objectName]: versions } },
+  ...{ epoch: 0, records: written, expect: 'ok' },
+}
+const ofAnother: LogVector = {
+  ...{ ...ofShare, id: 'share-of-another', comment: 'the same, by a reader of another share' },
+  ...{ owner: { kind: 'share', invite: 'records-strict' }, records: [], expect: 'policy' },
+}
+append('log.json', [ofShare, ofAnother])
 
 append('invite.json', invites)
 append('shared-block.json', blocks)

@@ -1,27 +1,23 @@
-// Adds the vectors of blocks, packs and records below to their files, unless they are there already. It runs the generators
-// of keysets and of what belongs to adopted sources first.
+// Adds the vectors of blocks and packs below to their files, unless they are there already. It runs the generators of
+// keysets, of their records, and of what belongs to adopted sources first.
 // Run `npm run vectors`.
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
-import { EnvelopeKeys } from '../../src/keyset/open.ts'
 import { ContentScheme } from '../../src/keyset/dedup.ts'
 import { encodePack, packFiles } from '../../src/core/pack.ts'
-import { resealRecords, sealRecord } from '../../src/keyset/record.ts'
 import { encryptContent, prepareContent } from '../../src/keyset/seal.ts'
 import { concat, toBase64Url } from '../../src/core/bytes.ts'
-import { openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
-import { openMaster } from '../../src/keyset/master.ts'
 import { hmacSha256 } from '../../src/primitives/hash.ts'
 import { derive } from '../../src/primitives/kdf.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
-import { flipped, hex, patched, sample, unhex } from '../fixtures.ts'
-import { recordVectors } from './make-record.ts'
+import { flipped, hex, patched, sample } from '../fixtures.ts'
 import { append } from './append.ts'
-import { contents, PASSWORD, unencrypted } from './generate-keyset.ts'
+import { contents, unencrypted } from './generate-keyset.ts'
+import './generate-record.ts'
 import './generate-adopted.ts'
 import { blockFields, type Made, make } from './make-block.ts'
-import { type BlockVector, keysetVectors, type PackVector } from './vectors.ts'
+import { type BlockVector, type PackVector } from './vectors.ts'
 
 const blocks: BlockVector[] = []
 function block(id: string, section: string, comment: string, made: Made, more: Partial<BlockVector> = {}): void {
@@ -239,65 +235,5 @@ pack(
   refused,
 )
 
-const { records, record } = recordVectors('host')
-const source = {
-  ownerId: contents.id,
-  recipient: new Recipient(contents.blockPair.publicHalves),
-  suite: Suite.hybrid,
-  signing: contents.sourceSigning,
-}
-const [one, two] = [await sealRecord(sample(100), 'start', source), new Uint8Array(0)]
-const second = await sealRecord(two, one.record, source)
-const empty = { sequence: 2, content: '' }
-record('first', 'the start of a log', one.record, 'start')
-record('second', 'no bytes at all, behind it', second.record, one.record, empty)
-record('unchained', 'the second one, without a look at the chain', second.record, null, empty)
-record('definition', 'the first one, by a definition', one.record, 'start', { keyset: 'source-definition' })
-// Uses the keyset of the frozen vector, because its key pairs may differ from those that this file makes now.
-const frozen = parseKeyset(unhex(keysetVectors().find(({ id }) => id === 'no-minimum')!.export))
-const lax = openKeyset(frozen, await openMaster(PASSWORD, frozen.argon2, {}))
-const alone = await sealRecord(sample(100), 'start', {
-  ownerId: lax.id,
-  recipient: new Recipient(lax.blockPair.publicHalves),
-  suite: Suite.x25519,
-  signing: lax.sourceSigning,
-})
-record('x25519', 'X25519 alone, where it may be', alone.record, 'start', { keyset: 'no-minimum' })
-const resealed: Uint8Array[] = []
-const ownKeys = new EnvelopeKeys(contents.id, contents.blockPair, {})
-async function* chain() {
-  yield* [one.record, second.record]
-}
-for await (const { record: next } of resealRecords(chain(), source, ownKeys)) resealed.push(next)
-const [again, againSecond, closing] = resealed as [Uint8Array, Uint8Array, Uint8Array]
-record('resealed', 'the first one in epoch 1', again, 'start', { epoch: 1 })
-record('closing', 'what closes epoch 1', closing, againSecond, { epoch: 1, sequence: 3, closes: true, content: '' })
-const wrong = { expect: 'authentication-failed' } as const
-record('not-the-start', 'the second one at the start', second.record, 'start', wrong)
-record('repeated', 'the first one behind itself', one.record, one.record, wrong)
-record('other-epoch', 'the second one of epoch 1 behind the first of epoch 0', againSecond, one.record, wrong)
-record('gap', 'the closing one behind the first', closing, again, wrong)
-const fork = await sealRecord(sample(5), 'start', source)
-record('fork', 'the second one behind another first one', second.record, fork.record, wrong)
-const forger = { ...source, signing: contents.additional!.cardSigning }
-record('forged', 'signed by another key', (await sealRecord(sample(100), 'start', forger)).record, 'start', wrong)
-record('owner', 'another owner id', flipped(one.record, 40), 'start', wrong)
-record('key-id', 'a key id that nobody has', flipped(one.record, 20), 'start', { expect: 'key-not-found' })
-record('sequence', 'another sequence', flipped(one.record, 55, 1), null, wrong)
-record('sequence-zero', 'sequence 0', patched(one.record, 48, new Uint8Array(8)), null, { expect: 'malformed' })
-record('epoch', 'another epoch', flipped(one.record, 11), null, wrong)
-record('closes-flag', 'the flag set', flipped(one.record, 15), null, wrong)
-record('flag', 'another flag', patched(one.record, 12, [0, 0, 0, 2]), null, { expect: 'unsupported' })
-record('type', 'type 6', patched(one.record, 5, [6]), null, { expect: 'unsupported' })
-record('suite', 'suite 0x0401', patched(one.record, 6, [4, 1]), null, { expect: 'unsupported' })
-record('ephemeral', 'one bit of epk', flipped(one.record, 100), null, wrong)
-record('commitment', 'one bit of c', flipped(one.record, 1740), null, wrong)
-record('text', 'one bit of ct', flipped(one.record, 1760), null, wrong)
-record('signature', 'one bit of the signature', flipped(one.record, one.record.length - 1), null, wrong)
-record('cut', 'too short for a tag', one.record.subarray(0, 1831), null, { expect: 'malformed' })
-const weak = await sealRecord(sample(100), 'start', { ...source, suite: Suite.x25519 })
-record('weaker', 'X25519 alone, where both are due', weak.record, 'start', { expect: 'policy' })
-
-append('record.json', records)
 append('pack.json', packs)
 append('block.json', blocks)

@@ -1,4 +1,4 @@
-// Reads the frozen vectors of keysets, blocks, records, shares and packs with the library, and with the readers written
+// Reads the frozen vectors of keysets, blocks, shares and packs with the library, and with the readers written
 // from SPEC.md alone.
 import { hex, unhex, withRandomness } from '../fixtures.ts'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +8,6 @@ import { openMaster } from '../../src/keyset/master.ts'
 import { createRevision, revisionText } from '../../src/keyset/revision.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import * as packReader from '../spec-reader-pack.ts'
-import * as recordReader from '../spec-reader-record.ts'
 import * as shareReader from '../spec-reader-share.ts'
 import { parseRevision, revisionOf, textOf } from '../spec-reader-revision.ts'
 import * as specReader from '../spec-reader.ts'
@@ -20,10 +19,8 @@ import {
   keysetVectors,
   outcome,
   packVectors,
-  recordVectors,
   revisionVectors,
   sharedBlockVectors,
-  sharedRecordVectors,
 } from './vectors.ts'
 
 const keysets = new Map(keysetVectors().map((vector) => [vector.id, vector]))
@@ -141,27 +138,7 @@ describe('block.json', () => {
   })
 })
 
-describe('record.json', () => {
-  it.each(recordVectors())('$id: $comment', async ({ keyset: id, record, after, ...vector }) => {
-    const { export: bytes, password } = keysets.get(id)!
-    const { expect: expected, sequence, epoch, closes, content } = vector
-    const before = after === null ? undefined : after === 'start' ? after : unhex(after)
-    const reader = await unlockKeyset(unhex(bytes), password)
-    const ours = outcome(async () => {
-      const opened = await reader.openRecord(unhex(record), before === undefined ? {} : { after: before })
-      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
-    })
-    expect(await ours).toBe(expected)
-    const independent = specReader.openKeyset(unhex(bytes), password)
-    const theirs = outcome(() => {
-      const opened = recordReader.openRecord(unhex(record), before, independent)
-      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
-    })
-    expect(await theirs).toBe(expected)
-  })
-})
-
-describe('invite.json, shared-block.json, shared-record.json', () => {
+describe('invite.json, shared-block.json', () => {
   const invites = new Map(inviteVectors().map((vector) => [vector.id, vector]))
   async function accept({ keyset: id, card, invite }: InviteVector) {
     const { export: bytes, password } = keysets.get(id)!
@@ -195,23 +172,6 @@ describe('invite.json, shared-block.json, shared-record.json', () => {
     expect(await ours).toBe(expected)
     const share = read(invites.get(invite)!)
     const theirs = outcome(() => expect(hex(shareReader.openSharedBlock(unhex(block), label, share))).toBe(content))
-    expect(await theirs).toBe(expected)
-  })
-
-  it.each(sharedRecordVectors())('$id: $comment', async ({ invite, record, after, expect: expected, ...vector }) => {
-    const { sequence, epoch, closes, content } = vector
-    const before = after === null ? undefined : after === 'start' ? after : unhex(after)
-    const reader = await accept(invites.get(invite)!)
-    const ours = outcome(async () => {
-      const opened = await reader.openRecord(unhex(record), before === undefined ? {} : { after: before })
-      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
-    })
-    expect(await ours).toBe(expected)
-    const share = read(invites.get(invite)!)
-    const theirs = outcome(() => {
-      const opened = shareReader.openSharedRecord(unhex(record), before, share)
-      expect({ ...opened, content: hex(opened.content) }).toEqual({ sequence, epoch, closes, content })
-    })
     expect(await theirs).toBe(expected)
   })
 })

@@ -102,15 +102,57 @@ export interface PackVector extends Vector {
 }
 
 export interface RecordVector extends Vector {
-  /** The id of a keyset vector. */
-  keyset: string
+  /** The name of the log. */
+  log: string
   record: string
   /** The previous record in hex, or 'start', or null for no check of the chain. */
   after: string | null
-  sequence: number
+  kind: 'content' | 'close' | 'seal-off'
   epoch: number
-  closes: boolean
+  sequence: number
+  position: string
   content: string
+  /** The random bytes of the id, and of n in a vault or a scope, if the vector shows how they are hedged. */
+  random?: string[]
+}
+
+/** A record of a keyset. */
+export interface KeysetRecordVector extends RecordVector {
+  /** The id of a keyset vector. */
+  keyset: string
+}
+
+/** A vault, or a scope of a client. */
+export type OwnerVector =
+  | { kind: 'vault'; id: string; key: string }
+  | { kind: 'private'; realm: string; account: string; type: 1 | 2 | 3 | 4; key: string }
+  | { kind: 'account'; realm: string; account: string; type: 1 | 2 | 3; key: string }
+  | { kind: 'public'; realm: string; account: string }
+
+/** A record of a vault or of a scope. */
+export interface OwnedRecordVector extends RecordVector {
+  owner: OwnerVector
+}
+
+/** A whole log: the objects in a store. */
+export interface LogVector extends Vector {
+  /** Ids of a keyset vector or of an invite vector, or a vault or scope. */
+  owner: { kind: 'keyset'; keyset: string } | { kind: 'share'; invite: string } | OwnerVector
+  log: string
+  /** name → version → bytes */
+  objects: Record<string, Record<string, string>>
+  /** The position that the caller gives as its floor. */
+  atLeast?: string
+  epoch: number
+  records: { position: string; content: string }[]
+}
+
+/** What a vault or a scope packs. */
+export interface OwnedPackVector extends Vector {
+  owner: OwnerVector
+  files: string[]
+  pack: string
+  members: string[]
 }
 
 export interface InviteVector extends Vector {
@@ -133,7 +175,7 @@ export interface SharedBlockVector extends Vector {
   content: string
 }
 
-export interface SharedRecordVector extends Omit<RecordVector, 'keyset'> {
+export interface SharedRecordVector extends RecordVector {
   /** The id of an invite vector. */
   invite: string
 }
@@ -224,7 +266,10 @@ export const revisionVectors = (): RevisionVector[] => read('revision.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
 export const packVectors = (): PackVector[] => read('pack.json')
-export const recordVectors = (): RecordVector[] => read('record.json')
+export const recordVectors = (): KeysetRecordVector[] => read('record.json')
+export const ownedRecordVectors = (): OwnedRecordVector[] => read('owned-record.json')
+export const logVectors = (): LogVector[] => read('log.json')
+export const ownedPackVectors = (): OwnedPackVector[] => read('owned-pack.json')
 export const inviteVectors = (): InviteVector[] => read('invite.json')
 export const sharedBlockVectors = (): SharedBlockVector[] => read('shared-block.json')
 export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-record.json')
