@@ -280,7 +280,8 @@ export class StoredLog implements Log {
       return found
     })
     let number = start?.number ?? 0
-    let first = await epochs.firstBehind(end.epoch, number)
+    let first: number
+    ;({ end, first } = await this.#placeBehind(end, number))
     for (;;) {
       const { epoch, version } = end
       let next: End | undefined
@@ -304,9 +305,19 @@ export class StoredLog implements Log {
       }
       if (next === undefined) return
       if (next.epoch.epoch !== epoch.epoch) await assertReaches(next)
-      if (next.epoch.epoch !== epoch.epoch) first = await epochs.firstBehind(next.epoch, number)
-      end = next
+      if (next.epoch.epoch === epoch.epoch) end = next
+      else ({ end, first } = await this.#placeBehind(next, number))
     }
+  }
+
+  /** Finds the first version with a higher number. If the epoch was dropped meanwhile, this looks in the current one. */
+  async #placeBehind(end: End, number: number): Promise<{ end: End; first: number }> {
+    const epochs = this.#epochs
+    const { epoch, version } = end
+    const first = await epochs.firstBehind(epoch, number)
+    if (number >= epoch.base || version === 0 || (await epochs.versionAt(epoch, 1)) !== undefined) return { end, first }
+    const found = await epochs.find({ isDoubted: true })
+    return found.epoch.epoch === epoch.epoch ? { end, first } : this.#placeBehind(found, number)
   }
 
   /** Opens a record, or returns why it does not open. */

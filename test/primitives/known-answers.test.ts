@@ -286,6 +286,28 @@ describe('Ed25519', () => {
       expect(isSignatureOf(publicKey, new Uint8Array(0), new Uint8Array(length))).toBe(false)
   })
 
+  it('checks each key anew, also one in the memory of the last one', () => {
+    const other = signingPublicKey(new SecretKey('signing', new Uint8Array(32).fill(9)))
+    const mixed = ed25519.Point.fromBytes(publicKey).add(TORSION).toBytes()
+    const message = ascii('x')
+    const signature = sign(new SecretKey('signing', unhex(SEED)), message)
+    const key = new Uint8Array(publicKey)
+    for (const next of [publicKey, other, publicKey, mixed, publicKey, new Uint8Array(31), publicKey]) {
+      if (next.length === 32) key.set(next)
+      const given = next.length === 32 ? key : next
+      expect(isSignatureOf(given, message, signature)).toBe(next === publicKey)
+    }
+    expect(isSignatureOf(mixed, message, signatureFor(unhex(SEED), mixed, message))).toBe(false)
+  })
+
+  it('refuses an S that is not reduced', () => {
+    const signature = sign(new SecretKey('signing', unhex(SEED)), ascii('x'))
+    const S = BigInt(`0x${hex(signature.slice(32).reverse())}`) + ed25519.Point.Fn.ORDER
+    const larger = unhex(S.toString(16).padStart(64, '0')).reverse()
+    expect(isSignatureOf(publicKey, ascii('x'), signature)).toBe(true)
+    expect(isSignatureOf(publicKey, ascii('x'), new Uint8Array([...signature.slice(0, 32), ...larger]))).toBe(false)
+  })
+
   // Under a key of small order, R = identity and S = 0 is a valid signature of many messages.
   const anything = new Uint8Array([1, ...new Uint8Array(63)])
   const order8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'

@@ -1,7 +1,7 @@
 // Programs in their own processes that add to one object together, and count what a store has acknowledged. The object
 // has a count for each of them, so an update that was lost shows.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 
 /** What is stored: for each writer, how often it added, and the last thing that it added. */
 export type Counts = Readonly<Record<string, { readonly count: number; readonly last: string }>>
@@ -42,9 +42,10 @@ export class Reports {
   start(path: string, given: readonly string[]): Program {
     const loader = path.endsWith('.ts') ? ['--import', 'tsx'] : []
     const child = spawn(process.execPath, [...loader, path, ...given], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const program = new Program(child)
+    const lines = createInterface({ input: child.stdout })
+    const program = new Program(child, lines)
     this.#running.add(program)
-    createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.on('line', (line) => {
       const [kind = '', ...rest] = line.split(' ')
       const what = rest.join(' ')
       if (kind === 'ack' || kind === 'count') {
@@ -73,10 +74,13 @@ export class Reports {
 class Program {
   /** Resolves once the program has ended and all its output was read: to what went wrong, or to undefined. */
   readonly ended: Promise<string | undefined>
+  /** Resolves once the program has said something, or has ended. */
+  readonly spoken: Promise<unknown>
   readonly #child: ChildProcess
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, lines: Interface) {
     this.#child = child
+    this.spoken = new Promise((resolve) => lines.once('line', resolve).once('close', resolve))
     let errors = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text))
     this.ended = new Promise((resolve) => {
