@@ -109,7 +109,7 @@ function isOwner(writer: RecordWriter): writer is Owner {
 export const LOG = 'backups'
 /** SPEC §19.1. */
 export const LOG_ID: string = hex(hash('sha256', D('log-name'), LP(Buffer.from(LOG))).subarray(0, 16))
-export const POINTER: string = `log/${LOG_ID}`
+export const POINTER = `log/${LOG_ID}`
 export const epochName = (epoch: number): string => `log/${LOG_ID}/${epoch}`
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -232,14 +232,22 @@ export async function appendAll(log: Pick<Log, 'append'>, ...texts: readonly str
 }
 
 /** A log of these texts, its store, and their positions. */
-export async function filled(texts: readonly string[], keys: Owner = cheap) {
+export async function filled(
+  texts: readonly string[],
+  keys: Owner = cheap,
+): Promise<{ store: OpenStore; log: Log; positions: string[] }> {
   const store = new OpenStore()
   const log = logIn(store, keys)
   return { store, log, positions: await appendAll(log, ...texts) }
 }
 
 /** Seals a record with any fields, as somebody can who has the keys and not this library's care. */
-export function forgeRecord(keys: RecordWriter, fields: Partial<RecordFields>, content: Uint8Array, log = LOG) {
+export function forgeRecord(
+  keys: RecordWriter,
+  fields: Partial<RecordFields>,
+  content: Uint8Array,
+  log: string = LOG,
+): Promise<Uint8Array> {
   const whole: RecordFields = {
     kind: 'content',
     epoch: 0,
