@@ -8,7 +8,7 @@ import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { FormerEpoch } from './marker.ts'
 import type { RecordKeys } from './record.ts'
-import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
+import { NO_ID, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
 import type { StoredObject } from './store.ts'
 import { Successors } from './successor.ts'
@@ -89,15 +89,16 @@ export class Epochs extends EpochRecords {
 
   /** Returns the end of an epoch, or the epoch that follows. Returns undefined if a read was late. */
   async #endOf(
-    epoch: Epoch,
+    given: Epoch,
     { isDoubted = false, isOwner = false }: Search,
   ): Promise<End | { next: Epoch } | undefined> {
-    const newest = await this.#newestOf(epoch)
-    if (newest === undefined) return { epoch, version: 0, record: undefined, bytes: undefined }
+    const newest = await this.#newestOf(given)
+    if (newest === undefined) return { epoch: given, version: 0, record: undefined, bytes: undefined }
     const { version, bytes } = newest
+    const epoch = await this.#unlessOwn(given, newest)
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
     if (record === undefined) this.#assertNotSealedByOther(bytes)
-    if (record?.kind === 'seal-off' && (await this.#mayEnd(epoch, record))) return { next: this.behind(record) }
+    if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const verified = !isDoubted && this.#known?.epoch.epoch === epoch.epoch ? this.#known.version : 0
     const isNext = record !== undefined && version <= verified + 1 && verified > 0
     if (isNext) return { epoch: this.#known?.epoch ?? epoch, version, record, bytes }
@@ -113,6 +114,14 @@ export class Epochs extends EpochRecords {
     // There may be more damaged versions behind the seal-off than were looked through.
     const next = damaged ?? (await this.#successors.hiddenIn(owned, version, verified))
     return next === undefined ? { epoch: owned, version, record: placed, bytes } : { next }
+  }
+
+  /** Finds the owner of epoch 0 first, if its newest record is of somebody else: that decides what counts as damaged. */
+  async #unlessOwn(epoch: Epoch, { version, bytes }: StoredObject): Promise<Epoch> {
+    if (epoch.ownerId !== undefined) return epoch
+    const record = wellFormed(bytes, this.logId)
+    if (record === undefined || equalBytes(record.header.ownerId, this.keys.ownerId)) return epoch
+    return this.#withOwner(epoch, version, await this.versionAt(epoch, 1))
   }
 
   /** Returns whether this is the record that was verified before. */
@@ -147,13 +156,6 @@ export class Epochs extends EpochRecords {
   #ownedByOther(): KeystrataError {
     const message = 'this log belongs to another owner: check the store and its prefix, and replace an old export'
     return new KeystrataError('policy', message, { rule: 'log-owner', log: toHex(this.logId) })
-  }
-
-  /** Returns whether a seal-off may end an epoch. Only of epoch 0 the owner may not be known yet. */
-  async #mayEnd(epoch: Epoch, { header, sequence }: ParsedRecord): Promise<boolean> {
-    if (epoch.ownerId !== undefined || equalBytes(header.ownerId, this.keys.ownerId)) return true
-    const { ownerId } = await this.#withOwner(epoch, sequence - 1, await this.versionAt(epoch, 1))
-    return ownerId === undefined || this.keys.isAdopted(ownerId)
   }
 
   /** Reads the newest version of an epoch. One that a seal-off names has its copies: if it has not, the read was late. */

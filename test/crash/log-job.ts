@@ -66,10 +66,12 @@ export async function keysetKeys(
 }
 
 /** Opens the keys of the owner. */
-export async function ownerKeys(keys: StoredKeys, generation = Infinity): Promise<Keyset | OpenedVault> {
+export async function ownerKeys(keys: StoredKeys, generation?: number): Promise<Keyset | OpenedVault> {
   if (keys.kind === 'vault') return new OpenedVault(new Uint8Array(16).fill(1), new SecretKey('data', unhex(keys.key)))
   using device = await openDeviceKey(unhex(keys.device))
-  return openSavedKeyset(unhex(keys.saved[Math.min(generation, keys.saved.length - 1)]!), device, { id: keys.id })
+  return openSavedKeyset(unhex(keys.saved[Math.min(generation ?? Infinity, keys.saved.length - 1)]!), device, {
+    id: keys.id,
+  })
 }
 
 /** Opens what a host appends with. The host of a keyset has an export from before any regeneration. */

@@ -18,7 +18,7 @@ import { ModelState } from './stores.ts'
 
 export const LOG = 'log'
 export const LOG_ID: Uint8Array = logIdOf(LOG)
-export const POINTER = `log/${hex(LOG_ID)}`
+export const POINTER: string = 'log/'.concat(hex(LOG_ID))
 export const epochName = (epoch: number): string => `${POINTER}/${epoch}`
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)

@@ -109,7 +109,7 @@ function isOwner(writer: RecordWriter): writer is Owner {
 export const LOG = 'backups'
 /** SPEC §19.1. */
 export const LOG_ID: string = hex(hash('sha256', D('log-name'), LP(Buffer.from(LOG))).subarray(0, 16))
-export const POINTER = `log/${LOG_ID}`
+export const POINTER: string = 'log/'.concat(LOG_ID)
 export const epochName = (epoch: number): string => `log/${LOG_ID}/${epoch}`
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -246,8 +246,8 @@ export function forgeRecord(
   keys: RecordWriter,
   fields: Partial<RecordFields>,
   content: Uint8Array,
-  log: string = LOG,
-): Promise<Uint8Array> {
+  log?: string,
+): Promise<Uint8Array<ArrayBuffer>> {
   const whole: RecordFields = {
     kind: 'content',
     epoch: 0,
@@ -258,7 +258,7 @@ export function forgeRecord(
     isAfterDamage: false,
     ...fields,
   }
-  return recordKeysOf(keys)().write!.seal(whole, logIdOf(log), content, sha256(content))
+  return recordKeysOf(keys)().write!.seal(whole, logIdOf(log ?? LOG), content, sha256(content))
 }
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest())
