@@ -50,6 +50,9 @@ function nextId(): Uint8Array<ArrayBuffer> {
   return id
 }
 
+/** Where content begins: behind what a vault has before it. */
+const startOf = ({ kind }: Pick<RecordFields, 'kind'>): number => (kind === 'content' ? 80 : 0)
+
 const tagOf = (record: RecordBytes): Uint8Array => createHash('sha256').update(record.message(TAG_BYTES)).digest()
 
 function encoded(
@@ -58,9 +61,10 @@ function encoded(
   logId: Uint8Array,
   content: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-  const draft = draftRecord(fields, { suite: Suite.vaultRecord, ...pair }, logId, content.length + TAG_BYTES)
-  draft.body.set(content)
-  draft.body.set(tagOf(draft), content.length)
+  const start = startOf(fields)
+  const draft = draftRecord(fields, { suite: Suite.vaultRecord, ...pair }, logId, start + content.length + TAG_BYTES)
+  draft.body.set(content, start)
+  draft.body.set(tagOf(draft), start + content.length)
   return new Uint8Array(draft.bytes)
 }
 
@@ -69,7 +73,7 @@ function encoded(
  * records of the owner and of adopted owners, whatever pair they are under.
  */
 function cheapKeys(pair: CheapPair, adopted: CheapPair | undefined, isHost: boolean): RecordKeys {
-  const contentOf = ({ encoded }: ParsedRecord) => encoded.body.subarray(0, -TAG_BYTES)
+  const contentOf = (record: ParsedRecord) => record.encoded.body.subarray(startOf(record), -TAG_BYTES)
   const isAdopted = (id: Uint8Array) => adopted !== undefined && equalBytes(id, adopted.ownerId)
   return {
     ownerId: pair.ownerId,
