@@ -26,7 +26,7 @@ import {
 
 const IS_SLOW = process.env['SLOW'] === '1'
 /** How many logs each test uses up, and for how long each of them. */
-const [LOGS, SECONDS] = IS_SLOW ? [10, 6] : [2, 3]
+const [LOGS, SECONDS] = IS_SLOW ? [10, 6] : [1, 2]
 const GENERATIONS = 6
 
 /** How many owners are killed one after the other in one log, each after the same number of calls. */
@@ -148,12 +148,12 @@ async function assertNothingLost(store: StateStore, name: string, keys: StoredKe
   return { acknowledged, kept: stored.size }
 }
 
-/** Kills processes on several logs, and returns the sums. `cut` is called all the time. */
-async function run(placeOf: () => Promise<Place>, cut: () => Promise<void> = async () => undefined) {
+/** Kills processes on several logs, beginning with one of a kind, and returns the sums. `cut` is called all the time. */
+async function run(first: number, placeOf: () => Promise<Place>, cut: () => Promise<void> = async () => undefined) {
   const sum = { acknowledged: 0, kept: 0, kills: 0, reseals: 0 }
   const counted: Map<string, number> = new Map()
   for (let index = 0; index < LOGS; index++) {
-    const [kind, create] = kinds[index % kinds.length]!
+    const [kind, create] = kinds[(first + index) % kinds.length]!
     const [log, place, keys] = [`killed-${index}`, await placeOf(), await create()]
     const reports = new Reports()
     const timer = setInterval(() => void cut().catch(() => undefined), 300)
@@ -223,7 +223,7 @@ describe('a log in a folder', () => {
   const newPlace = async (): Promise<Place> => ({ folder: mkdtempSync(join(root, 'store-')) })
 
   it('loses nothing when processes that append, read and reseal are killed', { timeout: 900_000 }, async () => {
-    const { acknowledged, kills, reseals } = await run(newPlace)
+    const { acknowledged, kills, reseals } = await run(0, newPlace)
     expect(acknowledged).toBeGreaterThan(3 * LOGS * SECONDS)
     expect(kills).toBeGreaterThan(LOGS * SECONDS)
     expect(reseals).toBeGreaterThan(0)
@@ -259,7 +259,7 @@ describe.skipIf(!mayStart('postgres'))('a log in PostgreSQL', () => {
     { timeout: 900_000 },
     async () => {
       let cut = 0
-      const results = await run(newPlace, async () => {
+      const results = await run(1, newPlace, async () => {
         const { rows } = await pool.query(`SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
           WHERE application_name = 'keystrata-log' ORDER BY random() LIMIT 1) AS chosen`)
         cut += rows.length
@@ -272,7 +272,10 @@ describe.skipIf(!mayStart('postgres'))('a log in PostgreSQL', () => {
     },
   )
 
-  it.each(kinds)('of %s loses nothing when an owner is killed after each of its calls', async (_, create) => {
-    expect(await killAfterEachCall(await newPlace(), await create())).toBe(CALLS)
-  })
+  it.each(IS_SLOW ? kinds : kinds.slice(1))(
+    'of %s loses nothing when an owner is killed after each of its calls',
+    async (_, create) => {
+      expect(await killAfterEachCall(await newPlace(), await create())).toBe(CALLS)
+    },
+  )
 })

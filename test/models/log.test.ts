@@ -60,16 +60,16 @@ describe('a log that is resealed while a host appends', { timeout: TIMEOUT }, ()
   it('loses nothing if one thing goes wrong', async () => {
     const bounds: Bounds = { faults: 1, kinds: ALL_FAULTS, runs: numRuns(300, 20_000) }
     expectSound(await exploreLog('one fault', bounds, small), { runs: 300, reached: [/done/] })
-    const anywhere = { ...random(1, 600, 10_000, 1), oneIn: 30 }
+    const anywhere = { ...random(1, 150, 10_000, 1), oneIn: 30 }
     const report = await exploreLog('one fault anywhere', anywhere, small)
-    expectSound(report, { runs: 600, reached: [/done/, /no answer/, /resealed/] })
+    expectSound(report, { runs: 150, reached: [/done/, /no answer/, /resealed/] })
   })
 })
 
 describe('a log with several hosts, owners and readers', { timeout: TIMEOUT }, () => {
   it('loses nothing, with three faults, late reads, half-made epochs and any pointer', async () => {
-    const report = await exploreLog('everything', random(2, 1500, 40_000), mixed())
-    expectSound(report, { runs: 1500, reached: [/done/, /no answer/, /crashed/, /resealed/] })
+    const report = await exploreLog('everything', random(2, 300, 40_000), mixed())
+    expectSound(report, { runs: 300, reached: [/done/, /no answer/, /crashed/, /resealed/] })
   })
 
   it('leaves out what an owner was told to, and nothing else', async () => {
@@ -77,18 +77,18 @@ describe('a log with several hosts, owners and readers', { timeout: TIMEOUT }, (
       const cut = one(run, [{ upTo: 1 }, { upTo: 2 }, { leaveOut: 1 }, { upTo: 2, leaveOut: 1 }])
       return { ...mixed({ records: 2 + run.choose(2) })(run), owners: one(run, [[cut], [cut, { pair: 2 }]]) }
     }
-    const report = await exploreLog('cuts', random(3, 600, 15_000), cuts)
-    expectSound(report, { runs: 600, reached: [/done/, /no answer/, /crashed/, /left out/] })
+    const report = await exploreLog('cuts', random(3, 150, 15_000), cuts)
+    expectSound(report, { runs: 150, reached: [/done/, /no answer/, /crashed/, /left out/] })
   })
 
   it('goes over to a keyset that has adopted the old one', async () => {
-    const report = await exploreLog('an adopter', random(4, 600, 15_000), mixed({ adopted: true, warm: false }))
-    expectSound(report, { runs: 600, reached: [/done/, /no answer/, /crashed/, /policy/, /resealed/] })
+    const report = await exploreLog('an adopter', random(4, 150, 15_000), mixed({ adopted: true, warm: false }))
+    expectSound(report, { runs: 150, reached: [/done/, /no answer/, /crashed/, /policy/, /resealed/] })
   })
 
   it('loses nothing if somebody writes garbage into it', async () => {
-    const report = await exploreLog('garbage', random(5, 600, 15_000), mixed({ garbage: 2 }))
-    expectSound(report, { runs: 600, reached: [/done/, /no answer/, /crashed/, /resealed/] })
+    const report = await exploreLog('garbage', random(5, 150, 15_000), mixed({ garbage: 2 }))
+    expectSound(report, { runs: 150, reached: [/done/, /no answer/, /crashed/, /resealed/] })
   })
 
   it('loses nothing with the keys of a keyset', async () => {
@@ -96,13 +96,13 @@ describe('a log with several hosts, owners and readers', { timeout: TIMEOUT }, (
       keysetPeople(await makeKeyset({ encryption: 'x25519' }), await makeKeyset({ encryption: 'x25519' })),
     )
     const more = { people, records: 1, readers: 0, owners: [{}, {}] }
-    const own = await exploreLog('keysets', random(6, 5, 300), mixed(more))
-    expectSound(own, { runs: 5, reached: [/done/, /resealed/] })
+    const own = await exploreLog('keysets', random(6, 3, 300), mixed(more))
+    expectSound(own, { runs: 3, reached: [/done/, /resealed/] })
     const adopted = await exploreLog(
       'keysets, an adopter',
-      random(7, 5, 300),
+      random(7, 3, 300),
       mixed({ ...more, adopted: true, warm: false }),
     )
-    expectSound(adopted, { runs: 5, reached: [/done/, /resealed/] })
+    expectSound(adopted, { runs: 3, reached: [/done/, /resealed/] })
   })
 })
