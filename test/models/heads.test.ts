@@ -184,14 +184,14 @@ describe('replacing the keys of blocks', { timeout: TIMEOUT }, () => {
 
   it('beside a backup loses nothing, if the host looks at its export again after it', async () => {
     const setting: Setting = { hosts: ['k1'], hasSlowOwner: false }
-    const report = await explored('a host', { faults: 1, seed: 2, runs: numRuns(300, 3000) }, setting)
-    expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/] })
+    const report = await explored('a host', { faults: 1, seed: 2, runs: numRuns(150, 3000) }, setting)
+    expectSound(report, { runs: 150, reached: [/forgotten/, /a host was told/, /owner policy/] })
   })
 
   it('beside a host with an old export, and a slower owner, with crashes and lost answers', async () => {
     const setting: Setting = { hosts: ['k1', 'k0'], habits: { ...CAREFUL, before: false, repeats: false } }
-    const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(300, 3000) }, setting)
-    expectSound(report, { runs: 300, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
+    const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(150, 3000) }, setting)
+    expectSound(report, { runs: 150, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
   })
 })
 

@@ -96,13 +96,13 @@ describe('a log with several hosts, owners and readers', { timeout: TIMEOUT }, (
       keysetPeople(await makeKeyset({ encryption: 'x25519' }), await makeKeyset({ encryption: 'x25519' })),
     )
     const more = { people, records: 1, readers: 0, owners: [{}, {}] }
-    const own = await exploreLog('keysets', random(6, 3, 300), mixed(more))
-    expectSound(own, { runs: 3, reached: [/done/, /resealed/] })
+    const own = await exploreLog('keysets', random(6, 2, 300), mixed(more))
+    expectSound(own, { runs: 2, reached: [/done/, /resealed/] })
     const adopted = await exploreLog(
       'keysets, an adopter',
-      random(7, 3, 300),
+      random(7, 2, 300),
       mixed({ ...more, adopted: true, warm: false }),
     )
-    expectSound(adopted, { runs: 3, reached: [/done/, /resealed/] })
+    expectSound(adopted, { runs: 2, reached: [/done/, /resealed/] })
   })
 })

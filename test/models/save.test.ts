@@ -85,16 +85,16 @@ describe('saveKeyset by several machines', { timeout: TIMEOUT }, () => {
   })
 
   it('behind what both descend from, with two faults, crashes and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(1000, 10_000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 1, runs: numRuns(400, 10_000) }
     const report = await explored('behind the first', bounds, ['left', 'right'], { stored: 'first' })
-    expectSound(report, { runs: 1000, reached: [/done/, /forked/, /no answer/, /crashed/] })
+    expectSound(report, { runs: 400, reached: [/done/, /forked/, /no answer/, /crashed/] })
   })
 
   it('an older one, a newer one, and one that adopted the other branch', async () => {
-    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(1000, 10_000) }
+    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 2, runs: numRuns(400, 10_000) }
     const names: readonly Name[] = ['left', 'left and on', 'both']
     const report = await explored('older and newer', bounds, names, { stored: 'first' })
-    expectSound(report, { runs: 1000, reached: [/done/, /forked/, /conflict/] })
+    expectSound(report, { runs: 400, reached: [/done/, /forked/, /conflict/] })
   })
 })
 
