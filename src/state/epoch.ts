@@ -220,8 +220,22 @@ export class EpochRecords {
     return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
   }
 
+  /**
+   * Returns the newest content that can be read, or undefined if there is none.
+   * @throws KeystrataError `missing` if the epoch was dropped meanwhile
+   */
+  async lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
+    if (record?.kind === 'content') return record
+    for (let before = version - 1; before >= 1; before--) {
+      const found = await this.readableAt(epoch, before)
+      if (found?.kind === 'content') return found
+    }
+    if (version > 0) await this.#assertThere(epoch)
+    return undefined
+  }
+
   /** @throws KeystrataError `missing` if the first version of an epoch is gone */
-  async assertThere(epoch: Epoch): Promise<void> {
+  async #assertThere(epoch: Epoch): Promise<void> {
     if ((await this.versionAt(epoch, 1)) !== undefined) return
     const error = new KeystrataError('missing', 'the store has no such record')
     throw this.damaged(epoch, 1, { number: 1, id: NO_ID }, error)

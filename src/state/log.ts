@@ -246,21 +246,10 @@ export class StoredLog implements Log {
     const { record } = await settledly(async (isDoubted) => {
       const end = await this.#epochs.find({ isDoubted })
       if (floor !== undefined) await this.#epochs.locate(end, floor)
-      return { record: await this.#lastContent(end) }
+      return { record: await this.#epochs.lastContent(end) }
     })
     if (record === undefined) return undefined
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
-  }
-
-  async #lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
-    if (record?.kind === 'content') return record
-    for (let before = version - 1; before >= 1; before--) {
-      const found = await this.#epochs.readableAt(epoch, before)
-      if (found?.kind === 'content') return found
-    }
-    // If the epoch was dropped meanwhile, the log is not empty.
-    if (version > 0) await this.#epochs.assertThere(epoch)
-    return undefined
   }
 
   async *read(

@@ -53,22 +53,16 @@ export async function resealLog(epochs: Epochs, options: ResealOptions): Promise
     const started = Date.now()
     const resealing = await Resealing.begin(epochs, options)
     if (!(await resealing.isNeeded()) || (await resealing.run())) {
-      const end = await epochs.find()
-      await tidy(epochs, end.epoch)
-      return { position: (await lastPosition(epochs, end)) ?? options.atLeast, copied: resealing.copied }
+      const { epoch } = await epochs.find()
+      await tidy(epochs, epoch)
+      const { last } = await settledly(async (isDoubted) => {
+        return { last: await epochs.lastContent(await epochs.find({ isDoubted })) }
+      })
+      return { position: last ?? options.atLeast, copied: resealing.copied }
     }
     await pauseBeforeRetry(round, Date.now() - started)
   }
   throw new KeystrataError('conflict', 'other machines resealed this log, or wrote into the new epoch, on every try')
-}
-
-/** Returns the position of the newest content that can be read. */
-async function lastPosition(epochs: Epochs, { epoch, version }: End): Promise<Position | undefined> {
-  for (let each = version; each >= 1; each--) {
-    const record = await epochs.readableAt(epoch, each)
-    if (record?.kind === 'content') return record
-  }
-  return undefined
 }
 
 /**
