@@ -11,7 +11,7 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 78_500],
+  ['everything of keystrata', 'keystrata', '*', 80_500],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 59_500],
