@@ -2,18 +2,17 @@
 // itself.
 import { type Bytes, concat, domain, fromHex, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint64, version } from '../core/codec.ts'
-import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import { RECORD_SUITES, type RecordSuite, Suite } from '../core/suite.ts'
 import { parseName } from '../core/text.ts'
 import { sha256 } from '../primitives/hash.ts'
 
-/** The size limit of a record: the longest content, and more room than a record needs for the rest. */
-export const MAX_RECORD_BYTES: number = MAX_CONTENT_BYTES + 4096
+/** The size limit of a record: the longest content (64 MiB), and 4,096 bytes, which is more than the rest needs. */
+export const MAX_RECORD_BYTES = 67_112_960
 
-/** The length of the fields that all records share. */
-export const FRAME_BYTES: number = HEADER_BYTES + 64
+/** The length of the fields that all records share: the header, and 64 bytes. */
+export const FRAME_BYTES = 112
 
 /** What `previous` is in the first record of an epoch, and the id of a record that cannot be read. */
 export const NO_HASH: Uint8Array = /* @__PURE__ */ new Uint8Array(32)
