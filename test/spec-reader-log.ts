@@ -70,7 +70,7 @@ class Walk {
   sealOffAt({ epoch, start, base, ownerId }: Entry, version: number): (ParsedRecord & { next: SealOff }) | undefined {
     const record = this.recordAt(epoch, version)
     if (typeof record === 'string' || record.kind !== 'seal-off' || version <= start) return undefined
-    if (record.number !== base + version - 1 - start || !this.mayStand(record, ownerId)) return undefined
+    if (record.number < base + version - 1 - start || !this.mayStand(record, ownerId)) return undefined
     try {
       return { ...record, next: readSealOff(decryptRecord(record, this.logId, this.by.keys), epoch) }
     } catch {

@@ -9,7 +9,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [26, vectors.packVectors],
   [118, vectors.recordVectors],
   [129, vectors.ownedRecordVectors],
-  [43, vectors.logVectors],
+  [44, vectors.logVectors],
   [8, vectors.ownedPackVectors],
   [38, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],

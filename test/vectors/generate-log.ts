@@ -117,6 +117,18 @@ for (const index of [1, 4]) {
   log(`floor-left-out-${index + 1}`, 'the position of a record that was left out', host, two, read, { atLeast })
 }
 log('floor-copied', 'the position of a record that was copied', host, two, read, { atLeast: positions[2]! })
+const nothingBehind = memoryStateStore()
+const [firstOne, lastOne] = await appendTo(nothingBehind, keyset, 2)
+await openLog(nothingBehind, LOG, keyset).reseal({ atLeast: lastOne!, upTo: lastOne!, leaveOut: [firstOne!] })
+await appendTo(nothingBehind, keyset, 1, 2)
+const readNothingBehind = { epoch: 1, records: await recordsOf(openLog(nothingBehind, LOG, keyset)) }
+log(
+  'up-to-the-end',
+  'resealed up to its last record: number 3, which nobody has used, is left out, and 4 follows',
+  host,
+  await objectsIn(nothingBehind),
+  readNothingBehind,
+)
 const forkedCopy = `3-${'00'.repeat(16)}`
 log('forked-copied', 'another id under the number of a copy', host, two, 'forked', { atLeast: forkedCopy })
 const withoutPointer = new Map(two)
