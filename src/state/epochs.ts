@@ -97,7 +97,6 @@ export class Epochs extends EpochRecords {
     const { version, bytes } = newest
     const epoch = await this.#unlessOwn(given, newest)
     const record = this.#isKnown(epoch, newest) ? parseRecord(bytes, this.logId) : this.readable(epoch, version, bytes)
-    if (record === undefined) this.#assertNotSealedByOther(bytes)
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     const verified = !isDoubted && this.#known?.epoch.epoch === epoch.epoch ? this.#known.version : 0
     const isNext = record !== undefined && version <= verified + 1 && verified > 0
@@ -113,14 +112,16 @@ export class Epochs extends EpochRecords {
     const damaged = placed === undefined ? await this.#successors.behindDamage(owned, version, isOwner) : undefined
     // There may be more damaged versions behind the seal-off than were looked through.
     const next = damaged ?? (await this.#successors.hiddenIn(owned, version, verified))
-    return next === undefined ? { epoch: owned, version, record: placed, bytes } : { next }
+    if (next !== undefined) return { next }
+    if (placed === undefined) this.#assertNotSealedByOther(bytes)
+    return { epoch: owned, version, record: placed, bytes }
   }
 
-  /** Finds the owner of epoch 0 first, if its newest record is of somebody else: that decides what counts as damaged. */
+  /** Finds the owner of epoch 0 first, if its newest record is of an adopted source: that decides what counts as damaged. */
   async #unlessOwn(epoch: Epoch, { version, bytes }: StoredObject): Promise<Epoch> {
     if (epoch.ownerId !== undefined) return epoch
     const record = wellFormed(bytes, this.logId)
-    if (record === undefined || equalBytes(record.header.ownerId, this.keys.ownerId)) return epoch
+    if (record === undefined || !this.keys.isAdopted(record.header.ownerId)) return epoch
     return this.#withOwner(epoch, version, await this.versionAt(epoch, 1))
   }
 
@@ -194,8 +195,10 @@ export class Epochs extends EpochRecords {
     if (record?.kind === 'seal-off') return { next: this.behind(record) }
     // The store lost the first version, and no seal-off is needed for that.
     if (record !== undefined) return 'going on'
+    const next = await this.#successors.behindDropped(epoch, low)
+    if (next !== undefined) return { next }
     this.#assertNotSealedByOther(bytes)
-    return { next: await this.#successors.behindDropped(epoch, low) }
+    throw this.#successors.undecided(epoch, low)
   }
 
   /**

@@ -64,25 +64,21 @@ export class Successors {
     const chosen = candidates.length === 1 ? candidates[0] : candidates.find((each) => each.epoch.epoch === pointed)
     if (chosen !== undefined) return chosen.epoch
     if (isOwner) return undefined
-    throw this.#undecided(epoch, first)
+    throw this.undecided(epoch, first)
   }
 
-  /**
-   * Returns the epoch that follows a damaged seal-off, below which everything was dropped.
-   * @throws KeystrataError `authentication-failed` if nothing tells which one it is
-   */
-  async behindDropped(epoch: Epoch, version: number): Promise<Epoch> {
+  /** Returns the epoch that follows a damaged seal-off, below which everything was dropped, if anything tells which. */
+  async behindDropped(epoch: Epoch, version: number): Promise<Epoch | undefined> {
     const candidates = await this.#candidates(epoch, version, version)
     const reached = candidates.filter(({ isReached }) => isReached)
     const [found, ...others] = reached.length > 0 ? reached : candidates
     if (found !== undefined && others.length === 0) return found.epoch
     const pointed = await this.#readPointer()
-    const chosen = candidates.find((each) => each.epoch.epoch === pointed)
-    if (chosen !== undefined) return chosen.epoch
-    throw this.#undecided(epoch, version)
+    return candidates.find((each) => each.epoch.epoch === pointed)?.epoch
   }
 
-  #undecided({ epoch }: Epoch, version: number): KeystrataError {
+  /** Returns the error for a damaged version that may have been a seal-off. */
+  undecided({ epoch }: Epoch, version: number): KeystrataError {
     const message =
       `version ${version} of epoch ${epoch} is damaged, and nothing proves where this log goes on: ` +
       'restore that version, or let the owner reseal the log'
