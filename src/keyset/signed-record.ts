@@ -105,8 +105,7 @@ function assertMadeByOwner(record: ParsedRecord, { ownerId, signers, adopted }: 
   const holds =
     kind === 'content'
       ? isSigned(encoded, 0, signer.sourceSigning)
-      : header.suite.id === Suite.none.id &&
-        equalBytes(header.keyId, NOBODY) &&
+      : equalBytes(header.keyId, NOBODY) &&
         isSigned(encoded, SIGNATURE_BYTES, signer.sourceSigning) &&
         isSignatureOf(signer.cardSigning, ownerMessage(encoded), encoded.bytes.subarray(-SIGNATURE_BYTES))
   if (!holds) throw authenticationFailed()

@@ -6,6 +6,7 @@ import { sha256 } from '../primitives/hash.ts'
 import type { CheckedStore } from './checked.ts'
 import {
   type Close,
+  type FormerEpoch,
   isIn,
   leftOutBy,
   nextBehind,
@@ -116,7 +117,7 @@ export class EpochRecords {
 
   /** Reads a record. Returns undefined if it is damaged, or not there. */
   async readableAt(epoch: Epoch, version: number): Promise<ParsedRecord | undefined> {
-    return this.readable(epoch, version, await this.store.readVersion(this.nameOf(epoch.epoch), version))
+    return this.readable(epoch, version, await this.versionAt(epoch, version))
   }
 
   versionAt({ epoch }: Epoch, version: number): Promise<Uint8Array | undefined> {
@@ -143,7 +144,7 @@ export class EpochRecords {
     for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), first, last)) {
       if (bytes === undefined) {
         const isGone = (await this.versionAt(epoch, 1)) === undefined
-        yield { version, isGone, error: new KeystrataError('missing', 'the store has no such record') }
+        yield { version, isGone, error: notThere() }
         if (isGone) return
         before = undefined
         continue
@@ -178,7 +179,7 @@ export class EpochRecords {
   async locate({ epoch, version: newest }: End, position: Position): Promise<{ version: number; isLeftOut: boolean }> {
     const { number } = position
     if (number > epoch.base) {
-      const version = epoch.start + number - epoch.base
+      const version = versionOf(epoch, number)
       if (version > newest) throw this.#shorter(epoch, newest, position)
       assertSame(await this.verifiedAt(epoch, version, number), position)
       return { version, isLeftOut: false }
@@ -215,7 +216,7 @@ export class EpochRecords {
   }
 
   #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
-    const last = epoch.base + newest - epoch.start
+    const last = numberAt(epoch, newest)
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
     return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
   }
@@ -237,17 +238,14 @@ export class EpochRecords {
   /** @throws KeystrataError `missing` if the first version of an epoch is gone */
   async #assertThere(epoch: Epoch): Promise<void> {
     if ((await this.versionAt(epoch, 1)) !== undefined) return
-    const error = new KeystrataError('missing', 'the store has no such record')
-    throw this.damaged(epoch, 1, { number: 1, id: NO_ID }, error)
+    throw this.damaged(epoch, 1, { number: 1, id: NO_ID }, notThere())
   }
 
   /** Reads a record that must be there. If it is damaged, the error says where. */
   async verifiedAt(epoch: Epoch, version: number, number: number): Promise<ParsedRecord> {
     const bytes = await this.versionAt(epoch, version)
     const position = { number, id: NO_ID }
-    if (bytes === undefined) {
-      throw this.damaged(epoch, version, position, new KeystrataError('missing', 'the store has no such record'))
-    }
+    if (bytes === undefined) throw this.damaged(epoch, version, position, notThere())
     try {
       return this.recordAt(epoch, version, bytes)
     } catch (error) {
@@ -278,12 +276,18 @@ export class EpochRecords {
     return found?.number === number ? undefined : number
   }
 
+  /** Returns the epochs before this one, as its close has them. Returns undefined if that is damaged. */
+  async closedBy(epoch: Epoch): Promise<readonly FormerEpoch[] | undefined> {
+    if (epoch.start === 0) return []
+    const closing = await this.readableAt(epoch, epoch.start)
+    return closing && this.closeIn(closing)?.former
+  }
+
   /** Returns the numbers that the close leaves out, in ascending order; none if it is damaged. */
   async #leftOutOf(epoch: Epoch): Promise<readonly NumberRange[]> {
     if (this.#leftOut?.epoch.epoch === epoch.epoch && this.#leftOut.epoch.start === epoch.start)
       return this.#leftOut.ranges
-    const closing = await this.readableAt(epoch, epoch.start)
-    const ranges = leftOutBy((closing && this.closeIn(closing))?.former ?? [])
+    const ranges = leftOutBy((await this.closedBy(epoch)) ?? [])
     this.#leftOut = { epoch, ranges }
     return ranges
   }
@@ -309,7 +313,7 @@ export class EpochRecords {
 
   /** Returns the version behind the last record with this number or a lower one. Damaged copies may stand there. */
   async firstBehind(epoch: Epoch, number: number): Promise<number> {
-    if (number >= epoch.base) return epoch.start + number - epoch.base + 1
+    if (number >= epoch.base) return versionOf(epoch, number) + 1
     if (number === 0) return 1
     let first = await this.firstFrom(epoch, number + 1)
     while (first > 1 && (await this.readableAt(epoch, first - 1))?.kind !== 'content') first--
@@ -340,8 +344,13 @@ export const anywhereIn = (epoch: number): Epoch => ({
   ownerId: undefined,
 })
 
+/** The version of a number behind the base of its epoch. */
+export const versionOf = ({ start, base }: Epoch, number: number): number => start + number - base
+
 /** The number of a version behind the start of its epoch: each version takes one, even if it is damaged. */
 export const numberAt = ({ start, base }: Epoch, version: number): number => base + version - start
+
+const notThere = (): KeystrataError => new KeystrataError('missing', 'the store has no such record')
 
 function fitsNumber(epoch: Epoch, { kind, sequence, number }: ParsedRecord): boolean {
   if (sequence <= epoch.start) return number <= epoch.base

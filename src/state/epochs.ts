@@ -8,7 +8,7 @@ import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
 import type { FormerEpoch } from './marker.ts'
 import type { RecordKeys } from './record.ts'
-import { NO_ID, parseRecord, wellFormed } from './record-layout.ts'
+import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
 import type { StoredObject } from './store.ts'
 import { Successors } from './successor.ts'
@@ -227,13 +227,19 @@ export class Epochs extends EpochRecords {
   async #pointedEpoch(): Promise<Epoch> {
     const epoch = await this.#readPointer()
     for (let former = epoch - 1; former >= Math.max(0, epoch - EPOCHS_GIVEN_UP); former--) {
-      const newest = await this.store.read(this.nameOf(former))
-      const record = newest && this.readable(anywhereIn(former), newest.version, newest.bytes)
-      if (record?.kind !== 'seal-off' || this.sealOffIn(record).epoch !== epoch) continue
+      const record = await this.#newestSealOff(former)
+      if (record === undefined || this.sealOffIn(record).epoch !== epoch) continue
       // Whether somebody else may end that epoch is found on the way from epoch 0.
       return equalBytes(record.header.ownerId, this.keys.ownerId) ? this.behind(record) : FIRST
     }
     return FIRST
+  }
+
+  /** Returns the newest record of an epoch if it is a seal-off. */
+  async #newestSealOff(epoch: number): Promise<ParsedRecord | undefined> {
+    const newest = await this.store.read(this.nameOf(epoch))
+    const record = newest && this.readable(anywhereIn(epoch), newest.version, newest.bytes)
+    return record?.kind === 'seal-off' ? record : undefined
   }
 
   async #readPointer(): Promise<number> {
@@ -255,13 +261,6 @@ export class Epochs extends EpochRecords {
     }
   }
 
-  /** Returns the epochs before this one, as its close has them. Returns undefined if that is damaged. */
-  async closedBy(epoch: Epoch): Promise<readonly FormerEpoch[] | undefined> {
-    if (epoch.start === 0) return []
-    const closing = await this.readableAt(epoch, epoch.start)
-    return closing && this.closeIn(closing)?.former
-  }
-
   /**
    * Returns the epochs before this one. If the close is damaged, only seal-offs are left, which do not say what was left
    * out.
@@ -271,9 +270,8 @@ export class Epochs extends EpochRecords {
     if (closed !== undefined) return closed
     const former: FormerEpoch[] = []
     for (let each = 0; each < epoch.epoch; each++) {
-      const newest = await this.store.read(this.nameOf(each))
-      const record = newest && this.readable(anywhereIn(each), newest.version, newest.bytes)
-      if (record?.kind !== 'seal-off') continue
+      const record = await this.#newestSealOff(each)
+      if (record === undefined) continue
       former.push({ epoch: each, count: record.sequence - 1, last: { number: 0, id: NO_ID }, leftOut: [] })
     }
     return former

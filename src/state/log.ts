@@ -293,9 +293,12 @@ export class StoredLog implements Log {
         first = step.version + 1
       }
       if (next === undefined) return
-      if (next.epoch.epoch !== epoch.epoch) await assertReaches(next)
-      if (next.epoch.epoch === epoch.epoch) end = next
-      else ({ end, first } = await this.#placeBehind(next, number))
+      if (next.epoch.epoch === epoch.epoch) {
+        end = next
+        continue
+      }
+      await assertReaches(next)
+      ;({ end, first } = await this.#placeBehind(next, number))
     }
   }
 

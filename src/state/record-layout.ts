@@ -33,7 +33,7 @@ export interface RecordFields {
   readonly epoch: number
   /** The version in its epoch, from 1. */
   readonly sequence: number
-  /** Counts the contents of the log. A marker has the highest number before it. */
+  /** Counts the contents of the log. A marker has the highest number that it accounts for. */
   readonly number: number
   /** 16 bytes. */
   readonly id: Uint8Array

@@ -149,7 +149,7 @@ class Resealing {
         if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
-      for (const position of leaveOut) if (await isThere(epochs, end, position)) numbers.add(position.number)
+      for (const position of leaveOut) if (!(await epochs.assertHas(end, position, true))) numbers.add(position.number)
       const isOwn = end.epoch.ownerId !== undefined && equalBytes(end.epoch.ownerId, epochs.keys.ownerId)
       const isDone = upTo === undefined || (isOwn && isCut(upTo.number, former))
       return new Resealing(epochs, end, former, isDone ? Infinity : upTo.number, numbers)
@@ -352,12 +352,4 @@ class Resealing {
  */
 function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
   return former.some(({ last }, index) => last.number <= upTo && isIn(leftOutBy(former.slice(0, index + 1)), upTo + 1))
-}
-
-/**
- * Returns whether a position to leave out is still in the log.
- * @throws KeystrataError `rollback` or `forked` if it never was
- */
-async function isThere(epochs: Epochs, end: End, position: Position): Promise<boolean> {
-  return !(await epochs.assertHas(end, position, true))
 }

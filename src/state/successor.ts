@@ -2,12 +2,13 @@
 // written behind it, or because the epoch before it was dropped (SPEC §19.4). The close of a later epoch says which epoch
 // it follows. But an owner may have been stopped between the close and the seal-off. So a damaged version only counts as a
 // seal-off if something shows that the log has reached the later epoch.
-import { toHex } from '../core/bytes.ts'
+import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { anywhereIn, type Epoch, type EpochRecords } from './epoch.ts'
+import { anywhereIn, type Epoch, type EpochRecords, versionOf } from './epoch.ts'
 import type { Close, FormerEpoch } from './marker.ts'
 import { versionsOf } from './read-ahead.ts'
 import type { ParsedRecord } from './record-layout.ts'
+import type { StoredObject } from './store.ts'
 
 /** How many damaged versions at the end of an epoch may hide a seal-off. */
 const DAMAGED_VERSIONS = 32
@@ -90,8 +91,8 @@ export class Successors {
   async #candidates(epoch: Epoch, first: number, last: number): Promise<Candidate[]> {
     const found: Candidate[] = []
     let later: Candidate | undefined
-    for await (const next of this.#above(epoch.epoch)) {
-      const closed = await this.#lastClose(next)
+    for await (const { next, version } of this.#above(epoch.epoch)) {
+      const closed = await this.#lastClose(next, version)
       if (closed === undefined || !this.#mayFollow(epoch, closed.epoch)) continue
       const { former } = closed.close
       const named = former.find((each) => each.epoch === epoch.epoch)
@@ -109,11 +110,12 @@ export class Successors {
     return ownerId !== undefined && (!keys.isAdopted(ownerId) || before === undefined || keys.isAdopted(before))
   }
 
-  /** Yields the numbers of all epochs above one. They are used without gaps. */
-  async *#above(epoch: number): AsyncGenerator<number> {
+  /** Yields all epochs above one, each with its newest version. They are used without gaps. */
+  async *#above(epoch: number): AsyncGenerator<StoredObject & { readonly next: number }> {
     for (let next = epoch + 1; ; next++) {
-      if ((await this.#records.store.read(this.#records.nameOf(next))) === undefined) return
-      yield next
+      const newest = await this.#records.store.read(this.#records.nameOf(next))
+      if (newest === undefined) return
+      yield { next, ...newest }
     }
   }
 
@@ -126,12 +128,10 @@ export class Successors {
   }
 
   /** Reads an epoch to its end, and returns its last close. */
-  async #lastClose(epoch: number): Promise<ClosedEpoch | undefined> {
+  async #lastClose(epoch: number, newest: number): Promise<ClosedEpoch | undefined> {
     const records = this.#records
-    const name = records.nameOf(epoch)
-    const newest = await records.store.read(name)
     let last: ClosedEpoch | undefined
-    for await (const { version, bytes } of versionsOf(records.store, name, 1, newest?.version ?? 0)) {
+    for await (const { version, bytes } of versionsOf(records.store, records.nameOf(epoch), 1, newest)) {
       const record = records.readable(anywhereIn(epoch), version, bytes)
       if (record === undefined) continue
       const close = records.closeIn(record)
@@ -152,9 +152,8 @@ export class Successors {
    */
   async hiddenIn(epoch: Epoch, newest: number, verified: number): Promise<Epoch | undefined> {
     if (verified > 0 && newest - verified <= FEW_VERSIONS) return this.#sealOffFrom(epoch, verified + 1, newest)
-    for await (const next of this.#above(epoch.epoch)) {
-      const version = (await this.#records.store.read(this.#records.nameOf(next)))?.version ?? 0
-      const record = await this.#records.readableAt(anywhereIn(next), version)
+    for await (const { next, version, bytes } of this.#above(epoch.epoch)) {
+      const record = this.#records.readable(anywhereIn(next), version, bytes)
       const count = record && this.#records.closeIn(record)?.former.at(-1)?.count
       if (count !== undefined) {
         const found = await this.#sealOffFrom(epoch, count + 1, count + 2)
@@ -170,9 +169,9 @@ export class Successors {
   /** Returns whether a record of a later epoch is a copy: then an owner is at work, or was stopped. */
   async #isCopy({ number, id }: ParsedRecord, epoch: Epoch): Promise<boolean> {
     const isTail = number > epoch.base
-    const version = isTail ? epoch.start + number - epoch.base : await this.#records.firstFrom(epoch, number)
+    const version = isTail ? versionOf(epoch, number) : await this.#records.firstFrom(epoch, number)
     const record = await this.#records.readableAt(epoch, version)
-    return record?.kind === 'content' && record.number === number && toHex(record.id) === toHex(id)
+    return record?.kind === 'content' && record.number === number && equalBytes(record.id, id)
   }
 
   async #sealOffFrom(epoch: Epoch, first: number, end: number): Promise<Epoch | undefined> {
