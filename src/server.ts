@@ -2,4 +2,5 @@
 export { saveCredential, verifyCredential } from './server/credential.ts'
 export { guardProfiles } from './server/guard.ts'
 export { type Connection, type KeyRegistry, openKeyRegistry, type RegistryStore } from './server/key-registry.ts'
-export { createVerifier, hashPassword, verifyLogin, verifyPassword } from './server/verifier.ts'
+export { createVerifier, matchesVerifier as verifyLogin } from './server/bcrypt.ts'
+export { hashPassword, verifyPassword } from './server/service-password.ts'

@@ -263,7 +263,7 @@ const calls: Readonly<Record<string, Call>> = {
     (challenge: Uint8Array) => client.prove(challenge, { server: 'storage-1' }),
   ],
   RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
-  verifyLogin: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
+  matchesVerifier: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
   LegacyKey: [['asigra56'], legacy.privateKey],
   deriveLegacyClient: [[await old.scope('private').seal(content), legacy.privateKey.text], content],
   openKeyRegistry: [[new MemoryRegistryStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
