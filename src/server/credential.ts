@@ -117,7 +117,8 @@ export async function saveCredential(
   })
 }
 
-const encodeLogin = (record: number, verifier: string): Bytes => encode(storedLogin, { record, verifier: utf8(verifier) })
+const encodeLogin = (record: number, verifier: string): Bytes =>
+  encode(storedLogin, { record, verifier: utf8(verifier) })
 
 /**
  * Checks the credential of a user who logs in. A wrong credential and an unknown user get the same answer after the same

@@ -105,7 +105,11 @@ async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Ar
  * Checks that the verifier of a record's password is there, if the password is a new one.
  * @throws KeystrataError `policy` if it is not
  */
-async function assertPassword(store: CheckedStore, next: ParsedProfile, stored: StoredRecord | undefined): Promise<void> {
+async function assertPassword(
+  store: CheckedStore,
+  next: ParsedProfile,
+  stored: StoredRecord | undefined,
+): Promise<void> {
   if (stored !== undefined && equalBytes(stored.record.header.keyId, next.header.keyId)) return
   if (await hasVerifierFor(store, next)) return
   throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {

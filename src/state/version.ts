@@ -21,7 +21,9 @@ export function parseFloor(options: { readonly atLeast?: string }): number {
   const { atLeast } = options
   const version = typeof atLeast === 'string' && /^[1-9]\d*$/.test(atLeast) ? Number(atLeast) : Number.NaN
   if (Number.isSafeInteger(version)) return version
-  throw new TypeError(`atLeast must be a revision, a text such as "3", not ${typeof atLeast}: leave it out, or pass one`)
+  throw new TypeError(
+    `atLeast must be a revision, a text such as "3", not ${typeof atLeast}: leave it out, or pass one`,
+  )
 }
 
 /**

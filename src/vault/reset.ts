@@ -112,7 +112,10 @@ function assertOwnCard({ admin }: ParsedProfile, holder: CardHolder): void {
   // The record's signature has been checked, so only its owner could have written an invalid card.
   const card = answeredAlike(() => readCard(admin))
   if (equalBytes(fingerprintBytes(card), fingerprintBytes(holder.keys))) return
-  throw new KeystrataError('key-not-found', 'this profile has another admin: unlock the keyset that its card belongs to')
+  throw new KeystrataError(
+    'key-not-found',
+    'this profile has another admin: unlock the keyset that its card belongs to',
+  )
 }
 
 function recoverVault(

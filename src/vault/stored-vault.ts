@@ -218,6 +218,7 @@ async function addVault(
   const entry = { id, dataKeyId: keyIdOf(dataKey), keys: [{ ...first, due: false }], recoverySlots: [] }
   const vault = withRecoverySlots(entry, profile.contents, view.owner)
   const contents = { ...profile.contents, vaults: [...profile.contents.vaults, vault] }
-  if ((await writeKeyring(view, profile, id, { version: 0, inner: 0 }, dataKey, [first])) === undefined) return undefined
+  if ((await writeKeyring(view, profile, id, { version: 0, inner: 0 }, dataKey, [first])) === undefined)
+    return undefined
   return (await writeNext(view, profile, contents))?.record
 }
