@@ -43,7 +43,6 @@ import { clearFormerVerifiers, hasVerifierFor } from './credential.ts'
  */
 export function guardProfiles(store: StateStore): StateStore {
   const checked = new CheckedStore(store)
-  const { readVersions } = store
   return {
     async read(name) {
       assertAllowed(name)
@@ -53,10 +52,10 @@ export function guardProfiles(store: StateStore): StateStore {
       assertAllowed(name)
       return checked.readVersion(name, version)
     },
-    ...(readVersions !== undefined && {
+    ...(store.readVersions !== undefined && {
       readVersions(name: string, from: number) {
         assertAllowed(name)
-        return readVersions.call(store, name, from)
+        return checked.readVersions(name, from) as AsyncGenerator<{ version: number; bytes: Uint8Array }>
       },
     }),
     async write(name, version, bytes) {

@@ -86,20 +86,19 @@ export interface Handover {
   readonly signature: Uint8Array
 }
 
-const handoverBy = within<HandoverBy>(uint8, 1, 3)
+const handoverBy = within<HandoverBy | 0>(uint8, 0, 3)
 const signature = bytes(SIGNATURE_BYTES)
 
 /** A byte that is 0 for none, or says who signed, and then the signature. */
 const handover: Codec<Handover | undefined> = {
   size: (value) => (value === undefined ? 1 : 1 + SIGNATURE_BYTES),
   write(to, value) {
-    if (value === undefined) return uint8.write(to, 0)
-    handoverBy.write(to, value.by)
-    signature.write(to, value.signature)
+    uint8.write(to, value?.by ?? 0)
+    if (value !== undefined) signature.write(to, value.signature)
   },
   read(from) {
-    if (from.bytes[from.offset] === 0) return void uint8.read(from)
-    return { by: handoverBy.read(from), signature: signature.read(from) }
+    const by = handoverBy.read(from)
+    return by === 0 ? undefined : { by, signature: signature.read(from) }
   },
 }
 

@@ -291,7 +291,7 @@ class OpenedProfile extends SecretHolder implements Profile {
           predecessor: byIdentity(contents.identity, record.bytes),
         }
       })
-      return rotateEach(view, marked, factsOf(marked).vaults)
+      return await rotateEach(view, marked, factsOf(marked).vaults)
     })
   }
 

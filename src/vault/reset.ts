@@ -82,8 +82,8 @@ export function resetProfile(
 }
 
 /** Returns the pinned identity, or undefined for `'unpinned'`. */
-function parsePin(options: { identity: string }): Uint8Array | undefined {
-  const { identity } = options ?? {}
+function parsePin(options: { readonly identity: string } | undefined): Uint8Array | undefined {
+  const identity = options?.identity
   if (typeof identity !== 'string') {
     throw new TypeError("identity must be the identity that was pinned for this user, or 'unpinned'")
   }

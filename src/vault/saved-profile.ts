@@ -93,7 +93,8 @@ export async function saveProfile(store: StateStore, profile: Profile): Promise<
     const started = Date.now()
     const stored = await readStoredRecord(checked)
     if (stored !== undefined && equalBytes(stored.record.bytes, insides.parsed.bytes)) {
-      return await dropBelow(checked, PROFILE_NAME, stored.version - 1)
+      await dropBelow(checked, PROFILE_NAME, stored.version - 1)
+      return
     }
     if (isBehind(stored, insides, tries)) {
       if ((await writeRecord(checked, (stored?.version ?? 0) + 1, insides.parsed.bytes)) === 'written') return
