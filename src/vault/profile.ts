@@ -344,7 +344,7 @@ const byIdentity = ({ seed }: SigningPair, record: Uint8Array): Predecessor => (
  */
 async function rotateAll(view: ProfileView, from: ParsedProfile): Promise<Profile> {
   const rotated: Set<string> = new Set()
-  for (let newest = from; ; ) {
+  for (let newest = from; ;) {
     const vaultId = factsOf(newest).vaults.find((each) => !rotated.has(each))
     if (vaultId === undefined) return nextHandle(newest, view)
     newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
