@@ -181,7 +181,7 @@ export function readHeader(fields: Fields, type: number, suites: number[]): Head
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
   const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
   const isRecord = (flags & 8) === 8 && flags < 16 && (flags & 3) !== 3
-  check(type === 5 ? isRecord : generation === (type === 13 ? 1 : 0) && flags === 0, 'unsupported')
+  check(type === 5 ? isRecord : generation === ([13, 17, 18].includes(type) ? 1 : 0) && flags === 0, 'unsupported')
   return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 

@@ -15,7 +15,6 @@ import {
   flipped,
   isNode,
   makeKeyset,
-  MemoryRegistryStore,
   MemoryVaultStore,
   PASSWORD,
   resummed,
@@ -25,6 +24,7 @@ import { memoryStateStore } from '../src/stores.ts'
 import { createKeyset, openLog, openPackMember, openSavedKeyset, openWriter, unlockKeyset } from '../src/index.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { openKeyRegistry } from '../src/server.ts'
+import { enrolIn, WatchedStore } from './registry-fixtures.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMaster } from '../src/keyset/master.ts'
@@ -444,7 +444,6 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
       await failure(() => both.open(damaged), 'authentication-failed')
     }
     expect(opened).toEqual([sample(100), sample(100), sample(100)])
-    both.enrolment()
     const login = await deriveLogin(PASSWORD, ALICE)
     const device = createDeviceKey()
     const again = await openDeviceKey(await device.export('a passphrase'), 'a passphrase')
@@ -457,14 +456,14 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
     const stored = both.save(device)
     await failure(() => openSavedClient(resummed(flipped(stored, 200)), again, DESKTOP), 'authentication-failed')
-    const registry = openKeyRegistry(new MemoryRegistryStore(), {
+    const registry = openKeyRegistry(new WatchedStore(), {
       realm: 'tests',
       server: 's',
       safeguarding: 'optional',
     })
-    await registry.enrol(both.enrolment())
+    await enrolIn(registry, both, { server: 's' })
     const { escrow, activationCode } = both.safeguard()
-    await registry.safeguard(escrow)
+    await registry.safeguard(escrow, { account: 'acme' })
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
       expires: new Date(8.64e15),
     })

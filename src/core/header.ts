@@ -44,7 +44,7 @@ export interface Header<S extends Suite = Suite> {
   readonly keyId: Uint8Array
   /** The keyset, share, vault, profile or client scope that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
-  /** The epoch of a record, 1 in a keyset, and 0 in all other objects. */
+  /** The epoch of a record; 1 in a keyset, an enrolment and a challenge; 0 in most other objects. */
   readonly generation: number
   readonly flags: number
 }

@@ -5,6 +5,7 @@ const MAX_NAME_LENGTH = 200
 /** The objects that keystrata stores, and how their names are made. */
 export const KEYSET_NAME = 'keyset'
 export const SLOTS_NAME = 'slots'
+export const REGISTRY_NAME = 'registry'
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

@@ -35,7 +35,6 @@ import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
 import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
 import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry } from 'keystrata/server'
-import type { RegistryStore as AccountStore } from 'keystrata/server'
 import {
   type BlobStore,
   blocksIn,
@@ -144,11 +143,11 @@ const readers: readonly BlockReader[] = [keyset, client]
 if (readers.length !== 2) throw new Error('unreachable')
 
 // keystrata/server
-export const registryOn = (store: AccountStore): KeyRegistry =>
+export const registryOn = (store: RegistryStore): KeyRegistry =>
   openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
 export const nameOf = ({ name }: Connection): string => name
 // @ts-expect-error no such option
-if (code !== 'policy') openKeyRegistry({} as AccountStore, { realm: 'r', server: 's', safeguarding: 'always' })
+if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
 
 // keystrata/legacy
 // @ts-expect-error a legacy key must be of type DES-56
