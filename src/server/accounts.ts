@@ -5,7 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { type CheckedStore, StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
-import { dropSettled, READS, withNote, writeSettled } from '../state/settle.ts'
+import { dropSettled, READS, withNote, writeShared } from '../state/settle.ts'
 import { nextVersion } from '../state/version.ts'
 import { accountRow, type AccountRow, fromOwnRow } from './account-row.ts'
 
@@ -37,8 +37,8 @@ export class Accounts {
   }
 
   /**
-   * Changes the row of an account. It is written even if the change makes no difference: only a successful write proves
-   * that what was read was the newest version. Then the older versions are dropped.
+   * Changes the row of an account. It is written even if the change makes no difference: only a write that the store
+   * answers with true proves that what was read was the newest version. Then the older versions are dropped.
    * @param change is called again if another writer was quicker. It returns undefined to write nothing
    * @param mustDrop whether older versions must be gone, because they contain what the caller wants to be rid of
    * @returns whether anything changed
@@ -64,12 +64,13 @@ export class Accounts {
         const version = nextVersion(read?.version ?? 0)
         const bytes = encode(accountRow, next)
         const isChange = read === undefined || !equalBytes(bytes, read.bytes)
-        const outcome = await writeSettled(this.#store, name, version, bytes)
+        const outcome = await writeShared(this.#store, name, version, bytes)
         if (outcome === 'written') {
           await this.#dropOld(name, version, mustDrop || losesEscrow(read?.row, next))
           return isChange || mayBeDone
         }
-        if (outcome === 'unknown' && isChange) mayBeDone = true
+        // The row has no mark of who wrote it. So what looks like this write may be an older one of another server.
+        if (outcome !== 'taken' && isChange) mayBeDone = true
       }
       if (tries === TRIES) throw tooManyTries(mayBeDone)
       await pauseBeforeRetry(tries, Date.now() - started)

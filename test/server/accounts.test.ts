@@ -289,7 +289,8 @@ describe('a store', () => {
     }
     expect(await change(registry)).toEqual(expected)
     expect(await registry.listClients('acme')).toEqual(await control.registry.listClients('acme'))
-    expect(await store.kept(ROW)).toEqual(await control.store.kept(ROW))
+    // The row has no mark of who wrote it, so the change was made again, to the newest version.
+    expect(await store.kept(ROW)).toEqual([4])
   })
 
   it.each(CHANGES)('that answers false after it has written: %s is done, one time', async (_, change) => {
