@@ -3,7 +3,7 @@
 // reduce it either.
 import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
-import { hash } from 'bcryptjs'
+import { compare, hash } from 'bcryptjs'
 import { createHash, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
 import { concat, domain, lengthPrefixed, utf8 } from '../../src/core/bytes.ts'
@@ -73,30 +73,31 @@ describe('a thief of the server’s database wants logins: a verifier is bcrypt 
   const base64Of = (credential: string) => digestOf(credential).toString('base64')
   const credentials = Array.from({ length: 2000 }, (_, index) => Buffer.from(sample(24, index)).toString('base64url'))
   const cheap = { cost: 10 }
+  const watched = { hash: vi.fn((password: string, cost: number) => hash(password, cost)), compare }
 
   it('digests that contain NUL: a digest that begins with NUL does not verify other credentials', async () => {
     const [one, other] = credentials.filter((credential) => digestOf(credential)[0] === 0)
-    vi.mocked(hash).mockClear()
+    watched.hash.mockClear()
     // Over the raw digest, bcrypt would stop at the first NUL, so all these credentials would share one password: the
     // empty one.
     const empty = await hash('', '$2b$10$abcdefghijklmnopqrstuu')
-    const verifier = await createVerifier(one!, cheap)
+    const verifier = await createVerifier(one!, { ...cheap, bcrypt: watched })
     expect(await verifyLogin(verifier, one!)).toBe(true)
     expect(await verifyLogin(verifier, other!)).toBe(false)
     expect(await verifyLogin(empty, one!)).toBe(false)
     // Two digests with a NUL after the first byte do not verify each other either.
     const later = credentials.filter((credential) => digestOf(credential).includes(0)).slice(2, 4)
     expect(await verifyLogin(await createVerifier(later[0]!, cheap), later[1]!)).toBe(false)
-    for (const [password] of vi.mocked(hash).mock.calls) expect(password).not.toContain('\0')
+    expect(watched.hash.mock.calls.map(([password]) => password)).toEqual([base64Of(one!).slice(0, 72)])
   })
 
   it('characters 72 and 73: the 72nd counts, and the 73rd never reaches bcrypt', async () => {
     const [credential] = credentials as [string]
     const text = base64Of(credential)
     expect(text).toHaveLength(88)
-    vi.mocked(hash).mockClear()
-    await createVerifier(credential, cheap)
-    expect(vi.mocked(hash).mock.calls.map(([password]) => password)).toEqual([text.slice(0, 72)])
+    watched.hash.mockClear()
+    await createVerifier(credential, { ...cheap, bcrypt: watched })
+    expect(watched.hash.mock.calls.map(([password]) => password)).toEqual([text.slice(0, 72)])
 
     const salt = '$2b$10$abcdefghijklmnopqrstuu'
     const swapped = (index: number) =>
