@@ -12,6 +12,7 @@ import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { loginName, PROFILE_NAME } from '../state/name.ts'
 import { writeSettled } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
+import { previousOf } from '../vault/keyring.ts'
 import { assertFollows, encodeProfile, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
 import {
   dropBelow,
@@ -209,17 +210,29 @@ export async function hasVerifierFor(store: CheckedStore, { header, version }: P
   return verifier !== undefined && record >= version
 }
 
+/** How many versions above the newest record's predecessor may be damaged, or not count. */
+const MAX_SKIPPED = 8
+
 /**
- * Clears the verifiers of the passwords that the record before this one, and the one before that, were under. A verifier
- * that was saved for a later record stays: that record may still be written.
+ * Clears the verifiers of former passwords: of those that only records below the predecessor of the newest one are under.
+ * The predecessor stays, and counts if the newest record is damaged, so its password keeps its verifier. A verifier that
+ * was saved for a later record stays too: that record may still be written.
+ * @returns the version of the predecessor, below which nothing is needed any more; 1 if it was not found
  */
-export async function clearFormerVerifiers(store: CheckedStore, { version, record }: StoredRecord): Promise<void> {
-  for (const below of [version - 1, version - 2]) {
-    const former = await readRecordBelow(store, below)
-    if (former !== undefined && !equalBytes(former.header.keyId, record.header.keyId)) {
-      await clearVerifier(store, former.header.keyId, record.version)
+export async function clearFormerVerifiers(store: CheckedStore, { at, record }: StoredRecord): Promise<number> {
+  const lowest = Math.max(1, at - MAX_SKIPPED)
+  for (let version = at - 1; version >= lowest; version--) {
+    const predecessor = await readRecordBelow(store, version)
+    if (predecessor === undefined || !equalBytes(previousOf(predecessor.bytes), record.previous)) continue
+    const kept = [record, predecessor].map(({ header }) => header.keyId)
+    for (let below = version - 1; below >= lowest; below--) {
+      const former = (await readRecordBelow(store, below))?.header.keyId
+      if (former === undefined) break
+      if (!kept.some((keyId) => equalBytes(keyId, former))) await clearVerifier(store, former, record.version)
     }
+    return version
   }
+  return 1
 }
 
 /** Makes the object of a password empty, unless its verifier was saved for a record of a higher version. */

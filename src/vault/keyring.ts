@@ -12,11 +12,13 @@ import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/head
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
 import { MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
+import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import {
   DATA_KEY_BYTES,
   type Generation,
+  HASH_BYTES,
   KEYRING_KEY_BYTES,
   MAX_KEYRING_BYTES,
   type Slot,
@@ -138,6 +140,7 @@ export function openRecoverySlot(
 /**
  * Encodes a keyring: the data key wrapped under each of `keys`, which are in ascending order of generation.
  * @param identity signs it, so that a server can check who wrote it
+ * @param previous the keyring that this one follows; undefined for the first
  */
 export function encodeKeyring(
   vaultId: Uint8Array,
@@ -145,11 +148,13 @@ export function encodeKeyring(
   dataKey: SecretKey<'data'>,
   keys: readonly KeyringKey[],
   identity: SigningPair,
+  previous: Uint8Array | undefined,
 ): Bytes {
   const ids = { keyId: keyIdOf(dataKey), ownerId: vaultId }
   const whole = encode(storedKeyring, {
     headerBytes: encodeHeader({ type: ObjectType.keyring, suite: Suite.none, generation: 1, ...ids }),
     version,
+    previous: previousOf(previous),
     wraps: keys.map(({ generation, key }) => ({
       generation,
       bytes: withBytes(dataKey, (secret) => wrapSecret(key, secret, wrapPlace(vaultId, generation))),
@@ -165,6 +170,10 @@ export function encodeKeyring(
 
 const signedMessage = (authenticated: Uint8Array): Bytes =>
   concat(domain('sign/keyring'), authenticated.subarray(0, -SIGNATURE_BYTES))
+
+/** Returns what an object says about the one that it follows: its hash, or zeros if it is the first. */
+export const previousOf = (object: Uint8Array | undefined): Bytes =>
+  object === undefined ? new Uint8Array(HASH_BYTES) : sha256(object)
 
 /** Returns whether this identity has signed a keyring. */
 export function isSignedBy(identity: Uint8Array, { authenticated, signature }: ParsedKeyring): boolean {
@@ -221,6 +230,8 @@ export function openKeyring<K extends KeyringKey>(
 
 export interface ParsedKeyring extends StoredKeyring {
   readonly header: Header
+  /** A copy of the keyring. All fields are views of it. */
+  readonly bytes: Bytes
   /** All bytes before the MAC. */
   readonly authenticated: Uint8Array
 }
@@ -238,7 +249,7 @@ export function parseKeyring(stored: Uint8Array): ParsedKeyring {
   }
   const bytes = new Uint8Array(stored)
   const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none], { generation: 1 })
-  return { ...decode(storedKeyring, bytes, 'keyring'), header, authenticated: bytes.subarray(0, -MAC_BYTES) }
+  return { ...decode(storedKeyring, bytes, 'keyring'), header, bytes, authenticated: bytes.subarray(0, -MAC_BYTES) }
 }
 
 /** Unwraps the data key of this generation. Undefined if there is no such wrap, or it does not open under this key. */

@@ -38,6 +38,7 @@ const FIELDS: readonly (readonly [string, number])[] = [
   ['key id', 16],
   ['profile id', 16],
   ['version', 8],
+  ['hash of the record before', 32],
   ['identity', 32],
   ['seed of the identity', 160],
   ['whether there is an admin', 1],
@@ -63,7 +64,7 @@ const attacker = signingPairOf(new SecretKey('signing', new Uint8Array(32).fill(
 
 /** Returns a record with a server's own identity, which has signed it. */
 function signedByAnother(record: Uint8Array): Bytes {
-  const forged = patched(record, 56, attacker.publicKey)
+  const forged = patched(record, 88, attacker.publicKey)
   const at = forged.length - 136
   forged.set(sign(attacker.seed, concat(domain('sign/profile'), forged.subarray(0, at))), at)
   return resummed(forged) as Bytes
@@ -96,7 +97,7 @@ describe('an active server wants its own admin key', () => {
   it('cannot insert its own admin', async () => {
     const { record } = await enrol(alice)
     const pin = parseProfile(record).identity
-    const theirs = resummed(patched(record, 249, other.card().bytes))
+    const theirs = resummed(patched(record, 281, other.card().bytes))
     await failure(() => openProfile(theirs, alice), 'authentication-failed')
     // An admin who resets cannot check the MAC, but the signature covers the card.
     for (const keyset of [admin, other]) {

@@ -95,10 +95,10 @@ describe('an admin under zero trust wants a reset', () => {
     const { profile, store } = await enrol({ zeroTrust: true })
     const { record } = profile
     const card = Uint8Array.of(1, ...admin.card().bytes)
-    const off = resummed(Uint8Array.of(...record.subarray(0, 248), ...card, ...record.subarray(249)))
+    const off = resummed(Uint8Array.of(...record.subarray(0, 280), ...card, ...record.subarray(281)))
     await failure(() => openProfile(off, alice), 'authentication-failed')
     await failure(() => resetProfile(off, admin, renewed, { identity: 'unpinned' }), 'authentication-failed')
-    await failure(() => openProfile(resummed(patched(record, 248, [1])), alice), 'malformed')
+    await failure(() => openProfile(resummed(patched(record, 280, [1])), alice), 'malformed')
     await failure(() => profile.changeRecovery(store, { admin: admin.card() }), 'policy')
     // An honest server does not accept such a record from anybody.
     const withAdmin = await enrol()
