@@ -6,6 +6,7 @@ import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { KEYRING_NAME, keyringName, LOG_NAME, PROFILE_NAME } from '../state/name.ts'
+import { repeatedly } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
 import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
 import { assertFollows, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
@@ -110,10 +111,17 @@ async function assertPassword(
   stored: StoredRecord | undefined,
 ): Promise<void> {
   if (stored !== undefined && equalBytes(stored.record.header.keyId, next.header.keyId)) return
-  if (await hasVerifierFor(store, next)) return
-  throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {
-    rule: 'verifier',
+  await untilNotRefused(async () => {
+    if (await hasVerifierFor(store, next)) return
+    throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {
+      rule: 'verifier',
+    })
   })
+}
+
+/** Checks something that was read. A read may be late, so while this means a refusal, it reads again. */
+async function untilNotRefused<T>(check: () => Promise<T>): Promise<T> {
+  return repeatedly(check, (error) => error instanceof KeystrataError && error.code === 'policy')
 }
 
 /**
@@ -141,7 +149,7 @@ async function writeKeyring(store: CheckedStore, name: string, version: number, 
   const vaultId = name.slice(KEYRING_NAME.length)
   const before = await readKeyring(store, vaultId)
   if ((before?.version ?? 0) !== version - 1) return false
-  if (!(await isOwners(store, next))) return false
+  if (!(await untilNotRefused(() => isOwners(store, next)))) return false
   assertNextKeyring(next, before?.keyring)
   if (!(await store.write(keyringName(vaultId), version, bytes))) return false
   if (next.wraps.length === 1) await dropBelow(store, name, version)

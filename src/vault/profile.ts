@@ -286,7 +286,8 @@ class OpenedProfile extends SecretHolder implements Profile {
     if (vaultId !== undefined) parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
       const newest = await readVerifiedRecord(view)
-      return rotateEach(view, newest, vaultId === undefined ? factsOf(newest).vaults : [vaultId])
+      if (vaultId === undefined) return rotateAll(view, newest)
+      return nextHandle(await rotateVault({ ...view, atLeast: newest.version }, vaultId), view)
     })
   }
 
@@ -303,7 +304,7 @@ class OpenedProfile extends SecretHolder implements Profile {
           handover: byIdentity(contents.identity),
         }
       })
-      return await rotateEach(view, marked, factsOf(marked).vaults)
+      return await rotateAll(view, marked)
     })
   }
 
@@ -348,11 +349,18 @@ const byIdentity = ({ seed }: SigningPair): HandoverSigner => ({
   sign: (message) => sign(seed, message),
 })
 
-/** Rotates the vaults one after the other, and returns a handle of the newest record. */
-async function rotateEach(view: ProfileView, from: ParsedProfile, vaultIds: readonly string[]): Promise<Profile> {
-  let newest = from
-  for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
-  return nextHandle(newest, view)
+/**
+ * Rotates every vault, one after the other, and returns a handle of the newest record. `from` may have been read late, so
+ * this ends only when a record lists no other vault.
+ */
+async function rotateAll(view: ProfileView, from: ParsedProfile): Promise<Profile> {
+  const rotated: Set<string> = new Set()
+  for (let newest = from; ; ) {
+    const vaultId = factsOf(newest).vaults.find((each) => !rotated.has(each))
+    if (vaultId === undefined) return nextHandle(newest, view)
+    newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
+    rotated.add(vaultId)
+  }
 }
 
 /** Opens a newer record as an independent handle, with its own copy of the root key. */

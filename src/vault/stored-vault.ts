@@ -10,7 +10,7 @@ import { randomBytes } from '../primitives/random.ts'
 import type { CheckedStore } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { keyringName } from '../state/name.ts'
-import { writeSettled } from '../state/settle.ts'
+import { repeatedly, writeSettled } from '../state/settle.ts'
 import { nextVersion } from '../state/version.ts'
 import {
   encodeKeyring,
@@ -169,16 +169,22 @@ export async function writeKeyring(
     const outcome = await writeSettled(store, keyringName(toHex(vaultId)), next.version, bytes)
     return outcome === 'written' ? next : undefined
   } catch (error) {
-    if (await isFormerIdentity(store, contents.identity, error)) return undefined
-    throw error
+    await assertFormerIdentity(store, contents.identity, error)
+    return undefined
   }
 }
 
-/** Returns whether a server has refused a keyring because another device has replaced the identity meanwhile. */
-async function isFormerIdentity(store: CheckedStore, { publicKey }: SigningPair, error: unknown): Promise<boolean> {
-  if (!(error instanceof KeystrataError) || error.detail['rule'] !== 'identity') return false
-  const stored = await readStoredRecord(store)
-  return stored !== undefined && !equalBytes(stored.record.identity, publicKey)
+/**
+ * Returns if a server has refused a keyring because another device has replaced the identity meanwhile.
+ * @throws the server's error otherwise
+ */
+async function assertFormerIdentity(store: CheckedStore, { publicKey }: SigningPair, refusal: unknown): Promise<void> {
+  if (!(refusal instanceof KeystrataError) || refusal.detail['rule'] !== 'identity') throw refusal
+  const check = async () => {
+    const stored = await readStoredRecord(store)
+    if (stored === undefined || equalBytes(stored.record.identity, publicKey)) throw refusal
+  }
+  await repeatedly(check, (error) => error === refusal)
 }
 
 /** A new vault: the record that lists it, and its data key, which the caller disposes of. */
