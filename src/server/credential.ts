@@ -84,11 +84,10 @@ async function writeLogin(store: CheckedStore, keyId: Uint8Array, after: number,
  * import { guardProfiles, saveCredential } from 'keystrata/server'
  * import type { StateStore } from 'keystrata/stores'
  *
- * // `store` is the store of the user who is logged in, or signs up.
- * async function setPassword(store: StateStore, record: Uint8Array, credential: string) {
+ * // `store` is the store of the user who signs up.
+ * async function signUp(store: StateStore, record: Uint8Array, credential: string) {
  *   await saveCredential(store, record, credential)
- *   const version = ((await store.read('profile'))?.version ?? 0) + 1
- *   return guardProfiles(store).write('profile', version, record) // false: somebody else was quicker
+ *   return guardProfiles(store).write('profile', 1, record) // false: somebody else was quicker
  * }
  * ```
  */

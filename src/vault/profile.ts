@@ -67,10 +67,10 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
  * What anyone can see of a profile, without a key.
  * @example
  * ```ts
- * import { parseProfile } from 'keystrata/vault'
+ * import type { ProfileFacts } from 'keystrata/vault'
  *
  * // For an admin's console: what to compare with the user, and to pin.
- * const shown = (record: Uint8Array) => `identity ${parseProfile(record).identity}`
+ * const shown = ({ identity }: ProfileFacts) => `identity ${identity}`
  * ```
  */
 export interface ProfileFacts {

@@ -46,9 +46,8 @@ import { openWith } from './stored-vault.ts'
  *
  * const store = memoryStateStore()
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
- * using created = createProfile(login, { zeroTrust: true })
- * await saveProfile(store, created)
- * using profile = await loadProfile(store, login, { atLeast: created.revision })
+ * await saveProfile(store, createProfile(login, { zeroTrust: true }))
+ * using profile = await loadProfile(store, login, { atLeast: '1' })
  * console.log(profile.revision) // 1
  * ```
  */
@@ -78,16 +77,10 @@ export async function loadProfile(
  * @example
  * ```ts
  * import type { StateStore } from 'keystrata/stores'
- * import { type Login, type Profile, saveProfile } from 'keystrata/vault'
+ * import { type Profile, saveProfile } from 'keystrata/vault'
  *
- * async function newPassword(
- *   store: StateStore,
- *   profile: Profile,
- *   next: Login,
- *   sendCredential: (record: Uint8Array, credential: string) => Promise<void>,
- * ) {
- *   using changed = profile.changePassword(next)
- *   await sendCredential(changed.record, next.credential) // the server calls saveCredential
+ * // `changed` is what changePassword returned. The server has saved the credential.
+ * async function saveChanged(store: StateStore, changed: Profile) {
  *   await saveProfile(store, changed)
  *   return changed.revision // to be kept, for `atLeast`
  * }
@@ -150,8 +143,7 @@ function overtaken(stored: StoredRecord | undefined, { version }: ParsedProfile)
  * import { type Login, openProfile, restoreProfile, saveProfile } from 'keystrata/vault'
  *
  * async function goBack(store: StateStore, kept: Uint8Array, login: Login) {
- *   using old = openProfile(kept, login)
- *   using restored = await restoreProfile(store, old)
+ *   using restored = await restoreProfile(store, openProfile(kept, login))
  *   await saveProfile(store, restored)
  *   return restored.revision // the new floor of every device
  * }
