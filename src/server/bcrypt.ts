@@ -12,6 +12,15 @@ import { hashQueue, ifThereIsRoom } from './hash-queue.ts'
  * `@node-rs/bcrypt` 1 are such implementations as they are. `@node-rs/bcrypt` 2 takes the cost in an object: pass
  * `{ compare, hash: (password, cost) => hash(password, { cost }) }`. Both compute in libuv's threads (4, or
  * `UV_THREADPOOL_SIZE`), for which files and DNS wait too.
+ * @example
+ * ```ts
+ * import { type Bcrypt, verifyCredential } from 'keystrata/server'
+ * import type { StateStore } from 'keystrata/stores'
+ *
+ * // `bcrypt` is the package of that name: import bcrypt from 'bcrypt'
+ * const logIn = (bcrypt: Bcrypt, store: StateStore, credential: string) =>
+ *   verifyCredential(store, credential, { bcrypt })
+ * ```
  */
 export interface Bcrypt {
   /** Hashes with a random salt. The prefix `$2b$`, `$2a$` or `$2y$` makes no difference for the texts of this library. */
@@ -19,6 +28,16 @@ export interface Bcrypt {
   compare(password: string, hash: string): Promise<boolean>
 }
 
+/**
+ * How verifiers are computed.
+ * @example
+ * ```ts
+ * import type { BcryptOptions } from 'keystrata/server'
+ *
+ * const options: BcryptOptions = { cost: 12 }
+ * console.log(options.cost) // 12
+ * ```
+ */
 export interface BcryptOptions {
   /** The bcrypt cost, 10 to 15, default 12. Each step doubles the time of a login, and of a thief's guess. */
   cost?: number
@@ -38,24 +57,14 @@ const BCRYPT_CHARACTERS = 72
 const NOBODY = '.'.repeat(72)
 
 /**
- * Creates the verifier of a credential: bcrypt over the SHA-512 hash of the login key. Store it with the user. An
- * attacker who steals it can guess passwords; each guess costs PBKDF2 with 600,000 iterations, to which bcrypt adds
- * little.
+ * Creates the verifier of a credential: bcrypt over the SHA-512 hash of the login key. An attacker who steals it can guess
+ * passwords; each guess costs PBKDF2 with 600,000 iterations, to which bcrypt adds little.
  * @param credential the `credential` of the client's login, as the client sends it, 32 characters
- * @param options `cost`: use one cost for all users, because response times would otherwise show which users exist
  * @returns 60 characters, `$2b$…`
  * @throws KeystrataError `malformed` if `credential` is not a credential
  * @throws KeystrataError `limit-exceeded` if the cost is not 10 to 15, or if 100 hashes of this process are not finished
  * @throws TypeError if `credential` is not a string, or if `bcrypt` is not such an implementation or returns no hash of
  *   this cost
- * @example
- * ```ts
- * import { createVerifier } from 'keystrata/server'
- *
- * const credential = 'bm90IGEgcmVhbCBjcmVkZW50aWFsIDE3' // what the client sent
- * const verifier = await createVerifier(credential)
- * console.log(verifier.length) // 60
- * ```
  */
 export async function createVerifier(credential: string, options: BcryptOptions = {}): Promise<string> {
   const { cost = COST.default } = options
@@ -69,27 +78,15 @@ export async function createVerifier(credential: string, options: BcryptOptions 
 }
 
 /**
- * Checks a credential against a verifier. bcrypt is expensive for the server too: at cost 12, each call takes about 0.3
- * seconds of one processor, for an unknown user as well. So limit how often each user and each address may try before
- * you call this, for example with a token bucket for each, and answer HTTP 429 beyond it. Do not lock accounts: that lets
- * an attacker lock out the victim. At most 4 checks run at once in one process, and the others wait in line.
+ * Checks a credential against a verifier. At most 4 checks run at once in one process, and the others wait in line.
  * @param verifier the stored verifier; undefined for an unknown user, which takes the same time and returns false
  * @param credential what the client sent. An invalid credential takes the same time and returns false
- * @param options `cost`: the cost for an unknown user. Pass the cost of your verifiers, if it is not 12
+ * @param options `cost`: the cost for an unknown user
  * @returns whether the credential matches
  * @throws KeystrataError `malformed` if `verifier` is not a verifier
- * @throws KeystrataError `limit-exceeded` if a cost is not 10 to 15, or if 100 hashes of this process are not finished:
- *   then answer HTTP 429 or 503
+ * @throws KeystrataError `limit-exceeded` if a cost is not 10 to 15, or if 100 hashes of this process are not finished
  * @throws TypeError if `verifier` or `credential` is not a string, or if `bcrypt` is not such an implementation or
  *   returns no boolean
- * @example
- * ```ts
- * import { verifyLogin as matchesVerifier } from 'keystrata/server'
- *
- * async function logIn(verifier: string | undefined, credential: string) {
- *   return (await matchesVerifier(verifier, credential)) ? 200 : 401 // of an unknown user there is no verifier
- * }
- * ```
  */
 export async function matchesVerifier(
   verifier: string | undefined,

@@ -5,6 +5,15 @@ const MAX_NAME_LENGTH = 200
 /** The objects that keystrata stores, and how their names are made. */
 export const KEYSET_NAME = 'keyset'
 export const SLOTS_NAME = 'slots'
+export const PROFILE_NAME = 'profile'
+/** What the names of keyrings begin with. The id of the vault follows. */
+export const KEYRING_NAME = 'keyring/'
+/** @param vaultId 32 hex digits */
+export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
+/** What the names of logs begin with. */
+export const LOG_NAME = 'log/'
+/** @param keyId the key id of a root key, 32 hex digits */
+export const loginName = (keyId: string): string => `login/${keyId}`
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

@@ -5,14 +5,15 @@
 import type { CardHolder } from '../core/card.ts'
 import { disposing, equalKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
-import { type Bytes, concat, equalBytes, lengthPrefixed, u32, utf8 } from '../core/bytes.ts'
+import { type Bytes, concat, domain, equalBytes, lengthPrefixed, u32, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
-import type { Recipient } from '../core/key-pairs.ts'
+import type { Recipient, SigningPair } from '../core/key-pairs.ts'
 import { MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import {
   DATA_KEY_BYTES,
   type Generation,
@@ -134,26 +135,40 @@ export function openRecoverySlot(
   return { generation, key: SecretKey.take('keyring', secret) }
 }
 
-/** Encodes a keyring: the data key wrapped under each of `keys`, which are in ascending order of generation. */
+/**
+ * Encodes a keyring: the data key wrapped under each of `keys`, which are in ascending order of generation.
+ * @param identity signs it, so that a server can check who wrote it
+ */
 export function encodeKeyring(
   vaultId: Uint8Array,
   version: number,
   dataKey: SecretKey<'data'>,
   keys: readonly KeyringKey[],
+  identity: SigningPair,
 ): Bytes {
-  const header = { type: ObjectType.keyring, suite: Suite.none, keyId: keyIdOf(dataKey), ownerId: vaultId }
+  const ids = { keyId: keyIdOf(dataKey), ownerId: vaultId }
   const whole = encode(storedKeyring, {
-    headerBytes: encodeHeader(header),
+    headerBytes: encodeHeader({ type: ObjectType.keyring, suite: Suite.none, generation: 1, ...ids }),
     version,
     wraps: keys.map(({ generation, key }) => ({
       generation,
       bytes: withBytes(dataKey, (secret) => wrapSecret(key, secret, wrapPlace(vaultId, generation))),
     })),
+    signature: new Uint8Array(SIGNATURE_BYTES),
     mac: new Uint8Array(MAC_BYTES),
   })
   const authenticated = whole.subarray(0, -MAC_BYTES)
+  authenticated.set(sign(identity.seed, signedMessage(authenticated)), authenticated.length - SIGNATURE_BYTES)
   whole.set(macUnder(dataKey, 'keyring-mac', [vaultId], authenticated), authenticated.length)
   return whole
+}
+
+const signedMessage = (authenticated: Uint8Array): Bytes =>
+  concat(domain('sign/keyring'), authenticated.subarray(0, -SIGNATURE_BYTES))
+
+/** Returns whether this identity has signed a keyring. */
+export function isSignedBy(identity: Uint8Array, { authenticated, signature }: ParsedKeyring): boolean {
+  return isSignatureOf(identity, signedMessage(authenticated), signature)
 }
 
 /** The ids that a vault's keyring must carry: the vault's own, and that of its data key. */
@@ -174,15 +189,13 @@ export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
 /**
  * Opens a keyring with every one of `keys` that fits. The caller still owns `keys`.
  * @returns undefined if no key fits, because the profile and the keyring that were read do not belong together
- * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if it is not a keyring
  * @throws KeystrataError `authentication-failed` if it belongs to another vault or was altered
  */
 export function openKeyring<K extends KeyringKey>(
-  stored: Uint8Array,
+  keyring: ParsedKeyring,
   { id: vaultId, dataKeyId }: VaultIds,
   keys: readonly K[],
 ): OpenedKeyring<K> | undefined {
-  const keyring = parseKeyring(stored)
   const { ownerId, keyId } = keyring.header
   if (!equalBytes(ownerId, vaultId) || !equalBytes(keyId, dataKeyId)) throw authenticationFailed()
   const opened = keys.flatMap((own) => {
@@ -206,14 +219,14 @@ export function openKeyring<K extends KeyringKey>(
   }
 }
 
-interface ParsedKeyring extends StoredKeyring {
+export interface ParsedKeyring extends StoredKeyring {
   readonly header: Header
   /** All bytes before the MAC. */
   readonly authenticated: Uint8Array
 }
 
 /**
- * Parses a copy of a stored keyring. It does not check the MAC.
+ * Parses a copy of a stored keyring. It checks neither the signature nor the MAC.
  * @throws KeystrataError `limit-exceeded` over 64 KiB
  * @throws KeystrataError `malformed`, `unsupported` if it is not a keyring
  */
@@ -224,7 +237,7 @@ export function parseKeyring(stored: Uint8Array): ParsedKeyring {
     })
   }
   const bytes = new Uint8Array(stored)
-  const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none])
+  const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none], { generation: 1 })
   return { ...decode(storedKeyring, bytes, 'keyring'), header, authenticated: bytes.subarray(0, -MAC_BYTES) }
 }
 

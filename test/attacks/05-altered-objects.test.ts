@@ -5,7 +5,8 @@ import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
 import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
-import { parseProfile } from '../../src/vault/profile-record.ts'
+import { parseProfileRecord } from '../../src/vault/profile-record.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import {
   ALICE,
   anywhere,
@@ -14,14 +15,17 @@ import {
   failure,
   flipped,
   hex,
-  MemoryVaultStore,
+  newestBytes,
   PASSWORD,
   patched,
   quickly,
   resummed,
   sample,
 } from '../fixtures.ts'
+import { withoutPauses } from '../pauses.ts'
 import { quickKeyset } from './known.ts'
+
+withoutPauses()
 
 const keyset = await quickKeyset()
 const lax = await quickKeyset({ encryption: 'x25519' })
@@ -34,12 +38,12 @@ const reader = lax.acceptShare(share.invite(lax.card()), sharing.card())
 const record = (await writer.sealRecord(sample(10), atStart)).record
 
 const alice = await deriveLogin(PASSWORD, ALICE)
-const store = new MemoryVaultStore()
+const store = memoryStateStore()
 const created = await createProfile(alice, { zeroTrust: true }).createVault(store)
 const { profile: both, vault: secondVault } = await created.profile.createVault(store)
 const { vault } = created
 const vaultBlock = await vault.seal(sample(64))
-const keyring = (await store.readKeyring(vault.id))!
+const keyring = await newestBytes(store, `keyring/${vault.id}`)
 
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const keys = {
@@ -55,9 +59,9 @@ const text = device.sealText('hunter2', place)
 
 /** Opens the vault from a store that returns these bytes as its keyring. */
 async function openBy(bytes: Uint8Array) {
-  const lying = new MemoryVaultStore()
-  await lying.writeProfile(both.record, both.version)
-  await lying.writeKeyring(vault.id, bytes, 1)
+  const lying = memoryStateStore()
+  await lying.write('profile', 1, both.record)
+  await lying.write(`keyring/${vault.id}`, 1, bytes)
   return both.openVault(lying, vault.id)
 }
 
@@ -125,7 +129,7 @@ describe('a writer of storage wants swapped objects', () => {
     await failure(() => vault.open(theirs), 'authentication-failed')
     const ids = vaultBlock.envelope.subarray(16, 48)
     await failure(() => vault.open({ ...theirs, envelope: patched(theirs.envelope, 16, ids) }), 'authentication-failed')
-    const foreign = (await store.readKeyring(secondVault.id))!
+    const foreign = await newestBytes(store, `keyring/${secondVault.id}`)
     await failure(() => openBy(foreign), 'authentication-failed')
     await failure(() => openBy(patched(foreign, 16, keyring.subarray(16, 48))), 'authentication-failed')
   })
@@ -156,7 +160,7 @@ describe('a writer of storage wants swapped objects', () => {
     }
     await failure(() => device.openText(client.save(device), place), 'unsupported', 'malformed')
     // A slot is a WRAP, as in a keyring, but of another type and under another key.
-    const slot = parseProfile(both.record).vaults[0]!.slots[0]!.bytes
+    const slot = parseProfileRecord(both.record).vaults[0]!.slots[0]!.bytes
     await failure(() => openBy(patched(keyring, 62, slot)), 'authentication-failed')
   })
 })
@@ -168,17 +172,18 @@ describe('a writer of storage wants older objects', () => {
       await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.regenerate().revision }), 'rollback')
       expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.revision })).id).toBe(keyset.id)
     })
-    await failure(() => openProfile(created.profile.record, alice, { atLeast: both.version }), 'rollback')
+    await failure(() => openProfile(created.profile.record, alice, { atLeast: both.revision }), 'rollback')
   })
 
   it('an older keyring: its E-key is no longer in the profile', async () => {
-    const mine = new MemoryVaultStore()
+    const mine = memoryStateStore()
     const { profile, vault: rotating } = await createProfile(alice, { zeroTrust: true }).createVault(mine)
-    const old = (await mine.readKeyring(rotating.id))!
+    const name = `keyring/${rotating.id}`
+    const old = await newestBytes(mine, name)
     const rotated = await profile.rotate(mine)
-    const replaying = new MemoryVaultStore()
-    await replaying.writeProfile(rotated.record, rotated.version)
-    await replaying.writeKeyring(rotating.id, old, 9)
+    const replaying = memoryStateStore()
+    await replaying.write('profile', 1, rotated.record)
+    await replaying.write(name, 1, old)
     await failure(() => rotated.openVault(replaying, rotating.id), 'authentication-failed')
   })
 
