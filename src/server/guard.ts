@@ -5,7 +5,7 @@
 import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
-import { KEYRING_NAME, keyringName, LOG_NAME, PROFILE_NAME } from '../state/name.ts'
+import { assertVersion, KEYRING_NAME, keyringName, PROFILE_NAME } from '../state/name.ts'
 import { repeatedly } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
 import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
@@ -61,9 +61,10 @@ export function guardProfiles(store: StateStore): StateStore {
     }),
     async write(name, version, bytes) {
       assertAllowed(name)
+      assertVersion(version)
       if (name === PROFILE_NAME) return writeProfile(checked, version, bytes)
       if (name.startsWith(KEYRING_NAME)) return writeKeyring(checked, name, version, bytes)
-      return checked.write(name, version, bytes)
+      return checked.write(name, version, bytesFrom(bytes, 'record'))
     },
     async drop(name) {
       assertAllowed(name)
@@ -71,14 +72,16 @@ export function guardProfiles(store: StateStore): StateStore {
   }
 }
 
+/** The names of keyrings and logs (SPEC §18.1). */
+const ALLOWED = /^(?:keyring\/[\da-f]{32}|log\/[\da-f]{32}(?:\/\d{1,10})?)$/
+
 /**
  * Checks that sessions may use an object of this name.
  * @throws KeystrataError `policy`. It does not repeat the name, because the name of a verifier is a secret
  */
 function assertAllowed(name: string): void {
-  const isKeyring = typeof name === 'string' && name.startsWith(KEYRING_NAME) && vaultIdOf(name) !== undefined
-  if (isKeyring || name === PROFILE_NAME || (typeof name === 'string' && name.startsWith(LOG_NAME))) return
-  throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/…', {
+  if (name === PROFILE_NAME || ALLOWED.test(name)) return
+  throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/<log id>', {
     rule: 'guarded-name',
   })
 }

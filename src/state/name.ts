@@ -10,8 +10,6 @@ export const PROFILE_NAME = 'profile'
 export const KEYRING_NAME = 'keyring/'
 /** @param vaultId 32 hex digits */
 export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
-/** What the names of logs begin with. */
-export const LOG_NAME = 'log/'
 /** What the names of verifiers begin with. The rest lets anyone test passwords, so it must not get into messages. */
 export const LOGIN_NAME = 'login/'
 /** @param keyId the key id of a root key, 32 hex digits */

@@ -10,7 +10,7 @@ import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
-import { MAC_BYTES, macUnder } from '../core/trailer.ts'
+import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -161,10 +161,11 @@ export function encodeKeyring(
     })),
     signature: new Uint8Array(SIGNATURE_BYTES),
     mac: new Uint8Array(MAC_BYTES),
+    checksum: new Uint8Array(CHECKSUM_BYTES),
   })
-  const authenticated = whole.subarray(0, -MAC_BYTES)
+  const authenticated = authenticatedPart(whole)
   authenticated.set(sign(identity.seed, signedMessage(authenticated)), authenticated.length - SIGNATURE_BYTES)
-  whole.set(macUnder(dataKey, 'keyring-mac', [vaultId], authenticated), authenticated.length)
+  fillTrailer(whole, (part) => macUnder(dataKey, 'keyring-mac', [vaultId], part))
   return whole
 }
 
@@ -191,6 +192,8 @@ export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
   readonly version: number
   /** The highest generation in the keyring, live or not. */
   readonly highest: number
+  /** How many keys the data key is wrapped under, live or not. */
+  readonly wraps: number
   readonly dataKey: SecretKey<'data'>
   readonly live: readonly [K, ...K[]]
 }
@@ -223,6 +226,7 @@ export function openKeyring<K extends KeyringKey>(
   return {
     version: keyring.version,
     highest: keyring.wraps.at(-1)?.generation ?? 0,
+    wraps: keyring.wraps.length,
     dataKey: first.copy(),
     live: [lowest.own, ...others.map(({ own }) => own)],
   }
@@ -242,14 +246,9 @@ export interface ParsedKeyring extends StoredKeyring {
  * @throws KeystrataError `malformed`, `unsupported` if it is not a keyring
  */
 export function parseKeyring(stored: Uint8Array): ParsedKeyring {
-  if (stored.length > MAX_KEYRING_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'this keyring is too large: a keyring has at most 64 KiB', {
-      bytes: stored.length,
-    })
-  }
-  const bytes = new Uint8Array(stored)
+  const bytes = copySummed(stored, 'keyring', MAX_KEYRING_BYTES)
   const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none], { generation: 1 })
-  return { ...decode(storedKeyring, bytes, 'keyring'), header, bytes, authenticated: bytes.subarray(0, -MAC_BYTES) }
+  return { ...decode(storedKeyring, bytes, 'keyring'), header, bytes, authenticated: authenticatedPart(bytes) }
 }
 
 /** Unwraps the data key of this generation. Undefined if there is no such wrap, or it does not open under this key. */

@@ -166,6 +166,7 @@ export interface StoredKeyring {
   /** By the identity of the profile. */
   readonly signature: Uint8Array
   readonly mac: Uint8Array
+  readonly checksum: Uint8Array
 }
 
 export const storedKeyring: Codec<StoredKeyring> = struct({
@@ -175,6 +176,7 @@ export const storedKeyring: Codec<StoredKeyring> = struct({
   wraps: validated(ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))), ({ length }) => length > 0),
   signature,
   mac: bytes(MAC_BYTES),
+  checksum: bytes(CHECKSUM_BYTES),
 })
 
 /** The envelope of a vault's block. */

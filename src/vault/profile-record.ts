@@ -93,9 +93,10 @@ export function parseProfileRecord(stored: Uint8Array): ParsedProfile {
   // Check the count before decoding: decoded lists of very small vaults take many times the memory of their bytes.
   assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
-  assertConsistent(fields)
+  const identityDue = header.flags === IDENTITY_DUE
+  assertConsistent(fields, identityDue)
   if (fields.handover?.by === HandoverBy.recoveryKey) throw needsRecoveryKeys()
-  return { ...fields, header, identityDue: header.flags === IDENTITY_DUE, bytes }
+  return { ...fields, header, identityDue, bytes }
 }
 
 const needsRecoveryKeys = (): KeystrataError =>
@@ -154,13 +155,14 @@ export const anotherProfile = (): KeystrataError =>
 export const zeroTrustIsPermanent = (): KeystrataError =>
   new KeystrataError('policy', 'this profile is under zero trust, which cannot be turned off', { rule: 'zero-trust' })
 
-function assertHandedOver({ identity, handover, bytes }: ParsedProfile, stored: ParsedProfile): void {
+function assertHandedOver(next: ParsedProfile, stored: ParsedProfile): void {
+  const { identity, identityDue, handover, bytes } = next
   const isSame = equalBytes(identity, stored.identity)
-  if (isSame && handover === undefined) return
+  if (isSame && handover === undefined && identityDue === stored.identityDue) return
   const signer = handover && signerOf(handover.by, stored)
   if (isSame || handover === undefined || signer === undefined) {
     const message = isSame
-      ? 'this record hands the profile over, but keeps its identity'
+      ? 'this record keeps its identity, but hands the profile over, or changes the mark that it is to be replaced'
       : 'this record has another identity than the stored one, which has not handed the profile over to it'
     throw new KeystrataError('policy', message, { rule: 'identity' })
   }
@@ -191,12 +193,13 @@ function assertVaults(vaults: number): void {
  * Checks rules between fields, which a server can check without a key. An honest writer never breaks them.
  * @throws KeystrataError `malformed` if a rule is broken; `limit-exceeded` beyond 256 vaults
  */
-function assertConsistent({ admin, vaults }: StoredProfile): void {
+function assertConsistent({ admin, vaults, handover }: StoredProfile, identityDue: boolean): void {
   assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
     names.size === vaults.length &&
     vaults.every(({ slots }) => slots.length > 0) &&
+    (handover?.by !== HandoverBy.card || identityDue) &&
     (admin !== undefined || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
   if (!holds) throw new KeystrataError('malformed', 'the fields of this profile contradict each other')
 }
@@ -239,7 +242,7 @@ export function encodeProfile(
     mac: new Uint8Array(MAC_BYTES),
     checksum: new Uint8Array(CHECKSUM_BYTES),
   }
-  assertConsistent(fields)
+  assertConsistent(fields, identityDue)
   const whole = encode(storedProfile, fields)
   const signed = beforeSignature(whole)
   if (handover !== undefined) signed.set(handover.sign(handoverMessage(whole)), signed.length - SIGNATURE_BYTES)

@@ -258,6 +258,10 @@ class OpenedProfile extends SecretHolder implements Profile {
 
   async createVault(store: StateStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
     return this.#withView(store, async (view) => {
+      const { version, bytes } = this.#parsed
+      if (version === 1 && (await readStoredRecord(view.store)) === undefined) {
+        await writeRecord(view.store, undefined, bytes)
+      }
       const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
       try {
@@ -315,16 +319,14 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   /**
-   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile. Saves a
-   * new profile first.
+   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile.
    */
   async #withView<T>(store: StateStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
     const checked = new CheckedStore(store)
     using rootKey = this.#owner.rootKey.copy()
     const owner = { ...this.#owner, rootKey }
-    const { header, version, bytes } = this.#parsed
-    if (version === 1 && (await readStoredRecord(checked)) === undefined) await writeRecord(checked, undefined, bytes)
+    const { header, version } = this.#parsed
     return await work({ store: checked, owner, profileId: header.ownerId, atLeast: version })
   }
 
@@ -355,7 +357,7 @@ const byIdentity = ({ seed }: SigningPair): HandoverSigner => ({
  */
 async function rotateAll(view: ProfileView, from: ParsedProfile): Promise<Profile> {
   const rotated: Set<string> = new Set()
-  for (let newest = from; ; ) {
+  for (let newest = from; ;) {
     const vaultId = factsOf(newest).vaults.find((each) => !rotated.has(each))
     if (vaultId === undefined) return nextHandle(newest, view)
     newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)

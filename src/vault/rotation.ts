@@ -40,7 +40,7 @@ class Rotation {
     // Two live keys mean that somebody has begun a rotation. The higher one is the new key: finish that rotation.
     const [current, begun] = state.keyring.live
     if (begun !== undefined) return await this.#finish(state, state.profile, stored, begun)
-    if (current.generation >= this.#fresh) return state.profile.record
+    if (current.generation >= this.#fresh) return await this.#complete(state, current)
     return await this.#replace(state, stored, current)
   }
 
@@ -68,6 +68,15 @@ class Rotation {
     if (written === undefined) return undefined
     await dropBelow(this.#view.store, keyringName(this.#vaultId), keyring.version)
     return key.generation >= this.#fresh ? written.record : undefined
+  }
+
+  /** Step 5, if somebody else was interrupted before it. Otherwise the other slots, and the admin's, would stay. */
+  async #complete(state: VaultState, current: SlotKey): Promise<ParsedProfile | undefined> {
+    const { profile, vault, stored } = state
+    const written = vault.keys.length === 1 ? profile : await this.#writeProfile(state, profile, [current])
+    if (written === undefined) return undefined
+    await dropBelow(this.#view.store, keyringName(this.#vaultId), stored.version)
+    return written.record
   }
 
   #writeKeyring(

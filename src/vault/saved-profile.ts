@@ -127,11 +127,13 @@ function overtaken(stored: StoredRecord | undefined, { version }: ParsedProfile)
  * password: the credential first, if the record is under another password, and then the profile. Use it after a database
  * was restored, or to undo a change. The other devices refuse the result as `rollback` until they accept its revision.
  * @param profile the older record, opened with `openProfile`. It may also be newer than what is stored
- * @throws KeystrataError `policy` if a vault's keyring does not open with the keys in the record: it was rotated since.
+ * @throws KeystrataError `policy` if a vault's keyring does not open with the keys in the record: it was rotated since, or
+ *   is being rotated.
  *   `detail.vaultId` says which
  * @throws KeystrataError `policy` if the stored profile has a vault that the older one lacks
  * @throws KeystrataError `policy` if the stored profile has another identity, or is another profile
- * @throws KeystrataError `missing` if the store has no profile. Then save the old one as it is
+ * @throws KeystrataError `missing` if the store has no profile. Then save the old one as it is. An operator can also bring
+ *   back a newer record, of another identity, in this way: by deleting the object `profile` first
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`, `limit-exceeded` if the store has something
  *   that is not a profile or not a keyring
  * @throws KeystrataError `disposed` if `profile` was disposed of
@@ -152,7 +154,9 @@ function overtaken(stored: StoredRecord | undefined, { version }: ParsedProfile)
 export async function restoreProfile(store: StateStore, profile: Profile): Promise<Profile> {
   const checked = new CheckedStore(store)
   const { parsed, owner } = insidesOf(profile)
-  const contents = openProfileRecord(parsed, owner.rootKey)
+  // Copies, because the handle may be disposed of meanwhile.
+  using rootKey = owner.rootKey.copy()
+  const contents = openProfileRecord(parsed, rootKey)
   using _ = disposing(contents)
   const { record } = await readRecordAgain(checked, (found) => presentRecord(found, 0), true)
   if (!equalBytes(record.header.ownerId, contents.id)) throw anotherProfile()
@@ -163,9 +167,7 @@ export async function restoreProfile(store: StateStore, profile: Profile): Promi
   assertForgetsNone(contents, record)
   for (const vault of contents.vaults) await assertOpens(checked, vault)
   const version = nextVersion(record.version)
-  const { realm, user, rootKey } = owner
-  const copy = { realm, user, rootKey: rootKey.copy() }
-  return sealedProfile({ ...contents, version }, copy, { record: record.bytes })
+  return sealedProfile({ ...contents, version }, { ...owner, rootKey: rootKey.copy() }, { record: record.bytes })
 }
 
 /** @throws KeystrataError `policy` if the stored profile has a vault that the older one lacks: its keys would be lost */
@@ -176,12 +178,19 @@ function assertForgetsNone({ vaults }: ProfileContents, stored: ParsedProfile): 
   throw new KeystrataError('policy', message, { rule: 'vaults', vaultId: toHex(forgotten.id) })
 }
 
-/** @throws KeystrataError `policy` if a vault's keyring does not open with these keys */
+/**
+ * Checks that these keys open a vault, and go on opening it. While a rotation is under way, the keyring also has a key that
+ * this profile may lack, and may soon have that one alone.
+ * @throws KeystrataError `policy` if they do not open every wrap of the keyring
+ */
 async function assertOpens(store: CheckedStore, vault: VaultEntry): Promise<void> {
   const keyring = await openWith(store, vault)
   using _ = disposing(keyring?.dataKey)
-  if (keyring !== undefined) return
+  if (keyring?.live.length === keyring?.wraps && keyring !== undefined) return
   const vaultId = toHex(vault.id)
-  const message = `the keys in this profile do not open ${keyringName(vaultId)}: restore that keyring too`
+  const message =
+    keyring === undefined
+      ? `the keys in this profile do not open ${keyringName(vaultId)}: restore that keyring too`
+      : `${keyringName(vaultId)} is being rotated: rotate the stored profile first`
   throw new KeystrataError('policy', message, { rule: 'keyring', vaultId })
 }
