@@ -25,6 +25,7 @@ await build({
       [...ENTRIES, ...STORES.map((store) => `stores/${store}`)].map((entry) => [entry, `src/${entry}.ts`]),
     ),
     worker: 'src/pool/worker.ts',
+    'hash-thread': 'src/server/hash-thread.ts',
     // A file of its own, because programs that use nothing else of an entry still look at errors.
     errors: 'src/core/errors.ts',
   },

@@ -11,6 +11,7 @@ export default defineConfig(
       'docs',
       'test/package',
       'test/pool/*.mjs',
+      'test/server/*.mjs',
       'test/mutation/*.mjs',
       '.stryker-tmp',
       'examples/*.mjs',

@@ -1,4 +1,6 @@
 // keystrata/server: what a server needs. A server never sees a key. This file exports and does nothing else.
-export { checkProfile } from './server/profile-check.ts'
+export type { Bcrypt, BcryptOptions } from './server/bcrypt.ts'
+export { saveCredential, verifyCredential } from './server/credential.ts'
+export { guardProfiles } from './server/guard.ts'
 export { type Connection, type KeyRegistry, openKeyRegistry } from './server/key-registry.ts'
-export { createVerifier, hashPassword, verifyLogin, verifyPassword } from './server/verifier.ts'
+export { hashPassword, verifyPassword } from './server/service-password.ts'

@@ -9,14 +9,21 @@ import {
   DESKTOP,
   expectSame,
   makeKeyset,
-  MemoryVaultStore,
   PASSWORD,
   quick,
   quickly,
   sample,
 } from './fixtures.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
-import { createProfile, openProfile, deriveLogin, resetProfile } from '../src/vault.ts'
+import {
+  createProfile,
+  deriveLogin,
+  loadProfile,
+  openProfile,
+  resetProfile,
+  restoreProfile,
+  saveProfile,
+} from '../src/vault.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { encodeBlock, openLog, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { logIdOf } from '../src/state/record-layout.ts'
@@ -135,7 +142,7 @@ describe('a vault', async () => {
   const admin = await quickly(makeKeyset)
   const [login, next] = await quickly(() => Promise.all([deriveLogin(PASSWORD, ALICE), deriveLogin('next', ALICE)]))
   const made = async () => {
-    const store = new MemoryVaultStore()
+    const store = memoryStateStore()
     const { profile, vault } = await createProfile(login, { admin: admin.card() }).createVault(store)
     return { store, profile, vault }
   }
@@ -148,7 +155,9 @@ describe('a vault', async () => {
     ['creating a profile with zero trust', () => createProfile(login, { zeroTrust: true })],
     ['opening a profile', () => openProfile(profile.record, login).record],
     ['changing the password', () => profile.changePassword(next)],
-    ['resetting a profile', () => resetProfile(profile.record, admin, next)],
+    ['loading and saving a profile', async () => saveProfile(memoryStateStore(), await loadProfile(store, login))],
+    ['going back to a record', () => restoreProfile(store, profile)],
+    ['resetting a profile', () => resetProfile(profile.record, admin, next, { identity: profile.identity })],
     ['opening a vault and a block', async () => (await profile.openVault(store, vault.id)).open(block)],
     ['sealing a block', () => vault.seal(content)],
   ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
@@ -170,7 +179,7 @@ describe('a vault', async () => {
         (reason: unknown) => reason,
       )
       useBackend(undefined)
-      const newest = openProfile((await old.store.readProfile())!, login)
+      const newest = await loadProfile(old.store, login)
       expectSame(await (await newest.openVault(old.store, old.vault.id)).open(kept), content)
       if (error === undefined) break
       if (!(error instanceof Failure)) throw new Error(`unexpected error when call ${nth} fails`, { cause: error })

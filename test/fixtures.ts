@@ -8,7 +8,7 @@ import type { Claimant } from '../src/client/proof.ts'
 import { recipeOf } from '../src/core/recipe.ts'
 import type { ClientRecipe } from '../src/client/client.ts'
 import { createKeyset, type ErrorCode, type Keyset, KeystrataError, type RecordPlace } from '../src/index.ts'
-import { type VaultStore } from '../src/vault.ts'
+import { memoryStateStore, type StateStore } from '../src/stores.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { insidesOf } from '../src/keyset/keyset.ts'
@@ -141,49 +141,32 @@ export const ALICE = { realm: 'tests', user: 'alice' }
 /** The account and name of most clients in the tests. */
 export const DESKTOP = { account: 'acme', name: 'desktop' }
 
-/** A vault store in memory. `history` keeps everything that was ever written, as a thief might have kept it. */
-export class MemoryVaultStore implements VaultStore {
-  readonly profiles: Map<number, Uint8Array> = new Map()
-  readonly keyrings: Map<string, Map<number, Uint8Array>> = new Map()
-  readonly history: Uint8Array[] = []
+/** A state store in memory. `history` keeps everything that was ever written, as a thief might have kept it. */
+export class KeepingStore implements StateStore {
+  readonly history: { readonly name: string; readonly version: number; readonly bytes: Uint8Array }[] = []
+  readonly #store: StateStore = memoryStateStore()
 
-  async readProfile(): Promise<Uint8Array | undefined> {
-    return newest(this.profiles)
+  read(name: string): Promise<{ version: number; bytes: Uint8Array } | undefined> {
+    return this.#store.read(name)
   }
 
-  async writeProfile(record: Uint8Array, version: number): Promise<boolean> {
-    return this.#write(this.profiles, record, version)
+  readVersion(name: string, version: number): Promise<Uint8Array | undefined> {
+    return this.#store.readVersion(name, version)
   }
 
-  async readKeyring(vaultId: string): Promise<Uint8Array | undefined> {
-    return newest(this.#keyringsOf(vaultId))
+  async write(name: string, version: number, bytes: Uint8Array): Promise<boolean> {
+    this.history.push({ name, version, bytes: new Uint8Array(bytes) })
+    return this.#store.write(name, version, bytes)
   }
 
-  async writeKeyring(vaultId: string, keyring: Uint8Array, version: number): Promise<boolean> {
-    return this.#write(this.#keyringsOf(vaultId), keyring, version)
-  }
-
-  async dropKeyrings(vaultId: string, below: number): Promise<void> {
-    const keyrings = this.#keyringsOf(vaultId)
-    for (const version of keyrings.keys()) if (version < below) keyrings.delete(version)
-  }
-
-  #keyringsOf(vaultId: string): Map<number, Uint8Array> {
-    const keyrings = this.keyrings.get(vaultId) ?? new Map<number, Uint8Array>()
-    this.keyrings.set(vaultId, keyrings)
-    return keyrings
-  }
-
-  #write(versions: Map<number, Uint8Array>, bytes: Uint8Array, version: number): boolean {
-    this.history.push(bytes)
-    if (versions.has(version)) return false
-    versions.set(version, bytes)
-    return true
+  drop(name: string, below: number): Promise<void> {
+    return this.#store.drop(name, below)
   }
 }
 
-function newest(versions: ReadonlyMap<number, Uint8Array>): Uint8Array | undefined {
-  return versions.get(Math.max(...versions.keys()))
+/** Returns the bytes of the newest version of an object. */
+export async function newestBytes(store: StateStore, name: string): Promise<Uint8Array> {
+  return (await store.read(name))!.bytes
 }
 
 export async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {

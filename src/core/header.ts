@@ -29,6 +29,7 @@ export const ObjectType = {
   enrolment: 17,
   challenge: 18,
   proof: 19,
+  identity: 22,
 } as const
 
 /** Returns the name of an object type, for error messages. */
@@ -44,7 +45,7 @@ export interface Header<S extends Suite = Suite> {
   readonly keyId: Uint8Array
   /** The keyset, share, vault, profile or client scope that the object belongs to; zeros for none. */
   readonly ownerId: Uint8Array
-  /** The epoch of a record; 1 in a keyset, an enrolment and a challenge; 0 in most other objects. */
+  /** The epoch of a record, 1 in objects that have changed since version 0.2, and 0 in all others. */
   readonly generation: number
   readonly flags: number
 }

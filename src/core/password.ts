@@ -227,7 +227,7 @@ export function stretchPassword(
 }
 
 /** Lends the bytes of a password to `use`, and wipes them when it is done. */
-async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
+export async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
   const bytes = encodeText(password, 'password')
   using _ = wiping(bytes)
   if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')

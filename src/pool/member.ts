@@ -2,7 +2,7 @@
 import { KeystrataError } from '../core/errors.ts'
 import { arrivedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
 import type { Recipe } from './messages.ts'
-import { startThread, type Thread } from './threads.ts'
+import { startThread, type Thread } from '../core/threads.ts'
 
 interface Pending {
   resolve: (value: unknown) => void

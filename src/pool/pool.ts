@@ -23,7 +23,7 @@ import { closed, lostWithIt, Member } from './member.ts'
 import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
 import type { Recipe } from './messages.ts'
-import { processorCount } from './threads.ts'
+import { processorCount } from '../core/threads.ts'
 
 /**
  * The result of rekeying one block. Without `envelope` and `error`, the old envelope is current.

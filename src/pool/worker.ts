@@ -1,6 +1,6 @@
 // The file that workers run, with node:worker_threads or as a module worker of a browser.
 import type { Request } from './messages.ts'
-import { platformPort } from './threads.ts'
+import { platformPort } from '../core/threads.ts'
 import { Work } from './work.ts'
 
 const port = platformPort()

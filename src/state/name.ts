@@ -6,6 +6,15 @@ const MAX_NAME_LENGTH = 200
 export const KEYSET_NAME = 'keyset'
 export const SLOTS_NAME = 'slots'
 export const REGISTRY_NAME = 'registry'
+export const PROFILE_NAME = 'profile'
+/** What the names of keyrings begin with. The id of the vault follows. */
+export const KEYRING_NAME = 'keyring/'
+/** @param vaultId 32 hex digits */
+export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
+/** What the names of verifiers begin with. The rest lets anyone test passwords, so it must not get into messages. */
+export const LOGIN_NAME = 'login/'
+/** @param keyId the key id of a root key, 32 hex digits */
+export const loginName = (keyId: string): string => LOGIN_NAME + keyId
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

@@ -5,6 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import type { CheckedStore } from './checked.ts'
 import { RefusedByStore, StoreMistake } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
+import { LOGIN_NAME } from './name.ts'
 import type { StoredObject } from './store.ts'
 
 /** How often to offer a write to a store that throws. */
@@ -113,9 +114,11 @@ const compared = (there: Uint8Array, bytes: Uint8Array): 'same' | 'taken' =>
 const isFinal = (error: unknown): boolean =>
   error instanceof KeystrataError || error instanceof StoreMistake || error instanceof RefusedByStore
 
-/** Adds to the message of a store's error that its write may have happened. */
-const mayHaveHappened = (error: unknown, name: string, version: number): unknown =>
-  withNote(error, ` (version ${version} of ${name} may have been written nevertheless)`)
+/** Adds to the message of a store's error that its write may have happened. Services write such messages into logs. */
+function mayHaveHappened(error: unknown, name: string, version: number): unknown {
+  const object = name.startsWith(LOGIN_NAME) ? 'a verifier' : name
+  return withNote(error, ` (version ${version} of ${object} may have been written nevertheless)`)
+}
 
 /** Adds a note to the message of an error that a store has thrown, and returns the error. */
 export function withNote(error: unknown, note: string): unknown {

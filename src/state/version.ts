@@ -12,12 +12,18 @@ export function assertNotOlder({ version }: { readonly version: number }, atLeas
 }
 
 /**
- * Checks the lowest version that a caller accepts. It is 0 if omitted.
- * @throws RangeError if it is not a version number
+ * Checks the lowest revision that a caller accepts: a version in decimal, as text. Returns 0 if it was left out.
+ * @throws TypeError if it is something else, or an explicit undefined: a floor that got lost on its way here must not go
+ *   unnoticed
  */
-export function parseFloor(atLeast = 0): number {
-  if (!Number.isSafeInteger(atLeast) || atLeast < 0) throw new RangeError('atLeast must be an integer of at least 0')
-  return atLeast
+export function parseFloor(options: { readonly atLeast?: string }): number {
+  if (!('atLeast' in options)) return 0
+  const { atLeast } = options
+  const version = typeof atLeast === 'string' && /^[1-9]\d*$/.test(atLeast) ? Number(atLeast) : Number.NaN
+  if (Number.isSafeInteger(version)) return version
+  throw new TypeError(
+    `atLeast must be a revision, a text such as "3", not ${typeof atLeast}: leave it out, or pass one`,
+  )
 }
 
 /**

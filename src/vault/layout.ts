@@ -11,8 +11,10 @@ import {
   secret,
   struct,
   uint32,
+  uint8,
   validated,
   version,
+  within,
 } from '../core/codec.ts'
 import { CARD_BYTES } from '../core/card.ts'
 import { copyOfEnvelope } from '../core/envelope.ts'
@@ -20,6 +22,7 @@ import { type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/head
 import type { SecretKey } from '../core/secret.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../core/trailer.ts'
 import { sealedToBytes, wrappedBytes } from '../core/wrap.ts'
+import { SIGNATURE_BYTES } from '../primitives/signature.ts'
 
 export const MAX_PROFILE_BYTES: number = 1024 * 1024
 
@@ -31,6 +34,12 @@ export const MAX_KEYRING_BYTES: number = 64 * 1024
 export const DATA_KEY_BYTES = 32
 
 export const KEYRING_KEY_BYTES = 16
+
+/** The length of a SHA-256 hash. */
+export const HASH_BYTES = 32
+
+/** The length of an Ed25519 public key, and of its seed. */
+const SIGNING_KEY_BYTES = 32
 
 /** A wrapped key. The generation is that of the E-key, which is either the key inside or the key that wraps it. */
 export interface Generation {
@@ -71,12 +80,45 @@ export interface StoredVault {
   readonly recoverySlots: readonly Generation[]
 }
 
+/** Who has allowed that the identity of a profile was replaced. */
+export const HandoverBy = { identity: 1, card: 2, recoveryKey: 3 } as const
+export type HandoverBy = (typeof HandoverBy)[keyof typeof HandoverBy]
+
+export interface Handover {
+  readonly by: HandoverBy
+  readonly signature: Uint8Array
+}
+
+const handoverBy = within<HandoverBy | 0>(uint8, 0, 3)
+const signature = bytes(SIGNATURE_BYTES)
+
+/** A byte that is 0 for none, or says who signed, and then the signature. */
+const handover: Codec<Handover | undefined> = {
+  size: (value) => (value === undefined ? 1 : 1 + SIGNATURE_BYTES),
+  write(to, value) {
+    uint8.write(to, value?.by ?? 0)
+    if (value !== undefined) signature.write(to, value.signature)
+  },
+  read(from) {
+    const by = handoverBy.read(from)
+    return by === 0 ? undefined : { by, signature: signature.read(from) }
+  },
+}
+
 export interface StoredProfile {
   readonly headerBytes: Uint8Array
   readonly version: number
-  readonly zeroTrust: boolean
+  /** SHA-256 of the record that this one follows; zeros for the first. */
+  readonly previous: Uint8Array
+  /** The Ed25519 public key that signs records and keyrings. */
+  readonly identity: Uint8Array
+  /** The seed of the identity, wrapped under the root key. */
+  readonly seed: Uint8Array
+  /** The admin's card. Nobody can set a new password, except the user, if there is none. */
   readonly admin?: Uint8Array | undefined
   readonly vaults: readonly StoredVault[]
+  readonly handover?: Handover | undefined
+  readonly signature: Uint8Array
   readonly mac: Uint8Array
   readonly checksum: Uint8Array
 }
@@ -84,7 +126,9 @@ export interface StoredProfile {
 export const storedProfile: Codec<StoredProfile> = struct({
   headerBytes: bytes(HEADER_BYTES),
   version,
-  zeroTrust: bool,
+  previous: bytes(HASH_BYTES),
+  identity: bytes(SIGNING_KEY_BYTES),
+  seed: bytes(wrappedBytes(SIGNING_KEY_BYTES)),
   admin: optional(bytes(CARD_BYTES)),
   vaults: list(
     struct({
@@ -94,30 +138,45 @@ export const storedProfile: Codec<StoredProfile> = struct({
       recoverySlots: ascending(keyOfGeneration(sealedToBytes(KEYRING_KEY_BYTES))),
     }),
   ),
+  handover,
+  signature,
   mac: bytes(MAC_BYTES),
   checksum: bytes(CHECKSUM_BYTES),
 })
 
+/** Where a record says who may reset it: behind its header, version, predecessor, identity and seed. */
+const RECOVERY_AT = 280
+
+/** Returns the byte that says who may reset a profile. Undefined if the record ends before it. */
+export const recoveryOf = (profile: Uint8Array): number | undefined => profile[RECOVERY_AT]
+
 /** Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field. */
 export function vaultCount(profile: Uint8Array): number {
-  const [, hasAdmin] = profile.subarray(HEADER_BYTES + 8)
-  const count = profile.subarray(HEADER_BYTES + 10 + (hasAdmin === 1 ? CARD_BYTES : 0))
+  const count = profile.subarray(RECOVERY_AT + 1 + (recoveryOf(profile) === 1 ? CARD_BYTES : 0))
   return count.length < 2 ? 0 : new DataView(count.buffer, count.byteOffset).getUint16(0)
 }
 
 export interface StoredKeyring {
   readonly headerBytes: Uint8Array
   readonly version: number
+  /** SHA-256 of the keyring that this one follows; zeros for the first. */
+  readonly previous: Uint8Array
   /** The A-key wrapped under E-keys, at least one. */
   readonly wraps: readonly Generation[]
+  /** By the identity of the profile. */
+  readonly signature: Uint8Array
   readonly mac: Uint8Array
+  readonly checksum: Uint8Array
 }
 
 export const storedKeyring: Codec<StoredKeyring> = struct({
   headerBytes: bytes(HEADER_BYTES),
   version,
-  wraps: ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))),
+  previous: bytes(HASH_BYTES),
+  wraps: validated(ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))), ({ length }) => length > 0),
+  signature,
   mac: bytes(MAC_BYTES),
+  checksum: bytes(CHECKSUM_BYTES),
 })
 
 /** The envelope of a vault's block. */

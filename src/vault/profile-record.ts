@@ -1,31 +1,49 @@
-// A profile as bytes (SPEC §9). The server stores it for the user. It cannot read the keys in it, and cannot change it
-// without being noticed. Not protected: a reset. The MAC is under the user's root key, so an admin cannot check it and
-// must trust the record that the server returns.
+// A profile as bytes (SPEC §9.1). The server stores it for the user. It cannot read the keys in it, and cannot change it
+// without being noticed. The profile's identity signs every record, so that servers and admins can check it without the
+// root key. Not protected: a record that its user has signed while somebody else knew their password.
 import { Suite } from '../core/suite.ts'
-import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../core/bytes.ts'
 import { readCard } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
-import { Recipient } from '../core/key-pairs.ts'
-import { disposeKeys, type SecretKey } from '../core/secret.ts'
+import { Recipient, type SigningPair, signingPairOf } from '../core/key-pairs.ts'
+import { disposeKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
-import { keyIdOf } from '../core/wrap.ts'
-import { sealRecoverySlot, type SlotKey, unwrapSlot, type UserNames, type VaultIds, wrapSlot } from './keyring.ts'
+import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
+import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
+import {
+  previousOf,
+  sealRecoverySlot,
+  type SlotKey,
+  unwrapSlot,
+  type UserNames,
+  type VaultIds,
+  wrapSlot,
+} from './keyring.ts'
 import {
   type Generation,
+  HandoverBy,
   MAX_PROFILE_BYTES,
   MAX_VAULTS,
+  recoveryOf,
   storedProfile,
   type StoredProfile,
   vaultCount,
 } from './layout.ts'
+
+/** The header flag of a profile whose identity is known to an admin. It is replaced with the next new password. */
+const IDENTITY_DUE = 1
 
 /** The decrypted contents of a profile. */
 export interface ProfileContents {
   /** The id of the profile: 16 random bytes, never changes. */
   readonly id: Uint8Array
   readonly version: number
+  /** Signs the records and the keyrings. */
+  readonly identity: SigningPair
+  /** Whether an admin knows the identity, so that the next new password must come with a new one. */
+  readonly identityDue: boolean
   /** The card of the admin who may reset the password; undefined under zero trust. */
   readonly admin: Uint8Array | undefined
   readonly vaults: readonly VaultEntry[]
@@ -36,13 +54,26 @@ export interface VaultEntry extends VaultIds {
   readonly recoverySlots: readonly Generation[]
 }
 
-/** A record whose form was checked. Its MAC was not. */
+/** A record whose form was checked. Its signature and its MAC were not. */
 export interface ParsedProfile extends StoredProfile {
   readonly header: Header
+  readonly identityDue: boolean
   /** A copy of the record. All fields are views of it. */
   readonly bytes: Bytes
-  /** All bytes before the MAC. */
-  readonly authenticated: Uint8Array
+}
+
+/** Signs a handover to a new identity: the identity, or the admin's card, in the record that the new one follows. */
+export interface HandoverSigner {
+  readonly by: typeof HandoverBy.identity | typeof HandoverBy.card
+  sign(message: Uint8Array): Bytes
+}
+
+/** What a record follows. */
+export interface Predecessor {
+  /** The whole record. */
+  readonly record: Uint8Array
+  /** Hands the profile over, if the new record has another identity. */
+  readonly handover?: HandoverSigner
 }
 
 /**
@@ -52,14 +83,102 @@ export interface ParsedProfile extends StoredProfile {
  * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
  * @throws TypeError if it is not a Uint8Array
  */
-export function parseProfile(stored: Uint8Array): ParsedProfile {
+export function parseProfileRecord(stored: Uint8Array): ParsedProfile {
   const bytes = copySummed(bytesFrom(stored, 'profile'), 'profile', MAX_PROFILE_BYTES)
-  const header = parseHeader(bytes, 'profile', ObjectType.profile, [Suite.none])
+  const header = parseHeader(bytes, 'profile', ObjectType.profile, [Suite.none], {
+    generation: 1,
+    flags: [0, IDENTITY_DUE],
+  })
+  if (recoveryOf(bytes) === 2) throw needsRecoveryKeys()
   // Check the count before decoding: decoded lists of very small vaults take many times the memory of their bytes.
   assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
-  assertConsistent(fields)
-  return { ...fields, header, bytes, authenticated: authenticatedPart(bytes) }
+  const identityDue = header.flags === IDENTITY_DUE
+  assertConsistent(fields, identityDue)
+  if (fields.handover?.by === HandoverBy.recoveryKey) throw needsRecoveryKeys()
+  return { ...fields, header, identityDue, bytes }
+}
+
+const needsRecoveryKeys = (): KeystrataError =>
+  new KeystrataError('unsupported', 'this profile has a recovery key, which needs a later release', {
+    object: 'profile',
+    field: 'recovery',
+  })
+
+/**
+ * Parses a record and checks that its identity signed it. This needs no key.
+ * @throws KeystrataError `authentication-failed` if the signature does not hold; otherwise as {@link parseProfileRecord}
+ */
+export function readProfileRecord(stored: Uint8Array): ParsedProfile {
+  const parsed = parseProfileRecord(stored)
+  assertSigned(parsed)
+  return parsed
+}
+
+/** @throws KeystrataError `authentication-failed` if the identity in a record did not sign it */
+export function assertSigned(parsed: ParsedProfile): void {
+  const message = signedMessage(parsed.bytes)
+  if (!isSignatureOf(parsed.identity, message, parsed.signature)) throw authenticationFailed()
+}
+
+const beforeSignature = (record: Bytes): Bytes => authenticatedPart(record).subarray(0, -SIGNATURE_BYTES)
+
+const signedMessage = (record: Bytes): Bytes => concat(domain('sign/profile'), beforeSignature(record))
+
+const handoverMessage = (record: Bytes): Bytes =>
+  concat(domain('sign/handover'), beforeSignature(record).subarray(0, -SIGNATURE_BYTES))
+
+/**
+ * Checks that a record may follow another one: the rules that a server can check without a key (SPEC §9.3).
+ * @throws KeystrataError `policy` if it is another profile, turns zero trust off, or has another identity that nobody
+ *   handed the profile over to
+ * @throws KeystrataError `conflict` if its version is not one higher, or it was made from another record
+ * @throws KeystrataError `authentication-failed` if the handover does not hold
+ */
+export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void {
+  if (!equalBytes(next.header.ownerId, stored.header.ownerId)) throw anotherProfile()
+  const expected = stored.version + 1
+  if (next.version !== expected) {
+    const message = `profile version ${next.version} is not the next one, ${expected}: read the stored profile again`
+    throw new KeystrataError('conflict', message, { version: next.version, expected })
+  }
+  if (!equalBytes(next.previous, previousOf(stored.bytes))) {
+    throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again')
+  }
+  if (stored.admin === undefined && next.admin !== undefined) throw zeroTrustIsPermanent()
+  assertHandedOver(next, stored)
+}
+
+export const anotherProfile = (): KeystrataError =>
+  new KeystrataError('policy', 'this is not the stored profile: it has another id', { rule: 'same-profile' })
+
+export const zeroTrustIsPermanent = (): KeystrataError =>
+  new KeystrataError('policy', 'this profile is under zero trust, which cannot be turned off', { rule: 'zero-trust' })
+
+function assertHandedOver(next: ParsedProfile, stored: ParsedProfile): void {
+  const { identity, identityDue, handover, bytes } = next
+  const isSame = equalBytes(identity, stored.identity)
+  if (isSame && handover === undefined && identityDue === stored.identityDue) return
+  const signer = handover && signerOf(handover.by, stored)
+  if (isSame || handover === undefined || signer === undefined) {
+    const message = isSame
+      ? 'this record keeps its identity, but hands the profile over, or changes the mark that it is to be replaced'
+      : 'this record has another identity than the stored one, which has not handed the profile over to it'
+    throw new KeystrataError('policy', message, { rule: 'identity' })
+  }
+  if (!isSignatureOf(signer, handoverMessage(bytes), handover.signature)) throw authenticationFailed()
+}
+
+/** Returns the public key that signs such a handover behind this record. Undefined if there is none. */
+function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Array | undefined {
+  switch (by) {
+    case HandoverBy.identity:
+      return identity
+    case HandoverBy.card:
+      return admin && readCard(admin).cardSigning
+    case HandoverBy.recoveryKey:
+      return undefined
+  }
 }
 
 /**
@@ -74,27 +193,43 @@ function assertVaults(vaults: number): void {
  * Checks rules between fields, which a server can check without a key. An honest writer never breaks them.
  * @throws KeystrataError `malformed` if a rule is broken; `limit-exceeded` beyond 256 vaults
  */
-function assertConsistent({ zeroTrust, admin, vaults }: StoredProfile): void {
+function assertConsistent({ admin, vaults, handover }: StoredProfile, identityDue: boolean): void {
   assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
-    zeroTrust === (admin === undefined) &&
     names.size === vaults.length &&
     vaults.every(({ slots }) => slots.length > 0) &&
-    (!zeroTrust || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
+    (handover?.by !== HandoverBy.card || identityDue) &&
+    (admin !== undefined || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
   if (!holds) throw new KeystrataError('malformed', 'the fields of this profile contradict each other')
 }
 
+const seedPlace = (profileId: Uint8Array, identity: Uint8Array): SecretPlace => ({
+  type: ObjectType.identity,
+  ownerId: profileId,
+  context: lengthPrefixed(identity),
+})
+
 /**
- * Encodes a profile and computes its MAC under the root key.
+ * Encodes a profile, signs it by its identity, and computes its MAC under the root key.
+ * @param predecessor the record that this one follows; undefined for the first
  * @throws KeystrataError `limit-exceeded` beyond 256 vaults
  */
-export function encodeProfile({ id, version, admin, vaults }: ProfileContents, rootKey: SecretKey<'root'>): Bytes {
-  const header = { type: ObjectType.profile, suite: Suite.none, keyId: keyIdOf(rootKey), ownerId: id }
+export function encodeProfile(
+  { id, version, identity, identityDue, admin, vaults }: ProfileContents,
+  rootKey: SecretKey<'root'>,
+  predecessor?: Predecessor,
+): Bytes {
+  const handover = predecessor?.handover
+  const ids = { keyId: keyIdOf(rootKey), ownerId: id }
+  const flags = identityDue ? IDENTITY_DUE : 0
+  const noSignature = new Uint8Array(SIGNATURE_BYTES)
   const fields: StoredProfile = {
-    headerBytes: encodeHeader(header),
+    headerBytes: encodeHeader({ type: ObjectType.profile, suite: Suite.none, generation: 1, flags, ...ids }),
     version,
-    zeroTrust: admin === undefined,
+    previous: previousOf(predecessor?.record),
+    identity: identity.publicKey,
+    seed: withBytes(identity.seed, (seed) => wrapSecret(rootKey, seed, seedPlace(id, identity.publicKey))),
     admin,
     vaults: vaults.map((vault) => ({
       id: vault.id,
@@ -102,11 +237,16 @@ export function encodeProfile({ id, version, admin, vaults }: ProfileContents, r
       slots: vault.keys.map((key) => wrapSlot(rootKey, id, vault.id, key)),
       recoverySlots: vault.recoverySlots,
     })),
+    handover: handover && { by: handover.by, signature: noSignature },
+    signature: noSignature,
     mac: new Uint8Array(MAC_BYTES),
     checksum: new Uint8Array(CHECKSUM_BYTES),
   }
-  assertConsistent(fields)
+  assertConsistent(fields, identityDue)
   const whole = encode(storedProfile, fields)
+  const signed = beforeSignature(whole)
+  if (handover !== undefined) signed.set(handover.sign(handoverMessage(whole)), signed.length - SIGNATURE_BYTES)
+  whole.set(sign(identity.seed, signedMessage(whole)), signed.length)
   fillTrailer(whole, (authenticated) => macUnder(rootKey, 'profile-mac', [], authenticated))
   return whole
 }
@@ -119,26 +259,39 @@ export function encodeProfile({ id, version, admin, vaults }: ProfileContents, r
 export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'root'>): ProfileContents {
   if (!equalBytes(keyIdOf(rootKey), parsed.header.keyId))
     throw new KeystrataError('wrong-password', 'this profile belongs to another password, user or realm')
-  const mac = macUnder(rootKey, 'profile-mac', [], parsed.authenticated)
+  const mac = macUnder(rootKey, 'profile-mac', [], authenticatedPart(parsed.bytes))
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
+  assertSigned(parsed)
   const { ownerId: id } = parsed.header
-  const vaults: VaultEntry[] = []
+  const { version, admin, identityDue } = parsed
+  const opened: { identity?: SigningPair; vaults: VaultEntry[] } = { vaults: [] }
   try {
     // The MAC is right, so only a holder of the root key could have written what fails here. Every failure becomes
     // `authentication-failed`, because details would help an attacker.
-    answeredAlike(() => {
-      if (parsed.admin !== undefined) readCard(parsed.admin)
+    const identity = answeredAlike(() => {
+      if (admin !== undefined) readCard(admin)
+      opened.identity = openIdentity(parsed, rootKey)
       for (const { slots, ...vault } of parsed.vaults) {
         const keys: SlotKey[] = []
-        vaults.push({ ...vault, keys })
+        opened.vaults.push({ ...vault, keys })
         for (const slot of slots) keys.push(unwrapSlot(rootKey, id, vault.id, slot))
       }
+      return opened.identity
     })
-    return { id, version: parsed.version, admin: parsed.admin, vaults }
+    return { id, version, identity, identityDue, admin, vaults: opened.vaults }
   } catch (error) {
-    disposeKeys(vaults)
+    disposeKeys(opened)
     throw error
   }
+}
+
+/** @throws KeystrataError if the seed does not open, or is not that of the identity */
+function openIdentity({ header, identity, seed }: ParsedProfile, rootKey: SecretKey<'root'>): SigningPair {
+  const place = seedPlace(header.ownerId, identity)
+  const pair = signingPairOf(SecretKey.take('signing', unwrapSecret(rootKey, seed, 'identity', place)))
+  if (equalBytes(pair.publicKey, identity)) return pair
+  pair.seed.dispose()
+  throw authenticationFailed()
 }
 
 /**

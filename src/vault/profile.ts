@@ -1,30 +1,34 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
-import { type Bytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, domain, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
-import { KeystrataError } from '../core/errors.ts'
+import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
+import { keyIdOf } from '../core/wrap.ts'
+import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
+import { sign } from '../primitives/signature.ts'
+import { CheckedStore } from '../state/checked.ts'
+import type { StateStore } from '../state/store.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
+import { HandoverBy } from './layout.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
 import {
   encodeProfile,
+  type HandoverSigner,
   openProfileRecord,
   type ParsedProfile,
-  parseProfile,
+  parseProfileRecord,
+  type Predecessor,
   type ProfileContents,
+  readProfileRecord,
   type VaultEntry,
+  zeroTrustIsPermanent,
 } from './profile-record.ts'
 import { rotateVault } from './rotation.ts'
-import {
-  changeProfile,
-  createVaultIn,
-  openDataKey,
-  type ProfileView,
-  readNewestRecord,
-  type VaultStore,
-} from './vault-store.ts'
+import { changeProfile, type ProfileView, readStoredRecord, readVerifiedRecord, writeRecord } from './stored-profile.ts'
+import { createVaultIn, openDataKey } from './stored-vault.ts'
 
 /**
  * Who may set a new password if the user forgets theirs: the admin with this card, or nobody. The admin's keyset can
@@ -48,40 +52,35 @@ export type Recovery = { admin: Card } | { zeroTrust: true }
  * @throws TypeError if `recovery` is not exactly one of the two
  */
 export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined {
-  const { admin, zeroTrust } = (recovery ?? {}) as { admin?: Card; zeroTrust?: unknown }
-  if (zeroTrust === true && admin === undefined) return undefined
-  if (zeroTrust !== undefined || admin === undefined) {
+  const { admin, zeroTrust, ...others } = (recovery ?? {}) as { admin?: Card; zeroTrust?: unknown }
+  const isOne = zeroTrust === undefined ? admin !== undefined : zeroTrust === true && admin === undefined
+  if (!isOne || Object.keys(others).length > 0) {
     throw new TypeError('recovery must be either { admin: card } or { zeroTrust: true }')
   }
+  if (admin === undefined) return undefined
   // Check the bytes again: the fingerprint beside them is the one that somebody compared.
   const { bytes, fingerprint } = cardFrom(admin)
   return parseCard(bytes, { fingerprint }).bytes
 }
 
 /**
- * A profile that was opened with its user's password. Every change returns a new handle with a higher version. Use the
- * new handle and dispose of the old one. Methods that take a store also store the new record; after
- * {@link Profile.changePassword}, the caller stores it.
+ * What anyone can see of a profile, without a key.
  * @example
  * ```ts
- * import type { Profile, VaultStore } from 'keystrata/vault'
+ * import type { ProfileFacts } from 'keystrata/vault'
  *
- * async function rotateAll(profile: Profile, store: VaultStore) {
- *   using rotated = await profile.rotate(store)
- *   return rotated.version // to be kept, for `atLeast`
- * }
+ * // For an admin's console: what to compare with the user, and to pin.
+ * const shown = ({ identity }: ProfileFacts) => `identity ${identity}`
  * ```
  */
-export interface Profile extends Handle {
+export interface ProfileFacts {
+  /** The version of the record, in decimal. Keep the latest one and pass it as `atLeast`; older records are refused. */
+  readonly revision: string
   /**
-   * The bytes that the server stores; each read returns a new copy. The server sees the ids of the vaults, the admin's
-   * card and some numbers, but no keys. It cannot change the record without being noticed.
+   * The public key that signs the profile's records and keyrings, 64 hex digits. It changes only with a change of
+   * recovery, with a reset, and with the first new password after a reset. An admin pins it for {@link resetProfile}.
    */
-  readonly record: Bytes
-  /**
-   * Grows with every change. Keep the latest version and pass it to {@link openProfile}, which refuses older ones.
-   */
-  readonly version: number
+  readonly identity: string
   /**
    * Whether only the user can set a new password. If there was an admin before, only people who know the password
    * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
@@ -90,14 +89,51 @@ export interface Profile extends Handle {
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
   /**
+   * Changes with every new password, 32 hex digits. A server keeps it in each session, and ends the session when the
+   * stored profile has another one. Keep it as secret as a verifier: it lets anyone test passwords.
+   */
+  readonly passwordId: string
+}
+
+/**
+ * A profile that was opened with its user's password. Every change returns a new handle with a higher revision. Use the
+ * new handle and dispose of the old one. Methods that take a store also store the new record. After
+ * {@link Profile.changePassword}, the caller stores it with `saveProfile`.
+ *
+ * The store has the object `profile`, and an object `keyring/<vault id>` for each vault. Use `prefixed` if it holds the
+ * profiles of several users, and `routed` if the keyrings lie in another place. On a server, put `guardProfiles` of
+ * `keystrata/server` in front of it. Back up both places at one moment: a profile and keyrings of different times may not
+ * open each other.
+ * @example
+ * ```ts
+ * import type { StateStore } from 'keystrata/stores'
+ * import type { Profile } from 'keystrata/vault'
+ *
+ * async function rotateAll(profile: Profile, store: StateStore) {
+ *   using rotated = await profile.rotate(store)
+ *   return rotated.revision // to be kept, for `atLeast`
+ * }
+ * ```
+ */
+export interface Profile extends ProfileFacts, Handle {
+  /**
+   * The bytes that the server stores; each read returns a new copy. The server sees the ids of the vaults, the admin's
+   * card, the identity and some numbers, but no secrets. It cannot change the record without being noticed.
+   */
+  readonly record: Bytes
+  /**
    * The ids of the vaults with a key that a former admin may still have, because a change of recovery was interrupted.
    * Call {@link Profile.rotate} if it is not empty.
    */
   readonly rotationDue: readonly string[]
   /**
-   * Puts the same vaults under a new password. The server must replace the verifier and the record in one transaction,
-   * and only if the stored version is one lower. An old record still opens with the old password, and the keys in it
-   * still open the vaults: call {@link Profile.rotate} if the old password may be known.
+   * Puts the same vaults under a new password. Save the credential first (`saveCredential` of `keystrata/server`), then
+   * the profile (`saveProfile`). If something fails in between, the old password keeps working. After a reset by an admin,
+   * this also makes a new identity, because the admin knew the seed of the old one.
+   *
+   * If somebody else may know the old password, that is not enough: an old record opens with it, and holds the identity and
+   * the keys of the vaults. Then end all sessions of the user, and call {@link Profile.changeRecovery} with the same
+   * recovery. It makes a new identity and new keys.
    * @param next the login that was derived from the new password
    * @throws KeystrataError `disposed` if this profile or `next` was disposed of
    * @throws KeystrataError `limit-exceeded` if no higher version is left
@@ -106,59 +142,74 @@ export interface Profile extends Handle {
    */
   changePassword(next: Login): Profile
   /**
-   * Creates a vault with fresh keys, and stores its keyring and the new profile. If the store has no profile yet, this
-   * method, `rotate` and `changeRecovery` store this profile first. A service stores it at sign-up, with the verifier.
+   * Creates a vault with fresh keys, and stores its keyring and then the new profile. A profile that was created and not
+   * saved yet is saved first.
    * @returns the new profile and the vault; disposing of the result disposes of both
    * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
-   * @throws KeystrataError `rollback` if the store returns an older profile than this one
+   * @throws KeystrataError `rollback` if the store still returns an older profile than this one after several reads, or
+   *   this one was never saved
    * @throws KeystrataError `wrong-password` if the password was changed on another device
-   * @throws KeystrataError `authentication-failed` if the store does not return what was written, or returns another or
-   *   an altered profile
-   * @throws KeystrataError `malformed`, `unsupported` if the store returns bytes that are not a profile
+   * @throws KeystrataError `policy` if the store has another profile, or a server refuses the write
+   * @throws KeystrataError `missing` if the store has no profile
+   * @throws KeystrataError `authentication-failed` if the store has an altered profile
+   * @throws KeystrataError `malformed`, `unsupported` if it has something that is not a profile
    * @throws KeystrataError `limit-exceeded` beyond 256 vaults, or if no higher version is left
-   * @throws KeystrataError `key-not-found` if the store returns no profile even then
    * @throws KeystrataError `disposed` if this profile was disposed of
+   * @throws TypeError if the store returns an invalid answer; the store's own errors
    */
-  createVault(store: VaultStore): Promise<{ profile: Profile; vault: Vault } & Disposable>
+  createVault(store: StateStore): Promise<{ profile: Profile; vault: Vault } & Disposable>
   /**
    * Opens a vault. If another device has rotated the vault since, this reads the new keys from the store.
-   * @param vaultId one of {@link Profile.vaults}: 32 lower-case hex digits
-   * @throws KeystrataError `key-not-found` if the profile has no such vault, or the store holds no keyring of it
+   * @param vaultId one of {@link ProfileFacts.vaults}: 32 lower-case hex digits
+   * @throws KeystrataError `key-not-found` if the profile has no such vault
+   * @throws KeystrataError `missing` if the store has no keyring of the vault, or no profile
    * @throws KeystrataError `authentication-failed` if the profile and the keyring do not belong together, or were
    *   altered
-   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if the store returns bytes that are not a
-   *   profile or not a keyring
-   * @throws KeystrataError `rollback` if the store returns an older profile than this one
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if the store has something that is not a profile
+   *   or not a keyring
+   * @throws KeystrataError `rollback` if the store still returns an older profile than this one after several reads
    * @throws KeystrataError `wrong-password` if the password was changed on another device
+   * @throws KeystrataError `policy` if the store has another profile
    * @throws KeystrataError `disposed` if this profile was disposed of
    * @throws RangeError if `vaultId` is not 32 lower-case hex digits
+   * @throws TypeError if the store returns an invalid answer; the store's own errors
    */
-  openVault(store: VaultStore, vaultId: string): Promise<Vault>
+  openVault(store: StateStore, vaultId: string): Promise<Vault>
   /**
    * Replaces the E-key of one vault, or of every vault, and finishes rotations that a crash interrupted. The new E-key
-   * is created after this call starts. The A-key stays, so no block changes. Anyone who kept an old keyring and its
+   * is created after this call starts. The A-key stays, so no block changes. The identity stays too; a change of recovery
+   * replaces both. Anyone who kept an old keyring and its
    * E-key still has the A-key. To lock them out, seal the contents into a new vault.
    * @param vaultId the vault to rotate; every vault if it is omitted
    * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
-   * @throws KeystrataError and RangeError as in {@link Profile.openVault}
+   * @throws KeystrataError, RangeError and TypeError as in {@link Profile.openVault}
    */
-  rotate(store: VaultStore, vaultId?: string): Promise<Profile>
+  rotate(store: StateStore, vaultId?: string): Promise<Profile>
   /**
-   * Sets another admin, or zero trust, which is permanent. Drops every recovery slot and rotates every vault, so that
-   * the former admin's E-keys open no current keyring. This takes effect once the old keyrings are deleted. A former
-   * admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If the change is interrupted,
-   * {@link Profile.rotationDue} lists the vaults that are left, and `rotate` finishes it.
+   * Sets another admin, the same one again, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
+   * every vault, so that the former admin's E-keys open no current keyring. This takes effect once the old keyrings are
+   * deleted. A former admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If an admin has chosen
+   * the password, change it too. If the change is interrupted, {@link Profile.rotationDue} lists the vaults that are left,
+   * and `rotate` finishes it.
    * @throws KeystrataError `policy` if `recovery` sets an admin and the profile is under zero trust
    * @throws KeystrataError as in {@link Profile.rotate}, and as in {@link createProfile} for an invalid card
    * @throws TypeError if `recovery` is invalid
    */
-  changeRecovery(store: VaultStore, recovery: Recovery): Promise<Profile>
+  changeRecovery(store: StateStore, recovery: Recovery): Promise<Profile>
+}
+
+/** What the rest of this room needs of a profile handle. */
+export interface ProfileInsides {
+  readonly parsed: ParsedProfile
+  readonly owner: ProfileOwner
 }
 
 class OpenedProfile extends SecretHolder implements Profile {
-  readonly version: number
+  readonly revision: string
+  readonly identity: string
   readonly zeroTrust: boolean
   readonly vaults: readonly string[]
+  readonly passwordId: string
   readonly rotationDue: readonly string[]
   readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
@@ -167,9 +218,12 @@ class OpenedProfile extends SecretHolder implements Profile {
   constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
-    this.version = parsed.version
-    this.zeroTrust = parsed.zeroTrust
-    this.vaults = Object.freeze(vaultNames(parsed))
+    const { revision, identity, zeroTrust, vaults, passwordId } = factsOf(parsed)
+    this.revision = revision
+    this.identity = identity
+    this.zeroTrust = zeroTrust
+    this.vaults = vaults
+    this.passwordId = passwordId
     this.rotationDue = Object.freeze(
       parsed.vaults.filter(({ slots }) => slots.some(({ due }) => due)).map(({ id }) => toHex(id)),
     )
@@ -192,12 +246,22 @@ class OpenedProfile extends SecretHolder implements Profile {
       owner.rootKey.dispose()
       throw new RangeError('next is the login of another user or realm: derive it with the names of this profile')
     }
-    return sealedProfile({ ...contents, version }, owner)
+    const { bytes: record, header } = this.#parsed
+    // The same password again would keep the admin who chose it in the know.
+    const isKnown = contents.identityDue && !equalBytes(keyIdOf(owner.rootKey), header.keyId)
+    if (!isKnown) return sealedProfile({ ...contents, version }, owner, { record })
+    const identity = generateSigningPair()
+    using _identity = identity.seed
+    const renewed = { ...contents, version, identity, identityDue: false }
+    return sealedProfile(renewed, owner, { record, handover: byIdentity(contents.identity) })
   }
 
-  async createVault(store: VaultStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
+  async createVault(store: StateStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
     return this.#withView(store, async (view) => {
-      await this.#storeIfEmpty(store)
+      const { version, bytes } = this.#parsed
+      if (version === 1 && (await readStoredRecord(view.store)) === undefined) {
+        await writeRecord(view.store, undefined, bytes)
+      }
       const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
       try {
@@ -213,7 +277,7 @@ class OpenedProfile extends SecretHolder implements Profile {
     })
   }
 
-  async openVault(store: VaultStore, vaultId: string): Promise<Vault> {
+  async openVault(store: StateStore, vaultId: string): Promise<Vault> {
     const id = parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
       const known = this.#contents()
@@ -222,34 +286,30 @@ class OpenedProfile extends SecretHolder implements Profile {
     })
   }
 
-  async rotate(store: VaultStore, vaultId?: string): Promise<Profile> {
+  async rotate(store: StateStore, vaultId?: string): Promise<Profile> {
     if (vaultId !== undefined) parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
-      await this.#storeIfEmpty(store)
-      const newest = await readNewestRecord(view)
-      return rotateEach(view, newest, vaultId === undefined ? vaultNames(newest) : [vaultId])
+      const newest = await readVerifiedRecord(view)
+      if (vaultId === undefined) return rotateAll(view, newest)
+      return nextHandle(await rotateVault({ ...view, atLeast: newest.version }, vaultId), view)
     })
   }
 
-  async changeRecovery(store: VaultStore, recovery: Recovery): Promise<Profile> {
+  async changeRecovery(store: StateStore, recovery: Recovery): Promise<Profile> {
     const admin = parseRecovery(recovery)
     return this.#withView(store, async (view) => {
-      await this.#storeIfEmpty(store)
-      const marked = await changeProfile(view, (profile) => {
-        if (profile.admin === undefined && admin !== undefined) {
-          throw new KeystrataError('policy', 'this profile is under zero trust, which cannot be turned off', {
-            rule: 'zero-trust',
-          })
+      const identity = generateSigningPair()
+      using _ = identity.seed
+      const marked = await changeProfile(view, ({ record, contents }) => {
+        if (equalBytes(record.identity, identity.publicKey)) return undefined
+        if (contents.admin === undefined && admin !== undefined) throw zeroTrustIsPermanent()
+        return {
+          contents: { ...contents, identity, admin, vaults: contents.vaults.map(markedForRotation) },
+          handover: byIdentity(contents.identity),
         }
-        return { ...profile, admin, vaults: profile.vaults.map(markedForRotation) }
       })
-      return rotateEach(view, marked, vaultNames(marked))
+      return await rotateAll(view, marked)
     })
-  }
-
-  /** Stores this profile if the store has none yet, so that the versions in the store have no gap. */
-  async #storeIfEmpty(store: VaultStore): Promise<void> {
-    if ((await store.readProfile()) === undefined) await store.writeProfile(this.record, this.version)
   }
 
   /** Opens the record. The caller disposes of the keys in the result. */
@@ -258,33 +318,71 @@ class OpenedProfile extends SecretHolder implements Profile {
     return openProfileRecord(this.#parsed, this.#owner.rootKey)
   }
 
-  /** Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile. */
-  async #withView<T>(store: VaultStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile.
+   */
+  async #withView<T>(store: StateStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
-    if (typeof (store as VaultStore | undefined)?.readProfile !== 'function')
-      throw new TypeError('store must be a VaultStore')
+    const checked = new CheckedStore(store)
     using rootKey = this.#owner.rootKey.copy()
     const owner = { ...this.#owner, rootKey }
-    return await work({ store, owner, profileId: this.#parsed.header.ownerId, atLeast: this.version })
+    const { header, version } = this.#parsed
+    return await work({ store: checked, owner, profileId: header.ownerId, atLeast: version })
+  }
+
+  static insidesOf(profile: Profile): ProfileInsides {
+    if (!(profile instanceof OpenedProfile)) {
+      throw new TypeError('profile must be a Profile from this copy of the library')
+    }
+    profile.assertUsable()
+    return { parsed: profile.#parsed, owner: profile.#owner }
   }
 }
 
-/** Rotates the vaults one after the other, and returns a handle of the newest record. */
-async function rotateEach(view: ProfileView, from: ParsedProfile, vaultIds: readonly string[]): Promise<Profile> {
-  let newest = from
-  for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
-  return nextHandle(newest, view)
+/**
+ * Returns the insides of a profile handle. They still belong to it.
+ * @throws KeystrataError `disposed` if it was disposed of
+ * @throws TypeError if it is not a profile from this copy of the library
+ */
+export const insidesOf = (profile: Profile): ProfileInsides => OpenedProfile.insidesOf(profile)
+
+const byIdentity = ({ seed }: SigningPair): HandoverSigner => ({
+  by: HandoverBy.identity,
+  sign: (message) => sign(seed, message),
+})
+
+/**
+ * Rotates every vault, one after the other, and returns a handle of the newest record. `from` may have been read late, so
+ * this ends only when a record lists no other vault.
+ */
+async function rotateAll(view: ProfileView, from: ParsedProfile): Promise<Profile> {
+  const rotated: Set<string> = new Set()
+  for (let newest = from; ;) {
+    const vaultId = factsOf(newest).vaults.find((each) => !rotated.has(each))
+    if (vaultId === undefined) return nextHandle(newest, view)
+    newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
+    rotated.add(vaultId)
+  }
 }
 
 /** Opens a newer record as an independent handle, with its own copy of the root key. */
 function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
-  return opened(record, { ...owner, rootKey: owner.rootKey.copy() })
+  return openedProfile(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
-const vaultNames = ({ vaults }: ParsedProfile): readonly string[] => vaults.map(({ id }) => toHex(id))
+function factsOf({ version, identity, admin, vaults, header }: ParsedProfile): ProfileFacts {
+  return Object.freeze({
+    revision: String(version),
+    identity: toHex(identity),
+    zeroTrust: admin === undefined,
+    vaults: Object.freeze(vaults.map(({ id }) => toHex(id))),
+    // A hash, so that nobody takes it for the name of the verifier's object.
+    passwordId: toHex(sha256(domain('password-id'), header.keyId).subarray(0, 16)),
+  })
+}
 
 /** Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of. */
-function opened(parsed: ParsedProfile, owner: ProfileOwner): Profile {
+export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
     return new OpenedProfile(parsed, owner)
   } catch (error) {
@@ -293,10 +391,13 @@ function opened(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   }
 }
 
-/** Encodes contents under the owner's root key and opens the result as a handle, which owns that key. */
-export function sealedProfile(contents: ProfileContents, owner: ProfileOwner): Profile {
+/**
+ * Encodes contents under the owner's root key and opens the result as a handle, which owns that key.
+ * @param predecessor the record that this one follows; undefined for the first
+ */
+export function sealedProfile(contents: ProfileContents, owner: ProfileOwner, predecessor?: Predecessor): Profile {
   try {
-    return opened(parseProfile(encodeProfile(contents, owner.rootKey)), owner)
+    return openedProfile(parseProfileRecord(encodeProfile(contents, owner.rootKey, predecessor)), owner)
   } catch (error) {
     owner.rootKey.dispose()
     throw error
@@ -320,9 +421,9 @@ function parseVaultId(vaultId: string): Bytes {
 }
 
 /**
- * Creates the profile of a new user. Store its record together with the first verifier. Under zero trust, a user who
- * forgets the password loses the data: nobody can recover it. With an admin, anyone who holds the admin's keyset can
- * read the data; the server cannot.
+ * Creates the profile of a new user. Save its credential first (`saveCredential` of `keystrata/server`), then the profile
+ * (`saveProfile`). Under zero trust, a user who forgets the password loses the data: nobody can recover it. With an
+ * admin, anyone who holds the admin's keyset can read the data; the server cannot.
  * @param recovery the admin's card, whose fingerprint was compared with the admin, or zero trust
  * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if the admin's card is not a valid card
@@ -334,40 +435,64 @@ function parseVaultId(vaultId: string): Bytes {
  *
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
  * using profile = createProfile(login, { zeroTrust: true })
- * console.log(profile.version, profile.vaults) // 1 []
+ * console.log(profile.revision, profile.vaults) // 1 []
  * ```
  */
 export function createProfile(login: Login, recovery: Recovery): Profile {
   const admin = parseRecovery(recovery)
-  return sealedProfile({ id: randomBytes(16), version: 1, admin, vaults: [] }, ownerOf(login))
+  const owner = ownerOf(login)
+  const identity = generateSigningPair()
+  using _ = identity.seed
+  return sealedProfile({ id: randomBytes(16), version: 1, identity, identityDue: false, admin, vaults: [] }, owner)
 }
 
 /**
  * Opens a profile with its user's login.
  * @param record the bytes that the server returned, at most 1 MiB
- * @param options `atLeast`: the lowest version to accept
+ * @param options `atLeast`: the lowest revision to accept
  * @throws KeystrataError `wrong-password` if the login is of another password, user or realm
  * @throws KeystrataError `malformed` if the bytes are damaged; accidental damage never looks like a wrong password
  * @throws KeystrataError `authentication-failed` if the record was altered
- * @throws KeystrataError `rollback` if its version is below `atLeast`
+ * @throws KeystrataError `rollback` if it is older than `atLeast`
  * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
  * @throws KeystrataError `limit-exceeded` over 1 MiB or beyond 256 vaults
  * @throws KeystrataError `disposed` if the login was disposed of
- * @throws RangeError if `atLeast` is not a version number
- * @throws TypeError if `record` is not a Uint8Array, or `login` is not a login of this copy of the library
+ * @throws TypeError if `record` is not a Uint8Array, `atLeast` is not a revision, or `login` is not a login of this copy
+ *   of the library
  * @example
  * ```ts
  * import { createProfile, deriveLogin, openProfile } from 'keystrata/vault'
  *
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
  * using created = createProfile(login, { zeroTrust: true })
- * using profile = openProfile(created.record, login, { atLeast: 1 })
+ * using profile = openProfile(created.record, login, { atLeast: created.revision })
  * console.log(profile.zeroTrust) // true
  * ```
  */
-export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: number } = {}): Profile {
-  const atLeast = parseFloor(options.atLeast)
-  const parsed = parseProfile(record)
+export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: string } = {}): Profile {
+  const atLeast = parseFloor(options)
+  const parsed = parseProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
-  return opened(parsed, ownerOf(login))
+  return openedProfile(parsed, ownerOf(login))
+}
+
+/**
+ * Shows what anyone can see of a profile, and checks that its identity signed it. It needs no key. An admin's console
+ * shows the identity, compares it with what the user's device shows, and pins it for a later reset.
+ * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `authentication-failed` if the record was altered
+ * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
+ * @throws KeystrataError `limit-exceeded` over 1 MiB or beyond 256 vaults
+ * @throws TypeError if `record` is not a Uint8Array
+ * @example
+ * ```ts
+ * import { createProfile, deriveLogin, parseProfile } from 'keystrata/vault'
+ *
+ * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
+ * using profile = createProfile(login, { zeroTrust: true })
+ * console.log(parseProfile(profile.record).identity === profile.identity) // true
+ * ```
+ */
+export function parseProfile(record: Uint8Array): ProfileFacts {
+  return factsOf(readProfileRecord(record))
 }

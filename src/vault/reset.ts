@@ -1,47 +1,53 @@
-// Resetting a profile by the admin, when the user has forgotten the password (SPEC §9.2). Not protected: the admin
-// cannot check the MAC of the record, so a server can return a record that it created itself.
-import { toHex } from '../core/bytes.ts'
-import { KeystrataError } from '../core/errors.ts'
-import { type Card, type CardHolder, cardHolderOf } from '../core/card.ts'
+// Resetting a profile by the admin, when the user has forgotten the password (SPEC §9.2). The admin cannot check the MAC
+// of the record, but its signature. Not protected: a reset without a pinned identity. Then whoever runs the server can
+// hand over a record of their own making.
+import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { answeredAlike, KeystrataError } from '../core/errors.ts'
+import { type Card, type CardHolder, cardHolderOf, fingerprintBytes, readCard } from '../core/card.ts'
+import { generateSigningPair } from '../core/key-pairs.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { openRecoverySlot, type SlotKey, type UserNames } from './keyring.ts'
-import type { StoredVault } from './layout.ts'
+import { HandoverBy, type StoredVault } from './layout.ts'
 import { type Login, ownerOf } from './login.ts'
 import { sealedProfile, type Profile } from './profile.ts'
-import { parseProfile, type VaultEntry } from './profile-record.ts'
+import { type ParsedProfile, readProfileRecord, type VaultEntry } from './profile-record.ts'
 
 /**
  * Resets the password of a user who forgot it. It opens the recovery slots that were sealed to the admin's card, and
- * puts the same vaults under the new password. Store the record and the verifier of the new login in one transaction.
- * The E-keys stay, so rotate if the old password may be known. If the admin chose the new password, let the user change
- * it.
- *
- * The admin cannot check the MAC of the record, because it is under the key that was lost. A server could return a
- * record with vaults that it created itself. No old block opens in them. So open an old block of every vault before
- * anything new is backed up.
+ * puts the same vaults under the new password. Save the credential of the new login (`saveCredential` of
+ * `keystrata/server`), then the profile (`saveProfile`). The E-keys stay, so rotate if the old password may be known. The
+ * result has a new identity, whose seed the admin knows. If the admin chose the new password, let the user change it: that
+ * makes another identity.
  * @param record the bytes that the server returned
  * @param admin the keyset that the admin's card belongs to
  * @param next the login of the same user, derived from the new password
- * @param options `atLeast`: the lowest version to accept. Pass the version of the latest record that the admin knows
+ * @param options `identity`: the identity that the admin has pinned for this user (`parseProfile` shows it), 64 hex
+ *   digits, or `'unpinned'`. Without a pin, whoever runs the server could return a record with vaults that they created
+ *   themselves. No old block opens in those. So open an old block of every vault before anything new is backed up.
+ *   `atLeast`: the lowest revision to accept. Pass that of the latest record that the admin knows
+ * @throws KeystrataError `key-changed` if the record has another identity than the pinned one. The user may have changed
+ *   the recovery: compare the new identity with the user's device
  * @throws KeystrataError `policy` if the profile is under zero trust, or `admin` was unlocked from a source definition
- * @throws KeystrataError `key-not-found` if a vault has no recovery slot for this admin: the profile has another admin,
- *   or a change of recovery was interrupted
- * @throws KeystrataError `authentication-failed` if a recovery slot belongs to another user or vault, or was altered
- * @throws KeystrataError `rollback` if the version of the record is below `atLeast`
+ * @throws KeystrataError `key-not-found` if the profile has another admin, or a vault has no recovery slot because a
+ *   change of recovery was interrupted
+ * @throws KeystrataError `authentication-failed` if a signature does not hold, or a recovery slot belongs to another user
+ *   or vault
+ * @throws KeystrataError `rollback` if the record is older than `atLeast`
  * @throws KeystrataError `malformed`, `unsupported` if the record is damaged or not a profile
  * @throws KeystrataError `limit-exceeded` over 1 MiB, beyond 256 vaults, or if no higher version is left
  * @throws KeystrataError `disposed` if the keyset or the login was disposed of
- * @throws RangeError if `atLeast` is not a version number
- * @throws TypeError if `admin` or `next` is not a handle of this copy of the library
+ * @throws RangeError if `identity` is neither 64 lower-case hex digits nor `'unpinned'`
+ * @throws TypeError if `admin` or `next` is not a handle of this copy of the library, `identity` is not a string, or
+ *   `atLeast` is not a revision
  * @example
  * ```ts
  * import type { Keyset } from 'keystrata'
  * import { type Login, resetProfile } from 'keystrata/vault'
  *
- * function reset(record: Uint8Array, admin: Keyset, next: Login) {
- *   using profile = resetProfile(record, admin, next)
- *   return { record: profile.record, credential: next.credential } // to the server, in one request
+ * function reset(record: Uint8Array, admin: Keyset, next: Login, pinned: string) {
+ *   using profile = resetProfile(record, admin, next, { identity: pinned })
+ *   return { record: profile.record, credential: next.credential, pin: profile.identity } // pin this one from now on
  * }
  * ```
  */
@@ -49,30 +55,67 @@ export function resetProfile(
   record: Uint8Array,
   admin: { card(): Card },
   next: Login,
-  options: { atLeast?: number } = {},
+  options: { identity: string; atLeast?: string },
 ): Profile {
-  const atLeast = parseFloor(options.atLeast)
-  const parsed = parseProfile(record)
+  const pinned = parsePin(options)
+  const atLeast = parseFloor(options)
+  const parsed = readProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
-  if (parsed.zeroTrust) {
-    throw new KeystrataError('policy', 'this profile is under zero trust: nobody can reset its password', {
-      rule: 'zero-trust',
-    })
-  }
+  assertPinned(parsed, pinned)
   const holder = cardHolderOf(admin, 'admin', 'resetting a profile')
-  // Use the admin's own card. The server could have replaced the one in the record.
-  const card = admin.card().bytes
+  assertOwnCard(parsed, holder)
+  const { ownerId: id } = parsed.header
   const vaults: VaultEntry[] = []
-  using _ = disposing(vaults)
+  const identity = generateSigningPair()
+  using _ = disposing(vaults, identity.seed)
   const version = nextVersion(parsed.version)
   const owner = ownerOf(next)
   try {
-    for (const vault of parsed.vaults) vaults.push(recoverVault(parsed.header.ownerId, vault, holder, owner))
+    for (const vault of parsed.vaults) vaults.push(recoverVault(id, vault, holder, owner))
   } catch (error) {
     owner.rootKey.dispose()
     throw error
   }
-  return sealedProfile({ id: parsed.header.ownerId, version, admin: card, vaults }, owner)
+  const contents = { id, version, identity, identityDue: true, admin: parsed.admin, vaults }
+  const handover = { by: HandoverBy.card, sign: (message: Uint8Array) => holder.sign(message) }
+  return sealedProfile(contents, owner, { record: parsed.bytes, handover })
+}
+
+/** Returns the pinned identity, or undefined for `'unpinned'`. */
+function parsePin(options: { readonly identity: string } | undefined): Uint8Array | undefined {
+  const identity = options?.identity
+  if (typeof identity !== 'string') {
+    throw new TypeError("identity must be the identity that was pinned for this user, or 'unpinned'")
+  }
+  if (identity === 'unpinned') return undefined
+  const pinned = fromHex(identity, 32)
+  if (pinned === undefined) throw new RangeError("identity must be 64 lower-case hex digits, or 'unpinned'")
+  return pinned
+}
+
+function assertPinned({ identity }: ParsedProfile, pinned: Uint8Array | undefined): void {
+  if (pinned === undefined || equalBytes(identity, pinned)) return
+  const message = 'this profile has another identity than the pinned one: compare it with what the user sees'
+  throw new KeystrataError('key-changed', message, { identity: toHex(identity) })
+}
+
+/**
+ * Checks that the admin is the one in the record. Only that admin can hand the profile over.
+ * @throws KeystrataError `policy` under zero trust; `key-not-found` if it is another admin
+ */
+function assertOwnCard({ admin }: ParsedProfile, holder: CardHolder): void {
+  if (admin === undefined) {
+    throw new KeystrataError('policy', 'this profile is under zero trust: nobody can reset its password', {
+      rule: 'zero-trust',
+    })
+  }
+  // The record's signature has been checked, so only its owner could have written an invalid card.
+  const card = answeredAlike(() => readCard(admin))
+  if (equalBytes(fingerprintBytes(card), fingerprintBytes(holder.keys))) return
+  throw new KeystrataError(
+    'key-not-found',
+    'this profile has another admin: unlock the keyset that its card belongs to',
+  )
 }
 
 function recoverVault(

@@ -49,7 +49,7 @@ describe('a saved handle', () => {
     const again = openSavedLogin(saved.login, device, ALICE)
     expect([again.realm, again.user, again.credential]).toEqual(['tests', 'alice', login.credential])
     const { record } = createProfile(login, { zeroTrust: true })
-    expect(openProfile(record, again).version).toBe(1)
+    expect(openProfile(record, again).revision).toBe('1')
   })
 
   it('opens again: a client', async () => {

@@ -8,7 +8,7 @@ import { type Keys, type Keyset, openLog, openWriter } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin, type Vault } from '../../src/vault.ts'
-import { ALICE, failure, makeKeyset, MemoryVaultStore, quick, sample } from '../fixtures.ts'
+import { ALICE, failure, makeKeyset, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'
 
 beforeAll(() => useBackend(quick))
@@ -46,7 +46,7 @@ async function restored(keys: Keys, store: Store, atLeast: string): Promise<Reco
 async function newVault(): Promise<Vault> {
   using login = await deriveLogin('password', ALICE)
   using profile = createProfile(login, { zeroTrust: true })
-  return (await profile.createVault(new MemoryVaultStore())).vault
+  return (await profile.createVault(memoryStateStore())).vault
 }
 
 async function newScope(name: 'private' | 'account'): Promise<Keys> {

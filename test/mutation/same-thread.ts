@@ -1,11 +1,11 @@
-// Replaces src/pool/threads.ts while mutants run. The workers of a pool then run in the one thread where the mutant is
+// Replaces src/core/threads.ts while mutants run. The workers of a pool then run in the one thread where the mutant is
 // switched on.
 import { MessageChannel } from 'node:worker_threads'
 import { type Request } from '../../src/pool/messages.ts'
-import { type Thread } from '../../src/pool/threads.ts'
+import { type Thread } from '../../src/core/threads.ts'
 import { Work } from '../../src/pool/work.ts'
 
-export { processorCount } from '../../src/pool/threads.ts'
+export { processorCount } from '../../src/core/threads.ts'
 
 /** Tells whether a request kills the worker of the tests (test/pool/mortal.mjs): 666 bytes and the room around them. */
 const isDeadly = ({ task }: Request): boolean => 'content' in task && task.content.length === 666 + 128
@@ -15,7 +15,8 @@ export function startThread(url: URL): Thread {
   const work = new Work((reply, moved) => inner.postMessage(reply, moved))
   let die: (cause: unknown) => void = () => undefined
   inner.on('message', (request: Request) => {
-    if (url.pathname.endsWith('/nowhere.mjs')) die(new Error('no such file'))
+    // Only workers of a pool run here. A thread for password hashes does not start, so they run in this thread.
+    if (!/\/(worker|mortal)\.mjs$/.test(url.pathname)) die(new Error('no such file'))
     else if (url.pathname.endsWith('/mortal.mjs') && isDeadly(request)) die(new Error('dead'))
     else void work.take(request)
   })

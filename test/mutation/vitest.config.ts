@@ -5,7 +5,9 @@ import config from '../../vitest.config.ts'
 
 const merged: ViteUserConfig = mergeConfig(config, {
   resolve: {
-    alias: [{ find: /^\.\/threads\.ts$/, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) }],
+    alias: [
+      { find: /^\.\.\/core\/threads\.ts$/, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) },
+    ],
   },
   test: { pool: 'threads', fileParallelism: false, runner: './test/mutation/in-thread.ts' },
 })

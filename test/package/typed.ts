@@ -34,7 +34,14 @@ import {
 import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
 import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
-import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry } from 'keystrata/server'
+import {
+  type BcryptOptions,
+  type Connection,
+  guardProfiles,
+  type KeyRegistry,
+  openKeyRegistry,
+  saveCredential,
+} from 'keystrata/server'
 import {
   type BlobStore,
   blocksIn,
@@ -52,10 +59,14 @@ import {
   deriveLogin,
   type Login,
   openSavedLogin,
+  loadProfile,
+  parseProfile,
   type Profile,
+  type ProfileFacts,
   type Recovery,
+  resetProfile,
+  saveProfile,
   type Vault,
-  type VaultStore,
 } from 'keystrata/vault'
 
 // keystrata
@@ -114,10 +125,19 @@ export const floor = (): Promise<Keyset> => loadKeyset(state, 'password', { atLe
 const recovery: Recovery = { zeroTrust: true }
 const login: Login = await deriveLogin('password', { realm: 'package', user: 'user' })
 const profile: Profile = createProfile(login, recovery)
-if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust is not set in the profile')
+const facts: ProfileFacts = parseProfile(profile.record)
+if (!facts.zeroTrust) throw new Error('zero trust is not set in the profile')
 // @ts-expect-error zeroTrust is true or absent
-if (profile.version === 0) createProfile(login, { zeroTrust: false })
-export const openIn = (store: VaultStore, id: string): Promise<Vault> => profile.openVault(store, id)
+if (profile.revision === '') createProfile(login, { zeroTrust: false })
+// @ts-expect-error a reset names the identity that was pinned, or says that none was
+if (profile.revision === '') resetProfile(profile.record, keyset, login, {})
+const bcryptOptions: BcryptOptions = { cost: 10 }
+const users: StateStore = prefixed(state, 'user/1/')
+await saveCredential(users, profile.record, login.credential, bcryptOptions)
+const session: StateStore = guardProfiles(users)
+await saveProfile(session, profile)
+export const openIn = async (id: string): Promise<Vault> =>
+  (await loadProfile(session, login, { atLeast: facts.revision })).openVault(session, id)
 
 // keystrata/client
 const platform: Platform = 'mac'

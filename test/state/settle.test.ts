@@ -249,6 +249,14 @@ describe('writeSettled to a store that never answers', () => {
     expect(writes).toBe(6)
   })
 
+  it('does not name the object of a verifier, because its name tests passwords', async () => {
+    const down: StateStore = { ...memoryStateStore(), write: () => Promise.reject(new Error('down')) }
+    const name = `login/${'a1'.repeat(16)}`
+    await expect(writeSettled(new CheckedStore(down), name, 1, mine)).rejects.toThrow(
+      /^down \(version 1 of a verifier may have been written nevertheless\)$/,
+    )
+  })
+
   it('says it once, though the store throws one and the same error again and again', async () => {
     const error = new Error('down')
     await thrownBy(error)

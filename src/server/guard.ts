@@ -1,0 +1,187 @@
+// What a server puts between its users' sessions and their stores (SPEC §9.3). It needs no key: a profile's identity signs
+// records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Not protected: logs. A
+// thief can add records to them that do not open, which readers report as damage. Also not protected: keyrings that lie
+// in another place, with credentials of its own.
+import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
+import { CheckedStore, StoreMistake } from '../state/checked.ts'
+import { assertVersion, KEYRING_NAME, keyringName, PROFILE_NAME } from '../state/name.ts'
+import { repeatedly } from '../state/settle.ts'
+import type { StateStore } from '../state/store.ts'
+import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
+import { assertFollows, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
+import { dropBelow, readRecordBelow, readStoredRecord, type StoredRecord } from '../vault/stored-profile.ts'
+import { readKeyring } from '../vault/stored-vault.ts'
+import { clearFormerVerifiers, hasVerifierFor } from './credential.ts'
+
+/**
+ * Guards the store of one user. Put it between every session and the store, on the server. Sessions may read and write
+ * the profile, the keyrings and the logs; every other name is refused, the verifiers of passwords above all. A profile or
+ * a keyring is taken only if its owner, or the admin in the stored profile, has signed it as the next one. A profile
+ * under another password is taken only once the verifier of that password is there (`saveCredential`). Nothing can be
+ * dropped: the guard itself drops what is not needed any more.
+ *
+ * So whoever stole a credential can log in and read what the server stores, but cannot lose or change what the user, or
+ * the admin, can see. Only in logs can they leave traces: records that do not open. Let a new login be confirmed by a
+ * second factor if you can, and limit how much a session may write.
+ * @param store the store of that user; use `prefixed` if it holds several
+ * @returns a store that does nothing when it is asked to drop. Its `write` throws KeystrataErrors: `policy` for a name
+ *   that is refused, a record that nobody was entitled to sign, or a missing verifier; `conflict` for a record or keyring
+ *   that is not the next one; `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed` for one that is invalid;
+ *   `missing` for a keyring without a profile
+ * @throws TypeError if `store` is not a StateStore
+ * @example
+ * ```ts
+ * import { guardProfiles } from 'keystrata/server'
+ * import { prefixed, type StateStore } from 'keystrata/stores'
+ * import { serveStateStore } from 'keystrata/stores/http'
+ *
+ * // `user` is the id of the user who is logged in.
+ * function answer(store: StateStore, user: string, request: Request) {
+ *   return serveStateStore(guardProfiles(prefixed(store, `user/${user}/`)), request)
+ * }
+ * ```
+ */
+export function guardProfiles(store: StateStore): StateStore {
+  const checked = new CheckedStore(store)
+  return {
+    async read(name) {
+      assertAllowed(name)
+      return checked.read(name)
+    },
+    async readVersion(name, version) {
+      assertAllowed(name)
+      return checked.readVersion(name, version)
+    },
+    ...(store.readVersions !== undefined && {
+      readVersions(name: string, from: number) {
+        assertAllowed(name)
+        return checked.readVersions(name, from) as AsyncGenerator<{ version: number; bytes: Uint8Array }>
+      },
+    }),
+    async write(name, version, bytes) {
+      assertAllowed(name)
+      assertVersion(version)
+      if (name === PROFILE_NAME) return writeProfile(checked, version, bytes)
+      if (name.startsWith(KEYRING_NAME)) return writeKeyring(checked, name, version, bytes)
+      return checked.write(name, version, bytesFrom(bytes, 'record'))
+    },
+    async drop(name) {
+      assertAllowed(name)
+    },
+  }
+}
+
+/** The names of keyrings and logs (SPEC §18.1). */
+const ALLOWED = /^(?:keyring\/[\da-f]{32}|log\/[\da-f]{32}(?:\/\d{1,10})?)$/
+
+/**
+ * Checks that sessions may use an object of this name.
+ * @throws KeystrataError `policy`. It does not repeat the name, because the name of a verifier is a secret
+ */
+function assertAllowed(name: string): void {
+  if (name === PROFILE_NAME || ALLOWED.test(name)) return
+  throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/<log id>', {
+    rule: 'guarded-name',
+  })
+}
+
+const vaultIdOf = (name: string): Uint8Array | undefined => fromHex(name.slice(KEYRING_NAME.length), 16)
+
+/** Writes a record if it may follow the one that counts, and then tidies up. */
+async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Array): Promise<boolean> {
+  const next = readProfileRecord(bytes)
+  const stored = await readStoredRecord(store)
+  if ((stored?.version ?? 0) !== version - 1) {
+    // A repeated request may be the answer to a lost one. Then the tidying may have been lost too.
+    if (stored?.version === version) await tidy(store, stored)
+    return false
+  }
+  if (stored !== undefined) assertFollows(next, stored.record)
+  await assertPassword(store, next, stored)
+  if (!(await store.write(PROFILE_NAME, version, next.bytes))) return false
+  await tidy(store, { version, at: version, record: next })
+  return true
+}
+
+/**
+ * Checks that the verifier of a record's password is there, if the password is a new one.
+ * @throws KeystrataError `policy` if it is not
+ */
+async function assertPassword(
+  store: CheckedStore,
+  next: ParsedProfile,
+  stored: StoredRecord | undefined,
+): Promise<void> {
+  if (stored !== undefined && equalBytes(stored.record.header.keyId, next.header.keyId)) return
+  await untilNotRefused(async () => {
+    if (await hasVerifierFor(store, next)) return
+    throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {
+      rule: 'verifier',
+    })
+  })
+}
+
+/** Checks something that was read. A read may be late, so while this means a refusal, it reads again. */
+async function untilNotRefused<T>(check: () => Promise<T>): Promise<T> {
+  return repeatedly(check, (error) => error instanceof KeystrataError && error.code === 'policy')
+}
+
+/**
+ * Drops the records below the one that the newest follows, after it has cleared the verifiers of the passwords that they
+ * were under. The newest record is stored already, so a store that fails now is no error: the next write tidies up again.
+ */
+async function tidy(store: CheckedStore, newest: StoredRecord): Promise<void> {
+  try {
+    const kept = await clearFormerVerifiers(store, newest)
+    await dropBelow(store, PROFILE_NAME, kept)
+  } catch (error) {
+    if (error instanceof StoreMistake) throw error
+  }
+}
+
+/** Writes a keyring if the identity of the profile has signed it as the next one. */
+async function writeKeyring(store: CheckedStore, name: string, version: number, given: Uint8Array): Promise<boolean> {
+  const bytes = new Uint8Array(bytesFrom(given, 'keyring'))
+  const next = parseKeyring(bytes)
+  if (!equalBytes(next.header.ownerId, vaultIdOf(name) ?? new Uint8Array(0))) {
+    throw new KeystrataError('policy', 'this keyring belongs to another vault than its name says', {
+      rule: 'own-vault',
+    })
+  }
+  const vaultId = name.slice(KEYRING_NAME.length)
+  const before = await readKeyring(store, vaultId)
+  if ((before?.version ?? 0) !== version - 1) return false
+  if (!(await untilNotRefused(() => isOwners(store, next)))) return false
+  assertNextKeyring(next, before?.keyring)
+  if (!(await store.write(keyringName(vaultId), version, bytes))) return false
+  if (next.wraps.length === 1) await dropBelow(store, name, version)
+  return true
+}
+
+/**
+ * Returns whether the identity of the profile has signed a keyring. Returns false if it was the identity of the record
+ * below: then a device has read too early, and reads again.
+ * @throws KeystrataError `policy` if somebody else has signed it; `missing` if there is no profile
+ */
+async function isOwners(store: CheckedStore, keyring: ParsedKeyring): Promise<boolean> {
+  const stored = await readStoredRecord(store)
+  if (stored === undefined) {
+    throw new KeystrataError('missing', 'there is no profile: save it before its keyrings', { object: PROFILE_NAME })
+  }
+  if (isSignedBy(stored.record.identity, keyring)) return true
+  const below = await readRecordBelow(store, stored.version - 1)
+  if (below !== undefined && isSignedBy(below.identity, keyring)) return false
+  throw new KeystrataError('policy', 'the identity of the stored profile has not signed this keyring', {
+    rule: 'identity',
+  })
+}
+
+/** @throws KeystrataError `conflict` if a keyring is not the next one, such as an old one that somebody repeats */
+function assertNextKeyring({ version, previous }: ParsedKeyring, before: ParsedKeyring | undefined): void {
+  if (before === undefined) return
+  const expected = before.version + 1
+  if (version === expected && equalBytes(previous, previousOf(before.bytes))) return
+  const message = `keyring version ${version} does not follow the stored one, ${before.version}: read it again`
+  throw new KeystrataError('conflict', message, { version, expected })
+}
