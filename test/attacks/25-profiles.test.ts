@@ -127,7 +127,7 @@ describe('a thief of a credential wants to lose or change something', () => {
     for (const name of ['profile', `keyring/${vaultId}`]) {
       const { version, bytes } = (await store.read(name))!
       await failure(() => guarded.write(name, version + 1, forge(bytes, 4)), 'authentication-failed', 'policy')
-      await failure(() => guarded.write(name, version + 1, forge(bytes, 3)), 'policy')
+      await failure(() => guarded.write(name, version + 1, forge(bytes, 3)), 'policy', 'malformed')
     }
     await fc.assert(
       fc.asyncProperty(fc.array(call, { maxLength: 12 }), async (calls) => {
