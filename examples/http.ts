@@ -122,6 +122,11 @@ export class Sessions<T> {
     return token
   }
 
+  /** Ends the sessions of some people, or machines, in this process. */
+  end(isOver: (who: T) => boolean): void {
+    for (const [hash, { who }] of this.#sessions) if (isOver(who)) this.#sessions.delete(hash)
+  }
+
   of(request: Request): T {
     const token = /^Bearer ([\w-]+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
     const session = this.#sessions.get(tokenHash(token))

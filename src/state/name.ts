@@ -14,6 +14,7 @@ export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
 export const LOGIN_NAME = 'login/'
 /** @param keyId the key id of a root key, 32 hex digits */
 export const loginName = (keyId: string): string => LOGIN_NAME + keyId
+export const REGISTRY_NAME = 'registry'
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

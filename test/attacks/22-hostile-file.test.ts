@@ -15,7 +15,6 @@ import {
   DESKTOP,
   failure,
   flipped,
-  MemoryRegistryStore,
   newestBytes,
   PASSWORD,
   patched,
@@ -42,6 +41,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { memoryInUse } from '../memory.ts'
+import { commitFor, enrolIn, OWN, WatchedStore } from '../registry-fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
@@ -75,13 +75,13 @@ const client = await quickly(() =>
   }),
 )
 const clientBlock = await client.scope('private').seal(sample(64))
-const OWN = { server: 'storage-1' }
-const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
-await registry.enrol(client.enrolment())
+const ACME = { account: 'acme' }
+const registry = openKeyRegistry(new WatchedStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+await enrolIn(registry, client)
 const challenge = await registry.challenge()
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
-await registry.commitFirstBackup('acme', 'desktop')
+await registry.safeguard(escrow, ACME)
+await commitFor(registry, client)
 const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
   expires: new Date(Date.now() + 1e9),
 })
@@ -113,10 +113,11 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['openVault', keyring, openBy],
   ['open of a vault', encodeBlock(vaultBlock), (b) => vault.open(parseBlock(b, vaultBlock.label))],
   ['open of a client', encodeBlock(clientBlock), (b) => client.open(parseBlock(b, clientBlock.label))],
-  ['enrol', client.enrolment(), (b) => registry.enrol(b)],
+  ['enrol', client.enrolment(challenge, OWN), (b) => registry.enrol(b, ACME)],
+  ['enrolment', challenge, (b) => client.enrolment(b, OWN)],
   ['prove', challenge, (b) => client.prove(b, OWN)],
   ['connect', client.prove(challenge, OWN), (b) => registry.connect(b)],
-  ['safeguard', escrow, (b) => registry.safeguard(b)],
+  ['safeguard', escrow, (b) => registry.safeguard(b, ACME)],
   ['parseRegistration', file, (b) => parseRegistration(b, { provider: card })],
   ['openRegistration', file, (b) => openRegistration(b, { account: 'acme', provider: card, activationCode })],
   ['armRegistration', file, (b) => armRegistration(b, activationCode)],
