@@ -175,7 +175,8 @@ function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Arra
     case HandoverBy.identity:
       return identity
     case HandoverBy.card:
-      return admin && readCard(admin).cardSigning
+      // Only the record's owner could have written an invalid card. No handover by it holds.
+      return admin && answeredAlike(() => readCard(admin)).cardSigning
     case HandoverBy.recoveryKey:
       return undefined
   }
