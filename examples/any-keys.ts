@@ -13,6 +13,8 @@ export interface Store {
   blocks: Blocks
   /** The part of a store that belongs to these keys: see `prefixed`. */
   state: StateStore
+  /** The name of the log, `backups` if omitted. Each vault of a profile needs its own, because they share `state`. */
+  log?: string
 }
 
 /** One line of the log. A file is in one or more blocks, or in a pack, where `member` opens it. */
@@ -40,7 +42,7 @@ const PACK_FILES = 1024
  * @returns a position. Keep it where the store cannot change it, and pass it to `restore` and `reseal`
  */
 export async function backUp(folder: string, keys: BlockWriter & RecordWriter, store: Store): Promise<string> {
-  const log = openLog(store.state, LOG, keys)
+  const log = openLog(store.state, store.log ?? LOG, keys)
   const backup = randomUUID()
   const append = (files: FileLine[], isComplete = false) =>
     log.append(Buffer.from(JSON.stringify({ backup, files, isComplete } satisfies Lines)))
@@ -95,11 +97,13 @@ export async function restore(
   folder: string,
   keys: BlockReader & RecordReader,
   store: Store,
-  atLeast: string,
+  atLeast?: string,
 ): Promise<void> {
   const backups: Map<string, FileLine[]> = new Map()
   let newest: FileLine[] = []
-  for await (const { content } of openLog(store.state, LOG, keys).read({ atLeast })) {
+  for await (const { content } of openLog(store.state, store.log ?? LOG, keys).read({
+    ...(atLeast !== undefined && { atLeast }),
+  })) {
     const { backup, files, isComplete } = JSON.parse(Buffer.from(content).toString()) as Lines
     backups.set(backup, (backups.get(backup) ?? []).concat(files))
     if (isComplete) newest = backups.get(backup)!
@@ -132,5 +136,5 @@ export async function restore(
  * @returns the last position, to keep from now on
  */
 export async function reseal(keys: Keys, store: Store, atLeast: string): Promise<string> {
-  return (await openLog(store.state, LOG, keys).reseal({ atLeast })).position
+  return (await openLog(store.state, store.log ?? LOG, keys).reseal({ atLeast })).position
 }
