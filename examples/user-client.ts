@@ -48,14 +48,18 @@ export class UserDevice {
 
   /** Adds a user and logs them in. */
   static async signUp(places: Places, user: string, password: string, recovery: Recovery): Promise<UserDevice> {
-    using login = await deriveLogin(password, { realm: REALM, user })
+    const login = await deriveLogin(password, { realm: REALM, user })
     using profile = createProfile(login, recovery)
     await call(`${places.url}/users`, { method: 'POST', body: passwordBody(profile.record, login) })
-    return await UserDevice.logIn(places, user, password)
+    return await UserDevice.#logIn(places, login)
   }
 
   static async logIn(places: Places, user: string, password: string): Promise<UserDevice> {
-    const login = await deriveLogin(password, { realm: REALM, user })
+    return UserDevice.#logIn(places, await deriveLogin(password, { realm: REALM, user }))
+  }
+
+  /** The device owns the login. */
+  static async #logIn(places: Places, login: Login): Promise<UserDevice> {
     const session = await ServiceSession.ofUser(places.url, login)
     const profile = await loadProfile(storeOf(places, session), login, floorOf(await readFloor(places.device)))
     await keep(places.device, profile)
@@ -102,11 +106,12 @@ export class UserDevice {
   /**
    * Restores the newest backup into a new folder.
    * @param atLeast a position that the log must have; by default the last one that this device has seen
+   * @returns the records of the log that do not open. Somebody who stole a credential may have added them
    */
-  async restore(folder: string, vaultId: string, atLeast?: string): Promise<void> {
+  async restore(folder: string, vaultId: string, atLeast?: string): Promise<Error[]> {
     using vault = await this.#profile.openVault(this.#store, vaultId)
     const { positions } = await readFloor(this.#places.device)
-    await restore(folder, vault, this.#backupsOf(vaultId), atLeast ?? positions[vaultId])
+    return await restore(folder, vault, this.#backupsOf(vaultId), atLeast ?? positions[vaultId])
   }
 
   /** Replaces the E-keys of all vaults. Blocks stay as they are. */
