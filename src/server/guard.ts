@@ -5,7 +5,7 @@
 import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
-import { KEYRING_NAME, keyringName, LOG_NAME, PROFILE_NAME } from '../state/name.ts'
+import { isName, KEYRING_NAME, keyringName, LOG_NAME, PROFILE_NAME } from '../state/name.ts'
 import type { StateStore } from '../state/store.ts'
 import { isSignedBy, type ParsedKeyring, parseKeyring } from '../vault/keyring.ts'
 import { assertFollows, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
@@ -75,8 +75,11 @@ export function guardProfiles(store: StateStore): StateStore {
  * @throws KeystrataError `policy`. It does not repeat the name, because the name of a verifier is a secret
  */
 function assertAllowed(name: string): void {
-  const isKeyring = typeof name === 'string' && name.startsWith(KEYRING_NAME) && vaultIdOf(name) !== undefined
-  if (isKeyring || name === PROFILE_NAME || (typeof name === 'string' && name.startsWith(LOG_NAME))) return
+  // Names come from sessions. Not every store checks them, and log/../login/… must not reach a folder or a bucket.
+  if (typeof name === 'string' && isName(name)) {
+    const isKeyring = name.startsWith(KEYRING_NAME) && vaultIdOf(name) !== undefined
+    if (isKeyring || name === PROFILE_NAME || name.startsWith(LOG_NAME)) return
+  }
   throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/…', {
     rule: 'guarded-name',
   })

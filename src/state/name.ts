@@ -21,13 +21,16 @@ export const loginName = (keyId: string): string => `login/${keyId}`
  * @throws RangeError if it is longer than 200 characters
  */
 export function assertName(name: string): void {
-  if (typeof name !== 'string' || !/^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(name)) {
+  if (typeof name !== 'string' || !isName(name)) {
     throw new TypeError(`invalid object name "${name}": use parts of a-z, 0-9 and -, separated by /`)
   }
   if (name.length > MAX_NAME_LENGTH) {
     throw new RangeError(`a name in a store has at most ${MAX_NAME_LENGTH} characters, not ${name.length}`)
   }
 }
+
+/** Returns whether a text has the form of a name. It may be too long. */
+export const isName = (text: string): boolean => /^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(text)
 
 /**
  * Checks the beginning of a name, as `list` takes it.
