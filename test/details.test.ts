@@ -11,7 +11,6 @@ import {
   flipped,
   hex,
   makeKeyset,
-  MemoryRegistryStore,
   PASSWORD,
   patched,
   quickly,
@@ -56,7 +55,7 @@ const client = await quickly(() => deriveClient({ ...names, privateKey: { type: 
 const clientBlock = await client.scope('private').seal(sample(9))
 const registered = client.safeguard()
 const device = createDeviceKey()
-const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'server' })
+const registry = openKeyRegistry(memoryStateStore(), { realm: 'tests', server: 'server' })
 const contents = plantedContents()
 const additional = contents.additional!
 /** The number of vaults follows the byte that says who may reset the profile. */
@@ -104,7 +103,7 @@ describe('the detail', () => {
       () => armRegistration(new Uint8Array(8193), registered.activationCode),
       { most: 8192 },
     ],
-    ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
+    ['an enrolment', () => registry.enrol(new Uint8Array(MIB), { account: 'acme' }), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
     ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
     ['a record to seal', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), atStart), { bytes: 64 * MIB + 1 }],

@@ -14,7 +14,7 @@ import {
 } from '../src/index.ts'
 import { type Client, deriveClient, generateTypedKey, parseRegistration } from '../src/client.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
-import { type KeyRegistry, openKeyRegistry, type RegistryStore, saveCredential } from '../src/server.ts'
+import { type KeyRegistry, openKeyRegistry, saveCredential } from '../src/server.ts'
 import { createDeviceKey, type Place } from '../src/device.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
 import { stateStoreLaws } from '../src/stores/contract.ts'
@@ -31,7 +31,7 @@ import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { loginName } from '../src/state/name.ts'
 import { parseProfileRecord } from '../src/vault/profile-record.ts'
-import { backends, failure, flipped, hex, MemoryRegistryStore, PASSWORD } from './fixtures.ts'
+import { backends, failure, flipped, hex, PASSWORD } from './fixtures.ts'
 import { createPool } from './pool/source-pool.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
@@ -140,14 +140,15 @@ const desktop = await deriveClient({
   platform: 'linux',
   privateKey: generateTypedKey('AES-256'),
 })
-const registry = openKeyRegistry(new MemoryRegistryStore(), {
+const registry = openKeyRegistry(memoryStateStore(), {
   realm: names.realm,
   server: 'storage-1',
   safeguarding: 'optional',
 })
-await registry.enrol(client.enrolment())
+const own = { server: 'storage-1' }
+await registry.enrol(client.enrolment(await registry.challenge(), own), { account: 'customer-17' })
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
+await registry.safeguard(escrow, { account: 'customer-17' })
 const registration = await registry.buildRegistration({ account: 'customer-17', name: 'nas' }, keyset, {
   expires: new Date(Date.now() + 60_000),
 })
@@ -283,14 +284,13 @@ const calls: Readonly<Record<string, Call>> = {
   Handle: [[[spare]], 'disposed', async () => (await failure(() => spare.exportUnprotected(), 'disposed')).code],
   Connection: [[{ ...names, state: 'provisional', safeguarded: false, key: '' }], true],
   KeyRegistry: [
-    [registry, client.enrolment(), 'customer-17'],
+    [registry, client.enrolment(await registry.challenge(), own), 'customer-17'],
     expect.any(Uint8Array),
-    (challenge: Uint8Array) => client.prove(challenge, { server: 'storage-1' }),
+    (challenge: Uint8Array) => client.prove(challenge, own),
   ],
-  RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
   LegacyKey: [['asigra56'], legacy.privateKey],
   deriveLegacyClient: [[await old.scope('private').seal(content), legacy.privateKey.text], content],
-  openKeyRegistry: [[new MemoryRegistryStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
+  openKeyRegistry: [[memoryStateStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
   openSavedLogin: [[login.save(device), device], 'user-4711', ({ user }: Login) => user],
   openSavedClient: [[desktop.save(device), device], 'desktop', ({ name }: Client) => name],
   RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],

@@ -27,6 +27,7 @@ import {
 import { afterEach, describe, expect, it } from 'vitest'
 import { encodeBlock, openLog, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { logIdOf } from '../src/state/record-layout.ts'
+import { openKeyRegistry } from '../src/server.ts'
 import { memoryStateStore } from '../src/stores.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 
@@ -198,11 +199,14 @@ describe('a client', async () => {
   )
   const place = { table: 't', row: 'r', column: 'c', version: 1 }
   const text = device.sealText('a secret', place)
+  const server = { server: 'storage-1' }
+  const challenge = await openKeyRegistry(memoryStateStore(), { realm: names.realm, ...server }).challenge()
 
   it.each<[string, () => unknown]>([
     ['deriving a client', make],
     ['adding an account key', () => alone.withAccountKey(accountKey)],
-    ['creating an enrolment', () => client.enrolment()],
+    ['creating an enrolment', () => client.enrolment(challenge, server)],
+    ['creating a proof', () => client.prove(challenge, server)],
     ['creating an escrow', () => client.safeguard()],
     ['sealing a block', () => client.scope('account').seal(content)],
     ...blocks.map((block, index): [string, () => unknown] => [`opening block ${index}`, () => client.open(block)]),

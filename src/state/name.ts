@@ -10,10 +10,11 @@ export const PROFILE_NAME = 'profile'
 export const KEYRING_NAME = 'keyring/'
 /** @param vaultId 32 hex digits */
 export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
-/** What the names of logs begin with. */
-export const LOG_NAME = 'log/'
+/** What the names of verifiers begin with. The rest lets anyone test passwords, so it must not get into messages. */
+export const LOGIN_NAME = 'login/'
 /** @param keyId the key id of a root key, 32 hex digits */
-export const loginName = (keyId: string): string => `login/${keyId}`
+export const loginName = (keyId: string): string => LOGIN_NAME + keyId
+export const REGISTRY_NAME = 'registry'
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.
@@ -21,16 +22,13 @@ export const loginName = (keyId: string): string => `login/${keyId}`
  * @throws RangeError if it is longer than 200 characters
  */
 export function assertName(name: string): void {
-  if (typeof name !== 'string' || !isName(name)) {
+  if (typeof name !== 'string' || !/^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(name)) {
     throw new TypeError(`invalid object name "${name}": use parts of a-z, 0-9 and -, separated by /`)
   }
   if (name.length > MAX_NAME_LENGTH) {
     throw new RangeError(`a name in a store has at most ${MAX_NAME_LENGTH} characters, not ${name.length}`)
   }
 }
-
-/** Returns whether a text has the form of a name. It may be too long. */
-export const isName = (text: string): boolean => /^[a-z\d-]+(?:\/[a-z\d-]+)*$/.test(text)
 
 /**
  * Checks the beginning of a name, as `list` takes it.

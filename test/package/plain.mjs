@@ -77,22 +77,16 @@ assert.equal(await verifyCredential(database, login.credential), true)
 const names = { realm: 'package', account: 'account', name: 'desktop' }
 const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
 const own = await client.scope('private').seal(Buffer.from('content'))
-const rows = new Map()
-const challenges = new Set()
-const registry = openKeyRegistry(
-  {
-    read: async (account, name) => rows.get(`${account}/${name}`),
-    write: async (account, name, row, version) => rows.set(`${account}/${name}`, { row, version }).size > 0,
-    addChallenge: async (challenge) => void challenges.add(text(challenge)),
-    takeChallenge: async (challenge) => challenges.delete(text(challenge)),
-  },
-  { realm: 'package', server: 'server.example', safeguarding: 'optional' },
-)
-await registry.enrol(client.enrolment())
-const connection = await registry.connect(client.prove(await registry.challenge(), { server: 'server.example' }))
+const server = { server: 'server.example' }
+const registry = openKeyRegistry(memoryStateStore(), { realm: 'package', ...server, safeguarding: 'optional' })
+await registry.enrol(client.enrolment(await registry.challenge(), server), { account: 'account' })
+const connection = await registry.connect(client.prove(await registry.challenge(), server))
 assert.equal(connection.name, 'desktop')
+await registry.commitFirstBackup(connection)
+const [listed] = await registry.listClients('account')
+assert.deepEqual([listed.name, listed.platform, listed.state], ['desktop', 'linux', 'locked'])
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
+await registry.safeguard(escrow, { account: 'account' })
 const expires = new Date(Date.now() + 3_600_000)
 const registration = await registry.buildRegistration({ account: 'account', name: 'desktop' }, keyset, { expires })
 const armed = armRegistration(registration, activationCode)

@@ -42,7 +42,6 @@ import {
   openKeyRegistry,
   saveCredential,
 } from 'keystrata/server'
-import type { RegistryStore as AccountStore } from 'keystrata/server'
 import {
   type BlobStore,
   blocksIn,
@@ -164,11 +163,11 @@ const readers: readonly BlockReader[] = [keyset, client]
 if (readers.length !== 2) throw new Error('unreachable')
 
 // keystrata/server
-export const registryOn = (store: AccountStore): KeyRegistry =>
+export const registryOn = (store: RegistryStore): KeyRegistry =>
   openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
 export const nameOf = ({ name }: Connection): string => name
 // @ts-expect-error no such option
-if (code !== 'policy') openKeyRegistry({} as AccountStore, { realm: 'r', server: 's', safeguarding: 'always' })
+if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
 
 // keystrata/legacy
 // @ts-expect-error a legacy key must be of type DES-56
