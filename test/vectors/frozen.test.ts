@@ -16,7 +16,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [20, vectors.sharedRecordVectors],
   [10, vectors.loginVectors],
   [11, vectors.cardVectors],
-  [117, vectors.profileVectors],
+  [118, vectors.profileVectors],
   [15, vectors.recoveryVectors],
   [39, vectors.resetVectors],
   [48, vectors.followsVectors],
