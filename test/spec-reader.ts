@@ -185,7 +185,7 @@ export function readHeader(fields: Fields, type: number, suites: number[]): Head
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
   const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
   const isRecord = (flags & 8) === 8 && flags < 16 && (flags & 3) !== 3
-  const isOther = generation === ([11, 12, 13].includes(type) ? 1 : 0) && flags <= (type === 12 ? 1 : 0)
+  const isOther = generation === ([11, 12, 13, 17, 18].includes(type) ? 1 : 0) && flags <= (type === 12 ? 1 : 0)
   check(type === 5 ? isRecord : isOther, 'unsupported')
   return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }

@@ -268,12 +268,36 @@ export interface ClientBlockVector extends Vector {
   content: string
 }
 
+/**
+ * A challenge as a client reads it, or (`issued`) as its server checks it when it comes back; or an enrolment or a proof,
+ * and, if there is a key, what is wrong with the challenge in it.
+ */
 export interface ProofVector extends Vector {
-  kind: 'enrolment' | 'challenge' | 'proof'
+  kind: 'enrolment' | 'challenge' | 'issued' | 'proof'
   bytes: string
   realm: string
-  /** Empty for an enrolment. */
   server: string
+  /** The key of the registry. Empty if nobody checks the MAC. */
+  registryKey: string
+  /** The server's time, in milliseconds since 1970. */
+  now: number
+}
+
+/** The row of an account, and its name. */
+export interface AccountVector extends Vector {
+  realm: string
+  account: string
+  name: string
+  row: string
+  accountKey: { type: number; hash: string } | null
+  clients: {
+    client: string
+    state: number
+    platform: number
+    key: { type: number; hash: string }
+    escrow: string | null
+    issuedAt: number
+  }[]
 }
 
 /** A client's escrow, and the activation code to try on it. */
@@ -342,6 +366,7 @@ export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-reco
 export const typedKeyVectors = (): TypedKeyVector[] => read('typed-key.json')
 export const clientBlockVectors = (): ClientBlockVector[] => read('client-block.json')
 export const proofVectors = (): ProofVector[] => read('proof.json')
+export const accountVectors = (): AccountVector[] => read('account.json')
 export const escrowVectors = (): EscrowVector[] => read('escrow.json')
 export const registrationVectors = (): RegistrationVector[] => read('registration.json')
 export const legacyBlockVectors = (): LegacyBlockVector[] => read('legacy-block.json')
