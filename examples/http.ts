@@ -135,6 +135,11 @@ export class Sessions<T> {
     return token
   }
 
+  /** Ends the sessions of some people, or machines, in this process. */
+  end(isOver: (who: T) => boolean): void {
+    for (const [hash, { who }] of this.#sessions) if (isOver(who)) this.#sessions.delete(hash)
+  }
+
   of(request: Request): T {
     const session = this.#sessions.get(tokenHash(tokenOf(request)))
     if (session === undefined || session.expires < Date.now()) throw new Refusal(401, 'log in first')

@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { all, CHEAP, MemoryRegistryStore, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { all, CHEAP, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -34,6 +34,7 @@ import {
   blocksIn,
   memoryBlobStore,
   memoryStateStore,
+  type RegistryStore,
   type StateStore,
 } from '../src/stores.ts'
 import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
@@ -42,8 +43,9 @@ import { createDeviceKey } from '../src/device.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createVerifier, openKeyRegistry, type KeyRegistry, type RegistryStore, verifyLogin } from '../src/server.ts'
+import { type Connection, createVerifier, openKeyRegistry, type KeyRegistry, verifyLogin } from '../src/server.ts'
 import { useBackend } from '../src/primitives/choice.ts'
+import { connectTo, enrolIn } from './registry-fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -405,7 +407,11 @@ describe('README', () => {
       name: string
     }
     interface Installing {
-      install: (options: ClientOptions, deviceKey: Uint8Array) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
+      install: (
+        options: ClientOptions,
+        deviceKey: Uint8Array,
+        challenge: Uint8Array,
+      ) => Promise<{ enrolment: Uint8Array; saved: Uint8Array }>
       start: (
         saved: Uint8Array,
         deviceKey: Uint8Array,
@@ -417,17 +423,18 @@ describe('README', () => {
       createServer: (store: RegistryStore) => {
         enrol: (enrolment: Uint8Array, account: string) => Promise<unknown>
         challenge: () => Promise<Uint8Array>
-        connect: (proof: Uint8Array) => Promise<{ state: string; key: string }>
-        committed: (account: string, name: string, key: string) => Promise<void>
+        connect: (proof: Uint8Array) => Promise<Connection>
+        committed: (connection: Connection) => Promise<void>
+        remove: (account: string, name: string) => Promise<boolean>
       }
     }
     const [{ install, start }, { createServer }] = [await run<Installing>(10), await run<Serving>(11)]
-    const [device, server] = [createDeviceKey(), createServer(new MemoryRegistryStore())]
+    const [device, server] = [createDeviceKey(), createServer(memoryStateStore())]
     const deviceKey = device.exportUnprotected()
     const names = { realm: 'com.example.backup', account: 'customer-17', name: 'desktop', platform: 'linux' } as const
     const accountKey = generateTypedKey('AES-128')
     const options = () => ({ ...names, privateKey: generateTypedKey('AES-256'), accountKey })
-    const { enrolment, saved } = await install(options(), deviceKey)
+    const { enrolment, saved } = await install(options(), deviceKey, await server.challenge())
     await server.enrol(enrolment, 'customer-17')
     const sealedText = device.sealText('of the nas', { table: 'source', row: 'nas', column: 'password', version: 1 })
     const { client, password } = await start(saved, deviceKey, names, sealedText)
@@ -438,26 +445,28 @@ describe('README', () => {
     await expect(start(saved, deviceKey, names, elsewhere)).rejects.toHaveProperty('code', 'authentication-failed')
 
     const prove = async (by: Client) => server.connect(by.prove(await server.challenge(), { server: 'storage-1' }))
-    const { state, key } = await prove(client)
-    expect(state).toBe('provisional')
-    await server.committed('customer-17', 'desktop', key)
+    const connection = await prove(client)
+    expect(connection.state).toBe('provisional')
+    await server.committed(connection)
     expect((await prove(client)).state).toBe('locked')
-    const other = openSavedClient((await install(options(), deviceKey)).saved, device, names)
+    const another = await install(options(), deviceKey, await server.challenge())
+    const other = openSavedClient(another.saved, device, names)
     await expect(prove(other)).rejects.toHaveProperty('code', 'key-changed')
+    expect(await server.remove('customer-17', 'desktop')).toBe(true)
+    await expect(prove(client)).rejects.toHaveProperty('code', 'key-not-found')
   })
 
   it('requires the account key of every client after one client has enrolled with it', async () => {
-    const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'storage-1' })
+    const registry = openKeyRegistry(memoryStateStore(), { realm: 'tests', server: 'storage-1' })
     const names = { realm: 'tests', account: 'customer-17', platform: 'linux' } as const
-    const connect = async (by: Client) =>
-      registry.connect(by.prove(await registry.challenge(), { server: 'storage-1' }))
+    const connect = (by: Client) => connectTo(registry, by)
     const accountKey = generateTypedKey('AES-128')
     const first = await deriveClient({ ...names, name: 'first', privateKey: generateTypedKey('AES-256') })
     const keys = { privateKey: generateTypedKey('AES-256'), accountKey }
     const second = await deriveClient({ ...names, name: 'second', ...keys })
-    await registry.enrol(first.enrolment())
+    await enrolIn(registry, first)
     expect((await connect(first)).name).toBe('first')
-    await registry.enrol(second.enrolment())
+    await enrolIn(registry, second)
     await expect(connect(first)).rejects.toHaveProperty('code', 'account-key-required')
     expect((await connect(await first.withAccountKey(accountKey))).name).toBe('first')
     const capitals = await deriveClient({ ...names, account: 'Customer-17', name: 'second', ...keys })
@@ -482,8 +491,8 @@ describe('README', () => {
     const names = { realm: 'com.example.backup', account: 'customer-17', name: 'desktop', platform: 'linux' } as const
     const client = await deriveClient({ ...names, privateKey: generateTypedKey('AES-256') })
     const server = { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'mandatory' } as const
-    const registry = openKeyRegistry(new MemoryRegistryStore(), server)
-    await registry.enrol(client.enrolment())
+    const registry = openKeyRegistry(memoryStateStore(), server)
+    await enrolIn(registry, client)
     const earlier = (await safeguard(client, registry, 'customer-17')).split(',')[0]!
     const paper = await safeguard(client, registry, 'customer-17')
     expect(paper).toMatch(/^(\w{5}-){5}\w{5}, deposited \d{4}-/)

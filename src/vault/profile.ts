@@ -1,9 +1,11 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
-import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, domain, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
+import { keyIdOf } from '../core/wrap.ts'
+import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
 import { CheckedStore } from '../state/checked.ts'
@@ -14,6 +16,7 @@ import { HandoverBy } from './layout.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
 import {
   encodeProfile,
+  type HandoverSigner,
   openProfileRecord,
   type ParsedProfile,
   parseProfileRecord,
@@ -64,10 +67,10 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
  * What anyone can see of a profile, without a key.
  * @example
  * ```ts
- * import { parseProfile } from 'keystrata/vault'
+ * import type { ProfileFacts } from 'keystrata/vault'
  *
  * // For an admin's console: what to compare with the user, and to pin.
- * const shown = (record: Uint8Array) => `identity ${parseProfile(record).identity}`
+ * const shown = ({ identity }: ProfileFacts) => `identity ${identity}`
  * ```
  */
 export interface ProfileFacts {
@@ -85,6 +88,11 @@ export interface ProfileFacts {
   readonly zeroTrust: boolean
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
+  /**
+   * Changes with every new password, 32 hex digits. A server keeps it in each session, and ends the session when the
+   * stored profile has another one. Keep it as secret as a verifier: it lets anyone test passwords.
+   */
+  readonly passwordId: string
 }
 
 /**
@@ -120,9 +128,12 @@ export interface Profile extends ProfileFacts, Handle {
   readonly rotationDue: readonly string[]
   /**
    * Puts the same vaults under a new password. Save the credential first (`saveCredential` of `keystrata/server`), then
-   * the profile (`saveProfile`). If something fails in between, the old password keeps working. An old record still opens
-   * with the old password, and the keys in it still open the vaults: call {@link Profile.rotate} if the old password may
-   * be known. After a reset by an admin, this also makes a new identity, because the admin knew the seed of the old one.
+   * the profile (`saveProfile`). If something fails in between, the old password keeps working. After a reset by an admin,
+   * this also makes a new identity, because the admin knew the seed of the old one.
+   *
+   * If somebody else may know the old password, that is not enough: an old record opens with it, and holds the identity and
+   * the keys of the vaults. Then end all sessions of the user, and call {@link Profile.changeRecovery} with the same
+   * recovery. It makes a new identity and new keys.
    * @param next the login that was derived from the new password
    * @throws KeystrataError `disposed` if this profile or `next` was disposed of
    * @throws KeystrataError `limit-exceeded` if no higher version is left
@@ -166,7 +177,8 @@ export interface Profile extends ProfileFacts, Handle {
   openVault(store: StateStore, vaultId: string): Promise<Vault>
   /**
    * Replaces the E-key of one vault, or of every vault, and finishes rotations that a crash interrupted. The new E-key
-   * is created after this call starts. The A-key stays, so no block changes. Anyone who kept an old keyring and its
+   * is created after this call starts. The A-key stays, so no block changes. The identity stays too; a change of recovery
+   * replaces both. Anyone who kept an old keyring and its
    * E-key still has the A-key. To lock them out, seal the contents into a new vault.
    * @param vaultId the vault to rotate; every vault if it is omitted
    * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
@@ -174,7 +186,7 @@ export interface Profile extends ProfileFacts, Handle {
    */
   rotate(store: StateStore, vaultId?: string): Promise<Profile>
   /**
-   * Sets another admin, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
+   * Sets another admin, the same one again, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
    * every vault, so that the former admin's E-keys open no current keyring. This takes effect once the old keyrings are
    * deleted. A former admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If an admin has chosen
    * the password, change it too. If the change is interrupted, {@link Profile.rotationDue} lists the vaults that are left,
@@ -190,8 +202,6 @@ export interface Profile extends ProfileFacts, Handle {
 export interface ProfileInsides {
   readonly parsed: ParsedProfile
   readonly owner: ProfileOwner
-  /** The record that this handle's record was made to follow. Undefined if it was opened, or is the first. */
-  readonly follows: Uint8Array | undefined
 }
 
 class OpenedProfile extends SecretHolder implements Profile {
@@ -199,26 +209,26 @@ class OpenedProfile extends SecretHolder implements Profile {
   readonly identity: string
   readonly zeroTrust: boolean
   readonly vaults: readonly string[]
+  readonly passwordId: string
   readonly rotationDue: readonly string[]
   readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
-  readonly #follows: Uint8Array | undefined
 
   /** Takes ownership of the root key if the key opens the record. Otherwise it throws, and the caller keeps the key. */
-  constructor(parsed: ParsedProfile, owner: ProfileOwner, follows: Uint8Array | undefined) {
+  constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
-    const { revision, identity, zeroTrust, vaults } = factsOf(parsed)
+    const { revision, identity, zeroTrust, vaults, passwordId } = factsOf(parsed)
     this.revision = revision
     this.identity = identity
     this.zeroTrust = zeroTrust
     this.vaults = vaults
+    this.passwordId = passwordId
     this.rotationDue = Object.freeze(
       parsed.vaults.filter(({ slots }) => slots.some(({ due }) => due)).map(({ id }) => toHex(id)),
     )
     this.#parsed = parsed
     this.#owner = owner
-    this.#follows = follows
   }
 
   get record(): Bytes {
@@ -236,16 +246,22 @@ class OpenedProfile extends SecretHolder implements Profile {
       owner.rootKey.dispose()
       throw new RangeError('next is the login of another user or realm: derive it with the names of this profile')
     }
-    const before = this.#parsed.bytes
-    if (!contents.identityDue) return sealedProfile({ ...contents, version }, owner, before)
+    const { bytes: record, header } = this.#parsed
+    // The same password again would keep the admin who chose it in the know.
+    const isKnown = contents.identityDue && !equalBytes(keyIdOf(owner.rootKey), header.keyId)
+    if (!isKnown) return sealedProfile({ ...contents, version }, owner, { record })
     const identity = generateSigningPair()
     using _identity = identity.seed
     const renewed = { ...contents, version, identity, identityDue: false }
-    return sealedProfile(renewed, owner, before, byIdentity(contents.identity, before))
+    return sealedProfile(renewed, owner, { record, handover: byIdentity(contents.identity) })
   }
 
   async createVault(store: StateStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
     return this.#withView(store, async (view) => {
+      const { version, bytes } = this.#parsed
+      if (version === 1 && (await readStoredRecord(view.store)) === undefined) {
+        await writeRecord(view.store, undefined, bytes)
+      }
       const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
       try {
@@ -274,7 +290,8 @@ class OpenedProfile extends SecretHolder implements Profile {
     if (vaultId !== undefined) parseVaultId(vaultId)
     return this.#withView(store, async (view) => {
       const newest = await readVerifiedRecord(view)
-      return rotateEach(view, newest, vaultId === undefined ? factsOf(newest).vaults : [vaultId])
+      if (vaultId === undefined) return rotateAll(view, newest)
+      return nextHandle(await rotateVault({ ...view, atLeast: newest.version }, vaultId), view)
     })
   }
 
@@ -288,10 +305,10 @@ class OpenedProfile extends SecretHolder implements Profile {
         if (contents.admin === undefined && admin !== undefined) throw zeroTrustIsPermanent()
         return {
           contents: { ...contents, identity, admin, vaults: contents.vaults.map(markedForRotation) },
-          predecessor: byIdentity(contents.identity, record.bytes),
+          handover: byIdentity(contents.identity),
         }
       })
-      return await rotateEach(view, marked, factsOf(marked).vaults)
+      return await rotateAll(view, marked)
     })
   }
 
@@ -302,16 +319,14 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   /**
-   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile. Saves a
-   * new profile first.
+   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile.
    */
   async #withView<T>(store: StateStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
     const checked = new CheckedStore(store)
     using rootKey = this.#owner.rootKey.copy()
     const owner = { ...this.#owner, rootKey }
-    const { header, version, bytes } = this.#parsed
-    if (version === 1 && (await readStoredRecord(checked)) === undefined) await writeRecord(checked, 1, bytes)
+    const { header, version } = this.#parsed
     return await work({ store: checked, owner, profileId: header.ownerId, atLeast: version })
   }
 
@@ -320,7 +335,7 @@ class OpenedProfile extends SecretHolder implements Profile {
       throw new TypeError('profile must be a Profile from this copy of the library')
     }
     profile.assertUsable()
-    return { parsed: profile.#parsed, owner: profile.#owner, follows: profile.#follows }
+    return { parsed: profile.#parsed, owner: profile.#owner }
   }
 }
 
@@ -331,17 +346,23 @@ class OpenedProfile extends SecretHolder implements Profile {
  */
 export const insidesOf = (profile: Profile): ProfileInsides => OpenedProfile.insidesOf(profile)
 
-const byIdentity = ({ seed }: SigningPair, record: Uint8Array): Predecessor => ({
-  record,
+const byIdentity = ({ seed }: SigningPair): HandoverSigner => ({
   by: HandoverBy.identity,
   sign: (message) => sign(seed, message),
 })
 
-/** Rotates the vaults one after the other, and returns a handle of the newest record. */
-async function rotateEach(view: ProfileView, from: ParsedProfile, vaultIds: readonly string[]): Promise<Profile> {
-  let newest = from
-  for (const vaultId of vaultIds) newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
-  return nextHandle(newest, view)
+/**
+ * Rotates every vault, one after the other, and returns a handle of the newest record. `from` may have been read late, so
+ * this ends only when a record lists no other vault.
+ */
+async function rotateAll(view: ProfileView, from: ParsedProfile): Promise<Profile> {
+  const rotated: Set<string> = new Set()
+  for (let newest = from; ;) {
+    const vaultId = factsOf(newest).vaults.find((each) => !rotated.has(each))
+    if (vaultId === undefined) return nextHandle(newest, view)
+    newest = await rotateVault({ ...view, atLeast: newest.version }, vaultId)
+    rotated.add(vaultId)
+  }
 }
 
 /** Opens a newer record as an independent handle, with its own copy of the root key. */
@@ -349,22 +370,21 @@ function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
   return openedProfile(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
-function factsOf({ version, identity, admin, vaults }: ParsedProfile): ProfileFacts {
+function factsOf({ version, identity, admin, vaults, header }: ParsedProfile): ProfileFacts {
   return Object.freeze({
     revision: String(version),
     identity: toHex(identity),
     zeroTrust: admin === undefined,
     vaults: Object.freeze(vaults.map(({ id }) => toHex(id))),
+    // A hash, so that nobody takes it for the name of the verifier's object.
+    passwordId: toHex(sha256(domain('password-id'), header.keyId).subarray(0, 16)),
   })
 }
 
-/**
- * Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of.
- * @param follows the record that this one was made to follow
- */
-export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner, follows?: Uint8Array): Profile {
+/** Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of. */
+export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
-    return new OpenedProfile(parsed, owner, follows)
+    return new OpenedProfile(parsed, owner)
   } catch (error) {
     owner.rootKey.dispose()
     throw error
@@ -373,17 +393,11 @@ export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner, follow
 
 /**
  * Encodes contents under the owner's root key and opens the result as a handle, which owns that key.
- * @param follows the record that this one follows; undefined for the first
- * @param predecessor hands the profile over, if the identity in `contents` is a new one
+ * @param predecessor the record that this one follows; undefined for the first
  */
-export function sealedProfile(
-  contents: ProfileContents,
-  owner: ProfileOwner,
-  follows?: Uint8Array,
-  predecessor?: Predecessor,
-): Profile {
+export function sealedProfile(contents: ProfileContents, owner: ProfileOwner, predecessor?: Predecessor): Profile {
   try {
-    return openedProfile(parseProfileRecord(encodeProfile(contents, owner.rootKey, predecessor)), owner, follows)
+    return openedProfile(parseProfileRecord(encodeProfile(contents, owner.rootKey, predecessor)), owner)
   } catch (error) {
     owner.rootKey.dispose()
     throw error
