@@ -41,8 +41,9 @@ export interface ParsedProfile {
 export interface Profile {
   id: Buffer
   version: number
-  replaceIdentity: boolean // flag 1
+  identityDue: boolean // flag 1
   identity: Buffer
+  seed: Buffer
   admin?: Buffer
   vaults: { id: Buffer; dataKeyId: Buffer; keys: (EKey & { due: boolean })[] }[]
 }
@@ -60,8 +61,10 @@ export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const all = readChecksummed(bytes) // 1 and 2
   const header = readHeader(new Fields(all), 12, [0x0000]) // 3
   const recoveryAt = 48 + 8 + 32 + WRAP(32)
-  check(all.length - 8 <= recoveryAt || all[recoveryAt] !== 2, 'unsupported')
-  check(all.length >= 48 + 136, 'malformed') // 4
+  check(all[recoveryAt] !== 2, 'unsupported')
+  const countAt = all[recoveryAt] === 0 ? recoveryAt + 1 : recoveryAt + 1 + 1776 // 4
+  const hasCount = all[recoveryAt]! <= 1 && all.length >= countAt + 2
+  check(!hasCount || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
   const body = new Fields(all.subarray(48, -136))
   const [version, identity, seed] = [readVersion(body), body.take(32), body.take(WRAP(32))]
   const recovery = body.u8()
@@ -71,11 +74,10 @@ export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const by = body.u8()
   check(by <= 3, 'malformed')
   const message = all.subarray(0, 48 + body.at)
-  const signature = body.take(by === 1 || by === 2 ? 64 : 0)
-  if (by !== 3) body.end()
+  const signature = body.take(by === 0 ? 0 : 64)
+  body.end()
   check(recovery === 1 || vaults.every((vault) => vault.recovery.length === 0), 'malformed')
   check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
-  check(vaults.length <= 256, 'limit-exceeded')
   check(by !== 3, 'unsupported') // 5
   const handover = by === 0 ? {} : { handover: { by, message, signature } }
   return { all, header, version, identity, seed, ...(admin ? { admin } : {}), vaults, ...handover }
@@ -86,10 +88,9 @@ function isSignedProfile({ all, identity }: ParsedProfile): boolean {
   return isSigned(identity, cat(D('sign/profile'), all.subarray(0, -136)), all.subarray(-136, -72))
 }
 
-/** §9.1 Reads a record without R: steps 1 to 5, or to 6 with a floor, and the signature */
-export function readWithoutKey(bytes: Uint8Array, floor = 0): ParsedProfile {
+/** §9.1 Reads a record without R: steps 1 to 5, and the signature */
+export function readWithoutKey(bytes: Uint8Array): ParsedProfile {
   const record = parseProfile(bytes)
-  check(record.version >= floor, 'rollback') // 6
   check(isSignedProfile(record), 'authentication-failed')
   return record
 }
@@ -105,7 +106,8 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
   check(isSignedProfile(record), 'authentication-failed')
   return authentic(() => {
     if (admin) readCard(admin)
-    recomputeSigning({ seed: openWrap(record.seed, 22, R, header.ownerId, LP(identity)), publicKey: identity })
+    const seed = openWrap(record.seed, 22, R, header.ownerId, LP(identity))
+    recomputeSigning({ seed, publicKey: identity })
     const opened = vaults.map(({ id, dataKeyId, slots }) => ({
       id,
       dataKeyId,
@@ -114,23 +116,26 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
         return { generation, due: object[0] === 1, key }
       }),
     }))
-    const flag = header.flags === 1
-    return { id: header.ownerId, version, replaceIdentity: flag, identity, ...(admin ? { admin } : {}), vaults: opened }
+    const who = { identityDue: header.flags === 1, identity, seed, ...(admin ? { admin } : {}) }
+    return { id: header.ownerId, version, ...who, vaults: opened }
   })
 }
 
 /** §9.2 What an admin gets from a record for a reset. `identity` is the one that they pinned, if they did. */
 export function readForReset(
   bytes: Uint8Array,
-  admin: { card: Buffer; pair: AdminPair },
+  admin: { fingerprint: string; pair: AdminPair },
   names: { realm: string; user: string },
   identity?: Buffer,
-  floor?: number,
+  floor = 0,
 ): { id: Buffer; keys: (EKey & { due: boolean })[] }[] {
-  const record = readWithoutKey(bytes, floor)
+  const record = readWithoutKey(bytes)
+  check(record.version >= floor, 'rollback')
   check(identity === undefined || equal(record.identity, identity), 'key-changed')
   check(record.admin !== undefined, 'policy')
-  check(equal(record.admin, admin.card), 'key-not-found')
+  const card = record.admin
+  check(authentic(() => readCard(card)).fingerprint === admin.fingerprint, 'key-not-found')
+  check(record.version < 2 ** 53 - 1, 'limit-exceeded') // there is no next one
   return record.vaults.map(({ id, slots, recovery }) => ({
     id,
     keys: slots.map(({ generation, object }) => {
@@ -154,8 +159,7 @@ export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void
   }
   check(handover !== undefined, 'policy')
   check(handover.by === 1 || counting.admin !== undefined, 'policy')
-  // §7: the card signing key is behind the header and the two public keys.
-  const key = handover.by === 1 ? counting.identity : counting.admin!.subarray(48 + 32 + 1568, 48 + 32 + 1568 + 32)
+  const key = handover.by === 1 ? counting.identity : authentic(() => readCard(counting.admin!).cardSigning)
   const message = cat(D('sign/handover'), hash('sha256', counting.all), handover.message)
   check(isSigned(key, message, handover.signature), 'authentication-failed')
 }
@@ -212,50 +216,59 @@ export function readVerifier(bytes: Uint8Array): Verifier | undefined {
   const fields = new Fields(Buffer.from(bytes))
   const [version, text] = [readVersion(fields), fields.take(60).toString('latin1')]
   fields.end()
-  const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
-  check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
   return { version, text }
 }
 
 /** §8.2 Whether a credential belongs to a verifier */
 export function matches({ text }: Verifier, credential: string): boolean {
+  const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
+  check(cost !== undefined, 'malformed')
+  check(Number(cost) >= 10 && Number(cost) <= 15, 'limit-exceeded')
   const L = Buffer.from(credential, 'base64url')
   if (L.length !== 24 || L.toString('base64url') !== credential) return false
   return bcrypt.hashSync(hash('sha512', L).toString('base64').slice(0, 72), text.slice(0, 29)) === text
 }
 
-/** §9.3 A server takes a record. `records`: what it has. `verifier`: the object of the record's keyId, if there is one. */
+/** §9.3 Whether a server takes a record. `verifier`: the object of the record's keyId (§8.2), if there is one. */
 export function checkRecord(records: Versions, next: Uint8Array, verifier: Uint8Array | undefined): void {
-  const record = readWithoutKey(next)
-  let counting: ParsedProfile | undefined
-  try {
-    counting = findCounting(records).record
-  } catch (error) {
-    check((error as Error).message !== 'unsupported', 'unsupported')
-  }
-  if (counting) checkFollows(counting, record)
-  if (counting && equal(counting.header.keyId, record.header.keyId)) return
+  const record = readWithoutKey(next) // 1
+  const counting = records.versions.length > 0 ? findCounting(records).record : undefined
+  if (counting) checkFollows(counting, record) // 2 to 5
+  if (counting && equal(counting.header.keyId, record.header.keyId)) return // 6
   const kept = verifier && readVerifier(verifier)
   check(kept !== undefined && kept.version >= record.version, 'policy')
 }
 
-/** §9.3 A server takes a keyring. `keyrings`: what it has under that name. */
+/** §10.2 The keyring that counts */
+function findKeyring({ versions }: Versions): ParsedKeyring {
+  const [newest, below] = [versions.at(-1)!, versions.at(-2)]
+  try {
+    return parseKeyring(newest)
+  } catch (error) {
+    if ((error as Error).message === 'unsupported' || below === undefined) throw error
+    return parseKeyring(below)
+  }
+}
+
+/** §9.3 Whether a server takes a keyring. `keyrings`: what it has under that name. Refused is `refused`: a false. */
 export function checkKeyring(records: Versions, keyrings: Versions, vaultId: Buffer, next: Uint8Array): void {
-  const keyring = parseKeyring(next)
-  check(equal(keyring.vaultId, vaultId), 'policy')
-  const newest = keyrings.versions.reduceRight<ParsedKeyring | undefined>((found, bytes) => {
-    if (found) return found
-    try {
-      return parseKeyring(bytes)
-    } catch (error) {
-      check((error as Error).message !== 'unsupported', 'unsupported')
-      return undefined
-    }
-  }, undefined)
-  check(newest === undefined || keyring.version === newest.version + 1, 'conflict')
-  const { record, at } = findCounting(records)
-  if (isKeyringOf(keyring, record.identity)) return
-  const below = records.versions[at - 1 - records.first]
-  check(below === undefined || !isKeyringOf(keyring, readWithoutKey(below).identity), 'conflict') // as if another was quicker
-  throw new Error('policy')
+  const keyring = parseKeyring(next) // 1
+  check(equal(keyring.vaultId, vaultId), 'policy') // 2
+  if (!isKeyringOf(keyring, findCounting(records).record.identity)) {
+    // 3 and 4
+    const below = records.versions.at(-2)
+    check(below !== undefined && isKeyringOf(keyring, identityOf(below)), 'policy')
+    throw new Error('refused') // as if another had been quicker
+  }
+  if (keyrings.versions.length > 0) check(keyring.version === findKeyring(keyrings).version + 1, 'conflict') // 5
+}
+
+/** The identity of a record whose signature holds; otherwise one that signs nothing */
+function identityOf(record: Uint8Array): Buffer {
+  try {
+    return readWithoutKey(record).identity
+  } catch (error) {
+    if ((error as Error).message === 'unsupported') throw error
+    return Buffer.alloc(32)
+  }
 }

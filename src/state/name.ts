@@ -5,7 +5,6 @@ const MAX_NAME_LENGTH = 200
 /** The objects that keystrata stores, and how their names are made. */
 export const KEYSET_NAME = 'keyset'
 export const SLOTS_NAME = 'slots'
-export const REGISTRY_NAME = 'registry'
 export const PROFILE_NAME = 'profile'
 /** What the names of keyrings begin with. The id of the vault follows. */
 export const KEYRING_NAME = 'keyring/'
@@ -15,6 +14,7 @@ export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
 export const LOGIN_NAME = 'login/'
 /** @param keyId the key id of a root key, 32 hex digits */
 export const loginName = (keyId: string): string => LOGIN_NAME + keyId
+export const REGISTRY_NAME = 'registry'
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

@@ -150,10 +150,15 @@ const RECOVERY_AT = 280
 /** Returns the byte that says who may reset a profile. Undefined if the record ends before it. */
 export const recoveryOf = (profile: Uint8Array): number | undefined => profile[RECOVERY_AT]
 
-/** Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field. */
+/**
+ * Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field, or has a
+ * recovery whose length nobody knows.
+ */
 export function vaultCount(profile: Uint8Array): number {
-  const count = profile.subarray(RECOVERY_AT + 1 + (recoveryOf(profile) === 1 ? CARD_BYTES : 0))
-  return count.length < 2 ? 0 : new DataView(count.buffer, count.byteOffset).getUint16(0)
+  const recovery = recoveryOf(profile)
+  const count = profile.subarray(RECOVERY_AT + 1 + (recovery === 1 ? CARD_BYTES : 0))
+  if (recovery === undefined || recovery > 1 || count.length < 2) return 0
+  return new DataView(count.buffer, count.byteOffset).getUint16(0)
 }
 
 export interface StoredKeyring {

@@ -145,6 +145,20 @@ export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void 
   if (!equalBytes(next.previous, previousOf(stored.bytes))) {
     throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again')
   }
+  assertAllowed(next, stored)
+}
+
+/**
+ * Checks that a record may come after another one, although the record between them is damaged.
+ * @throws KeystrataError as in {@link assertFollows}, but other records may lie between the two
+ */
+export function assertComesAfter(next: ParsedProfile, stored: ParsedProfile): void {
+  if (!equalBytes(next.header.ownerId, stored.header.ownerId)) throw anotherProfile()
+  if (next.version <= stored.version) throw new KeystrataError('conflict')
+  assertAllowed(next, stored)
+}
+
+function assertAllowed(next: ParsedProfile, stored: ParsedProfile): void {
   if (stored.admin === undefined && next.admin !== undefined) throw zeroTrustIsPermanent()
   assertHandedOver(next, stored)
 }
@@ -175,7 +189,8 @@ function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Arra
     case HandoverBy.identity:
       return identity
     case HandoverBy.card:
-      return admin && readCard(admin).cardSigning
+      // Only the record's owner could have written an invalid card. No handover by it holds.
+      return admin && answeredAlike(() => readCard(admin)).cardSigning
     case HandoverBy.recoveryKey:
       return undefined
   }

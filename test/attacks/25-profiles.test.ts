@@ -7,6 +7,7 @@ import { type KeystrataError, openLog } from '../../src/index.ts'
 import { concat, domain, toHex } from '../../src/core/bytes.ts'
 import { signingPairOf } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'
+import { sha256 } from '../../src/primitives/hash.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
@@ -109,8 +110,10 @@ describe('a thief of a credential wants to lose or change something', () => {
       if (how === 0 || bytes.length < 200) return bytes
       if (how === 1) return resummed(flipped(bytes, (how * 7919 + bytes.length) % (bytes.length - 8)))
       if (how === 2) return signedByAnother(bytes)
-      // The next version, which nobody has signed.
-      return resummed(patched(bytes, 48, [0, 0, 0, 0, 0, 0, 0, bytes[55]! + how]))
+      // What follows these bytes, which nobody has signed, or a thief as another identity.
+      const version = [0, 0, 0, 0, 0, 0, 0, bytes[55]! + 1]
+      const next = resummed(patched(patched(bytes, 48, version), 56, sha256(bytes)))
+      return how === 3 ? signedByAnother(next) : next
     }
     const call = fc.record({
       name: fc.constantFrom(...names),
@@ -120,6 +123,12 @@ describe('a thief of a credential wants to lose or change something', () => {
       off: fc.constantFrom(0, 0, 0, -1, 1),
       method: fc.constantFrom('write', 'write', 'write', 'drop', 'read'),
     })
+    // The newest of each, followed by something that fits but is not signed.
+    for (const name of ['profile', `keyring/${vaultId}`]) {
+      const { version, bytes } = (await store.read(name))!
+      await failure(() => guarded.write(name, version + 1, forge(bytes, 4)), 'authentication-failed', 'policy')
+      await failure(() => guarded.write(name, version + 1, forge(bytes, 3)), 'policy', 'malformed')
+    }
     await fc.assert(
       fc.asyncProperty(fc.array(call, { maxLength: 12 }), async (calls) => {
         for (const { name, what, how, off, method } of calls) {

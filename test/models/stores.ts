@@ -26,6 +26,11 @@ export class ModelState {
     this.#shown = shown
   }
 
+  /** The names of all objects that were ever written or read. */
+  names(): readonly string[] {
+    return [...this.#objects.keys()]
+  }
+
   object(name: string): StateObject {
     const object = this.#objects.get(name) ?? { versions: [], lowest: 1 }
     this.#objects.set(name, object)
