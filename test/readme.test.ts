@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { all, CHEAP, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { all, CHEAP, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -37,13 +37,14 @@ import {
   type RegistryStore,
   type StateStore,
 } from '../src/stores.ts'
-import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
+import { deriveLogin, type Login, parseProfile, type Profile, type Vault } from '../src/vault.ts'
+import { httpStateStore } from '../src/stores/http.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createDeviceKey } from '../src/device.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Connection, createVerifier, openKeyRegistry, type KeyRegistry, verifyLogin } from '../src/server.ts'
+import { type Connection, openKeyRegistry, type KeyRegistry } from '../src/server.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { connectTo, enrolIn } from './registry-fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
@@ -62,7 +63,7 @@ const exported = [
   'export { backUpShared, openShared }',
   'export { signUp, openVault }',
   'export { changePassword, reset }',
-  'export { changePassword }',
+  'export { logIn, answer, setPassword }',
   '',
   'export { install, start }',
   'export { createServer }',
@@ -310,88 +311,76 @@ describe('README', () => {
   })
 
   it('signs up, opens the vault, changes and resets the password', async () => {
-    interface Openers {
+    type Send = (record: Uint8Array, credential: string) => Promise<void>
+    type Account = Pick<Login, 'realm' | 'user'>
+    const device = await run<{
       signUp: (
         password: string,
         admin: Card,
-        api: (credential: string, record: Uint8Array) => Promise<VaultStore>,
+        send: (record: Uint8Array, credential: string) => Promise<StateStore>,
       ) => Promise<{ profile: Profile; vault: Vault }>
       openVault: (
         password: string,
         vaultId: string,
-        logIn: (credential: string) => Promise<VaultStore>,
-        last: number,
-      ) => Promise<{ version: number; vault: Vault }>
-    }
-    interface Stored {
-      verifier: string
-      record: Uint8Array
-    }
-    type Send = (credential: string, record: Uint8Array) => Promise<boolean>
-    type Account = Pick<Login, 'realm' | 'user'>
-    interface Changers {
-      changePassword: (profile: Profile, next: string, account: Account, send: Send) => Promise<false | number>
-      reset: (record: Uint8Array, admin: Keyset, next: Login, send: Send) => Promise<false | number>
-    }
-    const { signUp, openVault } = await run<Openers>(6)
-    const client = await run<Changers>(7)
+        logIn: (credential: string) => Promise<StateStore>,
+        last: string,
+      ) => Promise<{ revision: string; vault: Vault }>
+    }>(6)
+    const changing = await run<{
+      changePassword: (profile: Profile, next: string, account: Account, send: Send) => Promise<string>
+      reset: (record: Uint8Array, admin: Keyset, next: Login, pinned: string, send: Send) => Promise<string>
+    }>(7)
     const server = await run<{
-      changePassword: (
-        stored: Stored | undefined,
-        credential: string,
-        next: { credential: string; record: Uint8Array },
-      ) => Promise<(Stored & { version: number }) | undefined>
+      logIn: (state: StateStore, userId: string, credential: string) => Promise<boolean>
+      answer: (state: StateStore, userId: string, request: Request) => Promise<Response>
+      setPassword: (state: StateStore, userId: string, record: Uint8Array, credential: string) => Promise<boolean>
     }>(8)
+    const [state, id] = [memoryStateStore(), '4711']
     const account = { realm: 'com.example.backup', user: 'user-4711' }
-    const store = new MemoryVaultStore()
     const admin = await createKeyset('admin', { costs: CHEAP })
-    let verifier = ''
-    let current = ''
-    const logIn = async (credential: string) => {
-      if (credential !== current) throw new Error('unknown credential')
-      return store
-    }
-    const signedUp = await signUp(PASSWORD, admin.card(), async (credential, record) => {
-      current = credential
-      verifier = await createVerifier(credential)
-      await store.writeProfile(record, 1)
-      return store
+    const session = httpStateStore('https://backup.example/state', {
+      fetch: (url, init) => server.answer(state, id, new Request(url, init)),
     })
-    const { version } = signedUp.profile
+    const send: Send = async (record, credential) => {
+      if (!(await server.setPassword(state, id, record, credential))) throw new Error('somebody else was quicker')
+    }
+    const logIn = async (credential: string) => {
+      if (!(await server.logIn(state, id, credential))) throw new Error('unknown credential')
+      return session
+    }
+    const recordNow = async () => (await session.read('profile'))!.bytes
+
+    const signedUp = await device.signUp(PASSWORD, admin.card(), async (record, credential) => {
+      await send(record, credential)
+      return logIn(credential)
+    })
+    const { revision } = signedUp.profile
     const vaultId = signedUp.vault.id
     const block = await signedUp.vault.seal(Buffer.from('my file'))
-    const opened = await openVault(PASSWORD, vaultId, logIn, version)
-    expect(opened.version).toBe(version)
-    expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
-    await expect(openVault('wrong', vaultId, logIn, version)).rejects.toThrow('unknown credential')
-    await expect(openVault(PASSWORD, vaultId, logIn, version + 1)).rejects.toHaveProperty('code', 'rollback')
+    const opens = async (password: string, last: string) => {
+      const opened = await device.openVault(password, vaultId, logIn, last)
+      expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
+      return opened.revision
+    }
+    expect(await opens(PASSWORD, revision)).toBe(revision)
+    await expect(opens('wrong', revision)).rejects.toThrow('unknown credential')
+    await expect(opens(PASSWORD, '9')).rejects.toHaveProperty('code', 'rollback')
 
-    // The server's side. It authenticates the sender by their credential.
-    const sendAs =
-      (sender: string): Send =>
-      async (credential, record) => {
-        const stored = { verifier, record: (await store.readProfile())! }
-        const changed = await server.changePassword(stored, sender, { credential, record })
-        if (changed === undefined || !(await store.writeProfile(changed.record, changed.version))) return false
-        expect(await verifyLogin(changed.verifier, credential)).toBe(true)
-        verifier = changed.verifier
-        current = credential
-        return true
-      }
-    const profile = openProfile((await store.readProfile())!, await deriveLogin(PASSWORD, account))
-    const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
-    expect(await client.changePassword(profile, 'next', account, sendAs(nextLogin.credential))).toBe(false)
-    expect(await client.changePassword(profile, 'next', account, sendAs(login.credential))).toBe(version + 1)
-    const late = client.changePassword(profile, 'later', account, sendAs(nextLogin.credential))
+    const { profile } = signedUp
+    expect(await changing.changePassword(profile, 'next', account, send)).toBe('3')
+    const late = changing.changePassword(profile, 'later', account, send)
     await expect(late).rejects.toHaveProperty('code', 'conflict')
-    const next = { credential: nextLogin.credential, record: (await store.readProfile())! }
-    expect(await server.changePassword(undefined, login.credential, next)).toBeUndefined()
-    await expect(openVault(PASSWORD, vaultId, logIn, version)).rejects.toThrow('unknown credential')
+    await expect(opens(PASSWORD, revision)).rejects.toThrow('unknown credential')
+    expect(await opens('next', '3')).toBe('3')
 
     using lastLogin = await deriveLogin('reset', account)
-    expect(await client.reset(next.record, admin, lastLogin, sendAs(nextLogin.credential))).toBe(version + 2)
-    const again = await openVault('reset', vaultId, logIn, version + 2)
-    expect(Buffer.from(await again.vault.open(block)).toString()).toBe('my file')
+    const other = changing.reset(await recordNow(), admin, lastLogin, '0'.repeat(64), send)
+    await expect(other).rejects.toHaveProperty('code', 'key-changed')
+    const pin = await changing.reset(await recordNow(), admin, lastLogin, profile.identity, send)
+    expect(parseProfile(await recordNow()).identity).toBe(pin)
+    expect(await opens('reset', '4')).toBe('4')
+    await expect(opens('next', revision)).rejects.toThrow('unknown credential')
+    await expect(session.read(`login/${'0'.repeat(32)}`)).rejects.toHaveProperty('code', 'policy')
   })
 
   it('seals and opens as a client', async () => {
