@@ -95,7 +95,6 @@ useBackend({
 })
 
 const content = new TextEncoder().encode('my file')
-const query = async () => ({ rowCount: 1 })
 
 const keyset = await createKeyset(PASSWORD)
 const writer = openWriter(keyset.export('host'))

@@ -37,8 +37,8 @@ import {
   type RegistryStore,
   type StateStore,
 } from '../src/stores.ts'
-import { deriveLogin, type Login, parseProfile, type Profile, type Vault } from '../src/vault.ts'
 import { httpStateStore } from '../src/stores/http.ts'
+import { deriveLogin, loadProfile, type Login, parseProfile, type Profile, type Vault } from '../src/vault.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createDeviceKey } from '../src/device.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -63,7 +63,7 @@ const exported = [
   'export { backUpShared, openShared }',
   'export { signUp, openVault }',
   'export { changePassword, reset }',
-  'export { logIn, answer, setPassword }',
+  'export { serviceOf }',
   '',
   'export { install, start }',
   'export { createServer }',
@@ -311,76 +311,78 @@ describe('README', () => {
   })
 
   it('signs up, opens the vault, changes and resets the password', async () => {
+    type Service = (credential: string, record?: Uint8Array) => Promise<StateStore>
     type Send = (record: Uint8Array, credential: string) => Promise<void>
-    type Account = Pick<Login, 'realm' | 'user'>
-    const device = await run<{
-      signUp: (
-        password: string,
-        admin: Card,
-        send: (record: Uint8Array, credential: string) => Promise<StateStore>,
-      ) => Promise<{ profile: Profile; vault: Vault }>
+    type Names = Pick<Login, 'realm' | 'user'>
+    interface Openers {
+      signUp: (password: string, admin: Card, service: Service) => Promise<{ profile: Profile; vault: Vault }>
       openVault: (
         password: string,
         vaultId: string,
-        logIn: (credential: string) => Promise<StateStore>,
-        last: string,
+        service: Service,
+        atLeast: string,
       ) => Promise<{ revision: string; vault: Vault }>
-    }>(6)
-    const changing = await run<{
-      changePassword: (profile: Profile, next: string, account: Account, send: Send) => Promise<string>
-      reset: (record: Uint8Array, admin: Keyset, next: Login, pinned: string, send: Send) => Promise<string>
-    }>(7)
-    const server = await run<{
-      logIn: (state: StateStore, userId: string, credential: string) => Promise<boolean>
-      answer: (state: StateStore, userId: string, request: Request) => Promise<Response>
-      setPassword: (state: StateStore, userId: string, record: Uint8Array, credential: string) => Promise<boolean>
-    }>(8)
-    const [state, id] = [memoryStateStore(), '4711']
+    }
+    interface Changers {
+      changePassword: (profile: Profile, next: Login, store: StateStore, send: Send) => Promise<string>
+      reset: (
+        record: Uint8Array,
+        admin: Keyset,
+        next: string,
+        account: Names,
+        pin: string,
+        send: Send,
+      ) => Promise<{ pin: string; revision: string }>
+    }
+    interface Server {
+      logIn: (user: string, credential: string) => Promise<boolean>
+      setPassword: (user: string, record: Uint8Array, credential: string) => Promise<void>
+      state: (user: string, request: Request) => Promise<Response>
+    }
+    const { signUp, openVault } = await run<Openers>(6)
+    const client = await run<Changers>(7)
+    const { serviceOf } = await run<{ serviceOf: (database: StateStore) => Server }>(8)
     const account = { realm: 'com.example.backup', user: 'user-4711' }
+    const [user, server] = ['17', serviceOf(memoryStateStore())]
+    const store = httpStateStore('https://service.example/state', {
+      fetch: async (...request) => server.state(user, new Request(...request)),
+    })
+    const service: Service = async (credential, record) => {
+      if (record !== undefined) await server.setPassword(user, record, credential)
+      else if (!(await server.logIn(user, credential))) throw new Error('unknown credential')
+      return store
+    }
     const admin = await createKeyset('admin', { costs: CHEAP })
-    const session = httpStateStore('https://backup.example/state', {
-      fetch: (url, init) => server.answer(state, id, new Request(url, init)),
-    })
-    const send: Send = async (record, credential) => {
-      if (!(await server.setPassword(state, id, record, credential))) throw new Error('somebody else was quicker')
-    }
-    const logIn = async (credential: string) => {
-      if (!(await server.logIn(state, id, credential))) throw new Error('unknown credential')
-      return session
-    }
-    const recordNow = async () => (await session.read('profile'))!.bytes
-
-    const signedUp = await device.signUp(PASSWORD, admin.card(), async (record, credential) => {
-      await send(record, credential)
-      return logIn(credential)
-    })
-    const { revision } = signedUp.profile
+    const signedUp = await signUp(PASSWORD, admin.card(), service)
+    const { revision, identity } = signedUp.profile
     const vaultId = signedUp.vault.id
     const block = await signedUp.vault.seal(Buffer.from('my file'))
-    const opens = async (password: string, last: string) => {
-      const opened = await device.openVault(password, vaultId, logIn, last)
-      expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
-      return opened.revision
-    }
-    expect(await opens(PASSWORD, revision)).toBe(revision)
-    await expect(opens('wrong', revision)).rejects.toThrow('unknown credential')
-    await expect(opens(PASSWORD, '9')).rejects.toHaveProperty('code', 'rollback')
+    const opened = await openVault(PASSWORD, vaultId, service, revision)
+    expect(opened.revision).toBe(revision)
+    expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
+    await expect(openVault('wrong', vaultId, service, revision)).rejects.toThrow('unknown credential')
+    await expect(openVault(PASSWORD, vaultId, service, String(Number(revision) + 1))).rejects.toHaveProperty(
+      'code',
+      'rollback',
+    )
 
-    const { profile } = signedUp
-    expect(await changing.changePassword(profile, 'next', account, send)).toBe('3')
-    const late = changing.changePassword(profile, 'later', account, send)
+    const send: Send = (record, credential) => server.setPassword(user, record, credential)
+    const profile = await loadProfile(store, await deriveLogin(PASSWORD, account))
+    const nextLogin = await deriveLogin('next', account)
+    expect(await client.changePassword(profile, nextLogin, store, send)).toBe(String(Number(revision) + 1))
+    const late = client.changePassword(profile, await deriveLogin('later', account), store, send)
     await expect(late).rejects.toHaveProperty('code', 'conflict')
-    await expect(opens(PASSWORD, revision)).rejects.toThrow('unknown credential')
-    expect(await opens('next', '3')).toBe('3')
+    await expect(openVault(PASSWORD, vaultId, service, revision)).rejects.toThrow('unknown credential')
 
-    using lastLogin = await deriveLogin('reset', account)
-    const other = changing.reset(await recordNow(), admin, lastLogin, '0'.repeat(64), send)
-    await expect(other).rejects.toHaveProperty('code', 'key-changed')
-    const pin = await changing.reset(await recordNow(), admin, lastLogin, profile.identity, send)
-    expect(parseProfile(await recordNow()).identity).toBe(pin)
-    expect(await opens('reset', '4')).toBe('4')
-    await expect(opens('next', revision)).rejects.toThrow('unknown credential')
-    await expect(session.read(`login/${'0'.repeat(32)}`)).rejects.toHaveProperty('code', 'policy')
+    const stored = (await store.read('profile'))!
+    const sendAndStore: Send = async (record, credential) => {
+      await send(record, credential)
+      expect(await store.write('profile', stored.version + 1, record)).toBe(true)
+    }
+    const reset = await client.reset(stored.bytes, admin, 'reset', account, identity, sendAndStore)
+    const again = await openVault('reset', vaultId, service, reset.revision)
+    expect(Buffer.from(await again.vault.open(block)).toString()).toBe('my file')
+    expect(parseProfile((await store.read('profile'))!.bytes).identity).toBe(reset.pin)
   })
 
   it('seals and opens as a client', async () => {

@@ -65,7 +65,6 @@ export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const countAt = all[recoveryAt] === 0 ? recoveryAt + 1 : recoveryAt + 1 + 1776 // 4
   const hasCount = all[recoveryAt]! <= 1 && all.length >= countAt + 2
   check(!hasCount || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
-  check(all.length >= 48 + 136, 'malformed')
   const body = new Fields(all.subarray(48, -136))
   const [version, identity, seed] = [readVersion(body), body.take(32), body.take(WRAP(32))]
   const recovery = body.u8()

@@ -65,6 +65,9 @@ beforeAll(async () => {
   writeFileSync(join(source, 'diary'), sample(3000))
   postgres = await startPostgres()
   pool = new pg.Pool(postgres.config)
+  // When the server stops, it ends connections that the pool has not closed yet.
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => void client.on('error', () => undefined))
   // Several processes may create the tables at the same time.
   await Promise.all(Array.from({ length: 4 }, () => pool.query(userServiceSchema())))
   keyset = await makeKeyset()
@@ -231,6 +234,23 @@ describe.runIf(isPossible)('a service with users', () => {
     const names = (rows as { name: string }[]).map(({ name }) => name.split('/')[2])
     expect(names.sort()).toEqual(['login', 'login', 'profile'])
     expect((await elsewhere.read(`keyring/${vaultId}`))?.version).toBe(3)
+  })
+
+  it('locks nobody out if the newest record is damaged', async () => {
+    const { user, device, vaultId, position, another } = await newUser(urls[0])
+    await device.rotate()
+    const stored = await storedOf(user)
+    const { version, bytes } = (await stored.read('profile'))!
+    await pool.query('UPDATE keystrata_version SET bytes = $1 WHERE name = $2 AND version = $3', [
+      ...[Buffer.from(flipped(bytes, 100)), `user/${await idOf(user)}/profile`, version],
+    ])
+    expect(await valid(urls[1], user, ['first', 'second'])).toEqual(['first'])
+    const second = await another('first', urls[2])
+    expect(await restored(second, vaultId, position)).toEqual([])
+    await second.rotate()
+    await second.changePassword('second')
+    expect(await restored(second, vaultId)).toEqual([])
+    expect(await valid(urls[1], user, ['first', 'second'])).toEqual(['second'])
   })
 
   it('keeps devices safe from an older profile', async () => {

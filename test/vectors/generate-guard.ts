@@ -621,12 +621,13 @@ append('guard.json', guards)
 
 // ── verifiers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 const verifiers: VerifierVector[] = []
-// L is 24 bytes of 0x11. The hashes are those of libxcrypt 4.4 by way of test/reference.py.
+// L is 24 bytes of 0x11. The hashes are from test/reference.py, which has the bcrypt of the C library.
 const credential = 'ERERERERERERERERERERERERERERERER'
 const KNOWN = {
   cost10: '$2b$10$abcdefghijklmnopqrstuum5ZLPrTk9DnQpVd3qbj1Nzp1iqzQ3Wa',
   cost12: '$2b$12$abcdefghijklmnopqrstuuIo5sK6DIzfE6gzb4vsHl6p7vf5EE1g6',
   a: '$2a$10$abcdefghijklmnopqrstuum5ZLPrTk9DnQpVd3qbj1Nzp1iqzQ3Wa',
+  longer: '$2b$10$abcdefghijklmnopqrstuuvezAgAXFVfJMoRM.3dtbitTtvlrf5Eu',
   otherText: '$2b$10$abcdefghijklmnopqrstuu16dyn5Z6OFVN/3jW3sYUmjA5HVqGZK2',
 } as const
 function verifier(id: string, comment: string, object: Uint8Array, more: Partial<VerifierVector> = {}): void {
@@ -650,6 +651,9 @@ for (const [id, comment, given] of [
   ['base64-credential', 'standard base64 in the place of base64url', `${credential.slice(1)}+`],
 ] as const)
   verifier(id, `${comment}: not a credential`, kept(KNOWN.cost10), { credential: given, ...no })
+verifier('25-bytes', 'the base64url of 25 bytes, under their verifier: not a credential', kept(KNOWN.longer), {
+  ...{ credential: 'EREREREREREREREREREREREREREREREREQ', ...no },
+})
 verifier('cleared', 'an empty object', new Uint8Array(0), no)
 const damage = { ...no, expect: 'malformed' } as const
 verifier('short', 'a byte short', kept(KNOWN.cost10).subarray(0, -1), damage)

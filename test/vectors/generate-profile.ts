@@ -376,6 +376,12 @@ bad(
   resigned(patched(counted(257), 248, [2])),
   'unsupported',
 )
+bad(
+  'order-recovery-card-vaults',
+  'recovery 3, and 257 vaults behind a card',
+  resigned(patched(patched(full, 249 + CARD, u16(257)), 248, [3])),
+  'malformed',
+)
 const byRecoveryKey = handover(run(3, 1), run(0, 64))
 bad(
   'order-version-handover',
@@ -499,22 +505,37 @@ notLive('suite', 'suite 0x0402 in the first wrap', patched(two, 62 + 6, [4, 2]))
 notLive('owner', 'another owner of the first wrap', flipped(two, 62 + 40))
 notLive('generation', 'another generation of the first wrap', patched(two, 58, u32(2)))
 /** The second wrap with this A-key in it, or in another place. */
-function secondWrap(more: { key?: Uint8Array; ownerId?: Uint8Array; type?: number; generation?: number }): Bytes {
+function secondWrap(more: {
+  key?: Uint8Array
+  ownerId?: Uint8Array
+  of?: Uint8Array
+  type?: number
+  at?: number
+}): Bytes {
   const place = {
     type: more.type ?? ObjectType.dataKeyWrap,
     ownerId: more.ownerId ?? vaultId,
-    context: concat(lengthPrefixed(more.ownerId ?? vaultId), u32(more.generation ?? 4)),
+    context: concat(lengthPrefixed(more.of ?? vaultId), u32(more.at ?? 4)),
   }
   const key = more.key ?? withBytes(dataKey, (bytes) => new Uint8Array(bytes))
   return wraps(lower, u32(4), wrapSecret(keyOf(4).key, key, place))
 }
 keyring('again', 'the second wrap made again', secondWrap({}), both, { live: [3, 4] })
 keyring('two-data-keys', 'wraps of two A-keys, under a right mac', secondWrap({ key: run(0x22, 32) }), both, refused)
-keyring('wrap-owner', 'the second wrap is of another vault', secondWrap({ ownerId: run(0xb2, 16) }), both, {
+keyring(
+  'wrap-owner',
+  'the header of the second wrap names another vault',
+  secondWrap({ ownerId: run(0xb2, 16) }),
+  both,
+  {
+    live: [3],
+  },
+)
+keyring('wrap-context', 'the context of the second wrap names another vault', secondWrap({ of: run(0xb2, 16) }), both, {
   live: [3],
 })
 keyring('wrap-type', 'the second wrap is of type 2', secondWrap({ type: 2 }), both, { live: [3] })
-keyring('wrap-generation', 'the second wrap is of another generation', secondWrap({ generation: 5 }), both, {
+keyring('wrap-generation', 'the second wrap is of another generation', secondWrap({ at: 5 }), both, {
   live: [3],
 })
 const foreign = new SecretKey('data', run(0x22, 32))
