@@ -11,7 +11,6 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    setupFiles: ['./test/setup.ts'],
     // With isolation, every file loads the library again, which takes 15 seconds in total.
     isolate: false,
     // The public vectors are not part of the project. VECTORS names the folder that holds them.

@@ -1,6 +1,6 @@
 // How long it takes to derive keys from a password, with this platform's code and with portable code.
 import { backend, portableBackend } from '../test/platforms.ts'
-import { createVerifier } from '../src/server.ts'
+import { createVerifier } from '../src/server/bcrypt.ts'
 import { DEFAULT_ARGON2_COSTS } from '../src/core/password.ts'
 import { timeEach, type Work } from './measure.ts'
 

@@ -13,6 +13,8 @@ export interface Store {
   blocks: Blocks
   /** The part of a store that belongs to these keys: see `prefixed`. */
   state: StateStore
+  /** The name of the log, `backups` if omitted. Each vault of a profile needs its own, because they share `state`. */
+  log?: string
 }
 
 /** One line of the log. A file is in one or more blocks, or in a pack, where `member` opens it. */
@@ -22,11 +24,11 @@ interface FileLine {
   member?: string
 }
 
-/** A record of the log. The last one of a backup says that it is complete. */
+/** A record of the log. The last one of a backup says how many files it has in total, and so that it is complete. */
 interface Lines {
   backup: string
   files: FileLine[]
-  isComplete: boolean
+  total?: number
 }
 
 const LOG = 'backups'
@@ -40,10 +42,9 @@ const PACK_FILES = 1024
  * @returns a position. Keep it where the store cannot change it, and pass it to `restore` and `reseal`
  */
 export async function backUp(folder: string, keys: BlockWriter & RecordWriter, store: Store): Promise<string> {
-  const log = openLog(store.state, LOG, keys)
+  const log = openLog(store.state, store.log ?? LOG, keys)
   const backup = randomUUID()
-  const append = (files: FileLine[], isComplete = false) =>
-    log.append(Buffer.from(JSON.stringify({ backup, files, isComplete } satisfies Lines)))
+  const append = (lines: Omit<Lines, 'backup'>) => log.append(Buffer.from(JSON.stringify({ backup, ...lines })))
 
   let small: { file: string; content: Uint8Array }[] = []
   let bytes = 0
@@ -51,11 +52,12 @@ export async function backUp(folder: string, keys: BlockWriter & RecordWriter, s
     if (small.length === 0) return
     const { content, members } = await keys.pack(small.map((each) => each.content))
     const label = await put(content, keys, store.blocks)
-    await append(small.map(({ file }, index) => ({ file, labels: [label], member: members[index]! })))
+    await append({ files: small.map(({ file }, index) => ({ file, labels: [label], member: members[index]! })) })
     small = []
     bytes = 0
   }
-  for (const file of await filesIn(folder)) {
+  const files = await filesIn(folder)
+  for (const file of files) {
     const path = join(folder, file)
     if ((await stat(path)).size < SMALL_BYTES) {
       const content = await readFile(path)
@@ -66,11 +68,11 @@ export async function backUp(folder: string, keys: BlockWriter & RecordWriter, s
       const labels: string[] = []
       for await (const piece of createReadStream(path, { highWaterMark: BLOCK_BYTES }))
         labels.push(await put(piece as Buffer, keys, store.blocks))
-      await append([{ file, labels }])
+      await append({ files: [{ file, labels }] })
     }
   }
   await pack()
-  return append([], true)
+  return append({ files: [], total: files.length })
 }
 
 /** Stores a block, unless the store has it. Returns its label. */
@@ -90,20 +92,26 @@ async function filesIn(folder: string): Promise<string[]> {
 /**
  * Restores the newest complete backup into a new folder.
  * @param atLeast a position that the log must have: without it, the store can offer an older backup
+ * @returns the records of the log that do not open. If one of them ended the newest backup, an older one was restored
  */
 export async function restore(
   folder: string,
   keys: BlockReader & RecordReader,
   store: Store,
-  atLeast: string,
-): Promise<void> {
+  atLeast?: string,
+): Promise<Error[]> {
   const backups: Map<string, FileLine[]> = new Map()
-  let newest: FileLine[] = []
-  for await (const { content } of openLog(store.state, LOG, keys).read({ atLeast })) {
-    const { backup, files, isComplete } = JSON.parse(Buffer.from(content).toString()) as Lines
+  let newest: { files: FileLine[]; total: number } | undefined
+  // Whoever may write to the store can add records that do not open. They must not keep anyone from restoring.
+  const damaged: Error[] = []
+  const options = { ...(atLeast !== undefined && { atLeast }), onDamaged: (error: Error) => damaged.push(error) }
+  for await (const { content } of openLog(store.state, store.log ?? LOG, keys).read(options)) {
+    const { backup, files, total } = JSON.parse(Buffer.from(content).toString()) as Lines
     backups.set(backup, (backups.get(backup) ?? []).concat(files))
-    if (isComplete) newest = backups.get(backup)!
+    if (total !== undefined) newest = { files: backups.get(backup)!, total }
   }
+  if (newest === undefined || newest.files.length !== newest.total)
+    throw damaged[0] ?? new Error('the log has no complete backup')
   // The next file is probably in the same pack.
   let last = { label: '', content: new Uint8Array() }
   const contentOf = async (label: string): Promise<Uint8Array> => {
@@ -115,7 +123,7 @@ export async function restore(
   }
   const root = resolve(folder)
   await mkdir(root)
-  for (const { file, labels, member } of newest) {
+  for (const { file, labels, member } of newest.files) {
     const path = resolve(root, file)
     if (!path.startsWith(root + sep)) throw new Error(`${file} leads outside the folder`)
     await mkdir(dirname(path), { recursive: true })
@@ -125,6 +133,7 @@ export async function restore(
       await appendFile(path, member === undefined ? content : await openPackMember(content, member))
     }
   }
+  return damaged
 }
 
 /**
@@ -132,5 +141,5 @@ export async function restore(
  * @returns the last position, to keep from now on
  */
 export async function reseal(keys: Keys, store: Store, atLeast: string): Promise<string> {
-  return (await openLog(store.state, LOG, keys).reseal({ atLeast })).position
+  return (await openLog(store.state, store.log ?? LOG, keys).reseal({ atLeast })).position
 }

@@ -184,7 +184,7 @@ async function main(): Promise<void> {
 async function assertBelongsTo(address: string, model: string): Promise<void> {
   for (const [other, folder, object] of [
     ['keyset', address, 'keyset'],
-    ['vault', address, 'account'],
+    ['vault', address, 'profile'],
     ['client', join(address, MACHINE), 'device'],
   ] as const) {
     if (other !== model && (await folderStateStore(folder).read(object)) !== undefined) {

@@ -25,6 +25,14 @@ export class Refusal extends Error {
  */
 export type Handler = (request: Request, route: string, names: string[]) => Promise<Response>
 
+const addresses: WeakMap<Request, string> = new WeakMap()
+
+/**
+ * Returns the address that a request came from. Behind a proxy it is the proxy's: then use the header in which the proxy
+ * names its client.
+ */
+export const addressOf = (request: Request): string => addresses.get(request) ?? ''
+
 /**
  * Creates a server that passes each request to `handle`. The caller must call `listen`. A {@link Refusal} becomes its
  * status. A KeystrataError becomes status 422, so that the client can throw it again.
@@ -34,6 +42,7 @@ export function createWebServer(handle: Handler): Server {
     try {
       const request = toRequest(incoming)
       const [, what = '', ...names] = new URL(request.url).pathname.split('/').map(decodeName)
+      addresses.set(request, incoming.socket.remoteAddress ?? '')
       return await handle(request, `${request.method} /${what}/${names.length}`, names)
     } catch (error) {
       if (error instanceof Refusal) return Response.json({ error: error.message }, { status: error.status })
@@ -44,7 +53,11 @@ export function createWebServer(handle: Handler): Server {
   }
   return createServer((incoming, outgoing) => {
     answer(incoming)
-      .then((response) => send(response, outgoing))
+      .then((response) => {
+        // What is left of a body that was refused would come before the next request.
+        outgoing.shouldKeepAlive &&= incoming.complete
+        return send(response, outgoing)
+      })
       .catch((error: unknown) => outgoing.destroy(error as Error))
   })
 }
@@ -122,15 +135,24 @@ export class Sessions<T> {
     return token
   }
 
+  /** Ends the sessions of some people, or machines, in this process. */
+  end(isOver: (who: T) => boolean): void {
+    for (const [hash, { who }] of this.#sessions) if (isOver(who)) this.#sessions.delete(hash)
+  }
+
   of(request: Request): T {
-    const token = /^Bearer ([\w-]+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
-    const session = this.#sessions.get(tokenHash(token))
+    const session = this.#sessions.get(tokenHash(tokenOf(request)))
     if (session === undefined || session.expires < Date.now()) throw new Refusal(401, 'log in first')
     return session.who
   }
 }
 
-const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')
+/** Returns the token in a request. Returns an empty text if it has none. */
+export const tokenOf = (request: Request): string =>
+  /^Bearer ([\w-]+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+
+/** Returns what a service keeps of a token, so that whoever reads it there gets no session. */
+export const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')
 
 /** Listens on a free port of 127.0.0.1. Returns the URL. */
 export async function listen(server: Server): Promise<string> {

@@ -14,7 +14,20 @@ export async function logIn(url: string, account: string, password: string): Pro
 }
 
 export async function enrol(url: string, token: string, client: Client): Promise<void> {
-  await call(`${url}/enrolments`, { method: 'POST', headers: bearer(token), body: client.enrolment() })
+  const body = client.enrolment(await challengeFrom(url), { server: SERVER })
+  await call(`${url}/enrolments`, { method: 'POST', headers: bearer(token), body })
+}
+
+/** Returns the names of the clients of a customer. */
+export async function listClients(url: string, token: string): Promise<string[]> {
+  const clients: unknown = await (await call(`${url}/clients`, { headers: bearer(token) })).json()
+  return (clients as { name: string }[]).map(({ name }) => name)
+}
+
+/** Removes a client of a machine that was renamed, sold or stolen. Returns false if there is no such client. */
+export async function removeClient(url: string, token: string, name: string): Promise<boolean> {
+  const address = `${url}/clients/${encodeURIComponent(name)}`
+  return (await accept(await fetch(address, { method: 'DELETE', headers: bearer(token) }), 404)).ok
 }
 
 /**
@@ -97,9 +110,12 @@ interface Connection {
   keyState: 'provisional' | 'locked'
 }
 
+/** Gets a challenge, for one enrolment or one proof. */
+export const challengeFrom = async (url: string): Promise<Uint8Array> =>
+  new Uint8Array(await (await call(`${url}/challenges`, { method: 'POST' })).arrayBuffer())
+
 async function prove(url: string, client: Client): Promise<Connection> {
-  const challenge = new Uint8Array(await (await call(`${url}/challenges`, { method: 'POST' })).arrayBuffer())
-  const proof = client.prove(challenge, { server: SERVER })
+  const proof = client.prove(await challengeFrom(url), { server: SERVER })
   return (await (await call(`${url}/connections`, { method: 'POST', body: proof })).json()) as Connection
 }
 

@@ -3,13 +3,12 @@
 import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { encodeBlock, parseBlock } from 'keystrata'
-import { hashPassword, type KeyRegistry, openKeyRegistry, verifyPassword } from 'keystrata/server'
+import { type Connection, hashPassword, type KeyRegistry, openKeyRegistry, verifyPassword } from 'keystrata/server'
 import { type Blocks, blocksIn, prefixed, type RegistryStore } from 'keystrata/stores'
 import { folderBlobStore } from 'keystrata/stores/folder'
 import { serveStateStore } from 'keystrata/stores/http'
 import { sha256 } from './backup-store.ts'
 import { type Account, createWebServer, readAccount, readBody, Refusal, Sessions } from './http.ts'
-import { StateRegistryStore } from './registry-store.ts'
 
 export const REALM = 'keystrata-demo'
 /** The name by which clients know this server. It does not depend on the address. */
@@ -20,19 +19,13 @@ const MAX_MESSAGE_BYTES = 16_384
 /** The most bytes in a stored block: more than a block has. */
 const MAX_BLOCK_BYTES = 65 * 1024 * 1024
 
-interface Connected {
-  account: string
-  name: string
-  /** The hash that identifies the proved private key, 64 hex digits. */
-  key: string
-}
-
 /** Opens the registry of the clients' keys, for the service and for the provider that runs it. */
 export const createRegistry = (state: RegistryStore, safeguarding: 'off' | 'optional' | 'mandatory'): KeyRegistry =>
-  openKeyRegistry(new StateRegistryStore(state), { realm: REALM, server: SERVER, safeguarding })
+  openKeyRegistry(state, { realm: REALM, server: SERVER, safeguarding })
 
 /**
- * Creates the server. The caller must call `listen`.
+ * Creates the server. The caller must call `listen`. Many processes can serve one `state`. Sessions are in the memory of
+ * each: a client that reaches another process proves its keys again.
  * @param state holds the passwords of customers, the registry, and each client's small objects
  * @param root the folder that holds one folder with blocks for each account
  */
@@ -50,7 +43,7 @@ class StorageService {
   readonly #root: string
   readonly #registry: KeyRegistry
   readonly #customers: Sessions<string> = new Sessions()
-  readonly #clients: Sessions<Connected> = new Sessions()
+  readonly #clients: Sessions<Connection> = new Sessions()
   readonly #blocks: Map<string, Blocks> = new Map()
 
   constructor(state: RegistryStore, root: string, registry: KeyRegistry) {
@@ -76,13 +69,20 @@ class StorageService {
       case 'POST /challenges/0':
         return new Response(new Uint8Array(await this.#registry.challenge()), { status: 201 })
       case 'POST /connections/0': {
-        const { state, ...connected } = await this.#registry.connect(await readBody(request, MAX_MESSAGE_BYTES))
-        return Response.json({ token: this.#clients.open(connected), keyState: state }, { status: 201 })
+        const connection = await this.#registry.connect(await readBody(request, MAX_MESSAGE_BYTES))
+        return Response.json({ token: this.#clients.open(connection), keyState: connection.state }, { status: 201 })
       }
-      case 'POST /commits/0': {
-        const { account, name, key } = this.#clients.of(request)
-        await this.#registry.commitFirstBackup(account, name, { key })
+      case 'POST /commits/0':
+        await this.#registry.commitFirstBackup(this.#clients.of(request))
         return new Response(null, { status: 201 })
+      case 'GET /clients/0':
+        return Response.json(await this.#registry.listClients(this.#customers.of(request)))
+      case 'DELETE /clients/1': {
+        // A machine that was renamed, sold or stolen.
+        const client = { account: this.#customers.of(request), name: names[0] ?? '' }
+        const isRemoved = await this.#registry.removeClient(client)
+        this.#clients.end(({ account, name }) => account === client.account && name === client.name)
+        return new Response(null, { status: isRemoved ? 204 : 404 })
       }
       default:
         return this.#stored(request, route, names, this.#clients.of(request))
@@ -107,7 +107,7 @@ class StorageService {
     request: Request,
     route: string,
     [label = '']: string[],
-    { account, name }: Connected,
+    { account, name }: Connection,
   ): Promise<Response> {
     if (/^\w+ \/state\//.test(route)) {
       return serveStateStore(prefixed(this.#state, `client/${sha256(account)}/${sha256(name)}/`), request, {

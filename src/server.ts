@@ -2,5 +2,5 @@
 export type { Bcrypt, BcryptOptions } from './server/bcrypt.ts'
 export { saveCredential, verifyCredential } from './server/credential.ts'
 export { guardProfiles } from './server/guard.ts'
-export { type Connection, type KeyRegistry, openKeyRegistry, type RegistryStore } from './server/key-registry.ts'
+export { type Connection, type KeyRegistry, openKeyRegistry } from './server/key-registry.ts'
 export { hashPassword, verifyPassword } from './server/service-password.ts'

@@ -11,8 +11,6 @@ import {
   flipped,
   hex,
   makeKeyset,
-  MemoryRegistryStore,
-  MemoryVaultStore,
   PASSWORD,
   patched,
   quickly,
@@ -28,14 +26,14 @@ import {
   parseCard,
   unlockKeyset,
 } from '../src/index.ts'
-import { createVerifier, hashPassword, openKeyRegistry } from '../src/server.ts'
+import { hashPassword, openKeyRegistry, saveCredential } from '../src/server.ts'
+import { memoryStateStore } from '../src/stores.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { describe, expect, it } from 'vitest'
 import { u32 } from '../src/core/bytes.ts'
 import { assertContentBytes } from '../src/core/content.ts'
-import { HEADER_BYTES } from '../src/core/header.ts'
 import { generateKeyringKey, parseKeyring } from '../src/vault/keyring.ts'
-import { parseProfile } from '../src/vault/profile-record.ts'
+import { contentsOf, rewritten } from './vault/forged.ts'
 import { nextVersion } from '../src/state/version.ts'
 import { plantedContents, plantedMaster } from './keyset/planted.ts'
 
@@ -50,17 +48,18 @@ const { share } = keyset.createShare()
 const card = keyset.card()
 const invite = share.invite(card)
 const login = await deriveLogin(PASSWORD, ALICE)
-const store = new MemoryVaultStore()
+const store = memoryStateStore()
 const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const client = await quickly(() => deriveClient({ ...names, privateKey: { type: 'AES-256', text: 'a long secret' } }))
 const clientBlock = await client.scope('private').seal(sample(9))
 const registered = client.safeguard()
 const device = createDeviceKey()
-const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', server: 'server' })
+const registry = openKeyRegistry(memoryStateStore(), { realm: 'tests', server: 'server' })
 const contents = plantedContents()
 const additional = contents.additional!
-const crowdedProfile = resummed(patched(profile.record, HEADER_BYTES + 10, u32(257).subarray(2)))
+/** The number of vaults follows the byte that says who may reset the profile. */
+const crowdedProfile = resummed(patched(profile.record, 281, u32(257).subarray(2)))
 const crowded = { ...contents, additional: { ...additional, shares: Array(700).fill(additional.shares[0]) as never } }
 const place = { table: 'sources', row: '1', column: 'password', version: 1 }
 
@@ -104,7 +103,7 @@ describe('the detail', () => {
       () => armRegistration(new Uint8Array(8193), registered.activationCode),
       { most: 8192 },
     ],
-    ['an enrolment', () => registry.enrol(new Uint8Array(MIB)), { object: 'enrolment' }],
+    ['an enrolment', () => registry.enrol(new Uint8Array(MIB), { account: 'acme' }), { object: 'enrolment' }],
     ['a keyring', () => parseKeyring(new Uint8Array(MIB)), { bytes: MIB }],
     ['a version', () => nextVersion(Number.MAX_SAFE_INTEGER), { version: Number.MAX_SAFE_INTEGER }],
     ['a record to seal', () => writer.sealRecord(new Uint8Array(64 * MIB + 1), atStart), { bytes: 64 * MIB + 1 }],
@@ -114,7 +113,11 @@ describe('the detail', () => {
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
     ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
     ['a service password', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
-    ['the cost of a verifier', () => createVerifier(login.credential, { cost: 3 }), { cost: 3 }],
+    [
+      'the cost of a verifier',
+      () => saveCredential(memoryStateStore(), profile.record, login.credential, { cost: 3 }),
+      { cost: 3 },
+    ],
   ])('describes %s beyond the limit', async (_, action, detail) => {
     const error = await failure(action, 'limit-exceeded')
     if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(Number)])
@@ -144,23 +147,25 @@ describe('the detail names', () => {
   it('a vault that the profile or the store does not have', async () => {
     const vaultId = '0'.repeat(32)
     expect((await failure(() => profile.openVault(store, vaultId), 'key-not-found')).detail).toEqual({ vaultId })
-    store.keyrings.clear()
-    const emptied = await failure(() => profile.openVault(store, vault.id), 'key-not-found')
-    expect(emptied.detail).toEqual({ vaultId: vault.id })
+    const without = memoryStateStore()
+    await without.write('profile', 1, profile.record)
+    const lost = await failure(() => profile.openVault(without, vault.id), 'missing')
+    expect(lost.detail).toEqual({ object: `keyring/${vault.id}` })
+    const empty = await failure(() => profile.openVault(memoryStateStore(), vault.id), 'missing')
+    expect(empty.detail).toEqual({ object: 'profile' })
   })
 
   it('a vault without a recovery slot', async () => {
-    const { record } = (await createProfile(login, { admin: card }).createVault(new MemoryVaultStore())).profile
-    const [entry] = parseProfile(record).vaults
-    const at = record.length - 72 - entry!.recoverySlots.reduce((sum, { bytes }) => sum + 4 + bytes.length, 2)
-    const without = resummed(Buffer.concat([record.subarray(0, at), Uint8Array.of(0, 0), record.subarray(-72)]))
-    const { detail } = await failure(() => resetProfile(without, keyset, login), 'key-not-found')
-    expect(detail).toEqual({ vaultId: hex(entry!.id) })
+    const { record } = (await createProfile(login, { admin: card }).createVault(memoryStateStore())).profile
+    const vaults = contentsOf(record, login).vaults.map((each) => ({ ...each, recoverySlots: [] }))
+    const without = rewritten(record, login, { vaults })
+    const reset = () => resetProfile(without, keyset, login, { identity: 'unpinned' })
+    expect((await failure(reset, 'key-not-found')).detail).toEqual({ vaultId: hex(vaults[0]!.id) })
   })
 
   it('the version that was found and the version that was required', async () => {
-    const error = await failure(() => openProfile(profile.record, login, { atLeast: 9 }), 'rollback')
-    expect(error.detail).toEqual({ version: profile.version, atLeast: 9 })
+    const error = await failure(() => openProfile(profile.record, login, { atLeast: '9' }), 'rollback')
+    expect(error.detail).toEqual({ version: 2, atLeast: 9 })
   })
 
   it('the kind of a saved handle that is opened as another kind', async () => {

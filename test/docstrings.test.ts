@@ -14,21 +14,24 @@ import {
 } from '../src/index.ts'
 import { type Client, deriveClient, generateTypedKey, parseRegistration } from '../src/client.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
-import { createVerifier, type KeyRegistry, openKeyRegistry, type RegistryStore } from '../src/server.ts'
+import { type KeyRegistry, openKeyRegistry, saveCredential } from '../src/server.ts'
 import { createDeviceKey, type Place } from '../src/device.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
 import { stateStoreLaws } from '../src/stores/contract.ts'
 import { folderStateStore } from '../src/stores/folder.ts'
-import { createProfile, openProfile, deriveLogin, type Login, type Vault, type VaultStore } from '../src/vault.ts'
+import { createProfile, deriveLogin, type Login, openProfile, type Vault } from '../src/vault.ts'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { format } from 'node:util'
+import * as bcrypt from 'bcryptjs'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
-import { backends, failure, flipped, hex, MemoryRegistryStore, MemoryVaultStore, PASSWORD } from './fixtures.ts'
+import { loginName } from '../src/state/name.ts'
+import { parseProfileRecord } from '../src/vault/profile-record.ts'
+import { backends, failure, flipped, hex, PASSWORD } from './fixtures.ts'
 import { createPool } from './pool/source-pool.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
@@ -92,7 +95,6 @@ useBackend({
 })
 
 const content = new TextEncoder().encode('my file')
-const query = async () => ({ rowCount: 1 })
 
 const keyset = await createKeyset(PASSWORD)
 const writer = openWriter(keyset.export('host'))
@@ -112,8 +114,22 @@ const user = { realm: 'com.example.backup', user: 'user-4711' }
 const login = await deriveLogin(PASSWORD, user)
 const next = await deriveLogin('next', user)
 const first = createProfile(login, { admin: card })
-const vaults = new MemoryVaultStore()
+const vaults = memoryStateStore()
+await saveCredential(vaults, first.record, login.credential, { cost: 10 })
 const { profile, vault } = await first.createVault(vaults)
+/** Returns another store with the same profile, its keyring and its verifier, behind a prefix. */
+async function copyOfVaults(prefix: string): Promise<StateStore> {
+  const copy = memoryStateStore()
+  for (const name of [
+    'profile',
+    `keyring/${vault.id}`,
+    loginName(hex(parseProfileRecord(profile.record).header.keyId)),
+  ]) {
+    await copy.write(prefix + name, 1, (await vaults.read(name))!.bytes)
+  }
+  return copy
+}
+const unsaved = createProfile(login, { zeroTrust: true })
 
 const names = { realm: 'com.example.backup', account: 'customer-17', name: 'nas' }
 const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
@@ -123,14 +139,15 @@ const desktop = await deriveClient({
   platform: 'linux',
   privateKey: generateTypedKey('AES-256'),
 })
-const registry = openKeyRegistry(new MemoryRegistryStore(), {
+const registry = openKeyRegistry(memoryStateStore(), {
   realm: names.realm,
   server: 'storage-1',
   safeguarding: 'optional',
 })
-await registry.enrol(client.enrolment())
+const own = { server: 'storage-1' }
+await registry.enrol(client.enrolment(await registry.challenge(), own), { account: 'customer-17' })
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
+await registry.safeguard(escrow, { account: 'customer-17' })
 const registration = await registry.buildRegistration({ account: 'customer-17', name: 'nas' }, keyset, {
   expires: new Date(Date.now() + 60_000),
 })
@@ -211,12 +228,26 @@ const calls: Readonly<Record<string, Call>> = {
   Encryption: [[true], 'x25519'],
   WriterOptions: [[keyset.export('host')], keyset.id, ({ id }: KeysetWriter) => id],
   KeysetWriter: [[block.envelope, openWriter(regenerated.export('host'))], true],
-  Profile: [[profile, vaults], expect.any(Number)],
+  Profile: [[profile, vaults], '4'],
+  ProfileFacts: [[profile], `identity ${profile.identity}`],
+  saveProfile: [[memoryStateStore(), unsaved], '1'],
+  restoreProfile: [[await copyOfVaults(''), profile.record, login], '3'],
   resetProfile: [
-    [profile.record, keyset, next],
-    profile.vaults,
-    (reset: { record: Uint8Array }) => openProfile(reset.record, next).vaults,
+    [profile.record, keyset, next, profile.identity],
+    { vaults: profile.vaults, isPinned: true },
+    ({ record, pin }: { record: Uint8Array; pin: string }) => {
+      const { vaults, identity } = openProfile(record, next)
+      return { vaults, isPinned: identity === pin }
+    },
   ],
+  guardProfiles: [
+    [await copyOfVaults('user/4711/'), '4711', new Request('https://backup.example/state/_/profile')],
+    200,
+    ({ status }: Response) => status,
+  ],
+  saveCredential: [[memoryStateStore(), unsaved.record, login.credential], true],
+  verifyCredential: [[await copyOfVaults('user/4711/'), '4711', login.credential], 200],
+  Bcrypt: [[bcrypt, vaults, login.credential], true],
   Recovery: [[card.bytes, card.fingerprint], { admin: card }],
   RegistrationFacts: [
     [parseRegistration(registration, { provider: card })],
@@ -239,11 +270,6 @@ const calls: Readonly<Record<string, Call>> = {
   ],
   Login: [[login], JSON.stringify({ user: 'user-4711', credential: login.credential })],
   TypedKey: [['typed'], { type: 'AES-256', text: 'typed' }],
-  VaultStore: [
-    ['user-4711', query],
-    true,
-    (store: Pick<VaultStore, 'writeProfile'>) => store.writeProfile(first.record, 1),
-  ],
   // The inputs and the answer are those of the self-test.
   Argon2: [
     [
@@ -255,18 +281,15 @@ const calls: Readonly<Record<string, Call>> = {
     hex,
   ],
   Handle: [[[spare]], 'disposed', async () => (await failure(() => spare.exportUnprotected(), 'disposed')).code],
-  checkProfile: [['user-4711', first.record], { user: 'user-4711', version: 1, record: first.record }],
   Connection: [[{ ...names, state: 'provisional', safeguarded: false, key: '' }], true],
   KeyRegistry: [
-    [registry, client.enrolment(), 'customer-17'],
+    [registry, client.enrolment(await registry.challenge(), own), 'customer-17'],
     expect.any(Uint8Array),
-    (challenge: Uint8Array) => client.prove(challenge, { server: 'storage-1' }),
+    (challenge: Uint8Array) => client.prove(challenge, own),
   ],
-  RegistryStore: [[query], true, (store: Pick<RegistryStore, 'takeChallenge'>) => store.takeChallenge(content)],
-  matchesVerifier: [[await createVerifier(login.credential, { cost: 10 }), login.credential], 200],
   LegacyKey: [['asigra56'], legacy.privateKey],
   deriveLegacyClient: [[await old.scope('private').seal(content), legacy.privateKey.text], content],
-  openKeyRegistry: [[new MemoryRegistryStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
+  openKeyRegistry: [[memoryStateStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
   openSavedLogin: [[login.save(device), device], 'user-4711', ({ user }: Login) => user],
   openSavedClient: [[desktop.save(device), device], 'desktop', ({ name }: Client) => name],
   RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],

@@ -9,17 +9,25 @@ import {
   DESKTOP,
   expectSame,
   makeKeyset,
-  MemoryVaultStore,
   PASSWORD,
   quick,
   quickly,
   sample,
 } from './fixtures.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
-import { createProfile, openProfile, deriveLogin, resetProfile } from '../src/vault.ts'
+import {
+  createProfile,
+  deriveLogin,
+  loadProfile,
+  openProfile,
+  resetProfile,
+  restoreProfile,
+  saveProfile,
+} from '../src/vault.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { encodeBlock, openLog, openPackMember, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { logIdOf } from '../src/state/record-layout.ts'
+import { openKeyRegistry } from '../src/server.ts'
 import { memoryStateStore } from '../src/stores.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 
@@ -134,7 +142,7 @@ describe('a vault', async () => {
   const admin = await quickly(makeKeyset)
   const [login, next] = await quickly(() => Promise.all([deriveLogin(PASSWORD, ALICE), deriveLogin('next', ALICE)]))
   const made = async () => {
-    const store = new MemoryVaultStore()
+    const store = memoryStateStore()
     const { profile, vault } = await createProfile(login, { admin: admin.card() }).createVault(store)
     return { store, profile, vault }
   }
@@ -147,7 +155,9 @@ describe('a vault', async () => {
     ['creating a profile with zero trust', () => createProfile(login, { zeroTrust: true })],
     ['opening a profile', () => openProfile(profile.record, login).record],
     ['changing the password', () => profile.changePassword(next)],
-    ['resetting a profile', () => resetProfile(profile.record, admin, next)],
+    ['loading and saving a profile', async () => saveProfile(memoryStateStore(), await loadProfile(store, login))],
+    ['going back to a record', () => restoreProfile(store, profile)],
+    ['resetting a profile', () => resetProfile(profile.record, admin, next, { identity: profile.identity })],
     ['opening a vault and a block', async () => (await profile.openVault(store, vault.id)).open(block)],
     ['sealing a block', () => vault.seal(content)],
   ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
@@ -169,7 +179,7 @@ describe('a vault', async () => {
         (reason: unknown) => reason,
       )
       useBackend(undefined)
-      const newest = openProfile((await old.store.readProfile())!, login)
+      const newest = await loadProfile(old.store, login)
       expectSame(await (await newest.openVault(old.store, old.vault.id)).open(kept), content)
       if (error === undefined) break
       if (!(error instanceof Failure)) throw new Error(`unexpected error when call ${nth} fails`, { cause: error })
@@ -189,11 +199,14 @@ describe('a client', async () => {
   )
   const place = { table: 't', row: 'r', column: 'c', version: 1 }
   const text = device.sealText('a secret', place)
+  const server = { server: 'storage-1' }
+  const challenge = await openKeyRegistry(memoryStateStore(), { realm: names.realm, ...server }).challenge()
 
   it.each<[string, () => unknown]>([
     ['deriving a client', make],
     ['adding an account key', () => alone.withAccountKey(accountKey)],
-    ['creating an enrolment', () => client.enrolment()],
+    ['creating an enrolment', () => client.enrolment(challenge, server)],
+    ['creating a proof', () => client.prove(challenge, server)],
     ['creating an escrow', () => client.safeguard()],
     ['sealing a block', () => client.scope('account').seal(content)],
     ...blocks.map((block, index): [string, () => unknown] => [`opening block ${index}`, () => client.open(block)]),

@@ -13,7 +13,6 @@ import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { insidesOf } from '../src/keyset/keyset.ts'
 import { Identity } from '../src/core/key-pairs.ts'
-import type { RegistryStore } from '../src/server.ts'
 import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 
@@ -168,36 +167,6 @@ export class KeepingStore implements StateStore {
 /** Returns the bytes of the newest version of an object. */
 export async function newestBytes(store: StateStore, name: string): Promise<Uint8Array> {
   return (await store.read(name))!.bytes
-}
-
-/** A registry store in memory: rows and challenges. */
-export class MemoryRegistryStore implements RegistryStore {
-  readonly rows: Map<string, Uint8Array[]> = new Map()
-  readonly challenges: Map<string, Date> = new Map()
-
-  async read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined> {
-    const versions = this.rows.get(JSON.stringify([account, client])) ?? []
-    const row = versions.at(-1)
-    return row && { row, version: versions.length }
-  }
-
-  async write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean> {
-    const name = JSON.stringify([account, client])
-    const versions = this.rows.get(name) ?? []
-    if (version !== versions.length + 1) return false
-    this.rows.set(name, [...versions, new Uint8Array(row)])
-    return true
-  }
-
-  async addChallenge(challenge: Uint8Array, expires: Date): Promise<void> {
-    this.challenges.set(hex(challenge), expires)
-  }
-
-  async takeChallenge(challenge: Uint8Array): Promise<boolean> {
-    const expires = this.challenges.get(hex(challenge))
-    this.challenges.delete(hex(challenge))
-    return expires !== undefined && expires.getTime() > Date.now()
-  }
 }
 
 export async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {

@@ -1,15 +1,24 @@
 // Mistakes that new users are likely to make. Each message must say what to do instead.
 import { createKeyset, encodeBlock, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
 import { deriveClient, openRegistration } from '../src/client.ts'
-import { createProfile, openProfile, deriveLogin } from '../src/vault.ts'
+import { createProfile, deriveLogin, loadProfile, openProfile, resetProfile } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
-import { checkProfile } from '../src/server.ts'
-import { ALICE, atStart, CHEAP, failure, makeKeyset, MemoryVaultStore, PASSWORD, sample } from './fixtures.ts'
+import { openKeyRegistry } from '../src/server.ts'
+import { memoryStateStore } from '../src/stores.ts'
+import { ALICE, atStart, CHEAP, failure, makeKeyset, PASSWORD, quickly, sample } from './fixtures.ts'
 
 const keyset = await makeKeyset()
 const login = await deriveLogin(PASSWORD, ALICE)
 const block = await openWriter(keyset.export('host')).seal(sample(10))
 const stored = encodeBlock(block)
+const registry = openKeyRegistry(memoryStateStore(), { realm: ALICE.realm, server: 'storage-1' })
+const client = await quickly(() =>
+  deriveClient({
+    ...{ realm: ALICE.realm, account: 'acme', name: 'desktop', platform: 'linux' },
+    privateKey: { type: 'AES-256', text: 'x' },
+  }),
+)
+const challenge = await registry.challenge()
 
 describe('one object in place of another', () => {
   it('is named if its header says what it is', async () => {
@@ -23,7 +32,7 @@ describe('one object in place of another', () => {
   })
 
   it('is named if it is a block of another key model', async () => {
-    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(memoryStateStore())
     const foreign = await vault.seal(sample(10))
     expect((await failure(() => keyset.open(foreign), 'unsupported')).message).toContain('belongs to a vault')
     expect((await failure(() => vault.open(block), 'unsupported')).message).toContain('belongs to a keyset')
@@ -43,7 +52,7 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     ['a missing card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'card()'],
     ['bytes instead of an admin card', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
     ['a missing recovery option', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
-    ['a missing store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'VaultStore'],
+    ['a missing store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'StateStore'],
     [
       'a missing previous record',
       () => openWriter(keyset.export('host')).sealRecord(stored, undefined as never),
@@ -66,6 +75,29 @@ describe('misuse that JavaScript users learn of only at run time', () => {
         }),
       '{ type, text }',
     ],
+    ['an enrolment without its challenge', () => client.enrolment(undefined as never, { server: 'x' }), 'challenge'],
+    ['a missing name of the server', () => client.prove(challenge, undefined as never), 'the name of the server'],
+    [
+      'an enrolment without the account',
+      () => registry.enrol(client.enrolment(challenge, { server: 'storage-1' }), undefined as never),
+      'pass the account of the customer who is logged in',
+    ],
+    [
+      'an account that is undefined',
+      () => registry.safeguard(client.safeguard().escrow, { account: undefined as never }),
+      'pass the account of the customer who is logged in',
+    ],
+    [
+      'names instead of a connection',
+      () => registry.commitFirstBackup({ account: 'acme', name: 'desktop' } as never),
+      'the connection that connect returned',
+    ],
+    ['a name instead of a client', () => registry.removeClient('desktop' as never), 'account must be a string'],
+    [
+      'a store without `once` under a registry',
+      () => openKeyRegistry({ ...memoryStateStore(), once: undefined as never }, { realm: 'r', server: 's' }),
+      'it has no method once',
+    ],
   ])('%s is a TypeError that says what is expected', async (_, action, wanted) => {
     const made = new Promise((resolve) => resolve(action()))
     await expect(made).rejects.toBeInstanceOf(TypeError)
@@ -74,17 +106,25 @@ describe('misuse that JavaScript users learn of only at run time', () => {
 
   it('a store that returns neither true nor false gets an error that says so', async () => {
     const profile = createProfile(login, { zeroTrust: true })
-    for (const method of ['writeProfile', 'writeKeyring'] as const) {
-      const store = new MemoryVaultStore()
-      await store.writeProfile(profile.record, profile.version)
-      store[method] = async () => undefined as never
-      await expect(profile.createVault(store)).rejects.toThrow('must return true or false')
+    for (const wrong of ['profile', 'keyring/']) {
+      const store = memoryStateStore()
+      const write: typeof store.write = async (name, version, bytes) => {
+        const written = await store.write(name, version, bytes)
+        return name.startsWith(wrong) ? (undefined as never) : written
+      }
+      await expect(profile.createVault({ ...store, write })).rejects.toThrow('it must return true or false')
     }
   })
 
-  it('null from a database means that there is no stored profile', () => {
-    const { record } = createProfile(login, { zeroTrust: true })
-    expect(checkProfile(record, null as never)).toEqual({ version: 1, zeroTrust: true })
+  it('a store that returns null for a missing profile gets an error that says what to return', async () => {
+    const store = { ...memoryStateStore(), read: async () => null as never }
+    await expect(loadProfile(store, login)).rejects.toThrow('returned null, but it must return { version, bytes }')
+  })
+
+  it('a number instead of a revision, and a reset without an identity, are TypeErrors that say what to pass', () => {
+    const { record } = createProfile(login, { admin: keyset.card() })
+    expect(() => openProfile(record, login, { atLeast: 1 as never })).toThrow('a text such as "3"')
+    expect(() => resetProfile(record, keyset, login, undefined as never)).toThrow("or 'unpinned'")
   })
 
   it('the message about incomplete costs names the missing number and its range', async () => {

@@ -179,26 +179,99 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
 }
 
 /**
- * §14.1 Enrolment, and the checks of §14.2 that need no stored row: the signatures are valid and the realm is the
- * server's
+ * §14.1 Enrolment, and the first checks of §14.2: the signatures are valid and the realm is the server's. The challenge
+ * stays unparsed bytes here.
  */
-export function readEnrolment(bytes: Uint8Array, realm: string): Proven {
+export function readEnrolment(bytes: Uint8Array, realm: string): Proven & { challenge: Buffer } {
   const fields = readTold(bytes, 17)
+  const challenge = fields.take(fields.take(2).readUInt16BE())
   const named = readName(fields)
   const { proven, before, verify } = readProven(fields)
   verify(() => cat(D('sign/enrolment'), before))
   same(named.bytes, nameBytes(realm, 'realm'))
-  return proven
+  return { challenge, ...proven }
 }
 
-/** §14.1 Challenge, as a client reads it, and as a server reads the one that comes back */
-export function readChallenge(bytes: Uint8Array, realm: string, server: string): void {
+/** §14.1 Challenge: its fields */
+function parseChallenge(bytes: Uint8Array) {
   const fields = readTold(bytes, 18)
   const names = [readName(fields), readName(fields)]
   fields.take(32)
+  const date = fields.take(8).readBigUInt64BE()
+  check(date <= 8_640_000_000_000_000n, 'malformed')
+  const signed = fields.bytes.subarray(0, fields.at)
+  const mac = fields.take(32)
   fields.end()
-  same(names[0]!.bytes, nameBytes(realm, 'realm'))
-  same(names[1]!.bytes, nameBytes(server, 'realm'))
+  const assertNames = (realm: string, server: string) => {
+    same(names[0]!.bytes, nameBytes(realm, 'realm'))
+    same(names[1]!.bytes, nameBytes(server, 'realm'))
+  }
+  return { date: Number(date), signed, mac, assertNames }
+}
+
+/** §14.1 Challenge, as a client reads it */
+export function readChallenge(bytes: Uint8Array, realm: string, server: string): void {
+  parseChallenge(bytes).assertNames(realm, server)
+}
+
+/** §14.2 A challenge that comes back, as its server checks it at the time `now` */
+export function readIssued(bytes: Uint8Array, realm: string, server: string, key: Uint8Array, now: number): void {
+  const { date, signed, mac, assertNames } = parseChallenge(bytes)
+  same(hmac('sha256', key, signed), mac)
+  assertNames(realm, server)
+  check(date - 5 * 60_000 <= now && now < date + 60_000, 'expired')
+}
+
+/** §14.2 What a server keeps of an account */
+export interface AccountRow {
+  accountKey: { type: number; hash: Buffer } | undefined
+  clients: {
+    client: Buffer
+    state: number
+    platform: number
+    key: { type: number; hash: Buffer }
+    escrow: Buffer | undefined
+    issuedAt: number
+  }[]
+}
+
+/** §14.2 The row of an account */
+export function readRow(bytes: Uint8Array): AccountRow {
+  const fields = new Fields(bytes)
+  const flag = (most = 1) => {
+    const value = fields.u8()
+    check(value <= most, 'malformed')
+    return value
+  }
+  const hashed = () => ({ type: readNumber(fields, 4), hash: fields.take(32) })
+  const time = () => {
+    const value = fields.take(8).readBigUInt64BE()
+    check(value <= 8_640_000_000_000_000n, 'malformed')
+    return Number(value)
+  }
+  check(fields.u8() === 1, 'malformed')
+  const accountKey = flag() === 1 ? hashed() : undefined
+  const clients = fields.list(() => ({
+    client: fields.take(between(fields.take(2).readUInt16BE(), 1, 255)),
+    state: flag(),
+    platform: readNumber(fields, 5),
+    key: hashed(),
+    escrow: flag() === 1 ? fields.take(fields.take(2).readUInt16BE()) : undefined,
+    issuedAt: time(),
+  }))
+  fields.end()
+  return { accountKey, clients }
+}
+
+function between(value: number, least: number, most: number): number {
+  check(value >= least && value <= most, 'malformed')
+  return value
+}
+
+/** §14.2 The name of the object that has the row of an account */
+export function rowName(realm: string, account: string): string {
+  const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')].map(LP)
+  return `account/${hash('sha256', D('account-row'), ...names).toString('hex')}`
 }
 
 /** §14.1 Proof. The challenge stays unparsed bytes here: §14.2 checks it after the signatures. */

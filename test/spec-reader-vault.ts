@@ -1,5 +1,6 @@
-// The second reader, continued: cards, logins, profiles, keyrings and the blocks of a vault (SPEC §7 to §11). Like
-// spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
+// The second reader, continued: cards, the keys of a login, keyrings and the blocks of a vault (SPEC §7, §8.1, §10, §11).
+// Like spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. spec-reader-profile.ts has §8.2 and
+// §9.
 import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -32,28 +33,24 @@ export interface EKey {
   generation: number
   key: Buffer
 }
-export interface Recovery {
-  generation: number
-  sealed: Buffer
-}
-export interface Vault {
-  id: Buffer
-  dataKeyId: Buffer
-  keys: (EKey & { due: boolean })[]
-  recovery: Recovery[]
-}
-export interface Profile {
-  id: Buffer
-  version: number
-  zeroTrust: boolean
-  admin?: Buffer
-  vaults: Vault[]
-}
 export interface AdminPair {
   skX: Buffer
   seedM: Buffer
   pkX: Buffer
   pkM: Buffer
+}
+/** §10.2 What a keyring holds, as read without a key */
+export interface ParsedKeyring {
+  all: Buffer
+  vaultId: Buffer
+  dataKeyId: Buffer
+  version: number
+  previous: Buffer
+  wraps: { generation: number; object: Buffer }[]
+  signed: Buffer // what the signature covers
+  signature: Buffer
+  maced: Buffer // what the mac covers
+  mac: Buffer
 }
 export interface Keyring {
   version: number
@@ -61,8 +58,8 @@ export interface Keyring {
   live: number[]
 }
 
-const WRAP = (P: number) => 48 + 32 + 32 + P + 16 // §4.2
-const SEAL = (P: number) => 48 + 32 + 1568 + 32 + P + 16 // §4.3
+export const WRAP = (P: number): number => 48 + 32 + 32 + P + 16 // §4.2
+export const SEAL = (P: number): number => 48 + 32 + 1568 + 32 + P + 16 // §4.3
 
 // §1.1 Bytes
 export const u32 = (n: number): Buffer => cat(u8(n >>> 24), u8((n >>> 16) & 255), u8((n >>> 8) & 255), u8(n & 255))
@@ -114,7 +111,7 @@ export function readVersion(fields: Fields): number {
 }
 
 /** §9.1, §10.2: a list of objects with generations; each is at least 1 and above the previous one */
-function readGenerations(fields: Fields, size: number): { generation: number; object: Buffer }[] {
+export function readGenerations(fields: Fields, size: number): { generation: number; object: Buffer }[] {
   const list = fields.list(() => ({ generation: fields.u32(), object: fields.take(size) }))
   check(
     list.every(({ generation }, i) => generation > (i > 0 ? list[i - 1]!.generation : 0)),
@@ -124,7 +121,7 @@ function readGenerations(fields: Fields, size: number): { generation: number; ob
 }
 
 /** §9.1, §10.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
-const generationContext = (vaultId: Buffer, generation: number) => cat(LP(vaultId), u32(generation))
+export const generationContext = (vaultId: Buffer, generation: number): Buffer => cat(LP(vaultId), u32(generation))
 
 /** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
 function isContributory(pkX: Buffer): boolean {
@@ -166,51 +163,6 @@ export function login(password: string, realm: string, user: string): Login {
   return { credential: out.subarray(0, 24).toString('base64url'), rootKey: out.subarray(24) }
 }
 
-/** §9.1 VAULT: only its form, which is all that can be read without R */
-function readVault(fields: Fields) {
-  const [id, dataKeyId] = [fields.take(16), fields.take(16)]
-  const [slots, recovery] = [readGenerations(fields, 1 + WRAP(16)), readGenerations(fields, SEAL(16))]
-  check(slots.length >= 1 && slots.every(({ object }) => object[0]! <= 1), 'malformed')
-  return { id, dataKeyId, slots, recovery }
-}
-
-/**
- * §9.1 Object. Reports errors in the order given there. The caller has no version floor. The recovery slots stay
- * sealed.
- */
-export function readProfile(bytes: Uint8Array, rootKey: Uint8Array): Profile {
-  const R = Buffer.from(rootKey)
-  const all = readChecksummed(bytes)
-  const header = readHeader(new Fields(all), 12, [0x0000])
-  check(all.length >= 48 + 72, 'malformed')
-  const body = new Fields(all.subarray(48, -72))
-  const version = readVersion(body)
-  const [zeroTrust, hasAdmin] = [body.u8(), body.u8()]
-  check(zeroTrust <= 1 && hasAdmin === 1 - zeroTrust, 'malformed')
-  const admin = hasAdmin === 1 ? body.take(1776) : undefined
-  const vaults = body.list(() => readVault(body))
-  body.end()
-  check(zeroTrust === 0 || vaults.every(({ recovery }) => recovery.length === 0), 'malformed')
-  check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
-  check(vaults.length <= 256, 'limit-exceeded')
-
-  check(equal(keyIdOf(R), header.keyId), 'wrong-password')
-  same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8))
-  const opened = authentic(() => {
-    if (admin) readCard(admin)
-    return vaults.map(({ id, dataKeyId, slots, recovery }) => ({
-      id,
-      dataKeyId,
-      keys: slots.map(({ generation, object }) => {
-        const key = openWrap(object.subarray(1), 2, R, header.ownerId, generationContext(id, generation))
-        return { generation, due: object[0] === 1, key }
-      }),
-      recovery: recovery.map(({ generation, object }) => ({ generation, sealed: object })),
-    }))
-  })
-  return { id: header.ownerId, version, zeroTrust: zeroTrust === 1, ...(admin ? { admin } : {}), vaults: opened }
-}
-
 /** §4.3 Opens a SEAL whose P has the given size */
 export function openSeal(
   bytes: Buffer,
@@ -245,22 +197,32 @@ export function openRecoverySlot(
   return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
 }
 
+/** §10.2 Steps 1 and 2 */
+export function parseKeyring(bytes: Uint8Array): ParsedKeyring {
+  const all = readChecksummed(bytes, 64 * 1024)
+  const fields = new Fields(all.subarray(0, -8))
+  const header = readHeader(new Fields(all), 11, [0x0000])
+  fields.take(48)
+  const [version, previous] = [readVersion(fields), fields.take(32)]
+  const wraps = readGenerations(fields, WRAP(32))
+  check(wraps.length >= 1, 'malformed')
+  const before = () => fields.bytes.subarray(0, fields.at)
+  const [signed, signature] = [before(), fields.take(64)]
+  const [maced, mac] = [before(), fields.take(64)]
+  fields.end()
+  const ids = { vaultId: header.ownerId, dataKeyId: header.keyId }
+  return { all, ...ids, version, previous, wraps, signed, signature, maced, mac }
+}
+
 /**
  * §10.2 Keyring. Reports errors in the order given there. `keys` are the E-keys of the vault in the profile; the
- * profile is not read again.
+ * profile is not read again. The signature is for the server.
  */
 export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffer, keys: EKey[]): Keyring {
-  check(bytes.length <= 64 * 1024, 'limit-exceeded')
-  const fields = new Fields(Buffer.from(bytes))
-  const header = readHeader(fields, 11, [0x0000])
-  const version = readVersion(fields)
-  const wraps = readGenerations(fields, WRAP(32))
-  const signed = fields.bytes.subarray(0, fields.at)
-  const mac = fields.take(64)
-  fields.end()
-  same(header.ownerId, vaultId)
-  same(header.keyId, dataKeyId)
-  const live = wraps.flatMap(({ generation, object }) => {
+  const keyring = parseKeyring(bytes)
+  same(keyring.vaultId, vaultId)
+  same(keyring.dataKeyId, dataKeyId)
+  const live = keyring.wraps.flatMap(({ generation, object }) => {
     const E = keys.find((one) => one.generation === generation)
     try {
       return E ? [{ generation, A: openWrap(object, 1, E.key, vaultId, generationContext(vaultId, generation)) }] : []
@@ -271,10 +233,14 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffe
   check(live.length > 0, 'authentication-failed')
   const A = live[0]!.A
   for (const one of live) same(one.A, A)
-  same(keyIdOf(A), header.keyId)
-  same(hmac('sha512', KDF(A, EMPTY, 'keyring-mac', [vaultId], 64), signed), mac)
-  return { version, dataKey: A, live: live.map(({ generation }) => generation) }
+  same(keyIdOf(A), dataKeyId)
+  same(hmac('sha512', KDF(A, EMPTY, 'keyring-mac', [vaultId], 64), keyring.maced), keyring.mac)
+  return { version: keyring.version, dataKey: A, live: live.map(({ generation }) => generation) }
 }
+
+/** §10.2: whether an identity signed a keyring */
+export const isKeyringOf = ({ signed, signature }: ParsedKeyring, identity: Buffer): boolean =>
+  isSigned(identity, cat(D('sign/keyring'), signed), signature)
 
 /** §11 Opens a block of a vault, and reports errors in the order given there; bytes = envelope ‖ ciphertext */
 export function openVaultBlock(bytes: Uint8Array, label: string, vaultId: Buffer, dataKey: Buffer): Buffer {

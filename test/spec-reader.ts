@@ -2,8 +2,9 @@
 // both must open the same objects, and refuse the others with the same error name. Read it beside the spec; each §
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
 // The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts and spec-reader-log.ts (§19),
-// spec-reader-vault.ts (§7 to §11), spec-reader-share.ts (§12), spec-reader-client.ts (§13 to §15),
-// spec-reader-custody.ts (§16 and §17) and spec-reader-revision.ts (the revisions of §5.2).
+// spec-reader-vault.ts (§7 to §11), spec-reader-profile.ts (§8.2 and §9), spec-reader-share.ts (§12),
+// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17) and spec-reader-revision.ts (the revisions of
+// §5.2).
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
@@ -173,7 +174,10 @@ export interface Header {
   keyId: Buffer
   ownerId: Buffer
 }
-/** In a record (type 5), the generation is the epoch, and the flags are those of §19.1. The generation of a keyset is 1. */
+/**
+ * In a record (type 5), the generation is the epoch, and the flags are those of §19.1. The generation of a keyring (11),
+ * a profile (12) and a keyset (13) is 1. A profile may have flag 1.
+ */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
   const bytes = fields.take(48)
   check(bytes.toString('latin1', 0, 4) === 'KSTR', 'malformed')
@@ -181,7 +185,8 @@ export function readHeader(fields: Fields, type: number, suites: number[]): Head
   check(bytes[4] === 1 && bytes[5] === type && suites.includes(suite), 'unsupported')
   const [generation, flags] = [bytes.readUInt32BE(8), bytes.readUInt32BE(12)]
   const isRecord = (flags & 8) === 8 && flags < 16 && (flags & 3) !== 3
-  check(type === 5 ? isRecord : generation === (type === 13 ? 1 : 0) && flags === 0, 'unsupported')
+  const isOther = generation === ([11, 12, 13, 17, 18].includes(type) ? 1 : 0) && flags <= (type === 12 ? 1 : 0)
+  check(type === 5 ? isRecord : isOther, 'unsupported')
   return { bytes, suite, generation, flags, keyId: bytes.subarray(16, 32), ownerId: bytes.subarray(32) }
 }
 
@@ -356,9 +361,9 @@ export function recomputeSigning({ seed, publicKey }: Signing): void {
   same(publicOf(DER.ed25519, seed), publicKey)
 }
 
-/** §5.2 and §9.1: checks the size, the magic and the checksum before anything else */
-export function readChecksummed(bytes: Uint8Array): Buffer {
-  check(bytes.length <= MIB, 'limit-exceeded')
+/** §5.2, §9.1 and §10.2: checks the size, the magic and the checksum before anything else */
+export function readChecksummed(bytes: Uint8Array, most = MIB): Buffer {
+  check(bytes.length <= most, 'limit-exceeded')
   const all = Buffer.from(bytes)
   check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')

@@ -63,7 +63,21 @@ const values: [entry: string, module: object, names: string[]][] = [
       'unlockKeyset',
     ],
   ],
-  ['keystrata/vault', vault, ['createProfile', 'deriveLogin', 'openProfile', 'openSavedLogin', 'resetProfile']],
+  [
+    'keystrata/vault',
+    vault,
+    [
+      'createProfile',
+      'deriveLogin',
+      'loadProfile',
+      'openProfile',
+      'openSavedLogin',
+      'parseProfile',
+      'resetProfile',
+      'restoreProfile',
+      'saveProfile',
+    ],
+  ],
   [
     'keystrata/client',
     client,
@@ -73,7 +87,7 @@ const values: [entry: string, module: object, names: string[]][] = [
   [
     'keystrata/server',
     server,
-    ['checkProfile', 'createVerifier', 'hashPassword', 'openKeyRegistry', 'verifyLogin', 'verifyPassword'],
+    ['guardProfiles', 'hashPassword', 'openKeyRegistry', 'saveCredential', 'verifyCredential', 'verifyPassword'],
   ],
   ['keystrata/pool', pool, ['createPool']],
   ['keystrata/legacy', legacy, ['deriveLegacyClient']],

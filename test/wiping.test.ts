@@ -1,7 +1,16 @@
 // Buffers that held secrets hold only zeros afterwards, also after an error. Every secret passes through the backend,
 // so the tests capture the buffers there.
 import { encodeKeyset } from '../src/keyset/exports.ts'
-import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile, type VaultStore } from '../src/vault.ts'
+import {
+  createProfile,
+  deriveLogin,
+  loadProfile,
+  openProfile,
+  openSavedLogin,
+  resetProfile,
+  restoreProfile,
+  saveProfile,
+} from '../src/vault.ts'
 import { armRegistration, deriveClient, openRegistration, openSavedClient } from '../src/client.ts'
 import {
   ALICE,
@@ -15,16 +24,23 @@ import {
   flipped,
   isNode,
   makeKeyset,
-  MemoryRegistryStore,
-  MemoryVaultStore,
   PASSWORD,
   resummed,
   sample,
+  withBackend,
 } from './fixtures.ts'
-import { memoryStateStore } from '../src/stores.ts'
-import { createKeyset, openLog, openPackMember, openSavedKeyset, openWriter, unlockKeyset } from '../src/index.ts'
+import { memoryStateStore, type StateStore } from '../src/stores.ts'
+import {
+  createKeyset,
+  KeystrataError,
+  openLog,
+  openPackMember,
+  openSavedKeyset,
+  openWriter,
+  unlockKeyset,
+} from '../src/index.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
-import { openKeyRegistry } from '../src/server.ts'
+import { openKeyRegistry, verifyCredential } from '../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMaster } from '../src/keyset/master.ts'
@@ -147,7 +163,8 @@ function capturingKem(kem: Kem, keep: (what: string, ...buffers: Uint8Array[]) =
 
 function expectWiped(captured: Map<string, Uint8Array[]>, except: readonly string[] = []): void {
   expect(captured.size).toBeGreaterThan(0)
-  const keys = copies.filter(({ stack }) => stack.includes('new SecretKey'))
+  // A registry keeps its key as long as its server runs.
+  const keys = copies.filter(({ stack }) => stack.includes('new SecretKey') && !stack.includes('server/challenge.ts'))
   expect(keys.length).toBeGreaterThan(0)
   const left = keys.filter(({ bytes }) => bytes.some((byte) => byte !== 0))
   expect(left.map(({ stack }) => stack)).toEqual([])
@@ -354,7 +371,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     useBackend(watched)
     const login = await deriveLogin(PASSWORD, ALICE)
     const next = await deriveLogin('another', ALICE)
-    const store = new MemoryVaultStore()
+    const store = memoryStateStore()
     const first = createProfile(login, { admin: admin.card() })
     const { profile, vault } = await first.createVault(store)
     const block = await vault.seal(sample(1000))
@@ -362,12 +379,29 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     const reopened = await rotated.openVault(store, vault.id)
     expect(await reopened.open(block)).toEqual(sample(1000))
     const changed = rotated.changePassword(next)
-    const reset = resetProfile(changed.record, admin, next)
-    await store.writeProfile(changed.record, changed.version)
+    const reset = resetProfile(changed.record, admin, next, { identity: changed.identity })
+    const own = reset.changePassword(login)
+    await saveProfile(store, changed)
+    const loaded = await loadProfile(store, next)
+    const restored = await restoreProfile(store, loaded)
     const trusted = await changed.changeRecovery(store, { zeroTrust: true })
-    for (const handle of [login, next, first, profile, vault, rotated, reopened, changed, reset, trusted, admin]) {
-      handle.dispose()
-    }
+    expect(await verifyCredential(memoryStateStore(), login.credential, { cost: 10 })).toBe(false)
+    const handles = [
+      login,
+      next,
+      first,
+      profile,
+      vault,
+      rotated,
+      reopened,
+      changed,
+      reset,
+      own,
+      loaded,
+      restored,
+      trusted,
+    ]
+    for (const handle of [...handles, admin]) handle.dispose()
     expect([...captured.keys()].sort()).toEqual(
       [
         ...['content digest', 'ctr key', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'],
@@ -397,25 +431,37 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     const login = await deriveLogin(PASSWORD, ALICE)
     const next = await deriveLogin('another', ALICE)
     const bob = await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' })
-    const store = new MemoryVaultStore()
+    const store = memoryStateStore()
     const first = createProfile(login, { admin: admin.card() })
     const { profile, vault } = await first.createVault(store)
     const block = await vault.seal(sample(100))
     await failure(() => openProfile(profile.record, next), 'wrong-password')
-    await failure(() => resetProfile(profile.record, admin, bob), 'authentication-failed')
+    await failure(() => resetProfile(profile.record, admin, bob, { identity: 'unpinned' }), 'authentication-failed')
     await failure(() => vault.open({ ...block, ciphertext: flipped(block.ciphertext, 3) }), 'authentication-failed')
-    const refusing: VaultStore = {
-      readProfile: () => store.readProfile(),
-      readKeyring: (id) => store.readKeyring(id),
-      writeProfile: async () => false,
-      writeKeyring: (id, keyring, version) => store.writeKeyring(id, keyring, version),
-      dropKeyrings: async () => undefined,
+    const refusing: StateStore = {
+      ...store,
+      write: async (name, version, bytes) => {
+        if (name === 'profile') throw new KeystrataError('policy', 'refused')
+        return store.write(name, version, bytes)
+      },
     }
-    await failure(() => profile.rotate(refusing), 'conflict')
-    await failure(() => profile.createVault(refusing), 'conflict')
-    const damaged = { ...refusing, readKeyring: async (id: string) => flipped((await store.readKeyring(id))!, 100) }
+    await failure(() => profile.rotate(refusing), 'policy')
+    await failure(() => profile.createVault(refusing), 'policy')
+    await failure(() => profile.changeRecovery(refusing, { zeroTrust: true }), 'policy')
+    await failure(() => loadProfile(store, next), 'wrong-password')
+    await failure(() => restoreProfile(memoryStateStore(), profile), 'missing')
+    const damaged: StateStore = {
+      ...store,
+      read: async (name) => {
+        const { version, bytes } = (await store.read(name))!
+        // A byte of the wrapped A-key.
+        return { version, bytes: name === 'profile' ? bytes : resummed(flipped(bytes, 200)) }
+      },
+    }
     await failure(() => profile.openVault(damaged, vault.id), 'authentication-failed')
-    for (const handle of [login, next, bob, first, profile, vault, admin]) handle.dispose()
+    const rotated = await profile.rotate(store)
+    await failure(() => restoreProfile(store, profile), 'policy')
+    for (const handle of [login, next, bob, first, profile, rotated, vault, admin]) handle.dispose()
     expectWiped(captured)
   })
 })
@@ -444,7 +490,6 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
       await failure(() => both.open(damaged), 'authentication-failed')
     }
     expect(opened).toEqual([sample(100), sample(100), sample(100)])
-    both.enrolment()
     const login = await deriveLogin(PASSWORD, ALICE)
     const device = createDeviceKey()
     const again = await openDeviceKey(await device.export('a passphrase'), 'a passphrase')
@@ -457,14 +502,19 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     expect(again.openText(device.sealText('text', place), place)).toBe('text')
     const stored = both.save(device)
     await failure(() => openSavedClient(resummed(flipped(stored, 200)), again, DESKTOP), 'authentication-failed')
-    const registry = openKeyRegistry(new MemoryRegistryStore(), {
+    const registry = openKeyRegistry(memoryStateStore(), {
       realm: 'tests',
       server: 's',
       safeguarding: 'optional',
     })
-    await registry.enrol(both.enrolment())
+    // A registry uses its key as long as its server runs, so it runs unwatched.
+    const challenge = await withBackend(backend, () => registry.challenge())
+    useBackend(watched)
+    const enrolment = both.enrolment(challenge, { server: 's' })
+    await withBackend(backend, () => registry.enrol(enrolment, { account: 'acme' }))
+    useBackend(watched)
     const { escrow, activationCode } = both.safeguard()
-    await registry.safeguard(escrow)
+    await registry.safeguard(escrow, { account: 'acme' })
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
       expires: new Date(8.64e15),
     })

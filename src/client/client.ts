@@ -84,14 +84,17 @@ export interface Client extends BlockReader, Handle {
    */
   withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
   /**
-   * Creates the enrolment. With it, a server can recognise these keys later. It contains names and public keys, no
-   * secrets. The product's login must decide who may enrol.
-   * @throws KeystrataError `disposed` if the client was disposed of
+   * Creates the enrolment, which answers a challenge. With it, a server can recognise these keys later. It contains names
+   * and public keys, no secrets. The server takes it once, within a minute. The product's login must decide who may enrol.
+   * @param challenge the challenge that the server sent, for this enrolment alone
+   * @param options `server`: the name of the server that this client enrols with, as in {@link Client.prove}
+   * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
+   * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
-  enrolment(): Bytes
+  enrolment(challenge: Uint8Array, options: { server: string }): Bytes
   /**
    * Proves the keys to a server. Call it on every connection.
-   * @param challenge the challenge that the server sent
+   * @param challenge the challenge that the server sent, for this proof alone
    * @param options `server`: the name of the server that this client connects to. Use a name, not an address:
    *   another server may answer at an address
    * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
@@ -235,15 +238,21 @@ class TypedClient extends SecretHolder implements Client {
     return new TypedClient({ ...kept, accountKey }, this.#privateScope)
   }
 
-  enrolment(): Bytes {
+  enrolment(challenge: Uint8Array, options: { server: string }): Bytes {
     this.assertUsable()
-    return encodeEnrolment(this.#claimant)
+    return encodeEnrolment(this.#claimant, this.#challengeFrom(challenge, options, 'enrolment'))
   }
 
   prove(challenge: Uint8Array, options: { server: string }): Bytes {
     this.assertUsable()
-    const server = parseName(options.server, 'server')
-    return encodeProof(this.#claimant, checkChallenge(challenge, this.#claimant.realm, server))
+    return encodeProof(this.#claimant, this.#challengeFrom(challenge, options, 'prove'))
+  }
+
+  /** Checks a challenge against the server that the caller expects. */
+  #challengeFrom(challenge: Uint8Array, options: { server: string } | undefined, method: string): Bytes {
+    const server = options?.server
+    if (server === undefined) throw new TypeError(`${method} needs { server }: pass the name of the server`)
+    return checkChallenge(challenge, this.#claimant.realm, parseName(server, 'server'))
   }
 
   safeguard(): { escrow: Bytes; activationCode: string } {

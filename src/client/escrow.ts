@@ -1,10 +1,10 @@
 // Escrow (SPEC §16): a client's keys, deposited with a provider who cannot read them. They are sealed under an
 // activation code, which only the customer has. The keys sign the escrow, which proves that their holder deposited it.
 import {
+  type ClaimedIdentity,
+  claimedIdentity,
   DES_56,
   type KeyHash,
-  storedEnrolment,
-  type StoredEnrolment,
   storedEscrow,
   type StoredEscrow,
 } from './layout.ts'
@@ -136,12 +136,10 @@ export function sealEscrow(claimant: Claimant, issuedAt: number): { escrow: Byte
   })
 }
 
-type Claimed = Omit<StoredEnrolment, 'signatures'>
-
 const escrowMessage = (body: Omit<StoredEscrow, 'signatures'>): Bytes =>
   signedPart('escrow', encode(storedEscrow, { ...body, signatures: [] }))
 
-const claimedBytes = (claimed: Claimed): Bytes => encode(storedEnrolment, { ...claimed, signatures: [] })
+const claimedBytes = (claimed: ClaimedIdentity): Bytes => encode(claimedIdentity, claimed)
 
 /**
  * Parses an escrow and verifies its signatures. It does not open the keys.

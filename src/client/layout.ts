@@ -133,7 +133,8 @@ export interface StoredClaim {
   readonly signatures: readonly Uint8Array[]
 }
 
-export interface StoredEnrolment extends StoredClaim {
+/** The fields by which an enrolment and an escrow identify a client. */
+export interface ClaimedIdentity extends Omit<StoredClaim, 'signatures'> {
   readonly realm: Uint8Array
 }
 
@@ -141,8 +142,15 @@ const claimed = { account: name, client: name, platform, keys: list(provenKey) }
 
 const signatures = list(bytes(SIGNATURE_BYTES))
 
+export const claimedIdentity: Codec<ClaimedIdentity> = struct({ headerBytes, realm: name, ...claimed })
+
+export interface StoredEnrolment extends StoredClaim, ClaimedIdentity {
+  readonly challenge: Uint8Array
+}
+
 export const storedEnrolment: Codec<StoredEnrolment> = struct({
   headerBytes,
+  challenge: sized(uint16),
   realm: name,
   ...claimed,
   signatures,
@@ -164,6 +172,10 @@ export interface StoredChallenge {
   readonly realm: Uint8Array
   readonly server: Uint8Array
   readonly random: Uint8Array
+  /** When the server issued it, in milliseconds since 1970. */
+  readonly date: number
+  /** HMAC-SHA-256 under the registry's key, over all bytes before it. */
+  readonly mac: Uint8Array
 }
 
 export const storedChallenge: Codec<StoredChallenge> = struct({
@@ -171,10 +183,12 @@ export const storedChallenge: Codec<StoredChallenge> = struct({
   realm: name,
   server: name,
   random: bytes(32),
+  date: time,
+  mac: bytes(32),
 })
 
-/** The fields of an escrow: those of an enrolment, and the wrapped keys. */
-export interface StoredEscrow extends StoredEnrolment {
+/** The fields of an escrow: who claims to deposit, and the wrapped keys. */
+export interface StoredEscrow extends StoredClaim, ClaimedIdentity {
   /** Milliseconds since 1970, a {@link time}. */
   readonly issuedAt: number
   /** The keys: a WRAP of a {@link SavedClient} under a key that is derived from the activation code. */

@@ -3,6 +3,7 @@
 // connection.
 import { disposing, SecretKey } from '../core/secret.ts'
 import {
+  type ClaimedIdentity,
   DES_56,
   type KeyHash,
   KeyRole,
@@ -11,7 +12,6 @@ import {
   type ProvenKey,
   roleOf,
   storedChallenge,
-  type StoredChallenge,
   type StoredClaim,
   storedEnrolment,
   type StoredEnrolment,
@@ -25,7 +25,6 @@ import { encodeHeader, NOBODY, ObjectType, parseHeader } from '../core/header.ts
 import { decodeName, parseName } from '../core/text.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { derive } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign, signingPublicKey } from '../primitives/signature.ts'
 import type { AccountNames, ClientKey } from './typed-key.ts'
 
@@ -38,9 +37,15 @@ export interface Claimant extends AccountNames {
   readonly accountKey: ClientKey | undefined
 }
 
+/** The generation of enrolments and challenges: both have other fields than in the first release. */
+const GENERATION = 1
+
+const generationOf = (type: number): number =>
+  type === ObjectType.enrolment || type === ObjectType.challenge ? GENERATION : 0
+
 /** Encodes the header of a message between a client and its server. It has no key id and no owner id. */
 export const claimHeader = (type: number): Bytes =>
-  encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY })
+  encodeHeader({ type, suite: Suite.none, keyId: NOBODY, ownerId: NOBODY, generation: generationOf(type) })
 
 /** A key as it is claimed, and the signing key that proves it. */
 export interface Proven {
@@ -70,7 +75,7 @@ export function provenBy<T>(
 export function fieldsOf(
   { realm, account, client, platform }: Claimant,
   proven: readonly Proven[],
-): Omit<StoredEnrolment, 'headerBytes' | 'signatures'> {
+): Omit<ClaimedIdentity, 'headerBytes'> {
   const names = { realm: utf8(realm), account: utf8(account), client: utf8(client) }
   return { ...names, platform, keys: proven.map(({ key }) => key) }
 }
@@ -89,7 +94,7 @@ export interface Claim {
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function assertClaimHeader(bytes: Uint8Array, object: string, type: number): void {
-  const { keyId, ownerId } = parseHeader(bytes, object, type, [Suite.none])
+  const { keyId, ownerId } = parseHeader(bytes, object, type, [Suite.none], { generation: generationOf(type) })
   if (equalBytes(keyId, NOBODY) && equalBytes(ownerId, NOBODY)) return
   throw new KeystrataError('malformed', `the header of the ${object} has ids, but must have none`)
 }
@@ -116,11 +121,11 @@ export function signedPart(purpose: 'enrolment' | 'escrow', unsigned: Uint8Array
 }
 
 /**
- * Checks that something belongs to the account that the caller expects. Undefined expects no particular account.
+ * Checks that something belongs to the account that the caller expects.
  * @throws KeystrataError `policy` if it belongs to another account
  */
-export function assertOwnAccount(account: string, expected: string | undefined): void {
-  if (expected === undefined || parseName(expected, 'account') === account) return
+export function assertOwnAccount(account: string, expected: string): void {
+  if (parseName(expected, 'account') === account) return
   throw new KeystrataError('policy', 'this object belongs to another account: check the account that you passed', {
     rule: 'own-account',
     account,
@@ -180,10 +185,13 @@ export function readName(bytes: Uint8Array, object: string): string {
   )
 }
 
-/** Creates an enrolment: the public halves of the client's proving keys, signed by each of them. */
-export function encodeEnrolment(claimant: Claimant): Bytes {
+/**
+ * Creates an enrolment, the answer to a challenge: the public halves of the client's proving keys, signed by each of
+ * them.
+ */
+export function encodeEnrolment(claimant: Claimant, challenge: Uint8Array): Bytes {
   return provenBy(claimant, (proven) => {
-    const body = { headerBytes: claimHeader(ObjectType.enrolment), ...fieldsOf(claimant, proven) }
+    const body = { headerBytes: claimHeader(ObjectType.enrolment), challenge, ...fieldsOf(claimant, proven) }
     const message = enrolmentMessage(body)
     return encode(storedEnrolment, { ...body, signatures: proven.map(({ seed }) => sign(seed, message)) })
   })
@@ -214,19 +222,18 @@ function proofMessage(challenge: Uint8Array, account: string, client: string, ro
 }
 
 /**
- * Parses an enrolment and verifies its signatures.
- * @throws KeystrataError `authentication-failed` if a signature does not verify or the enrolment is for another realm
+ * Parses an enrolment and verifies its signatures. The caller must check the realm, and that it issued the challenge.
+ * @throws KeystrataError `authentication-failed` if a signature does not verify
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
-export function readEnrolment(given: Uint8Array, realm: string): Claim {
+export function readEnrolment(given: Uint8Array): Claim & { readonly realm: string; readonly challenge: Bytes } {
   const bytes = copyOfClaim(given, 'enrolment')
   assertClaimHeader(bytes, 'enrolment', ObjectType.enrolment)
   const { signatures, ...body } = decode(storedEnrolment, bytes, 'enrolment')
-  const named = readName(body.realm, 'enrolment')
+  const realm = readName(body.realm, 'enrolment')
   const message = enrolmentMessage(body)
   const claim = verifiedClaim({ ...body, signatures }, 'enrolment', () => message)
-  if (named !== realm) throw authenticationFailed()
-  return claim
+  return { ...claim, realm, challenge: new Uint8Array(body.challenge) }
 }
 
 /**
@@ -242,28 +249,36 @@ export function readProof(given: Uint8Array): Claim & { readonly challenge: Byte
   return { ...claim, challenge }
 }
 
-/** Creates a challenge with 32 fresh random bytes. */
-export function createChallenge(realm: string, server: string): Bytes {
-  const random = randomBytes(32)
-  return encode(storedChallenge, {
-    headerBytes: claimHeader(ObjectType.challenge),
-    realm: utf8(realm),
-    server: utf8(server),
-    random,
-  })
+/** A challenge whose form was checked. Only a server of its registry can check the date and the MAC. */
+export interface Challenge {
+  readonly realm: string
+  readonly server: string
+  /** When the server issued it, in milliseconds since 1970. */
+  readonly date: number
+  readonly mac: Uint8Array
+  /** A copy of the whole challenge, which ends with the MAC. */
+  readonly bytes: Bytes
 }
 
 /**
- * Checks that a challenge is from this realm and this server.
+ * Parses a challenge.
+ * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ */
+export function parseChallenge(given: Uint8Array): Challenge {
+  const bytes = copyOfClaim(given, 'challenge')
+  assertClaimHeader(bytes, 'challenge', ObjectType.challenge)
+  const { realm, server, date, mac } = decode(storedChallenge, bytes, 'challenge')
+  return { realm: readName(realm, 'challenge'), server: readName(server, 'challenge'), date, mac, bytes }
+}
+
+/**
+ * Checks, for a client, that a challenge is from this realm and this server.
  * @returns a copy of it
  * @throws KeystrataError `authentication-failed` if it is from another realm or another server
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 export function checkChallenge(given: Uint8Array, realm: string, server: string): Bytes {
-  const bytes = copyOfClaim(given, 'challenge')
-  assertClaimHeader(bytes, 'challenge', ObjectType.challenge)
-  const stored: StoredChallenge = decode(storedChallenge, bytes, 'challenge')
-  const holds = readName(stored.realm, 'challenge') === realm && readName(stored.server, 'challenge') === server
-  if (!holds) throw authenticationFailed()
-  return bytes
+  const challenge = parseChallenge(given)
+  if (challenge.realm !== realm || challenge.server !== server) throw authenticationFailed()
+  return challenge.bytes
 }

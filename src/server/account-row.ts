@@ -3,6 +3,7 @@ import { type Codec, list, name, optional, sized, struct, time, uint16, uint8, w
 import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
 import { type Claim, sameKey } from '../client/proof.ts'
+import { CLOCK_TOLERANCE_MS } from './challenge.ts'
 import { equalBytes, utf8 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 
@@ -48,11 +49,6 @@ export const accountRow: Codec<AccountRow> = struct({
 
 const ROW_VERSION = 1
 
-/**
- * How far a client's clock may be ahead. Without a limit, an escrow dated next year would block all others until then.
- */
-const CLOCK_TOLERANCE_MS = 5 * 60 * 1000
-
 export const EMPTY_ROW: AccountRow = { version: ROW_VERSION, clients: [] }
 
 /**
@@ -93,6 +89,33 @@ export function withClient(row: AccountRow, next: KnownClient): AccountRow {
   return { ...row, clients: row.clients.map((each) => (equalBytes(each.client, next.client) ? next : each)) }
 }
 
+/** Returns the row without a client. The account key stays. */
+export function withoutClient(row: AccountRow, client: string): AccountRow {
+  const name = utf8(client)
+  return { ...row, clients: row.clients.filter((each) => !equalBytes(each.client, name)) }
+}
+
+/** Returns the row with the escrow of a client cleared. Its date stays, so that no older escrow can replace it. */
+export function withoutEscrow(row: AccountRow, client: string): AccountRow {
+  const known = find(row, client)
+  return known === undefined ? row : withClient(row, { ...known, escrow: undefined })
+}
+
+/**
+ * Returns the row without its account key.
+ * @throws KeystrataError `policy` if it has one, and a locked client
+ */
+export function withoutAccountKey(row: AccountRow): AccountRow {
+  if (row.accountKey === undefined) return row
+  const locked = row.clients.filter(({ state }) => state === ClientState.locked).length
+  if (locked === 0) return { ...row, accountKey: undefined }
+  throw new KeystrataError(
+    'policy',
+    'this account has clients with backups, which use its account key: remove these clients first',
+    { rule: 'account-key-in-use', locked },
+  )
+}
+
 /**
  * Returns the row of an account after a client enrols, for the first time or again.
  * @throws KeystrataError `account-key-required` for a second client without an account key, for a phone, or if the
@@ -112,12 +135,7 @@ export function enrolled(stored: AccountRow, claim: Claim): AccountRow {
   const accountKey = stored.accountKey ?? claim.accountKey
   assertPhonesCan(clients, claim.accountKey)
   if (stored.accountKey !== undefined) assertAccountKey(stored.accountKey, claim.accountKey)
-  if (accountKey === undefined && clients.length > 1) {
-    throw new KeystrataError(
-      'account-key-required',
-      'an account with several clients needs an account key: set one on every client',
-    )
-  }
+  if (accountKey === undefined) assertAlone(clients)
   if (known?.state === ClientState.locked && !sameKey(known.privateKey, privateKey)) throw keyChanged('private')
   if (clients.length > MAX_CLIENTS) {
     throw new KeystrataError('limit-exceeded', 'too many clients: an account has at most 4,096', {
@@ -147,6 +165,28 @@ function assertPhonesCan(clients: readonly KnownClient[], accountKey: KeyHash | 
 }
 
 /**
+ * Checks that an account without an account key has no more than one client.
+ * @throws KeystrataError `account-key-required`
+ */
+function assertAlone(clients: readonly KnownClient[]): void {
+  if (clients.length <= 1) return
+  throw new KeystrataError(
+    'account-key-required',
+    'an account with several clients needs an account key: set one on every client',
+  )
+}
+
+/**
+ * Checks that an account has an account key, if it needs one. It may lack one after its account key was cleared.
+ * @throws KeystrataError `account-key-required`
+ */
+export function assertComplete({ accountKey, clients }: AccountRow): void {
+  if (accountKey !== undefined) return
+  assertPhonesCan(clients, undefined)
+  assertAlone(clients)
+}
+
+/**
  * Checks a claimed account key against the stored one.
  * @throws KeystrataError `account-key-required` if only the stored one exists
  * @throws KeystrataError `key-not-found` if only the claimed one exists
@@ -166,13 +206,14 @@ export const keyChanged = (role: string): KeystrataError =>
   new KeystrataError('key-changed', `the ${role} key differs from the enrolled one: use the enrolled key`, { role })
 
 /**
- * Checks that a client claims the keys and the platform that it was enrolled with.
+ * Checks that a client claims the keys and the platform that it was enrolled with, and that its account is complete.
  * @throws KeystrataError `key-changed`, `account-key-required` or `key-not-found` for the keys
  * @throws KeystrataError `policy` for the platform
  */
 export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim): void {
   if (!sameKey(known.privateKey, claim.privateKey)) throw keyChanged('private')
   assertAccountKey(row.accountKey, claim.accountKey)
+  assertComplete(row)
   if (known.platform === claim.platform) return
   throw new KeystrataError('policy', 'this client was enrolled on another platform: enrol it again', {
     rule: 'platform',
@@ -182,18 +223,21 @@ export function assertEnrolled(row: AccountRow, known: KnownClient, claim: Claim
 /**
  * Returns the row of an account after a client deposits its keys.
  * @throws KeystrataError `key-not-found` if the client is not enrolled; the errors of {@link assertEnrolled}
- * @throws KeystrataError `rollback` if the escrow is older than the latest one
+ * @throws KeystrataError `rollback` if the escrow is older than the latest one, with the date of that one
  * @throws KeystrataError `policy` if it is dated more than 5 minutes in the future
  */
 export function safeguarded(stored: AccountRow | undefined, deposit: Deposit): AccountRow {
   const { row, known } = knownIn(stored, deposit.client)
   assertEnrolled(row, known, deposit)
   const { issuedAt, bytes: escrow } = deposit
-  if (issuedAt < known.issuedAt)
+  if (issuedAt < known.issuedAt) {
+    const until = new Date(known.issuedAt).toISOString()
     throw new KeystrataError(
       'rollback',
-      'this escrow is older than the latest one: create a new one, and check the clock of the client',
+      `this escrow is older than the latest one, which is dated ${until}: create a new one after that time. If that is in the future, the clock of the client was ahead`,
+      { until },
     )
+  }
   if (issuedAt > Date.now() + CLOCK_TOLERANCE_MS) {
     throw new KeystrataError(
       'policy',

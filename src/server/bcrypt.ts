@@ -70,9 +70,7 @@ export async function createVerifier(credential: string, options: BcryptOptions 
   const { cost = COST.default } = options
   assertCost(cost)
   const bcrypt = bcryptOf(options)
-  const password = bcryptPassword(credential)
-  if (password === undefined)
-    throw new KeystrataError('malformed', 'invalid credential: it must be 32 characters of base64url')
+  const password = assertCredential(credential)
   const hash: unknown = await ifThereIsRoom(() => bcrypt.hash(password, cost))
   return verifierOf(hash, cost)
 }
@@ -104,6 +102,17 @@ export async function matchesVerifier(
   const matches: unknown = await ifThereIsRoom(() => bcrypt.compare(password ?? NOBODY, compared))
   if (typeof matches !== 'boolean') throw new TypeError('bcrypt.compare must return a promise of true or false')
   return matches && password !== undefined && known !== undefined
+}
+
+/**
+ * Checks the form of a credential, and returns what bcrypt gets.
+ * @throws KeystrataError `malformed` if it is not a credential
+ * @throws TypeError if it is not a string
+ */
+export function assertCredential(credential: string): string {
+  const password = bcryptPassword(credential)
+  if (password !== undefined) return password
+  throw new KeystrataError('malformed', 'invalid credential: it must be 32 characters of base64url')
 }
 
 /** bcryptjs in worker threads. */
@@ -143,7 +152,11 @@ function bcryptPassword(credential: string): string | undefined {
   return password
 }
 
-function assertVerifier(verifier: string): void {
+/**
+ * Checks the form of a verifier.
+ * @throws KeystrataError `malformed`, or `limit-exceeded` if its cost is not 10 to 15
+ */
+export function assertVerifier(verifier: string): void {
   if (typeof verifier !== 'string') throw new TypeError('verifier must be a string')
   const found = /^\$2b\$(\d\d)\$[./A-Za-z\d]{53}$/.exec(verifier)
   if (found === null)

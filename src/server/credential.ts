@@ -10,8 +10,9 @@ import { SecretKey } from '../core/secret.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { loginName, PROFILE_NAME } from '../state/name.ts'
-import { writeSettled } from '../state/settle.ts'
+import { repeatedly, writeSettled } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
+import { previousOf } from '../vault/keyring.ts'
 import { assertFollows, encodeProfile, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
 import {
   dropBelow,
@@ -20,7 +21,7 @@ import {
   type StoredRecord,
   untilWritten,
 } from '../vault/stored-profile.ts'
-import { type BcryptOptions, createVerifier, matchesVerifier } from './bcrypt.ts'
+import { assertCredential, assertVerifier, type BcryptOptions, createVerifier, matchesVerifier } from './bcrypt.ts'
 
 /** The object of a password. It is empty once the password is a former one. */
 interface StoredLogin {
@@ -47,7 +48,9 @@ async function readLogin(store: CheckedStore, keyId: Uint8Array): Promise<FoundL
   }
   try {
     const { record, verifier } = decode(storedLogin, found.bytes, 'verifier')
-    return { version: found.version, record, verifier: String.fromCharCode(...verifier) }
+    const text = String.fromCharCode(...verifier)
+    assertVerifier(text)
+    return { version: found.version, record, verifier: text }
   } catch (error) {
     // Damage in the server's own database is not a client's error.
     throw new Error('the verifier of a password is damaged: restore it from a backup of the database', { cause: error })
@@ -83,11 +86,10 @@ async function writeLogin(store: CheckedStore, keyId: Uint8Array, after: number,
  * import { guardProfiles, saveCredential } from 'keystrata/server'
  * import type { StateStore } from 'keystrata/stores'
  *
- * // `store` is the store of the user who is logged in, or signs up.
- * async function setPassword(store: StateStore, record: Uint8Array, credential: string) {
+ * // `store` is the store of the user who signs up.
+ * async function signUp(store: StateStore, record: Uint8Array, credential: string) {
  *   await saveCredential(store, record, credential)
- *   const version = ((await store.read('profile'))?.version ?? 0) + 1
- *   return guardProfiles(store).write('profile', version, record) // false: somebody else was quicker
+ *   return guardProfiles(store).write('profile', 1, record) // false: somebody else was quicker
  * }
  * ```
  */
@@ -99,8 +101,15 @@ export async function saveCredential(
 ): Promise<void> {
   const checked = new CheckedStore(store)
   const next = readProfileRecord(record)
-  const stored = await readStoredRecord(checked)
-  if (stored !== undefined) assertFollows(next, stored.record)
+  assertCredential(credential)
+  await repeatedly(
+    async () => {
+      const stored = await readStoredRecord(checked)
+      if (stored !== undefined) assertFollows(next, stored.record)
+    },
+    // The read may have been late: the record follows one that it did not show.
+    (error) => error instanceof KeystrataError && error.code === 'conflict',
+  )
   const { keyId } = next.header
   let verifier: string | undefined
   await untilWritten(async () => {
@@ -122,12 +131,14 @@ const encodeLogin = (record: number, verifier: string): Bytes =>
 
 /**
  * Checks the credential of a user who logs in. A wrong credential and an unknown user get the same answer after the same
- * time: the same requests to the store, and one bcrypt.
+ * time: the same requests to the store, and one bcrypt. Times still differ by some milliseconds for a profile with many
+ * vaults, and for a verifier of another cost until its user logs in.
  *
  * Each call costs about 0.3 s of a processor (cost 12). So limit how often each user and each address may try before you
  * call this, for example with a token bucket for each, and answer HTTP 429 beyond it. Do not lock accounts: that lets an
  * attacker lock out the victim.
- * @param store the store of this user, not the guarded one; use `prefixed` if it holds several
+ * @param store the store of this user, not the guarded one; use `prefixed` if it holds several. Its reads must be fresh:
+ *   while a read is late, the former password is still valid
  * @param credential what the client sent. Anything that is not a credential takes the same time and returns false
  * @param options `cost`: the bcrypt cost that you pass to {@link saveCredential}. A verifier of another cost is replaced
  *   when its user logs in. `bcrypt`: a native implementation, see {@link Bcrypt}
@@ -155,8 +166,10 @@ export async function verifyCredential(
 ): Promise<boolean> {
   const checked = new CheckedStore(store)
   const stored = await readStoredRecord(checked)
+  // A record is verified together with the one below it. Where there is none, the same is done for nothing.
+  if (stored === undefined || stored.version === 1) await pretend(checked, stored === undefined ? 2 : 1)
   if (stored === undefined) {
-    await pretend(checked)
+    await checked.read(loginName('0'.repeat(32)))
     return matchesVerifier(undefined, credential, options)
   }
   const { keyId } = stored.record.header
@@ -166,18 +179,19 @@ export async function verifyCredential(
   return true
 }
 
-/** Reads and computes for an unknown user what is read and computed for a known one. */
-async function pretend(store: CheckedStore): Promise<void> {
-  const record = (anybody ??= recordOfAnybody())
+/** Reads a record below, and verifies so many records of somebody who does not exist. */
+async function pretend(store: CheckedStore, records: number): Promise<void> {
   await store.readVersion(PROFILE_NAME, 1)
-  for (const each of [record, record]) readProfileRecord(each)
-  await store.read(loginName('0'.repeat(32)))
+  // In turn, because verifying with the same key again is faster.
+  nobodies ??= [recordOfNobody(), recordOfNobody()]
+  nobodies.reverse()
+  for (let record = 0; record < records; record++) readProfileRecord(nobodies[0])
 }
 
-let anybody: Bytes | undefined
+let nobodies: [Bytes, Bytes] | undefined
 
 /** Creates a record to verify in the place of one that is not there. */
-function recordOfAnybody(): Bytes {
+function recordOfNobody(): Bytes {
   const identity = generateSigningPair()
   using rootKey = SecretKey.take('root', randomBytes(24))
   using _ = identity.seed
@@ -209,17 +223,29 @@ export async function hasVerifierFor(store: CheckedStore, { header, version }: P
   return verifier !== undefined && record >= version
 }
 
+/** How many versions above the newest record's predecessor may be damaged, or not count. */
+const MAX_SKIPPED = 8
+
 /**
- * Clears the verifiers of the passwords that the record before this one, and the one before that, were under. A verifier
- * that was saved for a later record stays: that record may still be written.
+ * Clears the verifiers of former passwords: of those that only records below the predecessor of the newest one are under.
+ * The predecessor stays, and counts if the newest record is damaged, so its password keeps its verifier. A verifier that
+ * was saved for a later record stays too: that record may still be written.
+ * @returns the version of the predecessor, below which nothing is needed any more; 1 if it was not found
  */
-export async function clearFormerVerifiers(store: CheckedStore, { version, record }: StoredRecord): Promise<void> {
-  for (const below of [version - 1, version - 2]) {
-    const former = await readRecordBelow(store, below)
-    if (former !== undefined && !equalBytes(former.header.keyId, record.header.keyId)) {
-      await clearVerifier(store, former.header.keyId, record.version)
+export async function clearFormerVerifiers(store: CheckedStore, { at, record }: StoredRecord): Promise<number> {
+  const lowest = Math.max(1, at - MAX_SKIPPED)
+  for (let version = at - 1; version >= lowest; version--) {
+    const predecessor = await readRecordBelow(store, version)
+    if (predecessor === undefined || !equalBytes(previousOf(predecessor.bytes), record.previous)) continue
+    const kept = [record, predecessor].map(({ header }) => header.keyId)
+    for (let below = version - 1; below >= lowest; below--) {
+      const former = (await readRecordBelow(store, below))?.header.keyId
+      if (former === undefined) break
+      if (!kept.some((keyId) => equalBytes(keyId, former))) await clearVerifier(store, former, record.version)
     }
+    return version
   }
+  return 1
 }
 
 /** Makes the object of a password empty, unless its verifier was saved for a record of a higher version. */

@@ -5,10 +5,10 @@
 import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
-import { KEYRING_NAME, keyringName, LOG_NAME, PROFILE_NAME } from '../state/name.ts'
+import { assertVersion, KEYRING_NAME, keyringName, PROFILE_NAME } from '../state/name.ts'
 import { repeatedly } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
-import { isSignedBy, type ParsedKeyring, parseKeyring } from '../vault/keyring.ts'
+import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
 import { assertFollows, type ParsedProfile, readProfileRecord } from '../vault/profile-record.ts'
 import { dropBelow, readRecordBelow, readStoredRecord, type StoredRecord } from '../vault/stored-profile.ts'
 import { readKeyring } from '../vault/stored-vault.ts'
@@ -61,9 +61,10 @@ export function guardProfiles(store: StateStore): StateStore {
     }),
     async write(name, version, bytes) {
       assertAllowed(name)
+      assertVersion(version)
       if (name === PROFILE_NAME) return writeProfile(checked, version, bytes)
       if (name.startsWith(KEYRING_NAME)) return writeKeyring(checked, name, version, bytes)
-      return checked.write(name, version, bytes)
+      return checked.write(name, version, bytesFrom(bytes, 'record'))
     },
     async drop(name) {
       assertAllowed(name)
@@ -71,14 +72,16 @@ export function guardProfiles(store: StateStore): StateStore {
   }
 }
 
+/** The names of keyrings and logs (SPEC §18.1). */
+const ALLOWED = /^(?:keyring\/[\da-f]{32}|log\/[\da-f]{32}(?:\/\d{1,10})?)$/
+
 /**
  * Checks that sessions may use an object of this name.
  * @throws KeystrataError `policy`. It does not repeat the name, because the name of a verifier is a secret
  */
 function assertAllowed(name: string): void {
-  const isKeyring = typeof name === 'string' && name.startsWith(KEYRING_NAME) && vaultIdOf(name) !== undefined
-  if (isKeyring || name === PROFILE_NAME || (typeof name === 'string' && name.startsWith(LOG_NAME))) return
-  throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/…', {
+  if (name === PROFILE_NAME || ALLOWED.test(name)) return
+  throw new KeystrataError('policy', 'sessions may only use the objects profile, keyring/<vault id> and log/<log id>', {
     rule: 'guarded-name',
   })
 }
@@ -97,7 +100,7 @@ async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Ar
   if (stored !== undefined) assertFollows(next, stored.record)
   await assertPassword(store, next, stored)
   if (!(await store.write(PROFILE_NAME, version, next.bytes))) return false
-  await tidy(store, { version, record: next })
+  await tidy(store, { version, at: version, record: next })
   return true
 }
 
@@ -128,13 +131,13 @@ async function untilNotRefused<T>(check: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Clears the verifiers of former passwords, and drops all records but the two newest. The record is stored already, so a
- * store that fails now is no error: the next write tidies up again.
+ * Drops the records below the one that the newest follows, after it has cleared the verifiers of the passwords that they
+ * were under. The newest record is stored already, so a store that fails now is no error: the next write tidies up again.
  */
 async function tidy(store: CheckedStore, newest: StoredRecord): Promise<void> {
   try {
-    await clearFormerVerifiers(store, newest)
-    await dropBelow(store, PROFILE_NAME, newest.version - 1)
+    const kept = await clearFormerVerifiers(store, newest)
+    await dropBelow(store, PROFILE_NAME, kept)
   } catch (error) {
     if (error instanceof StoreMistake) throw error
   }
@@ -178,9 +181,10 @@ async function isOwners(store: CheckedStore, keyring: ParsedKeyring): Promise<bo
 }
 
 /** @throws KeystrataError `conflict` if a keyring is not the next one, such as an old one that somebody repeats */
-function assertNextKeyring({ version }: ParsedKeyring, before: ParsedKeyring | undefined): void {
-  const expected = (before?.version ?? 0) + 1
-  if (before === undefined || version === expected) return
-  const message = `keyring version ${version} is not the next one, ${expected}: read the stored keyring again`
+function assertNextKeyring({ version, previous }: ParsedKeyring, before: ParsedKeyring | undefined): void {
+  if (before === undefined) return
+  const expected = before.version + 1
+  if (version === expected && equalBytes(previous, previousOf(before.bytes))) return
+  const message = `keyring version ${version} does not follow the stored one, ${before.version}: read it again`
   throw new KeystrataError('conflict', message, { version, expected })
 }

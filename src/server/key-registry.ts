@@ -1,19 +1,19 @@
 // The key registry of a storage server (SPEC §14). It recognises clients by one-way hashes of their keys on every
 // connection, and never sees a key. If a customer wants it, the registry keeps the keys in escrow (SPEC §16), where it
 // cannot read them. Everything about an account is in one row, so that every change is atomic.
-import { pauseBeforeRetry, wasWritten } from '../state/compare-and-set.ts'
 import { readEscrow } from '../client/escrow.ts'
-import { assertOwnAccount, checkChallenge, createChallenge, readEnrolment, readProof } from '../client/proof.ts'
+import { PLATFORMS } from '../client/layout.ts'
+import { assertOwnAccount, readEnrolment, readProof } from '../client/proof.ts'
 import { signRegistration } from '../client/registration-file.ts'
-import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, cardHolderOf } from '../core/card.ts'
-import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { numberOf, parseName } from '../core/text.ts'
-import { nextVersion } from '../state/version.ts'
+import { decodeName, numberOf, parseName } from '../core/text.ts'
+import { CheckedRegistryStore } from '../state/checked.ts'
+import type { RegistryStore } from '../state/store.ts'
 import {
-  accountRow,
   type AccountRow,
+  assertComplete,
   assertEnrolled,
   ClientState,
   EMPTY_ROW,
@@ -25,48 +25,12 @@ import {
   knownIn,
   safeguarded,
   withClient,
+  withoutAccountKey,
+  withoutClient,
+  withoutEscrow,
 } from './account-row.ts'
-
-/**
- * The database of a key registry: rows by account, client and version, and challenges. The product implements it.
- * Compare names byte by byte: a database that treats `Acme` as `acme`, or trims spaces, mixes up accounts. Today,
- * everything about an account is in one row, whose `client` is the empty string. Still make `client` part of the
- * table's key.
- * @example
- * ```ts
- * import type { RegistryStore } from 'keystrata/server'
- *
- * type Query = (sql: string, values: unknown[]) => Promise<{ rowCount: number | null }>
- * const take = 'DELETE FROM challenges WHERE challenge = $1 AND expires > now()'
- * const challengesOf = (query: Query): Pick<RegistryStore, 'takeChallenge'> => ({
- *   takeChallenge: async (challenge) => (await query(take, [challenge])).rowCount === 1,
- * })
- * ```
- */
-export interface RegistryStore {
-  /** Reads the newest version of a row. Undefined if there is none. Versions count from 1. */
-  read(account: string, client: string): Promise<{ row: Uint8Array; version: number } | undefined>
-  /**
-   * Creates a version of a row, and never overwrites one. Return false if this version or a higher one exists; a unique
-   * key on the version is not enough, because a late write may come after its version was deleted. After a successful
-   * write, delete the older versions, because they still contain escrows that were cleared. Never delete the newest
-   * one.
-   */
-  write(account: string, client: string, row: Uint8Array, version: number): Promise<boolean>
-  /** Stores a challenge until it is taken or expires. */
-  addChallenge(challenge: Uint8Array, expires: Date): Promise<void>
-  /** Deletes a challenge. Returns true only once, and only before it expires by the store's clock. */
-  takeChallenge(challenge: Uint8Array): Promise<boolean>
-}
-
-/** How long a challenge is valid. */
-const CHALLENGE_MS = 60_000
-
-/** The `client` of an account's row. No client can have this name. */
-const ACCOUNT_ROW = ''
-
-/** How many times a write is tried if other writers keep writing first. */
-const TRIES = 16
+import { Accounts } from './accounts.ts'
+import { Challenges } from './challenge.ts'
 
 type Safeguarding = 'off' | 'optional' | 'mandatory'
 const SAFEGUARDING: Readonly<Record<Safeguarding, number>> = { off: 0, optional: 1, mandatory: 2 }
@@ -78,7 +42,8 @@ interface ClientName {
 }
 
 /**
- * An accepted connection: the client has proven its keys.
+ * An accepted connection: the client has proven its keys. Keep it in the server's own session. Never take it from a
+ * client.
  * @example
  * ```ts
  * import type { Connection } from 'keystrata/server'
@@ -95,10 +60,26 @@ export interface Connection extends ClientName {
   key: string
 }
 
+/** A client of an account, as {@link KeyRegistry.listClients} shows it. */
+interface ListedClient extends ClientName {
+  platform: string
+  state: 'provisional' | 'locked'
+  safeguarded: boolean
+}
+
 /**
  * Recognises clients by their keys, on every connection. The product's login must decide who may enrol and who may
- * connect.
- * @throws Error (not a KeystrataError) from every method that reads a damaged row. No client can cause that
+ * connect. Several servers may share one store. Every method passes on the store's own errors.
+ *
+ * All changes are safe if reads of the store are late. Then a method may still refuse by what was stored a moment ago, and
+ * `connect` may accept a client that was just removed, or return a `state` from before. So use a store whose reads are
+ * not late, such as the primary server of a database, or call `commitFirstBackup` for every backup.
+ *
+ * The object `registry` in the store is the key of all challenges. Whoever reads it can mint challenges, and collect
+ * proofs for later from a client that connects to them. To replace it, stop all servers, write 32 random bytes as its
+ * next version, drop its older versions, and start the servers.
+ * @throws Error (not a KeystrataError) from every method that reads a damaged row, or the damaged key. No client can
+ *   cause that
  * @example
  * ```ts
  * import type { KeyRegistry } from 'keystrata/server'
@@ -111,13 +92,21 @@ export interface Connection extends ClientName {
  */
 export interface KeyRegistry {
   /**
+   * Creates a challenge, for one enrolment or one proof. It can be answered within a minute. It costs no row in the
+   * store, so anybody may ask for one.
+   * @throws KeystrataError `conflict` if the store neither takes nor returns the registry's key
+   */
+  challenge(): Promise<Bytes>
+  /**
    * Enrols a client. A client may enrol again, with another platform, or with another private key as long as it has
-   * backed nothing up; a new private key drops the escrow of the old one. The first account key of an account never
-   * changes. A client with a DES-56 key cannot deposit its keys: if safeguarding is mandatory, open a second registry
-   * over the same store for it, without that rule.
-   * @param enrolment what the client's `enrolment()` returned
-   * @param options `account`: the account of the customer who is logged in. Always pass it. Without it, anybody who may
-   *   enrol can enrol into any account, and can choose its account key if it has none
+   * backed nothing up; a new private key drops the escrow of the old one. The first account key of an account does not
+   * change until {@link KeyRegistry.clearAccountKey}. A client with a DES-56 key cannot deposit its keys: if safeguarding
+   * is mandatory, open a second registry over the same store for it, without that rule. After an error of the store, ask
+   * for a new challenge and enrol again: that does no harm if the client is enrolled already.
+   * @param enrolment what the client's `enrolment(challenge)` returned
+   * @param options `account`: the account of the customer who is logged in. Otherwise anybody who may enrol could enrol
+   *   into any account, and choose its account key if it has none
+   * @throws KeystrataError `expired` if the challenge was answered before, or has expired
    * @throws KeystrataError `policy` if the enrolment is not for `account`, or the account has a phone
    *   and the account key is not AES-128
    * @throws KeystrataError `key-changed` if the account has another account key, or if the client is locked and has
@@ -125,68 +114,109 @@ export interface KeyRegistry {
    * @throws KeystrataError `account-key-required` if the enrolment has no account key and the account has one, has a
    *   phone, or would have a second client
    * @throws KeystrataError `conflict` if another writer writes first on every try
-   * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
+   * @throws KeystrataError `authentication-failed` if the challenge is not from this registry, the realm differs, or a
+   *   signature does not verify
    * @throws KeystrataError `limit-exceeded` if the enrolment is too large or the account already has 4,096 clients
    * @throws KeystrataError `malformed`, `unsupported`
+   * @throws TypeError if `account` is missing
    */
-  enrol(enrolment: Uint8Array, options?: { account?: string }): Promise<void>
-  /** Creates a challenge. It can be answered once, within a minute. */
-  challenge(): Promise<Bytes>
+  enrol(enrolment: Uint8Array, options: { account: string }): Promise<void>
   /**
-   * Accepts a connection if the client proves the keys that it was enrolled with.
+   * Accepts a connection if the client proves the keys that it was enrolled with. A proof that is refused leaves nothing
+   * in the store.
    * @param proof what the client's `prove(challenge)` returned
    * @returns `state`: `locked` after the first backup; `safeguarded`: whether all keys of the client are in escrow;
-   *   `key`: identifies the private key that it has proven, for {@link KeyRegistry.commitFirstBackup}
-   * @throws KeystrataError `expired` if the challenge was answered before, has expired, or was never issued
-   * @throws KeystrataError `authentication-failed` if the challenge is from another realm or server, or a signature
-   *   does not verify
+   *   `key`: identifies the private key that it has proven
+   * @throws KeystrataError `expired` if the challenge was answered before, or has expired
+   * @throws KeystrataError `authentication-failed` if the challenge is from another registry, realm or server, or a
+   *   signature does not verify
    * @throws KeystrataError `key-not-found` if the client or its account key is not enrolled
    * @throws KeystrataError `key-changed` if a key is not the enrolled one
-   * @throws KeystrataError `account-key-required` if the account has an account key and the client does not prove one
+   * @throws KeystrataError `account-key-required` if the account has an account key and the client does not prove one, or
+   *   if the account needs one since its account key was cleared
    * @throws KeystrataError `policy` if the client was enrolled on another platform
    * @throws KeystrataError `safeguarding-required` if safeguarding is mandatory and the keys are not in escrow
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
    */
   connect(proof: Uint8Array): Promise<Connection>
   /**
-   * Locks the private key of a client. Call it before the client's first backup is committed. Further calls change
-   * nothing.
-   * @param options `key`: what {@link KeyRegistry.connect} returned for the connection of this backup. Always pass it.
-   *   Without it, if the client enrols another key during the backup, that key is locked, but the backup is under the
-   *   old one
-   * @throws KeystrataError `key-not-found` if the client is not enrolled
-   * @throws KeystrataError `key-changed` if it is now enrolled with a key other than `key`
+   * Locks the private key that a connection has proven. Call it before the client's first backup is committed. Further
+   * calls do no harm.
+   * @param connection what {@link KeyRegistry.connect} returned for the connection of this backup
+   * @throws KeystrataError `key-not-found` if the client is not enrolled any more
+   * @throws KeystrataError `key-changed` if it is now enrolled with another key than the connection has proven
+   * @throws KeystrataError `account-key-required` if the account needs an account key, since its own was cleared
    * @throws KeystrataError `safeguarding-required` if safeguarding is mandatory and the keys are not in escrow
-   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
    * @throws KeystrataError `conflict` if another writer writes first on every try
+   * @throws TypeError if `connection` is something else
    */
-  commitFirstBackup(account: string, client: string, options?: { key?: string }): Promise<void>
+  commitFirstBackup(connection: Connection): Promise<void>
   /**
    * Stores the keys of a client in escrow, and replaces its previous escrow. It needs no connection, because the escrow
    * is signed with the keys. An older escrow never replaces a newer one, even after `clearEscrow`. The latest one can
-   * be stored again after `clearEscrow`.
+   * be stored again after `clearEscrow`. If the store's own error says that the change is stored, but that older versions
+   * were not dropped, the previous escrow is still there: try again.
    * @param escrow the `escrow` that the client's `safeguard()` returned. Never send the activation code to the server
-   * @param options `account`: the account of the customer who is logged in. Always pass it, as in
-   *   {@link KeyRegistry.enrol}
+   * @param options `account`: the account of the customer who is logged in, as in {@link KeyRegistry.enrol}
    * @throws KeystrataError `policy` if safeguarding is off, if the escrow is not for `account`, if the
    *   client was enrolled on another platform, or if the escrow is dated more than 5 minutes in the future
-   * @throws KeystrataError `rollback` if it is older than the latest one
+   * @throws KeystrataError `rollback` if it is older than the latest one. `detail.until` is the date of the latest one,
+   *   as ISO text. A client whose clock was ahead and was set right gets this until then
    * @throws KeystrataError `key-not-found` if the client or its account key is not enrolled
    * @throws KeystrataError `key-changed` if a key is not the enrolled one
-   * @throws KeystrataError `account-key-required` if the account has an account key and the escrow has none
+   * @throws KeystrataError `account-key-required` if the account has an account key and the escrow has none, or if the
+   *   account needs one since its account key was cleared
    * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+   * @throws TypeError if `account` is missing
    */
-  safeguard(escrow: Uint8Array, options?: { account?: string }): Promise<void>
+  safeguard(escrow: Uint8Array, options: { account: string }): Promise<void>
   /**
-   * Deletes the escrow of a client from its account's row. Older versions of the row still contain it if the store
-   * keeps them, and so do registration files that were built before. Further calls change nothing.
-   * @throws KeystrataError `key-not-found` if the client is not enrolled
+   * Deletes the escrow of a client, and drops the older versions of the row, which contain it. Backups of the database
+   * still have it, and so do registration files that were built before: whoever has one of them and the activation code
+   * has the keys.
+   * @returns false if there is nothing to clear: no escrow, or no such client
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
    * @throws KeystrataError `conflict` if another writer writes first on every try
+   * @throws the store's own error, if it cannot drop older versions. Its message says that the change is stored, and that
+   *   an escrow may be left in them: try again
    */
-  clearEscrow(client: { account: string; name: string }): Promise<void>
+  clearEscrow(client: ClientName): Promise<boolean>
+  /**
+   * Lists the clients of an account, in the order in which they were enrolled. It is empty for an unknown account.
+   * @throws KeystrataError `limit-exceeded` if the name is empty or over 255 bytes
+   */
+  listClients(account: string): Promise<readonly ListedClient[]>
+  /**
+   * Removes a client, and its escrow as in {@link KeyRegistry.clearEscrow}. Its proofs are refused from then on, and its
+   * name may be enrolled again, with any key. The account key stays. No data changes, and keys are not revoked:
+   * - A machine was *renamed*: remove the old name, and enrol under the new one with the same key texts. The same keys open
+   *   all data from before.
+   * - It was *sold*: wipe it, then remove it. What it backed up still opens with its key text or its registration file.
+   * - It was *stolen*: remove it, and end its sessions. The thief may have its keys: what was sealed under its private
+   *   key, and under the account key, can be read by whoever has the keys and the blocks. For new data, enrol it with a
+   *   new private key, and give the account a new account key ({@link KeyRegistry.clearAccountKey}).
+   *
+   * Registration files that were built before still recreate the client, but it cannot connect until it is enrolled.
+   * @returns false if there is no such client
+   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `conflict` if another writer writes first on every try
+   * @throws the store's own error, if it cannot drop older versions, as in {@link KeyRegistry.clearEscrow}
+   */
+  removeClient(client: ClientName): Promise<boolean>
+  /**
+   * Forgets the account key of an account, so that another one can be enrolled: for a customer who has lost its text, or
+   * whose text was stolen. Remove all locked clients first. Then every client enrols again with the new account key. Call
+   * this while no backup of the account runs. Data under the old account key opens only with the old one: a client that has
+   * it saved, its text, an escrow or a registration file from before. Without any of these it is lost. Data
+   * under private keys is not touched.
+   * @returns false if the account has no account key, or there is no such account
+   * @throws KeystrataError `policy` while a locked client uses it; `detail.locked` is their number
+   * @throws KeystrataError `limit-exceeded` if the name is empty or over 255 bytes
+   * @throws KeystrataError `conflict` if another writer writes first on every try
+   */
+  clearAccountKey(account: string): Promise<boolean>
   /**
    * Builds an unarmed registration file: the escrow of a client, signed by the provider. Nobody, including the
    * provider, can read the keys without the activation code. With the code, the file recreates the client until it
@@ -202,15 +232,12 @@ export interface KeyRegistry {
    * @throws RangeError if `expires` is not a date from 1970 on
    * @throws TypeError if the keyset is from another copy of this library
    */
-  buildRegistration(
-    client: { account: string; name: string },
-    provider: { card(): Card },
-    options: { expires: Date },
-  ): Promise<Bytes>
+  buildRegistration(client: ClientName, provider: { card(): Card }, options: { expires: Date }): Promise<Bytes>
 }
 
 class StoreRegistry implements KeyRegistry {
-  readonly #store: RegistryStore
+  readonly #accounts: Accounts
+  readonly #challenges: Challenges
   readonly #realm: string
   readonly #server: string
   readonly #safeguarding: Safeguarding
@@ -218,53 +245,58 @@ class StoreRegistry implements KeyRegistry {
   constructor(store: RegistryStore, options: { realm: string; server: string; safeguarding?: Safeguarding }) {
     const { safeguarding = 'off' } = options
     numberOf(SAFEGUARDING, safeguarding, 'safeguarding')
-    this.#store = store
     this.#safeguarding = safeguarding
     this.#realm = parseName(options.realm, 'realm')
     this.#server = parseName(options.server, 'server')
+    const checked = new CheckedRegistryStore(store)
+    this.#accounts = new Accounts(checked, this.#realm)
+    this.#challenges = new Challenges(checked, this.#realm, this.#server)
   }
 
-  async enrol(enrolment: Uint8Array, options: { account?: string } = {}): Promise<void> {
-    const { account } = options
-    const claim = readEnrolment(enrolment, this.#realm)
+  challenge(): Promise<Bytes> {
+    return this.#challenges.issue()
+  }
+
+  async enrol(enrolment: Uint8Array, options: { account: string }): Promise<void> {
+    const account = accountFrom(options, 'enrol')
+    const claim = readEnrolment(enrolment)
+    if (claim.realm !== this.#realm) throw authenticationFailed()
+    const challenge = await this.#challenges.check(claim.challenge)
     assertOwnAccount(claim.account, account)
-    await this.#change(claim.account, (row) => enrolled(row ?? EMPTY_ROW, claim))
-  }
-
-  async challenge(): Promise<Bytes> {
-    const challenge = createChallenge(this.#realm, this.#server)
-    await this.#store.addChallenge(challenge, new Date(Date.now() + CHALLENGE_MS))
-    return challenge
+    let isTaken = false
+    await this.#accounts.change(account, async (stored) => {
+      const row = enrolled(stored ?? EMPTY_ROW, claim)
+      // One challenge serves all tries. An enrolment that breaks a rule takes none.
+      if (!isTaken) await this.#challenges.take(challenge)
+      isTaken = true
+      return row
+    })
   }
 
   async connect(proof: Uint8Array): Promise<Connection> {
     const claim = readProof(proof)
-    const challenge = checkChallenge(claim.challenge, this.#realm, this.#server)
-    if (!(await this.#store.takeChallenge(challenge))) {
-      throw new KeystrataError(
-        'expired',
-        'this challenge was answered before, has expired, or was never issued: request a new one',
-      )
-    }
+    const challenge = await this.#challenges.check(claim.challenge)
     const { account, client, privateKey } = claim
-    const { row, known } = knownIn((await this.#read(account))?.row, client)
+    const { row, known } = knownIn(await this.#accounts.read(account), client)
     assertEnrolled(row, known, claim)
     this.#assertSafeguarded(row, known)
-    const state = known.state === ClientState.locked ? 'locked' : 'provisional'
-    return { account, name: client, state, safeguarded: isSafeguarded(row, known), key: toHex(privateKey.hash) }
+    await this.#challenges.take(challenge)
+    return { ...factsOf(account, row, known), key: toHex(privateKey.hash) }
   }
 
-  async commitFirstBackup(account: string, client: string, options: { key?: string } = {}): Promise<void> {
-    const { key } = options
-    await this.#changeClient(account, client, (known, row) => {
-      if (key !== undefined && key !== toHex(known.privateKey.hash)) throw keyChanged('private')
+  async commitFirstBackup(connection: Connection): Promise<void> {
+    const { account, name, key } = connectionFrom(connection)
+    await this.#accounts.change(account, (stored) => {
+      const { row, known } = knownIn(stored, name)
+      if (key !== toHex(known.privateKey.hash)) throw keyChanged('private')
+      assertComplete(row)
       this.#assertSafeguarded(row, known)
-      return { ...known, state: ClientState.locked }
+      return withClient(row, { ...known, state: ClientState.locked })
     })
   }
 
-  async safeguard(escrow: Uint8Array, options: { account?: string } = {}): Promise<void> {
-    const { account } = options
+  async safeguard(escrow: Uint8Array, options: { account: string }): Promise<void> {
+    const account = accountFrom(options, 'safeguard')
     if (this.#safeguarding === 'off') {
       throw new KeystrataError('policy', 'safeguarding is off: this server keeps no keys in escrow', {
         rule: 'safeguarding',
@@ -273,21 +305,34 @@ class StoreRegistry implements KeyRegistry {
     const deposit = readEscrow(escrow)
     if (deposit.realm !== this.#realm) throw authenticationFailed()
     assertOwnAccount(deposit.account, account)
-    await this.#change(deposit.account, (row) => safeguarded(row, deposit))
+    await this.#accounts.change(account, (row) => safeguarded(row, deposit))
   }
 
-  async clearEscrow({ account, name }: ClientName): Promise<void> {
-    await this.#changeClient(account, name, (known) => ({ ...known, escrow: undefined }))
+  async clearEscrow(client: ClientName): Promise<boolean> {
+    const { account, name } = namesFrom(client)
+    return this.#accounts.change(account, (row) => row && withoutEscrow(row, name), true)
   }
 
-  async buildRegistration(
-    { account, name }: ClientName,
-    provider: { card(): Card },
-    options: { expires: Date },
-  ): Promise<Bytes> {
+  async listClients(account: string): Promise<readonly ListedClient[]> {
+    const owner = parseName(account, 'account')
+    const row = (await this.#accounts.read(owner)) ?? EMPTY_ROW
+    return row.clients.map((known) => ({ ...factsOf(owner, row, known), platform: platformOf(known) }))
+  }
+
+  async removeClient(client: ClientName): Promise<boolean> {
+    const { account, name } = namesFrom(client)
+    return this.#accounts.change(account, (row) => row && withoutClient(row, name), true)
+  }
+
+  async clearAccountKey(account: string): Promise<boolean> {
+    return this.#accounts.change(parseName(account, 'account'), (row) => row && withoutAccountKey(row))
+  }
+
+  async buildRegistration(client: ClientName, provider: { card(): Card }, options: { expires: Date }): Promise<Bytes> {
     const expires = options.expires instanceof Date ? options.expires.getTime() : NaN
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
-    const { known } = knownIn((await this.#read(parseName(account, 'account')))?.row, parseName(name, 'name'))
+    const { account, name } = namesFrom(client)
+    const { known } = knownIn(await this.#accounts.read(account), name)
     if (known.escrow === undefined) throw safeguardingRequired()
     const holder = cardHolderOf(provider, 'provider', 'a registration file')
     return signRegistration(known.escrow, { server: this.#server, expires }, holder)
@@ -300,51 +345,21 @@ class StoreRegistry implements KeyRegistry {
   #assertSafeguarded(row: AccountRow, known: KnownClient): void {
     if (this.#safeguarding === 'mandatory' && !isSafeguarded(row, known)) throw safeguardingRequired()
   }
-
-  async #changeClient(
-    account: string,
-    client: string,
-    change: (known: KnownClient, row: AccountRow) => KnownClient,
-  ): Promise<void> {
-    const name = parseName(client, 'client')
-    await this.#change(parseName(account, 'account'), (stored) => {
-      const { row, known } = knownIn(stored, name)
-      return withClient(row, change(known, row))
-    })
-  }
-
-  /** Applies `change` to a row and writes it. Starts again if somebody else wrote first. */
-  async #change(account: string, change: (row: AccountRow | undefined) => AccountRow): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const started = Date.now()
-      const read = await this.#read(account)
-      const next = encode(accountRow, change(read?.row))
-      if (read !== undefined && equalBytes(next, read.bytes)) return
-      const answer = await this.#store.write(account, ACCOUNT_ROW, next, nextVersion(read?.version ?? 0))
-      if (wasWritten(answer, 'write')) return
-      if (tries + 1 < TRIES) await pauseBeforeRetry(tries, Date.now() - started)
-    }
-    throw new KeystrataError('conflict')
-  }
-
-  async #read(account: string): Promise<{ row: AccountRow; bytes: Uint8Array; version: number } | undefined> {
-    const read = await this.#store.read(account, ACCOUNT_ROW)
-    if (read === undefined) return undefined
-    const { row: bytes, version } = read
-    return { row: fromOwnRow(() => decode(accountRow, bytes, 'row of an account')), bytes, version }
-  }
 }
 
 /**
- * Opens the registry of a storage server.
+ * Opens the registry of a storage server. This reads nothing yet.
+ * @param store a store with `once`, such as `postgresStateStore`. Only the server may read and write it. The clocks of
+ *   the store and of all servers must not differ by more than 5 minutes
  * @param options `realm`: the realm of the clients; `server`: the name by which clients know this server, so that no
  *   other server can forward their proofs; `safeguarding`: whether clients may or must deposit their keys in escrow
  *   (default `off`). No setting deletes escrows that are already stored
  * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
- * @throws TypeError for an unknown `safeguarding`
+ * @throws TypeError for an unknown `safeguarding`, or if `store` is not a RegistryStore
  * @example
  * ```ts
- * import { openKeyRegistry, type RegistryStore } from 'keystrata/server'
+ * import { openKeyRegistry } from 'keystrata/server'
+ * import type { RegistryStore } from 'keystrata/stores'
  *
  * const registryOf = (store: RegistryStore) =>
  *   openKeyRegistry(store, { realm: 'com.example.backup', server: 'storage-1', safeguarding: 'optional' })
@@ -359,3 +374,51 @@ export function openKeyRegistry(
 
 const safeguardingRequired = (): KeystrataError =>
   new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first')
+
+/**
+ * Returns the account of the customer who is logged in.
+ * @throws TypeError if it is missing: then anybody could act for any account
+ */
+function accountFrom(options: { account: string } | undefined, method: string): string {
+  if (options?.account !== undefined) return parseName(options.account, 'account')
+  throw new TypeError(`${method} needs { account }: pass the account of the customer who is logged in`)
+}
+
+const namesFrom = ({ account, name }: ClientName): ClientName => ({
+  account: parseName(account, 'account'),
+  name: parseName(name, 'name'),
+})
+
+/** @throws TypeError if it is not what `connect` returned */
+function connectionFrom(given: unknown): Connection {
+  const { account, name, state, safeguarded, key } = Object(given) as Partial<Record<keyof Connection, unknown>>
+  const isConnection =
+    typeof account === 'string' &&
+    typeof name === 'string' &&
+    typeof key === 'string' &&
+    /^[\da-f]{64}$/.test(key) &&
+    (state === 'provisional' || state === 'locked') &&
+    typeof safeguarded === 'boolean'
+  if (isConnection) return { ...namesFrom({ account, name }), state, safeguarded, key }
+  throw new TypeError('commitFirstBackup takes the connection that connect returned: keep it in the session')
+}
+
+function factsOf(account: string, row: AccountRow, known: KnownClient): Omit<Connection, 'key'> {
+  return {
+    account,
+    name: fromOwnRow(() => nameIn(known)),
+    state: known.state === ClientState.locked ? 'locked' : 'provisional',
+    safeguarded: isSafeguarded(row, known),
+  }
+}
+
+/** @throws Error if the row of an account has a name that no client can have */
+function nameIn({ client }: KnownClient): string {
+  const name = decodeName(client)
+  if (name === undefined) throw new Error('a client in the row has an invalid name')
+  return name
+}
+
+/** Returns the name of a client's platform. The row has only known ones. */
+const platformOf = (known: KnownClient): string =>
+  Object.entries(PLATFORMS).find(([, number]) => number === known.platform)?.[0] ?? ''

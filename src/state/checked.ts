@@ -1,6 +1,6 @@
 // The one place that checks the answers of a store. Everything in the library reads and writes through a CheckedStore.
 import { bytesFrom } from '../core/bytes.ts'
-import type { StateStore, StoredObject } from './store.ts'
+import type { RegistryStore, StateStore, StoredObject } from './store.ts'
 
 /**
  * A mistake in a store, or in how it is used. Calling the store again would not help, so nothing retries after this.
@@ -53,6 +53,26 @@ export class CheckedStore {
   readVersions(name: string, from: number): AsyncGenerator<StoredObject> | undefined {
     const answers = this.#store.readVersions?.(name, from)
     return answers === undefined ? undefined : checkedObjects(answers)
+  }
+}
+
+/** A {@link RegistryStore} whose answers are checked before anything uses them. */
+export class CheckedRegistryStore extends CheckedStore {
+  readonly #registry: RegistryStore
+
+  /** @throws TypeError if a method is missing */
+  constructor(store: RegistryStore) {
+    super(store)
+    if (typeof (store as Partial<RegistryStore>).once !== 'function') {
+      throw new TypeError('this is not a RegistryStore: it has no method once')
+    }
+    this.#registry = store
+  }
+
+  /** @throws TypeError if the store returns something else than true or false */
+  async once(key: string, until: Date): Promise<boolean> {
+    const answer: unknown = await this.#registry.once(key, until)
+    return checkedFlag(answer, 'once')
   }
 }
 

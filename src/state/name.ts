@@ -10,10 +10,11 @@ export const PROFILE_NAME = 'profile'
 export const KEYRING_NAME = 'keyring/'
 /** @param vaultId 32 hex digits */
 export const keyringName = (vaultId: string): string => KEYRING_NAME + vaultId
-/** What the names of logs begin with. */
-export const LOG_NAME = 'log/'
+/** What the names of verifiers begin with. The rest lets anyone test passwords, so it must not get into messages. */
+export const LOGIN_NAME = 'login/'
 /** @param keyId the key id of a root key, 32 hex digits */
-export const loginName = (keyId: string): string => `login/${keyId}`
+export const loginName = (keyId: string): string => LOGIN_NAME + keyId
+export const REGISTRY_NAME = 'registry'
 
 /**
  * Checks the name of an object or a blob. Adapters call this, so that no name can leave their folder or table.

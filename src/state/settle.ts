@@ -5,6 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import type { CheckedStore } from './checked.ts'
 import { RefusedByStore, StoreMistake } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
+import { LOGIN_NAME } from './name.ts'
 import type { StoredObject } from './store.ts'
 
 /** How often to offer a write to a store that throws. */
@@ -22,7 +23,8 @@ export type Outcome = 'written' | 'taken' | 'unknown'
 
 /**
  * Writes a version and finds out what became of it. It offers the same bytes at the same version until the store
- * answers, and after `false` compares what is stored at that version.
+ * answers, and after `false` compares what is stored at that version. Its bytes must be unique, as those of anything with
+ * a random part are; otherwise use {@link writeShared}.
  * @throws the store's own error if it never answers. The write may have happened, and the message says so
  * @throws KeystrataError if the store throws one: it refuses the write
  * @throws TypeError if the store returns an invalid answer
@@ -33,6 +35,22 @@ export async function writeSettled(
   version: number,
   bytes: Uint8Array,
 ): Promise<Outcome> {
+  const outcome = await writeShared(store, name, version, bytes)
+  return outcome === 'same' ? 'written' : outcome
+}
+
+/**
+ * Does the same as {@link writeSettled} for an object of which two writers may write the same bytes. `same`: these bytes
+ * are stored at this version, but perhaps another writer wrote them, and newer versions may be there. So only `written`
+ * proves that the version before was the newest.
+ * @throws as {@link writeSettled}
+ */
+export function writeShared(
+  store: CheckedStore,
+  name: string,
+  version: number,
+  bytes: Uint8Array,
+): Promise<Outcome | 'same'> {
   return answered(
     async () => ((await store.write(name, version, bytes)) ? 'written' : outcomeOf(store, name, version, bytes)),
     (error) => mayHaveHappened(error, name, version),
@@ -68,7 +86,12 @@ async function answered<T>(call: () => Promise<T>, failed: (error: unknown) => u
 }
 
 /** Finds out what became of a write that the store answered with false. */
-async function outcomeOf(store: CheckedStore, name: string, version: number, bytes: Uint8Array): Promise<Outcome> {
+async function outcomeOf(
+  store: CheckedStore,
+  name: string,
+  version: number,
+  bytes: Uint8Array,
+): Promise<'same' | 'taken' | 'unknown'> {
   const started = Date.now()
   for (let read = 0; read < READS; read++) {
     if (read > 0) await pauseBeforeRetry(read, (Date.now() - started) / read)
@@ -84,15 +107,18 @@ async function outcomeOf(store: CheckedStore, name: string, version: number, byt
   return 'unknown'
 }
 
-const compared = (there: Uint8Array, bytes: Uint8Array): Outcome => (equalBytes(there, bytes) ? 'written' : 'taken')
+const compared = (there: Uint8Array, bytes: Uint8Array): 'same' | 'taken' =>
+  equalBytes(there, bytes) ? 'same' : 'taken'
 
 /** Returns whether calling the store again cannot help. */
 const isFinal = (error: unknown): boolean =>
   error instanceof KeystrataError || error instanceof StoreMistake || error instanceof RefusedByStore
 
-/** Adds to the message of a store's error that its write may have happened. */
-const mayHaveHappened = (error: unknown, name: string, version: number): unknown =>
-  withNote(error, ` (version ${version} of ${name} may have been written nevertheless)`)
+/** Adds to the message of a store's error that its write may have happened. Services write such messages into logs. */
+function mayHaveHappened(error: unknown, name: string, version: number): unknown {
+  const object = name.startsWith(LOGIN_NAME) ? 'a verifier' : name
+  return withNote(error, ` (version ${version} of ${object} may have been written nevertheless)`)
+}
 
 /** Adds a note to the message of an error that a store has thrown, and returns the error. */
 export function withNote(error: unknown, note: string): unknown {

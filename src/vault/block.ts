@@ -126,9 +126,10 @@ function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): 
  * An open vault. It seals and opens blocks and records. It stays usable after a rotation, because rotating keeps its data key.
  * @example
  * ```ts
- * import type { Profile, Vault, VaultStore } from 'keystrata/vault'
+ * import type { StateStore } from 'keystrata/stores'
+ * import type { Profile, Vault } from 'keystrata/vault'
  *
- * async function openAll(profile: Profile, store: VaultStore): Promise<Vault[]> {
+ * async function openAll(profile: Profile, store: StateStore): Promise<Vault[]> {
  *   return await Promise.all(profile.vaults.map((id) => profile.openVault(store, id)))
  * }
  * ```

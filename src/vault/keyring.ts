@@ -10,13 +10,15 @@ import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
-import { MAC_BYTES, macUnder } from '../core/trailer.ts'
+import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, sealSecret, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
+import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import {
   DATA_KEY_BYTES,
   type Generation,
+  HASH_BYTES,
   KEYRING_KEY_BYTES,
   MAX_KEYRING_BYTES,
   type Slot,
@@ -138,6 +140,7 @@ export function openRecoverySlot(
 /**
  * Encodes a keyring: the data key wrapped under each of `keys`, which are in ascending order of generation.
  * @param identity signs it, so that a server can check who wrote it
+ * @param previous the keyring that this one follows; undefined for the first
  */
 export function encodeKeyring(
   vaultId: Uint8Array,
@@ -145,26 +148,33 @@ export function encodeKeyring(
   dataKey: SecretKey<'data'>,
   keys: readonly KeyringKey[],
   identity: SigningPair,
+  previous: Uint8Array | undefined,
 ): Bytes {
   const ids = { keyId: keyIdOf(dataKey), ownerId: vaultId }
   const whole = encode(storedKeyring, {
     headerBytes: encodeHeader({ type: ObjectType.keyring, suite: Suite.none, generation: 1, ...ids }),
     version,
+    previous: previousOf(previous),
     wraps: keys.map(({ generation, key }) => ({
       generation,
       bytes: withBytes(dataKey, (secret) => wrapSecret(key, secret, wrapPlace(vaultId, generation))),
     })),
     signature: new Uint8Array(SIGNATURE_BYTES),
     mac: new Uint8Array(MAC_BYTES),
+    checksum: new Uint8Array(CHECKSUM_BYTES),
   })
-  const authenticated = whole.subarray(0, -MAC_BYTES)
+  const authenticated = authenticatedPart(whole)
   authenticated.set(sign(identity.seed, signedMessage(authenticated)), authenticated.length - SIGNATURE_BYTES)
-  whole.set(macUnder(dataKey, 'keyring-mac', [vaultId], authenticated), authenticated.length)
+  fillTrailer(whole, (part) => macUnder(dataKey, 'keyring-mac', [vaultId], part))
   return whole
 }
 
 const signedMessage = (authenticated: Uint8Array): Bytes =>
   concat(domain('sign/keyring'), authenticated.subarray(0, -SIGNATURE_BYTES))
+
+/** Returns what an object says about the one that it follows: its hash, or zeros if it is the first. */
+export const previousOf = (object: Uint8Array | undefined): Bytes =>
+  object === undefined ? new Uint8Array(HASH_BYTES) : sha256(object)
 
 /** Returns whether this identity has signed a keyring. */
 export function isSignedBy(identity: Uint8Array, { authenticated, signature }: ParsedKeyring): boolean {
@@ -182,6 +192,8 @@ export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
   readonly version: number
   /** The highest generation in the keyring, live or not. */
   readonly highest: number
+  /** How many keys the data key is wrapped under, live or not. */
+  readonly wraps: number
   readonly dataKey: SecretKey<'data'>
   readonly live: readonly [K, ...K[]]
 }
@@ -214,6 +226,7 @@ export function openKeyring<K extends KeyringKey>(
   return {
     version: keyring.version,
     highest: keyring.wraps.at(-1)?.generation ?? 0,
+    wraps: keyring.wraps.length,
     dataKey: first.copy(),
     live: [lowest.own, ...others.map(({ own }) => own)],
   }
@@ -221,6 +234,8 @@ export function openKeyring<K extends KeyringKey>(
 
 export interface ParsedKeyring extends StoredKeyring {
   readonly header: Header
+  /** A copy of the keyring. All fields are views of it. */
+  readonly bytes: Bytes
   /** All bytes before the MAC. */
   readonly authenticated: Uint8Array
 }
@@ -231,14 +246,9 @@ export interface ParsedKeyring extends StoredKeyring {
  * @throws KeystrataError `malformed`, `unsupported` if it is not a keyring
  */
 export function parseKeyring(stored: Uint8Array): ParsedKeyring {
-  if (stored.length > MAX_KEYRING_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'this keyring is too large: a keyring has at most 64 KiB', {
-      bytes: stored.length,
-    })
-  }
-  const bytes = new Uint8Array(stored)
+  const bytes = copySummed(stored, 'keyring', MAX_KEYRING_BYTES)
   const header = parseHeader(bytes, 'keyring', ObjectType.keyring, [Suite.none], { generation: 1 })
-  return { ...decode(storedKeyring, bytes, 'keyring'), header, authenticated: bytes.subarray(0, -MAC_BYTES) }
+  return { ...decode(storedKeyring, bytes, 'keyring'), header, bytes, authenticated: authenticatedPart(bytes) }
 }
 
 /** Unwraps the data key of this generation. Undefined if there is no such wrap, or it does not open under this key. */

@@ -35,6 +35,9 @@ export const DATA_KEY_BYTES = 32
 
 export const KEYRING_KEY_BYTES = 16
 
+/** The length of a SHA-256 hash. */
+export const HASH_BYTES = 32
+
 /** The length of an Ed25519 public key, and of its seed. */
 const SIGNING_KEY_BYTES = 32
 
@@ -105,6 +108,8 @@ const handover: Codec<Handover | undefined> = {
 export interface StoredProfile {
   readonly headerBytes: Uint8Array
   readonly version: number
+  /** SHA-256 of the record that this one follows; zeros for the first. */
+  readonly previous: Uint8Array
   /** The Ed25519 public key that signs records and keyrings. */
   readonly identity: Uint8Array
   /** The seed of the identity, wrapped under the root key. */
@@ -121,6 +126,7 @@ export interface StoredProfile {
 export const storedProfile: Codec<StoredProfile> = struct({
   headerBytes: bytes(HEADER_BYTES),
   version,
+  previous: bytes(HASH_BYTES),
   identity: bytes(SIGNING_KEY_BYTES),
   seed: bytes(wrappedBytes(SIGNING_KEY_BYTES)),
   admin: optional(bytes(CARD_BYTES)),
@@ -138,34 +144,44 @@ export const storedProfile: Codec<StoredProfile> = struct({
   checksum: bytes(CHECKSUM_BYTES),
 })
 
-/** Where a record says who may reset it: behind its header, version, identity and seed. */
-const RECOVERY_AT = 248
+/** Where a record says who may reset it: behind its header, version, predecessor, identity and seed. */
+const RECOVERY_AT = 280
 
 /** Returns the byte that says who may reset a profile. Undefined if the record ends before it. */
 export const recoveryOf = (profile: Uint8Array): number | undefined => profile[RECOVERY_AT]
 
-/** Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field. */
+/**
+ * Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field, or has a
+ * recovery whose length nobody knows.
+ */
 export function vaultCount(profile: Uint8Array): number {
-  const count = profile.subarray(RECOVERY_AT + 1 + (recoveryOf(profile) === 1 ? CARD_BYTES : 0))
-  return count.length < 2 ? 0 : new DataView(count.buffer, count.byteOffset).getUint16(0)
+  const recovery = recoveryOf(profile)
+  const count = profile.subarray(RECOVERY_AT + 1 + (recovery === 1 ? CARD_BYTES : 0))
+  if (recovery === undefined || recovery > 1 || count.length < 2) return 0
+  return new DataView(count.buffer, count.byteOffset).getUint16(0)
 }
 
 export interface StoredKeyring {
   readonly headerBytes: Uint8Array
   readonly version: number
+  /** SHA-256 of the keyring that this one follows; zeros for the first. */
+  readonly previous: Uint8Array
   /** The A-key wrapped under E-keys, at least one. */
   readonly wraps: readonly Generation[]
   /** By the identity of the profile. */
   readonly signature: Uint8Array
   readonly mac: Uint8Array
+  readonly checksum: Uint8Array
 }
 
 export const storedKeyring: Codec<StoredKeyring> = struct({
   headerBytes: bytes(HEADER_BYTES),
   version,
+  previous: bytes(HASH_BYTES),
   wraps: validated(ascending(keyOfGeneration(wrappedBytes(DATA_KEY_BYTES))), ({ length }) => length > 0),
   signature,
   mac: bytes(MAC_BYTES),
+  checksum: bytes(CHECKSUM_BYTES),
 })
 
 /** The envelope of a vault's block. */

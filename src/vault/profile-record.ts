@@ -11,9 +11,16 @@ import { Recipient, type SigningPair, signingPairOf } from '../core/key-pairs.ts
 import { disposeKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
-import { sha256 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
-import { sealRecoverySlot, type SlotKey, unwrapSlot, type UserNames, type VaultIds, wrapSlot } from './keyring.ts'
+import {
+  previousOf,
+  sealRecoverySlot,
+  type SlotKey,
+  unwrapSlot,
+  type UserNames,
+  type VaultIds,
+  wrapSlot,
+} from './keyring.ts'
 import {
   type Generation,
   HandoverBy,
@@ -56,10 +63,17 @@ export interface ParsedProfile extends StoredProfile {
 }
 
 /** Signs a handover to a new identity: the identity, or the admin's card, in the record that the new one follows. */
-export interface Predecessor {
-  readonly record: Uint8Array
+export interface HandoverSigner {
   readonly by: typeof HandoverBy.identity | typeof HandoverBy.card
   sign(message: Uint8Array): Bytes
+}
+
+/** What a record follows. */
+export interface Predecessor {
+  /** The whole record. */
+  readonly record: Uint8Array
+  /** Hands the profile over, if the new record has another identity. */
+  readonly handover?: HandoverSigner
 }
 
 /**
@@ -79,9 +93,10 @@ export function parseProfileRecord(stored: Uint8Array): ParsedProfile {
   // Check the count before decoding: decoded lists of very small vaults take many times the memory of their bytes.
   assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
-  assertConsistent(fields)
+  const identityDue = header.flags === IDENTITY_DUE
+  assertConsistent(fields, identityDue)
   if (fields.handover?.by === HandoverBy.recoveryKey) throw needsRecoveryKeys()
-  return { ...fields, header, identityDue: header.flags === IDENTITY_DUE, bytes }
+  return { ...fields, header, identityDue, bytes }
 }
 
 const needsRecoveryKeys = (): KeystrataError =>
@@ -110,14 +125,14 @@ const beforeSignature = (record: Bytes): Bytes => authenticatedPart(record).suba
 
 const signedMessage = (record: Bytes): Bytes => concat(domain('sign/profile'), beforeSignature(record))
 
-const handoverMessage = (predecessor: Uint8Array, record: Bytes): Bytes =>
-  concat(domain('sign/handover'), sha256(predecessor), beforeSignature(record).subarray(0, -SIGNATURE_BYTES))
+const handoverMessage = (record: Bytes): Bytes =>
+  concat(domain('sign/handover'), beforeSignature(record).subarray(0, -SIGNATURE_BYTES))
 
 /**
  * Checks that a record may follow another one: the rules that a server can check without a key (SPEC §9.3).
  * @throws KeystrataError `policy` if it is another profile, turns zero trust off, or has another identity that nobody
  *   handed the profile over to
- * @throws KeystrataError `conflict` if its version is not one higher
+ * @throws KeystrataError `conflict` if its version is not one higher, or it was made from another record
  * @throws KeystrataError `authentication-failed` if the handover does not hold
  */
 export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void {
@@ -127,6 +142,23 @@ export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void 
     const message = `profile version ${next.version} is not the next one, ${expected}: read the stored profile again`
     throw new KeystrataError('conflict', message, { version: next.version, expected })
   }
+  if (!equalBytes(next.previous, previousOf(stored.bytes))) {
+    throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again')
+  }
+  assertAllowed(next, stored)
+}
+
+/**
+ * Checks that a record may come after another one, although the record between them is damaged.
+ * @throws KeystrataError as in {@link assertFollows}, but other records may lie between the two
+ */
+export function assertComesAfter(next: ParsedProfile, stored: ParsedProfile): void {
+  if (!equalBytes(next.header.ownerId, stored.header.ownerId)) throw anotherProfile()
+  if (next.version <= stored.version) throw new KeystrataError('conflict')
+  assertAllowed(next, stored)
+}
+
+function assertAllowed(next: ParsedProfile, stored: ParsedProfile): void {
   if (stored.admin === undefined && next.admin !== undefined) throw zeroTrustIsPermanent()
   assertHandedOver(next, stored)
 }
@@ -137,17 +169,18 @@ export const anotherProfile = (): KeystrataError =>
 export const zeroTrustIsPermanent = (): KeystrataError =>
   new KeystrataError('policy', 'this profile is under zero trust, which cannot be turned off', { rule: 'zero-trust' })
 
-function assertHandedOver({ identity, handover, bytes }: ParsedProfile, stored: ParsedProfile): void {
+function assertHandedOver(next: ParsedProfile, stored: ParsedProfile): void {
+  const { identity, identityDue, handover, bytes } = next
   const isSame = equalBytes(identity, stored.identity)
-  if (isSame && handover === undefined) return
+  if (isSame && handover === undefined && identityDue === stored.identityDue) return
   const signer = handover && signerOf(handover.by, stored)
   if (isSame || handover === undefined || signer === undefined) {
     const message = isSame
-      ? 'this record hands the profile over, but keeps its identity'
+      ? 'this record keeps its identity, but hands the profile over, or changes the mark that it is to be replaced'
       : 'this record has another identity than the stored one, which has not handed the profile over to it'
     throw new KeystrataError('policy', message, { rule: 'identity' })
   }
-  if (!isSignatureOf(signer, handoverMessage(stored.bytes, bytes), handover.signature)) throw authenticationFailed()
+  if (!isSignatureOf(signer, handoverMessage(bytes), handover.signature)) throw authenticationFailed()
 }
 
 /** Returns the public key that signs such a handover behind this record. Undefined if there is none. */
@@ -156,7 +189,8 @@ function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Arra
     case HandoverBy.identity:
       return identity
     case HandoverBy.card:
-      return admin && readCard(admin).cardSigning
+      // Only the record's owner could have written an invalid card. No handover by it holds.
+      return admin && answeredAlike(() => readCard(admin)).cardSigning
     case HandoverBy.recoveryKey:
       return undefined
   }
@@ -174,12 +208,13 @@ function assertVaults(vaults: number): void {
  * Checks rules between fields, which a server can check without a key. An honest writer never breaks them.
  * @throws KeystrataError `malformed` if a rule is broken; `limit-exceeded` beyond 256 vaults
  */
-function assertConsistent({ admin, vaults }: StoredProfile): void {
+function assertConsistent({ admin, vaults, handover }: StoredProfile, identityDue: boolean): void {
   assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
     names.size === vaults.length &&
     vaults.every(({ slots }) => slots.length > 0) &&
+    (handover?.by !== HandoverBy.card || identityDue) &&
     (admin !== undefined || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
   if (!holds) throw new KeystrataError('malformed', 'the fields of this profile contradict each other')
 }
@@ -192,7 +227,7 @@ const seedPlace = (profileId: Uint8Array, identity: Uint8Array): SecretPlace => 
 
 /**
  * Encodes a profile, signs it by its identity, and computes its MAC under the root key.
- * @param predecessor who hands the profile over, if its identity is a new one
+ * @param predecessor the record that this one follows; undefined for the first
  * @throws KeystrataError `limit-exceeded` beyond 256 vaults
  */
 export function encodeProfile(
@@ -200,12 +235,14 @@ export function encodeProfile(
   rootKey: SecretKey<'root'>,
   predecessor?: Predecessor,
 ): Bytes {
+  const handover = predecessor?.handover
   const ids = { keyId: keyIdOf(rootKey), ownerId: id }
   const flags = identityDue ? IDENTITY_DUE : 0
   const noSignature = new Uint8Array(SIGNATURE_BYTES)
   const fields: StoredProfile = {
     headerBytes: encodeHeader({ type: ObjectType.profile, suite: Suite.none, generation: 1, flags, ...ids }),
     version,
+    previous: previousOf(predecessor?.record),
     identity: identity.publicKey,
     seed: withBytes(identity.seed, (seed) => wrapSecret(rootKey, seed, seedPlace(id, identity.publicKey))),
     admin,
@@ -215,17 +252,15 @@ export function encodeProfile(
       slots: vault.keys.map((key) => wrapSlot(rootKey, id, vault.id, key)),
       recoverySlots: vault.recoverySlots,
     })),
-    handover: predecessor && { by: predecessor.by, signature: noSignature },
+    handover: handover && { by: handover.by, signature: noSignature },
     signature: noSignature,
     mac: new Uint8Array(MAC_BYTES),
     checksum: new Uint8Array(CHECKSUM_BYTES),
   }
-  assertConsistent(fields)
+  assertConsistent(fields, identityDue)
   const whole = encode(storedProfile, fields)
   const signed = beforeSignature(whole)
-  if (predecessor !== undefined) {
-    signed.set(predecessor.sign(handoverMessage(predecessor.record, whole)), signed.length - SIGNATURE_BYTES)
-  }
+  if (handover !== undefined) signed.set(handover.sign(handoverMessage(whole)), signed.length - SIGNATURE_BYTES)
   whole.set(sign(identity.seed, signedMessage(whole)), signed.length)
   fillTrailer(whole, (authenticated) => macUnder(rootKey, 'profile-mac', [], authenticated))
   return whole

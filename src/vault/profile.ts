@@ -4,6 +4,7 @@ import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
+import { keyIdOf } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
 import { CheckedStore } from '../state/checked.ts'
@@ -12,14 +13,15 @@ import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
 import { HandoverBy } from './layout.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
+import { factsOf, type ProfileFacts } from './profile-facts.ts'
 import {
   encodeProfile,
+  type HandoverSigner,
   openProfileRecord,
   type ParsedProfile,
   parseProfileRecord,
   type Predecessor,
   type ProfileContents,
-  readProfileRecord,
   type VaultEntry,
   zeroTrustIsPermanent,
 } from './profile-record.ts'
@@ -61,33 +63,6 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
 }
 
 /**
- * What anyone can see of a profile, without a key.
- * @example
- * ```ts
- * import { parseProfile } from 'keystrata/vault'
- *
- * // For an admin's console: what to compare with the user, and to pin.
- * const shown = (record: Uint8Array) => `identity ${parseProfile(record).identity}`
- * ```
- */
-export interface ProfileFacts {
-  /** The version of the record, in decimal. Keep the latest one and pass it as `atLeast`; older records are refused. */
-  readonly revision: string
-  /**
-   * The public key that signs the profile's records and keyrings, 64 hex digits. It changes only with a change of
-   * recovery, with a reset, and with the first new password after a reset. An admin pins it for {@link resetProfile}.
-   */
-  readonly identity: string
-  /**
-   * Whether only the user can set a new password. If there was an admin before, only people who know the password
-   * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
-   */
-  readonly zeroTrust: boolean
-  /** The ids of the vaults, 32 hex digits each. */
-  readonly vaults: readonly string[]
-}
-
-/**
  * A profile that was opened with its user's password. Every change returns a new handle with a higher revision. Use the
  * new handle and dispose of the old one. Methods that take a store also store the new record. After
  * {@link Profile.changePassword}, the caller stores it with `saveProfile`.
@@ -120,9 +95,12 @@ export interface Profile extends ProfileFacts, Handle {
   readonly rotationDue: readonly string[]
   /**
    * Puts the same vaults under a new password. Save the credential first (`saveCredential` of `keystrata/server`), then
-   * the profile (`saveProfile`). If something fails in between, the old password keeps working. An old record still opens
-   * with the old password, and the keys in it still open the vaults: call {@link Profile.rotate} if the old password may
-   * be known. After a reset by an admin, this also makes a new identity, because the admin knew the seed of the old one.
+   * the profile (`saveProfile`). If something fails in between, the old password keeps working. After a reset by an admin,
+   * this also makes a new identity, because the admin knew the seed of the old one.
+   *
+   * If somebody else may know the old password, that is not enough: an old record opens with it, and holds the identity and
+   * the keys of the vaults. Then end all sessions of the user, and call {@link Profile.changeRecovery} with the same
+   * recovery. It makes a new identity and new keys.
    * @param next the login that was derived from the new password
    * @throws KeystrataError `disposed` if this profile or `next` was disposed of
    * @throws KeystrataError `limit-exceeded` if no higher version is left
@@ -166,7 +144,8 @@ export interface Profile extends ProfileFacts, Handle {
   openVault(store: StateStore, vaultId: string): Promise<Vault>
   /**
    * Replaces the E-key of one vault, or of every vault, and finishes rotations that a crash interrupted. The new E-key
-   * is created after this call starts. The A-key stays, so no block changes. Anyone who kept an old keyring and its
+   * is created after this call starts. The A-key stays, so no block changes. The identity stays too; a change of recovery
+   * replaces both. Anyone who kept an old keyring and its
    * E-key still has the A-key. To lock them out, seal the contents into a new vault.
    * @param vaultId the vault to rotate; every vault if it is omitted
    * @throws KeystrataError `conflict` if other devices write first on every try: wait a random time and call again
@@ -174,7 +153,7 @@ export interface Profile extends ProfileFacts, Handle {
    */
   rotate(store: StateStore, vaultId?: string): Promise<Profile>
   /**
-   * Sets another admin, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
+   * Sets another admin, the same one again, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
    * every vault, so that the former admin's E-keys open no current keyring. This takes effect once the old keyrings are
    * deleted. A former admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If an admin has chosen
    * the password, change it too. If the change is interrupted, {@link Profile.rotationDue} lists the vaults that are left,
@@ -190,8 +169,6 @@ export interface Profile extends ProfileFacts, Handle {
 export interface ProfileInsides {
   readonly parsed: ParsedProfile
   readonly owner: ProfileOwner
-  /** The record that this handle's record was made to follow. Undefined if it was opened, or is the first. */
-  readonly follows: Uint8Array | undefined
 }
 
 class OpenedProfile extends SecretHolder implements Profile {
@@ -199,26 +176,26 @@ class OpenedProfile extends SecretHolder implements Profile {
   readonly identity: string
   readonly zeroTrust: boolean
   readonly vaults: readonly string[]
+  readonly passwordId: string
   readonly rotationDue: readonly string[]
   readonly #parsed: ParsedProfile
   readonly #owner: ProfileOwner
-  readonly #follows: Uint8Array | undefined
 
   /** Takes ownership of the root key if the key opens the record. Otherwise it throws, and the caller keeps the key. */
-  constructor(parsed: ParsedProfile, owner: ProfileOwner, follows: Uint8Array | undefined) {
+  constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
-    const { revision, identity, zeroTrust, vaults } = factsOf(parsed)
+    const { revision, identity, zeroTrust, vaults, passwordId } = factsOf(parsed)
     this.revision = revision
     this.identity = identity
     this.zeroTrust = zeroTrust
     this.vaults = vaults
+    this.passwordId = passwordId
     this.rotationDue = Object.freeze(
       parsed.vaults.filter(({ slots }) => slots.some(({ due }) => due)).map(({ id }) => toHex(id)),
     )
     this.#parsed = parsed
     this.#owner = owner
-    this.#follows = follows
   }
 
   get record(): Bytes {
@@ -236,16 +213,22 @@ class OpenedProfile extends SecretHolder implements Profile {
       owner.rootKey.dispose()
       throw new RangeError('next is the login of another user or realm: derive it with the names of this profile')
     }
-    const before = this.#parsed.bytes
-    if (!contents.identityDue) return sealedProfile({ ...contents, version }, owner, before)
+    const { bytes: record, header } = this.#parsed
+    // The same password again would keep the admin who chose it in the know.
+    const isKnown = contents.identityDue && !equalBytes(keyIdOf(owner.rootKey), header.keyId)
+    if (!isKnown) return sealedProfile({ ...contents, version }, owner, { record })
     const identity = generateSigningPair()
     using _identity = identity.seed
     const renewed = { ...contents, version, identity, identityDue: false }
-    return sealedProfile(renewed, owner, before, byIdentity(contents.identity, before))
+    return sealedProfile(renewed, owner, { record, handover: byIdentity(contents.identity) })
   }
 
   async createVault(store: StateStore): Promise<{ profile: Profile; vault: Vault } & Disposable> {
     return this.#withView(store, async (view) => {
+      const { version, bytes } = this.#parsed
+      if (version === 1 && (await readStoredRecord(view.store)) === undefined) {
+        await writeRecord(view.store, undefined, bytes)
+      }
       const { record, id, dataKey } = await createVaultIn(view)
       const vault = new OpenedVault(id, dataKey)
       try {
@@ -289,7 +272,7 @@ class OpenedProfile extends SecretHolder implements Profile {
         if (contents.admin === undefined && admin !== undefined) throw zeroTrustIsPermanent()
         return {
           contents: { ...contents, identity, admin, vaults: contents.vaults.map(markedForRotation) },
-          predecessor: byIdentity(contents.identity, record.bytes),
+          handover: byIdentity(contents.identity),
         }
       })
       return await rotateAll(view, marked)
@@ -303,16 +286,14 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   /**
-   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile. Saves a
-   * new profile first.
+   * Runs `work` with a copy of the root key, so that it can finish even if this handle is disposed of meanwhile.
    */
   async #withView<T>(store: StateStore, work: (view: ProfileView) => Promise<T>): Promise<T> {
     this.assertUsable()
     const checked = new CheckedStore(store)
     using rootKey = this.#owner.rootKey.copy()
     const owner = { ...this.#owner, rootKey }
-    const { header, version, bytes } = this.#parsed
-    if (version === 1 && (await readStoredRecord(checked)) === undefined) await writeRecord(checked, 1, bytes)
+    const { header, version } = this.#parsed
     return await work({ store: checked, owner, profileId: header.ownerId, atLeast: version })
   }
 
@@ -321,7 +302,7 @@ class OpenedProfile extends SecretHolder implements Profile {
       throw new TypeError('profile must be a Profile from this copy of the library')
     }
     profile.assertUsable()
-    return { parsed: profile.#parsed, owner: profile.#owner, follows: profile.#follows }
+    return { parsed: profile.#parsed, owner: profile.#owner }
   }
 }
 
@@ -332,8 +313,7 @@ class OpenedProfile extends SecretHolder implements Profile {
  */
 export const insidesOf = (profile: Profile): ProfileInsides => OpenedProfile.insidesOf(profile)
 
-const byIdentity = ({ seed }: SigningPair, record: Uint8Array): Predecessor => ({
-  record,
+const byIdentity = ({ seed }: SigningPair): HandoverSigner => ({
   by: HandoverBy.identity,
   sign: (message) => sign(seed, message),
 })
@@ -357,22 +337,10 @@ function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
   return openedProfile(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
-function factsOf({ version, identity, admin, vaults }: ParsedProfile): ProfileFacts {
-  return Object.freeze({
-    revision: String(version),
-    identity: toHex(identity),
-    zeroTrust: admin === undefined,
-    vaults: Object.freeze(vaults.map(({ id }) => toHex(id))),
-  })
-}
-
-/**
- * Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of.
- * @param follows the record that this one was made to follow
- */
-export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner, follows?: Uint8Array): Profile {
+/** Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of. */
+export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
-    return new OpenedProfile(parsed, owner, follows)
+    return new OpenedProfile(parsed, owner)
   } catch (error) {
     owner.rootKey.dispose()
     throw error
@@ -381,17 +349,11 @@ export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner, follow
 
 /**
  * Encodes contents under the owner's root key and opens the result as a handle, which owns that key.
- * @param follows the record that this one follows; undefined for the first
- * @param predecessor hands the profile over, if the identity in `contents` is a new one
+ * @param predecessor the record that this one follows; undefined for the first
  */
-export function sealedProfile(
-  contents: ProfileContents,
-  owner: ProfileOwner,
-  follows?: Uint8Array,
-  predecessor?: Predecessor,
-): Profile {
+export function sealedProfile(contents: ProfileContents, owner: ProfileOwner, predecessor?: Predecessor): Profile {
   try {
-    return openedProfile(parseProfileRecord(encodeProfile(contents, owner.rootKey, predecessor)), owner, follows)
+    return openedProfile(parseProfileRecord(encodeProfile(contents, owner.rootKey, predecessor)), owner)
   } catch (error) {
     owner.rootKey.dispose()
     throw error
@@ -468,25 +430,4 @@ export function openProfile(record: Uint8Array, login: Login, options: { atLeast
   const parsed = parseProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
   return openedProfile(parsed, ownerOf(login))
-}
-
-/**
- * Shows what anyone can see of a profile, and checks that its identity signed it. It needs no key. An admin's console
- * shows the identity, compares it with what the user's device shows, and pins it for a later reset.
- * @throws KeystrataError `malformed` if the bytes are damaged
- * @throws KeystrataError `authentication-failed` if the record was altered
- * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
- * @throws KeystrataError `limit-exceeded` over 1 MiB or beyond 256 vaults
- * @throws TypeError if `record` is not a Uint8Array
- * @example
- * ```ts
- * import { createProfile, deriveLogin, parseProfile } from 'keystrata/vault'
- *
- * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
- * using profile = createProfile(login, { zeroTrust: true })
- * console.log(parseProfile(profile.record).identity === profile.identity) // true
- * ```
- */
-export function parseProfile(record: Uint8Array): ProfileFacts {
-  return factsOf(readProfileRecord(record))
 }

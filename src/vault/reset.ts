@@ -77,8 +77,8 @@ export function resetProfile(
     throw error
   }
   const contents = { id, version, identity, identityDue: true, admin: parsed.admin, vaults }
-  const predecessor = { record: parsed.bytes, by: HandoverBy.card, sign: (message: Uint8Array) => holder.sign(message) }
-  return sealedProfile(contents, owner, parsed.bytes, predecessor)
+  const handover = { by: HandoverBy.card, sign: (message: Uint8Array) => holder.sign(message) }
+  return sealedProfile(contents, owner, { record: parsed.bytes, handover })
 }
 
 /** Returns the pinned identity, or undefined for `'unpinned'`. */

@@ -8,7 +8,7 @@ import { keyringName } from '../state/name.ts'
 import { generateKeyringKey, type SlotKey } from './keyring.ts'
 import { type ParsedProfile, withRecoverySlots } from './profile-record.ts'
 import { dropBelow, type ProfileState, type ProfileView, untilWritten, writeNext } from './stored-profile.ts'
-import { readVault, type VaultState, writeKeyring, type WrittenKeyring } from './stored-vault.ts'
+import { readVault, type VaultState, writeKeyring, type KeyringState } from './stored-vault.ts'
 
 /**
  * Replaces a vault's keyring key with one that is created after this call starts.
@@ -36,17 +36,16 @@ class Rotation {
   async attempt(): Promise<ParsedProfile | undefined> {
     const state = await readVault(this.#view, this.#vaultId)
     using _ = disposing(state.profile.contents, state.keyring.dataKey)
-    const { live } = state.keyring
-    const written = { version: state.version, inner: state.keyring.version }
+    const { stored } = state
     // Two live keys mean that somebody has begun a rotation. The higher one is the new key: finish that rotation.
-    const [current, begun] = live
-    if (begun !== undefined) return await this.#finish(state, state.profile, written, begun)
-    if (current.generation >= this.#fresh) return state.profile.record
-    return await this.#replace(state, written, current)
+    const [current, begun] = state.keyring.live
+    if (begun !== undefined) return await this.#finish(state, state.profile, stored, begun)
+    if (current.generation >= this.#fresh) return await this.#complete(state, current)
+    return await this.#replace(state, stored, current)
   }
 
   /** Steps 2 and 3: adds a new key beside the current one, first to the keyring and then to the profile. */
-  async #replace(state: VaultState, before: WrittenKeyring, current: SlotKey): Promise<ParsedProfile | undefined> {
+  async #replace(state: VaultState, before: KeyringState, current: SlotKey): Promise<ParsedProfile | undefined> {
     const fresh = { ...generateKeyringKey(state.keyring.highest + 1), due: false }
     using _ = fresh.key
     const keyring = await this.#writeKeyring(state, state.profile, before, [current, fresh])
@@ -60,7 +59,7 @@ class Rotation {
   async #finish(
     state: VaultState,
     profile: ProfileState,
-    before: WrittenKeyring,
+    before: KeyringState,
     key: SlotKey,
   ): Promise<ParsedProfile | undefined> {
     const keyring = await this.#writeKeyring(state, profile, before, [key])
@@ -71,12 +70,21 @@ class Rotation {
     return key.generation >= this.#fresh ? written.record : undefined
   }
 
+  /** Step 5, if somebody else was interrupted before it. Otherwise the other slots, and the admin's, would stay. */
+  async #complete(state: VaultState, current: SlotKey): Promise<ParsedProfile | undefined> {
+    const { profile, vault, stored } = state
+    const written = vault.keys.length === 1 ? profile : await this.#writeProfile(state, profile, [current])
+    if (written === undefined) return undefined
+    await dropBelow(this.#view.store, keyringName(this.#vaultId), stored.version)
+    return written.record
+  }
+
   #writeKeyring(
     { vault, keyring }: VaultState,
     profile: ProfileState,
-    before: WrittenKeyring,
+    before: KeyringState,
     keys: readonly SlotKey[],
-  ): Promise<WrittenKeyring | undefined> {
+  ): Promise<KeyringState | undefined> {
     return writeKeyring(this.#view, profile, vault.id, before, keyring.dataKey, keys)
   }
 

@@ -4,15 +4,22 @@ import { KeystrataError } from '../core/errors.ts'
 import { disposing } from '../core/secret.ts'
 import { CheckedStore } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
-import { keyringName, PROFILE_NAME } from '../state/name.ts'
+import { keyringName } from '../state/name.ts'
 import { READS } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
 import { nextVersion, parseFloor } from '../state/version.ts'
 import { type Login, ownerOf } from './login.ts'
-import { insidesOf, openedProfile, type Profile, type ProfileInsides, sealedProfile } from './profile.ts'
-import { anotherProfile, assertFollows, openProfileRecord, type VaultEntry } from './profile-record.ts'
+import { previousOf } from './keyring.ts'
+import { insidesOf, openedProfile, type Profile, sealedProfile } from './profile.ts'
 import {
-  dropBelow,
+  anotherProfile,
+  assertFollows,
+  openProfileRecord,
+  type ParsedProfile,
+  type ProfileContents,
+  type VaultEntry,
+} from './profile-record.ts'
+import {
   presentRecord,
   readRecordAgain,
   readStoredRecord,
@@ -39,9 +46,8 @@ import { openWith } from './stored-vault.ts'
  *
  * const store = memoryStateStore()
  * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
- * using created = createProfile(login, { zeroTrust: true })
- * await saveProfile(store, created)
- * using profile = await loadProfile(store, login, { atLeast: created.revision })
+ * await saveProfile(store, createProfile(login, { zeroTrust: true }))
+ * using profile = await loadProfile(store, login, { atLeast: '1' })
  * console.log(profile.revision) // 1
  * ```
  */
@@ -60,7 +66,8 @@ export async function loadProfile(
 
 /**
  * Stores a profile: if there is none, or behind the record that it was made from. Does nothing if it is stored already.
- * After a change of the password, save the credential first (`saveCredential` of `keystrata/server`).
+ * After a change of the password, save the credential first (`saveCredential` of `keystrata/server`). If the answer to this
+ * gets lost, and the server has ended the session, log in with the new credential: if it is valid, the profile is stored.
  * @throws KeystrataError `conflict` if another device has stored something else meanwhile: load the profile and make the
  *   change again
  * @throws KeystrataError `policy` if the store has another profile, or a server refuses the record
@@ -71,16 +78,10 @@ export async function loadProfile(
  * @example
  * ```ts
  * import type { StateStore } from 'keystrata/stores'
- * import { type Login, type Profile, saveProfile } from 'keystrata/vault'
+ * import { type Profile, saveProfile } from 'keystrata/vault'
  *
- * async function newPassword(
- *   store: StateStore,
- *   profile: Profile,
- *   next: Login,
- *   sendCredential: (record: Uint8Array, credential: string) => Promise<void>,
- * ) {
- *   using changed = profile.changePassword(next)
- *   await sendCredential(changed.record, next.credential) // the server calls saveCredential
+ * // `changed` is what changePassword returned. The server has saved the credential.
+ * async function saveChanged(store: StateStore, changed: Profile) {
  *   await saveProfile(store, changed)
  *   return changed.revision // to be kept, for `atLeast`
  * }
@@ -88,47 +89,38 @@ export async function loadProfile(
  */
 export async function saveProfile(store: StateStore, profile: Profile): Promise<void> {
   const checked = new CheckedStore(store)
-  const insides = insidesOf(profile)
+  const { parsed } = insidesOf(profile)
   for (let tries = 1; ; tries++) {
     const started = Date.now()
     const stored = await readStoredRecord(checked)
-    if (stored !== undefined && equalBytes(stored.record.bytes, insides.parsed.bytes)) {
-      await dropBelow(checked, PROFILE_NAME, stored.version - 1)
-      return
-    }
-    if (isBehind(stored, insides, tries)) {
-      if ((await writeRecord(checked, (stored?.version ?? 0) + 1, insides.parsed.bytes)) === 'written') return
-    }
-    if (tries === TRIES) throw overtaken(stored, insides)
+    if (stored !== undefined && isStored(parsed, stored.record)) return
+    if (isBehind(stored, parsed, tries) && (await writeRecord(checked, stored, parsed.bytes))) return
+    if (tries === TRIES) throw overtaken(stored, parsed)
     await pauseBeforeRetry(tries, Date.now() - started)
   }
+}
+
+/** Returns whether a record is the one that counts, or the one before it: then another device has built on it already. */
+function isStored({ bytes }: ParsedProfile, { bytes: counting, previous }: ParsedProfile): boolean {
+  return equalBytes(bytes, counting) || equalBytes(previousOf(bytes), previous)
 }
 
 /**
  * Returns whether a record goes behind what was read. Returns false if the read may have been late.
  * @throws KeystrataError `conflict` if it does not; `policy` for another profile
  */
-function isBehind(stored: StoredRecord | undefined, insides: ProfileInsides, reads: number): boolean {
-  const { parsed, follows } = insides
-  // A first record can only follow nothing.
-  if (stored === undefined) return follows === undefined || reads >= READS
-  const { record } = stored
-  if (!equalBytes(record.header.ownerId, parsed.header.ownerId)) throw anotherProfile()
-  if (record.version < parsed.version - 1) {
-    if (reads < READS) return false
-    throw overtaken(stored, insides)
-  }
-  if (record.version >= parsed.version || (follows !== undefined && !equalBytes(record.bytes, follows))) {
-    throw overtaken(stored, insides)
-  }
-  assertFollows(parsed, record)
+function isBehind(stored: StoredRecord | undefined, parsed: ParsedProfile, reads: number): boolean {
+  if (stored === undefined) return parsed.version === 1 || reads >= READS
+  const isOlder = stored.record.version < parsed.version - 1
+  if (isOlder && reads < READS) return false
+  assertFollows(parsed, stored.record)
   return true
 }
 
-function overtaken(stored: StoredRecord | undefined, { parsed }: ProfileInsides): KeystrataError {
-  const message = 'the store has another profile than the one that this was made from: load it and change it again'
-  const detail = { revision: String(parsed.version), stored: String(stored?.record.version ?? 0) }
-  return new KeystrataError('conflict', message, detail)
+function overtaken(stored: StoredRecord | undefined, { version }: ParsedProfile): KeystrataError {
+  const message =
+    'other devices wrote first on every try, or the store does not say what became of the profile: load it'
+  return new KeystrataError('conflict', message, { version, stored: stored?.record.version ?? 0 })
 }
 
 /**
@@ -136,10 +128,13 @@ function overtaken(stored: StoredRecord | undefined, { parsed }: ProfileInsides)
  * password: the credential first, if the record is under another password, and then the profile. Use it after a database
  * was restored, or to undo a change. The other devices refuse the result as `rollback` until they accept its revision.
  * @param profile the older record, opened with `openProfile`. It may also be newer than what is stored
- * @throws KeystrataError `policy` if a vault's keyring does not open with the keys in the record: it was rotated since.
+ * @throws KeystrataError `policy` if a vault's keyring does not open with the keys in the record: it was rotated since, or
+ *   is being rotated.
  *   `detail.vaultId` says which
+ * @throws KeystrataError `policy` if the stored profile has a vault that the older one lacks
  * @throws KeystrataError `policy` if the stored profile has another identity, or is another profile
- * @throws KeystrataError `missing` if the store has no profile. Then save the old one as it is
+ * @throws KeystrataError `missing` if the store has no profile. Then save the old one as it is. An operator can also bring
+ *   back a newer record, of another identity, in this way: by deleting the object `profile` first
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`, `limit-exceeded` if the store has something
  *   that is not a profile or not a keyring
  * @throws KeystrataError `disposed` if `profile` was disposed of
@@ -151,8 +146,7 @@ function overtaken(stored: StoredRecord | undefined, { parsed }: ProfileInsides)
  * import { type Login, openProfile, restoreProfile, saveProfile } from 'keystrata/vault'
  *
  * async function goBack(store: StateStore, kept: Uint8Array, login: Login) {
- *   using old = openProfile(kept, login)
- *   using restored = await restoreProfile(store, old)
+ *   using restored = await restoreProfile(store, openProfile(kept, login))
  *   await saveProfile(store, restored)
  *   return restored.revision // the new floor of every device
  * }
@@ -161,7 +155,9 @@ function overtaken(stored: StoredRecord | undefined, { parsed }: ProfileInsides)
 export async function restoreProfile(store: StateStore, profile: Profile): Promise<Profile> {
   const checked = new CheckedStore(store)
   const { parsed, owner } = insidesOf(profile)
-  const contents = openProfileRecord(parsed, owner.rootKey)
+  // Copies, because the handle may be disposed of meanwhile.
+  using rootKey = owner.rootKey.copy()
+  const contents = openProfileRecord(parsed, rootKey)
   using _ = disposing(contents)
   const { record } = await readRecordAgain(checked, (found) => presentRecord(found, 0), true)
   if (!equalBytes(record.header.ownerId, contents.id)) throw anotherProfile()
@@ -169,18 +165,33 @@ export async function restoreProfile(store: StateStore, profile: Profile): Promi
     const message = 'the stored profile has another identity: an older one cannot be put behind it'
     throw new KeystrataError('policy', message, { rule: 'identity' })
   }
+  assertForgetsNone(contents, record)
   for (const vault of contents.vaults) await assertOpens(checked, vault)
   const version = nextVersion(record.version)
-  const { realm, user, rootKey } = owner
-  return sealedProfile({ ...contents, version }, { realm, user, rootKey: rootKey.copy() }, record.bytes)
+  return sealedProfile({ ...contents, version }, { ...owner, rootKey: rootKey.copy() }, { record: record.bytes })
 }
 
-/** @throws KeystrataError `policy` if a vault's keyring does not open with these keys */
+/** @throws KeystrataError `policy` if the stored profile has a vault that the older one lacks: its keys would be lost */
+function assertForgetsNone({ vaults }: ProfileContents, stored: ParsedProfile): void {
+  const forgotten = stored.vaults.find(({ id }) => !vaults.some((vault) => equalBytes(vault.id, id)))
+  if (forgotten === undefined) return
+  const message = 'the stored profile has a vault that this one lacks: going back would lose its keys'
+  throw new KeystrataError('policy', message, { rule: 'vaults', vaultId: toHex(forgotten.id) })
+}
+
+/**
+ * Checks that these keys open a vault, and go on opening it. While a rotation is under way, the keyring also has a key that
+ * this profile may lack, and may soon have that one alone.
+ * @throws KeystrataError `policy` if they do not open every wrap of the keyring
+ */
 async function assertOpens(store: CheckedStore, vault: VaultEntry): Promise<void> {
   const keyring = await openWith(store, vault)
   using _ = disposing(keyring?.dataKey)
-  if (keyring !== undefined) return
+  if (keyring?.live.length === keyring?.wraps && keyring !== undefined) return
   const vaultId = toHex(vault.id)
-  const message = `the keys in this profile do not open ${keyringName(vaultId)}: restore that keyring too`
+  const message =
+    keyring === undefined
+      ? `the keys in this profile do not open ${keyringName(vaultId)}: restore that keyring too`
+      : `${keyringName(vaultId)} is being rotated: rotate the stored profile first`
   throw new KeystrataError('policy', message, { rule: 'keyring', vaultId })
 }

@@ -6,17 +6,18 @@ import { disposeKeys, disposing } from '../core/secret.ts'
 import { type CheckedStore, StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { PROFILE_NAME } from '../state/name.ts'
-import { dropSettled, type Outcome, repeatedly, writeSettled } from '../state/settle.ts'
+import { dropSettled, repeatedly, writeSettled } from '../state/settle.ts'
 import { assertNotOlder, nextVersion } from '../state/version.ts'
 import type { ProfileOwner } from './login.ts'
 import {
   anotherProfile,
+  assertComesAfter,
   assertFollows,
   encodeProfile,
+  type HandoverSigner,
   openProfileRecord,
   type ParsedProfile,
   parseProfileRecord,
-  type Predecessor,
   type ProfileContents,
   readProfileRecord,
 } from './profile-record.ts'
@@ -24,11 +25,16 @@ import {
 /** How often to start again after a refused write. */
 export const TRIES = 12
 
-/** The record that counts, and the newest version of the object in the store, behind which the next record goes. */
+/** The record that counts, and where it is. */
 export interface StoredRecord {
+  /** The newest version of the object in the store, behind which the next record goes. */
   readonly version: number
+  /** The version of the record that counts. It is lower if what is above does not count. */
+  readonly at: number
   readonly record: ParsedProfile
 }
+
+type Counting = Omit<StoredRecord, 'version'>
 
 /**
  * Reads the record that counts (SPEC §9.4): the newest that is undamaged, and that its predecessor allows. Returns
@@ -39,22 +45,27 @@ export interface StoredRecord {
 export async function readStoredRecord(store: CheckedStore): Promise<StoredRecord | undefined> {
   const newest = await store.read(PROFILE_NAME)
   if (newest === undefined) return undefined
-  return { version: newest.version, record: await countingFrom(store, newest.version, newest.bytes) }
+  return { version: newest.version, ...(await countingFrom(store, newest.version, newest.bytes)) }
 }
 
 /** Returns the record that counts among this version and those below. */
-async function countingFrom(store: CheckedStore, version: number, bytes: Uint8Array): Promise<ParsedProfile> {
+async function countingFrom(store: CheckedStore, version: number, bytes: Uint8Array): Promise<Counting> {
   const below = version === 1 ? undefined : await store.readVersion(PROFILE_NAME, version - 1)
   const record = attempted(() => readProfileRecord(bytes))
   if (record instanceof KeystrataError) {
     if (below === undefined) throw record
     return countingFrom(store, version - 1, below)
   }
-  if (below === undefined) return record
+  const own = { at: version, record }
+  if (below === undefined) return own
   const before = attempted(() => readProfileRecord(below))
-  if (!(before instanceof KeystrataError) && mayFollow(record, before)) return record
+  const isDamaged = before instanceof KeystrataError
+  if (!isDamaged && holds(() => assertFollows(record, before))) return own
   const counting = await countingFrom(store, version - 1, below).catch(damageOf)
-  return counting instanceof KeystrataError || mayFollow(record, counting) ? record : counting
+  if (counting instanceof KeystrataError) return own
+  // If the version below is damaged, nobody can see whether this record follows it. Its owner has signed it later.
+  const assertAllowed = isDamaged ? assertComesAfter : assertFollows
+  return holds(() => assertAllowed(record, counting.record)) ? own : counting
 }
 
 /** Reads a version of the record. Returns undefined if it is not there, or damaged. */
@@ -64,9 +75,7 @@ export async function readRecordBelow(store: CheckedStore, version: number): Pro
   return record instanceof KeystrataError ? undefined : record
 }
 
-function mayFollow(record: ParsedProfile, before: ParsedProfile): boolean {
-  return !(attempted(() => assertFollows(record, before)) instanceof KeystrataError)
-}
+const holds = (check: () => void): boolean => !(attempted(check) instanceof KeystrataError)
 
 function attempted<T>(read: () => T): T | KeystrataError {
   try {
@@ -147,26 +156,36 @@ export async function readVerifiedRecord(view: ProfileView): Promise<ParsedProfi
 
 /**
  * Writes the record that follows `state`.
- * @param predecessor hands the profile over, if its identity is a new one
+ * @param handover hands the profile over, if its identity is a new one
  * @returns the new state, with the keys in `contents`; undefined if the write was refused, or nobody knows
  */
 export async function writeNext(
   { store, owner }: ProfileView,
   state: StoredRecord,
   contents: ProfileContents,
-  predecessor?: Predecessor,
+  handover?: HandoverSigner,
 ): Promise<ProfileState | undefined> {
   const next = { ...contents, version: nextVersion(state.record.version) }
-  const bytes = encodeProfile(next, owner.rootKey, predecessor)
-  if ((await writeRecord(store, state.version + 1, bytes)) !== 'written') return undefined
-  return { version: state.version + 1, record: parseProfileRecord(bytes), contents: next }
+  const bytes = encodeProfile(next, owner.rootKey, { record: state.record.bytes, ...(handover && { handover }) })
+  if (!(await writeRecord(store, state, bytes))) return undefined
+  const version = state.version + 1
+  return { version, at: version, record: parseProfileRecord(bytes), contents: next }
 }
 
-/** Writes a record, and drops those below the two newest. */
-export async function writeRecord(store: CheckedStore, version: number, bytes: Uint8Array): Promise<Outcome> {
-  const outcome = await writeSettled(store, PROFILE_NAME, version, bytes)
-  if (outcome === 'written') await dropBelow(store, PROFILE_NAME, version - 1)
-  return outcome
+/**
+ * Writes a record behind what is stored, and drops what lies below the record that it follows. That one stays, because it
+ * shows that the new one counts.
+ * @returns whether it was written; false if nobody knows
+ */
+export async function writeRecord(
+  store: CheckedStore,
+  after: Pick<StoredRecord, 'version' | 'at'> | undefined,
+  bytes: Uint8Array,
+): Promise<boolean> {
+  const { version, at } = after ?? { version: 0, at: 0 }
+  if ((await writeSettled(store, PROFILE_NAME, version + 1, bytes)) !== 'written') return false
+  await dropBelow(store, PROFILE_NAME, at)
+  return true
 }
 
 /**
@@ -203,7 +222,7 @@ const lost = (): KeystrataError =>
 /** What to write next: contents, and who hands the profile over if its identity is a new one. */
 export interface NextProfile {
   readonly contents: ProfileContents
-  readonly predecessor?: Predecessor
+  readonly handover?: HandoverSigner
 }
 
 /**
@@ -222,6 +241,6 @@ export async function changeProfile(
     using _ = disposing(state.contents)
     const next = change(state)
     if (next === undefined) return state.record
-    return (await writeNext(view, state, next.contents, next.predecessor))?.record
+    return (await writeNext(view, state, next.contents, next.handover))?.record
   })
 }

@@ -69,8 +69,8 @@ export async function readKeyring(store: CheckedStore, vaultId: string): Promise
 export interface VaultState {
   readonly profile: ProfileState
   readonly vault: VaultEntry
-  /** The newest version of the keyring in the store, behind which the next one goes. */
-  readonly version: number
+  /** The keyring as it was read, behind which the next one goes. */
+  readonly stored: KeyringState
   readonly keyring: OpenedKeyring<SlotKey>
 }
 
@@ -94,7 +94,10 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       }
       const stored = await readKeyring(view.store, vaultId)
       const keyring = stored && openKeyring(stored.keyring, vault, vault.keys)
-      if (stored !== undefined && keyring !== undefined) return { profile, vault, version: stored.version, keyring }
+      if (stored !== undefined && keyring !== undefined) {
+        const { version, keyring: parsed } = stored
+        return { profile, vault, keyring, stored: { version, inner: parsed.version, bytes: parsed.bytes } }
+      }
       if (reads === READS) throw stored === undefined ? noKeyring(vaultId) : authenticationFailed()
     } catch (error) {
       disposeKeys(profile.contents)
@@ -138,27 +141,30 @@ export async function openWith(store: CheckedStore, vault: VaultEntry): Promise<
   return stored && openKeyring(stored.keyring, vault, vault.keys)
 }
 
-/** A keyring that was written: its version in the store, and the one inside it. */
-export interface WrittenKeyring {
+/** A keyring that was read or written: its bytes, its version in the store, and the one inside it. */
+export interface KeyringState {
   readonly version: number
   readonly inner: number
+  /** Undefined if there is none. */
+  readonly bytes: Uint8Array | undefined
 }
 
 /**
  * Writes the keyring behind another one, signed by the identity in `profile`.
- * @param after what was read, or written before; zeros if there is none
+ * @param after what was read, or written before
  * @returns undefined if the write was refused, or nobody knows
  */
 export async function writeKeyring(
   { store }: ProfileView,
   { contents }: ProfileState,
   vaultId: Uint8Array,
-  after: WrittenKeyring,
+  after: KeyringState,
   dataKey: SecretKey<'data'>,
   keys: readonly KeyringKey[],
-): Promise<WrittenKeyring | undefined> {
-  const next = { version: after.version + 1, inner: nextVersion(after.inner) }
-  const bytes = encodeKeyring(vaultId, next.inner, dataKey, keys, contents.identity)
+): Promise<KeyringState | undefined> {
+  const inner = nextVersion(after.inner)
+  const bytes = encodeKeyring(vaultId, inner, dataKey, keys, contents.identity, after.bytes)
+  const next = { version: after.version + 1, inner, bytes }
   try {
     const outcome = await writeSettled(store, keyringName(toHex(vaultId)), next.version, bytes)
     return outcome === 'written' ? next : undefined
@@ -224,7 +230,9 @@ async function addVault(
   const entry = { id, dataKeyId: keyIdOf(dataKey), keys: [{ ...first, due: false }], recoverySlots: [] }
   const vault = withRecoverySlots(entry, profile.contents, view.owner)
   const contents = { ...profile.contents, vaults: [...profile.contents.vaults, vault] }
-  if ((await writeKeyring(view, profile, id, { version: 0, inner: 0 }, dataKey, [first])) === undefined)
+  if (
+    (await writeKeyring(view, profile, id, { version: 0, inner: 0, bytes: undefined }, dataKey, [first])) === undefined
+  )
     return undefined
   return (await writeNext(view, profile, contents))?.record
 }

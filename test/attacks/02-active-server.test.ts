@@ -1,14 +1,19 @@
 // Row 2. The server can change what it stores and lie about it. A device relies only on the password, a MAC under a
-// key from it, and the last version that it saw. An admin who resets does not even have the MAC.
-import { createProfile, openProfile, deriveLogin, resetProfile, type VaultStore } from '../../src/vault.ts'
+// key from it, and the last revision that it saw. An admin who resets does not have the MAC, but the identity that they
+// have pinned.
+import { createProfile, deriveLogin, openProfile, parseProfile, resetProfile } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { decode, encode } from '../../src/core/codec.ts'
 import { storedProfile } from '../../src/vault/layout.ts'
-import { parseProfile } from '../../src/vault/profile-record.ts'
+import { assertFollows, parseProfileRecord } from '../../src/vault/profile-record.ts'
+import { signingPairOf } from '../../src/core/key-pairs.ts'
+import { SecretKey } from '../../src/core/secret.ts'
+import { type Bytes, concat, domain } from '../../src/core/bytes.ts'
+import { sign } from '../../src/primitives/signature.ts'
+import type { StateStore } from '../../src/stores.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
-import { checkProfile } from '../../src/server.ts'
-import { ALICE, failure, flipped, MemoryVaultStore, PASSWORD, patched, resummed } from '../fixtures.ts'
+import { ALICE, failure, flipped, KeepingStore, PASSWORD, patched, resummed } from '../fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const alice = await deriveLogin(PASSWORD, ALICE)
@@ -17,12 +22,12 @@ const bob = await deriveLogin(PASSWORD, { ...ALICE, user: 'bob' })
 const [admin, other] = [await quickKeyset(), await quickKeyset()]
 
 async function enrol(login: typeof alice) {
-  const store = new MemoryVaultStore()
+  const store = new KeepingStore()
   const { profile, vault } = await createProfile(login, { admin: admin.card() }).createVault(store)
   return { store, profile, vault, record: profile.record }
 }
 
-/** The fields of a profile with one vault and an admin, in their order (SPEC §9). */
+/** The fields of a profile with one vault and an admin, in their order (SPEC §9.1). */
 const FIELDS: readonly (readonly [string, number])[] = [
   ['magic', 4],
   ['format version', 1],
@@ -33,7 +38,9 @@ const FIELDS: readonly (readonly [string, number])[] = [
   ['key id', 16],
   ['profile id', 16],
   ['version', 8],
-  ['zero trust', 1],
+  ['hash of the record before', 32],
+  ['identity', 32],
+  ['seed of the identity', 160],
   ['whether there is an admin', 1],
   ['the admin’s card', admin.card().bytes.length],
   ['number of vaults', 2],
@@ -46,10 +53,22 @@ const FIELDS: readonly (readonly [string, number])[] = [
   ['number of recovery slots', 2],
   ['generation of the recovery slot', 4],
   ['recovery slot', 1712],
+  ['handover', 1],
+  ['signature', 64],
   ['mac', 64],
 ]
 
 const enrolled = await enrol(alice)
+
+const attacker = signingPairOf(new SecretKey('signing', new Uint8Array(32).fill(7)))
+
+/** Returns a record with a server's own identity, which has signed it. */
+function signedByAnother(record: Uint8Array): Bytes {
+  const forged = patched(record, 88, attacker.publicKey)
+  const at = forged.length - 136
+  forged.set(sign(attacker.seed, concat(domain('sign/profile'), forged.subarray(0, at))), at)
+  return resummed(forged) as Bytes
+}
 
 describe('an active server wants a weaker KDF, or to change any other field', () => {
   it('has nowhere to put parameters: the list below has every field, and a login needs nothing from it', async () => {
@@ -77,26 +96,61 @@ describe('an active server wants a weaker KDF, or to change any other field', ()
 describe('an active server wants its own admin key', () => {
   it('cannot insert its own admin', async () => {
     const { record } = await enrol(alice)
-    const theirs = resummed(patched(record, 58, other.card().bytes))
+    const pin = parseProfile(record).identity
+    const theirs = resummed(patched(record, 281, other.card().bytes))
     await failure(() => openProfile(theirs, alice), 'authentication-failed')
-    // An admin who resets cannot check the MAC: the new record gets their own card, never the one in the old record.
-    await failure(() => resetProfile(theirs, other, renewed), 'key-not-found')
-    const reset = resetProfile(theirs, admin, renewed)
-    expect(parseProfile(reset.record).admin).toEqual(admin.card().bytes)
+    // An admin who resets cannot check the MAC, but the signature covers the card.
+    for (const keyset of [admin, other]) {
+      await failure(() => resetProfile(theirs, keyset, renewed, { identity: 'unpinned' }), 'authentication-failed')
+    }
+    // A server can sign it as an identity of its own. Then the pin notices, or the admin's card is another one.
+    const forged = signedByAnother(theirs)
+    await failure(() => openProfile(forged, alice), 'authentication-failed')
+    await failure(() => resetProfile(forged, admin, renewed, { identity: pin }), 'key-changed')
+    await failure(() => resetProfile(forged, admin, renewed, { identity: 'unpinned' }), 'key-not-found')
+  })
+})
+
+describe('an active server wants a reset to give the admin vaults that the server made', () => {
+  it('cannot: the record must be signed by the identity that the admin has pinned', async () => {
+    const { record } = await enrol(alice)
+    const { identity } = parseProfile(record)
+    // The server can create a whole profile in the place of the user's, with E-keys that it knows.
+    const invented = (await createProfile(alice, { admin: admin.card() }).createVault(new KeepingStore())).profile
+    await failure(() => resetProfile(invented.record, admin, renewed, { identity }), 'key-changed')
+    // Or put a vault of its own into the user's record, and sign that as another identity, or not at all.
+    const fields = decode(storedProfile, record, 'profile')
+    const vaults = [...fields.vaults, ...decode(storedProfile, invented.record, 'profile').vaults]
+    const added = resummed(encode(storedProfile, { ...fields, vaults }))
+    await failure(() => resetProfile(added, admin, renewed, { identity }), 'authentication-failed')
+    await failure(() => resetProfile(signedByAnother(added), admin, renewed, { identity }), 'key-changed')
+    // Control: the pinned record is reset, and so is the invented one by an admin who has pinned nothing.
+    expect(resetProfile(record, admin, renewed, { identity }).vaults).toHaveLength(1)
+    expect(resetProfile(invented.record, admin, renewed, { identity: 'unpinned' }).vaults).toHaveLength(1)
   })
 })
 
 describe('an active server wants another user’s slot', () => {
-  it('cannot swap the slots of two users', async () => {
+  it('cannot swap the slots of two users, even if it signs the result as an identity of its own', async () => {
     const [mine, theirs] = [await enrol(alice), await enrol(bob)]
     const { record } = mine
-    const [slotAt, recoveryAt] = [record.length - 72 - 1716 - 2 - 148, record.length - 72 - 1716]
+    const { slots, recoverySlots } = parseProfileRecord(record).vaults[0]!
+    const at = (part: Uint8Array) => Buffer.from(record).indexOf(part)
+    const [slotAt, recoveryAt] = [at(slots[0]!.bytes), at(recoverySlots[0]!.bytes)]
     const swap = (at: number, length: number) => resummed(patched(record, at, theirs.record.subarray(at, at + length)))
-    await failure(() => openProfile(swap(slotAt, 148), alice), 'authentication-failed')
-    // The admin has no MAC to check, but the slot is bound to realm and user.
-    await failure(() => resetProfile(swap(recoveryAt, 1716), admin, renewed), 'authentication-failed')
-    await failure(() => resetProfile(theirs.record, admin, renewed), 'authentication-failed')
-    expect(resetProfile(record, admin, renewed).vaults).toEqual([mine.vault.id])
+    await failure(() => openProfile(swap(slotAt, 144), alice), 'authentication-failed')
+    const unpinned = { identity: 'unpinned' }
+    // The admin who has pinned nothing still has the slot's context: it is bound to realm and user.
+    await failure(
+      () => resetProfile(signedByAnother(swap(recoveryAt, 1712)), admin, renewed, unpinned),
+      'authentication-failed',
+    )
+    await failure(() => resetProfile(theirs.record, admin, renewed, unpinned), 'authentication-failed')
+    await failure(
+      () => resetProfile(theirs.record, admin, renewed, { identity: parseProfile(record).identity }),
+      'key-changed',
+    )
+    expect(resetProfile(record, admin, renewed, unpinned).vaults).toEqual([mine.vault.id])
     // Two users with the same password still have different keys: one cannot open the profile of the other.
     await failure(() => openProfile(theirs.record, alice), 'wrong-password')
   })
@@ -104,19 +158,20 @@ describe('an active server wants another user’s slot', () => {
   it('cannot swap the slots of two vaults, or move one to another generation, even with a valid MAC', async () => {
     const { profile, store } = await enrol(alice)
     const { record } = (await profile.createVault(store)).profile
-    const [first, second] = parseProfile(record).vaults
+    const [first, second] = parseProfileRecord(record).vaults
     const at = (part: Uint8Array) => Buffer.from(record).indexOf(part)
     const swapped = (one: Uint8Array, two: Uint8Array) => patched(patched(record, at(one), two), at(two), one)
     const slots = swapped(first!.slots[0]!.bytes, second!.slots[0]!.bytes)
     const moved = patched(record, at(first!.slots[0]!.bytes) - 5, [0, 0, 0, 2])
     for (const altered of [slots, moved]) {
       await failure(() => openProfile(resummed(altered), alice), 'authentication-failed')
-      // With a valid MAC, the slot's own context still rejects it.
-      fillTrailer(altered, (part) => macUnder(ownerOf(alice).rootKey, 'profile-mac', [], part))
-      await failure(() => openProfile(altered, alice), 'authentication-failed')
+      // With a valid MAC and signature, the slot's own context still rejects it.
+      const signed = signedByAnother(altered)
+      fillTrailer(signed, (part) => macUnder(ownerOf(alice).rootKey, 'profile-mac', [], part))
+      await failure(() => openProfile(signed, alice), 'authentication-failed')
     }
-    const recovery = swapped(first!.recoverySlots[0]!.bytes, second!.recoverySlots[0]!.bytes)
-    await failure(() => resetProfile(resummed(recovery), admin, renewed), 'authentication-failed')
+    const recovery = signedByAnother(swapped(first!.recoverySlots[0]!.bytes, second!.recoverySlots[0]!.bytes))
+    await failure(() => resetProfile(recovery, admin, renewed, { identity: 'unpinned' }), 'authentication-failed')
   })
 })
 
@@ -125,49 +180,47 @@ describe('an active server wants a vault not to be rotated', () => {
     const { store, profile } = await enrol(alice)
     const { profile: both } = await profile.createVault(store)
     const fields = decode(storedProfile, both.record, 'profile')
-    const forgeries = [{ vaults: fields.vaults.slice(0, 1) }, { vaults: [] }, { version: both.version + 5 }]
+    const forgeries = [{ vaults: fields.vaults.slice(0, 1) }, { vaults: [] }, { version: fields.version + 5 }]
+    const written = store.history.length
     for (const forgery of forgeries) {
-      const forged = resummed(encode(storedProfile, { ...fields, ...forgery }))
-      let reads = 0
-      const lying = new Proxy(store, {
-        get: (_, name: keyof MemoryVaultStore) =>
-          // The first read asks whether a profile exists; the second reads its content.
-          name === 'readProfile'
-            ? async () => (reads++ === 1 ? forged : store.readProfile())
-            : (store[name] as (...args: unknown[]) => unknown).bind(store),
-      })
+      const forged = signedByAnother(resummed(encode(storedProfile, { ...fields, ...forgery })))
+      const lying: StateStore = {
+        read: async (name) => (name === 'profile' ? { version: 9, bytes: forged } : store.read(name)),
+        readVersion: async () => undefined,
+        write: (...write) => store.write(...write),
+        drop: (...drop) => store.drop(...drop),
+      }
       await failure(() => both.rotate(lying), 'authentication-failed')
-      expect(reads).toBe(2)
     }
-    expect(store.profiles.size).toBe(both.version)
+    expect(store.history).toHaveLength(written)
   })
 })
 
 describe('an active server wants an old state', () => {
-  it('cannot replay version − 1, or an earlier one, to a caller who passes the last version seen', async () => {
+  it('cannot replay the record before, or an earlier one, to a caller who passes the last revision seen', async () => {
     const { store, profile } = await enrol(alice)
     const rotated = await profile.rotate(store)
-    const atLeast = rotated.version
-    expect([...store.profiles.keys()]).toContain(atLeast - 1)
-    for (const [version, record] of store.profiles) {
-      if (version === atLeast) continue
+    const atLeast = rotated.revision
+    const old = store.history.filter(({ name }) => name === 'profile').slice(0, -1)
+    expect(old.length).toBeGreaterThan(2)
+    for (const { bytes: record } of old) {
       await failure(() => openProfile(record, alice, { atLeast }), 'rollback')
-      await failure(() => resetProfile(record, admin, renewed, { atLeast }), 'rollback')
+      await failure(() => resetProfile(record, admin, renewed, { identity: rotated.identity, atLeast }), 'rollback')
       // An honest server does not accept an older version either.
-      await failure(() => checkProfile(record, rotated.record), 'conflict')
+      await failure(() => assertFollows(parseProfileRecord(record), parseProfileRecord(rotated.record)), 'conflict')
     }
-    expect(openProfile(rotated.record, alice, { atLeast }).version).toBe(atLeast)
+    expect(openProfile(rotated.record, alice, { atLeast }).revision).toBe(atLeast)
   })
 
-  it('cannot replay version − 1 to an open handle: the version of the handle is the floor', async () => {
+  it('cannot replay the record before to an open handle: the revision of the handle is the floor', async () => {
     const { store, profile } = await enrol(alice)
     const rotated = await profile.rotate(store)
-    const replaying: VaultStore = {
-      readProfile: async () => store.profiles.get(rotated.version - 1),
-      writeProfile: async () => true,
-      readKeyring: (vaultId) => store.readKeyring(vaultId),
-      writeKeyring: (...keyring) => store.writeKeyring(...keyring),
-      dropKeyrings: async () => undefined,
+    const before = store.history.filter(({ name }) => name === 'profile').at(-2)!
+    const replaying: StateStore = {
+      read: async (name) => (name === 'profile' ? before : store.read(name)),
+      readVersion: async () => undefined,
+      write: async () => true,
+      drop: async () => undefined,
     }
     await failure(() => rotated.rotate(replaying), 'rollback')
     await failure(() => rotated.createVault(replaying), 'rollback')

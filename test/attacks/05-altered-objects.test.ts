@@ -5,7 +5,8 @@ import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { concat } from '../../src/core/bytes.ts'
 import { encodeBlock, openWriter, parseBlock, parseCard, unlockKeyset } from '../../src/index.ts'
-import { parseProfile } from '../../src/vault/profile-record.ts'
+import { parseProfileRecord } from '../../src/vault/profile-record.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import {
   ALICE,
   anywhere,
@@ -14,14 +15,17 @@ import {
   failure,
   flipped,
   hex,
-  MemoryVaultStore,
+  newestBytes,
   PASSWORD,
   patched,
   quickly,
   resummed,
   sample,
 } from '../fixtures.ts'
+import { withoutPauses } from '../pauses.ts'
 import { quickKeyset } from './known.ts'
+
+withoutPauses()
 
 const keyset = await quickKeyset()
 const lax = await quickKeyset({ encryption: 'x25519' })
@@ -34,12 +38,12 @@ const reader = lax.acceptShare(share.invite(lax.card()), sharing.card())
 const record = (await writer.sealRecord(sample(10), atStart)).record
 
 const alice = await deriveLogin(PASSWORD, ALICE)
-const store = new MemoryVaultStore()
+const store = memoryStateStore()
 const created = await createProfile(alice, { zeroTrust: true }).createVault(store)
 const { profile: both, vault: secondVault } = await created.profile.createVault(store)
 const { vault } = created
 const vaultBlock = await vault.seal(sample(64))
-const keyring = (await store.readKeyring(vault.id))!
+const keyring = await newestBytes(store, `keyring/${vault.id}`)
 
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const keys = {
@@ -55,9 +59,9 @@ const text = device.sealText('hunter2', place)
 
 /** Opens the vault from a store that returns these bytes as its keyring. */
 async function openBy(bytes: Uint8Array) {
-  const lying = new MemoryVaultStore()
-  await lying.writeProfile(both.record, both.version)
-  await lying.writeKeyring(vault.id, bytes, 1)
+  const lying = memoryStateStore()
+  await lying.write('profile', 1, both.record)
+  await lying.write(`keyring/${vault.id}`, 1, bytes)
   return both.openVault(lying, vault.id)
 }
 
@@ -81,6 +85,11 @@ describe('a writer of storage wants altered objects', () => {
     ['client block', encodeBlock(clientBlock), (b: Uint8Array) => client.open(parseBlock(b, clientBlock.label))],
     ['record', record, (b: Uint8Array) => keyset.openRecord(b, atStart)],
     ['keyring', keyring, openBy],
+    [
+      'keyring, with the checksum made anew',
+      keyring.subarray(0, -8),
+      (b: Uint8Array) => openBy(resummed(concat(b, new Uint8Array(8)))),
+    ],
     ['profile', both.record, (b: Uint8Array) => openProfile(b, alice)],
     ['card', keyset.card().bytes, (b: Uint8Array) => parseCard(b)],
     ['sealed text', text, (b: Uint8Array) => device.openText(b, place)],
@@ -125,9 +134,9 @@ describe('a writer of storage wants swapped objects', () => {
     await failure(() => vault.open(theirs), 'authentication-failed')
     const ids = vaultBlock.envelope.subarray(16, 48)
     await failure(() => vault.open({ ...theirs, envelope: patched(theirs.envelope, 16, ids) }), 'authentication-failed')
-    const foreign = (await store.readKeyring(secondVault.id))!
+    const foreign = await newestBytes(store, `keyring/${secondVault.id}`)
     await failure(() => openBy(foreign), 'authentication-failed')
-    await failure(() => openBy(patched(foreign, 16, keyring.subarray(16, 48))), 'authentication-failed')
+    await failure(() => openBy(resummed(patched(foreign, 16, keyring.subarray(16, 48)))), 'authentication-failed')
   })
 
   it('rows: a text in another table, row or column, or in place of a newer version', async () => {
@@ -143,10 +152,11 @@ describe('a writer of storage wants swapped objects', () => {
   })
 
   it('whole objects: an object of one kind in place of another', async () => {
-    await failure(() => openProfile(keyring, alice), 'malformed')
-    await failure(() => openProfile(resummed(keyring), alice), 'unsupported', 'malformed')
-    for (const bytes of [both.record, keyset.card().bytes, vaultBlock.envelope, text]) {
-      await failure(() => openBy(bytes), 'unsupported')
+    await failure(() => openProfile(keyring, alice), 'unsupported')
+    await failure(() => openBy(both.record), 'unsupported')
+    for (const bytes of [keyset.card().bytes, vaultBlock.envelope, text]) {
+      await failure(() => openBy(bytes), 'malformed')
+      await failure(() => openBy(resummed(bytes)), 'unsupported')
     }
     for (const bytes of [encodeBlock(vaultBlock), encodeBlock(clientBlock)]) {
       await failure(() => keyset.open(parseBlock(bytes, one.label)), 'unsupported')
@@ -156,8 +166,8 @@ describe('a writer of storage wants swapped objects', () => {
     }
     await failure(() => device.openText(client.save(device), place), 'unsupported', 'malformed')
     // A slot is a WRAP, as in a keyring, but of another type and under another key.
-    const slot = parseProfile(both.record).vaults[0]!.slots[0]!.bytes
-    await failure(() => openBy(patched(keyring, 62, slot)), 'authentication-failed')
+    const slot = parseProfileRecord(both.record).vaults[0]!.slots[0]!.bytes
+    await failure(() => openBy(resummed(patched(keyring, 94, slot))), 'authentication-failed')
   })
 })
 
@@ -168,17 +178,18 @@ describe('a writer of storage wants older objects', () => {
       await failure(() => unlockKeyset(old, PASSWORD, { atLeast: keyset.regenerate().revision }), 'rollback')
       expect((await unlockKeyset(old, PASSWORD, { atLeast: keyset.revision })).id).toBe(keyset.id)
     })
-    await failure(() => openProfile(created.profile.record, alice, { atLeast: both.version }), 'rollback')
+    await failure(() => openProfile(created.profile.record, alice, { atLeast: both.revision }), 'rollback')
   })
 
   it('an older keyring: its E-key is no longer in the profile', async () => {
-    const mine = new MemoryVaultStore()
+    const mine = memoryStateStore()
     const { profile, vault: rotating } = await createProfile(alice, { zeroTrust: true }).createVault(mine)
-    const old = (await mine.readKeyring(rotating.id))!
+    const name = `keyring/${rotating.id}`
+    const old = await newestBytes(mine, name)
     const rotated = await profile.rotate(mine)
-    const replaying = new MemoryVaultStore()
-    await replaying.writeProfile(rotated.record, rotated.version)
-    await replaying.writeKeyring(rotating.id, old, 9)
+    const replaying = memoryStateStore()
+    await replaying.write('profile', 1, rotated.record)
+    await replaying.write(name, 1, old)
     await failure(() => rotated.openVault(replaying, rotating.id), 'authentication-failed')
   })
 

@@ -1,26 +1,17 @@
 // Row 11. A program writes into its buffer while the buffer is being sealed. If one text were hashed and another
 // encrypted, two texts would share one key and a zero IV, which reveals both. So every call copies all of the content
 // before it first yields.
-import {
-  ALICE,
-  atStart,
-  backends,
-  expectSame,
-  hex,
-  MemoryVaultStore,
-  quickly,
-  sample,
-  withBackend,
-} from '../fixtures.ts'
+import { ALICE, atStart, backends, expectSame, hex, quickly, sample, withBackend } from '../fixtures.ts'
 import { openPackMember, openWriter } from '../../src/index.ts'
 import { deriveClient } from '../../src/client.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
 const { vault } = await createProfile(await deriveLogin('password', ALICE), { zeroTrust: true }).createVault(
-  new MemoryVaultStore(),
+  memoryStateStore(),
 )
 const client = await quickly(() =>
   deriveClient({

@@ -1,6 +1,7 @@
 // Row 19. The provider keeps the escrow. They have the whole database, their own keyset with its password, every file
 // that they ever built, and full control of the server.
-import { claimantOf, expectSame, failure, flipped, MemoryRegistryStore, quickly, sample } from '../fixtures.ts'
+import { claimantOf, expectSame, failure, flipped, quickly, sample } from '../fixtures.ts'
+import { commitFor, enrolIn, OWN, WatchedStore } from '../registry-fixtures.ts'
 import { armRegistration, type Client, deriveClient, openRegistration } from '../../src/client.ts'
 import { openKeyRegistry } from '../../src/server.ts'
 import { describe, expect, it } from 'vitest'
@@ -9,7 +10,7 @@ import { insidesOf } from '../../src/keyset/keyset.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { quickKeyset } from './known.ts'
 
-const OWN = { server: 'storage-1' }
+const ACME = { account: 'acme' }
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const PRIVATE = 'a private text that nobody guesses'.slice(0, 32)
 const make = (text: string): Promise<Client> =>
@@ -22,12 +23,12 @@ const make = (text: string): Promise<Client> =>
   )
 const customer = await make(PRIVATE)
 const provider = await quickKeyset()
-const store = new MemoryRegistryStore()
+const store = new WatchedStore()
 const registry = openKeyRegistry(store, { realm: 'tests', ...OWN, safeguarding: 'mandatory' })
-await registry.enrol(customer.enrolment())
+await enrolIn(registry, customer)
 const { escrow, activationCode } = customer.safeguard()
-await registry.safeguard(escrow)
-await registry.commitFirstBackup('acme', 'desktop')
+await registry.safeguard(escrow, ACME)
+await commitFor(registry, customer)
 const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, {
   expires: new Date(Date.now() + 1e9),
 })
@@ -46,7 +47,7 @@ describe('a provider wants escrowed keys', () => {
     await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
     // Nothing the provider has contains the code, the text of a key, or a key of the customer in any form.
     const { contents, master } = insidesOf(provider, 'provider')
-    const his = [...[...store.rows.values()].flat(), file, escrow, provider.export('storage')]
+    const his = [...store.history, file, escrow, provider.export('storage')]
     const secrets = keysIn(claimantOf(customer))
     expect(secrets).toHaveLength(2)
     const code = activationCode.replaceAll('-', '')
@@ -82,22 +83,22 @@ describe('a provider wants escrowed keys', () => {
 
   it('puts their own keys into a file: the customer’s code does not open it', async () => {
     const other = await make('keys of the provider')
-    const theirs = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
-    await theirs.enrol(other.enrolment())
+    const theirs = openKeyRegistry(new WatchedStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+    await enrolIn(theirs, other)
     const planted = other.safeguard()
-    await theirs.safeguard(planted.escrow)
+    await theirs.safeguard(planted.escrow, ACME)
     const forged = await theirs.buildRegistration({ account: 'acme', name: 'desktop' }, provider, {
       expires: new Date(Date.now() + 1e9),
     })
     await failure(() => openRegistration(forged, { account: 'acme', ...card, activationCode }), 'authentication-failed')
     // The server that the customer enrolled with refuses that escrow too.
-    await failure(() => registry.safeguard(planted.escrow), 'key-changed')
+    await failure(() => registry.safeguard(planted.escrow, ACME), 'key-changed')
   })
 
   it('alters the escrow: every change is refused', async () => {
     for (let index = 0; index < escrow.length; index += 5) {
       await failure(
-        () => registry.safeguard(flipped(escrow, index)),
+        () => registry.safeguard(flipped(escrow, index), ACME),
         'authentication-failed',
         'malformed',
         'unsupported',

@@ -9,10 +9,11 @@ import { encode } from '../../src/core/codec.ts'
 import { type StoredEnrolment, storedEnrolment } from '../../src/client/layout.ts'
 import { encodeHeader } from '../../src/core/header.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
-import { failure, MemoryRegistryStore, quickly, unhex } from '../fixtures.ts'
+import { failure, quickly, unhex } from '../fixtures.ts'
+import { commitFor, connectTo, enrolIn, OWN, WatchedStore } from '../registry-fixtures.ts'
 import { signatureFor, TORSION } from '../odd-signatures.ts'
 
-const OWN = { server: 'storage-1' }
+const ACME = { account: 'acme' }
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
 const make = (text: string, accountKey?: TypedKey): Promise<Client> =>
   quickly(() => deriveClient({ ...names, privateKey: { type: 'AES-256', text }, ...(accountKey && { accountKey }) }))
@@ -21,19 +22,18 @@ const thief = await make('a guess')
 
 describe('a client with another key wants somebody’s account', () => {
   const enrolled = async () => {
-    const store = new MemoryRegistryStore()
+    const store = new WatchedStore()
     const registry = openKeyRegistry(store, { realm: 'tests', ...OWN })
-    await registry.enrol(victim.enrolment())
-    await registry.connect(victim.prove(await registry.challenge(), OWN))
-    await registry.commitFirstBackup('acme', 'desktop')
+    await enrolIn(registry, victim)
+    await commitFor(registry, victim)
     return { store, registry }
   }
 
   it('a changed key is refused, both when connecting and when enrolling', async () => {
     const { registry } = await enrolled()
-    await failure(async () => registry.connect(thief.prove(await registry.challenge(), OWN)), 'key-changed')
-    await failure(() => registry.enrol(thief.enrolment()), 'key-changed')
-    await registry.connect(victim.prove(await registry.challenge(), OWN))
+    await failure(() => connectTo(registry, thief), 'key-changed')
+    await failure(() => enrolIn(registry, thief), 'key-changed')
+    await connectTo(registry, victim)
   })
 
   it('a replayed proof and a relayed proof are refused', async () => {
@@ -61,14 +61,16 @@ describe('a client with another key wants somebody’s account', () => {
     ['a point in a non-canonical encoding', unhex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')],
   ]
 
-  const enrolmentOf = (publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array) => {
+  const enrolmentOf = (challenge: Uint8Array, publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array) => {
     const body: Omit<StoredEnrolment, 'signatures'> = {
       headerBytes: encodeHeader({
         type: 17,
         suite: Suite.none,
         keyId: new Uint8Array(16),
         ownerId: new Uint8Array(16),
+        generation: 1,
       }),
+      challenge,
       ...{ realm: utf8('tests'), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
       keys: [{ role: 1, type: 3, publicKey: new Uint8Array(publicKey) }],
     }
@@ -80,14 +82,18 @@ describe('a client with another key wants somebody’s account', () => {
   }
 
   it.each(odd)('%s is refused as a public key', async (_, publicKey) => {
-    const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN })
+    const registry = openKeyRegistry(new WatchedStore(), { realm: 'tests', ...OWN })
+    const challenge = await registry.challenge()
     // R is the identity and S is 0: valid for every message under the identity. The other signer works for the
     // mixed-order key.
     const nothing = concat(point.ZERO.toBytes(), new Uint8Array(32))
     for (const sign of [() => nothing, (message: Uint8Array) => signatureFor(secret, publicKey, message)]) {
-      await failure(() => registry.enrol(enrolmentOf(publicKey, sign)), 'authentication-failed')
+      await failure(() => registry.enrol(enrolmentOf(challenge, publicKey, sign), ACME), 'authentication-failed')
     }
     // Control: the same construction with an honest key is accepted.
-    await registry.enrol(enrolmentOf(honest, (message) => signatureFor(secret, honest, message)))
+    await registry.enrol(
+      enrolmentOf(challenge, honest, (message) => signatureFor(secret, honest, message)),
+      ACME,
+    )
   })
 })

@@ -15,8 +15,7 @@ import {
   DESKTOP,
   failure,
   flipped,
-  MemoryRegistryStore,
-  MemoryVaultStore,
+  newestBytes,
   PASSWORD,
   patched,
   quick,
@@ -24,7 +23,8 @@ import {
   resummed,
   sample,
 } from '../fixtures.ts'
-import { createProfile, deriveLogin, openProfile, openSavedLogin, resetProfile } from '../../src/vault.ts'
+import { memoryStateStore } from '../../src/stores.ts'
+import { createProfile, deriveLogin, openProfile, openSavedLogin, parseProfile, resetProfile } from '../../src/vault.ts'
 import {
   encodeBlock,
   KeystrataError,
@@ -35,12 +35,13 @@ import {
   parseCard,
   unlockKeyset,
 } from '../../src/index.ts'
-import { checkProfile, openKeyRegistry, verifyPassword } from '../../src/server.ts'
+import { guardProfiles, openKeyRegistry, saveCredential, verifyPassword } from '../../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../../src/device.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Backend } from '../../src/primitives/backend.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { memoryInUse } from '../memory.ts'
+import { commitFor, enrolIn, OWN, WatchedStore } from '../registry-fixtures.ts'
 import { quickKeyset } from './known.ts'
 
 const keyset = await quickKeyset()
@@ -55,14 +56,15 @@ const { record } = await openWriter(keyset.export('host')).sealRecord(sample(64)
 const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20, 2)])
 
 const login = await deriveLogin(PASSWORD, ALICE)
-const store = new MemoryVaultStore()
+const store = memoryStateStore()
 const { profile, vault } = await createProfile(login, { admin: card }).createVault(store)
 const vaultBlock = await vault.seal(sample(64))
-const keyring = (await store.readKeyring(vault.id))!
+const keyring = await newestBytes(store, `keyring/${vault.id}`)
+const nextRecord = profile.changePassword(login).record
 const openBy = async (bytes: Uint8Array) => {
-  const hostile = new MemoryVaultStore()
-  await hostile.writeProfile(profile.record, profile.version)
-  await hostile.writeKeyring(vault.id, bytes, 1)
+  const hostile = memoryStateStore()
+  await hostile.write('profile', 1, profile.record)
+  await hostile.write(`keyring/${vault.id}`, 1, bytes)
   return profile.openVault(hostile, vault.id)
 }
 
@@ -73,13 +75,13 @@ const client = await quickly(() =>
   }),
 )
 const clientBlock = await client.scope('private').seal(sample(64))
-const OWN = { server: 'storage-1' }
-const registry = openKeyRegistry(new MemoryRegistryStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
-await registry.enrol(client.enrolment())
+const ACME = { account: 'acme' }
+const registry = openKeyRegistry(new WatchedStore(), { realm: 'tests', ...OWN, safeguarding: 'optional' })
+await enrolIn(registry, client)
 const challenge = await registry.challenge()
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
-await registry.commitFirstBackup('acme', 'desktop')
+await registry.safeguard(escrow, ACME)
+await commitFor(registry, client)
 const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, keyset, {
   expires: new Date(Date.now() + 1e9),
 })
@@ -103,15 +105,19 @@ const READERS: readonly (readonly [string, Uint8Array, (bytes: Uint8Array) => un
   ['openPackMember, a pack', pack, (b) => openPackMember(b, members[1]!)],
   ['openPackMember, a string', Buffer.from(members[0]!), (b) => openPackMember(pack, text(b))],
   ['openProfile', profile.record, (b) => openProfile(b, login)],
-  ['resetProfile', profile.record, (b) => resetProfile(b, keyset, login)],
-  ['checkProfile', profile.record, (b) => checkProfile(b)],
+  ['resetProfile', profile.record, (b) => resetProfile(b, keyset, login, { identity: 'unpinned' })],
+  ['parseProfile', profile.record, (b) => parseProfile(b)],
+  ['guardProfiles, profile', nextRecord, (b) => guardProfiles(store).write('profile', 99, b)],
+  ['guardProfiles, keyring', keyring, (b) => guardProfiles(store).write(`keyring/${vault.id}`, 99, b)],
+  ['saveCredential', nextRecord, (b) => saveCredential(store, b, login.credential, { cost: 10 })],
   ['openVault', keyring, openBy],
   ['open of a vault', encodeBlock(vaultBlock), (b) => vault.open(parseBlock(b, vaultBlock.label))],
   ['open of a client', encodeBlock(clientBlock), (b) => client.open(parseBlock(b, clientBlock.label))],
-  ['enrol', client.enrolment(), (b) => registry.enrol(b)],
+  ['enrol', client.enrolment(challenge, OWN), (b) => registry.enrol(b, ACME)],
+  ['enrolment', challenge, (b) => client.enrolment(b, OWN)],
   ['prove', challenge, (b) => client.prove(b, OWN)],
   ['connect', client.prove(challenge, OWN), (b) => registry.connect(b)],
-  ['safeguard', escrow, (b) => registry.safeguard(b)],
+  ['safeguard', escrow, (b) => registry.safeguard(b, ACME)],
   ['parseRegistration', file, (b) => parseRegistration(b, { provider: card })],
   ['openRegistration', file, (b) => openRegistration(b, { account: 'acme', provider: card, activationCode })],
   ['armRegistration', file, (b) => armRegistration(b, activationCode)],
@@ -147,7 +153,8 @@ const EDGES = [
   [0, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
 ]
 const summed = new Set([
-  ...['openWriter', 'unlockKeyset', 'openProfile', 'resetProfile', 'checkProfile'],
+  ...['openWriter', 'unlockKeyset', 'openProfile', 'resetProfile', 'parseProfile'],
+  ...['guardProfiles, profile', 'saveCredential'],
   ...['openDeviceKey', 'openDeviceKey, protected', 'openClient', 'openLogin', 'openKeyset'],
 ])
 

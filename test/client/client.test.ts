@@ -242,7 +242,7 @@ it('a disposed client and its scopes refuse every operation', async () => {
     () => scope.seal(content),
     () => prepared.seal(),
     async () => short.scope('private'),
-    async () => short.enrolment(),
+    async () => short.enrolment(sample(10), { server: 'x' }),
     async () => short.prove(sample(10), { server: 'x' }),
     () => short.withAccountKey(ACCOUNT),
   ]) {

@@ -20,6 +20,8 @@ import { deriveClient, openSavedClient } from '../../src/client.ts'
 import { openSavedKeyset, openWriter, unlockKeyset } from '../../src/index.ts'
 import { createDeviceKey, type DeviceKey, openDeviceKey } from '../../src/device.ts'
 import { describe, expect, it } from 'vitest'
+import { openKeyRegistry } from '../../src/server.ts'
+import { OWN, WatchedStore } from '../registry-fixtures.ts'
 
 const device = createDeviceKey()
 const other = createDeviceKey()
@@ -47,13 +49,14 @@ describe('a saved handle', () => {
     const again = openSavedLogin(saved.login, device, ALICE)
     expect([again.realm, again.user, again.credential]).toEqual(['tests', 'alice', login.credential])
     const { record } = createProfile(login, { zeroTrust: true })
-    expect(openProfile(record, again).version).toBe(1)
+    expect(openProfile(record, again).revision).toBe('1')
   })
 
   it('opens again: a client', async () => {
+    const challenge = await openKeyRegistry(new WatchedStore(), { realm: 'tests', ...OWN }).challenge()
     const again = openSavedClient(saved.client, device, DESKTOP)
     expect([again.account, again.name]).toEqual(['acme', 'desktop'])
-    expect(again.enrolment()).toEqual(client.enrolment())
+    expect(again.enrolment(challenge, OWN)).toEqual(client.enrolment(challenge, OWN))
     for (const scope of ['private', 'account', 'public'] as const) {
       expectSame(await again.open(await client.scope(scope).seal(sample(100))), sample(100))
     }
@@ -64,7 +67,7 @@ describe('a saved handle', () => {
       }),
     )
     const reopened = openSavedClient(lone.save(device), device, { account: 'acme', name: 'phone' })
-    expect(reopened.enrolment()).toEqual(lone.enrolment())
+    expect(reopened.enrolment(challenge, OWN)).toEqual(lone.enrolment(challenge, OWN))
     await failure(async () => reopened.scope('account'), 'account-key-required')
   })
 

@@ -6,9 +6,9 @@ import { backUp, reseal, restore, type Store } from '../../examples/any-keys.ts'
 import { deriveClient } from '../../src/client.ts'
 import { type Keys, type Keyset, openLog, openWriter } from '../../src/index.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { blocksIn, memoryBlobStore, memoryStateStore } from '../../src/stores.ts'
+import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin, type Vault } from '../../src/vault.ts'
-import { ALICE, failure, makeKeyset, MemoryVaultStore, quick, sample } from '../fixtures.ts'
+import { ALICE, failure, makeKeyset, quick, sample } from '../fixtures.ts'
 import { newFolder } from './tree.ts'
 
 beforeAll(() => useBackend(quick))
@@ -46,7 +46,7 @@ async function restored(keys: Keys, store: Store, atLeast: string): Promise<Reco
 async function newVault(): Promise<Vault> {
   using login = await deriveLogin('password', ALICE)
   using profile = createProfile(login, { zeroTrust: true })
-  return (await profile.createVault(new MemoryVaultStore())).vault
+  return (await profile.createVault(memoryStateStore())).vault
 }
 
 async function newScope(name: 'private' | 'account'): Promise<Keys> {
@@ -96,6 +96,30 @@ describe.each(models)('the backup program with %s', (_, newKeys) => {
     await expect(backUp(changed, keys, stopping)).rejects.toThrow('the power is cut')
     await openLog(store.state, 'backups', keys).append(Buffer.from('{"backup":"stopped","files":[]}'))
     expect(await restored(keys, store, position)).toEqual(contentsOf(folder))
+  })
+
+  it('restores beside records that do not open, but no backup that has lost one', async () => {
+    const [keys, store] = [await newKeys(), newStore()]
+    const { state } = store
+    let log = ''
+    const noting: StateStore = {
+      ...state,
+      write: async (name, version, bytes) => state.write((log = name), version, bytes),
+    }
+    const position = await backUp(folder, keys, { ...store, state: noting })
+    const { version } = (await state.read(log))!
+    expect(await state.write(log, version + 1, sample(300))).toBe(true)
+    expect(await restored(keys, store, position)).toEqual(contentsOf(folder))
+    const withoutFirst: StateStore = {
+      read: (name) => state.read(name),
+      readVersion: async (name, at) => (name === log && at === 1 ? sample(300) : state.readVersion(name, at)),
+      write: (...written) => state.write(...written),
+      drop: (...dropped) => state.drop(...dropped),
+    }
+    const damaged = { ...store, state: withoutFirst }
+    await failure(() => restored(keys, damaged, position), 'malformed')
+    await backUp(folder, keys, store)
+    expect(await restored(keys, damaged, position)).toEqual(contentsOf(folder))
   })
 
   it('refuses a store that offers an older log', async () => {

@@ -4,7 +4,7 @@ import type { Server } from 'node:http'
 import { PGlite } from '@electric-sql/pglite'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { close, listen } from '../../examples/http.ts'
-import { enrol, logIn, RemoteStore } from '../../examples/storage-client.ts'
+import { enrol, listClients, logIn, RemoteStore, removeClient } from '../../examples/storage-client.ts'
 import { createStorageService, REALM } from '../../examples/storage-service.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
@@ -97,6 +97,21 @@ describe('a storage server', () => {
     await now.commit()
     expect((await RemoteStore.connect(url, second)).keyState).toBe('locked')
     await failure(() => enrol(url, token, first), 'key-changed')
+  })
+
+  it('removes a client whose machine was sold, and ends its session', async () => {
+    const token = await logIn(url, 'acme', 'password')
+    const sold = await make('acme', 'sold')
+    await enrol(url, token, sold)
+    const { blocks } = await RemoteStore.connect(url, sold)
+    expect(await listClients(url, token)).toContain('sold')
+    const mallory = await logIn(url, 'mallory', 'password')
+    expect(await removeClient(url, mallory, 'sold')).toBe(false)
+    expect([await removeClient(url, token, 'sold'), await removeClient(url, token, 'sold')]).toEqual([true, false])
+    expect(await listClients(url, token)).not.toContain('sold')
+    await failure(() => blocks.has('f'.repeat(64)), 'key-not-found')
+    await failure(() => RemoteStore.connect(url, sold), 'key-not-found')
+    await expect(removeClient(url, 'no token', 'desktop')).rejects.toThrow('log in first')
   })
 
   it('lets a backup take longer than a session lasts', async () => {

@@ -1,5 +1,6 @@
 // The readers of a client's objects: blocks, enrolments, challenges, proofs, escrows, registration files, saved
 // handles.
+import { createHmac } from 'node:crypto'
 import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
 import {
   armRegistration,
@@ -8,7 +9,8 @@ import {
   openSavedClient,
   parseRegistration,
 } from '../../src/client.ts'
-import { ALICE, claimantOf, DESKTOP, makeKeyset, MemoryRegistryStore, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { ALICE, claimantOf, DESKTOP, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { enrolIn, WatchedStore } from '../registry-fixtures.ts'
 import { openSavedKeyset } from '../../src/index.ts'
 import { savedLogin } from '../../src/vault/layout.ts'
 import {
@@ -28,6 +30,7 @@ import { signedRegistration, storedRegistration } from '../../src/client/registr
 import { SavedKind } from '../../src/device/saved.ts'
 import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import { decode, encode } from '../../src/core/codec.ts'
+import { decodeName } from '../../src/core/text.ts'
 import { storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
 import { NOBODY, ObjectType } from '../../src/core/header.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
@@ -54,29 +57,55 @@ const legacy = await deriveLegacyClient({
   dangerouslyAllowDes: true,
 })
 const claimant = claimantOf(client)
-/** A store that accepts the same challenge again and again, so that the registry checks every proof. */
-class LastingStore extends MemoryRegistryStore {
-  override async takeChallenge(): Promise<boolean> {
-    return true
+/** A store that accepts the same challenge again and again, so that the registry checks everything. */
+const store = new WatchedStore()
+store.changed.once = async () => true
+const here = { server: 'here' }
+const acme = { account: 'acme' }
+const registry = openKeyRegistry(store, { realm: 'tests', ...here, safeguarding: 'optional' })
+await enrolIn(registry, client, here)
+const registryKey = (await store.read('registry'))!.bytes
+
+/**
+ * Dates a challenge as far ahead as a server tolerates, almost, so that it is valid while the tests run, and corrects its
+ * MAC, as somebody could who has the registry's key.
+ */
+function mendedChallenge(bytes: Uint8Array): Uint8Array {
+  const body = { ...decode(storedChallenge, bytes, 'challenge'), date: Date.now() + 270_000 }
+  const message = encode(storedChallenge, { ...body, mac: new Uint8Array(32) }).subarray(0, -32)
+  return encode(storedChallenge, { ...body, mac: createHmac('sha256', registryKey).update(message).digest() })
+}
+
+const challenge = mendedChallenge(await registry.challenge())
+const proof = client.prove(challenge, here)
+
+/** Mends the challenge in an enrolment or a proof, if it is one. */
+function challengeIn(bytes: Uint8Array): Uint8Array {
+  try {
+    return mendedChallenge(bytes)
+  } catch {
+    return bytes
   }
 }
-const registry = openKeyRegistry(new LastingStore(), {
-  realm: 'tests',
-  server: 'here',
-  safeguarding: 'optional',
-})
-await registry.enrol(client.enrolment())
-const challenge = await registry.challenge()
-const proof = client.prove(challenge, { server: 'here' })
 
 /** Signs a claim with the client's keys, even if the claim names other keys. */
 const signatures = (messageFor: (key: ProvenKey) => Uint8Array): Uint8Array[] =>
   provenBy(claimant, (proven) => proven.map(({ seed, key }) => sign(seed, messageFor(key))))
 
 function mendedEnrolment(bytes: Uint8Array): Uint8Array {
-  const body = decode(storedEnrolment, bytes, 'enrolment')
+  const stored = decode(storedEnrolment, bytes, 'enrolment')
+  const body = { ...stored, challenge: challengeIn(stored.challenge) }
   const message = signedPart('enrolment', encode(storedEnrolment, { ...body, signatures: [] }))
   return encode(storedEnrolment, { ...body, signatures: signatures(() => message) })
+}
+
+/** Returns the account that an enrolment names, if it can be the customer's, so that the registry goes on to its rules. */
+function accountIn(bytes: Uint8Array): string {
+  try {
+    return decodeName(decode(storedEnrolment, bytes, 'enrolment').account) ?? 'acme'
+  } catch {
+    return 'acme'
+  }
 }
 
 function mendedEscrow(bytes: Uint8Array): Uint8Array {
@@ -86,7 +115,8 @@ function mendedEscrow(bytes: Uint8Array): Uint8Array {
 }
 
 function mendedProof(bytes: Uint8Array): Uint8Array {
-  const body: StoredProof = decode(storedProof, bytes, 'proof')
+  const stored: StoredProof = decode(storedProof, bytes, 'proof')
+  const body = { ...stored, challenge: challengeIn(stored.challenge) }
   const { account, client: name } = body
   const messageFor = ({ role }: ProvenKey) =>
     concat(
@@ -98,7 +128,7 @@ function mendedProof(bytes: Uint8Array): Uint8Array {
 
 const provider = await makeKeyset()
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
+await registry.safeguard(escrow, acme)
 const expires = new Date(8.64e15)
 const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, { expires })
 const armed = armRegistration(file, activationCode)
@@ -150,16 +180,17 @@ export const clientTargets: readonly Target[] = [
   blockTarget('legacy-block', legacy, legacyBlock),
   {
     name: 'enrolment',
-    seeds: [client.enrolment(), legacy.enrolment()],
+    seeds: [client.enrolment(challenge, here), legacy.enrolment(challenge, here)],
     layouts: any(storedEnrolment),
     mend: mendedEnrolment,
-    reads: [(bytes) => registry.enrol(bytes)],
+    reads: [(bytes) => registry.enrol(bytes, { account: accountIn(bytes) })],
   },
   {
     name: 'challenge',
     seeds: [challenge],
     layouts: any(storedChallenge),
-    reads: [(bytes) => client.prove(bytes, { server: 'here' })],
+    mend: mendedChallenge,
+    reads: [(bytes) => client.prove(bytes, here), (bytes) => client.enrolment(bytes, here)],
   },
   {
     name: 'proof',
@@ -173,7 +204,7 @@ export const clientTargets: readonly Target[] = [
     seeds: [escrow],
     layouts: any(storedEscrow),
     mend: mendedEscrow,
-    reads: [(bytes) => registry.safeguard(bytes)],
+    reads: [(bytes) => registry.safeguard(bytes, acme)],
   },
   {
     name: 'registration',

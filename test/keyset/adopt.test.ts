@@ -17,7 +17,6 @@ import {
   flipped,
   hex,
   makeKeyset,
-  MemoryVaultStore,
   PASSWORD,
   quick,
   sample,
@@ -292,9 +291,10 @@ describe('adopting another keyset', async () => {
   it('resets profiles whose admin was the adopted keyset', async () => {
     const login = await deriveLogin(PASSWORD, ALICE)
     const next = await deriveLogin('next', ALICE)
-    const { profile } = await createProfile(login, { admin: old.card() }).createVault(new MemoryVaultStore())
-    expect(resetProfile(profile.record, adopter, next).vaults).toEqual(profile.vaults)
-    await failure(() => resetProfile(profile.record, fresh, next), 'key-not-found')
+    const { profile } = await createProfile(login, { admin: old.card() }).createVault(memoryStateStore())
+    const pinned = { identity: profile.identity }
+    expect(resetProfile(profile.record, adopter, next, pinned).vaults).toEqual(profile.vaults)
+    await failure(() => resetProfile(profile.record, fresh, next, pinned), 'key-not-found')
   })
 
   it('can be stored behind either, however long the history of the other is', async () => {

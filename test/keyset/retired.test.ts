@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { checkRetired, type Keyset, openLog, openWriter, unlockKeyset } from '../../src/index.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { ALICE, failure, makeKeyset, PASSWORD, patched, quickly, sample } from '../fixtures.ts'
-import { MemoryVaultStore } from '../fixtures.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 
 const old = await makeKeyset({ encryption: 'none' })
@@ -62,7 +61,7 @@ describe('checkRetired', () => {
   it('passes by unencrypted blocks of an adopted keyset, which no key pair accepts, and by blocks of others', async () => {
     const { blocks } = await storeOf([old, 1, { encryption: 'none' }], [stranger, 2, { encryption: 'hybrid' }])
     const login = await quickly(() => deriveLogin(PASSWORD, ALICE))
-    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+    const { vault } = await createProfile(login, { zeroTrust: true }).createVault(memoryStateStore())
     await blocks.put(await vault.seal(sample(20)))
     expect((await checkRetired(blocks, (await makeKeyset()).adopt(old), NONE)).heads).toBe(3)
   })

@@ -11,6 +11,7 @@ import {
   unlockKeyset,
   type WriterOptions,
 } from '../../src/index.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unlocked } from '../../src/keyset/keyset.ts'
@@ -26,7 +27,6 @@ import {
   failure,
   flipped,
   makeKeyset,
-  MemoryVaultStore,
   PASSWORD,
   quick,
   quickly,
@@ -263,7 +263,7 @@ describe('misuse', () => {
 
   it('a vault has no shares', async () => {
     const profile = createProfile(await deriveLogin(PASSWORD, ALICE), { zeroTrust: true })
-    const { vault } = await profile.createVault(new MemoryVaultStore())
+    const { vault } = await profile.createVault(memoryStateStore())
     await expect(vault.seal(content, { shares: [] })).rejects.toThrow(TypeError)
     const prepared = await vault.prepare(content)
     await expect(prepared.envelopesFor([])).rejects.toThrow(TypeError)

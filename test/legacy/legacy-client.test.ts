@@ -11,7 +11,8 @@ import { concat } from '../../src/core/bytes.ts'
 import { DesScope } from '../../src/legacy/des-scope.ts'
 import { findDes } from '../../src/legacy/des.ts'
 import { SecretKey } from '../../src/core/secret.ts'
-import { expectSame, failure, flipped, hex, MemoryRegistryStore, patched, quickly, sample } from '../fixtures.ts'
+import { expectSame, failure, flipped, hex, patched, quickly, sample } from '../fixtures.ts'
+import { commitFor, connectTo, enrolIn, WatchedStore } from '../registry-fixtures.ts'
 
 const NAMES = { realm: 'tests', account: 'acme', name: 'old', platform: 'windows' } as const
 const make = (more: Partial<Parameters<typeof deriveLegacyClient>[0]> = {}) =>
@@ -113,17 +114,17 @@ describe('a client with a DES-56 key', () => {
   })
 
   it('proves its key to its server, but cannot be saved or safeguarded', async () => {
-    const registry = openKeyRegistry(new MemoryRegistryStore(), {
+    const registry = openKeyRegistry(new WatchedStore(), {
       realm: 'tests',
       server: 's',
       safeguarding: 'optional',
     })
-    await registry.enrol(reader.enrolment())
-    await registry.commitFirstBackup('acme', 'old')
-    const proof = writer.prove(await registry.challenge(), { server: 's' })
-    expect((await registry.connect(proof)).state).toBe('locked')
+    const own = { server: 's' }
+    await enrolIn(registry, reader, own)
+    await commitFor(registry, reader, own)
+    expect((await connectTo(registry, writer, own)).state).toBe('locked')
     const other = await make({ privateKey: { type: 'DES-56', text: 'another' } })
-    await failure(async () => registry.connect(other.prove(await registry.challenge(), { server: 's' })), 'key-changed')
+    await failure(() => connectTo(registry, other, own), 'key-changed')
     expect((await failure(() => reader.safeguard(), 'policy')).detail['rule']).toBe('no-des')
     expect((await failure(() => reader.save(createDeviceKey()), 'policy')).detail['rule']).toBe('no-des')
   })

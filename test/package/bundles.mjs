@@ -29,7 +29,7 @@ const WITHOUT = [
   // A server opens nothing: it has neither ciphers nor key agreements.
   ["* from 'keystrata/server'", /@noble\/ciphers|post-quantum|src\/(device|keyset|pool|legacy)/],
   [
-    "{ createVerifier, verifyLogin } from 'keystrata/server'",
+    "{ saveCredential, verifyCredential } from 'keystrata/server'",
     /argon2|@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
   ],
   ["* from 'keystrata/legacy'", /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool)/],

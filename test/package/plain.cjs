@@ -7,6 +7,7 @@ const device = require('keystrata/device')
 const legacy = require('keystrata/legacy')
 const pool = require('keystrata/pool')
 const server = require('keystrata/server')
+const stores = require('keystrata/stores')
 const vault = require('keystrata/vault')
 
 const manifest = require('keystrata/package.json')
@@ -21,7 +22,7 @@ assert.equal(require(folder).createKeyset, keystrata.createKeyset)
 assert.equal(join(folder, manifest.main), require.resolve('keystrata'))
 
 async function main() {
-  for (const [name, required] of Object.entries({ client, device, legacy, pool, server, vault })) {
+  for (const [name, required] of Object.entries({ client, device, legacy, pool, server, stores, vault })) {
     const imported = await import(`keystrata/${name}`)
     for (const [key, value] of Object.entries(imported))
       if (key !== 'default' && key !== 'module.exports') assert.equal(required[key], value, `${name} ${key}`)
@@ -34,7 +35,11 @@ async function main() {
   assert.equal(Buffer.from(await keyset.open(block)).toString(), 'content')
 
   const login = await vault.deriveLogin('password', { realm: 'package', user: 'user' })
-  assert.equal(await server.verifyLogin(await server.createVerifier(login.credential), login.credential), true)
+  const { record } = vault.createProfile(login, { zeroTrust: true })
+  const database = stores.memoryStateStore()
+  await server.saveCredential(database, record, login.credential)
+  assert.equal(await server.guardProfiles(database).write('profile', 1, record), true)
+  assert.equal(await server.verifyCredential(database, login.credential), true)
   const key = device.createDeviceKey()
   const names = { realm: 'package', user: 'user' }
   assert.equal(vault.openSavedLogin(login.save(key), key, names).credential, login.credential)
@@ -51,7 +56,8 @@ async function main() {
   await refuses(() => vault.openProfile(junk, login))
   await refuses(() => client.parseRegistration(junk, { provider: keyset.card() }))
   await refuses(() => device.openDeviceKey(junk))
-  await refuses(() => server.checkProfile(junk))
+  await refuses(() => vault.parseProfile(junk))
+  await refuses(() => server.saveCredential(database, junk, login.credential))
   await refuses(() => legacy.deriveLegacyClient({ ...account, privateKey: { type: 'DES-56', text: '' } }))
 
   const threads = pool.createPool({ threads: 1 })

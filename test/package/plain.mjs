@@ -19,14 +19,14 @@ import { armRegistration, deriveClient, generateTypedKey, openRegistration, open
 import { createDeviceKey, openDeviceKey } from 'keystrata/device'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { createPool } from 'keystrata/pool'
-import { checkProfile, createVerifier, openKeyRegistry, verifyLogin } from 'keystrata/server'
+import { guardProfiles, openKeyRegistry, saveCredential, verifyCredential } from 'keystrata/server'
 import { blocksIn, checkStore, memoryStateStore } from 'keystrata/stores'
 import { stateStoreLaws } from 'keystrata/stores/contract'
 import { folderBlobStore, folderStateStore } from 'keystrata/stores/folder'
 import { httpStateStore, serveStateStore } from 'keystrata/stores/http'
 import { indexedDbStateStore } from 'keystrata/stores/indexeddb'
 import { postgresSchema } from 'keystrata/stores/postgres'
-import { createProfile, deriveLogin, openSavedLogin } from 'keystrata/vault'
+import { createProfile, deriveLogin, loadProfile, openSavedLogin, saveProfile } from 'keystrata/vault'
 
 const text = (bytes) => Buffer.from(bytes).toString()
 const folder = mkdtempSync(join(tmpdir(), 'keystrata-stores-'))
@@ -59,43 +59,34 @@ rmSync(folder, { recursive: true })
 
 // keystrata/vault, with keystrata/server
 const login = await deriveLogin('password', { realm: 'package', user: 'user' })
-const profiles = []
-const keyrings = []
-const store = {
-  readProfile: async () => profiles.at(-1),
-  writeProfile: async (record, version) =>
-    checkProfile(record, profiles.at(-1)).version === version && profiles.push(record) > 0,
-  readKeyring: async () => keyrings.at(-1),
-  writeKeyring: async (_vaultId, keyring, version) => version === keyrings.length + 1 && keyrings.push(keyring) > 0,
-  dropKeyrings: async () => undefined,
-}
-const { profile, vault } = await createProfile(login, { admin: keyset.card() }).createVault(store)
+const database = memoryStateStore()
+const store = guardProfiles(database)
+const created = createProfile(login, { admin: keyset.card() })
+await assert.rejects(saveProfile(store, created), failsWith('policy'))
+await saveCredential(database, created.record, login.credential)
+await saveProfile(store, created)
+const { profile, vault } = await created.createVault(store)
 const sealed = await vault.seal(Buffer.from('content'))
 const rotated = await profile.rotate(store)
 const opened = await rotated.openVault(store, vault.id)
 assert.equal(text(await opened.open(sealed)), 'content')
-assert.equal(await verifyLogin(await createVerifier(login.credential), login.credential), true)
+assert.equal((await loadProfile(store, login)).revision, rotated.revision)
+assert.equal(await verifyCredential(database, login.credential), true)
 
 // keystrata/client, with keystrata/server
 const names = { realm: 'package', account: 'account', name: 'desktop' }
 const client = await deriveClient({ ...names, platform: 'linux', privateKey: generateTypedKey('AES-256') })
 const own = await client.scope('private').seal(Buffer.from('content'))
-const rows = new Map()
-const challenges = new Set()
-const registry = openKeyRegistry(
-  {
-    read: async (account, name) => rows.get(`${account}/${name}`),
-    write: async (account, name, row, version) => rows.set(`${account}/${name}`, { row, version }).size > 0,
-    addChallenge: async (challenge) => void challenges.add(text(challenge)),
-    takeChallenge: async (challenge) => challenges.delete(text(challenge)),
-  },
-  { realm: 'package', server: 'server.example', safeguarding: 'optional' },
-)
-await registry.enrol(client.enrolment())
-const connection = await registry.connect(client.prove(await registry.challenge(), { server: 'server.example' }))
+const server = { server: 'server.example' }
+const registry = openKeyRegistry(memoryStateStore(), { realm: 'package', ...server, safeguarding: 'optional' })
+await registry.enrol(client.enrolment(await registry.challenge(), server), { account: 'account' })
+const connection = await registry.connect(client.prove(await registry.challenge(), server))
 assert.equal(connection.name, 'desktop')
+await registry.commitFirstBackup(connection)
+const [listed] = await registry.listClients('account')
+assert.deepEqual([listed.name, listed.platform, listed.state], ['desktop', 'linux', 'locked'])
 const { escrow, activationCode } = client.safeguard()
-await registry.safeguard(escrow)
+await registry.safeguard(escrow, { account: 'account' })
 const expires = new Date(Date.now() + 3_600_000)
 const registration = await registry.buildRegistration({ account: 'account', name: 'desktop' }, keyset, { expires })
 const armed = armRegistration(registration, activationCode)

@@ -37,14 +37,14 @@ try {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   run(folder, 'npm', 'install', '--silent', '--no-audit', '--no-fund', `./${packed.filename}`)
   const configs = ['tsconfig.json', 'tsconfig.bundler.json', 'tsconfig.node10.json']
-  for (const name of ['plain.mjs', 'plain.cjs', 'typed.ts', 'main.ts', ...configs])
+  for (const name of ['plain.mjs', 'plain.cjs', 'threads.mjs', 'typed.ts', 'main.ts', ...configs])
     cpSync(join(import.meta.dirname, name), join(folder, name))
 
   // The strictest settings. They also check the library's own declarations, and provide no Node types.
   for (const config of configs) compile(config)
   const programs = chosen.map((name) => [name, programOf(RUNTIMES[name]), ...RUNTIMES[name].before])
   for (const [name, ...command] of programs.length > 0 ? programs : [['this Node', process.execPath]]) {
-    for (const script of ['plain.mjs', 'plain.cjs', 'out/typed.js']) run(folder, ...command, script)
+    for (const script of ['plain.mjs', 'plain.cjs', 'threads.mjs', 'out/typed.js']) run(folder, ...command, script)
     console.log(`${name}: works from JavaScript and TypeScript, by import and require`)
   }
 

@@ -34,8 +34,14 @@ import {
 import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
 import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
-import { checkProfile, type Connection, type KeyRegistry, openKeyRegistry } from 'keystrata/server'
-import type { RegistryStore as AccountStore } from 'keystrata/server'
+import {
+  type BcryptOptions,
+  type Connection,
+  guardProfiles,
+  type KeyRegistry,
+  openKeyRegistry,
+  saveCredential,
+} from 'keystrata/server'
 import {
   type BlobStore,
   blocksIn,
@@ -53,10 +59,14 @@ import {
   deriveLogin,
   type Login,
   openSavedLogin,
+  loadProfile,
+  parseProfile,
   type Profile,
+  type ProfileFacts,
   type Recovery,
+  resetProfile,
+  saveProfile,
   type Vault,
-  type VaultStore,
 } from 'keystrata/vault'
 
 // keystrata
@@ -115,10 +125,19 @@ export const floor = (): Promise<Keyset> => loadKeyset(state, 'password', { atLe
 const recovery: Recovery = { zeroTrust: true }
 const login: Login = await deriveLogin('password', { realm: 'package', user: 'user' })
 const profile: Profile = createProfile(login, recovery)
-if (!checkProfile(profile.record).zeroTrust) throw new Error('zero trust is not set in the profile')
+const facts: ProfileFacts = parseProfile(profile.record)
+if (!facts.zeroTrust) throw new Error('zero trust is not set in the profile')
 // @ts-expect-error zeroTrust is true or absent
-if (profile.version === 0) createProfile(login, { zeroTrust: false })
-export const openIn = (store: VaultStore, id: string): Promise<Vault> => profile.openVault(store, id)
+if (profile.revision === '') createProfile(login, { zeroTrust: false })
+// @ts-expect-error a reset names the identity that was pinned, or says that none was
+if (profile.revision === '') resetProfile(profile.record, keyset, login, {})
+const bcryptOptions: BcryptOptions = { cost: 10 }
+const users: StateStore = prefixed(state, 'user/1/')
+await saveCredential(users, profile.record, login.credential, bcryptOptions)
+const session: StateStore = guardProfiles(users)
+await saveProfile(session, profile)
+export const openIn = async (id: string): Promise<Vault> =>
+  (await loadProfile(session, login, { atLeast: facts.revision })).openVault(session, id)
 
 // keystrata/client
 const platform: Platform = 'mac'
@@ -144,11 +163,17 @@ const readers: readonly BlockReader[] = [keyset, client]
 if (readers.length !== 2) throw new Error('unreachable')
 
 // keystrata/server
-export const registryOn = (store: AccountStore): KeyRegistry =>
+export const registryOn = (store: RegistryStore): KeyRegistry =>
   openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
 export const nameOf = ({ name }: Connection): string => name
+export const lock = (registry: KeyRegistry, connection: Connection): Promise<void> =>
+  registry.commitFirstBackup(connection)
+export const remove = (registry: KeyRegistry, { account, name }: Connection): Promise<boolean> =>
+  registry.removeClient({ account, name })
+// @ts-expect-error the account of the customer is required
+export const enrolAnywhere = (registry: KeyRegistry, bytes: Uint8Array): Promise<void> => registry.enrol(bytes)
 // @ts-expect-error no such option
-if (code !== 'policy') openKeyRegistry({} as AccountStore, { realm: 'r', server: 's', safeguarding: 'always' })
+if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
 
 // keystrata/legacy
 // @ts-expect-error a legacy key must be of type DES-56

@@ -7,6 +7,7 @@ import {
   openWriter,
   type StoredBlock,
 } from '../../src/index.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { deriveClient } from '../../src/client.ts'
 import { deriveLegacyClient } from '../../src/legacy.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
@@ -21,7 +22,6 @@ import {
   failure,
   flipped,
   makeKeyset,
-  MemoryVaultStore,
   PASSWORD,
   quickly,
   sample,
@@ -45,7 +45,7 @@ const client = await quickly(() =>
   }),
 )
 const login = await deriveLogin(PASSWORD, ALICE)
-const { vault } = await createProfile(login, { zeroTrust: true }).createVault(new MemoryVaultStore())
+const { vault } = await createProfile(login, { zeroTrust: true }).createVault(memoryStateStore())
 
 const doors: [string, BlockWriter, BlockReader][] = [
   ...(['scoped', 'global', 'off'] as const).map((dedup): [string, BlockWriter, BlockReader] => [

@@ -1,15 +1,16 @@
 // A registry and its clients, with events in any order. A model of what the registry should know runs beside it. No
-// sequence of events may let in a client whose locked key differs, lose an enrolment or an escrow, or accept a proof
-// twice or at another server.
+// sequence of events may let in a client whose locked key differs, lose an enrolment or an escrow, or accept a proof or an
+// enrolment twice, or at another server.
 import { type Client, deriveClient, type TypedKey } from '../../src/client.ts'
 import { PGlite } from '@electric-sql/pglite'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { StateRegistryStore } from '../../examples/registry-store.ts'
 import { type ErrorCode, KeystrataError } from '../../src/index.ts'
-import { openKeyRegistry, type KeyRegistry, type RegistryStore } from '../../src/server.ts'
+import { openKeyRegistry, type KeyRegistry } from '../../src/server.ts'
+import { memoryStateStore, type RegistryStore } from '../../src/stores.ts'
 import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
-import { makeKeyset, MemoryRegistryStore, numRuns, quickly } from '../fixtures.ts'
+import { makeKeyset, numRuns, quickly } from '../fixtures.ts'
+import { connectionOf, OWN } from '../registry-fixtures.ts'
 
 const CLIENTS = ['desktop', 'laptop', 'phone'] as const
 const PLATFORMS = { desktop: 'linux', laptop: 'windows', phone: 'ios' } as const
@@ -17,7 +18,7 @@ const PRIVATE = ['one', 'two'] as const
 const ACCOUNT = { none: undefined, short: { type: 'AES-128', text: 'short' }, long: { type: 'AES-256', text: 'long' } }
 type Name = (typeof CLIENTS)[number]
 type AccountKey = keyof typeof ACCOUNT
-const OWN = { server: 'storage-1' }
+const ACME = { account: 'acme' }
 const provider = await makeKeyset()
 
 interface Keys {
@@ -77,9 +78,11 @@ class Model {
     return 'ok'
   }
 
-  commit(name: Name): ErrorCode | 'ok' {
+  commit({ name, privateKey }: Keys): ErrorCode | 'ok' {
     const known = this.enrolled.get(name)
     if (known === undefined) return 'key-not-found'
+    if (known.privateKey !== privateKey) return 'key-changed'
+    if (!this.isComplete) return 'account-key-required'
     if (this.mandatory && !this.isSafeguarded(name)) return 'safeguarding-required'
     known.locked = true
     return 'ok'
@@ -93,7 +96,12 @@ class Model {
     if (this.accountKey === 'none' && accountKey !== 'none') return 'key-not-found'
     if (this.accountKey !== 'none' && accountKey === 'none') return 'account-key-required'
     if (this.accountKey !== accountKey) return 'key-changed'
-    return undefined
+    return this.isComplete ? undefined : 'account-key-required'
+  }
+
+  /** Whether the account has an account key, or needs none. */
+  get isComplete(): boolean {
+    return this.accountKey !== 'none' || (this.enrolled.size <= 1 && !this.enrolled.has('phone'))
   }
 
   safeguard(keys: Keys): ErrorCode | 'ok' {
@@ -103,11 +111,27 @@ class Model {
     return 'ok'
   }
 
-  clear(name: Name): ErrorCode | 'ok' {
+  clear(name: Name): boolean {
     const known = this.enrolled.get(name)
-    if (known === undefined) return 'key-not-found'
+    if (known?.escrow === undefined) return false
     known.escrow = undefined
-    return 'ok'
+    return true
+  }
+
+  clearAccountKey(): ErrorCode | boolean {
+    if (this.accountKey === 'none') return false
+    if ([...this.enrolled.values()].some(({ locked }) => locked)) return 'policy'
+    this.accountKey = 'none'
+    return true
+  }
+
+  /** Returns the clients as the registry lists them. */
+  list(): string {
+    const clients = [...this.enrolled].map(
+      ([name, { locked }]) =>
+        `${name} ${PLATFORMS[name]} ${locked ? 'locked' : 'provisional'} ${this.isSafeguarded(name)}`,
+    )
+    return clients.join()
   }
 
   isSafeguarded(name: Name): boolean {
@@ -122,10 +146,21 @@ class Model {
     return known.escrow === undefined ? 'safeguarding-required' : `${known.privateKey} ${known.escrow}`
   }
 
-  do(deed: Deed): ErrorCode | 'ok' {
-    if (deed.what === 'enrol') return this.enrol(deed)
-    if (deed.what === 'commit') return this.commit(deed.name)
-    return deed.what === 'safeguard' ? this.safeguard(deed) : this.clear(deed.name)
+  do(deed: Deed): string {
+    switch (deed.what) {
+      case 'enrol':
+        return this.enrol(deed)
+      case 'commit':
+        return this.commit(deed)
+      case 'safeguard':
+        return this.safeguard(deed)
+      case 'clear':
+        return String(this.clear(deed.name))
+      case 'remove':
+        return String(this.enrolled.delete(deed.name))
+      case 'clear-key':
+        return String(this.clearAccountKey())
+    }
   }
 
   connect(keys: Keys): string {
@@ -141,7 +176,8 @@ class Model {
 class Real {
   readonly registry: KeyRegistry
   readonly elsewhere: KeyRegistry
-  readonly proofs: Uint8Array[] = []
+  /** Everything that was sent, and whether it was accepted. */
+  readonly sent: { readonly what: 'proof' | 'enrolment'; keys: Keys; bytes: Uint8Array; isTaken: boolean }[] = []
 
   constructor(store: RegistryStore, mandatory: boolean) {
     const safeguarding = mandatory ? 'mandatory' : 'optional'
@@ -150,24 +186,55 @@ class Real {
     this.elsewhere = openKeyRegistry(store, { realm: 'tests', server: 'storage-2' })
   }
 
-  async do(deed: Deed): Promise<'ok'> {
+  async do(deed: Deed): Promise<string> {
     const { what, name } = deed
-    if (what === 'enrol') await this.registry.enrol(clientOf(deed).enrolment())
-    else if (what === 'commit') await this.registry.commitFirstBackup('acme', name)
-    else if (what === 'safeguard') await this.registry.safeguard(escrows.get(nameOf(deed))!)
-    else await this.registry.clearEscrow({ account: 'acme', name: name })
-    return 'ok'
+    switch (what) {
+      case 'enrol':
+        await this.#send('enrolment', deed)
+        return 'ok'
+      case 'commit':
+        await this.registry.commitFirstBackup(connectionOf(clientOf(deed)))
+        return 'ok'
+      case 'safeguard':
+        await this.registry.safeguard(escrows.get(nameOf(deed))!, ACME)
+        return 'ok'
+      case 'clear':
+        return String(await this.registry.clearEscrow({ account: 'acme', name }))
+      case 'remove':
+        return String(await this.registry.removeClient({ account: 'acme', name }))
+      case 'clear-key':
+        return String(await this.registry.clearAccountKey('acme'))
+    }
   }
 
-  async connect(keys: Keys): Promise<string> {
-    const { state, safeguarded } = await this.registry.connect(await this.prove(keys))
+  connect(keys: Keys): Promise<string> {
+    return this.#send('proof', keys)
+  }
+
+  async #send(what: 'proof' | 'enrolment', keys: Keys): Promise<string> {
+    const challenge = await this.registry.challenge()
+    const client = clientOf(keys)
+    const bytes = what === 'proof' ? client.prove(challenge, OWN) : client.enrolment(challenge, OWN)
+    const sent = { what, keys, bytes, isTaken: false }
+    this.sent.push(sent)
+    return this.deliver(sent)
+  }
+
+  /** Sends something, for the first time or again. */
+  async deliver(sent: Real['sent'][number], to: KeyRegistry = this.registry): Promise<string> {
+    if (sent.what === 'enrolment') {
+      await to.enrol(sent.bytes, ACME)
+      sent.isTaken = true
+      return 'ok'
+    }
+    const { state, safeguarded } = await to.connect(sent.bytes)
+    sent.isTaken = true
     return `${state}${safeguarded ? ', safeguarded' : ''}`
   }
 
-  async prove(keys: Keys): Promise<Uint8Array> {
-    const proof = clientOf(keys).prove(await this.registry.challenge(), OWN)
-    this.proofs.push(proof)
-    return proof
+  async list(): Promise<string> {
+    const clients = await this.registry.listClients('acme')
+    return clients.map(({ name, platform, state, safeguarded }) => `${name} ${platform} ${state} ${safeguarded}`).join()
   }
 }
 
@@ -191,6 +258,7 @@ class Do implements Command {
   check = () => true
   async run(model: Model, real: Real) {
     expect(await outcome(() => real.do(this.deed))).toBe(model.do(this.deed))
+    expect(await real.list()).toBe(model.list())
   }
   toString = () => `${this.deed.what} ${nameOf(this.deed)}`
 }
@@ -227,24 +295,30 @@ class Build implements Command {
   toString = () => `build ${this.name}`
 }
 
-/** Sends an earlier proof again, and sends it to another server. */
+/** Sends an earlier proof or enrolment again, and sends it to another server. */
 class Replay implements Command {
   readonly which: number
   constructor(which: number) {
     this.which = which
   }
   check = () => true
-  async run(_model: Model, real: Real) {
-    const proof = real.proofs[this.which % Math.max(real.proofs.length, 1)]
-    if (proof === undefined) return
-    expect(await outcome(() => real.registry.connect(proof))).toBe('expired')
-    expect(await outcome(() => real.elsewhere.connect(proof))).toBe('authentication-failed')
+  async run(model: Model, real: Real) {
+    const sent = real.sent[this.which % Math.max(real.sent.length, 1)]
+    if (sent === undefined) return
+    expect(await outcome(() => real.deliver(sent, real.elsewhere))).toBe('authentication-failed')
+    // What breaks a rule is told so. What was accepted before is expired. What was refused before may be accepted now.
+    const { what, keys, isTaken } = sent
+    const after = copyOf(model)
+    const allowed = what === 'proof' ? after.connect(keys) : after.enrol(keys)
+    const isAllowed = /^(?:ok|locked|provisional)/.test(allowed)
+    expect(await outcome(() => real.deliver(sent))).toBe(isTaken && isAllowed ? 'expired' : allowed)
+    if (what === 'enrolment' && !isTaken) model.enrol(keys)
   }
   toString = () => `replay ${this.which}`
 }
 
 interface Deed extends Keys {
-  what: 'enrol' | 'commit' | 'safeguard' | 'clear'
+  what: 'enrol' | 'commit' | 'safeguard' | 'clear' | 'remove' | 'clear-key'
 }
 
 /**
@@ -296,7 +370,10 @@ const keys = fc.record<Keys>({
 const deed: fc.Arbitrary<Deed> = fc
   .record({
     each: keys,
-    what: fc.constantFrom<Deed['what']>('enrol', 'enrol', 'commit', 'safeguard', 'safeguard', 'clear'),
+    what: fc.constantFrom<Deed['what']>(
+      ...(['enrol', 'enrol', 'enrol', 'commit', 'commit', 'safeguard', 'safeguard'] as const),
+      ...(['clear', 'remove', 'clear-key'] as const),
+    ),
   })
   .map(({ each, what }) => ({ ...each, what }))
 const commands = [
@@ -322,13 +399,13 @@ const database = new PGlite()
 afterAll(() => database.close())
 
 describe('a registry behaves like its model', () => {
-  it('in memory', () => explore(async () => new MemoryRegistryStore(), numRuns(25, 600)))
+  it('in memory', () => explore(async () => memoryStateStore(), numRuns(25, 600)))
 
   it('in a real database', async () => {
     await database.exec(postgresSchema())
     const emptied = async () => {
       await database.query('TRUNCATE keystrata_head, keystrata_version, keystrata_once')
-      return new StateRegistryStore(postgresStateStore(database))
+      return postgresStateStore(database)
     }
     await explore(emptied, numRuns(8, 60))
   })

@@ -23,6 +23,8 @@ const chromium = [
   { file: 'test/stores/{folder,folder-orders}.test.ts', reason: 'a browser has no folders for this adapter' },
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, and programs that write to it' },
   { file: 'test/stores/{http,serve}.test.ts', reason: 'starts a server of node:http' },
+  { file: 'test/server/hash-{queue,process}.test.ts', reason: 'starts threads and programs of a server' },
+  { file: 'test/server/bcrypt-native.test.ts', reason: 'loads native packages' },
 ]
 
 /** What a runtime leaves out that is no browser. Node's usual test run skips it visibly. */
@@ -31,9 +33,19 @@ const outsideBrowsers = [{ file: 'test/stores/indexeddb.test.ts', reason: 'needs
 /** What needs a server that is no part of JavaScript. It behaves the same for every runtime. */
 const servers = [
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, which the usual run on Node 20 has tested' },
+  {
+    file: 'test/examples/storage-processes.test.ts',
+    reason: 'starts a server, which the usual run on Node 20 has tested',
+  },
 ]
 
-const programs = [{ file: 'test/stores/folder.test.ts', reason: 'starts programs by the command line of Node' }]
+const programs = [
+  { file: 'test/stores/folder.test.ts', reason: 'starts programs by the command line of Node' },
+  {
+    file: 'test/server/hash-process.test.ts',
+    reason: 'starts programs by the command line of Node, and counts threads',
+  },
+]
 
 export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = {
   chromium: chromium,

@@ -13,10 +13,11 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /**
  * What worker files contain in the browser. There, workers import the source as vite serves it. The files for Node load
- * tsx first, and one of them ends its process.
+ * tsx first, and one of them ends its process. The thread for password hashes, which is for servers, does not start.
  */
 const threads: Readonly<Record<string, string>> = {
   'examples/worker.mjs': `import '/src/pool/worker.ts'`,
+  'src/server/hash-thread.ts': `throw new Error('no server runs in a browser')`,
   'test/pool/mortal.mjs': `
     import '/test/pool/mortal.mjs?first'
     import '/src/pool/worker.ts'`,
@@ -51,7 +52,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: EXCLUDED['chromium']!.map(({ file }) => file),
-    setupFiles: [here('chromium/setup.ts'), here('../setup.ts')],
+    setupFiles: [here('chromium/setup.ts')],
     isolate: false,
     reporters: ['default', './test/plain-summary.ts'],
     maxWorkers: 2,

@@ -11,37 +11,37 @@ import {
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseBlock, encodeBlock, unlockKeyset } from '../../src/index.ts'
 import { readEscrow } from '../../src/client/escrow.ts'
-import { openKeyRegistry, type KeyRegistry } from '../../src/server.ts'
+import { openKeyRegistry } from '../../src/server.ts'
+import { expectSame, failure, flipped, makeKeyset, PASSWORD, quickly, sample } from '../fixtures.ts'
 import {
-  expectSame,
-  failure,
-  flipped,
-  makeKeyset,
-  MemoryRegistryStore,
-  PASSWORD,
-  quickly,
-  sample,
-} from '../fixtures.ts'
+  commitFor,
+  connectionOf,
+  connectTo,
+  depositIn,
+  enrolIn,
+  OWN,
+  rowName,
+  WatchedStore,
+} from '../registry-fixtures.ts'
 
 const NAMES = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
-const SERVER = { server: 'storage-1' }
+const ACME = { account: 'acme' }
+const MINUTE = 60_000
 const DAY = 86_400_000
+const ROW = rowName('acme')
 const ACCOUNT: TypedKey = { type: 'AES-128', text: 'of the account' }
 const make = (more: Partial<ClientOptions> = {}): Promise<Client> =>
   quickly(() => deriveClient({ ...NAMES, privateKey: { type: 'AES-256', text: 'desktop' }, ...more }))
-function newRegistry(safeguarding?: 'off' | 'optional' | 'mandatory', store = new MemoryRegistryStore()) {
+function newRegistry(safeguarding?: 'off' | 'optional' | 'mandatory', store = new WatchedStore()) {
   return {
     store,
     registry: openKeyRegistry(store, {
       realm: 'tests',
-      ...SERVER,
+      ...OWN,
       ...(safeguarding !== undefined && { safeguarding }),
     }),
   }
 }
-const connect = async (registry: KeyRegistry, client: Client) =>
-  registry.connect(client.prove(await registry.challenge(), SERVER))
-
 const desktop = await make()
 const changed = await make({ privateKey: { type: 'AES-256', text: 'another' } })
 const withAccount = await make({ accountKey: ACCOUNT })
@@ -57,9 +57,11 @@ afterEach(() => void vi.useRealTimers())
 describe('safeguarding', () => {
   it('that is off accepts no escrow, and clients can connect', async () => {
     const { registry } = newRegistry()
-    await registry.enrol(desktop.enrolment())
-    expect((await failure(() => registry.safeguard(deposit.escrow), 'policy')).detail['rule']).toBe('safeguarding')
-    expect((await connect(registry, desktop)).safeguarded).toBe(false)
+    await enrolIn(registry, desktop)
+    expect((await failure(() => registry.safeguard(deposit.escrow, ACME), 'policy')).detail['rule']).toBe(
+      'safeguarding',
+    )
+    expect((await connectTo(registry, desktop)).safeguarded).toBe(false)
     await failure(
       () => registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon()),
       'safeguarding-required',
@@ -68,48 +70,48 @@ describe('safeguarding', () => {
 
   it('that is optional lets clients connect with and without an escrow', async () => {
     const { registry } = newRegistry('optional')
-    await registry.enrol(desktop.enrolment())
-    expect((await connect(registry, desktop)).safeguarded).toBe(false)
-    await registry.commitFirstBackup('acme', 'desktop')
-    await registry.safeguard(deposit.escrow)
-    expect((await connect(registry, desktop)).safeguarded).toBe(true)
+    await enrolIn(registry, desktop)
+    expect((await connectTo(registry, desktop)).safeguarded).toBe(false)
+    await commitFor(registry, desktop)
+    await registry.safeguard(deposit.escrow, ACME)
+    expect((await connectTo(registry, desktop)).safeguarded).toBe(true)
   })
 
   it('that is mandatory refuses connections and backups until the keys are in escrow', async () => {
     const { registry } = newRegistry('mandatory')
-    await registry.enrol(desktop.enrolment())
-    await failure(() => connect(registry, desktop), 'safeguarding-required')
-    await failure(() => registry.commitFirstBackup('acme', 'desktop'), 'safeguarding-required')
-    await registry.safeguard(deposit.escrow)
-    expect((await connect(registry, desktop)).state).toBe('provisional')
-    await registry.commitFirstBackup('acme', 'desktop')
-    await registry.clearEscrow({ account: 'acme', name: 'desktop' })
-    await registry.clearEscrow({ account: 'acme', name: 'desktop' })
-    await failure(() => connect(registry, desktop), 'safeguarding-required')
+    await enrolIn(registry, desktop)
+    await failure(() => connectTo(registry, desktop), 'safeguarding-required')
+    await failure(() => registry.commitFirstBackup(connectionOf(desktop)), 'safeguarding-required')
+    await registry.safeguard(deposit.escrow, ACME)
+    expect((await connectTo(registry, desktop)).state).toBe('provisional')
+    await commitFor(registry, desktop)
+    expect(await registry.clearEscrow({ account: 'acme', name: 'desktop' })).toBe(true)
+    expect(await registry.clearEscrow({ account: 'acme', name: 'desktop' })).toBe(false)
+    await failure(() => connectTo(registry, desktop), 'safeguarding-required')
     await failure(
       () => registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon()),
       'safeguarding-required',
     )
-    await registry.safeguard(deposit.escrow)
-    expect(await connect(registry, desktop)).toMatchObject({ state: 'locked', safeguarded: true })
+    await registry.safeguard(deposit.escrow, ACME)
+    expect(await connectTo(registry, desktop)).toMatchObject({ state: 'locked', safeguarded: true })
   })
 
   it('that becomes mandatory refuses enrolled clients without an escrow until it is off again', async () => {
     const { registry, store } = newRegistry()
-    await registry.enrol(desktop.enrolment())
-    await connect(registry, desktop)
-    await failure(() => connect(newRegistry('mandatory', store).registry, desktop), 'safeguarding-required')
-    await newRegistry('optional', store).registry.safeguard(deposit.escrow)
-    await connect(newRegistry('mandatory', store).registry, desktop)
-    expect((await connect(newRegistry('off', store).registry, desktop)).safeguarded).toBe(true)
+    await enrolIn(registry, desktop)
+    await connectTo(registry, desktop)
+    await failure(() => connectTo(newRegistry('mandatory', store).registry, desktop), 'safeguarding-required')
+    await newRegistry('optional', store).registry.safeguard(deposit.escrow, ACME)
+    await connectTo(newRegistry('mandatory', store).registry, desktop)
+    expect((await connectTo(newRegistry('off', store).registry, desktop)).safeguarded).toBe(true)
   })
 
   it('reports other errors of a client before it asks for an escrow', async () => {
     const { registry } = newRegistry('mandatory')
-    await registry.enrol(desktop.enrolment())
-    await failure(() => connect(registry, changed), 'key-changed')
-    await failure(() => connect(registry, laptop), 'key-not-found')
-    await failure(() => registry.commitFirstBackup('acme', 'laptop'), 'key-not-found')
+    await enrolIn(registry, desktop)
+    await failure(() => connectTo(registry, changed), 'key-changed')
+    await failure(() => connectTo(registry, laptop), 'key-not-found')
+    await failure(() => registry.commitFirstBackup(connectionOf(laptop)), 'key-not-found')
   })
 
   it('must be off, optional or mandatory', () => {
@@ -123,79 +125,80 @@ describe('safeguarding', () => {
 describe('an escrow', () => {
   it('must be from an enrolled client, with its keys, account, realm and platform', async () => {
     const { registry } = newRegistry('optional')
-    await failure(() => registry.safeguard(deposit.escrow), 'key-not-found')
-    await registry.enrol(desktop.enrolment())
-    await failure(() => registry.safeguard(laptop.safeguard().escrow), 'key-not-found')
-    await failure(() => registry.safeguard(changed.safeguard().escrow), 'key-changed')
-    await failure(() => registry.safeguard(withAccount.safeguard().escrow), 'key-not-found')
-    await failure(() => registry.clearEscrow({ account: 'acme', name: 'laptop' }), 'key-not-found')
+    await failure(() => registry.safeguard(deposit.escrow, ACME), 'key-not-found')
+    await enrolIn(registry, desktop)
+    await failure(() => registry.safeguard(laptop.safeguard().escrow, ACME), 'key-not-found')
+    await failure(() => registry.safeguard(changed.safeguard().escrow, ACME), 'key-changed')
+    await failure(() => registry.safeguard(withAccount.safeguard().escrow, ACME), 'key-not-found')
+    expect(await registry.clearEscrow({ account: 'acme', name: 'laptop' })).toBe(false)
     const elsewhere = await make({ realm: 'elsewhere' })
-    await failure(() => registry.safeguard(elsewhere.safeguard().escrow), 'authentication-failed')
+    await failure(() => registry.safeguard(elsewhere.safeguard().escrow, ACME), 'authentication-failed')
     const moved = await make({ platform: 'windows' })
-    expect((await failure(() => registry.safeguard(moved.safeguard().escrow), 'policy')).detail['rule']).toBe(
+    expect((await failure(() => registry.safeguard(moved.safeguard().escrow, ACME), 'policy')).detail['rule']).toBe(
       'platform',
     )
     const error = await failure(() => registry.safeguard(deposit.escrow, { account: 'mallory' }), 'policy')
     expect(error.detail).toEqual({ rule: 'own-account', account: 'acme' })
-    await registry.safeguard(deposit.escrow, { account: 'acme' })
-    await failure(() => registry.safeguard(desktop.enrolment()), 'unsupported')
-    await failure(() => registry.safeguard(sample(5000)), 'limit-exceeded')
+    await registry.safeguard(deposit.escrow, ACME)
+    const enrolment = desktop.enrolment(await registry.challenge(), OWN)
+    await failure(() => registry.safeguard(enrolment, ACME), 'unsupported')
+    await failure(() => registry.safeguard(sample(5000), ACME), 'limit-exceeded')
   })
 
   it('lacks an account key that was set later, and must be created again', async () => {
     const { registry } = newRegistry('mandatory')
-    await registry.enrol(desktop.enrolment())
-    await registry.safeguard(deposit.escrow)
-    await registry.enrol(laptop.enrolment())
-    await registry.safeguard(laptop.safeguard().escrow)
-    await failure(() => connect(registry, withAccount), 'safeguarding-required')
-    await failure(() => registry.safeguard(deposit.escrow), 'account-key-required')
+    await enrolIn(registry, desktop)
+    await registry.safeguard(deposit.escrow, ACME)
+    await enrolIn(registry, laptop)
+    await registry.safeguard(laptop.safeguard().escrow, ACME)
+    await failure(() => connectTo(registry, withAccount), 'safeguarding-required')
+    await failure(() => registry.safeguard(deposit.escrow, ACME), 'account-key-required')
     // The stored escrow still recovers the private key.
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     using back = openRegistration(file, { account: 'acme', ...card, activationCode: deposit.activationCode })
     await failure(() => back.scope('account'), 'account-key-required')
-    await registry.safeguard(withAccount.safeguard().escrow)
-    expect((await connect(registry, withAccount)).safeguarded).toBe(true)
+    await registry.safeguard(withAccount.safeguard().escrow, ACME)
+    expect((await connectTo(registry, withAccount)).safeguarded).toBe(true)
   })
 
   it('is dropped if its keys are replaced before the first backup', async () => {
     const { registry } = newRegistry('optional')
-    await registry.enrol(desktop.enrolment())
-    await registry.safeguard(deposit.escrow)
-    await registry.enrol(desktop.enrolment())
-    expect((await connect(registry, desktop)).safeguarded).toBe(true)
-    await registry.enrol(changed.enrolment())
-    expect((await connect(registry, changed)).safeguarded).toBe(false)
+    await enrolIn(registry, desktop)
+    await registry.safeguard(deposit.escrow, ACME)
+    await enrolIn(registry, desktop)
+    expect((await connectTo(registry, desktop)).safeguarded).toBe(true)
+    await enrolIn(registry, changed)
+    expect((await connectTo(registry, changed)).safeguarded).toBe(false)
     // It stays if only the platform changes. The client from its registration file must then enrol again.
     const moved = await make({ platform: 'windows' })
-    await registry.enrol(desktop.enrolment())
-    await registry.safeguard(deposit.escrow)
-    await registry.enrol(moved.enrolment())
-    expect((await connect(registry, moved)).safeguarded).toBe(true)
+    await enrolIn(registry, desktop)
+    await registry.safeguard(deposit.escrow, ACME)
+    await enrolIn(registry, moved)
+    expect((await connectTo(registry, moved)).safeguarded).toBe(true)
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     using back = openRegistration(file, { account: 'acme', ...card, activationCode: deposit.activationCode })
-    await failure(() => connect(registry, back), 'policy')
-    await registry.enrol(back.enrolment())
-    await connect(registry, back)
+    await failure(() => connectTo(registry, back), 'policy')
+    await enrolIn(registry, back)
+    await connectTo(registry, back)
   })
 
   it('never replaces a newer one, even after it was cleared; the latest one can be stored again', async () => {
     vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
     const { registry } = newRegistry('optional')
-    await registry.enrol(desktop.enrolment())
+    await enrolIn(registry, desktop)
     const first = desktop.safeguard()
     vi.advanceTimersByTime(1)
     const second = desktop.safeguard()
-    await registry.safeguard(first.escrow)
-    await registry.safeguard(second.escrow)
-    await failure(() => registry.safeguard(first.escrow), 'rollback')
+    await registry.safeguard(first.escrow, ACME)
+    await registry.safeguard(second.escrow, ACME)
+    await failure(() => registry.safeguard(first.escrow, ACME), 'rollback')
     await registry.clearEscrow({ account: 'acme', name: 'desktop' })
-    await failure(() => registry.safeguard(first.escrow), 'rollback')
+    await failure(() => registry.safeguard(first.escrow, ACME), 'rollback')
     // Not even after other keys were enrolled in between.
-    await registry.enrol(changed.enrolment())
-    await registry.enrol(desktop.enrolment())
-    await failure(() => registry.safeguard(first.escrow), 'rollback')
-    await registry.safeguard(second.escrow)
+    await enrolIn(registry, changed)
+    await enrolIn(registry, desktop)
+    await failure(() => registry.safeguard(first.escrow, ACME), 'rollback')
+    await registry.safeguard(second.escrow, ACME)
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     await failure(
       () => openRegistration(file, { account: 'acme', ...card, activationCode: first.activationCode }),
@@ -206,25 +209,51 @@ describe('an escrow', () => {
     expect(parseRegistration(file, card).hasAccountKey).toBe(false)
   })
 
+  it('says until when it is refused, after a clock that ran four minutes ahead was set right', async () => {
+    vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) + 4 * MINUTE })
+    const { registry } = newRegistry('optional')
+    const ahead = desktop.safeguard()
+    vi.setSystemTime(Date.UTC(2030, 0, 1))
+    await enrolIn(registry, desktop)
+    await registry.safeguard(ahead.escrow, ACME)
+    vi.advanceTimersByTime(1000)
+    const error = await failure(() => depositIn(registry, desktop), 'rollback')
+    expect(error.detail).toEqual({ until: '2030-01-01T00:04:00.000Z' })
+    expect(error.message).toContain('2030-01-01T00:04:00.000Z')
+    vi.setSystemTime(new Date(error.detail['until']!))
+    await depositIn(registry, desktop)
+  })
+
+  it.each([undefined, {}, { account: undefined }, { account: null }])(
+    'needs the account of the customer who is logged in: %j is a TypeError',
+    async (options) => {
+      const { registry, store } = newRegistry('optional')
+      const safeguard = registry.safeguard(deposit.escrow, options as never)
+      await expect(safeguard).rejects.toThrow(TypeError)
+      await expect(safeguard).rejects.toThrow('account')
+      expect(store.reads).toBe(0)
+    },
+  )
+
   it('cannot be dated in the future', async () => {
     vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
     const { registry } = newRegistry('optional')
-    await registry.enrol(desktop.enrolment())
-    vi.setSystemTime(Date.UTC(2030, 0, 1, 0, 6))
+    await enrolIn(registry, desktop)
+    vi.setSystemTime(Date.UTC(2030, 0, 1, 0, 5) + 1)
     const { escrow } = desktop.safeguard()
     vi.setSystemTime(Date.UTC(2030, 0, 1))
-    expect((await failure(() => registry.safeguard(escrow), 'policy')).detail['rule']).toBe('clock')
+    expect((await failure(() => registry.safeguard(escrow, ACME), 'policy')).detail['rule']).toBe('clock')
     vi.setSystemTime(-5)
     expect(readEscrow(desktop.safeguard().escrow).issuedAt).toBe(0)
   })
 
   it('that is damaged in the server’s database gives a plain Error', async () => {
     const { registry, store } = newRegistry('optional')
-    await registry.enrol(desktop.enrolment())
-    await registry.safeguard(deposit.escrow)
-    const { row, version } = (await store.read('acme', ''))!
-    await store.write('acme', '', flipped(row, row.length - 8 - 66), version + 1)
-    await expect(connect(registry, desktop)).rejects.toThrow('the row of an account in the registry is damaged')
+    await enrolIn(registry, desktop)
+    await registry.safeguard(deposit.escrow, ACME)
+    const { bytes: row, version } = (await store.read(ROW))!
+    await store.write(ROW, version + 1, flipped(row, row.length - 8 - 66))
+    await expect(connectTo(registry, desktop)).rejects.toThrow('the row of an account in the registry is damaged')
   })
 
   it('is accepted from 30 clients of one account at the same time', async () => {
@@ -233,12 +262,11 @@ describe('an escrow', () => {
     for (let index = 0; index < 30; index++) many.push(await make({ name: `client ${index}`, accountKey: ACCOUNT }))
     const { registry, store } = newRegistry('mandatory')
     const wait = () => new Promise((resolve) => setTimeout(resolve, 3))
-    const [read, write] = [store.read.bind(store), store.write.bind(store)]
-    store.read = async (...row) => wait().then(() => read(...row))
-    store.write = async (...row) => wait().then(() => write(...row))
-    for (const each of many) await registry.enrol(each.enrolment())
-    await Promise.all(many.map((each) => registry.safeguard(each.safeguard().escrow)))
-    for (const each of many) expect((await connect(registry, each)).safeguarded).toBe(true)
+    store.changed.read = async (...given) => wait().then(() => store.inner.read(...given))
+    store.changed.write = async (...given) => wait().then(() => store.inner.write(...given))
+    for (const each of many) await enrolIn(registry, each)
+    await Promise.all(many.map((each) => depositIn(registry, each)))
+    for (const each of many) expect((await connectTo(registry, each)).safeguarded).toBe(true)
   })
 
   it('cannot be created by a disposed client', async () => {
@@ -251,10 +279,10 @@ describe('an escrow', () => {
 describe('a registration file', () => {
   const deposited = async () => {
     const { registry } = newRegistry('optional')
-    await registry.enrol(withAccount.enrolment())
-    await registry.commitFirstBackup('acme', 'desktop')
+    await enrolIn(registry, withAccount)
+    await commitFor(registry, withAccount)
     const { escrow, activationCode } = withAccount.safeguard()
-    await registry.safeguard(escrow)
+    await registry.safeguard(escrow, ACME)
     const file = await registry.buildRegistration({ account: 'acme', name: 'desktop' }, provider, soon())
     return { registry, file, activationCode, options: { account: 'acme', ...card, activationCode } }
   }
@@ -277,7 +305,7 @@ describe('a registration file', () => {
     ]) {
       using back = open()
       expect([back.account, back.name]).toEqual(['acme', 'desktop'])
-      expect((await connect(registry, back)).state).toBe('locked')
+      expect((await connectTo(registry, back)).state).toBe('locked')
       for (const block of blocks) expectSame(await back.open(block), sample(50))
       const anew = await back.scope('account').seal(sample(60))
       expectSame(await withAccount.open(parseBlock(encodeBlock(anew), anew.label)), sample(60))
@@ -289,7 +317,7 @@ describe('a registration file', () => {
     const { file, activationCode } = await deposited()
     const facts = parseRegistration(file, card)
     expect(facts).toEqual({
-      ...{ realm: 'tests', account: 'acme', name: 'desktop', ...SERVER, hasAccountKey: true, armed: false },
+      ...{ realm: 'tests', account: 'acme', name: 'desktop', ...OWN, hasAccountKey: true, armed: false },
       expires: expect.any(Date) as Date,
       depositedAt: expect.any(Date) as Date,
     })

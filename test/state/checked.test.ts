@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { CheckedStore, StoreMistake } from '../../src/state/checked.ts'
+import { CheckedRegistryStore, CheckedStore, StoreMistake } from '../../src/state/checked.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 
 const bytes = Uint8Array.of(1, 2, 3)
@@ -149,5 +149,37 @@ describe('CheckedStore', () => {
     await expect(store.readVersion('a', 1)).rejects.toBe(error)
     await expect(store.write('a', 1, bytes)).rejects.toBe(error)
     await expect(store.drop('a', 1)).rejects.toBe(error)
+  })
+})
+
+describe('CheckedRegistryStore', () => {
+  const until = new Date(Date.now() + 60_000)
+
+  it('passes correct answers through, and calls once as a method', async () => {
+    const store = new CheckedRegistryStore(memoryStateStore())
+    expect([await store.once('a', until), await store.once('a', until)]).toEqual([true, false])
+    expect(await store.write('a', 1, bytes)).toBe(true)
+    const own = {
+      ...memoryStateStore(),
+      keys: new Set<string>(),
+      async once(this: { keys: Set<string> }, key: string) {
+        return this.keys.size < this.keys.add(key).size
+      },
+    }
+    expect(await new CheckedRegistryStore(own).once('a', until)).toBe(true)
+    expect([...own.keys]).toEqual(['a'])
+  })
+
+  it.each([undefined, null, 1, 'true', { rowCount: 1 }])('refuses %s as the answer of once', async (answer) => {
+    const store = new CheckedRegistryStore({ ...memoryStateStore(), once: async () => answer as never })
+    await expect(store.once('a', until)).rejects.toThrow(StoreMistake)
+    await expect(store.once('a', until)).rejects.toThrow('once of the store returned')
+  })
+
+  it('names the method that is missing', () => {
+    expect(() => new CheckedRegistryStore({ ...memoryStateStore(), once: undefined as never })).toThrow(
+      'this is not a RegistryStore: it has no method once',
+    )
+    expect(() => new CheckedRegistryStore({} as never)).toThrow('this is not a StateStore: it has no method read')
   })
 })

@@ -10,6 +10,7 @@ import {
   type SealedRecord,
   unlockKeyset,
 } from '../../src/index.ts'
+import { memoryStateStore } from '../../src/stores.ts'
 import { type Backend } from '../../src/primitives/backend.ts'
 import {
   ALICE,
@@ -19,7 +20,6 @@ import {
   failure,
   flipped,
   hex,
-  MemoryVaultStore,
   PASSWORD,
   patched,
   quickly,
@@ -416,7 +416,7 @@ describe('records of an adopted keyset', () => {
 describe('records of a vault', () => {
   it('open on another device, and after the password has changed', async () => {
     await quickly(async () => {
-      const store = new MemoryVaultStore()
+      const store = memoryStateStore()
       const login = await deriveLogin(PASSWORD, ALICE)
       const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
       const { record } = await vault.sealRecord(sample(50), START)

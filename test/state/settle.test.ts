@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
 import { CheckedStore, StoreMistake } from '../../src/state/checked.ts'
-import { readSettled, writeSettled } from '../../src/state/settle.ts'
+import { readSettled, writeSettled, writeShared } from '../../src/state/settle.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { failure } from '../fixtures.ts'
 import { instantTimers } from '../stores/instant.ts'
@@ -53,6 +53,32 @@ const writesAndFails =
     throw error
   }
 const lost = new Error('socket hang up')
+
+describe('writeShared', () => {
+  const shared = (store: StateStore) => writeShared(new CheckedStore(store), NAME, 1, mine)
+
+  it('is written only if the store says true', async () => {
+    expect(await shared(scripted().store)).toBe('written')
+    expect(await shared(scripted(fails(lost)).store)).toBe('written')
+  })
+
+  it('is the same, and not written, if these bytes are there after another answer', async () => {
+    expect(await shared(scripted(writesAndFails(lost)).store)).toBe('same')
+    const { store, inner } = scripted()
+    await inner.write(NAME, 1, mine)
+    await inner.write(NAME, 2, theirs)
+    expect(await shared(store)).toBe('same')
+  })
+
+  it('is taken or unknown as writeSettled is', async () => {
+    const { store, inner } = scripted()
+    await inner.write(NAME, 1, theirs)
+    expect(await shared(store)).toBe('taken')
+    await inner.write(NAME, 2, theirs)
+    await inner.drop(NAME, 2)
+    expect(await shared(store)).toBe('unknown')
+  })
+})
 
 describe('writeSettled', () => {
   it('asks once if the store says true', async () => {
@@ -221,6 +247,14 @@ describe('writeSettled to a store that never answers', () => {
     expect(error.message).toBe(`ECONNREFUSED${NOTE}`)
     expect(error.code).toBe(111)
     expect(writes).toBe(6)
+  })
+
+  it('does not name the object of a verifier, because its name tests passwords', async () => {
+    const down: StateStore = { ...memoryStateStore(), write: () => Promise.reject(new Error('down')) }
+    const name = `login/${'a1'.repeat(16)}`
+    await expect(writeSettled(new CheckedStore(down), name, 1, mine)).rejects.toThrow(
+      /^down \(version 1 of a verifier may have been written nevertheless\)$/,
+    )
   })
 
   it('says it once, though the store throws one and the same error again and again', async () => {

@@ -1,16 +1,36 @@
-import { createProfile, deriveLogin, openProfile, type Profile, resetProfile } from '../../src/vault.ts'
-import { ownerOf } from '../../src/vault/login.ts'
-import { describe, expect, it } from 'vitest'
-import { createKeyset, unlockKeyset } from '../../src/index.ts'
-import { u32 } from '../../src/core/bytes.ts'
-import { type Slot } from '../../src/vault/layout.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createKeyset } from '../../src/index.ts'
+import { guardProfiles, saveCredential } from '../../src/server.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
+import {
+  createProfile,
+  deriveLogin,
+  type Login,
+  openProfile,
+  parseProfile,
+  type Profile,
+  resetProfile,
+  saveProfile,
+} from '../../src/vault.ts'
 import { readCard } from '../../src/core/card.ts'
-import { encodeKeyring, sealRecoverySlot } from '../../src/vault/keyring.ts'
-import { Recipient } from '../../src/core/key-pairs.ts'
-import { encodeProfile, parseProfile } from '../../src/vault/profile-record.ts'
+import { generateSigningPair } from '../../src/core/key-pairs.ts'
 import { SecretKey } from '../../src/core/secret.ts'
-import { checkProfile } from '../../src/server.ts'
-import { ALICE, CHEAP, failure, flipped, MemoryVaultStore, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
+import { HandoverBy } from '../../src/vault/layout.ts'
+import { parseProfileRecord, type ProfileContents } from '../../src/vault/profile-record.ts'
+import {
+  ALICE,
+  CHEAP,
+  failure,
+  flipped,
+  KeepingStore,
+  newestBytes,
+  PASSWORD,
+  patched,
+  resummed,
+  sample,
+} from '../fixtures.ts'
+import { INSTANT } from '../server/instant-bcrypt.ts'
+import { BEHIND_SIGNATURE, contentsOf, recordOf, resigned } from './forged.ts'
 
 const [login, next, bob] = await Promise.all([
   deriveLogin(PASSWORD, ALICE),
@@ -24,45 +44,98 @@ const [admin, otherAdmin] = await Promise.all([
 const content = sample(300)
 
 async function withVault(profile: Profile) {
-  const store = new MemoryVaultStore()
+  const store = new KeepingStore()
   const made = await profile.createVault(store)
   return { store, ...made, block: await made.vault.seal(content) }
 }
 const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
 
-/** Returns the stored bytes of slots. */
-const slotBytes = (slots: readonly Slot[]) =>
-  slots.flatMap(({ generation, due, bytes }) => [u32(generation), Uint8Array.of(Number(due)), bytes])
+/** Where a record says who may reset it (SPEC §9.1). The number of vaults follows, unless there is a card. */
+const RECOVERY_AT = 280
 
-describe('createProfile and openProfile', () => {
-  it('give a profile without vaults, under zero trust or with an admin', () => {
+describe('createProfile', () => {
+  it('gives a profile without vaults, under zero trust or with an admin', () => {
     for (const recovery of [{ zeroTrust: true } as const, { admin: admin.card() }]) {
       const profile = createProfile(login, recovery)
-      expect([profile.version, profile.zeroTrust, profile.vaults]).toEqual([1, 'zeroTrust' in recovery, []])
+      expect([profile.revision, profile.zeroTrust, profile.vaults]).toEqual(['1', 'zeroTrust' in recovery, []])
+      expect(profile.identity).toMatch(/^[\da-f]{64}$/)
       const opened = openProfile(profile.record, login)
       expect(opened.record).toEqual(profile.record)
-      expect([opened.version, opened.zeroTrust]).toEqual([1, profile.zeroTrust])
+      expect([opened.revision, opened.zeroTrust, opened.identity]).toEqual(['1', profile.zeroTrust, profile.identity])
     }
   })
 
-  it('open a stored profile whose vaults open', async () => {
+  it('gives every profile an id and an identity of its own', () => {
+    const [one, other] = [createProfile(login, { zeroTrust: true }), createProfile(login, { zeroTrust: true })]
+    expect(one.identity).not.toBe(other.identity)
+    expect(one.record.subarray(32, 48)).not.toEqual(other.record.subarray(32, 48))
+  })
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['an empty object', {}],
+    ['zero trust that is false', { zeroTrust: false }],
+    ['zero trust that is a text', { zeroTrust: 'yes' }],
+    ['zero trust and an admin', { admin: admin.card(), zeroTrust: true }],
+    ['an admin, and zero trust that is false', { admin: admin.card(), zeroTrust: false }],
+    ['an admin that is null', { admin: null }],
+    ['an admin that is a number', { admin: 1 }],
+    ['the bytes of a card', { admin: admin.card().bytes }],
+    ['a recovery key beside zero trust, as a later release has it', { zeroTrust: true, recoveryKey: sample(32) }],
+    ['a recovery key beside an admin', { admin: admin.card(), recoveryKey: sample(32) }],
+    ['a misspelt option beside a right one', { admin: admin.card(), zerotrust: true }],
+    ['a misspelt option', { zerotrust: true }],
+  ])('refuses %s as recovery with a TypeError, and so does changeRecovery before it reads', async (_, recovery) => {
+    expect(() => createProfile(login, recovery as never)).toThrow(TypeError)
+    const untouched: StateStore = new Proxy(memoryStateStore(), {
+      get: () => () => {
+        throw new Error('the store was used')
+      },
+    })
+    const profile = openProfile(withAdmin.profile.record, login)
+    await expect(profile.changeRecovery(untouched, recovery as never)).rejects.toThrow(TypeError)
+  })
+
+  it('refuses an invalid card', async () => {
+    const [one, other] = [admin.card(), otherAdmin.card()]
+    // The bytes of the card must match the fingerprint.
+    await failure(() => createProfile(login, { admin: { ...one, bytes: other.bytes } }), 'key-changed')
+    const of = (bytes: Uint8Array) => createProfile(login, { admin: { ...one, bytes: new Uint8Array(bytes) } })
+    await failure(() => of(flipped(one.bytes, 60)), 'authentication-failed')
+    await failure(() => of(one.bytes.subarray(1)), 'malformed')
+    await failure(() => of(patched(one.bytes, 4, [9])), 'unsupported')
+  })
+
+  it('refuses a login that was disposed of, or is not from this copy of the library', async () => {
+    const gone = await deriveLogin(PASSWORD, ALICE)
+    gone.dispose()
+    await failure(() => createProfile(gone, { zeroTrust: true }), 'disposed')
+    expect(() => createProfile({ ...login }, { zeroTrust: true })).toThrow(TypeError)
+    await failure(() => openProfile(zeroTrust.profile.record, gone), 'disposed')
+    expect(() => openProfile(zeroTrust.profile.record, { ...login })).toThrow(TypeError)
+  })
+})
+
+describe('openProfile', () => {
+  it('opens a stored profile whose vaults open', async () => {
     const { store, profile, vault, block } = withAdmin
-    expect(profile.version).toBe(2)
-    expect(profile.vaults).toEqual([vault.id])
-    const opened = openProfile((await store.readProfile())!, login)
+    expect([profile.revision, profile.vaults]).toEqual(['2', [vault.id]])
+    const opened = openProfile(await newestBytes(store, 'profile'), login)
     expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('distinguish a wrong password from damage and from tampering', async () => {
+  it('distinguishes a wrong password from damage and from tampering', async () => {
     const { record } = withAdmin.profile
     await failure(() => openProfile(record, next), 'wrong-password')
     await failure(() => openProfile(record, bob), 'wrong-password')
-    for (let index = 0; index < record.length; index += index < 60 || index > 1800 ? 1 : 13) {
+    const step = (index: number) => (index < 290 || index > record.length - 220 ? 1 : 13)
+    for (let index = 0; index < record.length; index += step(index)) {
       await failure(() => openProfile(flipped(record, index, index % 8), login), 'malformed')
     }
     // An attacker can recompute the checksum, but not the MAC.
-    for (let index = 48; index < record.length - 8; index += index < 60 || index > 1800 ? 1 : 13) {
+    for (let index = 48; index < record.length - 8; index += step(index)) {
       await failure(
         () => openProfile(resummed(flipped(record, index, index % 8)), login),
         'authentication-failed',
@@ -74,47 +147,162 @@ describe('createProfile and openProfile', () => {
     await failure(() => openProfile(resummed(flipped(record, 40)), login), 'authentication-failed')
   })
 
-  it('refuse bytes that are not a profile', async () => {
+  it('refuses bytes that are not a profile', async () => {
     const { record } = zeroTrust.profile
-    await failure(() => openProfile(new Uint8Array(0), login), 'malformed')
-    await failure(() => openProfile(record.subarray(0, 55), login), 'malformed')
-    await failure(() => openProfile(resummed(patched(record, 5, [13])), login), 'unsupported')
-    await failure(() => openProfile(resummed(patched(record, 4, [2])), login), 'unsupported')
-    await failure(() => openProfile(admin.export('host'), login), 'unsupported')
-    await failure(() => openProfile(resummed(patched(record, 48, new Uint8Array(8))), login), 'malformed')
-    await failure(() => openProfile(resummed(patched(record, 56, [2])), login), 'malformed')
-    // Zero trust is turned off without a card, then turned on with one.
-    await failure(() => openProfile(resummed(patched(record, 56, [0])), login), 'malformed')
-    await failure(() => openProfile(resummed(patched(withAdmin.profile.record, 56, [1])), login), 'malformed')
-    await failure(() => openProfile(new Uint8Array(2 ** 20 + 1), login), 'limit-exceeded')
+    const open = (bytes: Uint8Array) => () => openProfile(bytes, login)
+    await failure(open(new Uint8Array(0)), 'malformed')
+    await failure(open(record.subarray(0, 55)), 'malformed')
+    await failure(open(resummed(patched(record, 5, [13]))), 'unsupported')
+    await failure(open(resummed(patched(record, 4, [2]))), 'unsupported')
+    await failure(open(admin.export('host')), 'unsupported')
+    await failure(open(resummed(patched(record, 48, new Uint8Array(8)))), 'malformed')
+    // Neither nobody, nor a card, nor a recovery key.
+    await failure(open(resummed(patched(record, RECOVERY_AT, [4]))), 'malformed')
+    // A card that is not there, and one that is too much.
+    await failure(open(resummed(patched(record, RECOVERY_AT, [1]))), 'malformed')
+    await failure(open(resummed(patched(withAdmin.profile.record, RECOVERY_AT, [0]))), 'malformed', 'limit-exceeded')
+    await failure(open(new Uint8Array(2 ** 20 + 1)), 'limit-exceeded')
     expect(() => openProfile('record' as never, login)).toThrow(TypeError)
+    expect(() => openProfile(undefined as never, login)).toThrow(TypeError)
   })
 
-  it('refuse a version below atLeast', async () => {
-    const { record } = withAdmin.profile
-    expect(openProfile(record, login, { atLeast: 2 }).version).toBe(2)
-    const error = await failure(() => openProfile(record, login, { atLeast: 3 }), 'rollback')
-    expect(error.detail).toEqual({ version: 2, atLeast: 3 })
-    expect(() => openProfile(record, login, { atLeast: -1 })).toThrow(RangeError)
-  })
-
-  it('refuse an invalid recovery', async () => {
-    for (const recovery of [{}, { zeroTrust: false }, { admin: admin.card(), zeroTrust: true }, { admin: 1 }]) {
-      expect(() => createProfile(login, recovery as never)).toThrow(TypeError)
+  it('refuses what a later release writes, before it looks at anything behind it', async () => {
+    const { record } = zeroTrust.profile
+    // A recovery key, generation 2, and a flag that is not known.
+    const withKey = resummed(patched(record, RECOVERY_AT, [2]))
+    const { detail } = await failure(() => openProfile(withKey, login), 'unsupported')
+    expect(detail).toMatchObject({ object: 'profile', field: 'recovery' })
+    await failure(() => parseProfile(withKey), 'unsupported')
+    await failure(() => resetProfile(withKey, admin, next, { identity: 'unpinned' }), 'unsupported')
+    // The fields behind it are those of the later release.
+    const cut = resummed(new Uint8Array([...withKey.subarray(0, RECOVERY_AT + 40), ...sample(8)]))
+    await failure(() => openProfile(cut, login), 'unsupported')
+    for (const flags of [2, 3, 4, 255]) {
+      const changed = resummed(patched(record, 15, [flags]))
+      const { detail: flag } = await failure(() => openProfile(changed, login), 'unsupported')
+      expect(flag).toMatchObject({ object: 'profile', field: 'flags' })
     }
-    const [one, other] = [admin.card(), otherAdmin.card()]
-    // The bytes of the card must match the fingerprint.
-    await failure(() => createProfile(login, { admin: { ...one, bytes: other.bytes } }), 'key-changed')
+    for (const generation of [0, 2]) {
+      const changed = resummed(patched(record, 11, [generation]))
+      const { detail: other } = await failure(() => openProfile(changed, login), 'unsupported')
+      expect(other).toMatchObject({ object: 'profile', field: 'generation' })
+    }
+    const handedOver = await handedOverByIdentity()
+    const byAt = handedOver.length - BEHIND_SIGNATURE - 64 - 65
+    expect(handedOver[byAt]).toBe(HandoverBy.identity)
+    await failure(() => openProfile(resummed(patched(handedOver, byAt, [3])), login), 'unsupported')
+    await failure(() => parseProfile(resummed(patched(handedOver, byAt, [3]))), 'unsupported')
+    await failure(() => openProfile(resummed(patched(handedOver, byAt, [4])), login), 'malformed')
+  })
+
+  it('refuses a revision below atLeast, before it looks at the password', async () => {
+    const { record } = withAdmin.profile
+    expect(openProfile(record, login, { atLeast: '2' }).revision).toBe('2')
+    for (const by of [login, bob]) {
+      const error = await failure(() => openProfile(record, by, { atLeast: '3' }), 'rollback')
+      expect(error.detail).toEqual({ version: 2, atLeast: 3 })
+    }
+    for (const atLeast of [undefined, null, 2, '', '0', '-1', '02', '1.0', '9007199254740992', 'two']) {
+      expect(() => openProfile(record, login, { atLeast: atLeast as never }), String(atLeast)).toThrow(TypeError)
+    }
+  })
+
+  const forgeries: [string, (contents: ProfileContents, record: Uint8Array) => Uint8Array][] = [
+    ['is signed by another key than its identity', (_, record) => resigned(record, generateSigningPair().seed, login)],
+    [
+      'holds the seed of another identity',
+      (contents) => {
+        const other = generateSigningPair()
+        const signed = recordOf({ ...contents, identity: { ...contents.identity, seed: other.seed } }, login)
+        return resigned(signed, contents.identity.seed, login)
+      },
+    ],
+    ['has an invalid card', (contents) => recordOf({ ...contents, admin: brokenCard() }, login)],
+    [
+      'has a slot of another vault',
+      (contents, record) => {
+        const at = Buffer.from(record).indexOf(contents.vaults[0]!.id)
+        return resigned(flipped(record, at, 1), contents.identity.seed, login)
+      },
+    ],
+    [
+      'has a slot of another generation',
+      (contents, record) => {
+        const at = Buffer.from(record).indexOf(contents.vaults[0]!.id) + 34
+        return resigned(patched(record, at, [0, 0, 0, 2]), contents.identity.seed, login)
+      },
+    ],
+    [
+      'has the seed of an identity under another context',
+      (_, record) => {
+        const other = generateSigningPair()
+        return resigned(patched(record, 88, other.publicKey), other.seed, login)
+      },
+    ],
+  ]
+  it.each(forgeries)('refuses a record that %s, though its MAC holds', async (_, forge) => {
+    const { record } = withAdmin.profile
+    const forged = forge(contentsOf(record, login), record)
+    expect(parseProfileRecord(forged).version).toBe(2)
+    const { message } = await failure(() => openProfile(forged, login), 'authentication-failed')
+    const plain = await failure(() => openProfile(resummed(flipped(record, 40)), login), 'authentication-failed')
+    expect(message).toBe(plain.message)
+  })
+
+  it('refuses fields that contradict each other', async () => {
+    const { profile } = withAdmin
+    const contents = contentsOf(profile.record, login)
+    const [vault] = contents.vaults
+    // The encoder refuses them, so change the bytes of a record with two vaults.
+    const twice = { ...vault!, id: sample(16) }
+    const record = recordOf({ ...contents, vaults: [vault!, twice] }, login)
+    const at = Buffer.from(record).indexOf(twice.id)
     await failure(
-      () => createProfile(login, { admin: { ...one, bytes: flipped(one.bytes, 60) } }),
+      () => openProfile(resigned(patched(record, at, vault!.id), contents.identity.seed, login), login),
+      'malformed',
+    )
+    await failure(() => recordOf({ ...contents, vaults: [vault!, vault!] }, login), 'malformed')
+    await failure(() => recordOf({ ...contents, admin: undefined }, login), 'malformed')
+    await failure(() => recordOf({ ...contents, vaults: [{ ...vault!, keys: [] }] }, login), 'malformed')
+  })
+})
+
+describe('parseProfile', () => {
+  it('shows without a key what the handle shows', () => {
+    for (const { profile } of [withAdmin, zeroTrust]) {
+      const { revision, identity, zeroTrust, vaults, passwordId } = profile
+      expect(parseProfile(profile.record)).toEqual({ revision, identity, zeroTrust, vaults, passwordId })
+    }
+  })
+
+  it('refuses damage, tampering, and what is not a profile', async () => {
+    const { record } = withAdmin.profile
+    for (let index = 0; index < record.length; index += 41) {
+      await failure(() => parseProfile(flipped(record, index, index % 8)), 'malformed')
+      const part = index > 47 && index < record.length - BEHIND_SIGNATURE
+      if (part) {
+        await failure(
+          () => parseProfile(resummed(flipped(record, index, index % 8))),
+          ...(['authentication-failed', 'malformed', 'limit-exceeded'] as const),
+        )
+      }
+    }
+    // The key id and the flag are signed too. The MAC is for those who have the key.
+    await failure(() => parseProfile(resummed(flipped(record, 20))), 'authentication-failed')
+    await failure(
+      () => parseProfile(resummed(flipped(record, record.length - BEHIND_SIGNATURE - 1))),
       'authentication-failed',
     )
+    expect(parseProfile(resummed(flipped(record, record.length - 20))).revision).toBe('2')
+    await failure(() => parseProfile(admin.card().bytes), 'malformed')
+    await failure(() => parseProfile(admin.export('host')), 'unsupported')
+    await failure(() => parseProfile(new Uint8Array(2 ** 20 + 1)), 'limit-exceeded')
+    expect(() => parseProfile('x' as never)).toThrow(TypeError)
   })
 })
 
 describe('limits', () => {
-  const { rootKey } = ownerOf(login)
-  const contents = { id: new Uint8Array(16), version: 1, admin: undefined, vaults: [] }
+  const contents = contentsOf(createProfile(login, { zeroTrust: true }).record, login)
   const vaultsOf = (count: number) =>
     Array.from({ length: count }, (_, index) => ({
       id: Uint8Array.from({ length: 16 }, (_, at) => index >> (8 * at)),
@@ -124,29 +312,30 @@ describe('limits', () => {
     }))
 
   it('a profile has at most 256 vaults', async () => {
-    const full = encodeProfile({ ...contents, vaults: vaultsOf(256) }, rootKey)
-    const profile = openProfile(full, login)
+    const profile = openProfile(recordOf({ ...contents, vaults: vaultsOf(256) }, login), login)
     expect(profile.vaults).toHaveLength(256)
-    await failure(() => encodeProfile({ ...contents, vaults: vaultsOf(257) }, rootKey), 'limit-exceeded')
-    await failure(() => profile.createVault(new MemoryVaultStore()), 'limit-exceeded')
+    await failure(() => recordOf({ ...contents, vaults: vaultsOf(257) }, login), 'limit-exceeded')
+    await failure(() => profile.createVault(memoryStateStore()), 'limit-exceeded')
   })
 
   it('a profile with the last version cannot be changed', async () => {
-    const last = openProfile(encodeProfile({ ...contents, version: Number.MAX_SAFE_INTEGER }, rootKey), login)
+    const last = openProfile(recordOf({ ...contents, version: Number.MAX_SAFE_INTEGER }, login), login)
+    const store = memoryStateStore()
+    await saveProfile(store, last)
     await failure(() => last.changePassword(next), 'limit-exceeded')
-    await failure(() => last.changeRecovery(new MemoryVaultStore(), { zeroTrust: true }), 'limit-exceeded')
+    await failure(() => last.changeRecovery(store, { zeroTrust: true }), 'limit-exceeded')
+    await failure(() => last.createVault(store), 'limit-exceeded')
   })
 })
 
 describe('changePassword', () => {
   it('gives one new record with the same vaults, which refuses the old password', async () => {
     const { store, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
-    const before = openProfile((await store.readProfile())!, login)
+    const before = openProfile(await newestBytes(store, 'profile'), login)
     const after = before.changePassword(next)
-    expect(after.version).toBe(before.version + 1)
-    expect(checkProfile(after.record, before.record)).toEqual({ version: 3, zeroTrust: false })
+    expect([after.revision, after.identity, after.zeroTrust]).toEqual(['3', before.identity, false])
     await failure(() => openProfile(after.record, login), 'wrong-password')
-    expect(await store.writeProfile(after.record, after.version)).toBe(true)
+    await saveProfile(store, after)
     const opened = openProfile(after.record, next)
     expect(await (await opened.openVault(store, vault.id)).open(block)).toEqual(content)
     // An old record still opens with the old password. Rotating ends that.
@@ -154,128 +343,18 @@ describe('changePassword', () => {
     await opened.rotate(store)
     await failure(() => before.openVault(store, vault.id), 'wrong-password')
     // The admin can still reset.
-    const reset = resetProfile((await store.readProfile())!, admin, login)
+    const record = await newestBytes(store, 'profile')
+    const reset = resetProfile(record, admin, login, { identity: after.identity })
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
   })
 
-  it('accepts only a login of the same user', () => {
+  it('accepts only a login of the same user that can be used, and works only on a handle that can be used', async () => {
     expect(() => withAdmin.profile.changePassword(bob)).toThrow(RangeError)
     expect(() => withAdmin.profile.changePassword({ ...next })).toThrow(TypeError)
-  })
-})
-
-describe('resetProfile', () => {
-  it('puts the same vaults under a new password', async () => {
-    const { store, vault, block, profile } = withAdmin
-    const reset = resetProfile(profile.record, admin, next)
-    expect([reset.version, reset.zeroTrust, reset.vaults]).toEqual([3, false, [vault.id]])
-    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
-    expect(openProfile(reset.record, next).version).toBe(3)
-    expect(checkProfile(reset.record, profile.record).version).toBe(3)
-    // A second reset works, because the recovery slots stay.
-    const again = resetProfile(reset.record, admin, login)
-    expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
-  })
-
-  it('is refused under zero trust, before any key is used', async () => {
-    const error = await failure(() => resetProfile(zeroTrust.profile.record, admin, next), 'policy')
-    expect(error.detail).toEqual({ rule: 'zero-trust' })
-    await failure(() => resetProfile(zeroTrust.profile.record, null as never, next), 'policy')
-  })
-
-  it('is refused for another admin or user, an older version, and a keyset from a source definition', async () => {
-    const { record } = withAdmin.profile
-    await failure(() => resetProfile(record, otherAdmin, next), 'key-not-found')
-    await failure(() => resetProfile(record, admin, bob), 'authentication-failed')
-    await failure(() => resetProfile(record, admin, next, { atLeast: 3 }), 'rollback')
-    const definition = await unlockKeyset(admin.export('definition'), 'admin')
-    await failure(() => resetProfile(record, definition, next), 'policy')
-    expect(() => resetProfile(record, {} as never, next)).toThrow(TypeError)
-    expect(() => resetProfile(record, admin, {} as never)).toThrow(TypeError)
-  })
-
-  it('drops a recovery slot that does not belong to a slot', async () => {
-    const { record } = withAdmin.profile
-    const [vault] = parseProfile(record).vaults
-    const recoveryAt = record.length - 72 - 1716 - 2
-    // Beside the genuine recovery slot, the server plants one for a future generation. It needs only public keys for
-    // that.
-    const planted = { generation: 2, key: new SecretKey('keyring', sample(16)) }
-    const sharing = new Recipient(readCard(admin.card().bytes).sharing)
-    const id = parseProfile(record).header.ownerId
-    const forged = sealRecoverySlot(sharing, id, ALICE, vault!.id, planted).bytes
-    const withSlot = resummed(
-      Buffer.concat([
-        record.subarray(0, recoveryAt),
-        Uint8Array.of(0, 2),
-        record.subarray(recoveryAt + 2, -72),
-        Uint8Array.of(0, 0, 0, 2),
-        forged,
-        record.subarray(-72),
-      ]),
-    )
-    expect(parseProfile(withSlot).vaults[0]!.recoverySlots).toHaveLength(2)
-    const reset = resetProfile(withSlot, admin, next)
-    expect(parseProfile(reset.record).vaults[0]!.recoverySlots).toHaveLength(1)
-  })
-
-  it('does not let the server replace a keyring with its own', async () => {
-    const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
-    const { record } = profile
-    const [entry] = parseProfile(record).vaults
-    const { ownerId } = parseProfile(record).header
-    // Beside the genuine slot, the server plants a second one with a key that it knows.
-    const own = { generation: 2, due: false, key: new SecretKey('keyring', sample(16)) }
-    const sharing = new Recipient(readCard(admin.card().bytes).sharing)
-    const slots = Buffer.concat([Uint8Array.of(0, 2), ...slotBytes(entry!.slots), u32(2), Buffer.alloc(145)])
-    const forgedSlot = sealRecoverySlot(sharing, ownerId, ALICE, entry!.id, own)
-    const recoverySlots = Buffer.concat([
-      Uint8Array.of(0, 2),
-      ...[...entry!.recoverySlots, forgedSlot].flatMap(({ generation, bytes }) => [u32(generation), bytes]),
-    ])
-    const vaultAt = Buffer.from(record).indexOf(entry!.id)
-    const forged = resummed(
-      Buffer.concat([record.subarray(0, vaultAt + 32), slots, recoverySlots, record.subarray(-72)]),
-    )
-    const reset = resetProfile(forged, admin, next)
-    await store.writeProfile(reset.record, reset.version)
-    expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
-    // Later it offers a keyring that wraps its own data key under that key.
-    const dataKey = new SecretKey('data', sample(32))
-    const swapped = new MemoryVaultStore()
-    await swapped.writeProfile(reset.record, reset.version)
-    await swapped.writeKeyring(vault.id, encodeKeyring(entry!.id, 7, dataKey, [own]), 7)
-    await failure(() => reset.openVault(swapped, vault.id), 'authentication-failed')
-    await failure(() => reset.rotate(swapped), 'authentication-failed')
-    const rotated = await reset.rotate(store)
-    expect(parseProfile(rotated.record).vaults[0]!.slots).toHaveLength(1)
-    // The new key has the same generation as the planted one, but its own recovery slot.
-    const again = resetProfile(rotated.record, admin, login)
-    expect(await (await again.openVault(store, vault.id)).open(block)).toEqual(content)
-  })
-
-  it('writes the card of the admin who resets, not the one in the record', async () => {
-    const { record } = withAdmin.profile
-    // The server puts another card into the record. The admin cannot check the MAC, so only this rule protects here.
-    const forged = resummed(patched(record, 58, otherAdmin.card().bytes))
-    const reset = resetProfile(forged, admin, next)
-    expect(Buffer.from(reset.record).includes(Buffer.from(admin.card().bytes))).toBe(true)
-    expect(Buffer.from(reset.record).includes(Buffer.from(otherAdmin.card().bytes))).toBe(false)
-  })
-
-  it('refuses a recovery slot with any byte changed', async () => {
-    const { record } = withAdmin.profile
-    const slotAt = record.length - 72 - 1712
-    for (let index = slotAt; index < slotAt + 1712; index += index < slotAt + 48 ? 1 : 41) {
-      const damaged = resummed(flipped(record, index, index % 8))
-      await failure(
-        () => resetProfile(damaged, admin, next),
-        'authentication-failed',
-        'key-not-found',
-        'malformed',
-        'unsupported',
-      )
-    }
+    const otherRealm = await deriveLogin(PASSWORD, { ...ALICE, realm: 'tests2' })
+    expect(() => withAdmin.profile.changePassword(otherRealm)).toThrow(RangeError)
+    otherRealm.dispose()
+    await failure(() => withAdmin.profile.changePassword(otherRealm), 'disposed')
   })
 })
 
@@ -285,31 +364,144 @@ describe('changeRecovery', () => {
     const changed = await profile.changeRecovery(store, { zeroTrust: true })
     expect(changed.zeroTrust).toBe(true)
     expect(await (await changed.openVault(store, vault.id)).open(block)).toEqual(content)
-    await failure(() => resetProfile(changed.record, admin, next), 'policy')
+    await failure(() => resetProfile(changed.record, admin, next, { identity: 'unpinned' }), 'policy')
     const error = await failure(() => changed.changeRecovery(store, { admin: admin.card() }), 'policy')
     expect(error.detail).toEqual({ rule: 'zero-trust' })
     expect((await changed.changeRecovery(store, { zeroTrust: true })).zeroTrust).toBe(true)
-    await failure(
-      () => checkProfile(resummed(patched(profile.record, 55, [changed.version + 1])), changed.record),
-      'policy',
-    )
   })
 
   it('gives access to another admin, and ends the access of the former one', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
     const changed = await profile.changeRecovery(store, { admin: otherAdmin.card() })
-    await failure(() => resetProfile(changed.record, admin, next), 'key-not-found')
-    const reset = resetProfile(changed.record, otherAdmin, next)
+    const pinned = { identity: changed.identity }
+    await failure(() => resetProfile(changed.record, admin, next, pinned), 'key-not-found')
+    const reset = resetProfile(changed.record, otherAdmin, next, pinned)
     expect(await (await reset.openVault(store, vault.id)).open(block)).toEqual(content)
     // The former admin can still reset an old record. But its keys open no current keyring.
-    const old = resetProfile(profile.record, admin, next)
+    const old = resetProfile(profile.record, admin, next, { identity: profile.identity })
     await failure(() => old.openVault(store, vault.id), 'rollback', 'wrong-password', 'authentication-failed')
   })
 
-  it('refuses an invalid recovery before anything is written', async () => {
+  it('refuses an invalid card before anything is written', async () => {
     const { store, profile } = await withVault(createProfile(login, { admin: admin.card() }))
-    await expect(profile.changeRecovery(store, {} as never)).rejects.toThrow(TypeError)
-    expect(store.profiles.size).toBe(2)
+    const { length } = store.history
+    const card = { ...admin.card(), bytes: flipped(admin.card().bytes, 60) }
+    await failure(() => profile.changeRecovery(store, { admin: card }), 'authentication-failed')
+    expect(store.history).toHaveLength(length)
+  })
+})
+
+describe('the identity', () => {
+  /** A user whose records all go through a guard. Keeps who handed over each record. */
+  class Guarded {
+    readonly store = memoryStateStore()
+    readonly session = guardProfiles(this.store)
+    profile!: Profile
+    readonly identities: string[] = []
+
+    /** Saves a profile as a product does, and returns who handed it over, and whether the identity is due. */
+    async save(profile: Profile, own: Login) {
+      await saveCredential(this.store, profile.record, own.credential, INSTANT)
+      await saveProfile(this.session, profile)
+      return this.use(profile)
+    }
+
+    use(profile: Profile) {
+      const isNew = profile.identity !== this.identities.at(-1)
+      this.identities.push(profile.identity)
+      this.profile = profile
+      const { handover, identityDue } = parseProfileRecord(profile.record)
+      return { isNew, by: handover?.by, due: identityDue }
+    }
+
+    async reset(own: Login) {
+      const record = await newestBytes(this.store, 'profile')
+      return this.save(resetProfile(record, admin, own, { identity: this.profile.identity }), own)
+    }
+
+    async createVault() {
+      return this.use((await this.profile.createVault(this.session)).profile)
+    }
+  }
+  const kept = { isNew: false, by: undefined, due: false }
+  const keptDue = { ...kept, due: true }
+  const byReset = { isNew: true, by: HandoverBy.card, due: true }
+  const renewed = { isNew: true, by: HandoverBy.identity, due: false }
+  let user: Guarded
+
+  const started = async () => {
+    user = new Guarded()
+    expect(await user.save(createProfile(login, { admin: admin.card() }), login)).toEqual({ ...kept, isNew: true })
+    expect(await user.createVault()).toEqual(kept)
+  }
+  beforeAll(started)
+
+  it('stays over new passwords, new vaults and rotations', async () => {
+    await started()
+    expect(await user.save(user.profile.changePassword(next), next)).toEqual(kept)
+    expect(await user.save(user.profile.changePassword(login), login)).toEqual(kept)
+    expect(await user.createVault()).toEqual(kept)
+    expect(user.use(await user.profile.rotate(user.session))).toEqual(kept)
+    expect(new Set(user.identities).size).toBe(1)
+  })
+
+  it('changes with the recovery, by the former identity', async () => {
+    await started()
+    // A rotation follows the handover, so the newest record has none.
+    expect(user.use(await user.profile.changeRecovery(user.session, { admin: otherAdmin.card() }))).toEqual({
+      ...kept,
+      isNew: true,
+    })
+    expect(user.use(await user.profile.changeRecovery(user.session, { zeroTrust: true })).isNew).toBe(true)
+    expect(user.use(await user.profile.changeRecovery(user.session, { zeroTrust: true })).isNew).toBe(true)
+    const handedOver = await handedOverByIdentity()
+    expect(parseProfileRecord(handedOver).handover?.by).toBe(HandoverBy.identity)
+  })
+
+  it('changes with a reset, by the card, and with the first new password after it', async () => {
+    await started()
+    expect(await user.reset(next)).toEqual(byReset)
+    expect(await user.save(user.profile.changePassword(login), login)).toEqual(renewed)
+    expect(await user.save(user.profile.changePassword(next), next)).toEqual(kept)
+    expect(new Set(user.identities).size).toBe(3)
+  })
+
+  it('is renewed with the first new password, though vaults were created and rotated since the reset', async () => {
+    await started()
+    expect(await user.reset(next)).toEqual(byReset)
+    expect(await user.createVault()).toEqual(keptDue)
+    expect(user.use(await user.profile.rotate(user.session))).toEqual(keptDue)
+    expect(user.use(openProfile(user.profile.record, next))).toEqual(keptDue)
+    expect(await user.save(user.profile.changePassword(login), login)).toEqual(renewed)
+  })
+
+  it('is renewed with the first new password, though the recovery was changed since the reset', async () => {
+    await started()
+    expect(await user.reset(next)).toEqual(byReset)
+    expect(user.use(await user.profile.changeRecovery(user.session, { admin: otherAdmin.card() }))).toEqual({
+      ...keptDue,
+      isNew: true,
+    })
+    expect(await user.save(user.profile.changePassword(login), login)).toEqual(renewed)
+    expect(await user.save(user.profile.changePassword(next), next)).toEqual(kept)
+  })
+
+  it('changes with each of two resets', async () => {
+    await started()
+    expect(await user.reset(next)).toEqual(byReset)
+    expect(await user.reset(login)).toEqual(byReset)
+    expect(await user.save(user.profile.changePassword(next), next)).toEqual(renewed)
+    expect(await user.reset(login)).toEqual(byReset)
+    expect(new Set(user.identities).size).toBe(5)
+  })
+
+  it('signs keyrings after each of these changes, so that the guard takes them', async () => {
+    await started()
+    for (const step of [() => user.reset(next), () => user.save(user.profile.changePassword(login), login)]) {
+      await step()
+      user.use(await user.profile.rotate(user.session))
+      expect(user.profile.vaults).toHaveLength(1)
+    }
   })
 })
 
@@ -319,7 +511,7 @@ describe('a profile handle', () => {
     expect(() => JSON.stringify(profile)).toThrow(TypeError)
     expect(() => structuredClone(profile)).toThrow()
     profile.record.fill(0)
-    expect(openProfile(profile.record, login).version).toBe(2)
+    expect(openProfile(profile.record, login).revision).toBe('2')
     const opened = await profile.openVault(store, vault.id)
     profile.dispose()
     profile.dispose()
@@ -342,6 +534,7 @@ describe('a profile handle', () => {
 
   it('refuses unknown and invalid vault ids, and an invalid store', async () => {
     const { store, profile } = zeroTrust
+    const { length } = store.history
     await failure(() => profile.openVault(store, '0'.repeat(32)), 'key-not-found')
     await failure(() => profile.rotate(store, '0'.repeat(32)), 'key-not-found')
     for (const id of ['', 'x', 'A'.repeat(32)]) {
@@ -349,34 +542,27 @@ describe('a profile handle', () => {
       await expect(profile.rotate(store, id)).rejects.toThrow(RangeError)
     }
     await expect(profile.openVault(store, 7 as never)).rejects.toThrow(TypeError)
-    await expect(profile.openVault({ readKeyring: async () => 'x' } as never, profile.vaults[0]!)).rejects.toThrow(
-      TypeError,
-    )
+    await expect(profile.rotate(store, 7 as never)).rejects.toThrow(TypeError)
+    for (const wrong of [undefined, {}, { read: async () => 'x' }] as never[]) {
+      await expect(profile.openVault(wrong, profile.vaults[0]!)).rejects.toThrow(TypeError)
+      await expect(profile.rotate(wrong)).rejects.toThrow(TypeError)
+      await expect(profile.createVault(wrong)).rejects.toThrow(TypeError)
+      await expect(profile.changeRecovery(wrong, { zeroTrust: true })).rejects.toThrow(TypeError)
+    }
+    expect(store.history).toHaveLength(length)
   })
 })
 
-describe('checkProfile', () => {
-  it('accepts only the next version, without a key', async () => {
-    const { profile, store } = withAdmin
-    const [first, second] = [store.profiles.get(1)!, store.profiles.get(2)!]
-    expect(checkProfile(first)).toEqual({ version: 1, zeroTrust: false })
-    expect(checkProfile(second, first)).toEqual({ version: 2, zeroTrust: false })
-    await failure(() => checkProfile(second), 'conflict')
-    await failure(() => checkProfile(first, first), 'conflict')
-    await failure(() => checkProfile(first, second), 'conflict')
-    const error = await failure(() => checkProfile(profile.changePassword(next).record, first), 'conflict')
-    expect(error.detail).toEqual({ version: 3, expected: 2 })
-  })
+/** Returns the record that changes the recovery: the first of its writes. */
+async function handedOverByIdentity(): Promise<Uint8Array> {
+  const { store, profile } = await withVault(createProfile(login, { admin: admin.card() }))
+  await profile.changeRecovery(store, { admin: otherAdmin.card() })
+  return store.history.filter(({ name }) => name === 'profile')[2]!.bytes
+}
 
-  it('refuses a damaged record, another profile, and turning zero trust off', async () => {
-    const { store } = withAdmin
-    const [first, second] = [store.profiles.get(1)!, store.profiles.get(2)!]
-    await failure(() => checkProfile(flipped(second, 100), first), 'malformed')
-    await failure(() => checkProfile(second, flipped(first, 100)), 'malformed')
-    const foreign = (await withVault(createProfile(login, { admin: admin.card() }))).store
-    await failure(() => checkProfile(foreign.profiles.get(2)!, first), 'policy')
-    const error = await failure(() => checkProfile(second, zeroTrust.store.profiles.get(1)), 'policy')
-    expect(error.detail).toEqual({ rule: 'zero-trust' })
-    expect(() => checkProfile('x' as never)).toThrow(TypeError)
-  })
-})
+/** Returns a card whose signature does not hold. */
+function brokenCard(): Uint8Array {
+  const card = flipped(admin.card().bytes, 1776 - 1)
+  expect(() => readCard(card)).toThrow()
+  return card
+}

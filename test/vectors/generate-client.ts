@@ -1,6 +1,14 @@
 // Adds the vectors of clients and devices below to their files, unless they are there already. Run `npm run vectors`.
-import { type ProvenKey, storedEnrolment, type StoredEnrolment } from '../../src/client/layout.ts'
-import { Suite } from '../../src/core/suite.ts'
+import { createHash, createHmac } from 'node:crypto'
+import {
+  type KeyHash,
+  type ProvenKey,
+  storedChallenge,
+  type StoredChallenge,
+  storedEnrolment,
+  type StoredEnrolment,
+} from '../../src/client/layout.ts'
+import { accountRow, type AccountRow, type KnownClient } from '../../src/server/account-row.ts'
 import { flipped, hex, openKeyOf, patched, resummed, sample } from '../fixtures.ts'
 import { deriveLogin } from '../../src/vault.ts'
 import { sealHandle } from '../../src/device/saved.ts'
@@ -8,10 +16,10 @@ import { type DeviceKey, openDeviceKey } from '../../src/device.ts'
 import { type Bytes } from '../../src/index.ts'
 import { type TypedKey } from '../../src/client.ts'
 import { KeyedCipher, PublicCipher, type ScopeCipher } from '../../src/client/block.ts'
-import { concat, domain, utf8 } from '../../src/core/bytes.ts'
+import { concat, domain, lengthPrefixed, utf8 } from '../../src/core/bytes.ts'
 import { encode } from '../../src/core/codec.ts'
-import { encodeHeader } from '../../src/core/header.ts'
-import { type Claimant, createChallenge, encodeEnrolment, encodeProof } from '../../src/client/proof.ts'
+import { ObjectType } from '../../src/core/header.ts'
+import { type Claimant, claimHeader, encodeEnrolment, encodeProof } from '../../src/client/proof.ts'
 import { deriveTypedKey } from '../../src/client/typed-key.ts'
 import { sign, signingPublicKey } from '../../src/primitives/signature.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
@@ -19,7 +27,7 @@ import { openedClient } from '../../src/client/client.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
-import type { ClientBlockVector, DeviceVector, ProofVector, TypedKeyVector } from './vectors.ts'
+import type { AccountVector, ClientBlockVector, DeviceVector, ProofVector, TypedKeyVector } from './vectors.ts'
 
 const NAMES = { realm: 'com.example.backup', account: 'acme' }
 const refused = { expect: 'authentication-failed' } as const
@@ -128,32 +136,38 @@ const claimant = (more: Partial<Claimant> = {}): Claimant => ({
   ...more,
 })
 const both = claimant({ accountKey: { type: 1, key: keyOf(ACCOUNT_KEY) } })
+const place = { realm: NAMES.realm, server: 'storage-1', registryKey: '', now: 0 }
 function enrolment(id: string, comment: string, bytes: Uint8Array, more: Partial<ProofVector> = {}) {
-  proofs.push({
-    id,
-    section: '14.1',
-    comment,
-    kind: 'enrolment',
-    bytes: hex(bytes),
-    realm: NAMES.realm,
-    server: '',
-    expect: 'ok',
-    ...more,
-  })
+  const about = { id, section: '14.1', comment, kind: 'enrolment' } as const
+  proofs.push({ ...about, bytes: hex(bytes), ...place, expect: 'ok', ...more })
 }
-const one = encodeEnrolment(claimant())
-const two = encodeEnrolment(both)
+const REGISTRY_KEY = sample(32, 70)
+const ISSUED = Date.UTC(2030, 0, 1)
+/** Issues a challenge as a server of this registry would. */
+function issued(more: Partial<StoredChallenge> = {}, key = REGISTRY_KEY): Bytes {
+  const body = {
+    headerBytes: claimHeader(ObjectType.challenge),
+    ...{ realm: utf8(NAMES.realm), server: utf8('storage-1'), random: sample(32, 71), date: ISSUED },
+    ...more,
+  }
+  const message = encode(storedChallenge, { ...body, mac: new Uint8Array(32) }).subarray(0, -32)
+  return encode(storedChallenge, { ...body, mac: createHmac('sha256', key).update(message).digest() })
+}
+const challenge = issued()
+const one = encodeEnrolment(claimant(), challenge)
+const two = encodeEnrolment(both, challenge)
 enrolment('enrolment', 'with a private key', one)
 enrolment('enrolment-both', 'with both keys', two)
 enrolment('enrolment-realm', 'of another realm', one, { realm: 'elsewhere', ...refused })
 enrolment('enrolment-type', 'type 18', patched(one, 5, [18]), unsupported)
+enrolment('enrolment-generation', 'generation 0', patched(one, 8, [0, 0, 0, 0]), unsupported)
 enrolment('enrolment-ids', 'with a key id', flipped(one, 16), malformed)
 enrolment('enrolment-cut', 'a byte short', one.subarray(0, -1), malformed)
 enrolment('enrolment-extended', 'a byte long', concat(one, new Uint8Array(1)), malformed)
 enrolment('enrolment-long', 'beyond the limit', concat(one, new Uint8Array(4096)), { expect: 'limit-exceeded' })
 enrolment('enrolment-signature', 'one bit of the signature', flipped(one, one.length - 1), refused)
 enrolment('enrolment-second', 'one bit of the first of two signatures', flipped(two, two.length - 65), refused)
-const platformAt = 48 + 2 + NAMES.realm.length + 2 + NAMES.account.length + 2 + 'desktop'.length
+const platformAt = 48 + 2 + challenge.length + 2 + NAMES.realm.length + 2 + NAMES.account.length + 2 + 'desktop'.length
 enrolment('enrolment-platform', 'another platform than was signed', patched(one, platformAt, [4]), refused)
 enrolment('enrolment-amiga', 'a platform that nobody has', patched(one, platformAt, [6]), malformed)
 enrolment('enrolment-role', 'a role that nobody has', patched(one, platformAt + 3, [3]), malformed)
@@ -163,14 +177,16 @@ const seed = new SecretKey('signing', sample(32, 8))
 function made(more: Partial<StoredEnrolment>, keys = 1) {
   const key: ProvenKey = { role: 1, type: 3, publicKey: signingPublicKey(seed) }
   const body = {
-    headerBytes: encodeHeader({ type: 17, suite: Suite.none, keyId: new Uint8Array(16), ownerId: new Uint8Array(16) }),
-    ...{ realm: utf8(NAMES.realm), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
+    headerBytes: claimHeader(ObjectType.enrolment),
+    ...{ challenge, realm: utf8(NAMES.realm), account: utf8('acme'), client: utf8('desktop'), platform: 3 },
     ...{ keys: Array.from({ length: keys }, () => key), ...more },
   }
   const message = concat(domain('sign/enrolment'), encode(storedEnrolment, { ...body, signatures: [] }).subarray(0, -2))
   const signatures = more.signatures ?? body.keys.map(() => sign(seed, message))
   return encode(storedEnrolment, { ...body, signatures })
 }
+enrolment('enrolment-challenge', 'one bit of the challenge, which is signed', flipped(one, 150), refused)
+enrolment('enrolment-challenge-long', 'a challenge longer than what is left', patched(one, 48, [255]), malformed)
 enrolment('made', 'the same, made piece by piece', made({}))
 enrolment('private-twice', 'two private keys', made({}, 2), malformed)
 enrolment('no-key', 'no key', made({}, 0), malformed)
@@ -187,29 +203,164 @@ enrolment(
   refused,
 )
 
-const challenge = createChallenge(NAMES.realm, 'storage-1')
 function proof(
   id: string,
   comment: string,
-  kind: 'proof' | 'challenge',
+  kind: ProofVector['kind'],
   bytes: Uint8Array,
   more: Partial<ProofVector> = {},
 ) {
-  const place = { realm: NAMES.realm, server: 'storage-1' }
   proofs.push({ id, section: '14.1', comment, kind, bytes: hex(bytes), ...place, expect: 'ok', ...more })
 }
 const answer = encodeProof(both, challenge)
+const lastDate = issued({ date: 8_640_000_000_000_000 })
 proof('challenge', 'of this server', 'challenge', challenge)
 proof('challenge-server', 'of another server', 'challenge', challenge, { server: 'storage-2', ...refused })
 proof('challenge-realm', 'of another realm', 'challenge', challenge, { realm: 'elsewhere', ...refused })
 proof('challenge-type', 'type 17', 'challenge', patched(challenge, 5, [17]), unsupported)
+proof('challenge-generation', 'generation 0', 'challenge', patched(challenge, 8, [0, 0, 0, 0]), unsupported)
 proof('challenge-cut', 'a byte short', 'challenge', challenge.subarray(0, -1), malformed)
+proof(
+  'challenge-mac',
+  'one bit of the MAC, which a client cannot check',
+  'challenge',
+  flipped(challenge, challenge.length - 1),
+)
+proof('challenge-last', 'the last date', 'challenge', lastDate)
+proof('challenge-date', 'beyond the last date', 'challenge', flipped(lastDate, lastDate.length - 33), malformed)
 proof('proof', 'of both keys', 'proof', answer)
 proof('proof-private', 'of the private key', 'proof', encodeProof(claimant(), challenge))
 proof('proof-signature', 'one bit of the signature', 'proof', flipped(answer, answer.length - 1), refused)
 proof('proof-challenge', 'of another challenge', 'proof', flipped(answer, 50 + challenge.length - 1), refused)
 proof('proof-cut', 'a byte short', 'proof', answer.subarray(0, -1), malformed)
 proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
+proof('proof-generation', 'generation 1', 'proof', patched(answer, 11, [1]), unsupported)
+
+const checked = { section: '14.2', registryKey: hex(REGISTRY_KEY), now: ISSUED + 30_000 }
+const late = { expect: 'expired' } as const
+proof('issued', 'by this registry', 'issued', challenge, checked)
+proof('issued-last', 'the last millisecond', 'issued', challenge, { ...checked, now: ISSUED + 59_999 })
+proof('issued-late', '60 seconds later', 'issued', challenge, { ...checked, now: ISSUED + 60_000, ...late })
+proof('issued-ahead', '5 minutes before its date', 'issued', challenge, { ...checked, now: ISSUED - 300_000 })
+proof('issued-early', 'more than that', 'issued', challenge, { ...checked, now: ISSUED - 300_001, ...late })
+proof('issued-mac', 'one bit of the MAC', 'issued', flipped(challenge, challenge.length - 1), {
+  ...checked,
+  ...refused,
+})
+proof('issued-random', 'one bit of the random bytes', 'issued', flipped(challenge, challenge.length - 50), {
+  ...checked,
+  ...refused,
+})
+proof('issued-redated', 'another date under the old MAC', 'issued', patched(challenge, challenge.length - 33, [1]), {
+  ...checked,
+  ...refused,
+})
+proof('issued-key', 'by another registry', 'issued', issued({}, sample(32, 72)), { ...checked, ...refused })
+proof('issued-server', 'by another server of the registry', 'issued', issued({ server: utf8('storage-2') }), {
+  ...checked,
+  ...refused,
+})
+proof('issued-realm', 'for another realm of the registry', 'issued', issued({ realm: utf8('elsewhere') }), {
+  ...checked,
+  ...refused,
+})
+proof(
+  'issued-late-elsewhere',
+  'late, and of another server',
+  'issued',
+  issued({ server: utf8('storage-2'), date: 0 }),
+  {
+    ...checked,
+    ...refused,
+  },
+)
+const minted = encodeProof(both, issued({}, sample(32, 72)))
+const ofNothing = encodeProof(both, sample(100))
+proof('proof-answer', 'in time', 'proof', answer, checked)
+proof('proof-late', 'too late', 'proof', answer, { ...checked, now: ISSUED + 60_000, ...late })
+proof('proof-minted', 'of a challenge under another key', 'proof', minted, { ...checked, ...refused })
+proof('proof-nothing', 'of bytes that are no challenge', 'proof', ofNothing, { ...checked, ...malformed })
+proof('proof-nothing-unsigned', 'the same, not signed', 'proof', flipped(ofNothing, ofNothing.length - 1), {
+  ...checked,
+  ...refused,
+})
+enrolment('enrolment-answer', 'in time', one, checked)
+enrolment('enrolment-late', 'too late', one, { ...checked, now: ISSUED + 60_000, ...late })
+enrolment('enrolment-late-elsewhere', 'too late, and of another realm', one, {
+  ...checked,
+  now: ISSUED + 60_000,
+  realm: 'elsewhere',
+  ...refused,
+})
+enrolment('enrolment-minted', 'of a challenge under another key', encodeEnrolment(both, issued({}, sample(32, 72))), {
+  ...checked,
+  ...refused,
+})
+const elsewhere = { realm: utf8('elsewhere') }
+enrolment('enrolment-realms', 'of this realm, with a challenge of another', made({ challenge: issued(elsewhere) }), {
+  ...checked,
+  ...refused,
+})
+
+// ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+const accounts: AccountVector[] = []
+const rowOf =
+  'account/' +
+  createHash('sha256')
+    .update(concat(domain('account-row'), lengthPrefixed(utf8(NAMES.realm)), lengthPrefixed(utf8('acme'))))
+    .digest('hex')
+const shownHash = ({ type, hash }: KeyHash) => ({ type, hash: hex(hash) })
+function row(
+  id: string,
+  comment: string,
+  of: AccountRow,
+  bytes = encode(accountRow, of),
+  expect: AccountVector['expect'] = 'ok',
+) {
+  accounts.push({
+    ...{ id, section: '14.2', comment, ...NAMES, name: rowOf, row: hex(bytes) },
+    accountKey: of.accountKey === undefined ? null : shownHash(of.accountKey),
+    clients: of.clients.map(({ client, state, platform, privateKey, escrow, issuedAt }) => ({
+      ...{ client: hex(client), state, platform, key: shownHash(privateKey) },
+      escrow: escrow === undefined ? null : hex(escrow),
+      issuedAt,
+    })),
+    expect,
+  })
+}
+const known = (name: string, more: Partial<KnownClient> = {}): KnownClient => ({
+  ...{ client: utf8(name), state: 0, platform: 3, privateKey: { type: 3, hash: sample(32, 80) }, issuedAt: 0 },
+  ...more,
+})
+const sealedKeys = sample(200, 81)
+const full: AccountRow = {
+  version: 1,
+  accountKey: { type: 1, hash: sample(32, 82) },
+  clients: [
+    known('desktop', { state: 1, escrow: sealedKeys, issuedAt: ISSUED }),
+    known('handy 📱', { platform: 4, privateKey: { type: 4, hash: sample(32, 83) }, issuedAt: ISSUED + 1 }),
+  ],
+}
+const fullBytes = encode(accountRow, full)
+row('empty', 'no client', { version: 1, clients: [] })
+row('alone', 'one client without an account key', { version: 1, clients: [known('desktop')] })
+row('full', 'an account key, an escrow, a locked client, a phone', full)
+const clientAt = 1 + 1 + 33 + 2
+const stateAt = clientAt + 2 + 'desktop'.length
+for (const [id, comment, bytes] of [
+  ['version', 'version 2', patched(fullBytes, 0, [2])],
+  ['flag', 'a flag of 2', patched(fullBytes, 1, [2])],
+  ['type', 'a type that no key has', patched(fullBytes, 2, [5])],
+  ['state', 'a state of 2', patched(fullBytes, stateAt, [2])],
+  ['platform', 'a platform that nobody has', patched(fullBytes, stateAt + 1, [0])],
+  ['nameless', 'an empty name', patched(fullBytes, clientAt, [0, 0])],
+  ['cut', 'a byte short', fullBytes.subarray(0, -1)],
+  ['extended', 'a byte long', concat(fullBytes, new Uint8Array(1))],
+  ['count', 'one client more than there are', patched(fullBytes, clientAt - 1, [3])],
+  ['none', 'no bytes', new Uint8Array(0)],
+] as const) {
+  row(id, comment, full, new Uint8Array(bytes), 'malformed')
+}
 
 // ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 const devices: DeviceVector[] = []
@@ -300,4 +451,5 @@ kept('text-long', 'beyond the limit', 'text', new Uint8Array(65_697), { expect: 
 append('typed-key.json', typedKeys)
 append('client-block.json', blocks)
 append('proof.json', proofs)
+append('account.json', accounts)
 append('device.json', devices)

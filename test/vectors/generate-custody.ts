@@ -257,9 +257,9 @@ typedKeys.push({ id: 'too-long-des', comment: '9 characters', ...tooLong })
 
 const proofs: ProofVector[] = []
 function enrolment(id: string, comment: string, of: Claimant, more: Partial<ProofVector> = {}) {
-  const bytes = hex(encodeEnrolment(of))
-  const about = { id, section: '14.1', comment, kind: 'enrolment', realm: NAMES.realm, server: '' } as const
-  proofs.push({ ...about, bytes, expect: 'ok', ...more })
+  const bytes = hex(encodeEnrolment(of, sample(300, 9)))
+  const about = { id, section: '14.1', comment, kind: 'enrolment', realm: NAMES.realm, server: 'storage-1' } as const
+  proofs.push({ ...about, bytes, registryKey: '', now: 0, expect: 'ok', ...more })
 }
 enrolment('enrolment-des', 'with a key of type DES-56', claimant({ privateKey: { type: 4, key: keyOf(DES) } }))
 enrolment(

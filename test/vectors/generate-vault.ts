@@ -1,31 +1,18 @@
-// Adds the vectors of logins, cards, profiles and vaults below to their files, unless they are there already.
+// Adds the vectors of logins, cards, recovery slots and blocks of a vault below to their files, unless they are there already.
 // Run `npm run vectors`.
 import { type Bytes } from '../../src/index.ts'
 import { deriveLogin } from '../../src/vault.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
-import { concat, u16, u32 } from '../../src/core/bytes.ts'
+import { concat } from '../../src/core/bytes.ts'
 import { encodeCard } from '../../src/core/card.ts'
-import { encodeKeyring, type KeyringKey, sealRecoverySlot, type SlotKey } from '../../src/vault/keyring.ts'
-import { Recipient } from '../../src/core/key-pairs.ts'
+import { sealRecoverySlot } from '../../src/vault/keyring.ts'
 import { ownerOf } from '../../src/vault/login.ts'
-import { encodeProfile, type ProfileContents, type VaultEntry } from '../../src/vault/profile-record.ts'
-import { keyIdOf } from '../../src/core/wrap.ts'
-import { macUnder } from '../../src/core/trailer.ts'
-import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
+import { withBytes } from '../../src/core/secret.ts'
+import { flipped, hex, patched, sample } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
 import { append } from './append.ts'
-import type {
-  CardVector,
-  KeyringVector,
-  LoginVector,
-  ProfileVector,
-  RecoveryVector,
-  VaultBlockVector,
-} from './vectors.ts'
-
-const run = (byte: number, length: number) => new Uint8Array(length).fill(byte)
-const NAMES = { realm: 'com.example.backup', user: 'user@example.com' }
+import { admin, dataKey, keyOf, keyVectors, NAMES, profileId, run, vaultId } from './make-profile.ts'
+import type { CardVector, LoginVector, RecoveryVector, VaultBlockVector } from './vectors.ts'
 
 // ── logins ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const logins: LoginVector[] = []
@@ -108,113 +95,6 @@ card(
   'malformed',
 )
 
-// ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-const dataKey = new SecretKey('data', run(0x21, 32))
-const rootKey = new SecretKey('root', run(0x31, 24))
-const profileId = run(0xa1, 16)
-const vaultId = run(0xb1, 16)
-const keyOf = (generation: number, due = false): SlotKey => ({
-  generation,
-  due,
-  key: new SecretKey('keyring', run(0x40 + generation, 16)),
-})
-const vectorsOf = (keys: readonly KeyringKey[]) =>
-  keys.map(({ generation, key }) => ({ generation, key: withBytes(key, hex) }))
-
-const admin = new Recipient(publicHalves)
-const vaultWith = (keys: readonly SlotKey[], more: Partial<VaultEntry> = {}): VaultEntry => ({
-  id: vaultId,
-  dataKeyId: keyIdOf(dataKey),
-  keys,
-  recoverySlots: [],
-  ...more,
-})
-const recoverable = (keys: readonly KeyringKey[]) => ({
-  recoverySlots: keys.map((key) => sealRecoverySlot(admin, profileId, NAMES, vaultId, key)),
-})
-const zeroTrust: ProfileContents = { id: profileId, version: 5, admin: undefined, vaults: [vaultWith([keyOf(1)])] }
-const both = [keyOf(3), keyOf(4)]
-const withAdmin: ProfileContents = {
-  id: profileId,
-  version: 9,
-  admin: cardBytes,
-  vaults: [vaultWith(both, recoverable(both))],
-}
-const bare = encodeProfile(zeroTrust, rootKey)
-const full = encodeProfile(withAdmin, rootKey)
-
-const profiles: ProfileVector[] = []
-function profile(
-  id: string,
-  comment: string,
-  bytes: Uint8Array,
-  expect: ProfileVector['expect'],
-  keys: readonly KeyringKey[] = [],
-  key = rootKey,
-): void {
-  const root = withBytes(key, hex)
-  profiles.push({ id, section: '9.1', comment, rootKey: root, profile: hex(bytes), keys: vectorsOf(keys), expect })
-}
-/** Recomputes mac and checksum of a changed profile, as someone who has the root key could. */
-function remacked(bytes: Uint8Array): Uint8Array {
-  const mac = macUnder(rootKey, 'profile-mac', [], bytes.subarray(0, -72))
-  return resummed(patched(bytes, bytes.length - 72, mac))
-}
-profile('zero-trust', 'one vault, one slot', bare, 'ok', [keyOf(1)])
-profile('admin', 'two slots and their recovery slots, in the middle of a rotation', full, 'ok', both)
-profile('no-vaults', 'as createProfile makes it', encodeProfile({ ...zeroTrust, vaults: [] }, rootKey), 'ok')
-const due = { ...withAdmin, vaults: [vaultWith([keyOf(2, true), keyOf(3)], recoverable([keyOf(3)]))] }
-profile('rotation-due', 'the admin was changed, in the middle of the rotation', encodeProfile(due, rootKey), 'ok', [
-  keyOf(2),
-  keyOf(3),
-])
-profile('wrong-password', 'another root key', bare, 'wrong-password', [], new SecretKey('root', run(0x32, 24)))
-profile('too-short', '55 bytes', bare.subarray(0, 55), 'malformed')
-profile('checksum', 'one bit, by accident', flipped(bare, 100), 'malformed')
-profile('key-id-damaged', 'one bit of the key id, by accident: not a wrong password', flipped(bare, 20), 'malformed')
-profile('magic', 'kSTR', resummed(patched(bare, 0, [0x6b])), 'malformed')
-profile('type', 'type 13', resummed(patched(bare, 5, [13])), 'unsupported')
-profile('flag', 'an unknown flag', resummed(patched(bare, 15, [1])), 'unsupported')
-profile('version-zero', 'profile version 0', resummed(patched(bare, 48, run(0, 8))), 'malformed')
-profile('version-huge', 'profile version 2⁵³', resummed(patched(bare, 48, [0, 0x20, 0, 0, 0, 0, 0, 0])), 'malformed')
-profile('zero-trust-byte', 'zero trust 2', resummed(patched(bare, 56, [2])), 'malformed')
-profile('zero-trust-off', 'zero trust 0, and no card', resummed(patched(bare, 56, [0])), 'malformed')
-profile('zero-trust-on', 'zero trust 1, with a card', resummed(patched(full, 56, [1])), 'malformed')
-profile('generation-zero', 'a slot of generation 0', resummed(patched(bare, 94, [0, 0, 0, 0])), 'malformed')
-const swapped = concat(
-  full.subarray(0, 1870),
-  full.subarray(2019, 2168),
-  full.subarray(1870, 2019),
-  full.subarray(2168),
-)
-profile('generations-descending', 'the slots in the other order', remacked(swapped), 'malformed')
-profile('trailing', 'a byte too many', resummed(concat(bare.subarray(0, -8), run(0, 9))), 'malformed')
-profile('due-byte', 'due 2', resummed(patched(bare, 98, [2])), 'malformed')
-const [start, vault, end] = [bare.subarray(0, 58), bare.subarray(60, 245), bare.subarray(245)]
-const noSlot = remacked(concat(start, u16(1), vault.subarray(0, 32), u16(0), u16(0), end))
-profile('no-slot', 'a vault without a slot', noSlot, 'malformed')
-const twice = remacked(concat(start, u16(2), vault, vault, end))
-profile('vault-twice', 'one vault id twice', twice, 'malformed')
-const recoverySlot = recoverable([keyOf(1)]).recoverySlots[0]!.bytes
-const hidden = remacked(concat(start, u16(1), vault.subarray(0, -2), u16(1), u32(1), recoverySlot, end))
-profile('hidden-recovery', 'a recovery slot under zero trust', hidden, 'malformed')
-profile(
-  'mac',
-  'one bit of the mac, the checksum made right',
-  resummed(flipped(bare, bare.length - 10)),
-  'authentication-failed',
-)
-profile('profile-id', 'another profile id', resummed(flipped(bare, 40)), 'authentication-failed')
-profile('slot', 'one bit of a slot, under a right mac', remacked(flipped(bare, 200)), 'authentication-failed')
-profile(
-  'slot-generation',
-  'another generation of a slot, under a right mac',
-  remacked(patched(bare, 97, [9])),
-  'authentication-failed',
-)
-profile('slot-vault', 'another vault id, under a right mac', remacked(flipped(bare, 60)), 'authentication-failed')
-profile('card', 'a broken card, under a right mac', remacked(flipped(full, 58 + 100)), 'authentication-failed')
-
 // ── recovery slots ───────────────────────────────────────────────────────────────────────────────────────────────────
 const recoveries: RecoveryVector[] = []
 const slot = sealRecoverySlot(admin, profileId, NAMES, vaultId, keyOf(6)).bytes
@@ -227,7 +107,7 @@ function recovery(id: string, comment: string, more: Partial<RecoveryVector>): v
     profileId: hex(profileId),
     ...NAMES,
     vaultId: hex(vaultId),
-    ...vectorsOf([keyOf(6)])[0]!,
+    ...keyVectors([keyOf(6)])[0]!,
     expect: 'ok',
     ...more,
   })
@@ -251,65 +131,10 @@ recovery('encapsulated', 'one bit of ct_m', { slot: hex(flipped(slot, 800)), exp
 recovery('commitment', 'one bit of c', { slot: hex(flipped(slot, 1650)), expect: 'authentication-failed' })
 recovery('tag', 'one bit of the tag', { slot: hex(flipped(slot, 1711)), expect: 'authentication-failed' })
 
-// ── keyrings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-const one = encodeKeyring(vaultId, 4, dataKey, [keyOf(1)])
-const two = encodeKeyring(vaultId, 5, dataKey, both)
-const keyrings: KeyringVector[] = []
-function keyring(
-  id: string,
-  comment: string,
-  bytes: Uint8Array,
-  keys: readonly KeyringKey[],
-  more: Partial<KeyringVector> = {},
-): void {
-  keyrings.push({
-    id,
-    section: '10.2',
-    comment,
-    keyring: hex(bytes),
-    vaultId: hex(vaultId),
-    keys: vectorsOf(keys),
-    dataKey: withBytes(dataKey, hex),
-    live: [],
-    expect: 'ok',
-    ...more,
-  })
-}
-const refused = { expect: 'authentication-failed' } as const
-const macked = (bytes: Uint8Array, key: SecretKey<Role> = dataKey) =>
-  patched(bytes, bytes.length - 64, macUnder(key, 'keyring-mac', [vaultId], bytes.subarray(0, -64)))
-keyring('one', 'one wrap', one, [keyOf(1)], { live: [1] })
-keyring('two', 'two wraps, both live', two, both, { live: [3, 4] })
-keyring('lower-live', 'the profile has the lower key alone', two, [keyOf(3)], { live: [3] })
-keyring('higher-live', 'the profile has the higher key, and one that is gone', two, [keyOf(2), keyOf(4)], { live: [4] })
-keyring(
-  'other-key',
-  'a key of the right generation that opens nothing',
-  one,
-  [{ generation: 1, key: new SecretKey('keyring', run(9, 16)) }],
-  refused,
-)
-keyring('none-live', 'no key of a generation that is there', one, [keyOf(2)], refused)
-keyring('no-wraps', 'rightly macked, and no wrap', encodeKeyring(vaultId, 4, dataKey, []), [keyOf(1)], refused)
-keyring('other-vault', 'another vault', one, [keyOf(1)], { vaultId: hex(run(0xb2, 16)), ...refused })
-keyring('mac', 'one bit of the mac', flipped(one, one.length - 1), [keyOf(1)], refused)
-keyring('version', 'another version', flipped(one, 55), [keyOf(1)], refused)
-keyring('version-zero', 'keyring version 0', macked(patched(one, 48, run(0, 8))), [keyOf(1)], { expect: 'malformed' })
-keyring('key-id', 'another key id, under a right mac', macked(flipped(one, 20)), [keyOf(1)], refused)
-keyring('wrap', 'one bit of a wrap, under a right mac', macked(flipped(one, 200)), [keyOf(1)], refused)
-const foreign = encodeKeyring(vaultId, 5, new SecretKey('data', run(0x22, 32)), both)
-const mixed = macked(concat(two.subarray(0, 222), foreign.subarray(222, 386), two.subarray(386)))
-keyring('two-data-keys', 'wraps of two A-keys, under a right mac', mixed, both, refused)
-keyring('type', 'type 12', patched(one, 5, [12]), [keyOf(1)], { expect: 'unsupported' })
-keyring('suite', 'suite 0x0201', patched(one, 6, [2, 1]), [keyOf(1)], { expect: 'unsupported' })
-keyring('trailing', 'a byte too many', concat(one, run(0, 1)), [keyOf(1)], { expect: 'malformed' })
-keyring('cut', 'a byte short', one.subarray(0, -1), [keyOf(1)], { expect: 'malformed' })
-const reversed = macked(concat(two.subarray(0, 58), two.subarray(222, 386), two.subarray(58, 222), two.subarray(386)))
-keyring('generations-descending', 'the wraps in the other order', reversed, both, { expect: 'malformed' })
-
 // ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const cipher = new VaultCipher(vaultId, dataKey.copy())
 const blocks: VaultBlockVector[] = []
+const refused = { expect: 'authentication-failed' } as const
 interface Made {
   label: Uint8Array
   bytes: Uint8Array
@@ -371,7 +196,5 @@ block(
 
 append('login.json', logins)
 append('card.json', cards)
-append('profile.json', profiles)
 append('recovery.json', recoveries)
-append('keyring.json', keyrings)
 append('vault-block.json', blocks)

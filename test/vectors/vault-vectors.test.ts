@@ -1,26 +1,45 @@
 // Reads the frozen vectors of SPEC §7–§11 with the library, and with the reader written from SPEC.md alone.
-import { hex, opening, unhex } from '../fixtures.ts'
-import { deriveLogin } from '../../src/vault.ts'
+import { hex, opening, patched, unhex } from '../fixtures.ts'
+import { deriveLogin, type Login, parseProfile, resetProfile } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { VaultCipher } from '../../src/vault/block.ts'
 import { parseBlock, parseCard } from '../../src/index.ts'
 import { authenticationFailed } from '../../src/core/errors.ts'
-import { openKeyring, openRecoverySlot } from '../../src/vault/keyring.ts'
+import { openKeyring, openRecoverySlot, parseKeyring } from '../../src/vault/keyring.ts'
 import { Identity } from '../../src/core/key-pairs.ts'
-import { openProfileRecord, parseProfile } from '../../src/vault/profile-record.ts'
+import { unlocked } from '../../src/keyset/keyset.ts'
+import { guardProfiles, verifyCredential } from '../../src/server.ts'
+import { CheckedStore } from '../../src/state/checked.ts'
+import { assertNotOlder } from '../../src/state/version.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
+import {
+  assertFollows,
+  openProfileRecord,
+  parseProfileRecord,
+  readProfileRecord,
+} from '../../src/vault/profile-record.ts'
+import { readStoredRecord } from '../../src/vault/stored-profile.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
-import { plantedContents } from '../keyset/planted.ts'
-import * as spec from '../spec-reader-vault.ts'
+import { withoutPauses } from '../pauses.ts'
+import { plantedContents, plantedMaster } from '../keyset/planted.ts'
+import * as spec from '../spec-reader-profile.ts'
+import * as vaultSpec from '../spec-reader-vault.ts'
 import {
   cardVectors,
+  countsVectors,
+  followsVectors,
   type GenerationVector,
+  guardVectors,
   keyringVectors,
   loginVectors,
   outcome,
   profileVectors,
   recoveryVectors,
+  resetVectors,
   vaultBlockVectors,
+  verifierVectors,
+  type VersionsVector,
 } from './vectors.ts'
 
 const buffer = (text: string) => Buffer.from(text, 'hex')
@@ -30,7 +49,21 @@ const keysOf = (keys: readonly GenerationVector[]) =>
 const buffersOf = (keys: readonly GenerationVector[]) =>
   keys.map(({ generation, key }) => ({ generation, key: buffer(key) }))
 
-const dataKeyId = (dataKey: string) => spec.keyIdOf(buffer(dataKey)).toString('hex')
+// The admin of all vectors is the planted keyset.
+const { sharing } = plantedContents().additional!
+const cardIdentity = new Identity(sharing)
+const adminPair = {
+  skX: buffer(shown(sharing.privateHalves.x25519)),
+  seedM: buffer(shown(sharing.privateHalves.mlKem1024)),
+  pkX: Buffer.from(sharing.publicHalves.x25519),
+  pkM: Buffer.from(sharing.publicHalves.mlKem1024),
+}
+/** A key that the second reader has opened, in the shape of a vector. */
+const asText = ({ generation, due, key }: { generation: number; due: boolean; key: Buffer }) => ({
+  ...{ generation, due, key: key.toString('hex') },
+})
+
+const dataKeyId = (dataKey: string) => vaultSpec.keyIdOf(buffer(dataKey)).toString('hex')
 
 describe('login.json', () => {
   it.each(loginVectors())('$id: $comment', async ({ password, realm, user, credential, rootKey, ...vector }) => {
@@ -40,7 +73,7 @@ describe('login.json', () => {
     })
     expect(await ours).toBe(vector.expect)
     const theirs = outcome(() => {
-      const login = spec.login(password, realm, user)
+      const login = vaultSpec.login(password, realm, user)
       expect([login.credential, login.rootKey.toString('hex')]).toEqual([credential, rootKey])
     })
     expect(await theirs).toBe(vector.expect)
@@ -50,50 +83,201 @@ describe('login.json', () => {
 describe('card.json', () => {
   it.each(cardVectors())('$id: $comment', async ({ card, fingerprint, ...vector }) => {
     expect(await outcome(() => expect(parseCard(unhex(card)).fingerprint).toBe(fingerprint))).toBe(vector.expect)
-    expect(await outcome(() => expect(spec.readCard(unhex(card)).fingerprint).toBe(fingerprint))).toBe(vector.expect)
+    expect(await outcome(() => expect(vaultSpec.readCard(unhex(card)).fingerprint).toBe(fingerprint))).toBe(
+      vector.expect,
+    )
   })
 })
 
 describe('profile.json', () => {
-  it.each(profileVectors())('$id: $comment', async ({ rootKey, profile, keys, ...vector }) => {
+  it.each(profileVectors())('$id: $comment', async ({ rootKey, profile, floor, ...vector }) => {
     const ours = outcome(() => {
-      const { vaults } = openProfileRecord(parseProfile(unhex(profile)), new SecretKey('root', unhex(rootKey)))
-      expect(
-        vaults.flatMap((vault) => vault.keys.map(({ generation, key }) => ({ generation, key: shown(key) }))),
-      ).toEqual(keys)
+      const parsed = parseProfileRecord(unhex(profile))
+      assertNotOlder(parsed, floor, 'profile')
+      const opened = openProfileRecord(parsed, new SecretKey('root', unhex(rootKey)))
+      expect(parsed.identity).toEqual(opened.identity.publicKey)
+      expect(shown(opened.identity.seed)).toBe(vector.seed)
+      expect(opened.identityDue).toBe(vector.identityDue)
+      expect(opened.vaults.flatMap(({ keys }) => keys.map((key) => ({ ...key, key: shown(key.key) })))).toEqual(
+        vector.keys,
+      )
     })
     expect(await ours).toBe(vector.expect)
     const theirs = outcome(() => {
-      const { vaults } = spec.readProfile(unhex(profile), unhex(rootKey))
-      expect(
-        vaults.flatMap((vault) => vault.keys.map(({ generation, key }) => ({ generation, key: key.toString('hex') }))),
-      ).toEqual(keys)
+      const opened = spec.readProfile(unhex(profile), unhex(rootKey), floor)
+      expect(opened.seed.toString('hex')).toBe(vector.seed)
+      expect(opened.identityDue).toBe(vector.identityDue)
+      expect(opened.vaults.flatMap(({ keys }) => keys.map(asText))).toEqual(vector.keys)
+    })
+    expect(await theirs).toBe(vector.expect)
+    expect(await outcome(() => readProfileRecord(unhex(profile)))).toBe(vector.withoutKey)
+    expect(await outcome(() => parseProfile(unhex(profile)))).toBe(vector.withoutKey)
+    expect(await outcome(() => spec.readWithoutKey(unhex(profile)))).toBe(vector.withoutKey)
+  })
+
+  it('a profile of more than 1 MiB is beyond a limit, whatever it is', async () => {
+    for (const [length, code] of [
+      [1_048_576, 'malformed'],
+      [1_048_577, 'limit-exceeded'],
+    ] as const) {
+      const large = patched(new Uint8Array(length), 0, unhex(profileVectors()[0]!.profile))
+      expect(await outcome(() => parseProfileRecord(large))).toBe(code)
+      expect(await outcome(() => spec.parseProfile(large))).toBe(code)
+    }
+  })
+})
+
+describe('reset.json', () => {
+  const admin = unlocked(plantedContents(), plantedMaster.copy(), undefined)
+  const fingerprint = admin.card().fingerprint
+  const logins: Map<string, Promise<Login>> = new Map()
+  /** Returns the login with a new password. The same one for all vectors of a user, because it is slow. */
+  function loginOf(realm: string, user: string): Promise<Login> {
+    const name = JSON.stringify([realm, user])
+    const login = logins.get(name) ?? deriveLogin('a new password', { realm, user })
+    logins.set(name, login)
+    return login
+  }
+
+  it.each(resetVectors())(
+    '$id: $comment',
+    async ({ record, realm, user, pinned, floor, keys, recovery, ...vector }) => {
+      const next = await loginOf(realm, user)
+      const identity = pinned === '' ? 'unpinned' : pinned
+      const ours = outcome(() => {
+        using profile = resetProfile(unhex(record), admin, next, {
+          identity,
+          ...(floor > 0 && { atLeast: String(floor) }),
+        })
+        const { rootKey } = ownerOf(next)
+        const root = shown(rootKey)
+        // The second reader opens what the library wrote.
+        const [stored, written] = [spec.readWithoutKey(unhex(record)), spec.readWithoutKey(profile.record)]
+        const opened = spec.readProfile(profile.record, unhex(root))
+        expect(opened.vaults.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
+        expect(opened.identityDue).toBe(true)
+        expect(opened.admin).toEqual(stored.admin)
+        expect(written.vaults.flatMap((vault) => vault.recovery.map(({ generation }) => generation))).toEqual(recovery)
+        spec.checkFollows(stored, written)
+        expect(written.handover?.by).toBe(2)
+      })
+      expect(await ours).toBe(vector.expect)
+      const theirs = outcome(() => {
+        const pin = pinned === '' ? undefined : buffer(pinned)
+        const opened = spec.readForReset(unhex(record), { fingerprint, pair: adminPair }, { realm, user }, pin, floor)
+        expect(opened.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
+      })
+      expect(await theirs).toBe(vector.expect)
+    },
+  )
+})
+
+describe('follows.json', () => {
+  it.each(followsVectors())('$id: $comment', async ({ stored, next, ...vector }) => {
+    const [before, after] = [unhex(stored), unhex(next)]
+    // Both are authentic, so what fails is the rule.
+    const ours = [readProfileRecord(after), readProfileRecord(before)] as const
+    expect(await outcome(() => assertFollows(...ours))).toBe(vector.expect)
+    const theirs = [spec.readWithoutKey(before), spec.readWithoutKey(after)] as const
+    expect(await outcome(() => spec.checkFollows(...theirs))).toBe(vector.expect)
+  })
+})
+
+/** Writes versions of an object into a store. What stands below the first of them was dropped. */
+async function fill(store: StateStore, name: string, { first, versions }: VersionsVector): Promise<void> {
+  if (versions.length === 0) return
+  for (let version = 1; version < first; version++) await store.write(name, version, new Uint8Array(1))
+  for (const [i, bytes] of versions.entries()) await store.write(name, first + i, unhex(bytes))
+  await store.drop(name, first)
+}
+const versionsOf = ({ first, versions }: VersionsVector) => ({ first, versions: versions.map(buffer) })
+
+describe('counts.json', () => {
+  it.each(countsVectors())('$id: $comment', async ({ counts, expect: expected, first, versions }) => {
+    const store = memoryStateStore()
+    await fill(store, 'profile', { first, versions })
+    const ours = outcome(async () => {
+      const found = await readStoredRecord(new CheckedStore(store))
+      if (found === undefined) throw new Error('missing')
+      expect(hex(found.record.bytes)).toBe(versions[counts - first])
+      expect([found.version, found.at]).toEqual([first + versions.length - 1, counts])
+    })
+    expect(await ours).toBe(expected)
+    const theirs = outcome(() => {
+      const { record, at } = spec.findCounting(versionsOf({ first, versions }))
+      expect([record.all.toString('hex'), at]).toEqual([versions[counts - first], counts])
+    })
+    expect(await theirs).toBe(expected)
+  })
+})
+
+describe('guard.json', () => {
+  withoutPauses()
+
+  it.each(guardVectors())('$id: $comment', async ({ name, next, records, keyrings, verifier, ...vector }) => {
+    const [bytes, keyId] = [unhex(next), next.slice(32, 64)]
+    const store = memoryStateStore()
+    await fill(store, 'profile', records)
+    await fill(store, name, keyrings)
+    if (verifier !== null) await store.write(`login/${keyId}`, 1, unhex(verifier))
+    const newest = (await store.read(name))?.version ?? 0
+    const ours = outcome(async () => {
+      if (!(await guardProfiles(store).write(name, newest + 1, bytes))) throw new Error('refused')
+    })
+    expect(await ours).toBe(vector.expect)
+    expect((await store.read(name))?.version ?? 0).toBe(vector.expect === 'ok' ? newest + 1 : newest)
+    const theirs = outcome(() => {
+      if (name === 'profile')
+        spec.checkRecord(versionsOf(records), bytes, verifier === null ? undefined : unhex(verifier))
+      else spec.checkKeyring(versionsOf(records), versionsOf(keyrings), buffer(name.slice('keyring/'.length)), bytes)
+    })
+    expect(await theirs).toBe(vector.expect)
+  })
+})
+
+describe('verifier.json', () => {
+  const record = unhex(followsVectors()[0]!.stored)
+  it.each(verifierVectors())('$id: $comment', async ({ object, credential, matches, ...vector }) => {
+    const store = memoryStateStore()
+    await store.write('profile', 1, record)
+    await store.write(`login/${hex(record.subarray(16, 32))}`, 1, unhex(object))
+    const ours = outcome(async () => {
+      try {
+        expect(await verifyCredential(store, credential)).toBe(matches)
+      } catch (error) {
+        // Damage in the server's own database is no error of a client, so the library has no code for it.
+        const isDamage = (error as Error).message.startsWith('the verifier of a password is damaged')
+        throw isDamage ? new Error('malformed') : error
+      }
+    })
+    expect(await ours).toBe(vector.expect)
+    const theirs = outcome(() => {
+      const kept = spec.readVerifier(unhex(object))
+      expect(kept !== undefined && spec.matches(kept, credential)).toBe(matches)
     })
     expect(await theirs).toBe(vector.expect)
   })
 })
 
 describe('recovery.json', () => {
-  const { sharing } = plantedContents().additional!
-  const identity = new Identity(sharing)
-  const admin = {
-    skX: buffer(shown(sharing.privateHalves.x25519)),
-    seedM: buffer(shown(sharing.privateHalves.mlKem1024)),
-    pkX: Buffer.from(sharing.publicHalves.x25519),
-    pkM: Buffer.from(sharing.publicHalves.mlKem1024),
-  }
   it.each(recoveryVectors())(
     '$id: $comment',
     async ({ slot, profileId, realm, user, vaultId, generation, key, ...vector }) => {
       const ours = outcome(() => {
         const sealed = { generation, bytes: unhex(slot) }
-        const opened = openRecoverySlot(opening(identity), unhex(profileId), { realm, user }, unhex(vaultId), sealed)
+        const opened = openRecoverySlot(
+          opening(cardIdentity),
+          unhex(profileId),
+          { realm, user },
+          unhex(vaultId),
+          sealed,
+        )
         expect(shown(opened.key)).toBe(key)
       })
       expect(await ours).toBe(vector.expect)
       const theirs = outcome(() => {
         const place = [buffer(profileId), realm, user, buffer(vaultId), generation] as const
-        expect(spec.openRecoverySlot(buffer(slot), admin, ...place).toString('hex')).toBe(key)
+        expect(vaultSpec.openRecoverySlot(buffer(slot), adminPair, ...place).toString('hex')).toBe(key)
       })
       expect(await theirs).toBe(vector.expect)
     },
@@ -104,7 +288,7 @@ describe('keyring.json', () => {
   it.each(keyringVectors())('$id: $comment', async ({ keyring, vaultId, keys, dataKey, live, ...vector }) => {
     const ours = outcome(() => {
       const opened = openKeyring(
-        unhex(keyring),
+        parseKeyring(unhex(keyring)),
         { id: unhex(vaultId), dataKeyId: unhex(dataKeyId(dataKey)) },
         keysOf(keys),
       )
@@ -113,10 +297,21 @@ describe('keyring.json', () => {
     })
     expect(await ours).toBe(vector.expect)
     const theirs = outcome(() => {
-      const opened = spec.readKeyring(unhex(keyring), buffer(vaultId), buffer(dataKeyId(dataKey)), buffersOf(keys))
+      const opened = vaultSpec.readKeyring(unhex(keyring), buffer(vaultId), buffer(dataKeyId(dataKey)), buffersOf(keys))
       expect([opened.dataKey.toString('hex'), opened.live]).toEqual([dataKey, live])
     })
     expect(await theirs).toBe(vector.expect)
+  })
+
+  it('a keyring of more than 64 KiB is beyond a limit, whatever it is', async () => {
+    for (const [length, code] of [
+      [65_536, 'malformed'],
+      [65_537, 'limit-exceeded'],
+    ] as const) {
+      const large = patched(new Uint8Array(length), 0, unhex(keyringVectors()[0]!.keyring))
+      expect(await outcome(() => parseKeyring(large))).toBe(code)
+      expect(await outcome(() => vaultSpec.parseKeyring(large))).toBe(code)
+    }
   })
 })
 
@@ -128,7 +323,7 @@ describe('vault-block.json', () => {
     })
     expect(await ours).toBe(vector.expect)
     const theirs = outcome(() => {
-      const opened = spec.openVaultBlock(unhex(block), label, buffer(vaultId), buffer(dataKey))
+      const opened = vaultSpec.openVaultBlock(unhex(block), label, buffer(vaultId), buffer(dataKey))
       expect(opened.toString('hex')).toBe(content)
     })
     expect(await theirs).toBe(vector.expect)

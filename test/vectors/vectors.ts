@@ -65,8 +65,74 @@ export interface GenerationVector {
 export interface ProfileVector extends Vector {
   rootKey: string
   profile: string
-  /** The keys in the slots. */
-  keys: GenerationVector[]
+  /** The lowest version that the caller accepts; 0 if any. */
+  floor: number
+  /** What somebody without the root key gets, who has no floor. */
+  withoutKey: 'ok' | ErrorCode
+  /** The seed of the identity. Empty if the profile does not open. */
+  seed: string
+  /** Whether the identity is to be replaced with the next new password. */
+  identityDue: boolean
+  /** The keys in the slots, of all vaults. */
+  keys: SlotVector[]
+}
+
+/** An E-key from a slot. */
+export interface SlotVector extends GenerationVector {
+  due: boolean
+}
+
+/** What an admin gets from a record. The admin is the planted keyset, the vector `host` of keyset.json. */
+export interface ResetVector extends Vector {
+  record: string
+  realm: string
+  user: string
+  /** The identity that the admin has pinned; empty if none. */
+  pinned: string
+  /** The lowest version that the admin accepts; 0 if any. */
+  floor: number
+  /** The E-keys, of all vaults. */
+  keys: SlotVector[]
+  /** The generations of the recovery slots in the new record, of all vaults. */
+  recovery: number[]
+}
+
+/** Whether a record may follow another one, without its verifier. Both are authentic. */
+export interface FollowsVector extends Vector {
+  stored: string
+  next: string
+}
+
+/** An object in a store: its versions, from the number of the first one on. */
+export interface VersionsVector {
+  first: number
+  versions: string[]
+}
+
+/** Which record counts. */
+export interface CountsVector extends Vector, VersionsVector {
+  /** The number of the version that counts; 0 if there is an error. */
+  counts: number
+}
+
+/** What a server that has these objects answers to a write of the next version. `refused` stands for false. */
+export interface GuardVector extends Omit<Vector, 'expect'> {
+  /** `profile`, or the name of a keyring. */
+  name: string
+  next: string
+  records: VersionsVector
+  /** The keyrings under that name. */
+  keyrings: VersionsVector
+  /** The object `login/<key id>` of the next record; null if there is none. */
+  verifier: string | null
+  expect: 'ok' | 'refused' | ErrorCode
+}
+
+/** A credential, and what a server keeps under the key id of the record that counts. */
+export interface VerifierVector extends Vector {
+  object: string
+  credential: string
+  matches: boolean
 }
 
 export interface RecoveryVector extends Vector, GenerationVector {
@@ -202,12 +268,36 @@ export interface ClientBlockVector extends Vector {
   content: string
 }
 
+/**
+ * A challenge as a client reads it, or (`issued`) as its server checks it when it comes back; or an enrolment or a proof,
+ * and, if there is a key, what is wrong with the challenge in it.
+ */
 export interface ProofVector extends Vector {
-  kind: 'enrolment' | 'challenge' | 'proof'
+  kind: 'enrolment' | 'challenge' | 'issued' | 'proof'
   bytes: string
   realm: string
-  /** Empty for an enrolment. */
   server: string
+  /** The key of the registry. Empty if nobody checks the MAC. */
+  registryKey: string
+  /** The server's time, in milliseconds since 1970. */
+  now: number
+}
+
+/** The row of an account, and its name. */
+export interface AccountVector extends Vector {
+  realm: string
+  account: string
+  name: string
+  row: string
+  accountKey: { type: number; hash: string } | null
+  clients: {
+    client: string
+    state: number
+    platform: number
+    key: { type: number; hash: string }
+    escrow: string | null
+    issuedAt: number
+  }[]
 }
 
 /** A client's escrow, and the activation code to try on it. */
@@ -276,6 +366,7 @@ export const sharedRecordVectors = (): SharedRecordVector[] => read('shared-reco
 export const typedKeyVectors = (): TypedKeyVector[] => read('typed-key.json')
 export const clientBlockVectors = (): ClientBlockVector[] => read('client-block.json')
 export const proofVectors = (): ProofVector[] => read('proof.json')
+export const accountVectors = (): AccountVector[] => read('account.json')
 export const escrowVectors = (): EscrowVector[] => read('escrow.json')
 export const registrationVectors = (): RegistrationVector[] => read('registration.json')
 export const legacyBlockVectors = (): LegacyBlockVector[] => read('legacy-block.json')
@@ -283,6 +374,11 @@ export const deviceVectors = (): DeviceVector[] => read('device.json')
 export const cardVectors = (): CardVector[] => read('card.json')
 export const profileVectors = (): ProfileVector[] => read('profile.json')
 export const recoveryVectors = (): RecoveryVector[] => read('recovery.json')
+export const resetVectors = (): ResetVector[] => read('reset.json')
+export const followsVectors = (): FollowsVector[] => read('follows.json')
+export const countsVectors = (): CountsVector[] => read('counts.json')
+export const guardVectors = (): GuardVector[] => read('guard.json')
+export const verifierVectors = (): VerifierVector[] => read('verifier.json')
 export const keyringVectors = (): KeyringVector[] => read('keyring.json')
 export const vaultBlockVectors = (): VaultBlockVector[] => read('vault-block.json')
 

@@ -1,0 +1,280 @@
+// The second reader, continued: the verifiers of a login, profiles, and what a server checks (SPEC §8.2 and §9). Like
+// spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
+import bcrypt from 'bcryptjs'
+import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, type Header } from './spec-reader.ts'
+import { openWrap, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
+import {
+  type AdminPair,
+  type EKey,
+  generationContext,
+  isKeyringOf,
+  isSigned,
+  keyIdOf,
+  openRecoverySlot,
+  parseKeyring,
+  type ParsedKeyring,
+  readCard,
+  readGenerations,
+  readVersion,
+  SEAL,
+  WRAP,
+} from './spec-reader-vault.ts'
+
+/** §9.1 VAULT, as read without R */
+interface ParsedVault {
+  id: Buffer
+  dataKeyId: Buffer
+  slots: { generation: number; object: Buffer }[] // object: due ‖ WRAP
+  recovery: { generation: number; object: Buffer }[]
+}
+/** §9.1 A record, as read without R */
+export interface ParsedProfile {
+  all: Buffer
+  header: Header
+  version: number
+  previous: Buffer
+  identity: Buffer
+  seed: Buffer // a WRAP
+  admin?: Buffer // a card
+  vaults: ParsedVault[]
+  handover?: { by: number; message: Buffer; signature: Buffer } // the message ends before the signature
+}
+export interface Profile {
+  id: Buffer
+  version: number
+  identityDue: boolean // flag 1
+  identity: Buffer
+  seed: Buffer
+  admin?: Buffer
+  vaults: { id: Buffer; dataKeyId: Buffer; keys: (EKey & { due: boolean })[] }[]
+}
+
+/** §9.1 VAULT: only its form */
+function readVault(fields: Fields): ParsedVault {
+  const [id, dataKeyId] = [fields.take(16), fields.take(16)]
+  const [slots, recovery] = [readGenerations(fields, 1 + WRAP(16)), readGenerations(fields, SEAL(16))]
+  check(slots.length >= 1 && slots.every(({ object }) => object[0]! <= 1), 'malformed')
+  return { id, dataKeyId, slots, recovery }
+}
+
+/** §9.1 Steps 1 to 5 */
+export function parseProfile(bytes: Uint8Array): ParsedProfile {
+  const all = readChecksummed(bytes) // 1 and 2
+  const header = readHeader(new Fields(all), 12, [0x0000]) // 3
+  const recoveryAt = 48 + 8 + 32 + 32 + WRAP(32)
+  check(all[recoveryAt] !== 2, 'unsupported')
+  const countAt = all[recoveryAt] === 0 ? recoveryAt + 1 : recoveryAt + 1 + 1776 // 4
+  const hasCount = all[recoveryAt]! <= 1 && all.length >= countAt + 2
+  check(!hasCount || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
+  const body = new Fields(all.subarray(48, -136))
+  const [version, previous] = [readVersion(body), body.take(32)]
+  const [identity, seed] = [body.take(32), body.take(WRAP(32))]
+  const recovery = body.u8()
+  check(recovery <= 1, 'malformed')
+  const admin = recovery === 1 ? body.take(1776) : undefined
+  const vaults = body.list(() => readVault(body))
+  const by = body.u8()
+  check(by <= 3, 'malformed')
+  const message = all.subarray(0, 48 + body.at)
+  const signature = body.take(by === 0 ? 0 : 64)
+  body.end()
+  check(recovery === 1 || vaults.every((vault) => vault.recovery.length === 0), 'malformed')
+  check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
+  check(by !== 2 || header.flags === 1, 'malformed')
+  check(by !== 3, 'unsupported') // 5
+  const handover = by === 0 ? {} : { handover: { by, message, signature } }
+  return { all, header, version, previous, identity, seed, ...(admin ? { admin } : {}), vaults, ...handover }
+}
+
+/** §9.1: whether the identity of a record signed it */
+function isSignedProfile({ all, identity }: ParsedProfile): boolean {
+  return isSigned(identity, cat(D('sign/profile'), all.subarray(0, -136)), all.subarray(-136, -72))
+}
+
+/** §9.1 Reads a record without R: steps 1 to 5, and the signature */
+export function readWithoutKey(bytes: Uint8Array): ParsedProfile {
+  const record = parseProfile(bytes)
+  check(isSignedProfile(record), 'authentication-failed')
+  return record
+}
+
+/** §9.1 Object. Reports errors in the order given there. The recovery slots stay sealed. */
+export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): Profile {
+  const R = Buffer.from(rootKey)
+  const record = parseProfile(bytes)
+  const { all, header, version, identity, admin, vaults } = record
+  check(version >= floor, 'rollback') // 6
+  check(equal(keyIdOf(R), header.keyId), 'wrong-password') // 7
+  same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8)) // 8
+  check(isSignedProfile(record), 'authentication-failed')
+  return authentic(() => {
+    if (admin) readCard(admin)
+    const seed = openWrap(record.seed, 22, R, header.ownerId, LP(identity))
+    recomputeSigning({ seed, publicKey: identity })
+    const opened = vaults.map(({ id, dataKeyId, slots }) => ({
+      id,
+      dataKeyId,
+      keys: slots.map(({ generation, object }) => {
+        const key = openWrap(object.subarray(1), 2, R, header.ownerId, generationContext(id, generation))
+        return { generation, due: object[0] === 1, key }
+      }),
+    }))
+    const who = { identityDue: header.flags === 1, identity, seed, ...(admin ? { admin } : {}) }
+    return { id: header.ownerId, version, ...who, vaults: opened }
+  })
+}
+
+/** §9.2 What an admin gets from a record for a reset. `identity` is the one that they pinned, if they did. */
+export function readForReset(
+  bytes: Uint8Array,
+  admin: { fingerprint: string; pair: AdminPair },
+  names: { realm: string; user: string },
+  identity?: Buffer,
+  floor = 0,
+): { id: Buffer; keys: (EKey & { due: boolean })[] }[] {
+  const record = readWithoutKey(bytes)
+  check(record.version >= floor, 'rollback')
+  check(identity === undefined || equal(record.identity, identity), 'key-changed')
+  check(record.admin !== undefined, 'policy')
+  const card = record.admin
+  check(authentic(() => readCard(card)).fingerprint === admin.fingerprint, 'key-not-found')
+  check(record.version < 2 ** 53 - 1, 'limit-exceeded') // there is no next one
+  return record.vaults.map(({ id, slots, recovery }) => ({
+    id,
+    keys: slots.map(({ generation, object }) => {
+      const sealed = recovery.find((one) => one.generation === generation)
+      check(sealed !== undefined, 'key-not-found')
+      const place = [admin.pair, record.header.ownerId, names.realm, names.user, id, generation] as const
+      return { generation, due: object[0] === 1, key: openRecoverySlot(sealed.object, ...place) }
+    }),
+  }))
+}
+
+/** §9.3 Whether a record may follow the one that counts; without the verifier */
+export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void {
+  check(equal(next.header.ownerId, counting.header.ownerId), 'policy')
+  check(next.version === counting.version + 1, 'conflict')
+  check(equal(next.previous, hash('sha256', counting.all)), 'conflict')
+  check(counting.admin !== undefined || next.admin === undefined, 'policy') // zero trust is not turned off
+  const { handover } = next
+  if (equal(next.identity, counting.identity)) {
+    check(handover === undefined && next.header.flags === counting.header.flags, 'policy')
+    return
+  }
+  check(handover !== undefined, 'policy')
+  check(handover.by === 1 || counting.admin !== undefined, 'policy')
+  const key = handover.by === 1 ? counting.identity : authentic(() => readCard(counting.admin!).cardSigning)
+  const message = cat(D('sign/handover'), handover.message)
+  check(isSigned(key, message, handover.signature), 'authentication-failed')
+}
+
+/** An object of a store (§18.1): the versions that are left, from the number of the first on */
+export interface Versions {
+  first: number
+  versions: Uint8Array[]
+}
+
+/** §9.4 The record that counts, and its version in the store */
+export function findCounting({ first, versions }: Versions): { record: ParsedProfile; at: number } {
+  const at = (v: number) => versions[v - first]
+  const parse = (v: number): ParsedProfile | Error => {
+    try {
+      return readWithoutKey(at(v)!)
+    } catch (error) {
+      if ((error as Error).message === 'unsupported') throw error // not skipped
+      return error as Error
+    }
+  }
+  const follows = (before: ParsedProfile, next: ParsedProfile) => {
+    try {
+      checkFollows(before, next)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const counting = (v: number): { record: ParsedProfile; at: number } | Error => {
+    const record = parse(v)
+    if (at(v - 1) === undefined) return record instanceof Error ? record : { record, at: v }
+    if (record instanceof Error) return counting(v - 1)
+    const below = parse(v - 1)
+    if (!(below instanceof Error) && follows(below, record)) return { record, at: v }
+    const c = counting(v - 1)
+    return c instanceof Error || follows(c.record, record) ? { record, at: v } : c
+  }
+  check(versions.length > 0, 'missing')
+  const found = counting(first + versions.length - 1)
+  if (found instanceof Error) throw found
+  return found
+}
+
+/** §8.2 Verifier: what a server keeps of one */
+export interface Verifier {
+  version: number
+  text: string
+}
+
+/** §8.2 The object `login/<key id>`; empty: undefined */
+export function readVerifier(bytes: Uint8Array): Verifier | undefined {
+  if (bytes.length === 0) return undefined
+  const fields = new Fields(Buffer.from(bytes))
+  const [version, text] = [readVersion(fields), fields.take(60).toString('latin1')]
+  fields.end()
+  return { version, text }
+}
+
+/** §8.2 Whether a credential belongs to a verifier */
+export function matches({ text }: Verifier, credential: string): boolean {
+  const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
+  check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
+  const L = Buffer.from(credential, 'base64url')
+  if (L.length !== 24 || L.toString('base64url') !== credential) return false
+  return bcrypt.hashSync(hash('sha512', L).toString('base64').slice(0, 72), text.slice(0, 29)) === text
+}
+
+/** §9.3 Whether a server takes a record. `verifier`: the object of the record's keyId (§8.2), if there is one. */
+export function checkRecord(records: Versions, next: Uint8Array, verifier: Uint8Array | undefined): void {
+  const record = readWithoutKey(next) // 1
+  const counting = records.versions.length > 0 ? findCounting(records).record : undefined
+  if (counting) checkFollows(counting, record) // 2 to 5
+  if (counting && equal(counting.header.keyId, record.header.keyId)) return // 6
+  const kept = verifier && readVerifier(verifier)
+  check(kept !== undefined && kept.version >= record.version, 'policy')
+}
+
+/** §10.2 The keyring that counts */
+function findKeyring({ versions }: Versions): ParsedKeyring {
+  const [newest, below] = [versions.at(-1)!, versions.at(-2)]
+  try {
+    return parseKeyring(newest)
+  } catch (error) {
+    if ((error as Error).message === 'unsupported' || below === undefined) throw error
+    return parseKeyring(below)
+  }
+}
+
+/** §9.3 Whether a server takes a keyring. `keyrings`: what it has under that name. Refused is `refused`: a false. */
+export function checkKeyring(records: Versions, keyrings: Versions, vaultId: Buffer, next: Uint8Array): void {
+  const keyring = parseKeyring(next) // 1
+  check(equal(keyring.vaultId, vaultId), 'policy') // 2
+  if (!isKeyringOf(keyring, findCounting(records).record.identity)) {
+    // 3 and 4
+    const below = records.versions.at(-2)
+    check(below !== undefined && isKeyringOf(keyring, identityOf(below)), 'policy')
+    throw new Error('refused') // as if another had been quicker
+  }
+  if (keyrings.versions.length === 0) return // 5
+  const stored = findKeyring(keyrings)
+  check(keyring.version === stored.version + 1, 'conflict')
+  check(equal(keyring.previous, hash('sha256', stored.all)), 'conflict')
+}
+
+/** The identity of a record whose signature holds; otherwise one that signs nothing */
+function identityOf(record: Uint8Array): Buffer {
+  try {
+    return readWithoutKey(record).identity
+  } catch (error) {
+    if ((error as Error).message === 'unsupported') throw error
+    return Buffer.alloc(32)
+  }
+}
