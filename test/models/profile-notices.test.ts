@@ -195,8 +195,8 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         'if (verifier === undefined) return',
       ]),
     },
-    bounds: { ...bounds, seed: 2 },
-    scene: { devices: 2, newPassword: 'and back' },
+    bounds: { ...bounds, seed: 5 },
+    scene: { devices: 2, newPassword: 'and back', zeroTrust: true },
     caught: /LOCKED OUT|false alarm: policy/,
   },
   'a server that does not look for the verifier': {
