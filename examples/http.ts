@@ -53,7 +53,11 @@ export function createWebServer(handle: Handler): Server {
   }
   return createServer((incoming, outgoing) => {
     answer(incoming)
-      .then((response) => send(response, outgoing))
+      .then((response) => {
+        // What is left of a body that was refused would come before the next request.
+        outgoing.shouldKeepAlive &&= incoming.complete
+        return send(response, outgoing)
+      })
       .catch((error: unknown) => outgoing.destroy(error as Error))
   })
 }

@@ -200,11 +200,18 @@ class UserService {
 }
 
 /**
- * Tells which password a record is under: its header names the key (SPEC §2). A session is bound to it. So sessions end
- * with their password, whoever changed it, at whichever process, and even if that process died at once.
+ * Tells which password a record is under. A session is bound to it. So sessions end with their password, whoever changed
+ * it, at whichever process, and even if that process died at once.
  */
-const passwordOf = (record: Uint8Array | undefined): string =>
-  record === undefined ? '' : sha256(Buffer.from(record.subarray(16, 32)).toString('hex'))
+function passwordOf(record: Uint8Array | undefined): string {
+  if (record === undefined) return ''
+  try {
+    return parseProfile(record).passwordId
+  } catch {
+    // The library goes back to the record below a damaged one. Sessions last until the next record is written.
+    return sha256(Buffer.from(record).toString('hex'))
+  }
+}
 
 /** Too many hashes at once are the client's to wait for. */
 function tooBusy(error: unknown): never {

@@ -1,13 +1,7 @@
 // keystrata/vault: logins, profiles and vaults (SPEC §8–§11). This file exports and does nothing else.
 export type { Vault } from './vault/block.ts'
 export { deriveLogin, type Login, openSavedLogin } from './vault/login.ts'
-export {
-  createProfile,
-  openProfile,
-  parseProfile,
-  type Profile,
-  type ProfileFacts,
-  type Recovery,
-} from './vault/profile.ts'
+export { createProfile, openProfile, type Profile, type Recovery } from './vault/profile.ts'
+export { parseProfile, type ProfileFacts } from './vault/profile-facts.ts'
 export { resetProfile } from './vault/reset.ts'
 export { loadProfile, restoreProfile, saveProfile } from './vault/saved-profile.ts'

@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { all, CHEAP, MemoryVaultStore, PASSWORD, quick } from './fixtures.ts'
+import { all, CHEAP, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -37,13 +37,14 @@ import {
   type RegistryStore,
   type StateStore,
 } from '../src/stores.ts'
-import { deriveLogin, type Login, openProfile, type Profile, type Vault, type VaultStore } from '../src/vault.ts'
+import { httpStateStore } from '../src/stores/http.ts'
+import { deriveLogin, loadProfile, type Login, parseProfile, type Profile, type Vault } from '../src/vault.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createDeviceKey } from '../src/device.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Connection, createVerifier, openKeyRegistry, type KeyRegistry, verifyLogin } from '../src/server.ts'
+import { type Connection, openKeyRegistry, type KeyRegistry } from '../src/server.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { connectTo, enrolIn } from './registry-fixtures.ts'
 import { errorsIn, programOf } from './type-check.ts'
@@ -62,7 +63,7 @@ const exported = [
   'export { backUpShared, openShared }',
   'export { signUp, openVault }',
   'export { changePassword, reset }',
-  'export { changePassword }',
+  'export { serviceOf }',
   '',
   'export { install, start }',
   'export { createServer }',
@@ -310,88 +311,78 @@ describe('README', () => {
   })
 
   it('signs up, opens the vault, changes and resets the password', async () => {
+    type Service = (credential: string, record?: Uint8Array) => Promise<StateStore>
+    type Send = (record: Uint8Array, credential: string) => Promise<void>
+    type Names = Pick<Login, 'realm' | 'user'>
     interface Openers {
-      signUp: (
-        password: string,
-        admin: Card,
-        api: (credential: string, record: Uint8Array) => Promise<VaultStore>,
-      ) => Promise<{ profile: Profile; vault: Vault }>
+      signUp: (password: string, admin: Card, service: Service) => Promise<{ profile: Profile; vault: Vault }>
       openVault: (
         password: string,
         vaultId: string,
-        logIn: (credential: string) => Promise<VaultStore>,
-        last: number,
-      ) => Promise<{ version: number; vault: Vault }>
+        service: Service,
+        atLeast: string,
+      ) => Promise<{ revision: string; vault: Vault }>
     }
-    interface Stored {
-      verifier: string
-      record: Uint8Array
-    }
-    type Send = (credential: string, record: Uint8Array) => Promise<boolean>
-    type Account = Pick<Login, 'realm' | 'user'>
     interface Changers {
-      changePassword: (profile: Profile, next: string, account: Account, send: Send) => Promise<false | number>
-      reset: (record: Uint8Array, admin: Keyset, next: Login, send: Send) => Promise<false | number>
+      changePassword: (profile: Profile, next: Login, store: StateStore, send: Send) => Promise<string>
+      reset: (
+        record: Uint8Array,
+        admin: Keyset,
+        next: string,
+        account: Names,
+        pin: string,
+        send: Send,
+      ) => Promise<{ pin: string; revision: string }>
+    }
+    interface Server {
+      logIn: (user: string, credential: string) => Promise<boolean>
+      setPassword: (user: string, record: Uint8Array, credential: string) => Promise<void>
+      state: (user: string, request: Request) => Promise<Response>
     }
     const { signUp, openVault } = await run<Openers>(6)
     const client = await run<Changers>(7)
-    const server = await run<{
-      changePassword: (
-        stored: Stored | undefined,
-        credential: string,
-        next: { credential: string; record: Uint8Array },
-      ) => Promise<(Stored & { version: number }) | undefined>
-    }>(8)
+    const { serviceOf } = await run<{ serviceOf: (database: StateStore) => Server }>(8)
     const account = { realm: 'com.example.backup', user: 'user-4711' }
-    const store = new MemoryVaultStore()
-    const admin = await createKeyset('admin', { costs: CHEAP })
-    let verifier = ''
-    let current = ''
-    const logIn = async (credential: string) => {
-      if (credential !== current) throw new Error('unknown credential')
+    const [user, server] = ['17', serviceOf(memoryStateStore())]
+    const store = httpStateStore('https://service.example/state', {
+      fetch: async (...request) => server.state(user, new Request(...request)),
+    })
+    const service: Service = async (credential, record) => {
+      if (record !== undefined) await server.setPassword(user, record, credential)
+      else if (!(await server.logIn(user, credential))) throw new Error('unknown credential')
       return store
     }
-    const signedUp = await signUp(PASSWORD, admin.card(), async (credential, record) => {
-      current = credential
-      verifier = await createVerifier(credential)
-      await store.writeProfile(record, 1)
-      return store
-    })
-    const { version } = signedUp.profile
+    const admin = await createKeyset('admin', { costs: CHEAP })
+    const signedUp = await signUp(PASSWORD, admin.card(), service)
+    const { revision, identity } = signedUp.profile
     const vaultId = signedUp.vault.id
     const block = await signedUp.vault.seal(Buffer.from('my file'))
-    const opened = await openVault(PASSWORD, vaultId, logIn, version)
-    expect(opened.version).toBe(version)
+    const opened = await openVault(PASSWORD, vaultId, service, revision)
+    expect(opened.revision).toBe(revision)
     expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
-    await expect(openVault('wrong', vaultId, logIn, version)).rejects.toThrow('unknown credential')
-    await expect(openVault(PASSWORD, vaultId, logIn, version + 1)).rejects.toHaveProperty('code', 'rollback')
+    await expect(openVault('wrong', vaultId, service, revision)).rejects.toThrow('unknown credential')
+    await expect(openVault(PASSWORD, vaultId, service, String(Number(revision) + 1))).rejects.toHaveProperty(
+      'code',
+      'rollback',
+    )
 
-    // The server's side. It authenticates the sender by their credential.
-    const sendAs =
-      (sender: string): Send =>
-      async (credential, record) => {
-        const stored = { verifier, record: (await store.readProfile())! }
-        const changed = await server.changePassword(stored, sender, { credential, record })
-        if (changed === undefined || !(await store.writeProfile(changed.record, changed.version))) return false
-        expect(await verifyLogin(changed.verifier, credential)).toBe(true)
-        verifier = changed.verifier
-        current = credential
-        return true
-      }
-    const profile = openProfile((await store.readProfile())!, await deriveLogin(PASSWORD, account))
-    const [login, nextLogin] = [await deriveLogin(PASSWORD, account), await deriveLogin('next', account)]
-    expect(await client.changePassword(profile, 'next', account, sendAs(nextLogin.credential))).toBe(false)
-    expect(await client.changePassword(profile, 'next', account, sendAs(login.credential))).toBe(version + 1)
-    const late = client.changePassword(profile, 'later', account, sendAs(nextLogin.credential))
+    const send: Send = (record, credential) => server.setPassword(user, record, credential)
+    const profile = await loadProfile(store, await deriveLogin(PASSWORD, account))
+    const nextLogin = await deriveLogin('next', account)
+    expect(await client.changePassword(profile, nextLogin, store, send)).toBe(String(Number(revision) + 1))
+    const late = client.changePassword(profile, await deriveLogin('later', account), store, send)
     await expect(late).rejects.toHaveProperty('code', 'conflict')
-    const next = { credential: nextLogin.credential, record: (await store.readProfile())! }
-    expect(await server.changePassword(undefined, login.credential, next)).toBeUndefined()
-    await expect(openVault(PASSWORD, vaultId, logIn, version)).rejects.toThrow('unknown credential')
+    await expect(openVault(PASSWORD, vaultId, service, revision)).rejects.toThrow('unknown credential')
 
-    using lastLogin = await deriveLogin('reset', account)
-    expect(await client.reset(next.record, admin, lastLogin, sendAs(nextLogin.credential))).toBe(version + 2)
-    const again = await openVault('reset', vaultId, logIn, version + 2)
+    const stored = (await store.read('profile'))!
+    const sendAndStore: Send = async (record, credential) => {
+      await send(record, credential)
+      expect(await store.write('profile', stored.version + 1, record)).toBe(true)
+    }
+    const reset = await client.reset(stored.bytes, admin, 'reset', account, identity, sendAndStore)
+    const again = await openVault('reset', vaultId, service, reset.revision)
     expect(Buffer.from(await again.vault.open(block)).toString()).toBe('my file')
+    expect(parseProfile((await store.read('profile'))!.bytes).identity).toBe(reset.pin)
   })
 
   it('seals and opens as a client', async () => {

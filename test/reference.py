@@ -70,3 +70,19 @@ print("login", *login("p\u00e5ssw\u00f6rd \U0001f511", "com.example.backup", "\u
 # The revision of a keyset (SPEC 5.2), from a master key, 32 random bytes and contents.
 revision_key = KDF(key, b"", b"revision", [], 32)
 print("revision", hmac.new(revision_key, bytes([9]) * 32 + hashlib.sha256(content).digest(), "sha256").hexdigest()[:32])
+
+
+# Verifiers (SPEC 8.2) of L = 24 bytes of 0x11, by the C library's bcrypt. Python has the module `crypt` up to 3.12.
+def verifier(text, prefix, cost):
+    import crypt
+
+    return crypt.crypt(text, f"${prefix}${cost}$abcdefghijklmnopqrstuu")
+
+
+login_key = bytes([0x11]) * 24
+text = base64.b64encode(hashlib.sha512(login_key).digest()).decode()[:72]
+for prefix, cost in (("2b", 10), ("2b", 12), ("2a", 10)):
+    print("verifier", verifier(text, prefix, cost))
+longer = base64.b64encode(hashlib.sha512(bytes([0x11]) * 25).digest()).decode()[:72]
+print("verifier of 25 bytes", verifier(longer, "2b", 10))
+print("verifier of the credential itself", verifier(base64.urlsafe_b64encode(login_key).decode(), "2b", 10))

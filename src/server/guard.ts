@@ -124,7 +124,10 @@ async function assertPassword(
 
 /** Checks something that was read. A read may be late, so while this means a refusal, it reads again. */
 async function untilNotRefused<T>(check: () => Promise<T>): Promise<T> {
-  return repeatedly(check, (error) => error instanceof KeystrataError && error.code === 'policy')
+  return repeatedly(
+    check,
+    (error) => error instanceof KeystrataError && (error.code === 'policy' || error.code === 'missing'),
+  )
 }
 
 /**

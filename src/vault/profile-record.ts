@@ -145,6 +145,20 @@ export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void 
   if (!equalBytes(next.previous, previousOf(stored.bytes))) {
     throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again')
   }
+  assertAllowed(next, stored)
+}
+
+/**
+ * Checks that a record may come after another one, although the record between them is damaged.
+ * @throws KeystrataError as in {@link assertFollows}, but other records may lie between the two
+ */
+export function assertComesAfter(next: ParsedProfile, stored: ParsedProfile): void {
+  if (!equalBytes(next.header.ownerId, stored.header.ownerId)) throw anotherProfile()
+  if (next.version <= stored.version) throw new KeystrataError('conflict')
+  assertAllowed(next, stored)
+}
+
+function assertAllowed(next: ParsedProfile, stored: ParsedProfile): void {
   if (stored.admin === undefined && next.admin !== undefined) throw zeroTrustIsPermanent()
   assertHandedOver(next, stored)
 }

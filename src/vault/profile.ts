@@ -1,11 +1,10 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
-import { type Bytes, domain, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
-import { sha256 } from '../primitives/hash.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
 import { CheckedStore } from '../state/checked.ts'
@@ -14,6 +13,7 @@ import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
 import { HandoverBy } from './layout.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
+import { factsOf, type ProfileFacts } from './profile-facts.ts'
 import {
   encodeProfile,
   type HandoverSigner,
@@ -22,7 +22,6 @@ import {
   parseProfileRecord,
   type Predecessor,
   type ProfileContents,
-  readProfileRecord,
   type VaultEntry,
   zeroTrustIsPermanent,
 } from './profile-record.ts'
@@ -61,38 +60,6 @@ export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined
   // Check the bytes again: the fingerprint beside them is the one that somebody compared.
   const { bytes, fingerprint } = cardFrom(admin)
   return parseCard(bytes, { fingerprint }).bytes
-}
-
-/**
- * What anyone can see of a profile, without a key.
- * @example
- * ```ts
- * import type { ProfileFacts } from 'keystrata/vault'
- *
- * // For an admin's console: what to compare with the user, and to pin.
- * const shown = ({ identity }: ProfileFacts) => `identity ${identity}`
- * ```
- */
-export interface ProfileFacts {
-  /** The version of the record, in decimal. Keep the latest one and pass it as `atLeast`; older records are refused. */
-  readonly revision: string
-  /**
-   * The public key that signs the profile's records and keyrings, 64 hex digits. It changes only with a change of
-   * recovery, with a reset, and with the first new password after a reset. An admin pins it for {@link resetProfile}.
-   */
-  readonly identity: string
-  /**
-   * Whether only the user can set a new password. If there was an admin before, only people who know the password
-   * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
-   */
-  readonly zeroTrust: boolean
-  /** The ids of the vaults, 32 hex digits each. */
-  readonly vaults: readonly string[]
-  /**
-   * Changes with every new password, 32 hex digits. A server keeps it in each session, and ends the session when the
-   * stored profile has another one. Keep it as secret as a verifier: it lets anyone test passwords.
-   */
-  readonly passwordId: string
 }
 
 /**
@@ -370,17 +337,6 @@ function nextHandle(record: ParsedProfile, { owner }: ProfileView): Profile {
   return openedProfile(record, { ...owner, rootKey: owner.rootKey.copy() })
 }
 
-function factsOf({ version, identity, admin, vaults, header }: ParsedProfile): ProfileFacts {
-  return Object.freeze({
-    revision: String(version),
-    identity: toHex(identity),
-    zeroTrust: admin === undefined,
-    vaults: Object.freeze(vaults.map(({ id }) => toHex(id))),
-    // A hash, so that nobody takes it for the name of the verifier's object.
-    passwordId: toHex(sha256(domain('password-id'), header.keyId).subarray(0, 16)),
-  })
-}
-
 /** Opens a record as a handle. The handle owns the root key; if opening fails, the key is disposed of. */
 export function openedProfile(parsed: ParsedProfile, owner: ProfileOwner): Profile {
   try {
@@ -474,25 +430,4 @@ export function openProfile(record: Uint8Array, login: Login, options: { atLeast
   const parsed = parseProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
   return openedProfile(parsed, ownerOf(login))
-}
-
-/**
- * Shows what anyone can see of a profile, and checks that its identity signed it. It needs no key. An admin's console
- * shows the identity, compares it with what the user's device shows, and pins it for a later reset.
- * @throws KeystrataError `malformed` if the bytes are damaged
- * @throws KeystrataError `authentication-failed` if the record was altered
- * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
- * @throws KeystrataError `limit-exceeded` over 1 MiB or beyond 256 vaults
- * @throws TypeError if `record` is not a Uint8Array
- * @example
- * ```ts
- * import { createProfile, deriveLogin, parseProfile } from 'keystrata/vault'
- *
- * using login = await deriveLogin('correct horse', { realm: 'com.example.backup', user: 'user-4711' })
- * using profile = createProfile(login, { zeroTrust: true })
- * console.log(parseProfile(profile.record).identity === profile.identity) // true
- * ```
- */
-export function parseProfile(record: Uint8Array): ProfileFacts {
-  return factsOf(readProfileRecord(record))
 }

@@ -66,7 +66,8 @@ export async function loadProfile(
 
 /**
  * Stores a profile: if there is none, or behind the record that it was made from. Does nothing if it is stored already.
- * After a change of the password, save the credential first (`saveCredential` of `keystrata/server`).
+ * After a change of the password, save the credential first (`saveCredential` of `keystrata/server`). If the answer to this
+ * gets lost, and the server has ended the session, log in with the new credential: if it is valid, the profile is stored.
  * @throws KeystrataError `conflict` if another device has stored something else meanwhile: load the profile and make the
  *   change again
  * @throws KeystrataError `policy` if the store has another profile, or a server refuses the record

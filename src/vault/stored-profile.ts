@@ -11,6 +11,7 @@ import { assertNotOlder, nextVersion } from '../state/version.ts'
 import type { ProfileOwner } from './login.ts'
 import {
   anotherProfile,
+  assertComesAfter,
   assertFollows,
   encodeProfile,
   type HandoverSigner,
@@ -58,9 +59,13 @@ async function countingFrom(store: CheckedStore, version: number, bytes: Uint8Ar
   const own = { at: version, record }
   if (below === undefined) return own
   const before = attempted(() => readProfileRecord(below))
-  if (!(before instanceof KeystrataError) && mayFollow(record, before)) return own
+  const isDamaged = before instanceof KeystrataError
+  if (!isDamaged && holds(() => assertFollows(record, before))) return own
   const counting = await countingFrom(store, version - 1, below).catch(damageOf)
-  return counting instanceof KeystrataError || mayFollow(record, counting.record) ? own : counting
+  if (counting instanceof KeystrataError) return own
+  // If the version below is damaged, nobody can see whether this record follows it. Its owner has signed it later.
+  const assertAllowed = isDamaged ? assertComesAfter : assertFollows
+  return holds(() => assertAllowed(record, counting.record)) ? own : counting
 }
 
 /** Reads a version of the record. Returns undefined if it is not there, or damaged. */
@@ -70,9 +75,7 @@ export async function readRecordBelow(store: CheckedStore, version: number): Pro
   return record instanceof KeystrataError ? undefined : record
 }
 
-function mayFollow(record: ParsedProfile, before: ParsedProfile): boolean {
-  return !(attempted(() => assertFollows(record, before)) instanceof KeystrataError)
-}
+const holds = (check: () => void): boolean => !(attempted(check) instanceof KeystrataError)
 
 function attempted<T>(read: () => T): T | KeystrataError {
   try {

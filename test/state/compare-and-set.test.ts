@@ -1,17 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { pauseBeforeRetry, wasWritten } from '../../src/state/compare-and-set.ts'
-
-describe('the answer of a store', () => {
-  it('is true or false', () => {
-    expect([wasWritten(true, 'write'), wasWritten(false, 'write')]).toEqual([true, false])
-  })
-
-  it.each([undefined, null, 1, 'false', { rowCount: 0 }, []])('is refused if it is %j', (answer) => {
-    expect(() => wasWritten(answer as never, 'writeProfile')).toThrow(
-      new TypeError('writeProfile of the store must return true or false'),
-    )
-  })
-})
+import { pauseBeforeRetry } from '../../src/state/compare-and-set.ts'
 
 describe('the pause before another try', () => {
   it.each([
