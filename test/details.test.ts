@@ -59,7 +59,7 @@ const registry = openKeyRegistry(memoryStateStore(), { realm: 'tests', server: '
 const contents = plantedContents()
 const additional = contents.additional!
 /** The number of vaults follows the byte that says who may reset the profile. */
-const crowdedProfile = resummed(patched(profile.record, 249, u32(257).subarray(2)))
+const crowdedProfile = resummed(patched(profile.record, 281, u32(257).subarray(2)))
 const crowded = { ...contents, additional: { ...additional, shares: Array(700).fill(additional.shares[0]) as never } }
 const place = { table: 'sources', row: '1', column: 'password', version: 1 }
 

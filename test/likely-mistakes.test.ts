@@ -3,13 +3,22 @@ import { createKeyset, encodeBlock, openWriter, parseBlock, unlockKeyset } from 
 import { deriveClient, openRegistration } from '../src/client.ts'
 import { createProfile, deriveLogin, loadProfile, openProfile, resetProfile } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
+import { openKeyRegistry } from '../src/server.ts'
 import { memoryStateStore } from '../src/stores.ts'
-import { ALICE, atStart, CHEAP, failure, makeKeyset, PASSWORD, sample } from './fixtures.ts'
+import { ALICE, atStart, CHEAP, failure, makeKeyset, PASSWORD, quickly, sample } from './fixtures.ts'
 
 const keyset = await makeKeyset()
 const login = await deriveLogin(PASSWORD, ALICE)
 const block = await openWriter(keyset.export('host')).seal(sample(10))
 const stored = encodeBlock(block)
+const registry = openKeyRegistry(memoryStateStore(), { realm: ALICE.realm, server: 'storage-1' })
+const client = await quickly(() =>
+  deriveClient({
+    ...{ realm: ALICE.realm, account: 'acme', name: 'desktop', platform: 'linux' },
+    privateKey: { type: 'AES-256', text: 'x' },
+  }),
+)
+const challenge = await registry.challenge()
 
 describe('one object in place of another', () => {
   it('is named if its header says what it is', async () => {
@@ -65,6 +74,29 @@ describe('misuse that JavaScript users learn of only at run time', () => {
           privateKey: { type: 'AES-256', text: stored as never },
         }),
       '{ type, text }',
+    ],
+    ['an enrolment without its challenge', () => client.enrolment(undefined as never, { server: 'x' }), 'challenge'],
+    ['a missing name of the server', () => client.prove(challenge, undefined as never), 'the name of the server'],
+    [
+      'an enrolment without the account',
+      () => registry.enrol(client.enrolment(challenge, { server: 'storage-1' }), undefined as never),
+      'pass the account of the customer who is logged in',
+    ],
+    [
+      'an account that is undefined',
+      () => registry.safeguard(client.safeguard().escrow, { account: undefined as never }),
+      'pass the account of the customer who is logged in',
+    ],
+    [
+      'names instead of a connection',
+      () => registry.commitFirstBackup({ account: 'acme', name: 'desktop' } as never),
+      'the connection that connect returned',
+    ],
+    ['a name instead of a client', () => registry.removeClient('desktop' as never), 'account must be a string'],
+    [
+      'a store without `once` under a registry',
+      () => openKeyRegistry({ ...memoryStateStore(), once: undefined as never }, { realm: 'r', server: 's' }),
+      'it has no method once',
     ],
   ])('%s is a TypeError that says what is expected', async (_, action, wanted) => {
     const made = new Promise((resolve) => resolve(action()))

@@ -32,6 +32,7 @@ export interface ParsedProfile {
   all: Buffer
   header: Header
   version: number
+  previous: Buffer
   identity: Buffer
   seed: Buffer // a WRAP
   admin?: Buffer // a card
@@ -60,13 +61,14 @@ function readVault(fields: Fields): ParsedVault {
 export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const all = readChecksummed(bytes) // 1 and 2
   const header = readHeader(new Fields(all), 12, [0x0000]) // 3
-  const recoveryAt = 48 + 8 + 32 + WRAP(32)
+  const recoveryAt = 48 + 8 + 32 + 32 + WRAP(32)
   check(all[recoveryAt] !== 2, 'unsupported')
   const countAt = all[recoveryAt] === 0 ? recoveryAt + 1 : recoveryAt + 1 + 1776 // 4
   const hasCount = all[recoveryAt]! <= 1 && all.length >= countAt + 2
   check(!hasCount || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
   const body = new Fields(all.subarray(48, -136))
-  const [version, identity, seed] = [readVersion(body), body.take(32), body.take(WRAP(32))]
+  const [version, previous] = [readVersion(body), body.take(32)]
+  const [identity, seed] = [body.take(32), body.take(WRAP(32))]
   const recovery = body.u8()
   check(recovery <= 1, 'malformed')
   const admin = recovery === 1 ? body.take(1776) : undefined
@@ -78,9 +80,10 @@ export function parseProfile(bytes: Uint8Array): ParsedProfile {
   body.end()
   check(recovery === 1 || vaults.every((vault) => vault.recovery.length === 0), 'malformed')
   check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
+  check(by !== 2 || header.flags === 1, 'malformed')
   check(by !== 3, 'unsupported') // 5
   const handover = by === 0 ? {} : { handover: { by, message, signature } }
-  return { all, header, version, identity, seed, ...(admin ? { admin } : {}), vaults, ...handover }
+  return { all, header, version, previous, identity, seed, ...(admin ? { admin } : {}), vaults, ...handover }
 }
 
 /** §9.1: whether the identity of a record signed it */
@@ -151,16 +154,17 @@ export function readForReset(
 export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void {
   check(equal(next.header.ownerId, counting.header.ownerId), 'policy')
   check(next.version === counting.version + 1, 'conflict')
+  check(equal(next.previous, hash('sha256', counting.all)), 'conflict')
   check(counting.admin !== undefined || next.admin === undefined, 'policy') // zero trust is not turned off
   const { handover } = next
   if (equal(next.identity, counting.identity)) {
-    check(handover === undefined, 'policy')
+    check(handover === undefined && next.header.flags === counting.header.flags, 'policy')
     return
   }
   check(handover !== undefined, 'policy')
   check(handover.by === 1 || counting.admin !== undefined, 'policy')
   const key = handover.by === 1 ? counting.identity : authentic(() => readCard(counting.admin!).cardSigning)
-  const message = cat(D('sign/handover'), hash('sha256', counting.all), handover.message)
+  const message = cat(D('sign/handover'), handover.message)
   check(isSigned(key, message, handover.signature), 'authentication-failed')
 }
 
@@ -222,8 +226,7 @@ export function readVerifier(bytes: Uint8Array): Verifier | undefined {
 /** §8.2 Whether a credential belongs to a verifier */
 export function matches({ text }: Verifier, credential: string): boolean {
   const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
-  check(cost !== undefined, 'malformed')
-  check(Number(cost) >= 10 && Number(cost) <= 15, 'limit-exceeded')
+  check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
   const L = Buffer.from(credential, 'base64url')
   if (L.length !== 24 || L.toString('base64url') !== credential) return false
   return bcrypt.hashSync(hash('sha512', L).toString('base64').slice(0, 72), text.slice(0, 29)) === text
@@ -260,7 +263,10 @@ export function checkKeyring(records: Versions, keyrings: Versions, vaultId: Buf
     check(below !== undefined && isKeyringOf(keyring, identityOf(below)), 'policy')
     throw new Error('refused') // as if another had been quicker
   }
-  if (keyrings.versions.length > 0) check(keyring.version === findKeyring(keyrings).version + 1, 'conflict') // 5
+  if (keyrings.versions.length === 0) return // 5
+  const stored = findKeyring(keyrings)
+  check(keyring.version === stored.version + 1, 'conflict')
+  check(equal(keyring.previous, hash('sha256', stored.all)), 'conflict')
 }
 
 /** The identity of a record whose signature holds; otherwise one that signs nothing */

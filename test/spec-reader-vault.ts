@@ -5,7 +5,16 @@ import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
-import { modulusCheck, openLock, openWrap, pairId, passwordBytes, readHeader, x25519 } from './spec-reader.ts'
+import {
+  modulusCheck,
+  openLock,
+  openWrap,
+  pairId,
+  passwordBytes,
+  readChecksummed,
+  readHeader,
+  x25519,
+} from './spec-reader.ts'
 import { same, text, u8 } from './spec-reader.ts'
 
 export interface Login {
@@ -32,9 +41,11 @@ export interface AdminPair {
 }
 /** §10.2 What a keyring holds, as read without a key */
 export interface ParsedKeyring {
+  all: Buffer
   vaultId: Buffer
   dataKeyId: Buffer
   version: number
+  previous: Buffer
   wraps: { generation: number; object: Buffer }[]
   signed: Buffer // what the signature covers
   signature: Buffer
@@ -188,17 +199,19 @@ export function openRecoverySlot(
 
 /** §10.2 Steps 1 and 2 */
 export function parseKeyring(bytes: Uint8Array): ParsedKeyring {
-  check(bytes.length <= 64 * 1024, 'limit-exceeded')
-  const fields = new Fields(Buffer.from(bytes))
-  const header = readHeader(fields, 11, [0x0000])
-  const version = readVersion(fields)
+  const all = readChecksummed(bytes, 64 * 1024)
+  const fields = new Fields(all.subarray(0, -8))
+  const header = readHeader(new Fields(all), 11, [0x0000])
+  fields.take(48)
+  const [version, previous] = [readVersion(fields), fields.take(32)]
   const wraps = readGenerations(fields, WRAP(32))
   check(wraps.length >= 1, 'malformed')
   const before = () => fields.bytes.subarray(0, fields.at)
   const [signed, signature] = [before(), fields.take(64)]
   const [maced, mac] = [before(), fields.take(64)]
   fields.end()
-  return { vaultId: header.ownerId, dataKeyId: header.keyId, version, wraps, signed, signature, maced, mac }
+  const ids = { vaultId: header.ownerId, dataKeyId: header.keyId }
+  return { all, ...ids, version, previous, wraps, signed, signature, maced, mac }
 }
 
 /**

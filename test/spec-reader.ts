@@ -361,9 +361,9 @@ export function recomputeSigning({ seed, publicKey }: Signing): void {
   same(publicOf(DER.ed25519, seed), publicKey)
 }
 
-/** §5.2 and §9.1: checks the size, the magic and the checksum before anything else */
-export function readChecksummed(bytes: Uint8Array): Buffer {
-  check(bytes.length <= MIB, 'limit-exceeded')
+/** §5.2, §9.1 and §10.2: checks the size, the magic and the checksum before anything else */
+export function readChecksummed(bytes: Uint8Array, most = MIB): Buffer {
+  check(bytes.length <= most, 'limit-exceeded')
   const all = Buffer.from(bytes)
   check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
   check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')

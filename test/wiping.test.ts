@@ -455,7 +455,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
       read: async (name) => {
         const { version, bytes } = (await store.read(name))!
         // A byte of the wrapped A-key.
-        return { version, bytes: name === 'profile' ? bytes : flipped(bytes, 200) }
+        return { version, bytes: name === 'profile' ? bytes : resummed(flipped(bytes, 200)) }
       },
     }
     await failure(() => profile.openVault(damaged, vault.id), 'authentication-failed')

@@ -92,11 +92,11 @@ export class Challenges {
   }
 
   async #loadKey(): Promise<SecretKey<'mac'>> {
-    this.#key ??= loadKey(this.#store)
+    const loading = (this.#key ??= loadKey(this.#store))
     try {
-      return await this.#key
+      return await loading
     } catch (error) {
-      this.#key = undefined
+      if (this.#key === loading) this.#key = undefined
       throw error
     }
   }

@@ -1,94 +1,220 @@
-// Kills real processes after each write to a real folder. Each time, the vault must open with the newest record, and a
-// second run must finish the work. No test on a running machine can show what a power cut leaves after the last fsync.
-import { createProfile, openProfile, deriveLogin } from '../../src/vault.ts'
-import { execFile } from 'node:child_process'
-import { cpSync } from 'node:fs'
+// Kills real processes right after each of their calls that change a store: devices that work on a profile in a folder
+// and in PostgreSQL, with a guard and without one, and the server behind which a device works. Each time every vault must
+// open, the user must be able to log in, and the next rotation must finish what was begun. No test on a running machine
+// can show what a power cut leaves after the last fsync.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { build } from 'esbuild'
-import { describe, expect, it } from 'vitest'
-import { createKeyset } from '../../src/index.ts'
-import { createVerifier } from '../../src/server.ts'
-import { parseProfile } from '../../src/vault/profile-record.ts'
-import { folderStateStore } from '../../src/stores/folder.ts'
-import { StateVaultStore } from '../../examples/vault-store.ts'
-import { newFolder } from '../examples/tree.ts'
-import { CHEAP, sample } from '../fixtures.ts'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDeviceKey } from '../../src/device.ts'
+import { createKeyset, KeystrataError } from '../../src/index.ts'
+import { saveCredential, verifyCredential } from '../../src/server.ts'
+import { httpStateStore } from '../../src/stores/http.ts'
+import { postgresSchema } from '../../src/stores/postgres.ts'
+import type { StateStore } from '../../src/stores.ts'
+import { createProfile, deriveLogin, loadProfile, type Login, type Profile, saveProfile } from '../../src/vault.ts'
+import { parseProfileRecord } from '../../src/vault/profile-record.ts'
+import { CHEAP, hex, sample } from '../fixtures.ts'
+import { Reports } from '../stores/adding.ts'
+import { type Server, startPostgres } from '../stores/postgres-server.ts'
+import { mayStart } from '../stores/servers.ts'
+import { bundled } from './bundle.ts'
+import type { Place } from './log-job.ts'
+import { act, HASHING, type Job, placeOf, seenBy, USER, type Work } from './user.ts'
 
-const run = promisify(execFile)
-/** The device program, bundled to one file that every runtime can start. */
-const device = join(newFolder(), 'device.mjs')
-await build({
-  entryPoints: [join(import.meta.dirname, 'device.ts')],
-  outfile: device,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'esm',
-  tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
-})
-const program = process.versions['deno'] === undefined ? [device] : ['run', '--allow-all', device]
-const content = sample(1000)
+// A killed process loses no bytes of a file, synced or not, so the faster place shows more.
+const root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keystrata-crash-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const device = await bundled('device', root)
+const server = await bundled('server', root)
 
 const admin = await createKeyset('admin', { costs: CHEAP })
-const login = await deriveLogin('password', { realm: 'crash', user: 'user' })
-const template = newFolder()
-const start = new StateVaultStore(folderStateStore(template))
-const first = createProfile(login, { admin: admin.card() })
-await start.writeAccount(await createVerifier(login.credential, { cost: 10 }), first.record, 1)
-const { vault } = await first.createVault(start)
-const block = await vault.seal(content)
+const logins: readonly [Login, Login] = [await deriveLogin('password', USER), await deriveLogin('next', USER)]
+using key = createDeviceKey()
+const saved = {
+  device: hex(key.exportUnprotected()),
+  logins: [hex(logins[0].save(key)), hex(logins[1].save(key))] as const,
+}
+const CONTENT = sample(1000)
 
-/** Runs a device in a copy of the folder until its nth write. Returns the folder and the signal that ended it. */
-async function killedAfter(work: string, write: number): Promise<{ folder: string; signal: string | undefined }> {
-  const folder = newFolder()
-  cpSync(template, folder, { recursive: true })
-  const signal = await run(process.execPath, [...program, folder, work, String(write)]).then(
-    () => undefined,
-    (error: unknown) => (error as { signal?: string }).signal ?? String(error),
-  )
-  return { folder, signal }
+/** How many calls of each work change the store. A guard also clears the former verifier. */
+const CALLS: readonly (readonly [Work, { readonly bare: number; readonly guarded: number }])[] = [
+  ['rotate', { bare: 7, guarded: 7 }],
+  ['createVault', { bare: 3, guarded: 3 }],
+  ['changeRecovery', { bare: 9, guarded: 9 }],
+  ['changePassword', { bare: 3, guarded: 5 }],
+]
+
+/** The works during which a server is killed. A change of recovery has every step of a rotation. */
+const OF_SERVERS = process.env['SLOW'] === '1' ? CALLS : CALLS.filter(([work]) => work.startsWith('change'))
+
+/** A user with a vault, and a block in it. */
+interface World {
+  readonly store: StateStore
+  readonly vaultId: string
+  readonly block: Parameters<Awaited<ReturnType<Profile['openVault']>>['open']>[0]
 }
 
-describe.each([
-  ['createVault', 2],
-  ['rotate', 6],
-  ['changeRecovery', 7],
-] as const)('%s', (work, writes) => {
-  it('can be killed after any write: the vault still opens, and a second run finishes the work', async () => {
-    const runs = await inPairs(Array.from({ length: writes + 1 }, (_, index) => () => killedAfter(work, index + 1)))
-    // The last run waits for one write more than there are, so it is not killed.
-    expect(runs.map(({ signal }) => signal)).toEqual([...Array<string>(writes).fill('SIGKILL'), undefined])
-    for (const { folder } of runs) {
-      const state = folderStateStore(folder)
-      const store = new StateVaultStore(state)
-      const profile = openProfile((await store.readProfile())!, login)
-      for (const vaultId of profile.vaults) await profile.openVault(store, vaultId)
-      expect(await (await profile.openVault(store, vault.id)).open(block)).toEqual(content)
-      expect(profile.zeroTrust).toBe(work === 'changeRecovery')
+async function newWorld(job: Pick<Job, 'place' | 'prefix'>): Promise<World> {
+  const store = placeOf(job)
+  using profile = createProfile(logins[0], { admin: admin.card() })
+  await saveCredential(store, profile.record, logins[0].credential, HASHING)
+  await saveProfile(store, profile)
+  using created = await profile.createVault(store)
+  return { store, vaultId: created.vault.id, block: await created.vault.seal(CONTENT) }
+}
 
-      const finished =
-        work === 'changeRecovery'
-          ? await profile.changeRecovery(store, { zeroTrust: true })
-          : await profile.rotate(store)
-      expect(await (await finished.openVault(store, vault.id)).open(block)).toEqual(content)
-      expect(finished.rotationDue).toEqual([])
-      for (const { slots, recoverySlots } of parseProfile(finished.record).vaults) {
-        expect([slots.length, recoverySlots.length]).toEqual([1, finished.zeroTrust ? 0 : 1])
-      }
-      for (const vaultId of finished.vaults) {
-        const { version } = (await state.read(`keyring/${vaultId}`))!
-        expect(await state.readVersion(`keyring/${vaultId}`, version - 1)).toBeUndefined()
-      }
+/** Opens the profile with whichever password it is under. */
+async function loaded(store: StateStore): Promise<{ profile: Profile; login: Login }> {
+  for (const login of logins) {
+    try {
+      return { profile: await loadProfile(store, login), login }
+    } catch (error) {
+      if (!(error instanceof KeystrataError) || error.code !== 'wrong-password') throw error
     }
+  }
+  throw new Error('no password opens the profile')
+}
+
+/** Every vault opens, the old block as well, and after a new password exactly the profile's logs in. */
+async function assertWhole({ store, vaultId, block }: World, seen: StateStore, work: Work): Promise<Profile> {
+  const { profile, login } = await loaded(seen)
+  for (const each of profile.vaults) (await profile.openVault(seen, each)).dispose()
+  using vault = await profile.openVault(seen, vaultId)
+  expect(await vault.open(block)).toEqual(CONTENT)
+  if (work === 'changePassword') {
+    for (const each of logins) expect(await verifyCredential(store, each.credential, HASHING)).toBe(each === login)
+  }
+  return profile
+}
+
+/** What is left of the work is done, the next rotation succeeds, and nothing is left behind. */
+async function assertFinishes(world: World, seen: StateStore, work: Work): Promise<void> {
+  const { profile } = await loaded(seen)
+  if (work === 'changePassword' && (await loaded(seen)).login === logins[0]) await act(work, world.store, seen, logins)
+  if (work === 'changeRecovery' && !profile.zeroTrust) await act(work, world.store, seen, logins)
+  const { profile: opened } = await loaded(seen)
+  using rotated = await opened.rotate(seen)
+  expect(rotated.rotationDue).toEqual([])
+  expect(rotated.zeroTrust).toBe(work === 'changeRecovery')
+  for (const { slots, recoverySlots } of parseProfileRecord(rotated.record).vaults) {
+    expect([slots.length, recoverySlots.length]).toEqual([1, rotated.zeroTrust ? 0 : 1])
+  }
+  for (const name of ['profile', ...rotated.vaults.map((id) => `keyring/${id}`)]) {
+    const { version } = (await world.store.read(name))!
+    const isKept = name === 'profile' ? version - 2 : version - 1
+    expect(await world.store.readVersion(name, isKept), name).toBeUndefined()
+  }
+  await assertWhole(world, seen, work)
+}
+
+/** Kills a device after its first call, another one, with a user of its own, after its second, and so on. */
+async function killAfterEachCall(place: Place, work: Work, guarded: boolean): Promise<number> {
+  for (let calls = 1; ; calls++) {
+    const prefix = `${work.toLowerCase()}-${guarded ? 'guarded' : 'bare'}-${calls}/`
+    const world = await newWorld({ place, prefix })
+    const reports = new Reports()
+    const job: Job = { ...saved, place, prefix, guarded, work, calls }
+    await reports.start(device, [JSON.stringify(job)]).ended
+    expect(reports.wrong).toEqual([])
+    const seen = seenBy(world.store, guarded)
+    await assertWhole(world, seen, work)
+    await assertFinishes(world, seen, work)
+    if (reports.counted.size > 0) return calls - 1
+  }
+}
+
+/** Runs a server that is killed after some calls, and then another one that is not. */
+class MortalServer {
+  readonly #job: Job
+  #reports = new Reports()
+  #port: Promise<number>
+  kills = 0
+
+  constructor(job: Job) {
+    this.#job = job
+    this.#port = this.#start(job.calls)
+  }
+
+  /** Sends a request to the server that is running now. */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const url = new URL(input)
+    url.port = String(await this.#port)
+    return fetch(url, init)
+  }
+
+  async #start(calls: number): Promise<number> {
+    const reports = new Reports()
+    this.#reports = reports
+    const running = reports.start(server, [JSON.stringify({ ...this.#job, calls })])
+    await running.spoken
+    if (calls > 0) {
+      void running.ended.then(() => {
+        this.kills++
+        this.#port = this.#start(0)
+      })
+    }
+    const [said = ''] = reports.counted.keys()
+    return Number(said.split(' ')[1])
+  }
+
+  async stop(): Promise<void> {
+    await this.#port
+    expect(this.#reports.wrong).toEqual([])
+    await this.#reports.killAll()
+  }
+}
+
+/** Kills the server after each of its calls, and returns after how many. The device notices nothing. */
+async function killTheServer(place: Place, work: Work): Promise<number> {
+  for (let calls = 1; ; calls++) {
+    const prefix = `${work.toLowerCase()}-server-${calls}/`
+    const world = await newWorld({ place, prefix })
+    const mortal = new MortalServer({ ...saved, place, prefix, guarded: true, work, calls })
+    const seen = httpStateStore('http://127.0.0.1', { fetch: mortal.fetch })
+    await act(work, world.store, seen, logins)
+    const { kills } = mortal
+    const profile = await assertWhole(world, seen, work)
+    if (work === 'changePassword') {
+      // The request that was repeated has tidied up.
+      const former = parseProfileRecord((await world.store.readVersion('profile', Number(profile.revision) - 1))!)
+      expect((await world.store.read(`login/${hex(former.header.keyId)}`))?.bytes.length).toBe(0)
+    }
+    if (kills === 0) await mortal.stop()
+    await assertFinishes(world, seenBy(world.store, true), work)
+    if (kills === 0) return calls - 1
+    await mortal.stop()
+  }
+}
+
+describe('in a folder', () => {
+  it.each(CALLS)('%s can be killed after any call, and what was begun is finished', async (work, { bare }) => {
+    expect(await killAfterEachCall({ folder: mkdtempSync(join(root, 'store-')) }, work, false)).toBe(bare)
   })
 })
 
-/** Runs two works at a time, for machines with two cores. */
-async function inPairs<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = []
-  for (let index = 0; index < works.length; index += 2) {
-    results.push(...(await Promise.all(works.slice(index, index + 2).map((work) => work()))))
-  }
-  return results
-}
+describe.skipIf(!mayStart('postgres'))('in PostgreSQL', () => {
+  let database: Server
+  const table = 'crash'
+  let place: Place
+  beforeAll(async () => {
+    database = await startPostgres()
+    const client = new pg.Client(database.config)
+    await client.connect()
+    await client.query(postgresSchema({ table }))
+    await client.end()
+    place = { config: database.config, table }
+  })
+  afterAll(() => database.stop())
+
+  it.each(CALLS)('%s can be killed after any call, and what was begun is finished', async (work, { guarded }) => {
+    expect(await killAfterEachCall(place, work, true)).toBe(guarded)
+  })
+
+  it.each(OF_SERVERS)('%s succeeds although the server is killed after any of its calls', async (work, { guarded }) => {
+    // The credential is saved by another process of the server.
+    expect(await killTheServer(place, work)).toBe(work === 'changePassword' ? guarded - 1 : guarded)
+  })
+})

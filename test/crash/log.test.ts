@@ -3,7 +3,6 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Log, openLog } from '../../src/index.ts'
@@ -13,6 +12,7 @@ import type { StateStore } from '../../src/stores.ts'
 import { Reports } from '../stores/adding.ts'
 import { type Server, startPostgres } from '../stores/postgres-server.ts'
 import { mayStart } from '../stores/servers.ts'
+import { bundled } from './bundle.ts'
 import {
   hostKeys,
   type Job,
@@ -38,20 +38,7 @@ const CALLS = 7
 const root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keystrata-log-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-// Bundled, because a program that loads TypeScript takes a second to start, and these tests start many.
-const program = join(root, 'log-process.mjs')
-await build({
-  entryPoints: [join(import.meta.dirname, 'log-process.ts')],
-  outfile: program,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'esm',
-  external: ['pg-native'],
-  // The driver of PostgreSQL calls require.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
-  tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
-})
+const program = await bundled('log-process', root)
 
 const kinds: readonly [string, () => Promise<StoredKeys>][] = [
   ['a keyset', () => keysetKeys(GENERATIONS, { costs: CHEAP })],

@@ -11,7 +11,7 @@ import {
   restoreProfile,
 } from '../../src/vault.ts'
 import { concat, domain, utf8 } from '../../src/core/bytes.ts'
-import { MAC_BYTES, macUnder } from '../../src/core/trailer.ts'
+import { authenticatedPart, fillTrailer, macUnder } from '../../src/core/trailer.ts'
 import { sign, SIGNATURE_BYTES } from '../../src/primitives/signature.ts'
 import { matchesVerifier } from '../../src/server/bcrypt.ts'
 import { storedKeyring, storedProfile } from '../../src/vault/layout.ts'
@@ -75,7 +75,7 @@ export const vaultTargets: readonly Target[] = [
     layouts: [storedProfile as never],
     mend: (bytes) => {
       const identity = [contents.identity, resets].find(({ publicKey }) =>
-        Buffer.from(publicKey).equals(bytes.subarray(56, 88)),
+        Buffer.from(publicKey).equals(bytes.subarray(88, 120)),
       )
       return resigned(bytes, (identity ?? contents.identity).seed, login)
     },
@@ -109,10 +109,11 @@ export const vaultTargets: readonly Target[] = [
     seeds: [keyring],
     layouts: [storedKeyring as never],
     mend: (bytes) => {
-      const part = bytes.slice(0, -MAC_BYTES)
-      const signed = part.subarray(0, -SIGNATURE_BYTES)
-      part.set(sign(contents.identity.seed, concat(domain('sign/keyring'), signed)), signed.length)
-      return new Uint8Array([...part, ...macUnder(dataKey, 'keyring-mac', [entry!.id], part)])
+      const whole = new Uint8Array(bytes)
+      const signed = authenticatedPart(whole).subarray(0, -SIGNATURE_BYTES)
+      whole.set(sign(contents.identity.seed, concat(domain('sign/keyring'), signed)), signed.length)
+      fillTrailer(whole, (part) => macUnder(dataKey, 'keyring-mac', [entry!.id], part))
+      return whole
     },
     reads: [
       (bytes) => openKeyring(parseKeyring(bytes), entry!, entry!.keys)?.dataKey.dispose(),

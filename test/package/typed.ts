@@ -166,6 +166,12 @@ if (readers.length !== 2) throw new Error('unreachable')
 export const registryOn = (store: RegistryStore): KeyRegistry =>
   openKeyRegistry(store, { realm: 'package', server: 'server.example', safeguarding: 'mandatory' })
 export const nameOf = ({ name }: Connection): string => name
+export const lock = (registry: KeyRegistry, connection: Connection): Promise<void> =>
+  registry.commitFirstBackup(connection)
+export const remove = (registry: KeyRegistry, { account, name }: Connection): Promise<boolean> =>
+  registry.removeClient({ account, name })
+// @ts-expect-error the account of the customer is required
+export const enrolAnywhere = (registry: KeyRegistry, bytes: Uint8Array): Promise<void> => registry.enrol(bytes)
 // @ts-expect-error no such option
 if (code !== 'policy') openKeyRegistry({} as RegistryStore, { realm: 'r', server: 's', safeguarding: 'always' })
 

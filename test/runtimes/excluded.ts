@@ -33,6 +33,10 @@ const outsideBrowsers = [{ file: 'test/stores/indexeddb.test.ts', reason: 'needs
 /** What needs a server that is no part of JavaScript. It behaves the same for every runtime. */
 const servers = [
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, which the usual run on Node 20 has tested' },
+  {
+    file: 'test/examples/storage-processes.test.ts',
+    reason: 'starts a server, which the usual run on Node 20 has tested',
+  },
 ]
 
 const programs = [

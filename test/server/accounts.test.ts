@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { type Client, type ClientOptions, deriveClient, openRegistration, type TypedKey } from '../../src/client.ts'
 import { KeystrataError } from '../../src/index.ts'
 import { openKeyRegistry } from '../../src/server.ts'
+import { StoreMistake } from '../../src/state/checked.ts'
 import { prefixed } from '../../src/stores.ts'
 import { expectSame, failure, makeKeyset, patched, quickly, sample } from '../fixtures.ts'
 import {
@@ -432,6 +433,17 @@ describe('a store', () => {
     await enrolIn(registry, desktop)
     expect(await store.kept(ROW)).toHaveLength(1)
   })
+
+  it.each(CHANGES)(
+    'that must not be used as it is says so when it drops: %s passes its error on',
+    async (_, change) => {
+      const { registry, store } = await withEscrow()
+      store.changed.drop = async () => {
+        throw new StoreMistake('the client is inside a transaction')
+      }
+      await expect(change(registry)).rejects.toThrow(StoreMistake)
+    },
+  )
 
   it.each<['read' | 'write' | 'drop', () => Promise<unknown>]>([
     ['read', async () => ({ version: '1', bytes: sample(3) })],

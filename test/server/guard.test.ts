@@ -1,8 +1,9 @@
 // Every rule of SPEC §9.3, as a session with a stolen credential would try to break it.
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createKeyset, type ErrorCode } from '../../src/index.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
-import { memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { stateStoreLaws } from '../../src/stores/contract.ts'
 import { httpStateStore, serveStateStore } from '../../src/stores/http.ts'
 import {
@@ -20,7 +21,7 @@ import { sign } from '../../src/primitives/signature.ts'
 import { keyIdIn } from '../../src/core/header.ts'
 import { encodeKeyring, openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
 import { HandoverBy } from '../../src/vault/layout.ts'
-import type { Predecessor, ProfileContents } from '../../src/vault/profile-record.ts'
+import type { HandoverSigner, ProfileContents, VaultEntry } from '../../src/vault/profile-record.ts'
 import {
   all,
   ALICE,
@@ -61,21 +62,31 @@ async function guarded(recovery: Parameters<typeof createProfile>[1] = byAdmin, 
 }
 
 /** Changes the contents of a profile as its owner could, one version on. */
-const following = (profile: Profile, changes: Partial<ProfileContents> = {}, by?: Predecessor, own: Login = login) => {
-  const contents = contentsOf(profile.record, login)
-  return recordOf({ ...contents, version: contents.version + 1, ...changes }, own, by)
+const following = (
+  { record }: Pick<Profile, 'record'>,
+  changes: Partial<ProfileContents> = {},
+  handover?: HandoverSigner,
+  own: Login = login,
+) => {
+  const contents = contentsOf(record, login)
+  const predecessor = { record, ...(handover && { handover }) }
+  return recordOf({ ...contents, version: contents.version + 1, ...changes }, own, predecessor)
 }
-const signedBy = ({ seed }: SigningPair, record: Uint8Array): Predecessor => ({
-  record,
+const signedBy = ({ seed }: SigningPair): HandoverSigner => ({
   by: HandoverBy.identity,
   sign: (message) => sign(seed, message),
 })
-const byCardOf = (keyset: typeof admin, record: Uint8Array): Predecessor => ({
-  record,
+const byCardOf = (keyset: typeof admin): HandoverSigner => ({
   by: HandoverBy.card,
   sign: (message) => cardHolderOf(keyset, 'admin', 'a test').sign(message),
 })
 const loginNameOf = (record: Uint8Array) => `login/${hex(keyIdIn(record))}`
+
+/** One version on, under the second password. */
+function following2(profile: Profile): Uint8Array {
+  const contents = contentsOf(profile.record, next)
+  return recordOf({ ...contents, version: contents.version + 1 }, next, { record: profile.record })
+}
 
 /** Writes something as the next version of an object, and checks that it is refused and that nothing has changed. */
 async function refused(session: StateStore, name: string, bytes: Uint8Array, code: ErrorCode, rule?: string) {
@@ -101,7 +112,7 @@ describe('a record', () => {
     await refused(session, 'profile', record.subarray(0, -1), 'malformed')
     await refused(session, 'profile', admin.export('host'), 'unsupported')
     await refused(session, 'profile', resummed(patched(record, 11, [2])), 'unsupported')
-    await refused(session, 'profile', resummed(patched(record, 248, [2])), 'unsupported')
+    await refused(session, 'profile', resummed(patched(record, 280, [2])), 'unsupported')
     await refused(session, 'profile', new Uint8Array(2 ** 20 + 1), 'limit-exceeded')
     for (const wrong of ['x', undefined, [1, 2]]) {
       await expect(session.write('profile', 3, wrong as never)).rejects.toThrow(TypeError)
@@ -140,6 +151,14 @@ describe('a record', () => {
       const { detail } = await refused(session, 'profile', record, 'conflict')
       expect(detail).toEqual({ version, expected: 3 })
     }
+    // The version is right, but it was made from another record, or from none.
+    await refused(session, 'profile', following(created, { version: 3 }), 'conflict')
+    const sibling = following(created)
+    await refused(session, 'profile', following({ record: sibling }), 'conflict')
+    const own = contentsOf(profile.record, login)
+    await refused(session, 'profile', recordOf({ ...own, version: 3 }, login), 'conflict')
+    const handedOver = following(created, { version: 3, identity: generateSigningPair() }, signedBy(own.identity))
+    await refused(session, 'profile', handedOver, 'conflict')
   })
 
   it('is refused if it turns zero trust off, by whatever handover', async () => {
@@ -148,38 +167,41 @@ describe('a record', () => {
     await refused(session, 'profile', following(profile, { admin: card }), 'policy', 'zero-trust')
     const identity = generateSigningPair()
     const own = contentsOf(profile.record, login).identity
-    for (const by of [signedBy(own, profile.record), byCardOf(admin, profile.record)]) {
-      await refused(session, 'profile', following(profile, { admin: card, identity }, by), 'policy', 'zero-trust')
+    for (const by of [signedBy(own), byCardOf(admin)]) {
+      await refused(
+        session,
+        'profile',
+        following(profile, { admin: card, identity, identityDue: true }, by),
+        'policy',
+        'zero-trust',
+      )
     }
   })
 
   it('is refused if it has another identity that nobody has handed the profile over to', async () => {
-    const { session, profile, created } = await guarded()
+    const { session, profile } = await guarded()
     const identity = generateSigningPair()
     const own = contentsOf(profile.record, login).identity
-    const of = (by?: Predecessor, changes: Partial<ProfileContents> = { identity }) => following(profile, changes, by)
+    const of = (by?: HandoverSigner, changes: Partial<ProfileContents> = { identity, identityDue: true }) =>
+      following(profile, changes, by)
     await refused(session, 'profile', of(), 'policy', 'identity')
-    // Signed by the new identity itself, by a stranger, and for another record.
-    for (const by of [
-      signedBy(identity, profile.record),
-      signedBy(generateSigningPair(), profile.record),
-      signedBy(own, created.record),
-      byCardOf(otherAdmin, profile.record),
-      byCardOf(admin, created.record),
-    ]) {
+    // Signed by the new identity itself, by a stranger, and by the card of another admin.
+    for (const by of [signedBy(identity), signedBy(generateSigningPair()), byCardOf(otherAdmin)]) {
       await refused(session, 'profile', of(by), 'authentication-failed')
     }
+    // Only a reset, and the next new password, change the mark that the identity is to be replaced.
+    await refused(session, 'profile', of(undefined, { identityDue: true }), 'policy', 'identity')
     // A handover, but the same identity.
-    await refused(session, 'profile', of(signedBy(own, profile.record), {}), 'policy', 'identity')
+    await refused(session, 'profile', of(signedBy(own), {}), 'policy', 'identity')
     // What is right is taken.
-    expect(await session.write('profile', 3, of(signedBy(own, profile.record)))).toBe(true)
+    expect(await session.write('profile', 3, of(signedBy(own)))).toBe(true)
   })
 
   it('is refused if the signature of a handover is for other contents', async () => {
     const { session, profile } = await guarded()
     const identity = generateSigningPair()
-    const by = signedBy(contentsOf(profile.record, login).identity, profile.record)
-    const honest = following(profile, { identity }, by)
+    const by = signedBy(contentsOf(profile.record, login).identity)
+    const honest = following(profile, { identity, identityDue: true }, by)
     // The new identity changes the card, and signs again. The handover covers the card.
     const at = Buffer.from(honest).indexOf(admin.card().bytes)
     const other = resigned(patched(honest, at, otherAdmin.card().bytes), identity.seed, login)
@@ -193,7 +215,7 @@ describe('a record', () => {
 
   it('is refused if a card has handed over, and the stored record has none', async () => {
     const { session, profile } = await guarded({ zeroTrust: true })
-    const record = following(profile, { identity: generateSigningPair() }, byCardOf(admin, profile.record))
+    const record = following(profile, { identity: generateSigningPair(), identityDue: true }, byCardOf(admin))
     await refused(session, 'profile', record, 'policy', 'identity')
   })
 
@@ -221,18 +243,12 @@ describe('a record', () => {
     expect(await session.write('profile', 5, following2(again))).toBe(true)
   })
 
-  /** One version on, under the second password. */
-  function following2(profile: Profile): Uint8Array {
-    const contents = contentsOf(profile.record, next)
-    return recordOf({ ...contents, version: contents.version + 1 }, next)
-  }
-
   it('that is the first may have any version and any handover, but must have its verifier', async () => {
     const { profile } = await guarded()
     const handedOver = following(
       profile,
       { identity: generateSigningPair(), version: 77 },
-      signedBy(generateSigningPair(), sample(10)),
+      signedBy(generateSigningPair()),
     )
     for (const record of [profile.record, handedOver]) {
       const database = memoryStateStore()
@@ -289,9 +305,10 @@ describe('a keyring', () => {
     generations: readonly number[] = [1],
   ) {
     const [vault] = contentsOf(profile.record, login).vaults
-    const opened = openKeyring(parseKeyring(await newestBytes(session, keyring)), vault!, vault!.keys)!
+    const previous = await newestBytes(session, keyring)
+    const opened = openKeyring(parseKeyring(previous), vault!, vault!.keys)!
     const keys = generations.map((generation) => ({ ...vault!.keys[0]!, generation }))
-    return encodeKeyring(vault!.id, version, opened.dataKey, keys, identity)
+    return encodeKeyring(vault!.id, version, opened.dataKey, keys, identity, previous)
   }
 
   it('is taken if the identity has signed it as the next one', async () => {
@@ -305,7 +322,8 @@ describe('a keyring', () => {
     const bytes = await keyringOf(scene)
     await refused(session, keyring, new Uint8Array(0), 'malformed')
     await refused(session, keyring, bytes.subarray(0, -1), 'malformed')
-    await refused(session, keyring, patched(bytes, 11, [2]), 'unsupported')
+    await refused(session, keyring, flipped(bytes, 200), 'malformed')
+    await refused(session, keyring, resummed(patched(bytes, 11, [2])), 'unsupported')
     await refused(session, keyring, scene.profile.record, 'unsupported')
     await refused(session, keyring, new Uint8Array(65_537), 'limit-exceeded')
     await expect(session.write(keyring, 2, 'x' as never)).rejects.toThrow(TypeError)
@@ -325,8 +343,8 @@ describe('a keyring', () => {
     const { keyring, session } = scene
     await refused(session, keyring, bytes, 'policy', 'identity')
     const honest = await keyringOf(scene)
-    for (const index of [20, 50, 70, 200, honest.length - 65]) {
-      const altered = flipped(honest, index)
+    for (const index of [20, 50, 70, 100, 200, honest.length - 73]) {
+      const altered = resummed(flipped(honest, index))
       const before = await session.read(keyring)
       await failure(() => session.write(keyring, 2, altered), 'policy', 'malformed', 'conflict')
       expect(await session.read(keyring)).toEqual(before)
@@ -335,7 +353,7 @@ describe('a keyring', () => {
     const id = sample(16)
     const own = contentsOf(scene.profile.record, login).vaults[0]!
     const dataKey = openKeyring(parseKeyring(await newestBytes(session, keyring)), own, own.keys)!.dataKey
-    const foreign = encodeKeyring(id, 1, dataKey, own.keys, generateSigningPair())
+    const foreign = encodeKeyring(id, 1, dataKey, own.keys, generateSigningPair(), undefined)
     await refused(session, `keyring/${hex(id)}`, foreign, 'policy', 'identity')
   })
 
@@ -352,30 +370,39 @@ describe('a keyring', () => {
       owns.vaults[0]!,
       owns.vaults[0]!.keys,
     )!
-    for (const version of [3, 5]) {
-      const wrong = encodeKeyring(unhex(scene.vault.id), version, dataKey, owns.vaults[0]!.keys, owns.identity)
-      await refused(session, keyring, wrong, 'conflict')
-    }
+    const newest = await newestBytes(session, keyring)
+    const wrong = [
+      [3, newest],
+      [5, newest],
+      [4, old],
+      [4, undefined],
+    ] as const
+    const [{ keys }] = owns.vaults as [VaultEntry]
+    const encode = (version: number, previous?: Uint8Array) =>
+      encodeKeyring(unhex(scene.vault.id), version, dataKey, keys, owns.identity, previous)
+    for (const [version, previous] of wrong) await refused(session, keyring, encode(version, previous), 'conflict')
+    expect(await session.write(keyring, 4, encode(4, newest))).toBe(true)
   })
 
   it('may have any version if there is none that parses', async () => {
     const scene = await guarded()
     const bytes = await keyringOf(scene, undefined, 40)
+    const good = await keyringOf(scene)
     await scene.database.write(scene.keyring, 2, sample(60))
     // The one below the damaged one still says what is next.
     await refused(scene.session, scene.keyring, bytes, 'conflict')
-    expect(await scene.session.write(scene.keyring, 3, await keyringOf2(scene))).toBe(true)
+    expect(await scene.session.write(scene.keyring, 3, good)).toBe(true)
     const fresh = guardProfiles(withProfile(scene.profile.record))
     expect(await fresh.write(scene.keyring, 1, bytes)).toBe(true)
   })
 
-  /** The next keyring, if the newest version in the store is damaged. */
-  async function keyringOf2({ database, profile, keyring }: Awaited<ReturnType<typeof guarded>>) {
-    const { identity, vaults } = contentsOf(profile.record, login)
-    const below = parseKeyring((await database.readVersion(keyring, 1))!)
-    const { dataKey } = openKeyring(below, vaults[0]!, vaults[0]!.keys)!
-    return encodeKeyring(vaults[0]!.id, 2, dataKey, vaults[0]!.keys, identity)
-  }
+  it('is an error if the two newest versions are damaged', async () => {
+    const scene = await guarded()
+    const bytes = await keyringOf(scene)
+    await scene.database.write(scene.keyring, 2, sample(60))
+    await scene.database.write(scene.keyring, 3, sample(60))
+    await refused(scene.session, scene.keyring, bytes, 'malformed')
+  })
 
   it('of the identity before is not taken, as if another device had been quicker; of one before that it is refused', async () => {
     const scene = await guarded()
@@ -383,14 +410,14 @@ describe('a keyring', () => {
     const former = contentsOf(profile.record, login).identity
     const late = await keyringOf(scene)
     const identity = generateSigningPair()
-    const handedOver = following(profile, { identity }, signedBy(former, profile.record))
+    const handedOver = following(profile, { identity }, signedBy(former))
     expect(await session.write('profile', 3, handedOver)).toBe(true)
     const before = await session.read(keyring)
     expect(await session.write(keyring, 2, late)).toBe(false)
     expect(await session.read(keyring)).toEqual(before)
     // Of a version that does not fit, too.
     expect(await session.write(keyring, 2, await keyringOf(scene, former, 7))).toBe(false)
-    const nextRecord = recordOf({ ...contentsOf(handedOver, login), version: 4 }, login)
+    const nextRecord = following({ record: handedOver })
     expect(await session.write('profile', 4, nextRecord)).toBe(true)
     await refused(session, keyring, late, 'policy', 'identity')
     expect(await session.write(keyring, 2, await keyringOf(scene, identity))).toBe(true)
@@ -445,7 +472,23 @@ describe('names', () => {
     ...[`login/${id}`, `account/${id}${id}`, 'blob/1', `keyring`, 'keyring/', 'keyring/xyz', `keyring/${id}0`],
     ...[`keyring/${id.slice(1)}`, `keyring/${id.toUpperCase()}`, `keyring/${id}/1`, `keyring/../login/${id}`],
     ...[`../profile`, `../login/${id}`, './profile', `log/../login/${id}`, `log/../profile`, 'log/', 'log//x', 'log/X'],
-    ...['log/.', `log/x/../../login/${id}`, 'log/x\0', 'log/%2e%2e/login'],
+    ...[
+      'log/.',
+      `log/x/../../login/${id}`,
+      'log/x\0',
+      'log/%2e%2e/login',
+      'log/1',
+      `log/${id}/`,
+      `log/${id}/x`,
+      `log/${id}\n`,
+    ],
+    ...[
+      `log/${id}/../../login/${id}`,
+      `log/${id.toUpperCase()}`,
+      `log/${id}0`,
+      `log/${id}/1/1`,
+      `log/${id}/12345678901`,
+    ],
   ]
 
   it.each(refusedNames)('%j is refused, whatever is asked', async (name) => {
@@ -478,10 +521,17 @@ describe('names', () => {
     const { session, profile, keyring } = await guardedOnce
     expect(await session.readVersion('profile', 2)).toEqual(profile.record)
     expect((await session.read(keyring))!.version).toBe(1)
-    expect(await session.write('log/0123', 1, sample(5))).toBe(true)
-    expect(await session.readVersion('log/0123', 1)).toEqual(sample(5))
-    expect(await all(session.readVersions!('log/0123', 1))).toEqual([{ version: 1, bytes: sample(5) }])
-    expect(await session.read('log/0123/0')).toBeUndefined()
+    for (const log of [`log/${id}`, `log/${id}/0`, `log/${id}/4294967295`]) {
+      expect(await session.write(log, 1, sample(5))).toBe(true)
+      expect(await session.readVersion(log, 1)).toEqual(sample(5))
+      expect(await all(session.readVersions!(log, 1))).toEqual([{ version: 1, bytes: sample(5) }])
+    }
+    for (const wrong of ['x', undefined]) {
+      await expect(session.write(`log/${id}`, 2, wrong as never)).rejects.toThrow(TypeError)
+    }
+    for (const version of [0, 1.5, -1, Number.NaN, '2']) {
+      await expect(session.write('profile', version as never, profile.record)).rejects.toThrow(RangeError)
+    }
   })
 })
 const guardedOnce = guarded()
@@ -489,9 +539,10 @@ const guardedOnce = guarded()
 describe('the guard', () => {
   it('drops nothing for a session', async () => {
     const { session, profile, keyring } = await guarded()
-    await session.write('log/1', 1, sample(1))
-    await session.write('log/1', 2, sample(2))
-    for (const name of ['profile', keyring, 'log/1']) {
+    const log = `log/${'1'.repeat(32)}`
+    await session.write(log, 1, sample(1))
+    await session.write(log, 2, sample(2))
+    for (const name of ['profile', keyring, log]) {
       const before = await versionsOf(session, name)
       await session.drop(name, 1000)
       expect(await versionsOf(session, name)).toEqual(before)
@@ -505,14 +556,23 @@ describe('the guard', () => {
     expect(await versionsOf(session, 'profile')).toEqual([2, 3])
   })
 
-  it('clears the verifier of a former password, and what lay below it', async () => {
+  it('keeps the verifier of the record before, and clears those of the ones below with what lay below them', async () => {
     const { database, session, profile } = await guarded()
     const name = loginNameOf(profile.record)
     expect((await newestBytes(database, name)).length).toBe(68)
     const changed = profile.changePassword(next)
     await saveCredential(database, changed.record, next.credential, INSTANT)
-    expect((await newestBytes(database, name)).length).toBe(68)
     await saveProfile(session, changed)
+    // If the newest record is damaged, the one before counts, and its password must work.
+    expect((await newestBytes(database, name)).length).toBe(68)
+    expect(await verifyCredential(database, login.credential, INSTANT)).toBe(false)
+    const rotten = altered(database, {
+      read: async (each) => (each === 'profile' ? { version: 3, bytes: sample(400) } : database.read(each)),
+    })
+    expect(await verifyCredential(rotten, login.credential, INSTANT)).toBe(true)
+    expect(await verifyCredential(rotten, next.credential, INSTANT)).toBe(false)
+    // One more record, and nothing is under the old password any more.
+    await changed.createVault(session)
     expect(await newestBytes(database, name)).toEqual(new Uint8Array(0))
     expect(await versionsOf(database, name)).toEqual([2])
     expect((await newestBytes(database, loginNameOf(changed.record))).length).toBe(68)
@@ -522,8 +582,12 @@ describe('the guard', () => {
     const { database, session, profile } = await guarded()
     const changed = profile.changePassword(next)
     await saveCredential(database, changed.record, next.credential, INSTANT)
-    // The server has stored the record, and is about to clear. Meanwhile the user goes back to the old password.
-    const back = changed.changePassword(login)
+    await saveProfile(session, changed)
+    const { profile: grown } = await changed.createVault(session)
+    const again = grown.changePassword(third)
+    await saveCredential(database, again.record, third.credential, INSTANT)
+    // The server has stored the record, and is about to clear. Meanwhile the user goes back to the first password.
+    const back = again.changePassword(login)
     let inserted = false
     const slow = altered(database, {
       async write(name, ...rest) {
@@ -535,7 +599,8 @@ describe('the guard', () => {
         return isDone
       },
     })
-    await saveProfile(guardProfiles(slow), changed)
+    await saveProfile(guardProfiles(slow), again)
+    expect(inserted).toBe(true)
     expect((await newestBytes(database, loginNameOf(profile.record))).length).toBe(68)
     await saveProfile(session, back)
     expect(await verifyCredential(database, login.credential, INSTANT)).toBe(true)
@@ -548,22 +613,58 @@ describe('the guard', () => {
       const { database, session, profile } = await guarded()
       const changed = profile.changePassword(next)
       await saveCredential(database, changed.record, next.credential, INSTANT)
+      await saveProfile(session, changed)
       const name = loginNameOf(profile.record)
+      const fourth = following2(changed)
       const dying = altered(database, {
         read: (each) => (each === name ? Promise.reject(new Error('power cut')) : database.read(each)),
         drop: () => Promise.reject(new Error('power cut')),
       })
       // The record is stored, and that is what counts for the user.
-      expect(await guardProfiles(dying).write('profile', 3, changed.record)).toBe(true)
+      expect(await guardProfiles(dying).write('profile', 4, fourth)).toBe(true)
       expect((await newestBytes(database, name)).length).toBe(68)
-      expect(await versionsOf(database, 'profile')).toEqual([1, 2, 3])
+      expect(await versionsOf(database, 'profile')).toEqual([2, 3, 4])
       expect(await verifyCredential(database, login.credential, INSTANT)).toBe(false)
-      if (later === 'a repeated request') expect(await session.write('profile', 3, changed.record)).toBe(false)
-      else await changed.createVault(session)
+      if (later === 'a repeated request') expect(await session.write('profile', 4, fourth)).toBe(false)
+      else await (await loadProfile(session, next)).createVault(session)
       expect(await newestBytes(database, name)).toEqual(new Uint8Array(0))
-      expect((await versionsOf(database, 'profile'))[0]).toBe(later === 'a repeated request' ? 2 : 3)
+      expect(await versionsOf(database, 'profile')).toEqual(later === 'a repeated request' ? [3, 4] : [4, 5])
     },
   )
+
+  it('reads again before it refuses, because a read may be late', async () => {
+    const { database, session, profile, keyring } = await guarded()
+    const changed = profile.changePassword(next)
+    await saveCredential(database, changed.record, next.credential, INSTANT)
+    let late = 2
+    const lagging = altered(database, {
+      read: async (name) => (name.startsWith('login/') && late-- > 0 ? undefined : database.read(name)),
+    })
+    expect(await guardProfiles(lagging).write('profile', 3, changed.record)).toBe(true)
+    // A keyring of the newest identity, while the profile is read late.
+    const recovered = await changed.changeRecovery(session, { zeroTrust: true })
+    const contents = contentsOf(recovered.record, next)
+    const newest = await newestBytes(session, keyring)
+    const { dataKey } = openKeyring(parseKeyring(newest), contents.vaults[0]!, contents.vaults[0]!.keys)!
+    const { version, keyring: parsed } = {
+      version: (await session.read(keyring))!.version,
+      keyring: parseKeyring(newest),
+    }
+    const following = encodeKeyring(
+      contents.vaults[0]!.id,
+      parsed.version + 1,
+      dataKey,
+      contents.vaults[0]!.keys,
+      contents.identity,
+      newest,
+    )
+    late = 2
+    const behind = altered(database, {
+      read: async (name) =>
+        name === 'profile' && late-- > 0 ? { version: 3, bytes: changed.record } : database.read(name),
+    })
+    expect(await guardProfiles(behind).write(keyring, version + 1, following)).toBe(true)
+  })
 
   it('passes on invalid answers of its store, and the errors of the store', async () => {
     const { database, profile, keyring } = await guarded()
@@ -581,7 +682,8 @@ describe('the guard', () => {
     })
     const changed = profile.changePassword(next)
     await saveCredential(database, changed.record, next.credential, INSTANT)
-    await expect(guardProfiles(mistaken).write('profile', 3, changed.record)).rejects.toThrow(TypeError)
+    await guardProfiles(database).write('profile', 3, changed.record)
+    await expect(guardProfiles(mistaken).write('profile', 4, following2(changed))).rejects.toThrow(TypeError)
     const down = altered(database, { read: () => Promise.reject(new Error('down')) })
     await expect(guardProfiles(down).read(keyring)).rejects.toThrow('down')
     for (const store of [undefined, {}, { read: 1 }]) expect(() => guardProfiles(store as never)).toThrow(TypeError)
@@ -625,7 +727,18 @@ describe('over HTTP', () => {
 })
 
 describe('logs behind a guard', () => {
-  const laws = stateStoreLaws(() => prefixed(guardProfiles(memoryStateStore()), 'log/'))
+  /** Gives the names of the laws the form of logs' names. */
+  function asLogs(store: StateStore): StateStore {
+    const named = (name: string) => `log/${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
+    return {
+      read: (name) => store.read(named(name)),
+      readVersion: (name, version) => store.readVersion(named(name), version),
+      readVersions: (name, from) => store.readVersions!(named(name), from),
+      write: (name, version, bytes) => store.write(named(name), version, bytes),
+      drop: (name, below) => store.drop(named(name), below),
+    }
+  }
+  const laws = stateStoreLaws(() => asLogs(guardProfiles(memoryStateStore())))
   // The guard drops nothing for sessions, so it breaks this law on purpose.
   const broken = 'drop deletes what is below'
 

@@ -3,6 +3,7 @@ import { type Bytes, concat, domain } from '../../src/core/bytes.ts'
 import type { SecretKey } from '../../src/core/secret.ts'
 import { authenticatedPart, CHECKSUM_BYTES, fillTrailer, MAC_BYTES, macUnder } from '../../src/core/trailer.ts'
 import { sign, SIGNATURE_BYTES } from '../../src/primitives/signature.ts'
+import { HASH_BYTES } from '../../src/vault/layout.ts'
 import { type Login, ownerOf } from '../../src/vault/login.ts'
 import {
   encodeProfile,
@@ -27,9 +28,15 @@ export function recordOf(contents: ProfileContents, login: Login, predecessor?: 
   return encodeProfile(contents, rootKey, predecessor)
 }
 
-/** Encodes the contents of a record again, with some of them replaced. */
+/** Where a record says which one it follows (SPEC §9.1). */
+const PREVIOUS_AT = 56
+
+/** Encodes the contents of a record again, with some of them replaced. It follows what the record follows. */
 export function rewritten(record: Uint8Array, login: Login, changes: Partial<ProfileContents>): Bytes {
-  return recordOf({ ...contentsOf(record, login), ...changes }, login)
+  const contents = { ...contentsOf(record, login), ...changes }
+  const whole = recordOf(contents, login)
+  whole.set(record.subarray(PREVIOUS_AT, PREVIOUS_AT + HASH_BYTES), PREVIOUS_AT)
+  return resigned(whole, contents.identity.seed, login)
 }
 
 /** Signs altered bytes of a record again, and corrects the checksum. With a login, it corrects the MAC too. */

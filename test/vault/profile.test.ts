@@ -52,7 +52,7 @@ const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
 
 /** Where a record says who may reset it (SPEC §9.1). The number of vaults follows, unless there is a card. */
-const RECOVERY_AT = 248
+const RECOVERY_AT = 280
 
 describe('createProfile', () => {
   it('gives a profile without vaults, under zero trust or with an admin', () => {
@@ -130,7 +130,7 @@ describe('openProfile', () => {
     const { record } = withAdmin.profile
     await failure(() => openProfile(record, next), 'wrong-password')
     await failure(() => openProfile(record, bob), 'wrong-password')
-    const step = (index: number) => (index < 260 || index > record.length - 220 ? 1 : 13)
+    const step = (index: number) => (index < 290 || index > record.length - 220 ? 1 : 13)
     for (let index = 0; index < record.length; index += step(index)) {
       await failure(() => openProfile(flipped(record, index, index % 8), login), 'malformed')
     }
@@ -236,7 +236,7 @@ describe('openProfile', () => {
       'has the seed of an identity under another context',
       (_, record) => {
         const other = generateSigningPair()
-        return resigned(patched(record, 56, other.publicKey), other.seed, login)
+        return resigned(patched(record, 88, other.publicKey), other.seed, login)
       },
     ],
   ]
@@ -270,8 +270,8 @@ describe('openProfile', () => {
 describe('parseProfile', () => {
   it('shows without a key what the handle shows', () => {
     for (const { profile } of [withAdmin, zeroTrust]) {
-      const { revision, identity, zeroTrust, vaults } = profile
-      expect(parseProfile(profile.record)).toEqual({ revision, identity, zeroTrust, vaults })
+      const { revision, identity, zeroTrust, vaults, passwordId } = profile
+      expect(parseProfile(profile.record)).toEqual({ revision, identity, zeroTrust, vaults, passwordId })
     }
   })
 

@@ -24,9 +24,10 @@ import {
   resummed,
   sample,
 } from '../fixtures.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
 import { withoutPauses } from '../pauses.ts'
 import { INSTANT } from '../server/instant-bcrypt.ts'
-import { rewritten } from './forged.ts'
+import { contentsOf, recordOf, rewritten } from './forged.ts'
 import { altered, versionsOf } from './watched.ts'
 
 withoutPauses()
@@ -183,7 +184,7 @@ describe('saveProfile', () => {
     await saveProfile(store, one.changePassword(next))
     const { length } = store.history
     const error = await failure(() => saveProfile(store, other.changePassword(third)), 'conflict')
-    expect(error.detail).toEqual({ revision: '2', stored: '2' })
+    expect(error.detail).toEqual({ version: 2, expected: 3 })
     expect(store.history).toHaveLength(length)
     // It loads the profile and makes the change again.
     await saveProfile(store, (await loadProfile(store, next)).changePassword(third))
@@ -198,8 +199,10 @@ describe('saveProfile', () => {
     await failure(() => saveProfile(store, offline), 'conflict')
     // Another device stores another revision 2. What is stored now is not what the change was made from.
     await saveProfile(store, profile.changePassword(login))
-    const error = await failure(() => saveProfile(store, offline), 'conflict')
-    expect(error.detail).toEqual({ revision: '3', stored: '2' })
+    const { message } = await failure(() => saveProfile(store, offline), 'conflict')
+    expect(message).toContain('was made from another one')
+    // The same from bytes alone, as after a restart of the device.
+    await failure(() => saveProfile(store, openProfile(offline.record, next)), 'conflict')
     expect(await versionsOf(store, 'profile')).toEqual([1, 2])
   })
 
@@ -218,7 +221,7 @@ describe('saveProfile', () => {
     await profile.createVault(store)
     await profile.createVault(store)
     const error = await failure(() => saveProfile(store, changed), 'conflict')
-    expect(error.detail).toEqual({ revision: '2', stored: '3' })
+    expect(error.detail).toEqual({ version: 2, expected: 4 })
     await failure(() => saveProfile(store, profile), 'conflict')
   })
 
@@ -238,14 +241,13 @@ describe('saveProfile', () => {
     await saveProfile(store, openProfile(second.record, next))
     expect((await loadProfile(store, next)).revision).toBe('2')
     // Nobody has handed the profile over to this identity.
-    const foreign = rewritten(createProfile(next, { admin: admin.card() }).record, next, {
-      id: second.record.slice(32, 48),
-      version: 3,
-    })
+    const stranger = contentsOf(createProfile(next, { admin: admin.card() }).record, next)
+    const foreign = recordOf({ ...stranger, id: second.record.slice(32, 48), version: 3 }, next, second)
     const error = await failure(() => saveProfile(store, openProfile(foreign, next)), 'policy')
     expect(error.detail).toEqual({ rule: 'identity' })
     const trusting = await (await loadProfile(store, next)).changeRecovery(store, { zeroTrust: true })
-    const back = rewritten(trusting.record, next, { version: 4, admin: admin.card().bytes })
+    const contents = contentsOf(trusting.record, next)
+    const back = recordOf({ ...contents, version: 4, admin: admin.card().bytes }, next, trusting)
     const refused = await failure(() => saveProfile(store, openProfile(back, next)), 'policy')
     expect(refused.detail).toEqual({ rule: 'zero-trust' })
   })
@@ -277,7 +279,7 @@ describe('saveProfile', () => {
     }
     const always = lagging(store, Infinity, { version: 1, bytes: profile.record })
     const error = await failure(() => saveProfile(always.store, changed), 'conflict')
-    expect(error.detail).toEqual({ revision: '3', stored: '1' })
+    expect(error.detail).toEqual({ version: 3, expected: 2 })
   })
 
   it('notices that a write is stored although its answer was lost', async () => {
@@ -298,6 +300,23 @@ describe('saveProfile', () => {
       expect(await newestBytes(store, 'profile')).toEqual(changed.record)
       expect(await versionsOf(store, 'profile')).toEqual([1, 2])
     }
+  })
+
+  it('does nothing if another device has built on it already, whatever became of the answer', async () => {
+    const { store, profile } = await saved()
+    const changed = profile.changePassword(next)
+    const losing = altered(store, {
+      async write(...write) {
+        const isDone = await store.write(...write)
+        if (isDone) await changed.createVault(store)
+        return false
+      },
+    })
+    await saveProfile(losing, changed)
+    const { length } = store.history
+    await saveProfile(store, changed)
+    expect(store.history).toHaveLength(length)
+    expect((await loadProfile(store, next)).vaults).toHaveLength(1)
   })
 
   it('says conflict if it cannot find out whether its write was stored, because others went on', async () => {
@@ -383,11 +402,10 @@ describe('restoreProfile', () => {
     const { store, old, vault, block } = await withVault()
     const changed = old.changePassword(next)
     await saveProfile(store, changed)
-    await changed.createVault(store)
     const restored = await restoreProfile(store, openProfile(old.record, login))
-    expect([restored.revision, restored.vaults, restored.identity]).toEqual(['5', [vault.id], old.identity])
+    expect([restored.revision, restored.vaults, restored.identity]).toEqual(['4', [vault.id], old.identity])
     // Nothing is stored before the caller saves it.
-    expect((await loadProfile(store, next)).revision).toBe('4')
+    expect((await loadProfile(store, next)).revision).toBe('3')
     await saveProfile(store, restored)
     const loaded = await loadProfile(store, login, { atLeast: restored.revision })
     expect(await (await loaded.openVault(store, vault.id)).open(block)).toEqual(content)
@@ -432,8 +450,28 @@ describe('restoreProfile', () => {
     await both.rotate(store, second.id)
     const { detail } = await failure(restoring(store, both), 'policy')
     expect(detail).toEqual({ rule: 'keyring', vaultId: second.id })
-    // The record from before the second vault opens everything that it names.
-    expect((await restoreProfile(store, old)).vaults).toEqual(old.vaults)
+  })
+
+  it('refuses a record from before a vault was created, because its keys would be lost', async () => {
+    const { store, old } = await withVault()
+    const { vault: second } = await old.createVault(store)
+    const { detail } = await failure(restoring(store, old), 'policy')
+    expect(detail).toEqual({ rule: 'vaults', vaultId: second.id })
+  })
+
+  it('refuses while a rotation is under way, also a record that has the keys of both sides', async () => {
+    for (const at of [0, 1, 3]) {
+      const { store, old, vault, block } = await withVault()
+      await expect(old.rotate(dyingStore(store, at))).rejects.toThrow(PowerCut)
+      const { detail } = await failure(restoring(store, old), 'policy')
+      expect(detail).toEqual({ rule: 'keyring', vaultId: vault.id })
+      // What the message says helps.
+      const rotated = await (await loadProfile(store, login)).rotate(store)
+      await failure(restoring(store, old), 'policy')
+      const restored = await restoreProfile(store, rotated)
+      await saveProfile(store, restored)
+      expect(await (await restored.openVault(store, vault.id)).open(block)).toEqual(content)
+    }
   })
 
   it('refuses if a keyring is missing, damaged or altered', async () => {
@@ -445,9 +483,10 @@ describe('restoreProfile', () => {
     for (const [bytes, code] of [
       [sample(300), 'malformed'],
       [new Uint8Array(65_537), 'limit-exceeded'],
-      [patched(keyring, 11, [2]), 'unsupported'],
-      [flipped(keyring, keyring.length - 1), 'authentication-failed'],
-      [flipped(keyring, 40), 'authentication-failed'],
+      [flipped(keyring, 200), 'malformed'],
+      [resummed(patched(keyring, 11, [2])), 'unsupported'],
+      [resummed(flipped(keyring, keyring.length - 20)), 'authentication-failed'],
+      [resummed(flipped(keyring, 40)), 'authentication-failed'],
     ] as const) {
       const changed = await storeOf(old.record)
       await changed.write(name, 1, bytes)

@@ -38,7 +38,7 @@ const damaged: readonly [string, (record: Uint8Array) => Uint8Array][] = [
   ['has a flipped bit', (record) => flipped(record, 99)],
   ['is something else', () => sample(2000)],
   ['is too large', () => new Uint8Array(2 ** 20 + 1)],
-  ['claims 65,535 vaults', (record) => resummed(patched(record, 249 + 1776, [0xff, 0xff]))],
+  ['claims 65,535 vaults', (record) => resummed(patched(record, 281 + 1776, [0xff, 0xff]))],
   ['has no valid signature', (record) => resummed(flipped(record, 60))],
   ['was altered, with the checksum corrected', (record) => resummed(flipped(record, 20))],
 ]
@@ -47,7 +47,7 @@ const newer: readonly [string, (record: Uint8Array) => Uint8Array][] = [
   ['of another type', () => admin.export('host')],
   ['of another generation', (record) => resummed(patched(record, 11, [2]))],
   ['with an unknown flag', (record) => resummed(patched(record, 15, [2]))],
-  ['with a recovery key', (record) => resummed(patched(record, 248, [2]))],
+  ['with a recovery key', (record) => resummed(patched(record, 280, [2]))],
 ]
 
 async function storeOf(...versions: readonly Uint8Array[]): Promise<StateStore> {

@@ -14,7 +14,9 @@ import {
   adminSigning,
   AT,
   both,
-  bySigner,
+  behind,
+  handedBy,
+  RING,
   CARD,
   dataKey,
   identity,
@@ -80,11 +82,11 @@ good('no-vaults', 'as createProfile makes it', record({ vaults: [] }), [])
 const due = { ...withAdmin, vaults: [{ ...recoverable([keyOf(3)]), keys: [keyOf(2, true), keyOf(3)] }] }
 good('rotation-due', 'the admin was changed, in the middle of the rotation', record(due), [keyOf(2, true), keyOf(3)])
 good('identity-due', 'flag 1: an admin knows the identity', record({ identityDue: true }), [keyOf(1)], identity, true)
-const byIdentity = bySigner(bare, HandoverBy.identity, identity)
-const handedOver = record({ version: 6, identity: nextIdentity }, byIdentity)
+const byIdentity = handedBy(HandoverBy.identity, identity)
+const handedOver = behind(bare, { version: 6, identity: nextIdentity }, byIdentity)
 good('handover-identity', 'the former identity has replaced it', handedOver, [keyOf(1)], nextIdentity)
 const reset = { ...withAdmin, version: 10, identity: nextIdentity, identityDue: true }
-const handedByCard = record(reset, bySigner(full, HandoverBy.card, adminSigning))
+const handedByCard = behind(full, reset, handedBy(HandoverBy.card, adminSigning))
 good('handover-card', 'the admin has replaced it', handedByCard, both, nextIdentity, true)
 const unchecked = patched(handedOver, handedOver.length - 200, run(0, 64))
 good(
@@ -94,6 +96,10 @@ good(
   [keyOf(1)],
   nextIdentity,
 )
+good('next', 'the record behind another one', behind(bare, { version: 6 }), [keyOf(1)])
+good('previous', 'another previous: readers do not know the record before', resigned(flipped(bare, AT.previous)), [
+  keyOf(1),
+])
 good('last-version', 'the version 2⁵³ − 1', record({ version: 2 ** 53 - 1 }), [keyOf(1)])
 const last = { ...keyOf(1), generation: 2 ** 32 - 1 }
 good('last-generation', 'the generation 2³² − 1', record({ vaults: [vaultWith([last])] }), [last])
@@ -128,7 +134,7 @@ bad('recovery-2', 'a recovery key', resigned(patched(bare, AT.recovery, [2])), '
 bad(
   'recovery-2-bytes',
   'a recovery key, and other fields behind it',
-  spliced(bare, 248, 249, run(2, 300)),
+  spliced(bare, AT.recovery, AT.vaults, run(2, 300)),
   'unsupported',
 )
 /** Cuts a record to this length and makes its checksum right, so that the byte at an offset of the checksum is `byte`. */
@@ -138,28 +144,38 @@ function cutWith(length: number, offset: number, byte: number): Bytes {
     if (cut[offset] === byte) return cut
   }
 }
-bad('recovery-2-cut', 'the checksum is at the place of the recovery', cutWith(252, 248, 2), 'unsupported')
-bad('recovery-cut', '248 bytes: no recovery', resummed(bare.subarray(0, 248)), 'malformed')
+bad(
+  'recovery-2-cut',
+  'the checksum is at the place of the recovery',
+  cutWith(AT.recovery + 4, AT.recovery, 2),
+  'unsupported',
+)
+bad('recovery-cut', 'no recovery', resummed(bare.subarray(0, AT.recovery)), 'malformed')
 // Step 4.
 const counted = (count: number) => resigned(patched(bare, AT.vaults, u16(count)))
 bad('257-vaults', 'a count of 257 vaults, and one vault', counted(257), 'limit-exceeded')
-bad('257-vaults-there', '257 vaults', spliced(many, 249, 251, u16(257), many.subarray(251, 436)), 'limit-exceeded')
+bad(
+  '257-vaults-there',
+  '257 vaults',
+  spliced(many, AT.vaults, AT.vault, u16(257), many.subarray(AT.vault, AT.handover)),
+  'limit-exceeded',
+)
 bad(
   '257-vaults-admin',
   'a count of 257, with an admin',
-  resigned(patched(full, 249 + CARD, u16(257))),
+  resigned(patched(full, AT.vaults + CARD, u16(257))),
   'limit-exceeded',
 )
 bad(
   '257-vaults-cut',
   'a count of 257 at the end of a record',
-  resummed(concat(bare.subarray(0, 249), u16(257), run(0, 8))),
+  resummed(concat(bare.subarray(0, AT.vaults), u16(257), run(0, 8))),
   'limit-exceeded',
 )
 bad(
   'vaults-cut',
   'half of a count',
-  resummed(concat(bare.subarray(0, 249), u16(257).subarray(0, 1), run(0, 0))),
+  resummed(concat(bare.subarray(0, AT.vaults), u16(257).subarray(0, 1), run(0, 0))),
   'malformed',
 )
 bad('2-vaults', 'a count of 2, and one vault', counted(2), 'malformed')
@@ -202,8 +218,8 @@ bad(
   'malformed',
 )
 bad('due-2', 'due 2', resigned(patched(bare, AT.slot + 4, [2])), 'malformed')
-const vault = bare.subarray(AT.vault, 436)
-const vaults = (count: number, ...parts: Uint8Array[]) => spliced(bare, AT.vaults, 436, u16(count), ...parts)
+const vault = bare.subarray(AT.vault, AT.handover)
+const vaults = (count: number, ...parts: Uint8Array[]) => spliced(bare, AT.vaults, AT.handover, u16(count), ...parts)
 bad('no-slot', 'a vault without a slot', vaults(1, vault.subarray(0, 32), u16(0), u16(0)), 'malformed')
 bad('vault-twice', 'one vault id twice', vaults(2, vault, vault), 'malformed')
 const slotOfAdmin = concat(u32(1), recoverySlot(keyOf(1)).bytes)
@@ -213,12 +229,15 @@ bad(
   vaults(1, vault.subarray(0, -2), u16(1), slotOfAdmin),
   'malformed',
 )
-const handover = (...parts: Uint8Array[]) => spliced(bare, 436, 437, ...parts)
+const handover = (...parts: Uint8Array[]) => spliced(bare, AT.handover, AT.handover + 1, ...parts)
 bad('handover-4', 'handover 4', handover(run(4, 1), run(0, 64)), 'malformed')
 bad('handover-cut', 'a handover without a signature', handover(run(1, 1)), 'malformed')
 bad('handover-card-cut', 'a handover by a card without a signature', handover(run(2, 1)), 'malformed')
 bad('handover-none-signed', 'no handover, and its signature', handover(run(0, 65)), 'malformed')
 bad('handover-3-cut', 'a handover by a recovery key, a byte short', handover(run(3, 64)), 'malformed')
+const notMarked = resigned(patched(handedByCard, 15, [0]), signs(nextIdentity))
+bad('handover-card-flag', 'a handover by the card, without flag 1', notMarked, 'malformed')
+bad('previous-unsigned', 'another previous, not signed', remacked(flipped(bare, AT.previous)), 'authentication-failed')
 bad('trailing', 'a byte too many', handover(run(0, 2)), 'malformed')
 bad('cut', 'no handover at all', handover(), 'malformed')
 bad(
@@ -360,7 +379,7 @@ bad(
 bad(
   'order-recovery-version',
   'a recovery key, and version 0',
-  resigned(patched(patched(bare, 48, run(0, 8)), 248, [2])),
+  resigned(patched(patched(bare, 48, run(0, 8)), AT.recovery, [2])),
   'unsupported',
 )
 bad(
@@ -369,17 +388,22 @@ bad(
   resigned(patched(counted(257), 48, run(0, 8))),
   'limit-exceeded',
 )
-bad('order-recovery-vaults', 'recovery 3, and 257 vaults', resigned(patched(counted(257), 248, [3])), 'malformed')
+bad(
+  'order-recovery-vaults',
+  'recovery 3, and 257 vaults',
+  resigned(patched(counted(257), AT.recovery, [3])),
+  'malformed',
+)
 bad(
   'order-recovery-key-vaults',
   'a recovery key, and 257 vaults',
-  resigned(patched(counted(257), 248, [2])),
+  resigned(patched(counted(257), AT.recovery, [2])),
   'unsupported',
 )
 bad(
   'order-recovery-card-vaults',
   'recovery 3, and 257 vaults behind a card',
-  resigned(patched(patched(full, 249 + CARD, u16(257)), 248, [3])),
+  resigned(patched(patched(full, AT.vaults + CARD, u16(257)), AT.recovery, [3])),
   'malformed',
 )
 const byRecoveryKey = handover(run(3, 1), run(0, 64))
@@ -393,7 +417,7 @@ bad('order-handover-floor', 'a handover by a recovery key, below the floor', byR
 bad(
   'order-twice-handover',
   'a vault twice, and a handover by a recovery key',
-  spliced(byRecoveryKey, AT.vaults, 436, u16(2), vault, vault),
+  spliced(byRecoveryKey, AT.vaults, AT.handover, u16(2), vault, vault),
   'malformed',
 )
 profile('order-floor-password', 'below the floor, and another root key', bare, {
@@ -447,16 +471,22 @@ keyring('none-live', 'no key of a generation that is there', one, [keyOf(2)], re
 keyring('no-keys', 'no key at all', one, [], refused)
 // The signature is for the server.
 keyring('former-identity', 'signed by a former identity', keyringOf(4, [keyOf(1)], stranger), [keyOf(1)], { live: [1] })
-const unsigned = keyringRemacked(patched(one, one.length - 128, run(0, 64)))
+const unsigned = keyringRemacked(patched(one, one.length - 136, run(0, 64)))
 keyring('unsigned', 'signed by nobody', unsigned, [keyOf(1)], { live: [1] })
 keyring(
   'signature',
   'one bit of the signature, and the mac of the other',
-  flipped(one, one.length - 100),
+  resummed(flipped(one, one.length - 100)),
   [keyOf(1)],
   refused,
 )
 // The form.
+const short = resummed(patched(one.subarray(0, 55), 5, [12]))
+keyring('short', '55 bytes with a right checksum, and type 12', short, [keyOf(1)], malformed)
+keyring('empty', 'no bytes at all', new Uint8Array(0), [keyOf(1)], malformed)
+keyring('header-alone', 'a header and its checksum', resummed(one.subarray(0, 56)), [keyOf(1)], malformed)
+keyring('checksum', 'one bit, by accident', flipped(one, 200), [keyOf(1)], malformed)
+keyring('key-id-damaged', 'one bit of the key id, by accident', flipped(one, 20), [keyOf(1)], malformed)
 keyring('magic', 'kSTR', keyringResigned(patched(one, 0, [0x6b])), [keyOf(1)], malformed)
 keyring('header-cut', '47 bytes', one.subarray(0, 47), [keyOf(1)], malformed)
 keyring('header-version', 'version 2 of this document', keyringResigned(patched(one, 4, [2])), [keyOf(1)], unsupported)
@@ -465,26 +495,51 @@ keyring('suite', 'suite 0x0201', keyringResigned(patched(one, 6, [2, 1])), [keyO
 keyring('generation-0', 'generation 0 of the header', keyringResigned(patched(one, 8, u32(0))), [keyOf(1)], unsupported)
 keyring('generation-2', 'generation 2 of the header', keyringResigned(patched(one, 8, u32(2))), [keyOf(1)], unsupported)
 keyring('flag', 'flag 1', keyringResigned(patched(one, 15, [1])), [keyOf(1)], unsupported)
-keyring('version-zero', 'keyring version 0', keyringResigned(patched(one, 48, run(0, 8))), [keyOf(1)], malformed)
-keyring('version-huge', 'keyring version 2⁵³', keyringResigned(patched(one, 48, u64(2 ** 53))), [keyOf(1)], malformed)
+keyring(
+  'version-zero',
+  'keyring version 0',
+  keyringResigned(patched(one, RING.version, run(0, 8))),
+  [keyOf(1)],
+  malformed,
+)
+keyring(
+  'version-huge',
+  'keyring version 2⁵³',
+  keyringResigned(patched(one, RING.version, u64(2 ** 53))),
+  [keyOf(1)],
+  malformed,
+)
 keyring('last-version', 'keyring version 2⁵³ − 1', keyringOf(2 ** 53 - 1, [keyOf(1)]), [keyOf(1)], { live: [1] })
 keyring(
   'no-wraps',
   'rightly signed and macked, and no wrap',
-  keyringResigned(concat(one.subarray(0, 56), u16(0), one.subarray(-128))),
+  keyringResigned(concat(one.subarray(0, RING.count), u16(0), one.subarray(-136))),
   [keyOf(1)],
   malformed,
 )
-keyring('generation-zero', 'a wrap of generation 0', keyringResigned(patched(one, 58, u32(0))), [keyOf(1)], malformed)
-const [lower, higher] = [two.subarray(58, 222), two.subarray(222, 386)]
-const wraps = (...all: Uint8Array[]) => keyringResigned(concat(two.subarray(0, 58), ...all, two.subarray(386)))
+keyring(
+  'generation-zero',
+  'a wrap of generation 0',
+  keyringResigned(patched(one, RING.wrap, u32(0))),
+  [keyOf(1)],
+  malformed,
+)
+const [middle, end] = [RING.wrap + 164, RING.wrap + 2 * 164]
+const [lower, higher] = [two.subarray(RING.wrap, middle), two.subarray(middle, end)]
+const wraps = (...all: Uint8Array[]) => keyringResigned(concat(two.subarray(0, RING.wrap), ...all, two.subarray(end)))
 keyring('generations-descending', 'the wraps in the other order', wraps(higher, lower), both, malformed)
 keyring('generations-equal', 'one wrap twice', wraps(lower, lower), both, malformed)
-keyring('count', 'a count of 3, and two wraps', keyringResigned(patched(two, 56, u16(3))), both, malformed)
-keyring('trailing', 'a byte too many', concat(one, run(0, 1)), [keyOf(1)], malformed)
+keyring('count', 'a count of 3, and two wraps', keyringResigned(patched(two, RING.count, u16(3))), both, malformed)
+keyring('trailing', 'a byte too many', resummed(concat(one, run(0, 1))), [keyOf(1)], malformed)
 keyring('trailing-wraps', 'a byte behind the wraps', wraps(lower, higher, run(0, 1)), both, malformed)
-keyring('cut', 'a byte short', one.subarray(0, -1), [keyOf(1)], malformed)
-keyring('cut-signature', 'no signature', concat(one.subarray(0, -128), one.subarray(-64)), [keyOf(1)], malformed)
+keyring('cut', 'a byte short', resummed(one.subarray(0, -1)), [keyOf(1)], malformed)
+keyring(
+  'cut-signature',
+  'no signature',
+  resummed(concat(one.subarray(0, -136), one.subarray(-72))),
+  [keyOf(1)],
+  malformed,
+)
 // The ids and the mac.
 keyring('other-vault', 'another vault', one, [keyOf(1)], { vaultId: hex(run(0xb2, 16)), ...refused })
 keyring('owner-id', 'another owner id, under a right mac', keyringResigned(flipped(one, 40)), [keyOf(1)], refused)
@@ -492,18 +547,24 @@ keyring('key-id', 'another key id, under a right mac', keyringResigned(flipped(o
 keyring('other-data-key', 'the key id of another A-key in the profile', one, [keyOf(1)], {
   ...{ dataKey: '22'.repeat(32), ...refused },
 })
-keyring('mac', 'one bit of the mac', flipped(one, one.length - 1), [keyOf(1)], refused)
-keyring('version', 'another version', flipped(one, 55), [keyOf(1)], refused)
+keyring('mac', 'one bit of the mac', resummed(flipped(one, one.length - 9)), [keyOf(1)], refused)
+keyring('version', 'another version', resummed(flipped(one, 55)), [keyOf(1)], refused)
+keyring('previous', 'another previous', resummed(flipped(one, RING.previous)), [keyOf(1)], refused)
+const otherPrevious = keyringResigned(flipped(one, RING.previous))
+keyring('previous-signed', 'another previous, rightly signed: readers do not know it', otherPrevious, [keyOf(1)], {
+  live: [1],
+})
+keyring('next', 'the keyring behind another one', keyringOf(5, both, identity, one), both, { live: [3, 4] })
 keyring('wrap', 'one bit of a wrap, under a right mac', keyringResigned(flipped(one, 200)), [keyOf(1)], refused)
 // A wrap that does not open is not live, whatever is wrong with it.
 const notLive = (id: string, comment: string, bytes: Uint8Array) =>
   keyring(`not-live-${id}`, comment, keyringResigned(bytes), both, { live: [4] })
 notLive('text', 'one bit of the first wrap', flipped(two, 200))
-notLive('magic', 'the first wrap has no magic', flipped(two, 62))
-notLive('type', 'type 2 in the first wrap', patched(two, 62 + 5, [2]))
-notLive('suite', 'suite 0x0402 in the first wrap', patched(two, 62 + 6, [4, 2]))
-notLive('owner', 'another owner of the first wrap', flipped(two, 62 + 40))
-notLive('generation', 'another generation of the first wrap', patched(two, 58, u32(2)))
+notLive('magic', 'the first wrap has no magic', flipped(two, RING.wrap + 4))
+notLive('type', 'type 2 in the first wrap', patched(two, RING.wrap + 4 + 5, [2]))
+notLive('suite', 'suite 0x0402 in the first wrap', patched(two, RING.wrap + 4 + 6, [4, 2]))
+notLive('owner', 'another owner of the first wrap', flipped(two, RING.wrap + 4 + 40))
+notLive('generation', 'another generation of the first wrap', patched(two, RING.wrap, u32(2)))
 /** The second wrap with this A-key in it, or in another place. */
 function secondWrap(more: {
   key?: Uint8Array
@@ -545,7 +606,7 @@ const foreignWrap = wrapSecret(keyOf(1).key, run(0x22, 32), {
 keyring(
   'foreign-data-key',
   'another A-key and its mac, under the key id of the right one',
-  keyringRemacked(patched(one, 62, foreignWrap), foreign),
+  keyringRemacked(patched(one, RING.wrap + 4, foreignWrap), foreign),
   [keyOf(1)],
   refused,
 )
@@ -553,11 +614,12 @@ keyring(
 keyring(
   'order-type-count',
   'type 12, and no wraps',
-  patched(patched(one, 5, [12]), 56, u16(0)),
+  keyringResigned(patched(patched(one, 5, [12]), RING.count, u16(0))),
   [keyOf(1)],
   unsupported,
 )
-keyring('order-cut-vault', 'a byte short, and another vault', one.subarray(0, -1), [keyOf(1)], {
+keyring('order-checksum-type', 'a wrong checksum, and type 12', patched(one, 5, [12]), [keyOf(1)], malformed)
+keyring('order-cut-vault', 'a byte short, and another vault', resummed(one.subarray(0, -1)), [keyOf(1)], {
   ...{ vaultId: hex(run(0xb2, 16)), ...malformed },
 })
 append('keyring.json', keyrings)

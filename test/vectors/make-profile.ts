@@ -11,7 +11,7 @@ import { sign } from '../../src/primitives/signature.ts'
 import { encodeKeyring, type KeyringKey, sealRecoverySlot, type SlotKey } from '../../src/vault/keyring.ts'
 import {
   encodeProfile,
-  type Predecessor,
+  type HandoverSigner,
   type ProfileContents,
   type VaultEntry,
 } from '../../src/vault/profile-record.ts'
@@ -38,6 +38,7 @@ export const vaultId: Bytes = run(0xb1, 16)
 const planted = plantedContents()
 const additional = planted.additional!
 export const adminSigning: SigningPair = additional.cardSigning
+export const adminSource: SigningPair = planted.sourceSigning
 export const admin: Recipient = new Recipient(additional.sharing.publicHalves)
 export const cardOf = (ownerId: Uint8Array = planted.id, cardSigning: SigningPair = adminSigning): Bytes =>
   encodeCard(
@@ -85,11 +86,21 @@ export const zeroTrust: ProfileContents = {
 /** With an admin, in the middle of a rotation. */
 export const withAdmin: ProfileContents = { ...zeroTrust, version: 9, admin: adminCard, vaults: [recoverable(both)] }
 
-export const record = (contents: Partial<ProfileContents> = {}, predecessor?: Predecessor, key = rootKey): Bytes =>
-  encodeProfile({ ...zeroTrust, ...contents }, key, predecessor)
+/** A first record. */
+export const record = (contents: Partial<ProfileContents> = {}, key: SecretKey<'root'> = rootKey): Bytes =>
+  encodeProfile({ ...zeroTrust, ...contents }, key)
 
-export const bySigner = (stored: Uint8Array, by: Predecessor['by'], { seed }: SigningPair): Predecessor => ({
-  record: stored,
+/** The record behind another one, with the same contents unless it is told. */
+export function behind(
+  stored: Uint8Array,
+  contents: Partial<ProfileContents>,
+  handover?: HandoverSigner,
+  key: SecretKey<'root'> = rootKey,
+): Bytes {
+  return encodeProfile({ ...zeroTrust, ...contents }, key, { record: stored, ...(handover && { handover }) })
+}
+
+export const handedBy = (by: HandoverSigner['by'], { seed }: SigningPair): HandoverSigner => ({
   by,
   sign: (message) => sign(seed, message),
 })
@@ -112,9 +123,15 @@ export function resigned(bytes: Uint8Array, by: Sign = signs(identity), key = ro
 }
 
 /** The offsets in a record (SPEC §9.1). Those behind the recovery hold for records without an admin. */
-export const AT = { version: 48, identity: 56, seed: 88, recovery: 248, vaults: 249, vault: 251, slot: 285 } as const
+export const AT = {
+  ...{ version: 48, previous: 56, identity: 88, seed: 120, recovery: 280, vaults: 281, vault: 283, slot: 317 },
+  /** The end of the first vault, if it has one slot and no recovery slot. */
+  handover: 468,
+} as const
 /** How much further they are in a record with an admin. */
 export const CARD = 1776
+/** The offsets in a keyring (SPEC §10.2): of the count, and of the first wrap with its generation. */
+export const RING = { version: 48, previous: 56, count: 88, wrap: 90 } as const
 
 /** Replaces bytes from one offset to another, and signs the record again. */
 export const spliced = (bytes: Uint8Array, from: number, to: number, ...parts: Uint8Array[]): Bytes =>
@@ -126,20 +143,22 @@ export const manyVaults = (count: number): Bytes =>
     vaults: Array.from({ length: count }, (_, i) => vaultWith([keyOf(1)], { id: concat(u16(i), run(0xb3, 14)) })),
   })
 
+/** A keyring behind another one, or the first. */
 export const keyring = (
   version: number,
   keys: readonly KeyringKey[],
   by: SigningPair = identity,
-  id = vaultId,
-): Bytes => encodeKeyring(id, version, dataKey, keys, by)
+  previous?: Uint8Array,
+  id: Bytes = vaultId,
+): Bytes => encodeKeyring(id, version, dataKey, keys, by, previous)
 
-/** Recomputes the MAC of a changed keyring, as someone who has the A-key could. */
+/** Recomputes the MAC and the checksum of a changed keyring, as someone who has the A-key could. */
 export const keyringRemacked = (bytes: Uint8Array, key: SecretKey<'data'> = dataKey): Bytes =>
-  patched(bytes, bytes.length - 64, macUnder(key, 'keyring-mac', [vaultId], bytes.subarray(0, -64)))
+  resummed(patched(bytes, bytes.length - 72, macUnder(key, 'keyring-mac', [vaultId], bytes.subarray(0, -72))))
 
 /** Recomputes the signature too. */
 export const keyringResigned = (bytes: Uint8Array, by: Sign = signs(identity)): Bytes =>
-  keyringRemacked(patched(bytes, bytes.length - 128, by(concat(domain('sign/keyring'), bytes.subarray(0, -128)))))
+  keyringRemacked(patched(bytes, bytes.length - 136, by(concat(domain('sign/keyring'), bytes.subarray(0, -136)))))
 
 /** Adds the order of the group to S: the same signature, for a reader that does not compare S with it. */
 export function unreduced(signature: Uint8Array): Bytes {
