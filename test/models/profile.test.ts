@@ -4,7 +4,11 @@
 // The rotation does not read back what it wrote, and drops nothing before it begins. The exhaustive runs show that it
 // needs neither.
 import { describe, expect, it } from 'vitest'
-import { numRuns } from '../fixtures.ts'
+import { guardProfiles } from '../../src/server.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
+import { createProfile, deriveLogin, loadProfile, saveProfile } from '../../src/vault.ts'
+import { dyingStore, PowerCut } from '../dying-store.ts'
+import { ALICE, numRuns, quickly } from '../fixtures.ts'
 import { type Bounds, expectSound, type Run, TIMEOUT } from './explorer.ts'
 import type { ProfileScene, Scene } from './profile-scene.ts'
 import { rebuilt } from './rebuilt.ts'
@@ -101,3 +105,39 @@ describe('many machines, three faults, late reads', { timeout: TIMEOUT }, () => 
     expectSound(report, { runs: 30, reached: [/device done/] })
   })
 })
+
+describe('a keyring that a guard refuses, because the identity has changed', () => {
+  it('is written again, although the device reads the change late', async () => {
+    const { guard, profile, another, store } = await quickly(twoVaults)
+    const [first, second] = profile.vaults
+    const before = (await store.read('profile'))!
+    let [writes, lateReads] = [0, 0]
+    const seen: StateStore = {
+      ...guard,
+      async read(name) {
+        if (name !== 'profile' || writes !== 1 || lateReads > 0) return guard.read(name)
+        lateReads++
+        return before
+      },
+      async write(name, version, bytes) {
+        if (name === `keyring/${second}` && writes++ === 0) {
+          // Another device changes the recovery, and stops after it has begun to rotate the other vault.
+          const stopped = another.changeRecovery(dyingStore(guard, 3), { zeroTrust: true })
+          await expect(stopped).rejects.toThrow(PowerCut)
+        }
+        return guard.write(name, version, bytes)
+      },
+    }
+    using rotated = await profile.rotate(seen, second)
+    expect([lateReads, writes, rotated.zeroTrust, rotated.rotationDue]).toEqual([1, 3, true, [first]])
+  })
+})
+
+async function twoVaults() {
+  const store = memoryStateStore()
+  const login = await deriveLogin('password', ALICE)
+  let profile = createProfile(login, { zeroTrust: true })
+  await saveProfile(store, profile)
+  for (let vault = 0; vault < 2; vault++) profile = (await profile.createVault(store)).profile
+  return { store, guard: guardProfiles(store), profile, another: await loadProfile(store, login) }
+}
