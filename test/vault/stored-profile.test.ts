@@ -70,6 +70,7 @@ async function counting(...versions: readonly Uint8Array[]): Promise<string> {
   const other = await storeOf(...versions)
   await saveProfile(other, next)
   expect(await other.read('profile')).toEqual({ version: versions.length + 1, bytes: next.record })
+  expect((await loadProfile(other, login)).revision).toBe(next.revision)
   return revision
 }
 
