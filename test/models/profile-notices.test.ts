@@ -200,7 +200,12 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     caught: /LOCKED OUT|false alarm: policy/,
   },
   'a server that does not look for the verifier': {
-    edits: { [GUARD]: replacing(['  await assertPassword(store, next, stored)\n', '']) },
+    edits: {
+      [GUARD]: replacing([
+        'if (isSame || (await hasVerifierFor(store, next))) return stored',
+        'if (isSame || next) return stored',
+      ]),
+    },
     scene: { newPassword: 'wrong order' },
     caught: /LOCKED OUT/,
   },

@@ -84,7 +84,8 @@ export class World {
   #counted: Known
   readonly #former: Set<string> = new Set()
   readonly #firstAdmin: string
-  #highest: Map<string, number> = new Map()
+  /** Keys that were in the profile once. */
+  readonly #gone: Set<string> = new Set()
 
   /** @param keepsKeyrings whether a guard decides which keyrings are dropped */
   constructor(run: Run, cast: Cast, { server, bucket }: Start, keepsKeyrings: boolean) {
@@ -263,11 +264,10 @@ export class World {
       if (later === undefined) this.#run.violation('a vault is gone from the profile')
       for (const key of vault.keys) {
         const kept = later.keys.find((each) => textOf(each) === textOf(key))
+        if (kept === undefined) this.#gone.add(textOf(key))
         if (key.due && kept?.due === false) this.#run.violation('a key that is due has lost its mark')
       }
-      const highest = later.keys.at(-1)!.generation
-      if (highest < (this.#highest.get(idOf(vault)) ?? 0)) this.#run.violation('a former key is back')
-      this.#highest.set(idOf(vault), highest)
+      if (later.keys.some((key) => this.#gone.has(textOf(key)))) this.#run.violation('a former key is back')
     }
   }
 
