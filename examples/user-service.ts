@@ -2,12 +2,12 @@
 // reset one, but never sees a password or a key. It may run as several processes over one PostgreSQL. Run:
 // `DATABASE_URL=postgres://… ADMIN_PASSWORD=… PORT=8080 npm run user-service`. Put a proxy with TLS in front of it.
 import type { Server } from 'node:http'
-import { KeystrataError } from 'keystrata'
+import { type Bytes, KeystrataError } from 'keystrata'
 import { guardProfiles, hashPassword, saveCredential, verifyCredential, verifyPassword } from 'keystrata/server'
 import { prefixed, type StateStore } from 'keystrata/stores'
 import { serveStateStore } from 'keystrata/stores/http'
 import { postgresSchema, postgresStateStore } from 'keystrata/stores/postgres'
-import { parseProfile } from 'keystrata/vault'
+import { loadRecord, parseProfile } from 'keystrata/vault'
 import { sha256 } from './backup-store.ts'
 import { addressOf, createWebServer, readBody, Refusal } from './http.ts'
 import { type Rate, RateLimit } from './rate-limit.ts'
@@ -98,7 +98,7 @@ class UserService {
         return Response.json(await this.#users.list())
       case 'GET /records/1':
         await this.#assertAdmin(request)
-        return new Response(new Uint8Array((await this.#recordOf(id)).bytes))
+        return new Response(await this.#recordOf(id))
       case 'PUT /passwords/1':
         await this.#assertAdmin(request)
         await this.#recordOf(id)
@@ -145,7 +145,7 @@ class UserService {
     const who = (await this.#users.idOf(name)) ?? NOBODY
     const store = this.#storeOf(who)
     // If the password changes while the credential is checked, the new session is over at once.
-    const password = passwordOf((await store.read('profile'))?.bytes)
+    const password = await passwordIn(store)
     const isRight = await verifyCredential(store, credential, this.#hashing).catch(tooBusy)
     if (!isRight) throw new Refusal(401, 'wrong name or password')
     return Response.json({ token: await this.#sessions.open({ who, password }) }, { status: 201 })
@@ -183,15 +183,15 @@ class UserService {
     const { who, password } = await this.#sessions.of(request)
     const store = this.#storeOf(who)
     if (who === 'admin') throw new Refusal(403, 'only users may do this')
-    if (password !== passwordOf((await store.read('profile'))?.bytes)) throw new Refusal(401, 'log in first')
+    if (password !== (await passwordIn(store))) throw new Refusal(401, 'log in first')
     return { who, store }
   }
 
-  async #recordOf(id: string): Promise<{ bytes: Uint8Array }> {
+  async #recordOf(id: string): Promise<Bytes> {
     const isId = /^[\da-f]{32}$/.test(id)
-    const stored = isId ? await this.#storeOf(id).read('profile') : undefined
-    if (stored === undefined) throw new Refusal(404, 'no such user')
-    return stored
+    const record = isId ? await loadRecord(this.#storeOf(id)) : undefined
+    if (record === undefined) throw new Refusal(404, 'no such user')
+    return record
   }
 
   #storeOf(id: string): StateStore {
@@ -200,17 +200,12 @@ class UserService {
 }
 
 /**
- * Tells which password a record is under. A session is bound to it. So sessions end with their password, whoever changed
+ * Tells which password a stored profile is under. A session is bound to it. So sessions end with their password, whoever changed
  * it, at whichever process, and even if that process died at once.
  */
-function passwordOf(record: Uint8Array | undefined): string {
-  if (record === undefined) return ''
-  try {
-    return parseProfile(record).passwordId
-  } catch {
-    // The library goes back to the record below a damaged one. Sessions last until the next record is written.
-    return sha256(Buffer.from(record).toString('hex'))
-  }
+async function passwordIn(store: StateStore): Promise<string> {
+  const record = await loadRecord(store)
+  return record === undefined ? '' : parseProfile(record).passwordId
 }
 
 /** Too many hashes at once are the client's to wait for. */

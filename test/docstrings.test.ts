@@ -231,6 +231,7 @@ const calls: Readonly<Record<string, Call>> = {
   Profile: [[profile, vaults], '4'],
   ProfileFacts: [[profile], `identity ${profile.identity}`],
   saveProfile: [[memoryStateStore(), unsaved], '1'],
+  loadRecord: [[await copyOfVaults(''), profile], true],
   restoreProfile: [[await copyOfVaults(''), profile.record, login], '3'],
   resetProfile: [
     [profile.record, keyset, next, profile.identity],

@@ -362,7 +362,7 @@ export function recomputeSigning({ seed, publicKey }: Signing): void {
 }
 
 /** §5.2, §9.1 and §10.2: checks the size, the magic and the checksum before anything else */
-export function readChecksummed(bytes: Uint8Array, most = MIB): Buffer {
+export function readChecksummed(bytes: Uint8Array, most: number = MIB): Buffer {
   check(bytes.length <= most, 'limit-exceeded')
   const all = Buffer.from(bytes)
   check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')

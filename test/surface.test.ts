@@ -70,6 +70,7 @@ const values: [entry: string, module: object, names: string[]][] = [
       'createProfile',
       'deriveLogin',
       'loadProfile',
+      'loadRecord',
       'openProfile',
       'openSavedLogin',
       'parseProfile',

@@ -74,6 +74,11 @@ export interface CardHolder {
   openSealed(stored: Uint8Array, object: string, place: SecretPlace): Bytes
   /** Signs with the card's signing key. */
   sign(message: Uint8Array): Bytes
+  /**
+   * Returns what signs as a card of this handle: its own, or that of a keyset that it has adopted. Returns undefined if it
+   * does not hold the card's private keys.
+   */
+  signerOf(card: PinnedKeys): ((message: Uint8Array) => Bytes) | undefined
 }
 
 const holders: WeakMap<object, (purpose: string) => CardHolder> = /* @__PURE__ */ new WeakMap()

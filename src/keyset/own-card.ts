@@ -1,7 +1,14 @@
 // The card of a keyset, and the cards of the keysets that it adopted: what others sealed to any of them still opens. The
 // halves of each card's keys are compared at its first use.
-import { type Bytes, toHex } from '../core/bytes.ts'
-import { type Card, type CardHolder, type CardKeys, encodeCard, type PinnedKeys } from '../core/card.ts'
+import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import {
+  type Card,
+  type CardHolder,
+  type CardKeys,
+  encodeCard,
+  fingerprintBytes,
+  type PinnedKeys,
+} from '../core/card.ts'
 import { keyIdIn } from '../core/header.ts'
 import { Identity, type KeyPair, publicKeyId, type SigningPair } from '../core/key-pairs.ts'
 import { openSealedSecret } from '../core/wrap.ts'
@@ -53,6 +60,13 @@ export class HeldCards {
       openSealed: (stored, object, place) =>
         openSealedSecret(this.#use(this.#cardOf(stored)).identity, stored, object, place),
       sign: (message) => sign(this.#own.cardSigning.seed, message),
+      signerOf: (card) => {
+        const fingerprint = fingerprintBytes(card)
+        const held = [this.#own, ...this.#adopted].find((each) =>
+          equalBytes(fingerprintBytes(this.#use(each).keys), fingerprint),
+        )
+        return held && ((message) => sign(held.cardSigning.seed, message))
+      },
     }
   }
 

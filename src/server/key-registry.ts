@@ -176,7 +176,7 @@ export interface KeyRegistry {
    * Deletes the escrow of a client, and drops the older versions of the row, which contain it. Backups of the database
    * still have it, and so do registration files that were built before: whoever has one of them and the activation code
    * has the keys.
-   * @returns false if there is nothing to clear: no escrow, or no such client
+   * @returns false if there is nothing to clear: no escrow, or no such client. Of two calls at once, both may return true
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws the store's own error, if it cannot drop older versions. Its message says that the change is stored, and that
@@ -199,7 +199,7 @@ export interface KeyRegistry {
    *   new private key, and give the account a new account key ({@link KeyRegistry.clearAccountKey}).
    *
    * Registration files that were built before still recreate the client, but it cannot connect until it is enrolled.
-   * @returns false if there is no such client
+   * @returns false if there is no such client. Of two calls at once, both may return true
    * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws the store's own error, if it cannot drop older versions, as in {@link KeyRegistry.clearEscrow}
@@ -211,7 +211,7 @@ export interface KeyRegistry {
    * this while no backup of the account runs. Data under the old account key opens only with the old one: a client that has
    * it saved, its text, an escrow or a registration file from before. Without any of these it is lost. Data
    * under private keys is not touched.
-   * @returns false if the account has no account key, or there is no such account
+   * @returns false if the account has no account key, or there is no such account. Of two calls at once, both may return true
    * @throws KeystrataError `policy` while a locked client uses it; `detail.locked` is their number
    * @throws KeystrataError `limit-exceeded` if the name is empty or over 255 bytes
    * @throws KeystrataError `conflict` if another writer writes first on every try

@@ -3,7 +3,7 @@
 // hand over a record of their own making.
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'
-import { type Card, type CardHolder, cardHolderOf, fingerprintBytes, readCard } from '../core/card.ts'
+import { type Card, type CardHolder, cardHolderOf, readCard } from '../core/card.ts'
 import { generateSigningPair } from '../core/key-pairs.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
 import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
@@ -11,7 +11,7 @@ import { openRecoverySlot, type SlotKey, type UserNames } from './keyring.ts'
 import { HandoverBy, type StoredVault } from './layout.ts'
 import { type Login, ownerOf } from './login.ts'
 import { sealedProfile, type Profile } from './profile.ts'
-import { type ParsedProfile, readProfileRecord, type VaultEntry } from './profile-record.ts'
+import { type HandoverSigner, type ParsedProfile, readProfileRecord, type VaultEntry } from './profile-record.ts'
 
 /**
  * Resets the password of a user who forgot it. It opens the recovery slots that were sealed to the admin's card, and
@@ -20,7 +20,7 @@ import { type ParsedProfile, readProfileRecord, type VaultEntry } from './profil
  * result has a new identity, whose seed the admin knows. If the admin chose the new password, let the user change it: that
  * makes another identity.
  * @param record the bytes that the server returned
- * @param admin the keyset that the admin's card belongs to
+ * @param admin the keyset that the admin's card belongs to, or one that has adopted it
  * @param next the login of the same user, derived from the new password
  * @param options `identity`: the identity that the admin has pinned for this user (`parseProfile` shows it), 64 hex
  *   digits, or `'unpinned'`. Without a pin, whoever runs the server could return a record with vaults that they created
@@ -63,7 +63,7 @@ export function resetProfile(
   assertNotOlder(parsed, atLeast, 'profile')
   assertPinned(parsed, pinned)
   const holder = cardHolderOf(admin, 'admin', 'resetting a profile')
-  assertOwnCard(parsed, holder)
+  const sign = signerOf(parsed, holder)
   const { ownerId: id } = parsed.header
   const vaults: VaultEntry[] = []
   const identity = generateSigningPair()
@@ -77,7 +77,7 @@ export function resetProfile(
     throw error
   }
   const contents = { id, version, identity, identityDue: true, admin: parsed.admin, vaults }
-  const handover = { by: HandoverBy.card, sign: (message: Uint8Array) => holder.sign(message) }
+  const handover = { by: HandoverBy.card, sign }
   return sealedProfile(contents, owner, { record: parsed.bytes, handover })
 }
 
@@ -100,18 +100,19 @@ function assertPinned({ identity }: ParsedProfile, pinned: Uint8Array | undefine
 }
 
 /**
- * Checks that the admin is the one in the record. Only that admin can hand the profile over.
+ * Returns what signs as the card in the record: only that hands the profile over. The admin may also have adopted the
+ * keyset that the card belongs to.
  * @throws KeystrataError `policy` under zero trust; `key-not-found` if it is another admin
  */
-function assertOwnCard({ admin }: ParsedProfile, holder: CardHolder): void {
+function signerOf({ admin }: ParsedProfile, holder: CardHolder): HandoverSigner['sign'] {
   if (admin === undefined) {
     throw new KeystrataError('policy', 'this profile is under zero trust: nobody can reset its password', {
       rule: 'zero-trust',
     })
   }
   // The record's signature has been checked, so only its owner could have written an invalid card.
-  const card = answeredAlike(() => readCard(admin))
-  if (equalBytes(fingerprintBytes(card), fingerprintBytes(holder.keys))) return
+  const sign = holder.signerOf(answeredAlike(() => readCard(admin)))
+  if (sign !== undefined) return sign
   throw new KeystrataError(
     'key-not-found',
     'this profile has another admin: unlock the keyset that its card belongs to',

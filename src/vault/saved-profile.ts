@@ -1,5 +1,5 @@
 // Loading and saving a profile, and going back to an older record (SPEC §9.2, §9.4).
-import { equalBytes, toHex } from '../core/bytes.ts'
+import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { disposing } from '../core/secret.ts'
 import { CheckedStore } from '../state/checked.ts'
@@ -62,6 +62,31 @@ export async function loadProfile(
   const find = (stored: StoredRecord | undefined) => presentRecord(stored, atLeast)
   const { record } = await readRecordAgain(new CheckedStore(store), find, atLeast > 0)
   return openedProfile(record, ownerOf(login))
+}
+
+/**
+ * Reads the record of the profile in a store, without a key, and checks that its identity signed it. A damaged newest
+ * version is skipped. For a server, which binds sessions to its `passwordId`, and for an admin's console: pass the record to
+ * `parseProfile` and {@link resetProfile}.
+ * @param store the store of one user; use `prefixed` if it holds the profiles of several
+ * @returns undefined if the store has no profile
+ * @throws KeystrataError `malformed`, `authentication-failed`, `unsupported`, `limit-exceeded` if what is stored is not a
+ *   profile
+ * @throws TypeError if the store returns an invalid answer; the store's own errors
+ * @example
+ * ```ts
+ * import type { StateStore } from 'keystrata/stores'
+ * import { loadRecord, parseProfile } from 'keystrata/vault'
+ *
+ * async function isStillLoggedIn(store: StateStore, session: { passwordId: string }) {
+ *   const record = await loadRecord(store)
+ *   return record !== undefined && parseProfile(record).passwordId === session.passwordId
+ * }
+ * ```
+ */
+export async function loadRecord(store: StateStore): Promise<Bytes | undefined> {
+  const stored = await readStoredRecord(new CheckedStore(store))
+  return stored && new Uint8Array(stored.record.bytes)
 }
 
 /**

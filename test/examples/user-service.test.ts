@@ -212,11 +212,40 @@ describe.runIf(isPossible)('a service with users', () => {
   it('lets a password change go on behind another device, and of two at once only one', async () => {
     const { user, device, another } = await newUser(urls[0])
     const second = await another('first', urls[1])
-    await second.rotate()
-    const outcomes = await Promise.allSettled([device.changePassword('second'), second.changePassword('third')])
+    // The other device rotates just before the new password arrives.
+    const real = globalThis.fetch
+    const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async (target, init) => {
+      if (textOf(target).endsWith('/password')) {
+        fetching.mockRestore()
+        await second.rotate()
+      }
+      return real(target, init)
+    })
+    try {
+      await device.changePassword('zeroth')
+    } finally {
+      fetching.mockRestore()
+    }
+    expect(await valid(urls[2], user, ['first', 'zeroth'])).toEqual(['zeroth'])
+    const third = await another('zeroth', urls[1])
+    const outcomes = await Promise.allSettled([device.changePassword('second'), third.changePassword('third')])
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
     const winner = outcomes[0].status === 'fulfilled' ? 'second' : 'third'
-    expect(await valid(urls[2], user, ['first', 'second', 'third'])).toEqual([winner])
+    expect(await valid(urls[2], user, ['first', 'zeroth', 'second', 'third'])).toEqual([winner])
+  })
+
+  it('ends sessions after an hour, and a device opens the next one by itself', async () => {
+    const { user, device, vaultId } = await newUser(urls[0])
+    using login = await deriveLogin('first', { realm: REALM, user })
+    const send = await sessionOf(urls[1], login)
+    const id = await idOf(user)
+    await pool.query("UPDATE app_session SET expires = now() - interval '1 second' WHERE who = $1", [id])
+    expect((await send('/state/_/profile')).status).toBe(401)
+    expect(await restored(device, vaultId)).toEqual([])
+    expect(device.mustLogIn).toBe(false)
+    // Opening a session deletes those that are over.
+    const { rows } = await pool.query('SELECT 1 FROM app_session WHERE who = $1', [id])
+    expect(rows).toHaveLength(1)
   })
 
   it('stores only the profile, if keyrings and logs are in another place', async () => {

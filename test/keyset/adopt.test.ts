@@ -4,7 +4,7 @@ import { publicKeyId } from '../../src/core/key-pairs.ts'
 import { copyKeys } from '../../src/core/secret.ts'
 import { type Keyset, openLog, openWriter, saveKeyset, type SealedBlock, unlockKeyset } from '../../src/index.ts'
 import { memoryStateStore } from '../../src/stores.ts'
-import { createProfile, deriveLogin, resetProfile } from '../../src/vault.ts'
+import { createProfile, deriveLogin, resetProfile, saveProfile } from '../../src/vault.ts'
 import { insidesOf, unlocked } from '../../src/keyset/keyset.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import {
@@ -291,9 +291,18 @@ describe('adopting another keyset', async () => {
   it('resets profiles whose admin was the adopted keyset', async () => {
     const login = await deriveLogin(PASSWORD, ALICE)
     const next = await deriveLogin('next', ALICE)
-    const { profile } = await createProfile(login, { admin: old.card() }).createVault(memoryStateStore())
+    const store = memoryStateStore()
+    const { profile, vault } = await createProfile(login, { admin: old.card() }).createVault(store)
+    const block = await vault.seal(content(5))
     const pinned = { identity: profile.identity }
-    expect(resetProfile(profile.record, adopter, next, pinned).vaults).toEqual(profile.vaults)
+    using reset = resetProfile(profile.record, adopter, next, pinned)
+    // The handover is by the card in the stored record, so it may follow that one.
+    await saveProfile(store, reset)
+    using opened = await reset.openVault(store, vault.id)
+    expectSame(await opened.open(block), content(5))
+    await failure(() => resetProfile(reset.record, fresh, login, { identity: reset.identity }), 'key-not-found')
+    using again = resetProfile(reset.record, adopter, login, { identity: reset.identity })
+    expect(again.vaults).toEqual(profile.vaults)
     await failure(() => resetProfile(profile.record, fresh, next, pinned), 'key-not-found')
   })
 

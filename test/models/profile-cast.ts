@@ -22,7 +22,7 @@ export const BCRYPT: Bcrypt = {
 }
 const hashOf = (password: string, cost: number) =>
   `$2b$${cost}$${createHash('sha256').update(password).digest('hex').slice(0, 53)}`
-export const HASHING = { cost: 10, bcrypt: BCRYPT } as const
+export const HASHING: { readonly cost: number; readonly bcrypt: typeof BCRYPT } = { cost: 10, bcrypt: BCRYPT }
 
 /** A password of the user. */
 export interface Password {

@@ -22,6 +22,7 @@ import {
   CHEAP,
   failure,
   flipped,
+  hex,
   KeepingStore,
   newestBytes,
   PASSWORD,
@@ -358,6 +359,26 @@ describe('changePassword', () => {
   })
 })
 
+describe('passwordId', () => {
+  it('changes with a new password only, so that a server can end the sessions of the old one', async () => {
+    const { store, profile } = await withVault(createProfile(login, { admin: admin.card() }))
+    expect(profile.passwordId).toMatch(/^[\da-f]{32}$/)
+    const rotated = await profile.rotate(store)
+    const recovered = await rotated.changeRecovery(store, { admin: otherAdmin.card() })
+    const again = recovered.changePassword(login)
+    for (const each of [rotated, recovered, again]) expect(each.passwordId).toBe(profile.passwordId)
+    const changed = recovered.changePassword(next)
+    const reset = resetProfile(recovered.record, otherAdmin, next, { identity: recovered.identity })
+    expect(changed.passwordId).not.toBe(profile.passwordId)
+    expect([parseProfile(reset.record).passwordId, parseProfile(again.record).passwordId]).toEqual([
+      changed.passwordId,
+      profile.passwordId,
+    ])
+    // It is not the name of the verifier, which must not get into the memory of sessions.
+    expect(profile.passwordId).not.toBe(hex(profile.record.subarray(16, 32)))
+  })
+})
+
 describe('changeRecovery', () => {
   it('turns zero trust on for good', async () => {
     const { store, profile, vault, block } = await withVault(createProfile(login, { admin: admin.card() }))
@@ -472,6 +493,13 @@ describe('the identity', () => {
     expect(await user.createVault()).toEqual(keptDue)
     expect(user.use(await user.profile.rotate(user.session))).toEqual(keptDue)
     expect(user.use(openProfile(user.profile.record, next))).toEqual(keptDue)
+    expect(await user.save(user.profile.changePassword(login), login)).toEqual(renewed)
+  })
+
+  it('is not renewed while the password that the admin chose stays the same', async () => {
+    await started()
+    expect(await user.reset(next)).toEqual(byReset)
+    expect(await user.save(user.profile.changePassword(next), next)).toEqual(keptDue)
     expect(await user.save(user.profile.changePassword(login), login)).toEqual(renewed)
   })
 

@@ -6,6 +6,7 @@ import {
   createProfile,
   deriveLogin,
   loadProfile,
+  loadRecord,
   openProfile,
   type Profile,
   resetProfile,
@@ -144,6 +145,25 @@ function openLoginCopy() {
   return logins.pop()!
 }
 const logins = [await deriveLogin(PASSWORD, ALICE)]
+
+describe('loadRecord', () => {
+  it('returns a copy of the record that counts, and undefined if there is none', async () => {
+    const store = memoryStateStore()
+    expect(await loadRecord(store)).toBeUndefined()
+    const first = createProfile(login, { zeroTrust: true })
+    await saveProfile(store, first)
+    expect(await loadRecord(store)).toEqual(first.record)
+    await store.write('profile', 2, flipped(first.changePassword(login).record, 100))
+    expect(await loadRecord(store)).toEqual(first.record)
+  })
+
+  it('throws what is wrong if there is nothing else', async () => {
+    const store = memoryStateStore()
+    await store.write('profile', 1, sample(100))
+    await failure(() => loadRecord(store), 'malformed')
+    await expect(loadRecord({} as never)).rejects.toThrow(TypeError)
+  })
+})
 
 describe('saveProfile', () => {
   it('stores the first record, and the next ones, and keeps two', async () => {

@@ -70,6 +70,7 @@ async function counting(...versions: readonly Uint8Array[]): Promise<string> {
   const other = await storeOf(...versions)
   await saveProfile(other, next)
   expect(await other.read('profile')).toEqual({ version: versions.length + 1, bytes: next.record })
+  expect((await loadProfile(other, login)).revision).toBe(next.revision)
   return revision
 }
 
@@ -97,6 +98,19 @@ describe('the record that counts', () => {
   it.each(damaged)('is the newest, if the only one below %s', async (_, damage) => {
     expect(await counting(damage(one), three)).toBe('3')
     expect(await counting(damage(one), damage(two), three)).toBe('3')
+  })
+
+  it.each(damaged)('is the newest, if the one below %s, though an older one was not dropped', async (_, damage) => {
+    expect(await counting(one, damage(two), three)).toBe('3')
+    expect(await counting(one, two, damage(three), damage(three), four)).toBe('4')
+    // Nobody can see whether it follows what is damaged. So it must be of the same owner, and later.
+    expect(await counting(three, damage(two), two)).toBe('3')
+    expect(await counting(two, damage(three), two)).toBe('2')
+    expect(await counting(two, damage(three), foreign)).toBe('2')
+    const strangers = rewritten(foreign, login, { id: two.slice(32, 48), version: 9 })
+    expect(await counting(two, damage(three), strangers)).toBe('2')
+    const withAdmin = rewritten(four, login, { version: 9, admin: admin.card().bytes })
+    expect(await counting(four, damage(three), withAdmin)).toBe('4')
   })
 
   it.each(damaged)('is an error of the client and of the server, if the only one %s', async (_, damage) => {
@@ -191,13 +205,17 @@ function expectedOf(versions: readonly Uint8Array[]): Uint8Array | undefined {
   const before = below.at(-1)!
   if (parses(before) && follows(newest, before)) return newest
   const counted = expectedOf(below)
-  return counted === undefined || follows(newest, counted) ? newest : counted
+  if (counted === undefined || follows(newest, counted)) return newest
+  return !parses(before) && isLater(newest, counted) ? newest : counted
 }
 
 const parses = (record: Uint8Array) => record.length > 100
-const follows = (record: Uint8Array, before: Uint8Array) =>
-  hex(record.subarray(32, 48)) === hex(before.subarray(32, 48)) &&
-  Number(parseProfile(record).revision) === Number(parseProfile(before).revision) + 1
+const ahead = (record: Uint8Array, before: Uint8Array) =>
+  hex(record.subarray(32, 48)) === hex(before.subarray(32, 48))
+    ? Number(parseProfile(record).revision) - Number(parseProfile(before).revision)
+    : Number.NaN
+const follows = (record: Uint8Array, before: Uint8Array) => ahead(record, before) === 1
+const isLater = (record: Uint8Array, before: Uint8Array) => ahead(record, before) >= 1
 
 it('a new password is taken after the newest record was damaged, and the old one ends', async () => {
   const database = memoryStateStore()

@@ -17,6 +17,7 @@ import {
 } from '../../src/vault/profile-record.ts'
 import { hex, patched, resummed } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
+import type { Generation } from '../../src/vault/layout.ts'
 import type { GenerationVector, SlotVector } from './vectors.ts'
 
 export const run = (byte: number, length: number): Bytes => new Uint8Array(length).fill(byte)
@@ -66,8 +67,12 @@ export const keyVectors = (keys: readonly KeyringKey[]): GenerationVector[] =>
 export const slotVectors = (keys: readonly SlotKey[]): SlotVector[] =>
   keys.map(({ generation, key, due }) => ({ generation, key: withBytes(key, hex), due }))
 
-export const recoverySlot = (key: KeyringKey, to: Recipient = admin, user: string = NAMES.user, id: Bytes = vaultId) =>
-  sealRecoverySlot(to, profileId, { ...NAMES, user }, id, key)
+export const recoverySlot = (
+  key: KeyringKey,
+  to: Recipient = admin,
+  user: string = NAMES.user,
+  id: Bytes = vaultId,
+): Generation => sealRecoverySlot(to, profileId, { ...NAMES, user }, id, key)
 export const vaultWith = (keys: readonly SlotKey[], more: Partial<VaultEntry> = {}): VaultEntry => ({
   id: vaultId,
   dataKeyId: keyIdOf(dataKey),
@@ -117,14 +122,26 @@ export function remacked(bytes: Uint8Array, key: SecretKey<'root'> = rootKey): B
 }
 
 /** Recomputes the signature too, as the user could. */
-export function resigned(bytes: Uint8Array, by: Sign = signs(identity), key = rootKey, label = 'sign/profile'): Bytes {
+export function resigned(
+  bytes: Uint8Array,
+  by: Sign = signs(identity),
+  key: typeof rootKey = rootKey,
+  label = 'sign/profile',
+): Bytes {
   const signature = by(concat(domain(label), bytes.subarray(0, -136)))
   return remacked(patched(bytes, bytes.length - 136, signature), key)
 }
 
 /** The offsets in a record (SPEC §9.1). Those behind the recovery hold for records without an admin. */
 export const AT = {
-  ...{ version: 48, previous: 56, identity: 88, seed: 120, recovery: 280, vaults: 281, vault: 283, slot: 317 },
+  version: 48,
+  previous: 56,
+  identity: 88,
+  seed: 120,
+  recovery: 280,
+  vaults: 281,
+  vault: 283,
+  slot: 317,
   /** The end of the first vault, if it has one slot and no recovery slot. */
   handover: 468,
 } as const
