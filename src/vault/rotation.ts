@@ -70,13 +70,16 @@ class Rotation {
     return key.generation >= this.#fresh ? written.record : undefined
   }
 
-  /** Step 5, if somebody else was interrupted before it. Otherwise the other slots, and the admin's, would stay. */
+  /**
+   * Steps 4 and 5, if somebody else was interrupted before step 5. Otherwise the other slots, and the admin's, would stay.
+   * The keyring is written again, because it may have been read late: a slot that is dropped here may be live in a newer
+   * one.
+   */
   async #complete(state: VaultState, current: SlotKey): Promise<ParsedProfile | undefined> {
     const { profile, vault, stored } = state
-    const written = vault.keys.length === 1 ? profile : await this.#writeProfile(state, profile, [current])
-    if (written === undefined) return undefined
+    if (vault.keys.length > 1) return await this.#finish(state, profile, stored, current)
     await dropBelow(this.#view.store, keyringName(this.#vaultId), stored.version)
-    return written.record
+    return profile.record
   }
 
   #writeKeyring(

@@ -133,6 +133,62 @@ describe('a keyring that a guard refuses, because the identity has changed', () 
   })
 })
 
+describe('a device that was overtaken before it dropped the former slot', () => {
+  it('drops no slot that is live in a keyring which it reads late', async () => {
+    const { store, profile, another } = await quickly(twoVaults)
+    const [vaultId] = profile.vaults
+    const keyring = `keyring/${vaultId}`
+    const isDone = aSignal()
+    const hasBegun = aSignal()
+    let [records, keyrings] = [0, 0]
+    // The other device adds its key to both places, and waits before it gives up the former key.
+    const waiting: StateStore = {
+      ...store,
+      async write(name, version, bytes) {
+        if (name === keyring && ++keyrings === 2) {
+          hasBegun.give()
+          await isDone.given
+        }
+        return store.write(name, version, bytes)
+      },
+    }
+    let others: Promise<unknown> = Promise.resolve()
+    let late: Awaited<ReturnType<StateStore['read']>>
+    const overtaken: StateStore = {
+      ...store,
+      async read(name) {
+        if (name !== keyring || late === undefined) return store.read(name)
+        const answer = late
+        late = undefined
+        return answer
+      },
+      async write(name, version, bytes) {
+        if (name === 'profile' && ++records === 2) {
+          const before = await store.read(keyring)
+          others = another.rotate(waiting, vaultId)
+          await hasBegun.given
+          late = before
+        }
+        return store.write(name, version, bytes)
+      },
+    }
+    using _ = await profile.rotate(overtaken, vaultId)
+    expect([records > 2, late]).toEqual([true, undefined])
+    isDone.give()
+    await others
+    using opened = await loadProfile(store, await quickly(() => deriveLogin('password', ALICE)))
+    for (const each of opened.vaults) (await opened.openVault(store, each)).dispose()
+  })
+})
+
+function aSignal() {
+  let give: () => void = () => undefined
+  const given: Promise<void> = new Promise((resolve) => {
+    give = resolve
+  })
+  return { given, give: () => give() }
+}
+
 async function twoVaults() {
   const store = memoryStateStore()
   const login = await deriveLogin('password', ALICE)
