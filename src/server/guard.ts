@@ -91,34 +91,35 @@ const vaultIdOf = (name: string): Uint8Array | undefined => fromHex(name.slice(K
 /** Writes a record if it may follow the one that counts, and then tidies up. */
 async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Array): Promise<boolean> {
   const next = readProfileRecord(bytes)
-  const stored = await readStoredRecord(store)
+  const stored = await untilNotRefused(() => readAllowing(store, version, next))
   if ((stored?.version ?? 0) !== version - 1) {
     // A repeated request may be the answer to a lost one. Then the tidying may have been lost too.
     if (stored?.version === version) await tidy(store, stored)
     return false
   }
-  if (stored !== undefined) assertFollows(next, stored.record)
-  await assertPassword(store, next, stored)
   if (!(await store.write(PROFILE_NAME, version, next.bytes))) return false
   await tidy(store, { version, at: version, record: next })
   return true
 }
 
 /**
- * Checks that the verifier of a record's password is there, if the password is a new one.
- * @throws KeystrataError `policy` if it is not
+ * Reads the record that counts. If `version` is the next one, checks that `next` may be written there.
+ * @throws KeystrataError `policy` if the password of `next` is a new one and has no verifier. It may also have been cleared
+ *   because another record was written meanwhile, which the next reading shows
+ * @throws KeystrataError as {@link assertFollows}
  */
-async function assertPassword(
+async function readAllowing(
   store: CheckedStore,
+  version: number,
   next: ParsedProfile,
-  stored: StoredRecord | undefined,
-): Promise<void> {
-  if (stored !== undefined && equalBytes(stored.record.header.keyId, next.header.keyId)) return
-  await untilNotRefused(async () => {
-    if (await hasVerifierFor(store, next)) return
-    throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {
-      rule: 'verifier',
-    })
+): Promise<StoredRecord | undefined> {
+  const stored = await readStoredRecord(store)
+  if ((stored?.version ?? 0) !== version - 1) return stored
+  if (stored !== undefined) assertFollows(next, stored.record)
+  const isSame = stored !== undefined && equalBytes(stored.record.header.keyId, next.header.keyId)
+  if (isSame || (await hasVerifierFor(store, next))) return stored
+  throw new KeystrataError('policy', 'the password of this profile has no verifier: save its credential first', {
+    rule: 'verifier',
   })
 }
 

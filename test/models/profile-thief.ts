@@ -1,4 +1,5 @@
 // A thief with a stolen credential, and so with a session. They try to forge, to put back what is old, and to destroy.
+import { createHash } from 'node:crypto'
 import { concat, domain } from '../../src/core/bytes.ts'
 import type { SigningPair } from '../../src/core/key-pairs.ts'
 import { KeystrataError } from '../../src/index.ts'
@@ -10,10 +11,10 @@ import { type Run, NoAnswer } from './explorer.ts'
 import { HASHING } from './profile-cast.ts'
 import type { World } from './profile-world.ts'
 
-/** Where the version and the identity of a record stand, and the version of a keyring (SPEC §9.1, §10.2). */
-const [VERSION, IDENTITY] = [48, 56]
-/** The lengths of what follows what is signed. */
-const [AFTER_RECORD, AFTER_KEYRING] = [64 + 64 + 8, 64 + 64]
+/** Where the version stands, the hash of the previous one behind it, and the identity of a record (SPEC §9.1, §10.2). */
+const [VERSION, IDENTITY] = [48, 88]
+/** The length of what follows what is signed. */
+const AFTER_SIGNED = 64 + 64 + 8
 
 export class Thief {
   readonly #run: Run
@@ -83,11 +84,11 @@ export class Thief {
     const bytes = (isRecord ? this.#world.server : this.#world.bucket).object(name).versions.at(-1)!
     // What cannot be read cannot be forged.
     if (bytes.length < 200) return bytes
-    const next = patched(bytes, VERSION + 7, [bytes[VERSION + 7]! + 1])
+    const previous = createHash('sha256').update(bytes).digest()
+    const next = patched(patched(bytes, VERSION + 7, [bytes[VERSION + 7]! + 1]), VERSION + 8, previous)
     const own = isRecord ? patched(next, IDENTITY, this.#own.publicKey) : patched(next, next.length - 150, [0, 0, 0, 0])
-    const signed = own.length - (isRecord ? AFTER_RECORD : AFTER_KEYRING)
+    const signed = own.length - AFTER_SIGNED
     const message = concat(domain(isRecord ? 'sign/profile' : 'sign/keyring'), own.subarray(0, signed))
-    const forged = patched(own, signed, sign(this.#own.seed, message))
-    return isRecord ? resummed(forged) : forged
+    return resummed(patched(own, signed, sign(this.#own.seed, message)))
   }
 }

@@ -5,6 +5,7 @@ import { equalBytes, toHex } from '../../src/core/bytes.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { openKeyring, type ParsedKeyring, parseKeyring, type SlotKey } from '../../src/vault/keyring.ts'
 import {
+  assertComesAfter,
   assertFollows,
   openProfileRecord,
   type ParsedProfile,
@@ -39,6 +40,8 @@ function attempted<T>(read: () => T): T | undefined {
   }
 }
 
+const holds = (check: () => void): boolean => attempted(() => (check(), true)) === true
+
 const idOf = (vault: { readonly id: Uint8Array }) => toHex(vault.id)
 const textOf = (key: SlotKey) => withBytes(key.key, toHex)
 const adminOf = ({ admin }: { readonly admin?: Uint8Array | undefined }) =>
@@ -70,6 +73,7 @@ export class World {
   readonly bucket: ModelState
   readonly #run: Run
   readonly #cast: Cast
+  readonly #keepsKeyrings: boolean
   readonly #records: Map<string, Known | undefined> = new Map()
   readonly #retired: Retired[] = []
   /** Every key in every record that anybody tried to write, and the admin that it was for. */
@@ -80,10 +84,13 @@ export class World {
   #counted: Known
   readonly #former: Set<string> = new Set()
   readonly #firstAdmin: string
-  #highest: Map<string, number> = new Map()
+  /** Keys that were in the profile once. */
+  readonly #gone: Set<string> = new Set()
 
-  constructor(run: Run, cast: Cast, { server, bucket }: Start) {
+  /** @param keepsKeyrings whether a guard decides which keyrings are dropped */
+  constructor(run: Run, cast: Cast, { server, bucket }: Start, keepsKeyrings: boolean) {
     this.#run = run
+    this.#keepsKeyrings = keepsKeyrings
     this.#cast = cast
     const changed = () => this.#check()
     this.server = new Watched((bytes) => this.#show(bytes), changed)
@@ -141,11 +148,12 @@ export class World {
     const known = this.#known(bytes)
     const below = this.server.readVersion('profile', version - 1)
     if (known === undefined || below === undefined) return known ?? this.#countingFrom(version - 1)
-    const follows = (before: Known) => attempted(() => (assertFollows(known.record, before.record), true)) === true
     const before = this.#known(below)
-    if (before !== undefined && follows(before)) return known
+    if (before !== undefined && holds(() => assertFollows(known.record, before.record))) return known
     const counting = this.#countingFrom(version - 1)
-    return counting === undefined || follows(counting) ? known : counting
+    if (counting === undefined) return known
+    const isAllowed = () => (before === undefined ? assertComesAfter : assertFollows)(known.record, counting.record)
+    return holds(isAllowed) ? known : counting
   }
 
   /** Returns the keyring that counts: the newest that can be parsed. */
@@ -256,11 +264,10 @@ export class World {
       if (later === undefined) this.#run.violation('a vault is gone from the profile')
       for (const key of vault.keys) {
         const kept = later.keys.find((each) => textOf(each) === textOf(key))
+        if (kept === undefined) this.#gone.add(textOf(key))
         if (key.due && kept?.due === false) this.#run.violation('a key that is due has lost its mark')
       }
-      const highest = later.keys.at(-1)!.generation
-      if (highest < (this.#highest.get(idOf(vault)) ?? 0)) this.#run.violation('a former key is back')
-      this.#highest.set(idOf(vault), highest)
+      if (later.keys.some((key) => this.#gone.has(textOf(key)))) this.#run.violation('a former key is back')
     }
   }
 
@@ -281,11 +288,11 @@ export class World {
       this.#run.violation(`LOCKED OUT: the ${name} password has no verifier`)
   }
 
-  /** The two newest records are kept, and so are the keyrings from the last one that has a single wrap. */
+  /** The two newest records are kept. A guard of the keyrings keeps them from the last one that has a single wrap. */
   #checkKept(): void {
     const { versions, lowest } = this.server.object('profile')
     if (lowest > Math.max(1, versions.length - 1)) this.#run.violation('the second newest record was dropped')
-    for (const vaultId of this.#vaults) {
+    for (const vaultId of this.#keepsKeyrings ? this.#vaults : []) {
       const keyring = this.bucket.object(`keyring/${vaultId}`)
       const single = keyring.versions.findLastIndex((bytes) => attempted(() => parseKeyring(bytes))?.wraps.length === 1)
       if (keyring.lowest > single + 1) this.#run.violation('a keyring was dropped that a rotation still needs')

@@ -49,10 +49,10 @@ describe('one device, one thing goes wrong anywhere', { timeout: TIMEOUT }, () =
 
   it.each<[string, Scene, number, readonly RegExp[]]>([
     ['rotates', { devices: 1, guard: 'nowhere' }, 91, [/device done/, /device no answer/]],
-    ['rotates through a guard', { devices: 1 }, 156, [/device done/, /device no answer/]],
+    ['rotates through a guard', { devices: 1 }, 162, [/device done/, /device no answer/]],
     ['finishes a rotation', { devices: 1, guard: 'nowhere', begun: true }, 156, [/device done/, /device no answer/]],
-    ['changes the password', { newPassword: 'once' }, 95, [/password done/, /password no answer/]],
-    ['sets zero trust', { recovery: 'zero trust' }, 226, [/recovery done/, /recovery no answer/]],
+    ['changes the password', { newPassword: 'once' }, 69, [/password done/, /password no answer/]],
+    ['sets zero trust', { recovery: 'zero trust' }, 240, [/recovery done/, /recovery no answer/]],
     ['creates a vault', { newVault: true }, 50, [/vault done/, /vault no answer/, /vault crashed/]],
   ])('%s', async (name, scene, runs, reached) => {
     const report = await exploreProfile(`one device ${name}`, bounds, scene)

@@ -26,11 +26,15 @@ const WITHOUT = [
   ["{ parseRegistration } from 'keystrata/client'", /argon2|@noble\/ciphers|bcryptjs|src\/(?!core|primitives|client)/],
   ["* from 'keystrata/client'", /bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool|legacy)/],
   ["* from 'keystrata/device'", /curves|post-quantum|bcryptjs|src\/(keyset|vault|client|server|pool|legacy)/],
-  // A server opens nothing: it has neither ciphers nor key agreements.
-  ["* from 'keystrata/server'", /@noble\/ciphers|post-quantum|src\/(device|keyset|pool|legacy)/],
+  // A server opens nothing, so it has no ciphers. It checks cards, which hold keys of ML-KEM.
+  ["* from 'keystrata/server'", /@noble\/ciphers|src\/(device|keyset|pool|legacy)/],
   [
     "{ saveCredential, verifyCredential } from 'keystrata/server'",
-    /argon2|@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
+    /argon2|@noble\/ciphers|src\/(?!core|primitives|state|vault|server)/,
+  ],
+  [
+    "{ hashPassword, verifyPassword } from 'keystrata/server'",
+    /@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
   ],
   ["* from 'keystrata/legacy'", /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool)/],
   ["* from 'keystrata/stores'", /bcryptjs|post-quantum|curves|src\/(?!core|primitives|state|stores)/],
