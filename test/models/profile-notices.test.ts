@@ -8,7 +8,6 @@ const ROTATION = 'src/vault/rotation.ts'
 const STORED_PROFILE = 'src/vault/stored-profile.ts'
 const STORED_VAULT = 'src/vault/stored-vault.ts'
 const GUARD = 'src/server/guard.ts'
-const CREDENTIAL = 'src/server/credential.ts'
 
 const bounds: Bounds = { seed: 1, runs: 400, violations: 1, oneIn: 12 }
 const late: Bounds = { ...bounds, late: { back: 2, reads: 3 } }
@@ -187,17 +186,6 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     edits: {},
     scene: { newPassword: 'wrong order', guard: 'nowhere' },
     caught: /LOCKED OUT/,
-  },
-  'a server that clears a verifier which a later record needs': {
-    edits: {
-      [CREDENTIAL]: replacing([
-        'if (verifier === undefined || record > newest) return',
-        'if (verifier === undefined) return',
-      ]),
-    },
-    bounds: { ...bounds, seed: 5 },
-    scene: { devices: 2, newPassword: 'and back', zeroTrust: true },
-    caught: /LOCKED OUT|false alarm: policy/,
   },
   'a server that does not look for the verifier': {
     edits: {

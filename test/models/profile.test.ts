@@ -64,45 +64,45 @@ describe('one device, one thing goes wrong anywhere', { timeout: TIMEOUT }, () =
 describe('two machines in every order', { timeout: TIMEOUT }, () => {
   it('rotate', async () => {
     const scene: Scene = { devices: 2, guard: 'nowhere', zeroTrust: true }
-    const report = await exploreProfile('two devices', { runs: numRuns(120, 100_000) }, scene)
-    expectSound(report, { runs: 120, reached: [/device done/] })
+    const report = await exploreProfile('two devices', { runs: numRuns(60, 20_000) }, scene)
+    expectSound(report, { runs: 60, reached: [/device done/] })
   })
 
   it('rotate, and change the password', async () => {
     const scene: Scene = { devices: 1, newPassword: 'once', guard: 'nowhere', zeroTrust: true }
-    const report = await exploreProfile('a device and a new password', { runs: numRuns(120, 100_000) }, scene)
-    expectSound(report, { runs: 120, reached: [/device done/, /password done/] })
+    const report = await exploreProfile('a device and a new password', { runs: numRuns(60, 20_000) }, scene)
+    expectSound(report, { runs: 60, reached: [/device done/, /password done/] })
   })
 })
 
 describe('many machines, three faults, late reads', { timeout: TIMEOUT }, () => {
   it('without a guard', async () => {
-    const report = await exploreProfile('no guard', random(1, 50, 4000), mixed({ guard: 'nowhere' }))
-    expectSound(report, { runs: 50, reached: [/device done/, /no answer/, /crashed/, /wrong-password/] })
+    const report = await exploreProfile('no guard', random(1, 30, 4000), mixed({ guard: 'nowhere' }))
+    expectSound(report, { runs: 30, reached: [/device done/, /no answer/, /crashed/, /wrong-password/] })
   })
 
   it('with a guard in front of the server', async () => {
-    const report = await exploreProfile('a guarded server', random(2, 50, 4000), mixed({ guard: 'server' }))
-    expectSound(report, { runs: 50, reached: [/device done/, /no answer/, /crashed/, /wrong-password/] })
+    const report = await exploreProfile('a guarded server', random(2, 30, 4000), mixed({ guard: 'server' }))
+    expectSound(report, { runs: 30, reached: [/device done/, /no answer/, /crashed/, /wrong-password/] })
   })
 
   it('with a guard in front of both places, and a thief', async () => {
-    const report = await exploreProfile('a thief', random(3, 60, 8000), mixed({ thefts: 4 }))
+    const report = await exploreProfile('a thief', random(3, 40, 8000), mixed({ thefts: 4 }))
     const reached = [/device done/, /no answer/, /crashed/, /wrong-password/, /thief done/, /key-changed/]
-    expectSound(report, { runs: 60, reached })
+    expectSound(report, { runs: 40, reached })
   })
 
   it('with everybody at once', async () => {
     const all: Scene = { devices: 3, newPassword: 'once', reset: true, recovery: 'another admin', newVault: true }
-    const report = await exploreProfile('everybody', random(4, 20, 3000), mixed({ ...all, thefts: 4 }))
-    expectSound(report, { runs: 20, reached: [/device done/, /admin done/, /recovery done/, /vault done/] })
+    const report = await exploreProfile('everybody', random(4, 15, 3000), mixed({ ...all, thefts: 4 }))
+    expectSound(report, { runs: 15, reached: [/device done/, /admin done/, /recovery done/, /vault done/] })
   })
 
   it('with newest versions that cannot be read', async () => {
     // A late read may find the damaged version when the ones below it are dropped already. So there are none here.
-    const bounds: Bounds = { seed: 5, runs: numRuns(30, 2000), faults: 3, oneIn: 12 }
+    const bounds: Bounds = { seed: 5, runs: numRuns(20, 2000), faults: 3, oneIn: 12 }
     const report = await exploreProfile('rotten', bounds, mixed({ rotten: true, thefts: 2 }))
-    expectSound(report, { runs: 30, reached: [/device done/] })
+    expectSound(report, { runs: 20, reached: [/device done/] })
   })
 })
 
