@@ -2,7 +2,7 @@
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import bcrypt from 'bcryptjs'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, type Header } from './spec-reader.ts'
-import { openWrap, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
+import { openWrap, pairId, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
 import {
   type AdminPair,
   type EKey,
@@ -124,10 +124,13 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
   })
 }
 
-/** §9.2 What an admin gets from a record for a reset. `identity` is the one that they pinned, if they did. */
+/**
+ * §9.2 What an admin gets from a record for a reset. `cards` are their own and those of the sources that their keyset has
+ * adopted. `identity` is the one that they pinned, if they did.
+ */
 export function readForReset(
   bytes: Uint8Array,
-  admin: { fingerprint: string; pair: AdminPair },
+  cards: { fingerprint: string; pair: AdminPair }[],
   names: { realm: string; user: string },
   identity?: Buffer,
   floor = 0,
@@ -137,24 +140,40 @@ export function readForReset(
   check(identity === undefined || equal(record.identity, identity), 'key-changed')
   check(record.admin !== undefined, 'policy')
   const card = record.admin
-  check(authentic(() => readCard(card)).fingerprint === admin.fingerprint, 'key-not-found')
+  const { fingerprint } = authentic(() => readCard(card))
+  const isOurs = cards.some((one) => one.fingerprint === fingerprint)
+  check(isOurs, 'key-not-found')
   check(record.version < 2 ** 53 - 1, 'limit-exceeded') // there is no next one
   return record.vaults.map(({ id, slots, recovery }) => ({
     id,
     keys: slots.map(({ generation, object }) => {
       const sealed = recovery.find((one) => one.generation === generation)
       check(sealed !== undefined, 'key-not-found')
-      const place = [admin.pair, record.header.ownerId, names.realm, names.user, id, generation] as const
+      // A SEAL to none of them is key-not-found with any (§4.3).
+      const named = cards.find(({ pair }) => equal(pairId(pair), sealed.object.subarray(16, 32)))
+      const place = [(named ?? cards[0]!).pair, record.header.ownerId, names.realm, names.user, id, generation] as const
       return { generation, due: object[0] === 1, key: openRecoverySlot(sealed.object, ...place) }
     }),
   }))
 }
 
-/** §9.3 Whether a record may follow the one that counts; without the verifier */
+/** §9.3 Steps 2 to 5: whether a record may follow the one that counts; without the verifier */
 export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void {
-  check(equal(next.header.ownerId, counting.header.ownerId), 'policy')
-  check(next.version === counting.version + 1, 'conflict')
+  check(equal(next.header.ownerId, counting.header.ownerId), 'policy') // 2
+  check(next.version === counting.version + 1, 'conflict') // 3
   check(equal(next.previous, hash('sha256', counting.all)), 'conflict')
+  checkAllowed(counting, next)
+}
+
+/** §9.4 Whether a record may come after one, if the version between them is damaged */
+function checkComesAfter(c: ParsedProfile, next: ParsedProfile): void {
+  check(equal(next.header.ownerId, c.header.ownerId), 'policy')
+  check(next.version > c.version, 'conflict')
+  checkAllowed(c, next)
+}
+
+/** §9.3 Steps 4 and 5 */
+function checkAllowed(counting: ParsedProfile, next: ParsedProfile): void {
   check(counting.admin !== undefined || next.admin === undefined, 'policy') // zero trust is not turned off
   const { handover } = next
   if (equal(next.identity, counting.identity)) {
@@ -185,9 +204,9 @@ export function findCounting({ first, versions }: Versions): { record: ParsedPro
       return error as Error
     }
   }
-  const follows = (before: ParsedProfile, next: ParsedProfile) => {
+  const holds = (rule: typeof checkFollows, before: ParsedProfile, next: ParsedProfile) => {
     try {
-      checkFollows(before, next)
+      rule(before, next)
       return true
     } catch {
       return false
@@ -198,9 +217,10 @@ export function findCounting({ first, versions }: Versions): { record: ParsedPro
     if (at(v - 1) === undefined) return record instanceof Error ? record : { record, at: v }
     if (record instanceof Error) return counting(v - 1)
     const below = parse(v - 1)
-    if (!(below instanceof Error) && follows(below, record)) return { record, at: v }
+    if (!(below instanceof Error) && holds(checkFollows, below, record)) return { record, at: v }
     const c = counting(v - 1)
-    return c instanceof Error || follows(c.record, record) ? { record, at: v } : c
+    if (c instanceof Error || holds(checkFollows, c.record, record)) return { record, at: v }
+    return below instanceof Error && holds(checkComesAfter, c.record, record) ? { record, at: v } : c
   }
   check(versions.length > 0, 'missing')
   const found = counting(first + versions.length - 1)

@@ -12,6 +12,8 @@ import {
   AT,
   both,
   adminSource,
+  adoptedAdmin,
+  adoptedCard,
   behind,
   handedBy,
   RING,
@@ -68,6 +70,8 @@ const resetOf = (keys: readonly SlotKey[]) => ({
   recovery: keys.map(({ generation }) => generation),
 })
 const withVaults = (...vaults: ProfileContents['vaults']) => record({ ...withAdmin, vaults })
+const sealedBoth = (to: typeof otherAdmin) =>
+  vaultWith(both, { recoverySlots: both.map((key) => recoverySlot(key, to)) })
 const vault2 = run(0xb2, 16)
 reset('pinned', 'of the identity that the admin has pinned', full, resetOf(both))
 reset('unpinned', 'no pin', full, { pinned: '', ...resetOf(both) })
@@ -89,6 +93,12 @@ const noSlots = resigned(patched(full, AT.slot + CARD + 5, run(0, 144)))
 reset('slot', 'a slot that does not open: the admin cannot check it', noSlots, resetOf(both))
 const renamed = record({ ...withAdmin, admin: cardOf(run(0xdd, 16)) })
 reset('card-owner-id', 'the card of the admin with another owner id: the same fingerprint', renamed, resetOf(both))
+const adopted = record({ ...withAdmin, admin: adoptedCard, vaults: [sealedBoth(adoptedAdmin)] })
+reset('adopted-card', 'the card of a source that the admin has adopted', adopted, resetOf(both))
+const adoptedOwn = record({ ...withAdmin, admin: adoptedCard })
+reset('adopted-card-own-slots', 'the same, with recovery slots to the own card', adoptedOwn, resetOf(both))
+const ownAdopted = record({ ...withAdmin, vaults: [sealedBoth(adoptedAdmin)] })
+reset('own-card-adopted-slots', 'the own card, with recovery slots to the adopted one', ownAdopted, resetOf(both))
 reset('floor', 'the version of the floor', full, { floor: 9, ...resetOf(both) })
 const toOther = record({ ...withAdmin, admin: otherCard })
 const unsigned = remacked(flipped(full, full.length - 100))
@@ -398,7 +408,28 @@ counts('over-forgery', 'written behind one that nobody has signed', [v5, forged(
 counts('over-alien', 'written behind one that may not follow', [v5, alien6, v6], 3)
 counts('over-two', 'written behind two that do not count', [v5, damaged(v6), alien6, v6], 4)
 counts('alien-over-damage', 'behind a damaged one, and may not follow the one below', [v5, damaged(v6), alien6], 1)
-counts('skipped-over-damage', 'behind a damaged one, and follows that one', [v5, damaged(v6), v7], 1)
+const after = (contents: Next, ...more: More) => [v5, damaged(v6), behind(v6, { version: 7, ...contents }, ...more)]
+counts('after-damage', 'behind a damaged one, and follows that one', after({}), 3)
+counts('after-two', 'behind two damaged ones', [v5, damaged(v6), damaged(v7), v8], 4)
+counts('after-far', 'behind a damaged one, with a version much higher', after({ version: 99 }), 3)
+counts('after-handover', 'the same, handed over by the identity of the one that counts', after(replaced, own), 3)
+counts('after-same-version', 'the same, with the version of the one that counts', after({ version: 5 }), 1)
+counts('after-lower', 'the same, with a lower version', after({ version: 4 }), 1)
+counts('after-other-id', 'the same, of another profile', after({ id: run(0xa2, 16) }), 1)
+counts('after-zero-trust', 'the same, with an admin behind zero trust', after({ ...withAdmin, version: 7 }), 1)
+counts('after-no-handover', 'the same, with another identity', after(replaced), 1)
+counts('after-bad-handover', 'the same, with a handover that does not hold', after(replaced, byStranger), 1)
+counts('after-flag', 'the same, with flag 1', after({ identityDue: true }), 1)
+const afterCard = behind(ten(), { ...withAdmin, version: 11, ...marked }, reseter)
+counts(
+  'after-card',
+  'behind a damaged one, reset by the card in the one that counts',
+  [full, damaged(ten()), afterCard],
+  3,
+)
+counts('after-alien', 'the one below is not damaged: it must follow the one that counts', [v5, alien6, v7], 1)
+const afterForged = [v5, forged(v6), v7]
+counts('after-forged', 'behind one that nobody has signed, and follows that one', afterForged, 3)
 counts('damage-below', 'nothing but damage below', [damaged(v5), v6], 2)
 counts('damage-below-alien', 'nothing but damage below, whatever it is', [damaged(v5), damaged(v6), alien6], 3)
 const alienNext = behind(alien6, { version: 7, identity: stranger })

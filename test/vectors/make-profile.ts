@@ -47,6 +47,13 @@ export const cardOf = (ownerId: Uint8Array = planted.id, cardSigning: SigningPai
     cardSigning,
   ).bytes
 export const adminCard: Bytes = cardOf()
+// The card of the source that the planted keyset has adopted.
+const source = planted.adopted[0]!.keys!
+export const adoptedAdmin: Recipient = new Recipient(source.sharing.publicHalves)
+export const adoptedCard: Bytes = encodeCard(
+  { ownerId: planted.adopted[0]!.id, sharing: source.sharing.publicHalves, sourceSigning: source.sourceSigning },
+  source.cardSigning,
+).bytes
 // Another admin.
 export const otherSigning: SigningPair = signer(0xd4)
 const otherSharing = generateKeyPair(Strength.hybrid).publicHalves

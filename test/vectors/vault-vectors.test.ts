@@ -7,7 +7,7 @@ import { VaultCipher } from '../../src/vault/block.ts'
 import { parseBlock, parseCard } from '../../src/index.ts'
 import { authenticationFailed } from '../../src/core/errors.ts'
 import { openKeyring, openRecoverySlot, parseKeyring } from '../../src/vault/keyring.ts'
-import { Identity } from '../../src/core/key-pairs.ts'
+import { Identity, type KeyPair } from '../../src/core/key-pairs.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { guardProfiles, verifyCredential } from '../../src/server.ts'
 import { CheckedStore } from '../../src/state/checked.ts'
@@ -50,13 +50,24 @@ const buffersOf = (keys: readonly GenerationVector[]) =>
   keys.map(({ generation, key }) => ({ generation, key: buffer(key) }))
 
 // The admin of all vectors is the planted keyset.
-const { sharing } = plantedContents().additional!
+const plantedAdmin = plantedContents()
+const { sharing } = plantedAdmin.additional!
 const cardIdentity = new Identity(sharing)
-const adminPair = {
-  skX: buffer(shown(sharing.privateHalves.x25519)),
-  seedM: buffer(shown(sharing.privateHalves.mlKem1024)),
-  pkX: Buffer.from(sharing.publicHalves.x25519),
-  pkM: Buffer.from(sharing.publicHalves.mlKem1024),
+const pairOf = ({ privateHalves, publicHalves }: KeyPair) => ({
+  skX: buffer(shown(privateHalves.x25519)),
+  seedM: buffer(shown(privateHalves.mlKem1024)),
+  pkX: Buffer.from(publicHalves.x25519),
+  pkM: Buffer.from(publicHalves.mlKem1024),
+})
+const adminPair = pairOf(sharing)
+/** The cards of the admin, their own first, as the second reader has them. */
+function adminCards() {
+  const { additional, sourceSigning, adopted } = plantedAdmin
+  const own = { sharing, cardSigning: additional!.cardSigning, sourceSigning: sourceSigning.publicKey }
+  return [own, ...adopted.map(({ keys }) => keys!)].map((keys) => {
+    const [pair, signing] = [pairOf(keys.sharing), Buffer.from(keys.cardSigning.publicKey)]
+    return { pair, fingerprint: vaultSpec.fingerprintOf(pair, signing, Buffer.from(keys.sourceSigning)) }
+  })
 }
 /** A key that the second reader has opened, in the shape of a vector. */
 const asText = ({ generation, due, key }: { generation: number; due: boolean; key: Buffer }) => ({
@@ -129,7 +140,6 @@ describe('profile.json', () => {
 
 describe('reset.json', () => {
   const admin = unlocked(plantedContents(), plantedMaster.copy(), undefined)
-  const fingerprint = admin.card().fingerprint
   const logins: Map<string, Promise<Login>> = new Map()
   /** Returns the login with a new password. The same one for all vectors of a user, because it is slow. */
   function loginOf(realm: string, user: string): Promise<Login> {
@@ -164,7 +174,7 @@ describe('reset.json', () => {
       expect(await ours).toBe(vector.expect)
       const theirs = outcome(() => {
         const pin = pinned === '' ? undefined : buffer(pinned)
-        const opened = spec.readForReset(unhex(record), { fingerprint, pair: adminPair }, { realm, user }, pin, floor)
+        const opened = spec.readForReset(unhex(record), adminCards(), { realm, user }, pin, floor)
         expect(opened.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
       })
       expect(await theirs).toBe(vector.expect)
