@@ -25,6 +25,7 @@ import { hashQueue, ifThereIsRoom } from './hash-queue.ts'
 export interface Bcrypt {
   /** Hashes with a random salt. The prefix `$2b$`, `$2a$` or `$2y$` makes no difference for the texts of this library. */
   hash(password: string, cost: number): Promise<string>
+  /** Returns whether a hash is of this password. */
   compare(password: string, hash: string): Promise<boolean>
 }
 
