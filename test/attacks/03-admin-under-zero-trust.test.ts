@@ -19,7 +19,10 @@ import {
   sample,
 } from '../fixtures.ts'
 import { dyingStore, PowerCut } from '../dying-store.ts'
+import { withoutPauses } from '../pauses.ts'
 import { quickKeyset } from './known.ts'
+
+withoutPauses()
 
 const alice = await deriveLogin(PASSWORD, ALICE)
 const renewed = await deriveLogin('a new one', ALICE)
