@@ -131,6 +131,7 @@ class MortalServer {
   readonly #job: Job
   #reports = new Reports()
   #port: Promise<number>
+  #isStopped = false
   kills = 0
 
   constructor(job: Job) {
@@ -152,6 +153,7 @@ class MortalServer {
     await running.spoken
     if (calls > 0) {
       void running.ended.then(() => {
+        if (this.#isStopped) return
         this.kills++
         this.#port = this.#start(0)
       })
@@ -163,6 +165,7 @@ class MortalServer {
   async stop(): Promise<void> {
     await this.#port
     expect(this.#reports.wrong).toEqual([])
+    this.#isStopped = true
     await this.#reports.killAll()
   }
 }

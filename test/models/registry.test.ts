@@ -261,7 +261,7 @@ describe('two servers that enrol and lock one client with two keys', { timeout: 
   })
 
   it('with lost answers and late reads', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 3, runs: numRuns(200, 10_000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 3, runs: numRuns(400, 10_000) }
     expectSound(await explored('lost answers, late reads', bounds, RACE), {
       runs: 400,
       reached: [/done/, /key-changed/],
@@ -289,14 +289,14 @@ describe('a server that removes a client while others lock it', { timeout: TIMEO
   }
 
   it('never changes a locked key, and loses nothing that it acknowledged', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 4, runs: numRuns(200, 10_000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 4, runs: numRuns(400, 10_000) }
     const report = await explored('removing', bounds, scene)
     expectSound(report, { runs: 400, reached: [/done/, /key-changed/, /key-not-found/, /no answer/, /crashed/] })
   })
 
   it('and two servers that remove it at once', async () => {
     const twice = { ...scene, servers: [[['remove', 'one']], [['remove', 'one']], [['enrol again', 'one']]] } as const
-    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 5, runs: numRuns(150, 10_000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 2 }, seed: 5, runs: numRuns(300, 10_000) }
     expectSound(await explored('removing twice', bounds, twice), { runs: 300, reached: [/done/, /no answer/] })
   })
 })
@@ -318,7 +318,7 @@ describe('servers that deposit and clear an escrow', { timeout: TIMEOUT }, () =>
   }
 
   it('leave it in no version after it was cleared', async () => {
-    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 6, runs: numRuns(200, 10_000) }
+    const bounds = { faults: 2, late: { back: 2, reads: 3 }, seed: 6, runs: numRuns(400, 10_000) }
     const report = await explored('escrows', bounds, scene)
     expectSound(report, { runs: 400, reached: [/done/, /key-not-found/, /no answer/, /crashed/] })
   })
@@ -344,7 +344,7 @@ describe('two servers that get the same proof or enrolment', { timeout: TIMEOUT 
   }
 
   it('accept it once', async () => {
-    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 7, runs: numRuns(200, 10_000) }
+    const bounds = { faults: 2, late: { back: 1, reads: 1 }, seed: 7, runs: numRuns(400, 10_000) }
     const report = await explored('one challenge', bounds, scene)
     expectSound(report, { runs: 400, reached: [/done/, /expired/, /no answer/, /crashed/] })
   })
