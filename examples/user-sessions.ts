@@ -35,7 +35,7 @@ export class Users {
     return (rows as User[])[0]?.id
   }
 
-  /** Returns the id of this name, a new one if there is none. Of two calls at once, both get the same. */
+  /** Returns the id of this name, and creates one if needed. Concurrent calls return the same id. */
   async addOrFind(name: string): Promise<string> {
     const id = randomBytes(16).toString('hex')
     await this.#db.query('INSERT INTO app_user (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING', [id, name])

@@ -111,18 +111,15 @@ export async function saveCredential(
     (error) => error instanceof KeystrataError && error.code === 'conflict',
   )
   const { keyId } = next.header
-  let verifier: string | undefined
+  let created: string | undefined
   await untilWritten(async () => {
-    const found = await readLogin(checked, keyId)
-    if (found.verifier === undefined) {
-      verifier ??= await createVerifier(credential, options)
-      return (await writeLogin(checked, keyId, found.version, encodeLogin(next.version, verifier))) || undefined
-    }
-    if (!(await matchesVerifier(found.verifier, credential, options))) {
+    const { version, record: saved, verifier } = await readLogin(checked, keyId)
+    if (verifier !== undefined && !(await matchesVerifier(verifier, credential, options))) {
       throw new KeystrataError('conflict', 'another credential is stored for this password')
     }
-    if (found.record >= next.version) return true
-    return (await writeLogin(checked, keyId, found.version, encodeLogin(next.version, found.verifier))) || undefined
+    if (verifier !== undefined && saved >= next.version) return true
+    const login = encodeLogin(next.version, verifier ?? (created ??= await createVerifier(credential, options)))
+    return (await writeLogin(checked, keyId, version, login)) || undefined
   })
 }
 
@@ -166,7 +163,8 @@ export async function verifyCredential(
 ): Promise<boolean> {
   const checked = new CheckedStore(store)
   const stored = await readStoredRecord(checked)
-  // A record is verified together with the one below it. Where there is none, the same is done for nothing.
+  // A record is verified together with the one below it. If there is none, the same work is done anyway, because the time
+  // would tell.
   if (stored === undefined || stored.version === 1) await pretend(checked, stored === undefined ? 2 : 1)
   if (stored === undefined) {
     await checked.read(loginName('0'.repeat(32)))

@@ -2,10 +2,10 @@
 // records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Not protected: logs. A
 // thief can add records to them that do not open, which readers report as damage. Also not protected: keyrings that lie
 // in another place, with credentials of its own.
-import { bytesFrom, equalBytes, fromHex } from '../core/bytes.ts'
+import { bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
-import { assertVersion, KEYRING_NAME, keyringName, PROFILE_NAME } from '../state/name.ts'
+import { assertVersion, KEYRING_NAME, PROFILE_NAME } from '../state/name.ts'
 import { repeatedly } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
 import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
@@ -86,8 +86,6 @@ function assertAllowed(name: string): void {
   })
 }
 
-const vaultIdOf = (name: string): Uint8Array | undefined => fromHex(name.slice(KEYRING_NAME.length), 16)
-
 /** Writes a record if it may follow the one that counts, and then tidies up. */
 async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Array): Promise<boolean> {
   const next = readProfileRecord(bytes)
@@ -148,17 +146,17 @@ async function tidy(store: CheckedStore, newest: StoredRecord): Promise<void> {
 async function writeKeyring(store: CheckedStore, name: string, version: number, given: Uint8Array): Promise<boolean> {
   const bytes = new Uint8Array(bytesFrom(given, 'keyring'))
   const next = parseKeyring(bytes)
-  if (!equalBytes(next.header.ownerId, vaultIdOf(name) ?? new Uint8Array(0))) {
+  const vaultId = name.slice(KEYRING_NAME.length)
+  if (toHex(next.header.ownerId) !== vaultId) {
     throw new KeystrataError('policy', 'this keyring belongs to another vault than its name says', {
       rule: 'own-vault',
     })
   }
-  const vaultId = name.slice(KEYRING_NAME.length)
   const before = await readKeyring(store, vaultId)
   if ((before?.version ?? 0) !== version - 1) return false
   if (!(await untilNotRefused(() => isOwners(store, next)))) return false
   assertNextKeyring(next, before?.keyring)
-  if (!(await store.write(keyringName(vaultId), version, bytes))) return false
+  if (!(await store.write(name, version, bytes))) return false
   if (next.wraps.length === 1) await dropBelow(store, name, version)
   return true
 }

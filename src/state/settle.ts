@@ -163,7 +163,8 @@ export async function repeatedly<T>(read: () => Promise<T>, isLate: (error: unkn
   }
 }
 
-function mayBeLate(error: unknown, mustExist: boolean): boolean {
+/** Returns whether an error may come from a late read. `missing` counts only if something must be there. */
+export function mayBeLate(error: unknown, mustExist: boolean): boolean {
   if (!(error instanceof KeystrataError)) return false
   return error.code === 'rollback' || error.code === 'forked' || (mustExist && error.code === 'missing')
 }

@@ -189,7 +189,6 @@ export interface VaultIds {
 
 /** An opened keyring. Its live keys are the ones that open it, in ascending order of generation. */
 export interface OpenedKeyring<K extends KeyringKey = KeyringKey> {
-  readonly version: number
   /** The highest generation in the keyring, live or not. */
   readonly highest: number
   /** How many keys the data key is wrapped under, live or not. */
@@ -224,7 +223,6 @@ export function openKeyring<K extends KeyringKey>(
     equalBytes(macUnder(first, 'keyring-mac', [vaultId], keyring.authenticated), keyring.mac)
   if (!holds) throw authenticationFailed()
   return {
-    version: keyring.version,
     highest: keyring.wraps.at(-1)?.generation ?? 0,
     wraps: keyring.wraps.length,
     dataKey: first.copy(),

@@ -8,7 +8,7 @@ import { keyringName } from '../state/name.ts'
 import { generateKeyringKey, type SlotKey } from './keyring.ts'
 import { type ParsedProfile, withRecoverySlots } from './profile-record.ts'
 import { dropBelow, type ProfileState, type ProfileView, untilWritten, writeNext } from './stored-profile.ts'
-import { readVault, type VaultState, writeKeyring, type KeyringState } from './stored-vault.ts'
+import { readVault, type KeyringState, type VaultState, writeKeyring } from './stored-vault.ts'
 
 /**
  * Replaces a vault's keyring key with one that is created after this call starts.
@@ -36,19 +36,18 @@ class Rotation {
   async attempt(): Promise<ParsedProfile | undefined> {
     const state = await readVault(this.#view, this.#vaultId)
     using _ = disposing(state.profile.contents, state.keyring.dataKey)
-    const { stored } = state
     // Two live keys mean that somebody has begun a rotation. The higher one is the new key: finish that rotation.
     const [current, begun] = state.keyring.live
-    if (begun !== undefined) return await this.#finish(state, state.profile, stored, begun)
+    if (begun !== undefined) return await this.#finish(state, state.profile, state.stored, begun)
     if (current.generation >= this.#fresh) return await this.#complete(state, current)
-    return await this.#replace(state, stored, current)
+    return await this.#replace(state, current)
   }
 
   /** Steps 2 and 3: adds a new key beside the current one, first to the keyring and then to the profile. */
-  async #replace(state: VaultState, before: KeyringState, current: SlotKey): Promise<ParsedProfile | undefined> {
+  async #replace(state: VaultState, current: SlotKey): Promise<ParsedProfile | undefined> {
     const fresh = { ...generateKeyringKey(state.keyring.highest + 1), due: false }
     using _ = fresh.key
-    const keyring = await this.#writeKeyring(state, state.profile, before, [current, fresh])
+    const keyring = await this.#writeKeyring(state, state.profile, state.stored, [current, fresh])
     if (keyring === undefined) return undefined
     this.#fresh = Math.min(this.#fresh, fresh.generation)
     const profile = await this.#writeProfile(state, state.profile, [current, fresh])

@@ -6,7 +6,7 @@ import { disposeKeys, disposing } from '../core/secret.ts'
 import { type CheckedStore, StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { PROFILE_NAME } from '../state/name.ts'
-import { dropSettled, repeatedly, writeSettled } from '../state/settle.ts'
+import { dropSettled, mayBeLate, repeatedly, writeSettled } from '../state/settle.ts'
 import { assertNotOlder, nextVersion } from '../state/version.ts'
 import type { ProfileOwner } from './login.ts'
 import {
@@ -86,7 +86,7 @@ function attempted<T>(read: () => T): T | KeystrataError {
 }
 
 /** Returns an error that means damage. Throws any other: a record that needs a later release is not damaged. */
-function damageOf(error: unknown): KeystrataError {
+export function damageOf(error: unknown): KeystrataError {
   if (error instanceof KeystrataError && error.code !== 'unsupported') return error
   throw error
 }
@@ -99,8 +99,7 @@ export async function readRecordAgain<T>(
 ): Promise<T> {
   return repeatedly(
     async () => use(await readStoredRecord(store)),
-    (error) =>
-      error instanceof KeystrataError && (error.code === 'rollback' || (mustExist && error.code === 'missing')),
+    (error) => mayBeLate(error, mustExist),
   )
 }
 

@@ -25,6 +25,7 @@ import {
 } from './keyring.ts'
 import { type ParsedProfile, type ProfileContents, type VaultEntry, withRecoverySlots } from './profile-record.ts'
 import {
+  damageOf,
   type ProfileState,
   type ProfileView,
   readProfileState,
@@ -39,8 +40,8 @@ import {
  */
 const READS = 10
 
-/** The keyring that counts, and the newest version of the object in the store. */
-interface StoredKeyring {
+/** The keyring that counts, and the newest version of the object in the store, behind which the next one goes. */
+export interface KeyringState {
   readonly version: number
   readonly keyring: ParsedKeyring
 }
@@ -50,7 +51,7 @@ interface StoredKeyring {
  * that does not open may be newer than the profile that was read.
  * @throws KeystrataError `malformed`, `limit-exceeded` if there is none; `unsupported`
  */
-export async function readKeyring(store: CheckedStore, vaultId: string): Promise<StoredKeyring | undefined> {
+export async function readKeyring(store: CheckedStore, vaultId: string): Promise<KeyringState | undefined> {
   const name = keyringName(vaultId)
   const newest = await store.read(name)
   if (newest === undefined) return undefined
@@ -58,9 +59,9 @@ export async function readKeyring(store: CheckedStore, vaultId: string): Promise
   try {
     return { version, keyring: parseKeyring(newest.bytes) }
   } catch (error) {
-    const isDamage = error instanceof KeystrataError && error.code !== 'unsupported'
-    const below = isDamage && version > 1 ? await store.readVersion(name, version - 1) : undefined
-    if (below === undefined) throw error
+    const damage = damageOf(error)
+    const below = version > 1 ? await store.readVersion(name, version - 1) : undefined
+    if (below === undefined) throw damage
     return { version, keyring: parseKeyring(below) }
   }
 }
@@ -69,7 +70,6 @@ export async function readKeyring(store: CheckedStore, vaultId: string): Promise
 export interface VaultState {
   readonly profile: ProfileState
   readonly vault: VaultEntry
-  /** The keyring as it was read, behind which the next one goes. */
   readonly stored: KeyringState
   readonly keyring: OpenedKeyring<SlotKey>
 }
@@ -94,10 +94,7 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       }
       const stored = await readKeyring(view.store, vaultId)
       const keyring = stored && openKeyring(stored.keyring, vault, vault.keys)
-      if (stored !== undefined && keyring !== undefined) {
-        const { version, keyring: parsed } = stored
-        return { profile, vault, keyring, stored: { version, inner: parsed.version, bytes: parsed.bytes } }
-      }
+      if (stored !== undefined && keyring !== undefined) return { profile, vault, stored, keyring }
       if (reads === READS) throw stored === undefined ? noKeyring(vaultId) : authenticationFailed()
     } catch (error) {
       disposeKeys(profile.contents)
@@ -141,33 +138,25 @@ export async function openWith(store: CheckedStore, vault: VaultEntry): Promise<
   return stored && openKeyring(stored.keyring, vault, vault.keys)
 }
 
-/** A keyring that was read or written: its bytes, its version in the store, and the one inside it. */
-export interface KeyringState {
-  readonly version: number
-  readonly inner: number
-  /** Undefined if there is none. */
-  readonly bytes: Uint8Array | undefined
-}
-
 /**
  * Writes the keyring behind another one, signed by the identity in `profile`.
- * @param after what was read, or written before
+ * @param after what was read, or written before; undefined if there is none
  * @returns undefined if the write was refused, or nobody knows
  */
 export async function writeKeyring(
   { store }: ProfileView,
   { contents }: ProfileState,
   vaultId: Uint8Array,
-  after: KeyringState,
+  after: KeyringState | undefined,
   dataKey: SecretKey<'data'>,
   keys: readonly KeyringKey[],
 ): Promise<KeyringState | undefined> {
-  const inner = nextVersion(after.inner)
-  const bytes = encodeKeyring(vaultId, inner, dataKey, keys, contents.identity, after.bytes)
-  const next = { version: after.version + 1, inner, bytes }
+  const version = (after?.version ?? 0) + 1
+  const inner = nextVersion(after?.keyring.version ?? 0)
+  const bytes = encodeKeyring(vaultId, inner, dataKey, keys, contents.identity, after?.keyring.bytes)
   try {
-    const outcome = await writeSettled(store, keyringName(toHex(vaultId)), next.version, bytes)
-    return outcome === 'written' ? next : undefined
+    const outcome = await writeSettled(store, keyringName(toHex(vaultId)), version, bytes)
+    return outcome === 'written' ? { version, keyring: parseKeyring(bytes) } : undefined
   } catch (error) {
     await assertFormerIdentity(store, contents.identity, error)
     return undefined
@@ -230,9 +219,6 @@ async function addVault(
   const entry = { id, dataKeyId: keyIdOf(dataKey), keys: [{ ...first, due: false }], recoverySlots: [] }
   const vault = withRecoverySlots(entry, profile.contents, view.owner)
   const contents = { ...profile.contents, vaults: [...profile.contents.vaults, vault] }
-  if (
-    (await writeKeyring(view, profile, id, { version: 0, inner: 0, bytes: undefined }, dataKey, [first])) === undefined
-  )
-    return undefined
+  if ((await writeKeyring(view, profile, id, undefined, dataKey, [first])) === undefined) return undefined
   return (await writeNext(view, profile, contents))?.record
 }

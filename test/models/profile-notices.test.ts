@@ -40,8 +40,8 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'a keyring whose version is not of the same reading as its contents': {
     edits: {
       [STORED_VAULT]: replacing([
-        'const next = { version: after.version + 1,',
-        'const fresh = await store.read(keyringName(toHex(vaultId)))\n  const next = { version: (fresh?.version ?? 0) + 1,',
+        'const version = (after?.version ?? 0) + 1\n',
+        'const fresh = await store.read(keyringName(toHex(vaultId)))\n  const version = (fresh?.version ?? 0) + 1\n',
       ]),
     },
     scene: two,
@@ -92,7 +92,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     caught: /a key that was live before the rotation of \w+ opens the newest keyring/,
   },
   'a rotation that gives up the key before the new one is in the profile': {
-    edits: { [ROTATION]: replacing(['before, [current, fresh])', 'before, [fresh])']) },
+    edits: { [ROTATION]: replacing(['state.stored, [current, fresh])', 'state.stored, [fresh])']) },
     scene: { ...two, devices: 1 },
     caught: /VAULT LOST/,
   },
