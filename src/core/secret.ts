@@ -104,6 +104,7 @@ export type Role =
   | 'activation'
   | 'member'
   | 'mac'
+  | 'hedge'
 
 let bytesOf: (key: SecretKey<Role>) => Uint8Array
 

@@ -95,21 +95,25 @@ function x25519Keys(crypto: Crypto): X25519Keys {
   }
 }
 
-function x25519Of(crypto: Crypto): Kem {
+function x25519Of(crypto: Crypto): X25519['x25519'] {
   const keys = x25519Keys(crypto)
+  const pairOf = (scalar: Uint8Array): EphemeralPair => {
+    const privateKey = keys.importPrivate(bytesFrom(scalar, 'X25519 private key', 32))
+    return { privateKey, point: keys.exportPublic(crypto.createPublicKey(privateKey)) }
+  }
   return {
     encapsulator(publicKey) {
       const recipient = keys.importPublic(bytesFrom(publicKey, 'X25519 public key', 32))
       return {
-        encapsulate() {
-          const { privateKey, point } = keys.generate()
+        encapsulate(ephemeral) {
+          const { privateKey, point } = ephemeral === undefined ? keys.generate() : pairOf(ephemeral)
           return { ciphertext: point, shared: own(crypto.diffieHellman({ privateKey, publicKey: recipient })) }
         },
       }
     },
     decapsulator(privateKey) {
-      const imported = keys.importPrivate(bytesFrom(privateKey, 'X25519 private key', 32))
-      return droppable(imported, keys.exportPublic(crypto.createPublicKey(imported)), (own25519, ciphertext) =>
+      const { privateKey: imported, point } = pairOf(privateKey)
+      return droppable(imported, point, (own25519, ciphertext) =>
         crypto.diffieHellman({
           privateKey: own25519,
           publicKey: keys.importPublic(bytesFrom(ciphertext, 'point', 32)),

@@ -83,16 +83,16 @@ export const portableHkdf: () => Provided<Hkdf> = provided(['HKDF'], '@noble/has
   },
 })
 
-const x25519Kem: Kem = {
+const x25519Kem: X25519['x25519'] = {
   encapsulator(publicKey) {
     const recipient = new Uint8Array(publicKey)
     return {
-      encapsulate() {
-        const ephemeral = randomBytes(32)
-        using _ = wiping(ephemeral)
+      encapsulate(ephemeral) {
+        const scalar = ephemeral === undefined ? randomBytes(32) : new Uint8Array(ephemeral)
+        using _ = wiping(scalar)
         return {
-          ciphertext: own(x25519.getPublicKey(ephemeral)),
-          shared: own(x25519.getSharedSecret(ephemeral, recipient)),
+          ciphertext: own(x25519.getPublicKey(scalar)),
+          shared: own(x25519.getSharedSecret(scalar, recipient)),
         }
       },
     }
