@@ -4,7 +4,7 @@
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type Bytes, lengthPrefixed } from './bytes.ts'
+import { type Bytes, copyOf, lengthPrefixed } from './bytes.ts'
 import { type Role, type SecretKey, wiping } from './secret.ts'
 
 /** Returns 32 random bytes, hedged with a key and with the other inputs. */
@@ -32,5 +32,5 @@ export function hedgedNonce(
 
 /** Returns an id of 16 bytes for something that is made once, hedged with what it is for. */
 export function hedgedId(key: SecretKey<Role>, label: string, ...parts: readonly Uint8Array[]): Bytes {
-  return hedged(key, label, ...parts).slice(0, 16)
+  return copyOf(hedged(key, label, ...parts).subarray(0, 16))
 }
