@@ -49,7 +49,7 @@ import { useBackend } from '../src/primitives/choice.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
 import { planted, plantedContents } from './keyset/planted.ts'
 
-/** Arrays of at most 96 bytes that were copied from another array. Every key of the library holds such a copy. */
+/** Arrays of at most 96 bytes in memory of their own. Every key of the library holds such an array. */
 let copies: readonly MadeArray[] = []
 
 // Objects made before a test starts to capture use the same cheap hashes.
@@ -61,7 +61,7 @@ afterEach(() => {
 
 /** Returns a backend that records every secret buffer that it receives or returns. */
 function capturing(whole: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
-  copies = watchArrays((bytes, [given]) => ArrayBuffer.isView(given) && bytes.length <= 96)
+  copies = watchArrays((bytes, [given]) => given instanceof ArrayBuffer && bytes.length <= 96)
   const backend = cheap(whole)
   const captured: Map<string, Uint8Array[]> = new Map()
   const keep = (what: string, ...buffers: Uint8Array[]) => {

@@ -4,7 +4,7 @@
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { Suite } from '../core/suite.ts'
 import { bytes, type Codec, decode, encode, name, optional, sized, struct, time, uint16 } from '../core/codec.ts'
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
@@ -110,7 +110,7 @@ export function armRegistration(registration: Uint8Array, activationCode: string
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 function parseStored(given: Uint8Array): StoredRegistration & { readonly header: Header } {
-  const bytes = new Uint8Array(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
+  const bytes = copyOf(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
     throw new KeystrataError('limit-exceeded', 'the registration file is larger than 8,192 bytes', {
       most: MAX_REGISTRATION_BYTES,

@@ -4,7 +4,7 @@
 // 2018). Every object and recipient gets a fresh agreement. None is cached.
 import { hmacSha512, sha512 } from '../primitives/hash.ts'
 import { decapsulate, KEM_BYTES } from '../primitives/kem.ts'
-import { type Bytes, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
+import { type Bytes, copyOf, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { Identity, PublicHalves, Recipient } from './key-pairs.ts'
 import { disposable, type Handle, SecretKey, wiping, withBytes } from './secret.ts'
@@ -86,7 +86,7 @@ export function reachAgreement(identity: Identity, place: AgreementPlace, parts:
 function prf(key: SecretKey<'agreed'>, label: string, transcript: Uint8Array): Bytes {
   const mac = hmacSha512(key, domain(label), lengthPrefixed(transcript))
   using _ = wiping(mac)
-  return mac.slice(0, 32)
+  return copyOf(mac.subarray(0, 32))
 }
 
 function transcriptOf(

@@ -5,7 +5,7 @@ import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { Strength, Suite } from './suite.ts'
 import type { SecretPlace } from './wrap.ts'
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
+import { allocate, type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
 import { type PublicHalves, publicKeyId, Recipient, type SigningPair } from './key-pairs.ts'
@@ -110,7 +110,7 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
     mlKem1024: sharing.mlKem1024,
     cardSigning: cardSigning.publicKey,
     sourceSigning,
-    signature: new Uint8Array(SIGNATURE_BYTES),
+    signature: allocate(SIGNATURE_BYTES),
   })
   const signed = bytes.subarray(0, -SIGNATURE_BYTES)
   bytes.set(sign(cardSigning.seed, signedMessage(signed)), signed.length)
@@ -154,7 +154,7 @@ export function cardFrom(card: Card): Card {
 
 /** Copies the bytes, cut one byte past the length of a card, so that oversized input is rejected cheaply. */
 function copyOfCard(bytes: Uint8Array): Bytes {
-  return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
+  return copyOf(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
 
 /**
@@ -199,7 +199,7 @@ export function readCard(stored: Uint8Array): CardKeys {
   if (!holds) throw authenticationFailed()
   // Refuse invalid public keys now, not when something is sealed to them.
   new Recipient(sharing)
-  return { ownerId: new Uint8Array(header.ownerId), sharing, cardSigning, sourceSigning }
+  return { ownerId: copyOf(header.ownerId), sharing, cardSigning, sourceSigning }
 }
 
 function signedMessage(signed: Uint8Array): Bytes {

@@ -4,7 +4,7 @@
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type Bytes, concat, lengthPrefixed } from './bytes.ts'
+import { type Bytes, concat, copyOf, lengthPrefixed } from './bytes.ts'
 import { type Role, SecretKey, wiping } from './secret.ts'
 
 /** Returns 32 random bytes, hedged with a key that {@link deriveHedgeKey} derived, and with the other inputs. */
@@ -49,7 +49,7 @@ export function hedgedNonceUnder(
 /** Returns an id of 16 bytes for something that is made once, hedged with what it is for. */
 export function hedgedId(key: SecretKey<Role>, label: string, ...parts: readonly Uint8Array[]): Bytes {
   using hedgeKey = deriveHedgeKey(key, label)
-  return hedgedUnder(hedgeKey, ...parts).slice(0, 16)
+  return copyOf(hedgedUnder(hedgeKey, ...parts).subarray(0, 16))
 }
 
 /** Returns the ephemeral X25519 key for sealing one secret (SPEC §4.3). */

@@ -3,7 +3,7 @@
 import { wiping } from './secret.ts'
 import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
-import { type Bytes, toHex, utf8, wipe } from './bytes.ts'
+import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { encodeText } from './text.ts'
 
@@ -185,7 +185,7 @@ async function hashBy(
   check.catch(() => checked.delete(argon2))
   await check
   // Pass copies, so that the function cannot change the originals.
-  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  const copies = [copyOf(password), copyOf(salt)] as const
   using _ = wiping(...copies)
   return ownBytesOf(await argon2(...copies, given, length), length)
 }
@@ -205,7 +205,7 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
   if (!(hash instanceof Uint8Array) || hash.length !== length) {
     throw new TypeError(`argon2 must return a Uint8Array of ${length} bytes`)
   }
-  const copy = new Uint8Array(hash)
+  const copy = copyOf(hash)
   wipe(hash)
   return copy
 }

@@ -2,7 +2,7 @@
 // protected: memory dumps, and copies that the JavaScript engine makes by itself.
 
 /// <reference lib="esnext.disposable" preserve="true" />
-import { equalBytes, wipe } from './bytes.ts'
+import { copyOf, equalBytes, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /**
@@ -121,7 +121,7 @@ export class SecretKey<R extends Role> extends SecretHolder {
   }
 
   constructor(role: R, bytes: Uint8Array) {
-    const copy = new Uint8Array(bytes)
+    const copy = copyOf(bytes)
     super(`${role} key`, () => wipe(copy))
     this.role = role
     this.#bytes = copy

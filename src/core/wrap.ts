@@ -6,7 +6,7 @@ import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { derive } from '../primitives/kdf.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from './agreement.ts'
-import { type Bytes, concat, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
 import { bytes, type Codec, decode, encode, rest, struct } from './codec.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, parseHeader } from './header.ts'
@@ -80,8 +80,8 @@ export function deriveLock(
   return disposable(
     {
       key: lockKey,
-      iv: nonce.length === 0 ? new Uint8Array(12) : new Uint8Array(nonce.subarray(0, 12)),
-      commitment: new Uint8Array(derived.subarray(keyBytes)),
+      iv: nonce.length === 0 ? allocate(12) : copyOf(nonce.subarray(0, 12)),
+      commitment: copyOf(derived.subarray(keyBytes)),
     },
     () => lockKey.dispose(),
   )

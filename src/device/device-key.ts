@@ -1,6 +1,6 @@
 // The key of one device (SPEC §15), as bytes and as a handle. It protects a database that is stolen. Not protected: a
 // machine that an attacker takes over while it runs, and a database that is stolen together with the device key.
-import { type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
+import { allocate, type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, keyIdIn, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
@@ -77,12 +77,12 @@ const headerOf = (type: number, key: SecretKey<'device'>): Bytes =>
 const PROTECTED_KEY: SecretPlace = {
   type: ObjectType.deviceKey,
   ownerId: NOBODY,
-  context: /* @__PURE__ */ new Uint8Array(0),
+  context: /* @__PURE__ */ allocate(0),
 }
 
 function encodeKey(key: SecretKey<'device'>, content: StoredDeviceKey['content']): Bytes {
   const headerBytes = headerOf(ObjectType.deviceKey, key)
-  const whole = encode(storedDeviceKey, { headerBytes, content, checksum: new Uint8Array(CHECKSUM_BYTES) })
+  const whole = encode(storedDeviceKey, { headerBytes, content, checksum: allocate(CHECKSUM_BYTES) })
   fillChecksum(whole)
   return whole
 }
@@ -141,7 +141,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
       headerBytes: headerOf(ObjectType.savedHandle, this.#key),
       kind,
       wrapped: wrapSecret(this.#key, keys, savedPlace(kind)),
-      checksum: new Uint8Array(CHECKSUM_BYTES),
+      checksum: allocate(CHECKSUM_BYTES),
     })
     fillChecksum(whole)
     return whole

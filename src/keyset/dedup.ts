@@ -1,6 +1,6 @@
 // Derives a block's key and label from its content, in each mode (SPEC §6.2, §6.3). This decides which equal contents
 // give equal blocks.
-import { type Bytes, domain, EMPTY, equalBytes, u8, wipe } from '../core/bytes.ts'
+import { type Bytes, copyOf, domain, EMPTY, equalBytes, u8, wipe } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { deriveHedgeKey, hedgedNonce, hedgedUnder } from '../core/hedge.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
@@ -30,8 +30,8 @@ function namingOf(mode: Mode, blockSalt: SecretKey<'block-salt'>): Naming {
     case Mode.global: {
       const salt = deriveKey('label', blockSalt, 'global-salt', [], 32)
       const naming: Omit<Naming, keyof Handle> = {
-        digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => new Uint8Array(suffix)) }),
-        label: (digest) => new Uint8Array(digest),
+        digest: () => ({ hash: 'sha256', suffix: withBytes(salt, (suffix) => copyOf(suffix)) }),
+        label: (digest) => copyOf(digest),
       }
       return disposable(naming, () => salt.dispose())
     }

@@ -17,7 +17,7 @@ import {
   shareIdFrom,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex, wipe } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, toHex, wipe } from '../core/bytes.ts'
 import { type Card, keysOfCard, setCardHolder } from '../core/card.ts'
 import { encode } from '../core/codec.ts'
 import { generateKeyPair } from '../core/key-pairs.ts'
@@ -359,7 +359,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     if (to !== 'definition' && this.#contents.additional === undefined) throw incompleteFor(`export to ${to}`)
     let bytes = this.#exports.get(to)
     if (bytes === undefined) this.#exports.set(to, (bytes = encodeKeyset(this.#contents, this.#master, to)))
-    return new Uint8Array(bytes)
+    return copyOf(bytes)
   }
 
   save(device: DeviceKey): Bytes {

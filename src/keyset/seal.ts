@@ -1,6 +1,6 @@
 // Encrypts and decrypts the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was
 // copied into. So a block is never in memory twice, and the bytes that were hashed are the ones that are encrypted.
-import { type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
 import { contentFrom, roomFor } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposable, type Handle, type Role, type SecretKey } from '../core/secret.ts'
@@ -56,7 +56,7 @@ export async function decryptContent(
   if (ciphertext.length < before + after) {
     throw new KeystrataError('malformed', 'this ciphertext is cut short', { bytes: ciphertext.length })
   }
-  const lead = new Uint8Array(ciphertext.subarray(0, before))
+  const lead = copyOf(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
   // Check the commitment first: a ciphertext that was crafted for two keys is refused before the cipher runs.
   if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
@@ -93,9 +93,6 @@ function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8
     case Mode.global:
       // The key is the SHA3-256 of the content, so the IV can be the same for all contents. The reader compares that
       // hash.
-      return disposable(
-        { lead: EMPTY, key: blockKey, iv: new Uint8Array(12), aad: domain('global-block') },
-        () => undefined,
-      )
+      return disposable({ lead: EMPTY, key: blockKey, iv: allocate(12), aad: domain('global-block') }, () => undefined)
   }
 }

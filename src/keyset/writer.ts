@@ -20,7 +20,7 @@ import {
   sealPrepared,
   shareIdFrom,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, toHex } from '../core/bytes.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
@@ -164,7 +164,7 @@ export class BlockSealer implements BlockWriter {
     assertUsable: () => void,
   ) {
     assertNotWeaker(encryption, keys.blockPair.minimum)
-    this.ownerId = new Uint8Array(keys.id)
+    this.ownerId = copyOf(keys.id)
     this.recipient = new Recipient(keys.blockPair)
     this.shareRecipients = new ShareRecipients(keys.shares, sourceSigning)
     this.#suite = suiteOf(encryption)
@@ -261,7 +261,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   private constructor(keys: WritingKeys, defaults: WritingDefaults) {
     const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = keys
     const { cardSigning, signersOf } = keys
-    const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares, adopted }
+    const sealing = { id: copyOf(id), blockPair, blockSalt, dedupKey, shares, adopted }
     const blocks = new BlockSealer(
       sealing,
       defaults,

@@ -11,7 +11,7 @@ import {
 import { legacyEnvelope } from '../client/layout.ts'
 import type { Claimant } from '../client/proof.ts'
 import { deriveScopeId } from '../client/typed-key.ts'
-import { type Bytes, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
+import { type Bytes, copyOf, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -93,7 +93,7 @@ export class DesScope implements ScopeCipher {
 
   async seal({ buffer, label, nonce }: PreparedClientContent): Promise<Bytes> {
     const headerBytes = this.#headerBytes
-    const iv = new Uint8Array(nonce.subarray(0, DES_BLOCK_BYTES))
+    const iv = copyOf(nonce.subarray(0, DES_BLOCK_BYTES))
     withBytes(this.#key, (key) => this.#des('encrypt', key, iv, buffer))
     return encode(legacyEnvelope, { headerBytes, iv, tag: this.#tag(headerBytes, iv, label, buffer) })
   }
@@ -103,7 +103,7 @@ export class DesScope implements ScopeCipher {
     const { header, label, ciphertext } = block
     if (block.kind !== 'des' || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
     // A copy, so that the bytes that were authenticated are the bytes that are decrypted.
-    const padded = new Uint8Array(ciphertext)
+    const padded = copyOf(ciphertext)
     using _ = wiping(padded)
     const { headerBytes, iv, tag } = block.encrypted
     if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()
@@ -124,5 +124,5 @@ function withoutPadding(padded: Uint8Array): Bytes {
   const count = padded.at(-1) ?? 0
   const holds = count >= 1 && count <= DES_BLOCK_BYTES && padded.subarray(-count).every((byte) => byte === count)
   if (!holds) throw authenticationFailed()
-  return new Uint8Array(padded.subarray(0, -count))
+  return copyOf(padded.subarray(0, -count))
 }

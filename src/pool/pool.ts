@@ -11,7 +11,7 @@ import {
   sharesOf,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
@@ -344,12 +344,12 @@ function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): v
 /** Copies a head, because transferring a buffer would take it away from the caller. */
 function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
-  return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
+  return { label, envelope: copyOf(bytesFrom(envelope, 'envelope')) }
 }
 
 function copyOfBlock(block: StoredBlock): MovedBlock {
   const { ciphertext } = block
-  return { ...copyOfHead(block), ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')) }
+  return { ...copyOfHead(block), ciphertext: copyOf(bytesFrom(ciphertext, 'ciphertext')) }
 }
 
 const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [

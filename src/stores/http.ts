@@ -1,7 +1,7 @@
 // keystrata/stores/http: a store behind a URL, and the server's half of it (SPEC §18.4). It uses Request, Response and
 // fetch alone, so it works in Node, browsers, Workers, Deno and Bun. It does not say who may read or write: the product
 // checks that before it calls serveStateStore, and adds what proves it in the `fetch` of httpStateStore.
-import { type Bytes, concat } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, RefusedByStore } from '../state/checked.ts'
 import { assertName, assertVersion } from '../state/name.ts'
@@ -57,7 +57,7 @@ export function httpStateStore(url: string, options: { fetch?: typeof fetch } = 
     async write(name, version, bytes) {
       assertName(name)
       assertVersion(version)
-      return remote.put(name, version, new Uint8Array(bytes))
+      return remote.put(name, version, copyOf(bytes))
     },
     async drop(name, below) {
       assertName(name)
@@ -355,7 +355,7 @@ async function readBody(request: Request, maxBytes: number): Promise<Bytes> {
 }
 
 function object(version: number, bytes: Uint8Array): Response {
-  return answer(200, new Uint8Array(bytes), {
+  return answer(200, copyOf(bytes), {
     'Content-Type': 'application/octet-stream',
     'Content-Length': String(bytes.length),
     ETag: etagOf(version),

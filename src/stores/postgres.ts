@@ -1,7 +1,7 @@
 // keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §18.3), version 13 or later. One statement
 // writes, and true means that its transaction is committed. This does not protect against whoever can write to the
 // tables, nor against restoring an older backup of the database.
-import type { Bytes } from '../core/bytes.ts'
+import { allocate, type Bytes, copyOf } from '../core/bytes.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertVersion } from '../state/name.ts'
@@ -208,7 +208,7 @@ class PostgresStore implements RegistryStore {
     assertName(name)
     assertVersion(version)
     const statement = version === 1 ? this.#statements.writeFirst : this.#statements.writeNext
-    return this.#change(statement, [name, String(version), new Uint8Array(bytes)])
+    return this.#change(statement, [name, String(version), copyOf(bytes)])
   }
 
   async drop(name: string, below: number): Promise<void> {
@@ -287,7 +287,7 @@ function bytesIn(row: object): Bytes {
   const text = textIn(row, 'bytes')
   // PostgreSQL wraps lines. atob skips that.
   const binary = atob(text)
-  const bytes = new Uint8Array(binary.length)
+  const bytes = allocate(binary.length)
   for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index)
   return bytes
 }

@@ -9,7 +9,7 @@ import {
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import { type Bytes, bytesFrom, concat, equalBytes, u64 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
@@ -90,7 +90,7 @@ export function s3StateStore(options: S3Options): StateStore {
     async write(name, version, bytes) {
       assertName(name)
       assertVersion(version)
-      return objects.write(name, version, new Uint8Array(bytes))
+      return objects.write(name, version, copyOf(bytes))
     },
     async drop(name, below) {
       assertName(name)
@@ -128,11 +128,11 @@ export function s3BlobStore(options: S3Options): BlobStore {
     },
     async put(name, bytes) {
       assertName(name)
-      return bucket.create(name, new Uint8Array(bytes))
+      return bucket.create(name, copyOf(bytes))
     },
     async replace(name, expected, next) {
       assertName(name)
-      const [before, after] = [new Uint8Array(expected), new Uint8Array(next)]
+      const [before, after] = [copyOf(expected), copyOf(next)]
       // Another writer may replace the blob by other bytes and then by these again. So a change is no answer yet.
       for (let tries = 0; tries < TRIES; tries++) {
         const seen = await bucket.get(name)
@@ -183,7 +183,7 @@ class StateObjects {
     const newest = await this.newest(name)
     if (newest === undefined || version > newest.version || version < newest.floor) return undefined
     if (version === newest.version) return newest.bytes
-    const copy = await this.#bucket.get(copyOf(name, version))
+    const copy = await this.#bucket.get(copyName(name, version))
     if (copy !== undefined) return copy.bytes
     // The copy was there when its successor became visible. So it was dropped since, or something else deleted it.
     if (((await this.newest(name))?.floor ?? 0) > version) return undefined
@@ -197,7 +197,7 @@ class StateObjects {
     let next = Math.max(from, newest.floor)
     for (;;) {
       while (ahead.length < AHEAD && next < newest.version) {
-        const copy = this.#bucket.get(copyOf(name, next))
+        const copy = this.#bucket.get(copyName(name, next))
         // Whoever stops reading early, or meets an earlier error, never awaits this one.
         copy.catch(() => undefined)
         ahead.push({ version: next++, copy })
@@ -223,7 +223,7 @@ class StateObjects {
       // - A writer that crashes behind this line leaves a copy of the newest version. Readers take that version from the
       //   object itself, and the next writer writes the same copy again.
       // - Beside a drop, a late copy may come back below the floor. Nobody reads it there, and the next drop deletes it.
-      await this.#bucket.put(copyOf(name, before.version), before.bytes)
+      await this.#bucket.put(copyName(name, before.version), before.bytes)
       if (await this.#bucket.replace(name, before.etag, encodeNewest(version, before.floor, bytes))) return true
       // Either another writer was faster, and the version has changed. Or a drop has raised the floor: try again.
     }
@@ -235,7 +235,7 @@ class StateObjects {
     // Nothing below 1 was ever written.
     if (floor <= 1) return
     // List the copies, because an earlier drop may have been interrupted here, and late writers may have left some.
-    const start = copyOf(name, '')
+    const start = copyName(name, '')
     const dropped: string[] = []
     for await (const { name: copy } of this.#bucket.list(start))
       if (/^[1-9]\d*$/.test(copy.slice(start.length)) && Number(copy.slice(start.length)) < floor) dropped.push(copy)
@@ -262,7 +262,7 @@ class StateObjects {
 }
 
 /** The name of the copy of an earlier version. Names contain no `_`, so it is never the name of another object. */
-const copyOf = (name: string, version: number | ''): string => `${name}/_/${version}`
+const copyName = (name: string, version: number | ''): string => `${name}/_/${version}`
 
 const encodeNewest = (version: number, floor: number, bytes: Uint8Array): Bytes =>
   concat(u64(version), u64(floor), bytes)

@@ -12,7 +12,7 @@ import {
   sealPrepared,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, concat, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
@@ -109,7 +109,7 @@ export class VaultCipher {
     }
     using keys = this.#keysOf(nonce)
     // A copy, so that the caller cannot change the bytes between the check and the decryption. It becomes the content.
-    const content = new Uint8Array(ciphertext)
+    const content = copyOf(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)
@@ -168,7 +168,7 @@ export class OpenedVault extends SecretHolder implements Vault {
 
   /** Takes ownership of the data key. */
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
-    const id = new Uint8Array(vaultId)
+    const id = copyOf(vaultId)
     const cipher = new VaultCipher(id, dataKey)
     const lazy: { records?: KeyedRecords } = {}
     super('vault', () => {
@@ -180,7 +180,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     this.#dataKey = dataKey
     this.#lazy = lazy
     setRecordKeys(this, () => this.#records)
-    setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
+    setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: copyOf(vaultId), dataKey }))
     this.#cipher = cipher
   }
 

@@ -1,7 +1,7 @@
 // Derives the login key (L-key) and the root key (R-key) from a password, with one PBKDF2 (SPEC §8). The login key is
 // sent to the server instead of the password. The root key never leaves the device. Neither key reveals the other. Not
 // protected: a weak password, which anyone who has a profile or a verifier can guess offline.
-import { type Bytes, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'
+import { type Bytes, copyOf, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { stretchPassword } from '../core/password.ts'
@@ -181,5 +181,5 @@ function readSaved(bytes: Uint8Array): DerivedLogin {
  * one precomputed table for two users.
  */
 function saltOf(realm: string, user: string): Bytes {
-  return sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).slice(0, 32)
+  return copyOf(sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).subarray(0, 32))
 }

@@ -1,6 +1,6 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
-import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
@@ -199,7 +199,7 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   get record(): Bytes {
-    return new Uint8Array(this.#parsed.bytes)
+    return copyOf(this.#parsed.bytes)
   }
 
   changePassword(next: Login): Profile {

@@ -1,5 +1,5 @@
 // Loading and saving a profile, and going back to an older record (SPEC §9.2, §9.4).
-import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { disposing } from '../core/secret.ts'
 import { CheckedStore } from '../state/checked.ts'
@@ -86,7 +86,7 @@ export async function loadProfile(
  */
 export async function loadRecord(store: StateStore): Promise<Bytes | undefined> {
   const stored = await readStoredRecord(new CheckedStore(store))
-  return stored && new Uint8Array(stored.record.bytes)
+  return stored && copyOf(stored.record.bytes)
 }
 
 /**
