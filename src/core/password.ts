@@ -5,6 +5,7 @@ import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
 import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
+import { fieldsFrom, type Rules } from './options.ts'
 import { encodeText } from './text.ts'
 
 /**
@@ -44,6 +45,8 @@ export interface HashOptions extends Wait {
   argon2?: Argon2 | undefined
 }
 
+export const HASH_OPTIONS: Rules<HashOptions> = { onProgress: 'optional', signal: 'optional', argon2: 'optional' }
+
 /**
  * The costs of one Argon2id hash, and so of each guess by an attacker.
  * @example
@@ -62,6 +65,16 @@ export interface Argon2Costs {
   memoryKiB: number
   /** Lanes, the parallelism p of RFC 9106: 1–16. */
   lanes: number
+}
+
+/**
+ * Returns a copy of costs that a caller passed.
+ * @throws TypeError if they are not three numbers
+ */
+export function costsFrom(given: Argon2Costs): Argon2Costs {
+  const costs = fieldsFrom(given, { iterations: 'required', memoryKiB: 'required', lanes: 'required' }, 'costs')
+  if (Object.values<unknown>({ ...costs }).every((cost) => typeof cost === 'number')) return costs
+  throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')
 }
 
 /** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */

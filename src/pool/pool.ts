@@ -14,6 +14,7 @@ import {
 import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
 import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
@@ -106,7 +107,7 @@ export interface Pool extends AsyncDisposable {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal },
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead>
   /**
    * Opens a stream of blocks and yields for each whether it opens, in the order of the stream.
@@ -117,7 +118,7 @@ export interface Pool extends AsyncDisposable {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock>
 }
 
@@ -144,9 +145,9 @@ const MAX_THREADS = 64
  * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
  * ```
  */
-export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
-  const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =
-    options
+export function createPool(options?: { threads?: number | undefined; worker?: URL | undefined }): Pool {
+  const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
+  const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } = given
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
@@ -206,9 +207,9 @@ class WorkerPool implements Pool {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options: { to?: Share; signal?: AbortSignal } = {},
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead> {
-    const { to: share, signal } = options
+    const { to: share, signal } = optionsFrom(options, { to: 'defined', signal: 'optional' }, 'rekey')
     if (share !== undefined)
       assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
     const handle = this.#numberOf(share ?? reader)
@@ -226,8 +227,9 @@ class WorkerPool implements Pool {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options: { signal?: AbortSignal } = {},
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock> {
+    const { signal } = optionsFrom(options, { signal: 'optional' }, 'verify')
     const handle = this.#numberOf(reader)
     const verifyOne = async (block: MovedBlock): Promise<VerifiedBlock> => {
       const { label } = block
@@ -239,7 +241,7 @@ class WorkerPool implements Pool {
       }
     }
     const task = (arrived: MovedBlock[]) => Promise.all(arrived.map(verifyOne))
-    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal: options.signal })
+    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal })
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
