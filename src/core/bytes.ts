@@ -1,4 +1,5 @@
 // Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
+import { isBytes, isPromise } from './realms.ts'
 
 /**
  * Bytes that own their memory, as all bytes that this library returns do.
@@ -15,8 +16,6 @@ export type Bytes = Uint8Array<ArrayBuffer>
 
 export const EMPTY: Bytes = /* @__PURE__ */ new Uint8Array(0)
 
-const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype) as object
-
 /**
  * Returns the same memory as a plain Uint8Array of this realm. All bytes that a caller passes go through here before
  * use.
@@ -24,11 +23,10 @@ const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.pro
  * @throws RangeError if its length is not `length`
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
-  // Use the built-in getter. Properties cannot deceive it, and it works for arrays of other realms.
-  if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
+  if (!isBytes(value)) {
     throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }
-  const given = value as Uint8Array
+  const given = value
   // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
   if (given.length === 0) new Uint8Array(given)
   if (length !== undefined && given.length !== length) {
@@ -39,7 +37,7 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
 
 /** Guesses what the caller passed by mistake, and says what to do. */
 function hintFor(value: unknown): string {
-  if (value instanceof Promise) return ', not a promise: await it'
+  if (isPromise(value)) return ', not a promise: await it'
   return typeof value === 'string' ? ', not a string: use new TextEncoder().encode(text)' : ''
 }
 

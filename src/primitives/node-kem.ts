@@ -1,7 +1,7 @@
 // X25519 and ML-KEM-1024 with node:crypto. Imported keys live in OpenSSL's memory, and OpenSSL wipes them when they are
 // garbage-collected. On releases without raw key formats, an ephemeral X25519 key passes through a JWK, which contains
 // it as a string that cannot be wiped.
-import { type Crypto, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
+import { type Crypto, ifThere, nodeBuffer, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { type Bytes, bytesFrom, concat } from '../core/bytes.ts'
@@ -48,6 +48,7 @@ function rawX25519Keys(crypto: Crypto): X25519Keys {
 const X25519_PKCS8_PREFIX = /* @__PURE__ */ Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32)
 
 function jwkX25519Keys(crypto: Crypto): X25519Keys {
+  const Buffer = nodeBuffer()
   // Use a view, because a small copied Buffer would lie in the pool that all small Buffers share.
   const base64url = (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
@@ -73,6 +74,7 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
 
 /** Wipes the copy of a secret that Node leaves in the pool of small Buffers when it decodes a JWK. */
 function wipeFromPool(secret: Uint8Array): void {
+  const Buffer = nodeBuffer()
   const pool = Buffer.from(Buffer.allocUnsafe(1).buffer)
   const at = pool.indexOf(secret)
   if (at >= 0) pool.fill(0, at, at + secret.length)
@@ -219,7 +221,7 @@ const kemWorks = (kem: Kem, privateKey: Uint8Array): boolean =>
 
 export function nodeX25519(): Provided<X25519> | undefined {
   const crypto = nodeCrypto()
-  const x25519 = crypto && x25519Of(crypto)
+  const x25519 = crypto && ifThere(() => x25519Of(crypto))
   if (x25519 === undefined || !kemWorks(x25519, new Uint8Array(32).fill(1))) return undefined
   return { primitives: ['X25519'], provider: PROVIDER, part: { x25519 } }
 }

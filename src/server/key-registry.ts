@@ -8,6 +8,7 @@ import { signRegistration } from '../client/registration-file.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, cardHolderOf } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { timeOf } from '../core/realms.ts'
 import { decodeName, numberOf, parseName } from '../core/text.ts'
 import { CheckedRegistryStore } from '../state/checked.ts'
 import type { RegistryStore } from '../state/store.ts'
@@ -329,7 +330,7 @@ class StoreRegistry implements KeyRegistry {
   }
 
   async buildRegistration(client: ClientName, provider: { card(): Card }, options: { expires: Date }): Promise<Bytes> {
-    const expires = options.expires instanceof Date ? options.expires.getTime() : NaN
+    const expires = timeOf(options.expires)
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
     const { account, name } = namesFrom(client)
     const { known } = knownIn(await this.#accounts.read(account), name)
