@@ -6,6 +6,7 @@ import { KeystrataError } from './errors.ts'
 import { parseLabel } from './label.ts'
 import { optionsFrom } from './options.ts'
 import type { Pack } from './pack.ts'
+import { isBytes, isPromise } from './realms.ts'
 import { disposable, type Handle, SecretHolder } from './secret.ts'
 
 /**
@@ -192,8 +193,8 @@ export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { reado
  * @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake
  */
 function assertBlock(block: BlockHead): void {
-  if (block instanceof Promise) throw new TypeError('expected a block, not a promise: await it')
-  if (block instanceof Uint8Array) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
+  if (isPromise(block)) throw new TypeError('expected a block, not a promise: await it')
+  if (isBytes(block)) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
 }
 
 /**

@@ -6,6 +6,7 @@ import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts
 import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { fieldsFrom, type Rules } from './options.ts'
+import { isBytes } from './realms.ts'
 import { encodeText } from './text.ts'
 
 /**
@@ -215,7 +216,7 @@ async function assertArgon2id(argon2: Argon2): Promise<void> {
 
 /** Returns a copy of a hash, and wipes the original. */
 function ownBytesOf(hash: Uint8Array, length: number): Bytes {
-  if (!(hash instanceof Uint8Array) || hash.length !== length) {
+  if (!isBytes(hash) || hash.length !== length) {
     throw new TypeError(`argon2 must return a Uint8Array of ${length} bytes`)
   }
   const copy = copyOf(hash)
@@ -266,11 +267,12 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
       thrown.push(error)
     }
   }
-  const listening = new AbortController()
+  let stop = (): void => undefined
   const aborted: Promise<never> = new Promise((_, reject) => {
-    const stop = () => reject(new KeystrataError('aborted'))
-    signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
+    stop = () => reject(new KeystrataError('aborted'))
   })
+  // Another realm's signal would not take one of this realm that ends the listening.
+  signal?.addEventListener('abort', stop)
   const running = derivation({ onProgress: report, signal })
   try {
     const derived = await Promise.race([running, aborted])
@@ -282,6 +284,6 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
     assertWanted()
     throw error
   } finally {
-    listening.abort()
+    signal?.removeEventListener('abort', stop)
   }
 }

@@ -20,7 +20,7 @@ import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
 import type { Share } from '../keyset/share.ts'
 import { inOrder } from './in-order.ts'
-import { closed, lostWithIt, Member } from './member.ts'
+import { closed, lostWithIt, Member, notStarted } from './member.ts'
 import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
 import type { Recipe } from './messages.ts'
@@ -130,10 +130,12 @@ const HEADS_PER_TASK = 32
 const MAX_THREADS = 64
 
 /**
- * Creates a pool of worker threads. Each thread starts when it is first needed.
+ * Creates a pool of worker threads. Each thread starts when it is first needed. If it cannot start, its tasks reject
+ * with a TypeError that says where the pool looked for the worker's file.
  * @param options `threads`: 1 to 64; by default the number of processors, at most 64. `worker`: the URL of the worker's
  *   file (`keystrata/pool/worker`), for bundlers and content security policies
  * @throws RangeError if `threads` is not an integer from 1 to 64
+ * @throws TypeError if `worker` is not a URL, or is absent where a bundle does not know its own URL
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'
@@ -147,11 +149,22 @@ const MAX_THREADS = 64
  */
 export function createPool(options?: { threads?: number | undefined; worker?: URL | undefined }): Pool {
   const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
-  const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } = given
+  const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
+  // URLs of other realms are none of this realm's class.
+  if (typeof (worker as Partial<URL> | null)?.href !== 'string') throw new TypeError('worker must be a URL')
   return new WorkerPool(threads, worker)
+}
+
+/** Returns the URL of the worker's file. In the bundles of some tools, this module does not know its own URL. */
+function besideThisFile(): URL {
+  try {
+    return new URL('./worker.js', import.meta.url)
+  } catch (cause) {
+    throw notStarted(undefined, cause)
+  }
 }
 
 interface Waiting {

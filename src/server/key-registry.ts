@@ -9,6 +9,7 @@ import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, cardHolderOf } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
+import { timeOf } from '../core/realms.ts'
 import { decodeName, numberOf, parseName } from '../core/text.ts'
 import { CheckedRegistryStore } from '../state/checked.ts'
 import type { RegistryStore } from '../state/store.ts'
@@ -332,7 +333,7 @@ class StoreRegistry implements KeyRegistry {
 
   async buildRegistration(client: ClientName, provider: { card(): Card }, options: { expires: Date }): Promise<Bytes> {
     const given = optionsFrom(options, { expires: 'required' }, 'buildRegistration')
-    const expires = given.expires instanceof Date ? given.expires.getTime() : NaN
+    const expires = timeOf(given.expires)
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
     const { account, name } = namesFrom(client)
     const { known } = knownIn(await this.#accounts.read(account), name)

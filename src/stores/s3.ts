@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { type Bytes, bytesFrom, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
 import { optionsFrom } from '../core/options.ts'
+import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
@@ -417,8 +418,7 @@ const statusOf = (error: unknown): number | undefined =>
   (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
 
 /** Returns whether the bucket has no such object. A missing bucket, or a 404 of anything else, is not that. */
-const isNoSuchKey = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'NoSuchKey' && statusOf(error) === 404
+const isNoSuchKey = (error: unknown): boolean => nameOf(error) === 'NoSuchKey' && statusOf(error) === 404
 
 function isName(key: string): boolean {
   try {
