@@ -44,7 +44,7 @@ import { openKeyRegistry, verifyCredential } from '../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMaster } from '../src/keyset/master.ts'
-import { type Backend, type Kem } from '../src/primitives/backend.ts'
+import { type Backend, type Kem, type X25519Encapsulator } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
 import { planted, plantedContents } from './keyset/planted.ts'
@@ -134,13 +134,17 @@ function capturing(whole: Backend): { backend: Backend; captured: Map<string, Ui
   }
 }
 
-function capturingKem(kem: Kem, keep: (what: string, ...buffers: Uint8Array[]) => void): Kem {
+function capturingKem(
+  kem: Kem<X25519Encapsulator>,
+  keep: (what: string, ...buffers: Uint8Array[]) => void,
+): Kem<X25519Encapsulator> {
   return {
     encapsulator(publicKey) {
       const encapsulator = kem.encapsulator(publicKey)
       return {
-        encapsulate() {
-          const sent = encapsulator.encapsulate()
+        encapsulate(ephemeral?: Uint8Array) {
+          if (ephemeral !== undefined) keep('ephemeral key', ephemeral)
+          const sent = encapsulator.encapsulate(ephemeral)
           keep('shared secret', sent.shared)
           return sent
         },
@@ -405,7 +409,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     expect([...captured.keys()].sort()).toEqual(
       [
         ...['content digest', 'ctr key', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'],
-        ...['pbkdf2 output', 'poly1305 key', 'private key', 'shared secret'],
+        ...['ephemeral key', 'pbkdf2 output', 'poly1305 key', 'private key', 'shared secret'],
       ].sort(),
     )
     expectWiped(captured)

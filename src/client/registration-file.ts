@@ -8,6 +8,7 @@ import { type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefix
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { isSignatureOf, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { type Client, openedClient } from './client.ts'
@@ -180,6 +181,8 @@ export interface RegistrationFacts {
   readonly armed: boolean
 }
 
+const PROVIDER_HINT = ": pass the provider's card, as parseCard returns it"
+
 /**
  * Reads what a registration file says, without the activation code. It verifies the provider's signature, but accepts
  * expired files.
@@ -197,7 +200,8 @@ export interface RegistrationFacts {
  * ```
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
-  const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
+  const { provider } = optionsFrom(options, { provider: 'required' }, 'parseRegistration', PROVIDER_HINT)
+  const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(provider))
   const { realm, account, client, issuedAt, accountKey } = deposit
   const dates = { expires: new Date(expires), depositedAt: new Date(issuedAt) }
   return {
@@ -240,7 +244,8 @@ export function openRegistration(
   registration: Uint8Array,
   options: { provider: Card; account: string; activationCode?: string },
 ): Client {
-  const { provider, activationCode, account } = options
+  const rules = { provider: 'required', account: 'required', activationCode: 'defined' } as const
+  const { provider, activationCode, account } = optionsFrom(options, rules, 'openRegistration', PROVIDER_HINT)
   const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))
   assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {

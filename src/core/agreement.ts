@@ -7,7 +7,7 @@ import { decapsulate, KEM_BYTES } from '../primitives/kem.ts'
 import { type Bytes, copyOf, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { Identity, PublicHalves, Recipient } from './key-pairs.ts'
-import { disposable, type Handle, SecretKey, wiping } from './secret.ts'
+import { disposable, type Handle, SecretKey, wiping, withBytes } from './secret.ts'
 import { type AgreementSuite, type Method, METHODS } from './suite.ts'
 
 /** What a key agreement stores in the object. A part is empty if the suite does not use its method. */
@@ -47,16 +47,23 @@ export interface Agreement extends Handle {
   key(purpose: 'combined' | 'envelope' | 'seal'): SecretKey<'agreed'>
 }
 
-/** Creates a fresh agreement with a recipient. */
+/**
+ * Creates a fresh agreement with a recipient.
+ * @param ephemeral the ephemeral X25519 key. Without it, a fresh one is generated
+ */
 export function agreeWith(
   recipient: Recipient,
   place: AgreementPlace,
+  ephemeral?: SecretKey<'x25519'>,
 ): { parts: AgreementParts; agreement: Agreement } {
   const parts = { ephemeral: EMPTY, encapsulated: EMPTY }
   const secrets: Map<Method, Bytes> = new Map()
   using _ = disposable({}, () => wipe(...secrets.values()))
   for (const method of place.suite.methods) {
-    const { ciphertext, shared } = recipient[method].encapsulate()
+    const { ciphertext, shared } =
+      method === 'x25519' && ephemeral !== undefined
+        ? withBytes(ephemeral, (scalar) => recipient.x25519.encapsulate(scalar))
+        : recipient[method].encapsulate()
     parts[ROWS[method].part] = ciphertext
     secrets.set(method, shared)
   }

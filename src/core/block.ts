@@ -4,7 +4,9 @@ import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
 import { parseLabel } from './label.ts'
+import { optionsFrom } from './options.ts'
 import type { Pack } from './pack.ts'
+import { isBytes, isPromise } from './realms.ts'
 import { disposable, type Handle, SecretHolder } from './secret.ts'
 
 /**
@@ -191,8 +193,8 @@ export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { reado
  * @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake
  */
 function assertBlock(block: BlockHead): void {
-  if (block instanceof Promise) throw new TypeError('expected a block, not a promise: await it')
-  if (block instanceof Uint8Array) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
+  if (isPromise(block)) throw new TypeError('expected a block, not a promise: await it')
+  if (isBytes(block)) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
 }
 
 /**
@@ -331,7 +333,8 @@ export async function sealPrepared(
 }
 
 /** Copies the ids, so that later changes by the caller have no effect. */
-export function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
+export function sharesOf(options: SealOptions | undefined): readonly string[] | undefined {
+  const { shares } = optionsFrom(options, { shares: 'optional' }, 'seal')
   return shares === undefined ? undefined : idsFrom(shares)
 }
 

@@ -4,6 +4,7 @@
 // an array and leaves the old copy behind, which nobody can wipe. An ArrayBuffer lies outside the heap and never moves.
 // So every array that may hold a secret is made by `allocate` or `copyOf`. A lint rule of this project enforces that.
 // Only constants and integers are made in other ways.
+import { isBytes, isPromise } from './realms.ts'
 
 /**
  * Bytes that own their memory, as all bytes that this library returns do.
@@ -53,8 +54,6 @@ export function adopt(result: Uint8Array): Bytes {
 
 export const EMPTY: Bytes = /* @__PURE__ */ allocate(0)
 
-const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype) as object
-
 /**
  * Returns the same memory as a plain Uint8Array of this realm. All bytes that a caller passes go through here before
  * use.
@@ -62,11 +61,10 @@ const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.pro
  * @throws RangeError if its length is not `length`
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
-  // Use the built-in getter. Properties cannot deceive it, and it works for arrays of other realms.
-  if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
+  if (!isBytes(value)) {
     throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
   }
-  const given = value as Uint8Array
+  const given = value
   // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
   if (given.length === 0) copyOf(given)
   if (length !== undefined && given.length !== length) {
@@ -77,7 +75,7 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
 
 /** Guesses what the caller passed by mistake, and says what to do. */
 function hintFor(value: unknown): string {
-  if (value instanceof Promise) return ', not a promise: await it'
+  if (isPromise(value)) return ', not a promise: await it'
   return typeof value === 'string' ? ', not a string: use new TextEncoder().encode(text)' : ''
 }
 

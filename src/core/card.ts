@@ -9,6 +9,7 @@ import { allocate, type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, le
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
 import { type PublicHalves, publicKeyId, Recipient, type SigningPair } from './key-pairs.ts'
+import { optionsFrom } from './options.ts'
 
 export const CARD_BYTES = 1776
 
@@ -135,9 +136,9 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * console.log(card.bytes.length) // 1776
  * ```
  */
-export function parseCard(bytes: Uint8Array, options: { fingerprint?: string } = {}): Card {
+export function parseCard(bytes: Uint8Array, options?: { fingerprint?: string }): Card {
+  const { fingerprint: expected } = optionsFrom(options, { fingerprint: 'defined' }, 'parseCard')
   const copy = copyOfCard(bytes)
-  const { fingerprint: expected } = options
   const fingerprint = fingerprintOf(readCard(copy))
   if (expected !== undefined) assertExpected(fingerprint, expected)
   return { bytes: copy, fingerprint }

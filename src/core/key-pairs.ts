@@ -1,7 +1,7 @@
 // Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that share one key id. A Recipient holds the public
 // halves and can be sealed to; an Identity holds the private halves and opens.
 import { type Codec, optional, ownBytes, secret, struct, uint8, validated } from './codec.ts'
-import type { Decapsulator, Encapsulator } from '../primitives/backend.ts'
+import type { Decapsulator, Encapsulator, X25519Encapsulator } from '../primitives/backend.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { importPrivateKey, importPublicKey, KEM_BYTES } from '../primitives/kem.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -85,7 +85,7 @@ export function keyPairOf(minimum: Strength, privateHalves: PrivateHalves): KeyP
 export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   readonly keyId: Bytes
   readonly publicHalves: PublicHalves
-  readonly x25519: Encapsulator
+  readonly x25519: X25519Encapsulator
   readonly mlKem1024: Encapsulator
 
   /**

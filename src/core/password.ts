@@ -5,6 +5,8 @@ import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
 import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
+import { fieldsFrom, type Rules } from './options.ts'
+import { isBytes } from './realms.ts'
 import { encodeText } from './text.ts'
 
 /**
@@ -44,6 +46,8 @@ export interface HashOptions extends Wait {
   argon2?: Argon2 | undefined
 }
 
+export const HASH_OPTIONS: Rules<HashOptions> = { onProgress: 'optional', signal: 'optional', argon2: 'optional' }
+
 /**
  * The costs of one Argon2id hash, and so of each guess by an attacker.
  * @example
@@ -62,6 +66,16 @@ export interface Argon2Costs {
   memoryKiB: number
   /** Lanes, the parallelism p of RFC 9106: 1–16. */
   lanes: number
+}
+
+/**
+ * Returns a copy of costs that a caller passed.
+ * @throws TypeError if they are not three numbers
+ */
+export function costsFrom(given: Argon2Costs): Argon2Costs {
+  const costs = fieldsFrom(given, { iterations: 'required', memoryKiB: 'required', lanes: 'required' }, 'costs')
+  if (Object.values<unknown>({ ...costs }).every((cost) => typeof cost === 'number')) return costs
+  throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')
 }
 
 /** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */
@@ -202,7 +216,7 @@ async function assertArgon2id(argon2: Argon2): Promise<void> {
 
 /** Returns a copy of a hash, and wipes the original. */
 function ownBytesOf(hash: Uint8Array, length: number): Bytes {
-  if (!(hash instanceof Uint8Array) || hash.length !== length) {
+  if (!isBytes(hash) || hash.length !== length) {
     throw new TypeError(`argon2 must return a Uint8Array of ${length} bytes`)
   }
   const copy = copyOf(hash)
@@ -253,11 +267,12 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
       thrown.push(error)
     }
   }
-  const listening = new AbortController()
+  let stop = (): void => undefined
   const aborted: Promise<never> = new Promise((_, reject) => {
-    const stop = () => reject(new KeystrataError('aborted'))
-    signal?.addEventListener('abort', stop, { once: true, signal: listening.signal })
+    stop = () => reject(new KeystrataError('aborted'))
   })
+  // Another realm's signal would not take one of this realm that ends the listening.
+  signal?.addEventListener('abort', stop)
   const running = derivation({ onProgress: report, signal })
   try {
     const derived = await Promise.race([running, aborted])
@@ -269,6 +284,6 @@ async function untilAborted({ onProgress, signal }: Wait, derivation: (wait: Wai
     assertWanted()
     throw error
   } finally {
-    listening.abort()
+    signal?.removeEventListener('abort', stop)
   }
 }

@@ -47,18 +47,6 @@ export abstract class SecretHolder implements Handle {
   readonly #kind: string
   #disposed = false
 
-  static {
-    Object.defineProperty(SecretHolder.prototype, DISPOSE, {
-      value(this: SecretHolder) {
-        this.dispose()
-      },
-    })
-    // What console.log shows in Node, Bun and Deno.
-    Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
-      value: () => '[holds secrets]',
-    })
-  }
-
   protected constructor(kind: string, wipeSecrets: () => void) {
     this.#kind = kind
     this.dispose = () => {
@@ -80,6 +68,17 @@ export abstract class SecretHolder implements Handle {
     throw new TypeError(`a ${this.#kind} holds secrets and cannot be serialised`)
   }
 }
+
+// Not in a static block of the class, because the bundler of React Native refuses those.
+Object.defineProperty(SecretHolder.prototype, DISPOSE, {
+  value(this: SecretHolder) {
+    this.dispose()
+  },
+})
+// What console.log shows in Node, Bun and Deno.
+Object.defineProperty(SecretHolder.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value: () => '[holds secrets]',
+})
 
 /** The one purpose of a key. A key type-checks only where its role is accepted. */
 export type Role =
@@ -104,26 +103,24 @@ export type Role =
   | 'activation'
   | 'member'
   | 'mac'
-
-let bytesOf: (key: SecretKey<Role>) => Uint8Array
+  | 'hedge'
 
 /** Key material with one purpose. It copies the bytes that it is given. Only {@link withBytes} gives access to them. */
 export class SecretKey<R extends Role> extends SecretHolder {
   readonly role: R
   readonly #bytes: Uint8Array
 
-  static {
-    bytesOf = (key) => {
-      key.assertUsable()
-      return key.#bytes
-    }
-  }
-
   constructor(role: R, bytes: Uint8Array) {
     const copy = copyOf(bytes)
     super(`${role} key`, () => wipe(copy))
     this.role = role
     this.#bytes = copy
+  }
+
+  /** Returns the bytes that the key holds, not a copy. Only {@link withBytes} may call this. */
+  static bytesOf(key: SecretKey<Role>): Uint8Array {
+    key.assertUsable()
+    return key.#bytes
   }
 
   /** Keeps a copy of `bytes` and wipes the original. */
@@ -140,7 +137,7 @@ export class SecretKey<R extends Role> extends SecretHolder {
 
 /** Lends the bytes of `key` to `use`, which must not keep them: they are wiped when the key is disposed of. */
 export function withBytes<T>(key: SecretKey<Role>, use: (bytes: Uint8Array) => T): T {
-  return use(bytesOf(key))
+  return use(SecretKey.bytesOf(key))
 }
 
 /** Compares two keys of one role in constant time. */

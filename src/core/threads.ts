@@ -1,6 +1,6 @@
 // Threads of the platform: node:worker_threads in Node, Bun and Deno, module workers in browsers.
 import type * as WorkerThreads from 'node:worker_threads'
-import { builtinModule } from '../primitives/node-crypto.ts'
+import { builtinModule, ifThere } from '../primitives/node-crypto.ts'
 
 /** One end of the channel between two threads. */
 export interface Port {
@@ -29,19 +29,44 @@ const nodeThreads = () => builtinModule('node:worker_threads') as typeof WorkerT
 
 /** Returns how many threads the machine can run at once, or 2 if that is unknown. */
 export function processorCount(): number {
-  const node = (
-    builtinModule('node:os') as { availableParallelism?: () => number } | undefined
-  )?.availableParallelism?.()
-  return node ?? (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 2
+  const os = builtinModule('node:os') as { availableParallelism?: () => number } | undefined
+  const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } }
+  return ifThere(() => os?.availableParallelism?.()) ?? ifThere(() => navigator?.hardwareConcurrency) ?? 2
 }
 
+/**
+ * Starts a thread.
+ * @throws Error if the platform has no threads, or refuses the URL at once. Most threads that cannot start report their
+ *   death instead.
+ */
 export function startThread(url: URL): Thread {
   const node = nodeThreads()
   return node === undefined ? startWebThread(url) : startNodeThread(node, url)
 }
 
-function startNodeThread({ Worker }: typeof WorkerThreads, url: URL): Thread {
-  const worker = new Worker(url)
+/**
+ * Returns the options of `node` that a thread gets. A thread that inherits `--input-type` cannot start.
+ * @returns undefined if it can inherit all of them
+ */
+function optionsForThread(): string[] | undefined {
+  const { process } = globalThis as { process?: { execArgv?: readonly string[] } }
+  const options = ifThere(() => process?.execArgv) ?? []
+  const inputType = '--input-type'
+  if (!options.some((option) => option.startsWith(inputType))) return undefined
+  // Its value may be an argument of its own.
+  return options.filter((option, index) => !option.startsWith(inputType) && options[index - 1] !== inputType)
+}
+
+function startNodeThread({ Worker }: typeof WorkerThreads, given: URL): Thread {
+  // A URL of Node. In Jest's environment of a browser, the global class is another one.
+  const { URL } = builtinModule('node:url') as { URL: new (text: string) => URL }
+  const url = new URL(given.href)
+  const options = optionsForThread()
+  const worker =
+    options === undefined
+      ? new Worker(url)
+      : // Node refuses a list with options that belong to the whole process. Those hold in the thread in any case.
+        (ifThere(() => new Worker(url, { execArgv: options })) ?? new Worker(url, { execArgv: [] }))
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     listen: (onMessage) => void worker.on('message', onMessage),
@@ -57,13 +82,18 @@ function startNodeThread({ Worker }: typeof WorkerThreads, url: URL): Thread {
 }
 
 function startWebThread(url: URL): Thread {
-  const { Worker } = globalThis as unknown as { Worker: new (url: URL, options: { type: 'module' }) => WebPort }
-  const worker = new Worker(url, { type: 'module' })
+  const { Worker } = globalThis as { Worker?: new (url: string, options: { type: 'module' }) => WebPort }
+  if (Worker === undefined) throw new Error('this platform has no worker threads')
+  const worker = new Worker(url.href, { type: 'module' })
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     listen: (onMessage) => worker.addEventListener('message', ({ data }) => onMessage(data)),
     onDeath(report) {
-      worker.addEventListener('error', ({ error, message }) => report(error ?? new Error(message)))
+      // Browsers do not say why a file could not be loaded.
+      const unknown = 'the file was not found, is not this module, or the content security policy forbids it'
+      worker.addEventListener('error', ({ error, message = '' }) =>
+        report(error ?? new Error(message === '' ? unknown : message)),
+      )
       worker.addEventListener('messageerror', () => report(new Error('a message from the worker could not be read')))
     },
     hold: () => undefined,

@@ -15,6 +15,7 @@ import {
 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { fieldsFrom } from '../core/options.ts'
 import { type SecretKey, wiping } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
 import { assertText, decodeText } from '../core/text.ts'
@@ -112,7 +113,9 @@ function readPadded(padded: Uint8Array): string {
   return text
 }
 
-function contextOf({ table, row, column, version }: Place): Bytes {
+function contextOf(place: Place): Bytes {
+  const rules = { table: 'required', row: 'required', column: 'required', version: 'required' } as const
+  const { table, row, column, version } = fieldsFrom(place, rules, 'place')
   if (!Number.isSafeInteger(version) || version < 0)
     throw new RangeError('version of the place must be an integer of at least 0')
   const names = [exactText(table, 'table'), exactText(row, 'row'), exactText(column, 'column')]

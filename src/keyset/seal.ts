@@ -6,8 +6,7 @@ import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposable, type Handle, type Role, type SecretKey } from '../core/secret.ts'
 import { deriveLock, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
-import { randomBytes } from '../primitives/random.ts'
-import { type ContentScheme, generateBlockKey } from './dedup.ts'
+import type { ContentKey, ContentScheme } from './dedup.ts'
 import { type EncryptedMode, FRAME_BYTES, Mode } from './mask.ts'
 
 /** Content in the buffer that becomes its ciphertext, with its label and, if it will be encrypted, its key. */
@@ -15,10 +14,7 @@ export type PreparedContent = {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-} & (
-  | { readonly mode: EncryptedMode; readonly blockKey: SecretKey<'block'> }
-  | { readonly mode: typeof Mode.none; readonly blockKey?: undefined }
-)
+} & ContentKey
 
 /**
  * Copies and labels content. All of it is read before the promise is returned.
@@ -29,16 +25,7 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
   const { before, after } = FRAME_BYTES[scheme.mode]
   const { buffer, copy } = roomFor(content, before, after)
   try {
-    const identity = await scheme.copyAndIdentify(content, copy)
-    switch (identity.mode) {
-      case Mode.scoped:
-      case Mode.global:
-        return { ...identity, buffer }
-      case Mode.off:
-        return { ...identity, buffer, mode: Mode.off, blockKey: generateBlockKey() }
-      case Mode.none:
-        return { ...identity, buffer, mode: Mode.none }
-    }
+    return { ...(await scheme.copyAndIdentify(content, copy)), buffer }
   } catch (error) {
     wipe(buffer)
     throw error
@@ -47,10 +34,9 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
 
 /** Encrypts in place. Afterwards the buffer is the ciphertext. */
 export async function encryptContent(prepared: PreparedContent): Promise<void> {
+  if (prepared.mode === Mode.none) return
   const { mode, buffer, blockKey, label } = prepared
-  if (mode === Mode.none) return
-  const nonce = mode === Mode.off ? randomBytes(NONCE_BYTES) : EMPTY
-  using frame = frameOf(mode, blockKey, label, nonce)
+  using frame = frameOf(mode, blockKey, label, prepared.mode === Mode.off ? prepared.nonce : EMPTY)
   buffer.set(frame.lead)
   await gcmSealContent(frame.key, frame.iv, frame.aad, buffer.subarray(frame.lead.length))
 }

@@ -139,7 +139,12 @@ const sealerOf = (ownerId: Uint8Array, writer: NonNullable<RecordParts['writer']
       using key = agreement.key('combined')
       const unlocked = { ...parts, nonce: allocate(32), commitment: allocate(32) }
       body.set(encode(codec, unlocked))
-      const nonce = hedgedNonce(key, digest, headerBytes, draft.parameters(agreementBytes), logId)
+      const nonce = hedgedNonce(key, {
+        digest,
+        headerBytes,
+        parameters: draft.parameters(agreementBytes),
+        context: logId,
+      })
       using lock = deriveLock(key, nonce, 'record', [], 32)
       body.set(encode(codec, { ...parts, nonce, commitment: lock.commitment }))
       const aad = associatedData(headerBytes, draft.parameters(sealedAt), logId)

@@ -9,12 +9,18 @@ interface Pending {
   reject: (error: Error) => void
 }
 
+/** A worker that has not started after this time never does: a slow network takes less for its files. */
+const MAX_START_MS = 60_000
+
 export class Member {
   readonly #url: URL
   readonly #recipes: ReadonlyMap<number, Recipe>
   readonly #pending: Map<number, Pending> = new Map()
   readonly #attached: Set<number> = new Set()
   #thread: Thread | undefined
+  /** Whether the thread has said that it runs. */
+  #isReady = false
+  #stopWatching: () => void = () => undefined
   #lastId = 0
   /** Counts the deaths of the thread. The blocks that a dead thread had prepared are lost. */
   life = 0
@@ -66,21 +72,46 @@ export class Member {
   }
 
   #start(): Thread {
-    const thread = startThread(this.#url)
+    const thread = this.#startThread()
     const isOwn = () => this.#thread === thread
-    thread.onDeath((cause) => {
+    const bury = (cause: unknown) => {
       if (!isOwn()) return
       this.#die(cause)
       // A browser's worker keeps running after an uncaught error.
       void thread.terminate()
-    })
+    }
+    thread.onDeath(bury)
+    this.#watch(bury)
     thread.listen((message) => {
       if (isOwn()) this.#settle(thread, message as Reply)
     })
     return thread
   }
 
+  /** Gives up a thread that runs another file than the worker's: it says nothing, and need not end. */
+  #watch(bury: (cause: unknown) => void): void {
+    const giveUp = () => bury(new Error(`it did not say within ${MAX_START_MS / 1000} seconds that it runs`))
+    const timer: unknown = setTimeout(giveUp, MAX_START_MS)
+    // Only the thread may keep the process running, while it has tasks.
+    ;(timer as { unref?: () => void }).unref?.()
+    this.#stopWatching = () => clearTimeout(timer as number)
+  }
+
+  #startThread(): Thread {
+    this.#isReady = false
+    try {
+      return startThread(this.#url)
+    } catch (cause) {
+      throw notStarted(this.#url.href, cause)
+    }
+  }
+
   #settle(thread: Thread, reply: Reply): void {
+    if ('ready' in reply) {
+      this.#isReady = true
+      this.#stopWatching()
+      return
+    }
     const pending = this.#forget(thread, reply.id)
     if ('error' in reply) pending?.reject(arrivedError(reply.error))
     else pending?.resolve(reply.value)
@@ -94,12 +125,14 @@ export class Member {
   }
 
   #die(cause: unknown): void {
+    this.#stopWatching()
     this.#thread = undefined
     this.life++
     this.#attached.clear()
     const lost = [...this.#pending.values()]
     this.#pending.clear()
-    for (const { reject } of lost) reject(died(cause))
+    const error = this.#isReady ? died(cause) : notStarted(this.#url.href, cause)
+    for (const { reject } of lost) reject(error)
   }
 
   /** Wipes the keys in the thread and ends it. */
@@ -112,12 +145,28 @@ export class Member {
       // The thread is already dead.
     }
     this.#thread = undefined
+    this.#stopWatching()
     await thread.terminate()
   }
 }
 
 const died = (cause: unknown): Error =>
   new Error('a worker of the pool died and lost this task: see its cause, then try again', { cause })
+
+const LONGEST_PLACE = 300
+
+/**
+ * Returns the error for a worker that cannot start.
+ * @param place where the pool looked for the worker's file, if it knows
+ */
+export function notStarted(place: string | undefined, cause: unknown): TypeError {
+  const where = place === undefined ? 'beside its own file' : `at ${place.slice(0, LONGEST_PLACE)}`
+  const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n')
+  const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker'
+  return new TypeError(`the worker of the pool could not start: it was looked for ${where} (${reason}); ${advice}`, {
+    cause,
+  })
+}
 
 /** Returns the error for a prepared block whose thread has died. */
 export const lostWithIt = (): Error => died(new KeystrataError('disposed'))

@@ -45,8 +45,8 @@ export interface Request {
   task: Task
 }
 
-/** The answer to a request. */
-export type Reply = { id: number; value: unknown } | { id: number; error: MovedError }
+/** What a worker says: once that it runs, and then the answer to each request. */
+export type Reply = { ready: true } | { id: number; value: unknown } | { id: number; error: MovedError }
 
 /** The result for one head. Both fields are absent if its envelope is already current. */
 export interface Rekeyed {

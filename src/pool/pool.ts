@@ -14,12 +14,13 @@ import {
 import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
 import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
 import type { Share } from '../keyset/share.ts'
 import { inOrder } from './in-order.ts'
-import { closed, lostWithIt, Member } from './member.ts'
+import { closed, lostWithIt, Member, notStarted } from './member.ts'
 import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
 import type { Recipe } from './messages.ts'
@@ -106,7 +107,7 @@ export interface Pool extends AsyncDisposable {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal },
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead>
   /**
    * Opens a stream of blocks and yields for each whether it opens, in the order of the stream.
@@ -117,7 +118,7 @@ export interface Pool extends AsyncDisposable {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock>
 }
 
@@ -129,10 +130,12 @@ const HEADS_PER_TASK = 32
 const MAX_THREADS = 64
 
 /**
- * Creates a pool of worker threads. Each thread starts when it is first needed.
+ * Creates a pool of worker threads. Each thread starts when it is first needed. If it cannot start, its tasks reject
+ * with a TypeError that says where the pool looked for the worker's file.
  * @param options `threads`: 1 to 64; by default the number of processors, at most 64. `worker`: the URL of the worker's
  *   file (`keystrata/pool/worker`), for bundlers and content security policies
  * @throws RangeError if `threads` is not an integer from 1 to 64
+ * @throws TypeError if `worker` is not a URL, or is absent where a bundle does not know its own URL
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'
@@ -144,13 +147,24 @@ const MAX_THREADS = 64
  * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
  * ```
  */
-export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
-  const { threads = Math.min(processorCount(), MAX_THREADS), worker = new URL('./worker.js', import.meta.url) } =
-    options
+export function createPool(options?: { threads?: number | undefined; worker?: URL | undefined }): Pool {
+  const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
+  const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
+  // URLs of other realms are none of this realm's class.
+  if (typeof (worker as Partial<URL> | null)?.href !== 'string') throw new TypeError('worker must be a URL')
   return new WorkerPool(threads, worker)
+}
+
+/** Returns the URL of the worker's file. In the bundles of some tools, this module does not know its own URL. */
+function besideThisFile(): URL {
+  try {
+    return new URL('./worker.js', import.meta.url)
+  } catch (cause) {
+    throw notStarted(undefined, cause)
+  }
 }
 
 interface Waiting {
@@ -206,9 +220,9 @@ class WorkerPool implements Pool {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options: { to?: Share; signal?: AbortSignal } = {},
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead> {
-    const { to: share, signal } = options
+    const { to: share, signal } = optionsFrom(options, { to: 'defined', signal: 'optional' }, 'rekey')
     if (share !== undefined)
       assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
     const handle = this.#numberOf(share ?? reader)
@@ -226,8 +240,9 @@ class WorkerPool implements Pool {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options: { signal?: AbortSignal } = {},
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock> {
+    const { signal } = optionsFrom(options, { signal: 'optional' }, 'verify')
     const handle = this.#numberOf(reader)
     const verifyOne = async (block: MovedBlock): Promise<VerifiedBlock> => {
       const { label } = block
@@ -239,7 +254,7 @@ class WorkerPool implements Pool {
       }
     }
     const task = (arrived: MovedBlock[]) => Promise.all(arrived.map(verifyOne))
-    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal: options.signal })
+    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal })
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {

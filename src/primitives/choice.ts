@@ -31,7 +31,7 @@ export function choose<T extends Partial<Primitives>>(
 function firstOf<T extends Partial<Primitives>>(candidates: readonly (() => Provided<T> | undefined)[]): T {
   const working = candidates.flatMap((candidate) => candidate() ?? [])
   // Later candidates compute what the earlier ones leave out.
-  for (const { primitives, provider } of working.toReversed()) {
+  for (const { primitives, provider } of [...working].reverse()) {
     for (const primitive of primitives) providers.set(primitive, provider)
   }
   const [first] = working

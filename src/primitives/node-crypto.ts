@@ -28,13 +28,37 @@ export interface Argon2Input {
   passes: number
 }
 
-/** Returns a module that is built into the runtime, if it has it. Bundlers do not see this import. */
-export function builtinModule(name: string): unknown {
-  const platform = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }
-  return platform.process?.getBuiltinModule?.(name)
+/** What this library reads of `process`. */
+interface Process {
+  readonly getBuiltinModule?: (id: string) => unknown
+  readonly versions?: { readonly node?: string }
 }
 
+/** Returns what `read` finds on this platform. Some platforms throw where others have nothing. */
+export function ifThere<T>(read: () => T | undefined): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Returns `process`. It is read as a property: the bare name would make bundlers add a replacement for it. The same is
+ * true of `Buffer`, so nothing here uses the global one.
+ */
+const platformProcess = (): Process | undefined => (globalThis as { process?: Process }).process
+
+/**
+ * Returns a module that is built into the runtime, if it has it. Bundlers do not see this import. In Next's edge
+ * runtime, the function exists and throws.
+ */
+export const builtinModule = (name: string): unknown => ifThere(() => platformProcess()?.getBuiltinModule?.(name))
+
 export const nodeCrypto = (): Crypto | undefined => builtinModule('node:crypto') as Crypto | undefined
+
+/** Returns the Buffer class of the runtime that has node:crypto. */
+export const nodeBuffer = (): typeof Buffer => (builtinModule('node:buffer') as { Buffer: typeof Buffer }).Buffer
 
 export const PROVIDER = 'node:crypto'
 
@@ -51,8 +75,7 @@ export function works(probe: () => unknown): boolean {
 let node24: boolean | undefined
 
 function isNode24(): boolean {
-  const platform = globalThis as { process?: { versions?: { node?: string } } }
-  return (node24 ??= platform.process?.versions?.node?.startsWith('24.') === true)
+  return (node24 ??= ifThere(() => platformProcess()?.versions?.node?.startsWith('24.')) === true)
 }
 
 /**

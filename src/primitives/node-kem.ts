@@ -1,7 +1,7 @@
 // X25519 and ML-KEM-1024 with node:crypto. Imported keys live in OpenSSL's memory, and OpenSSL wipes them when they are
 // garbage-collected. On releases without raw key formats, an ephemeral X25519 key passes through a JWK, which contains
 // it as a string that cannot be wiped.
-import { type Crypto, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
+import { type Crypto, ifThere, nodeBuffer, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { allocate, type Bytes, bytesFrom, concat, copyOf, EMPTY, fromBase64Url } from '../core/bytes.ts'
@@ -48,6 +48,7 @@ function rawX25519Keys(crypto: Crypto): X25519Keys {
 const X25519_PKCS8_PREFIX = /* @__PURE__ */ Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32)
 
 function jwkX25519Keys(crypto: Crypto): X25519Keys {
+  const Buffer = nodeBuffer()
   // Use a view, because a small copied Buffer would lie in the pool that all small Buffers share.
   const base64url = (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
@@ -74,6 +75,7 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
 
 /** Returns the memory of which Node makes small Buffers. */
 function bufferPool(): Buffer {
+  const Buffer = nodeBuffer()
   return Buffer.from(Buffer.allocUnsafe(1).buffer)
 }
 
@@ -100,21 +102,25 @@ function x25519Keys(crypto: Crypto): X25519Keys {
   }
 }
 
-function x25519Of(crypto: Crypto): Kem {
+function x25519Of(crypto: Crypto): X25519['x25519'] {
   const keys = x25519Keys(crypto)
+  const pairOf = (scalar: Uint8Array): EphemeralPair => {
+    const privateKey = keys.importPrivate(bytesFrom(scalar, 'X25519 private key', 32))
+    return { privateKey, point: keys.exportPublic(crypto.createPublicKey(privateKey)) }
+  }
   return {
     encapsulator(publicKey) {
       const recipient = keys.importPublic(bytesFrom(publicKey, 'X25519 public key', 32))
       return {
-        encapsulate() {
-          const { privateKey, point } = keys.generate()
+        encapsulate(ephemeral) {
+          const { privateKey, point } = ephemeral === undefined ? keys.generate() : pairOf(ephemeral)
           return { ciphertext: point, shared: own(crypto.diffieHellman({ privateKey, publicKey: recipient })) }
         },
       }
     },
     decapsulator(privateKey) {
-      const imported = keys.importPrivate(bytesFrom(privateKey, 'X25519 private key', 32))
-      return droppable(imported, keys.exportPublic(crypto.createPublicKey(imported)), (own25519, ciphertext) =>
+      const { privateKey: imported, point } = pairOf(privateKey)
+      return droppable(imported, point, (own25519, ciphertext) =>
         crypto.diffieHellman({
           privateKey: own25519,
           publicKey: keys.importPublic(bytesFrom(ciphertext, 'point', 32)),
@@ -224,7 +230,7 @@ const kemWorks = (kem: Kem, privateKey: Uint8Array): boolean =>
 
 export function nodeX25519(): Provided<X25519> | undefined {
   const crypto = nodeCrypto()
-  const x25519 = crypto && x25519Of(crypto)
+  const x25519 = crypto && ifThere(() => x25519Of(crypto))
   if (x25519 === undefined || !kemWorks(x25519, allocate(32).fill(1))) return undefined
   return { primitives: ['X25519'], provider: PROVIDER, part: { x25519 } }
 }

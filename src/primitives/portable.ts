@@ -12,6 +12,7 @@ import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { adopt, allocate, type Bytes, copyOf, wipe } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
 import { disposable, wiping } from '../core/secret.ts'
 import type {
   Argon2id,
@@ -78,16 +79,16 @@ export const portableHkdf: () => Provided<Hkdf> = provided(['HKDF'], '@noble/has
   },
 })
 
-const x25519Kem: Kem = {
+const x25519Kem: X25519['x25519'] = {
   encapsulator(publicKey) {
     const recipient = copyOf(publicKey)
     return {
-      encapsulate() {
-        const ephemeral = randomBytes(32)
-        using _ = wiping(ephemeral)
+      encapsulate(ephemeral) {
+        const scalar = ephemeral === undefined ? randomBytes(32) : copyOf(ephemeral)
+        using _ = wiping(scalar)
         return {
-          ciphertext: adopt(x25519.getPublicKey(ephemeral)),
-          shared: adopt(x25519.getSharedSecret(ephemeral, recipient)),
+          ciphertext: adopt(x25519.getPublicKey(scalar)),
+          shared: adopt(x25519.getSharedSecret(scalar, recipient)),
         }
       },
     }
@@ -177,12 +178,17 @@ function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
   return adopt(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
 }
 
+/** Signals of React Native have no throwIfAborted. */
+function assertWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new KeystrataError('aborted')
+}
+
 /**
  * Returns a progress callback that throws if the signal was aborted. There is no other way to stop a noble derivation.
  */
 function ending({ onProgress, signal }: Wait): (fraction: number) => void {
   return (fraction) => {
-    signal?.throwIfAborted()
+    assertWanted(signal)
     onProgress?.(fraction)
   }
 }
@@ -239,7 +245,7 @@ export const portableMlKem1024: () => Provided<MlKem1024> = provided(['ML-KEM-10
 export const portablePbkdf2: () => Provided<Pbkdf2> = provided(['PBKDF2'], '@noble/hashes', {
   async pbkdf2Sha512(password, salt, iterations, length, { onProgress, signal }) {
     onProgress?.(0)
-    signal?.throwIfAborted()
+    assertWanted(signal)
     const key = await behindTimers(password, salt, (...from) =>
       pbkdf2Async(sha512, ...from, { c: iterations, dkLen: length }),
     )

@@ -78,7 +78,12 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
   async seal(fields: RecordFields, logId: Uint8Array, content: Uint8Array, digest: Uint8Array): Promise<Bytes> {
     const draft = draftRecord(fields, this.#owner, logId, LOCK_BYTES + content.length + TAG_BYTES + MAC_BYTES)
     const { body, headerBytes } = draft
-    const nonce = hedgedNonce(this.#key, digest, headerBytes, draft.parameters(0), logId)
+    const nonce = hedgedNonce(this.#key, {
+      digest,
+      headerBytes,
+      parameters: draft.parameters(0),
+      context: logId,
+    })
     using lock = this.#lock(nonce)
     body.set(nonce)
     body.set(lock.commitment, NONCE_BYTES)

@@ -3,6 +3,7 @@
 import { type Bytes, bytesFrom, concat, copyOf, equalBytes } from '../core/bytes.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { fieldsFrom } from '../core/options.ts'
 import type { RecordSuite } from '../core/suite.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { logIdOf, NO_HASH, type ParsedRecord, parseRecord, positionText, type RecordFields } from './record-layout.ts'
@@ -192,11 +193,10 @@ export function writerOf({ write }: RecordKeys): RecordSealer {
 }
 
 function placeFrom<A>(place: { log: string; after: A }): { logId: Bytes; after: A } {
-  const { log, after } = Object(place) as { log?: string; after?: A }
-  if (log === undefined || after === undefined) {
-    throw new TypeError("place must be { log, after }, where after is 'start' or the bytes of the record before it")
-  }
-  return { logId: logIdOf(log), after }
+  const rules = { log: 'required', after: 'required' } as const
+  const hint = ": a name, and 'start' or the bytes of the record before it"
+  const { log, after } = fieldsFrom<{ log: string; after: unknown }>(place, rules, 'place', hint)
+  return { logId: logIdOf(log), after: after as A }
 }
 
 const AFTER = "after, where it is not 'start',"

@@ -122,11 +122,12 @@ function mayHaveHappened(error: unknown, name: string, version: number): unknown
 
 /** Adds a note to the message of an error that a store has thrown, and returns the error. */
 export function withNote(error: unknown, note: string): unknown {
-  if (!(error instanceof Error)) return error
-  if (error.message.endsWith(note)) return error
+  // Another realm's errors are none of this realm's class.
+  const { message } = (error ?? {}) as Partial<Error>
+  if (typeof error !== 'object' || typeof message !== 'string' || message.endsWith(note)) return error
   try {
     // A DOMException inherits its message, and refuses an assignment.
-    Object.defineProperty(error, 'message', { value: error.message + note, configurable: true, writable: true })
+    Object.defineProperty(error, 'message', { value: message + note, configurable: true, writable: true })
   } catch {
     // An error that cannot be changed stays as it is.
   }

@@ -2,6 +2,7 @@
 // when the browser says that the transaction is complete. IndexedDB does not protect what is stored: scripts of the same
 // origin can read, change and delete all of it.
 import { copyOf, equalBytes } from '../core/bytes.ts'
+import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore, StoredObject } from '../state/store.ts'
@@ -118,7 +119,7 @@ class Connection {
       return await begin()
     } catch (error) {
       // The browser closed the database, perhaps while this waited for it. The event comes later.
-      if (!(error instanceof Error) || error.name !== 'InvalidStateError') throw error
+      if (nameOf(error) !== 'InvalidStateError') throw error
       this.#opening = undefined
       return begin()
     }
@@ -164,7 +165,7 @@ async function open(name: string, forget: () => void): Promise<Database> {
     return database
   })
   const database = await Promise.race([opened, blocked]).catch((error: unknown) => {
-    throw error instanceof Error && error.name === 'VersionError'
+    throw nameOf(error) === 'VersionError'
       ? new StoreMistake(`the database ${name} was written by a newer release of keystrata: reload this page`)
       : error
   })

@@ -10,6 +10,8 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { type Bytes, bytesFrom, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
+import { optionsFrom } from '../core/options.ts'
+import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
@@ -70,7 +72,7 @@ interface Seen {
  * ```
  */
 export function s3StateStore(options: S3Options): StateStore {
-  const objects = new StateObjects(new Bucket(options))
+  const objects = new StateObjects(new Bucket(options, 's3StateStore'))
   return {
     async read(name) {
       assertName(name)
@@ -120,7 +122,7 @@ export function s3StateStore(options: S3Options): StateStore {
  * ```
  */
 export function s3BlobStore(options: S3Options): BlobStore {
-  const bucket = new Bucket(options)
+  const bucket = new Bucket(options, 's3BlobStore')
   return {
     async get(name) {
       assertName(name)
@@ -286,7 +288,9 @@ class Bucket {
   /** How the server wants ETags in If-Match, once a write has shown it. */
   #form: ((etag: string) => string) | undefined
 
-  constructor({ client, bucket, prefix = '' }: S3Options) {
+  constructor(options: S3Options, what: string) {
+    const rules = { client: 'required', bucket: 'required', prefix: 'defined' } as const
+    const { client, bucket, prefix = '' } = optionsFrom(options, rules, what)
     if (typeof (client as Partial<S3Options['client']> | undefined)?.send !== 'function')
       throw new TypeError('client must be an S3Client of @aws-sdk/client-s3')
     if (typeof bucket !== 'string' || bucket === '') throw new TypeError('bucket must be the name of a bucket')
@@ -414,8 +418,7 @@ const statusOf = (error: unknown): number | undefined =>
   (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
 
 /** Returns whether the bucket has no such object. A missing bucket, or a 404 of anything else, is not that. */
-const isNoSuchKey = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'NoSuchKey' && statusOf(error) === 404
+const isNoSuchKey = (error: unknown): boolean => nameOf(error) === 'NoSuchKey' && statusOf(error) === 404
 
 function isName(key: string): boolean {
   try {

@@ -378,10 +378,4 @@ describe('a pool', () => {
     expectSame(await vault.open(await writer.seal(sample(32))), sample(32))
     await own.close()
   })
-
-  it('reports a worker that cannot start', async () => {
-    const own = createPool({ threads: 1, worker: new URL('nowhere.mjs', import.meta.url) })
-    await expect(own.writer(vault).seal(sample(1))).rejects.toThrow('a worker of the pool died')
-    await own.close()
-  })
 })

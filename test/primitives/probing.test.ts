@@ -2,16 +2,20 @@
 import { nodeBackend, portableBackend } from '../platforms.ts'
 import * as crypto from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { processorCount } from '../../src/core/threads.ts'
 import { hex, isNode, sample } from '../fixtures.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
 const [major = 0] = isNode ? process.versions.node.split('.').map(Number) : []
 
+const builtin = process.getBuiltinModule
+
 /** Replaces node:crypto by a copy with some functions replaced. */
 function lacking(changes: Record<string, unknown>) {
-  const module = { ...crypto, ...changes }
-  vi.spyOn(process, 'getBuiltinModule').mockReturnValue(module)
+  vi.spyOn(process, 'getBuiltinModule').mockImplementation((name: string) =>
+    name === 'node:crypto' ? { ...crypto, ...changes } : builtin(name),
+  )
   return nodeBackend()!
 }
 const refuse = () => {
@@ -22,6 +26,29 @@ describe('probing', () => {
   it('finds no node backend without node:crypto', () => {
     vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
     expect(nodeBackend()).toBeUndefined()
+  })
+
+  it('finds no node backend, and no more threads than a browser tells, where looking for modules throws', () => {
+    // Next's edge runtime has the function, which throws. Other platforms throw as soon as somebody looks.
+    const looking = vi.spyOn(process, 'getBuiltinModule').mockImplementation(refuse)
+    expect(nodeBackend()).toBeUndefined()
+    const { navigator } = globalThis as { navigator?: { hardwareConcurrency: number } }
+    expect(processorCount()).toBe(navigator?.hardwareConcurrency ?? 2)
+    looking.mockRestore()
+    const descriptor = Object.getOwnPropertyDescriptor(globalThis, 'process')!
+    try {
+      Object.defineProperty(globalThis, 'process', { configurable: true, get: refuse })
+      expect(nodeBackend()).toBeUndefined()
+    } finally {
+      Object.defineProperty(globalThis, 'process', descriptor)
+    }
+  })
+
+  it('uses portable code for X25519 if node:crypto comes without Buffers', () => {
+    vi.spyOn(process, 'getBuiltinModule').mockImplementation((name: string) =>
+      name === 'node:crypto' ? { ...crypto, diffieHellman: refuse } : undefined,
+    )
+    expect(nodeBackend()!.x25519).toBe(portableBackend.x25519)
   })
 
   it('uses portable code only for SHA-3 if SHA-3 is missing', async () => {
