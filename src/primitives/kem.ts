@@ -53,7 +53,7 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
     }
     return encapsulator
   } catch {
-    throw new KeystrataError('malformed', `this is not a valid ${kem} public key`, { field: kem })
+    throw new KeystrataError('malformed', `this is not a valid ${kem} public key`, { object: 'public key', field: kem })
   }
 }
 

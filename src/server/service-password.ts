@@ -104,18 +104,27 @@ function parseHash(text: string): StoredHash {
   if (typeof text !== 'string') throw new TypeError('hash must be a string')
   const found = /^\$([a-z\d-]{1,32})\$v=(\d+)\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z\d+/]+)\$([A-Za-z\d+/]+)$/.exec(text)
   if (found === null)
-    throw new KeystrataError('malformed', 'invalid password hash: it must be an Argon2 hash in the PHC string format')
+    throw new KeystrataError('malformed', 'invalid password hash: it must be an Argon2 hash in the PHC string format', {
+      object: 'password hash',
+      characters: text.length,
+    })
   const [, algorithm, version, memory, iterations, lanes, saltText = '', hashText = ''] = found
   if (algorithm !== 'argon2id' || version !== '19') {
-    throw new KeystrataError('unsupported', 'unsupported password hash: it must be Argon2id version 19 (0x13)')
+    throw new KeystrataError('unsupported', 'unsupported password hash: it must be Argon2id version 19 (0x13)', {
+      object: 'password hash',
+      field: algorithm === 'argon2id' ? 'version' : 'algorithm',
+    })
   }
   const [salt, hash] = [fromBase64(saltText), fromBase64(hashText)]
   if (salt === undefined || hash === undefined)
-    throw new KeystrataError('malformed', 'invalid password hash: its salt or hash is not base64')
+    throw new KeystrataError('malformed', 'invalid password hash: its salt or hash is not base64', {
+      object: 'password hash',
+    })
   if (salt.length < 8 || salt.length > 64 || hash.length < 16 || hash.length > 64) {
     throw new KeystrataError(
       'limit-exceeded',
       'invalid password hash: the salt must have 8 to 64 bytes and the hash 16 to 64',
+      { object: 'password hash', salt: salt.length, hash: hash.length },
     )
   }
   return { iterations: Number(iterations), memoryKiB: Number(memory), lanes: Number(lanes), salt, hash }
