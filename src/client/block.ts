@@ -12,7 +12,7 @@ import {
 } from './layout.ts'
 import { type KeyedRecordSuite, Suite } from '../core/suite.ts'
 import { partsOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
@@ -242,7 +242,7 @@ export class PublicCipher implements ScopeCipher {
 
   async open({ kind, header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
     if (kind !== 'public' || !equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
-    return assertNamed(new Uint8Array(ciphertext), label, (digest) => this.#label(digest))
+    return assertNamed(copyOf(ciphertext), label, (digest) => this.#label(digest))
   }
 
   #label(digest: Uint8Array): Bytes {

@@ -1,5 +1,7 @@
 // Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
 
+import { withoutMemory } from './errors.ts'
+
 /**
  * Bytes that own their memory, as all bytes that this library returns do.
  * @example
@@ -26,7 +28,7 @@ const typedArrayPrototype = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.pro
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
   // Use the built-in getter. Properties cannot deceive it, and it works for arrays of other realms.
   if (Reflect.get(typedArrayPrototype, Symbol.toStringTag, value) !== 'Uint8Array') {
-    throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
+    throw new TypeError(`${what} must be a Uint8Array${hintFor(value, what)}`)
   }
   const given = value as Uint8Array
   // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
@@ -38,13 +40,41 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
 }
 
 /** Guesses what the caller passed by mistake, and says what to do. */
-function hintFor(value: unknown): string {
-  if (value instanceof Promise) return ', not a promise: await it'
-  return typeof value === 'string' ? ', not a string: use new TextEncoder().encode(text)' : ''
+function hintFor(value: unknown, what: string): string {
+  const type = Object.prototype.toString.call(value).slice(8, -1)
+  if (type === 'Promise') return ', not a promise: await it'
+  if (type === 'ArrayBuffer') return ', not an ArrayBuffer: use new Uint8Array(buffer)'
+  if (typeof value !== 'string') return ''
+  // Content may be text. Everything else is bytes of this library, which somebody has encoded to store or send them.
+  return what === 'content' || what === 'file'
+    ? ', not a string: use new TextEncoder().encode(text)'
+    : ", not a string: decode its base64 or hex digits first, for example with Buffer.from(text, 'base64')"
+}
+
+/**
+ * Returns zeros. For everything that may be as large as content.
+ * @throws KeystrataError `limit-exceeded` if this device does not have the memory
+ */
+export function zeros(length: number): Bytes {
+  try {
+    return new Uint8Array(length)
+  } catch (error) {
+    throw withoutMemory(error, `${length} bytes`, { bytes: length })
+  }
+}
+
+/**
+ * Copies bytes, which may be as large as content.
+ * @throws KeystrataError `limit-exceeded` if this device does not have the memory
+ */
+export function copyOf(bytes: Uint8Array): Bytes {
+  const copy = zeros(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  const whole = zeros(parts.reduce((length, part) => length + part.length, 0))
   let offset = 0
   for (const part of parts) {
     whole.set(part, offset)

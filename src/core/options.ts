@@ -30,7 +30,7 @@ export function optionsFrom<T extends object>(
   hint?: string,
 ): T {
   if (given !== undefined) assertPlain(given, `the options of ${what} must be an object`, hint)
-  return copyOf(given ?? ({} as T), rules, what, 'option', hint)
+  return checkedCopy(given ?? ({} as T), rules, what, 'option', hint)
 }
 
 /**
@@ -39,7 +39,7 @@ export function optionsFrom<T extends object>(
  */
 export function fieldsFrom<T extends object>(given: T, rules: Rules<NoInfer<T>>, what: string, hint?: string): T {
   assertPlain(given, `${what} must be ${shapeOf(rules)}`, hint)
-  return copyOf(given, rules, what, 'property', hint)
+  return checkedCopy(given, rules, what, 'property', hint)
 }
 
 /** @throws TypeError for an array, a map, a promise, and everything else that has no properties by name */
@@ -50,7 +50,7 @@ function assertPlain(given: object, message: string, hint = ''): void {
   throw new TypeError(`${message}, not ${type.toLowerCase()}${type === 'Promise' ? ': await it' : hint}`)
 }
 
-function copyOf<T extends object>(given: T, rules: Rules<T>, what: string, noun: string, hint = ''): T {
+function checkedCopy<T extends object>(given: T, rules: Rules<T>, what: string, noun: string, hint = ''): T {
   const known = Object.keys(rules)
   // If all properties are required, a misspelt one is missing. So the object may be a row that has others beside them.
   const isRow = noun === 'property' && Object.values<string>(rules).every((rule) => rule === 'required')

@@ -11,7 +11,7 @@ import {
 import { legacyEnvelope } from '../client/layout.ts'
 import type { Claimant } from '../client/proof.ts'
 import { deriveScopeId } from '../client/typed-key.ts'
-import { type Bytes, equalBytes, utf8 } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -92,7 +92,7 @@ export class DesScope implements ScopeCipher {
     const { header, label, ciphertext } = block
     if (block.kind !== 'des' || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
     // A copy, so that the bytes that were authenticated are the bytes that are decrypted.
-    const padded = new Uint8Array(ciphertext)
+    const padded = copyOf(ciphertext)
     using _ = wiping(padded)
     const { headerBytes, iv, tag } = block.encrypted
     if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()

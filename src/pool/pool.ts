@@ -11,7 +11,7 @@ import {
   sharesOf,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
@@ -351,7 +351,7 @@ function copyOfHead({ label, envelope }: BlockHead): MovedHead {
 
 function copyOfBlock(block: StoredBlock): MovedBlock {
   const { ciphertext } = block
-  return { ...copyOfHead(block), ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')) }
+  return { ...copyOfHead(block), ciphertext: copyOf(bytesFrom(ciphertext, 'ciphertext')) }
 }
 
 const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [

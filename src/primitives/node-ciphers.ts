@@ -1,6 +1,6 @@
 // The ciphers of node:crypto, in place and in chunks.
 import { type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
-import { type Bytes, concat, wipe } from '../core/bytes.ts'
+import { type Bytes, concat, wipe, zeros } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -60,7 +60,7 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     })
     decipher.setAAD(aad)
     decipher.setAuthTag(sealed.subarray(-16))
-    const text = new Uint8Array(sealed.length - 16)
+    const text = zeros(sealed.length - 16)
     for (let start = 0; start < text.length; start += CHUNK) {
       const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
       text.set(chunk, start)

@@ -1,6 +1,6 @@
 // WebCrypto for long content and for PBKDF2, portable code for the rest. Every call passes on the key, and copies what
 // it reads, before it returns the promise. A buffer that is encrypted in place belongs to this library.
-import { type Bytes, wipe } from '../core/bytes.ts'
+import { type Bytes, copyOf, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, ContentHashes, Ctr, Gcm, Pbkdf2 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -81,7 +81,7 @@ export function webGcm(): Provided<Gcm> | undefined {
     },
     async gcmOpenContent(key, iv, aad, sealed) {
       if (!isForSubtle(key, iv, 12, sealed)) return portable.gcmOpenContent(key, iv, aad, sealed)
-      return run(subtle, 'decrypt', key, parametersOf(iv, aad), new Uint8Array(sealed)).catch(refused)
+      return run(subtle, 'decrypt', key, parametersOf(iv, aad), copyOf(sealed)).catch(refused)
     },
   }
   return { primitives: ['AES-GCM'], provider: PROVIDER, part }
@@ -115,7 +115,7 @@ export function webCbc(): Provided<Cbc> | undefined {
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!isForSubtle(key, iv, 16, sealed)) return portable.cbcDecrypt(key, iv, sealed)
-      return run(subtle, 'decrypt', key, parametersOf(iv), new Uint8Array(sealed)).catch(refused)
+      return run(subtle, 'decrypt', key, parametersOf(iv), copyOf(sealed)).catch(refused)
     },
   }
   return { primitives: ['AES-CBC'], provider: PROVIDER, part }

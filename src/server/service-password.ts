@@ -2,7 +2,13 @@
 // user get the same answer at the same cost. Each hash takes 64 MiB of memory.
 import { equalBytes, fromBase64, toBase64 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { type Argon2Costs, assertReadableCosts, DEFAULT_ARGON2_COSTS, withPassword } from '../core/password.ts'
+import {
+  type Argon2Costs,
+  assertReadableCosts,
+  DEFAULT_ARGON2_COSTS,
+  withinMemory,
+  withPassword,
+} from '../core/password.ts'
 import { providerOf } from '../primitives/choice.ts'
 import { PROVIDER } from '../primitives/node-crypto.ts'
 import { argon2 } from '../primitives/password-hash.ts'
@@ -90,7 +96,7 @@ function argon2id(password: string, salt: Uint8Array, costs: Argon2Costs, length
     const isNative = providerOf('Argon2id') === PROVIDER
     const { iterations, memoryKiB, lanes } = costs
     const task = { task: 'argon2', password: bytes, salt, costs: { iterations, memoryKiB, lanes }, length } as const
-    return ifThereIsRoom(() => (isNative ? here() : hashQueue().run(task, here)))
+    return ifThereIsRoom(() => withinMemory(costs, () => (isNative ? here() : hashQueue().run(task, here))))
   })
 }
 

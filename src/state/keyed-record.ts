@@ -1,7 +1,7 @@
 // The records of a vault, and of a scope of a client (SPEC §19.2): sealed and authenticated under the key of their
 // owner. Whoever can write them can also read them, and there is no second party: such a log can be shortened by
 // whoever writes to it.
-import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { keyNotFound } from '../core/header.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { hedgedId, hedgedNonce } from '../core/hedge.ts'
@@ -88,7 +88,7 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
       const aad = associatedData(headerBytes, draft.parameters(LOCK_BYTES), logId)
       await gcmSealContent(lock.key, lock.iv, aad, body.subarray(LOCK_BYTES, -MAC_BYTES))
       body.set(this.#macOf(draft), body.length - MAC_BYTES)
-      return new Uint8Array(draft.bytes)
+      return copyOf(draft.bytes)
     } catch (error) {
       body.fill(0)
       throw error
@@ -99,7 +99,7 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
     const draft = draftRecord(fields, this.#owner, logId, content.length + MAC_BYTES)
     draft.body.set(content)
     draft.body.set(this.#macOf(draft), content.length)
-    return new Uint8Array(draft.bytes)
+    return copyOf(draft.bytes)
   }
 
   open = async ({ encoded }: ParsedRecord): Promise<Bytes> => {

@@ -1,6 +1,6 @@
 // Logs in a store (SPEC §19.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
 // while others read it, and while its owner reseals it under new keys.
-import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -182,7 +182,7 @@ export class StoredLog implements Log {
   }
 
   async append(given: Uint8Array): Promise<string> {
-    const content = new Uint8Array(recordContentFrom(given))
+    const content = copyOf(recordContentFrom(given))
     const writer = writerOf(this.#epochs.keys)
     const digest = sha256(content)
     const id = writer.createId(this.#epochs.logId, digest)

@@ -1,6 +1,6 @@
 // Records as bytes (SPEC §19.1): the fields that all key models share, in front of a body that each key model lays out
 // itself.
-import { type Bytes, concat, domain, fromHex, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
+import { type Bytes, concat, domain, fromHex, lengthPrefixed, toHex, utf8, zeros } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint64, version } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
@@ -178,7 +178,7 @@ export function draftRecord(
   const flags = flagsOf(fields)
   const headerBytes = encodeHeader({ type: ObjectType.record, suite, keyId, ownerId, generation, flags })
   const encoded = encode(frame, { headerBytes, sequence, number, id, previous })
-  return new RecordBytes(concat(prefixOf(logId), encoded, new Uint8Array(bodyBytes)), logId)
+  return new RecordBytes(concat(prefixOf(logId), encoded, zeros(bodyBytes)), logId)
 }
 
 /**

@@ -1,6 +1,6 @@
 // Records one by one: what a key model can do with them, and the two doors for products that keep records in stores of
 // their own. Logs in a StateStore are in log.ts.
-import { type Bytes, bytesFrom, concat, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, equalBytes } from '../core/bytes.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { fieldsFrom } from '../core/options.ts'
@@ -235,7 +235,7 @@ export async function openRecord(
   keys.verify(record)
   if (after !== 'unchecked') assertFollows(record, after)
   const content = record.kind === 'content' ? await openWith(keys, record) : concat(keys.markerContent(record))
-  return { record: new Uint8Array(record.encoded.bytes), position: positionText(record), kind: record.kind, content }
+  return { record: copyOf(record.encoded.bytes), position: positionText(record), kind: record.kind, content }
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   sealPrepared,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, concat, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
@@ -97,7 +97,7 @@ export class VaultCipher {
     }
     using keys = this.#keysOf(nonce)
     // A copy, so that the caller cannot change the bytes between the check and the decryption. It becomes the content.
-    const content = new Uint8Array(ciphertext)
+    const content = copyOf(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)

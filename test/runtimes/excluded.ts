@@ -15,6 +15,7 @@ const chromium = [
   { file: 'test/attacks/04-storage-reader.test.ts', reason: 'scans a repository that an example wrote to a disk' },
   { file: 'test/layers.test.ts', reason: 'reads the source files' },
   { file: 'test/every-{error,option}.test.ts', reason: 'reads the source files' },
+  { file: 'test/core/missing-memory.test.ts', reason: 'limits the memory of a child process' },
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
