@@ -232,7 +232,7 @@ class TypedClient extends SecretHolder implements Client {
     this.assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
     const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
-    if (cipher === undefined) throw notOwned()
+    if (cipher === undefined) throw notOwned(parsed)
     return cipher.open(parsed)
   }
 

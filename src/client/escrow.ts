@@ -69,6 +69,7 @@ export function parseActivationCode(typed: string): string {
 
 const mistyped = (characters: number): KeystrataError =>
   new KeystrataError('malformed', 'the activation code is mistyped: type all six groups of five letters and digits', {
+    object: 'activation code',
     characters,
   })
 
@@ -149,13 +150,15 @@ export function readEscrow(given: Uint8Array): Deposit {
   const bytes = copyOfClaim(given, 'escrow')
   const header = parseHeader(bytes, 'escrow', ObjectType.escrow, [Suite.none])
   if (!equalBytes(header.ownerId, NOBODY))
-    throw new KeystrataError('malformed', 'the escrow has an owner id, but must have none')
+    throw new KeystrataError('malformed', 'the escrow has an owner id, but must have none', { object: 'escrow' })
   const { issuedAt, wrapped, signatures, ...claimed } = decode(storedEscrow, bytes, 'escrow')
   const realm = readName(claimed.realm, 'escrow')
   const message = escrowMessage({ ...claimed, issuedAt, wrapped })
   const claim = verifiedClaim({ ...claimed, signatures }, 'escrow', () => message)
   if (claim.privateKey.type === DES_56) {
-    throw new KeystrataError('malformed', 'the escrow is for a DES-56 key, which cannot be deposited')
+    throw new KeystrataError('malformed', 'the escrow is for a DES-56 key, which cannot be deposited', {
+      object: 'escrow',
+    })
   }
   return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
 }

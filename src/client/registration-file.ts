@@ -114,6 +114,7 @@ function parseStored(given: Uint8Array): StoredRegistration & { readonly header:
   const bytes = copyOf(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
     throw new KeystrataError('limit-exceeded', 'the registration file is larger than 8,192 bytes', {
+      object: 'registration',
       most: MAX_REGISTRATION_BYTES,
     })
   }
@@ -250,6 +251,7 @@ export function openRegistration(
   assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {
     throw new KeystrataError('expired', 'this registration file has expired: ask the provider for a new one', {
+      object: 'registration',
       expires: new Date(expires).toISOString(),
     })
   }

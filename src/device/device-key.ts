@@ -154,7 +154,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     const header = parseHeader(copy, 'saved handle', ObjectType.savedHandle, [Suite.none])
     const { kind: found, wrapped } = decode(storedHandle, copy, 'saved handle')
     if (found !== SavedKind[kind]) throw otherKind(found, kind)
-    assertSealedBy(this.#key, header.keyId)
+    assertSealedBy(this.#key, header, 'saved handle')
     if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
     return answeredAlike(() => unwrapSecret(this.#key, wrapped, 'saved handle', savedPlace(found)))
   }

@@ -96,7 +96,7 @@ export class ShareRecipients {
 
 export function noSuchShare(id: string): KeystrataError {
   const message = 'no active share has this id; it was revoked, or this handle or export is older than the share'
-  return new KeystrataError('key-not-found', message, { share: id.slice(0, 32) })
+  return new KeystrataError('key-not-found', message, { object: 'share', share: id.slice(0, 32) })
 }
 
 /**

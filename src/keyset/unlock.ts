@@ -183,6 +183,7 @@ export async function unlockParsed(
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
   if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
   throw new KeystrataError('limit-exceeded', 'unlocking this keyset takes more than `costs` allows', {
+    object: 'keyset',
     iterations,
     memoryKiB,
     lanes,

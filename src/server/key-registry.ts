@@ -377,7 +377,9 @@ export function openKeyRegistry(
 }
 
 const safeguardingRequired = (): KeystrataError =>
-  new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first')
+  new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first', {
+    object: 'escrow',
+  })
 
 /**
  * Returns the account of the customer who is logged in.

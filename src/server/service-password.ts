@@ -2,7 +2,13 @@
 // user get the same answer at the same cost. Each hash takes 64 MiB of memory.
 import { allocate, equalBytes, fromBase64, toBase64 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { type Argon2Costs, assertReadableCosts, DEFAULT_ARGON2_COSTS, withPassword } from '../core/password.ts'
+import {
+  type Argon2Costs,
+  assertReadableCosts,
+  DEFAULT_ARGON2_COSTS,
+  withinMemory,
+  withPassword,
+} from '../core/password.ts'
 import { providerOf } from '../primitives/choice.ts'
 import { PROVIDER } from '../primitives/node-crypto.ts'
 import { argon2 } from '../primitives/password-hash.ts'
@@ -90,7 +96,7 @@ function argon2id(password: string, salt: Uint8Array, costs: Argon2Costs, length
     const isNative = providerOf('Argon2id') === PROVIDER
     const { iterations, memoryKiB, lanes } = costs
     const task = { task: 'argon2', password: bytes, salt, costs: { iterations, memoryKiB, lanes }, length } as const
-    return ifThereIsRoom(() => (isNative ? here() : hashQueue().run(task, here)))
+    return ifThereIsRoom(() => withinMemory(costs, () => (isNative ? here() : hashQueue().run(task, here))))
   })
 }
 
@@ -104,18 +110,27 @@ function parseHash(text: string): StoredHash {
   if (typeof text !== 'string') throw new TypeError('hash must be a string')
   const found = /^\$([a-z\d-]{1,32})\$v=(\d+)\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z\d+/]+)\$([A-Za-z\d+/]+)$/.exec(text)
   if (found === null)
-    throw new KeystrataError('malformed', 'invalid password hash: it must be an Argon2 hash in the PHC string format')
+    throw new KeystrataError('malformed', 'invalid password hash: it must be an Argon2 hash in the PHC string format', {
+      object: 'password hash',
+      characters: text.length,
+    })
   const [, algorithm, version, memory, iterations, lanes, saltText = '', hashText = ''] = found
   if (algorithm !== 'argon2id' || version !== '19') {
-    throw new KeystrataError('unsupported', 'unsupported password hash: it must be Argon2id version 19 (0x13)')
+    throw new KeystrataError('unsupported', 'unsupported password hash: it must be Argon2id version 19 (0x13)', {
+      object: 'password hash',
+      field: algorithm === 'argon2id' ? 'version' : 'algorithm',
+    })
   }
   const [salt, hash] = [fromBase64(saltText), fromBase64(hashText)]
   if (salt === undefined || hash === undefined)
-    throw new KeystrataError('malformed', 'invalid password hash: its salt or hash is not base64')
+    throw new KeystrataError('malformed', 'invalid password hash: its salt or hash is not base64', {
+      object: 'password hash',
+    })
   if (salt.length < 8 || salt.length > 64 || hash.length < 16 || hash.length > 64) {
     throw new KeystrataError(
       'limit-exceeded',
       'invalid password hash: the salt must have 8 to 64 bytes and the hash 16 to 64',
+      { object: 'password hash', salt: salt.length, hash: hash.length },
     )
   }
   return { iterations: Number(iterations), memoryKiB: Number(memory), lanes: Number(lanes), salt, hash }

@@ -217,10 +217,13 @@ export class StoredLog implements Log {
     if (arrived !== undefined) return positionText({ number: arrived.number, id })
     const unsettled = attempts.findLast(({ outcome }) => outcome === 'unknown')
     if (unsettled === undefined)
-      throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later')
+      throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later', {
+        object: 'log',
+        tries: TRIES,
+      })
     const position = positionText({ number: unsettled.number, id })
     const message = `other machines appended to this log on every try, and ${position} may still arrive: read it again`
-    throw new KeystrataError('conflict', message, { unsettled: position })
+    throw new KeystrataError('conflict', message, { object: 'log', tries: TRIES, unsettled: position })
   }
 
   /** Returns the attempt that is in the log, as it was written, or as a copy with its number and the id. */

@@ -170,6 +170,7 @@ export function recordContentFrom(given: Uint8Array): Uint8Array {
   const content = bytesFrom(given, 'content')
   if (content.length <= MAX_CONTENT_BYTES) return content
   throw new KeystrataError('limit-exceeded', 'this content is too large: a record holds at most 64 MiB', {
+    object: 'record',
     bytes: content.length,
   })
 }

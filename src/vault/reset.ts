@@ -4,7 +4,8 @@
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'
 import { type Card, type CardHolder, cardHolderOf, readCard } from '../core/card.ts'
-import { generateSigningPair } from '../core/key-pairs.ts'
+import { keyNotFound } from '../core/header.ts'
+import { generateSigningPair, publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
 import { assertNotOlder, FLOOR, nextVersion, parseFloor } from '../state/version.ts'
@@ -114,12 +115,11 @@ function signerOf({ admin }: ParsedProfile, holder: CardHolder): HandoverSigner[
     })
   }
   // The record's signature has been checked, so only its owner could have written an invalid card.
-  const sign = holder.signerOf(answeredAlike(() => readCard(admin)))
+  const card = answeredAlike(() => readCard(admin))
+  const sign = holder.signerOf(card)
   if (sign !== undefined) return sign
-  throw new KeystrataError(
-    'key-not-found',
-    'this profile has another admin: unlock the keyset that its card belongs to',
-  )
+  const header = { ownerId: card.ownerId, keyId: publicKeyId(card.sharing) }
+  throw keyNotFound('profile', header, 'this profile has another admin: unlock the keyset that its card belongs to')
 }
 
 function recoverVault(
@@ -146,6 +146,7 @@ function recoverVault(
 
 function noRecoverySlot(vaultId: Uint8Array): KeystrataError {
   return new KeystrataError('key-not-found', 'a recovery slot of this vault is missing: its user must rotate it', {
+    object: 'recovery slot',
     vaultId: toHex(vaultId),
   })
 }

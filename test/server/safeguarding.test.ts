@@ -354,7 +354,7 @@ describe('a registration file', () => {
     const { registry, file, options, activationCode } = await deposited()
     const theirs = { ...options, provider: stranger.card() }
     await failure(() => openRegistration(file, theirs), 'authentication-failed')
-    await failure(() => parseRegistration(file, theirs), 'authentication-failed')
+    await failure(() => parseRegistration(file, { provider: theirs.provider }), 'authentication-failed')
     openRegistration(
       await registry.buildRegistration({ account: 'acme', name: 'desktop' }, stranger, soon()),
       theirs,
