@@ -270,7 +270,7 @@ describe('another realm', () => {
   })
 
   it('gives signals, of which only what React Native has too is used', async () => {
-    const listeners = new Set<() => void>()
+    const listeners: Set<() => void> = new Set()
     const signal = {
       aborted: false,
       addEventListener: (_: string, listener: () => void, ...options: unknown[]) => {
