@@ -1,12 +1,14 @@
 import js from '@eslint/js'
 import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
+import { offHeap } from './eslint-off-heap.js'
 
 export default defineConfig(
   {
     ignores: [
       'dist',
       'build.js',
+      'eslint-off-heap.js',
       'coverage',
       'docs',
       'test/package',
@@ -40,6 +42,11 @@ export default defineConfig(
       '@typescript-eslint/no-invalid-void-type': ['error', { allowAsThisParameter: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
     },
+  },
+  {
+    files: ['src/**'],
+    plugins: { keystrata: { rules: { 'off-heap': offHeap } } },
+    rules: { 'keystrata/off-heap': 'error' },
   },
   {
     // Tests and examples index into arrays that they have just made. A wrong index fails the test anyway.

@@ -49,7 +49,7 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     ['a promise instead of a block', () => encodeBlock(Promise.resolve(block) as never), 'await it'],
     ['stored bytes instead of a block', () => keyset.open(stored as never), 'parseBlock'],
     ['bytes instead of a card', () => keyset.createShare().share.invite(keyset.card().bytes as never), 'card()'],
-    ['a missing card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'card()'],
+    ['a missing card', () => openRegistration(stored, { account: 'acme', provider: undefined as never }), 'parseCard'],
     ['bytes instead of an admin card', () => createProfile(login, { admin: keyset.card().bytes as never }), 'card()'],
     ['a missing recovery option', () => createProfile(login, undefined as never), '{ zeroTrust: true }'],
     ['a missing store', () => createProfile(login, { zeroTrust: true }).createVault(undefined as never), 'StateStore'],
@@ -127,9 +127,11 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     expect(() => resetProfile(record, keyset, login, undefined as never)).toThrow("or 'unpinned'")
   })
 
-  it('the message about incomplete costs names the missing number and its range', async () => {
-    const costs = { memoryKiB: CHEAP.memoryKiB } as never
-    const error = await failure(() => createKeyset(PASSWORD, { costs }), 'limit-exceeded')
+  it('the message about incomplete costs names the numbers, and the one about low costs their range', async () => {
+    const incomplete = createKeyset(PASSWORD, { costs: { memoryKiB: CHEAP.memoryKiB } as never })
+    await expect(incomplete).rejects.toThrow(TypeError)
+    await expect(incomplete).rejects.toThrow('costs needs { iterations, memoryKiB, lanes }')
+    const error = await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, iterations: 0 } }), 'limit-exceeded')
     expect(error.message).toContain('iterations 1–64')
   })
 

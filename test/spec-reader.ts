@@ -3,7 +3,8 @@
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
 // The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts and spec-reader-log.ts (§19),
 // spec-reader-vault.ts (§7 to §11), spec-reader-profile.ts (§8.2 and §9), spec-reader-share.ts (§12),
-// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17) and spec-reader-revision.ts (the revisions of
+// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17), spec-reader-hedge.ts (random values) and
+// spec-reader-revision.ts (the revisions of
 // §5.2).
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'

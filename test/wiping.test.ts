@@ -44,12 +44,12 @@ import { openKeyRegistry, verifyCredential } from '../src/server.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMaster } from '../src/keyset/master.ts'
-import { type Backend, type Kem } from '../src/primitives/backend.ts'
+import { type Backend, type Kem, type X25519Encapsulator } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
 import { planted, plantedContents } from './keyset/planted.ts'
 
-/** Arrays of at most 96 bytes that were copied from another array. Every key of the library holds such a copy. */
+/** Arrays of at most 96 bytes in memory of their own. Every key of the library holds such an array. */
 let copies: readonly MadeArray[] = []
 
 // Objects made before a test starts to capture use the same cheap hashes.
@@ -61,7 +61,7 @@ afterEach(() => {
 
 /** Returns a backend that records every secret buffer that it receives or returns. */
 function capturing(whole: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
-  copies = watchArrays((bytes, [given]) => ArrayBuffer.isView(given) && bytes.length <= 96)
+  copies = watchArrays((bytes, [given]) => given instanceof ArrayBuffer && bytes.length <= 96)
   const backend = cheap(whole)
   const captured: Map<string, Uint8Array[]> = new Map()
   const keep = (what: string, ...buffers: Uint8Array[]) => {
@@ -134,13 +134,17 @@ function capturing(whole: Backend): { backend: Backend; captured: Map<string, Ui
   }
 }
 
-function capturingKem(kem: Kem, keep: (what: string, ...buffers: Uint8Array[]) => void): Kem {
+function capturingKem(
+  kem: Kem<X25519Encapsulator>,
+  keep: (what: string, ...buffers: Uint8Array[]) => void,
+): Kem<X25519Encapsulator> {
   return {
     encapsulator(publicKey) {
       const encapsulator = kem.encapsulator(publicKey)
       return {
-        encapsulate() {
-          const sent = encapsulator.encapsulate()
+        encapsulate(ephemeral?: Uint8Array) {
+          if (ephemeral !== undefined) keep('ephemeral key', ephemeral)
+          const sent = encapsulator.encapsulate(ephemeral)
           keep('shared secret', sent.shared)
           return sent
         },
@@ -405,7 +409,7 @@ describe.each(backends)('profiles and vaults on $name', (backend) => {
     expect([...captured.keys()].sort()).toEqual(
       [
         ...['content digest', 'ctr key', 'gcm key', 'gcm text', 'hkdf key', 'hkdf output', 'hmac key', 'password'],
-        ...['pbkdf2 output', 'poly1305 key', 'private key', 'shared secret'],
+        ...['ephemeral key', 'pbkdf2 output', 'poly1305 key', 'private key', 'shared secret'],
       ].sort(),
     )
     expectWiped(captured)

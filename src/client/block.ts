@@ -12,20 +12,20 @@ import {
 } from './layout.ts'
 import { type KeyedRecordSuite, Suite } from '../core/suite.ts'
 import { partsOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, NOBODY, ObjectType } from '../core/header.ts'
+import { deriveHedgeKey, HEDGE, hedgedNonceUnder, type NonceInputs } from '../core/hedge.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
-import type { SecretKey } from '../core/secret.ts'
-import { associatedData, deriveLock, keyIdOf, NONCE_BYTES } from '../core/wrap.ts'
+import { disposable, type Handle, type SecretKey } from '../core/secret.ts'
+import { associatedData, deriveLock, keyIdOf } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { KeyedRecords, noRecords } from '../state/keyed-record.ts'
 import type { RecordKeys } from '../state/record.ts'
 import { type ClientKey, deriveScopeId } from './typed-key.ts'
@@ -39,8 +39,8 @@ export interface PreparedClientContent {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-  /** n, 32 bytes. Only set in the account scope, which derives it from the content. */
-  readonly nonce?: Bytes
+  /** n, 32 bytes. The scope public has none. */
+  readonly nonce: Bytes
 }
 
 /** A block whose format was checked, but nothing was verified yet. */
@@ -107,9 +107,10 @@ export class KeyedCipher implements ScopeCipher {
   readonly #key: SecretKey<'client'>
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
+  /** The header of every envelope. */
+  readonly #headerBytes: Bytes
   readonly #naming: Naming
-  /** Derives n from the content, in the account scope. Undefined in the private scope, where n is random. */
-  readonly #dedup: SecretKey<'mac'> | undefined
+  readonly #nonces: Nonces
   /** Created at first use: most programs only seal and open blocks. */
   #records: KeyedRecords | undefined
 
@@ -120,14 +121,16 @@ export class KeyedCipher implements ScopeCipher {
     this.#key = key.copy()
     this.#keyId = keyIdOf(key)
     this.#ownerId = deriveScopeId(key, account, role)
+    const header = { type: ObjectType.envelope, suite: this.#suite, keyId: this.#keyId, ownerId: this.#ownerId }
+    this.#headerBytes = encodeHeader(header)
     this.#naming = keyedNaming(key, utf8(account), utf8(role))
-    this.#dedup = role === 'account' ? deriveKey('mac', key, 'account-dedup', [utf8(account)], 32) : undefined
+    this.#nonces = noncesOf(role, key, account)
   }
 
   dispose(): void {
     this.#key.dispose()
     this.#naming.dispose()
-    this.#dedup?.dispose()
+    this.#nonces.dispose()
     this.#records?.dispose()
   }
 
@@ -145,15 +148,16 @@ export class KeyedCipher implements ScopeCipher {
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {
-    return copyIdentified(given, TAG_BYTES, (digest) => ({
-      label: this.#naming.label(digest),
-      ...(this.#dedup !== undefined && { nonce: hmacSha256(this.#dedup, digest) }),
-    }))
+    const headerBytes = this.#headerBytes
+    return copyIdentified(given, TAG_BYTES, (digest) => {
+      const label = this.#naming.label(digest)
+      const nonce = this.#nonces.nonce({ digest, headerBytes, parameters: EMPTY, context: label })
+      return { label, nonce }
+    })
   }
 
-  async seal({ buffer, label, nonce = randomBytes(NONCE_BYTES) }: PreparedClientContent): Promise<Bytes> {
-    const header = { type: ObjectType.envelope, suite: this.#suite, keyId: this.#keyId, ownerId: this.#ownerId }
-    const headerBytes = encodeHeader(header)
+  async seal({ buffer, label, nonce }: PreparedClientContent): Promise<Bytes> {
+    const headerBytes = this.#headerBytes
     using lock = this.#lock(nonce)
     const { commitment } = lock
     const aad = associatedData(headerBytes, concat(nonce, commitment), label)
@@ -177,6 +181,27 @@ export class KeyedCipher implements ScopeCipher {
   #lock(nonce: Uint8Array) {
     const context = [utf8(this.#role), this.#ownerId]
     return deriveLock(this.#key, nonce, 'client-block', context, this.#suite.keyBytes)
+  }
+}
+
+/** How a scope gets the nonces of its blocks. */
+interface Nonces extends Handle {
+  nonce(inputs: NonceInputs): Bytes
+}
+
+/** Nonces that depend on the content alone, so that equal contents give equal blocks, or random ones. */
+function noncesOf(role: KeyRole, key: SecretKey<'client'>, account: string): Nonces {
+  switch (role) {
+    case 'account': {
+      const dedupKey = deriveKey('mac', key, 'account-dedup', [utf8(account)], 32)
+      return disposable({ nonce: ({ digest }: NonceInputs) => hmacSha256(dedupKey, digest) }, () => dedupKey.dispose())
+    }
+    case 'private': {
+      const hedgeKey = deriveHedgeKey(key, HEDGE)
+      return disposable({ nonce: (inputs: NonceInputs) => hedgedNonceUnder(hedgeKey, inputs) }, () =>
+        hedgeKey.dispose(),
+      )
+    }
   }
 }
 
@@ -229,7 +254,7 @@ export class PublicCipher implements ScopeCipher {
   }
 
   prepare(given: Uint8Array): Promise<PreparedClientContent> {
-    return copyIdentified(given, 0, (digest) => ({ label: this.#label(digest) }))
+    return copyIdentified(given, 0, (digest) => ({ label: this.#label(digest), nonce: EMPTY }))
   }
 
   async seal(): Promise<Bytes> {
@@ -239,7 +264,7 @@ export class PublicCipher implements ScopeCipher {
 
   async open({ kind, header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
     if (kind !== 'public' || !equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
-    return assertNamed(new Uint8Array(ciphertext), label, (digest) => this.#label(digest))
+    return assertNamed(copyOf(ciphertext), label, (digest) => this.#label(digest))
   }
 
   #label(digest: Uint8Array): Bytes {

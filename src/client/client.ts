@@ -6,7 +6,8 @@ import { decodeClient, encodeClient } from './saved-client.ts'
 import type { BlockReader, StoredBlock } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import type { HashOptions } from '../core/password.ts'
+import { fieldsFrom, optionsFrom, type Rules } from '../core/options.ts'
+import { HASH_OPTIONS, type HashOptions } from '../core/password.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, type Handle, SecretHolder } from '../core/secret.ts'
 import { numberOf, parseName } from '../core/text.ts'
@@ -15,7 +16,7 @@ import { notOwned, parseClientBlock, type ScopeCipher } from './block.ts'
 import { sealEscrow } from './escrow.ts'
 import { checkChallenge, type Claimant, encodeEnrolment, encodeProof } from './proof.ts'
 import { cipherOf, type ClientScope, OpenScope, type ScopeKeys, SCOPES } from './scope.ts'
-import { type ClientKey, deriveTypedKey, type TypedKey } from './typed-key.ts'
+import { type ClientKey, deriveTypedKey, type TypedKey, typedKeyFrom } from './typed-key.ts'
 
 /**
  * Names a client and holds the texts of its keys. Names are case-sensitive and spaces count: take them from the
@@ -40,7 +41,18 @@ export interface ClientOptions extends HashOptions {
   /** The key for data that only this client needs. */
   privateKey: TypedKey
   /** The key for data that the clients of the account share. Required once the account has several clients. */
-  accountKey?: TypedKey
+  accountKey?: TypedKey | undefined
+}
+
+export const CLIENT_OPTIONS: Rules<Omit<ClientOptions, 'accountKey'>> = {
+  realm: 'required',
+  account: 'required',
+  name: 'required',
+  platform: 'required',
+  privateKey: 'required',
+  onProgress: 'optional',
+  signal: 'optional',
+  argon2: 'optional',
 }
 
 /**
@@ -224,13 +236,15 @@ class TypedClient extends SecretHolder implements Client {
     return cipher.open(parsed)
   }
 
-  async withAccountKey(key: TypedKey, options: HashOptions = {}): Promise<Client> {
+  async withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client> {
     this.assertUsable()
+    const typed = typedKeyFrom(key, 'the account key')
+    const hashing = optionsFrom(options, HASH_OPTIONS, 'withAccountKey')
     // Copies, because this handle may be disposed of while the hash runs.
     const kept = copyKeys({ ...this.#claimant, accountKey: undefined })
     let accountKey: ClientKey
     try {
-      accountKey = await deriveTypedKey({ ...key }, 'account', kept, options)
+      accountKey = await deriveTypedKey(typed, 'account', kept, hashing)
     } catch (error) {
       disposeKeys(kept)
       throw error
@@ -250,8 +264,7 @@ class TypedClient extends SecretHolder implements Client {
 
   /** Checks a challenge against the server that the caller expects. */
   #challengeFrom(challenge: Uint8Array, options: { server: string } | undefined, method: string): Bytes {
-    const server = options?.server
-    if (server === undefined) throw new TypeError(`${method} needs { server }: pass the name of the server`)
+    const { server } = optionsFrom(options, { server: 'required' }, method, ': pass the name of the server')
     return checkChallenge(challenge, this.#claimant.realm, parseName(server, 'server'))
   }
 
@@ -285,11 +298,12 @@ class TypedClient extends SecretHolder implements Client {
  * ```
  */
 export async function deriveClient(options: ClientOptions): Promise<Client> {
-  const { platform, privateKey, accountKey, signal, onProgress, argon2 } = options
-  const names = parseNames(options, platform)
-  if (typeof privateKey !== 'object') throw new TypeError('privateKey must be { type, text }')
+  const given = optionsFrom(options, { ...CLIENT_OPTIONS, accountKey: 'optional' }, 'deriveClient')
+  const { platform, privateKey, accountKey, signal, onProgress, argon2 } = given
+  const names = parseNames(given, platform)
   // Copies: the caller's objects may change while the first hash runs.
-  const typed = [{ ...privateKey }, ...(accountKey === undefined ? [] : [{ ...accountKey }])]
+  const typed = [typedKeyFrom(privateKey, 'privateKey')]
+  if (accountKey !== undefined) typed.push(typedKeyFrom(accountKey, 'accountKey'))
   const keys: ClientKey[] = []
   try {
     for (const [index, each] of typed.entries()) {
@@ -354,7 +368,8 @@ export function openSavedClient(
   device: DeviceKey,
   expected: { account: string; name: string },
 ): Client {
-  const names = { account: parseName(expected.account, 'account'), name: parseName(expected.name, 'name') }
+  const { account, name } = fieldsFrom(expected, { account: 'required', name: 'required' }, 'expected')
+  const names = { account: parseName(account, 'account'), name: parseName(name, 'name') }
   const claimant = openHandle(device, 'client', saved, decodeClient)
   try {
     assertExpected({ account: claimant.account, name: claimant.client }, names)

@@ -18,7 +18,17 @@ import {
   storedProof,
 } from './layout.ts'
 import { Suite } from '../core/suite.ts'
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import {
+  type Bytes,
+  bytesFrom,
+  concat,
+  copyOf,
+  domain,
+  EMPTY,
+  equalBytes,
+  lengthPrefixed,
+  utf8,
+} from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
@@ -104,7 +114,7 @@ export function assertClaimHeader(bytes: Uint8Array, object: string, type: numbe
  * @throws KeystrataError `limit-exceeded`
  */
 export function copyOfClaim(given: Uint8Array, object: string): Bytes {
-  const bytes = new Uint8Array(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
+  const bytes = copyOf(bytesFrom(given, object).subarray(0, MAX_CLAIM_BYTES + 1))
   if (bytes.length <= MAX_CLAIM_BYTES) return bytes
   throw new KeystrataError('limit-exceeded', `the ${object} is larger than 4,096 bytes`, {
     object,
@@ -233,7 +243,7 @@ export function readEnrolment(given: Uint8Array): Claim & { readonly realm: stri
   const realm = readName(body.realm, 'enrolment')
   const message = enrolmentMessage(body)
   const claim = verifiedClaim({ ...body, signatures }, 'enrolment', () => message)
-  return { ...claim, realm, challenge: new Uint8Array(body.challenge) }
+  return { ...claim, realm, challenge: copyOf(body.challenge) }
 }
 
 /**
@@ -244,7 +254,7 @@ export function readProof(given: Uint8Array): Claim & { readonly challenge: Byte
   const bytes = copyOfClaim(given, 'proof')
   assertClaimHeader(bytes, 'proof', ObjectType.proof)
   const proof = decode(storedProof, bytes, 'proof')
-  const challenge = new Uint8Array(proof.challenge)
+  const challenge = copyOf(proof.challenge)
   const claim = verifiedClaim(proof, 'proof', (role, account, client) => proofMessage(challenge, account, client, role))
   return { ...claim, challenge }
 }

@@ -4,10 +4,11 @@
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { Suite } from '../core/suite.ts'
 import { bytes, type Codec, decode, encode, name, optional, sized, struct, time, uint16 } from '../core/codec.ts'
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { isSignatureOf, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { type Client, openedClient } from './client.ts'
@@ -110,7 +111,7 @@ export function armRegistration(registration: Uint8Array, activationCode: string
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
  */
 function parseStored(given: Uint8Array): StoredRegistration & { readonly header: Header } {
-  const bytes = new Uint8Array(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
+  const bytes = copyOf(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
     throw new KeystrataError('limit-exceeded', 'the registration file is larger than 8,192 bytes', {
       most: MAX_REGISTRATION_BYTES,
@@ -180,6 +181,8 @@ export interface RegistrationFacts {
   readonly armed: boolean
 }
 
+const PROVIDER_HINT = ": pass the provider's card, as parseCard returns it"
+
 /**
  * Reads what a registration file says, without the activation code. It verifies the provider's signature, but accepts
  * expired files.
@@ -197,7 +200,8 @@ export interface RegistrationFacts {
  * ```
  */
 export function parseRegistration(registration: Uint8Array, options: { provider: Card }): RegistrationFacts {
-  const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(options.provider))
+  const { provider } = optionsFrom(options, { provider: 'required' }, 'parseRegistration', PROVIDER_HINT)
+  const { server, expires, code, deposit } = readRegistration(registration, keysOfCard(provider))
   const { realm, account, client, issuedAt, accountKey } = deposit
   const dates = { expires: new Date(expires), depositedAt: new Date(issuedAt) }
   return {
@@ -240,7 +244,8 @@ export function openRegistration(
   registration: Uint8Array,
   options: { provider: Card; account: string; activationCode?: string },
 ): Client {
-  const { provider, activationCode, account } = options
+  const rules = { provider: 'required', account: 'required', activationCode: 'defined' } as const
+  const { provider, activationCode, account } = optionsFrom(options, rules, 'openRegistration', PROVIDER_HINT)
   const { expires, deposit, code } = readRegistration(registration, keysOfCard(provider))
   assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {

@@ -2,6 +2,7 @@
 // machine, so another machine can restore. An attacker has to guess the text, and every guess costs one Argon2id hash.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { fieldsFrom } from '../core/options.ts'
 import { type Argon2Costs, type HashOptions, hashPassword } from '../core/password.ts'
 import { SecretKey } from '../core/secret.ts'
 import { normalizeText } from '../core/text.ts'
@@ -37,6 +38,13 @@ export interface TypedKey {
   /** 1 to 32 characters for AES-256, 1 to 24 for AES-192, 1 to 16 for AES-128. */
   readonly text: string
 }
+
+/**
+ * Returns a copy of a typed key that a caller passed.
+ * @throws TypeError if it is not one
+ */
+export const typedKeyFrom = <K extends { readonly type: string; readonly text: string }>(given: K, what: string): K =>
+  fieldsFrom<{ type: string; text: string }>(given, { type: 'required', text: 'required' }, what) as K
 
 /** A derived key and its type. */
 export interface ClientKey {

@@ -4,10 +4,10 @@
 // 2018). Every object and recipient gets a fresh agreement. None is cached.
 import { hmacSha512, sha512 } from '../primitives/hash.ts'
 import { decapsulate, KEM_BYTES } from '../primitives/kem.ts'
-import { type Bytes, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
+import { type Bytes, copyOf, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { Identity, PublicHalves, Recipient } from './key-pairs.ts'
-import { disposable, type Handle, SecretKey, wiping } from './secret.ts'
+import { disposable, type Handle, SecretKey, wiping, withBytes } from './secret.ts'
 import { type AgreementSuite, type Method, METHODS } from './suite.ts'
 
 /** What a key agreement stores in the object. A part is empty if the suite does not use its method. */
@@ -47,16 +47,23 @@ export interface Agreement extends Handle {
   key(purpose: 'combined' | 'envelope' | 'seal'): SecretKey<'agreed'>
 }
 
-/** Creates a fresh agreement with a recipient. */
+/**
+ * Creates a fresh agreement with a recipient.
+ * @param ephemeral the ephemeral X25519 key. Without it, a fresh one is generated
+ */
 export function agreeWith(
   recipient: Recipient,
   place: AgreementPlace,
+  ephemeral?: SecretKey<'x25519'>,
 ): { parts: AgreementParts; agreement: Agreement } {
   const parts = { ephemeral: EMPTY, encapsulated: EMPTY }
   const secrets: Map<Method, Bytes> = new Map()
   using _ = disposable({}, () => wipe(...secrets.values()))
   for (const method of place.suite.methods) {
-    const { ciphertext, shared } = recipient[method].encapsulate()
+    const { ciphertext, shared } =
+      method === 'x25519' && ephemeral !== undefined
+        ? withBytes(ephemeral, (scalar) => recipient.x25519.encapsulate(scalar))
+        : recipient[method].encapsulate()
     parts[ROWS[method].part] = ciphertext
     secrets.set(method, shared)
   }
@@ -79,7 +86,7 @@ export function reachAgreement(identity: Identity, place: AgreementPlace, parts:
 function prf(key: SecretKey<'agreed'>, label: string, transcript: Uint8Array): Bytes {
   const mac = hmacSha512(key, domain(label), lengthPrefixed(transcript))
   using _ = wiping(mac)
-  return mac.slice(0, 32)
+  return copyOf(mac.subarray(0, 32))
 }
 
 function transcriptOf(

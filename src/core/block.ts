@@ -4,6 +4,7 @@ import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'
 import { KeystrataError } from './errors.ts'
 import { parseLabel } from './label.ts'
+import { optionsFrom } from './options.ts'
 import type { Pack } from './pack.ts'
 import { isBytes, isPromise } from './realms.ts'
 import { disposable, type Handle, SecretHolder } from './secret.ts'
@@ -332,7 +333,8 @@ export async function sealPrepared(
 }
 
 /** Copies the ids, so that later changes by the caller have no effect. */
-export function sharesOf({ shares }: SealOptions): readonly string[] | undefined {
+export function sharesOf(options: SealOptions | undefined): readonly string[] | undefined {
+  const { shares } = optionsFrom(options, { shares: 'optional' }, 'seal')
   return shares === undefined ? undefined : idsFrom(shares)
 }
 

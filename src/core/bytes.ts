@@ -1,4 +1,9 @@
 // Byte strings: joining, comparing, writing integers and prefixed fields (SPEC §1.1). Big-endian throughout.
+//
+// V8 keeps a typed array of up to 64 bytes inside its heap, together with its object. The garbage collector moves such
+// an array and leaves the old copy behind, which nobody can wipe. An ArrayBuffer lies outside the heap and never moves.
+// So every array that may hold a secret is made by `allocate` or `copyOf`. A lint rule of this project enforces that.
+// Only constants and integers are made in other ways.
 import { isBytes, isPromise } from './realms.ts'
 
 /**
@@ -14,7 +19,40 @@ import { isBytes, isPromise } from './realms.ts'
  */
 export type Bytes = Uint8Array<ArrayBuffer>
 
-export const EMPTY: Bytes = /* @__PURE__ */ new Uint8Array(0)
+/** Returns zeros in memory that the garbage collector does not move. */
+export function allocate(length: number): Bytes {
+  return new Uint8Array(new ArrayBuffer(length))
+}
+
+/** Returns a copy of bytes, in memory that the garbage collector does not move. */
+export function copyOf(bytes: Uint8Array): Bytes {
+  const copy = allocate(bytes.length)
+  copy.set(bytes)
+  return copy
+}
+
+/** Makes `length` bytes, each from its index. */
+export function filled(length: number, byteAt: (index: number) => number): Bytes {
+  const bytes = allocate(length)
+  for (let index = 0; index < length; index++) bytes[index] = byteAt(index)
+  return bytes
+}
+
+/** The longest array that V8 keeps inside its heap. */
+const MOST_IN_HEAP = 64
+
+/**
+ * Returns the result of another library in memory that the garbage collector does not move. A short result is copied
+ * and wiped. A long one is already in such memory. The result must own its memory.
+ */
+export function adopt(result: Uint8Array): Bytes {
+  if (result.length > MOST_IN_HEAP) return result as Bytes
+  const copy = copyOf(result)
+  wipe(result)
+  return copy
+}
+
+export const EMPTY: Bytes = /* @__PURE__ */ allocate(0)
 
 /**
  * Returns the same memory as a plain Uint8Array of this realm. All bytes that a caller passes go through here before
@@ -28,7 +66,7 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
   }
   const given = value
   // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
-  if (given.length === 0) new Uint8Array(given)
+  if (given.length === 0) copyOf(given)
   if (length !== undefined && given.length !== length) {
     throw new RangeError(`${what} must have ${length} bytes, not ${given.length}`)
   }
@@ -42,7 +80,7 @@ function hintFor(value: unknown): string {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  const whole = allocate(parts.reduce((length, part) => length + part.length, 0))
   let offset = 0
   for (const part of parts) {
     whole.set(part, offset)
@@ -54,7 +92,7 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 /** Returns `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a bug. */
 export function xor(a: Uint8Array, b: Uint8Array): Bytes {
   if (a.length !== b.length) throw new RangeError(`cannot XOR ${a.length} bytes with ${b.length}`)
-  const result = new Uint8Array(a)
+  const result = copyOf(a)
   for (let index = 0; index < a.length; index++) result[index] = (a[index] ?? 0) ^ (b[index] ?? 0)
   return result
 }
@@ -81,14 +119,22 @@ export function toHex(bytes: Uint8Array): string {
 /** Decodes lower-case hex digits. Returns undefined if `hex` is anything else, or not `length` bytes. */
 export function fromHex(hex: string, length: number): Bytes | undefined {
   if (hex.length !== 2 * length || !/^[0-9a-f]*$/.test(hex)) return undefined
-  return Uint8Array.from({ length }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
+  return filled(length, (index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
 }
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 /** Encodes as base64 (RFC 4648 §4) without padding. */
 export function toBase64(bytes: Uint8Array): string {
-  let binary = ''
-  for (const byte of bytes) binary += String.fromCharCode(byte)
-  return btoa(binary).replaceAll('=', '')
+  // btoa takes a string of bytes, which nobody can wipe.
+  let text = ''
+  let pending = 0
+  let bits = 0
+  for (const byte of bytes) {
+    pending = ((pending << 8) | byte) & 0xffff
+    for (bits += 8; bits >= 6; bits -= 6) text += BASE64.charAt((pending >>> (bits - 6)) & 63)
+  }
+  return bits === 0 ? text : text + BASE64.charAt((pending << (6 - bits)) & 63)
 }
 
 /** Encodes as base64url (RFC 4648 §5) without padding. */
@@ -96,11 +142,27 @@ export function toBase64Url(bytes: Uint8Array): string {
   return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_')
 }
 
+/** Encodes characters up to U+00FF as one byte each. */
+export function latin1(text: string): Bytes {
+  return filled(text.length, (index) => text.charCodeAt(index))
+}
+
 /** Decodes unpadded base64. Returns undefined if `text` is not what {@link toBase64} writes. */
 export function fromBase64(text: string): Bytes | undefined {
   if (!/^[A-Za-z\d+/]*$/.test(text) || text.length % 4 === 1) return undefined
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-  return toBase64(bytes) === text ? bytes : undefined
+  const bytes = allocate(Math.floor((text.length * 3) / 4))
+  let pending = 0
+  let bits = 0
+  let at = 0
+  for (const character of text) {
+    pending = ((pending << 6) | BASE64.indexOf(character)) & 0xffff
+    bits += 6
+    if (bits < 8) continue
+    bits -= 8
+    bytes[at++] = pending >>> bits
+  }
+  // The bits behind the last byte must be zero: toBase64 writes nothing else there.
+  return (pending & ((1 << bits) - 1)) === 0 ? bytes : undefined
 }
 
 /** Decodes unpadded base64url. Returns undefined if `text` is not what {@link toBase64Url} writes. */
@@ -108,6 +170,8 @@ export function fromBase64Url(text: string): Bytes | undefined {
   return /[+/]/.test(text) ? undefined : fromBase64(text.replaceAll('-', '+').replaceAll('_', '/'))
 }
 
+// Integers are not secrets, so they may lie in the heap, where they are made faster.
+/* eslint-disable keystrata/off-heap */
 export function u8(value: number): Bytes {
   return Uint8Array.of(value)
 }
@@ -119,9 +183,10 @@ export function u16(value: number): Bytes {
 export function u32(value: number): Bytes {
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
+/* eslint-enable keystrata/off-heap */
 
 export function u64(value: number): Bytes {
-  const bytes = new Uint8Array(8)
+  const bytes = allocate(8)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
   return bytes
 }
@@ -131,13 +196,22 @@ export function u64(value: number): Bytes {
  * encoding.
  */
 export function lengthPrefixed(bytes: Uint8Array): Bytes {
-  return concat(u32(bytes.length), bytes)
+  const { length } = bytes
+  const whole = allocate(4 + length)
+  new DataView(whole.buffer).setUint32(0, length)
+  whole.set(bytes, 4)
+  return whole
 }
 
 const encoder = /* @__PURE__ */ new TextEncoder()
 
 export function utf8(text: string): Bytes {
-  return encoder.encode(text)
+  // A UTF-16 code unit takes at most 3 bytes of UTF-8.
+  const room = allocate(3 * text.length)
+  const { written } = encoder.encodeInto(text, room)
+  const bytes = copyOf(room.subarray(0, written))
+  wipe(room)
+  return bytes
 }
 
 const domains: Map<string, Bytes> = new Map()

@@ -2,9 +2,11 @@
 // allows.
 import { randomBytes } from '../primitives/random.ts'
 import { wipe } from './bytes.ts'
+import { optionsFrom } from './options.ts'
 import {
   type Argon2Costs,
   DEFAULT_ARGON2_COSTS,
+  HASH_OPTIONS,
   type HashOptions,
   hashPassword,
   MAX_MEMORY_KIB,
@@ -46,9 +48,14 @@ const TRIES = 4
  */
 export async function calibrateArgon2(
   targetMs: number,
-  options: HashOptions & { memoryKiB?: number } = {},
+  options?: HashOptions & { memoryKiB?: number | undefined },
 ): Promise<Argon2Costs> {
-  const { memoryKiB: ceiling = DEFAULT_CEILING_KIB, argon2, signal, onProgress } = options
+  const {
+    memoryKiB: ceiling = DEFAULT_CEILING_KIB,
+    argon2,
+    signal,
+    onProgress,
+  } = optionsFrom(options, { ...HASH_OPTIONS, memoryKiB: 'optional' }, 'calibrateArgon2')
   if (!(Number.isFinite(targetMs) && targetMs > 0)) throw new RangeError('targetMs must be above 0')
   if (!Number.isSafeInteger(ceiling) || ceiling < MIN_MEMORY_KIB || ceiling > MAX_MEMORY_KIB) {
     throw new RangeError(`memoryKiB must be ${MIN_MEMORY_KIB} to ${MAX_MEMORY_KIB}`)

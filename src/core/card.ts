@@ -5,10 +5,11 @@ import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { Strength, Suite } from './suite.ts'
 import type { SecretPlace } from './wrap.ts'
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
+import { allocate, type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
 import { type PublicHalves, publicKeyId, Recipient, type SigningPair } from './key-pairs.ts'
+import { optionsFrom } from './options.ts'
 
 export const CARD_BYTES = 1776
 
@@ -110,7 +111,7 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
     mlKem1024: sharing.mlKem1024,
     cardSigning: cardSigning.publicKey,
     sourceSigning,
-    signature: new Uint8Array(SIGNATURE_BYTES),
+    signature: allocate(SIGNATURE_BYTES),
   })
   const signed = bytes.subarray(0, -SIGNATURE_BYTES)
   bytes.set(sign(cardSigning.seed, signedMessage(signed)), signed.length)
@@ -135,9 +136,9 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * console.log(card.bytes.length) // 1776
  * ```
  */
-export function parseCard(bytes: Uint8Array, options: { fingerprint?: string } = {}): Card {
+export function parseCard(bytes: Uint8Array, options?: { fingerprint?: string }): Card {
+  const { fingerprint: expected } = optionsFrom(options, { fingerprint: 'defined' }, 'parseCard')
   const copy = copyOfCard(bytes)
-  const { fingerprint: expected } = options
   const fingerprint = fingerprintOf(readCard(copy))
   if (expected !== undefined) assertExpected(fingerprint, expected)
   return { bytes: copy, fingerprint }
@@ -154,7 +155,7 @@ export function cardFrom(card: Card): Card {
 
 /** Copies the bytes, cut one byte past the length of a card, so that oversized input is rejected cheaply. */
 function copyOfCard(bytes: Uint8Array): Bytes {
-  return new Uint8Array(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
+  return copyOf(bytesFrom(bytes, 'card').subarray(0, CARD_BYTES + 1))
 }
 
 /**
@@ -199,7 +200,7 @@ export function readCard(stored: Uint8Array): CardKeys {
   if (!holds) throw authenticationFailed()
   // Refuse invalid public keys now, not when something is sealed to them.
   new Recipient(sharing)
-  return { ownerId: new Uint8Array(header.ownerId), sharing, cardSigning, sourceSigning }
+  return { ownerId: copyOf(header.ownerId), sharing, cardSigning, sourceSigning }
 }
 
 function signedMessage(signed: Uint8Array): Bytes {

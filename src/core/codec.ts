@@ -3,7 +3,7 @@
 //
 // Every function that makes a codec is marked as free of side effects, so a bundler drops the layouts that a program
 // never uses.
-import type { Bytes } from './bytes.ts'
+import { allocate, type Bytes, copyOf, latin1 } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { type Role, SecretKey, withBytes } from './secret.ts'
 import { MAX_NAME_BYTES } from './text.ts'
@@ -43,7 +43,7 @@ function take({ bytes, offset }: Source, length: number): Uint8Array {
  * @throws RangeError if the layout cannot hold the value, which is a bug in this library
  */
 export function encode<T>(codec: Codec<T>, value: T): Bytes {
-  const target = { bytes: new Uint8Array(codec.size(value)), offset: 0 }
+  const target = { bytes: allocate(codec.size(value)), offset: 0 }
   codec.write(target, value)
   return target.bytes
 }
@@ -167,7 +167,7 @@ export function bytes(size: number): Codec<Uint8Array> {
 /* @__NO_SIDE_EFFECTS__ */
 export function ownBytes(size: number): Codec<Bytes> {
   const view = bytes(size)
-  return { ...view, read: (from) => new Uint8Array(view.read(from)) }
+  return { ...view, read: (from) => copyOf(view.read(from)) }
 }
 
 /** A length, then that many bytes, read as a view. */
@@ -197,7 +197,7 @@ export const rest: Codec<Uint8Array> = {
 /** Fixed characters, such as the magic of a header. */
 /* @__NO_SIDE_EFFECTS__ */
 export function fixed(text: string): Codec<undefined> {
-  const expected = Uint8Array.from(text, (character) => character.charCodeAt(0))
+  const expected = latin1(text)
   return {
     size: () => expected.length,
     write: (to) => put(to, expected),

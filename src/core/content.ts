@@ -1,7 +1,7 @@
 // Content buffers. Content is copied into the buffer that becomes its ciphertext, with room before and after it for
 // what a cipher adds. So a block is never in memory twice. After opening, content is compared with its label.
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
-import { type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
+import { allocate, type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { wiping } from './secret.ts'
@@ -43,13 +43,13 @@ export function roomFor(content: Uint8Array, before: number, after: number): { b
     const { buffer, byteOffset, length } = content as Bytes
     return { buffer: new Uint8Array(buffer, byteOffset - before, before + length + after), copy: content }
   }
-  const buffer = new Uint8Array(before + content.length + after)
+  const buffer = allocate(before + content.length + after)
   return { buffer, copy: buffer.subarray(before, before + content.length) }
 }
 
 /** Copies content into a buffer with room around it, to send it to another thread. */
 export function withRoom(content: Uint8Array): Bytes {
-  const buffer = new Uint8Array(ROOM_BYTES + content.length + ROOM_BYTES)
+  const buffer = allocate(ROOM_BYTES + content.length + ROOM_BYTES)
   buffer.set(content, ROOM_BYTES)
   return buffer
 }

@@ -1,6 +1,6 @@
 // The keys of an encrypt-then-MAC scheme, derived together for a single text (SPEC §6.6, §11).
 import { derive } from '../primitives/kdf.ts'
-import type { Bytes } from './bytes.ts'
+import { type Bytes, copyOf } from './bytes.ts'
 import { disposable, type Handle, type Role, SecretKey, wiping } from './secret.ts'
 
 const KEY_BYTES = 32
@@ -27,7 +27,7 @@ export function deriveCipherKeys(
   using _ = wiping(derived)
   const cipher = new SecretKey('cipher', derived.subarray(0, KEY_BYTES))
   const mac = new SecretKey('mac', derived.subarray(KEY_BYTES, 2 * KEY_BYTES))
-  const commitment = new Uint8Array(derived.subarray(2 * KEY_BYTES))
+  const commitment = copyOf(derived.subarray(2 * KEY_BYTES))
   return disposable({ cipher, mac, commitment }, () => {
     cipher.dispose()
     mac.dispose()

@@ -1,6 +1,6 @@
 // Envelopes of blocks. They are small, and stored before the ciphertext. Each key model has its own layouts. This file
 // has what they share.
-import { type Bytes, concat } from './bytes.ts'
+import { type Bytes, concat, copyOf, u8 } from './bytes.ts'
 import { bytes, decode, struct, uint8 } from './codec.ts'
 import { KeystrataError } from './errors.ts'
 import { assertKnown, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
@@ -29,12 +29,12 @@ export function envelopeLength(stored: Uint8Array): number {
  */
 export function copyOfEnvelope(stored: Uint8Array): Bytes {
   const most = Math.max(...BLOCK_SUITES.map(({ envelopeBytes }) => envelopeBytes))
-  if (stored.length <= most) return new Uint8Array(stored)
+  if (stored.length <= most) return copyOf(stored)
   throw new KeystrataError('malformed', 'this is not an envelope: it is too long', { bytes: stored.length })
 }
 
 export function encodePlainEnvelope(headerBytes: Uint8Array): Bytes {
-  return concat(headerBytes, Uint8Array.of(PLAIN_MODE))
+  return concat(headerBytes, u8(PLAIN_MODE))
 }
 
 /**

@@ -1,12 +1,12 @@
 // The header: the first 48 bytes of every object (SPEC §2).
-import type { Bytes } from './bytes.ts'
+import { allocate, type Bytes } from './bytes.ts'
 import { bytes, type Codec, decode, encode, fixed, struct, uint16, uint32, uint8 } from './codec.ts'
 import { KeystrataError } from './errors.ts'
 import { Suite } from './suite.ts'
 
 export const HEADER_BYTES = 48
 /** The id in the header of an object that has no key or no owner. */
-export const NOBODY: Uint8Array = /* @__PURE__ */ new Uint8Array(16)
+export const NOBODY: Uint8Array = /* @__PURE__ */ allocate(16)
 const VERSION = 1
 
 export const ObjectType = {

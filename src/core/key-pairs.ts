@@ -1,12 +1,12 @@
 // Key pair sets (SPEC §3.1): an X25519 pair and an ML-KEM-1024 pair that share one key id. A Recipient holds the public
 // halves and can be sealed to; an Identity holds the private halves and opens.
 import { type Codec, optional, ownBytes, secret, struct, uint8, validated } from './codec.ts'
-import type { Decapsulator, Encapsulator } from '../primitives/backend.ts'
+import type { Decapsulator, Encapsulator, X25519Encapsulator } from '../primitives/backend.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { importPrivateKey, importPublicKey, KEM_BYTES } from '../primitives/kem.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { signingPublicKey } from '../primitives/signature.ts'
-import { type Bytes, domain, equalBytes, lengthPrefixed } from './bytes.ts'
+import { type Bytes, copyOf, domain, equalBytes, lengthPrefixed } from './bytes.ts'
 import { authenticationFailed } from './errors.ts'
 import { SecretHolder, SecretKey } from './secret.ts'
 import { type Method, Strength } from './suite.ts'
@@ -58,7 +58,7 @@ export const signingPair: Codec<SigningPair> = struct({ seed: secret('signing', 
 
 /** Returns the key id of a key pair set, 16 bytes. It covers both public keys, so neither can be swapped alone. */
 export function publicKeyId({ x25519, mlKem1024 }: PublicHalves): Bytes {
-  return sha256(domain('pk-id'), lengthPrefixed(x25519), lengthPrefixed(mlKem1024)).slice(0, 16)
+  return copyOf(sha256(domain('pk-id'), lengthPrefixed(x25519), lengthPrefixed(mlKem1024)).subarray(0, 16))
 }
 
 /** Returns whether two sets of public halves have the same keys. */
@@ -85,7 +85,7 @@ export function keyPairOf(minimum: Strength, privateHalves: PrivateHalves): KeyP
 export class Recipient implements Readonly<Record<Method, Encapsulator>> {
   readonly keyId: Bytes
   readonly publicHalves: PublicHalves
-  readonly x25519: Encapsulator
+  readonly x25519: X25519Encapsulator
   readonly mlKem1024: Encapsulator
 
   /**

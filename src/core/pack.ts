@@ -2,7 +2,18 @@
 // only that member. In the keyed form, it also does not help anybody to test guesses about other members, or to alter
 // them unnoticed. The block around a pack must be verified before the pack is read.
 import { type Codec, decode, encode, list, rest, struct, uint32 } from './codec.ts'
-import { type Bytes, bytesFrom, concat, domain, EMPTY, equalBytes, fromBase64Url, toBase64Url, wipe } from './bytes.ts'
+import {
+  type Bytes,
+  bytesFrom,
+  concat,
+  copyOf,
+  domain,
+  EMPTY,
+  equalBytes,
+  fromBase64Url,
+  toBase64Url,
+  wipe,
+} from './bytes.ts'
 import { type CipherKeys, deriveCipherKeys } from './encrypt-then-mac.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
@@ -118,7 +129,7 @@ export function copiesOf(files: readonly Uint8Array[]): Bytes[] {
   if (!Array.isArray(files)) throw new TypeError('files must be an array')
   const given = (files as readonly unknown[]).map((file) => bytesFrom(file, 'file'))
   assertWithinLimits(given)
-  return given.map((file) => new Uint8Array(file))
+  return given.map((file) => copyOf(file))
 }
 
 function assertWithinLimits(files: readonly Uint8Array[]): void {

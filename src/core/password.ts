@@ -3,8 +3,9 @@
 import { wiping } from './secret.ts'
 import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
-import { type Bytes, toHex, utf8, wipe } from './bytes.ts'
+import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
+import { fieldsFrom, type Rules } from './options.ts'
 import { isBytes } from './realms.ts'
 import { encodeText } from './text.ts'
 
@@ -45,6 +46,8 @@ export interface HashOptions extends Wait {
   argon2?: Argon2 | undefined
 }
 
+export const HASH_OPTIONS: Rules<HashOptions> = { onProgress: 'optional', signal: 'optional', argon2: 'optional' }
+
 /**
  * The costs of one Argon2id hash, and so of each guess by an attacker.
  * @example
@@ -63,6 +66,16 @@ export interface Argon2Costs {
   memoryKiB: number
   /** Lanes, the parallelism p of RFC 9106: 1–16. */
   lanes: number
+}
+
+/**
+ * Returns a copy of costs that a caller passed.
+ * @throws TypeError if they are not three numbers
+ */
+export function costsFrom(given: Argon2Costs): Argon2Costs {
+  const costs = fieldsFrom(given, { iterations: 'required', memoryKiB: 'required', lanes: 'required' }, 'costs')
+  if (Object.values<unknown>({ ...costs }).every((cost) => typeof cost === 'number')) return costs
+  throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')
 }
 
 /** RFC 9106 §4, the second recommended choice: 64 MiB, 3 passes, 4 lanes. */
@@ -186,7 +199,7 @@ async function hashBy(
   check.catch(() => checked.delete(argon2))
   await check
   // Pass copies, so that the function cannot change the originals.
-  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  const copies = [copyOf(password), copyOf(salt)] as const
   using _ = wiping(...copies)
   return ownBytesOf(await argon2(...copies, given, length), length)
 }
@@ -206,7 +219,7 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
   if (!isBytes(hash) || hash.length !== length) {
     throw new TypeError(`argon2 must return a Uint8Array of ${length} bytes`)
   }
-  const copy = new Uint8Array(hash)
+  const copy = copyOf(hash)
   wipe(hash)
   return copy
 }

@@ -2,7 +2,7 @@
 // protected: memory dumps, and copies that the JavaScript engine makes by itself.
 
 /// <reference lib="esnext.disposable" preserve="true" />
-import { equalBytes, wipe } from './bytes.ts'
+import { copyOf, equalBytes, wipe } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 
 /**
@@ -103,6 +103,7 @@ export type Role =
   | 'activation'
   | 'member'
   | 'mac'
+  | 'hedge'
 
 /** Key material with one purpose. It copies the bytes that it is given. Only {@link withBytes} gives access to them. */
 export class SecretKey<R extends Role> extends SecretHolder {
@@ -110,7 +111,7 @@ export class SecretKey<R extends Role> extends SecretHolder {
   readonly #bytes: Uint8Array
 
   constructor(role: R, bytes: Uint8Array) {
-    const copy = new Uint8Array(bytes)
+    const copy = copyOf(bytes)
     super(`${role} key`, () => wipe(copy))
     this.role = role
     this.#bytes = copy

@@ -2,7 +2,7 @@
 // by accident is never mistaken for a wrong password or an attack (SPEC §5.2, §9).
 import { hmacSha512, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { type Bytes, equalBytes } from './bytes.ts'
+import { type Bytes, copyOf, equalBytes } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { HEADER_BYTES, objectName, parseMagic } from './header.ts'
 import type { Role, SecretKey } from './secret.ts'
@@ -20,7 +20,7 @@ export function copySummed(stored: Uint8Array, object: string, maxBytes: number)
   if (stored.length > maxBytes) {
     throw new KeystrataError('limit-exceeded', `this ${object} is too large`, { bytes: stored.length })
   }
-  const bytes = new Uint8Array(stored)
+  const bytes = copyOf(stored)
   const { type } = parseMagic(bytes, object)
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', `this ${object} is cut short`)
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
@@ -63,5 +63,5 @@ export function macUnder(
 }
 
 function checksumOf(bytes: Uint8Array): Bytes {
-  return sha256(bytes).slice(0, CHECKSUM_BYTES)
+  return copyOf(sha256(bytes).subarray(0, CHECKSUM_BYTES))
 }

@@ -3,20 +3,21 @@
 // ciphertext opens under two keys. WRAP wraps a secret under a symmetric key. SEAL seals it to a recipient's public
 // keys.
 import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
+import { sha256 } from '../primitives/hash.ts'
 import { derive } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from './agreement.ts'
-import { type Bytes, concat, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
 import { bytes, type Codec, decode, encode, rest, struct } from './codec.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, parseHeader } from './header.ts'
+import { hedgedEphemeral, hedgedNonce } from './hedge.ts'
 import type { Identity, Recipient } from './key-pairs.ts'
 import { disposable, type Handle, type Role, SecretKey, wiping } from './secret.ts'
 import { Suite } from './suite.ts'
 
 interface Wrapped {
   readonly headerBytes: Uint8Array
-  /** n, 32 random bytes. */
+  /** n, 32 random bytes, hedged. */
   readonly nonce: Uint8Array
   /** c, 32 bytes that commit to the key. */
   readonly commitment: Uint8Array
@@ -79,8 +80,8 @@ export function deriveLock(
   return disposable(
     {
       key: lockKey,
-      iv: nonce.length === 0 ? new Uint8Array(12) : new Uint8Array(nonce.subarray(0, 12)),
-      commitment: new Uint8Array(derived.subarray(keyBytes)),
+      iv: nonce.length === 0 ? allocate(12) : copyOf(nonce.subarray(0, 12)),
+      commitment: copyOf(derived.subarray(keyBytes)),
     },
     () => lockKey.dispose(),
   )
@@ -119,7 +120,9 @@ export interface SecretPlace {
 /** Wraps `secret` under `key` (`WRAP`). */
 export function wrapSecret(key: SecretKey<Role>, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.wrap, keyId: keyIdOf(key), ownerId })
-  const nonce = randomBytes(NONCE_BYTES)
+  const digest = sha256(secret)
+  using _ = wiping(digest)
+  const nonce = hedgedNonce(key, { digest, headerBytes, parameters: EMPTY, context })
   using lock = deriveLock(key, nonce, 'wrap', [u8(type)], 32)
   const { commitment } = lock
   const aad = associatedData(headerBytes, concat(nonce, commitment), context)
@@ -147,7 +150,8 @@ export function unwrapSecret(
 /** Seals `secret` to public keys (`SEAL`), always with both key agreements. */
 export function sealSecret(recipient: Recipient, secret: Uint8Array, { type, ownerId, context }: SecretPlace): Bytes {
   const headerBytes = encodeHeader({ type, suite: Suite.seal, keyId: recipient.keyId, ownerId })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite: Suite.seal, context })
+  using esk = hedgedEphemeral(secret, headerBytes, context)
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite: Suite.seal, context }, esk)
   using lock = agreedLock(agreement, 'seal', EMPTY, 'seal', [u8(type)])
   const { ephemeral, encapsulated } = parts
   const { commitment } = lock

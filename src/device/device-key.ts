@@ -1,10 +1,11 @@
 // The key of one device (SPEC §15), as bytes and as a handle. It protects a database that is stolen. Not protected: a
 // machine that an attacker takes over while it runs, and a database that is stolen together with the device key.
-import { type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
+import { allocate, type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, keyIdIn, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
-import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../core/password.ts'
+import { optionsFrom } from '../core/options.ts'
+import { DEFAULT_ARGON2_COSTS, HASH_OPTIONS, type HashOptions, hashPassword } from '../core/password.ts'
 import { type Handle, SecretHolder, SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
 import { CHECKSUM_BYTES, copySummed, fillChecksum } from '../core/trailer.ts'
@@ -77,12 +78,12 @@ const headerOf = (type: number, key: SecretKey<'device'>): Bytes =>
 const PROTECTED_KEY: SecretPlace = {
   type: ObjectType.deviceKey,
   ownerId: NOBODY,
-  context: /* @__PURE__ */ new Uint8Array(0),
+  context: /* @__PURE__ */ allocate(0),
 }
 
 function encodeKey(key: SecretKey<'device'>, content: StoredDeviceKey['content']): Bytes {
   const headerBytes = headerOf(ObjectType.deviceKey, key)
-  const whole = encode(storedDeviceKey, { headerBytes, content, checksum: new Uint8Array(CHECKSUM_BYTES) })
+  const whole = encode(storedDeviceKey, { headerBytes, content, checksum: allocate(CHECKSUM_BYTES) })
   fillChecksum(whole)
   return whole
 }
@@ -121,9 +122,10 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     return encodeKey(this.#key, { kind: 'open', value: this.#key })
   }
 
-  async export(passphrase: string, options: HashOptions = {}): Promise<Bytes> {
+  async export(passphrase: string, options?: HashOptions): Promise<Bytes> {
+    const hashing = optionsFrom(options, HASH_OPTIONS, 'export')
     this.assertUsable()
-    return encodeProtectedKey(this.#key, passphrase, options)
+    return encodeProtectedKey(this.#key, passphrase, hashing)
   }
 
   sealText(text: string, place: Place): Bytes {
@@ -141,7 +143,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
       headerBytes: headerOf(ObjectType.savedHandle, this.#key),
       kind,
       wrapped: wrapSecret(this.#key, keys, savedPlace(kind)),
-      checksum: new Uint8Array(CHECKSUM_BYTES),
+      checksum: allocate(CHECKSUM_BYTES),
     })
     fillChecksum(whole)
     return whole
@@ -215,12 +217,13 @@ export function createDeviceKey(): DeviceKey {
 export async function openDeviceKey(
   stored: Uint8Array,
   passphrase?: string,
-  options: HashOptions = {},
+  options?: HashOptions,
 ): Promise<DeviceKey> {
+  const hashing = optionsFrom(options, HASH_OPTIONS, 'openDeviceKey')
   const copy = copySummed(bytesFrom(stored, 'device key'), 'device key', MAX_DEVICE_KEY_BYTES)
   using _ = wiping(copy)
   const header = parseHeader(copy, 'device key', ObjectType.deviceKey, [Suite.none])
-  const key = await unlock(decode(storedDeviceKey, copy, 'device key').content, passphrase, options)
+  const key = await unlock(decode(storedDeviceKey, copy, 'device key').content, passphrase, hashing)
   if (equalBytes(keyIdOf(key), header.keyId) && equalBytes(header.ownerId, NOBODY)) return new OwnDeviceKey(key)
   key.dispose()
   throw authenticationFailed()

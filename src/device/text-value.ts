@@ -1,9 +1,21 @@
 // Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one
 // place in a database. Not protected: the length, in steps of 32 bytes, and a value whose version is kept in the same
 // database: an attacker can put back an older value together with its version.
-import { type Bytes, bytesFrom, concat, equalBytes, lengthPrefixed, u32, u64, utf8 } from '../core/bytes.ts'
+import {
+  allocate,
+  type Bytes,
+  bytesFrom,
+  concat,
+  copyOf,
+  equalBytes,
+  lengthPrefixed,
+  u32,
+  u64,
+  utf8,
+} from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { fieldsFrom } from '../core/options.ts'
 import { type SecretKey, wiping } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
 import { assertText, decodeText } from '../core/text.ts'
@@ -49,7 +61,7 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
     })
   }
   // Padded, so that its length reveals little.
-  const padded = new Uint8Array(paddedBytes(exact.length))
+  const padded = allocate(paddedBytes(exact.length))
   using _padded = wiping(padded)
   padded.set(u32(exact.length))
   padded.set(exact, 4)
@@ -79,7 +91,7 @@ export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, plac
   if (given.length > MAX_TEXT_VALUE_BYTES) {
     throw new KeystrataError('limit-exceeded', 'this sealed text is too large', { bytes: given.length })
   }
-  const copy = new Uint8Array(given)
+  const copy = copyOf(given)
   const { keyId } = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
   if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'this sealed text is cut short')
   assertSealedBy(key, keyId)
@@ -101,7 +113,9 @@ function readPadded(padded: Uint8Array): string {
   return text
 }
 
-function contextOf({ table, row, column, version }: Place): Bytes {
+function contextOf(place: Place): Bytes {
+  const rules = { table: 'required', row: 'required', column: 'required', version: 'required' } as const
+  const { table, row, column, version } = fieldsFrom(place, rules, 'place')
   if (!Number.isSafeInteger(version) || version < 0)
     throw new RangeError('version of the place must be an integer of at least 0')
   const names = [exactText(table, 'table'), exactText(row, 'row'), exactText(column, 'column')]

@@ -1,7 +1,7 @@
 // The contents of a keyset, and its exports as bytes. SPEC §5.3 has the table of which keys go to which destination.
 // Each section names every field that it writes. No object is spread into another, so no key reaches a destination by
 // accident.
-import { type Bytes, EMPTY, equalBytes, u8 } from '../core/bytes.ts'
+import { allocate, type Bytes, copyOf, EMPTY, equalBytes, u8 } from '../core/bytes.ts'
 import { type Codec, decode, encode, rest, struct, uint64, uint8 } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
@@ -169,8 +169,8 @@ export function encodeKeyset(contents: KeysetContents, master: SecretKey<'master
     argon2,
     plain,
     sealed: wrapSecret(master, sealed, { type: ObjectType.sealedSection, ownerId: id, context: u8(code) }),
-    mac: new Uint8Array(MAC_BYTES),
-    checksum: new Uint8Array(CHECKSUM_BYTES),
+    mac: allocate(MAC_BYTES),
+    checksum: allocate(CHECKSUM_BYTES),
   })
   fillTrailer(whole, (authenticated) => macUnder(master, 'keyset-mac', [u8(code)], authenticated))
   return whole
@@ -327,7 +327,7 @@ export function openKeyset(parsed: ParsedKeyset, master: SecretKey<'master'>): K
     const sealed = unwrapSecret(master, parsed.sealed, 'sealed section', place)
     using _ = wiping(sealed)
     const keys = decodeSections(parsed.plain, sealed, parsed.destination)
-    return { id: new Uint8Array(ownerId), version, revision, history, encryption, dedup, argon2, ...keys }
+    return { id: copyOf(ownerId), version, revision, history, encryption, dedup, argon2, ...keys }
   })
 }
 

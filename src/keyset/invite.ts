@@ -1,6 +1,6 @@
 // Invites (SPEC §12.3) carry the keys of a share to another user, over any channel. An invite is sealed to the
 // recipient's card and signed by the user who shares. It is bound to the fingerprints of both cards.
-import { type Bytes, bytesFrom, concat, domain, lengthPrefixed, u64 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, domain, lengthPrefixed, u64 } from '../core/bytes.ts'
 import { fingerprintBytes, type PinnedKeys } from '../core/card.ts'
 import { bytes, type Codec, decode, encode, struct, time } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -49,7 +49,7 @@ const LENGTHS = [0, PRIVATE_BYTES].map((keys) => sealedToBytes(PUBLIC_BYTES + 1 
  * @throws KeystrataError `malformed`, `unsupported`
  */
 export function parseInvite(stored: Uint8Array): StoredInvite {
-  const copy = new Uint8Array(stored.subarray(0, Math.max(...LENGTHS) + 1))
+  const copy = copyOf(stored.subarray(0, Math.max(...LENGTHS) + 1))
   const header = parseHeader(copy, 'invite', ObjectType.invite, [Suite.seal])
   if (!LENGTHS.includes(copy.length)) {
     throw new KeystrataError('malformed', 'this is not an invite: its length is wrong', { bytes: copy.length })
@@ -129,7 +129,7 @@ export function openInvite(
     isSignatureOf(from.cardSigning, signedMessage('card', from, signed), signature) &&
     isSignatureOf(from.sourceSigning, signedMessage('source', from, signed), sourceSignature)
   if (!holds) throw authenticationFailed()
-  const id = new Uint8Array(header.ownerId)
+  const id = copyOf(header.ownerId)
   const keys = openSealedSecret(identity, sealed, 'invite', placeOf(id, from, to, issuedAt))
   using _ = wiping(keys)
   return { id, pair: readKeys(keys, own), issuedAt }

@@ -17,10 +17,12 @@ import {
   shareIdFrom,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex, wipe } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, toHex, wipe } from '../core/bytes.ts'
 import { type Card, keysOfCard, setCardHolder } from '../core/card.ts'
 import { encode } from '../core/codec.ts'
 import { generateKeyPair } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
+import { costsFrom } from '../core/password.ts'
 import type { Pack } from '../core/pack.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
@@ -59,7 +61,7 @@ import {
   withRevision,
 } from './exports.ts'
 import { Destination, savedKeyset } from './layout.ts'
-import { createMaster, type PasswordOptions, rewrapMaster, writableCosts } from './master.ts'
+import { createMaster, PASSWORD_OPTIONS, type PasswordOptions, rewrapMaster, writableCosts } from './master.ts'
 import { keysetRecords, OwnerBlocks, type OwnerKeys, ownerKeysOf } from './owner.ts'
 import { HeldCards } from './own-card.ts'
 import { revisionOf, revisionText } from './revision.ts'
@@ -125,7 +127,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
-  changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean }): Promise<Keyset>
+  changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean | undefined }): Promise<Keyset>
   /**
    * Creates new key pairs for blocks. The old ones are retired, so stored blocks and records still open. Follow this
    * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
@@ -136,7 +138,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `limit-exceeded` beyond about 600 retired key pairs and shares
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
-  regenerate(options?: { encryption?: Encryption }): Keyset
+  regenerate(options?: { encryption?: Encryption | undefined }): Keyset
   /**
    * Writes a new envelope for a block, under the current key pair. The ciphertext stays as it is, and is not needed. A
    * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope. Keep the old
@@ -316,14 +318,16 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#blocks.rekey(head)
   }
 
-  async changePassword(next: string, options: PasswordOptions & { newMaster?: boolean } = {}): Promise<Keyset> {
-    const { newMaster = false, costs = writableCosts(this.#contents.argon2) } = options
+  async changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean | undefined }): Promise<Keyset> {
+    const given = optionsFrom(options, { ...PASSWORD_OPTIONS, newMaster: 'optional' }, 'changePassword')
+    const { newMaster = false } = given
+    const costs = given.costs === undefined ? writableCosts(this.#contents.argon2) : costsFrom(given.costs)
     // Use copies, because this handle may be disposed of while the hash runs.
     const contents = nextContents(this.#complete('a new password'))
     using master = this.#master.copy()
     try {
-      const fresh = newMaster ? await createMaster(next, costs, options) : undefined
-      const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, options))
+      const fresh = newMaster ? await createMaster(next, costs, given) : undefined
+      const argon2 = fresh?.record ?? (await rewrapMaster(master, next, costs, given))
       return unlockedNext({ ...contents, argon2 }, fresh?.master ?? master.copy(), this.#owner.allowWeaker)
     } catch (error) {
       disposeKeys(contents)
@@ -331,9 +335,10 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     }
   }
 
-  regenerate(options: { encryption?: Encryption } = {}): Keyset {
+  regenerate(options?: { encryption?: Encryption | undefined }): Keyset {
     const contents = this.#complete('new key pairs')
-    const { encryption } = parseWriterOptions(options, contents)
+    const given = optionsFrom(options, { encryption: 'optional' }, 'regenerate')
+    const { encryption } = parseWriterOptions(given, contents)
     return this.#next(withBlockPair(contents, generateKeyPair(encryption), encryption))
   }
 
@@ -359,7 +364,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     if (to !== 'definition' && this.#contents.additional === undefined) throw incompleteFor(`export to ${to}`)
     let bytes = this.#exports.get(to)
     if (bytes === undefined) this.#exports.set(to, (bytes = encodeKeyset(this.#contents, this.#master, to)))
-    return new Uint8Array(bytes)
+    return copyOf(bytes)
   }
 
   save(device: DeviceKey): Bytes {
@@ -371,9 +376,9 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     return this.#cards('a card').card()
   }
 
-  createShare(options: { to?: Card } = {}): { keyset: Keyset; share: Share } & Disposable {
+  createShare(options?: { to?: Card }): { keyset: Keyset; share: Share } & Disposable {
     const contents = this.#complete('shares')
-    const { to } = options
+    const { to } = optionsFrom(options, { to: 'defined' }, 'createShare')
     const card = to === undefined ? undefined : keysOfCard(to).sharing
     const created = createActiveShare(contents.blockPair.publicHalves.minimum, card)
     const keyset = this.#next(withShare(contents, created))

@@ -2,7 +2,7 @@
 // agreement. An envelope can be rewritten without the content and without the ciphertext.
 import { type EncryptedSuite, KEYSET_SUITES, Suite } from '../core/suite.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
-import { type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
 import { assertPlainEnvelope, copyOfEnvelope, PLAIN_MODE } from '../core/envelope.ts'
 import { authenticationFailed } from '../core/errors.ts'
@@ -104,7 +104,7 @@ export function encodeEnvelope(
   suite: EncryptedSuite,
   fields: Omit<StoredEnvelope, 'headerBytes' | 'tag'>,
 ): Bytes {
-  return encode(layouts[suite.id], { headerBytes, ...fields, tag: new Uint8Array(TAG_BYTES) })
+  return encode(layouts[suite.id], { headerBytes, ...fields, tag: allocate(TAG_BYTES) })
 }
 
 /** Which block an envelope is for. */

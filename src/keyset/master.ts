@@ -2,6 +2,7 @@
 // so a new nonce can give the same master key for a new password.
 import { type Bytes, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import type { Rules } from '../core/options.ts'
 import {
   type Argon2Costs,
   assertWritableCosts,
@@ -33,7 +34,14 @@ export interface PasswordOptions extends HashOptions {
    * and 4 lanes. When unlocking one: the most that this device may spend. An export that needs more throws
    * `limit-exceeded`.
    */
-  costs?: Argon2Costs
+  costs?: Argon2Costs | undefined
+}
+
+export const PASSWORD_OPTIONS: Rules<PasswordOptions> = {
+  onProgress: 'optional',
+  signal: 'optional',
+  argon2: 'optional',
+  costs: 'optional',
 }
 
 /** Creates a master key, and the record that is needed to derive it from the password again. */

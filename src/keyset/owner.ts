@@ -2,7 +2,7 @@
 // secrets, such as the check of the label.
 import { incompleteFor, type KeysetContents } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, toHex } from '../core/bytes.ts'
 import { Recipient } from '../core/key-pairs.ts'
 import { recordSuiteOf, rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
@@ -58,7 +58,7 @@ export class OwnerBlocks implements BlockReader {
     const { label, envelope: stored } = head
     const envelope = bytesFrom(stored, 'envelope')
     // An unencrypted block has no key that could be replaced.
-    return rekeyBlock({ label, envelope }, this.keys, today) ?? new Uint8Array(envelope)
+    return rekeyBlock({ label, envelope }, this.keys, today) ?? copyOf(envelope)
   }
 
   /** Returns the scheme of the source that sealed the block: this keyset's own, or an adopted one. */

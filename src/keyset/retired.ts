@@ -4,6 +4,7 @@ import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
 import { BLOCK_SUITES, KEYSET_SUITES, type Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
 import { type LogReader, StoredLog } from '../state/log.ts'
@@ -40,9 +41,9 @@ import { isMasked, parseEnvelope } from './mask.ts'
 export async function checkRetired(
   blocks: Pick<Blocks, 'heads'>,
   keyset: Keyset,
-  options: { logs: readonly LogReader[]; signal?: AbortSignal },
+  options: { logs: readonly LogReader[]; signal?: AbortSignal | undefined },
 ): Promise<RetiredCheck> {
-  const { logs, signal } = options
+  const { logs, signal } = optionsFrom(options, { logs: 'required', signal: 'optional' }, 'checkRetired')
   if (!Array.isArray(logs) || !logs.every((log) => log instanceof StoredLog))
     throw new TypeError('logs must be an array of what openLog returned')
   const contents = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')

@@ -1,13 +1,12 @@
 // Encrypts and decrypts the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was
 // copied into. So a block is never in memory twice, and the bytes that were hashed are the ones that are encrypted.
-import { type Bytes, concat, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
 import { contentFrom, roomFor } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposable, type Handle, type Role, type SecretKey } from '../core/secret.ts'
 import { deriveLock, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
-import { randomBytes } from '../primitives/random.ts'
-import { type ContentScheme, generateBlockKey } from './dedup.ts'
+import type { ContentKey, ContentScheme } from './dedup.ts'
 import { type EncryptedMode, FRAME_BYTES, Mode } from './mask.ts'
 
 /** Content in the buffer that becomes its ciphertext, with its label and, if it will be encrypted, its key. */
@@ -15,10 +14,7 @@ export type PreparedContent = {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
-} & (
-  | { readonly mode: EncryptedMode; readonly blockKey: SecretKey<'block'> }
-  | { readonly mode: typeof Mode.none; readonly blockKey?: undefined }
-)
+} & ContentKey
 
 /**
  * Copies and labels content. All of it is read before the promise is returned.
@@ -29,16 +25,7 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
   const { before, after } = FRAME_BYTES[scheme.mode]
   const { buffer, copy } = roomFor(content, before, after)
   try {
-    const identity = await scheme.copyAndIdentify(content, copy)
-    switch (identity.mode) {
-      case Mode.scoped:
-      case Mode.global:
-        return { ...identity, buffer }
-      case Mode.off:
-        return { ...identity, buffer, mode: Mode.off, blockKey: generateBlockKey() }
-      case Mode.none:
-        return { ...identity, buffer, mode: Mode.none }
-    }
+    return { ...(await scheme.copyAndIdentify(content, copy)), buffer }
   } catch (error) {
     wipe(buffer)
     throw error
@@ -47,10 +34,9 @@ export async function prepareContent(given: Uint8Array, scheme: ContentScheme): 
 
 /** Encrypts in place. Afterwards the buffer is the ciphertext. */
 export async function encryptContent(prepared: PreparedContent): Promise<void> {
+  if (prepared.mode === Mode.none) return
   const { mode, buffer, blockKey, label } = prepared
-  if (mode === Mode.none) return
-  const nonce = mode === Mode.off ? randomBytes(NONCE_BYTES) : EMPTY
-  using frame = frameOf(mode, blockKey, label, nonce)
+  using frame = frameOf(mode, blockKey, label, prepared.mode === Mode.off ? prepared.nonce : EMPTY)
   buffer.set(frame.lead)
   await gcmSealContent(frame.key, frame.iv, frame.aad, buffer.subarray(frame.lead.length))
 }
@@ -70,7 +56,7 @@ export async function decryptContent(
   if (ciphertext.length < before + after) {
     throw new KeystrataError('malformed', 'this ciphertext is cut short', { bytes: ciphertext.length })
   }
-  const lead = new Uint8Array(ciphertext.subarray(0, before))
+  const lead = copyOf(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
   // Check the commitment first: a ciphertext that was crafted for two keys is refused before the cipher runs.
   if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
@@ -107,9 +93,6 @@ function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8
     case Mode.global:
       // The key is the SHA3-256 of the content, so the IV can be the same for all contents. The reader compares that
       // hash.
-      return disposable(
-        { lead: EMPTY, key: blockKey, iv: new Uint8Array(12), aad: domain('global-block') },
-        () => undefined,
-      )
+      return disposable({ lead: EMPTY, key: blockKey, iv: allocate(12), aad: domain('global-block') }, () => undefined)
   }
 }

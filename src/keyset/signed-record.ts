@@ -3,7 +3,7 @@
 // second signature, by the card signing key, which no host has: a host can append to a log and can never shorten one.
 import { ENCRYPTED_SUITES, type EncryptedSuite, type RecordSuite, strongestSuite, Suite } from '../core/suite.ts'
 import { type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
-import { type Bytes, concat, domain, EMPTY, equalBytes } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { NOBODY } from '../core/header.ts'
@@ -137,15 +137,20 @@ const sealerOf = (ownerId: Uint8Array, writer: NonNullable<RecordParts['writer']
       const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context: EMPTY })
       using _ = agreement
       using key = agreement.key('combined')
-      const unlocked = { ...parts, nonce: new Uint8Array(32), commitment: new Uint8Array(32) }
+      const unlocked = { ...parts, nonce: allocate(32), commitment: allocate(32) }
       body.set(encode(codec, unlocked))
-      const nonce = hedgedNonce(key, digest, headerBytes, draft.parameters(agreementBytes), logId)
+      const nonce = hedgedNonce(key, {
+        digest,
+        headerBytes,
+        parameters: draft.parameters(agreementBytes),
+        context: logId,
+      })
       using lock = deriveLock(key, nonce, 'record', [], 32)
       body.set(encode(codec, { ...parts, nonce, commitment: lock.commitment }))
       const aad = associatedData(headerBytes, draft.parameters(sealedAt), logId)
       await gcmSealContent(lock.key, lock.iv, aad, body.subarray(sealedAt, -SIGNATURE_BYTES))
       body.set(sign(writer.signing().seed, draft.message(SIGNATURE_BYTES)), body.length - SIGNATURE_BYTES)
-      return new Uint8Array(draft.bytes)
+      return copyOf(draft.bytes)
     } catch (error) {
       body.fill(0)
       throw error
@@ -173,7 +178,7 @@ function encodeMarker(
   body.set(content)
   body.set(sign(signing.seed, draft.message(2 * SIGNATURE_BYTES)), content.length)
   body.set(signByCard(ownerMessage(draft)), content.length + SIGNATURE_BYTES)
-  return new Uint8Array(draft.bytes)
+  return copyOf(draft.bytes)
 }
 
 async function openRecord({ header, encoded }: ParsedRecord, keys: EnvelopeKeys): Promise<Bytes> {

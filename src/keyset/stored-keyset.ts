@@ -13,7 +13,7 @@ import { type KeysetContents, openKeyset, type ParsedKeyset, parseKeyset } from 
 import { insidesOf, type Keyset, unlocked } from './keyset.ts'
 import type { PasswordOptions } from './master.ts'
 import { assertDescends, descendsFrom, parseRevision, type Revision, revisionOf, revisionText } from './revision.ts'
-import { type OpenOptions, parseOpenOptions, unlockParsed } from './unlock.ts'
+import { type OpenOptions, parseUnlockOptions, unlockParsed } from './unlock.ts'
 import type { KeysetWriter } from './writer.ts'
 
 /** How many versions a store keeps. */
@@ -76,12 +76,12 @@ function readKeyset(
 export async function loadKeyset(
   store: StateStore,
   password: string,
-  options: PasswordOptions & OpenOptions = {},
+  options?: PasswordOptions & OpenOptions,
 ): Promise<Keyset> {
-  const { atLeast, allowWeaker } = parseOpenOptions(options)
-  const { parsed } = await readKeyset(new CheckedStore(store), atLeast)
+  const accepted = parseUnlockOptions(options, 'loadKeyset')
+  const { parsed } = await readKeyset(new CheckedStore(store), accepted.atLeast)
   using _ = wiping(parsed.bytes)
-  return await unlockParsed(parsed, password, allowWeaker, options)
+  return await unlockParsed(parsed, password, accepted)
 }
 
 /**

@@ -4,7 +4,8 @@ import { bytesFrom, toHex } from '../core/bytes.ts'
 import { decode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { generateKeyPair, generateSigningPair } from '../core/key-pairs.ts'
-import { type Argon2Costs, DEFAULT_ARGON2_COSTS } from '../core/password.ts'
+import { fieldsFrom, optionsFrom, type Rules } from '../core/options.ts'
+import { type Argon2Costs, costsFrom, DEFAULT_ARGON2_COSTS, type HashOptions } from '../core/password.ts'
 import { disposeKeys, SecretKey, wiping } from '../core/secret.ts'
 import { Strength } from '../core/suite.ts'
 import { numberOf } from '../core/text.ts'
@@ -15,9 +16,9 @@ import { EncryptedMode } from './mask.ts'
 import { type KeysetContents, type KeysetKeys, openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
 import { insidesOf, type Keyset, unlocked, unlockedNext } from './keyset.ts'
 import { savedKeyset } from './layout.ts'
-import { createMaster, openMaster, type PasswordOptions } from './master.ts'
+import { createMaster, openMaster, PASSWORD_OPTIONS, type PasswordOptions } from './master.ts'
 import { assertDescends, parseRevision, type Revision } from './revision.ts'
-import { type Encryption, parseWriterOptions, type WriterOptions } from './writer.ts'
+import { type Encryption, parseWriterOptions, WRITER_OPTIONS, type WriterOptions } from './writer.ts'
 
 /**
  * Creates a keyset with fresh keys, under a password. If you lose the password or all exports, nobody can recover what
@@ -44,12 +45,14 @@ import { type Encryption, parseWriterOptions, type WriterOptions } from './write
  */
 export async function createKeyset(
   password: string,
-  options: PasswordOptions & WriterOptions & { dedupWith?: Keyset } = {},
+  options?: PasswordOptions & WriterOptions & { dedupWith?: Keyset | undefined },
 ): Promise<Keyset> {
-  const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = options
-  const defaults = parseWriterOptions(options, { encryption: Strength.hybrid, dedup: EncryptedMode.scoped })
+  const rules = { ...PASSWORD_OPTIONS, ...WRITER_OPTIONS, dedupWith: 'optional' } as const
+  const given = optionsFrom(options, rules, 'createKeyset')
+  const { costs = DEFAULT_ARGON2_COSTS, dedupWith } = given
+  const defaults = parseWriterOptions(given, { encryption: Strength.hybrid, dedup: EncryptedMode.scoped })
   using dedupKey = dedupWith === undefined ? SecretKey.take('dedup', randomBytes(32)) : copyOfDedupKey(dedupWith)
-  const { master, record } = await createMaster(password, costs, options)
+  const { master, record } = await createMaster(password, costsFrom(costs), given)
   const keys = generateKeys(defaults.encryption, dedupKey.copy())
   const first = { id: randomBytes(16), version: 1, history: [], ...defaults, argon2: record, ...keys }
   return unlockedNext(first, master, undefined)
@@ -85,8 +88,10 @@ export interface OpenOptions {
    */
   atLeast?: string
   /** The weakest blocks to accept, even if the keyset requires stronger ones. You take the risk. */
-  allowWeaker?: Encryption
+  allowWeaker?: Encryption | undefined
 }
+
+const OPEN_OPTIONS: Rules<OpenOptions> = { atLeast: 'defined', allowWeaker: 'optional' }
 
 /** The checked form of {@link OpenOptions}. */
 export interface Acceptance {
@@ -95,15 +100,25 @@ export interface Acceptance {
 }
 
 /** @throws TypeError for anything else than a revision, and for an unknown strength */
-export function parseOpenOptions(options: OpenOptions): Acceptance {
-  const { atLeast, allowWeaker } = options
-  // A floor that got lost on its way here must not go unnoticed.
-  if ('atLeast' in options && atLeast === undefined)
-    throw new TypeError('atLeast is undefined: leave it out, or pass it')
+function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions): Acceptance {
   return {
     atLeast: atLeast === undefined ? undefined : parseRevision(atLeast, 'atLeast'),
     allowWeaker: allowWeaker === undefined ? undefined : numberOf(Strength, allowWeaker, 'allowWeaker'),
   }
+}
+
+/** The checked form of the options of {@link unlockKeyset}. */
+interface UnlockOptions extends Acceptance {
+  readonly hashing: HashOptions
+  /** The most that unlocking may cost. */
+  readonly ceiling: Argon2Costs | undefined
+}
+
+/** @throws TypeError for options that are none */
+export function parseUnlockOptions(options: (PasswordOptions & OpenOptions) | undefined, what: string): UnlockOptions {
+  const hashing = optionsFrom(options, { ...PASSWORD_OPTIONS, ...OPEN_OPTIONS }, what)
+  const { costs } = hashing
+  return { ...parseOpenOptions(hashing), hashing, ceiling: costs && costsFrom(costs) }
 }
 
 /**
@@ -133,13 +148,13 @@ export function parseOpenOptions(options: OpenOptions): Acceptance {
 export async function unlockKeyset(
   anyExport: Uint8Array,
   password: string,
-  options: PasswordOptions & OpenOptions = {},
+  options?: PasswordOptions & OpenOptions,
 ): Promise<Keyset> {
-  const accepted = parseOpenOptions(options)
+  const accepted = parseUnlockOptions(options, 'unlockKeyset')
   const parsed = parseKeyset(bytesFrom(anyExport, 'export'))
   using _ = wiping(parsed.bytes)
   assertDescends(parsed, accepted.atLeast)
-  return await unlockParsed(parsed, password, accepted.allowWeaker, options)
+  return await unlockParsed(parsed, password, accepted)
 }
 
 /**
@@ -149,12 +164,10 @@ export async function unlockKeyset(
 export async function unlockParsed(
   parsed: ParsedKeyset,
   password: string,
-  allowWeaker: Strength | undefined,
-  options: PasswordOptions,
+  { allowWeaker, ceiling, hashing }: UnlockOptions,
 ): Promise<Keyset> {
-  const { costs } = options
-  if (costs !== undefined) assertWithin(parsed.argon2, costs)
-  const master = await openMaster(password, parsed.argon2, options)
+  if (ceiling !== undefined) assertWithin(parsed.argon2, ceiling)
+  const master = await openMaster(password, parsed.argon2, hashing)
   try {
     return unlocked(openKeyset(parsed, master), master, allowWeaker)
   } catch (error) {
@@ -168,9 +181,6 @@ export async function unlockParsed(
  * @throws KeystrataError `limit-exceeded` if a cost is higher
  */
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
-  for (const most of [ceiling.iterations, ceiling.memoryKiB, ceiling.lanes]) {
-    if (typeof most !== 'number') throw new TypeError('costs must be three numbers: iterations, memoryKiB, lanes')
-  }
   if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
   throw new KeystrataError('limit-exceeded', 'unlocking this keyset takes more than `costs` allows', {
     iterations,
@@ -206,8 +216,9 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
  * ```
  */
 export function openSavedKeyset(saved: Uint8Array, device: DeviceKey, expected: { id: string } & OpenOptions): Keyset {
-  const { id } = expected
-  const { atLeast, allowWeaker } = parseOpenOptions(expected)
+  const given = fieldsFrom(expected, { id: 'required', ...OPEN_OPTIONS }, 'expected')
+  const { id } = given
+  const { atLeast, allowWeaker } = parseOpenOptions(given)
   const { contents, master } = openHandle(device, 'keyset', saved, readSaved)
   try {
     assertExpected({ id: toHex(contents.id) }, { id })

@@ -20,11 +20,12 @@ import {
   sealPrepared,
   shareIdFrom,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, toHex } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, toHex } from '../core/bytes.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
 import { type PublicHalves, Recipient } from '../core/key-pairs.ts'
+import { optionsFrom, type Rules } from '../core/options.ts'
 import { type Pack, packFiles } from '../core/pack.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { disposeKeys, type Handle, SecretHolder, type SecretKey, wiping } from '../core/secret.ts'
@@ -74,14 +75,16 @@ export type Encryption = 'none' | 'x25519' | 'hybrid'
  */
 export interface WriterOptions {
   /** Must be at least as strong as the encryption that the keyset was created or last regenerated with. */
-  encryption?: Encryption
+  encryption?: Encryption | undefined
   /**
    * Which equal contents give equal blocks. `scoped`: those of keysets that share a dedup key. `global`: those of
    * everybody, so anybody can test whether you hold a known file. `off`: none, but equal contents of one keyset still
    * have equal labels. Without encryption this option has no effect: equal contents of one keyset give one block.
    */
-  dedup?: 'scoped' | 'global' | 'off'
+  dedup?: 'scoped' | 'global' | 'off' | undefined
 }
+
+export const WRITER_OPTIONS: Rules<WriterOptions> = { encryption: 'optional', dedup: 'optional' }
 
 /**
  * Seals blocks without the password: it can back up, but not restore. {@link openWriter} opens one.
@@ -164,7 +167,7 @@ export class BlockSealer implements BlockWriter {
     assertUsable: () => void,
   ) {
     assertNotWeaker(encryption, keys.blockPair.minimum)
-    this.ownerId = new Uint8Array(keys.id)
+    this.ownerId = copyOf(keys.id)
     this.recipient = new Recipient(keys.blockPair)
     this.shareRecipients = new ShareRecipients(keys.shares, sourceSigning)
     this.#suite = suiteOf(encryption)
@@ -261,7 +264,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
   private constructor(keys: WritingKeys, defaults: WritingDefaults) {
     const { id, version, revision, blockPair, blockSalt, dedupKey, sourceSigning, shares, adopted } = keys
     const { cardSigning, signersOf } = keys
-    const sealing = { id: new Uint8Array(id), blockPair, blockSalt, dedupKey, shares, adopted }
+    const sealing = { id: copyOf(id), blockPair, blockSalt, dedupKey, shares, adopted }
     const blocks = new BlockSealer(
       sealing,
       defaults,
@@ -392,10 +395,11 @@ function assertNotWeaker(encryption: Strength, minimum: Strength): void {
  * console.log(new TextDecoder().decode(await keyset.open(block))) // my file
  * ```
  */
-export function openWriter(hostExport: Uint8Array, options: WriterOptions = {}): KeysetWriter {
+export function openWriter(hostExport: Uint8Array, options?: WriterOptions): KeysetWriter {
+  const given = optionsFrom(options, WRITER_OPTIONS, 'openWriter')
   const parsed = parseKeyset(bytesFrom(hostExport, 'host export'))
   using _ = wiping(parsed.bytes)
-  const defaults = parseWriterOptions(options, parsed)
+  const defaults = parseWriterOptions(given, parsed)
   if (parsed.destination !== 'host') {
     throw new KeystrataError('policy', 'this is not a host export; other exports need the password: use unlockKeyset', {
       rule: 'host-export',

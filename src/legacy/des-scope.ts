@@ -11,17 +11,17 @@ import {
 import { legacyEnvelope } from '../client/layout.ts'
 import type { Claimant } from '../client/proof.ts'
 import { deriveScopeId } from '../client/typed-key.ts'
-import { type Bytes, equalBytes, utf8 } from '../core/bytes.ts'
+import { type Bytes, copyOf, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertNamed, contentFrom, copyIdentified } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
+import { deriveHedgeKey, HEDGE, hedgedNonceUnder } from '../core/hedge.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { associatedData, keyIdOf } from '../core/wrap.ts'
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { noRecords } from '../state/keyed-record.ts'
 import { deriveDesKey, type DesCbc } from './des.ts'
 
@@ -34,6 +34,9 @@ export class DesScope implements ScopeCipher {
   readonly #ownerId: Bytes
   readonly #naming: Naming
   readonly #packKey: SecretKey<'dedup'>
+  readonly #hedgeKey: SecretKey<'hedge'>
+  /** The header of every envelope. */
+  readonly #headerBytes: Bytes
 
   /** Derives its own keys. The private key still belongs to the claimant. */
   constructor({ privateKey: { key }, account }: Claimant, des: DesCbc, maySeal: boolean) {
@@ -45,6 +48,9 @@ export class DesScope implements ScopeCipher {
     this.#mac = deriveKey('mac', key, 'des-mac', [utf8('private'), this.#ownerId], 32)
     this.#packKey = derivePackKey(key, this.#ownerId)
     this.#key = deriveDesKey(key)
+    this.#hedgeKey = deriveHedgeKey(key, HEDGE)
+    const header = { type: ObjectType.envelope, suite: Suite.des56, keyId: this.#keyId, ownerId: this.#ownerId }
+    this.#headerBytes = encodeHeader(header)
   }
 
   dispose(): void {
@@ -52,6 +58,7 @@ export class DesScope implements ScopeCipher {
     this.#mac.dispose()
     this.#naming.dispose()
     this.#packKey.dispose()
+    this.#hedgeKey.dispose()
   }
 
   pack(files: readonly Uint8Array[]): Promise<Pack> {
@@ -74,15 +81,19 @@ export class DesScope implements ScopeCipher {
     }
     const content = contentFrom(given)
     const padding = DES_BLOCK_BYTES - (content.length % DES_BLOCK_BYTES)
-    const prepared = await copyIdentified(content, padding, (digest) => ({ label: this.#naming.label(digest) }))
+    const headerBytes = this.#headerBytes
+    const prepared = await copyIdentified(content, padding, (digest) => {
+      const label = this.#naming.label(digest)
+      const nonce = hedgedNonceUnder(this.#hedgeKey, { digest, headerBytes, parameters: EMPTY, context: label })
+      return { label, nonce }
+    })
     prepared.buffer.fill(padding, -padding)
     return prepared
   }
 
-  async seal({ buffer, label }: PreparedClientContent): Promise<Bytes> {
-    const header = { type: ObjectType.envelope, suite: Suite.des56, keyId: this.#keyId, ownerId: this.#ownerId }
-    const headerBytes = encodeHeader(header)
-    const iv = randomBytes(DES_BLOCK_BYTES)
+  async seal({ buffer, label, nonce }: PreparedClientContent): Promise<Bytes> {
+    const headerBytes = this.#headerBytes
+    const iv = copyOf(nonce.subarray(0, DES_BLOCK_BYTES))
     withBytes(this.#key, (key) => this.#des('encrypt', key, iv, buffer))
     return encode(legacyEnvelope, { headerBytes, iv, tag: this.#tag(headerBytes, iv, label, buffer) })
   }
@@ -92,7 +103,7 @@ export class DesScope implements ScopeCipher {
     const { header, label, ciphertext } = block
     if (block.kind !== 'des' || !equalBytes(header.ownerId, this.#ownerId)) throw authenticationFailed()
     // A copy, so that the bytes that were authenticated are the bytes that are decrypted.
-    const padded = new Uint8Array(ciphertext)
+    const padded = copyOf(ciphertext)
     using _ = wiping(padded)
     const { headerBytes, iv, tag } = block.encrypted
     if (!equalBytes(this.#tag(headerBytes, iv, label, padded), tag)) throw authenticationFailed()
@@ -113,5 +124,5 @@ function withoutPadding(padded: Uint8Array): Bytes {
   const count = padded.at(-1) ?? 0
   const holds = count >= 1 && count <= DES_BLOCK_BYTES && padded.subarray(-count).every((byte) => byte === count)
   if (!holds) throw authenticationFailed()
-  return new Uint8Array(padded.subarray(0, -count))
+  return copyOf(padded.subarray(0, -count))
 }

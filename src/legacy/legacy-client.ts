@@ -1,10 +1,11 @@
 // A client whose private key is of type DES-56 (SPEC §17). It opens existing DES data, so that the data can be sealed
 // again under an AES key. DES-56 does not protect confidentiality.
-import { deriveTextKey, knownType } from '../client/typed-key.ts'
+import { deriveTextKey, knownType, typedKeyFrom } from '../client/typed-key.ts'
 import { LEGACY_KEY_TYPES } from '../client/layout.ts'
-import { type Client, type ClientOptions, openedClient, parseNames } from '../client/client.ts'
+import { type Client, CLIENT_OPTIONS, type ClientOptions, openedClient, parseNames } from '../client/client.ts'
 import { DesScope } from './des-scope.ts'
 import { findDes } from './des.ts'
+import { optionsFrom } from '../core/options.ts'
 
 /**
  * A DES-56 key as somebody typed it.
@@ -48,12 +49,16 @@ export interface LegacyKey {
  * ```
  */
 export async function deriveLegacyClient(
-  options: Omit<ClientOptions, 'privateKey' | 'accountKey'> & { privateKey: LegacyKey; dangerouslyAllowDes?: true },
+  options: Omit<ClientOptions, 'privateKey' | 'accountKey'> & {
+    privateKey: LegacyKey
+    dangerouslyAllowDes?: true | undefined
+  },
 ): Promise<Client> {
-  const { platform, dangerouslyAllowDes, privateKey: given, argon2, signal, onProgress } = options
-  const names = parseNames(options, platform)
-  if (typeof given !== 'object') throw new TypeError('privateKey must be { type, text }')
-  const { type, text } = given
+  const rules = { ...CLIENT_OPTIONS, dangerouslyAllowDes: 'optional' } as const
+  const given = optionsFrom(options, rules, 'deriveLegacyClient')
+  const { platform, dangerouslyAllowDes, argon2, signal, onProgress } = given
+  const names = parseNames(given, platform)
+  const { type, text } = typedKeyFrom(given.privateKey, 'privateKey')
   const row = knownType(LEGACY_KEY_TYPES, type)
   const des = await findDes()
   const privateKey = await deriveTextKey(row, text, 'private', names, { argon2, signal, onProgress })

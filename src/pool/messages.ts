@@ -1,5 +1,6 @@
 // The messages between a pool and its workers. Bytes are transferred instead of copied. Keys are sent as bytes, and
 // those bytes are wiped on arrival.
+import { copyOf } from '../core/bytes.ts'
 import { type ErrorCode, KeystrataError } from '../core/errors.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
@@ -82,13 +83,13 @@ interface MovedKey {
 export function moveKeys(value: unknown, moved: ArrayBuffer[]): unknown {
   if (value instanceof SecretKey) {
     const key = value as SecretKey<Role>
-    const bytes = withBytes(key, (secret) => new Uint8Array(secret))
+    const bytes = withBytes(key, (secret) => copyOf(secret))
     moved.push(bytes.buffer)
     return { secretRole: key.role, bytes } satisfies MovedKey
   }
   if (Array.isArray(value)) return value.map((each: unknown) => moveKeys(each, moved))
   // Copy it: if it is a view, structured cloning would clone the whole buffer behind it.
-  if (value instanceof Uint8Array) return new Uint8Array(value)
+  if (value instanceof Uint8Array) return copyOf(value)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, moveKeys(field, moved)]))
 }

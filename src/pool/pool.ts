@@ -11,9 +11,10 @@ import {
   sharesOf,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
 import { contentFrom, withRoom } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
 import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
@@ -106,7 +107,7 @@ export interface Pool extends AsyncDisposable {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal },
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead>
   /**
    * Opens a stream of blocks and yields for each whether it opens, in the order of the stream.
@@ -117,7 +118,7 @@ export interface Pool extends AsyncDisposable {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock>
 }
 
@@ -146,8 +147,9 @@ const MAX_THREADS = 64
  * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
  * ```
  */
-export function createPool(options: { threads?: number; worker?: URL } = {}): Pool {
-  const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = options
+export function createPool(options?: { threads?: number | undefined; worker?: URL | undefined }): Pool {
+  const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
+  const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
@@ -218,9 +220,9 @@ class WorkerPool implements Pool {
   rekey(
     reader: Keyset,
     heads: AsyncIterable<BlockHead>,
-    options: { to?: Share; signal?: AbortSignal } = {},
+    options?: { to?: Share; signal?: AbortSignal | undefined },
   ): AsyncGenerator<RekeyedHead> {
-    const { to: share, signal } = options
+    const { to: share, signal } = optionsFrom(options, { to: 'defined', signal: 'optional' }, 'rekey')
     if (share !== undefined)
       assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
     const handle = this.#numberOf(share ?? reader)
@@ -238,8 +240,9 @@ class WorkerPool implements Pool {
   verify(
     reader: BlockReader,
     blocks: AsyncIterable<StoredBlock>,
-    options: { signal?: AbortSignal } = {},
+    options?: { signal?: AbortSignal | undefined },
   ): AsyncGenerator<VerifiedBlock> {
+    const { signal } = optionsFrom(options, { signal: 'optional' }, 'verify')
     const handle = this.#numberOf(reader)
     const verifyOne = async (block: MovedBlock): Promise<VerifiedBlock> => {
       const { label } = block
@@ -251,7 +254,7 @@ class WorkerPool implements Pool {
       }
     }
     const task = (arrived: MovedBlock[]) => Promise.all(arrived.map(verifyOne))
-    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal: options.signal })
+    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal })
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
@@ -356,12 +359,12 @@ function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): v
 /** Copies a head, because transferring a buffer would take it away from the caller. */
 function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
-  return { label, envelope: new Uint8Array(bytesFrom(envelope, 'envelope')) }
+  return { label, envelope: copyOf(bytesFrom(envelope, 'envelope')) }
 }
 
 function copyOfBlock(block: StoredBlock): MovedBlock {
   const { ciphertext } = block
-  return { ...copyOfHead(block), ciphertext: new Uint8Array(bytesFrom(ciphertext, 'ciphertext')) }
+  return { ...copyOfHead(block), ciphertext: copyOf(bytesFrom(ciphertext, 'ciphertext')) }
 }
 
 const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [

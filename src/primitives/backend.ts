@@ -17,6 +17,12 @@ export interface Encapsulator {
   encapsulate(): { ciphertext: Bytes; shared: Bytes }
 }
 
+/** A recipient's X25519 public key. */
+export interface X25519Encapsulator extends Encapsulator {
+  /** @param ephemeral the ephemeral private key, 32 bytes. Without it, a fresh one is generated */
+  encapsulate(ephemeral?: Uint8Array): { ciphertext: Bytes; shared: Bytes }
+}
+
 /** A private key, imported once. */
 export interface Decapsulator extends Disposable {
   readonly publicKey: Bytes
@@ -27,8 +33,8 @@ export interface Decapsulator extends Disposable {
 }
 
 /** A key encapsulation mechanism. X25519 is also used as one: its ciphertext is the ephemeral public key. */
-export interface Kem {
-  encapsulator(publicKey: Uint8Array): Encapsulator
+export interface Kem<E extends Encapsulator = Encapsulator> {
+  encapsulator(publicKey: Uint8Array): E
   decapsulator(privateKey: Uint8Array): Decapsulator
 }
 
@@ -134,7 +140,7 @@ export interface Poly1305 {
 }
 
 export interface X25519 {
-  readonly x25519: Kem
+  readonly x25519: Kem<X25519Encapsulator>
 }
 
 export interface MlKem1024 {

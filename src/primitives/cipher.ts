@@ -1,6 +1,6 @@
 // AES-CTR and AES-CBC (SP 800-38A) and the Poly1305 of ChaCha20-Poly1305 (RFC 8439): parts of the encrypt-then-MAC
 // schemes in vault/block.ts and keyset/pack.ts. None of them may be used alone.
-import type { Bytes } from '../core/bytes.ts'
+import { allocate, type Bytes } from '../core/bytes.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
 import type { Cbc, Ctr, Poly1305 } from './backend.ts'
 import { choose } from './choice.ts'
@@ -14,7 +14,7 @@ export const poly1305: () => Poly1305 = choose(nodePoly1305, portablePoly1305)
 
 /** Encrypts or decrypts in place, from counter block 0. So `key` must encrypt only one text. */
 export function ctrInPlace(key: SecretKey<'cipher'>, buffer: Uint8Array): Promise<void> {
-  return withBytes(key, (bytes) => ctr().ctr(bytes, new Uint8Array(16), buffer))
+  return withBytes(key, (bytes) => ctr().ctr(bytes, allocate(16), buffer))
 }
 
 /** Computes the tag over the joined parts, 16 bytes. `key` must authenticate only one message. */
@@ -24,10 +24,10 @@ export function chachaPolyTag(key: SecretKey<'mac'>, parts: readonly Uint8Array[
 
 /** Encrypts with PKCS #7 padding and a zero IV. So `key` must encrypt only one text. */
 export function cbcEncrypt(key: SecretKey<'cipher' | 'member'>, text: Uint8Array): Promise<Bytes> {
-  return withBytes(key, (bytes) => cbc().cbcEncrypt(bytes, new Uint8Array(16), text))
+  return withBytes(key, (bytes) => cbc().cbcEncrypt(bytes, allocate(16), text))
 }
 
 /** Resolves to undefined if the padding is wrong. The caller must report it like any other fault. */
 export function cbcDecrypt(key: SecretKey<'cipher' | 'member'>, sealed: Uint8Array): Promise<Bytes | undefined> {
-  return withBytes(key, (bytes) => cbc().cbcDecrypt(bytes, new Uint8Array(16), sealed))
+  return withBytes(key, (bytes) => cbc().cbcDecrypt(bytes, allocate(16), sealed))
 }

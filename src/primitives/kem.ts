@@ -3,7 +3,7 @@
 import { type Bytes, bytesFrom, wipe } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
-import type { Decapsulator, Encapsulator, Kem, MlKem1024, X25519 } from './backend.ts'
+import type { Decapsulator, Encapsulator, Kem, MlKem1024, X25519, X25519Encapsulator } from './backend.ts'
 import { choose } from './choice.ts'
 import { nodeMlKem1024, nodeX25519 } from './node-kem.ts'
 import { portableMlKem1024, portableX25519 } from './portable.ts'
@@ -17,15 +17,16 @@ export const KEM_BYTES = {
   mlKem1024: { publicKey: 1568, privateKey: 64, ciphertext: 1568 },
 } as const
 
-type KemName = keyof typeof KEM_BYTES
+interface Encapsulators {
+  readonly x25519: X25519Encapsulator
+  readonly mlKem1024: Encapsulator
+}
 
-function kemOf(name: KemName): Kem {
-  switch (name) {
-    case 'x25519':
-      return x25519().x25519
-    case 'mlKem1024':
-      return mlKem1024().mlKem1024
-  }
+type KemName = keyof Encapsulators
+
+const kems: { readonly [Name in KemName]: () => Kem<Encapsulators[Name]> } = {
+  x25519: () => x25519().x25519,
+  mlKem1024: () => mlKem1024().mlKem1024,
 }
 
 /**
@@ -40,10 +41,10 @@ function isContributory(shared: Uint8Array): boolean {
  * Imports a recipient's public key.
  * @throws KeystrataError `malformed` if the key is invalid: out of range (FIPS 203 §7.2) or of low order
  */
-export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulator {
+export function importPublicKey<Name extends KemName>(kem: Name, publicKey: Uint8Array): Encapsulators[Name] {
   bytesFrom(publicKey, `${kem} public key`, KEM_BYTES[kem].publicKey)
   try {
-    const encapsulator = kemOf(kem).encapsulator(publicKey)
+    const encapsulator = kems[kem]().encapsulator(publicKey)
     // Only an agreement reveals a key of low order. Compute one now, so that the error does not come in the middle of a
     // backup.
     if (kem === 'x25519') {
@@ -60,7 +61,7 @@ export function importPublicKey(kem: KemName, publicKey: Uint8Array): Encapsulat
 export function importPrivateKey(kem: KemName, key: SecretKey<'x25519' | 'ml-kem-1024'>): Decapsulator {
   return withBytes(key, (bytes) => {
     bytesFrom(bytes, `${kem} private key`, KEM_BYTES[kem].privateKey)
-    return kemOf(kem).decapsulator(bytes)
+    return kems[kem]().decapsulator(bytes)
   })
 }
 

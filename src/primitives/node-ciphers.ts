@@ -1,6 +1,6 @@
 // The ciphers of node:crypto, in place and in chunks.
 import { type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
-import { type Bytes, concat, wipe } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -28,8 +28,8 @@ function cryptoWithAes(mode: Mode): { crypto: Crypto; keySizes: readonly number[
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
   const keySizes = [16, 24, 32].filter((size) => {
-    const [name, iv] = [cipherName(mode, size), new Uint8Array(IV_BYTES[mode])]
-    const key = () => keyInput(crypto, new Uint8Array(size))
+    const [name, iv] = [cipherName(mode, size), allocate(IV_BYTES[mode])]
+    const key = () => keyInput(crypto, allocate(size))
     return works(() => {
       crypto.createCipheriv(name, key(), iv).final()
       crypto.createDecipheriv(name, key(), iv)
@@ -60,7 +60,7 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     })
     decipher.setAAD(aad)
     decipher.setAuthTag(sealed.subarray(-16))
-    const text = new Uint8Array(sealed.length - 16)
+    const text = allocate(sealed.length - 16)
     for (let start = 0; start < text.length; start += CHUNK) {
       const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
       text.set(chunk, start)
@@ -76,7 +76,7 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     }
   }
   function seal(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes {
-    const buffer = concat(text, new Uint8Array(16))
+    const buffer = concat(text, allocate(16))
     sealInPlace(key, iv, aad, buffer)
     return buffer
   }
@@ -150,7 +150,7 @@ export function nodePoly1305(): Provided<Poly1305> | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
   const tagOf = (key: Uint8Array, parts: readonly Uint8Array[]): Bytes => {
-    const nonce = new Uint8Array(12)
+    const nonce = allocate(12)
     const cipher = crypto.createCipheriv('chacha20-poly1305', keyInput(crypto, key), nonce, { authTagLength: 16 })
     for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
     cipher.final()
@@ -158,8 +158,8 @@ export function nodePoly1305(): Provided<Poly1305> | undefined {
   }
   // Check associated data in pieces too: a runtime that used only the last piece would not protect the others.
   const takesPieces = works(() => {
-    const [key, pieces] = [new Uint8Array(32), [new Uint8Array(32), new Uint8Array(12)]]
-    const [first, second] = [tagOf(key, pieces), tagOf(key, [new Uint8Array(44)])]
+    const [key, pieces] = [allocate(32), [allocate(32), allocate(12)]]
+    const [first, second] = [tagOf(key, pieces), tagOf(key, [allocate(44)])]
     if (first.some((byte, index) => byte !== second[index])) throw new Error('associated data in pieces')
   })
   if (!takesPieces) return undefined

@@ -2,7 +2,7 @@
 // plain bytes.
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import type { Bytes } from '../core/bytes.ts'
+import { type Bytes, copyOf } from '../core/bytes.ts'
 
 /** node:crypto, with what only newer releases have: ML-KEM and Argon2 since 24.7. */
 export type Crypto = typeof NodeCrypto & NewerCrypto
@@ -94,7 +94,7 @@ export function own(buffer: Buffer): Bytes {
   if (buffer.buffer instanceof ArrayBuffer && buffer.buffer.byteLength === buffer.length) {
     return new Uint8Array(buffer.buffer)
   }
-  const copy = new Uint8Array(buffer)
+  const copy = copyOf(buffer)
   buffer.fill(0)
   return copy
 }

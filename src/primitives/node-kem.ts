@@ -4,7 +4,7 @@
 import { type Crypto, ifThere, nodeBuffer, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { type Bytes, bytesFrom, concat } from '../core/bytes.ts'
+import { allocate, type Bytes, bytesFrom, concat, copyOf, EMPTY, fromBase64Url } from '../core/bytes.ts'
 import { disposable, wiping } from '../core/secret.ts'
 import type { Decapsulator, Kem, MlKem1024, X25519 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -53,8 +53,7 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
   const base64url = (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
   const jwk = { kty: 'OKP', crv: 'X25519' }
-  const exportPublic = (key: KeyObject) =>
-    new Uint8Array(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url'))
+  const exportPublic = (key: KeyObject) => fromBase64Url(key.export({ format: 'jwk' }).x ?? '') ?? EMPTY
   return {
     // DER is ten times slower than a JWK here, but leaves no copy of the key behind.
     importPrivate: (scalar) => importPkcs8(crypto, X25519_PKCS8_PREFIX, scalar),
@@ -65,17 +64,23 @@ function jwkX25519Keys(crypto: Crypto): X25519Keys {
     generate() {
       const scalar = randomBytes(32)
       using _ = wiping(scalar)
+      const before = bufferPool()
       const privateKey = crypto.createPrivateKey({ format: 'jwk', key: { ...jwk, d: base64url(scalar), x: '' } })
-      wipeFromPool(scalar)
+      // The pool may have been full, so that the copy is in the next one.
+      for (const pool of [before, bufferPool()]) wipeFrom(pool, scalar)
       return { privateKey, point: exportPublic(crypto.createPublicKey(privateKey)) }
     },
   }
 }
 
-/** Wipes the copy of a secret that Node leaves in the pool of small Buffers when it decodes a JWK. */
-function wipeFromPool(secret: Uint8Array): void {
+/** Returns the memory of which Node makes small Buffers. */
+function bufferPool(): Buffer {
   const Buffer = nodeBuffer()
-  const pool = Buffer.from(Buffer.allocUnsafe(1).buffer)
+  return Buffer.from(Buffer.allocUnsafe(1).buffer)
+}
+
+/** Wipes the copy of a secret that Node leaves in the pool of small Buffers when it decodes a JWK. */
+function wipeFrom(pool: Buffer, secret: Uint8Array): void {
   const at = pool.indexOf(secret)
   if (at >= 0) pool.fill(0, at, at + secret.length)
 }
@@ -90,28 +95,32 @@ function x25519Keys(crypto: Crypto): X25519Keys {
   const raw = rawX25519Keys(crypto)
   try {
     raw.exportPublic(raw.importPublic(raw.generate().point))
-    raw.importPrivate(new Uint8Array(32))
+    raw.importPrivate(allocate(32))
     return raw
   } catch {
     return jwkX25519Keys(crypto)
   }
 }
 
-function x25519Of(crypto: Crypto): Kem {
+function x25519Of(crypto: Crypto): X25519['x25519'] {
   const keys = x25519Keys(crypto)
+  const pairOf = (scalar: Uint8Array): EphemeralPair => {
+    const privateKey = keys.importPrivate(bytesFrom(scalar, 'X25519 private key', 32))
+    return { privateKey, point: keys.exportPublic(crypto.createPublicKey(privateKey)) }
+  }
   return {
     encapsulator(publicKey) {
       const recipient = keys.importPublic(bytesFrom(publicKey, 'X25519 public key', 32))
       return {
-        encapsulate() {
-          const { privateKey, point } = keys.generate()
+        encapsulate(ephemeral) {
+          const { privateKey, point } = ephemeral === undefined ? keys.generate() : pairOf(ephemeral)
           return { ciphertext: point, shared: own(crypto.diffieHellman({ privateKey, publicKey: recipient })) }
         },
       }
     },
     decapsulator(privateKey) {
-      const imported = keys.importPrivate(bytesFrom(privateKey, 'X25519 private key', 32))
-      return droppable(imported, keys.exportPublic(crypto.createPublicKey(imported)), (own25519, ciphertext) =>
+      const { privateKey: imported, point } = pairOf(privateKey)
+      return droppable(imported, point, (own25519, ciphertext) =>
         crypto.diffieHellman({
           privateKey: own25519,
           publicKey: keys.importPublic(bytesFrom(ciphertext, 'point', 32)),
@@ -208,7 +217,7 @@ function mlKem1024Of(crypto: Crypto): Kem | undefined {
     decapsulator(seed) {
       const imported = importPkcs8(crypto, PKCS8_PREFIX, bytesFrom(seed, 'ML-KEM-1024 seed', 64))
       const spki = crypto.createPublicKey(imported).export({ format: 'der', type: 'spki' })
-      return droppable(imported, new Uint8Array(spki.subarray(SPKI_PREFIX.length)), decapsulate)
+      return droppable(imported, copyOf(spki.subarray(SPKI_PREFIX.length)), decapsulate)
     },
   }
 }
@@ -222,13 +231,13 @@ const kemWorks = (kem: Kem, privateKey: Uint8Array): boolean =>
 export function nodeX25519(): Provided<X25519> | undefined {
   const crypto = nodeCrypto()
   const x25519 = crypto && ifThere(() => x25519Of(crypto))
-  if (x25519 === undefined || !kemWorks(x25519, new Uint8Array(32).fill(1))) return undefined
+  if (x25519 === undefined || !kemWorks(x25519, allocate(32).fill(1))) return undefined
   return { primitives: ['X25519'], provider: PROVIDER, part: { x25519 } }
 }
 
 export function nodeMlKem1024(): Provided<MlKem1024> | undefined {
   const crypto = nodeCrypto()
   const mlKem1024 = crypto && mlKem1024Of(crypto)
-  if (mlKem1024 === undefined || !kemWorks(mlKem1024, new Uint8Array(64))) return undefined
+  if (mlKem1024 === undefined || !kemWorks(mlKem1024, allocate(64))) return undefined
   return { primitives: ['ML-KEM-1024'], provider: PROVIDER, part: { mlKem1024 } }
 }

@@ -1,7 +1,7 @@
 // Hashes and password hashing with node:crypto. Each function probes what the runtime has, and returns undefined if
 // portable code must do it: Bun, Deno, Electron and older releases of Node lack different primitives.
 import { type Argon2Input, type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
-import { type Bytes } from '../core/bytes.ts'
+import { allocate, type Bytes, copyOf } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Argon2id, Argon2Parameters, ContentHashes, Hashes, Hkdf, Hmac, Pbkdf2 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -50,7 +50,7 @@ export function nodeContentHashes(): Provided<ContentHashes> | undefined {
   }
 }
 
-const key = (): Uint8Array => new Uint8Array(32)
+const key = (): Uint8Array => allocate(32)
 
 export function nodeHmac(): Provided<Hmac> | undefined {
   const crypto = cryptoWithSha2()
@@ -77,7 +77,7 @@ export function nodePbkdf2(): Provided<Pbkdf2> | undefined {
   if (crypto === undefined || !works(() => crypto.pbkdf2Sync(key(), key(), 1, 32, 'sha512'))) return undefined
   const pbkdf2Sha512: Pbkdf2['pbkdf2Sha512'] = async (password, salt, iterations, length, { onProgress }) => {
     // Pass copies, because Deno reads them after it has returned.
-    const [ownPassword, ownSalt] = [new Uint8Array(password), new Uint8Array(salt)]
+    const [ownPassword, ownSalt] = [copyOf(password), copyOf(salt)]
     using _ = wiping(ownPassword)
     onProgress?.(0)
     const derived = await new Promise<Bytes>((resolve, reject) => {

@@ -11,7 +11,7 @@ import { pbkdf2Async } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
-import { type Bytes, wipe } from '../core/bytes.ts'
+import { adopt, allocate, type Bytes, copyOf, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { nameOf } from '../core/realms.ts'
 import { disposable, wiping } from '../core/secret.ts'
@@ -43,16 +43,11 @@ function provided<T extends Partial<Primitives>>(primitives: readonly Primitive[
   return (): Provided<T> => ({ primitives, provider, part })
 }
 
-/** Narrows the type of a result of noble, which always owns its memory. */
-function own(bytes: Uint8Array): Bytes {
-  return bytes as Bytes
-}
-
 const sha2 = { sha256, sha512 } as const
 
 const stateOf = (state: { update(chunk: Uint8Array): unknown; digest(): Uint8Array }): HashState => ({
   update: (chunk) => state.update(chunk),
-  digest: () => own(state.digest()),
+  digest: () => adopt(state.digest()),
 })
 
 export const createPortableHash: CreateHash<HashName> = (hash) => stateOf(sha2[hash].create())
@@ -73,7 +68,7 @@ export const portableHmac: () => Provided<Hmac> = provided(['HMAC'], '@noble/has
   hmac(hash, key, parts) {
     const state = hmac.create(sha2[hash], key)
     for (const part of parts) state.update(part)
-    return own(state.digest())
+    return adopt(state.digest())
   },
 })
 
@@ -81,29 +76,29 @@ export const portableHkdf: () => Provided<Hkdf> = provided(['HKDF'], '@noble/has
   hkdf(hash, ikm, salt, info, length) {
     const pseudorandomKey = extract(sha2[hash], ikm, salt)
     using _ = wiping(pseudorandomKey)
-    return own(expand(sha2[hash], pseudorandomKey, info, length))
+    return adopt(expand(sha2[hash], pseudorandomKey, info, length))
   },
 })
 
-const x25519Kem: Kem = {
+const x25519Kem: X25519['x25519'] = {
   encapsulator(publicKey) {
-    const recipient = new Uint8Array(publicKey)
+    const recipient = copyOf(publicKey)
     return {
-      encapsulate() {
-        const ephemeral = randomBytes(32)
-        using _ = wiping(ephemeral)
+      encapsulate(ephemeral) {
+        const scalar = ephemeral === undefined ? randomBytes(32) : copyOf(ephemeral)
+        using _ = wiping(scalar)
         return {
-          ciphertext: own(x25519.getPublicKey(ephemeral)),
-          shared: own(x25519.getSharedSecret(ephemeral, recipient)),
+          ciphertext: adopt(x25519.getPublicKey(scalar)),
+          shared: adopt(x25519.getSharedSecret(scalar, recipient)),
         }
       },
     }
   },
   decapsulator(privateKey) {
-    const scalar = new Uint8Array(privateKey)
+    const scalar = copyOf(privateKey)
     const imported = {
-      publicKey: own(x25519.getPublicKey(scalar)),
-      decapsulate: (ciphertext: Uint8Array) => own(x25519.getSharedSecret(scalar, ciphertext)),
+      publicKey: adopt(x25519.getPublicKey(scalar)),
+      decapsulate: (ciphertext: Uint8Array) => adopt(x25519.getSharedSecret(scalar, ciphertext)),
     }
     return disposable(imported, () => wipe(scalar))
   },
@@ -130,11 +125,11 @@ function prepareMlKem(publicKey: Uint8Array): PreparedMlKem {
 
 const mlKem1024Kem: Kem = {
   encapsulator(publicKey) {
-    const prepared = prepareMlKem(new Uint8Array(publicKey))
+    const prepared = prepareMlKem(copyOf(publicKey))
     return {
       encapsulate() {
         const { cipherText, sharedSecret } = prepared.encapsulate()
-        return { ciphertext: own(cipherText), shared: own(sharedSecret) }
+        return { ciphertext: adopt(cipherText), shared: adopt(sharedSecret) }
       },
     }
   },
@@ -142,8 +137,8 @@ const mlKem1024Kem: Kem = {
     const { publicKey, secretKey } = ml_kem1024.keygen(seed)
     const prepared = prepareMlKem(publicKey)
     const imported = {
-      publicKey: own(publicKey),
-      decapsulate: (ciphertext: Uint8Array) => own(prepared.decapsulate(ciphertext, secretKey)),
+      publicKey: adopt(publicKey),
+      decapsulate: (ciphertext: Uint8Array) => adopt(prepared.decapsulate(ciphertext, secretKey)),
     }
     return disposable(imported, () => wipe(secretKey))
   },
@@ -156,7 +151,7 @@ const mlKem1024Kem: Kem = {
  */
 function opened(open: () => Uint8Array): Bytes | undefined {
   try {
-    return own(open())
+    return adopt(open())
   } catch (error) {
     // Not by its class: in Next's edge runtime, the constructor of an Error is not the global one.
     if (nameOf(error) !== 'Error') throw error
@@ -171,7 +166,7 @@ const gcmOpen: Gcm['gcmOpen'] = (key, iv, aad, sealed) => opened(() => gcm(key, 
  * (§2.6).
  */
 function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
-  const oneTimeKey = chacha20(key, new Uint8Array(12), new Uint8Array(32))
+  const oneTimeKey = chacha20(key, allocate(12), allocate(32))
   using _ = wiping(oneTimeKey)
   const mac = poly1305.create(oneTimeKey)
   let length = 0
@@ -179,10 +174,10 @@ function chachaPolyTag(key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
     mac.update(part)
     length += part.length
   }
-  const padding = new Uint8Array(-length & 15)
+  const padding = allocate(-length & 15)
   const lengths = new DataView(new ArrayBuffer(16))
   lengths.setBigUint64(0, BigInt(length), true)
-  return own(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
+  return adopt(mac.update(padding).update(new Uint8Array(lengths.buffer)).digest())
 }
 
 /** Signals of React Native have no throwIfAborted. */
@@ -211,14 +206,14 @@ async function behindTimers(
   derive: (password: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Bytes> {
   const { scheduler } = globalThis as { scheduler?: Scheduler }
-  if (scheduler?.postTask === undefined) return own(await derive(password, salt))
-  const copies = [new Uint8Array(password), new Uint8Array(salt)] as const
+  if (scheduler?.postTask === undefined) return adopt(await derive(password, salt))
+  const copies = [copyOf(password), copyOf(salt)] as const
   using _ = wiping(...copies)
-  return own(await scheduler.postTask(() => derive(...copies), { priority: 'background' }))
+  return adopt(await scheduler.postTask(() => derive(...copies), { priority: 'background' }))
 }
 
 export const portableGcm: () => Provided<Gcm> = provided(['AES-GCM'], '@noble/ciphers', {
-  gcmSeal: (key, iv, aad, text) => own(gcm(key, iv, aad).encrypt(text)),
+  gcmSeal: (key, iv, aad, text) => adopt(gcm(key, iv, aad).encrypt(text)),
   gcmOpen,
   async gcmSealContent(key, iv, aad, buffer) {
     buffer.set(gcm(key, iv, aad).encrypt(buffer.subarray(0, -16)))
@@ -235,7 +230,7 @@ export const portableCtr: () => Provided<Ctr> = provided(['AES-CTR'], '@noble/ci
 })
 
 export const portableCbc: () => Provided<Cbc> = provided(['AES-CBC'], '@noble/ciphers', {
-  cbcEncrypt: async (key, iv, text) => own(cbc(key, iv).encrypt(text)),
+  cbcEncrypt: async (key, iv, text) => adopt(cbc(key, iv).encrypt(text)),
   cbcDecrypt: async (key, iv, sealed) => opened(() => cbc(key, iv).decrypt(sealed)),
 })
 

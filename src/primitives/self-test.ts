@@ -1,6 +1,6 @@
 // Checks every primitive in use on this machine against a known answer. The answers are from the standards, or from
 // another implementation if a standard has none.
-import { type Bytes, concat, EMPTY, equalBytes, fromHex, toHex, utf8 } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, copyOf, EMPTY, equalBytes, filled, fromHex, toHex, utf8 } from '../core/bytes.ts'
 import { SecretKey } from '../core/secret.ts'
 import { gcm } from './aead.ts'
 import type { Backend, Primitive, Primitives } from './backend.ts'
@@ -79,7 +79,14 @@ const unhex = (hex: string): Bytes => fromHex(hex, hex.length / 2) ?? EMPTY
 const is = (found: Uint8Array | undefined, expected: string): boolean =>
   found !== undefined && toHex(found) === expected
 
-const counting = (length: number, first = 0): Bytes => Uint8Array.from({ length }, (_, index) => first + index)
+const counting = (length: number, first = 0): Bytes => filled(length, (index) => first + index)
+
+/** Returns a copy with one bit flipped. */
+function damagedCopy(bytes: Uint8Array): Bytes {
+  const copy = copyOf(bytes)
+  copy[0] = (copy[0] ?? 0) ^ 1
+  return copy
+}
 
 // SP 800-38A, appendix F, for AES-256: the key and the first two blocks.
 const aesKey = /* @__PURE__ */ unhex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4')
@@ -87,7 +94,7 @@ const aesKey = /* @__PURE__ */ unhex('603deb1015ca71be2b73aef0857d77811f352c073b
 const aesText = /* @__PURE__ */ unhex('6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51')
 
 // WebCrypto is called only for long content. So each of its primitives has a long answer too, from OpenSSL 3.0.19.
-const zeros = (): Bytes => new Uint8Array(16 * 1024)
+const zeros = (): Bytes => allocate(16 * 1024)
 
 const hashesTo = (on: Primitives, bytes: Uint8Array | undefined, expected: string): boolean =>
   bytes !== undefined && is(on.hash('sha256', [bytes]), expected)
@@ -124,7 +131,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
   // OpenSSL 3.0.19, with the inputs of RFC 5869, test case 1: the RFC has no answer for SHA-512.
   HKDF: (on) =>
     is(
-      on.hkdf('sha512', new Uint8Array(22).fill(0x0b), counting(13), counting(10, 0xf0), 42),
+      on.hkdf('sha512', allocate(22).fill(0x0b), counting(13), counting(10, 0xf0), 42),
       '832390086cda71fb47625bb5ceb168e4c8e26a1a16ed34d9fc7fe92c1481579338da362cb8d9f925d7cb',
     ),
   // Python's hashlib.pbkdf2_hmac.
@@ -150,14 +157,14 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
     const sealed =
       '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662' +
       '76fc6ece0f4e1768cddf8853bb2d551b'
-    const buffer = concat(text, new Uint8Array(16))
+    const buffer = concat(text, allocate(16))
     await on.gcmSealContent(key, iv, aad, buffer)
     const opened = [on.gcmOpen(key, iv, aad, buffer), await on.gcmOpenContent(key, iv, aad, buffer)]
-    const damaged = Uint8Array.from(buffer, (byte, index) => (index === 0 ? byte ^ 1 : byte))
-    const long = concat(zeros(), new Uint8Array(16))
+    const damaged = damagedCopy(buffer)
+    const long = concat(zeros(), allocate(16))
     await on.gcmSealContent(aesKey, iv, aad.subarray(0, 8), long)
     const longOpened = await on.gcmOpenContent(aesKey, iv, aad.subarray(0, 8), long)
-    const longDamaged = Uint8Array.from(long, (byte, index) => (index === 0 ? byte ^ 1 : byte))
+    const longDamaged = damagedCopy(long)
     return (
       hashesTo(on, long, 'e6435765b66f24359772077c0dc1e1cb4b463adb64c208642da1c0a03f7c6246') &&
       longOpened !== undefined &&
@@ -171,10 +178,10 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
   },
   // SP 800-38A, F.5.5.
   async 'AES-CTR'(on) {
-    const buffer = new Uint8Array(aesText)
+    const buffer = copyOf(aesText)
     await on.ctr(aesKey, counting(16, 0xf0), buffer)
     const long = zeros()
-    await on.ctr(aesKey, new Uint8Array(16).fill(0xff), long)
+    await on.ctr(aesKey, allocate(16).fill(0xff), long)
     return (
       is(buffer, '601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5') &&
       hashesTo(on, long, '3403510f7faf63cc5c8fce8de697e51f2416505688e3f6202059ecd82b85a762')
@@ -184,8 +191,8 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
   async 'AES-CBC'(on) {
     const sealed = await on.cbcEncrypt(aesKey, counting(16), aesText)
     const opened = await on.cbcDecrypt(aesKey, counting(16), sealed)
-    const long = await on.cbcEncrypt(aesKey, new Uint8Array(16), zeros())
-    const longOpened = await on.cbcDecrypt(aesKey, new Uint8Array(16), long)
+    const long = await on.cbcEncrypt(aesKey, allocate(16), zeros())
+    const longOpened = await on.cbcDecrypt(aesKey, allocate(16), long)
     return (
       is(sealed.subarray(0, 32), 'f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d') &&
       opened !== undefined &&
@@ -217,7 +224,7 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
   // OpenSSL 3.5.8: seed 00…3f, and the secret of implicit rejection for an invalid ciphertext. Then a round trip.
   'ML-KEM-1024'(on) {
     const own = on.mlKem1024.decapsulator(counting(64))
-    const none = Uint8Array.from({ length: 1568 }, (_, index) => index * 7 + 3)
+    const none = filled(1568, (index) => index * 7 + 3)
     const { ciphertext, shared } = on.mlKem1024.encapsulator(own.publicKey).encapsulate()
     return (
       is(on.hash('sha256', [own.publicKey]), 'c7b8fa0aa471d5ae18922d6ccad5b31e1d84f92ae723abfd13747018740a8530') &&
@@ -229,14 +236,14 @@ const CHECKS: Readonly<Record<Primitive, Check>> = {
   Ed25519() {
     const seed = new SecretKey('signing', unhex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'))
     const publicKey = signingPublicKey(seed)
-    const signature = sign(seed, new Uint8Array(0))
+    const signature = sign(seed, allocate(0))
     return (
       is(publicKey, 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a') &&
       is(
         signature,
         'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
       ) &&
-      isSignatureOf(publicKey, new Uint8Array(0), signature) &&
+      isSignatureOf(publicKey, allocate(0), signature) &&
       !isSignatureOf(publicKey, utf8('another'), signature)
     )
   },
@@ -258,7 +265,7 @@ export function isHealthy(random: Uint8Array): boolean {
   }
   for (let start = 0; start + 512 <= random.length; start += 512) {
     const window = random.subarray(start, start + 512)
-    if (window.filter((byte) => byte === window[0]).length >= 20) return false
+    if (window.reduce((count, byte) => count + Number(byte === window[0]), 0) >= 20) return false
   }
   return true
 }

@@ -1,7 +1,7 @@
 // Ed25519 (RFC 8032), with the portable code on every backend: implementations disagree about unusual keys, so only one
 // decides.
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { type SecretKey, withBytes } from '../core/secret.ts'
 
 export const SIGNATURE_BYTES = 64
@@ -39,6 +39,6 @@ function isAccepted(publicKey: Uint8Array): boolean {
   if (accepted !== undefined && equalBytes(accepted, publicKey)) return true
   const key = ed25519.Point.fromBytes(publicKey, false)
   if (key.isSmallOrder() || !key.isTorsionFree()) return false
-  accepted = new Uint8Array(publicKey)
+  accepted = copyOf(publicKey)
   return true
 }

@@ -1,6 +1,6 @@
 // WebCrypto for long content and for PBKDF2, portable code for the rest. Every call passes on the key, and copies what
 // it reads, before it returns the promise. A buffer that is encrypted in place belongs to this library.
-import { type Bytes, wipe } from '../core/bytes.ts'
+import { type Bytes, copyOf, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, ContentHashes, Ctr, Gcm, Pbkdf2 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -18,7 +18,7 @@ const digestNames = { sha256: 'SHA-256', sha512: 'SHA-512' } as const
 
 /** Returns bytes in unshared memory, which WebCrypto requires. Copies them only if they are in shared memory. */
 function unshared(bytes: Uint8Array): Bytes {
-  return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes)
+  return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : copyOf(bytes)
 }
 
 export function webContentHashes(): Provided<ContentHashes> | undefined {
@@ -70,8 +70,8 @@ export function webGcm(): Provided<Gcm> | undefined {
   const portable = portableGcm().part
   const parametersOf = (iv: Uint8Array, aad: Uint8Array) => ({
     name: 'AES-GCM',
-    iv: new Uint8Array(iv),
-    additionalData: new Uint8Array(aad),
+    iv: copyOf(iv),
+    additionalData: copyOf(aad),
   })
   const part: Gcm = {
     ...portable,
@@ -81,7 +81,7 @@ export function webGcm(): Provided<Gcm> | undefined {
     },
     async gcmOpenContent(key, iv, aad, sealed) {
       if (!isForSubtle(key, iv, 12, sealed)) return portable.gcmOpenContent(key, iv, aad, sealed)
-      return run(subtle, 'decrypt', key, parametersOf(iv, aad), new Uint8Array(sealed)).catch(refused)
+      return run(subtle, 'decrypt', key, parametersOf(iv, aad), copyOf(sealed)).catch(refused)
     },
   }
   return { primitives: ['AES-GCM'], provider: PROVIDER, part }
@@ -93,7 +93,7 @@ export function webCtr(): Provided<Ctr> | undefined {
   const portable = portableCtr().part
   const ctr: Ctr['ctr'] = async (key, counter, buffer) => {
     if (!isForSubtle(key, counter, 16, buffer)) return portable.ctr(key, counter, buffer)
-    const parameters = { name: 'AES-CTR', counter: new Uint8Array(counter), length: 128 }
+    const parameters = { name: 'AES-CTR', counter: copyOf(counter), length: 128 }
     const result = await run(subtle, 'encrypt', key, parameters, buffer)
     buffer.set(result)
     wipe(result)
@@ -105,17 +105,17 @@ export function webCbc(): Provided<Cbc> | undefined {
   const subtle = subtleCrypto()
   if (subtle === undefined) return undefined
   const portable = portableCbc().part
-  const parametersOf = (iv: Uint8Array) => ({ name: 'AES-CBC', iv: new Uint8Array(iv) })
+  const parametersOf = (iv: Uint8Array) => ({ name: 'AES-CBC', iv: copyOf(iv) })
   const part: Cbc = {
     async cbcEncrypt(key, iv, text) {
       if (!isForSubtle(key, iv, 16, text)) return portable.cbcEncrypt(key, iv, text)
-      const copy = new Uint8Array(text)
+      const copy = copyOf(text)
       using _ = wiping(copy)
       return await run(subtle, 'encrypt', key, parametersOf(iv), copy)
     },
     async cbcDecrypt(key, iv, sealed) {
       if (!isForSubtle(key, iv, 16, sealed)) return portable.cbcDecrypt(key, iv, sealed)
-      return run(subtle, 'decrypt', key, parametersOf(iv), new Uint8Array(sealed)).catch(refused)
+      return run(subtle, 'decrypt', key, parametersOf(iv), copyOf(sealed)).catch(refused)
     },
   }
   return { primitives: ['AES-CBC'], provider: PROVIDER, part }
@@ -127,7 +127,7 @@ export function webPbkdf2(): Provided<Pbkdf2> | undefined {
   const pbkdf2Sha512: Pbkdf2['pbkdf2Sha512'] = async (password, salt, iterations, length, { onProgress }) => {
     onProgress?.(0)
     const importing = subtle.importKey('raw', unshared(password), 'PBKDF2', false, ['deriveBits'])
-    const parameters = { name: 'PBKDF2', hash: 'SHA-512', salt: new Uint8Array(salt), iterations }
+    const parameters = { name: 'PBKDF2', hash: 'SHA-512', salt: copyOf(salt), iterations }
     const key = new Uint8Array(await subtle.deriveBits(parameters, await importing, 8 * length))
     onProgress?.(1)
     return key

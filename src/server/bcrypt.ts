@@ -3,6 +3,7 @@
 // is as secret as the password, and it cannot be wiped.
 import { fromBase64Url, toBase64, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import type { Rules } from '../core/options.ts'
 import { sha512 } from '../primitives/hash.ts'
 import { compareHere, hashHere } from './bcrypt-here.ts'
 import { hashQueue, ifThereIsRoom } from './hash-queue.ts'
@@ -41,10 +42,12 @@ export interface Bcrypt {
  */
 export interface BcryptOptions {
   /** The bcrypt cost, 10 to 15, default 12. Each step doubles the time of a login, and of a thief's guess. */
-  cost?: number
+  cost?: number | undefined
   /** Replaces bcryptjs, which computes in worker threads. */
-  bcrypt?: Bcrypt
+  bcrypt?: Bcrypt | undefined
 }
+
+export const BCRYPT_OPTIONS: Rules<BcryptOptions> = { cost: 'optional', bcrypt: 'optional' }
 
 /** The length of a credential: the 24 bytes of a login key in base64url. */
 const CREDENTIAL_CHARACTERS = 32

@@ -2,7 +2,7 @@
 // registry's key. Whoever has that key can mint challenges, so it is as secret as the rows of the accounts.
 import { claimHeader, parseChallenge } from '../client/proof.ts'
 import { storedChallenge } from '../client/layout.ts'
-import { type Bytes, equalBytes, toHex, utf8 } from '../core/bytes.ts'
+import { allocate, type Bytes, equalBytes, toHex, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { ObjectType } from '../core/header.ts'
@@ -59,7 +59,7 @@ export class Challenges {
       server: utf8(this.#server),
       random: randomBytes(RANDOM_BYTES),
       date: Math.max(0, Date.now()),
-      mac: new Uint8Array(MAC_BYTES),
+      mac: allocate(MAC_BYTES),
     })
     challenge.set(macOf(key, challenge), challenge.length - MAC_BYTES)
     return challenge

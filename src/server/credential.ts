@@ -6,6 +6,7 @@ import { type Bytes, EMPTY, equalBytes, toHex, utf8 } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, version } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { generateSigningPair } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { isSignatureOf, sign } from '../primitives/signature.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
@@ -21,7 +22,14 @@ import {
   type StoredRecord,
   untilWritten,
 } from '../vault/stored-profile.ts'
-import { assertCredential, assertVerifier, type BcryptOptions, createVerifier, matchesVerifier } from './bcrypt.ts'
+import {
+  assertCredential,
+  assertVerifier,
+  BCRYPT_OPTIONS,
+  type BcryptOptions,
+  createVerifier,
+  matchesVerifier,
+} from './bcrypt.ts'
 
 /** The object of a password. It is empty once the password is a former one. */
 interface StoredLogin {
@@ -97,8 +105,9 @@ export async function saveCredential(
   store: StateStore,
   record: Uint8Array,
   credential: string,
-  options: BcryptOptions = {},
+  given?: BcryptOptions,
 ): Promise<void> {
+  const options = optionsFrom(given, BCRYPT_OPTIONS, 'saveCredential')
   const checked = new CheckedStore(store)
   const next = readProfileRecord(record)
   assertCredential(credential)
@@ -156,11 +165,8 @@ const encodeLogin = (record: number, verifier: string): Bytes =>
  * }
  * ```
  */
-export async function verifyCredential(
-  store: StateStore,
-  credential: string,
-  options: BcryptOptions = {},
-): Promise<boolean> {
+export async function verifyCredential(store: StateStore, credential: string, given?: BcryptOptions): Promise<boolean> {
+  const options = optionsFrom(given, BCRYPT_OPTIONS, 'verifyCredential')
   const checked = new CheckedStore(store)
   const stored = await readStoredRecord(checked)
   // A record is verified together with the one below it. If there is none, the same work is done anyway, because the time

@@ -2,7 +2,7 @@
 // records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Not protected: logs. A
 // thief can add records to them that do not open, which readers report as damage. Also not protected: keyrings that lie
 // in another place, with credentials of its own.
-import { bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
+import { bytesFrom, copyOf, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { assertVersion, KEYRING_NAME, PROFILE_NAME } from '../state/name.ts'
@@ -144,7 +144,7 @@ async function tidy(store: CheckedStore, newest: StoredRecord): Promise<void> {
 
 /** Writes a keyring if the identity of the profile has signed it as the next one. */
 async function writeKeyring(store: CheckedStore, name: string, version: number, given: Uint8Array): Promise<boolean> {
-  const bytes = new Uint8Array(bytesFrom(given, 'keyring'))
+  const bytes = copyOf(bytesFrom(given, 'keyring'))
   const next = parseKeyring(bytes)
   const vaultId = name.slice(KEYRING_NAME.length)
   if (toHex(next.header.ownerId) !== vaultId) {

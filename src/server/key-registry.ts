@@ -8,6 +8,7 @@ import { signRegistration } from '../client/registration-file.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Card, cardHolderOf } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { timeOf } from '../core/realms.ts'
 import { decodeName, numberOf, parseName } from '../core/text.ts'
 import { CheckedRegistryStore } from '../state/checked.ts'
@@ -244,11 +245,12 @@ class StoreRegistry implements KeyRegistry {
   readonly #safeguarding: Safeguarding
 
   constructor(store: RegistryStore, options: { realm: string; server: string; safeguarding?: Safeguarding }) {
-    const { safeguarding = 'off' } = options
+    const rules = { realm: 'required', server: 'required', safeguarding: 'defined' } as const
+    const { realm, server, safeguarding = 'off' } = optionsFrom(options, rules, 'openKeyRegistry')
     numberOf(SAFEGUARDING, safeguarding, 'safeguarding')
     this.#safeguarding = safeguarding
-    this.#realm = parseName(options.realm, 'realm')
-    this.#server = parseName(options.server, 'server')
+    this.#realm = parseName(realm, 'realm')
+    this.#server = parseName(server, 'server')
     const checked = new CheckedRegistryStore(store)
     this.#accounts = new Accounts(checked, this.#realm)
     this.#challenges = new Challenges(checked, this.#realm, this.#server)
@@ -330,7 +332,8 @@ class StoreRegistry implements KeyRegistry {
   }
 
   async buildRegistration(client: ClientName, provider: { card(): Card }, options: { expires: Date }): Promise<Bytes> {
-    const expires = timeOf(options.expires)
+    const given = optionsFrom(options, { expires: 'required' }, 'buildRegistration')
+    const expires = timeOf(given.expires)
     if (!Number.isFinite(expires) || expires < 0) throw new RangeError('expires must be a date from 1970 on')
     const { account, name } = namesFrom(client)
     const { known } = knownIn(await this.#accounts.read(account), name)
@@ -380,9 +383,9 @@ const safeguardingRequired = (): KeystrataError =>
  * Returns the account of the customer who is logged in.
  * @throws TypeError if it is missing: then anybody could act for any account
  */
-function accountFrom(options: { account: string } | undefined, method: string): string {
-  if (options?.account !== undefined) return parseName(options.account, 'account')
-  throw new TypeError(`${method} needs { account }: pass the account of the customer who is logged in`)
+function accountFrom(options: { account: string }, method: string): string {
+  const hint = ': pass the account of the customer who is logged in'
+  return parseName(optionsFrom(options, { account: 'required' }, method, hint).account, 'account')
 }
 
 const namesFrom = ({ account, name }: ClientName): ClientName => ({

@@ -1,6 +1,6 @@
 // The hashes of passwords that belong to the service itself: Argon2id as PHC strings. A wrong password and an unknown
 // user get the same answer at the same cost. Each hash takes 64 MiB of memory.
-import { equalBytes, fromBase64, toBase64 } from '../core/bytes.ts'
+import { allocate, equalBytes, fromBase64, toBase64 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Argon2Costs, assertReadableCosts, DEFAULT_ARGON2_COSTS, withPassword } from '../core/password.ts'
 import { providerOf } from '../primitives/choice.ts'
@@ -96,8 +96,8 @@ function argon2id(password: string, salt: Uint8Array, costs: Argon2Costs, length
 
 const nobody = (): StoredHash => ({
   ...DEFAULT_ARGON2_COSTS,
-  salt: new Uint8Array(SALT_BYTES),
-  hash: new Uint8Array(HASH_BYTES),
+  salt: allocate(SALT_BYTES),
+  hash: allocate(HASH_BYTES),
 })
 
 function parseHash(text: string): StoredHash {

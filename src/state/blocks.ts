@@ -5,6 +5,7 @@ import { type BlockHead, headOf, partsOf, type SealedBlock, shareIdFrom, type St
 import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, toHex, u32 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { parseLabel } from '../core/label.ts'
+import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
 import type { BlobStore } from './store.ts'
@@ -79,7 +80,7 @@ export interface Blocks {
    * Reads all heads. A damaged head is yielded with an envelope that is empty or invalid, instead of ending the list.
    * @param options `prefix`: only labels that begin with these hex digits
    */
-  heads(options?: { prefix?: string }): AsyncIterable<BlockHead>
+  heads(options?: { prefix?: string | undefined }): AsyncIterable<BlockHead>
   /**
    * Replaces the envelope of a block by compare-and-set.
    * @param head the head that was read
@@ -230,7 +231,8 @@ class BlocksUnder implements Blocks {
     else if (cut.length !== length) checkedFlag(await this.#blobs.replace(name, cut, ciphertext), 'replace')
   }
 
-  async *heads({ prefix = '' }: { prefix?: string } = {}): AsyncGenerator<BlockHead> {
+  async *heads(options?: { prefix?: string | undefined }): AsyncGenerator<BlockHead> {
+    const { prefix = '' } = optionsFrom(options, { prefix: 'optional' }, 'heads')
     if (!/^[\da-f]{0,64}$/.test(prefix)) throw new TypeError('prefix must be hex digits, the beginning of a label')
     const waiting: Promise<BlockHead | undefined>[] = []
     for await (const { name } of this.#blobs.list(`${this.#path}/${prefix}`)) {

@@ -1,5 +1,5 @@
 // The one place that checks the answers of a store. Everything in the library reads and writes through a CheckedStore.
-import { bytesFrom } from '../core/bytes.ts'
+import { bytesFrom, copyOf } from '../core/bytes.ts'
 import type { RegistryStore, StateStore, StoredObject } from './store.ts'
 
 /**
@@ -41,7 +41,7 @@ export class CheckedStore {
 
   /** @throws TypeError if the store returns something else than true or false */
   async write(name: string, version: number, bytes: Uint8Array): Promise<boolean> {
-    const answer: unknown = await this.#store.write(name, version, new Uint8Array(bytes))
+    const answer: unknown = await this.#store.write(name, version, copyOf(bytes))
     return checkedFlag(answer, 'write')
   }
 

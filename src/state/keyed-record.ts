@@ -1,7 +1,7 @@
 // The records of a vault, and of a scope of a client (SPEC §19.2): sealed and authenticated under the key of their
 // owner. Whoever can write them can also read them, and there is no second party: such a log can be shortened by
 // whoever writes to it.
-import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { hedgedId, hedgedNonce } from '../core/hedge.ts'
 import { type Role, SecretHolder, type SecretKey } from '../core/secret.ts'
@@ -78,7 +78,12 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
   async seal(fields: RecordFields, logId: Uint8Array, content: Uint8Array, digest: Uint8Array): Promise<Bytes> {
     const draft = draftRecord(fields, this.#owner, logId, LOCK_BYTES + content.length + TAG_BYTES + MAC_BYTES)
     const { body, headerBytes } = draft
-    const nonce = hedgedNonce(this.#key, digest, headerBytes, draft.parameters(0), logId)
+    const nonce = hedgedNonce(this.#key, {
+      digest,
+      headerBytes,
+      parameters: draft.parameters(0),
+      context: logId,
+    })
     using lock = this.#lock(nonce)
     body.set(nonce)
     body.set(lock.commitment, NONCE_BYTES)
@@ -87,7 +92,7 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
       const aad = associatedData(headerBytes, draft.parameters(LOCK_BYTES), logId)
       await gcmSealContent(lock.key, lock.iv, aad, body.subarray(LOCK_BYTES, -MAC_BYTES))
       body.set(this.#macOf(draft), body.length - MAC_BYTES)
-      return new Uint8Array(draft.bytes)
+      return copyOf(draft.bytes)
     } catch (error) {
       body.fill(0)
       throw error
@@ -98,7 +103,7 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
     const draft = draftRecord(fields, this.#owner, logId, content.length + MAC_BYTES)
     draft.body.set(content)
     draft.body.set(this.#macOf(draft), content.length)
-    return new Uint8Array(draft.bytes)
+    return copyOf(draft.bytes)
   }
 
   open = async ({ encoded }: ParsedRecord): Promise<Bytes> => {

@@ -1,7 +1,8 @@
 // Logs in a store (SPEC §19.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
 // while others read it, and while its owner reseals it under new keys.
-import { type Bytes, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
@@ -22,6 +23,7 @@ import {
 import { resealLog } from './reseal.ts'
 import { type Outcome, writeSettled } from './settle.ts'
 import type { StateStore } from './store.ts'
+import { FLOOR } from './version.ts'
 
 /** How often to append again, when other machines were quicker. */
 const TRIES = 100
@@ -90,9 +92,9 @@ export interface LogReader {
    *   errors
    */
   read(options?: {
-    after?: string
+    after?: string | undefined
     atLeast?: string
-    onDamaged?: (error: KeystrataError, position: string) => void
+    onDamaged?: ((error: KeystrataError, position: string) => void) | undefined
   }): AsyncGenerator<{ position: string; content: Bytes }>
 }
 
@@ -127,7 +129,7 @@ export interface Log extends LogWriter, LogReader {
   reseal(options: {
     atLeast: string
     upTo?: string
-    leaveOut?: readonly string[]
+    leaveOut?: readonly string[] | undefined
   }): Promise<{ position: string; copied: number }>
 }
 
@@ -180,7 +182,7 @@ export class StoredLog implements Log {
   }
 
   async append(given: Uint8Array): Promise<string> {
-    const content = new Uint8Array(recordContentFrom(given))
+    const content = copyOf(recordContentFrom(given))
     const writer = writerOf(this.#epochs.keys)
     const digest = sha256(content)
     const id = writer.createId(this.#epochs.logId, digest)
@@ -240,8 +242,8 @@ export class StoredLog implements Log {
     throw new KeystrataError('policy', message, { rule: 'reseal-first' })
   }
 
-  async last(options: { atLeast?: string } = {}): Promise<{ position: string; content: Bytes } | undefined> {
-    const { atLeast } = options
+  async last(options?: { atLeast?: string }): Promise<{ position: string; content: Bytes } | undefined> {
+    const { atLeast } = optionsFrom(options, FLOOR, 'last')
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
     const { record } = await settledly(async (isDoubted) => {
       const end = await this.#epochs.find({ isDoubted })
@@ -252,10 +254,9 @@ export class StoredLog implements Log {
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
   }
 
-  async *read(
-    options: { after?: string; atLeast?: string; onDamaged?: (error: KeystrataError, position: string) => void } = {},
-  ): AsyncGenerator<{ position: string; content: Bytes }> {
-    const { after, atLeast, onDamaged } = options
+  async *read(options?: Parameters<LogReader['read']>[0]): AsyncGenerator<{ position: string; content: Bytes }> {
+    const rules = { after: 'optional', ...FLOOR, onDamaged: 'optional' } as const
+    const { after, atLeast, onDamaged } = optionsFrom(options, rules, 'read')
     const start = after === undefined ? undefined : parsePosition(after, 'after')
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
     const epochs = this.#epochs
@@ -322,12 +323,10 @@ export class StoredLog implements Log {
     }
   }
 
-  async reseal(options: {
-    atLeast: string
-    upTo?: string
-    leaveOut?: readonly string[]
-  }): Promise<{ position: string; copied: number }> {
-    const { atLeast, upTo, leaveOut = [] } = Object(options) as typeof options
+  async reseal(options: Parameters<Log['reseal']>[0]): Promise<{ position: string; copied: number }> {
+    const rules = { atLeast: 'required', upTo: 'defined', leaveOut: 'optional' } as const
+    const hint = ': the last position that you know'
+    const { atLeast, upTo, leaveOut = [] } = optionsFrom(options, rules, 'reseal', hint)
     if (!Array.isArray(leaveOut)) throw new TypeError('leaveOut must be an array of positions')
     const last = await resealLog(this.#epochs, {
       atLeast: parsePosition(atLeast, 'atLeast'),

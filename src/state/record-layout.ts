@@ -1,6 +1,6 @@
 // Records as bytes (SPEC §19.1): the fields that all key models share, in front of a body that each key model lays out
 // itself.
-import { type Bytes, concat, domain, fromHex, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, copyOf, domain, fromHex, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint64, version } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
@@ -15,8 +15,8 @@ export const MAX_RECORD_BYTES = 67_112_960
 export const FRAME_BYTES = 112
 
 /** What `previous` is in the first record of an epoch, and the id of a record that cannot be read. */
-export const NO_HASH: Uint8Array = /* @__PURE__ */ new Uint8Array(32)
-export const NO_ID: Uint8Array = /* @__PURE__ */ new Uint8Array(16)
+export const NO_HASH: Uint8Array = /* @__PURE__ */ allocate(32)
+export const NO_ID: Uint8Array = /* @__PURE__ */ allocate(16)
 
 const Flag = { close: 1, sealOff: 2, afterDamage: 4, always: 8 } as const
 const FLAGS: readonly number[] = /* @__PURE__ */ [0, Flag.close, Flag.sealOff].flatMap((kind) => [
@@ -174,7 +174,7 @@ export function draftRecord(
   const flags = flagsOf(fields)
   const headerBytes = encodeHeader({ type: ObjectType.record, suite, keyId, ownerId, generation, flags })
   const encoded = encode(frame, { headerBytes, sequence, number, id, previous })
-  return new RecordBytes(concat(prefixOf(logId), encoded, new Uint8Array(bodyBytes)), logId)
+  return new RecordBytes(concat(prefixOf(logId), encoded, allocate(bodyBytes)), logId)
 }
 
 /**
@@ -183,7 +183,7 @@ export function draftRecord(
  * @throws TypeError if it is not well-formed text
  */
 export function logIdOf(name: string): Bytes {
-  return sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'the name of a log')))).slice(0, 16)
+  return copyOf(sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'the name of a log')))).subarray(0, 16))
 }
 
 /** The number and the id of a content record. They stay when the log is resealed. */

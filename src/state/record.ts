@@ -1,8 +1,9 @@
 // Records one by one: what a key model can do with them, and the two doors for products that keep records in stores of
 // their own. Logs in a StateStore are in log.ts.
-import { type Bytes, bytesFrom, concat, equalBytes } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, equalBytes } from '../core/bytes.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { fieldsFrom } from '../core/options.ts'
 import type { RecordSuite } from '../core/suite.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { logIdOf, NO_HASH, type ParsedRecord, parseRecord, positionText, type RecordFields } from './record-layout.ts'
@@ -192,11 +193,10 @@ export function writerOf({ write }: RecordKeys): RecordSealer {
 }
 
 function placeFrom<A>(place: { log: string; after: A }): { logId: Bytes; after: A } {
-  const { log, after } = Object(place) as { log?: string; after?: A }
-  if (log === undefined || after === undefined) {
-    throw new TypeError("place must be { log, after }, where after is 'start' or the bytes of the record before it")
-  }
-  return { logId: logIdOf(log), after }
+  const rules = { log: 'required', after: 'required' } as const
+  const hint = ": a name, and 'start' or the bytes of the record before it"
+  const { log, after } = fieldsFrom<{ log: string; after: unknown }>(place, rules, 'place', hint)
+  return { logId: logIdOf(log), after: after as A }
 }
 
 const AFTER = "after, where it is not 'start',"
@@ -234,7 +234,7 @@ export async function openRecord(
   keys.verify(record)
   if (after !== 'unchecked') assertFollows(record, after)
   const content = record.kind === 'content' ? await openWith(keys, record) : concat(keys.markerContent(record))
-  return { record: new Uint8Array(record.encoded.bytes), position: positionText(record), kind: record.kind, content }
+  return { record: copyOf(record.encoded.bytes), position: positionText(record), kind: record.kind, content }
 }
 
 /**

@@ -1,5 +1,6 @@
 // Versions of stored objects. A writer increments them. A reader compares them with the lowest version that it accepts.
 import { KeystrataError } from '../core/errors.ts'
+import type { Rules } from '../core/options.ts'
 
 /**
  * Refuses an object that is too old.
@@ -11,14 +12,15 @@ export function assertNotOlder({ version }: { readonly version: number }, atLeas
   throw new KeystrataError('rollback', `${object} version ${version} is older than ${atLeast}`, { version, atLeast })
 }
 
+/** The option that {@link parseFloor} reads. */
+export const FLOOR: Rules<{ atLeast?: string }> = { atLeast: 'defined' }
+
 /**
  * Checks the lowest revision that a caller accepts: a version in decimal, as text. Returns 0 if it was left out.
- * @throws TypeError if it is something else, or an explicit undefined: a floor that got lost on its way here must not go
- *   unnoticed
+ * @throws TypeError if it is something else
  */
-export function parseFloor(options: { readonly atLeast?: string }): number {
-  if (!('atLeast' in options)) return 0
-  const { atLeast } = options
+export function parseFloor({ atLeast }: { readonly atLeast?: string }): number {
+  if (atLeast === undefined) return 0
   const version = typeof atLeast === 'string' && /^[1-9]\d*$/.test(atLeast) ? Number(atLeast) : Number.NaN
   if (Number.isSafeInteger(version)) return version
   throw new TypeError(

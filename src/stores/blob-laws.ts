@@ -1,4 +1,5 @@
 // The laws of a BlobStore.
+import { allocate, copyOf, filled } from '../core/bytes.ts'
 import { checkedBytes, checkedFlag } from '../state/checked.ts'
 import type { BlobStore } from '../state/store.ts'
 import { assert, assertBytes, type Check, content, longNames, MAX_TRIES, numberIn, WRITERS } from './laws.ts'
@@ -44,16 +45,16 @@ export const blobLaws: Readonly<Record<string, Check<BlobStore>>> = {
   },
 
   'bytes come back as they were written': async (store, name) => {
-    const bytes = Uint8Array.from({ length: 100_003 }, (_, index) => index % 251)
-    const given = new Uint8Array(bytes)
+    const bytes = filled(100_003, (index) => index % 251)
+    const given = copyOf(bytes)
     assert(await put(store, `${name}/1`, given), 'put returned false, although there was no blob')
     given.fill(1)
     ;(await store.get(`${name}/1`))?.fill(2)
     await mustHaveBlob(store, `${name}/1`, bytes)
-    assert(await put(store, `${name}/2`, new Uint8Array(0)), 'put returned false for an empty blob')
-    await mustHaveBlob(store, `${name}/2`, new Uint8Array(0))
-    const next = new Uint8Array(bytes).reverse()
-    const givenNext = new Uint8Array(next)
+    assert(await put(store, `${name}/2`, allocate(0)), 'put returned false for an empty blob')
+    await mustHaveBlob(store, `${name}/2`, allocate(0))
+    const next = copyOf(bytes).reverse()
+    const givenNext = copyOf(next)
     assert(await replace(store, `${name}/1`, bytes, givenNext), 'replace returned false, although nobody else wrote')
     givenNext.fill(1)
     ;(await store.get(`${name}/1`))?.fill(2)
@@ -151,7 +152,7 @@ export const blobLaws: Readonly<Record<string, Check<BlobStore>>> = {
 
   'list yields every blob with this prefix once, with its size': async (store, name) => {
     const names = [name, `${name}/a`, `${name}/ab`, `${name}/ab/c`, `${name}/b`, `${name}-other`, ...longNames(name)]
-    for (const [index, each] of names.entries()) await put(store, each, new Uint8Array(index))
+    for (const [index, each] of names.entries()) await put(store, each, allocate(index))
     for (const prefix of [name, `${name}/`, `${name}/a`, `${name}/ab/`, `${name}/x`]) {
       const wanted = names.filter((each) => each.startsWith(prefix))
       const found = await listed(store, prefix)
@@ -161,7 +162,7 @@ export const blobLaws: Readonly<Record<string, Check<BlobStore>>> = {
       )
       for (const [each, size] of found) assert(size === names.indexOf(each), `list says that ${each} has ${size} bytes`)
     }
-    await replace(store, name, new Uint8Array(0), new Uint8Array(77))
+    await replace(store, name, allocate(0), allocate(77))
     const size = (await listed(store, name)).get(name)
     assert(size === 77, `list says that a replaced blob has ${size ?? 'no'} bytes, not 77`)
   },

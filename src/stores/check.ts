@@ -1,5 +1,5 @@
 // A short test of a store, for the start of a program.
-import { concat, equalBytes, u64 } from '../core/bytes.ts'
+import { concat, equalBytes, filled, u64 } from '../core/bytes.ts'
 import { timeOf } from '../core/realms.ts'
 import { checkedBytes, checkedFlag, CheckedStore, StoreMistake } from '../state/checked.ts'
 import type { BlobStore, RegistryStore, StateStore } from '../state/store.ts'
@@ -67,7 +67,7 @@ const unique = (number: number, length = 0): Uint8Array =>
   concat(
     u64(number),
     randomBytes(8),
-    Uint8Array.from({ length: 256 + length }, (_, index) => index),
+    filled(256 + length, (index) => index),
   )
 
 /** Writes versions 1 and 2 of an object, unless they are there. Returns the bytes of version 1. */

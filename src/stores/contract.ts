@@ -1,5 +1,6 @@
 // keystrata/stores/contract: what a store must do, as checks that are bound to no test runner. Run each law of an
 // adapter against the real thing, with as many processes and connections as a product will use.
+import { allocate, copyOf, filled } from '../core/bytes.ts'
 import { checkedFlag, checkedObject, CheckedStore } from '../state/checked.ts'
 import type { BlobStore, RegistryStore, StateStore } from '../state/store.ts'
 import { blobLaws } from './blob-laws.ts'
@@ -88,13 +89,9 @@ const stateLaws: Readonly<Record<string, Check<Asked>>> = {
   },
 
   'bytes come back as they were written': async (store, name) => {
-    const contents = [
-      new Uint8Array(0),
-      Uint8Array.from({ length: 256 }, (_, byte) => byte),
-      new Uint8Array(1_000_000).fill(0xa7),
-    ]
+    const contents = [allocate(0), filled(256, (index) => index), allocate(1_000_000).fill(0xa7)]
     for (const [index, bytes] of contents.entries()) {
-      const given = new Uint8Array(bytes)
+      const given = copyOf(bytes)
       assert(await store.store.write(name, index + 1, given), 'write returned false, although nobody else wrote')
       given.fill(1)
       ;(await store.read(name))?.bytes.fill(2)

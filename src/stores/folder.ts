@@ -4,7 +4,7 @@
 // it holds on a network file system depends on whether all machines see every change at once.
 import { readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { EMPTY, equalBytes } from '../core/bytes.ts'
+import { copyOf, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
@@ -121,7 +121,7 @@ class FolderStateStore implements StateStore {
     if (!(floor > 1)) return
     if ((await this.#floor(folder)) < floor) {
       const path = join(folder, '_floor')
-      const bytes = new TextEncoder().encode(String(floor))
+      const bytes = utf8(String(floor))
       await this.#folder.exchange(name, 'replace', ['replace'], bytes, async () =>
         (await this.#floor(folder)) < floor ? path : undefined,
       )
@@ -147,7 +147,7 @@ class FolderStateStore implements StateStore {
     if (!Number.isSafeInteger(version) || version < 1) return undefined
     const bytes = await readIfThere(join(folder, fileOf(version)))
     if (bytes === undefined || (await this.#floor(folder)) > version) return undefined
-    return new Uint8Array(bytes)
+    return copyOf(bytes)
   }
 
   async #floor(folder: string): Promise<number> {
@@ -229,7 +229,7 @@ class FolderBlobStore implements BlobStore {
       if (path === undefined) return undefined
       const bytes = await readIfThere(path)
       // Otherwise it was deleted meanwhile, and there may be another one.
-      if (bytes !== undefined) return new Uint8Array(bytes)
+      if (bytes !== undefined) return copyOf(bytes)
     }
   }
 

@@ -1,8 +1,9 @@
 // keystrata/stores/http: a store behind a URL, and the server's half of it (SPEC §18.4). It uses Request, Response and
 // fetch alone, so it works in Node, browsers, Workers, Deno and Bun. It does not say who may read or write: the product
 // checks that before it calls serveStateStore, and adds what proves it in the `fetch` of httpStateStore.
-import { type Bytes, concat } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { CheckedStore, RefusedByStore } from '../state/checked.ts'
 import { assertName, assertVersion } from '../state/name.ts'
 import type { StateStore } from '../state/store.ts'
@@ -39,8 +40,8 @@ const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 40
  * })
  * ```
  */
-export function httpStateStore(url: string, options: { fetch?: typeof fetch } = {}): StateStore {
-  const { fetch: given } = options
+export function httpStateStore(url: string, options?: { fetch?: typeof fetch | undefined }): StateStore {
+  const { fetch: given } = optionsFrom(options, { fetch: 'optional' }, 'httpStateStore')
   const remote = new Remote(baseOf(url, given !== undefined || 'location' in globalThis), given)
   return {
     async read(name) {
@@ -57,7 +58,7 @@ export function httpStateStore(url: string, options: { fetch?: typeof fetch } = 
     async write(name, version, bytes) {
       assertName(name)
       assertVersion(version)
-      return remote.put(name, version, new Uint8Array(bytes))
+      return remote.put(name, version, copyOf(bytes))
     },
     async drop(name, below) {
       assertName(name)
@@ -199,11 +200,11 @@ function parseVersion(text: string | null | undefined): number | undefined {
 /** What {@link serveStateStore} allows. */
 interface ServeOptions {
   /** Whether clients may drop old versions. Otherwise DELETE is 403, and what a client has written stays. */
-  allowDrop?: boolean
+  allowDrop?: boolean | undefined
   /** The largest object that is accepted, in bytes. 16 MiB if omitted. */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** Is called with each error of the store that the client does not get to see. */
-  onError?: (error: unknown) => void
+  onError?: ((error: unknown) => void) | undefined
 }
 
 /**
@@ -231,12 +232,9 @@ interface ServeOptions {
  * }
  * ```
  */
-export async function serveStateStore(
-  store: StateStore,
-  request: Request,
-  options: ServeOptions = {},
-): Promise<Response> {
-  const { allowDrop = false, maxBytes = MAX_BYTES, onError } = options
+export async function serveStateStore(store: StateStore, request: Request, options?: ServeOptions): Promise<Response> {
+  const rules = { allowDrop: 'optional', maxBytes: 'optional', onError: 'optional' } as const
+  const { allowDrop = false, maxBytes = MAX_BYTES, onError } = optionsFrom(options, rules, 'serveStateStore')
   if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) throw new RangeError('maxBytes must be an integer of at least 0')
   const checked = new CheckedStore(store)
   try {
@@ -355,7 +353,7 @@ async function readBody(request: Request, maxBytes: number): Promise<Bytes> {
 }
 
 function object(version: number, bytes: Uint8Array): Response {
-  return answer(200, new Uint8Array(bytes), {
+  return answer(200, copyOf(bytes), {
     'Content-Type': 'application/octet-stream',
     'Content-Length': String(bytes.length),
     ETag: etagOf(version),

@@ -1,7 +1,7 @@
 // keystrata/stores/indexeddb: stores in a browser's IndexedDB (SPEC §18.3). Every write is one transaction, and counts
 // when the browser says that the transaction is complete. IndexedDB does not protect what is stored: scripts of the same
 // origin can read, change and delete all of it.
-import { equalBytes } from '../core/bytes.ts'
+import { copyOf, equalBytes } from '../core/bytes.ts'
 import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
@@ -248,7 +248,7 @@ export function indexedDbStateStore(database: string): StateStore {
     async write(name, version, bytes) {
       assertName(name)
       assertVersion(version)
-      const copy = new Uint8Array(bytes)
+      const copy = copyOf(bytes)
       return connection.run('readwrite', [HEAD, VERSION], async (transaction) => {
         const head = transaction.objectStore(HEAD)
         const newest = ((await done(head.get(name))) ?? 0) as number
@@ -310,7 +310,7 @@ export function indexedDbBlobStore(database: string): BlobStore {
     },
     async put(name, bytes) {
       assertName(name)
-      const copy = new Uint8Array(bytes)
+      const copy = copyOf(bytes)
       return connection.run('readwrite', both, async (transaction) => {
         if ((await done(transaction.objectStore(BLOB).getKey(name))) !== undefined) return false
         await keep(transaction, name, copy)
@@ -319,7 +319,7 @@ export function indexedDbBlobStore(database: string): BlobStore {
     },
     async replace(name, expected, next) {
       assertName(name)
-      const [before, after] = [new Uint8Array(expected), new Uint8Array(next)]
+      const [before, after] = [copyOf(expected), copyOf(next)]
       return connection.run('readwrite', both, async (transaction) => {
         const found = (await done(transaction.objectStore(CONTENT).get(name))) as Uint8Array | undefined
         if (found === undefined || !equalBytes(found, before)) return false

@@ -1,5 +1,5 @@
 // Stores in memory, for tests and for programs that keep their state elsewhere.
-import { equalBytes } from '../core/bytes.ts'
+import { copyOf, equalBytes } from '../core/bytes.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, RegistryStore } from '../state/store.ts'
 
@@ -20,25 +20,25 @@ import type { BlobStore, RegistryStore } from '../state/store.ts'
 export function memoryStateStore(): RegistryStore {
   const objects: Map<string, { newest: number; versions: Map<number, Uint8Array> }> = new Map()
   const keys: Map<string, number> = new Map()
-  const copyOf = (name: string, version: number) => {
+  const stored = (name: string, version: number) => {
     const bytes = objects.get(name)?.versions.get(version)
-    return bytes && new Uint8Array(bytes)
+    return bytes && copyOf(bytes)
   }
   return {
     async read(name) {
       assertName(name)
       const version = objects.get(name)?.newest ?? 0
-      const bytes = copyOf(name, version)
+      const bytes = stored(name, version)
       return bytes && { version, bytes }
     },
     async readVersion(name, version) {
       assertName(name)
-      return copyOf(name, version)
+      return stored(name, version)
     },
     async *readVersions(name, from) {
       assertName(name)
       for (let version = from; version <= (objects.get(name)?.newest ?? 0); version++) {
-        const bytes = copyOf(name, version)
+        const bytes = stored(name, version)
         if (bytes !== undefined) yield { version, bytes }
       }
     },
@@ -47,7 +47,7 @@ export function memoryStateStore(): RegistryStore {
       assertVersion(version)
       const object = objects.get(name) ?? { newest: 0, versions: new Map<number, Uint8Array>() }
       if (version !== object.newest + 1) return false
-      object.versions.set(version, new Uint8Array(bytes))
+      object.versions.set(version, copyOf(bytes))
       object.newest = version
       objects.set(name, object)
       return true
@@ -81,13 +81,12 @@ export function memoryStateStore(): RegistryStore {
  */
 export function memoryBlobStore(): BlobStore {
   const blobs: Map<string, { bytes: Uint8Array; modified: Date }> = new Map()
-  const keep = (name: string, bytes: Uint8Array) =>
-    void blobs.set(name, { bytes: new Uint8Array(bytes), modified: new Date() })
+  const keep = (name: string, bytes: Uint8Array) => void blobs.set(name, { bytes: copyOf(bytes), modified: new Date() })
   return {
     async get(name) {
       assertName(name)
       const blob = blobs.get(name)
-      return blob && new Uint8Array(blob.bytes)
+      return blob && copyOf(blob.bytes)
     },
     async put(name, bytes) {
       assertName(name)

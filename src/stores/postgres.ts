@@ -1,7 +1,8 @@
 // keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §18.3), version 13 or later. One statement
 // writes, and true means that its transaction is committed. This does not protect against whoever can write to the
 // tables, nor against restoring an older backup of the database.
-import type { Bytes } from '../core/bytes.ts'
+import { allocate, type Bytes, copyOf } from '../core/bytes.ts'
+import { optionsFrom } from '../core/options.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertVersion } from '../state/name.ts'
@@ -29,7 +30,8 @@ const CLEANED = 64
 const MAX_TABLE_LENGTH = 48
 
 /** Returns the names of the tables, quoted. */
-function tablesOf({ table = 'keystrata' }: { table?: string } = {}) {
+function tablesOf(options: { table?: string | undefined } | undefined, what: string) {
+  const { table = 'keystrata' } = optionsFrom(options, { table: 'optional' }, what)
   if (typeof table !== 'string' || !/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(table)) {
     throw new TypeError('invalid table name: use a-z, digits and _, for example keystrata or backup.keystrata')
   }
@@ -62,8 +64,8 @@ function tablesOf({ table = 'keystrata' }: { table?: string } = {}) {
  * console.log(postgresSchema({ table: 'backup' }).match(/"\w+_head"/)?.[0]) // "backup_head"
  * ```
  */
-export function postgresSchema(options?: { table?: string }): string {
-  const { head, version, once, onceIndex } = tablesOf(options)
+export function postgresSchema(options?: { table?: string | undefined }): string {
+  const { head, version, once, onceIndex } = tablesOf(options, 'postgresSchema')
   return `CREATE TABLE IF NOT EXISTS ${head} (
   name text COLLATE "C" PRIMARY KEY,
   version bigint NOT NULL
@@ -101,11 +103,11 @@ CREATE INDEX IF NOT EXISTS ${onceIndex} ON ${once} (until);
  * const storeIn = (connectionString: string) => postgresStateStore(new pg.Pool({ connectionString }))
  * ```
  */
-export function postgresStateStore(db: Queryable, options?: { table?: string }): RegistryStore {
+export function postgresStateStore(db: Queryable, options?: { table?: string | undefined }): RegistryStore {
   if (typeof (db as Partial<Queryable> | undefined)?.query !== 'function') {
     throw new TypeError('db must be a Pool or a Client of pg, or PGlite: it has no method query')
   }
-  return new PostgresStore(db, statementsFor(tablesOf(options)))
+  return new PostgresStore(db, statementsFor(tablesOf(options, 'postgresStateStore')))
 }
 
 // Every column that comes back is text, because products change how their driver reads other types, and `pg` reads bytea
@@ -208,7 +210,7 @@ class PostgresStore implements RegistryStore {
     assertName(name)
     assertVersion(version)
     const statement = version === 1 ? this.#statements.writeFirst : this.#statements.writeNext
-    return this.#change(statement, [name, String(version), new Uint8Array(bytes)])
+    return this.#change(statement, [name, String(version), copyOf(bytes)])
   }
 
   async drop(name: string, below: number): Promise<void> {
@@ -287,7 +289,7 @@ function bytesIn(row: object): Bytes {
   const text = textIn(row, 'bytes')
   // PostgreSQL wraps lines. atob skips that.
   const binary = atob(text)
-  const bytes = new Uint8Array(binary.length)
+  const bytes = allocate(binary.length)
   for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index)
   return bytes
 }

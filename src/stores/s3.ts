@@ -9,7 +9,8 @@ import {
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import { type Bytes, bytesFrom, concat, equalBytes, u64 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
+import { optionsFrom } from '../core/options.ts'
 import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
@@ -71,7 +72,7 @@ interface Seen {
  * ```
  */
 export function s3StateStore(options: S3Options): StateStore {
-  const objects = new StateObjects(new Bucket(options))
+  const objects = new StateObjects(new Bucket(options, 's3StateStore'))
   return {
     async read(name) {
       assertName(name)
@@ -91,7 +92,7 @@ export function s3StateStore(options: S3Options): StateStore {
     async write(name, version, bytes) {
       assertName(name)
       assertVersion(version)
-      return objects.write(name, version, new Uint8Array(bytes))
+      return objects.write(name, version, copyOf(bytes))
     },
     async drop(name, below) {
       assertName(name)
@@ -121,7 +122,7 @@ export function s3StateStore(options: S3Options): StateStore {
  * ```
  */
 export function s3BlobStore(options: S3Options): BlobStore {
-  const bucket = new Bucket(options)
+  const bucket = new Bucket(options, 's3BlobStore')
   return {
     async get(name) {
       assertName(name)
@@ -129,11 +130,11 @@ export function s3BlobStore(options: S3Options): BlobStore {
     },
     async put(name, bytes) {
       assertName(name)
-      return bucket.create(name, new Uint8Array(bytes))
+      return bucket.create(name, copyOf(bytes))
     },
     async replace(name, expected, next) {
       assertName(name)
-      const [before, after] = [new Uint8Array(expected), new Uint8Array(next)]
+      const [before, after] = [copyOf(expected), copyOf(next)]
       // Another writer may replace the blob by other bytes and then by these again. So a change is no answer yet.
       for (let tries = 0; tries < TRIES; tries++) {
         const seen = await bucket.get(name)
@@ -184,7 +185,7 @@ class StateObjects {
     const newest = await this.newest(name)
     if (newest === undefined || version > newest.version || version < newest.floor) return undefined
     if (version === newest.version) return newest.bytes
-    const copy = await this.#bucket.get(copyOf(name, version))
+    const copy = await this.#bucket.get(copyName(name, version))
     if (copy !== undefined) return copy.bytes
     // The copy was there when its successor became visible. So it was dropped since, or something else deleted it.
     if (((await this.newest(name))?.floor ?? 0) > version) return undefined
@@ -198,7 +199,7 @@ class StateObjects {
     let next = Math.max(from, newest.floor)
     for (;;) {
       while (ahead.length < AHEAD && next < newest.version) {
-        const copy = this.#bucket.get(copyOf(name, next))
+        const copy = this.#bucket.get(copyName(name, next))
         // Whoever stops reading early, or meets an earlier error, never awaits this one.
         copy.catch(() => undefined)
         ahead.push({ version: next++, copy })
@@ -224,7 +225,7 @@ class StateObjects {
       // - A writer that crashes behind this line leaves a copy of the newest version. Readers take that version from the
       //   object itself, and the next writer writes the same copy again.
       // - Beside a drop, a late copy may come back below the floor. Nobody reads it there, and the next drop deletes it.
-      await this.#bucket.put(copyOf(name, before.version), before.bytes)
+      await this.#bucket.put(copyName(name, before.version), before.bytes)
       if (await this.#bucket.replace(name, before.etag, encodeNewest(version, before.floor, bytes))) return true
       // Either another writer was faster, and the version has changed. Or a drop has raised the floor: try again.
     }
@@ -236,7 +237,7 @@ class StateObjects {
     // Nothing below 1 was ever written.
     if (floor <= 1) return
     // List the copies, because an earlier drop may have been interrupted here, and late writers may have left some.
-    const start = copyOf(name, '')
+    const start = copyName(name, '')
     const dropped: string[] = []
     for await (const { name: copy } of this.#bucket.list(start))
       if (/^[1-9]\d*$/.test(copy.slice(start.length)) && Number(copy.slice(start.length)) < floor) dropped.push(copy)
@@ -263,7 +264,7 @@ class StateObjects {
 }
 
 /** The name of the copy of an earlier version. Names contain no `_`, so it is never the name of another object. */
-const copyOf = (name: string, version: number | ''): string => `${name}/_/${version}`
+const copyName = (name: string, version: number | ''): string => `${name}/_/${version}`
 
 const encodeNewest = (version: number, floor: number, bytes: Uint8Array): Bytes =>
   concat(u64(version), u64(floor), bytes)
@@ -287,7 +288,9 @@ class Bucket {
   /** How the server wants ETags in If-Match, once a write has shown it. */
   #form: ((etag: string) => string) | undefined
 
-  constructor({ client, bucket, prefix = '' }: S3Options) {
+  constructor(options: S3Options, what: string) {
+    const rules = { client: 'required', bucket: 'required', prefix: 'defined' } as const
+    const { client, bucket, prefix = '' } = optionsFrom(options, rules, what)
     if (typeof (client as Partial<S3Options['client']> | undefined)?.send !== 'function')
       throw new TypeError('client must be an S3Client of @aws-sdk/client-s3')
     if (typeof bucket !== 'string' || bucket === '') throw new TypeError('bucket must be the name of a bucket')

@@ -12,19 +12,19 @@ import {
   sealPrepared,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, concat, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
+import { deriveHedgeKey, HEDGE, hedgedNonceUnder } from '../core/hedge.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
-import { associatedData, keyIdOf, NONCE_BYTES } from '../core/wrap.ts'
+import { associatedData, keyIdOf } from '../core/wrap.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
-import { randomBytes } from '../primitives/random.ts'
 import { KeyedRecords } from '../state/keyed-record.ts'
 import type { Keys } from '../state/keys.ts'
 import {
@@ -42,6 +42,8 @@ export interface PreparedVaultContent {
   readonly buffer: Bytes
   /** 32 bytes. */
   readonly label: Bytes
+  /** 32 bytes. */
+  readonly nonce: Bytes
 }
 
 /** Seals and opens the blocks of one vault. It owns the data key and disposes of it. */
@@ -49,33 +51,43 @@ export class VaultCipher {
   readonly #vaultId: Uint8Array
   readonly #dataKey: SecretKey<'data'>
   readonly #keyId: Bytes
+  /** The header of every envelope. */
+  readonly #headerBytes: Bytes
   readonly #naming: Naming
+  readonly #hedgeKey: SecretKey<'hedge'>
 
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
     this.#vaultId = vaultId
     this.#dataKey = dataKey
     this.#keyId = keyIdOf(dataKey)
+    const header = { type: ObjectType.envelope, suite: Suite.vault, keyId: this.#keyId, ownerId: vaultId }
+    this.#headerBytes = encodeHeader(header)
     this.#naming = keyedNaming(dataKey, vaultId)
+    this.#hedgeKey = deriveHedgeKey(dataKey, HEDGE)
   }
 
   dispose(): void {
     this.#dataKey.dispose()
     this.#naming.dispose()
+    this.#hedgeKey.dispose()
   }
 
   /**
-   * Copies content and computes its label. All of the content is read before this first yields.
+   * Copies content, and computes its label and its nonce. All of the content is read before this first yields.
    * @throws KeystrataError `limit-exceeded` if the content is over 64 MiB
    */
   prepare(given: Uint8Array): Promise<PreparedVaultContent> {
-    return copyIdentified(given, 0, (digest) => ({ label: this.#naming.label(digest) }))
+    const headerBytes = this.#headerBytes
+    return copyIdentified(given, 0, (digest) => {
+      const label = this.#naming.label(digest)
+      const nonce = hedgedNonceUnder(this.#hedgeKey, { digest, headerBytes, parameters: EMPTY, context: label })
+      return { label, nonce }
+    })
   }
 
   /** Encrypts in place and returns the envelope. */
-  async seal({ buffer, label }: PreparedVaultContent): Promise<Bytes> {
-    const nonce = randomBytes(NONCE_BYTES)
-    const header = { type: ObjectType.envelope, suite: Suite.vault, keyId: this.#keyId, ownerId: this.#vaultId }
-    const headerBytes = encodeHeader(header)
+  async seal({ buffer, label, nonce }: PreparedVaultContent): Promise<Bytes> {
+    const headerBytes = this.#headerBytes
     using keys = this.#keysOf(nonce)
     await ctrInPlace(keys.cipher, buffer)
     const { commitment } = keys
@@ -97,7 +109,7 @@ export class VaultCipher {
     }
     using keys = this.#keysOf(nonce)
     // A copy, so that the caller cannot change the bytes between the check and the decryption. It becomes the content.
-    const content = new Uint8Array(ciphertext)
+    const content = copyOf(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
       const aad = associatedData(headerBytes, concat(nonce, commitment), label)
@@ -156,7 +168,7 @@ export class OpenedVault extends SecretHolder implements Vault {
 
   /** Takes ownership of the data key. */
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
-    const id = new Uint8Array(vaultId)
+    const id = copyOf(vaultId)
     const cipher = new VaultCipher(id, dataKey)
     const lazy: { records?: KeyedRecords } = {}
     super('vault', () => {
@@ -168,7 +180,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     this.#dataKey = dataKey
     this.#lazy = lazy
     setRecordKeys(this, () => this.#records)
-    setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: new Uint8Array(vaultId), dataKey }))
+    setRecipe(this, (): VaultRecipe => ({ kind: 'vault', id: copyOf(vaultId), dataKey }))
     this.#cipher = cipher
   }
 

@@ -5,7 +5,7 @@
 import type { CardHolder } from '../core/card.ts'
 import { disposing, equalKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
-import { type Bytes, concat, domain, equalBytes, lengthPrefixed, u32, utf8 } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, domain, equalBytes, lengthPrefixed, u32, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
@@ -159,9 +159,9 @@ export function encodeKeyring(
       generation,
       bytes: withBytes(dataKey, (secret) => wrapSecret(key, secret, wrapPlace(vaultId, generation))),
     })),
-    signature: new Uint8Array(SIGNATURE_BYTES),
-    mac: new Uint8Array(MAC_BYTES),
-    checksum: new Uint8Array(CHECKSUM_BYTES),
+    signature: allocate(SIGNATURE_BYTES),
+    mac: allocate(MAC_BYTES),
+    checksum: allocate(CHECKSUM_BYTES),
   })
   const authenticated = authenticatedPart(whole)
   authenticated.set(sign(identity.seed, signedMessage(authenticated)), authenticated.length - SIGNATURE_BYTES)
@@ -174,7 +174,7 @@ const signedMessage = (authenticated: Uint8Array): Bytes =>
 
 /** Returns what an object says about the one that it follows: its hash, or zeros if it is the first. */
 export const previousOf = (object: Uint8Array | undefined): Bytes =>
-  object === undefined ? new Uint8Array(HASH_BYTES) : sha256(object)
+  object === undefined ? allocate(HASH_BYTES) : sha256(object)
 
 /** Returns whether this identity has signed a keyring. */
 export function isSignedBy(identity: Uint8Array, { authenticated, signature }: ParsedKeyring): boolean {

@@ -1,9 +1,10 @@
 // Derives the login key (L-key) and the root key (R-key) from a password, with one PBKDF2 (SPEC §8). The login key is
 // sent to the server instead of the password. The root key never leaves the device. Neither key reveals the other. Not
 // protected: a weak password, which anyone who has a profile or a verifier can guess offline.
-import { type Bytes, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'
+import { type Bytes, copyOf, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { authenticationFailed } from '../core/errors.ts'
+import { fieldsFrom, optionsFrom } from '../core/options.ts'
 import { stretchPassword } from '../core/password.ts'
 import { type Handle, SecretHolder, SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { parseName, parseUserName, readSavedName } from '../core/text.ts'
@@ -119,15 +120,20 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
 export async function deriveLogin(
   password: string,
   account: { realm: string; user: string },
-  options: Wait = {},
+  options?: Wait,
 ): Promise<Login> {
-  const realm = parseName(account.realm, 'realm')
-  const user = parseUserName(account.user, 'user')
+  const { realm, user } = namesFrom(account, 'account')
+  const wait = optionsFrom(options, { onProgress: 'optional', signal: 'optional' }, 'deriveLogin')
   const salt = saltOf(realm, user)
-  const derived = await stretchPassword(password, salt, { iterations: ITERATIONS, length: 2 * KEY_BYTES }, options)
+  const derived = await stretchPassword(password, salt, { iterations: ITERATIONS, length: 2 * KEY_BYTES }, wait)
   using _ = wiping(derived)
   const credential = toBase64Url(derived.subarray(0, KEY_BYTES))
   return new DerivedLogin(realm, user, credential, new SecretKey('root', derived.subarray(KEY_BYTES)))
+}
+
+function namesFrom(given: UserNames, what: string): UserNames {
+  const { realm, user } = fieldsFrom(given, { realm: 'required', user: 'required' }, what)
+  return { realm: parseName(realm, 'realm'), user: parseUserName(user, 'user') }
 }
 
 /**
@@ -153,7 +159,7 @@ export async function deriveLogin(
  * ```
  */
 export function openSavedLogin(saved: Uint8Array, device: DeviceKey, expected: { realm: string; user: string }): Login {
-  const names = { realm: parseName(expected.realm, 'realm'), user: parseUserName(expected.user, 'user') }
+  const names = namesFrom(expected, 'expected')
   const login = openHandle(device, 'login', saved, readSaved)
   try {
     assertExpected({ realm: login.realm, user: login.user }, names)
@@ -181,5 +187,5 @@ function readSaved(bytes: Uint8Array): DerivedLogin {
  * one precomputed table for two users.
  */
 function saltOf(realm: string, user: string): Bytes {
-  return sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).slice(0, 32)
+  return copyOf(sha512(domain('login-salt'), lengthPrefixed(utf8(realm)), lengthPrefixed(utf8(user))).subarray(0, 32))
 }

@@ -2,7 +2,7 @@
 // without being noticed. The profile's identity signs every record, so that servers and admins can check it without the
 // root key. Not protected: a record that its user has signed while somebody else knew their password.
 import { Suite } from '../core/suite.ts'
-import { type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../core/bytes.ts'
+import { allocate, type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../core/bytes.ts'
 import { readCard } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -238,7 +238,7 @@ export function encodeProfile(
   const handover = predecessor?.handover
   const ids = { keyId: keyIdOf(rootKey), ownerId: id }
   const flags = identityDue ? IDENTITY_DUE : 0
-  const noSignature = new Uint8Array(SIGNATURE_BYTES)
+  const noSignature = allocate(SIGNATURE_BYTES)
   const fields: StoredProfile = {
     headerBytes: encodeHeader({ type: ObjectType.profile, suite: Suite.none, generation: 1, flags, ...ids }),
     version,
@@ -254,8 +254,8 @@ export function encodeProfile(
     })),
     handover: handover && { by: handover.by, signature: noSignature },
     signature: noSignature,
-    mac: new Uint8Array(MAC_BYTES),
-    checksum: new Uint8Array(CHECKSUM_BYTES),
+    mac: allocate(MAC_BYTES),
+    checksum: allocate(CHECKSUM_BYTES),
   }
   assertConsistent(fields, identityDue)
   const whole = encode(storedProfile, fields)

@@ -1,15 +1,16 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
-import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
+import { fieldsFrom, optionsFrom } from '../core/options.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
 import { CheckedStore } from '../state/checked.ts'
 import type { StateStore } from '../state/store.ts'
-import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
+import { assertNotOlder, FLOOR, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
 import { HandoverBy } from './layout.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
@@ -50,12 +51,12 @@ export type Recovery = { admin: Card } | { zeroTrust: true }
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if it is not a valid card
  * @throws TypeError if `recovery` is not exactly one of the two
  */
-export function parseRecovery(recovery: Recovery | undefined): Bytes | undefined {
-  const { admin, zeroTrust, ...others } = (recovery ?? {}) as { admin?: Card; zeroTrust?: unknown }
-  const isOne = zeroTrust === undefined ? admin !== undefined : zeroTrust === true && admin === undefined
-  if (!isOne || Object.keys(others).length > 0) {
-    throw new TypeError('recovery must be either { admin: card } or { zeroTrust: true }')
-  }
+export function parseRecovery(recovery: Recovery): Bytes | undefined {
+  const rules = { admin: 'defined', zeroTrust: 'defined' } as const
+  const hint = ': pass { admin: card } or { zeroTrust: true }'
+  const { admin, zeroTrust } = fieldsFrom<{ admin?: Card; zeroTrust?: true }>(recovery, rules, 'recovery', hint)
+  const isOne = zeroTrust === undefined ? admin !== undefined : (zeroTrust as unknown) === true && admin === undefined
+  if (!isOne) throw new TypeError('recovery must be either { admin: card } or { zeroTrust: true }')
   if (admin === undefined) return undefined
   // Check the bytes again: the fingerprint beside them is the one that somebody compared.
   const { bytes, fingerprint } = cardFrom(admin)
@@ -199,7 +200,7 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   get record(): Bytes {
-    return new Uint8Array(this.#parsed.bytes)
+    return copyOf(this.#parsed.bytes)
   }
 
   changePassword(next: Login): Profile {
@@ -425,8 +426,8 @@ export function createProfile(login: Login, recovery: Recovery): Profile {
  * console.log(profile.zeroTrust) // true
  * ```
  */
-export function openProfile(record: Uint8Array, login: Login, options: { atLeast?: string } = {}): Profile {
-  const atLeast = parseFloor(options)
+export function openProfile(record: Uint8Array, login: Login, options?: { atLeast?: string }): Profile {
+  const atLeast = parseFloor(optionsFrom(options, FLOOR, 'openProfile'))
   const parsed = parseProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
   return openedProfile(parsed, ownerOf(login))

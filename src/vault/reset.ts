@@ -5,8 +5,9 @@ import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'
 import { type Card, type CardHolder, cardHolderOf, readCard } from '../core/card.ts'
 import { generateSigningPair } from '../core/key-pairs.ts'
+import { optionsFrom } from '../core/options.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
-import { assertNotOlder, nextVersion, parseFloor } from '../state/version.ts'
+import { assertNotOlder, FLOOR, nextVersion, parseFloor } from '../state/version.ts'
 import { openRecoverySlot, type SlotKey, type UserNames } from './keyring.ts'
 import { HandoverBy, type StoredVault } from './layout.ts'
 import { type Login, ownerOf } from './login.ts'
@@ -57,8 +58,9 @@ export function resetProfile(
   next: Login,
   options: { identity: string; atLeast?: string },
 ): Profile {
-  const pinned = parsePin(options)
-  const atLeast = parseFloor(options)
+  const given = optionsFrom(options, { identity: 'required', ...FLOOR }, 'resetProfile', IDENTITY_HINT)
+  const pinned = parsePin(given.identity)
+  const atLeast = parseFloor(given)
   const parsed = readProfileRecord(record)
   assertNotOlder(parsed, atLeast, 'profile')
   assertPinned(parsed, pinned)
@@ -82,8 +84,9 @@ export function resetProfile(
 }
 
 /** Returns the pinned identity, or undefined for `'unpinned'`. */
-function parsePin(options: { readonly identity: string } | undefined): Uint8Array | undefined {
-  const identity = options?.identity
+const IDENTITY_HINT = ": pass the identity that was pinned for this user, or 'unpinned'"
+
+function parsePin(identity: string): Uint8Array | undefined {
   if (typeof identity !== 'string') {
     throw new TypeError("identity must be the identity that was pinned for this user, or 'unpinned'")
   }

@@ -1,13 +1,14 @@
 // Loading and saving a profile, and going back to an older record (SPEC §9.2, §9.4).
-import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { optionsFrom } from '../core/options.ts'
 import { disposing } from '../core/secret.ts'
 import { CheckedStore } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { keyringName } from '../state/name.ts'
 import { READS } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
-import { nextVersion, parseFloor } from '../state/version.ts'
+import { FLOOR, nextVersion, parseFloor } from '../state/version.ts'
 import { type Login, ownerOf } from './login.ts'
 import { previousOf } from './keyring.ts'
 import { insidesOf, openedProfile, type Profile, sealedProfile } from './profile.ts'
@@ -51,12 +52,8 @@ import { openWith } from './stored-vault.ts'
  * console.log(profile.revision) // 1
  * ```
  */
-export async function loadProfile(
-  store: StateStore,
-  login: Login,
-  options: { atLeast?: string } = {},
-): Promise<Profile> {
-  const atLeast = parseFloor(options)
+export async function loadProfile(store: StateStore, login: Login, options?: { atLeast?: string }): Promise<Profile> {
+  const atLeast = parseFloor(optionsFrom(options, FLOOR, 'loadProfile'))
   // Checked before the reads, so that a mistake of the program does not look like an empty store.
   ownerOf(login).rootKey.dispose()
   const find = (stored: StoredRecord | undefined) => presentRecord(stored, atLeast)
@@ -86,7 +83,7 @@ export async function loadProfile(
  */
 export async function loadRecord(store: StateStore): Promise<Bytes | undefined> {
   const stored = await readStoredRecord(new CheckedStore(store))
-  return stored && new Uint8Array(stored.record.bytes)
+  return stored && copyOf(stored.record.bytes)
 }
 
 /**

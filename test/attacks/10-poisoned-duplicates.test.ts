@@ -34,7 +34,7 @@ const forged = sample(64, 9)
 async function plantedUnder(blockKey: SecretKey<'block'>, mode: EncryptedMode, label: string, content = forged) {
   const { before, after } = FRAME_BYTES[mode]
   const buffer = concat(new Uint8Array(before), content, new Uint8Array(after))
-  await encryptContent({ mode, buffer, blockKey, label: unhex(label) })
+  await encryptContent({ mode, buffer, blockKey, label: unhex(label), nonce: sample(32) })
   return buffer
 }
 

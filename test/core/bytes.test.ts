@@ -2,14 +2,22 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  adopt,
+  allocate,
   bytesFrom,
   concat,
+  copyOf,
   domain,
   equalBytes,
+  fromBase64,
+  fromBase64Url,
   fromHex,
   lengthPrefixed,
+  toBase64,
+  toBase64Url,
   toHex,
   u16,
+  utf8,
   wipe,
   xor,
 } from '../../src/core/bytes.ts'
@@ -47,6 +55,66 @@ describe('bytes', () => {
 
   it('refuses to XOR unequal lengths', () => {
     expect(() => xor(new Uint8Array(32), new Uint8Array(31))).toThrow(RangeError)
+  })
+
+  it('encodes base64 as RFC 4648 §10 does, without padding', () => {
+    const answers = { '': '', f: 'Zg', fo: 'Zm8', foo: 'Zm9v', foob: 'Zm9vYg', fooba: 'Zm9vYmE', foobar: 'Zm9vYmFy' }
+    for (const [text, base64] of Object.entries(answers)) {
+      expect(toBase64(Buffer.from(text))).toBe(base64)
+      expect(fromBase64(base64)).toEqual(new Uint8Array(Buffer.from(text)))
+    }
+  })
+
+  it('encodes base64 as Node does, and reads only what it writes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        expect(`${toBase64(bytes)}==`.slice(0, 4 * Math.ceil(bytes.length / 3))).toBe(
+          Buffer.from(bytes).toString('base64'),
+        )
+        expect(toBase64Url(bytes)).toBe(Buffer.from(bytes).toString('base64url'))
+        expect(fromBase64(toBase64(bytes))).toEqual(bytes)
+        expect(fromBase64Url(toBase64Url(bytes))).toEqual(bytes)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...Array.from('AQgwBZ-_+/= é')) }), (text) => {
+        const read = fromBase64(text)
+        expect(read === undefined || toBase64(read) === text).toBe(true)
+      }),
+    )
+    for (const wrong of ['Z', 'Zh', 'Zm9', 'Zg==', 'Zm 9v', 'Zm9v\n', 'Zm-_'])
+      expect(fromBase64(wrong), wrong).toBeUndefined()
+    expect(fromBase64Url('+/+/')).toBeUndefined()
+  })
+
+  it('encodes UTF-8 as Node does', () => {
+    const texts = ['', 'a', 'naïve', '€', '😀', '\ud83d', '\ude00', 'a\0b', 'ﬀ'.repeat(100), '😀é€a'.repeat(20_000)]
+    for (const text of texts) expect(hex(utf8(text))).toBe(hex(Buffer.from(text)))
+  })
+
+  it('returns arrays that fill their own memory, and copies that do not change with the original', () => {
+    const wide = Uint8Array.from({ length: 100 }, (_, index) => index)
+    for (const length of [0, 1, 32, 64, 65]) {
+      const given = wide.subarray(3, 3 + length)
+      const made = [allocate(length), copyOf(given), adopt(given.slice()), concat(given), xor(given, given)]
+      for (const bytes of made) {
+        expect(bytes.byteOffset).toBe(0)
+        expect(bytes.buffer.byteLength).toBe(length)
+      }
+      expect(made.map(hex)).toEqual(['00'.repeat(length), hex(given), hex(given), hex(given), '00'.repeat(length)])
+    }
+    const original = Uint8Array.of(1, 2)
+    const copy = copyOf(original)
+    original.fill(0)
+    expect(copy).toEqual(Uint8Array.of(1, 2))
+  })
+
+  it('wipes a short result of another library when it takes it over', () => {
+    const result = Uint8Array.of(1, 2, 3)
+    expect(adopt(result)).toEqual(Uint8Array.of(1, 2, 3))
+    expect(result).toEqual(new Uint8Array(3))
+    const long = new Uint8Array(65).fill(1)
+    expect(adopt(long)).toBe(long)
   })
 
   it('reads only hex in the form that it writes', () => {

@@ -79,9 +79,9 @@ describe('a client with a DES-56 key', () => {
     const names = { realm: 'tests', account: 'acme', client: 'old', platform: 3, accountKey: undefined }
     const scope = new DesScope({ ...names, privateKey: { type: 4, key } }, await findDes(), true)
     const open = async (padded: Uint8Array, text: Uint8Array) => {
-      const { label } = await scope.prepare(text)
+      const { label, nonce } = await scope.prepare(text)
       const ciphertext = new Uint8Array(padded)
-      const envelope = await scope.seal({ buffer: ciphertext, label })
+      const envelope = await scope.seal({ buffer: ciphertext, label, nonce })
       return scope.open(parseClientBlock({ label: hex(label), envelope, ciphertext }, { des: true }))
     }
     const ending = (...bytes: number[]) => concat(sample(16 - bytes.length), new Uint8Array(bytes))

@@ -5,6 +5,7 @@ import * as vectors from './vectors.ts'
 const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [95, vectors.keysetVectors],
   [2, vectors.revisionVectors],
+  [10, vectors.hedgeVectors],
   [81, vectors.blockVectors],
   [26, vectors.packVectors],
   [118, vectors.recordVectors],

@@ -143,7 +143,7 @@ function shared(
 async function sealedUnder(mode: 1 | 2 | 3, blockKey: SecretKey<'block'>, label = sample(32, 8)): Promise<SealedBlock> {
   const before = { 1: 32, 2: 0, 3: 64 }[mode]
   const buffer = concat(new Uint8Array(before), sample(100), new Uint8Array(16))
-  await encryptContent({ mode, buffer, blockKey, label })
+  await encryptContent({ mode, buffer, blockKey, label, nonce: crypto.getRandomValues(new Uint8Array(32)) })
   return { label: hex(label), envelope: new Uint8Array(0), ciphertext: buffer }
 }
 const blockKey = new SecretKey('block', sample(32, 9))

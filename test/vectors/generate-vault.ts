@@ -142,7 +142,7 @@ interface Made {
 }
 async function seal(content: Uint8Array, label?: Bytes): Promise<Made> {
   const prepared = await cipher.prepare(content)
-  const named = { buffer: prepared.buffer, label: label ?? prepared.label }
+  const named = { ...prepared, label: label ?? prepared.label }
   const envelope = await cipher.seal(named)
   return { label: named.label, bytes: concat(envelope, named.buffer), content }
 }

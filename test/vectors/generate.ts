@@ -16,6 +16,7 @@ import { append } from './append.ts'
 import { contents, unencrypted } from './generate-keyset.ts'
 import './generate-record.ts'
 import './generate-adopted.ts'
+import './generate-hedge.ts'
 import { blockFields, type Made, make } from './make-block.ts'
 import { type BlockVector, type PackVector } from './vectors.ts'
 

@@ -32,6 +32,20 @@ export interface RevisionVector extends Vector {
   revision: string
 }
 
+/** How a random value is hedged (SPEC §4.3, §4.4, §6.2). Fields that its kind does not have are empty. */
+export interface HedgeVector extends Vector {
+  kind: 'nonce' | 'block-key' | 'ephemeral'
+  key: string
+  random: string
+  /** P: the content, or the secret of a SEAL. */
+  content: string
+  header: string
+  params: string
+  /** The context, or the label of a block key. */
+  context: string
+  hedged: string
+}
+
 export interface BlockVector extends Vector {
   /** The id of a keyset vector. */
   keyset: string
@@ -353,6 +367,7 @@ function read<V>(name: string): V[] {
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const revisionVectors = (): RevisionVector[] => read('revision.json')
+export const hedgeVectors = (): HedgeVector[] => read('hedge.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')
 export const packVectors = (): PackVector[] => read('pack.json')
