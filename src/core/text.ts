@@ -19,7 +19,8 @@ export function encodeText(text: string, what: string): Bytes {
  */
 export function assertText(text: string, what: string): void {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
-  if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
+  // Hermes has no String.prototype.isWellFormed.
+  if (/\p{Surrogate}/u.test(text)) throw new TypeError(`${what} is not well-formed Unicode`)
 }
 
 export function normalizeText(text: string, what: string): string {

@@ -82,7 +82,7 @@ export async function verifyPassword(hash: string | undefined, password: string)
   const stored = known === undefined ? nobody() : parseHash(known)
   if (typeof password !== 'string') throw new TypeError('password must be a string')
   // hashPassword accepts none of these. The password comes from the network, so reject them before the expensive hash.
-  if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || !password.isWellFormed()) return false
+  if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || /\p{Surrogate}/u.test(password)) return false
   const found = await argon2id(password, stored.salt, stored, stored.hash.length)
   return equalBytes(found, stored.hash) && known !== undefined
 }

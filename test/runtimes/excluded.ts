@@ -16,6 +16,8 @@ const chromium = [
   { file: 'test/layers.test.ts', reason: 'reads the source files' },
   { file: 'test/every-{error,option}.test.ts', reason: 'reads the source files' },
   { file: 'test/core/missing-memory.test.ts', reason: 'limits the memory of a child process' },
+  { file: 'test/realms.test.ts', reason: 'makes another realm with node:vm' },
+  { file: 'test/pool/starting.test.ts', reason: 'starts programs by the command line of Node' },
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
@@ -42,6 +44,7 @@ const servers = [
 ]
 
 const programs = [
+  { file: 'test/pool/starting.test.ts', reason: 'starts programs by the command line of Node' },
   { file: 'test/stores/folder.test.ts', reason: 'starts programs by the command line of Node' },
   {
     file: 'test/server/hash-process.test.ts',
