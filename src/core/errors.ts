@@ -16,8 +16,14 @@ export type ErrorCode =
   | 'malformed'
   /** The object has a version, type, suite or flag that this release does not know. */
   | 'unsupported'
-  /** Bytes or costs are beyond the limits of SPEC §1.6, or a password is empty. */
+  /** Bytes or costs are beyond the limits of SPEC §1.6. */
   | 'limit-exceeded'
+  /**
+   * A person typed or pasted a text that is not usable as it is: a password, a key, a name, a code or a fingerprint. Ask
+   * for it again. `detail.field` names the text; `detail.reason` is `empty`, `too-long`, `control-character`,
+   * `unassigned`, `lone-surrogate`, or `check` if it has a typing mistake.
+   */
+  | 'invalid-text'
   /**
    * A cryptographic check failed: the object was altered, swapped, or created without the key. The error does not say
    * which check failed.
@@ -56,6 +62,7 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
   unsupported: 'this object needs another release of keystrata',
   'limit-exceeded': 'this is beyond the limits of the format',
+  'invalid-text': 'this text cannot be used: type it again',
   'authentication-failed': 'this object was altered or swapped, or was not created with these keys',
   'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',

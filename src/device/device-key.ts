@@ -7,6 +7,7 @@ import { encodeHeader, keyIdIn, NOBODY, ObjectType, parseHeader } from '../core/
 import { DEFAULT_ARGON2_COSTS, type HashOptions, hashPassword } from '../core/password.ts'
 import { type Handle, SecretHolder, SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
+import { normalizeText } from '../core/text.ts'
 import { CHECKSUM_BYTES, copySummed, fillChecksum } from '../core/trailer.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -91,8 +92,9 @@ async function encodeProtectedKey(key: SecretKey<'device'>, passphrase: string, 
   // A copy, because the handle may be disposed of while the hash runs.
   using own = key.copy()
   const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
+  const text = normalizeText(passphrase, 'passphrase')
   const salt = randomBytes(32)
-  using over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, DEFAULT_ARGON2_COSTS, options, 32))
+  using over = SecretKey.take('passphrase', await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, options, 32))
   const wrapped = withBytes(own, (bytes) => wrapSecret(over, bytes, PROTECTED_KEY))
   return encodeKey(own, { kind: 'protected', value: { iterations, memoryKiB, lanes, salt, wrapped } })
 }
@@ -253,7 +255,8 @@ async function unlockProtected(
   passphrase: string,
   options: HashOptions,
 ): Promise<SecretKey<'device'>> {
-  using over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, costs, options, 32))
+  const text = normalizeText(passphrase, 'passphrase')
+  using over = SecretKey.take('passphrase', await hashPassword(text, salt, costs, options, 32))
   if (!equalBytes(keyIdOf(over), keyIdIn(wrapped))) throw new KeystrataError('wrong-password')
   return SecretKey.take(
     'device',

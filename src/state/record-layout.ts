@@ -183,7 +183,7 @@ export function draftRecord(
  * @throws TypeError if it is not well-formed text
  */
 export function logIdOf(name: string): Bytes {
-  return sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'the name of a log')))).slice(0, 16)
+  return sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'log name')))).slice(0, 16)
 }
 
 /** The number and the id of a content record. They stay when the log is resealed. */
