@@ -51,7 +51,7 @@ export function generateTypedKey(type: TypedKey['type']): TypedKey {
  *   return checkTypedKey(key) ? '' : 'This looks like a generated key with a typing mistake. Compare it with your paper.'
  * }
  *
- * console.log(warningFor({ type: 'AES-128', text: 'my own 16 letters' })) // nothing
+ * console.log(checkTypedKey({ type: 'AES-128', text: 'my own 16 letter' })) // true
  * ```
  */
 export function checkTypedKey({ type, text }: TypedKey): boolean {

@@ -76,7 +76,9 @@ describe('on every runtime', () => {
   it('a Σ beside any other character is as beside a hyphen', () => {
     const expected = lowerCase(aroundSigma('-'))
     const others = letters.filter((letter) => !isNearGreek(letter))
-    const batches = Array.from({ length: Math.ceil(others.length / 64) }, (_, at) => others.slice(64 * at, 64 * at + 64))
+    const batches = Array.from({ length: Math.ceil(others.length / 64) }, (_, at) =>
+      others.slice(64 * at, 64 * at + 64),
+    )
     const different = batches.filter((batch) => {
       const expectedOnes = batch.map((letter) => expected.replaceAll('-', lowerCase(letter)))
       return lowerCase(batch.map(aroundSigma).join('\n')) !== expectedOnes.join('\n')
