@@ -111,8 +111,6 @@ describe('the detail', () => {
     ['the generation of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
     ['a keyset with many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
-    ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
-    ['a service password', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
     [
       'the cost of a verifier',
       () => saveCredential(memoryStateStore(), profile.record, login.credential, { cost: 3 }),
@@ -174,6 +172,24 @@ describe('`key-not-found`', () => {
     expect((await failure(() => keyset.share(id), 'key-not-found')).detail).toEqual({ object: 'share', share: id })
     const build = registry.buildRegistration({ account: 'acme', name: 'x' }, keyset, { expires: new Date() })
     expect((await failure(() => build, 'key-not-found')).detail).toEqual({ object: 'client', client: 'x' })
+  })
+})
+
+describe('limit checks of texts', () => {
+  it.each([
+    [
+      'a name',
+      () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }),
+      { field: 'user', bytes: 256, most: 255 },
+    ],
+    [
+      'a service password',
+      () => hashPassword('x'.repeat(100_000)),
+      { field: 'password', characters: 100_000, most: 1024 },
+    ],
+  ])('describe %s beyond the limit', async (_, action, detail) => {
+    const error = await failure(action, 'invalid-text')
+    expect(error.detail).toEqual({ reason: 'too-long', ...detail })
   })
 })
 
@@ -284,8 +300,8 @@ describe('the detail names', () => {
   })
 
   it('the length of an invalid activation code', async () => {
-    const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'malformed')
-    expect(error.detail).toEqual({ object: 'activation code', characters: 6 })
+    const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'invalid-text')
+    expect(error.detail).toEqual({ reason: 'check', field: 'activation code', characters: 6, most: 30 })
   })
 
   it('the minimum-encryption rule, if a writer is weaker than its keyset', async () => {

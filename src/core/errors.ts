@@ -17,10 +17,16 @@ export type ErrorCode =
   /** The object has a version, type, suite or flag that this release does not know. */
   | 'unsupported'
   /**
-   * Bytes or costs are beyond the limits of SPEC §1.6, a password is empty, or this device does not have the memory
-   * that was asked for (`detail.memoryKiB` of a password hash, `detail.bytes` of content).
+   * Bytes or costs are beyond the limits of SPEC §1.6, or this device does not have the memory that was asked for
+   * (`detail.memoryKiB` of a password hash, `detail.bytes` of content).
    */
   | 'limit-exceeded'
+  /**
+   * A person typed or pasted a text that is not usable as it is: a password, a key, a name, a code or a fingerprint. Ask
+   * for it again. `detail.field` names the text; `detail.reason` is `empty`, `too-long`, `control-character`,
+   * `unassigned`, `lone-surrogate`, or `check` if it has a typing mistake.
+   */
+  | 'invalid-text'
   /**
    * A cryptographic check failed: the object was altered, swapped, or created without the key. The error does not say
    * which check failed.
@@ -59,6 +65,7 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
   unsupported: 'this object needs another release of keystrata',
   'limit-exceeded': 'this is beyond the limits of the format',
+  'invalid-text': 'this text cannot be used: type it again',
   'authentication-failed': 'this object was altered or swapped, or was not created with these keys',
   'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',

@@ -155,8 +155,8 @@ export async function withinMemory<T>({ memoryKiB }: Argon2Costs, compute: () =>
 
 /**
  * Hashes a password with Argon2id. The result has `length` bytes.
- * @throws KeystrataError `limit-exceeded` if the password is empty, the costs are beyond the limits, or this device does
- *   not have the memory
+ * @throws KeystrataError `invalid-text`, `unsupported` as {@link encodeText}
+ * @throws KeystrataError `limit-exceeded` if the costs are beyond the limits, or this device does not have the memory
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if the caller's `argon2` does not compute Argon2id
  */
@@ -241,7 +241,7 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
 
 /**
  * Hashes a password with PBKDF2-HMAC-SHA-512.
- * @throws KeystrataError `limit-exceeded` if the password is empty
+ * @throws KeystrataError `invalid-text`, `unsupported` as {@link encodeText}
  * @throws KeystrataError `aborted` if the signal was aborted
  */
 export function stretchPassword(
@@ -259,7 +259,6 @@ export function stretchPassword(
 export async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
   const bytes = encodeText(password, 'password')
   using _ = wiping(bytes)
-  if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
   return await use(bytes)
 }
 

@@ -48,7 +48,8 @@ export interface Place {
 /**
  * Pads a text and seals it for a place.
  * @throws KeystrataError `limit-exceeded` if the text is over 64 KiB
- * @throws TypeError if the text, or a name in the place, is not well-formed text
+ * @throws KeystrataError `invalid-text` if the text, or a name in the place, has lone surrogates
+ * @throws TypeError if the text, or a name in the place, is not a string
  * @throws RangeError if the version in the place is invalid
  */
 export function sealTextValue(key: SecretKey<'device'>, text: string, place: Place): Bytes {

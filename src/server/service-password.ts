@@ -2,6 +2,7 @@
 // user get the same answer at the same cost. Each hash takes 64 MiB of memory.
 import { allocate, equalBytes, fromBase64, toBase64 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { invalidText } from '../core/invalid-text.ts'
 import {
   type Argon2Costs,
   assertReadableCosts,
@@ -9,6 +10,7 @@ import {
   withinMemory,
   withPassword,
 } from '../core/password.ts'
+import { flawOf } from '../core/text.ts'
 import { providerOf } from '../primitives/choice.ts'
 import { PROVIDER } from '../primitives/node-crypto.ts'
 import { argon2 } from '../primitives/password-hash.ts'
@@ -32,8 +34,10 @@ interface StoredHash extends Argon2Costs {
  * lanes.
  * @param password 1 to 1,024 characters
  * @returns a PHC string, `$argon2id$v=19$m=65536,t=3,p=4$…`
- * @throws KeystrataError `limit-exceeded` if the password is empty or over 1,024 characters
- * @throws TypeError if the password is not well-formed text
+ * @throws KeystrataError `invalid-text` if the password is empty or over 1,024 characters, or has a character that no
+ *   password may have
+ * @throws KeystrataError `limit-exceeded` if too many hashes of this process are unfinished
+ * @throws TypeError if the password is not a string
  * @example
  * ```ts
  * import { hashPassword } from 'keystrata/server'
@@ -43,9 +47,11 @@ interface StoredHash extends Argon2Costs {
  * ```
  */
 export async function hashPassword(password: string): Promise<string> {
-  if (typeof password === 'string' && password.length > MAX_PASSWORD_CHARACTERS) {
-    throw new KeystrataError('limit-exceeded', 'the password is longer than 1,024 characters', {
-      characters: password.length,
+  if (typeof password === 'string' && isTooLong(password)) {
+    const message = 'the password is longer than 1,024 characters: choose a shorter one'
+    throw invalidText('too-long', 'password', message, {
+      characters: Array.from(password).length,
+      most: MAX_PASSWORD_CHARACTERS,
     })
   }
   const salt = randomBytes(SALT_BYTES)
@@ -61,7 +67,7 @@ export async function hashPassword(password: string): Promise<string> {
  * only if the password was already in that form.
  * @param hash the stored hash; undefined for an unknown user, which takes the time of a hash at the default costs and
  *   returns false
- * @param password what the user typed. An empty, too long or ill-formed password returns false
+ * @param password what the user typed. A password that {@link hashPassword} refuses returns false
  * @returns whether the password matches
  * @throws KeystrataError `malformed` if `hash` is not such a hash
  * @throws KeystrataError `unsupported` if it is of another algorithm or version
@@ -82,10 +88,14 @@ export async function verifyPassword(hash: string | undefined, password: string)
   const stored = known === undefined ? nobody() : parseHash(known)
   if (typeof password !== 'string') throw new TypeError('password must be a string')
   // hashPassword accepts none of these. The password comes from the network, so reject them before the expensive hash.
-  if (password === '' || password.length > MAX_PASSWORD_CHARACTERS || /\p{Surrogate}/u.test(password)) return false
+  if (isTooLong(password) || flawOf(password) !== undefined) return false
   const found = await argon2id(password, stored.salt, stored, stored.hash.length)
   return equalBytes(found, stored.hash) && known !== undefined
 }
+
+/** Counts whole characters, and counts no further than a long text is. */
+const isTooLong = (password: string): boolean =>
+  password.length > 2 * MAX_PASSWORD_CHARACTERS || Array.from(password).length > MAX_PASSWORD_CHARACTERS
 
 /** Hashes a password. Native code has threads of its own, and portable code runs in those of this room. */
 function argon2id(password: string, salt: Uint8Array, costs: Argon2Costs, length: number): Promise<Uint8Array> {

@@ -140,7 +140,7 @@ export interface Log extends LogWriter, LogReader {
  * @param name 1 to 255 bytes of text, which is not secret
  * @param keys a keyset, a vault, or a scope of a client: they do everything. The writer of a keyset, a `Share` of its owner
  *   and `writer.share(id)` append, and a `SharedReader` reads
- * @throws KeystrataError `limit-exceeded` if the name has not 1 to 255 bytes
+ * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes, or has a character that no name may have
  * @throws KeystrataError `policy` for the scope `public`, and under DES-56: they have no records
  * @throws KeystrataError `disposed` if this handle was disposed of
  * @throws TypeError if `keys` is not a handle from this copy of the library, or `store` is not a StateStore

@@ -183,11 +183,12 @@ export function draftRecord(
 
 /**
  * Returns the id of a log, 16 bytes.
- * @throws KeystrataError `limit-exceeded` if the name is empty, or over 255 bytes of UTF-8
- * @throws TypeError if it is not well-formed text
+ * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes of UTF-8, or has a character that no name may
+ *   have
+ * @throws TypeError if it is not a string
  */
 export function logIdOf(name: string): Bytes {
-  return copyOf(sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'the name of a log')))).subarray(0, 16))
+  return copyOf(sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'log name')))).subarray(0, 16))
 }
 
 /** The number and the id of a content record. They stay when the log is resealed. */
