@@ -73,6 +73,14 @@ export function forgetLastMatch(): void {
  * @throws KeystrataError `unsupported` if this runtime cannot normalise it
  */
 export function flawOf(text: string): BadCharacter | 'empty' | undefined {
+  try {
+    return findFlaw(text)
+  } finally {
+    forgetLastMatch()
+  }
+}
+
+function findFlaw(text: string): BadCharacter | 'empty' | undefined {
   if (PRINTABLE_ASCII.test(text)) return text.trim() === '' ? 'empty' : undefined
   const letters = Array.from(text)
   const bad = firstBad(letters, reasonAgainst)

@@ -1,7 +1,7 @@
 // Codes, fingerprints and pins as people type or paste them (SPEC §1.2.2): with spaces, hyphens and quotes, in wide
 // letters, out of a quoted mail.
 import { emptyText, invalidText } from './invalid-text.ts'
-import { assertText } from './text.ts'
+import { assertText, forgetLastMatch } from './text.ts'
 
 /** The longest text that is read at all, in UTF-16 code units. */
 const MAX_TYPED = 256
@@ -40,5 +40,7 @@ export function plainForm(typed: string, field: string): string {
 /** Does the same as {@link plainForm} for any string. */
 export function stripped(typed: string): string {
   // Before NFKC too, which turns some quotes into a space and an accent.
-  return typed.replace(ADDED, '').normalize('NFKC').replace(ADDED, '')
+  const plain = typed.replace(ADDED, '').normalize('NFKC').replace(ADDED, '')
+  forgetLastMatch()
+  return plain
 }
