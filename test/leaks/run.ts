@@ -34,19 +34,18 @@ const PROBES = `
   const key = { key: Buffer.alloc(32, 1), format: 'raw-private', asymmetricKeyType: 'x25519' }
   ;[encapsulate && 'ML-KEM', works(() => createPrivateKey(key)) && 'raw formats'].filter(Boolean).join()`
 
-interface Vector {
-  readonly id: string
-}
+/** What this search needs of a vector. */
+type Vector = { readonly id: string; readonly export: string } & Frozen
 
 /** Returns a vector of test/vectors. */
-const vector = <T>(file: string, id: string): T & Vector =>
-  (JSON.parse(readFileSync(join(import.meta.dirname, '../vectors', file), 'utf8')) as (T & Vector)[]).find(
+const vector = (file: string, id: string): Vector =>
+  (JSON.parse(readFileSync(join(import.meta.dirname, '../vectors', file), 'utf8')) as Vector[]).find(
     (each) => each.id === id,
   )!
 
 function frozenBlock(): Frozen {
-  const { export: stored, password } = vector<{ export: string; password: string }>('keyset.json', 'source-storage')
-  const { label, block } = vector<{ label: string; block: string }>('block.json', 'hybrid-scoped')
+  const { export: stored, password } = vector('keyset.json', 'source-storage')
+  const { label, block } = vector('block.json', 'hybrid-scoped')
   return { stored, password, label, block }
 }
 
