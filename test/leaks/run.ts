@@ -104,8 +104,12 @@ async function secretsOf(kind: string, listing: string): Promise<Secret[]> {
   }
   const [first, second] = await Promise.all([list(), list()])
   const again = new Set(second.map(({ hex }) => hex))
-  return [...new Map(first.filter(({ hex }) => again.has(hex)).map((each) => [each.hex, each])).values()]
+  const repeated = first.filter(({ hex }) => again.has(hex) && !isPattern(hex))
+  return [...new Map(repeated.map((each) => [each.hex, each])).values()]
 }
+
+/** Returns whether bytes have a pattern, as some keys of the test vectors have. Such bytes are found anywhere. */
+const isPattern = (hex: string): boolean => new Set(hex.match(/../g)).size < Math.min(16, hex.length / 4)
 
 interface Copy extends Secret {
   readonly encoding: string
