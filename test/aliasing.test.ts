@@ -1,6 +1,8 @@
 // Callers own their buffers: changing one after a call starts has no effect, and results are never views of them.
 // test/attacks/11-caller-race.test.ts covers content that is overwritten while it is sealed.
 import { describe, expect, it } from 'vitest'
+import { decode, secret } from '../src/core/codec.ts'
+import { SecretKey, withBytes } from '../src/core/secret.ts'
 import { openWriter, unlockKeyset } from '../src/index.ts'
 import { backends, expectSame, makeKeyset, PASSWORD, sample, withBackend } from './fixtures.ts'
 
@@ -45,6 +47,23 @@ describe('other kinds of byte arrays', () => {
         }),
       ).toEqual(content)
     }
+  })
+
+  it('are never kept: each key has memory of its own, however it was made', () => {
+    const wide = sample(96)
+    const keys = [
+      new SecretKey('block', wide.subarray(32, 64)),
+      SecretKey.take('block', wide.subarray(64)),
+      new SecretKey('block', Buffer.from(sample(32))),
+      decode(secret('block', 32), sample(32), 'key'),
+    ]
+    for (const key of [...keys, ...keys.map((each) => each.copy())]) {
+      withBytes(key, (bytes) => {
+        expect(bytes.byteOffset).toBe(0)
+        expect(bytes.buffer.byteLength).toBe(32)
+      })
+    }
+    expect(new Set(keys.map((key) => withBytes(key, ({ buffer }) => buffer))).size).toBe(keys.length)
   })
 
   it('are never returned: results are Uint8Arrays with their own memory', async () => {

@@ -576,6 +576,32 @@ it('no array that any code created still holds a key of a keyset', async () => {
   expect(left.length).toBeGreaterThan(0)
 })
 
+it.runIf(isNode)('the library makes no array that the engine may keep in its heap, except of integers', async () => {
+  const host = (await makeKeyset()).export('host')
+  const made = watchArrays((_, [given]) => !(given instanceof ArrayBuffer || given instanceof SharedArrayBuffer))
+  const [writer, reader] = [openWriter(host), await unlockKeyset(host, PASSWORD)]
+  await reader.open(await writer.seal(sample(10)))
+  const { content, members } = await writer.pack([sample(4)])
+  await openPackMember(content, members[0]!)
+  await reader.openRecord((await writer.sealRecord(sample(10), atStart)).record, anywhere)
+  const device = createDeviceKey()
+  const again = openSavedKeyset(reader.save(device), await openDeviceKey(device.exportUnprotected()), { id: reader.id })
+  const login = await deriveLogin(PASSWORD, ALICE)
+  const store = memoryStateStore()
+  const { profile, vault } = await createProfile(login, { zeroTrust: true }).createVault(store)
+  await vault.open(await vault.seal(sample(10)))
+  const names = { ...DESKTOP, realm: 'tests', platform: 'linux' } as const
+  const client = await deriveClient({ ...names, privateKey: { type: 'AES-256', text: 'x' } })
+  await client.open(await client.scope('private').seal(sample(10)))
+  client.safeguard()
+  for (const handle of [writer, reader, device, again, login, profile, vault, client]) handle.dispose()
+  new Uint8Array(1)
+  stopWatching()
+  const places = made.map(({ stack }) => madeBy(stack))
+  expect(places.filter((line) => line.includes('/src/') && !/ u(?:8|16|32) /.test(line))).toEqual([])
+  expect(places.some((line) => line.includes('wiping.test.ts'))).toBe(true)
+})
+
 /** Returns the line of a stack where an array was made. */
 const madeBy = (stack: string): string =>
   stack.split('\n').find((line, index) => index > 0 && !/arrays\.ts|Proxy\.|<anonymous>/.test(line)) ?? ''

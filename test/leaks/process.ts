@@ -29,14 +29,14 @@ const secrets: Secret[] = []
 const record: Record = (role, bytes) => {
   const site = (new Error().stack ?? '')
     .split('\n')
-    .find((line) => /src\//.test(line) && !/SecretKey|record/.test(line))
+    .find((line) => line.includes('src/') && !/SecretKey|record/.test(line))
   secrets.push({ role, hex: Buffer.from(bytes).toString('hex'), site: site?.trim() ?? '' })
 }
 
 Object.defineProperty(globalThis.crypto, 'getRandomValues', {
   value(bytes: Uint8Array) {
     repeat(bytes)
-    if (snapshot === undefined && /encapsulate/.test(new Error().stack ?? '')) record('ephemeral', bytes)
+    if (snapshot === undefined && new Error().stack?.includes('encapsulate') === true) record('ephemeral', bytes)
     return bytes
   },
 })
