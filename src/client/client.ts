@@ -287,6 +287,7 @@ class TypedClient extends SecretHolder implements Client {
  * @throws KeystrataError `limit-exceeded` if a key or a name is empty or too long (the message gives the limits)
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { deriveClient } from 'keystrata/client'

@@ -204,6 +204,7 @@ export function createDeviceKey(): DeviceKey {
  * @throws KeystrataError `limit-exceeded` if there are too many bytes, the costs in them are too high, or the
  *   passphrase is empty
  * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createDeviceKey, openDeviceKey } from 'keystrata/device'

@@ -134,6 +134,7 @@ const MAX_THREADS = 64
  * @param options `threads`: 1 to 64; by default the number of processors, at most 64. `worker`: the URL of the worker's
  *   file (`keystrata/pool/worker`), for bundlers and content security policies
  * @throws RangeError if `threads` is not an integer from 1 to 64
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'

@@ -359,6 +359,7 @@ class StoreRegistry implements KeyRegistry {
  *   (default `off`). No setting deletes escrows that are already stored
  * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
  * @throws TypeError for an unknown `safeguarding`, or if `store` is not a RegistryStore
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `safeguarding`
  * @example
  * ```ts
  * import { openKeyRegistry } from 'keystrata/server'

@@ -109,6 +109,7 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
  * @throws KeystrataError `limit-exceeded` if the password is empty, or a name is empty or too long
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if a text is not a string, or not well-formed Unicode
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { deriveLogin } from 'keystrata/vault'
