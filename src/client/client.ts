@@ -291,6 +291,7 @@ class TypedClient extends SecretHolder implements Client {
  * @throws KeystrataError `unsupported` if the runtime has no Unicode data
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError for an unknown type or platform, and for a key or name that is not a string
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { deriveClient } from 'keystrata/client'

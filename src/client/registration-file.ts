@@ -193,6 +193,7 @@ const PROVIDER_HINT = ": pass the provider's card, as parseCard returns it"
  * @throws KeystrataError `authentication-failed` if the file was not signed by this provider
  * @throws KeystrataError the errors of `parseCard` for the card
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -233,6 +234,7 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  * @throws KeystrataError `malformed` if this is not a registration file
  * @throws KeystrataError the errors of `parseCard` for the card
  * @throws KeystrataError `unsupported`, `limit-exceeded`
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `account` or `activationCode`
  * @example
  * ```ts
  * import type { Card } from 'keystrata'

@@ -129,7 +129,7 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
  * @throws KeystrataError `authentication-failed` if its signature is wrong
  * @throws KeystrataError `key-changed` if it has another fingerprint
  * @throws KeystrataError `invalid-text` if `fingerprint` is not 60 digits
- * @throws TypeError if `fingerprint` is not a string
+ * @throws TypeError if `fingerprint` is not a string, for an unknown option, or an explicit `undefined` for `fingerprint`
  * @example
  * ```ts
  * import { createKeyset, parseCard } from 'keystrata'

@@ -83,6 +83,10 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   aborted: 'the operation was aborted by its signal',
 }
 
+/** Limits for what another machine says about an error. */
+const MOST_DETAILS = 64
+const MOST_CHARACTERS = 1024
+
 /**
  * The one error class of this library. Switch on {@link KeystrataError.code}; show `message` to people.
  * @example
@@ -110,25 +114,35 @@ export class KeystrataError extends Error {
     this.detail = Object.freeze({ ...detail })
   }
 
-  /** Returns the error as data, for a response of a server. {@link KeystrataError.from} recreates it. */
+  /**
+   * Returns the error as data, for a response of a server, or for another thread: structured cloning (`postMessage`) loses
+   * the code of an error. {@link KeystrataError.from} recreates it.
+   */
   toJSON(): { name: 'KeystrataError'; code: ErrorCode; message: string; detail: KeystrataError['detail'] } {
     const { name, code, message, detail } = this
     return { name, code, message, detail }
   }
 
   /**
-   * Recreates an error from what {@link KeystrataError.toJSON} returned on another machine.
-   * @returns undefined if it is something else
+   * Recreates an error from what {@link KeystrataError.toJSON} returned on another machine. It also takes an error of
+   * another copy of this library, or of another realm. It keeps the first 64 details, and 1,024 characters of each text:
+   * the other machine may be hostile.
+   * @returns undefined if it is something else, or has a code that this release does not know
    */
   static from(json: unknown): KeystrataError | undefined {
     if (typeof json !== 'object' || json === null) return undefined
     const { name, code, message, detail } = json as Record<string, unknown>
     if (name !== 'KeystrataError' || typeof code !== 'string' || !Object.hasOwn(messages, code)) return undefined
     if (typeof message !== 'string' || typeof detail !== 'object' || detail === null) return undefined
-    const facts = Object.entries(detail).filter((entry): entry is [string, string | number | boolean] =>
-      ['string', 'number', 'boolean'].includes(typeof entry[1]),
-    )
-    return new KeystrataError(code as ErrorCode, message, Object.fromEntries(facts))
+    const facts: [string, string | number | boolean][] = []
+    for (const [key, value] of Object.entries(detail).slice(0, MOST_DETAILS)) {
+      if (key.length > MOST_CHARACTERS) continue
+      if (typeof value === 'boolean') facts.push([key, value])
+      else if (typeof value === 'string') facts.push([key, value.slice(0, MOST_CHARACTERS)])
+      // NaN and infinite numbers become null in JSON.
+      else if (Number.isFinite(value)) facts.push([key, value as number])
+    }
+    return new KeystrataError(code as ErrorCode, message.slice(0, MOST_CHARACTERS), Object.fromEntries(facts))
   }
 }
 

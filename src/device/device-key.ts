@@ -208,6 +208,7 @@ export function createDeviceKey(): DeviceKey {
  * @throws KeystrataError `limit-exceeded` if there are too many bytes, or the costs in them are too high
  * @throws KeystrataError `invalid-text` if the passphrase is one that {@link DeviceKey.export} refuses
  * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createDeviceKey, openDeviceKey } from 'keystrata/device'

@@ -126,6 +126,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `invalid-text`, `limit-exceeded`, `aborted` as {@link createKeyset}
    * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError for an unknown option
    */
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean | undefined }): Promise<Keyset>
   /**
@@ -200,6 +201,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
    * @throws KeystrataError `limit-exceeded` beyond about 600 shares
    * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError for an unknown option, or an explicit `undefined` for `to`
    */
   createShare(options?: { to?: Card }): { keyset: Keyset; share: Share } & Disposable
   /**

@@ -61,6 +61,7 @@ function readKeyset(
  * @throws KeystrataError `forked` if what is stored does not descend from `atLeast`
  * @throws KeystrataError as {@link unlockKeyset}
  * @throws TypeError if the store returns an invalid answer; the store's own errors
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createKeyset, loadKeyset, saveKeyset } from 'keystrata'

@@ -138,6 +138,7 @@ export function parseUnlockOptions(options: (PasswordOptions & OpenOptions) | un
  * @throws KeystrataError `invalid-text` if the password is one that {@link createKeyset} refuses
  * @throws KeystrataError `limit-exceeded` if the export is too large, or its costs are above `costs` or the limits
  * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError for an unknown option, or `costs` that are not three numbers
  * @example
  * ```ts
  * import { createKeyset, unlockKeyset } from 'keystrata'
@@ -207,6 +208,7 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
  * @throws KeystrataError `authentication-failed` if they were altered
  * @throws KeystrataError `limit-exceeded`, `disposed`
  * @throws TypeError if `device` is not a device key from this copy of the library
+ * @throws TypeError for an unknown property of `expected`, or an explicit `undefined` for `id` or `atLeast`
  * @example
  * ```ts
  * import { createKeyset, openSavedKeyset } from 'keystrata'

@@ -387,6 +387,7 @@ function assertNotWeaker(encryption: Strength, minimum: Strength): void {
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
  * @throws KeystrataError `policy` if it is not a `host` export, or if `encryption` is below the keyset's minimum
  * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a keyset
+ * @throws TypeError for an unknown option, or an unknown name of an encryption or a dedup mode
  * @example
  * ```ts
  * import { createKeyset, openWriter } from 'keystrata'

@@ -36,6 +36,7 @@ export interface LegacyKey {
  * @throws KeystrataError `policy` later, from the client's `safeguard` and `save`, and without `dangerouslyAllowDes`
  *   also from `prepare` and `seal` of its private scope
  * @throws TypeError for an unknown type or platform, and for a key or name that is not a string
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import type { StoredBlock } from 'keystrata'

@@ -362,6 +362,7 @@ class StoreRegistry implements KeyRegistry {
  *   (default `off`). No setting deletes escrows that are already stored
  * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
  * @throws TypeError for an unknown `safeguarding`, or if `store` is not a RegistryStore
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `safeguarding`
  * @example
  * ```ts
  * import { openKeyRegistry } from 'keystrata/server'

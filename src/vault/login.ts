@@ -111,7 +111,7 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
  *   have, such as a line end; `detail` says which
  * @throws KeystrataError `unsupported` if the runtime has no Unicode data
  * @throws KeystrataError `aborted` if the signal was aborted
- * @throws TypeError if a text is not a string
+ * @throws TypeError if a text is not a string, or for an unknown option
  * @example
  * ```ts
  * import { deriveLogin } from 'keystrata/vault'

@@ -105,7 +105,7 @@ describe('unlockKeyset', () => {
         () => unlockKeyset(dear, PASSWORD, { costs: { ...costs, ...less } }),
         'limit-exceeded',
       )
-      expect(error.detail).toEqual(costs)
+      expect(error.detail).toEqual({ object: 'keyset', ...costs })
     }
   })
 

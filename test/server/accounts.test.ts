@@ -375,7 +375,7 @@ describe('a store', () => {
       await crowd(store)
       const refused = failure(() => change(registry), 'conflict')
       await vi.runAllTimersAsync()
-      expect((await refused).detail).toEqual({ tries: 16 })
+      expect((await refused).detail).toEqual({ object: 'account', tries: 16 })
     } finally {
       vi.useRealTimers()
     }

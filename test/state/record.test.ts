@@ -308,10 +308,11 @@ it('a record has at most 64 MiB', async () => {
   for (const keys of [owner, vaultOf(1)]) {
     const { record } = await keys.sealRecord(sample(5), START)
     const large = await failure(() => keys.sealRecord(new Uint8Array(64 * 2 ** 20 + 1), START), 'limit-exceeded')
-    expect(large.detail).toEqual({ bytes: 64 * 2 ** 20 + 1 })
+    expect(large.detail).toEqual({ object: 'record', bytes: 64 * 2 ** 20 + 1 })
     const stored = new Uint8Array(64 * 2 ** 20 + 4097)
     stored.set(record)
     expect((await failure(() => keys.openRecord(stored, UNCHECKED), 'limit-exceeded')).detail).toEqual({
+      object: 'record',
       bytes: stored.length,
     })
     await failure(() => keys.openRecord(stored.subarray(1), UNCHECKED), 'malformed')
