@@ -123,51 +123,62 @@ export function fromHex(hex: string, length: number): Bytes | undefined {
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+const decoder = /* @__PURE__ */ new TextDecoder()
 
 /** Encodes as base64 (RFC 4648 §4) without padding. */
 export function toBase64(bytes: Uint8Array): string {
-  // btoa takes a string of bytes, which nobody can wipe.
-  let text = ''
-  let pending = 0
-  let bits = 0
-  for (const byte of bytes) {
-    pending = ((pending << 8) | byte) & 0xffff
-    for (bits += 8; bits >= 6; bits -= 6) text += BASE64.charAt((pending >>> (bits - 6)) & 63)
-  }
-  return bits === 0 ? text : text + BASE64.charAt((pending << (6 - bits)) & 63)
+  return inLetters(bytes, BASE64)
 }
 
 /** Encodes as base64url (RFC 4648 §5) without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
-  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_')
-}
-
-/** Encodes characters up to U+00FF as one byte each. */
-export function latin1(text: string): Bytes {
-  return filled(text.length, (index) => text.charCodeAt(index))
+  return inLetters(bytes, BASE64URL)
 }
 
 /** Decodes unpadded base64. Returns undefined if `text` is not what {@link toBase64} writes. */
 export function fromBase64(text: string): Bytes | undefined {
-  if (!/^[A-Za-z\d+/]*$/.test(text) || text.length % 4 === 1) return undefined
-  const bytes = allocate(Math.floor((text.length * 3) / 4))
+  return fromLetters(text, BASE64)
+}
+
+/** Decodes unpadded base64url. Returns undefined if `text` is not what {@link toBase64Url} writes. */
+export function fromBase64Url(text: string): Bytes | undefined {
+  return fromLetters(text, BASE64URL)
+}
+
+// A string cannot be wiped, so these two functions make no other string than the result. btoa and atob go through a
+// string of bytes, every joined string is one more copy, and a regular expression keeps the last text that it saw.
+
+function inLetters(bytes: Uint8Array, letters: string): string {
+  const codes = allocate(Math.ceil((8 * bytes.length) / 6))
+  for (let at = 0; at < codes.length; at++) {
+    const bit = 6 * at
+    const pair = ((bytes[bit >>> 3] ?? 0) << 8) | (bytes[(bit >>> 3) + 1] ?? 0)
+    codes[at] = letters.charCodeAt((pair >>> (10 - (bit & 7))) & 63)
+  }
+  const text = decoder.decode(codes)
+  wipe(codes)
+  return text
+}
+
+function fromLetters(text: string, letters: string): Bytes | undefined {
+  if (text.length % 4 === 1) return undefined
+  const bytes = allocate(Math.floor((6 * text.length) / 8))
   let pending = 0
   let bits = 0
   let at = 0
-  for (const character of text) {
-    pending = ((pending << 6) | BASE64.indexOf(character)) & 0xffff
+  for (const letter of text) {
+    const value = letters.indexOf(letter)
+    if (value < 0) return undefined
+    pending = ((pending << 6) | value) & 0xffff
     bits += 6
     if (bits < 8) continue
     bits -= 8
     bytes[at++] = pending >>> bits
   }
-  // The bits behind the last byte must be zero: toBase64 writes nothing else there.
+  // The bits behind the last byte must be zero: nothing else is written there.
   return (pending & ((1 << bits) - 1)) === 0 ? bytes : undefined
-}
-
-/** Decodes unpadded base64url. Returns undefined if `text` is not what {@link toBase64Url} writes. */
-export function fromBase64Url(text: string): Bytes | undefined {
-  return /[+/]/.test(text) ? undefined : fromBase64(text.replaceAll('-', '+').replaceAll('_', '/'))
 }
 
 // Integers are not secrets, so they may lie in the heap, where they are made faster.

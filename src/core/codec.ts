@@ -3,7 +3,7 @@
 //
 // Every function that makes a codec is marked as free of side effects, so a bundler drops the layouts that a program
 // never uses.
-import { allocate, type Bytes, copyOf, latin1 } from './bytes.ts'
+import { allocate, type Bytes, copyOf, utf8 } from './bytes.ts'
 import { KeystrataError } from './errors.ts'
 import { type Role, SecretKey, withBytes } from './secret.ts'
 import { MAX_NAME_BYTES } from './text.ts'
@@ -197,7 +197,7 @@ export const rest: Codec<Uint8Array> = {
 /** Fixed characters, such as the magic of a header. */
 /* @__NO_SIDE_EFFECTS__ */
 export function fixed(text: string): Codec<undefined> {
-  const expected = latin1(text)
+  const expected = utf8(text)
   return {
     size: () => expected.length,
     write: (to) => put(to, expected),

@@ -92,7 +92,7 @@ export class KeystrataError extends Error {
   /** What went wrong. */
   readonly code: ErrorCode
   /** Facts about it: sizes, ids, names of fields; never secrets. */
-  readonly detail: Readonly<Record<string, string | number>>
+  readonly detail: Readonly<Record<string, string | number | boolean>>
 
   constructor(code: ErrorCode, message: string = messages[code], detail: KeystrataError['detail'] = {}) {
     super(message)
@@ -115,8 +115,8 @@ export class KeystrataError extends Error {
     const { name, code, message, detail } = json as Record<string, unknown>
     if (name !== 'KeystrataError' || typeof code !== 'string' || !Object.hasOwn(messages, code)) return undefined
     if (typeof message !== 'string' || typeof detail !== 'object' || detail === null) return undefined
-    const facts = Object.entries(detail).filter((entry): entry is [string, string | number] =>
-      ['string', 'number'].includes(typeof entry[1]),
+    const facts = Object.entries(detail).filter((entry): entry is [string, string | number | boolean] =>
+      ['string', 'number', 'boolean'].includes(typeof entry[1]),
     )
     return new KeystrataError(code as ErrorCode, message, Object.fromEntries(facts))
   }

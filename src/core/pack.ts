@@ -18,6 +18,7 @@ import { type CipherKeys, deriveCipherKeys } from './encrypt-then-mac.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { SecretKey, wiping, withBytes } from './secret.ts'
+import { forgetLastMatch } from './text.ts'
 import { cbcDecrypt, cbcEncrypt } from '../primitives/cipher.ts'
 import { digestContent, hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -204,6 +205,7 @@ function parseMember(member: string): { form: Form; index: number; key: SecretKe
   if (typeof member !== 'string') throw new TypeError('member must be a string')
   const found = /^([gk])\.(0|[1-9]\d{0,3})\.([\w-]{43})$/.exec(member)
   const key = fromBase64Url(found?.[3] ?? '!')
+  forgetLastMatch()
   if (found === null || key === undefined)
     throw new KeystrataError('malformed', 'this string does not open a member of a pack; pass one that pack() returned')
   return { form: found[1] as Form, index: Number(found[2]), key: SecretKey.take('member', key) }

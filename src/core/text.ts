@@ -25,7 +25,17 @@ export function assertText(text: string, what: string): void {
 
 export function normalizeText(text: string, what: string): string {
   assertText(text, what)
-  return text.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+  const normal = text.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+  forgetLastMatch()
+  return normal
+}
+
+/**
+ * Makes the engine forget the last text that a regular expression matched. It keeps that text until the next match, so
+ * a password would stay in memory.
+ */
+export function forgetLastMatch(): void {
+  ;/(?:)/.test('')
 }
 
 /**

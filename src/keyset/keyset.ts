@@ -133,6 +133,10 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
    * every block and reseal every log (`openLog`), then `forgetRetired`. Get new handles of shares too: an old
    * one cannot add rekeyed blocks.
+   *
+   * If the keyset was created with `encryption: 'none'` and the new key pairs require more, `rekey` refuses the blocks
+   * that are not encrypted. Open each of them, seal its content again, keep the new label, and only then delete the old
+   * block.
    * @param options `encryption`: the minimum of the new key pairs and the default of writers; unchanged if not given
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `limit-exceeded` beyond about 600 retired key pairs and shares
@@ -141,11 +145,12 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   regenerate(options?: { encryption?: Encryption | undefined }): Keyset
   /**
    * Writes a new envelope for a block, under the current key pair. The ciphertext stays as it is, and is not needed. A
-   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope. Keep the old
-   * envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
+   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope, if the keyset
+   * still allows such blocks. Keep the old envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
    * take that away, seal the content again.
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
-   * @throws KeystrataError `policy` if it is weaker than that pair requires
+   * @throws KeystrataError `policy` if it is weaker than that pair requires. If `detail.reseal` is true, it is an
+   *   unencrypted block that the keyset no longer allows: open it, and seal its content again, under a new label
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   rekey(head: BlockHead): Bytes

@@ -89,11 +89,18 @@ export class EnvelopeKeys extends SecretHolder {
     // accepted.
     const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
     if (identity === undefined) throw new KeystrataError('key-not-found')
-    const isAdopted = this.#isAdopted(header.ownerId)
-    if (!isAdopted && !equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
-    const minimum = isAdopted && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
+    this.assertOwner(header)
+    const minimum = this.#isAdopted(header.ownerId) && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
     this.#assertStrongEnough(header.suite, minimum)
     return identity
+  }
+
+  /**
+   * Checks that a block or a record belongs to this keyset, or to one that it adopted.
+   * @throws KeystrataError `authentication-failed` if the header names another owner
+   */
+  assertOwner({ ownerId }: Pick<Header, 'ownerId'>): void {
+    if (!this.#isAdopted(ownerId) && !equalBytes(ownerId, this.ownerId)) throw authenticationFailed()
   }
 
   #isAdopted(ownerId: Uint8Array): boolean {

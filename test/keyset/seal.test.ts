@@ -68,7 +68,7 @@ describe('encryption', () => {
   })
 
   it('none stores the content as it is, under a label', async () => {
-    const block = await openWriter(open.export('host')).seal(sample(50))
+    const block = await openWriter(open.export('host'), { encryption: 'none' }).seal(sample(50))
     expect(block.envelope.length).toBe(49)
     expect(block.ciphertext).toEqual(sample(50))
     expect(await open.open(block)).toEqual(sample(50))

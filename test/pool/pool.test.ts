@@ -54,7 +54,7 @@ const doors: [string, BlockWriter, BlockReader][] = [
     keyset,
   ]),
   ['a host export', openWriter(keyset.export('host')), keyset],
-  ['keyset without encryption', openWriter(unencrypted.export('host')), unencrypted],
+  ['keyset without encryption', openWriter(unencrypted.export('host'), { encryption: 'none' }), unencrypted],
   ['vault', vault, vault],
   ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
     `client ${which}`,

@@ -220,7 +220,7 @@ describe('an escrow', () => {
     const error = await failure(() => depositIn(registry, desktop), 'rollback')
     expect(error.detail).toEqual({ until: '2030-01-01T00:04:00.000Z' })
     expect(error.message).toContain('2030-01-01T00:04:00.000Z')
-    vi.setSystemTime(new Date(error.detail['until']!))
+    vi.setSystemTime(new Date(String(error.detail['until'])))
     await depositIn(registry, desktop)
   })
 
