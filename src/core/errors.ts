@@ -16,8 +16,17 @@ export type ErrorCode =
   | 'malformed'
   /** The object has a version, type, suite or flag that this release does not know. */
   | 'unsupported'
-  /** Bytes or costs are beyond the limits of SPEC §1.6, or a password is empty. */
+  /**
+   * Bytes or costs are beyond the limits of SPEC §1.6, or this device does not have the memory that was asked for
+   * (`detail.memoryKiB` of a password hash, `detail.bytes` of content).
+   */
   | 'limit-exceeded'
+  /**
+   * A person typed or pasted a text that is not usable as it is: a password, a key, a name, a code or a fingerprint. Ask
+   * for it again. `detail.field` names the text; `detail.reason` is `empty`, `too-long`, `control-character`,
+   * `unassigned`, `lone-surrogate`, or `check` if it has a typing mistake.
+   */
+  | 'invalid-text'
   /**
    * A cryptographic check failed: the object was altered, swapped, or created without the key. The error does not say
    * which check failed.
@@ -56,6 +65,7 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
   unsupported: 'this object needs another release of keystrata',
   'limit-exceeded': 'this is beyond the limits of the format',
+  'invalid-text': 'this text cannot be used: type it again',
   'authentication-failed': 'this object was altered or swapped, or was not created with these keys',
   'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',
@@ -128,6 +138,22 @@ export class KeystrataError extends Error {
  */
 export function authenticationFailed(): KeystrataError {
   return new KeystrataError('authentication-failed')
+}
+
+/**
+ * Returns what to throw when something that needs much memory fails: `limit-exceeded` if this device did not have the
+ * memory, and otherwise the error itself. Engines report missing memory by a RangeError, which elsewhere is a mistake of
+ * the program.
+ * @param detail how much was asked for
+ */
+export function withoutMemory(cause: unknown, what: string, detail: KeystrataError['detail']): unknown {
+  const { name, message } = Object(cause) as { name?: unknown; message?: unknown }
+  // Firefox has an InternalError for it. Both may come from another thread, or another realm.
+  const isShortage = (name === 'RangeError' || name === 'InternalError') && /alloc|memory/i.test(String(message))
+  if (!isShortage) return cause
+  const error = new KeystrataError('limit-exceeded', `this device does not have the memory for ${what}`, detail)
+  error.cause = cause
+  return error
 }
 
 /**

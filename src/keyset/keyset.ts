@@ -123,7 +123,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @param options `costs`: the costs of the new password; by default those of the old one, or the library's default if
    *   those are too low today. `newMaster`: also creates a fresh master key, so that somebody who kept the old one
    *   cannot open later exports
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}
+   * @throws KeystrataError `invalid-text`, `limit-exceeded`, `aborted` as {@link createKeyset}
    * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
@@ -196,6 +196,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @returns two handles: dispose of both, or of the whole result
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
    * @throws KeystrataError `limit-exceeded` beyond about 600 shares
    * @throws KeystrataError `disposed` if this handle was disposed of
@@ -223,6 +224,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `key-not-found` if it is sealed to another card
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported`, `disposed`
    */
   acceptShare(invite: Uint8Array, from: Card): SharedReader

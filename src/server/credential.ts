@@ -124,7 +124,7 @@ export async function saveCredential(
   await untilWritten(async () => {
     const { version, record: saved, verifier } = await readLogin(checked, keyId)
     if (verifier !== undefined && !(await matchesVerifier(verifier, credential, options))) {
-      throw new KeystrataError('conflict', 'another credential is stored for this password')
+      throw new KeystrataError('conflict', 'another credential is stored for this password', { object: 'credential' })
     }
     if (verifier !== undefined && saved >= next.version) return true
     const login = encodeLogin(next.version, verifier ?? (created ??= await createVerifier(credential, options)))

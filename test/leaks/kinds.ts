@@ -53,6 +53,7 @@ export const ROLES: Readonly<Record<Role, true>> = {
   activation: true,
   member: true,
   mac: true,
+  hedge: true,
 }
 
 const PASSWORD = 'correct horse battery staple'
@@ -171,7 +172,7 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
     const frozen = new URL('frozen.json', import.meta.url)
     const { stored, password, label, block } = JSON.parse(readFileSync(frozen, 'utf8')) as Frozen
     const keyset = await unlockKeyset(Buffer.from(stored, 'hex'), password)
-    await keyset.open(parseBlock(label, Buffer.from(block, 'hex')))
+    await keyset.open(parseBlock(Buffer.from(block, 'hex'), label))
     keyset.dispose()
   },
 

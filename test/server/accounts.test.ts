@@ -55,7 +55,7 @@ describe('listClients', () => {
       { account: 'acme', name: 'laptop', platform: 'mac', state: 'provisional', safeguarded: true },
     ])
     expect(await registry.listClients('Acme')).toEqual([])
-    await failure(() => registry.listClients(''), 'limit-exceeded')
+    await failure(() => registry.listClients(''), 'invalid-text')
     await expect(registry.listClients(undefined as never)).rejects.toThrow(TypeError)
   })
 
@@ -145,8 +145,8 @@ describe('a client that is removed', () => {
   it('must have a valid name', async () => {
     const { registry } = newRegistry()
     for (const method of ['removeClient', 'clearEscrow'] as const) {
-      await failure(() => registry[method]({ account: '', name: 'x' }), 'limit-exceeded')
-      await failure(() => registry[method]({ account: 'x', name: 'x'.repeat(256) }), 'limit-exceeded')
+      await failure(() => registry[method]({ account: '', name: 'x' }), 'invalid-text')
+      await failure(() => registry[method]({ account: 'x', name: 'x'.repeat(256) }), 'invalid-text')
       await expect(registry[method]({ account: 'x' } as never)).rejects.toThrow(TypeError)
     }
   })
@@ -207,7 +207,7 @@ describe('an account key that was lost', () => {
 
   it('must be of a valid account', async () => {
     const { registry } = newRegistry()
-    await failure(() => registry.clearAccountKey(''), 'limit-exceeded')
+    await failure(() => registry.clearAccountKey(''), 'invalid-text')
     await expect(registry.clearAccountKey(undefined as never)).rejects.toThrow(TypeError)
   })
 })

@@ -72,7 +72,7 @@ describe('an enrolled client', () => {
     await failure(async () => connectTo(registry, await make({ account: 'other' })), 'key-not-found')
     await failure(() => connectTo(registry, lone), 'key-not-found')
     await failure(() => registry.commitFirstBackup(connectionOf(lone)), 'key-not-found')
-    await failure(() => registry.commitFirstBackup({ ...connectionOf(desktop), account: '' }), 'limit-exceeded')
+    await failure(() => registry.commitFirstBackup({ ...connectionOf(desktop), account: '' }), 'invalid-text')
   })
 
   it('must connect from the platform that it was enrolled on', async () => {

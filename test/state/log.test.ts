@@ -200,7 +200,7 @@ describe('openLog', () => {
     ]) {
       expect(() => openLog(given as StateStore, LOG, keys as Keyset)).toThrow(TypeError)
     }
-    for (const name of ['', 'x'.repeat(256)]) await failure(() => openLog(store, name, cheap), 'limit-exceeded')
+    for (const name of ['', 'x'.repeat(256)]) await failure(() => openLog(store, name, cheap), 'invalid-text')
     expect(() => openLog(store, 5 as never, cheap)).toThrow(TypeError)
     expect(store.calls.read).toBe(0)
   })
