@@ -378,4 +378,13 @@ describe('a pool', () => {
     expectSame(await vault.open(await writer.seal(sample(32))), sample(32))
     await own.close()
   })
+
+  // In browsers too. starting.test.ts has the causes on Node.
+  it('says where it looked for a worker that cannot start, and what to pass', async () => {
+    const own = createPool({ threads: 1, worker: new URL('nowhere.mjs', import.meta.url) })
+    const sealing = own.writer(vault).seal(sample(1))
+    await expect(sealing).rejects.toThrow(/could not start.*nowhere\.mjs.*pass createPool\(\{ worker \}\)/)
+    await expect(sealing).rejects.toThrow(TypeError)
+    await own.close()
+  })
 })
