@@ -252,7 +252,6 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
 
   /** Takes ownership of the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
-    const { additional } = contents
     assertExportsFit(contents)
     const owner = ownerKeysOf(contents, allowWeaker)
     const blocks = new OwnerBlocks(owner)
@@ -268,7 +267,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     })
     this.id = toHex(contents.id)
     this.revision = revisionText(revisionOf(contents))
-    this.shares = Object.freeze((additional?.shares ?? []).map(({ id }) => toHex(id)))
+    this.shares = Object.freeze((contents.additional?.shares ?? []).map(({ id }) => toHex(id)))
     this.retired = owner.retired.length
     this.#contents = contents
     this.#exports = exports
