@@ -12,6 +12,7 @@ export default defineConfig(
       'coverage',
       'docs',
       'test/package',
+      'test/bundlers/*/',
       'test/pool/*.mjs',
       'test/server/*.mjs',
       'test/mutation/*.mjs',

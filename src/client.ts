@@ -7,4 +7,5 @@ export {
   parseRegistration,
   type RegistrationFacts,
 } from './client/registration-file.ts'
-export { generateTypedKey, type TypedKey } from './client/typed-key.ts'
+export { checkTypedKey, generateTypedKey } from './client/key-text.ts'
+export type { TypedKey } from './client/typed-key.ts'

@@ -111,8 +111,6 @@ describe('the detail', () => {
     ['the generation of a keyring key', () => generateKeyringKey(2 ** 32), { generation: 2 ** 32 }],
     ['a keyset with many shares', () => unlocked(crowded, plantedMaster.copy(), undefined), undefined],
     ['a block', () => parseBlock(longer(stored, 64 * MIB + 5000), block.label), { bytes: 64 * MIB + 5000 }],
-    ['a name', () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }), { bytes: 256 }],
-    ['a service password', () => hashPassword('x'.repeat(100_000)), { characters: 100_000 }],
     [
       'the cost of a verifier',
       () => saveCredential(memoryStateStore(), profile.record, login.credential, { cost: 3 }),
@@ -120,8 +118,78 @@ describe('the detail', () => {
     ],
   ])('describes %s beyond the limit', async (_, action, detail) => {
     const error = await failure(action, 'limit-exceeded')
-    if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(Number)])
+    if (detail === undefined) expect(Object.values(error.detail)).toEqual([expect.any(String), expect.any(Number)])
     else expect(error.detail).toMatchObject(detail)
+  })
+})
+
+describe('`key-not-found`', () => {
+  const zeros = '0'.repeat(32)
+  const idOf = (header: Uint8Array) => ({ keyId: hex(header.subarray(16, 32)), ownerId: hex(header.subarray(32, 48)) })
+
+  it('names the object, its owner and its key, from the header', async () => {
+    const other = await makeKeyset()
+    const otherDevice = createDeviceKey()
+    const stranger = await quickly(() => deriveClient({ ...names, privateKey: { type: 'AES-256', text: 'another' } }))
+    const scopeRecord = await client.scope('private').sealRecord(sample(3), atStart)
+    const saved = login.save(device)
+    const text = device.sealText('a text', place)
+    const inviteToOther = share.invite(other.card())
+    const cases: [string, Uint8Array, () => unknown][] = [
+      ['envelope', block.envelope, () => other.open(block)],
+      ['envelope', block.envelope, () => other.rekey(block)],
+      ['record', record, () => other.openRecord(record, anywhere)],
+      ['block', clientBlock.envelope, () => stranger.open(clientBlock)],
+      ['block', clientBlock.envelope, () => stranger.scope('private').open(clientBlock)],
+      [
+        'record',
+        scopeRecord.record,
+        () => stranger.scope('private').openRecord(scopeRecord.record, { ...atStart, after: 'unchecked' }),
+      ],
+      ['invite', inviteToOther, () => keyset.acceptShare(inviteToOther, card)],
+      ['saved handle', saved, () => openSavedLogin(saved, otherDevice, ALICE)],
+      ['text value', text, () => otherDevice.openText(text, place)],
+    ]
+    for (const [object, header, action] of cases) {
+      const { detail } = await failure(action, 'key-not-found')
+      expect(detail).toEqual({ object, ...idOf(header) })
+    }
+    expect(idOf(saved).ownerId).toBe(zeros)
+  })
+
+  it('names the card of the admin who can reset a profile', async () => {
+    const other = await makeKeyset()
+    const { record } = createProfile(login, { admin: card })
+    const { detail } = await failure(
+      () => resetProfile(record, other, login, { identity: 'unpinned' }),
+      'key-not-found',
+    )
+    expect(detail).toEqual({ object: 'profile', ...idOf(card.bytes) })
+  })
+
+  it('names a share, and a client that is not enrolled', async () => {
+    const id = '1'.repeat(32)
+    expect((await failure(() => keyset.share(id), 'key-not-found')).detail).toEqual({ object: 'share', share: id })
+    const build = registry.buildRegistration({ account: 'acme', name: 'x' }, keyset, { expires: new Date() })
+    expect((await failure(() => build, 'key-not-found')).detail).toEqual({ object: 'client', client: 'x' })
+  })
+})
+
+describe('limit checks of texts', () => {
+  it.each([
+    [
+      'a name',
+      () => deriveLogin(PASSWORD, { ...ALICE, user: 'x'.repeat(256) }),
+      { field: 'user', bytes: 256, most: 255 },
+    ],
+    [
+      'a service password',
+      () => hashPassword('x'.repeat(100_000)),
+      { field: 'password', characters: 100_000, most: 1024 },
+    ],
+  ])('describe %s beyond the limit', async (_, action, detail) => {
+    const error = await failure(action, 'invalid-text')
+    expect(error.detail).toEqual({ reason: 'too-long', ...detail })
   })
 })
 
@@ -146,7 +214,10 @@ describe('the detail names', () => {
 
   it('a vault that the profile or the store does not have', async () => {
     const vaultId = '0'.repeat(32)
-    expect((await failure(() => profile.openVault(store, vaultId), 'key-not-found')).detail).toEqual({ vaultId })
+    expect((await failure(() => profile.openVault(store, vaultId), 'key-not-found')).detail).toEqual({
+      object: 'vault',
+      vaultId,
+    })
     const without = memoryStateStore()
     await without.write('profile', 1, profile.record)
     const lost = await failure(() => profile.openVault(without, vault.id), 'missing')
@@ -160,7 +231,10 @@ describe('the detail names', () => {
     const vaults = contentsOf(record, login).vaults.map((each) => ({ ...each, recoverySlots: [] }))
     const without = rewritten(record, login, { vaults })
     const reset = () => resetProfile(without, keyset, login, { identity: 'unpinned' })
-    expect((await failure(reset, 'key-not-found')).detail).toEqual({ vaultId: hex(vaults[0]!.id) })
+    expect((await failure(reset, 'key-not-found')).detail).toEqual({
+      object: 'recovery slot',
+      vaultId: hex(vaults[0]!.id),
+    })
   })
 
   it('the version that was found and the version that was required', async () => {
@@ -211,7 +285,7 @@ describe('the detail names', () => {
   it('the size of a damaged export, and the message names the object it may be', async () => {
     const damaged = await failure(() => unlockKeyset(flipped(keyset.export('host'), 100), PASSWORD), 'malformed')
     expect(damaged.message).toBe('this keyset is damaged: its checksum does not match')
-    expect(damaged.detail).toEqual({ bytes: keyset.export('host').length })
+    expect(damaged.detail).toEqual({ object: 'keyset', bytes: keyset.export('host').length })
     const other = await failure(() => unlockKeyset(card.bytes, PASSWORD), 'malformed')
     expect(other.message).toBe(
       'this keyset is damaged: its checksum does not match; or it is not a keyset: it says card',
@@ -226,8 +300,8 @@ describe('the detail names', () => {
   })
 
   it('the length of an invalid activation code', async () => {
-    const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'malformed')
-    expect(error.detail).toEqual({ characters: 6 })
+    const error = await failure(() => armRegistration(new Uint8Array(100), 'AAAAA-B'), 'invalid-text')
+    expect(error.detail).toEqual({ reason: 'check', field: 'activation code', characters: 6, most: 30 })
   })
 
   it('the minimum-encryption rule, if a writer is weaker than its keyset', async () => {

@@ -295,6 +295,9 @@ async function mistake(action: () => unknown): Promise<Error> {
   throw new Error('expected a TypeError')
 }
 
+/** Objects that are no options. If nothing in them can be left out, a product may pass a row of its database. */
+const OBJECTS = new Set(['costs', 'place', 'account', 'expected', 'privateKey', 'accountKey', 'the account key'])
+
 describe.each(rows.map((row, index) => [index, row.what, row] as const))('%i: %s', (_, what, row) => {
   const { given = {}, defaults = [], strict = [] } = row
   const call = row.call as (options: object) => unknown
@@ -302,17 +305,24 @@ describe.each(rows.map((row, index) => [index, row.what, row] as const))('%i: %s
 
   it('names the right name for each misspelt one', async () => {
     for (const name of all) {
+      const others = Object.fromEntries(Object.entries(given).filter(([each]) => each !== name))
       const misspelt = name.length < 4 ? `${name}s` : name.replace(/(.)(?=.$)/, '')
-      const { message } = await mistake(() => call({ ...given, [misspelt]: 1 }))
+      const { message } = await mistake(() => call({ ...others, [misspelt]: 1 }))
       expect(message).toContain(`${what} has no `)
       expect(message).toContain(`\`${misspelt}\`: did you mean \`${name}\`?`)
     }
   })
 
-  it('lists all names if it is none of them', async () => {
+  const isRow = OBJECTS.has(what) && all.length === Object.keys(given).length
+
+  it.skipIf(isRow)('lists all names if it is none of them', async () => {
     const { message } = await mistake(() => call({ ...given, somethingElse: undefined }))
     expect(message).toContain(`${what} has no `)
     for (const name of all) expect(message).toContain(`\`${name}\``)
+  })
+
+  it.runIf(isRow)('takes an object with other properties beside those that are all required', async () => {
+    await call({ ...given, id: 7, somethingElse: undefined })
   })
 
   it('refuses null, and a missing or lost value that is required', async () => {

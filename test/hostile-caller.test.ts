@@ -72,7 +72,7 @@ describe('caller code that runs during a call', () => {
 
   it('cannot make rekey return an unchecked envelope', async () => {
     const open = await makeKeyset({ encryption: 'none' })
-    const plain = await openWriter(open.export('host')).seal(sample(100))
+    const plain = await open.seal(sample(100))
     let reads = 0
     const head = {
       label: plain.label,

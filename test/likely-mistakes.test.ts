@@ -1,6 +1,16 @@
 // Mistakes that new users are likely to make. Each message must say what to do instead.
-import { createKeyset, encodeBlock, openWriter, parseBlock, unlockKeyset } from '../src/index.ts'
-import { deriveClient, openRegistration } from '../src/client.ts'
+import {
+  createKeyset,
+  encodeBlock,
+  openLog,
+  openSavedKeyset,
+  openWriter,
+  parseBlock,
+  parseCard,
+  unlockKeyset,
+} from '../src/index.ts'
+import { createDeviceKey, openDeviceKey } from '../src/device.ts'
+import { armRegistration, deriveClient, openRegistration } from '../src/client.ts'
 import { createProfile, deriveLogin, loadProfile, openProfile, resetProfile } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
 import { openKeyRegistry } from '../src/server.ts'
@@ -102,6 +112,47 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     const made = new Promise((resolve) => resolve(action()))
     await expect(made).rejects.toBeInstanceOf(TypeError)
     await expect(new Promise((resolve) => resolve(action()))).rejects.toThrow(wanted)
+  })
+
+  it('a stored object as base64 or hex digits must be decoded, and only content may be encoded from text', async () => {
+    const bytes = { host: keyset.export('host'), card: keyset.card().bytes }
+    const base64 = (object: Uint8Array) => Buffer.from(object).toString('base64') as never
+    const digits = (object: Uint8Array) => Buffer.from(object).toString('hex') as never
+    const device = createDeviceKey()
+    const vault = createProfile(login, { zeroTrust: true })
+    const attempts: (() => unknown)[] = [base64, digits].flatMap((encoded) => [
+      () => unlockKeyset(encoded(bytes.host), PASSWORD),
+      () => openWriter(encoded(bytes.host)),
+      () => parseCard(encoded(bytes.card)),
+      () => parseBlock(encoded(stored), block.label),
+      () => keyset.open({ ...block, ciphertext: encoded(block.ciphertext) }),
+      () => keyset.rekey({ ...block, envelope: encoded(block.envelope) }),
+      () => openSavedKeyset(encoded(keyset.save(device)), device, { id: keyset.id }),
+      () => openDeviceKey(encoded(device.exportUnprotected())),
+      () => device.openText(encoded(stored), { table: 't', row: 'r', column: 'c', version: 1 }),
+      () => openProfile(encoded(vault.record), login),
+      () => client.prove(encoded(challenge), { server: 'storage-1' }),
+      () => registry.connect(encoded(challenge)),
+      () => armRegistration(encoded(stored), client.safeguard().activationCode),
+      () => keyset.openRecord(encoded(stored), atStart),
+    ])
+    for (const attempt of attempts) {
+      const made = new Promise((resolve) => resolve(attempt()))
+      await expect(made).rejects.toThrow(
+        "decode its base64 or hex digits first, for example with Buffer.from(text, 'base64')",
+      )
+      await expect(made).rejects.toBeInstanceOf(TypeError)
+    }
+    const text = 'my file' as never
+    const log = openLog(memoryStateStore(), 'x', keyset)
+    for (const call of [
+      () => keyset.seal(text),
+      () => keyset.prepare(text),
+      () => keyset.pack([text]),
+      () => log.append(text),
+    ])
+      await expect(call()).rejects.toThrow('use new TextEncoder().encode(text)')
+    await expect(keyset.seal(new ArrayBuffer(3) as never)).rejects.toThrow('use new Uint8Array(buffer)')
   })
 
   it('a store that returns neither true nor false gets an error that says so', async () => {

@@ -20,12 +20,11 @@ import {
   openParsed,
   openWrap,
   parseKeyset,
-  passwordBytes,
   readHeader,
   same,
-  text,
   u8,
 } from './spec-reader.ts'
+import { passwordBytes, text } from './spec-reader-text.ts'
 import { isSigned, keyIdOf, nameBytes, u64 } from './spec-reader-vault.ts'
 
 export type Role = 'private' | 'account'
@@ -86,7 +85,7 @@ const suiteOf = (type: number) => 0x0300 + type
 /** §13.1 Typed keys */
 export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
   const characters = Array.from(text(given)).length // code points
-  check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'limit-exceeded')
+  check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
   const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')]
   const salt = hash('sha256', D('typed-key'), ...[...names, ascii(role), typeName(type)].map(LP))
   return Buffer.from(
@@ -131,13 +130,21 @@ export function openClientBlock(bytes: Uint8Array, label: string, client: Client
   return P
 }
 
+function inForm(name: string, of: 'realm' | 'user'): Buffer | undefined {
+  try {
+    return nameBytes(name, of)
+  } catch {
+    return undefined
+  }
+}
+
 /** §14.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
 export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
   check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
   const name = bytes.toString('utf8')
-  const form = of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name)
-  check(equal(Buffer.from(form, 'utf8'), bytes), 'malformed')
+  const form = inForm(name, of)
+  check(form !== undefined && equal(form, bytes), 'malformed')
   return { name, bytes }
 }
 

@@ -6,6 +6,7 @@ import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MI
 import { openWrap, pairId, readHeader, same, u8 } from './spec-reader.ts'
 import { ascii, readName, readOptional, readProven, readSaved, ROLES, typeName, ZERO16 } from './spec-reader-client.ts'
 import type { Proven, Saved, Signed, TypedKey } from './spec-reader-client.ts'
+import { plain } from './spec-reader-text.ts'
 import { digits } from './spec-reader-share.ts'
 import { isSigned, keyIdOf, nameBytes, readCard } from './spec-reader-vault.ts'
 
@@ -26,17 +27,20 @@ const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the latest valid time
 
 /** §16.1 Activation code, as a person typed it */
 export function parseActivationCode(typed: string): string {
-  check(typed.length <= 256, 'malformed')
-  const capitals = typed.normalize('NFKC').toUpperCase()
-  const code = capitals
-    .replace(/[\p{White_Space}\p{Pd}\p{Cf}\u2212]/gu, '')
-    .replace(/O/g, '0')
-    .replace(/[IL]/g, '1')
-  check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'malformed')
+  const code = plain(typed).toUpperCase().replace(/O/g, '0').replace(/[IL]/g, '1')
+  check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'invalid-text')
   const bits = hash('sha256', D('activation-code'), ascii(code.slice(0, 26))).readUIntBE(0, 3) >> 4
   const last = [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31])
-  check(code.slice(26) === last.join(''), 'malformed')
+  check(code.slice(26) === last.join(''), 'invalid-text')
   return code
+}
+
+function isStoredCode(code: string): boolean {
+  try {
+    return parseActivationCode(code) === code
+  } catch {
+    return false
+  }
 }
 
 /** §14.1 The hash of the public key that is derived from a typed key, as in a proof */
@@ -121,7 +125,7 @@ function readRegistrationForm(bytes: Uint8Array) {
   const code = readOptional(fields, () => fields.take(30).toString('latin1'))
   fields.end()
   check(expires <= LAST, 'malformed')
-  check(code === undefined || parseActivationCode(code) === code, 'malformed')
+  check(code === undefined || isStoredCode(code), 'malformed')
   return { header, server, expires: Number(expires), escrow, before, signature, code }
 }
 

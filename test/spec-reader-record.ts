@@ -1,7 +1,8 @@
 // The second reader, continued: one record of a log (SPEC §19.1 to §19.3). Like spec-reader.ts, it was written from
 // SPEC.md alone, and the notes there apply. Whole logs are in spec-reader-log.ts.
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, type Header, KDF } from './spec-reader.ts'
-import { LP, MIB, openLock, type Pair, pairId, readHeader, recomputePair, same, text } from './spec-reader.ts'
+import { LP, MIB, openLock, type Pair, pairId, readHeader, recomputePair, same } from './spec-reader.ts'
+import { text } from './spec-reader-text.ts'
 import { isSigned, keyIdOf } from './spec-reader-vault.ts'
 
 /** Who signs the records of one ownerId. A definition has neither key of a source that it adopted. */
@@ -86,7 +87,7 @@ export interface ParsedRecord {
 /** §19.1 */
 export function logIdOf(name: string): Buffer {
   const encoded = Buffer.from(text(name), 'utf8')
-  check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
+  check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
   return hash('sha256', D('log-name'), LP(encoded)).subarray(0, 16)
 }
 

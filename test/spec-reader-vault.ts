@@ -5,17 +5,9 @@ import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
-import {
-  modulusCheck,
-  openLock,
-  openWrap,
-  pairId,
-  passwordBytes,
-  readChecksummed,
-  readHeader,
-  x25519,
-} from './spec-reader.ts'
-import { same, text, u8 } from './spec-reader.ts'
+import { modulusCheck, openLock, openWrap, pairId, readChecksummed, readHeader, x25519 } from './spec-reader.ts'
+import { same, u8 } from './spec-reader.ts'
+import { passwordBytes, text, userName } from './spec-reader-text.ts'
 
 export interface Login {
   credential: string
@@ -67,8 +59,8 @@ export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(
 
 /** §1.2 Text: the name of a realm, or of a user (in lower case) */
 export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
-  const encoded = Buffer.from(of === 'user' ? text(name).toLowerCase().normalize('NFC') : text(name), 'utf8')
-  check(encoded.length >= 1 && encoded.length <= 255, 'limit-exceeded')
+  const encoded = Buffer.from(of === 'user' ? userName(name) : text(name), 'utf8')
+  check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
   return encoded
 }
 

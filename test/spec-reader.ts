@@ -11,6 +11,7 @@ import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { checkFloor, type Placed, readHistory, type Revision } from './spec-reader-revision.ts'
+import { passwordBytes } from './spec-reader-text.ts'
 
 export interface PublicHalf {
   minimum: number
@@ -101,16 +102,6 @@ export class Fields {
   }
   rest = (): Buffer => this.take(this.bytes.length - this.at)
   end = (): void => check(this.at === this.bytes.length, 'malformed')
-}
-
-/** §1.2 Text: the normalization that passwords and names share */
-export function text(given: string): string {
-  if (!given.isWellFormed()) throw new TypeError('lone surrogate') // a bug in the calling program
-  return given.replace(/\p{Zs}/gu, ' ').normalize('NFC')
-}
-export function passwordBytes(password: string): Buffer {
-  check(password !== '', 'limit-exceeded')
-  return Buffer.from(text(password), 'utf8')
 }
 
 // §1.5 Primitives

@@ -82,7 +82,15 @@ const values: [entry: string, module: object, names: string[]][] = [
   [
     'keystrata/client',
     client,
-    ['armRegistration', 'deriveClient', 'generateTypedKey', 'openRegistration', 'openSavedClient', 'parseRegistration'],
+    [
+      'armRegistration',
+      'checkTypedKey',
+      'deriveClient',
+      'generateTypedKey',
+      'openRegistration',
+      'openSavedClient',
+      'parseRegistration',
+    ],
   ],
   ['keystrata/device', device, ['createDeviceKey', 'openDeviceKey']],
   [

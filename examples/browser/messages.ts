@@ -28,6 +28,8 @@ function explainCode({ code, message }: KeystrataError): string {
       return 'The password is right, but the file was damaged or altered after it was sealed. It was not opened. Try another copy of it.'
     case 'unsupported':
       return 'This page does not know the format of this file. Try a newer version of this page.'
+    case 'invalid-text':
+      return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`
     case 'limit-exceeded':
       return `This exceeds a limit of this page: ${message}.`
     case 'aborted':

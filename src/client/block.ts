@@ -17,7 +17,7 @@ import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { encodeHeader, NOBODY, ObjectType } from '../core/header.ts'
+import { encodeHeader, keyNotFound, NOBODY, ObjectType } from '../core/header.ts'
 import { deriveHedgeKey, HEDGE, hedgedNonceUnder, type NonceInputs } from '../core/hedge.ts'
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
@@ -59,7 +59,10 @@ export function parseClientBlock(block: StoredBlock, reader: { readonly des: boo
   const parsed = parseClientEnvelope(envelope, reader)
   const least = leastBytes(parsed.kind)
   if (ciphertext.length < least || (parsed.kind === 'des' && ciphertext.length % DES_BLOCK_BYTES !== 0)) {
-    throw new KeystrataError('malformed', 'the ciphertext is too short or cut off', { bytes: ciphertext.length })
+    throw new KeystrataError('malformed', 'the ciphertext is too short or cut off', {
+      object: 'block',
+      bytes: ciphertext.length,
+    })
   }
   assertContentBytes(ciphertext.subarray(least))
   return { label, ciphertext, ...parsed }
@@ -273,9 +276,5 @@ export class PublicCipher implements ScopeCipher {
 }
 
 /** Returns the error for a block of another client, account or key model. */
-export function notOwned(): KeystrataError {
-  return new KeystrataError(
-    'key-not-found',
-    'this block belongs to another client or account, or is not a client block',
-  )
-}
+export const notOwned = ({ header }: ParsedClientBlock): KeystrataError =>
+  keyNotFound('block', header, 'this block belongs to another client or account, or is not a client block')

@@ -91,7 +91,7 @@ export interface Client extends BlockReader, Handle {
    * Returns the same client with this account key. It replaces the account key that the client has, if any; the new
    * client cannot open account blocks under the old one. Enrol the new client afterwards. The server accepts only the
    * first account key that was enrolled for the account.
-   * @throws KeystrataError `limit-exceeded` or `aborted` as in {@link deriveClient}
+   * @throws KeystrataError `invalid-text`, `unsupported` or `aborted` as in {@link deriveClient}
    * @throws KeystrataError `disposed` if the client was disposed of
    */
   withAccountKey(key: TypedKey, options?: HashOptions): Promise<Client>
@@ -101,6 +101,7 @@ export interface Client extends BlockReader, Handle {
    * @param challenge the challenge that the server sent, for this enrolment alone
    * @param options `server`: the name of the server that this client enrols with, as in {@link Client.prove}
    * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
+   * @throws KeystrataError `invalid-text` if `server` is not a name
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   enrolment(challenge: Uint8Array, options: { server: string }): Bytes
@@ -110,6 +111,7 @@ export interface Client extends BlockReader, Handle {
    * @param options `server`: the name of the server that this client connects to. Use a name, not an address:
    *   another server may answer at an address
    * @throws KeystrataError `authentication-failed` if the challenge is from another realm or another server
+   * @throws KeystrataError `invalid-text` if `server` is not a name
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   prove(challenge: Uint8Array, options: { server: string }): Bytes
@@ -232,7 +234,7 @@ class TypedClient extends SecretHolder implements Client {
     this.assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
     const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
-    if (cipher === undefined) throw notOwned()
+    if (cipher === undefined) throw notOwned(parsed)
     return cipher.open(parsed)
   }
 
@@ -284,9 +286,12 @@ class TypedClient extends SecretHolder implements Client {
  * Derives a client from the texts of its keys. Each text is hashed by Argon2id (64 MiB, 3 passes, 4 lanes), one after
  * the other. The same texts, realm and account give the same keys on any machine. If you lose the key texts, or do not
  * know realm and account exactly, the sealed data cannot be recovered.
- * @throws KeystrataError `limit-exceeded` if a key or a name is empty or too long (the message gives the limits)
+ * @throws KeystrataError `invalid-text` if a key or a name is empty or too long, or has a character that no text may have,
+ *   such as a line end; `detail` says which
+ * @throws KeystrataError `unsupported` if the runtime has no Unicode data
  * @throws KeystrataError `aborted` if the signal was aborted
- * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
+ * @throws TypeError for an unknown type or platform, and for a key or name that is not a string
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { deriveClient } from 'keystrata/client'
@@ -324,8 +329,8 @@ export async function deriveClient(options: ClientOptions): Promise<Client> {
 
 /**
  * Parses the names of a client and its platform.
- * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
- * @throws TypeError if a name is not well-formed text, and for an unknown platform
+ * @throws KeystrataError `invalid-text` if a name is empty or over 255 bytes, or has a character that no name may have
+ * @throws TypeError if a name is not a string, and for an unknown platform
  */
 export function parseNames(
   given: Pick<ClientOptions, 'realm' | 'account' | 'name'>,
@@ -351,6 +356,7 @@ export const openedClient = (claimant: Claimant, privateScope: PrivateScope = ae
  * @throws KeystrataError `key-not-found` if another device saved it
  * @throws KeystrataError `unsupported` if it is another kind of handle
  * @throws KeystrataError `malformed` if the bytes are damaged
+ * @throws KeystrataError `invalid-text` if an expected name is not a name
  * @throws KeystrataError `authentication-failed`, `limit-exceeded`, `disposed`
  * @throws TypeError if `device` is not a device key of this copy of the library
  * @example

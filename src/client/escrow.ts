@@ -12,9 +12,10 @@ import { Suite } from '../core/suite.ts'
 import { type Bytes, domain, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
+import { invalidText } from '../core/invalid-text.ts'
 import { encodeHeader, type Header, HEADER_BYTES, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
 import { disposeKeys, SecretKey, wiping } from '../core/secret.ts'
-import { assertText } from '../core/text.ts'
+import { plainForm } from '../core/typed-form.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -38,7 +39,7 @@ const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 const RANDOM_CHARACTERS = 26
 
-const MAX_TYPED = 256
+const CODE_CHARACTERS = 30
 
 /** Generates an activation code: 26 random characters (130 bits) and 4 check characters, in six groups of five. */
 export function generateActivationCode(): string {
@@ -48,29 +49,26 @@ export function generateActivationCode(): string {
 }
 
 /**
- * Parses an activation code as somebody typed it. Ignores case, spaces and hyphens; reads O as 0, and I and L as 1.
+ * Parses an activation code as somebody typed it. Ignores case, spaces, hyphens and quotes; reads O as 0, and I and L
+ * as 1.
  * @returns the 30 characters
- * @throws KeystrataError `malformed` if it is not an activation code. The checksum misses one typing mistake in a
+ * @throws KeystrataError `invalid-text` if it is not an activation code. The checksum misses one typing mistake in a
  *   million; such a code opens nothing
  * @throws TypeError if it is not a string
  */
 export function parseActivationCode(typed: string): string {
-  assertText(typed, 'activation code')
-  const code = typed.slice(0, MAX_TYPED).normalize('NFKC').toUpperCase()
-  const plain = code
-    .replaceAll(/[\p{White_Space}\p{Pd}\p{Cf}\u2212]/gu, '')
-    .replaceAll('O', '0')
-    .replaceAll(/[IL]/g, '1')
-  const random = plain.slice(0, RANDOM_CHARACTERS)
-  const isInAlphabet = Array.from(plain).every((letter) => ALPHABET.includes(letter))
-  if (isInAlphabet && typed.length <= MAX_TYPED && plain === random + checkOf(random)) return plain
-  throw mistyped(plain.length)
+  const capitals = plainForm(typed, 'activation code').toUpperCase()
+  const code = capitals.replaceAll('O', '0').replaceAll(/[IL]/g, '1')
+  if (isCode(code)) return code
+  const reason = code.length > CODE_CHARACTERS ? 'too-long' : 'check'
+  const message = 'the activation code is mistyped: type all six groups of five letters and digits'
+  throw invalidText(reason, 'activation code', message, { characters: code.length, most: CODE_CHARACTERS })
 }
 
-const mistyped = (characters: number): KeystrataError =>
-  new KeystrataError('malformed', 'the activation code is mistyped: type all six groups of five letters and digits', {
-    characters,
-  })
+function isCode(code: string): boolean {
+  const random = code.slice(0, RANDOM_CHARACTERS)
+  return Array.from(code).every((letter) => ALPHABET.includes(letter)) && code === random + checkOf(random)
+}
 
 /**
  * Reads an activation code from a stored object.
@@ -79,8 +77,8 @@ const mistyped = (characters: number): KeystrataError =>
  */
 export function readActivationCode(stored: Uint8Array): string {
   const code = String.fromCharCode(...stored)
-  if (parseActivationCode(code) === code) return code
-  throw mistyped(stored.length)
+  if (isCode(code)) return code
+  throw new KeystrataError('malformed', 'the activation code in this file is damaged', { characters: stored.length })
 }
 
 /** Computes the four check characters: 20 bits of a hash of the random characters. */
@@ -149,13 +147,15 @@ export function readEscrow(given: Uint8Array): Deposit {
   const bytes = copyOfClaim(given, 'escrow')
   const header = parseHeader(bytes, 'escrow', ObjectType.escrow, [Suite.none])
   if (!equalBytes(header.ownerId, NOBODY))
-    throw new KeystrataError('malformed', 'the escrow has an owner id, but must have none')
+    throw new KeystrataError('malformed', 'the escrow has an owner id, but must have none', { object: 'escrow' })
   const { issuedAt, wrapped, signatures, ...claimed } = decode(storedEscrow, bytes, 'escrow')
   const realm = readName(claimed.realm, 'escrow')
   const message = escrowMessage({ ...claimed, issuedAt, wrapped })
   const claim = verifiedClaim({ ...claimed, signatures }, 'escrow', () => message)
   if (claim.privateKey.type === DES_56) {
-    throw new KeystrataError('malformed', 'the escrow is for a DES-56 key, which cannot be deposited')
+    throw new KeystrataError('malformed', 'the escrow is for a DES-56 key, which cannot be deposited', {
+      object: 'escrow',
+    })
   }
   return { ...claim, realm, issuedAt, bytes, header, wrapped, claimed: claimedBytes(claimed) }
 }

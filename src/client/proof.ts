@@ -106,7 +106,7 @@ export interface Claim {
 export function assertClaimHeader(bytes: Uint8Array, object: string, type: number): void {
   const { keyId, ownerId } = parseHeader(bytes, object, type, [Suite.none], { generation: generationOf(type) })
   if (equalBytes(keyId, NOBODY) && equalBytes(ownerId, NOBODY)) return
-  throw new KeystrataError('malformed', `the header of the ${object} has ids, but must have none`)
+  throw new KeystrataError('malformed', `the header of the ${object} has ids, but must have none`, { object })
 }
 
 /**
@@ -162,6 +162,7 @@ export function verifiedClaim(
     throw new KeystrataError(
       'malformed',
       `the ${object} must have a private key and at most one account key, each with one signature`,
+      { object },
     )
   }
   const names = { account: readName(account, object), client: readName(client, object) }
@@ -192,6 +193,7 @@ export function readName(bytes: Uint8Array, object: string): string {
   throw new KeystrataError(
     'malformed',
     `the ${object} has an invalid name: names are 1 to 255 bytes of normalised UTF-8`,
+    { object, field: 'name' },
   )
 }
 

@@ -79,8 +79,9 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  * everything that it can read, so protect the file like the keys. This checks that the code opens the escrow. It does
  * not check the provider's signature; {@link openRegistration} does.
  * @param registration the unarmed file. In an armed file, the code replaces the present one
- * @param activationCode the code as somebody typed it
- * @throws KeystrataError `malformed` if the code is mistyped or this is not a registration file
+ * @param activationCode the code as somebody typed it. Small letters, spaces, hyphens and quotes do not matter
+ * @throws KeystrataError `invalid-text` if the code is mistyped
+ * @throws KeystrataError `malformed` if this is not a registration file
  * @throws KeystrataError `authentication-failed` if the code belongs to another escrow or the escrow is damaged
  * @throws KeystrataError `unsupported`, `limit-exceeded`
  * @throws TypeError if `registration` is not a Uint8Array or `activationCode` is not a string
@@ -114,6 +115,7 @@ function parseStored(given: Uint8Array): StoredRegistration & { readonly header:
   const bytes = copyOf(bytesFrom(given, 'registration').subarray(0, MAX_REGISTRATION_BYTES + 1))
   if (bytes.length > MAX_REGISTRATION_BYTES) {
     throw new KeystrataError('limit-exceeded', 'the registration file is larger than 8,192 bytes', {
+      object: 'registration',
       most: MAX_REGISTRATION_BYTES,
     })
   }
@@ -191,6 +193,7 @@ const PROVIDER_HINT = ": pass the provider's card, as parseCard returns it"
  * @throws KeystrataError `authentication-failed` if the file was not signed by this provider
  * @throws KeystrataError the errors of `parseCard` for the card
  * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -227,9 +230,11 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  *   another escrow, or if the file is unarmed and no code is given
  * @throws KeystrataError `policy` if the file is for another account
  * @throws KeystrataError `expired` if the file has expired
- * @throws KeystrataError `malformed` if the code is mistyped or this is not a registration file
+ * @throws KeystrataError `invalid-text` if the code is mistyped
+ * @throws KeystrataError `malformed` if this is not a registration file
  * @throws KeystrataError the errors of `parseCard` for the card
  * @throws KeystrataError `unsupported`, `limit-exceeded`
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `account` or `activationCode`
  * @example
  * ```ts
  * import type { Card } from 'keystrata'
@@ -250,6 +255,7 @@ export function openRegistration(
   assertOwnAccount(deposit.account, account)
   if (Date.now() >= expires) {
     throw new KeystrataError('expired', 'this registration file has expired: ask the provider for a new one', {
+      object: 'registration',
       expires: new Date(expires).toISOString(),
     })
   }

@@ -77,7 +77,7 @@ export class OpenScope implements Keys {
   async open(block: StoredBlock): Promise<Bytes> {
     this.#assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
-    if (!this.#cipher.owns(parsed)) throw notOwned()
+    if (!this.#cipher.owns(parsed)) throw notOwned(parsed)
     return this.#cipher.open(parsed)
   }
 

@@ -1,14 +1,13 @@
 // Typed keys (SPEC §13.1): derive a key from a text that people type. The same text gives the same key on every
 // machine, so another machine can restore. An attacker has to guess the text, and every guess costs one Argon2id hash.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../core/bytes.ts'
-import { KeystrataError } from '../core/errors.ts'
+import { invalidText } from '../core/invalid-text.ts'
 import { fieldsFrom } from '../core/options.ts'
 import { type Argon2Costs, type HashOptions, hashPassword } from '../core/password.ts'
 import { SecretKey } from '../core/secret.ts'
 import { normalizeText } from '../core/text.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { derive } from '../primitives/kdf.ts'
-import { randomLetters } from '../primitives/random.ts'
 import {
   KEY_TYPES,
   type KeyRole,
@@ -58,25 +57,6 @@ export interface AccountNames {
   readonly account: string
 }
 
-/** 64 characters, so each is 6 bits. Characters that look alike in print are left out: 0 and O; 1, l and I. */
-const ALPHABET = 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+-=.?%@'
-
-/**
- * Generates a key text of the maximum length for its type: 192 random bits for AES-256, 144 for AES-192, 96 for
- * AES-128. Write the text down: without it, everything sealed under the key is lost.
- * @throws TypeError for an unknown type
- * @example
- * ```ts
- * import { generateTypedKey } from 'keystrata/client'
- *
- * const accountKey = generateTypedKey('AES-256')
- * console.log(accountKey.type, accountKey.text.length) // AES-256 32
- * ```
- */
-export function generateTypedKey(type: TypedKey['type']): TypedKey {
-  return { type, text: randomLetters(ALPHABET, knownType(KEY_TYPES, type).characters) }
-}
-
 /**
  * Returns the properties of a key type.
  * @throws TypeError for an unknown type
@@ -89,9 +69,10 @@ export function knownType<Row extends KeyTypeRow>(types: Readonly<Record<string,
 
 /**
  * Derives a key from its text.
- * @throws KeystrataError `limit-exceeded` if the text is empty or too long (a text is never truncated)
+ * @throws KeystrataError `invalid-text` if the text is empty or too long (a text is never truncated), or has a character
+ *   that no text may have
  * @throws KeystrataError `aborted` if the signal was aborted
- * @throws TypeError for an unknown type, and for a text that is not a string or not well-formed
+ * @throws TypeError for an unknown type, and for a text that is not a string
  */
 export async function deriveTypedKey(
   key: TypedKey,
@@ -112,23 +93,19 @@ export async function deriveTextKey(
 ): Promise<ClientKey> {
   if (typeof text !== 'string') throw new TypeError(`the ${role} key must be { type, text }, where text is a string`)
   const type = keyTypeName(number)
-  assertLength(text, type, role, characters)
+  const normalized = normalizeText(text, `${role} key`)
+  assertLength(normalized, type, role, characters)
   const fields = [realm, account, role, type].map((name) => lengthPrefixed(utf8(name)))
   const salt = sha256(domain('typed-key'), ...fields)
-  const derived = await hashPassword(text, salt, TYPED_KEY_COSTS, options, keyBytes)
+  const derived = await hashPassword(normalized, salt, TYPED_KEY_COSTS, options, keyBytes)
   return { type: number, key: SecretKey.take('client', derived) }
 }
 
 function assertLength(text: string, type: KeyTypeName, role: KeyRole, most: number): void {
-  const { length } = Array.from(normalizeText(text, `${role} key`))
-  if (length >= 1 && length <= most) return
-  const rule = `a key of type ${type} has 1 to ${most} characters`
-  throw new KeystrataError('limit-exceeded', `the ${role} key has ${length} characters; ${rule}`, {
-    role,
-    type,
-    characters: length,
-    most,
-  })
+  const { length } = Array.from(text)
+  if (length <= most) return
+  const message = `the ${role} key has ${length} characters; a key of type ${type} has 1 to ${most}`
+  throw invalidText('too-long', `${role} key`, message, { role, type, characters: length, most })
 }
 
 /**

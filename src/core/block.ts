@@ -237,9 +237,11 @@ export function parseBlock(stored: Uint8Array, label: string): StoredBlock {
   const bytes = bytesFrom(stored, 'block')
   parseLabel(label)
   const length = envelopeLength(bytes)
-  if (bytes.length < length) throw new KeystrataError('malformed', 'this block is cut short', { bytes: bytes.length })
+  if (bytes.length < length)
+    throw new KeystrataError('malformed', 'this block is cut short', { object: 'block', bytes: bytes.length })
   if (bytes.length - length > MAX_CIPHERTEXT_BYTES) {
     throw new KeystrataError('limit-exceeded', 'this block is too large: a block holds at most 64 MiB of content', {
+      object: 'block',
       bytes: bytes.length,
     })
   }
@@ -311,7 +313,9 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
 
   #unspent(): Prepared {
     if (this.#prepared === undefined)
-      throw new KeystrataError('disposed', 'this block was already sealed or disposed of; prepare the content again')
+      throw new KeystrataError('disposed', 'this block was already sealed or disposed of; prepare the content again', {
+        object: 'prepared block',
+      })
     return this.#prepared
   }
 

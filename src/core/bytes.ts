@@ -6,6 +6,8 @@
 // Only constants and integers are made in other ways.
 import { isBytes, isPromise } from './realms.ts'
 
+import { withoutMemory } from './errors.ts'
+
 /**
  * Bytes that own their memory, as all bytes that this library returns do.
  * @example
@@ -19,9 +21,16 @@ import { isBytes, isPromise } from './realms.ts'
  */
 export type Bytes = Uint8Array<ArrayBuffer>
 
-/** Returns zeros in memory that the garbage collector does not move. */
+/**
+ * Returns zeros in memory that the garbage collector does not move.
+ * @throws KeystrataError `limit-exceeded` if this device does not have the memory
+ */
 export function allocate(length: number): Bytes {
-  return new Uint8Array(new ArrayBuffer(length))
+  try {
+    return new Uint8Array(new ArrayBuffer(length))
+  } catch (error) {
+    throw withoutMemory(error, `${length} bytes`, { bytes: length })
+  }
 }
 
 /** Returns a copy of bytes, in memory that the garbage collector does not move. */
@@ -62,7 +71,7 @@ export const EMPTY: Bytes = /* @__PURE__ */ allocate(0)
  */
 export function bytesFrom(value: unknown, what: string, length?: number): Uint8Array {
   if (!isBytes(value)) {
-    throw new TypeError(`${what} must be a Uint8Array${hintFor(value)}`)
+    throw new TypeError(`${what} must be a Uint8Array${hintFor(value, what)}`)
   }
   const given = value
   // A buffer that was transferred or shrunk would look like empty content. Copying from one throws.
@@ -74,9 +83,16 @@ export function bytesFrom(value: unknown, what: string, length?: number): Uint8A
 }
 
 /** Guesses what the caller passed by mistake, and says what to do. */
-function hintFor(value: unknown): string {
+function hintFor(value: unknown, what: string): string {
   if (isPromise(value)) return ', not a promise: await it'
-  return typeof value === 'string' ? ', not a string: use new TextEncoder().encode(text)' : ''
+  if (Object.prototype.toString.call(value) === '[object ArrayBuffer]') {
+    return ', not an ArrayBuffer: use new Uint8Array(buffer)'
+  }
+  if (typeof value !== 'string') return ''
+  // Content may be text. Everything else is bytes of this library, which somebody has encoded to store or send them.
+  return what === 'content' || what === 'file'
+    ? ', not a string: use new TextEncoder().encode(text)'
+    : ", not a string: decode its base64 or hex digits first, for example with Buffer.from(text, 'base64')"
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {

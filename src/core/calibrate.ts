@@ -37,6 +37,7 @@ const TRIES = 4
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws RangeError if `targetMs` is not above 0, or `memoryKiB` is outside 19,456 KiB–1 GiB
  * @throws TypeError if `argon2` does not compute Argon2id
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { calibrateArgon2, createKeyset } from 'keystrata'

@@ -4,9 +4,11 @@ import { bytes, type Codec, decode, encode, ownBytes, struct } from './codec.ts'
 import { sha512 } from '../primitives/hash.ts'
 import { isSignatureOf, sign, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { Strength, Suite } from './suite.ts'
+import { plainForm } from './typed-form.ts'
 import type { SecretPlace } from './wrap.ts'
 import { allocate, type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from './bytes.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
+import { invalidText } from './invalid-text.ts'
 import { encodeHeader, HEADER_BYTES, ObjectType, parseHeader } from './header.ts'
 import { type PublicHalves, publicKeyId, Recipient, type SigningPair } from './key-pairs.ts'
 import { optionsFrom } from './options.ts'
@@ -121,11 +123,13 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
 /**
  * Parses a card. Checks its structure, keys and signature, and its fingerprint if you pass the expected one.
  * @param bytes the bytes of the card; the result holds a copy
- * @param options `fingerprint`: the one that you compared with the owner, or pinned before; spaces do not matter
+ * @param options `fingerprint`: the one that you compared with the owner, or pinned before. Spaces, hyphens, quotes and
+ *   full-width digits do not matter
  * @throws KeystrataError `malformed` or `unsupported` if it is not a card
  * @throws KeystrataError `authentication-failed` if its signature is wrong
  * @throws KeystrataError `key-changed` if it has another fingerprint
- * @throws RangeError if `fingerprint` is not 60 digits
+ * @throws KeystrataError `invalid-text` if `fingerprint` is not 60 digits
+ * @throws TypeError if `fingerprint` is not a string, for an unknown option, or an explicit `undefined` for `fingerprint`
  * @example
  * ```ts
  * import { createKeyset, parseCard } from 'keystrata'
@@ -170,9 +174,9 @@ function assertExpected(fingerprint: string, expected: string): void {
 /**
  * Returns the keys of a card that a caller passes. The bytes are checked again, against the card's fingerprint.
  * @throws KeystrataError `key-changed` if bytes and fingerprint do not match
+ * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed`
  * @throws TypeError if it is not a card
- * @throws RangeError if its fingerprint is not 60 digits
  */
 export function keysOfCard(card: Card): CardKeys {
   const { bytes, fingerprint } = cardFrom(card)
@@ -218,9 +222,15 @@ function fingerprintOf({ sharing, cardSigning, sourceSigning }: PinnedKeys): str
   return groups.join(' ')
 }
 
+const FINGERPRINT_DIGITS = 60
+
 function digitsOf(fingerprint: string): string {
-  if (typeof fingerprint !== 'string') throw new TypeError('a fingerprint must be a string')
-  const digits = fingerprint.replaceAll(/\s/g, '')
-  if (!/^\d{60}$/.test(digits)) throw new RangeError('a fingerprint must have 60 digits')
-  return digits
+  const digits = plainForm(fingerprint, 'fingerprint')
+  const { length } = digits
+  if (length === FINGERPRINT_DIGITS && /^\d+$/.test(digits)) return digits
+  const reason = length > FINGERPRINT_DIGITS ? 'too-long' : 'check'
+  throw invalidText(reason, 'fingerprint', 'the fingerprint is mistyped: type all twelve groups of five digits', {
+    characters: length,
+    most: FINGERPRINT_DIGITS,
+  })
 }

@@ -30,6 +30,7 @@ export function contentFrom(given: Uint8Array): Uint8Array {
 export function assertContentBytes({ length }: Uint8Array): void {
   if (length <= MAX_CONTENT_BYTES) return
   throw new KeystrataError('limit-exceeded', 'this content is too large: a block holds at most 64 MiB', {
+    object: 'block',
     bytes: length,
   })
 }

@@ -30,7 +30,10 @@ export function envelopeLength(stored: Uint8Array): number {
 export function copyOfEnvelope(stored: Uint8Array): Bytes {
   const most = Math.max(...BLOCK_SUITES.map(({ envelopeBytes }) => envelopeBytes))
   if (stored.length <= most) return copyOf(stored)
-  throw new KeystrataError('malformed', 'this is not an envelope: it is too long', { bytes: stored.length })
+  throw new KeystrataError('malformed', 'this is not an envelope: it is too long', {
+    object: 'envelope',
+    bytes: stored.length,
+  })
 }
 
 export function encodePlainEnvelope(headerBytes: Uint8Array): Bytes {

@@ -16,8 +16,17 @@ export type ErrorCode =
   | 'malformed'
   /** The object has a version, type, suite or flag that this release does not know. */
   | 'unsupported'
-  /** Bytes or costs are beyond the limits of SPEC §1.6, or a password is empty. */
+  /**
+   * Bytes or costs are beyond the limits of SPEC §1.6, or this device does not have the memory that was asked for
+   * (`detail.memoryKiB` of a password hash, `detail.bytes` of content).
+   */
   | 'limit-exceeded'
+  /**
+   * A person typed or pasted a text that is not usable as it is: a password, a key, a name, a code or a fingerprint. Ask
+   * for it again. `detail.field` names the text; `detail.reason` is `empty`, `too-long`, `control-character`,
+   * `unassigned`, `lone-surrogate`, or `check` if it has a typing mistake.
+   */
+  | 'invalid-text'
   /**
    * A cryptographic check failed: the object was altered, swapped, or created without the key. The error does not say
    * which check failed.
@@ -56,6 +65,7 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   malformed: 'these bytes are not an object of this format',
   unsupported: 'this object needs another release of keystrata',
   'limit-exceeded': 'this is beyond the limits of the format',
+  'invalid-text': 'this text cannot be used: type it again',
   'authentication-failed': 'this object was altered or swapped, or was not created with these keys',
   'wrong-password': 'the password is wrong',
   'key-not-found': 'this object is addressed to a key that this handle does not have',
@@ -72,6 +82,10 @@ const messages: Readonly<Record<ErrorCode, string>> = {
   disposed: 'this handle was disposed of',
   aborted: 'the operation was aborted by its signal',
 }
+
+/** Limits for what another machine says about an error. */
+const MOST_DETAILS = 64
+const MOST_CHARACTERS = 1024
 
 /**
  * The one error class of this library. Switch on {@link KeystrataError.code}; show `message` to people.
@@ -92,7 +106,7 @@ export class KeystrataError extends Error {
   /** What went wrong. */
   readonly code: ErrorCode
   /** Facts about it: sizes, ids, names of fields; never secrets. */
-  readonly detail: Readonly<Record<string, string | number>>
+  readonly detail: Readonly<Record<string, string | number | boolean>>
 
   constructor(code: ErrorCode, message: string = messages[code], detail: KeystrataError['detail'] = {}) {
     super(message)
@@ -100,25 +114,35 @@ export class KeystrataError extends Error {
     this.detail = Object.freeze({ ...detail })
   }
 
-  /** Returns the error as data, for a response of a server. {@link KeystrataError.from} recreates it. */
+  /**
+   * Returns the error as data, for a response of a server, or for another thread: structured cloning (`postMessage`) loses
+   * the code of an error. {@link KeystrataError.from} recreates it.
+   */
   toJSON(): { name: 'KeystrataError'; code: ErrorCode; message: string; detail: KeystrataError['detail'] } {
     const { name, code, message, detail } = this
     return { name, code, message, detail }
   }
 
   /**
-   * Recreates an error from what {@link KeystrataError.toJSON} returned on another machine.
-   * @returns undefined if it is something else
+   * Recreates an error from what {@link KeystrataError.toJSON} returned on another machine. It also takes an error of
+   * another copy of this library, or of another realm. It keeps the first 64 details, and 1,024 characters of each text:
+   * the other machine may be hostile.
+   * @returns undefined if it is something else, or has a code that this release does not know
    */
   static from(json: unknown): KeystrataError | undefined {
     if (typeof json !== 'object' || json === null) return undefined
     const { name, code, message, detail } = json as Record<string, unknown>
     if (name !== 'KeystrataError' || typeof code !== 'string' || !Object.hasOwn(messages, code)) return undefined
     if (typeof message !== 'string' || typeof detail !== 'object' || detail === null) return undefined
-    const facts = Object.entries(detail).filter((entry): entry is [string, string | number] =>
-      ['string', 'number'].includes(typeof entry[1]),
-    )
-    return new KeystrataError(code as ErrorCode, message, Object.fromEntries(facts))
+    const facts: [string, string | number | boolean][] = []
+    for (const [key, value] of Object.entries(detail).slice(0, MOST_DETAILS)) {
+      if (key.length > MOST_CHARACTERS) continue
+      if (typeof value === 'boolean') facts.push([key, value])
+      else if (typeof value === 'string') facts.push([key, value.slice(0, MOST_CHARACTERS)])
+      // NaN and infinite numbers become null in JSON.
+      else if (Number.isFinite(value)) facts.push([key, value as number])
+    }
+    return new KeystrataError(code as ErrorCode, message.slice(0, MOST_CHARACTERS), Object.fromEntries(facts))
   }
 }
 
@@ -128,6 +152,22 @@ export class KeystrataError extends Error {
  */
 export function authenticationFailed(): KeystrataError {
   return new KeystrataError('authentication-failed')
+}
+
+/**
+ * Returns what to throw when something that needs much memory fails: `limit-exceeded` if this device did not have the
+ * memory, and otherwise the error itself. Engines report missing memory by a RangeError, which elsewhere is a mistake of
+ * the program.
+ * @param detail how much was asked for
+ */
+export function withoutMemory(cause: unknown, what: string, detail: KeystrataError['detail']): unknown {
+  const { name, message } = Object(cause) as { name?: unknown; message?: unknown }
+  // Firefox has an InternalError for it. Both may come from another thread, or another realm.
+  const isShortage = (name === 'RangeError' || name === 'InternalError') && /alloc|memory/i.test(String(message))
+  if (!isShortage) return cause
+  const error = new KeystrataError('limit-exceeded', `this device does not have the memory for ${what}`, detail)
+  error.cause = cause
+  return error
 }
 
 /**

@@ -1,5 +1,5 @@
 // The header: the first 48 bytes of every object (SPEC §2).
-import { allocate, type Bytes } from './bytes.ts'
+import { allocate, type Bytes, toHex } from './bytes.ts'
 import { bytes, type Codec, decode, encode, fixed, struct, uint16, uint32, uint8 } from './codec.ts'
 import { KeystrataError } from './errors.ts'
 import { Suite } from './suite.ts'
@@ -48,6 +48,19 @@ export interface Header<S extends Suite = Suite> {
   /** The epoch of a record, 1 in objects that have changed since version 0.2, and 0 in all others. */
   readonly generation: number
   readonly flags: number
+}
+
+/**
+ * Returns the error for an object that is addressed to a key, or an owner, that the handle does not have. It names both,
+ * so that a program can find the handle that does.
+ * @param message what to do, if there is something better to say
+ */
+export function keyNotFound(
+  object: string,
+  { ownerId, keyId }: Pick<Header, 'ownerId' | 'keyId'>,
+  message?: string,
+): KeystrataError {
+  return new KeystrataError('key-not-found', message, { object, ownerId: toHex(ownerId), keyId: toHex(keyId) })
 }
 
 interface StoredHeader extends Omit<Header, 'suite'> {

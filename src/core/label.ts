@@ -16,7 +16,11 @@ const LABEL_BYTES = 32
 export function parseLabel(label: string): Bytes {
   if (typeof label !== 'string') throw new TypeError('label must be a string')
   const bytes = fromHex(label, LABEL_BYTES)
-  if (bytes === undefined) throw new KeystrataError('malformed', 'a label must have 64 lower-case hex digits')
+  if (bytes === undefined)
+    throw new KeystrataError('malformed', 'a label must have 64 lower-case hex digits', {
+      object: 'label',
+      characters: label.length,
+    })
   return bytes
 }
 

@@ -30,7 +30,7 @@ export function optionsFrom<T extends object>(
   hint?: string,
 ): T {
   if (given !== undefined) assertPlain(given, `the options of ${what} must be an object`, hint)
-  return copyFields(given ?? ({} as T), rules, what, 'option', hint)
+  return checkedCopy(given ?? ({} as T), rules, what, 'option', hint)
 }
 
 /**
@@ -39,21 +39,28 @@ export function optionsFrom<T extends object>(
  */
 export function fieldsFrom<T extends object>(given: T, rules: Rules<NoInfer<T>>, what: string, hint?: string): T {
   assertPlain(given, `${what} must be ${shapeOf(rules)}`, hint)
-  return copyFields(given, rules, what, 'property', hint)
+  return checkedCopy(given, rules, what, 'property', hint)
 }
 
 /** @throws TypeError for an array, a map, a promise, and everything else that has no properties by name */
 function assertPlain(given: object, message: string, hint = ''): void {
   const type = Object.prototype.toString.call(given).slice(8, -1)
-  // A module is an object too: import * as options from './options.js'.
+  // A namespace of a module is an object too.
   if (type === 'Object' || type === 'Module') return
   throw new TypeError(`${message}, not ${type.toLowerCase()}${type === 'Promise' ? ': await it' : hint}`)
 }
 
-function copyFields<T extends object>(given: T, rules: Rules<T>, what: string, noun: string, hint = ''): T {
+function checkedCopy<T extends object>(given: T, rules: Rules<T>, what: string, noun: string, hint = ''): T {
   const known = Object.keys(rules)
+  // If all properties are required, a misspelt one is missing. So the object may be a row that has others beside them.
+  const isRow = noun === 'property' && Object.values<string>(rules).every((rule) => rule === 'required')
+  const wanted = isRow ? known.filter((each) => !isIn(given, each)) : known
   for (const name in given) {
-    if (!known.includes(name) && isIn(given, name)) throw unknownName(name, known, `${what} has no ${noun}`)
+    if (known.includes(name) || !isIn(given, name)) continue
+    const meant = meantBy(name, wanted)
+    if (isRow && meant === undefined) continue
+    const next = meant === undefined ? `use ${wanted.map(quoted).join(', ')}` : `did you mean ${quoted(meant)}?`
+    throw new TypeError(`${what} has no ${noun} ${quoted(name)}: ${next}`)
   }
   const copy = Object.create(null) as Record<string, unknown>
   for (const [name, rule] of Object.entries<string>(rules)) {
@@ -82,17 +89,17 @@ function isIn(given: object, name: string): boolean {
   return above !== null && Object.getPrototypeOf(above) !== null && isIn(above, name)
 }
 
-function unknownName(name: string, known: readonly string[], message: string): TypeError {
+const quoted = (name: string): string => `\`${name}\``
+
+/** Returns the known name that somebody probably meant: the nearest one, if few letters differ. */
+function meantBy(name: string, known: readonly string[]): string | undefined {
   const near = known.map((each) => ({ each, distance: distanceOf(name.toLowerCase(), each.toLowerCase()) }))
-  const [best] = near.filter(isTypingError).sort((one, other) => one.distance - other.distance)
-  const names = known.map((each) => `\`${each}\``).join(', ')
-  return new TypeError(
-    `${message} \`${name}\`: ${best === undefined ? `use ${names}` : `did you mean \`${best.each}\`?`}`,
-  )
+  const few = near.filter(({ each, distance }) => distance <= (each.length < 5 ? 1 : 2) || isAnagram(name, each))
+  return few.sort((one, other) => one.distance - other.distance)[0]?.each
 }
 
-const isTypingError = ({ each, distance }: { each: string; distance: number }): boolean =>
-  distance <= (each.length < 5 ? 1 : 2)
+const isAnagram = (one: string, other: string): boolean =>
+  Array.from(one).sort().join('') === Array.from(other).sort().join('')
 
 /** Returns the distance of Levenshtein: how many letters were added, left out or replaced. */
 function distanceOf(name: string, known: string): number {

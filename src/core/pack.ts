@@ -55,15 +55,19 @@ export function encodePack(members: readonly Uint8Array[]): Bytes {
 export function packMember(pack: Uint8Array, index: number): Uint8Array | undefined {
   const count = pack.length < 4 ? 0 : new DataView(pack.buffer, pack.byteOffset).getUint32(0)
   if (count > MAX_MEMBERS)
-    throw new KeystrataError('limit-exceeded', 'this is not a pack, or it has more than 1,024 members', { count })
+    throw new KeystrataError('limit-exceeded', 'this is not a pack, or it has more than 1,024 members', {
+      object: 'pack',
+      members: count,
+    })
   const { lengths, members } = decode(storedPack, pack, 'pack')
   if (lengths.reduce((sum, length) => sum + length, 0) !== members.length) {
-    throw new KeystrataError('malformed', 'these bytes are not a valid pack', { bytes: pack.length })
+    throw new KeystrataError('malformed', 'these bytes are not a valid pack', { object: 'pack', bytes: pack.length })
   }
   const length = lengths[index]
   if (length === undefined) return undefined
   if (length > MAX_STORED_BYTES) {
     throw new KeystrataError('limit-exceeded', 'a member of this pack is too large: a member has at most 8 MiB', {
+      object: 'member of a pack',
       bytes: length,
     })
   }
@@ -136,6 +140,7 @@ export function copiesOf(files: readonly Uint8Array[]): Bytes[] {
 function assertWithinLimits(files: readonly Uint8Array[]): void {
   if (files.length > MAX_MEMBERS) {
     throw new KeystrataError('limit-exceeded', 'too many files: a pack has at most 1,024 members', {
+      object: 'pack',
       members: files.length,
     })
   }
@@ -143,6 +148,7 @@ function assertWithinLimits(files: readonly Uint8Array[]): void {
   for (const { length } of files) {
     if (length > MAX_MEMBER_BYTES) {
       throw new KeystrataError('limit-exceeded', 'a file is too large for a pack: a member has at most 8 MiB', {
+        object: 'member of a pack',
         bytes: length,
       })
     }
@@ -150,7 +156,10 @@ function assertWithinLimits(files: readonly Uint8Array[]): void {
     bytes += 4 + MAC_BYTES + (length - (length % 16) + 16)
   }
   if (bytes > MAX_CONTENT_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'these files are too large: a pack holds at most 64 MiB', { bytes })
+    throw new KeystrataError('limit-exceeded', 'these files are too large: a pack holds at most 64 MiB', {
+      object: 'pack',
+      bytes,
+    })
   }
 }
 
@@ -207,7 +216,14 @@ function parseMember(member: string): { form: Form; index: number; key: SecretKe
   const key = fromBase64Url(found?.[3] ?? '!')
   forgetLastMatch()
   if (found === null || key === undefined)
-    throw new KeystrataError('malformed', 'this string does not open a member of a pack; pass one that pack() returned')
+    throw new KeystrataError(
+      'malformed',
+      'this string does not open a member of a pack; pass one that pack() returned',
+      {
+        object: 'member of a pack',
+        characters: member.length,
+      },
+    )
   return { form: found[1] as Form, index: Number(found[2]), key: SecretKey.take('member', key) }
 }
 

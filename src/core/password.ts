@@ -4,7 +4,7 @@ import { wiping } from './secret.ts'
 import type { Wait } from '../primitives/backend.ts'
 import { argon2 as argon2Platform, pbkdf2 } from '../primitives/password-hash.ts'
 import { type Bytes, copyOf, toHex, utf8, wipe } from './bytes.ts'
-import { KeystrataError } from './errors.ts'
+import { KeystrataError, withoutMemory } from './errors.ts'
 import { fieldsFrom, type Rules } from './options.ts'
 import { isBytes } from './realms.ts'
 import { encodeText } from './text.ts'
@@ -142,8 +142,21 @@ export function assertWritableCosts(costs: Argon2Costs): void {
 }
 
 /**
+ * Computes an Argon2id hash.
+ * @throws KeystrataError `limit-exceeded` if this device does not have the memory
+ */
+export async function withinMemory<T>({ memoryKiB }: Argon2Costs, compute: () => Promise<T>): Promise<T> {
+  try {
+    return await compute()
+  } catch (error) {
+    throw withoutMemory(error, `a password hash with ${memoryKiB} KiB`, { memoryKiB })
+  }
+}
+
+/**
  * Hashes a password with Argon2id. The result has `length` bytes.
- * @throws KeystrataError `limit-exceeded` if the password is empty or the costs are beyond the limits
+ * @throws KeystrataError `invalid-text`, `unsupported` as {@link encodeText}
+ * @throws KeystrataError `limit-exceeded` if the costs are beyond the limits, or this device does not have the memory
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if the caller's `argon2` does not compute Argon2id
  */
@@ -158,12 +171,14 @@ export function hashPassword(
   return withPassword(password, (bytes) => {
     assertReadableCosts(costs)
     if (argon2 === undefined) {
-      return untilAborted(options, (watched) => argon2Platform().argon2id(bytes, salt, costs, length, watched))
+      return untilAborted(options, (watched) =>
+        withinMemory(costs, () => argon2Platform().argon2id(bytes, salt, costs, length, watched)),
+      )
     }
     return untilAborted(options, async ({ onProgress }) => {
       if (typeof argon2 !== 'function') throw new TypeError('argon2 must be a function')
       onProgress?.(0)
-      const hash = await hashBy(argon2, bytes, salt, costs, length)
+      const hash = await withinMemory(costs, () => hashBy(argon2, bytes, salt, costs, length))
       onProgress?.(1)
       return hash
     })
@@ -226,7 +241,7 @@ function ownBytesOf(hash: Uint8Array, length: number): Bytes {
 
 /**
  * Hashes a password with PBKDF2-HMAC-SHA-512.
- * @throws KeystrataError `limit-exceeded` if the password is empty
+ * @throws KeystrataError `invalid-text`, `unsupported` as {@link encodeText}
  * @throws KeystrataError `aborted` if the signal was aborted
  */
 export function stretchPassword(
@@ -244,7 +259,6 @@ export function stretchPassword(
 export async function withPassword<T>(password: string, use: (bytes: Bytes) => Promise<T>): Promise<T> {
   const bytes = encodeText(password, 'password')
   using _ = wiping(bytes)
-  if (bytes.length === 0) throw new KeystrataError('limit-exceeded', 'the password is empty')
   return await use(bytes)
 }
 

@@ -61,7 +61,8 @@ export abstract class SecretHolder implements Handle {
    * @throws KeystrataError `disposed` if it was
    */
   protected assertUsable(): void {
-    if (this.#disposed) throw new KeystrataError('disposed', `this ${this.#kind} was disposed of`)
+    if (this.#disposed)
+      throw new KeystrataError('disposed', `this ${this.#kind} was disposed of`, { object: this.#kind })
   }
 
   toJSON(): never {

@@ -1,30 +1,61 @@
-// Turns text that people type into bytes, the same on every keyboard and operating system (SPEC §1.2).
+// Turns text that people type into bytes, the same on every keyboard, operating system and runtime (SPEC §1.2). Text
+// that could give another key elsewhere, or that nobody can type again, is refused.
+import { isAssigned } from './assigned.ts'
 import { type Bytes, utf8 } from './bytes.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
+import { badCharacter, type BadCharacter, emptyText, invalidText } from './invalid-text.ts'
+import { lowerCase } from './lower-case.ts'
 
 /** The longest name. Two such names fit into the context of one key derivation. */
 export const MAX_NAME_BYTES = 255
 
+/** Text that needs no normalisation. */
+const PRINTABLE_ASCII = /^[ -~]*$/
+
+/** The spaces that become U+0020: the class Zs, as a list, because that of runtimes may change. */
+const SPACES = /[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]/g
+
+/** Characters that nobody sees, and that come in by pasting. Inside a text, some languages and emoji need them. */
+const INVISIBLE =
+  /[\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufff9-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}]/u
+
+/** What else leaves no mark: joiners, fillers, blanks and variation selectors. */
+const BLANK = /[\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}\u115f\u1160\u2800\u3164\uffa0]/u
+
+/** The last character of the flags of England, Scotland and Wales. */
+const END_OF_FLAG = 0xe007f
+
 /**
  * Encodes text: every space of Unicode class Zs becomes U+0020, then NFC, then UTF-8.
- * @throws TypeError if it is not a string, or has lone surrogates, which have no UTF-8 form
+ * @param field what the text is, for the error
+ * @throws KeystrataError `invalid-text` if it is empty, or has a character that it must not have (SPEC §1.2)
+ * @throws KeystrataError `unsupported` if this runtime cannot normalise it
+ * @throws TypeError if it is not a string
  */
-export function encodeText(text: string, what: string): Bytes {
-  return utf8(normalizeText(text, what))
+export function encodeText(text: string, field: string): Bytes {
+  return utf8(normalizeText(text, field))
 }
 
 /**
- * Checks that a value is well-formed text.
- * @throws TypeError if it is not a string, or has lone surrogates
+ * Checks that a value is text that has a UTF-8 form. Use it for text that stays as it is.
+ * @throws KeystrataError `invalid-text` if it has lone surrogates
+ * @throws TypeError if it is not a string
  */
-export function assertText(text: string, what: string): void {
-  if (typeof text !== 'string') throw new TypeError(`${what} must be a string`)
-  if (!text.isWellFormed()) throw new TypeError(`${what} is not well-formed Unicode`)
+export function assertText(text: string, field: string): void {
+  if (typeof text !== 'string') throw new TypeError(`${field} must be a string`)
+  // Hermes has no String.prototype.isWellFormed.
+  if (!/[\ud800-\udfff]/u.test(text)) return
+  const found = firstBad(Array.from(text), (point) => (isSurrogate(point) ? 'lone-surrogate' : undefined))
+  if (found !== undefined) throw badCharacter(field, found)
 }
 
-export function normalizeText(text: string, what: string): string {
-  assertText(text, what)
-  const normal = text.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+/** Does the same as {@link encodeText}, without the encoding. */
+export function normalizeText(text: string, field: string): string {
+  if (typeof text !== 'string') throw new TypeError(`${field} must be a string`)
+  const flaw = flawOf(text)
+  if (flaw === 'empty') throw emptyText(field, text !== '')
+  if (flaw !== undefined) throw badCharacter(field, flaw)
+  const normal = PRINTABLE_ASCII.test(text) ? text : text.replace(SPACES, ' ').normalize('NFC')
   forgetLastMatch()
   return normal
 }
@@ -38,17 +69,94 @@ export function forgetLastMatch(): void {
 }
 
 /**
- * Returns a name in the one form that keys are derived from.
- * @throws KeystrataError `limit-exceeded` if it is empty, or over 255 bytes of UTF-8
- * @throws TypeError as {@link encodeText}
+ * Returns what is wrong with a text, or undefined if keys can be derived from it.
+ * @throws KeystrataError `unsupported` if this runtime cannot normalise it
  */
-export function parseName(text: string, what: string): string {
-  return withinLimit(normalizeText(text, what), what)
+export function flawOf(text: string): BadCharacter | 'empty' | undefined {
+  try {
+    return findFlaw(text)
+  } finally {
+    forgetLastMatch()
+  }
+}
+
+function findFlaw(text: string): BadCharacter | 'empty' | undefined {
+  if (PRINTABLE_ASCII.test(text)) return text.trim() === '' ? 'empty' : undefined
+  const letters = Array.from(text)
+  const bad = firstBad(letters, reasonAgainst)
+  if (bad !== undefined) return bad
+  if (letters.every(leavesNoMark)) return 'empty'
+  const unknown = unknownHere()
+  if (!unknown.test(text)) return undefined
+  const newHere = firstBad(letters, (point) => (unknown.test(String.fromCodePoint(point)) ? 'unassigned' : undefined))
+  return newHere && { ...newHere, isNewHere: true }
+}
+
+type Judge = (point: number, isFirst: boolean, isLast: boolean) => BadCharacter['reason'] | undefined
+
+function firstBad(letters: readonly string[], judge: Judge): BadCharacter | undefined {
+  for (const [position, letter] of letters.entries()) {
+    const point = pointOf(letter)
+    const reason = judge(point, position === 0, position === letters.length - 1)
+    if (reason === undefined) continue
+    const isAtEnd = letters.slice(position + 1).every((next) => isControl(pointOf(next)))
+    return { reason, point, position, isAtEnd }
+  }
+  return undefined
+}
+
+/** SPEC §1.2: the characters that no text may have. */
+const reasonAgainst: Judge = (point, isFirst, isLast) => {
+  if (point >= 0x20 && point < 0x7f) return undefined
+  if (isSurrogate(point)) return 'lone-surrogate'
+  if (isControl(point)) return 'control-character'
+  const isOuter = isFirst || (isLast && point !== END_OF_FLAG)
+  if (isOuter && INVISIBLE.test(String.fromCodePoint(point))) return 'control-character'
+  return isAssigned(point) ? undefined : 'unassigned'
+}
+
+const pointOf = (letter: string): number => letter.codePointAt(0) ?? 0
+
+const isSurrogate = (point: number): boolean => point >= 0xd800 && point <= 0xdfff
+
+/** Class Cc, the separators of lines and paragraphs, and the byte order mark. */
+const isControl = (point: number): boolean =>
+  point < 0x20 || (point >= 0x7f && point < 0xa0) || point === 0x2028 || point === 0x2029 || point === 0xfeff
+
+const leavesNoMark = (letter: string): boolean =>
+  letter === ' ' || [SPACES, INVISIBLE, BLANK].some((pattern) => letter.search(pattern) === 0)
+
+/**
+ * Returns what finds a character that this runtime does not know, and so cannot normalise.
+ * @throws KeystrataError `unsupported` if it knows none outside ASCII: then it would derive other keys
+ */
+function unknownHere(): RegExp {
+  try {
+    // Not a literal: without its data, a runtime refuses to parse one.
+    const unknown = new RegExp('\\p{Cn}', 'u')
+    if ('e\u0301'.normalize('NFC') === '\xe9') return unknown
+  } catch {
+    // It is refused below.
+  }
+  throw new KeystrataError(
+    'unsupported',
+    'this runtime has no Unicode data (Node built without ICU), so it can only use text in ASCII',
+  )
+}
+
+/**
+ * Returns a name in the one form that keys are derived from.
+ * @throws KeystrataError `invalid-text` if it is empty, over 255 bytes of UTF-8, or as {@link encodeText}
+ * @throws KeystrataError `unsupported` as {@link encodeText}
+ * @throws TypeError if it is not a string
+ */
+export function parseName(text: string, field: string): string {
+  return withinLimit(normalizeText(text, field), field)
 }
 
 /** Does the same as {@link parseName}, and turns the name into lower case: people do not remember how they wrote it. */
-export function parseUserName(text: string, what: string): string {
-  return withinLimit(normalizeText(text, what).toLowerCase().normalize('NFC'), what)
+export function parseUserName(text: string, field: string): string {
+  return withinLimit(lowerCase(normalizeText(text, field)).normalize('NFC'), field)
 }
 
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -62,22 +170,25 @@ export function decodeText(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Decodes a name. Returns undefined unless it is in the one form that `parse` gives. */
+/**
+ * Decodes a name. Returns undefined unless it is in the one form that `parse` gives.
+ * @throws KeystrataError `unsupported` if this runtime cannot normalise it
+ */
 export function decodeName(bytes: Uint8Array, parse: typeof parseName = parseName): string | undefined {
   const text = decodeText(bytes)
   try {
     return text !== undefined && parse(text, 'name') === text ? text : undefined
-  } catch {
-    return undefined
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === 'invalid-text') return undefined
+    throw error
   }
 }
 
-function withinLimit(name: string, what: string): string {
+function withinLimit(name: string, field: string): string {
   const { length } = utf8(name)
-  if (length > 0 && length <= MAX_NAME_BYTES) return name
-  throw new KeystrataError('limit-exceeded', `${what} must have 1 to ${MAX_NAME_BYTES} bytes, not ${length}`, {
-    bytes: length,
-  })
+  if (length <= MAX_NAME_BYTES) return name
+  const message = `the ${field} has ${length} bytes of UTF-8; use at most ${MAX_NAME_BYTES}`
+  throw invalidText('too-long', field, message, { bytes: length, most: MAX_NAME_BYTES })
 }
 
 /**

@@ -18,16 +18,18 @@ export const MAC_BYTES = 64
  */
 export function copySummed(stored: Uint8Array, object: string, maxBytes: number): Bytes {
   if (stored.length > maxBytes) {
-    throw new KeystrataError('limit-exceeded', `this ${object} is too large`, { bytes: stored.length })
+    throw new KeystrataError('limit-exceeded', `this ${object} is too large`, { object, bytes: stored.length })
   }
   const bytes = copyOf(stored)
   const { type } = parseMagic(bytes, object)
-  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new KeystrataError('malformed', `this ${object} is cut short`)
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES)
+    throw new KeystrataError('malformed', `this ${object} is cut short`, { object, bytes: bytes.length })
   const summed = bytes.subarray(0, -CHECKSUM_BYTES)
   if (!equalBytes(checksumOf(summed), bytes.subarray(-CHECKSUM_BYTES))) {
     const name = objectName(type)
     const other = name === undefined || name === object ? '' : `; or it is not a ${object}: it says ${name}`
     throw new KeystrataError('malformed', `this ${object} is damaged: its checksum does not match${other}`, {
+      object,
       bytes: bytes.length,
     })
   }

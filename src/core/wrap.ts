@@ -8,8 +8,8 @@ import { derive } from '../primitives/kdf.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from './agreement.ts'
 import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
 import { bytes, type Codec, decode, encode, rest, struct } from './codec.ts'
-import { authenticationFailed, KeystrataError } from './errors.ts'
-import { encodeHeader, HEADER_BYTES, parseHeader } from './header.ts'
+import { authenticationFailed } from './errors.ts'
+import { encodeHeader, HEADER_BYTES, keyNotFound, parseHeader } from './header.ts'
 import { hedgedEphemeral, hedgedNonce } from './hedge.ts'
 import type { Identity, Recipient } from './key-pairs.ts'
 import { disposable, type Handle, type Role, SecretKey, wiping } from './secret.ts'
@@ -174,7 +174,7 @@ export function openSealedSecret(
 ): Bytes {
   const header = parseHeader(stored, object, type, [Suite.seal])
   const { headerBytes, ephemeral, encapsulated, commitment, sealed } = decode(sealedTo, stored, object)
-  if (!equalBytes(header.keyId, identity.keyId)) throw new KeystrataError('key-not-found')
+  if (!equalBytes(header.keyId, identity.keyId)) throw keyNotFound(object, header)
   if (!equalBytes(header.ownerId, ownerId)) throw authenticationFailed()
   const place = { headerBytes, suite: Suite.seal, context }
   using lock = agreedLock(reachAgreement(identity, place, { ephemeral, encapsulated }), 'seal', EMPTY, 'seal', [

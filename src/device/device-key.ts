@@ -8,6 +8,7 @@ import { optionsFrom } from '../core/options.ts'
 import { DEFAULT_ARGON2_COSTS, HASH_OPTIONS, type HashOptions, hashPassword } from '../core/password.ts'
 import { type Handle, SecretHolder, SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
+import { normalizeText } from '../core/text.ts'
 import { CHECKSUM_BYTES, copySummed, fillChecksum } from '../core/trailer.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -45,7 +46,8 @@ export interface DeviceKey extends Handle {
   exportUnprotected(): Bytes
   /**
    * Returns the key wrapped under a passphrase (Argon2id, 64 MiB, 3 passes, 4 lanes), 261 bytes.
-   * @throws KeystrataError `limit-exceeded` if the passphrase is empty
+   * @throws KeystrataError `invalid-text` if the passphrase is empty, or has a character that no passphrase may have
+   * @throws KeystrataError `unsupported` if the runtime has no Unicode data
    * @throws KeystrataError `aborted` if the signal was aborted
    * @throws KeystrataError `disposed` if the device key was disposed of
    */
@@ -55,8 +57,9 @@ export interface DeviceKey extends Handle {
    * place.
    * @param text at most 64 KiB of UTF-8. It is not normalised: `openText` returns it unchanged
    * @throws KeystrataError `limit-exceeded` if the text is over 64 KiB
+   * @throws KeystrataError `invalid-text` if the text, or a name in the place, has lone surrogates
    * @throws KeystrataError `disposed` if the device key was disposed of
-   * @throws TypeError if the text, or a name in the place, is not well-formed text
+   * @throws TypeError if the text, or a name in the place, is not a string
    * @throws RangeError if the version in the place is not a whole number of at least 0
    */
   sealText(text: string, place: Place): Bytes
@@ -67,7 +70,7 @@ export interface DeviceKey extends Handle {
    * @throws KeystrataError `key-not-found` if another device sealed it
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded` if the bytes are not a sealed text
    * @throws KeystrataError `disposed` if the device key was disposed of
-   * @throws TypeError or RangeError as in {@link DeviceKey.sealText}
+   * @throws KeystrataError `invalid-text`, TypeError or RangeError as in {@link DeviceKey.sealText}
    */
   openText(sealed: Uint8Array, place: Place): string
 }
@@ -92,8 +95,9 @@ async function encodeProtectedKey(key: SecretKey<'device'>, passphrase: string, 
   // A copy, because the handle may be disposed of while the hash runs.
   using own = key.copy()
   const { iterations, memoryKiB, lanes } = DEFAULT_ARGON2_COSTS
+  const text = normalizeText(passphrase, 'passphrase')
   const salt = randomBytes(32)
-  using over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, DEFAULT_ARGON2_COSTS, options, 32))
+  using over = SecretKey.take('passphrase', await hashPassword(text, salt, DEFAULT_ARGON2_COSTS, options, 32))
   const wrapped = withBytes(own, (bytes) => wrapSecret(over, bytes, PROTECTED_KEY))
   return encodeKey(own, { kind: 'protected', value: { iterations, memoryKiB, lanes, salt, wrapped } })
 }
@@ -154,7 +158,7 @@ class OwnDeviceKey extends SecretHolder implements DeviceKey {
     const header = parseHeader(copy, 'saved handle', ObjectType.savedHandle, [Suite.none])
     const { kind: found, wrapped } = decode(storedHandle, copy, 'saved handle')
     if (found !== SavedKind[kind]) throw otherKind(found, kind)
-    assertSealedBy(this.#key, header.keyId)
+    assertSealedBy(this.#key, header, 'saved handle')
     if (!equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
     return answeredAlike(() => unwrapSecret(this.#key, wrapped, 'saved handle', savedPlace(found)))
   }
@@ -201,9 +205,10 @@ export function createDeviceKey(): DeviceKey {
  * @throws KeystrataError `malformed` if the bytes are damaged
  * @throws KeystrataError `authentication-failed` if the bytes were altered
  * @throws KeystrataError `unsupported` if it is another kind of object, or needs a later release
- * @throws KeystrataError `limit-exceeded` if there are too many bytes, the costs in them are too high, or the
- *   passphrase is empty
+ * @throws KeystrataError `limit-exceeded` if there are too many bytes, or the costs in them are too high
+ * @throws KeystrataError `invalid-text` if the passphrase is one that {@link DeviceKey.export} refuses
  * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createDeviceKey, openDeviceKey } from 'keystrata/device'
@@ -256,7 +261,8 @@ async function unlockProtected(
   passphrase: string,
   options: HashOptions,
 ): Promise<SecretKey<'device'>> {
-  using over = SecretKey.take('passphrase', await hashPassword(passphrase, salt, costs, options, 32))
+  const text = normalizeText(passphrase, 'passphrase')
+  using over = SecretKey.take('passphrase', await hashPassword(text, salt, costs, options, 32))
   if (!equalBytes(keyIdOf(over), keyIdIn(wrapped))) throw new KeystrataError('wrong-password')
   return SecretKey.take(
     'device',

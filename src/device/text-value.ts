@@ -14,7 +14,7 @@ import {
   utf8,
 } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { NOBODY, ObjectType, parseHeader } from '../core/header.ts'
+import { type Header, keyNotFound, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
 import { fieldsFrom } from '../core/options.ts'
 import { type SecretKey, wiping } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'
@@ -48,7 +48,8 @@ export interface Place {
 /**
  * Pads a text and seals it for a place.
  * @throws KeystrataError `limit-exceeded` if the text is over 64 KiB
- * @throws TypeError if the text, or a name in the place, is not well-formed text
+ * @throws KeystrataError `invalid-text` if the text, or a name in the place, has lone surrogates
+ * @throws TypeError if the text, or a name in the place, is not a string
  * @throws RangeError if the version in the place is invalid
  */
 export function sealTextValue(key: SecretKey<'device'>, text: string, place: Place): Bytes {
@@ -57,6 +58,7 @@ export function sealTextValue(key: SecretKey<'device'>, text: string, place: Pla
   using _exact = wiping(exact)
   if (exact.length > MAX_TEXT_BYTES) {
     throw new KeystrataError('limit-exceeded', 'the text is too long: it may have at most 64 KiB of UTF-8', {
+      object: 'text value',
       bytes: exact.length,
     })
   }
@@ -74,8 +76,8 @@ const paddedBytes = (length: number): number => Math.ceil((4 + length) / TEXT_BL
  * Checks that this device key sealed an object.
  * @throws KeystrataError `key-not-found` if this key did not seal the object
  */
-export function assertSealedBy(key: SecretKey<'device'>, keyId: Uint8Array): void {
-  if (!equalBytes(keyIdOf(key), keyId)) throw new KeystrataError('key-not-found', 'another device sealed this')
+export function assertSealedBy(key: SecretKey<'device'>, header: Header, object: string): void {
+  if (!equalBytes(keyIdOf(key), header.keyId)) throw keyNotFound(object, header, 'another device sealed this')
 }
 
 /**
@@ -89,12 +91,19 @@ export function openTextValue(key: SecretKey<'device'>, sealed: Uint8Array, plac
   const context = contextOf(place)
   const given = bytesFrom(sealed, 'text value')
   if (given.length > MAX_TEXT_VALUE_BYTES) {
-    throw new KeystrataError('limit-exceeded', 'this sealed text is too large', { bytes: given.length })
+    throw new KeystrataError('limit-exceeded', 'this sealed text is too large', {
+      object: 'text value',
+      bytes: given.length,
+    })
   }
   const copy = copyOf(given)
-  const { keyId } = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
-  if (copy.length < wrappedBytes(0)) throw new KeystrataError('malformed', 'this sealed text is cut short')
-  assertSealedBy(key, keyId)
+  const header = parseHeader(copy, 'text value', ObjectType.textValue, [Suite.wrap])
+  if (copy.length < wrappedBytes(0))
+    throw new KeystrataError('malformed', 'this sealed text is cut short', {
+      object: 'text value',
+      bytes: copy.length,
+    })
+  assertSealedBy(key, header, 'text value')
   const inPlace = { type: ObjectType.textValue, ownerId: NOBODY, context }
   const padded = answeredAlike(() => unwrapSecret(key, copy, 'text value', inPlace))
   using _ = wiping(padded)

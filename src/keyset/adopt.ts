@@ -29,12 +29,14 @@ export function withAdopted(own: CompleteContents, other: CompleteContents): Dra
   )
   if (merged.adopted.length > MAX_ADOPTED) {
     throw new KeystrataError('limit-exceeded', `a keyset can adopt at most ${MAX_ADOPTED} others`, {
+      object: 'keyset',
       adopted: merged.adopted.length,
     })
   }
   const newest = Math.max(own.version, other.version)
   if (newest > MAX_ADOPTED_VERSION) {
     throw new KeystrataError('limit-exceeded', 'the version of this keyset is too high to be adopted', {
+      object: 'keyset',
       version: newest,
     })
   }

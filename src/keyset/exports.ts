@@ -109,6 +109,7 @@ export function parseKeyset(stored: Uint8Array): ParsedKeyset {
   const [newest] = fields.history
   if (newest !== undefined && newest.version >= fields.version) {
     throw new KeystrataError('malformed', 'this keyset descends from a version that is not lower than its own', {
+      object: 'keyset',
       version: fields.version,
     })
   }
@@ -189,7 +190,7 @@ function assertKeysetFits({ history: past }: DraftContents, plainBytes: number, 
   throw new KeystrataError(
     'limit-exceeded',
     'this keyset has too many shares or retired key pairs: an export holds at most 1 MiB',
-    { bytes },
+    { object: 'keyset', bytes },
   )
 }
 
@@ -387,7 +388,10 @@ function readSections(plain: Uint8Array, sealed: Uint8Array, destination: Destin
 
 function assertNoPlain({ length }: Uint8Array): void {
   if (length > 0)
-    throw new KeystrataError('malformed', 'this keyset export must not have a plain section', { bytes: length })
+    throw new KeystrataError('malformed', 'this keyset export must not have a plain section', {
+      object: 'keyset',
+      bytes: length,
+    })
 }
 
 function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
@@ -432,6 +436,8 @@ function readHostSections(plain: Uint8Array, sealed: Uint8Array): KeysetKeys {
 /** Joins two lists, one from the plain section and one from the sealed section. Both have the same order. */
 function pairUp<A, B, C>(open: readonly A[], locked: readonly B[], join: (open: A, locked: B) => C): C[] {
   if (open.length !== locked.length)
-    throw new KeystrataError('malformed', 'keyset export: the two sections do not list the same number of keys')
+    throw new KeystrataError('malformed', 'keyset export: the two sections do not list the same number of keys', {
+      object: 'keyset',
+    })
   return open.map((element, index) => join(element, locked[index] as B))
 }

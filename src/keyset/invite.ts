@@ -52,7 +52,10 @@ export function parseInvite(stored: Uint8Array): StoredInvite {
   const copy = copyOf(stored.subarray(0, Math.max(...LENGTHS) + 1))
   const header = parseHeader(copy, 'invite', ObjectType.invite, [Suite.seal])
   if (!LENGTHS.includes(copy.length)) {
-    throw new KeystrataError('malformed', 'this is not an invite: its length is wrong', { bytes: copy.length })
+    throw new KeystrataError('malformed', 'this is not an invite: its length is wrong', {
+      object: 'invite',
+      bytes: copy.length,
+    })
   }
   const tail = decode(inviteTail, copy.subarray(-TAIL_BYTES), 'invite')
   return {

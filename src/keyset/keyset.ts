@@ -123,9 +123,10 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @param options `costs`: the costs of the new password; by default those of the old one, or the library's default if
    *   those are too low today. `newMaster`: also creates a fresh master key, so that somebody who kept the old one
    *   cannot open later exports
-   * @throws KeystrataError `limit-exceeded`, `aborted` as {@link createKeyset}
+   * @throws KeystrataError `invalid-text`, `limit-exceeded`, `aborted` as {@link createKeyset}
    * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError for an unknown option
    */
   changePassword(next: string, options?: PasswordOptions & { newMaster?: boolean | undefined }): Promise<Keyset>
   /**
@@ -133,6 +134,10 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
    * every block and reseal every log (`openLog`), then `forgetRetired`. Get new handles of shares too: an old
    * one cannot add rekeyed blocks.
+   *
+   * If the keyset was created with `encryption: 'none'` and the new key pairs require more, `rekey` refuses the blocks
+   * that are not encrypted. Open each of them, seal its content again, keep the new label, and only then delete the old
+   * block.
    * @param options `encryption`: the minimum of the new key pairs and the default of writers; unchanged if not given
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `limit-exceeded` beyond about 600 retired key pairs and shares
@@ -141,11 +146,12 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   regenerate(options?: { encryption?: Encryption | undefined }): Keyset
   /**
    * Writes a new envelope for a block, under the current key pair. The ciphertext stays as it is, and is not needed. A
-   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope. Keep the old
-   * envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
+   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope, if the keyset
+   * still allows such blocks. Keep the old envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
    * take that away, seal the content again.
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
-   * @throws KeystrataError `policy` if it is weaker than that pair requires
+   * @throws KeystrataError `policy` if it is weaker than that pair requires. If `detail.reseal` is true, it is an
+   *   unencrypted block that the keyset no longer allows: open it, and seal its content again, under a new label
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `disposed`
    */
   rekey(head: BlockHead): Bytes
@@ -191,9 +197,11 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @returns two handles: dispose of both, or of the whole result
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
    * @throws KeystrataError `limit-exceeded` beyond about 600 shares
    * @throws KeystrataError `disposed` if this handle was disposed of
+   * @throws TypeError for an unknown option, or an explicit `undefined` for `to`
    */
   createShare(options?: { to?: Card }): { keyset: Keyset; share: Share } & Disposable
   /**
@@ -218,6 +226,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `key-not-found` if it is sealed to another card
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported`, `disposed`
    */
   acceptShare(invite: Uint8Array, from: Card): SharedReader

@@ -77,7 +77,8 @@ export async function rewrapMaster(
 /**
  * Derives the master key from the password, and checks that it is the right one.
  * @throws KeystrataError `wrong-password` if it is not
- * @throws KeystrataError `limit-exceeded` if the password is empty, or the record's costs are beyond the limits
+ * @throws KeystrataError `invalid-text` if no key can be derived from the password
+ * @throws KeystrataError `limit-exceeded` if the record's costs are beyond the limits
  * @throws KeystrataError `aborted` if the signal was aborted
  */
 export async function openMaster(

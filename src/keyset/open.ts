@@ -4,7 +4,7 @@ import { partsOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, copyOf, EMPTY, equalBytes, toHex, wipe } from '../core/bytes.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import type { Header } from '../core/header.ts'
+import { type Header, keyNotFound, objectName } from '../core/header.ts'
 import { Identity, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
 import { SecretHolder, type SecretKey } from '../core/secret.ts'
 import { type KeysetSuite, Strength } from '../core/suite.ts'
@@ -88,12 +88,19 @@ export class EnvelopeKeys extends SecretHolder {
     // An unencrypted block needs no key. If its own pair is gone, the minimum of the current pair decides whether it is
     // accepted.
     const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
-    if (identity === undefined) throw new KeystrataError('key-not-found')
-    const isAdopted = this.#isAdopted(header.ownerId)
-    if (!isAdopted && !equalBytes(header.ownerId, this.ownerId)) throw authenticationFailed()
-    const minimum = isAdopted && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
+    if (identity === undefined) throw keyNotFound(objectName(header.type) ?? 'object', header)
+    this.assertOwner(header)
+    const minimum = this.#isAdopted(header.ownerId) && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
     this.#assertStrongEnough(header.suite, minimum)
     return identity
+  }
+
+  /**
+   * Checks that a block or a record belongs to this keyset, or to one that it adopted.
+   * @throws KeystrataError `authentication-failed` if the header names another owner
+   */
+  assertOwner({ ownerId }: Pick<Header, 'ownerId'>): void {
+    if (!this.#isAdopted(ownerId) && !equalBytes(ownerId, this.ownerId)) throw authenticationFailed()
   }
 
   #isAdopted(ownerId: Uint8Array): boolean {
@@ -175,6 +182,7 @@ function assertWithinLimit({ length }: Uint8Array, mode: Mode): void {
   const { before, after } = FRAME_BYTES[mode]
   if (length <= before + MAX_CONTENT_BYTES + after) return
   throw new KeystrataError('limit-exceeded', 'this block is too large: a block holds at most 64 MiB of content', {
+    object: 'block',
     bytes: length,
   })
 }

@@ -1,16 +1,17 @@
 // Opens and rekeys blocks for the owner of a keyset (SPEC §6). Opening includes the checks that need the keyset's
 // secrets, such as the check of the label.
 import { incompleteFor, type KeysetContents } from './exports.ts'
-import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
+import { type BlockHead, type BlockReader, headOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, bytesFrom, copyOf, toHex } from '../core/bytes.ts'
+import { KeystrataError } from '../core/errors.ts'
 import { Recipient } from '../core/key-pairs.ts'
 import { recordSuiteOf, rekeySuiteOf, type Strength } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
-import type { Mode } from './mask.ts'
+import { Mode, parseEnvelope } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs, sourceIn } from './open.ts'
 import { recordKeysFrom, type Signers } from './signed-record.ts'
 import type { RecordKeys } from '../state/record.ts'
-import { isAddressedTo, rekeyBlock, sourceIds } from './rekey.ts'
+import { isCurrentFor, rekeyBlock } from './rekey.ts'
 
 /** The keys and rules that opening and rekeying need. */
 export interface OwnerKeys extends OwnerPairs, DedupSecrets {
@@ -49,7 +50,7 @@ export class OwnerBlocks implements BlockReader {
   }
 
   isCurrent(envelope: Uint8Array): boolean {
-    return isAddressedTo(this.recipient, sourceIds(this.#owner), envelope)
+    return isCurrentFor(this.recipient, this.#owner, envelope)
   }
 
   rekey(head: BlockHead): Bytes {
@@ -57,8 +58,27 @@ export class OwnerBlocks implements BlockReader {
     // Read each property once, so that the value that was checked is the one that is used.
     const { label, envelope: stored } = head
     const envelope = bytesFrom(stored, 'envelope')
+    this.#assertKeepable({ label, envelope })
     // An unencrypted block has no key that could be replaced.
     return rekeyBlock({ label, envelope }, this.keys, today) ?? copyOf(envelope)
+  }
+
+  /**
+   * Refuses unencrypted blocks that this keyset no longer allows. No new envelope helps them, and once the key pair that
+   * allowed them is forgotten, they would not open any more.
+   * @throws KeystrataError `policy`
+   */
+  #assertKeepable(head: BlockHead): void {
+    const { envelope } = headOf(head)
+    const { header, mode } = parseEnvelope(envelope)
+    if (mode !== Mode.none) return
+    this.keys.assertOwner(header)
+    if (this.isCurrent(envelope)) return
+    throw new KeystrataError(
+      'policy',
+      'this block is not encrypted, but the keyset requires encryption today: open it, and seal its content again',
+      { rule: 'minimum-encryption', reseal: true },
+    )
   }
 
   /** Returns the scheme of the source that sealed the block: this keyset's own, or an adopted one. */

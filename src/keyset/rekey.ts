@@ -8,23 +8,24 @@ import { type EncryptedSuite, strongestSuite } from '../core/suite.ts'
 import { isMasked, maskKey, parseEnvelope, unmaskKey } from './mask.ts'
 import type { EnvelopeKeys } from './open.ts'
 
-/** Returns the ids of a keyset's own source and of those that it adopted. */
-export const sourceIds = ({
-  id,
-  adopted,
-}: {
+/** The ids of a keyset's own source and of those that it adopted. */
+export interface Sources {
   readonly id: Uint8Array
   readonly adopted: readonly { readonly id: Uint8Array }[]
-}): readonly Uint8Array[] => [id, ...adopted.map((source) => source.id)]
+}
 
 /**
- * Returns whether an envelope belongs to one of these owners and is addressed to this recipient. The owners' unencrypted
- * blocks are always current: they have no key that could be replaced.
+ * Returns whether an envelope is as a writer of this keyset would write it today: sealed to this recipient, and not
+ * weaker than its minimum. An unencrypted block has no key that could be replaced. It is current if its keyset still
+ * allows such blocks. Those of adopted keysets never are: anybody who once had their host export can make them.
  */
-export function isAddressedTo(recipient: Recipient, ownerIds: readonly Uint8Array[], given: Uint8Array): boolean {
+export function isCurrentFor(recipient: Recipient, { id, adopted }: Sources, given: Uint8Array): boolean {
   const envelope = parseEnvelope(bytesFrom(given, 'envelope'))
-  if (!ownerIds.some((id) => equalBytes(envelope.header.ownerId, id))) return false
-  return !isMasked(envelope) || equalBytes(envelope.header.keyId, recipient.keyId)
+  const { suite, ownerId, keyId } = envelope.header
+  if (suite.strength < recipient.publicHalves.minimum) return false
+  const isOwn = equalBytes(ownerId, id)
+  if (!isMasked(envelope)) return isOwn
+  return equalBytes(keyId, recipient.keyId) && (isOwn || adopted.some((source) => equalBytes(ownerId, source.id)))
 }
 
 /** The recipient of a new envelope. */

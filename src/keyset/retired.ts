@@ -27,6 +27,7 @@ import { isMasked, parseEnvelope } from './mask.ts'
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
  * @throws KeystrataError `aborted`, `disposed`
  * @throws TypeError if `keyset` is not a keyset from this copy of the library
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { checkRetired, createKeyset } from 'keystrata'

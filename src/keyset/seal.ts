@@ -54,7 +54,7 @@ export async function decryptContent(
 ): Promise<Bytes> {
   const { before, after } = FRAME_BYTES[mode]
   if (ciphertext.length < before + after) {
-    throw new KeystrataError('malformed', 'this ciphertext is cut short', { bytes: ciphertext.length })
+    throw new KeystrataError('malformed', 'this ciphertext is cut short', { object: 'block', bytes: ciphertext.length })
   }
   const lead = copyOf(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))

@@ -96,7 +96,7 @@ export class ShareRecipients {
 
 export function noSuchShare(id: string): KeystrataError {
   const message = 'no active share has this id; it was revoked, or this handle or export is older than the share'
-  return new KeystrataError('key-not-found', message, { share: id.slice(0, 32) })
+  return new KeystrataError('key-not-found', message, { object: 'share', share: id.slice(0, 32) })
 }
 
 /**
@@ -187,10 +187,10 @@ export interface Share extends RecordWriter, Handle {
    * @param to a card whose fingerprint you compared with its owner. Anybody who has its private half can open the share
    * @throws KeystrataError `policy` for a direct share to another card
    * @throws KeystrataError `key-changed` if card and fingerprint do not match
+   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
    * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError if it is not a card
-   * @throws RangeError if its fingerprint is not 60 digits
    */
   invite(to: Card): Bytes
 }

@@ -5,8 +5,8 @@ import { ENCRYPTED_SUITES, type EncryptedSuite, type RecordSuite, strongestSuite
 import { type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct } from '../core/codec.ts'
-import { authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { NOBODY } from '../core/header.ts'
+import { authenticationFailed } from '../core/errors.ts'
+import { keyNotFound, NOBODY } from '../core/header.ts'
 import { hedgedId, hedgedNonce } from '../core/hedge.ts'
 import type { Recipient, SigningPair } from '../core/key-pairs.ts'
 import { associatedData, deriveLock } from '../core/wrap.ts'
@@ -99,7 +99,7 @@ export function recordKeysFrom(parts: RecordParts): RecordKeys {
 function assertMadeByOwner(record: ParsedRecord, { ownerId, signers, adopted }: RecordParts): void {
   const { header, kind, encoded } = record
   const signer = equalBytes(header.ownerId, ownerId) ? signers() : adopted(header.ownerId)
-  if (signer === undefined) throw new KeystrataError('key-not-found')
+  if (signer === undefined) throw keyNotFound('record', header)
   // No keyset makes records of another key model.
   if (header.suite.record === 'mac') throw authenticationFailed()
   const holds =

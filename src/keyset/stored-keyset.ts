@@ -61,6 +61,7 @@ function readKeyset(
  * @throws KeystrataError `forked` if what is stored does not descend from `atLeast`
  * @throws KeystrataError as {@link unlockKeyset}
  * @throws TypeError if the store returns an invalid answer; the store's own errors
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createKeyset, loadKeyset, saveKeyset } from 'keystrata'
@@ -444,16 +445,19 @@ export async function checkWriter(store: StateStore, writer: Pick<KeysetWriter, 
       stored = revisionText(revisionOf(parsed))
       isAnother = toHex(parsed.header.ownerId) !== id
       assertDescends(parsed, revision)
-      if (isAnother || !equalBytes(parsed.revision, revision.id)) throw new KeystrataError('stale-export')
+      if (isAnother || !equalBytes(parsed.revision, revision.id)) throw staleExport(revision, stored)
     })
   } catch (error) {
     if (!(error instanceof KeystrataError)) throw error
     const { code } = error
     const isStale = code === 'stale-export' || code === 'forked' || (code === 'rollback' && isAnother)
     if (!isStale) throw error
-    throw new KeystrataError('stale-export', 'this host export is out of date: replace it', {
-      revision: revisionText(revision),
-      stored,
-    })
+    throw staleExport(revision, stored)
   }
 }
+
+const staleExport = (revision: Revision, stored: string): KeystrataError =>
+  new KeystrataError('stale-export', 'this host export is out of date: replace it', {
+    revision: revisionText(revision),
+    stored,
+  })

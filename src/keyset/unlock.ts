@@ -28,10 +28,13 @@ import { type Encryption, parseWriterOptions, WRITER_OPTIONS, type WriterOptions
  *   keyset accepts when it opens blocks. `dedupWith`: copies the dedup key of another keyset, so that equal contents of
  *   both give equal ciphertexts. A holder of either keyset can then confirm and open contents of the other that they
  *   can guess
- * @throws KeystrataError `limit-exceeded` if the password is empty, if the costs are outside 19,456 KiB–1 GiB, 2–64
- *   iterations or 1–16 lanes, or if all iterations together take more than 4 GiB
+ * @throws KeystrataError `invalid-text` if the password is empty, or has a character that no password may have, such as a
+ *   line end; `detail` says which
+ * @throws KeystrataError `limit-exceeded` if the costs are outside 19,456 KiB–1 GiB, 2–64 iterations or 1–16 lanes, or if
+ *   all iterations together take more than 4 GiB
+ * @throws KeystrataError `unsupported` if the runtime has no Unicode data
  * @throws KeystrataError `aborted` if the signal was aborted
- * @throws TypeError if the password is not well-formed text, an option is unknown, or `dedupWith` is from another copy
+ * @throws TypeError if the password is not a string, an option is unknown, or `dedupWith` is from another copy
  *   of this library
  * @example
  * ```ts
@@ -132,9 +135,10 @@ export function parseUnlockOptions(options: (PasswordOptions & OpenOptions) | un
  * @throws KeystrataError `rollback` if it is older than `atLeast`
  * @throws KeystrataError `forked` if it does not descend from `atLeast`
  * @throws KeystrataError `unsupported` if the export needs a later release
- * @throws KeystrataError `limit-exceeded` if the password is empty, the export is too large, or its costs are above
- *   `costs` or the limits
+ * @throws KeystrataError `invalid-text` if the password is one that {@link createKeyset} refuses
+ * @throws KeystrataError `limit-exceeded` if the export is too large, or its costs are above `costs` or the limits
  * @throws KeystrataError `aborted` if the signal was aborted
+ * @throws TypeError for an unknown option, or `costs` that are not three numbers
  * @example
  * ```ts
  * import { createKeyset, unlockKeyset } from 'keystrata'
@@ -183,6 +187,7 @@ export async function unlockParsed(
 function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Argon2Costs): void {
   if (iterations <= ceiling.iterations && memoryKiB <= ceiling.memoryKiB && lanes <= ceiling.lanes) return
   throw new KeystrataError('limit-exceeded', 'unlocking this keyset takes more than `costs` allows', {
+    object: 'keyset',
     iterations,
     memoryKiB,
     lanes,
@@ -203,6 +208,7 @@ function assertWithin({ iterations, memoryKiB, lanes }: Argon2Costs, ceiling: Ar
  * @throws KeystrataError `authentication-failed` if they were altered
  * @throws KeystrataError `limit-exceeded`, `disposed`
  * @throws TypeError if `device` is not a device key from this copy of the library
+ * @throws TypeError for an unknown property of `expected`, or an explicit `undefined` for `id` or `atLeast`
  * @example
  * ```ts
  * import { createKeyset, openSavedKeyset } from 'keystrata'

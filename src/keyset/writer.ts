@@ -45,7 +45,7 @@ import { sourceIn } from './open.ts'
 import { signersIn } from './owner.ts'
 import type { PublicShare, PublicSource } from './layout.ts'
 import { recordKeysFrom, type Signers } from './signed-record.ts'
-import { isAddressedTo, sourceIds } from './rekey.ts'
+import { isCurrentFor } from './rekey.ts'
 import { type Descent, revisionText } from './revision.ts'
 import { encryptContent, prepareContent, type PreparedContent } from './seal.ts'
 import { maskForShare, shareRecords, ShareRecipients } from './share.ts'
@@ -64,7 +64,8 @@ import { maskForShare, shareRecords, ShareRecipients } from './share.ts'
 export type Encryption = 'none' | 'x25519' | 'hybrid'
 
 /**
- * How a writer seals. An option that is not given takes the keyset's default.
+ * How a writer seals. An option that is not given takes the keyset's default, but {@link openWriter} never leaves blocks
+ * unencrypted by default.
  * @example
  * ```ts
  * import { openWriter, type WriterOptions } from 'keystrata'
@@ -106,8 +107,9 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   /** The ids of the active shares, 32 hex digits each: what `seal`, `envelopesFor` and `share` take. */
   readonly shares: readonly string[]
   /**
-   * Returns whether a block is sealed to the current key pair, the one in this export. Returns true for unencrypted
-   * blocks of this keyset and of those that it adopted, and false for blocks of other keysets.
+   * Returns whether a block is sealed to the current key pair, the one in this export, and is not weaker than that pair
+   * requires. An unencrypted block is current if this keyset still allows such blocks. A block that is not current needs
+   * {@link Keyset.rekey}. Returns false for unencrypted blocks of adopted keysets, and for all blocks of others.
    * @throws KeystrataError `malformed` or `unsupported` if it is not an envelope of a keyset
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
@@ -200,7 +202,7 @@ export class BlockSealer implements BlockWriter {
 
   isCurrent(envelope: Uint8Array): boolean {
     this.#assertUsable()
-    return isAddressedTo(this.recipient, sourceIds(this.#keys), envelope)
+    return isCurrentFor(this.recipient, this.#keys, envelope)
   }
 
   async pack(files: readonly Uint8Array[]): Promise<Pack> {
@@ -385,6 +387,7 @@ function assertNotWeaker(encryption: Strength, minimum: Strength): void {
  * @param hostExport the bytes of `export('host')`, at most 1 MiB
  * @throws KeystrataError `policy` if it is not a `host` export, or if `encryption` is below the keyset's minimum
  * @throws KeystrataError `malformed`, `unsupported` or `limit-exceeded` if it is not a keyset
+ * @throws TypeError for an unknown option, or an unknown name of an encryption or a dedup mode
  * @example
  * ```ts
  * import { createKeyset, openWriter } from 'keystrata'
@@ -404,6 +407,14 @@ export function openWriter(hostExport: Uint8Array, options?: WriterOptions): Key
     throw new KeystrataError('policy', 'this is not a host export; other exports need the password: use unlockKeyset', {
       rule: 'host-export',
     })
+  }
+  // Nothing authenticates the file. Whoever changed two of its bytes could otherwise turn every backup into plaintext.
+  if (defaults.encryption === Strength.none && given.encryption === undefined) {
+    throw new KeystrataError(
+      'policy',
+      "this host export says that blocks are not encrypted: pass encryption: 'none' if you want that",
+      { rule: 'unencrypted' },
+    )
   }
   const { blockPair, blockSalt, dedupKey, sourceSigning, cardSigning, shares, adopted } = readHostPlain(parsed)
   const { header, version, revision } = parsed

@@ -54,7 +54,7 @@ export async function portableDes(): Promise<DesCbc> {
     })
   } catch {
     const message = 'this platform has no DES, and the package des.js is missing or does not work: install it'
-    throw new KeystrataError('unsupported', message, { package: 'des.js' })
+    throw new KeystrataError('unsupported', message, { object: 'DES-56', package: 'des.js' })
   }
 }
 

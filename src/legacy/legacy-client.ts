@@ -31,11 +31,12 @@ export interface LegacyKey {
  * @param options `dangerouslyAllowDes`: lets the client seal private blocks too, for tests and for readers that support
  *   nothing else. Anybody can break DES by trying all keys
  * @throws KeystrataError `unsupported` if the platform has no DES and the package des.js is not installed
- * @throws KeystrataError `limit-exceeded` if the key or a name is empty or too long
+ * @throws KeystrataError `invalid-text` if the key or a name is empty or too long, or has a character that no text may have
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws KeystrataError `policy` later, from the client's `safeguard` and `save`, and without `dangerouslyAllowDes`
  *   also from `prepare` and `seal` of its private scope
- * @throws TypeError for an unknown type or platform, and for a key or name that is not well-formed text
+ * @throws TypeError for an unknown type or platform, and for a key or name that is not a string
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import type { StoredBlock } from 'keystrata'

@@ -136,6 +136,7 @@ const MAX_THREADS = 64
  *   file (`keystrata/pool/worker`), for bundlers and content security policies
  * @throws RangeError if `threads` is not an integer from 1 to 64
  * @throws TypeError if `worker` is not a URL, or is absent where a bundle does not know its own URL
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { createKeyset } from 'keystrata'

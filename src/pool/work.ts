@@ -141,7 +141,8 @@ export class Work {
 
   #preparedBlock(prepared: number): PreparedBlock {
     const block = this.#prepared.get(prepared)
-    if (block === undefined) throw new KeystrataError('disposed', 'this block was sealed or disposed of')
+    if (block === undefined)
+      throw new KeystrataError('disposed', 'this block was sealed or disposed of', { object: 'prepared block' })
     return block
   }
 }

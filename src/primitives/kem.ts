@@ -54,7 +54,7 @@ export function importPublicKey<Name extends KemName>(kem: Name, publicKey: Uint
     }
     return encapsulator
   } catch {
-    throw new KeystrataError('malformed', `this is not a valid ${kem} public key`, { field: kem })
+    throw new KeystrataError('malformed', `this is not a valid ${kem} public key`, { object: 'public key', field: kem })
   }
 }
 

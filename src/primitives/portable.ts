@@ -13,6 +13,7 @@ import { sha3_256 } from '@noble/hashes/sha3.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { adopt, allocate, type Bytes, copyOf, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { nameOf } from '../core/realms.ts'
 import { disposable, wiping } from '../core/secret.ts'
 import type {
   Argon2id,
@@ -152,7 +153,8 @@ function opened(open: () => Uint8Array): Bytes | undefined {
   try {
     return adopt(open())
   } catch (error) {
-    if (error instanceof Error && error.constructor !== Error) throw error
+    // Not by its class: in Next's edge runtime, the constructor of an Error is not the global one.
+    if (nameOf(error) !== 'Error') throw error
     return undefined
   }
 }

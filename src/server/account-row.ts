@@ -4,7 +4,7 @@ import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'
 import { type Claim, sameKey } from '../client/proof.ts'
 import { CLOCK_TOLERANCE_MS } from './challenge.ts'
-import { equalBytes, utf8 } from '../core/bytes.ts'
+import { equalBytes, toHex, utf8 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 
 export const ClientState = { provisional: 0, locked: 1 } as const
@@ -72,7 +72,10 @@ export function fromOwnRow<T>(read: () => T): T {
 export function knownIn(row: AccountRow | undefined, client: string): { row: AccountRow; known: KnownClient } {
   const known = row && find(row, client)
   if (row === undefined || known === undefined) {
-    throw new KeystrataError('key-not-found', 'this client is not enrolled: enrol it first', { client })
+    throw new KeystrataError('key-not-found', 'this client is not enrolled: enrol it first', {
+      object: 'client',
+      client,
+    })
   }
   return { row, known }
 }
@@ -195,10 +198,15 @@ export function assertComplete({ accountKey, clients }: AccountRow): void {
 function assertAccountKey(stored: KeyHash | undefined, claimed: KeyHash | undefined): void {
   if (stored === undefined) {
     if (claimed === undefined) return
-    throw new KeystrataError('key-not-found', 'this account key is not enrolled: enrol the client again')
+    throw new KeystrataError('key-not-found', 'this account key is not enrolled: enrol the client again', {
+      object: 'account key',
+      key: toHex(claimed.hash),
+    })
   }
   if (claimed === undefined)
-    throw new KeystrataError('account-key-required', 'this account has an account key: the client must have it too')
+    throw new KeystrataError('account-key-required', 'this account has an account key: the client must have it too', {
+      object: 'account key',
+    })
   if (!sameKey(stored, claimed)) throw keyChanged('account')
 }
 

@@ -120,5 +120,5 @@ function tooManyTries(mayBeDone: boolean): KeystrataError {
   const message = mayBeDone
     ? 'the store does not say whether it has this change: try again'
     : 'other writers changed this account first on every try: try again later'
-  return new KeystrataError('conflict', message, { tries: TRIES })
+  return new KeystrataError('conflict', message, { object: 'account', tries: TRIES })
 }

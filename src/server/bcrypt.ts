@@ -116,7 +116,10 @@ export async function matchesVerifier(
 export function assertCredential(credential: string): string {
   const password = bcryptPassword(credential)
   if (password !== undefined) return password
-  throw new KeystrataError('malformed', 'invalid credential: it must be 32 characters of base64url')
+  throw new KeystrataError('malformed', 'invalid credential: it must be 32 characters of base64url', {
+    object: 'credential',
+    characters: credential.length,
+  })
 }
 
 /** bcryptjs in worker threads. */
@@ -164,7 +167,10 @@ export function assertVerifier(verifier: string): void {
   if (typeof verifier !== 'string') throw new TypeError('verifier must be a string')
   const found = /^\$2b\$(\d\d)\$[./A-Za-z\d]{53}$/.exec(verifier)
   if (found === null)
-    throw new KeystrataError('malformed', 'invalid verifier: it must be 60 characters of bcrypt, `$2b$…`')
+    throw new KeystrataError('malformed', 'invalid verifier: it must be 60 characters of bcrypt, `$2b$…`', {
+      object: 'verifier',
+      characters: verifier.length,
+    })
   assertCost(Number(found[1]))
 }
 

@@ -86,7 +86,11 @@ export class Challenges {
    */
   async take({ date, bytes }: IssuedChallenge): Promise<void> {
     const isFirst = await this.#store.once(toHex(sha256(bytes)), new Date(date + REMEMBERED_MS))
-    if (!isFirst) throw new KeystrataError('expired', 'this challenge was answered before: request a new one')
+    if (!isFirst)
+      throw new KeystrataError('expired', 'this challenge was answered before: request a new one', {
+        object: 'challenge',
+        date: new Date(date).toISOString(),
+      })
     // The store may have taken its time.
     assertInTime(date)
   }
@@ -111,7 +115,7 @@ const macOf = (key: SecretKey<'mac'>, challenge: Uint8Array): Bytes =>
  */
 function assertInTime(date: number): void {
   const now = Date.now()
-  const detail = { date: new Date(date).toISOString() }
+  const detail = { object: 'challenge', date: new Date(date).toISOString() }
   if (now >= date + CHALLENGE_MS) {
     throw new KeystrataError('expired', 'this challenge has expired: request a new one, and answer it at once', detail)
   }

@@ -89,6 +89,7 @@ async function writeLogin(store: CheckedStore, keyId: Uint8Array, after: number,
  * @throws KeystrataError `limit-exceeded` if the record is too large, the cost is not 10 to 15, or too many hashes of this
  *   process are not finished
  * @throws TypeError if an argument has another type, or the store returns an invalid answer; the store's own errors
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { guardProfiles, saveCredential } from 'keystrata/server'
@@ -124,7 +125,7 @@ export async function saveCredential(
   await untilWritten(async () => {
     const { version, record: saved, verifier } = await readLogin(checked, keyId)
     if (verifier !== undefined && !(await matchesVerifier(verifier, credential, options))) {
-      throw new KeystrataError('conflict', 'another credential is stored for this password')
+      throw new KeystrataError('conflict', 'another credential is stored for this password', { object: 'credential' })
     }
     if (verifier !== undefined && saved >= next.version) return true
     const login = encodeLogin(next.version, verifier ?? (created ??= await createVerifier(credential, options)))
@@ -154,6 +155,7 @@ const encodeLogin = (record: number, verifier: string): Bytes =>
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if the stored profile is damaged
  * @throws Error if the stored verifier is damaged
  * @throws TypeError if `credential` is not a string, or the store returns an invalid answer; the store's own errors
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { verifyCredential } from 'keystrata/server'

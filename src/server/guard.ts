@@ -185,5 +185,5 @@ function assertNextKeyring({ version, previous }: ParsedKeyring, before: ParsedK
   const expected = before.version + 1
   if (version === expected && equalBytes(previous, previousOf(before.bytes))) return
   const message = `keyring version ${version} does not follow the stored one, ${before.version}: read it again`
-  throw new KeystrataError('conflict', message, { version, expected })
+  throw new KeystrataError('conflict', message, { object: 'keyring', version, expected })
 }

@@ -120,6 +120,7 @@ export interface KeyRegistry {
    *   signature does not verify
    * @throws KeystrataError `limit-exceeded` if the enrolment is too large or the account already has 4,096 clients
    * @throws KeystrataError `malformed`, `unsupported`
+   * @throws KeystrataError `invalid-text` if `account` is not a name
    * @throws TypeError if `account` is missing
    */
   enrol(enrolment: Uint8Array, options: { account: string }): Promise<void>
@@ -171,6 +172,7 @@ export interface KeyRegistry {
    * @throws KeystrataError `authentication-failed` if the realm differs or a signature does not verify
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws KeystrataError `malformed`, `unsupported`, `limit-exceeded`
+   * @throws KeystrataError `invalid-text` if `account` is not a name
    * @throws TypeError if `account` is missing
    */
   safeguard(escrow: Uint8Array, options: { account: string }): Promise<void>
@@ -179,7 +181,7 @@ export interface KeyRegistry {
    * still have it, and so do registration files that were built before: whoever has one of them and the activation code
    * has the keys.
    * @returns false if there is nothing to clear: no escrow, or no such client. Of two calls at once, both may return true
-   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws the store's own error, if it cannot drop older versions. Its message says that the change is stored, and that
    *   an escrow may be left in them: try again
@@ -187,7 +189,7 @@ export interface KeyRegistry {
   clearEscrow(client: ClientName): Promise<boolean>
   /**
    * Lists the clients of an account, in the order in which they were enrolled. It is empty for an unknown account.
-   * @throws KeystrataError `limit-exceeded` if the name is empty or over 255 bytes
+   * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes, or has a character that no name may have
    */
   listClients(account: string): Promise<readonly ListedClient[]>
   /**
@@ -202,7 +204,7 @@ export interface KeyRegistry {
    *
    * Registration files that were built before still recreate the client, but it cannot connect until it is enrolled.
    * @returns false if there is no such client. Of two calls at once, both may return true
-   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
    * @throws KeystrataError `conflict` if another writer writes first on every try
    * @throws the store's own error, if it cannot drop older versions, as in {@link KeyRegistry.clearEscrow}
    */
@@ -215,7 +217,7 @@ export interface KeyRegistry {
    * under private keys is not touched.
    * @returns false if the account has no account key, or there is no such account. Of two calls at once, both may return true
    * @throws KeystrataError `policy` while a locked client uses it; `detail.locked` is their number
-   * @throws KeystrataError `limit-exceeded` if the name is empty or over 255 bytes
+   * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes, or has a character that no name may have
    * @throws KeystrataError `conflict` if another writer writes first on every try
    */
   clearAccountKey(account: string): Promise<boolean>
@@ -229,7 +231,7 @@ export interface KeyRegistry {
    * @throws KeystrataError `safeguarding-required` if the client has no escrow
    * @throws KeystrataError `key-not-found` if the client is not enrolled
    * @throws KeystrataError `policy` if the keyset was unlocked from a source definition
-   * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+   * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
    * @throws KeystrataError `disposed` if the keyset was disposed of
    * @throws RangeError if `expires` is not a date from 1970 on
    * @throws TypeError if the keyset is from another copy of this library
@@ -358,8 +360,9 @@ class StoreRegistry implements KeyRegistry {
  * @param options `realm`: the realm of the clients; `server`: the name by which clients know this server, so that no
  *   other server can forward their proofs; `safeguarding`: whether clients may or must deposit their keys in escrow
  *   (default `off`). No setting deletes escrows that are already stored
- * @throws KeystrataError `limit-exceeded` if a name is empty or over 255 bytes
+ * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
  * @throws TypeError for an unknown `safeguarding`, or if `store` is not a RegistryStore
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `safeguarding`
  * @example
  * ```ts
  * import { openKeyRegistry } from 'keystrata/server'
@@ -377,7 +380,9 @@ export function openKeyRegistry(
 }
 
 const safeguardingRequired = (): KeystrataError =>
-  new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first')
+  new KeystrataError('safeguarding-required', 'the keys of this client are not in escrow: safeguard them first', {
+    object: 'escrow',
+  })
 
 /**
  * Returns the account of the customer who is logged in.

@@ -31,7 +31,8 @@ interface StoredHead {
 /** @throws KeystrataError `malformed` if it is too short */
 function readHead(stored: Uint8Array): StoredHead {
   const end = stored.length - HASH_BYTES
-  if (end < LENGTH_BYTES) throw new KeystrataError('malformed', 'this head is cut short', { bytes: stored.length })
+  if (end < LENGTH_BYTES)
+    throw new KeystrataError('malformed', 'this head is cut short', { object: 'head', bytes: stored.length })
   const { buffer, byteOffset } = stored
   return {
     length: new DataView(buffer, byteOffset).getUint32(0),
@@ -167,6 +168,7 @@ class BlocksUnder implements Blocks {
     const ciphertext = await this.#get(dataName(hash))
     if (ciphertext === undefined) {
       throw new KeystrataError('missing', 'the store has the head of this block, but not its ciphertext', {
+        object: 'ciphertext',
         label,
         hash: toHex(hash),
       })
@@ -218,7 +220,7 @@ class BlocksUnder implements Blocks {
           : checkedFlag(await this.#blobs.replace(name, stored, encodeHead(next)), 'replace')
       if (answer) return true
     }
-    throw new KeystrataError('conflict', 'other writers changed the head of this block on every try', { name })
+    throw new KeystrataError('conflict', 'other writers changed the head of this block on every try', { object: name })
   }
 
   /** Writes a ciphertext under its hash. One with this hash's name, but another length, was cut: it is replaced. */

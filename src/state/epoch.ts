@@ -218,7 +218,12 @@ export class EpochRecords {
   #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
     const last = numberAt(epoch, newest)
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
-    return new KeystrataError('rollback', message, { atLeast: positionText(position), last, log: toHex(this.logId) })
+    return new KeystrataError('rollback', message, {
+      object: 'log',
+      atLeast: positionText(position),
+      last,
+      log: toHex(this.logId),
+    })
   }
 
   /**
@@ -350,7 +355,8 @@ export const versionOf = ({ start, base }: Epoch, number: number): number => sta
 /** The number of a version behind the start of its epoch: each version takes one, even if it is damaged. */
 export const numberAt = ({ start, base }: Epoch, version: number): number => base + version - start
 
-const notThere = (): KeystrataError => new KeystrataError('missing', 'the store has no such record')
+const notThere = (): KeystrataError =>
+  new KeystrataError('missing', 'the store has no such record', { object: 'record' })
 
 function fitsNumber(epoch: Epoch, { kind, sequence, number }: ParsedRecord): boolean {
   if (sequence <= epoch.start) return number <= epoch.base
@@ -368,7 +374,7 @@ function assertSame({ kind, id }: ParsedRecord, position: Position): void {
 const forked = (position: Position): KeystrataError => {
   const text = positionText(position)
   const message = `another record has the number of ${text}: this is another log, or another branch of it`
-  return new KeystrataError('forked', message, { position: text })
+  return new KeystrataError('forked', message, { object: 'log', position: text })
 }
 
 /** Returns whether an error is about one record, and not about the handle, or the keys that a definition lacks. */

@@ -173,6 +173,7 @@ export class Epochs extends EpochRecords {
   #lost({ epoch }: Epoch): KeystrataError {
     const log = toHex(this.logId)
     return new KeystrataError('missing', `the store lost records of epoch ${epoch}, where this log goes on`, {
+      object: this.nameOf(epoch),
       log,
       epoch,
     })

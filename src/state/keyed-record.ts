@@ -2,6 +2,7 @@
 // owner. Whoever can write them can also read them, and there is no second party: such a log can be shortened by
 // whoever writes to it.
 import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
+import { keyNotFound } from '../core/header.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { hedgedId, hedgedNonce } from '../core/hedge.ts'
 import { type Role, SecretHolder, type SecretKey } from '../core/secret.ts'
@@ -58,7 +59,7 @@ export class KeyedRecords extends SecretHolder implements RecordKeys, RecordSeal
   }
 
   verify({ header, encoded }: ParsedRecord): void {
-    if (!equalBytes(header.ownerId, this.ownerId)) throw new KeystrataError('key-not-found')
+    if (!equalBytes(header.ownerId, this.ownerId)) throw keyNotFound('record', header)
     const { suite, keyId } = this.#owner
     const holds =
       header.suite.id === suite.id &&

@@ -140,7 +140,7 @@ export interface Log extends LogWriter, LogReader {
  * @param name 1 to 255 bytes of text, which is not secret
  * @param keys a keyset, a vault, or a scope of a client: they do everything. The writer of a keyset, a `Share` of its owner
  *   and `writer.share(id)` append, and a `SharedReader` reads
- * @throws KeystrataError `limit-exceeded` if the name has not 1 to 255 bytes
+ * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes, or has a character that no name may have
  * @throws KeystrataError `policy` for the scope `public`, and under DES-56: they have no records
  * @throws KeystrataError `disposed` if this handle was disposed of
  * @throws TypeError if `keys` is not a handle from this copy of the library, or `store` is not a StateStore
@@ -217,10 +217,13 @@ export class StoredLog implements Log {
     if (arrived !== undefined) return positionText({ number: arrived.number, id })
     const unsettled = attempts.findLast(({ outcome }) => outcome === 'unknown')
     if (unsettled === undefined)
-      throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later')
+      throw new KeystrataError('conflict', 'other machines appended to this log on every try: try again later', {
+        object: 'log',
+        tries: TRIES,
+      })
     const position = positionText({ number: unsettled.number, id })
     const message = `other machines appended to this log on every try, and ${position} may still arrive: read it again`
-    throw new KeystrataError('conflict', message, { unsettled: position })
+    throw new KeystrataError('conflict', message, { object: 'log', tries: TRIES, unsettled: position })
   }
 
   /** Returns the attempt that is in the log, as it was written, or as a copy with its number and the id. */

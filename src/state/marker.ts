@@ -73,7 +73,10 @@ export function readClose(content: Uint8Array): Close {
 export function readSealOff(content: Uint8Array, own: number): SealOff {
   const value = decode(sealOff, content, 'seal-off')
   if (value.epoch > own) return value
-  throw new KeystrataError('malformed', 'this seal-off does not lead to a higher epoch', { epoch: value.epoch })
+  throw new KeystrataError('malformed', 'this seal-off does not lead to a higher epoch', {
+    object: 'record',
+    epoch: value.epoch,
+  })
 }
 
 export const isIn = (ranges: readonly NumberRange[], number: number): boolean =>

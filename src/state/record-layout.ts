@@ -106,6 +106,7 @@ export interface ParsedRecord extends RecordFields {
 export function parseRecord(stored: Uint8Array, logId: Uint8Array): ParsedRecord {
   if (stored.length > MAX_RECORD_BYTES)
     throw new KeystrataError('limit-exceeded', 'this record is too large: a record holds at most 64 MiB', {
+      object: 'record',
       bytes: stored.length,
     })
   // Everything is read from the copy: the caller may share its memory with another thread.
@@ -117,9 +118,12 @@ export function parseRecord(stored: Uint8Array, logId: Uint8Array): ParsedRecord
   assertFits(header.suite, kind)
   const { sequence, number, id, previous } = decode(frame, copy.subarray(0, FRAME_BYTES), 'record', copy.length)
   if (encoded.body.length < leastBody(header.suite, kind))
-    throw new KeystrataError('malformed', 'this record is cut short', { bytes: copy.length })
+    throw new KeystrataError('malformed', 'this record is cut short', { object: 'record', bytes: copy.length })
   if (kind === 'content' && number === 0)
-    throw new KeystrataError('malformed', 'this record has content, but no number', { bytes: copy.length })
+    throw new KeystrataError('malformed', 'this record has content, but no number', {
+      object: 'record',
+      bytes: copy.length,
+    })
   const { flags, generation: epoch } = header
   return { header, kind, epoch, sequence, number, id, previous, encoded, isAfterDamage: hasFlag(flags, 'afterDamage') }
 }
@@ -179,11 +183,12 @@ export function draftRecord(
 
 /**
  * Returns the id of a log, 16 bytes.
- * @throws KeystrataError `limit-exceeded` if the name is empty, or over 255 bytes of UTF-8
- * @throws TypeError if it is not well-formed text
+ * @throws KeystrataError `invalid-text` if the name is empty, over 255 bytes of UTF-8, or has a character that no name may
+ *   have
+ * @throws TypeError if it is not a string
  */
 export function logIdOf(name: string): Bytes {
-  return copyOf(sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'the name of a log')))).subarray(0, 16))
+  return copyOf(sha256(domain('log-name'), lengthPrefixed(utf8(parseName(name, 'log name')))).subarray(0, 16))
 }
 
 /** The number and the id of a content record. They stay when the log is resealed. */

@@ -132,7 +132,9 @@ export interface RecordWriter {
    * @throws KeystrataError `key-not-found` if it belongs to another owner
    * @throws KeystrataError `malformed` or `unsupported` if it is not a record
    * @throws KeystrataError `policy` if it is a seal-off; in the scope `public` and under DES-56
-   * @throws KeystrataError `limit-exceeded` if the content is too large, or the name of the log has not 1 to 255 bytes
+   * @throws KeystrataError `limit-exceeded` if the content is too large
+   * @throws KeystrataError `invalid-text` if the name of the log is empty or over 255 bytes, or has a character that no
+   *   name may have
    * @throws KeystrataError `disposed` if this handle was disposed of
    */
   sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord>
@@ -170,6 +172,7 @@ export function recordContentFrom(given: Uint8Array): Uint8Array {
   const content = bytesFrom(given, 'content')
   if (content.length <= MAX_CONTENT_BYTES) return content
   throw new KeystrataError('limit-exceeded', 'this content is too large: a record holds at most 64 MiB', {
+    object: 'record',
     bytes: content.length,
   })
 }

@@ -62,7 +62,9 @@ export async function resealLog(epochs: Epochs, options: ResealOptions): Promise
     }
     await pauseBeforeRetry(round, Date.now() - started)
   }
-  throw new KeystrataError('conflict', 'other machines resealed this log, or wrote into the new epoch, on every try')
+  throw new KeystrataError('conflict', 'other machines resealed this log, or wrote into the new epoch, on every try', {
+    object: 'log',
+  })
 }
 
 /**
@@ -274,7 +276,10 @@ class Resealing {
   /** Closes the copies. A later close in the same epoch supersedes an earlier one. Returns undefined like `#write`. */
   async #close(): Promise<Target | undefined> {
     if (this.#former.length === MAX_FORMER)
-      throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one')
+      throw new KeystrataError('limit-exceeded', 'this log was resealed too often: begin a new one', {
+        object: 'log',
+        epochs: this.#former.length,
+      })
     const highest = this.#base
     const rest = this.#last.number < highest ? [{ first: this.#last.number + 1, last: highest }] : []
     const former = leftOutBy(this.#former)
@@ -341,6 +346,7 @@ class Resealing {
     for (let epoch = above + 1; epoch <= MAX_EPOCH; epoch++)
       if ((await store.read(nameOf(epoch))) === undefined) return epoch
     throw new KeystrataError('limit-exceeded', 'this log is in its last possible epoch and cannot be resealed', {
+      object: 'log',
       epoch: above,
     })
   }

@@ -31,6 +31,7 @@ const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 40
  * @returns a store whose methods throw the {@link KeystrataError} that the server sent, and an Error for everything that
  *   is no answer: a network failure (with its cause), a wrong URL, a body that was cut
  * @throws TypeError if the URL is relative (only browsers and a `fetch` of your own take a path such as `/state`), has a query, a fragment or a password, or is not http or https
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { httpStateStore } from 'keystrata/stores/http'
@@ -220,6 +221,7 @@ interface ServeOptions {
  *   again; every other error becomes 500
  * @throws TypeError if `store` is not a store
  * @throws RangeError if `maxBytes` is not an integer of at least 0
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { prefixed, type StateStore } from 'keystrata/stores'

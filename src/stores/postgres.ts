@@ -57,6 +57,7 @@ function tablesOf(options: { table?: string | undefined } | undefined, what: str
  *   exist: `backup.keystrata`
  * @throws TypeError if `table` has other characters than `a-z`, digits and `_`
  * @throws RangeError if `table` is longer than 48 characters
+ * @throws TypeError for an unknown option
  * @example
  * ```ts
  * import { postgresSchema } from 'keystrata/stores/postgres'

@@ -62,6 +62,7 @@ interface Seen {
  * @returns a store whose methods throw the errors of the client. `NoSuchBucket` and `AccessDenied` are errors; an object
  *   that does not exist is undefined
  * @throws TypeError if an option is missing or has the wrong type
+ * @throws TypeError for an unknown option, or an explicit `undefined` for `prefix`
  * @example
  * ```ts
  * import { S3Client } from '@aws-sdk/client-s3'

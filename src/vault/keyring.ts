@@ -42,7 +42,10 @@ export interface SlotKey extends KeyringKey {
 
 export function generateKeyringKey(generation: number): KeyringKey {
   if (generation > MAX_GENERATION)
-    throw new KeystrataError('limit-exceeded', 'this vault was rotated too often: create a new vault', { generation })
+    throw new KeystrataError('limit-exceeded', 'this vault was rotated too often: create a new vault', {
+      object: 'keyring',
+      generation,
+    })
   return { generation, key: SecretKey.take('keyring', randomBytes(KEYRING_KEY_BYTES)) }
 }
 

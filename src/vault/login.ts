@@ -100,15 +100,18 @@ export const ownerOf = (login: Login): ProfileOwner => DerivedLogin.ownerOf(logi
  * Derives a user's login from their password: the credential that logs them in, and the key that opens their profile.
  * Uses PBKDF2-HMAC-SHA-512 (RFC 8018) with 600,000 iterations. This takes about 0.3 s in native code and 3 s in
  * portable code. The same password, realm and user give the same login on every device.
- * @param password any text that is not empty. It is normalised to NFC, with every Unicode space replaced by U+0020
+ * @param password any text with a character that can be seen. It is normalised to NFC, with every Unicode space replaced
+ *   by U+0020
  * @param account `realm`: a constant of your product, but not a host name, which may change. `user`: a name that never
  *   changes; upper and lower case are the same. Each has 1 to 255 bytes. A different name gives different keys, so a
  *   user cannot be renamed
  * @param options with native code, progress is reported only at the start and the end, and an abort ends the wait but
  *   not the computation
- * @throws KeystrataError `limit-exceeded` if the password is empty, or a name is empty or too long
+ * @throws KeystrataError `invalid-text` if a text is empty, a name is too long, or a text has a character that no text may
+ *   have, such as a line end; `detail` says which
+ * @throws KeystrataError `unsupported` if the runtime has no Unicode data
  * @throws KeystrataError `aborted` if the signal was aborted
- * @throws TypeError if a text is not a string, or not well-formed Unicode
+ * @throws TypeError if a text is not a string, or for an unknown option
  * @example
  * ```ts
  * import { deriveLogin } from 'keystrata/vault'
@@ -145,7 +148,8 @@ function namesFrom(given: UserNames, what: string): UserNames {
  * @throws KeystrataError `unsupported` if it is another kind of handle, or needs a later release
  * @throws KeystrataError `malformed` if the bytes are damaged
  * @throws KeystrataError `authentication-failed` if the bytes were altered
- * @throws KeystrataError `limit-exceeded` if `saved` is too large, or an expected name is empty or too long
+ * @throws KeystrataError `limit-exceeded` if `saved` is too large
+ * @throws KeystrataError `invalid-text` if an expected name is not a name
  * @throws KeystrataError `disposed` if the device key was disposed of
  * @throws TypeError if `device` is not a device key of this copy of the library
  * @example

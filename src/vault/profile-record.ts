@@ -140,10 +140,13 @@ export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void 
   const expected = stored.version + 1
   if (next.version !== expected) {
     const message = `profile version ${next.version} is not the next one, ${expected}: read the stored profile again`
-    throw new KeystrataError('conflict', message, { version: next.version, expected })
+    throw new KeystrataError('conflict', message, { object: 'profile', version: next.version, expected })
   }
   if (!equalBytes(next.previous, previousOf(stored.bytes))) {
-    throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again')
+    throw new KeystrataError('conflict', 'this profile was made from another one than the stored one: load it again', {
+      object: 'profile',
+      version: next.version,
+    })
   }
   assertAllowed(next, stored)
 }
@@ -154,7 +157,10 @@ export function assertFollows(next: ParsedProfile, stored: ParsedProfile): void 
  */
 export function assertComesAfter(next: ParsedProfile, stored: ParsedProfile): void {
   if (!equalBytes(next.header.ownerId, stored.header.ownerId)) throw anotherProfile()
-  if (next.version <= stored.version) throw new KeystrataError('conflict')
+  if (next.version <= stored.version) {
+    const message = `the stored profile has version ${stored.version} already: read it again`
+    throw new KeystrataError('conflict', message, { object: 'profile', version: next.version, stored: stored.version })
+  }
   assertAllowed(next, stored)
 }
 
@@ -201,7 +207,8 @@ function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Arra
  * @throws KeystrataError `limit-exceeded` beyond 256 vaults
  */
 function assertVaults(vaults: number): void {
-  if (vaults > MAX_VAULTS) throw new KeystrataError('limit-exceeded', 'a profile has at most 256 vaults', { vaults })
+  if (vaults > MAX_VAULTS)
+    throw new KeystrataError('limit-exceeded', 'a profile has at most 256 vaults', { object: 'profile', vaults })
 }
 
 /**
@@ -216,7 +223,8 @@ function assertConsistent({ admin, vaults, handover }: StoredProfile, identityDu
     vaults.every(({ slots }) => slots.length > 0) &&
     (handover?.by !== HandoverBy.card || identityDue) &&
     (admin !== undefined || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
-  if (!holds) throw new KeystrataError('malformed', 'the fields of this profile contradict each other')
+  if (!holds)
+    throw new KeystrataError('malformed', 'the fields of this profile contradict each other', { object: 'profile' })
 }
 
 const seedPlace = (profileId: Uint8Array, identity: Uint8Array): SecretPlace => ({

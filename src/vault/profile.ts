@@ -48,6 +48,7 @@ export type Recovery = { admin: Card } | { zeroTrust: true }
 /**
  * Returns the checked card of the admin, or undefined for zero trust.
  * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
+ * @throws KeystrataError `invalid-text` if the card's fingerprint is not 60 digits
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if it is not a valid card
  * @throws TypeError if `recovery` is not exactly one of the two
  */
@@ -383,6 +384,7 @@ function parseVaultId(vaultId: string): Bytes {
  * admin, anyone who holds the admin's keyset can read the data; the server cannot.
  * @param recovery the admin's card, whose fingerprint was compared with the admin, or zero trust
  * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
+ * @throws KeystrataError `invalid-text` if the card's fingerprint is not 60 digits
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if the admin's card is not a valid card
  * @throws KeystrataError `disposed` if the login was disposed of
  * @throws TypeError if `login` is not a login of this copy of the library, or `recovery` is invalid

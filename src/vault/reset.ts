@@ -3,8 +3,11 @@
 // hand over a record of their own making.
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'
+import { invalidText } from '../core/invalid-text.ts'
+import { plainForm } from '../core/typed-form.ts'
 import { type Card, type CardHolder, cardHolderOf, readCard } from '../core/card.ts'
-import { generateSigningPair } from '../core/key-pairs.ts'
+import { keyNotFound } from '../core/header.ts'
+import { generateSigningPair, publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
 import { assertNotOlder, FLOOR, nextVersion, parseFloor } from '../state/version.ts'
@@ -38,7 +41,8 @@ import { type HandoverSigner, type ParsedProfile, readProfileRecord, type VaultE
  * @throws KeystrataError `malformed`, `unsupported` if the record is damaged or not a profile
  * @throws KeystrataError `limit-exceeded` over 1 MiB, beyond 256 vaults, or if no higher version is left
  * @throws KeystrataError `disposed` if the keyset or the login was disposed of
- * @throws RangeError if `identity` is neither 64 lower-case hex digits nor `'unpinned'`
+ * @throws KeystrataError `invalid-text` if `identity` is neither 64 hex digits, perhaps with spaces or hyphens, nor
+ *   `'unpinned'`
  * @throws TypeError if `admin` or `next` is not a handle of this copy of the library, `identity` is not a string, or
  *   `atLeast` is not a revision
  * @example
@@ -91,9 +95,12 @@ function parsePin(identity: string): Uint8Array | undefined {
     throw new TypeError("identity must be the identity that was pinned for this user, or 'unpinned'")
   }
   if (identity === 'unpinned') return undefined
-  const pinned = fromHex(identity, 32)
-  if (pinned === undefined) throw new RangeError("identity must be 64 lower-case hex digits, or 'unpinned'")
-  return pinned
+  const digits = plainForm(identity, 'identity')
+  const pinned = fromHex(digits.toLowerCase(), 32)
+  if (pinned !== undefined) return pinned
+  const { length } = digits
+  const message = "the identity is mistyped: type its 64 digits 0-9 and letters a-f, or pass 'unpinned'"
+  throw invalidText(length > 64 ? 'too-long' : 'check', 'identity', message, { characters: length, most: 64 })
 }
 
 function assertPinned({ identity }: ParsedProfile, pinned: Uint8Array | undefined): void {
@@ -114,12 +121,11 @@ function signerOf({ admin }: ParsedProfile, holder: CardHolder): HandoverSigner[
     })
   }
   // The record's signature has been checked, so only its owner could have written an invalid card.
-  const sign = holder.signerOf(answeredAlike(() => readCard(admin)))
+  const card = answeredAlike(() => readCard(admin))
+  const sign = holder.signerOf(card)
   if (sign !== undefined) return sign
-  throw new KeystrataError(
-    'key-not-found',
-    'this profile has another admin: unlock the keyset that its card belongs to',
-  )
+  const header = { ownerId: card.ownerId, keyId: publicKeyId(card.sharing) }
+  throw keyNotFound('profile', header, 'this profile has another admin: unlock the keyset that its card belongs to')
 }
 
 function recoverVault(
@@ -146,6 +152,7 @@ function recoverVault(
 
 function noRecoverySlot(vaultId: Uint8Array): KeystrataError {
   return new KeystrataError('key-not-found', 'a recovery slot of this vault is missing: its user must rotate it', {
+    object: 'recovery slot',
     vaultId: toHex(vaultId),
   })
 }

@@ -142,7 +142,7 @@ function isBehind(stored: StoredRecord | undefined, parsed: ParsedProfile, reads
 function overtaken(stored: StoredRecord | undefined, { version }: ParsedProfile): KeystrataError {
   const message =
     'other devices wrote first on every try, or the store does not say what became of the profile: load it'
-  return new KeystrataError('conflict', message, { version, stored: stored?.record.version ?? 0 })
+  return new KeystrataError('conflict', message, { object: 'profile', version, stored: stored?.record.version ?? 0 })
 }
 
 /**

@@ -215,6 +215,7 @@ export async function untilWritten<T>(attempt: () => Promise<T | undefined>): Pr
 
 const lost = (): KeystrataError =>
   new KeystrataError('conflict', 'other devices wrote first on every try: wait a random time and try again', {
+    object: PROFILE_NAME,
     tries: TRIES,
   })
 

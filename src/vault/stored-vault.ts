@@ -89,6 +89,7 @@ export async function readVault(view: ProfileView, vaultId: string): Promise<Vau
       const vault = findVault(profile.contents, vaultId)
       if (vault === undefined) {
         throw new KeystrataError('key-not-found', 'the profile has no vault with this id: use one of its `vaults`', {
+          object: 'vault',
           vaultId,
         })
       }

@@ -67,7 +67,7 @@ describe('an activation code', () => {
         const mistyped = plain.slice(0, index) + other + plain.slice(index + 1)
         const chance = index < 26 && mistyped.slice(26) === checkOf(mistyped.slice(0, 26))
         if (chance) continue
-        await failure(() => parseActivationCode(mistyped), 'malformed')
+        await failure(() => parseActivationCode(mistyped), 'invalid-text')
         refused++
       }
     }
@@ -77,29 +77,37 @@ describe('an activation code', () => {
 
   it('may have up to 256 characters as typed', async () => {
     expect(parseActivationCode(plain + ' '.repeat(226))).toBe(plain)
-    await failure(() => parseActivationCode(plain + ' '.repeat(227)), 'malformed')
+    await failure(() => parseActivationCode(plain + ' '.repeat(227)), 'invalid-text')
   })
 
   it('has only characters of the alphabet, even if the checksum is right', async () => {
     const random = `${plain.slice(0, 25)}U`
-    await failure(() => parseActivationCode(random + checkOf(random)), 'malformed')
+    await failure(() => parseActivationCode(random + checkOf(random)), 'invalid-text')
   })
 
   it.each([
-    ['', 'empty'],
-    [plain.slice(1), 'one character too short'],
-    [plain + '0', 'one character too long'],
-    [plain.slice(0, -1) + 'U', 'it contains U'],
-    [plain.slice(0, -1) + '😀', 'it contains an emoji'],
-    [plain + ' '.repeat(300), 'too long as typed'],
-  ])('%j is invalid: %s', async (typed) => {
-    const error = await failure(() => parseActivationCode(typed), 'malformed')
+    ['empty', '', 'empty'],
+    ['nothing but hyphens and spaces', ' - - ', 'empty'],
+    ['one character too short', plain.slice(1), 'check'],
+    ['one character too long', plain + '0', 'too-long'],
+    ['with a U', plain.slice(0, -1) + 'U', 'check'],
+    ['with an emoji', plain.slice(0, -2) + '😀', 'check'],
+    ['too long as typed', plain + ' '.repeat(300), 'too-long'],
+    ['with half an emoji', plain + '\ud83d', 'lone-surrogate'],
+  ])('is refused if it is %s, and the error does not show it', async (_, typed, reason) => {
+    const error = await failure(() => parseActivationCode(typed), 'invalid-text')
+    expect(error.detail).toMatchObject({ reason, field: 'activation code' })
     expect(JSON.stringify(error)).not.toContain(plain.slice(0, 8))
   })
 
-  it('must be a well-formed string', () => {
+  it('is read out of a quoted mail', () => {
+    const [first, second] = [code.slice(0, 18), code.slice(18)]
+    for (const quoted of [`> "${first}\r\n> ${second}"`, `\u201e${code}\u201c`, `\u00ab ${code} \u00bb`, `\`${code}\``])
+      expect(parseActivationCode(quoted)).toBe(plain)
+  })
+
+  it('must be a string', () => {
     expect(() => parseActivationCode(5 as unknown as string)).toThrow(TypeError)
-    expect(() => parseActivationCode('\ud800')).toThrow(TypeError)
   })
 
   it('is read from storage only in its normal form', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { parseCard, unlockKeyset } from '../../src/index.ts'
-import { encodeCard } from '../../src/core/card.ts'
+import { encodeCard, keysOfCard } from '../../src/core/card.ts'
 import { generateSigningPair } from '../../src/core/key-pairs.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { plantedContents } from '../keyset/planted.ts'
@@ -66,16 +66,43 @@ describe('a card', () => {
   it('without the expected fingerprint is key-changed', async () => {
     const other = (await makeKeyset()).card()
     await failure(() => parseCard(other.bytes, { fingerprint: card.fingerprint }), 'key-changed')
-    for (const expected of [
-      '',
-      '1',
-      card.fingerprint.slice(1),
-      `${card.fingerprint}0`,
-      card.fingerprint.replace(/\d/, 'x'),
-    ]) {
-      expect(() => parseCard(card.bytes, { fingerprint: expected })).toThrow(RangeError)
-    }
     expect(() => parseCard(card.bytes, { fingerprint: 7 as never })).toThrow(TypeError)
+  })
+
+  it.each([
+    ['empty', '', 'empty'],
+    ['of hyphens', '- - -', 'empty'],
+    ['one digit', '1', 'check'],
+    ['a digit short', card.fingerprint.slice(1), 'check'],
+    ['a digit longer', `${card.fingerprint}0`, 'too-long'],
+    ['with a letter', card.fingerprint.replace(/\d/, 'x'), 'check'],
+    ['with digits of another script', card.fingerprint.replace(/\d/, '\u0661'), 'check'],
+    ['in a longer text', `${card.fingerprint}${' '.repeat(200)}`, 'too-long'],
+    ['with half an emoji', `${card.fingerprint}\ud83d`, 'lone-surrogate'],
+  ])('is not opened by a fingerprint that is %s', async (_, fingerprint, reason) => {
+    const error = await failure(() => parseCard(card.bytes, { fingerprint }), 'invalid-text')
+    expect(error.detail).toMatchObject({ reason, field: 'fingerprint' })
+    // The same for a card that a caller made by hand.
+    await failure(() => keysOfCard({ bytes: card.bytes, fingerprint }), 'invalid-text')
+  })
+
+  it.each([
+    ['without spaces', card.fingerprint.replaceAll(' ', '')],
+    ['with hyphens', card.fingerprint.replaceAll(' ', '-')],
+    ['with other dashes', card.fingerprint.replaceAll(' ', ' \u2013 ').replace('\u2013', '\u2212')],
+    [
+      'in full-width digits',
+      card.fingerprint.replaceAll(/\d/g, (digit) => String.fromCharCode(0xff10 + Number(digit))),
+    ],
+    ['in a quoted mail', `> "${card.fingerprint.slice(0, 36)}\r\n> ${card.fingerprint.slice(36)}"`],
+    ['in German quotes', `\u201e${card.fingerprint}\u201c`],
+    ['in French quotes', `\u00ab\u202f${card.fingerprint}\u202f\u00bb`],
+    ['with a tab, a line end and a byte order mark', `\ufeff${card.fingerprint.replace(' ', '\t')}\n`],
+    ['with invisible characters', `\u200e${card.fingerprint.replaceAll(' ', '\u00a0\u200b')}\u200f`],
+    ['in acute accents', `\u00b4${card.fingerprint}\u00b4`],
+  ])('is opened by its fingerprint %s', (_, fingerprint) => {
+    expect(parseCard(card.bytes, { fingerprint }).fingerprint).toBe(card.fingerprint)
+    expect(keysOfCard({ bytes: card.bytes, fingerprint }).ownerId).toEqual(keysOfCard(card).ownerId)
   })
 
   it('with any bit flipped is refused', async () => {

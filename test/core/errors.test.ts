@@ -88,4 +88,59 @@ describe('a KeystrataError as data', () => {
     expect(copy.cause).toBeUndefined()
     expect('retry' in copy).toBe(false)
   })
+
+  it('is cut off where another machine sends too much, and has no number that JSON cannot have', () => {
+    const detail = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`key${index}`, index]))
+    const long = 'x'.repeat(1_000_000)
+    const copy = KeystrataError.from({ ...data, message: long, detail })!
+    expect(copy.message).toHaveLength(1024)
+    expect(Object.keys(copy.detail)).toHaveLength(64)
+    const odd = {
+      long,
+      [long]: 1,
+      nan: NaN,
+      infinite: Infinity,
+      big: 1n,
+      nested: { detail: { a: 1 } },
+      zero: -0,
+      ok: 1.5,
+    }
+    expect(KeystrataError.from({ ...data, detail: odd })!.detail).toEqual({
+      long: long.slice(0, 1024),
+      zero: -0,
+      ok: 1.5,
+    })
+    expect(KeystrataError.from({ ...data, detail: ['a'] })!.detail).toEqual({ 0: 'a' })
+  })
+
+  it('may be an error of another copy of the library, or of another realm', async () => {
+    const path = '../../src/core/errors.ts?another-copy'
+    const { KeystrataError: Another } = (await import(/* @vite-ignore */ path)) as {
+      KeystrataError: typeof KeystrataError
+    }
+    const foreign = new Another('rollback', 'older', { version: 3 })
+    expect(foreign).not.toBeInstanceOf(KeystrataError)
+    const copy = KeystrataError.from(foreign)!
+    expect(copy).toBeInstanceOf(KeystrataError)
+    expect(copy.toJSON()).toEqual({
+      name: 'KeystrataError',
+      code: 'rollback',
+      message: 'older',
+      detail: { version: 3 },
+    })
+    expect(KeystrataError.from(Object.setPrototypeOf({ ...data }, null))?.code).toBe('rollback')
+  })
+
+  it('goes to another thread as data, because structured cloning loses the code', () => {
+    expect(KeystrataError.from(structuredClone(error))).toBeUndefined()
+    expect(KeystrataError.from(structuredClone(error.toJSON()))?.toJSON()).toEqual(error.toJSON())
+  })
+})
+
+it('console.log of an error shows its code and its detail', async () => {
+  const { inspect } = await import('node:util')
+  const text = inspect(new KeystrataError('rollback', 'version 3 is older than 5', { version: 3 }))
+  expect(text).toMatch(/^KeystrataError: version 3 is older than 5/)
+  expect(text).toContain("code: 'rollback'")
+  expect(text).toContain('detail: { version: 3 }')
 })

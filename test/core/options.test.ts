@@ -52,6 +52,14 @@ describe('the name of an option', () => {
     const place = { server: 'x', encription: 'none' }
     expect(() => fieldsFrom<Example>(place, rules, 'place')).toThrow('place has no property `encription`: did you mean')
   })
+
+  it('may be any other in an object whose properties are all required: a misspelt one is missing there', () => {
+    const names: Rules<{ account: string; name: string }> = { account: 'required', name: 'required' }
+    const read = (row: object) => fieldsFrom<{ account: string; name: string }>(row as never, names, 'expected')
+    expect(read({ id: 7, names: 'x', account: 'acme', name: 'desktop' })).toEqual({ account: 'acme', name: 'desktop' })
+    expect(() => read({ id: 7, account: 'acme', nmae: 'desktop' })).toThrow('no property `nmae`: did you mean `name`?')
+    expect(() => read({ id: 7, account: 'acme' })).toThrow('expected needs { account, name }')
+  })
 })
 
 describe('the value of an option', () => {

@@ -219,7 +219,7 @@ it('members of the largest size fill a pack of the largest size to its last byte
   expectSame(await openPackMember(content, members[0]!), largest[0]!)
   expectSame(await openPackMember(content, members[10]!), files[10]!)
   const error = await failure(() => writers.k.pack([...files.slice(0, 10), new Uint8Array(last)]), 'limit-exceeded')
-  expect(error.detail).toEqual({ bytes: 64 * 2 ** 20 + 16 })
+  expect(error.detail).toEqual({ object: 'pack', bytes: 64 * 2 ** 20 + 16 })
 })
 
 it('the key of a file is a MAC of its hash under the dedup key in form k, and the hash itself in form g', async () => {

@@ -187,7 +187,8 @@ describe('a text sealed for a place', () => {
 
   it('is refused if the text is too long, or the text or the place is invalid', async () => {
     await failure(() => device.sealText('x'.repeat(64 * 1024 + 1), place), 'limit-exceeded')
-    expect(() => device.sealText('\ud800', place)).toThrow(TypeError)
+    await failure(() => device.sealText('\ud800', place), 'invalid-text')
+    await failure(() => device.sealText('x', { ...place, row: 'a\udc00' }), 'invalid-text')
     expect(() => device.sealText(7 as never, place)).toThrow(TypeError)
     expect(() => device.sealText('x', { ...place, row: undefined } as never)).toThrow(TypeError)
     for (const version of [-1, 1.5, Number.NaN, '1']) {
@@ -207,7 +208,11 @@ describe('a device key', () => {
     await failure(() => quickly(() => openDeviceKey(locked, 'another')), 'wrong-password')
     await failure(() => openDeviceKey(locked), 'wrong-password')
     await failure(() => openDeviceKey(open, 'a passphrase'), 'policy')
-    await failure(() => device.export(''), 'limit-exceeded')
+    for (const passphrase of ['', 'a passphrase\n', '\ufeffa passphrase']) {
+      const { detail } = await failure(() => device.export(passphrase), 'invalid-text')
+      expect(detail['field']).toBe('passphrase')
+      await failure(() => openDeviceKey(locked, passphrase), 'invalid-text')
+    }
     expect(Buffer.from(locked).includes(Buffer.from(open.subarray(49, 57)))).toBe(false)
   })
 

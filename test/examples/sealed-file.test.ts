@@ -209,7 +209,7 @@ describe('what is refused', () => {
   })
 
   it('an empty password', async () => {
-    await failure(() => sealFile(new File([content], NAME), '', options), 'limit-exceeded')
+    await failure(() => sealFile(new File([content], NAME), '', options), 'invalid-text')
   })
 })
 

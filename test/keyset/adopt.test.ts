@@ -135,7 +135,7 @@ describe('adopting another branch of the same keyset', () => {
     const versioned = (version: number) => unlocked({ ...copyKeys(contents), version }, master.copy(), undefined)
     expect(versionOf(root.adopt(versioned(2 ** 48)))).toBe(2 ** 48 + 1)
     const error = await failure(() => root.adopt(versioned(2 ** 48 + 1)), 'limit-exceeded')
-    expect(error.detail).toEqual({ version: 2 ** 48 + 1 })
+    expect(error.detail).toEqual({ object: 'keyset', version: 2 ** 48 + 1 })
   })
 
   it('brings back a retired key pair that was forgotten too early', async () => {
@@ -333,7 +333,7 @@ describe('adopting another keyset', async () => {
     const others = await Promise.all(Array.from({ length: 17 }, () => makeKeyset()))
     for (const each of others.slice(1)) keyset = keyset.adopt(each)
     const error = await failure(() => keyset.adopt(others[0]!), 'limit-exceeded')
-    expect(error.detail).toEqual({ adopted: 17 })
+    expect(error.detail).toEqual({ object: 'keyset', adopted: 17 })
     keyset = await reopened(keyset)
     expect(keyset.retired).toBe(16)
   })

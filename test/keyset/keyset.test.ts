@@ -35,14 +35,15 @@ describe('createKeyset', () => {
   })
 
   it('refuses an empty password, costs above the limits, and costs below the minimum', async () => {
-    await failure(() => createKeyset('', { costs: CHEAP }), 'limit-exceeded')
+    await failure(() => createKeyset('', { costs: CHEAP }), 'invalid-text')
     await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, memoryKiB: 2 ** 21 } }), 'limit-exceeded')
     await failure(() => createKeyset(PASSWORD, { costs: { ...CHEAP, iterations: 1 } }), 'limit-exceeded')
   })
 
   it('throws TypeError for an invalid password or option', async () => {
     await expect(createKeyset(undefined as never, { costs: CHEAP })).rejects.toThrow(TypeError)
-    await expect(createKeyset('\ud800', { costs: CHEAP })).rejects.toThrow(TypeError)
+    await failure(() => createKeyset('\ud800', { costs: CHEAP }), 'invalid-text')
+    await failure(() => createKeyset(`${PASSWORD}\r\n`, { costs: CHEAP }), 'invalid-text')
     await expect(createKeyset(PASSWORD, { encryption: 'rot13' as never })).rejects.toThrow(TypeError)
     await expect(createKeyset(PASSWORD, { dedup: 'toString' as never })).rejects.toThrow(TypeError)
     await expect(createKeyset(PASSWORD, { dedupWith: { ...keyset } })).rejects.toThrow(TypeError)
@@ -72,7 +73,8 @@ describe('unlockKeyset', () => {
   it.each(destinations)('%s throws wrong-password only for a wrong password, not for damage', async (destination) => {
     const bytes = keyset.export(destination)
     await failure(() => unlockKeyset(bytes, `${PASSWORD} `), 'wrong-password')
-    await failure(() => unlockKeyset(bytes, ''), 'limit-exceeded')
+    await failure(() => unlockKeyset(bytes, ''), 'invalid-text')
+    await failure(() => unlockKeyset(bytes, `${PASSWORD}\n`), 'invalid-text')
     await failure(() => unlockKeyset(flipped(bytes, 80), PASSWORD), 'malformed')
     await failure(() => unlockKeyset(flipped(bytes, 80), 'wrong'), 'malformed')
     // If an attacker recomputes the checksum, a changed Argon2 record (here the salt) looks like a wrong password.
@@ -103,7 +105,7 @@ describe('unlockKeyset', () => {
         () => unlockKeyset(dear, PASSWORD, { costs: { ...costs, ...less } }),
         'limit-exceeded',
       )
-      expect(error.detail).toEqual(costs)
+      expect(error.detail).toEqual({ object: 'keyset', ...costs })
     }
   })
 

@@ -68,7 +68,7 @@ describe('encryption', () => {
   })
 
   it('none stores the content as it is, under a label', async () => {
-    const block = await openWriter(open.export('host')).seal(sample(50))
+    const block = await openWriter(open.export('host'), { encryption: 'none' }).seal(sample(50))
     expect(block.envelope.length).toBe(49)
     expect(block.ciphertext).toEqual(sample(50))
     expect(await open.open(block)).toEqual(sample(50))
@@ -119,7 +119,7 @@ describe('limits', () => {
     const block = await writer.seal(largest)
     expectSame(await keyset.open(parseBlock(encodeBlock(block), block.label)), largest)
     const error = await failure(() => writer.seal(new Uint8Array(64 * MIB + 1)), 'limit-exceeded')
-    expect(error.detail).toEqual({ bytes: 64 * MIB + 1 })
+    expect(error.detail).toEqual({ object: 'block', bytes: 64 * MIB + 1 })
     const tooLong = { ...block, ciphertext: new Uint8Array(64 * MIB + 81) }
     await failure(() => keyset.open(tooLong), 'limit-exceeded')
     await failure(() => parseBlock(encodeBlock(tooLong), block.label), 'limit-exceeded')
@@ -130,7 +130,10 @@ describe('limits', () => {
     const most = 64 * MIB + overhead[dedup]
     await failure(() => keyset.open({ ...block, ciphertext: new Uint8Array(most) }), 'authentication-failed')
     const tooLong = { ...block, ciphertext: new Uint8Array(most + 1) }
-    expect((await failure(() => keyset.open(tooLong), 'limit-exceeded')).detail).toEqual({ bytes: most + 1 })
+    expect((await failure(() => keyset.open(tooLong), 'limit-exceeded')).detail).toEqual({
+      object: 'block',
+      bytes: most + 1,
+    })
   })
 
   it('let parseBlock accept the longest ciphertext of any mode, and no more', async () => {

@@ -274,10 +274,10 @@ describe('misuse', () => {
   it('an unencrypted block cannot be shared, because anyone who has it can read it', async () => {
     const open = await makeKeyset({ encryption: 'none' })
     const { keyset: owner, share } = open.createShare()
-    const block = await openWriter(owner.export('host')).seal(content)
+    const block = await openWriter(owner.export('host'), { encryption: 'none' }).seal(content)
     expect((await failure(() => share.add(block), 'policy')).detail['rule']).toBe('encrypted-blocks')
-    await failure(() => openWriter(owner.export('host')).seal(content, { shares: [share.id] }), 'policy')
-    const prepared = await openWriter(owner.export('host')).prepare(content)
+    await failure(() => owner.seal(content, { shares: [share.id] }), 'policy')
+    const prepared = await owner.prepare(content)
     await failure(() => prepared.envelopesFor([share.id]), 'policy')
     // The share's reader cannot check a block that claims to be unencrypted, so it refuses one.
     const reader = bob.acceptShare(share.invite(bob.card()), open.card())

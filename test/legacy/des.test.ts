@@ -113,7 +113,7 @@ describe.runIf('node' in process.versions)('a platform without DES', () => {
     const broken = { default: { DES: {}, CBC: { instantiate: () => Copying } } }
     await failure(() => portableIn(() => broken), 'unsupported')
     await failure(() => portableIn(() => ({ default: {} })), 'unsupported')
-    expect(error.detail).toEqual({ package: 'des.js' })
+    expect(error.detail).toEqual({ object: 'DES-56', package: 'des.js' })
     const [found] = [await findDes()]
     const block = unhex(answers[0][2])
     found('encrypt', unhex(answers[0][0]), unhex(answers[0][1]), block)

@@ -130,11 +130,11 @@ describe('a client with a DES-56 key', () => {
   })
 
   it('has a key of type DES-56 with 1 to 8 characters', async () => {
-    await failure(() => make({ privateKey: { type: 'DES-56', text: 'ninechars' } }), 'limit-exceeded')
-    await failure(() => make({ privateKey: { type: 'DES-56', text: '' } }), 'limit-exceeded')
+    await failure(() => make({ privateKey: { type: 'DES-56', text: 'ninechars' } }), 'invalid-text')
+    await failure(() => make({ privateKey: { type: 'DES-56', text: '' } }), 'invalid-text')
     await expect(make({ privateKey: { type: 'AES-128', text: 'x' } as never })).rejects.toBeInstanceOf(TypeError)
     await expect(make({ platform: 'amiga' as never })).rejects.toBeInstanceOf(TypeError)
-    await failure(() => make({ account: '' }), 'limit-exceeded')
+    await failure(() => make({ account: '' }), 'invalid-text')
     const des = { type: 'DES-56', text: 'x' } as never
     await expect(deriveClient({ ...NAMES, platform: 'linux', privateKey: des })).rejects.toBeInstanceOf(TypeError)
     await failure(() => make({ signal: AbortSignal.abort() }), 'aborted')

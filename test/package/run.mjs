@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { programOf, RUNTIMES } from '../runtimes/runtimes.ts'
 import { checkBundles } from './bundles.mjs'
+import { checkGlobals } from './globals.mjs'
 import { checkParts } from './parts.mjs'
 import { pack } from './tarball.mjs'
 
@@ -48,6 +49,8 @@ try {
     console.log(`${name}: works from JavaScript and TypeScript, by import and require`)
   }
 
+  const files = await checkGlobals(join(folder, 'node_modules/keystrata/dist'))
+  console.log(`${files} files of dist: no global of Node, and no syntax that Metro refuses`)
   await checkBundles(folder)
   console.log(`${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed`)
 } finally {

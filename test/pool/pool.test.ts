@@ -54,7 +54,7 @@ const doors: [string, BlockWriter, BlockReader][] = [
     keyset,
   ]),
   ['a host export', openWriter(keyset.export('host')), keyset],
-  ['keyset without encryption', openWriter(unencrypted.export('host')), unencrypted],
+  ['keyset without encryption', openWriter(unencrypted.export('host'), { encryption: 'none' }), unencrypted],
   ['vault', vault, vault],
   ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
     `client ${which}`,
@@ -376,6 +376,15 @@ describe('a pool', () => {
     await expect(prepared.seal()).rejects.toThrow('a worker of the pool died')
     prepared.dispose()
     expectSame(await vault.open(await writer.seal(sample(32))), sample(32))
+    await own.close()
+  })
+
+  // In browsers too. starting.test.ts has the causes on Node.
+  it('says where it looked for a worker that cannot start, and what to pass', async () => {
+    const own = createPool({ threads: 1, worker: new URL('nowhere.mjs', import.meta.url) })
+    const sealing = own.writer(vault).seal(sample(1))
+    await expect(sealing).rejects.toThrow(/could not start.*nowhere\.mjs.*pass createPool\(\{ worker \}\)/)
+    await expect(sealing).rejects.toThrow(TypeError)
     await own.close()
   })
 })

@@ -7,7 +7,7 @@ describe.each(backends)('kem on $name', (backend) => {
   it('refuses public keys of low order or out of range when they are imported', async () => {
     await withBackend(backend, async () => {
       const error = await failure(() => importPublicKey('x25519', new Uint8Array(32)), 'malformed')
-      expect(error.detail).toEqual({ field: 'x25519' })
+      expect(error.detail).toEqual({ object: 'public key', field: 'x25519' })
       await failure(() => importPublicKey('mlKem1024', new Uint8Array(1568).fill(0xff)), 'malformed')
     })
   })

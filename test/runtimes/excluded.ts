@@ -14,7 +14,10 @@ const chromium = [
   { file: 'test/examples/**', reason: 'the examples are programs for Node, with files, a command line and a database' },
   { file: 'test/attacks/04-storage-reader.test.ts', reason: 'scans a repository that an example wrote to a disk' },
   { file: 'test/layers.test.ts', reason: 'reads the source files' },
-  { file: 'test/every-option.test.ts', reason: 'reads the source files' },
+  { file: 'test/every-{error,option}.test.ts', reason: 'reads the source files' },
+  { file: 'test/core/missing-memory.test.ts', reason: 'limits the memory of a child process' },
+  { file: 'test/realms.test.ts', reason: 'makes another realm with node:vm' },
+  { file: 'test/pool/starting.test.ts', reason: 'starts programs by the command line of Node' },
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
@@ -41,6 +44,7 @@ const servers = [
 ]
 
 const programs = [
+  { file: 'test/pool/starting.test.ts', reason: 'starts programs by the command line of Node' },
   { file: 'test/stores/folder.test.ts', reason: 'starts programs by the command line of Node' },
   {
     file: 'test/server/hash-process.test.ts',

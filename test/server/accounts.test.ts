@@ -55,7 +55,7 @@ describe('listClients', () => {
       { account: 'acme', name: 'laptop', platform: 'mac', state: 'provisional', safeguarded: true },
     ])
     expect(await registry.listClients('Acme')).toEqual([])
-    await failure(() => registry.listClients(''), 'limit-exceeded')
+    await failure(() => registry.listClients(''), 'invalid-text')
     await expect(registry.listClients(undefined as never)).rejects.toThrow(TypeError)
   })
 
@@ -145,8 +145,8 @@ describe('a client that is removed', () => {
   it('must have a valid name', async () => {
     const { registry } = newRegistry()
     for (const method of ['removeClient', 'clearEscrow'] as const) {
-      await failure(() => registry[method]({ account: '', name: 'x' }), 'limit-exceeded')
-      await failure(() => registry[method]({ account: 'x', name: 'x'.repeat(256) }), 'limit-exceeded')
+      await failure(() => registry[method]({ account: '', name: 'x' }), 'invalid-text')
+      await failure(() => registry[method]({ account: 'x', name: 'x'.repeat(256) }), 'invalid-text')
       await expect(registry[method]({ account: 'x' } as never)).rejects.toThrow(TypeError)
     }
   })
@@ -207,7 +207,7 @@ describe('an account key that was lost', () => {
 
   it('must be of a valid account', async () => {
     const { registry } = newRegistry()
-    await failure(() => registry.clearAccountKey(''), 'limit-exceeded')
+    await failure(() => registry.clearAccountKey(''), 'invalid-text')
     await expect(registry.clearAccountKey(undefined as never)).rejects.toThrow(TypeError)
   })
 })
@@ -234,12 +234,12 @@ describe('what an unknown client asks for in a loop', () => {
 describe('the name of a row', () => {
   it('has no text that people chose, and separates accounts and realms', async () => {
     const store = new WatchedStore()
-    const odd = await make({ account: '../Ä cme/\u0000' })
+    const odd = await make({ account: '../Ä cme/' })
     await enrolIn(registryOn(store), odd)
-    const elsewhere = await make({ realm: 'elsewhere', account: '../Ä cme/\u0000' })
+    const elsewhere = await make({ realm: 'elsewhere', account: '../Ä cme/' })
     await enrolIn(openKeyRegistry(store, { realm: 'elsewhere', ...OWN }), elsewhere)
     const rows = store.writes.filter((name) => name !== 'registry')
-    expect(rows).toEqual([rowName('../Ä cme/\u0000'), rowName('../Ä cme/\u0000', 'elsewhere')])
+    expect(rows).toEqual([rowName('../Ä cme/'), rowName('../Ä cme/', 'elsewhere')])
     for (const name of rows) expect(name).toMatch(/^account\/[\da-f]{64}$/)
   })
 
@@ -375,7 +375,7 @@ describe('a store', () => {
       await crowd(store)
       const refused = failure(() => change(registry), 'conflict')
       await vi.runAllTimersAsync()
-      expect((await refused).detail).toEqual({ tries: 16 })
+      expect((await refused).detail).toEqual({ object: 'account', tries: 16 })
     } finally {
       vi.useRealTimers()
     }

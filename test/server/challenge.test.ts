@@ -198,7 +198,7 @@ describe('the clock', () => {
     await registry.connect(desktop.prove(early, OWN))
     vi.setSystemTime(NOW + MINUTE)
     const error = await failure(() => registry.connect(desktop.prove(late, OWN)), 'expired')
-    expect(error.detail).toEqual({ date: '2030-01-01T00:00:00.000Z' })
+    expect(error.detail).toEqual({ object: 'challenge', date: '2030-01-01T00:00:00.000Z' })
     await failure(() => registry.enrol(desktop.enrolment(enrolment, OWN), ACME), 'expired')
   })
 

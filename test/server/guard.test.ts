@@ -149,7 +149,7 @@ describe('a record', () => {
       [following(profile, { version: Number.MAX_SAFE_INTEGER }), Number.MAX_SAFE_INTEGER],
     ] as const) {
       const { detail } = await refused(session, 'profile', record, 'conflict')
-      expect(detail).toEqual({ version, expected: 3 })
+      expect(detail).toEqual({ object: 'profile', version, expected: 3 })
     }
     // The version is right, but it was made from another record, or from none.
     await refused(session, 'profile', following(created, { version: 3 }), 'conflict')
@@ -363,7 +363,7 @@ describe('a keyring', () => {
     const old = await newestBytes(session, keyring)
     await profile.rotate(session)
     const { detail } = await refused(session, keyring, old, 'conflict')
-    expect(detail).toEqual({ version: 1, expected: 4 })
+    expect(detail).toEqual({ object: 'keyring', version: 1, expected: 4 })
     const owns = contentsOf(await newestBytes(session, 'profile'), login)
     const { dataKey } = openKeyring(
       parseKeyring(await newestBytes(session, keyring)),

@@ -220,7 +220,7 @@ describe('an escrow', () => {
     const error = await failure(() => depositIn(registry, desktop), 'rollback')
     expect(error.detail).toEqual({ until: '2030-01-01T00:04:00.000Z' })
     expect(error.message).toContain('2030-01-01T00:04:00.000Z')
-    vi.setSystemTime(new Date(error.detail['until']!))
+    vi.setSystemTime(new Date(String(error.detail['until'])))
     await depositIn(registry, desktop)
   })
 
@@ -346,15 +346,15 @@ describe('a registration file', () => {
     await failure(() => armRegistration(file, activationCode), 'authentication-failed')
     const missing = await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
     expect(missing.message).toContain('activation code')
-    await failure(() => openRegistration(file, { account: 'acme', ...card, activationCode: 'x' }), 'malformed')
-    await failure(() => armRegistration(file, options.activationCode.slice(1)), 'malformed')
+    await failure(() => openRegistration(file, { account: 'acme', ...card, activationCode: 'x' }), 'invalid-text')
+    await failure(() => armRegistration(file, options.activationCode.slice(1)), 'invalid-text')
   })
 
   it('is refused if it is from another provider or any byte was changed', async () => {
     const { registry, file, options, activationCode } = await deposited()
     const theirs = { ...options, provider: stranger.card() }
     await failure(() => openRegistration(file, theirs), 'authentication-failed')
-    await failure(() => parseRegistration(file, theirs), 'authentication-failed')
+    await failure(() => parseRegistration(file, { provider: theirs.provider }), 'authentication-failed')
     openRegistration(
       await registry.buildRegistration({ account: 'acme', name: 'desktop' }, stranger, soon()),
       theirs,

@@ -332,7 +332,7 @@ describe('several writers', () => {
     }
     await damage(blobs, headOf(shared), new Uint8Array(0))
     const error = await failure(() => blocksIn({ ...blobs, replace }).put(shared), 'conflict')
-    expect(error.detail).toEqual({ name: headOf(shared) })
+    expect(error.detail).toEqual({ object: headOf(shared) })
     expect(damages).toBe(4)
   })
 })

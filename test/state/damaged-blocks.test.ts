@@ -43,7 +43,7 @@ describe('a block whose ciphertext is damaged', () => {
     const { blobs, blocks } = await filled()
     await blobs.delete(dataOf(shared))
     const error = await failure(() => blocks.get(shared.label), 'missing')
-    expect(error.detail).toEqual({ label: shared.label, hash: sha256(shared.ciphertext) })
+    expect(error.detail).toEqual({ object: 'ciphertext', label: shared.label, hash: sha256(shared.ciphertext) })
     expect(error.message).toMatch(/the head of this block, but not its ciphertext/)
   })
 
@@ -74,7 +74,7 @@ describe('a block whose head is damaged', () => {
     const { blobs, blocks } = await filled()
     await damage(blobs, headOf(shared), damaged)
     const error = await failure(() => blocks.get(shared.label), 'malformed')
-    expect(error.detail).toEqual({ bytes: damaged.length })
+    expect(error.detail).toEqual({ object: 'head', bytes: damaged.length })
     expect(await blocks.has(shared.label)).toBe(false)
     expect(await blocks.put(shared)).toBe(true)
     expect(await blobs.get(headOf(shared))).toEqual(bytes)

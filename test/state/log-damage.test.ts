@@ -124,14 +124,14 @@ describe('a record that the store lost', () => {
     store.lose(epochName(0), 3)
     for (const each of [log, logIn(store)]) {
       const error = await failure(() => each.last({ atLeast: positions[2]! }), 'rollback')
-      expect(error.detail).toEqual({ atLeast: positions[2]!, last: 2, log: LOG_ID })
+      expect(error.detail).toEqual({ object: 'log', atLeast: positions[2]!, last: 2, log: LOG_ID })
       await failure(() => all(each.read({ after: positions[2]! })), 'rollback')
       await failure(() => all(each.read({ atLeast: positions[2]! })), 'rollback')
       await failure(() => each.reseal({ atLeast: positions[2]! }), 'rollback')
     }
     await logIn(store).append(bytesOf('another'))
     const error = await failure(() => log.last({ atLeast: positions[2]! }), 'forked')
-    expect(error.detail).toEqual({ position: positions[2]! })
+    expect(error.detail).toEqual({ object: 'log', position: positions[2]! })
     await failure(() => log.reseal({ atLeast: positions[2]! }), 'forked')
     expect(store.written.length).toBe(4)
   })
@@ -142,7 +142,7 @@ describe('a record that the store lost', () => {
     store.objects.delete(epochName(1))
     for (const each of [log, logIn(store)]) {
       for (const call of [() => each.last(), () => each.append(bytesOf('3')), () => all(each.read())]) {
-        expect((await failure(call, 'missing')).detail).toEqual({ log: LOG_ID, epoch: 1 })
+        expect((await failure(call, 'missing')).detail).toEqual({ object: `log/${LOG_ID}/1`, log: LOG_ID, epoch: 1 })
       }
     }
     expect(store.written.filter(([name]) => name === epochName(1))).toHaveLength(2)

@@ -167,9 +167,10 @@ describe('the position of a record', () => {
       () => log.reseal({ atLeast: positions[0]!, upTo: position }),
       () => log.reseal({ atLeast: positions[0]!, leaveOut: [position] }),
     ]
-    for (const call of calls(other)) expect((await failure(call, 'forked')).detail).toEqual({ position: other })
+    for (const call of calls(other))
+      expect((await failure(call, 'forked')).detail).toEqual({ object: 'log', position: other })
     for (const call of calls(later))
-      expect((await failure(call, 'rollback')).detail).toEqual({ atLeast: later, last: 2, log: LOG_ID })
+      expect((await failure(call, 'rollback')).detail).toEqual({ object: 'log', atLeast: later, last: 2, log: LOG_ID })
   })
 
   it('that was left out still counts for after and atLeast', async () => {
@@ -200,7 +201,7 @@ describe('openLog', () => {
     ]) {
       expect(() => openLog(given as StateStore, LOG, keys as Keyset)).toThrow(TypeError)
     }
-    for (const name of ['', 'x'.repeat(256)]) await failure(() => openLog(store, name, cheap), 'limit-exceeded')
+    for (const name of ['', 'x'.repeat(256)]) await failure(() => openLog(store, name, cheap), 'invalid-text')
     expect(() => openLog(store, 5 as never, cheap)).toThrow(TypeError)
     expect(store.calls.read).toBe(0)
   })

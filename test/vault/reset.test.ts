@@ -98,11 +98,6 @@ describe('resetProfile', () => {
     ['an identity that is undefined', { identity: undefined }, TypeError],
     ['an identity that is null', { identity: null }, TypeError],
     ['the bytes of an identity', { identity: new Uint8Array(32) }, TypeError],
-    ['an empty identity', { identity: '' }, RangeError],
-    ['another word', { identity: 'Unpinned' }, RangeError],
-    ['an identity in upper case', { identity: pinned.identity.toUpperCase() }, RangeError],
-    ['an identity that is cut', { identity: pinned.identity.slice(2) }, RangeError],
-    ['an identity that is too long', { identity: `${pinned.identity}00` }, RangeError],
     ['a floor that is undefined', { ...pinned, atLeast: undefined }, TypeError],
     ['a floor that is a number', { ...pinned, atLeast: 2 }, TypeError],
     ['a floor that is not a revision', { ...pinned, atLeast: '0' }, TypeError],
@@ -111,6 +106,28 @@ describe('resetProfile', () => {
     expect(reset(record)).toThrow(kind)
     // Whatever the record is: a mistake of the program must not look like a damaged record.
     expect(reset(new Uint8Array(0))).toThrow(kind)
+  })
+
+  it.each([
+    ['an empty identity', '', 'empty'],
+    ['another word', 'Unpinned', 'check'],
+    ['an identity that is cut', pinned.identity.slice(2), 'check'],
+    ['an identity with another letter', pinned.identity.replace(/./, 'x'), 'check'],
+    ['an identity that is too long', `${pinned.identity}00`, 'too-long'],
+  ])('refuses %s as text, whatever the record is', async (_, identity, reason) => {
+    for (const bytes of [record, new Uint8Array(0)]) {
+      const { detail } = await failure(() => resetProfile(bytes, admin, next, { identity }), 'invalid-text')
+      expect(detail).toMatchObject({ reason, field: 'identity' })
+    }
+  })
+
+  it.each([
+    ['capitals', pinned.identity.toUpperCase()],
+    ['groups', pinned.identity.replaceAll(/.{8}/g, '$& ')],
+    ['quotes and hyphens', `\u201c${pinned.identity.replaceAll(/.{16}/g, '$&-')}\u201d\n`],
+  ])('takes the pinned identity in %s', (_, identity) => {
+    using reset = resetProfile(record, admin, next, { identity })
+    expect(reset.vaults).toEqual([withAdmin.vault.id])
   })
 
   it('is refused under zero trust, with and without vaults, and whoever asks', async () => {

@@ -145,7 +145,7 @@ describe('a rotation', () => {
         },
       })
       const { detail } = await failure(() => profile.rotate(refusing), 'conflict')
-      expect(detail).toEqual({ tries: 12 })
+      expect(detail).toEqual({ object: 'profile', tries: 12 })
       expect(writes).toBe(12)
       await failure(() => profile.createVault(refusing), 'conflict')
       expect(writes).toBe(24)

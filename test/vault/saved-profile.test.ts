@@ -204,7 +204,7 @@ describe('saveProfile', () => {
     await saveProfile(store, one.changePassword(next))
     const { length } = store.history
     const error = await failure(() => saveProfile(store, other.changePassword(third)), 'conflict')
-    expect(error.detail).toEqual({ version: 2, expected: 3 })
+    expect(error.detail).toEqual({ object: 'profile', version: 2, expected: 3 })
     expect(store.history).toHaveLength(length)
     // It loads the profile and makes the change again.
     await saveProfile(store, (await loadProfile(store, next)).changePassword(third))
@@ -241,7 +241,7 @@ describe('saveProfile', () => {
     await profile.createVault(store)
     await profile.createVault(store)
     const error = await failure(() => saveProfile(store, changed), 'conflict')
-    expect(error.detail).toEqual({ version: 2, expected: 4 })
+    expect(error.detail).toEqual({ object: 'profile', version: 2, expected: 4 })
     await failure(() => saveProfile(store, profile), 'conflict')
   })
 
@@ -299,7 +299,7 @@ describe('saveProfile', () => {
     }
     const always = lagging(store, Infinity, { version: 1, bytes: profile.record })
     const error = await failure(() => saveProfile(always.store, changed), 'conflict')
-    expect(error.detail).toEqual({ version: 3, expected: 2 })
+    expect(error.detail).toEqual({ object: 'profile', version: 3, expected: 2 })
   })
 
   it('notices that a write is stored although its answer was lost', async () => {

@@ -1,4 +1,6 @@
-// Frozen vectors are never changed or removed. These are their counts: raise them when you add vectors.
+// Frozen vectors are never changed or removed. These are their counts: raise them when you add vectors. One change was
+// made on purpose: when the error `invalid-text` came, 15 vectors of texts that people type got it as what they expect,
+// instead of `limit-exceeded` or `malformed`. Their inputs did not change.
 import { describe, expect, it } from 'vitest'
 import * as vectors from './vectors.ts'
 
@@ -15,7 +17,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [38, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],
   [20, vectors.sharedRecordVectors],
-  [10, vectors.loginVectors],
+  [31, vectors.loginVectors],
   [11, vectors.cardVectors],
   [121, vectors.profileVectors],
   [15, vectors.recoveryVectors],
@@ -31,7 +33,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [65, vectors.proofVectors],
   [13, vectors.accountVectors],
   [40, vectors.deviceVectors],
-  [32, vectors.escrowVectors],
+  [34, vectors.escrowVectors],
   [28, vectors.registrationVectors],
   [17, vectors.legacyBlockVectors],
 ]

@@ -54,7 +54,7 @@ await typed(
   'private',
 )
 await typed('code-points', '16 keys of one code point', { type: 'AES-128', text: '🔑'.repeat(16) }, 'private')
-const long = { section: '13.1', role: 'private', ...NAMES, key: '', expect: 'limit-exceeded' } as const
+const long = { section: '13.1', role: 'private', ...NAMES, key: '', expect: 'invalid-text' } as const
 typedKeys.push({ id: 'empty', comment: 'no text', type: 'AES-128', text: '', ...long })
 typedKeys.push({ id: 'too-long', comment: '17 characters', type: 'AES-128', text: text.slice(0, 17), ...long })
 typedKeys.push({ id: 'too-long-256', comment: '33 characters', type: 'AES-256', text: text + 'x', ...long })

@@ -26,6 +26,7 @@ import type { EscrowVector, LegacyBlockVector, ProofVector, RegistrationVector, 
 
 const refused = { expect: 'authentication-failed' } as const
 const malformed = { expect: 'malformed' } as const
+const invalidText = { expect: 'invalid-text' } as const
 const unsupported = { expect: 'unsupported' } as const
 const keyOf = (bytes: Uint8Array) => new SecretKey('client', bytes)
 const NAMES = { realm: 'com.example.backup', account: 'acme' }
@@ -61,12 +62,14 @@ escrow(
 )
 escrow('soft', 'with a soft hyphen and a zero-width space', deposit, `\u00ad${code}\u200b`)
 const mistyped = code.slice(0, 3) + (code[3] === 'Z' ? 'Y' : 'Z') + code.slice(4)
-escrow('mistyped', 'with one other letter', deposit, mistyped, malformed)
-escrow('short', 'without the last character', deposit, code.slice(0, -1), malformed)
-escrow('twice', 'with a character twice', deposit, code + code.slice(-1), malformed)
-escrow('letter-u', 'with a U', deposit, 'U' + code.slice(1), malformed)
-escrow('endless', '257 characters, most of them spaces', deposit, code + ' '.repeat(222), malformed)
-escrow('none', 'an empty code', deposit, '', malformed)
+escrow('quoted', 'out of a quoted mail', deposit, `> \u201c${code.slice(0, 18)}\r\n> ${code.slice(18)}\u201d`)
+escrow('mistyped', 'with one other letter', deposit, mistyped, invalidText)
+escrow('short', 'without the last character', deposit, code.slice(0, -1), invalidText)
+escrow('twice', 'with a character twice', deposit, code + code.slice(-1), invalidText)
+escrow('letter-u', 'with a U', deposit, 'U' + code.slice(1), invalidText)
+escrow('endless', '257 characters, most of them spaces', deposit, code + ' '.repeat(222), invalidText)
+escrow('none', 'an empty code', deposit, '', invalidText)
+escrow('half', 'with half an emoji', deposit, code + '\ud83d', invalidText)
 escrow('other', 'the code of another deposit', deposit, other.activationCode, refused)
 escrow('type', 'type 17', patched(deposit, 5, [17]), code, unsupported)
 escrow('suite', 'the suite of a WRAP', patched(deposit, 6, [4, 1]), code, unsupported)
@@ -158,7 +161,7 @@ registration('armed-account', 'of the account that is expected', armed, { accoun
 registration('no-code', 'unarmed, without a code', unarmed, refused)
 registration('other-code', 'with the code of another deposit', unarmed, { code: other.activationCode, ...refused })
 registration('other-typed', 'armed, with another code typed', armed, { code: other.activationCode, ...refused })
-registration('mistyped', 'with a mistyped code', unarmed, { code: mistyped, ...malformed })
+registration('mistyped', 'with a mistyped code', unarmed, { code: mistyped, ...invalidText })
 registration('account', 'of another account', armed, { account: 'acme2', expect: 'policy' })
 registration('expired', 'at its date', armed, { now: expires, expect: 'expired' })
 registration('expired-unarmed', 'past its date, and without a code', unarmed, { now: expires + 1, expect: 'expired' })
@@ -252,7 +255,7 @@ typedKeys.push({
   key: withBytes(derived, hex),
   expect: 'ok',
 })
-const tooLong = { ...common, type: 'DES-56', text: 'asigra567', key: '', expect: 'limit-exceeded' } as const
+const tooLong = { ...common, type: 'DES-56', text: 'asigra567', key: '', expect: 'invalid-text' } as const
 typedKeys.push({ id: 'too-long-des', comment: '9 characters', ...tooLong })
 
 const proofs: ProofVector[] = []

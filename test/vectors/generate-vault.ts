@@ -44,17 +44,54 @@ await login('decomposed', 'NFD and an ideographic space', 'a\u030angstro\u0308m\
 await login('final-sigma', 'a Σ at the end of a word becomes ς', 'password', NAMES.realm, 'ΟΔΥΣΣΕΥΣ')
 await login('dotted-i', 'İ becomes i and U+0307', 'password', NAMES.realm, 'İSTANBUL')
 await login('boundary', 'one name cannot take from the other', 'password', 'com.example.backupu', 'ser@example.com')
+await login(
+  'flag',
+  'a password that ends with the flag of Scotland, and a joiner inside',
+  'a\u200db\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}',
+  NAMES.realm,
+  NAMES.user,
+)
+await login(
+  'sigma-case',
+  'a Σ behind ʕ, which has case in Unicode 16.0 and none in 17.0',
+  'password',
+  NAMES.realm,
+  'Aʕ\u03a3',
+)
+await login('sigma-skipped', 'a Σ between marks that are skipped', 'password', NAMES.realm, "A\u0301'Σ.-B")
+await login('sigma-armenian', 'a Σ behind a letter of another script', 'password', NAMES.realm, 'ԱΣ')
 const noLogin = { section: '1.2', realm: NAMES.realm, user: NAMES.user, credential: '', rootKey: '' }
-logins.push({ id: 'empty-password', comment: 'no password', ...noLogin, password: '', expect: 'limit-exceeded' })
-logins.push({ id: 'empty-user', comment: 'no user', ...noLogin, password: 'x', user: '', expect: 'limit-exceeded' })
+logins.push({ id: 'empty-password', comment: 'no password', ...noLogin, password: '', expect: 'invalid-text' })
+logins.push({ id: 'empty-user', comment: 'no user', ...noLogin, password: 'x', user: '', expect: 'invalid-text' })
 logins.push({
   id: 'long-user',
   comment: '256 bytes, in 128 characters',
   ...noLogin,
   password: 'x',
   user: 'ü'.repeat(128),
-  expect: 'limit-exceeded',
+  expect: 'invalid-text',
 })
+/** @param more what is wrong: the password, the user or the realm */
+function refusedLogin(id: string, comment: string, more: Partial<LoginVector>): void {
+  logins.push({ id, comment, ...noLogin, password: 'password', ...more, expect: 'invalid-text' })
+}
+refusedLogin('line-end', 'a line end at the end of the password', { password: 'password\r\n' })
+refusedLogin('tab', 'a tab in the password', { password: 'pass\tword' })
+refusedLogin('delete', 'U+007F in the password', { password: 'pass\x7fword' })
+refusedLogin('next-line', 'U+0085 in the password', { password: 'pass\x85word' })
+refusedLogin('line-separator', 'U+2028 in the password', { password: 'pass\u2028word' })
+refusedLogin('byte-order-mark', 'U+FEFF before the password', { password: '\ufeffpassword' })
+refusedLogin('invisible-end', 'U+200B behind the password', { password: 'password\u200b' })
+refusedLogin('invisible-start', 'U+200E before the password', { password: '\u200epassword' })
+refusedLogin('cut-emoji', 'a joiner at the end of the password', { password: 'pass\u{1f468}\u200d' })
+refusedLogin('cut-flag', 'a flag without its end', { password: 'pass\u{1f3f4}\u{e0067}' })
+refusedLogin('half-emoji', 'a lone surrogate in the password', { password: 'pass\ud83d' })
+refusedLogin('noncharacter', 'U+FFFF in the password', { password: 'pass\uffffword' })
+refusedLogin('blank', 'a password of spaces', { password: ' \u00a0 ' })
+refusedLogin('blank-marks', 'a password of fillers and variation selectors', { password: '\u3164\ufe0f' })
+refusedLogin('user-line-end', 'a line end behind the user', { user: 'user\n' })
+refusedLogin('realm-invisible', 'U+FEFF before the realm', { realm: '\ufeffcom.example.backup' })
+refusedLogin('long-realm', '256 bytes', { realm: 'x'.repeat(256) })
 
 // ── cards ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const keyset = plantedContents()

@@ -1,0 +1,133 @@
+// Texts of generated keys, and what a form says about typing mistakes in them.
+import fc from 'fast-check'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { checkTypedKey, generateTypedKey, type TypedKey } from '../../src/client.ts'
+
+const ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
+const TYPES = [
+  ['AES-128', 16],
+  ['AES-192', 24],
+  ['AES-256', 32],
+] as const
+
+const isRight = (type: TypedKey['type'], text: string) => checkTypedKey({ type, text })
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe.each(TYPES)('a generated text of type %s', (type, length) => {
+  const texts = Array.from({ length: 200 }, () => generateTypedKey(type).text)
+
+  it('has the maximum length, letters that nobody confuses, and at least two digits', () => {
+    expect(new Set(texts).size).toBe(texts.length)
+    for (const text of texts) {
+      expect(text).toMatch(new RegExp(`^[2-9A-HJKMNP-Z]{${length}}$`))
+      expect(text).toMatch(/\d.*\d/)
+    }
+    expect(new Set(texts.join('')).size).toBe(ALPHABET.length)
+  })
+
+  it('sums to zero modulo 31, with weights that are powers of 3', () => {
+    for (const text of texts) {
+      const sum = Array.from(text).reduce(
+        (all, letter, i) => all + 3n ** BigInt(i) * BigInt(ALPHABET.indexOf(letter)),
+        0n,
+      )
+      expect(sum % 31n).toBe(0n)
+    }
+  })
+
+  it('is right as it is', () => {
+    for (const text of texts) expect(isRight(type, text)).toBe(true)
+  })
+
+  it('is noticed with any one other character, or a character too many or too few', () => {
+    for (const text of texts.slice(0, 20)) {
+      for (const [index, letter] of Array.from(text).entries()) {
+        const [before, after] = [text.slice(0, index), text.slice(index + 1)]
+        for (const other of `${ALPHABET}01ILO?`)
+          if (other !== letter) expect([before + other + after, isRight(type, before + other + after)]).toContain(false)
+        expect(isRight(type, before + after)).toBe(false)
+        expect(isRight(type, before + letter + letter + after)).toBe(false)
+      }
+    }
+  })
+
+  it('is noticed with any two neighbours swapped', () => {
+    for (const text of texts) {
+      for (let index = 1; index < length; index++) {
+        const [a, b] = [text.charAt(index - 1), text.charAt(index)]
+        const swapped = text.slice(0, index - 1) + b + a + text.slice(index + 1)
+        expect(isRight(type, swapped)).toBe(a === b)
+      }
+    }
+  })
+
+  it.each<[string, (text: string) => string]>([
+    ['small letters', (text) => text.toLowerCase()],
+    ['spaces', (text) => text.replaceAll(/.{4}/g, '$& ')],
+    ['hyphens', (text) => text.replaceAll(/.{4}/g, '$&-')],
+    ['a line end', (text) => `${text}\r\n`],
+    ['full-width letters', (text) => text.replaceAll(/./g, (x) => String.fromCharCode(x.charCodeAt(0) + 0xfee0))],
+    ['small letters and a slip', (text) => (text.startsWith('A') ? 'b' : 'a') + text.slice(1).toLowerCase()],
+    ['hyphens and a slip', (text) => `${text.startsWith('A') ? 'B' : 'A'}${text.slice(1, 8)}-${text.slice(8)}`],
+  ])('is noticed if it is typed with %s', (_, change) => {
+    for (const text of texts) expect([text, isRight(type, change(text))]).toEqual([text, false])
+  })
+})
+
+describe('a text that a customer chose', () => {
+  it.each<[TypedKey['type'], string]>([
+    ['AES-128', 'my own 16 letter'],
+    ['AES-128', 'correcthorse2024'],
+    ['AES-128', 'ABCDEFGHJKMNPQRS'],
+    ['AES-128', 'SOMMER-1999!'],
+    ['AES-128', '1234567890123456'],
+    ['AES-256', 'Mein Schl\u00fcssel f\u00fcr B\u00fcro 3'],
+    ['AES-256', '\u{1f511}'.repeat(32)],
+    ['AES-192', ''],
+    ['AES-192', '\ud83d'],
+    ['AES-192', 'x'.repeat(100_000)],
+  ])('of type %s may be %j', (type, text) => {
+    expect(isRight(type, text)).toBe(true)
+  })
+
+  it('is almost never taken for a generated one if it has other letters, or another length', () => {
+    const own = fc.string({ unit: 'grapheme', maxLength: 40 })
+    fc.assert(
+      fc.property(fc.constantFrom(...TYPES), own, ([type, length], text) => {
+        fc.pre(Math.abs(text.replaceAll(/[^\dA-Za-z]/g, '').length - length) > 4)
+        return isRight(type, text)
+      }),
+    )
+  })
+})
+
+describe('a key', () => {
+  it('must have a known type and a text', () => {
+    expect(() => generateTypedKey('DES-56' as never)).toThrow(TypeError)
+    for (const type of ['DES-56', 'AES-512', ['AES-128'], undefined])
+      expect(() => checkTypedKey({ type: type as never, text: 'x' })).toThrow(TypeError)
+    for (const text of [5, undefined, null, ['a']])
+      expect(() => checkTypedKey({ type: 'AES-128', text: text as never })).toThrow(TypeError)
+  })
+
+  it('uses each letter equally often', () => {
+    // 31 does not divide 256, so bytes from 248 on must not count. 30 random letters in each of 3,000 texts: each letter
+    // comes 3,000 times on average, with a standard deviation of 54. Six of those are 320.
+    const counts: Map<string, number> = new Map()
+    for (let text = 0; text < 3000; text++)
+      for (const letter of generateTypedKey('AES-256').text.slice(0, 31))
+        counts.set(letter, (counts.get(letter) ?? 0) + 1)
+    for (const letter of ALPHABET) expect(Math.abs((counts.get(letter) ?? 0) - 3000)).toBeLessThan(320)
+  })
+
+  it('is not generated from a generator that repeats itself for ever', () => {
+    vi.spyOn(crypto, 'getRandomValues').mockImplementation((array) => {
+      if (array instanceof Uint8Array) array.fill(255)
+      return array
+    })
+    expect(() => generateTypedKey('AES-128')).toThrow('broken')
+  })
+})
