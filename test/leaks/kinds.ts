@@ -60,7 +60,8 @@ const PASSWORD = 'correct horse battery staple'
 /** The lowest costs for a new hash. */
 const COSTS = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
 const ALICE = { realm: 'tests', user: 'alice' }
-const DESKTOP = { realm: 'tests', account: 'acme', name: 'desktop' }
+const DESKTOP = { account: 'acme', name: 'desktop' }
+const NAMES = { ...DESKTOP, realm: 'tests', platform: 'linux' } as const
 const PLACE = { log: 'log', after: 'start' } as const
 
 let made = 0
@@ -246,7 +247,7 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
 
   async clients() {
     const privateKey = { type: 'AES-256', text: 'a typed key' } as const
-    const client = await deriveClient({ ...DESKTOP, platform: 'linux', privateKey })
+    const client = await deriveClient({ ...NAMES, privateKey })
     const both = await client.withAccountKey({ type: 'AES-128', text: 'an account key' })
     for (const scope of ['private', 'account', 'public'] as const) {
       await both.open(await both.scope(scope).seal(content()))
@@ -263,13 +264,12 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
   async 'escrows and registration files'() {
     const keyset = await newKeyset()
     const privateKey = { type: 'AES-256', text: 'a typed key' } as const
-    const client = await deriveClient({ ...DESKTOP, platform: 'linux', privateKey })
+    const client = await deriveClient({ ...NAMES, privateKey })
     const registry = openKeyRegistry(memoryStateStore(), { realm: 'tests', server: 's', safeguarding: 'optional' })
     await registry.enrol(client.enrolment(await registry.challenge(), { server: 's' }), { account: 'acme' })
     const { escrow, activationCode } = client.safeguard()
     await registry.safeguard(escrow, { account: 'acme' })
-    const named = { account: 'acme', name: 'desktop' }
-    const file = await registry.buildRegistration(named, keyset, { expires: new Date(8.64e15) })
+    const file = await registry.buildRegistration(DESKTOP, keyset, { expires: new Date(8.64e15) })
     const armed = armRegistration(file, activationCode)
     disposeAll(keyset, client, openRegistration(armed, { account: 'acme', provider: keyset.card() }))
   },
@@ -285,7 +285,7 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
 
   async 'clients under DES'() {
     const privateKey = { type: 'DES-56', text: 'typed' } as const
-    const client = await deriveLegacyClient({ ...DESKTOP, platform: 'linux', privateKey, dangerouslyAllowDes: true })
+    const client = await deriveLegacyClient({ ...NAMES, privateKey, dangerouslyAllowDes: true })
     await client.open(await client.scope('private').seal(content()))
     client.dispose()
   },

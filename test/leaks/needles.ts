@@ -27,6 +27,12 @@ export interface Needle {
  */
 const PART = 16
 
+/**
+ * The longest key. What is longer is hashed with random bytes in front, and holds public keys too: only its beginning is
+ * searched for.
+ */
+const LONGEST = 64
+
 const partsOf = (secret: number, encoding: Encoding, whole: Buffer): Needle[] => {
   const parts: Needle[] = []
   const length = Math.min(PART, whole.length)
@@ -45,12 +51,16 @@ function base64Behind(before: number, bytes: Buffer, encoding: 'base64' | 'base6
 /** Returns the parts to search for. Strings of bytes, as `latin1` gives them, look like the bytes. */
 export function needlesOf(secrets: readonly Secret[]): Needle[] {
   return secrets.flatMap(({ hex }, index) => {
-    const bytes = Buffer.from(hex, 'hex')
+    const bytes = Buffer.from(hex, 'hex').subarray(0, hex.length > 2 * LONGEST ? 32 : undefined)
     const texts = ([0, 1, 2] as const).flatMap((before) => [
       ...partsOf(index, 'base64', base64Behind(before, bytes, 'base64')),
       ...partsOf(index, 'base64url', base64Behind(before, bytes, 'base64url')),
     ])
-    return [...partsOf(index, 'bytes', bytes), ...partsOf(index, 'hex', Buffer.from(hex, 'latin1')), ...texts]
+    return [
+      ...partsOf(index, 'bytes', bytes),
+      ...partsOf(index, 'hex', Buffer.from(bytes.toString('hex'), 'latin1')),
+      ...texts,
+    ]
   })
 }
 
