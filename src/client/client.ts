@@ -72,10 +72,10 @@ export interface Client extends BlockReader, Handle {
   readonly account: string
   readonly name: string
   /**
-   * Opens a block of any scope; the envelope says which. Anybody can create public blocks, so use this only if you have
-   * the label from something that was sealed. If the label comes from the store, open the block with a
-   * {@link Client.scope}.
+   * Opens a private block or an account block; the envelope says which. Public blocks open only by their scope, because
+   * anybody can create one: whoever writes to the store could put one in the place of a private block.
    * @throws KeystrataError `key-not-found` if the block belongs to another client, account or key model
+   * @throws KeystrataError `policy` if it is a public block: use `scope('public')`
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`
    */
   open(block: StoredBlock): Promise<Bytes>
@@ -159,6 +159,11 @@ function scopeKeysOf({ realm, account, privateKey, accountKey }: Claimant, scope
 const noAccountKey = (): KeystrataError =>
   new KeystrataError('account-key-required', 'this client has no account key: set one with withAccountKey')
 
+const anybodys = (): KeystrataError =>
+  new KeystrataError('policy', "this block is public, so anybody may have made it: open it by scope('public')", {
+    rule: 'public-scope',
+  })
+
 /** What a worker thread needs to open the blocks of a client. */
 export interface ClientRecipe {
   readonly kind: 'client'
@@ -233,8 +238,9 @@ class TypedClient extends SecretHolder implements Client {
   async open(block: StoredBlock): Promise<Bytes> {
     this.assertUsable()
     const parsed = parseClientBlock(block, this.#reader)
-    const cipher = [...this.#scopes.values()].find((each) => each.owns(parsed))
+    const [scope, cipher] = [...this.#scopes].find(([, each]) => each.owns(parsed)) ?? []
     if (cipher === undefined) throw notOwned(parsed)
+    if (scope === 'public') throw anybodys()
     return cipher.open(parsed)
   }
 

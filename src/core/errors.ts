@@ -105,13 +105,21 @@ export class KeystrataError extends Error {
   override readonly name = 'KeystrataError'
   /** What went wrong. */
   readonly code: ErrorCode
-  /** Facts about it: sizes, ids, names of fields; never secrets. */
-  readonly detail: Readonly<Record<string, string | number | boolean>>
+  /**
+   * Facts about it: sizes, ids, names of fields; never secrets. A flag, such as `reseal`, is there and true, or absent:
+   * test it by `if (error.detail.reseal)`. The type leaves it out, so that no program has to expect a flag where it reads
+   * a size.
+   */
+  readonly detail: Readonly<Record<string, string | number>>
 
-  constructor(code: ErrorCode, message: string = messages[code], detail: KeystrataError['detail'] = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string = messages[code],
+    detail: Readonly<Record<string, string | number | true>> = {},
+  ) {
     super(message)
     this.code = code
-    this.detail = Object.freeze({ ...detail })
+    this.detail = Object.freeze({ ...detail }) as KeystrataError['detail']
   }
 
   /**
@@ -134,10 +142,10 @@ export class KeystrataError extends Error {
     const { name, code, message, detail } = json as Record<string, unknown>
     if (name !== 'KeystrataError' || typeof code !== 'string' || !Object.hasOwn(messages, code)) return undefined
     if (typeof message !== 'string' || typeof detail !== 'object' || detail === null) return undefined
-    const facts: [string, string | number | boolean][] = []
+    const facts: [string, string | number | true][] = []
     for (const [key, value] of Object.entries(detail).slice(0, MOST_DETAILS)) {
       if (key.length > MOST_CHARACTERS) continue
-      if (typeof value === 'boolean') facts.push([key, value])
+      if (value === true) facts.push([key, true])
       else if (typeof value === 'string') facts.push([key, value.slice(0, MOST_CHARACTERS)])
       // NaN and infinite numbers become null in JSON.
       else if (Number.isFinite(value)) facts.push([key, value as number])

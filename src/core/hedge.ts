@@ -4,7 +4,7 @@
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
-import { type Bytes, concat, copyOf, lengthPrefixed } from './bytes.ts'
+import { type Bytes, concat, copyOf, u32 } from './bytes.ts'
 import { type Role, SecretKey, wiping } from './secret.ts'
 
 /** Returns 32 random bytes, hedged with a key that {@link deriveHedgeKey} derived, and with the other inputs. */
@@ -43,7 +43,9 @@ export function hedgedNonceUnder(
   hedgeKey: SecretKey<'hedge'>,
   { digest, headerBytes, parameters, context }: NonceInputs,
 ): Bytes {
-  return hedgedUnder(hedgeKey, ...[digest, headerBytes, parameters, context].map(lengthPrefixed))
+  // No copies: the digest of a short content is almost as secret as the content.
+  const parts = [digest, headerBytes, parameters, context].flatMap((part) => [u32(part.length), part])
+  return hedgedUnder(hedgeKey, ...parts)
 }
 
 /** Returns an id of 16 bytes for something that is made once, hedged with what it is for. */

@@ -143,7 +143,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   regenerate(options?: { encryption?: Encryption | undefined }): Keyset
   /**
    * Writes a new envelope for a block, under the current key pair. The ciphertext stays as it is, and is not needed. A
-   * block that is already current gets a fresh envelope. An unencrypted block gets a copy of its envelope, if the keyset
+   * block that is already current gets a fresh envelope. An unencrypted block gets a new envelope too, if the keyset
    * still allows such blocks. Keep the old envelope until the new one is stored. Anybody who held the key of the old envelope can still open the block: to
    * take that away, seal the content again.
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have

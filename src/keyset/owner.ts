@@ -2,10 +2,12 @@
 // secrets, such as the check of the label.
 import { incompleteFor, type KeysetContents } from './exports.ts'
 import { type BlockHead, type BlockReader, headOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, bytesFrom, copyOf, toHex } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, equalBytes, toHex } from '../core/bytes.ts'
+import { encodePlainEnvelope } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { encodeHeader, ObjectType } from '../core/header.ts'
 import { Recipient } from '../core/key-pairs.ts'
-import { recordSuiteOf, rekeySuiteOf, type Strength } from '../core/suite.ts'
+import { recordSuiteOf, rekeySuiteOf, Strength, Suite } from '../core/suite.ts'
 import { ContentScheme, type DedupSecrets } from './dedup.ts'
 import { Mode, parseEnvelope } from './mask.ts'
 import { type EnvelopeKeys, envelopeKeysOf, type KnownSource, openBlock, type OwnerPairs, sourceIn } from './open.ts'
@@ -58,27 +60,31 @@ export class OwnerBlocks implements BlockReader {
     // Read each property once, so that the value that was checked is the one that is used.
     const { label, envelope: stored } = head
     const envelope = bytesFrom(stored, 'envelope')
-    this.#assertKeepable({ label, envelope })
-    // An unencrypted block has no key that could be replaced.
-    return rekeyBlock({ label, envelope }, this.keys, today) ?? copyOf(envelope)
+    const plain = this.#rekeyPlain({ label, envelope })
+    if (plain !== undefined) return plain
+    const rekeyed = rekeyBlock({ label, envelope }, this.keys, today)
+    if (rekeyed === undefined) throw new Error('an unencrypted block was taken for an encrypted one')
+    return rekeyed
   }
 
   /**
-   * Refuses unencrypted blocks that this keyset no longer allows. No new envelope helps them, and once the key pair that
-   * allowed them is forgotten, they would not open any more.
-   * @throws KeystrataError `policy`
+   * Writes a new envelope for an unencrypted block. The block has no key, but the envelope names the key pair that allows
+   * it. If the keyset no longer allows such blocks, no envelope helps: once the pair that did is forgotten, the block would
+   * not open any more.
+   * @returns undefined for an encrypted block
+   * @throws KeystrataError `policy` if the block must be sealed again
    */
-  #assertKeepable(head: BlockHead): void {
-    const { envelope } = headOf(head)
-    const { header, mode } = parseEnvelope(envelope)
-    if (mode !== Mode.none) return
+  #rekeyPlain(head: BlockHead): Bytes | undefined {
+    const { header, mode } = parseEnvelope(headOf(head).envelope)
+    if (mode !== Mode.none) return undefined
     this.keys.assertOwner(header)
-    if (this.isCurrent(envelope)) return
-    throw new KeystrataError(
-      'policy',
-      'this block is not encrypted, but the keyset requires encryption today: open it, and seal its content again',
-      { rule: 'minimum-encryption', reseal: true },
-    )
+    const { id: ownerId, blockPair } = this.#owner
+    const isOwn = equalBytes(header.ownerId, ownerId)
+    if (!isOwn || blockPair.publicHalves.minimum > Strength.none) throw mustReseal(isOwn)
+    // The pair that the block names may require more.
+    this.keys.identityFor(header, false)
+    const { keyId } = this.recipient
+    return encodePlainEnvelope(encodeHeader({ type: ObjectType.envelope, suite: Suite.none, keyId, ownerId }))
   }
 
   /** Returns the scheme of the source that sealed the block: this keyset's own, or an adopted one. */
@@ -91,6 +97,13 @@ export class OwnerBlocks implements BlockReader {
     }
     return scheme
   }
+}
+
+function mustReseal(isOwn: boolean): KeystrataError {
+  const message = isOwn
+    ? 'this block is not encrypted, but the keyset requires encryption today: open it, with allowWeaker if needed, and seal its content again'
+    : "this block of an adopted keyset is not encrypted, so anybody with an old host export may have made it: open it with allowWeaker: 'none', check it, and seal its content again"
+  return new KeystrataError('policy', message, { rule: 'minimum-encryption', reseal: true })
 }
 
 /** Returns what a keyset can do with records. It keeps the keys. */

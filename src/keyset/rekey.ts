@@ -15,17 +15,16 @@ export interface Sources {
 }
 
 /**
- * Returns whether an envelope is as a writer of this keyset would write it today: sealed to this recipient, and not
- * weaker than its minimum. An unencrypted block has no key that could be replaced. It is current if its keyset still
- * allows such blocks. Those of adopted keysets never are: anybody who once had their host export can make them.
+ * Returns whether an envelope is as a writer of this keyset would write it today: addressed to this recipient, and not
+ * weaker than its minimum. Unencrypted blocks of adopted keysets never are: anybody who once had their host export can
+ * make them.
  */
 export function isCurrentFor(recipient: Recipient, { id, adopted }: Sources, given: Uint8Array): boolean {
   const envelope = parseEnvelope(bytesFrom(given, 'envelope'))
   const { suite, ownerId, keyId } = envelope.header
   if (suite.strength < recipient.publicHalves.minimum) return false
-  const isOwn = equalBytes(ownerId, id)
-  if (!isMasked(envelope)) return isOwn
-  return equalBytes(keyId, recipient.keyId) && (isOwn || adopted.some((source) => equalBytes(ownerId, source.id)))
+  if (!equalBytes(keyId, recipient.keyId)) return false
+  return equalBytes(ownerId, id) || (isMasked(envelope) && adopted.some((source) => equalBytes(ownerId, source.id)))
 }
 
 /** The recipient of a new envelope. */

@@ -5,7 +5,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
-import { BLOCK_SUITES, KEYSET_SUITES, type Strength } from '../core/suite.ts'
+import { BLOCK_SUITES, KEYSET_SUITES, Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
 import { type LogReader, StoredLog } from '../state/log.ts'
 import { assertComplete, type CompleteContents, type RetiredCheck } from './changes.ts'
@@ -21,7 +21,7 @@ import { isMasked, parseEnvelope } from './mask.ts'
  * @param options `logs`: all logs of this keyset, from `openLog`; a store cannot list them. `signal`: aborts the check
  * @returns what {@link Keyset.forgetRetired} takes, as long as the keyset does not change
  * @throws KeystrataError `policy` while a block or a record needs a retired key pair. `detail` has the number of blocks that are sealed
- *   to one (`retired`), that are not encrypted and that only one accepts (`unencrypted`), and whose heads are damaged or
+ *   to one (`retired`), that are not encrypted although the current pair requires it (`unencrypted`), and whose heads are damaged or
  *   of a later release (`unknown`), the label of the first of all these (`first`), and the number of records under a retired
  *   pair (`records`)
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
@@ -49,9 +49,7 @@ export async function checkRetired(
     throw new TypeError('logs must be an array of what openLog returned')
   const contents = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')
   const { id, revision } = keyset
-  const retired = new Map(
-    contents.additional.retired.map(({ publicHalves }) => [toHex(publicKeyId(publicHalves)), publicHalves.minimum]),
-  )
+  const retired = new Set(contents.additional.retired.map(({ publicHalves }) => toHex(publicKeyId(publicHalves))))
   const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0, records: 0 }
   let first: string | undefined
   const assertGoing = () => {
@@ -81,7 +79,7 @@ function messageFor(found: { retired: number; unencrypted: number; unknown: numb
   const { retired, unencrypted, unknown, records } = found
   if (retired > 0) return 'some blocks are still under a retired key pair: rekey them first'
   if (unencrypted > 0) {
-    return 'some blocks are not encrypted, and only a retired key pair accepts that: seal their contents again'
+    return 'some blocks are not encrypted, and the key pair of today does not accept that: open them, with allowWeaker if needed, and seal their contents again'
   }
   if (unknown === 0 && records > 0) return 'some records are still under a retired key pair: reseal their logs first'
   return 'some heads are damaged, or of a later release, so nobody can tell which key pair they need: do not delete them'
@@ -91,18 +89,19 @@ function messageFor(found: { retired: number; unencrypted: number; unknown: numb
 function needOf(
   stored: Uint8Array,
   { id, blockPair }: CompleteContents,
-  retired: ReadonlyMap<string, Strength>,
+  retired: ReadonlySet<string>,
 ): 'retired' | 'unencrypted' | 'unknown' | undefined {
   try {
     const { suite } = parseHeader(stored, 'envelope', ObjectType.envelope, BLOCK_SUITES)
     // Blocks of other key models may be in the store too.
     if (!KEYSET_SUITES.some((each) => each.id === suite.id)) return undefined
     const envelope = parseEnvelope(stored)
-    const minimum = retired.get(toHex(envelope.header.keyId))
-    if (minimum === undefined) return undefined
-    if (isMasked(envelope)) return 'retired'
-    const isOwn = equalBytes(envelope.header.ownerId, id)
-    return isOwn && minimum < blockPair.publicHalves.minimum ? 'unencrypted' : undefined
+    const { keyId, ownerId } = envelope.header
+    const isRetired = retired.has(toHex(keyId))
+    if (isMasked(envelope)) return isRetired ? 'retired' : undefined
+    if (!equalBytes(ownerId, id) || equalBytes(keyId, publicKeyId(blockPair.publicHalves))) return undefined
+    if (blockPair.publicHalves.minimum > Strength.none) return 'unencrypted'
+    return isRetired ? 'retired' : undefined
   } catch (error) {
     if (error instanceof KeystrataError) return 'unknown'
     throw error

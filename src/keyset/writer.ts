@@ -108,8 +108,8 @@ export interface KeysetWriter extends BlockWriter, RecordWriter, Handle {
   readonly shares: readonly string[]
   /**
    * Returns whether a block is sealed to the current key pair, the one in this export, and is not weaker than that pair
-   * requires. An unencrypted block is current if this keyset still allows such blocks. A block that is not current needs
-   * {@link Keyset.rekey}. Returns false for unencrypted blocks of adopted keysets, and for all blocks of others.
+   * requires. An unencrypted block is current if this pair allows such blocks, and the envelope names it. A block that is
+   * not current needs {@link Keyset.rekey}. Returns false for unencrypted blocks of adopted keysets, and for all blocks of others.
    * @throws KeystrataError `malformed` or `unsupported` if it is not an envelope of a keyset
    * @throws KeystrataError `disposed` if this handle was disposed of
    */

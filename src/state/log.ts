@@ -1,6 +1,6 @@
 // Logs in a store (SPEC §19.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
 // while others read it, and while its owner reseals it under new keys.
-import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
+import { type Bytes, copyOf, equalBytes, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
@@ -188,7 +188,7 @@ export class StoredLog implements Log {
     const id = writer.createId(this.#epochs.logId, digest)
     const appended = this.#appending.then(() => this.#append(content, digest, id))
     this.#appending = appended.catch(() => undefined)
-    return appended.finally(() => content.fill(0))
+    return appended.finally(() => wipe(content, digest))
   }
 
   async #append(content: Uint8Array, digest: Uint8Array, id: Uint8Array): Promise<string> {

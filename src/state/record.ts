@@ -1,6 +1,7 @@
 // Records one by one: what a key model can do with them, and the two doors for products that keep records in stores of
 // their own. Logs in a StateStore are in log.ts.
 import { type Bytes, bytesFrom, concat, copyOf, equalBytes } from '../core/bytes.ts'
+import { wiping } from '../core/secret.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { fieldsFrom } from '../core/options.ts'
@@ -183,6 +184,7 @@ export async function sealRecord(keys: RecordKeys, given: Uint8Array, place: Rec
   const { logId, after } = placeFrom(place)
   const writer = writerOf(keys)
   const digest = sha256(content)
+  using _ = wiping(digest)
   const id = writer.createId(logId, digest)
   const fields: RecordFields = { kind: 'content', id, isAfterDamage: false, ...fieldsAfter(after, logId, keys) }
   const record = await writer.seal(fields, logId, content, digest)

@@ -251,8 +251,8 @@ class Resealing {
     const { keys, logId } = this.#context
     const { number, id, header, sequence } = record
     const content = await this.#opened(record, sequence)
-    using _ = wiping(content)
     const digest = sha256(content)
+    using _ = wiping(content, digest)
     const fields = { kind: 'content', number, id } as const
     const written = await this.#write((place) =>
       writerOf(keys).seal({ ...fields, ...place }, logId, content, digest, header.suite),

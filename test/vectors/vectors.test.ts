@@ -87,9 +87,9 @@ describe('keyset.json', () => {
 /** Runs `body` with this nonce in place of a hedged one: no random bytes lead to the nonce of a frozen object. */
 function withNonce<T>(nonce: Uint8Array, body: () => T): T {
   const backend = backends[0]!
-  // The hedge of a nonce is the only HMAC over random bytes and four fields (SPEC §4.4).
+  // The hedge of a nonce is the only HMAC over random bytes and four fields with their lengths (SPEC §4.4).
   const hmac: typeof backend.hmac = (hash, key, parts) =>
-    parts.length === 5 ? new Uint8Array(nonce) : backend.hmac(hash, key, parts)
+    parts.length === 9 ? new Uint8Array(nonce) : backend.hmac(hash, key, parts)
   useBackend({ ...backend, hmac })
   try {
     return body()
