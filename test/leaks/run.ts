@@ -2,8 +2,8 @@
 // of every kind of key in a process of its own, and searches all memory of that process, and a heap snapshot, for the
 // keys. It fails if it finds one that is not listed below, or does not find one that is there. Linux only.
 //
-// --src searches another version of the library. --freed also shows what is left in memory that was freed: OpenSSL does
-// not wipe all that it uses, and nobody but OpenSSL could.
+// --src searches another version of the library. --freed also shows what is left in memory that was freed, by OpenSSL
+// for example.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
