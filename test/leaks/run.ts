@@ -160,10 +160,16 @@ const STAYS: readonly { roles: readonly string[]; encoding: string; why: string;
 /** What this release of Node has. */
 const has = new Set(execFileSync(values.node, ['-p', PROBES], { encoding: 'utf8' }).trim().split(',').filter(Boolean))
 
-/** Returns whether a copy may be there. A string may stay until it is collected, but nothing may refer to it. */
+/**
+ * Returns whether a copy may be there. A string may stay until it is collected, but nothing may refer to it. A registry
+ * has no `dispose`: its key is freed with it.
+ */
 const stays = ({ role, encoding, area }: Copy): boolean =>
-  (area === 'V8' || area === 'stack') &&
-  STAYS.some((each) => each.roles.includes(role) && encoding.startsWith(each.encoding) && !has.has(each.unless ?? ''))
+  area === 'V8' || area === 'stack'
+    ? STAYS.some(
+        (each) => each.roles.includes(role) && encoding.startsWith(each.encoding) && !has.has(each.unless ?? ''),
+      )
+    : area === 'malloc' && values.freed && role === 'mac'
 
 const roles: Set<string> = new Set()
 const areas = ['V8', 'malloc', 'stack', 'data', 'snapshot'] as const
