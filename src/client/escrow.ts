@@ -78,7 +78,10 @@ function isCode(code: string): boolean {
 export function readActivationCode(stored: Uint8Array): string {
   const code = String.fromCharCode(...stored)
   if (isCode(code)) return code
-  throw new KeystrataError('malformed', 'the activation code in this file is damaged', { characters: stored.length })
+  throw new KeystrataError('malformed', 'the activation code in this file is damaged', {
+    object: 'activation code',
+    characters: stored.length,
+  })
 }
 
 /** Computes the four check characters: 20 bits of a hash of the random characters. */

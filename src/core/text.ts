@@ -141,6 +141,7 @@ function unknownHere(): RegExp {
   throw new KeystrataError(
     'unsupported',
     'this runtime has no Unicode data (Node built without ICU), so it can only use text in ASCII',
+    { object: 'text' },
   )
 }
 

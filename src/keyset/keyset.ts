@@ -133,11 +133,8 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * Creates new key pairs for blocks. The old ones are retired, so stored blocks and records still open. Follow this
    * order, which survives a crash: store the new exports and unlock one, replace the host export, {@link Keyset.rekey}
    * every block and reseal every log (`openLog`), then `forgetRetired`. Get new handles of shares too: an old
-   * one cannot add rekeyed blocks.
-   *
-   * If the keyset was created with `encryption: 'none'` and the new key pairs require more, `rekey` refuses the blocks
-   * that are not encrypted. Open each of them, seal its content again, keep the new label, and only then delete the old
-   * block.
+   * one cannot add rekeyed blocks. If the new key pairs require encryption and the old ones did not, `rekey` refuses
+   * blocks that are not encrypted: open each of them, seal its content again, and keep the new label.
    * @param options `encryption`: the minimum of the new key pairs and the default of writers; unchanged if not given
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
    * @throws KeystrataError `limit-exceeded` beyond about 600 retired key pairs and shares
@@ -196,8 +193,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    *   whose card it is
    * @returns two handles: dispose of both, or of the whole result
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
-   * @throws KeystrataError `key-changed` if card and fingerprint do not match
-   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
+   * @throws KeystrataError `key-changed` if card and fingerprint do not match, `invalid-text` if that is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported` or `authentication-failed` if it is not a card
    * @throws KeystrataError `limit-exceeded` beyond about 600 shares
    * @throws KeystrataError `disposed` if this handle was disposed of
@@ -225,8 +221,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
    * @throws KeystrataError `authentication-failed` if the owner of that card did not create it, or it was altered
    * @throws KeystrataError `key-not-found` if it is sealed to another card
    * @throws KeystrataError `policy` if this was unlocked from a `definition`
-   * @throws KeystrataError `key-changed` if card and fingerprint do not match
-   * @throws KeystrataError `invalid-text` if its fingerprint is not 60 digits
+   * @throws KeystrataError `key-changed` if card and fingerprint do not match, `invalid-text` if that is not 60 digits
    * @throws KeystrataError `malformed`, `unsupported`, `disposed`
    */
   acceptShare(invite: Uint8Array, from: Card): SharedReader
@@ -257,7 +252,6 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
 
   /** Takes ownership of the contents and the master key. */
   constructor(contents: KeysetContents, master: SecretKey<'master'>, allowWeaker: Strength | undefined) {
-    const { additional } = contents
     assertExportsFit(contents)
     const owner = ownerKeysOf(contents, allowWeaker)
     const blocks = new OwnerBlocks(owner)
@@ -273,7 +267,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     })
     this.id = toHex(contents.id)
     this.revision = revisionText(revisionOf(contents))
-    this.shares = Object.freeze((additional?.shares ?? []).map(({ id }) => toHex(id)))
+    this.shares = Object.freeze((contents.additional?.shares ?? []).map(({ id }) => toHex(id)))
     this.retired = owner.retired.length
     this.#contents = contents
     this.#exports = exports

@@ -72,12 +72,14 @@ describe('a KeystrataError as data', () => {
     expect(KeystrataError.from(json)).toBeUndefined()
   })
 
-  it('keeps only texts and numbers as details, also under dangerous names', () => {
+  it('keeps only texts, numbers and flags as details, also under dangerous names', () => {
     const json: unknown = JSON.parse(
       '{"name":"KeystrataError","code":"missing","message":"m","detail":{"a":1,"b":"2","c":{"d":1},"e":[1],"f":null,"g":true,"__proto__":"x"}}',
     )
     const { detail } = KeystrataError.from(json)!
-    expect(Object.entries(detail)).toEqual(Object.entries(JSON.parse('{"a":1,"b":"2","__proto__":"x"}') as object))
+    expect(Object.entries(detail)).toEqual(
+      Object.entries(JSON.parse('{"a":1,"b":"2","g":true,"__proto__":"x"}') as object),
+    )
     expect(Object.getPrototypeOf(detail)).toBe(Object.prototype)
     expect(({} as { x?: unknown }).x).toBeUndefined()
   })

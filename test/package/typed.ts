@@ -14,6 +14,7 @@ import {
   loadKeyset,
   openSavedKeyset,
   openWriter,
+  parseCard,
   type RetiredCheck,
   saveKeyset,
   type SealedBlock,
@@ -86,6 +87,22 @@ try {
 } catch (error) {
   if (!(error instanceof TypeError)) throw error
 }
+
+// What seal gives goes to the platform without a copy. What open takes may be views, as drivers of databases give them.
+const request = new Request('https://example.com', { method: 'PUT', body: block.ciphertext })
+const sent = new Uint8Array(await request.arrayBuffer())
+const row: Uint8Array<ArrayBufferLike> = new Uint8Array(await new Blob([block.envelope, sent]).arrayBuffer())
+const view: StoredBlock = { label: block.label, envelope: row.subarray(0, 1713), ciphertext: row.subarray(1713) }
+if ((await keyset.open(view)).join() !== '1,2,3') throw new Error('a view of a row differs from the block')
+
+// An explicit undefined means the default, except where it would switch off a check.
+const unset: undefined = undefined
+openWriter(keyset.export('host'), { encryption: unset, dedup: unset }).dispose()
+await (await writer.prepare(content)).seal({ shares: unset })
+// @ts-expect-error an undefined floor
+export const lostFloor = (): Promise<Keyset> => loadKeyset(state, 'password', { atLeast: unset })
+// @ts-expect-error an undefined fingerprint
+export const lostPin = (bytes: Uint8Array): Card => parseCard(bytes, { fingerprint: unset })
 
 const code: ErrorCode = new KeystrataError('policy').code
 if (code !== 'policy') throw new Error('the error code differs')
