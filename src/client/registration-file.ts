@@ -4,12 +4,22 @@
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { Suite } from '../core/suite.ts'
 import { bytes, type Codec, decode, encode, name, optional, sized, struct, time, uint16 } from '../core/codec.ts'
-import { type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import {
+  type Bytes,
+  bytesFrom,
+  concat,
+  copyOf,
+  domain,
+  EMPTY,
+  equalBytes,
+  lengthPrefixed,
+  utf8,
+} from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
-import { disposeKeys } from '../core/secret.ts'
+import { disposeKeys, wiping } from '../core/secret.ts'
 import { isSignatureOf, SIGNATURE_BYTES } from '../primitives/signature.ts'
 import { type Client, openedClient } from './client.ts'
 import { type Deposit, openEscrow, parseActivationCode, readActivationCode, readEscrow } from './escrow.ts'
@@ -103,7 +113,9 @@ export function armRegistration(registration: Uint8Array, activationCode: string
       code,
     ),
   )
-  return encode(storedRegistration, { ...stored, code: utf8(code) })
+  const bytes = utf8(code)
+  using _ = wiping(bytes, stored.code ?? EMPTY)
+  return encode(storedRegistration, { ...stored, code: bytes })
 }
 
 /**
@@ -141,6 +153,7 @@ export interface Registration {
 export function readRegistration(given: Uint8Array, provider: CardKeys): Registration {
   const stored = parseStored(given)
   const { header, server, expires, escrow, signature, code: typed } = stored
+  using _ = wiping(typed ?? EMPTY)
   const code = typed && readActivationCode(typed)
   const name = readName(server, 'registration')
   const holds =

@@ -2,8 +2,8 @@
 // of every kind of key in a process of its own, and searches all memory of that process, and a heap snapshot, for the
 // keys. It fails if it finds one that is not listed below, or does not find one that is there. Linux only.
 //
-// --src searches another version of the library. --freed also shows what is left in memory that was freed: OpenSSL does
-// not wipe all that it uses, and nobody but OpenSSL could.
+// --src searches another version of the library. --freed also shows what is left in memory that was freed, by OpenSSL
+// for example.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -160,10 +160,16 @@ const STAYS: readonly { roles: readonly string[]; encoding: string; why: string;
 /** What this release of Node has. */
 const has = new Set(execFileSync(values.node, ['-p', PROBES], { encoding: 'utf8' }).trim().split(',').filter(Boolean))
 
-/** Returns whether a copy may be there. A string may stay until it is collected, but nothing may refer to it. */
+/**
+ * Returns whether a copy may be there. A string may stay until it is collected, but nothing may refer to it. A registry
+ * has no `dispose`: its key is freed with it.
+ */
 const stays = ({ role, encoding, area }: Copy): boolean =>
-  (area === 'V8' || area === 'stack') &&
-  STAYS.some((each) => each.roles.includes(role) && encoding.startsWith(each.encoding) && !has.has(each.unless ?? ''))
+  area === 'V8' || area === 'stack'
+    ? STAYS.some(
+        (each) => each.roles.includes(role) && encoding.startsWith(each.encoding) && !has.has(each.unless ?? ''),
+      )
+    : area === 'malloc' && values.freed && role === 'mac'
 
 const roles: Set<string> = new Set()
 const areas = ['V8', 'malloc', 'stack', 'data', 'snapshot'] as const
