@@ -13,6 +13,7 @@ import {
   quick,
   quickly,
   sample,
+  ofEveryScope,
 } from './fixtures.ts'
 import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import {
@@ -209,7 +210,10 @@ describe('a client', async () => {
     ['creating a proof', () => client.prove(challenge, server)],
     ['creating an escrow', () => client.safeguard()],
     ['sealing a block', () => client.scope('account').seal(content)],
-    ...blocks.map((block, index): [string, () => unknown] => [`opening block ${index}`, () => client.open(block)]),
+    ...blocks.map((block, index): [string, () => unknown] => [
+      `opening block ${index}`,
+      () => ofEveryScope(client).open(block),
+    ]),
     ['saving a client', () => client.save(device)],
     ['opening a saved client', () => openSavedClient(saved, device, DESKTOP)],
     ['protecting a device key', () => device.export('a passphrase')],
@@ -218,6 +222,6 @@ describe('a client', async () => {
     ['opening a text', () => device.openText(text, place)],
   ])('%s throws the error of the failed call, and existing objects still work', async (_, operation) => {
     expect(await failsAtEach(operation)).toBeGreaterThan(0)
-    for (const block of blocks) expectSame(await client.open(block), content)
+    for (const block of blocks) expectSame(await ofEveryScope(client).open(block), content)
   })
 })

@@ -7,7 +7,7 @@ import type { Client } from '../src/client.ts'
 import type { Claimant } from '../src/client/proof.ts'
 import { recipeOf } from '../src/core/recipe.ts'
 import type { ClientRecipe } from '../src/client/client.ts'
-import { createKeyset, type ErrorCode, type Keyset, KeystrataError, type RecordPlace } from '../src/index.ts'
+import { type BlockReader, createKeyset, type ErrorCode, type Keyset, KeystrataError, type RecordPlace } from '../src/index.ts'
 import { memoryStateStore, type StateStore } from '../src/stores.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
@@ -218,6 +218,11 @@ export function withRandomness<T>(parts: readonly Uint8Array[], body: () => T): 
 /** Returns the unprotected export of a device key that has these bytes. */
 export const openKeyOf = (device: Uint8Array): Uint8Array =>
   withRandomness([device], () => createDeviceKey()).exportUnprotected()
+
+/** Opens blocks of every scope of a client: those that the client opens, and public ones by their scope. */
+export const ofEveryScope = (client: Pick<Client, 'open' | 'scope'>): BlockReader => ({
+  open: (block) => (block.envelope.length === 49 ? client.scope('public') : client).open(block),
+})
 
 /** Places in the one log of most tests. */
 export const atStart: RecordPlace = { log: 'log', after: 'start' }

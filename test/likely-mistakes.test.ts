@@ -139,7 +139,7 @@ describe('misuse that JavaScript users learn of only at run time', () => {
     for (const attempt of attempts) {
       const made = new Promise((resolve) => resolve(attempt()))
       await expect(made).rejects.toThrow(
-        "decode its base64 or hex digits first, for example with Buffer.from(text, 'base64')",
+        "check the order of the arguments, or decode the string first, by Buffer.from(text, 'base64') or Buffer.from(text, 'hex')",
       )
       await expect(made).rejects.toBeInstanceOf(TypeError)
     }

@@ -28,6 +28,7 @@ import {
   resummed,
   sample,
   withBackend,
+  ofEveryScope,
 } from './fixtures.ts'
 import { memoryStateStore, type StateStore } from '../src/stores.ts'
 import {
@@ -489,9 +490,9 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     const opened = []
     for (const scope of ['private', 'account', 'public'] as const) {
       const block = await both.scope(scope).seal(sample(100))
-      opened.push(await both.open(block))
+      opened.push(await ofEveryScope(both).open(block))
       const damaged = { ...block, ciphertext: flipped(block.ciphertext, 3) }
-      await failure(() => both.open(damaged), 'authentication-failed')
+      await failure(() => ofEveryScope(both).open(damaged), 'authentication-failed')
     }
     expect(opened).toEqual([sample(100), sample(100), sample(100)])
     const login = await deriveLogin(PASSWORD, ALICE)

@@ -192,7 +192,10 @@ export function partsOf(block: StoredBlock): ReturnType<typeof headOf> & { reado
  * Checks that a value is a block.
  * @throws TypeError if it is a promise or stored bytes, which callers may pass by mistake
  */
-function assertBlock(block: BlockHead): void {
+function assertBlock(block: BlockHead | null | undefined): asserts block is BlockHead {
+  if (block === undefined || block === null) {
+    throw new TypeError(`expected a block, not ${block}: perhaps the store has none under this label`)
+  }
   if (isPromise(block)) throw new TypeError('expected a block, not a promise: await it')
   if (isBytes(block)) throw new TypeError('expected a block, not bytes: use parseBlock(bytes, label)')
 }

@@ -92,7 +92,7 @@ function hintFor(value: unknown, what: string): string {
   // Content may be text. Everything else is bytes of this library, which somebody has encoded to store or send them.
   return what === 'content' || what === 'file'
     ? ', not a string: use new TextEncoder().encode(text)'
-    : ", not a string: decode its base64 or hex digits first, for example with Buffer.from(text, 'base64')"
+    : ", not a string: check the order of the arguments, or decode the string first, by Buffer.from(text, 'base64') or Buffer.from(text, 'hex')"
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {

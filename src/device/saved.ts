@@ -63,6 +63,7 @@ export function assertExpected<Name extends string>(
   expected: Readonly<Record<Name, string>>,
 ): void {
   for (const name of Object.keys(expected) as Name[]) {
+    if (typeof expected[name] !== 'string') throw new TypeError(`the expected ${name} must be a string`)
     if (found[name] === expected[name]) continue
     throw new KeystrataError('policy', `this saved handle belongs to another ${name}`, {
       rule: 'expected-handle',

@@ -1,11 +1,12 @@
 // Changes to a keyset (SPEC §5.4, §12.1). Each function returns the contents of the keyset's next version, which has no
 // revision yet. Keys that stay are copied, so the old contents remain usable. New keys are not copied: they become part
 // of the new contents.
-import { toHex } from '../core/bytes.ts'
-import type { KeyPair } from '../core/key-pairs.ts'
+import { equalBytes, toHex } from '../core/bytes.ts'
+import { generateKeyPair, type KeyPair, samePair } from '../core/key-pairs.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { copyKeys, disposeKeys } from '../core/secret.ts'
 import type { Strength } from '../core/suite.ts'
+import { drawUntil } from '../primitives/random.ts'
 import { nextVersion } from '../state/version.ts'
 import { type AdditionalKeys, type DraftContents, incompleteFor, type KeysetContents } from './exports.ts'
 import { type ActiveShare, MAX_REVOKED } from './layout.ts'
@@ -33,8 +34,9 @@ export function nextContents<C extends KeysetContents>({ revision, ...contents }
   return copyKeys({ ...contents, version: nextVersion(version), history: past })
 }
 
-/** Replaces the block key pair. The old pair is retired, so stored blocks still open. */
-export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, encryption: Strength): DraftContents {
+/** Replaces the block key pair with a fresh one. The old pair is retired, so stored blocks still open. */
+export function withNewBlockPair(contents: CompleteContents, encryption: Strength): DraftContents {
+  const blockPair = generateNewPair(contents, encryption)
   const { blockPair: old, additional, ...others } = nextFor(blockPair, contents)
   return {
     ...others,
@@ -43,6 +45,26 @@ export function withBlockPair(contents: CompleteContents, blockPair: KeyPair, en
     additional: { ...additional, retired: [...additional.retired, old] },
   }
 }
+
+/**
+ * Generates a pair that the keyset does not have. A cloned machine could draw one again that was retired: then nothing
+ * would have changed for whoever has that pair.
+ */
+function generateNewPair({ blockPair, additional }: CompleteContents, minimum: Strength): KeyPair {
+  const known = [blockPair, additional.sharing, ...additional.retired].map(({ publicHalves }) => publicHalves)
+  return drawUntil(() => {
+    const pair = generateKeyPair(minimum)
+    if (!known.some((each) => samePair(each, pair.publicHalves))) return pair
+    disposeKeys(pair)
+    return undefined
+  })
+}
+
+/** Returns the ids of all shares, revoked ones too. */
+export const shareIds = ({ additional }: CompleteContents): readonly Uint8Array[] => [
+  ...additional.shares.map(({ id }) => id),
+  ...additional.revoked,
+]
 
 /** Drops the retired key pairs. */
 export function withoutRetired(contents: CompleteContents): DraftContents {
@@ -76,7 +98,7 @@ export function findShare({ additional }: CompleteContents, id: string): ActiveS
 
 export function withoutShare(contents: CompleteContents, share: ActiveShare): DraftContents {
   const { additional } = contents
-  const shares = additional.shares.filter((each) => each !== share)
+  const shares = additional.shares.filter(({ id }) => !equalBytes(id, share.id))
   const revoked = [share.id, ...additional.revoked].slice(0, MAX_REVOKED)
   return nextContents({ ...contents, additional: { ...additional, shares, revoked } })
 }

@@ -20,7 +20,6 @@ import {
 import { type Bytes, bytesFrom, copyOf, toHex, wipe } from '../core/bytes.ts'
 import { type Card, keysOfCard, setCardHolder } from '../core/card.ts'
 import { encode } from '../core/codec.ts'
-import { generateKeyPair } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
 import { costsFrom } from '../core/password.ts'
 import type { Pack } from '../core/pack.ts'
@@ -47,7 +46,8 @@ import {
   findShare,
   nextContents,
   type RetiredCheck,
-  withBlockPair,
+  shareIds,
+  withNewBlockPair,
   withoutRetired,
   withoutShare,
   withShare,
@@ -342,7 +342,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const contents = this.#complete('new key pairs')
     const given = optionsFrom(options, { encryption: 'optional' }, 'regenerate')
     const { encryption } = parseWriterOptions(given, contents)
-    return this.#next(withBlockPair(contents, generateKeyPair(encryption), encryption))
+    return this.#next(withNewBlockPair(contents, encryption))
   }
 
   forgetRetired(checked: RetiredCheck | 'unchecked'): Keyset {
@@ -383,7 +383,7 @@ class UnlockedKeyset extends SecretHolder implements Keyset {
     const contents = this.#complete('shares')
     const { to } = optionsFrom(options, { to: 'defined' }, 'createShare')
     const card = to === undefined ? undefined : keysOfCard(to).sharing
-    const created = createActiveShare(contents.blockPair.publicHalves.minimum, card)
+    const created = createActiveShare(contents.blockPair.publicHalves.minimum, card, shareIds(contents))
     const keyset = this.#next(withShare(contents, created))
     try {
       const share = keyset.share(toHex(created.id))

@@ -101,8 +101,8 @@ export class OwnerBlocks implements BlockReader {
 
 function mustReseal(isOwn: boolean): KeystrataError {
   const message = isOwn
-    ? 'this block is not encrypted, but the keyset requires encryption today: open it, with allowWeaker if needed, and seal its content again'
-    : "this block of an adopted keyset is not encrypted, so anybody with an old host export may have made it: open it with allowWeaker: 'none', check it, and seal its content again"
+    ? 'this block is not encrypted, but the keyset requires encryption today: open it (with allowWeaker if needed), seal its content again, write the new label into your log, then delete this block'
+    : "this block of an adopted keyset is not encrypted, so anybody with an old host export may have made it: open it with allowWeaker: 'none', check it, seal its content again, write the new label into your log, then delete this block"
   return new KeystrataError('policy', message, { rule: 'minimum-encryption', reseal: true })
 }
 

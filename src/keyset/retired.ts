@@ -79,7 +79,7 @@ function messageFor(found: { retired: number; unencrypted: number; unknown: numb
   const { retired, unencrypted, unknown, records } = found
   if (retired > 0) return 'some blocks are still under a retired key pair: rekey them first'
   if (unencrypted > 0) {
-    return 'some blocks are not encrypted, and the key pair of today does not accept that: open them, with allowWeaker if needed, and seal their contents again'
+    return 'some blocks are not encrypted, and the key pair of today does not accept that: open them (with allowWeaker if needed), seal their contents again, write the new labels into your log, then delete these blocks'
   }
   if (unknown === 0 && records > 0) return 'some records are still under a retired key pair: reseal their logs first'
   return 'some heads are damaged, or of a later release, so nobody can tell which key pair they need: do not delete them'

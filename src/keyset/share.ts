@@ -2,7 +2,7 @@
 // it is. The share's readers learn the keys of the blocks that were added, and no others.
 import { assertKeyPair } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
-import { type Bytes, toHex } from '../core/bytes.ts'
+import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { generateKeyPair, type PublicHalves, Recipient, type SigningPair } from '../core/key-pairs.ts'
@@ -10,7 +10,7 @@ import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
 import { digestContent } from '../primitives/hash.ts'
-import { randomBytes } from '../primitives/random.ts'
+import { drawUntil, randomBytes } from '../primitives/random.ts'
 import {
   openRecord,
   type RecordKeys,
@@ -32,11 +32,19 @@ import type { PreparedContent } from './seal.ts'
 /**
  * Creates a share with its own key pairs, or a direct share to the key pairs of a card.
  * @param least the weakest blocks that the keyset accepts
+ * @param taken the ids of the keyset's shares, revoked ones too. A cloned machine could draw one of them again
  */
-export function createActiveShare(least: Strength, card: PublicHalves | undefined): ActiveShare {
+export function createActiveShare(
+  least: Strength,
+  card: PublicHalves | undefined,
+  taken: readonly Uint8Array[],
+): ActiveShare {
   // Unencrypted blocks need no share, and its readers could not check them.
   const minimum = least === Strength.none ? Strength.x25519 : least
-  const id = randomBytes(16)
+  const id = drawUntil(() => {
+    const drawn = randomBytes(16)
+    return taken.some((each) => equalBytes(each, drawn)) ? undefined : drawn
+  })
   return card === undefined ? { id, ...generateKeyPair(minimum) } : { id, publicHalves: { ...card, minimum } }
 }
 

@@ -223,14 +223,18 @@ class BlocksUnder implements Blocks {
     throw new KeystrataError('conflict', 'other writers changed the head of this block on every try', { object: name })
   }
 
-  /** Writes a ciphertext under its hash. One with this hash's name, but another length, was cut: it is replaced. */
+  /**
+   * Writes a ciphertext under its hash. What lies there already is read and compared: a damaged one is replaced. A block
+   * whose head is whole never comes here, so this is rare.
+   */
   async #putCiphertext({ hash, length }: StoredHead, ciphertext: Uint8Array): Promise<void> {
     const name = dataName(hash)
     if (checkedFlag(await this.#blobs.put(name, ciphertext), 'put')) return
-    if ((await this.#sizeOf(name)) === length) return
-    const cut = await this.#get(name)
-    if (cut === undefined) checkedFlag(await this.#blobs.put(name, ciphertext), 'put')
-    else if (cut.length !== length) checkedFlag(await this.#blobs.replace(name, cut, ciphertext), 'replace')
+    const found = await this.#get(name)
+    if (found === undefined) checkedFlag(await this.#blobs.put(name, ciphertext), 'put')
+    else if (found.length !== length || !equalBytes(sha256(found), hash)) {
+      checkedFlag(await this.#blobs.replace(name, found, ciphertext), 'replace')
+    }
   }
 
   async *heads(options?: { prefix?: string | undefined }): AsyncGenerator<BlockHead> {

@@ -24,7 +24,7 @@ export function parseFloor({ atLeast }: { readonly atLeast?: string }): number {
   const version = typeof atLeast === 'string' && /^[1-9]\d*$/.test(atLeast) ? Number(atLeast) : Number.NaN
   if (Number.isSafeInteger(version)) return version
   throw new TypeError(
-    `atLeast must be a revision, a text such as "3", not ${typeof atLeast}: leave it out, or pass one`,
+    'atLeast must be a revision of this object, a text such as "3": leave it out, or pass one that you kept',
   )
 }
 

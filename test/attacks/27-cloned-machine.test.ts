@@ -197,6 +197,33 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('two 
   })
 })
 
+describe('two runs of one machine that resumes from a snapshot', () => {
+  it('never have one share, and never get a retired key pair back', async () => {
+    const clone = repeatRandomness()
+    try {
+      const { keyset: first, share } = made.keyset.createShare()
+      clone.restart()
+      const { keyset: second, share: other } = first.createShare()
+      expect(second.shares).toEqual([share.id, other.id])
+      expect(new Set(second.shares).size).toBe(2)
+      expect(second.revokeShare(other.id).shares).toEqual([share.id])
+      clone.restart()
+      const revoked = first.revokeShare(share.id).createShare().share
+      expect(revoked.id).not.toBe(share.id)
+
+      clone.restart()
+      const regenerated = made.keyset.regenerate()
+      const block = await regenerated.seal(contents[0])
+      clone.restart()
+      const again = regenerated.regenerate()
+      expect(again.isCurrent(block.envelope)).toBe(false)
+      expect(again.isCurrent(again.rekey(block))).toBe(true)
+    } finally {
+      clone.end()
+    }
+  })
+})
+
 describe('where the random bytes are good', () => {
   // The whole block of an account follows from its content, so that equal contents are stored once.
   const random = Object.entries(SEALERS).filter(([name]) => name !== 'an account block of a client')

@@ -11,6 +11,7 @@ import {
   quickly,
   sample,
   withBackend,
+  ofEveryScope,
 } from '../fixtures.ts'
 import { encodeBlock, openWriter, parseBlock } from '../../src/index.ts'
 import { type Client, type ClientOptions, deriveClient, generateTypedKey, type TypedKey } from '../../src/client.ts'
@@ -34,13 +35,14 @@ const content = sample(1000)
 
 describe.each(scopes)('the scope %s', (which) => {
   const encrypted = which !== 'public'
+  const mine = ofEveryScope(one)
 
   it('seals blocks that this client opens, on this machine and on another one with the same keys', async () => {
     for (const size of [0, 1, 16, 1000, 131_073]) {
       const block = await one.scope(which).seal(sample(size))
       expect([block.envelope.length, block.ciphertext.length]).toEqual(encrypted ? [112, size + 16] : [49, size])
       const stored = parseBlock(encodeBlock(block), block.label)
-      for (const reader of [one, again, one.scope(which), again.scope(which)]) {
+      for (const reader of [mine, ofEveryScope(again), one.scope(which), again.scope(which)]) {
         expectSame(await reader.open(stored), sample(size))
       }
     }
@@ -50,7 +52,7 @@ describe.each(scopes)('the scope %s', (which) => {
     for (const sealing of backends) {
       const block = await withBackend(sealing, () => one.scope(which).seal(content))
       for (const opening of backends) {
-        expectSame(await withBackend(opening, () => one.open(block)), content)
+        expectSame(await withBackend(opening, () => mine.open(block)), content)
       }
     }
   })
@@ -62,11 +64,11 @@ describe.each(scopes)('the scope %s', (which) => {
     }
     if (encrypted) await failure(() => stranger.open(block), 'key-not-found')
     const keyset = await makeKeyset({ encryption: 'none' })
-    await failure(() => one.open({ ...block, label: 'x' }), 'malformed')
-    if (encrypted) await failure(() => one.open({ ...block, ciphertext: sample(15) }), 'malformed')
+    await failure(() => mine.open({ ...block, label: 'x' }), 'malformed')
+    if (encrypted) await failure(() => mine.open({ ...block, ciphertext: sample(15) }), 'malformed')
     for (const encryption of ['none', 'hybrid'] as const) {
       const foreign = await openWriter(keyset.export('host'), { encryption }).seal(content)
-      await failure(() => one.open(foreign), encryption === 'none' ? 'key-not-found' : 'unsupported')
+      await failure(() => mine.open(foreign), encryption === 'none' ? 'key-not-found' : 'unsupported')
     }
   })
 
@@ -75,7 +77,7 @@ describe.each(scopes)('the scope %s', (which) => {
     const other = await one.scope(which).seal(sample(40, 2))
     const stored = encodeBlock(block)
     for (let index = 0; index < stored.length; index++) {
-      const open = () => one.open(parseBlock(flipped(stored, index, index % 8), block.label))
+      const open = () => mine.open(parseBlock(flipped(stored, index, index % 8), block.label))
       await failure(open, 'authentication-failed', 'malformed', 'unsupported', 'key-not-found')
     }
     for (const swapped of [
@@ -83,7 +85,7 @@ describe.each(scopes)('the scope %s', (which) => {
       { ...block, ciphertext: other.ciphertext },
       ...(encrypted ? [{ ...block, envelope: other.envelope }] : []),
     ]) {
-      await failure(() => one.open(swapped), 'authentication-failed')
+      await failure(() => mine.open(swapped), 'authentication-failed')
     }
   })
 
@@ -125,6 +127,14 @@ describe('equal content', () => {
     expect([b.label === a.label, hex(b.ciphertext) === hex(a.ciphertext)]).toEqual([true, false])
     expect(c.label).not.toBe(a.label)
     await failure(() => laptop.open(a), 'key-not-found')
+  })
+
+  it('does not open a public block, which anybody could have made, but by its scope', async () => {
+    const planted = await sealed(stranger, 'public')
+    const error = await failure(() => one.open(planted), 'policy')
+    expect(error.detail).toEqual({ rule: 'public-scope' })
+    expect(error.message).toContain("scope('public')")
+    expectSame(await one.scope('public').open(planted), content)
   })
 
   it('is one public block for the whole realm', async () => {

@@ -14,6 +14,7 @@ import {
   quickly,
   resummed,
   sample,
+  ofEveryScope,
 } from '../fixtures.ts'
 import { createProfile, deriveLogin, openProfile, openSavedLogin } from '../../src/vault.ts'
 import { deriveClient, openSavedClient } from '../../src/client.ts'
@@ -58,7 +59,7 @@ describe('a saved handle', () => {
     expect([again.account, again.name]).toEqual(['acme', 'desktop'])
     expect(again.enrolment(challenge, OWN)).toEqual(client.enrolment(challenge, OWN))
     for (const scope of ['private', 'account', 'public'] as const) {
-      expectSame(await again.open(await client.scope(scope).seal(sample(100))), sample(100))
+      expectSame(await ofEveryScope(again).open(await client.scope(scope).seal(sample(100))), sample(100))
     }
     const lone = await quickly(() =>
       deriveClient({

@@ -9,7 +9,7 @@ import {
   openSavedClient,
   parseRegistration,
 } from '../../src/client.ts'
-import { ALICE, claimantOf, DESKTOP, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { ALICE, claimantOf, DESKTOP, makeKeyset, PASSWORD, resummed, sample, ofEveryScope } from '../fixtures.ts'
 import { enrolIn, WatchedStore } from '../registry-fixtures.ts'
 import { openSavedKeyset } from '../../src/index.ts'
 import { savedLogin } from '../../src/vault/layout.ts'
@@ -176,7 +176,7 @@ const legacyBlock = await legacy.scope('private').seal(sample(40))
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 export const clientTargets: readonly Target[] = [
-  ...blocks.map((block, index) => blockTarget(`client-block-${index}`, client, block)),
+  ...blocks.map((block, index) => blockTarget(`client-block-${index}`, ofEveryScope(client), block)),
   blockTarget('legacy-block', legacy, legacyBlock),
   {
     name: 'enrolment',

@@ -155,14 +155,19 @@ describe('rekey', () => {
     }
   })
 
-  it('keeps the envelope of an unencrypted block, and makes a new one for a current block', async () => {
+  it('makes a new envelope for an unencrypted block, which names the current pair, and for a current block', async () => {
     const [current, plain] = [
       await openWriter(regenerated.export('host'), { encryption: 'hybrid' }).seal(content),
       blocks.at(-1)!,
     ]
-    expect(regenerated.rekey(plain)).toEqual(plain.envelope)
-    expect(regenerated.forgetRetired('unchecked').rekey(plain)).toEqual(plain.envelope)
-    expect(regenerated.isCurrent(plain.envelope)).toBe(true)
+    expect(regenerated.isCurrent(plain.envelope)).toBe(false)
+    for (const keyset of [regenerated, regenerated.forgetRetired('unchecked')]) {
+      const envelope = keyset.rekey(plain)
+      // The key id follows the fixed part of the header, 16 bytes.
+      expect(hex(envelope.subarray(16, 32))).toBe(hex(current.envelope.subarray(16, 32)))
+      expect(keyset.isCurrent(envelope)).toBe(true)
+      expectSame(await keyset.open({ ...plain, envelope }), content)
+    }
     expect(regenerated.isCurrent(current.envelope)).toBe(true)
     const fresh = regenerated.rekey(current)
     expect(hex(fresh)).not.toBe(hex(current.envelope))

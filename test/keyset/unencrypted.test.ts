@@ -52,6 +52,8 @@ describe('a keyset that begins to require encryption', () => {
   it.each(raised)('says that unencrypted blocks are not current, and must be sealed again: %s', async (_, keyset) => {
     expect(open.isCurrent(plain.envelope)).toBe(true)
     expectSame(open.rekey(plain), plain.envelope)
+    const same = open.regenerate()
+    expectSame(await same.open({ ...plain, envelope: same.rekey(plain) }), content)
     expect(openWriter(keyset.export('host')).isCurrent(plain.envelope)).toBe(false)
     const lax = await unlockKeyset(keyset.export('storage'), PASSWORD, { allowWeaker: 'none' })
     for (const handle of [keyset, keyset.forgetRetired('unchecked'), lax]) {
@@ -67,6 +69,30 @@ describe('a keyset that begins to require encryption', () => {
     ['of another keyset', foreign, 'authentication-failed'],
   ] as const)('does not say so of a head that is %s', async (_, head, code) => {
     for (const [, keyset] of raised) await failure(() => keyset.rekey(head), code)
+  })
+
+  it('still opens its blocks if it was regenerated without encryption before, and everything was rekeyed', async () => {
+    const blocks = blocksIn(memoryBlobStore())
+    await blocks.put(plain)
+    const second = open.regenerate()
+    const error = await failure(() => checkRetired(blocks, second, { logs: [] }), 'policy')
+    expect(error.detail).toMatchObject({ retired: 1, unencrypted: 0 })
+    for await (const head of blocks.heads()) await blocks.replaceEnvelope(head, second.rekey(head))
+    const third = second.forgetRetired(await checkRetired(blocks, second, { logs: [] }))
+    const last = third.regenerate({ encryption: 'hybrid' })
+    expectSame(await last.open((await blocks.get(plain.label))!), content)
+    const now = await failure(() => checkRetired(blocks, last, { logs: [] }), 'policy')
+    expect(now.detail).toMatchObject({ retired: 0, unencrypted: 1 })
+  })
+
+  it('does not forget while there are blocks that only an even older pair allowed', async () => {
+    const blocks = blocksIn(memoryBlobStore())
+    await blocks.put(plain)
+    const last = open.regenerate().forgetRetired('unchecked').regenerate({ encryption: 'x25519' })
+    await failure(() => last.open(plain), 'policy')
+    const error = await failure(() => checkRetired(blocks, last, { logs: [] }), 'policy')
+    expect(error.detail).toMatchObject({ unencrypted: 1 })
+    expect(error.message).toContain('allowWeaker')
   })
 
   it('loses no block if the documented steps are followed', async () => {

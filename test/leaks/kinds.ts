@@ -250,7 +250,7 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
     const client = await deriveClient({ ...NAMES, privateKey })
     const both = await client.withAccountKey({ type: 'AES-128', text: 'an account key' })
     for (const scope of ['private', 'account', 'public'] as const) {
-      await both.open(await both.scope(scope).seal(content()))
+      await both.scope(scope).open(await both.scope(scope).seal(content()))
     }
     for (const scope of ['private', 'account'] as const) {
       const { content: packed, members } = await both.scope(scope).pack([content(20)])

@@ -103,7 +103,7 @@ describe('a client with a DES-56 key', () => {
 
   it('seals and opens in the public and account scopes like any client', async () => {
     const open = await reader.scope('public').seal(content)
-    expectSame(await modern.open(open), content)
+    expectSame(await modern.scope('public').open(open), content)
     await failure(() => reader.scope('account'), 'account-key-required')
     const accountKey = { type: 'AES-128', text: 'of the account' } as const
     const [old, now] = await Promise.all([reader.withAccountKey(accountKey), modern.withAccountKey(accountKey)])

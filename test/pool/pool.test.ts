@@ -59,7 +59,7 @@ const doors: [string, BlockWriter, BlockReader][] = [
   ...(['private', 'account', 'public'] as const).map((which): [string, BlockWriter, BlockReader] => [
     `client ${which}`,
     client.scope(which),
-    client,
+    which === 'public' ? client.scope(which) : client,
   ]),
   ['a scope of a client', client.scope('private'), client.scope('private')],
 ]

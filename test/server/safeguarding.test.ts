@@ -12,7 +12,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseBlock, encodeBlock, unlockKeyset } from '../../src/index.ts'
 import { readEscrow } from '../../src/client/escrow.ts'
 import { openKeyRegistry } from '../../src/server.ts'
-import { expectSame, failure, flipped, makeKeyset, PASSWORD, quickly, sample } from '../fixtures.ts'
+import { expectSame, failure, flipped, makeKeyset, PASSWORD, quickly, sample, ofEveryScope } from '../fixtures.ts'
 import {
   commitFor,
   connectionOf,
@@ -306,7 +306,7 @@ describe('a registration file', () => {
       using back = open()
       expect([back.account, back.name]).toEqual(['acme', 'desktop'])
       expect((await connectTo(registry, back)).state).toBe('locked')
-      for (const block of blocks) expectSame(await back.open(block), sample(50))
+      for (const block of blocks) expectSame(await ofEveryScope(back).open(block), sample(50))
       const anew = await back.scope('account').seal(sample(60))
       expectSame(await withAccount.open(parseBlock(encodeBlock(anew), anew.label)), sample(60))
       expect(back.safeguard().activationCode).not.toBe(activationCode)

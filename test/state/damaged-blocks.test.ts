@@ -60,6 +60,18 @@ describe('a block whose ciphertext is damaged', () => {
     expect(await blocks.put(shared)).toBe(false)
     expect(await blobs.get(dataOf(shared))).toEqual(other)
   })
+
+  it('with as many bytes as before, is replaced once its head was put aside', async () => {
+    const { blobs, blocks } = await filled()
+    await damage(blobs, dataOf(shared), sample(shared.ciphertext.length, 9))
+    await failure(() => opened(blocks), 'authentication-failed')
+    // What SECURITY.md says.
+    await blocks.delete(shared.label)
+    expect(await blocks.has(shared.label)).toBe(false)
+    expect(await blocks.put(shared)).toBe(true)
+    expect(await blobs.get(dataOf(shared))).toEqual(shared.ciphertext)
+    expect(await opened(blocks)).toEqual(content)
+  })
 })
 
 describe('a block whose head is damaged', () => {

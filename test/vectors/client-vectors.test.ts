@@ -7,7 +7,7 @@ import { Challenges } from '../../src/server/challenge.ts'
 import { openKeyRegistry } from '../../src/server.ts'
 import { CheckedRegistryStore } from '../../src/state/checked.ts'
 import { memoryStateStore } from '../../src/stores.ts'
-import { DESKTOP, hex, openKeyOf, sample, unhex } from '../fixtures.ts'
+import { DESKTOP, hex, openKeyOf, sample, unhex, ofEveryScope } from '../fixtures.ts'
 import { enrolIn, rowName, WatchedStore } from '../registry-fixtures.ts'
 import { openSavedLogin } from '../../src/vault.ts'
 import { openSavedClient } from '../../src/client.ts'
@@ -68,7 +68,7 @@ describe('client-block.json', () => {
         accountKey: { type: 1, key: new SecretKey('client', accountKey) },
       })
       const ours = outcome(async () => {
-        expect(hex(await reader.open(parseBlock(unhex(block), label)))).toBe(content)
+        expect(hex(await ofEveryScope(reader).open(parseBlock(unhex(block), label)))).toBe(content)
       })
       expect(await ours).toBe(vector.expect)
       const theirs = outcome(() => {
