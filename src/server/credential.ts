@@ -106,9 +106,9 @@ export async function saveCredential(
   store: StateStore,
   record: Uint8Array,
   credential: string,
-  given?: BcryptOptions,
+  options?: BcryptOptions,
 ): Promise<void> {
-  const options = optionsFrom(given, BCRYPT_OPTIONS, 'saveCredential')
+  const bcryptOptions = optionsFrom(options, BCRYPT_OPTIONS, 'saveCredential')
   const checked = new CheckedStore(store)
   const next = readProfileRecord(record)
   assertCredential(credential)
@@ -124,11 +124,11 @@ export async function saveCredential(
   let created: string | undefined
   await untilWritten(async () => {
     const { version, record: saved, verifier } = await readLogin(checked, keyId)
-    if (verifier !== undefined && !(await matchesVerifier(verifier, credential, options))) {
+    if (verifier !== undefined && !(await matchesVerifier(verifier, credential, bcryptOptions))) {
       throw new KeystrataError('conflict', 'another credential is stored for this password', { object: 'credential' })
     }
     if (verifier !== undefined && saved >= next.version) return true
-    const login = encodeLogin(next.version, verifier ?? (created ??= await createVerifier(credential, options)))
+    const login = encodeLogin(next.version, verifier ?? (created ??= await createVerifier(credential, bcryptOptions)))
     return (await writeLogin(checked, keyId, version, login)) || undefined
   })
 }
@@ -167,8 +167,12 @@ const encodeLogin = (record: number, verifier: string): Bytes =>
  * }
  * ```
  */
-export async function verifyCredential(store: StateStore, credential: string, given?: BcryptOptions): Promise<boolean> {
-  const options = optionsFrom(given, BCRYPT_OPTIONS, 'verifyCredential')
+export async function verifyCredential(
+  store: StateStore,
+  credential: string,
+  options?: BcryptOptions,
+): Promise<boolean> {
+  const bcryptOptions = optionsFrom(options, BCRYPT_OPTIONS, 'verifyCredential')
   const checked = new CheckedStore(store)
   const stored = await readStoredRecord(checked)
   // A record is verified together with the one below it. If there is none, the same work is done anyway, because the time
@@ -176,12 +180,12 @@ export async function verifyCredential(store: StateStore, credential: string, gi
   if (stored === undefined || stored.version === 1) await pretend(checked, stored === undefined ? 2 : 1)
   if (stored === undefined) {
     await checked.read(loginName('0'.repeat(32)))
-    return matchesVerifier(undefined, credential, options)
+    return matchesVerifier(undefined, credential, bcryptOptions)
   }
   const { keyId } = stored.record.header
   const found = await readLogin(checked, keyId)
-  if (!(await matchesVerifier(found.verifier, credential, options))) return false
-  await renewVerifier(checked, keyId, found, credential, options)
+  if (!(await matchesVerifier(found.verifier, credential, bcryptOptions))) return false
+  await renewVerifier(checked, keyId, found, credential, bcryptOptions)
   return true
 }
 
