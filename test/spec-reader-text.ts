@@ -59,8 +59,20 @@ export const passwordBytes = (password: string): Buffer => Buffer.from(text(pass
 export function plain(typed: string): string {
   accept(typed.isWellFormed() && typed.length <= 256)
   const added =
-    /[\p{White_Space}\p{Pd}\u2212"'`>|\u00B4\u2032-\u2037\p{Quotation_Mark}\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu
+    /[\uFE0E\uFE0F\p{White_Space}\p{Pd}\u2212"'`>|\u00B4\u2032-\u2037\p{Quotation_Mark}.,:;/_*()[\]{}<\u00B7\u2022\u060C\u061B\u06D4\u2027\u2219\u22C5\u3001\u3002\u30FB\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu
   const left = typed.replace(added, '').normalize('NFKC').replace(added, '')
   accept(left !== '')
   return left
+    .replace(/\p{Nd}/gu, (digit) => (digit < '\uFFFF' ? String(valueOf(digit)) : digit))
+    .replace(/[Oo]/g, '0')
+    .replace(/[IiLl\u0130\u0131]/g, '1')
+}
+
+/** The digits of a script follow each other, from 0 to 9. */
+function valueOf(digit: string): number {
+  const point = digit.codePointAt(0) ?? 0
+  const isDigit = (at: number) => /\p{Nd}/u.test(String.fromCodePoint(at))
+  let zero = point
+  while (isDigit(zero - 1)) zero--
+  return (point - zero) % 10
 }
