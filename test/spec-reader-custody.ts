@@ -27,7 +27,7 @@ const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the latest valid time
 
 /** §16.1 Activation code, as a person typed it */
 export function parseActivationCode(typed: string): string {
-  const code = plain(typed).toUpperCase().replace(/O/g, '0').replace(/[IL]/g, '1')
+  const code = plain(typed).toUpperCase()
   check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'invalid-text')
   const bits = hash('sha256', D('activation-code'), ascii(code.slice(0, 26))).readUIntBE(0, 3) >> 4
   const last = [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31])

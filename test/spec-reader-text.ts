@@ -8,18 +8,26 @@ function accept(ok: boolean): asserts ok {
 const INVISIBLE =
   /[\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u206F\uFFF9-\uFFFB\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\u{E0001}\u{E0020}-\u{E007F}]/u
 /** §1.2 The blank ones */
-const BLANK = /[\u034F\u17B4\u17B5\u180B-\u180D\u180F\uFE00-\uFE0F\u{E0100}-\u{E01EF}\u115F\u1160\u2800\u3164\uFFA0]/u
+const BLANK =
+  /[\u034F\u17B4\u17B5\u180B-\u180D\u180F\uFE00-\uFE0F\u{E0100}-\u{E01EF}\u{16FE4}\u115F\u1160\u2800\u3164\uFFA0\u{13441}\u{13442}\u{1D159}]/u
 
 /** §1.2 Text: what is refused, and the normalization that passwords and names share */
 export function text(given: string): string {
   accept(given.isWellFormed())
-  accept(!/[\p{Cc}\u2028\u2029\uFEFF]/u.test(given))
+  accept(!/[\p{Cc}\u2028\u2029\uFEFF\uFFFC\uFFFD]/u.test(given))
   // The characters of the runtime, which has Unicode 16.0 or a later version
   accept(!/\p{Cn}/u.test(given))
-  const [first = '', ...more] = Array.from(given)
-  const last = more.at(-1) ?? first
-  accept(!INVISIBLE.test(first) && (last === '\u{E007F}' || !INVISIBLE.test(last)))
-  accept([first, ...more].some((c) => c !== '' && !/\p{Zs}/u.test(c) && !INVISIBLE.test(c) && !BLANK.test(c)))
+  const hidden = (c: string) => /\p{Zs}/u.test(c) || INVISIBLE.test(c) || BLANK.test(c)
+  // Tags belong to a black flag, and one variation selector to the character before it.
+  const shown = given.replace(
+    /(\u{1F3F4})[\u{E0020}-\u{E007E}]+\u{E007F}|(.)[\uFE00-\uFE0F\u{E0100}-\u{E01EF}]/gu,
+    (all: string, flag: string | undefined, before: string) => flag ?? (hidden(before) ? all : before),
+  )
+  const letters = Array.from(shown)
+  const from = letters.findIndex((c) => !hidden(c))
+  const to = letters.findLastIndex((c) => !hidden(c))
+  accept(from >= 0)
+  accept([...letters.slice(0, from), ...letters.slice(to + 1)].every((c) => /\p{Zs}/u.test(c)))
   return given.replace(/\p{Zs}/gu, ' ').normalize('NFC')
 }
 
@@ -51,8 +59,20 @@ export const passwordBytes = (password: string): Buffer => Buffer.from(text(pass
 export function plain(typed: string): string {
   accept(typed.isWellFormed() && typed.length <= 256)
   const added =
-    /[\p{White_Space}\p{Pd}\u2212"'`>|\u00B4\u2032-\u2037\p{Quotation_Mark}\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu
+    /[\uFE0E\uFE0F\p{White_Space}\p{Pd}\u2212"'`>|\u00B4\u2032-\u2037\p{Quotation_Mark}.,:;/_*()[\]{}<\u00B7\u2022\u060C\u061B\u06D4\u2027\u2219\u22C5\u3001\u3002\u30FB\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu
   const left = typed.replace(added, '').normalize('NFKC').replace(added, '')
   accept(left !== '')
   return left
+    .replace(/\p{Nd}/gu, (digit) => (digit < '\uFFFF' ? String(valueOf(digit)) : digit))
+    .replace(/[Oo]/g, '0')
+    .replace(/[IiLl\u0130\u0131]/g, '1')
+}
+
+/** The digits of a script follow each other, from 0 to 9. */
+function valueOf(digit: string): number {
+  const point = digit.codePointAt(0) ?? 0
+  const isDigit = (at: number) => /\p{Nd}/u.test(String.fromCodePoint(at))
+  let zero = point
+  while (isDigit(zero - 1)) zero--
+  return (point - zero) % 10
 }

@@ -49,16 +49,15 @@ export function generateActivationCode(): string {
 }
 
 /**
- * Parses an activation code as somebody typed it. Ignores case, spaces, hyphens and quotes; reads O as 0, and I and L
- * as 1.
+ * Parses an activation code as somebody typed it. Ignores case, spaces, hyphens, quotes and punctuation; reads O as
+ * 0, I and L as 1, and the digits of every script.
  * @returns the 30 characters
  * @throws KeystrataError `invalid-text` if it is not an activation code. The checksum misses one typing mistake in a
  *   million; such a code opens nothing
  * @throws TypeError if it is not a string
  */
 export function parseActivationCode(typed: string): string {
-  const capitals = plainForm(typed, 'activation code').toUpperCase()
-  const code = capitals.replaceAll('O', '0').replaceAll(/[IL]/g, '1')
+  const code = plainForm(typed, 'activation code').toUpperCase()
   if (isCode(code)) return code
   const reason = code.length > CODE_CHARACTERS ? 'too-long' : 'check'
   const message = 'the activation code is mistyped: type all six groups of five letters and digits'

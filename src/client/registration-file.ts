@@ -89,7 +89,7 @@ function signedMessage(provider: CardKeys, { headerBytes, server, expires, escro
  * everything that it can read, so protect the file like the keys. This checks that the code opens the escrow. It does
  * not check the provider's signature; {@link openRegistration} does.
  * @param registration the unarmed file. In an armed file, the code replaces the present one
- * @param activationCode the code as somebody typed it. Small letters, spaces, hyphens and quotes do not matter
+ * @param activationCode the code as somebody typed it. Small letters, spaces, hyphens and punctuation do not matter
  * @throws KeystrataError `invalid-text` if the code is mistyped
  * @throws KeystrataError `malformed` if this is not a registration file
  * @throws KeystrataError `authentication-failed` if the code belongs to another escrow or the escrow is damaged

@@ -123,8 +123,8 @@ export function encodeCard(keys: Omit<CardKeys, 'cardSigning'>, cardSigning: Sig
 /**
  * Parses a card. Checks its structure, keys and signature, and its fingerprint if you pass the expected one.
  * @param bytes the bytes of the card; the result holds a copy
- * @param options `fingerprint`: the one that you compared with the owner, or pinned before. Spaces, hyphens, quotes and
- *   full-width digits do not matter
+ * @param options `fingerprint`: the one that you compared with the owner, or pinned before. Spaces, hyphens and punctuation
+ *   do not matter, nor does the script of its digits
  * @throws KeystrataError `malformed` or `unsupported` if it is not a card
  * @throws KeystrataError `authentication-failed` if its signature is wrong
  * @throws KeystrataError `key-changed` if it has another fingerprint

@@ -10,7 +10,7 @@ export interface BadCharacter {
   readonly point: number
   /** Its index in characters, from 0. */
   readonly position: number
-  /** Whether nothing but line ends follows. */
+  /** Whether nothing that can be seen follows. */
   readonly isAtEnd: boolean
   /** Whether only this runtime does not know it. */
   readonly isNewHere?: boolean
@@ -37,32 +37,49 @@ export const emptyText = (field: string, isBlank: boolean): KeystrataError =>
     `the ${field} ${isBlank ? 'has no character that can be seen' : 'is empty'}: type it again`,
   )
 
-export function badCharacter(
-  field: string,
-  { reason, point, position, isAtEnd, isNewHere }: BadCharacter,
-): KeystrataError {
+export function badCharacter(field: string, bad: BadCharacter): KeystrataError {
+  const { reason, point, position } = bad
   const codePoint = `U+${point.toString(16).toUpperCase().padStart(4, '0')}`
-  const place = position === 0 ? 'at its start' : isAtEnd ? 'at its end' : `after ${position} characters`
-  const message = `the ${field} has ${messageFor(reason, point, `${codePoint}) ${place}`, isNewHere === true)}`
-  return invalidText(reason, field, message, { codePoint, position })
+  return invalidText(reason, field, messageFor(field, bad, codePoint), { codePoint, position })
 }
 
-function messageFor(reason: BadCharacter['reason'], point: number, where: string, isNewHere: boolean): string {
+function messageFor(field: string, bad: BadCharacter, codePoint: string): string {
+  const { reason, point, isAtEnd, isNewHere = false } = bad
+  const where = `(${codePoint}) ${placeOf(bad)}`
   switch (reason) {
     case 'control-character':
-      return `${nameOf(point)} (${where}: remove it, because nobody sees it and it changes the result`
+      return `the ${field} has ${nameOf(point)} ${where}${isAtEnd && SHAPERS.includes(point) ? OF_SHAPER : OF_HIDDEN}`
     case 'unassigned':
       return isNewHere
-        ? `a character (${where} that this browser or runtime is too old to know: update it, or use another character`
-        : `a character (${where} that Unicode 16.0 does not have: use another one, which every device knows`
+        ? `the ${field} has a character ${where} that this browser or runtime is too old to know: update it, or use another character`
+        : `the ${field} has a character ${where} that Unicode 16.0 does not have: use another one, which every device knows`
     case 'lone-surrogate':
-      return `half of a character (${where}: it was cut, perhaps by a maximum length; type it again`
+      if (point === 0xfffd)
+        return `a character of the ${field} was lost when this text was decoded ${where}: type it again`
+      return isAtEnd
+        ? `the last character of the ${field} is incomplete (${codePoint}): it was cut, perhaps by a maximum length; type it again`
+        : `the ${field} has an incomplete character ${where}: it was cut, perhaps by a maximum length; type it again`
   }
 }
+
+function placeOf({ position, isAtEnd }: BadCharacter): string {
+  if (position === 0) return 'at its start'
+  if (isAtEnd) return 'at its end'
+  return `after ${position} ${position === 1 ? 'character' : 'characters'}`
+}
+
+/** Joiners, a separator and variation selectors that words in Malayalam, Bengali, Persian and Mongolian end with. */
+const SHAPERS: readonly number[] = [0x200c, 0x200d, 0x180b, 0x180c, 0x180d, 0x180e, 0x180f]
+
+const OF_SHAPER =
+  ', where it is invisible. In some languages it changes the letter before it: use another spelling or another text'
+
+const OF_HIDDEN = ': remove it: it is invisible, and with it the keys would be different'
 
 function nameOf(point: number): string {
   if ([0x0a, 0x0b, 0x0c, 0x0d, 0x85, 0x2028, 0x2029].includes(point)) return 'a line end'
   if (point === 0x09) return 'a tab'
   if (point === 0xfeff) return 'a byte order mark'
+  if (point === 0xfffc) return 'the place of a lost picture'
   return point < 0xa0 ? 'a control character' : 'an invisible character'
 }

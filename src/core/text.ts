@@ -1,5 +1,5 @@
-// Turns text that people type into bytes, the same on every keyboard, operating system and runtime (SPEC §1.2). Text
-// that could give another key elsewhere, or that nobody can type again, is refused.
+// Turns text that people type into bytes, the same on every operating system and runtime (SPEC §1.2). Text that could
+// give another key elsewhere, or that nobody can type again, is refused.
 import { isAssigned } from './assigned.ts'
 import { type Bytes, utf8 } from './bytes.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
@@ -20,10 +20,20 @@ const INVISIBLE =
   /[\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufff9-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}]/u
 
 /** What else leaves no mark: joiners, fillers, blanks and variation selectors. */
-const BLANK = /[\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}\u115f\u1160\u2800\u3164\uffa0]/u
+const BLANK =
+  /[\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}\u{16fe4}\u115f\u1160\u2800\u3164\uffa0\u{13441}\u{13442}\u{1d159}]/u
 
-/** The last character of the flags of England, Scotland and Wales. */
-const END_OF_FLAG = 0xe007f
+/** What chooses the form of the character before it: the second half of many emoji. */
+const VARIATION = /[\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u
+
+/** The characters that name the land of a flag, such as England. A black flag stands before them, the last one behind. */
+const TAG = /[\u{e0020}-\u{e007e}]/u
+const BLACK_FLAG = '\u{1f3f4}'
+const END_OF_FLAG = '\u{e007f}'
+
+/** What a decoder writes for a byte that it cannot read, and what stands for a picture in a copied text. */
+const LOST = 0xfffd
+const LOST_OBJECT = 0xfffc
 
 /**
  * Encodes text: every space of Unicode class Zs becomes U+0020, then NFC, then UTF-8.
@@ -86,32 +96,57 @@ function findFlaw(text: string): BadCharacter | 'empty' | undefined {
   const bad = firstBad(letters, reasonAgainst)
   if (bad !== undefined) return bad
   if (letters.every(leavesNoMark)) return 'empty'
+  const hidden = hiddenAtEnds(letters)
+  if (hidden !== undefined) return hidden
   const unknown = unknownHere()
   if (!unknown.test(text)) return undefined
   const newHere = firstBad(letters, (point) => (unknown.test(String.fromCodePoint(point)) ? 'unassigned' : undefined))
   return newHere && { ...newHere, isNewHere: true }
 }
 
-type Judge = (point: number, isFirst: boolean, isLast: boolean) => BadCharacter['reason'] | undefined
+/** SPEC §1.2: only spaces may stand before the first character that can be seen, and behind the last one. */
+function hiddenAtEnds(letters: readonly string[]): BadCharacter | undefined {
+  const visible = letters.map((_, position) => isSeen(letters, position))
+  const [first, last] = [visible.indexOf(true), visible.lastIndexOf(true)]
+  return firstBad(letters, (point, position) => {
+    const isOutside = position < first || position > last
+    return isOutside && !isSpace(String.fromCodePoint(point)) ? 'control-character' : undefined
+  })
+}
+
+/** Returns whether a character can be seen, or is the last part of one that can be seen. */
+function isSeen(letters: readonly string[], position: number): boolean {
+  const [before = ' ', letter = ' '] = [letters[position - 1], letters[position]]
+  if (!leavesNoMark(letter)) return true
+  if (VARIATION.test(letter)) return !leavesNoMark(before)
+  return letter === END_OF_FLAG && endsTags(letters, position)
+}
+
+/** Returns whether a black flag and at least one tag stand before a position. */
+function endsTags(letters: readonly string[], position: number): boolean {
+  let start = position - 1
+  while (TAG.test(letters[start] ?? '')) start--
+  return start < position - 1 && letters[start] === BLACK_FLAG
+}
+
+type Judge = (point: number, position: number) => BadCharacter['reason'] | undefined
 
 function firstBad(letters: readonly string[], judge: Judge): BadCharacter | undefined {
   for (const [position, letter] of letters.entries()) {
     const point = pointOf(letter)
-    const reason = judge(point, position === 0, position === letters.length - 1)
+    const reason = judge(point, position)
     if (reason === undefined) continue
-    const isAtEnd = letters.slice(position + 1).every((next) => isControl(pointOf(next)))
+    const isAtEnd = letters.slice(position + 1).every((next) => isControl(pointOf(next)) || leavesNoMark(next))
     return { reason, point, position, isAtEnd }
   }
   return undefined
 }
 
-/** SPEC §1.2: the characters that no text may have. */
-const reasonAgainst: Judge = (point, isFirst, isLast) => {
+/** SPEC §1.2: the characters that no text may have anywhere. */
+const reasonAgainst: Judge = (point) => {
   if (point >= 0x20 && point < 0x7f) return undefined
-  if (isSurrogate(point)) return 'lone-surrogate'
-  if (isControl(point)) return 'control-character'
-  const isOuter = isFirst || (isLast && point !== END_OF_FLAG)
-  if (isOuter && INVISIBLE.test(String.fromCodePoint(point))) return 'control-character'
+  if (isSurrogate(point) || point === LOST) return 'lone-surrogate'
+  if (isControl(point) || point === LOST_OBJECT) return 'control-character'
   return isAssigned(point) ? undefined : 'unassigned'
 }
 
@@ -123,8 +158,9 @@ const isSurrogate = (point: number): boolean => point >= 0xd800 && point <= 0xdf
 const isControl = (point: number): boolean =>
   point < 0x20 || (point >= 0x7f && point < 0xa0) || point === 0x2028 || point === 0x2029 || point === 0xfeff
 
-const leavesNoMark = (letter: string): boolean =>
-  letter === ' ' || [SPACES, INVISIBLE, BLANK].some((pattern) => letter.search(pattern) === 0)
+const isSpace = (letter: string): boolean => letter === ' ' || letter.search(SPACES) === 0
+
+const leavesNoMark = (letter: string): boolean => isSpace(letter) || INVISIBLE.test(letter) || BLANK.test(letter)
 
 /**
  * Returns what finds a character that this runtime does not know, and so cannot normalise.

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { generateActivationCode, parseActivationCode, readActivationCode } from '../../src/client/escrow.ts'
 import { failure } from '../fixtures.ts'
+import { parseActivationCode as secondReader } from '../spec-reader-custody.ts'
 
 const code = generateActivationCode()
 const plain = code.replaceAll('-', '')
@@ -104,6 +105,41 @@ describe('an activation code', () => {
     const [first, second] = [code.slice(0, 18), code.slice(18)]
     for (const quoted of [`> "${first}\r\n> ${second}"`, `\u201e${code}\u201c`, `\u00ab ${code} \u00bb`, `\`${code}\``])
       expect(parseActivationCode(quoted)).toBe(plain)
+  })
+
+  it.each([
+    ['a comma behind it', `${code},`],
+    ['a full stop behind it', `${code}.`],
+    ['brackets', `[(${code})]`],
+    ['a link of a mail program', `<${code}>`],
+    ['slashes, dots and underscores', code.replace('-', '/').replace('-', '.').replace('-', '_')],
+    ['asterisks and a colon', `: *${code}*;`],
+    ['Persian digits', code.replaceAll(/\d/g, (digit) => String.fromCharCode(0x6f0 + Number(digit)))],
+    ['a variation selector', `${code}\ufe0f`],
+    ['letters of a Turkish keyboard', code.replaceAll('1', '\u0131')],
+  ])('may have %s', (_, typed) => {
+    expect(parseActivationCode(typed)).toBe(plain)
+    expect(secondReader(typed)).toBe(plain)
+  })
+
+  it('is read as the second reader does, whatever stands in it', () => {
+    const added = fc.constantFrom(
+      ...Array.from('.,:;/_*()[]{}<>"|-+&#\xb7\u2022\u3002\uff0c\ufe0f\u2026\u20e3\u0661\u{1d7d8}'),
+    )
+    const typed = fc.tuple(fc.nat(code.length), added).map(([at, each]) => code.slice(0, at) + each + code.slice(at))
+    const resultOf = (run: () => string) => {
+      try {
+        return run()
+      } catch {
+        return undefined
+      }
+    }
+    fc.assert(
+      fc.property(typed, (text) => {
+        expect(resultOf(() => parseActivationCode(text))).toBe(resultOf(() => secondReader(text)))
+      }),
+      { numRuns: 1000 },
+    )
   })
 
   it('must be a string', () => {

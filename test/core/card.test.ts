@@ -76,7 +76,7 @@ describe('a card', () => {
     ['a digit short', card.fingerprint.slice(1), 'check'],
     ['a digit longer', `${card.fingerprint}0`, 'too-long'],
     ['with a letter', card.fingerprint.replace(/\d/, 'x'), 'check'],
-    ['with digits of another script', card.fingerprint.replace(/\d/, '\u0661'), 'check'],
+    ['with a superscript', card.fingerprint.replace(/\d/, '\u1d43'), 'check'],
     ['in a longer text', `${card.fingerprint}${' '.repeat(200)}`, 'too-long'],
     ['with half an emoji', `${card.fingerprint}\ud83d`, 'lone-surrogate'],
   ])('is not opened by a fingerprint that is %s', async (_, fingerprint, reason) => {
@@ -99,6 +99,16 @@ describe('a card', () => {
     ['in French quotes', `\u00ab\u202f${card.fingerprint}\u202f\u00bb`],
     ['with a tab, a line end and a byte order mark', `\ufeff${card.fingerprint.replace(' ', '\t')}\n`],
     ['with invisible characters', `\u200e${card.fingerprint.replaceAll(' ', '\u00a0\u200b')}\u200f`],
+    ['with the comma behind it', `(${card.fingerprint}),`],
+    ['with full stops', card.fingerprint.replaceAll(' ', '.')],
+    ['in a list', `\u2022 *${card.fingerprint.replaceAll(' ', '/')}*`],
+    ['with wide punctuation', `\uff08${card.fingerprint.replaceAll(' ', '\u30fb')}\uff09\u3002`],
+    ['with letters that look like digits', card.fingerprint.replaceAll('0', 'O').replaceAll('1', 'l')],
+    ['with other such letters', card.fingerprint.replaceAll('0', 'o').replaceAll('1', 'I')],
+    ...['arab', 'arabext', 'beng', 'deva', 'mymr', 'tamldec', 'thai'].map((script): [string, string] => {
+      const digits = new Intl.NumberFormat('en', { numberingSystem: script })
+      return [`in digits of ${script}`, card.fingerprint.replaceAll(/\d/g, (digit) => digits.format(Number(digit)))]
+    }),
     ['in acute accents', `\u00b4${card.fingerprint}\u00b4`],
   ])('is opened by its fingerprint %s', (_, fingerprint) => {
     expect(parseCard(card.bytes, { fingerprint }).fingerprint).toBe(card.fingerprint)

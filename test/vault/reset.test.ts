@@ -124,6 +124,8 @@ describe('resetProfile', () => {
   it.each([
     ['capitals', pinned.identity.toUpperCase()],
     ['groups', pinned.identity.replaceAll(/.{8}/g, '$& ')],
+    ['a list, with a comma', `\u2022 ${pinned.identity},`],
+    ['digits that look alike', pinned.identity.replaceAll('0', 'O').replaceAll('1', 'l')],
     ['quotes and hyphens', `\u201c${pinned.identity.replaceAll(/.{16}/g, '$&-')}\u201d\n`],
   ])('takes the pinned identity in %s', (_, identity) => {
     using reset = resetProfile(record, admin, next, { identity })
