@@ -161,7 +161,8 @@ const LONGEST_PLACE = 300
  */
 export function notStarted(place: string | undefined, cause: unknown): TypeError {
   const where = place === undefined ? 'beside its own file' : `at ${place.slice(0, LONGEST_PLACE)}`
-  const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n')
+  const { message = String(cause) } = (cause ?? {}) as Partial<Error>
+  const [reason] = message.split('\n')
   const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker'
   return new TypeError(`the worker of the pool could not start: it was looked for ${where} (${reason}); ${advice}`, {
     cause,

@@ -2,6 +2,7 @@
 // those bytes are wiped on arrival.
 import { copyOf } from '../core/bytes.ts'
 import { type ErrorCode, KeystrataError } from '../core/errors.ts'
+import { isBytes } from '../core/realms.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
@@ -89,7 +90,7 @@ export function moveKeys(value: unknown, moved: ArrayBuffer[]): unknown {
   }
   if (Array.isArray(value)) return value.map((each: unknown) => moveKeys(each, moved))
   // Copy it: if it is a view, structured cloning would clone the whole buffer behind it.
-  if (value instanceof Uint8Array) return copyOf(value)
+  if (isBytes(value)) return copyOf(value)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, moveKeys(field, moved)]))
 }
@@ -101,7 +102,7 @@ export function arrivedKeys(value: unknown): Recipe {
 
 function arrive(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(arrive)
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
+  if (typeof value !== 'object' || value === null || isBytes(value)) return value
   if ('secretRole' in value) {
     const { secretRole, bytes } = value as MovedKey
     return SecretKey.take(secretRole, bytes)
