@@ -499,7 +499,7 @@ describe('README', () => {
     }
     const failures = [
       [earlier, 'customer-17', 'authentication-failed'],
-      ['typed wrongly', 'customer-17', 'malformed'],
+      ['typed wrongly', 'customer-17', 'invalid-text'],
       [code, 'customer-18', 'policy'],
     ] as const
     for (const [typed, account, expected] of failures) {
