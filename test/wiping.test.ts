@@ -480,7 +480,7 @@ describe.each(backends)('clients and device keys on $name', (backend) => {
     const both = await client.withAccountKey(accountKey)
     await failure(
       () => deriveClient({ ...names, privateKey, accountKey: { type: 'AES-128', text: '' } }),
-      'limit-exceeded',
+      'invalid-text',
     )
     const opened = []
     for (const scope of ['private', 'account', 'public'] as const) {
