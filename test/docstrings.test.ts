@@ -172,6 +172,10 @@ const blocks = async function* () {
 type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (given: never) => unknown]
 
 const calls: Readonly<Record<string, Call>> = {
+  checkTypedKey: [
+    [{ type: 'AES-128', text: generateTypedKey('AES-128').text.toLowerCase() }],
+    'This looks like a generated key with a typing mistake. Compare it with your paper.',
+  ],
   StateStore: [['keyset', state], expect.any(Number)],
   BlobStore: [[blobs], 55],
   Blocks: [[content, writer, inStore], block.label],

@@ -188,12 +188,12 @@ function unknownHere(): RegExp {
  * @throws TypeError if it is not a string
  */
 export function parseName(text: string, field: string): string {
-  return withinLimit(normalizeText(text, field), field)
+  return withinLimit(normalizeText(boundedName(text, field), field), field)
 }
 
 /** Does the same as {@link parseName}, and turns the name into lower case: people do not remember how they wrote it. */
 export function parseUserName(text: string, field: string): string {
-  return withinLimit(lowerCase(normalizeText(text, field)).normalize('NFC'), field)
+  return withinLimit(lowerCase(normalizeText(boundedName(text, field), field)).normalize('NFC'), field)
 }
 
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -224,8 +224,18 @@ export function decodeName(bytes: Uint8Array, parse: typeof parseName = parseNam
 function withinLimit(name: string, field: string): string {
   const { length } = utf8(name)
   if (length <= MAX_NAME_BYTES) return name
-  const message = `the ${field} has ${length} bytes of UTF-8; use at most ${MAX_NAME_BYTES}`
-  throw invalidText('too-long', field, message, { bytes: length, most: MAX_NAME_BYTES })
+  throw longName(field, { bytes: length })
+}
+
+/** Refuses a name that is too long whatever NFC composes in it, which is at most four UTF-16 code units into one. */
+function boundedName(text: string, field: string): string {
+  if (typeof text !== 'string' || text.length <= 4 * MAX_NAME_BYTES) return text
+  throw longName(field, {})
+}
+
+const longName = (field: string, detail: KeystrataError['detail']): KeystrataError => {
+  const message = `the ${field} is longer than ${MAX_NAME_BYTES} bytes of UTF-8: use a shorter one`
+  return invalidText('too-long', field, message, { ...detail, most: MAX_NAME_BYTES })
 }
 
 /**

@@ -43,7 +43,7 @@ describe.each(TYPES)('a generated text of type %s', (type, length) => {
   })
 
   it('is noticed with any one other character, or a character too many or too few', () => {
-    for (const text of texts.slice(0, 20)) {
+    for (const text of texts.slice(0, 8)) {
       for (const [index, letter] of Array.from(text).entries()) {
         const [before, after] = [text.slice(0, index), text.slice(index + 1)]
         for (const other of `${ALPHABET}01ILO?`)

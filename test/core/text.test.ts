@@ -243,7 +243,14 @@ describe('a name', () => {
     const { code, detail, message } = errorOf(() => parseName('\u00fc'.repeat(128), 'realm'))
     expect(code).toBe('invalid-text')
     expect(detail).toEqual({ reason: 'too-long', field: 'realm', bytes: 256, most: 255 })
-    expect(message).toBe('the realm has 256 bytes of UTF-8; use at most 255')
+    expect(message).toBe('the realm is longer than 255 bytes of UTF-8: use a shorter one')
+    expect(errorOf(() => parseName('x'.repeat(1e6), 'realm')).detail).toEqual({
+      reason: 'too-long',
+      field: 'realm',
+      most: 255,
+    })
+    // The most that NFC composes: four code units into one character of three bytes.
+    expect(parseName('\u03b1\u0314\u0300\u0345'.repeat(85), 'realm')).toBe('\u1f83'.repeat(85))
     expect(errorOf(() => parseName('', 'realm')).detail).toEqual({ reason: 'empty', field: 'realm' })
     // İ has two bytes, and its small form three.
     expect(errorOf(() => parseUserName('\u0130'.repeat(100), 'user')).detail).toMatchObject({ bytes: 300 })

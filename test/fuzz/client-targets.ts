@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto'
 import { deriveLogin, openSavedLogin } from '../../src/vault.ts'
 import {
   armRegistration,
+  checkTypedKey,
   deriveClient,
   openRegistration,
   openSavedClient,
@@ -11,7 +12,7 @@ import {
 } from '../../src/client.ts'
 import { ALICE, claimantOf, DESKTOP, makeKeyset, PASSWORD, resummed, sample, ofEveryScope } from '../fixtures.ts'
 import { enrolIn, WatchedStore } from '../registry-fixtures.ts'
-import { openSavedKeyset } from '../../src/index.ts'
+import { openSavedKeyset, parseCard } from '../../src/index.ts'
 import { savedLogin } from '../../src/vault/layout.ts'
 import {
   type ProvenKey,
@@ -30,7 +31,7 @@ import { signedRegistration, storedRegistration } from '../../src/client/registr
 import { SavedKind } from '../../src/device/saved.ts'
 import { concat, domain, lengthPrefixed, u32, u64, u8, utf8 } from '../../src/core/bytes.ts'
 import { decode, encode } from '../../src/core/codec.ts'
-import { decodeName } from '../../src/core/text.ts'
+import { decodeName, parseName, parseUserName } from '../../src/core/text.ts'
 import { storedDeviceKey, storedHandle } from '../../src/device/layout.ts'
 import { NOBODY, ObjectType } from '../../src/core/header.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
@@ -175,6 +176,10 @@ const legacyBlock = await legacy.scope('private').seal(sample(40))
 /** Puts layouts of different types into one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
+/** Any bytes as text: as UTF-8, or else as UTF-16, which has lone surrogates too. */
+const textIn = (bytes: Uint8Array): string =>
+  bytes.length % 2 === 0 ? new TextDecoder().decode(bytes) : Buffer.from(bytes).toString('utf16le')
+
 export const clientTargets: readonly Target[] = [
   ...blocks.map((block, index) => blockTarget(`client-block-${index}`, ofEveryScope(client), block)),
   blockTarget('legacy-block', legacy, legacyBlock),
@@ -239,6 +244,16 @@ export const clientTargets: readonly Target[] = [
           provider: provider.card(),
           activationCode: new TextDecoder().decode(bytes),
         }).dispose(),
+    ],
+  },
+  {
+    name: 'typed-text',
+    seeds: [utf8('J\u00f6rg ΟΔΥΣΣΕΥΣ \u{1f511}'), utf8(provider.card().fingerprint)],
+    reads: [
+      (bytes) => parseName(textIn(bytes), 'realm'),
+      (bytes) => parseUserName(textIn(bytes), 'user'),
+      (bytes) => parseCard(provider.card().bytes, { fingerprint: textIn(bytes) }),
+      (bytes) => checkTypedKey({ type: 'AES-128', text: textIn(bytes) }),
     ],
   },
   {
