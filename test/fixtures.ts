@@ -7,7 +7,14 @@ import type { Client } from '../src/client.ts'
 import type { Claimant } from '../src/client/proof.ts'
 import { recipeOf } from '../src/core/recipe.ts'
 import type { ClientRecipe } from '../src/client/client.ts'
-import { type BlockReader, createKeyset, type ErrorCode, type Keyset, KeystrataError, type RecordPlace } from '../src/index.ts'
+import {
+  type BlockReader,
+  createKeyset,
+  type ErrorCode,
+  type Keyset,
+  KeystrataError,
+  type RecordPlace,
+} from '../src/index.ts'
 import { memoryStateStore, type StateStore } from '../src/stores.ts'
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
