@@ -63,7 +63,7 @@ export function plain(typed: string): string {
   const left = typed.replace(added, '').normalize('NFKC').replace(added, '')
   accept(left !== '')
   return left
-    .replace(/\p{Nd}/gu, (digit) => (digit < '\uFFFF' ? String(valueOf(digit)) : digit))
+    .replace(/\p{Nd}/gu, (digit) => (digit.length === 1 ? String(valueOf(digit)) : digit))
     .replace(/[Oo]/g, '0')
     .replace(/[IiLl\u0130\u0131]/g, '1')
 }

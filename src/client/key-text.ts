@@ -8,6 +8,22 @@ import { knownType, type TypedKey } from './typed-key.ts'
 /** 31 capital letters and digits that nobody confuses: without 0 and O, without 1, I and L. */
 const ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
 
+/** Capitals of Cyrillic and Greek that look like capitals of the alphabet, and what they look like. */
+const LOOKALIKES: ReadonlyMap<string, string> = /* @__PURE__ */ new Map(
+  [
+    // Cyrillic, and Ѕ Ј Ү Ԛ Ԝ of other languages than Russian.
+    ['\u0410\u0412\u0421\u0415\u041d\u041a\u041c\u0420\u0422\u0425\u0423', 'ABCEHKMPTXY'],
+    ['\u0405\u0408\u04ae\u051a\u051c', 'SJYQW'],
+    // Greek.
+    ['\u0391\u0392\u0395\u0396\u0397\u039a\u039c\u039d\u03a1\u03a4\u03a5\u03a7', 'ABEZHKMNPTYX'],
+  ].flatMap(([others = '', latin = '']) =>
+    Array.from(others, (other, at): [string, string] => [other, latin.charAt(at)]),
+  ),
+)
+
+/** What people read for another character: none is in the alphabet. */
+const MISREAD = '01ILO'
+
 /** The powers of 3 run through all numbers from 1 to 30 modulo 31, so no two places of a text have the same weight. */
 const BASE = 3
 
@@ -40,8 +56,9 @@ export function generateTypedKey(type: TypedKey['type']): TypedKey {
  * neighbours, in a text that {@link generateTypedKey} made. It knows those texts by their letters and their length, so
  * a customer's own text of capitals and digits may look like one: warn, and let the customer continue. Deriving a key
  * accepts either text.
- * @returns false if the text looks generated and has a slip, or has spaces, hyphens or small letters that the generated
- *   text does not have; true for any other text
+ * @returns false if the text looks generated and has a slip; if it has spaces, punctuation, small letters, or letters of
+ *   another alphabet that the generated text does not have; and if it was generated for another type. Returns true for
+ *   any other text, such as hex digits
  * @throws TypeError for an unknown type, and for a text that is not a string
  * @example
  * ```ts
@@ -59,13 +76,15 @@ export function checkTypedKey({ type, text }: TypedKey): boolean {
   if (typeof text !== 'string') throw new TypeError('text must be a string')
   if (text.length > MAX_CHECKED) return true
   const plain = stripped(text)
-  const folded = plain.toUpperCase()
-  if (isGenerated(folded, characters)) return text === folded
-  // Small letters are odd enough: a text that has them must have no other letter that a generated text never has.
-  return !resembles(folded, characters, plain === folded ? 2 : 0)
+  const capitals = plain.toUpperCase()
+  const folded = Array.from(capitals, (letter) => LOOKALIKES.get(letter) ?? letter).join('')
+  const lengths = Object.values(KEY_TYPES).map((row) => row.characters)
+  if (lengths.some((length) => isGenerated(folded, length))) return text === folded && folded.length === characters
+  if (isHex(plain, capitals)) return true
+  return !(plain === capitals ? resembles(folded, characters) : resemblesSmall(folded, characters))
 }
 
-/** No slip makes a generated text this long. */
+/** A generated text with a typing mistake is always shorter. */
 const MAX_CHECKED = 256
 
 const isGenerated = (text: string, characters: number): boolean =>
@@ -73,15 +92,28 @@ const isGenerated = (text: string, characters: number): boolean =>
 
 const isInAlphabet = (text: string): boolean => Array.from(text).every((letter) => ALPHABET.includes(letter))
 
-/**
- * Returns whether a text looks like a generated one with a slip.
- * @param mostForeign how many characters may be outside the alphabet, such as a 0 that was read for a Q
- */
-function resembles(text: string, characters: number, mostForeign: number): boolean {
-  const letters = Array.from(text)
-  const foreign = letters.filter((letter) => !ALPHABET.includes(letter))
-  return Math.abs(letters.length - characters) <= 1 && foreign.length <= mostForeign && digitsIn(text) > 0
+/** Returns whether a text consists of hex digits of one case. Customers use such texts; almost no generated text is one. */
+function isHex(text: string, capitals: string): boolean {
+  const isOneCase = text === capitals || text === text.toLowerCase()
+  return isOneCase && Array.from(capitals).every((letter) => '0123456789ABCDEF'.includes(letter))
 }
+
+const foreignIn = (text: string): readonly string[] => Array.from(text).filter((letter) => !ALPHABET.includes(letter))
+
+/** Returns whether a text looks like a generated one with a slip. It may have a 0 that was read for a Q, for example. */
+const resembles = (text: string, characters: number): boolean =>
+  isLong(text, characters, 1) && foreignIn(text).length <= 2 && digitsIn(text) > 0
+
+/** Does the same as {@link resembles} for a text with small letters. Allow no other unusual letters, or one misread one. */
+function resemblesSmall(text: string, characters: number): boolean {
+  const [misread = '', ...others] = foreignIn(text)
+  if (misread === '') return isLong(text, characters, 1) && digitsIn(text) > 0
+  const digits = digitsIn(text) - digitsIn(misread)
+  return MISREAD.includes(misread) && others.length === 0 && isLong(text, characters, 0) && digits >= 2
+}
+
+const isLong = (text: string, characters: number, tolerance: number): boolean =>
+  Math.abs(Array.from(text).length - characters) <= tolerance
 
 // Without a regular expression, which would keep the text (see forgetLastMatch).
 const digitsIn = (text: string): number => Array.from(text).filter((letter) => letter >= '0' && letter <= '9').length

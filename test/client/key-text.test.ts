@@ -12,6 +12,16 @@ const TYPES = [
 
 const isRight = (type: TypedKey['type'], text: string) => checkTypedKey({ type, text })
 
+/** Replaces letters with those of another alphabet that look alike, and at least one: the last letter becomes a B. */
+function inOther(text: string, others: string, latin: string): string {
+  const changed = Array.from(text, (letter) => others.charAt(latin.indexOf(letter)) || letter)
+  const { length } = changed.filter((letter) => others.includes(letter))
+  return length > 0 ? changed.join('') : `${text.slice(0, -1)}${others.charAt(1)}`
+}
+
+/** Replaces the first letter of a generated text with one that it never has. */
+const misread = (text: string, letter: string) => text.replace(/[A-Z]/, letter)
+
 afterEach(() => {
   vi.restoreAllMocks()
 })
@@ -70,10 +80,68 @@ describe.each(TYPES)('a generated text of type %s', (type, length) => {
     ['hyphens', (text) => text.replaceAll(/.{4}/g, '$&-')],
     ['a line end', (text) => `${text}\r\n`],
     ['full-width letters', (text) => text.replaceAll(/./g, (x) => String.fromCharCode(x.charCodeAt(0) + 0xfee0))],
+    [
+      'look-alikes of Cyrillic capitals',
+      (text) => inOther(text, '\u0410\u0412\u0421\u0415\u041d\u041a\u041c\u0420\u0422\u0425\u0423', 'ABCEHKMPTXY'),
+    ],
+    [
+      'look-alikes of Greek capitals',
+      (text) =>
+        inOther(text, '\u0391\u0392\u0395\u0396\u0397\u039a\u039c\u039d\u03a1\u03a4\u03a5\u03a7', 'ABEZHKMNPTYX'),
+    ],
+    ['full stops', (text) => text.replaceAll(/.{4}/g, '$&.')],
+    ['underscores', (text) => text.replaceAll(/.{4}/g, '$&_')],
+    ['slashes', (text) => text.replaceAll(/.{4}/g, '$&/')],
+    ['Arabic digits', (text) => text.replaceAll(/\d/g, (digit) => String.fromCharCode(0x660 + Number(digit)))],
+    ['small letters and a misread one', (text) => misread(text, 'o').toLowerCase()],
+    ['small letters, hyphens and a misread one', (text) => misread(text, '1').toLowerCase().replaceAll(/.{8}/g, '$&-')],
     ['small letters and a slip', (text) => (text.startsWith('A') ? 'b' : 'a') + text.slice(1).toLowerCase()],
     ['hyphens and a slip', (text) => `${text.startsWith('A') ? 'B' : 'A'}${text.slice(1, 8)}-${text.slice(8)}`],
   ])('is noticed if it is typed with %s', (_, change) => {
     for (const text of texts) expect([text, isRight(type, change(text))]).toEqual([text, false])
+  })
+})
+
+describe('a text that was generated for another type', () => {
+  it.each(TYPES.flatMap(([made]) => TYPES.filter(([type]) => type !== made).map(([type]) => [made, type] as const)))(
+    'of type %s is noticed in a form for %s, in small letters and groups too',
+    (made, type) => {
+      for (let count = 0; count < 50; count++) {
+        const { text } = generateTypedKey(made)
+        expect([text, isRight(type, text)]).toEqual([text, false])
+        expect(isRight(type, text.toLowerCase().replaceAll(/.{4}/g, '$& '))).toBe(false)
+      }
+    },
+  )
+})
+
+describe('a text of hex digits', () => {
+  it.each<[TypedKey['type'], string]>([
+    // The first is MD5 of nothing, the second the id of RFC 9562, the third the first digits of π in hex.
+    ['AES-256', 'd41d8cd98f00b204e9800998ecf8427e'],
+    ['AES-256', 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'],
+    ['AES-128', '243F6A8885A308D3'],
+    ['AES-192', '243f6a8885a308d313198a2e'],
+    // Of the alphabet alone, but the sum is not 0.
+    ['AES-128', '2345abcd6789efab'],
+  ])('of type %s may be %s', (type, text) => {
+    expect(isRight(type, text)).toBe(true)
+  })
+
+  it('is noticed if it is a generated text in small letters', () => {
+    // The sum over 15 digits, and the one last character that makes it 0, computed here.
+    const start = '2345ABCDEF67892'
+    const sum = (text: string) =>
+      Array.from(text).reduce((all, letter, i) => all + 3n ** BigInt(i) * BigInt(ALPHABET.indexOf(letter)), 0n) % 31n
+    const texts = Array.from('23456789ABCDEF', (first) => Array.from(ALPHABET, (last) => first + start.slice(1) + last))
+      .flat()
+      .filter((text) => sum(text) === 0n && /^[\dA-F]+$/.test(text))
+    expect(texts.length).toBeGreaterThan(0)
+    for (const text of texts) {
+      expect(isRight('AES-128', text)).toBe(true)
+      expect(isRight('AES-128', text.toLowerCase())).toBe(false)
+      expect(isRight('AES-128', text.replaceAll(/.{4}/g, '$&-'))).toBe(false)
+    }
   })
 })
 
@@ -84,6 +152,8 @@ describe('a text that a customer chose', () => {
     ['AES-128', 'ABCDEFGHJKMNPQRS'],
     ['AES-128', 'SOMMER-1999!'],
     ['AES-128', '1234567890123456'],
+    ['AES-128', 'mypassword-1999'],
+    ['AES-128', '\u041f\u0430\u0440\u043e\u043b\u044c\u0434\u043b\u044f\u0434\u043e\u043c\u043020'],
     ['AES-256', 'Mein Schl\u00fcssel f\u00fcr B\u00fcro 3'],
     ['AES-256', '\u{1f511}'.repeat(32)],
     ['AES-192', ''],

@@ -17,7 +17,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [38, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],
   [20, vectors.sharedRecordVectors],
-  [31, vectors.loginVectors],
+  [41, vectors.loginVectors],
   [11, vectors.cardVectors],
   [121, vectors.profileVectors],
   [15, vectors.recoveryVectors],
@@ -33,7 +33,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [65, vectors.proofVectors],
   [13, vectors.accountVectors],
   [40, vectors.deviceVectors],
-  [34, vectors.escrowVectors],
+  [37, vectors.escrowVectors],
   [28, vectors.registrationVectors],
   [17, vectors.legacyBlockVectors],
 ]

@@ -61,6 +61,15 @@ escrow(
   code.replaceAll(/[0-9A-Z]/g, (x) => String.fromCharCode(x.charCodeAt(0) + 0xfee0)),
 )
 escrow('soft', 'with a soft hyphen and a zero-width space', deposit, `\u00ad${code}\u200b`)
+escrow('comma', 'with brackets, and a comma behind them', deposit, `(${code}),`)
+escrow(
+  'dots',
+  'with full stops, slashes and underscores',
+  deposit,
+  code.replace('-', '.').replace('-', '/').replaceAll('-', '_'),
+)
+const persian = code.replaceAll(/\d/g, (digit) => String.fromCharCode(0x6f0 + Number(digit)))
+escrow('persian', 'in Persian digits', deposit, persian)
 const mistyped = code.slice(0, 3) + (code[3] === 'Z' ? 'Y' : 'Z') + code.slice(4)
 escrow('quoted', 'out of a quoted mail', deposit, `> \u201c${code.slice(0, 18)}\r\n> ${code.slice(18)}\u201d`)
 escrow('mistyped', 'with one other letter', deposit, mistyped, invalidText)
