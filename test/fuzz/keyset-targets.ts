@@ -79,8 +79,9 @@ const signingOf = (
 
 const card = keyset.card()
 const signing = contents.sourceSigning.seed
-const { record } = await openWriter(keyset.export('host')).sealRecord(sample(40), atStart)
-const { record: second } = await openWriter(keyset.export('host')).sealRecord(sample(40), following(record))
+const writer = openWriter(keyset.export('host'), { encryption: 'none' })
+const { record } = await writer.sealRecord(sample(40), atStart)
+const { record: second } = await writer.sealRecord(sample(40), following(record))
 
 const invite = share.invite(to.card())
 const reader = to.acceptShare(invite, card)
