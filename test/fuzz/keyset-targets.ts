@@ -111,8 +111,11 @@ function inviteAround(bytes: Uint8Array): Uint8Array {
 
 const shared = { ...block, envelope: share.add(block) }
 const log = (await share.sealRecord(sample(40), atStart)).record
-const { content: pack, members } = await openWriter(keyset.export('host')).pack([sample(40), sample(20), sample(0)])
-const globalPack = await openWriter(keyset.export('host'), { dedup: 'global' }).pack([sample(40), sample(20)])
+const { content: pack, members } = await writer.pack([sample(40), sample(20), sample(0)])
+const globalPack = await openWriter(keyset.export('host'), { encryption: 'none', dedup: 'global' }).pack([
+  sample(40),
+  sample(20),
+])
 
 /** Puts layouts of different types into one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
@@ -123,14 +126,14 @@ export const keysetTargets: readonly Target[] = [
     seeds: exported.slice(0, 1),
     layouts: any(storedKeyset),
     mend: resummed,
-    reads: [(bytes) => openWriter(bytes).dispose()],
+    reads: [(bytes) => openWriter(bytes, { encryption: 'none' }).dispose()],
   },
   {
     name: 'keyset-host-plain',
     seeds: [sections[0]!.plain],
     layouts: any(hostPlain),
     around: (plain) => resummed(encode(storedKeyset, { ...decode(storedKeyset, exported[0]!, 'keyset'), plain })),
-    reads: [(bytes) => openWriter(bytes).dispose()],
+    reads: [(bytes) => openWriter(bytes, { encryption: 'none' }).dispose()],
   },
   {
     name: 'keyset-unlock',
@@ -173,7 +176,7 @@ export const keysetTargets: readonly Target[] = [
       (bytes) => keyset.openRecord(bytes, atStart),
       (bytes) => keyset.openRecord(bytes, following(record)),
       (bytes) => keyset.openRecord(second, following(bytes)),
-      (bytes) => openWriter(keyset.export('host')).sealRecord(sample(4), following(bytes)),
+      (bytes) => writer.sealRecord(sample(4), following(bytes)),
     ],
   },
   {
