@@ -71,8 +71,8 @@ export function normalizeText(text: string, field: string): string {
 }
 
 /**
- * Makes the engine forget the last text that a regular expression matched. It keeps that text until the next match, so
- * a password would stay in memory.
+ * Makes the engine forget the last text that a regular expression matched. Otherwise it would keep a password until the
+ * next match.
  */
 export function forgetLastMatch(): void {
   ;/(?:)/.test('')
