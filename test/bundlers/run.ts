@@ -37,6 +37,7 @@ try {
     const start = performance.now()
     const place = join(folder, name)
     cpSync(join(import.meta.dirname, name), place, { recursive: true })
+    cpSync(join(import.meta.dirname, 'round-trip.js'), join(place, 'round-trip.js'))
     const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--silent']
     npm(place, 'ci', ...options)
     npm(place, 'install', '--no-save', ...options, join(folder, packed.filename))

@@ -1,6 +1,6 @@
 'use client'
 import { useEffect, useState } from 'react'
-import { roundTrip } from './round-trip.js'
+import { roundTrip } from '../round-trip.js'
 
 export default function Page() {
   const [text, setText] = useState('')

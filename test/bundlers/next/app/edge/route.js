@@ -1,5 +1,5 @@
 import { selfTest } from 'keystrata'
-import { roundTrip } from '../round-trip.js'
+import { roundTrip } from '../../round-trip.js'
 
 export const runtime = 'edge'
 
