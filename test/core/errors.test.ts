@@ -1,6 +1,7 @@
 import { KeystrataError } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { authenticationFailed } from '../../src/core/errors.ts'
+import { isNode } from '../fixtures.ts'
 
 describe('KeystrataError', () => {
   it('carries a code, a message for people, and details that cannot be changed', () => {
@@ -139,7 +140,7 @@ describe('a KeystrataError as data', () => {
   })
 })
 
-it('console.log of an error shows its code and its detail', async () => {
+it.runIf(isNode)('console.log of an error shows its code and its detail', async () => {
   const { inspect } = await import('node:util')
   const text = inspect(new KeystrataError('rollback', 'version 3 is older than 5', { version: 3 }))
   expect(text).toMatch(/^KeystrataError: version 3 is older than 5/)
