@@ -54,7 +54,8 @@ describe('a thief of the server’s database wants passwords: each guess costs o
       },
     }
     const cheaper = { iterations: 1, costs: { iterations: 1 } }
-    const login = await withBackend(watched, () => deriveLogin(PASSWORD, { ...ALICE, ...cheaper }, cheaper as never))
+    await expect(deriveLogin(PASSWORD, ALICE, cheaper as never)).rejects.toThrow('deriveLogin has no option')
+    const login = await withBackend(watched, () => deriveLogin(PASSWORD, { ...ALICE, ...cheaper }))
     expect(login.credential).toBe(alice.credential)
     // 48 bytes fit into one 64-byte block of SHA-512.
     expect(calls).toEqual([[600_000, 48]])
