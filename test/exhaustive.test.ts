@@ -73,8 +73,8 @@ it.each([
   {
     change: 'a block of mode `scoped` without a key',
     file: 'src/keyset/dedup.ts',
-    from: 'case Mode.off:\n      case Mode.none:\n        return { mode }',
-    to: 'case Mode.off:\n      case Mode.none:\n        return { mode: Mode.scoped }',
+    from: 'case Mode.none:\n        return { mode }',
+    to: 'case Mode.none:\n        return { mode: Mode.scoped }',
     files: ['src/keyset/dedup.ts'],
   },
 ])('$change does not compile until every place handles it', ({ file, from, to, files }) => {
