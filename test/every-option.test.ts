@@ -319,7 +319,7 @@ describe.each(rows.map((row, index) => [index, row.what, row] as const))('%i: %s
   }
   const isRow = OBJECTS.has(what) && all.length === Object.keys(given).length
 
-  when(!isRow, 'lists all names if it is none of them', async () => {
+  when(!isRow, 'lists all names if it is not close to any of them', async () => {
     const { message } = await mistake(() => call({ ...given, somethingElse: undefined }))
     expect(message).toContain(`${what} has no `)
     for (const name of all) expect(message).toContain(`\`${name}\``)

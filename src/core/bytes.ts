@@ -4,9 +4,8 @@
 // an array and leaves the old copy behind, which nobody can wipe. An ArrayBuffer lies outside the heap and never moves.
 // So every array that may hold a secret is made by `allocate` or `copyOf`. A lint rule of this project enforces that.
 // Only constants and integers are made in other ways.
-import { isBytes, isPromise } from './realms.ts'
-
 import { withoutMemory } from './errors.ts'
+import { isBytes, isPromise } from './realms.ts'
 
 /**
  * Bytes that own their memory, as all bytes that this library returns do.

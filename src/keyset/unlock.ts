@@ -117,7 +117,7 @@ interface UnlockOptions extends Acceptance {
   readonly ceiling: Argon2Costs | undefined
 }
 
-/** @throws TypeError for options that are none */
+/** @throws TypeError for invalid options */
 export function parseUnlockOptions(options: (PasswordOptions & OpenOptions) | undefined, what: string): UnlockOptions {
   const hashing = optionsFrom(options, { ...PASSWORD_OPTIONS, ...OPEN_OPTIONS }, what)
   const { costs } = hashing

@@ -2,7 +2,7 @@
 // day, and its 8-byte blocks repeat after some gigabytes. Uses the platform's triple DES where there is one: with the
 // same key three times, triple DES is DES.
 import { SecretKey, wiping } from '../core/secret.ts'
-import { allocate, type Bytes, concat, EMPTY, equalBytes, toHex, u8, utf8, wipe } from '../core/bytes.ts'
+import { type Bytes, concat, EMPTY, equalBytes, filled, toHex, u8, utf8, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { derive } from '../primitives/kdf.ts'
 import { nodeCrypto } from '../primitives/node-crypto.ts'
@@ -76,12 +76,7 @@ export interface DesJs {
   }
 }
 
-/** Returns bytes in memory that the garbage collector does not move. */
-function fromNumbers(numbers: readonly number[]): Bytes {
-  const bytes = allocate(numbers.length)
-  bytes.set(numbers)
-  return bytes
-}
+const fromNumbers = (numbers: readonly number[]): Bytes => filled(numbers.length, (index) => numbers[index] ?? 0)
 
 /** Processes a buffer in place, chunk by chunk. The output of a cipher may lag behind its input. */
 function inChunks(

@@ -154,7 +154,7 @@ export function createPool(options?: { threads?: number | undefined; worker?: UR
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
-  // URLs of other realms are none of this realm's class.
+  // A URL of another realm is not an instance of this realm's class.
   if (typeof (worker as Partial<URL> | null)?.href !== 'string') throw new TypeError('worker must be a URL')
   return new WorkerPool(threads, worker)
 }

@@ -1,5 +1,5 @@
 // The only key derivation: HKDF-SHA-512 (RFC 5869), with a label for every purpose (SPEC §1.3).
-import { allocate, type Bytes, concat, domain, lengthPrefixed, u16 } from '../core/bytes.ts'
+import { type Bytes, concat, domain, EMPTY, lengthPrefixed, u16 } from '../core/bytes.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { Hkdf } from './backend.ts'
 import { choose } from './choice.ts'
@@ -35,5 +35,5 @@ export function deriveKey<R extends Role>(
   context: readonly Uint8Array[],
   length: number,
 ): SecretKey<R> {
-  return SecretKey.take(role, derive(key, allocate(0), label, context, length))
+  return SecretKey.take(role, derive(key, EMPTY, label, context, length))
 }

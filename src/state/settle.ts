@@ -122,7 +122,7 @@ function mayHaveHappened(error: unknown, name: string, version: number): unknown
 
 /** Adds a note to the message of an error that a store has thrown, and returns the error. */
 export function withNote(error: unknown, note: string): unknown {
-  // Another realm's errors are none of this realm's class.
+  // An error of another realm is not an instance of this realm's class.
   const { message } = (error ?? {}) as Partial<Error>
   if (typeof error !== 'object' || typeof message !== 'string' || message.endsWith(note)) return error
   try {
