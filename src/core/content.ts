@@ -1,7 +1,7 @@
 // Content buffers. Content is copied into the buffer that becomes its ciphertext, with room before and after it for
 // what a cipher adds. So a block is never in memory twice. After opening, content is compared with its label.
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
-import { allocate, type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
+import { allocate, type Bytes, bytesFrom, copyOf, equalBytes, wipe } from './bytes.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { wiping } from './secret.ts'
@@ -48,18 +48,54 @@ export function roomFor(content: Uint8Array, before: number, after: number): { b
   return { buffer, copy: buffer.subarray(before, before + content.length) }
 }
 
-/** Copies content into a buffer with room around it, to send it to another thread. */
+/** Returns a buffer for content of this length, with room around it. */
+export const allocateWithRoom = (length: number): Bytes => allocate(ROOM_BYTES + length + ROOM_BYTES)
+
+/** Returns the part of a buffer with room in which its content lies. */
+export const contentIn = (buffer: Bytes): Bytes => buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
+
+/** Returns how many bytes of content fit into memory of this size, with room around them. */
+export const bytesWithRoom = (memory: number): number => memory - 2 * ROOM_BYTES
+
+/** Copies content into a buffer with room around it. */
 export function withRoom(content: Uint8Array): Bytes {
-  const buffer = allocate(ROOM_BYTES + content.length + ROOM_BYTES)
-  buffer.set(content, ROOM_BYTES)
+  const buffer = allocateWithRoom(content.length)
+  contentIn(buffer).set(content)
   return buffer
 }
 
-/** Returns the content in a buffer that {@link withRoom} made. The first {@link roomFor} for it uses the room. */
+/**
+ * Returns the content in a buffer with room, and lends the buffer: the first {@link roomFor} or {@link takeRoom} for it
+ * uses the room. Lend it only to writers that seal content where it lies.
+ */
 export function contentWithRoom(buffer: Bytes): Bytes {
   roomy.add(buffer.buffer)
-  return buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
+  return contentIn(buffer)
 }
+
+/** Returns the whole buffer of content that was lent, or undefined if the content belongs to the caller. */
+export function takeRoom(content: Uint8Array): Bytes | undefined {
+  if (!roomy.delete(content.buffer)) return undefined
+  const { buffer, byteOffset, length } = content as Bytes
+  return new Uint8Array(buffer, byteOffset - ROOM_BYTES, ROOM_BYTES + length + ROOM_BYTES)
+}
+
+/** Buffers of ciphertexts that only this library holds. */
+const given: WeakSet<ArrayBufferLike> = /* @__PURE__ */ new WeakSet()
+
+/** Lets the reader that gets these bytes use their memory, if the bytes are all that lies in it. */
+export function giveCiphertext(ciphertext: Uint8Array): void {
+  const { buffer, length } = ciphertext
+  const isWhole = buffer.byteLength === length && Object.prototype.toString.call(buffer) === '[object ArrayBuffer]'
+  if (isWhole) given.add(buffer)
+}
+
+/** Returns whether the memory of a ciphertext was given to whoever opens it. True once. */
+export const takeCiphertext = (ciphertext: Uint8Array): ciphertext is Bytes => given.delete(ciphertext.buffer)
+
+/** Returns bytes that nobody else holds: the ciphertext itself if it was given, otherwise a copy. */
+export const ownCiphertext = (ciphertext: Uint8Array): Bytes =>
+  takeCiphertext(ciphertext) ? ciphertext : copyOf(ciphertext)
 
 const SHA256 = [{ hash: 'sha256' }] as const
 

@@ -12,6 +12,7 @@ import {
   type BlockHead,
   type BlockReader,
   type PreparedBlock,
+  type Rekeyer,
   type SealedBlock,
   type SealOptions,
   shareIdFrom,
@@ -79,7 +80,7 @@ import { AcceptedShare, createActiveShare, OwnedShare, type Share, type SharedRe
  * }
  * ```
  */
-export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, RecordReader, Handle {
+export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Rekeyer, RecordReader, Handle {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string
   /**

@@ -246,16 +246,6 @@ interface OwnedKeys {
   readonly owner: OwnerPairs
 }
 
-/** What a worker thread needs to add blocks to a share. */
-export interface ShareRecipe {
-  readonly kind: 'share'
-  readonly share: PublicShare
-  /** The public half of the keyset's source signing key. */
-  readonly sharer: Uint8Array
-  readonly encryption: Strength
-  readonly owner: OwnerPairs
-}
-
 export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
   readonly #share: ActiveShare
@@ -266,7 +256,7 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #records: RecordKeys
 
   private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, keys: EnvelopeKeys) {
-    const { share, sharer, owner } = held
+    const { share, sharer } = held
     super('share', () => {
       keys.dispose()
       disposeKeys(held)
@@ -280,9 +270,6 @@ export class OwnedShare extends SecretHolder implements Share {
     const { sourceSigning, cardSigning } = sharer
     this.#records = shareRecords(recipient, encryption, () => sourceSigning, cardSigning.publicKey)
     setRecordKeys(this, () => this.#usable())
-    const { id, publicHalves } = share
-    const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
-    setRecipe(this, (): ShareRecipe => ({ kind: 'share', ...added, owner }))
   }
 
   /**

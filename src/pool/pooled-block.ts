@@ -22,6 +22,15 @@ export class PooledBlock extends SecretHolder implements PreparedBlock {
     this.#ask = ask
   }
 
+  /** Disposes of the block, and returns the buffer of its content, which the thread did not wipe. */
+  async discard(): Promise<ArrayBuffer | undefined> {
+    if (this.#isSealed) return undefined
+    const buffer = await this.#ask({ task: 'discard', prepared: this.#prepared })
+    this.#isSealed = true
+    this.dispose()
+    return buffer as ArrayBuffer | undefined
+  }
+
   async seal(options: SealOptions = {}): Promise<SealedBlock> {
     const shares = sharesOf(options)
     this.assertUsable()

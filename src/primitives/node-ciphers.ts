@@ -53,14 +53,14 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     cipher.final()
     buffer.set(cipher.getAuthTag(), text.length)
   }
-  function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
+  function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array, into?: Bytes): Bytes | undefined {
     if (sealed.length < 16) return undefined
     const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), keyInput(crypto, key), iv, {
       authTagLength: 16,
     })
     decipher.setAAD(aad)
     decipher.setAuthTag(sealed.subarray(-16))
-    const text = allocate(sealed.length - 16)
+    const text = into ?? allocate(sealed.length - 16)
     for (let start = 0; start < text.length; start += CHUNK) {
       const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
       text.set(chunk, start)
@@ -92,8 +92,8 @@ export function nodeGcm(): Provided<Gcm> | undefined {
       if (!isNative(key, iv)) return portable.gcmSealContent(key, iv, aad, buffer)
       sealInPlace(key, iv, aad, buffer)
     },
-    gcmOpenContent: async (key, iv, aad, sealed) =>
-      isNative(key, iv) ? open(key, iv, aad, sealed) : portable.gcmOpenContent(key, iv, aad, sealed),
+    gcmOpenContent: async (key, iv, aad, sealed, into) =>
+      isNative(key, iv) ? open(key, iv, aad, sealed, into) : portable.gcmOpenContent(key, iv, aad, sealed),
   }
   return { primitives: ['AES-GCM'], provider: PROVIDER, part }
 }
