@@ -1,5 +1,5 @@
 // The ciphers of node:crypto, in place and in chunks.
-import { type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
+import { type Crypto, free, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import { allocate, type Bytes, concat, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
@@ -48,7 +48,9 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     cipher.setAAD(aad)
     const text = buffer.subarray(0, -16)
     for (let start = 0; start < text.length; start += CHUNK) {
-      buffer.set(cipher.update(text.subarray(start, start + CHUNK)), start)
+      const chunk = cipher.update(text.subarray(start, start + CHUNK))
+      buffer.set(chunk, start)
+      free(chunk)
     }
     cipher.final()
     buffer.set(cipher.getAuthTag(), text.length)
@@ -65,6 +67,7 @@ export function nodeGcm(): Provided<Gcm> | undefined {
       const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
       text.set(chunk, start)
       wipe(chunk)
+      free(chunk)
     }
     try {
       // Only this call checks the tag. A failure of any other call says nothing about the bytes.
@@ -110,6 +113,7 @@ export function nodeCtr(): Provided<Ctr> | undefined {
       const chunk = cipher.update(buffer.subarray(start, start + CHUNK))
       buffer.set(chunk, start)
       wipe(chunk)
+      free(chunk)
     }
     cipher.final()
   }
