@@ -12,9 +12,10 @@ import {
   type StoredBlock,
 } from '../core/block.ts'
 import { type Bytes, bytesFrom, copyOf } from '../core/bytes.ts'
-import { contentFrom, ownCiphertext, takeRoom, withRoom } from '../core/content.ts'
+import { contentFrom, movable, ownCiphertext } from '../core/content.ts'
 import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
+import { needsPins, setNeedsPins } from '../core/pins.ts'
 import { recipeOf, setRecipe } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { type AnyWorker, processorCount } from '../core/threads.ts'
@@ -157,7 +158,7 @@ class WorkerPool implements Pool {
       prepare: (content) => this.#prepare(handle, content),
       seal: async (content, options = {}) => {
         const shares = sharesOf(options)
-        const own = movedContent(content)
+        const own = movable(contentFrom(content))
         const task: Task = { task: 'seal', handle, content: own, shares }
         return (await this.#anywhere(task, [own.buffer], [handle])) as SealedBlock
       },
@@ -182,7 +183,10 @@ class WorkerPool implements Pool {
       return this.#anywhere({ task, handle, block: own }, buffersOf(own), [handle])
     }
     const pooled: BlockReader = { open: async (block) => (await open('open', block)) as Bytes }
-    setVerify(pooled, async (block) => void (await open('verify', block)))
+    if (needsPins(reader)) setNeedsPins(pooled)
+    setVerify(pooled, async (block) => {
+      await open('verify', block)
+    })
     return pooled
   }
 
@@ -221,7 +225,7 @@ class WorkerPool implements Pool {
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
-    const own = movedContent(content)
+    const own = movable(contentFrom(content))
     const prepared = ++this.#lastNumber
     const owner: { member?: Member; life?: number } = {}
     const task: Task = { task: 'prepare', handle, prepared, content: own }
@@ -318,12 +322,6 @@ function answerAll(heads: readonly WaitingHead[], answers: readonly Rekeyed[]): 
 /** What a pool answers for a handle that is one of a pool already. */
 function inPool(): never {
   throw new TypeError('this writer already seals in a worker pool')
-}
-
-/** Returns content in a buffer that can move to a thread: the buffer that was lent, or a copy with room around it. */
-function movedContent(given: Uint8Array): Bytes {
-  const content = contentFrom(given)
-  return takeRoom(content) ?? withRoom(content)
 }
 
 /** Copies a head, because transferring a buffer would take it away from the caller. */
