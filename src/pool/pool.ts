@@ -32,14 +32,12 @@ import { PooledBlock } from './pooled-block.ts'
  * says so, and a new thread takes its place.
  * @example
  * ```ts
- * import { type BlockReader, verifyBlocks } from 'keystrata'
+ * import { cut, type Keyset, sealInto } from 'keystrata'
  * import type { Pool } from 'keystrata/pool'
  * import type { Blocks } from 'keystrata/stores'
  *
- * async function findDamaged(blocks: Blocks, reader: BlockReader, refs: string[], pool: Pool) {
- *   const damaged: string[] = []
- *   for await (const { ref, error } of verifyBlocks(blocks, pool.reader(reader), refs)) if (error) damaged.push(ref)
- *   return damaged
+ * function backUp(blocks: Blocks, keyset: Keyset, file: ReadableStream<Uint8Array>, pool: Pool) {
+ *   return sealInto(blocks, pool.writer(keyset), cut(file), { ahead: 8 })
  * }
  * ```
  */
@@ -105,7 +103,7 @@ const MAX_THREADS = 64
  */
 export function createPool(options?: {
   threads?: number | undefined
-  worker?: URL | (() => AnyWorker) | undefined
+  worker?: URL | (() => { postMessage(message: unknown): void }) | undefined
 }): Pool {
   const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given

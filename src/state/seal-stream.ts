@@ -189,14 +189,14 @@ const PACK_BYTES = MAX_MEMBER_BYTES
  * @throws KeystrataError, RangeError, TypeError as {@link sealInto}
  * @example
  * ```ts
- * import { createKeyset, openFrom, packInto } from 'keystrata'
- * import { blocksIn, memoryBlobStore } from 'keystrata/stores'
+ * import { type BlockWriter, packInto } from 'keystrata'
+ * import type { Blocks } from 'keystrata/stores'
  *
- * using keyset = await createKeyset('correct horse battery staple')
- * const blocks = blocksIn(memoryBlobStore())
- * const refs: string[] = []
- * for await (const { ref } of packInto(blocks, keyset, [new Uint8Array(10), new Uint8Array(20)])) refs.push(ref)
- * for await (const file of openFrom(blocks, keyset, refs)) console.log(file.length) // 10, then 20
+ * async function backUpSmall(files: Iterable<Uint8Array>, writer: BlockWriter, blocks: Blocks) {
+ *   const refs: string[] = []
+ *   for await (const { ref } of packInto(blocks, writer, files)) refs.push(ref)
+ *   return refs
+ * }
  * ```
  */
 export function packInto(

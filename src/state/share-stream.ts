@@ -41,7 +41,7 @@ interface Sharer {
  */
 export function shareFrom(
   blocks: SharedBlocks,
-  share: Pick<Sharer, 'id' | 'add'>,
+  share: { readonly id: string; add(head: BlockHead): Bytes },
   refs: Each<string>,
   options?: Ahead,
 ): AsyncGenerator<string> {
