@@ -37,6 +37,8 @@ await build({
     ),
     // A file of its own, because programs that use nothing else of an entry still look at errors.
     errors: 'src/core/errors.ts',
+    // What React Native gets instead of the pool: its compiler refuses import.meta.
+    'no-pool': 'src/pool/no-pool.ts',
   },
   splitting: true,
   packages: 'external',
@@ -66,4 +68,6 @@ await build({
   entryPoints: { worker: 'src/pool/worker.ts', 'hash-thread': 'src/server/hash-thread.ts' },
   minify: true,
   legalComments: 'inline',
+  // bcryptjs asks whether it is there. Parcel adds a replacement for it to a bundle that names it alone.
+  define: { setImmediate: 'globalThis.setImmediate' },
 })
