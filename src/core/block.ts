@@ -293,8 +293,17 @@ interface Sealing {
   dispose(): void
 }
 
+/** A prepared block of this library. */
+export interface OwnPreparedBlock extends PreparedBlock {
+  /**
+   * Disposes of the block without wiping its buffer. Whoever lent the buffer gets it back, and wipes it.
+   * @returns undefined if the block was sealed or disposed of
+   */
+  discard(): Promise<ArrayBuffer | undefined>
+}
+
 /** A prepared block of any key model. */
-export class PreparedOnce extends SecretHolder implements PreparedBlock {
+export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
   readonly label: string
   readonly #sealing: Sealing
   #prepared: Prepared | undefined
@@ -337,10 +346,6 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
     return this.#shared(ids, true)
   }
 
-  /**
-   * Disposes of the block without wiping its buffer. Whoever lent the buffer gets it back, and wipes it.
-   * @returns undefined if the block was sealed or disposed of
-   */
   async discard(): Promise<ArrayBuffer | undefined> {
     const prepared = this.#prepared
     if (prepared === undefined) return undefined

@@ -91,10 +91,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Rekeye
   readonly revision: string
   /** The ids of the active shares, 32 hex digits each. Empty if this was unlocked from a `definition`. */
   readonly shares: readonly string[]
-  /**
-   * The number of retired key pairs. If it is above 0, stored blocks may still need rekeying after
-   * {@link Keyset.regenerate}.
-   */
+  /** The number of retired key pairs. Above 0, stored blocks may still need rekeying after {@link Keyset.regenerate}. */
   readonly retired: number
   /**
    * Returns the bytes to keep in one of three places. Every call returns the same bytes. `host`: for the machine that

@@ -6,6 +6,7 @@ import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { generateKeyPair, type PublicHalves, Recipient, type SigningPair } from '../core/key-pairs.ts'
+import { setNeedsPins } from '../core/pins.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
@@ -366,6 +367,7 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
       keys,
     })
     setRecordKeys(this, () => this.#usable())
+    setNeedsPins(this)
     setRecipe(this, (): SharedRecipe => ({ kind: 'shared', invited, sourceSigning, cardSigning }))
   }
 

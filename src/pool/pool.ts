@@ -12,9 +12,10 @@ import {
   type StoredBlock,
 } from '../core/block.ts'
 import { type Bytes, bytesFrom, copyOf } from '../core/bytes.ts'
-import { contentFrom, ownCiphertext, takeRoom, withRoom } from '../core/content.ts'
+import { contentFrom, movable, ownCiphertext } from '../core/content.ts'
 import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
+import { needsPins, setNeedsPins } from '../core/pins.ts'
 import { recipeOf, setRecipe } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
 import { type AnyWorker, processorCount } from '../core/threads.ts'
@@ -31,14 +32,12 @@ import { PooledBlock } from './pooled-block.ts'
  * says so, and a new thread takes its place.
  * @example
  * ```ts
- * import { type BlockReader, verifyBlocks } from 'keystrata'
+ * import { cut, type Keyset, sealInto } from 'keystrata'
  * import type { Pool } from 'keystrata/pool'
  * import type { Blocks } from 'keystrata/stores'
  *
- * async function findDamaged(blocks: Blocks, reader: BlockReader, refs: string[], pool: Pool) {
- *   const damaged: string[] = []
- *   for await (const { ref, error } of verifyBlocks(blocks, pool.reader(reader), refs)) if (error) damaged.push(ref)
- *   return damaged
+ * function backUp(blocks: Blocks, keyset: Keyset, file: ReadableStream<Uint8Array>, pool: Pool) {
+ *   return sealInto(blocks, pool.writer(keyset), cut(file), { ahead: 8 })
  * }
  * ```
  */
@@ -104,7 +103,7 @@ const MAX_THREADS = 64
  */
 export function createPool(options?: {
   threads?: number | undefined
-  worker?: URL | (() => AnyWorker) | undefined
+  worker?: URL | (() => { postMessage(message: unknown): void }) | undefined
 }): Pool {
   const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given
@@ -157,7 +156,7 @@ class WorkerPool implements Pool {
       prepare: (content) => this.#prepare(handle, content),
       seal: async (content, options = {}) => {
         const shares = sharesOf(options)
-        const own = movedContent(content)
+        const own = movable(contentFrom(content))
         const task: Task = { task: 'seal', handle, content: own, shares }
         return (await this.#anywhere(task, [own.buffer], [handle])) as SealedBlock
       },
@@ -182,7 +181,10 @@ class WorkerPool implements Pool {
       return this.#anywhere({ task, handle, block: own }, buffersOf(own), [handle])
     }
     const pooled: BlockReader = { open: async (block) => (await open('open', block)) as Bytes }
-    setVerify(pooled, async (block) => void (await open('verify', block)))
+    if (needsPins(reader)) setNeedsPins(pooled)
+    setVerify(pooled, async (block) => {
+      await open('verify', block)
+    })
     return pooled
   }
 
@@ -221,7 +223,7 @@ class WorkerPool implements Pool {
   }
 
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
-    const own = movedContent(content)
+    const own = movable(contentFrom(content))
     const prepared = ++this.#lastNumber
     const owner: { member?: Member; life?: number } = {}
     const task: Task = { task: 'prepare', handle, prepared, content: own }
@@ -318,12 +320,6 @@ function answerAll(heads: readonly WaitingHead[], answers: readonly Rekeyed[]): 
 /** What a pool answers for a handle that is one of a pool already. */
 function inPool(): never {
   throw new TypeError('this writer already seals in a worker pool')
-}
-
-/** Returns content in a buffer that can move to a thread: the buffer that was lent, or a copy with room around it. */
-function movedContent(given: Uint8Array): Bytes {
-  const content = contentFrom(given)
-  return takeRoom(content) ?? withRoom(content)
 }
 
 /** Copies a head, because transferring a buffer would take it away from the caller. */

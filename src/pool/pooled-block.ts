@@ -1,10 +1,10 @@
 // A block that a thread of a pool has prepared. Only that thread can seal it.
-import { idsFrom, type PreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
+import { idsFrom, type OwnPreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { SecretHolder } from '../core/secret.ts'
 import type { Task } from './messages.ts'
 
-export class PooledBlock extends SecretHolder implements PreparedBlock {
+export class PooledBlock extends SecretHolder implements OwnPreparedBlock {
   readonly label: string
   readonly #prepared: number
   readonly #ask: (task: Task) => Promise<unknown>
@@ -22,7 +22,6 @@ export class PooledBlock extends SecretHolder implements PreparedBlock {
     this.#ask = ask
   }
 
-  /** Disposes of the block, and returns the buffer of its content, which the thread did not wipe. */
   async discard(): Promise<ArrayBuffer | undefined> {
     if (this.#isSealed) return undefined
     const buffer = await this.#ask({ task: 'discard', prepared: this.#prepared })

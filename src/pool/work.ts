@@ -1,9 +1,9 @@
 // The worker's side of a pool. It recreates the handles that it is sent, and runs tasks with them.
 import { wiping } from '../core/secret.ts'
 import { type Remade, remake } from './remake.ts'
-import type { BlockReader, BlockWriter, PreparedOnce, SealedBlock } from '../core/block.ts'
+import type { BlockReader, BlockWriter, OwnPreparedBlock, SealedBlock } from '../core/block.ts'
 import { wipe } from '../core/bytes.ts'
-import { contentWithRoom, giveCiphertext } from '../core/content.ts'
+import { contentIn, giveCiphertext, withLent } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
 import {
   arrivedKeys,
@@ -33,7 +33,7 @@ function rekeyed(owner: NonNullable<Remade['owner']>, head: MovedHead): Rekeyed 
 /** The handles and prepared blocks of one worker, and the tasks that it runs. */
 export class Work {
   readonly #handles: Map<number, Remade> = new Map()
-  readonly #prepared: Map<number, PreparedOnce> = new Map()
+  readonly #prepared: Map<number, OwnPreparedBlock> = new Map()
   readonly #post: (reply: Reply, moved: ArrayBuffer[]) => void
 
   constructor(post: (reply: Reply, moved: ArrayBuffer[]) => void) {
@@ -55,15 +55,18 @@ export class Work {
         this.#handles.set(task.handle, remake(arrivedKeys(task.recipe)))
         return { value: undefined }
       case 'prepare': {
-        const prepared = await this.#writer(task.handle).prepare(contentWithRoom(task.content))
+        const writer = this.#writer(task.handle)
+        const content = contentIn(task.content)
+        const prepared = await withLent(content, task.content, () => writer.prepare(content))
         // Writers of this library prepare nothing else.
-        this.#prepared.set(task.prepared, prepared as PreparedOnce)
+        this.#prepared.set(task.prepared, prepared as OwnPreparedBlock)
         return { value: prepared.label }
       }
       case 'seal': {
-        const { content, shares } = task
-        const own = contentWithRoom(content)
-        return sealedAnswer(await this.#writer(task.handle).seal(own, { shares }))
+        const { shares } = task
+        const writer = this.#writer(task.handle)
+        const content = contentIn(task.content)
+        return sealedAnswer(await withLent(content, task.content, () => writer.seal(content, { shares })))
       }
       case 'pack': {
         using _ = wiping(...task.files)
@@ -132,7 +135,7 @@ export class Work {
     return reader
   }
 
-  #preparedBlock(prepared: number): PreparedOnce {
+  #preparedBlock(prepared: number): OwnPreparedBlock {
     const block = this.#prepared.get(prepared)
     if (block === undefined)
       throw new KeystrataError('disposed', 'this block was sealed or disposed of', { object: 'prepared block' })

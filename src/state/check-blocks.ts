@@ -125,5 +125,5 @@ function wholeHead(stored: Uint8Array): HeadParts | undefined {
 async function isOwnToo(blobs: CheckableBlobs, label: string, { hash, length }: HeadParts): Promise<boolean> {
   const stored = await blobs.get(`head/${label}`)
   const own = stored === undefined ? undefined : wholeHead(stored)
-  return own !== undefined && own.length === length && equalBytes(own.hash, hash)
+  return own?.length === length && equalBytes(own.hash, hash)
 }

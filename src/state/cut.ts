@@ -128,7 +128,7 @@ function replaced(target: Target, smaller: Bytes | undefined, length: number, le
 }
 
 function chunksOf(source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
-  const found = (source ?? {}) as Partial<AsyncIterable<Uint8Array> & ReadableStream<Uint8Array>>
+  const found = Object(source) as Partial<AsyncIterable<Uint8Array> & ReadableStream<Uint8Array>>
   if (typeof found[Symbol.asyncIterator] === 'function') return source as AsyncIterable<Uint8Array>
   if (typeof found.getReader === 'function') return readAll(source as ReadableStream<Uint8Array>)
   const hint = isBytes(source) ? ': content that is in memory is cut already, so pass [content] to sealInto' : ''

@@ -22,28 +22,23 @@ export class LentMemory implements Disposable {
     return buffer === undefined ? allocateWithRoom(length) : new Uint8Array(buffer)
   }
 
-  /** Copies content into a buffer with room around it. */
-  copy(content: Uint8Array): Bytes {
-    const buffer = shortened(this.takeWhole(content.length), content.length)
-    contentIn(buffer).set(content)
-    return buffer
-  }
-
   /** Takes a buffer back. A buffer that has moved to another thread is empty, and is not kept. */
   give(buffer: ArrayBuffer | undefined): void {
     if (buffer === undefined || buffer.byteLength === 0) return
-    if (this.#isOver) return wipe(new Uint8Array(buffer))
     this.#free.push(buffer)
-    if (this.#free.length <= this.#most) return
     // Keep the largest.
     this.#free.sort((one, other) => other.byteLength - one.byteLength)
-    wipe(new Uint8Array(this.#free.pop() ?? new ArrayBuffer(0)))
+    this.#wipeBeyond(this.#isOver ? 0 : this.#most)
   }
 
   /** Wipes what it holds, and later whatever comes back. */
   dispose(): void {
     this.#isOver = true
-    for (const buffer of this.#free.splice(0)) wipe(new Uint8Array(buffer))
+    this.#wipeBeyond(0)
+  }
+
+  #wipeBeyond(most: number): void {
+    for (const buffer of this.#free.splice(most)) wipe(new Uint8Array(buffer))
   }
 }
 

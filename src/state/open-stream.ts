@@ -11,7 +11,7 @@ import { verifyBlock } from '../core/verify.ts'
 import type { Blocks } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { assertPinned, parseRef, type Ref } from './ref.ts'
-import { hashOf } from './shared-heads.ts'
+import { hashOf, missingBlock } from './shared-heads.ts'
 
 /** What opening needs of a store. */
 type ReadableBlocks = Pick<Blocks, 'get' | 'copiesBytes'>
@@ -175,9 +175,7 @@ class Opening implements Disposable {
       )
     }
     const block = await this.#blocks.get(label)
-    if (block === undefined) {
-      throw new KeystrataError('missing', 'the store has no block with this label', { object: 'block', label })
-    }
+    if (block === undefined) throw missingBlock(label)
     const { envelope, ciphertext } = block
     if (pins !== undefined) assertPinned(pins, bytesFrom(envelope, 'envelope'), await hashOf(ciphertext))
     if (this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)

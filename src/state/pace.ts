@@ -62,7 +62,7 @@ export function paceFrom({ ahead = DEFAULT_AHEAD, signal }: Ahead): { most: numb
  * @throws TypeError if it is not a source, or is a single item
  */
 export function sourceFrom<T>(given: Each<T>, what: string): AsyncIterable<T> {
-  const found = (given ?? {}) as Partial<AsyncIterable<T> & Iterable<T>>
+  const found = Object(given) as Partial<AsyncIterable<T> & Iterable<T>>
   const isItem = typeof given === 'string' || isBytes(given)
   if (!isItem && typeof found[Symbol.asyncIterator] === 'function') return given as AsyncIterable<T>
   if (isItem || typeof found[Symbol.iterator] !== 'function')

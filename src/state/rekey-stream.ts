@@ -36,12 +36,12 @@ const TRIES = 8
  * @throws TypeError for an unknown option
  * @example
  * ```ts
- * import { createKeyset, rekeyBlocks, sealInto } from 'keystrata'
+ * import { createKeyset, rekeyBlocks } from 'keystrata'
  * import { blocksIn, memoryBlobStore } from 'keystrata/stores'
  *
  * using keyset = await createKeyset('correct horse battery staple')
  * const blocks = blocksIn(memoryBlobStore())
- * for await (const _ of sealInto(blocks, keyset, [new Uint8Array(10), new Uint8Array(20)]));
+ * for (const size of [10, 20]) await blocks.put(await keyset.seal(new Uint8Array(size)))
  * using regenerated = keyset.regenerate()
  * console.log(await rekeyBlocks(blocks, regenerated)) // { rekeyed: 2, current: 0, failed: [] }
  * ```

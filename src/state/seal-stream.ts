@@ -1,9 +1,9 @@
 // Seals contents into a store of blocks: one block for each, or many small files in one. What the store has already is
 // skipped. Contents are copied into memory of the stream, are sealed there, and the memory serves again.
-import type { BlockWriter, PreparedBlock, PreparedOnce, SealOptions } from '../core/block.ts'
+import type { BlockWriter, PreparedBlock, OwnPreparedBlock, SealOptions } from '../core/block.ts'
 import { sharesOf } from '../core/block.ts'
 import { type Bytes, bytesFrom, copyOf, wipe } from '../core/bytes.ts'
-import { contentFrom, contentIn, contentWithRoom } from '../core/content.ts'
+import { contentFrom, contentIn, withLent } from '../core/content.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom, type Rules } from '../core/options.ts'
 import { MAX_MEMBER_BYTES, MAX_MEMBERS } from '../core/pack.ts'
@@ -76,15 +76,10 @@ export function sealInto(
   return (async function* () {
     using memory = new LentMemory(most + 1)
     const sealing = new Sealing(blocks, writer, heads, memory)
-    const lent = readCut(source, memory) ?? copied(source, memory)
-    yield* inOrder(
-      lent,
-      async (room) => {
-        const size = contentIn(room).length
-        return sealing.refOf(await sealing.seal(room), size)
-      },
-      { most, signal },
-    )
+    const cut = readCut(source, memory)
+    const pace = { most, signal }
+    if (cut === undefined) yield* inOrder(source, (content) => sealing.refFor(contentFrom(content)), pace)
+    else yield* inOrder(cut, (room) => sealing.refFor(contentIn(room), room), pace)
   })()
 }
 
@@ -95,11 +90,6 @@ function sharedHeadsOf(
 ): ReadonlyMap<string, SharedHeads> | undefined {
   const ids = sharesOf({ shares })
   return ids && new Map(ids.map((id) => [id, new SharedHeads(blocks as SharedBlocks, id)]))
-}
-
-/** Copies each content before the source goes on, because the source may reuse its memory. */
-async function* copied(contents: AsyncIterable<Uint8Array>, memory: LentMemory): AsyncGenerator<Bytes> {
-  for await (const content of contents) yield memory.copy(contentFrom(content))
 }
 
 /** A block that is in the store. */
@@ -131,13 +121,23 @@ class Sealing {
     this.#sealsInPlace = isOwnHandle(writer)
   }
 
-  /** Seals the content in a buffer with room, unless the store has it. The buffer goes back to the memory. */
-  async seal(room: Bytes): Promise<Stored> {
-    using prepared = await this.#prepare(room)
+  /** Seals one content, and returns where it is. */
+  async refFor(content: Uint8Array, room?: Bytes): Promise<SealedContent> {
+    // Read first: a thread may take the buffer away.
+    const { length } = content
+    return this.refOf(await this.seal(content, room), length)
+  }
+
+  /**
+   * Seals content, unless the store has it. All of it is read before the promise is returned.
+   * @param room the buffer with room in which the content lies, if it does. The buffer goes to the memory
+   */
+  async seal(content: Uint8Array, room?: Bytes): Promise<Stored> {
+    using prepared = await this.#prepare(content, room)
     const { label } = prepared
     if (await this.#blocks.has(label)) {
       const pins = this.#shares && (await shareStored(prepared, this.#shares))
-      if (this.#sealsInPlace) this.#memory.give(await (prepared as PreparedOnce).discard())
+      if (this.#sealsInPlace) this.#memory.give(await (prepared as OwnPreparedBlock).discard())
       return { label, isNew: false, pins }
     }
     const shares = this.#shares && [...this.#shares.keys()]
@@ -153,14 +153,18 @@ class Sealing {
     return { label, isNew, pins }
   }
 
-  async #prepare(room: Bytes): Promise<PreparedBlock> {
+  async #prepare(content: Uint8Array, room: Bytes | undefined): Promise<PreparedBlock> {
+    const writer = this.#writer
     try {
-      if (this.#sealsInPlace) return await this.#writer.prepare(contentWithRoom(room))
-      const prepared = await this.#writer.prepare(contentIn(room))
-      this.#memory.give(room.buffer)
+      if (this.#sealsInPlace) {
+        const lent = room ?? this.#memory.takeWhole(content.length)
+        return await withLent(content, lent, () => writer.prepare(content))
+      }
+      const prepared = await writer.prepare(content)
+      this.#memory.give(room?.buffer)
       return prepared
     } catch (error) {
-      wipe(room)
+      if (room !== undefined) wipe(room)
       throw error
     }
   }
@@ -185,14 +189,14 @@ const PACK_BYTES = MAX_MEMBER_BYTES
  * @throws KeystrataError, RangeError, TypeError as {@link sealInto}
  * @example
  * ```ts
- * import { createKeyset, openFrom, packInto } from 'keystrata'
- * import { blocksIn, memoryBlobStore } from 'keystrata/stores'
+ * import { type BlockWriter, packInto } from 'keystrata'
+ * import type { Blocks } from 'keystrata/stores'
  *
- * using keyset = await createKeyset('correct horse battery staple')
- * const blocks = blocksIn(memoryBlobStore())
- * const refs: string[] = []
- * for await (const { ref } of packInto(blocks, keyset, [new Uint8Array(10), new Uint8Array(20)])) refs.push(ref)
- * for await (const file of openFrom(blocks, keyset, refs)) console.log(file.length) // 10, then 20
+ * async function backUpSmall(files: Iterable<Uint8Array>, writer: BlockWriter, blocks: Blocks) {
+ *   const refs: string[] = []
+ *   for await (const { ref } of packInto(blocks, writer, files)) refs.push(ref)
+ *   return refs
+ * }
  * ```
  */
 export function packInto(
@@ -212,10 +216,10 @@ export function packInto(
       using _ = wiping(...group)
       const [first] = group
       if (group.length === 1 && first !== undefined && first.length > MAX_MEMBER_BYTES) {
-        return [sealing.refOf(await sealing.seal(memory.copy(first)), first.length)]
+        return [await sealing.refFor(first)]
       }
       const { content, members } = await writer.pack(group)
-      const stored = await sealing.seal(memory.copy(content))
+      const stored = await sealing.seal(content)
       return group.map(({ length }, index) => sealing.refOf(stored, length, members[index]))
     }
     for await (const packed of inOrder(groupsOf(source), pack, { most, signal })) yield* packed

@@ -1,7 +1,6 @@
 // Adds blocks that a store has already to a share.
 import type { BlockHead } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
-import { KeystrataError } from '../core/errors.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import type { SharedBlocks } from './blocks.ts'
@@ -42,7 +41,7 @@ interface Sharer {
  */
 export function shareFrom(
   blocks: SharedBlocks,
-  share: Pick<Sharer, 'id' | 'add'>,
+  share: { readonly id: string; add(head: BlockHead): Bytes },
   refs: Each<string>,
   options?: Ahead,
 ): AsyncGenerator<string> {
@@ -63,7 +62,5 @@ export function shareFrom(
 }
 
 async function added(heads: SharedHeads, share: Sharer, label: string): Promise<Pins> {
-  const pins = (await heads.find(label)) ?? (await heads.add(label, (head) => share.add(head)))
-  if (pins !== undefined) return pins
-  throw new KeystrataError('missing', 'the store has no block with this label', { object: 'block', label })
+  return (await heads.find(label)) ?? (await heads.add(label, (head) => share.add(head)))
 }

@@ -59,22 +59,18 @@ export class SharedHeads {
   /**
    * Adds a block that the store has.
    * @param envelopeFor writes its envelope for the share
-   * @returns undefined if the store has no such block
-   * @throws KeystrataError `missing` if the store has its head alone
+   * @throws KeystrataError `missing` if the store has no such block, or only its head
    */
-  async add(
-    label: string,
-    envelopeFor: (head: BlockHead) => Uint8Array | Promise<Uint8Array>,
-  ): Promise<Pins | undefined> {
+  async add(label: string, envelopeFor: (head: BlockHead) => Uint8Array): Promise<Pins> {
     if (hasHeads(this.#own) && hasHeads(this.#blocks)) {
       const head = await this.#own.head(label)
-      if (head === undefined) return undefined
-      const next = { ...head, envelope: await envelopeFor(head) }
+      if (head === undefined) throw missingBlock(label)
+      const next = { ...head, envelope: envelopeFor(head) }
       return (await this.#blocks.putHead(next)) ? pinsOf(next) : this.#theirs(label)
     }
     const block = await this.#own.get(label)
-    if (block === undefined) return undefined
-    const envelope = await envelopeFor(block)
+    if (block === undefined) throw missingBlock(label)
+    const envelope = envelopeFor(block)
     const isOurs = await this.#blocks.put({ ...block, envelope })
     return isOurs ? pinsFor(envelope, await hashOf(block.ciphertext)) : this.#theirs(label)
   }
@@ -99,6 +95,10 @@ function pinsOf(head: StoredHead | undefined): Pins | undefined {
   return pinsFor(head.envelope, hash)
 }
 
+/** Returns the error for a label that the store does not have. */
+export const missingBlock = (label: string): KeystrataError =>
+  new KeystrataError('missing', 'the store has no block with this label', { object: 'block', label })
+
 /** Writes the refs of one block, for the log of each share. */
 export const sharedRefs = (
   label: string,
@@ -108,7 +108,7 @@ export const sharedRefs = (
   new Map([...pins].map(([share, each]) => [share, encodeRef({ label, pins: each, member })]))
 
 /** Whether this error says that a stored block has another key than the prepared one. */
-export const isOtherKey = (error: unknown): boolean =>
+const isOtherKey = (error: unknown): boolean =>
   error instanceof KeystrataError && error.code === 'policy' && error.detail['rule'] === 'dedup-off'
 
 /** Adds a stored block to the shares that lack it. Seals it again only if nothing else works. */
@@ -132,11 +132,10 @@ export async function shareStored(
   // With dedup `off`, the stored block has another key, which this writer does not know. So the share gets a ciphertext
   // of its own.
   const block = envelopes === undefined ? await prepared.seal({ shares: lacking }) : undefined
-  for (const share of lacking) {
-    const heads = shares.get(share) as SharedHeads
-    const envelope = (envelopes ?? block?.shared)?.get(share) as Uint8Array
-    const pins = block === undefined ? await heads.add(label, () => envelope) : await heads.put(block, envelope)
-    if (pins !== undefined) found.set(share, pins)
+  for (const [share, heads] of shares) {
+    const envelope = (envelopes ?? block?.shared)?.get(share)
+    if (envelope === undefined) continue
+    found.set(share, block === undefined ? await heads.add(label, () => envelope) : await heads.put(block, envelope))
   }
   return found
 }
