@@ -1,5 +1,5 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
-// Sections: blocks, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory.
+// Sections: blocks, small, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory.
 // The last two measure dist: run `npm run build` first.
 // --envelopes: the largest stream to rekey, in powers of ten from 1,000. The default is 10,000; 1,000,000 take 10 to 40
 // minutes.
@@ -20,12 +20,14 @@ import { describeMachine, type Machine } from './machine.ts'
 import { benchPool, type PoolRow } from './pool.ts'
 import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
 import { measureSizes, type SizeRow } from './size.ts'
+import { benchSmall } from './small.ts'
 
 /** The results of one run, as `--json` prints them. Sections that were not requested are absent. */
 export interface Results {
   machine: Machine
   rounds: number
   blocks?: Row[]
+  small?: Row[]
   sizes?: Row[]
   recipients?: RecipientRow[]
   costs?: CostRow[]
@@ -78,6 +80,7 @@ const sections = {
     }
     return rows
   },
+  small: () => benchSmall(keyset, vault, client, 3 * rounds),
   async sizes() {
     const rows: Row[] = []
     for (let bytes = 4 * KIB; bytes <= 65_536 * KIB; bytes *= 4) {
@@ -129,6 +132,7 @@ else print(results)
 function print({
   machine,
   blocks,
+  small,
   sizes,
   recipients,
   costs,
@@ -157,6 +161,7 @@ function print({
     ])
   const speed = ['block', 'model', 'work', 'µs', 'MB/s', 'bare MB/s', 'ratio']
   table(speed, blocks && speeds(blocks))
+  table(speed, small && speeds(small))
   table(speed, sizes && speeds(sizes))
   table(
     ['shares', 'µs to seal 4 KiB'],
