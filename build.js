@@ -19,25 +19,29 @@ rmSync('dist', { recursive: true, force: true })
 execFileSync(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'], {
   stdio: 'inherit',
 })
+
+/** @type {import('esbuild').BuildOptions} */
+const common = {
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+}
+
 await build({
+  ...common,
   entryPoints: {
     ...Object.fromEntries(
       [...ENTRIES, ...STORES.map((store) => `stores/${store}`)].map((entry) => [entry, `src/${entry}.ts`]),
     ),
-    worker: 'src/pool/worker.ts',
-    'hash-thread': 'src/server/hash-thread.ts',
     // A file of its own, because programs that use nothing else of an entry still look at errors.
     errors: 'src/core/errors.ts',
   },
-  outdir: 'dist',
-  bundle: true,
   splitting: true,
   packages: 'external',
-  format: 'esm',
-  target: 'es2022',
   sourcemap: true,
   sourcesContent: false,
-  logLevel: 'warning',
   plugins: [
     {
       // esbuild respects @__NO_SIDE_EFFECTS__ only inside one file. This marks the calls in all files, and leaves out the
@@ -53,4 +57,13 @@ await build({
       },
     },
   ],
+})
+
+// The files that threads run have nothing beside them, dependencies included: many bundlers copy the file that
+// `new URL('./worker.js', import.meta.url)` names, and nothing that it imports.
+await build({
+  ...common,
+  entryPoints: { worker: 'src/pool/worker.ts', 'hash-thread': 'src/server/hash-thread.ts' },
+  minify: true,
+  legalComments: 'inline',
 })

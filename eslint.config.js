@@ -19,6 +19,7 @@ export default defineConfig(
       'test/mutation/*.mjs',
       '.stryker-tmp',
       'examples/*.mjs',
+      'bench/*.mjs',
       'examples/browser/dist',
       'bench/peers',
       'bench/report',

@@ -1,8 +1,8 @@
-// npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N]
-// Sections: blocks, small, sizes, recipients, costs, rekey, envelopes, pool, kdf, package, memory.
-// The last two measure dist: run `npm run build` first.
+// npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N] [--gib N]
+// Sections: blocks, small, sizes, recipients, costs, rekey, envelopes, kdf, sustained, pool, stream, package, memory.
+// The last five measure dist: run `npm run build` first.
 // --envelopes: the largest stream to rekey, in powers of ten from 1,000. The default is 10,000; 1,000,000 take 10 to 40
-// minutes.
+// minutes. --gib: how long the streams are whose memory is measured; 4 unless given.
 import { backend, nodeBackend, portableBackend, webBackend } from '../test/platforms.ts'
 import { deriveClient, generateTypedKey } from '../src/client.ts'
 import { parseArgs } from 'node:util'
@@ -17,10 +17,17 @@ import { benchImports, type ImportRow } from './imports.ts'
 import { benchKdfs, type KdfRow } from './kdf.ts'
 import { benchMemory, type MemoryRow } from './memory.ts'
 import { describeMachine, type Machine } from './machine.ts'
-import { benchPool, type PoolRow } from './pool.ts'
 import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
 import { measureSizes, type SizeRow } from './size.ts'
 import { benchSmall } from './small.ts'
+import {
+  benchPool,
+  benchStreamMemory,
+  benchSustained,
+  type PoolRow,
+  type StreamMemoryRow,
+  type SustainedRow,
+} from './sustained.ts'
 
 /** The results of one run, as `--json` prints them. Sections that were not requested are absent. */
 export interface Results {
@@ -33,7 +40,9 @@ export interface Results {
   costs?: CostRow[]
   rekey?: RekeyRow[]
   envelopes?: StreamRow[]
+  sustained?: SustainedRow[]
   pool?: PoolRow[]
+  stream?: StreamMemoryRow[]
   kdf?: KdfRow[]
   memory?: MemoryRow[]
   package?: { imports: ImportRow[]; sizes: SizeRow[] }
@@ -46,6 +55,7 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     backend: { type: 'string' },
     envelopes: { type: 'string' },
+    gib: { type: 'string' },
   },
 })
 if (values.backend !== undefined) {
@@ -107,7 +117,9 @@ const sections = {
     }
     return rows
   },
-  pool: () => benchPool(keyset, Math.max(2, describeMachine().cores), Math.min(rounds, 7)),
+  sustained: async () => benchSustained(values.quick === true ? 1024 : 4096),
+  pool: async () => benchPool(Math.max(2, describeMachine().cores), values.quick === true ? 1024 : 2048),
+  stream: async () => benchStreamMemory(Number(values.gib ?? 4)),
   kdf: () => benchKdfs(Math.min(rounds, 5)),
   package: async () => ({
     imports: benchImports(rounds),
@@ -138,7 +150,9 @@ function print({
   costs,
   rekey,
   envelopes,
+  sustained,
   pool,
+  stream,
   kdf,
   memory,
   package: built,
@@ -191,11 +205,33 @@ function print({
     ]),
   )
   table(
+    ['stream of blocks', 'work', 'ms', 'bare ms', 'ratio', 'collections %', 'bare %'],
+    sustained?.map(({ bytes, work, milliseconds, bareMilliseconds, ratio, collections, bareCollections }) => [
+      inKiB(bytes),
+      work,
+      milliseconds,
+      bareMilliseconds,
+      ratio.toFixed(2),
+      collections,
+      bareCollections,
+    ]),
+  )
+  table(
     ['pool', 'threads', 'speedup over one thread'],
     pool?.map(({ work, bytes, threads, gain }) => [
-      work === 'seal' ? `seal ${inKiB(bytes)}` : work,
+      bytes === undefined ? work : `${work} ${inKiB(bytes)}`,
       threads,
       gain.toFixed(2),
+    ]),
+  )
+  table(
+    ['stream, GiB', 'block', 'threads', 'allowed MiB', 'grown MiB in each tenth'],
+    stream?.map(({ totalGiB, bytes, threads, allowedMiB, grownMiBInEachTenth }) => [
+      totalGiB,
+      inKiB(bytes),
+      threads,
+      allowedMiB,
+      grownMiBInEachTenth.join(' '),
     ]),
   )
   table(

@@ -7,6 +7,7 @@ export {
   encodeBlock,
   parseBlock,
   type PreparedBlock,
+  type Rekeyer,
   type SealedBlock,
   type SealOptions,
   type StoredBlock,
@@ -28,6 +29,13 @@ export { createKeyset, type OpenOptions, openSavedKeyset, unlockKeyset } from '.
 export { type Encryption, type KeysetWriter, openWriter, type WriterOptions } from './keyset/writer.ts'
 export type { Wait } from './primitives/backend.ts'
 export { selfTest } from './primitives/self-test.ts'
+export { cut } from './state/cut.ts'
 export type { Keys } from './state/keys.ts'
 export { type Log, type LogReader, type LogWriter, openLog } from './state/log.ts'
+export { openFrom, verifyBlocks } from './state/open-stream.ts'
+export type { Ahead, Each } from './state/pace.ts'
 export type { RecordPlace, RecordReader, RecordWriter, SealedRecord } from './state/record.ts'
+export { labelOf } from './state/ref.ts'
+export { rekeyBlocks } from './state/rekey-stream.ts'
+export { packInto, type SealedContent, sealInto } from './state/seal-stream.ts'
+export { shareFrom } from './state/share-stream.ts'

@@ -1,2 +1,2 @@
 // keystrata/pool: sealing and opening whole blocks in worker threads. This file exports and does nothing else.
-export { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from './pool/pool.ts'
+export { createPool, type Pool } from './pool/pool.ts'

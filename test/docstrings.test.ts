@@ -9,6 +9,7 @@ import {
   openWriter,
   saveKeyset,
   type SealedBlock,
+  type SealedContent,
   type SealedRecord,
   unlockKeyset,
 } from '../src/index.ts'
@@ -31,7 +32,7 @@ import { type Backend } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
 import { loginName } from '../src/state/name.ts'
 import { parseProfileRecord } from '../src/vault/profile-record.ts'
-import { backends, failure, flipped, hex, PASSWORD } from './fixtures.ts'
+import { all, backends, failure, hex, PASSWORD } from './fixtures.ts'
 import { createPool } from './pool/source-pool.ts'
 import { errorsIn, programOf } from './type-check.ts'
 
@@ -161,12 +162,11 @@ await saveKeyset(state, regenerated)
 const blobs = memoryBlobStore()
 const inStore = blocksIn(blobs)
 await inStore.put(block)
+const withBlock = blocksIn(memoryBlobStore())
+const forSharing = blocksIn(memoryBlobStore())
+for (const each of [withBlock, forSharing]) await each.put(block)
 const placeInFolder = mkdtempSync(join(tmpdir(), 'keystrata-docstrings-'))
 await saveKeyset(folderStateStore(placeInFolder), keyset)
-const damaged = { ...block, ciphertext: flipped(block.ciphertext, 0) }
-const blocks = async function* () {
-  yield* [block, damaged]
-}
 
 /** The arguments of an example's function, the expected result, and a step that converts the result for comparison. */
 type Call = readonly [given: readonly unknown[], expected: unknown, follow?: (given: never) => unknown]
@@ -297,9 +297,22 @@ const calls: Readonly<Record<string, Call>> = {
   openKeyRegistry: [[memoryStateStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
   openSavedLogin: [[login.save(device), device], 'user-4711', ({ user }: Login) => user],
   openSavedClient: [[desktop.save(device), device], 'desktop', ({ name }: Client) => name],
-  RekeyedHead: [[{ label: block.label, envelope: block.envelope }], 'rekeyed'],
-  VerifiedBlock: [[{ label: block.label }], `${block.label}: ok`],
-  Pool: [[blocks(), keyset, pool], [block.label]],
+  Rekeyer: [[block, keyset], block.envelope],
+  SealedContent: [[{ ref: block.label, size: 7, isNew: true }], `${block.label} 7 new`],
+  Ahead: [[inStore, keyset, [block.label]], [content], (opened: AsyncGenerator<Uint8Array>) => all(opened)],
+  Each: [[[1, 2, 3]], 3],
+  labelOf: [[withBlock, []], 0, async () => (await all(withBlock.heads())).length],
+  openFrom: [[[block.label], inStore, keyset, async () => undefined], undefined],
+  verifyBlocks: [[[block.label], inStore, keyset], undefined],
+  shareFrom: [[[block.label], share, forSharing, memoryStateStore()], undefined],
+  packInto: [[[content], keyset, inStore], [expect.stringMatching(/^[\da-f]{64}\.k\.0\./)]],
+  StoredHead: [[{ ...block, hash: 'ab', size: 3 }], 'data/ab'],
+  BlockProblem: [[{ label: block.label, problem: 'missing' }], `${block.label}: missing`],
+  Pool: [
+    [inStore, keyset, new Blob([content]).stream(), pool],
+    [block.label],
+    async (sealed: AsyncGenerator<SealedContent>) => (await all(sealed)).map(({ ref }) => ref),
+  ],
 }
 
 beforeAll(() => {

@@ -7,18 +7,25 @@ import {
   calibrateArgon2,
   checkRetired,
   createKeyset,
+  cut,
   loadKeyset,
+  openFrom,
   openLog,
   openSavedKeyset,
   openWriter,
+  packInto,
   parseCard,
+  rekeyBlocks,
   saveKeyset,
+  sealInto,
+  shareFrom,
   unlockKeyset,
+  verifyBlocks,
 } from '../src/index.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createPool } from '../src/pool.ts'
 import { openKeyRegistry, saveCredential, verifyCredential } from '../src/server.ts'
-import { blocksIn, memoryBlobStore, memoryStateStore } from '../src/stores.ts'
+import { blocksIn, checkBlocks, memoryBlobStore, memoryStateStore } from '../src/stores.ts'
 import { httpStateStore, serveStateStore } from '../src/stores/http.ts'
 import { postgresSchema, postgresStateStore } from '../src/stores/postgres.ts'
 import { s3BlobStore, s3StateStore } from '../src/stores/s3.ts'
@@ -65,6 +72,8 @@ await credentials.write('profile', 1, profile.record)
 const pool = createPool({ threads: 1, worker })
 const place = { table: 'sources', row: '1', column: 'password', version: 1 }
 const sealedText = device.sealText('a text', place)
+const blocks = blocksIn(memoryBlobStore())
+const { share } = keyset.createShare()
 const dbStub = { query: () => Promise.reject(new Error('not called')) }
 const s3 = { client: { send: () => Promise.reject(new Error('not called')) }, bucket: 'x' }
 
@@ -135,7 +144,7 @@ const rows: Row[] = [
     what: 'checkRetired',
     call: (o: never) => checkRetired(blocksIn(memoryBlobStore()), keyset, o),
     given: { logs: [] },
-    defaults: ['signal'],
+    defaults: ['ahead', 'signal'],
   },
   {
     what: 'calibrateArgon2',
@@ -265,8 +274,18 @@ const rows: Row[] = [
   },
   { what: 'createPool', call: (o: never) => createPool(o).close(), defaults: ['threads', 'worker'] },
   { what: 'seal', call: (o: never) => pool.writer(writer).seal(sample(3), o), defaults: ['shares'] },
-  { what: 'rekey', call: (o: never) => pool.rekey(keyset, none(), o).next(), defaults: ['signal'], strict: ['to'] },
-  { what: 'verify', call: (o: never) => pool.verify(keyset, none(), o).next(), defaults: ['signal'] },
+  { what: 'cut', call: (o: never) => cut(none(), o), defaults: ['size'] },
+  { what: 'sealInto', call: (o: never) => sealInto(blocks, writer, [], o), defaults: ['ahead', 'signal', 'shares'] },
+  { what: 'packInto', call: (o: never) => packInto(blocks, writer, [], o), defaults: ['ahead', 'signal', 'shares'] },
+  { what: 'openFrom', call: (o: never) => openFrom(blocks, keyset, [], o), defaults: ['ahead', 'signal'] },
+  { what: 'shareFrom', call: (o: never) => shareFrom(blocks, share, [], o), defaults: ['ahead', 'signal'] },
+  { what: 'verifyBlocks', call: (o: never) => verifyBlocks(blocks, keyset, [], o), defaults: ['ahead', 'signal'] },
+  { what: 'rekeyBlocks', call: (o: never) => rekeyBlocks(blocks, keyset, o), defaults: ['ahead', 'signal', 'prefix'] },
+  {
+    what: 'checkBlocks',
+    call: (o: never) => checkBlocks(memoryBlobStore(), o),
+    defaults: ['prefix', 'readData', 'signal'],
+  },
   {
     what: 'heads',
     call: (o: never) => blocksIn(memoryBlobStore()).heads(o)[Symbol.asyncIterator]().next(),

@@ -12,9 +12,9 @@ import {
 } from './layout.ts'
 import { type KeyedRecordSuite, Suite } from '../core/suite.ts'
 import { partsOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
-import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
+import { assertContentBytes, assertNamed, copyIdentified, ownCiphertext, takeCiphertext } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, keyNotFound, NOBODY, ObjectType } from '../core/header.ts'
@@ -179,7 +179,8 @@ export class KeyedCipher implements ScopeCipher {
     using lock = this.#lock(nonce)
     if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
     const aad = lockedData(aadStart(headerBytes), nonce, commitment, label)
-    const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext)
+    const into = takeCiphertext(ciphertext) ? ciphertext.subarray(0, ciphertext.length - TAG_BYTES) : undefined
+    const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext, into)
     return await assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
@@ -268,7 +269,7 @@ export class PublicCipher implements ScopeCipher {
 
   async open({ kind, header, label, ciphertext }: ParsedClientBlock): Promise<Bytes> {
     if (kind !== 'public' || !equalBytes(header.ownerId, NOBODY)) throw authenticationFailed()
-    return assertNamed(copyOf(ciphertext), label, (digest) => this.#label(digest))
+    return assertNamed(ownCiphertext(ciphertext), label, (digest) => this.#label(digest))
   }
 
   #label(digest: Uint8Array): Bytes {

@@ -174,6 +174,29 @@ export interface BlockReader {
   open(block: StoredBlock): Promise<Bytes>
 }
 
+/**
+ * Writes new envelopes for blocks, so that the current key pairs open them. `rekeyBlocks` runs one over a store.
+ * @example
+ * ```ts
+ * import type { BlockHead, Rekeyer } from 'keystrata'
+ *
+ * const envelopeOf = async (head: BlockHead, rekeyer: Rekeyer) =>
+ *   rekeyer.isCurrent(head.envelope) ? head.envelope : await rekeyer.rekey(head)
+ * ```
+ */
+export interface Rekeyer {
+  /**
+   * Returns whether an envelope is as a writer of today would write it.
+   * @throws KeystrataError `malformed` or `unsupported` if it is not an envelope of this key model
+   */
+  isCurrent(envelope: Uint8Array): boolean
+  /**
+   * Writes a new envelope for a block. The ciphertext stays as it is, and is not needed.
+   * @throws KeystrataError as `Keyset.rekey`
+   */
+  rekey(head: BlockHead): Bytes | Promise<Bytes>
+}
+
 /** Returns the bytes of a head. Reads each property once, so that the value that is checked is the one that is used. */
 export function headOf(head: BlockHead): { readonly envelope: Uint8Array; readonly label: Bytes } {
   assertBlock(head)
@@ -270,8 +293,17 @@ interface Sealing {
   dispose(): void
 }
 
+/** A prepared block of this library. */
+export interface OwnPreparedBlock extends PreparedBlock {
+  /**
+   * Disposes of the block without wiping its buffer. Whoever lent the buffer gets it back, and wipes it.
+   * @returns undefined if the block was sealed or disposed of
+   */
+  discard(): Promise<ArrayBuffer | undefined>
+}
+
 /** A prepared block of any key model. */
-export class PreparedOnce extends SecretHolder implements PreparedBlock {
+export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
   readonly label: string
   readonly #sealing: Sealing
   #prepared: Prepared | undefined
@@ -313,6 +345,15 @@ export class PreparedOnce extends SecretHolder implements PreparedBlock {
     const ids = idsFrom(shares)
     this.#unspent()
     return this.#shared(ids, true)
+  }
+
+  async discard(): Promise<ArrayBuffer | undefined> {
+    const prepared = this.#prepared
+    if (prepared === undefined) return undefined
+    this.#prepared = undefined
+    this.dispose()
+    this.#sealing.dispose()
+    return prepared.buffer.buffer
   }
 
   #unspent(): Prepared {

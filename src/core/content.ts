@@ -1,7 +1,7 @@
 // Content buffers. Content is copied into the buffer that becomes its ciphertext, with room before and after it for
 // what a cipher adds. So a block is never in memory twice. After opening, content is compared with its label.
 import { copyAndDigest, digestContent } from '../primitives/hash.ts'
-import { allocate, type Bytes, bytesFrom, equalBytes, wipe } from './bytes.ts'
+import { allocate, type Bytes, bytesFrom, copyOf, equalBytes, wipe } from './bytes.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { wiping } from './secret.ts'
@@ -9,8 +9,8 @@ import { wiping } from './secret.ts'
 /** The most that any cipher adds on either side. */
 const ROOM_BYTES = 64
 
-/** Buffers in which this library has already copied content, with room around it. */
-const roomy: WeakSet<ArrayBufferLike> = /* @__PURE__ */ new WeakSet()
+/** Contents, and the buffers with room that were lent for them. */
+const lent: WeakMap<Uint8Array, Bytes> = /* @__PURE__ */ new WeakMap()
 
 /**
  * Returns content after checking its type and size.
@@ -36,30 +36,69 @@ export function assertContentBytes({ length }: Uint8Array): void {
 }
 
 /**
- * Returns the buffer in which content will be encrypted, and the part of it to copy the content to. Content that
- * already has room around it stays where it is. This works once for each buffer.
+ * Returns the buffer in which content will be encrypted, and the part of it to copy the content to. The buffer is the
+ * one that was lent for the content, or a new one. Content that lies in a lent buffer already stays where it is.
  */
 export function roomFor(content: Uint8Array, before: number, after: number): { buffer: Bytes; copy: Uint8Array } {
-  if (roomy.delete(content.buffer)) {
-    const { buffer, byteOffset, length } = content as Bytes
-    return { buffer: new Uint8Array(buffer, byteOffset - before, before + length + after), copy: content }
+  const room = lent.get(content)
+  if (room === undefined) {
+    const buffer = allocate(before + content.length + after)
+    return { buffer, copy: buffer.subarray(before, before + content.length) }
   }
-  const buffer = allocate(before + content.length + after)
-  return { buffer, copy: buffer.subarray(before, before + content.length) }
+  const start = ROOM_BYTES - before
+  const buffer = room.subarray(start, start + before + content.length + after)
+  return { buffer, copy: isIn(content, room) ? content : contentIn(room).subarray(0, content.length) }
 }
 
-/** Copies content into a buffer with room around it, to send it to another thread. */
-export function withRoom(content: Uint8Array): Bytes {
-  const buffer = allocate(ROOM_BYTES + content.length + ROOM_BYTES)
-  buffer.set(content, ROOM_BYTES)
+/** Returns whether content lies in a buffer with room. It then begins behind the room. */
+const isIn = (content: Uint8Array, room: Bytes): boolean => content.buffer === room.buffer
+
+/** Returns a buffer for content of this length, with room around it. */
+export const allocateWithRoom = (length: number): Bytes => allocate(ROOM_BYTES + length + ROOM_BYTES)
+
+/** Returns the part of a buffer with room in which its content lies. */
+export const contentIn = (buffer: Bytes): Bytes => buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
+
+/** Returns how many bytes of content fit into memory of this size, with room around them. */
+export const bytesWithRoom = (memory: number): number => memory - 2 * ROOM_BYTES
+
+/**
+ * Lends a buffer with room while `use` begins to prepare this content. A writer of this library seals the content there,
+ * and whoever lent the buffer gets it back as the ciphertext. The content may lie in it already.
+ */
+export function withLent<T>(content: Uint8Array, room: Bytes, use: () => T): T {
+  lent.set(content, room)
+  try {
+    return use()
+  } finally {
+    lent.delete(content)
+  }
+}
+
+/** Returns content in a buffer with room that can move to another thread: a lent one, or a new one. */
+export function movable(content: Uint8Array): Bytes {
+  const room = lent.get(content) ?? allocateWithRoom(content.length)
+  const buffer = room.subarray(0, ROOM_BYTES + content.length + ROOM_BYTES)
+  if (!isIn(content, room)) contentIn(buffer).set(content)
   return buffer
 }
 
-/** Returns the content in a buffer that {@link withRoom} made. The first {@link roomFor} for it uses the room. */
-export function contentWithRoom(buffer: Bytes): Bytes {
-  roomy.add(buffer.buffer)
-  return buffer.subarray(ROOM_BYTES, buffer.length - ROOM_BYTES)
+/** Buffers of ciphertexts that only this library holds. */
+const given: WeakSet<ArrayBufferLike> = /* @__PURE__ */ new WeakSet()
+
+/** Lets the reader that gets these bytes use their memory, if the bytes are all that lies in it. */
+export function giveCiphertext(ciphertext: Uint8Array): void {
+  const { buffer, length } = ciphertext
+  const isWhole = buffer.byteLength === length && Object.prototype.toString.call(buffer) === '[object ArrayBuffer]'
+  if (isWhole) given.add(buffer)
 }
+
+/** Returns whether the memory of a ciphertext was given to whoever opens it. True once. */
+export const takeCiphertext = (ciphertext: Uint8Array): ciphertext is Bytes => given.delete(ciphertext.buffer)
+
+/** Returns bytes that nobody else holds: the ciphertext itself if it was given, otherwise a copy. */
+export const ownCiphertext = (ciphertext: Uint8Array): Bytes =>
+  takeCiphertext(ciphertext) ? ciphertext : copyOf(ciphertext)
 
 const SHA256 = [{ hash: 'sha256' }] as const
 

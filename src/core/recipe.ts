@@ -14,8 +14,8 @@ export function setRecipe(handle: object, make: () => AnyRecipe): void {
   recipes.set(handle, make)
 }
 
-/** Returns the recipe of a handle without copying its keys. Use it only to read what is not secret. */
-export const borrowedRecipe = (handle: object): AnyRecipe | undefined => recipes.get(handle)?.()
+/** Returns whether this is a handle of this library. Such a writer can seal content in memory that it is lent. */
+export const isOwnHandle = (handle: object): boolean => recipes.has(handle)
 
 /**
  * Returns the recipe of a handle, with copies of its keys. The caller disposes of them.

@@ -17,6 +17,11 @@ export interface Thread extends Port {
   terminate(): Promise<void>
 }
 
+/** A Worker of node:worker_threads or of the web, as far as types can tell: both have more. */
+export interface AnyWorker {
+  postMessage(message: unknown): void
+}
+
 /** The parts of a browser's Worker, and of the global scope inside it, that this file uses. */
 interface WebPort {
   postMessage(message: unknown, moved: ArrayBuffer[]): void
@@ -36,12 +41,25 @@ export function processorCount(): number {
 
 /**
  * Starts a thread.
+ * @param source the URL of its file, or a function that returns a new Worker
  * @throws Error if the platform has no threads, or refuses the URL at once. Most threads that cannot start report their
  *   death instead.
+ * @throws TypeError if the function does not return a Worker
  */
-export function startThread(url: URL): Thread {
+export function startThread(source: URL | (() => AnyWorker)): Thread {
   const node = nodeThreads()
-  return node === undefined ? startWebThread(url) : startNodeThread(node, url)
+  if (typeof source === 'function') return threadOf(source())
+  return node === undefined ? threadOfWeb(startWebWorker(source)) : threadOfNode(startNodeWorker(node, source))
+}
+
+/** A Worker of Node has `on`, one of the web has `addEventListener` alone. Bun and Deno have both kinds. */
+function threadOf(worker: AnyWorker | undefined): Thread {
+  const { on, addEventListener, postMessage } = (worker ?? {}) as Partial<WorkerThreads.Worker & WebPort>
+  if (typeof postMessage === 'function') {
+    if (typeof on === 'function') return threadOfNode(worker as WorkerThreads.Worker)
+    if (typeof addEventListener === 'function') return threadOfWeb(worker as unknown as WebPort)
+  }
+  throw new TypeError('the function `worker` did not return a Worker')
 }
 
 /**
@@ -57,16 +75,17 @@ function optionsForThread(): string[] | undefined {
   return options.filter((option, index) => !option.startsWith(inputType) && options[index - 1] !== inputType)
 }
 
-function startNodeThread({ Worker }: typeof WorkerThreads, given: URL): Thread {
+function startNodeWorker({ Worker }: typeof WorkerThreads, given: URL): WorkerThreads.Worker {
   // A URL of Node. In Jest's environment of a browser, the global class is another one.
   const { URL } = builtinModule('node:url') as { URL: new (text: string) => URL }
   const url = new URL(given.href)
   const options = optionsForThread()
-  const worker =
-    options === undefined
-      ? new Worker(url)
-      : // Node refuses a list with options that belong to the whole process. Those hold in the thread in any case.
-        (ifThere(() => new Worker(url, { execArgv: options })) ?? new Worker(url, { execArgv: [] }))
+  if (options === undefined) return new Worker(url)
+  // Node refuses a list with options that belong to the whole process. Those hold in the thread in any case.
+  return ifThere(() => new Worker(url, { execArgv: options })) ?? new Worker(url, { execArgv: [] })
+}
+
+function threadOfNode(worker: WorkerThreads.Worker): Thread {
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     listen: (onMessage) => void worker.on('message', onMessage),
@@ -81,10 +100,13 @@ function startNodeThread({ Worker }: typeof WorkerThreads, given: URL): Thread {
   }
 }
 
-function startWebThread(url: URL): Thread {
+function startWebWorker(url: URL): WebPort {
   const { Worker } = globalThis as { Worker?: new (url: string, options: { type: 'module' }) => WebPort }
   if (Worker === undefined) throw new Error('this platform has no worker threads')
-  const worker = new Worker(url.href, { type: 'module' })
+  return new Worker(url.href, { type: 'module' })
+}
+
+function threadOfWeb(worker: WebPort): Thread {
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     listen: (onMessage) => worker.addEventListener('message', ({ data }) => onMessage(data)),

@@ -12,6 +12,7 @@ import {
   type BlockHead,
   type BlockReader,
   type PreparedBlock,
+  type Rekeyer,
   type SealedBlock,
   type SealOptions,
   shareIdFrom,
@@ -79,7 +80,7 @@ import { AcceptedShare, createActiveShare, OwnedShare, type Share, type SharedRe
  * }
  * ```
  */
-export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, RecordReader, Handle {
+export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Rekeyer, RecordReader, Handle {
   /** 32 hex digits: random, and the same for the whole life of the keyset. */
   readonly id: string
   /**
@@ -90,10 +91,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Record
   readonly revision: string
   /** The ids of the active shares, 32 hex digits each. Empty if this was unlocked from a `definition`. */
   readonly shares: readonly string[]
-  /**
-   * The number of retired key pairs. If it is above 0, stored blocks may still need rekeying after
-   * {@link Keyset.regenerate}.
-   */
+  /** The number of retired key pairs. Above 0, stored blocks may still need rekeying after {@link Keyset.regenerate}. */
   readonly retired: number
   /**
    * Returns the bytes to keep in one of three places. Every call returns the same bytes. `host`: for the machine that

@@ -1,7 +1,8 @@
 // Opens the blocks of a keyset (SPEC §6.4). It checks the caller's rules before it uses any key, the envelope before
 // the mask, the commitment before the cipher, and last the content against its label.
 import { partsOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, copyOf, EMPTY, equalBytes, toHex, wipe } from '../core/bytes.ts'
+import { type Bytes, EMPTY, equalBytes, toHex, wipe } from '../core/bytes.ts'
+import { ownCiphertext } from '../core/content.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { type Header, keyNotFound, objectName } from '../core/header.ts'
@@ -157,7 +158,7 @@ export async function openBlock(block: StoredBlock, keys: EnvelopeKeys, check: C
   const { mode, header } = envelope
   const found = { ownerId: header.ownerId, mode, label }
 
-  if (!isMasked(envelope)) return verified({ ...found, content: copyOf(ciphertext), blockKey: undefined }, check)
+  if (!isMasked(envelope)) return verified({ ...found, content: ownCiphertext(ciphertext), blockKey: undefined }, check)
   using blockKey = unmaskKey(envelope, identity, label, keys.sharer)
   const content = await decryptContent(envelope.mode, blockKey, label, ciphertext)
   return await verified({ ...found, content, blockKey }, check)

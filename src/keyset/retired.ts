@@ -2,12 +2,14 @@
 // encrypted, so this needs no private keys. Of blocks it reads the heads alone.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { inOrder } from '../core/in-order.ts'
 import { ObjectType, parseHeader } from '../core/header.ts'
 import { publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
 import { BLOCK_SUITES, KEYSET_SUITES, Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
 import { type LogReader, StoredLog } from '../state/log.ts'
+import { type Ahead, AHEAD, paceFrom, sourceFrom } from '../state/pace.ts'
 import { assertComplete, type CompleteContents, type RetiredCheck } from './changes.ts'
 import { insidesOf, type Keyset } from './keyset.ts'
 import { isMasked, parseEnvelope } from './mask.ts'
@@ -18,7 +20,8 @@ import { isMasked, parseEnvelope } from './mask.ts'
  * old one can still be writing (`checkWriter` tells each host), rekey all blocks, and reseal all logs.
  * @param blocks the store with all blocks of this keyset; blocks of others may be in it too
  * @param keyset the keyset as it is stored now
- * @param options `logs`: all logs of this keyset, from `openLog`; a store cannot list them. `signal`: aborts the check
+ * @param options `logs`: all logs of this keyset, from `openLog`; a store cannot list them. `ahead`: how many of
+ *   them are read at once. `signal`: aborts the check
  * @returns what {@link Keyset.forgetRetired} takes, as long as the keyset does not change
  * @throws KeystrataError `policy` while a block or a record needs a retired key pair. `detail` has the number of blocks that are sealed
  *   to one (`retired`), that are not encrypted although the current pair requires it (`unencrypted`), and whose heads are damaged or
@@ -26,6 +29,7 @@ import { isMasked, parseEnvelope } from './mask.ts'
  *   pair (`records`)
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
  * @throws KeystrataError `aborted`, `disposed`
+ * @throws RangeError if `ahead` is not an integer from 1 to 1,024
  * @throws TypeError if `keyset` is not a keyset from this copy of the library
  * @throws TypeError for an unknown option
  * @example
@@ -42,9 +46,10 @@ import { isMasked, parseEnvelope } from './mask.ts'
 export async function checkRetired(
   blocks: Pick<Blocks, 'heads'>,
   keyset: Keyset,
-  options: { logs: readonly LogReader[]; signal?: AbortSignal | undefined },
+  options: Ahead & { logs: readonly LogReader[] },
 ): Promise<RetiredCheck> {
-  const { logs, signal } = optionsFrom(options, { logs: 'required', signal: 'optional' }, 'checkRetired')
+  const { logs, ...ahead } = optionsFrom(options, { ...AHEAD, logs: 'required' }, 'checkRetired')
+  const pace = paceFrom(ahead)
   if (!Array.isArray(logs) || !logs.every((log) => log instanceof StoredLog))
     throw new TypeError('logs must be an array of what openLog returned')
   const contents = assertComplete(insidesOf(keyset, 'keyset').contents, 'checking retired keys')
@@ -53,7 +58,7 @@ export async function checkRetired(
   const found = { heads: 0, retired: 0, unencrypted: 0, unknown: 0, records: 0 }
   let first: string | undefined
   const assertGoing = () => {
-    if (signal?.aborted === true) throw new KeystrataError('aborted')
+    if (pace.signal?.aborted === true) throw new KeystrataError('aborted')
   }
   assertGoing()
   for await (const { label, envelope } of blocks.heads()) {
@@ -64,12 +69,15 @@ export async function checkRetired(
     found[need]++
     first ??= label
   }
-  for (const log of logs) {
+  const recordsIn = async (log: StoredLog) => {
+    let records = 0
     for await (const keyId of log.keyIds()) {
       assertGoing()
-      if (retired.has(toHex(keyId))) found.records++
+      if (retired.has(toHex(keyId))) records++
     }
+    return records
   }
+  for await (const records of inOrder(sourceFrom(logs, 'logs'), recordsIn, pace)) found.records += records
   if (first === undefined && found.records === 0) return { keyset: id, revision, heads: found.heads }
   const detail = { rule: 'retired-keys', ...(first !== undefined && { first }), ...found }
   throw new KeystrataError('policy', messageFor(found), detail)

@@ -1,7 +1,7 @@
 // Encrypts and decrypts the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was
 // copied into. So a block is never in memory twice, and the bytes that were hashed are the ones that are encrypted.
 import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
-import { contentFrom, roomFor } from '../core/content.ts'
+import { contentFrom, roomFor, takeCiphertext } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposable, type Handle, type Role, type SecretKey } from '../core/secret.ts'
 import { lockKind, type LockKind, lockOf, NONCE_BYTES } from '../core/wrap.ts'
@@ -58,9 +58,10 @@ export async function decryptContent(
   }
   const lead = copyOf(ciphertext.subarray(0, before))
   using frame = frameOf(mode, blockKey, label, lead.subarray(0, NONCE_BYTES))
+  const into = takeCiphertext(ciphertext) ? ciphertext.subarray(before, ciphertext.length - after) : undefined
   // Check the commitment first: a ciphertext that was crafted for two keys is refused before the cipher runs.
   if (!equalBytes(lead, frame.lead)) throw authenticationFailed()
-  return await gcmOpenContent(frame.key, frame.iv, frame.aad, ciphertext.subarray(before))
+  return await gcmOpenContent(frame.key, frame.iv, frame.aad, ciphertext.subarray(before), into)
 }
 
 /** How one content is encrypted: the bytes before it, and the inputs of AES-GCM. */

@@ -6,6 +6,7 @@ import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { generateKeyPair, type PublicHalves, Recipient, type SigningPair } from '../core/key-pairs.ts'
+import { setNeedsPins } from '../core/pins.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
@@ -246,16 +247,6 @@ interface OwnedKeys {
   readonly owner: OwnerPairs
 }
 
-/** What a worker thread needs to add blocks to a share. */
-export interface ShareRecipe {
-  readonly kind: 'share'
-  readonly share: PublicShare
-  /** The public half of the keyset's source signing key. */
-  readonly sharer: Uint8Array
-  readonly encryption: Strength
-  readonly owner: OwnerPairs
-}
-
 export class OwnedShare extends SecretHolder implements Share {
   readonly id: string
   readonly #share: ActiveShare
@@ -266,7 +257,7 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #records: RecordKeys
 
   private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, keys: EnvelopeKeys) {
-    const { share, sharer, owner } = held
+    const { share, sharer } = held
     super('share', () => {
       keys.dispose()
       disposeKeys(held)
@@ -280,9 +271,6 @@ export class OwnedShare extends SecretHolder implements Share {
     const { sourceSigning, cardSigning } = sharer
     this.#records = shareRecords(recipient, encryption, () => sourceSigning, cardSigning.publicKey)
     setRecordKeys(this, () => this.#usable())
-    const { id, publicHalves } = share
-    const added = { share: { id, publicHalves }, sharer: recipient.sharer, encryption }
-    setRecipe(this, (): ShareRecipe => ({ kind: 'share', ...added, owner }))
   }
 
   /**
@@ -379,6 +367,7 @@ export class AcceptedShare extends SecretHolder implements SharedReader {
       keys,
     })
     setRecordKeys(this, () => this.#usable())
+    setNeedsPins(this)
     setRecipe(this, (): SharedRecipe => ({ kind: 'shared', invited, sourceSigning, cardSigning }))
   }
 

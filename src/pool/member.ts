@@ -2,7 +2,7 @@
 import { KeystrataError } from '../core/errors.ts'
 import { arrivedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
 import type { Recipe } from './messages.ts'
-import { startThread, type Thread } from '../core/threads.ts'
+import { type AnyWorker, startThread, type Thread } from '../core/threads.ts'
 
 interface Pending {
   resolve: (value: unknown) => void
@@ -13,7 +13,7 @@ interface Pending {
 const MAX_START_MS = 60_000
 
 export class Member {
-  readonly #url: URL
+  readonly #source: URL | (() => AnyWorker)
   readonly #recipes: ReadonlyMap<number, Recipe>
   readonly #pending: Map<number, Pending> = new Map()
   readonly #attached: Set<number> = new Set()
@@ -29,8 +29,8 @@ export class Member {
    * Prepares a thread. It starts when it gets its first task.
    * @param recipes the recipes of all handles that tasks may use, by handle number
    */
-  constructor(url: URL, recipes: ReadonlyMap<number, Recipe>) {
-    this.#url = url
+  constructor(source: URL | (() => AnyWorker), recipes: ReadonlyMap<number, Recipe>) {
+    this.#source = source
     this.#recipes = recipes
   }
 
@@ -100,9 +100,9 @@ export class Member {
   #startThread(): Thread {
     this.#isReady = false
     try {
-      return startThread(this.#url)
+      return startThread(this.#source)
     } catch (cause) {
-      throw notStarted(this.#url.href, cause)
+      throw notStarted(this.#source, cause)
     }
   }
 
@@ -131,7 +131,7 @@ export class Member {
     this.#attached.clear()
     const lost = [...this.#pending.values()]
     this.#pending.clear()
-    const error = this.#isReady ? died(cause) : notStarted(this.#url.href, cause)
+    const error = this.#isReady ? died(cause) : notStarted(this.#source, cause)
     for (const { reject } of lost) reject(error)
   }
 
@@ -157,16 +157,19 @@ const LONGEST_PLACE = 300
 
 /**
  * Returns the error for a worker that cannot start.
- * @param place where the pool looked for the worker's file, if it knows
+ * @param source where the pool looked for it; undefined if it does not know its own URL
  */
-export function notStarted(place: string | undefined, cause: unknown): TypeError {
-  const where = place === undefined ? 'beside its own file' : `at ${place.slice(0, LONGEST_PLACE)}`
+export function notStarted(source: URL | (() => AnyWorker) | undefined, cause: unknown): TypeError {
   const { message = String(cause) } = (cause ?? {}) as Partial<Error>
   const [reason] = message.split('\n')
-  const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker'
-  return new TypeError(`the worker of the pool could not start: it was looked for ${where} (${reason}); ${advice}`, {
-    cause,
-  })
+  const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker, or a function that starts it'
+  return new TypeError(`the worker of the pool could not start: ${placeOf(source)} (${reason}); ${advice}`, { cause })
+}
+
+function placeOf(source: URL | (() => AnyWorker) | undefined): string {
+  if (typeof source === 'function') return 'it was looked for in the Worker that your function returned'
+  if (source === undefined) return 'it was looked for beside its own file'
+  return `it was looked for at ${source.href.slice(0, LONGEST_PLACE)}`
 }
 
 /** Returns the error for a prepared block whose thread has died. */

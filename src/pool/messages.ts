@@ -6,12 +6,12 @@ import { isBytes } from '../core/realms.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
-import type { SharedRecipe, ShareRecipe } from '../keyset/share.ts'
+import type { SharedRecipe } from '../keyset/share.ts'
 import type { WriterRecipe } from '../keyset/writer.ts'
 import type { VaultRecipe } from '../vault/block.ts'
 
 /** The recipes of all handles, from all key models. */
-export type Recipe = WriterRecipe | KeysetRecipe | ShareRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
+export type Recipe = WriterRecipe | KeysetRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
 
 /** Bytes that move to the other thread. */
 export type Moved = Uint8Array<ArrayBuffer>
@@ -35,10 +35,11 @@ export type Task =
   | { task: 'seal-prepared'; prepared: number; shares: readonly string[] | undefined }
   | { task: 'envelopes-for'; prepared: number; shares: readonly string[] }
   | { task: 'drop'; prepared: number }
+  /** Drops a prepared block, and returns its buffer. */
+  | { task: 'discard'; prepared: number }
   | { task: 'open'; handle: number; block: MovedBlock }
   | { task: 'verify'; handle: number; block: MovedBlock }
-  /** New envelopes: for the reader's current key pairs (`rekey`), or for a share (`add`). */
-  | { task: 'rekey' | 'add'; handle: number; heads: readonly MovedHead[] }
+  | { task: 'rekey'; handle: number; heads: readonly MovedHead[] }
   | { task: 'close' }
 
 export interface Request {
@@ -49,9 +50,8 @@ export interface Request {
 /** What a worker says: once that it runs, and then the answer to each request. */
 export type Reply = { ready: true } | { id: number; value: unknown } | { id: number; error: MovedError }
 
-/** The result for one head. Both fields are absent if its envelope is already current. */
+/** The result for one head: one of the two. */
 export interface Rekeyed {
-  label: string
   envelope?: Moved
   error?: MovedError
 }

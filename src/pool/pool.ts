@@ -1,75 +1,43 @@
-// A pool of worker threads for whole blocks. It runs writers and readers in its threads, and rekeys or verifies streams
-// of blocks. Each thread gets the keys of a handle once, and wipes them when the pool is closed. Not protected: a
-// thread that dies or is killed does not wipe its keys.
-import type { Keyset } from '../keyset/keyset.ts'
+// A pool of worker threads for whole blocks. It runs writers, readers and rekeyers in its threads. Each thread gets the
+// keys of a handle once, and wipes them when the pool is closed. Not protected: a thread that dies or is killed does not
+// wipe its keys.
 import {
   type BlockHead,
   type BlockReader,
   type BlockWriter,
   type PreparedBlock,
+  type Rekeyer,
   type SealedBlock,
   sharesOf,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, copyOf, equalBytes } from '../core/bytes.ts'
-import { contentFrom, withRoom } from '../core/content.ts'
-import { KeystrataError } from '../core/errors.ts'
+import { type Bytes, bytesFrom, copyOf } from '../core/bytes.ts'
+import { contentFrom, movable, ownCiphertext } from '../core/content.ts'
 import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
-import { borrowedRecipe, recipeOf } from '../core/recipe.ts'
+import { needsPins, setNeedsPins } from '../core/pins.ts'
+import { recipeOf, setRecipe } from '../core/recipe.ts'
 import { disposeKeys } from '../core/secret.ts'
-import type { Share } from '../keyset/share.ts'
-import { inOrder } from './in-order.ts'
+import { type AnyWorker, processorCount } from '../core/threads.ts'
+import { setVerify } from '../core/verify.ts'
 import { closed, lostWithIt, Member, notStarted } from './member.ts'
-import { arrivedError, type Moved, type MovedBlock, type MovedHead, type Rekeyed, type Task } from './messages.ts'
+import { arrivedError, type MovedBlock, type MovedHead, type Recipe, type Rekeyed, type Task } from './messages.ts'
 import { PooledBlock } from './pooled-block.ts'
-import type { Recipe } from './messages.ts'
-import { processorCount } from '../core/threads.ts'
 
 /**
- * The result of rekeying one block. Without `envelope` and `error`, the old envelope is current.
+ * Worker threads that seal, open and rekey behind the same door. Give their writers and readers to the streams
+ * (`sealInto`, `openFrom`, `verifyBlocks`, `rekeyBlocks`), with `ahead` of at least twice the number of threads. Each
+ * thread has at most two tasks at once. A task is one block, or up to 32 envelopes to rekey. Other tasks wait, but tasks
+ * on a prepared block go directly to the thread that holds it. If a thread dies, its tasks reject with an Error that
+ * says so, and a new thread takes its place.
  * @example
  * ```ts
- * import type { RekeyedHead } from 'keystrata/pool'
- *
- * const stateOf = ({ envelope, error }: RekeyedHead) => error?.code ?? (envelope ? 'rekeyed' : 'current')
- * ```
- */
-export interface RekeyedHead {
-  readonly label: string
-  /** The new envelope. Absent if the old one is already current, or if there is an error. */
-  readonly envelope?: Bytes
-  /** Why the block could not be rekeyed. */
-  readonly error?: KeystrataError
-}
-
-/**
- * The result of verifying one block. Without `error`, the block opens.
- * @example
- * ```ts
- * import type { VerifiedBlock } from 'keystrata/pool'
- *
- * const toLine = ({ label, error }: VerifiedBlock) => `${label}: ${error?.message ?? 'ok'}`
- * ```
- */
-export interface VerifiedBlock {
-  readonly label: string
-  readonly error?: KeystrataError
-}
-
-/**
- * Worker threads that seal, open, verify and rekey. Each thread has at most two tasks at once. A task is one block, or
- * up to 32 envelopes to rekey. Other tasks wait, but tasks on a prepared block go directly to the thread that holds it.
- * If a thread dies, its tasks reject with an Error that says so, and a new thread takes its place.
- * @example
- * ```ts
- * import type { BlockReader, StoredBlock } from 'keystrata'
+ * import { cut, type Keyset, sealInto } from 'keystrata'
  * import type { Pool } from 'keystrata/pool'
+ * import type { Blocks } from 'keystrata/stores'
  *
- * async function findDamaged(blocks: AsyncIterable<StoredBlock>, reader: BlockReader, pool: Pool) {
- *   const damaged: string[] = []
- *   for await (const { label, error } of pool.verify(reader, blocks)) if (error) damaged.push(label)
- *   return damaged
+ * function backUp(blocks: Blocks, keyset: Keyset, file: ReadableStream<Uint8Array>, pool: Pool) {
+ *   return sealInto(blocks, pool.writer(keyset), cut(file), { ahead: 8 })
  * }
  * ```
  */
@@ -96,30 +64,14 @@ export interface Pool extends AsyncDisposable {
    */
   reader(reader: BlockReader): BlockReader
   /**
-   * Rekeys a stream of blocks and yields the results in the order of the stream. If a block cannot be rekeyed, its
-   * result holds the error, and the stream goes on.
-   * @param options `to`: a share of this keyset. The new envelopes then add the blocks to the share, instead of moving
-   *   them to the current key pairs. `signal`: ends the stream
-   * @throws KeystrataError `aborted` if the signal was aborted
-   * @throws KeystrataError `disposed` if a handle was disposed of or the pool was closed
-   * @throws TypeError if `to` is a share of another keyset
+   * Returns a rekeyer that rekeys in the threads. Heads that are waiting travel together, up to 32 in one message, so
+   * call `rekey` for many at once. It has its own copies of the keys, until the pool is closed. Only `isCurrent` still
+   * asks the rekeyer that was given, in the calling thread.
+   * @param rekeyer a keyset
+   * @throws KeystrataError `disposed` if the rekeyer was disposed of or the pool was closed
+   * @throws TypeError as in {@link Pool.writer}
    */
-  rekey(
-    reader: Keyset,
-    heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal | undefined },
-  ): AsyncGenerator<RekeyedHead>
-  /**
-   * Opens a stream of blocks and yields for each whether it opens, in the order of the stream.
-   * @param options `signal`: ends the stream
-   * @throws KeystrataError `aborted` if the signal was aborted
-   * @throws KeystrataError `disposed` if the reader was disposed of or the pool was closed
-   */
-  verify(
-    reader: BlockReader,
-    blocks: AsyncIterable<StoredBlock>,
-    options?: { signal?: AbortSignal | undefined },
-  ): AsyncGenerator<VerifiedBlock>
+  rekeyer(rekeyer: Rekeyer): Rekeyer
 }
 
 const TASKS_PER_THREAD = 2
@@ -133,9 +85,10 @@ const MAX_THREADS = 64
  * Creates a pool of worker threads. Each thread starts when it is first needed. If it cannot start, its tasks reject
  * with a TypeError that says where the pool looked for the worker's file.
  * @param options `threads`: 1 to 64; by default the number of processors, at most 64. `worker`: the URL of the worker's
- *   file (`keystrata/pool/worker`), for bundlers and content security policies
+ *   file (`keystrata/pool/worker`), or a function that returns a new Worker that runs it, for bundlers and content
+ *   security policies; by default the file beside this one
  * @throws RangeError if `threads` is not an integer from 1 to 64
- * @throws TypeError if `worker` is not a URL, or is absent where a bundle does not know its own URL
+ * @throws TypeError if `worker` is neither a URL nor a function, or is absent where a bundle does not know its own URL
  * @throws TypeError for an unknown option
  * @example
  * ```ts
@@ -148,14 +101,18 @@ const MAX_THREADS = 64
  * console.log(new TextDecoder().decode(await pool.reader(keyset).open(block))) // my file
  * ```
  */
-export function createPool(options?: { threads?: number | undefined; worker?: URL | undefined }): Pool {
+export function createPool(options?: {
+  threads?: number | undefined
+  worker?: URL | (() => { postMessage(message: unknown): void }) | undefined
+}): Pool {
   const given = optionsFrom(options, { threads: 'optional', worker: 'optional' }, 'createPool')
   const { threads = Math.min(processorCount(), MAX_THREADS), worker = besideThisFile() } = given
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new RangeError(`threads must be an integer from 1 to ${MAX_THREADS}`)
   }
   // A URL of another realm is not an instance of this realm's class.
-  if (typeof (worker as Partial<URL> | null)?.href !== 'string') throw new TypeError('worker must be a URL')
+  if (typeof worker !== 'function' && typeof (worker as Partial<URL> | null)?.href !== 'string')
+    throw new TypeError('worker must be a URL, or a function that returns a new Worker')
   return new WorkerPool(threads, worker)
 }
 
@@ -173,6 +130,13 @@ interface Waiting {
   refuse: (error: Error) => void
 }
 
+/** A head that waits to be rekeyed, together with others of the same handle. */
+interface WaitingHead {
+  readonly head: MovedHead
+  readonly resolve: (envelope: Bytes) => void
+  readonly reject: (error: Error) => void
+}
+
 class WorkerPool implements Pool {
   readonly #members: readonly Member[]
   readonly #recipes: Map<number, Recipe> = new Map()
@@ -182,19 +146,19 @@ class WorkerPool implements Pool {
   #lastNumber = 0
   #closing: Promise<void> | undefined
 
-  constructor(threads: number, worker: URL) {
+  constructor(threads: number, worker: URL | (() => AnyWorker)) {
     this.#members = Array.from({ length: threads }, () => new Member(worker, this.#recipes))
   }
 
   writer(writer: BlockWriter): BlockWriter {
     const handle = this.#numberOf(writer)
-    return {
+    const pooled: BlockWriter = {
       prepare: (content) => this.#prepare(handle, content),
       seal: async (content, options = {}) => {
         const shares = sharesOf(options)
-        const copy = withRoom(contentFrom(content))
-        const task: Task = { task: 'seal', handle, content: copy, shares }
-        return (await this.#anywhere(task, [copy.buffer], [handle])) as SealedBlock
+        const own = movable(contentFrom(content))
+        const task: Task = { task: 'seal', handle, content: own, shares }
+        return (await this.#anywhere(task, [own.buffer], [handle])) as SealedBlock
       },
       pack: async (files) => {
         const copies = copiesOf(files)
@@ -206,64 +170,64 @@ class WorkerPool implements Pool {
         )) as Pack
       },
     }
+    setRecipe(pooled, inPool)
+    return pooled
   }
 
   reader(reader: BlockReader): BlockReader {
     const handle = this.#numberOf(reader)
+    const open = async (task: 'open' | 'verify', block: StoredBlock) => {
+      const own = movedBlock(block)
+      return this.#anywhere({ task, handle, block: own }, buffersOf(own), [handle])
+    }
+    const pooled: BlockReader = { open: async (block) => (await open('open', block)) as Bytes }
+    if (needsPins(reader)) setNeedsPins(pooled)
+    setVerify(pooled, async (block) => {
+      await open('verify', block)
+    })
+    return pooled
+  }
+
+  rekeyer(rekeyer: Rekeyer): Rekeyer {
+    const handle = this.#numberOf(rekeyer)
+    const waiting: WaitingHead[] = []
+    let isQueued = false
+    const queue = () => {
+      isQueued = true
+      let heads: WaitingHead[] = []
+      // Taken when a thread has room, so that all heads that came meanwhile travel together.
+      const task = (): Task => {
+        isQueued = false
+        heads = waiting.splice(0, HEADS_PER_TASK)
+        if (waiting.length > 0) queue()
+        return { task: 'rekey', handle, heads: heads.map(({ head }) => head) }
+      }
+      const refuse = (error: Error) => {
+        const isStarted = heads.length > 0
+        if (!isStarted) isQueued = false
+        for (const { reject } of isStarted ? heads : waiting.splice(0)) reject(error)
+      }
+      // Not transferred: for so few bytes, copying is faster.
+      this.#anywhere(task, [], [handle]).then((answers) => answerAll(heads, answers as Rekeyed[]), refuse)
+    }
     return {
-      open: async (block) => {
-        const copy = copyOfBlock(block)
-        return (await this.#anywhere({ task: 'open', handle, block: copy }, buffersOf(copy), [handle])) as Bytes
+      isCurrent: (envelope) => rekeyer.isCurrent(envelope),
+      rekey: async (head) => {
+        const own = copyOfHead(head)
+        return new Promise<Bytes>((resolve, reject) => {
+          waiting.push({ head: own, resolve, reject })
+          if (!isQueued) queue()
+        })
       },
     }
   }
 
-  rekey(
-    reader: Keyset,
-    heads: AsyncIterable<BlockHead>,
-    options?: { to?: Share; signal?: AbortSignal | undefined },
-  ): AsyncGenerator<RekeyedHead> {
-    const { to: share, signal } = optionsFrom(options, { to: 'defined', signal: 'optional' }, 'rekey')
-    if (share !== undefined)
-      assertShareOf(borrowedRecipe(reader) as Recipe | undefined, borrowedRecipe(share) as Recipe | undefined)
-    const handle = this.#numberOf(share ?? reader)
-    const rekeyAll = async (arrived: MovedHead[]): Promise<RekeyedHead[]> => {
-      const task: Task = { task: share === undefined ? 'rekey' : 'add', handle, heads: arrived }
-      // Not transferred: for so few bytes, copying is faster.
-      const rekeyed = (await this.#anywhere(task, [], [handle])) as Rekeyed[]
-      return rekeyed.map(({ error, ...head }) =>
-        error === undefined ? head : { ...head, error: asKeystrataError(arrivedError(error)) },
-      )
-    }
-    return inOrder(heads, { arrive: copyOfHead, task: rekeyAll, most: this.#most, lot: HEADS_PER_TASK, signal })
-  }
-
-  verify(
-    reader: BlockReader,
-    blocks: AsyncIterable<StoredBlock>,
-    options?: { signal?: AbortSignal | undefined },
-  ): AsyncGenerator<VerifiedBlock> {
-    const { signal } = optionsFrom(options, { signal: 'optional' }, 'verify')
-    const handle = this.#numberOf(reader)
-    const verifyOne = async (block: MovedBlock): Promise<VerifiedBlock> => {
-      const { label } = block
-      try {
-        await this.#anywhere({ task: 'verify', handle, block }, buffersOf(block), [handle])
-        return { label }
-      } catch (error) {
-        return { label, error: asKeystrataError(error) }
-      }
-    }
-    const task = (arrived: MovedBlock[]) => Promise.all(arrived.map(verifyOne))
-    return inOrder(blocks, { arrive: copyOfBlock, task, most: this.#most, lot: 1, signal })
-  }
-
   async #prepare(handle: number, content: Uint8Array): Promise<PreparedBlock> {
-    const copy = withRoom(contentFrom(content))
+    const own = movable(contentFrom(content))
     const prepared = ++this.#lastNumber
     const owner: { member?: Member; life?: number } = {}
-    const task: Task = { task: 'prepare', handle, prepared, content: copy }
-    const label = (await this.#anywhere(task, [copy.buffer], [handle], (member) => {
+    const task: Task = { task: 'prepare', handle, prepared, content: own }
+    const label = (await this.#anywhere(task, [own.buffer], [handle], (member) => {
       owner.member = member
       owner.life = member.life
     })) as string
@@ -273,10 +237,6 @@ class WorkerPool implements Pool {
       if (member.life !== life) throw lostWithIt()
       return this.#watch(member.ask(next))
     })
-  }
-
-  get #most(): number {
-    return this.#members.length * TASKS_PER_THREAD
   }
 
   /** Returns the number of a handle. Its keys are copied on the first call, and sent to each thread that needs them. */
@@ -293,7 +253,7 @@ class WorkerPool implements Pool {
 
   /** Queues a task for the thread with the fewest tasks. It starts as soon as a thread has room. */
   #anywhere(
-    task: Task,
+    task: Task | (() => Task),
     moved: ArrayBuffer[],
     handles: readonly number[],
     onStart: (member: Member) => void = () => undefined,
@@ -302,7 +262,7 @@ class WorkerPool implements Pool {
     const done = new Promise((resolve, reject) => {
       const start = (member: Member) => {
         onStart(member)
-        member.ask(task, moved, handles).then(resolve, reject)
+        member.ask(typeof task === 'function' ? task() : task, moved, handles).then(resolve, reject)
       }
       this.#waiting.push({ start, refuse: reject })
     })
@@ -348,13 +308,18 @@ class WorkerPool implements Pool {
   }
 }
 
-/**
- * Checks that a share belongs to a keyset.
- * @throws TypeError unless `share` is the owner's handle of a share, and `reader` is the keyset of that owner
- */
-function assertShareOf(reader: Recipe | undefined, share: Recipe | undefined): void {
-  const isShareOf = reader?.kind === 'keyset' && share?.kind === 'share' && equalBytes(reader.owner.id, share.owner.id)
-  if (!isShareOf) throw new TypeError('to must be a share that was created by this keyset')
+/** Answers each head of one task. */
+function answerAll(heads: readonly WaitingHead[], answers: readonly Rekeyed[]): void {
+  for (const [index, { resolve, reject }] of heads.entries()) {
+    const { envelope, error } = answers[index] ?? {}
+    if (envelope !== undefined) resolve(envelope)
+    else reject(error === undefined ? new Error('a worker of the pool gave no answer') : arrivedError(error))
+  }
+}
+
+/** What a pool answers for a handle that is one of a pool already. */
+function inPool(): never {
+  throw new TypeError('this writer already seals in a worker pool')
 }
 
 /** Copies a head, because transferring a buffer would take it away from the caller. */
@@ -363,18 +328,10 @@ function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   return { label, envelope: copyOf(bytesFrom(envelope, 'envelope')) }
 }
 
-function copyOfBlock(block: StoredBlock): MovedBlock {
-  const { ciphertext } = block
-  return { ...copyOfHead(block), ciphertext: copyOf(bytesFrom(ciphertext, 'ciphertext')) }
+/** Returns a block that can move to a thread. Its ciphertext is copied, unless it was given to whoever opens it. */
+function movedBlock(block: StoredBlock): MovedBlock {
+  const ciphertext = bytesFrom(block.ciphertext, 'ciphertext')
+  return { ...copyOfHead(block), ciphertext: ownCiphertext(ciphertext) }
 }
 
-const buffersOf = ({ envelope, ciphertext }: { envelope: Moved; ciphertext: Moved }): ArrayBuffer[] => [
-  envelope.buffer,
-  ciphertext.buffer,
-]
-
-/** Returns an error that is about one block. Throws `disposed` and every other error, which ends the stream. */
-function asKeystrataError(error: unknown): KeystrataError {
-  if (error instanceof KeystrataError && error.code !== 'disposed') return error
-  throw error
-}
+const buffersOf = ({ envelope, ciphertext }: MovedBlock): ArrayBuffer[] => [envelope.buffer, ciphertext.buffer]

@@ -1,10 +1,10 @@
 // A block that a thread of a pool has prepared. Only that thread can seal it.
-import { idsFrom, type PreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
+import { idsFrom, type OwnPreparedBlock, type SealedBlock, type SealOptions, sharesOf } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
 import { SecretHolder } from '../core/secret.ts'
 import type { Task } from './messages.ts'
 
-export class PooledBlock extends SecretHolder implements PreparedBlock {
+export class PooledBlock extends SecretHolder implements OwnPreparedBlock {
   readonly label: string
   readonly #prepared: number
   readonly #ask: (task: Task) => Promise<unknown>
@@ -20,6 +20,14 @@ export class PooledBlock extends SecretHolder implements PreparedBlock {
     this.label = label
     this.#prepared = prepared
     this.#ask = ask
+  }
+
+  async discard(): Promise<ArrayBuffer | undefined> {
+    if (this.#isSealed) return undefined
+    const buffer = await this.#ask({ task: 'discard', prepared: this.#prepared })
+    this.#isSealed = true
+    this.dispose()
+    return buffer as ArrayBuffer | undefined
   }
 
   async seal(options: SealOptions = {}): Promise<SealedBlock> {

@@ -2,23 +2,20 @@
 // here.
 import type { BlockReader, BlockWriter } from '../core/block.ts'
 import { disposeKeys } from '../core/secret.ts'
-import { rekeySuiteOf } from '../core/suite.ts'
 import { openedClient } from '../client/client.ts'
 import { cipherOf, OpenScope } from '../client/scope.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
-import { envelopeKeysOf } from '../keyset/open.ts'
 import { OwnerBlocks } from '../keyset/owner.ts'
-import { AcceptedShare, addToShare, ShareRecipient } from '../keyset/share.ts'
+import { AcceptedShare } from '../keyset/share.ts'
 import { BlockSealer, type WriterRecipe } from '../keyset/writer.ts'
 import { OpenedVault } from '../vault/block.ts'
-import type { Moved, MovedHead, Recipe } from './messages.ts'
+import type { Recipe } from './messages.ts'
 
 /** A recreated handle. It has the parts that its kind of handle offers. */
 export interface Remade {
   readonly writer?: BlockWriter
   readonly reader?: BlockReader
   readonly owner?: OwnerBlocks
-  readonly add?: (head: MovedHead) => Moved
   dispose(): void
 }
 
@@ -29,16 +26,6 @@ export function remake(recipe: Recipe): Remade {
       return sealerOf(recipe)
     case 'keyset':
       return keysetOf(recipe)
-    case 'share': {
-      const recipient = new ShareRecipient(recipe.share, recipe.sharer)
-      const keys = envelopeKeysOf(recipe.owner)
-      const weakest = rekeySuiteOf(recipe.encryption)
-      const dispose = () => {
-        keys.dispose()
-        disposeKeys(recipe)
-      }
-      return { add: (head) => addToShare(head, keys, recipient, weakest), dispose }
-    }
     case 'shared': {
       const reader = new AcceptedShare(recipe.invited, recipe)
       disposeKeys(recipe)

@@ -1,13 +1,12 @@
 // The worker's side of a pool. It recreates the handles that it is sent, and runs tasks with them.
 import { wiping } from '../core/secret.ts'
 import { type Remade, remake } from './remake.ts'
-import type { BlockReader, BlockWriter, PreparedBlock, SealedBlock } from '../core/block.ts'
+import type { BlockReader, BlockWriter, OwnPreparedBlock, SealedBlock } from '../core/block.ts'
 import { wipe } from '../core/bytes.ts'
-import { contentWithRoom } from '../core/content.ts'
+import { contentIn, giveCiphertext, withLent } from '../core/content.ts'
 import { KeystrataError } from '../core/errors.ts'
 import {
   arrivedKeys,
-  type Moved,
   type MovedBlock,
   type MovedHead,
   moveError,
@@ -23,22 +22,18 @@ interface Answer {
   moved?: ArrayBuffer[]
 }
 
-type Rekey = (head: MovedHead) => Moved | undefined
-
-function rekeyed(rekey: Rekey, head: MovedHead): Rekeyed {
-  const { label } = head
+function rekeyed(owner: NonNullable<Remade['owner']>, head: MovedHead): Rekeyed {
   try {
-    const envelope = rekey(head)
-    return envelope === undefined ? { label } : { label, envelope }
+    return { envelope: owner.rekey(head) }
   } catch (error) {
-    return { label, error: moveError(error) }
+    return { error: moveError(error) }
   }
 }
 
 /** The handles and prepared blocks of one worker, and the tasks that it runs. */
 export class Work {
   readonly #handles: Map<number, Remade> = new Map()
-  readonly #prepared: Map<number, PreparedBlock> = new Map()
+  readonly #prepared: Map<number, OwnPreparedBlock> = new Map()
   readonly #post: (reply: Reply, moved: ArrayBuffer[]) => void
 
   constructor(post: (reply: Reply, moved: ArrayBuffer[]) => void) {
@@ -60,14 +55,18 @@ export class Work {
         this.#handles.set(task.handle, remake(arrivedKeys(task.recipe)))
         return { value: undefined }
       case 'prepare': {
-        const prepared = await this.#writer(task.handle).prepare(contentWithRoom(task.content))
-        this.#prepared.set(task.prepared, prepared)
+        const writer = this.#writer(task.handle)
+        const content = contentIn(task.content)
+        const prepared = await withLent(content, task.content, () => writer.prepare(content))
+        // Writers of this library prepare nothing else.
+        this.#prepared.set(task.prepared, prepared as OwnPreparedBlock)
         return { value: prepared.label }
       }
       case 'seal': {
-        const { content, shares } = task
-        const own = contentWithRoom(content)
-        return sealedAnswer(await this.#writer(task.handle).seal(own, { shares }))
+        const { shares } = task
+        const writer = this.#writer(task.handle)
+        const content = contentIn(task.content)
+        return sealedAnswer(await withLent(content, task.content, () => writer.seal(content, { shares })))
       }
       case 'pack': {
         using _ = wiping(...task.files)
@@ -87,20 +86,23 @@ export class Work {
         this.#prepared.get(task.prepared)?.dispose()
         this.#prepared.delete(task.prepared)
         return { value: undefined }
+      case 'discard': {
+        const buffer = await this.#preparedBlock(task.prepared).discard()
+        this.#prepared.delete(task.prepared)
+        return { value: buffer, moved: buffer === undefined ? [] : [buffer] }
+      }
       case 'open': {
+        giveCiphertext(task.block.ciphertext)
         const content = await this.#reader(task.handle).open(task.block)
         return { value: content, moved: [content.buffer] }
       }
       case 'verify':
+        giveCiphertext(task.block.ciphertext)
         wipe(await this.#reader(task.handle).open(task.block))
         return { value: undefined }
       case 'rekey': {
-        const rekey = this.#rekeyerOf(task.handle)
-        return { value: task.heads.map((head) => rekeyed(rekey, head)) }
-      }
-      case 'add': {
-        const add = this.#adderTo(task.handle)
-        return { value: task.heads.map((head) => rekeyed(add, head)) }
+        const owner = this.#owner(task.handle)
+        return { value: task.heads.map((head) => rekeyed(owner, head)) }
       }
       case 'close':
         for (const prepared of this.#prepared.values()) prepared.dispose()
@@ -115,16 +117,10 @@ export class Work {
     return remade
   }
 
-  #rekeyerOf(handle: number): Rekey {
+  #owner(handle: number): NonNullable<Remade['owner']> {
     const { owner } = this.#remade(handle)
     if (owner === undefined) throw new TypeError('this handle cannot rekey: pass a keyset')
-    return (head) => (owner.isCurrent(head.envelope) ? undefined : owner.rekey(head))
-  }
-
-  #adderTo(handle: number): Rekey {
-    const { add } = this.#remade(handle)
-    if (add === undefined) throw new TypeError('this handle cannot add blocks to a share: pass the share of its owner')
-    return add
+    return owner
   }
 
   #writer(handle: number): BlockWriter {
@@ -139,7 +135,7 @@ export class Work {
     return reader
   }
 
-  #preparedBlock(prepared: number): PreparedBlock {
+  #preparedBlock(prepared: number): OwnPreparedBlock {
     const block = this.#prepared.get(prepared)
     if (block === undefined)
       throw new KeystrataError('disposed', 'this block was sealed or disposed of', { object: 'prepared block' })

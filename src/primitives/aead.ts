@@ -39,6 +39,7 @@ export function gcmSealContent(
 
 /**
  * Decrypts content after checking its tag.
+ * @param into memory of the length of the text, for platforms that can use it; it may be that of `sealed`
  * @throws KeystrataError `authentication-failed` if the tag is wrong
  */
 export async function gcmOpenContent(
@@ -46,9 +47,10 @@ export async function gcmOpenContent(
   iv: Uint8Array,
   aad: Uint8Array,
   sealed: Uint8Array,
+  into?: Bytes,
 ): Promise<Bytes> {
   if (sealed.length < GCM_TAG_BYTES) throw authenticationFailed()
-  const text = await withBytes(key, (bytes) => gcm().gcmOpenContent(bytes, iv, aad, sealed))
+  const text = await withBytes(key, (bytes) => gcm().gcmOpenContent(bytes, iv, aad, sealed, into))
   if (text === undefined) throw authenticationFailed()
   return text
 }

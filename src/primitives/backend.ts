@@ -112,8 +112,17 @@ export interface Gcm {
   gcmOpen(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined
   /** Encrypts in place: `buffer` is the text, followed by 16 bytes that receive the tag. */
   gcmSealContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, buffer: Uint8Array): Promise<void>
-  /** Resolves to undefined if the tag is wrong. */
-  gcmOpenContent(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Promise<Bytes | undefined>
+  /**
+   * Resolves to undefined if the tag is wrong.
+   * @param into memory that the text may be written to, instead of new memory; it may be that of `sealed`
+   */
+  gcmOpenContent(
+    key: Uint8Array,
+    iv: Uint8Array,
+    aad: Uint8Array,
+    sealed: Uint8Array,
+    into?: Bytes,
+  ): Promise<Bytes | undefined>
 }
 
 export interface Ctr {

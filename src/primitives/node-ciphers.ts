@@ -1,5 +1,5 @@
 // The ciphers of node:crypto, in place and in chunks.
-import { type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
+import { type Crypto, free, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
 import { allocate, type Bytes, concat, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
@@ -12,15 +12,19 @@ import { portableCbc, portableCtr, portableGcm } from './portable.ts'
  */
 const CHUNK = 128 * 1024
 
-/** Passes a ciphertext through a cipher. A short one is not copied: the cipher's output becomes the result. */
-function decrypted(update: (chunk: Uint8Array) => Buffer, ciphertext: Uint8Array): Bytes {
+/**
+ * Passes a ciphertext through a cipher. The result is written to `into`, if it is given. The result of a short ciphertext
+ * is otherwise the memory that the cipher returns, without a copy.
+ */
+function decrypted(update: (chunk: Uint8Array) => Buffer, ciphertext: Uint8Array, into?: Bytes): Bytes {
   const { length } = ciphertext
-  if (length <= CHUNK) return own(update(ciphertext))
-  const text = allocate(length)
+  if (into === undefined && length <= CHUNK) return own(update(ciphertext))
+  const text = into ?? allocate(length)
   for (let start = 0; start < length; start += CHUNK) {
     const chunk = update(ciphertext.subarray(start, start + CHUNK))
     text.set(chunk, start)
     wipe(chunk)
+    free(chunk)
   }
   return text
 }
@@ -61,19 +65,21 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     cipher.setAAD(aad)
     const text = buffer.subarray(0, -16)
     for (let start = 0; start < text.length; start += CHUNK) {
-      buffer.set(cipher.update(text.subarray(start, start + CHUNK)), start)
+      const chunk = cipher.update(text.subarray(start, start + CHUNK))
+      buffer.set(chunk, start)
+      free(chunk)
     }
     cipher.final()
     buffer.set(cipher.getAuthTag(), text.length)
   }
-  function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
+  function open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array, into?: Bytes): Bytes | undefined {
     if (sealed.length < 16) return undefined
     const decipher = crypto.createDecipheriv(cipherName('gcm', key.length), keyInput(crypto, key), iv, {
       authTagLength: 16,
     })
     decipher.setAAD(aad)
     decipher.setAuthTag(sealed.subarray(-16))
-    const text = decrypted((chunk) => decipher.update(chunk), sealed.subarray(0, -16))
+    const text = decrypted((chunk) => decipher.update(chunk), sealed.subarray(0, -16), into)
     try {
       // Only this call checks the tag. A failure of any other call says nothing about the bytes.
       decipher.final()
@@ -100,8 +106,8 @@ export function nodeGcm(): Provided<Gcm> | undefined {
       if (!isNative(key, iv)) return portable.gcmSealContent(key, iv, aad, buffer)
       sealInPlace(key, iv, aad, buffer)
     },
-    gcmOpenContent: async (key, iv, aad, sealed) =>
-      isNative(key, iv) ? open(key, iv, aad, sealed) : portable.gcmOpenContent(key, iv, aad, sealed),
+    gcmOpenContent: async (key, iv, aad, sealed, into) =>
+      isNative(key, iv) ? open(key, iv, aad, sealed, into) : portable.gcmOpenContent(key, iv, aad, sealed),
   }
   return { primitives: ['AES-GCM'], provider: PROVIDER, part }
 }
@@ -118,6 +124,7 @@ export function nodeCtr(): Provided<Ctr> | undefined {
       const chunk = cipher.update(buffer.subarray(start, start + CHUNK))
       buffer.set(chunk, start)
       wipe(chunk)
+      free(chunk)
     }
     cipher.final()
   }

@@ -103,6 +103,19 @@ export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObjec
 }
 
 /**
+ * Frees the memory of a Buffer at once, where the runtime can. Nothing may use the Buffer afterwards. Ciphers return a
+ * new Buffer for every chunk. Left to the garbage collector, they cost a tenth of the time of sealing.
+ */
+export function free({ buffer, length }: Buffer): void {
+  const { transfer } = buffer as { transfer?: (length: number) => ArrayBuffer }
+  // A short Buffer may share its memory with others.
+  if (transfer !== undefined && buffer.byteLength === length && length >= LEAST_TO_FREE) transfer.call(buffer, 0)
+}
+
+/** Below this, freeing costs more than it gains. */
+const LEAST_TO_FREE = 16_384
+
+/**
  * Returns the bytes of a Buffer as bytes that own their memory. A Buffer that owns its memory is not copied. Any other
  * is copied and wiped.
  */

@@ -2,11 +2,12 @@
 // ciphertext under its own hash, written first and never replaced by another; the head under the label, replaced only
 // by compare-and-set; a share's heads under the share's id.
 import { type BlockHead, headOf, partsOf, type SealedBlock, shareIdFrom, type StoredBlock } from '../core/block.ts'
-import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, toHex, u32 } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, fromHex, toHex, u32 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
+import { sizeOfBlob } from './blob-size.ts'
 import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
@@ -20,7 +21,7 @@ const HEADS_AHEAD = 16
 const REPAIRS = 4
 
 /** A head as it is stored. */
-interface StoredHead {
+export interface HeadParts {
   /** The length of the ciphertext, so that a cut one is noticed without reading it. */
   readonly length: number
   readonly envelope: Uint8Array
@@ -28,8 +29,11 @@ interface StoredHead {
   readonly hash: Uint8Array
 }
 
-/** @throws KeystrataError `malformed` if it is too short */
-function readHead(stored: Uint8Array): StoredHead {
+/**
+ * Parses a head.
+ * @throws KeystrataError `malformed` if it is too short
+ */
+export function parseHead(stored: Uint8Array): HeadParts {
   const end = stored.length - HASH_BYTES
   if (end < LENGTH_BYTES)
     throw new KeystrataError('malformed', 'this head is cut short', { object: 'head', bytes: stored.length })
@@ -41,7 +45,23 @@ function readHead(stored: Uint8Array): StoredHead {
   }
 }
 
-const encodeHead = ({ length, envelope, hash }: StoredHead): Bytes => concat(u32(length), envelope, hash)
+const encodeHead = ({ length, envelope, hash }: HeadParts): Bytes => concat(u32(length), envelope, hash)
+
+/**
+ * The head of a block whose ciphertext the store has, with the right length.
+ * @example
+ * ```ts
+ * import type { StoredHead } from 'keystrata/stores'
+ *
+ * const nameOf = ({ hash }: StoredHead) => `data/${hash}`
+ * ```
+ */
+export interface StoredHead extends BlockHead {
+  /** The SHA-256 of the ciphertext, 64 hex digits. */
+  readonly hash: string
+  /** The bytes of the ciphertext. */
+  readonly size: number
+}
 
 /**
  * A store of blocks: what backups and restores need. {@link blocksIn} makes one of a {@link BlobStore}. A product that
@@ -93,6 +113,23 @@ export interface Blocks {
    * or of other keysets may name it.
    */
   delete(label: string): Promise<void>
+  /**
+   * Optional. True if the store keeps no reference to the bytes that it was given once `put` has settled, and if nothing
+   * else holds the bytes that `get` returns. Streams then use that memory again.
+   */
+  readonly copiesBytes?: boolean
+  /**
+   * Optional, together with `putHead`: with both, blocks are shared without reading their ciphertexts. Reads a head.
+   * Returns undefined if there is none.
+   * @throws KeystrataError `missing` if its ciphertext is missing or has another length
+   * @throws KeystrataError `malformed` if the head is cut short
+   */
+  head?(label: string): Promise<StoredHead | undefined>
+  /**
+   * Optional. Writes a head for a ciphertext that the store has, and repairs a damaged one.
+   * @returns false if a head is there
+   */
+  putHead?(head: StoredHead): Promise<boolean>
 }
 
 /**
@@ -151,7 +188,10 @@ class BlocksUnder implements Blocks {
   readonly #blobs: BlobStore
   readonly #path: string
 
+  readonly copiesBytes: boolean
+
   constructor(blobs: BlobStore, path: string) {
+    this.copiesBytes = blobs.copiesBytes === true
     this.#blobs = blobs
     this.#path = path
   }
@@ -164,8 +204,8 @@ class BlocksUnder implements Blocks {
   async get(label: string): Promise<StoredBlock | undefined> {
     const stored = await this.#get(this.#nameOf(label))
     if (stored === undefined) return undefined
-    const { envelope, hash } = readHead(stored)
-    const ciphertext = await this.#get(dataName(hash))
+    const { envelope, hash } = parseHead(stored)
+    const ciphertext = await this.#get(ciphertextName(hash))
     if (ciphertext === undefined) {
       throw new KeystrataError('missing', 'the store has the head of this block, but not its ciphertext', {
         object: 'ciphertext',
@@ -174,6 +214,29 @@ class BlocksUnder implements Blocks {
       })
     }
     return { label, envelope, ciphertext }
+  }
+
+  async head(label: string): Promise<StoredHead | undefined> {
+    const stored = await this.#get(this.#nameOf(label))
+    if (stored === undefined) return undefined
+    const head = parseHead(stored)
+    const { envelope, hash, length } = head
+    if (await this.#isWhole(head)) return { label, envelope, hash: toHex(hash), size: length }
+    throw new KeystrataError('missing', 'the ciphertext of this block is missing or has another length', {
+      object: 'ciphertext',
+      label,
+      hash: toHex(hash),
+    })
+  }
+
+  async putHead({ label, envelope, hash: name, size }: StoredHead): Promise<boolean> {
+    const hash = fromHex(name, HASH_BYTES)
+    if (hash === undefined) throw new TypeError('hash must be 64 lower-case hex digits')
+    return this.#putHead(
+      this.#nameOf(label),
+      { length: size, envelope: bytesFrom(envelope, 'envelope'), hash },
+      undefined,
+    )
   }
 
   async put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean> {
@@ -189,7 +252,7 @@ class BlocksUnder implements Blocks {
     // Heads of shares that an interrupted put left behind have envelopes that no log of a share names.
     for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext, before !== 'whole')
     // The head of a share may already have repaired the ciphertext.
-    return (await this.#putHead(own, head, ciphertext, false)) || before === 'broken'
+    return (await this.#putHead(own, head, ciphertext)) || before === 'broken'
   }
 
   /** Returns whether a head is there, and whole together with its ciphertext. */
@@ -202,16 +265,22 @@ class BlocksUnder implements Blocks {
 
   /**
    * Writes a head, after its ciphertext.
+   * @param ciphertext undefined if the store has it
    * @param replaces whether to replace a head that is whole
    * @returns false if a head is there that stays
    */
-  async #putHead(name: string, next: StoredHead, ciphertext: Uint8Array, replaces: boolean): Promise<boolean> {
+  async #putHead(
+    name: string,
+    next: HeadParts,
+    ciphertext: Uint8Array | undefined,
+    replaces = false,
+  ): Promise<boolean> {
     for (let repair = 0; repair < REPAIRS; repair++) {
       const stored = await this.#get(name)
       const head = readable(stored)
       const isWhole = head !== undefined && (await this.#isWhole(head))
       if (isWhole && (!replaces || equalBytes(stored ?? EMPTY, encodeHead(next)))) return false
-      await this.#putCiphertext(next, ciphertext)
+      if (ciphertext !== undefined) await this.#putCiphertext(next, ciphertext)
       const isSame = !replaces && head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
       if (isSame) return true
       const answer =
@@ -227,8 +296,8 @@ class BlocksUnder implements Blocks {
    * Writes a ciphertext under its hash. What lies there already is read and compared: a damaged one is replaced. A block
    * whose head is whole never comes here, so this is rare.
    */
-  async #putCiphertext({ hash, length }: StoredHead, ciphertext: Uint8Array): Promise<void> {
-    const name = dataName(hash)
+  async #putCiphertext({ hash, length }: HeadParts, ciphertext: Uint8Array): Promise<void> {
+    const name = ciphertextName(hash)
     if (checkedFlag(await this.#blobs.put(name, ciphertext), 'put')) return
     const found = await this.#get(name)
     if (found === undefined) checkedFlag(await this.#blobs.put(name, ciphertext), 'put')
@@ -239,7 +308,7 @@ class BlocksUnder implements Blocks {
 
   async *heads(options?: { prefix?: string | undefined }): AsyncGenerator<BlockHead> {
     const { prefix = '' } = optionsFrom(options, { prefix: 'optional' }, 'heads')
-    if (!/^[\da-f]{0,64}$/.test(prefix)) throw new TypeError('prefix must be hex digits, the beginning of a label')
+    labelPrefixFrom(prefix)
     const waiting: Promise<BlockHead | undefined>[] = []
     for await (const { name } of this.#blobs.list(`${this.#path}/${prefix}`)) {
       const label = this.#labelIn(name)
@@ -275,7 +344,7 @@ class BlocksUnder implements Blocks {
     const name = this.#nameOf(toHex(label))
     const stored = await this.#get(name)
     if (stored === undefined) return false
-    const { envelope: found, length, hash } = readHead(stored)
+    const { envelope: found, length, hash } = parseHead(stored)
     if (!equalBytes(found, expected)) return false
     return checkedFlag(await this.#blobs.replace(name, stored, encodeHead({ length, envelope, hash })), 'replace')
   }
@@ -295,15 +364,18 @@ class BlocksUnder implements Blocks {
   }
 
   /** Returns whether the ciphertext of a head is there, and has the right length. */
-  async #isWhole({ hash, length }: StoredHead): Promise<boolean> {
-    return (await this.#sizeOf(dataName(hash))) === length
+  async #isWhole({ hash, length }: HeadParts): Promise<boolean> {
+    return (await sizeOfBlob(this.#blobs, ciphertextName(hash))) === length
   }
+}
 
-  /** Returns the size of a blob, without reading it. */
-  async #sizeOf(name: string): Promise<number | undefined> {
-    for await (const found of this.#blobs.list(name)) if (found.name === name) return checkedSize(found.size)
-    return undefined
-  }
+/**
+ * Returns the beginning of a label.
+ * @throws TypeError if it is something else
+ */
+export function labelPrefixFrom(prefix: string): string {
+  if (typeof prefix === 'string' && /^[\da-f]{0,64}$/.test(prefix)) return prefix
+  throw new TypeError('prefix must be hex digits, the beginning of a label')
 }
 
 /** Yields the heads that are there, in order. */
@@ -314,19 +386,14 @@ async function* arrived(readings: readonly Promise<BlockHead | undefined>[]): As
   }
 }
 
-/** @throws TypeError if it is no number. A size as text would make every block look cut, and be written again */
-function checkedSize(size: unknown): number {
-  if (typeof size === 'number') return size
-  throw new StoreMistake(`list of the store yielded a size that is not a number, but a ${typeof size}`)
-}
-
-const dataName = (hash: Uint8Array): string => `data/${toHex(hash)}`
+/** Returns the name of a ciphertext in a store of blobs. */
+export const ciphertextName = (hash: Uint8Array): string => `data/${toHex(hash)}`
 
 /** Returns the head, or undefined if there is none, or it is damaged. */
-function readable(stored: Uint8Array | undefined): StoredHead | undefined {
+function readable(stored: Uint8Array | undefined): HeadParts | undefined {
   if (stored === undefined) return undefined
   try {
-    return readHead(stored)
+    return parseHead(stored)
   } catch (error) {
     if (error instanceof KeystrataError) return undefined
     throw error

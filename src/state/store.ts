@@ -92,4 +92,10 @@ export interface BlobStore {
   delete(name: string): Promise<void>
   /** Lists the blobs whose names begin with `prefix`, each once. */
   list(prefix: string): AsyncIterable<{ name: string; size: number; modified: Date }>
+  /**
+   * Optional. True if the store keeps no reference to the bytes that it was given once a call has settled, and if nothing
+   * else holds the bytes that it returns. Streams then use that memory again. `blobStoreLaws` tests
+   * every store for this.
+   */
+  readonly copiesBytes?: boolean
 }

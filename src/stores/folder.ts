@@ -216,6 +216,7 @@ export function folderBlobStore(path: string): BlobStore {
  * - *delete and delete*: each may do the work of the other. The lowest n goes first, so none comes to light again.
  */
 class FolderBlobStore implements BlobStore {
+  readonly copiesBytes = true
   readonly #folder: Folder
 
   constructor(folder: Folder) {

@@ -300,6 +300,7 @@ export function indexedDbBlobStore(database: string): BlobStore {
     await done(transaction.objectStore(CONTENT).put(bytes, name))
   }
   return {
+    copiesBytes: true,
     async get(name) {
       assertName(name)
       return connection.run(

@@ -83,6 +83,7 @@ export function memoryBlobStore(): BlobStore {
   const blobs: Map<string, { bytes: Uint8Array; modified: Date }> = new Map()
   const keep = (name: string, bytes: Uint8Array) => void blobs.set(name, { bytes: copyOf(bytes), modified: new Date() })
   return {
+    copiesBytes: true,
     async get(name) {
       assertName(name)
       const blob = blobs.get(name)

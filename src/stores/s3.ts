@@ -125,6 +125,7 @@ export function s3StateStore(options: S3Options): StateStore {
 export function s3BlobStore(options: S3Options): BlobStore {
   const bucket = new Bucket(options, 's3BlobStore')
   return {
+    copiesBytes: true,
     async get(name) {
       assertName(name)
       return (await bucket.get(name))?.bytes

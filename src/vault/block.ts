@@ -14,7 +14,7 @@ import {
 } from '../core/block.ts'
 import { type Bytes, copyOf, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
-import { assertContentBytes, assertNamed, copyIdentified } from '../core/content.ts'
+import { assertContentBytes, assertNamed, copyIdentified, ownCiphertext } from '../core/content.ts'
 import { type CipherKeys, cipherKind, type CipherKind, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
@@ -112,8 +112,8 @@ export class VaultCipher {
       throw authenticationFailed()
     }
     using keys = this.#keysOf(nonce)
-    // A copy, so that the caller cannot change the bytes between the check and the decryption. It becomes the content.
-    const content = copyOf(ciphertext)
+    // No longer the caller's, who could change the bytes between the check and the decryption. It becomes the content.
+    const content = ownCiphertext(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
       const aad = lockedData(aadStart(headerBytes), nonce, commitment, label)

@@ -3,7 +3,7 @@ import {
   type BlockHead,
   type BlockReader,
   type BlockWriter,
-  KeystrataError,
+  type KeystrataError,
   openWriter,
   type StoredBlock,
 } from '../../src/index.ts'
@@ -11,22 +11,12 @@ import { memoryStateStore } from '../../src/stores.ts'
 import { deriveClient } from '../../src/client.ts'
 import { deriveLegacyClient } from '../../src/legacy.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recipeOf } from '../../src/core/recipe.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
 import { disposeKeys, SecretKey } from '../../src/core/secret.ts'
-import {
-  ALICE,
-  all,
-  expectSame,
-  failure,
-  flipped,
-  makeKeyset,
-  PASSWORD,
-  quickly,
-  sample,
-  streamOf,
-} from '../fixtures.ts'
+import { verifyBlock } from '../../src/core/verify.ts'
+import { ALICE, expectSame, failure, flipped, makeKeyset, PASSWORD, quickly, sample } from '../fixtures.ts'
 import { mortalWorker, worker } from './source-pool.ts'
 
 let pool: Pool
@@ -138,8 +128,6 @@ describe('shares', () => {
     await failure(() => prepared.envelopesFor(['0'.repeat(32)]), 'key-not-found')
     prepared.dispose()
     await expect(writer.seal(sample(1), { shares: 'x' as never })).rejects.toBeInstanceOf(TypeError)
-    const [added] = await all(pool.rekey(owner, streamOf([block]), { to: share }))
-    expectSame(await opening.open(asShared(added!.envelope!)), sample(100))
     await failure(() => opening.open(block), 'key-not-found')
   })
 
@@ -148,103 +136,66 @@ describe('shares', () => {
   })
 })
 
-describe('rekeying a stream', () => {
-  it('gives in order a new envelope for each head, none if it is current, and an error if it is damaged', async () => {
+describe('a rekeyer', () => {
+  it('gives a new envelope for each head, and an error for one that is damaged or of another keyset', async () => {
     const writer = openWriter(keyset.export('host'))
-    const blocks = await Promise.all(Array.from({ length: 9 }, (_, index) => writer.seal(sample(20, index + 1))))
+    const blocks = await Promise.all(Array.from({ length: 90 }, (_, index) => writer.seal(sample(20, index + 1))))
     const next = keyset.regenerate()
-    const current = await openWriter(next.export('host')).seal(sample(5))
     const foreign = await openWriter((await makeKeyset()).export('host')).seal(sample(6))
-    const heads: BlockHead[] = [
-      ...blocks,
-      current,
-      { ...blocks[0]!, envelope: flipped(blocks[0]!.envelope, 60) },
-      foreign,
-    ]
-    const done = await all(pool.rekey(next, streamOf(heads)))
-    expect(done.map(({ label }) => label)).toEqual(heads.map(({ label }) => label))
-    for (const [index, { envelope }] of done.slice(0, 9).entries()) {
-      const rekeyed = { ...blocks[index]!, envelope: envelope! }
-      expect(next.isCurrent(envelope!)).toBe(true)
-      expectSame(await next.open(rekeyed), sample(20, index + 1))
+    const rekeyer = pool.rekeyer(next)
+    const heads: BlockHead[] = [...blocks, { ...blocks[0]!, envelope: flipped(blocks[0]!.envelope, 60) }, foreign]
+    const done = await Promise.allSettled(heads.map(async (head) => rekeyer.rekey(head)))
+    for (const [index, outcome] of done.slice(0, 90).entries()) {
+      const envelope = (outcome as PromiseFulfilledResult<Uint8Array>).value
+      expect(rekeyer.isCurrent(envelope)).toBe(true)
+      expectSame(await next.open({ ...blocks[index]!, envelope }), sample(20, index + 1))
     }
-    expect(done[9]).toEqual({ label: current.label })
-    expect(done[10]!.error!.code).toBe('authentication-failed')
-    expect(done[11]!.error).toBeInstanceOf(KeystrataError)
-    expect(done[11]!.error!.code).toBe('key-not-found')
+    expect(rekeyer.isCurrent(blocks[0]!.envelope)).toBe(false)
+    const codes = (done.slice(90) as PromiseRejectedResult[]).map(({ reason }) => (reason as KeystrataError).code)
+    expect(codes).toEqual(['authentication-failed', 'key-not-found'])
   })
 
-  it('reads no more than two lots for each thread ahead', async () => {
+  it('reads a head before the call returns', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
     const next = keyset.regenerate()
-    let taken = 0
-    async function* endless(): AsyncGenerator<BlockHead> {
-      for (;;) {
-        taken++
-        yield block
-      }
-    }
-    let given = 0
-    for await (const { envelope } of pool.rekey(next, endless())) {
-      expect(envelope).toBeDefined()
-      expect(taken - ++given).toBeLessThanOrEqual(6 * 32)
-      if (given === 400) break
-    }
-    const before = taken
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    expect(taken).toBe(before)
+    const envelope = new Uint8Array(block.envelope)
+    const rekeying = pool.rekeyer(next).rekey({ ...block, envelope })
+    envelope.fill(0)
+    expectSame(await next.open({ ...block, envelope: await rekeying }), sample(20))
   })
 
-  it('accepts heads from a source that reuses its memory', async () => {
-    const writer = openWriter(keyset.export('host'))
-    const blocks = await Promise.all(Array.from({ length: 40 }, (_, index) => writer.seal(sample(20, index + 1))))
-    const next = keyset.regenerate()
-    const memory = new Uint8Array(2000)
-    async function* reused(): AsyncGenerator<BlockHead> {
-      for (const { label, envelope } of blocks) {
-        memory.set(envelope)
-        yield { label, envelope: memory.subarray(0, envelope.length) }
-      }
-    }
-    const done = await all(pool.rekey(next, reused()))
-    expect(done.map(({ error }) => error)).toEqual(blocks.map(() => undefined))
-    expectSame(await next.open({ ...blocks[39]!, envelope: done[39]!.envelope! }), sample(20, 40))
-  })
-
-  it('gives the results of all heads before an invalid one, and then throws', async () => {
+  it('refuses what is not a head, and goes on', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
+    const rekeyer = pool.rekeyer(keyset.regenerate())
     for (const wrong of [{ label: 5 as never }, { label: (() => 'x') as never }, { envelope: 'x' as never }]) {
-      let seen = 0
-      const run = async () => {
-        const heads = [...Array.from({ length: 50 }, () => block), { ...block, ...wrong }, block]
-        for await (const { envelope } of pool.rekey(keyset.regenerate(), streamOf(heads))) if (envelope) seen++
-      }
-      await expect(run()).rejects.toBeInstanceOf(TypeError)
-      expect(seen).toBe(50)
+      await expect(rekeyer.rekey({ ...block, ...wrong })).rejects.toBeInstanceOf(TypeError)
     }
-    // The threads keep working.
+    expect((await rekeyer.rekey(block)).length).toBe(block.envelope.length)
     await expect(pool.reader(keyset).open({ ...block, label: (() => 'x') as never })).rejects.toBeInstanceOf(TypeError)
-    expectSame(await pool.reader(keyset).open(block), sample(20))
   })
 
-  it('adds blocks only to a share of the same keyset', async () => {
+  it('is made of a keyset, not of what only seals or opens', async () => {
     const block = await openWriter(keyset.export('host')).seal(sample(20))
-    const { keyset: reader, share } = (await makeKeyset()).createShare()
-    const attempts: [unknown, unknown][] = [
-      [keyset, keyset],
-      [keyset, share],
-      [openWriter(keyset.export('host')), share],
-      [share, share],
-    ]
-    for (const [from, to] of attempts) {
-      expect(() => pool.rekey(from as never, streamOf([block]), { to: to as never })).toThrow(TypeError)
-    }
-    expect(await all(pool.rekey(reader, streamOf([]), { to: share }))).toEqual([])
+    await expect(pool.rekeyer(vault as never).rekey(block)).rejects.toThrow('cannot rekey')
+    expect(() => pool.rekeyer({ isCurrent: () => true, rekey: () => block.envelope })).toThrow(TypeError)
+  })
+
+  it('rejects every head that waits when its pool closes, and those of a thread that dies', async () => {
+    const own = createPool({ threads: 1, worker })
+    const block = await openWriter(keyset.export('host')).seal(sample(20))
+    const rekeyer = own.rekeyer(keyset.regenerate())
+    const rekeying = Array.from({ length: 200 }, async () => rekeyer.rekey(block))
+    const closing = own.close()
+    const outcomes = await Promise.allSettled(rekeying)
+    await closing
+    const refused = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { reason } of refused) expect((reason as KeystrataError).code).toBe('disposed')
+    await failure(() => rekeyer.rekey(block), 'disposed')
   })
 
   const sharing = keyset.createShare()
   it.each<[string, object, string[]]>([
-    ['a share, to add blocks: the key pair of its owner', sharing.share, ['ml-kem-1024', 'x25519']],
     ['a writer, without its signing key', openWriter(sharing.keyset.export('host')), ['block-salt', 'dedup']],
     ['a keyset', sharing.keyset, ['block-salt', 'dedup', 'ml-kem-1024', 'x25519']],
     ['a vault', vault, ['data']],
@@ -264,74 +215,18 @@ describe('rekeying a stream', () => {
     expect(roles.sort()).toEqual(expected)
     disposeKeys(recipe)
   })
-
-  it('gives the result of a head without waiting for the next head', async () => {
-    const block = await openWriter(keyset.export('host')).seal(sample(20))
-    const stored: (() => void)[] = []
-    async function* oneByOne(): AsyncGenerator<BlockHead> {
-      for (let round = 0; round < 3; round++) {
-        const isStored: Promise<void> = new Promise((resolve) => stored.push(resolve))
-        yield block
-        await isStored
-      }
-    }
-    let rounds = 0
-    for await (const { envelope } of pool.rekey(keyset.regenerate(), oneByOne())) {
-      expect(envelope).toBeDefined()
-      stored[rounds++]!()
-    }
-    expect(rounds).toBe(3)
-  })
-
-  it('is aborted by a signal, and then closes its source', async () => {
-    const block = await openWriter(keyset.export('host')).seal(sample(20))
-    const [controller, ended] = [new AbortController(), { yes: false }]
-    async function* endless(): AsyncGenerator<BlockHead> {
-      try {
-        for (;;) yield block
-      } finally {
-        ended.yes = true
-      }
-    }
-    const rekeying = (async () => {
-      const stream = pool.rekey(keyset.regenerate(), endless(), { signal: controller.signal })
-      for await (const { label } of stream) if (label === block.label) controller.abort()
-    })()
-    await failure(() => rekeying, 'aborted')
-    await vi.waitFor(() => expect(ended.yes).toBe(true))
-    // It does not wait for a source that hangs.
-    async function* hanging(): AsyncGenerator<BlockHead> {
-      yield block
-      await new Promise(() => undefined)
-    }
-    const waiting = new AbortController()
-    const stopped = all(pool.rekey(keyset.regenerate(), hanging(), { signal: waiting.signal }))
-    setTimeout(() => waiting.abort(), 20)
-    await failure(() => stopped, 'aborted')
-    const signal = AbortSignal.abort()
-    await failure(() => all(pool.rekey(keyset.regenerate(), endless(), { signal })), 'aborted')
-    // The error of a source is reported.
-    async function* failing(): AsyncGenerator<BlockHead> {
-      yield block
-      throw new Error('the disk is gone')
-    }
-    await expect(all(pool.rekey(keyset.regenerate(), failing()))).rejects.toThrow('the disk is gone')
-  })
 })
 
-it('verifying a stream gives an error for each block that does not open', async () => {
+it('a reader verifies blocks in its threads, and gives an error for each that does not open', async () => {
   const good = await openWriter(keyset.export('host')).seal(sample(50_000))
-  const bad = { ...good, ciphertext: flipped(good.ciphertext, 30_000) }
-  const swapped = { ...good, label: '0'.repeat(64) }
-  const found = await all(pool.verify(keyset, streamOf([good, bad, good, swapped])))
-  expect(found.map(({ error }) => error?.code)).toEqual([
-    undefined,
+  const reader = pool.reader(keyset)
+  await verifyBlock(reader, good)
+  await failure(
+    () => verifyBlock(reader, { ...good, ciphertext: flipped(good.ciphertext, 30_000) }),
     'authentication-failed',
-    undefined,
-    'authentication-failed',
-  ])
-  expect(found[0]).toEqual({ label: good.label })
-  await failure(() => all(pool.verify(keyset, streamOf([good]), { signal: AbortSignal.abort() })), 'aborted')
+  )
+  await failure(() => verifyBlock(reader, { ...good, label: '0'.repeat(64) }), 'authentication-failed')
+  expectSame(await reader.open(good), sample(50_000))
 })
 
 describe('a pool', () => {
@@ -363,6 +258,8 @@ describe('a pool', () => {
     await own.close()
     await failure(() => reader.open(block), 'disposed')
     await failure(() => own.reader(keyset), 'disposed')
+    await failure(() => own.rekeyer(keyset), 'disposed')
+    expect(() => pool.writer(pool.writer(vault))).toThrow('already seals in a worker pool')
   })
 
   it('reports a worker that dies, and replaces it', async () => {

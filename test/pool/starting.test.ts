@@ -5,15 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
+import { Worker } from 'node:worker_threads'
 import { build } from 'esbuild'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { AnyWorker } from '../../src/core/threads.ts'
 import { createPool } from '../../src/pool.ts'
-import { all, isNode, makeKeyset, sample, streamOf } from '../fixtures.ts'
-import { worker } from './source-pool.ts'
+import { isNode, makeKeyset, sample } from '../fixtures.ts'
+import { mortalWorker, worker } from './source-pool.ts'
 
 const keyset = await makeKeyset()
 const block = await keyset.seal(sample(30))
-const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker'
+const advice = 'pass createPool({ worker }) the URL of keystrata/pool/worker, or a function that starts it'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -38,10 +40,10 @@ describe('a worker that cannot start', () => {
       expect(reason).toBeInstanceOf(TypeError)
       expect((reason as Error).message).toContain(named)
       expect((reason as Error).message).toContain(advice)
-      expect((reason as Error).message.length).toBeLessThan(700)
+      expect((reason as Error).message.length).toBeLessThan(750)
       expect((reason as Error).cause).toBeInstanceOf(Error)
     }
-    await expect(all(pool.verify(keyset, streamOf([block])))).rejects.toThrow(advice)
+    await expect(pool.rekeyer(keyset).rekey(block)).rejects.toThrow(advice)
   })
 
   it.runIf(isNode)('is given up after a minute if its file does something else and goes on', async () => {
@@ -69,6 +71,28 @@ describe('a worker that cannot start', () => {
     }
   })
 
+  it('rejects every task with a TypeError if the function `worker` returns none, or throws', async () => {
+    const refuse = () => {
+      throw new Error('not in this frame')
+    }
+    for (const [start, named] of [
+      [() => undefined, 'did not return a Worker'],
+      [() => ({ postMessage: () => undefined }), 'did not return a Worker'],
+      [refuse, 'not in this frame'],
+    ] as const) {
+      await using pool = createPool({ threads: 1, worker: start as never })
+      const sealing = pool.writer(keyset).seal(sample(1))
+      await expect(sealing).rejects.toThrow(TypeError)
+      await expect(sealing).rejects.toThrow(named)
+      await expect(sealing).rejects.toThrow(`in the Worker that your function returned`)
+    }
+  })
+
+  it.runIf(isNode)('names the reason if the function returns a Worker of another file', async () => {
+    await using pool = createPool({ threads: 1, worker: () => new Worker(scriptOf("throw new Error('not today')")) })
+    await expect(pool.writer(keyset).seal(sample(1))).rejects.toThrow(/your function returned \(not today\)/)
+  })
+
   it('is a TypeError of createPool if `worker` is not a URL', () => {
     for (const given of ['./worker.js', {}, null])
       expect(() => createPool({ worker: given as never })).toThrow(TypeError)
@@ -76,6 +100,31 @@ describe('a worker that cannot start', () => {
 })
 
 describe('a worker starts', () => {
+  it.runIf(isNode)('by a function, once for each thread, and again after a thread died', async () => {
+    let started = 0
+    const start = () => {
+      started++
+      return new Worker(mortalWorker)
+    }
+    await using pool = createPool({ threads: 2, worker: start })
+    expect(started).toBe(0)
+    const writer = pool.writer(keyset)
+    await Promise.all([writer.seal(sample(1)), writer.seal(sample(2))])
+    expect(started).toBe(2)
+    // Content of 666 bytes makes this worker exit.
+    await expect(writer.seal(sample(666))).rejects.toThrow('a worker of the pool died')
+    const blocks = await Promise.all([1, 2, 3, 4].map((seed) => writer.seal(sample(40, seed))))
+    expect(started).toBe(3)
+    expect(await keyset.open(blocks[3]!)).toEqual(sample(40, 4))
+  })
+
+  const { Worker: WebWorker } = globalThis as { Worker?: new (url: URL, options: { type: 'module' }) => AnyWorker }
+  it.skipIf(WebWorker === undefined)('by a function that returns a Worker of the web', async () => {
+    const start = () => new WebWorker!(worker, { type: 'module' })
+    await using pool = createPool({ threads: 1, worker: start })
+    expect(await pool.reader(keyset).open(block)).toEqual(sample(30))
+  })
+
   it.runIf(isNode)('from a URL of another realm', async () => {
     const theirs = runInContext('({ href })', createContext({ href: worker.href })) as URL
     await using pool = createPool({ threads: 1, worker: theirs })

@@ -1,34 +1,32 @@
 // Runs several tasks over a stream at once, and returns their results in the order of the stream. A slow source does
-// not hold back results, and a slow consumer does not stop the tasks that are running.
-import { KeystrataError } from '../core/errors.ts'
+// not hold back results, and a slow consumer holds back the source.
+import { KeystrataError } from './errors.ts'
 
-interface Work<T, A, R> {
-  /** Copies an item before the source goes on, because the source may reuse its memory. */
-  readonly arrive: (item: T) => A
-  readonly task: (items: A[]) => Promise<readonly R[]>
-  /** How many tasks may run at once. */
+/** How a stream runs. */
+interface Pace {
+  /** How many items are under way at once, from the moment when they are read until their results are taken. */
   readonly most: number
-  /** How many items one task takes at most. Items that arrive while all tasks are running wait and become one task. */
-  readonly lot: number
   readonly signal: AbortSignal | undefined
 }
 
 interface Running<R> {
-  readonly results: Promise<readonly R[]>
+  readonly result: Promise<R>
   isDone: boolean
 }
 
 /**
- * Runs tasks over the items of a source and yields the results in the order of the items. If the source or `arrive`
- * throws, the results of all earlier items come first, and then the error.
- * @throws KeystrataError `aborted` if the signal was aborted
+ * Runs a task for each item of a source and yields the results in the order of the items. A task starts as soon as its
+ * item is there, and must read the item before it first waits, because the source may reuse its memory. If the source
+ * throws, the results of all earlier items come first, and then the error. When the stream ends early, the source is
+ * closed. Unless it was aborted, it ends only when no task is running any more.
+ * @throws KeystrataError `aborted` as soon as the signal is aborted
  */
-export async function* inOrder<T, A, R>(
+export async function* inOrder<T, R>(
   source: AsyncIterable<T>,
-  { arrive, task, most, lot, signal }: Work<T, A, R>,
+  task: (item: T) => Promise<R>,
+  { most, signal }: Pace,
 ): AsyncGenerator<R> {
   const iterator = source[Symbol.asyncIterator]()
-  const waiting: A[] = []
   const running: Running<R>[] = []
   const reading: { isUnderWay: boolean; isOver: boolean; fault?: { readonly error: unknown } } = {
     isUnderWay: false,
@@ -47,16 +45,28 @@ export async function* inOrder<T, A, R>(
   const assertWanted = () => {
     if (signal?.aborted === true) throw new KeystrataError('aborted')
   }
-  const hasRoom = () => !isEnding && (lot > 1 || running.length < most) && waiting.length < lot
+  const hasRoom = () => !isEnding && running.length < most
+  const isReadable = () => !reading.isOver && reading.fault === undefined
+  const readOn = () => {
+    if (isReadable() && !reading.isUnderWay && hasRoom()) void read()
+  }
+  const start = (item: T) => {
+    const started: Running<R> = { result: task(item), isDone: false }
+    const done = () => {
+      started.isDone = true
+      wake()
+    }
+    started.result.then(done, done)
+    running.push(started)
+  }
   const read = async () => {
     reading.isUnderWay = true
     try {
       while (hasRoom()) {
         const next = await iterator.next()
         reading.isOver = next.done === true
-        if (next.done === true) break
-        waiting.push(arrive(next.value))
-        wake()
+        if (next.done === true || isEnding) break
+        start(next.value)
       }
     } catch (error) {
       reading.fault = { error }
@@ -64,34 +74,22 @@ export async function* inOrder<T, A, R>(
     reading.isUnderWay = false
     wake()
   }
-  const start = (items: A[]) => {
-    const started: Running<R> = { results: task(items), isDone: false }
-    const done = () => {
-      started.isDone = true
-      wake()
-    }
-    started.results.then(done, done)
-    running.push(started)
-  }
 
   let isFailing = true
   try {
     for (;;) {
       sleeping.isOver = false
       assertWanted()
-      if (waiting.length > 0 && running.length < most) start(waiting.splice(0))
-      const isReadable = !reading.isOver && reading.fault === undefined
-      if (isReadable && !reading.isUnderWay && hasRoom()) void read()
+      readOn()
       const [first] = running
       if (first?.isDone === true) {
         running.shift()
-        for (const result of await first.results) {
-          assertWanted()
-          isFailing = false
-          yield result
-          isFailing = true
-        }
-      } else if (first === undefined && waiting.length === 0 && !isReadable) {
+        readOn()
+        const result = await first.result
+        isFailing = false
+        yield result
+        isFailing = true
+      } else if (first === undefined && !isReadable()) {
         if (reading.fault !== undefined) throw reading.fault.error
         return
       } else {
@@ -104,7 +102,8 @@ export async function* inOrder<T, A, R>(
   } finally {
     isEnding = true
     signal?.removeEventListener('abort', wake)
-    await Promise.allSettled(running.map(({ results }) => results))
+    // What was aborted may hang, such as a request that is never answered.
+    if (signal?.aborted !== true) await Promise.allSettled(running.map(({ result }) => result))
     if (!reading.isOver) {
       const ended = (async () => iterator.return?.())()
       // Do not wait for a source that hangs: it handles `return` only after its pending `next`. Also, an error from
