@@ -388,8 +388,8 @@ async function* arrived(readings: readonly Promise<BlockHead | undefined>[]): As
 
 /** Returns the SHA-256 of a ciphertext. Large ones go to the platform's fastest hash. */
 export async function hashOf(ciphertext: Uint8Array): Promise<Bytes> {
-  const [hash] = await digestContent(bytesFrom(ciphertext, 'ciphertext'), [{ hash: 'sha256' }])
-  return hash!
+  const [hash] = (await digestContent(bytesFrom(ciphertext, 'ciphertext'), [{ hash: 'sha256' }])) as [Bytes]
+  return hash
 }
 
 /** Returns the name of a ciphertext in a store of blobs. */
