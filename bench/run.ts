@@ -205,16 +205,19 @@ function print({
     ]),
   )
   table(
-    ['stream of blocks', 'work', 'ms', 'bare ms', 'ratio', 'collections %', 'bare %'],
-    sustained?.map(({ bytes, work, milliseconds, bareMilliseconds, ratio, collections, bareCollections }) => [
-      inKiB(bytes),
-      work,
-      milliseconds,
-      bareMilliseconds,
-      ratio.toFixed(2),
-      collections,
-      bareCollections,
-    ]),
+    ['stream of blocks', 'encryption', 'work', 'ms', 'bare ms', 'ratio', 'collections %', 'bare %'],
+    sustained?.map(
+      ({ bytes, encryption, work, milliseconds, bareMilliseconds, ratio, collections, bareCollections }) => [
+        inKiB(bytes),
+        encryption,
+        work,
+        milliseconds,
+        bareMilliseconds,
+        ratio.toFixed(2),
+        collections,
+        bareCollections,
+      ],
+    ),
   )
   table(
     ['pool', 'threads', 'speedup over one thread'],
