@@ -5,6 +5,15 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 
 const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'legacy', 'stores']
+/**
+ * What these entries share with others goes to files of its own, and the entries are deleted. A bundler leaves out a file
+ * of which a program uses nothing, but not what looks like a side effect in a file that it uses.
+ */
+const SEPARATE = {
+  'separate-index': 'src/index.ts',
+  'separate-worker': 'src/pool/worker.ts',
+  'separate-calibrate': 'src/core/calibrate.ts',
+}
 const STORES = ['folder', 'postgres', 'indexeddb', 's3', 'http', 'contract']
 
 const files = readdirSync('src', { recursive: true }).filter((path) => path.endsWith('.ts'))
@@ -39,9 +48,7 @@ await build({
     errors: 'src/core/errors.ts',
     // What React Native gets instead of the pool: its compiler refuses import.meta.
     'no-pool': 'src/pool/no-pool.ts',
-    // Deleted below. What two entries share lies in other files, so index.js has no code. A bundler leaves out a file of
-    // which a program uses nothing, but not what looks like a side effect in an entry.
-    twin: 'src/index.ts',
+    ...SEPARATE,
   },
   splitting: true,
   packages: 'external',
@@ -64,7 +71,7 @@ await build({
   ],
 })
 
-for (const name of ['twin.js', 'twin.js.map']) rmSync(join('dist', name))
+for (const name of Object.keys(SEPARATE)) for (const end of ['js', 'js.map']) rmSync(join('dist', `${name}.${end}`))
 
 // The files that threads run have nothing beside them, dependencies included: many bundlers copy the file that
 // `new URL('./worker.js', import.meta.url)` names, and nothing that it imports.
