@@ -1,5 +1,6 @@
 // Uses the types of every entry.
 import {
+  type Ahead,
   type BlockReader,
   type BlockWriter,
   type Bytes,
@@ -7,19 +8,30 @@ import {
   changeKeyset,
   checkRetired,
   createKeyset,
+  cut,
+  type Each,
   type ErrorCode,
   type Handle,
   type Keyset,
   KeystrataError,
+  labelOf,
   loadKeyset,
+  openFrom,
   openSavedKeyset,
   openWriter,
+  packInto,
   parseCard,
+  rekeyBlocks,
+  type Rekeyer,
   type RetiredCheck,
   saveKeyset,
   type SealedBlock,
+  type SealedContent,
+  sealInto,
   type Share,
+  shareFrom,
   type StoredBlock,
+  verifyBlocks,
 } from 'keystrata'
 import {
   type Client,
@@ -34,7 +46,7 @@ import {
 } from 'keystrata/client'
 import { createDeviceKey, type DeviceKey, type Place } from 'keystrata/device'
 import { deriveLegacyClient, type LegacyKey } from 'keystrata/legacy'
-import { createPool, type Pool, type RekeyedHead, type VerifiedBlock } from 'keystrata/pool'
+import { createPool, type Pool } from 'keystrata/pool'
 import {
   type BcryptOptions,
   type Connection,
@@ -46,6 +58,7 @@ import {
 import {
   type BlobStore,
   blocksIn,
+  checkBlocks,
   memoryBlobStore,
   memoryStateStore,
   prefixed,
@@ -119,7 +132,8 @@ try {
 } finally {
   await pool.close()
 }
-export const codeOf = ({ error }: RekeyedHead | VerifiedBlock): ErrorCode | undefined => error?.code
+declare const webWorker: { postMessage(message: unknown): void }
+export const ofFunction = (): Pool => createPool({ worker: () => webWorker })
 
 // keystrata/stores
 const state: RegistryStore = memoryStateStore()
@@ -133,6 +147,22 @@ const checked: RetiredCheck = await checkRetired(blocks, changed.keyset, { logs:
 if (changed.keyset.forgetRetired(checked).retired !== 0) throw new Error('there are retired key pairs')
 const laws: readonly Law[] = blobStoreLaws(() => blobs)
 if (laws.length === 0) throw new Error('there are no laws')
+
+// Streams
+const pace: Ahead = { ahead: 2, signal: unset }
+const parts: ReadableStream<Uint8Array> = new Blob([content]).stream()
+const streamed: SealedContent[] = []
+for await (const each of sealInto(blocks, keyset, cut(parts), pace)) streamed.push(each)
+for await (const each of packInto(blocks, keyset, [content, content])) streamed.push(each)
+const refs: Each<string> = streamed.map(({ ref }) => ref)
+let opened = 0
+for await (const each of openFrom(blocks, keyset, refs)) opened += new Blob([each satisfies Bytes]).size
+for await (const { error } of verifyBlocks(blocks, keyset, refs)) if (error !== undefined) throw error
+for await (const ref of shareFrom(blocks, changed.share, refs))
+  if (labelOf(ref).length !== 64) throw new Error('no label')
+for await (const problem of checkBlocks(blobs, { readData: true })) throw new Error(problem.problem satisfies string)
+const { rekeyed, failed } = await rekeyBlocks(blocks, keyset satisfies Rekeyer, { prefix: '0', ...pace })
+if (opened !== 9 || rekeyed + failed.length !== 0) throw new Error('the streams differ')
 // @ts-expect-error versions are numbers
 export const badStore: StateStore = { ...state, read: async () => ({ version: '1', bytes: content }) }
 // @ts-expect-error a floor is the text of a revision
