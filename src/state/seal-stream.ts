@@ -36,6 +36,9 @@ export interface SealedContent {
   readonly shared?: ReadonlyMap<string, string>
 }
 
+/** What sealing needs of a store. */
+type WritableBlocks = Pick<Blocks, 'has' | 'put' | 'copiesBytes'>
+
 const OPTIONS: Rules<Ahead & SealOptions> = { ...AHEAD, shares: 'optional' }
 
 /**
@@ -64,7 +67,7 @@ const OPTIONS: Rules<Ahead & SealOptions> = { ...AHEAD, shares: 'optional' }
  * ```
  */
 export function sealInto(
-  blocks: Blocks,
+  blocks: Pick<Blocks, 'has' | 'put'>,
   writer: BlockWriter,
   contents: Each<Uint8Array>,
   options?: Ahead & SealOptions,
@@ -85,7 +88,7 @@ export function sealInto(
 
 /** Returns the heads of each share, or undefined if there are no shares. */
 function sharedHeadsOf(
-  blocks: Blocks,
+  blocks: WritableBlocks,
   shares: readonly string[] | undefined,
 ): ReadonlyMap<string, SharedHeads> | undefined {
   const ids = sharesOf({ shares })
@@ -101,7 +104,7 @@ interface Stored {
 
 /** Seals contents, one call for each. */
 class Sealing {
-  readonly #blocks: Blocks
+  readonly #blocks: WritableBlocks
   readonly #writer: BlockWriter
   readonly #shares: ReadonlyMap<string, SharedHeads> | undefined
   readonly #memory: LentMemory
@@ -109,7 +112,7 @@ class Sealing {
   readonly #sealsInPlace: boolean
 
   constructor(
-    blocks: Blocks,
+    blocks: WritableBlocks,
     writer: BlockWriter,
     shares: ReadonlyMap<string, SharedHeads> | undefined,
     memory: LentMemory,
@@ -200,7 +203,7 @@ const PACK_BYTES = MAX_MEMBER_BYTES
  * ```
  */
 export function packInto(
-  blocks: Blocks,
+  blocks: Pick<Blocks, 'has' | 'put'>,
   writer: BlockWriter,
   files: Each<Uint8Array>,
   options?: Ahead & SealOptions,
