@@ -37,6 +37,11 @@ await build({
     ),
     // A file of its own, because programs that use nothing else of an entry still look at errors.
     errors: 'src/core/errors.ts',
+    // What React Native gets instead of the pool: its compiler refuses import.meta.
+    'no-pool': 'src/pool/no-pool.ts',
+    // Deleted below. What two entries share lies in other files, so index.js has no code. A bundler leaves out a file of
+    // which a program uses nothing, but not what looks like a side effect in an entry.
+    twin: 'src/index.ts',
   },
   splitting: true,
   packages: 'external',
@@ -59,6 +64,8 @@ await build({
   ],
 })
 
+for (const name of ['twin.js', 'twin.js.map']) rmSync(join('dist', name))
+
 // The files that threads run have nothing beside them, dependencies included: many bundlers copy the file that
 // `new URL('./worker.js', import.meta.url)` names, and nothing that it imports.
 await build({
@@ -66,4 +73,6 @@ await build({
   entryPoints: { worker: 'src/pool/worker.ts', 'hash-thread': 'src/server/hash-thread.ts' },
   minify: true,
   legalComments: 'inline',
+  // bcryptjs asks whether it is there. Parcel adds a replacement for it to a bundle that names it alone.
+  define: { setImmediate: 'globalThis.setImmediate' },
 })

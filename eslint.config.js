@@ -13,7 +13,6 @@ export default defineConfig(
       'docs',
       'test/package',
       'test/bundlers/*/',
-      'test/bundlers/round-trip.js',
       'test/pool/*.mjs',
       'test/server/*.mjs',
       'test/mutation/*.mjs',

@@ -1,5 +1,5 @@
 // npm run bench -- [--only SECTION,…] [--quick] [--json] [--backend node|web|portable] [--envelopes N] [--gib N]
-// Sections: blocks, sizes, recipients, costs, rekey, envelopes, kdf, sustained, pool, stream, package, memory.
+// Sections: blocks, small, sizes, recipients, costs, rekey, envelopes, kdf, sustained, pool, stream, package, memory.
 // The last five measure dist: run `npm run build` first.
 // --envelopes: the largest stream to rekey, in powers of ten from 1,000. The default is 10,000; 1,000,000 take 10 to 40
 // minutes. --gib: how long the streams are whose memory is measured; 4 unless given.
@@ -19,6 +19,7 @@ import { benchMemory, type MemoryRow } from './memory.ts'
 import { describeMachine, type Machine } from './machine.ts'
 import { benchRekey, benchStream, type RekeyRow, type StreamRow } from './rekey.ts'
 import { measureSizes, type SizeRow } from './size.ts'
+import { benchSmall } from './small.ts'
 import {
   benchPool,
   benchStreamMemory,
@@ -33,6 +34,7 @@ export interface Results {
   machine: Machine
   rounds: number
   blocks?: Row[]
+  small?: Row[]
   sizes?: Row[]
   recipients?: RecipientRow[]
   costs?: CostRow[]
@@ -88,6 +90,7 @@ const sections = {
     }
     return rows
   },
+  small: () => benchSmall(keyset, vault, client, 3 * rounds),
   async sizes() {
     const rows: Row[] = []
     for (let bytes = 4 * KIB; bytes <= 65_536 * KIB; bytes *= 4) {
@@ -141,6 +144,7 @@ else print(results)
 function print({
   machine,
   blocks,
+  small,
   sizes,
   recipients,
   costs,
@@ -171,6 +175,7 @@ function print({
     ])
   const speed = ['block', 'model', 'work', 'µs', 'MB/s', 'bare MB/s', 'ratio']
   table(speed, blocks && speeds(blocks))
+  table(speed, small && speeds(small))
   table(speed, sizes && speeds(sizes))
   table(
     ['shares', 'µs to seal 4 KiB'],
@@ -200,16 +205,19 @@ function print({
     ]),
   )
   table(
-    ['stream of blocks', 'work', 'ms', 'bare ms', 'ratio', 'collections %', 'bare %'],
-    sustained?.map(({ bytes, work, milliseconds, bareMilliseconds, ratio, collections, bareCollections }) => [
-      inKiB(bytes),
-      work,
-      milliseconds,
-      bareMilliseconds,
-      ratio.toFixed(2),
-      collections,
-      bareCollections,
-    ]),
+    ['stream of blocks', 'encryption', 'work', 'ms', 'bare ms', 'ratio', 'collections %', 'bare %'],
+    sustained?.map(
+      ({ bytes, encryption, work, milliseconds, bareMilliseconds, ratio, collections, bareCollections }) => [
+        inKiB(bytes),
+        encryption,
+        work,
+        milliseconds,
+        bareMilliseconds,
+        ratio.toFixed(2),
+        collections,
+        bareCollections,
+      ],
+    ),
   )
   table(
     ['pool', 'threads', 'speedup over one thread'],

@@ -1,9 +1,9 @@
 // Runs of many blocks, as in a backup, with the built package (dist) in a process of its own: the garbage collector's
 // share depends on what else the process holds. Prints JSON. sustained.ts runs it.
-//   node bench/sustained.mjs stream BYTES TOTAL-MIB     ours beside the bare primitives in memory that is reused
-//   node bench/sustained.mjs threads BYTES TOTAL-MIB N  a pool of N threads beside the calling thread
-//   node bench/sustained.mjs rekey HEADS N              the same for rekeying
-//   node bench/sustained.mjs memory BYTES TOTAL-MIB N   the memory of one long stream; N threads, 0 for none
+//   node bench/sustained.mjs stream BYTES TOTAL-MIB [x25519]  ours beside the bare primitives in memory that is reused
+//   node bench/sustained.mjs threads BYTES TOTAL-MIB N        a pool of N threads beside the calling thread
+//   node bench/sustained.mjs rekey HEADS N                    the same for rekeying
+//   node bench/sustained.mjs memory BYTES TOTAL-MIB N         the memory of one long stream; N threads, 0 for none
 import { strict as assert } from 'node:assert'
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { PerformanceObserver } from 'node:perf_hooks'
@@ -19,8 +19,9 @@ const [task, ...numbers] = process.argv.slice(2)
 const [first = 0, second = 0, third = 0] = numbers.map(Number)
 
 const costs = { iterations: 2, memoryKiB: 19_456, lanes: 1 }
-const keyset = await createKeyset('password', { encryption: 'hybrid', costs })
-const writer = openWriter(keyset.export('host'), { encryption: 'hybrid' })
+const encryption = numbers.includes('x25519') ? 'x25519' : 'hybrid'
+const keyset = await createKeyset('password', { encryption, costs })
+const writer = openWriter(keyset.export('host'), { encryption })
 
 const contentOf = (bytes) => new Uint8Array(bytes).map((_, index) => index * 31 + (index >> 8))
 const median = (values) => [...values].sort((one, other) => one - other)[values.length >> 1]
@@ -139,6 +140,7 @@ async function stream(bytes, total) {
   return Object.entries(rows).map(([work, { ours, theirs, ratio }]) => ({
     work,
     bytes,
+    encryption,
     totalMiB: (turns * count * bytes) / MIB,
     milliseconds: rounded(ours.milliseconds / count, 3),
     bareMilliseconds: rounded(theirs.milliseconds / count, 3),

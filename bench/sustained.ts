@@ -7,6 +7,7 @@ export interface SustainedRow {
   work: 'seal' | 'open'
   /** The size of a block's content. */
   bytes: number
+  encryption: 'hybrid' | 'x25519'
   totalMiB: number
   /** The time for one block, ours and the bare one's: medians of the turns. */
   milliseconds: number
@@ -44,14 +45,16 @@ export interface StreamMemoryRow {
 const KIB = 1024
 const MIB = 1024 * KIB
 
-function run(task: string, ...numbers: number[]): unknown {
+function run(task: string, ...numbers: (number | string)[]): unknown {
   const script = fileURLToPath(new URL('sustained.mjs', import.meta.url))
   return JSON.parse(execFileSync(process.execPath, [script, task, ...numbers.map(String)], { encoding: 'utf8' }))
 }
 
 /** @param totalMiB how much goes through each side, for each row */
-export const benchSustained = (totalMiB: number): SustainedRow[] =>
-  [8 * MIB, MIB].flatMap((bytes) => run('stream', bytes, totalMiB) as SustainedRow[])
+export const benchSustained = (totalMiB: number): SustainedRow[] => [
+  ...[8 * MIB, MIB].flatMap((bytes) => run('stream', bytes, totalMiB) as SustainedRow[]),
+  ...(run('stream', MIB, totalMiB, 'x25519') as SustainedRow[]),
+]
 
 export const benchPool = (threads: number, totalMiB: number): PoolRow[] => [
   ...[8 * MIB, MIB, 64 * KIB].map((bytes) => run('threads', bytes, totalMiB, threads) as PoolRow),

@@ -305,7 +305,7 @@ const calls: Readonly<Record<string, Call>> = {
   openFrom: [[[block.label], inStore, keyset, async () => undefined], undefined],
   verifyBlocks: [[[block.label], inStore, keyset], undefined],
   shareFrom: [[[block.label], share, forSharing, memoryStateStore()], undefined],
-  packInto: [[[content], keyset, inStore], [expect.stringMatching(/^[\da-f]{64}\.k\.0\./)]],
+  packInto: [[[content], keyset, forSharing], [expect.stringMatching(/^[\da-f]{64}\.k\.0\./)]],
   StoredHead: [[{ ...block, hash: 'ab', size: 3 }], 'data/ab'],
   BlockProblem: [[{ label: block.label, problem: 'missing' }], `${block.label}: missing`],
   Pool: [

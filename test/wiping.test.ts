@@ -47,15 +47,20 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMaster } from '../src/keyset/master.ts'
 import { type Backend, type Kem, type X25519Encapsulator } from '../src/primitives/backend.ts'
 import { useBackend } from '../src/primitives/choice.ts'
+import { SecretKey } from '../src/core/secret.ts'
 import { type MadeArray, stopWatching, watchArrays } from './arrays.ts'
 import { planted, plantedContents } from './keyset/planted.ts'
 
-/** Arrays of at most 96 bytes in memory of their own. Every key of the library holds such an array. */
+/** Arrays of at most 96 bytes in memory of their own. Every key of the library that copies its bytes holds one. */
 let copies: readonly MadeArray[] = []
+
+/** The memory of every key that adopted the result of a primitive. */
+let adopted: Uint8Array[] = []
 
 // Objects made before a test starts to capture use the same cheap hashes.
 beforeEach(() => useBackend(cheap(backends[0]!)))
 afterEach(() => {
+  vi.restoreAllMocks()
   stopWatching()
   useBackend(undefined)
 })
@@ -63,6 +68,12 @@ afterEach(() => {
 /** Returns a backend that records every secret buffer that it receives or returns. */
 function capturing(whole: Backend): { backend: Backend; captured: Map<string, Uint8Array[]> } {
   copies = watchArrays((bytes, [given]) => given instanceof ArrayBuffer && bytes.length <= 96)
+  adopted = []
+  const adopt = SecretKey.adopt.bind(SecretKey)
+  vi.spyOn(SecretKey, 'adopt').mockImplementation((role, bytes) => {
+    adopted.push(bytes)
+    return adopt(role, bytes)
+  })
   const backend = cheap(whole)
   const captured: Map<string, Uint8Array[]> = new Map()
   const keep = (what: string, ...buffers: Uint8Array[]) => {
@@ -170,7 +181,8 @@ function expectWiped(captured: Map<string, Uint8Array[]>, except: readonly strin
   expect(captured.size).toBeGreaterThan(0)
   // A registry keeps its key as long as its server runs.
   const keys = copies.filter(({ stack }) => stack.includes('new SecretKey') && !stack.includes('server/challenge.ts'))
-  expect(keys.length).toBeGreaterThan(0)
+  expect(keys.length + adopted.length).toBeGreaterThan(0)
+  expect(adopted.filter((bytes) => bytes.some((byte) => byte !== 0))).toEqual([])
   const left = keys.filter(({ bytes }) => bytes.some((byte) => byte !== 0))
   expect(left.map(({ stack }) => stack)).toEqual([])
   for (const [what, buffers] of captured) {

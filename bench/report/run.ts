@@ -1,8 +1,9 @@
-// npm run bench:report -- [--node PATH]… [--quick] [--envelopes N,…] [--out DIR] [--from report.json]
+// npm run bench:report -- [--node PATH]… [--quick] [--envelopes N,…] [--gib N] [--out DIR] [--from report.json]
 // Measures each named Node (by default this one), and writes report.json, report.html and throughput.svg to DIR.
 // --out: DIR, by default `bench/results`.
 // --from: draws the measurements of an earlier report again, without measuring.
 // --envelopes: how many envelopes to rekey, one number for each runtime; by default 10,000.
+// --gib: how long the streams are whose memory is measured, as in bench/run.ts
 // A full run takes eight minutes for each runtime, plus the time to rekey the envelopes.
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -10,13 +11,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Run } from './measured.ts'
 import { page } from './page.ts'
-import { costs, gains, growth, passwords, rekeying, throughput } from './plots.ts'
+import { costs, gains, growth, passwords, rekeying, streamMemory, sustained, throughput } from './plots.ts'
 
 const { values } = parseArgs({
   options: {
     node: { type: 'string', multiple: true },
     quick: { type: 'boolean' },
     envelopes: { type: 'string' },
+    gib: { type: 'string' },
     out: { type: 'string' },
     from: { type: 'string' },
   },
@@ -44,7 +46,9 @@ const figures = [
   await rekeying(runs),
   await passwords(runs),
   await growth(runs),
+  await sustained(runs),
   await gains(runs),
+  await streamMemory(runs),
 ]
 writeFileSync(join(folder, 'report.html'), page(runs, figures))
 writeFileSync(join(folder, 'throughput.svg'), (await throughput(runs.slice(-1), 'seal')).svg)
@@ -64,7 +68,12 @@ function measure(node: string, envelopes: string): Run {
   }
   const sizes = Array.from({ length: 8 }, (_, index) => 4 * 4 ** index).join()
   return {
-    results: run('run.ts', '--envelopes', envelopes) as Run['results'],
+    results: run(
+      'run.ts',
+      '--envelopes',
+      envelopes,
+      ...(values.gib === undefined ? [] : ['--gib', values.gib]),
+    ) as Run['results'],
     peers: run('peers/run.ts', '--sizes', sizes) as Run['peers'],
   }
 }

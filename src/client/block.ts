@@ -12,7 +12,7 @@ import {
 } from './layout.ts'
 import { type KeyedRecordSuite, Suite } from '../core/suite.ts'
 import { partsOf, type StoredBlock } from '../core/block.ts'
-import { type Bytes, concat, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
+import { type Bytes, domain, EMPTY, equalBytes, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified, ownCiphertext, takeCiphertext } from '../core/content.ts'
 import { encodePlainEnvelope } from '../core/envelope.ts'
@@ -22,7 +22,7 @@ import { deriveHedgeKey, HEDGE, hedgedNonceUnder, type NonceInputs } from '../co
 import { keyedNaming, type Naming } from '../core/label.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { disposable, type Handle, type SecretKey } from '../core/secret.ts'
-import { associatedData, deriveLock, keyIdOf } from '../core/wrap.ts'
+import { aadStart, keyIdOf, lockedData, lockKind, type LockKind, lockOf } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import { hmacSha256, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
@@ -105,29 +105,31 @@ export interface ScopeCipher {
 
 /** An encrypted scope: the blocks under the private key or under the account key. */
 export class KeyedCipher implements ScopeCipher {
-  readonly #role: KeyRole
   readonly #suite: AesSuite
   readonly #key: SecretKey<'client'>
   readonly #keyId: Bytes
   readonly #ownerId: Bytes
-  /** The header of every envelope. */
+  /** The header of every envelope, and the start of its associated data. */
   readonly #headerBytes: Bytes
+  readonly #aadStart: Bytes
   readonly #naming: Naming
   readonly #nonces: Nonces
+  readonly #lockKind: LockKind
   /** Created at first use: most programs only seal and open blocks. */
   #records: KeyedRecords | undefined
 
   /** Copies the key. */
   constructor(role: KeyRole, { type, key }: ClientKey, account: string) {
-    this.#role = role
     this.#suite = aesSuiteOf(type)
     this.#key = key.copy()
     this.#keyId = keyIdOf(key)
     this.#ownerId = deriveScopeId(key, account, role)
     const header = { type: ObjectType.envelope, suite: this.#suite, keyId: this.#keyId, ownerId: this.#ownerId }
     this.#headerBytes = encodeHeader(header)
+    this.#aadStart = aadStart(this.#headerBytes)
     this.#naming = keyedNaming(key, utf8(account), utf8(role))
     this.#nonces = noncesOf(role, key, account)
+    this.#lockKind = lockKind('client-block', [utf8(role), this.#ownerId], this.#suite.keyBytes)
   }
 
   dispose(): void {
@@ -163,7 +165,7 @@ export class KeyedCipher implements ScopeCipher {
     const headerBytes = this.#headerBytes
     using lock = this.#lock(nonce)
     const { commitment } = lock
-    const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+    const aad = lockedData(this.#aadStart, nonce, commitment, label)
     await gcmSealContent(lock.key, lock.iv, aad, buffer)
     return encode(clientEnvelope, { headerBytes, nonce, commitment })
   }
@@ -176,15 +178,14 @@ export class KeyedCipher implements ScopeCipher {
     const { headerBytes, nonce, commitment } = block.encrypted
     using lock = this.#lock(nonce)
     if (!equalBytes(commitment, lock.commitment)) throw authenticationFailed()
-    const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+    const aad = lockedData(aadStart(headerBytes), nonce, commitment, label)
     const into = takeCiphertext(ciphertext) ? ciphertext.subarray(0, ciphertext.length - TAG_BYTES) : undefined
     const content = await gcmOpenContent(lock.key, lock.iv, aad, ciphertext, into)
     return await assertNamed(content, label, (digest) => this.#naming.label(digest))
   }
 
   #lock(nonce: Uint8Array) {
-    const context = [utf8(this.#role), this.#ownerId]
-    return deriveLock(this.#key, nonce, 'client-block', context, this.#suite.keyBytes)
+    return lockOf(this.#key, nonce, this.#lockKind)
   }
 }
 

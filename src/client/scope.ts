@@ -70,7 +70,7 @@ export class OpenScope implements Keys {
     return new PreparedOnce(prepared, { seal, dispose: () => undefined })
   }
 
-  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+  async seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock> {
     return sealPrepared(this, content, options)
   }
 

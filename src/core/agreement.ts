@@ -4,10 +4,10 @@
 // 2018). Every object and recipient gets a fresh agreement. None is cached.
 import { hmacSha512, sha512 } from '../primitives/hash.ts'
 import { decapsulate, KEM_BYTES } from '../primitives/kem.ts'
-import { type Bytes, copyOf, domain, EMPTY, lengthPrefixed, wipe, xor } from './bytes.ts'
+import { allocate, type Bytes, domain, EMPTY, withFields, xorInto } from './bytes.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { Identity, PublicHalves, Recipient } from './key-pairs.ts'
-import { disposable, type Handle, SecretKey, wiping, withBytes } from './secret.ts'
+import { disposable, type Handle, SecretKey, withBytes } from './secret.ts'
 import { type AgreementSuite, type Method, METHODS } from './suite.ts'
 
 /** What a key agreement stores in the object. A part is empty if the suite does not use its method. */
@@ -57,15 +57,15 @@ export function agreeWith(
   ephemeral?: SecretKey<'x25519'>,
 ): { parts: AgreementParts; agreement: Agreement } {
   const parts = { ephemeral: EMPTY, encapsulated: EMPTY }
-  const secrets: Map<Method, Bytes> = new Map()
-  using _ = disposable({}, () => wipe(...secrets.values()))
+  const secrets: Secret[] = []
+  using _ = disposable({}, () => disposeAll(secrets))
   for (const method of place.suite.methods) {
     const { ciphertext, shared } =
       method === 'x25519' && ephemeral !== undefined
         ? withBytes(ephemeral, (scalar) => recipient.x25519.encapsulate(scalar))
         : recipient[method].encapsulate()
     parts[ROWS[method].part] = ciphertext
-    secrets.set(method, shared)
+    secrets.push({ method, key: SecretKey.adopt('agreed', shared) })
   }
   return { parts, agreement: combine(secrets, transcriptOf(recipient.publicHalves, place, parts)) }
 }
@@ -76,40 +76,61 @@ export function agreeWith(
  *   gives a wrong agreement, and an error only when it is used
  */
 export function reachAgreement(identity: Identity, place: AgreementPlace, parts: AgreementParts): Agreement {
-  const secrets: Map<Method, Bytes> = new Map()
-  using _ = disposable({}, () => wipe(...secrets.values()))
-  for (const method of place.suite.methods) secrets.set(method, decapsulate(identity[method], parts[ROWS[method].part]))
+  const secrets: Secret[] = []
+  using _ = disposable({}, () => disposeAll(secrets))
+  for (const method of place.suite.methods) {
+    const shared = decapsulate(identity[method], parts[ROWS[method].part])
+    secrets.push({ method, key: SecretKey.adopt('agreed', shared) })
+  }
   return combine(secrets, transcriptOf(identity.publicHalves, place, parts))
 }
 
-/** Computes `F(key, label, T)`: HMAC-SHA-512, cut to 32 bytes. */
-function prf(key: SecretKey<'agreed'>, label: string, transcript: Uint8Array): Bytes {
-  const mac = hmacSha512(key, domain(label), lengthPrefixed(transcript))
-  using _ = wiping(mac)
-  return copyOf(mac.subarray(0, 32))
+/** The secret of one method, as its KEM gave it. */
+interface Secret {
+  readonly method: Method
+  readonly key: SecretKey<'agreed'>
+}
+
+function disposeAll(secrets: readonly Secret[]): void {
+  for (const { key } of secrets) key.dispose()
+}
+
+/**
+ * Computes `F(key, label, T)`: HMAC-SHA-512, cut to 32 bytes.
+ * @param transcript `LP(T)`
+ */
+function prf(key: SecretKey<'agreed'>, label: string, transcript: Uint8Array): SecretKey<'agreed'> {
+  const mac = hmacSha512(key, domain(label), transcript)
+  mac.fill(0, 32)
+  return SecretKey.adopt('agreed', mac.subarray(0, 32))
 }
 
 function transcriptOf(
   publicHalves: PublicHalves,
   { headerBytes, suite, context }: AgreementPlace,
   parts: AgreementParts,
-) {
+): Bytes {
   // A method that is not used has two empty fields.
   const agreed = METHODS.flatMap((method) =>
     uses(suite, method) ? [parts[ROWS[method].part], publicHalves[method]] : [EMPTY, EMPTY],
   )
-  return sha512(domain('kem-transcript'), ...[headerBytes, ...agreed, context].map(lengthPrefixed))
+  return sha512(withFields(domain('kem-transcript'), headerBytes, ...agreed, context))
 }
 
 /** Computes X: the XOR of all secrets, after each has passed the PRF of its method. */
-function combine(secrets: ReadonlyMap<Method, Bytes>, transcript: Bytes): Agreement {
-  const passed: Bytes[] = []
-  using _ = disposable({}, () => wipe(...passed))
-  for (const [method, bytes] of secrets) {
-    using secret = new SecretKey('agreed', bytes)
-    passed.push(prf(secret, ROWS[method].label, transcript))
+function combine(secrets: readonly Secret[], transcript: Bytes): Agreement {
+  const prefixed = withFields(EMPTY, transcript)
+  const bytes = allocate(32)
+  const agreed = SecretKey.adopt('agreed', bytes)
+  try {
+    for (const { method, key } of secrets) {
+      using passed = prf(key, ROWS[method].label, prefixed)
+      withBytes(passed, (each) => xorInto(bytes, each))
+    }
+  } catch (error) {
+    agreed.dispose()
+    throw error
   }
-  const agreed = SecretKey.take('agreed', passed.reduce(xor))
-  const key: Agreement['key'] = (purpose) => SecretKey.take('agreed', prf(agreed, `kem/${purpose}`, transcript))
+  const key: Agreement['key'] = (purpose) => prf(agreed, `kem/${purpose}`, prefixed)
   return disposable({ key }, () => agreed.dispose())
 }

@@ -7,7 +7,7 @@ import { parseLabel } from './label.ts'
 import { optionsFrom } from './options.ts'
 import type { Pack } from './pack.ts'
 import { isBytes, isPromise } from './realms.ts'
-import { disposable, type Handle, SecretHolder } from './secret.ts'
+import { type Handle, SecretHolder } from './secret.ts'
 
 /**
  * The small parts of a block: its label and its envelope.
@@ -320,7 +320,7 @@ export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
     this.#sealing = sealing
   }
 
-  async seal(options: SealOptions = {}): Promise<SealedBlock> {
+  async seal(options?: SealOptions): Promise<SealedBlock> {
     // Read the caller's objects first: their code must not run between the check below and the use of what was checked.
     const shares = sharesOf(options)
     const prepared = this.#unspent()
@@ -329,14 +329,15 @@ export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
     // From here on this block is used up: its buffer becomes the ciphertext, or is wiped.
     this.#prepared = undefined
     this.dispose()
-    using sealing = disposable({ seal: () => this.#sealing.seal() }, () => this.#sealing.dispose())
     try {
-      const envelope = await sealing.seal()
+      const envelope = await this.#sealing.seal()
       const block = { label: this.label, envelope, ciphertext: prepared.buffer }
       return shared === undefined ? block : { ...block, shared }
     } catch (error) {
       wipe(prepared.buffer)
       throw error
+    } finally {
+      this.#sealing.dispose()
     }
   }
 
@@ -373,15 +374,16 @@ export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
 export async function sealPrepared(
   writer: BlockWriter,
   content: Uint8Array,
-  options: SealOptions,
+  options: SealOptions | undefined,
 ): Promise<SealedBlock> {
   const shares = sharesOf(options)
   using prepared = await writer.prepare(content)
-  return await prepared.seal({ shares })
+  return await prepared.seal(shares === undefined ? undefined : { shares })
 }
 
 /** Copies the ids, so that later changes by the caller have no effect. */
 export function sharesOf(options: SealOptions | undefined): readonly string[] | undefined {
+  if (options === undefined) return undefined
   const { shares } = optionsFrom(options, { shares: 'optional' }, 'seal')
   return shares === undefined ? undefined : idsFrom(shares)
 }

@@ -95,7 +95,9 @@ function hintFor(value: unknown, what: string): string {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const whole = allocate(parts.reduce((length, part) => length + part.length, 0))
+  let total = 0
+  for (const part of parts) total += part.length
+  const whole = allocate(total)
   let offset = 0
   for (const part of parts) {
     whole.set(part, offset)
@@ -106,10 +108,16 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 
 /** Returns `a ⊕ b`. A shorter operand is never padded: a mask of the wrong length is a bug. */
 export function xor(a: Uint8Array, b: Uint8Array): Bytes {
-  if (a.length !== b.length) throw new RangeError(`cannot XOR ${a.length} bytes with ${b.length}`)
   const result = copyOf(a)
-  for (let index = 0; index < a.length; index++) result[index] = (a[index] ?? 0) ^ (b[index] ?? 0)
+  xorInto(result, b)
   return result
+}
+
+/** Computes `target ⊕ b` in place. Both must have the same length, as in {@link xor}. */
+export function xorInto(target: Uint8Array, b: Uint8Array): void {
+  const { length } = target
+  if (length !== b.length) throw new RangeError(`cannot XOR ${length} bytes with ${b.length}`)
+  for (let index = 0; index < length; index++) target[index] = (target[index] ?? 0) ^ (b[index] ?? 0)
 }
 
 /** Compares bytes in a time that depends only on their lengths. */
@@ -125,16 +133,33 @@ export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0)
 }
 
+/** The two hex digits of each byte. */
+const HEX: readonly string[] = /* @__PURE__ */ Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+)
+
 export function toHex(bytes: Uint8Array): string {
   let hex = ''
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0')
+  for (const byte of bytes) hex += HEX[byte] ?? ''
   return hex
+}
+
+/** Returns the value of a lower-case hex digit, given by its code, or -1. */
+function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48
+  return code >= 97 && code <= 102 ? code - 87 : -1
 }
 
 /** Decodes lower-case hex digits. Returns undefined if `hex` is anything else, or not `length` bytes. */
 export function fromHex(hex: string, length: number): Bytes | undefined {
-  if (hex.length !== 2 * length || !/^[0-9a-f]*$/.test(hex)) return undefined
-  return filled(length, (index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
+  if (hex.length !== 2 * length) return undefined
+  const bytes = allocate(length)
+  for (let index = 0; index < length; index++) {
+    const [high, low] = [hexDigit(hex.charCodeAt(2 * index)), hexDigit(hex.charCodeAt(2 * index + 1))]
+    if (high < 0 || low < 0) return undefined
+    bytes[index] = 16 * high + low
+  }
+  return bytes
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -211,9 +236,14 @@ export function u32(value: number): Bytes {
 }
 /* eslint-enable keystrata/off-heap */
 
-export function u64(value: number): Bytes {
-  const bytes = allocate(8)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+/** Encodes numbers in 64 bits each. */
+export function u64(...values: readonly number[]): Bytes {
+  const bytes = allocate(8 * values.length)
+  const view = new DataView(bytes.buffer)
+  for (const [index, value] of values.entries()) {
+    view.setUint32(8 * index, Math.floor(value / 2 ** 32))
+    view.setUint32(8 * index + 4, value)
+  }
   return bytes
 }
 
@@ -222,10 +252,22 @@ export function u64(value: number): Bytes {
  * encoding.
  */
 export function lengthPrefixed(bytes: Uint8Array): Bytes {
-  const { length } = bytes
-  const whole = allocate(4 + length)
-  new DataView(whole.buffer).setUint32(0, length)
-  whole.set(bytes, 4)
+  return withFields(EMPTY, bytes)
+}
+
+/** Returns `start ‖ LP(field) ‖ LP(field) ‖ …`, in one piece of memory. */
+export function withFields(start: Uint8Array, ...fields: readonly Uint8Array[]): Bytes {
+  let total = start.length
+  for (const field of fields) total += 4 + field.length
+  const whole = allocate(total)
+  const view = new DataView(whole.buffer)
+  whole.set(start)
+  let at = start.length
+  for (const field of fields) {
+    view.setUint32(at, field.length)
+    whole.set(field, at + 4)
+    at += 4 + field.length
+  }
   return whole
 }
 

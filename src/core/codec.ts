@@ -33,9 +33,14 @@ interface Source {
 /** Thrown while reading: these bytes do not fit the layout. {@link decode} turns it into a KeystrataError. */
 class Misfit extends Error {}
 
-function take({ bytes, offset }: Source, length: number): Uint8Array {
+/** Returns where the next `length` bytes end. */
+function endOf({ bytes, offset }: Source, length: number): number {
   if (bytes.length - offset < length) throw new Misfit('too short')
-  return bytes.subarray(offset, offset + length)
+  return offset + length
+}
+
+function take(from: Source, length: number): Uint8Array {
+  return from.bytes.subarray(from.offset, endOf(from, length))
 }
 
 /**
@@ -75,8 +80,9 @@ function integer(size: 1 | 2 | 4): Codec<number> {
       for (let shift = 8 * (size - 1); shift >= 0; shift -= 8) to.bytes[to.offset++] = value >>> shift
     },
     read(from) {
-      const value = take(from, size).reduce((sum, byte) => sum * 256 + byte, 0)
-      from.offset += size
+      const end = endOf(from, size)
+      let value = 0
+      while (from.offset < end) value = value * 256 + (from.bytes[from.offset++] ?? 0)
       return value
     },
   }
@@ -269,7 +275,11 @@ type Fields<T> = { readonly [Name in keyof T]-?: Codec<T[Name]> }
 export function struct<T>(fields: Fields<T>): Codec<T> {
   const entries = Object.entries(fields) as [keyof T, Codec<T[keyof T]>][]
   return {
-    size: (value) => entries.reduce((sum, [name, codec]) => sum + codec.size(value[name]), 0),
+    size(value) {
+      let size = 0
+      for (const [name, codec] of entries) size += codec.size(value[name])
+      return size
+    },
     write(to, value) {
       for (const [name, codec] of entries) codec.write(to, value[name])
     },

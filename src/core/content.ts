@@ -9,8 +9,8 @@ import { wiping } from './secret.ts'
 /** The most that any cipher adds on either side. */
 const ROOM_BYTES = 64
 
-/** Contents, and the buffers with room that were lent for them. */
-const lent: WeakMap<Uint8Array, Bytes> = /* @__PURE__ */ new WeakMap()
+/** A buffer with room that is lent for a content, while somebody begins to prepare that content. */
+let lent: { readonly content: Uint8Array; readonly room: Bytes } | undefined
 
 /**
  * Returns content after checking its type and size.
@@ -40,7 +40,7 @@ export function assertContentBytes({ length }: Uint8Array): void {
  * one that was lent for the content, or a new one. Content that lies in a lent buffer already stays where it is.
  */
 export function roomFor(content: Uint8Array, before: number, after: number): { buffer: Bytes; copy: Uint8Array } {
-  const room = lent.get(content)
+  const room = lentFor(content)
   if (room === undefined) {
     const buffer = allocate(before + content.length + after)
     return { buffer, copy: buffer.subarray(before, before + content.length) }
@@ -67,17 +67,24 @@ export const bytesWithRoom = (memory: number): number => memory - 2 * ROOM_BYTES
  * and whoever lent the buffer gets it back as the ciphertext. The content may lie in it already.
  */
 export function withLent<T>(content: Uint8Array, room: Bytes, use: () => T): T {
-  lent.set(content, room)
+  lent = { content, room }
   try {
     return use()
   } finally {
-    lent.delete(content)
+    lent = undefined
   }
+}
+
+/** Returns the buffer that is lent for these bytes. They may be another view of the same memory. */
+function lentFor({ buffer, byteOffset, length }: Uint8Array): Bytes | undefined {
+  const { content, room } = lent ?? {}
+  const isSame = content?.buffer === buffer && content.byteOffset === byteOffset && content.length === length
+  return isSame ? room : undefined
 }
 
 /** Returns content in a buffer with room that can move to another thread: a lent one, or a new one. */
 export function movable(content: Uint8Array): Bytes {
-  const room = lent.get(content) ?? allocateWithRoom(content.length)
+  const room = lentFor(content) ?? allocateWithRoom(content.length)
   const buffer = room.subarray(0, ROOM_BYTES + content.length + ROOM_BYTES)
   if (!isIn(content, room)) contentIn(buffer).set(content)
   return buffer

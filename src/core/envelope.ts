@@ -28,8 +28,7 @@ export function envelopeLength(stored: Uint8Array): number {
  * @throws KeystrataError `malformed` if it is longer than any envelope
  */
 export function copyOfEnvelope(stored: Uint8Array): Bytes {
-  const most = Math.max(...BLOCK_SUITES.map(({ envelopeBytes }) => envelopeBytes))
-  if (stored.length <= most) return copyOf(stored)
+  if (BLOCK_SUITES.some(({ envelopeBytes }) => stored.length <= envelopeBytes)) return copyOf(stored)
   throw new KeystrataError('malformed', 'this is not an envelope: it is too long', {
     object: 'envelope',
     bytes: stored.length,

@@ -3,15 +3,24 @@
 // random bytes are good, the value is random.
 import { hmacSha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { randomBytes } from '../primitives/random.ts'
-import { type Bytes, concat, copyOf, u32 } from './bytes.ts'
+import { fillRandomly, randomBytes } from '../primitives/random.ts'
+import { allocate, type Bytes, concat, copyOf, withFields } from './bytes.ts'
 import { type Role, SecretKey, wiping } from './secret.ts'
 
 /** Returns 32 random bytes, hedged with a key that {@link deriveHedgeKey} derived, and with the other inputs. */
 export function hedgedUnder(hedgeKey: SecretKey<'hedge'>, ...parts: readonly Uint8Array[]): Bytes {
-  const random = randomBytes(32)
-  using _ = wiping(random)
-  return hmacSha256(hedgeKey, random, ...parts)
+  return hedgedInputs(hedgeKey, concat(ROOM, ...parts))
+}
+
+/** The room for the random bytes before the other inputs. */
+const ROOM = /* @__PURE__ */ allocate(32)
+
+/** Fills the room before the inputs with random bytes, computes the hedged value, and wipes all of them. */
+function hedgedInputs(hedgeKey: SecretKey<'hedge'>, inputs: Bytes): Bytes {
+  // The digest of a short content is almost as secret as the content.
+  using _ = wiping(inputs)
+  fillRandomly(inputs.subarray(0, ROOM.length))
+  return hmacSha256(hedgeKey, inputs)
 }
 
 /** Derives the key that hedges values with this label. */
@@ -43,9 +52,7 @@ export function hedgedNonceUnder(
   hedgeKey: SecretKey<'hedge'>,
   { digest, headerBytes, parameters, context }: NonceInputs,
 ): Bytes {
-  // No copies: the digest of a short content is almost as secret as the content.
-  const parts = [digest, headerBytes, parameters, context].flatMap((part) => [u32(part.length), part])
-  return hedgedUnder(hedgeKey, ...parts)
+  return hedgedInputs(hedgeKey, withFields(ROOM, digest, headerBytes, parameters, context))
 }
 
 /** Returns an id of 16 bytes for something that is made once, hedged with what it is for. */

@@ -14,7 +14,7 @@ import {
   toBase64Url,
   wipe,
 } from './bytes.ts'
-import { type CipherKeys, deriveCipherKeys } from './encrypt-then-mac.ts'
+import { cipherKind, type CipherKeys, deriveCipherKeys } from './encrypt-then-mac.ts'
 import { MAX_CONTENT_BYTES } from './envelope.ts'
 import { authenticationFailed, KeystrataError } from './errors.ts'
 import { SecretKey, wiping, withBytes } from './secret.ts'
@@ -178,7 +178,7 @@ async function encryptMember(form: Form, key: SecretKey<'member'>, file: Uint8Ar
 }
 
 /** Derives `kE ‖ kM` of the keyed form. */
-const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, 'member', [], 0)
+const keysOf = (key: SecretKey<'member'>): CipherKeys => deriveCipherKeys(key, EMPTY, cipherKind('member', [], 0))
 
 /**
  * Opens one file of a pack.

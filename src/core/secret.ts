@@ -106,16 +106,20 @@ export type Role =
   | 'mac'
   | 'hedge'
 
-/** Key material with one purpose. It copies the bytes that it is given. Only {@link withBytes} gives access to them. */
+/** Key material with one purpose. Only {@link withBytes} gives access to its bytes. */
 export class SecretKey<R extends Role> extends SecretHolder {
   readonly role: R
   readonly #bytes: Uint8Array
 
-  constructor(role: R, bytes: Uint8Array) {
-    const copy = copyOf(bytes)
-    super(`${role} key`, () => wipe(copy))
+  /**
+   * Copies the bytes.
+   * @param isOwn whether to use `bytes` instead of a copy: see {@link SecretKey.adopt}
+   */
+  constructor(role: R, bytes: Uint8Array, isOwn = false) {
+    const own = isOwn ? bytes : copyOf(bytes)
+    super(`${role} key`, () => own.fill(0))
     this.role = role
-    this.#bytes = copy
+    this.#bytes = own
   }
 
   /** Returns the bytes that the key holds, not a copy. Only {@link withBytes} may call this. */
@@ -128,6 +132,14 @@ export class SecretKey<R extends Role> extends SecretHolder {
   static take<R extends Role>(role: R, bytes: Uint8Array): SecretKey<R> {
     using _ = wiping(bytes)
     return new SecretKey(role, bytes)
+  }
+
+  /**
+   * Makes these bytes the memory of a key, without a copy. The caller must not use them again. They must be in memory
+   * that the garbage collector does not move, as everything is that a primitive returns.
+   */
+  static adopt<R extends Role>(role: R, bytes: Uint8Array): SecretKey<R> {
+    return new SecretKey(role, bytes, true)
   }
 
   /** Returns an independent key with the same role and bytes. */

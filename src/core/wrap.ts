@@ -4,9 +4,9 @@
 // keys.
 import { gcmOpen, gcmSeal } from '../primitives/aead.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { derive } from '../primitives/kdf.ts'
+import { derive, deriveFor, kdfInfo } from '../primitives/kdf.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from './agreement.ts'
-import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, lengthPrefixed, u8 } from './bytes.ts'
+import { allocate, type Bytes, concat, domain, EMPTY, equalBytes, u32, u8, wipe, withFields } from './bytes.ts'
 import { bytes, type Codec, decode, encode, rest, struct } from './codec.ts'
 import { authenticationFailed } from './errors.ts'
 import { encodeHeader, HEADER_BYTES, keyNotFound, parseHeader } from './header.ts'
@@ -59,7 +59,22 @@ export const NONCE_BYTES = 32
 export interface Lock extends Handle {
   readonly key: SecretKey<'lock'>
   readonly iv: Uint8Array
+  /** It is wiped together with the key, so use it before. */
   readonly commitment: Bytes
+}
+
+/** What all locks of one kind are derived with. {@link lockKind} makes it once. */
+export interface LockKind {
+  readonly info: Bytes
+  readonly keyBytes: 16 | 24 | 32
+}
+
+/**
+ * Makes a kind of lock.
+ * @param keyBytes the length of the AES key: 16, 24 or 32
+ */
+export function lockKind(label: string, context: readonly Uint8Array[], keyBytes: LockKind['keyBytes']): LockKind {
+  return { info: kdfInfo(label, context, keyBytes + COMMITMENT_BYTES), keyBytes }
 }
 
 /**
@@ -72,19 +87,23 @@ export function deriveLock(
   nonce: Uint8Array,
   label: string,
   context: readonly Uint8Array[],
-  keyBytes: 16 | 24 | 32,
+  keyBytes: LockKind['keyBytes'],
 ): Lock {
-  const derived = derive(key, nonce, label, context, keyBytes + COMMITMENT_BYTES)
-  using _ = wiping(derived)
-  const lockKey = new SecretKey('lock', derived.subarray(0, keyBytes))
-  return disposable(
-    {
-      key: lockKey,
-      iv: nonce.length === 0 ? allocate(12) : copyOf(nonce.subarray(0, 12)),
-      commitment: copyOf(derived.subarray(keyBytes)),
-    },
-    () => lockKey.dispose(),
-  )
+  return lockOf(key, nonce, lockKind(label, context, keyBytes))
+}
+
+const ZERO_IV = /* @__PURE__ */ allocate(12)
+
+/** Does the same as {@link deriveLock}, for a kind that was made before. `nonce` must not change while the lock is used. */
+export function lockOf(key: SecretKey<Role>, nonce: Uint8Array, { info, keyBytes }: LockKind): Lock {
+  const derived = deriveFor(key, nonce, info, keyBytes + COMMITMENT_BYTES)
+  const lockKey = SecretKey.adopt('lock', derived.subarray(0, keyBytes))
+  const commitment = derived.subarray(keyBytes)
+  const iv = nonce.length === 0 ? ZERO_IV : nonce.subarray(0, 12)
+  return disposable({ key: lockKey, iv, commitment }, () => {
+    lockKey.dispose()
+    wipe(commitment)
+  })
 }
 
 /** Derives the lock under a key of an agreement, and disposes of the agreement. */
@@ -102,7 +121,15 @@ export function agreedLock(
 
 /** Encodes the `AAD` of SPEC §1.4: what an object is, and what is known about it but not stored in it. */
 export function associatedData(header: Uint8Array, parameters: Uint8Array, context: Uint8Array): Bytes {
-  return concat(domain('aad'), header, lengthPrefixed(parameters), lengthPrefixed(context))
+  return withFields(aadStart(header), parameters, context)
+}
+
+/** The start of all associated data with this header. Make it once for headers that are used often. */
+export const aadStart = (header: Uint8Array): Bytes => concat(domain('aad'), header)
+
+/** Does the same as {@link associatedData}, for a start that was made before. The parameters are a nonce and a commitment, 32 bytes each. */
+export function lockedData(start: Uint8Array, nonce: Uint8Array, commitment: Uint8Array, context: Uint8Array): Bytes {
+  return concat(start, u32(64), nonce, commitment, u32(context.length), context)
 }
 
 /** Derives the key id of a symmetric key, 16 bytes. */

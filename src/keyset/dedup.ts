@@ -105,7 +105,7 @@ export class ContentScheme {
   #derivedKey(mode: typeof Mode.scoped | typeof Mode.global, first: Bytes, second: Bytes): SecretKey<'block'> {
     switch (mode) {
       case Mode.scoped:
-        return SecretKey.take('block', hmacSha256(this.#dedupKey, domain('scoped-key'), first))
+        return SecretKey.adopt('block', hmacSha256(this.#dedupKey, domain('scoped-key'), first))
       case Mode.global:
         return SecretKey.take('block', second)
     }
@@ -127,7 +127,7 @@ export class ContentScheme {
   /** Generates a key that does not depend on the content, and the nonce for it. Both are hedged (SPEC §4.4, §6.2). */
   #randomKey(digest: Bytes, label: Bytes): { blockKey: SecretKey<'block'>; nonce: Bytes } {
     const hedgeKey = (this.#hedgeKey ??= deriveHedgeKey(this.#dedupKey, 'hedge-block'))
-    const blockKey = SecretKey.take('block', hedgedUnder(hedgeKey, digest, label))
+    const blockKey = SecretKey.adopt('block', hedgedUnder(hedgeKey, digest, label))
     const nonce = hedgedNonce(blockKey, { digest, headerBytes: EMPTY, parameters: EMPTY, context: label })
     return { blockKey, nonce }
   }

@@ -98,13 +98,15 @@ export function parseEnvelope(stored: Uint8Array): Envelope {
   }
 }
 
+const NO_TAG = /* @__PURE__ */ allocate(TAG_BYTES)
+
 /** Encodes an envelope with zeros in place of its tag. The tag covers every byte before it. */
 export function encodeEnvelope(
   headerBytes: Uint8Array,
   suite: EncryptedSuite,
   fields: Omit<StoredEnvelope, 'headerBytes' | 'tag'>,
 ): Bytes {
-  return encode(layouts[suite.id], { headerBytes, ...fields, tag: allocate(TAG_BYTES) })
+  return encode(layouts[suite.id], { headerBytes, ...fields, tag: NO_TAG })
 }
 
 /** Which block an envelope is for. */
@@ -125,7 +127,8 @@ export function maskKey(
   { ownerId, suite, mode, label, sharer = EMPTY }: EnvelopePlace,
 ): Bytes {
   const headerBytes = encodeHeader({ type: ObjectType.envelope, suite, keyId: recipient.keyId, ownerId })
-  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context: concat(label, sharer) })
+  const context = sharer.length === 0 ? label : concat(label, sharer)
+  const { parts, agreement } = agreeWith(recipient, { headerBytes, suite, context })
   using _ = agreement
   const { ephemeral, encapsulated } = parts
   const mask = withBytes(blockKey, (key) => underAgreement(agreement, key))
@@ -150,7 +153,7 @@ export function unmaskKey(
   const place = { headerBytes, suite: header.suite, context: concat(label, sharer) }
   using agreement = reachAgreement(identity, place, envelope)
   if (!equalBytes(tagOf(agreement, tagged), tag)) throw authenticationFailed()
-  return SecretKey.take('block', underAgreement(agreement, mask))
+  return SecretKey.adopt('block', underAgreement(agreement, mask))
 }
 
 /** XORs with the agreed key: this masks a block key, and unmasks a mask. */

@@ -4,7 +4,7 @@ import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, wipe }
 import { contentFrom, roomFor, takeCiphertext } from '../core/content.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { disposable, type Handle, type Role, type SecretKey } from '../core/secret.ts'
-import { deriveLock, NONCE_BYTES } from '../core/wrap.ts'
+import { lockKind, type LockKind, lockOf, NONCE_BYTES } from '../core/wrap.ts'
 import { gcmOpenContent, gcmSealContent } from '../primitives/aead.ts'
 import type { ContentKey, ContentScheme } from './dedup.ts'
 import { type EncryptedMode, FRAME_BYTES, Mode } from './mask.ts'
@@ -73,6 +73,9 @@ interface Frame extends Handle {
   readonly aad: Bytes
 }
 
+/** The kinds of locks, made at first use. */
+const kinds: { scoped?: LockKind; off?: LockKind } = {}
+
 /**
  * Derives the frame of a content. The associated data is constant or depends on the label. It must not depend on
  * anything that a rekey or a share changes.
@@ -80,16 +83,15 @@ interface Frame extends Handle {
 function frameOf(mode: EncryptedMode, blockKey: SecretKey<'block'>, label: Uint8Array, nonce: Uint8Array): Frame {
   switch (mode) {
     case Mode.scoped: {
-      const lock = deriveLock(blockKey, EMPTY, 'block-scoped', [], 32)
-      const { key, iv, commitment } = lock
-      return disposable({ key, iv, lead: commitment, aad: domain('scoped-block') }, () => lock.dispose())
+      const lock = lockOf(blockKey, EMPTY, (kinds.scoped ??= lockKind('block-scoped', [], 32)))
+      return Object.assign(lock, { lead: lock.commitment, aad: domain('scoped-block') })
     }
     case Mode.off: {
-      const lock = deriveLock(blockKey, nonce, 'block-random', [], 32)
-      const { key, iv, commitment } = lock
-      return disposable({ key, iv, lead: concat(nonce, commitment), aad: concat(domain('random-block'), label) }, () =>
-        lock.dispose(),
-      )
+      const lock = lockOf(blockKey, nonce, (kinds.off ??= lockKind('block-random', [], 32)))
+      return Object.assign(lock, {
+        lead: concat(nonce, lock.commitment),
+        aad: concat(domain('random-block'), label),
+      })
     }
     case Mode.global:
       // The key is the SHA3-256 of the content, so the IV can be the same for all contents. The reader compares that

@@ -196,7 +196,7 @@ export class BlockSealer implements BlockWriter {
     })
   }
 
-  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+  async seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock> {
     return sealPrepared(this, content, options)
   }
 
@@ -322,7 +322,7 @@ export class HostWriter extends SecretHolder implements KeysetWriter {
     return this.#blocks.prepare(content)
   }
 
-  seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+  seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock> {
     return this.#blocks.seal(content, options)
   }
 

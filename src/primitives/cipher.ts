@@ -12,9 +12,12 @@ export const ctr: () => Ctr = choose(nodeCtr, webCtr, portableCtr)
 export const cbc: () => Cbc = choose(nodeCbc, webCbc, portableCbc)
 export const poly1305: () => Poly1305 = choose(nodePoly1305, portablePoly1305)
 
+/** The first counter block. Every implementation copies it. */
+const ZERO_BLOCK = /* @__PURE__ */ allocate(16)
+
 /** Encrypts or decrypts in place, from counter block 0. So `key` must encrypt only one text. */
 export function ctrInPlace(key: SecretKey<'cipher'>, buffer: Uint8Array): Promise<void> {
-  return withBytes(key, (bytes) => ctr().ctr(bytes, allocate(16), buffer))
+  return withBytes(key, (bytes) => ctr().ctr(bytes, ZERO_BLOCK, buffer))
 }
 
 /** Computes the tag over the joined parts, 16 bytes. `key` must authenticate only one message. */

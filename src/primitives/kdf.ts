@@ -1,5 +1,5 @@
 // The only key derivation: HKDF-SHA-512 (RFC 5869), with a label for every purpose (SPEC §1.3).
-import { type Bytes, concat, domain, EMPTY, lengthPrefixed, u16 } from '../core/bytes.ts'
+import { type Bytes, concat, domain, EMPTY, u16, withFields } from '../core/bytes.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { Hkdf } from './backend.ts'
 import { choose } from './choice.ts'
@@ -21,9 +21,19 @@ export function derive(
   context: readonly Uint8Array[],
   length: number,
 ): Bytes {
-  const info = concat(domain(label), ...context.map(lengthPrefixed), u16(length))
+  return deriveFor(key, salt, kdfInfo(label, context, length), length)
+}
+
+/** Returns the `info` that {@link derive} uses. It is not secret. Make it once for keys that are derived often. */
+export function kdfInfo(label: string, context: readonly Uint8Array[], length: number): Bytes {
+  const info = concat(withFields(domain(label), ...context), u16(length))
   // Node accepts no more than this, and every platform must derive the same keys.
   if (info.length > MAX_INFO_BYTES) throw new RangeError(`too much context to derive a key: ${info.length} bytes`)
+  return info
+}
+
+/** Does the same as {@link derive}, with an `info` that {@link kdfInfo} made for this length. */
+export function deriveFor(key: SecretKey<Role>, salt: Uint8Array, info: Uint8Array, length: number): Bytes {
   return withBytes(key, (bytes) => hkdf().hkdf('sha512', bytes, salt, info, length))
 }
 
@@ -35,5 +45,5 @@ export function deriveKey<R extends Role>(
   context: readonly Uint8Array[],
   length: number,
 ): SecretKey<R> {
-  return SecretKey.take(role, derive(key, EMPTY, label, context, length))
+  return SecretKey.adopt(role, derive(key, EMPTY, label, context, length))
 }

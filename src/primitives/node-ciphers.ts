@@ -12,6 +12,23 @@ import { portableCbc, portableCtr, portableGcm } from './portable.ts'
  */
 const CHUNK = 128 * 1024
 
+/**
+ * Passes a ciphertext through a cipher. The result is written to `into`, if it is given. The result of a short ciphertext
+ * is otherwise the memory that the cipher returns, without a copy.
+ */
+function decrypted(update: (chunk: Uint8Array) => Buffer, ciphertext: Uint8Array, into?: Bytes): Bytes {
+  const { length } = ciphertext
+  if (into === undefined && length <= CHUNK) return own(update(ciphertext))
+  const text = into ?? allocate(length)
+  for (let start = 0; start < length; start += CHUNK) {
+    const chunk = update(ciphertext.subarray(start, start + CHUNK))
+    text.set(chunk, start)
+    wipe(chunk)
+    free(chunk)
+  }
+  return text
+}
+
 type Mode = 'gcm' | 'ctr' | 'cbc'
 
 const IV_BYTES = { gcm: 12, ctr: 16, cbc: 16 } as const
@@ -62,13 +79,7 @@ export function nodeGcm(): Provided<Gcm> | undefined {
     })
     decipher.setAAD(aad)
     decipher.setAuthTag(sealed.subarray(-16))
-    const text = into ?? allocate(sealed.length - 16)
-    for (let start = 0; start < text.length; start += CHUNK) {
-      const chunk = decipher.update(sealed.subarray(start, Math.min(start + CHUNK, text.length)))
-      text.set(chunk, start)
-      wipe(chunk)
-      free(chunk)
-    }
+    const text = decrypted((chunk) => decipher.update(chunk), sealed.subarray(0, -16), into)
     try {
       // Only this call checks the tag. A failure of any other call says nothing about the bytes.
       decipher.final()
@@ -153,8 +164,8 @@ export function nodeCbc(): Provided<Cbc> | undefined {
 export function nodePoly1305(): Provided<Poly1305> | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
+  const nonce = allocate(12)
   const tagOf = (key: Uint8Array, parts: readonly Uint8Array[]): Bytes => {
-    const nonce = allocate(12)
     const cipher = crypto.createCipheriv('chacha20-poly1305', keyInput(crypto, key), nonce, { authTagLength: 16 })
     for (const part of parts) cipher.setAAD(part, { plaintextLength: 0 })
     cipher.final()

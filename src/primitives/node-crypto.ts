@@ -28,10 +28,16 @@ export interface Argon2Input {
   passes: number
 }
 
+interface Versions {
+  readonly node?: string
+  readonly bun?: string
+  readonly deno?: string
+}
+
 /** What this library reads of `process`. */
 interface Process {
   readonly getBuiltinModule?: (id: string) => unknown
-  readonly versions?: { readonly node?: string }
+  readonly versions?: Versions
 }
 
 /** Returns what `read` finds on this platform. Some platforms throw where others have nothing. */
@@ -72,18 +78,28 @@ export function works(probe: () => unknown): boolean {
   }
 }
 
-let node24: boolean | undefined
-
-function isNode24(): boolean {
-  return (node24 ??= ifThere(() => platformProcess()?.versions?.node?.startsWith('24.')) === true)
+/** Returns the release of Node as 1000 · major + minor, such as 24021. Returns Infinity for other runtimes. */
+export function releaseOf({ node, bun, deno }: Versions): number {
+  if (node === undefined || bun !== undefined || deno !== undefined) return Infinity
+  const [major = Infinity, minor = 0] = node.split('.').map(Number)
+  return 1000 * major + minor
 }
 
+/** Does the same as {@link releaseOf}, for this runtime. */
+export const release = (): number => releaseOf(ifThere(() => platformProcess()?.versions) ?? {})
+
+/** Returns whether keys that are bytes take four times as long as KeyObjects. */
+export const isSlowWithBytes = (found: number): boolean => found >= 24_018 && found <= 24_021
+
+let slowWithBytes: boolean | undefined
+
 /**
- * Returns a secret key in the form that is fastest on this runtime: a KeyObject on Node 24, bytes on every other
- * release.
+ * Returns a secret key in the form that is fastest on this runtime: bytes, or a KeyObject on the releases that are slow
+ * with bytes.
  */
 export function keyInput(crypto: Crypto, key: Uint8Array): Uint8Array | KeyObject {
-  return isNode24() ? crypto.createSecretKey(key) : key
+  slowWithBytes ??= isSlowWithBytes(release())
+  return slowWithBytes ? crypto.createSecretKey(key) : key
 }
 
 /**

@@ -1,6 +1,7 @@
 // Hashes and password hashing with node:crypto. Each function probes what the runtime has, and returns undefined if
 // portable code must do it: Bun, Deno, Electron and older releases of Node lack different primitives.
-import { type Argon2Input, type Crypto, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
+import { type Argon2Input, type Crypto, keyInput, nodeCrypto, release, own, PROVIDER, works } from './node-crypto.ts'
+import { hkdfOfHashes } from './node-hkdf.ts'
 import { allocate, type Bytes, copyOf } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Argon2id, Argon2Parameters, ContentHashes, Hashes, Hkdf, Hmac, Pbkdf2 } from './backend.ts'
@@ -67,8 +68,12 @@ export function nodeHkdf(): Provided<Hkdf> | undefined {
   const crypto = cryptoWithSha2()
   if (crypto === undefined) return undefined
   if (!works(() => crypto.hkdfSync('sha512', keyInput(crypto, key()), key(), key(), 32))) return undefined
-  const hkdf: Hkdf['hkdf'] = (hash, ikm, salt, info, length) =>
+  const native: Hkdf['hkdf'] = (hash, ikm, salt, info, length) =>
     new Uint8Array(crypto.hkdfSync(hash, keyInput(crypto, ikm), salt, info, length))
+  const isFaster = release() < 24_000 && works(() => crypto.hash('sha512', key(), 'buffer'))
+  const ofHashes = isFaster ? hkdfOfHashes(crypto) : undefined
+  const hkdf: Hkdf['hkdf'] = (hash, ...input) =>
+    (hash === 'sha512' ? ofHashes?.(...input) : undefined) ?? native(hash, ...input)
   return { primitives: ['HKDF'], provider: PROVIDER, part: { hkdf } }
 }
 

@@ -6,6 +6,11 @@ export function randomBytes(length: number): Bytes {
   return crypto.getRandomValues(allocate(length))
 }
 
+/** Overwrites bytes with fresh random ones, at most 65,536. */
+export function fillRandomly(bytes: Bytes): void {
+  crypto.getRandomValues(bytes)
+}
+
 /** How often to draw before giving up. A working generator never comes near. */
 const MAX_DRAWS = 256
 

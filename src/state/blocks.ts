@@ -6,7 +6,7 @@ import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, fromHex, toHex, u32 }
 import { KeystrataError } from '../core/errors.ts'
 import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
-import { sha256 } from '../primitives/hash.ts'
+import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
 import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
 import type { BlobStore } from './store.ts'
@@ -241,7 +241,7 @@ class BlocksUnder implements Blocks {
 
   async put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean> {
     const { label, envelope, ciphertext } = partsOf(block)
-    const head = { length: ciphertext.length, envelope, hash: sha256(ciphertext) }
+    const head = { length: ciphertext.length, envelope, hash: await hashOf(ciphertext) }
     const sharedHeads = [...(block.shared ?? [])].map(
       ([share, masked]) =>
         [`share/${shareIdFrom(share)}/${toHex(label)}`, { ...head, envelope: bytesFrom(masked, 'envelope') }] as const,
@@ -301,7 +301,7 @@ class BlocksUnder implements Blocks {
     if (checkedFlag(await this.#blobs.put(name, ciphertext), 'put')) return
     const found = await this.#get(name)
     if (found === undefined) checkedFlag(await this.#blobs.put(name, ciphertext), 'put')
-    else if (found.length !== length || !equalBytes(sha256(found), hash)) {
+    else if (found.length !== length || !equalBytes(await hashOf(found), hash)) {
       checkedFlag(await this.#blobs.replace(name, found, ciphertext), 'replace')
     }
   }
@@ -384,6 +384,12 @@ async function* arrived(readings: readonly Promise<BlockHead | undefined>[]): As
     const head = await reading
     if (head !== undefined) yield head
   }
+}
+
+/** Returns the SHA-256 of a ciphertext. Large ones go to the platform's fastest hash. */
+export async function hashOf(ciphertext: Uint8Array): Promise<Bytes> {
+  const [hash] = (await digestContent(bytesFrom(ciphertext, 'ciphertext'), [{ hash: 'sha256' }])) as [Bytes]
+  return hash
 }
 
 /** Returns the name of a ciphertext in a store of blobs. */

@@ -6,9 +6,8 @@ import { KeystrataError } from '../core/errors.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { ciphertextName, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
+import { ciphertextName, hashOf, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
 import { HEADS_PER_BLOCK } from './pace.ts'
-import { hashOf } from './shared-heads.ts'
 import type { BlobStore } from './store.ts'
 
 /**

@@ -8,10 +8,10 @@ import { optionsFrom } from '../core/options.ts'
 import { openPackMember } from '../core/pack.ts'
 import { needsPins } from '../core/pins.ts'
 import { verifyBlock } from '../core/verify.ts'
-import type { Blocks } from './blocks.ts'
+import { type Blocks, hashOf } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { assertPinned, parseRef, type Ref } from './ref.ts'
-import { hashOf, missingBlock } from './shared-heads.ts'
+import { missingBlock } from './shared-heads.ts'
 
 /** What opening needs of a store. */
 type ReadableBlocks = Pick<Blocks, 'get' | 'copiesBytes'>

@@ -19,7 +19,7 @@ export interface Ahead {
    * threads. Where only heads are read, 32 of them count as one block.
    */
   ahead?: number | undefined
-  /** Ends the stream, which then throws `aborted`. */
+  /** Ends the stream at once: it throws `aborted`. What is under way may still be stored. */
   signal?: AbortSignal | undefined
 }
 

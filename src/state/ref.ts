@@ -1,4 +1,4 @@
-// Refs: the texts by which a log keeps where a content is (SPEC §18.3).
+// Refs: the texts by which a log keeps where a content is (SPEC §18.5).
 import { copyOf, equalBytes, fromBase64Url, toBase64Url } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { forgetLastMatch } from '../core/text.ts'

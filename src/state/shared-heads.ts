@@ -1,19 +1,12 @@
 // The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names a block by the
 // hashes of both, so a head that is there stays as it is.
 import { type BlockHead, type PreparedBlock, type SealedBlock } from '../core/block.ts'
-import { bytesFrom, fromHex } from '../core/bytes.ts'
+import { fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
-import { digestContent } from '../primitives/hash.ts'
-import type { Blocks, SharedBlocks, StoredHead } from './blocks.ts'
+import { type Blocks, hashOf, type SharedBlocks, type StoredHead } from './blocks.ts'
 import { encodeRef, type Pins, pinsFor } from './ref.ts'
 
 const HASH_BYTES = 32
-
-/** Returns the SHA-256 of a ciphertext. */
-export async function hashOf(ciphertext: Uint8Array): Promise<Uint8Array> {
-  const [hash] = await digestContent(bytesFrom(ciphertext, 'ciphertext'), [{ hash: 'sha256' }])
-  return hash as Uint8Array
-}
 
 /** A store that can read heads, and write them, without the ciphertexts. */
 type HeadStore = Blocks & Required<Pick<Blocks, 'head' | 'putHead'>>

@@ -12,10 +12,10 @@ import {
   sealPrepared,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, concat, copyOf, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
+import { type Bytes, copyOf, EMPTY, equalBytes, toHex, u64, u8, wipe } from '../core/bytes.ts'
 import { encode } from '../core/codec.ts'
 import { assertContentBytes, assertNamed, copyIdentified, ownCiphertext } from '../core/content.ts'
-import { type CipherKeys, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
+import { type CipherKeys, cipherKind, type CipherKind, deriveCipherKeys } from '../core/encrypt-then-mac.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, ObjectType } from '../core/header.ts'
 import { deriveHedgeKey, HEDGE, hedgedNonceUnder } from '../core/hedge.ts'
@@ -23,7 +23,7 @@ import { keyedNaming, type Naming } from '../core/label.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { derivePackKey, type Pack, packFiles } from '../core/pack.ts'
 import { type Handle, SecretHolder, type SecretKey } from '../core/secret.ts'
-import { associatedData, keyIdOf } from '../core/wrap.ts'
+import { aadStart, keyIdOf, lockedData } from '../core/wrap.ts'
 import { chachaPolyTag, ctrInPlace } from '../primitives/cipher.ts'
 import { KeyedRecords } from '../state/keyed-record.ts'
 import type { Keys } from '../state/keys.ts'
@@ -51,10 +51,12 @@ export class VaultCipher {
   readonly #vaultId: Uint8Array
   readonly #dataKey: SecretKey<'data'>
   readonly #keyId: Bytes
-  /** The header of every envelope. */
+  /** The header of every envelope, and the start of its associated data. */
   readonly #headerBytes: Bytes
+  readonly #aadStart: Bytes
   readonly #naming: Naming
   readonly #hedgeKey: SecretKey<'hedge'>
+  readonly #kind: CipherKind
 
   constructor(vaultId: Uint8Array, dataKey: SecretKey<'data'>) {
     this.#vaultId = vaultId
@@ -62,8 +64,10 @@ export class VaultCipher {
     this.#keyId = keyIdOf(dataKey)
     const header = { type: ObjectType.envelope, suite: Suite.vault, keyId: this.#keyId, ownerId: vaultId }
     this.#headerBytes = encodeHeader(header)
+    this.#aadStart = aadStart(this.#headerBytes)
     this.#naming = keyedNaming(dataKey, vaultId)
     this.#hedgeKey = deriveHedgeKey(dataKey, HEDGE)
+    this.#kind = cipherKind('ctr-poly1305', [u8(ObjectType.envelope), vaultId], 32)
   }
 
   dispose(): void {
@@ -91,7 +95,7 @@ export class VaultCipher {
     using keys = this.#keysOf(nonce)
     await ctrInPlace(keys.cipher, buffer)
     const { commitment } = keys
-    const tag = await tagOf(keys.mac, associatedData(headerBytes, concat(nonce, commitment), label), buffer)
+    const tag = await tagOf(keys.mac, lockedData(this.#aadStart, nonce, commitment, label), buffer)
     return encode(vaultEnvelope, { headerBytes, nonce, commitment, tag })
   }
 
@@ -112,7 +116,7 @@ export class VaultCipher {
     const content = ownCiphertext(ciphertext)
     try {
       if (!equalBytes(commitment, keys.commitment)) throw authenticationFailed()
-      const aad = associatedData(headerBytes, concat(nonce, commitment), label)
+      const aad = lockedData(aadStart(headerBytes), nonce, commitment, label)
       if (!equalBytes(await tagOf(keys.mac, aad, content), tag)) throw authenticationFailed()
       await ctrInPlace(keys.cipher, content)
     } catch (error) {
@@ -124,14 +128,13 @@ export class VaultCipher {
 
   /** Derives `ke ‖ km ‖ c` for one block. */
   #keysOf(nonce: Uint8Array): CipherKeys {
-    const context = [u8(ObjectType.envelope), this.#vaultId]
-    return deriveCipherKeys(this.#dataKey, nonce, 'ctr-poly1305', context, 32)
+    return deriveCipherKeys(this.#dataKey, nonce, this.#kind)
   }
 }
 
 /** Computes the tag of a block. The two lengths at the end make the split between `aad` and ciphertext unambiguous. */
 function tagOf(key: SecretKey<'mac'>, aad: Uint8Array, ciphertext: Uint8Array): Promise<Bytes> {
-  return chachaPolyTag(key, [aad, ciphertext, u64(aad.length), u64(ciphertext.length)])
+  return chachaPolyTag(key, [aad, ciphertext, u64(aad.length, ciphertext.length)])
 }
 
 /**
@@ -190,7 +193,7 @@ export class OpenedVault extends SecretHolder implements Vault {
     return new PreparedOnce(prepared, { seal: () => this.#cipher.seal(prepared), dispose: () => undefined })
   }
 
-  async seal(content: Uint8Array, options: SealOptions = {}): Promise<SealedBlock> {
+  async seal(content: Uint8Array, options?: SealOptions): Promise<SealedBlock> {
     return sealPrepared(this, content, options)
   }
 

@@ -5,9 +5,26 @@ import { promisify } from 'node:util'
 import { chromium } from 'playwright'
 
 /** What round-trip.js gives: a block that was sealed and opened, and the code for a damaged one. */
-export function assertRoundTrip(found: object): void {
-  const { text, damaged } = found as { text?: unknown; damaged?: unknown }
-  assert.deepEqual({ text, damaged }, { text: 'my file', damaged: 'authentication-failed' })
+export function assertRoundTrip(found: unknown): void {
+  const { text, damaged } = Object(found) as { text?: unknown; damaged?: unknown }
+  assert.deepEqual(
+    { text, damaged },
+    { text: 'my file', damaged: 'authentication-failed' },
+    `no round trip: ${JSON.stringify(found)}`,
+  )
+}
+
+/** Checks the round trip of a program, and of each pool that it has. */
+export function assertRoundTrips(found: object, pools: readonly string[]): void {
+  assertRoundTrip(found)
+  for (const name of pools) assertRoundTrip((found as Record<string, unknown>)[name])
+}
+
+/** Checks that a bundle without its worker says in a TypeError where the pool looked for it, and what to do. */
+export function assertNoWorker(found: object, place: RegExp): void {
+  const { pool } = found as { pool?: unknown }
+  assert.match(String(pool), /^TypeError: the worker of the pool could not start: .*; pass createPool\(\{ worker \}\)/)
+  assert.match(String(pool), place)
 }
 
 /** Opens a page, waits for its result, and throws if the page had errors. */
@@ -27,6 +44,12 @@ export async function resultOfPage(url: string): Promise<object> {
   } finally {
     await browser.close()
   }
+}
+
+/** Runs a program and returns its result, which is its last line. */
+export async function resultOfProgram(folder: string, script: string, program = process.execPath): Promise<object> {
+  const lines = (await output(folder, program, [script])).trim().split('\n')
+  return JSON.parse(lines.at(-1) ?? '') as object
 }
 
 const execute = promisify(execFile)

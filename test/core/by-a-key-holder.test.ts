@@ -15,7 +15,7 @@ import { draftRecord, logIdOf, NO_HASH, parseRecord, positionText } from '../../
 import { memoryStateStore } from '../../src/stores.ts'
 import { insidesOf } from '../../src/keyset/keyset.ts'
 import { agreeWith } from '../../src/core/agreement.ts'
-import { deriveCipherKeys } from '../../src/core/encrypt-then-mac.ts'
+import { cipherKind, deriveCipherKeys } from '../../src/core/encrypt-then-mac.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { agreedLock, associatedData, deriveLock, keyIdOf } from '../../src/core/wrap.ts'
 import { deriveScopeId } from '../../src/client/typed-key.ts'
@@ -84,7 +84,7 @@ describe('a block of a vault', () => {
 
   async function crafted({ damage = false, ...names }: Changes) {
     const { buffer, label } = await vault.prepare(content)
-    const keys = deriveCipherKeys(dataKey, nonce, 'ctr-poly1305', [u8(ObjectType.envelope), vaultId], 32)
+    const keys = deriveCipherKeys(dataKey, nonce, cipherKind('ctr-poly1305', [u8(ObjectType.envelope), vaultId], 32))
     const headerBytes = encodeHeader({ type: ObjectType.envelope, ...own, ...names })
     const commitment = damage ? flipped(keys.commitment, 3) : keys.commitment
     await ctrInPlace(keys.cipher, buffer)

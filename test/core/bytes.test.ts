@@ -17,9 +17,12 @@ import {
   toBase64Url,
   toHex,
   u16,
+  u64,
   utf8,
   wipe,
+  withFields,
   xor,
+  xorInto,
 } from '../../src/core/bytes.ts'
 import { hex } from '../fixtures.ts'
 
@@ -28,6 +31,20 @@ describe('bytes', () => {
     expect(hex(u16(0x0102))).toBe('0102')
     expect(hex(lengthPrefixed(Uint8Array.of(7, 8)))).toBe('000000020708')
     expect(hex(domain('wrap'))).toBe(`00000011${hex(Buffer.from('keystrata/v1/wrap'))}`)
+  })
+
+  it('writes numbers in 64 bits, one after the other', () => {
+    expect(hex(u64(1, 0xfedcba98, Number.MAX_SAFE_INTEGER))).toBe('000000000000000100000000fedcba98001fffffffffffff')
+    expect(u64()).toHaveLength(0)
+  })
+
+  it('writes fields one after the other, each with its length', () => {
+    const start = Uint8Array.of(1, 2)
+    const fields = [new Uint8Array(0), Uint8Array.of(3), new Uint8Array(0x01_02_03).fill(4)]
+    const whole = withFields(start, ...fields)
+    expect(hex(whole)).toBe(hex(concat(start, ...fields.map(lengthPrefixed))))
+    expect(hex(whole.subarray(0, 14))).toBe('0102' + '00000000' + '0000000103' + '000102')
+    expect(whole.buffer.byteLength).toBe(whole.length)
   })
 
   it('encodes different sequences of fields differently', () => {
@@ -55,6 +72,7 @@ describe('bytes', () => {
 
   it('refuses to XOR unequal lengths', () => {
     expect(() => xor(new Uint8Array(32), new Uint8Array(31))).toThrow(RangeError)
+    expect(() => xorInto(new Uint8Array(31), new Uint8Array(32))).toThrow(RangeError)
   })
 
   it('encodes base64 as RFC 4648 §10 does, without padding', () => {
@@ -123,7 +141,8 @@ describe('bytes', () => {
         expect(fromHex(toHex(bytes), bytes.length)).toEqual(bytes)
       }),
     )
-    for (const wrong of ['0', 'AB', '0g', ' 1', '0102']) expect(fromHex(wrong, 1)).toBeUndefined()
+    for (const wrong of ['0', 'AB', '0g', ' 1', '0102', '/0', '0:', '`0', '0G', '0é', '0\0'])
+      expect(fromHex(wrong, 1), wrong).toBeUndefined()
   })
 
   it('accepts every kind of Uint8Array as bytes, as a view of the same memory', () => {

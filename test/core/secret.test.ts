@@ -21,6 +21,16 @@ describe('SecretKey', () => {
     expect(withBytes(key, (lent) => lent[31])).toBe(0xa5)
   })
 
+  it('adopts bytes as its own memory, and wipes them when it is disposed of', () => {
+    const given = bytes()
+    const key = SecretKey.adopt('block', given)
+    expect(withBytes(key, (lent) => lent === given)).toBe(true)
+    const copy = key.copy()
+    key.dispose()
+    expect(given).toEqual(new Uint8Array(32))
+    expect(withBytes(copy, (lent) => lent[0])).toBe(0xa5)
+  })
+
   it('is wiped and unusable after it was disposed of', async () => {
     const key = new SecretKey('block', bytes())
     const lent = withBytes(key, (inside) => inside)

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { deriveLock, unwrapSecret, wrapSecret } from '../../src/core/wrap.ts'
+import { concat } from '../../src/core/bytes.ts'
+import {
+  aadStart,
+  associatedData,
+  deriveLock,
+  lockedData,
+  lockKind,
+  lockOf,
+  unwrapSecret,
+  wrapSecret,
+} from '../../src/core/wrap.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { failure, flipped, hex, sample, withRandomness } from '../fixtures.ts'
 
@@ -16,6 +26,18 @@ describe('LOCK', () => {
     expect(deriveLock(key, new Uint8Array(0), 'wrap', [], 32).iv).toEqual(new Uint8Array(12))
   })
 
+  it('is the same for a kind that was made before, and is wiped when it is disposed of', () => {
+    const kind = lockKind('wrap', [sample(3)], 24)
+    const lock = lockOf(key, sample(32, 9), kind)
+    const other = deriveLock(key, sample(32, 9), 'wrap', [sample(3)], 24)
+    expect(hex(lock.commitment)).toBe(hex(other.commitment))
+    expect(withBytes(lock.key, hex)).toBe(withBytes(other.key, hex))
+    const lent = withBytes(lock.key, (bytes) => bytes)
+    expect(lent).toHaveLength(24)
+    lock.dispose()
+    expect([lent, lock.commitment]).toEqual([new Uint8Array(24), new Uint8Array(32)])
+  })
+
   it('commits to key, nonce, label and context', () => {
     const other = new SecretKey('master', sample(32, 2))
     const locks = [
@@ -27,6 +49,14 @@ describe('LOCK', () => {
     ]
     expect(new Set(locks.map((lock) => hex(lock.commitment))).size).toBe(locks.length)
     expect(new Set(locks.map((lock) => withBytes(lock.key, hex))).size).toBe(locks.length)
+  })
+})
+
+describe('the associated data of a lock', () => {
+  it('is the AAD of SPEC §1.4 with nonce and commitment as parameters', () => {
+    const [header, nonce, commitment, context] = [sample(48), sample(32, 2), sample(32, 3), sample(32, 4)]
+    const data = lockedData(aadStart(header), nonce, commitment, context)
+    expect(hex(data)).toBe(hex(associatedData(header, concat(nonce, commitment), context)))
   })
 })
 

@@ -17,6 +17,7 @@ import { contents, unencrypted } from './generate-keyset.ts'
 import './generate-record.ts'
 import './generate-adopted.ts'
 import './generate-hedge.ts'
+import './generate-ref.ts'
 import { blockFields, type Made, make } from './make-block.ts'
 import { type BlockVector, type PackVector } from './vectors.ts'
 

@@ -32,6 +32,15 @@ export interface RevisionVector extends Vector {
   revision: string
 }
 
+/** A ref (SPEC §18.5). */
+export interface RefVector extends Vector {
+  ref: string
+  label?: string
+  member?: string
+  /** For a ref of a share: the stored block that it names. */
+  stored?: { envelope: string; ciphertext: string }
+}
+
 /** How a random value is hedged (SPEC §4.3, §4.4, §6.2). Fields that its kind does not have are empty. */
 export interface HedgeVector extends Vector {
   kind: 'nonce' | 'block-key' | 'ephemeral'
@@ -367,6 +376,7 @@ function read<V>(name: string): V[] {
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const revisionVectors = (): RevisionVector[] => read('revision.json')
+export const refVectors = (): RefVector[] => read('ref.json')
 export const hedgeVectors = (): HedgeVector[] => read('hedge.json')
 export const blockVectors = (): BlockVector[] => read('block.json')
 export const loginVectors = (): LoginVector[] => read('login.json')

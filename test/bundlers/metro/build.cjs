@@ -11,7 +11,13 @@ async function build() {
     cacheStores: [],
     maxWorkers: 2,
     reporter: { update: () => undefined },
-    resolver: { ...base.resolver, useWatchman: false, platforms: ['ios', 'android'] },
+    resolver: {
+      ...base.resolver,
+      useWatchman: false,
+      platforms: ['ios', 'android'],
+      // As in @react-native/metro-config.
+      unstable_conditionNames: ['react-native'],
+    },
     transformer: {
       ...base.transformer,
       babelTransformerPath: require.resolve('@react-native/metro-babel-transformer'),

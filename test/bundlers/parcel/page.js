@@ -1,7 +1,9 @@
-import { roundTrip } from './round-trip.js'
+import { poolRoundTrip, roundTrip } from './round-trip.js'
+import { show } from './show.js'
 
-const result = document.getElementById('result')
-roundTrip().then(
-  (found) => (result.textContent = JSON.stringify(found)),
-  (error) => (result.textContent = String(error)),
-)
+const worker = () => new Worker(new URL('npm:keystrata/pool/worker', import.meta.url), { type: 'module' })
+
+async function find() {
+  return { ...(await roundTrip()), pool: await poolRoundTrip(), given: await poolRoundTrip({ worker }) }
+}
+show(find())

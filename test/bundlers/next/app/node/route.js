@@ -1,8 +1,8 @@
 import { selfTest } from 'keystrata'
-import { roundTrip } from '../../round-trip.js'
+import { poolRoundTrip, roundTrip } from '../../round-trip.js'
 
 export const dynamic = 'force-dynamic'
 
 export async function GET() {
-  return Response.json({ ...(await roundTrip()), ...(await selfTest()) })
+  return Response.json({ ...(await roundTrip()), pool: await poolRoundTrip(), ...(await selfTest()) })
 }
