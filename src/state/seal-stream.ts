@@ -14,7 +14,7 @@ import { readCut } from './cut.ts'
 import { LentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef, type Pins } from './ref.ts'
-import { SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
+import { isRepeatable, SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
 
 /**
  * Where one content is. Keep `ref` in a log: it is as secret as the content.
@@ -144,12 +144,13 @@ class Sealing {
       return { label, isNew: false, pins }
     }
     const shares = this.#shares && [...this.#shares.keys()]
+    const kind = shares === undefined || (await isRepeatable(prepared)) ? 'new' : 'unrepeatable'
     const block = await prepared.seal(shares && { shares })
     const { envelope, ciphertext } = block
     const pins = this.#shares && new Map<string, Pins>()
     // The heads of shares come first: once the block's own head is there, an interrupted backup does not come back.
     for (const [share, heads] of this.#shares ?? []) {
-      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array))
+      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, kind))
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#blocks.copiesBytes === true) this.#memory.give(ciphertext.buffer)
