@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { appendFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
-import { type BlockReader, type BlockWriter, type Keys, openLog, openPackMember } from 'keystrata'
+import { type BlockReader, type BlockWriter, cut, type Keys, openFrom, openLog, packInto, sealInto } from 'keystrata'
 import type { RecordReader, RecordWriter } from 'keystrata'
 import type { Blocks, StateStore } from 'keystrata/stores'
 
@@ -17,11 +17,10 @@ export interface Store {
   log?: string
 }
 
-/** One line of the log. A file is in one or more blocks, or in a pack, where `member` opens it. */
+/** One line of the log. The refs of a file name its pieces, in order. A small file is one piece of a pack. */
 interface FileLine {
   file: string
-  labels: string[]
-  member?: string
+  refs: string[]
 }
 
 /** A record of the log. The last one of a backup says how many files it has in total, and so that it is complete. */
@@ -33,9 +32,8 @@ interface Lines {
 
 const LOG = 'backups'
 const SMALL_BYTES = 1024 * 1024
-const BLOCK_BYTES = 8 * 1024 * 1024
-/** How many files a pack holds at most. */
-const PACK_FILES = 1024
+/** How many files a record lists at most. */
+const LISTED_AT_ONCE = 1000
 
 /**
  * Backs up all files in a folder. The writer of a keyset is enough: it needs no password, and cannot restore.
@@ -46,40 +44,29 @@ export async function backUp(folder: string, keys: BlockWriter & RecordWriter, s
   const backup = randomUUID()
   const append = (lines: Omit<Lines, 'backup'>) => log.append(Buffer.from(JSON.stringify({ backup, ...lines })))
 
-  let small: { file: string; content: Uint8Array }[] = []
-  let bytes = 0
-  const pack = async () => {
-    if (small.length === 0) return
-    const { content, members } = await keys.pack(small.map((each) => each.content))
-    const label = await put(content, keys, store.blocks)
-    await append({ files: small.map(({ file }, index) => ({ file, labels: [label], member: members[index]! })) })
-    small = []
-    bytes = 0
-  }
   const files = await filesIn(folder)
+  const small: string[] = []
   for (const file of files) {
     const path = join(folder, file)
-    if ((await stat(path)).size < SMALL_BYTES) {
-      const content = await readFile(path)
-      if (bytes + content.length > BLOCK_BYTES || small.length === PACK_FILES) await pack()
-      small.push({ file, content })
-      bytes += content.length
-    } else {
-      const labels: string[] = []
-      for await (const piece of createReadStream(path, { highWaterMark: BLOCK_BYTES }))
-        labels.push(await put(piece as Buffer, keys, store.blocks))
-      await append({ files: [{ file, labels }] })
+    if ((await stat(path)).size < SMALL_BYTES) small.push(file)
+    else {
+      const refs: string[] = []
+      for await (const { ref } of sealInto(store.blocks, keys, cut(createReadStream(path)))) refs.push(ref)
+      await append({ files: [{ file, refs }] })
     }
   }
-  await pack()
-  return append({ files: [], total: files.length })
-}
-
-/** Stores a block, unless the store has it. Returns its label. */
-async function put(content: Uint8Array, keys: BlockWriter, blocks: Blocks): Promise<string> {
-  using prepared = await keys.prepare(content)
-  if (!(await blocks.has(prepared.label))) await blocks.put(await prepared.seal())
-  return prepared.label
+  async function* contents() {
+    for (const file of small) yield await readFile(join(folder, file))
+  }
+  let lines: FileLine[] = []
+  let packed = 0
+  for await (const { ref } of packInto(store.blocks, keys, contents())) {
+    lines.push({ file: small[packed++]!, refs: [ref] })
+    if (lines.length < LISTED_AT_ONCE) continue
+    await append({ files: lines })
+    lines = []
+  }
+  return append({ files: lines, total: files.length })
 }
 
 async function filesIn(folder: string): Promise<string[]> {
@@ -112,27 +99,20 @@ export async function restore(
   }
   if (newest === undefined || newest.files.length !== newest.total)
     throw damaged[0] ?? new Error('the log has no complete backup')
-  // The next file is probably in the same pack.
-  let last = { label: '', content: new Uint8Array() }
-  const contentOf = async (label: string): Promise<Uint8Array> => {
-    if (last.label === label) return last.content
-    const block = await store.blocks.get(label)
-    if (block === undefined) throw new Error(`block ${label} is missing`)
-    last = { label, content: await keys.open(block) }
-    return last.content
-  }
   const root = resolve(folder)
   await mkdir(root)
-  for (const { file, labels, member } of newest.files) {
+  const parts: { path: string; ref: string }[] = []
+  for (const { file, refs } of newest.files) {
     const path = resolve(root, file)
     if (!path.startsWith(root + sep)) throw new Error(`${file} leads outside the folder`)
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, '', { flag: 'wx' })
-    for (const label of labels) {
-      const content = await contentOf(label)
-      await appendFile(path, member === undefined ? content : await openPackMember(content, member))
-    }
+    for (const ref of refs) parts.push({ path, ref })
   }
+  // One stream for all files: those that are in one pack are opened from one block.
+  const refs = parts.map(({ ref }) => ref)
+  let restored = 0
+  for await (const content of openFrom(store.blocks, keys, refs)) await appendFile(parts[restored++]!.path, content)
   return damaged
 }
 

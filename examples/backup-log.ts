@@ -1,5 +1,6 @@
 // The index of all backups: a log, which every key model has. Nobody can forge, drop or move a record without being
-// detected. Only cutting off the end goes unnoticed, unless the reader knows a position. The log of a share is the same.
+// detected. Only cutting off the end goes unnoticed, unless the reader knows a position. The log of a share is the same, with
+// refs of the share.
 import { randomUUID } from 'node:crypto'
 import type { LogReader, LogWriter } from 'keystrata'
 import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
@@ -7,13 +8,8 @@ import { type Folder, type IndexWriter, type Listing, type Snapshot, toListing }
 /** The name of the log. Each keyset, vault, client and share has its own, in its own part of the store. */
 export const BACKUPS = 'backups'
 
-/** The content of a record. */
-type Line =
-  | { run: string; folders: readonly Folder[] }
-  /** Completes a backup: it consists of all folders of this run. */
-  | { run: string; snapshot: Snapshot }
-  /** In the log of a share: the pin of each shared block, by label. */
-  | { pinned: Record<string, string> }
+/** The content of a record. The one with the snapshot completes a backup: it consists of all folders of this run. */
+type Line = { run: string; folders: readonly Folder[] } | { run: string; snapshot: Snapshot }
 
 /** Writes backups into a log. Several of these may append at the same time. */
 export class BackupLog implements IndexWriter {
@@ -29,16 +25,16 @@ export class BackupLog implements IndexWriter {
   }
 
   add(folders: readonly Folder[]): Promise<void> {
-    return this.append({ run: this.#run, folders })
+    return this.#append({ run: this.#run, folders })
   }
 
   async finish(snapshot: Snapshot): Promise<void> {
     await this.#beforeFinish()
-    await this.append({ run: this.#run, snapshot })
+    await this.#append({ run: this.#run, snapshot })
     this.#run = randomUUID()
   }
 
-  async append(line: Line): Promise<void> {
+  async #append(line: Line): Promise<void> {
     this.position = await this.#log.append(Buffer.from(JSON.stringify(line)))
   }
 }
@@ -47,7 +43,6 @@ export interface ReadBackups {
   snapshots: number
   /** The requested backup, by default the newest. Undefined if the log has no such backup. */
   listing?: Listing
-  pinned: Map<string, string>
 }
 
 /**
@@ -58,12 +53,11 @@ export async function readBackups(
   log: LogReader,
   { snapshot, atLeast }: { snapshot?: number | undefined; atLeast?: string | undefined } = {},
 ): Promise<ReadBackups> {
-  const found: ReadBackups = { snapshots: 0, pinned: new Map() }
+  const found: ReadBackups = { snapshots: 0 }
   const runs: Map<string, Folder[]> = new Map()
   for await (const { content } of log.read({ ...(atLeast !== undefined && { atLeast }) })) {
     const line = JSON.parse(Buffer.from(content).toString()) as Line
     if ('folders' in line) runs.set(line.run, [...(runs.get(line.run) ?? []), ...line.folders])
-    else if ('pinned' in line) for (const [label, pin] of Object.entries(line.pinned)) found.pinned.set(label, pin)
     else {
       found.snapshots++
       if (snapshot === undefined || snapshot === found.snapshots) {

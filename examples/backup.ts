@@ -1,20 +1,22 @@
 // Backs up a folder tree with a writer only. It needs no password and holds no key that could restore.
 import type { Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
+import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { BlockWriter } from 'keystrata'
+import { buffer } from 'node:stream/consumers'
+import { type BlockWriter, cut, packInto, type SealedContent, sealInto } from 'keystrata'
 import { type BackupStore, sha256 } from './backup-store.ts'
-import { Kind, newTally, putContent, type Tally, withKind } from './blocks.ts'
-import { type Entry, type Folder, type IndexWriter, joinPath, type Packed } from './listing.ts'
+import { type Entry, type File, type Folder, type IndexWriter, joinPath } from './listing.ts'
+import { newTally, type Tally } from './tally.ts'
 
-/** The size of one piece of a file: 8 MiB with its kind byte in front. */
-const PIECE_BYTES = 8 * 1024 * 1024 - 1
-/** How many pieces of a file are sealed at once, if the writer can do that. */
-const PIECES_AT_ONCE = 4
 /** Smaller files share a block with others, if packing is on. */
 const SMALL_BYTES = 1024 * 1024
 const PACK_BYTES = 8 * 1024 * 1024
 const PACK_FILES = 1024
+/** How much of a file is read at a time. */
+const CHUNK_BYTES = 1024 * 1024
+/** How many pieces of a file are sealed at once, if the writer can do that. */
+const PIECES_AT_ONCE = Math.min(2 * availableParallelism(), 16)
 /** How many entries go into the index at a time. */
 const LISTED_AT_ONCE = 5000
 
@@ -36,9 +38,11 @@ export interface BackupOptions {
 
 /** Backs up everything in `folder` as the newest snapshot of the store. */
 export async function backUp(folder: string, options: BackupOptions): Promise<Tally> {
+  const started = performance.now()
   const run = new BackupRun(options)
   await run.folder(folder, '')
   await run.list()
+  run.tally.ms = performance.now() - started
   const { files, bytes } = run.tally
   await options.index.finish({ created: new Date().toISOString(), files, bytes })
   return run.tally
@@ -48,10 +52,8 @@ class BackupRun {
   readonly tally = newTally()
   readonly #options: BackupOptions
   readonly #excluded: ReadonlySet<string>
-  /** One buffer for all files. Preparing content copies it, so the next read may overwrite the buffer. */
-  readonly #buffer = withKind(Kind.piece, Buffer.alloc(PIECE_BYTES))
-  /** Small files that wait to be packed, with the entries that will name their pack. */
-  #waiting: { file: Uint8Array; entry: Packed }[] = []
+  /** Small files that wait to be packed, with their entries, which get the refs. */
+  #waiting: { content: Uint8Array; entry: File }[] = []
   #waitingBytes = 0
   /** Folders that wait to be listed. */
   #folders: Folder[] = []
@@ -95,64 +97,68 @@ class BackupRun {
   }
 
   async #file(path: string, inside: string, common: { name: string; mode: number; mtimeMs: number }, before: Stats) {
+    const { writer, blocks, pack, onBytes } = this.#options
+    const entry: File = { ...common, type: 'file', size: 0, refs: [] }
     const file = await open(path)
     try {
-      const room = this.#buffer.subarray(1)
-      const pieces: Promise<string>[] = []
-      let size = 0
-      let entry: Entry | undefined
-      for (;;) {
-        const length = await fill(file, room)
-        if (length === 0) break
-        size += length
-        if (size === length && length < SMALL_BYTES && this.#options.pack === true) {
-          const packed = { ...common, type: 'file', size, pack: '', member: '' } as const
-          await this.#wait(new Uint8Array(room.subarray(0, length)), (entry = packed), inside)
-        } else {
-          // The content is copied in this call, before the buffer is filled again. Promise.all below reports a failure.
-          const putting = this.#put(this.#buffer.subarray(0, 1 + length))
-          putting.catch(() => undefined)
-          pieces.push(putting)
-          await pieces.at(-PIECES_AT_ONCE)
+      if (pack === true && before.size > 0 && before.size < SMALL_BYTES) {
+        const content = await buffer(file.createReadStream({ autoClose: false, end: SMALL_BYTES - 1 }))
+        entry.size = content.length
+        await this.#wait(content, entry, inside)
+        onBytes?.(content.length)
+      } else {
+        const pieces = cut(file.createReadStream({ autoClose: false, highWaterMark: CHUNK_BYTES }))
+        for await (const piece of sealInto(blocks, writer, pieces, { ahead: PIECES_AT_ONCE })) {
+          entry.refs.push(piece.ref)
+          entry.size += piece.size
+          this.#count(piece, piece.size)
+          onBytes?.(piece.size)
         }
-        this.#options.onBytes?.(length)
-        if (length < room.length) break
       }
       const after = await file.stat()
-      if (size !== before.size || after.mtimeMs !== before.mtimeMs) {
+      if (entry.size !== before.size || after.size !== before.size || after.mtimeMs !== before.mtimeMs) {
         this.#options.onProblem(`${path} changed while it was read; the backup holds the bytes that were read`)
       }
-      const labels = await Promise.all(pieces)
       this.tally.files++
-      this.tally.bytes += size
-      return entry ?? ({ ...common, type: 'file', size, pieces: labels } as const)
+      this.tally.bytes += entry.size
+      return entry
     } finally {
       await file.close()
     }
   }
 
-  #put(content: Uint8Array): Promise<string> {
-    return putContent(content, this.#options.writer, this.#options.blocks, this.tally)
+  /** Counts a block. */
+  #count({ isNew }: SealedContent, bytes: number): void {
+    this.tally.blocks++
+    if (isNew) this.tally.newBytes += bytes
+    else this.tally.deduplicated++
   }
 
   /**
    * Adds a small file to the pack that is being filled. A pack also ends after certain files, chosen by a hash of their
    * path. So when the length of a file changes, only its own pack changes, and later packs stay as they are.
    */
-  async #wait(file: Uint8Array, entry: Packed, inside: string): Promise<void> {
-    if (this.#waitingBytes + file.length > PACK_BYTES) await this.#pack()
-    this.#waiting.push({ file, entry })
-    this.#waitingBytes += file.length
+  async #wait(content: Uint8Array, entry: File, inside: string): Promise<void> {
+    if (this.#waitingBytes + content.length > PACK_BYTES) await this.#pack()
+    this.#waiting.push({ content, entry })
+    this.#waitingBytes += content.length
     const isChosen = this.#waitingBytes > PACK_BYTES / 4 && sha256(inside).startsWith('0')
     if (isChosen || this.#waiting.length === PACK_FILES) await this.#pack()
   }
 
+  /** Packs the files that wait. They fit into one block. */
   async #pack(): Promise<void> {
-    if (this.#waiting.length === 0) return
-    const { content, members } = await this.#options.writer.pack(this.#waiting.map(({ file }) => file))
-    const label = await this.#put(withKind(Kind.pack, content))
-    this.#waiting.forEach(({ entry }, index) => Object.assign(entry, { pack: label, member: members[index] }))
-    this.tally.packed += this.#waiting.length
+    const { writer, blocks } = this.#options
+    let packed = 0
+    for await (const sealed of packInto(
+      blocks,
+      writer,
+      this.#waiting.map(({ content }) => content),
+    )) {
+      if (packed === 0) this.#count(sealed, this.#waitingBytes)
+      this.#waiting[packed++]!.entry.refs = [sealed.ref]
+    }
+    this.tally.packed += packed
     this.#waiting = []
     this.#waitingBytes = 0
   }
@@ -170,15 +176,4 @@ class BackupRun {
     this.#folders = []
     this.#entries = 0
   }
-}
-
-/** Reads until the buffer is full or the file ends. */
-async function fill(file: FileHandle, buffer: Uint8Array): Promise<number> {
-  let filled = 0
-  while (filled < buffer.length) {
-    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled)
-    if (bytesRead === 0) break
-    filled += bytesRead
-  }
-  return filled
 }

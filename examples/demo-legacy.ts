@@ -1,13 +1,12 @@
 // The next part of the client demo: the data of an old client is sealed under DES-56. The demo opens it and seals it
 // again for a client with an AES-256 key.
-import { openLog } from 'keystrata'
+import { openFrom, openLog, sealInto } from 'keystrata'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { type Client, deriveClient, generateTypedKey } from 'keystrata/client'
 import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
-import { getContent, Kind, newTally, putContent, withKind } from './blocks.ts'
 import type { Demo } from './demo.ts'
 import { type Machine, saveClient, savedClient } from './demo-client.ts'
-import { type Entry, type Folder, type IndexWriter, type Listing, type Snapshot, toListing } from './listing.ts'
+import { type Folder, foldersOf, type IndexWriter, refsOf, type Snapshot, toListing, withRefs } from './listing.ts'
 import { enrol, logIn, RemoteStore } from './storage-client.ts'
 import { REALM } from './storage-service.ts'
 import { say } from './terminal.ts'
@@ -58,7 +57,7 @@ export async function legacyStory(
 
 /** The listing of a backup in a block, because a scope under DES has no logs. */
 class BlockIndex implements IndexWriter {
-  /** The label of the listing. */
+  /** The ref of the listing. */
   position: string | undefined
   readonly #folders: Folder[] = []
   readonly #client: Client
@@ -74,52 +73,33 @@ class BlockIndex implements IndexWriter {
   }
 
   async finish(snapshot: Snapshot): Promise<void> {
-    const content = withKind(Kind.listing, Buffer.from(JSON.stringify([snapshot, this.#folders])))
-    this.position = await putContent(content, this.#client.scope('private'), this.#store.blocks, newTally())
+    const content = Buffer.from(JSON.stringify([snapshot, this.#folders]))
+    for await (const { ref } of sealInto(this.#store.blocks, this.#client.scope('private'), [content])) {
+      this.position = ref
+    }
     await this.#store.commit()
   }
 }
 
 /**
  * Opens a backup of one client and seals it as a backup of another one. Returns the number of blocks.
- * @param label the label of the listing
+ * @param ref where the listing is
  */
-async function move(from: Client, label: string, to: Client, url: string): Promise<number> {
-  const source = { reader: from.scope('private'), store: await RemoteStore.connect(url, from) }
-  const listed = Buffer.from(await getContent(Kind.listing, label, source, newTally())).toString()
-  const listing = toListing(...(JSON.parse(listed) as [Snapshot, Folder[]]))
+async function move(from: Client, ref: string, to: Client, url: string): Promise<number> {
+  const { blocks } = await RemoteStore.connect(url, from)
+  const open = (refs: readonly string[]) => openFrom(blocks, from.scope('private'), refs)
   const here = await RemoteStore.connect(url, to)
   const writer = to.scope('private')
   const index = new BackupLog(openLog(here.state, BACKUPS, writer), () => here.commit())
-  const moved: Map<string, string> = new Map()
-  const reseal = async (label: string): Promise<string> => {
-    const known = moved.get(label)
-    if (known !== undefined) return known
-    const content = await getContent(Kind.piece, label, source, newTally())
-    const next = await putContent(withKind(Kind.piece, content), writer, here.blocks, newTally())
-    moved.set(label, next)
-    return next
+  async function* reseal(refs: readonly string[]) {
+    for await (const sealed of sealInto(here.blocks, writer, open(refs))) yield sealed.ref
   }
-  await moveListing(listing, index, reseal)
-  return moved.size
-}
-
-async function moveListing(
-  { snapshot, folders }: Listing,
-  index: IndexWriter,
-  reseal: (label: string) => Promise<string>,
-): Promise<void> {
-  for (const [path, entries] of folders) {
-    const next: Entry[] = []
-    for (const entry of entries) {
-      if (entry.type !== 'file' || !('pieces' in entry)) next.push(entry)
-      else {
-        const pieces: string[] = []
-        for (const label of entry.pieces) pieces.push(await reseal(label))
-        next.push({ ...entry, pieces })
-      }
-    }
-    await index.add([{ path, entries: next }])
+  let moved = 0
+  for await (const content of open([ref])) {
+    const listing = toListing(...(JSON.parse(Buffer.from(content).toString()) as [Snapshot, Folder[]]))
+    await index.add(foldersOf(await withRefs(listing, reseal)))
+    await index.finish(listing.snapshot)
+    moved = refsOf(listing).length
   }
-  await index.finish(snapshot)
+  return moved
 }

@@ -1,11 +1,11 @@
 // Puts everything in the store under new key pairs. It stores a keyset with the old and the new pairs, rekeys the
 // envelopes, reseals the index, and only then forgets the retired pairs. In this order nothing is lost, wherever it
 // stops. No ciphertext is rewritten.
-import { type BlockHead, changeKeyset, checkRetired, type Keyset, openLog } from 'keystrata'
+import { changeKeyset, checkRetired, type Keyset, openLog, rekeyBlocks } from 'keystrata'
 import type { BlobStore, Blocks } from 'keystrata/stores'
 import { BACKUPS } from './backup-log.ts'
 import type { FolderStore } from './backup-store.ts'
-import { say } from './terminal.ts'
+import { report, say } from './terminal.ts'
 import { newPool } from './threads.ts'
 
 /**
@@ -20,7 +20,7 @@ export async function regenerate(
   const before = await ciphertexts(blobs)
   using both = await changeKeyset(state, keyset, (newest) => newest.regenerate())
   // Now a real tool gives every host its new export, and waits for backups that still run with the old one.
-  const envelopes = await rekeyAll(both, blocks)
+  const envelopes = await rekeyAll(blocks, both)
   const index = openLog(state, BACKUPS, both)
   const { copied } = await index.reseal({ atLeast })
   // It reads every head and every record again. What another process wrote meanwhile is noticed here. The logs of shares
@@ -38,23 +38,11 @@ export async function regenerate(
 }
 
 /** Rekeys all envelopes. It can stop and start again: it skips envelopes that are already under the current pairs. */
-async function rekeyAll(keyset: Keyset, blocks: Pick<Blocks, 'heads' | 'replaceEnvelope'>): Promise<number> {
-  const underWay: Map<string, BlockHead> = new Map()
-  const heads = async function* () {
-    for await (const head of blocks.heads()) {
-      underWay.set(head.label, head)
-      yield head
-    }
-  }
-  let rekeyed = 0
+async function rekeyAll(blocks: Pick<Blocks, 'heads' | 'replaceEnvelope'>, keyset: Keyset): Promise<number> {
   await using pool = newPool()
-  for await (const { label, envelope, error } of pool.rekey(keyset, heads())) {
-    if (error !== undefined) throw new Error(`block ${label.slice(0, 12)}…: ${error.message}`, { cause: error })
-    const head = underWay.get(label)!
-    underWay.delete(label)
-    // If the envelope is another one by now, it stays: checkRetired tells whether it needs a retired pair.
-    if (envelope !== undefined && (await blocks.replaceEnvelope(head, envelope))) rekeyed++
-  }
+  const { rekeyed, failed } = await rekeyBlocks(blocks, pool.rekeyer(keyset))
+  for (const { label, error } of failed) report(`cannot rekey block ${label.slice(0, 12)}…: ${error.message}`)
+  if (failed.length > 0) throw new Error('the old key pairs are kept, because some blocks still need them')
   return rekeyed
 }
 

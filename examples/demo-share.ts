@@ -1,5 +1,5 @@
 // Shares a folder of a backup with a second user, who restores only that folder from the store. Each shared block gets
-// an envelope for the share. Each file in a pack is shared by its member string. The share's log lists all of it. Then
+// an envelope for the share, and the share's log lists the refs: of a file in a pack, a ref opens that file alone. Then
 // the second user tries to open everything else, which must fail.
 import {
   type BlockReader,
@@ -7,19 +7,17 @@ import {
   createKeyset,
   type Keyset,
   KeystrataError,
+  labelOf,
   openLog,
-  openPackMember,
   parseCard,
+  shareFrom,
+  verifyBlocks,
 } from 'keystrata'
 import { type Blocks, prefixed } from 'keystrata/stores'
-import { BackupLog, BACKUPS, readBackups } from './backup-log.ts'
-import { getContent, Kind, newTally, pinOf, type Source } from './blocks.ts'
+import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import type { Demo } from './demo.ts'
-import { labelsOf, type Listing, type Packed, packedIn, partOf } from './listing.ts'
+import { foldersOf, type Listing, partOf, refsOf, withRefs } from './listing.ts'
 import { say } from './terminal.ts'
-
-/** How many blocks go into one record of the log. */
-const LOGGED_AT_ONCE = 5000
 
 export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, subfolder: string): Promise<void> {
   const { blocks, state } = demo.store
@@ -33,41 +31,26 @@ export async function shareFolder(demo: Demo, keyset: Keyset, listing: Listing, 
 
   using created = await changeKeyset(state, keyset, (newest) => newest.createShare())
   const { share } = created
-  const shared = blocks.shared(share.id)
+  // What the log names is what the recipient gets. So this verifies each block.
+  const theirs = await withRefs(part, (refs) => shareFrom(blocks, share, refs))
   const log = new BackupLog(openLog(prefixed(state, `share/${share.id}/`), BACKUPS, share))
-  let pinned: Record<string, string> = {}
-  const labels = labelsOf(part)
-  for (const label of labels) {
-    const block = await blocks.get(label)
-    if (block === undefined) throw new Error(`block ${label.slice(0, 12)}… is missing: back up again, then share`)
-    // What the log pins is what the recipient gets. So make sure that it is what was backed up.
-    await keyset.open(block)
-    const theirs = { ...block, envelope: share.add(block) }
-    await shared.put(theirs)
-    pinned[label] = pinOf(theirs)
-    if (Object.keys(pinned).length < LOGGED_AT_ONCE) continue
-    await log.append({ pinned })
-    pinned = {}
-  }
-  await log.append({ pinned })
-  await log.add([...part.folders].map(([path, entries]) => ({ path, entries: [...entries] })))
+  await log.add(foldersOf(theirs))
   await log.finish(part.snapshot)
   const invite = share.invite(theirCard)
+  const labels = new Set(refsOf(part).map(labelOf))
   say(`shared ${name}: ${labels.size} blocks got a second envelope each; no ciphertext was copied`)
 
   // From here on the second user acts, with the invite, the store, and a card whose fingerprint they compared. If they
   // were told the position, nobody can hide the end of the log from them.
   using reader = friend.acceptShare(invite, ourCard)
-  const told = await readBackups(openLog(prefixed(state, `share/${reader.id}/`), BACKUPS, reader), {
+  const told = await readListing(openLog(prefixed(state, `share/${reader.id}/`), BACKUPS, reader), {
     atLeast: log.position,
   })
-  if (told.listing === undefined) throw new Error('the log of the share lists no backup')
   const store = { address: demo.store.address, blocks: blocks.shared(reader.id) }
-  const source = { reader, store, pinned: told.pinned }
-  await demo.restore(source, told.listing, { into: SHARED, of: name })
+  await demo.restore({ reader, store }, told, { into: SHARED, of: name })
   say(`${await refusedBlocks(blocks, reader, labels)} other blocks do not open for the second user`)
-  const strangers = packedIn(listing).filter(({ pack }) => labels.has(pack))
-  say(`${await refusedFiles(strangers, packedIn(part), source)} other files in the shared packs do not open either`)
+  const files = await refusedFiles(refsOf(listing), refsOf(told), store.blocks, reader)
+  say(`${files} other files in the shared packs do not open either`)
 }
 
 /** The end of the folder name for the second user's restore. */
@@ -91,25 +74,47 @@ async function refusedBlocks(
   return refused
 }
 
-/** Tries to open the files of shared packs that are not shared, with the keys of files that are. All must fail. */
-async function refusedFiles(all: readonly Packed[], told: readonly Packed[], source: Source): Promise<number> {
-  const known = new Set(told.map(({ pack, member }) => `${pack} ${member}`))
-  const keys = [...new Set(told.map(({ member }) => member.split('.')[2]!))].slice(0, 3)
-  const contents: Map<string, Uint8Array> = new Map()
+/**
+ * Tries to open the files of shared packs that are not shared, with the keys of files that are. Returns how many there
+ * are; all must fail.
+ */
+async function refusedFiles(
+  all: readonly string[],
+  told: readonly string[],
+  blocks: Pick<Blocks, 'get'>,
+  reader: BlockReader,
+): Promise<number> {
+  const known: Map<string, PackedRef[]> = new Map()
+  for (const ref of told.flatMap(packedRef)) known.set(ref.label, [...(known.get(ref.label) ?? []), ref])
+  const guesses: string[] = []
   let refused = 0
-  for (const { pack, member } of all) {
-    if (known.has(`${pack} ${member}`)) continue
-    const [form, index, key] = member.split('.') as [string, string, string]
-    const content = contents.get(pack) ?? (await getContent(Kind.pack, pack, source, newTally()))
-    contents.clear()
-    contents.set(pack, content)
-    // Identical files have the same key, so a holder of one can open the other. They learn nothing new.
-    for (const other of keys)
-      if (other !== key) await mustFail(() => openPackMember(content, `${form}.${index}.${other}`))
+  for (const { label, index, key } of all.flatMap(packedRef)) {
+    const others = known.get(label) ?? []
+    if (others.length === 0 || others.some((other) => other.index === index)) continue
     refused++
+    for (const other of others.slice(0, 3)) {
+      // Identical files have the same key, so a holder of one can open the other. They learn nothing new.
+      if (other.key !== key) guesses.push(`${other.block}.${index}.${other.key}`)
+    }
   }
+  for await (const { error } of verifyBlocks(blocks, reader, guesses)) if (error === undefined) throw opened()
   return refused
 }
+
+/** The parts of the ref of a file in a pack. `block` is all that comes before the index. */
+interface PackedRef {
+  label: string
+  block: string
+  index: string
+  key: string
+}
+
+function packedRef(ref: string): PackedRef[] {
+  const [, block, index, key] = /^(.+\.[gk])\.(\d+)\.([^.]+)$/.exec(ref) ?? []
+  return block === undefined ? [] : [{ label: labelOf(ref), block, index: index!, key: key! }]
+}
+
+const opened = () => new Error('something that was not shared could be opened')
 
 async function mustFail(action: () => Promise<unknown>): Promise<void> {
   try {
@@ -118,5 +123,5 @@ async function mustFail(action: () => Promise<unknown>): Promise<void> {
     if (error instanceof KeystrataError) return
     throw error
   }
-  throw new Error('something that was not shared could be opened')
+  throw opened()
 }

@@ -8,7 +8,6 @@ import { type BlockWriter, selfTest } from 'keystrata'
 import { folderStateStore } from 'keystrata/stores/folder'
 import { backUp } from './backup.ts'
 import { type BackupStore, type FolderStore, folderStore } from './backup-store.ts'
-import type { Source } from './blocks.ts'
 import { clientDemo, LAPTOP, MACHINE } from './demo-client.ts'
 import { RECOVERED } from './demo-custody.ts'
 import { MOVED } from './demo-legacy.ts'
@@ -16,7 +15,7 @@ import { keysetDemo } from './demo-keyset.ts'
 import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
 import type { IndexWriter, Listing } from './listing.ts'
-import { assertEmpty, compareFolders, restore } from './restore.ts'
+import { assertEmpty, compareFolders, restore, type Source } from './restore.ts'
 import { askPassword, printTally, problemCount, report, say, terminal, withBar } from './terminal.ts'
 
 const USAGE = `npm run demo -- [FOLDER] [--model MODEL] [--store DIR] [--restore DIR] [--regenerate] [--share SUBFOLDER]
@@ -161,7 +160,7 @@ async function main(): Promise<void> {
       const tally = await withBar('backing up', total, (onBytes) =>
         backUp(what, { writer, index, blocks: to.blocks, exclude, onProblem: report, onBytes, pack }),
       )
-      printTally(`${what} → ${to.address}`, 'seal', tally, backend)
+      printTally(`${what} → ${to.address}`, 'backup', tally, backend)
       say(`the index ends at ${index.position}; note this: with --at-least it shows whether the end was cut off`)
     },
     async restore(source, listing, again) {
@@ -170,7 +169,7 @@ async function main(): Promise<void> {
       const tally = await withBar('restoring', listing.snapshot.bytes, (onBytes) =>
         restore(into, listing, { ...source, onProblem: report, onBytes }),
       )
-      printTally(`${source.store.address} → ${into}`, 'open', tally, backend)
+      printTally(`${source.store.address} → ${into}`, 'restore', tally, backend)
       if (restoreOnly) return
       await compareFolders(resolve(folder, again?.of ?? ''), into, exclude, report)
       if (problemCount() === 0) console.log('Every file was restored exactly.')

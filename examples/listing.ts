@@ -1,22 +1,17 @@
 // The listing of a backup: its files, folders and links, and where the content of each file is. backup-log.ts stores it.
 
 export type Entry = { name: string; mode: number; mtimeMs: number } & (
-  ({ type: 'file'; size: number } & (Pieces | Packed)) | { type: 'folder' } | { type: 'link'; target: string }
+  Content | { type: 'folder' } | { type: 'link'; target: string }
 )
 
-/** A file that is stored as pieces. Each piece is a block. */
-interface Pieces {
-  /** The labels of the pieces, in order. */
-  pieces: string[]
+interface Content {
+  type: 'file'
+  size: number
+  /** Where its pieces are, in order. A small file is whole, in a pack with others. Refs are as secret as the file. */
+  refs: string[]
 }
 
-/** A small file in a pack with others. */
-export interface Packed {
-  /** The label of the pack. */
-  pack: string
-  /** The member string, which opens this file in the pack. It is as secret as the file. */
-  member: string
-}
+export type File = Extract<Entry, Content>
 
 /** Entries of one folder. A large folder is split over several of these. */
 export interface Folder {
@@ -53,6 +48,10 @@ export function toListing(snapshot: Snapshot, folders: readonly Folder[]): Listi
   return { snapshot, folders: map }
 }
 
+/** Returns the folders of a listing, as an index takes them. */
+export const foldersOf = ({ folders }: Listing): Folder[] =>
+  [...folders].map(([path, entries]) => ({ path, entries: [...entries] }))
+
 export const joinPath = (path: string, name: string): string => (path === '' ? name : `${path}/${name}`)
 
 /** Returns the listing of one folder of a backup. Its paths are relative to that folder. */
@@ -66,11 +65,24 @@ export function partOf({ snapshot, folders }: Listing, folder: string): Listing 
   return { snapshot: { ...snapshot, files: files.length, bytes }, folders: new Map(inside) }
 }
 
-const filesOf = ({ folders }: Listing) => [...folders.values()].flat().filter((entry) => entry.type === 'file')
+/** Returns all refs of a listing, each one once. Those of one pack mostly follow each other. */
+export const refsOf = ({ folders }: Listing): string[] => [
+  ...new Set([...folders.values()].flat().flatMap((entry) => (entry.type === 'file' ? entry.refs : []))),
+]
 
-/** Returns the labels of all blocks that a listing needs. */
-export const labelsOf = (listing: Listing): Set<string> =>
-  new Set(filesOf(listing).flatMap((file) => ('pack' in file ? [file.pack] : file.pieces)))
-
-/** Returns the files of a listing that are in packs. */
-export const packedIn = (listing: Listing): Packed[] => filesOf(listing).filter((file) => 'pack' in file)
+/**
+ * Returns the same listing with other refs, such as those of a share.
+ * @param replace returns one ref for each that it gets, in their order
+ */
+export async function withRefs(
+  listing: Listing,
+  replace: (refs: readonly string[]) => AsyncIterable<string>,
+): Promise<Listing> {
+  const refs = refsOf(listing)
+  const others: Map<string, string> = new Map()
+  for await (const other of replace(refs)) others.set(refs[others.size]!, other)
+  const replaced = (entry: Entry): Entry =>
+    entry.type === 'file' ? { ...entry, refs: entry.refs.map((ref) => others.get(ref)!) } : entry
+  const folders = [...listing.folders].map(([path, entries]) => [path, entries.map(replaced)] as const)
+  return { snapshot: listing.snapshot, folders: new Map(folders) }
+}

@@ -5,9 +5,16 @@ import { createReadStream } from 'node:fs'
 import { chmod, link, lstat, lutimes, mkdir, open, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { openPackMember } from 'keystrata'
-import { getContent, Kind, newTally, type Source, type Tally } from './blocks.ts'
-import { type Entry, joinPath, type Listing } from './listing.ts'
+import { type BlockReader, labelOf, openFrom } from 'keystrata'
+import type { BackupStore } from './backup-store.ts'
+import { type Entry, type File, joinPath, type Listing } from './listing.ts'
+import { newTally, type Tally } from './tally.ts'
+
+/** Where to read blocks from, and which reader opens them. */
+export interface Source {
+  reader: BlockReader
+  store: { address: string; blocks: Pick<BackupStore['blocks'], 'get'> }
+}
 
 export interface RestoreOptions extends Source {
   /** Called with one line for each thing that could not be restored. */
@@ -19,8 +26,12 @@ export interface RestoreOptions extends Source {
 export async function restore(target: string, listing: Listing, options: RestoreOptions): Promise<Tally> {
   await assertEmpty(target)
   await mkdir(target, { recursive: true })
+  const started = performance.now()
   const run = new RestoreRun(listing, options)
-  await run.folder(target, '')
+  await run.createIn(target, '')
+  await run.fill()
+  await run.finish()
+  run.tally.ms = performance.now() - started
   return run.tally
 }
 
@@ -40,64 +51,72 @@ function assertPlainName(name: string): void {
   }
 }
 
-type File = Extract<Entry, { type: 'file' }>
-
+/**
+ * Restores in three steps: folders and links, then all files from one stream, then the modes and times of folders. It
+ * only creates, and never opens what exists: mkdir and hard link fail if the name is taken. So no entry can be written
+ * through a link that another entry created.
+ */
 class RestoreRun {
   readonly tally = newTally()
   readonly #listing: Listing
   readonly #options: RestoreOptions
-  /** The pack that was opened last, because the next file is probably in it too. */
-  #pack: { label: string; content: Uint8Array } | undefined
+  readonly #files: { path: string; entry: File }[] = []
+  readonly #folders: { path: string; entry: Entry }[] = []
 
   constructor(listing: Listing, options: RestoreOptions) {
     this.#listing = listing
     this.#options = options
   }
 
-  async folder(target: string, inside: string): Promise<void> {
+  /** Creates the folders and links, and notes the files. */
+  async createIn(target: string, inside: string): Promise<void> {
     for (const entry of this.#listing.folders.get(inside) ?? []) {
-      const child = join(target, entry.name)
-      try {
+      const path = join(target, entry.name)
+      await this.#reporting(path, async () => {
         assertPlainName(entry.name)
-        await this.#entry(child, joinPath(inside, entry.name), entry)
-      } catch (error) {
-        this.#options.onProblem(`cannot restore ${child}: ${(error as Error).message}`)
-      }
+        if (entry.type === 'file') this.#files.push({ path, entry })
+        else if (entry.type === 'link') {
+          await symlink(entry.target, path)
+          await lutimes(path, entry.mtimeMs / 1000, entry.mtimeMs / 1000)
+        } else {
+          await mkdir(path)
+          this.#folders.push({ path, entry })
+          await this.createIn(path, joinPath(inside, entry.name))
+        }
+      })
     }
   }
 
-  /**
-   * Restores one entry. It only creates, and never opens what exists: mkdir and hard link fail if the name is taken. So
-   * no entry can be written through a link that another entry created.
-   */
-  async #entry(path: string, inside: string, entry: Entry): Promise<void> {
-    const modified = entry.mtimeMs / 1000
-    if (entry.type === 'link') {
-      await symlink(entry.target, path)
-      await lutimes(path, modified, modified)
-    } else if (entry.type === 'folder') {
-      await mkdir(path)
-      try {
-        await this.folder(path, inside)
-      } finally {
-        await chmod(path, entry.mode)
-        await utimes(path, modified, modified)
+  /** Restores the files. A stream ends with the first error, so the next one begins behind the file that has it. */
+  async fill(): Promise<void> {
+    const files = this.#files
+    let at = 0
+    while (at < files.length) {
+      const { store, reader } = this.#options
+      const contents = openFrom(store.blocks, reader, refsFrom(files, at))
+      let isFine = true
+      while (isFine && at < files.length) {
+        const { path, entry } = files[at++]!
+        isFine = await this.#reporting(path, () => this.#file(path, entry, contents))
       }
-    } else {
-      await this.#file(path, entry)
+      await contents.return(undefined)
     }
   }
 
-  async #file(path: string, entry: File): Promise<void> {
+  async #file(path: string, entry: File, contents: AsyncGenerator<Uint8Array>): Promise<void> {
     const modified = entry.mtimeMs / 1000
     // Written under another name until it is complete, so that nobody mistakes half a file for the whole one.
     const partial = join(dirname(path), `.restoring-${randomUUID()}`)
     const file = await open(partial, 'wx', 0o600)
     try {
-      for await (const piece of this.#pieces(entry)) {
-        await file.writeFile(piece)
-        this.#options.onBytes?.(piece.length)
+      let size = 0
+      for (const ref of entry.refs) {
+        const content = await nextOf(contents, ref)
+        await file.writeFile(content)
+        size += content.length
+        this.#options.onBytes?.(content.length)
       }
+      if (size !== entry.size) throw new Error(`it has ${size} bytes, and not ${entry.size}`)
       await file.chmod(entry.mode)
       await file.utimes(modified, modified)
       await link(partial, path)
@@ -109,17 +128,38 @@ class RestoreRun {
     }
   }
 
-  async *#pieces(entry: File): AsyncGenerator<Uint8Array> {
-    if ('pack' in entry) {
-      const { pack: label, member } = entry
-      if (this.#pack?.label !== label) {
-        this.#pack = { label, content: await getContent(Kind.pack, label, this.#options, this.tally) }
-      }
-      this.tally.packed++
-      yield await openPackMember(this.#pack.content, member)
-    } else {
-      for (const label of entry.pieces) yield await getContent(Kind.piece, label, this.#options, this.tally)
+  /** Sets the modes and times of the folders, from the inside out: nothing is written into them any more. */
+  async finish(): Promise<void> {
+    for (const { path, entry } of this.#folders.reverse()) {
+      await this.#reporting(path, async () => {
+        await chmod(path, entry.mode)
+        await utimes(path, entry.mtimeMs / 1000, entry.mtimeMs / 1000)
+      })
     }
+  }
+
+  /** Returns false if the work failed, which is reported. */
+  async #reporting(path: string, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work()
+      return true
+    } catch (error) {
+      this.#options.onProblem(`cannot restore ${path}: ${(error as Error).message}`)
+      return false
+    }
+  }
+}
+
+function* refsFrom(files: readonly { entry: File }[], start: number): Generator<string> {
+  for (let at = start; at < files.length; at++) yield* files[at]!.entry.refs
+}
+
+/** Takes the next content from a stream. An error names its block. */
+async function nextOf(contents: AsyncGenerator<Uint8Array>, ref: string): Promise<Uint8Array> {
+  try {
+    return (await contents.next()).value as Uint8Array
+  } catch (error) {
+    throw new Error(`block ${labelOf(ref).slice(0, 12)}…: ${(error as Error).message}`, { cause: error })
   }
 }
 

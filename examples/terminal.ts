@@ -2,7 +2,7 @@
 import { styleText } from 'node:util'
 import * as prompts from '@clack/prompts'
 import { MultiBar, Presets } from 'cli-progress'
-import type { Tally } from './blocks.ts'
+import type { Tally } from './tally.ts'
 
 export const terminal: boolean = process.stdout.isTTY
 let bars: MultiBar | undefined
@@ -56,14 +56,17 @@ export async function withBar(
   }
 }
 
-export function printTally(title: string, work: 'seal' | 'open', tally: Tally, backend: string): void {
+export function printTally(title: string, work: 'backup' | 'restore', tally: Tally, backend: string): void {
   const rows = {
     files: tally.files,
     bytes: tally.bytes,
-    blocks: tally.blocks,
-    'files in packs': tally.packed,
-    ...(work === 'seal' && { deduplicated: tally.deduplicated, 'stored bytes': tally.storedBytes }),
-    [`${work} MB/s`]: Math.round(tally.contentBytes / 1000 / Math.max(tally.crypto.ms, 0.001)),
+    ...(work === 'backup' && {
+      blocks: tally.blocks,
+      'files in packs': tally.packed,
+      deduplicated: tally.deduplicated,
+      'new bytes': tally.newBytes,
+    }),
+    'MB/s': Number((tally.bytes / 1000 / Math.max(tally.ms, 0.001)).toPrecision(2)),
     backend,
   }
   console.log(`\n${title}`)

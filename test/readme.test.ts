@@ -7,7 +7,7 @@ import {
   generateTypedKey,
   openSavedClient,
 } from '../src/client.ts'
-import { all, CHEAP, PASSWORD, quick } from './fixtures.ts'
+import { all, CHEAP, failure, PASSWORD, quick } from './fixtures.ts'
 import { Destination } from '../src/keyset/layout.ts'
 import {
   type BlockHead,
@@ -19,6 +19,7 @@ import {
   type Keys,
   type Keyset,
   type KeysetWriter,
+  openFrom,
   openLog,
   openWriter,
   parseBlock,
@@ -69,7 +70,7 @@ const exported = [
   'export { createServer }',
   'export { safeguard, buildForCustomer, becomeClient }',
   'export { moveToAes }',
-  'export { sealAll, rekeyInThreads }',
+  'export { sealFile, rekeyInThreads }',
   'export { backUpInto, newKeyPairs }',
   'export { unlock }',
 ]
@@ -533,28 +534,19 @@ describe('README', () => {
   })
 
   it('seals and rekeys in threads', async () => {
-    const { sealAll, rekeyInThreads } = await run<{
-      sealAll: (writer: KeysetWriter, contents: Uint8Array[]) => Promise<SealedBlock[]>
-      rekeyInThreads: (
-        next: Keyset,
-        heads: AsyncIterable<BlockHead>,
-        store: (head: BlockHead) => Promise<void>,
-      ) => Promise<void>
+    const { sealFile, rekeyInThreads } = await run<{
+      sealFile: (file: ReadableStream<Uint8Array>, writer: KeysetWriter, blocks: Blocks) => Promise<string[]>
+      rekeyInThreads: (next: Keyset, blocks: Blocks) => Promise<number>
     }>(14)
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
-    const blocks = await sealAll(
-      openWriter(keyset.export('host')),
-      ['one', 'two', 'three'].map((text) => Buffer.from(text)),
-    )
-    const texts = await Promise.all(blocks.map((block) => keyset.open(block)))
-    expect(texts.map((text) => Buffer.from(text).toString())).toEqual(['one', 'two', 'three'])
-    const [next, stored] = [keyset.regenerate(), [] as BlockHead[]]
-    const heads = async function* () {
-      yield* blocks
-    }
-    await rekeyInThreads(next, heads(), async (head) => void stored.push(head))
-    expect(stored.map(({ label }) => label)).toEqual(blocks.map(({ label }) => label))
-    expect(stored.every(({ envelope }) => next.isCurrent(envelope))).toBe(true)
+    const blocks = blocksIn(memoryBlobStore())
+    const [first] = await sealFile(new Blob(['one']).stream(), openWriter(keyset.export('host')), blocks)
+    await sealFile(new Blob(['two']).stream(), openWriter(keyset.export('host')), blocks)
+    expect(Buffer.concat(await all(openFrom(blocks, keyset, [first!]))).toString()).toBe('one')
+    const next = keyset.regenerate()
+    expect(await rekeyInThreads(next, blocks)).toBe(2)
+    expect((await all(blocks.heads())).every(({ envelope }) => next.isCurrent(envelope))).toBe(true)
+    expect(await rekeyInThreads(next, blocks)).toBe(0)
   })
 
   it('keeps keys and blocks in stores, and puts them under new key pairs', async () => {
@@ -562,28 +554,27 @@ describe('README', () => {
       backUpInto: (
         state: StateStore,
         blobs: BlobStore,
-        content: Uint8Array,
-        writer: Pick<KeysetWriter, 'id' | 'revision' | 'prepare'>,
-      ) => Promise<string>
+        file: ReadableStream<Uint8Array>,
+        writer: KeysetWriter,
+      ) => Promise<string[]>
       newKeyPairs: (state: StateStore, blobs: BlobStore, password: string, atLeast: string) => Promise<Keyset>
     }>(15)
     const [state, blobs] = [memoryStateStore(), memoryBlobStore()]
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     await saveKeyset(state, keyset)
     const writer = openWriter(keyset.export('host'))
-    const content = Buffer.from('a file')
-    const label = await backUpInto(state, blobs, content, writer)
-    expect(await backUpInto(state, blobs, content, writer)).toBe(label)
+    const file = () => new Blob(['a file']).stream()
+    const refs = await backUpInto(state, blobs, file(), writer)
+    expect(await backUpInto(state, blobs, file(), writer)).toEqual(refs)
 
-    const position = await openLog(state, 'backups', writer).append(Buffer.from(label))
+    const position = await openLog(state, 'backups', writer).append(Buffer.from(refs[0]!))
     const last = await newKeyPairs(state, blobs, PASSWORD, position)
     expect(last.retired).toBe(0)
     expect((await openLog(state, 'backups', last).last({ atLeast: position }))?.position).toBe(position)
-    const stored = (await blocksIn(blobs).get(label))!
-    expect(Buffer.from(await last.open(stored)).toString()).toBe('a file')
-    await expect(keyset.open(stored)).rejects.toHaveProperty('code', 'key-not-found')
-    await expect(backUpInto(state, blobs, content, writer)).rejects.toHaveProperty('code', 'stale-export')
-    expect(await backUpInto(state, blobs, content, openWriter(last.export('host')))).toBe(label)
+    expect(Buffer.concat(await all(openFrom(blocksIn(blobs), last, refs))).toString()).toBe('a file')
+    await failure(() => all(openFrom(blocksIn(blobs), keyset, refs)), 'key-not-found')
+    await failure(() => backUpInto(state, blobs, file(), writer), 'stale-export')
+    expect(await backUpInto(state, blobs, file(), openWriter(last.export('host')))).toEqual(refs)
   })
 
   it('handles each error code', async () => {

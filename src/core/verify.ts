@@ -18,3 +18,21 @@ export async function verifyBlock(reader: BlockReader, block: StoredBlock): Prom
   if (verify === undefined) wipe(await reader.open(block))
   else await verify(block)
 }
+
+const owners: WeakMap<object, (block: StoredBlock) => Promise<void>> = /* @__PURE__ */ new WeakMap()
+
+/** Registers how the owner of a share verifies a block before it is added. */
+export function setVerifyForShare(share: object, verify: (block: StoredBlock) => Promise<void>): void {
+  owners.set(share, verify)
+}
+
+/**
+ * Verifies a block as the owner of a share.
+ * @throws KeystrataError as `open`
+ * @throws TypeError if the share is not a handle of this library
+ */
+export async function verifyForShare(share: object, block: StoredBlock): Promise<void> {
+  const verify = owners.get(share)
+  if (verify === undefined) throw new TypeError('share must be a handle of this library: pass keyset.share(id)')
+  await verify(block)
+}

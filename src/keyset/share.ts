@@ -2,7 +2,7 @@
 // it is. The share's readers learn the keys of the blocks that were added, and no others.
 import { assertKeyPair } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'
-import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
+import { type Bytes, equalBytes, toHex, wipe } from '../core/bytes.ts'
 import { type Card, keysOfCard, type PinnedKeys } from '../core/card.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { generateKeyPair, type PublicHalves, Recipient, type SigningPair } from '../core/key-pairs.ts'
@@ -10,6 +10,7 @@ import { setNeedsPins } from '../core/pins.ts'
 import { setRecipe } from '../core/recipe.ts'
 import { copyKeys, disposeKeys, equalKeys, type Handle, SecretHolder, SecretKey } from '../core/secret.ts'
 import { type EncryptedSuite, recordSuiteOf, rekeySuiteOf, Strength, strongestSuite } from '../core/suite.ts'
+import { setVerifyForShare } from '../core/verify.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { drawUntil, randomBytes } from '../primitives/random.ts'
 import {
@@ -23,9 +24,10 @@ import {
   setRecordKeys,
 } from '../state/record.ts'
 import { maskKey, Mode } from './mask.ts'
+import { OwnerBlocks, type OwnerKeys } from './owner.ts'
 import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
 import type { ActiveShare, PublicShare } from './layout.ts'
-import { EnvelopeKeys, envelopeKeysOf, openBlock, type OpenedContent, type OwnerPairs } from './open.ts'
+import { EnvelopeKeys, openBlock, type OpenedContent } from './open.ts'
 import { recordKeysFrom } from './signed-record.ts'
 import { type EnvelopeTarget, rekeyBlock } from './rekey.ts'
 import type { PreparedContent } from './seal.ts'
@@ -244,7 +246,7 @@ export interface SharedReader extends BlockReader, RecordReader, Handle {
 interface OwnedKeys {
   readonly share: ActiveShare
   readonly sharer: Sharer
-  readonly owner: OwnerPairs
+  readonly owner: OwnerKeys
 }
 
 export class OwnedShare extends SecretHolder implements Share {
@@ -252,22 +254,26 @@ export class OwnedShare extends SecretHolder implements Share {
   readonly #share: ActiveShare
   readonly #sharer: Sharer
   readonly #encryption: Strength
-  readonly #keys: EnvelopeKeys
+  readonly #blocks: OwnerBlocks
   readonly #recipient: ShareRecipient
   readonly #records: RecordKeys
 
-  private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, keys: EnvelopeKeys) {
+  private constructor(held: OwnedKeys, encryption: Strength, recipient: ShareRecipient, blocks: OwnerBlocks) {
     const { share, sharer } = held
     super('share', () => {
-      keys.dispose()
+      blocks.dispose()
       disposeKeys(held)
     })
     this.id = toHex(share.id)
     this.#share = share
     this.#sharer = sharer
     this.#encryption = encryption
-    this.#keys = keys
+    this.#blocks = blocks
     this.#recipient = recipient
+    setVerifyForShare(this, async (block) => {
+      this.assertUsable()
+      wipe(await blocks.open(block))
+    })
     const { sourceSigning, cardSigning } = sharer
     this.#records = shareRecords(recipient, encryption, () => sourceSigning, cardSigning.publicKey)
     setRecordKeys(this, () => this.#usable())
@@ -277,15 +283,13 @@ export class OwnedShare extends SecretHolder implements Share {
    * Creates a share with copies of the keys.
    * @param encryption the default of the keyset's writers
    */
-  static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerPairs): Share {
-    const { id, blockPair, retired, adopted, allowWeaker } = owner
+  static of(share: ActiveShare, sharer: Sharer, encryption: Strength, owner: OwnerKeys): Share {
     const { publicHalves, privateHalves } = share
     if (privateHalves !== undefined) assertKeyPair({ publicHalves, privateHalves })
     const recipient = new ShareRecipient(share, sharer.sourceSigning.publicKey)
-    const sources = adopted.map(({ id }) => ({ id }))
-    const held = copyKeys({ share, sharer, owner: { id, blockPair, retired, adopted: sources, allowWeaker } })
+    const held = copyKeys({ share, sharer, owner })
     try {
-      return new OwnedShare(held, encryption, recipient, envelopeKeysOf(held.owner))
+      return new OwnedShare(held, encryption, recipient, new OwnerBlocks(held.owner))
     } catch (error) {
       disposeKeys(held)
       throw error
@@ -294,7 +298,7 @@ export class OwnedShare extends SecretHolder implements Share {
 
   add(head: BlockHead): Bytes {
     this.assertUsable()
-    return addToShare(head, this.#keys, this.#recipient, rekeySuiteOf(this.#encryption))
+    return addToShare(head, this.#blocks.keys, this.#recipient, rekeySuiteOf(this.#encryption))
   }
 
   async sealRecord(content: Uint8Array, place: RecordPlace): Promise<SealedRecord> {

@@ -14,7 +14,7 @@ import { readCut } from './cut.ts'
 import { LentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef, type Pins } from './ref.ts'
-import { SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
+import { isRepeatable, SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
 
 /**
  * Where one content is. Keep `ref` in a log: it is as secret as the content.
@@ -35,6 +35,9 @@ export interface SealedContent {
   /** The ref for the log of each share that was asked for, by the share's id. It also has the hashes of the block. */
   readonly shared?: ReadonlyMap<string, string>
 }
+
+/** What sealing needs of a store. */
+type WritableBlocks = Pick<Blocks, 'has' | 'put' | 'copiesBytes'>
 
 const OPTIONS: Rules<Ahead & SealOptions> = { ...AHEAD, shares: 'optional' }
 
@@ -64,7 +67,7 @@ const OPTIONS: Rules<Ahead & SealOptions> = { ...AHEAD, shares: 'optional' }
  * ```
  */
 export function sealInto(
-  blocks: Blocks,
+  blocks: Pick<Blocks, 'has' | 'put'>,
   writer: BlockWriter,
   contents: Each<Uint8Array>,
   options?: Ahead & SealOptions,
@@ -85,7 +88,7 @@ export function sealInto(
 
 /** Returns the heads of each share, or undefined if there are no shares. */
 function sharedHeadsOf(
-  blocks: Blocks,
+  blocks: WritableBlocks,
   shares: readonly string[] | undefined,
 ): ReadonlyMap<string, SharedHeads> | undefined {
   const ids = sharesOf({ shares })
@@ -101,7 +104,7 @@ interface Stored {
 
 /** Seals contents, one call for each. */
 class Sealing {
-  readonly #blocks: Blocks
+  readonly #blocks: WritableBlocks
   readonly #writer: BlockWriter
   readonly #shares: ReadonlyMap<string, SharedHeads> | undefined
   readonly #memory: LentMemory
@@ -109,7 +112,7 @@ class Sealing {
   readonly #sealsInPlace: boolean
 
   constructor(
-    blocks: Blocks,
+    blocks: WritableBlocks,
     writer: BlockWriter,
     shares: ReadonlyMap<string, SharedHeads> | undefined,
     memory: LentMemory,
@@ -141,12 +144,13 @@ class Sealing {
       return { label, isNew: false, pins }
     }
     const shares = this.#shares && [...this.#shares.keys()]
+    const kind = shares === undefined || (await isRepeatable(prepared)) ? 'new' : 'unrepeatable'
     const block = await prepared.seal(shares && { shares })
     const { envelope, ciphertext } = block
     const pins = this.#shares && new Map<string, Pins>()
     // The heads of shares come first: once the block's own head is there, an interrupted backup does not come back.
     for (const [share, heads] of this.#shares ?? []) {
-      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array))
+      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, kind))
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#blocks.copiesBytes === true) this.#memory.give(ciphertext.buffer)
@@ -200,7 +204,7 @@ const PACK_BYTES = MAX_MEMBER_BYTES
  * ```
  */
 export function packInto(
-  blocks: Blocks,
+  blocks: Pick<Blocks, 'has' | 'put'>,
   writer: BlockWriter,
   files: Each<Uint8Array>,
   options?: Ahead & SealOptions,

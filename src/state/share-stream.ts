@@ -1,28 +1,24 @@
 // Adds blocks that a store has already to a share.
 import type { BlockHead } from '../core/block.ts'
 import type { Bytes } from '../core/bytes.ts'
+import { verifyForShare } from '../core/verify.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import type { SharedBlocks } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef, parseRef, type Pins } from './ref.ts'
-import { SharedHeads } from './shared-heads.ts'
-
-/** What this needs of a share. */
-interface Sharer {
-  readonly id: string
-  add(head: BlockHead): Bytes
-}
+import { missingBlock, SharedHeads } from './shared-heads.ts'
 
 /**
- * Adds stored blocks to a share, so that its readers can open them. Only heads are written, and in the layout of
- * `blocksIn` no ciphertext is read. A block that the share has already stays as it is.
+ * Adds stored blocks to a share, so that its readers can open them. Each block is read and verified first, because
+ * the log of the share vouches for it. Only heads are written. A block that the share has already stays as it is.
  * @param share from `keyset.share(id)` or `createShare`
  * @param refs what the owner's log keeps. The member of a packed file opens that file alone, but the readers of the share
  *   can also see the lengths of the others in its pack
  * @returns the ref for the log of the share, for each ref, in their order
  * @throws KeystrataError `missing` if the store has no such block, or only its head
  * @throws KeystrataError `malformed` if a text is not a ref
+ * @throws KeystrataError `authentication-failed` if the block is not what the owner sealed
  * @throws KeystrataError as `Share.add`
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws RangeError if `ahead` is not an integer from 1 to 1,024
@@ -48,10 +44,18 @@ export function shareFrom(
   const pace = paceFrom(optionsFrom(options, AHEAD, 'shareFrom'))
   const source = sourceFrom(refs, 'refs')
   const heads = new SharedHeads(blocks, share.id)
+  // The log names what is verified here, and not what the store says.
+  const added = async (label: string): Promise<Pins> => {
+    const found = await blocks.get(label)
+    if (found === undefined) throw missingBlock(label)
+    const block = { label, envelope: found.envelope, ciphertext: found.ciphertext }
+    await verifyForShare(share, block)
+    return heads.put(block, share.add(block), 'stored')
+  }
   // Packed files that follow each other lie in one block.
   let last: { readonly label: string; readonly pins: Promise<Pins> } | undefined
   const pinsOf = (label: string): Promise<Pins> => {
-    if (last?.label !== label) last = { label, pins: added(heads, share, label) }
+    if (last?.label !== label) last = { label, pins: added(label) }
     return last.pins
   }
   const refFor = async (text: string): Promise<string> => {
@@ -59,8 +63,4 @@ export function shareFrom(
     return encodeRef({ label, pins: await pinsOf(label), member })
   }
   return inOrder(source, refFor, pace)
-}
-
-async function added(heads: SharedHeads, share: Sharer, label: string): Promise<Pins> {
-  return (await heads.find(label)) ?? (await heads.add(label, (head) => share.add(head)))
 }

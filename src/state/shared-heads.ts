@@ -1,12 +1,15 @@
 // The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names a block by the
 // hashes of both, so a head that is there stays as it is.
-import { type BlockHead, type PreparedBlock, type SealedBlock } from '../core/block.ts'
-import { fromHex } from '../core/bytes.ts'
+import type { PreparedBlock, StoredBlock } from '../core/block.ts'
+import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Blocks, hashOf, type SharedBlocks, type StoredHead } from './blocks.ts'
 import { encodeRef, type Pins, pinsFor } from './ref.ts'
 
 const HASH_BYTES = 32
+
+/** How often to try with a head that others change meanwhile. */
+const TRIES = 8
 
 /** A store that can read heads, and write them, without the ciphertexts. */
 type HeadStore = Blocks & Required<Pick<Blocks, 'head' | 'putHead'>>
@@ -16,7 +19,6 @@ const hasHeads = (blocks: Blocks): blocks is HeadStore =>
 
 /** The blocks of one share. */
 export class SharedHeads {
-  readonly #own: SharedBlocks
   readonly #blocks: Blocks
 
   /**
@@ -26,7 +28,6 @@ export class SharedHeads {
   constructor(own: SharedBlocks, share: string) {
     if (typeof (own as Partial<SharedBlocks>).shared !== 'function')
       throw new TypeError('blocks of a share need a store with shares: it has no method shared')
-    this.#own = own
     this.#blocks = own.shared(share)
   }
 
@@ -43,36 +44,32 @@ export class SharedHeads {
     }
   }
 
-  /** Adds a block that was just sealed. */
-  async put({ label, ciphertext }: SealedBlock, envelope: Uint8Array): Promise<Pins> {
-    const isOurs = await this.#blocks.put({ label, envelope, ciphertext })
-    return isOurs ? pinsFor(envelope, await hashOf(ciphertext)) : this.#theirs(label)
-  }
-
   /**
-   * Adds a block that the store has.
-   * @param envelopeFor writes its envelope for the share
-   * @throws KeystrataError `missing` if the store has no such block, or only its head
+   * Adds a block that was just sealed, or verified. A head that is there stays if it names the same ciphertext: older
+   * refs name it, and whoever wrote its envelope, it opens nothing else. Any other head is damaged or planted, and is
+   * replaced.
+   * @param kind `new`: the store may lack the ciphertext. `stored`: it mostly has it. `unrepeatable`: equal content may
+   *   have another ciphertext, so a head that is there is believed
    */
-  async add(label: string, envelopeFor: (head: BlockHead) => Uint8Array): Promise<Pins> {
-    if (hasHeads(this.#own) && hasHeads(this.#blocks)) {
-      const head = await this.#own.head(label)
-      if (head === undefined) throw missingBlock(label)
-      const next = { ...head, envelope: envelopeFor(head) }
-      return (await this.#blocks.putHead(next)) ? pinsOf(next) : this.#theirs(label)
+  async put(
+    { label, ciphertext }: StoredBlock,
+    envelope: Uint8Array,
+    kind: 'new' | 'stored' | 'unrepeatable',
+  ): Promise<Pins> {
+    const hash = await hashOf(ciphertext)
+    const pins = pinsFor(envelope, hash)
+    for (let tries = 0; tries < TRIES; tries++) {
+      const found = await this.find(label)
+      if (found !== undefined) {
+        if (kind === 'unrepeatable' || equalBytes(found.ciphertext, pins.ciphertext)) return found
+        await this.#blocks.delete(label)
+      }
+      if (tries === 0 && kind === 'stored' && hasHeads(this.#blocks)) {
+        // The next try finds this head only if the store has the ciphertext.
+        await this.#blocks.putHead({ label, envelope, hash: toHex(hash), size: ciphertext.length })
+      } else if (await this.#blocks.put({ label, envelope, ciphertext })) return pins
     }
-    const block = await this.#own.get(label)
-    if (block === undefined) throw missingBlock(label)
-    const envelope = envelopeFor(block)
-    const isOurs = await this.#blocks.put({ ...block, envelope })
-    return isOurs ? pinsFor(envelope, await hashOf(block.ciphertext)) : this.#theirs(label)
-  }
-
-  /** Returns the pins of the head that another writer put meanwhile. */
-  async #theirs(label: string): Promise<Pins> {
-    const found = await this.find(label)
-    if (found !== undefined) return found
-    throw new KeystrataError('conflict', 'the store refused the head of a share, and has none: try again', {
+    throw new KeystrataError('conflict', 'other writers changed the head of this block in a share on every try', {
       object: 'head',
       label,
     })
@@ -100,35 +97,63 @@ export const sharedRefs = (
 ): ReadonlyMap<string, string> =>
   new Map([...pins].map(([share, each]) => [share, encodeRef({ label, pins: each, member })]))
 
+/** Returns whether equal content always has the same ciphertext. */
+export async function isRepeatable(prepared: PreparedBlock): Promise<boolean> {
+  try {
+    await prepared.envelopesFor([])
+    return true
+  } catch (error) {
+    if (isOtherKey(error)) return false
+    throw error
+  }
+}
+
 /** Whether this error says that a stored block has another key than the prepared one. */
 const isOtherKey = (error: unknown): boolean =>
   error instanceof KeystrataError && error.code === 'policy' && error.detail['rule'] === 'dedup-off'
 
-/** Adds a stored block to the shares that lack it. Seals it again only if nothing else works. */
+/**
+ * Adds a stored block to shares. It is sealed again, because only the writer's own ciphertext tells which one the owner
+ * means: whoever may write to the store could have changed the stored block, or put another one into the share.
+ */
 export async function shareStored(
   prepared: PreparedBlock,
   shares: ReadonlyMap<string, SharedHeads>,
 ): Promise<ReadonlyMap<string, Pins>> {
-  const { label } = prepared
+  const envelopes = await prepared.envelopesFor([...shares.keys()]).catch((error: unknown) => {
+    if (isOtherKey(error)) return undefined
+    throw error
+  })
+  if (envelopes === undefined) return shareUnderOtherKey(prepared, shares)
+  const block = await prepared.seal()
+  const found: Map<string, Pins> = new Map()
+  for (const [share, heads] of shares) {
+    const envelope = envelopes.get(share)
+    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, 'stored'))
+  }
+  return found
+}
+
+/**
+ * With dedup `off`, the stored block has another key, which this writer does not know. So each share gets a ciphertext
+ * of its own. A head that a share has already is believed.
+ */
+async function shareUnderOtherKey(
+  prepared: PreparedBlock,
+  shares: ReadonlyMap<string, SharedHeads>,
+): Promise<ReadonlyMap<string, Pins>> {
   const found: Map<string, Pins> = new Map()
   const lacking: string[] = []
   for (const [share, heads] of shares) {
-    const pins = await heads.find(label)
+    const pins = await heads.find(prepared.label)
     if (pins === undefined) lacking.push(share)
     else found.set(share, pins)
   }
   if (lacking.length === 0) return found
-  const envelopes = await prepared.envelopesFor(lacking).catch((error: unknown) => {
-    if (isOtherKey(error)) return undefined
-    throw error
-  })
-  // With dedup `off`, the stored block has another key, which this writer does not know. So the share gets a ciphertext
-  // of its own.
-  const block = envelopes === undefined ? await prepared.seal({ shares: lacking }) : undefined
+  const block = await prepared.seal({ shares: lacking })
   for (const [share, heads] of shares) {
-    const envelope = (envelopes ?? block?.shared)?.get(share)
-    if (envelope === undefined) continue
-    found.set(share, block === undefined ? await heads.add(label, () => envelope) : await heads.put(block, envelope))
+    const envelope = block.shared?.get(share)
+    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, 'unrepeatable'))
   }
   return found
 }

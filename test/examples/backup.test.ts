@@ -6,17 +6,8 @@ import { backUp } from '../../examples/backup.ts'
 import { BackupLog, BACKUPS, readBackups } from '../../examples/backup-log.ts'
 import { compareFolders, restore } from '../../examples/restore.ts'
 import { type FolderStore, folderStore, writeNext } from '../../examples/backup-store.ts'
-import { Kind, newTally, putContent, withKind } from '../../examples/blocks.ts'
-import {
-  type Entry,
-  type Folder,
-  type Listing,
-  type Packed,
-  packedIn,
-  type Snapshot,
-  toListing,
-} from '../../examples/listing.ts'
-import { openLog, openWriter, unlockKeyset } from '../../src/index.ts'
+import { type Entry, type Folder, type Listing, refsOf, type Snapshot, toListing } from '../../examples/listing.ts'
+import { labelOf, openLog, openWriter, packInto, sealInto, unlockKeyset } from '../../src/index.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { all, failure, flipped, makeKeyset, PASSWORD, quick, quickly, sample } from '../fixtures.ts'
@@ -117,6 +108,7 @@ describe('backup and restore', () => {
     expect(tally.deduplicated).toBe(2)
     expect(tally.packed).toBe(NAMES.length + 1)
     expect(tally.blocks).toBe(2 + 2 + 1 + 1)
+    expect(tally.newBytes).toBe(tally.bytes - statSync(join(tree, 'large copy')).size)
     const sizes = pathsIn(store, 'data').map((path) => statSync(path).size)
     expect(sizes).toHaveLength(4)
     expect(Math.max(...sizes)).toBe(8 * 1024 * 1024 + 48)
@@ -127,7 +119,7 @@ describe('backup and restore', () => {
     const { store, tally } = await backedUp()
     const again = await backedUp(tree, store)
     expect(again.tally.deduplicated).toBe(again.tally.blocks)
-    expect(again.tally.storedBytes).toBe(0)
+    expect(again.tally.newBytes).toBe(0)
     expect(again.tally.files).toBe(tally.files)
     expect([(await readIndex(store)).snapshots, await recordsIn(store)]).toEqual([2, 4])
     expect(await listingOf(store, 1)).toEqual({ ...(await listingOf(store)), snapshot: expect.anything() as Snapshot })
@@ -298,14 +290,14 @@ describe('a damaged store', () => {
     ['a changed byte', /altered/, 'data', (path) => writeFileSync(path, flipped(readFileSync(path), 3000))],
     ['another ciphertext under its name', /altered/, 'data', swap],
     ['an envelope cut short', /not its ciphertext/, 'head', cut],
-    ['a missing envelope', /missing/, 'head', (path) => rmSync(path)],
+    ['a missing envelope', /no block with this label/, 'head', (path) => rmSync(path)],
     ['another envelope under its name', /altered/, 'head', swap],
   ]
 
   it.each(damages)('with %s loses one file, and reports it in one line', async (_, message, folder, damage) => {
     const { store } = await backedUp()
     // Find the block of one file by its label.
-    const { label } = await newWriter().prepare(withKind(Kind.piece, readFileSync(join(tree, 'deep', 'medium'))))
+    const { label } = await newWriter().prepare(readFileSync(join(tree, 'deep', 'medium')))
     damage(pathsOf(store, label)[folder])
     const { target, problems } = await restored(store)
     expect(problems).toHaveLength(1)
@@ -318,8 +310,8 @@ describe('a damaged store', () => {
   it('with a damaged pack loses only the files in the pack', async () => {
     const { store } = await backedUp()
     const listing = await listingOf(store)
-    const [{ pack }] = packedIn(listing) as [Packed]
-    const path = pathsOf(store, pack).data
+    const packed = refsOf(listing).find((ref) => ref.length > labelOf(ref).length)!
+    const path = pathsOf(store, labelOf(packed)).data
     writeFileSync(path, flipped(readFileSync(path), 100))
     const { target, problems } = await restored(store)
     expect(problems).toHaveLength(NAMES.length + 1)
@@ -329,15 +321,12 @@ describe('a damaged store', () => {
 })
 
 describe('a hostile listing', () => {
-  /** Restores a made-up listing from a store that holds a block. */
-  async function restoring(entries: Entry[], more: Folder[] = []) {
-    const store = newStore()
-    const label = await putContent(Buffer.from('\0evil'), newWriter(), store.blocks, newTally())
-    const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }, ...more])
-    return { label, ...(await restored(store, listing)) }
+  /** Restores a made-up listing. */
+  async function restoring(entries: Entry[], more: Folder[] = [], store = newStore()) {
+    return restored(store, toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }, ...more]))
   }
   const common = { mode: 0o644, mtimeMs: 0 }
-  const file = (name: string): Entry => ({ ...common, name, type: 'file', size: 0, pieces: [] })
+  const file = (name: string): Entry => ({ ...common, name, type: 'file', size: 0, refs: [] })
 
   it.each(['..', '.', '', '../escaped', '/absolute', 'a/b', 'nul\0byte'])(
     'cannot use a name that leads outside the folder: %j',
@@ -368,23 +357,35 @@ describe('a hostile listing', () => {
     expect(readFileSync(join(outside, 'mine'), 'utf8')).toBe('precious')
   })
 
-  it('cannot pass a piece off as a pack, or a pack as a piece', async () => {
+  it('cannot pass a piece off as a pack, a pack as a piece, or one file as another', async () => {
     const store = newStore()
     const writer = newWriter()
-    const { content, members } = await writer.pack([Buffer.from('packed')])
-    const pack = await putContent(withKind(Kind.pack, content), writer, store.blocks, newTally())
-    const piece = await putContent(withKind(Kind.piece, content), writer, store.blocks, newTally())
-    const entries: Entry[] = [
-      { ...file('pack as piece'), type: 'file', size: 0, pieces: [pack] },
-      { ...common, name: 'piece as pack', type: 'file', size: 0, pack: piece, member: members[0]! },
-      { ...common, name: 'good', type: 'file', size: 6, pack, member: members[0]! },
+    const files = [Buffer.from('packed'), Buffer.from('another one')]
+    const [packed, another] = (await all(packInto(store.blocks, writer, files))).map(({ ref }) => ref) as [
+      string,
+      string,
     ]
-    const listing = toListing({ created: '', files: 0, bytes: 0 }, [{ path: '', entries }])
-    const { problems, target } = await restored(store, listing)
-    expect(problems.map((line) => line.replace(/^.*: /, ''))).toEqual([
-      'the block holds another kind of content',
-      'the block holds another kind of content',
-    ])
+    const piece = (await all(sealInto(store.blocks, writer, [Buffer.from('a piece')])))[0]!.ref
+    const memberOf = (ref: string) => ref.slice(labelOf(ref).length)
+    const wrong = {
+      'pack as piece': labelOf(packed),
+      'piece as pack': piece + memberOf(packed),
+      'another file': another,
+      'the key of another file': memberOf(another).replace('.1.', '.0.').replace(/^/, labelOf(packed)),
+      'no such file': packed.replace('.0.', '.2.'),
+      'no ref': `${packed}x`,
+    }
+    const entries = Object.entries({ ...wrong, good: packed, 'good, too': another }).map(([name, ref]): Entry => ({
+      ...file(name),
+      type: 'file',
+      size: name === 'good, too' ? 11 : 6,
+      refs: [ref],
+    }))
+    const { problems, target } = await restoring(entries, [], store)
+    expect(problems).toHaveLength(6)
+    expect(problems[0]).toMatch(/it has \d+ bytes, and not 6$/)
+    expect(problems[2]).toMatch('it has 11 bytes, and not 6')
+    expect(readdirSync(target).sort()).toEqual(['good', 'good, too'])
     expect(readFileSync(join(target, 'good'), 'utf8')).toBe('packed')
   })
 })

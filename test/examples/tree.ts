@@ -34,7 +34,7 @@ export function makeTree(): string {
   // A file whose content looks like an index, to check that it is never read as one.
   writeFileSync(
     join(root, 'deep', 'deeper', 'looks like a folder'),
-    '\u0001[{"name":"../evil","type":"file","pieces":[]}]',
+    '\u0001[{"name":"../evil","type":"file","size":0,"refs":[]}]',
   )
   symlinkSync('deep/ascii.txt', join(root, 'link'))
   symlinkSync('/nowhere/at/all', join(root, 'dangling link'))
