@@ -19,20 +19,24 @@ export async function verifyBlock(reader: BlockReader, block: StoredBlock): Prom
   else await verify(block)
 }
 
-const owners: WeakMap<object, (block: StoredBlock) => Promise<void>> = /* @__PURE__ */ new WeakMap()
+/** Verifies a block. Returns whether equal content always has the same ciphertext. */
+type VerifyForShare = (block: StoredBlock) => Promise<boolean>
+
+const owners: WeakMap<object, VerifyForShare> = /* @__PURE__ */ new WeakMap()
 
 /** Registers how the owner of a share verifies a block before it is added. */
-export function setVerifyForShare(share: object, verify: (block: StoredBlock) => Promise<void>): void {
+export function setVerifyForShare(share: object, verify: VerifyForShare): void {
   owners.set(share, verify)
 }
 
 /**
  * Verifies a block as the owner of a share.
+ * @returns whether equal content always has the same ciphertext
  * @throws KeystrataError as `open`
  * @throws TypeError if the share is not a handle of this library
  */
-export async function verifyForShare(share: object, block: StoredBlock): Promise<void> {
+export async function verifyForShare(share: object, block: StoredBlock): Promise<boolean> {
   const verify = owners.get(share)
   if (verify === undefined) throw new TypeError('share must be a handle of this library: pass keyset.share(id)')
-  await verify(block)
+  return verify(block)
 }

@@ -23,7 +23,7 @@ import {
   sealRecord,
   setRecordKeys,
 } from '../state/record.ts'
-import { maskKey, Mode } from './mask.ts'
+import { maskKey, Mode, parseEnvelope } from './mask.ts'
 import { OwnerBlocks, type OwnerKeys } from './owner.ts'
 import { type InvitedShare, sealInvite, type Sharer } from './invite.ts'
 import type { ActiveShare, PublicShare } from './layout.ts'
@@ -273,6 +273,7 @@ export class OwnedShare extends SecretHolder implements Share {
     setVerifyForShare(this, async (block) => {
       this.assertUsable()
       wipe(await blocks.open(block))
+      return parseEnvelope(block.envelope).mode !== Mode.off
     })
     const { sourceSigning, cardSigning } = sharer
     this.#records = shareRecords(recipient, encryption, () => sourceSigning, cardSigning.publicKey)

@@ -144,13 +144,13 @@ class Sealing {
       return { label, isNew: false, pins }
     }
     const shares = this.#shares && [...this.#shares.keys()]
-    const kind = shares === undefined || (await isRepeatable(prepared)) ? 'new' : 'unrepeatable'
+    const other = shares === undefined || (await isRepeatable(prepared)) ? 'replace' : 'believe'
     const block = await prepared.seal(shares && { shares })
     const { envelope, ciphertext } = block
     const pins = this.#shares && new Map<string, Pins>()
     // The heads of shares come first: once the block's own head is there, an interrupted backup does not come back.
     for (const [share, heads] of this.#shares ?? []) {
-      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, kind))
+      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, { isStored: false, other }))
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#blocks.copiesBytes === true) this.#memory.give(ciphertext.buffer)

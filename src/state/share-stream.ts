@@ -19,6 +19,8 @@ import { missingBlock, SharedHeads } from './shared-heads.ts'
  * @throws KeystrataError `missing` if the store has no such block, or only its head
  * @throws KeystrataError `malformed` if a text is not a ref
  * @throws KeystrataError `authentication-failed` if the block is not what the owner sealed
+ * @throws KeystrataError `conflict` if the block has dedup `off`, and the share has another ciphertext for it: nobody can
+ *   tell from outside which one the owner means. Use the ref that the log of the share has, or delete the share's head
  * @throws KeystrataError as `Share.add`
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws RangeError if `ahead` is not an integer from 1 to 1,024
@@ -49,8 +51,8 @@ export function shareFrom(
     const found = await blocks.get(label)
     if (found === undefined) throw missingBlock(label)
     const block = { label, envelope: found.envelope, ciphertext: found.ciphertext }
-    await verifyForShare(share, block)
-    return heads.put(block, share.add(block), 'stored')
+    const isRepeatable = await verifyForShare(share, block)
+    return heads.put(block, share.add(block), { isStored: true, other: isRepeatable ? 'replace' : 'refuse' })
   }
   // Packed files that follow each other lie in one block.
   let last: { readonly label: string; readonly pins: Promise<Pins> } | undefined

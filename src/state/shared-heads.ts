@@ -17,6 +17,12 @@ type HeadStore = Blocks & Required<Pick<Blocks, 'head' | 'putHead'>>
 const hasHeads = (blocks: Blocks): blocks is HeadStore =>
   typeof blocks.head === 'function' && typeof blocks.putHead === 'function'
 
+/** How to add a block to a share. */
+interface HowToPut {
+  readonly isStored: boolean
+  readonly other: 'replace' | 'believe' | 'refuse'
+}
+
 /** The blocks of one share. */
 export class SharedHeads {
   readonly #blocks: Blocks
@@ -46,25 +52,23 @@ export class SharedHeads {
 
   /**
    * Adds a block that was just sealed, or verified. A head that is there stays if it names the same ciphertext: older
-   * refs name it, and whoever wrote its envelope, it opens nothing else. Any other head is damaged or planted, and is
-   * replaced.
-   * @param kind `new`: the store may lack the ciphertext. `stored`: it mostly has it. `unrepeatable`: equal content may
-   *   have another ciphertext, so a head that is there is believed
+   * refs name it, and whoever wrote its envelope, it opens nothing else.
+   * @param how `isStored`: whether the store mostly has the ciphertext. `other`: what to do with a head that names another
+   *   ciphertext. Where equal content always has the same ciphertext, it is damaged or planted: replace it. Elsewhere
+   *   older refs may name it: believe it, or refuse
+   * @throws KeystrataError `conflict`
    */
-  async put(
-    { label, ciphertext }: StoredBlock,
-    envelope: Uint8Array,
-    kind: 'new' | 'stored' | 'unrepeatable',
-  ): Promise<Pins> {
+  async put({ label, ciphertext }: StoredBlock, envelope: Uint8Array, how: HowToPut): Promise<Pins> {
     const hash = await hashOf(ciphertext)
     const pins = pinsFor(envelope, hash)
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.find(label)
       if (found !== undefined) {
-        if (kind === 'unrepeatable' || equalBytes(found.ciphertext, pins.ciphertext)) return found
+        if (how.other === 'believe' || equalBytes(found.ciphertext, pins.ciphertext)) return found
+        if (how.other === 'refuse') throw otherCiphertext(label)
         await this.#blocks.delete(label)
       }
-      if (tries === 0 && kind === 'stored' && hasHeads(this.#blocks)) {
+      if (tries === 0 && how.isStored && hasHeads(this.#blocks)) {
         // The next try finds this head only if the store has the ciphertext.
         await this.#blocks.putHead({ label, envelope, hash: toHex(hash), size: ciphertext.length })
       } else if (await this.#blocks.put({ label, envelope, ciphertext })) return pins
@@ -83,6 +87,12 @@ function pinsOf(head: StoredHead | undefined): Pins | undefined {
   const hash = fromHex(head.hash, HASH_BYTES)
   if (hash === undefined) throw new TypeError('head of the store returned a hash that is not 64 hex digits')
   return pinsFor(head.envelope, hash)
+}
+
+function otherCiphertext(label: string): KeystrataError {
+  const message =
+    'the share has another ciphertext for this block, which was sealed without dedup: use the ref in the log of the share, or delete the head of the share'
+  return new KeystrataError('conflict', message, { object: 'head', label })
 }
 
 /** Returns the error for a label that the store does not have. */
@@ -129,7 +139,7 @@ export async function shareStored(
   const found: Map<string, Pins> = new Map()
   for (const [share, heads] of shares) {
     const envelope = envelopes.get(share)
-    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, 'stored'))
+    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, { isStored: true, other: 'replace' }))
   }
   return found
 }
@@ -153,7 +163,8 @@ async function shareUnderOtherKey(
   const block = await prepared.seal({ shares: lacking })
   for (const [share, heads] of shares) {
     const envelope = block.shared?.get(share)
-    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, 'unrepeatable'))
+    if (envelope !== undefined)
+      found.set(share, await heads.put(block, envelope, { isStored: false, other: 'believe' }))
   }
   return found
 }

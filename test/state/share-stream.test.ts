@@ -109,6 +109,16 @@ describe.each(stores)('in %s', (_, blocksOf) => {
     expect((await all(verifyBlocks(blocks.shared(share.id), reader, shared))).every(({ error }) => !error)).toBe(true)
   })
 
+  it('without dedup, another ciphertext in the share stays, because an older ref may name it', async () => {
+    const blocks = blocksOf(memoryBlobStore())
+    const writer = writerWith('off')
+    const [own] = await all(sealInto(blocks, writer, [sample(500)]))
+    const [sealed] = await all(sealInto(blocks, writer, [sample(500)], { shares: [share.id] }))
+    await failure(() => all(shareFrom(blocks, share, [own!.ref])), 'conflict')
+    const ref = sealed!.shared!.get(share.id)!
+    expectSame((await all(openFrom(blocks.shared(share.id), reader, [ref])))[0]!, sample(500))
+  })
+
   it('two hosts that share the same block at once name the same head', async () => {
     for (const dedup of ['scoped', 'off'] as const) {
       const blocks = blocksOf(memoryBlobStore())
