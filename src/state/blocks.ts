@@ -119,7 +119,7 @@ export interface Blocks {
    */
   readonly copiesBytes?: boolean
   /**
-   * Optional, together with `putHead`: with both, blocks are shared without sending their ciphertexts again. Reads a head.
+   * Optional, together with `putHead`: with both, blocks are shared without sending their ciphertexts. Reads a head.
    * Returns undefined if there is none.
    * @throws KeystrataError `missing` if its ciphertext is missing or has another length
    * @throws KeystrataError `malformed` if the head is cut short
