@@ -26,7 +26,7 @@ type ReadableBlocks = Pick<Blocks, 'get' | 'copiesBytes'>
  * @throws KeystrataError `missing` if the store has no such block, or only its head
  * @throws KeystrataError `malformed` if a text is not a ref, or lacks the hashes that a reader of a share needs
  * @throws KeystrataError `authentication-failed` if a block is not the one that the ref of a share names
- * @throws KeystrataError as {@link BlockReader.open} and `openPackMember`
+ * @throws KeystrataError as {@link BlockReader.open} and `openPackMember`; `detail.label` names the block
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws RangeError if `ahead` is not an integer from 1 to 1,024
  * @throws TypeError if the refs are not a source of strings
@@ -100,6 +100,12 @@ export function aboutBlock(error: unknown): KeystrataError {
   throw error
 }
 
+/** Returns an error about a block with its label, so that a caller of many knows which one it is. */
+function withLabel(error: unknown, { label }: Ref): unknown {
+  if (!(error instanceof KeystrataError) || error.code === 'disposed') return error
+  return new KeystrataError(error.code, error.message, { label, ...error.detail })
+}
+
 /** The content of a pack, which several files are taken from. */
 interface OpenedPack {
   readonly block: string
@@ -122,14 +128,22 @@ class Opening implements Disposable {
 
   async open(text: string): Promise<Bytes> {
     const ref = parseRef(text)
-    if (ref.member === undefined) return this.#reader.open(await this.#read(ref))
-    return this.#openMember(text, ref, ref.member)
+    try {
+      if (ref.member === undefined) return await this.#reader.open(await this.#read(ref))
+      return await this.#openMember(text, ref, ref.member)
+    } catch (error) {
+      throw withLabel(error, ref)
+    }
   }
 
   async verify(text: string): Promise<void> {
     const ref = parseRef(text)
-    if (ref.member === undefined) await verifyBlock(this.#reader, await this.#read(ref))
-    else wipe(await this.#openMember(text, ref, ref.member))
+    try {
+      if (ref.member === undefined) await verifyBlock(this.#reader, await this.#read(ref))
+      else wipe(await this.#openMember(text, ref, ref.member))
+    } catch (error) {
+      throw withLabel(error, ref)
+    }
   }
 
   async #openMember(text: string, ref: Ref, member: string): Promise<Bytes> {

@@ -54,6 +54,8 @@ describe('opening', () => {
     }
     const { detail } = await failure(() => all(openFrom(blocks, keyset, [refs[4]!])), 'missing')
     expect(detail).toEqual({ object: 'block', label: refs[4] })
+    const damaged = await failure(() => all(openFrom(blocks, keyset, [refs[3]!])), 'authentication-failed')
+    expect(damaged.detail['label']).toBe(refs[3])
   })
 
   it('says which ciphertext is missing, if the head is there', async () => {
