@@ -70,6 +70,19 @@ describe('the memory of a stream', () => {
     for (const [index, content] of contents.entries()) expectSame(opened[index]!, content)
   })
 
+  it('never shows a store the content of an earlier block', async () => {
+    const blocks = new KeepingBlocks()
+    const secret = sample(5000)
+    await all(sealInto(blocks, keyset, [secret]))
+    for (const [index, writer] of [keyset, pool.writer(keyset)].entries()) {
+      // The first block is stored already, so its buffer serves again at once, for a content that is shorter.
+      const [, sealed] = await all(sealInto(blocks, writer, [secret, sample(10, index + 2)], { ahead: 1 }))
+      const { ciphertext } = blocks.blocks.get(sealed!.ref)!
+      expect(ciphertext.buffer.byteLength).toBeGreaterThan(5000)
+      expect(Buffer.from(ciphertext.buffer).includes(secret.subarray(2000, 2100))).toBe(false)
+    }
+  })
+
   it('is wiped when the stream ends early', async () => {
     const blocks = new CopyingBlocks()
     async function* endless() {
