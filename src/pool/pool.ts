@@ -181,6 +181,7 @@ class WorkerPool implements Pool {
       return this.#anywhere({ task, handle, block: own }, buffersOf(own), [handle])
     }
     const pooled: BlockReader = { open: async (block) => (await open('open', block)) as Bytes }
+    setRecipe(pooled, inPool)
     if (needsPins(reader)) setNeedsPins(pooled)
     setVerify(pooled, async (block) => {
       await open('verify', block)
@@ -319,7 +320,7 @@ function answerAll(heads: readonly WaitingHead[], answers: readonly Rekeyed[]): 
 
 /** What a pool answers for a handle that is one of a pool already. */
 function inPool(): never {
-  throw new TypeError('this writer already seals in a worker pool')
+  throw new TypeError('this handle is one of a worker pool already')
 }
 
 /** Copies a head, because transferring a buffer would take it away from the caller. */

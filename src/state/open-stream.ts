@@ -7,6 +7,7 @@ import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { openPackMember } from '../core/pack.ts'
 import { needsPins } from '../core/pins.ts'
+import { isOwnHandle } from '../core/recipe.ts'
 import { verifyBlock } from '../core/verify.ts'
 import { type Blocks, hashOf } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
@@ -112,12 +113,15 @@ interface OpenedPack {
 class Opening implements Disposable {
   readonly #blocks: ReadableBlocks
   readonly #reader: BlockReader
+  /** Whether nobody else can hold the blocks that the reader gets, and the contents that it returns. */
+  readonly #isOwnReader: boolean
   /** The pack of the newest ref. The next ref may be of the same one. */
   #last: OpenedPack | undefined
 
   constructor(blocks: ReadableBlocks, reader: BlockReader) {
     this.#blocks = blocks
     this.#reader = reader
+    this.#isOwnReader = isOwnHandle(reader)
   }
 
   async open(text: string): Promise<Bytes> {
@@ -161,7 +165,7 @@ class Opening implements Disposable {
 
   /** Wipes a pack that no file is taken from any more. */
   #release({ users, isLast, content }: OpenedPack): void {
-    if (users > 0 || isLast) return
+    if (users > 0 || isLast || !this.#isOwnReader) return
     content.then(wipe, () => undefined)
   }
 
@@ -178,7 +182,7 @@ class Opening implements Disposable {
     if (block === undefined) throw missingBlock(label)
     const { envelope, ciphertext } = block
     if (pins !== undefined) assertPinned(pins, bytesFrom(envelope, 'envelope'), await hashOf(ciphertext))
-    if (this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
+    if (this.#isOwnReader && this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
     return { label, envelope, ciphertext }
   }
 
