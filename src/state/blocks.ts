@@ -188,12 +188,14 @@ class BlocksUnder implements Blocks {
   readonly #blobs: BlobStore
   readonly #path: string
 
-  readonly copiesBytes: boolean
-
   constructor(blobs: BlobStore, path: string) {
-    this.copiesBytes = blobs.copiesBytes === true
     this.#blobs = blobs
     this.#path = path
+  }
+
+  /** A copy of the object's properties does not have this. */
+  get copiesBytes(): boolean {
+    return this.#blobs.copiesBytes === true
   }
 
   async has(label: string): Promise<boolean> {
