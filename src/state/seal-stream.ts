@@ -107,6 +107,8 @@ class Sealing {
   readonly #memory: LentMemory
   /** Whether the writer seals content where it lies. A writer of somebody else may still read the content afterwards. */
   readonly #sealsInPlace: boolean
+  /** Whether a ciphertext is in nobody's hands once it is stored. */
+  readonly #isCopied: boolean
 
   constructor(
     blocks: Blocks,
@@ -119,6 +121,7 @@ class Sealing {
     this.#shares = shares
     this.#memory = memory
     this.#sealsInPlace = isOwnHandle(writer)
+    this.#isCopied = [blocks, ...(shares?.values() ?? [])].every(({ copiesBytes }) => copiesBytes === true)
   }
 
   /** Seals one content, and returns where it is. */
@@ -149,7 +152,7 @@ class Sealing {
       pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array))
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
-    if (this.#sealsInPlace && this.#blocks.copiesBytes === true) this.#memory.give(ciphertext.buffer)
+    if (this.#sealsInPlace && this.#isCopied) this.#memory.give(ciphertext.buffer)
     return { label, isNew, pins }
   }
 
@@ -164,7 +167,8 @@ class Sealing {
       this.#memory.give(room?.buffer)
       return prepared
     } catch (error) {
-      if (room !== undefined) wipe(room)
+      // A buffer that has moved to a thread is empty, and cannot be wiped.
+      if (room !== undefined && room.length > 0) wipe(room)
       throw error
     }
   }

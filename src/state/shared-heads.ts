@@ -30,6 +30,11 @@ export class SharedHeads {
     this.#blocks = own.shared(share)
   }
 
+  /** Whether the store keeps no reference to the bytes of a block of this share. */
+  get copiesBytes(): boolean {
+    return this.#blocks.copiesBytes === true
+  }
+
   /** Returns the pins of a block that is whole in this share. */
   async find(label: string): Promise<Pins | undefined> {
     try {

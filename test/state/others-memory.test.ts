@@ -1,0 +1,107 @@
+// Streams between stores, readers and writers of a product that keep what passes through them.
+import { describe, expect, it } from 'vitest'
+import {
+  type BlockReader,
+  type Bytes,
+  cut,
+  openFrom,
+  packInto,
+  sealInto,
+  type StoredBlock,
+  verifyBlocks,
+} from '../../src/index.ts'
+import { createPool } from '../../src/pool.ts'
+import { type BlobStore, blocksIn, memoryBlobStore } from '../../src/stores.ts'
+import { all, expectSame, makeKeyset, sample, streamOf } from '../fixtures.ts'
+import { mortalWorker, worker } from '../pool/source-pool.ts'
+import { KeepingBlocks } from './stream-fixtures.ts'
+
+const { keyset, share } = (await makeKeyset()).createShare()
+const shared = keyset.acceptShare(share.invite(keyset.card()), keyset.card())
+const contents = Array.from({ length: 10 }, (_, index) => sample(5000, index + 1))
+
+function expectContents(found: readonly Uint8Array[]): void {
+  expect(found.length).toBe(contents.length)
+  for (const [index, content] of contents.entries()) expectSame(found[index]!, content)
+}
+
+/** A reader that keeps every content that it has opened. */
+function cachingReader(): BlockReader {
+  const cache: Map<string, Bytes> = new Map()
+  return {
+    async open(block) {
+      const content = cache.get(block.label) ?? (await keyset.open(block))
+      cache.set(block.label, content)
+      return content
+    },
+  }
+}
+
+describe('a reader of a product', () => {
+  it('can try again with the same block', async () => {
+    await using pool = createPool({ threads: 1, worker })
+    const blocks = blocksIn(memoryBlobStore())
+    const [sealed] = await all(sealInto(blocks, keyset, [sample(5000)]))
+    const others = pool.reader(await makeKeyset())
+    const ours = pool.reader(keyset)
+    const both: BlockReader = { open: (block) => others.open(block).catch(() => ours.open(block)) }
+    expectSame((await all(openFrom(blocks, both, [sealed!.ref])))[0]!, sample(5000))
+  })
+
+  it('can keep the contents and packs that it returned', async () => {
+    const blocks = blocksIn(memoryBlobStore())
+    const [single] = await all(sealInto(blocks, keyset, [sample(50)]))
+    const [packed] = await all(packInto(blocks, keyset, [sample(50), sample(60, 2)]))
+    const reader = cachingReader()
+    for (let round = 0; round < 2; round++) {
+      for (const { ref } of [single!, packed!]) {
+        expect(await all(verifyBlocks(blocks, reader, [ref]))).toEqual([{ ref }])
+        expectSame((await all(openFrom(blocks, reader, [ref])))[0]!, sample(50))
+      }
+    }
+  })
+})
+
+describe('a store of a product', () => {
+  it('that keeps bytes does not inherit the mark of the store that it is made of', async () => {
+    const inner = memoryBlobStore()
+    const cache: Map<string, Uint8Array> = new Map()
+    const blobs: BlobStore = {
+      ...inner,
+      async put(name, bytes) {
+        cache.set(name, bytes)
+        return inner.put(name, bytes)
+      },
+      get: async (name) => cache.get(name) ?? inner.get(name),
+    }
+    const blocks = blocksIn(blobs)
+    const refs = (await all(sealInto(blocks, keyset, contents))).map(({ ref }) => ref)
+    for (let round = 0; round < 2; round++) expectContents(await all(openFrom(blocks, keyset, refs)))
+    expect(inner.copiesBytes).toBe(true)
+  })
+
+  it('can keep the blocks of shares where it copies its own', async () => {
+    const keeping = new KeepingBlocks()
+    class Copying extends KeepingBlocks {
+      readonly copiesBytes = true
+      readonly shared = () => keeping
+
+      override async put(block: StoredBlock): Promise<boolean> {
+        return super.put({ ...block, ciphertext: new Uint8Array(block.ciphertext) })
+      }
+    }
+    const sealed = await all(sealInto(new Copying(), keyset, contents, { shares: [share.id] }))
+    const refs = sealed.map((each) => each.shared!.get(share.id)!)
+    expectContents(await all(openFrom(keeping, shared, refs)))
+  })
+})
+
+describe('a thread that takes memory with it', () => {
+  it('is named by the error', async () => {
+    await using pool = createPool({ threads: 1, worker: mortalWorker })
+    const blocks = blocksIn(memoryBlobStore())
+    // Content of 666 bytes makes this worker exit.
+    const run = () => all(sealInto(blocks, pool.writer(keyset), cut(streamOf([sample(666)]), { size: 666 })))
+    await expect(run()).rejects.toThrow('a worker of the pool died')
+  })
+})
