@@ -52,7 +52,7 @@ export function openFrom(
   const source = sourceFrom(refs, 'refs')
   return (async function* () {
     using opening = new Opening(blocks, reader)
-    yield* inOrder(source, (ref) => opening.open(ref), pace)
+    yield* inOrder(source, (ref) => opening.open(ref), { ...pace, dropResult: (content) => opening.drop(content) })
   })()
 }
 
@@ -128,6 +128,11 @@ class Opening implements Disposable {
     const ref = parseRef(text)
     if (ref.member === undefined) return this.#reader.open(await this.#read(ref))
     return this.#openMember(text, ref, ref.member)
+  }
+
+  /** Wipes a content that nobody took. */
+  drop(content: Bytes): void {
+    if (this.#isOwnReader) wipe(content)
   }
 
   async verify(text: string): Promise<void> {

@@ -79,7 +79,7 @@ export function sealInto(
     const cut = readCut(source, memory)
     const pace = { most, signal }
     if (cut === undefined) yield* inOrder(source, (content) => sealing.refFor(contentFrom(content)), pace)
-    else yield* inOrder(cut, (room) => sealing.refFor(contentIn(room), room), pace)
+    else yield* inOrder(cut, (room) => sealing.refFor(contentIn(room), room), { ...pace, dropItem: wipe })
   })()
 }
 
@@ -226,7 +226,8 @@ export function packInto(
       const stored = await sealing.seal(content)
       return group.map(({ length }, index) => sealing.refOf(stored, length, members[index]))
     }
-    for await (const packed of inOrder(groupsOf(source), pack, { most, signal })) yield* packed
+    const dropItem = (group: readonly Bytes[]) => wipe(...group)
+    for await (const packed of inOrder(groupsOf(source), pack, { most, signal, dropItem })) yield* packed
   })()
 }
 
