@@ -193,9 +193,9 @@ class BlocksUnder implements Blocks {
     this.#path = path
   }
 
-  /** A copy of the object's properties does not have this. */
+  /** False for every other object that is made of this one: its methods may keep the bytes. */
   get copiesBytes(): boolean {
-    return this.#blobs.copiesBytes === true
+    return #blobs in this && this.#blobs.copiesBytes === true
   }
 
   async has(label: string): Promise<boolean> {

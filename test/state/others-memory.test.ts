@@ -66,18 +66,27 @@ describe('a store of a product', () => {
   it('that keeps bytes does not inherit the mark of the store that it is made of', async () => {
     const inner = memoryBlobStore()
     const cache: Map<string, Uint8Array> = new Map()
-    const blobs: BlobStore = {
-      ...inner,
+    const caching: Pick<BlobStore, 'get' | 'put'> = {
       async put(name, bytes) {
         cache.set(name, bytes)
         return inner.put(name, bytes)
       },
       get: async (name) => cache.get(name) ?? inner.get(name),
     }
-    const blocks = blocksIn(blobs)
-    const refs = (await all(sealInto(blocks, keyset, contents))).map(({ ref }) => ref)
-    for (let round = 0; round < 2; round++) expectContents(await all(openFrom(blocks, keyset, refs)))
-    expect(inner.copiesBytes).toBe(true)
+    const proxy = new Proxy(inner, {
+      get: (store, name, receiver) => Reflect.get(name in caching ? caching : store, name, receiver) as unknown,
+    })
+    for (const blobs of [{ ...inner, ...caching }, Object.assign(Object.create(inner) as BlobStore, caching), proxy]) {
+      const blocks = blocksIn(blobs)
+      const refs = (await all(sealInto(blocks, keyset, contents))).map(({ ref }) => ref)
+      for (let round = 0; round < 2; round++) expectContents(await all(openFrom(blocks, keyset, refs)))
+      expect(blocks.copiesBytes).toBe(false)
+      for await (const { name } of inner.list('')) await inner.delete(name)
+      cache.clear()
+    }
+    const blocks = blocksIn(inner)
+    expect([inner.copiesBytes, blocks.copiesBytes]).toEqual([true, true])
+    expect((Object.create(blocks) as typeof blocks).copiesBytes).toBe(false)
   })
 
   it('can keep the blocks of shares where it copies its own', async () => {
