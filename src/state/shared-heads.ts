@@ -1,7 +1,7 @@
 // The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names a block by the
 // hashes of both, so a head that is there stays as it is.
 import { type BlockHead, type PreparedBlock, type SealedBlock } from '../core/block.ts'
-import { fromHex } from '../core/bytes.ts'
+import { equalBytes, fromHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Blocks, hashOf, type SharedBlocks, type StoredHead } from './blocks.ts'
 import { encodeRef, type Pins, pinsFor } from './ref.ts'
@@ -50,8 +50,16 @@ export class SharedHeads {
 
   /** Adds a block that was just sealed. */
   async put({ label, ciphertext }: SealedBlock, envelope: Uint8Array): Promise<Pins> {
-    const isOurs = await this.#blocks.put({ label, envelope, ciphertext })
+    const isOurs = (await this.#blocks.put({ label, envelope, ciphertext })) && (await this.#has(label, envelope))
     return isOurs ? pinsFor(envelope, await hashOf(ciphertext)) : this.#theirs(label)
+  }
+
+  /** Returns whether the store has this envelope. A store that repairs a block may keep the head that was there. */
+  async #has(label: string, envelope: Uint8Array): Promise<boolean> {
+    for await (const head of this.#blocks.heads({ prefix: label })) {
+      if (head.label === label) return equalBytes(head.envelope, envelope)
+    }
+    return false
   }
 
   /**
@@ -69,7 +77,7 @@ export class SharedHeads {
     const block = await this.#own.get(label)
     if (block === undefined) throw missingBlock(label)
     const envelope = envelopeFor(block)
-    const isOurs = await this.#blocks.put({ ...block, envelope })
+    const isOurs = (await this.#blocks.put({ ...block, envelope })) && (await this.#has(label, envelope))
     return isOurs ? pinsFor(envelope, await hashOf(block.ciphertext)) : this.#theirs(label)
   }
 

@@ -125,6 +125,19 @@ describe.each(stores)('in %s', (_, blocksOf) => {
     }
   })
 
+  it('a ciphertext that was lost comes back, and the refs of before and after it open', async () => {
+    const blobs = memoryBlobStore()
+    const blocks = blocksOf(blobs)
+    const refs: string[] = []
+    for (let night = 0; night < 2; night++) {
+      const sealed = await all(sealInto(blocks, owner, contents, { shares: [share.id] }))
+      refs.push(...sealed.map(({ shared }) => shared!.get(share.id)!))
+      if (night === 0) for await (const { name } of blobs.list('data/')) await blobs.delete(name)
+    }
+    const opened = await all(openFrom(blocks.shared(share.id), reader, refs))
+    for (const [index, content] of opened.entries()) expectSame(content, contents[index % 3]!)
+  })
+
   it('a block that the store lacks is missing', async () => {
     const blobs = memoryBlobStore()
     const blocks = blocksOf(blobs)
