@@ -8,7 +8,7 @@ import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
+import { checkedBytes, checkedFlag, checkedName } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -326,10 +326,8 @@ class BlocksUnder implements Blocks {
 
   /** Returns the label in the name of a head, or undefined if it is another blob, which no label can name. */
   #labelIn(name: unknown): string | undefined {
-    if (typeof name !== 'string' || !name.startsWith(`${this.#path}/`)) {
-      throw new StoreMistake(`list of the store yielded a name that does not begin with ${this.#path}/`)
-    }
-    const label = name.slice(this.#path.length + 1)
+    const start = `${this.#path}/`
+    const label = checkedName(name, start).slice(start.length)
     return /^[\da-f]{64}$/.test(label) ? label : undefined
   }
 
