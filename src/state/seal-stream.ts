@@ -140,7 +140,7 @@ class Sealing {
     const { label } = prepared
     if (await this.#blocks.has(label)) {
       const pins = this.#shares && (await shareStored(prepared, this.#shares))
-      if (this.#sealsInPlace) this.#memory.give(await (prepared as OwnPreparedBlock).discard())
+      if (this.#sealsInPlace) await this.#takeBack(prepared as OwnPreparedBlock)
       return { label, isNew: false, pins }
     }
     const shares = this.#shares && [...this.#shares.keys()]
@@ -154,6 +154,11 @@ class Sealing {
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#isCopied) this.#memory.give(ciphertext.buffer)
     return { label, isNew, pins }
+  }
+
+  /** Takes back the buffer of a block that is not sealed. If its thread has died, only the buffer is lost. */
+  async #takeBack(prepared: OwnPreparedBlock): Promise<void> {
+    this.#memory.give(await prepared.discard().catch(() => undefined))
   }
 
   async #prepare(content: Uint8Array, room: Bytes | undefined): Promise<PreparedBlock> {

@@ -106,6 +106,21 @@ describe('a store of a product', () => {
 })
 
 describe('a thread that takes memory with it', () => {
+  it('does not matter for a block that is stored already', async () => {
+    await using pool = createPool({ threads: 1, worker: mortalWorker })
+    const stored = new KeepingBlocks()
+    const [first] = await all(sealInto(stored, keyset, [sample(100)]))
+    const writer = pool.writer(keyset)
+    class Deadly extends KeepingBlocks {
+      override async has(label: string): Promise<boolean> {
+        await expect(writer.prepare(sample(666))).rejects.toThrow('a worker of the pool died')
+        return stored.has(label)
+      }
+    }
+    const again = await all(sealInto(new Deadly(), writer, [sample(100)]))
+    expect(again).toEqual([{ ...first!, isNew: false }])
+  })
+
   it('is named by the error', async () => {
     await using pool = createPool({ threads: 1, worker: mortalWorker })
     const blocks = blocksIn(memoryBlobStore())
