@@ -10,9 +10,10 @@ import {
   type StoredBlock,
   verifyBlocks,
 } from '../../src/index.ts'
+import { allocateWithRoom, contentIn, withLent } from '../../src/core/content.ts'
 import { createPool } from '../../src/pool.ts'
 import { type BlobStore, blocksIn, memoryBlobStore } from '../../src/stores.ts'
-import { all, expectSame, makeKeyset, sample, streamOf } from '../fixtures.ts'
+import { all, expectSame, failure, makeKeyset, sample, streamOf } from '../fixtures.ts'
 import { mortalWorker, worker } from '../pool/source-pool.ts'
 import { KeepingBlocks } from './stream-fixtures.ts'
 
@@ -20,9 +21,9 @@ const { keyset, share } = (await makeKeyset()).createShare()
 const shared = keyset.acceptShare(share.invite(keyset.card()), keyset.card())
 const contents = Array.from({ length: 10 }, (_, index) => sample(5000, index + 1))
 
-function expectContents(found: readonly Uint8Array[]): void {
-  expect(found.length).toBe(contents.length)
-  for (const [index, content] of contents.entries()) expectSame(found[index]!, content)
+function expectContents(found: readonly Uint8Array[], expected: readonly Uint8Array[] = contents): void {
+  expect(found.length).toBe(expected.length)
+  for (const [index, content] of expected.entries()) expectSame(found[index]!, content)
 }
 
 /** A reader that keeps every content that it has opened. */
@@ -102,6 +103,26 @@ describe('a store of a product', () => {
     const sealed = await all(sealInto(new Copying(), keyset, contents, { shares: [share.id] }))
     const refs = sealed.map((each) => each.shared!.get(share.id)!)
     expectContents(await all(openFrom(keeping, shared, refs)))
+  })
+})
+
+describe('a pool that closes', () => {
+  it('wipes content that waits for a thread', async () => {
+    const pool = createPool({ threads: 1, worker })
+    const writer = pool.writer(keyset)
+    const rooms = contents.map(() => allocateWithRoom(5000))
+    const preparing = contents.map((content, index) => withLent(content, rooms[index]!, () => writer.prepare(content)))
+    expectContents(rooms.slice(2).map(contentIn), contents.slice(2))
+    const closing = pool.close()
+    const late = allocateWithRoom(5000)
+    await failure(() => withLent(contents[0]!, late, () => writer.prepare(contents[0]!)), 'disposed')
+    const ended = await Promise.allSettled(preparing)
+    expect(ended.filter(({ status }) => status === 'rejected').length).toBeGreaterThanOrEqual(8)
+    // The others have moved to the thread.
+    const unmoved = [...rooms, late].filter(({ length }) => length > 0)
+    expect(unmoved.length).toBeGreaterThanOrEqual(9)
+    for (const room of unmoved) expect(room.every((byte) => byte === 0)).toBe(true)
+    await closing
   })
 })
 
