@@ -4,7 +4,7 @@ import { check, hash } from './spec-reader.ts'
 
 export interface ReadRef {
   label: string
-  pins: { envelope: Buffer; ciphertext: Buffer } | undefined
+  hash: Buffer | undefined
   member: string | undefined
 }
 
@@ -20,21 +20,15 @@ export function readRef(ref: string): ReadRef {
   const [label = '', ...rest] = ref.split('.')
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   // A hash has 43 characters, and the form of a member has one.
-  const hashes = rest[0]?.length === 43 ? rest.splice(0, 2) : []
-  check(hashes.length === 0 || hashes.length === 2, 'malformed')
-  const [envelope, ciphertext] = hashes.map(hashFrom)
+  const [text] = rest[0]?.length === 43 ? rest.splice(0, 1) : []
+  const hash = text === undefined ? undefined : hashFrom(text)
   check(rest.length === 0 || rest.length === 3, 'malformed')
   const [form, index, key] = rest
-  if (form === undefined || index === undefined || key === undefined) {
-    return { label, pins: envelope && ciphertext && { envelope, ciphertext }, member: undefined }
-  }
+  if (form === undefined || index === undefined || key === undefined) return { label, hash, member: undefined }
   check((form === 'g' || form === 'k') && /^(0|[1-9][0-9]{0,3})$/.test(index), 'malformed')
   check(/^[A-Za-z0-9_-]{43}$/.test(key), 'malformed')
-  return { label, pins: envelope && ciphertext && { envelope, ciphertext }, member: rest.join('.') }
+  return { label, hash, member: rest.join('.') }
 }
 
-/** §18.5: the two hashes of a stored block of a share */
-export const pinsOf = (envelope: Buffer, ciphertext: Buffer): NonNullable<ReadRef['pins']> => ({
-  envelope: hash('sha256', envelope),
-  ciphertext: hash('sha256', ciphertext),
-})
+/** §18.5: the hash of a stored block of a share */
+export const hashOf = (ciphertext: Buffer): Buffer => hash('sha256', ciphertext)

@@ -296,7 +296,7 @@ interface Sealing {
 /** A prepared block of this library. */
 export interface OwnPreparedBlock extends PreparedBlock {
   /**
-   * Disposes of the block without wiping its buffer. Whoever lent the buffer gets it back, and wipes it.
+   * Disposes of the block, wipes its content, and gives the buffer back to whoever lent it.
    * @returns undefined if the block was sealed or disposed of
    */
   discard(): Promise<ArrayBuffer | undefined>
@@ -353,6 +353,9 @@ export class PreparedOnce extends SecretHolder implements OwnPreparedBlock {
     this.#prepared = undefined
     this.dispose()
     this.#sealing.dispose()
+    // The next block may lie in a part of this buffer, and a store may see all of it: structuredClone copies the whole
+    // buffer behind a view.
+    wipe(prepared.buffer)
     return prepared.buffer.buffer
   }
 

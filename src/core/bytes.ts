@@ -8,7 +8,8 @@ import { withoutMemory } from './errors.ts'
 import { isBytes, isPromise } from './realms.ts'
 
 /**
- * Bytes that own their memory, as all bytes that this library returns do.
+ * Bytes that own their memory, as all bytes that this library returns do. They may be a part of a larger `buffer`: pass
+ * the bytes to others, not their `buffer`.
  * @example
  * ```ts
  * import { type Bytes, createKeyset } from 'keystrata'

@@ -3,10 +3,14 @@
 import { KeystrataError } from './errors.ts'
 
 /** How a stream runs. */
-interface Pace {
+interface Pace<T, R> {
   /** How many items are under way at once, from the moment when they are read until their results are taken. */
   readonly most: number
   readonly signal: AbortSignal | undefined
+  /** Wipes an item that came when the stream had ended, so that no task got it. */
+  readonly dropItem?: (item: T) => void
+  /** Wipes a result that nobody took before the stream ended. */
+  readonly dropResult?: (result: R) => void
 }
 
 interface Running<R> {
@@ -24,7 +28,7 @@ interface Running<R> {
 export async function* inOrder<T, R>(
   source: AsyncIterable<T>,
   task: (item: T) => Promise<R>,
-  { most, signal }: Pace,
+  { most, signal, dropItem, dropResult }: Pace<T, R>,
 ): AsyncGenerator<R> {
   const iterator = source[Symbol.asyncIterator]()
   const running: Running<R>[] = []
@@ -40,6 +44,11 @@ export async function* inOrder<T, R>(
     sleeping.end()
   }
   signal?.addEventListener('abort', wake)
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      sleeping.end = resolve
+      if (sleeping.isOver) resolve()
+    })
 
   let isEnding = false
   const assertWanted = () => {
@@ -65,7 +74,11 @@ export async function* inOrder<T, R>(
       while (hasRoom()) {
         const next = await iterator.next()
         reading.isOver = next.done === true
-        if (next.done === true || isEnding) break
+        if (next.done === true) break
+        if (isEnding) {
+          dropItem?.(next.value)
+          break
+        }
         start(next.value)
       }
     } catch (error) {
@@ -93,17 +106,19 @@ export async function* inOrder<T, R>(
         if (reading.fault !== undefined) throw reading.fault.error
         return
       } else {
-        await new Promise<void>((resolve) => {
-          sleeping.end = resolve
-          if (sleeping.isOver) resolve()
-        })
+        await woken()
       }
     }
   } finally {
     isEnding = true
+    for (const { result } of running) result.then(dropResult, () => undefined)
+    for (;;) {
+      sleeping.isOver = false
+      // What was aborted may hang, such as a request that is never answered.
+      if (signal?.aborted === true || running.every(({ isDone }) => isDone)) break
+      await woken()
+    }
     signal?.removeEventListener('abort', wake)
-    // What was aborted may hang, such as a request that is never answered.
-    if (signal?.aborted !== true) await Promise.allSettled(running.map(({ result }) => result))
     if (!reading.isOver) {
       const ended = (async () => iterator.return?.())()
       // Do not wait for a source that hangs: it handles `return` only after its pending `next`. Also, an error from

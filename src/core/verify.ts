@@ -1,6 +1,7 @@
 // Readers that can verify a block without returning its content. A pool has them: its threads keep the content.
 import type { BlockReader, StoredBlock } from './block.ts'
 import { wipe } from './bytes.ts'
+import { isOwnHandle } from './recipe.ts'
 
 const verifiers: WeakMap<BlockReader, (block: StoredBlock) => Promise<void>> = /* @__PURE__ */ new WeakMap()
 
@@ -10,13 +11,14 @@ export function setVerify(reader: BlockReader, verify: (block: StoredBlock) => P
 }
 
 /**
- * Opens a block and wipes its content.
+ * Opens a block, and wipes its content unless the reader is one of somebody else, who may have kept it.
  * @throws KeystrataError as `open`
  */
 export async function verifyBlock(reader: BlockReader, block: StoredBlock): Promise<void> {
   const verify = verifiers.get(reader)
-  if (verify === undefined) wipe(await reader.open(block))
-  else await verify(block)
+  if (verify !== undefined) return verify(block)
+  const content = await reader.open(block)
+  if (isOwnHandle(reader)) wipe(content)
 }
 
 /** Verifies a block. Returns whether equal content always has the same ciphertext. */

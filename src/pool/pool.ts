@@ -11,7 +11,7 @@ import {
   sharesOf,
   type StoredBlock,
 } from '../core/block.ts'
-import { type Bytes, bytesFrom, copyOf } from '../core/bytes.ts'
+import { type Bytes, bytesFrom, copyOf, wipe } from '../core/bytes.ts'
 import { contentFrom, movable, ownCiphertext } from '../core/content.ts'
 import { optionsFrom } from '../core/options.ts'
 import { copiesOf, type Pack } from '../core/pack.ts'
@@ -181,6 +181,7 @@ class WorkerPool implements Pool {
       return this.#anywhere({ task, handle, block: own }, buffersOf(own), [handle])
     }
     const pooled: BlockReader = { open: async (block) => (await open('open', block)) as Bytes }
+    setRecipe(pooled, inPool)
     if (needsPins(reader)) setNeedsPins(pooled)
     setVerify(pooled, async (block) => {
       await open('verify', block)
@@ -258,13 +259,20 @@ class WorkerPool implements Pool {
     handles: readonly number[],
     onStart: (member: Member) => void = () => undefined,
   ): Promise<unknown> {
-    if (this.#closing !== undefined) return Promise.reject(closed())
+    if (this.#closing !== undefined) {
+      wipeUnmoved(moved)
+      return Promise.reject(closed())
+    }
     const done = new Promise((resolve, reject) => {
+      const refuse = (error: Error) => {
+        wipeUnmoved(moved)
+        reject(error)
+      }
       const start = (member: Member) => {
         onStart(member)
-        member.ask(typeof task === 'function' ? task() : task, moved, handles).then(resolve, reject)
+        member.ask(typeof task === 'function' ? task() : task, moved, handles).then(resolve, refuse)
       }
-      this.#waiting.push({ start, refuse: reject })
+      this.#waiting.push({ start, refuse })
     })
     this.#handOut()
     return this.#watch(done)
@@ -319,7 +327,12 @@ function answerAll(heads: readonly WaitingHead[], answers: readonly Rekeyed[]): 
 
 /** What a pool answers for a handle that is one of a pool already. */
 function inPool(): never {
-  throw new TypeError('this writer already seals in a worker pool')
+  throw new TypeError('this handle is one of a worker pool already')
+}
+
+/** Wipes the buffers that no thread got. The others are empty. */
+function wipeUnmoved(buffers: readonly ArrayBuffer[]): void {
+  for (const buffer of buffers) if (buffer.byteLength > 0) wipe(new Uint8Array(buffer))
 }
 
 /** Copies a head, because transferring a buffer would take it away from the caller. */

@@ -8,7 +8,7 @@ import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { checkedBytes, checkedFlag, StoreMistake } from './checked.ts'
+import { checkedBytes, checkedFlag, checkedName } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -188,12 +188,14 @@ class BlocksUnder implements Blocks {
   readonly #blobs: BlobStore
   readonly #path: string
 
-  readonly copiesBytes: boolean
-
   constructor(blobs: BlobStore, path: string) {
-    this.copiesBytes = blobs.copiesBytes === true
     this.#blobs = blobs
     this.#path = path
+  }
+
+  /** False for every other object that is made of this one: its methods may keep the bytes. */
+  get copiesBytes(): boolean {
+    return #blobs in this && this.#blobs.copiesBytes === true
   }
 
   async has(label: string): Promise<boolean> {
@@ -324,10 +326,8 @@ class BlocksUnder implements Blocks {
 
   /** Returns the label in the name of a head, or undefined if it is another blob, which no label can name. */
   #labelIn(name: unknown): string | undefined {
-    if (typeof name !== 'string' || !name.startsWith(`${this.#path}/`)) {
-      throw new StoreMistake(`list of the store yielded a name that does not begin with ${this.#path}/`)
-    }
-    const label = name.slice(this.#path.length + 1)
+    const start = `${this.#path}/`
+    const label = checkedName(name, start).slice(start.length)
     return /^[\da-f]{64}$/.test(label) ? label : undefined
   }
 

@@ -1,13 +1,14 @@
 // Audits the blocks of a store without any key: whether each head names a ciphertext that is there, with the right
 // length and, if asked, the right bytes. It cannot tell whether a block opens: `verifyBlocks` does, with a key.
-import { bytesFrom, equalBytes } from '../core/bytes.ts'
+import { equalBytes } from '../core/bytes.ts'
 import { envelopeLength } from '../core/envelope.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sizeOfBlob } from './blob-size.ts'
 import { ciphertextName, hashOf, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
-import { HEADS_PER_BLOCK } from './pace.ts'
+import { checkedBytes, checkedName } from './checked.ts'
+import { HEADS_PER_BLOCK, paceFrom } from './pace.ts'
 import type { BlobStore } from './store.ts'
 
 /**
@@ -48,6 +49,7 @@ const CIPHERTEXTS_AT_ONCE = 2
  * @returns the problems that were found, each head at most once. A ciphertext that no head names is no problem
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws TypeError if `prefix` is not the beginning of a label, or for an unknown option
+ * @throws TypeError if the store breaks its contract: an audit that skips what it cannot read would find nothing
  * @example
  * ```ts
  * import { checkBlocks, memoryBlobStore } from 'keystrata/stores'
@@ -62,7 +64,8 @@ export function checkBlocks(
   options?: { prefix?: string | undefined; readData?: boolean | undefined; signal?: AbortSignal | undefined },
 ): AsyncGenerator<BlockProblem> {
   const rules = { prefix: 'optional', readData: 'optional', signal: 'optional' } as const
-  const { prefix = '', readData = false, signal } = optionsFrom(options, rules, 'checkBlocks')
+  const { prefix = '', readData = false, ...rest } = optionsFrom(options, rules, 'checkBlocks')
+  const { signal } = paceFrom(rest)
   if (typeof readData !== 'boolean') throw new TypeError('readData must be true or false')
   const heads = listedHeads(blobs, labelPrefixFrom(prefix))
   const check = (head: Listed) => problemOf(blobs, head, readData)
@@ -73,12 +76,13 @@ export function checkBlocks(
 }
 
 async function* listedHeads(blobs: CheckableBlobs, prefix: string): AsyncGenerator<Listed> {
-  for await (const { name } of blobs.list(`head/${prefix}`)) {
-    const [, label] = /^head\/([\da-f]{64})$/.exec(name) ?? []
+  const start = `head/${prefix}`
+  for await (const { name } of blobs.list(start)) {
+    const [, label] = /^head\/([\da-f]{64})$/.exec(checkedName(name, start)) ?? []
     if (label !== undefined) yield { name, label, share: undefined }
   }
   for await (const { name } of blobs.list('share/')) {
-    const [, share, label] = /^share\/([\da-f]{32})\/([\da-f]{64})$/.exec(name) ?? []
+    const [, share, label] = /^share\/(.+)\/([\da-f]{64})$/s.exec(checkedName(name, 'share/')) ?? []
     if (label?.startsWith(prefix) === true) yield { name, label, share }
   }
 }
@@ -88,7 +92,7 @@ async function problemOf(
   { name, label, share }: Listed,
   readData: boolean,
 ): Promise<BlockProblem | undefined> {
-  const stored = await blobs.get(name)
+  const stored = await read(blobs, name)
   // It was deleted since.
   if (stored === undefined) return undefined
   const problem = (kind: BlockProblem['problem']): BlockProblem => ({
@@ -104,15 +108,20 @@ async function problemOf(
   if (size === undefined) return problem('missing')
   if (size !== head.length) return problem('length')
   if (!readData) return undefined
-  const ciphertext = await blobs.get(data)
+  const ciphertext = await read(blobs, data)
   if (ciphertext === undefined) return problem('missing')
   return equalBytes(await hashOf(ciphertext), head.hash) ? undefined : problem('hash')
+}
+
+async function read(blobs: CheckableBlobs, name: string): Promise<Uint8Array | undefined> {
+  const answer: unknown = await blobs.get(name)
+  return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
 }
 
 /** Returns a head whose envelope has the form of an envelope, or undefined. That of a later release is not a problem. */
 function wholeHead(stored: Uint8Array): HeadParts | undefined {
   try {
-    const head = parseHead(bytesFrom(stored, 'head'))
+    const head = parseHead(stored)
     return envelopeLength(head.envelope) === head.envelope.length ? head : undefined
   } catch (error) {
     if (!(error instanceof KeystrataError)) throw error
@@ -122,7 +131,7 @@ function wholeHead(stored: Uint8Array): HeadParts | undefined {
 
 /** Returns whether the block's own head names the same ciphertext, which was checked for that head. */
 async function isOwnToo(blobs: CheckableBlobs, label: string, { hash, length }: HeadParts): Promise<boolean> {
-  const stored = await blobs.get(`head/${label}`)
+  const stored = await read(blobs, `head/${label}`)
   const own = stored === undefined ? undefined : wholeHead(stored)
   return own?.length === length && equalBytes(own.hash, hash)
 }

@@ -99,6 +99,12 @@ export function checkedBytes(answer: unknown, method: string, expected: string):
   }
 }
 
+/** @throws TypeError if `list` yielded a name that does not begin as it was asked for */
+export function checkedName(name: unknown, start: string): string {
+  if (typeof name === 'string' && name.startsWith(start)) return name
+  throw new StoreMistake(`list of the store yielded a name that does not begin with ${start}`)
+}
+
 /** @throws TypeError if a store returned something else than a version and its bytes */
 export function checkedObject(answer: unknown, method: string): StoredObject {
   const expected = '{ version, bytes }, or undefined'

@@ -80,7 +80,10 @@ export function readCut(contents: object, memory: LentMemory): AsyncGenerator<By
     take: (length) => memory.takeWhole(length),
     contentIn,
     shortened,
-    give: ({ buffer }) => memory.give(buffer),
+    give(buffer) {
+      wipe(buffer)
+      memory.give(buffer.buffer)
+    },
   })
 }
 

@@ -22,7 +22,10 @@ export class LentMemory implements Disposable {
     return buffer === undefined ? allocateWithRoom(length) : new Uint8Array(buffer)
   }
 
-  /** Takes a buffer back. A buffer that has moved to another thread is empty, and is not kept. */
+  /**
+   * Takes a buffer back. If this library seals in it, no content may be left in it: a store sees the whole buffer behind
+   * its next ciphertext. A buffer that has moved to another thread is empty, and is not kept.
+   */
   give(buffer: ArrayBuffer | undefined): void {
     if (buffer === undefined || buffer.byteLength === 0) return
     this.#free.push(buffer)

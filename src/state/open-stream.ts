@@ -1,16 +1,17 @@
 // Opens contents from a store of blocks, or verifies them.
 import { type BlockReader, type StoredBlock } from '../core/block.ts'
-import { type Bytes, bytesFrom, wipe } from '../core/bytes.ts'
+import { type Bytes, equalBytes, wipe } from '../core/bytes.ts'
 import { giveCiphertext } from '../core/content.ts'
-import { KeystrataError } from '../core/errors.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { openPackMember } from '../core/pack.ts'
 import { needsPins } from '../core/pins.ts'
+import { isOwnHandle } from '../core/recipe.ts'
 import { verifyBlock } from '../core/verify.ts'
 import { type Blocks, hashOf } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
-import { assertPinned, parseRef, type Ref } from './ref.ts'
+import { parseRef, type Ref } from './ref.ts'
 import { missingBlock } from './shared-heads.ts'
 
 /** What opening needs of a store. */
@@ -24,7 +25,7 @@ type ReadableBlocks = Pick<Blocks, 'get' | 'copiesBytes'>
  * @param refs from `sealInto`, `packInto` or `shareFrom`
  * @returns the contents. Each is the caller's own
  * @throws KeystrataError `missing` if the store has no such block, or only its head
- * @throws KeystrataError `malformed` if a text is not a ref, or lacks the hashes that a reader of a share needs
+ * @throws KeystrataError `malformed` if a text is not a ref, or lacks the hash that a reader of a share needs
  * @throws KeystrataError `authentication-failed` if a block is not the one that the ref of a share names
  * @throws KeystrataError as {@link BlockReader.open} and `openPackMember`; `detail.label` names the block
  * @throws KeystrataError `aborted` if the signal was aborted
@@ -51,7 +52,7 @@ export function openFrom(
   const source = sourceFrom(refs, 'refs')
   return (async function* () {
     using opening = new Opening(blocks, reader)
-    yield* inOrder(source, (ref) => opening.open(ref), pace)
+    yield* inOrder(source, (ref) => opening.open(ref), { ...pace, dropResult: (content) => opening.drop(content) })
   })()
 }
 
@@ -118,12 +119,15 @@ interface OpenedPack {
 class Opening implements Disposable {
   readonly #blocks: ReadableBlocks
   readonly #reader: BlockReader
+  /** Whether nobody else can hold the blocks that the reader gets, and the contents that it returns. */
+  readonly #isOwnReader: boolean
   /** The pack of the newest ref. The next ref may be of the same one. */
   #last: OpenedPack | undefined
 
   constructor(blocks: ReadableBlocks, reader: BlockReader) {
     this.#blocks = blocks
     this.#reader = reader
+    this.#isOwnReader = isOwnHandle(reader)
   }
 
   async open(text: string): Promise<Bytes> {
@@ -134,6 +138,11 @@ class Opening implements Disposable {
     } catch (error) {
       throw withLabel(error, ref)
     }
+  }
+
+  /** Wipes a content that nobody took. */
+  drop(content: Bytes): void {
+    if (this.#isOwnReader) wipe(content)
   }
 
   async verify(text: string): Promise<void> {
@@ -175,24 +184,24 @@ class Opening implements Disposable {
 
   /** Wipes a pack that no file is taken from any more. */
   #release({ users, isLast, content }: OpenedPack): void {
-    if (users > 0 || isLast) return
+    if (users > 0 || isLast || !this.#isOwnReader) return
     content.then(wipe, () => undefined)
   }
 
-  /** Reads a block and compares it with its pins. */
-  async #read({ label, pins }: Ref): Promise<StoredBlock> {
-    if (pins === undefined && needsPins(this.#reader)) {
+  /** Reads a block, and compares its ciphertext with the hash in the ref. */
+  async #read({ label, hash }: Ref): Promise<StoredBlock> {
+    if (hash === undefined && needsPins(this.#reader)) {
       throw new KeystrataError(
         'malformed',
-        'this ref has no hashes, so a reader of a share cannot tell whether the block is the right one: pass a ref of the log of the share',
+        'this ref has no hash, so a reader of a share cannot tell whether the block is the right one: pass a ref of the log of the share',
         { object: 'ref', label },
       )
     }
     const block = await this.#blocks.get(label)
     if (block === undefined) throw missingBlock(label)
     const { envelope, ciphertext } = block
-    if (pins !== undefined) assertPinned(pins, bytesFrom(envelope, 'envelope'), await hashOf(ciphertext))
-    if (this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
+    if (hash !== undefined && !equalBytes(await hashOf(ciphertext), hash)) throw authenticationFailed()
+    if (this.#isOwnReader && this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
     return { label, envelope, ciphertext }
   }
 

@@ -15,8 +15,8 @@ import { isBytes } from '../core/realms.ts'
  */
 export interface Ahead {
   /**
-   * How many blocks are in memory at once, 1 to 1,024; 4 unless said. With a pool, say at least twice the number of its
-   * threads. Where only heads are read, 32 of them count as one block.
+   * How many blocks are under way at once, 1 to 1,024; 4 unless said. What the stream gave you does not count. With a
+   * pool, say at least twice the number of its threads. Where only heads are read, 32 of them count as one block.
    */
   ahead?: number | undefined
   /** Ends the stream at once: it throws `aborted`. What is under way may still be stored. */
@@ -49,10 +49,13 @@ export const HEADS_PER_BLOCK = 32
 /**
  * Returns how many blocks may be in memory at once, and the signal.
  * @throws RangeError if `ahead` is not an integer from 1 to 1,024
+ * @throws TypeError if `signal` is not an AbortSignal
  */
 export function paceFrom({ ahead = DEFAULT_AHEAD, signal }: Ahead): { most: number; signal: AbortSignal | undefined } {
   if (!Number.isSafeInteger(ahead) || ahead < 1 || ahead > MOST_AHEAD)
     throw new RangeError(`ahead must be an integer from 1 to ${MOST_AHEAD}`)
+  if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.addEventListener !== 'function')
+    throw new TypeError('signal must be an AbortSignal')
   return { most: ahead, signal }
 }
 

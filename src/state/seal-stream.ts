@@ -13,8 +13,8 @@ import type { Blocks, SharedBlocks } from './blocks.ts'
 import { readCut } from './cut.ts'
 import { LentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
-import { encodeRef, type Pins } from './ref.ts'
-import { isRepeatable, SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
+import { encodeRef } from './ref.ts'
+import { isRepeatable, type SharedHashes, SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
 
 /**
  * Where one content is. Keep `ref` in a log: it is as secret as the content.
@@ -30,9 +30,9 @@ export interface SealedContent {
   readonly ref: string
   /** The bytes of the content. */
   readonly size: number
-  /** Whether its block was written, or repaired. False if the store has it already. */
+  /** Whether its block was written. False if the store has it already. */
   readonly isNew: boolean
-  /** The ref for the log of each share that was asked for, by the share's id. It also has the hashes of the block. */
+  /** The ref for the log of each share that was asked for, by the share's id. It also has the hash of the ciphertext. */
   readonly shared?: ReadonlyMap<string, string>
 }
 
@@ -82,7 +82,7 @@ export function sealInto(
     const cut = readCut(source, memory)
     const pace = { most, signal }
     if (cut === undefined) yield* inOrder(source, (content) => sealing.refFor(contentFrom(content)), pace)
-    else yield* inOrder(cut, (room) => sealing.refFor(contentIn(room), room), pace)
+    else yield* inOrder(cut, (room) => sealing.refFor(contentIn(room), room), { ...pace, dropItem: wipe })
   })()
 }
 
@@ -99,7 +99,7 @@ function sharedHeadsOf(
 interface Stored {
   readonly label: string
   readonly isNew: boolean
-  readonly pins: ReadonlyMap<string, Pins> | undefined
+  readonly hashes: SharedHashes | undefined
 }
 
 /** Seals contents, one call for each. */
@@ -110,6 +110,8 @@ class Sealing {
   readonly #memory: LentMemory
   /** Whether the writer seals content where it lies. A writer of somebody else may still read the content afterwards. */
   readonly #sealsInPlace: boolean
+  /** Whether a ciphertext is in nobody's hands once it is stored. */
+  readonly #isCopied: boolean
 
   constructor(
     blocks: WritableBlocks,
@@ -122,6 +124,7 @@ class Sealing {
     this.#shares = shares
     this.#memory = memory
     this.#sealsInPlace = isOwnHandle(writer)
+    this.#isCopied = [blocks, ...(shares?.values() ?? [])].every(({ copiesBytes }) => copiesBytes === true)
   }
 
   /** Seals one content, and returns where it is. */
@@ -139,22 +142,27 @@ class Sealing {
     using prepared = await this.#prepare(content, room)
     const { label } = prepared
     if (await this.#blocks.has(label)) {
-      const pins = this.#shares && (await shareStored(prepared, this.#shares))
-      if (this.#sealsInPlace) this.#memory.give(await (prepared as OwnPreparedBlock).discard())
-      return { label, isNew: false, pins }
+      const hashes = this.#shares && (await shareStored(prepared, this.#shares))
+      if (this.#sealsInPlace) await this.#takeBack(prepared as OwnPreparedBlock)
+      return { label, isNew: false, hashes }
     }
     const shares = this.#shares && [...this.#shares.keys()]
     const other = shares === undefined || (await isRepeatable(prepared)) ? 'replace' : 'believe'
     const block = await prepared.seal(shares && { shares })
     const { envelope, ciphertext } = block
-    const pins = this.#shares && new Map<string, Pins>()
+    const hashes = this.#shares && new Map<string, Uint8Array>()
     // The heads of shares come first: once the block's own head is there, an interrupted backup does not come back.
     for (const [share, heads] of this.#shares ?? []) {
-      pins?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, { isStored: false, other }))
+      hashes?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, { isStored: false, other }))
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
-    if (this.#sealsInPlace && this.#blocks.copiesBytes === true) this.#memory.give(ciphertext.buffer)
-    return { label, isNew, pins }
+    if (this.#sealsInPlace && this.#isCopied) this.#memory.give(ciphertext.buffer)
+    return { label, isNew, hashes }
+  }
+
+  /** Takes back the buffer of a block that is not sealed. If its thread has died, only the buffer is lost. */
+  async #takeBack(prepared: OwnPreparedBlock): Promise<void> {
+    this.#memory.give(await prepared.discard().catch(() => undefined))
   }
 
   async #prepare(content: Uint8Array, room: Bytes | undefined): Promise<PreparedBlock> {
@@ -168,15 +176,16 @@ class Sealing {
       this.#memory.give(room?.buffer)
       return prepared
     } catch (error) {
-      if (room !== undefined) wipe(room)
+      // A buffer that has moved to a thread is empty, and cannot be wiped.
+      if (room !== undefined && room.length > 0) wipe(room)
       throw error
     }
   }
 
   /** Returns where a content of a stored block is. */
-  refOf({ label, isNew, pins }: Stored, size: number, member?: string): SealedContent {
-    const ref = encodeRef({ label, pins: undefined, member })
-    return pins === undefined ? { ref, size, isNew } : { ref, size, isNew, shared: sharedRefs(label, pins, member) }
+  refOf({ label, isNew, hashes }: Stored, size: number, member?: string): SealedContent {
+    const ref = encodeRef({ label, hash: undefined, member })
+    return hashes === undefined ? { ref, size, isNew } : { ref, size, isNew, shared: sharedRefs(label, hashes, member) }
   }
 }
 
@@ -226,7 +235,8 @@ export function packInto(
       const stored = await sealing.seal(content)
       return group.map(({ length }, index) => sealing.refOf(stored, length, members[index]))
     }
-    for await (const packed of inOrder(groupsOf(source), pack, { most, signal })) yield* packed
+    const dropItem = (group: readonly Bytes[]) => wipe(...group)
+    for await (const packed of inOrder(groupsOf(source), pack, { most, signal, dropItem })) yield* packed
   })()
 }
 

@@ -6,7 +6,7 @@ import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import type { SharedBlocks } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
-import { encodeRef, parseRef, type Pins } from './ref.ts'
+import { encodeRef, parseRef } from './ref.ts'
 import { missingBlock, SharedHeads } from './shared-heads.ts'
 
 /**
@@ -47,7 +47,7 @@ export function shareFrom(
   const source = sourceFrom(refs, 'refs')
   const heads = new SharedHeads(blocks, share.id)
   // The log names what is verified here, and not what the store says.
-  const added = async (label: string): Promise<Pins> => {
+  const added = async (label: string): Promise<Uint8Array> => {
     const found = await blocks.get(label)
     if (found === undefined) throw missingBlock(label)
     const block = { label, envelope: found.envelope, ciphertext: found.ciphertext }
@@ -55,14 +55,14 @@ export function shareFrom(
     return heads.put(block, share.add(block), { isStored: true, other: isRepeatable ? 'replace' : 'refuse' })
   }
   // Packed files that follow each other lie in one block.
-  let last: { readonly label: string; readonly pins: Promise<Pins> } | undefined
-  const pinsOf = (label: string): Promise<Pins> => {
-    if (last?.label !== label) last = { label, pins: added(label) }
-    return last.pins
+  let last: { readonly label: string; readonly hash: Promise<Uint8Array> } | undefined
+  const hashFor = (label: string): Promise<Uint8Array> => {
+    if (last?.label !== label) last = { label, hash: added(label) }
+    return last.hash
   }
   const refFor = async (text: string): Promise<string> => {
     const { label, member } = parseRef(text)
-    return encodeRef({ label, pins: await pinsOf(label), member })
+    return encodeRef({ label, hash: await hashFor(label), member })
   }
   return inOrder(source, refFor, pace)
 }

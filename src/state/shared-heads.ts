@@ -1,10 +1,10 @@
-// The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names a block by the
-// hashes of both, so a head that is there stays as it is.
+// The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names the ciphertext by
+// its hash, so that whoever has the keys of the share cannot put another content in its place (SPEC §18.5).
 import type { PreparedBlock, StoredBlock } from '../core/block.ts'
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Blocks, hashOf, type SharedBlocks, type StoredHead } from './blocks.ts'
-import { encodeRef, type Pins, pinsFor } from './ref.ts'
+import { encodeRef } from './ref.ts'
 
 const HASH_BYTES = 32
 
@@ -19,9 +19,17 @@ const hasHeads = (blocks: Blocks): blocks is HeadStore =>
 
 /** How to add a block to a share. */
 interface HowToPut {
+  /** Whether the store mostly has the ciphertext. */
   readonly isStored: boolean
+  /**
+   * What to do with a head that names another ciphertext. Where equal content always has the same ciphertext, it is
+   * damaged or planted: replace it. Elsewhere older refs may name it: believe it, or refuse.
+   */
   readonly other: 'replace' | 'believe' | 'refuse'
 }
+
+/** The SHA-256 of the ciphertext of one block in each share, by the share's id. */
+export type SharedHashes = ReadonlyMap<string, Uint8Array>
 
 /** The blocks of one share. */
 export class SharedHeads {
@@ -37,12 +45,17 @@ export class SharedHeads {
     this.#blocks = own.shared(share)
   }
 
-  /** Returns the pins of a block that is whole in this share. */
-  async find(label: string): Promise<Pins | undefined> {
+  /** Whether the store keeps no reference to the bytes of a block of this share. */
+  get copiesBytes(): boolean {
+    return this.#blocks.copiesBytes === true
+  }
+
+  /** Returns the hash of the ciphertext of a block that is whole in this share. */
+  async find(label: string): Promise<Uint8Array | undefined> {
     try {
-      if (hasHeads(this.#blocks)) return pinsOf(await this.#blocks.head(label))
+      if (hasHeads(this.#blocks)) return hashIn(await this.#blocks.head(label))
       const block = await this.#blocks.get(label)
-      return block && pinsFor(block.envelope, await hashOf(block.ciphertext))
+      return block && (await hashOf(block.ciphertext))
     } catch (error) {
       // A head that is damaged, or whose ciphertext is, is written again.
       if (error instanceof KeystrataError && (error.code === 'missing' || error.code === 'malformed')) return undefined
@@ -51,27 +64,23 @@ export class SharedHeads {
   }
 
   /**
-   * Adds a block that was just sealed, or verified. A head that is there stays if it names the same ciphertext: older
-   * refs name it, and whoever wrote its envelope, it opens nothing else.
-   * @param how `isStored`: whether the store mostly has the ciphertext. `other`: what to do with a head that names another
-   *   ciphertext. Where equal content always has the same ciphertext, it is damaged or planted: replace it. Elsewhere
-   *   older refs may name it: believe it, or refuse
+   * Adds a block that was just sealed, or verified, and returns the hash of its ciphertext. A head that names this
+   * ciphertext already stays: whoever wrote its envelope, it opens nothing else.
    * @throws KeystrataError `conflict`
    */
-  async put({ label, ciphertext }: StoredBlock, envelope: Uint8Array, how: HowToPut): Promise<Pins> {
+  async put({ label, ciphertext }: StoredBlock, envelope: Uint8Array, how: HowToPut): Promise<Uint8Array> {
     const hash = await hashOf(ciphertext)
-    const pins = pinsFor(envelope, hash)
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.find(label)
       if (found !== undefined) {
-        if (how.other === 'believe' || equalBytes(found.ciphertext, pins.ciphertext)) return found
+        if (how.other === 'believe' || equalBytes(found, hash)) return found
         if (how.other === 'refuse') throw otherCiphertext(label)
         await this.#blocks.delete(label)
       }
       if (tries === 0 && how.isStored && hasHeads(this.#blocks)) {
         // The next try finds this head only if the store has the ciphertext.
         await this.#blocks.putHead({ label, envelope, hash: toHex(hash), size: ciphertext.length })
-      } else if (await this.#blocks.put({ label, envelope, ciphertext })) return pins
+      } else if (await this.#blocks.put({ label, envelope, ciphertext })) return hash
     }
     throw new KeystrataError('conflict', 'other writers changed the head of this block in a share on every try', {
       object: 'head',
@@ -80,13 +89,11 @@ export class SharedHeads {
   }
 }
 
-function pinsOf(head: StoredHead): Pins
-function pinsOf(head: StoredHead | undefined): Pins | undefined
-function pinsOf(head: StoredHead | undefined): Pins | undefined {
+function hashIn(head: StoredHead | undefined): Uint8Array | undefined {
   if (head === undefined) return undefined
   const hash = fromHex(head.hash, HASH_BYTES)
   if (hash === undefined) throw new TypeError('head of the store returned a hash that is not 64 hex digits')
-  return pinsFor(head.envelope, hash)
+  return hash
 }
 
 function otherCiphertext(label: string): KeystrataError {
@@ -100,12 +107,8 @@ export const missingBlock = (label: string): KeystrataError =>
   new KeystrataError('missing', 'the store has no block with this label', { object: 'block', label })
 
 /** Writes the refs of one block, for the log of each share. */
-export const sharedRefs = (
-  label: string,
-  pins: ReadonlyMap<string, Pins>,
-  member?: string,
-): ReadonlyMap<string, string> =>
-  new Map([...pins].map(([share, each]) => [share, encodeRef({ label, pins: each, member })]))
+export const sharedRefs = (label: string, hashes: SharedHashes, member?: string): ReadonlyMap<string, string> =>
+  new Map([...hashes].map(([share, hash]) => [share, encodeRef({ label, hash, member })]))
 
 /** Returns whether equal content always has the same ciphertext. */
 export async function isRepeatable(prepared: PreparedBlock): Promise<boolean> {
@@ -129,14 +132,11 @@ const isOtherKey = (error: unknown): boolean =>
 export async function shareStored(
   prepared: PreparedBlock,
   shares: ReadonlyMap<string, SharedHeads>,
-): Promise<ReadonlyMap<string, Pins>> {
-  const envelopes = await prepared.envelopesFor([...shares.keys()]).catch((error: unknown) => {
-    if (isOtherKey(error)) return undefined
-    throw error
-  })
-  if (envelopes === undefined) return shareUnderOtherKey(prepared, shares)
+): Promise<SharedHashes> {
+  if (!(await isRepeatable(prepared))) return shareUnderOtherKey(prepared, shares)
+  const envelopes = await prepared.envelopesFor([...shares.keys()])
   const block = await prepared.seal()
-  const found: Map<string, Pins> = new Map()
+  const found: Map<string, Uint8Array> = new Map()
   for (const [share, heads] of shares) {
     const envelope = envelopes.get(share)
     if (envelope !== undefined) found.set(share, await heads.put(block, envelope, { isStored: true, other: 'replace' }))
@@ -151,13 +151,13 @@ export async function shareStored(
 async function shareUnderOtherKey(
   prepared: PreparedBlock,
   shares: ReadonlyMap<string, SharedHeads>,
-): Promise<ReadonlyMap<string, Pins>> {
-  const found: Map<string, Pins> = new Map()
+): Promise<SharedHashes> {
+  const found: Map<string, Uint8Array> = new Map()
   const lacking: string[] = []
   for (const [share, heads] of shares) {
-    const pins = await heads.find(prepared.label)
-    if (pins === undefined) lacking.push(share)
-    else found.set(share, pins)
+    const hash = await heads.find(prepared.label)
+    if (hash === undefined) lacking.push(share)
+    else found.set(share, hash)
   }
   if (lacking.length === 0) return found
   const block = await prepared.seal({ shares: lacking })

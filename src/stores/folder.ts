@@ -216,11 +216,15 @@ export function folderBlobStore(path: string): BlobStore {
  * - *delete and delete*: each may do the work of the other. The lowest n goes first, so none comes to light again.
  */
 class FolderBlobStore implements BlobStore {
-  readonly copiesBytes = true
   readonly #folder: Folder
 
   constructor(folder: Folder) {
     this.#folder = folder
+  }
+
+  /** False for every other object that is made of this one: its methods may keep the bytes. */
+  get copiesBytes(): boolean {
+    return #folder in this
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {

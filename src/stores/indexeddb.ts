@@ -6,6 +6,7 @@ import { nameOf } from '../core/realms.ts'
 import { StoreMistake } from '../state/checked.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore, StoredObject } from '../state/store.ts'
+import { copyingBytes } from '../state/copies-bytes.ts'
 
 /** The version of the layout below. */
 const LAYOUT = 1
@@ -299,8 +300,7 @@ export function indexedDbBlobStore(database: string): BlobStore {
     await done(transaction.objectStore(BLOB).put(info, name))
     await done(transaction.objectStore(CONTENT).put(bytes, name))
   }
-  return {
-    copiesBytes: true,
+  return copyingBytes<BlobStore>({
     async get(name) {
       assertName(name)
       return connection.run(
@@ -354,5 +354,5 @@ export function indexedDbBlobStore(database: string): BlobStore {
         if (found.length < NAMES_AHEAD) return
       }
     },
-  }
+  })
 }

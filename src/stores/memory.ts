@@ -2,6 +2,7 @@
 import { copyOf, equalBytes } from '../core/bytes.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, RegistryStore } from '../state/store.ts'
+import { copyingBytes } from '../state/copies-bytes.ts'
 
 /**
  * Creates a store in memory. It is empty, and gone when the program ends: for tests, and for trying things out.
@@ -82,8 +83,7 @@ export function memoryStateStore(): RegistryStore {
 export function memoryBlobStore(): BlobStore {
   const blobs: Map<string, { bytes: Uint8Array; modified: Date }> = new Map()
   const keep = (name: string, bytes: Uint8Array) => void blobs.set(name, { bytes: copyOf(bytes), modified: new Date() })
-  return {
-    copiesBytes: true,
+  return copyingBytes<BlobStore>({
     async get(name) {
       assertName(name)
       const blob = blobs.get(name)
@@ -114,5 +114,5 @@ export function memoryBlobStore(): BlobStore {
         if (blob !== undefined) yield { name, size: blob.bytes.length, modified: new Date(blob.modified) }
       }
     },
-  }
+  })
 }

@@ -16,6 +16,7 @@ import { StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore } from '../state/store.ts'
+import { copyingBytes } from '../state/copies-bytes.ts'
 
 /** How often to try a change that others, such as a drop beside a write, have overtaken. */
 const TRIES = 16
@@ -124,8 +125,7 @@ export function s3StateStore(options: S3Options): StateStore {
  */
 export function s3BlobStore(options: S3Options): BlobStore {
   const bucket = new Bucket(options, 's3BlobStore')
-  return {
-    copiesBytes: true,
+  return copyingBytes<BlobStore>({
     async get(name) {
       assertName(name)
       return (await bucket.get(name))?.bytes
@@ -153,7 +153,7 @@ export function s3BlobStore(options: S3Options): BlobStore {
       assertNameStart(prefix)
       for await (const { name, size, modified } of bucket.list(prefix)) if (isName(name)) yield { name, size, modified }
     },
-  }
+  })
 }
 
 /** A state object as it is stored. */

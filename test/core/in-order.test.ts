@@ -175,6 +175,49 @@ describe('tasks of a stream', () => {
     await expect(results.next()).rejects.toThrow('the disk is gone')
   })
 
+  it('can be aborted while the stream ends and one of them hangs', { timeout: 5000 }, async () => {
+    const hangs = (after: number) => async (item: number) => (item < after ? item : new Promise<never>(() => undefined))
+    const abortSoon = () => {
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(), 20)
+      return { most: 3, signal: controller.signal }
+    }
+    for await (const number of inOrder(numbers(9), hangs(1), abortSoon())) if (number === 0) break
+    const fails = async (item: number) => {
+      if (item === 0) throw new Error('the network is gone')
+      return hangs(1)(item)
+    }
+    await expect(inOrder(numbers(9), fails, abortSoon()).next()).rejects.toThrow('the network is gone')
+  })
+
+  it('drop each result that nobody took, and the item that came too late', async () => {
+    for (const isAborted of [false, true]) {
+      const controller = new AbortController()
+      const dropped: string[] = []
+      const endings: (() => void)[] = []
+      const source = async function* () {
+        for (let number = 0; number < 3; number++) yield number
+        await new Promise<void>((resolve) => endings.push(resolve))
+        yield 3
+      }
+      const task = async (item: number): Promise<string> => {
+        await turn()
+        if (item === 2) throw new Error('not there')
+        return `result ${item}`
+      }
+      const pace = { most: 5, signal: controller.signal, dropItem: (item: number) => dropped.push(`item ${item}`) }
+      const results = inOrder(source(), task, { ...pace, dropResult: (result) => dropped.push(result) })
+      expect((await results.next()).value).toBe('result 0')
+      if (isAborted) controller.abort()
+      const ended = results.return(undefined)
+      for (let turns = 0; turns < 5; turns++) await turn()
+      for (const end of endings) end()
+      await ended
+      for (let turns = 0; turns < 5; turns++) await turn()
+      expect(dropped).toEqual(['result 1', 'item 3'])
+    }
+  })
+
   it('do not leak memory over many items', async () => {
     const heap: number[] = []
     const { signal } = new AbortController()

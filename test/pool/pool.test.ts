@@ -259,7 +259,8 @@ describe('a pool', () => {
     await failure(() => reader.open(block), 'disposed')
     await failure(() => own.reader(keyset), 'disposed')
     await failure(() => own.rekeyer(keyset), 'disposed')
-    expect(() => pool.writer(pool.writer(vault))).toThrow('already seals in a worker pool')
+    expect(() => pool.writer(pool.writer(vault))).toThrow('one of a worker pool already')
+    expect(() => pool.reader(pool.reader(vault))).toThrow('one of a worker pool already')
   })
 
   it('reports a worker that dies, and replaces it', async () => {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { openWriter, sealInto } from '../../src/index.ts'
 import { type BlobStore, blocksIn, checkBlocks, memoryBlobStore } from '../../src/stores.ts'
-import { all, failure, flipped, makeKeyset, sample } from '../fixtures.ts'
+import { StoreMistake } from '../../src/state/checked.ts'
+import { all, failure, flipped, makeKeyset, sample, streamOf } from '../fixtures.ts'
 import { damage } from './block-fixtures.ts'
 
 const { keyset: owner, share } = (await makeKeyset()).createShare()
@@ -83,6 +84,19 @@ describe('a store', () => {
     await expect(all(checkBlocks(failing))).rejects.toThrow('the network is gone')
   })
 
+  it('ends if the store breaks its contract, instead of finding nothing', async () => {
+    const { blobs, labels } = await filled()
+    const answers: readonly Partial<Record<keyof BlobStore, unknown>>[] = [
+      { list: () => streamOf([{ name: 5, size: 1 }]) },
+      { list: () => streamOf([{ name: labels[0], size: 1 }]) },
+      { get: async () => null },
+      { get: async () => 'text' },
+    ]
+    for (const answer of answers) {
+      await expect(all(checkBlocks({ ...blobs, ...answer } as BlobStore))).rejects.toThrow(StoreMistake)
+    }
+  })
+
   it('passes over heads of a later release, and blobs that are no heads', async () => {
     const { blobs, labels } = await filled()
     const name = `head/${labels[0]!}`
@@ -90,7 +104,7 @@ describe('a store', () => {
     // The version of the format.
     await damage(blobs, name, flipped(head, 4 + 4, 6))
     await blobs.put('head/readme', sample(3))
-    await blobs.put(`share/x/${labels[0]!}`, sample(3))
+    await blobs.put(`share/${labels[0]!}`, sample(3))
     expect(await all(checkBlocks(blobs))).toEqual([])
   })
 })

@@ -70,6 +70,19 @@ describe('the memory of a stream', () => {
     for (const [index, content] of contents.entries()) expectSame(opened[index]!, content)
   })
 
+  it('never shows a store the content of an earlier block', async () => {
+    const blocks = new KeepingBlocks()
+    const secret = sample(5000)
+    await all(sealInto(blocks, keyset, [secret]))
+    for (const [index, writer] of [keyset, pool.writer(keyset)].entries()) {
+      // The first block is stored already, so its buffer serves again at once, for a content that is shorter.
+      const [, sealed] = await all(sealInto(blocks, writer, [secret, sample(10, index + 2)], { ahead: 1 }))
+      const { ciphertext } = blocks.blocks.get(sealed!.ref)!
+      expect(ciphertext.buffer.byteLength).toBeGreaterThan(5000)
+      expect(Buffer.from(ciphertext.buffer).includes(Buffer.from(secret.subarray(2000, 2100)))).toBe(false)
+    }
+  })
+
   it('is wiped when the stream ends early', async () => {
     const blocks = new CopyingBlocks()
     async function* endless() {
@@ -108,6 +121,34 @@ describe('the memory of a stream', () => {
     }
     expectSame((await all(openFrom(larger, pool.reader(keyset), [sealed!.ref])))[0]!, sample(5000))
     expectSame((await all(openFrom(larger, keyset, [sealed!.ref])))[0]!, sample(5000))
+  })
+
+  it('of contents that were opened ahead is wiped when nobody takes them', async () => {
+    const blocks = new CopyingBlocks()
+    const sealed = await all(
+      sealInto(
+        blocks,
+        keyset,
+        [1, 2, 3, 4].map((seed) => sample(5000, seed)),
+      ),
+    )
+    const given: ArrayBufferLike[] = []
+    const watched = {
+      copiesBytes: true,
+      async get(label: string) {
+        const block = (await blocks.get(label))!
+        given.push(block.ciphertext.buffer)
+        return block
+      },
+    }
+    const refs = sealed.map(({ ref }) => ref)
+    for await (const content of openFrom(watched, keyset, refs)) {
+      expectSame(content, sample(5000))
+      break
+    }
+    expect(given.length).toBeGreaterThan(1)
+    for (const buffer of given.slice(1))
+      expect(new Uint8Array(buffer).subarray(32, 5032).every((byte) => byte === 0)).toBe(true)
   })
 
   it('keeps a few of the largest buffers, and wipes the others', () => {

@@ -1,6 +1,15 @@
 // Opening and verifying streams of refs: what goes wrong, and what is not read twice.
 import { describe, expect, it } from 'vitest'
-import { cut, openFrom, packInto, type SealedContent, sealInto, verifyBlocks } from '../../src/index.ts'
+import {
+  type BlockReader,
+  cut,
+  openFrom,
+  packInto,
+  type SealedContent,
+  sealInto,
+  verifyBlocks,
+} from '../../src/index.ts'
+import { setRecipe } from '../../src/core/recipe.ts'
 import { createPool } from '../../src/pool.ts'
 import { type Blocks, blocksIn, memoryBlobStore } from '../../src/stores.ts'
 import { all, expectSame, failure, flipped, makeKeyset, sample, streamOf } from '../fixtures.ts'
@@ -9,6 +18,20 @@ import { KeepingBlocks } from './stream-fixtures.ts'
 
 const keyset = await makeKeyset()
 const refsOf = (sealed: readonly SealedContent[]) => sealed.map(({ ref }) => ref)
+
+/** A reader that counts as one of this library, which keeps nothing. It shows what it opened. */
+function watchedReader() {
+  const opened: Uint8Array[] = []
+  const reader: BlockReader = {
+    async open(block) {
+      const content = await keyset.open(block)
+      opened.push(content)
+      return content
+    },
+  }
+  setRecipe(reader, () => ({ kind: 'watched' }))
+  return { reader, opened }
+}
 
 /** A store of blocks that counts what is read. */
 class CountingBlocks extends KeepingBlocks {
@@ -71,14 +94,7 @@ describe('opening', () => {
     const files = [1, 2, 3, 4].map((seed) => sample(100, seed))
     const first = refsOf(await all(packInto(blocks, keyset, files)))
     const second = refsOf(await all(packInto(blocks, keyset, files.slice(2))))
-    const opened: Uint8Array[] = []
-    const reader = {
-      open: async (block: Parameters<typeof keyset.open>[0]) => {
-        const content = await keyset.open(block)
-        opened.push(content)
-        return content
-      },
-    }
+    const { reader, opened } = watchedReader()
     const refs = [...first, ...second, first[1]!]
     const contents = await all(openFrom(blocks, reader, refs))
     for (const [index, seed] of [1, 2, 3, 4, 3, 4, 2].entries()) expectSame(contents[index]!, sample(100, seed))
@@ -142,14 +158,7 @@ describe('verifying', () => {
 
   it('wipes what it opened', async () => {
     const { blocks, refs } = await withDamage()
-    const opened: Uint8Array[] = []
-    const reader = {
-      open: async (block: Parameters<typeof keyset.open>[0]) => {
-        const content = await keyset.open(block)
-        opened.push(content)
-        return content
-      },
-    }
+    const { reader, opened } = watchedReader()
     await all(verifyBlocks(blocks, reader, refs.slice(0, 3)))
     expect(opened.length).toBe(3)
     for (const content of opened) expect(content.every((byte) => byte === 0)).toBe(true)

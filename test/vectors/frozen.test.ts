@@ -8,7 +8,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [95, vectors.keysetVectors],
   [2, vectors.revisionVectors],
   [10, vectors.hedgeVectors],
-  [22, vectors.refVectors],
+  [21, vectors.refVectors],
   [81, vectors.blockVectors],
   [26, vectors.packVectors],
   [118, vectors.recordVectors],

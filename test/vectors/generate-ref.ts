@@ -1,23 +1,22 @@
 // Adds the vectors of refs (SPEC §18.5) below to ref.json, unless they are there already. generate.ts imports this file.
 import { sha256 } from '../../src/primitives/hash.ts'
-import { encodeRef, pinsFor } from '../../src/state/ref.ts'
+import { encodeRef } from '../../src/state/ref.ts'
 import { hex, sample } from '../fixtures.ts'
 import { append } from './append.ts'
 import type { RefVector } from './vectors.ts'
 
 const label = hex(sample(32, 1))
-const [envelope, ciphertext] = [sample(145, 2), sample(60, 3)]
-const pins = pinsFor(envelope, sha256(ciphertext))
-const stored = { envelope: hex(envelope), ciphertext: hex(ciphertext) }
+const ciphertext = sample(60, 3)
+const hash = sha256(ciphertext)
 const key = Buffer.from(sample(32, 4)).toString('base64url')
 const member = `k.12.${key}`
-const text = (of: { pins?: typeof pins; member?: string }) => encodeRef({ label, pins: of.pins, member: of.member })
+const text = (of: { hash?: Uint8Array; member?: string }) => encodeRef({ label, hash: of.hash, member: of.member })
 
 const vectors: RefVector[] = []
-const ok = (id: string, comment: string, of: { pins?: typeof pins; member?: string }) =>
+const ok = (id: string, comment: string, of: { hash?: Uint8Array; member?: string }) =>
   vectors.push({
     ...{ id, section: '18.5', comment, ref: text(of), label },
-    ...(of.pins && { stored }),
+    ...(of.hash && { ciphertext: hex(ciphertext) }),
     ...(of.member !== undefined && { member: of.member }),
     expect: 'ok',
   })
@@ -28,24 +27,23 @@ ok('block', 'a block', {})
 ok('member', 'a file in a pack', { member })
 ok('member-hashed', 'a file in a pack of the form g', { member: `g.0.${key}` })
 ok('member-last', 'the last file that a pack can have', { member: `k.1023.${key}` })
-ok('share', 'a block of a share', { pins })
-ok('share-member', 'a file in a pack of a share', { pins, member })
+ok('share', 'a block of a share', { hash })
+ok('share-member', 'a file in a pack of a share', { hash, member })
 
-const [hash, whole] = [Buffer.from(pins.envelope).toString('base64url'), text({ pins, member })]
+const [named, whole] = [Buffer.from(hash).toString('base64url'), text({ hash, member })]
 refused('empty', 'no text', '')
 refused('label-short', 'a label of 63 digits', label.slice(1))
 refused('label-upper', 'a label in capitals', label.toUpperCase())
-refused('one-hash', 'one hash', `${label}.${hash}`)
-refused('three-hashes', 'three hashes', `${label}.${hash}.${hash}.${hash}`)
-refused('hash-short', 'a hash of 42 characters', `${label}.${hash}.${hash.slice(1)}`)
-refused('hash-bits', 'a hash whose last character has bits that no byte has', `${label}.${hash}.${hash.slice(0, -1)}_`)
-refused('hash-padding', 'a hash with padding', `${label}.${hash}=.${hash}`)
+refused('two-hashes', 'two hashes', `${label}.${named}.${named}`)
+refused('hash-short', 'a hash of 42 characters', `${label}.${named.slice(1)}`)
+refused('hash-bits', 'a hash whose last character has bits that no byte has', `${label}.${named.slice(0, -1)}_`)
+refused('hash-padding', 'a hash with padding', `${label}.${named}=`)
 refused('member-zero', 'an index with a leading zero', text({ member: `k.01.${key}` }))
 refused('member-long', 'an index of five digits', text({ member: `k.10230.${key}` }))
 refused('member-form', 'a member of an unknown form', text({ member: `h.1.${key}` }))
 refused('member-cut', 'a member without its key', `${label}.k.12`)
 refused('members', 'two members', text({ member: `${member}.${member}` }))
-refused('order', 'the member before the hashes', `${label}.${member}.${hash}.${hash}`)
+refused('order', 'the member before the hash', `${label}.${member}.${named}`)
 refused('end', 'a period at the end', `${whole}.`)
 refused('line', 'a line end', `${whole}\n`)
 append('ref.json', vectors)

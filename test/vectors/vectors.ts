@@ -37,8 +37,8 @@ export interface RefVector extends Vector {
   ref: string
   label?: string
   member?: string
-  /** For a ref of a share: the stored block that it names. */
-  stored?: { envelope: string; ciphertext: string }
+  /** For a ref of a share: the ciphertext that it names. */
+  ciphertext?: string
 }
 
 /** How a random value is hedged (SPEC §4.3, §4.4, §6.2). Fields that its kind does not have are empty. */
