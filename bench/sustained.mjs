@@ -158,7 +158,7 @@ async function threads(bytes, total, count) {
   const pooled = pool.writer(writer)
   const block = await pooled.seal(content)
   assert.equal(Buffer.compare(await keyset.open(block), content), 0, 'the opened block has the sealed content')
-  const together = sealing(pooled, content, blocks, { ahead: 3 * count })
+  const together = sealing(pooled, content, blocks, { ahead: 2 * count })
   const { ratio } = await takeTurns(together, sealing(writer, content, blocks), turns)
   await pool.close()
   return { work: 'seal', bytes, threads: count, totalMiB: (turns * blocks * bytes) / MIB, gain: ratio }

@@ -198,9 +198,10 @@ class WorkerPool implements Pool {
       let heads: WaitingHead[] = []
       // Taken when a thread has room, so that all heads that came meanwhile travel together.
       const task = (): Task => {
-        isQueued = false
         heads = waiting.splice(0, HEADS_PER_TASK)
-        if (waiting.length > 0) queue()
+        isQueued = waiting.length > 0
+        // Not at once: the thread that gets this task does not count it yet.
+        if (isQueued) void Promise.resolve().then(queue)
         return { task: 'rekey', handle, heads: heads.map(({ head }) => head) }
       }
       const refuse = (error: Error) => {

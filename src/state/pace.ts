@@ -16,7 +16,7 @@ import { isBytes } from '../core/realms.ts'
 export interface Ahead {
   /**
    * How many blocks are under way at once, 1 to 1,024; 4 unless said. What the stream gave you does not count. With a
-   * pool, say at least twice the number of its threads. Where only heads are read, 32 of them count as one block.
+   * pool, say at least twice the number of its threads. Where only heads are read, 64 of them count as one block.
    */
   ahead?: number | undefined
   /** Ends the stream at once: it throws `aborted`. What is under way may still be stored. */
@@ -44,7 +44,7 @@ const DEFAULT_AHEAD = 4
 const MOST_AHEAD = 1024
 
 /** How many heads count as one block. */
-export const HEADS_PER_BLOCK = 32
+export const HEADS_PER_BLOCK = 64
 
 /**
  * Returns how many blocks may be in memory at once, and the signal.
