@@ -47,7 +47,11 @@ export async function resultOfPage(url: string): Promise<object> {
 }
 
 /** Runs a program and returns its result, which is its last line. */
-export async function resultOfProgram(folder: string, script: string, program: string = process.execPath): Promise<object> {
+export async function resultOfProgram(
+  folder: string,
+  script: string,
+  program: string = process.execPath,
+): Promise<object> {
   const lines = (await output(folder, program, [script])).trim().split('\n')
   return JSON.parse(lines.at(-1) ?? '') as object
 }
