@@ -2,13 +2,12 @@
 // each block would cost a tenth of the time. It may serve again only when nobody else can still read it.
 import { type Bytes, wipe } from '../core/bytes.ts'
 import { allocateWithRoom, bytesWithRoom, contentIn } from '../core/content.ts'
-import { DISPOSE } from '../core/secret.ts'
+import { disposable, type Handle } from '../core/secret.ts'
 
-export class LentMemory implements Disposable {
+export class LentMemory {
   readonly #most: number
   readonly #free: ArrayBuffer[] = []
   #isOver = false
-  declare readonly [Symbol.dispose]: () => void
 
   /** @param most how many buffers to keep */
   constructor(most: number) {
@@ -35,7 +34,7 @@ export class LentMemory implements Disposable {
   }
 
   /** Wipes what it holds, and later whatever comes back. */
-  dispose(): void {
+  end(): void {
     this.#isOver = true
     this.#wipeBeyond(0)
   }
@@ -45,11 +44,11 @@ export class LentMemory implements Disposable {
   }
 }
 
-Object.defineProperty(LentMemory.prototype, DISPOSE, {
-  value(this: LentMemory) {
-    this.dispose()
-  },
-})
+/** Returns memory that ends with a `using` block. It keeps this many buffers. */
+export function lentMemory(most: number): LentMemory & Handle {
+  const memory = new LentMemory(most)
+  return disposable(memory, () => memory.end())
+}
 
 /** Returns a buffer with room whose content ends after `length` bytes. */
 export const shortened = (buffer: Bytes, length: number): Bytes =>

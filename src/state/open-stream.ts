@@ -8,6 +8,7 @@ import { optionsFrom } from '../core/options.ts'
 import { openPackMember } from '../core/pack.ts'
 import { needsPins } from '../core/pins.ts'
 import { isOwnHandle } from '../core/recipe.ts'
+import { disposable, type Handle } from '../core/secret.ts'
 import { verifyBlock } from '../core/verify.ts'
 import { type Blocks, hashOf } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
@@ -51,7 +52,7 @@ export function openFrom(
   const pace = paceFrom(optionsFrom(options, AHEAD, 'openFrom'))
   const source = sourceFrom(refs, 'refs')
   return (async function* () {
-    using opening = new Opening(blocks, reader)
+    using opening = openingOf(blocks, reader)
     yield* inOrder(source, (ref) => opening.open(ref), { ...pace, dropResult: (content) => opening.drop(content) })
   })()
 }
@@ -82,7 +83,7 @@ export function verifyBlocks(
   const pace = paceFrom(optionsFrom(options, AHEAD, 'verifyBlocks'))
   const source = sourceFrom(refs, 'refs')
   return (async function* () {
-    using opening = new Opening(blocks, reader)
+    using opening = openingOf(blocks, reader)
     const verify = async (ref: string): Promise<{ ref: string; error?: KeystrataError }> => {
       try {
         await opening.verify(ref)
@@ -116,7 +117,7 @@ interface OpenedPack {
 }
 
 /** Opens the contents of one stream. */
-class Opening implements Disposable {
+class Opening {
   readonly #blocks: ReadableBlocks
   readonly #reader: BlockReader
   /** Whether nobody else can hold the blocks that the reader gets, and the contents that it returns. */
@@ -169,12 +170,12 @@ class Opening implements Disposable {
   /** @param block what the ref says about the block, as text */
   #packOf(block: string, ref: Ref): OpenedPack {
     if (this.#last?.block === block) return this.#last
-    this.#forgetLast()
+    this.forgetLast()
     const content = this.#read(ref).then((stored) => this.#reader.open(stored))
     return (this.#last = { block, content, users: 0, isLast: true })
   }
 
-  #forgetLast(): void {
+  forgetLast(): void {
     const last = this.#last
     this.#last = undefined
     if (last === undefined) return
@@ -204,8 +205,10 @@ class Opening implements Disposable {
     if (this.#isOwnReader && this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
     return { label, envelope, ciphertext }
   }
+}
 
-  [Symbol.dispose](): void {
-    this.#forgetLast()
-  }
+/** Returns what opens the contents of one stream, and wipes what it holds at the end of a `using` block. */
+function openingOf(blocks: ReadableBlocks, reader: BlockReader): Opening & Handle {
+  const opening = new Opening(blocks, reader)
+  return disposable(opening, () => opening.forgetLast())
 }

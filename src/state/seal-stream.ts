@@ -11,7 +11,7 @@ import { isOwnHandle } from '../core/recipe.ts'
 import { wiping } from '../core/secret.ts'
 import type { Blocks, SharedBlocks } from './blocks.ts'
 import { readCut } from './cut.ts'
-import { LentMemory } from './lent-memory.ts'
+import { type LentMemory, lentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef } from './ref.ts'
 import { isRepeatable, type SharedHashes, SharedHeads, sharedRefs, shareStored } from './shared-heads.ts'
@@ -77,7 +77,7 @@ export function sealInto(
   const source = sourceFrom(contents, 'contents')
   const heads = sharedHeadsOf(blocks, shares)
   return (async function* () {
-    using memory = new LentMemory(most + 1)
+    using memory = lentMemory(most + 1)
     const sealing = new Sealing(blocks, writer, heads, memory)
     const cut = readCut(source, memory)
     const pace = { most, signal }
@@ -223,7 +223,7 @@ export function packInto(
   const source = sourceFrom(files, 'files')
   const heads = sharedHeadsOf(blocks, shares)
   return (async function* () {
-    using memory = new LentMemory(most + 1)
+    using memory = lentMemory(most + 1)
     const sealing = new Sealing(blocks, writer, heads, memory)
     const pack = async (group: readonly Bytes[]): Promise<SealedContent[]> => {
       using _ = wiping(...group)

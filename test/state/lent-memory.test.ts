@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cut, openFrom, sealInto, type StoredBlock } from '../../src/index.ts'
 import { bytesWithRoom, contentIn } from '../../src/core/content.ts'
 import { createPool, type Pool } from '../../src/pool.ts'
-import { LentMemory } from '../../src/state/lent-memory.ts'
+import { lentMemory } from '../../src/state/lent-memory.ts'
 import { type Blocks, blocksIn, memoryBlobStore } from '../../src/stores.ts'
 import { all, expectSame, failure, makeKeyset, sample, streamOf } from '../fixtures.ts'
 import { mortalWorker, worker } from '../pool/source-pool.ts'
@@ -152,7 +152,7 @@ describe('the memory of a stream', () => {
   })
 
   it('keeps a few of the largest buffers, and wipes the others', () => {
-    using memory = new LentMemory(2)
+    using memory = lentMemory(2)
     const buffers = [100, 300, 200].map((length) => memory.takeWhole(length))
     for (const buffer of buffers) buffer.fill(7)
     for (const { buffer } of buffers) memory.give(buffer)
