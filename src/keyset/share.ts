@@ -184,8 +184,8 @@ export interface Share extends RecordWriter, Handle {
   readonly id: string
   /**
    * Creates the envelope with which the share's readers open a block. The ciphertext stays as it is, and is not needed.
-   * Write the block's label into the share's log, with the SHA-256 of this envelope and of the ciphertext: readers
-   * compare them before they open the block.
+   * `shareFrom` adds many blocks, and gives the refs for the share's log. Without it, write the block's label there, with
+   * the SHA-256 of the ciphertext, after you opened the block: readers compare the hash before they open it.
    * @throws KeystrataError `policy` if the block is unencrypted, and so has no key, or is weaker than its key pair
    *   requires
    * @throws KeystrataError `key-not-found` if it is addressed to a key pair that this handle does not have
@@ -225,8 +225,8 @@ export interface SharedReader extends BlockReader, RecordReader, Handle {
   readonly issuedAt: Date
   /**
    * Opens a block of the share. This cannot check the label, and everybody who has the keys of the share can create an
-   * envelope. So first compare the SHA-256 of the envelope and of the ciphertext with the share's log. If both match,
-   * the content is what the owner shared.
+   * envelope. So first compare the SHA-256 of the ciphertext with the share's log: if it matches, the content is what the
+   * owner shared. `openFrom` does this, with the refs of the log.
    * @throws KeystrataError `key-not-found` for envelopes of the owner and of other shares
    * @throws KeystrataError `policy` for unencrypted blocks
    * @throws KeystrataError as {@link BlockReader.open} otherwise
