@@ -49,7 +49,8 @@ function frozenBlock(): Frozen {
   return { stored, password, label, block }
 }
 
-const KEY_IS_SET = '    this.#bytes = copy\n'
+/** Where a key gets its bytes. Earlier sources call the variable `copy`. */
+const KEY_IS_SET = / {4}this\.#bytes = (copy|own)\n/
 
 /** Takes the library from `source`. In the process that lists the secrets, every SecretKey reports its bytes. */
 const library = (isListing: boolean): Plugin => ({
@@ -58,8 +59,8 @@ const library = (isListing: boolean): Plugin => ({
     esbuild.onResolve({ filter: /^\.\.\/\.\.\/src\// }, ({ path }) => ({ path: join(source, path.slice(10)) }))
     esbuild.onLoad({ filter: /\/core\/secret\.ts$/ }, ({ path }) => {
       const contents = readFileSync(path, 'utf8')
-      if (!contents.includes(KEY_IS_SET)) throw new Error(`${path} does not set the bytes of a key as it did`)
-      const reporting = contents.replace(KEY_IS_SET, `${KEY_IS_SET}    ;(globalThis as any).recordKey?.(role, copy)\n`)
+      if (!KEY_IS_SET.test(contents)) throw new Error(`${path} does not set the bytes of a key as it did`)
+      const reporting = contents.replace(KEY_IS_SET, `$&    ;(globalThis as any).recordKey?.(role, $1)\n`)
       return { contents: isListing ? reporting : contents, loader: 'ts' }
     })
   },
