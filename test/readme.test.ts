@@ -15,17 +15,16 @@ import {
   type BlockWriter,
   type Card,
   createKeyset,
-  encodeBlock,
   type Keys,
   type Keyset,
   type KeysetWriter,
   openFrom,
   openLog,
   openWriter,
-  parseBlock,
   type PreparedBlock,
   saveKeyset,
   type SealedBlock,
+  type Share,
   type SharedReader,
   unlockKeyset,
 } from '../src/index.ts'
@@ -37,6 +36,7 @@ import {
   memoryStateStore,
   type RegistryStore,
   type StateStore,
+  type SharedBlocks,
 } from '../src/stores.ts'
 import { httpStateStore } from '../src/stores/http.ts'
 import { deriveLogin, loadProfile, type Login, parseProfile, type Profile, type Vault } from '../src/vault.ts'
@@ -61,7 +61,7 @@ const exported = [
   'export { backUpSmall, restoreSmall }',
   'export { moveToNewPairs }',
   'export { share, accept }',
-  'export { backUpShared, openShared }',
+  'export { backUpShared, shareStored, openShared }',
   'export { signUp, openVault }',
   'export { changePassword, reset }',
   'export { serviceOf }',
@@ -261,22 +261,21 @@ describe('README', () => {
       ) => { keyset: Keyset; shareId: string; envelope: Uint8Array; invite: Uint8Array }
       accept: (recipient: Keyset, invite: Uint8Array, card: Uint8Array, fingerprint: string) => SharedReader
     }
-    interface Masking {
+    interface Streaming {
       backUpShared: (
-        content: Uint8Array,
+        file: ReadableStream<Uint8Array>,
         writer: KeysetWriter,
-        shareId: string,
-        store: Map<string, Uint8Array>,
-      ) => Promise<{ label: string; envelope: Uint8Array; pin: string }>
-      openShared: (
-        label: string,
-        envelope: Uint8Array,
-        pin: string,
-        reader: SharedReader,
-        stored: Uint8Array,
-      ) => Promise<Uint8Array>
+        id: string,
+        blocks: SharedBlocks,
+        state: StateStore,
+      ) => Promise<void>
+      shareStored: (stored: string[], share: Share, blocks: SharedBlocks, state: StateStore) => Promise<void>
+      openShared: (reader: SharedReader, blocks: SharedBlocks, state: StateStore) => Promise<AsyncIterable<Uint8Array>>
     }
-    const [{ share, accept }, { backUpShared, openShared }] = [await run<Sharing>(4), await run<Masking>(5)]
+    const [{ share, accept }, { backUpShared, shareStored, openShared }] = [
+      await run<Sharing>(4),
+      await run<Streaming>(5),
+    ]
     const [alice, bob] = [await createKeyset('alice', { costs: CHEAP }), await createKeyset('bob', { costs: CHEAP })]
     const [aliceCard, bobCard] = [alice.card(), bob.card()]
     const block = await openWriter(alice.export('host')).seal(Buffer.from('shared'))
@@ -287,28 +286,26 @@ describe('README', () => {
     const changed = expect.objectContaining({ code: 'key-changed' }) as Error
     expect(() => share(alice, block, aliceCard.bytes, bobCard.fingerprint)).toThrow(changed)
 
-    // The block of 'shared' is already stored. The block of 'new' is not.
-    const store = new Map([[block.label, encodeBlock(block)]])
+    const [blocks, state] = [blocksIn(memoryBlobStore()), memoryStateStore()]
     using writer = openWriter(keyset.export('host'))
-    for (const text of ['shared', 'new']) {
-      const made = await backUpShared(Buffer.from(text), writer, shareId, store)
-      const stored = store.get(made.label)!
-      const opened = await openShared(made.label, made.envelope, made.pin, shared, stored)
-      expect(Buffer.from(opened).toString()).toBe(text)
-      const other = openShared(made.label, envelope, made.pin, shared, stored)
-      await expect(other).rejects.toThrow('not what the owner shared')
+    const openedText = async () => {
+      const parts = await all(await openShared(shared, blocks, state))
+      return Buffer.concat(parts).toString()
     }
-    expect(store.size).toBe(2)
-    expect(store.get(block.label)).toEqual(encodeBlock(block))
-    using off = openWriter(keyset.export('host'), { dedup: 'off' })
-    const once = await backUpShared(Buffer.from('off'), off, shareId, store)
-    expect(
-      Buffer.from(
-        await shared.open({ ...parseBlock(store.get(once.label)!, once.label), envelope: once.envelope }),
-      ).toString(),
-    ).toBe('off')
-    const refused = backUpShared(Buffer.from('off'), off, shareId, store)
-    await expect(refused).rejects.toHaveProperty('code', 'policy')
+    // A second time, it is stored already.
+    for (let night = 0; night < 2; night++) {
+      await backUpShared(new Blob(['every night']).stream(), writer, shareId, blocks, state)
+      expect(await openedText()).toBe('every night')
+    }
+    await blocks.put(block)
+    using owned = keyset.share(shareId)
+    await shareStored([block.label], owned, blocks, state)
+    expect(await openedText()).toBe('shared')
+    const planted = await writer.seal(Buffer.from('planted'), { shares: [shareId] })
+    const theirs = blocks.shared(shareId)
+    await theirs.delete(block.label)
+    await theirs.put({ label: block.label, envelope: planted.shared!.get(shareId)!, ciphertext: planted.ciphertext })
+    await expect(openedText()).rejects.toHaveProperty('code', 'authentication-failed')
   })
 
   it('signs up, opens the vault, changes and resets the password', async () => {
