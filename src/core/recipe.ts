@@ -16,7 +16,7 @@ export function setRecipe(handle: object, make: () => AnyRecipe): void {
 
 /**
  * Returns whether this is a handle of this library. Such a writer can seal content in memory that it is lent, and such a
- * reader keeps neither the block nor the content. One of somebody else may try again with the same block, or keep what it
+ * reader keeps neither the block nor the content. A third-party reader may try again with the same block, or keep what it
  * returned.
  */
 export const isOwnHandle = (handle: object): boolean => recipes.has(handle)

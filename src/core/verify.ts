@@ -11,7 +11,7 @@ export function setVerify(reader: BlockReader, verify: (block: StoredBlock) => P
 }
 
 /**
- * Opens a block, and wipes its content unless the reader is one of somebody else, who may have kept it.
+ * Opens a block, and wipes its content unless it is a third-party reader, which may have kept it.
  * @throws KeystrataError as `open`
  */
 export async function verifyBlock(reader: BlockReader, block: StoredBlock): Promise<void> {

@@ -8,7 +8,7 @@ import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { checkedBytes, checkedFlag, checkedName } from './checked.ts'
+import { readBlob, checkedFlag, checkedName } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -359,8 +359,7 @@ class BlocksUnder implements Blocks {
   }
 
   async #get(name: string): Promise<Uint8Array | undefined> {
-    const answer: unknown = await this.#blobs.get(name)
-    return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
+    return readBlob(this.#blobs, name)
   }
 
   /** Returns whether the ciphertext of a head is there, and has the right length. */

@@ -7,7 +7,7 @@ import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sizeOfBlob } from './blob-size.ts'
 import { ciphertextName, hashOf, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
-import { checkedBytes, checkedName } from './checked.ts'
+import { readBlob, checkedName } from './checked.ts'
 import { HEADS_PER_BLOCK, paceFrom } from './pace.ts'
 import type { BlobStore } from './store.ts'
 
@@ -92,7 +92,7 @@ async function problemOf(
   { name, label, share }: Listed,
   readData: boolean,
 ): Promise<BlockProblem | undefined> {
-  const stored = await read(blobs, name)
+  const stored = await readBlob(blobs, name)
   // It was deleted since.
   if (stored === undefined) return undefined
   const problem = (kind: BlockProblem['problem']): BlockProblem => ({
@@ -108,14 +108,9 @@ async function problemOf(
   if (size === undefined) return problem('missing')
   if (size !== head.length) return problem('length')
   if (!readData) return undefined
-  const ciphertext = await read(blobs, data)
+  const ciphertext = await readBlob(blobs, data)
   if (ciphertext === undefined) return problem('missing')
   return equalBytes(await hashOf(ciphertext), head.hash) ? undefined : problem('hash')
-}
-
-async function read(blobs: CheckableBlobs, name: string): Promise<Uint8Array | undefined> {
-  const answer: unknown = await blobs.get(name)
-  return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
 }
 
 /** Returns a head whose envelope has the form of an envelope, or undefined. That of a later release is not a problem. */
@@ -131,7 +126,7 @@ function wholeHead(stored: Uint8Array): HeadParts | undefined {
 
 /** Returns whether the block's own head names the same ciphertext, which was checked for that head. */
 async function isOwnToo(blobs: CheckableBlobs, label: string, { hash, length }: HeadParts): Promise<boolean> {
-  const stored = await read(blobs, `head/${label}`)
+  const stored = await readBlob(blobs, `head/${label}`)
   const own = stored === undefined ? undefined : wholeHead(stored)
   return own?.length === length && equalBytes(own.hash, hash)
 }

@@ -1,6 +1,6 @@
 // The one place that checks the answers of a store. Everything in the library reads and writes through a CheckedStore.
 import { bytesFrom, copyOf } from '../core/bytes.ts'
-import type { RegistryStore, StateStore, StoredObject } from './store.ts'
+import type { BlobStore, RegistryStore, StateStore, StoredObject } from './store.ts'
 
 /**
  * A mistake in a store, or in how it is used. Calling the store again would not help, so nothing retries after this.
@@ -137,4 +137,13 @@ function shown(answer: unknown): string {
     default:
       return `a ${typeof answer}`
   }
+}
+
+/**
+ * Reads a blob.
+ * @throws TypeError if the store returns something else than bytes, or undefined
+ */
+export async function readBlob(blobs: Pick<BlobStore, 'get'>, name: string): Promise<Uint8Array | undefined> {
+  const answer: unknown = await blobs.get(name)
+  return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
 }

@@ -108,7 +108,7 @@ class Sealing {
   readonly #writer: BlockWriter
   readonly #shares: ReadonlyMap<string, SharedHeads> | undefined
   readonly #memory: LentMemory
-  /** Whether the writer seals content where it lies. A writer of somebody else may still read the content afterwards. */
+  /** Whether the writer seals content where it lies. A third-party writer may still read the content afterwards. */
   readonly #sealsInPlace: boolean
   /** Whether a ciphertext is in nobody's hands once it is stored. */
   readonly #isCopied: boolean
@@ -244,23 +244,22 @@ export function packInto(
 async function* groupsOf(files: AsyncIterable<Uint8Array>): AsyncGenerator<Bytes[]> {
   let group: Bytes[] = []
   let bytes = 0
+  const taken = () => {
+    const full = group
+    group = []
+    bytes = 0
+    return full
+  }
   try {
     for await (const given of files) {
       const file = contentFrom(bytesFrom(given, 'file'))
       if (group.length > 0 && (bytes + file.length > PACK_BYTES || group.length === MAX_MEMBERS)) {
-        const full = group
-        group = []
-        bytes = 0
-        yield full
+        yield taken()
       }
       group.push(copyOf(file))
       bytes += file.length
     }
-    if (group.length > 0) {
-      const last = group
-      group = []
-      yield last
-    }
+    if (group.length > 0) yield taken()
   } finally {
     wipe(...group)
   }
