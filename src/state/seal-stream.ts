@@ -9,7 +9,7 @@ import { optionsFrom, type Rules } from '../core/options.ts'
 import { MAX_MEMBER_BYTES, MAX_MEMBERS } from '../core/pack.ts'
 import { isOwnHandle } from '../core/recipe.ts'
 import { wiping } from '../core/secret.ts'
-import type { Blocks, SharedBlocks } from './blocks.ts'
+import { type Blocks, hashOf, type SharedBlocks } from './blocks.ts'
 import { readCut } from './cut.ts'
 import { type LentMemory, lentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
@@ -152,8 +152,12 @@ class Sealing {
     const { envelope, ciphertext } = block
     const hashes = this.#shares && new Map<string, Uint8Array>()
     // The heads of shares come first: once the block's own head is there, an interrupted backup does not come back.
-    for (const [share, heads] of this.#shares ?? []) {
-      hashes?.set(share, await heads.put(block, block.shared?.get(share) as Uint8Array, { isStored: false, other }))
+    if (this.#shares !== undefined) {
+      const hash = await hashOf(ciphertext)
+      for (const [share, heads] of this.#shares) {
+        const forShare = block.shared?.get(share) as Uint8Array
+        hashes?.set(share, await heads.put(block, hash, forShare, { isStored: false, other }))
+      }
     }
     const isNew = await this.#blocks.put({ label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#isCopied) this.#memory.give(ciphertext.buffer)

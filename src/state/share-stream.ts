@@ -4,7 +4,7 @@ import type { Bytes } from '../core/bytes.ts'
 import { verifyForShare } from '../core/verify.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
-import type { SharedBlocks } from './blocks.ts'
+import { hashOf, type SharedBlocks } from './blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef, parseRef } from './ref.ts'
 import { missingBlock, SharedHeads } from './shared-heads.ts'
@@ -52,7 +52,10 @@ export function shareFrom(
     if (found === undefined) throw missingBlock(label)
     const block = { label, envelope: found.envelope, ciphertext: found.ciphertext }
     const isRepeatable = await verifyForShare(share, block)
-    return heads.put(block, share.add(block), { isStored: true, other: isRepeatable ? 'replace' : 'refuse' })
+    return heads.put(block, await hashOf(block.ciphertext), share.add(block), {
+      isStored: true,
+      other: isRepeatable ? 'replace' : 'refuse',
+    })
   }
   // Packed files that follow each other lie in one block.
   let last: { readonly label: string; readonly hash: Promise<Uint8Array> } | undefined

@@ -64,12 +64,17 @@ export class SharedHeads {
   }
 
   /**
-   * Adds a block that was just sealed, or verified, and returns the hash of its ciphertext. A head that names this
-   * ciphertext already stays: whoever wrote its envelope, it opens nothing else.
+   * Adds a block that was just sealed, or verified, and returns the hash of the ciphertext that the share has then. A head
+   * that names this ciphertext already stays: whoever wrote its envelope, it opens nothing else.
+   * @param hash the SHA-256 of the ciphertext
    * @throws KeystrataError `conflict`
    */
-  async put({ label, ciphertext }: StoredBlock, envelope: Uint8Array, how: HowToPut): Promise<Uint8Array> {
-    const hash = await hashOf(ciphertext)
+  async put(
+    { label, ciphertext }: StoredBlock,
+    hash: Uint8Array,
+    envelope: Uint8Array,
+    how: HowToPut,
+  ): Promise<Uint8Array> {
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.find(label)
       if (found !== undefined) {
@@ -136,10 +141,12 @@ export async function shareStored(
   if (!(await isRepeatable(prepared))) return shareUnderOtherKey(prepared, shares)
   const envelopes = await prepared.envelopesFor([...shares.keys()])
   const block = await prepared.seal()
+  const hash = await hashOf(block.ciphertext)
   const found: Map<string, Uint8Array> = new Map()
   for (const [share, heads] of shares) {
     const envelope = envelopes.get(share)
-    if (envelope !== undefined) found.set(share, await heads.put(block, envelope, { isStored: true, other: 'replace' }))
+    if (envelope !== undefined)
+      found.set(share, await heads.put(block, hash, envelope, { isStored: true, other: 'replace' }))
   }
   return found
 }
@@ -161,10 +168,11 @@ async function shareUnderOtherKey(
   }
   if (lacking.length === 0) return found
   const block = await prepared.seal({ shares: lacking })
+  const own = await hashOf(block.ciphertext)
   for (const [share, heads] of shares) {
     const envelope = block.shared?.get(share)
     if (envelope !== undefined)
-      found.set(share, await heads.put(block, envelope, { isStored: false, other: 'believe' }))
+      found.set(share, await heads.put(block, own, envelope, { isStored: false, other: 'believe' }))
   }
   return found
 }

@@ -1,12 +1,11 @@
 // The laws of a BlobStore.
 import { allocate, copyOf, filled } from '../core/bytes.ts'
-import { checkedBytes, checkedFlag } from '../state/checked.ts'
+import { checkedFlag, readBlob } from '../state/checked.ts'
 import type { BlobStore } from '../state/store.ts'
 import { assert, assertBytes, type Check, content, longNames, MAX_TRIES, numberIn, WRITERS } from './laws.ts'
 
 async function mustHaveBlob(store: BlobStore, name: string, bytes: Uint8Array | undefined): Promise<void> {
-  const answer: unknown = await store.get(name)
-  const found = answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
+  const found = await readBlob(store, name)
   if (bytes === undefined) assert(found === undefined, `get returned something for ${name}`)
   else assertBytes(found, bytes, name)
 }
