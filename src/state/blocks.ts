@@ -8,7 +8,7 @@ import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { readBlob, checkedFlag, checkedName } from './checked.ts'
+import { checkedFlag, checkedName, readBlob } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32

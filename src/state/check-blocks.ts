@@ -7,7 +7,7 @@ import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sizeOfBlob } from './blob-size.ts'
 import { ciphertextName, hashOf, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
-import { readBlob, checkedName } from './checked.ts'
+import { checkedName, readBlob } from './checked.ts'
 import { HEADS_PER_BLOCK, paceFrom } from './pace.ts'
 import type { BlobStore } from './store.ts'
 

@@ -1,7 +1,7 @@
 // A short test of a store, for the start of a program.
 import { concat, equalBytes, filled, u64 } from '../core/bytes.ts'
 import { timeOf } from '../core/realms.ts'
-import { checkedBytes, checkedFlag, CheckedStore, StoreMistake } from '../state/checked.ts'
+import { checkedFlag, CheckedStore, readBlob, StoreMistake } from '../state/checked.ts'
 import type { BlobStore, RegistryStore, StateStore } from '../state/store.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -146,13 +146,8 @@ async function checkBlobStore(store: BlobStore): Promise<void> {
   } finally {
     await store.delete(name)
   }
-  assert((await getBlob(store, name)) === undefined, 'a deleted blob is still there')
+  assert((await readBlob(store, name)) === undefined, 'a deleted blob is still there')
   for await (const found of store.list(name)) assert(found.name !== name, 'list yields a deleted blob')
-}
-
-async function getBlob(store: BlobStore, name: string): Promise<Uint8Array | undefined> {
-  const answer: unknown = await store.get(name)
-  return answer === undefined ? undefined : checkedBytes(answer, 'get', 'bytes, or undefined')
 }
 
 async function checkBlob(store: BlobStore, name: string): Promise<void> {
@@ -160,11 +155,11 @@ async function checkBlob(store: BlobStore, name: string): Promise<void> {
   const replace = async (expected: Uint8Array, next: Uint8Array) =>
     checkedFlag(await store.replace(name, expected, next), 'replace')
   const holds = async (bytes: Uint8Array) => {
-    const found = await getBlob(store, name)
+    const found = await readBlob(store, name)
     return found !== undefined && equalBytes(found, bytes)
   }
 
-  assert((await getBlob(store, name)) === undefined, 'get returns something for a blob that does not exist')
+  assert((await readBlob(store, name)) === undefined, 'get returns something for a blob that does not exist')
   assert(!(await replace(unique(0), unique(1))), 'replace creates a blob')
   const contents = Array.from({ length: WRITERS }, (_, writer) => unique(writer))
   const puts = await Promise.all(contents.map(put))
