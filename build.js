@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
-const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'legacy', 'stores']
+const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'pool', 'recovery', 'fleet', 'legacy', 'stores']
 /**
  * What these entries share with others goes to files of its own, and the entries are deleted. A bundler leaves out a file
  * of which a program uses nothing, but not what looks like a side effect in a file that it uses.

@@ -12,7 +12,7 @@ export interface ImportRow {
   milliseconds: number
 }
 
-const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool'] as const
+const ENTRIES = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool', 'recovery', 'fleet'] as const
 
 export function benchImports(rounds: number): ImportRow[] {
   const folder = mkdtempSync(join(tmpdir(), 'keystrata-imports-'))

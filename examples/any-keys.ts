@@ -98,7 +98,7 @@ export async function restore(
     if (total !== undefined) newest = { files: backups.get(backup)!, total }
   }
   if (newest === undefined || newest.files.length !== newest.total)
-    throw damaged[0] ?? new Error('the log has no complete backup')
+    throw damaged[0] ?? new Error('the log has no complete backup of this program')
   const root = resolve(folder)
   await mkdir(root)
   const parts: { path: string; ref: string }[] = []

@@ -15,6 +15,7 @@ import { BackupLog, BACKUPS, readListing } from './backup-log.ts'
 import type { Demo } from './demo.ts'
 import { regenerate } from './demo-regenerate.ts'
 import { shareFolder } from './demo-share.ts'
+import type { Listing } from './listing.ts'
 import { newPool } from './threads.ts'
 
 export async function keysetDemo(demo: Demo): Promise<void> {
@@ -40,7 +41,7 @@ export async function keysetDemo(demo: Demo): Promise<void> {
  * up. So it asks for the password only once, during setup.
  * @returns the position of the last record of the index, which the machine keeps too
  */
-async function backUp({ store, backUp: run }: Demo, hostExport: Uint8Array): Promise<string> {
+export async function backUp({ store, backUp: run }: Demo, hostExport: Uint8Array): Promise<string> {
   using writer = openWriter(hostExport)
   const index = new BackupLog(openLog(store.state, BACKUPS, writer))
   // If somebody changes the keyset, the host needs a new export. Its old one may seal for keys that are then forgotten.
@@ -53,7 +54,7 @@ async function backUp({ store, backUp: run }: Demo, hostExport: Uint8Array): Pro
   return index.position!
 }
 
-async function restore(demo: Demo, reader: Keyset, atLeast: string | undefined) {
+export async function restore(demo: Demo, reader: Keyset, atLeast: string | undefined): Promise<Listing> {
   const { store, snapshot } = demo
   const listing = await readListing(openLog(store.state, BACKUPS, reader), { snapshot, atLeast })
   await demo.restore({ reader, store }, listing)

@@ -1,5 +1,5 @@
-// Backs up a folder, restores it from the store, and compares the two. It does so with a keyset, with a profile and a
-// vault, or with clients. `npm run demo -- --help` prints the usage.
+// Backs up a folder, restores it from the store, and compares the two. It does so with a keyset, with a keyset that has
+// more ways in than its password, with a profile and a vault, or with clients. `npm run demo -- --help` prints the usage.
 import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -12,6 +12,7 @@ import { clientDemo, LAPTOP, MACHINE } from './demo-client.ts'
 import { RECOVERED } from './demo-custody.ts'
 import { MOVED } from './demo-legacy.ts'
 import { keysetDemo } from './demo-keyset.ts'
+import { recoveryDemo } from './demo-recovery.ts'
 import { SHARED } from './demo-share.ts'
 import { AGAIN, vaultDemo } from './demo-vault.ts'
 import type { IndexWriter, Listing } from './listing.ts'
@@ -25,7 +26,7 @@ npm run demo -- --restore-only --store DIR [--model MODEL] [--restore DIR] [--sn
 Backs up FOLDER, restores it into another folder, and compares every file.
 
   FOLDER             what to back up; by default the keystrata project itself
-  --model MODEL      the key model: keyset (default), vault or client
+  --model MODEL      the key model: keyset (default), recovery, vault or client
   --store DIR        where to keep the backup; by default a new temporary folder
   --restore DIR      where to restore; by default a new temporary folder
   --regenerate       keyset only: put everything that is stored under new key pairs before the restore
@@ -34,6 +35,11 @@ Backs up FOLDER, restores it into another folder, and compares every file.
   --restore-only     do not back up; restore from the store that is in --store DIR
   --snapshot N       restore backup number N instead of the newest
   --at-least POSITION  refuse an index that ends before this record, which an earlier run has named
+
+--model recovery also saves a recovery sheet beside the store, splits a second code into five parts, and gives a slot to a
+second person. Then the password is lost, the sheet is out of reach, and the second person leaves. The demo sets the
+password back to the one you gave, and restores with the code on the sheet. With --restore-only, you can type that code
+instead of the password.
 
 --model vault also rotates the keys, changes the password, restores again into a second folder, lets an admin reset
 the password, and turns on zero trust. At the end it sets the password back to the one you gave.
@@ -45,11 +51,12 @@ its registration file. With --restore-only, it restores the backup of the first 
 
 The password is read from the environment variable KEYSTRATA_PASSWORD. If it is not set, the demo asks for it.`
 
-const models = { keyset: keysetDemo, vault: vaultDemo, client: clientDemo }
+const models = { keyset: keysetDemo, recovery: recoveryDemo, vault: vaultDemo, client: clientDemo }
 
 /** Further restores of each key model: what to append to the name of the restore folder. */
 const SECOND_RESTORE = {
   keyset: [` ${SHARED}`],
+  recovery: [],
   vault: [` ${AGAIN}`],
   client: [` ${LAPTOP}`, ` ${MOVED}`, ` ${RECOVERED}`],
 } as const
@@ -67,6 +74,8 @@ export interface Demo {
   atLeast: string | undefined
   regenerate: boolean
   share: string | undefined
+  /** Where to save a recovery sheet. */
+  sheet: string
   /** Backs up a folder. `what` and `store` replace the folder and the store from the command line. */
   backUp: (
     writer: BlockWriter,
@@ -144,7 +153,8 @@ async function main(): Promise<void> {
   const store = folderStore(address)
   await assertBelongsTo(address, modelName)
   const target = resolve(values.restore ?? join(temporary ?? '', 'restored'))
-  const exclude = [address, target]
+  const sheet = `${address} recovery sheet.html`
+  const exclude = [address, target, sheet]
 
   await models[modelName]({
     store,
@@ -155,6 +165,7 @@ async function main(): Promise<void> {
     atLeast: values['at-least'],
     regenerate,
     share,
+    sheet,
     async backUp(writer, index, { pack = false, store: to = store, what = folder } = {}) {
       const total = terminal ? await sizeOf(what, exclude) : 0
       const tally = await withBar('backing up', total, (onBytes) =>
@@ -186,7 +197,11 @@ async function assertBelongsTo(address: string, model: string): Promise<void> {
     ['vault', address, 'profile'],
     ['client', join(address, MACHINE), 'device'],
   ] as const) {
-    if (other !== model && (await folderStateStore(folder).read(object)) !== undefined) {
+    // A keyset with more ways in is still a keyset.
+    if (
+      other !== (model === 'recovery' ? 'keyset' : model) &&
+      (await folderStateStore(folder).read(object)) !== undefined
+    ) {
       throw new Error(`${address} was created with --model ${other}: use that model, or another --store DIR`)
     }
   }

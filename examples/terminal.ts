@@ -15,12 +15,15 @@ export const problemCount = (): number => problems
 export function report(line: string): void {
   problems++
   const plain = line.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))
-  if (bars === undefined) console.error(terminal ? styleText('red', plain) : plain)
+  if (bars?.isActive !== true) console.error(terminal ? styleText('red', plain) : plain)
   else bars.log(`${styleText('red', plain)}\n`)
 }
 
 /** Prints one line about what the demo did. */
-export const say = (line: string): void => console.log(`• ${line}`)
+export function say(line: string): void {
+  if (bars?.isActive !== true) console.log(`• ${line}`)
+  else bars.log(`• ${line}\n`)
+}
 
 export async function askPassword(isNew: boolean): Promise<string> {
   if (!terminal)
@@ -50,6 +53,28 @@ export async function withBar(
     const tally = await work((bytes) => bar.increment(bytes))
     if (total === 0) bar.increment(1)
     return tally
+  } finally {
+    bars.stop()
+    bars = undefined
+  }
+}
+
+/**
+ * Shows a bar while `work` runs. Where there is no terminal, it shows nothing.
+ * @param format as of cli-progress
+ * @param values the first values of the further names in it; `update` gives the next ones
+ */
+export async function withProgress<T>(
+  format: string,
+  total: number,
+  work: (update: (done: number, values?: object) => void) => Promise<T>,
+  values: object = {},
+): Promise<T> {
+  if (!terminal) return work(() => undefined)
+  bars = new MultiBar({ format, hideCursor: true, gracefulExit: true, etaBuffer: 100 }, Presets.shades_classic)
+  const bar = bars.create(total, 0, values)
+  try {
+    return await work((done, next = {}) => bar.update(done, next))
   } finally {
     bars.stop()
     bars = undefined

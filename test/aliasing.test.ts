@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { decode, secret } from '../src/core/codec.ts'
 import { SecretKey, withBytes } from '../src/core/secret.ts'
 import { openWriter, unlockKeyset } from '../src/index.ts'
+import { delegate, openDelegation } from '../src/fleet.ts'
 import { backends, expectSame, makeKeyset, PASSWORD, sample, withBackend } from './fixtures.ts'
 
 const keyset = await makeKeyset()
@@ -26,6 +27,17 @@ describe('exports', () => {
     const unlocking = unlockKeyset(host, PASSWORD)
     host.fill(0)
     expect((await unlocking).id).toBe(keyset.id)
+  })
+
+  it('of delegations can be overwritten right after a call, and so can their cards', async () => {
+    const block = await keyset.seal(large)
+    const regenerated = keyset.regenerate()
+    const [to, from] = [keyset.card(), regenerated.card()]
+    const bytes = delegate(regenerated, to, { until: new Date(2 ** 42) })
+    expect(bytes.buffer.byteLength).toBe(bytes.length)
+    using delegation = openDelegation(bytes, keyset, { from })
+    for (const given of [bytes, to.bytes, from.bytes]) given.fill(0)
+    expectSame(await regenerated.open({ ...block, envelope: delegation.rekey(block) }), large)
   })
 })
 

@@ -15,6 +15,16 @@ import {
 } from '../src/index.ts'
 import { type Client, deriveClient, generateTypedKey, parseRegistration } from '../src/client.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
+import {
+  addSlot,
+  armor,
+  dearmor,
+  deriveRecoveryKey,
+  generateRecoveryCode,
+  listSlots,
+  type Slot,
+} from '../src/recovery.ts'
+import { delegate, type Delegation, openDelegation } from '../src/fleet.ts'
 import { type KeyRegistry, openKeyRegistry, saveCredential } from '../src/server.ts'
 import { createDeviceKey, type Place } from '../src/device.ts'
 import { blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
@@ -38,9 +48,19 @@ import { errorsIn, programOf } from './type-check.ts'
 
 const folder = join(import.meta.dirname, '.docstrings')
 const adapters = ['contract', 'folder', 'http', 'indexeddb', 'postgres', 's3'].map((name) => `stores/${name}`)
-const entries = ['index', 'vault', 'client', 'device', 'server', 'legacy', 'pool', 'stores', ...adapters].map((name) =>
-  join(import.meta.dirname, `../src/${name}.ts`),
-)
+const entries = [
+  'index',
+  'vault',
+  'client',
+  'device',
+  'server',
+  'legacy',
+  'pool',
+  'recovery',
+  'fleet',
+  'stores',
+  ...adapters,
+].map((name) => join(import.meta.dirname, `../src/${name}.ts`))
 
 interface Example {
   readonly name: string
@@ -165,6 +185,22 @@ await inStore.put(block)
 const withBlock = blocksIn(memoryBlobStore())
 const forSharing = blocksIn(memoryBlobStore())
 for (const each of [withBlock, forSharing]) await each.put(block)
+const delegation = delegate(regenerated, card, { until: new Date(Date.now() + 60_000) })
+const delegator = openDelegation(delegation, keyset, { from: regenerated.card() })
+const recoveryCode = generateRecoveryCode()
+async function storeWith(stored: Keyset): Promise<StateStore> {
+  const store = memoryStateStore()
+  await saveKeyset(store, stored)
+  return store
+}
+/** Returns a store with the keyset, and with a slot for the code. */
+async function storeWithSlot(): Promise<StateStore> {
+  const store = await storeWith(keyset)
+  using key = await deriveRecoveryKey({ code: recoveryCode })
+  await addSlot(store, keyset, key, { label: 'Sheet' })
+  return store
+}
+const withSlots = await storeWithSlot()
 const placeInFolder = mkdtempSync(join(tmpdir(), 'keystrata-docstrings-'))
 await saveKeyset(folderStateStore(placeInFolder), keyset)
 
@@ -294,6 +330,33 @@ const calls: Readonly<Record<string, Call>> = {
   ],
   LegacyKey: [['asigra56'], legacy.privateKey],
   deriveLegacyClient: [[await old.scope('private').seal(content), legacy.privateKey.text], content],
+  RecoveryKey: [
+    [withSlots, keyset, await deriveRecoveryKey({ code: generateRecoveryCode() })],
+    'Sheet in the safe',
+    ({ label }: Slot) => label,
+  ],
+  Slot: [[(await listSlots(withSlots))[0]], expect.stringMatching(/^Sheet \(code, 20/)],
+  addSlot: [[withSlots, keyset, generateRecoveryCode()], 'Sheet in the safe', ({ label }: Slot) => label],
+  removeSlot: [[withSlots, keyset, 'no such label'], undefined],
+  renewSlots: [
+    [await storeWithSlot(), keyset, 'next'],
+    [true],
+    (slots: readonly Slot[]) => slots.map(({ isCurrent }) => isCurrent),
+  ],
+  recoverKeyset: [[withSlots, recoveryCode], keyset.id, ({ id }: Keyset) => id],
+  testSlot: [[withSlots, recoveryCode], 'Sheet opens the keyset'],
+  Delegation: [
+    [await storeWith(regenerated), blocksIn(memoryBlobStore()), delegator, ''],
+    { rekeyed: 0, current: 0, failed: [] },
+  ],
+  delegate: [[card, await storeWith(keyset), keyset], 21, (given: Uint8Array) => given[5]],
+  openDelegation: [
+    [delegation, keyset, regenerated.card()],
+    regenerated.revision,
+    ({ revision }: Delegation) => revision,
+  ],
+  armor: [[keyset], card.bytes, dearmor],
+  dearmor: [[armor(card.bytes), card.fingerprint], card],
   openKeyRegistry: [[memoryStateStore()], expect.any(Uint8Array), (opened: KeyRegistry) => opened.challenge()],
   openSavedLogin: [[login.save(device), device], 'user-4711', ({ user }: Login) => user],
   openSavedClient: [[desktop.save(device), device], 'desktop', ({ name }: Client) => name],

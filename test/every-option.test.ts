@@ -22,8 +22,18 @@ import {
   unlockKeyset,
   verifyBlocks,
 } from '../src/index.ts'
+import { delegate, openDelegation } from '../src/fleet.ts'
 import { deriveLegacyClient } from '../src/legacy.ts'
 import { createPool } from '../src/pool.ts'
+import {
+  addSlot,
+  deriveRecoveryKey,
+  generateRecoveryCode,
+  recoverKeyset,
+  recoverySheet,
+  renewSlots,
+  splitRecoveryCode,
+} from '../src/recovery.ts'
 import { openKeyRegistry, saveCredential, verifyCredential } from '../src/server.ts'
 import { blocksIn, checkBlocks, memoryBlobStore, memoryStateStore } from '../src/stores.ts'
 import { httpStateStore, serveStateStore } from '../src/stores/http.ts'
@@ -51,6 +61,14 @@ const login = await deriveLogin(PASSWORD, ALICE)
 const profile = createProfile(login, { zeroTrust: true })
 const adminProfile = createProfile(login, { admin: card })
 await saveProfile(store, profile)
+const friend = await makeKeyset()
+const delegation = delegate(keyset, friend.card(), { until: new Date(Date.now() + 86_400_000) })
+const recoveryKey = await deriveRecoveryKey({ secret: sample(32) })
+const ownProfile = createProfile(login, { zeroTrust: true, recoveryKey })
+const withSlots = memoryStateStore()
+await saveKeyset(withSlots, keyset)
+await addSlot(withSlots, keyset, recoveryKey, { label: 'x' })
+await addSlot(withSlots, keyset, friend.card(), { label: 'x' })
 const { profile: withVault, vault } = await profile.createVault(memoryStateStore())
 const privateKey = { type: 'AES-256', text: 'a long secret' } as const
 const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
@@ -172,8 +190,49 @@ const rows: Row[] = [
     defaults: ['onProgress', 'signal'],
   },
   { what: 'expected', call: (o: never) => openSavedLogin(login.save(device), device, o), given: ALICE },
-  { what: 'recovery', call: (o: object) => createProfile(login, { zeroTrust: true, ...o }), strict: ['admin'] },
+  {
+    what: 'recovery',
+    call: (o: object) => createProfile(login, { zeroTrust: true, ...o }),
+    strict: ['admin', 'recoveryKey'],
+  },
+  {
+    what: 'resetProfile',
+    call: (o: never) => resetProfile(ownProfile.record, recoveryKey, login, o),
+    strict: ['atLeast'],
+  },
+  { what: 'from', call: (o: never) => deriveRecoveryKey(o), given: { secret: sample(32) }, strict: ['code', 'parts'] },
+  {
+    what: 'splitRecoveryCode',
+    call: (o: never) => splitRecoveryCode(generateRecoveryCode(), o),
+    given: { parts: 3, needed: 2 },
+  },
+  { what: 'addSlot', call: (o: never) => addSlot(withSlots, keyset, recoveryKey, o), given: { label: 'x' } },
+  { what: 'renewSlots', call: (o: never) => renewSlots(withSlots, keyset, o), strict: ['only'] },
+  {
+    what: 'recoverKeyset',
+    call: (o: never) => recoverKeyset(withSlots, recoveryKey, o),
+    defaults: ['allowWeaker'],
+    strict: ['atLeast'],
+  },
+  {
+    what: 'recoverKeyset',
+    call: (o: never) => recoverKeyset(withSlots, friend, o),
+    given: { from: card },
+    defaults: ['allowWeaker'],
+    strict: ['atLeast'],
+  },
+  {
+    what: 'recoverySheet',
+    call: (o: never) => recoverySheet(o),
+    given: { code: generateRecoveryCode(), title: 'x', text: 'x', facts: {} },
+  },
   { what: 'recovery', call: (o: object) => createProfile(login, { admin: card, ...o }), strict: ['zeroTrust'] },
+  {
+    what: 'delegate',
+    call: (o: never) => delegate(keyset, friend.card(), o),
+    given: { until: new Date(Date.now() + 86_400_000) },
+  },
+  { what: 'openDelegation', call: (o: never) => openDelegation(delegation, friend, o), given: { from: card } },
   { what: 'openProfile', call: (o: never) => openProfile(profile.record, login, o), strict: ['atLeast'] },
   { what: 'loadProfile', call: (o: never) => loadProfile(store, login, o), strict: ['atLeast'] },
   {

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { brokenBy, programOf } from './type-check.ts'
 
-const entries = ['index', 'vault', 'client', 'legacy'].map((name) => join(import.meta.dirname, `../src/${name}.ts`))
+const entries = ['index', 'vault', 'client', 'recovery', 'fleet', 'legacy'].map((name) =>
+  join(import.meta.dirname, `../src/${name}.ts`),
+)
 const program = programOf(entries)
 
 it.each([

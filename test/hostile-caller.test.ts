@@ -1,5 +1,6 @@
 // Callers that change their arguments during a call, and arguments that are not what they seem.
 import { createKeyset, openWriter, parseCard, type SealedBlock, unlockKeyset } from '../src/index.ts'
+import { delegate, openDelegation } from '../src/fleet.ts'
 import { describe, expect, it } from 'vitest'
 import { CHEAP, failure, makeKeyset, PASSWORD, sample } from './fixtures.ts'
 import { memoryInUse } from './memory.ts'
@@ -82,6 +83,11 @@ describe('caller code that runs during a call', () => {
     }
     expect(open.rekey(head)).toEqual(plain.envelope)
     expect(reads).toBe(1)
+    reads = 0
+    const from = open.card()
+    using delegation = openDelegation(delegate(open, from, { until: new Date(2 ** 42) }), open, { from })
+    expect(delegation.rekey(head)).toEqual(plain.envelope)
+    expect(reads).toBe(1)
   })
 })
 
@@ -115,6 +121,9 @@ describe('huge inputs', () => {
       huge.set(share.invite(keyset.card()))
       await failure(() => keyset.acceptShare(huge, keyset.card()), 'malformed')
       await failure(() => share.add({ ...block, envelope: huge }), 'malformed')
+      const card = keyset.card()
+      huge.set(delegate(keyset, card, { until: new Date(2 ** 42) }))
+      await failure(() => openDelegation(huge, keyset, { from: card }), 'limit-exceeded')
       // A copy of the input would take 256 MiB. The heap grows by a few MiB anyway.
       expect(memoryInUse() - before).toBeLessThan(32 * 1024 * 1024)
     },

@@ -9,7 +9,7 @@ const src = fileURLToPath(new URL('../src', import.meta.url))
 
 const SHARED = ['primitives', 'core', 'state', 'device']
 const MODELS = ['keyset', 'vault', 'client']
-const USERS = ['server', 'pool', 'legacy']
+const USERS = ['server', 'pool', 'recovery', 'fleet', 'legacy']
 const ADAPTERS = 'stores'
 
 /** The rooms that each room may import, apart from itself. */
@@ -35,6 +35,8 @@ const doors: readonly (readonly [RegExp, string])[] = [
   [/^node:crypto$/, 'primitives/node-kem.ts'],
   [/^node:worker_threads$/, 'core/threads.ts'],
   [/^bcryptjs$/, 'server/bcrypt-here.ts'],
+  [/^shamir-secret-sharing$/, 'recovery/split.ts'],
+  [/^qr$/, 'recovery/sheet.ts'],
   [/^des\.js$/, 'legacy/des.ts'],
   [/^node:(fs\/promises|path)$/, 'stores/folder.ts'],
   [/^node:(fs\/promises|path)$/, 'stores/folder-files.ts'],

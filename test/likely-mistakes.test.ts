@@ -13,6 +13,7 @@ import { createDeviceKey, openDeviceKey } from '../src/device.ts'
 import { armRegistration, deriveClient, openRegistration } from '../src/client.ts'
 import { createProfile, deriveLogin, loadProfile, openProfile, resetProfile } from '../src/vault.ts'
 import { describe, expect, it } from 'vitest'
+import { delegate, openDelegation } from '../src/fleet.ts'
 import { openKeyRegistry } from '../src/server.ts'
 import { memoryStateStore } from '../src/stores.ts'
 import { ALICE, atStart, CHEAP, failure, makeKeyset, PASSWORD, quickly, sample } from './fixtures.ts'
@@ -29,6 +30,7 @@ const client = await quickly(() =>
   }),
 )
 const challenge = await registry.challenge()
+const fleet = await makeKeyset()
 
 describe('one object in place of another', () => {
   it('is named if its header says what it is', async () => {
@@ -51,6 +53,38 @@ describe('one object in place of another', () => {
   it('has its size in the detail', async () => {
     const { detail } = await failure(() => parseBlock(sample(3000), block.label), 'malformed')
     expect(detail).toMatchObject({ bytes: 3000 })
+  })
+})
+
+describe('a delegation', () => {
+  const until = new Date(Date.now() + 86_400_000)
+  const from = keyset.card()
+  const bytes = delegate(keyset, fleet.card(), { until })
+
+  it('of a keyset that has not regenerated yet is allowed: nothing needs rekeying', () => {
+    using delegation = openDelegation(bytes, fleet, { from })
+    expect(delegation.isCurrent(block.envelope)).toBe(true)
+  })
+
+  it('is not an export of the keyset, and its error says what it is', async () => {
+    const error = await failure(() => openDelegation(keyset.export('host'), fleet, { from }), 'unsupported')
+    expect(error.message).toBe('expected delegation, but this is keyset')
+    const other = await failure(() => unlockKeyset(bytes, PASSWORD), 'unsupported')
+    expect(other.message).toBe('expected keyset, but this is delegation')
+  })
+
+  it('does not open if fleet and owner are swapped', async () => {
+    await failure(() => openDelegation(bytes, keyset, { from: fleet.card() }), 'authentication-failed')
+    await failure(() => openDelegation(bytes, keyset, { from }), 'key-not-found')
+    const swapped = delegate(fleet, keyset.card(), { until })
+    await failure(() => openDelegation(swapped, fleet, { from }), 'authentication-failed')
+  })
+
+  it('needs a card, not its bytes or its keyset, and a Date', () => {
+    expect(() => openDelegation(bytes, fleet, { from: from.bytes as never })).toThrow('card()')
+    expect(() => openDelegation(bytes, fleet, { from: keyset as never })).toThrow(TypeError)
+    expect(() => delegate(keyset, fleet as never, { until })).toThrow(TypeError)
+    expect(() => delegate(keyset, fleet.card(), { until: until.getTime() as never })).toThrow('valid Date')
   })
 })
 

@@ -22,6 +22,7 @@ import {
   openLog,
   openWriter,
   type PreparedBlock,
+  loadKeyset,
   saveKeyset,
   type SealedBlock,
   type Share,
@@ -72,6 +73,7 @@ const exported = [
   'export { moveToAes }',
   'export { sealFile, rekeyInThreads }',
   'export { backUpInto, newKeyPairs }',
+  'export { addSheet, recover }',
   'export { unlock }',
 ]
 const paths = examples.map((_, index) => join(folder, `${index}.ts`))
@@ -90,7 +92,7 @@ afterAll(() => {
 const run = <T>(index: number) => import(paths[index]!) as Promise<T>
 
 describe('README', () => {
-  it('has seventeen examples of at most eighteen lines of code each', () => {
+  it('has eighteen examples of at most eighteen lines of code each', () => {
     expect(examples).toHaveLength(exported.length)
     for (const code of examples) expect(code.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(18)
   })
@@ -574,9 +576,25 @@ describe('README', () => {
     expect(await backUpInto(state, blobs, file(), openWriter(last.export('host')))).toEqual(refs)
   })
 
+  it('opens a keyset by the code on its sheet', async () => {
+    const { addSheet, recover } = await run<{
+      addSheet: (store: StateStore, keyset: Keyset) => Promise<string>
+      recover: (store: StateStore, typed: string, password: string) => Promise<Keyset>
+    }>(16)
+    const store = memoryStateStore()
+    const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    await saveKeyset(store, keyset)
+    const html = await addSheet(store, keyset)
+    expect(html).toContain(keyset.revision)
+    const typed = [...html.matchAll(/<li>(\w{5})<\/li>/g)].map(([, group]) => group!.toLowerCase()).join(' ')
+    const changed = await recover(store, typed, 'remembered')
+    using loaded = await loadKeyset(store, 'remembered', { atLeast: changed.revision })
+    expect(loaded.id).toBe(keyset.id)
+  })
+
   it('handles each error code', async () => {
     const { unlock } = await run<{ unlock: (stored: Uint8Array, password: string, last: string) => Promise<unknown> }>(
-      16,
+      17,
     )
     const keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const stored = keyset.export('storage')

@@ -17,6 +17,7 @@ import {
   saveKeyset,
   unlockKeyset,
 } from '../src/index.ts'
+import { delegate, openDelegation } from '../src/fleet.ts'
 import { createPool } from '../src/pool.ts'
 import { guardProfiles, openKeyRegistry, saveCredential } from '../src/server.ts'
 import { blocksIn, checkStore, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
@@ -241,6 +242,15 @@ describe('another realm', () => {
       await expect(build(wrong as Date)).rejects.toThrow(RangeError)
     }
     await expect(build(undefined as never)).rejects.toThrow(TypeError)
+  })
+
+  it('gives the date of a delegation, and an invalid one is refused', () => {
+    const delegated = (until: Date) => delegate(keyset, admin.card(), { until })
+    using opened = openDelegation(delegated(new realm.Date(expires.getTime())), admin, { from: keyset.card() })
+    expect(opened.until).toEqual(expires)
+    for (const wrong of [new realm.Date(NaN), { getTime: () => 1 }, expires.getTime()])
+      expect(() => delegated(wrong as Date)).toThrow(RangeError)
+    expect(() => delegated(undefined as never)).toThrow(TypeError)
   })
 
   it('gives dates of blobs', async () => {

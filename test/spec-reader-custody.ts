@@ -21,19 +21,21 @@ interface Escrow extends Signed {
   realm: string
 }
 
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §16.1
+export const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §16.1
 
 const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the latest valid time
 
-/** §16.1 Activation code, as a person typed it */
-export function parseActivationCode(typed: string): string {
+/** §16.1 and §20.2 A code, as a person typed it; the label is that of its check */
+export function parseCode(typed: string, label: string): string {
   const code = plain(typed).toUpperCase()
   check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'invalid-text')
-  const bits = hash('sha256', D('activation-code'), ascii(code.slice(0, 26))).readUIntBE(0, 3) >> 4
+  const bits = hash('sha256', D(label), ascii(code.slice(0, 26))).readUIntBE(0, 3) >> 4
   const last = [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31])
   check(code.slice(26) === last.join(''), 'invalid-text')
   return code
 }
+
+export const parseActivationCode = (typed: string): string => parseCode(typed, 'activation-code')
 
 function isStoredCode(code: string): boolean {
   try {

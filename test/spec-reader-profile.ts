@@ -2,14 +2,17 @@
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import bcrypt from 'bcryptjs'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, type Header } from './spec-reader.ts'
-import { openWrap, pairId, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
+import { modulusCheck, openWrap, pairId, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
+import type { RecoveryKey } from './spec-reader-recovery.ts'
 import {
   type AdminPair,
   type EKey,
   generationContext,
+  isContributory,
   isKeyringOf,
   isSigned,
   keyIdOf,
+  nameBytes,
   openRecoverySlot,
   parseKeyring,
   type ParsedKeyring,
@@ -36,6 +39,7 @@ export interface ParsedProfile {
   identity: Buffer
   seed: Buffer // a WRAP
   admin?: Buffer // a card
+  recoveryKey?: { keys: Buffer; signature: Buffer } // KEYS
   vaults: ParsedVault[]
   handover?: { by: number; message: Buffer; signature: Buffer } // the message ends before the signature
 }
@@ -46,6 +50,7 @@ export interface Profile {
   identity: Buffer
   seed: Buffer
   admin?: Buffer
+  recoveryKey?: Buffer // KEYS
   vaults: { id: Buffer; dataKeyId: Buffer; keys: (EKey & { due: boolean })[] }[]
 }
 
@@ -57,33 +62,33 @@ function readVault(fields: Fields): ParsedVault {
   return { id, dataKeyId, slots, recovery }
 }
 
-/** §9.1 Steps 1 to 5 */
+/** §9.1 Steps 1 to 4 */
 export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const all = readChecksummed(bytes) // 1 and 2
   const header = readHeader(new Fields(all), 12, [0x0000]) // 3
-  const recoveryAt = 48 + 8 + 32 + 32 + WRAP(32)
-  check(all[recoveryAt] !== 2, 'unsupported')
-  const countAt = all[recoveryAt] === 0 ? recoveryAt + 1 : recoveryAt + 1 + 1776 // 4
-  const hasCount = all[recoveryAt]! <= 1 && all.length >= countAt + 2
-  check(!hasCount || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
+  const recoveryAt = 48 + 8 + 32 + 32 + WRAP(32) // 4
+  const countAt = recoveryAt + ([1, 1777, 1697][all[recoveryAt] ?? 3] ?? Infinity)
+  check(all.length < countAt + 2 || all.readUInt16BE(countAt) <= 256, 'limit-exceeded')
   const body = new Fields(all.subarray(48, -136))
   const [version, previous] = [readVersion(body), body.take(32)]
   const [identity, seed] = [body.take(32), body.take(WRAP(32))]
   const recovery = body.u8()
-  check(recovery <= 1, 'malformed')
-  const admin = recovery === 1 ? body.take(1776) : undefined
+  check(recovery <= 2, 'malformed')
+  const admin = recovery === 1 ? { admin: body.take(1776) } : {}
+  const key = recovery === 2 ? { recoveryKey: { keys: body.take(1632), signature: body.take(64) } } : {}
   const vaults = body.list(() => readVault(body))
   const by = body.u8()
   check(by <= 3, 'malformed')
   const message = all.subarray(0, 48 + body.at)
   const signature = body.take(by === 0 ? 0 : 64)
   body.end()
-  check(recovery === 1 || vaults.every((vault) => vault.recovery.length === 0), 'malformed')
+  check(recovery !== 0 || vaults.every((vault) => vault.recovery.length === 0), 'malformed')
   check(new Set(vaults.map(({ id }) => id.toString('hex'))).size === vaults.length, 'malformed')
   check(by !== 2 || header.flags === 1, 'malformed')
-  check(by !== 3, 'unsupported') // 5
+  check(by !== 3 || recovery === 2, 'malformed')
+  check(recovery !== 2 || header.flags === 0, 'malformed')
   const handover = by === 0 ? {} : { handover: { by, message, signature } }
-  return { all, header, version, previous, identity, seed, ...(admin ? { admin } : {}), vaults, ...handover }
+  return { all, header, version, previous, identity, seed, ...admin, ...key, vaults, ...handover }
 }
 
 /** §9.1: whether the identity of a record signed it */
@@ -91,7 +96,7 @@ function isSignedProfile({ all, identity }: ParsedProfile): boolean {
   return isSigned(identity, cat(D('sign/profile'), all.subarray(0, -136)), all.subarray(-136, -72))
 }
 
-/** §9.1 Reads a record without R: steps 1 to 5, and the signature */
+/** §9.1 Reads a record without R: steps 1 to 4, and the signature */
 export function readWithoutKey(bytes: Uint8Array): ParsedProfile {
   const record = parseProfile(bytes)
   check(isSignedProfile(record), 'authentication-failed')
@@ -102,13 +107,14 @@ export function readWithoutKey(bytes: Uint8Array): ParsedProfile {
 export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): Profile {
   const R = Buffer.from(rootKey)
   const record = parseProfile(bytes)
-  const { all, header, version, identity, admin, vaults } = record
-  check(version >= floor, 'rollback') // 6
-  check(equal(keyIdOf(R), header.keyId), 'wrong-password') // 7
-  same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8)) // 8
+  const { all, header, version, identity, admin, recoveryKey, vaults } = record
+  check(version >= floor, 'rollback') // 5
+  check(equal(keyIdOf(R), header.keyId), 'wrong-password') // 6
+  same(hmac('sha512', KDF(R, EMPTY, 'profile-mac', [], 64), all.subarray(0, -72)), all.subarray(-72, -8)) // 7
   check(isSignedProfile(record), 'authentication-failed')
   return authentic(() => {
     if (admin) readCard(admin)
+    if (recoveryKey) checkPublic(recoveryKey.keys)
     const seed = openWrap(record.seed, 22, R, header.ownerId, LP(identity))
     recomputeSigning({ seed, publicKey: identity })
     const opened = vaults.map(({ id, dataKeyId, slots }) => ({
@@ -119,9 +125,15 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
         return { generation, due: object[0] === 1, key }
       }),
     }))
-    const who = { identityDue: header.flags === 1, identity, seed, ...(admin ? { admin } : {}) }
-    return { id: header.ownerId, version, ...who, vaults: opened }
+    const who = { identityDue: header.flags === 1, identity, seed }
+    const recovery = { ...(admin ? { admin } : {}), ...(recoveryKey ? { recoveryKey: recoveryKey.keys } : {}) }
+    return { id: header.ownerId, version, ...who, ...recovery, vaults: opened }
   })
+}
+
+/** §9.1 Step 7: the public keys of KEYS are valid */
+function checkPublic(keys: Buffer): void {
+  check(isContributory(keys.subarray(0, 32)) && modulusCheck(keys.subarray(32, 1600)), 'authentication-failed')
 }
 
 /**
@@ -131,10 +143,10 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
 export function readForReset(
   bytes: Uint8Array,
   cards: { fingerprint: string; pair: AdminPair }[],
-  names: { realm: string; user: string },
+  names: Names,
   identity?: Buffer,
   floor = 0,
-): { id: Buffer; keys: (EKey & { due: boolean })[] }[] {
+): ResetVault[] {
   const record = readWithoutKey(bytes)
   check(record.version >= floor, 'rollback')
   check(identity === undefined || equal(record.identity, identity), 'key-changed')
@@ -144,17 +156,60 @@ export function readForReset(
   const isOurs = cards.some((one) => one.fingerprint === fingerprint)
   check(isOurs, 'key-not-found')
   check(record.version < 2 ** 53 - 1, 'limit-exceeded') // there is no next one
+  return openForReset(
+    record,
+    cards.map(({ pair }) => pair),
+    names,
+  )
+}
+
+interface Names {
+  realm: string
+  user: string
+}
+interface ResetVault {
+  id: Buffer
+  keys: (EKey & { due: boolean })[]
+}
+
+/** §9.2 The E-keys in the recovery slots, which may be sealed to any of these */
+function openForReset(record: ParsedProfile, pairs: AdminPair[], names: Names): ResetVault[] {
   return record.vaults.map(({ id, slots, recovery }) => ({
     id,
     keys: slots.map(({ generation, object }) => {
       const sealed = recovery.find((one) => one.generation === generation)
       check(sealed !== undefined, 'key-not-found')
       // A SEAL to none of them is key-not-found with any (§4.3).
-      const named = cards.find(({ pair }) => equal(pairId(pair), sealed.object.subarray(16, 32)))
-      const place = [(named ?? cards[0]!).pair, record.header.ownerId, names.realm, names.user, id, generation] as const
+      const named = pairs.find((pair) => equal(pairId(pair), sealed.object.subarray(16, 32)))
+      const place = [named ?? pairs[0]!, record.header.ownerId, names.realm, names.user, id, generation] as const
       return { generation, due: object[0] === 1, key: openRecoverySlot(sealed.object, ...place) }
     }),
   }))
+}
+
+/** §9.1: whether a recovery key signed the identity of a profile */
+export function isSignedIdentity(publicKey: Buffer, record: ParsedProfile, names: Names): boolean {
+  const [id, identity] = [record.header.ownerId, record.identity]
+  const signed = [id, nameBytes(names.realm, 'realm'), nameBytes(names.user, 'user'), identity].map(LP)
+  return isSigned(publicKey, cat(D('sign/recovery-identity'), ...signed), record.recoveryKey!.signature)
+}
+
+/** §9.2 What the holder of a recovery key gets from a record for a reset. `identity` is one that they pinned, if they did. */
+export function readForResetByKey(
+  bytes: Uint8Array,
+  by: RecoveryKey,
+  names: Names,
+  identity?: Buffer,
+  floor = 0,
+): ResetVault[] {
+  const record = readWithoutKey(bytes)
+  check(record.version >= floor, 'rollback')
+  check(identity === undefined || equal(record.identity, identity), 'key-changed')
+  check(record.admin !== undefined || record.recoveryKey !== undefined, 'policy')
+  check(record.recoveryKey !== undefined && equal(record.recoveryKey.keys, by.keys), 'key-not-found')
+  check(isSignedIdentity(by.signing.publicKey, record, names), 'authentication-failed')
+  check(record.version < 2 ** 53 - 1, 'limit-exceeded')
+  return openForReset(record, [by.pair], names)
 }
 
 /** §9.3 Steps 2 to 5: whether a record may follow the one that counts; without the verifier */
@@ -181,8 +236,10 @@ function checkAllowed(counting: ParsedProfile, next: ParsedProfile): void {
     return
   }
   check(handover !== undefined, 'policy')
-  check(handover.by === 1 || counting.admin !== undefined, 'policy')
-  const key = handover.by === 1 ? counting.identity : authentic(() => readCard(counting.admin!).cardSigning)
+  const by = [counting.identity, counting.admin, counting.recoveryKey?.keys][handover.by - 1]
+  check(by !== undefined, 'policy')
+  const keys = [() => by, () => readCard(by).cardSigning, () => by.subarray(1600)]
+  const key = authentic(keys[handover.by - 1]!)
   const message = cat(D('sign/handover'), handover.message)
   check(isSigned(key, message, handover.signature), 'authentication-failed')
 }

@@ -116,7 +116,7 @@ export function readGenerations(fields: Fields, size: number): { generation: num
 export const generationContext = (vaultId: Buffer, generation: number): Buffer => cat(LP(vaultId), u32(generation))
 
 /** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
-function isContributory(pkX: Buffer): boolean {
+export function isContributory(pkX: Buffer): boolean {
   try {
     return x25519(Buffer.alloc(32, 9), pkX).length === 32
   } catch {

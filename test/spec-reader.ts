@@ -3,9 +3,9 @@
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
 // The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts and spec-reader-log.ts (§19),
 // spec-reader-vault.ts (§7 to §11), spec-reader-profile.ts (§8.2 and §9), spec-reader-share.ts (§12),
-// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17), spec-reader-hedge.ts (random values) and
-// spec-reader-revision.ts (the revisions of
-// §5.2).
+// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17), spec-reader-recovery.ts (§20),
+// spec-reader-fleet.ts (§21 and §6.5), spec-reader-hedge.ts (random values) and spec-reader-revision.ts (the revisions
+// of §5.2).
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
@@ -117,7 +117,7 @@ export const hmac = (name: string, k: Uint8Array, ...x: Uint8Array[]): Buffer =>
     .digest()
 export const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && crypto.timingSafeEqual(a, b)
 export const same = (a: Uint8Array, b: Uint8Array): void => check(equal(a, b), 'authentication-failed')
-const xor = (a: Uint8Array, b: Uint8Array) => Buffer.from(a.map((byte, i) => byte ^ b[i]!))
+export const xor = (a: Uint8Array, b: Uint8Array): Buffer => Buffer.from(a.map((byte, i) => byte ^ b[i]!))
 const DER = {
   // RFC 8410: the bytes before the 32 raw bytes
   x25519: Buffer.from('302e020100300506032b656e04220420', 'hex'),
@@ -243,7 +243,7 @@ export function readPublic(fields: Fields): PublicHalf {
   return half
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
-const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
+export const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
 const readBlockPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
 const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
@@ -498,7 +498,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
   const named = by.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
   const pair = suite === 0 ? (named ?? by.pairs[0]) : named
   check(pair !== undefined, 'key-not-found')
-  if (suite > 0) recomputePair(pair) // §5.3: nothing is opened with a pair in mode 4
+  if (named) recomputePair(named) // §5.3
   const source = adoptedOwner(header.ownerId, by)
   check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }

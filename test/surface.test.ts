@@ -27,6 +27,8 @@ import type {
 import { openLog } from '../src/index.ts'
 import * as legacy from '../src/legacy.ts'
 import * as pool from '../src/pool.ts'
+import * as fleet from '../src/fleet.ts'
+import * as recovery from '../src/recovery.ts'
 import * as server from '../src/server.ts'
 import * as stores from '../src/stores.ts'
 import type { StateStore } from '../src/stores.ts'
@@ -107,6 +109,25 @@ const values: [entry: string, module: object, names: string[]][] = [
     ['guardProfiles', 'hashPassword', 'openKeyRegistry', 'saveCredential', 'verifyCredential', 'verifyPassword'],
   ],
   ['keystrata/pool', pool, ['createPool']],
+  [
+    'keystrata/recovery',
+    recovery,
+    [
+      'addSlot',
+      'armor',
+      'dearmor',
+      'deriveRecoveryKey',
+      'generateRecoveryCode',
+      'listSlots',
+      'recoverKeyset',
+      'recoverySheet',
+      'removeSlot',
+      'renewSlots',
+      'splitRecoveryCode',
+      'testSlot',
+    ],
+  ],
+  ['keystrata/fleet', fleet, ['delegate', 'openDelegation']],
   ['keystrata/legacy', legacy, ['deriveLegacyClient']],
   [
     'keystrata/stores',

@@ -1,16 +1,12 @@
 // The user interface around sealed-file.ts: it takes a file and a password, and offers a file to save.
 import { KeystrataError, selfTest } from 'keystrata'
+import { element } from '../page/element.ts'
+import { progressOn } from '../page/progress.ts'
 import { isSealed } from './container.ts'
 import { explain, sizeOf, STEPS } from './messages.ts'
 import { openFile, sealFile, type Step } from './sealed-file.ts'
 
 const ENDING = '.sealed'
-
-function element<T extends HTMLElement>(id: string, type: new () => T): T {
-  const found = document.getElementById(id)
-  if (!(found instanceof type)) throw new TypeError(`the page has no such ${id}`)
-  return found
-}
 
 const form = element('form', HTMLFormElement)
 const fields = element('fields', HTMLFieldSetElement)
@@ -117,19 +113,12 @@ function setRunning(controller: AbortController | undefined): void {
   if (isRunning) cancel.focus()
 }
 
-/** Shows progress: it draws the newest report once a frame, and announces each step once. */
+/** Shows progress, and announces each step once. */
 function showProgress(work: 'seal' | 'open'): (step: Step, fraction: number) => void {
-  let newest = 0
-  let frame: number | undefined
-  const draw = () => {
-    frame = undefined
-    bar.value = newest
-    percent.textContent = `${Math.floor(100 * newest)} %`
-  }
+  const show = progressOn(bar, percent)
   return (step, fraction) => {
-    newest = fraction
+    show(fraction)
     if (status.textContent !== STEPS[work][step]) status.textContent = STEPS[work][step]
-    frame ??= requestAnimationFrame(draw)
   }
 }
 

@@ -1,19 +1,6 @@
-// Builds the page into `dist` in this folder: plain files that any web server can serve from any path.
-import { fileURLToPath } from 'node:url'
-import { defineConfig, type UserConfig } from 'vite'
+import type { UserConfig } from 'vite'
+import { pageConfig } from '../page/config.ts'
 
-const config: UserConfig = defineConfig({
-  root: import.meta.dirname,
-  base: './',
-  resolve: {
-    alias: { keystrata: fileURLToPath(new URL('../../src/index.ts', import.meta.url)) },
-  },
-  build: {
-    target: 'es2022',
-    // The page's security policy forbids inline code and fetched modules.
-    modulePreload: false,
-    assetsInlineLimit: 0,
-  },
-})
+const config: UserConfig = pageConfig(import.meta.dirname)
 
 export default config

@@ -9,17 +9,14 @@ import {
   type StoredEscrow,
 } from './layout.ts'
 import { Suite } from '../core/suite.ts'
-import { type Bytes, domain, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
+import { generateCode, isCode, parseCode } from '../core/code.ts'
+import { type Bytes, EMPTY, equalBytes, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
-import { invalidText } from '../core/invalid-text.ts'
 import { encodeHeader, type Header, HEADER_BYTES, NOBODY, ObjectType, parseHeader } from '../core/header.ts'
 import { disposeKeys, SecretKey, wiping } from '../core/secret.ts'
-import { plainForm } from '../core/typed-form.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
-import { sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
-import { randomLetters } from '../primitives/random.ts'
 import { sign } from '../primitives/signature.ts'
 import {
   type Claim,
@@ -34,40 +31,15 @@ import {
 } from './proof.ts'
 import { decodeClient, encodeClient } from './saved-client.ts'
 
-/** Crockford's base32 alphabet: no I, L, O or U. */
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-
-const RANDOM_CHARACTERS = 26
-
-const CODE_CHARACTERS = 30
-
-/** Generates an activation code: 26 random characters (130 bits) and 4 check characters, in six groups of five. */
-export function generateActivationCode(): string {
-  const random = randomLetters(ALPHABET, RANDOM_CHARACTERS)
-  const code = random + checkOf(random)
-  return code.match(/.{5}/g)?.join('-') ?? code
-}
+/** Generates an activation code. */
+export const generateActivationCode = (): string => generateCode('activation code')
 
 /**
- * Parses an activation code as somebody typed it. Ignores case, spaces, hyphens, quotes and punctuation; reads O as
- * 0, I and L as 1, and the digits of every script.
+ * Parses an activation code as somebody typed it.
  * @returns the 30 characters
- * @throws KeystrataError `invalid-text` if it is not an activation code. The checksum misses one typing mistake in a
- *   million; such a code opens nothing
- * @throws TypeError if it is not a string
+ * @throws KeystrataError `invalid-text`, TypeError as {@link parseCode}
  */
-export function parseActivationCode(typed: string): string {
-  const code = plainForm(typed, 'activation code').toUpperCase()
-  if (isCode(code)) return code
-  const reason = code.length > CODE_CHARACTERS ? 'too-long' : 'check'
-  const message = 'the activation code is mistyped: type all six groups of five letters and digits'
-  throw invalidText(reason, 'activation code', message, { characters: code.length, most: CODE_CHARACTERS })
-}
-
-function isCode(code: string): boolean {
-  const random = code.slice(0, RANDOM_CHARACTERS)
-  return Array.from(code).every((letter) => ALPHABET.includes(letter)) && code === random + checkOf(random)
-}
+export const parseActivationCode = (typed: string): string => parseCode(typed, 'activation code')
 
 /**
  * Reads an activation code from a stored object.
@@ -76,18 +48,11 @@ function isCode(code: string): boolean {
  */
 export function readActivationCode(stored: Uint8Array): string {
   const code = String.fromCharCode(...stored)
-  if (isCode(code)) return code
+  if (isCode(code, 'activation code')) return code
   throw new KeystrataError('malformed', 'the activation code in this file is damaged', {
     object: 'activation code',
     characters: stored.length,
   })
-}
-
-/** Computes the four check characters: 20 bits of a hash of the random characters. */
-function checkOf(random: string): string {
-  const [first = 0, second = 0, third = 0] = sha256(domain('activation-code'), utf8(random))
-  const bits = (first << 12) | (second << 4) | (third >> 4)
-  return [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31]).join('')
 }
 
 /**

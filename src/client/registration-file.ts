@@ -2,6 +2,7 @@
 // opens only with the activation code, which the provider does not have. An armed file contains the code, so anybody
 // who has the file can recreate the client.
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'
+import { CODE_CHARACTERS } from '../core/code.ts'
 import { Suite } from '../core/suite.ts'
 import { bytes, type Codec, decode, encode, name, optional, sized, struct, time, uint16 } from '../core/codec.ts'
 import {
@@ -40,9 +41,6 @@ export interface StoredRegistration extends SignedRegistration {
   /** The activation code, if the file is armed. */
   readonly code?: Uint8Array | undefined
 }
-
-/** The characters of an activation code, without the hyphens. */
-const CODE_CHARACTERS = 30
 
 const signed = {
   headerBytes: bytes(HEADER_BYTES),

@@ -292,7 +292,7 @@ export function struct<T>(fields: Fields<T>): Codec<T> {
 }
 
 /** A value in one of several layouts, and the name of that layout. */
-type Variant<T> = { readonly [Kind in keyof T]: { readonly kind: Kind; readonly value: T[Kind] } }[keyof T]
+export type Variant<T> = { readonly [Kind in keyof T]: { readonly kind: Kind; readonly value: T[Kind] } }[keyof T]
 
 /** A tag in one byte, then the layout that the tag stands for. */
 /* @__NO_SIDE_EFFECTS__ */

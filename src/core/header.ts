@@ -29,6 +29,8 @@ export const ObjectType = {
   enrolment: 17,
   challenge: 18,
   proof: 19,
+  slotList: 20,
+  delegation: 21,
   identity: 22,
 } as const
 

@@ -1,8 +1,9 @@
 // What is wrong with a text that somebody typed or pasted, as an error that says what to do. It never has the text.
 import { KeystrataError } from './errors.ts'
 
-/** What is wrong with a text; `detail.reason` of an `invalid-text`. */
-export type TextReason = 'empty' | 'too-long' | 'control-character' | 'unassigned' | 'lone-surrogate' | 'check'
+/** What is wrong with a text; `detail.reason` of an `invalid-text`. `too-few` and `mixed` are about the parts of a code. */
+export type TextReason =
+  'empty' | 'too-long' | 'control-character' | 'unassigned' | 'lone-surrogate' | 'check' | 'too-few' | 'mixed'
 
 /** A character that a text must not have. */
 export interface BadCharacter {

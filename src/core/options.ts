@@ -43,7 +43,7 @@ export function fieldsFrom<T extends object>(given: T, rules: Rules<NoInfer<T>>,
 }
 
 /** @throws TypeError for an array, a map, a promise, and everything else that has no properties by name */
-function assertPlain(given: object, message: string, hint = ''): void {
+export function assertPlain(given: object, message: string, hint = ''): void {
   const type = Object.prototype.toString.call(given).slice(8, -1)
   // A namespace of a module is an object too.
   if (type === 'Object' || type === 'Module') return

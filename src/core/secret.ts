@@ -102,6 +102,7 @@ export type Role =
   | 'device'
   | 'passphrase'
   | 'activation'
+  | 'recovery'
   | 'member'
   | 'mac'
   | 'hedge'

@@ -120,7 +120,8 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Rekeye
    * an old copy still opens with the old password.
    * @param options `costs`: the costs of the new password; by default those of the old one, or the library's default if
    *   those are too low today. `newMaster`: also creates a fresh master key, so that somebody who kept the old one
-   *   cannot open later exports
+   *   cannot open later exports. If the keyset has recovery slots, call `renewSlots` of `keystrata/recovery` once it is
+   *   stored: until then they open only the version before it
    * @throws KeystrataError `invalid-text`, `limit-exceeded`, `aborted` as {@link createKeyset}
    * @throws KeystrataError `policy` if this was unlocked from a `definition`, because its other exports could not follow
    * @throws KeystrataError `disposed` if this handle was disposed of

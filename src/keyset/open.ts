@@ -6,7 +6,7 @@ import { ownCiphertext } from '../core/content.ts'
 import { MAX_CONTENT_BYTES } from '../core/envelope.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { type Header, keyNotFound, objectName } from '../core/header.ts'
-import { Identity, type KeyPair, publicKeyId } from '../core/key-pairs.ts'
+import { Identity, type KeyPair, type PrivateHalves, publicKeyId, type PublicHalves } from '../core/key-pairs.ts'
 import { SecretHolder, type SecretKey } from '../core/secret.ts'
 import { type KeysetSuite, Strength } from '../core/suite.ts'
 import { FRAME_BYTES, isMasked, type Mode, parseEnvelope, unmaskKey } from './mask.ts'
@@ -25,10 +25,16 @@ export function sourceIn<S extends { readonly id: Uint8Array }>(
   return equalBytes(ownerId, own) ? undefined : adopted.find(({ id }) => equalBytes(id, ownerId))
 }
 
-/** The keys and rules that a keyset uses to open its envelopes. */
+/** The key pair of today. A delegation does not have its private halves. */
+export interface CurrentPair {
+  readonly publicHalves: PublicHalves
+  readonly privateHalves?: PrivateHalves | undefined
+}
+
+/** The keys and rules that a keyset, or a delegation, uses to open its envelopes. */
 export interface OwnerPairs {
   readonly id: Bytes
-  readonly blockPair: KeyPair
+  readonly blockPair: CurrentPair
   readonly retired: readonly KeyPair[]
   /** The sources of adopted keysets, whose blocks and records this keyset opens too. */
   readonly adopted: readonly KnownSource[]
@@ -53,18 +59,27 @@ export class EnvelopeKeys extends SecretHolder {
   readonly sharer: Uint8Array
   readonly #adopted: readonly KnownSource[]
   readonly #allowWeaker: Strength | undefined
-  readonly #current: Identity
+  readonly #current: PublicHalves
   readonly #retired: ReadonlyMap<string, KeyPair>
   readonly #imported: Map<string, Identity>
 
   /**
-   * Imports the current key pair. Retired pairs are imported at first use, which checks that their halves match. So
-   * they must live as long as this object.
+   * Imports the current key pair, if its private halves are there. Retired pairs are imported at first use, which checks
+   * that their halves match. So they must live as long as this object.
    * @throws KeystrataError `authentication-failed` if the halves of the current pair do not match
    */
-  constructor(ownerId: Bytes, current: KeyPair, { retired = [], adopted = [], allowWeaker, sharer = EMPTY }: Rules) {
-    const identity = new Identity(current)
-    const imported = new Map([[toHex(identity.keyId), identity]])
+  constructor(
+    ownerId: Bytes,
+    current: CurrentPair,
+    { retired = [], adopted = [], allowWeaker, sharer = EMPTY }: Rules,
+  ) {
+    const { publicHalves, privateHalves } = current
+    const currentId = toHex(publicKeyId(publicHalves))
+    const imported: Map<string, Identity> = new Map()
+    if (privateHalves !== undefined) imported.set(currentId, new Identity({ publicHalves, privateHalves }))
+    // Of pairs with one key id the current one counts, and then the first.
+    const pairs = new Map([...retired].reverse().map((pair) => [toHex(publicKeyId(pair.publicHalves)), pair]))
+    pairs.delete(currentId)
     super('keys of a reader', () => {
       for (const each of imported.values()) each.dispose()
     })
@@ -72,28 +87,43 @@ export class EnvelopeKeys extends SecretHolder {
     this.sharer = sharer
     this.#adopted = adopted
     this.#allowWeaker = allowWeaker
-    this.#current = identity
-    this.#retired = new Map(retired.map((pair) => [toHex(publicKeyId(pair.publicHalves)), pair]))
+    this.#current = publicHalves
+    this.#retired = pairs
     this.#imported = imported
   }
 
   /**
-   * Finds the key pair that a block or a record is addressed to, and checks the caller's rules.
+   * Finds the key pair that an encrypted block or a record is addressed to, and checks the caller's rules.
    * @throws KeystrataError `key-not-found` if there is no such key pair
    * @throws KeystrataError `authentication-failed` if the header names another owner
-   * @throws KeystrataError `policy` if the suite is weaker than the key pair requires, or if it is an unencrypted block
-   *   of an adopted keyset: anybody who once had its host export can make those
+   * @throws KeystrataError `policy` if the suite is weaker than the key pair requires
    */
-  identityFor(header: Header<KeysetSuite>, isEncrypted: boolean): Identity {
+  identityFor(header: Header<KeysetSuite>): Identity {
     this.assertUsable()
-    // An unencrypted block needs no key. If its own pair is gone, the minimum of the current pair decides whether it is
-    // accepted.
-    const identity = this.#find(toHex(header.keyId)) ?? (isEncrypted ? undefined : this.#current)
+    const identity = this.#find(toHex(header.keyId))
     if (identity === undefined) throw keyNotFound(objectName(header.type) ?? 'object', header)
     this.assertOwner(header)
-    const minimum = this.#isAdopted(header.ownerId) && !isEncrypted ? Strength.x25519 : identity.publicHalves.minimum
-    this.#assertStrongEnough(header.suite, minimum)
+    this.#assertStrongEnough(header.suite, identity.publicHalves.minimum)
     return identity
+  }
+
+  /**
+   * Checks the caller's rules for an unencrypted block. It needs no key: if its own pair is gone, the minimum of the
+   * current pair decides whether it is accepted.
+   * @throws KeystrataError `authentication-failed` if the header names another owner, or a pair whose halves do not match
+   * @throws KeystrataError `policy` if its key pair requires encryption, or if it is of an adopted keyset: anybody who once
+   *   had its host export can make such blocks
+   */
+  assertPlainAllowed(header: Header<KeysetSuite>): void {
+    this.assertUsable()
+    const { publicHalves } = this.#find(toHex(header.keyId)) ?? { publicHalves: this.#current }
+    this.assertOwner(header)
+    this.#assertStrongEnough(header.suite, this.#isAdopted(header.ownerId) ? Strength.x25519 : publicHalves.minimum)
+  }
+
+  /** Returns whether a block or a record is addressed to the current key pair, or to a retired one. */
+  isKnown({ keyId }: Pick<Header, 'keyId'>): boolean {
+    return this.#retired.has(toHex(keyId)) || equalBytes(publicKeyId(this.#current), keyId)
   }
 
   /**
@@ -154,11 +184,14 @@ export async function openBlock(block: StoredBlock, keys: EnvelopeKeys, check: C
   const { ciphertext, label, envelope: stored } = partsOf(block)
   const envelope = parseEnvelope(stored)
   assertWithinLimit(ciphertext, envelope.mode)
-  const identity = keys.identityFor(envelope.header, isMasked(envelope))
   const { mode, header } = envelope
   const found = { ownerId: header.ownerId, mode, label }
 
-  if (!isMasked(envelope)) return verified({ ...found, content: ownCiphertext(ciphertext), blockKey: undefined }, check)
+  if (!isMasked(envelope)) {
+    keys.assertPlainAllowed(header)
+    return verified({ ...found, content: ownCiphertext(ciphertext), blockKey: undefined }, check)
+  }
+  const identity = keys.identityFor(header)
   using blockKey = unmaskKey(envelope, identity, label, keys.sharer)
   const content = await decryptContent(envelope.mode, blockKey, label, ciphertext)
   return await verified({ ...found, content, blockKey }, check)

@@ -24,8 +24,8 @@ import { isMasked, parseEnvelope } from './mask.ts'
  *   them are read at once. `signal`: aborts the check
  * @returns what {@link Keyset.forgetRetired} takes, as long as the keyset does not change
  * @throws KeystrataError `policy` while a block or a record needs a retired key pair. `detail` has the number of blocks that are sealed
- *   to one (`retired`), that are not encrypted although the current pair requires it (`unencrypted`), and whose heads are damaged or
- *   of a later release (`unknown`), the label of the first of all these (`first`), and the number of records under a retired
+ *   to one (`retired`), that are not encrypted although the current pair requires it (`unencrypted`), and whose heads are damaged, of
+ *   a later release, or under a key pair that this keyset does not have (`unknown`), the label of the first of all these (`first`), and the number of records under a retired
  *   pair (`records`)
  * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`
  * @throws KeystrataError `aborted`, `disposed`
@@ -90,7 +90,7 @@ function messageFor(found: { retired: number; unencrypted: number; unknown: numb
     return 'some blocks are not encrypted, and the key pair of today does not accept that: open them (with allowWeaker if needed), seal their contents again, write the new labels into your log, then delete these blocks'
   }
   if (unknown === 0 && records > 0) return 'some records are still under a retired key pair: reseal their logs first'
-  return 'some heads are damaged, or of a later release, so nobody can tell which key pair they need: do not delete them'
+  return 'some heads are damaged, of a later release, or under a key pair that this keyset does not have: do not delete them; put older heads back, or adopt the keyset that has the pair'
 }
 
 /** Returns why a block needs a retired key pair, or undefined if it does not need one. */
@@ -106,8 +106,15 @@ function needOf(
     const envelope = parseEnvelope(stored)
     const { keyId, ownerId } = envelope.header
     const isRetired = retired.has(toHex(keyId))
-    if (isMasked(envelope)) return isRetired ? 'retired' : undefined
-    if (!equalBytes(ownerId, id) || equalBytes(keyId, publicKeyId(blockPair.publicHalves))) return undefined
+    const isOwn = equalBytes(ownerId, id)
+    const isCurrent = equalBytes(keyId, publicKeyId(blockPair.publicHalves))
+    if (isMasked(envelope)) {
+      if (isRetired) return 'retired'
+      // The key pair of a revision that was never stored, for example. The old head may still be somewhere, and then a
+      // retired pair is what opens it.
+      return isOwn && !isCurrent ? 'unknown' : undefined
+    }
+    if (!isOwn || isCurrent) return undefined
     if (blockPair.publicHalves.minimum > Strength.none) return 'unencrypted'
     return isRetired ? 'retired' : undefined
   } catch (error) {

@@ -120,6 +120,6 @@ export function assertDescends(keyset: Descent, atLeast: Revision | undefined, f
   }
   if (!reachesTo(keyset, atLeast)) return
   if (forked !== undefined) throw forked()
-  const message = `this keyset does not descend from ${detail.atLeast}: it is another one, or two machines changed it`
+  const message = `this keyset, ${detail.revision}, does not descend from ${detail.atLeast}: it is another one, or two machines changed it; or the floor is mistyped`
   throw new KeystrataError('forked', message, detail)
 }

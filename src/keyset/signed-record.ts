@@ -187,7 +187,7 @@ async function openRecord({ header, encoded }: ParsedRecord, keys: EnvelopeKeys)
   const { codec, agreementBytes } = layouts[suite.id]
   const sealedAt = agreementBytes + LOCK_BYTES
   const { headerBytes, body, logId } = encoded
-  const identity = keys.identityFor({ ...header, suite }, true)
+  const identity = keys.identityFor({ ...header, suite })
   const { nonce, commitment, ...parts } = decode(codec, body.subarray(0, sealedAt), 'record')
   using agreement = reachAgreement(identity, { headerBytes, suite, context: EMPTY }, parts)
   using key = agreement.key('combined')

@@ -1,56 +1,30 @@
 // A keyset in a store that several machines share (SPEC §5.5). Every change is made to the newest version and written by
 // compare-and-set. So no machine overwrites a change of another that it has not seen.
-import { equalBytes, toHex } from '../core/bytes.ts'
+import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { disposable, DISPOSE, disposeKeys, wiping } from '../core/secret.ts'
-import { keyIdOf } from '../core/wrap.ts'
-import { CheckedStore, StoreMistake, UnroutedName } from '../state/checked.ts'
-import { pauseBeforeRetry } from '../state/compare-and-set.ts'
-import { KEYSET_NAME, SLOTS_NAME } from '../state/name.ts'
-import { dropSettled, readSettled, withNote, writeSettled } from '../state/settle.ts'
-import type { StateStore, StoredObject } from '../state/store.ts'
-import { type KeysetContents, openKeyset, type ParsedKeyset, parseKeyset } from './exports.ts'
+import { CheckedStore } from '../state/checked.ts'
+import { pauseBeforeRetry, TRIES, untilDone } from '../state/compare-and-set.ts'
+import { KEYSET_NAME } from '../state/name.ts'
+import { readSettled, writeSettled } from '../state/settle.ts'
+import type { StateStore } from '../state/store.ts'
+import { openKeyset, type ParsedKeyset } from './exports.ts'
 import { insidesOf, type Keyset, unlocked } from './keyset.ts'
 import type { PasswordOptions } from './master.ts'
-import { assertDescends, descendsFrom, parseRevision, type Revision, revisionOf, revisionText } from './revision.ts'
+import { dropOld } from './old-versions.ts'
+import {
+  comparison,
+  forkedFrom,
+  isUnder,
+  masterIdOf,
+  otherMaster,
+  parseStored,
+  readKeyset,
+  readNewest,
+  type StoredKeyset,
+} from './read-keyset.ts'
+import { descendsFrom, type Revision, revisionOf, revisionText } from './revision.ts'
 import { type OpenOptions, parseUnlockOptions, unlockParsed } from './unlock.ts'
-import type { KeysetWriter } from './writer.ts'
-
-/** How many versions a store keeps. */
-const KEPT_VERSIONS = 8
-
-/** How often to make a change again, when other machines were quicker. */
-const TRIES = 12
-
-/** A keyset as it is stored: its version in the store, and its parsed export. */
-interface StoredKeyset {
-  readonly version: number
-  readonly parsed: ParsedKeyset
-}
-
-function parseStored(stored: StoredObject | undefined): StoredKeyset {
-  if (stored === undefined) throw new KeystrataError('missing', 'the store has no keyset', { object: KEYSET_NAME })
-  const parsed = parseKeyset(stored.bytes)
-  // Another export lacks keys, or would show the dedup secrets to whoever reads the store.
-  if (parsed.destination !== 'storage') {
-    const message = `the stored keyset is an export to ${parsed.destination}, and must be one to storage`
-    throw new KeystrataError('policy', message, { rule: 'storage-export' })
-  }
-  return { version: stored.version, parsed }
-}
-
-/** Reads the newest keyset, which must descend from `atLeast`. The caller wipes its bytes. */
-function readKeyset(
-  store: CheckedStore,
-  atLeast: Revision | undefined,
-  forked?: (parsed: ParsedKeyset) => KeystrataError,
-): Promise<StoredKeyset> {
-  return readSettled(store, KEYSET_NAME, atLeast !== undefined, (stored) => {
-    const found = parseStored(stored)
-    assertDescends(found.parsed, atLeast, forked && (() => forked(found.parsed)))
-    return found
-  })
-}
 
 /**
  * Reads and unlocks the newest keyset in a store: the object `keyset`.
@@ -113,38 +87,21 @@ export async function saveKeyset(store: StateStore, keyset: Keyset): Promise<voi
   const checked = new CheckedStore(store)
   const { contents, master } = insidesOf(keyset, 'keyset')
   const bytes = keyset.export('storage')
-  for (let tries = 1; ; tries++) {
-    const started = Date.now()
+  const attempt = async (): Promise<true | undefined> => {
     const newest = await readBefore(checked, keyset)
     if (newest !== undefined && equalBytes(newest.parsed.revision, contents.revision)) {
       // It may be the result of an earlier call that could not drop what is older.
       disposeKeys(openKeyset(newest.parsed, master))
       await dropOld(checked, newest.version, keyset, false)
-      return
+      return true
     }
     const version = (newest?.version ?? 0) + 1
-    if ((await writeSettled(checked, KEYSET_NAME, version, bytes)) === 'written') {
-      await dropOld(checked, version, keyset, newest !== undefined && !isUnder(newest.parsed, keyset))
-      return
-    }
-    if (tries === TRIES) throw tooManyTries(true)
-    await pauseBeforeRetry(tries, Date.now() - started)
+    if ((await writeSettled(checked, KEYSET_NAME, version, bytes)) !== 'written') return undefined
+    await dropOld(checked, version, keyset, newest !== undefined && !isUnder(newest.parsed, keyset))
+    return true
   }
+  await untilDone(attempt, () => tooManyTries(true))
 }
-
-/** Returns the error for a stored keyset that is on another branch than this one, or is another one. */
-function forkedFrom(parsed: ParsedKeyset, contents: KeysetContents): KeystrataError {
-  const [stored, own] = [parsed.header.ownerId, contents.id]
-  const message = equalBytes(stored, own)
-    ? 'two machines changed the keyset independently: load the stored one, let it adopt this one, and save the result'
-    : `the store has the keyset ${toHex(stored)}, not ${toHex(own)}: check the store and its prefix`
-  return new KeystrataError('forked', message, comparison(parsed, contents))
-}
-
-const comparison = (stored: ParsedKeyset, own: KeysetContents): { revision: string; stored: string } => ({
-  revision: revisionText(revisionOf(own)),
-  stored: revisionText(revisionOf(stored)),
-})
 
 /** Reads the stored keyset behind which this one is to be written. Returns undefined if there is none. */
 async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKeyset | undefined> {
@@ -165,7 +122,8 @@ async function readBefore(store: CheckedStore, keyset: Keyset): Promise<StoredKe
 /**
  * Changes the keyset in a store. It reads the newest one, opens it with the keys of `keyset`, passes it to `change`, and
  * writes what that returns. If another machine was quicker, it starts again. So nothing that another machine did is
- * lost, and no change is made twice, even if answers of the store get lost.
+ * lost, and no change is made twice, even if answers of the store get lost. After a new master key, call `renewSlots` of
+ * `keystrata/recovery` if the keyset has recovery slots.
  * @param keyset any unlocked handle of this keyset, of a version that is stored
  * @param change makes the change, and returns a keyset, or an object with one, such as `createShare` does. It may be
  *   called more than once. It must start from the keyset that it is given, which is disposed of afterwards
@@ -251,9 +209,8 @@ class Change<R extends Keyset | { keyset: Keyset }> {
     return await this.#arrived(stored, version, parsed)
   }
 
-  async #read(): Promise<StoredKeyset> {
-    const { contents } = insidesOf(this.#start, 'keyset')
-    return readKeyset(this.#store, revisionOf(contents), (parsed) => forkedFrom(parsed, contents))
+  #read(): Promise<StoredKeyset> {
+    return readNewest(this.#store, this.#start)
   }
 
   /** Returns the try that a stored keyset descends from. */
@@ -328,18 +285,6 @@ function disposeResult(result: Keyset | ({ keyset: Keyset } & Partial<Disposable
   else if ('keyset' in result) result.keyset.dispose()
 }
 
-/** Returns whether an export is under the master key of this keyset. */
-function isUnder({ header }: ParsedKeyset, keyset: Keyset): boolean {
-  return equalBytes(header.keyId, masterIdOf(keyset))
-}
-
-const masterIdOf = (keyset: Keyset): Uint8Array => keyIdOf(insidesOf(keyset, 'keyset').master)
-
-function otherMaster(written?: Revision): KeystrataError {
-  const message = 'the master key was replaced meanwhile: unlock the keyset with the current password'
-  return new KeystrataError('wrong-password', message, written === undefined ? {} : { written: revisionText(written) })
-}
-
 /** @param isUnsettled whether the keyset with this revision may still arrive in the store, or be there already */
 function tooManyTries(isUnsettled: boolean, revision?: Revision): KeystrataError {
   const detail = { tries: TRIES }
@@ -350,114 +295,3 @@ function tooManyTries(isUnsettled: boolean, revision?: Revision): KeystrataError
     'the store does not say whether it has this change: look for the revision in `detail` before a new try'
   return new KeystrataError('conflict', message, { ...detail, unsettled: revisionText(revision) })
 }
-
-/**
- * Drops old versions: all but the last few, and all that are under another master key, because old passwords open those.
- * Where there are recovery slots, those stay until the slots were sealed anew. The keyset is stored already, so a store
- * that cannot drop now is an error only if an old password would go on opening what it keeps. The next change drops
- * again.
- * @param isNewMaster whether this version has another master key than the one before it
- */
-async function dropOld(store: CheckedStore, newest: number, keyset: Keyset, isNewMaster: boolean): Promise<void> {
-  const lowest = Math.max(1, newest - KEPT_VERSIONS + 1)
-  const progress = { isOtherMaster: isNewMaster }
-  try {
-    await dropSettled(store, KEYSET_NAME, async () => {
-      const below = await lowestToKeep(store, newest, lowest, keyset)
-      progress.isOtherMaster ||= below > lowest
-      return below
-    })
-  } catch (error) {
-    if (progress.isOtherMaster) {
-      throw withNote(error, ` (the keyset is stored, but not all versions were dropped that an old password opens)`)
-    }
-    if (error instanceof StoreMistake) throw error
-  }
-}
-
-async function lowestToKeep(store: CheckedStore, newest: number, lowest: number, keyset: Keyset): Promise<number> {
-  if (await hasSlots(store)) return lowest
-  for (let version = newest - 1; version >= lowest; version--) {
-    const bytes = await store.readVersion(KEYSET_NAME, version)
-    if (bytes === undefined) return lowest
-    if (!isReadable(bytes, keyset)) return version + 1
-  }
-  return lowest
-}
-
-async function hasSlots(store: CheckedStore): Promise<boolean> {
-  try {
-    return (await store.read(SLOTS_NAME)) !== undefined
-  } catch (error) {
-    if (error instanceof UnroutedName) return false
-    throw error
-  }
-}
-
-/** Returns whether stored bytes are a keyset under the master key of this one. */
-function isReadable(bytes: Uint8Array, keyset: Keyset): boolean {
-  try {
-    const parsed = parseKeyset(bytes)
-    using _ = wiping(parsed.bytes)
-    return isUnder(parsed, keyset)
-  } catch (error) {
-    if (error instanceof KeystrataError) return false
-    throw error
-  }
-}
-
-/**
- * Checks that the export which a host, or a delegation, works with is the one of the stored keyset. Call it before and
- * after each run. A host with an old export may seal to a key pair that is about to be forgotten. Every change of the
- * keyset counts, a new password too.
- *
- * If this throws after a run, the run may have stored blocks under such a pair. Replace the export, and rekey all blocks
- * before the pair is forgotten. If it is forgotten already, adopt a version of the keyset that still has it (a store keeps
- * the last ones), rekey, check, and forget again. A store whose reads are late may still return the old keyset here. So
- * between replacing the exports and {@link Keyset.forgetRetired}, let more time pass than a run takes, and than reads can
- * be late.
- * @param writer a writer; only its id and revision are used
- * @throws KeystrataError `stale-export` if the stored keyset is newer than the export, or another one: replace the export
- * @throws KeystrataError `rollback` if the store still returns an older keyset after several reads
- * @throws KeystrataError `missing` if the store has no keyset
- * @throws KeystrataError `malformed` or `unsupported` if what is stored is not a keyset of this release
- * @throws TypeError if the store returns an invalid answer; the store's own errors
- * @example
- * ```ts
- * import { checkWriter, createKeyset, openWriter, saveKeyset } from 'keystrata'
- * import { memoryStateStore } from 'keystrata/stores'
- *
- * const store = memoryStateStore()
- * using keyset = await createKeyset('correct horse battery staple')
- * await saveKeyset(store, keyset)
- * using writer = openWriter(keyset.export('host'))
- * await checkWriter(store, writer) // before the backup, and again after it
- * ```
- */
-export async function checkWriter(store: StateStore, writer: Pick<KeysetWriter, 'id' | 'revision'>): Promise<void> {
-  const { id } = writer
-  const revision = parseRevision(writer.revision, 'the revision of the writer')
-  let isAnother = false
-  let stored = ''
-  try {
-    await readSettled(new CheckedStore(store), KEYSET_NAME, true, (found) => {
-      const { parsed } = parseStored(found)
-      stored = revisionText(revisionOf(parsed))
-      isAnother = toHex(parsed.header.ownerId) !== id
-      assertDescends(parsed, revision)
-      if (isAnother || !equalBytes(parsed.revision, revision.id)) throw staleExport(revision, stored)
-    })
-  } catch (error) {
-    if (!(error instanceof KeystrataError)) throw error
-    const { code } = error
-    const isStale = code === 'stale-export' || code === 'forked' || (code === 'rollback' && isAnother)
-    if (!isStale) throw error
-    throw staleExport(revision, stored)
-  }
-}
-
-const staleExport = (revision: Revision, stored: string): KeystrataError =>
-  new KeystrataError('stale-export', 'this host export is out of date: replace it', {
-    revision: revisionText(revision),
-    stored,
-  })

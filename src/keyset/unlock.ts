@@ -94,7 +94,7 @@ export interface OpenOptions {
   allowWeaker?: Encryption | undefined
 }
 
-const OPEN_OPTIONS: Rules<OpenOptions> = { atLeast: 'defined', allowWeaker: 'optional' }
+export const OPEN_OPTIONS: Rules<OpenOptions> = { atLeast: 'defined', allowWeaker: 'optional' }
 
 /** The checked form of {@link OpenOptions}. */
 export interface Acceptance {
@@ -103,7 +103,7 @@ export interface Acceptance {
 }
 
 /** @throws TypeError for anything else than a revision, and for an unknown strength */
-function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions): Acceptance {
+export function parseOpenOptions({ atLeast, allowWeaker }: OpenOptions): Acceptance {
   return {
     atLeast: atLeast === undefined ? undefined : parseRevision(atLeast, 'atLeast'),
     allowWeaker: allowWeaker === undefined ? undefined : numberOf(Strength, allowWeaker, 'allowWeaker'),

@@ -6,12 +6,13 @@ import { isBytes } from '../core/realms.ts'
 import { type Role, SecretKey, withBytes } from '../core/secret.ts'
 import type { ClientRecipe, ScopeRecipe } from '../client/client.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
+import type { RekeyRecipe } from '../keyset/rekey.ts'
 import type { SharedRecipe } from '../keyset/share.ts'
 import type { WriterRecipe } from '../keyset/writer.ts'
 import type { VaultRecipe } from '../vault/block.ts'
 
 /** The recipes of all handles, from all key models. */
-export type Recipe = WriterRecipe | KeysetRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
+export type Recipe = WriterRecipe | KeysetRecipe | RekeyRecipe | SharedRecipe | VaultRecipe | ClientRecipe | ScopeRecipe
 
 /** Bytes that move to the other thread. */
 export type Moved = Uint8Array<ArrayBuffer>

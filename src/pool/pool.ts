@@ -67,7 +67,7 @@ export interface Pool extends AsyncDisposable {
    * Returns a rekeyer that rekeys in the threads. Heads that are waiting travel together, up to 32 in one message, so
    * call `rekey` for many at once. It has its own copies of the keys, until the pool is closed. Only `isCurrent` still
    * asks the rekeyer that was given, in the calling thread.
-   * @param rekeyer a keyset
+   * @param rekeyer a keyset, or a delegation (`keystrata/fleet`)
    * @throws KeystrataError `disposed` if the rekeyer was disposed of or the pool was closed
    * @throws TypeError as in {@link Pool.writer}
    */

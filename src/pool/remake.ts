@@ -5,7 +5,9 @@ import { disposeKeys } from '../core/secret.ts'
 import { openedClient } from '../client/client.ts'
 import { cipherOf, OpenScope } from '../client/scope.ts'
 import type { KeysetRecipe } from '../keyset/keyset.ts'
+import { envelopeKeysOf } from '../keyset/open.ts'
 import { OwnerBlocks } from '../keyset/owner.ts'
+import { BlockRekeyer } from '../keyset/rekey.ts'
 import { AcceptedShare } from '../keyset/share.ts'
 import { BlockSealer, type WriterRecipe } from '../keyset/writer.ts'
 import { OpenedVault } from '../vault/block.ts'
@@ -15,7 +17,7 @@ import type { Recipe } from './messages.ts'
 export interface Remade {
   readonly writer?: BlockWriter
   readonly reader?: BlockReader
-  readonly owner?: OwnerBlocks
+  readonly owner?: Pick<BlockRekeyer, 'rekey'>
   dispose(): void
 }
 
@@ -26,6 +28,14 @@ export function remake(recipe: Recipe): Remade {
       return sealerOf(recipe)
     case 'keyset':
       return keysetOf(recipe)
+    case 'rekeyer': {
+      const keys = envelopeKeysOf(recipe.owner)
+      const dispose = () => {
+        keys.dispose()
+        disposeKeys(recipe)
+      }
+      return { owner: new BlockRekeyer(recipe.owner, keys), dispose }
+    }
     case 'shared': {
       const reader = new AcceptedShare(recipe.invited, recipe)
       disposeKeys(recipe)

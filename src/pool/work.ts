@@ -119,7 +119,7 @@ export class Work {
 
   #owner(handle: number): NonNullable<Remade['owner']> {
     const { owner } = this.#remade(handle)
-    if (owner === undefined) throw new TypeError('this handle cannot rekey: pass a keyset')
+    if (owner === undefined) throw new TypeError('this handle cannot rekey: pass a keyset or a delegation')
     return owner
   }
 

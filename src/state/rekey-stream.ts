@@ -24,13 +24,14 @@ const TRIES = 8
  * only if it is still as it was read, so this may be interrupted and run again, run beside backups, and run in many
  * places.
  * @param blocks a store; the heads of other keysets in it fail, and stay as they are
- * @param rekeyer the keyset after `regenerate`, also in a pool
+ * @param rekeyer the keyset after `regenerate`, or a delegation (`keystrata/fleet`), also in a pool
  * @param options `prefix`: only labels that begin with these hex digits, to share the work between machines; `ahead`,
  *   `signal`
  * @returns how many heads were `rekeyed`, and how many were `current`; and those that `failed`, with the reason. If
  *   `failed` is empty, every head is current. A block that was deleted meanwhile is not counted
  * @throws KeystrataError `aborted` if the signal was aborted
  * @throws KeystrataError `disposed` if the rekeyer was disposed of or its pool was closed
+ * @throws KeystrataError `expired` if the rekeyer is a delegation that has expired
  * @throws RangeError if `ahead` is not an integer from 1 to 1,024
  * @throws TypeError if `prefix` is not the beginning of a label
  * @throws TypeError for an unknown option
@@ -59,7 +60,10 @@ export async function rekeyBlocks(
     try {
       return await rekeyHead(blocks, rekeyer, head)
     } catch (error) {
-      failed.push({ label: head.label, error: aboutBlock(error) })
+      const about = aboutBlock(error)
+      // The keys may not be used any more, so the other heads would fail in the same way.
+      if (about.code === 'expired') throw about
+      failed.push({ label: head.label, error: about })
       return undefined
     }
   }

@@ -153,13 +153,24 @@ export async function readSettled<T>(
 
 /** Reads again, with pauses, while the error may come from a late read. Throws the last error. */
 export async function repeatedly<T>(read: () => Promise<T>, isLate: (error: unknown) => boolean): Promise<T> {
+  const attempt = async (): Promise<{ readonly value: T } | { readonly error: unknown }> => {
+    try {
+      return { value: await read() }
+    } catch (error) {
+      return { error }
+    }
+  }
+  const outcome = await readUntil(attempt, (found) => 'value' in found || !isLate(found.error))
+  if ('error' in outcome) throw outcome.error
+  return outcome.value
+}
+
+/** Reads again, with pauses, until the answer is final. Returns the last answer, final or not. */
+export async function readUntil<T>(read: () => Promise<T>, isFinal: (answer: T) => boolean): Promise<T> {
   const started = Date.now()
   for (let reads = 1; ; reads++) {
-    try {
-      return await read()
-    } catch (error) {
-      if (reads === READS || !isLate(error)) throw error
-    }
+    const answer = await read()
+    if (reads === READS || isFinal(answer)) return answer
     await pauseBeforeRetry(reads, (Date.now() - started) / reads)
   }
 }

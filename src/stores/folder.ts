@@ -197,8 +197,8 @@ export function folderBlobStore(path: string): BlobStore {
 }
 
 /**
- * A blob is one file, `_<n>`. `put` chooses an n that was never used, and `replace` keeps it, so an n stands for what
- * happened to a blob since it was put. Both are exchanges ({@link Folder}). Why nothing acknowledged is lost when two
+ * A blob is one file, `_<n>`. `put` chooses an n that no blob of this name had ({@link unusedNumber} says how sure that
+ * is), and `replace` keeps it, so an n stands for what happened to a blob since it was put. Both are exchanges ({@link Folder}). Why nothing acknowledged is lost when two
  * programs meet, each paused or killed anywhere:
  *
  * - *put and put*: rivals that both saw no file, so one succeeds.
@@ -346,8 +346,18 @@ const namesIn = async (folder: string): Promise<string[]> => (await unless('ENOE
 
 const numberOf = (path: string): number => Number(path.slice(path.lastIndexOf('_') + 1))
 
-/** Returns a number for a new blob, which no other blob of this name had: the microseconds since 1970, the last random. */
+/** The last number that {@link unusedNumber} has returned. All stores of this process share it. */
+let lastNumber = 0
+
+/**
+ * Returns a number for a new blob: the microseconds since 1970, the last three digits random. It is higher than all that
+ * this process has drawn before, although the clock may stop or go back. Two processes (or threads) draw the same number
+ * only if their clocks have shown the same millisecond, and then once in about 1,000 times. That does harm only if both
+ * put a blob of one name, the first of them was deleted, and a replace that compared before the deletion renames its file
+ * after the second put: it overwrites what was put.
+ */
 function unusedNumber(): number {
   const [high = 0, low = 0] = randomBytes(2)
-  return Date.now() * 1000 + ((high * 256 + low) % 1000)
+  lastNumber = Math.max(lastNumber + 1, Date.now() * 1000 + ((high * 256 + low) % 1000))
+  return lastNumber
 }

@@ -7,18 +7,20 @@ import {
   decode,
   list,
   name,
-  optional,
   secret,
   struct,
   uint32,
   uint8,
   validated,
+  type Variant,
+  variant,
   version,
   within,
 } from '../core/codec.ts'
 import { CARD_BYTES } from '../core/card.ts'
 import { copyOfEnvelope } from '../core/envelope.ts'
 import { type Header, HEADER_BYTES, ObjectType, parseHeader } from '../core/header.ts'
+import { SIGNED_RECOVERY_KEYS_BYTES, type SignedRecoveryKeys, signedRecoveryKeys } from '../core/recovery-holder.ts'
 import type { SecretKey } from '../core/secret.ts'
 import { CHECKSUM_BYTES, MAC_BYTES } from '../core/trailer.ts'
 import { sealedToBytes, wrappedBytes } from '../core/wrap.ts'
@@ -105,6 +107,25 @@ const handover: Codec<Handover | undefined> = {
   },
 }
 
+interface Recoveries {
+  readonly nobody: object
+  /** The admin's card. */
+  readonly card: Uint8Array
+  /** The user's own recovery key, which has signed the identity. */
+  readonly recoveryKey: SignedRecoveryKeys
+}
+
+/** Who may set a new password if the user has forgotten theirs. */
+export type StoredRecovery = Variant<Recoveries>
+
+const recovery: Codec<StoredRecovery> = variant<Recoveries>({
+  nobody: { tag: 0, layout: struct<object>({}) },
+  card: { tag: 1, layout: bytes(CARD_BYTES) },
+  recoveryKey: { tag: 2, layout: signedRecoveryKeys },
+})
+
+export const NOBODY_RESETS: Extract<StoredRecovery, { readonly kind: 'nobody' }> = { kind: 'nobody', value: {} }
+
 export interface StoredProfile {
   readonly headerBytes: Uint8Array
   readonly version: number
@@ -114,8 +135,7 @@ export interface StoredProfile {
   readonly identity: Uint8Array
   /** The seed of the identity, wrapped under the root key. */
   readonly seed: Uint8Array
-  /** The admin's card. Nobody can set a new password, except the user, if there is none. */
-  readonly admin?: Uint8Array | undefined
+  readonly recovery: StoredRecovery
   readonly vaults: readonly StoredVault[]
   readonly handover?: Handover | undefined
   readonly signature: Uint8Array
@@ -129,7 +149,7 @@ export const storedProfile: Codec<StoredProfile> = struct({
   previous: bytes(HASH_BYTES),
   identity: bytes(SIGNING_KEY_BYTES),
   seed: bytes(wrappedBytes(SIGNING_KEY_BYTES)),
-  admin: optional(bytes(CARD_BYTES)),
+  recovery,
   vaults: list(
     struct({
       id: bytes(16),
@@ -147,17 +167,17 @@ export const storedProfile: Codec<StoredProfile> = struct({
 /** Where a record says who may reset it: behind its header, version, predecessor, identity and seed. */
 const RECOVERY_AT = 280
 
-/** Returns the byte that says who may reset a profile. Undefined if the record ends before it. */
-export const recoveryOf = (profile: Uint8Array): number | undefined => profile[RECOVERY_AT]
+/** The length of what follows that byte, by its value. */
+const RECOVERY_BYTES: readonly number[] = [0, CARD_BYTES, SIGNED_RECOVERY_KEYS_BYTES]
 
 /**
  * Reads the number of vaults that a record claims to have. Returns 0 if the record ends before that field, or has a
  * recovery whose length nobody knows.
  */
 export function vaultCount(profile: Uint8Array): number {
-  const recovery = recoveryOf(profile)
-  const count = profile.subarray(RECOVERY_AT + 1 + (recovery === 1 ? CARD_BYTES : 0))
-  if (recovery === undefined || recovery > 1 || count.length < 2) return 0
+  const length = RECOVERY_BYTES[profile[RECOVERY_AT] ?? RECOVERY_BYTES.length]
+  const count = profile.subarray(RECOVERY_AT + 1 + (length ?? 0))
+  if (length === undefined || count.length < 2) return 0
   return new DataView(count.buffer, count.byteOffset).getUint16(0)
 }
 

@@ -22,10 +22,12 @@ export interface ProfileFacts {
    */
   readonly identity: string
   /**
-   * Whether only the user can set a new password. If there was an admin before, only people who know the password
+   * Whether only the user can set a new password, by the old one or by a recovery key. If there was an admin before, only people who know the password
    * can read the data once {@link Profile.rotationDue} is empty and the old keyrings are deleted.
    */
   readonly zeroTrust: boolean
+  /** Whether a recovery key of the user can set a new password. If neither it nor an admin can, nobody can. */
+  readonly hasRecoveryKey: boolean
   /** The ids of the vaults, 32 hex digits each. */
   readonly vaults: readonly string[]
   /**
@@ -35,11 +37,12 @@ export interface ProfileFacts {
   readonly passwordId: string
 }
 
-export function factsOf({ version, identity, admin, vaults, header }: ParsedProfile): ProfileFacts {
+export function factsOf({ version, identity, recovery, vaults, header }: ParsedProfile): ProfileFacts {
   return Object.freeze({
     revision: String(version),
     identity: toHex(identity),
-    zeroTrust: admin === undefined,
+    zeroTrust: recovery.kind !== 'card',
+    hasRecoveryKey: recovery.kind === 'recoveryKey',
     vaults: Object.freeze(vaults.map(({ id }) => toHex(id))),
     // A hash, so that nobody takes it for the name of the verifier's object.
     passwordId: toHex(sha256(domain('password-id'), header.keyId).subarray(0, 16)),

@@ -2,12 +2,23 @@
 // without being noticed. The profile's identity signs every record, so that servers and admins can check it without the
 // root key. Not protected: a record that its user has signed while somebody else knew their password.
 import { Suite } from '../core/suite.ts'
-import { allocate, type Bytes, bytesFrom, concat, domain, equalBytes, lengthPrefixed } from '../core/bytes.ts'
+import {
+  allocate,
+  type Bytes,
+  bytesFrom,
+  concat,
+  domain,
+  equalBytes,
+  lengthPrefixed,
+  utf8,
+  withFields,
+} from '../core/bytes.ts'
 import { readCard } from '../core/card.ts'
 import { decode, encode } from '../core/codec.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { encodeHeader, type Header, ObjectType, parseHeader } from '../core/header.ts'
 import { Recipient, type SigningPair, signingPairOf } from '../core/key-pairs.ts'
+import { recipientOf } from '../core/recovery-holder.ts'
 import { disposeKeys, SecretKey, withBytes } from '../core/secret.ts'
 import { authenticatedPart, CHECKSUM_BYTES, copySummed, fillTrailer, MAC_BYTES, macUnder } from '../core/trailer.ts'
 import { keyIdOf, type SecretPlace, unwrapSecret, wrapSecret } from '../core/wrap.ts'
@@ -26,9 +37,9 @@ import {
   HandoverBy,
   MAX_PROFILE_BYTES,
   MAX_VAULTS,
-  recoveryOf,
   storedProfile,
   type StoredProfile,
+  type StoredRecovery,
   vaultCount,
 } from './layout.ts'
 
@@ -44,8 +55,7 @@ export interface ProfileContents {
   readonly identity: SigningPair
   /** Whether an admin knows the identity, so that the next new password must come with a new one. */
   readonly identityDue: boolean
-  /** The card of the admin who may reset the password; undefined under zero trust. */
-  readonly admin: Uint8Array | undefined
+  readonly recovery: StoredRecovery
   readonly vaults: readonly VaultEntry[]
 }
 
@@ -62,9 +72,9 @@ export interface ParsedProfile extends StoredProfile {
   readonly bytes: Bytes
 }
 
-/** Signs a handover to a new identity: the identity, or the admin's card, in the record that the new one follows. */
+/** Signs a handover to a new identity: the identity, the card or the recovery key in the record that the new one follows. */
 export interface HandoverSigner {
-  readonly by: typeof HandoverBy.identity | typeof HandoverBy.card
+  readonly by: HandoverBy
   sign(message: Uint8Array): Bytes
 }
 
@@ -89,21 +99,13 @@ export function parseProfileRecord(stored: Uint8Array): ParsedProfile {
     generation: 1,
     flags: [0, IDENTITY_DUE],
   })
-  if (recoveryOf(bytes) === 2) throw needsRecoveryKeys()
   // Check the count before decoding: decoded lists of very small vaults take many times the memory of their bytes.
   assertVaults(vaultCount(bytes))
   const fields = decode(storedProfile, bytes, 'profile')
   const identityDue = header.flags === IDENTITY_DUE
   assertConsistent(fields, identityDue)
-  if (fields.handover?.by === HandoverBy.recoveryKey) throw needsRecoveryKeys()
   return { ...fields, header, identityDue, bytes }
 }
-
-const needsRecoveryKeys = (): KeystrataError =>
-  new KeystrataError('unsupported', 'this profile has a recovery key, which needs a later release', {
-    object: 'profile',
-    field: 'recovery',
-  })
 
 /**
  * Parses a record and checks that its identity signed it. This needs no key.
@@ -165,7 +167,7 @@ export function assertComesAfter(next: ParsedProfile, stored: ParsedProfile): vo
 }
 
 function assertAllowed(next: ParsedProfile, stored: ParsedProfile): void {
-  if (stored.admin === undefined && next.admin !== undefined) throw zeroTrustIsPermanent()
+  if (stored.recovery.kind !== 'card' && next.recovery.kind === 'card') throw zeroTrustIsPermanent()
   assertHandedOver(next, stored)
 }
 
@@ -179,8 +181,8 @@ function assertHandedOver(next: ParsedProfile, stored: ParsedProfile): void {
   const { identity, identityDue, handover, bytes } = next
   const isSame = equalBytes(identity, stored.identity)
   if (isSame && handover === undefined && identityDue === stored.identityDue) return
-  const signer = handover && signerOf(handover.by, stored)
-  if (isSame || handover === undefined || signer === undefined) {
+  const signer = isSame || handover === undefined ? undefined : signerOf(handover.by, stored)
+  if (handover === undefined || signer === undefined) {
     const message = isSame
       ? 'this record keeps its identity, but hands the profile over, or changes the mark that it is to be replaced'
       : 'this record has another identity than the stored one, which has not handed the profile over to it'
@@ -190,15 +192,15 @@ function assertHandedOver(next: ParsedProfile, stored: ParsedProfile): void {
 }
 
 /** Returns the public key that signs such a handover behind this record. Undefined if there is none. */
-function signerOf(by: HandoverBy, { identity, admin }: ParsedProfile): Uint8Array | undefined {
+function signerOf(by: HandoverBy, { identity, recovery }: ParsedProfile): Uint8Array | undefined {
   switch (by) {
     case HandoverBy.identity:
       return identity
     case HandoverBy.card:
       // Only the record's owner could have written an invalid card. No handover by it holds.
-      return admin && answeredAlike(() => readCard(admin)).cardSigning
+      return recovery.kind === 'card' ? answeredAlike(() => readCard(recovery.value)).cardSigning : undefined
     case HandoverBy.recoveryKey:
-      return undefined
+      return recovery.kind === 'recoveryKey' ? recovery.value.keys.signing : undefined
   }
 }
 
@@ -215,14 +217,17 @@ function assertVaults(vaults: number): void {
  * Checks rules between fields, which a server can check without a key. An honest writer never breaks them.
  * @throws KeystrataError `malformed` if a rule is broken; `limit-exceeded` beyond 256 vaults
  */
-function assertConsistent({ admin, vaults, handover }: StoredProfile, identityDue: boolean): void {
+function assertConsistent({ recovery, vaults, handover }: StoredProfile, identityDue: boolean): void {
   assertVaults(vaults.length)
   const names = new Set(vaults.map(({ id }) => id.join()))
   const holds =
     names.size === vaults.length &&
     vaults.every(({ slots }) => slots.length > 0) &&
     (handover?.by !== HandoverBy.card || identityDue) &&
-    (admin !== undefined || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
+    // Nobody else knows the identity of a profile with a recovery key. A new password could not sign another one.
+    (recovery.kind !== 'recoveryKey' || !identityDue) &&
+    (handover?.by !== HandoverBy.recoveryKey || recovery.kind === 'recoveryKey') &&
+    (recovery.kind !== 'nobody' || vaults.every(({ recoverySlots }) => recoverySlots.length === 0))
   if (!holds)
     throw new KeystrataError('malformed', 'the fields of this profile contradict each other', { object: 'profile' })
 }
@@ -239,7 +244,7 @@ const seedPlace = (profileId: Uint8Array, identity: Uint8Array): SecretPlace => 
  * @throws KeystrataError `limit-exceeded` beyond 256 vaults
  */
 export function encodeProfile(
-  { id, version, identity, identityDue, admin, vaults }: ProfileContents,
+  { id, version, identity, identityDue, recovery, vaults }: ProfileContents,
   rootKey: SecretKey<'root'>,
   predecessor?: Predecessor,
 ): Bytes {
@@ -253,7 +258,7 @@ export function encodeProfile(
     previous: previousOf(predecessor?.record),
     identity: identity.publicKey,
     seed: withBytes(identity.seed, (seed) => wrapSecret(rootKey, seed, seedPlace(id, identity.publicKey))),
-    admin,
+    recovery,
     vaults: vaults.map((vault) => ({
       id: vault.id,
       dataKeyId: vault.dataKeyId,
@@ -286,13 +291,13 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
   if (!equalBytes(mac, parsed.mac)) throw authenticationFailed()
   assertSigned(parsed)
   const { ownerId: id } = parsed.header
-  const { version, admin, identityDue } = parsed
+  const { version, recovery, identityDue } = parsed
   const opened: { identity?: SigningPair; vaults: VaultEntry[] } = { vaults: [] }
   try {
     // The MAC is right, so only a holder of the root key could have written what fails here. Every failure becomes
     // `authentication-failed`, because details would help an attacker.
     const identity = answeredAlike(() => {
-      if (admin !== undefined) readCard(admin)
+      recipientFor(recovery)
       opened.identity = openIdentity(parsed, rootKey)
       for (const { slots, ...vault } of parsed.vaults) {
         const keys: SlotKey[] = []
@@ -301,7 +306,7 @@ export function openProfileRecord(parsed: ParsedProfile, rootKey: SecretKey<'roo
       }
       return opened.identity
     })
-    return { id, version, identity, identityDue, admin, vaults: opened.vaults }
+    return { id, version, identity, identityDue, recovery, vaults: opened.vaults }
   } catch (error) {
     disposeKeys(opened)
     throw error
@@ -318,16 +323,35 @@ function openIdentity({ header, identity, seed }: ParsedProfile, rootKey: Secret
 }
 
 /**
- * Returns the vault with a recovery slot for every key that is not due. Recovery slots that exist are kept. Under zero
- * trust there are none.
+ * Returns the keys that recovery slots are sealed to, or undefined if nobody can reset the profile.
+ * @throws KeystrataError if they are invalid
  */
-export function withRecoverySlots(vault: VaultEntry, { id, admin }: ProfileContents, names: UserNames): VaultEntry {
-  if (admin === undefined) return { ...vault, recoverySlots: [] }
-  const recipient = new Recipient(readCard(admin).sharing)
+function recipientFor(recovery: StoredRecovery): Recipient | undefined {
+  switch (recovery.kind) {
+    case 'nobody':
+      return undefined
+    case 'card':
+      return new Recipient(readCard(recovery.value).sharing)
+    case 'recoveryKey':
+      return recipientOf(recovery.value.keys)
+  }
+}
+
+/**
+ * Returns the vault with a recovery slot for every key. An admin gets none for a key that is due, because it belongs to the
+ * time of another one. Recovery slots that exist are kept. If nobody can reset the profile, there are none.
+ */
+export function withRecoverySlots(vault: VaultEntry, { id, recovery }: ProfileContents, names: UserNames): VaultEntry {
+  const recipient = recipientFor(recovery)
+  if (recipient === undefined) return { ...vault, recoverySlots: [] }
   const recoverySlots = vault.keys.flatMap((key) => {
     const there = vault.recoverySlots.find(({ generation }) => generation === key.generation)
     if (there !== undefined) return [there]
-    return key.due ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
+    return key.due && recovery.kind === 'card' ? [] : [sealRecoverySlot(recipient, id, names, vault.id, key)]
   })
   return { ...vault, recoverySlots }
 }
+
+/** What a recovery key signs: whose profile it may reset, and the identity that signs its records. */
+export const identityMessage = (profileId: Uint8Array, { realm, user }: UserNames, identity: Uint8Array): Bytes =>
+  withFields(domain('sign/recovery-identity'), profileId, utf8(realm), utf8(user), identity)

@@ -1,9 +1,9 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
 // protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
 import { type Bytes, copyOf, equalBytes, fromHex, toHex } from '../core/bytes.ts'
-import { type Card, cardFrom, parseCard } from '../core/card.ts'
+import { KeystrataError } from '../core/errors.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'
-import { fieldsFrom, optionsFrom } from '../core/options.ts'
+import { optionsFrom } from '../core/options.ts'
 import { disposable, disposeKeys, disposing, type Handle, SecretHolder } from '../core/secret.ts'
 import { keyIdOf } from '../core/wrap.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -13,6 +13,7 @@ import type { StateStore } from '../state/store.ts'
 import { assertNotOlder, FLOOR, nextVersion, parseFloor } from '../state/version.ts'
 import { OpenedVault, type Vault } from './block.ts'
 import { HandoverBy } from './layout.ts'
+import type { UserNames } from './keyring.ts'
 import { type Login, ownerOf, type ProfileOwner } from './login.ts'
 import { factsOf, type ProfileFacts } from './profile-facts.ts'
 import {
@@ -23,46 +24,13 @@ import {
   parseProfileRecord,
   type Predecessor,
   type ProfileContents,
-  type VaultEntry,
+  withRecoverySlots,
   zeroTrustIsPermanent,
 } from './profile-record.ts'
+import { parseRecovery, type Recovery, storedRecovery } from './profile-recovery.ts'
 import { rotateVault } from './rotation.ts'
 import { changeProfile, type ProfileView, readStoredRecord, readVerifiedRecord, writeRecord } from './stored-profile.ts'
 import { createVaultIn, openDataKey } from './stored-vault.ts'
-
-/**
- * Who may set a new password if the user forgets theirs: the admin with this card, or nobody. The admin's keyset can
- * read all of the user's data.
- * @example
- * ```ts
- * import { parseCard } from 'keystrata'
- * import type { Recovery } from 'keystrata/vault'
- *
- * function byAdmin(card: Uint8Array, comparedFingerprint: string): Recovery {
- *   return { admin: parseCard(card, { fingerprint: comparedFingerprint }) }
- * }
- * ```
- */
-export type Recovery = { admin: Card } | { zeroTrust: true }
-
-/**
- * Returns the checked card of the admin, or undefined for zero trust.
- * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
- * @throws KeystrataError `invalid-text` if the card's fingerprint is not 60 digits
- * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if it is not a valid card
- * @throws TypeError if `recovery` is not exactly one of the two
- */
-export function parseRecovery(recovery: Recovery): Bytes | undefined {
-  const rules = { admin: 'defined', zeroTrust: 'defined' } as const
-  const hint = ': pass { admin: card } or { zeroTrust: true }'
-  const { admin, zeroTrust } = fieldsFrom<{ admin?: Card; zeroTrust?: true }>(recovery, rules, 'recovery', hint)
-  const isOne = zeroTrust === undefined ? admin !== undefined : (zeroTrust as unknown) === true && admin === undefined
-  if (!isOne) throw new TypeError('recovery must be either { admin: card } or { zeroTrust: true }')
-  if (admin === undefined) return undefined
-  // Check the bytes again: the fingerprint beside them is the one that somebody compared.
-  const { bytes, fingerprint } = cardFrom(admin)
-  return parseCard(bytes, { fingerprint }).bytes
-}
 
 /**
  * A profile that was opened with its user's password. Every change returns a new handle with a higher revision. Use the
@@ -155,12 +123,14 @@ export interface Profile extends ProfileFacts, Handle {
    */
   rotate(store: StateStore, vaultId?: string): Promise<Profile>
   /**
-   * Sets another admin, the same one again, or zero trust, which is permanent. Makes a new identity, drops every recovery slot and rotates
+   * Sets another admin, the same one again, or zero trust, which is permanent, with or without a recovery key. To keep a
+   * recovery key, pass it again: without it, nobody can reset the profile any more. Makes a new identity, drops every recovery slot and rotates
    * every vault, so that the former admin's E-keys open no current keyring. This takes effect once the old keyrings are
    * deleted. A former admin who kept one still has that vault's A-key (see {@link Profile.rotate}). If an admin has chosen
    * the password, change it too. If the change is interrupted, {@link Profile.rotationDue} lists the vaults that are left,
    * and `rotate` finishes it.
-   * @throws KeystrataError `policy` if `recovery` sets an admin and the profile is under zero trust
+   * @throws KeystrataError `policy` if `recovery` sets an admin and the profile is under zero trust; or if it sets a recovery
+   *   key while an admin knows the password, after a reset: change the password first
    * @throws KeystrataError as in {@link Profile.rotate}, and as in {@link createProfile} for an invalid card
    * @throws TypeError if `recovery` is invalid
    */
@@ -177,6 +147,7 @@ class OpenedProfile extends SecretHolder implements Profile {
   readonly revision: string
   readonly identity: string
   readonly zeroTrust: boolean
+  readonly hasRecoveryKey: boolean
   readonly vaults: readonly string[]
   readonly passwordId: string
   readonly rotationDue: readonly string[]
@@ -187,10 +158,11 @@ class OpenedProfile extends SecretHolder implements Profile {
   constructor(parsed: ParsedProfile, owner: ProfileOwner) {
     disposeKeys(openProfileRecord(parsed, owner.rootKey))
     super('profile', () => owner.rootKey.dispose())
-    const { revision, identity, zeroTrust, vaults, passwordId } = factsOf(parsed)
+    const { revision, identity, zeroTrust, hasRecoveryKey, vaults, passwordId } = factsOf(parsed)
     this.revision = revision
     this.identity = identity
     this.zeroTrust = zeroTrust
+    this.hasRecoveryKey = hasRecoveryKey
     this.vaults = vaults
     this.passwordId = passwordId
     this.rotationDue = Object.freeze(
@@ -265,15 +237,18 @@ class OpenedProfile extends SecretHolder implements Profile {
   }
 
   async changeRecovery(store: StateStore, recovery: Recovery): Promise<Profile> {
-    const admin = parseRecovery(recovery)
+    const chosen = parseRecovery(recovery)
     return this.#withView(store, async (view) => {
       const identity = generateSigningPair()
       using _ = identity.seed
+      const next = storedRecovery(chosen, view.profileId, view.owner, identity.publicKey)
       const marked = await changeProfile(view, ({ record, contents }) => {
         if (equalBytes(record.identity, identity.publicKey)) return undefined
-        if (contents.admin === undefined && admin !== undefined) throw zeroTrustIsPermanent()
+        if (contents.recovery.kind !== 'card' && next.kind === 'card') throw zeroTrustIsPermanent()
+        // The next new password must make another identity, and has no recovery key to sign it.
+        if (contents.identityDue && next.kind === 'recoveryKey') throw passwordIsKnown()
         return {
-          contents: { ...contents, identity, admin, vaults: contents.vaults.map(markedForRotation) },
+          contents: markedForRotation({ ...contents, identity, recovery: next }, view.owner),
           handover: byIdentity(contents.identity),
         }
       })
@@ -362,9 +337,27 @@ export function sealedProfile(contents: ProfileContents, owner: ProfileOwner, pr
   }
 }
 
-/** Marks every key of a vault as due, because a former admin may have it, and drops the recovery slots. */
-function markedForRotation(vault: VaultEntry): VaultEntry {
-  return { ...vault, keys: vault.keys.map((key) => ({ ...key, due: true })), recoverySlots: [] }
+const passwordIsKnown = (): KeystrataError =>
+  new KeystrataError(
+    'policy',
+    'an admin has reset this password and may know it: change it before you set a recovery key',
+    {
+      rule: 'change-password',
+    },
+  )
+
+/**
+ * Marks every key as due, because a former admin may have it, and replaces the recovery slots. A recovery key gets a slot for
+ * these keys too, so that the user's sheet is good at once; an admin gets only the next ones.
+ */
+function markedForRotation(contents: ProfileContents, names: UserNames): ProfileContents {
+  const isOwn = contents.recovery.kind === 'recoveryKey'
+  const vaults = contents.vaults.map((vault) => {
+    const without = { ...vault, recoverySlots: [] }
+    const sealed = isOwn ? withRecoverySlots(without, contents, names) : without
+    return { ...sealed, keys: vault.keys.map((key) => ({ ...key, due: true })) }
+  })
+  return { ...contents, vaults }
 }
 
 /**
@@ -380,9 +373,10 @@ function parseVaultId(vaultId: string): Bytes {
 
 /**
  * Creates the profile of a new user. Save its credential first (`saveCredential` of `keystrata/server`), then the profile
- * (`saveProfile`). Under zero trust, a user who forgets the password loses the data: nobody can recover it. With an
- * admin, anyone who holds the admin's keyset can read the data; the server cannot.
- * @param recovery the admin's card, whose fingerprint was compared with the admin, or zero trust
+ * (`saveProfile`). Under zero trust without a recovery key, a user who forgets the password loses the data: nobody can
+ * recover it. With an admin, anyone who holds the admin's keyset can read the data; the server cannot.
+ * @param recovery the admin's card, whose fingerprint was compared with the admin; or zero trust, with a recovery key if the user
+ *   wants one. The profile keeps its public keys only
  * @throws KeystrataError `key-changed` if the card's bytes and fingerprint do not belong together
  * @throws KeystrataError `invalid-text` if the card's fingerprint is not 60 digits
  * @throws KeystrataError `malformed`, `unsupported`, `authentication-failed` if the admin's card is not a valid card
@@ -398,11 +392,13 @@ function parseVaultId(vaultId: string): Bytes {
  * ```
  */
 export function createProfile(login: Login, recovery: Recovery): Profile {
-  const admin = parseRecovery(recovery)
+  const chosen = parseRecovery(recovery)
   const owner = ownerOf(login)
   const identity = generateSigningPair()
   using _ = identity.seed
-  return sealedProfile({ id: randomBytes(16), version: 1, identity, identityDue: false, admin, vaults: [] }, owner)
+  const id = randomBytes(16)
+  const stored = storedRecovery(chosen, id, owner, identity.publicKey)
+  return sealedProfile({ id, version: 1, identity, identityDue: false, recovery: stored, vaults: [] }, owner)
 }
 
 /**

@@ -4,7 +4,7 @@ import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
 import { disposing } from '../core/secret.ts'
 import { CheckedStore } from '../state/checked.ts'
-import { pauseBeforeRetry } from '../state/compare-and-set.ts'
+import { pauseBeforeRetry, TRIES } from '../state/compare-and-set.ts'
 import { keyringName } from '../state/name.ts'
 import { READS } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
@@ -20,14 +20,7 @@ import {
   type ProfileContents,
   type VaultEntry,
 } from './profile-record.ts'
-import {
-  presentRecord,
-  readRecordAgain,
-  readStoredRecord,
-  type StoredRecord,
-  TRIES,
-  writeRecord,
-} from './stored-profile.ts'
+import { presentRecord, readRecordAgain, readStoredRecord, type StoredRecord, writeRecord } from './stored-profile.ts'
 import { openWith } from './stored-vault.ts'
 
 /**

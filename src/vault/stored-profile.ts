@@ -4,7 +4,7 @@ import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { disposeKeys, disposing } from '../core/secret.ts'
 import { type CheckedStore, StoreMistake } from '../state/checked.ts'
-import { pauseBeforeRetry } from '../state/compare-and-set.ts'
+import { TRIES, untilDone } from '../state/compare-and-set.ts'
 import { PROFILE_NAME } from '../state/name.ts'
 import { dropSettled, mayBeLate, repeatedly, writeSettled } from '../state/settle.ts'
 import { assertNotOlder, nextVersion } from '../state/version.ts'
@@ -21,9 +21,6 @@ import {
   type ProfileContents,
   readProfileRecord,
 } from './profile-record.ts'
-
-/** How often to start again after a refused write. */
-export const TRIES = 12
 
 /** The record that counts, and where it is. */
 export interface StoredRecord {
@@ -203,15 +200,7 @@ export async function dropBelow(store: CheckedStore, name: string, below: number
  * Runs `attempt` until it returns something, with growing random pauses.
  * @throws KeystrataError `conflict` if other devices were quicker every time
  */
-export async function untilWritten<T>(attempt: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    const started = Date.now()
-    const done = await attempt()
-    if (done !== undefined) return done
-    if (tries === TRIES) throw lost()
-    await pauseBeforeRetry(tries, Date.now() - started)
-  }
-}
+export const untilWritten = <T>(attempt: () => Promise<T | undefined>): Promise<T> => untilDone(attempt, lost)
 
 const lost = (): KeystrataError =>
   new KeystrataError('conflict', 'other devices wrote first on every try: wait a random time and try again', {

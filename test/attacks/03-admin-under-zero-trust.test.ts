@@ -107,7 +107,10 @@ describe('an admin under zero trust wants a reset', () => {
     const before = parseProfileRecord(record)
     const changed = parseProfileRecord(profile.changePassword(alice).record)
     assertFollows(changed, before)
-    await failure(() => assertFollows({ ...changed, admin: admin.card().bytes }, before), 'policy')
+    await failure(
+      () => assertFollows({ ...changed, recovery: { kind: 'card', value: admin.card().bytes } }, before),
+      'policy',
+    )
   })
 })
 

@@ -1,4 +1,4 @@
-// The harness of the page test: a local server with the built page, a browser, and a count of the checks.
+// The harness of the tests in a browser: a local server with the built page, the browser, and a count of the checks.
 import { existsSync, mkdtempSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
@@ -6,8 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { type Browser, type BrowserContext, chromium } from 'playwright'
-import { build } from 'vite'
-import config from '../../examples/browser/vite.config.ts'
+import { build, type UserConfig } from 'vite'
 
 const EXECUTABLE = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync']
@@ -55,7 +54,8 @@ async function listen(answer: (path: string) => Promise<{ code: number; type: st
       server.close(() => resolve())
       server.closeAllConnections()
     })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, asked, close }
+  // By name: a passkey belongs to a name, never to an address.
+  return { url: `http://localhost:${(server.address() as AddressInfo).port}/`, asked, close }
 }
 
 /** Serves the files of a folder without security headers: the page's own policy must be enough. */
@@ -67,18 +67,40 @@ const serve = (folder: string): Promise<Site> =>
     return { code: 200, type: TYPES[extname(file)] ?? 'application/octet-stream', body }
   })
 
-export interface Stage {
+/** A browser, and what may not happen in it. */
+export interface Theatre {
   browser: Browser
-  /** The built page. */
-  site: Site
   /** Another server, which must never get a request. */
   elsewhere: Site
   /** A folder for this run. */
   folder: string
 }
 
-/** Builds the page, starts the servers and the browser, runs `play`, and always cleans up afterwards. */
-export async function withStage(play: (stage: Stage) => Promise<void>): Promise<void> {
+export interface Stage extends Theatre {
+  /** The built page. */
+  site: Site
+}
+
+/** Builds a page, serves it, and runs `play` as {@link withBrowser} does. */
+export const withStage = (config: UserConfig, play: (stage: Stage) => Promise<void>): Promise<void> =>
+  withBrowser(async (theatre) => {
+    const outDir = join(theatre.folder, 'site')
+    await build({
+      ...config,
+      configFile: false,
+      logLevel: 'warn',
+      build: { ...config.build, outDir, emptyOutDir: true },
+    })
+    const site = await serve(outDir)
+    try {
+      await play({ ...theatre, site })
+    } finally {
+      await site.close()
+    }
+  })
+
+/** Starts the browser and a server, runs `play`, prints the count of the checks, and always cleans up afterwards. */
+export async function withBrowser(play: (theatre: Theatre) => Promise<void>): Promise<void> {
   if (!existsSync(EXECUTABLE)) {
     console.error(`Chromium was not found at ${EXECUTABLE}. This test needs it: set CHROMIUM to its path.`)
     process.exitCode = 1
@@ -87,20 +109,11 @@ export async function withStage(play: (stage: Stage) => Promise<void>): Promise<
   const folder = mkdtempSync(join(tmpdir(), 'keystrata-page-'))
   const closing: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true, maxRetries: 20 })]
   try {
-    const outDir = join(folder, 'site')
-    await build({
-      ...config,
-      configFile: false,
-      logLevel: 'warn',
-      build: { ...config.build, outDir, emptyOutDir: true },
-    })
-    const site = await serve(outDir)
-    closing.push(site.close)
     const elsewhere = await listen(async () => ({ code: 200, type: 'text/plain', body: Buffer.from('here') }))
     closing.push(elsewhere.close)
     const browser = await chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...QUIET] })
     closing.push(() => browser.close())
-    await play({ browser, site, elsewhere, folder })
+    await play({ browser, elsewhere, folder })
   } catch (error) {
     check('the test ran to its end', false)
     console.error(error)

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openFile, sealFile } from '../../examples/browser/sealed-file.ts'
+import config from '../../examples/browser/vite.config.ts'
 import { behaved, staysAlone } from './alone.ts'
 import { check, checkSame, watch, withStage } from './harness.ts'
 import { leastContrast, PASSWORD, Visitor } from './visitor.ts'
@@ -201,7 +202,7 @@ async function takePicture(visitor: Visitor): Promise<void> {
   console.log(`${SCREENSHOT}: ${(readFileSync(SCREENSHOT).length / 1000).toFixed(0)} kB`)
 }
 
-await withStage(async (stage) => {
+await withStage(config, async (stage) => {
   const context = await stage.browser.newContext({ viewport: { width: 1000, height: 800 }, acceptDownloads: true })
   const conduct = watch(context)
   const page = await context.newPage()

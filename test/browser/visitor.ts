@@ -51,7 +51,7 @@ export class Visitor {
   }
 
   async type(password: string, again?: string): Promise<void> {
-    await this.page.getByLabel('Password', { exact: true }).fill(password)
+    await this.page.getByLabel('Password', { exact: true }).filter({ visible: true }).fill(password)
     if (again !== undefined) await this.page.getByLabel('The password again').fill(again)
   }
 

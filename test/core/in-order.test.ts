@@ -219,14 +219,19 @@ describe('tasks of a stream', () => {
   })
 
   it('do not leak memory over many items', async () => {
-    const heap: number[] = []
-    const { signal } = new AbortController()
-    for await (const number of inOrder(numbers(40_001), echo, { most: 4, signal })) {
-      if (number % 20_000 !== 0) continue
-      collect()
-      heap.push(memoryInUse())
+    const growths: number[] = []
+    // The least of three: other parts of this process may use memory meanwhile, but a leak is in each of them.
+    for (let run = 0; run < 3; run++) {
+      const heap: number[] = []
+      const { signal } = new AbortController()
+      for await (const number of inOrder(numbers(40_001), echo, { most: 4, signal })) {
+        if (number % 20_000 !== 0) continue
+        collect()
+        heap.push(memoryInUse())
+      }
+      growths.push(heap[2]! - heap[1]!)
     }
     // A leak of 100 bytes for each of 20,000 items would be 2,000,000 bytes.
-    expect(heap[2]! - heap[1]!).toBeLessThan(1_000_000)
+    expect(Math.min(...growths)).toBeLessThan(1_000_000)
   })
 })

@@ -31,6 +31,7 @@ const demoOf = (store: FolderStore, backUp: Demo['backUp']): Demo => ({
   atLeast: undefined,
   regenerate: false,
   share: undefined,
+  sheet: '/nowhere.html',
   backUp,
   restore: async () => undefined,
 })

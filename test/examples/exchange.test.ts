@@ -12,7 +12,7 @@ import { type Card, parseCard } from '../../src/index.ts'
 import { type StateStore } from '../../src/stores.ts'
 import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
-import { CHEAP, failure, makeKeyset, quick, sample } from '../fixtures.ts'
+import { CHEAP, failure, flipped, makeKeyset, quick, sample } from '../fixtures.ts'
 
 const database = new PGlite()
 const state = postgresStateStore(database)
@@ -131,7 +131,7 @@ describe('the service', () => {
     await expect(ExchangeClient.logIn(url, 'carol', 'x')).rejects.toThrow('wrong name or password')
     await expect(ExchangeClient.logIn(url, 'nobody', 'x')).rejects.toThrow('wrong name or password')
     const card = (await makeKeyset()).card()
-    const damaged = { ...card, bytes: new Uint8Array(card.bytes).fill(7, 100, 101) }
+    const damaged = { ...card, bytes: flipped(card.bytes, 100) }
     await expect(carol.publishCard('phone', damaged)).rejects.toThrow('invalid card')
     await carol.publishCard('phone', card)
     await expect(carol.publishCard('phone', card)).rejects.toThrow('this client already has a card')

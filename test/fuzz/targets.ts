@@ -7,5 +7,13 @@ watchArgon2()
 const { keysetTargets } = await import('./keyset-targets.ts')
 const { vaultTargets } = await import('./vault-targets.ts')
 const { clientTargets } = await import('./client-targets.ts')
+const { recoveryTargets } = await import('./recovery-targets.ts')
+const { fleetTargets } = await import('./fleet-targets.ts')
 
-export const targets: readonly Target[] = [...keysetTargets, ...vaultTargets, ...clientTargets]
+export const targets: readonly Target[] = [
+  ...keysetTargets,
+  ...vaultTargets,
+  ...clientTargets,
+  ...recoveryTargets,
+  ...fleetTargets,
+]

@@ -1,4 +1,5 @@
 // The readers of a vault's objects: profiles, keyrings, blocks, and the texts that a server gets.
+import { deriveRecoveryKey } from '../../src/recovery.ts'
 import { guardProfiles, saveCredential, verifyCredential, verifyPassword } from '../../src/server.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import {
@@ -32,6 +33,8 @@ const { profile } = await made.profile.createVault(store)
 const next = made.profile.changePassword(login)
 const reset = resetProfile(made.profile.record, admin, login, { identity: 'unpinned' })
 const trusting = createProfile(login, { zeroTrust: true })
+const recoveryKey = await deriveRecoveryKey({ secret: sample(32) })
+const withKey = createProfile(login, { zeroTrust: true, recoveryKey })
 const keyringName = `keyring/${vault.id}`
 const keyring = await newestBytes(store, keyringName)
 const block = await vault.seal(sample(40))
@@ -48,7 +51,7 @@ const bcrypt = { hash: async () => verifier, compare: async () => true }
  * Returns a store that copies nothing, because that memory is not the reader's. It has these objects and takes every
  * write. The versions of each object are in ascending order.
  */
-const showing = (objects: Readonly<Record<string, readonly Uint8Array[]>>): StateStore => ({
+export const showing = (objects: Readonly<Record<string, readonly Uint8Array[]>>): StateStore => ({
   read: async (name) => {
     const bytes = objects[name]?.at(-1)
     return bytes && { version: objects[name]!.length, bytes }
@@ -62,7 +65,7 @@ const stored = showing({ profile: [first.record, made.profile.record], [keyringN
 const verifier = '$2b$10$abcdefghijklmnopqrstuuZ3mZCl48E233DDWfnHXNK.FZWTmxCr.'
 const texts: WeakMap<Uint8Array, string> = new WeakMap()
 /** Decodes an input as text, once, because that memory is not the reader's. */
-function text(bytes: Uint8Array): string {
+export function text(bytes: Uint8Array): string {
   const made = texts.get(bytes) ?? new TextDecoder().decode(bytes)
   texts.set(bytes, made)
   return made
@@ -71,7 +74,7 @@ function text(bytes: Uint8Array): string {
 export const vaultTargets: readonly Target[] = [
   {
     name: 'profile',
-    seeds: [profile.record, made.profile.record, trusting.record],
+    seeds: [profile.record, made.profile.record, trusting.record, withKey.record],
     layouts: [storedProfile as never],
     mend: (bytes) => {
       const identity = [contents.identity, resets].find(({ publicKey }) =>
@@ -82,6 +85,7 @@ export const vaultTargets: readonly Target[] = [
     reads: [
       (bytes) => parseProfile(bytes),
       (bytes) => resetProfile(bytes, admin, login, { identity: 'unpinned' }).dispose(),
+      (bytes) => resetProfile(bytes, recoveryKey, login).dispose(),
       (bytes) => guardProfiles(stored).write('profile', 3, bytes),
       (bytes) => guardProfiles(showing({})).write('profile', 1, bytes),
       (bytes) => saveCredential(stored, bytes, login.credential, { cost: 10, bcrypt }),

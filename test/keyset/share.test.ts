@@ -13,7 +13,7 @@ import {
 } from '../../src/index.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { encodeKeyset } from '../../src/keyset/exports.ts'
 import { planted, plantedContents, plantedMaster } from './planted.ts'
@@ -35,6 +35,7 @@ import {
 
 beforeAll(() => useBackend(quick))
 afterAll(() => useBackend(undefined))
+afterEach(() => void vi.useRealTimers())
 
 const MODES: Required<WriterOptions>[] = (['hybrid', 'x25519'] as const).flatMap((encryption) =>
   (['scoped', 'global', 'off'] as const).map((dedup) => ({ encryption, dedup })),
@@ -161,12 +162,13 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
   })
 
   it('opens only for the holder of the card that it was sent to', async () => {
-    const before = Date.now()
+    const now = Date.UTC(2030, 0, 1, 2, 3, 4, 567)
+    vi.useFakeTimers({ now, toFake: ['Date'] })
     const invite = share.invite(bob.card())
+    vi.useRealTimers()
     expect(invite.length).toBe(isStraight ? 3434 : 3530)
     const reader = bob.acceptShare(invite, aliceCard)
-    expect(reader.issuedAt.getTime()).toBeGreaterThanOrEqual(before)
-    expect(reader.issuedAt.getTime()).toBeLessThanOrEqual(Date.now())
+    expect(reader.issuedAt).toEqual(new Date(now))
     await failure(() => carol.acceptShare(invite, aliceCard), 'key-not-found')
     await failure(() => bob.acceptShare(invite, carol.card()), 'authentication-failed')
     if (isStraight) {

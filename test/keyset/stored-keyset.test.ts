@@ -278,7 +278,7 @@ describe('changeKeyset', () => {
       newest.changePassword(NEXT, { newMaster: true, costs: CHEAP }),
     )
     const error = await failure(() => changeKeyset(store, first, (newest) => newest.regenerate()), 'wrong-password')
-    expect(error.detail).toEqual({})
+    expect(error.detail).toEqual({ rule: 'new-master' })
   })
 
   it('goes on with the old handle after a new password for the same master key', async () => {

@@ -5,6 +5,7 @@ import { armRegistration, deriveClient, openRegistration, openSavedClient } from
 import { type Role, SecretKey } from '../../src/core/secret.ts'
 import { createDeviceKey, openDeviceKey } from '../../src/device.ts'
 import {
+  changeKeyset,
   createKeyset,
   type Handle,
   type Keyset,
@@ -13,10 +14,20 @@ import {
   openSavedKeyset,
   openWriter,
   parseBlock,
+  saveKeyset,
   unlockKeyset,
 } from '../../src/index.ts'
+import { delegate, openDelegation } from '../../src/fleet.ts'
 import { deriveLegacyClient } from '../../src/legacy.ts'
 import { createPool } from '../../src/pool.ts'
+import {
+  addSlot,
+  deriveRecoveryKey,
+  generateRecoveryCode,
+  recoverKeyset,
+  renewSlots,
+  testSlot,
+} from '../../src/recovery.ts'
 import { openKeyRegistry, saveCredential, verifyCredential } from '../../src/server.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import {
@@ -51,6 +62,7 @@ export const ROLES: Readonly<Record<Role, true>> = {
   device: true,
   passphrase: true,
   activation: true,
+  recovery: true,
   member: true,
   mac: true,
   hedge: true,
@@ -243,6 +255,44 @@ export const kinds: Readonly<Record<string, () => Promise<void>>> = {
     const trusted = await changed.changeRecovery(store, { zeroTrust: true })
     disposeAll(admin, login, next, first, profile, vault, rotated, reopened, changed)
     disposeAll(opened, reset, own, loaded, restored, trusted)
+  },
+
+  async 'recovery keys and slots'() {
+    const keyset = await newKeyset()
+    const friend = await newKeyset()
+    const store = memoryStateStore()
+    await saveKeyset(store, keyset)
+    const byCode = await deriveRecoveryKey({ code: generateRecoveryCode() })
+    const bySecret = await deriveRecoveryKey({ secret: content(32) })
+    await addSlot(store, keyset, byCode, { label: 'Sheet' })
+    await addSlot(store, keyset, friend.card(), { label: 'Friend' })
+    const recovered = await recoverKeyset(store, byCode)
+    const byFriend = await recoverKeyset(store, friend, { from: keyset.card() })
+    const changed = await changeKeyset(store, recovered, (newest) =>
+      newest.changePassword('another', { newMaster: true }),
+    )
+    await renewSlots(store, changed)
+    await testSlot(store, byCode)
+    const login = await deriveLogin(PASSWORD, ALICE)
+    const profile = createProfile(login, { zeroTrust: true, recoveryKey: bySecret })
+    const reset = resetProfile(profile.record, bySecret, login)
+    disposeAll(keyset, friend, byCode, bySecret, recovered, byFriend, changed, login, profile, reset)
+  },
+
+  async delegations() {
+    const keyset = await newKeyset()
+    const fleet = await newKeyset()
+    const block = await keyset.seal(content())
+    const regenerated = keyset.regenerate()
+    const bytes = delegate(regenerated, fleet.card(), { until: new Date(Date.now() + 86_400_000) })
+    const delegation = openDelegation(bytes, fleet, { from: regenerated.card() })
+    delegation.rekey(block)
+    try {
+      openDelegation(bytes, regenerated, { from: regenerated.card() })
+    } catch {
+      // It is sealed to another card.
+    }
+    disposeAll(keyset, fleet, regenerated, delegation)
   },
 
   async clients() {

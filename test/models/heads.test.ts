@@ -1,5 +1,5 @@
-// Hosts back up while owners replace the keys of blocks, and one owner then forgets the retired keys. Whatever is left
-// must open, unless the host that wrote it was told that its export is out of date.
+// Hosts back up while owners, and workers of a fleet, replace the keys of blocks, and one owner then forgets the retired
+// keys. Whatever is left must open, unless the host that wrote it was told that its export is out of date.
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import {
   changeKeyset,
@@ -9,9 +9,11 @@ import {
   KeystrataError,
   type KeysetWriter,
   openWriter,
+  rekeyBlocks,
   saveKeyset,
   type SealedBlock,
 } from '../../src/index.ts'
+import { delegate, type Delegation, openDelegation } from '../../src/fleet.ts'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { type Blocks, blocksIn, type StateStore } from '../../src/stores.ts'
 import { makeKeyset, numRuns, quickly, sample } from '../fixtures.ts'
@@ -27,6 +29,11 @@ const k1 = k0.regenerate()
 const k2 = k1.regenerate()
 const KEYSETS = { k0, k1, k2 }
 const EXPORTS = { k0: openWriter(k0.export('host')), k1: openWriter(k1.export('host')) }
+const fleet = await quickly(() => makeKeyset())
+const DELEGATIONS = [k1, k2].map((keyset) => {
+  const delegation = delegate(keyset, fleet.card(), { until: new Date(8.64e15) })
+  return openDelegation(delegation, fleet, { from: keyset.card() })
+}) as [Delegation, Delegation]
 const contents = [sample(40, 1), sample(40, 2), sample(40, 3)]
 const OLD = await EXPORTS.k0.seal(contents[0]!)
 const OTHER = await EXPORTS.k0.seal(contents[2]!)
@@ -87,6 +94,22 @@ async function backUp(store: StateStore, blocks: Blocks, writer: KeysetWriter, b
   }
 }
 
+/** A worker of a fleet, with one job for each block. A job that gets no answer runs once more. */
+async function work(store: StateStore, blocks: Blocks, delegation: Delegation, labels: readonly string[]) {
+  for (const label of labels) {
+    for (let tries = 0; ; tries++) {
+      try {
+        await checkWriter(store, delegation)
+        await rekeyBlocks(blocks, delegation, { prefix: label.slice(0, 8) })
+        await checkWriter(store, delegation)
+        break
+      } catch (error) {
+        if (!(error instanceof NoAnswer) || tries === 1) throw error
+      }
+    }
+  }
+}
+
 interface Setting {
   /** The keysets whose exports the hosts have. The stored one is k1 at first. */
   readonly hosts?: readonly ('k0' | 'k1')[]
@@ -98,11 +121,16 @@ interface Setting {
   readonly forgets?: boolean
   /** Whether another owner replaces keys by those of k1 meanwhile. */
   readonly hasSlowOwner?: boolean
+  /** How many workers of a fleet do the same under a delegation of k1. */
+  readonly staleWorkers?: number
+  /** How many workers rekey for the owner, under a delegation of k2. */
+  readonly workers?: number
 }
 
 const rotating =
-  ({ hosts = [], old = 1, habits = CAREFUL, Blobs = ModelBlobs, forgets = true, hasSlowOwner = true }: Setting) =>
+  ({ hosts = [], old = 1, habits = CAREFUL, Blobs = ModelBlobs, forgets = true, ...others }: Setting) =>
   async (run: Run): Promise<readonly string[]> => {
+    const { hasSlowOwner = true, staleWorkers = 0, workers = 0 } = others
     const state = new ModelState()
     const blobs = new Blobs(shown)
     state.write('keyset', 1, k1.export('storage'))
@@ -110,6 +138,14 @@ const rotating =
     for (const block of [OTHER, OLD].slice(0, old)) await direct.put(block)
     let forgotten: Keyset | undefined
     if (hasSlowOwner) run.add('slow', (machine) => rekeyAll(blocksIn(blobs.as(machine)), k1), { restarts: 1 })
+    const [stale, today] = DELEGATIONS
+    const labels = [OLD.label, OTHER.label].slice(0, old)
+    const addWorker = (name: string, delegation: Delegation) =>
+      run.add(name, (machine) => work(state.as(machine), blocksIn(blobs.as(machine)), delegation, labels), {
+        restarts: 1,
+      })
+    for (let worker = 0; worker < staleWorkers; worker++) addWorker(`stale worker ${worker}`, stale)
+    for (let worker = 0; worker < workers; worker++) addWorker(`worker ${worker}`, today)
     const owner = run.add(
       'owner',
       async (machine) => {
@@ -192,6 +228,20 @@ describe('replacing the keys of blocks', { timeout: TIMEOUT }, () => {
     const setting: Setting = { hosts: ['k1', 'k0'], habits: { ...CAREFUL, before: false, repeats: false } }
     const report = await explored('two hosts, two owners', { faults: 2, seed: 3, runs: numRuns(150, 3000) }, setting)
     expectSound(report, { runs: 150, reached: [/forgotten/, /a host was told/, /owner policy/, /owner no answer/] })
+  })
+})
+
+describe('a fleet', { timeout: TIMEOUT }, () => {
+  it('of workers with the delegation of an earlier revision never goes back, and loses nothing', async () => {
+    const setting: Setting = { hasSlowOwner: false, staleWorkers: 2, old: 2 }
+    const report = await explored('stale workers', { faults: 2, seed: 5, runs: numRuns(150, 3000) }, setting)
+    expectSound(report, { runs: 150, reached: [/forgotten/, /owner policy|owner no answer/] })
+  })
+
+  it('rekeys beside the owner, a stale worker and a backup, with crashes and lost answers', async () => {
+    const setting: Setting = { hosts: ['k1'], hasSlowOwner: false, staleWorkers: 1, workers: 1 }
+    const report = await explored('a fleet', { faults: 2, seed: 6, runs: numRuns(150, 3000) }, setting)
+    expectSound(report, { runs: 150, reached: [/forgotten/, /a host was told/, /owner policy/] })
   })
 })
 

@@ -262,8 +262,9 @@ class ProfileRun {
       const wraps = this.#world.keyring(toHex(id))?.wraps.length
       if (keys.length !== 1 || wraps !== 1) this.#run.violation(`${keys.length} slots and ${wraps} wraps are left`)
     }
-    if (contents.admin === undefined) return
-    const admin = this.#cast.admins.find((each) => toHex(each.card().bytes) === toHex(contents.admin!))!
+    const { recovery } = contents
+    if (recovery.kind !== 'card') return
+    const admin = this.#cast.admins.find((each) => toHex(each.card().bytes) === toHex(recovery.value))!
     resetProfile(rotated.record, admin, this.#cast.passwords[2].login, { identity: rotated.identity })
   }
 }

@@ -44,8 +44,8 @@ const holds = (check: () => void): boolean => attempted(() => (check(), true)) =
 
 const idOf = (vault: { readonly id: Uint8Array }) => toHex(vault.id)
 const textOf = (key: SlotKey) => withBytes(key.key, toHex)
-const adminOf = ({ admin }: { readonly admin?: Uint8Array | undefined }) =>
-  admin === undefined ? 'nobody' : createHash('sha256').update(admin).digest('hex').slice(0, 6)
+const adminOf = ({ recovery }: Pick<ProfileContents, 'recovery'>) =>
+  recovery.kind === 'card' ? createHash('sha256').update(recovery.value).digest('hex').slice(0, 6) : 'nobody'
 
 /** A place that tells the world of every change. */
 class Watched extends ModelState {

@@ -29,7 +29,7 @@ export default {
   testRunner: 'kept-vitest',
   mutate: [
     'src/**/*.ts',
-    '!src/{index,vault,client,device,server,pool,legacy}.ts',
+    '!src/{index,vault,client,device,server,pool,recovery,fleet,legacy}.ts',
     '!src/core/errors.ts',
     '!src/pool/{worker,pool,member,pooled-block,work}.ts',
     '!src/core/threads.ts',
@@ -38,7 +38,7 @@ export default {
   coverageAnalysis: 'perTest',
   ignoreStatic: true,
   ignorers: ['texts of errors'],
-  ignorePatterns: ['bench', 'docs', 'dist', 'coverage', 'examples/browser/dist'],
+  ignorePatterns: ['bench', 'api', 'docs', 'dist', 'coverage', 'examples/*/dist'],
   incremental: true,
   incrementalFile: 'coverage/mutation-incremental.json',
   reporters: ['progress-append-only', 'clear-text', 'json', 'html'],

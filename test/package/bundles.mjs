@@ -11,23 +11,38 @@ const WITHOUT = [
   ["{ parseBlock, encodeBlock } from 'keystrata'", /@noble|bcryptjs|src\/(?!core|primitives)/],
   ["{ parseCard } from 'keystrata'", /argon2|@noble\/ciphers|bcryptjs|src\/(?!core|primitives)/],
   ["{ openPackMember } from 'keystrata'", /argon2|curves|post-quantum|bcryptjs|src\/(?!core|primitives|keyset)/],
-  ["{ openWriter, encodeBlock } from 'keystrata'", /argon2|bcryptjs|src\/(device|vault|client|server|pool|legacy)\//],
+  [
+    "{ openWriter, encodeBlock } from 'keystrata'",
+    /argon2|bcryptjs|src\/(device|vault|client|server|pool|recovery|fleet|legacy)\//,
+  ],
   ["{ calibrateArgon2 } from 'keystrata'", /@noble\/ciphers|curves|post-quantum|bcryptjs|src\/(?!core|primitives)/],
   // Handles can be saved on a device (src/device/saved.ts), but a device key is made only by its own entry.
-  ["* from 'keystrata'", /bcryptjs|src\/(device\/(?!saved)|vault|client|server|pool|legacy)/],
+  ["* from 'keystrata'", /bcryptjs|src\/(device\/(?!saved)|vault|client|server|pool|recovery|fleet|legacy)/],
   [
     "{ deriveLogin } from 'keystrata/vault'",
     /argon2|@noble\/ciphers|curves|post-quantum|bcryptjs|src\/(keyset|client|server|pool)/,
   ],
-  ["{ openSavedLogin } from 'keystrata/vault'", /@noble|bcryptjs|src\/(keyset|client|server|pool|legacy)/],
-  ["* from 'keystrata/vault'", /argon2|bcryptjs|src\/(device\/(?!saved)|keyset|client|server|pool|legacy)/],
+  [
+    "{ openSavedLogin } from 'keystrata/vault'",
+    /@noble|bcryptjs|src\/(keyset|client|server|pool|recovery|fleet|legacy)/,
+  ],
+  [
+    "* from 'keystrata/vault'",
+    /argon2|bcryptjs|src\/(device\/(?!saved)|keyset|client|server|pool|recovery|fleet|legacy)/,
+  ],
   ["{ generateTypedKey } from 'keystrata/client'", /@noble|bcryptjs|src\/(?!core|primitives|client)/],
-  ["{ deriveClient } from 'keystrata/client'", /post-quantum|bcryptjs|src\/(keyset|vault|server|pool|legacy)/],
+  [
+    "{ deriveClient } from 'keystrata/client'",
+    /post-quantum|bcryptjs|src\/(keyset|vault|server|pool|recovery|fleet|legacy)/,
+  ],
   ["{ parseRegistration } from 'keystrata/client'", /argon2|@noble\/ciphers|bcryptjs|src\/(?!core|primitives|client)/],
-  ["* from 'keystrata/client'", /bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool|legacy)/],
-  ["* from 'keystrata/device'", /curves|post-quantum|bcryptjs|src\/(keyset|vault|client|server|pool|legacy)/],
+  ["* from 'keystrata/client'", /bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool|recovery|fleet|legacy)/],
+  [
+    "* from 'keystrata/device'",
+    /curves|post-quantum|bcryptjs|src\/(keyset|vault|client|server|pool|recovery|fleet|legacy)/,
+  ],
   // A server opens nothing, so it has no ciphers. It checks cards, which hold keys of ML-KEM.
-  ["* from 'keystrata/server'", /@noble\/ciphers|src\/(device|keyset|pool|legacy)/],
+  ["* from 'keystrata/server'", /@noble\/ciphers|src\/(device|keyset|pool|recovery|fleet|legacy)/],
   [
     "{ saveCredential, verifyCredential } from 'keystrata/server'",
     /argon2|@noble\/ciphers|src\/(?!core|primitives|state|vault|server)/,
@@ -36,7 +51,17 @@ const WITHOUT = [
     "{ hashPassword, verifyPassword } from 'keystrata/server'",
     /@noble\/ciphers|curves|post-quantum|src\/(?!core|primitives|server)/,
   ],
-  ["* from 'keystrata/legacy'", /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool)/],
+  ["{ armor, dearmor } from 'keystrata/recovery'", /@noble\/(?!hashes)|qr\/|src\/(?!core|primitives|recovery)/],
+  ["{ recoverySheet } from 'keystrata/recovery'", /@noble\/(?!hashes)|src\/(?!core|primitives|recovery)/],
+  ["* from 'keystrata/recovery'", /bcryptjs|src\/(device\/(?!saved)|vault|client|server|pool|legacy)/],
+  [
+    "{ openDelegation } from 'keystrata/fleet'",
+    /bcryptjs|src\/(device\/(?!saved)|vault|client|server|pool|recovery|legacy)/,
+  ],
+  [
+    "* from 'keystrata/legacy'",
+    /post-quantum|bcryptjs|src\/(device\/(?!saved)|keyset|vault|server|pool|recovery|fleet)/,
+  ],
   ["* from 'keystrata/stores'", /bcryptjs|post-quantum|curves|src\/(?!core|primitives|state|stores)/],
   ...['folder', 'postgres', 'indexeddb', 's3', 'http', 'contract'].map((store) => [
     `* from 'keystrata/stores/${store}'`,
@@ -45,9 +70,18 @@ const WITHOUT = [
   ["* from 'keystrata/pool'", /@noble|bcryptjs|src\/(?!core|primitives|pool)|src\/pool\/(remake|work|worker)\.ts/],
 ]
 const STORES = ['', '/folder', '/postgres', '/indexeddb', '/s3', '/http', '/contract'].map((path) => `/stores${path}`)
-const ENTRIES = ['', '/vault', '/client', '/device', '/server', '/legacy', '/pool', ...STORES].map(
-  (path) => `keystrata${path}`,
-)
+const ENTRIES = [
+  '',
+  '/vault',
+  '/client',
+  '/device',
+  '/server',
+  '/legacy',
+  '/pool',
+  '/recovery',
+  '/fleet',
+  ...STORES,
+].map((path) => `keystrata${path}`)
 
 export async function checkBundles(folder) {
   const sizes = await measureSizes(folder)

@@ -19,6 +19,17 @@ import { armRegistration, deriveClient, generateTypedKey, openRegistration, open
 import { createDeviceKey, openDeviceKey } from 'keystrata/device'
 import { deriveLegacyClient } from 'keystrata/legacy'
 import { createPool } from 'keystrata/pool'
+import {
+  addSlot,
+  armor,
+  dearmor,
+  deriveRecoveryKey,
+  generateRecoveryCode,
+  recoverKeyset,
+  recoverySheet,
+  splitRecoveryCode,
+} from 'keystrata/recovery'
+import { delegate, openDelegation } from 'keystrata/fleet'
 import { guardProfiles, openKeyRegistry, saveCredential, verifyCredential } from 'keystrata/server'
 import { blocksIn, checkStore, memoryStateStore } from 'keystrata/stores'
 import { stateStoreLaws } from 'keystrata/stores/contract'
@@ -111,6 +122,31 @@ assert.throws(
 )
 const place = { table: 'table', row: 'row', column: 'column', version: 1 }
 assert.equal(device.openText(device.sealText('text', place), place), 'text')
+
+// keystrata/recovery
+const withSlots = memoryStateStore()
+await saveKeyset(withSlots, keyset)
+const code = generateRecoveryCode()
+await addSlot(withSlots, keyset, await deriveRecoveryKey({ code }), { label: 'Sheet' })
+const parts = await splitRecoveryCode(code, { parts: 3, needed: 2 })
+const recovered = await recoverKeyset(withSlots, await deriveRecoveryKey({ parts }), { id: keyset.id })
+assert.equal(text(await recovered.open(block)), 'content')
+await assert.rejects(deriveRecoveryKey({ parts: parts.slice(2) }), failsWith('invalid-text'))
+const card = keyset.card().bytes
+assert.deepEqual(dearmor(armor(card)), card)
+assert.match(recoverySheet({ code, title: 'Sheet', text: 'text', facts: {} }), /<svg /)
+
+// keystrata/fleet
+const fleet = await createKeyset('fleet', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
+const regenerated = keyset.regenerate()
+const delegated = delegate(regenerated, fleet.card(), { until: new Date(Date.now() + 3_600_000) })
+const delegation = openDelegation(delegated, fleet, { from: regenerated.card() })
+assert.equal(delegation.revision, regenerated.revision)
+const head = { label: block.label, envelope: delegation.rekey(block) }
+assert.equal(delegation.isCurrent(head.envelope), true)
+assert.equal(text(await regenerated.open({ ...block, ...head })), 'content')
+assert.throws(() => openDelegation(delegated, keyset, { from: regenerated.card() }), failsWith('key-not-found'))
+assert.deepEqual(dearmor(armor(delegated)), delegated)
 
 // keystrata/legacy
 const privateKey = { type: 'DES-56', text: 'x' }

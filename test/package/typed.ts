@@ -67,6 +67,7 @@ import {
   type SharedBlocks,
   type StateStore,
 } from 'keystrata/stores'
+import { delegate, type Delegation, openDelegation } from 'keystrata/fleet'
 import { blobStoreLaws, type Law } from 'keystrata/stores/contract'
 import {
   createProfile,
@@ -167,6 +168,17 @@ if (opened !== 9 || rekeyed + failed.length !== 0) throw new Error('the streams 
 export const badStore: StateStore = { ...state, read: async () => ({ version: '1', bytes: content }) }
 // @ts-expect-error a floor is the text of a revision
 export const floor = (): Promise<Keyset> => loadKeyset(state, 'password', { atLeast: 3 })
+
+// keystrata/fleet
+const fleet: Keyset = await createKeyset('fleet', { costs: { iterations: 2, memoryKiB: 19_456, lanes: 1 } })
+const delegated: Uint8Array = delegate(keyset, fleet.card(), { until: new Date(Date.now() + 3_600_000) })
+const delegation: Delegation = openDelegation(delegated, fleet, { from: keyset.card() })
+const asRekeyer: Rekeyer = delegation
+if (!(delegation.until > new Date()) || asRekeyer.isCurrent === undefined) throw new Error('the delegation differs')
+// @ts-expect-error until is a Date
+if (delegation.revision === '') delegate(keyset, fleet.card(), { until: Date.now() })
+// @ts-expect-error a delegation does not open blocks
+if (delegation.revision === '') delegation.open
 
 // keystrata/vault
 const recovery: Recovery = { zeroTrust: true }

@@ -18,7 +18,7 @@ import {
 import { keyIdIn, ObjectType } from '../../src/core/header.ts'
 import { disposeKeys, withBytes } from '../../src/core/secret.ts'
 import { openKeyring, openRecoverySlot, parseKeyring } from '../../src/vault/keyring.ts'
-import { parseProfileRecord } from '../../src/vault/profile-record.ts'
+import { parseProfileRecord, type ProfileContents } from '../../src/vault/profile-record.ts'
 import {
   ALICE,
   cardIdentityOf,
@@ -226,14 +226,14 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
 
   // In any state: no former admin could have had an E-key that is not marked as due for rotation.
   const records = database.history.filter(({ name }) => name === 'profile').map(({ bytes }) => bytes)
-  const isToday = (card: Uint8Array | undefined, admin: Keyset) =>
-    card !== undefined && Buffer.from(card).equals(admin.card().bytes)
+  const isToday = ({ kind, value }: ProfileContents['recovery'], admin: Keyset) =>
+    kind === 'card' && Buffer.from(value).equals(admin.card().bytes)
   const left = await newestBytes(database, 'profile')
   const leftContents = contentsOf(left, loginOf(left))
   for (const each of leftContents.vaults) {
     const trusted = each.keys.filter(({ due }) => !due).map(({ key }) => withBytes(key, hex))
     for (const admin of admins) {
-      const known = isToday(leftContents.admin, admin) ? [] : recoveredKeys(records, hex(each.id), admin)
+      const known = isToday(leftContents.recovery, admin) ? [] : recoveredKeys(records, hex(each.id), admin)
       expect(known.filter((key) => trusted.includes(key))).toEqual([])
     }
   }
@@ -253,8 +253,8 @@ async function runDevices(plans: readonly Plan[], scheduler: fc.Scheduler, zeroT
     // The current admin has this key. A former admin cannot recover it from any record that was ever written.
     const all = database.history.filter((each) => each.name === 'profile').map(({ bytes }) => bytes)
     for (const admin of admins) {
-      expect(recoveredKeys([rotated.record], name, admin)).toEqual(isToday(contents.admin, admin) ? keys : [])
-      if (!isToday(contents.admin, admin)) expect(recoveredKeys(all, name, admin)).not.toContain(keys[0])
+      expect(recoveredKeys([rotated.record], name, admin)).toEqual(isToday(contents.recovery, admin) ? keys : [])
+      if (!isToday(contents.recovery, admin)) expect(recoveredKeys(all, name, admin)).not.toContain(keys[0])
     }
   }
   disposeKeys(contents)

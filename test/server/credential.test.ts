@@ -128,7 +128,9 @@ describe('saveCredential', () => {
     await failure(of(resummed(patched(changed.record, 11, [2]))), 'unsupported')
     await failure(of(new Uint8Array(2 ** 20 + 1)), 'limit-exceeded')
     const trusting = await profile.changeRecovery(guardProfiles(database), { zeroTrust: true })
-    const back = rewritten(trusting.changePassword(B).record, B, { admin: admin.card().bytes })
+    const back = rewritten(trusting.changePassword(B).record, B, {
+      recovery: { kind: 'card', value: admin.card().bytes },
+    })
     expect((await failure(of(back), 'policy')).detail).toEqual({ rule: 'zero-trust' })
     expect(await database.read(nameOf(changed.record))).toBeUndefined()
     // A reset by the admin whose card is stored is a record that may follow. One by a stranger is not.

@@ -51,6 +51,7 @@ const [admin, otherAdmin] = (await Promise.all(
   ['admin', 'other'].map((name) => createKeyset(name, { costs: CHEAP })),
 )) as [Awaited<ReturnType<typeof createKeyset>>, Awaited<ReturnType<typeof createKeyset>>]
 const byAdmin = { admin: admin.card() }
+const byAdmins = { kind: 'card', value: admin.card().bytes } as const
 
 /** Returns the store of a user behind a guard, with a profile at revision 2 that has one vault. */
 async function guarded(recovery: Parameters<typeof createProfile>[1] = byAdmin, database = memoryStateStore()) {
@@ -112,7 +113,8 @@ describe('a record', () => {
     await refused(session, 'profile', record.subarray(0, -1), 'malformed')
     await refused(session, 'profile', admin.export('host'), 'unsupported')
     await refused(session, 'profile', resummed(patched(record, 11, [2])), 'unsupported')
-    await refused(session, 'profile', resummed(patched(record, 280, [2])), 'unsupported')
+    await refused(session, 'profile', resummed(patched(record, 4, [2])), 'unsupported')
+    await refused(session, 'profile', resummed(patched(record, 280, [3])), 'malformed')
     await refused(session, 'profile', new Uint8Array(2 ** 20 + 1), 'limit-exceeded')
     for (const wrong of ['x', undefined, [1, 2]]) {
       await expect(session.write('profile', 3, wrong as never)).rejects.toThrow(TypeError)
@@ -164,14 +166,20 @@ describe('a record', () => {
   it('is refused if it turns zero trust off, by whatever handover', async () => {
     const { session, profile } = await guarded({ zeroTrust: true })
     const card = admin.card().bytes
-    await refused(session, 'profile', following(profile, { admin: card }), 'policy', 'zero-trust')
+    await refused(
+      session,
+      'profile',
+      following(profile, { recovery: { kind: 'card', value: card } }),
+      'policy',
+      'zero-trust',
+    )
     const identity = generateSigningPair()
     const own = contentsOf(profile.record, login).identity
     for (const by of [signedBy(own), byCardOf(admin)]) {
       await refused(
         session,
         'profile',
-        following(profile, { admin: card, identity, identityDue: true }, by),
+        following(profile, { recovery: { kind: 'card', value: card }, identity, identityDue: true }, by),
         'policy',
         'zero-trust',
       )
@@ -262,9 +270,9 @@ describe('a record', () => {
   it('is checked in the order of the document', async () => {
     const { session, profile } = await guarded({ zeroTrust: true })
     const strangers = { identity: generateSigningPair() }
-    const all = { ...strangers, id: sample(16), version: 9, admin: admin.card().bytes }
-    const withOwnId = { ...strangers, version: 9, admin: admin.card().bytes }
-    const withVersion = { ...strangers, admin: admin.card().bytes }
+    const all = { ...strangers, id: sample(16), version: 9, recovery: byAdmins }
+    const withOwnId = { ...strangers, version: 9, recovery: byAdmins }
+    const withVersion = { ...strangers, recovery: byAdmins }
     // Each has what the ones before have been cured of, and all are under a password without a verifier.
     const of = (changes: Partial<ProfileContents>) => following(profile, changes, undefined, third)
     await refused(session, 'profile', resummed(flipped(of(all), 60)), 'authentication-failed')

@@ -90,6 +90,11 @@ class Program {
     })
   }
 
+  /** Asks the program to end after what it does now. */
+  stop(): void {
+    this.#child.kill('SIGTERM')
+  }
+
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.ended

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { CheckedStore, StoreMistake } from '../../src/state/checked.ts'
 import { blobStoreLaws, stateStoreLaws } from '../../src/stores/contract.ts'
 import { folderBlobStore, folderStateStore } from '../../src/stores/folder.ts'
@@ -133,6 +133,28 @@ describe('a BlobStore in a folder', () => {
     expect(statSync(join(folder, before[0]!)).mode & 0o777).toBe(0o600)
   })
 
+  it('never gives a number twice in one process, although the clock stops or goes back', async () => {
+    const folder = lawFolder()
+    const [one, other] = [folderBlobStore(folder), folderBlobStore(folder)]
+    const now = Date.now()
+    const clock = vi.spyOn(Date, 'now')
+    const numbers: number[] = []
+    try {
+      // Of 200 random numbers below 1,000, two are equal.
+      for (let index = 0; index < 200; index++) {
+        clock.mockReturnValue(index < 150 ? now : now - 1000 * index)
+        const store = index % 2 === 0 ? one : other
+        expect(await store.put('head/ab', bytes('1'))).toBe(true)
+        numbers.push(Number(readdirSync(join(folder, 'head/ab'))[0]!.slice(1)))
+        await store.delete('head/ab')
+      }
+    } finally {
+      clock.mockRestore()
+    }
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
+    expect(new Set(numbers).size).toBe(200)
+  })
+
   it('reads the highest number, whatever program wrote it', async () => {
     const folder = newFolder()
     const store = folderBlobStore(folder)
@@ -219,13 +241,17 @@ describe('processes that are killed at random moments', () => {
       tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
     })
     const end = Date.now() + seconds * 1000
+    const latest = end + 45_000
     let kills = 0
+    // A slow machine takes longer for what shows anything.
+    const isEnough = () => reports.total > 10 * seconds && kills >= seconds
+    const isOver = () => Date.now() >= (isEnough() ? end : latest)
     const lives = async (writer: string) => {
-      while (Date.now() < end) {
-        const running = reports.start(program, [folder, writer, String(Math.max(end - Date.now(), 0))])
+      while (!isOver()) {
+        const running = reports.start(program, [folder, writer, String(Math.max(latest - Date.now(), 0))])
         const pause = new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 800))
         await Promise.race([running.ended, pause])
-        if (Date.now() >= end) break
+        if (isOver()) break
         kills++
         await running.kill()
       }

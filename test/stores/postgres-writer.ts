@@ -1,4 +1,4 @@
-// Adds to objects in a database through several connections, until its time is over:
+// Adds to objects in a database through several connections, until it gets SIGTERM or its time is over:
 // `postgres-writer.ts CONFIG WRITER CONNECTIONS MS MODE`. In the mode `plain`, only what the store itself returns counts.
 // In the mode `settled`, writes go through writeSettled, connections get cut, and answers get lost.
 import pg from 'pg'
@@ -10,6 +10,8 @@ import { acknowledge, complain, count, countsIn, withOneMore } from './adding.ts
 
 const [config = '', writer = '', connections = '', milliseconds = '', mode = ''] = process.argv.slice(2)
 const end = Date.now() + Number(milliseconds)
+let isStopped = false
+process.once('SIGTERM', () => void (isStopped = true))
 const objects = ['log/a', 'log/b']
 
 /** Loses one of five answers to writes that have happened: it returns false, or throws. */
@@ -50,7 +52,7 @@ async function addThrough(connection: number): Promise<void> {
   const given = postgresStateStore(pool)
   const store = new CheckedStore(mode === 'plain' ? given : forgetful(given))
   const self = `${writer}-${connection}`
-  for (let tag = 0; Date.now() < end; tag++) {
+  for (let tag = 0; !isStopped && Date.now() < end; tag++) {
     const name = objects[(connection + tag) % objects.length]!
     const newest = await insist(() => store.read(name))
     const version = (newest?.version ?? 0) + 1

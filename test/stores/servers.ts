@@ -3,12 +3,15 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-const PLACES: Readonly<Record<'postgres' | 'radosgw', () => readonly string[]>> = {
+const inPath = () => (process.env['PATH'] ?? '').split(delimiter)
+
+const PLACES: Readonly<Record<'postgres' | 'radosgw' | 'redis-server', () => readonly string[]>> = {
   postgres: () => {
     const versions = '/usr/lib/postgresql'
     return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : []
   },
-  radosgw: () => (process.env['PATH'] ?? '').split(delimiter),
+  radosgw: inPath,
+  'redis-server': inPath,
 }
 
 /** Returns whether a test may start this program: it is installed, or its absence must be an error. */

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createKeyset } from '../../src/index.ts'
+import { deriveRecoveryKey } from '../../src/recovery.ts'
 import { guardProfiles, saveCredential } from '../../src/server.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import {
@@ -159,8 +160,9 @@ describe('openProfile', () => {
     await failure(open(resummed(patched(record, 48, new Uint8Array(8)))), 'malformed')
     // Neither nobody, nor a card, nor a recovery key.
     await failure(open(resummed(patched(record, RECOVERY_AT, [4]))), 'malformed')
-    // A card that is not there, and one that is too much.
+    // A card and a recovery key that are not there, and a card that is too much.
     await failure(open(resummed(patched(record, RECOVERY_AT, [1]))), 'malformed')
+    await failure(open(resummed(patched(record, RECOVERY_AT, [2]))), 'malformed')
     await failure(open(resummed(patched(withAdmin.profile.record, RECOVERY_AT, [0]))), 'malformed', 'limit-exceeded')
     await failure(open(new Uint8Array(2 ** 20 + 1)), 'limit-exceeded')
     expect(() => openProfile('record' as never, login)).toThrow(TypeError)
@@ -169,15 +171,17 @@ describe('openProfile', () => {
 
   it('refuses what a later release writes, before it looks at anything behind it', async () => {
     const { record } = zeroTrust.profile
-    // A recovery key, generation 2, and a flag that is not known.
-    const withKey = resummed(patched(record, RECOVERY_AT, [2]))
-    const { detail } = await failure(() => openProfile(withKey, login), 'unsupported')
-    expect(detail).toMatchObject({ object: 'profile', field: 'recovery' })
-    await failure(() => parseProfile(withKey), 'unsupported')
-    await failure(() => resetProfile(withKey, admin, next, { identity: 'unpinned' }), 'unsupported')
+    // Version 2 of the format, a flag that is not known, and generation 2.
+    const later = resummed(patched(record, 4, [2]))
+    const { detail } = await failure(() => openProfile(later, login), 'unsupported')
+    expect(detail).toMatchObject({ object: 'profile', field: 'version' })
+    await failure(() => parseProfile(later), 'unsupported')
+    await failure(() => resetProfile(later, admin, next, { identity: 'unpinned' }), 'unsupported')
     // The fields behind it are those of the later release.
-    const cut = resummed(new Uint8Array([...withKey.subarray(0, RECOVERY_AT + 40), ...sample(8)]))
+    const cut = resummed(new Uint8Array([...later.subarray(0, RECOVERY_AT + 40), ...sample(8)]))
     await failure(() => openProfile(cut, login), 'unsupported')
+    const otherFields = resummed(patched(later, RECOVERY_AT, [4, 255, 255]))
+    await failure(() => openProfile(otherFields, login), 'unsupported')
     for (const flags of [2, 3, 4, 255]) {
       const changed = resummed(patched(record, 15, [flags]))
       const { detail: flag } = await failure(() => openProfile(changed, login), 'unsupported')
@@ -188,12 +192,17 @@ describe('openProfile', () => {
       const { detail: other } = await failure(() => openProfile(changed, login), 'unsupported')
       expect(other).toMatchObject({ object: 'profile', field: 'generation' })
     }
+  })
+
+  it('refuses a handover that the record cannot have', async () => {
     const handedOver = await handedOverByIdentity()
     const byAt = handedOver.length - BEHIND_SIGNATURE - 64 - 65
     expect(handedOver[byAt]).toBe(HandoverBy.identity)
-    await failure(() => openProfile(resummed(patched(handedOver, byAt, [3])), login), 'unsupported')
-    await failure(() => parseProfile(resummed(patched(handedOver, byAt, [3]))), 'unsupported')
-    await failure(() => openProfile(resummed(patched(handedOver, byAt, [4])), login), 'malformed')
+    // By a recovery key that is not in the record, and by what no release knows.
+    for (const by of [3, 4]) {
+      await failure(() => openProfile(resummed(patched(handedOver, byAt, [by])), login), 'malformed')
+      await failure(() => parseProfile(resummed(patched(handedOver, byAt, [by]))), 'malformed')
+    }
   })
 
   it('refuses a revision below atLeast, before it looks at the password', async () => {
@@ -218,7 +227,10 @@ describe('openProfile', () => {
         return resigned(signed, contents.identity.seed, login)
       },
     ],
-    ['has an invalid card', (contents) => recordOf({ ...contents, admin: brokenCard() }, login)],
+    [
+      'has an invalid card',
+      (contents) => recordOf({ ...contents, recovery: { kind: 'card', value: brokenCard() } }, login),
+    ],
     [
       'has a slot of another vault',
       (contents, record) => {
@@ -263,16 +275,24 @@ describe('openProfile', () => {
       'malformed',
     )
     await failure(() => recordOf({ ...contents, vaults: [vault!, vault!] }, login), 'malformed')
-    await failure(() => recordOf({ ...contents, admin: undefined }, login), 'malformed')
+    await failure(() => recordOf({ ...contents, recovery: { kind: 'nobody', value: {} } }, login), 'malformed')
     await failure(() => recordOf({ ...contents, vaults: [{ ...vault!, keys: [] }] }, login), 'malformed')
   })
 })
 
 describe('parseProfile', () => {
-  it('shows without a key what the handle shows', () => {
-    for (const { profile } of [withAdmin, zeroTrust]) {
-      const { revision, identity, zeroTrust, vaults, passwordId } = profile
-      expect(parseProfile(profile.record)).toEqual({ revision, identity, zeroTrust, vaults, passwordId })
+  it('shows without a key what the handle shows', async () => {
+    using recoveryKey = await deriveRecoveryKey({ secret: sample(32) })
+    using withKey = createProfile(login, { zeroTrust: true, recoveryKey })
+    for (const [profile, ...who] of [
+      [withAdmin.profile, false, false],
+      [zeroTrust.profile, true, false],
+      [withKey, true, true],
+    ] as const) {
+      const { revision, identity, zeroTrust, hasRecoveryKey, vaults, passwordId } = profile
+      const shown = { revision, identity, zeroTrust, hasRecoveryKey, vaults, passwordId }
+      expect(parseProfile(profile.record)).toEqual(shown)
+      expect([zeroTrust, hasRecoveryKey]).toEqual(who)
     }
   })
 

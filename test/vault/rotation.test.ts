@@ -201,7 +201,8 @@ describe('a crash', () => {
         expect(error).toBeInstanceOf(PowerCut)
       })
       const record = await newestRecord(store)
-      const { admin: card, vaults } = parseProfileRecord(record)
+      const { recovery, vaults } = parseProfileRecord(record)
+      const card = recovery.kind === 'card' ? recovery.value : undefined
       expect(card).toBeUndefined()
       expect(vaults[0]!.recoverySlots).toEqual([])
       // Until step 5 the old slot is there, and marked as due. Then the old key is gone.

@@ -267,7 +267,11 @@ describe('saveProfile', () => {
     expect(error.detail).toEqual({ rule: 'identity' })
     const trusting = await (await loadProfile(store, next)).changeRecovery(store, { zeroTrust: true })
     const contents = contentsOf(trusting.record, next)
-    const back = recordOf({ ...contents, version: 4, admin: admin.card().bytes }, next, trusting)
+    const back = recordOf(
+      { ...contents, version: 4, recovery: { kind: 'card', value: admin.card().bytes } },
+      next,
+      trusting,
+    )
     const refused = await failure(() => saveProfile(store, openProfile(back, next)), 'policy')
     expect(refused.detail).toEqual({ rule: 'zero-trust' })
   })

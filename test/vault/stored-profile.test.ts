@@ -41,13 +41,14 @@ const damaged: readonly [string, (record: Uint8Array) => Uint8Array][] = [
   ['claims 65,535 vaults', (record) => resummed(patched(record, 281 + 1776, [0xff, 0xff]))],
   ['has no valid signature', (record) => resummed(flipped(record, 60))],
   ['was altered, with the checksum corrected', (record) => resummed(flipped(record, 20))],
+  ['says that it has a recovery key, and has none', (record) => resummed(patched(record, 280, [2]))],
 ]
 const newer: readonly [string, (record: Uint8Array) => Uint8Array][] = [
   ['of another format version', (record) => resummed(patched(record, 4, [2]))],
   ['of another type', () => admin.export('host')],
   ['of another generation', (record) => resummed(patched(record, 11, [2]))],
   ['with an unknown flag', (record) => resummed(patched(record, 15, [2]))],
-  ['with a recovery key', (record) => resummed(patched(record, 280, [2]))],
+  ['of another suite', (record) => resummed(patched(record, 6, [4, 1]))],
 ]
 
 async function storeOf(...versions: readonly Uint8Array[]): Promise<StateStore> {
@@ -109,7 +110,7 @@ describe('the record that counts', () => {
     expect(await counting(two, damage(three), foreign)).toBe('2')
     const strangers = rewritten(foreign, login, { id: two.slice(32, 48), version: 9 })
     expect(await counting(two, damage(three), strangers)).toBe('2')
-    const withAdmin = rewritten(four, login, { version: 9, admin: admin.card().bytes })
+    const withAdmin = rewritten(four, login, { version: 9, recovery: { kind: 'card', value: admin.card().bytes } })
     expect(await counting(four, damage(three), withAdmin)).toBe('4')
   })
 
@@ -161,7 +162,7 @@ describe('the record that counts', () => {
     const strangers = rewritten(foreign, login, { id: two.slice(32, 48), version: 3 })
     expect(parseProfile(strangers).revision).toBe('3')
     expect(await counting(one, two, strangers)).toBe('2')
-    const withAdmin = rewritten(four, login, { version: 5, admin: admin.card().bytes })
+    const withAdmin = rewritten(four, login, { version: 5, recovery: { kind: 'card', value: admin.card().bytes } })
     expect(await counting(three, four, withAdmin)).toBe('4')
   })
 

@@ -1,9 +1,10 @@
 // Adds the vectors of resets, of what a server checks, and of verifiers below to their files, unless they are there
 // already. Run `npm run vectors`.
-import { type Bytes, concat, domain, u16, u32, u64, utf8 } from '../../src/core/bytes.ts'
+import { type Bytes, concat, domain, lengthPrefixed, u16, u32, u64, utf8 } from '../../src/core/bytes.ts'
+import { recipientOf } from '../../src/core/recovery-holder.ts'
 import type { SlotKey } from '../../src/vault/keyring.ts'
-import { HandoverBy } from '../../src/vault/layout.ts'
-import { type ProfileContents } from '../../src/vault/profile-record.ts'
+import { HandoverBy, NOBODY_RESETS } from '../../src/vault/layout.ts'
+import type { HandoverSigner, ProfileContents } from '../../src/vault/profile-record.ts'
 import { flipped, hex, patched, resummed } from '../fixtures.ts'
 import { append } from './append.ts'
 import {
@@ -19,29 +20,40 @@ import {
   RING,
   CARD,
   cardOf,
+  handedByKey,
   identity,
+  KEY,
+  KEY_AT,
   keyOf,
+  keyRecovery,
   keyring,
   keyringResigned,
   NAMES,
   nextIdentity,
   otherAdmin,
   otherCard,
+  otherRecoveryKey,
   otherRootKey,
   otherSigning,
+  profileId,
   record,
+  RECOVERY_CODE,
   recoverable,
+  recoveryKey,
   recoverySlot,
   remacked,
   resigned,
   run,
+  sealedToKey,
   signs,
   slotVectors,
   stranger,
   unreduced,
+  unsignedKey,
   vaultId,
   vaultWith,
   withAdmin,
+  withKey,
 } from './make-profile.ts'
 import type {
   CountsVector,
@@ -91,16 +103,20 @@ reset('identity-due', 'another reset before the password was changed', again, re
 reset('mac', 'a wrong mac: the admin cannot check it', resummed(flipped(full, full.length - 10)), resetOf(both))
 const noSlots = resigned(patched(full, AT.slot + CARD + 5, run(0, 144)))
 reset('slot', 'a slot that does not open: the admin cannot check it', noSlots, resetOf(both))
-const renamed = record({ ...withAdmin, admin: cardOf(run(0xdd, 16)) })
+const renamed = record({ ...withAdmin, recovery: { kind: 'card', value: cardOf(run(0xdd, 16)) } })
 reset('card-owner-id', 'the card of the admin with another owner id: the same fingerprint', renamed, resetOf(both))
-const adopted = record({ ...withAdmin, admin: adoptedCard, vaults: [sealedBoth(adoptedAdmin)] })
+const adopted = record({
+  ...withAdmin,
+  recovery: { kind: 'card', value: adoptedCard },
+  vaults: [sealedBoth(adoptedAdmin)],
+})
 reset('adopted-card', 'the card of a source that the admin has adopted', adopted, resetOf(both))
-const adoptedOwn = record({ ...withAdmin, admin: adoptedCard })
+const adoptedOwn = record({ ...withAdmin, recovery: { kind: 'card', value: adoptedCard } })
 reset('adopted-card-own-slots', 'the same, with recovery slots to the own card', adoptedOwn, resetOf(both))
 const ownAdopted = record({ ...withAdmin, vaults: [sealedBoth(adoptedAdmin)] })
 reset('own-card-adopted-slots', 'the own card, with recovery slots to the adopted one', ownAdopted, resetOf(both))
 reset('floor', 'the version of the floor', full, { floor: 9, ...resetOf(both) })
-const toOther = record({ ...withAdmin, admin: otherCard })
+const toOther = record({ ...withAdmin, recovery: { kind: 'card', value: otherCard } })
 const unsigned = remacked(flipped(full, full.length - 100))
 reset('checksum', 'one bit, by accident', flipped(full, 100), { expect: 'malformed' })
 reset('flag-2', 'flag 2', resigned(patched(full, 15, [2])), { expect: 'unsupported' })
@@ -158,6 +174,204 @@ reset(
 )
 const broken = resigned(flipped(withVaults(recoverable(both), { ...second, recoverySlots: [] }), sealAt + 1690))
 reset('order-vaults', 'a recovery slot that does not open, and in the next vault none', broken, bad)
+
+// Resets by a recovery key.
+const keyed = record(withKey) // version 9
+function keyReset(id: string, comment: string, bytes: Uint8Array, more: Partial<ResetVector>): void {
+  reset(`key-${id}`, comment, bytes, { code: RECOVERY_CODE, pinned: '', ...more })
+}
+const keyVaults = (...vaults: ProfileContents['vaults']) => record({ ...withKey, vaults })
+const keyWith = (recovery: ProfileContents['recovery'], more: Partial<ProfileContents> = {}) =>
+  record({ ...withKey, recovery, ...more })
+const toKey = (key: SlotKey, user?: string, id?: Bytes, by = recoveryKey) =>
+  recoverySlot(key, recipientOf(by.keys), user, id)
+const keySealed = (...slots: Parameters<typeof toKey>) =>
+  keyVaults(vaultWith([keyOf(3)], { recoverySlots: [toKey(...slots)] }))
+keyReset('good', 'by the recovery key', keyed, resetOf(both))
+keyReset('no-vaults', 'no vaults', keyVaults(), {})
+keyReset('user-capitals', 'the user in capitals', keyed, { user: 'USER@Example.COM', ...resetOf(both) })
+keyReset('due', 'an E-key that is due stays so', keyVaults(sealedToKey(dueKeys)), resetOf(dueKeys))
+const keySpare = { ...sealedToKey(both), keys: [keyOf(4)] }
+keyReset('spare-slot', 'a recovery slot that no slot needs is dropped', keyVaults(keySpare), resetOf([keyOf(4)]))
+const keySecond = { ...second, recoverySlots: [toKey(keyOf(7), undefined, vault2)] }
+keyReset('two-vaults', 'two vaults', keyVaults(sealedToKey(both), keySecond), resetOf([...both, keyOf(7)]))
+const keyNext = { ...withKey, version: 10, identity: nextIdentity, recovery: keyRecovery(nextIdentity) }
+const keyAgain = behind(keyed, keyNext, handedByKey)
+keyReset('again', 'another reset behind the first', keyAgain, resetOf(both))
+keyReset(
+  'mac',
+  'a wrong mac: nobody without R can check it',
+  resummed(flipped(keyed, keyed.length - 10)),
+  resetOf(both),
+)
+const keyNoSlots = resigned(patched(keyed, AT.slot + KEY + 5, run(0, 144)))
+keyReset('slot', 'a slot that does not open: nobody without R can check it', keyNoSlots, resetOf(both))
+keyReset('floor', 'the version of the floor', keyed, { floor: 9, ...resetOf(both) })
+keyReset(
+  'signature-again',
+  'the signature of the recovery key made piece by piece',
+  keyWith({
+    kind: 'recoveryKey',
+    value: { keys: recoveryKey.keys, signature: recoveryKey.sign(acceptance()) },
+  }),
+  resetOf(both),
+)
+/** What a recovery key signs, with one field changed. */
+function acceptance({
+  id = profileId,
+  user = NAMES.user,
+  by = identity.publicKey,
+  realm = NAMES.realm,
+  label = 'sign/recovery-identity',
+} = {}): Bytes {
+  return concat(domain(label), ...[id, utf8(realm), utf8(user), by].map((part) => lengthPrefixed(part)))
+}
+const acceptedAs = (message: Bytes, by = recoveryKey) =>
+  keyWith({ kind: 'recoveryKey', value: { keys: recoveryKey.keys, signature: by.sign(message) } })
+const notFound = { expect: 'key-not-found' } as const
+keyReset('checksum', 'one bit, by accident', flipped(keyed, 100), { expect: 'malformed' })
+keyReset('flag-1', 'flag 1, with a recovery key', resigned(patched(keyed, 15, [1])), { expect: 'malformed' })
+keyReset('flag-2', 'flag 2', resigned(patched(keyed, 15, [2])), { expect: 'unsupported' })
+const keyForged = remacked(flipped(keyed, keyed.length - 100))
+keyReset('signature', 'one bit of the signature', keyForged, bad)
+keyReset('rollback', 'one below the floor', keyed, { floor: 10, expect: 'rollback' })
+keyReset('zero-trust', 'under zero trust, without a recovery key', bare, policy)
+keyReset('admin', 'with an admin', full, notFound)
+keyReset('other', 'another recovery key', keyWith(keyRecovery(identity, otherRecoveryKey)), notFound)
+const signingOnly = resigned(patched(keyed, KEY_AT.signing, otherRecoveryKey.keys.signing))
+keyReset('other-signing', 'KEYS with another Ed25519 key alone', signingOnly, notFound)
+keyReset('other-sealing', 'KEYS with another pk_x alone', resigned(flipped(keyed, KEY_AT.x25519)), notFound)
+keyReset('identity-none', 'the recovery key has not signed the identity', unsignedKey, bad)
+keyReset('identity-bit', 'one bit of its signature', resigned(flipped(keyed, KEY_AT.signature + 40)), bad)
+keyReset('identity-stranger', 'another key has signed the identity', acceptedAs(acceptance(), otherRecoveryKey), bad)
+keyReset('identity-other', 'it has signed another identity', acceptedAs(acceptance({ by: stranger.publicKey })), bad)
+keyReset(
+  'identity-former',
+  'it has signed the former identity alone',
+  behind(
+    keyed,
+    {
+      ...{ ...keyNext, recovery: withKey.recovery },
+    },
+    handedByKey,
+  ),
+  bad,
+)
+keyReset('identity-user', 'it has signed for another user', acceptedAs(acceptance({ user: 'other@example.com' })), bad)
+keyReset(
+  'identity-realm',
+  'it has signed for another realm',
+  acceptedAs(acceptance({ realm: 'com.example.other' })),
+  bad,
+)
+keyReset('identity-profile', 'it has signed for another profile', acceptedAs(acceptance({ id: run(0xa2, 16) })), bad)
+keyReset(
+  'identity-label',
+  'it has signed for another purpose',
+  acceptedAs(acceptance({ label: 'sign/recovery-keyset' })),
+  bad,
+)
+keyReset('other-user', 'reset for another user', keyed, { user: 'other@example.com', ...bad })
+keyReset('other-realm', 'reset for another realm', keyed, { realm: 'com.example.other', ...bad })
+keyReset('profile-id', 'another profile id', resigned(flipped(keyed, 40)), bad)
+keyReset('last-version', 'no version is left', record({ ...withKey, version: 2 ** 53 - 1 }), {
+  expect: 'limit-exceeded',
+})
+const keyMissing = { ...sealedToKey([keyOf(4)]), keys: both }
+keyReset('no-recovery-slot', 'a slot without a recovery slot', keyVaults(keyMissing), notFound)
+keyReset(
+  'slot-other-key',
+  'a recovery slot to another recovery key',
+  keySealed(keyOf(3), undefined, undefined, otherRecoveryKey),
+  notFound,
+)
+keyReset('slot-card', 'a recovery slot to the card of an admin', keyVaults(recoverable(both)), notFound)
+keyReset('slot-other-user', 'a recovery slot of another user', keySealed(keyOf(3), 'other@example.com'), bad)
+keyReset('slot-other-vault', 'a recovery slot of another vault', keySealed(keyOf(3), undefined, vault2), bad)
+const keySealAt = AT.slot + KEY + 2 * 149 + 2 + 4
+keyReset('slot-suite', 'suite 0x0401 in a recovery slot', resigned(patched(keyed, keySealAt + 6, [4, 1])), {
+  expect: 'unsupported',
+})
+keyReset('slot-text', 'one bit of a recovery slot', resigned(flipped(keyed, keySealAt + 1690)), bad)
+keyReset('order-signature-floor', 'a wrong signature, below the floor', keyForged, { floor: 10, ...bad })
+// A pin, which nobody needs.
+const keyPinned = { pinned: hex(identity.publicKey), ...resetOf(both) }
+keyReset('pinned', 'by the recovery key, of the pinned identity', keyed, keyPinned)
+const keyChanged = { pinned: hex(stranger.publicKey), expect: 'key-changed' } as const
+keyReset('other-pinned', 'another identity than the pinned one', keyed, keyChanged)
+keyReset('former-pinned', 'the identity before the pinned one, which the recovery key has signed too', keyed, {
+  ...{ pinned: hex(nextIdentity.publicKey), expect: 'key-changed' },
+})
+keyReset('order-signature-pin', 'a wrong signature, and another identity than the pinned one', keyForged, {
+  ...{ ...keyChanged, ...bad },
+})
+keyReset('order-floor-pin', 'below the floor, and another identity than the pinned one', keyed, {
+  ...{ ...keyChanged, floor: 10, expect: 'rollback' },
+})
+keyReset('order-pin-zero-trust', 'another identity than the pinned one, under zero trust', bare, keyChanged)
+keyReset('order-pin-admin', 'another identity than the pinned one, with an admin', full, keyChanged)
+keyReset(
+  'order-pin-other',
+  'another identity than the pinned one, and another recovery key',
+  keyWith(keyRecovery(identity, otherRecoveryKey)),
+  keyChanged,
+)
+keyReset(
+  'order-pin-identity',
+  'another identity than the pinned one, which the recovery key has not signed',
+  unsignedKey,
+  keyChanged,
+)
+keyReset('order-floor-zero-trust', 'below the floor, under zero trust', bare, { floor: 6, expect: 'rollback' })
+keyReset(
+  'order-floor-other',
+  'below the floor, and another recovery key',
+  keyWith(keyRecovery(identity, otherRecoveryKey)),
+  {
+    ...{ floor: 10, expect: 'rollback' },
+  },
+)
+keyReset(
+  'order-other-identity',
+  'another recovery key, which has not signed the identity',
+  keyWith({
+    kind: 'recoveryKey',
+    value: { keys: otherRecoveryKey.keys, signature: run(0, 64) },
+  }),
+  notFound,
+)
+keyReset(
+  'order-zero-trust-version',
+  'under zero trust, and no version is left',
+  record({ version: 2 ** 53 - 1 }),
+  policy,
+)
+keyReset(
+  'order-other-version',
+  'another recovery key, and no version is left',
+  keyWith(keyRecovery(identity, otherRecoveryKey), { version: 2 ** 53 - 1 }),
+  notFound,
+)
+keyReset(
+  'order-identity-version',
+  'for another user, and no version is left',
+  record({ ...withKey, version: 2 ** 53 - 1 }),
+  {
+    ...{ user: 'other@example.com', ...bad },
+  },
+)
+keyReset('order-identity-slot', 'for another user, and a slot without a recovery slot', keyVaults(keyMissing), {
+  ...{ user: 'other@example.com', ...bad },
+})
+keyReset(
+  'order-version-slot',
+  'no version is left, and a slot without a recovery slot',
+  record({
+    ...{ ...withKey, version: 2 ** 53 - 1, vaults: [keyMissing] },
+  }),
+  { expect: 'limit-exceeded' },
+)
+reset('recovery-key', 'by an admin, where only the recovery key may', keyed, policy)
 append('reset.json', resets)
 
 // ── records that follow ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +380,7 @@ const follows = (id: string, comment: string, stored: Bytes, next: Bytes, more: 
   allFollows.push({ id, section: '9.3', comment, stored: hex(stored), next: hex(next), expect: 'ok', ...more })
 }
 type Next = Partial<ProfileContents>
-type More = [handover?: ReturnType<typeof handedBy>, key?: typeof otherRootKey]
+type More = [handover?: HandoverSigner, key?: typeof otherRootKey]
 /** The record behind `bare`, and the one behind `full`. */
 const six = (contents: Next = {}, ...more: More) => behind(bare, { version: 6, ...contents }, ...more)
 const ten = (contents: Next = {}, ...more: More) => behind(full, { ...withAdmin, version: 10, ...contents }, ...more)
@@ -193,10 +407,10 @@ follows(
 )
 follows('flag-kept', 'another identity, to be replaced too', known, behind(known, { version: 6, ...marked }, own))
 follows('flag-set', 'another identity, to be replaced', bare, six(marked, own))
-const nobody = { admin: undefined, vaults: [vaultWith(both)] }
+const nobody: Next = { recovery: NOBODY_RESETS, vaults: [vaultWith(both)] }
 follows('zero-trust-on', 'the admin is no admin any more', full, ten({ ...nobody, ...replaced }, own))
 follows('zero-trust-by-card', 'a reset that leaves nobody: the admin may', full, ten({ ...nobody, ...marked }, reseter))
-const toAnother = { admin: otherCard, vaults: [vaultWith(both)] }
+const toAnother: Next = { recovery: { kind: 'card', value: otherCard }, vaults: [vaultWith(both)] }
 follows('other-admin', 'another admin', full, ten({ ...toAnother, ...replaced }, own))
 follows('other-admin-same-identity', 'another admin, and the same identity', full, ten(toAnother))
 const lastButOne = record({ version: 2 ** 53 - 2 })
@@ -232,7 +446,11 @@ follows(
 follows('no-handover', 'another identity, and no handover', bare, six(replaced), policy)
 follows('no-handover-admin', 'the same, with an admin', full, ten(replaced), policy)
 follows('same-identity-handover', 'the same identity, handed over by itself', bare, six({}, own), policy)
-const byItself = behind(known, { ...withAdmin, version: 6, admin: undefined, vaults: [], identityDue: true }, own)
+const byItself = behind(
+  known,
+  { ...withAdmin, version: 6, recovery: NOBODY_RESETS, vaults: [], identityDue: true },
+  own,
+)
 follows('same-identity-due', 'the same, with flag 1 in both', known, byItself, policy)
 const knownFull = record({ ...withAdmin, identityDue: true })
 const byCardItself = behind(knownFull, { ...withAdmin, version: 10, identityDue: true }, reseter)
@@ -290,6 +508,183 @@ const wrongCard = resigned(patched(full, cardAt + 5, [13]))
 follows('card-type', 'type 13 in the card', wrongCard, behindCard(wrongCard), bad)
 const besideCard = behind(brokenCard, { ...withAdmin, version: 10, ...replaced }, own)
 follows('card-broken-identity', 'the same card, and a handover by the identity', brokenCard, besideCard)
+const brokenItself = behind(brokenCard, { ...withAdmin, version: 10, identityDue: true }, reseter)
+follows(
+  'order-same-identity-card',
+  'the same identity, and a handover by a broken card',
+  brokenCard,
+  brokenItself,
+  policy,
+)
+
+// Recovery keys.
+/** The record behind `keyed`. */
+const keyTen = (contents: Next = {}, ...more: More) => behind(keyed, { ...withKey, version: 10, ...contents }, ...more)
+/** The new identity, which the recovery key has signed, and the E-keys without recovery slots to anybody else. */
+const renewedKey: Next = { identity: nextIdentity, recovery: keyRecovery(nextIdentity) }
+const byOtherKey = { by: HandoverBy.recoveryKey, sign: (message: Uint8Array) => otherRecoveryKey.sign(message) }
+const toOtherKey: Next = {
+  ...{ identity: nextIdentity, recovery: keyRecovery(nextIdentity, otherRecoveryKey), vaults: [vaultWith(both)] },
+}
+const toKeySix: Next = { recovery: keyRecovery(identity), vaults: [sealedToKey([keyOf(1)])] }
+follows('key-same-identity', 'a recovery key, and the same identity', keyed, keyTen())
+follows('key-new-password', 'under another root key', keyed, keyTen({}, undefined, otherRootKey))
+follows('key-by-identity', 'another identity, handed over by the stored one', keyed, keyTen(renewedKey, own))
+follows('key-reset', 'reset by the recovery key', keyed, keyTen(renewedKey, handedByKey, otherRootKey))
+follows('key-to-nobody', 'the recovery key is none any more', keyed, keyTen({ ...nobody, ...replaced }, own))
+follows('key-to-nobody-same', 'the same, with the same identity', keyed, keyTen(nobody))
+follows('key-to-nobody-marked', 'the same, with flag 1', keyed, keyTen({ ...nobody, ...marked }, own))
+follows('key-to-other', 'another recovery key', keyed, keyTen(toOtherKey, own))
+follows(
+  'key-to-other-by-key',
+  'another recovery key, by the stored one: it may',
+  keyed,
+  keyTen(toOtherKey, handedByKey),
+)
+follows('key-from-nobody', 'a recovery key where nobody was', bare, six(toKeySix))
+follows('key-from-nobody-identity', 'the same, with another identity', bare, six({ ...toKeySix, ...renewedKey }, own))
+follows(
+  'key-from-admin',
+  'a recovery key where an admin was',
+  full,
+  ten({ ...withKey, version: 10, ...renewedKey }, own),
+)
+follows(
+  'key-unmarked',
+  'a recovery key, and flag 1 is gone with the identity',
+  known,
+  behind(
+    known,
+    {
+      ...{ version: 6, ...toKeySix, ...renewedKey },
+    },
+    own,
+  ),
+)
+const keyUnsigned = keyTen({ ...renewedKey, recovery: withKey.recovery }, handedByKey)
+follows(
+  'key-identity-unsigned',
+  'the recovery key has not signed the new identity: a server has no names',
+  keyed,
+  keyUnsigned,
+)
+const keyLowOrder = resigned(patched(keyed, KEY_AT.x25519, run(0, 32)))
+const behindLowOrder = behind(keyLowOrder, { ...withKey, version: 10, ...renewedKey }, handedByKey)
+follows('key-low-order', 'a recovery key with a pk_x of low order: its signature counts', keyLowOrder, behindLowOrder)
+const toAdminTen: Next = { ...withAdmin, version: 10 }
+follows('key-to-admin', 'an admin behind a recovery key', keyed, keyTen(toAdminTen), policy)
+follows(
+  'key-to-admin-identity',
+  'the same, handed over by the identity',
+  keyed,
+  keyTen({ ...toAdminTen, ...replaced }, own),
+  policy,
+)
+follows(
+  'key-to-admin-card',
+  'the same, handed over by the card',
+  keyed,
+  keyTen({ ...toAdminTen, ...marked }, reseter),
+  policy,
+)
+follows('key-no-handover', 'another identity, and no handover', keyed, keyTen(renewedKey), policy)
+follows(
+  'key-same-handover',
+  'the same identity, handed over by the recovery key',
+  keyed,
+  keyTen({}, handedByKey),
+  policy,
+)
+follows(
+  'key-same-marked',
+  'nobody in its place, the same identity, and flag 1',
+  keyed,
+  keyTen({ ...nobody, identityDue: true }),
+  policy,
+)
+follows(
+  'key-unknown',
+  'by a recovery key, where the stored record has none',
+  bare,
+  six({ ...toKeySix, ...renewedKey }, handedByKey),
+  policy,
+)
+follows(
+  'key-unknown-admin',
+  'by a recovery key, where the stored record has an admin',
+  full,
+  ten({ ...withKey, version: 10, ...renewedKey }, handedByKey),
+  policy,
+)
+follows(
+  'key-card-unknown',
+  'by a card, where the stored record has a recovery key',
+  keyed,
+  keyTen({ ...nobody, ...marked }, reseter),
+  policy,
+)
+follows('key-other', 'by the recovery key that is in the next record alone', keyed, keyTen(toOtherKey, byOtherKey), bad)
+follows('key-stranger', 'by another recovery key', keyed, keyTen(renewedKey, byOtherKey), bad)
+follows(
+  'key-identity-as-key',
+  'the identity has signed, and it says the recovery key',
+  keyed,
+  keyTen(renewedKey, { ...own, by: HandoverBy.recoveryKey }),
+  bad,
+)
+follows(
+  'key-as-identity',
+  'the recovery key has signed, and it says the identity',
+  keyed,
+  keyTen(renewedKey, { ...handedByKey, by: byIdentity }),
+  bad,
+)
+const keyHanded = keyTen(renewedKey, handedByKey)
+const keyHandoverAt = keyHanded.length - 136 - 64
+changed('key-changed-vault', 'a vault was renamed behind its handover', flipped(keyHanded, AT.vault + KEY), keyed)
+changed(
+  'key-changed-recovery',
+  'the recovery key was changed behind its handover',
+  flipped(keyHanded, KEY_AT.signing),
+  keyed,
+)
+changed(
+  'key-changed-kind',
+  'the recovery key has signed that it is the identity, and then it says the key',
+  patched(keyTen(renewedKey, { ...handedByKey, by: byIdentity }), keyHandoverAt - 1, [3]),
+  keyed,
+)
+changed('key-handover-bit', 'one bit of the handover', flipped(keyHanded, keyHandoverAt + 40), keyed)
+changed('key-handover-none', 'a handover of zeros', patched(keyHanded, keyHandoverAt, run(0, 64)), keyed)
+changed(
+  'key-handover-unreduced',
+  'S + L for S',
+  patched(keyHanded, keyHandoverAt, unreduced(keyHanded.subarray(keyHandoverAt, keyHandoverAt + 64))),
+  keyed,
+)
+const keyLabel = concat(domain('sign/recovery-identity'), keyHanded.subarray(0, keyHandoverAt))
+changed(
+  'key-handover-label',
+  'signed for another purpose',
+  patched(keyHanded, keyHandoverAt, recoveryKey.sign(keyLabel)),
+  keyed,
+)
+// The neutral element as the recovery key: R = itself and S = 0 would be a signature of everything.
+const keyNeutral = resigned(patched(keyed, KEY_AT.signing, [1, ...run(0, 31)]))
+const byNeutral = { by: HandoverBy.recoveryKey, sign: () => patched(run(0, 64), 0, [1]) }
+follows(
+  'key-small-order',
+  'a recovery key that signs with the neutral element',
+  keyNeutral,
+  behind(
+    keyNeutral,
+    {
+      ...{ ...withKey, version: 10, ...renewedKey },
+    },
+    byNeutral,
+  ),
+  bad,
+)
 const weak = new Uint8Array([1, ...run(0, 31)]) // the neutral element, under which R = itself and S = 0 is a signature
 const weakCard = patched(patched(adminCard, 48 + 32 + 1568, weak), 1712, [1, ...run(0, 63)])
 const behindWeak = resigned(patched(full, cardAt, weakCard))
@@ -452,6 +847,35 @@ counts(
   unsupported,
 )
 counts('card-type', 'handed over by a card that is no card', [wrongCard, behindCard(wrongCard)], 1)
+counts('key-reset', 'by a recovery key', [keyed, keyHanded], 2)
+counts(
+  'key-unknown',
+  'by a recovery key that the one below does not have',
+  [...[bare, six({ ...toKeySix, ...renewedKey }, handedByKey)]],
+  1,
+)
+counts(
+  'key-over-damage',
+  'by a recovery key, over a damaged one',
+  [
+    keyed,
+    damaged(keyTen()),
+    behind(
+      keyTen(),
+      {
+        ...{ ...withKey, version: 11, ...renewedKey },
+      },
+      handedByKey,
+    ),
+  ],
+  3,
+)
+counts(
+  'key-malformed',
+  'one that says flag 1 and a recovery key is damage',
+  [keyed, resigned(patched(keyTen(), 15, [1]))],
+  1,
+)
 append('counts.json', allCounts)
 
 // ── what a server takes ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -508,6 +932,46 @@ const strangeAndOther = six(replaced, byStranger, otherRootKey)
 take('order-follows-verifier', 'a handover that does not hold, and no verifier', versions(v5), strangeAndOther, bad)
 const farAndOther = six({ version: 7 }, undefined, otherRootKey)
 take('order-version-verifier', 'a version too far, and no verifier', versions(v5), farAndOther, conflict)
+
+// Recovery keys.
+const keyStored = versions(keyed)
+take('key-next', 'with a recovery key, the next record', keyStored, keyTen())
+const keyReseted = keyTen(renewedKey, handedByKey, otherRootKey)
+take('key-reset', 'reset by the recovery key, with the verifier', keyStored, keyReseted, withVerifier(10))
+take('key-reset-no-verifier', 'the same, without the verifier', keyStored, keyReseted, policy)
+take('key-reset-same-password', 'reset by the recovery key, under the same root key', keyStored, keyHanded)
+take('key-first', 'a first record that a recovery key has handed over', versions(), keyHanded, withVerifier(10))
+take('key-from-nobody', 'a recovery key where nobody was', versions(v5), six(toKeySix))
+take('key-to-nobody', 'nobody where a recovery key was', keyStored, keyTen({ ...nobody, ...replaced }, own))
+take(
+  'key-to-admin',
+  'an admin where a recovery key was',
+  keyStored,
+  keyTen({ ...toAdminTen, ...replaced }, own),
+  policy,
+)
+take(
+  'key-unknown',
+  'by a recovery key that the stored record does not have',
+  versions(v5),
+  six({ ...toKeySix, ...renewedKey }, handedByKey),
+  policy,
+)
+take('key-stranger', 'by another recovery key', keyStored, keyTen(renewedKey, byOtherKey), bad)
+take('key-flag', 'a recovery key, and flag 1', keyStored, resigned(patched(keyTen(), 15, [1])), malformed)
+const handedAlone = ten(marked, reseter)
+const asKey = patched(patched(handedAlone, 15, [0]), handedAlone.length - 201, [3])
+take(
+  'handover-3-admin',
+  'a handover by a recovery key, with an admin',
+  versions(full),
+  resigned(asKey, bySelf),
+  malformed,
+)
+const keyFar = behind(keyed, { ...withKey, version: 11, ...renewedKey }, byOtherKey)
+take('order-key-version', 'by another recovery key, and a version too far', keyStored, keyFar, conflict)
+const keyAdminBad = keyTen({ ...toAdminTen, ...marked }, handedBy(byCard, stranger))
+take('order-key-admin-handover', 'an admin, and a handover that does not hold', keyStored, keyAdminBad, policy)
 
 const ringName = `keyring/${hex(vaultId)}`
 function ring(id: string, comment: string, stored: VersionsVector, next: Bytes, more: Partial<GuardVector> = {}): void {
@@ -613,6 +1077,15 @@ ring('order-former-version', 'signed by the identity before, and a version too f
   ...renewed,
   ...refused,
 })
+const resetByKey = { records: versions(keyed, keyHanded) }
+ring(
+  'key-new-identity',
+  'signed by the identity behind a reset by the recovery key',
+  stored,
+  two(5, nextIdentity),
+  resetByKey,
+)
+ring('key-former-identity', 'signed by the identity before that reset', stored, two(), { ...resetByKey, ...refused })
 append('guard.json', guards)
 
 // ── verifiers ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,9 @@
 import { createHash, createPublicKey, verify } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { type Bytes, concat, domain, lengthPrefixed, u16, u32, u64 } from '../../src/core/bytes.ts'
+import { encode } from '../../src/core/codec.ts'
 import { ObjectType } from '../../src/core/header.ts'
+import { recoveryPublicKeys } from '../../src/core/recovery-holder.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { wrapSecret } from '../../src/core/wrap.ts'
 import { type KeyringKey, type SlotKey, wrapSlot } from '../../src/vault/keyring.ts'
@@ -25,8 +27,15 @@ import {
   keyringRemacked,
   keyringResigned,
   keyVectors,
+  handedByKey,
+  KEY,
+  KEY_AT,
+  keyRecovery,
   manyVaults,
   nextIdentity,
+  recoveryKey,
+  unsignedKey,
+  withKey,
   otherRootKey,
   profileId,
   record,
@@ -69,7 +78,7 @@ function good(
 ): void {
   profile(id, comment, bytes, { seed: withBytes(by.seed, hex), identityDue: due, keys: slotVectors(keys) })
 }
-/** Refused in steps 1 to 5, with the root key and without it. */
+/** Refused in steps 1 to 4, with the root key and without it. */
 const bad = (id: string, comment: string, bytes: Uint8Array, code: Code, more: Partial<ProfileVector> = {}) =>
   profile(id, comment, bytes, { expect: code, withoutKey: code, ...more })
 /** Refused with the root key only. */
@@ -130,13 +139,8 @@ bad('generation-2', 'generation 2 of the header', resigned(patched(bare, 8, u32(
 bad('flag-2', 'flag 2', resigned(patched(bare, 12, u32(2))), 'unsupported')
 bad('flag-3', 'flags 1 and 2', resigned(patched(bare, 12, u32(3))), 'unsupported')
 bad('flag-high', 'the highest flag', resigned(patched(bare, 12, [0x80])), 'unsupported')
-bad('recovery-2', 'a recovery key', resigned(patched(bare, AT.recovery, [2])), 'unsupported')
-bad(
-  'recovery-2-bytes',
-  'a recovery key, and other fields behind it',
-  spliced(bare, AT.recovery, AT.vaults, run(2, 300)),
-  'unsupported',
-)
+bad('recovery-2', 'a recovery key that is not there', resigned(patched(bare, AT.recovery, [2])), 'malformed')
+bad('recovery-2-bytes', 'a recovery key of 300 bytes', spliced(bare, AT.recovery, AT.vaults, run(2, 300)), 'malformed')
 /** Cuts a record to this length and makes its checksum right, so that the byte at an offset of the checksum is `byte`. */
 function cutWith(length: number, offset: number, byte: number): Bytes {
   for (let tries = 0; ; tries++) {
@@ -148,7 +152,7 @@ bad(
   'recovery-2-cut',
   'the checksum is at the place of the recovery',
   cutWith(AT.recovery + 4, AT.recovery, 2),
-  'unsupported',
+  'malformed',
 )
 bad('recovery-cut', 'no recovery', resummed(bare.subarray(0, AT.recovery)), 'malformed')
 // Step 4.
@@ -246,13 +250,13 @@ bad(
   resummed(concat(bare.subarray(0, -8), run(0, 9))),
   'malformed',
 )
-// Step 5.
-bad('handover-3', 'a handover by a recovery key', handover(run(3, 1), run(0, 64)), 'unsupported')
-// Steps 6 and 7.
+const byRecoveryKey = handover(run(3, 1), run(0, 64))
+bad('handover-3', 'a handover by a recovery key where there is none', byRecoveryKey, 'malformed')
+// Steps 5 and 6.
 profile('rollback', 'one below the floor', bare, { floor: 6, expect: 'rollback' })
 const stolen = { rootKey: withBytes(otherRootKey, hex), expect: 'wrong-password' } as const
 profile('wrong-password', 'another root key', bare, stolen)
-// Step 8.
+// Step 7.
 inside('mac', 'one bit of the mac', resummed(flipped(bare, bare.length - 10)))
 inside('mac-other-key', 'the mac of another root key', remacked(bare, otherRootKey))
 bad(
@@ -378,9 +382,9 @@ bad(
 )
 bad(
   'order-recovery-version',
-  'a recovery key, and version 0',
+  'a recovery key that is not there, and version 0',
   resigned(patched(patched(bare, 48, run(0, 8)), AT.recovery, [2])),
-  'unsupported',
+  'malformed',
 )
 bad(
   'order-vaults-version',
@@ -396,9 +400,9 @@ bad(
 )
 bad(
   'order-recovery-key-vaults',
-  'a recovery key, and 257 vaults',
+  'a recovery key that is not there, and 257 vaults where nobody would be',
   resigned(patched(counted(257), AT.recovery, [2])),
-  'unsupported',
+  'malformed',
 )
 bad(
   'order-recovery-card-vaults',
@@ -406,14 +410,19 @@ bad(
   resigned(patched(patched(full, AT.vaults + CARD, u16(257)), AT.recovery, [3])),
   'malformed',
 )
-const byRecoveryKey = handover(run(3, 1), run(0, 64))
 bad(
   'order-version-handover',
   'version 0, and a handover by a recovery key',
   resigned(patched(byRecoveryKey, 48, run(0, 8))),
   'malformed',
 )
-bad('order-handover-floor', 'a handover by a recovery key, below the floor', byRecoveryKey, 'unsupported', { floor: 6 })
+bad(
+  'order-handover-floor',
+  'a handover by a recovery key where there is none, below the floor',
+  byRecoveryKey,
+  'malformed',
+  { floor: 6 },
+)
 bad(
   'order-twice-handover',
   'a vault twice, and a handover by a recovery key',
@@ -442,6 +451,113 @@ profile(
     ...{ ...stolen, withoutKey: 'authentication-failed' },
   },
 )
+
+// ── profiles with a recovery key ─────────────────────────────────────────────────────────────────────────────────────
+const keyed = record(withKey)
+function goodKey(id: string, comment: string, bytes: Uint8Array, by = identity, more: Partial<ProfileVector> = {}) {
+  const { keys } = recoveryKey
+  const opened = { seed: withBytes(by.seed, hex), keys: slotVectors(both) }
+  profile(`key-${id}`, comment, bytes, { recoveryKey: hex(encode(recoveryPublicKeys, keys)), ...opened, ...more })
+}
+goodKey('created', 'a recovery key, in the middle of a rotation', keyed)
+goodKey('no-vaults', 'as createProfile makes it with a recovery key', record({ ...withKey, vaults: [] }), identity, {
+  keys: [],
+})
+goodKey('next', 'the record behind it', behind(keyed, { ...withKey, version: 10 }))
+const keyedNext = { ...withKey, version: 10, identity: nextIdentity, recovery: keyRecovery(nextIdentity) }
+const resetByKey = behind(keyed, keyedNext, handedByKey)
+goodKey('reset', 'the recovery key has replaced the identity', resetByKey, nextIdentity)
+const keptByIdentity = behind(keyed, keyedNext, byIdentity)
+goodKey('handover-identity', 'the former identity has replaced it', keptByIdentity, nextIdentity)
+const noHandover = patched(resetByKey, resetByKey.length - 200, run(0, 64))
+goodKey(
+  'handover-zeros',
+  'a handover by the recovery key that does not hold: readers do not check it',
+  resigned(noHandover, signs(nextIdentity)),
+  nextIdentity,
+)
+goodKey('signature', 'the recovery key has not signed the identity: readers do not check it', unsignedKey)
+const neutralKey = patched(run(0, 32), 0, [1])
+goodKey(
+  'signing-odd',
+  'the recovery key signs with the neutral element: only what is sealed to is looked at',
+  resigned(patched(keyed, KEY_AT.signing, neutralKey)),
+  identity,
+  { recoveryKey: hex(patched(encode(recoveryPublicKeys, recoveryKey.keys), 1600, neutralKey)) },
+)
+goodKey('no-recovery-slots', 'no recovery slot for any key', record({ ...withKey, vaults: [vaultWith(both)] }))
+
+const countedKey = (count: number) => resigned(patched(keyed, AT.vaults + KEY, u16(count)))
+bad('key-257-vaults', 'a count of 257, with a recovery key', countedKey(257), 'limit-exceeded')
+bad(
+  'key-257-vaults-cut',
+  'the same at the end of a record',
+  resummed(concat(keyed.subarray(0, AT.vaults + KEY), u16(257), run(0, 8))),
+  'limit-exceeded',
+)
+bad(
+  'key-vaults-cut',
+  'half of the same count',
+  resummed(concat(keyed.subarray(0, AT.vaults + KEY), u16(257).subarray(0, 1))),
+  'malformed',
+)
+const noVaults = record({ ...withKey, vaults: [] })
+const without = (from: number, to: number) => spliced(noVaults, from, to)
+bad('key-keys-cut', 'KEYS, a byte short', without(KEY_AT.signing, KEY_AT.signing + 1), 'malformed')
+bad(
+  'key-signature-cut',
+  'the signature of the recovery key, a byte short',
+  without(AT.vaults + KEY - 1, AT.vaults + KEY),
+  'malformed',
+)
+bad('key-flag', 'flag 1, with a recovery key', resigned(patched(keyed, 15, [1])), 'malformed')
+const handoverKind = (stored: Bytes, kind: number, by = nextIdentity) =>
+  resigned(patched(stored, stored.length - 201, [kind]), signs(by))
+bad('key-handover-card', 'a handover by a card, with a recovery key', handoverKind(resetByKey, 2), 'malformed')
+bad('key-handover-card-flag', 'the same, with flag 1', handoverKind(patched(resetByKey, 15, [1]), 2), 'malformed')
+bad(
+  'key-handover-flag',
+  'a handover by the recovery key, with flag 1',
+  resigned(patched(resetByKey, 15, [1]), signs(nextIdentity)),
+  'malformed',
+)
+bad(
+  'handover-3-admin',
+  'a handover by a recovery key, with an admin',
+  handoverKind(patched(handedByCard, 15, [0]), 3),
+  'malformed',
+)
+bad('handover-3-admin-flag', 'the same, with flag 1', handoverKind(handedByCard, 3), 'malformed')
+bad(
+  'key-handover-cut',
+  'a handover by the recovery key, a byte short',
+  spliced(resetByKey, resetByKey.length - 137, resetByKey.length - 136),
+  'malformed',
+)
+bad('key-hidden', 'a recovery key, called nobody', resigned(patched(keyed, AT.recovery, [0])), 'limit-exceeded')
+inside('key-low-order', 'a recovery key with a pk_x of low order', resigned(patched(keyed, KEY_AT.x25519, run(0, 32))))
+inside('key-modulus', 'a recovery key whose pk_m is none', resigned(patched(keyed, KEY_AT.mlKem1024, run(0xff, 3))))
+inside(
+  'key-modulus-last',
+  'the same in its last coefficients',
+  resigned(patched(keyed, KEY_AT.mlKem1024 + 1533, run(0xff, 3))),
+)
+inside('key-mac', 'one bit of the mac, with a recovery key', resummed(flipped(keyed, keyed.length - 10)))
+bad('key-altered', 'one bit of KEYS, not signed', remacked(flipped(keyed, KEY_AT.x25519)), 'authentication-failed')
+bad(
+  'order-key-vaults-version',
+  'a recovery key with 257 vaults, and version 0',
+  resigned(patched(countedKey(257), AT.version, run(0, 8))),
+  'limit-exceeded',
+)
+bad(
+  'order-key-flag-floor',
+  'flag 1 with a recovery key, below the floor',
+  resigned(patched(keyed, 15, [1])),
+  'malformed',
+  { floor: 10 },
+)
+bad('order-key-flag-2', 'flag 2, and a count of 257', resigned(patched(countedKey(257), 15, [2])), 'unsupported')
 append('profile.json', profiles)
 
 // ── keyrings ─────────────────────────────────────────────────────────────────────────────────────────────────────────

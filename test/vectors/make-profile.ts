@@ -3,6 +3,7 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { type Bytes, concat, domain, u16 } from '../../src/core/bytes.ts'
 import { encodeCard } from '../../src/core/card.ts'
 import { generateKeyPair, Recipient, type SigningPair, signingPairOf } from '../../src/core/key-pairs.ts'
+import { type RecoveryHolder, recipientOf } from '../../src/core/recovery-holder.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { macUnder } from '../../src/core/trailer.ts'
 import { Strength } from '../../src/core/suite.ts'
@@ -11,13 +12,15 @@ import { sign } from '../../src/primitives/signature.ts'
 import { encodeKeyring, type KeyringKey, sealRecoverySlot, type SlotKey } from '../../src/vault/keyring.ts'
 import {
   encodeProfile,
+  identityMessage,
   type HandoverSigner,
   type ProfileContents,
   type VaultEntry,
 } from '../../src/vault/profile-record.ts'
 import { hex, patched, resummed } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
-import type { Generation } from '../../src/vault/layout.ts'
+import { type Generation, HandoverBy, type StoredRecovery } from '../../src/vault/layout.ts'
+import { codeOf, holderOf } from './make-slots.ts'
 import type { GenerationVector, SlotVector } from './vectors.ts'
 
 export const run = (byte: number, length: number): Bytes => new Uint8Array(length).fill(byte)
@@ -92,11 +95,40 @@ export const recoverable = (keys: readonly SlotKey[]): VaultEntry =>
 
 /** Under zero trust, one vault with one slot. */
 export const zeroTrust: ProfileContents = {
-  ...{ id: profileId, version: 5, identity, identityDue: false, admin: undefined },
+  ...{ id: profileId, version: 5, identity, identityDue: false, recovery: { kind: 'nobody', value: {} } },
   vaults: [vaultWith([keyOf(1)])],
 }
 /** With an admin, in the middle of a rotation. */
-export const withAdmin: ProfileContents = { ...zeroTrust, version: 9, admin: adminCard, vaults: [recoverable(both)] }
+export const withAdmin: ProfileContents = {
+  ...zeroTrust,
+  version: 9,
+  recovery: { kind: 'card', value: adminCard },
+  vaults: [recoverable(both)],
+}
+
+/** The code of the recovery key that may reset the profiles below. */
+export const RECOVERY_CODE: string = codeOf('0123456789ABCDEFGHJKMNPQRS')
+export const recoveryKey: RecoveryHolder = await holderOf(RECOVERY_CODE)
+export const otherRecoveryKey: RecoveryHolder = await holderOf(0x17)
+/** A recovery key that accepts an identity of a profile. */
+export const keyRecovery = (
+  { publicKey }: SigningPair,
+  by: RecoveryHolder = recoveryKey,
+  names: typeof NAMES = NAMES,
+  id: Bytes = profileId,
+): StoredRecovery => ({
+  kind: 'recoveryKey',
+  value: { keys: by.keys, signature: by.sign(identityMessage(id, names, publicKey)) },
+})
+export const sealedToKey = (keys: readonly SlotKey[], by: RecoveryHolder = recoveryKey): VaultEntry =>
+  vaultWith(keys, { recoverySlots: keys.map((key) => recoverySlot(key, recipientOf(by.keys))) })
+/** With a recovery key, in the middle of a rotation. */
+export const withKey: ProfileContents = {
+  ...zeroTrust,
+  version: 9,
+  recovery: keyRecovery(identity),
+  vaults: [sealedToKey(both)],
+}
 
 /** A first record. */
 export const record = (contents: Partial<ProfileContents> = {}, key: SecretKey<'root'> = rootKey): Bytes =>
@@ -116,6 +148,8 @@ export const handedBy = (by: HandoverSigner['by'], { seed }: SigningPair): Hando
   by,
   sign: (message) => sign(seed, message),
 })
+
+export const handedByKey: HandoverSigner = { by: HandoverBy.recoveryKey, sign: (message) => recoveryKey.sign(message) }
 
 export type Sign = (message: Uint8Array) => Uint8Array
 export const signs =
@@ -154,12 +188,19 @@ export const AT = {
 } as const
 /** How much further they are in a record with an admin. */
 export const CARD = 1776
+/** How much further they are in a record with a recovery key. */
+export const KEY = 1696
+/** The offsets of the fields of KEYS. */
+export const KEY_AT = { x25519: 281, mlKem1024: 313, signing: 1881, signature: 1913 } as const
 /** The offsets in a keyring (SPEC §10.2): of the count, and of the first wrap with its generation. */
 export const RING = { version: 48, previous: 56, count: 88, wrap: 90 } as const
 
 /** Replaces bytes from one offset to another, and signs the record again. */
 export const spliced = (bytes: Uint8Array, from: number, to: number, ...parts: Uint8Array[]): Bytes =>
   resigned(concat(bytes.subarray(0, from), ...parts, bytes.subarray(to)))
+
+/** A record whose recovery key has not signed its identity. */
+export const unsignedKey: Bytes = resigned(patched(record(withKey), KEY_AT.signature, run(0, 64)))
 
 /** A record with this many vaults, each with a slot of its own. */
 export const manyVaults = (count: number): Bytes =>

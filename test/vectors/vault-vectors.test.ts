@@ -5,9 +5,13 @@ import { ownerOf } from '../../src/vault/login.ts'
 import { describe, expect, it } from 'vitest'
 import { VaultCipher } from '../../src/vault/block.ts'
 import { parseBlock, parseCard } from '../../src/index.ts'
+import { encode } from '../../src/core/codec.ts'
 import { authenticationFailed } from '../../src/core/errors.ts'
+import { recoveryPublicKeys } from '../../src/core/recovery-holder.ts'
+import { deriveRecoveryKey } from '../../src/recovery.ts'
+import type { StoredRecovery } from '../../src/vault/layout.ts'
 import { openKeyring, openRecoverySlot, parseKeyring } from '../../src/vault/keyring.ts'
-import { Identity, type KeyPair } from '../../src/core/key-pairs.ts'
+import { Identity } from '../../src/core/key-pairs.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { guardProfiles, verifyCredential } from '../../src/server.ts'
 import { CheckedStore } from '../../src/state/checked.ts'
@@ -23,7 +27,9 @@ import { readStoredRecord } from '../../src/vault/stored-profile.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { withoutPauses } from '../pauses.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
+import { pairOf, plantedCards } from './planted-cards.ts'
 import * as spec from '../spec-reader-profile.ts'
+import * as specRecovery from '../spec-reader-recovery.ts'
 import * as vaultSpec from '../spec-reader-vault.ts'
 import {
   cardVectors,
@@ -53,26 +59,15 @@ const buffersOf = (keys: readonly GenerationVector[]) =>
 const plantedAdmin = plantedContents()
 const { sharing } = plantedAdmin.additional!
 const cardIdentity = new Identity(sharing)
-const pairOf = ({ privateHalves, publicHalves }: KeyPair) => ({
-  skX: buffer(shown(privateHalves.x25519)),
-  seedM: buffer(shown(privateHalves.mlKem1024)),
-  pkX: Buffer.from(publicHalves.x25519),
-  pkM: Buffer.from(publicHalves.mlKem1024),
-})
 const adminPair = pairOf(sharing)
-/** The cards of the admin, their own first, as the second reader has them. */
-function adminCards() {
-  const { additional, sourceSigning, adopted } = plantedAdmin
-  const own = { sharing, cardSigning: additional!.cardSigning, sourceSigning: sourceSigning.publicKey }
-  return [own, ...adopted.map(({ keys }) => keys!)].map((keys) => {
-    const [pair, signing] = [pairOf(keys.sharing), Buffer.from(keys.cardSigning.publicKey)]
-    return { pair, fingerprint: vaultSpec.fingerprintOf(pair, signing, Buffer.from(keys.sourceSigning)) }
-  })
-}
 /** A key that the second reader has opened, in the shape of a vector. */
 const asText = ({ generation, due, key }: { generation: number; due: boolean; key: Buffer }) => ({
   ...{ generation, due, key: key.toString('hex') },
 })
+
+/** KEYS of the recovery key that may reset a profile; empty if none may. */
+const keysIn = (recovery: StoredRecovery) =>
+  recovery.kind === 'recoveryKey' ? hex(encode(recoveryPublicKeys, recovery.value.keys)) : ''
 
 const dataKeyId = (dataKey: string) => vaultSpec.keyIdOf(buffer(dataKey)).toString('hex')
 
@@ -101,7 +96,7 @@ describe('card.json', () => {
 })
 
 describe('profile.json', () => {
-  it.each(profileVectors())('$id: $comment', async ({ rootKey, profile, floor, ...vector }) => {
+  it.each(profileVectors())('$id: $comment', async ({ rootKey, profile, floor, recoveryKey = '', ...vector }) => {
     const ours = outcome(() => {
       const parsed = parseProfileRecord(unhex(profile))
       assertNotOlder(parsed, floor, 'profile')
@@ -109,6 +104,7 @@ describe('profile.json', () => {
       expect(parsed.identity).toEqual(opened.identity.publicKey)
       expect(shown(opened.identity.seed)).toBe(vector.seed)
       expect(opened.identityDue).toBe(vector.identityDue)
+      expect(keysIn(opened.recovery)).toBe(recoveryKey)
       expect(opened.vaults.flatMap(({ keys }) => keys.map((key) => ({ ...key, key: shown(key.key) })))).toEqual(
         vector.keys,
       )
@@ -118,6 +114,7 @@ describe('profile.json', () => {
       const opened = spec.readProfile(unhex(profile), unhex(rootKey), floor)
       expect(opened.seed.toString('hex')).toBe(vector.seed)
       expect(opened.identityDue).toBe(vector.identityDue)
+      expect(hex(opened.recoveryKey ?? new Uint8Array())).toBe(recoveryKey)
       expect(opened.vaults.flatMap(({ keys }) => keys.map(asText))).toEqual(vector.keys)
     })
     expect(await theirs).toBe(vector.expect)
@@ -151,30 +148,44 @@ describe('reset.json', () => {
 
   it.each(resetVectors())(
     '$id: $comment',
-    async ({ record, realm, user, pinned, floor, keys, recovery, ...vector }) => {
+    async ({ record, realm, user, pinned, floor, keys, recovery, code, ...vector }) => {
       const next = await loginOf(realm, user)
-      const identity = pinned === '' ? 'unpinned' : pinned
+      const atLeast = floor > 0 && { atLeast: String(floor) }
+      const recoveryKey = code === undefined ? undefined : await deriveRecoveryKey({ code })
+      const reset = () => {
+        if (recoveryKey) {
+          const pin = pinned !== '' && { identity: pinned }
+          return resetProfile(unhex(record), recoveryKey, next, { ...pin, ...atLeast })
+        }
+        return resetProfile(unhex(record), admin, next, { identity: pinned === '' ? 'unpinned' : pinned, ...atLeast })
+      }
       const ours = outcome(() => {
-        using profile = resetProfile(unhex(record), admin, next, {
-          identity,
-          ...(floor > 0 && { atLeast: String(floor) }),
-        })
+        using profile = reset()
         const { rootKey } = ownerOf(next)
         const root = shown(rootKey)
         // The second reader opens what the library wrote.
         const [stored, written] = [spec.readWithoutKey(unhex(record)), spec.readWithoutKey(profile.record)]
         const opened = spec.readProfile(profile.record, unhex(root))
         expect(opened.vaults.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
-        expect(opened.identityDue).toBe(true)
+        expect(opened.identityDue).toBe(code === undefined)
         expect(opened.admin).toEqual(stored.admin)
+        expect(opened.recoveryKey).toEqual(stored.recoveryKey?.keys)
         expect(written.vaults.flatMap((vault) => vault.recovery.map(({ generation }) => generation))).toEqual(recovery)
         spec.checkFollows(stored, written)
-        expect(written.handover?.by).toBe(2)
+        expect(written.handover?.by).toBe(code === undefined ? 2 : 3)
+        if (code === undefined) return
+        // The same recovery key opens what was written.
+        const again = spec.readForResetByKey(profile.record, specRecovery.recoveryKeyOfCode(code), { realm, user })
+        expect(again.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
       })
       expect(await ours).toBe(vector.expect)
       const theirs = outcome(() => {
         const pin = pinned === '' ? undefined : buffer(pinned)
-        const opened = spec.readForReset(unhex(record), adminCards(), { realm, user }, pin, floor)
+        const names = { realm, user }
+        const opened =
+          code === undefined
+            ? spec.readForReset(unhex(record), plantedCards(), names, pin, floor)
+            : spec.readForResetByKey(unhex(record), specRecovery.recoveryKeyOfCode(code), names, pin, floor)
         expect(opened.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
       })
       expect(await theirs).toBe(vector.expect)

@@ -94,6 +94,8 @@ export interface ProfileVector extends Vector {
   withoutKey: 'ok' | ErrorCode
   /** The seed of the identity. Empty if the profile does not open. */
   seed: string
+  /** KEYS of the recovery key that may reset the profile, if one may. */
+  recoveryKey?: string
   /** Whether the identity is to be replaced with the next new password. */
   identityDue: boolean
   /** The keys in the slots, of all vaults. */
@@ -108,6 +110,8 @@ export interface SlotVector extends GenerationVector {
 /** What an admin gets from a record. The admin is the planted keyset, the vector `host` of keyset.json. */
 export interface ResetVector extends Vector {
   record: string
+  /** A recovery code. If there is one, its recovery key resets, and not the admin. */
+  code?: string
   realm: string
   user: string
   /** The identity that the admin has pinned; empty if none. */
@@ -370,6 +374,123 @@ export interface DeviceVector extends Vector {
   text: string
 }
 
+/** A recovery key (SPEC §20.1). */
+export interface RecoveryKeyVector extends Vector {
+  source: 'code' | 'secret'
+  /** A recovery code as somebody typed it, or 32 bytes in hex. */
+  secret: string
+  /** KEYS. Empty if there are none. */
+  keys: string
+}
+
+/** A code as somebody typed it (SPEC §16.1, §20.2). */
+export interface CodeVector extends Vector {
+  /** Which of the two it is read as. */
+  kind: 'activation' | 'recovery'
+  text: string
+  /** Its 30 characters. */
+  code: string
+}
+
+/** Parts of a recovery code, as somebody typed them (SPEC §20.3). */
+export interface PartsVector extends Vector {
+  parts: string[]
+  /** The 30 characters of the code. */
+  code: string
+}
+
+/** Who opens a slot. The card is that of the planted keyset, the vector `host` of keyset.json. */
+export type SlotOpener =
+  | { kind: 'code'; code: string }
+  | { kind: 'parts'; parts: string[] }
+  | { kind: 'secret'; secret: string }
+  /** `from` is the card of the expected owner. */
+  | { kind: 'card'; from: string }
+
+/** What a list shows of a slot. */
+export interface ListedSlot {
+  id: string
+  kind: 'code' | 'split' | 'card' | 'secret'
+  label: string
+  /** Milliseconds since 1970. */
+  created: number
+  needed?: number
+  parts?: number
+}
+
+/** A store with the recovery slots of a keyset, and who opens it by one of them (SPEC §20.4, §20.5). */
+export interface SlotsVector extends Vector {
+  /** The versions of the object `slots`, the newest last. */
+  slots: string[]
+  /** Those of the object `keyset`. None where nothing of it is read. */
+  keyset: string[]
+  by: SlotOpener
+  /** The revision that the caller gives as its floor, as text; empty if none. */
+  floor: string
+  /** The id of the keyset that the caller expects; empty if any. */
+  keysetId: string
+  /** What reading the newest version without a key gives. */
+  form: 'ok' | ErrorCode
+  /** What the newest version shows; empty if it cannot be read. */
+  listed: ListedSlot[]
+  /** The id of the slot that opens. Empty if none does. */
+  slot: string
+  /** The master key in it. */
+  master: string
+  /** The revision of the keyset that it opens, as text. */
+  revision: string
+}
+
+/** An object as text (SPEC §20.6). */
+export interface ArmorVector extends Vector {
+  text: string
+  /** The object in the text. Empty if there is none. */
+  object: string
+  /** Whether this is exactly the text that a writer makes of the object. */
+  written: boolean
+}
+
+/**
+ * A delegation, and what the planted keyset gets from it, which is the vector `host-full` of keyset.json (SPEC §21). The
+ * fields after `now` are empty if it does not open.
+ */
+export interface DelegationVector extends Vector {
+  delegation: string
+  /** The card of the expected owner. */
+  card: string
+  /** The time of the reader, in milliseconds since 1970. */
+  now: number
+  keysetId: string
+  /** The revision of the keyset, as text. */
+  revision: string
+  until: number
+  encryption: number
+  /** The minimum of the current pair. */
+  minimum: number
+  /** The key ids of the current pair, and of the retired ones. */
+  pairs: string[]
+  adopted: string[]
+}
+
+/** The block of a head that is rekeyed under a delegation (SPEC §6.5, §21). */
+export interface DelegatedHeadVector extends Vector {
+  /** The id of a delegation vector. */
+  delegation: string
+  /** The time at which it is used, in milliseconds since 1970. */
+  now: number
+  label: string
+  /** envelope */
+  envelope: string
+  ciphertext: string
+  /** Whether the envelope is current, or the error. */
+  isCurrent: 'current' | 'not current' | ErrorCode
+  /** The private halves of the current pair, which open the new envelope. Empty if there is no new envelope. */
+  current: string
+  /** The suite of the new envelope. */
+  suite: number
+  content: string
+}
+
 function read<V>(name: string): V[] {
   return JSON.parse(readText('vectors', name)) as V[]
 }
@@ -404,6 +525,13 @@ export const followsVectors = (): FollowsVector[] => read('follows.json')
 export const countsVectors = (): CountsVector[] => read('counts.json')
 export const guardVectors = (): GuardVector[] => read('guard.json')
 export const verifierVectors = (): VerifierVector[] => read('verifier.json')
+export const recoveryKeyVectors = (): RecoveryKeyVector[] => read('recovery-key.json')
+export const codeVectors = (): CodeVector[] => read('recovery-code.json')
+export const partsVectors = (): PartsVector[] => read('recovery-part.json')
+export const slotsVectors = (): SlotsVector[] => read('slots.json')
+export const armorVectors = (): ArmorVector[] => read('armor.json')
+export const delegationVectors = (): DelegationVector[] => read('delegation.json')
+export const delegatedHeadVectors = (): DelegatedHeadVector[] => read('delegated-head.json')
 export const keyringVectors = (): KeyringVector[] => read('keyring.json')
 export const vaultBlockVectors = (): VaultBlockVector[] => read('vault-block.json')
 
