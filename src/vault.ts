@@ -1,4 +1,4 @@
-// keystrata/vault: logins, profiles and vaults (SPEC §8–§11). This file exports and does nothing else.
+// keystrata/vault: logins, profiles and vaults (SPEC §12–§15). This file exports and does nothing else.
 export type { Vault } from './vault/block.ts'
 export { deriveLogin, type Login, openSavedLogin } from './vault/login.ts'
 export { createProfile, openProfile, type Profile } from './vault/profile.ts'

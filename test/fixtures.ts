@@ -112,7 +112,7 @@ export function resummed(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array([...body, ...createHash('sha256').update(body).digest().subarray(0, 8)])
 }
 
-/** The fields of a keyset export that follow its history, by their distance from the first of them (SPEC §5.2). */
+/** The fields of a keyset export that follow its history, by their distance from the first of them (SPEC §9.2). */
 const AFTER_HISTORY = { destination: 0, encryption: 1, dedup: 2, argon2: 3, verify: 79, plain: 115 } as const
 
 /** Returns the offset of a field in an export of a keyset. The history before it has no fixed length. */

@@ -54,7 +54,7 @@ export class WatchedStore implements RegistryStore {
   }
 }
 
-/** Returns the name of the row of an account, as SPEC §14.2 says it. */
+/** Returns the name of the row of an account, as SPEC §17.2 says it. */
 export function rowName(account: string, realm = 'tests'): string {
   const prefixed = (text: string) => {
     const length = Buffer.alloc(4)

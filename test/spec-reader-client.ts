@@ -1,4 +1,4 @@
-// The second reader, continued: clients, their validation, and what one device keeps (SPEC §13 to §15). Like
+// The second reader, continued: clients, their validation, and what one device keeps (SPEC §16 to §8). Like
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. Escrow and DES-56 are in
 // spec-reader-custody.ts.
 import { argon2id } from './remembered.ts'
@@ -49,7 +49,7 @@ export interface Proven {
   platform: number
   keys: ProvenKey[]
 }
-/** §14.1 Keys with their signatures, parsed. `nested` holds the bytes between the two in an escrow (§16.2). */
+/** §17.1 Keys with their signatures, parsed. `nested` holds the bytes between the two in an escrow (§18.2). */
 export interface Signed {
   proven: Proven
   nested: Buffer
@@ -72,17 +72,17 @@ export const ZERO16: Buffer = Buffer.alloc(16)
 const SMALL = 4096 // §1.6: enrolment, challenge, proof, device key
 const TEXT = 64 * 1024 // §1.6
 const WRAP = 48 + 32 + 32 + 16 // §4.2: a WRAP without P
-export const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §14.1
+export const ROLES: Role[] = ['private', 'account'] // numbered from 1 in §17.1
 
 export const ascii = (x: string): Buffer => Buffer.from(x, 'ascii')
 
-// §13.1 For each type, the size of K in bytes is also the maximum number of characters, except for DES-56, type 4
-// (§17)
+// §16.1 For each type, the size of K in bytes is also the maximum number of characters, except for DES-56, type 4
+// (§19)
 const sizeOf = (type: number) => [16, 24, 32, 16][type - 1]!
 export const typeName = (type: number): Buffer => ascii(type === 4 ? 'DES-56' : `AES-${8 * sizeOf(type)}`)
 const suiteOf = (type: number) => 0x0300 + type
 
-/** §13.1 Typed keys */
+/** §16.1 Typed keys */
 export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
   const characters = Array.from(text(given)).length // code points
   check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
@@ -93,12 +93,12 @@ export function typedKey(given: string, type: number, role: Role, realm: string,
   )
 }
 
-/** §13.2 The ownerId of an encrypted scope */
+/** §16.2 The ownerId of an encrypted scope */
 export const scopeOwner = (key: Buffer, account: string, role: Role): Buffer =>
   KDF(key, EMPTY, 'owner-id', [nameBytes(account, 'realm'), ascii(role)], 16)
 
 /**
- * §13.2 Opens a block, and reports errors in the order given there; bytes = envelope ‖ ciphertext. The keyId selects
+ * §16.2 Opens a block, and reports errors in the order given there; bytes = envelope ‖ ciphertext. The keyId selects
  * the scope.
  */
 export function openClientBlock(bytes: Uint8Array, label: string, client: Client): Buffer {
@@ -138,7 +138,7 @@ function inForm(name: string, of: 'realm' | 'user'): Buffer | undefined {
   }
 }
 
-/** §14.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
+/** §17.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
 export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
   check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
@@ -148,14 +148,14 @@ export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name
   return { name, bytes }
 }
 
-/** §14.1 platform, §13.1 type: a number that is not listed is malformed */
+/** §17.1 platform, §16.1 type: a number that is not listed is malformed */
 function readNumber(fields: Fields, last: number): number {
   const number = fields.u8()
   check(number >= 1 && number <= last, 'malformed')
   return number
 }
 
-/** §14.1 Messages between client and server: the limit, the header, and its empty ids */
+/** §17.1 Messages between client and server: the limit, the header, and its empty ids */
 function readTold(bytes: Uint8Array, type: number): Fields {
   check(bytes.length <= SMALL, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -164,7 +164,7 @@ function readTold(bytes: Uint8Array, type: number): Fields {
   return fields
 }
 
-/** §14.1 The fields from the account to the last signature, which enrolments and proofs share */
+/** §17.1 The fields from the account to the last signature, which enrolments and proofs share */
 export function readProven(fields: Fields, readNested: () => Buffer = () => EMPTY): Signed {
   const [account, client, platform] = [readName(fields), readName(fields), readNumber(fields, 5)]
   const keys = fields.list(() => ({ role: fields.u8(), type: readNumber(fields, 4), publicKey: fields.take(32) }))
@@ -186,7 +186,7 @@ export function readProven(fields: Fields, readNested: () => Buffer = () => EMPT
 }
 
 /**
- * §14.1 Enrolment, and the first checks of §14.2: the signatures are valid and the realm is the server's. The challenge
+ * §17.1 Enrolment, and the first checks of §17.2: the signatures are valid and the realm is the server's. The challenge
  * stays unparsed bytes here.
  */
 export function readEnrolment(bytes: Uint8Array, realm: string): Proven & { challenge: Buffer } {
@@ -199,7 +199,7 @@ export function readEnrolment(bytes: Uint8Array, realm: string): Proven & { chal
   return { challenge, ...proven }
 }
 
-/** §14.1 Challenge: its fields */
+/** §17.1 Challenge: its fields */
 function parseChallenge(bytes: Uint8Array) {
   const fields = readTold(bytes, 18)
   const names = [readName(fields), readName(fields)]
@@ -216,12 +216,12 @@ function parseChallenge(bytes: Uint8Array) {
   return { date: Number(date), signed, mac, assertNames }
 }
 
-/** §14.1 Challenge, as a client reads it */
+/** §17.1 Challenge, as a client reads it */
 export function readChallenge(bytes: Uint8Array, realm: string, server: string): void {
   parseChallenge(bytes).assertNames(realm, server)
 }
 
-/** §14.2 A challenge that comes back, as its server checks it at the time `now` */
+/** §17.2 A challenge that comes back, as its server checks it at the time `now` */
 export function readIssued(bytes: Uint8Array, realm: string, server: string, key: Uint8Array, now: number): void {
   const { date, signed, mac, assertNames } = parseChallenge(bytes)
   same(hmac('sha256', key, signed), mac)
@@ -229,7 +229,7 @@ export function readIssued(bytes: Uint8Array, realm: string, server: string, key
   check(date - 5 * 60_000 <= now && now < date + 60_000, 'expired')
 }
 
-/** §14.2 What a server keeps of an account */
+/** §17.2 What a server keeps of an account */
 export interface AccountRow {
   accountKey: { type: number; hash: Buffer } | undefined
   clients: {
@@ -242,7 +242,7 @@ export interface AccountRow {
   }[]
 }
 
-/** §14.2 The row of an account */
+/** §17.2 The row of an account */
 export function readRow(bytes: Uint8Array): AccountRow {
   const fields = new Fields(bytes)
   const flag = (most = 1) => {
@@ -275,13 +275,13 @@ function between(value: number, least: number, most: number): number {
   return value
 }
 
-/** §14.2 The name of the object that has the row of an account */
+/** §17.2 The name of the object that has the row of an account */
 export function rowName(realm: string, account: string): string {
   const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')].map(LP)
   return `account/${hash('sha256', D('account-row'), ...names).toString('hex')}`
 }
 
-/** §14.1 Proof. The challenge stays unparsed bytes here: §14.2 checks it after the signatures. */
+/** §17.1 Proof. The challenge stays unparsed bytes here: §17.2 checks it after the signatures. */
 export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
   const fields = readTold(bytes, 19)
   const challenge = fields.take(fields.take(2).readUInt16BE())
@@ -290,7 +290,7 @@ export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
   return { challenge, ...proven }
 }
 
-/** §15: the limit, the magic, and the checksum of §5.2. Returns the header and the fields after it. */
+/** §8: the limit, the magic, and the checksum of §9.2. Returns the header and the fields after it. */
 function readKept(bytes: Uint8Array, type: number, limit: number) {
   check(bytes.length <= limit, 'limit-exceeded')
   const all = Buffer.from(bytes)
@@ -300,7 +300,7 @@ function readKept(bytes: Uint8Array, type: number, limit: number) {
   return { header: readHeader(fields, type, [0x0000]), fields }
 }
 
-/** §15 Device key. Reports errors in the order given there, but checks costs (§1.6) before it computes W. */
+/** §8 Device key. Reports errors in the order given there, but checks costs (§1.6) before it computes W. */
 export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined): Buffer {
   const { header, fields } = readKept(bytes, 16, SMALL)
   const protectedBy = fields.u8()
@@ -324,7 +324,7 @@ export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined)
   return key
 }
 
-/** §15 An optional field */
+/** §8 An optional field */
 export const readOptional = <T>(fields: Fields, item: () => T): T | undefined => {
   const present = fields.u8()
   check(present <= 1, 'malformed')
@@ -336,14 +336,14 @@ function readTyped(fields: Fields, last: number): TypedKey {
   return { type, key: fields.take(sizeOf(type)) }
 }
 
-/** §15 The export in a saved keyset: §5.2 without the password, because M is known */
+/** §8 The export in a saved keyset: §9.2 without the password, because M is known */
 function openExport(bytes: Buffer, M: Buffer): OpenedKeyset {
   const parsed = parseKeyset(bytes)
   check(parsed.destination !== 1, 'unsupported')
   return openParsed(parsed, M)
 }
 
-/** §15 The contents of a saved handle */
+/** §8 The contents of a saved handle */
 export function readSaved(P: Buffer, kind: number): Saved {
   const fields = new Fields(P)
   let saved: Saved
@@ -365,7 +365,7 @@ export function readSaved(P: Buffer, kind: number): Saved {
   return saved
 }
 
-/** §15 Saved handle. Reports errors in the order given there. */
+/** §8 Saved handle. Reports errors in the order given there. */
 export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): Saved {
   const { header, fields } = readKept(bytes, 15, MIB + 4096)
   const [stored, wrap] = [fields.u8(), fields.take(fields.u32())]
@@ -376,7 +376,7 @@ export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): S
   return authentic(() => readSaved(openWrap(wrap, 7, deviceKey, ZERO16, u8(kind)), kind))
 }
 
-/** §15 Text value: a WRAP whose keyId is compared. Reports errors in the order given there. */
+/** §8 Text value: a WRAP whose keyId is compared. Reports errors in the order given there. */
 export function openText(bytes: Uint8Array, place: TextPlace, deviceKey: Buffer): string {
   const padded = (size: number) => Math.ceil((4 + size) / 32) * 32
   check(bytes.length <= WRAP + padded(TEXT), 'limit-exceeded')

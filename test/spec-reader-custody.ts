@@ -1,4 +1,4 @@
-// The second reader, continued: escrow and registration files, and data under DES-56 (SPEC §16 and §17). Like
+// The second reader, continued: escrow and registration files, and data under DES-56 (SPEC §18 and §19). Like
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import * as crypto from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -21,11 +21,11 @@ interface Escrow extends Signed {
   realm: string
 }
 
-export const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §16.1
+export const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // §18.1
 
-const LAST = 8_640_000_000_000_000n // §16.2, §16.3: the latest valid time
+const LAST = 8_640_000_000_000_000n // §18.2, §18.3: the latest valid time
 
-/** §16.1 and §20.2 A code, as a person typed it; the label is that of its check */
+/** §18.1 and §20.2 A code, as a person typed it; the label is that of its check */
 export function parseCode(typed: string, label: string): string {
   const code = plain(typed).toUpperCase()
   check(/^[0-9A-HJKMNP-TV-Z]{30}$/.test(code), 'invalid-text')
@@ -45,14 +45,14 @@ function isStoredCode(code: string): boolean {
   }
 }
 
-/** §14.1 The hash of the public key that is derived from a typed key, as in a proof */
+/** §17.1 The hash of the public key that is derived from a typed key, as in a proof */
 function proofHash({ type, key }: TypedKey, role: number, account: string, client: string): Buffer {
   const names = [account, role === 1 ? client : ''].map((name) => Buffer.from(name, 'utf8'))
   const seed = KDF(key, EMPTY, 'key-check', [...names, ascii(ROLES[role - 1]!), typeName(type)], 32)
   return hash('sha256', ed25519.getPublicKey(seed))
 }
 
-/** §16.2 Escrow, without verifying its signatures. The WRAP stays unparsed bytes here. */
+/** §18.2 Escrow, without verifying its signatures. The WRAP stays unparsed bytes here. */
 function readEscrowForm(bytes: Uint8Array): Escrow {
   check(bytes.length <= 4096, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -66,7 +66,7 @@ function readEscrowForm(bytes: Uint8Array): Escrow {
   return { keyId, realm: name, ...readProven(fields, readNested) }
 }
 
-/** §16.2 Reading: first the form, then the signatures */
+/** §18.2 Reading: first the form, then the signatures */
 function readSignedEscrow(bytes: Uint8Array): Escrow {
   const escrow = readEscrowForm(bytes)
   escrow.verify(() => cat(D('sign/escrow'), escrow.before))
@@ -74,7 +74,7 @@ function readSignedEscrow(bytes: Uint8Array): Escrow {
   return escrow
 }
 
-/** §16.2 Whether the keys in the escrow are the keys that signed it. */
+/** §18.2 Whether the keys in the escrow are the keys that signed it. */
 function follows(opened: Opened, { realm, proven }: Escrow): boolean {
   const { account, client, platform, privateKey, accountKey } = opened
   const keys = accountKey ? [privateKey, accountKey] : [privateKey]
@@ -92,7 +92,7 @@ function follows(opened: Opened, { realm, proven }: Escrow): boolean {
   )
 }
 
-/** §16.2 Opening, with the 30 characters of a code */
+/** §18.2 Opening, with the 30 characters of a code */
 function openWithCode(escrow: Escrow, code: string): Opened {
   const W = KDF(ascii(code), EMPTY, 'registration', [Buffer.from(escrow.proven.account, 'utf8')], 32)
   same(keyIdOf(W), escrow.keyId)
@@ -103,19 +103,19 @@ function openWithCode(escrow: Escrow, code: string): Opened {
   })
 }
 
-/** §16.2 Escrow, as a server reads it. The caller compares the realm. */
+/** §18.2 Escrow, as a server reads it. The caller compares the realm. */
 export function readEscrow(bytes: Uint8Array): { realm: string } & Proven {
   const { realm, proven } = readSignedEscrow(bytes)
   return { realm, ...proven }
 }
 
-/** §16.2 Escrow, opened with a typed code */
+/** §18.2 Escrow, opened with a typed code */
 export function openEscrow(bytes: Uint8Array, typedCode: string): Opened {
   const escrow = readSignedEscrow(bytes)
   return openWithCode(escrow, parseActivationCode(typedCode))
 }
 
-/** §16.3 The limit, the header and the fields. A stored code is its 30 characters. */
+/** §18.3 The limit, the header and the fields. A stored code is its 30 characters. */
 function readRegistrationForm(bytes: Uint8Array) {
   check(bytes.length <= 8192, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
@@ -132,7 +132,7 @@ function readRegistrationForm(bytes: Uint8Array) {
 }
 
 /**
- * §16.3 Registration file. Reports errors in the order given there. The card comes first (§7); the caller has
+ * §18.3 Registration file. Reports errors in the order given there. The card comes first (§5); the caller has
  * compared its fingerprint.
  */
 export function openRegistration(
@@ -157,7 +157,7 @@ export function openRegistration(
   return { server, expires, opened: openWithCode(escrow, code) }
 }
 
-/** §16.3 Arming: checks the code first, and does not check the provider's signature. A stored code is replaced. */
+/** §18.3 Arming: checks the code first, and does not check the provider's signature. A stored code is replaced. */
 export function armRegistration(bytes: Uint8Array, typedCode: string): Buffer {
   const code = parseActivationCode(typedCode)
   const { before, signature, escrow } = readRegistrationForm(bytes)
@@ -165,7 +165,7 @@ export function armRegistration(bytes: Uint8Array, typedCode: string): Buffer {
   return cat(before, signature, u8(1), ascii(code))
 }
 
-// §17 SP 800-67: a weak or semi-weak key is a b a b a' b' a' b', for every pair of these four. Parity bits are 0
+// §19 SP 800-67: a weak or semi-weak key is a b a b a' b' a' b', for every pair of these four. Parity bits are 0
 // here.
 const BYTES = [
   Buffer.from('0000', 'hex'),
@@ -175,7 +175,7 @@ const BYTES = [
 ]
 const WEAK = BYTES.flatMap(([a, a2]) => BYTES.map(([b, b2]) => Buffer.from([a!, b!, a!, b!, a2!, b2!, a2!, b2!])))
 
-/** §17 The DES key; its parity bits are arbitrary */
+/** §19 The DES key; its parity bits are arbitrary */
 export function desKey(K: Buffer): Buffer {
   for (let counter = 0; ; counter++) {
     const key = KDF(K, EMPTY, 'des-key', [u8(counter)], 8)
@@ -184,7 +184,7 @@ export function desKey(K: Buffer): Buffer {
   }
 }
 
-/** §17 Removes the padding of PKCS #7 */
+/** §19 Removes the padding of PKCS #7 */
 function unpad(padded: Buffer): Buffer {
   const size = padded.at(-1)!
   const padding = padded.subarray(-size)
@@ -192,7 +192,7 @@ function unpad(padded: Buffer): Buffer {
   return padded.subarray(0, -size)
 }
 
-/** §17 Opens a block under DES-56, and reports errors in the order of §13.2; block = envelope ‖ ciphertext */
+/** §19 Opens a block under DES-56, and reports errors in the order of §16.2; block = envelope ‖ ciphertext */
 export function openLegacyBlock(block: Uint8Array, label: string, client: { account: string; key: Buffer }): Buffer {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   const labelBytes = Buffer.from(label, 'hex')

@@ -1,4 +1,4 @@
-// The second reader, continued: delegations, and rekeying under them (SPEC §21, §6.5). Like spec-reader.ts, it was written
+// The second reader, continued: delegations, and rekeying under them (SPEC §21, §10.5). Like spec-reader.ts, it was written
 // from SPEC.md alone, and the notes there apply.
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, type Header, hash, hmac, LP } from './spec-reader.ts'
@@ -75,14 +75,14 @@ export function openDelegation(bytes: Uint8Array, from: Uint8Array, fleet: Opene
   const cards = [fleet.sharing, ...fleet.adopted.map(({ sharing }) => sharing)]
   const pair = cards.find((one) => one !== undefined && equal(pairId(one), keyId))
   check(pair !== undefined, 'key-not-found') // 8
-  recomputePair(pair) // §5.3: before its first use, if it is that of an adopted keyset
+  recomputePair(pair) // §9.3: before its first use, if it is that of an adopted keyset
   const context = cat(to60, all.subarray(0, 80))
   const size = sealed.length - SEAL(0)
   const delegated = authentic(() => readDelegated(openSeal(sealed, 21, size, pair, card.ownerId, context))) // 9
   return { keysetId: card.ownerId, version, revision, until, ...delegated }
 }
 
-/** §6.1 An envelope without its ciphertext */
+/** §10.1 An envelope without its ciphertext */
 interface Envelope {
   header: Header
   strength: number // 0 to 2, numbered as the minimum of §3.1
@@ -106,7 +106,7 @@ function readEnvelope(bytes: Uint8Array): Envelope {
   return { header, strength, mode, epk, ctM, mask, tagged, tag }
 }
 
-/** §6.5 Whether an envelope is current */
+/** §10.5 Whether an envelope is current */
 export function isCurrent(bytes: Uint8Array, by: Delegation, now: number): boolean {
   check(by.until > now, 'expired')
   const { header, strength } = readEnvelope(bytes)
@@ -115,15 +115,15 @@ export function isCurrent(bytes: Uint8Array, by: Delegation, now: number): boole
   return equal(header.keyId, pairId(by.block)) && isOwner && strength >= by.block.minimum
 }
 
-/** §6.5 The new envelope of a block under a delegation */
+/** §10.5 The new envelope of a block under a delegation */
 export function rekey(bytes: Uint8Array, label: string, by: Delegation, now: number): Buffer {
   check(by.until > now, 'expired')
-  check(/^[0-9a-f]{64}$/.test(label), 'malformed') // §6.4 step 1
+  check(/^[0-9a-f]{64}$/.test(label), 'malformed') // §10.4 step 1
   const { header, strength, mode, epk, ctM, mask, tagged, tag } = readEnvelope(bytes)
   const isBlock = equal(header.keyId, pairId(by.block))
   const retired = isBlock ? undefined : by.retired.find((one) => equal(pairId(one), header.keyId)) // 2
   check(strength === 0 || retired !== undefined, 'key-not-found')
-  if (retired) recomputePair(retired) // §5.3
+  if (retired) recomputePair(retired) // §9.3
   const isOwn = equal(header.ownerId, by.keysetId)
   check(isOwn || by.adopted.some((id) => equal(id, header.ownerId)), 'authentication-failed')
   check(strength >= (retired ?? by.block).minimum, 'policy') // 3
@@ -142,7 +142,7 @@ export function rekey(bytes: Uint8Array, label: string, by: Delegation, now: num
   )
 }
 
-/** §3.2 and §6.1, as the sender */
+/** §3.2 and §10.1, as the sender */
 function sealEnvelope(
   header: Buffer,
   suite: number,

@@ -1,4 +1,4 @@
-// The second reader, continued: hedged random values (SPEC §4.3, §4.4, §6.2). A reader cannot check them, so this computes
+// The second reader, continued: hedged random values (SPEC §4.3, §4.4, §10.2). A reader cannot check them, so this computes
 // what a writer does. Like spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import { cat, EMPTY, hash, hmac, KDF, LP } from './spec-reader.ts'
 
@@ -20,7 +20,7 @@ export const nonce = ({ key, random, content, header, params, context }: Hedged)
     ...[hash('sha256', content), header, params, context].map(LP),
   )
 
-/** §6.2: K_b in mode 3; the key is the dedup key, and the context is the label */
+/** §10.2: K_b in mode 3; the key is the dedup key, and the context is the label */
 export const blockKey = ({ key, random, content, context }: Hedged): Buffer =>
   hmac('sha256', KDF(key, EMPTY, 'hedge-block', [], 32), random, hash('sha256', content), context)
 

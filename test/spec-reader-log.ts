@@ -1,4 +1,4 @@
-// The second reader, continued: a whole log in a store (SPEC §19.4). Like spec-reader.ts, it was written from SPEC.md
+// The second reader, continued: a whole log in a store (SPEC §7.4). Like spec-reader.ts, it was written from SPEC.md
 // alone, and the notes there apply. It never looks at the pointer, which is a hint.
 import { cat, check, equal, hash } from './spec-reader.ts'
 import { decryptRecord, type Former, logIdOf, type ParsedRecord, readClose, readSealOff } from './spec-reader-record.ts'

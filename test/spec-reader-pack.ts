@@ -1,4 +1,4 @@
-// The second reader, continued: the members of packs (SPEC §6.6). Like spec-reader.ts, it was written from SPEC.md
+// The second reader, continued: the members of packs (SPEC §10.6). Like spec-reader.ts, it was written from SPEC.md
 // alone, and the notes there apply.
 import * as crypto from 'node:crypto'
 import { authentic, cat, check, D, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
@@ -9,7 +9,7 @@ const cbcOpen = (key: Buffer, sealed: Buffer): Buffer => {
   return authentic(() => cat(decipher.update(sealed), decipher.final()))
 }
 
-/** §6.6 A member string. Only one base64url text of a key is valid: the one that encoding the key gives. */
+/** §10.6 A member string. Only one base64url text of a key is valid: the one that encoding the key gives. */
 function readMember(member: string): { form: string; index: number; key: Buffer } {
   const [, form, index, text] = /^([gk])\.(0|[1-9][0-9]{0,3})\.([A-Za-z0-9_-]{43})$/.exec(member) ?? []
   check(form !== undefined && index !== undefined && text !== undefined, 'malformed')
@@ -24,7 +24,7 @@ const cbcSeal = (key: Buffer, file: Buffer): Buffer => {
 }
 
 /**
- * §6.6 Packs files as the owner of a vault or scope does, or as the scope `public` does if there is no owner. Nothing in
+ * §10.6 Packs files as the owner of a vault or scope does, or as the scope `public` does if there is no owner. Nothing in
  * a pack is random.
  */
 export function packWith(
@@ -46,7 +46,7 @@ export function packWith(
   return { pack: cat(u32(files.length), ...lengths, ...members), members: packed.map(({ string }) => string) }
 }
 
-/** §6.6 Parses the content of a block as a pack, and returns its members */
+/** §10.6 Parses the content of a block as a pack, and returns its members */
 function readPack(pack: Uint8Array): Buffer[] {
   const fields = new Fields(pack)
   const count = fields.u32()
@@ -61,7 +61,7 @@ function readPack(pack: Uint8Array): Buffer[] {
 }
 
 /**
- * §6.6 Opens a member of a pack, and reports errors in the order given there. `pack` is the content of a block that
+ * §10.6 Opens a member of a pack, and reports errors in the order given there. `pack` is the content of a block that
  * is already open.
  */
 export function openPackMember(pack: Uint8Array, member: string): Buffer {

@@ -1,4 +1,4 @@
-// The second reader, continued: the verifiers of a login, profiles, and what a server checks (SPEC §8.2 and §9). Like
+// The second reader, continued: the verifiers of a login, profiles, and what a server checks (SPEC §12.2 and §13). Like
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import bcrypt from 'bcryptjs'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, type Header } from './spec-reader.ts'
@@ -23,14 +23,14 @@ import {
   WRAP,
 } from './spec-reader-vault.ts'
 
-/** §9.1 VAULT, as read without R */
+/** §13.1 VAULT, as read without R */
 interface ParsedVault {
   id: Buffer
   dataKeyId: Buffer
   slots: { generation: number; object: Buffer }[] // object: due ‖ WRAP
   recovery: { generation: number; object: Buffer }[]
 }
-/** §9.1 A record, as read without R */
+/** §13.1 A record, as read without R */
 export interface ParsedProfile {
   all: Buffer
   header: Header
@@ -54,7 +54,7 @@ export interface Profile {
   vaults: { id: Buffer; dataKeyId: Buffer; keys: (EKey & { due: boolean })[] }[]
 }
 
-/** §9.1 VAULT: only its form */
+/** §13.1 VAULT: only its form */
 function readVault(fields: Fields): ParsedVault {
   const [id, dataKeyId] = [fields.take(16), fields.take(16)]
   const [slots, recovery] = [readGenerations(fields, 1 + WRAP(16)), readGenerations(fields, SEAL(16))]
@@ -62,7 +62,7 @@ function readVault(fields: Fields): ParsedVault {
   return { id, dataKeyId, slots, recovery }
 }
 
-/** §9.1 Steps 1 to 4 */
+/** §13.1 Steps 1 to 4 */
 export function parseProfile(bytes: Uint8Array): ParsedProfile {
   const all = readChecksummed(bytes) // 1 and 2
   const header = readHeader(new Fields(all), 12, [0x0000]) // 3
@@ -91,19 +91,19 @@ export function parseProfile(bytes: Uint8Array): ParsedProfile {
   return { all, header, version, previous, identity, seed, ...admin, ...key, vaults, ...handover }
 }
 
-/** §9.1: whether the identity of a record signed it */
+/** §13.1: whether the identity of a record signed it */
 function isSignedProfile({ all, identity }: ParsedProfile): boolean {
   return isSigned(identity, cat(D('sign/profile'), all.subarray(0, -136)), all.subarray(-136, -72))
 }
 
-/** §9.1 Reads a record without R: steps 1 to 4, and the signature */
+/** §13.1 Reads a record without R: steps 1 to 4, and the signature */
 export function readWithoutKey(bytes: Uint8Array): ParsedProfile {
   const record = parseProfile(bytes)
   check(isSignedProfile(record), 'authentication-failed')
   return record
 }
 
-/** §9.1 Object. Reports errors in the order given there. The recovery slots stay sealed. */
+/** §13.1 Object. Reports errors in the order given there. The recovery slots stay sealed. */
 export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): Profile {
   const R = Buffer.from(rootKey)
   const record = parseProfile(bytes)
@@ -131,13 +131,13 @@ export function readProfile(bytes: Uint8Array, rootKey: Uint8Array, floor = 0): 
   })
 }
 
-/** §9.1 Step 7: the public keys of KEYS are valid */
+/** §13.1 Step 7: the public keys of KEYS are valid */
 function checkPublic(keys: Buffer): void {
   check(isContributory(keys.subarray(0, 32)) && modulusCheck(keys.subarray(32, 1600)), 'authentication-failed')
 }
 
 /**
- * §9.2 What an admin gets from a record for a reset. `cards` are their own and those of the sources that their keyset has
+ * §13.2 What an admin gets from a record for a reset. `cards` are their own and those of the sources that their keyset has
  * adopted. `identity` is the one that they pinned, if they did.
  */
 export function readForReset(
@@ -172,7 +172,7 @@ interface ResetVault {
   keys: (EKey & { due: boolean })[]
 }
 
-/** §9.2 The E-keys in the recovery slots, which may be sealed to any of these */
+/** §13.2 The E-keys in the recovery slots, which may be sealed to any of these */
 function openForReset(record: ParsedProfile, pairs: AdminPair[], names: Names): ResetVault[] {
   return record.vaults.map(({ id, slots, recovery }) => ({
     id,
@@ -187,14 +187,14 @@ function openForReset(record: ParsedProfile, pairs: AdminPair[], names: Names): 
   }))
 }
 
-/** §9.1: whether a recovery key signed the identity of a profile */
+/** §13.1: whether a recovery key signed the identity of a profile */
 export function isSignedIdentity(publicKey: Buffer, record: ParsedProfile, names: Names): boolean {
   const [id, identity] = [record.header.ownerId, record.identity]
   const signed = [id, nameBytes(names.realm, 'realm'), nameBytes(names.user, 'user'), identity].map(LP)
   return isSigned(publicKey, cat(D('sign/recovery-identity'), ...signed), record.recoveryKey!.signature)
 }
 
-/** §9.2 What the holder of a recovery key gets from a record for a reset. `identity` is one that they pinned, if they did. */
+/** §13.2 What the holder of a recovery key gets from a record for a reset. `identity` is one that they pinned, if they did. */
 export function readForResetByKey(
   bytes: Uint8Array,
   by: RecoveryKey,
@@ -212,7 +212,7 @@ export function readForResetByKey(
   return openForReset(record, [by.pair], names)
 }
 
-/** §9.3 Steps 2 to 5: whether a record may follow the one that counts; without the verifier */
+/** §13.3 Steps 2 to 5: whether a record may follow the one that counts; without the verifier */
 export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void {
   check(equal(next.header.ownerId, counting.header.ownerId), 'policy') // 2
   check(next.version === counting.version + 1, 'conflict') // 3
@@ -220,14 +220,14 @@ export function checkFollows(counting: ParsedProfile, next: ParsedProfile): void
   checkAllowed(counting, next)
 }
 
-/** §9.4 Whether a record may come after one, if the version between them is damaged */
+/** §13.4 Whether a record may come after one, if the version between them is damaged */
 function checkComesAfter(c: ParsedProfile, next: ParsedProfile): void {
   check(equal(next.header.ownerId, c.header.ownerId), 'policy')
   check(next.version > c.version, 'conflict')
   checkAllowed(c, next)
 }
 
-/** §9.3 Steps 4 and 5 */
+/** §13.3 Steps 4 and 5 */
 function checkAllowed(counting: ParsedProfile, next: ParsedProfile): void {
   check(counting.admin !== undefined || next.admin === undefined, 'policy') // zero trust is not turned off
   const { handover } = next
@@ -244,13 +244,13 @@ function checkAllowed(counting: ParsedProfile, next: ParsedProfile): void {
   check(isSigned(key, message, handover.signature), 'authentication-failed')
 }
 
-/** An object of a store (§18.1): the versions that are left, from the number of the first on */
+/** An object of a store (§6.1): the versions that are left, from the number of the first on */
 export interface Versions {
   first: number
   versions: Uint8Array[]
 }
 
-/** §9.4 The record that counts, and its version in the store */
+/** §13.4 The record that counts, and its version in the store */
 export function findCounting({ first, versions }: Versions): { record: ParsedProfile; at: number } {
   const at = (v: number) => versions[v - first]
   const parse = (v: number): ParsedProfile | Error => {
@@ -285,13 +285,13 @@ export function findCounting({ first, versions }: Versions): { record: ParsedPro
   return found
 }
 
-/** §8.2 Verifier: what a server keeps of one */
+/** §12.2 Verifier: what a server keeps of one */
 export interface Verifier {
   version: number
   text: string
 }
 
-/** §8.2 The object `login/<key id>`; empty: undefined */
+/** §12.2 The object `login/<key id>`; empty: undefined */
 export function readVerifier(bytes: Uint8Array): Verifier | undefined {
   if (bytes.length === 0) return undefined
   const fields = new Fields(Buffer.from(bytes))
@@ -300,7 +300,7 @@ export function readVerifier(bytes: Uint8Array): Verifier | undefined {
   return { version, text }
 }
 
-/** §8.2 Whether a credential belongs to a verifier */
+/** §12.2 Whether a credential belongs to a verifier */
 export function matches({ text }: Verifier, credential: string): boolean {
   const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
   check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
@@ -309,7 +309,7 @@ export function matches({ text }: Verifier, credential: string): boolean {
   return bcrypt.hashSync(hash('sha512', L).toString('base64').slice(0, 72), text.slice(0, 29)) === text
 }
 
-/** §9.3 Whether a server takes a record. `verifier`: the object of the record's keyId (§8.2), if there is one. */
+/** §13.3 Whether a server takes a record. `verifier`: the object of the record's keyId (§12.2), if there is one. */
 export function checkRecord(records: Versions, next: Uint8Array, verifier: Uint8Array | undefined): void {
   const record = readWithoutKey(next) // 1
   const counting = records.versions.length > 0 ? findCounting(records).record : undefined
@@ -319,7 +319,7 @@ export function checkRecord(records: Versions, next: Uint8Array, verifier: Uint8
   check(kept !== undefined && kept.version >= record.version, 'policy')
 }
 
-/** §10.2 The keyring that counts */
+/** §14.2 The keyring that counts */
 function findKeyring({ versions }: Versions): ParsedKeyring {
   const [newest, below] = [versions.at(-1)!, versions.at(-2)]
   try {
@@ -330,7 +330,7 @@ function findKeyring({ versions }: Versions): ParsedKeyring {
   }
 }
 
-/** §9.3 Whether a server takes a keyring. `keyrings`: what it has under that name. Refused is `refused`: a false. */
+/** §13.3 Whether a server takes a keyring. `keyrings`: what it has under that name. Refused is `refused`: a false. */
 export function checkKeyring(records: Versions, keyrings: Versions, vaultId: Buffer, next: Uint8Array): void {
   const keyring = parseKeyring(next) // 1
   check(equal(keyring.vaultId, vaultId), 'policy') // 2

@@ -1,4 +1,4 @@
-// The second reader, continued: one record of a log (SPEC §19.1 to §19.3). Like spec-reader.ts, it was written from
+// The second reader, continued: one record of a log (SPEC §7.1 to §7.3). Like spec-reader.ts, it was written from
 // SPEC.md alone, and the notes there apply. Whole logs are in spec-reader-log.ts.
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, type Header, KDF } from './spec-reader.ts'
 import { LP, MIB, openLock, type Pair, pairId, readHeader, recomputePair, same } from './spec-reader.ts'
@@ -11,7 +11,7 @@ interface Signers {
   cardSigning?: Buffer
 }
 
-/** What a keyset or a share (§12.2) reads records with */
+/** What a keyset or a share (§11.2) reads records with */
 export interface SignedKeys {
   pairs: Pair[]
   signersOf: (ownerId: Buffer) => Signers | undefined
@@ -34,7 +34,7 @@ interface KeysetLike {
   cardSigning?: SigningPublic
   adopted: { id: Buffer; sourceSigning?: Buffer; cardSigning?: SigningPublic }[]
 }
-/** The keys of a keyset. Its own id takes precedence over the adopted ones, and then the first entry does (§5.3). */
+/** The keys of a keyset. Its own id takes precedence over the adopted ones, and then the first entry does (§9.3). */
 export function keysetKeys({ id, pairs, sourceSigning, cardSigning, adopted }: KeysetLike): SignedKeys {
   const own = { id, sourceSigning: sourceSigning.publicKey, cardSigning }
   const signersOf = (ownerId: Buffer) => {
@@ -55,7 +55,7 @@ export const scopeKeys = (ownerId: Buffer, key: Buffer): SharedKey => ({
 })
 export const vaultKeys = (ownerId: Buffer, key: Buffer): SharedKey => ({ ownerId, key, suite: 0x0202 })
 
-/** §19.4 An epoch that a close names */
+/** §7.4 An epoch that a close names */
 export interface Former {
   epoch: number
   count: number
@@ -84,18 +84,18 @@ export interface ParsedRecord {
   predecessorDamaged: boolean
 }
 
-/** §19.1 */
+/** §7.1 */
 export function logIdOf(name: string): Buffer {
   const encoded = Buffer.from(text(name), 'utf8')
   check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
   return hash('sha256', D('log-name'), LP(encoded)).subarray(0, 16)
 }
 
-/** §19.1 The id of a record, from 32 random bytes. S is the source signing seed, A or K. */
+/** §7.1 The id of a record, from 32 random bytes. S is the source signing seed, A or K. */
 export const hedgedId = (S: Buffer, random: Buffer, logId: Buffer, P: Buffer): Buffer =>
   hmac('sha256', KDF(S, EMPTY, 'record-id', [], 32), random, logId, hash('sha256', P)).subarray(0, 16)
 
-/** §19.1 The n of a LOCK, from 32 random bytes; params without n and c */
+/** §7.1 The n of a LOCK, from 32 random bytes; params without n and c */
 export function hedgedNonce(
   K: Buffer,
   random: Buffer,
@@ -115,7 +115,7 @@ function readU64(fields: Fields, least: bigint): number {
 }
 const readLast = (fields: Fields) => ({ number: readU64(fields, 0n), id: fields.take(16) })
 
-/** §19.4 What a close says. The ranges of one epoch ascend. */
+/** §7.4 What a close says. The ranges of one epoch ascend. */
 export function readClose(P: Buffer): Close {
   const fields = new Fields(P)
   const former = fields.list(() => {
@@ -133,7 +133,7 @@ export function readClose(P: Buffer): Close {
   return { former, last }
 }
 
-/** §19.4 What a seal-off says: which epoch follows its own */
+/** §7.4 What a seal-off says: which epoch follows its own */
 export function readSealOff(P: Buffer, own: number): SealOff {
   const fields = new Fields(P)
   const sealOff = { epoch: fields.u32(), sequence: readU64(fields, 1n) }
@@ -142,16 +142,16 @@ export function readSealOff(P: Buffer, own: number): SealOff {
   return sealOff
 }
 
-const FIXED = 48 + 8 + 8 + 16 + 32 // §19.1: everything before the body
+const FIXED = 48 + 8 + 8 + 16 + 32 // §7.1: everything before the body
 const signed = (suite: number) => suite <= 0x0102
 const agreement = (suite: number) => ({ 0x0101: 32, 0x0102: 32 + 1568 })[suite] ?? 0
-/** §19.2: what stands before ct (or P) and behind it */
+/** §7.2: what stands before ct (or P) and behind it */
 function bodyOf(suite: number, kind: ParsedRecord['kind']): { before: number; behind: number } {
   if (kind === 'content') return { before: agreement(suite) + 64, behind: 16 + (signed(suite) ? 64 : 32) }
   return { before: 0, behind: signed(suite) ? 128 : 32 }
 }
 
-/** §19.1 and §19.2: the fields of a record, of which nothing is authentic yet */
+/** §7.1 and §7.2: the fields of a record, of which nothing is authentic yet */
 export function parseRecord(bytes: Uint8Array): ParsedRecord {
   check(bytes.length <= 64 * MIB + 4096, 'limit-exceeded')
   const fields = new Fields(bytes)
@@ -171,7 +171,7 @@ export function parseRecord(bytes: Uint8Array): ParsedRecord {
 
 const macKey = ({ key, ownerId }: SharedKey) => KDF(key, EMPTY, 'record-mac', [ownerId], 32)
 
-/** §19.2 and §19.3: parses a record, and checks who wrote it and that it belongs to this log */
+/** §7.2 and §7.3: parses a record, and checks who wrote it and that it belongs to this log */
 export function verifyRecord(bytes: Uint8Array, logId: Buffer, keys: RecordKeys): ParsedRecord {
   const record = parseRecord(bytes)
   const { header, kind, bytes: all } = record
@@ -201,7 +201,7 @@ export function verifyRecord(bytes: Uint8Array, logId: Buffer, keys: RecordKeys)
   return record
 }
 
-/** §19.3 What comes before a record: 'start', or the bytes of a record, which are not verified */
+/** §7.3 What comes before a record: 'start', or the bytes of a record, which are not verified */
 export function checkPlace(record: ParsedRecord, after: Uint8Array | 'start'): void {
   const { sequence, number, kind, epoch, previous, header, predecessorDamaged } = record
   if (after === 'start') {
@@ -217,7 +217,7 @@ export function checkPlace(record: ParsedRecord, after: Uint8Array | 'start'): v
   if (!predecessorDamaged) same(previous, hash('sha256', after))
 }
 
-/** §19.2 The content of a verified record. A close and a seal-off are not encrypted. */
+/** §7.2 The content of a verified record. A close and a seal-off are not encrypted. */
 export function decryptRecord({ header, kind, bytes }: ParsedRecord, logId: Buffer, keys: RecordKeys): Buffer {
   const { before, behind } = bodyOf(header.suite, kind)
   const body = new Fields(bytes.subarray(FIXED, bytes.length))
@@ -227,7 +227,7 @@ export function decryptRecord({ header, kind, bytes }: ParsedRecord, logId: Buff
   const sealed = bytes.subarray(FIXED + before, bytes.length - behind + 16)
   const aad = cat(D('aad'), header.bytes, LP(bytes.subarray(48, FIXED + before)), LP(logId))
   if (!('signersOf' in keys)) return openLock(keys.key, n, 'record', [keys.ownerId], c, sealed, aad, keys.key.length)
-  const pair = keys.pairs.find((one) => equal(pairId(one), header.keyId)) // §6.4, steps 2 and 3
+  const pair = keys.pairs.find((one) => equal(pairId(one), header.keyId)) // §10.4, steps 2 and 3
   check(pair !== undefined, 'key-not-found')
   recomputePair(pair)
   check((header.suite === 0x0102 ? 2 : 1) >= pair.minimum, 'policy')
@@ -236,7 +236,7 @@ export function decryptRecord({ header, kind, bytes }: ParsedRecord, logId: Buff
 }
 
 /**
- * §19.3 Opens a record, and reports errors in the order given there. Nothing below the minimum is accepted. `after` is
+ * §7.3 Opens a record, and reports errors in the order given there. Nothing below the minimum is accepted. `after` is
  * undefined if the caller does not say what comes before.
  */
 export function openRecord(

@@ -209,7 +209,7 @@ function openSlots(bytes: Uint8Array, by: By): { parsed: ParsedSlots; slot: Slot
   return { parsed, slot, M }
 }
 
-/** Objects of a store (§18.1): the versions that are left, the newest last */
+/** Objects of a store (§6.1): the versions that are left, the newest last */
 export interface Stored {
   slots: Uint8Array[]
   keyset: Uint8Array[]

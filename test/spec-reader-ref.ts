@@ -1,4 +1,4 @@
-// The second reader, continued: refs (SPEC §18.5). Like spec-reader.ts, it was written from SPEC.md alone, and the notes
+// The second reader, continued: refs (SPEC §6.5). Like spec-reader.ts, it was written from SPEC.md alone, and the notes
 // there apply.
 import { check, hash } from './spec-reader.ts'
 
@@ -15,7 +15,7 @@ function hashFrom(text: string): Buffer {
   return bytes
 }
 
-/** §18.5 */
+/** §6.5 */
 export function readRef(ref: string): ReadRef {
   const [label = '', ...rest] = ref.split('.')
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
@@ -30,5 +30,5 @@ export function readRef(ref: string): ReadRef {
   return { label, hash, member: rest.join('.') }
 }
 
-/** §18.5: the hash of a stored block of a share */
+/** §6.5: the hash of a stored block of a share */
 export const hashOf = (ciphertext: Buffer): Buffer => hash('sha256', ciphertext)

@@ -1,4 +1,4 @@
-// The second reader, continued: the revision and the history of a keyset, and the floor of a caller (SPEC §5.2). Like
+// The second reader, continued: the revision and the history of a keyset, and the floor of a caller (SPEC §9.2). Like
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import { check, EMPTY, equal, type Fields, hash, hmac, KDF } from './spec-reader.ts'
 

@@ -1,4 +1,4 @@
-// The second reader, continued: sharing (SPEC §12). Like spec-reader.ts, it was written from SPEC.md alone, and the
+// The second reader, continued: sharing (SPEC §11). Like spec-reader.ts, it was written from SPEC.md alone, and the
 // notes there apply.
 import { authentic, cat, check, D, equal, Fields, hash, LP, same } from './spec-reader.ts'
 import { type OpenedKeyset, openUnlabelled, type Pair, readHeader, readOptionalPrivate } from './spec-reader.ts'
@@ -14,14 +14,14 @@ export interface OpenedShare {
   cardSigning: Buffer // the card signing key there
 }
 
-const PUBLIC = 1601 // §5.3
+const PUBLIC = 1601 // §9.3
 const PRIVATE = 96
 const SEALED = 1696 // §4.3: a SEAL without P
 
-/** §12.3: the 60 digits of a fingerprint */
+/** §11.3: the 60 digits of a fingerprint */
 export const digits = (fingerprint: string): Buffer => Buffer.from(fingerprint.replaceAll(' ', ''), 'ascii')
 
-/** §12.3 P: the share's pair set. In a direct share, its private half is that of the recipient's sharing pair. */
+/** §11.3 P: the share's pair set. In a direct share, its private half is that of the recipient's sharing pair. */
 function readSharePair(P: Buffer, sharing: Pair): Pair {
   const fields = new Fields(P)
   const half = readPublic(fields)
@@ -33,7 +33,7 @@ function readSharePair(P: Buffer, sharing: Pair): Pair {
 }
 
 /**
- * §12.3 Opens an invite, and reports errors in the order given there. The card comes first (§7); the caller has
+ * §11.3 Opens an invite, and reports errors in the order given there. The card comes first (§5); the caller has
  * compared its fingerprint.
  */
 export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: OpenedKeyset): OpenedShare {
@@ -54,7 +54,7 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
     isSigned(sharer.cardSigning, cat(D('sign/invite-card'), signed), byCard)
   check(signatures, 'authentication-failed')
 
-  recomputePair(sharing) // §5.3: before their first use
+  recomputePair(sharing) // §9.3: before their first use
   recomputeSigning(cardSigning)
   const own = fingerprintOf(sharing, cardSigning.publicKey, sourceSigning.publicKey)
   const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
@@ -64,7 +64,7 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
   return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: bySharer, cardSigning: ofSharer }
 }
 
-/** §12.2 Opens a block of a share, as in §6.4, but step 6 only checks K_b in mode 2; bytes = envelope ‖ ciphertext */
+/** §11.2 Opens a block of a share, as in §10.4, but step 6 only checks K_b in mode 2; bytes = envelope ‖ ciphertext */
 export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedShare): Buffer {
   const { mode, P, blockKey } = openUnlabelled(bytes, label, {
     id: share.id,
@@ -75,7 +75,7 @@ export function openSharedBlock(bytes: Uint8Array, label: string, share: OpenedS
   return P
 }
 
-/** §12.2 What reads the log of a share (§19). It has adopted nothing. */
+/** §11.2 What reads the log of a share (§7). It has adopted nothing. */
 export function shareKeys({ id, pair, sourceSigning, cardSigning }: OpenedShare): SignedKeys {
   return { pairs: [pair], signersOf: (ownerId) => (equal(ownerId, id) ? { sourceSigning, cardSigning } : undefined) }
 }

@@ -1,6 +1,6 @@
-// The second reader, continued: cards, the keys of a login, keyrings and the blocks of a vault (SPEC §7, §8.1, §10, §11).
-// Like spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. spec-reader-profile.ts has §8.2 and
-// §9.
+// The second reader, continued: cards, the keys of a login, keyrings and the blocks of a vault (SPEC §5, §12.1, §14, §15).
+// Like spec-reader.ts, it was written from SPEC.md alone, and the notes there apply. spec-reader-profile.ts has §12.2 and
+// §13.
 import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -31,7 +31,7 @@ export interface AdminPair {
   pkX: Buffer
   pkM: Buffer
 }
-/** §10.2 What a keyring holds, as read without a key */
+/** §14.2 What a keyring holds, as read without a key */
 export interface ParsedKeyring {
   all: Buffer
   vaultId: Buffer
@@ -64,7 +64,7 @@ export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   return encoded
 }
 
-/** §11: the tag of ChaCha20-Poly1305 for an empty text and a zero nonce */
+/** §15: the tag of ChaCha20-Poly1305 for an empty text and a zero nonce */
 export function polyTag(key: Uint8Array, aad: Uint8Array): Buffer {
   // Bun's node:crypto has no ChaCha20-Poly1305.
   if (process.versions['bun'] !== undefined)
@@ -95,14 +95,14 @@ export function isSigned(publicKey: Buffer, message: Buffer, signature: Buffer):
   return isEd25519(publicKey) && crypto.verify(null, message, key, signature)
 }
 
-/** §5.2, §9.1, §10.2: a version is 1 to 2⁵³ − 1, and so is the sequence of a record (§6.7). */
+/** §9.2, §13.1, §14.2: a version is 1 to 2⁵³ − 1, and so is the sequence of a record (§10.7). */
 export function readVersion(fields: Fields): number {
   const version = fields.take(8).readBigUInt64BE()
   check(version >= 1n && version < 1n << 53n, 'malformed')
   return Number(version)
 }
 
-/** §9.1, §10.2: a list of objects with generations; each is at least 1 and above the previous one */
+/** §13.1, §14.2: a list of objects with generations; each is at least 1 and above the previous one */
 export function readGenerations(fields: Fields, size: number): { generation: number; object: Buffer }[] {
   const list = fields.list(() => ({ generation: fields.u32(), object: fields.take(size) }))
   check(
@@ -112,7 +112,7 @@ export function readGenerations(fields: Fields, size: number): { generation: num
   return list
 }
 
-/** §9.1, §10.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
+/** §13.1, §14.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
 export const generationContext = (vaultId: Buffer, generation: number): Buffer => cat(LP(vaultId), u32(generation))
 
 /** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
@@ -124,14 +124,14 @@ export function isContributory(pkX: Buffer): boolean {
   }
 }
 
-/** §7 Fingerprint, as it is displayed */
+/** §5 Fingerprint, as it is displayed */
 export function fingerprintOf(sharing: Pick<Card, 'pkX' | 'pkM'>, cardSigning: Buffer, sourceSigning: Buffer): string {
   const h = hash('sha512', D('fingerprint'), ...[sharing.pkX, sharing.pkM, cardSigning, sourceSigning].map(LP))
   const groups = Array.from({ length: 12 }, (_, i) => String(h.readUIntBE(5 * i, 5) % 100_000).padStart(5, '0'))
   return groups.join(' ')
 }
 
-/** §7 Card. Reports errors in the order given there. */
+/** §5 Card. Reports errors in the order given there. */
 export function readCard(bytes: Uint8Array): Card {
   const fields = new Fields(Buffer.from(bytes))
   const header = readHeader(fields, 14, [0x0000])
@@ -146,7 +146,7 @@ export function readCard(bytes: Uint8Array): Card {
   return { pkX, pkM, cardSigning, sourceSigning, ownerId: header.ownerId, fingerprint }
 }
 
-/** §8.1 The keys that are derived from the password */
+/** §12.1 The keys that are derived from the password */
 export function login(password: string, realm: string, user: string): Login {
   const secret = passwordBytes(password)
   const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
@@ -175,7 +175,7 @@ export function openSeal(
   return openLock(F('kem/seal'), EMPTY, 'seal', [u8(type)], c, fields.rest(), aad)
 }
 
-/** §9.1 RECOVERY: the E-key, opened by the admin whose card it was sealed to */
+/** §13.1 RECOVERY: the E-key, opened by the admin whose card it was sealed to */
 export function openRecoverySlot(
   sealed: Buffer,
   admin: AdminPair,
@@ -189,7 +189,7 @@ export function openRecoverySlot(
   return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
 }
 
-/** §10.2 Steps 1 and 2 */
+/** §14.2 Steps 1 and 2 */
 export function parseKeyring(bytes: Uint8Array): ParsedKeyring {
   const all = readChecksummed(bytes, 64 * 1024)
   const fields = new Fields(all.subarray(0, -8))
@@ -207,7 +207,7 @@ export function parseKeyring(bytes: Uint8Array): ParsedKeyring {
 }
 
 /**
- * §10.2 Keyring. Reports errors in the order given there. `keys` are the E-keys of the vault in the profile; the
+ * §14.2 Keyring. Reports errors in the order given there. `keys` are the E-keys of the vault in the profile; the
  * profile is not read again. The signature is for the server.
  */
 export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffer, keys: EKey[]): Keyring {
@@ -230,11 +230,11 @@ export function readKeyring(bytes: Uint8Array, vaultId: Buffer, dataKeyId: Buffe
   return { version: keyring.version, dataKey: A, live: live.map(({ generation }) => generation) }
 }
 
-/** §10.2: whether an identity signed a keyring */
+/** §14.2: whether an identity signed a keyring */
 export const isKeyringOf = ({ signed, signature }: ParsedKeyring, identity: Buffer): boolean =>
   isSigned(identity, cat(D('sign/keyring'), signed), signature)
 
-/** §11 Opens a block of a vault, and reports errors in the order given there; bytes = envelope ‖ ciphertext */
+/** §15 Opens a block of a vault, and reports errors in the order given there; bytes = envelope ‖ ciphertext */
 export function openVaultBlock(bytes: Uint8Array, label: string, vaultId: Buffer, dataKey: Buffer): Buffer {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed')
   const labelBytes = Buffer.from(label, 'hex')

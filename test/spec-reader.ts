@@ -1,11 +1,11 @@
 // A second reader of the format. Its author wrote it from SPEC.md alone, without seeing src/. Tests compare the two:
 // both must open the same objects, and refuse the others with the same error name. Read it beside the spec; each §
 // names a section there. It is not a library: it trusts its caller, wipes nothing and caches nothing.
-// The other parts are spec-reader-pack.ts (§6.6), spec-reader-record.ts and spec-reader-log.ts (§19),
-// spec-reader-vault.ts (§7 to §11), spec-reader-profile.ts (§8.2 and §9), spec-reader-share.ts (§12),
-// spec-reader-client.ts (§13 to §15), spec-reader-custody.ts (§16 and §17), spec-reader-recovery.ts (§20),
-// spec-reader-fleet.ts (§21 and §6.5), spec-reader-hedge.ts (random values) and spec-reader-revision.ts (the revisions
-// of §5.2).
+// The other parts are spec-reader-pack.ts (§10.6), spec-reader-record.ts and spec-reader-log.ts (§7),
+// spec-reader-vault.ts (§5 to §15), spec-reader-profile.ts (§12.2 and §13), spec-reader-share.ts (§11),
+// spec-reader-client.ts (§16 to §8), spec-reader-custody.ts (§18 and §19), spec-reader-recovery.ts (§20),
+// spec-reader-fleet.ts (§21 and §10.5), spec-reader-hedge.ts (random values) and spec-reader-revision.ts (the revisions
+// of §9.2).
 import * as crypto from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { argon2id } from './remembered.ts'
@@ -40,7 +40,7 @@ interface Secrets {
   revoked: Buffer[]
   adopted: Adopted[]
 }
-/** §5.3 What a keyset has of a source that it adopted. A definition has its first three fields alone. */
+/** §9.3 What a keyset has of a source that it adopted. A definition has its first three fields alone. */
 export interface Adopted {
   id: Buffer
   blockSalt: Buffer
@@ -54,7 +54,7 @@ export interface OpenedKeyset extends Secrets, Placed {
   destination: number
   encryption: number
   dedup: number
-  contents: Buffer // of the revision (§5.2); only a storage export has all of them
+  contents: Buffer // of the revision (§9.2); only a storage export has all of them
 }
 
 export const EMPTY: Buffer = Buffer.alloc(0)
@@ -94,7 +94,7 @@ export class Fields {
   }
   u8 = (): number => this.take(1).readUInt8()
   u32 = (): number => this.take(4).readUInt32BE()
-  /** §5.3 LIST, and the most that it may have */
+  /** §9.3 LIST, and the most that it may have */
   list<T>(item: () => T, most = 0xffff): T[] {
     const count = this.take(2).readUInt16BE()
     check(count <= most, 'malformed')
@@ -167,7 +167,7 @@ export interface Header {
   ownerId: Buffer
 }
 /**
- * In a record (type 5), the generation is the epoch, and the flags are those of §19.1. The generation of a keyring (11),
+ * In a record (type 5), the generation is the epoch, and the flags are those of §7.1. The generation of a keyring (11),
  * a profile (12) and a keyset (13) is 1. A profile may have flag 1.
  */
 export function readHeader(fields: Fields, type: number, suites: number[]): Header {
@@ -206,7 +206,7 @@ export function agree(
   return (label) => F(X, label)
 }
 
-/** §4.1 Opens a LOCK; sealed = ct ‖ tag. k has 32 bytes, but where §13 and §19 name another size. */
+/** §4.1 Opens a LOCK; sealed = ct ‖ tag. k has 32 bytes, but where §16 and §7 name another size. */
 export function openLock(
   key: Buffer,
   n: Buffer,
@@ -231,7 +231,7 @@ export function openWrap(bytes: Buffer, type: number, W: Buffer, ownerId: Buffer
   return openLock(W, n, 'wrap', [u8(type)], c, fields.rest(), cat(D('aad'), header.bytes, LP(cat(n, c)), LP(context)))
 }
 
-// §5.3 The parts
+// §9.3 The parts
 function readHalf(fields: Fields): PublicHalf {
   const half = { minimum: fields.u8(), pkX: fields.take(32), pkM: fields.take(1568) }
   check(half.minimum <= 2, 'malformed')
@@ -253,9 +253,9 @@ export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
   return present === 1 ? readPrivate(fields) : {}
 }
 
-const readRevoked = (fields: Fields): Buffer[] => fields.list(() => fields.take(16), 255) // §5.3
+const readRevoked = (fields: Fields): Buffer[] => fields.list(() => fields.take(16), 255) // §9.3
 
-/** §5.3 The host's plain section */
+/** §9.3 The host's plain section */
 interface HostPlain {
   block: PublicHalf
   blockSalt: Buffer
@@ -267,7 +267,7 @@ interface HostPlain {
   adopted: { id: Buffer; sourceSigning: Buffer; cardSigning: Buffer }[]
 }
 
-/** §5.3 Reads it; it is not authentic until the MAC is verified */
+/** §9.3 Reads it; it is not authentic until the MAC is verified */
 function readHostPlain(fields: Fields): HostPlain {
   const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
   const cardSigning = fields.take(32)
@@ -284,7 +284,7 @@ function readHostPlain(fields: Fields): HostPlain {
   return { block, blockSalt, dedupKey, seed, cardSigning, retired, shares, adopted }
 }
 
-/** §5.3 The host's sealed section, combined with its plain one */
+/** §9.3 The host's sealed section, combined with its plain one */
 function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
   const block = { ...plain.block, ...readPrivate(fields) }
   const sourceSigning = { seed: plain.seed, publicKey: fields.take(32) }
@@ -318,7 +318,7 @@ function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
   }
 }
 
-/** §5.3 The sealed section of a source definition (2) or a source storage (3) */
+/** §9.3 The sealed section of a source definition (2) or a source storage (3) */
 function readSourceSealed(fields: Fields, destination: number): Secrets {
   const block = readBlockPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
@@ -343,17 +343,17 @@ function readSourceSealed(fields: Fields, destination: number): Secrets {
   return { pairs, ...common, sharing, cardSigning, shares, revoked, adopted }
 }
 
-/** §5.3 Checks that the public half of a set belongs to its private half. */
+/** §9.3 Checks that the public half of a set belongs to its private half. */
 export function recomputePair({ skX, seedM, pkX, pkM }: Keys): void {
   same(publicOf(DER.x25519, skX), pkX)
   same(ml_kem1024.keygen(seedM).publicKey, pkM)
 }
-/** §5.3 The same for a signing key */
+/** §9.3 The same for a signing key */
 export function recomputeSigning({ seed, publicKey }: Signing): void {
   same(publicOf(DER.ed25519, seed), publicKey)
 }
 
-/** §5.2, §9.1 and §10.2: checks the size, the magic and the checksum before anything else */
+/** §9.2, §13.1 and §14.2: checks the size, the magic and the checksum before anything else */
 export function readChecksummed(bytes: Uint8Array, most: number = MIB): Buffer {
   check(bytes.length <= most, 'limit-exceeded')
   const all = Buffer.from(bytes)
@@ -373,7 +373,7 @@ interface Parsed extends Placed {
   sealed: Buffer
 }
 
-/** §5.2 Steps 1 to 4 */
+/** §9.2 Steps 1 to 4 */
 export function parseKeyset(bytes: Uint8Array): Parsed {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
@@ -391,7 +391,7 @@ export function parseKeyset(bytes: Uint8Array): Parsed {
   return { all, header, ...placed, destination, encryption, dedup, argon2, plain, sealed }
 }
 
-/** §5.2 Step 7, and the halves that are compared when a keyset is unlocked (§5.3) */
+/** §9.2 Step 7, and the halves that are compared when a keyset is unlocked (§9.3) */
 export function openParsed(parsed: Parsed, M: Buffer): OpenedKeyset {
   const { all, header, version, revision, history, destination, encryption, dedup, argon2, plain } = parsed
   same(hmac('sha512', KDF(M, EMPTY, 'keyset-mac', [u8(destination)], 64), all.subarray(0, -72)), all.subarray(-72, -8))
@@ -411,7 +411,7 @@ export function openParsed(parsed: Parsed, M: Buffer): OpenedKeyset {
   })
 }
 
-/** §5.1 The master key in an Argon2 record, for a password */
+/** §9.1 The master key in an Argon2 record, for a password */
 export function openMaster(record: Buffer, password: string): Buffer {
   const fields = new Fields(record)
   const [t, m, p] = [fields.u32(), fields.u32(), fields.u32()]
@@ -422,21 +422,21 @@ export function openMaster(record: Buffer, password: string): Buffer {
   return M
 }
 
-/** §5.2 Object, and §5.1 Master key. Reports errors in the order given there. */
+/** §9.2 Object, and §9.1 Master key. Reports errors in the order given there. */
 export function openKeyset(bytes: Uint8Array, password: string, floor?: Revision): OpenedKeyset {
   const parsed = parseKeyset(bytes)
   if (floor) checkFloor(parsed, floor)
   return openParsed(parsed, openMaster(parsed.argon2, password))
 }
 
-/** §5.3 The first use of the card, which compares the halves of its pairs */
+/** §9.3 The first use of the card, which compares the halves of its pairs */
 export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
   check(sharing !== undefined && cardSigning !== undefined && 'seed' in cardSigning, 'policy')
   recomputePair(sharing)
   recomputeSigning(cardSigning)
 }
 
-/** §5.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
+/** §9.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
 export function readWriter(bytes: Uint8Array): ReturnType<typeof readHostPlain> & Placed {
   const { destination, plain, version, revision, history } = parseKeyset(bytes)
   check(destination === 1, 'policy') // the document names no error for it; the library's is taken
@@ -451,7 +451,7 @@ export interface Unlabelled {
   source: Adopted | undefined // whose block it is; undefined: the opener's own
 }
 
-/** §6.2 Content: opens the ciphertext of modes 1–3 */
+/** §10.2 Content: opens the ciphertext of modes 1–3 */
 function openContent(mode: number, blockKey: Buffer, ciphertext: Buffer, label: Buffer): Buffer {
   check(ciphertext.length >= [48, 16, 80][mode - 1]!, 'malformed')
   if (mode === 2) return gcmOpen(blockKey, Buffer.alloc(12), ciphertext, D('global-block'))
@@ -461,16 +461,16 @@ function openContent(mode: number, blockKey: Buffer, ciphertext: Buffer, label: 
   return openLock(blockKey, n, 'block-random', [], c, fields.rest(), cat(D('random-block'), label))
 }
 
-/** §6.3 Label */
+/** §10.3 Label */
 function labelOf(mode: number, P: Buffer, blockSalt: Buffer): Buffer {
   if (mode === 2) return hash('sha256', P, KDF(blockSalt, EMPTY, 'global-salt', [], 32))
   return hmac('sha256', KDF(blockSalt, EMPTY, 'block-label', [u8(mode)], 32), hash('sha256', P))
 }
 
-/** The opener: a keyset, or a share (§12.2), which adds the owner's source signing key to the context */
+/** The opener: a keyset, or a share (§11.2), which adds the owner's source signing key to the context */
 type Opener = Pick<OpenedKeyset, 'id' | 'pairs'> & { sharer?: Buffer; adopted?: Adopted[] }
 
-/** §6.4 Step 2: the source that an ownerId names: the keyset's own (undefined), or one that it adopted */
+/** §10.4 Step 2: the source that an ownerId names: the keyset's own (undefined), or one that it adopted */
 function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adopted | undefined {
   if (equal(ownerId, by.id)) return undefined
   const source = by.adopted?.find(({ id }) => equal(id, ownerId))
@@ -479,7 +479,7 @@ function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adop
 }
 
 /**
- * §6.4 Opening, steps 1 to 5; the fields are those of §6.1. Nothing weaker than step 3 demands is accepted, unless the
+ * §10.4 Opening, steps 1 to 5; the fields are those of §10.1. Nothing weaker than step 3 demands is accepted, unless the
  * caller accepts everything.
  */
 export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acceptsWeaker = false): Unlabelled {
@@ -498,7 +498,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
   const named = by.pairs.find((one) => equal(pairId(one), header.keyId)) // 2
   const pair = suite === 0 ? (named ?? by.pairs[0]) : named
   check(pair !== undefined, 'key-not-found')
-  if (named) recomputePair(named) // §5.3
+  if (named) recomputePair(named) // §9.3
   const source = adoptedOwner(header.ownerId, by)
   check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }
@@ -508,7 +508,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
   return { mode, P: openContent(mode, blockKey, ciphertext, labelBytes), blockKey, labelBytes, source } // 5
 }
 
-/** §6.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§5.4) */
+/** §10.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§9.4) */
 export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, acceptsWeaker = false): Buffer {
   const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, acceptsWeaker)
   const { blockSalt, dedupKey } = source ?? keyset

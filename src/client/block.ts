@@ -1,4 +1,4 @@
-// The blocks of a client (SPEC §13.2). A block is sealed under the private key, sealed under the account key, or
+// The blocks of a client (SPEC §16.2). A block is sealed under the private key, sealed under the account key, or
 // public. Equal private blocks are stored once per client (clients with the same key text count as one). Equal account
 // blocks are stored once for all clients of the account. Public blocks are not encrypted, only labelled by their
 // content.

@@ -1,4 +1,4 @@
-// A client and its typed keys (SPEC §13, §14). A client backs up into three scopes and proves its keys to its server.
+// A client and its typed keys (SPEC §16, §17). A client backs up into three scopes and proves its keys to its server.
 import type { DeviceKey } from '../device/device-key.ts'
 import { DES_56, type Platform, PLATFORMS } from './layout.ts'
 import { assertExpected, openHandle, sealHandle } from '../device/saved.ts'

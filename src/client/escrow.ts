@@ -1,4 +1,4 @@
-// Escrow (SPEC §16): a client's keys, deposited with a provider who cannot read them. They are sealed under an
+// Escrow (SPEC §18): a client's keys, deposited with a provider who cannot read them. They are sealed under an
 // activation code, which only the customer has. The keys sign the escrow, which proves that their holder deposited it.
 import {
   type ClaimedIdentity,
@@ -56,7 +56,7 @@ export function readActivationCode(stored: Uint8Array): string {
 }
 
 /**
- * Derives W, the key that wraps the keys in an escrow (SPEC §16.1).
+ * Derives W, the key that wraps the keys in an escrow (SPEC §18.1).
  * @param code the 30 characters of the activation code
  */
 export function deriveActivationKey(code: string, account: string): SecretKey<'activation'> {

@@ -1,4 +1,4 @@
-// Texts of typed keys that the library generates (SPEC §13.1), and a check for forms that take them back from paper.
+// Texts of typed keys that the library generates (SPEC §16.1), and a check for forms that take them back from paper.
 // Deriving a key does not depend on either: a customer may choose any text.
 import { stripped } from '../core/typed-form.ts'
 import { drawUntil, randomLetters } from '../primitives/random.ts'

@@ -1,4 +1,4 @@
-// Byte layouts of the key model client (SPEC §13–§16): the messages between a client and its server, the envelopes of
+// Byte layouts of the key model client (SPEC §16–§18): the messages between a client and its server, the envelopes of
 // its blocks, saved clients and escrows.
 import { assertPlainEnvelope, copyOfEnvelope } from '../core/envelope.ts'
 import { Suite } from '../core/suite.ts'

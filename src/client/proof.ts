@@ -1,4 +1,4 @@
-// How a client claims and proves its keys to a server (SPEC §14). An Ed25519 key pair is derived from each key. The
+// How a client claims and proves its keys to a server (SPEC §17). An Ed25519 key pair is derived from each key. The
 // server never sees a key. It keeps a hash of the public half and asks for a signature over a fresh challenge on every
 // connection.
 import { disposing, SecretKey } from '../core/secret.ts'

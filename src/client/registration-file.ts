@@ -1,4 +1,4 @@
-// Registration files (SPEC §16.3): an escrow that a provider hands out, signed and with an expiry date. An unarmed file
+// Registration files (SPEC §18.3): an escrow that a provider hands out, signed and with an expiry date. An unarmed file
 // opens only with the activation code, which the provider does not have. An armed file contains the code, so anybody
 // who has the file can recreate the client.
 import { type Card, type CardHolder, type CardKeys, fingerprintBytes, keysOfCard } from '../core/card.ts'

@@ -1,4 +1,4 @@
-// A whole client as bytes (SPEC §15): the plaintext that is sealed under a device key or under an activation code.
+// A whole client as bytes (SPEC §8): the plaintext that is sealed under a device key or under an activation code.
 import { type Bytes, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'

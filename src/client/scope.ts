@@ -1,4 +1,4 @@
-// One scope of a client (SPEC §13.2): the blocks under its private key, under its account key, or the public ones.
+// One scope of a client (SPEC §16.2): the blocks under its private key, under its account key, or the public ones.
 import {
   type PreparedBlock,
   PreparedOnce,

@@ -1,4 +1,4 @@
-// Typed keys (SPEC §13.1): derive a key from a text that people type. The same text gives the same key on every
+// Typed keys (SPEC §16.1): derive a key from a text that people type. The same text gives the same key on every
 // machine, so another machine can restore. An attacker has to guess the text, and every guess costs one Argon2id hash.
 import { type Bytes, domain, EMPTY, lengthPrefixed, utf8 } from '../core/bytes.ts'
 import { invalidText } from '../core/invalid-text.ts'
@@ -18,7 +18,7 @@ import {
 } from './layout.ts'
 
 /**
- * The Argon2id costs of a typed key (SPEC §13.1). They are part of the format and stored nowhere: other costs give every
+ * The Argon2id costs of a typed key (SPEC §16.1). They are part of the format and stored nowhere: other costs give every
  * client other keys from the same text.
  */
 const TYPED_KEY_COSTS: Readonly<Argon2Costs> = { iterations: 3, memoryKiB: 65_536, lanes: 4 }

@@ -1,4 +1,4 @@
-// Blocks: the interface that a backup tool uses, the same for every key model (SPEC §6). A block is a label, an
+// Blocks: the interface that a backup tool uses, the same for every key model (SPEC §10). A block is a label, an
 // envelope and a ciphertext.
 import { type Bytes, bytesFrom, concat, toHex, wipe } from './bytes.ts'
 import { envelopeLength, MAX_CIPHERTEXT_BYTES } from './envelope.ts'

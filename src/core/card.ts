@@ -1,4 +1,4 @@
-// Cards (SPEC §7): a user's public keys, signed by the user. Others use a card to seal to its owner, and to verify what
+// Cards (SPEC §5): a user's public keys, signed by the user. Others use a card to seal to its owner, and to verify what
 // the owner signed. Users who receive a card must compare its fingerprint with the owner.
 import { bytes, type Codec, decode, encode, ownBytes, struct } from './codec.ts'
 import { sha512 } from '../primitives/hash.ts'

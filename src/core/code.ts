@@ -1,4 +1,4 @@
-// Codes that people keep on paper and type (SPEC §16.1, §20.2): 26 random characters and 4 check characters. The check of
+// Codes that people keep on paper and type (SPEC §18.1, §20.2): 26 random characters and 4 check characters. The check of
 // each kind of code has a label of its own, so nobody takes an activation code for a recovery code.
 import { sha256 } from '../primitives/hash.ts'
 import { randomLetters } from '../primitives/random.ts'

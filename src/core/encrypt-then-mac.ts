@@ -1,4 +1,4 @@
-// The keys of an encrypt-then-MAC scheme, derived together for a single text (SPEC §6.6, §11).
+// The keys of an encrypt-then-MAC scheme, derived together for a single text (SPEC §10.6, §15).
 import { deriveFor, kdfInfo } from '../primitives/kdf.ts'
 import { type Bytes, wipe } from './bytes.ts'
 import { disposable, type Handle, type Role, SecretKey } from './secret.ts'

@@ -1,4 +1,4 @@
-// Labels: the names of blocks in the store (SPEC §6.3, §11, §13.2). Most are keyed by a secret. So equal contents have
+// Labels: the names of blocks in the store (SPEC §10.3, §15, §16.2). Most are keyed by a secret. So equal contents have
 // different names in different backups, and somebody who lists a store cannot look for a known file.
 import type { ContentDigest } from '../primitives/backend.ts'
 import { hmacSha256 } from '../primitives/hash.ts'

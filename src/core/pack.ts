@@ -1,4 +1,4 @@
-// Packs (SPEC §6.6): many small files in the content of one block, each under its own key. The key of one member opens
+// Packs (SPEC §10.6): many small files in the content of one block, each under its own key. The key of one member opens
 // only that member. In the keyed form, it also does not help anybody to test guesses about other members, or to alter
 // them unnoticed. The block around a pack must be verified before the pack is read.
 import { type Codec, decode, encode, list, rest, struct, uint32 } from './codec.ts'
@@ -99,7 +99,7 @@ export interface Pack {
   members: string[]
 }
 
-/** Derives the key that keys the packs of a vault or a scope (SPEC §6.6). */
+/** Derives the key that keys the packs of a vault or a scope (SPEC §10.6). */
 export const derivePackKey = (key: SecretKey<'data' | 'client'>, ownerId: Uint8Array): SecretKey<'dedup'> =>
   deriveKey('dedup', key, 'pack-dedup', [ownerId], 32)
 

@@ -22,7 +22,7 @@ interface Row {
   readonly methods?: readonly Method[]
   /** The length of the AES key. */
   readonly keyBytes?: number
-  /** What authenticates a record (SPEC §19.2). Suites without it have no records. */
+  /** What authenticates a record (SPEC §7.2). Suites without it have no records. */
   readonly record?: 'signatures' | 'mac'
 }
 

@@ -1,5 +1,5 @@
 // The end of objects that are kept for long: a MAC, and after it a checksum. The checksum is verified first, so damage
-// by accident is never mistaken for a wrong password or an attack (SPEC §5.2, §9).
+// by accident is never mistaken for a wrong password or an attack (SPEC §9.2, §13).
 import { hmacSha512, sha256 } from '../primitives/hash.ts'
 import { deriveKey } from '../primitives/kdf.ts'
 import { type Bytes, copyOf, equalBytes } from './bytes.ts'

@@ -1,4 +1,4 @@
-// The key of one device (SPEC §15), as bytes and as a handle. It protects a database that is stolen. Not protected: a
+// The key of one device (SPEC §8), as bytes and as a handle. It protects a database that is stolen. Not protected: a
 // machine that an attacker takes over while it runs, and a database that is stolen together with the device key.
 import { allocate, type Bytes, bytesFrom, equalBytes, u8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'

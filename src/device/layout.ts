@@ -1,4 +1,4 @@
-// The stored form of what one device keeps in its own database (SPEC §15): its device key, saved handles and text
+// The stored form of what one device keeps in its own database (SPEC §8): its device key, saved handles and text
 // values.
 import type { Bytes } from '../core/bytes.ts'
 import { bytes, type Codec, ownBytes, sized, secret, struct, uint32, uint8, variant } from '../core/codec.ts'

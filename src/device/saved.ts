@@ -1,4 +1,4 @@
-// Saved handles (SPEC §15). A login, a client or a keyset is sealed under the key of one device, so that a nightly
+// Saved handles (SPEC §8). A login, a client or a keyset is sealed under the key of one device, so that a nightly
 // backup needs no password. Each key model defines the content of its handles; this file has only what they share.
 import type { Bytes } from '../core/bytes.ts'
 import { answeredAlike, KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// Text values (SPEC §15): short texts, such as the passwords of source computers, sealed under a device key for one
+// Text values (SPEC §8): short texts, such as the passwords of source computers, sealed under a device key for one
 // place in a database. Not protected: the length, in steps of 32 bytes, and a value whose version is kept in the same
 // database: an attacker can put back an older value together with its version.
 import {

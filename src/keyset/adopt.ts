@@ -1,4 +1,4 @@
-// Taking in another keyset (SPEC §5.4): the other branch of a fork, or the keyset of a host that was broken into. What
+// Taking in another keyset (SPEC §9.4): the other branch of a fork, or the keyset of a host that was broken into. What
 // either opens, the result opens. It descends from both, so it can be stored behind either.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// Changes to a keyset (SPEC §5.4, §12.1). Each function returns the contents of the keyset's next version, which has no
+// Changes to a keyset (SPEC §9.4, §11.1). Each function returns the contents of the keyset's next version, which has no
 // revision yet. Keys that stay are copied, so the old contents remain usable. New keys are not copied: they become part
 // of the new contents.
 import { equalBytes, toHex } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// Whether the export on a host is that of the stored keyset (SPEC §5.5).
+// Whether the export on a host is that of the stored keyset (SPEC §9.5).
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { CheckedStore } from '../state/checked.ts'

@@ -1,4 +1,4 @@
-// Derives a block's key and label from its content, in each mode (SPEC §6.2, §6.3). This decides which equal contents
+// Derives a block's key and label from its content, in each mode (SPEC §10.2, §10.3). This decides which equal contents
 // give equal blocks.
 import { type Bytes, copyOf, domain, EMPTY, equalBytes, u8, wipe } from '../core/bytes.ts'
 import { authenticationFailed } from '../core/errors.ts'
@@ -124,7 +124,7 @@ export class ContentScheme {
     }
   }
 
-  /** Generates a key that does not depend on the content, and the nonce for it. Both are hedged (SPEC §4.4, §6.2). */
+  /** Generates a key that does not depend on the content, and the nonce for it. Both are hedged (SPEC §4.4, §10.2). */
   #randomKey(digest: Bytes, label: Bytes): { blockKey: SecretKey<'block'>; nonce: Bytes } {
     const hedgeKey = (this.#hedgeKey ??= deriveHedgeKey(this.#dedupKey, 'hedge-block'))
     const blockKey = SecretKey.adopt('block', hedgedUnder(hedgeKey, digest, label))

@@ -1,4 +1,4 @@
-// The contents of a keyset, and its exports as bytes. SPEC §5.3 has the table of which keys go to which destination.
+// The contents of a keyset, and its exports as bytes. SPEC §9.3 has the table of which keys go to which destination.
 // Each section names every field that it writes. No object is spread into another, so no key reaches a destination by
 // accident.
 import { allocate, type Bytes, copyOf, EMPTY, equalBytes, u8 } from '../core/bytes.ts'
@@ -206,7 +206,7 @@ export function assertExportsFit(contents: DraftContents): void {
   assertKeysetFits(contents, 0, storageSealed.size(storageSection(contents, additional)))
 }
 
-/** Completes the next version of a keyset: gives it its revision, from everything that it consists of (SPEC §5.2). */
+/** Completes the next version of a keyset: gives it its revision, from everything that it consists of (SPEC §9.2). */
 export function withRevision(draft: DraftContents, master: SecretKey<'master'>): KeysetContents {
   const { version, history, encryption, dedup, argon2 } = draft
   const { sealed } = encodeSections(draft, 'storage')

@@ -1,4 +1,4 @@
-// Invites (SPEC §12.3) carry the keys of a share to another user, over any channel. An invite is sealed to the
+// Invites (SPEC §11.3) carry the keys of a share to another user, over any channel. An invite is sealed to the
 // recipient's card and signed by the user who shares. It is bound to the fingerprints of both cards.
 import { type Bytes, bytesFrom, concat, copyOf, domain, lengthPrefixed, u64 } from '../core/bytes.ts'
 import { fingerprintBytes, type PinnedKeys } from '../core/card.ts'

@@ -1,4 +1,4 @@
-// An unlocked keyset: it seals and opens blocks, encodes exports, and changes its keys (SPEC §5, §6).
+// An unlocked keyset: it seals and opens blocks, encodes exports, and changes its keys (SPEC §9, §10).
 import {
   type Encryption,
   HostWriter,

@@ -1,4 +1,4 @@
-// The stored layout of a keyset (SPEC §5): one outer layout, and the sections for each destination. These lists of
+// The stored layout of a keyset (SPEC §9): one outer layout, and the sections for each destination. These lists of
 // fields alone decide what is stored where: a field that a list does not name is not written.
 import type { Bytes } from '../core/bytes.ts'
 import {

@@ -1,4 +1,4 @@
-// The envelope of a keyset's block (SPEC §6.1). It holds the mask: the block key XORed with the key of a fresh
+// The envelope of a keyset's block (SPEC §10.1). It holds the mask: the block key XORed with the key of a fresh
 // agreement. An envelope can be rewritten without the content and without the ciphertext.
 import { type EncryptedSuite, KEYSET_SUITES, Suite } from '../core/suite.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
@@ -27,7 +27,7 @@ export const EncryptedMode: Omit<typeof Mode, 'none'> = {
 } as const
 export type EncryptedMode = (typeof EncryptedMode)[keyof typeof EncryptedMode]
 
-/** How many bytes each mode adds before and after the encrypted content in the ciphertext (SPEC §6.2). */
+/** How many bytes each mode adds before and after the encrypted content in the ciphertext (SPEC §10.2). */
 export const FRAME_BYTES: Readonly<Record<Mode, { before: number; after: number }>> = {
   [Mode.scoped]: { before: 32, after: 16 },
   [Mode.global]: { before: 0, after: 16 },

@@ -1,4 +1,4 @@
-// Derives the master key from the password: Argon2id hash ⊕ nonce (SPEC §5.1). The nonce is stored and the hash is not,
+// Derives the master key from the password: Argon2id hash ⊕ nonce (SPEC §9.1). The nonce is stored and the hash is not,
 // so a new nonce can give the same master key for a new password.
 import { type Bytes, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// Dropping old versions of a stored keyset (SPEC §5.5): all but the last few, and those that an old password opens. What
+// Dropping old versions of a stored keyset (SPEC §9.5): all but the last few, and those that an old password opens. What
 // recovery slots still need stays, until `renewSlots` has run.
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

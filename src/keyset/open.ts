@@ -1,4 +1,4 @@
-// Opens the blocks of a keyset (SPEC §6.4). It checks the caller's rules before it uses any key, the envelope before
+// Opens the blocks of a keyset (SPEC §10.4). It checks the caller's rules before it uses any key, the envelope before
 // the mask, the commitment before the cipher, and last the content against its label.
 import { partsOf, type StoredBlock } from '../core/block.ts'
 import { type Bytes, EMPTY, equalBytes, toHex, wipe } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// Opens and rekeys blocks for the owner of a keyset (SPEC §6). Opening includes the checks that need the keyset's
+// Opens and rekeys blocks for the owner of a keyset (SPEC §10). Opening includes the checks that need the keyset's
 // secrets, such as the check of the label.
 import { incompleteFor, type KeysetContents } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'

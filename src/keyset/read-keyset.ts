@@ -1,4 +1,4 @@
-// What a store has as `keyset` (SPEC §5.5): reading and checking it, before anything is changed.
+// What a store has as `keyset` (SPEC §9.5): reading and checking it, before anything is changed.
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { keyNotFound } from '../core/header.ts'

@@ -1,4 +1,4 @@
-// Rekeying (SPEC §6.5) writes a new envelope for a block, under the current key pair. It needs neither the ciphertext
+// Rekeying (SPEC §10.5) writes a new envelope for a block, under the current key pair. It needs neither the ciphertext
 // nor the content, so millions of blocks can be rekeyed by their heads alone. Anybody who held the key of the old
 // envelope can still open the block.
 import { type BlockHead, headOf } from '../core/block.ts'

@@ -1,4 +1,4 @@
-// Revisions of a keyset (SPEC §5.2). Every version has one, and knows those that it descends from. So two machines that
+// Revisions of a keyset (SPEC §9.2). Every version has one, and knows those that it descends from. So two machines that
 // change one keyset, without knowing of each other, cannot overwrite each other's change unseen.
 import { type Bytes, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { type Codec, list, ownBytes, struct, validated, version } from '../core/codec.ts'

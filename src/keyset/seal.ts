@@ -1,4 +1,4 @@
-// Encrypts and decrypts the content of a keyset's blocks (SPEC §6.2). Content is encrypted in the buffer that it was
+// Encrypts and decrypts the content of a keyset's blocks (SPEC §10.2). Content is encrypted in the buffer that it was
 // copied into. So a block is never in memory twice, and the bytes that were hashed are the ones that are encrypted.
 import { allocate, type Bytes, concat, copyOf, domain, EMPTY, equalBytes, wipe } from '../core/bytes.ts'
 import { contentFrom, roomFor, takeCiphertext } from '../core/content.ts'

@@ -1,4 +1,4 @@
-// Shares (SPEC §12): the key of a block is masked again, for a key pair that other users hold. The ciphertext stays as
+// Shares (SPEC §11): the key of a block is masked again, for a key pair that other users hold. The ciphertext stays as
 // it is. The share's readers learn the keys of the blocks that were added, and no others.
 import { assertKeyPair } from './exports.ts'
 import type { BlockHead, BlockReader, StoredBlock } from '../core/block.ts'

@@ -1,4 +1,4 @@
-// The records of a keyset and of its shares (SPEC §19.2). The combined key of a fresh agreement is used directly, without
+// The records of a keyset and of its shares (SPEC §7.2). The combined key of a fresh agreement is used directly, without
 // a mask. Anybody who has the public keys could seal a record, so the source signs each one. A close or a seal-off has a
 // second signature, by the card signing key, which no host has: a host can append to a log and can never shorten one.
 import { ENCRYPTED_SUITES, type EncryptedSuite, type RecordSuite, strongestSuite, Suite } from '../core/suite.ts'

@@ -1,4 +1,4 @@
-// A keyset in a store that several machines share (SPEC §5.5). Every change is made to the newest version and written by
+// A keyset in a store that several machines share (SPEC §9.5). Every change is made to the newest version and written by
 // compare-and-set. So no machine overwrites a change of another that it has not seen.
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

@@ -1,5 +1,5 @@
 // The ways to get a keyset: create it with a password, unlock it with the password, or open it on a device that saved
-// it (SPEC §5, §15).
+// it (SPEC §9, §8).
 import { bytesFrom, toHex } from '../core/bytes.ts'
 import { decode } from '../core/codec.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// DES-56 blocks (SPEC §17), encrypt-then-MAC, so that no forged block reaches the cipher. The MAC has full strength.
+// DES-56 blocks (SPEC §19), encrypt-then-MAC, so that no forged block reaches the cipher. The MAC has full strength.
 // DES does not protect confidentiality: an attacker can try all keys.
 import { type SecretKey, wiping, withBytes } from '../core/secret.ts'
 import { Suite } from '../core/suite.ts'

@@ -139,7 +139,7 @@ export function isWeakDesKey(key: Uint8Array): boolean {
   return WEAK_KEYS.some((weak) => weak.reduce((found, byte, at) => found | (byte ^ ((key[at] ?? 0) & 0xfe)), 0) === 0)
 }
 
-/** Derives the DES key from a typed key: the first of 256 candidates that is not weak (SPEC §17). */
+/** Derives the DES key from a typed key: the first of 256 candidates that is not weak (SPEC §19). */
 export function deriveDesKey(key: SecretKey<'client'>): SecretKey<'cipher'> {
   for (let counter = 0; counter < 256; counter++) {
     const bytes = derive(key, EMPTY, 'des-key', [u8(counter)], 8)

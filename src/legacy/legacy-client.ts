@@ -1,4 +1,4 @@
-// A client whose private key is of type DES-56 (SPEC §17). It opens existing DES data, so that the data can be sealed
+// A client whose private key is of type DES-56 (SPEC §19). It opens existing DES data, so that the data can be sealed
 // again under an AES key. DES-56 does not protect confidentiality.
 import { deriveTextKey, knownType, typedKeyFrom } from '../client/typed-key.ts'
 import { LEGACY_KEY_TYPES } from '../client/layout.ts'

@@ -1,4 +1,4 @@
-// The row that a server keeps for one account, and the rules for its clients and their keys (SPEC §14.2).
+// The row that a server keeps for one account, and the rules for its clients and their keys (SPEC §17.2).
 import { type Codec, list, name, optional, sized, struct, time, uint16, uint8, within } from '../core/codec.ts'
 import { accountKeyInEscrow, type Deposit } from '../client/escrow.ts'
 import { KEY_TYPES, keyHash, type KeyHash, platform, PLATFORMS } from '../client/layout.ts'

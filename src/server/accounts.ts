@@ -1,4 +1,4 @@
-// The rows of accounts in the registry's store (SPEC §14.2): reading one, and changing it by compare-and-set.
+// The rows of accounts in the registry's store (SPEC §17.2): reading one, and changing it by compare-and-set.
 import { type Bytes, concat, domain, equalBytes, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
 import { decode, encode } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'

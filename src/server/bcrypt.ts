@@ -1,4 +1,4 @@
-// Verifiers of login credentials: bcrypt over the SHA-512 hash of the login key (SPEC §8.2). A server never stores a key.
+// Verifiers of login credentials: bcrypt over the SHA-512 hash of the login key (SPEC §12.2). A server never stores a key.
 // A wrong credential and an unknown user get the same answer at the same cost. Not protected: the text that bcrypt gets
 // is as secret as the password, and it cannot be wiped.
 import { fromBase64Url, toBase64, wipe } from '../core/bytes.ts'

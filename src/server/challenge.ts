@@ -1,4 +1,4 @@
-// The challenges of a registry (SPEC §14.1, §14.2). They are not stored: a challenge carries its date and a MAC under the
+// The challenges of a registry (SPEC §17.1, §17.2). They are not stored: a challenge carries its date and a MAC under the
 // registry's key. Whoever has that key can mint challenges, so it is as secret as the rows of the accounts.
 import { claimHeader, parseChallenge } from '../client/proof.ts'
 import { storedChallenge } from '../client/layout.ts'

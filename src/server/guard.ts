@@ -1,4 +1,4 @@
-// What a server puts between its users' sessions and their stores (SPEC §9.3). It needs no key: a profile's identity signs
+// What a server puts between its users' sessions and their stores (SPEC §13.3). It needs no key: a profile's identity signs
 // records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Not protected: logs. A
 // thief can add records to them that do not open, which readers report as damage. Also not protected: keyrings that lie
 // in another place, with credentials of its own.
@@ -72,7 +72,7 @@ export function guardProfiles(store: StateStore): StateStore {
   }
 }
 
-/** The names of keyrings and logs (SPEC §18.1). */
+/** The names of keyrings and logs (SPEC §6.1). */
 const ALLOWED = /^(?:keyring\/[\da-f]{32}|log\/[\da-f]{32}(?:\/\d{1,10})?)$/
 
 /**

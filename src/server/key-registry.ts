@@ -1,5 +1,5 @@
-// The key registry of a storage server (SPEC §14). It recognises clients by one-way hashes of their keys on every
-// connection, and never sees a key. If a customer wants it, the registry keeps the keys in escrow (SPEC §16), where it
+// The key registry of a storage server (SPEC §17). It recognises clients by one-way hashes of their keys on every
+// connection, and never sees a key. If a customer wants it, the registry keeps the keys in escrow (SPEC §18), where it
 // cannot read them. Everything about an account is in one row, so that every change is atomic.
 import { readEscrow } from '../client/escrow.ts'
 import { PLATFORMS } from '../client/layout.ts'

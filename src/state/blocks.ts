@@ -1,4 +1,4 @@
-// The layout of blocks in a BlobStore (SPEC §18.2). Keys are replaced by replacing heads, so the library owns it: the
+// The layout of blocks in a BlobStore (SPEC §6.2). Keys are replaced by replacing heads, so the library owns it: the
 // ciphertext under its own hash, written first and never replaced by another; the head under the label, replaced only
 // by compare-and-set; a share's heads under the share's id.
 import { type BlockHead, headOf, partsOf, type SealedBlock, shareIdFrom, type StoredBlock } from '../core/block.ts'

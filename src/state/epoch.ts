@@ -1,4 +1,4 @@
-// The records of one epoch of a log (SPEC §19.4): reading them, finding one by its number, and deciding which are damaged.
+// The records of one epoch of a log (SPEC §7.4): reading them, finding one by its number, and deciding which are damaged.
 // A record is damaged if its bytes are, if its owner did not make it, or if it stands where it does not belong.
 import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'

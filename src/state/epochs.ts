@@ -1,4 +1,4 @@
-// Finding the current epoch of a log (SPEC §19.4). From epoch 0 one follows seal-offs to an epoch without one. A pointer
+// Finding the current epoch of a log (SPEC §7.4). From epoch 0 one follows seal-offs to an epoch without one. A pointer
 // saves reads, and is never relied on: an epoch that it names must follow from a seal-off.
 import { type Bytes, equalBytes, toHex, u32 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// The records of a vault, and of a scope of a client (SPEC §19.2): sealed and authenticated under the key of their
+// The records of a vault, and of a scope of a client (SPEC §7.2): sealed and authenticated under the key of their
 // owner. Whoever can write them can also read them, and there is no second party: such a log can be shortened by
 // whoever writes to it.
 import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'

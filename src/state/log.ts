@@ -1,4 +1,4 @@
-// Logs in a store (SPEC §19.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
+// Logs in a store (SPEC §7.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
 // while others read it, and while its owner reseals it under new keys.
 import { type Bytes, copyOf, equalBytes, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

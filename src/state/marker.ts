@@ -1,4 +1,4 @@
-// What the two markers of a log say (SPEC §19.4). A close ends the copies at the beginning of an epoch, and accounts for
+// What the two markers of a log say (SPEC §7.4). A close ends the copies at the beginning of an epoch, and accounts for
 // every number before it. A seal-off ends an epoch, and names the one that follows.
 import { bytes, type Codec, decode, encode, list, struct, uint32, uint64, version, within } from '../core/codec.ts'
 import { KeystrataError } from '../core/errors.ts'

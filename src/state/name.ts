@@ -1,4 +1,4 @@
-// Names of stored objects and blobs (SPEC §18.1). They belong to keystrata, and contain no text that people chose.
+// Names of stored objects and blobs (SPEC §6.1). They belong to keystrata, and contain no text that people chose.
 
 const MAX_NAME_LENGTH = 200
 

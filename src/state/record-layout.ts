@@ -1,4 +1,4 @@
-// Records as bytes (SPEC §19.1): the fields that all key models share, in front of a body that each key model lays out
+// Records as bytes (SPEC §7.1): the fields that all key models share, in front of a body that each key model lays out
 // itself.
 import { allocate, type Bytes, concat, copyOf, domain, fromHex, lengthPrefixed, toHex, utf8 } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint64, version } from '../core/codec.ts'
@@ -160,7 +160,7 @@ function assertFits({ id, record }: RecordSuite, kind: RecordKind): void {
   })
 }
 
-/** Returns the length of the shortest body of this suite and kind (SPEC §19.2). */
+/** Returns the length of the shortest body of this suite and kind (SPEC §7.2). */
 function leastBody({ id, record }: RecordSuite, kind: RecordKind): number {
   if (kind !== 'content') return record === 'mac' ? 32 : 2 * 64
   if (record === 'mac') return 32 + 32 + 16 + 32

@@ -1,4 +1,4 @@
-// Refs: the texts by which a log keeps where a content is (SPEC §18.5).
+// Refs: the texts by which a log keeps where a content is (SPEC §6.5).
 import { fromBase64Url, toBase64Url } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { forgetLastMatch } from '../core/text.ts'

@@ -1,4 +1,4 @@
-// Resealing a log under new keys, beside hosts that append and other owners that reseal (SPEC §19.4). All contents are
+// Resealing a log under new keys, beside hosts that append and other owners that reseal (SPEC §7.4). All contents are
 // copied into a new epoch, which a close ends. Then a seal-off, written by compare-and-set, ends the old epoch. Nothing
 // that matters was changed before that, so this may stop anywhere.
 import { type Bytes, equalBytes } from '../core/bytes.ts'

@@ -1,5 +1,5 @@
 // The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names the ciphertext by
-// its hash, so that whoever has the keys of the share cannot put another content in its place (SPEC §18.5).
+// its hash, so that whoever has the keys of the share cannot put another content in its place (SPEC §6.5).
 import type { PreparedBlock, StoredBlock } from '../core/block.ts'
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'

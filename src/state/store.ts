@@ -10,7 +10,7 @@ export interface StoredObject {
 /**
  * A store of small objects that change, such as keysets. Each object has versions 1, 2, 3 and so on, without gaps. Names
  * have parts of `a-z`, `0-9` and `-`, joined by `/`, at most 200 characters. The names that keystrata uses are in SPEC
- * §18.1; give objects of your own a prefix. The store copies the bytes that it is given, and the bytes that it returns. `stateStoreLaws` of `keystrata/stores/contract` tests
+ * §6.1; give objects of your own a prefix. The store copies the bytes that it is given, and the bytes that it returns. `stateStoreLaws` of `keystrata/stores/contract` tests
  * an implementation, and {@link checkStore} tests a store when a program starts.
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 // Where a log goes on when the seal-off of an epoch cannot simply be read: because it is damaged, because somebody has
-// written behind it, or because the epoch before it was dropped (SPEC §19.4). The close of a later epoch says which epoch
+// written behind it, or because the epoch before it was dropped (SPEC §7.4). The close of a later epoch says which epoch
 // it follows. But an owner may have been stopped between the close and the seal-off. So a damaged version only counts as a
 // seal-off if something shows that the log has reached the later epoch.
 import { equalBytes, toHex } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// How the stores in a folder handle files (SPEC §18.3): staged and synced before they get a name, and replaced by a
+// How the stores in a folder handle files (SPEC §6.3): staged and synced before they get a name, and replaced by a
 // compare-and-set that needs no lock file. It does not protect against whoever can write to the folder, nor against a
 // disk that lies about what it has stored.
 import { link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-// keystrata/stores/folder: a store in a folder (SPEC §18.3), for one machine or several processes. There are no lock
+// keystrata/stores/folder: a store in a folder (SPEC §6.3), for one machine or several processes. There are no lock
 // files: a process that is killed at any point blocks nobody. Every file is synced before it gets its name. This does
 // not protect against whoever can write to the folder, nor against a disk that lies about what it has stored. Whether
 // it holds on a network file system depends on whether all machines see every change at once.

@@ -1,4 +1,4 @@
-// keystrata/stores/http: a store behind a URL, and the server's half of it (SPEC §18.4). It uses Request, Response and
+// keystrata/stores/http: a store behind a URL, and the server's half of it (SPEC §6.4). It uses Request, Response and
 // fetch alone, so it works in Node, browsers, Workers, Deno and Bun. It does not say who may read or write: the product
 // checks that before it calls serveStateStore, and adds what proves it in the `fetch` of httpStateStore.
 import { type Bytes, concat, copyOf } from '../core/bytes.ts'
@@ -18,7 +18,7 @@ const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 40
 
 /**
  * Creates a store that asks a server for each object. The server answers with {@link serveStateStore}, or implements
- * SPEC §18.4 itself.
+ * SPEC §6.4 itself.
  *
  * A redirect is not followed, because it could lead to another store, or to a page that looks like an answer. `drop`
  * does nothing if the server answers 403: such a server deletes nothing. There is no timeout; pass a `fetch` that has
@@ -209,7 +209,7 @@ interface ServeOptions {
 }
 
 /**
- * Answers a request for a store (SPEC §18.4). Works with every server that has Request and Response. The name of the
+ * Answers a request for a store (SPEC §6.4). Works with every server that has Request and Response. The name of the
  * object is what stands behind the last `/_/` of the path, so the store can be offered under any path.
  *
  * It does not check who asks: do that first. Give each user a part of the store, with `prefixed` of `keystrata/stores`, by an id of your

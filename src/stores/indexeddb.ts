@@ -1,4 +1,4 @@
-// keystrata/stores/indexeddb: stores in a browser's IndexedDB (SPEC §18.3). Every write is one transaction, and counts
+// keystrata/stores/indexeddb: stores in a browser's IndexedDB (SPEC §6.3). Every write is one transaction, and counts
 // when the browser says that the transaction is complete. IndexedDB does not protect what is stored: scripts of the same
 // origin can read, change and delete all of it.
 import { copyOf, equalBytes } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §18.3), version 13 or later. One statement
+// keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §6.3), version 13 or later. One statement
 // writes, and true means that its transaction is committed. This does not protect against whoever can write to the
 // tables, nor against restoring an older backup of the database.
 import { allocate, type Bytes, copyOf } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// keystrata/stores/s3: stores in a bucket of S3, or of a server that speaks its protocol (SPEC §18.3). Everything rests
+// keystrata/stores/s3: stores in a bucket of S3, or of a server that speaks its protocol (SPEC §6.3). Everything rests
 // on conditional writes: If-None-Match and If-Match. A server that ignores them loses writes; checkStore finds it.
 // Whoever may write to the bucket can replace or delete what is in it.
 import {
@@ -48,7 +48,7 @@ interface Seen {
 
 /**
  * Creates a store in a bucket. The object `<prefix><name>` holds the newest version, and `<prefix><name>/_/<n>` the
- * earlier version n (SPEC §18.3). A write takes three requests: it reads the object, copies it, and replaces it on the
+ * earlier version n (SPEC §6.3). A write takes three requests: it reads the object, copies it, and replaces it on the
  * condition that nobody else did. `readVersion` takes two requests for an earlier version, `readVersions` one for each.
  *
  * Call `checkStore` of `keystrata/stores` when a program starts: some servers that speak the protocol of S3 ignore conditions, and then
@@ -222,7 +222,7 @@ class StateObjects {
         if (await this.#bucket.create(name, encodeNewest(version, 1, bytes))) return true
         continue
       }
-      // The copy of the version that this write replaces (SPEC §18.3). It needs no condition:
+      // The copy of the version that this write replaces (SPEC §6.3). It needs no condition:
       // - Two racing writers, or one that was late by hours, read the same version n, and so write the same bytes.
       // - A writer that crashes behind this line leaves a copy of the newest version. Readers take that version from the
       //   object itself, and the next writer writes the same copy again.

@@ -1,4 +1,4 @@
-// Vaults and their blocks (SPEC §11). A block is encrypted with AES-256-CTR, then authenticated with Poly1305
+// Vaults and their blocks (SPEC §15). A block is encrypted with AES-256-CTR, then authenticated with Poly1305
 // (encrypt-then-MAC). Every block has fresh keys, and its envelope holds a commitment to the data key beside the tag.
 // The tag is a ChaCha20-Poly1305 tag (RFC 8439) over an empty plaintext with the block as associated data. That is
 // Poly1305 under a one-time key, in a form that platforms have natively. Not protected: the length of the content.

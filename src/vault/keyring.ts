@@ -1,4 +1,4 @@
-// The keys of a vault (SPEC §10). The data key (A-key) never changes. The keyring, stored beside the vault's blocks,
+// The keys of a vault (SPEC §14). The data key (A-key) never changes. The keyring, stored beside the vault's blocks,
 // holds it wrapped under the keyring key (E-key). A slot of the profile holds the keyring key, wrapped under the root
 // key (R-key). The keyring key can be replaced without touching a block. Not protected: anyone who kept an old keyring
 // and its keyring key still has the data key.

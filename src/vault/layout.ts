@@ -1,4 +1,4 @@
-// The stored form of profiles, keyrings, envelopes of vault blocks, and saved logins (SPEC §9–§11, §15).
+// The stored form of profiles, keyrings, envelopes of vault blocks, and saved logins (SPEC §13–§15, §8).
 import { Suite } from '../core/suite.ts'
 import {
   bool,

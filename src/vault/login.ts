@@ -1,4 +1,4 @@
-// Derives the login key (L-key) and the root key (R-key) from a password, with one PBKDF2 (SPEC §8). The login key is
+// Derives the login key (L-key) and the root key (R-key) from a password, with one PBKDF2 (SPEC §12). The login key is
 // sent to the server instead of the password. The root key never leaves the device. Neither key reveals the other. Not
 // protected: a weak password, which anyone who has a profile or a verifier can guess offline.
 import { type Bytes, copyOf, domain, fromBase64Url, lengthPrefixed, toBase64Url, utf8 } from '../core/bytes.ts'

@@ -1,4 +1,4 @@
-// A profile as bytes (SPEC §9.1). The server stores it for the user. It cannot read the keys in it, and cannot change it
+// A profile as bytes (SPEC §13.1). The server stores it for the user. It cannot read the keys in it, and cannot change it
 // without being noticed. The profile's identity signs every record, so that servers and admins can check it without the
 // root key. Not protected: a record that its user has signed while somebody else knew their password.
 import { Suite } from '../core/suite.ts'
@@ -131,7 +131,7 @@ const handoverMessage = (record: Bytes): Bytes =>
   concat(domain('sign/handover'), beforeSignature(record).subarray(0, -SIGNATURE_BYTES))
 
 /**
- * Checks that a record may follow another one: the rules that a server can check without a key (SPEC §9.3).
+ * Checks that a record may follow another one: the rules that a server can check without a key (SPEC §13.3).
  * @throws KeystrataError `policy` if it is another profile, turns zero trust off, or has another identity that nobody
  *   handed the profile over to
  * @throws KeystrataError `conflict` if its version is not one higher, or it was made from another record

@@ -1,4 +1,4 @@
-// Who may set a new password if a user forgets theirs (SPEC §9.1): the admin, the user's own recovery key, or nobody.
+// Who may set a new password if a user forgets theirs (SPEC §13.1): the admin, the user's own recovery key, or nobody.
 import { type Card, cardFrom, parseCard } from '../core/card.ts'
 import { fieldsFrom } from '../core/options.ts'
 import { type RecoveryHolder, recoveryHolderOf, type RecoveryKey } from '../core/recovery-holder.ts'

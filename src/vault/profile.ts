@@ -1,5 +1,5 @@
 // An open profile of a user. It opens and creates vaults, and changes the password, the keys and the recovery that
-// protect them (SPEC §9, §10). Not protected: old records open with the old password until the vaults are rotated.
+// protect them (SPEC §13, §14). Not protected: old records open with the old password until the vaults are rotated.
 import { type Bytes, copyOf, equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { generateSigningPair, type SigningPair } from '../core/key-pairs.ts'

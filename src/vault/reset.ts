@@ -1,4 +1,4 @@
-// Resetting a profile when the user has forgotten the password, by the admin or by the user's recovery key (SPEC §9.2).
+// Resetting a profile when the user has forgotten the password, by the admin or by the user's recovery key (SPEC §13.2).
 // Neither can check the MAC of the record, but its signature. A recovery key has signed the identity, too. Not protected: a
 // reset by an admin without a pinned identity. Then whoever runs the server can hand over a record of their own making.
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'

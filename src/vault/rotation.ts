@@ -1,4 +1,4 @@
-// Rotating a vault: replacing its keyring key (SPEC §10.3). The order of the writes survives a crash between any two of
+// Rotating a vault: replacing its keyring key (SPEC §14.3). The order of the writes survives a crash between any two of
 // them, and other devices that rotate at the same time. At every moment some keyring key is live: a slot of the profile
 // holds it, and it opens a wrap of the keyring. Not protected: anyone who kept an old keyring and its keyring key still
 // has the data key.

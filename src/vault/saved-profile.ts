@@ -1,4 +1,4 @@
-// Loading and saving a profile, and going back to an older record (SPEC §9.2, §9.4).
+// Loading and saving a profile, and going back to an older record (SPEC §13.2, §13.4).
 import { type Bytes, copyOf, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'

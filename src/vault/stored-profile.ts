@@ -1,4 +1,4 @@
-// A profile in a store that several devices share (SPEC §9.4): which record counts, and writing the next one without
+// A profile in a store that several devices share (SPEC §13.4): which record counts, and writing the next one without
 // overwriting another device.
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
@@ -34,7 +34,7 @@ export interface StoredRecord {
 type Counting = Omit<StoredRecord, 'version'>
 
 /**
- * Reads the record that counts (SPEC §9.4): the newest that is undamaged, and that its predecessor allows. Returns
+ * Reads the record that counts (SPEC §13.4): the newest that is undamaged, and that its predecessor allows. Returns
  * undefined if the store has none.
  * @throws KeystrataError `malformed`, `authentication-failed`, `limit-exceeded` if every version is damaged
  * @throws KeystrataError `unsupported` if the newest undamaged one needs a later release

@@ -1,4 +1,4 @@
-// A vault in a store that several devices share (SPEC §10.3): reading a profile and a keyring that belong together,
+// A vault in a store that several devices share (SPEC §14.3): reading a profile and a keyring that belong together,
 // writing keyrings, and creating a vault. Not protected: a keyring in a place where others may overwrite it. There,
 // guardProfiles of keystrata/server does not stand in front of it.
 import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'

@@ -27,7 +27,7 @@ async function enrol(login: typeof alice) {
   return { store, profile, vault, record: profile.record }
 }
 
-/** The fields of a profile with one vault and an admin, in their order (SPEC §9.1). */
+/** The fields of a profile with one vault and an admin, in their order (SPEC §13.1). */
 const FIELDS: readonly (readonly [string, number])[] = [
   ['magic', 4],
   ['format version', 1],

@@ -112,7 +112,7 @@ describe('equal content', () => {
     expect((await sealed(longer, 'account')).label).not.toBe(a.label)
   })
 
-  it('has the nonce of SPEC §13.2 in the account scope, so that all releases deduplicate with each other', async () => {
+  it('has the nonce of SPEC §16.2 in the account scope, so that all releases deduplicate with each other', async () => {
     const { accountKey } = claimantOf(one)
     const key = withBytes(accountKey!.key, (bytes) =>
       KDF(Buffer.from(bytes), Buffer.alloc(0), 'account-dedup', [Buffer.from('acme')], 32),

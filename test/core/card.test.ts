@@ -40,7 +40,7 @@ describe('a card', () => {
     expect(parseCard(card.bytes, { fingerprint: card.fingerprint.replaceAll(' ', '') })).toEqual(card)
   })
 
-  it('has the fingerprint that SPEC §7 computes from its bytes', () => {
+  it('has the fingerprint that SPEC §5 computes from its bytes', () => {
     const lengthPrefixed = (bytes: Uint8Array) => {
       const length = Buffer.alloc(4)
       length.writeUInt32BE(bytes.length)
@@ -138,7 +138,7 @@ describe('a card', () => {
     const signed = good.bytes.subarray(0, -64)
     const message = (bytes: Uint8Array) =>
       Buffer.concat([Buffer.from('00000016', 'hex'), Buffer.from('keystrata/v1/sign/card'), bytes])
-    // The signature covers the message of SPEC §7.
+    // The signature covers the message of SPEC §5.
     expect(hex(sign(cardSigning.seed, message(signed)))).toBe(hex(good.bytes.subarray(-64)))
     const foreign = sign(generateSigningPair().seed, message(signed))
     await failure(() => parseCard(patched(good.bytes, 1712, foreign)), 'authentication-failed')

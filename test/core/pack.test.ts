@@ -172,7 +172,7 @@ describe('packs of the other key models', () => {
     expect(new Set(packs.map(({ content }) => hex(content.subarray(8)))).size).toBe(5)
   })
 
-  it('are keyed as SPEC §6.6 says, computed here by another implementation', async () => {
+  it('are keyed as SPEC §10.6 says, computed here by another implementation', async () => {
     const dedupKey = KDF(Buffer.from(data), Buffer.alloc(0), 'pack-dedup', [Buffer.from(sample(16))], 32)
     const label = Buffer.from('keystrata/v1/file-key')
     const memberKey = createHmac('sha256', dedupKey)

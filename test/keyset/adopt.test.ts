@@ -1,4 +1,4 @@
-// Taking in another branch of a keyset, and another keyset (SPEC §5.4).
+// Taking in another branch of a keyset, and another keyset (SPEC §9.4).
 import { afterAll, describe, expect, it } from 'vitest'
 import { publicKeyId } from '../../src/core/key-pairs.ts'
 import { copyKeys } from '../../src/core/secret.ts'

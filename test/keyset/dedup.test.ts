@@ -29,7 +29,7 @@ const answers = [
 ]
 
 describe('the random key of mode 3', () => {
-  it('is the hedged one of SPEC §6.2, and so is its nonce, computed here by another implementation', async () => {
+  it('is the hedged one of SPEC §10.2, and so is its nonce, computed here by another implementation', async () => {
     const drawn = vi.spyOn(crypto, 'getRandomValues').mockImplementation((array) => {
       ;(array as unknown as Uint8Array).fill(0x44)
       return array
@@ -53,7 +53,7 @@ describe('the random key of mode 3', () => {
 describe.each(answers)('content in mode $mode', ({ mode, label, key }) => {
   const scheme = new ContentScheme(mode, secrets)
 
-  it('has the label and the key of SPEC §6.2 and §6.3', async () => {
+  it('has the label and the key of SPEC §10.2 and §10.3', async () => {
     const copy = new Uint8Array(content.length)
     const identity = await scheme.copyAndIdentify(content, copy)
     expect(copy).toEqual(content)

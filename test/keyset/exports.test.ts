@@ -1,4 +1,4 @@
-// What each export stores (SPEC §5.3), tested with known keys.
+// What each export stores (SPEC §9.3), tested with known keys.
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { type KeyPair, publicKeyId } from '../../src/core/key-pairs.ts'
 import { type Keyset, openWriter, type SealedBlock } from '../../src/index.ts'

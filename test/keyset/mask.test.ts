@@ -13,13 +13,13 @@ const hybrid = encodeEnvelope(headerOf(Suite.hybrid), Suite.hybrid, { ...fields,
 const plain = encodePlainEnvelope(headerOf(Suite.none))
 
 describe('envelope', () => {
-  it('has the lengths of SPEC §6.1', () => {
+  it('has the lengths of SPEC §10.1', () => {
     expect([plain, x25519, hybrid].map((bytes) => bytes.length)).toEqual([49, 145, 1713])
     for (const bytes of [plain, x25519, hybrid])
       expect(envelopeLength(new Uint8Array([...bytes, 9, 9]))).toBe(bytes.length)
   })
 
-  it('has its fields in the order of SPEC §6.1', () => {
+  it('has its fields in the order of SPEC §10.1', () => {
     const order = [
       headerOf(Suite.hybrid),
       fields.ephemeral,

@@ -75,8 +75,8 @@ describe('the revision of a version', () => {
   const master = new SecretKey('master', sample(32, 7))
   const contents = sample(500)
 
-  it('is the HMAC of SPEC §5.2', () => {
-    // Computed here with node:crypto, from the formula in SPEC §5.2.
+  it('is the HMAC of SPEC §9.2', () => {
+    // Computed here with node:crypto, from the formula in SPEC §9.2.
     const label = 'keystrata/v1/revision'
     const info = Buffer.concat([Buffer.from([0, 0, 0, label.length]), Buffer.from(label), Buffer.from([0, 32])])
     const key = Buffer.from(hkdfSync('sha512', sample(32, 7), new Uint8Array(0), info, 32))

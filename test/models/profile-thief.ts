@@ -11,7 +11,7 @@ import { type Run, NoAnswer } from './explorer.ts'
 import { HASHING } from './profile-cast.ts'
 import type { World } from './profile-world.ts'
 
-/** Where the version stands, the hash of the previous one behind it, and the identity of a record (SPEC §9.1, §10.2). */
+/** Where the version stands, the hash of the previous one behind it, and the identity of a record (SPEC §13.1, §14.2). */
 const [VERSION, IDENTITY] = [48, 88]
 /** The length of what follows what is signed. */
 const AFTER_SIGNED = 64 + 64 + 8

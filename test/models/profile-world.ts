@@ -136,7 +136,7 @@ export class World {
     return found ?? this.#run.violation('a record is under a password that nobody has')
   }
 
-  /** Returns the record that counts (SPEC §9.4). */
+  /** Returns the record that counts (SPEC §13.4). */
   counted(): Known {
     const counted = this.#countingFrom(this.server.object('profile').versions.length)
     return counted ?? this.#run.violation('no record counts')

@@ -50,7 +50,7 @@ describe('blocks', () => {
         const index = position % stored.length
         const open = () => lax.open(parseBlock(flipped(stored, index, bit), block.label))
         if (chosen.encryption === 'none' && index >= 16 && index < 32) {
-          // In an unencrypted block the key id selects the rule that allows it, and no key (SPEC §6.4).
+          // In an unencrypted block the key id selects the rule that allows it, and no key (SPEC §10.4).
           expect(await open()).toEqual(Uint8Array.from(bytes))
           return
         }
@@ -91,7 +91,7 @@ describe('blocks', () => {
     )
   })
 
-  it('with equal content deduplicate exactly where the table of SPEC §6.2 says', async () => {
+  it('with equal content deduplicate exactly where the table of SPEC §10.2 says', async () => {
     const keysets = { lax, related, strict }
     const name = fc.constantFrom('lax', 'related', 'strict')
     const encrypted = fc.constantFrom('scoped', 'global', 'off')

@@ -33,7 +33,7 @@ const stopClock = () => vi.useFakeTimers({ now: NOW, toFake: ['Date'] })
 afterEach(() => void vi.useRealTimers())
 
 describe('a challenge', () => {
-  it('has the bytes of SPEC §14.1', async () => {
+  it('has the bytes of SPEC §17.1', async () => {
     const { registry, store } = newRegistry()
     stopClock()
     const challenge = Buffer.from(await registry.challenge())

@@ -1,4 +1,4 @@
-// Verifiers of logins in a store (SPEC §8.2): whoever is entitled can set a new password at any moment, and at no moment a
+// Verifiers of logins in a store (SPEC §12.2): whoever is entitled can set a new password at any moment, and at no moment a
 // user is locked out.
 import { describe, expect, it } from 'vitest'
 import { createKeyset, KeystrataError } from '../../src/index.ts'

@@ -1,4 +1,4 @@
-// Every rule of SPEC §9.3, as a session with a stolen credential would try to break it.
+// Every rule of SPEC §13.3, as a session with a stolen credential would try to break it.
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createKeyset, type ErrorCode } from '../../src/index.ts'

@@ -1,4 +1,4 @@
-// What the tests of stored blocks share: a keyset, its blocks, and the names and bytes that SPEC §18.2 gives them.
+// What the tests of stored blocks share: a keyset, its blocks, and the names and bytes that SPEC §6.2 gives them.
 import { createHash } from 'node:crypto'
 import { type Keyset, openWriter, type SealedBlock, type Share } from '../../src/index.ts'
 import { type BlobStore, blocksIn, memoryBlobStore, type SharedBlocks } from '../../src/stores.ts'
@@ -17,7 +17,7 @@ export const dataOf = ({ ciphertext }: SealedBlock): string => `data/${sha256(ci
 export const headOf = ({ label }: SealedBlock): string => `head/${label}`
 export const shareOf = ({ label }: SealedBlock): string => `share/${share.id}/${label}`
 
-/** Returns the bytes of a head, as SPEC §18.2 defines them. */
+/** Returns the bytes of a head, as SPEC §6.2 defines them. */
 export function headBytes({ envelope, ciphertext }: SealedBlock): Uint8Array {
   const length = ciphertext.length.toString(16).padStart(8, '0')
   return unhex(length + hex(envelope) + sha256(ciphertext))

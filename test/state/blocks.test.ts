@@ -1,4 +1,4 @@
-// The layout of blocks in a store of blobs (SPEC §18.2): its names and bytes, and what happens at once.
+// The layout of blocks in a store of blobs (SPEC §6.2): its names and bytes, and what happens at once.
 import { describe, expect, it } from 'vitest'
 import { openWriter } from '../../src/index.ts'
 import { type BlobStore, blocksIn } from '../../src/stores.ts'

@@ -1,4 +1,4 @@
-// Stored blocks that are damaged, and stores that answer with values of wrong types (SPEC §18.2).
+// Stored blocks that are damaged, and stores that answer with values of wrong types (SPEC §6.2).
 import { describe, expect, it } from 'vitest'
 import { type BlobStore, blocksIn, memoryBlobStore } from '../../src/stores.ts'
 import { all, failure, sample } from '../fixtures.ts'

@@ -1,4 +1,4 @@
-// Logs of keysets that were adopted (SPEC §19.4).
+// Logs of keysets that were adopted (SPEC §7.4).
 import { describe, expect, it } from 'vitest'
 import { openLog, openWriter, unlockKeyset } from '../../src/index.ts'
 import { withoutPauses } from '../pauses.ts'

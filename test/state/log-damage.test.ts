@@ -1,4 +1,4 @@
-// Logs in stores that hold damaged, forged or missing records (SPEC §19.4). Whatever is wrong, a log goes on, or says
+// Logs in stores that hold damaged, forged or missing records (SPEC §7.4). Whatever is wrong, a log goes on, or says
 // what is wrong and where; and nothing that was acknowledged is lost.
 import { describe, expect, it } from 'vitest'
 import type { Log } from '../../src/index.ts'

@@ -51,7 +51,7 @@ const HYBRID = { suite: 0x0102, extra: 1744 }
 const CLASSIC = { suite: 0x0101, extra: 176 }
 const ofKey = (suite: number) => ({ suite, extra: 112 })
 
-/** Every pair of handles that can write and read records, with the suite and the sizes that SPEC §19.2 gives them. */
+/** Every pair of handles that can write and read records, with the suite and the sizes that SPEC §7.2 gives them. */
 export const doors: readonly Door[] = [
   { name: 'a keyset', writer: owner, reader: owner, stranger, ...HYBRID },
   { name: 'a keyset with X25519 alone', writer: lax, reader: lax, stranger, ...CLASSIC },
@@ -107,7 +107,7 @@ function isOwner(writer: RecordWriter): writer is Owner {
 }
 
 export const LOG = 'backups'
-/** SPEC §19.1. */
+/** SPEC §7.1. */
 export const LOG_ID: string = hex(hash('sha256', D('log-name'), LP(Buffer.from(LOG))).subarray(0, 16))
 export const POINTER: string = 'log/'.concat(LOG_ID)
 export const epochName = (epoch: number): string => `log/${LOG_ID}/${epoch}`
@@ -124,7 +124,7 @@ interface Fields extends Record<'keyId' | 'ownerId' | 'id' | 'previous', string>
   number: number
 }
 
-/** The fields of a record, at the offsets that SPEC §2 and §19.1 give them. */
+/** The fields of a record, at the offsets that SPEC §2 and §7.1 give them. */
 export function fieldsOf(record: Uint8Array): Fields {
   const view = new DataView(record.buffer, record.byteOffset)
   return {

@@ -1,4 +1,4 @@
-// Logs in stores that answer late, wrongly or not at all (SPEC §19.4).
+// Logs in stores that answer late, wrongly or not at all (SPEC §7.4).
 import { describe, expect, it } from 'vitest'
 import { withoutPauses } from '../pauses.ts'
 import { all, sample } from '../fixtures.ts'

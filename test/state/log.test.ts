@@ -1,4 +1,4 @@
-// Logs in a store, in every key model (SPEC §19.4).
+// Logs in a store, in every key model (SPEC §7.4).
 import { describe, expect, it } from 'vitest'
 import { type Keyset, openLog, openWriter, unlockKeyset } from '../../src/index.ts'
 import { memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'

@@ -1,4 +1,4 @@
-// The close and the seal-off that resealing leaves behind, read one by one (SPEC §19.3).
+// The close and the seal-off that resealing leaves behind, read one by one (SPEC §7.3).
 import { describe, expect, it } from 'vitest'
 import { expectSame, failure, flipped, hex, sample } from '../fixtures.ts'
 import { clientOf, epochName, filled, LOG, owner, vaultOf } from './log-fixtures.ts'
@@ -18,7 +18,7 @@ describe('the markers of a resealed log', () => {
       expect([opened.kind, opened.position.split('-')[0]]).toEqual(['close', '2'])
       expect((await keys.openRecord(sealOff, UNCHECKED)).kind).toBe('seal-off')
       expect((await keys.openRecord(copy, START)).kind).toBe('content')
-      // SPEC §19.4: the next epoch, and the sequence of its close.
+      // SPEC §7.4: the next epoch, and the sequence of its close.
       expect(hex((await keys.openRecord(sealOff, UNCHECKED)).content)).toBe('00000001' + '0000000000000002')
       await failure(() => keys.openRecord(close, START), 'authentication-failed')
       // Behind a close the log goes on. Behind a seal-off it does not.

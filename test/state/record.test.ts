@@ -1,4 +1,4 @@
-// Records one by one, in every key model (SPEC §19.1 to §19.3).
+// Records one by one, in every key model (SPEC §7.1 to §7.3).
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 import { deriveLegacyClient } from '../../src/legacy.ts'

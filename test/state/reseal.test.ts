@@ -1,4 +1,4 @@
-// Resealing logs beside hosts that append, other owners and kills (SPEC §19.4).
+// Resealing logs beside hosts that append, other owners and kills (SPEC §7.4).
 import { describe, expect, it } from 'vitest'
 import { openLog, openWriter } from '../../src/index.ts'
 import { readClose } from '../../src/state/marker.ts'

@@ -202,7 +202,7 @@ describe('a vault', () => {
   })
 })
 
-/** Implements SPEC §11 again, with node:crypto only. Anyone with the A-key can create these blocks. */
+/** Implements SPEC §15 again, with node:crypto only. Anyone with the A-key can create these blocks. */
 function independent(vaultId: string, key: number) {
   const lengthPrefixed = (bytes: Uint8Array) => {
     const length = Buffer.alloc(4)
@@ -246,7 +246,7 @@ function independent(vaultId: string, key: number) {
   return { derived, seal, labelOf }
 }
 
-it('a block sealed as in SPEC §11 with node:crypto only opens', async () => {
+it('a block sealed as in SPEC §15 with node:crypto only opens', async () => {
   const { seal, labelOf } = independent(vault.id, 7)
   const block = seal(sample(1000), labelOf(sample(1000)))
   expect((await vault.prepare(sample(1000))).label).toBe(block.label)

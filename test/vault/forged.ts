@@ -28,7 +28,7 @@ export function recordOf(contents: ProfileContents, login: Login, predecessor?: 
   return encodeProfile(contents, rootKey, predecessor)
 }
 
-/** Where a record says which one it follows (SPEC §9.1). */
+/** Where a record says which one it follows (SPEC §13.1). */
 const PREVIOUS_AT = 56
 
 /** Encodes the contents of a record again, with some of them replaced. It follows what the record follows. */

@@ -53,7 +53,7 @@ async function withVault(profile: Profile) {
 const withAdmin = await withVault(createProfile(login, { admin: admin.card() }))
 const zeroTrust = await withVault(createProfile(login, { zeroTrust: true }))
 
-/** Where a record says who may reset it (SPEC §9.1). The number of vaults follows, unless there is a card. */
+/** Where a record says who may reset it (SPEC §13.1). The number of vaults follows, unless there is a card. */
 const RECOVERY_AT = 280
 
 describe('createProfile', () => {

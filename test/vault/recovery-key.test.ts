@@ -1,4 +1,4 @@
-// Profiles under zero trust with a recovery key (SPEC §9.1, §9.2).
+// Profiles under zero trust with a recovery key (SPEC §13.1, §13.2).
 import { describe, expect, it } from 'vitest'
 import { createKeyset } from '../../src/index.ts'
 import { deriveRecoveryKey, generateRecoveryCode } from '../../src/recovery.ts'

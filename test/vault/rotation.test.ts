@@ -1,4 +1,4 @@
-// The steps of SPEC §10.3, one by one. test/properties/rotation.test.ts searches for other sequences that fail.
+// The steps of SPEC §14.3, one by one. test/properties/rotation.test.ts searches for other sequences that fail.
 import { describe, expect, it } from 'vitest'
 import { createKeyset, KeystrataError, type SealedBlock } from '../../src/index.ts'
 import { guardProfiles, saveCredential } from '../../src/server.ts'
@@ -62,7 +62,7 @@ async function expectOpens(store: StateStore, vaultId: string, block: SealedBloc
 }
 
 describe('a rotation', () => {
-  it('writes in the order of SPEC §10.3, and reads nothing between its writes', async () => {
+  it('writes in the order of SPEC §14.3, and reads nothing between its writes', async () => {
     const { store, profile } = await makeVault()
     const calls: string[] = []
     const rotated = await profile.rotate(watched(store, (call) => calls.push(call)))

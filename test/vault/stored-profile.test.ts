@@ -1,4 +1,4 @@
-// Which record counts (SPEC §9.4), for clients and for the server alike.
+// Which record counts (SPEC §13.4), for clients and for the server alike.
 import { describe, expect, it } from 'vitest'
 import { createKeyset, KeystrataError } from '../../src/index.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
@@ -196,7 +196,7 @@ describe('the record that counts', () => {
   })
 })
 
-/** SPEC §9.4, read literally. All records here have one identity each, so that an id and a version decide what follows. */
+/** SPEC §13.4, read literally. All records here have one identity each, so that an id and a version decide what follows. */
 function expectedOf(versions: readonly Uint8Array[]): Uint8Array | undefined {
   const newest = versions.at(-1)
   if (newest === undefined) return undefined

@@ -1,4 +1,4 @@
-// Adds the vectors of blocks and records of adopted sources (SPEC §5.4, §6.4, §19) to their files, unless they are there
+// Adds the vectors of blocks and records of adopted sources (SPEC §9.4, §10.4, §7) to their files, unless they are there
 // already. generate.ts imports this file.
 import { type StoredBlock } from '../../src/core/block.ts'
 import { concat } from '../../src/core/bytes.ts'
@@ -40,7 +40,7 @@ const rekeyed = (made: Made): Made => ({ ...made, envelope: adopter.rekey(stored
 
 const blocks: BlockVector[] = []
 function block(id: string, comment: string, made: Made, more: Partial<BlockVector> = {}): void {
-  const place = { id: `adopted-${id}`, section: '6.4', comment, keyset: 'host-full' }
+  const place = { id: `adopted-${id}`, section: '10.4', comment, keyset: 'host-full' }
   blocks.push({ ...place, ...blockFields(made), expect: 'ok', ...more })
 }
 for (const [name, mode] of [

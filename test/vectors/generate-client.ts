@@ -38,7 +38,7 @@ const unsupported = { expect: 'unsupported' } as const
 const typedKeys: TypedKeyVector[] = []
 async function typed(id: string, comment: string, key: TypedKey, role: 'private' | 'account', names = NAMES) {
   const { key: derived } = await deriveTypedKey(key, role, names, {})
-  typedKeys.push({ id, section: '13.1', comment, ...key, role, ...names, key: withBytes(derived, hex), expect: 'ok' })
+  typedKeys.push({ id, section: '16.1', comment, ...key, role, ...names, key: withBytes(derived, hex), expect: 'ok' })
 }
 const text = 'a key of 32 characters, all told'
 await typed('aes-256', 'the longest text', { type: 'AES-256', text }, 'private')
@@ -54,7 +54,7 @@ await typed(
   'private',
 )
 await typed('code-points', '16 keys of one code point', { type: 'AES-128', text: '🔑'.repeat(16) }, 'private')
-const long = { section: '13.1', role: 'private', ...NAMES, key: '', expect: 'invalid-text' } as const
+const long = { section: '16.1', role: 'private', ...NAMES, key: '', expect: 'invalid-text' } as const
 typedKeys.push({ id: 'empty', comment: 'no text', type: 'AES-128', text: '', ...long })
 typedKeys.push({ id: 'too-long', comment: '17 characters', type: 'AES-128', text: text.slice(0, 17), ...long })
 typedKeys.push({ id: 'too-long-256', comment: '33 characters', type: 'AES-256', text: text + 'x', ...long })
@@ -77,7 +77,7 @@ function block(
   more: Partial<ClientBlockVector> = {},
 ) {
   blocks.push({
-    ...{ id, section: '13.2', comment, ...NAMES },
+    ...{ id, section: '16.2', comment, ...NAMES },
     ...{ privateType: type, privateKey: hex(sample([16, 24, 32][type - 1]!, type)), accountKey: hex(ACCOUNT_KEY) },
     ...{ label, block: hex(bytes), content: hex(content), expect: 'ok', ...more },
   })
@@ -138,7 +138,7 @@ const claimant = (more: Partial<Claimant> = {}): Claimant => ({
 const both = claimant({ accountKey: { type: 1, key: keyOf(ACCOUNT_KEY) } })
 const place = { realm: NAMES.realm, server: 'storage-1', registryKey: '', now: 0 }
 function enrolment(id: string, comment: string, bytes: Uint8Array, more: Partial<ProofVector> = {}) {
-  const about = { id, section: '14.1', comment, kind: 'enrolment' } as const
+  const about = { id, section: '17.1', comment, kind: 'enrolment' } as const
   proofs.push({ ...about, bytes: hex(bytes), ...place, expect: 'ok', ...more })
 }
 const REGISTRY_KEY = sample(32, 70)
@@ -210,7 +210,7 @@ function proof(
   bytes: Uint8Array,
   more: Partial<ProofVector> = {},
 ) {
-  proofs.push({ id, section: '14.1', comment, kind, bytes: hex(bytes), ...place, expect: 'ok', ...more })
+  proofs.push({ id, section: '17.1', comment, kind, bytes: hex(bytes), ...place, expect: 'ok', ...more })
 }
 const answer = encodeProof(both, challenge)
 const lastDate = issued({ date: 8_640_000_000_000_000 })
@@ -236,7 +236,7 @@ proof('proof-cut', 'a byte short', 'proof', answer.subarray(0, -1), malformed)
 proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
 proof('proof-generation', 'generation 1', 'proof', patched(answer, 11, [1]), unsupported)
 
-const checked = { section: '14.2', registryKey: hex(REGISTRY_KEY), now: ISSUED + 30_000 }
+const checked = { section: '17.2', registryKey: hex(REGISTRY_KEY), now: ISSUED + 30_000 }
 const late = { expect: 'expired' } as const
 proof('issued', 'by this registry', 'issued', challenge, checked)
 proof('issued-last', 'the last millisecond', 'issued', challenge, { ...checked, now: ISSUED + 59_999 })
@@ -318,7 +318,7 @@ function row(
   expect: AccountVector['expect'] = 'ok',
 ) {
   accounts.push({
-    ...{ id, section: '14.2', comment, ...NAMES, name: rowOf, row: hex(bytes) },
+    ...{ id, section: '17.2', comment, ...NAMES, name: rowOf, row: hex(bytes) },
     accountKey: of.accountKey === undefined ? null : shownHash(of.accountKey),
     clients: of.clients.map(({ client, state, platform, privateKey, escrow, issuedAt }) => ({
       ...{ client: hex(client), state, platform, key: shownHash(privateKey) },
@@ -374,7 +374,7 @@ function kept(
   bytes: Uint8Array,
   more: Partial<DeviceVector> = {},
 ) {
-  const common = { id, section: '15', comment, kind, deviceKey: hex(DEVICE), bytes: hex(bytes), place: PLACE, text: '' }
+  const common = { id, section: '8', comment, kind, deviceKey: hex(DEVICE), bytes: hex(bytes), place: PLACE, text: '' }
   devices.push({ ...common, passphrase: null, expect: 'ok', ...more })
 }
 const openKey = openKeyOf(DEVICE)

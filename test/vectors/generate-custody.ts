@@ -44,7 +44,7 @@ const ISSUED = Date.UTC(2030, 0, 1)
 const escrows: EscrowVector[] = []
 function escrow(id: string, comment: string, bytes: Uint8Array, code: string, more: Partial<EscrowVector> = {}) {
   const names = { ...NAMES, client: 'desktop', platform: 3, privateKey: hex(PRIVATE), accountKey: hex(ACCOUNT_KEY) }
-  escrows.push({ id, section: '16.2', comment, bytes: hex(bytes), code, ...names, expect: 'ok', ...more })
+  escrows.push({ id, section: '18.2', comment, bytes: hex(bytes), code, ...names, expect: 'ok', ...more })
 }
 const { escrow: deposit, activationCode: code } = sealEscrow(both, ISSUED)
 const other = sealEscrow(both, ISSUED)
@@ -157,7 +157,7 @@ const card = provider.card()
 const expires = Date.UTC(2031, 0, 1)
 const facts = { server: 'storage-1', expires }
 function registration(id: string, comment: string, bytes: Uint8Array, more: Partial<RegistrationVector> = {}) {
-  const common = { id, section: '16.3', comment, bytes: hex(bytes), card: hex(card.bytes), ...facts }
+  const common = { id, section: '18.3', comment, bytes: hex(bytes), card: hex(card.bytes), ...facts }
   const asked = { code: null, account: null, now: expires - 1, privateKey: hex(PRIVATE) }
   registrations.push({ ...common, ...asked, armed: bytes.length > unarmed.length, expect: 'ok', ...more })
 }
@@ -229,7 +229,7 @@ async function sealed(content: Uint8Array, scope = legacy()) {
 }
 type Sealed = Awaited<ReturnType<typeof sealed>>
 function block(id: string, comment: string, { label, block, content }: Sealed, more: Partial<LegacyBlockVector> = {}) {
-  const common = { id, section: '17', comment, account: NAMES.account, key: hex(DES), label }
+  const common = { id, section: '19', comment, account: NAMES.account, key: hex(DES), label }
   blocks.push({ ...common, block: hex(block), content: hex(content), expect: 'ok', ...more })
 }
 const hundred = await sealed(sample(100))
@@ -255,7 +255,7 @@ block('key', 'another key', await sealed(sample(100), legacy(NAMES.account, samp
 const typedKeys: TypedKeyVector[] = []
 const text = { type: 'DES-56', text: 'asigra56' } as const
 const { key: derived } = await deriveTextKey(LEGACY_KEY_TYPES['DES-56'], text.text, 'private', NAMES, {})
-const common = { section: '17', role: 'private', ...NAMES } as const
+const common = { section: '19', role: 'private', ...NAMES } as const
 typedKeys.push({
   id: 'des-56',
   comment: 'the longest text',
@@ -270,7 +270,7 @@ typedKeys.push({ id: 'too-long-des', comment: '9 characters', ...tooLong })
 const proofs: ProofVector[] = []
 function enrolment(id: string, comment: string, of: Claimant, more: Partial<ProofVector> = {}) {
   const bytes = hex(encodeEnrolment(of, sample(300, 9)))
-  const about = { id, section: '14.1', comment, kind: 'enrolment', realm: NAMES.realm, server: 'storage-1' } as const
+  const about = { id, section: '17.1', comment, kind: 'enrolment', realm: NAMES.realm, server: 'storage-1' } as const
   proofs.push({ ...about, bytes, registryKey: '', now: 0, expect: 'ok', ...more })
 }
 enrolment('enrolment-des', 'with a key of type DES-56', claimant({ privateKey: { type: 4, key: keyOf(DES) } }))

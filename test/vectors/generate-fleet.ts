@@ -363,7 +363,7 @@ function head(
   const { expect = 'ok' } = more
   const result = expect === 'ok' ? { current: privateHex(current), suite: Suite.hybrid.id } : { current: '', suite: 0 }
   heads.push({
-    ...{ id, section: '6.5', comment, delegation, now: NOW, ...block, isCurrent: 'not current', ...result, expect },
+    ...{ id, section: '10.5', comment, delegation, now: NOW, ...block, isCurrent: 'not current', ...result, expect },
     ...more,
   })
 }

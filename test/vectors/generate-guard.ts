@@ -74,7 +74,15 @@ const conflict = { expect: 'conflict' } as const
 // ── resets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const resets: ResetVector[] = []
 function reset(id: string, comment: string, bytes: Uint8Array, more: Partial<ResetVector>): void {
-  const place = { id, section: '9.2', comment, record: hex(bytes), ...NAMES, pinned: hex(identity.publicKey), floor: 0 }
+  const place = {
+    id,
+    section: '13.2',
+    comment,
+    record: hex(bytes),
+    ...NAMES,
+    pinned: hex(identity.publicKey),
+    floor: 0,
+  }
   resets.push({ ...place, keys: [], recovery: [], expect: 'ok', ...more })
 }
 const resetOf = (keys: readonly SlotKey[]) => ({
@@ -377,7 +385,7 @@ append('reset.json', resets)
 // ── records that follow ──────────────────────────────────────────────────────────────────────────────────────────────
 const allFollows: FollowsVector[] = []
 const follows = (id: string, comment: string, stored: Bytes, next: Bytes, more: Partial<FollowsVector> = {}) => {
-  allFollows.push({ id, section: '9.3', comment, stored: hex(stored), next: hex(next), expect: 'ok', ...more })
+  allFollows.push({ id, section: '13.3', comment, stored: hex(stored), next: hex(next), expect: 'ok', ...more })
 }
 type Next = Partial<ProfileContents>
 type More = [handover?: HandoverSigner, key?: typeof otherRootKey]
@@ -499,7 +507,7 @@ const signature = handedOver.subarray(handoverAt, handoverAt + 64)
 changed('handover-unreduced', 'S + L for S', patched(handedOver, handoverAt, unreduced(signature)))
 const label = concat(domain('sign/profile'), handedOver.subarray(0, handoverAt))
 changed('handover-label', 'signed for another purpose', patched(handedOver, handoverAt, signs(identity)(label)))
-// The stored record's card is not as §7 says.
+// The stored record's card is not as §5 says.
 const cardAt = AT.recovery + 1
 const behindCard = (stored: Bytes) => behind(stored, { ...withAdmin, version: 10, ...marked }, reseter)
 const brokenCard = resigned(flipped(full, cardAt + 100))
@@ -760,7 +768,7 @@ const counts = (
   more: Partial<CountsVector> = {},
 ) =>
   allCounts.push({
-    ...{ id, section: '9.4', comment, first: 1, versions: versions.map(hex), counts: counting, expect: 'ok', ...more },
+    ...{ id, section: '13.4', comment, first: 1, versions: versions.map(hex), counts: counting, expect: 'ok', ...more },
   })
 const v5 = bare
 const v6 = six()
@@ -884,7 +892,7 @@ const versions = (...bytes: Uint8Array[]): VersionsVector => ({ first: 1, versio
 const verifierText = '$2b$10$abcdefghijklmnopqrstuu'.padEnd(60, '.')
 const verifierOf = (version: number) => concat(u64(version), utf8(verifierText))
 function take(id: string, comment: string, stored: VersionsVector, next: Bytes, more: Partial<GuardVector> = {}): void {
-  const place = { id, section: '9.3', comment, name: 'profile', next: hex(next), records: stored, verifier: null }
+  const place = { id, section: '13.3', comment, name: 'profile', next: hex(next), records: stored, verifier: null }
   guards.push({ ...place, keyrings: versions(), expect: 'ok', ...more })
 }
 const withVerifier = (version: number) => ({ verifier: hex(verifierOf(version)) })
@@ -1100,7 +1108,7 @@ const KNOWN = {
   otherText: '$2b$10$abcdefghijklmnopqrstuu16dyn5Z6OFVN/3jW3sYUmjA5HVqGZK2',
 } as const
 function verifier(id: string, comment: string, object: Uint8Array, more: Partial<VerifierVector> = {}): void {
-  const place = { id, section: '8.2', comment, object: hex(object), credential, matches: true }
+  const place = { id, section: '12.2', comment, object: hex(object), credential, matches: true }
   verifiers.push({ ...place, expect: 'ok', ...more })
 }
 const kept = (text: string, version = 5) => concat(u64(version), utf8(text))

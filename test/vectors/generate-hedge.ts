@@ -1,4 +1,4 @@
-// Adds the vectors of hedged random values (SPEC §4.3, §4.4, §6.2) below to hedge.json, unless they are there already.
+// Adds the vectors of hedged random values (SPEC §4.3, §4.4, §10.2) below to hedge.json, unless they are there already.
 // generate.ts imports this file.
 import { concat } from '../../src/core/bytes.ts'
 import { encodeHeader, ObjectType } from '../../src/core/header.ts'
@@ -33,12 +33,12 @@ function vector(id: string, section: string, comment: string, kind: HedgeVector[
 
 vector('wrap', '4.2', 'n of a WRAP, which has no other parameters', 'nonce', { header, context: sample(20, 6) })
 vector('wrap-empty', '4.2', 'n of a WRAP of nothing, without a context', 'nonce', { header, content: none })
-vector('record', '19.1', 'n of a record, with parameters', 'nonce', { header, params: sample(200, 7), context: label })
-vector('vault-block', '11', 'n of a block of a vault', 'nonce', { header, context: label })
-vector('off', '6.2', 'n of a block in mode 3, which has no header', 'nonce', { context: label })
+vector('record', '7.1', 'n of a record, with parameters', 'nonce', { header, params: sample(200, 7), context: label })
+vector('vault-block', '15', 'n of a block of a vault', 'nonce', { header, context: label })
+vector('off', '10.2', 'n of a block in mode 3, which has no header', 'nonce', { context: label })
 vector('zeros', '4.4', 'random bytes that are all 0', 'nonce', { header, random: new Uint8Array(32), context: label })
-vector('block-key', '6.2', 'K_b in mode 3', 'block-key', { context: label })
-vector('block-key-empty', '6.2', 'K_b of an empty content', 'block-key', { content: none, context: label })
+vector('block-key', '10.2', 'K_b in mode 3', 'block-key', { context: label })
+vector('block-key-empty', '10.2', 'K_b of an empty content', 'block-key', { content: none, context: label })
 vector('seal', '4.3', 'esk of a SEAL', 'ephemeral', { key: none, header: sealHeader, context: sample(80, 8) })
 vector('seal-long', '4.3', 'esk of a SEAL of a long secret', 'ephemeral', {
   ...{ key: none, content: concat(sample(900, 9), sample(900, 10)), header: sealHeader },

@@ -137,17 +137,17 @@ function entries(history: readonly { version: number | bigint; id: Uint8Array }[
 const exportFor = (destination: Destination, of = contents) => encodeKeyset(of, master, destination)
 const host = keyset(
   'host',
-  '5.3',
+  '9.3',
   'retired pairs and shares; no history, no revoked shares, no adopted sources',
   exportFor('host'),
 )
-const storage = keyset('source-storage', '5.3', 'the same keyset: everything sealed', exportFor('storage'))
+const storage = keyset('source-storage', '9.3', 'the same keyset: everything sealed', exportFor('storage'))
 // The frozen exports may have another master key than this file makes now. All exports of one version have the same.
 const stored = parseKeyset(storage)
 const storedMaster = await openMaster(PASSWORD, stored.argon2, {})
 keyset(
   'source-definition',
-  '5.3',
+  '9.3',
   'the same keyset: no sharing pair, no card signing seed, no retired pairs, no shares',
   encodeKeyset(openKeyset(stored, storedMaster), storedMaster, 'definition'),
 )
@@ -155,26 +155,26 @@ const bare = revised({
   ...contents,
   additional: { ...complete, retired: [], shares: [], revoked: [] },
 })
-keyset('host-empty-lists', '5.3', 'as createKeyset makes it', exportFor('host', bare))
-keyset('source-storage-empty-lists', '5.3', 'as createKeyset makes it', exportFor('storage', bare))
+keyset('host-empty-lists', '9.3', 'as createKeyset makes it', exportFor('host', bare))
+keyset('source-storage-empty-lists', '9.3', 'as createKeyset makes it', exportFor('storage', bare))
 keyset('no-minimum', '3.1', 'a keyset that takes unencrypted blocks', exportFor('host', unencrypted))
 
 // Golden files of everything that there is.
-const fullHost = keyset('host-full', '5.3', 'every list has entries', exportFor('host', full), {
+const fullHost = keyset('host-full', '9.3', 'every list has entries', exportFor('host', full), {
   writer: 'ok',
   card: 'ok',
 })
-const fullDefinition = keyset('definition-full', '5.3', 'the same keyset', exportFor('definition', full), {
+const fullDefinition = keyset('definition-full', '9.3', 'the same keyset', exportFor('definition', full), {
   writer: 'policy',
   card: 'policy',
 })
-const fullStorage = keyset('storage-full', '5.3', 'the same keyset', exportFor('storage', full), {
+const fullStorage = keyset('storage-full', '9.3', 'the same keyset', exportFor('storage', full), {
   writer: 'policy',
   card: 'ok',
 })
 keyset(
   'no-minimum-adopter',
-  '5.4',
+  '9.4',
   'a keyset that takes unencrypted blocks, and has adopted another',
   exportFor('host', unencryptedAdopter),
 )
@@ -183,9 +183,9 @@ keyset(
 const long = (version: number): Revision[] =>
   Array.from({ length: 255 }, (_, i) => ({ version: version - 1 - i, id: sample(16, version - 1 - i) }))
 const old: KeysetContents = revised({ ...full, version: 300, history: long(300) })
-keyset('host-history-255', '5.2', 'the longest history', exportFor('host', old))
-const longDefinition = keyset('definition-history-255', '5.2', 'the same keyset', exportFor('definition', old))
-keyset('storage-history-255', '5.2', 'the same keyset', exportFor('storage', old))
+keyset('host-history-255', '9.2', 'the longest history', exportFor('host', old))
+const longDefinition = keyset('definition-history-255', '9.2', 'the same keyset', exportFor('definition', old))
+keyset('storage-history-255', '9.2', 'the same keyset', exportFor('storage', old))
 const [low, high] = [new Uint8Array(16).fill(0x0f), new Uint8Array(16).fill(0xf0)]
 const merged = [
   { version: 6, id: low },
@@ -194,7 +194,7 @@ const merged = [
 ]
 keyset(
   'history-branches',
-  '5.2',
+  '9.2',
   'equal versions, and a gap',
   assembled(full, 'definition', { history: entries(merged) }),
 )
@@ -217,7 +217,7 @@ const sources = (count: number): AdoptedSource[] =>
 const revoked = Array.from({ length: 255 }, (_, i) => sample(16, 1000 + i))
 const most = revised({ ...contents, adopted: sources(16), additional: { ...complete, revoked } })
 for (const destination of ['host', 'definition', 'storage'] as const) {
-  keyset(`${destination}-most`, '5.3', '16 adopted sources, 255 revoked shares', exportFor(destination, most))
+  keyset(`${destination}-most`, '9.3', '16 adopted sources, 255 revoked shares', exportFor(destination, most))
 }
 
 // Faults in the frame of an export.
@@ -225,12 +225,12 @@ keyset('password-decomposed', '1.2', 'the password in NFD', host, { password: PA
 keyset('password-spaces', '1.2', 'a no-break space and an ideographic space for spaces', host, {
   password: PASSWORD.replace(' ', '\u00a0').replace(' ', '\u3000'),
 })
-keyset('wrong-password', '5.2', 'one character more', host, { password: `${PASSWORD}x`, expect: 'wrong-password' })
+keyset('wrong-password', '9.2', 'one character more', host, { password: `${PASSWORD}x`, expect: 'wrong-password' })
 keyset('empty-password', '1.2', 'no password', host, { password: '', expect: 'invalid-text' })
-keyset('too-short', '5.2', '55 bytes', host.subarray(0, 55), malformed)
-keyset('magic', '5.2', 'kSTR', resummed(patched(host, 0, [0x6b])), malformed)
-keyset('checksum', '5.2', 'the last bit flipped', flipped(host, host.length - 1), malformed)
-keyset('damage-in-verify', '5.2', 'one bit of verify, by accident: not a wrong password', flipped(host, 160), malformed)
+keyset('too-short', '9.2', '55 bytes', host.subarray(0, 55), malformed)
+keyset('magic', '9.2', 'kSTR', resummed(patched(host, 0, [0x6b])), malformed)
+keyset('checksum', '9.2', 'the last bit flipped', flipped(host, host.length - 1), malformed)
+keyset('damage-in-verify', '9.2', 'one bit of verify, by accident: not a wrong password', flipped(host, 160), malformed)
 keyset('version-byte', '2', 'version 2 of the format', resummed(patched(host, 4, [2])), unsupported)
 keyset('type', '2', 'type 12', resummed(patched(host, 5, [12])), unsupported)
 keyset('suite', '2', 'suite 0x0001', resummed(patched(host, 7, [1])), unsupported)
@@ -249,9 +249,9 @@ keyset(
   unsupported,
 )
 keyset('flag', '2', 'an unknown flag', resummed(patched(host, 12, [0x80])), unsupported)
-keyset('destination', '5.2', 'destination 4', resummed(patched(host, 74, [4])), unsupported)
-keyset('encryption', '5.2', 'encryption 3', resummed(patched(host, 75, [3])), unsupported)
-keyset('dedup', '5.2', 'dedup mode 4', resummed(patched(host, 76, [4])), unsupported)
+keyset('destination', '9.2', 'destination 4', resummed(patched(host, 74, [4])), unsupported)
+keyset('encryption', '9.2', 'encryption 3', resummed(patched(host, 75, [3])), unsupported)
+keyset('dedup', '9.2', 'dedup mode 4', resummed(patched(host, 76, [4])), unsupported)
 const longer = resummed(concat(host, new Uint8Array(1)))
 keyset('trailing', '1.1', 'a byte behind the checksum, the checksum made right', longer, malformed)
 const shorter = resummed(concat(host.subarray(0, 400), host.subarray(401)))
@@ -264,39 +264,39 @@ keyset(
   resummed(patched(host, 185, u32(plainLength - 1))),
   malformed,
 )
-keyset('version-zero', '5.2', 'keyset version 0', resummed(patched(host, 48, u64(0))), malformed)
-keyset('version-huge', '5.2', 'keyset version 2⁵³', resummed(patched(host, 48, u64(2n ** 53n))), malformed)
-keyset('version-highest', '5.2', 'keyset version 2⁵³ − 1', assembled(full, 'definition', { version: 2n ** 53n - 1n }))
+keyset('version-zero', '9.2', 'keyset version 0', resummed(patched(host, 48, u64(0))), malformed)
+keyset('version-huge', '9.2', 'keyset version 2⁵³', resummed(patched(host, 48, u64(2n ** 53n))), malformed)
+keyset('version-highest', '9.2', 'keyset version 2⁵³ − 1', assembled(full, 'definition', { version: 2n ** 53n - 1n }))
 keyset('argon2-iterations', '1.6', '65 iterations', resummed(patched(host, 77, u32(65))), tooMuch)
 keyset('argon2-memory', '1.6', '1 GiB and 1 KiB', resummed(patched(host, 81, u32(2 ** 20 + 1))), tooMuch)
 keyset('argon2-lanes', '1.6', '17 lanes', resummed(patched(host, 85, u32(17))), tooMuch)
 keyset('argon2-memory-per-lane', '1.6', '15 KiB for 2 lanes', resummed(patched(host, 81, u32(15))), tooMuch)
-keyset('mac', '5.2', 'one bit of the mac, the checksum made right', resummed(flipped(host, host.length - 9)), refused)
-keyset('revision-altered', '5.2', 'one bit of the revision', resummed(flipped(fullDefinition, 60)), refused)
-keyset('history-altered', '5.2', 'one bit of a revision in the history', resummed(flipped(fullDefinition, 90)), refused)
-keyset('swapped-public-key', '5.2', 'another X25519 public key in the plain section', resummed(flipped(host, 198)), {
+keyset('mac', '9.2', 'one bit of the mac, the checksum made right', resummed(flipped(host, host.length - 9)), refused)
+keyset('revision-altered', '9.2', 'one bit of the revision', resummed(flipped(fullDefinition, 60)), refused)
+keyset('history-altered', '9.2', 'one bit of a revision in the history', resummed(flipped(fullDefinition, 90)), refused)
+keyset('swapped-public-key', '9.2', 'another X25519 public key in the plain section', resummed(flipped(host, 198)), {
   ...refused,
   writer: 'ok',
 })
-keyset('minimum-lowered', '5.2', 'minimum 0 in the plain section', resummed(patched(host, 189, [0])), {
+keyset('minimum-lowered', '9.2', 'minimum 0 in the plain section', resummed(patched(host, 189, [0])), {
   ...refused,
   writer: 'ok',
 })
 keyset(
   'other-destination',
-  '5.2',
+  '9.2',
   'the storage export called a definition',
   resummed(patched(storage, 74, [2])),
   refused,
 )
 const foreignHalf = { ...full, blockPair: { ...full.blockPair, publicHalves: complete.sharing.publicHalves } }
-keyset('halves-apart', '5.3', 'public halves of another pair, under a right mac', exportFor('storage', foreignHalf), {
+keyset('halves-apart', '9.3', 'public halves of another pair, under a right mac', exportFor('storage', foreignHalf), {
   ...refused,
 })
 
 // Faults in the history, under a right mac.
 function history(id: string, comment: string, bytes: Uint8Array, more: Partial<KeysetVector> = malformed): void {
-  keyset(id, '5.2', comment, assembled(full, 'definition', { history: bytes }), more)
+  keyset(id, '9.2', comment, assembled(full, 'definition', { history: bytes }), more)
 }
 const past = full.history as [Revision, Revision]
 history('history-order', 'the older revision first', entries([past[1], past[0]]))
@@ -311,14 +311,14 @@ history('history-count-short', 'a count of one less than there are entries', ent
 const { history: many } = old
 keyset(
   'history-256',
-  '5.2',
+  '9.2',
   '256 entries',
   assembled(old, 'definition', { history: entries([...many, { version: 44, id: low }]) }),
   malformed,
 )
 keyset(
   'history-cut',
-  '5.2',
+  '9.2',
   'the end in the middle of the history',
   resummed(concat(fullDefinition.subarray(0, 100), new Uint8Array(72))),
   {
@@ -344,7 +344,7 @@ for (const destination of ['host', 'definition', 'storage'] as const) {
     plain: destination === 'host' ? concat(patched(plain, plain.length - 16 * 80 - 2, u16(17)), sample(80)) : plain,
     sealed: concat(patched(sealed, sealed.length - 16 * size - 2, u16(17)), sealed.subarray(-size)),
   }))
-  keyset(`${destination}-adopted-17`, '5.3', '17 adopted sources', overfull, {
+  keyset(`${destination}-adopted-17`, '9.3', '17 adopted sources', overfull, {
     ...refused,
     writer: destination === 'host' ? 'malformed' : 'policy',
   })
@@ -355,32 +355,32 @@ for (const destination of ['host', 'storage'] as const) {
     const [start, end] = [sealed.length - 2 - 255 * 16 - 2, sealed.length - 2]
     return { sealed: concat(patched(sealed, start, u16(256)).subarray(0, end), sample(16), u16(0)) }
   })
-  keyset(`${destination}-revoked-256`, '5.3', '256 revoked shares', overfull, refused)
+  keyset(`${destination}-revoked-256`, '9.3', '256 revoked shares', overfull, refused)
 }
 keyset(
   'host-lists-apart',
-  '5.3',
+  '9.3',
   'an adopted source in the plain section alone',
   assembled(full, 'host', { sealed: encodeSections({ ...full, adopted: [] }, 'host').sealed }),
   { ...refused, writer: 'ok' },
 )
 keyset(
   'host-lists-apart-sealed',
-  '5.3',
+  '9.3',
   'an adopted source in the sealed section alone',
   assembled(full, 'host', { plain: encodeSections({ ...full, adopted: [] }, 'host').plain }),
   { ...refused, writer: 'ok' },
 )
 keyset(
   'definition-plain',
-  '5.3',
+  '9.3',
   'a plain section in a definition',
   assembled(full, 'definition', { plain: u8(0) }),
   refused,
 )
 keyset(
   'definition-no-card-key',
-  '5.3',
+  '9.3',
   'a definition as version 0.2 wrote them: without the card signing public key',
   assembled(full, 'definition', ({ sealed }) => ({
     sealed: concat(sealed.subarray(0, BEFORE_CARD_KEY), sealed.subarray(BEFORE_CARD_KEY + 32)),
@@ -398,14 +398,14 @@ keyset(
 const otherKey = section('plain', 1601 + 96, signingPairOf(new SecretKey('signing', sample(32, 31))).publicKey)
 keyset(
   'host-card-key-apart',
-  '5.3',
+  '9.3',
   'the card signing public key of another pair, under a right mac: found at the first use of the card',
   assembled(full, 'host', otherKey),
   { writer: 'ok', card: 'authentication-failed' },
 )
 keyset(
   'host-card-key-swapped',
-  '5.2',
+  '9.2',
   'another card signing public key in the plain section, put there by somebody without the master key',
   resummed(flipped(fullHost, 48 + 8 + 16 + 2 + 48 + 3 + 108 + 4 + 1601 + 96)),
   { ...refused, writer: 'ok' },
@@ -413,7 +413,7 @@ keyset(
 const foreignSharing = { ...complete.sharing, publicHalves: full.blockPair.publicHalves }
 keyset(
   'storage-sharing-apart',
-  '5.3',
+  '9.3',
   'a sharing pair whose halves do not match: found at the first use of the card',
   exportFor('storage', { ...full, additional: { ...complete, sharing: foreignSharing } }),
   { card: 'authentication-failed' },
@@ -428,7 +428,7 @@ function floor(
   expect: KeysetVector['expect'] = 'ok',
   more: Partial<KeysetVector> = {},
 ): void {
-  keyset(`floor-${id}`, '5.2', comment, bytes, { floor: text, expect, ...more })
+  keyset(`floor-${id}`, '9.2', comment, bytes, { floor: text, expect, ...more })
 }
 const at = (version: number, id: Revision['id'] = low) => revisionText({ version, id })
 const entryAt = (index: number) => revisionText(many[index]!)
@@ -467,7 +467,7 @@ async function revision(keyset: string, comment: string, bytes: Uint8Array): Pro
   const made = withRandomness([RANDOM], () => createRevision(master, stated))
   if (hex(made) !== hex(id)) throw new Error(`${keyset}: the keyset has another revision`)
   revisions.push({
-    ...{ id: keyset, section: '5.2', comment, keyset, master: withBytes(master, (key) => hex(key)) },
+    ...{ id: keyset, section: '9.2', comment, keyset, master: withBytes(master, (key) => hex(key)) },
     ...{ random: hex(RANDOM), contents: hex(stated), revision: revisionText({ version, id }), expect: 'ok' },
   })
 }

@@ -1,4 +1,4 @@
-// Adds the vectors of whole logs (SPEC §19.4) below to log.json, unless they are there already: the objects that the
+// Adds the vectors of whole logs (SPEC §7.4) below to log.json, unless they are there already: the objects that the
 // library leaves in a store, and the same with one fault. Run `npm run vectors`.
 import { type Keys, type LogReader, openLog } from '../../src/index.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
@@ -58,7 +58,7 @@ function log(
     return [name, Object.fromEntries([...versions].map(([version, bytes]) => [version, hex(bytes)]))] as const
   })
   const outcome = typeof read === 'string' ? { ...NOTHING, expect: read } : { ...read, expect: 'ok' as const }
-  const common = { id, section: '19.4', comment, owner, log: LOG }
+  const common = { id, section: '7.4', comment, owner, log: LOG }
   logs.push({ ...common, objects: Object.fromEntries(stored), ...outcome, ...more })
 }
 

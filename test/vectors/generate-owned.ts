@@ -1,4 +1,4 @@
-// Adds the vectors of the records and packs of vaults and scopes (SPEC §19, §6.6) below to their files, unless they are
+// Adds the vectors of the records and packs of vaults and scopes (SPEC §7, §10.6) below to their files, unless they are
 // there already. Run `npm run vectors`.
 import { concat, domain, u64 } from '../../src/core/bytes.ts'
 import { SecretKey } from '../../src/core/secret.ts'
@@ -163,7 +163,7 @@ const packs: OwnedPackVector[] = []
 async function pack(id: string, comment: string, owner: OwnerVector, files: readonly Uint8Array[]): Promise<void> {
   const { content, members } = await handleOf(owner).pack(files)
   const made = { owner, files: files.map(hex), pack: hex(content), members }
-  packs.push({ id, section: '6.6', comment, ...made, expect: 'ok' })
+  packs.push({ id, section: '10.6', comment, ...made, expect: 'ok' })
 }
 const files = [sample(100), new Uint8Array(0), sample(32, 2), sample(100)]
 for (const [name, owner] of Object.entries(owners)) await pack(name, 'form k; two files are equal', owner, files)

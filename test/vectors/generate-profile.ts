@@ -65,7 +65,7 @@ type Code = ProfileVector['expect']
 function profile(id: string, comment: string, bytes: Uint8Array, more: Partial<ProfileVector>): void {
   const nothing = { seed: '', identityDue: false, keys: [] }
   const rest = { floor: 0, withoutKey: 'ok', expect: 'ok' } as const
-  const place = { id, section: '9.1', comment, rootKey: withBytes(rootKey, hex), profile: hex(bytes) }
+  const place = { id, section: '13.1', comment, rootKey: withBytes(rootKey, hex), profile: hex(bytes) }
   profiles.push({ ...place, ...rest, ...nothing, ...more })
 }
 function good(
@@ -571,7 +571,7 @@ function keyring(
   keys: readonly KeyringKey[],
   more: Partial<KeyringVector> = {},
 ): void {
-  const place = { id, section: '10.2', comment, keyring: hex(bytes), vaultId: hex(vaultId), keys: keyVectors(keys) }
+  const place = { id, section: '14.2', comment, keyring: hex(bytes), vaultId: hex(vaultId), keys: keyVectors(keys) }
   keyrings.push({ ...place, dataKey: withBytes(dataKey, hex), live: [], expect: 'ok', ...more })
 }
 const refused = { expect: 'authentication-failed' } as const

@@ -1,4 +1,4 @@
-// Adds the vectors of the records of a keyset (SPEC §19) below to record.json, unless they are there already. generate.ts
+// Adds the vectors of the records of a keyset (SPEC §7) below to record.json, unless they are there already. generate.ts
 // imports this file.
 import { concat, u64 } from '../../src/core/bytes.ts'
 import { sha256 } from '../../src/primitives/hash.ts'

@@ -98,7 +98,7 @@ code('half', 'with half an emoji', `${CODE}\ud83d`, none)
 code('256', '256 characters, most of them spaces', CODE + ' '.repeat(226))
 code('257', '257 characters, most of them spaces', CODE + ' '.repeat(227), none)
 code('activation', 'an activation code with the same 26 characters', ACTIVATION, none)
-const asActivation = { kind: 'activation', section: '16.1' } as const
+const asActivation = { kind: 'activation', section: '18.1' } as const
 code('activation-itself', 'the activation code, read as one', ACTIVATION, { ...asActivation, code: ACTIVATION })
 code('activation-recovery', 'a recovery code, read as an activation code', CODE, { ...asActivation, ...none })
 

@@ -1,4 +1,4 @@
-// Adds the vectors of refs (SPEC §18.5) below to ref.json, unless they are there already. generate.ts imports this file.
+// Adds the vectors of refs (SPEC §6.5) below to ref.json, unless they are there already. generate.ts imports this file.
 import { sha256 } from '../../src/primitives/hash.ts'
 import { encodeRef } from '../../src/state/ref.ts'
 import { hex, sample } from '../fixtures.ts'
@@ -15,13 +15,13 @@ const text = (of: { hash?: Uint8Array; member?: string }) => encodeRef({ label, 
 const vectors: RefVector[] = []
 const ok = (id: string, comment: string, of: { hash?: Uint8Array; member?: string }) =>
   vectors.push({
-    ...{ id, section: '18.5', comment, ref: text(of), label },
+    ...{ id, section: '6.5', comment, ref: text(of), label },
     ...(of.hash && { ciphertext: hex(ciphertext) }),
     ...(of.member !== undefined && { member: of.member }),
     expect: 'ok',
   })
 const refused = (id: string, comment: string, ref: string) =>
-  vectors.push({ id, section: '18.5', comment, ref, expect: 'malformed' })
+  vectors.push({ id, section: '6.5', comment, ref, expect: 'malformed' })
 
 ok('block', 'a block', {})
 ok('member', 'a file in a pack', { member })

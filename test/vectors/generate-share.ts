@@ -51,7 +51,7 @@ const strict: ActiveShare = { id, ...generateKeyPair(Strength.hybrid) }
 const invites: InviteVector[] = []
 function invite(name: string, comment: string, bytes: Uint8Array, more: Partial<InviteVector> = {}): void {
   const place = { keyset: 'host', card: hex(ownerCard.bytes), shareId: hex(id), issuedAt: AT }
-  invites.push({ id: name, section: '12.3', comment, ...place, invite: hex(bytes), expect: 'ok', ...more })
+  invites.push({ id: name, section: '11.3', comment, ...place, invite: hex(bytes), expect: 'ok', ...more })
 }
 const refused = { expect: 'authentication-failed' } as const
 const good = sealInvite(own, sharer, to, AT)
@@ -125,7 +125,7 @@ invite('without', 'straight, to another pair', signed(concat(rightHalves, Uint8A
 const blocks: SharedBlockVector[] = []
 function block(name: string, comment: string, sealed: SealedBlock, more: Partial<SharedBlockVector> = {}): void {
   const { label } = sealed
-  const common = { id: name, section: '12.2', comment, invite: 'own', label, content: hex(sample(100)) }
+  const common = { id: name, section: '11.2', comment, invite: 'own', label, content: hex(sample(100)) }
   blocks.push({ ...common, block: hex(encodeBlock(sealed)), expect: 'ok', ...more })
 }
 const shares = { own, straight, strict }
@@ -281,7 +281,7 @@ for (const content of [sample(3), sample(100)]) {
   versions[written.length] = hex((await store.read(objectName))!.bytes)
 }
 const ofShare: LogVector = {
-  ...{ id: 'share', section: '19.4', comment: 'two records, by a reader of the share' },
+  ...{ id: 'share', section: '7.4', comment: 'two records, by a reader of the share' },
   ...{ owner: { kind: 'share', invite: 'records-own' }, log: LOG, objects: { [objectName]: versions } },
   ...{ epoch: 0, records: written, expect: 'ok' },
 }

@@ -21,7 +21,7 @@ async function login(id: string, comment: string, password: string, realm: strin
   const { credential } = await deriveLogin(password, { realm, user })
   logins.push({
     id,
-    section: '8.1',
+    section: '12.1',
     comment,
     password,
     realm,
@@ -112,7 +112,7 @@ const { bytes: cardBytes, fingerprint } = cardOf()
 
 const cards: CardVector[] = []
 function card(id: string, comment: string, bytes: Uint8Array, expect: CardVector['expect'] = 'ok'): void {
-  cards.push({ id, section: '7', comment, card: hex(bytes), fingerprint: expect === 'ok' ? fingerprint : '', expect })
+  cards.push({ id, section: '5', comment, card: hex(bytes), fingerprint: expect === 'ok' ? fingerprint : '', expect })
 }
 card('good', 'of the planted keyset', cardBytes)
 card('type', 'type 13', patched(cardBytes, 5, [13]), 'unsupported')
@@ -201,7 +201,7 @@ function block(
 ): void {
   blocks.push({
     id,
-    section: '11',
+    section: '15',
     comment,
     vaultId: hex(vaultId),
     dataKey: withBytes(dataKey, hex),

@@ -30,23 +30,23 @@ const { additional } = contents
 if (additional === undefined) throw new Error('the planted keyset has all keys')
 const names = { [Mode.scoped]: 'scoped', [Mode.global]: 'global', [Mode.off]: 'off', [Mode.none]: 'none' }
 for (const mode of [Mode.scoped, Mode.global, Mode.off] as const) {
-  block(`hybrid-${names[mode]}`, '6.2', '100 bytes', await make(mode, sample(100)))
-  block(`hybrid-${names[mode]}-empty`, '6.2', 'no bytes at all', await make(mode, new Uint8Array(0)))
+  block(`hybrid-${names[mode]}`, '10.2', '100 bytes', await make(mode, sample(100)))
+  block(`hybrid-${names[mode]}-empty`, '10.2', 'no bytes at all', await make(mode, new Uint8Array(0)))
   const lax = await make(mode, sample(100), { of: unencrypted, suite: Suite.x25519 })
-  block(`x25519-${names[mode]}`, '6.1', 'X25519 alone, where it may be', lax, { keyset: 'no-minimum' })
+  block(`x25519-${names[mode]}`, '10.1', 'X25519 alone, where it may be', lax, { keyset: 'no-minimum' })
 }
-block('none', '6.1', 'not encrypted, where it may be', await make(Mode.none, sample(100), { of: unencrypted }), {
+block('none', '10.1', 'not encrypted, where it may be', await make(Mode.none, sample(100), { of: unencrypted }), {
   keyset: 'no-minimum',
 })
 block(
   'retired',
-  '6.4',
+  '10.4',
   'addressed to a retired pair',
   await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
 )
 block(
   'retired-definition',
-  '6.4',
+  '10.4',
   'the same, for a definition, which has no retired pairs',
   await make(Mode.scoped, sample(100), { pair: additional.retired[0]! }),
   { keyset: 'source-definition', expect: 'key-not-found' },
@@ -56,27 +56,27 @@ const good = await make(Mode.scoped, sample(100))
 const with_ = (change: Partial<Made>, expect: BlockVector['expect']) => [{ ...good, ...change }, { expect }] as const
 const envelopeOf = (offset: number, patch: ArrayLike<number>) => ({ envelope: patched(good.envelope, offset, patch) })
 const flippedAt = (offset: number, bit = 0) => ({ envelope: flipped(good.envelope, offset, bit) })
-block('label', '6.4', 'the label of another block', ...with_({ label: sample(32) }, 'authentication-failed'))
-block('label-upper-case', '6.4', 'the label in capitals', good, {
+block('label', '10.4', 'the label of another block', ...with_({ label: sample(32) }, 'authentication-failed'))
+block('label-upper-case', '10.4', 'the label in capitals', good, {
   label: hex(good.label).toUpperCase(),
   expect: 'malformed',
 })
-block('label-short', '6.4', 'a label of 62 digits', good, { label: hex(good.label).slice(2), expect: 'malformed' })
+block('label-short', '10.4', 'a label of 62 digits', good, { label: hex(good.label).slice(2), expect: 'malformed' })
 block('envelope-version', '2', 'version 2 of the format', ...with_(envelopeOf(4, [2]), 'unsupported'))
 block('envelope-type', '2', 'type 5', ...with_(envelopeOf(5, [5]), 'unsupported'))
 block('envelope-flag', '2', 'an unknown flag', ...with_(envelopeOf(15, [1]), 'unsupported'))
 block('envelope-suite', '2', 'suite 0x0201', ...with_(envelopeOf(6, [2, 1]), 'unsupported'))
 block(
   'envelope-downgraded',
-  '6.4',
+  '10.4',
   'the suite rewritten to X25519, the ML-KEM part taken out',
   ...with_(
     { envelope: concat(patched(good.envelope, 6, [1, 1]).subarray(0, 80), good.envelope.subarray(1648)) },
     'policy',
   ),
 )
-block('envelope-key-id', '6.4', 'a key id that nobody has', ...with_(flippedAt(16), 'key-not-found'))
-block('envelope-owner-id', '6.4', 'another owner id', ...with_(flippedAt(32), 'authentication-failed'))
+block('envelope-key-id', '10.4', 'a key id that nobody has', ...with_(flippedAt(16), 'key-not-found'))
+block('envelope-owner-id', '10.4', 'another owner id', ...with_(flippedAt(32), 'authentication-failed'))
 block('envelope-ephemeral', '3.2', 'one bit of epk', ...with_(flippedAt(50), 'authentication-failed'))
 block(
   'envelope-ephemeral-alias',
@@ -91,91 +91,91 @@ block(
   ...with_(envelopeOf(48, new Uint8Array(32)), 'authentication-failed'),
 )
 block('envelope-encapsulated', '3.2', 'one bit of ct_m', ...with_(flippedAt(900), 'authentication-failed'))
-block('envelope-mode-unknown', '6.1', 'mode 5', ...with_(envelopeOf(1648, [5]), 'unsupported'))
-block('envelope-mode-none', '6.1', 'mode 4 in an encrypting suite', ...with_(envelopeOf(1648, [4]), 'unsupported'))
-block('envelope-mode-other', '6.1', 'mode 3 for mode 1', ...with_(envelopeOf(1648, [3]), 'authentication-failed'))
-block('envelope-mask', '6.1', 'one bit of the mask', ...with_(flippedAt(1650), 'authentication-failed'))
-block('envelope-tag', '6.1', 'one bit of the tag', ...with_(flippedAt(1712), 'authentication-failed'))
+block('envelope-mode-unknown', '10.1', 'mode 5', ...with_(envelopeOf(1648, [5]), 'unsupported'))
+block('envelope-mode-none', '10.1', 'mode 4 in an encrypting suite', ...with_(envelopeOf(1648, [4]), 'unsupported'))
+block('envelope-mode-other', '10.1', 'mode 3 for mode 1', ...with_(envelopeOf(1648, [3]), 'authentication-failed'))
+block('envelope-mask', '10.1', 'one bit of the mask', ...with_(flippedAt(1650), 'authentication-failed'))
+block('envelope-tag', '10.1', 'one bit of the tag', ...with_(flippedAt(1712), 'authentication-failed'))
 block(
   'envelope-foreign-owner',
-  '6.4',
+  '10.4',
   'made with the public halves, for another owner',
   await make(Mode.scoped, sample(100), { ownerId: sample(16) }),
   { expect: 'authentication-failed' },
 )
 block(
   'ciphertext-commitment',
-  '6.2',
+  '10.2',
   'one bit of c',
   ...with_({ ciphertext: flipped(good.ciphertext, 0) }, 'authentication-failed'),
 )
 block(
   'ciphertext-text',
-  '6.2',
+  '10.2',
   'one bit of ct',
   ...with_({ ciphertext: flipped(good.ciphertext, 50) }, 'authentication-failed'),
 )
 block(
   'ciphertext-tag',
-  '6.2',
+  '10.2',
   'one bit of the GCM tag',
   ...with_({ ciphertext: flipped(good.ciphertext, good.ciphertext.length - 1) }, 'authentication-failed'),
 )
 block(
   'ciphertext-cut',
-  '6.2',
+  '10.2',
   'a byte short',
   ...with_({ ciphertext: good.ciphertext.subarray(0, -1) }, 'authentication-failed'),
 )
 block(
   'ciphertext-extended',
-  '6.2',
+  '10.2',
   'a byte long',
   ...with_({ ciphertext: concat(good.ciphertext, new Uint8Array(1)) }, 'authentication-failed'),
 )
 block(
   'ciphertext-too-short',
-  '6.4',
+  '10.4',
   '47 bytes, which cannot hold c and tag',
   ...with_({ ciphertext: good.ciphertext.subarray(0, 47) }, 'malformed'),
 )
-block('ciphertext-none', '6.4', 'no ciphertext', ...with_({ ciphertext: new Uint8Array(0) }, 'malformed'))
+block('ciphertext-none', '10.4', 'no ciphertext', ...with_({ ciphertext: new Uint8Array(0) }, 'malformed'))
 block(
   'envelope-cut',
-  '6.1',
+  '10.1',
   'the envelope a byte short, and nothing behind',
   ...with_({ envelope: good.envelope.subarray(0, -1), ciphertext: new Uint8Array(0) }, 'malformed'),
 )
 block(
   'weaker',
-  '6.4',
+  '10.4',
   'X25519 alone, where both are due',
   await make(Mode.scoped, sample(100), { suite: Suite.x25519 }),
   {
     expect: 'policy',
   },
 )
-block('weaker-none', '6.4', 'not encrypted, where both are due', await make(Mode.none, sample(100)), {
+block('weaker-none', '10.4', 'not encrypted, where both are due', await make(Mode.none, sample(100)), {
   expect: 'policy',
 })
 const plain = await make(Mode.none, sample(100), { of: unencrypted })
 block(
   'none-altered',
-  '6.4',
+  '10.4',
   'one bit of unencrypted content',
   { ...plain, ciphertext: flipped(plain.ciphertext, 7) },
   { keyset: 'no-minimum', expect: 'authentication-failed' },
 )
 block(
   'none-forgotten',
-  '6.4',
+  '10.4',
   'unencrypted, under a key pair that nobody has: today’s decides',
   { ...plain, envelope: flipped(plain.envelope, 16) },
   { keyset: 'no-minimum' },
 )
 block(
   'none-forgotten-policy',
-  '6.4',
+  '10.4',
   'the same, where today’s key pair demands more',
   { ...plain, envelope: patched(flipped(plain.envelope, 16), 32, contents.id) },
   { expect: 'policy' },
@@ -188,7 +188,7 @@ const poisoned = { mode: Mode.scoped, suite: Suite.hybrid, ownerId: contents.id,
 const planted = maskKey(victim.blockKey!, new Recipient(contents.blockPair.publicHalves), poisoned)
 block(
   'planted',
-  '6.4',
+  '10.4',
   'other content under the label and the block key of this one',
   { label: victim.label, envelope: planted, ciphertext: poison.buffer, content: sample(90, 5) },
   { expect: 'authentication-failed' },
@@ -200,7 +200,7 @@ const packed = {
   k: await packFiles([sample(100), new Uint8Array(0), sample(32, 2)], contents.dedupKey),
 }
 function pack(id: string, comment: string, bytes: Uint8Array, member: string, more: Partial<PackVector> = {}): void {
-  packs.push({ id, section: '6.6', comment, pack: hex(bytes), member, file: '', expect: 'ok', ...more })
+  packs.push({ id, section: '10.6', comment, pack: hex(bytes), member, file: '', expect: 'ok', ...more })
 }
 const refused = { expect: 'authentication-failed' } as const
 for (const form of ['g', 'k'] as const) {

@@ -173,7 +173,7 @@ export function resigned(
   return remacked(patched(bytes, bytes.length - 136, signature), key)
 }
 
-/** The offsets in a record (SPEC §9.1). Those behind the recovery hold for records without an admin. */
+/** The offsets in a record (SPEC §13.1). Those behind the recovery hold for records without an admin. */
 export const AT = {
   version: 48,
   previous: 56,
@@ -192,7 +192,7 @@ export const CARD = 1776
 export const KEY = 1696
 /** The offsets of the fields of KEYS. */
 export const KEY_AT = { x25519: 281, mlKem1024: 313, signing: 1881, signature: 1913 } as const
-/** The offsets in a keyring (SPEC §10.2): of the count, and of the first wrap with its generation. */
+/** The offsets in a keyring (SPEC §14.2): of the count, and of the first wrap with its generation. */
 export const RING = { version: 48, previous: 56, count: 88, wrap: 90 } as const
 
 /** Replaces bytes from one offset to another, and signs the record again. */

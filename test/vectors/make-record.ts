@@ -103,7 +103,7 @@ export function recordVectors<M extends object>(
     const { expect = 'ok' }: Partial<RecordVector> = changes
     const link = after === null || after === 'start' ? after : hex(after)
     const vector: RecordVector = {
-      ...{ id: prefix + id, section: '19.3', comment },
+      ...{ id: prefix + id, section: '7.3', comment },
       ...{ log: LOG, record: hex(bytes), after: link, ...(expect === 'ok' ? stated(bytes) : NOTHING) },
       ...{ content: expect === 'ok' ? hex(sample(100)) : '', expect },
     }

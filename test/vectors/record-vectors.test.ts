@@ -1,5 +1,5 @@
 // Reads the frozen vectors of records, of whole logs and of the packs of vaults and scopes with the library, and with the
-// readers written from SPEC.md alone (§19, §6.6).
+// readers written from SPEC.md alone (§7, §10.6).
 import { describe, expect, it } from 'vitest'
 import { type LogReader, openLog, parseCard, type RecordReader, unlockKeyset } from '../../src/index.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
@@ -55,7 +55,7 @@ function readSharedOf(id: string): LogKeys {
   const share = openInvite(unhex(invite), unhex(card), openKeyset(unhex(bytes), password))
   return { keys: shareKeys(share), own: share.id, adopted: [] }
 }
-/** §19.2 The scope `public` and scopes under DES-56 have no records. */
+/** §7.2 The scope `public` and scopes under DES-56 have no records. */
 function readOwner(owner: OwnerVector): LogKeys & { keys: specReader.SharedKey } {
   check(owner.kind !== 'public' && !(owner.kind === 'private' && owner.type === 4), 'policy')
   const key = buffer(owner.key)
@@ -208,7 +208,7 @@ describe('owned-pack.json', () => {
     expect({ pack: hex(theirs.pack), members: theirs.members }).toEqual({ pack, members })
   })
 
-  /** §6.6 Scopes under DES-56 have packs, although they have no records. */
+  /** §10.6 Scopes under DES-56 have packs, although they have no records. */
   function readPackOwner(owner: Exclude<OwnerVector, { kind: 'public' }>): { ownerId: Buffer; key: Buffer } {
     const key = buffer(owner.key)
     return { key, ownerId: owner.kind === 'vault' ? buffer(owner.id) : scopeOwner(key, owner.account, owner.kind) }

@@ -1,4 +1,4 @@
-// Reads the frozen vectors of SPEC §7–§11 with the library, and with the reader written from SPEC.md alone.
+// Reads the frozen vectors of SPEC §5–§15 with the library, and with the reader written from SPEC.md alone.
 import { hex, opening, patched, unhex } from '../fixtures.ts'
 import { deriveLogin, type Login, parseProfile, resetProfile } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'

@@ -57,7 +57,7 @@ describe('keyset.json', () => {
     }
   })
 
-  // Golden files for each column of the table in SPEC §5.3.
+  // Golden files for each column of the table in SPEC §9.3.
   const golden = ['', '-empty-lists', '-full', '-history-255', '-most'].flatMap((form) =>
     ['host', 'source-definition', 'definition', 'source-storage', 'storage'].map((name) => name + form),
   )

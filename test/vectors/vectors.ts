@@ -21,7 +21,7 @@ export interface KeysetVector extends Vector {
   card?: 'ok' | ErrorCode
 }
 
-/** How the revision of a keyset is made (SPEC §5.2). */
+/** How the revision of a keyset is made (SPEC §9.2). */
 export interface RevisionVector extends Vector {
   /** The id of a keyset vector, which is a storage export with this revision. */
   keyset: string
@@ -32,7 +32,7 @@ export interface RevisionVector extends Vector {
   revision: string
 }
 
-/** A ref (SPEC §18.5). */
+/** A ref (SPEC §6.5). */
 export interface RefVector extends Vector {
   ref: string
   label?: string
@@ -41,7 +41,7 @@ export interface RefVector extends Vector {
   ciphertext?: string
 }
 
-/** How a random value is hedged (SPEC §4.3, §4.4, §6.2). Fields that its kind does not have are empty. */
+/** How a random value is hedged (SPEC §4.3, §4.4, §10.2). Fields that its kind does not have are empty. */
 export interface HedgeVector extends Vector {
   kind: 'nonce' | 'block-key' | 'ephemeral'
   key: string
@@ -383,7 +383,7 @@ export interface RecoveryKeyVector extends Vector {
   keys: string
 }
 
-/** A code as somebody typed it (SPEC §16.1, §20.2). */
+/** A code as somebody typed it (SPEC §18.1, §20.2). */
 export interface CodeVector extends Vector {
   /** Which of the two it is read as. */
   kind: 'activation' | 'recovery'
@@ -472,7 +472,7 @@ export interface DelegationVector extends Vector {
   adopted: string[]
 }
 
-/** The block of a head that is rekeyed under a delegation (SPEC §6.5, §21). */
+/** The block of a head that is rekeyed under a delegation (SPEC §10.5, §21). */
 export interface DelegatedHeadVector extends Vector {
   /** The id of a delegation vector. */
   delegation: string
