@@ -19,7 +19,7 @@ const chromium = [
   { file: 'test/realms.test.ts', reason: 'makes another realm with node:vm' },
   { file: 'test/pool/starting.test.ts', reason: 'starts programs by the command line of Node' },
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
-  { file: 'test/docs.test.ts', reason: 'compiles the code of the guides with the TypeScript compiler' },
+  { file: 'test/docs/*.test.ts', reason: 'compiles the code of the guides with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
   { file: 'test/primitives/probing.test.ts', reason: 'removes parts of node:crypto' },

@@ -1,22 +1,10 @@
-// Every example in the guides (docs/*.md) type-checks and runs.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// The examples of docs/recovery.md run, and what it says is true.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import ts from 'typescript'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import encodeQR from 'qr'
-import {
-  type Card,
-  changeKeyset,
-  type Keyset,
-  loadKeyset,
-  openLog,
-  rekeyBlocks,
-  saveKeyset,
-  sealInto,
-} from '../src/index.ts'
-import type { Delegation } from '../src/fleet.ts'
-import { useBackend } from '../src/primitives/choice.ts'
+import { type Card, changeKeyset, type Keyset, loadKeyset, openLog, saveKeyset, sealInto } from '../../src/index.ts'
 import {
   addSlot,
   deriveRecoveryKey,
@@ -25,86 +13,14 @@ import {
   recoverKeyset,
   renewSlots,
   testSlot,
-} from '../src/recovery.ts'
-import { type Blocks, blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../src/stores.ts'
-import { folderBlobStore, folderStateStore } from '../src/stores/folder.ts'
-import { deriveLogin, type Login, openProfile, type Profile } from '../src/vault.ts'
-import { ALICE, all, failure, makeKeyset, PASSWORD, quick, resummed, sample } from './fixtures.ts'
-import { errorsIn, programOf } from './type-check.ts'
+} from '../../src/recovery.ts'
+import { blocksIn, memoryStateStore, type StateStore } from '../../src/stores.ts'
+import { folderBlobStore, folderStateStore } from '../../src/stores/folder.ts'
+import { deriveLogin, type Login, openProfile, type Profile } from '../../src/vault.ts'
+import { ALICE, all, failure, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { codeIn, functionsOf, noting, quietly, writeExamples } from './guide.ts'
 
-const root = join(import.meta.dirname, '..')
-const folder = join(import.meta.dirname, '.docs')
-
-interface Example {
-  readonly guide: string
-  readonly path: string
-  readonly code: string
-  /** The functions that it declares. */
-  readonly functions: readonly string[]
-}
-
-const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
-const textOf = (guide: string): string => readFileSync(join(root, 'docs', guide), 'utf8')
-const examples = guides.flatMap((guide) =>
-  [...textOf(guide).matchAll(/```ts\n(.*?)```/gs)].map(([, code = ''], index): Example => {
-    return { guide, code, path: join(folder, `${guide}-${index}.ts`), functions: functionsIn(code) }
-  }),
-)
-
-function functionsIn(code: string): string[] {
-  return ts.createSourceFile('', code, ts.ScriptTarget.Latest).statements.flatMap((statement) => {
-    if (ts.isFunctionDeclaration(statement)) return [statement.name!.text]
-    if (!ts.isVariableStatement(statement)) return []
-    return statement.declarationList.declarations
-      .filter(({ initializer }) => initializer !== undefined && ts.isArrowFunction(initializer))
-      .map(({ name }) => (name as ts.Identifier).text)
-  })
-}
-
-beforeAll(() => {
-  // The examples use the default costs, which would be slow here.
-  useBackend(quick)
-  mkdirSync(folder, { recursive: true })
-  for (const { path, code, functions } of examples) writeFileSync(path, `${code}\nexport { ${functions.join(', ')} }\n`)
-})
-afterAll(() => {
-  useBackend(undefined)
-  rmSync(folder, { recursive: true })
-})
-
-/** Returns all functions of the examples in a guide. */
-async function functionsOf(guide: string): Promise<object> {
-  const modules = examples
-    .filter((each) => each.guide === guide)
-    .map(({ path }) => import(path) as Promise<Record<string, unknown>>)
-  return (await Promise.all(modules)).reduce((all, each) => ({ ...all, ...each }), {})
-}
-
-/** Returns functions that note their names when they are called. */
-function noting<T extends object>(functions: T): { of: T; called: Set<string> } {
-  const called: Set<string> = new Set()
-  const get = (target: T, name: string | symbol): unknown => {
-    called.add(String(name))
-    return target[name as keyof T]
-  }
-  return { of: new Proxy(functions, { get }), called }
-}
-
-describe('the guides', () => {
-  it('are not longer than 12 kB, and have short examples', () => {
-    expect(guides).toContain('recovery.md')
-    for (const guide of guides) expect(Buffer.byteLength(textOf(guide)), guide).toBeLessThanOrEqual(12 * 1024)
-    for (const { code, path } of examples) {
-      expect(code.split('\n').filter((line) => line !== '').length, path).toBeLessThanOrEqual(20)
-    }
-  })
-
-  it('have examples that type-check', () => {
-    const paths = examples.map(({ path }) => path)
-    expect(paths.length).toBeGreaterThan(7)
-    expect(errorsIn(programOf(paths), paths)).toEqual([])
-  })
-})
+const { folder, paths } = writeExamples(['recovery.md'])
 
 interface RecoveryGuide {
   addWays(store: StateStore, keyset: Keyset, card: Card, prf: Uint8Array): Promise<{ code: string; parts: string[] }>
@@ -128,7 +44,7 @@ const sheetOf = ({ id, revision }: Keyset) => ({ id, atLeast: revision })
 
 describe('docs/recovery.md', () => {
   it('says what is true, from the first slot to a new keyset', async () => {
-    const functions = (await functionsOf('recovery.md')) as RecoveryGuide
+    const functions = await functionsOf<RecoveryGuide>(paths)
     const { of, called } = noting(functions)
     const store = memoryStateStore()
     using keyset = await makeKeyset()
@@ -198,7 +114,7 @@ describe('docs/recovery.md', () => {
   })
 
   it('restores files with a sheet and a disk, by the program at its top', async () => {
-    const [, code = ''] = /```js\n(.*?)```/s.exec(textOf('recovery.md'))!
+    const [code = ''] = codeIn('recovery.md', 'js')
     const program = join(folder, 'restore.mjs')
     writeFileSync(program, code)
     const disk = mkdtempSync(join(tmpdir(), 'keystrata-disk-'))
@@ -233,7 +149,7 @@ describe('docs/recovery.md', () => {
   })
 
   it('is right about slots that must be renewed', async () => {
-    const of = (await functionsOf('recovery.md')) as RecoveryGuide
+    const of = await functionsOf<RecoveryGuide>(paths)
     const store = memoryStateStore()
     using keyset = await makeKeyset()
     await saveKeyset(store, keyset)
@@ -249,7 +165,7 @@ describe('docs/recovery.md', () => {
   })
 
   it('is right about a new keyset whose slots were not added again', async () => {
-    const of = (await functionsOf('recovery.md')) as RecoveryGuide
+    const of = await functionsOf<RecoveryGuide>(paths)
     const store = memoryStateStore()
     using old = await makeKeyset()
     await saveKeyset(store, old)
@@ -315,45 +231,3 @@ describe('docs/recovery.md', () => {
     expect(keyset.export('storage').length).toBeGreaterThan(3900)
   })
 })
-
-interface FleetGuide {
-  begin(state: StateStore, keyset: Keyset, fleet: Card): Promise<{ regenerated: Keyset; delegation: Uint8Array }>
-  startWorker(delegation: Uint8Array, fleet: Keyset, owner: Card): Delegation
-  work(state: StateStore, blocks: Blocks, delegation: Delegation, prefix: string): ReturnType<typeof rekeyBlocks>
-  finish(state: StateStore, blocks: Blocks, regenerated: Keyset, atLeast: string): Promise<Keyset>
-}
-
-describe('docs/fleet.md', () => {
-  it('says what is true, from the delegation to forgetting', async () => {
-    const { of, called } = noting((await functionsOf('fleet.md')) as FleetGuide)
-    const state = memoryStateStore()
-    const blocks = blocksIn(memoryBlobStore())
-    const [keyset, fleet] = await Promise.all([makeKeyset(), makeKeyset()])
-    await saveKeyset(state, keyset)
-    const content = sample(100)
-    const block = await keyset.seal(content)
-    await blocks.put(block)
-    const position = await openLog(state, 'backups', keyset).append(new TextEncoder().encode(block.label))
-
-    const { regenerated, delegation } = await of.begin(state, keyset, fleet.card())
-    using worker = of.startWorker(delegation, fleet, regenerated.card())
-    await failure(() => of.finish(state, blocks, regenerated, position), 'policy')
-    expect(await of.work(state, blocks, worker, block.label[0]!)).toEqual({ rekeyed: 1, current: 0, failed: [] })
-    expect(await of.work(state, blocks, worker, '')).toEqual({ rekeyed: 0, current: 1, failed: [] })
-    using last = await of.finish(state, blocks, regenerated, position)
-    expect(last.retired).toBe(0)
-    expect(await last.open((await blocks.get(block.label))!)).toEqual(content)
-    await failure(() => of.work(state, blocks, worker, ''), 'stale-export')
-    expect(called).toEqual(new Set(['begin', 'startWorker', 'work', 'finish']))
-  })
-})
-
-/** Does something without its output. */
-async function quietly<T>(action: () => Promise<T>): Promise<T> {
-  const log = vi.spyOn(console, 'log').mockReturnValue()
-  try {
-    return await action()
-  } finally {
-    log.mockRestore()
-  }
-}
