@@ -80,10 +80,14 @@ export class HeldCards {
     return openInvite(invite, from, identity, held.sharing, keys)
   }
 
-  /** Returns the card that something is sealed to, by its key id. If it is none of these, returns the own card. */
+  /**
+   * Returns the card that something is sealed to, by its key id: the own card, or the first adopted one. If it is none of
+   * these, returns the own card.
+   */
   #cardOf(stored: Uint8Array): HeldCard {
     const keyId = toHex(keyIdIn(stored))
-    return this.#adopted.find(({ sharing }) => toHex(publicKeyId(sharing.publicHalves)) === keyId) ?? this.#own
+    const held = [this.#own, ...this.#adopted]
+    return held.find(({ sharing }) => toHex(publicKeyId(sharing.publicHalves)) === keyId) ?? this.#own
   }
 
   #use(card: HeldCard): { keys: CardKeys; identity: Identity } {

@@ -85,8 +85,9 @@ export class ShareRecipients {
    */
   constructor(shares: readonly PublicShare[], sharer: () => Uint8Array) {
     this.#sharer = sharer
-    this.#shares = new Map(shares.map((share) => [toHex(share.id), share]))
-    this.ids = Object.freeze([...this.#shares.keys()])
+    // Of shares with one id, the first counts (SPEC §9.3).
+    this.#shares = new Map([...shares].reverse().map((share) => [toHex(share.id), share]))
+    this.ids = Object.freeze([...new Set(shares.map(({ id }) => toHex(id)))])
   }
 
   /**

@@ -374,3 +374,27 @@ it('an invite reveals no secret of the keyset and no key of the share', () => {
   const publicHalf = Buffer.from(plantedContents().additional!.shares[0]!.publicHalves.x25519)
   expect(invites[0]!.includes(publicHalf.subarray(0, 8))).toBe(false)
 })
+
+it('of two shares with one id, the first gets the envelopes', async () => {
+  const contents = plantedContents()
+  const [first, second] = contents.additional!.shares
+  const shares = [first!, { ...second!, id: first!.id }]
+  const keyset = unlocked(
+    { ...contents, additional: { ...contents.additional!, shares } },
+    plantedMaster.copy(),
+    undefined,
+  )
+  const id = keyset.shares[0]!
+  const { shared, ...block } = await keyset.seal(content, { shares: [id] })
+  const reader = bob.acceptShare(keyset.share(id).invite(bob.card()), keyset.card())
+  expect(openWriter(keyset.export('host')).shares).toEqual([id])
+  expectSame(await reader.open({ ...block, envelope: shared!.get(id)! }), content)
+})
+
+it("an invite to a sharing pair that the keyset and an adopted one have is for the keyset's own card", () => {
+  const contents = plantedContents()
+  const { sharing } = contents.additional!
+  const adopted = contents.adopted.map((source) => ({ ...source, keys: { ...source.keys!, sharing } }))
+  const keyset = unlocked({ ...contents, adopted }, plantedMaster.copy(), undefined)
+  expect(keyset.acceptShare(own.share.invite(keyset.card()), aliceCard).id).toBe(own.share.id)
+})
