@@ -78,7 +78,7 @@ export const sized: Readonly<Record<string, Sized>> = {
   ),
   '2 0x0401 slot, in a profile': exact(slot),
   '3 0x0402 recovery slot, in a profile': exact(bytesIn('recovery.json', 'good', 'slot')),
-  '4 0x0000 block envelope of a keyset or share, mode 4': envelope('block.json', 'none', 0),
+  '4 0x0000 block envelope of a keyset, mode 4': envelope('block.json', 'none', 0),
   '4 0x0000 block envelope, scope `public`': envelope('client-block.json', 'public', 0),
   '4 0x0101 block envelope of a keyset or share': envelope('block.json', 'x25519-scoped', 48),
   '4 0x0102 block envelope of a keyset or share': envelope('block.json', 'hybrid-off', 80),
