@@ -77,8 +77,9 @@ describe('appendix A', () => {
     expect(() => read(Buffer.alloc(most + 1))).toThrow(/^limit-exceeded$/)
   })
 
-  it('every section that a row names has the object', () => {
-    for (const { object, '§': section } of rows) expect(sectionOf(section!).length, object).toBeGreaterThan(100)
+  it('names a section that defines an object of the type', () => {
+    for (const { type, object, '§': section } of rows)
+      expect(sectionOf(section!), object).toMatch(new RegExp(`type ${type}\\b`))
   })
 })
 
@@ -108,7 +109,7 @@ describe('appendix B', () => {
     for (const { label, section } of listed)
       expect(sectionOf(section), `${label} in ${section}`).toContain(`"${label}"`)
     const named = [...body.matchAll(/(?<=\bD\(|, )"([a-z0-9]+(?:[/-][a-z0-9]+)*)"/g)].map(([, label]) => label!)
-    expect(named.length).toBeGreaterThan(70)
+    expect(named.length).toBeGreaterThan(60)
     expect(sorted(named.filter((label) => !listed.some((row) => row.label === label)))).toEqual([])
   })
 
@@ -263,7 +264,9 @@ describe('appendix E', () => {
       offset += bytes!.length / 2
     }
     // The fields of §2 and §10.1, with their sizes.
-    const table = rowsIn(sectionOf('2')).map(({ field, size }) => [field, Number(size)])
+    const table = rowsIn(sectionOf('2'))
+      .filter(({ offset }) => offset !== undefined)
+      .map(({ field, size }) => [field, Number(size)])
     const body = [
       ['epk', 32],
       ['mode', 1],

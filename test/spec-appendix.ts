@@ -87,7 +87,7 @@ export function recordValues(): Values {
   const { content: P } = openRecord(bytes, log, 'start', keysetKeys(keyset))
   const logId = logIdOf(log)
   const fields = new Fields(bytes)
-  const [header, sequence, number, id, previous] = [48, 8, 8, 16, 32].map((size) => fields.take(size))
+  const [header, sequence, number, , previous] = [48, 8, 8, 16, 32].map((size) => fields.take(size))
   const [epk, ctM, n] = [fields.take(32), fields.take(1568), fields.take(32)]
   const { values } = agreement(header!, keyset.pairs[0]!, epk, ctM, EMPTY)
   const lock = KDF(values.Z, n, 'record', [], 64)
@@ -102,7 +102,7 @@ export function recordValues(): Values {
   return {
     ...{ 'log id': logId, P, 'SHA-256(P)': hash('sha256', P), 'signing seed': seed, 'id random': random },
     ...{ 'id key': idKey, id: hmac('sha256', idKey, random, logId, hash('sha256', P)).subarray(0, 16) },
-    ...{ header: header!, sequence: sequence!, number: number!, 'stored id': id!, previous: previous! },
+    ...{ header: header!, sequence: sequence!, number: number!, previous: previous! },
     ...{ epk, 'SHA-256(ct_m)': hash('sha256', ctM), ...values, n, ke, c },
     ...{ 'SHA-256(params)': hash('sha256', params), 'SHA-256(AAD)': hash('sha256', AAD) },
     ...gcm(ke, n.subarray(0, 12), P, AAD),
