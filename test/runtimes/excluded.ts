@@ -21,6 +21,7 @@ const chromium = [
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
   { file: 'test/docs/*.test.ts', reason: 'compiles the code of the guides with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
+  { file: 'test/spec-appendix.test.ts', reason: 'reads the source files with the TypeScript compiler' },
   { file: 'test/exhaustive.test.ts', reason: 'compiles changed source with the TypeScript compiler' },
   { file: 'test/primitives/probing.test.ts', reason: 'removes parts of node:crypto' },
   { file: 'test/primitives/node-hkdf.test.ts', reason: 'needs the hashes of node:crypto' },
