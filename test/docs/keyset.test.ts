@@ -1,5 +1,5 @@
 // The examples of docs/keyset.md run, and what it says is true.
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   type BlockReader,
   type BlockWriter,
@@ -21,7 +21,7 @@ import {
 import type { Destination } from '../../src/keyset/layout.ts'
 import { type Blocks, blocksIn, memoryBlobStore, memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { all, failure, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
-import { functionsOf, noting, textOf, writeExamples } from './guide.ts'
+import { functionsOf, noting, printed, quietly, textOf, writeExamples } from './guide.ts'
 
 const { paths } = writeExamples(['keyset.md'])
 const guide = textOf('keyset.md')
@@ -42,22 +42,11 @@ interface KeysetGuide {
   startAgain(state: StateStore, old: Keyset, password: string, lastGood: string): Promise<Keyset>
 }
 
-/** Returns the guide's functions. Its first example runs, and prints. */
-async function guideFunctions(): Promise<KeysetGuide> {
-  const log = vi.spyOn(console, 'log').mockReturnValue()
-  try {
-    return await functionsOf<KeysetGuide>(paths)
-  } finally {
-    log.mockRestore()
-  }
-}
+const guideFunctions = () => quietly(() => functionsOf<KeysetGuide>(paths))
 
 describe('docs/keyset.md', () => {
   it('backs up and restores in its first example', async () => {
-    const log = vi.spyOn(console, 'log').mockReturnValue()
-    await import(`${paths[0]!}?again`)
-    expect(log).toHaveBeenCalledExactlyOnceWith('my file')
-    log.mockRestore()
+    expect(await printed(() => import(`${paths[0]!}?again`))).toEqual(['my file'])
   })
 
   it('has no function that its test does not call', async () => {
