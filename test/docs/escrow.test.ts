@@ -140,7 +140,7 @@ describe('docs/escrow.md', () => {
     vi.useFakeTimers({ now: now + 60_000, toFake: ['Date'] })
     await of.safeguard(client, registry, account)
     const late = await failure(() => registry.safeguard(older.escrow, { account }), 'rollback')
-    expect(late.detail.until).toMatch(/^\d{4}-/)
+    expect(late.detail['until']).toMatch(/^\d{4}-/)
     vi.setSystemTime(now + 7 * 60_000)
     const ahead = client.safeguard()
     vi.setSystemTime(now + 60_000)

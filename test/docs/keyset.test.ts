@@ -272,7 +272,7 @@ describe('docs/keyset.md', () => {
       },
     }
     const error = await failure(() => all(openLog(damaging, 'backups', keyset).read()), 'authentication-failed')
-    const position = String(error.detail.position)
+    const position = String(error.detail['position'])
     expect(position).toMatch(/^2-/)
     const lost: unknown[] = []
     const read = openLog(damaging, 'backups', keyset).read({ onDamaged: (each) => void lost.push(each) })
