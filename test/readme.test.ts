@@ -82,7 +82,11 @@ describe('README', () => {
     expect(readme).toContain(`keystrata-${manifest.version}.tgz`)
     expect(manifest.engines.node).toBe('>=20.19')
     expect(readme).toContain('Node 20.19 or newer')
-    for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) expect(manifest.scripts).toHaveProperty(script!)
+    for (const text of [readme, textOf('docs/demos.md')]) {
+      const scripts = [...text.matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1]!)
+      expect(scripts.length).toBeGreaterThan(0)
+      for (const script of scripts) expect(Object.keys(manifest.scripts)).toContain(script)
+    }
     expect(readme).toContain('npm ci && npm test')
     expect(textOf('.ci/run').trimEnd()).toMatch(/\nstep npm test$/)
   })
