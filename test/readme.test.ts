@@ -191,7 +191,7 @@ describe('README', () => {
     const links = [...readme.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!)
     expect(links.length).toBeGreaterThan(10)
     const published = [...manifest.files, 'README.md', 'LICENSE']
-    for (const link of links.filter((each) => !/^https:/.test(each))) {
+    for (const link of links.filter((each) => !each.startsWith('https:')).map((each) => each.replace(/#.*/, ''))) {
       expect(existsSync(join(root, link)), link).toBe(true)
       expect(
         published.some((path) => link === path || link.startsWith(`${path}/`)),
