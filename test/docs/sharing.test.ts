@@ -90,6 +90,8 @@ describe('docs/sharing.md', () => {
     await failure(() => of.accept(bob, parts.invite, bobCard.bytes, bobCard.fingerprint), 'authentication-failed')
 
     using writer = openWriter(hostExport)
+    const forShare = await writer.seal(sample(10), { shares: [shareId] })
+    expect(forShare.shared!.get(shareId)).toHaveLength(1713)
     const openedText = async () => Buffer.concat(await all(await of.openShared(reader, blocks, state))).toString()
     // A second time, it is stored already.
     for (let night = 0; night < 2; night++) {
