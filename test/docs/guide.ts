@@ -69,6 +69,18 @@ export function noting<T extends object>(functions: T): { of: T; called: Set<str
   return { of: new Proxy(functions, { get }), called }
 }
 
+/** Returns the lines that are printed meanwhile. */
+export async function printed(action: () => Promise<unknown>): Promise<string[]> {
+  const lines: string[] = []
+  const log = vi.spyOn(console, 'log').mockImplementation((line) => void lines.push(String(line)))
+  try {
+    await action()
+  } finally {
+    log.mockRestore()
+  }
+  return lines
+}
+
 /** Does something without its output. */
 export async function quietly<T>(action: () => Promise<T>): Promise<T> {
   const log = vi.spyOn(console, 'log').mockReturnValue()

@@ -6,7 +6,7 @@ export const tests: string = join(import.meta.dirname, '..')
 
 const LEFT_OUT = [
   // These test programs and documents, not the source, or take longer than a mutant may.
-  /^(conformance|crash|examples|fuzz|mutation|package|runtimes)\//,
+  /^(conformance|crash|docs|examples|fuzz|mutation|package|runtimes)\//,
   /^attacks\/(01|04|21|22)-/,
   /^(docstrings|readme|layers|spec-appendix|surface)\.test/,
   /^properties\/registry/,
