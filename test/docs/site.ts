@@ -21,10 +21,13 @@ const placeOf = (guide: string) => {
 const inOrder = (guides: readonly string[]): string[] =>
   guides.toSorted((one, other) => placeOf(one) - placeOf(other) || one.localeCompare(other))
 
+/** What TypeDoc calls modules. */
+const REFERENCE = 'API reference'
+
 const guides = inOrder(readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')))
 const GROUPS = {
   Guides: guides.map((name) => `docs/${name}`),
-  Modules: [],
+  [REFERENCE]: [],
   'Format and security': ['SPEC.md', 'SECURITY.md', 'CHANGELOG.md'],
   Source: ['ARCHITECTURE.md', 'bench/README.md', 'test/attacks/README.md'],
 }
@@ -37,6 +40,9 @@ async function build(): Promise<Application> {
     projectDocuments: Object.values(GROUPS).flat(),
     groupOrder: Object.keys(GROUPS),
     navigation: { includeGroups: true },
+    // Each document begins with a heading of its own.
+    headings: { readme: false, document: false },
+    locales: { en: { kind_plural_module: REFERENCE } },
     sortEntryPoints: false,
   })
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_, document) => {
