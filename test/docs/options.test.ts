@@ -1,5 +1,5 @@
 // The examples of docs/options.md run, its table has every option of every function, and its defaults are true.
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
@@ -217,5 +217,15 @@ describe('the table of all options', () => {
       for (const option of wordsIn(options)) for (const name of before) said.add(`${name}: ${option}`)
     }
     expect([...said].sort()).toEqual([...optionsInCode()].sort())
+  })
+})
+
+describe('the table of errors', () => {
+  it('has each code', () => {
+    const [, type = ''] = readFileSync(join(root, 'src/core/errors.ts'), 'utf8').split('export type ErrorCode =')
+    const codes = [...type.split('const messages')[0]!.matchAll(/^ {2}\| '([a-z-]+)'$/gm)].map(([, code]) => code)
+    expect(codes.length).toBeGreaterThan(15)
+    const said = [...guide.split('## Errors')[1]!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, code]) => code)
+    expect(said).toEqual(codes)
   })
 })
