@@ -50,7 +50,13 @@ interface StoresGuide {
     file: ReadableStream<Uint8Array>,
     writer: KeysetWriter,
   ): Promise<string[]>
-  moveToNewPairs(state: StateStore, blocks: Blocks, password: string, atLeast: string): Promise<Keyset>
+  moveToNewPairs(
+    state: StateStore,
+    blocks: Blocks,
+    keyset: Keyset,
+    atLeast: string,
+    send: (hostExport: Uint8Array) => Promise<void>,
+  ): Promise<Keyset>
   testStores(connect: () => Promise<StateStore>, open: () => Promise<BlobStore>): Promise<void>
 }
 
@@ -75,13 +81,17 @@ describe('docs/stores.md', () => {
         expect(await of.backUpInto(state, blocks, file(), writer)).toEqual(refs)
 
         const position = await openLog(state, 'backups', writer).append(bytes(refs[0]!))
-        const last = await of.moveToNewPairs(state, blocks, PASSWORD, position)
+        const sent: Uint8Array[] = []
+        const send = async (hostExport: Uint8Array) => void sent.push(hostExport)
+        const loaded = await loadKeyset(state, PASSWORD)
+        const last = await of.moveToNewPairs(state, blocks, loaded, position, send)
+        expect(sent.map((each) => openWriter(each).revision.split('-')[0])).toEqual(['2', '3'])
         expect(last.retired).toBe(0)
         expect((await openLog(state, 'backups', last).last({ atLeast: position }))?.position).toBe(position)
         expect(Buffer.concat(await all(openFrom(blocks, last, refs))).toString()).toBe('a file')
         await failure(() => all(openFrom(blocks, keyset, refs)), 'key-not-found')
         await failure(() => of.backUpInto(state, blocks, file(), writer), 'stale-export')
-        expect(await of.backUpInto(state, blocks, file(), openWriter(last.export('host')))).toEqual(refs)
+        expect(await of.backUpInto(state, blocks, file(), openWriter(sent[1]!))).toEqual(refs)
       }
     } finally {
       rmSync(folder, { recursive: true })
