@@ -1,4 +1,4 @@
-// Jest, with both ways to test a product that README.md shows, on Node 20 and 22, in both of its environments.
+// Jest, with both ways to test a product that docs/threads.md shows, on Node 20 and 22, in both of its environments.
 import { join } from 'node:path'
 import { programOf, RUNTIMES } from '../runtimes/runtimes.ts'
 import { output } from './outcome.ts'

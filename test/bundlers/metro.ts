@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createContext, runInContext } from 'node:vm'
 import { assertRoundTrip, output } from './outcome.ts'
 
-/** What React Native has, and what README.md says that an app must add: randomness, and TextDecoder before 0.85. */
+/** What React Native has, and what docs/threads.md says that an app must add: randomness, and TextDecoder before 0.85. */
 const PROVIDED = {
   crypto: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) },
   TextEncoder,
