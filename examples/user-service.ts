@@ -144,11 +144,16 @@ class UserService {
     this.#byUser.take(sha256(name))
     const who = (await this.#users.idOf(name)) ?? NOBODY
     const store = this.#storeOf(who)
-    // If the password changes while the credential is checked, the new session is over at once.
-    const password = await passwordIn(store)
-    const isRight = await verifyCredential(store, credential, this.#hashing).catch(tooBusy)
-    if (!isRight) throw new Refusal(401, 'wrong name or password')
-    return Response.json({ token: await this.#sessions.open({ who, password }) }, { status: 201 })
+    for (;;) {
+      const before = await versionIn(store)
+      const isRight = await verifyCredential(store, credential, this.#hashing).catch(tooBusy)
+      if (!isRight) throw new Refusal(401, 'wrong name or password')
+      // Not before the check: for a name that exists, reading the profile takes longer.
+      const password = await passwordIn(store)
+      // If the profile changed meanwhile, the credential may be that of the previous password: check it again.
+      if ((await versionIn(store)) === before)
+        return Response.json({ token: await this.#sessions.open({ who, password }) }, { status: 201 })
+    }
   }
 
   /**
@@ -207,6 +212,8 @@ async function passwordIn(store: StateStore): Promise<string> {
   const record = await loadRecord(store)
   return record === undefined ? '' : parseProfile(record).passwordId
 }
+
+const versionIn = async (store: StateStore): Promise<number> => (await store.read('profile'))?.version ?? 0
 
 /** Too many hashes at once are the client's to wait for. */
 function tooBusy(error: unknown): never {

@@ -1,6 +1,6 @@
-// What README.md says is true, and its examples type-check and run. The links of the guides are checked here too.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+// What README.md says is true, and its examples type-check and run. docs/links.test.ts checks its links.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deriveClient, generateTypedKey } from '../src/client.ts'
 import { KeystrataError, openLog, saveKeyset } from '../src/index.ts'
@@ -197,29 +197,6 @@ describe('README', () => {
         published.some((path) => link === path || link.startsWith(`${path}/`)),
         link,
       ).toBe(true)
-    }
-  })
-})
-
-describe('the links of the guides', () => {
-  const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
-
-  /** Returns the fragments by which the headings of a document can be linked, as GitHub makes them. */
-  const fragmentsOf = (path: string): string[] =>
-    [...textOf(path).matchAll(/^#+ (.*)$/gm)].map((match) =>
-      match[1]!
-        .toLowerCase()
-        .replaceAll(/[^\w\- ]/g, '')
-        .replaceAll(' ', '-'),
-    )
-
-  it.each(guides)('%s links to files and headings that exist', (guide) => {
-    const text = textOf(join('docs', guide)).replaceAll(/^```.*?^```/gms, '')
-    for (const [, target = '', fragment] of text.matchAll(/\]\(([^)#\s]*)(?:#([^)\s]*))?\)/g)) {
-      if (/^[a-z]+:/.test(target)) continue
-      const path = target === '' ? join('docs', guide) : normalize(join(dirname(join('docs', guide)), target))
-      expect(existsSync(join(root, path)), path).toBe(true)
-      if (fragment !== undefined) expect(fragmentsOf(path), `${path}#${fragment}`).toContain(fragment)
     }
   })
 })

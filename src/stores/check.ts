@@ -23,8 +23,8 @@ const OTHER_BYTES = 'it returns other bytes than the successful write stored'
 /**
  * Checks that a store keeps the most important rules, before a program relies on it. It finds stores that ignore
  * conditions, such as S3 servers that accept `If-None-Match` and overwrite nevertheless, and stores whose answers have
- * the wrong type. It takes about thirty requests, at the first start about fifty, and leaves the small objects
- * `check` and `check/1` in a StateStore.
+ * the wrong type. It makes about thirty calls, the first time about fifty, and leaves the small objects `check` and
+ * `check/1` in a StateStore. On S3 a call of a StateStore takes one or two requests.
  * The full tests are in `keystrata/stores/contract`.
  * @throws TypeError that names the rule which the store breaks
  * @throws the store's own errors
