@@ -74,6 +74,20 @@ describe('test/attacks', () => {
     expect([...new Set(named)].sort()).toEqual([...files].sort())
   })
 
+  it('README.md names other tests that exist', () => {
+    const more = rows.flatMap(([row]) =>
+      [
+        ...row
+          .split(' | ')
+          .at(-1)!
+          .matchAll(/`([\w/-]+)`/g),
+      ].map(([, name]) => name!),
+    )
+    expect(more.length).toBeGreaterThan(30)
+    const found = (name: string) => existsSync(join(root, `test/${name}${name.endsWith('/') ? '' : '.test.ts'}`))
+    expect(more.filter((name) => !found(name))).toEqual([])
+  })
+
   it('is named by the threat model, file by file', () => {
     const table = read('docs/threat-model.md').split('## Who can do what')[0]!
     const numbers = [...table.matchAll(/\| (\d[\d, -]*) \|$/gm)].flatMap(([, cell = '']) => cell.split(', '))
