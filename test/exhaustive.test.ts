@@ -21,7 +21,7 @@ it.each([
     file: 'src/core/suite.ts',
     from: '  vault: {',
     to: "  strong: { id: 0x0103, owner: 'a keyset', envelopeBytes: 1713, strength: 2, methods: ['x25519'] },\n  vault: {",
-    files: ['src/keyset/mask.ts', 'src/keyset/record.ts'],
+    files: ['src/keyset/mask.ts', 'src/keyset/signed-record.ts'],
   },
   {
     change: 'a suite whose row lacks a proper number',

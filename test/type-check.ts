@@ -33,7 +33,12 @@ export function brokenBy(
   host.getSourceFile = (path, languageVersion) =>
     path === changed ? ts.createSourceFile(path, text.replace(from, to), languageVersion) : known.getSourceFile(path)
   const program = ts.createProgram(known.getRootFileNames(), known.getCompilerOptions(), host)
-  return files.filter((path) => program.getSemanticDiagnostics(program.getSourceFile(join(root, path))).length > 0)
+  return files.filter((path) => {
+    const source = program.getSourceFile(join(root, path))
+    // The compiler would report on all files.
+    if (source === undefined) throw new Error(`${path} is not a file of the program`)
+    return program.getSemanticDiagnostics(source).length > 0
+  })
 }
 
 /** Returns the compiler's messages about these files of a program, each with the name of its file. */

@@ -92,7 +92,7 @@ describe('a share’s recipient wants to forge content', () => {
     const block = await sealIn('scoped')
     const ciphertext = await plantedUnder(keyByShare(block), Mode.scoped, block.label)
     await failure(() => owner.open({ ...block, ciphertext }), 'authentication-failed')
-    // Another recipient of the share is deceived. SECURITY.md documents this: the share's log shows the difference.
+    // Another recipient of the share is deceived. docs/threat-model.md documents this: the share's log shows the difference.
     expectSame(await reader.open({ ...block, envelope: share.add(block), ciphertext }), forged)
   })
 

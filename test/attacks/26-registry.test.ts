@@ -134,7 +134,7 @@ describe('somebody who can read the registry’s key mints challenges', () => {
     const proof = victim.prove(mint(key, { date: later }), OWN)
     await failure(() => registry.connect(proof), 'expired')
     vi.useFakeTimers({ now: later, toFake: ['Date'] })
-    // What SECURITY.md says that they can do: once, at that time.
+    // What docs/threat-model.md says that they can do: once, at that time.
     await registry.connect(proof)
     await failure(() => registry.connect(proof), 'expired')
     const another = victim.prove(mint(key, { date: later, random: sample(32, 2) }), OWN)

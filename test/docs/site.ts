@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '../..')
 /** The guides in the order in which somebody reads them. A guide that is not named here comes after these. */
 const ORDER = [
   ...['keyset', 'vault', 'client', 'sharing', 'escrow', 'recovery', 'stores', 'services', 'threads', 'options'],
-  ...['fleet', 'legacy-des', 'glossary', 'threat-model', 'design'],
+  ...['fleet', 'legacy-des', 'demos', 'glossary', 'operations', 'threat-model', 'design', 'server-rules'],
 ]
 const placeOf = (guide: string) => {
   const place = ORDER.indexOf(guide.replace('.md', ''))

@@ -149,7 +149,7 @@ async function search(kind: string, secrets: readonly Secret[], searched: string
   ]
 }
 
-/** Copies that stay, and why. SECURITY.md lists them, because no program in JavaScript can prevent them. */
+/** Copies that stay, and why. docs/threat-model.md lists them, because no program in JavaScript can prevent them. */
 const STAYS: readonly { roles: readonly string[]; encoding: string; why: string; unless?: string }[] = [
   { roles: ['password', 'activation'], encoding: 'bytes', why: 'a text that people type is a string' },
   { roles: ['login'], encoding: 'base64', why: 'a credential is a string' },

@@ -65,7 +65,7 @@ describe('a block whose ciphertext is damaged', () => {
     const { blobs, blocks } = await filled()
     await damage(blobs, dataOf(shared), sample(shared.ciphertext.length, 9))
     await failure(() => opened(blocks), 'authentication-failed')
-    // What SECURITY.md says.
+    // What docs/operations.md says.
     await blocks.delete(shared.label)
     expect(await blocks.has(shared.label)).toBe(false)
     expect(await blocks.put(shared)).toBe(true)
