@@ -1,4 +1,4 @@
-// "To restore, do this" of SPEC.md, step by step: from the files of a folder and a secret to the bytes of files. The
+// "Restoring data" of SPEC.md, step by step: from the files of a folder and a secret to the bytes of files. The
 // library writes. To restore, nothing of it is used but the second readers, which were written from SPEC.md alone.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
