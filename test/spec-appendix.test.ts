@@ -175,7 +175,7 @@ describe('appendix C', () => {
     const share = read.shares[0] as Pair
     const values: Record<string, Buffer> = {
       'keyset id (16)': read.id,
-      ...pair('block pair', block!),
+      ...pair('block key pair', block!),
       'block salt (32)': read.blockSalt,
       'dedup key (32)': read.dedupKey,
       'source signing seed (32)': read.sourceSigning.seed,
