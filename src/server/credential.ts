@@ -1,5 +1,5 @@
 // Logging users in (SPEC §12.2). The verifier of a password lies under the key id of its root key, as the profile's record
-// names it. So a verifier is written before its record, and the record that counts says which verifier is valid: no
+// names it. So a verifier is written before its record, and the effective record says which verifier is valid: no
 // transaction is needed, and no moment exists in which neither password works. Not protected: weak passwords. A key id
 // lets anyone test passwords at the cost of PBKDF2 alone, so the names of these objects must not get into URLs or logs.
 import { type Bytes, EMPTY, equalBytes, toHex, utf8 } from '../core/bytes.ts'

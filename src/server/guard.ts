@@ -86,7 +86,7 @@ function assertAllowed(name: string): void {
   })
 }
 
-/** Writes a record if it may follow the one that counts, and then tidies up. */
+/** Writes a record if it may follow the effective one, and then tidies up. */
 async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Array): Promise<boolean> {
   const next = readProfileRecord(bytes)
   const stored = await untilNotRefused(() => readAllowing(store, version, next))
@@ -101,7 +101,7 @@ async function writeProfile(store: CheckedStore, version: number, bytes: Uint8Ar
 }
 
 /**
- * Reads the record that counts. If `version` is the next one, checks that `next` may be written there.
+ * Reads the effective record. If `version` is the next one, checks that `next` may be written there.
  * @throws KeystrataError `policy` if the password of `next` is a new one and has no verifier. It may also have been cleared
  *   because another record was written meanwhile, which the next reading shows
  * @throws KeystrataError as {@link assertFollows}

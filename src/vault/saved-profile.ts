@@ -115,7 +115,7 @@ export async function saveProfile(store: StateStore, profile: Profile): Promise<
   }
 }
 
-/** Returns whether a record is the one that counts, or the one before it: then another device has built on it already. */
+/** Returns whether a record is the effective one, or the one before it: then another device has built on it already. */
 function isStored({ bytes }: ParsedProfile, { bytes: counting, previous }: ParsedProfile): boolean {
   return equalBytes(bytes, counting) || equalBytes(previousOf(bytes), previous)
 }

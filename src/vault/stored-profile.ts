@@ -22,11 +22,11 @@ import {
   readProfileRecord,
 } from './profile-record.ts'
 
-/** The record that counts, and where it is. */
+/** The effective record, and where it is. */
 export interface StoredRecord {
   /** The newest version of the object in the store, behind which the next record goes. */
   readonly version: number
-  /** The version of the record that counts. It is lower if what is above does not count. */
+  /** The version of the effective record. It is lower if the versions above it are not effective. */
   readonly at: number
   readonly record: ParsedProfile
 }
@@ -34,7 +34,7 @@ export interface StoredRecord {
 type Counting = Omit<StoredRecord, 'version'>
 
 /**
- * Reads the record that counts (SPEC §13.4): the newest that is undamaged, and that its predecessor allows. Returns
+ * Reads the effective record (SPEC §13.4): the newest that is undamaged, and that its predecessor allows. Returns
  * undefined if the store has none.
  * @throws KeystrataError `malformed`, `authentication-failed`, `limit-exceeded` if every version is damaged
  * @throws KeystrataError `unsupported` if the newest undamaged one needs a later release
@@ -45,7 +45,7 @@ export async function readStoredRecord(store: CheckedStore): Promise<StoredRecor
   return { version: newest.version, ...(await countingFrom(store, newest.version, newest.bytes)) }
 }
 
-/** Returns the record that counts among this version and those below. */
+/** Returns the effective record among this version and those below. */
 async function countingFrom(store: CheckedStore, version: number, bytes: Uint8Array): Promise<Counting> {
   const below = version === 1 ? undefined : await store.readVersion(PROFILE_NAME, version - 1)
   const record = attempted(() => readProfileRecord(bytes))
@@ -121,13 +121,13 @@ export interface ProfileView {
   readonly atLeast: number
 }
 
-/** A profile that was read or written: the record that counts, and what is in it. */
+/** A profile that was read or written: the effective record, and what is in it. */
 export interface ProfileState extends StoredRecord {
   readonly contents: ProfileContents
 }
 
 /**
- * Reads and opens the record that counts. The caller disposes of the keys in the result.
+ * Reads and opens the effective record. The caller disposes of the keys in the result.
  * @throws KeystrataError `missing` if the store has no profile
  * @throws KeystrataError `rollback` if it is older than the handle
  * @throws KeystrataError `policy` if it is another profile
@@ -141,7 +141,7 @@ export async function readProfileState({ store, owner, profileId, atLeast }: Pro
 }
 
 /**
- * Reads and verifies the record that counts.
+ * Reads and verifies the effective record.
  * @throws KeystrataError as in {@link readProfileState}
  */
 export async function readVerifiedRecord(view: ProfileView): Promise<ParsedProfile> {
@@ -215,7 +215,7 @@ export interface NextProfile {
 }
 
 /**
- * Changes the profile that counts, and tries again if another device wrote first.
+ * Changes the effective profile record, and tries again if another device wrote first.
  * @param change returns what to write, or undefined if an earlier try is stored after all. The caller owns the keys that
  *   it creates
  * @returns the record that was written

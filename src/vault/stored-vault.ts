@@ -40,7 +40,7 @@ import {
  */
 const READS = 10
 
-/** The keyring that counts, and the newest version of the object in the store, behind which the next one goes. */
+/** The effective keyring, and the newest version of the object in the store, behind which the next one goes. */
 export interface KeyringState {
   readonly version: number
   readonly keyring: ParsedKeyring
