@@ -314,8 +314,9 @@ export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined)
     const [t, m, p, salt, wrap] = [fields.u32(), fields.u32(), fields.u32(), fields.take(32), fields.take(WRAP + 32)]
     fields.end()
     check(passphrase !== undefined, 'wrong-password')
+    const secret = passwordBytes(passphrase)
     check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded')
-    const W = Buffer.from(argon2id(passwordBytes(passphrase), salt, { t, m, p, dkLen: 32, version: 0x13 }))
+    const W = Buffer.from(argon2id(secret, salt, { t, m, p, dkLen: 32, version: 0x13 }))
     check(equal(wrap.subarray(16, 32), keyIdOf(W)), 'wrong-password')
     key = authentic(() => openWrap(wrap, 16, W, ZERO16, EMPTY))
   }

@@ -416,8 +416,9 @@ export function openMaster(record: Buffer, password: string): Buffer {
   const fields = new Fields(record)
   const [t, m, p] = [fields.u32(), fields.u32(), fields.u32()]
   const [salt, N, verify] = [fields.take(32), fields.take(32), fields.take(32)]
+  const secret = passwordBytes(password)
   check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded') // §1.6
-  const M = xor(argon2id(passwordBytes(password), salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
+  const M = xor(argon2id(secret, salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
   check(equal(KDF(M, EMPTY, 'master-verify', [], 32), verify), 'wrong-password')
   return M
 }
@@ -479,10 +480,10 @@ function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adop
 }
 
 /**
- * §10.4 Opening, steps 1 to 5; the fields are those of §10.1. Nothing weaker than step 3 demands is accepted, unless the
- * caller accepts everything.
+ * §10.4 Opening, steps 1 to 5; the fields are those of §10.1. `accepted` is the weakest strength that the caller accepts,
+ * numbered as the minimum of §3.1, whatever step 3 demands.
  */
-export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acceptsWeaker = false): Unlabelled {
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, accepted = 2): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -500,7 +501,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
   check(pair !== undefined, 'key-not-found')
   if (named) recomputePair(named) // §9.3
   const source = adoptedOwner(header.ownerId, by)
-  check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
+  check(suite >= Math.min(suite === 0 && source ? 1 : pair.minimum, accepted), 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }
   const F = authentic(() => agree(header, pair, epk, ctM, cat(labelBytes, by.sharer ?? EMPTY))) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
@@ -509,8 +510,8 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
 }
 
 /** §10.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§9.4) */
-export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, acceptsWeaker = false): Buffer {
-  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, acceptsWeaker)
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, accepted = 2): Buffer {
+  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, accepted)
   const { blockSalt, dedupKey } = source ?? keyset
   same(labelOf(mode, P, blockSalt), labelBytes) // 6
   if (mode === 1) same(hmac('sha256', dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)

@@ -119,7 +119,7 @@ function theyOpenWith(current: string, by: DelegationVector, bytes: Uint8Array, 
   const pair = { ...block, skX: buffer(current.slice(0, 64)), seedM: buffer(current.slice(64)) }
   const none = { blockSalt: Buffer.alloc(0), dedupKey: Buffer.alloc(0) }
   const owner = { id, pairs: [pair], adopted: adopted.map((each) => ({ id: each, ...none })) }
-  return openUnlabelled(bytes, label, owner, true).P
+  return openUnlabelled(bytes, label, owner, 0).P
 }
 
 describe('delegated-head.json', () => {
