@@ -85,7 +85,7 @@ const suiteOf = (type: number) => 0x0300 + type
 /** §16.1 Typed keys */
 export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
   const characters = Array.from(text(given)).length // code points
-  check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
+  check(characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
   const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')]
   const salt = hash('sha256', D('typed-key'), ...[...names, ascii(role), typeName(type)].map(LP))
   return Buffer.from(
@@ -141,7 +141,6 @@ function inForm(name: string, of: 'realm' | 'user'): Buffer | undefined {
 /** §17.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
 export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
-  check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
   const name = bytes.toString('utf8')
   const form = inForm(name, of)
   check(form !== undefined && equal(form, bytes), 'malformed')
@@ -371,7 +370,7 @@ export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): S
   const { header, fields } = readKept(bytes, 15, MIB + 4096)
   const [stored, wrap] = [fields.u8(), fields.take(fields.u32())]
   fields.end()
-  check(stored >= 1 && stored <= 3 && stored === kind, 'unsupported')
+  check(stored === kind, 'unsupported')
   check(equal(header.keyId, keyIdOf(deviceKey)), 'key-not-found')
   same(header.ownerId, ZERO16)
   return authentic(() => readSaved(openWrap(wrap, 7, deviceKey, ZERO16, u8(kind)), kind))

@@ -87,7 +87,7 @@ function follows(opened: Opened, { realm, proven }: Escrow): boolean {
     keys.every((key, i) => {
       const proof = proven.keys[i]!
       const hashed = proofHash(key, proof.role, account, client)
-      return key.type !== 4 && key.type === proof.type && equal(hashed, proof.hash)
+      return key.type === proof.type && equal(hashed, proof.hash)
     })
   )
 }
@@ -199,7 +199,7 @@ export function openLegacyBlock(block: Uint8Array, label: string, client: { acco
   const fields = new Fields(block)
   const header = readHeader(fields, 4, [0x0304])
   const [iv, tag, ciphertext] = [fields.take(8), fields.take(32), fields.rest()]
-  check(ciphertext.length >= 8 && ciphertext.length % 8 === 0, 'malformed')
+  check(ciphertext.length % 8 === 0 && ciphertext.length !== 0, 'malformed')
   check(ciphertext.length <= 64 * MIB + 8, 'limit-exceeded')
   const { key: K } = client
   check(equal(header.keyId, keyIdOf(K)), 'key-not-found')

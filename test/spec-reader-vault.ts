@@ -60,7 +60,7 @@ export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(
 /** §1.2 Text: the name of a realm, or of a user (in lower case) */
 export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   const encoded = Buffer.from(of === 'user' ? userName(name) : text(name), 'utf8')
-  check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
+  check(encoded.length <= 255, 'invalid-text') // the empty text was refused
   return encoded
 }
 

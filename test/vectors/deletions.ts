@@ -3,7 +3,8 @@
 //
 // A check is a call of `check` or of another function whose result nobody uses, an operand of && or || in a condition, an
 // `if` that throws or returns false, a bound in a comparison (one less and one more), and `authentic`, which gives every
-// error inside the same name. The readers are changed once: every check asks whether it is the one that is deleted. The
+// error inside the same name. An operand that only narrows a type for TypeScript, or asks which runtime this is, is not a
+// check. The readers are changed once: every check asks whether it is the one that is deleted. The
 // first run deletes none, and records for each check the vectors in which a deletion changes its result. Only these can
 // notice the deletion, so only these run again.
 import { readFileSync } from 'node:fs'
@@ -52,10 +53,12 @@ function changed(source: ts.SourceFile, types: ts.TypeChecker): string {
   const withoutParentheses = (node: ts.Expression): ts.Expression =>
     ts.isParenthesizedExpression(node) ? withoutParentheses(node.expression) : node
 
+  /** Whether a condition compares with undefined, or is one of typeof, instanceof and in. */
+  const narrows = (node: ts.Expression) =>
+    /^\S+ [!=]== undefined$|^typeof | in |instanceof /.test(node.getText(source).replace(/^!\((.*)\)$/, '$1'))
   /** A condition that a deletion makes true. Its operands are checks themselves. */
   function condition(node: ts.Expression, value: boolean): void {
-    const { kind } = withoutParentheses(node)
-    if (kind === ts.SyntaxKind.TrueKeyword || kind === ts.SyntaxKind.FalseKeyword) return
+    if (node.getText(source).includes('process.versions')) return
     wrap(node, `deletions.${value ? 'and' : 'or'}(${add(node)}, (`, '))')
   }
   function visit(node: ts.Node): void {
@@ -93,7 +96,7 @@ function changed(source: ts.SourceFile, types: ts.TypeChecker): string {
           const inner = withoutParentheses(operand)
           // a && b && c is (a && b) && c: a and b are operands of their own.
           const isSame = ts.isBinaryExpression(inner) && inner.operatorToken.getText(source) === operator
-          if (!isSame) condition(operand, operator === '&&')
+          if (!isSame && !narrows(inner)) condition(operand, operator === '&&')
         }
       }
       if (['<', '<=', '>', '>='].includes(operator) && number(left) && number(right)) {
