@@ -71,6 +71,11 @@ describe('registration.json', () => {
     },
   )
 
+  const arming = registrationVectors().filter((vector) => vector.arming !== undefined)
+  it.each(arming)('$id: arming it gives $arming', async ({ bytes, code, arming: expected }) => {
+    expect(await outcome(() => armRegistration(unhex(bytes), code!))).toBe(expected)
+  })
+
   it('both readers arm a registration file, with the same result', () => {
     const byId = (wanted: string) => registrationVectors().find(({ id }) => id === wanted)!
     const [unarmed, armed] = [byId('unarmed'), byId('armed')]

@@ -439,7 +439,14 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
         const shown = [found.server, found.expires, hex(found.opened.privateKey.key)]
         expectSame([...shown, buffer(bytes).at(-31) === 1 && armed], [server, expires, privateKey, armed])
       }
-      return [{ expected: vector.expect, read }]
+      const arm = () => {
+        const armed = custody.armRegistration(buffer(bytes), code ?? '')
+        expectSame(hex(armed), hex(buffer(bytes).subarray(0, -1)) + '01' + hex(armed.subarray(-30)))
+      }
+      return [
+        { expected: vector.expect, read },
+        ...(vector.arming === undefined ? [] : [{ expected: vector.arming, read: arm }]),
+      ]
     },
     'legacy-block': ({ account, key, label, block, content, expect: expected }) => {
       const open = () => custody.openLegacyBlock(buffer(block), label, { account, key: buffer(key) })

@@ -353,6 +353,8 @@ export interface RegistrationVector extends Vector {
   expires: number
   armed: boolean
   privateKey: string
+  /** What arming the file with the code gives. */
+  arming?: 'ok' | ErrorCode
 }
 
 /** A block under DES-56. */
