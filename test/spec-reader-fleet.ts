@@ -11,10 +11,10 @@ import {
   readChecksummed,
   readHeader,
 } from './spec-reader.ts'
-import { readPair, readPublic, recomputePair, same, u8, useCard, x25519, xor } from './spec-reader.ts'
+import { isContributory, readPair, readPublic, recomputePair, same, u8, useCard, x25519, xor } from './spec-reader.ts'
 import type { Revision } from './spec-reader-revision.ts'
 import { digits } from './spec-reader-share.ts'
-import { isContributory, isSigned, openSeal, readCard, readVersion, SEAL } from './spec-reader-vault.ts'
+import { isSigned, openSeal, readCard, readVersion, SEAL } from './spec-reader-vault.ts'
 
 /** §21 What a machine has that opened a delegation */
 export interface Delegation extends Revision {

@@ -5,8 +5,8 @@ import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
-import { modulusCheck, openLock, openWrap, pairId, readChecksummed, readHeader, x25519 } from './spec-reader.ts'
-import { same, u8 } from './spec-reader.ts'
+import { modulusCheck, openLock, openWrap, pairId, readChecksummed, readHeader } from './spec-reader.ts'
+import { isContributory, same, u8 } from './spec-reader.ts'
 import { passwordBytes, text, userName } from './spec-reader-text.ts'
 
 export interface Login {
@@ -114,15 +114,6 @@ export function readGenerations(fields: Fields, size: number): { generation: num
 
 /** §13.1, §14.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
 export const generationContext = (vaultId: Buffer, generation: number): Buffer => cat(LP(vaultId), u32(generation))
-
-/** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
-export function isContributory(pkX: Buffer): boolean {
-  try {
-    return x25519(Buffer.alloc(32, 9), pkX).length === 32
-  } catch {
-    return false
-  }
-}
 
 /** §5 Fingerprint, as it is displayed */
 export function fingerprintOf(sharing: Pick<Card, 'pkX' | 'pkM'>, cardSigning: Buffer, sourceSigning: Buffer): string {

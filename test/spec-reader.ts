@@ -152,6 +152,15 @@ export function modulusCheck(pkM: Buffer): boolean {
   return pairs.every((two) => (two & 0xfff) < 3329 && two >> 12 < 3329)
 }
 
+/** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
+export function isContributory(pkX: Buffer): boolean {
+  try {
+    return x25519(Buffer.alloc(32, 9), pkX).length === 32
+  } catch {
+    return false
+  }
+}
+
 /** §1.3 Key derivation */
 export function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[], L: number): Buffer {
   return Buffer.from(crypto.hkdfSync('sha512', ikm, salt, cat(D(label), ...context.map(LP), u16(L)), L))
@@ -244,7 +253,6 @@ export function readPublic(fields: Fields): PublicHalf {
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
 export const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
-const readBlockPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
 const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
 export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
@@ -269,7 +277,7 @@ interface HostPlain {
 
 /** §9.3 Reads it; it is not authentic until the MAC is verified */
 function readHostPlain(fields: Fields): HostPlain {
-  const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
+  const [block, blockSalt, dedupKey, seed] = [readHalf(fields), fields.take(32), fields.take(32), fields.take(32)]
   const cardSigning = fields.take(32)
   const [retired, shares] = [fields.list(() => readHalf(fields)), fields.list(() => readShare(fields))]
   const adopted = fields.list(
@@ -320,7 +328,7 @@ function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
 
 /** §9.3 The sealed section of a source definition (2) or a source storage (3) */
 function readSourceSealed(fields: Fields, destination: number): Secrets {
-  const block = readBlockPair(fields)
+  const block = readPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
   const readAdopted = () => ({ id: fields.take(16), blockSalt: fields.take(32), dedupKey: fields.take(32) })
   if (destination === 2) {
@@ -377,7 +385,6 @@ interface Parsed extends Placed {
 export function parseKeyset(bytes: Uint8Array): Parsed {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
-  check(all.length >= 48 + 72, 'malformed')
   const body = new Fields(all.subarray(48, -72))
   const [version, revision] = [body.take(8).readBigUInt64BE(), body.take(16)]
   const history = readHistory(body, version)
@@ -439,9 +446,13 @@ export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
 
 /** §9.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
 export function readWriter(bytes: Uint8Array): ReturnType<typeof readHostPlain> & Placed {
-  const { destination, plain, version, revision, history } = parseKeyset(bytes)
-  check(destination === 1, 'policy') // the document names no error for it; the library's is taken
-  return { ...readHostPlain(new Fields(plain)), version, revision, history }
+  const { destination, plain, encryption, version, revision, history } = parseKeyset(bytes)
+  check(destination === 1, 'policy')
+  check(encryption > 0, 'policy') // §10.5: nobody has asked for unencrypted blocks
+  const section = readHostPlain(new Fields(plain))
+  check(encryption >= section.block.minimum, 'policy')
+  check(isContributory(section.block.pkX) && modulusCheck(section.block.pkM), 'malformed')
+  return { ...section, version, revision, history }
 }
 
 export interface Unlabelled {
