@@ -2,7 +2,16 @@
 // spec-reader.ts, it was written from SPEC.md alone, and the notes there apply.
 import bcrypt from 'bcryptjs'
 import { authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, type Header } from './spec-reader.ts'
-import { isContributory, modulusCheck, openWrap, pairId, readChecksummed, readHeader, recomputeSigning, same } from './spec-reader.ts'
+import {
+  isContributory,
+  modulusCheck,
+  openWrap,
+  pairId,
+  readChecksummed,
+  readHeader,
+  recomputeSigning,
+  same,
+} from './spec-reader.ts'
 import type { RecoveryKey } from './spec-reader-recovery.ts'
 import {
   type AdminPair,

@@ -146,18 +146,10 @@ export function login(password: string, realm: string, user: string): Login {
   return { credential: out.subarray(0, 24).toString('base64url'), rootKey: out.subarray(24) }
 }
 
-/** §4.3 Opens a SEAL whose P has the given size */
-export function openSeal(
-  bytes: Buffer,
-  type: number,
-  size: number,
-  pair: AdminPair,
-  ownerId: Buffer,
-  context: Buffer,
-): Buffer {
+/** §4.3 Opens a SEAL. How long it is, the object says that it is in. */
+export function openSeal(bytes: Buffer, type: number, pair: AdminPair, ownerId: Buffer, context: Buffer): Buffer {
   const fields = new Fields(bytes)
   const header = readHeader(fields, type, [0x0402])
-  check(bytes.length === SEAL(size), 'malformed')
   const [epk, ctM, c] = [fields.take(32), fields.take(1568), fields.take(32)]
   check(equal(pairId(pair), header.keyId), 'key-not-found')
   same(header.ownerId, ownerId)
@@ -177,7 +169,7 @@ export function openRecoverySlot(
   generation: number,
 ): Buffer {
   const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
-  return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
+  return openSeal(sealed, 3, admin, profileId, cat(names, generationContext(vaultId, generation)))
 }
 
 /** §14.2 Steps 1 and 2 */

@@ -243,7 +243,11 @@ async function changedReader(): Promise<typeof secondReader> {
           })
           bundler.onLoad({ filter: /\/remembered\.ts$/ }, () => ({ contents: ARGON2, resolveDir: TESTS }))
           bundler.onResolve({ filter: /^@noble\/post-quantum\/ml-kem\.js\?$/ }, () => {
-            return bundler.resolve('@noble/post-quantum/ml-kem.js', { resolveDir: TESTS, kind: 'import-statement', pluginData: 'real' })
+            return bundler.resolve('@noble/post-quantum/ml-kem.js', {
+              resolveDir: TESTS,
+              kind: 'import-statement',
+              pluginData: 'real',
+            })
           })
           bundler.onResolve({ filter: /^@noble\/post-quantum\/ml-kem\.js$/ }, ({ pluginData }) => {
             return pluginData === 'real' ? undefined : { path: 'ml-kem', namespace: 'remembering' }
@@ -321,5 +325,7 @@ for (const site of unnoticed.filter((each) => !known.includes(each))) {
 const stale = Object.keys(EQUIVALENT).filter((key) => !used.has(key))
 for (const key of stale) console.log(`listed as equivalent, but there is no such unnoticed deletion: ${key}`)
 const open = unnoticed.length - known.length
-console.log(`${sites.length} checks, ${open} unnoticed, ${known.length} more that are listed as equivalent, ${seconds()} s`)
+console.log(
+  `${sites.length} checks, ${open} unnoticed, ${known.length} more that are listed as equivalent, ${seconds()} s`,
+)
 process.exitCode = open + stale.length > 0 ? 1 : 0

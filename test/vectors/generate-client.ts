@@ -140,7 +140,11 @@ function blockByHand(content: Uint8Array, more: { suite?: number; ownerId?: Uint
   const context = [Buffer.from(NAMES.account), Buffer.from('private')]
   const { suite = 0x0303, ownerId = KDF(K, EMPTY, 'owner-id', context, 16) } = more
   const digest = createHash('sha256').update(content).digest()
-  const { label = createHmac('sha256', KDF(K, EMPTY, 'block-label', context, 32)).update(digest).digest() } = more
+  const {
+    label = createHmac('sha256', KDF(K, EMPTY, 'block-label', context, 32))
+      .update(digest)
+      .digest(),
+  } = more
   const [head, n] = [header(4, suite, { keyId: keyIdOf(K), ownerId }), Buffer.from(sample(32, 6))]
   const aad = (c: Buffer) => cat(D('aad'), head, LP(cat(n, c)), LP(label))
   const { c, sealed } = lock(K, n, 'client-block', [Buffer.from('private'), Buffer.from(ownerId)], content, aad)
@@ -149,7 +153,13 @@ function blockByHand(content: Uint8Array, more: { suite?: number; ownerId?: Uint
 block('by-hand', 'made piece by piece', 3, blockByHand(sample(100)))
 block('suite-sealed', 'sealed with the suite of another type', 3, blockByHand(sample(100), { suite: 0x0301 }), refused)
 block('owner-id-sealed', 'sealed for another owner id', 3, blockByHand(sample(100), { ownerId: sample(16) }), refused)
-block('label-sealed', 'sealed under the label of another block', 3, blockByHand(sample(100), { label: sample(32) }), refused)
+block(
+  'label-sealed',
+  'sealed under the label of another block',
+  3,
+  blockByHand(sample(100), { label: sample(32) }),
+  refused,
+)
 block('magic', 'kSTR', 3, { ...plain, bytes: patched(plain.bytes, 0, [0x6b]) }, malformed)
 block('no-tag', 'no room for the tag', 3, { ...plain, bytes: blockByHand(sample(9)).bytes.subarray(0, 127) }, malformed)
 block('empty-by-hand', 'the tag alone', 3, blockByHand(new Uint8Array(0)))
@@ -365,7 +375,8 @@ proof(
 const elsewhere = { realm: utf8('elsewhere') }
 const minted = encodeProof(both, issued({}, sample(32, 72)))
 const ofNothing = encodeProof(both, sample(100))
-const ofAnother = (more: Partial<StoredChallenge>, key?: Uint8Array<ArrayBuffer>) => encodeProof(both, issued(more, key))
+const ofAnother = (more: Partial<StoredChallenge>, key?: Uint8Array<ArrayBuffer>) =>
+  encodeProof(both, issued(more, key))
 proof('proof-realm', 'of a challenge for another realm', 'proof', ofAnother(elsewhere), { ...checked, ...refused })
 proof('proof-server', 'of a challenge for another server', 'proof', ofAnother({ server: utf8('storage-2') }), {
   ...checked,
@@ -479,7 +490,12 @@ const letters = (count: number) => utf8('x'.repeat(count))
 row('name-1', 'a name of one byte', knownLast(letters(1)), rowByHand(letters(1)))
 row('name-255', 'a name of 255 bytes', knownLast(letters(255)), rowByHand(letters(255)))
 const LAST = 8_640_000_000_000_000
-row('last', 'the last date', knownLast(letters(1), { issuedAt: LAST }), rowByHand(letters(1), { issuedAt: BigInt(LAST) }))
+row(
+  'last',
+  'the last date',
+  knownLast(letters(1), { issuedAt: LAST }),
+  rowByHand(letters(1), { issuedAt: BigInt(LAST) }),
+)
 for (const [id, comment, bytes] of [
   ['name-256', 'a name of 256 bytes', rowByHand(letters(256))],
   ['name-0', 'a name of no bytes', rowByHand(letters(0))],
@@ -596,9 +612,15 @@ kept('key-longest', '4,096 bytes', 'key', zeros(4096, openKey), malformed)
 kept('key-too-long', '4,097 bytes', 'key', zeros(4097, openKey), { expect: 'limit-exceeded' })
 kept('order-limit-checksum', '4,097 bytes of another kind', 'key', new Uint8Array(4097), { expect: 'limit-exceeded' })
 kept('order-checksum-type', 'a wrong checksum, type 15', 'key', patched(openKey, 5, [15]), malformed)
-kept('order-type-kind', 'type 15, neither open nor protected', 'key', resummed(patched(patched(openKey, 48, [2]), 5, [15])), {
-  ...unsupported,
-})
+kept(
+  'order-type-kind',
+  'type 15, neither open nor protected',
+  'key',
+  resummed(patched(patched(openKey, 48, [2]), 5, [15])),
+  {
+    ...unsupported,
+  },
+)
 
 const SALT = Buffer.from(sample(32, 90))
 interface Protection {
@@ -612,7 +634,14 @@ interface Protection {
   /** Whether Argon2 is not computed, because a reader must not. */
   unhashed?: boolean
 }
-async function protectedForm({ t = 1, m = 8, p = 1, kind = 1, trailing = EMPTY, ...more }: Protection): Promise<Buffer> {
+async function protectedForm({
+  t = 1,
+  m = 8,
+  p = 1,
+  kind = 1,
+  trailing = EMPTY,
+  ...more
+}: Protection): Promise<Buffer> {
   const costs = { iterations: t, memoryKiB: m, lanes: p }
   const hashed = () => hashPassword(more.passphrase ?? 'a passphrase', SALT, costs, {}, 32)
   const W = Buffer.from(more.unhashed === true ? sample(32, 91) : await hashed())
@@ -633,10 +662,17 @@ await costs('no-lanes', 'no lanes', { p: 0, unhashed }, tooMuch)
 await costs('lanes', '17 lanes', { p: 17, m: 8 * 17, unhashed }, tooMuch)
 await costs('memory-per-lane', '15 KiB for 2 lanes', { p: 2, m: 15, unhashed }, tooMuch)
 await costs('memory', '1 GiB and 1 KiB', { m: 2 ** 20 + 1, unhashed }, tooMuch)
-await costs('work', '5 iterations over 838,861 KiB: 1 KiB more than 4 GiB in all', { t: 5, m: 838_861, unhashed }, tooMuch)
+await costs(
+  'work',
+  '5 iterations over 838,861 KiB: 1 KiB more than 4 GiB in all',
+  { t: 5, m: 838_861, unhashed },
+  tooMuch,
+)
 await costs('kind-protected', 'protected, of kind 2', { kind: 2 }, malformed)
 await costs('protected-trailing', 'a byte behind the WRAP', { trailing: u8(0) }, malformed)
-const wrapped = (more: Parameters<typeof wrap>[3], type = 16) => ({ wrapped: (W: Buffer) => wrap(W, type, D_KEY, more) })
+const wrapped = (more: Parameters<typeof wrap>[3], type = 16) => ({
+  wrapped: (W: Buffer) => wrap(W, type, D_KEY, more),
+})
 await costs('wrap-magic', 'a WRAP that begins with kSTR', wrapped({ magic: 'kSTR' }), refused)
 await costs('wrap-type', 'a WRAP of type 7', wrapped({}, 7), refused)
 await costs('wrap-suite', 'a WRAP of suite 0x0402', wrapped({ suite: 0x0402 }), refused)
@@ -686,16 +722,28 @@ const clientP = ({ platform = 3, type = 3, accountType = 1, flag = 1, client = '
   )
 kept('login-by-hand', 'a saved login, made piece by piece', 'login', savedLogin())
 kept('client-by-hand', 'a saved client, made piece by piece', 'client', savedByHand(2, clientP()))
-kept('client-key-id', 'another key id in the outer header', 'client', savedByHand(2, clientP(), { outside: { keyId: sample(16) } }), {
-  expect: 'key-not-found',
-})
+kept(
+  'client-key-id',
+  'another key id in the outer header',
+  'client',
+  savedByHand(2, clientP(), { outside: { keyId: sample(16) } }),
+  {
+    expect: 'key-not-found',
+  },
+)
 kept(
   'client-wrap-key-id',
   'another key id in the WRAP: it is not compared',
   'client',
   savedByHand(2, clientP(), { inside: { keyId: sample(16) } }),
 )
-kept('login-owner', 'an owner id in the outer header', 'login', savedLogin({ outside: { ownerId: sample(16) } }), refused)
+kept(
+  'login-owner',
+  'an owner id in the outer header',
+  'login',
+  savedLogin({ outside: { ownerId: sample(16) } }),
+  refused,
+)
 kept('login-wrap-owner', 'an owner id in the WRAP', 'login', savedLogin({ inside: { ownerId: sample(16) } }), refused)
 kept('login-wrap-suite', 'a WRAP of suite 0x0402', 'login', savedLogin({ inside: { suite: 0x0402 } }), refused)
 kept('login-wrap-magic', 'a WRAP that begins with kSTR', 'login', savedLogin({ inside: { magic: 'kSTR' } }), refused)
@@ -721,9 +769,15 @@ kept(
   savedLogin({ outside: { keyId: sample(16) } }),
   unsupported,
 )
-kept('order-device-owner', 'of another device, with an owner id', 'login', savedLogin({ outside: { keyId: sample(16), ownerId: sample(16) } }), {
-  expect: 'key-not-found',
-})
+kept(
+  'order-device-owner',
+  'of another device, with an owner id',
+  'login',
+  savedLogin({ outside: { keyId: sample(16), ownerId: sample(16) } }),
+  {
+    expect: 'key-not-found',
+  },
+)
 
 const MASTER = withBytes(plantedMaster, (bytes) => Buffer.from(bytes))
 const exported = (destination: 'definition' | 'host') => {
@@ -732,9 +786,20 @@ const exported = (destination: 'definition' | 'host') => {
 }
 const keysetP = (optional: Uint8Array, of = exported('definition')) => cat(MASTER, optional, of)
 kept('keyset-definition', 'a definition', 'keyset', savedByHand(3, keysetP(u8(0))))
-kept('keyset-strength-2', 'with a strength, as earlier writers stored it', 'keyset', savedByHand(3, keysetP(cat(u8(1), u8(2)))))
+kept(
+  'keyset-strength-2',
+  'with a strength, as earlier writers stored it',
+  'keyset',
+  savedByHand(3, keysetP(cat(u8(1), u8(2)))),
+)
 kept('keyset-strength-3', 'with a strength that is none', 'keyset', savedByHand(3, keysetP(cat(u8(1), u8(3)))), refused)
-kept('keyset-strength-flag', 'a flag of 2 for the strength', 'keyset', savedByHand(3, keysetP(cat(u8(2), u8(2)))), refused)
+kept(
+  'keyset-strength-flag',
+  'a flag of 2 for the strength',
+  'keyset',
+  savedByHand(3, keysetP(cat(u8(2), u8(2)))),
+  refused,
+)
 kept('keyset-host', 'an export of the host', 'keyset', savedByHand(3, keysetP(u8(0), exported('host'))), refused)
 const otherKeyset = cat(u8(0), exported('definition'))
 kept('keyset-master', 'another master key', 'keyset', savedByHand(3, cat(sample(32, 94), otherKeyset)), refused)
@@ -768,7 +833,9 @@ kept('text-mark', 'a text that begins with U+FEFF', 'text', textByHand(padded(ut
 kept('text-magic', 'kSTR', 'text', textByHand(padded(utf8('x')), { magic: 'kSTR' }), malformed)
 kept('text-suite', 'suite 0x0402', 'text', textByHand(padded(utf8('x')), { suite: 0x0402 }), unsupported)
 kept('text-owner', 'an owner id', 'text', textByHand(padded(utf8('x')), { ownerId: sample(16) }), refused)
-kept('text-key-id', 'another key id', 'text', textByHand(padded(utf8('x')), { keyId: sample(16) }), { expect: 'key-not-found' })
+kept('text-key-id', 'another key id', 'text', textByHand(padded(utf8('x')), { keyId: sample(16) }), {
+  expect: 'key-not-found',
+})
 kept('text-header-type', '127 bytes, of type 7', 'text', patched(value.subarray(0, 127), 5, [7]), unsupported)
 kept('text-header-cut', '47 bytes', 'text', value.subarray(0, 47), malformed)
 kept('order-cut-key-id', '127 bytes, with another key id', 'text', flipped(value, 16).subarray(0, 127), malformed)

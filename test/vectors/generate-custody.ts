@@ -226,9 +226,21 @@ byHand('too-long', '4,097 bytes', sized(4097), { expect: 'limit-exceeded' })
 escrow('magic', 'kSTR', patched(deposit, 0, [0x6b]), code, malformed)
 escrow('header-cut', '47 bytes, of type 17', patched(deposit, 5, [17]).subarray(0, 47), code, malformed)
 escrow('header-alone', 'a header', deposit.subarray(0, 48), code, malformed)
-escrow('order-signature-code', 'one bit of a signature, and a mistyped code', flipped(deposit, deposit.length - 1), mistyped, refused)
+escrow(
+  'order-signature-code',
+  'one bit of a signature, and a mistyped code',
+  flipped(deposit, deposit.length - 1),
+  mistyped,
+  refused,
+)
 escrow('order-cut-code', 'a byte short, and a mistyped code', deposit.subarray(0, -1), mistyped, malformed)
-escrow('order-des-code', 'of a client under DES-56, and a mistyped code', claimed(des, encodeClient(both)), mistyped, malformed)
+escrow(
+  'order-des-code',
+  'of a client under DES-56, and a mistyped code',
+  claimed(des, encodeClient(both)),
+  mistyped,
+  malformed,
+)
 escrow(
   'order-des-signature',
   'of a client under DES-56, and one bit of a signature',
@@ -350,20 +362,65 @@ file('too-long', '8,193 bytes', fileOf(8193), { expect: 'limit-exceeded', arming
 file('magic', 'kSTR', {}, { ...malformed, bytes: hex(patched(unarmed, 0, [0x6b])), arming: 'malformed' })
 file('header-cut', '47 bytes, of type 9', {}, { ...malformed, bytes: hex(patched(unarmed, 5, [9]).subarray(0, 47)) })
 const badEscrow = flipped(deposit, deposit.length - 1)
-file('escrow-type', 'an escrow of type 17', { escrow: patched(deposit, 5, [17]) }, { ...refused, arming: 'authentication-failed' })
-file('order-escrow-code', 'an escrow that is altered, and a mistyped code', { escrow: badEscrow }, { code: mistyped, ...refused })
-file('order-escrow-account', 'an escrow that is altered, of another account', { escrow: badEscrow }, { account: 'x', ...refused })
-file('order-account-code', 'of another account, and a mistyped code', {}, { code: mistyped, account: 'x', expect: 'policy' })
-file('order-expired-code', 'past its date, and a mistyped code', {}, { code: mistyped, now: expires, expect: 'expired' })
-file('order-code-escrow', 'a mistyped code for an escrow of another code', {}, { code: mistyped, ...invalidText, arming: 'invalid-text' })
-const twiceWrong = { bytes: hex(unarmed.subarray(0, -1)), code: mistyped, ...malformed, arming: 'invalid-text' as const }
+file(
+  'escrow-type',
+  'an escrow of type 17',
+  { escrow: patched(deposit, 5, [17]) },
+  { ...refused, arming: 'authentication-failed' },
+)
+file(
+  'order-escrow-code',
+  'an escrow that is altered, and a mistyped code',
+  { escrow: badEscrow },
+  { code: mistyped, ...refused },
+)
+file(
+  'order-escrow-account',
+  'an escrow that is altered, of another account',
+  { escrow: badEscrow },
+  { account: 'x', ...refused },
+)
+file(
+  'order-account-code',
+  'of another account, and a mistyped code',
+  {},
+  { code: mistyped, account: 'x', expect: 'policy' },
+)
+file(
+  'order-expired-code',
+  'past its date, and a mistyped code',
+  {},
+  { code: mistyped, now: expires, expect: 'expired' },
+)
+file(
+  'order-code-escrow',
+  'a mistyped code for an escrow of another code',
+  {},
+  { code: mistyped, ...invalidText, arming: 'invalid-text' },
+)
+const twiceWrong = {
+  bytes: hex(unarmed.subarray(0, -1)),
+  code: mistyped,
+  ...malformed,
+  arming: 'invalid-text' as const,
+}
 file('order-arming-code', 'a byte short, and a mistyped code: only arming parses the code first', {}, twiceWrong)
-file('arming-other', 'armed with the code of another deposit', {}, {
-  ...{ code: other.activationCode, ...refused, arming: 'authentication-failed' },
-})
-file('arming-unsigned', 'one bit of the provider’s signature: arming does not look at it', {}, {
-  ...{ bytes: hex(flipped(unarmed, unarmed.length - 2)), ...refused, arming: 'ok' },
-})
+file(
+  'arming-other',
+  'armed with the code of another deposit',
+  {},
+  {
+    ...{ code: other.activationCode, ...refused, arming: 'authentication-failed' },
+  },
+)
+file(
+  'arming-unsigned',
+  'one bit of the provider’s signature: arming does not look at it',
+  {},
+  {
+    ...{ bytes: hex(flipped(unarmed, unarmed.length - 2)), ...refused, arming: 'ok' },
+  },
+)
 const seedOfCard = withBytes(plantedContents().additional!.cardSigning.seed, (seed) => new Uint8Array(seed))
 const [, reducing] = oddSigner('s', seedOfCard)
 const signedPart = unarmed.subarray(0, -65)
@@ -373,7 +430,12 @@ file('unreduced', 's + L for the scalar s', {}, { bytes: hex(withS), ...refused 
 const [mixedKey, mixedSigner] = oddSigner('mixed', seedOfCard)
 const unsignedCard = patched(card.bytes, 48 + 1600, mixedKey).subarray(0, -64)
 const mixedCard = concat(unsignedCard, mixedSigner(concat(domain('sign/card'), unsignedCard)))
-file('card-mixed-order', 'a provider with a card signing key that is not torsion-free', {}, { card: hex(mixedCard), ...refused })
+file(
+  'card-mixed-order',
+  'a provider with a card signing key that is not torsion-free',
+  {},
+  { card: hex(mixedCard), ...refused },
+)
 
 // ── data under DES ───────────────────────────────────────────────────────────────────────────────────────────────────
 const blocks: LegacyBlockVector[] = []
@@ -436,10 +498,20 @@ const unevenFirst = concat(nine, Uint8Array.of(1, 7, 7, 7, 7, 7, 7))
 block('padding-uneven-first', 'another first byte of the padding', desByHand(unevenFirst, nine), refused)
 const padded = concat(nine, new Uint8Array(7).fill(7))
 block('owner-id-sealed', 'sealed for another owner id', desByHand(padded, nine, { ownerId: sample(16) }), refused)
-block('label-sealed', 'sealed under the label of another block', desByHand(padded, nine, { label: sample(32) }), refused)
+block(
+  'label-sealed',
+  'sealed under the label of another block',
+  desByHand(padded, nine, { label: sample(32) }),
+  refused,
+)
 block('magic', 'kSTR', with_(patched(hundred.block, 0, [0x6b])), malformed)
 block('header-cut', '47 bytes', with_(hundred.block.subarray(0, 47)), malformed)
-block('order-cut-key-id', 'a byte short, with another key id', with_(flipped(hundred.block, 16).subarray(0, -1)), malformed)
+block(
+  'order-cut-key-id',
+  'a byte short, with another key id',
+  with_(flipped(hundred.block, 16).subarray(0, -1)),
+  malformed,
+)
 block('order-key-id-owner', 'another key id and another owner id', with_(flipped(flipped(hundred.block, 16), 40)), {
   expect: 'key-not-found',
 })

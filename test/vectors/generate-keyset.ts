@@ -421,7 +421,11 @@ keyset(
 )
 
 // Faults under a right mac that one check alone can reject. Definitions, because they are small, where they have the field.
-const P_OF = { shares: 1697 + 64 + 64 + 1697 + 64 + 2 + 1697 + 2, retired: 1697 + 64 + 64 + 1697 + 64 + 2, sharing: 1697 + 128 }
+const P_OF = {
+  shares: 1697 + 64 + 64 + 1697 + 64 + 2 + 1697 + 2,
+  retired: 1697 + 64 + 64 + 1697 + 64 + 2,
+  sharing: 1697 + 128,
+}
 function altered(
   id: string,
   comment: string,
@@ -437,32 +441,96 @@ const third = Uint8Array.of(3)
 const longerSealed = ({ sealed }: Parts) => ({ sealed: concat(sealed, new Uint8Array(1)) })
 altered('definition-longer', 'a byte more in the sealed section', 'definition', longerSealed)
 const sourcePublic = signingPairOf(new SecretKey('signing', sample(32, 31))).publicKey
-altered('source-signing-apart', 'the source signing public key of another pair', 'definition', section('sealed', 1697 + 96, sourcePublic))
-altered('block-x25519-apart', 'the pk_x of another pair', 'definition', section('sealed', 1, complete.sharing.publicHalves.x25519))
-altered('block-ml-kem-apart', 'the pk_m of another pair', 'definition', section('sealed', 33, complete.sharing.publicHalves.mlKem1024))
+altered(
+  'source-signing-apart',
+  'the source signing public key of another pair',
+  'definition',
+  section('sealed', 1697 + 96, sourcePublic),
+)
+altered(
+  'block-x25519-apart',
+  'the pk_x of another pair',
+  'definition',
+  section('sealed', 1, complete.sharing.publicHalves.x25519),
+)
+altered(
+  'block-ml-kem-apart',
+  'the pk_m of another pair',
+  'definition',
+  section('sealed', 33, complete.sharing.publicHalves.mlKem1024),
+)
 altered('definition-minimum-3', 'a minimum of 3', 'definition', section('sealed', 0, third))
-altered('storage-sharing-minimum-3', 'a minimum of 3 in the sharing pair', 'storage', section('sealed', P_OF.sharing, third))
-altered('storage-sharing-minimum-0', 'a minimum of 0 in the sharing pair', 'storage', section('sealed', P_OF.sharing, Uint8Array.of(0)), {
-  card: 'ok',
-})
-altered('storage-retired-minimum-3', 'a minimum of 3 in a retired pair', 'storage', section('sealed', P_OF.retired, third))
+altered(
+  'storage-sharing-minimum-3',
+  'a minimum of 3 in the sharing pair',
+  'storage',
+  section('sealed', P_OF.sharing, third),
+)
+altered(
+  'storage-sharing-minimum-0',
+  'a minimum of 0 in the sharing pair',
+  'storage',
+  section('sealed', P_OF.sharing, Uint8Array.of(0)),
+  {
+    card: 'ok',
+  },
+)
+altered(
+  'storage-retired-minimum-3',
+  'a minimum of 3 in a retired pair',
+  'storage',
+  section('sealed', P_OF.retired, third),
+)
 altered('storage-share-minimum-3', 'a minimum of 3 in a share', 'storage', section('sealed', P_OF.shares + 16, third))
-altered('storage-share-minimum-0', 'a minimum of 0 in a share', 'storage', section('sealed', P_OF.shares + 16, Uint8Array.of(0)), {})
-altered('storage-share-flag-2', 'a flag of 2 before the private halves of a share', 'storage', section('sealed', P_OF.shares + 16 + 1601, Uint8Array.of(2)))
-altered('storage-card-apart', 'the card signing public key of another pair: found at the first use of the card', 'storage', section('sealed', P_OF.sharing + 1697 + 32, sourcePublic), {
-  card: 'authentication-failed',
-})
-altered('storage-retired-apart', 'the pk_m of another pair in a retired pair: found at its first use', 'storage', section('sealed', P_OF.retired + 33, complete.sharing.publicHalves.mlKem1024), {})
+altered(
+  'storage-share-minimum-0',
+  'a minimum of 0 in a share',
+  'storage',
+  section('sealed', P_OF.shares + 16, Uint8Array.of(0)),
+  {},
+)
+altered(
+  'storage-share-flag-2',
+  'a flag of 2 before the private halves of a share',
+  'storage',
+  section('sealed', P_OF.shares + 16 + 1601, Uint8Array.of(2)),
+)
+altered(
+  'storage-card-apart',
+  'the card signing public key of another pair: found at the first use of the card',
+  'storage',
+  section('sealed', P_OF.sharing + 1697 + 32, sourcePublic),
+  {
+    card: 'authentication-failed',
+  },
+)
+altered(
+  'storage-retired-apart',
+  'the pk_m of another pair in a retired pair: found at its first use',
+  'storage',
+  section('sealed', P_OF.retired + 33, complete.sharing.publicHalves.mlKem1024),
+  {},
+)
 const apartLists = (more: Partial<typeof complete>) => ({
   sealed: encodeSections({ ...contents, additional: { ...complete, revoked: [], ...more } }, 'host').sealed,
 })
-altered('host-retired-apart', 'one more retired pair in the plain section', 'host', apartLists({ retired: [] }), { ...refused, writer: 'ok' })
-altered('host-shares-apart', 'two more shares in the plain section', 'host', apartLists({ shares: [] }), { ...refused, writer: 'ok' })
+altered('host-retired-apart', 'one more retired pair in the plain section', 'host', apartLists({ retired: [] }), {
+  ...refused,
+  writer: 'ok',
+})
+altered('host-shares-apart', 'two more shares in the plain section', 'host', apartLists({ shares: [] }), {
+  ...refused,
+  writer: 'ok',
+})
 const [aSource] = full.adopted
 const [aShare] = complete.shares
 const twiceOf = revised({
   ...full,
-  adopted: [aSource!, { ...aSource!, blockSalt: new SecretKey('block-salt', sample(32, 41)) }, { ...aSource!, id: full.id }],
+  adopted: [
+    aSource!,
+    { ...aSource!, blockSalt: new SecretKey('block-salt', sample(32, 41)) },
+    { ...aSource!, id: full.id },
+  ],
   additional: {
     ...complete,
     retired: [],
@@ -470,7 +538,13 @@ const twiceOf = revised({
     revoked: [sample(16, 42), sample(16, 42)],
   },
 })
-keyset('storage-ids-twice', '9.3', 'ids twice in each list, and its own among the adopted ones', exportFor('storage', twiceOf), { card: 'ok' })
+keyset(
+  'storage-ids-twice',
+  '9.3',
+  'ids twice in each list, and its own among the adopted ones',
+  exportFor('storage', twiceOf),
+  { card: 'ok' },
+)
 keyset('definition-ids-twice', '9.3', 'the same keyset', exportFor('definition', twiceOf))
 
 // The frame.
@@ -479,13 +553,31 @@ const framed = (offset: number, bytes: Uint8Array) => resummed(patched(defined, 
 const afterHistory = fieldAt(defined, 'destination')
 keyset('destination-0', '9.2', 'destination 0', framed(afterHistory, Uint8Array.of(0)), unsupported)
 keyset('dedup-0', '9.2', 'dedup mode 0', framed(afterHistory + 2, Uint8Array.of(0)), unsupported)
-keyset('order-magic-version', '9.2', 'kSTR, version 2 of the format', resummed(patched(patched(defined, 0, [0x6b]), 4, [2])), malformed)
+keyset(
+  'order-magic-version',
+  '9.2',
+  'kSTR, version 2 of the format',
+  resummed(patched(patched(defined, 0, [0x6b]), 4, [2])),
+  malformed,
+)
 const alone = (length: number, type: number) => summed(header(type, 0, { generation: 1 }).subarray(0, length))
 keyset('header-alone', '9.2', '56 bytes: a header and its checksum', alone(48, 13), malformed)
 keyset('header-alone-type', '9.2', 'the same, of type 12', alone(48, 12), unsupported)
 keyset('header-cut-type', '9.2', '55 bytes, of type 12', alone(47, 12), malformed)
-keyset('order-type-fields', '9.2', 'type 12, and destination 4', resummed(patched(patched(defined, 5, [12]), afterHistory, [4])), unsupported)
-keyset('order-version-destination', '9.2', 'keyset version 0, and destination 4', resummed(patched(framed(48, u64(0)), afterHistory, [4])), malformed)
+keyset(
+  'order-type-fields',
+  '9.2',
+  'type 12, and destination 4',
+  resummed(patched(patched(defined, 5, [12]), afterHistory, [4])),
+  unsupported,
+)
+keyset(
+  'order-version-destination',
+  '9.2',
+  'keyset version 0, and destination 4',
+  resummed(patched(framed(48, u64(0)), afterHistory, [4])),
+  malformed,
+)
 
 // Argon2 costs.
 const argonAt = fieldAt(defined, 'argon2')
@@ -502,33 +594,84 @@ const underCosts = async (iterations: number, memoryKiB: number, lanes: number) 
   const own = new SecretKey('master', xor(await hashPassword(PASSWORD, salt, costs, {}, 32), nonce))
   const verify = derive(own, new Uint8Array(0), 'master-verify', [], 32)
   const of = { ...bare, argon2: { ...costs, salt, nonce, verify } }
-  return encodeKeyset(withRandomness([RANDOM], () => withRevision({ ...of, history: [] }, own)), own, 'definition')
+  return encodeKeyset(
+    withRandomness([RANDOM], () => withRevision({ ...of, history: [] }, own)),
+    own,
+    'definition',
+  )
 }
 keyset('argon2-64-iterations', '1.6', '64 iterations', await underCosts(64, 8, 1))
 keyset('argon2-16-lanes', '1.6', '16 lanes, with 8 KiB for each', await underCosts(1, 128, 16))
-refusedCosts('order-password-costs', 'no password, and 65 iterations', 65, 16, 2, { password: '', expect: 'invalid-text' })
-refusedCosts('order-costs-password', '65 iterations, and another password', 65, 16, 2, { password: 'x' })
-keyset('order-password-mac', '9.2', 'another password, and one bit of the mac', resummed(flipped(defined, defined.length - 9)), {
-  ...{ password: 'x', expect: 'wrong-password' },
+refusedCosts('order-password-costs', 'no password, and 65 iterations', 65, 16, 2, {
+  password: '',
+  expect: 'invalid-text',
 })
+refusedCosts('order-costs-password', '65 iterations, and another password', 65, 16, 2, { password: 'x' })
+keyset(
+  'order-password-mac',
+  '9.2',
+  'another password, and one bit of the mac',
+  resummed(flipped(defined, defined.length - 9)),
+  {
+    ...{ password: 'x', expect: 'wrong-password' },
+  },
+)
 
 // The plain section, as a writer reads it.
 const bareHost = new Uint8Array(exportFor('host', bare))
 const plainAt = fieldAt(bareHost, 'plain')
-const written = (id: string, comment: string, offset: number, bytes: Uint8Array, writer: KeysetVector['writer'], of = bareHost) =>
-  keyset(`host-${id}`, '9.2', comment, resummed(patched(of, offset, bytes)), { ...refused, writer: writer! })
+const written = (
+  id: string,
+  comment: string,
+  offset: number,
+  bytes: Uint8Array,
+  writer: KeysetVector['writer'],
+  of = bareHost,
+) => keyset(`host-${id}`, '9.2', comment, resummed(patched(of, offset, bytes)), { ...refused, writer: writer! })
 const modulus = Uint8Array.of(0xff, 0xff, 0xff)
 written('low-order', 'a pk_x of low order in the block pair', plainAt + 1, new Uint8Array(32), 'malformed')
 written('modulus', 'a pk_m of the block pair that fails the modulus check', plainAt + 33, modulus, 'malformed')
-written('modulus-3329', 'the first coefficient of it is 3,329', plainAt + 33, Uint8Array.of(0x01, 0x0d | (full.blockPair.publicHalves.mlKem1024[1]! & 0xf0)), 'malformed')
+written(
+  'modulus-3329',
+  'the first coefficient of it is 3,329',
+  plainAt + 33,
+  Uint8Array.of(0x01, 0x0d | (full.blockPair.publicHalves.mlKem1024[1]! & 0xf0)),
+  'malformed',
+)
 written('minimum-3', 'a minimum of 3', plainAt, third, 'malformed')
-written('encryption-0', 'an encryption of 0, which nobody asked for', fieldAt(bareHost, 'encryption'), Uint8Array.of(0), 'policy')
-written('encryption-1', 'an encryption below the minimum of the block pair', fieldAt(bareHost, 'encryption'), one, 'policy')
+written(
+  'encryption-0',
+  'an encryption of 0, which nobody asked for',
+  fieldAt(bareHost, 'encryption'),
+  Uint8Array.of(0),
+  'policy',
+)
+written(
+  'encryption-1',
+  'an encryption below the minimum of the block pair',
+  fieldAt(bareHost, 'encryption'),
+  one,
+  'policy',
+)
 const weakDefault = patched(bareHost, fieldAt(bareHost, 'encryption'), one)
-written('order-encryption-low-order', 'the same, and a pk_x of low order', plainAt + 1, new Uint8Array(32), 'policy', weakDefault)
+written(
+  'order-encryption-low-order',
+  'the same, and a pk_x of low order',
+  plainAt + 1,
+  new Uint8Array(32),
+  'policy',
+  weakDefault,
+)
 const noDefault = patched(bareHost, fieldAt(bareHost, 'encryption'), [0])
 written('order-encryption-minimum-3', 'an encryption of 0, and a minimum of 3', plainAt, third, 'policy', noDefault)
-written('order-encryption-1-minimum-3', 'an encryption of 1, and a minimum of 3', plainAt, third, 'malformed', weakDefault)
+written(
+  'order-encryption-1-minimum-3',
+  'an encryption of 1, and a minimum of 3',
+  plainAt,
+  third,
+  'malformed',
+  weakDefault,
+)
 const listed = plainAt + 1601 + 96 + 32 + 2
 written('retired-minimum-3', 'a minimum of 3 in a retired pair', listed, third, 'malformed', host)
 written('retired-modulus', 'a pk_m of a retired pair that fails the modulus check', listed + 33, modulus, 'ok', host)
@@ -566,7 +709,13 @@ floor('long-forked-own-version', 'another revision of the same version', longDef
 floor('long-rollback', 'a later version', longDefinition, at(301), 'rollback')
 floor('before-password', 'a later version, and a wrong password', fullDefinition, at(8), 'rollback', { password: 'x' })
 floor('forked-before-password', 'another branch, and no password', fullDefinition, at(7), 'forked', { password: '' })
-floor('other-version', 'the revision of the keyset, with another version', fullDefinition, at(6, full.revision), 'forked')
+floor(
+  'other-version',
+  'the revision of the keyset, with another version',
+  fullDefinition,
+  at(6, full.revision),
+  'forked',
+)
 const shorterHistory = assembled(old, 'definition', { history: entries(old.history.slice(0, 254)) })
 floor('254', 'a version before 254 others: the history reaches so far', shorterHistory, at(44), 'forked')
 floor('after-fields', 'a later version, and destination 4', resummed(patched(host, 74, [4])), at(8), 'unsupported')

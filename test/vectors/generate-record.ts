@@ -239,27 +239,56 @@ record('long', 'a byte more', concat(one, new Uint8Array(1)), null, wrong)
 record('magic', 'kSTR', altered(0, [0x6b]), null, malformed)
 const ahead = await sealed(keys, CONTENT, { epoch: 1, sequence: 2, number: 5 })
 record('start-sequence', 'sequence 2 at the start of an epoch', ahead, 'start', wrong)
-record('start-epoch-1', 'number 7 at the start of epoch 1', await sealed(keys, CONTENT, { epoch: 1, number: 7 }), 'start')
+record(
+  'start-epoch-1',
+  'number 7 at the start of epoch 1',
+  await sealed(keys, CONTENT, { epoch: 1, number: 7 }),
+  'start',
+)
 const skipping = await sealed(keys, CONTENT, { sequence: 3, number: 2, previous: sha256(one) })
 record('sequence-gap', 'a sequence is left out', skipping, one, wrong)
 const odd = encodeClose({ former: [], last: { number: 0, id: NO_ID } }).subarray(0, 3)
-record('close-odd', 'a close that says nothing: readers of one record do not look', marked(keys, 'close', odd, place), one, {
-  content: hex(odd),
-})
+record(
+  'close-odd',
+  'a close that says nothing: readers of one record do not look',
+  marked(keys, 'close', odd, place),
+  one,
+  {
+    content: hex(odd),
+  },
+)
 record('close-empty', 'a close of no bytes', marked(keys, 'close', new Uint8Array(0), place), one, { content: '' })
 const [formerPair] = additional.retired
-const apart = { ...formerPair!, publicHalves: { ...formerPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 } }
+const apart = {
+  ...formerPair!,
+  publicHalves: { ...formerPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 },
+}
 const toApart = await sealed(keysFor(writing({ ...contents, encryption: 1, blockPair: apart })), CONTENT)
 /** A handle that writes, and compares no halves. */
 function writing(of: typeof contents) {
   return openWriter(encodeKeyset(of, master, 'host'))
 }
-record('retired-apart', 'to a retired pair whose halves differ', toApart, 'start', { keyset: 'storage-retired-apart', ...wrong })
+record('retired-apart', 'to a retired pair whose halves differ', toApart, 'start', {
+  keyset: 'storage-retired-apart',
+  ...wrong,
+})
 record('order-owner-key-id', 'another owner id and another key id', flipped(flipped(one, 16), 40), null, unknown)
 record('order-fields-owner', 'sequence 0, of another owner', flipped(patched(one, 48, u64(0)), 40), null, malformed)
 record('order-signature-key-id', 'another key id, not signed', flipped(one, 20), null, wrong)
-record('order-signature-place', 'one bit of the signature, and behind another one', flipped(two, two.length - 1), three, wrong)
-record('order-place-key-id', 'a key id that nobody has, behind another one', resigned(flipped(two, 20), byHost), two, wrong)
+record(
+  'order-signature-place',
+  'one bit of the signature, and behind another one',
+  flipped(two, two.length - 1),
+  three,
+  wrong,
+)
+record(
+  'order-place-key-id',
+  'a key id that nobody has, behind another one',
+  resigned(flipped(two, 20), byHost),
+  two,
+  wrong,
+)
 record('order-place-policy', 'X25519 alone, behind itself', weak, weak, wrong)
 
 // Names of logs. Nothing of the record is looked at before.
@@ -281,7 +310,10 @@ const again = (bytes: Uint8Array, from: number) => {
 record('unreduced', 's + L for the scalar s', again(one, -64), 'start', wrong)
 record('unreduced-close', 's + L for the scalar s of the last signature', again(close, -64), one, wrong)
 const closeBySource = again(close, -128)
-const bySecond = concat(closeBySource.subarray(0, -64), signedBy(seedBytes(signers.card.seed), domain('sign/record-owner'), logId, closeBySource.subarray(0, -64)))
+const bySecond = concat(
+  closeBySource.subarray(0, -64),
+  signedBy(seedBytes(signers.card.seed), domain('sign/record-owner'), logId, closeBySource.subarray(0, -64)),
+)
 record('unreduced-close-first', 's + L for the scalar s of the first signature', bySecond, one, wrong)
 function seedBytes(seed: SecretKey<'signing'>): Uint8Array {
   return withBytes(seed, (bytes) => new Uint8Array(bytes))

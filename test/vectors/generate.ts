@@ -204,30 +204,83 @@ block('header-alone', '10.1', 'a header', ...with_(onlyHeader, 'malformed'))
 const cutHeader = { envelope: patched(good.envelope, 5, [5]).subarray(0, 47), ciphertext: new Uint8Array(0) }
 block('header-cut', '2', '47 bytes, of type 5', ...with_(cutHeader, 'malformed'))
 block('envelope-mode-0', '10.1', 'mode 0', ...with_(envelopeOf(1648, [0]), 'unsupported'))
-block('plain-mode-1', '10.1', 'mode 1 where nothing is encrypted', { ...plain, envelope: patched(plain.envelope, 48, [1]) }, {
-  ...{ keyset: 'no-minimum', expect: 'unsupported' },
-})
-block('plain-cut', '10.1', 'no mode', { ...plain, envelope: plain.envelope.subarray(0, 48), ciphertext: new Uint8Array(0) }, {
-  ...{ keyset: 'no-minimum', expect: 'malformed' },
-})
-block('order-key-id-owner', '10.4', 'another key id and another owner id', ...with_({ envelope: flipped(flipped(good.envelope, 16), 32) }, 'key-not-found'))
-block('order-owner-policy', '10.4', 'X25519 alone, for another owner', await make(Mode.scoped, sample(100), { suite: Suite.x25519, ownerId: sample(16) }), {
-  expect: 'authentication-failed',
-})
+block(
+  'plain-mode-1',
+  '10.1',
+  'mode 1 where nothing is encrypted',
+  { ...plain, envelope: patched(plain.envelope, 48, [1]) },
+  {
+    ...{ keyset: 'no-minimum', expect: 'unsupported' },
+  },
+)
+block(
+  'plain-cut',
+  '10.1',
+  'no mode',
+  { ...plain, envelope: plain.envelope.subarray(0, 48), ciphertext: new Uint8Array(0) },
+  {
+    ...{ keyset: 'no-minimum', expect: 'malformed' },
+  },
+)
+block(
+  'order-key-id-owner',
+  '10.4',
+  'another key id and another owner id',
+  ...with_({ envelope: flipped(flipped(good.envelope, 16), 32) }, 'key-not-found'),
+)
+block(
+  'order-owner-policy',
+  '10.4',
+  'X25519 alone, for another owner',
+  await make(Mode.scoped, sample(100), { suite: Suite.x25519, ownerId: sample(16) }),
+  {
+    expect: 'authentication-failed',
+  },
+)
 const weakTag = await make(Mode.scoped, sample(100), { suite: Suite.x25519 })
-block('order-policy-tag', '10.4', 'X25519 alone, with another tag', { ...weakTag, envelope: flipped(weakTag.envelope, 144) }, {
-  expect: 'policy',
+block(
+  'order-policy-tag',
+  '10.4',
+  'X25519 alone, with another tag',
+  { ...weakTag, envelope: flipped(weakTag.envelope, 144) },
+  {
+    expect: 'policy',
+  },
+)
+block(
+  'order-tag-short',
+  '10.4',
+  'another tag, and 47 bytes of ciphertext',
+  ...with_({ ...flippedAt(1712), ciphertext: good.ciphertext.subarray(0, 47) }, 'authentication-failed'),
+)
+block(
+  'order-key-short',
+  '10.4',
+  'another key id, and 47 bytes of ciphertext',
+  ...with_({ ...flippedAt(16), ciphertext: good.ciphertext.subarray(0, 47) }, 'key-not-found'),
+)
+block('accepted-none', '10.4', 'not encrypted, where the caller accepts it', await make(Mode.none, sample(100)), {
+  acceptsWeaker: true,
 })
-block('order-tag-short', '10.4', 'another tag, and 47 bytes of ciphertext', ...with_({ ...flippedAt(1712), ciphertext: good.ciphertext.subarray(0, 47) }, 'authentication-failed'))
-block('order-key-short', '10.4', 'another key id, and 47 bytes of ciphertext', ...with_({ ...flippedAt(16), ciphertext: good.ciphertext.subarray(0, 47) }, 'key-not-found'))
-block('accepted-none', '10.4', 'not encrypted, where the caller accepts it', await make(Mode.none, sample(100)), { acceptsWeaker: true })
 block('accepted-x25519', '10.4', 'X25519 alone, where the caller accepts it', weakTag, { acceptsWeaker: 'x25519' })
-block('accepted-x25519-none', '10.4', 'not encrypted, where the caller accepts X25519 alone', await make(Mode.none, sample(100)), {
-  ...{ acceptsWeaker: 'x25519', expect: 'policy' },
-})
-block('accepted-owner', '10.4', 'not encrypted, for another owner: that is never accepted', await make(Mode.none, sample(100), { ownerId: sample(16) }), {
-  ...{ acceptsWeaker: true, expect: 'authentication-failed' },
-})
+block(
+  'accepted-x25519-none',
+  '10.4',
+  'not encrypted, where the caller accepts X25519 alone',
+  await make(Mode.none, sample(100)),
+  {
+    ...{ acceptsWeaker: 'x25519', expect: 'policy' },
+  },
+)
+block(
+  'accepted-owner',
+  '10.4',
+  'not encrypted, for another owner: that is never accepted',
+  await make(Mode.none, sample(100), { ownerId: sample(16) }),
+  {
+    ...{ acceptsWeaker: true, expect: 'authentication-failed' },
+  },
+)
 
 /** Makes a block of mode 2 under any key by hand: the envelope and the label are right. */
 async function globalUnder(blockKey: Uint8Array): Promise<Made> {
@@ -240,30 +293,80 @@ async function globalUnder(blockKey: Uint8Array): Promise<Made> {
 }
 const hashKey = createHash('sha3-256').update(sample(100)).digest()
 block('global-by-hand', '10.2', 'mode 2, made piece by piece', await globalUnder(hashKey))
-block('global-other-key', '10.4', 'mode 2 under another key than the hash of its content', await globalUnder(sample(32, 7)), {
-  expect: 'authentication-failed',
-})
+block(
+  'global-other-key',
+  '10.4',
+  'mode 2 under another key than the hash of its content',
+  await globalUnder(sample(32, 7)),
+  {
+    expect: 'authentication-failed',
+  },
+)
 
 // A retired pair whose halves differ: storage-retired-apart.
 const [retiredPair] = additional.retired
-const apart = { ...retiredPair!, publicHalves: { ...retiredPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 } }
+const apart = {
+  ...retiredPair!,
+  publicHalves: { ...retiredPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 },
+}
 const place = { keyset: 'storage-retired-apart', expect: 'authentication-failed' } as const
-block('retired-apart', '9.3', 'to a retired pair whose halves differ', await make(Mode.scoped, sample(100), { pair: apart, suite: Suite.x25519 }), place)
+block(
+  'retired-apart',
+  '9.3',
+  'to a retired pair whose halves differ',
+  await make(Mode.scoped, sample(100), { pair: apart, suite: Suite.x25519 }),
+  place,
+)
 const noneApart = await make(Mode.none, sample(100), { pair: apart })
-block('order-none-apart-minimum', '10.4', 'not encrypted, where both are due, under a retired pair whose halves differ', noneApart, place)
-block('none-apart-accepted', '10.4', 'the same, where the caller accepts it', noneApart, { ...place, acceptsWeaker: true })
-block('beside-apart', '9.3', 'to the block pair, beside that pair', await make(Mode.scoped, sample(100)), { keyset: 'storage-retired-apart' })
-block('order-apart-owner', '10.4', 'to that pair, for another owner', await make(Mode.none, sample(100), { pair: apart, ownerId: sample(16) }), place)
+block(
+  'order-none-apart-minimum',
+  '10.4',
+  'not encrypted, where both are due, under a retired pair whose halves differ',
+  noneApart,
+  place,
+)
+block('none-apart-accepted', '10.4', 'the same, where the caller accepts it', noneApart, {
+  ...place,
+  acceptsWeaker: true,
+})
+block('beside-apart', '9.3', 'to the block pair, beside that pair', await make(Mode.scoped, sample(100)), {
+  keyset: 'storage-retired-apart',
+})
+block(
+  'order-apart-owner',
+  '10.4',
+  'to that pair, for another owner',
+  await make(Mode.none, sample(100), { pair: apart, ownerId: sample(16) }),
+  place,
+)
 
 // Ids that are twice in a list: the keyset's own takes precedence, then the first entry.
 const [listed] = full.adopted
 const twice = { keyset: 'storage-ids-twice' }
-block('twice-first', '9.3', 'of an adopted source that is there twice', await make(Mode.scoped, sample(100), { of: { ...listed!, blockPair: full.blockPair } }), twice)
+block(
+  'twice-first',
+  '9.3',
+  'of an adopted source that is there twice',
+  await make(Mode.scoped, sample(100), { of: { ...listed!, blockPair: full.blockPair } }),
+  twice,
+)
 const secondSalt = { ...listed!, blockSalt: new SecretKey('block-salt', sample(32, 41)), blockPair: full.blockPair }
-block('twice-second', '9.3', 'the same with the block salt of the second entry', await make(Mode.scoped, sample(100), { of: secondSalt }), {
-  ...{ ...twice, expect: 'authentication-failed' },
-})
-block('twice-own', '9.3', 'of the keyset itself, whose id is among the adopted ones', await make(Mode.scoped, sample(100), { of: full }), twice)
+block(
+  'twice-second',
+  '9.3',
+  'the same with the block salt of the second entry',
+  await make(Mode.scoped, sample(100), { of: secondSalt }),
+  {
+    ...{ ...twice, expect: 'authentication-failed' },
+  },
+)
+block(
+  'twice-own',
+  '9.3',
+  'of the keyset itself, whose id is among the adopted ones',
+  await make(Mode.scoped, sample(100), { of: full }),
+  twice,
+)
 
 const packs: PackVector[] = []
 const packed = {
@@ -308,9 +411,15 @@ pack(
   refused,
 )
 
-pack('member-bits', 'unused bits in the last character of the key', whole, opening[0]!.slice(0, -1) + nextLetter(opening[0]!.at(-1)!), {
-  expect: 'malformed',
-})
+pack(
+  'member-bits',
+  'unused bits in the last character of the key',
+  whole,
+  opening[0]!.slice(0, -1) + nextLetter(opening[0]!.at(-1)!),
+  {
+    expect: 'malformed',
+  },
+)
 /** The letter after one: those of 32 bytes end with two bits that are not used. */
 function nextLetter(letter: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -322,12 +431,22 @@ pack('no-members', 'no members', encodePack([]), opening[0]!, refused)
 pack('no-bytes', 'no bytes', new Uint8Array(0), opening[0]!, { expect: 'malformed' })
 const thousand = encodePack(Array.from({ length: 1024 }, () => new Uint8Array(0)))
 pack('count-1024', '1,024 members', thousand, opening[0]!.replace('.0.', '.1023.'), refused)
-pack('lengths-cut', 'a count of members, and no lengths', Uint8Array.of(0, 0, 0, 1), opening[0]!, { expect: 'malformed' })
-pack('order-string-pack', 'a form that is none, and no pack', new Uint8Array(3), 'x.0.', { expect: 'malformed' })
-pack('order-count-cut', '1,025 members, and nothing else', Uint8Array.of(0, 0, 4, 1), opening[0]!, { expect: 'limit-exceeded' })
-pack('order-lengths-index', 'lengths that do not add up, and an index that is not there', patched(whole, 7, [whole[7]! + 1]), opening[0]!.replace('.0.', '.9.'), {
+pack('lengths-cut', 'a count of members, and no lengths', Uint8Array.of(0, 0, 0, 1), opening[0]!, {
   expect: 'malformed',
 })
+pack('order-string-pack', 'a form that is none, and no pack', new Uint8Array(3), 'x.0.', { expect: 'malformed' })
+pack('order-count-cut', '1,025 members, and nothing else', Uint8Array.of(0, 0, 4, 1), opening[0]!, {
+  expect: 'limit-exceeded',
+})
+pack(
+  'order-lengths-index',
+  'lengths that do not add up, and an index that is not there',
+  patched(whole, 7, [whole[7]! + 1]),
+  opening[0]!.replace('.0.', '.9.'),
+  {
+    expect: 'malformed',
+  },
+)
 for (const [id, comment, member] of [
   ['nothing', 'a member of no bytes', new Uint8Array(0)],
   ['mac-alone', 'a MAC, and nothing behind it', hmacSha256(macKey, new Uint8Array(0))],

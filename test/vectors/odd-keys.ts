@@ -41,7 +41,8 @@ export function oddSigner(odd: OddKey, seed: Uint8Array = sample(32, 8)): [Uint8
         (message) => {
           for (let r = 7n; ; r++) {
             const R = ed25519.Point.BASE.multiply(r)
-            if (challengeOf(R.toBytes(), publicKey, message) % 8n === 0n) return signatureFor(seed, publicKey, message, R, r)
+            if (challengeOf(R.toBytes(), publicKey, message) % 8n === 0n)
+              return signatureFor(seed, publicKey, message, R, r)
           }
         },
       ]

@@ -417,7 +417,8 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
     device: ({ kind, deviceKey, bytes, passphrase, place, text, expect: expected }) => {
       const read = () => {
         const key = buffer(deviceKey)
-        if (kind === 'key') return expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey)
+        if (kind === 'key')
+          return expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey)
         if (kind === 'text') return expectSame(client.openText(buffer(bytes), place, key), text)
         client.openSaved(buffer(bytes), { login: 1, client: 2, keyset: 3 }[kind], key)
       }

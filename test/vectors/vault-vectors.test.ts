@@ -173,8 +173,8 @@ describe('reset.json', () => {
         expect(written.vaults.flatMap((vault) => vault.recovery.map(({ generation }) => generation))).toEqual(recovery)
         spec.checkFollows(stored, written)
         expect(written.handover?.by).toBe(code === undefined ? 2 : 3)
-        if (code === undefined) return
-        // The same recovery key opens what was written.
+        // The same recovery key opens what was written, unless no version is left.
+        if (code === undefined || written.version === Number.MAX_SAFE_INTEGER) return
         const again = spec.readForResetByKey(profile.record, specRecovery.recoveryKeyOfCode(code), { realm, user })
         expect(again.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
       })

@@ -152,7 +152,8 @@ describe('block.json', () => {
     const keyset = keysets.get(vector.keyset)!
     const bytes = unhex(vector.block)
     const { acceptsWeaker = false } = vector
-    const options = acceptsWeaker === false ? {} : ({ allowWeaker: acceptsWeaker === true ? 'none' : acceptsWeaker } as const)
+    const options =
+      acceptsWeaker === false ? {} : ({ allowWeaker: acceptsWeaker === true ? 'none' : acceptsWeaker } as const)
     const reader = await unlockKeyset(unhex(keyset.export), keyset.password, options)
     const opened = outcome(async () => {
       expect(hex(await reader.open(parseBlock(bytes, vector.label)))).toBe(vector.content)
