@@ -20,6 +20,7 @@ import {
   openParsed,
   openWrap,
   parseKeyset,
+  readChecksummed,
   readHeader,
   same,
   u8,
@@ -291,11 +292,7 @@ export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
 
 /** §8: the limit, the magic, and the checksum of §9.2. Returns the header and the fields after it. */
 function readKept(bytes: Uint8Array, type: number, limit: number) {
-  check(bytes.length <= limit, 'limit-exceeded')
-  const all = Buffer.from(bytes)
-  check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
-  check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
-  const fields = new Fields(all.subarray(0, -8))
+  const fields = new Fields(readChecksummed(bytes, limit).subarray(0, -8))
   return { header: readHeader(fields, type, [0x0000]), fields }
 }
 
@@ -331,8 +328,9 @@ export const readOptional = <T>(fields: Fields, item: () => T): T | undefined =>
   return present === 1 ? item() : undefined
 }
 
-function readTyped(fields: Fields, last: number): TypedKey {
-  const type = readNumber(fields, last)
+/** §8 A key of type DES-56 is never saved or deposited. */
+function readTyped(fields: Fields): TypedKey {
+  const type = readNumber(fields, 3)
   return { type, key: fields.take(sizeOf(type)) }
 }
 
@@ -352,8 +350,8 @@ export function readSaved(P: Buffer, kind: number): Saved {
     saved = { kind, fields: { realm, user, loginKey: fields.take(24), rootKey: fields.take(24) } }
   } else if (kind === 2) {
     const [realm, account, client] = [readName(fields).name, readName(fields).name, readName(fields).name]
-    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields, 4)]
-    const accountKey = readOptional(fields, () => readTyped(fields, 3))
+    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields)]
+    const accountKey = readOptional(fields, () => readTyped(fields))
     saved = { kind, fields: { realm, account, client, platform, privateKey, ...(accountKey ? { accountKey } : {}) } }
   } else {
     const [masterKey, accepted] = [fields.take(32), readOptional(fields, fields.u8)]

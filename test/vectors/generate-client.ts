@@ -496,6 +496,15 @@ row(
   knownLast(letters(1), { issuedAt: LAST }),
   rowByHand(letters(1), { issuedAt: BigInt(LAST) }),
 )
+const twin = knownLast(letters(1)).clients[0]!
+row('name-twice', 'a name twice', { version: 1, clients: [twin, twin] }, rowByHand(letters(1), { count: 2 }))
+const decomposed = utf8('e\u0301')
+row(
+  'name-form',
+  'a name in another form: a row is not compared with the form',
+  knownLast(decomposed),
+  rowByHand(decomposed),
+)
 for (const [id, comment, bytes] of [
   ['name-256', 'a name of 256 bytes', rowByHand(letters(256))],
   ['name-0', 'a name of no bytes', rowByHand(letters(0))],
@@ -778,6 +787,9 @@ kept(
     expect: 'key-not-found',
   },
 )
+
+const ofDes = cat(named(NAMES.realm), named('acme'), named('desktop'), u8(3), u8(4), sample(16, 4), u8(0))
+kept('client-inner-des', 'a private key of type DES-56', 'client', savedByHand(2, ofDes), refused)
 
 const MASTER = withBytes(plantedMaster, (bytes) => Buffer.from(bytes))
 const exported = (destination: 'definition' | 'host') => {

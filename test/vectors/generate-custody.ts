@@ -329,10 +329,10 @@ const providerSeed = withBytes(plantedContents().additional!.cardSigning.seed, (
 const providerCard = readCard(card.bytes)
 const sixty = LP(Buffer.from(providerCard.fingerprint.replaceAll(' ', '')))
 function fileByHand({
-  keyId = Buffer.from(card.bytes.subarray(16, 32)) as Uint8Array,
+  keyId = Buffer.from(card.bytes.subarray(16, 32)),
   server = 'storage-1',
   until = BigInt(expires),
-  escrow: of = deposit as Uint8Array,
+  escrow: of = deposit,
   armedWith = u8(0),
 } = {}): Bytes {
   const time = Buffer.alloc(8)
@@ -421,6 +421,17 @@ file(
     ...{ bytes: hex(flipped(unarmed, unarmed.length - 2)), ...refused, arming: 'ok' },
   },
 )
+for (const [id, comment, storedCode] of [
+  ['arming-stored-code', 'a stored code that is none: arming replaces it', 'X'.repeat(30)],
+  ['arming-stored-small', 'a stored code in small letters: arming replaces it', plainCode.toLowerCase()],
+] as const)
+  file(id, comment, withCode(1, storedCode), { ...malformed, arming: 'ok' })
+const decomposed = { server: 'a\u0301' }
+file('arming-server', 'a server whose name has another form: arming does not look', decomposed, {
+  ...malformed,
+  arming: 'ok',
+})
+file('arming-nameless', 'a server without a name', { server: '' }, { ...malformed, arming: 'malformed' })
 const seedOfCard = withBytes(plantedContents().additional!.cardSigning.seed, (seed) => new Uint8Array(seed))
 const [, reducing] = oddSigner('s', seedOfCard)
 const signedPart = unarmed.subarray(0, -65)
@@ -472,7 +483,11 @@ block('key', 'another key', await sealed(sample(100), legacy(NAMES.account, samp
 })
 
 // Blocks under right MACs.
-function desByHand(padded: Uint8Array, P: Uint8Array, more: { ownerId?: Uint8Array; label?: Uint8Array } = {}): Sealed {
+function desByHand(
+  padded: Uint8Array,
+  P: Uint8Array,
+  more: { ownerId?: Uint8Array; stated?: Uint8Array; label?: Uint8Array } = {},
+): Sealed {
   const K = Buffer.from(DES)
   const context = [Buffer.from(NAMES.account), Buffer.from('private')]
   const { ownerId = KDF(K, EMPTY, 'owner-id', context, 16) } = more
@@ -480,7 +495,7 @@ function desByHand(padded: Uint8Array, P: Uint8Array, more: { ownerId?: Uint8Arr
   const [iv, key] = [Buffer.from(sample(8, 35)), desKey(K)]
   const des = crypto.createCipheriv('des-ede3-cbc', cat(key, key, key), iv).setAutoPadding(false)
   const ciphertext = cat(des.update(padded), des.final())
-  const head = header(4, 0x0304, { keyId: vaultKeyId(K), ownerId })
+  const head = header(4, 0x0304, { keyId: vaultKeyId(K), ownerId: more.stated ?? ownerId })
   const aad = cat(D('aad'), head, LP(iv), LP(label))
   const mac = KDF(K, EMPTY, 'des-mac', [Buffer.from('private'), Buffer.from(ownerId)], 32)
   const tag = hmac('sha256', mac, aad, iv, ciphertext)
@@ -498,6 +513,7 @@ const unevenFirst = concat(nine, Uint8Array.of(1, 7, 7, 7, 7, 7, 7))
 block('padding-uneven-first', 'another first byte of the padding', desByHand(unevenFirst, nine), refused)
 const padded = concat(nine, new Uint8Array(7).fill(7))
 block('owner-id-sealed', 'sealed for another owner id', desByHand(padded, nine, { ownerId: sample(16) }), refused)
+block('owner-id-header', 'another owner id in the header', desByHand(padded, nine, { stated: sample(16) }), refused)
 block(
   'label-sealed',
   'sealed under the label of another block',

@@ -39,7 +39,7 @@ import {
   withMinimum,
   x25519Pair,
 } from './make-delegation.ts'
-import { adminCard, adminSigning, adoptedAdmin, otherAdmin, otherSigning, run, signer } from './make-profile.ts'
+import { admin, adminCard, adminSigning, adoptedAdmin, otherAdmin, otherSigning, run, signer } from './make-profile.ts'
 import type { DelegatedHeadVector, DelegationVector } from './vectors.ts'
 
 const NOW = UNTIL - 86_400_000
@@ -347,6 +347,42 @@ inside(
   'retired-public',
   'with a retired pair without its private halves',
   concat(P.slice(0, RETIRED_AT + 2 + PAIR - 96), P.slice(ADOPTED_AT)),
+)
+const byOther = (
+  id: string,
+  comment: string,
+  keyset: string,
+  expect: Code,
+  making: Parameters<typeof delegationOf>[0] = {},
+) => add(id, comment, delegationOf(making), { fleet: keyset, expect })
+byOther('fleet-definition', 'opened by a definition', 'definition-full', 'policy')
+byOther(
+  'fleet-sharing-apart',
+  'opened by a keyset whose sharing pair has other halves',
+  'storage-sharing-apart',
+  'authentication-failed',
+)
+byOther(
+  'fleet-card-apart',
+  'opened by a keyset whose card signing key has other halves',
+  'host-card-key-apart',
+  'authentication-failed',
+)
+byOther(
+  'fleet-adopted-apart',
+  'sealed to an adopted card whose halves differ',
+  'storage-adopted-apart',
+  'authentication-failed',
+  { to: new Recipient({ ...adoptedAdmin.publicHalves, x25519: admin.publicHalves.x25519 }) },
+)
+good(
+  'fleet-beside-apart',
+  'sealed to the own card, beside an adopted one whose halves differ',
+  {},
+  {},
+  {
+    fleet: 'storage-adopted-apart',
+  },
 )
 append('delegation.json', delegations)
 

@@ -496,6 +496,12 @@ altered(
   section('sealed', P_OF.shares + 16 + 1601, Uint8Array.of(2)),
 )
 altered(
+  'storage-share-flag-2-direct',
+  'a flag of 2 and no private halves in a direct share',
+  'storage',
+  section('sealed', P_OF.shares + 16 + 1601 + 97 + 16 + 1601, Uint8Array.of(2)),
+)
+altered(
   'storage-card-apart',
   'the card signing public key of another pair: found at the first use of the card',
   'storage',
@@ -510,6 +516,18 @@ altered(
   'storage',
   section('sealed', P_OF.retired + 33, complete.sharing.publicHalves.mlKem1024),
   {},
+)
+const [fromOther] = full.adopted
+const otherKeys = fromOther!.keys!
+const halves = { ...otherKeys.sharing.publicHalves, x25519: complete.sharing.publicHalves.x25519 }
+const apartSource = { ...fromOther!, keys: { ...otherKeys, sharing: { ...otherKeys.sharing, publicHalves: halves } } }
+const smaller = { ...complete, retired: [], shares: [], revoked: [] }
+keyset(
+  'storage-adopted-apart',
+  '9.3',
+  'the pk_x of another pair in the sharing pair of an adopted source: found at its first use',
+  exportFor('storage', revised({ ...full, adopted: [apartSource], additional: smaller })),
+  { card: 'ok' },
 )
 const apartLists = (more: Partial<typeof complete>) => ({
   sealed: encodeSections({ ...contents, additional: { ...complete, revoked: [], ...more } }, 'host').sealed,

@@ -416,6 +416,18 @@ async function ofAdopter(): Promise<Objects> {
   return changed(await objectsIn(own), nameOf(0), 4, bySource)
 }
 
+// A definition does not have the keys of an adopted source. In an epoch of its own it does not look for them.
+const inOwn = memoryStateStore()
+await appendTo(inOwn, adopter, 3)
+const ofSource = await sealed(keysFor(source), sample(9), { sequence: 2 })
+log(
+  'definition-mixed',
+  'a record of an adopted source in an epoch of its own, by a definition',
+  { kind: 'keyset', keyset: 'definition-full' },
+  changed(await objectsIn(inOwn), nameOf(0), 2, ofSource),
+  'authentication-failed',
+)
+
 // ── vaults and scopes ────────────────────────────────────────────────────────────────────────────────────────────────
 for (const name of ['vault', 'aes-128', 'aes-192', 'aes-256', 'account'] as const) {
   const of = ownedRecordVectors().find(({ id }) => id === `${name}-first`)!.owner

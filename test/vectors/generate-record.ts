@@ -236,6 +236,8 @@ record('cut-by-one', 'the last byte is gone', one.subarray(0, -1), null, wrong)
 record('long', 'a byte more', concat(one, new Uint8Array(1)), null, wrong)
 
 // ── one check alone ──────────────────────────────────────────────────────────────────────────────────────────────────
+const lowest = await sealed(keysFor(handleWith({ ...lax, encryption: 1 })), CONTENT)
+record('suite-x25519', 'suite 0x0101, to a pair with a minimum of 0', lowest, 'start', { keyset: 'no-minimum' })
 record('magic', 'kSTR', altered(0, [0x6b]), null, malformed)
 const ahead = await sealed(keys, CONTENT, { epoch: 1, sequence: 2, number: 5 })
 record('start-sequence', 'sequence 2 at the start of an epoch', ahead, 'start', wrong)

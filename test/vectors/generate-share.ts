@@ -322,6 +322,10 @@ invite('straight-more', 'straight, with 96 bytes behind', inviteByHand(concat(st
   ...place,
   ...refused,
 })
+invite('straight-flag-2', 'straight, with a flag of 2', inviteByHand(concat(straightKeys, u8(2))), {
+  ...place,
+  ...refused,
+})
 invite(
   'unreduced-source',
   's + L for the scalar s of the first signature',

@@ -152,11 +152,11 @@ const cardSeed = withBytes(additional.cardSigning.seed, (seed) => Buffer.from(se
 type CardSigner = (message: Uint8Array) => Uint8Array
 function cardByHand({
   keyId = undefined as Uint8Array | undefined,
-  pkX = publicHalves.x25519 as Uint8Array,
-  pkM = publicHalves.mlKem1024 as Uint8Array,
-  signing = publicKeyOf(cardSeed) as Uint8Array,
-  sourceSigning = keyset.sourceSigning.publicKey as Uint8Array,
-  sign = ((message) => signedBy(cardSeed, message)) as CardSigner,
+  pkX = publicHalves.x25519,
+  pkM = publicHalves.mlKem1024,
+  signing = publicKeyOf(cardSeed),
+  sourceSigning = keyset.sourceSigning.publicKey,
+  sign = ((message) => signedBy(cardSeed, message)),
 } = {}): Buffer {
   const named = keyId ?? pairId({ pkX: Buffer.from(pkX), pkM: Buffer.from(pkM) })
   const before = cat(header(14, 0, { keyId: named, ownerId: keyset.id }), pkX, pkM, signing, sourceSigning)

@@ -190,8 +190,10 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
     ...[id, kind, label, created, needed, parts],
   ]
 
-  const openDelegation = (now: number, { delegation, card }: vectors.DelegationVector) =>
-    fleet.openDelegation(buffer(delegation), buffer(card), keysetOf('host-full'), now)
+  const openDelegation = (now: number, vector: vectors.DelegationVector) => {
+    const by = keysetOf(vector.fleet ?? 'host-full')
+    return fleet.openDelegation(buffer(vector.delegation), buffer(vector.card), by, now)
+  }
   /** Opens a block with the private halves of the current pair, as the owner of the delegation would. */
   function openRekeyed(envelope: Buffer, vector: vectors.DelegatedHeadVector, by: fleet.Delegation): Buffer {
     const { keysetId: id, block, adopted } = by
@@ -205,8 +207,8 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
   function checkProof({ kind, realm, server, registryKey, now, ...vector }: vectors.ProofVector): void {
     const bytes = buffer(vector.bytes)
     const checkIssued = (challenge: Uint8Array) => client.readIssued(challenge, realm, server, buffer(registryKey), now)
-    if (kind === 'challenge') return client.readChallenge(bytes, realm, server)
-    if (kind === 'issued') return checkIssued(bytes)
+    if (kind === 'challenge') { client.readChallenge(bytes, realm, server); return; }
+    if (kind === 'issued') { checkIssued(bytes); return; }
     const found = kind === 'enrolment' ? client.readEnrolment(bytes, realm) : client.readProof(bytes)
     if (registryKey !== '') checkIssued(found.challenge)
   }
@@ -358,7 +360,7 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
     guard: ({ name, next, records: stored, keyrings, verifier, expect: expected }) => {
       const read = () => {
         const kept = verifier === null ? undefined : buffer(verifier)
-        if (name === 'profile') return profiles.checkRecord(versionsOf(stored), buffer(next), kept)
+        if (name === 'profile') { profiles.checkRecord(versionsOf(stored), buffer(next), kept); return; }
         const vaultId = buffer(name.slice('keyring/'.length))
         profiles.checkKeyring(versionsOf(stored), versionsOf(keyrings), vaultId, buffer(next))
       }
@@ -418,8 +420,8 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
       const read = () => {
         const key = buffer(deviceKey)
         if (kind === 'key')
-          return expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey)
-        if (kind === 'text') return expectSame(client.openText(buffer(bytes), place, key), text)
+          { expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey); return; }
+        if (kind === 'text') { expectSame(client.openText(buffer(bytes), place, key), text); return; }
         client.openSaved(buffer(bytes), { login: 1, client: 2, keyset: 3 }[kind], key)
       }
       return [{ expected, read }]
@@ -442,7 +444,9 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
       }
       const arm = () => {
         const armed = custody.armRegistration(buffer(bytes), code ?? '')
-        expectSame(hex(armed), hex(buffer(bytes).subarray(0, -1)) + '01' + hex(armed.subarray(-30)))
+        const unarmed = buffer(bytes).subarray(0, armed.length - 31)
+        expectSame(hex(armed.subarray(0, -30)), hex(unarmed) + '01')
+        expectSame(armed.toString('latin1', armed.length - 30), custody.parseActivationCode(code ?? ''))
       }
       return [
         { expected: vector.expect, read },

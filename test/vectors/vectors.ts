@@ -461,6 +461,8 @@ export interface DelegationVector extends Vector {
   delegation: string
   /** The card of the expected owner. */
   card: string
+  /** The id of a keyset vector that opens it instead. */
+  fleet?: string
   /** The time of the reader, in milliseconds since 1970. */
   now: number
   keysetId: string
