@@ -127,7 +127,7 @@ function readRegistrationForm(bytes: Uint8Array) {
   const code = readOptional(fields, () => fields.take(30).toString('latin1'))
   fields.end()
   check(expires <= LAST, 'malformed')
-  check(server.length >= 1 && server.length <= 255, 'malformed')
+  check(server.length >= 1 && server.length <= 255, 'malformed') // §17.1
   return { header, server, expires: Number(expires), escrow, before, signature, code }
 }
 

@@ -654,7 +654,7 @@ async function protectedForm({
   const costs = { iterations: t, memoryKiB: m, lanes: p }
   const hashed = () => hashPassword(more.passphrase ?? 'a passphrase', SALT, costs, {}, 32)
   const W = Buffer.from(more.unhashed === true ? sample(32, 91) : await hashed())
-  const { wrapped = (key) => wrap(key, 16, D_KEY) } = more
+  const { wrapped = (key: Buffer) => wrap(key, 16, D_KEY) } = more
   return openForm({}, u8(kind), ...[t, m, p].map(u32), SALT, wrapped(W), trailing)
 }
 const tooMuch = { ...pass, expect: 'limit-exceeded' } as const

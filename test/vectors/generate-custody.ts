@@ -328,20 +328,26 @@ registration(
 const providerSeed = withBytes(plantedContents().additional!.cardSigning.seed, (seed) => Buffer.from(seed))
 const providerCard = readCard(card.bytes)
 const sixty = LP(Buffer.from(providerCard.fingerprint.replaceAll(' ', '')))
+interface FileByHand {
+  keyId?: Uint8Array
+  server?: string
+  until?: bigint
+  escrow?: Uint8Array
+  armedWith?: Uint8Array
+}
 function fileByHand({
-  keyId = Buffer.from(card.bytes.subarray(16, 32)),
   server = 'storage-1',
   until = BigInt(expires),
-  escrow: of = deposit,
   armedWith = u8(0),
-} = {}): Bytes {
+  ...made
+}: FileByHand = {}): Bytes {
+  const { keyId = card.bytes.subarray(16, 32), escrow: of = deposit } = made
   const time = Buffer.alloc(8)
   time.writeBigUInt64BE(until)
   const before = cat(header(10, 0, { keyId, ownerId: providerCard.ownerId }), named(server), time, named(of))
   return new Uint8Array(cat(before, signedBy(providerSeed, D('sign/registration'), sixty, before), armedWith))
 }
-type Made = Parameters<typeof fileByHand>[0]
-const file = (id: string, comment: string, made: Made, more: Partial<RegistrationVector> = {}) =>
+const file = (id: string, comment: string, made: FileByHand, more: Partial<RegistrationVector> = {}) =>
   registration(id, comment, fileByHand(made), { armed: false, code, ...more })
 file('by-hand', 'made byte by byte', {}, { arming: 'ok' })
 file('key-id-signed', 'another key id, signed', { keyId: sample(16) }, { ...refused, arming: 'ok' })

@@ -1,5 +1,12 @@
 // Adds the vectors of shares below to their files, unless they are there already. Run `npm run vectors`.
-import { generateKeyPair, generateSigningPair, keyPairOf, Recipient, signingPairOf } from '../../src/core/key-pairs.ts'
+import {
+  generateKeyPair,
+  generateSigningPair,
+  keyPairOf,
+  Recipient,
+  type SigningPair,
+  signingPairOf,
+} from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
 import { type Bytes, createKeyset, encodeBlock, openLog, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
@@ -292,8 +299,9 @@ const ofAnother: LogVector = {
 }
 // Invites and records with one fault, by the sharer of these records.
 const place = { card: hex(recorderCard.bytes), shareId: hex(lax.id) }
-const recorderSeed = withBytes(signers.card.seed, (seed) => new Uint8Array(seed))
-const sourceSeed = withBytes(signers.source.seed, (seed) => new Uint8Array(seed))
+const seedOf = ({ seed }: SigningPair): Bytes => withBytes(seed, (bytes) => new Uint8Array(bytes))
+const recorderSeed = seedOf(signers.card)
+const sourceSeed = seedOf(signers.source)
 interface InviteByHand {
   as?: PinnedKeys
   recipient?: PinnedKeys
@@ -301,8 +309,8 @@ interface InviteByHand {
   byCard?: (message: Uint8Array) => Uint8Array
 }
 function inviteByHand(keys: Uint8Array, { as = recorded.card, recipient = to, ...more }: InviteByHand = {}): Bytes {
-  const { bySource = (message) => sign(signers.source.seed, message) } = more
-  const { byCard = (message) => sign(signers.card.seed, message) } = more
+  const { bySource = (message: Uint8Array) => sign(signers.source.seed, message) } = more
+  const { byCard = (message: Uint8Array) => sign(signers.card.seed, message) } = more
   const names = [lax.id, fingerprintBytes(as), fingerprintBytes(recipient)].map(lengthPrefixed)
   const context = concat(...names, u64(AT))
   const sealed = sealSecret(new Recipient(to.sharing), keys, { type: ObjectType.invite, ownerId: lax.id, context })

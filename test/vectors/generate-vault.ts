@@ -149,15 +149,20 @@ card(
 
 // Cards that are right but for one field.
 const cardSeed = withBytes(additional.cardSigning.seed, (seed) => Buffer.from(seed))
-type CardSigner = (message: Uint8Array) => Uint8Array
-function cardByHand({
-  keyId = undefined as Uint8Array | undefined,
-  pkX = publicHalves.x25519,
-  pkM = publicHalves.mlKem1024,
-  signing = publicKeyOf(cardSeed),
-  sourceSigning = keyset.sourceSigning.publicKey,
-  sign = ((message) => signedBy(cardSeed, message)),
-} = {}): Buffer {
+interface CardByHand {
+  keyId?: Uint8Array
+  pkX?: Uint8Array
+  pkM?: Uint8Array
+  signing?: Uint8Array
+  sourceSigning?: Uint8Array
+  sign?: (message: Uint8Array) => Uint8Array
+}
+function cardByHand({ keyId, signing = publicKeyOf(cardSeed), ...of }: CardByHand = {}): Buffer {
+  const { pkX = publicHalves.x25519, pkM = publicHalves.mlKem1024 } = of
+  const {
+    sourceSigning = keyset.sourceSigning.publicKey,
+    sign = (message: Uint8Array) => signedBy(cardSeed, message),
+  } = of
   const named = keyId ?? pairId({ pkX: Buffer.from(pkX), pkM: Buffer.from(pkM) })
   const before = cat(header(14, 0, { keyId: named, ownerId: keyset.id }), pkX, pkM, signing, sourceSigning)
   return cat(before, sign(cat(D('sign/card'), before)))

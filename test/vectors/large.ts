@@ -6,6 +6,7 @@ import type { ReadVectors, VectorFile, VectorOf } from './second-reader.ts'
 export interface Large<File extends VectorFile = VectorFile> {
   file: File
   id: string
+  isSlow: boolean
   make: () => VectorOf[File]
 }
 
@@ -38,7 +39,7 @@ export function largeVectors(read: ReadVectors): Large[] {
       [limit + 1, above],
     ] as const) {
       const make = () => ({ ...find(), ...change(find(), length), expect })
-      made.push({ file, id: `${id}-of-${length}`, make } as unknown as Large)
+      made.push({ file, id: `${id}-of-${length}`, isSlow: length >= 64 * MIB, make })
     }
   }
   const wrong = 'authentication-failed'
@@ -60,12 +61,12 @@ export function largeVectors(read: ReadVectors): Large[] {
       const vector = read('legacy-block').find(({ id }) => id === 'bytes-100')!
       return { ...vector, ...behind(88)(vector, length), expect }
     }
-    made.push({ file: 'legacy-block', id: `bytes-100-of-${length}`, make })
+    made.push({ file: 'legacy-block', id: `bytes-100-of-${length}`, isSlow: true, make })
   }
   add('record', 'first', CONTENT + 4096, wrong, ({ record }, length) => ({
     record: record + zeros(length - record.length / 2),
   }))
-  add('keyset', 'definition-full', MIB, 'malformed', (vector, length) => ({ export: filled(vector.export, length) }))
+  add('keyset', 'source-definition', MIB, 'malformed', (vector, length) => ({ export: filled(vector.export, length) }))
   add('device', 'login', MIB + 4096, 'malformed', ({ bytes }, length) => ({ bytes: filled(bytes, length) }))
   add(
     'armor',

@@ -207,8 +207,14 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
   function checkProof({ kind, realm, server, registryKey, now, ...vector }: vectors.ProofVector): void {
     const bytes = buffer(vector.bytes)
     const checkIssued = (challenge: Uint8Array) => client.readIssued(challenge, realm, server, buffer(registryKey), now)
-    if (kind === 'challenge') { client.readChallenge(bytes, realm, server); return; }
-    if (kind === 'issued') { checkIssued(bytes); return; }
+    if (kind === 'challenge') {
+      client.readChallenge(bytes, realm, server)
+      return
+    }
+    if (kind === 'issued') {
+      checkIssued(bytes)
+      return
+    }
     const found = kind === 'enrolment' ? client.readEnrolment(bytes, realm) : client.readProof(bytes)
     if (registryKey !== '') checkIssued(found.challenge)
   }
@@ -360,7 +366,10 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
     guard: ({ name, next, records: stored, keyrings, verifier, expect: expected }) => {
       const read = () => {
         const kept = verifier === null ? undefined : buffer(verifier)
-        if (name === 'profile') { profiles.checkRecord(versionsOf(stored), buffer(next), kept); return; }
+        if (name === 'profile') {
+          profiles.checkRecord(versionsOf(stored), buffer(next), kept)
+          return
+        }
         const vaultId = buffer(name.slice('keyring/'.length))
         profiles.checkKeyring(versionsOf(stored), versionsOf(keyrings), vaultId, buffer(next))
       }
@@ -419,9 +428,14 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
     device: ({ kind, deviceKey, bytes, passphrase, place, text, expect: expected }) => {
       const read = () => {
         const key = buffer(deviceKey)
-        if (kind === 'key')
-          { expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey); return; }
-        if (kind === 'text') { expectSame(client.openText(buffer(bytes), place, key), text); return; }
+        if (kind === 'key') {
+          expectSame(hex(client.openDeviceKey(buffer(bytes), passphrase ?? undefined)), deviceKey)
+          return
+        }
+        if (kind === 'text') {
+          expectSame(client.openText(buffer(bytes), place, key), text)
+          return
+        }
         client.openSaved(buffer(bytes), { login: 1, client: 2, keyset: 3 }[kind], key)
       }
       return [{ expected, read }]
