@@ -15,6 +15,7 @@ const LINES: readonly (readonly [file: string, text: RegExp, why: string])[] = [
     /^strength > 0 \(one more\)/,
     'X25519 of an adopted keyset is weaker than the minimum there',
   ],
+  ['spec-reader-fleet.ts', /^recomputePair\(pair\)/, 'the agreement is over the public halves too'],
   ['spec-reader-recovery.ts', /^k <= n/, 'n parts have fewer than k numbers'],
   ['spec-reader-recovery.ts', /=== 'KSTR'/, 'the base64 that the object begins with is that of the magic'],
   ['spec-reader-recovery.ts', /^(end >= 0|from >= 0|to >= from)/, 'what is left then is no object with its check'],
