@@ -20,6 +20,7 @@ import {
   openParsed,
   openWrap,
   parseKeyset,
+  readChecksummed,
   readHeader,
   same,
   u8,
@@ -85,7 +86,7 @@ const suiteOf = (type: number) => 0x0300 + type
 /** §16.1 Typed keys */
 export function typedKey(given: string, type: number, role: Role, realm: string, account: string): Buffer {
   const characters = Array.from(text(given)).length // code points
-  check(characters >= 1 && characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
+  check(characters <= (type === 4 ? 8 : sizeOf(type)), 'invalid-text')
   const names = [nameBytes(realm, 'realm'), nameBytes(account, 'realm')]
   const salt = hash('sha256', D('typed-key'), ...[...names, ascii(role), typeName(type)].map(LP))
   return Buffer.from(
@@ -141,7 +142,6 @@ function inForm(name: string, of: 'realm' | 'user'): Buffer | undefined {
 /** §17.1 NAME. It must be in the normal form of §1.2, in lower case for a user; invalid UTF-8 is refused too. */
 export function readName(fields: Fields, of: 'realm' | 'user' = 'realm'): { name: string; bytes: Buffer } {
   const bytes = fields.take(fields.take(2).readUInt16BE())
-  check(bytes.length >= 1 && bytes.length <= 255, 'malformed')
   const name = bytes.toString('utf8')
   const form = inForm(name, of)
   check(form !== undefined && equal(form, bytes), 'malformed')
@@ -292,11 +292,7 @@ export function readProof(bytes: Uint8Array): Proven & { challenge: Buffer } {
 
 /** §8: the limit, the magic, and the checksum of §9.2. Returns the header and the fields after it. */
 function readKept(bytes: Uint8Array, type: number, limit: number) {
-  check(bytes.length <= limit, 'limit-exceeded')
-  const all = Buffer.from(bytes)
-  check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
-  check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
-  const fields = new Fields(all.subarray(0, -8))
+  const fields = new Fields(readChecksummed(bytes, limit).subarray(0, -8))
   return { header: readHeader(fields, type, [0x0000]), fields }
 }
 
@@ -314,8 +310,9 @@ export function openDeviceKey(bytes: Uint8Array, passphrase: string | undefined)
     const [t, m, p, salt, wrap] = [fields.u32(), fields.u32(), fields.u32(), fields.take(32), fields.take(WRAP + 32)]
     fields.end()
     check(passphrase !== undefined, 'wrong-password')
+    const secret = passwordBytes(passphrase)
     check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded')
-    const W = Buffer.from(argon2id(passwordBytes(passphrase), salt, { t, m, p, dkLen: 32, version: 0x13 }))
+    const W = Buffer.from(argon2id(secret, salt, { t, m, p, dkLen: 32, version: 0x13 }))
     check(equal(wrap.subarray(16, 32), keyIdOf(W)), 'wrong-password')
     key = authentic(() => openWrap(wrap, 16, W, ZERO16, EMPTY))
   }
@@ -331,8 +328,9 @@ export const readOptional = <T>(fields: Fields, item: () => T): T | undefined =>
   return present === 1 ? item() : undefined
 }
 
-function readTyped(fields: Fields, last: number): TypedKey {
-  const type = readNumber(fields, last)
+/** §8 A key of type DES-56 is never saved or deposited. */
+function readTyped(fields: Fields): TypedKey {
+  const type = readNumber(fields, 3)
   return { type, key: fields.take(sizeOf(type)) }
 }
 
@@ -352,8 +350,8 @@ export function readSaved(P: Buffer, kind: number): Saved {
     saved = { kind, fields: { realm, user, loginKey: fields.take(24), rootKey: fields.take(24) } }
   } else if (kind === 2) {
     const [realm, account, client] = [readName(fields).name, readName(fields).name, readName(fields).name]
-    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields, 4)]
-    const accountKey = readOptional(fields, () => readTyped(fields, 3))
+    const [platform, privateKey] = [readNumber(fields, 5), readTyped(fields)]
+    const accountKey = readOptional(fields, () => readTyped(fields))
     saved = { kind, fields: { realm, account, client, platform, privateKey, ...(accountKey ? { accountKey } : {}) } }
   } else {
     const [masterKey, accepted] = [fields.take(32), readOptional(fields, fields.u8)]
@@ -370,7 +368,7 @@ export function openSaved(bytes: Uint8Array, kind: number, deviceKey: Buffer): S
   const { header, fields } = readKept(bytes, 15, MIB + 4096)
   const [stored, wrap] = [fields.u8(), fields.take(fields.u32())]
   fields.end()
-  check(stored >= 1 && stored <= 3 && stored === kind, 'unsupported')
+  check(stored === kind, 'unsupported')
   check(equal(header.keyId, keyIdOf(deviceKey)), 'key-not-found')
   same(header.ownerId, ZERO16)
   return authentic(() => readSaved(openWrap(wrap, 7, deviceKey, ZERO16, u8(kind)), kind))

@@ -87,7 +87,7 @@ function follows(opened: Opened, { realm, proven }: Escrow): boolean {
     keys.every((key, i) => {
       const proof = proven.keys[i]!
       const hashed = proofHash(key, proof.role, account, client)
-      return key.type !== 4 && key.type === proof.type && equal(hashed, proof.hash)
+      return key.type === proof.type && equal(hashed, proof.hash)
     })
   )
 }
@@ -115,19 +115,19 @@ export function openEscrow(bytes: Uint8Array, typedCode: string): Opened {
   return openWithCode(escrow, parseActivationCode(typedCode))
 }
 
-/** §18.3 The limit, the header and the fields. A stored code is its 30 characters. */
+/** §18.3 The limit, the header and the fields */
 function readRegistrationForm(bytes: Uint8Array) {
   check(bytes.length <= 8192, 'limit-exceeded')
   const fields = new Fields(Buffer.from(bytes))
   const header = readHeader(fields, 10, [0x0000])
-  const [{ name: server }, expires] = [readName(fields), fields.take(8).readBigUInt64BE()]
+  const [server, expires] = [fields.take(fields.take(2).readUInt16BE()), fields.take(8).readBigUInt64BE()]
   const escrow = fields.take(fields.take(2).readUInt16BE())
   const before = fields.bytes.subarray(0, fields.at)
   const signature = fields.take(64)
   const code = readOptional(fields, () => fields.take(30).toString('latin1'))
   fields.end()
   check(expires <= LAST, 'malformed')
-  check(code === undefined || isStoredCode(code), 'malformed')
+  check(server.length >= 1 && server.length <= 255, 'malformed') // §17.1
   return { header, server, expires: Number(expires), escrow, before, signature, code }
 }
 
@@ -141,7 +141,9 @@ export function openRegistration(
   options: { code?: string; account?: string; now: number },
 ): Registration {
   const provider = readCard(card)
-  const { header, server, expires, escrow: nested, before, signature, code: stored } = readRegistrationForm(bytes)
+  const { header, expires, escrow: nested, before, signature, code: stored, ...form } = readRegistrationForm(bytes)
+  check(stored === undefined || isStoredCode(stored), 'malformed')
+  const { name: server } = readName(new Fields(cat(u8(0), u8(form.server.length), form.server)))
   same(header.keyId, pairId(provider))
   same(header.ownerId, provider.ownerId)
   const message = cat(D('sign/registration'), LP(digits(provider.fingerprint)), before)
@@ -199,7 +201,7 @@ export function openLegacyBlock(block: Uint8Array, label: string, client: { acco
   const fields = new Fields(block)
   const header = readHeader(fields, 4, [0x0304])
   const [iv, tag, ciphertext] = [fields.take(8), fields.take(32), fields.rest()]
-  check(ciphertext.length >= 8 && ciphertext.length % 8 === 0, 'malformed')
+  check(ciphertext.length % 8 === 0 && ciphertext.length !== 0, 'malformed')
   check(ciphertext.length <= 64 * MIB + 8, 'limit-exceeded')
   const { key: K } = client
   check(equal(header.keyId, keyIdOf(K)), 'key-not-found')

@@ -11,10 +11,10 @@ import {
   readChecksummed,
   readHeader,
 } from './spec-reader.ts'
-import { readPair, readPublic, recomputePair, same, u8, useCard, x25519, xor } from './spec-reader.ts'
+import { isContributory, readPair, readPublic, recomputePair, same, u8, useCard, x25519, xor } from './spec-reader.ts'
 import type { Revision } from './spec-reader-revision.ts'
 import { digits } from './spec-reader-share.ts'
-import { isContributory, isSigned, openSeal, readCard, readVersion, SEAL } from './spec-reader-vault.ts'
+import { isSigned, openSeal, readCard, readVersion, SEAL } from './spec-reader-vault.ts'
 
 /** §21 What a machine has that opened a delegation */
 export interface Delegation extends Revision {
@@ -77,8 +77,7 @@ export function openDelegation(bytes: Uint8Array, from: Uint8Array, fleet: Opene
   check(pair !== undefined, 'key-not-found') // 8
   recomputePair(pair) // §9.3: before its first use, if it is that of an adopted keyset
   const context = cat(to60, all.subarray(0, 80))
-  const size = sealed.length - SEAL(0)
-  const delegated = authentic(() => readDelegated(openSeal(sealed, 21, size, pair, card.ownerId, context))) // 9
+  const delegated = authentic(() => readDelegated(openSeal(sealed, 21, pair, card.ownerId, context))) // 9
   return { keysetId: card.ownerId, version, revision, until, ...delegated }
 }
 
@@ -94,6 +93,7 @@ interface Envelope {
   tag: Buffer
 }
 function readEnvelope(bytes: Uint8Array): Envelope {
+  check(bytes.length <= 48 + 32 + 1568 + 1 + 32 + 32, 'malformed')
   const fields = new Fields(bytes)
   const header = readHeader(fields, 4, [0x0000, 0x0101, 0x0102])
   const strength = [0x0000, 0x0101, 0x0102].indexOf(header.suite)

@@ -1,7 +1,15 @@
 // The second reader, continued: a whole log in a store (SPEC §7.4). Like spec-reader.ts, it was written from SPEC.md
 // alone, and the notes there apply. It never looks at the pointer, which is a hint.
 import { cat, check, equal, hash } from './spec-reader.ts'
-import { decryptRecord, type Former, logIdOf, type ParsedRecord, readClose, readSealOff } from './spec-reader-record.ts'
+import {
+  decryptRecord,
+  type Former,
+  logIdOf,
+  type ParsedRecord,
+  parseRecord,
+  readClose,
+  readSealOff,
+} from './spec-reader-record.ts'
 import { type RecordKeys, type SealOff, verifyRecord } from './spec-reader-record.ts'
 import { u64 } from './spec-reader-vault.ts'
 
@@ -48,8 +56,9 @@ class Walk {
     this.objects.get(`log/${this.logId.toString('hex')}/${epoch}`) ?? new Map<number, Uint8Array>()
 
   /** A record at its version of an epoch, verified. If it is damaged, the name of the error. */
-  recordAt(epoch: number, version: number): ParsedRecord | string {
+  recordAt(epoch: number, version: number, owner?: Buffer): ParsedRecord | string {
     try {
+      if (!this.mayStand(parseRecord(this.versions(epoch).get(version)!), owner)) return 'authentication-failed'
       const record = verifyRecord(this.versions(epoch).get(version)!, this.logId, this.by.keys)
       return record.epoch === epoch && record.sequence === version ? record : 'authentication-failed'
     } catch (error) {
@@ -68,9 +77,9 @@ class Walk {
 
   /** The seal-off at a version. Its number follows from the version. */
   sealOffAt({ epoch, start, base, ownerId }: Entry, version: number): (ParsedRecord & { next: SealOff }) | undefined {
-    const record = this.recordAt(epoch, version)
+    const record = this.recordAt(epoch, version, ownerId)
     if (typeof record === 'string' || record.kind !== 'seal-off' || version <= start) return undefined
-    if (record.number < base + version - 1 - start || !this.mayStand(record, ownerId)) return undefined
+    if (record.number < base + version - 1 - start) return undefined
     try {
       return { ...record, next: readSealOff(decryptRecord(record, this.logId, this.by.keys), epoch) }
     } catch {
@@ -82,10 +91,13 @@ class Walk {
   ownerOfFirst(): Buffer | undefined {
     const versions = ordered(this.versions(0))
     if (versions[0] !== 1) return undefined // dropped: only a seal-off is left
-    const records = versions.map((version) => this.recordAt(0, version))
-    const first = records.find((record) => typeof record !== 'string' && record.kind !== 'seal-off')
-    if (typeof first === 'object') return first.header.ownerId
-    check(!records.includes('key-not-found'), 'policy')
+    const errors: string[] = []
+    for (const version of versions) {
+      const record = this.recordAt(0, version)
+      if (typeof record === 'string') errors.push(record)
+      else if (record.kind !== 'seal-off') return record.header.ownerId
+    }
+    check(!errors.includes('key-not-found'), 'policy')
     return undefined
   }
 
@@ -141,9 +153,10 @@ export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: s
   let previous: Buffer = Buffer.alloc(32)
   ordered(versions).forEach((version, i) => {
     const bytes = versions.get(version)!
+    check(walk.mayStand(parseRecord(bytes), ownerId), 'authentication-failed') // before its keys are looked for
     const record = verifyRecord(bytes, logId, by.keys)
     const placed = version === i + 1 && record.epoch === epoch && record.sequence === version
-    check(placed && walk.mayStand(record, ownerId), 'authentication-failed')
+    check(placed, 'authentication-failed')
     check(record.predecessorDamaged || equal(record.previous, previous), 'authentication-failed')
     previous = hash('sha256', bytes)
     if (version < start && record.kind === 'content') {

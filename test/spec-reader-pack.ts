@@ -1,7 +1,7 @@
 // The second reader, continued: the members of packs (SPEC §10.6). Like spec-reader.ts, it was written from SPEC.md
 // alone, and the notes there apply.
 import * as crypto from 'node:crypto'
-import { authentic, cat, check, D, EMPTY, Fields, hash, hmac, KDF, same } from './spec-reader.ts'
+import { authentic, cat, check, D, EMPTY, Fields, hash, hmac, KDF, MIB, same } from './spec-reader.ts'
 import { u32 } from './spec-reader-vault.ts'
 
 const cbcOpen = (key: Buffer, sealed: Buffer): Buffer => {
@@ -69,6 +69,7 @@ export function openPackMember(pack: Uint8Array, member: string): Buffer {
   const members = readPack(pack)
   const sealed = members[index]
   check(sealed !== undefined, 'authentication-failed')
+  check(sealed.length <= 8 * MIB + 48, 'limit-exceeded')
   if (form === 'g') {
     const file = cbcOpen(key, sealed)
     same(hash('sha256', file), key)

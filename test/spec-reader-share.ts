@@ -37,9 +37,9 @@ function readSharePair(P: Buffer, sharing: Pair): Pair {
  * compared its fingerprint.
  */
 export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: OpenedKeyset): OpenedShare {
+  const sharer = readCard(sharerCard)
   const { sharing, cardSigning, sourceSigning } = keyset
   check(sharing !== undefined && cardSigning !== undefined && 'seed' in cardSigning, 'policy') // a definition has no card
-  const sharer = readCard(sharerCard)
   const all = Buffer.from(bytes)
   const { ownerId: id } = readHeader(new Fields(all), 6, [0x0402])
   const size = all.length - SEALED - 8 - 64 - 64
@@ -58,7 +58,7 @@ export function openInvite(bytes: Uint8Array, sharerCard: Uint8Array, keyset: Op
   recomputeSigning(cardSigning)
   const own = fingerprintOf(sharing, cardSigning.publicKey, sourceSigning.publicKey)
   const context = cat(LP(id), LP(digits(sharer.fingerprint)), LP(digits(own)), issuedAt)
-  const P = openSeal(sealed, 6, size, sharing, id, context)
+  const P = openSeal(sealed, 6, sharing, id, context)
   const pair = authentic(() => readSharePair(P, sharing))
   const { sourceSigning: bySharer, cardSigning: ofSharer } = sharer
   return { id, pair, issuedAt: Number(issuedAt.readBigUInt64BE()), sourceSigning: bySharer, cardSigning: ofSharer }

@@ -61,7 +61,6 @@ export function plain(typed: string): string {
   const added =
     /[\uFE0E\uFE0F\p{White_Space}\p{Pd}\u2212"'`>|\u00B4\u2032-\u2037\p{Quotation_Mark}.,:;/_*()[\]{}<\u00B7\u2022\u060C\u061B\u06D4\u2027\u2219\u22C5\u3001\u3002\u30FB\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu
   const left = typed.replace(added, '').normalize('NFKC').replace(added, '')
-  accept(left !== '')
   return left
     .replace(/\p{Nd}/gu, (digit) => (digit.length === 1 ? String(valueOf(digit)) : digit))
     .replace(/[Oo]/g, '0')

@@ -5,8 +5,8 @@ import * as crypto from 'node:crypto'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { agree, authentic, cat, check, D, EMPTY, equal, Fields, hash, hmac, KDF, LP, MIB } from './spec-reader.ts'
-import { modulusCheck, openLock, openWrap, pairId, readChecksummed, readHeader, x25519 } from './spec-reader.ts'
-import { same, u8 } from './spec-reader.ts'
+import { modulusCheck, openLock, openWrap, pairId, readChecksummed, readHeader } from './spec-reader.ts'
+import { isContributory, same, u8 } from './spec-reader.ts'
 import { passwordBytes, text, userName } from './spec-reader-text.ts'
 
 export interface Login {
@@ -60,7 +60,7 @@ export const u64 = (n: number): Buffer => cat(u32(Math.floor(n / 2 ** 32)), u32(
 /** §1.2 Text: the name of a realm, or of a user (in lower case) */
 export function nameBytes(name: string, of: 'realm' | 'user'): Buffer {
   const encoded = Buffer.from(of === 'user' ? userName(name) : text(name), 'utf8')
-  check(encoded.length >= 1 && encoded.length <= 255, 'invalid-text')
+  check(encoded.length <= 255, 'invalid-text') // the empty text was refused
   return encoded
 }
 
@@ -115,15 +115,6 @@ export function readGenerations(fields: Fields, size: number): { generation: num
 /** §13.1, §14.2: the context of the WRAP of an E-key or A-key; the context of a recovery slot ends with it */
 export const generationContext = (vaultId: Buffer, generation: number): Buffer => cat(LP(vaultId), u32(generation))
 
-/** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
-export function isContributory(pkX: Buffer): boolean {
-  try {
-    return x25519(Buffer.alloc(32, 9), pkX).length === 32
-  } catch {
-    return false
-  }
-}
-
 /** §5 Fingerprint, as it is displayed */
 export function fingerprintOf(sharing: Pick<Card, 'pkX' | 'pkM'>, cardSigning: Buffer, sourceSigning: Buffer): string {
   const h = hash('sha512', D('fingerprint'), ...[sharing.pkX, sharing.pkM, cardSigning, sourceSigning].map(LP))
@@ -155,18 +146,10 @@ export function login(password: string, realm: string, user: string): Login {
   return { credential: out.subarray(0, 24).toString('base64url'), rootKey: out.subarray(24) }
 }
 
-/** §4.3 Opens a SEAL whose P has the given size */
-export function openSeal(
-  bytes: Buffer,
-  type: number,
-  size: number,
-  pair: AdminPair,
-  ownerId: Buffer,
-  context: Buffer,
-): Buffer {
+/** §4.3 Opens a SEAL. How long it is, the object says that it is in. */
+export function openSeal(bytes: Buffer, type: number, pair: AdminPair, ownerId: Buffer, context: Buffer): Buffer {
   const fields = new Fields(bytes)
   const header = readHeader(fields, type, [0x0402])
-  check(bytes.length === SEAL(size), 'malformed')
   const [epk, ctM, c] = [fields.take(32), fields.take(1568), fields.take(32)]
   check(equal(pairId(pair), header.keyId), 'key-not-found')
   same(header.ownerId, ownerId)
@@ -186,7 +169,7 @@ export function openRecoverySlot(
   generation: number,
 ): Buffer {
   const names = cat(LP(nameBytes(realm, 'realm')), LP(nameBytes(user, 'user')))
-  return openSeal(sealed, 3, 16, admin, profileId, cat(names, generationContext(vaultId, generation)))
+  return openSeal(sealed, 3, admin, profileId, cat(names, generationContext(vaultId, generation)))
 }
 
 /** §14.2 Steps 1 and 2 */

@@ -152,6 +152,15 @@ export function modulusCheck(pkM: Buffer): boolean {
   return pairs.every((two) => (two & 0xfff) < 3329 && two >> 12 < 3329)
 }
 
+/** §1.5: whether a point is safe: an agreement with a low-order point gives all zeros for every scalar */
+export function isContributory(pkX: Buffer): boolean {
+  try {
+    return x25519(Buffer.alloc(32, 9), pkX).length === 32
+  } catch {
+    return false
+  }
+}
+
 /** §1.3 Key derivation */
 export function KDF(ikm: Buffer, salt: Buffer, label: string, context: Buffer[], L: number): Buffer {
   return Buffer.from(crypto.hkdfSync('sha512', ikm, salt, cat(D(label), ...context.map(LP), u16(L)), L))
@@ -244,7 +253,6 @@ export function readPublic(fields: Fields): PublicHalf {
 }
 const readPrivate = (fields: Fields): PrivateHalf => ({ skX: fields.take(32), seedM: fields.take(64) })
 export const readPair = (fields: Fields): Pair => ({ ...readHalf(fields), ...readPrivate(fields) })
-const readBlockPair = (fields: Fields): Pair => ({ ...readPublic(fields), ...readPrivate(fields) })
 const readSigning = (fields: Fields): Signing => ({ seed: fields.take(32), publicKey: fields.take(32) })
 const readShare = (fields: Fields): Share => ({ id: fields.take(16), ...readHalf(fields) })
 export function readOptionalPrivate(fields: Fields): Partial<PrivateHalf> {
@@ -269,7 +277,7 @@ interface HostPlain {
 
 /** §9.3 Reads it; it is not authentic until the MAC is verified */
 function readHostPlain(fields: Fields): HostPlain {
-  const [block, blockSalt, dedupKey, seed] = [readPublic(fields), fields.take(32), fields.take(32), fields.take(32)]
+  const [block, blockSalt, dedupKey, seed] = [readHalf(fields), fields.take(32), fields.take(32), fields.take(32)]
   const cardSigning = fields.take(32)
   const [retired, shares] = [fields.list(() => readHalf(fields)), fields.list(() => readShare(fields))]
   const adopted = fields.list(
@@ -320,7 +328,7 @@ function readHostSealed(fields: Fields, plain: HostPlain): Secrets {
 
 /** §9.3 The sealed section of a source definition (2) or a source storage (3) */
 function readSourceSealed(fields: Fields, destination: number): Secrets {
-  const block = readBlockPair(fields)
+  const block = readPair(fields)
   const common = { blockSalt: fields.take(32), dedupKey: fields.take(32), sourceSigning: readSigning(fields) }
   const readAdopted = () => ({ id: fields.take(16), blockSalt: fields.take(32), dedupKey: fields.take(32) })
   if (destination === 2) {
@@ -357,7 +365,7 @@ export function recomputeSigning({ seed, publicKey }: Signing): void {
 export function readChecksummed(bytes: Uint8Array, most: number = MIB): Buffer {
   check(bytes.length <= most, 'limit-exceeded')
   const all = Buffer.from(bytes)
-  check(all.length >= 56 && all.toString('latin1', 0, 4) === 'KSTR', 'malformed')
+  check(all.length >= 56, 'malformed') // the magic is that of the header
   check(equal(hash('sha256', all.subarray(0, -8)).subarray(0, 8), all.subarray(-8)), 'malformed')
   return all
 }
@@ -377,7 +385,6 @@ interface Parsed extends Placed {
 export function parseKeyset(bytes: Uint8Array): Parsed {
   const all = readChecksummed(bytes)
   const header = readHeader(new Fields(all), 13, [0x0000])
-  check(all.length >= 48 + 72, 'malformed')
   const body = new Fields(all.subarray(48, -72))
   const [version, revision] = [body.take(8).readBigUInt64BE(), body.take(16)]
   const history = readHistory(body, version)
@@ -416,8 +423,9 @@ export function openMaster(record: Buffer, password: string): Buffer {
   const fields = new Fields(record)
   const [t, m, p] = [fields.u32(), fields.u32(), fields.u32()]
   const [salt, N, verify] = [fields.take(32), fields.take(32), fields.take(32)]
+  const secret = passwordBytes(password)
   check(t >= 1 && t <= 64 && p >= 1 && p <= 16 && m >= 8 * p && m <= MIB && t * m <= 4 * MIB, 'limit-exceeded') // §1.6
-  const M = xor(argon2id(passwordBytes(password), salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
+  const M = xor(argon2id(secret, salt, { t, m, p, dkLen: 32, version: 0x13 }), N)
   check(equal(KDF(M, EMPTY, 'master-verify', [], 32), verify), 'wrong-password')
   return M
 }
@@ -438,9 +446,13 @@ export function useCard({ sharing, cardSigning }: OpenedKeyset): void {
 
 /** §9.2 The plain section of a host export, as a writer reads it without the password: nothing of it is authentic. */
 export function readWriter(bytes: Uint8Array): ReturnType<typeof readHostPlain> & Placed {
-  const { destination, plain, version, revision, history } = parseKeyset(bytes)
-  check(destination === 1, 'policy') // the document names no error for it; the library's is taken
-  return { ...readHostPlain(new Fields(plain)), version, revision, history }
+  const { destination, plain, encryption, version, revision, history } = parseKeyset(bytes)
+  check(destination === 1, 'policy')
+  check(encryption > 0, 'policy') // §10.5: nobody has asked for unencrypted blocks
+  const section = readHostPlain(new Fields(plain))
+  check(encryption >= section.block.minimum, 'policy')
+  check(isContributory(section.block.pkX) && modulusCheck(section.block.pkM), 'malformed')
+  return { ...section, version, revision, history }
 }
 
 export interface Unlabelled {
@@ -479,10 +491,10 @@ function adoptedOwner(ownerId: Buffer, by: Pick<Opener, 'id' | 'adopted'>): Adop
 }
 
 /**
- * §10.4 Opening, steps 1 to 5; the fields are those of §10.1. Nothing weaker than step 3 demands is accepted, unless the
- * caller accepts everything.
+ * §10.4 Opening, steps 1 to 5; the fields are those of §10.1. `accepted` is the weakest strength that the caller accepts,
+ * numbered as the minimum of §3.1, whatever step 3 demands.
  */
-export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acceptsWeaker = false): Unlabelled {
+export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, accepted = 2): Unlabelled {
   check(/^[0-9a-f]{64}$/.test(label), 'malformed') // 1
   const labelBytes = Buffer.from(label, 'hex')
   const fields = new Fields(bytes)
@@ -500,7 +512,7 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
   check(pair !== undefined, 'key-not-found')
   if (named) recomputePair(named) // §9.3
   const source = adoptedOwner(header.ownerId, by)
-  check(acceptsWeaker || (suite >= pair.minimum && !(suite === 0 && source)), 'policy') // 3
+  check(suite >= Math.min(suite === 0 && source ? 1 : pair.minimum, accepted), 'policy') // 3
   if (suite === 0) return { mode, P: Buffer.from(ciphertext), blockKey: EMPTY, labelBytes, source }
   const F = authentic(() => agree(header, pair, epk, ctM, cat(labelBytes, by.sharer ?? EMPTY))) // 4
   same(hmac('sha256', F('kem/envelope'), tagged), tag)
@@ -509,8 +521,8 @@ export function openUnlabelled(bytes: Uint8Array, label: string, by: Opener, acc
 }
 
 /** §10.4 Opening, all six steps; with the secrets of the adopted source whose block it is (§9.4) */
-export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, acceptsWeaker = false): Buffer {
-  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, acceptsWeaker)
+export function openBlock(bytes: Uint8Array, label: string, keyset: OpenedKeyset, accepted = 2): Buffer {
+  const { mode, P, blockKey, labelBytes, source } = openUnlabelled(bytes, label, keyset, accepted)
   const { blockSalt, dedupKey } = source ?? keyset
   same(labelOf(mode, P, blockSalt), labelBytes) // 6
   if (mode === 1) same(hmac('sha256', dedupKey, D('scoped-key'), hash('sha256', P)), blockKey)

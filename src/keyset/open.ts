@@ -115,10 +115,19 @@ export class EnvelopeKeys extends SecretHolder {
    *   had its host export can make such blocks
    */
   assertPlainAllowed(header: Header<KeysetSuite>): void {
-    this.assertUsable()
+    this.assertPlainKnown(header)
     const { publicHalves } = this.#find(toHex(header.keyId)) ?? { publicHalves: this.#current }
-    this.assertOwner(header)
     this.#assertStrongEnough(header.suite, this.#isAdopted(header.ownerId) ? Strength.x25519 : publicHalves.minimum)
+  }
+
+  /**
+   * Checks the halves of the key pair that an unencrypted block names, if it is known, and the owner.
+   * @throws KeystrataError `authentication-failed` if the header names another owner, or a pair whose halves do not match
+   */
+  assertPlainKnown(header: Header<KeysetSuite>): void {
+    this.assertUsable()
+    this.#find(toHex(header.keyId))
+    this.assertOwner(header)
   }
 
   /** Returns whether a block or a record is addressed to the current key pair, or to a retired one. */

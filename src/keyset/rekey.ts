@@ -82,7 +82,7 @@ export class BlockRekeyer {
    * @throws KeystrataError `policy` if the block must be sealed again
    */
   #rekeyPlain({ header }: PlainEnvelope): Bytes {
-    this.#keys.assertOwner(header)
+    this.#keys.assertPlainKnown(header)
     const { id: ownerId, blockPair } = this.#owner
     const isOwn = equalBytes(header.ownerId, ownerId)
     if (!isOwn || blockPair.publicHalves.minimum > Strength.none) throw mustReseal(isOwn)

@@ -18,6 +18,9 @@ import { type TypedKey } from '../../src/client.ts'
 import { KeyedCipher, PublicCipher, type ScopeCipher } from '../../src/client/block.ts'
 import { concat, domain, lengthPrefixed, utf8 } from '../../src/core/bytes.ts'
 import { encode } from '../../src/core/codec.ts'
+import { hashPassword } from '../../src/core/password.ts'
+import { encodeKeyset } from '../../src/keyset/exports.ts'
+import { cat, D, EMPTY, KDF, LP, u8 } from '../spec-reader.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { type Claimant, claimHeader, encodeEnrolment, encodeProof } from '../../src/client/proof.ts'
 import { deriveTypedKey } from '../../src/client/typed-key.ts'
@@ -27,6 +30,9 @@ import { openedClient } from '../../src/client/client.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
+import { header, type HeaderFields, lock, named, summed, u16, wrap } from './make-by-hand.ts'
+import { keyIdOf, u32, u64 } from '../spec-reader-vault.ts'
+import { ODD_KEYS, oddSigner, type Signer } from './odd-keys.ts'
 import type { AccountVector, ClientBlockVector, DeviceVector, ProofVector, TypedKeyVector } from './vectors.ts'
 
 const NAMES = { realm: 'com.example.backup', account: 'acme' }
@@ -127,6 +133,36 @@ block(
   await sealedBy(new PublicCipher('elsewhere'), sample(100)),
   refused,
 )
+
+/** Makes a block under the private key of type 3 by hand, for any header and label. */
+function blockByHand(content: Uint8Array, more: { suite?: number; ownerId?: Uint8Array; label?: Uint8Array } = {}) {
+  const K = Buffer.from(sample(32, 3))
+  const context = [Buffer.from(NAMES.account), Buffer.from('private')]
+  const { suite = 0x0303, ownerId = KDF(K, EMPTY, 'owner-id', context, 16) } = more
+  const digest = createHash('sha256').update(content).digest()
+  const {
+    label = createHmac('sha256', KDF(K, EMPTY, 'block-label', context, 32))
+      .update(digest)
+      .digest(),
+  } = more
+  const [head, n] = [header(4, suite, { keyId: keyIdOf(K), ownerId }), Buffer.from(sample(32, 6))]
+  const aad = (c: Buffer) => cat(D('aad'), head, LP(cat(n, c)), LP(label))
+  const { c, sealed } = lock(K, n, 'client-block', [Buffer.from('private'), Buffer.from(ownerId)], content, aad)
+  return { label: hex(label), bytes: new Uint8Array(cat(head, n, c, sealed)), content }
+}
+block('by-hand', 'made piece by piece', 3, blockByHand(sample(100)))
+block('suite-sealed', 'sealed with the suite of another type', 3, blockByHand(sample(100), { suite: 0x0301 }), refused)
+block('owner-id-sealed', 'sealed for another owner id', 3, blockByHand(sample(100), { ownerId: sample(16) }), refused)
+block(
+  'label-sealed',
+  'sealed under the label of another block',
+  3,
+  blockByHand(sample(100), { label: sample(32) }),
+  refused,
+)
+block('magic', 'kSTR', 3, { ...plain, bytes: patched(plain.bytes, 0, [0x6b]) }, malformed)
+block('no-tag', 'no room for the tag', 3, { ...plain, bytes: blockByHand(sample(9)).bytes.subarray(0, 127) }, malformed)
+block('empty-by-hand', 'the tag alone', 3, blockByHand(new Uint8Array(0)))
 
 // ── proofs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const proofs: ProofVector[] = []
@@ -236,6 +272,68 @@ proof('proof-cut', 'a byte short', 'proof', answer.subarray(0, -1), malformed)
 proof('proof-ids', 'with an owner id', 'proof', flipped(answer, 40), malformed)
 proof('proof-generation', 'generation 1', 'proof', patched(answer, 11, [1]), unsupported)
 
+// Names of each length, and objects of each size, with right signatures.
+enrolment('name-255', 'a name of 255 bytes', made({ client: utf8('x'.repeat(255)) }))
+const lengthOfRest = one.length - challenge.length
+const ofLength = (length: number) => made({ challenge: sample(length - lengthOfRest) })
+enrolment('enrolment-longest', '4,096 bytes', ofLength(4096))
+enrolment('enrolment-too-long', '4,097 bytes', ofLength(4097), { expect: 'limit-exceeded' })
+enrolment('enrolment-magic', 'kSTR', patched(one, 0, [0x6b]), malformed)
+enrolment('enrolment-header-alone', 'a header', one.subarray(0, 48), malformed)
+enrolment('enrolment-header-cut', '47 bytes, of another version', patched(one, 4, [2]).subarray(0, 47), malformed)
+enrolment('enrolment-ids-owner', 'with an owner id', flipped(one, 47), malformed)
+enrolment('order-ids-fields', 'with a key id, and a byte short', flipped(one, 16).subarray(0, -1), malformed)
+enrolment('order-version-ids', 'version 2 of the format, with a key id', patched(flipped(one, 16), 4, [2]), unsupported)
+enrolment(
+  'order-fields-signature',
+  'a platform that nobody has, and another signature',
+  flipped(patched(one, platformAt, [6]), one.length - 1),
+  malformed,
+)
+const publicKey = new Uint8Array(signingPublicKey(seed))
+/** Builds an enrolment byte by byte. Each of its keys signs. */
+function enrolmentByHand(platform: number, types: readonly number[], client = 'desktop'): Bytes {
+  const names = [challenge, utf8(NAMES.realm), utf8('acme'), utf8(client)].map(named)
+  const keys = types.map((type, i) => concat(u8(i + 1), u8(type), publicKey))
+  const before = concat(header(17, 0, { generation: 1 }), ...names, u8(platform), u16(types.length), ...keys)
+  const signature = sign(seed, concat(domain('sign/enrolment'), before))
+  return concat(before, u16(types.length), ...types.map(() => signature))
+}
+enrolment('by-hand', 'made byte by byte', enrolmentByHand(3, [3, 1]))
+enrolment('name-256', 'a name of 256 bytes', enrolmentByHand(3, [3], 'x'.repeat(256)), malformed)
+enrolment('name-empty', 'an empty name', enrolmentByHand(3, [3], ''), malformed)
+enrolment('three-keys', 'a key of a role behind the two', enrolmentByHand(3, [3, 1, 1]), malformed)
+enrolment('type-0', 'a key of type 0', enrolmentByHand(3, [0]), malformed)
+enrolment('type-5', 'a key of type 5', enrolmentByHand(3, [5]), malformed)
+enrolment('platform-0', 'platform 0', enrolmentByHand(0, [3]), malformed)
+enrolment('platform-1', 'the first platform', made({ platform: 1 }))
+enrolment('platform-5', 'the last platform', made({ platform: 5 }))
+enrolment('second-signature', 'two signatures of one key', made({ signatures: [sample(64), sample(64)] }), malformed)
+proof('challenge-extended', 'a byte long', 'challenge', concat(challenge, new Uint8Array(1)), malformed)
+proof('challenge-magic', 'kSTR', 'challenge', patched(challenge, 0, [0x6b]), malformed)
+proof('challenge-ids', 'with a key id', 'challenge', flipped(challenge, 16), malformed)
+proof('proof-magic', 'kSTR', 'proof', patched(answer, 0, [0x6b]), malformed)
+proof('proof-extended', 'a byte long', 'proof', concat(answer, new Uint8Array(1)), malformed)
+
+// Keys and signatures that RFC 8032 or §1.5 refuse, each where the equation of the signature holds.
+const oddKey = (odd: 'mixed' | 'not-canonical' | 's', body: (publicKey: Bytes, sign: Signer) => Bytes) =>
+  body(...oddSigner(odd))
+for (const [id, comment, odd] of ODD_KEYS) {
+  const made_ = oddKey(odd, (publicKey, signer) => {
+    const keys = [{ role: 1 as const, type: 3 as const, publicKey }]
+    const unsigned = made({ keys, signatures: [new Uint8Array(64)] })
+    return patched(unsigned, unsigned.length - 64, signer(concat(domain('sign/enrolment'), unsigned.subarray(0, -66))))
+  })
+  enrolment(`enrolment-${id}`, comment, made_, refused)
+  const answered = oddKey(odd, (publicKey, signer) => {
+    const before = [header(19, 0), named(challenge), named('acme'), named('desktop'), u8(3), u16(1)]
+    const names = [challenge, utf8('acme'), utf8('desktop'), utf8('private')].map(lengthPrefixed)
+    const signature = signer(concat(domain('sign/key-proof'), ...names))
+    return concat(...before, u8(1), u8(3), publicKey, u16(1), signature)
+  })
+  proof(`proof-${id}`, comment, 'proof', answered, refused)
+}
+
 const checked = { section: '17.2', registryKey: hex(REGISTRY_KEY), now: ISSUED + 30_000 }
 const late = { expect: 'expired' } as const
 proof('issued', 'by this registry', 'issued', challenge, checked)
@@ -274,8 +372,20 @@ proof(
     ...refused,
   },
 )
+const elsewhere = { realm: utf8('elsewhere') }
 const minted = encodeProof(both, issued({}, sample(32, 72)))
 const ofNothing = encodeProof(both, sample(100))
+const ofAnother = (more: Partial<StoredChallenge>, key?: Uint8Array<ArrayBuffer>) =>
+  encodeProof(both, issued(more, key))
+proof('proof-realm', 'of a challenge for another realm', 'proof', ofAnother(elsewhere), { ...checked, ...refused })
+proof('proof-server', 'of a challenge for another server', 'proof', ofAnother({ server: utf8('storage-2') }), {
+  ...checked,
+  ...refused,
+})
+proof('order-mac-realm-late', 'of a late challenge for another realm', 'proof', ofAnother({ ...elsewhere, date: 0 }), {
+  ...checked,
+  ...refused,
+})
 proof('proof-answer', 'in time', 'proof', answer, checked)
 proof('proof-late', 'too late', 'proof', answer, { ...checked, now: ISSUED + 60_000, ...late })
 proof('proof-minted', 'of a challenge under another key', 'proof', minted, { ...checked, ...refused })
@@ -296,7 +406,6 @@ enrolment('enrolment-minted', 'of a challenge under another key', encodeEnrolmen
   ...checked,
   ...refused,
 })
-const elsewhere = { realm: utf8('elsewhere') }
 enrolment('enrolment-realms', 'of this realm, with a challenge of another', made({ challenge: issued(elsewhere) }), {
   ...checked,
   ...refused,
@@ -358,6 +467,55 @@ for (const [id, comment, bytes] of [
   ['extended', 'a byte long', concat(fullBytes, new Uint8Array(1))],
   ['count', 'one client more than there are', patched(fullBytes, clientAt - 1, [3])],
   ['none', 'no bytes', new Uint8Array(0)],
+] as const) {
+  row(id, comment, full, new Uint8Array(bytes), 'malformed')
+}
+
+// Rows that are right but for one field.
+function rowByHand(
+  client: Uint8Array,
+  { state = 0, platform = 3, type = 3, flag = 0, account = 0, issuedAt = 0n, count = 1 } = {},
+): Bytes {
+  const time = Buffer.alloc(8)
+  time.writeBigUInt64BE(issuedAt)
+  const key = concat(u8(type), sample(32, 80))
+  const accountKey = account === 0 ? u8(0) : concat(u8(account), key)
+  const known = concat(named(client), u8(state), u8(platform), key, u8(flag), time)
+  return concat(u8(1), accountKey, u16(count), ...Array.from({ length: count }, () => known))
+}
+const knownLast = (name: Uint8Array, more: Partial<KnownClient> = {}): AccountRow => ({
+  ...{ version: 1, clients: [{ ...known('x'), client: name, ...more }] },
+})
+const letters = (count: number) => utf8('x'.repeat(count))
+row('name-1', 'a name of one byte', knownLast(letters(1)), rowByHand(letters(1)))
+row('name-255', 'a name of 255 bytes', knownLast(letters(255)), rowByHand(letters(255)))
+const LAST = 8_640_000_000_000_000
+row(
+  'last',
+  'the last date',
+  knownLast(letters(1), { issuedAt: LAST }),
+  rowByHand(letters(1), { issuedAt: BigInt(LAST) }),
+)
+const twin = knownLast(letters(1)).clients[0]!
+row('name-twice', 'a name twice', { version: 1, clients: [twin, twin] }, rowByHand(letters(1), { count: 2 }))
+const decomposed = utf8('e\u0301')
+row(
+  'name-form',
+  'a name in another form: a row is not compared with the form',
+  knownLast(decomposed),
+  rowByHand(decomposed),
+)
+for (const [id, comment, bytes] of [
+  ['name-256', 'a name of 256 bytes', rowByHand(letters(256))],
+  ['name-0', 'a name of no bytes', rowByHand(letters(0))],
+  ['late', 'a date beyond the last', rowByHand(letters(1), { issuedAt: BigInt(LAST) + 1n })],
+  ['platform-6', 'platform 6', rowByHand(letters(1), { platform: 6 })],
+  ['platform-0', 'platform 0', rowByHand(letters(1), { platform: 0 })],
+  ['type-0', 'a key of type 0', rowByHand(letters(1), { type: 0 })],
+  ['type-5', 'a key of type 5', rowByHand(letters(1), { type: 5 })],
+  ['state-2', 'a state of 2', rowByHand(letters(1), { state: 2 })],
+  ['escrow-2', 'a flag of 2 for the escrow', rowByHand(letters(1), { flag: 2 })],
+  ['account-2', 'a flag of 2 for the account key', rowByHand(letters(1), { account: 2 })],
 ] as const) {
   row(id, comment, full, new Uint8Array(bytes), 'malformed')
 }
@@ -447,6 +605,252 @@ kept('text-altered', 'one bit of ct', 'text', flipped(value, 130), refused)
 kept('text-type', 'type 7', 'text', patched(value, 5, [7]), unsupported)
 kept('text-cut', '127 bytes', 'text', value.subarray(0, 127), malformed)
 kept('text-long', 'beyond the limit', 'text', new Uint8Array(65_697), { expect: 'limit-exceeded' })
+
+// ── devices, made by hand ────────────────────────────────────────────────────────────────────────────────────────────
+const D_KEY = Buffer.from(DEVICE)
+const deviceId = keyIdOf(D_KEY)
+const openForm = (more: HeaderFields = {}, ...fields: Uint8Array[]) =>
+  summed(header(16, 0, { keyId: deviceId, ...more }), ...(fields.length > 0 ? fields : [u8(0), D_KEY]))
+kept('key-trailing', 'a byte behind the key', 'key', openForm({}, u8(0), D_KEY, u8(0)), malformed)
+kept('key-magic', 'kSTR, rightly summed', 'key', openForm({ magic: 'kSTR' }), malformed)
+kept('key-header-type', 'a header alone, of type 15', 'key', summed(header(15, 0)), unsupported)
+kept('key-header-alone', 'a header alone', 'key', summed(header(16, 0)), malformed)
+kept('key-header-cut', '47 bytes of a header of type 15', 'key', summed(header(15, 0).subarray(0, 47)), malformed)
+const zeros = (length: number, start: Uint8Array) => summed(start, new Uint8Array(length - start.length - 8))
+kept('key-longest', '4,096 bytes', 'key', zeros(4096, openKey), malformed)
+kept('key-too-long', '4,097 bytes', 'key', zeros(4097, openKey), { expect: 'limit-exceeded' })
+kept('order-limit-checksum', '4,097 bytes of another kind', 'key', new Uint8Array(4097), { expect: 'limit-exceeded' })
+kept('order-checksum-type', 'a wrong checksum, type 15', 'key', patched(openKey, 5, [15]), malformed)
+kept(
+  'order-type-kind',
+  'type 15, neither open nor protected',
+  'key',
+  resummed(patched(patched(openKey, 48, [2]), 5, [15])),
+  {
+    ...unsupported,
+  },
+)
+
+const SALT = Buffer.from(sample(32, 90))
+interface Protection {
+  t?: number
+  m?: number
+  p?: number
+  kind?: number
+  passphrase?: string
+  wrapped?: (W: Buffer) => Buffer
+  trailing?: Uint8Array
+  /** Whether Argon2 is not computed, because a reader must not. */
+  unhashed?: boolean
+}
+async function protectedForm({
+  t = 1,
+  m = 8,
+  p = 1,
+  kind = 1,
+  trailing = EMPTY,
+  ...more
+}: Protection): Promise<Buffer> {
+  const costs = { iterations: t, memoryKiB: m, lanes: p }
+  const hashed = () => hashPassword(more.passphrase ?? 'a passphrase', SALT, costs, {}, 32)
+  const W = Buffer.from(more.unhashed === true ? sample(32, 91) : await hashed())
+  const { wrapped = (key: Buffer) => wrap(key, 16, D_KEY) } = more
+  return openForm({}, u8(kind), ...[t, m, p].map(u32), SALT, wrapped(W), trailing)
+}
+const tooMuch = { ...pass, expect: 'limit-exceeded' } as const
+async function costs(id: string, comment: string, form: Protection, more: Partial<DeviceVector> = {}): Promise<void> {
+  kept(`key-${id}`, comment, 'key', await protectedForm(form), { ...pass, ...more })
+}
+await costs('by-hand', 'the lowest costs', {})
+await costs('most-iterations', '64 iterations', { t: 64 })
+await costs('most-lanes', '16 lanes, with 8 KiB for each', { m: 128, p: 16 })
+const unhashed = true
+await costs('no-iterations', 'no iterations', { t: 0, unhashed }, tooMuch)
+await costs('iterations', '65 iterations', { t: 65, unhashed }, tooMuch)
+await costs('no-lanes', 'no lanes', { p: 0, unhashed }, tooMuch)
+await costs('lanes', '17 lanes', { p: 17, m: 8 * 17, unhashed }, tooMuch)
+await costs('memory-per-lane', '15 KiB for 2 lanes', { p: 2, m: 15, unhashed }, tooMuch)
+await costs('memory', '1 GiB and 1 KiB', { m: 2 ** 20 + 1, unhashed }, tooMuch)
+await costs(
+  'work',
+  '5 iterations over 838,861 KiB: 1 KiB more than 4 GiB in all',
+  { t: 5, m: 838_861, unhashed },
+  tooMuch,
+)
+await costs('kind-protected', 'protected, of kind 2', { kind: 2 }, malformed)
+await costs('protected-trailing', 'a byte behind the WRAP', { trailing: u8(0) }, malformed)
+const wrapped = (more: Parameters<typeof wrap>[3], type = 16) => ({
+  wrapped: (W: Buffer) => wrap(W, type, D_KEY, more),
+})
+await costs('wrap-magic', 'a WRAP that begins with kSTR', wrapped({ magic: 'kSTR' }), refused)
+await costs('wrap-type', 'a WRAP of type 7', wrapped({}, 7), refused)
+await costs('wrap-suite', 'a WRAP of suite 0x0402', wrapped({ suite: 0x0402 }), refused)
+await costs('wrap-owner', 'a WRAP with an owner id', wrapped({ ownerId: sample(16) }), refused)
+await costs('wrap-context', 'a WRAP with a context', wrapped({ context: u8(1) }), refused)
+await costs('wrap-key-id', 'a WRAP with another key id', wrapped({ keyId: sample(16) }), { expect: 'wrong-password' })
+kept('key-empty-unasked', 'an empty passphrase for an open one', 'key', openKey, { passphrase: '', expect: 'policy' })
+await costs('empty', 'an empty passphrase', {}, { passphrase: '', expect: 'invalid-text' })
+const tooExpensive = await protectedForm({ t: 65, unhashed })
+kept('order-key-empty-costs', 'an empty passphrase, and 65 iterations', 'key', tooExpensive, {
+  passphrase: '',
+  expect: 'invalid-text',
+})
+kept('order-key-none-costs', 'no passphrase, and 65 iterations', 'key', tooExpensive, { expect: 'wrong-password' })
+kept('order-key-costs-wrap', '65 iterations, and a WRAP with another key id', 'key', tooExpensive, tooMuch)
+kept(
+  'order-key-wrap-id',
+  'a WRAP with another key id, and an owner id in the outer header',
+  'key',
+  resummed(patched(await protectedForm(wrapped({ keyId: sample(16) })), 32, sample(16))),
+  { ...pass, expect: 'wrong-password' },
+)
+
+/** A saved handle around any bytes, with right checksum and WRAP. */
+function savedByHand(
+  kind: number,
+  P: Uint8Array,
+  { inside = {}, outside = {}, asked = kind, trailing = EMPTY }: SavedChange = {},
+): Buffer {
+  const sealed = wrap(D_KEY, 7, P, { context: u8(asked), ...inside })
+  const fields = [u8(kind), u32(sealed.length), sealed, trailing]
+  return summed(header(15, 0, { keyId: deviceId, ...outside }), ...fields)
+}
+interface SavedChange {
+  inside?: Parameters<typeof wrap>[3]
+  outside?: HeaderFields
+  asked?: number
+  trailing?: Uint8Array
+}
+const loginP = (realm = 'com.example.backup', user = 'user-4711') =>
+  cat(named(realm), named(user), sample(24, 92), sample(24, 93))
+const savedLogin = (change: SavedChange = {}, P = loginP()) => savedByHand(1, P, change)
+const clientP = ({ platform = 3, type = 3, accountType = 1, flag = 1, client = 'desktop' } = {}) =>
+  cat(
+    ...[named(NAMES.realm), named('acme'), named(client), u8(platform), u8(type), sample(32, 3)],
+    ...[u8(flag), ...(flag === 1 ? [u8(accountType), ACCOUNT_KEY] : [])],
+  )
+kept('login-by-hand', 'a saved login, made piece by piece', 'login', savedLogin())
+kept('client-by-hand', 'a saved client, made piece by piece', 'client', savedByHand(2, clientP()))
+kept(
+  'client-key-id',
+  'another key id in the outer header',
+  'client',
+  savedByHand(2, clientP(), { outside: { keyId: sample(16) } }),
+  {
+    expect: 'key-not-found',
+  },
+)
+kept(
+  'client-wrap-key-id',
+  'another key id in the WRAP: it is not compared',
+  'client',
+  savedByHand(2, clientP(), { inside: { keyId: sample(16) } }),
+)
+kept(
+  'login-owner',
+  'an owner id in the outer header',
+  'login',
+  savedLogin({ outside: { ownerId: sample(16) } }),
+  refused,
+)
+kept('login-wrap-owner', 'an owner id in the WRAP', 'login', savedLogin({ inside: { ownerId: sample(16) } }), refused)
+kept('login-wrap-suite', 'a WRAP of suite 0x0402', 'login', savedLogin({ inside: { suite: 0x0402 } }), refused)
+kept('login-wrap-magic', 'a WRAP that begins with kSTR', 'login', savedLogin({ inside: { magic: 'kSTR' } }), refused)
+kept('login-magic', 'kSTR, rightly summed', 'login', savedLogin({ outside: { magic: 'kSTR' } }), malformed)
+kept('login-outer-trailing', 'a byte behind the WRAP', 'login', savedLogin({ trailing: u8(0) }), malformed)
+kept('login-trailing', 'a byte behind the keys', 'login', savedLogin({}, cat(loginP(), u8(0))), refused)
+kept('kind-0', 'kind 0', 'login', savedByHand(0, loginP(), { asked: 1 }), unsupported)
+kept('login-realm-empty', 'an empty realm', 'login', savedLogin({}, loginP('')), refused)
+for (const [id, comment, P] of [
+  ['platform', 'platform 6', clientP({ platform: 6 })],
+  ['platform-0', 'platform 0', clientP({ platform: 0 })],
+  ['type-0', 'a private key of type 0', clientP({ type: 0 })],
+  ['type-5', 'a private key of type 5', clientP({ type: 5 })],
+  ['flag-2', 'a flag of 2 for the account key', clientP({ flag: 2 })],
+  ['account-des', 'an account key of type DES-56', clientP({ accountType: 4 })],
+  ['name', 'a name in another form', clientP({ client: 'e\u0301' })],
+] as const)
+  kept(`client-inner-${id}`, comment, 'client', savedByHand(2, P), refused)
+kept(
+  'order-kind-device',
+  'a login where a client is wanted, of another device',
+  'client',
+  savedLogin({ outside: { keyId: sample(16) } }),
+  unsupported,
+)
+kept(
+  'order-device-owner',
+  'of another device, with an owner id',
+  'login',
+  savedLogin({ outside: { keyId: sample(16), ownerId: sample(16) } }),
+  {
+    expect: 'key-not-found',
+  },
+)
+
+const ofDes = cat(named(NAMES.realm), named('acme'), named('desktop'), u8(3), u8(4), sample(16, 4), u8(0))
+kept('client-inner-des', 'a private key of type DES-56', 'client', savedByHand(2, ofDes), refused)
+
+const MASTER = withBytes(plantedMaster, (bytes) => Buffer.from(bytes))
+const exported = (destination: 'definition' | 'host') => {
+  const found = encodeKeyset({ ...plantedContents(), adopted: [] }, plantedMaster, destination)
+  return cat(u32(found.length), found)
+}
+const keysetP = (optional: Uint8Array, of = exported('definition')) => cat(MASTER, optional, of)
+kept('keyset-definition', 'a definition', 'keyset', savedByHand(3, keysetP(u8(0))))
+kept(
+  'keyset-strength-2',
+  'with a strength, as earlier writers stored it',
+  'keyset',
+  savedByHand(3, keysetP(cat(u8(1), u8(2)))),
+)
+kept('keyset-strength-3', 'with a strength that is none', 'keyset', savedByHand(3, keysetP(cat(u8(1), u8(3)))), refused)
+kept(
+  'keyset-strength-flag',
+  'a flag of 2 for the strength',
+  'keyset',
+  savedByHand(3, keysetP(cat(u8(2), u8(2)))),
+  refused,
+)
+kept('keyset-host', 'an export of the host', 'keyset', savedByHand(3, keysetP(u8(0), exported('host'))), refused)
+const otherKeyset = cat(u8(0), exported('definition'))
+kept('keyset-master', 'another master key', 'keyset', savedByHand(3, cat(sample(32, 94), otherKeyset)), refused)
+
+/** A text value around any padded text, for the place. */
+function textByHand(P: Uint8Array, more: Parameters<typeof wrap>[3] = {}): Buffer {
+  const names = [PLACE.table, PLACE.row, PLACE.column].map((name) => LP(Buffer.from(name)))
+  return wrap(D_KEY, 8, P, { context: cat(...names, u64(PLACE.version)), ...more })
+}
+const padded = (value: Uint8Array, length = Math.ceil((4 + value.length) / 32) * 32, said = value.length) =>
+  cat(u32(said), value, new Uint8Array(length - 4 - value.length))
+kept('text-by-hand', 'made piece by piece', 'text', textByHand(padded(utf8('hunter2'))), { text: 'hunter2' })
+for (const [id, comment, P] of [
+  ['nothing', 'no bytes at all', EMPTY],
+  ['no-length', 'three bytes', new Uint8Array(3)],
+  ['length-alone', 'the length alone, not padded', new Uint8Array(4)],
+  ['no-zeros', 'not padded', padded(utf8('hunter2'), 11)],
+  ['odd-zeros', 'padded to 33 bytes', padded(utf8('hunter2'), 33)],
+  ['more-zeros', 'padded to 64 bytes', padded(utf8('hunter2'), 64)],
+  ['no-more-zeros', '28 bytes padded to 64', padded(utf8('x'.repeat(28)), 64)],
+  ['few-zeros', '29 bytes padded to 33', padded(utf8('x'.repeat(29)), 33)],
+  ['first-one', 'a 1 at the beginning of the padding', patched(padded(utf8('hunter2')), 11, [1])],
+  ['last-one', 'a 1 at the end of the padding', patched(padded(utf8('hunter2')), 31, [1])],
+  ['longer', 'a length beyond its end', padded(utf8('hunter2'), 32, 29)],
+  ['huge', 'a length of 4 GiB', padded(utf8('hunter2'), 32, 0xffff_ffff)],
+  ['latin', 'a text that is not UTF-8', padded(Uint8Array.of(0xe9))],
+  ['surrogate', 'a lone surrogate in the way of UTF-8', padded(Uint8Array.of(0xed, 0xa0, 0x80))],
+] as const)
+  kept(`text-${id}`, comment, 'text', textByHand(P), refused)
+kept('text-mark', 'a text that begins with U+FEFF', 'text', textByHand(padded(utf8('\ufeffx'))), { text: '\ufeffx' })
+kept('text-magic', 'kSTR', 'text', textByHand(padded(utf8('x')), { magic: 'kSTR' }), malformed)
+kept('text-suite', 'suite 0x0402', 'text', textByHand(padded(utf8('x')), { suite: 0x0402 }), unsupported)
+kept('text-owner', 'an owner id', 'text', textByHand(padded(utf8('x')), { ownerId: sample(16) }), refused)
+kept('text-key-id', 'another key id', 'text', textByHand(padded(utf8('x')), { keyId: sample(16) }), {
+  expect: 'key-not-found',
+})
+kept('text-header-type', '127 bytes, of type 7', 'text', patched(value.subarray(0, 127), 5, [7]), unsupported)
+kept('text-header-cut', '47 bytes', 'text', value.subarray(0, 47), malformed)
+kept('order-cut-key-id', '127 bytes, with another key id', 'text', flipped(value, 16).subarray(0, 127), malformed)
 
 append('typed-key.json', typedKeys)
 append('client-block.json', blocks)

@@ -1,5 +1,6 @@
 // Adds the vectors of escrows, registrations and data under DES below to their files, unless they are there already.
 // Run `npm run vectors`.
+import * as crypto from 'node:crypto'
 import { Suite } from '../../src/core/suite.ts'
 import { DES_56, LEGACY_KEY_TYPES, storedEscrow, type StoredEscrow } from '../../src/client/layout.ts'
 import { cardHolderOf } from '../../src/core/card.ts'
@@ -21,7 +22,12 @@ import { sign } from '../../src/primitives/signature.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { flipped, hex, patched, sample } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
+import { cat, D, EMPTY, hash, hmac, KDF, LP, u8 } from '../spec-reader.ts'
+import { desKey } from '../spec-reader-custody.ts'
+import { keyIdOf as vaultKeyId, readCard } from '../spec-reader-vault.ts'
 import { append } from './append.ts'
+import { header, named, publicKeyOf, signedBy, u16, wrap } from './make-by-hand.ts'
+import { ODD_KEYS, oddSigner } from './odd-keys.ts'
 import type { EscrowVector, LegacyBlockVector, ProofVector, RegistrationVector, TypedKeyVector } from './vectors.ts'
 
 const refused = { expect: 'authentication-failed' } as const
@@ -150,6 +156,107 @@ escrow(
   refused,
 )
 
+// Escrows that are right but for one field. Each KEY is derived and signs, whatever the escrow says.
+interface ByHand {
+  realm?: string
+  account?: string
+  client?: string
+  platform?: number
+  keyId?: Uint8Array
+  issuedAt?: bigint
+  /** The names and the type that the public keys are derived with. */
+  derived?: { account?: string; client?: string; type?: number }
+  types?: number[]
+  keys?: Uint8Array[]
+  holding?: Uint8Array
+  wrapped?: (W: Buffer, P: Uint8Array) => Uint8Array
+}
+const TYPE_NAMES = ['AES-128', 'AES-192', 'AES-256', 'DES-56']
+function escrowByHand(of: ByHand = {}): Bytes {
+  const { realm = NAMES.realm, account = 'acme', client = 'desktop', platform = 3, derived = {} } = of
+  const { types = [3, 1], keys = [PRIVATE, ACCOUNT_KEY], holding = encodeClient(both) } = of
+  const { wrapped = (W: Buffer, P: Uint8Array) => wrap(W, 9, P) } = of
+  const W = KDF(Buffer.from(code.replaceAll('-', '')), EMPTY, 'registration', [Buffer.from(account)], 32)
+  const seeds = keys.map((key, i) => {
+    const names = [derived.account ?? account, i === 0 ? (derived.client ?? client) : '']
+    const type = i === 0 ? (derived.type ?? types[i]!) : types[i]!
+    const context = [...names, ['private', 'account'][i]!, TYPE_NAMES[type - 1]!].map((name) => Buffer.from(name))
+    return KDF(Buffer.from(key), EMPTY, 'key-check', context, 32)
+  })
+  const time = Buffer.alloc(8)
+  time.writeBigUInt64BE(of.issuedAt ?? BigInt(ISSUED))
+  const proven = seeds.map((seed, i) => cat(u8(i + 1), u8(types[i]!), publicKeyOf(seed)))
+  const sealed = wrapped(W, holding)
+  const before = cat(
+    ...[header(9, 0, { keyId: of.keyId ?? vaultKeyId(W) }), named(realm), named(account), named(client), u8(platform)],
+    ...[u16(seeds.length), ...proven, time, named(sealed)],
+  )
+  const signatures = seeds.map((seed) => signedBy(seed, D('sign/escrow'), before))
+  return new Uint8Array(cat(before, u16(seeds.length), ...signatures))
+}
+const byHand = (id: string, comment: string, of: ByHand, more: Partial<EscrowVector> = {}) =>
+  escrow(id, comment, escrowByHand(of), code, more)
+byHand('by-hand', 'made byte by byte', {})
+byHand('key-id-signed', 'another key id, signed', { keyId: sample(16) }, refused)
+byHand('claims-realm', 'of another realm inside', { holding: encodeClient({ ...both, realm: 'elsewhere' }) }, refused)
+const inAcme2 = encodeClient({ ...both, account: 'acme2' })
+byHand('claims-account-name', 'of another account inside', { derived: { account: 'acme2' }, holding: inAcme2 }, refused)
+const laptop = encodeClient({ ...both, client: 'laptop' })
+byHand('claims-client', 'of another client inside', { derived: { client: 'laptop' }, holding: laptop }, refused)
+byHand('claims-key', 'with another private key inside', { keys: [sample(32, 33), ACCOUNT_KEY] }, refused)
+byHand('claims-account-key', 'with another account key inside', { keys: [PRIVATE, sample(16, 33)] }, refused)
+byHand('claims-type', 'of another type than the key inside', { types: [2, 1], derived: { type: 3 } }, refused)
+byHand('holds-account', 'holds an account key that has not signed', { keys: [PRIVATE], types: [3] }, refused)
+const desNames = [NAMES.realm, 'acme', 'desktop'].map(named)
+const ofDes = cat(...desNames, u8(3), u8(DES_56), sample(16, 4), u8(1), u8(1), ACCOUNT_KEY)
+const underDes = { keys: [sample(16, 4), ACCOUNT_KEY], derived: { type: DES_56 }, holding: ofDes }
+byHand('holds-des', 'holds a key of type DES-56', underDes, refused)
+byHand('holds-more', 'a byte behind what it holds', { holding: cat(encodeClient(both), u8(0)) }, refused)
+byHand('last', 'made at the last date', { issuedAt: 8_640_000_000_000_000n })
+byHand('late', 'made after the last date', { issuedAt: 8_640_000_000_000_001n }, malformed)
+const wrappedAs = (more: Parameters<typeof wrap>[3]) => ({ wrapped: (W: Buffer, P: Uint8Array) => wrap(W, 9, P, more) })
+byHand('wrap-magic', 'a WRAP that begins with kSTR', wrappedAs({ magic: 'kSTR' }), refused)
+byHand('wrap-suite', 'a WRAP of suite 0x0402', wrappedAs({ suite: 0x0402 }), refused)
+byHand('wrap-context', 'a WRAP with a context', wrappedAs({ context: u8(1) }), refused)
+byHand('wrap-key-id', 'a WRAP with another key id: it is not compared', wrappedAs({ keyId: sample(16) }))
+const around = escrowByHand({ wrapped: () => EMPTY }).length
+const sized = (length: number) => ({ wrapped: () => sample(length - around) })
+byHand('longest', '4,096 bytes', sized(4096), refused)
+byHand('too-long', '4,097 bytes', sized(4097), { expect: 'limit-exceeded' })
+escrow('magic', 'kSTR', patched(deposit, 0, [0x6b]), code, malformed)
+escrow('header-cut', '47 bytes, of type 17', patched(deposit, 5, [17]).subarray(0, 47), code, malformed)
+escrow('header-alone', 'a header', deposit.subarray(0, 48), code, malformed)
+escrow(
+  'order-signature-code',
+  'one bit of a signature, and a mistyped code',
+  flipped(deposit, deposit.length - 1),
+  mistyped,
+  refused,
+)
+escrow('order-cut-code', 'a byte short, and a mistyped code', deposit.subarray(0, -1), mistyped, malformed)
+escrow(
+  'order-des-code',
+  'of a client under DES-56, and a mistyped code',
+  claimed(des, encodeClient(both)),
+  mistyped,
+  malformed,
+)
+escrow(
+  'order-des-signature',
+  'of a client under DES-56, and one bit of a signature',
+  flipped(claimed(des, encodeClient(both)), -1 + claimed(des, encodeClient(both)).length),
+  code,
+  refused,
+)
+// A private KEY that §1.5 refuses, although its signature holds.
+for (const [id, comment, odd] of ODD_KEYS) {
+  const [publicKey, signer] = oddSigner(odd, sample(32, 34))
+  const start = escrowByHand({ keys: [PRIVATE], types: [3], holding: encodeClient(claimant()) })
+  const keyAt = 48 + 2 + NAMES.realm.length + 2 + 4 + 2 + 'desktop'.length + 1 + 2 + 2
+  const before = patched(start, keyAt, publicKey).subarray(0, -66)
+  escrow(id, comment, concat(before, u16(1), signer(concat(domain('sign/escrow'), before))), code, refused)
+}
+
 // ── registrations ────────────────────────────────────────────────────────────────────────────────────────────────────
 const registrations: RegistrationVector[] = []
 const provider = unlocked(plantedContents(), plantedMaster.copy(), undefined)
@@ -217,6 +324,136 @@ registration(
   { code, ...malformed },
 )
 
+// Files that the provider signed, with one fault; and how each is armed.
+const providerSeed = withBytes(plantedContents().additional!.cardSigning.seed, (seed) => Buffer.from(seed))
+const providerCard = readCard(card.bytes)
+const sixty = LP(Buffer.from(providerCard.fingerprint.replaceAll(' ', '')))
+interface FileByHand {
+  keyId?: Uint8Array
+  server?: string
+  until?: bigint
+  escrow?: Uint8Array
+  armedWith?: Uint8Array
+}
+function fileByHand({
+  server = 'storage-1',
+  until = BigInt(expires),
+  armedWith = u8(0),
+  ...made
+}: FileByHand = {}): Bytes {
+  const { keyId = card.bytes.subarray(16, 32), escrow: of = deposit } = made
+  const time = Buffer.alloc(8)
+  time.writeBigUInt64BE(until)
+  const before = cat(header(10, 0, { keyId, ownerId: providerCard.ownerId }), named(server), time, named(of))
+  return new Uint8Array(cat(before, signedBy(providerSeed, D('sign/registration'), sixty, before), armedWith))
+}
+const file = (id: string, comment: string, made: FileByHand, more: Partial<RegistrationVector> = {}) =>
+  registration(id, comment, fileByHand(made), { armed: false, code, ...more })
+file('by-hand', 'made byte by byte', {}, { arming: 'ok' })
+file('key-id-signed', 'another key id, signed', { keyId: sample(16) }, { ...refused, arming: 'ok' })
+file('last', 'until the last date', { until: 8_640_000_000_000_000n }, { expires: 8_640_000_000_000_000 })
+file('late', 'until after the last date', { until: 8_640_000_000_000_001n }, { ...malformed, arming: 'malformed' })
+const withCode = (flag: number, text: string) => ({ armedWith: cat(u8(flag), Buffer.from(text)) })
+const plainCode = code.replaceAll('-', '')
+file('armed-2', 'a flag of 2 before the code', withCode(2, plainCode), malformed)
+file('armed-shown', 'the stored code with a hyphen', withCode(1, code.slice(0, 30)), malformed)
+file('trailing', 'a byte behind', { armedWith: Buffer.alloc(2) }, { ...malformed, arming: 'malformed' })
+file('armed-trailing', 'a byte behind the code', withCode(1, `${plainCode}0`), malformed)
+file('server-256', 'a server with a name of 256 bytes', { server: 'x'.repeat(256) }, malformed)
+file('server-255', 'a server with a name of 255 bytes', { server: 'x'.repeat(255) }, { server: 'x'.repeat(255) })
+const withoutEscrow = fileByHand({ escrow: EMPTY }).length
+const fileOf = (length: number) => ({ escrow: sample(length - withoutEscrow) })
+file('longest', '8,192 bytes', fileOf(8192), refused)
+file('too-long', '8,193 bytes', fileOf(8193), { expect: 'limit-exceeded', arming: 'limit-exceeded' })
+file('magic', 'kSTR', {}, { ...malformed, bytes: hex(patched(unarmed, 0, [0x6b])), arming: 'malformed' })
+file('header-cut', '47 bytes, of type 9', {}, { ...malformed, bytes: hex(patched(unarmed, 5, [9]).subarray(0, 47)) })
+const badEscrow = flipped(deposit, deposit.length - 1)
+file(
+  'escrow-type',
+  'an escrow of type 17',
+  { escrow: patched(deposit, 5, [17]) },
+  { ...refused, arming: 'authentication-failed' },
+)
+file(
+  'order-escrow-code',
+  'an escrow that is altered, and a mistyped code',
+  { escrow: badEscrow },
+  { code: mistyped, ...refused },
+)
+file(
+  'order-escrow-account',
+  'an escrow that is altered, of another account',
+  { escrow: badEscrow },
+  { account: 'x', ...refused },
+)
+file(
+  'order-account-code',
+  'of another account, and a mistyped code',
+  {},
+  { code: mistyped, account: 'x', expect: 'policy' },
+)
+file(
+  'order-expired-code',
+  'past its date, and a mistyped code',
+  {},
+  { code: mistyped, now: expires, expect: 'expired' },
+)
+file(
+  'order-code-escrow',
+  'a mistyped code for an escrow of another code',
+  {},
+  { code: mistyped, ...invalidText, arming: 'invalid-text' },
+)
+const twiceWrong = {
+  bytes: hex(unarmed.subarray(0, -1)),
+  code: mistyped,
+  ...malformed,
+  arming: 'invalid-text' as const,
+}
+file('order-arming-code', 'a byte short, and a mistyped code: only arming parses the code first', {}, twiceWrong)
+file(
+  'arming-other',
+  'armed with the code of another deposit',
+  {},
+  {
+    ...{ code: other.activationCode, ...refused, arming: 'authentication-failed' },
+  },
+)
+file(
+  'arming-unsigned',
+  'one bit of the provider’s signature: arming does not look at it',
+  {},
+  {
+    ...{ bytes: hex(flipped(unarmed, unarmed.length - 2)), ...refused, arming: 'ok' },
+  },
+)
+for (const [id, comment, storedCode] of [
+  ['arming-stored-code', 'a stored code that is none: arming replaces it', 'X'.repeat(30)],
+  ['arming-stored-small', 'a stored code in small letters: arming replaces it', plainCode.toLowerCase()],
+] as const)
+  file(id, comment, withCode(1, storedCode), { ...malformed, arming: 'ok' })
+const decomposed = { server: 'a\u0301' }
+file('arming-server', 'a server whose name has another form: arming does not look', decomposed, {
+  ...malformed,
+  arming: 'ok',
+})
+file('arming-nameless', 'a server without a name', { server: '' }, { ...malformed, arming: 'malformed' })
+const seedOfCard = withBytes(plantedContents().additional!.cardSigning.seed, (seed) => new Uint8Array(seed))
+const [, reducing] = oddSigner('s', seedOfCard)
+const signedPart = unarmed.subarray(0, -65)
+const withS = concat(signedPart, reducing(concat(domain('sign/registration'), sixty, signedPart)), u8(0))
+file('unreduced', 's + L for the scalar s', {}, { bytes: hex(withS), ...refused })
+// The provider's card has a card signing key that is not torsion-free, and signs with it.
+const [mixedKey, mixedSigner] = oddSigner('mixed', seedOfCard)
+const unsignedCard = patched(card.bytes, 48 + 1600, mixedKey).subarray(0, -64)
+const mixedCard = concat(unsignedCard, mixedSigner(concat(domain('sign/card'), unsignedCard)))
+file(
+  'card-mixed-order',
+  'a provider with a card signing key that is not torsion-free',
+  {},
+  { card: hex(mixedCard), ...refused },
+)
+
 // ── data under DES ───────────────────────────────────────────────────────────────────────────────────────────────────
 const blocks: LegacyBlockVector[] = []
 const DES = sample(16, 4)
@@ -248,6 +485,56 @@ block('cut-block', '8 bytes short', with_(hundred.block.subarray(0, -8)), refuse
 block('empty', 'no ciphertext', with_(hundred.block.subarray(0, 88)), malformed)
 block('account', 'the same key, of another account', await sealed(sample(100), legacy('acme2')), refused)
 block('key', 'another key', await sealed(sample(100), legacy(NAMES.account, sample(16, 6))), {
+  expect: 'key-not-found',
+})
+
+// Blocks under right MACs.
+function desByHand(
+  padded: Uint8Array,
+  P: Uint8Array,
+  more: { ownerId?: Uint8Array; stated?: Uint8Array; label?: Uint8Array } = {},
+): Sealed {
+  const K = Buffer.from(DES)
+  const context = [Buffer.from(NAMES.account), Buffer.from('private')]
+  const { ownerId = KDF(K, EMPTY, 'owner-id', context, 16) } = more
+  const { label = hmac('sha256', KDF(K, EMPTY, 'block-label', context, 32), hash('sha256', P)) } = more
+  const [iv, key] = [Buffer.from(sample(8, 35)), desKey(K)]
+  const des = crypto.createCipheriv('des-ede3-cbc', cat(key, key, key), iv).setAutoPadding(false)
+  const ciphertext = cat(des.update(padded), des.final())
+  const head = header(4, 0x0304, { keyId: vaultKeyId(K), ownerId: more.stated ?? ownerId })
+  const aad = cat(D('aad'), head, LP(iv), LP(label))
+  const mac = KDF(K, EMPTY, 'des-mac', [Buffer.from('private'), Buffer.from(ownerId)], 32)
+  const tag = hmac('sha256', mac, aad, iv, ciphertext)
+  return { label: hex(label), block: new Uint8Array(cat(head, iv, tag, ciphertext)), content: new Uint8Array(P) }
+}
+const nine = sample(9, 36)
+block('by-hand', '9 bytes, made piece by piece', desByHand(concat(nine, new Uint8Array(7).fill(7)), nine))
+block('padding-0', 'a padding of zeros', desByHand(new Uint8Array(16), EMPTY), refused)
+block('padding-0-content', 'a last byte of 0', desByHand(concat(nine, new Uint8Array(7)), nine), refused)
+const seven = sample(7, 36)
+block('padding-9', 'a padding of 9 bytes', desByHand(concat(seven, new Uint8Array(9).fill(9)), seven), refused)
+const uneven = concat(nine, Uint8Array.of(7, 7, 7, 1, 7, 7, 7))
+block('padding-uneven', 'one other byte in the padding', desByHand(uneven, nine), refused)
+const unevenFirst = concat(nine, Uint8Array.of(1, 7, 7, 7, 7, 7, 7))
+block('padding-uneven-first', 'another first byte of the padding', desByHand(unevenFirst, nine), refused)
+const padded = concat(nine, new Uint8Array(7).fill(7))
+block('owner-id-sealed', 'sealed for another owner id', desByHand(padded, nine, { ownerId: sample(16) }), refused)
+block('owner-id-header', 'another owner id in the header', desByHand(padded, nine, { stated: sample(16) }), refused)
+block(
+  'label-sealed',
+  'sealed under the label of another block',
+  desByHand(padded, nine, { label: sample(32) }),
+  refused,
+)
+block('magic', 'kSTR', with_(patched(hundred.block, 0, [0x6b])), malformed)
+block('header-cut', '47 bytes', with_(hundred.block.subarray(0, 47)), malformed)
+block(
+  'order-cut-key-id',
+  'a byte short, with another key id',
+  with_(flipped(hundred.block, 16).subarray(0, -1)),
+  malformed,
+)
+block('order-key-id-owner', 'another key id and another owner id', with_(flipped(flipped(hundred.block, 16), 40)), {
   expect: 'key-not-found',
 })
 

@@ -12,6 +12,7 @@ import { parseCard } from '../../src/index.ts'
 import { flipped, hex, patched, resummed, sample } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
+import { unreduced } from './make-by-hand.ts'
 import { type Made, make, type Making } from './make-block.ts'
 import {
   adoptedId,
@@ -38,7 +39,7 @@ import {
   withMinimum,
   x25519Pair,
 } from './make-delegation.ts'
-import { adminCard, adminSigning, adoptedAdmin, otherAdmin, otherSigning, run, signer } from './make-profile.ts'
+import { admin, adminCard, adminSigning, adoptedAdmin, otherAdmin, otherSigning, run, signer } from './make-profile.ts'
 import type { DelegatedHeadVector, DelegationVector } from './vectors.ts'
 
 const NOW = UNTIL - 86_400_000
@@ -122,6 +123,7 @@ const invalidM: KeyPair = {
   ...hybridPair,
   publicHalves: { ...hybridPair.publicHalves, mlKem1024: patched(hybridPair.publicHalves.mlKem1024, 0, [0xff, 0xff]) },
 }
+good('retired-apart-strict', 'the same, where the current pair demands encryption', { retired: [apart, laxPair] })
 good('retired-low-order', 'a retired pair of low order: found when it is used', { retired: [invalidX] })
 good('retired-modulus', 'a retired pair whose ML-KEM half has a coefficient above q: found when it is used', {
   retired: [invalidM],
@@ -232,6 +234,9 @@ failed('signature-bare', 'signed with the fingerprint and without its length', b
 const otherFingerprint = { ...owner, sourceSigning: signer(0x1d).publicKey }
 const toOther = delegationOf({ signature: { to: lengthPrefixed(fingerprintBytes(otherFingerprint)) } })
 failed('signature-other', 'signed with another fingerprint', toOther)
+const signedOnce = delegationOf()
+const withS = concat(signedOnce.slice(0, -72), new Uint8Array(unreduced(signedOnce.slice(-72, -8))), run(0, 8))
+failed('signature-unreduced', 's + L for the scalar s', resummed(withS))
 for (const [id, comment, at] of [
   ['version', 'version', 55],
   ['revision', 'revision', 60],
@@ -342,6 +347,42 @@ inside(
   'retired-public',
   'with a retired pair without its private halves',
   concat(P.slice(0, RETIRED_AT + 2 + PAIR - 96), P.slice(ADOPTED_AT)),
+)
+const byOther = (
+  id: string,
+  comment: string,
+  keyset: string,
+  expect: Code,
+  making: Parameters<typeof delegationOf>[0] = {},
+) => add(id, comment, delegationOf(making), { fleet: keyset, expect })
+byOther('fleet-definition', 'opened by a definition', 'definition-full', 'policy')
+byOther(
+  'fleet-sharing-apart',
+  'opened by a keyset whose sharing pair has other halves',
+  'storage-sharing-apart',
+  'authentication-failed',
+)
+byOther(
+  'fleet-card-apart',
+  'opened by a keyset whose card signing key has other halves',
+  'host-card-key-apart',
+  'authentication-failed',
+)
+byOther(
+  'fleet-adopted-apart',
+  'sealed to an adopted card whose halves differ',
+  'storage-adopted-apart',
+  'authentication-failed',
+  { to: new Recipient({ ...adoptedAdmin.publicHalves, x25519: admin.publicHalves.x25519 }) },
+)
+good(
+  'fleet-beside-apart',
+  'sealed to the own card, beside an adopted one whose halves differ',
+  {},
+  {},
+  {
+    fleet: 'storage-adopted-apart',
+  },
 )
 append('delegation.json', delegations)
 
@@ -551,6 +592,12 @@ const shaped: [string, string, Code, (envelope: Bytes) => Bytes][] = [
     (one) => patched(patched(one, 1648, [5]), 16, run(0, 16)),
   ],
 ]
+shaped.push(
+  ['long-type', '1,714 bytes, of type 5', 'malformed', (one) => patched(concat(one, run(0, 1)), 5, [5])],
+  ['longest-type', '1,713 bytes, of type 5', 'unsupported', (one) => patched(one, 5, [5])],
+  ['x25519-long', '1,713 bytes of an envelope of 145', 'malformed', (one) => patched(one, 7, [1])],
+  ['x25519-long-type', 'the same, of type 5', 'unsupported', (one) => patched(patched(one, 7, [1]), 5, [5])],
+)
 for (const [id, comment, expect, change] of shaped)
   head(`envelope-${id}`, comment, 'three', await altered({}, change), { expect, isCurrent: expect as 'malformed' })
 
@@ -609,6 +656,20 @@ head(
   'under a pair whose halves do not belong together',
   'retired-apart',
   await plain(hybridPair),
+  bad('authentication-failed'),
+)
+head(
+  'order-plain-apart-minimum',
+  'under a pair whose halves do not belong together, where the current pair demands encryption',
+  'retired-apart-strict',
+  await plain(hybridPair),
+  bad('authentication-failed'),
+)
+head(
+  'order-plain-apart-owner',
+  'the same, of another owner',
+  'retired-apart-strict',
+  await plain(hybridPair, { ownerId: run(0xb9, 16) }),
   bad('authentication-failed'),
 )
 const plainBlock = await plain(laxPair)

@@ -124,6 +124,7 @@ reset('adopted-card-own-slots', 'the same, with recovery slots to the own card',
 const ownAdopted = record({ ...withAdmin, vaults: [sealedBoth(adoptedAdmin)] })
 reset('own-card-adopted-slots', 'the own card, with recovery slots to the adopted one', ownAdopted, resetOf(both))
 reset('floor', 'the version of the floor', full, { floor: 9, ...resetOf(both) })
+reset('last-but-one', 'one version is left', record({ ...withAdmin, version: 2 ** 53 - 2 }), resetOf(both))
 const toOther = record({ ...withAdmin, recovery: { kind: 'card', value: otherCard } })
 const unsigned = remacked(flipped(full, full.length - 100))
 reset('checksum', 'one bit, by accident', flipped(full, 100), { expect: 'malformed' })
@@ -251,6 +252,13 @@ keyReset('other-signing', 'KEYS with another Ed25519 key alone', signingOnly, no
 keyReset('other-sealing', 'KEYS with another pk_x alone', resigned(flipped(keyed, KEY_AT.x25519)), notFound)
 keyReset('identity-none', 'the recovery key has not signed the identity', unsignedKey, bad)
 keyReset('identity-bit', 'one bit of its signature', resigned(flipped(keyed, KEY_AT.signature + 40)), bad)
+keyReset('last-but-one', 'one version is left', record({ ...withKey, version: 2 ** 53 - 2 }), resetOf(both))
+keyReset(
+  'identity-unreduced',
+  's + L for the scalar s',
+  resigned(patched(keyed, KEY_AT.signature, unreduced(keyed.subarray(KEY_AT.signature, KEY_AT.signature + 64)))),
+  bad,
+)
 keyReset('identity-stranger', 'another key has signed the identity', acceptedAs(acceptance(), otherRecoveryKey), bad)
 keyReset('identity-other', 'it has signed another identity', acceptedAs(acceptance({ by: stranger.publicKey })), bad)
 keyReset(
@@ -813,6 +821,7 @@ counts('over-two', 'written behind two that do not count', [v5, damaged(v6), ali
 counts('alien-over-damage', 'behind a damaged one, and may not follow the one below', [v5, damaged(v6), alien6], 1)
 const after = (contents: Next, ...more: More) => [v5, damaged(v6), behind(v6, { version: 7, ...contents }, ...more)]
 counts('after-damage', 'behind a damaged one, and follows that one', after({}), 3)
+counts('after-next', 'behind a damaged one, and one version above the one that counts', after({ version: 6 }), 3)
 counts('after-two', 'behind two damaged ones', [v5, damaged(v6), damaged(v7), v8], 4)
 counts('after-far', 'behind a damaged one, with a version much higher', after({ version: 99 }), 3)
 counts('after-handover', 'the same, handed over by the identity of the one that counts', after(replaced, own), 3)
@@ -1069,6 +1078,14 @@ ring(
   two(5, stranger),
   belowForged,
 )
+const newerFormat = { records: versions(resummed(patched(record({ identity: stranger }), 4, [2])), v6) }
+ring(
+  'below-unsupported',
+  'signed by somebody, where the record below is of a later version of the format',
+  stored,
+  two(5, stranger),
+  { ...newerFormat, expect: 'unsupported' },
+)
 const otherAndFar = keyring(6, both, identity, one, vault2)
 ring('order-vault-version', 'another vault, and a version too far', stored, otherAndFar, policy)
 ring(
@@ -1140,5 +1157,6 @@ verifier('version-huge', 'version 2⁵³', kept(KNOWN.cost10, 2 ** 53), damage)
 verifier('prefix', 'the prefix $2a$', kept(KNOWN.a), damage)
 verifier('characters', 'a character that bcrypt does not have', kept(`${KNOWN.cost10.slice(0, -1)}+`), damage)
 verifier('cost-9', 'cost 9', kept(KNOWN.cost10.replace('$10$', '$09$')), damage)
+verifier('cost-15', 'cost 15, and no credential', kept(KNOWN.cost10.replace('$10$', '$15$')), { credential: '', ...no })
 verifier('cost-16', 'cost 16', kept(KNOWN.cost10.replace('$10$', '$16$')), damage)
 append('verifier.json', verifiers)

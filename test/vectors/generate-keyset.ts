@@ -22,9 +22,10 @@ import { Mode } from '../../src/keyset/mask.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { createRevision, type Revision, revisionText } from '../../src/keyset/revision.ts'
 import { derive } from '../../src/primitives/kdf.ts'
-import { flipped, hex, patched, resummed, sample, unhex, withRandomness } from '../fixtures.ts'
+import { fieldAt, flipped, hex, patched, resummed, sample, unhex, withRandomness } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
 import { append } from './append.ts'
+import { header, summed } from './make-by-hand.ts'
 import { type KeysetVector, keysetVectors, type RevisionVector } from './vectors.ts'
 
 export const PASSWORD = 'ångström \u{1f511} pass phrase'
@@ -419,6 +420,282 @@ keyset(
   { card: 'authentication-failed' },
 )
 
+// Faults under a right mac that one check alone can reject. Definitions, because they are small, where they have the field.
+const P_OF = {
+  shares: 1697 + 64 + 64 + 1697 + 64 + 2 + 1697 + 2,
+  retired: 1697 + 64 + 64 + 1697 + 64 + 2,
+  sharing: 1697 + 128,
+}
+function altered(
+  id: string,
+  comment: string,
+  destination: Destination,
+  change: Partial<Parts> | ((parts: Parts) => Partial<Parts>),
+  more: Partial<KeysetVector> = refused,
+  of: KeysetContents = destination === 'definition' ? full : contents,
+): void {
+  keyset(id, '9.3', comment, assembled(of, destination, change), more)
+}
+const one = Uint8Array.of(1)
+const third = Uint8Array.of(3)
+const longerSealed = ({ sealed }: Parts) => ({ sealed: concat(sealed, new Uint8Array(1)) })
+altered('definition-longer', 'a byte more in the sealed section', 'definition', longerSealed)
+const sourcePublic = signingPairOf(new SecretKey('signing', sample(32, 31))).publicKey
+altered(
+  'source-signing-apart',
+  'the source signing public key of another pair',
+  'definition',
+  section('sealed', 1697 + 96, sourcePublic),
+)
+altered(
+  'block-x25519-apart',
+  'the pk_x of another pair',
+  'definition',
+  section('sealed', 1, complete.sharing.publicHalves.x25519),
+)
+altered(
+  'block-ml-kem-apart',
+  'the pk_m of another pair',
+  'definition',
+  section('sealed', 33, complete.sharing.publicHalves.mlKem1024),
+)
+altered('definition-minimum-3', 'a minimum of 3', 'definition', section('sealed', 0, third))
+altered(
+  'storage-sharing-minimum-3',
+  'a minimum of 3 in the sharing pair',
+  'storage',
+  section('sealed', P_OF.sharing, third),
+)
+altered(
+  'storage-sharing-minimum-0',
+  'a minimum of 0 in the sharing pair',
+  'storage',
+  section('sealed', P_OF.sharing, Uint8Array.of(0)),
+  {
+    card: 'ok',
+  },
+)
+altered(
+  'storage-retired-minimum-3',
+  'a minimum of 3 in a retired pair',
+  'storage',
+  section('sealed', P_OF.retired, third),
+)
+altered('storage-share-minimum-3', 'a minimum of 3 in a share', 'storage', section('sealed', P_OF.shares + 16, third))
+altered(
+  'storage-share-minimum-0',
+  'a minimum of 0 in a share',
+  'storage',
+  section('sealed', P_OF.shares + 16, Uint8Array.of(0)),
+  {},
+)
+altered(
+  'storage-share-flag-2',
+  'a flag of 2 before the private halves of a share',
+  'storage',
+  section('sealed', P_OF.shares + 16 + 1601, Uint8Array.of(2)),
+)
+altered(
+  'storage-share-flag-2-direct',
+  'a flag of 2 and no private halves in a direct share',
+  'storage',
+  section('sealed', P_OF.shares + 16 + 1601 + 97 + 16 + 1601, Uint8Array.of(2)),
+)
+altered(
+  'storage-card-apart',
+  'the card signing public key of another pair: found at the first use of the card',
+  'storage',
+  section('sealed', P_OF.sharing + 1697 + 32, sourcePublic),
+  {
+    card: 'authentication-failed',
+  },
+)
+altered(
+  'storage-retired-apart',
+  'the pk_m of another pair in a retired pair: found at its first use',
+  'storage',
+  section('sealed', P_OF.retired + 33, complete.sharing.publicHalves.mlKem1024),
+  {},
+)
+const [fromOther] = full.adopted
+const otherKeys = fromOther!.keys!
+const halves = { ...otherKeys.sharing.publicHalves, x25519: complete.sharing.publicHalves.x25519 }
+const apartSource = { ...fromOther!, keys: { ...otherKeys, sharing: { ...otherKeys.sharing, publicHalves: halves } } }
+const smaller = { ...complete, retired: [], shares: [], revoked: [] }
+keyset(
+  'storage-adopted-apart',
+  '9.3',
+  'the pk_x of another pair in the sharing pair of an adopted source: found at its first use',
+  exportFor('storage', revised({ ...full, adopted: [apartSource], additional: smaller })),
+  { card: 'ok' },
+)
+const apartLists = (more: Partial<typeof complete>) => ({
+  sealed: encodeSections({ ...contents, additional: { ...complete, revoked: [], ...more } }, 'host').sealed,
+})
+altered('host-retired-apart', 'one more retired pair in the plain section', 'host', apartLists({ retired: [] }), {
+  ...refused,
+  writer: 'ok',
+})
+altered('host-shares-apart', 'two more shares in the plain section', 'host', apartLists({ shares: [] }), {
+  ...refused,
+  writer: 'ok',
+})
+const [aSource] = full.adopted
+const [aShare] = complete.shares
+const twiceOf = revised({
+  ...full,
+  adopted: [
+    aSource!,
+    { ...aSource!, blockSalt: new SecretKey('block-salt', sample(32, 41)) },
+    { ...aSource!, id: full.id },
+  ],
+  additional: {
+    ...complete,
+    retired: [],
+    shares: [aShare!, { ...aShare!, privateHalves: undefined }],
+    revoked: [sample(16, 42), sample(16, 42)],
+  },
+})
+keyset(
+  'storage-ids-twice',
+  '9.3',
+  'ids twice in each list, and its own among the adopted ones',
+  exportFor('storage', twiceOf),
+  { card: 'ok' },
+)
+keyset('definition-ids-twice', '9.3', 'the same keyset', exportFor('definition', twiceOf))
+
+// The frame.
+const defined = new Uint8Array(fullDefinition)
+const framed = (offset: number, bytes: Uint8Array) => resummed(patched(defined, offset, bytes))
+const afterHistory = fieldAt(defined, 'destination')
+keyset('destination-0', '9.2', 'destination 0', framed(afterHistory, Uint8Array.of(0)), unsupported)
+keyset('dedup-0', '9.2', 'dedup mode 0', framed(afterHistory + 2, Uint8Array.of(0)), unsupported)
+keyset(
+  'order-magic-version',
+  '9.2',
+  'kSTR, version 2 of the format',
+  resummed(patched(patched(defined, 0, [0x6b]), 4, [2])),
+  malformed,
+)
+const alone = (length: number, type: number) => summed(header(type, 0, { generation: 1 }).subarray(0, length))
+keyset('header-alone', '9.2', '56 bytes: a header and its checksum', alone(48, 13), malformed)
+keyset('header-alone-type', '9.2', 'the same, of type 12', alone(48, 12), unsupported)
+keyset('header-cut-type', '9.2', '55 bytes, of type 12', alone(47, 12), malformed)
+keyset(
+  'order-type-fields',
+  '9.2',
+  'type 12, and destination 4',
+  resummed(patched(patched(defined, 5, [12]), afterHistory, [4])),
+  unsupported,
+)
+keyset(
+  'order-version-destination',
+  '9.2',
+  'keyset version 0, and destination 4',
+  resummed(patched(framed(48, u64(0)), afterHistory, [4])),
+  malformed,
+)
+
+// Argon2 costs.
+const argonAt = fieldAt(defined, 'argon2')
+const withCosts = (t: number, m: number, p: number) => framed(argonAt, concat(u32(t), u32(m), u32(p)))
+const refusedCosts = (id: string, comment: string, t: number, m: number, p: number, more: Partial<KeysetVector> = {}) =>
+  keyset(`argon2-${id}`, '1.6', comment, withCosts(t, m, p), { ...tooMuch, ...more })
+refusedCosts('no-iterations', 'no iterations', 0, 16, 2)
+refusedCosts('no-lanes', 'no lanes', 1, 16, 0)
+refusedCosts('17-lanes', '17 lanes, with 8 KiB for each', 1, 136, 17)
+refusedCosts('work', '5 iterations over 838,861 KiB: 1 KiB more than 4 GiB in all', 5, 838_861, 1)
+const underCosts = async (iterations: number, memoryKiB: number, lanes: number) => {
+  const costs = { iterations, memoryKiB, lanes }
+  const [salt, nonce] = [sample(32, 11), sample(32, 12)]
+  const own = new SecretKey('master', xor(await hashPassword(PASSWORD, salt, costs, {}, 32), nonce))
+  const verify = derive(own, new Uint8Array(0), 'master-verify', [], 32)
+  const of = { ...bare, argon2: { ...costs, salt, nonce, verify } }
+  return encodeKeyset(
+    withRandomness([RANDOM], () => withRevision({ ...of, history: [] }, own)),
+    own,
+    'definition',
+  )
+}
+keyset('argon2-64-iterations', '1.6', '64 iterations', await underCosts(64, 8, 1))
+keyset('argon2-16-lanes', '1.6', '16 lanes, with 8 KiB for each', await underCosts(1, 128, 16))
+refusedCosts('order-password-costs', 'no password, and 65 iterations', 65, 16, 2, {
+  password: '',
+  expect: 'invalid-text',
+})
+refusedCosts('order-costs-password', '65 iterations, and another password', 65, 16, 2, { password: 'x' })
+keyset(
+  'order-password-mac',
+  '9.2',
+  'another password, and one bit of the mac',
+  resummed(flipped(defined, defined.length - 9)),
+  {
+    ...{ password: 'x', expect: 'wrong-password' },
+  },
+)
+
+// The plain section, as a writer reads it.
+const bareHost = new Uint8Array(exportFor('host', bare))
+const plainAt = fieldAt(bareHost, 'plain')
+const written = (
+  id: string,
+  comment: string,
+  offset: number,
+  bytes: Uint8Array,
+  writer: KeysetVector['writer'],
+  of = bareHost,
+) => keyset(`host-${id}`, '9.2', comment, resummed(patched(of, offset, bytes)), { ...refused, writer: writer! })
+const modulus = Uint8Array.of(0xff, 0xff, 0xff)
+written('low-order', 'a pk_x of low order in the block pair', plainAt + 1, new Uint8Array(32), 'malformed')
+written('modulus', 'a pk_m of the block pair that fails the modulus check', plainAt + 33, modulus, 'malformed')
+written(
+  'modulus-3329',
+  'the first coefficient of it is 3,329',
+  plainAt + 33,
+  Uint8Array.of(0x01, 0x0d | (full.blockPair.publicHalves.mlKem1024[1]! & 0xf0)),
+  'malformed',
+)
+written('minimum-3', 'a minimum of 3', plainAt, third, 'malformed')
+written(
+  'encryption-0',
+  'an encryption of 0, which nobody asked for',
+  fieldAt(bareHost, 'encryption'),
+  Uint8Array.of(0),
+  'policy',
+)
+written(
+  'encryption-1',
+  'an encryption below the minimum of the block pair',
+  fieldAt(bareHost, 'encryption'),
+  one,
+  'policy',
+)
+const weakDefault = patched(bareHost, fieldAt(bareHost, 'encryption'), one)
+written(
+  'order-encryption-low-order',
+  'the same, and a pk_x of low order',
+  plainAt + 1,
+  new Uint8Array(32),
+  'policy',
+  weakDefault,
+)
+const noDefault = patched(bareHost, fieldAt(bareHost, 'encryption'), [0])
+written('order-encryption-minimum-3', 'an encryption of 0, and a minimum of 3', plainAt, third, 'policy', noDefault)
+written(
+  'order-encryption-1-minimum-3',
+  'an encryption of 1, and a minimum of 3',
+  plainAt,
+  third,
+  'malformed',
+  weakDefault,
+)
+const listed = plainAt + 1601 + 96 + 32 + 2
+written('retired-minimum-3', 'a minimum of 3 in a retired pair', listed, third, 'malformed', host)
+written('retired-modulus', 'a pk_m of a retired pair that fails the modulus check', listed + 33, modulus, 'ok', host)
+written('share-minimum-3', 'a minimum of 3 in a share', listed + 1601 + 2 + 16, third, 'malformed', host)
+written('share-low-order', 'a pk_x of low order in a share', listed + 1601 + 2 + 17, new Uint8Array(32), 'ok', host)
+
 // Floors.
 function floor(
   id: string,
@@ -450,6 +727,15 @@ floor('long-forked-own-version', 'another revision of the same version', longDef
 floor('long-rollback', 'a later version', longDefinition, at(301), 'rollback')
 floor('before-password', 'a later version, and a wrong password', fullDefinition, at(8), 'rollback', { password: 'x' })
 floor('forked-before-password', 'another branch, and no password', fullDefinition, at(7), 'forked', { password: '' })
+floor(
+  'other-version',
+  'the revision of the keyset, with another version',
+  fullDefinition,
+  at(6, full.revision),
+  'forked',
+)
+const shorterHistory = assembled(old, 'definition', { history: entries(old.history.slice(0, 254)) })
+floor('254', 'a version before 254 others: the history reaches so far', shorterHistory, at(44), 'forked')
 floor('after-fields', 'a later version, and destination 4', resummed(patched(host, 74, [4])), at(8), 'unsupported')
 
 append('keyset.json', keysets)

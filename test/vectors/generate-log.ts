@@ -1,6 +1,7 @@
 // Adds the vectors of whole logs (SPEC §7.4) below to log.json, unless they are there already: the objects that the
 // library leaves in a store, and the same with one fault. Run `npm run vectors`.
 import { type Keys, type LogReader, openLog } from '../../src/index.ts'
+import { concat } from '../../src/core/bytes.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { encodeClose, encodeSealOff } from '../../src/state/marker.ts'
@@ -263,6 +264,105 @@ log(
   readDeep,
 )
 
+// ── two epochs, made by hand ─────────────────────────────────────────────────────────────────────────────────────────
+const idOf = (number: number) => sample(16, 40 + number) // as make-record.ts gives them
+interface TwoEpochs {
+  /** The numbers of the copies. */
+  copies?: readonly number[]
+  leftOut?: readonly { first: number; last: number }[]
+  /** Whether a close that an earlier try left stands before the last copy. */
+  isTriedTwice?: boolean
+  /** Whether a record follows the close. */
+  later?: boolean
+}
+/** A close of epoch 0, with this number of versions and last record. */
+function closeOf(count: number, number: number, leftOut: TwoEpochs['leftOut'] = []): Uint8Array {
+  const last = { number, id: idOf(number) }
+  return encodeClose({ former: [{ epoch: 0, count, last, leftOut }], last })
+}
+/** Epoch 0 with three records and a seal-off, and epoch 1 with copies, a close, and one record. All of it is signed. */
+async function twoEpochs(of: TwoEpochs = {}): Promise<{ objects: Objects; read: Read }> {
+  const { copies = [1, 2, 3], leftOut = [], isTriedTwice = false, later = true } = of
+  const chain = (objects: Uint8Array[]) => (objects.length > 0 ? sha256(objects.at(-1)!) : new Uint8Array(32))
+  const old: Uint8Array[] = []
+  for (const number of [1, 2, 3])
+    old.push(await sealed(keys, sample(number, number), { sequence: number, previous: chain(old) }))
+  const fresh: Uint8Array[] = []
+  const place = () => ({ epoch: 1, sequence: fresh.length + 1, previous: chain(fresh) })
+  for (const [i, number] of copies.entries()) {
+    if (isTriedTwice && i === copies.length - 1)
+      fresh.push(marked(keys, 'close', closeOf(2, 2), { ...place(), number: 2 }))
+    fresh.push(await sealed(keys, sample(number, number), { ...place(), number }))
+  }
+  fresh.push(marked(keys, 'close', closeOf(3, copies.at(-1)!, leftOut), { ...place(), number: 3 }))
+  const start = fresh.length
+  old.push(
+    marked(keys, 'seal-off', encodeSealOff({ epoch: 1, sequence: start }), {
+      sequence: 4,
+      number: 3,
+      previous: chain(old),
+    }),
+  )
+  if (later) fresh.push(await sealed(keys, sample(4, 4), { ...place(), number: 4 }))
+  const versions = (objects: Uint8Array[]) => new Map(objects.map((bytes, i) => [i + 1, bytes]))
+  const numbers = [...copies, ...(later ? [4] : [])]
+  const records = numbers.map((number) => ({
+    position: `${number}-${hex(idOf(number))}`,
+    content: hex(sample(number, number)),
+  }))
+  return {
+    objects: new Map([
+      [nameOf(0), versions(old)],
+      [nameOf(1), versions(fresh)],
+    ]),
+    read: { epoch: 1, records },
+  }
+}
+async function byHand(id: string, comment: string, of: TwoEpochs): Promise<void> {
+  const { objects, read } = await twoEpochs(of)
+  log(`hand-${id}`, comment, host, objects, read)
+}
+await byHand('made', 'two epochs, made piece by piece', {})
+await byHand('left-out', 'number 2 is left out', { copies: [1, 3], leftOut: [{ first: 2, last: 2 }] })
+await byHand('close-alone', 'nothing behind the close', { later: false })
+await byHand('two-closes', 'a close that an earlier try left among the copies', { isTriedTwice: true })
+const { objects: handMade, read: readHandMade } = await twoEpochs()
+log('hand-dropped', 'what was sealed off is dropped', host, dropped(handMade, nameOf(0), 4), readHandMade)
+log('hand-lost-close', 'the close is gone, and what was behind it', host, cut(handMade, nameOf(1), 3), 'missing')
+log('hand-forked-last', 'another id under the last number', host, handMade, 'forked', {
+  atLeast: `4-${'00'.repeat(16)}`,
+})
+log('hand-rollback', 'a number behind the last', host, handMade, 'rollback', { atLeast: `5-${'00'.repeat(16)}` })
+/** Returns the objects without the versions of one below this. */
+function dropped(objects: Objects, name: string, lowest: number): Objects {
+  const versions = new Map([...objects.get(name)!].filter(([version]) => version >= lowest))
+  return new Map([...objects, [name, versions] as const])
+}
+const unread = await sealed(keys, sample(9), { sequence: 4, isAfterDamage: true, id: sample(16, 9) })
+log('after-nothing', 'flag 4, and no hash', host, changed(three, nameOf(0), 4, unread), {
+  epoch: 0,
+  records: [...readThree.records, { position: `4-${hex(sample(16, 9))}`, content: hex(sample(9)) }],
+})
+const closeNumbered = marked(keys, 'close', closing, { sequence: 4, number: 4, previous: sha256(three0.get(3)!) })
+log(
+  'close-behind-number',
+  'a close behind the start, with the number that is due',
+  host,
+  changed(three, nameOf(0), 4, closeNumbered),
+  'authentication-failed',
+)
+const sealing0 = marked(keys, 'seal-off', concat(encodeSealOff({ epoch: 1, sequence: 4 }), new Uint8Array(1)), {
+  sequence: 4,
+  previous: sha256(three0.get(3)!),
+})
+log(
+  'seal-off-trailing',
+  'a byte behind what a seal-off says',
+  host,
+  changed(three, nameOf(0), 4, sealing0),
+  'malformed',
+)
+
 // ── adopted sources ──────────────────────────────────────────────────────────────────────────────────────────────────
 const source = keysetWith(adopted)
 const adopter = keysetWith(full)
@@ -315,6 +415,18 @@ async function ofAdopter(): Promise<Objects> {
   await appendTo(own, adopter, 3)
   return changed(await objectsIn(own), nameOf(0), 4, bySource)
 }
+
+// A definition does not have the keys of an adopted source. In an epoch of its own it does not look for them.
+const inOwn = memoryStateStore()
+await appendTo(inOwn, adopter, 3)
+const ofSource = await sealed(keysFor(source), sample(9), { sequence: 2 })
+log(
+  'definition-mixed',
+  'a record of an adopted source in an epoch of its own, by a definition',
+  { kind: 'keyset', keyset: 'definition-full' },
+  changed(await objectsIn(inOwn), nameOf(0), 2, ofSource),
+  'authentication-failed',
+)
 
 // ── vaults and scopes ────────────────────────────────────────────────────────────────────────────────────────────────
 for (const name of ['vault', 'aes-128', 'aes-192', 'aes-256', 'account'] as const) {

@@ -177,6 +177,19 @@ bad(
   'limit-exceeded',
 )
 bad(
+  '257-vaults-only',
+  'a record that ends with a count above 256, which is part of its checksum',
+  endingWithCount(),
+  'limit-exceeded',
+)
+/** Returns a record of 283 bytes: the last ones of its checksum are a recovery of 0 and a count above 256. */
+function endingWithCount(): Bytes {
+  for (let i = 0; ; i++) {
+    const bytes = resummed(concat(patched(bare, AT.previous, u16(i)).subarray(0, AT.recovery - 5), run(0, 8)))
+    if (bytes[AT.recovery] === 0 && bytes[AT.vaults]! >= 2) return bytes
+  }
+}
+bad(
   'vaults-cut',
   'half of a count',
   resummed(concat(bare.subarray(0, AT.vaults), u16(257).subarray(0, 1), run(0, 0))),

@@ -1,12 +1,16 @@
 // Adds the vectors of the records of a keyset (SPEC §7) below to record.json, unless they are there already. generate.ts
 // imports this file.
-import { concat, u64 } from '../../src/core/bytes.ts'
+import { openWriter } from '../../src/index.ts'
+import { type SecretKey, withBytes } from '../../src/core/secret.ts'
+import { encodeKeyset } from '../../src/keyset/exports.ts'
+import { concat, domain, u64 } from '../../src/core/bytes.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
 import { encodeClose, encodeSealOff } from '../../src/state/marker.ts'
 import { logIdOf, NO_HASH, NO_ID } from '../../src/state/record-layout.ts'
 import { flipped, hex, patched, sample, withRandomness } from '../fixtures.ts'
 import { append } from './append.ts'
+import { signedBy, unreduced } from './make-by-hand.ts'
 import { contents, master } from './generate-keyset.ts'
 import { frozenContents, keysFor, logId, marked, recordVectors, resigned, sealed } from './make-record.ts'
 
@@ -230,5 +234,91 @@ record('cut-close', 'a byte short of two signatures', close.subarray(0, 239), nu
 record('cut-header', '47 bytes', one.subarray(0, 47), null, malformed)
 record('cut-by-one', 'the last byte is gone', one.subarray(0, -1), null, wrong)
 record('long', 'a byte more', concat(one, new Uint8Array(1)), null, wrong)
+
+// ── one check alone ──────────────────────────────────────────────────────────────────────────────────────────────────
+const lowest = await sealed(keysFor(handleWith({ ...lax, encryption: 1 })), CONTENT)
+record('suite-x25519', 'suite 0x0101, to a pair with a minimum of 0', lowest, 'start', { keyset: 'no-minimum' })
+record('magic', 'kSTR', altered(0, [0x6b]), null, malformed)
+const ahead = await sealed(keys, CONTENT, { epoch: 1, sequence: 2, number: 5 })
+record('start-sequence', 'sequence 2 at the start of an epoch', ahead, 'start', wrong)
+record(
+  'start-epoch-1',
+  'number 7 at the start of epoch 1',
+  await sealed(keys, CONTENT, { epoch: 1, number: 7 }),
+  'start',
+)
+const skipping = await sealed(keys, CONTENT, { sequence: 3, number: 2, previous: sha256(one) })
+record('sequence-gap', 'a sequence is left out', skipping, one, wrong)
+const odd = encodeClose({ former: [], last: { number: 0, id: NO_ID } }).subarray(0, 3)
+record(
+  'close-odd',
+  'a close that says nothing: readers of one record do not look',
+  marked(keys, 'close', odd, place),
+  one,
+  {
+    content: hex(odd),
+  },
+)
+record('close-empty', 'a close of no bytes', marked(keys, 'close', new Uint8Array(0), place), one, { content: '' })
+const [formerPair] = additional.retired
+const apart = {
+  ...formerPair!,
+  publicHalves: { ...formerPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 },
+}
+const toApart = await sealed(keysFor(writing({ ...contents, encryption: 1, blockPair: apart })), CONTENT)
+/** A handle that writes, and compares no halves. */
+function writing(of: typeof contents) {
+  return openWriter(encodeKeyset(of, master, 'host'))
+}
+record('retired-apart', 'to a retired pair whose halves differ', toApart, 'start', {
+  keyset: 'storage-retired-apart',
+  ...wrong,
+})
+record('order-owner-key-id', 'another owner id and another key id', flipped(flipped(one, 16), 40), null, unknown)
+record('order-fields-owner', 'sequence 0, of another owner', flipped(patched(one, 48, u64(0)), 40), null, malformed)
+record('order-signature-key-id', 'another key id, not signed', flipped(one, 20), null, wrong)
+record(
+  'order-signature-place',
+  'one bit of the signature, and behind another one',
+  flipped(two, two.length - 1),
+  three,
+  wrong,
+)
+record(
+  'order-place-key-id',
+  'a key id that nobody has, behind another one',
+  resigned(flipped(two, 20), byHost),
+  two,
+  wrong,
+)
+record('order-place-policy', 'X25519 alone, behind itself', weak, weak, wrong)
+
+// Names of logs. Nothing of the record is looked at before.
+for (const [name, comment, of, expect] of [
+  ['log-255', 'a name of 255 bytes', 'x'.repeat(255), 'ok'],
+  ['log-256', 'a name of 256 bytes', 'x'.repeat(256), 'invalid-text'],
+  ['log-empty', 'no name', '', 'invalid-text'],
+  ['log-control', 'a name with a line end', 'a\nb', 'invalid-text'],
+] as const) {
+  const named = await sealed(keys, CONTENT, {}, expect === 'ok' ? logIdOf(of) : logId)
+  record(name, comment, named, 'start', { log: of, expect })
+}
+
+// Signatures with s + L for the scalar s.
+const again = (bytes: Uint8Array, from: number) => {
+  const until = from + 64 < 0 ? from + 64 : bytes.length
+  return concat(bytes.subarray(0, from), unreduced(bytes.subarray(from, until)), bytes.subarray(until))
+}
+record('unreduced', 's + L for the scalar s', again(one, -64), 'start', wrong)
+record('unreduced-close', 's + L for the scalar s of the last signature', again(close, -64), one, wrong)
+const closeBySource = again(close, -128)
+const bySecond = concat(
+  closeBySource.subarray(0, -64),
+  signedBy(seedBytes(signers.card.seed), domain('sign/record-owner'), logId, closeBySource.subarray(0, -64)),
+)
+record('unreduced-close-first', 's + L for the scalar s of the first signature', bySecond, one, wrong)
+function seedBytes(seed: SecretKey<'signing'>): Uint8Array {
+  return withBytes(seed, (bytes) => new Uint8Array(bytes))
+}
 
 append('record.json', records)

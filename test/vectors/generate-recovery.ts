@@ -93,13 +93,18 @@ code('mistyped', 'with one other letter', CODE.replace('A', 'B'), none)
 code('swapped', 'with two letters in the other order', CODE.replace('AB', 'BA'), none)
 code('check', 'with another check', CODE.slice(0, -1) + (CODE.endsWith('Z') ? 'Y' : 'Z'), none)
 code('letter-u', 'with a U', CODE.replace('A', 'U'), none)
+code('letter-u-check', 'with a U, and the check that follows', codeOf(`U${CODE.slice(1, 26)}`), none)
 code('emoji', 'with an emoji', CODE.replace('A', '😀'), none)
 code('half', 'with half an emoji', `${CODE}\ud83d`, none)
 code('256', '256 characters, most of them spaces', CODE + ' '.repeat(226))
 code('257', '257 characters, most of them spaces', CODE + ' '.repeat(227), none)
 code('activation', 'an activation code with the same 26 characters', ACTIVATION, none)
+const uActivation = codeOf(`U${CODE.slice(1, 26)}`, 'activation-code')
 const asActivation = { kind: 'activation', section: '18.1' } as const
 code('activation-itself', 'the activation code, read as one', ACTIVATION, { ...asActivation, code: ACTIVATION })
+code('activation-letter-u', 'an activation code with a U, and the check that follows', uActivation, {
+  ...{ ...asActivation, ...none },
+})
 code('activation-recovery', 'a recovery code, read as an activation code', CODE, { ...asActivation, ...none })
 
 // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

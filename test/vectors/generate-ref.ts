@@ -46,4 +46,9 @@ refused('members', 'two members', text({ member: `${member}.${member}` }))
 refused('order', 'the member before the hash', `${label}.${member}.${named}`)
 refused('end', 'a period at the end', `${whole}.`)
 refused('line', 'a line end', `${whole}\n`)
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const unused = key.slice(0, -1) + letters[letters.indexOf(key.at(-1)!) | 3]!
+ok('member-bits', 'a member key whose last character has bits that no byte has: opening the member refuses it', {
+  member: `k.12.${unused}`,
+})
 append('ref.json', vectors)

@@ -1,15 +1,22 @@
 // Adds the vectors of shares below to their files, unless they are there already. Run `npm run vectors`.
-import { generateKeyPair, generateSigningPair, keyPairOf, Recipient, signingPairOf } from '../../src/core/key-pairs.ts'
+import {
+  generateKeyPair,
+  generateSigningPair,
+  keyPairOf,
+  Recipient,
+  type SigningPair,
+  signingPairOf,
+} from '../../src/core/key-pairs.ts'
 import { type EncryptedSuite, Strength, Suite } from '../../src/core/suite.ts'
 import { type Bytes, createKeyset, encodeBlock, openLog, type SealedBlock } from '../../src/index.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
 import { createHash } from 'node:crypto'
 import { encryptContent } from '../../src/keyset/seal.ts'
-import { concat, domain, lengthPrefixed, u64 } from '../../src/core/bytes.ts'
+import { concat, domain, lengthPrefixed, u64, u8 } from '../../src/core/bytes.ts'
 import { ObjectType } from '../../src/core/header.ts'
 import { type ActiveShare } from '../../src/keyset/layout.ts'
 import { unlocked } from '../../src/keyset/keyset.ts'
-import { fingerprintBytes, keysOfCard } from '../../src/core/card.ts'
+import { encodeCard, fingerprintBytes, keysOfCard, type PinnedKeys } from '../../src/core/card.ts'
 import { type KeysetContents, openKeyset, parseKeyset } from '../../src/keyset/exports.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
 import { encodeClose, encodeSealOff } from '../../src/state/marker.ts'
@@ -18,12 +25,13 @@ import { sealSecret } from '../../src/core/wrap.ts'
 import { openMaster } from '../../src/keyset/master.ts'
 import { randomBytes } from '../../src/primitives/random.ts'
 import { sign } from '../../src/primitives/signature.ts'
-import { SecretKey } from '../../src/core/secret.ts'
+import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { sealInvite, type Sharer } from '../../src/keyset/invite.ts'
 import { memoryStateStore } from '../../src/stores.ts'
 import { CHEAP, flipped, hex, patched, sample, unhex } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
+import { ODD_KEYS, oddSigner } from './odd-keys.ts'
 import { keysFor, LOG, logId, marked, recordVectors, resigned, sealed } from './make-record.ts'
 import type { InviteVector, LogVector, SharedBlockVector } from './vectors.ts'
 
@@ -289,6 +297,118 @@ const ofAnother: LogVector = {
   ...{ ...ofShare, id: 'share-of-another', comment: 'the same, by a reader of another share' },
   ...{ owner: { kind: 'share', invite: 'records-strict' }, records: [], expect: 'policy' },
 }
+// Invites and records with one fault, by the sharer of these records.
+const place = { card: hex(recorderCard.bytes), shareId: hex(lax.id) }
+const seedOf = ({ seed }: SigningPair): Bytes => withBytes(seed, (bytes) => new Uint8Array(bytes))
+const recorderSeed = seedOf(signers.card)
+const sourceSeed = seedOf(signers.source)
+interface InviteByHand {
+  as?: PinnedKeys
+  recipient?: PinnedKeys
+  bySource?: (message: Uint8Array) => Uint8Array
+  byCard?: (message: Uint8Array) => Uint8Array
+}
+function inviteByHand(keys: Uint8Array, { as = recorded.card, recipient = to, ...more }: InviteByHand = {}): Bytes {
+  const { bySource = (message: Uint8Array) => sign(signers.source.seed, message) } = more
+  const { byCard = (message: Uint8Array) => sign(signers.card.seed, message) } = more
+  const names = [lax.id, fingerprintBytes(as), fingerprintBytes(recipient)].map(lengthPrefixed)
+  const context = concat(...names, u64(AT))
+  const sealed = sealSecret(new Recipient(to.sharing), keys, { type: ObjectType.invite, ownerId: lax.id, context })
+  const message = concat(lengthPrefixed(fingerprintBytes(as)), sealed, u64(AT))
+  const signatures = [
+    bySource(concat(domain('sign/invite-source'), message)),
+    byCard(concat(domain('sign/invite-card'), message)),
+  ]
+  return concat(sealed, u64(AT), ...signatures)
+}
+const straightKeys = concat(u8(1), to.sharing.x25519, to.sharing.mlKem1024)
+const straightInvite = inviteByHand(concat(straightKeys, u8(0)))
+const [, unreducedSource] = oddSigner('s', sourceSeed)
+const [, unreducedCard] = oddSigner('s', recorderSeed)
+invite('straight-by-hand', 'straight, made piece by piece', straightInvite, place)
+invite('straight-more', 'straight, with 96 bytes behind', inviteByHand(concat(straightKeys, u8(0), sample(96))), {
+  ...place,
+  ...refused,
+})
+invite('straight-flag-2', 'straight, with a flag of 2', inviteByHand(concat(straightKeys, u8(2))), {
+  ...place,
+  ...refused,
+})
+invite(
+  'unreduced-source',
+  's + L for the scalar s of the first signature',
+  inviteByHand(whole, { bySource: unreducedSource }),
+  { ...place, ...refused },
+)
+invite(
+  'unreduced-card',
+  's + L for the scalar s of the last signature',
+  inviteByHand(whole, { byCard: unreducedCard }),
+  { ...place, ...refused },
+)
+invite('magic', 'kSTR', patched(straightInvite, 0, [0x6b]), { ...place, expect: 'malformed' })
+invite('header-alone', 'a header', straightInvite.subarray(0, 48), { ...place, expect: 'malformed' })
+invite('header-cut', '47 bytes, of type 5', patched(straightInvite, 5, [5]).subarray(0, 47), {
+  ...place,
+  expect: 'malformed',
+})
+invite('minimum-2', 'a minimum of 2', inviteByHand(patched(concat(straightKeys, u8(0)), 0, [2])), place)
+invite('modulus', 'a pk_m that is out of range', inviteByHand(patched(whole, 33, [255, 255, 255])), {
+  ...place,
+  ...refused,
+})
+invite('between', '3,435 bytes', concat(straightInvite, new Uint8Array(1)), { ...place, expect: 'malformed' })
+const apartKeys = { ...to, cardSigning: signingPairOf(new SecretKey('signing', sample(32, 31))).publicKey }
+const toApart = inviteByHand(whole, { recipient: apartKeys })
+invite('card-apart', 'to a card whose signing key is not that of its seed', toApart, {
+  ...place,
+  keyset: 'host-card-key-apart',
+  ...refused,
+})
+invite('sharing-apart', 'to a card whose halves differ', straightInvite, {
+  ...place,
+  keyset: 'storage-sharing-apart',
+  ...refused,
+})
+const badCard = patched(recorderCard.bytes, 5, [13])
+invite('order-card-definition', 'a card of type 13, by a definition', straightInvite, {
+  ...{ ...place, card: hex(badCard), keyset: 'source-definition', expect: 'unsupported' },
+})
+invite('order-definition-invite', 'an invite of type 5, by a definition', patched(straightInvite, 5, [5]), {
+  ...{ ...place, keyset: 'source-definition', expect: 'policy' },
+})
+invite('order-card-invite', 'a card and an invite of another type', patched(straightInvite, 5, [6]).subarray(0, 47), {
+  ...{ ...place, card: hex(badCard), expect: 'unsupported' },
+})
+invite(
+  'order-date-signature',
+  'an issuedAt beyond all dates, and another signature',
+  flipped(patched(good, good.length - 136, u64(8.64e15 + 1)), good.length - 1),
+  {
+    expect: 'malformed',
+  },
+)
+invite(
+  'order-signature-key-id',
+  'to another card, and another signature',
+  flipped(flipped(straightInvite, 16), straightInvite.length - 1),
+  {
+    ...{ ...place, ...refused },
+  },
+)
+// A sharer whose card has a source signing key that §1.5 refuses. The card is right: nobody looks at that key there (§5).
+for (const [name, comment, odd] of ODD_KEYS.slice(0, 2)) {
+  const [publicKey, signer] = oddSigner(odd, sourceSeed)
+  const { sharing } = recorder.additional!
+  const oddCard = encodeCard(
+    { ownerId: recorder.id, sharing: sharing.publicHalves, sourceSigning: publicKey },
+    signers.card,
+  )
+  const oddPlace = { card: hex(oddCard.bytes), shareId: hex(lax.id), ...refused }
+  const as = { ...recorded.card, sourceSigning: publicKey }
+  invite(`source-${name}`, comment, inviteByHand(concat(straightKeys, u8(0)), { as, bySource: signer }), oddPlace)
+}
+
 append('log.json', [ofShare, ofAnother])
 
 append('invite.json', invites)

@@ -24,6 +24,7 @@ import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { CHEAP, fieldAt, flipped, hex, patched, PASSWORD, resummed } from '../fixtures.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
 import { append } from './append.ts'
+import { unreduced } from './make-by-hand.ts'
 import { adminCard, adoptedCard, otherCard, signer } from './make-profile.ts'
 import {
   codeOf,
@@ -540,6 +541,13 @@ refused(
   withKeyset,
 )
 refused(
+  'signature-unreduced',
+  's + L for the scalar s',
+  [slotsRemacked(patched(whole, whole.length - 136, unreduced(whole.slice(-136, -72))), owner.master)],
+  one,
+  withKeyset,
+)
+refused(
   'signature-bit',
   'one bit of the signature',
   [slotsRemacked(flipped(whole, whole.length - 130), owner.master)],
@@ -610,6 +618,10 @@ accepted('recovery-none', 'no signature of the recovery key', {
 accepted('recovery-other', 'the signature of another recovery key', {
   kind: 'code',
   value: { keys: code.keys, signature: strange.sign(ownershipMessage(owner.card)) },
+})
+accepted('recovery-unreduced', 's + L for the scalar s', {
+  kind: 'code',
+  value: { keys: code.keys, signature: new Uint8Array(unreduced(code.sign(ownershipMessage(owner.card)))) },
 })
 accepted('recovery-owner', 'the signature of the card signing key', {
   kind: 'code',

@@ -1,5 +1,6 @@
 // Adds the vectors of logins, cards, recovery slots and blocks of a vault below to their files, unless they are there already.
 // Run `npm run vectors`.
+import * as crypto from 'node:crypto'
 import { type Bytes } from '../../src/index.ts'
 import { deriveLogin } from '../../src/vault.ts'
 import { VaultCipher } from '../../src/vault/block.ts'
@@ -10,7 +11,11 @@ import { ownerOf } from '../../src/vault/login.ts'
 import { withBytes } from '../../src/core/secret.ts'
 import { flipped, hex, patched, sample } from '../fixtures.ts'
 import { plantedContents } from '../keyset/planted.ts'
+import { cat, D, EMPTY, hash, hmac, KDF, LP, pairId, u8 } from '../spec-reader.ts'
+import { keyIdOf, polyTag, readCard, u64 } from '../spec-reader-vault.ts'
 import { append } from './append.ts'
+import { header, publicKeyOf, signedBy } from './make-by-hand.ts'
+import { ODD_KEYS, oddSigner } from './odd-keys.ts'
 import { admin, dataKey, keyOf, keyVectors, NAMES, profileId, run, vaultId } from './make-profile.ts'
 import type { CardVector, LoginVector, RecoveryVector, VaultBlockVector } from './vectors.ts'
 
@@ -142,6 +147,72 @@ card(
   'malformed',
 )
 
+// Cards that are right but for one field.
+const cardSeed = withBytes(additional.cardSigning.seed, (seed) => Buffer.from(seed))
+interface CardByHand {
+  keyId?: Uint8Array
+  pkX?: Uint8Array
+  pkM?: Uint8Array
+  signing?: Uint8Array
+  sourceSigning?: Uint8Array
+  sign?: (message: Uint8Array) => Uint8Array
+}
+function cardByHand({ keyId, signing = publicKeyOf(cardSeed), ...of }: CardByHand = {}): Buffer {
+  const { pkX = publicHalves.x25519, pkM = publicHalves.mlKem1024 } = of
+  const {
+    sourceSigning = keyset.sourceSigning.publicKey,
+    sign = (message: Uint8Array) => signedBy(cardSeed, message),
+  } = of
+  const named = keyId ?? pairId({ pkX: Buffer.from(pkX), pkM: Buffer.from(pkM) })
+  const before = cat(header(14, 0, { keyId: named, ownerId: keyset.id }), pkX, pkM, signing, sourceSigning)
+  return cat(before, sign(cat(D('sign/card'), before)))
+}
+card('by-hand', 'made piece by piece', cardByHand())
+card('key-id-signed', 'another key id, signed', cardByHand({ keyId: sample(16) }), 'authentication-failed')
+card('magic', 'kSTR', patched(cardBytes, 0, [0x6b]), 'malformed')
+card('header-alone', 'a header', cardBytes.subarray(0, 48), 'malformed')
+card('header-cut', '47 bytes, of type 13', patched(cardBytes, 5, [13]).subarray(0, 47), 'malformed')
+card(
+  'unreduced',
+  's + L for the scalar s',
+  cardByHand({ sign: oddSigner('s', new Uint8Array(cardSeed))[1] }),
+  'authentication-failed',
+)
+for (const [id, comment, odd] of ODD_KEYS.slice(0, 2)) {
+  const [signing, sign] = oddSigner(odd, new Uint8Array(cardSeed))
+  card(id, comment, cardByHand({ signing, sign }), 'authentication-failed')
+}
+/** A pk_m whose first two coefficients are these. */
+const coefficients = (first: number, second: number) =>
+  patched(publicHalves.mlKem1024, 0, [first & 255, (first >> 8) | ((second & 15) << 4), second >> 4])
+card('modulus-first', 'the first coefficient is 3,329', cardByHand({ pkM: coefficients(3329, 0) }), 'malformed')
+card('modulus-second', 'the second coefficient is 3,329', cardByHand({ pkM: coefficients(0, 3329) }), 'malformed')
+const highest = cardByHand({ pkM: coefficients(3328, 3328) })
+cards.push({
+  ...{ id: 'modulus-3328', section: '5', comment: 'the first two coefficients are 3,328', card: hex(highest) },
+  ...{ fingerprint: readCard(highest).fingerprint, expect: 'ok' },
+})
+card('low-order-1', 'pk_x is the point 1', cardByHand({ pkX: patched(run(0, 32), 0, [1]) }), 'malformed')
+const strangeSource = cardByHand({ sourceSigning: run(0xff, 32) })
+cards.push({
+  ...{ id: 'source-signing', section: '5', comment: 'a source signing key that is none: it is not looked at' },
+  ...{ card: hex(strangeSource), fingerprint: readCard(strangeSource).fingerprint, expect: 'ok' },
+})
+card('order-length-signature', 'a byte short, with another key id', flipped(cardBytes, 16).subarray(0, -1), 'malformed')
+card('order-type-length', 'type 13, and a byte short', patched(cardBytes, 5, [13]).subarray(0, -1), 'unsupported')
+card(
+  'order-signature-modulus',
+  'another signature, and pk_m out of range',
+  flipped(cardByHand({ pkM: coefficients(3329, 0) }), 1775),
+  'authentication-failed',
+)
+card(
+  'order-key-id-low-order',
+  'another key id, and pk_x is the point 0',
+  cardByHand({ keyId: sample(16), pkX: run(0, 32) }),
+  'authentication-failed',
+)
+
 // ── recovery slots ───────────────────────────────────────────────────────────────────────────────────────────────────
 const recoveries: RecoveryVector[] = []
 const slot = sealRecoverySlot(admin, profileId, NAMES, vaultId, keyOf(6)).bytes
@@ -177,6 +248,13 @@ recovery('ephemeral-low-order', 'the point 0 for epk', {
 recovery('encapsulated', 'one bit of ct_m', { slot: hex(flipped(slot, 800)), expect: 'authentication-failed' })
 recovery('commitment', 'one bit of c', { slot: hex(flipped(slot, 1650)), expect: 'authentication-failed' })
 recovery('tag', 'one bit of the tag', { slot: hex(flipped(slot, 1711)), expect: 'authentication-failed' })
+
+recovery('magic', 'kSTR', { slot: hex(patched(slot, 0, [0x6b])), expect: 'malformed' })
+recovery('generation-1', 'generation 1 in the header', { slot: hex(patched(slot, 11, [1])), expect: 'unsupported' })
+recovery('order-key-id-owner', 'to another card, of another profile', {
+  slot: hex(flipped(flipped(slot, 20), 40)),
+  expect: 'key-not-found',
+})
 
 // ── blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 const cipher = new VaultCipher(vaultId, dataKey.copy())
@@ -240,6 +318,41 @@ block(
   await seal(sample(90, 5), new Uint8Array(good.label)),
   refused,
 )
+
+/** Makes a block by hand, for any ids and with any commitment. */
+function blockByHand({ keyId, ownerId = vaultId, c: stated, content = sample(100) }: BlockByHand = {}): Made {
+  const A = withBytes(dataKey, (bytes) => Buffer.from(bytes))
+  const label = hmac('sha256', KDF(A, EMPTY, 'block-label', [Buffer.from(vaultId)], 32), hash('sha256', content))
+  const [head, n] = [header(4, 0x0201, { keyId: keyId ?? keyIdOf(A), ownerId }), Buffer.from(sample(32, 6))]
+  const keys = KDF(A, n, 'ctr-poly1305', [u8(4), Buffer.from(vaultId)], 96)
+  const c = stated ?? keys.subarray(64)
+  const ciphertext = crypto.createCipheriv('aes-256-ctr', keys.subarray(0, 32), Buffer.alloc(16)).update(content)
+  const aad = cat(D('aad'), head, LP(cat(n, c)), LP(label))
+  const tag = polyTag(keys.subarray(32, 64), cat(aad, ciphertext, u64(aad.length), u64(ciphertext.length)))
+  return { label, bytes: cat(head, n, c, tag, ciphertext), content }
+}
+interface BlockByHand {
+  keyId?: Uint8Array
+  ownerId?: Uint8Array
+  c?: Uint8Array
+  content?: Uint8Array
+}
+block('by-hand', 'made piece by piece', blockByHand())
+block('key-id-sealed', 'sealed with another key id', blockByHand({ keyId: sample(16) }), refused)
+block('owner-id-sealed', 'sealed with another owner id', blockByHand({ ownerId: sample(16) }), refused)
+block('commitment-sealed', 'sealed with another c', blockByHand({ c: sample(32) }), refused)
+block('magic', 'kSTR', with_(patched(good.bytes, 0, [0x6b])), { expect: 'malformed' })
+block('header-alone', 'a header', with_(good.bytes.subarray(0, 48)), { expect: 'malformed' })
+block('header-cut', '47 bytes, of type 5', with_(patched(good.bytes, 5, [5]).subarray(0, 47)), { expect: 'malformed' })
+block('order-label-type', 'the label in capitals, and type 5', with_(patched(good.bytes, 5, [5])), {
+  ...{ label: hex(good.label).toUpperCase(), expect: 'malformed' },
+})
+block('order-type-cut', 'type 5, and 127 bytes', with_(patched(good.bytes, 5, [5]).subarray(0, 127)), {
+  expect: 'unsupported',
+})
+
+const longest = 'x'.repeat(255)
+await login('name-255', 'a user and a realm of 255 bytes', 'password', longest, longest)
 
 append('login.json', logins)
 append('card.json', cards)

@@ -1,6 +1,7 @@
 // Adds the vectors of blocks and packs below to their files, unless they are there already. It runs the generators of
 // keysets, of their records, and of what belongs to adopted sources first.
 // Run `npm run vectors`.
+import { createHash } from 'node:crypto'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { Suite } from '../../src/core/suite.ts'
 import { maskKey, Mode } from '../../src/keyset/mask.ts'
@@ -13,7 +14,9 @@ import { derive } from '../../src/primitives/kdf.ts'
 import { SecretKey, withBytes } from '../../src/core/secret.ts'
 import { flipped, hex, patched, sample } from '../fixtures.ts'
 import { append } from './append.ts'
-import { contents, unencrypted } from './generate-keyset.ts'
+import { D } from '../spec-reader.ts'
+import { gcm } from './make-by-hand.ts'
+import { contents, full, unencrypted } from './generate-keyset.ts'
 import './generate-record.ts'
 import './generate-adopted.ts'
 import './generate-hedge.ts'
@@ -194,6 +197,177 @@ block(
   { expect: 'authentication-failed' },
 )
 
+// The form of an envelope, and what a caller accepts.
+block('envelope-magic', '2', 'kSTR', ...with_(envelopeOf(0, [0x6b]), 'malformed'))
+const onlyHeader = { envelope: good.envelope.subarray(0, 48), ciphertext: new Uint8Array(0) }
+block('header-alone', '10.1', 'a header', ...with_(onlyHeader, 'malformed'))
+const cutHeader = { envelope: patched(good.envelope, 5, [5]).subarray(0, 47), ciphertext: new Uint8Array(0) }
+block('header-cut', '2', '47 bytes, of type 5', ...with_(cutHeader, 'malformed'))
+block('envelope-mode-0', '10.1', 'mode 0', ...with_(envelopeOf(1648, [0]), 'unsupported'))
+block(
+  'plain-mode-1',
+  '10.1',
+  'mode 1 where nothing is encrypted',
+  { ...plain, envelope: patched(plain.envelope, 48, [1]) },
+  {
+    ...{ keyset: 'no-minimum', expect: 'unsupported' },
+  },
+)
+block(
+  'plain-cut',
+  '10.1',
+  'no mode',
+  { ...plain, envelope: plain.envelope.subarray(0, 48), ciphertext: new Uint8Array(0) },
+  {
+    ...{ keyset: 'no-minimum', expect: 'malformed' },
+  },
+)
+block(
+  'order-key-id-owner',
+  '10.4',
+  'another key id and another owner id',
+  ...with_({ envelope: flipped(flipped(good.envelope, 16), 32) }, 'key-not-found'),
+)
+block(
+  'order-owner-policy',
+  '10.4',
+  'X25519 alone, for another owner',
+  await make(Mode.scoped, sample(100), { suite: Suite.x25519, ownerId: sample(16) }),
+  {
+    expect: 'authentication-failed',
+  },
+)
+const weakTag = await make(Mode.scoped, sample(100), { suite: Suite.x25519 })
+block(
+  'order-policy-tag',
+  '10.4',
+  'X25519 alone, with another tag',
+  { ...weakTag, envelope: flipped(weakTag.envelope, 144) },
+  {
+    expect: 'policy',
+  },
+)
+block(
+  'order-tag-short',
+  '10.4',
+  'another tag, and 47 bytes of ciphertext',
+  ...with_({ ...flippedAt(1712), ciphertext: good.ciphertext.subarray(0, 47) }, 'authentication-failed'),
+)
+block(
+  'order-key-short',
+  '10.4',
+  'another key id, and 47 bytes of ciphertext',
+  ...with_({ ...flippedAt(16), ciphertext: good.ciphertext.subarray(0, 47) }, 'key-not-found'),
+)
+block('accepted-none', '10.4', 'not encrypted, where the caller accepts it', await make(Mode.none, sample(100)), {
+  acceptsWeaker: true,
+})
+block('accepted-x25519', '10.4', 'X25519 alone, where the caller accepts it', weakTag, { acceptsWeaker: 'x25519' })
+block(
+  'accepted-x25519-none',
+  '10.4',
+  'not encrypted, where the caller accepts X25519 alone',
+  await make(Mode.none, sample(100)),
+  {
+    ...{ acceptsWeaker: 'x25519', expect: 'policy' },
+  },
+)
+block(
+  'accepted-owner',
+  '10.4',
+  'not encrypted, for another owner: that is never accepted',
+  await make(Mode.none, sample(100), { ownerId: sample(16) }),
+  {
+    ...{ acceptsWeaker: true, expect: 'authentication-failed' },
+  },
+)
+
+/** Makes a block of mode 2 under any key by hand: the envelope and the label are right. */
+async function globalUnder(blockKey: Uint8Array): Promise<Made> {
+  const made = await make(Mode.global, sample(100))
+  const place = { mode: Mode.global, suite: Suite.hybrid, ownerId: contents.id, label: made.label } as const
+  const key = new SecretKey('block', new Uint8Array(blockKey))
+  const envelope = maskKey(key, new Recipient(contents.blockPair.publicHalves), place)
+  const ciphertext = gcm(blockKey, new Uint8Array(12), sample(100), D('global-block'))
+  return { ...made, envelope, ciphertext }
+}
+const hashKey = createHash('sha3-256').update(sample(100)).digest()
+block('global-by-hand', '10.2', 'mode 2, made piece by piece', await globalUnder(hashKey))
+block(
+  'global-other-key',
+  '10.4',
+  'mode 2 under another key than the hash of its content',
+  await globalUnder(sample(32, 7)),
+  {
+    expect: 'authentication-failed',
+  },
+)
+
+// A retired pair whose halves differ: storage-retired-apart.
+const [retiredPair] = additional.retired
+const apart = {
+  ...retiredPair!,
+  publicHalves: { ...retiredPair!.publicHalves, mlKem1024: additional.sharing.publicHalves.mlKem1024 },
+}
+const place = { keyset: 'storage-retired-apart', expect: 'authentication-failed' } as const
+block(
+  'retired-apart',
+  '9.3',
+  'to a retired pair whose halves differ',
+  await make(Mode.scoped, sample(100), { pair: apart, suite: Suite.x25519 }),
+  place,
+)
+const noneApart = await make(Mode.none, sample(100), { pair: apart })
+block(
+  'order-none-apart-minimum',
+  '10.4',
+  'not encrypted, where both are due, under a retired pair whose halves differ',
+  noneApart,
+  place,
+)
+block('none-apart-accepted', '10.4', 'the same, where the caller accepts it', noneApart, {
+  ...place,
+  acceptsWeaker: true,
+})
+block('beside-apart', '9.3', 'to the block pair, beside that pair', await make(Mode.scoped, sample(100)), {
+  keyset: 'storage-retired-apart',
+})
+block(
+  'order-apart-owner',
+  '10.4',
+  'to that pair, for another owner',
+  await make(Mode.none, sample(100), { pair: apart, ownerId: sample(16) }),
+  place,
+)
+
+// Ids that are twice in a list: the keyset's own takes precedence, then the first entry.
+const [listed] = full.adopted
+const twice = { keyset: 'storage-ids-twice' }
+block(
+  'twice-first',
+  '9.3',
+  'of an adopted source that is there twice',
+  await make(Mode.scoped, sample(100), { of: { ...listed!, blockPair: full.blockPair } }),
+  twice,
+)
+const secondSalt = { ...listed!, blockSalt: new SecretKey('block-salt', sample(32, 41)), blockPair: full.blockPair }
+block(
+  'twice-second',
+  '9.3',
+  'the same with the block salt of the second entry',
+  await make(Mode.scoped, sample(100), { of: secondSalt }),
+  {
+    ...{ ...twice, expect: 'authentication-failed' },
+  },
+)
+block(
+  'twice-own',
+  '9.3',
+  'of the keyset itself, whose id is among the adopted ones',
+  await make(Mode.scoped, sample(100), { of: full }),
+  twice,
+)
+
 const packs: PackVector[] = []
 const packed = {
   g: await packFiles([sample(100), new Uint8Array(0), sample(32, 2)], undefined),
@@ -236,6 +410,51 @@ pack(
   `k.0.${withBytes(unpadded, toBase64Url)}`,
   refused,
 )
+
+pack(
+  'member-bits',
+  'unused bits in the last character of the key',
+  whole,
+  opening[0]!.slice(0, -1) + nextLetter(opening[0]!.at(-1)!),
+  {
+    expect: 'malformed',
+  },
+)
+/** The letter after one: those of 32 bytes end with two bits that are not used. */
+function nextLetter(letter: string): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  return alphabet[alphabet.indexOf(letter) + 1]!
+}
+pack('member-empty', 'no string', whole, '', { expect: 'malformed' })
+pack('member-five', 'an index of five digits', whole, opening[0]!.replace('.0.', '.10000.'), { expect: 'malformed' })
+pack('no-members', 'no members', encodePack([]), opening[0]!, refused)
+pack('no-bytes', 'no bytes', new Uint8Array(0), opening[0]!, { expect: 'malformed' })
+const thousand = encodePack(Array.from({ length: 1024 }, () => new Uint8Array(0)))
+pack('count-1024', '1,024 members', thousand, opening[0]!.replace('.0.', '.1023.'), refused)
+pack('lengths-cut', 'a count of members, and no lengths', Uint8Array.of(0, 0, 0, 1), opening[0]!, {
+  expect: 'malformed',
+})
+pack('order-string-pack', 'a form that is none, and no pack', new Uint8Array(3), 'x.0.', { expect: 'malformed' })
+pack('order-count-cut', '1,025 members, and nothing else', Uint8Array.of(0, 0, 4, 1), opening[0]!, {
+  expect: 'limit-exceeded',
+})
+pack(
+  'order-lengths-index',
+  'lengths that do not add up, and an index that is not there',
+  patched(whole, 7, [whole[7]! + 1]),
+  opening[0]!.replace('.0.', '.9.'),
+  {
+    expect: 'malformed',
+  },
+)
+for (const [id, comment, member] of [
+  ['nothing', 'a member of no bytes', new Uint8Array(0)],
+  ['mac-alone', 'a MAC, and nothing behind it', hmacSha256(macKey, new Uint8Array(0))],
+  ['odd', '33 bytes', concat(hmacSha256(macKey, Uint8Array.of(1)), Uint8Array.of(1))],
+] as const) {
+  pack(`k-${id}`, comment, encodePack([new Uint8Array(member)]), `k.0.${withBytes(unpadded, toBase64Url)}`, refused)
+  pack(`g-${id}`, comment, encodePack([new Uint8Array(member)]), `g.0.${withBytes(unpadded, toBase64Url)}`, refused)
+}
 
 append('pack.json', packs)
 append('block.json', blocks)

@@ -1,4 +1,5 @@
-// Reads the frozen vectors of SPEC §5–§15 with the library, and with the reader written from SPEC.md alone.
+// Reads the frozen vectors of SPEC §5–§15 with the library. second-reader.test.ts reads them with the reader written from
+// SPEC.md alone.
 import { hex, opening, patched, unhex } from '../fixtures.ts'
 import { deriveLogin, type Login, parseProfile, resetProfile } from '../../src/vault.ts'
 import { ownerOf } from '../../src/vault/login.ts'
@@ -27,7 +28,6 @@ import { readStoredRecord } from '../../src/vault/stored-profile.ts'
 import { type Role, SecretKey, withBytes } from '../../src/core/secret.ts'
 import { withoutPauses } from '../pauses.ts'
 import { plantedContents, plantedMaster } from '../keyset/planted.ts'
-import { pairOf, plantedCards } from './planted-cards.ts'
 import * as spec from '../spec-reader-profile.ts'
 import * as specRecovery from '../spec-reader-recovery.ts'
 import * as vaultSpec from '../spec-reader-vault.ts'
@@ -52,14 +52,11 @@ const buffer = (text: string) => Buffer.from(text, 'hex')
 const shown = (key: SecretKey<Role>) => withBytes(key, hex)
 const keysOf = (keys: readonly GenerationVector[]) =>
   keys.map(({ generation, key }) => ({ generation, key: new SecretKey('keyring', unhex(key)) }))
-const buffersOf = (keys: readonly GenerationVector[]) =>
-  keys.map(({ generation, key }) => ({ generation, key: buffer(key) }))
 
 // The admin of all vectors is the planted keyset.
 const plantedAdmin = plantedContents()
 const { sharing } = plantedAdmin.additional!
 const cardIdentity = new Identity(sharing)
-const adminPair = pairOf(sharing)
 /** A key that the second reader has opened, in the shape of a vector. */
 const asText = ({ generation, due, key }: { generation: number; due: boolean; key: Buffer }) => ({
   ...{ generation, due, key: key.toString('hex') },
@@ -78,20 +75,12 @@ describe('login.json', () => {
       expect([login.credential, shown(ownerOf(login).rootKey)]).toEqual([credential, rootKey])
     })
     expect(await ours).toBe(vector.expect)
-    const theirs = outcome(() => {
-      const login = vaultSpec.login(password, realm, user)
-      expect([login.credential, login.rootKey.toString('hex')]).toEqual([credential, rootKey])
-    })
-    expect(await theirs).toBe(vector.expect)
   })
 })
 
 describe('card.json', () => {
   it.each(cardVectors())('$id: $comment', async ({ card, fingerprint, ...vector }) => {
     expect(await outcome(() => expect(parseCard(unhex(card)).fingerprint).toBe(fingerprint))).toBe(vector.expect)
-    expect(await outcome(() => expect(vaultSpec.readCard(unhex(card)).fingerprint).toBe(fingerprint))).toBe(
-      vector.expect,
-    )
   })
 })
 
@@ -110,17 +99,8 @@ describe('profile.json', () => {
       )
     })
     expect(await ours).toBe(vector.expect)
-    const theirs = outcome(() => {
-      const opened = spec.readProfile(unhex(profile), unhex(rootKey), floor)
-      expect(opened.seed.toString('hex')).toBe(vector.seed)
-      expect(opened.identityDue).toBe(vector.identityDue)
-      expect(hex(opened.recoveryKey ?? new Uint8Array())).toBe(recoveryKey)
-      expect(opened.vaults.flatMap(({ keys }) => keys.map(asText))).toEqual(vector.keys)
-    })
-    expect(await theirs).toBe(vector.expect)
     expect(await outcome(() => readProfileRecord(unhex(profile)))).toBe(vector.withoutKey)
     expect(await outcome(() => parseProfile(unhex(profile)))).toBe(vector.withoutKey)
-    expect(await outcome(() => spec.readWithoutKey(unhex(profile)))).toBe(vector.withoutKey)
   })
 
   it('a profile of more than 1 MiB is beyond a limit, whatever it is', async () => {
@@ -130,7 +110,6 @@ describe('profile.json', () => {
     ] as const) {
       const large = patched(new Uint8Array(length), 0, unhex(profileVectors()[0]!.profile))
       expect(await outcome(() => parseProfileRecord(large))).toBe(code)
-      expect(await outcome(() => spec.parseProfile(large))).toBe(code)
     }
   })
 })
@@ -173,22 +152,12 @@ describe('reset.json', () => {
         expect(written.vaults.flatMap((vault) => vault.recovery.map(({ generation }) => generation))).toEqual(recovery)
         spec.checkFollows(stored, written)
         expect(written.handover?.by).toBe(code === undefined ? 2 : 3)
-        if (code === undefined) return
-        // The same recovery key opens what was written.
+        // The same recovery key opens what was written, unless no version is left.
+        if (code === undefined || written.version === Number.MAX_SAFE_INTEGER) return
         const again = spec.readForResetByKey(profile.record, specRecovery.recoveryKeyOfCode(code), { realm, user })
         expect(again.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
       })
       expect(await ours).toBe(vector.expect)
-      const theirs = outcome(() => {
-        const pin = pinned === '' ? undefined : buffer(pinned)
-        const names = { realm, user }
-        const opened =
-          code === undefined
-            ? spec.readForReset(unhex(record), plantedCards(), names, pin, floor)
-            : spec.readForResetByKey(unhex(record), specRecovery.recoveryKeyOfCode(code), names, pin, floor)
-        expect(opened.flatMap((vault) => vault.keys.map(asText))).toEqual(keys)
-      })
-      expect(await theirs).toBe(vector.expect)
     },
   )
 })
@@ -199,8 +168,6 @@ describe('follows.json', () => {
     // Both are authentic, so what fails is the rule.
     const ours = [readProfileRecord(after), readProfileRecord(before)] as const
     expect(await outcome(() => assertFollows(...ours))).toBe(vector.expect)
-    const theirs = [spec.readWithoutKey(before), spec.readWithoutKey(after)] as const
-    expect(await outcome(() => spec.checkFollows(...theirs))).toBe(vector.expect)
   })
 })
 
@@ -211,7 +178,6 @@ async function fill(store: StateStore, name: string, { first, versions }: Versio
   for (const [i, bytes] of versions.entries()) await store.write(name, first + i, unhex(bytes))
   await store.drop(name, first)
 }
-const versionsOf = ({ first, versions }: VersionsVector) => ({ first, versions: versions.map(buffer) })
 
 describe('counts.json', () => {
   it.each(countsVectors())('$id: $comment', async ({ counts, expect: expected, first, versions }) => {
@@ -224,11 +190,6 @@ describe('counts.json', () => {
       expect([found.version, found.at]).toEqual([first + versions.length - 1, counts])
     })
     expect(await ours).toBe(expected)
-    const theirs = outcome(() => {
-      const { record, at } = spec.findCounting(versionsOf({ first, versions }))
-      expect([record.all.toString('hex'), at]).toEqual([versions[counts - first], counts])
-    })
-    expect(await theirs).toBe(expected)
   })
 })
 
@@ -247,12 +208,6 @@ describe('guard.json', () => {
     })
     expect(await ours).toBe(vector.expect)
     expect((await store.read(name))?.version ?? 0).toBe(vector.expect === 'ok' ? newest + 1 : newest)
-    const theirs = outcome(() => {
-      if (name === 'profile')
-        spec.checkRecord(versionsOf(records), bytes, verifier === null ? undefined : unhex(verifier))
-      else spec.checkKeyring(versionsOf(records), versionsOf(keyrings), buffer(name.slice('keyring/'.length)), bytes)
-    })
-    expect(await theirs).toBe(vector.expect)
   })
 })
 
@@ -272,11 +227,6 @@ describe('verifier.json', () => {
       }
     })
     expect(await ours).toBe(vector.expect)
-    const theirs = outcome(() => {
-      const kept = spec.readVerifier(unhex(object))
-      expect(kept !== undefined && spec.matches(kept, credential)).toBe(matches)
-    })
-    expect(await theirs).toBe(vector.expect)
   })
 })
 
@@ -296,11 +246,6 @@ describe('recovery.json', () => {
         expect(shown(opened.key)).toBe(key)
       })
       expect(await ours).toBe(vector.expect)
-      const theirs = outcome(() => {
-        const place = [buffer(profileId), realm, user, buffer(vaultId), generation] as const
-        expect(vaultSpec.openRecoverySlot(buffer(slot), adminPair, ...place).toString('hex')).toBe(key)
-      })
-      expect(await theirs).toBe(vector.expect)
     },
   )
 })
@@ -317,11 +262,6 @@ describe('keyring.json', () => {
       expect([shown(opened.dataKey), opened.live.map(({ generation }) => generation)]).toEqual([dataKey, live])
     })
     expect(await ours).toBe(vector.expect)
-    const theirs = outcome(() => {
-      const opened = vaultSpec.readKeyring(unhex(keyring), buffer(vaultId), buffer(dataKeyId(dataKey)), buffersOf(keys))
-      expect([opened.dataKey.toString('hex'), opened.live]).toEqual([dataKey, live])
-    })
-    expect(await theirs).toBe(vector.expect)
   })
 
   it('a keyring of more than 64 KiB is beyond a limit, whatever it is', async () => {
@@ -331,7 +271,6 @@ describe('keyring.json', () => {
     ] as const) {
       const large = patched(new Uint8Array(length), 0, unhex(keyringVectors()[0]!.keyring))
       expect(await outcome(() => parseKeyring(large))).toBe(code)
-      expect(await outcome(() => vaultSpec.parseKeyring(large))).toBe(code)
     }
   })
 })
@@ -343,10 +282,5 @@ describe('vault-block.json', () => {
       expect(hex(await cipher.open(parseBlock(unhex(block), label)))).toBe(content)
     })
     expect(await ours).toBe(vector.expect)
-    const theirs = outcome(() => {
-      const opened = vaultSpec.openVaultBlock(unhex(block), label, buffer(vaultId), buffer(dataKey))
-      expect(opened.toString('hex')).toBe(content)
-    })
-    expect(await theirs).toBe(vector.expect)
   })
 })

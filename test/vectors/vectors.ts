@@ -1,6 +1,7 @@
 // The frozen vectors in the JSON files of this folder. Each has one fault or none.
 import { type ErrorCode, KeystrataError } from '../../src/index.ts'
 import { readText } from '../files.ts'
+import type { VectorFile, VectorOf } from './second-reader.ts'
 
 interface Vector {
   id: string
@@ -58,8 +59,8 @@ export interface HedgeVector extends Vector {
 export interface BlockVector extends Vector {
   /** The id of a keyset vector. */
   keyset: string
-  /** Whether the reader accepts whatever is weaker than its key pairs demand, down to unencrypted blocks. */
-  acceptsWeaker?: boolean
+  /** Whether the reader accepts what is weaker than its key pairs demand: X25519 alone, or (true) everything. */
+  acceptsWeaker?: boolean | 'x25519'
   label: string
   /** envelope ‖ ciphertext */
   block: string
@@ -352,6 +353,8 @@ export interface RegistrationVector extends Vector {
   expires: number
   armed: boolean
   privateKey: string
+  /** What arming the file with the code gives. */
+  arming?: 'ok' | ErrorCode
 }
 
 /** A block under DES-56. */
@@ -458,6 +461,8 @@ export interface DelegationVector extends Vector {
   delegation: string
   /** The card of the expected owner. */
   card: string
+  /** The id of a keyset vector that opens it instead. */
+  fleet?: string
   /** The time of the reader, in milliseconds since 1970. */
   now: number
   keysetId: string
@@ -494,6 +499,8 @@ export interface DelegatedHeadVector extends Vector {
 function read<V>(name: string): V[] {
   return JSON.parse(readText('vectors', name)) as V[]
 }
+/** Returns the vectors of a file, by its name without `.json`. */
+export const readVectors = <File extends VectorFile>(file: File): VectorOf[File][] => read(`${file}.json`)
 
 export const keysetVectors = (): KeysetVector[] => read('keyset.json')
 export const revisionVectors = (): RevisionVector[] => read('revision.json')
