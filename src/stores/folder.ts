@@ -51,7 +51,7 @@ export function folderStateStore(path: string): StateStore {
  * It notices, because the floor is raised before anything is deleted: whoever finds a dropped name free, finds the floor
  * above it afterwards. Until it has deleted its file, nobody takes that for a version, because readers check the floor
  * after they have read. The floor is raised by {@link Folder.exchange}, so two drops at once cannot lower it. All versions
- * from the floor to the newest are there at any time.
+ * from the floor to the newest are there at any time. If a file is lost nevertheless, its version is missing and no other.
  */
 class FolderStateStore implements StateStore {
   readonly #folder: Folder
@@ -80,14 +80,15 @@ class FolderStateStore implements StateStore {
   async *readVersions(name: string, from: number): AsyncGenerator<StoredObject> {
     assertName(name)
     const folder = this.#folder.pathOf(name)
-    let version = Math.max(from, await this.#floor(folder))
+    let next = from
     for (;;) {
-      const bytes = await this.#versionIn(folder, version)
-      if (bytes !== undefined) yield { version: version++, bytes }
-      else {
-        const floor = await this.#floor(folder)
-        if (floor <= version) return
-        version = floor
+      // Until nothing is left: versions may have been written meanwhile.
+      const versions = (await versionsIn(folder)).filter((version) => version >= next)
+      if (versions.length === 0) return
+      for (const version of versions.sort((one, other) => one - other)) {
+        const bytes = await this.#versionIn(folder, version)
+        if (bytes !== undefined) yield { version, bytes }
+        next = version + 1
       }
     }
   }
@@ -96,7 +97,8 @@ class FolderStateStore implements StateStore {
     assertName(name)
     assertVersion(version)
     const folder = this.#folder.pathOf(name)
-    if (version > 1 && !(await isThere(join(folder, fileOf(version - 1))))) return false
+    // A number whose file was lost is not free.
+    if ((await this.#newest(folder)) !== version - 1) return false
     const path = join(folder, fileOf(version))
     const staged = await this.#folder.stage(bytes)
     try {
@@ -134,9 +136,9 @@ class FolderStateStore implements StateStore {
   /** Deletes the versions below the floor, also those that a killed process left. */
   async #deleteBelow(folder: string, floor: number): Promise<void> {
     let deleted = 0
-    for (const file of await readdir(folder)) {
-      if (!/^_\d+$/.test(file) || Number(file.slice(1)) >= floor) continue
-      await unless('ENOENT', () => unlink(join(folder, file)))
+    for (const version of await versionsIn(folder)) {
+      if (version >= floor) continue
+      await unless('ENOENT', () => unlink(join(folder, fileOf(version))))
       deleted++
     }
     if (deleted > 0) await syncFolder(folder)
@@ -155,24 +157,29 @@ class FolderStateStore implements StateStore {
     return floorIn(await readIfThere(path), path)
   }
 
-  /** Finds the newest version by doubling steps from the floor. Returns 0 if there is none. */
+  /**
+   * Returns the newest version, or 0 if there is none. It lists the folder: a file that was lost must not hide the
+   * versions above it.
+   */
   async #newest(folder: string): Promise<number> {
-    const has = (version: number) => isThere(join(folder, fileOf(version)))
     for (;;) {
       const floor = await this.#floor(folder)
-      let newest = floor
-      if (!(await has(floor))) {
-        if ((await this.#floor(folder)) !== floor) continue
-        if (floor === 1) return 0
-        throw new Error(`files are missing in ${folder}: _floor says ${floor}, but there is no ${fileOf(floor)}`)
-      }
-      let step = 1
-      for (; await has(newest + step); step *= 2) newest += step
-      for (step /= 2; step >= 1; step /= 2) if (await has(newest + step)) newest += step
-      // A floor that was raised past it meanwhile makes the steps meaningless.
-      if ((await this.#floor(folder)) <= newest) return newest
+      const newest = (await versionsIn(folder)).reduce((one, other) => Math.max(one, other), 0)
+      if (newest >= floor || (floor === 1 && newest === 0)) return newest
+      // It may have been raised past what the list had.
+      if ((await this.#floor(folder)) === floor)
+        throw new Error(`files are missing in ${folder}: _floor says ${floor}, but there is no _${floor} and no higher version`)
     }
   }
+}
+
+/** Returns the versions of which a folder has files, in no order. Some may be below the floor. */
+async function versionsIn(folder: string): Promise<number[]> {
+  const files = (await unless('ENOENT', () => readdir(folder))) ?? []
+  return files
+    .filter((file) => /^_[1-9]\d*$/.test(file))
+    .map((file) => Number(file.slice(1)))
+    .filter(Number.isSafeInteger)
 }
 
 /**

@@ -76,7 +76,7 @@ describe('a StateStore in a folder', () => {
     for (let version = 1; version <= 3; version++) await store.write('keyset', version, bytes(String(version)))
     await store.drop('keyset', 3)
     rmSync(join(folder, 'keyset/_3'))
-    await expect(store.read('keyset')).rejects.toThrow('_floor says 3, but there is no _3')
+    await expect(store.read('keyset')).rejects.toThrow('_floor says 3, but there is no _3 and no higher version')
     expect(await store.write('keyset', 1, bytes('new'))).toBe(false)
     expect(filesIn(join(folder, 'keyset'))).toEqual(['_floor'])
     writeFileSync(join(folder, 'keyset/_floor'), '3 apples')
