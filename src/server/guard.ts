@@ -1,11 +1,13 @@
 // What a server puts between its users' sessions and their stores (SPEC §13.3). It needs no key: a profile's identity signs
-// records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Not protected: logs. A
-// thief can add records to them that do not open, which readers report as damage. Also not protected: keyrings that lie
-// in another place, with credentials of its own.
+// records and keyrings, so a session with a stolen credential can neither forge nor destroy them. Logs are protected less.
+// A server cannot verify the MACs of their records, so a thief can add records that do not open. Readers report those as
+// damage. Keyrings that lie in another place, with credentials of its own, are not protected.
 import { bytesFrom, copyOf, equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
+import { Suite } from '../core/suite.ts'
 import { CheckedStore, StoreMistake } from '../state/checked.ts'
 import { assertVersion, KEYRING_NAME, PROFILE_NAME } from '../state/name.ts'
+import { NO_ID, parseRecord } from '../state/record-layout.ts'
 import { repeatedly } from '../state/settle.ts'
 import type { StateStore } from '../state/store.ts'
 import { isSignedBy, type ParsedKeyring, parseKeyring, previousOf } from '../vault/keyring.ts'
@@ -18,17 +20,18 @@ import { clearFormerVerifiers, hasVerifierFor } from './credential.ts'
  * Guards the store of one user. Put it between every session and the store, on the server. Sessions may read and write
  * the profile, the keyrings and the logs; every other name is refused, the verifiers of passwords above all. A profile or
  * a keyring is taken only if its owner, or the admin in the stored profile, has signed it as the next one. A profile
- * under another password is taken only once the verifier of that password is there (`saveCredential`). Nothing can be
- * dropped: the guard itself drops what is not needed any more.
+ * under another password is taken only once the verifier of that password is there (`saveCredential`). A record of a log
+ * is taken only if it names a vault of the stored profile. Nothing can be dropped: the guard itself drops what is not
+ * needed any more.
  *
  * So whoever stole a credential can log in and read what the server stores, but cannot lose or change what the user, or
- * the admin, can see. Only in logs can they leave traces: records that do not open. Let a new login be confirmed by a
+ * the admin, can see. They can add records that do not open to logs, which readers report. Let a new login be confirmed by a
  * second factor if you can, and limit how much a session may write.
  * @param store the store of that user; use `prefixed` if it holds several
  * @returns a store that does nothing when it is asked to drop. Its `write` throws KeystrataErrors: `policy` for a name
- *   that is refused, a record that nobody was entitled to sign, or a missing verifier; `conflict` for a record or keyring
+ *   that is refused, a record that nobody was entitled to sign, a missing verifier, or a log of another vault; `conflict` for a record or keyring
  *   that is not the next one; `malformed`, `unsupported`, `limit-exceeded`, `authentication-failed` for one that is invalid;
- *   `missing` for a keyring without a profile
+ *   `missing` for a keyring or a log without a profile
  * @throws TypeError if `store` is not a StateStore
  * @example
  * ```ts
@@ -64,7 +67,7 @@ export function guardProfiles(store: StateStore): StateStore {
       assertVersion(version)
       if (name === PROFILE_NAME) return writeProfile(checked, version, bytes)
       if (name.startsWith(KEYRING_NAME)) return writeKeyring(checked, name, version, bytes)
-      return checked.write(name, version, bytesFrom(bytes, 'record'))
+      return writeLog(checked, name, version, bytesFrom(bytes, 'record'))
     },
     async drop(name) {
       assertAllowed(name)
@@ -74,6 +77,8 @@ export function guardProfiles(store: StateStore): StateStore {
 
 /** The names of keyrings and logs (SPEC §6.1). */
 const ALLOWED = /^(?:keyring\/[\da-f]{32}|log\/[\da-f]{32}(?:\/\d{1,10})?)$/
+/** The name of the pointer of a log. The names of its records have a number behind it. */
+const POINTER = /^log\/[\da-f]{32}$/
 
 /**
  * Checks that sessions may use an object of this name.
@@ -162,15 +167,37 @@ async function writeKeyring(store: CheckedStore, name: string, version: number, 
 }
 
 /**
+ * Writes a record of a log if it names a vault of the profile. Otherwise a thief could begin a log under an id of their
+ * own, and the first record of a log decides whose it is. The pointer of a log is only a hint, so it is not checked.
+ */
+async function writeLog(store: CheckedStore, name: string, version: number, bytes: Uint8Array): Promise<boolean> {
+  if (!POINTER.test(name)) {
+    // The id of the log only matters for the MAC.
+    const { header } = parseRecord(bytes, NO_ID)
+    await untilNotRefused(async () => {
+      const { vaults } = (await storedProfile(store, 'its logs')).record
+      const isVaults = vaults.some(({ id }) => equalBytes(id, header.ownerId))
+      if (isVaults && header.suite.id === Suite.vaultRecord.id) return
+      throw new KeystrataError('policy', 'this record belongs to no vault of the stored profile', { rule: 'own-vault' })
+    })
+  }
+  return store.write(name, version, bytes)
+}
+
+/** @throws KeystrataError `missing` if there is no profile */
+async function storedProfile(store: CheckedStore, before: string): Promise<StoredRecord> {
+  const stored = await readStoredRecord(store)
+  if (stored !== undefined) return stored
+  throw new KeystrataError('missing', `there is no profile: save it before ${before}`, { object: PROFILE_NAME })
+}
+
+/**
  * Returns whether the identity of the profile has signed a keyring. Returns false if it was the identity of the record
  * below: then a device has read too early, and reads again.
  * @throws KeystrataError `policy` if somebody else has signed it; `missing` if there is no profile
  */
 async function isOwners(store: CheckedStore, keyring: ParsedKeyring): Promise<boolean> {
-  const stored = await readStoredRecord(store)
-  if (stored === undefined) {
-    throw new KeystrataError('missing', 'there is no profile: save it before its keyrings', { object: PROFILE_NAME })
-  }
+  const stored = await storedProfile(store, 'its keyrings')
   if (isSignedBy(stored.record.identity, keyring)) return true
   const below = await readRecordBelow(store, stored.version - 1)
   if (below !== undefined && isSignedBy(below.identity, keyring)) return false

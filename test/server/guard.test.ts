@@ -1,7 +1,7 @@
 // Every rule of SPEC §13.3, as a session with a stolen credential would try to break it.
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { createKeyset, type ErrorCode } from '../../src/index.ts'
+import { createKeyset, type ErrorCode, openLog } from '../../src/index.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { stateStoreLaws } from '../../src/stores/contract.ts'
@@ -14,11 +14,13 @@ import {
   type Profile,
   resetProfile,
   saveProfile,
+  type Vault,
 } from '../../src/vault.ts'
 import { cardHolderOf } from '../../src/core/card.ts'
 import { generateSigningPair, type SigningPair } from '../../src/core/key-pairs.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { keyIdIn } from '../../src/core/header.ts'
+import { logIdOf } from '../../src/state/record-layout.ts'
 import { encodeKeyring, openKeyring, parseKeyring } from '../../src/vault/keyring.ts'
 import { HandoverBy } from '../../src/vault/layout.ts'
 import type { HandoverSigner, ProfileContents, VaultEntry } from '../../src/vault/profile-record.ts'
@@ -526,13 +528,16 @@ describe('names', () => {
   })
 
   it('profile, keyrings and logs are passed on', async () => {
-    const { session, profile, keyring } = await guardedOnce
+    const { session, profile, keyring, vault } = await guardedOnce
     expect(await session.readVersion('profile', 2)).toEqual(profile.record)
     expect((await session.read(keyring))!.version).toBe(1)
-    for (const log of [`log/${id}`, `log/${id}/0`, `log/${id}/4294967295`]) {
-      expect(await session.write(log, 1, sample(5))).toBe(true)
-      expect(await session.readVersion(log, 1)).toEqual(sample(5))
-      expect(await all(session.readVersions!(log, 1))).toEqual([{ version: 1, bytes: sample(5) }])
+    const pointer = `log/${id}`
+    expect(await session.write(pointer, 1, sample(4))).toBe(true)
+    const record = await recordOfVault(vault)
+    for (const log of [`log/${id}/0`, `log/${id}/4294967295`]) {
+      expect(await session.write(log, 1, record)).toBe(true)
+      expect(await session.readVersion(log, 1)).toEqual(record)
+      expect(await all(session.readVersions!(log, 1))).toEqual([{ version: 1, bytes: record }])
     }
     for (const wrong of ['x', undefined]) {
       await expect(session.write(`log/${id}`, 2, wrong as never)).rejects.toThrow(TypeError)
@@ -734,7 +739,63 @@ describe('over HTTP', () => {
   })
 })
 
+/** Returns the first record of some log of a vault. */
+async function recordOfVault(vault: Vault): Promise<Uint8Array> {
+  const store = memoryStateStore()
+  await openLog(store, 'some log', vault).append(sample(5))
+  return (await store.read(`log/${hex(logIdOf('some log'))}/0`))!.bytes
+}
+
 describe('logs behind a guard', () => {
+  it('keep what the owner appends, reads and reseals', async () => {
+    const { session, vault } = await guarded()
+    const log = openLog(session, 'backups', vault)
+    await log.append(sample(5))
+    const atLeast = await log.append(sample(6))
+    await log.reseal({ atLeast })
+    expect((await all(log.read({ atLeast }))).map(({ content }) => content)).toEqual([sample(5), sample(6)])
+  })
+
+  it('take no record of a vault that is not in the profile, so a thief cannot begin a log as its owner', async () => {
+    const { session, vault } = await guarded()
+    const theirs = await guarded()
+    const name = `log/${hex(logIdOf('backups'))}/0`
+    const planted = await recordOfVault(theirs.vault)
+    expect(await failure(() => session.write(name, 1, planted), 'policy')).toMatchObject({
+      detail: { rule: 'own-vault' },
+    })
+    await openLog(session, 'backups', vault).append(sample(5))
+    await failure(() => session.write(name, 2, planted), 'policy')
+    await failure(() => session.write(`log/${'0'.repeat(32)}/1`, 1, planted), 'policy')
+  })
+
+  it('take no record of another key model', async () => {
+    const { session } = await guarded()
+    using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const store = memoryStateStore()
+    await openLog(store, 'backups', keyset).append(sample(5))
+    const name = `log/${hex(logIdOf('backups'))}/0`
+    const { bytes } = (await store.read(name))!
+    await failure(() => session.write(name, 1, bytes), 'policy')
+  })
+
+  it('take nothing that is no record', async () => {
+    const { session, vault } = await guarded()
+    const name = `log/${'1'.repeat(32)}/0`
+    const record = await recordOfVault(vault)
+    await failure(() => session.write(name, 1, record.subarray(0, 47)), 'malformed')
+    await failure(() => session.write(name, 1, record.subarray(0, 200)), 'malformed')
+    await failure(() => session.write(name, 1, patched(record, 5, [99])), 'unsupported')
+    expect(await session.read(name)).toBeUndefined()
+  })
+
+  it('need a profile', async () => {
+    const { vault } = await guarded()
+    const record = await recordOfVault(vault)
+    const session = guardProfiles(memoryStateStore())
+    await failure(() => session.write(`log/${'1'.repeat(32)}/0`, 1, record), 'missing')
+  })
+
   /** Gives the names of the laws the form of logs' names. */
   function asLogs(store: StateStore): StateStore {
     const named = (name: string) => `log/${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
