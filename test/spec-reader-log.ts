@@ -89,7 +89,7 @@ class Walk {
     return undefined
   }
 
-  /** The seal-off of an epoch: the first one, or what lies at the lowest version if version 1 is gone */
+  /** The seal-off of an epoch: the newest version, or the first one; what lies at the lowest version if version 1 is gone */
   endOf(entry: Entry): (ParsedRecord & { next: SealOff }) | undefined {
     const versions = ordered(this.versions(entry.epoch))
     const lowest = versions[0]
@@ -99,7 +99,8 @@ class Walk {
       check(sealOff !== undefined, 'authentication-failed') // this reader does not look for the next epoch otherwise
       return sealOff
     }
-    return versions.map((version) => this.sealOffAt(entry, version)).find((record) => record !== undefined)
+    const newestFirst = [versions.at(-1)!, ...versions]
+    return newestFirst.map((version) => this.sealOffAt(entry, version)).find((record) => record !== undefined)
   }
 
   /** Follows the seal-offs from epoch 0. */

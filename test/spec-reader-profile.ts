@@ -147,6 +147,7 @@ export function readForReset(
   identity?: Buffer,
   floor = 0,
 ): ResetVault[] {
+  checkNames(names)
   const record = readWithoutKey(bytes)
   check(record.version >= floor, 'rollback')
   check(identity === undefined || equal(record.identity, identity), 'key-changed')
@@ -167,6 +168,12 @@ interface Names {
   realm: string
   user: string
 }
+/** §13.2 The names of the new login are encoded before anything else. */
+function checkNames({ realm, user }: Names): void {
+  nameBytes(realm, 'realm')
+  nameBytes(user, 'user')
+}
+
 interface ResetVault {
   id: Buffer
   keys: (EKey & { due: boolean })[]
@@ -202,6 +209,7 @@ export function readForResetByKey(
   identity?: Buffer,
   floor = 0,
 ): ResetVault[] {
+  checkNames(names)
   const record = readWithoutKey(bytes)
   check(record.version >= floor, 'rollback')
   check(identity === undefined || equal(record.identity, identity), 'key-changed')
@@ -297,13 +305,13 @@ export function readVerifier(bytes: Uint8Array): Verifier | undefined {
   const fields = new Fields(Buffer.from(bytes))
   const [version, text] = [readVersion(fields), fields.take(60).toString('latin1')]
   fields.end()
+  const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
+  check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
   return { version, text }
 }
 
 /** §12.2 Whether a credential belongs to a verifier */
 export function matches({ text }: Verifier, credential: string): boolean {
-  const cost = /^\$2b\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]
-  check(cost !== undefined && Number(cost) >= 10 && Number(cost) <= 15, 'malformed')
   const L = Buffer.from(credential, 'base64url')
   if (L.length !== 24 || L.toString('base64url') !== credential) return false
   return bcrypt.hashSync(hash('sha512', L).toString('base64').slice(0, 72), text.slice(0, 29)) === text

@@ -341,6 +341,14 @@ export class EpochRecords {
   }
 }
 
+/** Returns the id of a record that is whole, even if it does not follow the one before it. */
+export const idOf = (step: Step): Uint8Array | undefined =>
+  step.record?.id ?? (step.record === undefined ? step.id : undefined)
+
+/** Returns whether this is a whole close that does not follow the copies before it: they were replaced since it was written. */
+export const isBrokenClose = ({ start }: Epoch, step: Step): boolean =>
+  step.version === start && step.record === undefined && step.id !== undefined
+
 /** An epoch of which only the number is known. Numbers of its records cannot be checked. */
 export const anywhereIn = (epoch: number): Epoch => ({
   epoch,

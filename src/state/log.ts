@@ -6,7 +6,7 @@ import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt, type Step } from './epoch.ts'
+import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
@@ -272,7 +272,7 @@ export class StoredLog implements Log {
       await assertReaches(found)
       return found
     })
-    let number = start?.number ?? 0
+    let { number, id } = start ?? { number: 0, id: NO_ID }
     let first: number
     ;({ end, first } = await this.#placeBehind(end, number))
     for (;;) {
@@ -284,14 +284,14 @@ export class StoredLog implements Log {
         else if (record === undefined && step.isGone) next = await epochs.find({ isDoubted: true })
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
         const content = await epochs.numberOf(step, epoch, number)
-        if (content === undefined) continue
-        number = content
+        if (content !== undefined) [number, id] = [content, idOf(step) ?? NO_ID]
+        else if (!isBrokenClose(epoch, step)) continue
         const found = record === undefined ? step : await this.#opened(record)
         if ('content' in found) {
           yield { position: positionText({ number, id: found.id }), content: found.content }
           continue
         }
-        const error = epochs.damaged(epoch, step.version, { number, id: idOf(step) ?? NO_ID }, found.error)
+        const error = epochs.damaged(epoch, step.version, { number, id }, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
         first = step.version + 1
@@ -348,9 +348,6 @@ export class StoredLog implements Log {
     }
   }
 }
-
-const idOf = (step: Step): Uint8Array | undefined =>
-  step.record?.id ?? (step.record === undefined ? step.id : undefined)
 
 /** Returns the fields of the record behind the end of a log. */
 function fieldsBehind({ epoch, version, record, bytes }: End, id: Uint8Array): RecordFields {

@@ -61,10 +61,15 @@ const sealOff: Codec<SealOff> = struct({
 export const encodeClose = (value: Close): Bytes => encode(close, value)
 export const encodeSealOff = (value: SealOff): Bytes => encode(sealOff, value)
 
-/** @throws KeystrataError `malformed` */
+/** @throws KeystrataError `malformed`, also if the ranges of an epoch overlap, or do not ascend */
 export function readClose(content: Uint8Array): Close {
-  return decode(close, content, 'close')
+  const value = decode(close, content, 'close')
+  if (value.former.every(({ leftOut }) => ascend(leftOut))) return value
+  throw new KeystrataError('malformed', 'the numbers that this close leaves out are not in order', { object: 'close' })
 }
+
+const ascend = (ranges: readonly NumberRange[]): boolean =>
+  ranges.every(({ first, last }, index) => first > (ranges[index - 1]?.last ?? 0) && first <= last)
 
 /**
  * Reads a seal-off of an epoch.

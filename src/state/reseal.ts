@@ -7,7 +7,7 @@ import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, numberAt } from './epoch.ts'
+import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
 import {
   type Close,
@@ -117,6 +117,8 @@ class Resealing {
   /** The last version of the old epoch that was taken over or left out, and its number. */
   #handled = 0
   #number = 0
+  /** The id of the last content that was looked at. */
+  #id: Uint8Array = NO_ID
   /** The last content that was copied. */
   #last: Position = NOWHERE
   readonly #notCopied: NumberRange[] = []
@@ -231,16 +233,22 @@ class Resealing {
         const number = await this.#epochs.numberOf(step, epoch, this.#number)
         if (number !== undefined) {
           this.#number = number
-          const isLeftOut = number > this.#upTo || this.#leaveOut.has(number)
-          if (!isLeftOut) {
-            if (record === undefined) throw this.#damaged(version, step.id ?? NO_ID, step.error)
+          this.#id = idOf(step) ?? NO_ID
+          if (!this.#isLeftOut(number)) {
+            if (record === undefined) throw this.#damaged(version, this.#id, step.error)
             if (!(await this.#copyRecord(record))) return false
           }
+        } else if (record === undefined && isBrokenClose(epoch, step) && !this.#isLeftOut(this.#number)) {
+          throw this.#damaged(version, this.#id, step.error)
         }
         this.#handled = version
       }
     }
     return true
+  }
+
+  #isLeftOut(number: number): boolean {
+    return number > this.#upTo || this.#leaveOut.has(number)
   }
 
   #damaged(version: number, id: Uint8Array, error: KeystrataError): KeystrataError {

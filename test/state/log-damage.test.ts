@@ -1,18 +1,21 @@
 // Logs in stores that hold damaged, forged or missing records (SPEC §7.4). Whatever is wrong, a log goes on, or says
 // what is wrong and where; and nothing that was acknowledged is lost.
 import { describe, expect, it } from 'vitest'
-import type { Log } from '../../src/index.ts'
+import { type Log, openWriter } from '../../src/index.ts'
 import { withoutPauses } from '../pauses.ts'
-import { all, failure, sample } from '../fixtures.ts'
+import { all, failure, hex, sample } from '../fixtures.ts'
 import {
   bytesOf,
   epochName,
   fieldsOf,
   filled,
+  forgeRecord,
   LOG_ID,
   logIn,
   OpenStore,
+  owner,
   POINTER,
+  sha256,
   textOf,
   textsIn,
 } from './log-fixtures.ts'
@@ -336,5 +339,48 @@ describe('copies that are damaged', () => {
       // What the rotten close said is known from the gaps between the copies.
       await logIn(rotten).last({ atLeast: positions[0]! })
     }
+  })
+})
+
+describe('copies that a host has replaced', () => {
+  const host = openWriter(owner.export('host'))
+
+  /** Resealed copies with the numbers 2 to 4, in versions 1 to 3 of epoch 1, then the close, and a record behind it. */
+  async function replaced(versions: readonly number[]) {
+    const { store, log, positions } = await filled(['1', '2', '3', '4'], owner)
+    await log.reseal({ atLeast: positions[3]!, leaveOut: [positions[0]!] })
+    const last = await log.append(bytesOf('5'))
+    const ids: string[] = []
+    for (const sequence of versions) {
+      const previous = sequence === 1 ? new Uint8Array(32) : sha256(store.at(epochName(1), sequence - 1))
+      const fields = { epoch: 1, sequence, number: sequence + 1, id: sample(16, sequence), previous }
+      store.set(epochName(1), sequence, await forgeRecord(host, fields, bytesOf('planted')))
+      ids.push(`${sequence + 1}-${hex(fields.id)}`)
+    }
+    return { store, log, last, planted: ids.at(-1)! }
+  }
+
+  it.each([[[3]], [[1, 2, 3]]])('at versions %j do not fit the close', async (versions) => {
+    const { store, last, planted } = await replaced(versions)
+    const second = (await all(logIn(store, owner).read({ onDamaged: () => undefined })))[1]!.position
+    for (const options of [{}, { atLeast: last }, { after: second }]) {
+      const error = await failure(() => all(logIn(store, owner).read(options)), 'authentication-failed')
+      expect(error.detail).toEqual({ position: planted, epoch: 1, version: 4, log: LOG_ID })
+    }
+    const seen: string[] = []
+    const onDamaged = (_: unknown, position: string) => void seen.push(position)
+    expect((await textsIn(logIn(store, owner), { onDamaged })).at(-1)).toBe('5')
+    expect(seen).toEqual([planted])
+    expect(await textsIn(logIn(store, owner), { after: last })).toEqual([])
+  })
+
+  it('are not resealed unless the owner leaves out the last of them', async () => {
+    const { store, last, planted } = await replaced([3])
+    const reseal = (...leaveOut: string[]) => logIn(store, owner).reseal({ atLeast: last, leaveOut })
+    const first = (await all(logIn(store, owner).read({ onDamaged: () => undefined })))[0]!.position
+    const error = await failure(() => reseal(first), 'authentication-failed')
+    expect(error.detail).toEqual({ position: planted, epoch: 1, version: 4, log: LOG_ID })
+    await reseal(planted)
+    expect(await textsIn(logIn(store, owner), { atLeast: last })).toEqual(['2', '3', '5'])
   })
 })

@@ -1,5 +1,6 @@
 // The close and the seal-off that resealing leaves behind, read one by one (SPEC §7.3).
 import { describe, expect, it } from 'vitest'
+import { encodeClose, type NumberRange, readClose } from '../../src/state/marker.ts'
 import { expectSame, failure, flipped, hex, sample } from '../fixtures.ts'
 import { clientOf, epochName, filled, LOG, owner, vaultOf } from './log-fixtures.ts'
 
@@ -35,5 +36,41 @@ describe('the markers of a resealed log', () => {
           )
       }
     }
+  })
+})
+
+describe('the ranges of a close', () => {
+  const last = { number: 0, id: new Uint8Array(16) }
+  const closeOf = (...epochs: NumberRange[][]) =>
+    encodeClose({ former: epochs.map((leftOut, epoch) => ({ epoch, count: 9, last, leftOut })), last })
+
+  it.each([
+    [
+      { first: 3, last: 4 },
+      { first: 1, last: 2 },
+    ],
+    [
+      { first: 1, last: 2 },
+      { first: 2, last: 3 },
+    ],
+    [
+      { first: 1, last: 9 },
+      { first: 4, last: 5 },
+    ],
+    [{ first: 2, last: 1 }],
+  ])('%j %j do not ascend', async (...ranges) => {
+    await failure(() => readClose(closeOf(ranges)), 'malformed')
+  })
+
+  it('may touch, may overlap in two epochs, and may be none', () => {
+    const touching = [
+      { first: 1, last: 2 },
+      { first: 3, last: 3 },
+    ]
+    expect(readClose(closeOf(touching, [{ first: 2, last: 7 }])).former.map(({ leftOut }) => leftOut)).toEqual([
+      touching,
+      [{ first: 2, last: 7 }],
+    ])
+    expect(readClose(closeOf()).former).toEqual([])
   })
 })
