@@ -29,7 +29,8 @@ const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 40
  * @param options `fetch`: a function that sends the requests, for example with an `Authorization` header. The global one
  *   is used if omitted
  * @returns a store whose methods throw the {@link KeystrataError} that the server sent, and an Error for everything that
- *   is no answer: a network failure (with its cause), a wrong URL, a body that was cut
+ *   is no answer: a network failure (with its cause), a wrong URL, a body that was cut. Where the server answered with an
+ *   HTTP status that is neither, that Error has it as `status`: 401 if a session has ended, for example
  * @throws TypeError if the URL is relative (only browsers and a `fetch` of your own take a path such as `/state`), has a query, a fragment or a password, or is not http or https
  * @throws TypeError for an unknown option
  * @example
@@ -152,7 +153,7 @@ async function refusal(response: Response, doing: string): Promise<Error> {
   await discard(response)
   const hint = hints[status]
   const message = `${doing}: the server answered ${status}${hint === undefined ? '' : `, ${hint}`}`
-  return REFUSALS.has(status) ? new RefusedByStore(message) : new Error(message)
+  return Object.assign(REFUSALS.has(status) ? new RefusedByStore(message) : new Error(message), { status })
 }
 
 const hints: Readonly<Record<number, string>> = {

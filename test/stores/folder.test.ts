@@ -17,6 +17,7 @@ import { CheckedStore, StoreMistake } from '../../src/state/checked.ts'
 import { blobStoreLaws, stateStoreLaws } from '../../src/stores/contract.ts'
 import { folderBlobStore, folderStateStore } from '../../src/stores/folder.ts'
 import { checkStore } from '../../src/stores.ts'
+import { all } from '../fixtures.ts'
 import { countsIn, Reports } from './adding.ts'
 import { withCall } from './interleave.ts'
 
@@ -70,6 +71,32 @@ describe('a StateStore in a folder', () => {
     expect(filesIn(join(folder, 'keyset'))).toEqual(['_4', '_5', '_floor'])
   })
 
+  it.each([1, 2, 3, 4, 5, 8])('finds the newest version when the file of version %i is lost', async (lost) => {
+    const folder = newFolder()
+    const store = folderStateStore(folder)
+    for (let version = 1; version <= 9; version++) await store.write('keyset', version, bytes(`${version}`))
+    rmSync(join(folder, `keyset/_${lost}`))
+    expect(await store.read('keyset')).toEqual({ version: 9, bytes: bytes('9') })
+    expect(await store.readVersion('keyset', lost)).toBeUndefined()
+    const left = [1, 2, 3, 4, 5, 6, 7, 8, 9].filter((version) => version !== lost)
+    expect((await all(store.readVersions!('keyset', 1))).map(({ version }) => version)).toEqual(left)
+    // The lost number is not free.
+    expect(await store.write('keyset', lost, bytes('new'))).toBe(false)
+    expect(await store.write('keyset', 10, bytes('10'))).toBe(true)
+    expect((await store.read('keyset'))?.version).toBe(10)
+  })
+
+  it('takes no other file for a version', async () => {
+    const folder = newFolder()
+    const store = folderStateStore(folder)
+    await store.write('keyset', 1, bytes('1'))
+    for (const name of ['_02', '_x', '3', '_-4', '_99999999999999999999', '_5 (copy)']) {
+      writeFileSync(join(folder, 'keyset', name), 'other')
+    }
+    expect(await store.read('keyset')).toEqual({ version: 1, bytes: bytes('1') })
+    expect(await store.write('keyset', 2, bytes('2'))).toBe(true)
+  })
+
   it('says that files are missing instead of starting anew', async () => {
     const folder = newFolder()
     const store = folderStateStore(folder)
@@ -77,7 +104,7 @@ describe('a StateStore in a folder', () => {
     await store.drop('keyset', 3)
     rmSync(join(folder, 'keyset/_3'))
     await expect(store.read('keyset')).rejects.toThrow('_floor says 3, but there is no _3 and no higher version')
-    expect(await store.write('keyset', 1, bytes('new'))).toBe(false)
+    await expect(store.write('keyset', 1, bytes('new'))).rejects.toThrow('files are missing')
     expect(filesIn(join(folder, 'keyset'))).toEqual(['_floor'])
     writeFileSync(join(folder, 'keyset/_floor'), '3 apples')
     await expect(store.read('keyset')).rejects.toThrow('_floor is damaged')

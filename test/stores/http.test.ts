@@ -105,6 +105,7 @@ describe('a store over HTTP', () => {
     const error: unknown = await writeSettled(store, 'a', 1, new Uint8Array(1)).catch((thrown: unknown) => thrown)
     expect(String(error)).toContain(`the server answered ${status}`)
     expect(String(error)).not.toContain('may have been written')
+    expect(error).toHaveProperty('status', status)
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
@@ -296,6 +297,7 @@ describe('what is no answer', () => {
     async (status) => {
       handle = async () => new Response(null, { status })
       await expect(direct().write('a', 1, bytes(1))).rejects.toThrow(`the server answered ${status}`)
+      await expect(direct().write('a', 1, bytes(1))).rejects.toHaveProperty('status', status)
     },
   )
 
