@@ -168,7 +168,9 @@ class FolderStateStore implements StateStore {
       if (newest >= floor || (floor === 1 && newest === 0)) return newest
       // It may have been raised past what the list had.
       if ((await this.#floor(folder)) === floor)
-        throw new Error(`files are missing in ${folder}: _floor says ${floor}, but there is no _${floor} and no higher version`)
+        throw new Error(
+          `files are missing in ${folder}: _floor says ${floor}, but there is no _${floor} and no higher version`,
+        )
     }
   }
 }
