@@ -12,6 +12,7 @@ import {
   recomputeSigning,
   same,
 } from './spec-reader.ts'
+import { parseRecord } from './spec-reader-record.ts'
 import type { RecoveryKey } from './spec-reader-recovery.ts'
 import {
   type AdminPair,
@@ -360,6 +361,18 @@ export function checkKeyring(records: Versions, keyrings: Versions, vaultId: Buf
   const stored = findKeyring(keyrings)
   check(keyring.version === stored.version + 1, 'conflict')
   check(equal(keyring.previous, hash('sha256', stored.all)), 'conflict')
+}
+
+/** §13.3 Whether a server takes a record of a log. */
+export function checkLogRecord(records: Versions, next: Uint8Array): void {
+  const { header } = parseRecord(next) // 1
+  check(records.versions.length > 0, 'missing') // 2
+  const { vaults } = findCounting(records).record
+  check(header.suite === 0x0202, 'policy') // 3
+  check(
+    vaults.some(({ id }) => equal(id, header.ownerId)),
+    'policy',
+  )
 }
 
 /** The identity of a record whose signature holds; otherwise one that signs nothing */

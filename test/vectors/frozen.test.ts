@@ -27,7 +27,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [105, vectors.resetVectors],
   [102, vectors.followsVectors],
   [60, vectors.countsVectors],
-  [82, vectors.guardVectors],
+  [97, vectors.guardVectors],
   [23, vectors.verifierVectors],
   [61, vectors.keyringVectors],
   [30, vectors.vaultBlockVectors],

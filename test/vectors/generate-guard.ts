@@ -5,7 +5,7 @@ import { recipientOf } from '../../src/core/recovery-holder.ts'
 import type { SlotKey } from '../../src/vault/keyring.ts'
 import { HandoverBy, NOBODY_RESETS } from '../../src/vault/layout.ts'
 import type { HandoverSigner, ProfileContents } from '../../src/vault/profile-record.ts'
-import { flipped, hex, patched, resummed } from '../fixtures.ts'
+import { flipped, hex, patched, resummed, unhex } from '../fixtures.ts'
 import { append } from './append.ts'
 import {
   adminCard,
@@ -55,13 +55,15 @@ import {
   withAdmin,
   withKey,
 } from './make-profile.ts'
-import type {
-  CountsVector,
-  FollowsVector,
-  GuardVector,
-  ResetVector,
-  VerifierVector,
-  VersionsVector,
+import {
+  ownedRecordVectors,
+  recordVectors,
+  type CountsVector,
+  type FollowsVector,
+  type GuardVector,
+  type ResetVector,
+  type VerifierVector,
+  type VersionsVector,
 } from './vectors.ts'
 
 const { identity: byIdentity, card: byCard } = HandoverBy
@@ -1111,6 +1113,37 @@ ring(
   resetByKey,
 )
 ring('key-former-identity', 'signed by the identity before that reset', stored, two(), { ...resetByKey, ...refused })
+// Records of logs: those of other vectors.
+const vaultRecord = (id: string) => unhex(ownedRecordVectors().find((vector) => vector.id === id)!.record)
+const firstRecord = vaultRecord('vault-first')
+const LOG_EPOCH = 'log/00112233445566778899aabbccddeeff/0'
+function logRecord(id: string, comment: string, next: Bytes, more: Partial<GuardVector> = {}): void {
+  take(`log-${id}`, comment, versions(bare), next, { name: LOG_EPOCH, ...more })
+}
+logRecord('first', 'a record of the vault', firstRecord)
+logRecord('close', 'a close of the vault', vaultRecord('vault-close'))
+logRecord('seal-off', 'a seal-off of the vault', vaultRecord('vault-seal-off'))
+logRecord('mac', 'a wrong MAC, which a server cannot verify', flipped(firstRecord, firstRecord.length - 1))
+logRecord('other-vault', 'a record of a vault that the profile does not have', patched(firstRecord, 32, vault2), policy)
+logRecord('scope', 'a record of a scope', vaultRecord('aes-128-first'), policy)
+const scopeAsVault = patched(vaultRecord('aes-128-first'), 32, vaultId)
+logRecord('scope-owner', 'a record of a scope, with the id of the vault', scopeAsVault, policy)
+const keysetRecord = unhex(recordVectors().find(({ id }) => id === 'first')!.record)
+logRecord('keyset', 'a record of a keyset', keysetRecord, policy)
+logRecord('no-profile', 'no profile', firstRecord, { records: versions(), expect: 'missing' })
+logRecord('order-profile', 'another vault, and no profile', patched(firstRecord, 32, vault2), {
+  ...{ records: versions(), expect: 'missing' },
+})
+logRecord('short', '47 bytes', firstRecord.subarray(0, 47), malformed)
+logRecord('cut', 'a byte less than a record without content', firstRecord.subarray(0, 223), malformed)
+logRecord('magic', 'kSTR', patched(firstRecord, 0, [0x6b]), malformed)
+logRecord('flags', 'flags 0', patched(firstRecord, 12, u32(0)), unsupported)
+logRecord(
+  'order-flags-vault',
+  'flags 0, and another vault',
+  patched(patched(firstRecord, 12, u32(0)), 32, vault2),
+  unsupported,
+)
 append('guard.json', guards)
 
 // ── verifiers ────────────────────────────────────────────────────────────────────────────────────────────────────────

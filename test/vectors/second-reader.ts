@@ -370,6 +370,10 @@ export function secondReader(read: ReadVectors): { [File in VectorFile]: (vector
           profiles.checkRecord(versionsOf(stored), buffer(next), kept)
           return
         }
+        if (name.startsWith('log/')) {
+          profiles.checkLogRecord(versionsOf(stored), buffer(next))
+          return
+        }
         const vaultId = buffer(name.slice('keyring/'.length))
         profiles.checkKeyring(versionsOf(stored), versionsOf(keyrings), vaultId, buffer(next))
       }

@@ -145,7 +145,7 @@ export interface CountsVector extends Vector, VersionsVector {
 
 /** What a server that has these objects answers to a write of the next version. `refused` stands for false. */
 export interface GuardVector extends Omit<Vector, 'expect'> {
-  /** `profile`, or the name of a keyring. */
+  /** `profile`, or the name of a keyring or of an epoch of a log. */
   name: string
   next: string
   records: VersionsVector
