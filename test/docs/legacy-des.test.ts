@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest'
 import { type Client, deriveClient, generateTypedKey } from '../../src/client.ts'
 import { createDeviceKey } from '../../src/device.ts'
-import { openLog, openPackMember, type SealedBlock } from '../../src/index.ts'
+import { openLog, openPackMember, type SealedBlock, type StoredBlock } from '../../src/index.ts'
 import { deriveLegacyClient } from '../../src/legacy.ts'
 import { createPool } from '../../src/pool.ts'
 import type { KeyRegistry } from '../../src/server.ts'
-import { memoryStateStore, type RegistryStore } from '../../src/stores.ts'
-import { failure, sample, streamOf } from '../fixtures.ts'
+import { type BlobStore, blocksIn, memoryBlobStore, memoryStateStore, type RegistryStore } from '../../src/stores.ts'
+import { all, failure, sample, streamOf } from '../fixtures.ts'
 import { connectTo, depositIn, enrolIn } from '../registry-fixtures.ts'
 import { functionsOf, noting, writeExamples } from './guide.ts'
 
@@ -21,6 +21,7 @@ interface LegacyGuide {
     modern: Client,
     keep: (old: string, block: SealedBlock) => Promise<void>,
   ): Promise<void>
+  deleteOld(blobs: BlobStore, block: StoredBlock): Promise<void>
 }
 
 const names = { realm: 'com.example.backup', account: 'customer-17', platform: 'linux' } as const
@@ -60,6 +61,11 @@ describe('docs/legacy-des.md', () => {
       'two',
     ])
     expect([...moved].every(([label, block]) => label !== block.label)).toBe(true)
+    const blobs = memoryBlobStore()
+    for (const block of stored) await blocksIn(blobs).put(block)
+    await of.deleteOld(blobs, stored[0])
+    expect(await blocksIn(blobs).get(stored[0].label)).toBeUndefined()
+    expect(await all(blobs.list('data/'))).toHaveLength(1)
     // The sizes that the docstring of BlockHead.envelope gives.
     const open = await modern.scope('public').seal(Buffer.from('four'))
     const lengths = [stored[0], moved.get(stored[0].label)!, open].map(({ envelope }) => envelope.length)

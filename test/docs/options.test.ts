@@ -20,7 +20,7 @@ import { postgresSchema } from '../../src/stores/postgres.ts'
 import { createProfile, deriveLogin } from '../../src/vault.ts'
 import { sealInto } from '../../src/index.ts'
 import { deriveClient, generateTypedKey } from '../../src/client.ts'
-import { ALICE, all, CHEAP, failure, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
+import { ALICE, all, CHEAP, failure, fieldAt, makeKeyset, PASSWORD, patched, resummed, sample } from '../fixtures.ts'
 import { programOf } from '../type-check.ts'
 import { functionsOf, noting, textOf, writeExamples } from './guide.ts'
 
@@ -155,6 +155,15 @@ describe('docs/options.md', () => {
       ),
     )
     expect(most).toBe(4)
+  })
+
+  it('is right about damage and wrong passwords', async () => {
+    const stored = (await makeKeyset()).export('storage')
+    const salt = fieldAt(stored, 'argon2') + 12
+    const damaged = patched(stored, salt, [stored[salt]! ^ 1])
+    await failure(() => unlockKeyset(damaged, PASSWORD), 'malformed')
+    // Whoever changes it on purpose makes the checksum fit.
+    await failure(() => unlockKeyset(resummed(damaged), PASSWORD), 'wrong-password')
   })
 
   it('is right about an explicit undefined, and about a misspelt name', async () => {

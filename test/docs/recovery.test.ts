@@ -1,10 +1,7 @@
 // The examples of docs/recovery.md run, and what it says is true.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import encodeQR from 'qr'
-import { type Card, changeKeyset, type Keyset, loadKeyset, openLog, saveKeyset, sealInto } from '../../src/index.ts'
+import { type Card, changeKeyset, type Keyset, loadKeyset, saveKeyset } from '../../src/index.ts'
 import {
   addSlot,
   deriveRecoveryKey,
@@ -14,13 +11,12 @@ import {
   renewSlots,
   testSlot,
 } from '../../src/recovery.ts'
-import { blocksIn, memoryStateStore, type StateStore } from '../../src/stores.ts'
-import { folderBlobStore, folderStateStore } from '../../src/stores/folder.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { deriveLogin, type Login, openProfile, type Profile } from '../../src/vault.ts'
-import { ALICE, all, failure, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
-import { codeIn, functionsOf, noting, quietly, writeExamples } from './guide.ts'
+import { ALICE, failure, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { functionsOf, noting, quietly, writeExamples } from './guide.ts'
 
-const { folder, paths } = writeExamples(['recovery.md'])
+const { paths } = writeExamples(['recovery.md'])
 
 interface RecoveryGuide {
   addWays(store: StateStore, keyset: Keyset, card: Card, prf: Uint8Array): Promise<{ code: string; parts: string[] }>
@@ -33,7 +29,7 @@ interface RecoveryGuide {
     nextPassword: string,
   ): Promise<Keyset>
   takeAway(store: StateStore, keyset: Keyset, id: string, keep: string[], nextPassword: string): Promise<Keyset>
-  startAgain(store: StateStore, old: Keyset, password: string, code: string): Promise<Keyset>
+  replaceKeyset(store: StateStore, old: Keyset, password: string, code: string): Promise<Keyset>
   signUp(login: Login, code: string): Promise<Profile>
   resetByCode(record: Uint8Array, code: string, next: Login): Promise<Profile>
   toMail(keyset: Keyset): string
@@ -94,7 +90,7 @@ describe('docs/recovery.md', () => {
     expect(await quietly(() => of.drill(store, code))).toBe('Sheet in the safe opens the keyset')
 
     const newCode = generateRecoveryCode()
-    using again = await of.startAgain(store, last, 'the fifth', newCode)
+    using again = await of.replaceKeyset(store, last, 'the fifth', newCode)
     expect((await listSlots(store)).map(({ label }) => label)).toEqual(['Sheet in the safe'])
     using newest = await of.recover(store, { code: newCode }, sheetOf(again), 'the sixth')
     expect(newest.id).toBe(again.id)
@@ -112,41 +108,6 @@ describe('docs/recovery.md', () => {
     const mailed = of.toMail(keyset).replaceAll('\n', '\r\n> ')
     expect(of.fromMail(mailed, keyset.card().fingerprint)).toEqual(keyset.card())
     expect([...called].sort()).toEqual(Object.keys(functions).sort())
-  })
-
-  it('restores files with a sheet and a disk, by the program at its top', async () => {
-    const [code = ''] = codeIn('recovery.md', 'js')
-    const program = join(folder, 'restore.mjs')
-    writeFileSync(program, code)
-    const disk = mkdtempSync(join(tmpdir(), 'keystrata-disk-'))
-    try {
-      const state = folderStateStore(join(disk, 'keys'))
-      using keyset = await makeKeyset()
-      await saveKeyset(state, keyset)
-      const recoveryCode = generateRecoveryCode()
-      using key = await deriveRecoveryKey({ code: recoveryCode })
-      await addSlot(state, keyset, key, { label: 'Sheet' })
-      const blocks = blocksIn(folderBlobStore(join(disk, 'data')))
-      const contents = [sample(100), sample(200, 2)]
-      const refs = (await all(sealInto(blocks, keyset, contents))).map(({ ref }) => ref)
-      await openLog(state, 'backups', keyset).append(Buffer.from(JSON.stringify({ 'a file': refs })))
-      const { restore } = (await import(program)) as {
-        restore: (
-          keys: string,
-          data: string,
-          code: string,
-        ) => Promise<{
-          list: Record<string, string[]>
-          keyset: Keyset
-          contentsOf: (refs: string[]) => AsyncIterable<Uint8Array>
-        }>
-      }
-      const restored = await restore(join(disk, 'keys'), join(disk, 'data'), recoveryCode.toLowerCase())
-      expect(restored.keyset.id).toBe(keyset.id)
-      expect(Buffer.concat(await all(restored.contentsOf(restored.list['a file']!)))).toEqual(Buffer.concat(contents))
-    } finally {
-      rmSync(disk, { recursive: true })
-    }
   })
 
   it('is right about slots that must be renewed', async () => {

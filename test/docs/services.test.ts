@@ -1,10 +1,11 @@
 // The examples of docs/services.md run, and what it says of answers, limits and rows is true.
 import { describe, expect, it, vi } from 'vitest'
 import { changeKeyset, KeystrataError, loadKeyset, saveKeyset } from '../../src/index.ts'
+import { deriveRecoveryKey, generateRecoveryCode } from '../../src/recovery.ts'
 import { type Bcrypt, type BcryptOptions, guardProfiles, saveCredential } from '../../src/server.ts'
 import { memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'
 import { httpStateStore, serveStateStore } from '../../src/stores/http.ts'
-import { createProfile, deriveLogin, loadProfile, saveProfile } from '../../src/vault.ts'
+import { createProfile, deriveLogin, loadProfile, resetProfile, saveProfile } from '../../src/vault.ts'
 import { all, ALICE, failure, makeKeyset, PASSWORD } from '../fixtures.ts'
 import { functionsOf, noting, textOf, writeExamples } from './guide.ts'
 
@@ -13,11 +14,12 @@ const { paths } = writeExamples(['services.md'])
 interface ServicesGuide {
   logIn(
     database: StateStore,
-    user: string,
+    id: string,
     credential: string,
     options?: BcryptOptions,
-  ): Promise<{ status: number; session?: { user: string; passwordId: string | undefined } }>
-  passwordOf(database: StateStore, user: string): Promise<string | undefined>
+  ): Promise<{ status: number; session?: { id: string; passwordId: string | undefined } }>
+  passwordOf(database: StateStore, id: string): Promise<string | undefined>
+  setPassword(store: StateStore, record: Uint8Array, credential: string, options?: BcryptOptions): Promise<void>
   answerTo(error: unknown): Response
 }
 
@@ -34,21 +36,33 @@ describe('docs/services.md', () => {
     const store = prefixed(database, 'user/17/')
     const [first, next] = [await deriveLogin(PASSWORD, ALICE), await deriveLogin('next', ALICE)]
     const profile = createProfile(first, { zeroTrust: true })
-    await saveCredential(store, profile.record, first.credential, { cost: 10 })
-    await saveProfile(guardProfiles(store), profile)
+    await of.setPassword(store, profile.record, first.credential, { cost: 10 })
 
     const { status, session } = await of.logIn(database, '17', first.credential)
     expect(status).toBe(201)
-    expect(session).toEqual({ user: '17', passwordId: profile.passwordId })
+    expect(session).toEqual({ id: '17', passwordId: profile.passwordId })
     expect(await of.logIn(database, '17', next.credential)).toEqual({ status: 401 })
     expect(await of.logIn(database, '18', first.credential)).toEqual({ status: 401 })
     expect(await of.passwordOf(database, '17')).toBe(session?.passwordId)
 
     const changed = profile.changePassword(next)
-    await saveCredential(store, changed.record, next.credential, { cost: 10 })
-    await saveProfile(guardProfiles(store), changed)
+    await of.setPassword(store, changed.record, next.credential, { cost: 10 })
+    await failure(() => of.setPassword(store, changed.record, next.credential, { cost: 10 }), 'conflict')
+    expect((await loadProfile(guardProfiles(store), next, { atLeast: profile.revision })).revision).toBe(
+      changed.revision,
+    )
     expect(await of.passwordOf(database, '17')).not.toBe(session?.passwordId)
     expect(await of.logIn(database, '17', first.credential)).toEqual({ status: 401 })
+    expect((await of.logIn(database, '17', next.credential)).status).toBe(201)
+
+    // A recovery key resets a password without a session.
+    using code = await deriveRecoveryKey({ code: generateRecoveryCode() })
+    const other = prefixed(database, 'user/19/')
+    const forgotten = createProfile(first, { zeroTrust: true, recoveryKey: code })
+    await of.setPassword(other, forgotten.record, first.credential, { cost: 10 })
+    await of.setPassword(other, resetProfile(forgotten.record, code, next).record, next.credential, { cost: 10 })
+    expect((await of.logIn(database, '19', next.credential)).status).toBe(201)
+    expect(await of.logIn(database, '19', first.credential)).toEqual({ status: 401 })
 
     const json = await of.answerTo(new KeystrataError('conflict')).json()
     expect(KeystrataError.from(json)).toMatchObject({ code: 'conflict' })
@@ -86,6 +100,7 @@ describe('docs/services.md', () => {
     expect(await statusOf(store, put('"1"'), { maxBytes: 0 })).toBe(413)
     expect(await statusOf(store, put('1'))).toBe(400)
     expect(await statusOf(store, { method: 'POST' })).toBe(405)
+    expect(await statusOf(store, { method: 'DELETE' })).toBe(400)
     const dropping = await serveStateStore(store, new Request(`${url}?below=2`, { method: 'DELETE' }))
     expect(dropping.status).toBe(403)
     expect(await statusOf(guardProfiles(store), {})).toBe(422)

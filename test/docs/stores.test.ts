@@ -10,6 +10,7 @@ import {
   checkWriter,
   type Keyset,
   type KeysetWriter,
+  labelOf,
   loadKeyset,
   openFrom,
   openLog,
@@ -18,6 +19,7 @@ import {
   saveKeyset,
   sealInto,
   shareFrom,
+  verifyBlocks,
 } from '../../src/index.ts'
 import { addSlot, deriveRecoveryKey, recoverKeyset, testSlot } from '../../src/recovery.ts'
 import { openKeyRegistry, saveCredential, verifyCredential } from '../../src/server.ts'
@@ -25,6 +27,7 @@ import {
   type BlobStore,
   type Blocks,
   blocksIn,
+  checkBlocks,
   checkStore,
   memoryBlobStore,
   memoryStateStore,
@@ -50,7 +53,7 @@ interface StoresGuide {
     file: ReadableStream<Uint8Array>,
     writer: KeysetWriter,
   ): Promise<string[]>
-  moveToNewPairs(
+  regenerateAndMove(
     state: StateStore,
     blocks: Blocks,
     keyset: Keyset,
@@ -84,7 +87,7 @@ describe('docs/stores.md', () => {
         const sent: Uint8Array[] = []
         const send = async (hostExport: Uint8Array) => void sent.push(hostExport)
         const loaded = await loadKeyset(state, PASSWORD)
-        const last = await of.moveToNewPairs(state, blocks, loaded, position, send)
+        const last = await of.regenerateAndMove(state, blocks, loaded, position, send)
         expect(sent.map((each) => openWriter(each).revision.split('-')[0])).toEqual(['2', '3'])
         expect(last.retired).toBe(0)
         expect((await openLog(state, 'backups', last).last({ atLeast: position }))?.position).toBe(position)
@@ -120,6 +123,29 @@ describe('docs/stores.md', () => {
     await expect(tested).rejects.toThrow('put')
     log.mockRestore()
     expect([...called].sort()).toEqual(Object.keys(functions).sort())
+  })
+
+  it('is right about damaged envelopes, and about ciphertexts that no head names', async () => {
+    const [keyset, blobs] = [await makeKeyset(), memoryBlobStore()]
+    const blocks = blocksIn(blobs)
+    const [one, two] = await all(sealInto(blocks, keyset, [sample(9), sample(9, 2)]))
+    const name = `head/${labelOf(one!.ref)}`
+    const head = (await blobs.get(name))!
+    const damaged = Uint8Array.from(head, (byte, index) => (index === 1000 ? byte ^ 1 : byte))
+    await blobs.replace(name, head, damaged)
+    expect(await all(checkBlocks(blobs, { readData: true }))).toEqual([])
+    const results = await all(verifyBlocks(blocks, keyset, [one!.ref, two!.ref]))
+    expect(results.map(({ error }) => error?.code)).toEqual(['authentication-failed', undefined])
+
+    await blocks.delete(labelOf(one!.ref))
+    const named: Set<string> = new Set()
+    for (const start of ['head/', 'share/'])
+      for await (const found of blobs.list(start))
+        named.add(Buffer.from((await blobs.get(found.name))!.subarray(-32)).toString('hex'))
+    const unnamed = (await all(blobs.list('data/'))).filter((found) => !named.has(found.name.slice('data/'.length)))
+    expect(unnamed).toHaveLength(1)
+    await blobs.delete(unnamed[0]!.name)
+    expect(await all(openFrom(blocks, keyset, [two!.ref]))).toEqual([sample(9, 2)])
   })
 
   it('is right about two branches, and about the versions that a store keeps', async () => {
