@@ -143,10 +143,10 @@ describe('README', () => {
     using created = await first.createVault(state)
     expect(created.vault.id).toBe(created.profile.vaults[0])
 
-    const rows = tableUnder('What lies where').flatMap(([what]) => codesIn(what!))
+    const rows = tableUnder('Where everything is stored').flatMap(([what]) => codesIn(what!))
     const said = rows.filter((text) => text !== 'atLeast').map((text) => text.replace('…', ''))
     expect([...new Set(said)].sort()).toEqual([...names].sort())
-    // "which sessions cannot reach"
+    // "out of the sessions' reach"
     const login0 = [...names].find((name) => name === 'login/')!
     await failure(() => guardProfiles(state).read(`${login0}0`), 'policy')
     // What a registry writes has other names, in the server's database.

@@ -1,8 +1,9 @@
 // The examples of docs/vault.md run, and what it says is true.
 import { describe, expect, it } from 'vitest'
 import { createDeviceKey } from '../../src/device.ts'
-import { type Card, type Keyset, openLog } from '../../src/index.ts'
-import { memoryStateStore, type StateStore } from '../../src/stores.ts'
+import { type Card, KeystrataError, type Keyset, openLog } from '../../src/index.ts'
+import { saveCredential } from '../../src/server.ts'
+import { memoryStateStore, prefixed, type StateStore } from '../../src/stores.ts'
 import { httpStateStore } from '../../src/stores/http.ts'
 import {
   createProfile,
@@ -23,22 +24,22 @@ import { functionsOf, noting, printed, quietly, writeExamples } from './guide.ts
 const { paths } = writeExamples(['vault.md'])
 const account = { realm: 'com.example.backup', user: 'user-4711' }
 
-type Service = (credential: string, record?: Uint8Array) => Promise<StateStore>
+type LogIn = (credential: string) => Promise<StateStore>
 type Send = (record: Uint8Array, credential: string) => Promise<void>
 interface VaultGuide {
-  signUp(password: string, admin: Card, service: Service): Promise<{ profile: Profile; vault: Vault }>
+  signUp(password: string, admin: Card, send: Send, logIn: LogIn): Promise<{ profile: Profile; vault: Vault }>
   openVault(
     password: string,
     vaultId: string,
-    service: Service,
+    logIn: LogIn,
     atLeast: string,
   ): Promise<{ revision: string; vault: Vault }>
   serviceOf(database: StateStore): {
     logIn: (user: string, credential: string) => Promise<boolean>
-    setPassword: (user: string, record: Uint8Array, credential: string) => Promise<void>
+    setPassword: (user: string, record: Uint8Array, credential: string) => Promise<boolean>
     state: (user: string, request: Request) => Promise<Response>
   }
-  changePassword(profile: Profile, next: Login, store: StateStore, send: Send): Promise<string>
+  changePassword(profile: Profile, next: Login, send: Send): Promise<string>
   reset(
     record: Uint8Array,
     admin: Keyset,
@@ -52,22 +53,30 @@ interface VaultGuide {
 
 const guideFunctions = () => quietly(() => functionsOf<VaultGuide>(paths))
 
-/** The guide's service, with one user who has signed up. */
+/** The guide's service, with one user who has signed up. A session ends with its password, as the guide says. */
 async function signedUp() {
   const of = await guideFunctions()
-  const [user, server] = ['17', of.serviceOf(memoryStateStore())]
-  const store = httpStateStore('https://service.example/state', {
-    fetch: async (...request) => server.state(user, new Request(...request)),
-  })
-  const service: Service = async (credential, record) => {
-    if (record !== undefined) await server.setPassword(user, record, credential)
-    else if (!(await server.logIn(user, credential))) throw new Error('unknown credential')
-    return store
+  const [user, database] = ['17', memoryStateStore()]
+  const server = of.serviceOf(database)
+  const passwordId = async () =>
+    parseProfile((await database.read(`user/${user}/profile`))?.bytes ?? new Uint8Array()).passwordId
+  const logIn: LogIn = async (credential) => {
+    if (!(await server.logIn(user, credential))) throw new Error('unknown credential')
+    const session = await passwordId()
+    return httpStateStore('https://service.example/state', {
+      fetch: async (...request) =>
+        session === (await passwordId())
+          ? server.state(user, new Request(...request))
+          : new Response('log in first', { status: 401 }),
+    })
   }
-  const send: Send = (record, credential) => server.setPassword(user, record, credential)
+  const send: Send = async (record, credential) => {
+    if (!(await server.setPassword(user, record, credential))) throw new KeystrataError('conflict', 'read it again')
+  }
   const admin = await makeKeyset()
-  const { profile, vault } = await of.signUp(PASSWORD, admin.card(), service)
-  return { of, store, service, send, admin, profile, vault }
+  const { profile, vault } = await of.signUp(PASSWORD, admin.card(), send, logIn)
+  const store = await logIn((await deriveLogin(PASSWORD, account)).credential)
+  return { of, database: prefixed(database, `user/${user}/`), store, logIn, send, admin, profile, vault }
 }
 
 describe('docs/vault.md', () => {
@@ -78,57 +87,60 @@ describe('docs/vault.md', () => {
   it('signs up, opens the vault, changes and resets the password', async () => {
     const parts = await signedUp()
     const { of, called } = noting(parts.of)
-    const { store, service, send, admin, vault } = parts
+    const { database, store, logIn, send, admin, vault } = parts
     const { revision, identity } = parts.profile
     const block = await vault.seal(Buffer.from('my file'))
-    const opened = await of.openVault(PASSWORD, vault.id, service, revision)
+    const opened = await of.openVault(PASSWORD, vault.id, logIn, revision)
     expect(opened.revision).toBe(revision)
     expect(Buffer.from(await opened.vault.open(block)).toString()).toBe('my file')
-    await expect(of.openVault('wrong', vault.id, service, revision)).rejects.toThrow('unknown credential')
-    await failure(() => of.openVault(PASSWORD, vault.id, service, String(Number(revision) + 1)), 'rollback')
+    await expect(of.openVault('wrong', vault.id, logIn, revision)).rejects.toThrow('unknown credential')
+    await failure(() => of.openVault(PASSWORD, vault.id, logIn, String(Number(revision) + 1)), 'rollback')
 
+    // The old password stays valid until the profile is stored.
     const profile = await loadProfile(store, await deriveLogin(PASSWORD, account))
     const nextLogin = await deriveLogin('next', account)
-    // The old password stays valid until the profile is saved.
     using unsaved = profile.changePassword(nextLogin)
-    await send(unsaved.record, nextLogin.credential)
-    await of.openVault(PASSWORD, vault.id, service, revision)
-    expect(await of.changePassword(profile, nextLogin, store, send)).toBe(String(Number(revision) + 1))
+    await saveCredential(database, unsaved.record, nextLogin.credential)
+    await of.openVault(PASSWORD, vault.id, logIn, revision)
+    expect(await of.changePassword(profile, nextLogin, send)).toBe(String(Number(revision) + 1))
     const late = await deriveLogin('later', account)
-    await failure(() => of.changePassword(profile, late, store, send), 'conflict')
-    await expect(of.openVault(PASSWORD, vault.id, service, revision)).rejects.toThrow('unknown credential')
+    await failure(() => of.changePassword(profile, late, send), 'conflict')
+    await expect(of.openVault(PASSWORD, vault.id, logIn, revision)).rejects.toThrow('unknown credential')
+    // The sessions of the old password have ended.
+    await expect(store.read('profile')).rejects.toThrow('401')
 
-    const stored = (await store.read('profile'))!
-    const sendAndStore: Send = async (record, credential) => {
-      await send(record, credential)
-      expect(await store.write('profile', stored.version + 1, record)).toBe(true)
-    }
+    const { bytes: record } = (await database.read('profile'))!
     const other = parts.profile.identity.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))
-    await failure(() => of.reset(stored.bytes, admin, 'x', account, other, sendAndStore), 'key-changed')
-    const reset = await of.reset(stored.bytes, admin, 'reset', account, identity, sendAndStore)
-    const again = await of.openVault('reset', vault.id, service, reset.revision)
+    await failure(() => of.reset(record, admin, 'x', account, other, send), 'key-changed')
+    const reset = await of.reset(record, admin, 'reset', account, identity, send)
+    const again = await of.openVault('reset', vault.id, logIn, reset.revision)
     expect(Buffer.from(await again.vault.open(block)).toString()).toBe('my file')
-    expect(parseProfile((await store.read('profile'))!.bytes).identity).toBe(reset.pin)
+    expect(parseProfile((await database.read('profile'))!.bytes).identity).toBe(reset.pin)
 
     // The user's own password makes another identity, and so does a change of recovery.
-    using own = await loadProfile(store, await deriveLogin('reset', account))
-    await of.changePassword(own, await deriveLogin('my own', account), store, send)
-    using mine = await loadProfile(store, await deriveLogin('my own', account))
-    expect(new Set([identity, reset.pin, mine.identity])).toHaveLength(3)
-    const locked = await of.lockOut(mine, store, admin.card())
-    expect([identity, reset.pin, mine.identity]).not.toContain(locked.identity)
-    const last = await of.openVault('my own', vault.id, service, locked.revision)
+    const load = async (password: string) => {
+      const login = await deriveLogin(password, account)
+      const session = await logIn(login.credential)
+      return { session, profile: await loadProfile(session, login) }
+    }
+    await of.changePassword((await load('reset')).profile, await deriveLogin('my own', account), send)
+    const mine = await load('my own')
+    expect(new Set([identity, reset.pin, mine.profile.identity])).toHaveLength(3)
+    const locked = await of.lockOut(mine.profile, mine.session, admin.card())
+    expect([identity, reset.pin, mine.profile.identity]).not.toContain(locked.identity)
+    const last = await of.openVault('my own', vault.id, logIn, locked.revision)
     expect(Buffer.from(await last.vault.open(block)).toString()).toBe('my file')
     called.add('serviceOf').add('signUp')
     expect([...called].sort()).toEqual(Object.keys(parts.of).sort())
   })
 
   it('is right about an old record after a new password, and after a change of recovery', async () => {
-    const { of, store, send, admin, profile, vault } = await signedUp()
-    const oldRecord = (await store.read('profile'))!.bytes
+    const { of, database, logIn, send, admin, profile, vault } = await signedUp()
+    const oldRecord = (await database.read('profile'))!.bytes
     const oldLogin = await deriveLogin(PASSWORD, account)
     const next = await deriveLogin('next', account)
-    await of.changePassword(profile, next, store, send)
+    await of.changePassword(profile, next, send)
+    const store = await logIn(next.credential)
     using changed = await loadProfile(store, next)
     // The thief opens the old record with the old password, and gets at the vault's keyring of today.
     const keyring = (await store.read(`keyring/${vault.id}`))!.bytes
