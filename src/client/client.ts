@@ -89,8 +89,8 @@ export interface Client extends BlockReader, Handle {
   scope(which: 'private' | 'account' | 'public'): Keys
   /**
    * Returns the same client with this account key. It replaces the account key that the client has, if any; the new
-   * client cannot open account blocks under the old one. Enrol the new client afterwards. The server accepts only the
-   * first account key that was enrolled for the account.
+   * client cannot open account blocks under the old one. Enrol the new client if no client of the account has enrolled
+   * an account key yet. The server accepts only the first account key that was enrolled for the account.
    * @throws KeystrataError `invalid-text`, `unsupported` or `aborted` as in {@link deriveClient}
    * @throws KeystrataError `disposed` if the client was disposed of
    */

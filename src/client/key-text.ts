@@ -55,7 +55,8 @@ export function generateTypedKey(type: TypedKey['type']): TypedKey {
  * Checks a key text that somebody typed into a form. It finds every slip of one character, and every swap of two
  * neighbours, in a text that {@link generateTypedKey} made. It knows those texts by their letters and their length, so
  * a customer's own text of capitals and digits may look like one: warn, and let the customer continue. Deriving a key
- * accepts either text.
+ * accepts either text. It does not notice that two or more characters are missing: show in the form how many characters
+ * the text must have.
  * @returns false if the text looks generated and has a slip; if it has spaces, punctuation, small letters, or letters of
  *   another alphabet that the generated text does not have; and if it was generated for another type. Returns true for
  *   any other text, such as hex digits

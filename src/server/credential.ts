@@ -141,7 +141,7 @@ const encodeLogin = (record: number, verifier: string): Bytes =>
  * time: the same requests to the store, and one bcrypt. Times still differ by some milliseconds for a profile with many
  * vaults, and for a verifier of another cost until its user logs in.
  *
- * Each call costs about 0.3 s of a processor (cost 12). So limit how often each user and each address may try before you
+ * Each call costs about 0.23 s of a processor (cost 12). So limit how often each user and each address may try before you
  * call this, for example with a token bucket for each, and answer HTTP 429 beyond it. Do not lock accounts: that lets an
  * attacker lock out the victim.
  * @param store the store of this user, not the guarded one; use `prefixed` if it holds several. Its reads must be fresh:
