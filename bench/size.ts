@@ -11,7 +11,7 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 92_800],
+  ['everything of keystrata', 'keystrata', '*', 93_300],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 67_200],
@@ -22,7 +22,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/vault', 'keystrata/vault', '*', 64_000],
   ['everything of keystrata/client', 'keystrata/client', '*', 59_700],
   ['everything of keystrata/device', 'keystrata/device', '*', 28_400],
-  ['everything of keystrata/server', 'keystrata/server', '*', 62_700],
+  ['everything of keystrata/server', 'keystrata/server', '*', 63_700],
   ['everything of keystrata/recovery', 'keystrata/recovery', '*', 86_000],
   ['recover a keyset by a code', 'keystrata/recovery', '{ deriveRecoveryKey, recoverKeyset }', 73_500],
   ['everything of keystrata/fleet', 'keystrata/fleet', '*', 66_200],

@@ -11,8 +11,9 @@ const AT_CONSUMERS = ['preinstall', 'install', 'postinstall', 'preuninstall', 'u
 /** The scripts that also run when a consumer installs from a git repository. */
 const FROM_GIT = ['prepare', 'preprepare', 'postprepare']
 
-/** The library, its documents and its examples. Whatever the README links to may be in the tarball too. */
-const WANTED = /^(dist|src|docs)\/|^examples\/(?!\w+\/dist\/)|^[A-Z]+(\.md)?$|^package\.json$/
+/** The library, its documents and its examples; the threat model links to the table of attacks. Whatever the README links to may be in the tarball too. */
+const WANTED =
+  /^(dist|src|docs)\/|^examples\/(?!\w+\/dist\/)|^[A-Z]+(\.md)?$|^package\.json$|^test\/attacks\/README\.md$/
 /**
  * The examples, guides and pictures are the larger part of what may grow unnoticed. The pictures take 150 kB of this, and
  * each guide about 4 kB. The files of the threads contain their dependencies, and take 90 kB.
