@@ -67,6 +67,10 @@ const withoutLibrary = [
 
 export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = {
   chromium: [...chromium, ...withoutLibrary],
-  ...Object.fromEntries(['node22', 'node24', 'node26'].map((name) => [name, [...outsideBrowsers, ...servers, ...withoutLibrary]])),
-  ...Object.fromEntries(['bun', 'deno'].map((name) => [name, [...outsideBrowsers, ...servers, ...programs, ...withoutLibrary]])),
+  ...Object.fromEntries(
+    ['node22', 'node24', 'node26'].map((name) => [name, [...outsideBrowsers, ...servers, ...withoutLibrary]]),
+  ),
+  ...Object.fromEntries(
+    ['bun', 'deno'].map((name) => [name, [...outsideBrowsers, ...servers, ...programs, ...withoutLibrary]]),
+  ),
 }
