@@ -21,6 +21,7 @@ const chromium = [
   { file: 'test/readme.test.ts', reason: 'compiles the code of README.md with the TypeScript compiler' },
   { file: 'test/docs/*.test.ts', reason: 'compiles the code of the guides with the TypeScript compiler' },
   { file: 'test/docstrings.test.ts', reason: 'compiles the examples in docstrings with the TypeScript compiler' },
+  { file: 'test/fuzz/**', reason: 'Node 20 fuzzes the same parsers, and CI does so for a minute more' },
   { file: 'test/documents.test.ts', reason: 'reads the documents' },
   { file: 'test/stores/restore-by-spec.test.ts', reason: 'a browser has no folders for this adapter' },
   { file: 'test/spec-appendix.test.ts', reason: 'reads the source files with the TypeScript compiler' },
