@@ -3,16 +3,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { guides } from './docs/guide.ts'
+import { documents, root } from './docs/guide.ts'
 
-const root = join(import.meta.dirname, '..')
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8')
-const documents = [
-  ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...guides.map((name) => `docs/${name}`),
-  'bench/README.md',
-  'test/attacks/README.md',
-]
 const { files } = JSON.parse(textOf('package.json')) as { files: string[] }
 
 /** Returns the lines of prose: without code, tables, headings, and lines that are one long link. */

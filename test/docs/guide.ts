@@ -6,10 +6,21 @@ import { afterAll, beforeAll, vi } from 'vitest'
 import { useBackend } from '../../src/primitives/choice.ts'
 import { quick } from '../fixtures.ts'
 
-const docs = join(import.meta.dirname, '../../docs')
+/** The folder of the project. */
+export const root: string = join(import.meta.dirname, '../..')
+
+const docs = join(root, 'docs')
 
 /** The file names of all guides. */
 export const guides: readonly string[] = readdirSync(docs).filter((name) => name.endsWith('.md'))
+
+/** The paths of all documents. */
+export const documents: readonly string[] = [
+  ...readdirSync(root).filter((name) => name.endsWith('.md')),
+  ...guides.map((name) => `docs/${name}`),
+  'bench/README.md',
+  'test/attacks/README.md',
+]
 
 export const textOf = (guide: string): string => readFileSync(join(docs, guide), 'utf8')
 

@@ -1,18 +1,10 @@
 // The links of the documents lead somewhere, and the check of the site (site.ts) finds those that do not.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { brokenLinksIn } from './links.ts'
-import { guides } from './guide.ts'
-
-const root = join(import.meta.dirname, '../..')
-const documents = [
-  ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...guides.map((name) => `docs/${name}`),
-  'bench/README.md',
-  'test/attacks/README.md',
-]
+import { documents, root } from './guide.ts'
 
 /** Returns what the links and pictures of a document name, outside of its code. */
 const linksIn = (text: string) =>

@@ -7,6 +7,7 @@ import { HandoverBy, NOBODY_RESETS } from '../../src/vault/layout.ts'
 import type { HandoverSigner, ProfileContents } from '../../src/vault/profile-record.ts'
 import { flipped, hex, patched, resummed, unhex } from '../fixtures.ts'
 import { append } from './append.ts'
+import { unreduced } from './make-by-hand.ts'
 import {
   adminCard,
   adminSigning,
@@ -48,7 +49,6 @@ import {
   signs,
   slotVectors,
   stranger,
-  unreduced,
   unsignedKey,
   vaultId,
   vaultWith,

@@ -49,11 +49,11 @@ import {
   slotVectors,
   spliced,
   stranger,
-  unreduced,
   vaultId,
   vaultWith,
   withAdmin,
 } from './make-profile.ts'
+import { unreduced } from './make-by-hand.ts'
 import type { KeyringVector, ProfileVector } from './vectors.ts'
 
 // ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,4 @@
 // Makes profiles and keyrings for the vectors: good ones, and ones with a fault under right signatures and MACs.
-import { ed25519 } from '@noble/curves/ed25519.js'
 import { type Bytes, concat, domain, u16 } from '../../src/core/bytes.ts'
 import { encodeCard } from '../../src/core/card.ts'
 import { generateKeyPair, Recipient, type SigningPair, signingPairOf } from '../../src/core/key-pairs.ts'
@@ -224,13 +223,3 @@ export const keyringRemacked = (bytes: Uint8Array, key: SecretKey<'data'> = data
 /** Recomputes the signature too. */
 export const keyringResigned = (bytes: Uint8Array, by: Sign = signs(identity)): Bytes =>
   keyringRemacked(patched(bytes, bytes.length - 136, by(concat(domain('sign/keyring'), bytes.subarray(0, -136)))))
-
-/** Adds the order of the group to S: the same signature, for a reader that does not compare S with it. */
-export function unreduced(signature: Uint8Array): Bytes {
-  const number = (bytes: Uint8Array) => BigInt(`0x${hex(new Uint8Array(bytes).reverse())}`)
-  const S = number(signature.subarray(32)) + ed25519.Point.Fn.ORDER
-  return concat(
-    signature.subarray(0, 32),
-    new Uint8Array(Buffer.from(S.toString(16).padStart(64, '0'), 'hex')).reverse(),
-  )
-}

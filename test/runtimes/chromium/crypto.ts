@@ -133,9 +133,10 @@ class Cipher {
 
   #stream(): Uint8Array {
     if (/^aes-\d+-ctr$/.test(this.#name)) return ctr(this.#key, this.#iv)[this.#way](this.#text)
-    if (this.#isPadded) throw new Error(`${this.#name} with padding is not implemented here`)
+    if (this.#isPadded) throw new Error(`this stand-in for node:crypto has ${this.#name} without padding only`)
     if (/^aes-\d+-ecb$/.test(this.#name)) return ecb(this.#key, { disablePadding: true })[this.#way](this.#text)
-    if (this.#name !== 'des-ede3-cbc') throw new Error(`the cipher ${this.#name} is not implemented here`)
+    if (this.#name !== 'des-ede3-cbc')
+      throw new Error(`this stand-in for node:crypto does not have the cipher ${this.#name}`)
     const { CBC, EDE } = des as DesJs['default'] & { EDE: unknown }
     const cipher = new (CBC.instantiate(EDE))({ type: this.#way, key: this.#key, iv: this.#iv, padding: false })
     return Uint8Array.from([...cipher.update(this.#text), ...cipher.final()])
