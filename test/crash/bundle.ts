@@ -2,11 +2,14 @@
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
-/** Bundles a program of this folder into `folder`, and returns the path of the bundle. */
-export async function bundled(name: string, folder: string): Promise<string> {
+/**
+ * Bundles a program into `folder`, and returns the path of the bundle.
+ * @param from the folder of the program, by default this one
+ */
+export async function bundled(name: string, folder: string, from: string = import.meta.dirname): Promise<string> {
   const outfile = join(folder, `${name}.mjs`)
   await build({
-    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
+    entryPoints: [join(from, `${name}.ts`)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -15,6 +18,8 @@ export async function bundled(name: string, folder: string): Promise<string> {
     external: ['pg-native'],
     // The driver of PostgreSQL calls require.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+    // An example that is imported must not take the bundle for itself, and start.
+    define: { 'import.meta.filename': 'undefined' },
     tsconfig: join(import.meta.dirname, '../../tsconfig.json'),
   })
   return outfile

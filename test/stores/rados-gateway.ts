@@ -14,6 +14,8 @@ const run = promisify(execFile)
 export interface RadosGateway {
   readonly endpoint: string
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }
+  /** Kills the gateway, and starts it again at the same address. What it has acknowledged is in the object store. */
+  restart(): Promise<void>
   /** Ends all processes and deletes the folder. */
   stop(): Promise<void>
 }
@@ -101,17 +103,26 @@ async function startAll(folder: string, servers: ChildProcess[]): Promise<Omit<R
   // It waits until the monitor and the object store are up.
   const keys = ['--access-key', 'tester', '--secret-key', 'only-for-this-test']
   await call('radosgw-admin', 'user', 'create', '--uid', 'tester', '--display-name', 'tester', ...keys)
-  await start('radosgw', '-n', 'client.admin')
-
   const endpoint = `http://127.0.0.1:${port!}`
-  const deadline = Date.now() + STARTUP_MS
-  while (!(await answers(endpoint))) {
-    const dead = servers.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)
-    if (dead !== undefined) throw new Error(`${dead.spawnfile} ended with code ${String(dead.exitCode)}`)
-    if (Date.now() > deadline) throw new Error(`radosgw did not answer within ${STARTUP_MS / 1000} seconds`)
-    await pause(50)
+  const startGateway = async () => {
+    await start('radosgw', '-n', 'client.admin')
+    const deadline = Date.now() + STARTUP_MS
+    while (!(await answers(endpoint))) {
+      const dead = servers.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)
+      if (dead !== undefined) throw new Error(`${dead.spawnfile} ended with code ${String(dead.exitCode)}`)
+      if (Date.now() > deadline) throw new Error(`radosgw did not answer within ${STARTUP_MS / 1000} seconds`)
+      await pause(50)
+    }
   }
-  return { endpoint, credentials: { accessKeyId: 'tester', secretAccessKey: 'only-for-this-test' } }
+  await startGateway()
+  const restart = async () => {
+    const gateway = servers.pop()!
+    const ended = ending(gateway)
+    gateway.kill('SIGKILL')
+    await ended
+    await startGateway()
+  }
+  return { endpoint, credentials: { accessKeyId: 'tester', secretAccessKey: 'only-for-this-test' }, restart }
 }
 
 function missing(program: string, error: unknown): Error | undefined {

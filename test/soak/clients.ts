@@ -1,0 +1,212 @@
+// What clients with typed keys do: they enrol, prove their keys on every connection, back up, deposit their keys, get
+// lost and come back from a registration file.
+import { KeystrataError, parseCard } from 'keystrata'
+import { type Client, deriveClient, openRegistration, openSavedClient } from 'keystrata/client'
+import type { DeviceKey } from 'keystrata/device'
+import { httpStateStore } from 'keystrata/stores/http'
+import { call } from '../../examples/service-session.ts'
+import { appendRecord, journaled, makeFiles, readArchive, sealFiles } from './archive.ts'
+import type { Journal } from './journal.ts'
+import type { Places } from './places.ts'
+import { Random } from './random.ts'
+import type { ClientGiven, Task } from './tasks.ts'
+
+export const CLIENT_REALM = 'soak'
+export const serverOf = (safeguarding: ClientGiven['safeguarding']): string => `storage-${safeguarding}`
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
+
+interface Session {
+  readonly token: string
+  readonly state: 'provisional' | 'locked'
+  readonly safeguarded: boolean
+}
+
+export class Clients {
+  readonly #places: Places
+  readonly #journal: Journal
+  readonly #device: DeviceKey
+
+  constructor(places: Places, journal: Journal, device: DeviceKey) {
+    this.#places = places
+    this.#journal = journal
+    this.#device = device
+  }
+
+  async run(task: Task): Promise<void> {
+    const given = task.client!
+    const url = new Random(task.seed).pick(this.#places.config.services)!.clients
+    if (task.op === 'client.enrol') return this.#enrol(task, given, url)
+    using client = openSavedClient(unhex(given.saved), this.#device, given)
+    switch (task.op) {
+      case 'client.back-up':
+        return await this.#backUp(task, given, url, client)
+      case 'client.read':
+        return await this.#read(task, given, url, client)
+      case 'client.safeguard':
+        return await this.#safeguard(task, given, url, client)
+      case 'client.recover':
+        return await this.#recover(task, given, url)
+      case 'client.wrong-key':
+        return await this.#tryWrongKey(task, given, url)
+      case 'client.remove':
+        return await journaled(
+          this.#journal,
+          task,
+          'remove',
+          { entity: `${given.account} ${given.name}` },
+          async () => {
+            const path = `clients/${given.safeguarding}/${given.account}/${given.name}`
+            await call(`${url}/${path}`, { method: 'DELETE' })
+            return {}
+          },
+        )
+      case 'client.refused':
+        return await this.#mustBe(task, 'key-not-found', 'a client that was removed connects', () =>
+          this.#connect(url, given, client),
+        )
+      default:
+        throw new TypeError(`${task.op} is not for clients`)
+    }
+  }
+
+  async #challenge(url: string, { safeguarding }: ClientGiven): Promise<Uint8Array> {
+    const answer = await call(`${url}/challenges/${safeguarding}`, { method: 'POST' })
+    return new Uint8Array(await answer.arrayBuffer())
+  }
+
+  async #connect(url: string, given: ClientGiven, client: Client): Promise<Session> {
+    const proof = client.prove(await this.#challenge(url, given), { server: serverOf(given.safeguarding) })
+    const answer = await call(`${url}/connections/${given.safeguarding}`, { method: 'POST', body: proof })
+    return (await answer.json()) as Session
+  }
+
+  async #sendEnrolment(url: string, given: ClientGiven, client: Client): Promise<void> {
+    const body = client.enrolment(await this.#challenge(url, given), { server: serverOf(given.safeguarding) })
+    await call(`${url}/enrolments/${given.safeguarding}/${given.account}`, { method: 'POST', body })
+  }
+
+  async #enrol(task: Task, given: ClientGiven, url: string): Promise<void> {
+    const { account, name, accountKey } = given
+    const names = { realm: CLIENT_REALM, account, name, platform: 'linux' } as const
+    using client = await deriveClient({
+      ...names,
+      privateKey: { type: 'AES-256', text: given.privateKey },
+      accountKey: accountKey === undefined ? undefined : { type: 'AES-128', text: accountKey },
+    })
+    // Somebody else's key for a client of the same name.
+    using impostor = await deriveClient({
+      ...names,
+      privateKey: { type: 'AES-256', text: `not ${given.privateKey.slice(0, 20)}` },
+    })
+    const [saved, other] = [hex(client.save(this.#device)), hex(impostor.save(this.#device))]
+    await journaled(
+      this.#journal,
+      task,
+      'create',
+      { entity: `${account} ${name}`, saved, impostor: other },
+      async () => {
+        await this.#sendEnrolment(url, given, client)
+        return {}
+      },
+    )
+  }
+
+  #scopeOf(task: Task): 'private' | 'account' {
+    return task.target === 'account' ? 'account' : 'private'
+  }
+
+  #homeOf(given: ClientGiven, url: string, session: Session) {
+    const send: typeof fetch = (input, init) => {
+      const headers = new Headers(init?.headers)
+      headers.set('authorization', `Bearer ${session.token}`)
+      return fetch(input, { ...init, headers })
+    }
+    return {
+      send,
+      blocks: this.#places.blocks(`client-${given.account}/`),
+      state: this.#places.faults.state('registry', httpStateStore(`${url}/state`, { fetch: send })),
+    }
+  }
+
+  async #backUp(task: Task, given: ClientGiven, url: string, client: Client): Promise<void> {
+    if (given.safeguarding === 'mandatory' && given.codes.length === 0)
+      return this.#mustBe(task, 'safeguarding-required', 'a client connects that must deposit its keys first', () =>
+        this.#connect(url, given, client),
+      )
+    const session = await this.#connect(url, given, client)
+    const scope = client.scope(this.#scopeOf(task))
+    const { send, blocks, state } = this.#homeOf(given, url, session)
+    const random = new Random(task.seed)
+    const items = await sealFiles(blocks, scope, makeFiles(random, given.account), { isPacked: random.happens(0.4) })
+    await journaled(this.#journal, task, 'lock', { entity: `${given.account} ${given.name}` }, async () => {
+      const { status } = await send(`${url}/commits`, { method: 'POST' })
+      if (status !== 201) throw Object.assign(new Error('the commit failed'), { status })
+      return {}
+    })
+    await appendRecord(this.#journal, task, given.archives[this.#scopeOf(task)], state, scope, items)
+  }
+
+  async #read(task: Task, given: ClientGiven, url: string, client: Client): Promise<void> {
+    const home = given.isRemoved
+      ? {
+          blocks: this.#places.blocks(`client-${given.account}/`),
+          state: this.#places.state('postgres', `client/${given.account}/`),
+        }
+      : this.#homeOf(given, url, await this.#connect(url, given, client))
+    const which = this.#scopeOf(task)
+    await readArchive(this.#journal, task, given.archives[which], home, client.scope(which), true)
+  }
+
+  async #safeguard(task: Task, given: ClientGiven, url: string, client: Client): Promise<void> {
+    const { escrow, activationCode } = client.safeguard()
+    const facts = { entity: `${given.account} ${given.name}`, value: activationCode }
+    await journaled(this.#journal, task, 'code', facts, async () => {
+      await call(`${url}/escrows/${given.safeguarding}/${given.account}`, { method: 'POST', body: escrow })
+      return {}
+    })
+  }
+
+  /** A machine is lost: the provider builds a file, and the file and the code make the client again. */
+  async #recover(task: Task, given: ClientGiven, url: string): Promise<void> {
+    const provider = parseCard(unhex(this.#places.config.admin.card))
+    const path = `registrations/${given.safeguarding}/${given.account}/${given.name}`
+    const file = new Uint8Array(await (await call(`${url}/${path}`, { method: 'POST' })).arrayBuffer())
+    for (const activationCode of given.codes) {
+      try {
+        using client = openRegistration(file, { provider, activationCode, account: given.account })
+        return await this.#read(task, given, url, client)
+      } catch (error) {
+        // If the answer to the last deposit was lost, the code before it may be the one.
+        if (!(error instanceof KeystrataError) || error.code !== 'authentication-failed') throw error
+      }
+    }
+    this.#journal.write({
+      kind: 'wrong',
+      task: task.id,
+      what: `no activation code opens the registration of ${given.account} ${given.name}`,
+    })
+  }
+
+  async #tryWrongKey(task: Task, given: ClientGiven, url: string): Promise<void> {
+    using impostor = openSavedClient(unhex(given.impostor!), this.#device, given)
+    const code = given.accountKey === undefined ? 'key-changed' : 'account-key-required'
+    await this.#mustBe(task, code, 'a client connects with a key that is not its own', () =>
+      this.#connect(url, given, impostor),
+    )
+    await this.#mustBe(task, code, 'a client that is locked enrols with another key', () =>
+      this.#sendEnrolment(url, given, impostor),
+    )
+  }
+
+  async #mustBe(task: Task, code: string, what: string, act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      if (error instanceof KeystrataError && error.code === code) return
+      throw error
+    }
+    this.#journal.write({ kind: 'wrong', task: task.id, what: `${what}: ${task.client!.account} ${task.client!.name}` })
+  }
+}
