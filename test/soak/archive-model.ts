@@ -22,11 +22,16 @@ export class ArchiveModel {
   /** The newest acknowledged position: every reader may expect it. */
   floor: string | undefined
   /** When a share was revoked: no task that was given out later may add a record. */
-  closedAt: number = Infinity
+  closedAt: number
   /** When it was last read as a whole, and every block opened. */
-  auditedAt: number = -Infinity
+  auditedAt: number
   blocks = 0
   readonly createdAt: number = now()
+
+  constructor() {
+    this.closedAt = Infinity
+    this.auditedAt = -Infinity
+  }
 
   get size(): number {
     return this.#entries.size

@@ -27,6 +27,7 @@ interface Member {
   readonly program: Program
   readonly tail: JournalTail
   task: Task | undefined
+  isReady: boolean
   began: number
   /** What an auditor has left to do. */
   readonly audits: Audit[] | undefined
@@ -82,12 +83,13 @@ export class Crew {
     ]
     const program = startProgram(name, worker, args, (from, message) => this.#receive(from, message))
     const member: Member = {
-      ...{ program, task: undefined, began: now(), audits, finished: undefined },
+      ...{ program, task: undefined, isReady: false, began: now(), audits, finished: undefined },
       tail: new JournalTail(join(folder, `${journal}.journal`)),
     }
     this.#members.set(name, member)
     void program.ended.then(() => this.#ended(name, member))
     await program.ready
+    member.isReady = true
     return member
   }
 
@@ -118,7 +120,10 @@ export class Crew {
       while (this.#isWorking && !program.isEnding && member.task === undefined) {
         this.drain()
         const task = this.#schedule.next()
-        if (task !== undefined) return this.#give(member, task)
+        if (task !== undefined) {
+          this.#give(member, task)
+          return
+        }
         await pause(100)
       }
       return
@@ -127,7 +132,10 @@ export class Crew {
       const audit = audits.shift()
       if (audit === undefined) return member.finished?.()
       const task = this.#schedule.auditTask(audit)
-      if (task !== undefined) return this.#give(member, task)
+      if (task !== undefined) {
+        this.#give(member, task)
+        return
+      }
     }
   }
 
@@ -143,12 +151,16 @@ export class Crew {
     const member = this.#members.get(program.name)
     if (member?.program !== program) return
     switch (message.say) {
-      case 'done':
-        return this.#done(member, message)
+      case 'done': {
+        this.#done(member, message)
+        return
+      }
       case 'drain':
         return void this.#letDrain(member)
-      case 'fault':
-        return this.tally.fault(message.what, message.count)
+      case 'fault': {
+        this.tally.fault(message.what, message.count)
+        return
+      }
       default:
         this.#hear(program, message)
     }
@@ -223,7 +235,8 @@ export class Crew {
   /** Kills a worker, but not the first. */
   async killOne(): Promise<void> {
     const mortal = [...this.#members.values()].filter(
-      ({ program, audits }) => audits === undefined && program.name !== 'worker-0' && !program.isEnding,
+      ({ program, audits, isReady }) =>
+        isReady && audits === undefined && program.name !== 'worker-0' && !program.isEnding,
     )
     const victim = this.#options.random.pick(mortal)
     if (victim === undefined) return
@@ -247,7 +260,11 @@ export class Crew {
     member.finished?.()
     if (this.isStopping || member.audits !== undefined) return
     if (!program.isEnding) this.model.complain(`${name} has ended by itself: ${program.said}`)
-    void this.#assign(await this.#start(name))
+    // One that ends before it is ready comes here again.
+    await this.#start(name).then(
+      (next) => this.#assign(next),
+      () => undefined,
+    )
   }
 
   /** Reads some of the logs whole in a fresh process: those first that were not read for the longest time. */
@@ -261,7 +278,7 @@ export class Crew {
     this.tally.audits++
     this.tally.audited += keys.length
     const member = await this.#start(`auditor-${this.tally.audits}`, audits)
-    const finished = new Promise<void>((resolve) => (member.finished = resolve))
+    const finished: Promise<void> = new Promise((resolve) => (member.finished = resolve))
     void this.#assign(member)
     await finished
     this.drain()

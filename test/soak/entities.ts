@@ -13,11 +13,12 @@ export abstract class Entity {
   /** The task that changes what others rely on: passwords, keys, who is enrolled. */
   exclusive: number | undefined
   /** When such a task last ended. */
-  changedAt: number = -Infinity
+  changedAt: number
   readonly archives: Map<string, ArchiveModel> = new Map()
 
   constructor(name: string) {
     this.name = name
+    this.changedAt = -Infinity
   }
 
   /** Whether others may have changed it since then. */
@@ -124,6 +125,7 @@ export class KeysetModel extends Entity {
   readonly place: 'postgres' | 's3'
   readonly password: Register
   revision: string | undefined
+  id: string | undefined
   readonly shares: Map<string, ShareModel> = new Map()
   readonly slots: Map<string, { state: State; id: string | undefined }> = new Map()
   /** The tasks that seal with a host export. */
@@ -145,10 +147,10 @@ export class KeysetModel extends Entity {
   }
 
   given(): KeysetGiven {
-    const { name, place, revision } = this
+    const { name, id, place, revision } = this
     const slots = [...this.slots]
     return {
-      ...{ name, place, revision },
+      ...{ name, id, place, revision },
       ...this.archiveGiven(this.archiveKey, 'backups'),
       passwords: this.password.possible,
       past: this.password.past,

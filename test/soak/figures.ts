@@ -5,8 +5,8 @@ import type { Figures } from './tasks.ts'
 /** Measures this process after a full garbage collection: start it with `--expose-gc`. */
 export function measured(connections: number): Figures {
   // What finalizers free is collected by the second run.
-  void globalThis.gc?.()
-  void globalThis.gc?.()
+  globalThis.gc?.()
+  globalThis.gc?.()
   const { heapUsed, external, rss } = process.memoryUsage()
   const countIn = (folder: string) => readdirSync(folder).length
   return {

@@ -1,6 +1,6 @@
 // What the owners, the hosts and the recipients of keysets do. Each machine has the host export in a file of the run,
 // and replaces it when it is out of date.
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   changeKeyset,
@@ -12,12 +12,14 @@ import {
   type KeysetWriter,
   loadKeyset,
   openLog,
+  openSavedKeyset,
   openWriter,
   rekeyBlocks,
   saveKeyset,
   type SharedReader,
   shareFrom,
 } from 'keystrata'
+import type { DeviceKey } from 'keystrata/device'
 import {
   addSlot,
   deriveRecoveryKey,
@@ -30,7 +32,7 @@ import {
 import { prefixed, type SharedBlocks, type StateStore } from 'keystrata/stores'
 import { appendRecord, journaled, makeFiles, readArchive, sealFiles } from './archive.ts'
 import { type Journal, now } from './journal.ts'
-import type { Places } from './places.ts'
+import { type Places, replaceFile } from './places.ts'
 import { Random } from './random.ts'
 import type { KeysetGiven, ShareGiven, Task } from './tasks.ts'
 
@@ -49,10 +51,12 @@ interface Home {
 export class Keysets {
   readonly #places: Places
   readonly #journal: Journal
+  readonly #device: DeviceKey
   /** Waits until every host that began with an earlier export has ended. */
   readonly #drain: (task: Task) => Promise<void>
 
-  constructor(places: Places, journal: Journal, drain: (task: Task) => Promise<void>) {
+  constructor(places: Places, journal: Journal, device: DeviceKey, drain: (task: Task) => Promise<void>) {
+    this.#device = device
     this.#places = places
     this.#journal = journal
     this.#drain = drain
@@ -68,11 +72,13 @@ export class Keysets {
       case 'keyset.back-up':
       case 'share.back-up': {
         using writer = await this.#host(task, given, home)
-        return await this.#backUp(task, given, home, writer, random)
+        await this.#backUp(task, given, home, writer, random)
+        return
       }
       case 'share.refused': {
         using writer = await this.#host(task, given, home)
-        return await this.#tryRevoked(task, home, writer, random)
+        await this.#tryRevoked(task, home, writer, random)
+        return
       }
       case 'keyset.old-password':
         return this.#tryOld(task, given, home)
@@ -83,30 +89,48 @@ export class Keysets {
       case 'share.read':
         return this.#readShare(task, given, home)
     }
-    using keyset = await this.#load(task, given, home)
+    using keyset = await (task.op === 'keyset.read' ? this.#load(task, given, home) : this.#open(task, given, home))
     switch (task.op) {
-      case 'keyset.read':
-        return await readArchive(this.#journal, task, given, home, keyset, true)
-      case 'keyset.change-password':
-        return await this.#change(task, given, home, keyset, 'password', { value: task.next! }, async (newest) => ({
+      case 'keyset.read': {
+        await readArchive(this.#journal, task, given, home, keyset, true)
+        return
+      }
+      case 'keyset.change-password': {
+        await this.#change(task, given, home, keyset, 'password', { value: task.next! }, async (newest) => ({
           keyset: await newest.changePassword(task.next!, { costs: LOWEST_COSTS }),
         }))
-      case 'keyset.new-master':
-        return await this.#newMaster(task, given, home, keyset)
-      case 'keyset.replace-keys':
-        return await this.#replaceKeys(task, given, home, keyset)
-      case 'keyset.add-slot':
-        return await this.#addSlot(task, given, home, keyset)
-      case 'keyset.remove-slot':
-        return await this.#removeSlot(task, given, home, keyset)
-      case 'share.create':
-        return await this.#createShare(task, given, home, keyset)
-      case 'share.add':
-        return await this.#addToShare(task, given, home, keyset, random)
-      case 'share.revoke':
-        return await this.#change(task, given, home, keyset, 'revoke', { share: task.target! }, async (newest) => ({
+        return
+      }
+      case 'keyset.new-master': {
+        await this.#newMaster(task, given, home, keyset)
+        return
+      }
+      case 'keyset.replace-keys': {
+        await this.#replaceKeys(task, given, home, keyset)
+        return
+      }
+      case 'keyset.add-slot': {
+        await this.#addSlot(task, given, home, keyset)
+        return
+      }
+      case 'keyset.remove-slot': {
+        await this.#removeSlot(task, given, home, keyset)
+        return
+      }
+      case 'share.create': {
+        await this.#createShare(task, given, home, keyset)
+        return
+      }
+      case 'share.add': {
+        await this.#addToShare(task, given, home, keyset, random)
+        return
+      }
+      case 'share.revoke': {
+        await this.#change(task, given, home, keyset, 'revoke', { share: task.target! }, async (newest) => ({
           keyset: newest.revokeShare(task.target!),
         }))
+        return
+      }
       default:
         throw new TypeError(`${task.op} is not for keysets`)
     }
@@ -114,6 +138,17 @@ export class Keysets {
 
   homeOf({ name, place }: KeysetGiven): Home {
     return { state: this.#places.state(place, `keyset-${name}/`), blocks: this.#places.blocks(`keyset-${name}/`) }
+  }
+
+  /** Opens the keyset that a machine has saved, if it is the newest that is known. Otherwise someone types the password. */
+  async #open(task: Task, given: KeysetGiven, home: Home): Promise<Keyset> {
+    const file = this.#file(given, 'saved')
+    if (given.id !== undefined && given.passwords.length === 1 && existsSync(file)) {
+      const saved = openSavedKeyset(new Uint8Array(readFileSync(file)), this.#device, { id: given.id })
+      if (saved.revision === given.revision) return saved
+      saved.dispose()
+    }
+    return this.#load(task, given, home)
   }
 
   /** Unlocks the stored keyset with whichever password is in force. */
@@ -140,26 +175,26 @@ export class Keysets {
     using keyset = await createKeyset(task.next!, { costs: LOWEST_COSTS, encryption, dedup })
     await journaled(this.#journal, task, 'create', { entity: given.name }, async () => {
       await saveKeyset(home.state, keyset)
-      return { revision: keyset.revision }
+      this.#keepExport(given, keyset)
+      return { revision: keyset.revision, keyset: keyset.id }
     })
   }
 
-  #hostFile(given: KeysetGiven): string {
-    return join(this.#places.config.folder, `${given.name}.host`)
+  #file(given: KeysetGiven, kind: 'host' | 'saved'): string {
+    return join(this.#places.config.folder, `${given.name}.${kind}`)
   }
 
-  /** Keeps a host export for all machines of the run. */
+  /** Keeps a host export, and the keyset as a machine of its owner saves it, for all processes of the run. */
   #keepExport(given: KeysetGiven, keyset: Keyset): Uint8Array {
     const bytes = keyset.export('host')
-    const file = this.#hostFile(given)
-    writeFileSync(`${file}.${process.pid}`, bytes)
-    renameSync(`${file}.${process.pid}`, file)
+    replaceFile(this.#file(given, 'host'), bytes)
+    replaceFile(this.#file(given, 'saved'), keyset.save(this.#device))
     return bytes
   }
 
   /** Opens the host export, or a new one if it is out of date. */
   async #host(task: Task, given: KeysetGiven, home: Home): Promise<KeysetWriter> {
-    const file = this.#hostFile(given)
+    const file = this.#file(given, 'host')
     if (existsSync(file)) {
       const writer = openWriter(new Uint8Array(readFileSync(file)))
       try {
@@ -170,7 +205,7 @@ export class Keysets {
         if (!(error instanceof KeystrataError) || error.code !== 'stale-export') throw error
       }
     }
-    using keyset = await this.#load(task, given, home)
+    using keyset = await this.#open(task, given, home)
     return openWriter(this.#keepExport(given, keyset))
   }
 
@@ -235,7 +270,6 @@ export class Keysets {
       await this.#drain(task)
       const { failed } = await rekeyBlocks(home.blocks, regenerated)
       for (const { label, error } of failed) {
-        if (!(error instanceof KeystrataError)) throw error
         this.#journal.write({
           kind: 'wrong',
           task: task.id,
@@ -313,7 +347,7 @@ export class Keysets {
 
   async #createShare(task: Task, given: KeysetGiven, home: Home, keyset: Keyset): Promise<void> {
     const other = task.other!
-    using recipient = await this.#load(task, other, this.homeOf(other))
+    using recipient = await this.#open(task, other, this.homeOf(other))
     await journaled(this.#journal, task, 'share', { entity: given.name, recipient: other.name }, async () => {
       using created = await changeKeyset(home.state, keyset, (newest) => newest.createShare())
       this.#keepExport(given, created.keyset)
@@ -340,8 +374,8 @@ export class Keysets {
   async #readShare(task: Task, given: KeysetGiven, home: Home): Promise<void> {
     const share = shareIn(given, task.target!)
     const [ownersHome, recipient] = [home, task.other!]
-    using owner = await this.#load(task, given, home)
-    using keyset = await this.#load(task, recipient, this.homeOf(recipient))
+    using owner = await this.#open(task, given, home)
+    using keyset = await this.#open(task, recipient, this.homeOf(recipient))
     using reader: SharedReader = keyset.acceptShare(unhex(share.invite), owner.card())
     const where = { blocks: ownersHome.blocks.shared(share.id), state: ownPart(home, share) }
     await readArchive(this.#journal, task, share, where, reader, true)

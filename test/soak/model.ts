@@ -49,12 +49,18 @@ export class Model {
     switch (line.kind) {
       case 'intent':
         this.#open.set(line.id, { intent: line, worker })
-        return this.#begin(line)
+        {
+          this.#begin(line)
+          return
+        }
       case 'ack':
       case 'refused':
       case 'lost': {
         const found = this.#open.get(line.id)
-        if (found === undefined) return this.complain(`${line.id} has ended, but was not begun`)
+        if (found === undefined) {
+          this.complain(`${line.id} has ended, but was not begun`)
+          return
+        }
         this.#open.delete(line.id)
         if (line.kind === 'ack') this.#acknowledge(found.intent, line.facts, line.at)
         // After a conflict the last attempt has not happened. One before it may have.
@@ -63,14 +69,21 @@ export class Model {
       }
       case 'reading': {
         const archive = this.#archives.get(line.archive)
-        if (archive === undefined) return this.complain(`nobody wrote ${line.archive}`)
+        if (archive === undefined) {
+          this.complain(`nobody wrote ${line.archive}`)
+          return
+        }
         for (const wrong of archive.check(line)) this.complain(`${line.archive}: ${wrong}`)
         return
       }
-      case 'seen':
-        return this.#see(line)
-      case 'wrong':
-        return this.complain(line.what)
+      case 'seen': {
+        this.#see(line)
+        return
+      }
+      case 'wrong': {
+        this.complain(line.what)
+        return
+      }
     }
   }
 
@@ -134,9 +147,10 @@ export class Model {
     this.#keepRevision(entity, answer)
     if (what === 'create') {
       entity.life = 'live'
+      if (entity instanceof KeysetModel) entity.id = String(answer['keyset'])
       if (entity instanceof ClientModel) {
         entity.saved = String(facts['saved'])
-        entity.impostor = String(facts['impostor'])
+        entity.impostor = facts['impostor'] as string | undefined
       }
     }
     if (what === 'password') passwordOf(entity).acknowledge(at)
@@ -208,7 +222,10 @@ export class Model {
   #see({ what, value, since, at }: Extract<Line, { kind: 'seen' }>): void {
     const [kind, name = ''] = what.split(' ')
     const entity = this.entities.get(name)
-    if (entity === undefined) return this.complain(`nobody created ${name}`)
+    if (entity === undefined) {
+      this.complain(`nobody created ${name}`)
+      return
+    }
     if (kind === 'password') {
       const wrong = passwordOf(entity).see(value, since, at)
       if (wrong !== undefined) this.complain(`password of ${name}: ${wrong}`)

@@ -15,7 +15,7 @@ export interface Options {
 
 export class UsageError extends Error {}
 
-export const USAGE: string = `npm run soak -- [options]
+export const usage = (): string => `npm run soak -- [options]
 
 Simulates a service with users, clients and keysets on PostgreSQL and an S3 gateway, with kills, lost answers and restarts.
 A reference model says what must hold. The exit code is 1 if anything does not.

@@ -1,4 +1,5 @@
 // Opens the servers of a run in one process: the database, the bucket, and stores in both, with the faults of the run.
+import { renameSync, writeFileSync } from 'node:fs'
 import { S3Client } from '@aws-sdk/client-s3'
 import {
   type BlobStore,
@@ -16,6 +17,13 @@ import { Faults } from './faults.ts'
 import { Random } from './random.ts'
 import { sabotagedBlobs, sabotagedState } from './sabotage.ts'
 import type { RunConfig } from './tasks.ts'
+
+/** Replaces a file at once, whichever process reads it. */
+export function replaceFile(path: string, bytes: Uint8Array): void {
+  const next = `${path}.${process.pid}`
+  writeFileSync(next, bytes)
+  renameSync(next, path)
+}
 
 export class Places {
   readonly config: RunConfig

@@ -1,13 +1,13 @@
 // npm run soak -- [--minutes 120] [--seed N] [--report FILE]: see options.ts.
 import { writeFileSync } from 'node:fs'
-import { optionsFrom, USAGE, UsageError } from './options.ts'
+import { optionsFrom, usage, UsageError } from './options.ts'
 import { reportOf } from './report.ts'
 import { Soak } from './soak.ts'
 
 async function main(): Promise<number> {
   const options = optionsFrom(process.argv.slice(2))
   if (options === 'help') {
-    console.log(USAGE)
+    console.log(usage())
     return 0
   }
   const soak = new Soak(options, console.log)
@@ -23,6 +23,6 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main()
 } catch (error) {
-  console.error(error instanceof UsageError ? `${error.message}\n\n${USAGE}` : error)
+  console.error(error instanceof UsageError ? `${error.message}\n\n${usage()}` : error)
   process.exitCode = 2
 }

@@ -227,7 +227,9 @@ export class Schedule {
           ? { entity, client, target: scope }
           : undefined
       case 'client.wrong-key':
-        return entity.isLocked && isAllowed && entity.exclusive === undefined ? { entity, client } : undefined
+        return entity.impostor !== undefined && entity.isLocked && isAllowed && entity.exclusive === undefined
+          ? { entity, client }
+          : undefined
       default:
         return { entity, client }
     }

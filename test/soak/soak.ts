@@ -21,7 +21,7 @@ import { ADMIN_PASSWORD } from './users.ts'
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 /** How often a call of a store fails or is delayed, and a connection is cut. */
-const FAULTS = 0.004
+const FAULTS = 0.006
 
 /** How many seconds pass between two of these, on average. */
 const SECONDS = {
@@ -41,6 +41,8 @@ export class Soak {
   readonly #ends: number
   readonly #say: (text: string) => void
   readonly #services: Program[] = []
+  /** What ends the programs, in reverse order. */
+  readonly #stops: (() => Promise<void>)[] = []
   readonly #samples: Map<string, Sample[]> = new Map()
   readonly #stopping: AbortController = new AbortController()
   #crew!: Crew
@@ -60,15 +62,19 @@ export class Soak {
   }
 
   async run(): Promise<Result> {
-    this.#servers = await Servers.start()
     try {
+      this.#servers = await Servers.start()
+      this.#stops.push(
+        () => this.#servers.stop(),
+        async () => {
+          await Promise.all(this.#services.map((service) => killProgram(service)))
+        },
+      )
       await this.#prepare()
       await this.#work()
       return await this.#finish()
     } finally {
-      await this.#crew?.stop()
-      await Promise.all(this.#services.map((service) => killProgram(service)))
-      await this.#servers.stop()
+      for (const stop of this.#stops.reverse()) await stop()
     }
   }
 
@@ -108,6 +114,7 @@ export class Soak {
       { ...{ folder, worker, workers, pace, seed }, config: file, auditConfig: soundFile, random: this.#random },
       (program, message) => this.#hear(program, message),
     )
+    this.#stops.push(() => this.#crew.stop())
     await this.#crew.start()
     this.#services[1]!.child.once('exit', () => this.#revive(service, file))
     this.#say(`seed ${this.#options.seed}, journals in ${folder}`)
@@ -158,12 +165,18 @@ export class Soak {
     this.#measuring.delete(program)
   }
 
-  /** Calls `act` again and again, after random times, until the end. */
-  async #often(seconds: number, act: () => Promise<unknown>): Promise<void> {
+  /**
+   * Calls `act` again and again, after random times, until the end. On a machine that is busy with something else, it waits
+   * until there were so many operations: otherwise nothing but killed processes would be seen.
+   */
+  async #often(seconds: number, operations: number, act: () => Promise<unknown>): Promise<void> {
+    let before = 0
     const mean = Math.min(seconds * 1000, (this.#options.minutes * 60_000) / 4)
     for (;;) {
       await this.#wait(mean * (0.5 + this.#random.next()))
+      while (!this.#isOver && this.#crew.tally.total < before + operations) await this.#wait(500)
       if (this.#isOver) return
+      before = this.#crew.tally.total
       await act()
     }
   }
@@ -181,26 +194,26 @@ export class Soak {
     const { tally } = this.#crew
     this.#crew.work()
     await Promise.all([
-      this.#often(SECONDS.killWorker, () => this.#crew.killOne()),
-      this.#often(SECONDS.killService, async () => {
+      this.#often(SECONDS.killWorker, 15, () => this.#crew.killOne()),
+      this.#often(SECONDS.killService, 40, async () => {
         tally.kills++
         tally.fault('service killed')
         const service = this.#services[1]!
         await killProgram(service)
       }),
-      this.#often(SECONDS.cutDatabase, async () => {
+      this.#often(SECONDS.cutDatabase, 20, async () => {
         tally.fault('connections to PostgreSQL cut', await this.#servers.cutDatabase().catch(() => 0))
       }),
-      this.#often(SECONDS.restartDatabase, () => {
+      this.#often(SECONDS.restartDatabase, 60, () => {
         const signal = this.#random.happens(0.5) ? 'SIGINT' : 'SIGQUIT'
         tally.fault(signal === 'SIGINT' ? 'PostgreSQL restarted' : 'PostgreSQL crashed and restarted')
         return this.#servers.restartDatabase(signal)
       }),
-      this.#often(SECONDS.restartGateway, () => {
+      this.#often(SECONDS.restartGateway, 100, () => {
         tally.fault('S3 gateway killed and restarted')
         return this.#servers.gateway.restart()
       }),
-      this.#often(SECONDS.audit, () => this.#crew.audit(1 / 3)),
+      this.#often(SECONDS.audit, 60, () => this.#crew.audit(1 / 3)),
       this.#measureOften(),
       this.#report(),
     ])
@@ -216,10 +229,10 @@ export class Soak {
             this.#measuring.set(program, resolve)
             tell(program, { say: 'measure' })
           }),
-          pause(30_000),
+          pause(120_000, undefined, { ref: false }),
         ])
         if (figures === undefined) {
-          this.#crew.model.complain(`${program.name} did not answer within 30 seconds: ${program.said}`)
+          this.#crew.model.complain(`${program.name} did not answer within two minutes: ${program.said}`)
           continue
         }
         const samples = this.#samples.get(program.name) ?? []

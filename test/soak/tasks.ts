@@ -55,6 +55,7 @@ export interface SlotGiven {
 
 export interface KeysetGiven extends ArchiveGiven {
   readonly name: string
+  readonly id?: string | undefined
   readonly place: 'postgres' | 's3'
   readonly passwords: readonly string[]
   readonly past: readonly string[]

@@ -1,7 +1,10 @@
 // What the devices and the admin of user-service.ts do: each opens a session, works on its vaults, and keeps the session
 // and the profile until the password changes.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Card, type Keyset, KeystrataError } from 'keystrata'
+import type { DeviceKey } from 'keystrata/device'
 import { deriveRecoveryKey } from 'keystrata/recovery'
 import { memoryStateStore, routed, type StateStore } from 'keystrata/stores'
 import { httpStateStore } from 'keystrata/stores/http'
@@ -9,6 +12,7 @@ import {
   createProfile,
   deriveLogin,
   loadProfile,
+  openSavedLogin,
   type Login,
   parseProfile,
   type Profile,
@@ -20,7 +24,7 @@ import { AdminConsole } from '../../examples/user-admin.ts'
 import { REALM } from '../../examples/user-client.ts'
 import { appendRecord, journaled, makeFiles, readArchive, sealFiles } from './archive.ts'
 import { type Journal, now } from './journal.ts'
-import type { Places } from './places.ts'
+import { type Places, replaceFile } from './places.ts'
 import { Random } from './random.ts'
 import type { RecoveryGiven, Task, UserGiven } from './tasks.ts'
 
@@ -32,6 +36,13 @@ const MOST_DEVICES = 4
 
 /** How often to start again when other devices are quicker. */
 const TRIES = 8
+
+/** The keyset of the admin, its card, and the device key of the run. */
+interface Admin {
+  readonly keyset: Keyset
+  readonly card: Card
+  readonly device: DeviceKey
+}
 
 interface Device {
   readonly password: string
@@ -55,11 +66,11 @@ export async function again<T>(random: Random, act: () => Promise<T>): Promise<T
 export class Users {
   readonly #places: Places
   readonly #journal: Journal
-  readonly #admin: { keyset: Keyset; card: Card }
+  readonly #admin: Admin
   readonly #devices: Map<string, Device> = new Map()
   #console: AdminConsole | undefined
 
-  constructor(places: Places, journal: Journal, admin: { keyset: Keyset; card: Card }) {
+  constructor(places: Places, journal: Journal, admin: Admin) {
     this.#places = places
     this.#journal = journal
     this.#admin = admin
@@ -99,7 +110,8 @@ export class Users {
     switch (task.op) {
       case 'user.create-vault':
         return this.#change(task, user, device, random, 'vault', {}, async () => {
-          using created = await device.profile.createVault(device.store)
+          const created = await device.profile.createVault(device.store)
+          created.vault.dispose()
           return { profile: created.profile, facts: { vault: created.vault.id } }
         })
       case 'user.rotate':
@@ -121,10 +133,13 @@ export class Users {
         const archive = user.vaults.find(({ id }) => id === task.target)!
         using vault = await device.profile.openVault(device.store, archive.id)
         const blocks = this.#places.blocks(`user-${user.name}/`)
-        if (task.op === 'user.read')
-          return await readArchive(this.#journal, task, archive, { blocks, state: device.store }, vault, true)
+        if (task.op === 'user.read') {
+          await readArchive(this.#journal, task, archive, { blocks, state: device.store }, vault, true)
+          return
+        }
         const items = await sealFiles(blocks, vault, makeFiles(random, user.name), { isPacked: random.happens(0.4) })
-        return await appendRecord(this.#journal, task, archive, device.store, vault, items)
+        await appendRecord(this.#journal, task, archive, device.store, vault, items)
+        return
       }
       default:
         throw new TypeError(`${task.op} is not for users`)
@@ -140,7 +155,7 @@ export class Users {
     const url = new Random(task.seed + 1).pick(this.#places.config.services)!.users
     for (const password of user.passwords) {
       const since = now()
-      const login = await deriveLogin(password, { realm: REALM, user: user.name })
+      const login = await this.#login(user.name, password)
       const session = await ServiceSession.ofUser(url, login).catch(unlessRefused)
       if (session === undefined) {
         login.dispose()
@@ -165,6 +180,20 @@ export class Users {
     throw new ServiceError(401, 'no password of this user opens a session')
   }
 
+  /**
+   * Opens the login that a process has saved under the device key of the run, as a device does after its start. Sometimes
+   * someone types the password.
+   */
+  async #login(user: string, password: string): Promise<Login> {
+    const names = { realm: REALM, user }
+    const file = join(this.#places.config.folder, `${user}.${password.replaceAll(' ', '-')}.login`)
+    if (existsSync(file) && !this.#places.random.happens(0.1))
+      return openSavedLogin(new Uint8Array(readFileSync(file)), this.#admin.device, names)
+    const login = await deriveLogin(password, names)
+    replaceFile(file, login.save(this.#admin.device))
+    return login
+  }
+
   #storeOf(user: UserGiven, url: string, session: ServiceSession): StateStore {
     const service = this.#places.faults.state('service', httpStateStore(`${url}/state`, { fetch: session.fetch }))
     if (!user.elsewhere) return service
@@ -179,7 +208,7 @@ export class Users {
   }
 
   async #signUp(task: Task, user: UserGiven): Promise<void> {
-    using login = await deriveLogin(task.next!, { realm: REALM, user: user.name })
+    using login = await this.#login(user.name, task.next!)
     using profile = createProfile(login, await this.#recovery(user.recovery))
     const url = new Random(task.seed).pick(this.#places.config.services)!.users
     await journaled(this.#journal, task, 'create', { entity: user.name }, async () => {
@@ -207,7 +236,7 @@ export class Users {
   }
 
   async #changePassword(task: Task, user: UserGiven, device: Device): Promise<void> {
-    using next = await deriveLogin(task.next!, { realm: REALM, user: user.name })
+    using next = await this.#login(user.name, task.next!)
     await journaled(this.#journal, task, 'password', { entity: user.name, value: task.next! }, () =>
       again(new Random(task.seed), async () => {
         using newest = await loadProfile(device.store, device.login, { atLeast: device.profile.revision })
@@ -239,7 +268,7 @@ export class Users {
     const answer = await call(`${url}/records/${user.name}`, { method: 'GET' })
     const record = new Uint8Array(await answer.arrayBuffer())
     using key = await deriveRecoveryKey({ code: user.recovery.slice(5) })
-    using next = await deriveLogin(task.next!, { realm: REALM, user: user.name })
+    using next = await this.#login(user.name, task.next!)
     using changed = resetProfile(record, key, next, user.revision === undefined ? {} : { atLeast: user.revision })
     const facts = { revision: changed.revision, identity: parseProfile(changed.record).identity }
     await journaled(this.#journal, task, 'password', { entity: user.name, value: task.next! }, async () => {
@@ -251,7 +280,7 @@ export class Users {
 
   /** A password that was changed must not open a session. */
   async #tryOld(task: Task, user: UserGiven): Promise<void> {
-    using login = await deriveLogin(user.past.at(-1)!, { realm: REALM, user: user.name })
+    using login = await this.#login(user.name, user.past.at(-1)!)
     const url = new Random(task.seed).pick(this.#places.config.services)!.users
     const session = await ServiceSession.ofUser(url, login).catch(unlessRefused)
     if (session !== undefined)

@@ -23,11 +23,12 @@ const adminKeyset = openSavedKeyset(Buffer.from(config.admin.saved, 'hex'), devi
 const say = (message: FromWorker) => process.send!(message)
 
 let drained: (() => void) | undefined
-const users = new Users(places, journal, { keyset: adminKeyset, card: adminKeyset.card() })
+const users = new Users(places, journal, { keyset: adminKeyset, card: adminKeyset.card(), device })
 const clients = new Clients(places, journal, device)
 const keysets = new Keysets(
   places,
   journal,
+  device,
   (task) =>
     new Promise((resolve) => {
       drained = resolve
@@ -42,8 +43,16 @@ async function checkAll(task: Task): Promise<void> {
     journal.write({ kind: 'wrong', task: task.id, what: `a ciphertext of ${task.target!} is ${problem}: ${label}` })
 }
 
+let [isIdle, measuresNext] = [true, false]
+
+function measure(): void {
+  measuresNext = false
+  say({ say: 'figures', figures: measured(places.pool.totalCount) })
+}
+
 async function run(task: Task): Promise<void> {
   const began = now()
+  isIdle = false
   let outcome = 'ok'
   try {
     if (task.op === 'blocks.check') await checkAll(task)
@@ -60,6 +69,8 @@ async function run(task: Task): Promise<void> {
     journal.fail(found.kind === 'wrong' ? { kind: 'lost', error: found.error } : found)
   }
   for (const [what, count] of places.faults.taken()) say({ say: 'fault', what, count })
+  isIdle = true
+  if (measuresNext) measure()
   say({ say: 'done', task: task.id, outcome, ms: now() - began })
 }
 
@@ -72,7 +83,9 @@ process.on('message', (message: ToWorker) => {
       drained?.()
       break
     case 'measure':
-      say({ say: 'figures', figures: measured(places.pool.totalCount) })
+      // Not in the middle of a password hash, which takes 64 MiB.
+      if (isIdle) measure()
+      else measuresNext = true
       break
     case 'end':
       process.exit()
