@@ -11,6 +11,7 @@ const chromium = [
     reason: 'reads the public vectors from a folder, and runs on Node with the same three backends',
   },
   { file: 'test/crash/**', reason: 'kills child processes that write to a disk' },
+  { file: 'test/soak/**', reason: 'reads journals that processes write to a disk' },
   { file: 'test/examples/**', reason: 'the examples are programs for Node, with files, a command line and a database' },
   { file: 'test/attacks/04-storage-reader.test.ts', reason: 'scans a repository that an example wrote to a disk' },
   { file: 'test/layers.test.ts', reason: 'reads the source files' },

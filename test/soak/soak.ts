@@ -20,8 +20,11 @@ import { ADMIN_PASSWORD } from './users.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-/** How often a call of a store fails or is delayed, and a connection is cut. */
+/** How often a call of a store fails. It is delayed twice as often. */
 const FAULTS = 0.006
+
+/** How often a request has its connection cut. */
+const CUTS = 0.01
 
 /** How many seconds pass between two of these, on average. */
 const SECONDS = {
@@ -92,11 +95,11 @@ export class Soak {
     const services: RunConfig['services'][number][] = []
     for (const each of this.#services) {
       const [users, clients] = await Promise.all(
-        (await each.ready).map(async (port) => this.#servers.proxied(port, this.#random, FAULTS)),
+        (await each.ready).map(async (port) => this.#servers.proxied(port, this.#random, CUTS)),
       )
       services.push({ users: `http://127.0.0.1:${users!.port}`, clients: `http://127.0.0.1:${clients!.port}` })
     }
-    cutWith(this.#servers.s3, this.#random, FAULTS / 2)
+    cutWith(this.#servers.s3, this.#random, CUTS)
     writeFileSync(file, JSON.stringify({ ...config, services }))
     // Auditors go to the servers themselves.
     const [direct] = await Promise.all(
