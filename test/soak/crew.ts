@@ -21,6 +21,8 @@ interface CrewOptions {
   readonly pace: number
   readonly seed: number
   readonly random: Random
+  /** Gets each violation at once. */
+  readonly complain: (violation: string) => void
 }
 
 interface Member {
@@ -44,7 +46,7 @@ const JUDGED_AFTER_MS = 1000
 const LATE_MS = 3000
 
 export class Crew {
-  readonly model: Model = new Model()
+  readonly model: Model
   readonly tally: Tally = new Tally()
   isStopping = false
   readonly #options: CrewOptions
@@ -59,6 +61,7 @@ export class Crew {
   constructor(options: CrewOptions, hear: (program: Program, message: FromWorker) => void) {
     this.#options = options
     this.#hear = hear
+    this.model = new Model(options.complain)
     this.#schedule = new Schedule(this.model, options.random)
   }
 

@@ -18,10 +18,16 @@ const WHEN_CHANGED: ReadonlySet<string> = new Set([
 export class Model {
   readonly entities: Map<string, Entity> = new Map()
   readonly violations: string[] = []
+  readonly #hear: (violation: string) => void
   readonly #open: Map<string, { intent: Intent; worker: string }> = new Map()
   readonly #archives: Map<string, ArchiveModel> = new Map()
   /** When the tasks that have not ended began, by their number. */
   readonly #since: Map<number, number> = new Map()
+
+  /** @param hear is told of each violation at once */
+  constructor(hear: (violation: string) => void = () => undefined) {
+    this.#hear = hear
+  }
 
   add(entity: Entity): void {
     this.entities.set(entity.name, entity)
@@ -42,6 +48,7 @@ export class Model {
 
   complain(what: string): void {
     this.violations.push(what)
+    this.#hear(what)
   }
 
   /** Takes a line of the journal of a process. */

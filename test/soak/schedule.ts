@@ -237,7 +237,9 @@ export class Schedule {
 
   /** Half of the accounts have an account key. Of those with a registry that asks for it, each client deposits its keys. */
   #newClient(live: readonly ClientModel[]): Given {
-    const sibling = this.#random.happens(0.5) ? this.#random.pick(live) : undefined
+    // An account without an account key has one client.
+    const complete = live.filter(({ keys }) => keys.accountKey !== undefined)
+    const sibling = this.#random.happens(0.5) ? this.#random.pick(complete) : undefined
     const accountKey = this.#random.happens(0.5) ? generateTypedKey('AES-128').text : undefined
     const safeguarding = this.#random.happens(0.5) ? 'optional' : 'mandatory'
     const entity = new ClientModel(

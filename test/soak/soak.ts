@@ -114,7 +114,13 @@ export class Soak {
     writeFileSync(soundFile, JSON.stringify(sound))
     const { workers, pace, seed } = this.#options
     this.#crew = new Crew(
-      { ...{ folder, worker, workers, pace, seed }, config: file, auditConfig: soundFile, random: this.#random },
+      {
+        ...{ folder, worker, workers, pace, seed },
+        config: file,
+        auditConfig: soundFile,
+        random: this.#random,
+        complain: (what) => this.#say(`violation: ${what}`),
+      },
       (program, message) => this.#hear(program, message),
     )
     this.#stops.push(() => this.#crew.stop())
