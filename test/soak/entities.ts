@@ -42,6 +42,8 @@ export class UserModel extends Entity {
   recovery: RecoveryGiven
   /** Whether the last change of it has ended. */
   isRecoverySure = true
+  /** Whether the admin has set the password, and the user has not changed it since. */
+  isKnownToAdmin = false
   revision: string | undefined
   identity: string | undefined
   readonly vaults: Set<string> = new Set()

@@ -162,6 +162,7 @@ export class Model {
     }
     if (what === 'password') passwordOf(entity).acknowledge(at)
     if (entity instanceof UserModel) {
+      if (what === 'password') entity.isKnownToAdmin = facts['by'] === 'admin'
       if (what === 'recovery') {
         entity.recovery = String(facts['value']) as RecoveryGiven
         entity.isRecoverySure = true

@@ -152,6 +152,13 @@ export class Schedule {
     return this.#random.pick(['admin', 'admin', 'nobody', `code ${generateRecoveryCode()}`] as const)!
   }
 
+  /** Zero trust stays. A password that the admin knows must change before the user can set a recovery key. */
+  #nextRecovery({ recovery, isKnownToAdmin }: UserModel): RecoveryGiven {
+    const next = this.#recovery()
+    if (next === 'admin' && recovery !== 'admin') return 'nobody'
+    return next.startsWith('code') && isKnownToAdmin ? 'nobody' : next
+  }
+
   #canGrow(archive: ArchiveModel | undefined): boolean {
     return archive !== undefined && archive.size < MOST_RECORDS
   }
@@ -189,7 +196,7 @@ export class Schedule {
           ? { entity, user, next: this.#password() }
           : undefined
       case 'user.change-recovery':
-        return isSure ? { entity, user, next: this.#recovery() } : undefined
+        return isSure && entity.isRecoverySure ? { entity, user, next: this.#nextRecovery(entity) } : undefined
       case 'user.old-password':
         return entity.password.past.length > 0 ? { entity, user } : undefined
       default:

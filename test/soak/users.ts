@@ -255,11 +255,17 @@ export class Users {
     const shown = await this.#console.show(user.name)
     if (shown.identity !== user.identity) throw new KeystrataError('key-changed', 'the user shows another identity')
     await this.#console.pin(user.name, user.identity)
-    await journaled(this.#journal, task, 'password', { entity: user.name, value: task.next! }, async () => {
-      await this.#console!.reset(user.name, task.next!)
-      const { identity, revision } = await this.#console!.show(user.name)
-      return { identity, revision }
-    })
+    await journaled(
+      this.#journal,
+      task,
+      'password',
+      { entity: user.name, value: task.next!, by: 'admin' },
+      async () => {
+        await this.#console!.reset(user.name, task.next!)
+        const { identity, revision } = await this.#console!.show(user.name)
+        return { identity, revision }
+      },
+    )
     this.forget(user.name)
   }
 
