@@ -74,7 +74,7 @@
  * OVERWRITE             a seal-off is written without compare-and-set
  * SEAL_WITHOUT_COPY     a seal-off goes behind what was appended meanwhile, without a copy of it
  * EARLY_POINTER         an owner raises the pointer before the seal-off, and everybody relies on it
- * NO_FIRST_VERSION      nobody looks whether the first version is there, so a late read hides that an epoch has ended
+ * NO_FLOOR              a reader does not compare what it reads with what it has read before
  * OLD_NUMBER            a copy gets the number of its version
  * DROP_BEFORE_POINTER   an old epoch is dropped with its seal-off, and the pointer raised after it
  */
@@ -207,34 +207,38 @@ inline settle() {
   do
   :: atomic {
        assert(wv <= V);
+       /* goon: whether it is written now. crashed: whether the machine stops. out: what it is told. */
        if
-       :: top[we] == wv - 1 -> put(we, wv, wr); out = WRITTEN
+       :: top[we] == wv - 1 -> goon = 1; out = WRITTEN
        :: top[we] != wv - 1 -> out = NOTHING
        /* The request is sent twice: done, and false. */
-       :: faults > 0 && top[we] == wv - 1 -> faults--; put(we, wv, wr); out = NOTHING
+       :: faults > 0 && top[we] == wv - 1 -> faults--; goon = 1; out = NOTHING
        /* Done, but the answer is lost. It is written again. */
-       :: faults > 0 && top[we] == wv - 1 -> faults--; put(we, wv, wr); out = UNKNOWN
+       :: faults > 0 && top[we] == wv - 1 -> faults--; goon = 1; out = UNKNOWN
        /* It arrives later. It is written again. */
        :: faults > 0 && flyV == 0 -> faults--; flyE = we; flyV = wv; flyR = wr; out = UNKNOWN
        :: crashes > 0 -> crashes--; crashed = 1; out = WRITTEN
-       :: crashes > 0 && top[we] == wv - 1 -> crashes--; crashed = 1; put(we, wv, wr); out = WRITTEN
+       :: crashes > 0 && top[we] == wv - 1 -> crashes--; crashed = 1; goon = 1; out = WRITTEN
+       fi;
+       if
+       :: goon -> goon = 0; put(we, wv, wr)
+       :: else
        fi
      }
      if
      :: out == WRITTEN -> break
      :: out == UNKNOWN -> out = NOTHING
      :: else ->
-#ifdef NO_LOOK_AFTER_FALSE
-        atomic { out = TAKEN; break }
-#else
         atomic {
           if
+#ifdef NO_LOOK_AFTER_FALSE
+          :: true -> out = TAKEN
+#endif
           :: low[we] > wv -> out = UNKNOWN
-          :: else -> out = (at(we, wv) == wr -> WRITTEN : TAKEN)
+          :: low[we] <= wv -> out = (at(we, wv) == wr -> WRITTEN : TAKEN)
           fi;
           break
         }
-#endif
      fi
   od
 }
@@ -304,16 +308,13 @@ inline find() {
      :: goon ->
         atomic {
           goon = 0;
+          /* If the first version is gone, the epoch is over: the read was late. */
           if
-#ifndef NO_FIRST_VERSION
           :: low[e] > 1 ->
              cr = at(e, low[e]);
              assert(kind(cr) == SEAL);
              e = next(cr); st = seq(cr); ba = num(cr); cr = 0; n = 0
           :: low[e] == 1 -> break
-#else
-          :: true -> break
-#endif
           fi
         }
      :: else
@@ -456,24 +457,35 @@ proctype Host(byte h) {
 
 /* Writes the next record of the new epoch. t, tv: the epoch and its newest version, 0 while there is none. */
 #define WRITE(record)                                                                                             \
-  if                                                                                                              \
-  :: tv > 0 -> atomic { we = t; wv = tv + 1; wr = record };                                                       \
+  do                                                                                                              \
+  :: if                                                                                                           \
+     :: tv > 0 -> n = tv                                                                                          \
+     :: else ->                                                                                                   \
+        /* The lowest epoch that nobody has used. */                                                              \
+        t = (t == 0 -> e + 1 : t);                                                                                \
+        do                                                                                                        \
+        :: atomic {                                                                                               \
+             assert(t < E);                                                                                       \
+             readNewest(t);                                                                                       \
+             n = rn;                                                                                              \
+             rn = 0;                                                                                              \
+             if                                                                                                   \
+             :: n > 0 && UNUSED -> t++                                                                            \
+             :: else -> break                                                                                     \
+             fi                                                                                                   \
+           }                                                                                                      \
+        od                                                                                                        \
+     fi;                                                                                                          \
+     atomic { we = t; wv = n + 1; wr = record; n = 0 };                                                           \
      settle();                                                                                                    \
-     if :: out == WRITTEN -> tv = wv :: else -> lost = 1 fi                                                       \
-  :: else ->                                                                                                      \
-     t = e + 1;                                                                                                   \
-     do                                                                                                           \
-     :: atomic { assert(t < E); readNewest(t); n = rn; rn = 0 }                                                   \
-        if                                                                                                        \
-        :: n > 0 && UNUSED -> t++                                                                                 \
-        :: else ->                                                                                                \
-           atomic { we = t; wv = n + 1; wr = record };                                                            \
-           settle();                                                                                              \
-           if :: out == WRITTEN -> tv = wv; break :: else fi                                                      \
-        fi                                                                                                        \
-     od                                                                                                           \
-  fi;                                                                                                             \
-  atomic { we = 0; wv = 0; wr = 0; out = 0; n = 0 }
+     atomic {                                                                                                     \
+       if                                                                                                         \
+       :: out == WRITTEN -> tv = wv; we = 0; wv = 0; wr = 0; out = 0; break                                       \
+       :: out != WRITTEN && tv > 0 -> lost = 1; we = 0; wv = 0; wr = 0; out = 0; break                            \
+       :: else -> we = 0; wv = 0; wr = 0; out = 0                                                                 \
+       fi                                                                                                         \
+     }                                                                                                            \
+  od
 
 #ifdef USED_EPOCH
 #define UNUSED (kind(at(t, n)) == SEAL)
@@ -709,6 +721,7 @@ begin:
        we = 0; wv = 0; wr = 0; out = 0; t = 0; tv = 0; handled = 0; newest = 0; base = 0; former = 0;
        oe = 0; ost = 0; oba = 0; tries = 0;
        starts++;
+       assert(starts < 2);                                          /* or two starts write the same records */
        goto begin
      }
   :: else
@@ -757,6 +770,9 @@ proctype Reader() {
      do
      :: find();
         last = (n > st -> ba + n - st : ba);
+#ifdef NO_FLOOR
+        floor = 0;
+#endif
         if
         :: last < floor -> doubt = 1
         :: else ->
