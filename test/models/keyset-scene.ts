@@ -38,7 +38,6 @@ const CHANGES: Record<Kind, (newest: Keyset, place: number) => Changed | Promise
   master: (newest) => newest.changePassword(NEXT, { newMaster: true, costs: CHEAP }),
 }
 
-
 /** A machine that changes the keyset, and what it made in all tries of its last change. */
 interface Changer {
   readonly actor: Actor

@@ -6,15 +6,21 @@ import { insidesOf } from '../../src/keyset/keyset.ts'
 import { descendsFrom, revisionOf } from '../../src/keyset/revision.ts'
 import type { StateStore } from '../../src/stores.ts'
 import { hex, makeKeyset, quickly } from '../fixtures.ts'
-import { type Bounds, explore, type Run } from './explorer.ts'
+import { type Bounds, explore, type Report, type Run } from './explorer.ts'
 import { type Scenario, scenariosOf } from './scenario.ts'
 import { ModelState } from './stores.ts'
 
 const first = await quickly(() => makeKeyset({ encryption: 'x25519' }))
 const left = first.forgetRetired('unchecked')
 const right = first.forgetRetired('unchecked')
-const KEYSETS = { first, left, right, 'left and on': left.forgetRetired('unchecked'), both: left.adopt(right) }
-export type Name = keyof typeof KEYSETS
+export type Name = 'first' | 'left' | 'right' | 'left and on' | 'both'
+const KEYSETS: Record<Name, Keyset> = {
+  first,
+  left,
+  right,
+  'left and on': left.forgetRetired('unchecked'),
+  both: left.adopt(right),
+}
 
 const contentsOf = (keyset: Keyset) => insidesOf(keyset, '').contents
 const isAfter = (later: Keyset, earlier: Keyset) => descendsFrom(contentsOf(later), revisionOf(contentsOf(earlier)))
@@ -71,7 +77,7 @@ export const exploreSave = (
   bounds: Bounds,
   names: readonly Name[],
   { stored, save = saveKeyset, make = ModelState }: { stored?: Name; save?: Save; make?: typeof ModelState } = {},
-) => explore(`saveKeyset, ${name}`, bounds, saving(save, stored, names, make))
+): Promise<Report> => explore(`saveKeyset, ${name}`, bounds, saving(save, stored, names, make))
 
 interface Scene {
   readonly names: readonly Name[]

@@ -45,9 +45,9 @@ const settling =
 export const exploreSettle = (
   name: string,
   bounds: Bounds,
-  settle = real,
-  versions = TWO,
-  state = () => new ModelState(textOf),
+  settle: Settle = real,
+  versions: Readonly<Record<string, readonly number[]>> = TWO,
+  state: () => ModelState = () => new ModelState(textOf),
 ): Promise<Report> => explore(`settle, ${name}`, bounds, settling(settle, versions, state))
 
 export const TWO: Readonly<Record<string, readonly number[]>> = { A: [1, 2], B: [1, 2] }
