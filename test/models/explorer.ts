@@ -5,11 +5,10 @@
 // It does not run two machines at the same instant: a call is atomic, and machines only meet in the stores. Of orders
 // that differ only in calls which cannot influence each other, it tries one. So a check may look at the stores and at
 // what the machines returned, but not at when.
-import { expect } from 'vitest'
 import { KeystrataError } from '../../src/index.ts'
-
-/** How long a test may take. The machine may be busy, and SLOW=1 tries a lot. */
-export const TIMEOUT = 1_800_000
+import { useBackend } from '../../src/primitives/choice.ts'
+import { reseed } from './randomness.ts'
+import { remembering } from './remembering.ts'
 
 /** A rule that a run broke. */
 export class Violation extends Error {}
@@ -43,8 +42,12 @@ export interface Bounds {
   readonly oneIn?: number
   /** Where to stop. */
   readonly runs: number
-  /** A seed makes the runs random. Without it they are exhaustive, unless `runs` cuts them off. */
+  /** A seed makes the runs random. The first run uses the seed itself. Without it they are exhaustive, unless cut off. */
   readonly seed?: number
+  /** Repeats the exhaustive run that made these choices, and no other. */
+  readonly choices?: readonly number[]
+  /** Stops after this many seconds. */
+  readonly seconds?: number
   /** Where to stop after violations. */
   readonly violations?: number
 }
@@ -138,6 +141,8 @@ export class Run {
   readonly #bounds: Bounds
   readonly #players: Player[] = []
   readonly #trace: (() => string)[] = []
+  /** What went wrong, in order. */
+  readonly #faulty: (Fault | 'late read')[] = []
   #flying: Call[] = []
   #faults: number
   #lateReads: number
@@ -151,6 +156,10 @@ export class Run {
 
   get trace(): readonly string[] {
     return this.#trace.map((show) => show())
+  }
+
+  get faulty(): readonly (Fault | 'late read')[] {
+    return this.#faulty
   }
 
   /** Chooses a number below `of`. A rare choice is 0 in most random runs. */
@@ -248,6 +257,7 @@ export class Run {
     const tell = (what: string) => this.log(() => `${player.name}: ${call.shown()} -> ${what}`)
     if (fault !== undefined) {
       this.#faults--
+      this.#faulty.push(fault)
       player.faults++
     }
     switch (fault) {
@@ -309,6 +319,7 @@ export class Run {
     const chosen = this.choose(others.length + 1, true)
     if (chosen === 0) return call.apply()
     this.#lateReads--
+    this.#faulty.push('late read')
     player.faults++
     this.log('  (a late read)')
     return others[chosen - 1]
@@ -339,23 +350,44 @@ export interface Report {
   readonly runs: number
   readonly isExhaustive: boolean
   readonly outcomes: ReadonlyMap<string, number>
+  /** How often each fault occurred. */
+  readonly faults: ReadonlyMap<string, number>
+  /** Processor time. */
+  readonly seconds: number
   readonly violations: number
   /** The violation with the shortest trace. */
-  readonly shortest?: { readonly message: string; readonly trace: readonly string[] }
+  readonly shortest?: Found
+}
+
+/** A violation, and what repeats it. */
+export interface Found {
+  readonly message: string
+  readonly trace: readonly string[]
+  /** The seed of a random run. */
+  readonly seed?: number
+  /** The choices of an exhaustive run. */
+  readonly choices?: readonly number[]
 }
 
 /** Replays choices up to a point, and takes the first choice after it. */
 class Replay implements Chooser {
   readonly taken: { chosen: number; of: number }[] = []
-  readonly #prefix: readonly { chosen: number; of: number }[]
+  readonly #prefix: readonly { chosen: number; of?: number }[]
 
-  constructor(prefix: readonly { chosen: number; of: number }[]) {
+  /** @param prefix the choices, and of how many each was, if that is known */
+  constructor(prefix: readonly { chosen: number; of?: number }[]) {
     this.#prefix = prefix
+  }
+
+  /** The choices that were made, without those at the end that are made anyway. */
+  get choices(): number[] {
+    const choices = this.taken.map(({ chosen }) => chosen)
+    return choices.slice(0, choices.findLastIndex((chosen) => chosen > 0) + 1)
   }
 
   choose(of: number): number {
     const planned = this.#prefix[this.taken.length]
-    if (planned !== undefined && planned.of !== of) {
+    if (planned?.of !== undefined && planned.of !== of) {
       throw new Error(`the run is not deterministic: choice ${this.taken.length} is of ${of}, and was of ${planned.of}`)
     }
     const chosen = planned?.chosen ?? 0
@@ -396,80 +428,98 @@ class Seeded implements Chooser {
   }
 }
 
+/** Returns the seed of a run. It is a number of 32 bits (finaliser of MurmurHash3; Appleby 2011). */
+export function seedOfRun(seed: number, run: number): number {
+  if (run === 0) return seed
+  let mixed = (seed + Math.imul(run, 0x9e37_79b9)) | 0
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85eb_ca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+/** What many runs had in common. */
+class Tally {
+  readonly outcomes: Map<string, number> = new Map()
+  readonly faults: Map<string, number> = new Map()
+  runs = 0
+  violations = 0
+  shortest: Found | undefined
+
+  add(counts: Map<string, number>, names: Iterable<string>): void {
+    for (const each of names) counts.set(each, (counts.get(each) ?? 0) + 1)
+  }
+
+  found(found: Found): void {
+    this.violations++
+    if (this.shortest === undefined || found.trace.length < this.shortest.trace.length) this.shortest = found
+  }
+}
+
 /** Runs a scenario again and again. It returns what occurred, which is counted once a run. */
 export async function explore(
   name: string,
   bounds: Bounds,
   scenario: (run: Run) => Promise<readonly string[]>,
 ): Promise<Report> {
-  const started = process.cpuUsage()
-  const outcomes: Map<string, number> = new Map()
-  const random = bounds.seed === undefined ? undefined : new Seeded(bounds.seed, bounds.oneIn)
-  let [runs, violations, isExhaustive] = [0, 0, false]
-  let shortest: Report['shortest']
-  let replay: Replay | undefined = new Replay([])
+  const { seed, choices } = bounds
+  const [started, until] = [process.cpuUsage(), performance.now() + 1000 * (bounds.seconds ?? Infinity)]
+  const tally = new Tally()
+  let isExhaustive = false
+  let replay = new Replay((choices ?? []).map((chosen) => ({ chosen })))
   const restore = withoutTime()
+  useBackend(remembering)
   try {
-    while (runs < bounds.runs && violations < (bounds.violations ?? Infinity)) {
-      const run = new Run(random ?? replay, bounds)
+    while (
+      tally.runs < bounds.runs &&
+      tally.violations < (bounds.violations ?? Infinity) &&
+      performance.now() < until
+    ) {
+      const runSeed = seed === undefined ? undefined : seedOfRun(seed, tally.runs)
+      reseed(runSeed ?? 0)
+      const run = new Run(runSeed === undefined ? replay : new Seeded(runSeed, bounds.oneIn), bounds)
       try {
-        for (const each of new Set(await scenario(run))) outcomes.set(each, (outcomes.get(each) ?? 0) + 1)
-        runs++
+        tally.add(tally.outcomes, new Set(await scenario(run)))
+        tally.runs++
       } catch (error) {
         if (error instanceof Violation) {
-          runs++
-          violations++
-          const { trace } = run
-          if (shortest === undefined || trace.length < shortest.trace.length)
-            shortest = { message: error.message, trace }
+          tally.runs++
+          const repeats = runSeed === undefined ? { choices: replay.choices } : { seed: runSeed }
+          tally.found({ message: error.message, trace: run.trace, ...repeats })
         } else if (!(error instanceof Redundant)) {
-          throw new Error(`${name}: a machine failed\n${run.trace.join('\n')}`, { cause: error })
+          const repeats = runSeed === undefined ? `choices ${replay.choices.join('.')}` : `seed ${runSeed}`
+          throw new Error(`${name}: a machine failed, ${repeats}\n${run.trace.join('\n')}`, { cause: error })
         }
       }
-      if (random !== undefined) continue
-      const next = replay.next()
-      isExhaustive = next === undefined
+      tally.add(tally.faults, run.faulty)
+      if (seed !== undefined) continue
+      const next = choices === undefined ? replay.next() : undefined
+      isExhaustive = next === undefined && choices === undefined
       if (next === undefined) break
       replay = new Replay(next)
     }
   } finally {
+    useBackend(undefined)
     restore()
   }
   const { user, system } = process.cpuUsage(started)
-  const how = isExhaustive ? 'exhaustive' : random === undefined ? 'cut off' : 'random'
-  const shown = [...outcomes].sort(([, a], [, b]) => b - a).map(([outcome, count]) => `${outcome} ${count}`)
-  const bad = violations > 0 ? [`VIOLATIONS ${violations}`] : []
-  const seconds = ((user + system) / 1e6).toFixed(1)
-  console.log(`${name}: ${runs} runs, ${how}, ${seconds} s CPU: ${[...shown, ...bad].join(', ')}`)
-  return { name, runs, isExhaustive, outcomes, violations, ...(shortest && { shortest }) }
+  const { runs, outcomes, faults, violations, shortest } = tally
+  const seconds = (user + system) / 1e6
+  return { name, runs, isExhaustive, outcomes, faults, seconds, violations, ...(shortest && { shortest }) }
 }
 
-/** Makes every timer end at once. Returns what undoes it. */
-function withoutTime(): () => void {
+/** What `Date.now` returns during runs. */
+const NOW = Date.UTC(2030, 0, 1)
+
+/** Makes every timer end at once, and stops the clock. Returns what undoes it. */
+export function withoutTime(): () => void {
+  const { now } = Date
   const instant = (callback: () => void) => {
     queueMicrotask(callback)
   }
   globalThis.setTimeout = instant as unknown as typeof setTimeout
+  Date.now = () => NOW
   return () => {
+    Date.now = now
     globalThis.setTimeout = setTimeoutOfPlatform
   }
-}
-
-const traceOf = ({ shortest }: Report) => (shortest ? [shortest.message, ...shortest.trace].join('\n  ') : '')
-
-/** Expects a report without violations, that has tried enough. Each pattern must match an outcome that occurred. */
-export function expectSound(report: Report, { runs, reached }: { runs: number; reached: readonly RegExp[] }): void {
-  if (report.violations > 0)
-    throw new Error(`${report.name}: ${report.violations} violations, such as\n${traceOf(report)}`)
-  // Mutation tests make a tenth of the runs.
-  if ('__stryker__' in globalThis) return
-  expect(report.runs).toBeGreaterThanOrEqual(runs)
-  const outcomes = [...report.outcomes.keys()]
-  expect(reached.filter((pattern) => !outcomes.some((each) => pattern.test(each)))).toEqual([])
-}
-
-/** Expects that the explorer has found a fault which was built in. */
-export function expectCaught(report: Report, message: RegExp): void {
-  expect(report.shortest?.message ?? 'no violation').toMatch(message)
-  expect(report.shortest?.trace.length).toBeGreaterThan(0)
 }

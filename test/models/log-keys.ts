@@ -117,3 +117,13 @@ export function keysetPeople(first: Keyset, other: Keyset): People {
   }
   return { pairs: pairsOf(first), adopter: pairsOf(other.adopt(first)) }
 }
+
+/** Returns people of the log of one share: its hosts, and a recipient who reads it. Nobody reseals it. */
+export function sharePeople(first: Keyset, recipient: Keyset): People {
+  const { keyset, share } = first.createShare()
+  const writer = openWriter(keyset.export('host'))
+  const reader = recipient.acceptShare(share.invite(recipient.card()), first.card())
+  const pair: Pair = { owner: reader as unknown as OwnerHandle, host: writer.share(share.id) }
+  const pairs = Array.from({ length: PAIRS }, () => pair)
+  return { pairs, adopter: pairs }
+}

@@ -5,6 +5,7 @@ import { keyIdOf } from '../../src/core/wrap.ts'
 import { generateSigningPair, type SigningPair } from '../../src/core/key-pairs.ts'
 import type { SecretKey } from '../../src/core/secret.ts'
 import type { Keyset } from '../../src/index.ts'
+import { deriveRecoveryKey, type RecoveryKey } from '../../src/recovery.ts'
 import type { Bcrypt } from '../../src/server.ts'
 import { createVerifier } from '../../src/server/bcrypt.ts'
 import { saveCredential } from '../../src/server.ts'
@@ -38,6 +39,8 @@ export interface Cast {
   readonly passwords: readonly [Password, Password, Password]
   /** The admin, and the one that a change of recovery sets. */
   readonly admins: readonly [Keyset, Keyset]
+  /** The user's own recovery key. */
+  readonly recoveryKey: RecoveryKey
   /** The thief's own key pair. */
   readonly thief: SigningPair
   readonly starts: Map<string, Promise<Start>>
@@ -52,6 +55,7 @@ async function createCast(): Promise<Cast> {
   return {
     passwords: [await passwordOf('first'), await passwordOf('second'), await passwordOf('third')],
     admins: [await makeKeyset(), await makeKeyset()],
+    recoveryKey: await deriveRecoveryKey({ secret: sample(32, 77) }),
     thief: generateSigningPair(),
     starts: new Map(),
   }
@@ -70,6 +74,8 @@ export interface StartScene {
   readonly vaults?: number
   /** Whether there is no admin. */
   readonly zeroTrust?: boolean
+  /** Whether the user has a recovery key, and no admin. */
+  readonly recoveryKey?: boolean
   /** Whether a device has stopped in the middle of a rotation, so that two keys of the first vault are live. */
   readonly begun?: boolean
   /** Whether the newest versions of the profile and of the first keyring cannot be read. */
@@ -98,26 +104,31 @@ export const placesOf = (server: StateStore, bucket: StateStore): StateStore =>
 /** Returns what a run begins with. Runs copy it. */
 export async function startOf(scene: StartScene): Promise<Start> {
   const { starts } = await cast()
-  const { vaults = 1, zeroTrust = false, begun = false, rotten = false } = scene
-  const name = JSON.stringify([vaults, zeroTrust, begun, rotten])
+  const { vaults = 1, zeroTrust = false, recoveryKey = false, begun = false, rotten = false } = scene
+  const name = JSON.stringify([vaults, zeroTrust, recoveryKey, begun, rotten])
   const start = starts.get(name) ?? prepare(scene)
   starts.set(name, start)
   return start
 }
 
-async function newProfile(store: StateStore, zeroTrust: boolean): Promise<Profile> {
-  const { passwords, admins } = await cast()
+async function newProfile(store: StateStore, { zeroTrust = false, recoveryKey = false }: StartScene): Promise<Profile> {
+  const { passwords, admins, recoveryKey: key } = await cast()
   const [{ login }] = passwords
-  const profile = createProfile(login, zeroTrust ? { zeroTrust: true } : { admin: admins[0].card() })
+  const recoveryFor = () => {
+    if (recoveryKey) return { zeroTrust: true as const, recoveryKey: key }
+    return zeroTrust ? { zeroTrust: true as const } : { admin: admins[0].card() }
+  }
+  const profile = createProfile(login, recoveryFor())
   await saveCredential(store, profile.record, login.credential, HASHING)
   await saveProfile(store, profile)
   return profile
 }
 
-async function prepare({ vaults = 1, zeroTrust = false, begun = false, rotten = false }: StartScene): Promise<Start> {
+async function prepare(scene: StartScene): Promise<Start> {
+  const { vaults = 1, begun = false, rotten = false } = scene
   const [server, bucket] = [new ModelState(), new ModelState()]
   const store = placesOf(server.direct(), bucket.direct())
-  let profile = await newProfile(store, zeroTrust)
+  let profile = await newProfile(store, scene)
   const blocks: Map<string, Block> = new Map()
   for (let each = 0; each < vaults; each++) {
     const created = await profile.createVault(store)

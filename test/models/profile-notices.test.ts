@@ -1,6 +1,7 @@
 // The explorer of profiles finds rules of the library that were broken in a copy of it, one at a time.
 import { describe, it } from 'vitest'
-import { type Bounds, expectCaught, TIMEOUT } from './explorer.ts'
+import { expectCaught, TIMEOUT } from './expecting.ts'
+import { type Bounds } from './explorer.ts'
 import type { ProfileScene, Scene } from './profile-scene.ts'
 import { type Edits, rebuilt, replacing } from './rebuilt.ts'
 

@@ -3,7 +3,6 @@
 // bucket, whose reads are late independently.
 import { toHex } from '../../src/core/bytes.ts'
 import { KeystrataError, type ErrorCode } from '../../src/index.ts'
-import { useBackend } from '../../src/primitives/choice.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
 import { routed, type StateStore } from '../../src/stores.ts'
 import {
@@ -19,7 +18,7 @@ import { type Actor, type Bounds, explore, type Machine, type Report, type Run }
 import { type Cast, cast, CONTENT, HASHING, placesOf, type Start, type StartScene, startOf } from './profile-cast.ts'
 import { Thief } from './profile-thief.ts'
 import { World } from './profile-world.ts'
-import { remembering } from './remembering.ts'
+import { quickly } from '../fixtures.ts'
 
 /** What happens in a run. */
 export interface Scene extends StartScene {
@@ -29,7 +28,7 @@ export interface Scene extends StartScene {
   readonly devices?: number
   /** Whether a device changes the password. `and back`: and then to the former one. `wrong order`: against the rules. */
   readonly newPassword?: 'once' | 'and back' | 'wrong order'
-  /** Whether the admin sets another password. */
+  /** Whether the admin, or the user with the recovery key, sets another password. */
   readonly reset?: boolean
   /** What a device sets as the new recovery. */
   readonly recovery?: 'another admin' | 'zero trust'
@@ -175,7 +174,11 @@ class ProfileRun {
     await again(async () => {
       const record = await readableRecord(store)
       if (opens(record, login)) return
-      const profile = resetProfile(record, this.#cast.admins[0], login, { identity: this.#start.identity })
+      const { admins, recoveryKey } = this.#cast
+      const profile =
+        this.#scene.recoveryKey === true
+          ? resetProfile(record, recoveryKey, login)
+          : resetProfile(record, admins[0], login, { identity: this.#start.identity })
       await this.#save(machine, store, profile, login)
     })
   }
@@ -330,16 +333,12 @@ export async function exploreProfile(
   bounds: Bounds,
   scene: Scene | ((run: Run) => Scene),
 ): Promise<Report> {
-  useBackend(remembering)
-  try {
-    const everybody = await cast()
-    return await explore(`profile, ${name}`, bounds, async (run) => {
-      const chosen = typeof scene === 'function' ? scene(run) : scene
-      return new ProfileRun(run, chosen, everybody, await startOf(chosen)).outcome()
-    })
-  } finally {
-    useBackend(undefined)
-  }
+  // People are created before runs, without the cost of real password hashes.
+  const everybody = await quickly(cast)
+  return explore(`profile, ${name}`, bounds, async (run) => {
+    const chosen = typeof scene === 'function' ? scene(run) : scene
+    return new ProfileRun(run, chosen, everybody, await startOf(chosen)).outcome()
+  })
 }
 
 export interface ProfileScene {

@@ -5,13 +5,15 @@ import { delimiter, join } from 'node:path'
 
 const inPath = () => (process.env['PATH'] ?? '').split(delimiter)
 
-const PLACES: Readonly<Record<'postgres' | 'radosgw' | 'redis-server', () => readonly string[]>> = {
+const PLACES: Readonly<Record<'postgres' | 'radosgw' | 'redis-server' | 'spin' | 'gcc', () => readonly string[]>> = {
   postgres: () => {
     const versions = '/usr/lib/postgresql'
     return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : []
   },
   radosgw: inPath,
   'redis-server': inPath,
+  spin: inPath,
+  gcc: inPath,
 }
 
 /** Returns whether a test may start this program: it is installed, or its absence must be an error. */
