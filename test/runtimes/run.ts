@@ -19,7 +19,12 @@ const FLOORS: Readonly<Record<string, number>> = {
   bun: 2150,
   deno: 2150,
   chromium: 1750,
+  firefox: 1750,
 }
+
+/** Firefox is driven over a WebSocket, which Node has by default since version 22. */
+const WITH_WEBSOCKET = ['--experimental-websocket']
+
 const names = Object.keys(FLOORS)
 
 const { values, positionals } = parseArgs({
@@ -57,19 +62,22 @@ async function run(name: string): Promise<Row> {
   const output = join(folder, `${name}.json`)
   const runtime = RUNTIMES[name]
   const excluded = EXCLUDED[name] ?? []
-  const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, []]
+  const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, WITH_WEBSOCKET]
   console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
   for (const { file, reason } of excluded) console.log(`excluded ${file}: ${reason}`)
   const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...positionals]
   const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
   const where = runtime
     ? excluded.flatMap(({ file }) => ['--exclude', file])
-    : ['--config', join(import.meta.dirname, 'vitest.chromium.ts')]
+    : ['--config', join(import.meta.dirname, 'vitest.browser.ts')]
   const start = performance.now()
   const child = spawn(program, [...before, ...vitest, ...reports, ...where], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, ...(runtime && { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` }) },
+    env: {
+      ...process.env,
+      ...(runtime ? { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` } : { BROWSER: name }),
+    },
   })
   const [code] = (await once(child, 'exit')) as [number | null]
   const minutes = ((performance.now() - start) / 60_000).toFixed(1)
