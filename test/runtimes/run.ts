@@ -1,5 +1,6 @@
 // npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: runs the suite on every runtime, one
-// after the other, and prints a table. --package tests the package's tarball on them too. It fails if a test fails,
+// after the other, and prints a table. --package tests the package's tarball on them too, and without --only also on
+// WebKit and workerd. It fails if a test fails,
 // or if fewer tests pass on a runtime than expected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,6 +27,9 @@ const FLOORS: Readonly<Record<string, number>> = {
 const WITH_WEBSOCKET = ['--experimental-websocket']
 
 const names = Object.keys(FLOORS)
+
+/** The runtimes that only the package is tested on. */
+const PACKAGE_ONLY = ['webkit', 'workerd', 'workerd-node']
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string' }, package: { type: 'boolean', default: false } },
@@ -115,8 +119,8 @@ for (const { runtime, passed, failed, skipped, minutes, verdict } of rows) {
 }
 let isPackageGood = true
 if (values.package) {
-  const runtimes = wanted.filter((name) => RUNTIMES[name] !== undefined).join(',')
-  const options = runtimes === '' ? [] : ['--', '--runtimes', runtimes]
+  const runtimes = [...wanted, ...(values.only === undefined ? PACKAGE_ONLY : [])].join(',')
+  const options = ['--', '--runtimes', runtimes]
   const child = spawn('npm', ['run', '--silent', 'test:package', ...options], { cwd: root, stdio: 'inherit' })
   const [code] = (await once(child, 'exit')) as [number | null]
   isPackageGood = code === 0

@@ -29,8 +29,13 @@ export const RUNTIMES: Readonly<Record<string, Runtime>> = {
 /** Returns the path of a runtime's program. Installs it first, unless it is installed or runs this process. */
 export function programOf({ package: name, version, program }: Runtime): string {
   if (name.startsWith('node-') && version === process.versions.node) return process.execPath
+  return join(packageFolder(name, version), program)
+}
+
+/** Returns the folder of a package. Installs it first, unless it is installed. */
+export function packageFolder(name: string, version: string): string {
   const folder = join(tmpdir(), 'keystrata-runtimes', `${name.replace('/', '-')}-${version}`)
-  const path = join(folder, 'node_modules', name, program)
+  const path = join(folder, 'node_modules', name)
   if (!existsSync(path)) {
     const options = ['--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--silent']
     execFileSync('npm', ['install', ...options, '--save-exact', `${name}@${version}`], { stdio: 'inherit' })
