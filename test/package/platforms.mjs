@@ -12,11 +12,9 @@ import { build } from 'esbuild'
 import { chromium } from 'playwright'
 import { Firefox, Profile } from '../browser/firefox.ts'
 import { WebKit } from '../browser/webkit.ts'
-import { packageFolder, programOf, RUNTIMES } from '../runtimes/runtimes.ts'
+import { MINIFLARE, packageFolder, programOf, RUNTIMES, WORKERD } from '../runtimes/runtimes.ts'
 
-/** workerd comes with miniflare. Newer versions need Node 22. */
-const MINIFLARE = '4.20260426.0'
-/** The oldest date that has what the package uses. Without the flag, there is no node:crypto. */
+/** With the flag nodejs_compat, workerd has node:crypto. */
 const COMPATIBILITY = { compatibilityDate: '2026-04-01' }
 const PAGE_MS = 300_000
 
@@ -94,7 +92,9 @@ async function openWebKit(url) {
 /** Runs it in workerd, with node:crypto or without. */
 async function inWorkerd(folder, compatibilityFlags) {
   await bundle(folder, { workerd: 'everywhere-worker.mjs' })
-  const { Miniflare } = createRequire(join(packageFolder('miniflare', MINIFLARE), 'package.json'))('miniflare')
+  const load = createRequire(join(packageFolder('miniflare', MINIFLARE), 'package.json'))
+  assert.equal(load('workerd/package.json').version, WORKERD)
+  const { Miniflare } = load('miniflare')
   const modulesRoot = join(folder, 'bundled')
   const options = { modules: true, modulesRoot, scriptPath: join(modulesRoot, 'workerd.js') }
   const miniflare = new Miniflare({ ...options, ...COMPATIBILITY, compatibilityFlags })
