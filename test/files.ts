@@ -1,4 +1,4 @@
-// Reads files from folders under test/. In browsers, test/runtimes/chromium/files.ts replaces this file.
+// Reads files from folders under test/. In browsers, test/runtimes/browser/files.ts replaces this file.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

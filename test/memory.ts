@@ -1,4 +1,4 @@
-// Measures how much memory is in use. In browsers, test/runtimes/chromium/memory.ts replaces this file.
+// Measures how much memory is in use. In browsers, test/runtimes/browser/memory.ts replaces this file.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
@@ -14,8 +14,8 @@ export const MOST_COPIES: number = process.versions['deno'] === undefined ? 2 : 
 
 let collector: (() => void) | undefined
 
-/** Runs the garbage collector. */
-export function collect(): void {
+/** Runs the garbage collector, which is asynchronous in Firefox. */
+export async function collect(): Promise<void> {
   collector ??= findCollector()
   collector()
 }

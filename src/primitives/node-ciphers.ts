@@ -1,6 +1,6 @@
 // The ciphers of node:crypto, in place and in chunks.
 import { type Crypto, free, keyInput, nodeCrypto, own, PROVIDER, works } from './node-crypto.ts'
-import { allocate, type Bytes, concat, wipe } from '../core/bytes.ts'
+import { allocate, type Bytes, concat, toHex, wipe } from '../core/bytes.ts'
 import { wiping } from '../core/secret.ts'
 import type { Cbc, Ctr, Gcm, Poly1305 } from './backend.ts'
 import type { Provided } from './choice.ts'
@@ -18,7 +18,8 @@ const CHUNK = 128 * 1024
  */
 function decrypted(update: (chunk: Uint8Array) => Buffer, ciphertext: Uint8Array, into?: Bytes): Bytes {
   const { length } = ciphertext
-  if (into === undefined && length <= CHUNK) return own(update(ciphertext))
+  // workerd throws at an empty update, so an empty text passes no cipher.
+  if (into === undefined && length > 0 && length <= CHUNK) return own(update(ciphertext))
   const text = into ?? allocate(length)
   for (let start = 0; start < length; start += CHUNK) {
     const chunk = update(ciphertext.subarray(start, start + CHUNK))
@@ -161,6 +162,9 @@ export function nodeCbc(): Provided<Cbc> | undefined {
   return { primitives: ['AES-CBC'], provider: PROVIDER, part }
 }
 
+/** The tag for a key, a nonce and 44 bytes of associated data that are all zero, from OpenSSL and from noble. */
+const TAG_OF_ZEROS = '44396577e9bfcd5cbcb43aab941cf5c6'
+
 export function nodePoly1305(): Provided<Poly1305> | undefined {
   const crypto = nodeCrypto()
   if (crypto === undefined) return undefined
@@ -171,11 +175,11 @@ export function nodePoly1305(): Provided<Poly1305> | undefined {
     cipher.final()
     return own(cipher.getAuthTag())
   }
-  // Check associated data in pieces too: a runtime that used only the last piece would not protect the others.
+  // Check associated data in pieces: a runtime that used only the last piece would not protect the others. workerd returns
+  // an empty tag if there is no text.
   const takesPieces = works(() => {
-    const [key, pieces] = [allocate(32), [allocate(32), allocate(12)]]
-    const [first, second] = [tagOf(key, pieces), tagOf(key, [allocate(44)])]
-    if (first.some((byte, index) => byte !== second[index])) throw new Error('associated data in pieces')
+    const tag = tagOf(allocate(32), [allocate(32), allocate(12)])
+    if (toHex(tag) !== TAG_OF_ZEROS) throw new Error('associated data in pieces')
   })
   if (!takesPieces) return undefined
   return {

@@ -99,7 +99,7 @@ function signedByAnother(record: Uint8Array): Uint8Array {
 }
 
 describe('a thief of a credential wants to lose or change something', () => {
-  const timeout = process.env['SLOW'] === '1' ? 600_000 : 60_000
+  const timeout = process.env['SLOW'] === '1' ? 600_000 : 240_000
   it('cannot, by any sequence of reads, writes and drops over the guarded store', { timeout }, async () => {
     const enrolled = await enrol()
     const { store, guarded, vaultId } = enrolled

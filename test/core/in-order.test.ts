@@ -226,7 +226,7 @@ describe('tasks of a stream', () => {
       const { signal } = new AbortController()
       for await (const number of inOrder(numbers(40_001), echo, { most: 4, signal })) {
         if (number % 20_000 !== 0) continue
-        collect()
+        await collect()
         heap.push(memoryInUse())
       }
       growths.push(heap[2]! - heap[1]!)

@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { type Keyset, type KeysetWriter, openFrom, openWriter, type SealedBlock } from '../../src/index.ts'
 import { createPool } from '../../src/pool.ts'
 import { type Blocks, blocksIn, memoryBlobStore } from '../../src/stores.ts'
-import { RUNTIMES } from '../runtimes/runtimes.ts'
+import { PACKAGE_ONLY, RUNTIMES, WORKERD } from '../runtimes/runtimes.ts'
 import { all, failure, makeKeyset, sample } from '../fixtures.ts'
 import { codeIn, functionsOf, noting, textOf, writeExamples } from './guide.ts'
 
@@ -80,6 +80,11 @@ describe('docs/threads.md', () => {
     expect(Object.keys(RUNTIMES)).toEqual(Object.keys(names))
     for (const [name, title] of Object.entries(names))
       expect(rowOf(title).split(' | ')[0]!.trim()).toContain(RUNTIMES[name]!.version)
+    expect(rowOf('workerd').startsWith(`${WORKERD} |`)).toBe(true)
+    for (const name of ['Chromium', 'Firefox']) expect(rowOf(name)).not.toContain('packed library only')
+    // One runtime has two names: workerd with nodejs_compat, and without.
+    expect(PACKAGE_ONLY).toEqual(['webkit', 'workerd', 'workerd-node'])
+    for (const name of ['WebKit', 'workerd']) expect(rowOf(name)).toContain('the packed library only')
   })
 
   it('names the tested versions of the bundlers', () => {

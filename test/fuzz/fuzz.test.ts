@@ -78,7 +78,7 @@ describe('the fuzzer itself', () => {
     expect(await checkInput(greedy, new Uint8Array(8))).toBe('taken')
     // A collection during the read would hide the memory that it takes. Engines also collect by themselves.
     const check = async () => {
-      collect()
+      await collect()
       await expect(checkInput(greedy, new Uint8Array(9))).rejects.toThrow('allocate')
     }
     await vi.waitFor(check, { timeout: 20_000 })

@@ -76,6 +76,34 @@ describe('probing', () => {
     expect(lacking({ argon2: undefined }).argon2id).toBe(portableBackend.argon2id)
   })
 
+  it('uses portable code for Poly1305 if node:crypto returns no tag, or another one, for no text', async () => {
+    const given = [sample(32), [sample(5), sample(20)]] as const
+    const expected = await portableBackend.chachaPolyTag(...given)
+    for (const tag of [Buffer.alloc(0), Buffer.alloc(16), Buffer.alloc(15)]) {
+      const backend = lacking({
+        createCipheriv: (...from: Parameters<typeof crypto.createCipheriv>) =>
+          Object.assign(crypto.createCipheriv(...from), from[0].startsWith('chacha20') && { getAuthTag: () => tag }),
+      })
+      expect(backend.chachaPolyTag, `${tag.length} bytes`).toBe(portableBackend.chachaPolyTag)
+      expect(await backend.chachaPolyTag(...given)).toEqual(expected)
+    }
+  })
+
+  it('opens an empty text where node:crypto takes no empty update', () => {
+    const createDecipheriv = (...from: Parameters<typeof crypto.createDecipheriv>) => {
+      const decipher = crypto.createDecipheriv(...from)
+      const update = decipher.update.bind(decipher)
+      const whole = (chunk: Uint8Array) => (chunk.length === 0 ? refuse() : update(chunk))
+      return Object.assign(decipher, { update: whole })
+    }
+    const backend = lacking({ createDecipheriv })
+    const [key, iv, aad] = [sample(32), sample(12), sample(3)]
+    const sealed = portableBackend.gcmSeal(key, iv, aad, new Uint8Array(0))
+    expect(backend.gcmOpen(key, iv, aad, sealed)).toEqual(new Uint8Array(0))
+    expect(backend.gcmOpen(key, iv, sample(4), sealed)).toBeUndefined()
+    expect(backend.gcmOpen(key, iv, aad, portableBackend.gcmSeal(key, iv, aad, sample(9)))).toEqual(sample(9))
+  })
+
   it('uses portable code for a primitive if one of its functions fails', () => {
     const primitives = (changes: Record<string, unknown>) =>
       Object.entries(lacking(changes).providers).flatMap(([name, provider]) =>

@@ -5,7 +5,7 @@ interface Exclusion {
   readonly reason: string
 }
 
-const chromium = [
+const browsers = [
   {
     file: 'test/conformance/**',
     reason: 'reads the public vectors from a folder, and runs on Node with the same three backends',
@@ -68,7 +68,8 @@ const withoutLibrary = [
 ]
 
 export const EXCLUDED: Readonly<Record<string, readonly Exclusion[]>> = {
-  chromium: [...chromium, ...withoutLibrary],
+  chromium: [...browsers, ...withoutLibrary],
+  firefox: [...browsers, ...withoutLibrary],
   ...Object.fromEntries(
     ['node22', 'node24', 'node26'].map((name) => [name, [...outsideBrowsers, ...servers, ...withoutLibrary]]),
   ),

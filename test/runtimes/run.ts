@@ -1,6 +1,6 @@
 // npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: runs the suite on every runtime, one
-// after the other, and prints a table. --package tests the package's tarball on them too. It fails if a test fails,
-// or if fewer tests pass on a runtime than expected.
+// after the other, and prints a table. --package tests the package's tarball on them too, and without --only also on
+// WebKit and workerd. It fails if a test fails, or if fewer tests pass on a runtime than expected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,18 +8,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { EXCLUDED } from './excluded.ts'
-import { programOf, RUNTIMES } from './runtimes.ts'
+import { PACKAGE_ONLY, programOf, RUNTIMES } from './runtimes.ts'
 
 /** The lowest number of tests that must pass. It detects tests that were lost by mistake. */
 const FLOORS: Readonly<Record<string, number>> = {
-  node20: 2150,
-  node22: 2150,
-  node24: 2150,
-  node26: 2150,
-  bun: 2150,
-  deno: 2150,
-  chromium: 1750,
+  node20: 6500,
+  node22: 6500,
+  node24: 6500,
+  node26: 6500,
+  bun: 6500,
+  deno: 6500,
+  chromium: 6500,
+  firefox: 6500,
 }
+
+/** Firefox is driven over a WebSocket, which Node has by default since version 22. */
+const WITH_WEBSOCKET = ['--experimental-websocket']
+
 const names = Object.keys(FLOORS)
 
 const { values, positionals } = parseArgs({
@@ -57,19 +62,22 @@ async function run(name: string): Promise<Row> {
   const output = join(folder, `${name}.json`)
   const runtime = RUNTIMES[name]
   const excluded = EXCLUDED[name] ?? []
-  const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, []]
+  const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, WITH_WEBSOCKET]
   console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
   for (const { file, reason } of excluded) console.log(`excluded ${file}: ${reason}`)
   const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...positionals]
   const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
   const where = runtime
     ? excluded.flatMap(({ file }) => ['--exclude', file])
-    : ['--config', join(import.meta.dirname, 'vitest.chromium.ts')]
+    : ['--config', join(import.meta.dirname, 'vitest.browser.ts')]
   const start = performance.now()
   const child = spawn(program, [...before, ...vitest, ...reports, ...where], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, ...(runtime && { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` }) },
+    env: {
+      ...process.env,
+      ...(runtime ? { RUNTIME: `${name.replace(/\d+$/, '')} ${runtime.version}` } : { BROWSER: name }),
+    },
   })
   const [code] = (await once(child, 'exit')) as [number | null]
   const minutes = ((performance.now() - start) / 60_000).toFixed(1)
@@ -107,8 +115,8 @@ for (const { runtime, passed, failed, skipped, minutes, verdict } of rows) {
 }
 let isPackageGood = true
 if (values.package) {
-  const runtimes = wanted.filter((name) => RUNTIMES[name] !== undefined).join(',')
-  const options = runtimes === '' ? [] : ['--', '--runtimes', runtimes]
+  const runtimes = [...wanted, ...(values.only === undefined ? PACKAGE_ONLY : [])].join(',')
+  const options = ['--', '--runtimes', runtimes]
   const child = spawn('npm', ['run', '--silent', 'test:package', ...options], { cwd: root, stdio: 'inherit' })
   const [code] = (await once(child, 'exit')) as [number | null]
   isPackageGood = code === 0

@@ -26,11 +26,24 @@ export const RUNTIMES: Readonly<Record<string, Runtime>> = {
   deno: { package: '@deno/linux-x64-glibc', version: '2.9.6', program: 'deno', before: ['run', '--allow-all'] },
 }
 
+/** miniflare, which starts workerd. Newer versions need Node 22. */
+export const MINIFLARE = '4.20260426.0'
+/** The version of workerd that this miniflare installs. */
+export const WORKERD = '1.20260426.1'
+
+/** The runtimes that the package is tested on, and the suite is not. */
+export const PACKAGE_ONLY: readonly string[] = ['webkit', 'workerd', 'workerd-node']
+
 /** Returns the path of a runtime's program. Installs it first, unless it is installed or runs this process. */
 export function programOf({ package: name, version, program }: Runtime): string {
   if (name.startsWith('node-') && version === process.versions.node) return process.execPath
+  return join(packageFolder(name, version), program)
+}
+
+/** Returns the folder of a package. Installs it first, unless it is installed. */
+export function packageFolder(name: string, version: string): string {
   const folder = join(tmpdir(), 'keystrata-runtimes', `${name.replace('/', '-')}-${version}`)
-  const path = join(folder, 'node_modules', name, program)
+  const path = join(folder, 'node_modules', name)
   if (!existsSync(path)) {
     const options = ['--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--silent']
     execFileSync('npm', ['install', ...options, '--save-exact', `${name}@${version}`], { stdio: 'inherit' })

@@ -21,6 +21,18 @@ describe('serveStateStore', () => {
     ask('/_/a', { method: 'PUT', headers, body }, maxBytes === undefined ? {} : { maxBytes })
   const first = { 'If-None-Match': '*' }
 
+  it('stores the whole body where a request has no `body`, as in Firefox', async () => {
+    const inFirefox = (body: string, headers: Record<string, string> = {}) => {
+      const request = new Request('http://localhost/_/a', { method: 'PUT', headers: { ...first, ...headers }, body })
+      Object.defineProperty(request, 'body', { value: undefined })
+      return serveStateStore(behind, request, { maxBytes: 5 })
+    }
+    expect((await inFirefox('longer')).status).toBe(413)
+    expect((await inFirefox('whole', { 'Content-Length': '4' })).status).toBe(400)
+    expect((await inFirefox('whole')).status).toBe(204)
+    expect(Buffer.from((await behind.read('a'))!.bytes).toString()).toBe('whole')
+  })
+
   it('answers as the specification says, and forbids caching', async () => {
     const options = { allowDrop: true }
     const answers = [

@@ -1,5 +1,5 @@
-// npm run test:chromium: runs the suite in headless Chromium (CHROMIUM, or /usr/bin/chromium), with the web and the
-// portable backend.
+// Runs the suite in a browser, with the web and the portable backend: npm run test:chromium, npm run test:firefox.
+// Chromium (CHROMIUM, or /usr/bin/chromium) and Firefox (FIREFOX, or /usr/bin/firefox-esr) run without a window.
 import { realpathSync } from 'node:fs'
 import { dirname, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,7 @@ import { playwright } from '@vitest/browser-playwright'
 import type { Plugin } from 'vite'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import { EXCLUDED } from './excluded.ts'
+import { firefox } from './firefox-provider.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -34,26 +35,46 @@ const threadsFromSource: Plugin = {
   load: (id) => threads[relative(root, id)],
 }
 
+const chromium = () =>
+  playwright({
+    launchOptions: {
+      executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+      args: [
+        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+        ...['--disable-background-networking', '--disable-component-update'],
+        ...['--enable-precise-memory-info', '--js-flags=--expose-gc'],
+      ],
+    },
+  })
+
+const PROVIDERS = { chromium, firefox }
+const name = process.env['BROWSER'] === 'firefox' ? 'firefox' : 'chromium'
+
 const config: ViteUserConfig = defineConfig({
   root,
   plugins: [threadsFromSource],
   resolve: {
     alias: [
-      { find: 'node:crypto', replacement: here('chromium/crypto.ts') },
-      { find: 'node:vm', replacement: here('chromium/vm.ts') },
-      { find: /^.*\/files\.ts$/, replacement: here('chromium/files.ts') },
-      { find: /^(?:\.\.?\/)+memory\.ts$/, replacement: here('chromium/memory.ts') },
+      { find: 'node:crypto', replacement: here('browser/crypto.ts') },
+      { find: 'node:vm', replacement: here('browser/vm.ts') },
+      { find: /^.*\/files\.ts$/, replacement: here('browser/files.ts') },
+      { find: /^(?:\.\.?\/)+memory\.ts$/, replacement: here('browser/memory.ts') },
     ],
   },
   // Bundled before the first test. Otherwise vite would find them later and reload the page during a test.
   optimizeDeps: { include: ['buffer/', 'des.js', 'fast-check', 'bcryptjs', 'micro-packed'] },
   // node_modules may be a link to another folder.
-  server: { fs: { allow: [root, dirname(realpathSync(`${root}node_modules/vitest`))] } },
+  server: {
+    fs: { allow: [root, dirname(realpathSync(`${root}node_modules/vitest`))] },
+    // Tests use shared memory, which only such pages have.
+    headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+  },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: EXCLUDED['chromium']!.map(({ file }) => file),
-    setupFiles: [here('chromium/setup.ts')],
+    exclude: EXCLUDED[name]!.map(({ file }) => file),
+    setupFiles: [here('browser/setup.ts')],
     isolate: false,
+    env: { RUNTIME: name === 'firefox' ? 'Firefox' : 'Chrome' },
     reporters: ['default', './test/plain-summary.ts'],
     maxWorkers: 2,
     testTimeout: 240_000,
@@ -62,19 +83,8 @@ const config: ViteUserConfig = defineConfig({
       enabled: true,
       headless: true,
       screenshotFailures: false,
-      instances: [{ browser: 'chromium' }],
-      provider: playwright({
-        launchOptions: {
-          executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-          args: [
-            ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
-            ...['--disable-background-networking', '--disable-component-update'],
-            ...['--enable-precise-memory-info', '--js-flags=--expose-gc'],
-            // Tests use shared memory, which a page otherwise gets only with cross-origin isolation headers.
-            '--enable-features=SharedArrayBuffer',
-          ],
-        },
-      }),
+      instances: [{ browser: name }],
+      provider: PROVIDERS[name](),
     },
   },
 })

@@ -39,6 +39,8 @@ const setImmediate = (task: () => void): void => {
   port2.postMessage(0)
 }
 
-const process = { env: {}, versions: {} }
+// vite puts the settings of vitest.browser.ts there.
+const { RUNTIME } = (import.meta as unknown as { env: { RUNTIME: string } }).env
+const process = { env: { RUNTIME }, versions: {} }
 
 Object.assign(globalThis, { Buffer, process, setImmediate })

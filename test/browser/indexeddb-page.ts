@@ -1,4 +1,4 @@
-// The page of firefox.ts: it runs the laws of the stores in IndexedDB, and what needs several tabs or a restart.
+// The page of indexeddb.ts: it runs the laws of the stores in IndexedDB, and what needs several tabs or a restart.
 import { indexedDbBlobStore, indexedDbStateStore } from '../../src/stores/indexeddb.ts'
 import { blobStoreLaws, type Law, stateStoreLaws } from '../../src/stores/contract.ts'
 import { checkStore } from '../../src/stores.ts'
