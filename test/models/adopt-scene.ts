@@ -235,7 +235,7 @@ export const ADOPT: readonly Scenario[] = [
       bounds: {},
       isRandom: true,
       reached: [/adopt/, /revoked elsewhere/, /superseded/, /forget/],
-      test: { runs: 30, slow: 200, seed: 3 },
+      test: { runs: 30, slow: 200, seed: 7 },
     },
   ),
   scenario(

@@ -134,7 +134,7 @@ const rotating =
     let forgotten: Keyset | undefined
     if (hasSlowOwner) run.add('slow', (machine) => rekeyAll(blocksIn(blobs.as(machine)), k1), { restarts: 1 })
     const [stale, today] = DELEGATIONS
-    const labels = [OLD.label, OTHER.label].slice(0, old)
+    const labels = [OTHER, OLD].slice(0, old).map(({ label }) => label)
     const addWorker = (name: string, delegation: Delegation) =>
       run.add(name, (machine) => work(state.as(machine), blocksIn(blobs.as(machine)), delegation, labels), {
         restarts: 1,

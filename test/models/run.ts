@@ -54,7 +54,7 @@ const counted = (counts: ReadonlyMap<string, number>): string =>
     .map(([name, count]) => `${name} ${count}`)
     .join(', ')
 
-let isBroken = false
+const found = { isBroken: false }
 
 function print(scenario: Scenario, how: string, bounds: Bounds, report: Report): void {
   const { runs, outcomes, faults, seconds, shortest, violations } = report
@@ -62,7 +62,7 @@ function print(scenario: Scenario, how: string, bounds: Bounds, report: Report):
   console.log(`  outcomes: ${counted(outcomes)}`)
   if (faults.size > 0) console.log(`  faults: ${counted(faults)}`)
   if (shortest === undefined) return
-  isBroken = true
+  found.isBroken = true
   const repeats = shortest.seed === undefined ? `--choices ${shortest.choices?.join('.')}` : `--seed ${shortest.seed}`
   console.log(`  VIOLATIONS: ${violations}. ${shortest.message}\n    ${shortest.trace.join('\n    ')}`)
   console.log(`  repeat it: npm run models -- --repeat '${nameOf(scenario)}' ${repeats}`)
@@ -115,7 +115,7 @@ if (repeated !== undefined) {
   const { runs, exhausted, cutOff, random } = totals
   console.log(
     `\n${runs} runs of ${only.length} protocols: ${exhausted} scenarios exhaustive, ${cutOff} in order but cut off, ` +
-      `${random} random, from seed ${seed}. ${isBroken ? 'A RULE IS BROKEN.' : 'No violation.'}`,
+      `${random} random, from seed ${seed}. ${found.isBroken ? 'A RULE IS BROKEN.' : 'No violation.'}`,
   )
 }
-process.exitCode = isBroken ? 1 : 0
+process.exitCode = found.isBroken ? 1 : 0
