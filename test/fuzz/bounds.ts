@@ -1,5 +1,6 @@
 // The rules that hold for every input, valid or not:
-// - A reader throws nothing but a KeystrataError, and that has no `cause`, because a cause could quote bytes.
+// - A reader throws nothing but a KeystrataError, and that has no `cause`, because a cause could quote bytes. What else
+//   a target expects, such as the error of a store, it names itself.
 // - For an input of n bytes, a reader allocates at most MOST_COPIES × n bytes and 1 MiB more than for an honest
 //   object of the same kind. That is a copy or the content, and the chunks that a cipher leaves. Memory freed at once
 //   counts too.
@@ -47,26 +48,42 @@ interface Reading {
 }
 
 /** Gives `bytes` to every reader of a target. `made` is too low if the garbage collector runs meanwhile. */
-async function readBy({ reads }: Target, bytes: Uint8Array): Promise<Reading> {
+async function readBy(target: Target, bytes: Uint8Array): Promise<Reading> {
   let outcome = ''
   let made = 0
-  for (const read of reads) {
+  for (const read of target.reads) {
     const before = memoryInUse()
-    const code = await outcomeOf(read, bytes)
+    const code = await (target.isImpatient === true
+      ? withoutPauses(() => outcomeOf(target, read, bytes))
+      : outcomeOf(target, read, bytes))
     made = Math.max(made, memoryInUse() - before)
     if (outcome !== 'taken') outcome = code
   }
   return { outcome, made }
 }
 
-async function outcomeOf(read: Target['reads'][number], bytes: Uint8Array): Promise<string> {
+async function outcomeOf({ names }: Target, read: Target['reads'][number], bytes: Uint8Array): Promise<string> {
   try {
     await read(bytes)
     return 'taken'
   } catch (error) {
+    const name = names?.(error)
+    if (name !== undefined) return name
     if (!(error instanceof KeystrataError)) throw error
     if (error.cause !== undefined) throw new Error('a KeystrataError has a cause', { cause: error })
     return error.code
+  }
+}
+
+/** Runs `body` with timers that end at once. */
+async function withoutPauses<T>(body: () => Promise<T>): Promise<T> {
+  const original = globalThis.setTimeout
+  const instant = (callback: () => void) => original(callback, 0)
+  globalThis.setTimeout = instant as typeof setTimeout
+  try {
+    return await body()
+  } finally {
+    globalThis.setTimeout = original
   }
 }
 

@@ -18,6 +18,10 @@ export interface Target {
   readonly around?: (part: Uint8Array) => Uint8Array
   /** The functions that read such an object. */
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
+  /** Returns a name for an error that may come out beside a KeystrataError, such as that of a store. */
+  readonly names?: (error: unknown) => string | undefined
+  /** Whether pauses between tries end at once. */
+  readonly isImpatient?: boolean
 }
 
 /** Returns a target for a block. It damages each part alone, and both parts together. */

@@ -9,6 +9,7 @@ const { vaultTargets } = await import('./vault-targets.ts')
 const { clientTargets } = await import('./client-targets.ts')
 const { recoveryTargets } = await import('./recovery-targets.ts')
 const { fleetTargets } = await import('./fleet-targets.ts')
+const { storeTargets } = await import('./store-targets.ts')
 
 export const targets: readonly Target[] = [
   ...keysetTargets,
@@ -16,4 +17,5 @@ export const targets: readonly Target[] = [
   ...clientTargets,
   ...recoveryTargets,
   ...fleetTargets,
+  ...storeTargets,
 ]
