@@ -8,7 +8,7 @@ import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { checkedFlag, checkedName, readBlob } from './checked.ts'
+import { checkedFlag, listBlobs, readBlob } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -312,7 +312,7 @@ class BlocksUnder implements Blocks {
     const { prefix = '' } = optionsFrom(options, { prefix: 'optional' }, 'heads')
     labelPrefixFrom(prefix)
     const waiting: Promise<BlockHead | undefined>[] = []
-    for await (const { name } of this.#blobs.list(`${this.#path}/${prefix}`)) {
+    for await (const { name } of listBlobs(this.#blobs, `${this.#path}/${prefix}`)) {
       const label = this.#labelIn(name)
       if (label === undefined) continue
       const reading = this.#headAt(label)
@@ -325,9 +325,8 @@ class BlocksUnder implements Blocks {
   }
 
   /** Returns the label in the name of a head, or undefined if it is another blob, which no label can name. */
-  #labelIn(name: unknown): string | undefined {
-    const start = `${this.#path}/`
-    const label = checkedName(name, start).slice(start.length)
+  #labelIn(name: string): string | undefined {
+    const label = name.slice(this.#path.length + 1)
     return /^[\da-f]{64}$/.test(label) ? label : undefined
   }
 

@@ -177,7 +177,7 @@ const legacyBlock = await legacy.scope('private').seal(sample(40))
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 /** Any bytes as text: as UTF-8, or else as UTF-16, which has lone surrogates too. */
-const textIn = (bytes: Uint8Array): string =>
+export const textIn = (bytes: Uint8Array): string =>
   // The Buffer of browsers needs 18 times the memory of a long text, which would count against the reader.
   bytes.length % 2 === 0 || bytes.length > 100_000
     ? new TextDecoder().decode(bytes)

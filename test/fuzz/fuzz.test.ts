@@ -31,6 +31,18 @@ describe('hostile bytes', () => {
     },
   )
 
+  it.each(targets.filter(({ isTotal }) => isTotal !== true).map((target) => [target.name, target] as const))(
+    'some inputs are refused as %s',
+    async (_, target) => {
+      const outcomes: Set<string> = new Set()
+      for (const bytes of fc.sample(inputsOf(target), { numRuns: 500, seed: 27 })) {
+        outcomes.add(await checkInput(target, bytes))
+        if (outcomes.size > 1 || !outcomes.has('taken')) return
+      }
+      expect([...outcomes], 'every input was taken').not.toEqual(['taken'])
+    },
+  )
+
   it.each(targets.map((target) => [target.name, target] as const))(
     'as %s with megabytes appended',
     async (_, target) => {

@@ -20,6 +20,8 @@ export interface Target {
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
   /** Returns a name for an error that may come out beside a KeystrataError, such as that of a store. */
   readonly names?: (error: unknown) => string | undefined
+  /** Whether every input is valid. Such a target checks what comes back. */
+  readonly isTotal?: boolean
   /** Whether pauses between tries end at once. */
   readonly isImpatient?: boolean
 }

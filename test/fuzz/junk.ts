@@ -3,7 +3,7 @@
 // one call: 0 is an honest answer. So an input of zeros is an honest store.
 import { KeystrataError } from '../../src/index.ts'
 import { RefusedByStore, StoreMistake } from '../../src/state/checked.ts'
-import type { BlobStore, RegistryStore } from '../../src/stores.ts'
+import { type BlobStore, type Blocks, blocksIn, type RegistryStore, type SharedBlocks } from '../../src/stores.ts'
 
 /** What a junk store throws. */
 export class JunkError extends Error {}
@@ -93,9 +93,16 @@ const wrongTypes: readonly (() => unknown)[] = [
   () => Promise.reject('thrown'),
   // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a store may throw anything
   () => Promise.reject(undefined),
-  () => Object.defineProperty({}, 'version', { get: () => Promise.reject(new JunkError('in a getter')) }),
+  () =>
+    Object.defineProperty({}, 'version', {
+      get: () => {
+        throw new JunkError('in a getter')
+      },
+    }),
 ]
 const wrongType = (kind: number): unknown => wrongTypes[kind % wrongTypes.length]!()
+/** What can stand inside an answer: none of these throws, or rejects when nobody awaits it. */
+export const wrongValue = (kind: number): unknown => wrongTypes[kind % 18]!()
 
 const VERSIONS = [0, -1, 1.5, NaN, Infinity, 2 ** 53, 2 ** 53 - 1, 2 ** 32, 1_000_000, '1', 1n, null]
 
@@ -145,7 +152,7 @@ export function junkStore(objects: Objects, bytes: Uint8Array, hasListing = true
       case 3:
         return { version, bytes: otherBytes(honest?.bytes, more, objects) }
       case 4:
-        return { version, bytes: wrongType(more) }
+        return { version, bytes: wrongValue(more) }
       default: {
         const before = (more % version) + 1
         return { version: before, bytes: stored.get(name)?.[before - 1] ?? new Uint8Array(more) }
@@ -238,9 +245,9 @@ export function junkBlobs(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Ar
       () => [wrongType(more)],
       () => [...found, ...found],
       () => [],
-      () => [...found, { name: wrongType(more % 19), size: 1, modified: new Date(0) }],
+      () => [...found, { name: wrongValue(more), size: 1, modified: new Date(0) }],
       () => [{ name: `${prefix}x`, size: 1, modified: new Date(0) }, ...found],
-      () => [{ name: prefix, size: sizes[more % sizes.length], modified: wrongType(more % 19) }],
+      () => [{ name: prefix, size: sizes[more % sizes.length], modified: wrongValue(more) }],
       () => [...stored.keys()].map((name) => ({ name, size: more, modified: new Date(NaN) })),
       () => found.map((each) => ({ ...(each as object), size: sizes[more % sizes.length] })),
     ]
@@ -279,4 +286,35 @@ export function junkBlobs(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Ar
     },
     list: (prefix) => list(prefix) as AsyncGenerator<never>,
   }
+}
+
+/** Returns a store of blocks, as a product implements it itself, which answers by a script. */
+export function junkBlocks(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Array): SharedBlocks {
+  const script = new Script(bytes)
+  const own = blocksIn(junkBlobs(blobs, new Uint8Array(0)))
+  const around = (blocks: Blocks, where: string): Blocks => {
+    const answer = async <T>(call: string, honest: () => Promise<T>): Promise<T> => {
+      const { kind, more } = script.next(where + call)
+      if (kind === 0) return honest()
+      if (kind % 3 === 0) return wrongType(more) as T
+      const found = await honest()
+      if (typeof found !== 'object' || found === null) return (kind % 3 === 1) as T
+      const names = Object.keys(found)
+      const junk = kind % 3 === 1 ? wrongValue(more) : new Uint8Array(more)
+      return { ...found, [names[more % names.length]!]: junk }
+    }
+    return {
+      has: (label) => answer(`has ${label}`, () => blocks.has(label)),
+      get: (label) => answer(`get ${label}`, () => blocks.get(label)),
+      put: (block) => answer(`put ${block.label}`, () => blocks.put(block)),
+      async *heads(options) {
+        for await (const head of blocks.heads(options)) yield await answer(`head ${head.label}`, async () => head)
+      },
+      replaceEnvelope: (head, next) => answer(`replace ${head.label}`, () => blocks.replaceEnvelope(head, next)),
+      delete: (label) => answer(`delete ${label}`, () => blocks.delete(label)),
+      head: (label) => answer(`head ${label}`, async () => blocks.head?.(label)),
+      putHead: (head) => answer(`putHead ${head.label}`, async () => (await blocks.putHead?.(head)) ?? false),
+    }
+  }
+  return { ...around(own, ''), shared: (share) => around(own.shared(share), share) }
 }

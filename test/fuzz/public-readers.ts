@@ -99,7 +99,7 @@ function isInput(checker: ts.TypeChecker, type: ts.Type, depth: number): boolean
     .some((each) => each.getCallSignatures().length === 0 && isInput(checker, each, depth - 1))
 }
 
-/** Returns the declarations of what the `reads` of a file call, also through functions of the folder. */
+/** Returns the declarations of what the `reads` of a file call, also through functions of the tests. */
 function calledIn(checker: ts.TypeChecker, source: ts.SourceFile): Set<ts.Node> {
   const found: Set<ts.Node> = new Set()
   const seen: Set<ts.Node> = new Set()
@@ -117,20 +117,20 @@ function calledIn(checker: ts.TypeChecker, source: ts.SourceFile): Set<ts.Node> 
     const isReads = ts.isPropertyAssignment(node) || ts.isShorthandPropertyAssignment(node)
     if (isReads && node.name.getText() === 'reads') inside(node)
     // A target that a function makes: the function has its `reads`, and its arguments may have more.
-    else if (ts.isCallExpression(node) && /Targets?$/.test(node.expression.getText())) inside(node)
+    else if (ts.isCallExpression(node) && /targets?$/i.test(node.expression.getText())) inside(node)
     ts.forEachChild(node, visit)
   }
   visit(source)
   return found
 }
 
-/** Returns the bodies of the functions of this folder that a name stands for. */
+/** Returns the bodies of the functions of the tests that a name stands for. */
 function bodiesOf(checker: ts.TypeChecker, identifier: ts.Identifier): ts.Node[] {
   const symbol = checker.getSymbolAtLocation(identifier)
   if (symbol === undefined) return []
   const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
   return (target.declarations ?? []).filter((declaration) => {
-    if (!declaration.getSourceFile().fileName.includes('/test/fuzz/')) return false
+    if (!declaration.getSourceFile().fileName.includes('/test/')) return false
     if (ts.isFunctionDeclaration(declaration)) return true
     return ts.isVariableDeclaration(declaration) && isOfFunctions(declaration.initializer)
   })

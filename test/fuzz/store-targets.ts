@@ -1,9 +1,10 @@
 // Everything that reads a store of a product, while that store answers with junk.
-import { createKeyset, type Keyset } from '../../src/index.ts'
 import {
   changeKeyset,
   checkRetired,
   checkWriter,
+  createKeyset,
+  type Keyset,
   type Log,
   loadKeyset,
   openFrom,
@@ -38,23 +39,17 @@ import {
   prefixed,
   type RegistryStore,
   routed,
+  type SharedBlocks,
 } from '../../src/stores.ts'
 import { serveStateStore } from '../../src/stores/http.ts'
-import {
-  createProfile,
-  deriveLogin,
-  loadProfile,
-  loadRecord,
-  restoreProfile,
-  saveProfile,
-} from '../../src/vault.ts'
+import { createProfile, deriveLogin, loadProfile, loadRecord, restoreProfile, saveProfile } from '../../src/vault.ts'
 import { deriveClient } from '../../src/client.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { OpenedVault } from '../../src/vault/block.ts'
 import { logIdOf } from '../../src/state/record-layout.ts'
-import { ALICE, all, CHEAP, hex, makeKeyset, newestBytes, PASSWORD, sample } from '../fixtures.ts'
+import { ALICE, all, CHEAP, hex, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
 import type { Target } from './inputs.ts'
-import { honestScripts, junkBlobs, junkStore, type Objects, objectsIn, storeError } from './junk.ts'
+import { honestScripts, junkBlobs, junkBlocks, junkStore, type Objects, objectsIn, storeError } from './junk.ts'
 
 /** Returns a target for an operation on a state store. */
 function storeTarget(
@@ -82,6 +77,17 @@ function blobTarget(
     name: `blobs-${name}`,
     seeds: honestScripts,
     reads: [true, false].map((copies) => (script) => use(junkBlobs(blobs, script, copies))),
+    names: storeError,
+    isImpatient: true,
+  }
+}
+
+/** Returns a target for an operation on blocks that a product stores in its own way. */
+function blocksTarget(name: string, use: (blocks: SharedBlocks) => Promise<unknown>): Target {
+  return {
+    name: `blocks-${name}`,
+    seeds: honestScripts,
+    reads: [(script) => use(junkBlocks(stored, script))],
     names: storeError,
     isImpatient: true,
   }
@@ -178,7 +184,7 @@ await registryOf({
   },
 }).listClients('acme')
 const registryObjects = await objectsIn(withClient, 'registry', ...registryNames)
-const { escrow, activationCode } = client.safeguard()
+const { escrow } = client.safeguard()
 await registry.safeguard(escrow, { account: 'acme' })
 const safeguardedObjects = await objectsIn(withClient, 'registry', ...registryNames)
 const desktop = { account: 'acme', name: 'desktop' }
@@ -200,13 +206,11 @@ const refs: string[] = []
 const sharedRefs: string[] = []
 for await (const each of sealInto(blocksIn(blobs), writer, [sample(100), sample(200)], { shares: [share.id] })) {
   refs.push(each.ref)
-  sharedRefs.push(each.shared.get(share.id)!)
+  sharedRefs.push(each.shared!.get(share.id)!)
 }
 for await (const each of packInto(blocksIn(blobs), writer, [sample(10, 2), sample(20, 2)])) refs.push(each.ref)
 const stored: ReadonlyMap<string, Uint8Array> = new Map(
-  await Promise.all(
-    (await all(blobs.list(''))).map(async ({ name }) => [name, (await blobs.get(name))!] as const),
-  ),
+  await Promise.all((await all(blobs.list(''))).map(async ({ name }) => [name, (await blobs.get(name))!] as const)),
 )
 const later = keyset.regenerate()
 const reader = friend.acceptShare(share.invite(friend.card()), keyset.card())
@@ -264,7 +268,9 @@ export const storeTargets: readonly Target[] = [
     await store.write('profile', 99, changed.record)
     await store.drop('profile', 1)
   }),
-  storeTarget('guard-write', credentialObjects, (store) => guardProfiles(store).write('profile', 2, begun.changePassword(login).record)),
+  storeTarget('guard-write', credentialObjects, (store) =>
+    guardProfiles(store).write('profile', 2, begun.changePassword(login).record),
+  ),
   storeTarget('guard-keyring', profileObjects, async (store) =>
     guardProfiles(store).write(keyringName, 9, (await withProfile.read(keyringName))!.bytes),
   ),
@@ -280,7 +286,9 @@ export const storeTargets: readonly Target[] = [
     await each.safeguard(escrow, { account: 'acme' })
     await each.clearEscrow(desktop)
   }),
-  registryTarget('registration', safeguardedObjects, (each) => each.buildRegistration(desktop, keyset, { expires: until })),
+  registryTarget('registration', safeguardedObjects, (each) =>
+    each.buildRegistration(desktop, keyset, { expires: until }),
+  ),
   registryTarget('clients', registryObjects, async (each) => {
     await each.listClients('acme')
     await each.removeClient(desktop)
@@ -335,4 +343,15 @@ export const storeTargets: readonly Target[] = [
     await blocks.replaceEnvelope(wholeBlock, keyset.rekey(wholeBlock))
     await blocks.delete(label)
   }),
+
+  blocksTarget('seal-into', (blocks) =>
+    all(sealInto(blocks, writer, [sample(100), sample(300)], { shares: [share.id] })),
+  ),
+  blocksTarget('pack-into', (blocks) => all(packInto(blocks, writer, [sample(10, 2), sample(20, 3)]))),
+  blocksTarget('open-from', (blocks) => all(openFrom(blocks, keyset, refs))),
+  blocksTarget('open-shared', (blocks) => all(openFrom(blocks.shared(reader.id), reader, sharedRefs))),
+  blocksTarget('verify', (blocks) => all(verifyBlocks(blocks, keyset, refs))),
+  blocksTarget('share-from', (blocks) => all(shareFrom(blocks, share, refs))),
+  blocksTarget('rekey', (blocks) => rekeyBlocks(blocks, later)),
+  blocksTarget('check-retired', (blocks) => checkRetired(blocks, keyset, { logs: [] })),
 ]

@@ -10,6 +10,8 @@ const { clientTargets } = await import('./client-targets.ts')
 const { recoveryTargets } = await import('./recovery-targets.ts')
 const { fleetTargets } = await import('./fleet-targets.ts')
 const { storeTargets } = await import('./store-targets.ts')
+const { textTargets } = await import('./text-targets.ts')
+const { adapterTargets } = await import('./adapter-targets.ts')
 
 export const targets: readonly Target[] = [
   ...keysetTargets,
@@ -18,4 +20,6 @@ export const targets: readonly Target[] = [
   ...recoveryTargets,
   ...fleetTargets,
   ...storeTargets,
+  ...textTargets,
+  ...adapterTargets,
 ]
