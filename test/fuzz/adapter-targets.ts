@@ -251,6 +251,8 @@ export const adapterTargets: readonly Target[] = [
       (bytes) => useState(httpStateStore('https://example.org/state', { fetch: async () => responseOf(bytes) })),
     ],
     names: plainError,
+    // Each call builds the answer anew.
+    copies: 16,
   },
   {
     name: 'http-refusal',
@@ -301,6 +303,8 @@ export const adapterTargets: readonly Target[] = [
       (bytes) => s3BlobStore({ client: s3Of(bytes), bucket: 'b' }).get('a'),
     ],
     names: (error) => plainError(error) ?? (isOfS3(error) ? 'the error of the SDK' : undefined),
+    // Each call builds the answer anew, and so does the SDK.
+    copies: 24,
     isImpatient: true,
   },
   {
@@ -353,12 +357,13 @@ export const adapterTargets: readonly Target[] = [
   {
     // Every write waits for the disk.
     name: 'folder-writes',
+    isSlow: true,
     seeds: [file('a/_1', sample(5)), concat(file('a/_2', sample(5)), file('a/_floor', utf8('2')))],
     reads: [
       (bytes) =>
         inFolder(bytes, async (path) => {
-          await useBlobs(folderBlobStore(path))
           await useState(folderStateStore(path))
+          await useBlobs(folderBlobStore(path))
         }),
     ],
     names: fileError,

@@ -120,7 +120,7 @@ export async function checkInput(target: Target, input: Uint8Array): Promise<str
   for (let turn = 0; ; turn++) {
     const { outcome, made } = await readBy(target, bytes)
     if (Buffer.compare(bytes, copy) !== 0) throw new Error('a reader has written to its input')
-    if (made <= most + MOST_COPIES * bytes.length + MIB) return outcome
+    if (made <= most + (target.copies ?? MOST_COPIES) * bytes.length + (target.slack ?? MIB)) return outcome
     if (turn === MEASURES)
       throw new Error(`${bytes.length} bytes as ${target.name} (${outcome}) made a reader allocate ${made} bytes`)
     await new Promise((resolve) => setTimeout(resolve, turn))

@@ -64,6 +64,9 @@ function storeTarget(
     reads: [true, false].map((hasListing) => (script) => use(junkStore(objects, script, hasListing))),
     names,
     isImpatient: true,
+    // An operation that starts again allocates what it needs again.
+    slack: 16 * 1024 * 1024,
+    isSlow: true,
   }
 }
 
@@ -79,6 +82,8 @@ function blobTarget(
     reads: [true, false].map((copies) => (script) => use(junkBlobs(blobs, script, copies))),
     names: storeError,
     isImpatient: true,
+    // An operation that starts again allocates what it needs again.
+    slack: 16 * 1024 * 1024,
   }
 }
 
@@ -90,6 +95,8 @@ function blocksTarget(name: string, use: (blocks: SharedBlocks) => Promise<unkno
     reads: [(script) => use(junkBlocks(stored, script))],
     names: storeError,
     isImpatient: true,
+    // An operation that starts again allocates what it needs again.
+    slack: 16 * 1024 * 1024,
   }
 }
 

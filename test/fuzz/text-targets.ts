@@ -87,6 +87,8 @@ const textTarget = (
   name: `text-${name}`,
   seeds: seeds.map(utf8),
   reads: reads.map((read) => (bytes: Uint8Array) => read(text(bytes))),
+  // A text is looked at letter by letter, as an array of letters.
+  copies: 24,
   isImpatient,
   ...(names !== undefined && { names }),
 })
