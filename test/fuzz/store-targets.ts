@@ -264,8 +264,15 @@ export const storeTargets: readonly Target[] = [
   storeTarget('save-credential', credentialObjects, (store) =>
     saveCredential(store, nextRecord, nextLogin.credential, cheapBcrypt),
   ),
-  storeTarget('verify-credential', credentialObjects, (store) =>
-    verifyCredential(store, login.credential, cheapBcrypt),
+  storeTarget(
+    'verify-credential',
+    credentialObjects,
+    (store) => verifyCredential(store, login.credential, cheapBcrypt),
+    // The server's own row is damaged: that is not the fault of a client.
+    (error) =>
+      error instanceof Error && error.message.startsWith('the verifier of a password is damaged')
+        ? 'a damaged row'
+        : storeError(error),
   ),
   storeTarget('guard', profileObjects, async (given) => {
     const store = guardProfiles(given)
