@@ -71,12 +71,7 @@ export interface Slot {
 }
 
 /** Returns what callers see of a slot. */
-export function shownSlot(
-  keysetId: Uint8Array,
-  facts: SlotFacts,
-  isCurrent: boolean,
-  damage?: KeystrataError | undefined,
-): Slot {
+export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boolean, damage?: KeystrataError): Slot {
   const { created, label, to } = facts
   return Object.freeze({
     id: toHex(slotId(keysetId, facts)),

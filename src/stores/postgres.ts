@@ -298,7 +298,7 @@ function bytesIn(row: object): Bytes {
 function rowsIn(answer: unknown): object[] {
   const { rows } = Object(answer) as { rows?: unknown }
   const isRow = (row: unknown) => typeof row === 'object' && row !== null
-  if (Array.isArray(rows) && rows.every(isRow)) return rows as object[]
+  if (Array.isArray(rows) && rows.every(isRow)) return rows
   throw new StoreMistake('the database client returned something else than { rows }, an array of objects')
 }
 

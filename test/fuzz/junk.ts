@@ -175,7 +175,7 @@ export function junkStore(objects: Objects, bytes: Uint8Array, hasListing = true
     if (kind % 4 === 2) return false
     return more % 2 === 0 ? wrongType(19) : (honest(), wrongType(20))
   }
-  async function* versions(name: string, from: number): AsyncGenerator<unknown> {
+  async function* versions(name: string, from: number): AsyncGenerator {
     const list = (stored.get(name) ?? []).flatMap((each, index) =>
       each === undefined || index + 1 < from ? [] : [{ version: index + 1, bytes: each } as unknown],
     )
@@ -191,7 +191,7 @@ export function junkStore(objects: Objects, bytes: Uint8Array, hasListing = true
       () => [],
     ]
     for (const each of kind === 0 ? list : edits[kind % edits.length]!()) {
-      await undefined
+      await Promise.resolve()
       yield each
     }
   }
@@ -235,7 +235,7 @@ export function junkBlobs(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Ar
     if (kind === 0) return honest()
     return kind % 3 === 0 ? wrongType(more) : kind % 3 === 1 ? honest() && false : more % 2 === 0
   }
-  async function* list(prefix: string): AsyncGenerator<unknown> {
+  async function* list(prefix: string): AsyncGenerator {
     const found = [...stored]
       .filter(([name]) => name.startsWith(prefix))
       .map(([name, { length }]): unknown => ({ name, size: length, modified: new Date(0) }))
@@ -252,7 +252,7 @@ export function junkBlobs(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Ar
       () => found.map((each) => ({ ...(each as object), size: sizes[more % sizes.length] })),
     ]
     for (const each of kind === 0 ? found : edits[kind % edits.length]!()) {
-      await undefined
+      await Promise.resolve()
       yield each
     }
   }
