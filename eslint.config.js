@@ -16,6 +16,7 @@ export default defineConfig(
       'test/pool/*.mjs',
       'test/server/*.mjs',
       'test/mutation/*.mjs',
+      'test/interop/*.mjs',
       '.stryker-tmp',
       'examples/*.mjs',
       'bench/*.mjs',

@@ -23,6 +23,17 @@ export function envelopeLength(stored: Uint8Array): number {
   return parseHeader(stored, 'envelope', ObjectType.envelope, BLOCK_SUITES).suite.envelopeBytes
 }
 
+/** Mode 3 in an envelope of a keyset's block: its key is random. The mode stands in front of the mask and the tag. */
+const RANDOM_MODE = 3
+const MASK_AND_TAG_BYTES = 64
+
+/**
+ * Returns whether the block of this envelope has a random key. Then sealing the same content again gives another
+ * ciphertext under the same label.
+ * @param envelope the envelope of a block that can be shared, from a keyset
+ */
+export const hasRandomKey = (envelope: Uint8Array): boolean => envelope.at(-1 - MASK_AND_TAG_BYTES) === RANDOM_MODE
+
 /**
  * Copies an envelope.
  * @throws KeystrataError `malformed` if it is longer than any envelope

@@ -8,6 +8,7 @@ import { publicKeyId } from '../core/key-pairs.ts'
 import { optionsFrom } from '../core/options.ts'
 import { BLOCK_SUITES, KEYSET_SUITES, Strength } from '../core/suite.ts'
 import type { Blocks } from '../state/blocks.ts'
+import { readHeads } from '../state/checked-blocks.ts'
 import { type LogReader, StoredLog } from '../state/log.ts'
 import { type Ahead, AHEAD, paceFrom, sourceFrom } from '../state/pace.ts'
 import { assertComplete, type CompleteContents, type RetiredCheck } from './changes.ts'
@@ -61,7 +62,7 @@ export async function checkRetired(
     if (pace.signal?.aborted === true) throw new KeystrataError('aborted')
   }
   assertGoing()
-  for await (const { label, envelope } of blocks.heads()) {
+  for await (const { label, envelope } of readHeads(blocks)) {
     assertGoing()
     found.heads++
     const need = needOf(envelope, contents, retired)

@@ -111,7 +111,8 @@ interface RecoverOptions extends OpenOptions {
  * Tests whether a slot opens the keyset in the store: the drill. It does everything that {@link recoverKeyset} does, and gives
  * no keys. Run it after {@link addSlot}, and once a year with the sheets, all of the parts, or the devices themselves.
  * @param by a recovery key, or the keyset whose card has a slot. With a card, this does not check whose keyset it is
- * @returns the slot that opened. If its `isCurrent` is false, it opens only an older version: call {@link renewSlots}
+ * @returns the slot that opened. If its `isCurrent` is false, it opens only an older version: call {@link renewSlots}. If it
+ *   has `damage`, the newest stored version of the slots is damaged, and an older one was used
  * @throws KeystrataError and TypeError as {@link recoverKeyset} without options
  * @example
  * ```ts
@@ -186,7 +187,7 @@ async function openSlot(
 ): Promise<{ slot: Slot; keyset: Keyset }> {
   const { atLeast, allowWeaker } = parseOpenOptions(options)
   if (id !== undefined && typeof id !== 'string') throw new TypeError('id must be a string')
-  const { slots, stored, master } = await repeatedly(
+  const { slots, stored, master, damage } = await repeatedly(
     () => findSlot(store, opener),
     (error) => mayBeLate(error, true),
   )
@@ -198,7 +199,7 @@ async function openSlot(
     assertSignedBy(keys, slots)
     opener.assertAccepted(keys, stored.facts.to)
     if (id !== undefined && keyset.id !== id) throw anotherKeyset(keyset.id, id)
-    return { slot: shownSlot(slots.header.ownerId, stored.facts, isNewest), keyset }
+    return { slot: shownSlot(slots.header.ownerId, stored.facts, isNewest, damage), keyset }
   } catch (error) {
     keyset.dispose()
     throw error
@@ -213,9 +214,12 @@ function anotherKeyset(found: string, expected: string): KeystrataError {
 /** Returns whether a late read may have returned a keyset that is older than its slots. */
 const isOlderKeyset = (error: unknown): boolean => error instanceof KeystrataError && error.code === 'key-not-found'
 
-async function findSlot(store: CheckedStore, opener: Opener): Promise<OpenedSlot> {
+async function findSlot(
+  store: CheckedStore,
+  opener: Opener,
+): Promise<OpenedSlot & { readonly damage: KeystrataError | undefined }> {
   const { value, damage } = await readSlots(store, (slots) => openedIn(slots, opener))
-  if (value !== undefined) return value
+  if (value !== undefined) return { ...value, damage }
   throw damage ?? noSlots()
 }
 

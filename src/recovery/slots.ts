@@ -62,10 +62,16 @@ export interface Slot {
   readonly parts?: number
   /** Whether it opens the newest keyset. If not, the master key was replaced, and {@link renewSlots} has not run since. */
   readonly isCurrent: boolean
+  /**
+   * What is wrong with the newest stored version of the slots. Absent if nothing is. If it is there, this slot is from an
+   * older version, which may lack slots that were added since, and still have some that were removed: call
+   * {@link renewSlots}.
+   */
+  readonly damage?: KeystrataError
 }
 
 /** Returns what callers see of a slot. */
-export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boolean): Slot {
+export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boolean, damage?: KeystrataError): Slot {
   const { created, label, to } = facts
   return Object.freeze({
     id: toHex(slotId(keysetId, facts)),
@@ -75,6 +81,7 @@ export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boo
     created: new Date(created),
     ...(to.kind === 'split' && { needed: to.value.needed, parts: to.value.parts }),
     isCurrent,
+    ...(damage !== undefined && { damage }),
   })
 }
 
@@ -201,6 +208,7 @@ function slotsOf(found: ParsedSlots, owner: SlotsOwner): readonly StoredSlot[] {
 
 /**
  * Lists the slots of a keyset. This needs no key. Without one, the list is what the store says, and labels may be swapped.
+ * If the newest version is damaged, the list is that of the version before it, and each slot says so in `damage`.
  * @param keyset an unlocked handle of the keyset: then the list is authentic, or this throws
  * @returns the slots in the order in which they were added; empty if the store has none
  * @throws KeystrataError `missing` if the store has slots, but no keyset
@@ -223,12 +231,13 @@ export async function listSlots(store: StateStore, keyset?: Keyset): Promise<rea
   const owner = keyset && ownerOf(keyset).owner
   const checked = new CheckedStore(store)
   const { value, damage } = await readSlots(checked, (slots) => slots)
-  if (value === undefined && damage !== undefined) throw damage
+  // An older version without slots has nothing in it that could tell of the damage.
+  if (damage !== undefined && (value === undefined || value.slots.length === 0)) throw damage
   if (value === undefined) return []
   const slots = owner === undefined ? value.slots : slotsOf(value, owner)
   const { ownerId, keyId } = value.header
   const isCurrent = equalBytes(await storedMasterId(checked), keyId)
-  return slots.map(({ facts }) => shownSlot(ownerId, facts, isCurrent))
+  return slots.map(({ facts }) => shownSlot(ownerId, facts, isCurrent, damage))
 }
 
 /**

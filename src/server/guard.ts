@@ -174,11 +174,13 @@ async function writeLog(store: CheckedStore, name: string, version: number, byte
   if (!POINTER.test(name)) {
     // The id of the log only matters for the MAC.
     const { header } = parseRecord(bytes, NO_ID)
+    const foreign = () =>
+      new KeystrataError('policy', 'this record belongs to no vault of the stored profile', { rule: 'own-vault' })
+    // No profile can make this right.
+    if (header.suite.id !== Suite.vaultRecord.id) throw foreign()
     await untilNotRefused(async () => {
       const { vaults } = (await storedProfile(store, 'its logs')).record
-      const isVaults = vaults.some(({ id }) => equalBytes(id, header.ownerId))
-      if (isVaults && header.suite.id === Suite.vaultRecord.id) return
-      throw new KeystrataError('policy', 'this record belongs to no vault of the stored profile', { rule: 'own-vault' })
+      if (!vaults.some(({ id }) => equalBytes(id, header.ownerId))) throw foreign()
     })
   }
   return store.write(name, version, bytes)

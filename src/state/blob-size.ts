@@ -1,10 +1,10 @@
 // The size of a blob, without reading it.
-import { StoreMistake } from './checked.ts'
+import { listBlobs, StoreMistake } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 /** @returns undefined if there is no such blob */
 export async function sizeOfBlob(blobs: Pick<BlobStore, 'list'>, name: string): Promise<number | undefined> {
-  for await (const found of blobs.list(name)) if (found.name === name) return checkedSize(found.size)
+  for await (const found of listBlobs(blobs, name)) if (found.name === name) return checkedSize(found.size)
   return undefined
 }
 

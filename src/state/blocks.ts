@@ -2,13 +2,14 @@
 // ciphertext under its own hash, written first and never replaced by another; the head under the label, replaced only
 // by compare-and-set; a share's heads under the share's id.
 import { type BlockHead, headOf, partsOf, type SealedBlock, shareIdFrom, type StoredBlock } from '../core/block.ts'
+import { hasRandomKey } from '../core/envelope.ts'
 import { type Bytes, bytesFrom, concat, EMPTY, equalBytes, fromHex, toHex, u32 } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { parseLabel } from '../core/label.ts'
 import { optionsFrom } from '../core/options.ts'
 import { digestContent } from '../primitives/hash.ts'
 import { sizeOfBlob } from './blob-size.ts'
-import { checkedFlag, checkedName, readBlob } from './checked.ts'
+import { checkedFlag, listBlobs, readBlob } from './checked.ts'
 import type { BlobStore } from './store.ts'
 
 const HASH_BYTES = 32
@@ -93,7 +94,8 @@ export interface Blocks {
   /**
    * Stores a block, and its heads for shares: the ciphertext first, then the heads of shares, then its own head. So a
    * backup that was interrupted puts the block again. Repairs a head that is damaged, or whose ciphertext is missing or
-   * has the wrong length.
+   * has the wrong length. A head of a share that names another ciphertext is replaced, except with dedup `off`: there
+   * refs in the log of the share may name it, so it stays, and a new ref for the share needs its hash.
    * @returns true if the head was written, or the block repaired; false if the block was there
    */
   put(block: StoredBlock & Pick<SealedBlock, 'shared'>): Promise<boolean>
@@ -251,8 +253,10 @@ class BlocksUnder implements Blocks {
     // The block's own head comes last. Once it is there, `has` is true, and no backup puts this block again.
     const own = this.#nameOf(toHex(label))
     const before = sharedHeads.length > 0 ? await this.#stateOf(own) : 'whole'
-    // Heads of shares that an interrupted put left behind have envelopes that no log of a share names.
-    for (const [name, sharedHead] of sharedHeads) await this.#putHead(name, sharedHead, ciphertext, before !== 'whole')
+    // A head of a share that names another ciphertext is damaged or planted, where equal content always has the same one.
+    // Elsewhere refs in the log of the share may name it, so it stays (SPEC §6.5).
+    for (const [name, sharedHead] of sharedHeads)
+      await this.#putHead(name, sharedHead, ciphertext, !hasRandomKey(sharedHead.envelope))
     // The head of a share may already have repaired the ciphertext.
     return (await this.#putHead(own, head, ciphertext)) || before === 'broken'
   }
@@ -268,7 +272,7 @@ class BlocksUnder implements Blocks {
   /**
    * Writes a head, after its ciphertext.
    * @param ciphertext undefined if the store has it
-   * @param replaces whether to replace a head that is whole
+   * @param replaces whether to replace a head that is whole, if it names another ciphertext
    * @returns false if a head is there that stays
    */
   async #putHead(
@@ -281,9 +285,9 @@ class BlocksUnder implements Blocks {
       const stored = await this.#get(name)
       const head = readable(stored)
       const isWhole = head !== undefined && (await this.#isWhole(head))
-      if (isWhole && (!replaces || equalBytes(stored ?? EMPTY, encodeHead(next)))) return false
+      const isSame = head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
+      if (isWhole && (isSame || !replaces)) return false
       if (ciphertext !== undefined) await this.#putCiphertext(next, ciphertext)
-      const isSame = !replaces && head !== undefined && equalBytes(head.hash, next.hash) && head.length === next.length
       if (isSame) return true
       const answer =
         stored === undefined
@@ -312,7 +316,7 @@ class BlocksUnder implements Blocks {
     const { prefix = '' } = optionsFrom(options, { prefix: 'optional' }, 'heads')
     labelPrefixFrom(prefix)
     const waiting: Promise<BlockHead | undefined>[] = []
-    for await (const { name } of this.#blobs.list(`${this.#path}/${prefix}`)) {
+    for await (const { name } of listBlobs(this.#blobs, `${this.#path}/${prefix}`)) {
       const label = this.#labelIn(name)
       if (label === undefined) continue
       const reading = this.#headAt(label)
@@ -325,9 +329,8 @@ class BlocksUnder implements Blocks {
   }
 
   /** Returns the label in the name of a head, or undefined if it is another blob, which no label can name. */
-  #labelIn(name: unknown): string | undefined {
-    const start = `${this.#path}/`
-    const label = checkedName(name, start).slice(start.length)
+  #labelIn(name: string): string | undefined {
+    const label = name.slice(this.#path.length + 1)
     return /^[\da-f]{64}$/.test(label) ? label : undefined
   }
 

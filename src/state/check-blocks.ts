@@ -7,7 +7,7 @@ import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sizeOfBlob } from './blob-size.ts'
 import { ciphertextName, hashOf, type HeadParts, labelPrefixFrom, parseHead } from './blocks.ts'
-import { checkedName, readBlob } from './checked.ts'
+import { listBlobs, readBlob } from './checked.ts'
 import { HEADS_PER_BLOCK, paceFrom } from './pace.ts'
 import type { BlobStore } from './store.ts'
 
@@ -78,12 +78,12 @@ export function checkBlocks(
 
 async function* listedHeads(blobs: CheckableBlobs, prefix: string): AsyncGenerator<Listed> {
   const start = `head/${prefix}`
-  for await (const { name } of blobs.list(start)) {
-    const [, label] = /^head\/([\da-f]{64})$/.exec(checkedName(name, start)) ?? []
+  for await (const { name } of listBlobs(blobs, start)) {
+    const [, label] = /^head\/([\da-f]{64})$/.exec(name) ?? []
     if (label !== undefined) yield { name, label, share: undefined }
   }
-  for await (const { name } of blobs.list('share/')) {
-    const [, share, label] = /^share\/(.+)\/([\da-f]{64})$/s.exec(checkedName(name, 'share/')) ?? []
+  for await (const { name } of listBlobs(blobs, 'share/')) {
+    const [, share, label] = /^share\/(.+)\/([\da-f]{64})$/s.exec(name) ?? []
     if (label?.startsWith(prefix) === true) yield { name, label, share }
   }
 }

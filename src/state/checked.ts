@@ -99,10 +99,21 @@ export function checkedBytes(answer: unknown, method: string, expected: string):
   }
 }
 
-/** @throws TypeError if `list` yielded a name that does not begin as it was asked for */
-export function checkedName(name: unknown, start: string): string {
-  if (typeof name === 'string' && name.startsWith(start)) return name
-  throw new StoreMistake(`list of the store yielded a name that does not begin with ${start}`)
+/**
+ * Lists the blobs whose names begin with `start`.
+ * @throws TypeError if the store yields something else than blobs with such names
+ */
+export async function* listBlobs(
+  blobs: Pick<BlobStore, 'list'>,
+  start: string,
+): AsyncGenerator<{ readonly name: string; readonly size: unknown; readonly modified: unknown }> {
+  for await (const found of blobs.list(start) as AsyncIterable<unknown>) {
+    if (typeof found !== 'object' || found === null) throw unexpected('list', found, '{ name, size, modified }')
+    const { name, size, modified } = found as { name?: unknown; size?: unknown; modified?: unknown }
+    if (typeof name !== 'string' || !name.startsWith(start))
+      throw new StoreMistake(`list of the store yielded a name that does not begin with ${start}`)
+    yield { name, size, modified }
+  }
 }
 
 /** @throws TypeError if a store returned something else than a version and its bytes */

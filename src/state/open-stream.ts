@@ -11,6 +11,7 @@ import { isOwnHandle } from '../core/recipe.ts'
 import { disposable, type Handle } from '../core/secret.ts'
 import { verifyBlock } from '../core/verify.ts'
 import { type Blocks, hashOf } from './blocks.ts'
+import { readBlock } from './checked-blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { parseRef, type Ref } from './ref.ts'
 import { missingBlock } from './shared-heads.ts'
@@ -198,12 +199,12 @@ class Opening {
         { object: 'ref', label },
       )
     }
-    const block = await this.#blocks.get(label)
+    const block = await readBlock(this.#blocks, label)
     if (block === undefined) throw missingBlock(label)
-    const { envelope, ciphertext } = block
+    const { ciphertext } = block
     if (hash !== undefined && !equalBytes(await hashOf(ciphertext), hash)) throw authenticationFailed()
     if (this.#isOwnReader && this.#blocks.copiesBytes === true) giveCiphertext(ciphertext)
-    return { label, envelope, ciphertext }
+    return block
   }
 }
 

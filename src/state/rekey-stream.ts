@@ -4,6 +4,8 @@ import { KeystrataError } from '../core/errors.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import type { Blocks } from './blocks.ts'
+import { checkedFlag } from './checked.ts'
+import { readHeads } from './checked-blocks.ts'
 import { aboutBlock } from './open-stream.ts'
 import { type Ahead, AHEAD, HEADS_PER_BLOCK, paceFrom } from './pace.ts'
 
@@ -68,7 +70,7 @@ export async function rekeyBlocks(
     }
   }
   const pace = { most: most * HEADS_PER_BLOCK, signal }
-  for await (const outcome of inOrder(blocks.heads(prefix === undefined ? {} : { prefix }), rekey, pace)) {
+  for await (const outcome of inOrder(readHeads(blocks, prefix === undefined ? undefined : { prefix }), rekey, pace)) {
     if (outcome !== undefined) counts[outcome]++
   }
   return { ...counts, failed }
@@ -83,7 +85,8 @@ async function rekeyHead(
   let head: BlockHead | undefined = given
   for (let tries = 0; tries < TRIES; tries++) {
     if (rekeyer.isCurrent(head.envelope)) return 'current'
-    if (await blocks.replaceEnvelope(head, await rekeyer.rekey(head))) return 'rekeyed'
+    const next = await rekeyer.rekey(head)
+    if (checkedFlag(await blocks.replaceEnvelope(head, next), 'replaceEnvelope')) return 'rekeyed'
     // Somebody was quicker: a backup, or another machine that rekeys.
     head = await headAt(blocks, given.label)
     if (head === undefined) return undefined
@@ -95,6 +98,6 @@ async function rekeyHead(
 }
 
 async function headAt(blocks: RekeyableBlocks, label: string): Promise<BlockHead | undefined> {
-  for await (const head of blocks.heads({ prefix: label })) if (head.label === label) return head
+  for await (const head of readHeads(blocks, { prefix: label })) if (head.label === label) return head
   return undefined
 }

@@ -10,6 +10,7 @@ import { MAX_MEMBER_BYTES, MAX_MEMBERS } from '../core/pack.ts'
 import { isOwnHandle } from '../core/recipe.ts'
 import { wiping } from '../core/secret.ts'
 import { type Blocks, hashOf, type SharedBlocks } from './blocks.ts'
+import { hasBlock, putBlock } from './checked-blocks.ts'
 import { readCut } from './cut.ts'
 import { type LentMemory, lentMemory } from './lent-memory.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
@@ -141,7 +142,7 @@ class Sealing {
   async seal(content: Uint8Array, room?: Bytes): Promise<Stored> {
     using prepared = await this.#prepare(content, room)
     const { label } = prepared
-    if (await this.#blocks.has(label)) {
+    if (await hasBlock(this.#blocks, label)) {
       const hashes = this.#shares && (await shareStored(prepared, this.#shares))
       if (this.#sealsInPlace) await this.#takeBack(prepared as OwnPreparedBlock)
       return { label, isNew: false, hashes }
@@ -159,7 +160,7 @@ class Sealing {
         hashes?.set(share, await heads.put(block, hash, forShare, { isStored: false, other }))
       }
     }
-    const isNew = await this.#blocks.put({ label, envelope, ciphertext })
+    const isNew = await putBlock(this.#blocks, { label, envelope, ciphertext })
     if (this.#sealsInPlace && this.#isCopied) this.#memory.give(ciphertext.buffer)
     return { label, isNew, hashes }
   }

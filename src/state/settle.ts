@@ -11,6 +11,9 @@ import type { StoredObject } from './store.ts'
 /** How often to offer a write to a store that throws. */
 const ATTEMPTS = 6
 
+/** The longest time that a store can ask to wait before the next attempt, in seconds. */
+const LONGEST_WAIT = 60
+
 /** How often to read again when a read may have been late. */
 export const READS = 6
 
@@ -71,7 +74,11 @@ export function dropSettled(store: CheckedStore, name: string, below: () => Prom
   )
 }
 
-/** Calls a store until it answers, with growing pauses. `failed` returns what to throw after the last try. */
+/**
+ * Calls a store until it answers, with growing pauses. A store that is busy can ask to wait, by `retryAfter` in its error. If
+ * it asks for longer than a minute, this ends at once: the caller sees the error, and decides.
+ * @param failed returns what to throw after the last try
+ */
 async function answered<T>(call: () => Promise<T>, failed: (error: unknown) => unknown): Promise<T> {
   const started = Date.now()
   for (let attempt = 1; ; attempt++) {
@@ -79,10 +86,18 @@ async function answered<T>(call: () => Promise<T>, failed: (error: unknown) => u
       return await call()
     } catch (error) {
       if (isFinal(error)) throw error
-      if (attempt === ATTEMPTS) throw failed(error)
+      const wait = secondsToWait(error)
+      if (attempt === ATTEMPTS || wait > LONGEST_WAIT) throw failed(error)
+      if (wait > 0) await new Promise((resolve) => void setTimeout(resolve, wait * 1000))
     }
     await pauseBeforeRetry(attempt, (Date.now() - started) / attempt)
   }
+}
+
+/** Returns how many seconds a store asks to wait, in its error. */
+function secondsToWait(error: unknown): number {
+  const { retryAfter } = Object(error) as { retryAfter?: unknown }
+  return typeof retryAfter === 'number' && retryAfter > 0 ? retryAfter : 0
 }
 
 /** Finds out what became of a write that the store answered with false. */

@@ -5,6 +5,7 @@ import { verifyForShare } from '../core/verify.ts'
 import { inOrder } from '../core/in-order.ts'
 import { optionsFrom } from '../core/options.ts'
 import { hashOf, type SharedBlocks } from './blocks.ts'
+import { readBlock } from './checked-blocks.ts'
 import { type Ahead, AHEAD, type Each, paceFrom, sourceFrom } from './pace.ts'
 import { encodeRef, parseRef } from './ref.ts'
 import { missingBlock, SharedHeads } from './shared-heads.ts'
@@ -48,9 +49,8 @@ export function shareFrom(
   const heads = new SharedHeads(blocks, share.id)
   // The log names what is verified here, and not what the store says.
   const added = async (label: string): Promise<Uint8Array> => {
-    const found = await blocks.get(label)
-    if (found === undefined) throw missingBlock(label)
-    const block = { label, envelope: found.envelope, ciphertext: found.ciphertext }
+    const block = await readBlock(blocks, label)
+    if (block === undefined) throw missingBlock(label)
     const isRepeatable = await verifyForShare(share, block)
     return heads.put(block, await hashOf(block.ciphertext), share.add(block), {
       isStored: true,

@@ -4,6 +4,8 @@ import type { PreparedBlock, StoredBlock } from '../core/block.ts'
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { type Blocks, hashOf, type SharedBlocks, type StoredHead } from './blocks.ts'
+import { checkedFlag, StoreMistake } from './checked.ts'
+import { putBlock, readBlock } from './checked-blocks.ts'
 import { encodeRef } from './ref.ts'
 
 const HASH_BYTES = 32
@@ -54,7 +56,7 @@ export class SharedHeads {
   async find(label: string): Promise<Uint8Array | undefined> {
     try {
       if (hasHeads(this.#blocks)) return hashIn(await this.#blocks.head(label))
-      const block = await this.#blocks.get(label)
+      const block = await readBlock(this.#blocks, label)
       return block && (await hashOf(block.ciphertext))
     } catch (error) {
       // A head that is damaged, or whose ciphertext is, is written again.
@@ -84,8 +86,11 @@ export class SharedHeads {
       }
       if (tries === 0 && how.isStored && hasHeads(this.#blocks)) {
         // The next try finds this head only if the store has the ciphertext.
-        await this.#blocks.putHead({ label, envelope, hash: toHex(hash), size: ciphertext.length })
-      } else if (await this.#blocks.put({ label, envelope, ciphertext })) return hash
+        checkedFlag(
+          await this.#blocks.putHead({ label, envelope, hash: toHex(hash), size: ciphertext.length }),
+          'putHead',
+        )
+      } else if (await putBlock(this.#blocks, { label, envelope, ciphertext })) return hash
     }
     throw new KeystrataError('conflict', 'other writers changed the head of this block in a share on every try', {
       object: 'head',
@@ -96,8 +101,9 @@ export class SharedHeads {
 
 function hashIn(head: StoredHead | undefined): Uint8Array | undefined {
   if (head === undefined) return undefined
-  const hash = fromHex(head.hash, HASH_BYTES)
-  if (hash === undefined) throw new TypeError('head of the store returned a hash that is not 64 hex digits')
+  const { hash: text } = Object(head) as Partial<StoredHead>
+  const hash = typeof text === 'string' ? fromHex(text, HASH_BYTES) : undefined
+  if (hash === undefined) throw new StoreMistake('head of the store returned a hash that is not 64 hex digits')
   return hash
 }
 

@@ -30,7 +30,9 @@ const REFUSALS: ReadonlySet<number> = /* @__PURE__ */ new Set([400, 401, 403, 40
  *   is used if omitted
  * @returns a store whose methods throw the {@link KeystrataError} that the server sent, and an Error for everything that
  *   is no answer: a network failure (with its cause), a wrong URL, a body that was cut. Where the server answered with an
- *   HTTP status that is neither, that Error has it as `status`: 401 if a session has ended, for example
+ *   HTTP status that is neither, that Error has it as `status`: 401 if a session has ended, for example. If the server
+ *   also said when to try again (`Retry-After`), the Error has that as `retryAfter`, in seconds. Writes are repeated after
+ *   that time, up to a minute; a read is not repeated
  * @throws TypeError if the URL is relative (only browsers and a `fetch` of your own take a path such as `/state`), has a query, a fragment or a password, or is not http or https
  * @throws TypeError for an unknown option
  * @example
@@ -153,7 +155,16 @@ async function refusal(response: Response, doing: string): Promise<Error> {
   await discard(response)
   const hint = hints[status]
   const message = `${doing}: the server answered ${status}${hint === undefined ? '' : `, ${hint}`}`
-  return Object.assign(REFUSALS.has(status) ? new RefusedByStore(message) : new Error(message), { status })
+  const error = REFUSALS.has(status) ? new RefusedByStore(message) : new Error(message)
+  const retryAfter = parseRetryAfter(response.headers.get('Retry-After'))
+  return Object.assign(error, { status }, retryAfter === undefined ? undefined : { retryAfter })
+}
+
+/** Returns how many seconds a server asks to wait. It says so in seconds, or by a date (RFC 9110 §10.2.3). */
+function parseRetryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined
+  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000)
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds)
 }
 
 const hints: Readonly<Record<number, string>> = {

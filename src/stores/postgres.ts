@@ -265,8 +265,7 @@ class PostgresStore implements RegistryStore {
     const started = Date.now()
     for (let tries = 1; ; tries++) {
       try {
-        const { rows } = await this.#db.query(text, values)
-        return rows as object[]
+        return rowsIn(await this.#db.query(text, values))
       } catch (error) {
         const { code } = (error ?? {}) as { code?: unknown }
         if (tries === TRIES || !ROLLED_BACK.has(code)) throw error
@@ -289,10 +288,26 @@ function versionIn(row: object): number {
 function bytesIn(row: object): Bytes {
   const text = textIn(row, 'bytes')
   // PostgreSQL wraps lines. atob skips that.
-  const binary = atob(text)
+  const binary = binaryIn(text)
   const bytes = allocate(binary.length)
   for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index)
   return bytes
+}
+
+/** @throws StoreMistake if a client returned something else than rows */
+function rowsIn(answer: unknown): object[] {
+  const { rows } = Object(answer) as { rows?: unknown }
+  const isRow = (row: unknown) => typeof row === 'object' && row !== null
+  if (Array.isArray(rows) && rows.every(isRow)) return rows
+  throw new StoreMistake('the database client returned something else than { rows }, an array of objects')
+}
+
+function binaryIn(base64: string): string {
+  try {
+    return atob(base64)
+  } catch {
+    throw notAText('bytes', 'something else than base64')
+  }
 }
 
 /** @throws StoreMistake if a column is not a text. A driver that a product has changed a lot may return anything */

@@ -9,10 +9,10 @@ import {
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import { type Bytes, bytesFrom, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
+import { type Bytes, concat, copyOf, equalBytes, u64 } from '../core/bytes.ts'
 import { optionsFrom } from '../core/options.ts'
-import { nameOf } from '../core/realms.ts'
-import { StoreMistake } from '../state/checked.ts'
+import { nameOf, timeOf } from '../core/realms.ts'
+import { checkedBytes, StoreMistake } from '../state/checked.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore } from '../state/store.ts'
@@ -319,12 +319,14 @@ class Bucket {
       if (isNoSuchKey(error)) return undefined
       throw error
     }
-    const { Body, ContentLength, ETag } = answer
-    const bytes = bytesFrom(await Body?.transformToByteArray(), 'the body of an object')
+    const { Body, ContentLength, ETag } = objectOf(answer)
+    if (typeof Body?.transformToByteArray !== 'function')
+      throw new StoreMistake('this client returned an object without a body that can be read as bytes')
+    const bytes = checkedBytes(await Body.transformToByteArray(), 'the body of an object', 'a Uint8Array')
     // Never take a body that was cut for a shorter object: a writer would copy it.
     if (ContentLength !== undefined && bytes.length !== ContentLength)
-      throw new Error(`the answer for ${name} was cut: it has ${bytes.length} of ${ContentLength} bytes`)
-    if (ETag === undefined || ETag === '')
+      throw new Error(`the answer for ${name} was cut: it has ${bytes.length} of ${String(ContentLength)} bytes`)
+    if (typeof ETag !== 'string' || ETag === '')
       throw new StoreMistake('this server sends no ETag, so nothing can be replaced safely')
     return { bytes, etag: ETag }
   }
@@ -391,17 +393,21 @@ class Bucket {
   async *list(start: string): AsyncGenerator<{ name: string; size: number; modified: Date }> {
     let token: string | undefined
     do {
-      const page: ListObjectsV2CommandOutput = await this.#send(
+      const answer: ListObjectsV2CommandOutput = await this.#send(
         new ListObjectsV2Command({
           Bucket: this.#bucket,
           Prefix: this.#prefix + start,
           ...(token !== undefined && { ContinuationToken: token }),
         }),
       )
-      for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        if (Key === undefined || Size === undefined || LastModified === undefined)
+      const page = objectOf(answer)
+      const contents: unknown = page.Contents ?? []
+      if (!Array.isArray(contents)) throw new StoreMistake('this client returned a list that is not an array')
+      for (const each of contents as unknown[]) {
+        const { Key, Size, LastModified } = Object(each) as Readonly<Record<string, unknown>>
+        if (typeof Key !== 'string' || typeof Size !== 'number' || Number.isNaN(timeOf(LastModified)))
           throw new StoreMistake('this server lists objects without their key, size or date')
-        yield { name: Key.slice(this.#prefix.length), size: Size, modified: LastModified }
+        yield { name: Key.slice(this.#prefix.length), size: Size, modified: LastModified as Date }
       }
       const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
       // Never take the first part of a list for the whole.
@@ -410,6 +416,12 @@ class Bucket {
       token = next
     } while (token !== undefined)
   }
+}
+
+/** @throws StoreMistake if a client returned something else than an object */
+function objectOf<T>(answer: T): T & object {
+  if (typeof answer === 'object' && answer !== null) return answer
+  throw new StoreMistake('this client returned no object as the answer to a command')
 }
 
 /** ETags come in quotation marks, and HTTP wants them back like that. */

@@ -42,8 +42,6 @@ export class WebKit {
   readonly #folder: string = mkdtempSync(join(tmpdir(), 'keystrata-webkit-'))
   #session = ''
 
-  private constructor() {}
-
   static async start(): Promise<WebKit> {
     const binary = browserPath()
     const webkit = new WebKit()
@@ -68,7 +66,8 @@ export class WebKit {
     const driver = `http://127.0.0.1:${port}`
     const options = { binary, args: ['--automation'] }
     const body = { capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': options } } }
-    for (const start = Date.now(); ; await pause(200)) {
+    const start = Date.now()
+    for (;;) {
       try {
         const { sessionId } = (await command(`${driver}/session`, 'POST', body)) as { sessionId: string }
         this.#session = `${driver}/session/${sessionId}`
@@ -76,6 +75,7 @@ export class WebKit {
       } catch (error) {
         // The driver does not say when it listens.
         if (!(error instanceof TypeError) || Date.now() - start > STARTUP_MS) throw error
+        await pause(200)
       }
     }
   }
@@ -84,7 +84,9 @@ export class WebKit {
   async #display(): Promise<string> {
     const child = this.#spawn(DISPLAY_SERVER, ['-displayfd', '3', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'])
     const ready = once(child.stdio[3] as Readable, 'data').then(([number]) => `:${String(number).trim()}`)
-    const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`Xvfb ended with code ${code}`)))
+    const ended = once(child, 'exit').then(([code]): never => {
+      throw new Error(`Xvfb ended with code ${code}`)
+    })
     ended.catch(() => undefined)
     return Promise.race([ready, ended])
   }

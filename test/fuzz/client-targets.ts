@@ -78,7 +78,6 @@ function mendedChallenge(bytes: Uint8Array): Uint8Array {
 }
 
 const challenge = mendedChallenge(await registry.challenge())
-const proof = client.prove(challenge, here)
 
 /** Mends the challenge in an enrolment or a proof, if it is one. */
 function challengeIn(bytes: Uint8Array): Uint8Array {
@@ -177,7 +176,7 @@ const legacyBlock = await legacy.scope('private').seal(sample(40))
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
 /** Any bytes as text: as UTF-8, or else as UTF-16, which has lone surrogates too. */
-const textIn = (bytes: Uint8Array): string =>
+export const textIn = (bytes: Uint8Array): string =>
   // The Buffer of browsers needs 18 times the memory of a long text, which would count against the reader.
   bytes.length % 2 === 0 || bytes.length > 100_000
     ? new TextDecoder().decode(bytes)
@@ -188,21 +187,29 @@ export const clientTargets: readonly Target[] = [
   blockTarget('legacy-block', legacy, legacyBlock),
   {
     name: 'enrolment',
-    seeds: [client.enrolment(challenge, here), legacy.enrolment(challenge, here)],
+    // Made when they are used: a challenge is valid for minutes.
+    get seeds() {
+      const fresh = mendedChallenge(challenge)
+      return [client.enrolment(fresh, here), legacy.enrolment(fresh, here)]
+    },
     layouts: any(storedEnrolment),
     mend: mendedEnrolment,
     reads: [(bytes) => registry.enrol(bytes, { account: accountIn(bytes) })],
   },
   {
     name: 'challenge',
-    seeds: [challenge],
+    get seeds() {
+      return [mendedChallenge(challenge)]
+    },
     layouts: any(storedChallenge),
     mend: mendedChallenge,
     reads: [(bytes) => client.prove(bytes, here), (bytes) => client.enrolment(bytes, here)],
   },
   {
     name: 'proof',
-    seeds: [proof],
+    get seeds() {
+      return [client.prove(mendedChallenge(challenge), here)]
+    },
     layouts: any(storedProof),
     mend: mendedProof,
     reads: [(bytes) => registry.connect(bytes)],
@@ -251,6 +258,8 @@ export const clientTargets: readonly Target[] = [
   },
   {
     name: 'typed-text',
+    // checkTypedKey takes every text, and says how good it is.
+    isTotal: true,
     seeds: [utf8('J\u00f6rg ΟΔΥΣΣΕΥΣ \u{1f511}'), utf8(provider.card().fingerprint)],
     reads: [
       (bytes) => parseName(textIn(bytes), 'realm'),

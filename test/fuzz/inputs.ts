@@ -18,6 +18,18 @@ export interface Target {
   readonly around?: (part: Uint8Array) => Uint8Array
   /** The functions that read such an object. */
   readonly reads: readonly ((bytes: Uint8Array) => unknown)[]
+  /** Returns a name for an error that may come out beside a KeystrataError, such as that of a store. */
+  readonly names?: (error: unknown) => string | undefined
+  /** Whether every input is valid. Such a target checks what comes back. */
+  readonly isTotal?: boolean
+  /** Whether one input takes so long that a test run has time for a few. */
+  readonly isSlow?: boolean
+  /** How often a reader may copy its input, if that is more than usual. */
+  readonly copies?: number
+  /** How many bytes more than for an honest object a reader may allocate, if that is more than 1 MiB. */
+  readonly slack?: number
+  /** Whether pauses between tries end at once. */
+  readonly isImpatient?: boolean
 }
 
 /** Returns a target for a block. It damages each part alone, and both parts together. */

@@ -9,6 +9,7 @@ import {
   storedKeyset,
 } from '../../src/keyset/layout.ts'
 import {
+  type Card,
   encodeBlock,
   openPackMember,
   openWriter,
@@ -28,7 +29,9 @@ import { insidesOf } from '../../src/keyset/keyset.ts'
 import { Recipient } from '../../src/core/key-pairs.ts'
 import { encodeKeyset, encodeSections } from '../../src/keyset/exports.ts'
 import { fillTrailer, macUnder } from '../../src/core/trailer.ts'
-import { anywhere, atStart, following, fieldAt, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { ALICE, anywhere, atStart, following, fieldAt, makeKeyset, PASSWORD, resummed, sample } from '../fixtures.ts'
+import { createProfile, deriveLogin } from '../../src/vault.ts'
+import { delegate } from '../../src/fleet.ts'
 import { blockTarget, type Target } from './inputs.ts'
 
 const to = await makeKeyset()
@@ -117,6 +120,17 @@ const globalPack = await openWriter(keyset.export('host'), { encryption: 'none',
   sample(20),
 ])
 
+const login = await deriveLogin(PASSWORD, ALICE)
+const until = new Date(Date.now() + 86_400_000)
+const inviteToSelf = share.invite(card)
+const cardUsers: readonly ((card: Card) => unknown)[] = [
+  (given) => keyset.createShare({ to: given }).keyset.dispose(),
+  (given) => share.invite(given),
+  (given) => createProfile(login, { admin: given }).dispose(),
+  (given) => delegate(keyset, given, { until }),
+  (given) => to.acceptShare(inviteToSelf, given).dispose(),
+]
+
 /** Puts layouts of different types into one list. */
 const any = (...layouts: readonly unknown[]): never[] => layouts as never[]
 
@@ -185,6 +199,17 @@ export const keysetTargets: readonly Target[] = [
     layouts: any(storedCard),
     mend: (bytes) => signingOf(bytes, 'sign/card', additional!.cardSigning.seed),
     reads: [(bytes) => parseCard(bytes)],
+  },
+  {
+    // A card whose bytes were never parsed, with a fingerprint that somebody else wrote into it.
+    name: 'card-object',
+    seeds: [to.card().bytes],
+    layouts: any(storedCard),
+    mend: (bytes) => signingOf(bytes, 'sign/card', insidesOf(to, 'keyset').contents.additional!.cardSigning.seed),
+    reads: cardUsers.map(
+      (use) => (bytes: Uint8Array) =>
+        use({ bytes: bytes as Uint8Array<ArrayBuffer>, fingerprint: to.card().fingerprint }),
+    ),
   },
   {
     name: 'invite',

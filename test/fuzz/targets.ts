@@ -9,6 +9,9 @@ const { vaultTargets } = await import('./vault-targets.ts')
 const { clientTargets } = await import('./client-targets.ts')
 const { recoveryTargets } = await import('./recovery-targets.ts')
 const { fleetTargets } = await import('./fleet-targets.ts')
+const { storeTargets } = await import('./store-targets.ts')
+const { textTargets } = await import('./text-targets.ts')
+const { adapterTargets } = await import('./adapter-targets.ts')
 
 export const targets: readonly Target[] = [
   ...keysetTargets,
@@ -16,4 +19,7 @@ export const targets: readonly Target[] = [
   ...clientTargets,
   ...recoveryTargets,
   ...fleetTargets,
+  ...storeTargets,
+  ...textTargets,
+  ...adapterTargets,
 ]

@@ -292,7 +292,16 @@ describe('listSlots', () => {
     const store = await stored([byCode, 'Sheet'], [byParts, 'Family'])
     const newest = (await store.read('slots'))!
     await store.write('slots', newest.version + 1, flipped(newest.bytes, 60))
-    expect(await listSlots(store)).toHaveLength(2)
+    const shown = await listSlots(store)
+    expect(shown.map(({ damage }) => damage?.code)).toEqual(['malformed', 'malformed'])
+    expect((await listSlots(await stored([byCode, 'Sheet'])))[0]).not.toHaveProperty('damage')
+    // The drill says so too, and an older version without slots is no empty list.
+    expect((await testSlot(store, byCode)).damage?.code).toBe('malformed')
+    const emptied = await stored([byCode, 'Sheet'])
+    await removeSlot(emptied, keyset, (await listSlots(emptied))[0]!.id)
+    expect(await listSlots(emptied)).toEqual([])
+    await emptied.write('slots', (await emptied.read('slots'))!.version + 1, flipped(newest.bytes, 60))
+    await failure(() => listSlots(emptied), 'malformed')
     const one = memoryStateStore()
     await saveKeyset(one, keyset)
     await one.write('slots', 1, flipped(newest.bytes, 60))

@@ -40,7 +40,7 @@ import {
 } from '../fixtures.ts'
 import { withoutPauses } from '../pauses.ts'
 import { contentsOf, recordOf, resigned } from '../vault/forged.ts'
-import { altered, versionsOf } from '../vault/watched.ts'
+import { altered, versionsOf, watched } from '../vault/watched.ts'
 import { INSTANT } from './instant-bcrypt.ts'
 
 withoutPauses()
@@ -767,6 +767,22 @@ describe('logs behind a guard', () => {
     await openLog(session, 'backups', vault).append(sample(5))
     await failure(() => session.write(name, 2, planted), 'policy')
     await failure(() => session.write(`log/${'0'.repeat(32)}/1`, 1, planted), 'policy')
+  })
+
+  it('refuse a record of another suite at once, because no later reading can make it right', async () => {
+    const { database, vault } = await guarded()
+    let reads = 0
+    const counted = guardProfiles(watched(database, () => void reads++))
+    using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
+    const { record } = await keyset.sealRecord(sample(5), { log: 'backups', after: 'start' })
+    const name = `log/${hex(logIdOf('backups'))}/0`
+    expect(await failure(() => counted.write(name, 1, record), 'policy')).toMatchObject({
+      detail: { rule: 'own-vault' },
+    })
+    expect(reads).toBe(0)
+    // One of the right suite is read for.
+    expect(await counted.write(name, 1, await recordOfVault(vault))).toBe(true)
+    expect(reads).toBeGreaterThan(1)
   })
 
   it('take no record of another key model', async () => {

@@ -109,18 +109,51 @@ describe('a block', () => {
     }
   })
 
-  it('that is put again after a crash gets the heads of shares that this put made, which the caller names in a log', async () => {
+  it('that is put again after a crash keeps the heads of shares that name this ciphertext', async () => {
     const { blobs, blocks } = make()
     await blocks.put(shared)
     await blobs.delete(headOf(shared))
     const again = await openWriter(owner.export('host')).seal(content, { shares: [share.id] })
     expect(again.label).toBe(shared.label)
     expect(await blocks.put(again)).toBe(true)
-    const envelope = again.shared!.get(share.id)!
+    const envelope = shared.shared!.get(share.id)!
     expect((await blocks.shared(share.id).get(again.label))!.envelope).toEqual(envelope)
-    // Once the block is there, its heads stay as they are.
-    expect(await blocks.put(shared)).toBe(false)
+    expect(await blocks.put(again)).toBe(false)
     expect((await blocks.shared(share.id).get(again.label))!.envelope).toEqual(envelope)
+  })
+
+  it.each(['scoped', 'global'] as const)(
+    'with dedup %s replaces a head of a share that names another ciphertext',
+    async (dedup) => {
+      const sealed = await openWriter(owner.export('host'), { dedup }).seal(content, { shares: [share.id] })
+      for (const deletesOwn of [true, false]) {
+        const { blobs, blocks } = make()
+        await blocks.put(sealed)
+        const planted = { ...sealed, ciphertext: sample(100), shared: new Map() }
+        await blobs.delete(shareOf(sealed))
+        await blocks.shared(share.id).put(planted)
+        if (deletesOwn) await blocks.delete(sealed.label)
+        await blocks.put(sealed)
+        expect((await blocks.shared(share.id).get(sealed.label))!.ciphertext).toEqual(sealed.ciphertext)
+      }
+    },
+  )
+
+  it('with dedup off never replaces a head of a share, which refs may name', async () => {
+    const writer = openWriter(owner.export('host'), { dedup: 'off' })
+    const [first, second] = [
+      await writer.seal(content, { shares: [share.id] }),
+      await writer.seal(content, { shares: [share.id] }),
+    ]
+    const { blocks } = make()
+    await blocks.put(first)
+    await blocks.delete(first.label)
+    expect(await blocks.put(second)).toBe(true)
+    expect((await blocks.get(first.label))!.ciphertext).toEqual(second.ciphertext)
+    const kept = (await blocks.shared(share.id).get(first.label))!
+    expect(kept.ciphertext).toEqual(first.ciphertext)
+    const reader = owner.acceptShare(share.invite(owner.card()), owner.card())
+    expect(await reader.open(kept)).toEqual(content)
   })
 
   it('is one blob for equal contents, and its ciphertext stays when it is deleted', async () => {

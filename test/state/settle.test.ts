@@ -215,6 +215,30 @@ describe('writeSettled', () => {
     expect(new Set(waits).size).toBeGreaterThan(1)
   })
 
+  it('waits as long as a busy store asks for', async () => {
+    const busy = Object.assign(new Error('busy'), { status: 503, retryAfter: 5 })
+    const store = scripted(fails(busy))
+    expect(await store.write()).toBe('written')
+    expect(waits.filter((wait) => wait === 5000)).toHaveLength(1)
+  })
+
+  it('ends at once if a busy store asks for more than a minute', async () => {
+    const store = scripted(fails(Object.assign(new Error('busy'), { retryAfter: 61 })))
+    await expect(store.write()).rejects.toMatchObject({ retryAfter: 61 })
+    expect(waits).toEqual([])
+    expect(store.offered).toHaveLength(1)
+  })
+
+  it.each([NaN, -1, '5', Infinity, null])(
+    'ignores %s as the time to wait, except for an endless one',
+    async (retryAfter) => {
+      const store = scripted(fails(Object.assign(new Error('busy'), { retryAfter })))
+      if (retryAfter === Infinity) await expect(store.write()).rejects.toThrow('busy')
+      else expect(await store.write()).toBe('written')
+      expect(waits.every((wait) => wait <= 1000)).toBe(true)
+    },
+  )
+
   it('does not give the store the buffer of the caller', async () => {
     const { write, offered } = scripted(async (_, really) => {
       await really()

@@ -99,6 +99,31 @@ describe('a store over HTTP', () => {
     expect(() => httpStateStore('/state')).toThrow('absolute')
   })
 
+  it.each([
+    ['7', 7],
+    ['0', 0],
+    ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
+    ['soon', undefined],
+  ])('says when a busy server wants to be asked again: %s', async (header, seconds) => {
+    const answer = async () => new Response(null, { status: 429, headers: { 'Retry-After': header } })
+    const error: unknown = await httpStateStore('https://example.org/state', { fetch: answer })
+      .read('a')
+      .catch((each: unknown) => each)
+    expect(error).toMatchObject({ status: 429 })
+    const found = (error as { retryAfter?: number }).retryAfter
+    if (seconds === undefined) expect(error).not.toHaveProperty('retryAfter')
+    else expect(found).toBe(seconds)
+  })
+
+  it('counts the seconds to a date that a busy server names', async () => {
+    const when = new Date(Date.now() + 3_600_000).toUTCString()
+    const answer = async () => new Response(null, { status: 503, headers: { 'Retry-After': when } })
+    const store = httpStateStore('https://example.org/state', { fetch: answer })
+    const { retryAfter } = (await store.read('a').catch((error: unknown) => error)) as { retryAfter: number }
+    expect(retryAfter).toBeGreaterThan(3000)
+    expect(retryAfter).toBeLessThanOrEqual(3600)
+  })
+
   it.each([400, 401, 403, 404, 405, 413])('does not repeat a write that was refused with %i', async (status) => {
     const fetched = vi.fn<typeof fetch>(async () => new Response(null, { status }))
     const store = new CheckedStore(httpStateStore('/state', { fetch: fetched }))
