@@ -38,19 +38,18 @@ const opens = async (store: StateStore, key: RecoveryKey): Promise<boolean> => {
 }
 
 /** Sets a new master key, and renews the slots. Once the new password opens the keyset, only the second step is left. */
-async function replaceMaster(store: StateStore, renew: typeof renewSlots): Promise<void> {
-  const known = await loadKeyset(store, NEXT, { atLeast: first.revision }).catch((error: unknown) => {
+async function replaceMaster(store: StateStore, renew: typeof renewSlots, handle: Keyset = first): Promise<void> {
+  const known = await loadKeyset(store, NEXT, { atLeast: handle.revision }).catch((error: unknown) => {
     if (error instanceof KeystrataError && error.code === 'wrong-password') return undefined
     throw error
   })
   const change = (newest: Keyset) => newest.changePassword(NEXT, { newMaster: true })
-  await renew(store, known ?? (await changeKeyset(store, first, change)))
+  await renew(store, known ?? (await changeKeyset(store, handle, change)))
 }
 
-/** Somebody who has lost the password, and has the sheet. */
+/** Somebody who has lost the password, and has the sheet. Another one may have set the same new password meanwhile. */
 async function recover(store: StateStore, renew: typeof renewSlots): Promise<void> {
-  const recovered = await recoverKeyset(store, sheet!)
-  await renew(store, await changeKeyset(store, recovered, (newest) => newest.changePassword(NEXT, { newMaster: true })))
+  await replaceMaster(store, renew, await recoverKeyset(store, sheet!))
 }
 
 export interface Scene {
