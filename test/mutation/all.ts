@@ -1,23 +1,64 @@
 // The tests that run against mutants, and the modules of the source. in-thread.ts loads them.
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 
 export const tests: string = join(import.meta.dirname, '..')
 
-const LEFT_OUT = [
-  // These test programs and documents, not the source, or take longer than a mutant may.
-  /^(conformance|crash|docs|examples|fuzz|mutation|package|runtimes)\//,
+export const LEFT_OUT: readonly RegExp[] = [
+  // Tests of programs and documents.
+  /^(crash|docs|examples|fuzz|mutation|package|runtimes)\//,
   /^attacks\/(01|04|21|22)-/,
-  /^(docstrings|readme|layers|spec-appendix|surface)\.test/,
+  // Tests that read the source files, which are full of mutants, or compile them.
+  /^(docstrings|documents|every-error|exhaustive|layers|readme|spec-appendix|surface)\.test/,
+  // Tests that start programs and threads, or measure their memory.
+  /^core\/missing-memory/,
+  /^pool\/starting/,
+  /^server\/hash-(process|queue)/,
+  // This one needs a browser, this one the vectors of others, and this one does not run the library.
+  /^stores\/indexeddb/,
+  /^conformance\//,
+  /^vectors\/second-reader/,
+  // Loads the library again in another realm, where no mutant is on.
+  /^realms/,
+  // Takes minutes.
   /^properties\/registry/,
 ]
-export const files: readonly string[] = readdirSync(tests, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
-  .sort()
-  .map((file) => join(tests, file))
+
+/**
+ * The folders of tests that reach a room, if not all of them do. They are those of the room, and of the rooms that
+ * import it. The tests outside rooms (attacks, models, properties, vectors) reach every room.
+ */
+const REACHING: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(['server', 'pool', 'recovery', 'fleet', 'legacy'].map((room) => [room, [room]])),
+  ...Object.fromEntries(
+    ['keyset', 'vault', 'client'].map((room) => [room, [room, 'server', 'pool', 'recovery', 'fleet', 'legacy']]),
+  ),
+  stores: ['stores', 'state'],
+}
+const ROOMS = readdirSync(join(tests, '../src'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+
+/** Returns the test files that run against the mutants of a room, or of all rooms. */
+export function reached(room: string | undefined): string[] {
+  const folders = room === undefined ? ROOMS : (REACHING[room] ?? ROOMS)
+  return readdirSync(tests, { recursive: true, encoding: 'utf8' })
+    .map((file) => file.replaceAll(sep, '/'))
+    .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
+    .filter((file) => !ROOMS.includes(file.split('/')[0]!) || folders.includes(file.split('/')[0]!))
+    .sort()
+}
+
+/** run.ts names the room, if only one room's mutants run. */
+export const files: readonly string[] = reached(process.env['MUTATION_ROOM']).map((file) => join(tests, file))
+
+/** The test files whose servers keep running from mutant to mutant, because they take seconds to start. */
+export const keptOpen: ReadonlySet<string> = new Set(
+  ['postgres', 's3'].map((name) => join(tests, 'stores', `${name}.test.ts`)),
+)
 
 const source = join(tests, '../src')
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  // worker.ts would treat the thread that loads it as a worker of a pool.
-  .filter((file) => file.endsWith('.ts') && file !== join('pool', 'worker.ts'))
+  // worker.ts and hash-thread.ts would treat the thread that loads them as a worker.
+  .filter((file) => file.endsWith('.ts') && !/(^|[/\\])(worker|hash-thread)\.ts$/.test(file))
   .map((file) => join(source, file))

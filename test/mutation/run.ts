@@ -1,0 +1,122 @@
+// npm run mutation [-- --room fleet] [--retry] [--totals] [other options of stryker run]
+//
+// Runs the mutants of the whole source, or of one room, and prints a table of all rooms. The results of all runs
+// accumulate in coverage/mutation-incremental.json: later runs only run mutants that are new, or that new tests reach.
+// --retry runs mutants again that no test noticed, which a stronger test of the same name may notice now. --totals
+// prints only the table.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import config, { NOT_MUTATED } from './stryker.config.mjs'
+
+const root = join(import.meta.dirname, '../..')
+const RESULTS = join(root, config.incrementalFile)
+const TIMES = join(root, 'coverage/mutation-times.json')
+const ALL_ROOMS = 'all'
+
+interface Mutant {
+  readonly status: string
+  readonly statusReason?: string
+}
+
+interface Results {
+  readonly files: Record<string, { readonly source: string; mutants: Mutant[] }>
+}
+
+const read = <T>(path: string, otherwise: T): T =>
+  existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : otherwise
+const readResults = (): Results => read(RESULTS, { files: {} })
+
+const sources: readonly string[] = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .map((file) => `src/${file.replaceAll(sep, '/')}`)
+  .filter((file) => file.endsWith('.ts') && !NOT_MUTATED.includes(file))
+  .sort()
+const roomOf = (file: string): string => relative('src', dirname(file))
+const rooms: readonly string[] = [...new Set(sources.map(roomOf))]
+
+const isDetected = ({ status }: Mutant): boolean => status === 'Killed' || status === 'Timeout'
+const isUndetected = ({ status }: Mutant): boolean => status === 'Survived' || status === 'NoCoverage'
+
+/** Removes the results of undetected mutants, so that Stryker runs them again. */
+function forgetUndetected(room: string | undefined): void {
+  const results = readResults()
+  for (const [file, result] of Object.entries(results.files))
+    if (room === undefined || roomOf(file) === room)
+      result.mutants = result.mutants.filter((each) => !isUndetected(each))
+  if (existsSync(RESULTS)) writeFileSync(RESULTS, JSON.stringify(results))
+}
+
+function runStryker(room: string | undefined, options: readonly string[]): number {
+  const chosen = room === undefined ? [] : ['--mutate', sources.filter((file) => roomOf(file) === room).join(',')]
+  const start = Date.now()
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js'),
+      ...['run', 'test/mutation/stryker.config.mjs', ...chosen, ...options],
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, ...(room !== undefined && { MUTATION_ROOM: room }) } },
+  )
+  const minutes = Math.round((Date.now() - start) / 6000) / 10
+  if (status === 0) {
+    const times = read<Record<string, number>>(TIMES, {})
+    writeFileSync(TIMES, JSON.stringify({ ...times, [room ?? ALL_ROOMS]: minutes }))
+  }
+  return status ?? 1
+}
+
+const count = (mutants: readonly Mutant[], ...statuses: string[]): number =>
+  mutants.filter(({ status }) => statuses.includes(status)).length
+
+function row(name: string, mutants: readonly Mutant[], minutes: number | undefined) {
+  const [detected, undetected] = [mutants.filter(isDetected).length, mutants.filter(isUndetected).length]
+  return {
+    room: name,
+    mutants: mutants.length,
+    killed: count(mutants, 'Killed'),
+    timeout: count(mutants, 'Timeout'),
+    survived: count(mutants, 'Survived'),
+    'no coverage': count(mutants, 'NoCoverage'),
+    ignored: count(mutants, 'Ignored'),
+    errors: count(mutants, 'RuntimeError', 'CompileError'),
+    'score %': detected + undetected === 0 ? NaN : Math.round((10_000 * detected) / (detected + undetected)) / 100,
+    'minutes of the last run': minutes,
+  }
+}
+
+/** Prints the results by room, and returns the score of all. */
+function printTotals(): number {
+  const { files } = readResults()
+  const times = read<Record<string, number>>(TIMES, {})
+  const mutantsOf = (chosen: readonly string[]) => chosen.flatMap((file) => files[file]?.mutants ?? [])
+  const rows = rooms.map((room) => {
+    const own = sources.filter((file) => roomOf(file) === room)
+    return row(room, mutantsOf(own), times[room])
+  })
+  const total = row('all', mutantsOf(sources), times[ALL_ROOMS])
+  console.table([...rows, total])
+  const missing = sources.filter((file) => files[file] === undefined)
+  if (missing.length > 0) console.log(`Not run, or without mutants: ${missing.join(', ')}`)
+  const changed = sources.filter((file) => files[file] && files[file].source !== readFileSync(join(root, file), 'utf8'))
+  if (changed.length > 0) console.log(`Changed since their mutants ran: ${changed.join(', ')}`)
+  console.log(`Never mutated: ${NOT_MUTATED.join(', ')}`)
+  return total['score %']
+}
+
+const given = process.argv.slice(2)
+const take = (name: string): boolean => {
+  const at = given.indexOf(name)
+  if (at >= 0) given.splice(at, 1)
+  return at >= 0
+}
+const at = given.indexOf('--room')
+const room = at < 0 ? undefined : given.splice(at, 2)[1]
+if (at >= 0 && !rooms.includes(room!)) throw new Error(`--room takes one of ${rooms.join(', ')}`)
+const isRetry = take('--retry')
+let status = 0
+if (!take('--totals')) {
+  if (isRetry) forgetUndetected(room)
+  status = runStryker(room, given)
+}
+const score = printTotals()
+process.exitCode = status || Number(!(score >= config.thresholds.break))
