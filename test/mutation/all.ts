@@ -1,5 +1,5 @@
 // The tests that run against mutants, and the modules of the source. in-thread.ts loads them.
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 
 export const tests: string = join(import.meta.dirname, '..')
@@ -20,8 +20,9 @@ export const LEFT_OUT: readonly RegExp[] = [
   /^vectors\/second-reader/,
   // Loads the library again in another realm, where no mutant is on.
   /^realms/,
-  // Takes minutes.
+  // These take minutes, in tests of which each is too slow for a mutant.
   /^properties\/registry/,
+  /^models\/(profile|profile-notices|registry)\.test/,
 ]
 
 /**
@@ -49,8 +50,23 @@ export function reached(room: string | undefined): string[] {
     .sort()
 }
 
-/** run.ts names the room, if only one room's mutants run. */
-export const files: readonly string[] = reached(process.env['MUTATION_ROOM']).map((file) => join(tests, file))
+/** What run.ts knows from earlier runs. */
+interface Plan {
+  readonly room?: string
+  /** The test files that reached no mutant of the room. */
+  readonly unneeded: readonly string[]
+  /** The names of tests that are too slow for mutants. */
+  readonly slow: readonly string[]
+}
+
+const planFile = process.env['MUTATION_PLAN']
+const plan: Plan =
+  planFile === undefined ? { unneeded: [], slow: [] } : (JSON.parse(readFileSync(planFile, 'utf8')) as Plan)
+
+export const files: readonly string[] = reached(plan.room)
+  .filter((file) => !plan.unneeded.includes(`test/${file}`))
+  .map((file) => join(tests, file))
+export const slow: ReadonlySet<string> = new Set(plan.slow)
 
 /** The test files whose servers keep running from mutant to mutant, because they take seconds to start. */
 export const keptOpen: ReadonlySet<string> = new Set(

@@ -2,29 +2,44 @@
 //
 // Runs the mutants of the whole source, or of one room, and prints a table of all rooms. The results of all runs
 // accumulate in coverage/mutation-incremental.json: later runs only run mutants that are new, or that new tests reach.
-// --retry runs mutants again that no test noticed, which a stronger test of the same name may notice now. --totals
-// prints only the table.
+// A room's later runs leave out tests that did not reach it, and tests that are too slow. --retry runs mutants again
+// that no test noticed: a stronger test of the same name may notice them now. --totals prints only the table. To begin
+// anew, delete the coverage folder.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import config, { NOT_MUTATED } from './stryker.config.mjs'
 
 const root = join(import.meta.dirname, '../..')
 const RESULTS = join(root, config.incrementalFile)
 const TIMES = join(root, 'coverage/mutation-times.json')
+/** The tests of the last run, with their processor time. */
+const TESTS = join(root, 'coverage/mutation-tests.json')
+const PLAN = join(root, 'coverage/mutation-plan.json')
+/** Tests that took longer did not run against mutants (runner.mjs). They need not run to find what they reach. */
+const SLOWEST_MS = 2000
 const ALL_ROOMS = 'all'
 
 interface Mutant {
   readonly status: string
-  readonly statusReason?: string
+  readonly coveredBy?: readonly string[]
 }
 
 interface Results {
   readonly files: Record<string, { readonly source: string; mutants: Mutant[] }>
+  readonly testFiles?: Record<string, { readonly source?: string; readonly tests: readonly { readonly id: string }[] }>
+}
+
+interface TestTime {
+  readonly id: string
+  readonly name: string
+  readonly processor: number
 }
 
 const read = <T>(path: string, otherwise: T): T =>
   existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : otherwise
+const textOf = (file: string): string | undefined =>
+  existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : undefined
 const readResults = (): Results => read(RESULTS, { files: {} })
 
 const sources: readonly string[] = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
@@ -46,8 +61,33 @@ function forgetUndetected(room: string | undefined): void {
   if (existsSync(RESULTS)) writeFileSync(RESULTS, JSON.stringify(results))
 }
 
+/** Returns the test files that reached no mutant of a room in its last run, and have not changed since. */
+function unneededFor(room: string): string[] {
+  const { files, testFiles = {} } = readResults()
+  const own = Object.entries(files).filter(([file]) => roomOf(file) === room)
+  if (own.length < sources.filter((file) => roomOf(file) === room).length) return []
+  const reaching = new Set(own.flatMap(([, { mutants }]) => mutants.flatMap(({ coveredBy = [] }) => coveredBy)))
+  return Object.entries(testFiles)
+    .filter(([file, { source, tests }]) => {
+      const now = textOf(file)
+      return now === source && !tests.some(({ id }) => reaching.has(id))
+    })
+    .map(([file]) => file)
+}
+
+/** Writes what the run need not do, from what earlier runs showed. */
+function plan(room: string | undefined): void {
+  const times = read<TestTime[]>(TESTS, [])
+  const { slow: before } = read<{ slow: string[] }>(PLAN, { slow: [] })
+  const now = times.filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
+  const slow = [...new Set([...before, ...now.map(({ name }) => name)])]
+  mkdirSync(dirname(PLAN), { recursive: true })
+  writeFileSync(PLAN, JSON.stringify({ room, slow, unneeded: room === undefined ? [] : unneededFor(room) }))
+}
+
 function runStryker(room: string | undefined, options: readonly string[]): number {
   const chosen = room === undefined ? [] : ['--mutate', sources.filter((file) => roomOf(file) === room).join(',')]
+  plan(room)
   const start = Date.now()
   const { status } = spawnSync(
     process.execPath,
@@ -55,7 +95,7 @@ function runStryker(room: string | undefined, options: readonly string[]): numbe
       join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js'),
       ...['run', 'test/mutation/stryker.config.mjs', ...chosen, ...options],
     ],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, ...(room !== undefined && { MUTATION_ROOM: room }) } },
+    { cwd: root, stdio: 'inherit', env: { ...process.env, MUTATION_PLAN: PLAN, MUTATION_TESTS: TESTS } },
   )
   const minutes = Math.round((Date.now() - start) / 6000) / 10
   if (status === 0) {
@@ -97,7 +137,7 @@ function printTotals(): number {
   console.table([...rows, total])
   const missing = sources.filter((file) => files[file] === undefined)
   if (missing.length > 0) console.log(`Not run, or without mutants: ${missing.join(', ')}`)
-  const changed = sources.filter((file) => files[file] && files[file].source !== readFileSync(join(root, file), 'utf8'))
+  const changed = sources.filter((file) => files[file] && files[file].source !== textOf(file))
   if (changed.length > 0) console.log(`Changed since their mutants ran: ${changed.join(', ')}`)
   console.log(`Never mutated: ${NOT_MUTATED.join(', ')}`)
   return total['score %']

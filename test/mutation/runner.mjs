@@ -5,8 +5,10 @@ import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
 import { determineHitLimitReached, DryRunStatus, MutantRunStatus, TestStatus } from '@stryker-mutator/api/test-runner'
 import { createVitest } from 'vitest/node'
 
-/** Tests slower than this are left out. */
+/** Tests that cost more than this are left out. */
 const SLOWEST_MS = 2000
+/** A test that fails without a mutant is left out, because it may only need real threads. More mean a mistake. */
+const MOST_FAILED = 5
 // The time for each part of a mutant's run: the tests of the mutated file (test/<room>/<file>.test.ts), then the
 // quickest tests of each other file, then test files that are loaded with the mutant on. Most mutants that survive
 // take all of it.
@@ -96,17 +98,22 @@ class KeptVitest {
   async dryRun() {
     const { runs, coverage } = await this.#ask({})
     if (runs.length === 0) return { status: DryRunStatus.Error, errorMessage: 'no tests were loaded' }
-    const durations = runs.map(({ id, path, milliseconds, processor }) => ({ id, path, milliseconds, processor }))
+    const durations = runs.map(({ id, name, path, milliseconds, processor }) => {
+      return { id, name, path, milliseconds, processor }
+    })
     writeFileSync(DURATIONS, JSON.stringify(durations))
-    const tests = runs.map(({ id, name, path, milliseconds, failure }) => ({
-      id,
-      name,
-      fileName: path,
-      timeSpentMs: milliseconds,
-      ...(failure === undefined
-        ? { status: TestStatus.Success }
-        : { status: TestStatus.Failed, failureMessage: failure }),
-    }))
+    // run.ts reads it before the next run.
+    const report = process.env.MUTATION_TESTS
+    if (report !== undefined) writeFileSync(report, JSON.stringify(durations))
+    const failed = runs.filter(({ failure }) => failure !== undefined)
+    for (const { name, failure } of failed)
+      console.error(`left out, because it fails without a mutant: ${name}: ${failure}`)
+    if (failed.length > MOST_FAILED) return { status: DryRunStatus.Error, errorMessage: 'too many tests fail' }
+    const tests = runs
+      .filter(({ failure }) => failure === undefined)
+      .map(({ id, name, path, milliseconds }) => {
+        return { id, name, fileName: path, timeSpentMs: milliseconds, status: TestStatus.Success }
+      })
     return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage }
   }
 

@@ -4,7 +4,7 @@ import { mergeConfig, type ViteUserConfig } from 'vitest/config'
 import config from '../../vitest.config.ts'
 
 /** How the source imports the module that starts threads. */
-export const THREADS = /^\.\.\/core\/threads\.ts$/
+export const THREADS = '../core/threads.ts'
 
 const merged: ViteUserConfig = mergeConfig(config, {
   resolve: {
