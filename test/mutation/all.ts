@@ -1,6 +1,6 @@
 // The tests that run against mutants, and the modules of the source. in-thread.ts loads them.
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
 
 export const tests: string = join(import.meta.dirname, '..')
 
@@ -25,28 +25,44 @@ export const LEFT_OUT: readonly RegExp[] = [
   /^models\/(profile|profile-notices|registry)\.test/,
 ]
 
-/**
- * The folders of tests that reach a room, if not all of them do. They are those of the room, and of the rooms that
- * import it. The tests outside rooms (attacks, models, properties, vectors) reach every room.
- */
-const REACHING: Readonly<Record<string, readonly string[]>> = {
-  ...Object.fromEntries(['server', 'pool', 'recovery', 'fleet', 'legacy'].map((room) => [room, [room]])),
-  ...Object.fromEntries(
-    ['keyset', 'vault', 'client'].map((room) => [room, [room, 'server', 'pool', 'recovery', 'fleet', 'legacy']]),
-  ),
-  stores: ['stores', 'state'],
-}
-const ROOMS = readdirSync(join(tests, '../src'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => name)
+const source = join(tests, '../src')
 
-/** Returns the test files that run against the mutants of a room, or of all rooms. */
+const known: Map<string, readonly string[]> = new Map()
+
+/** Returns the files of this project that a file imports, apart from types. */
+function importsOf(file: string): readonly string[] {
+  const before = known.get(file)
+  if (before !== undefined) return before
+  const imports = readFileSync(file, 'utf8').matchAll(
+    /^(?:import|export) (?!type )[^']*from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm,
+  )
+  const found = [...imports]
+    .map((match) => match.slice(1).find((target) => target !== undefined)!)
+    .map((target) => (target.startsWith('.') ? join(dirname(file), target) : aliased(target)))
+    .filter((target) => target.endsWith('.ts') && existsSync(target))
+  known.set(file, found)
+  return found
+}
+
+/** The entries of the package are files of the source (vitest.config.ts). */
+const aliased = (target: string): string =>
+  target.replace(/^keystrata(?:\/(.+))?$/, (_, entry: string | undefined) => join(source, `${entry ?? 'index'}.ts`))
+
+/** Returns a file and everything that it imports, however indirectly, but not what only the fixtures import. */
+function closureOf(file: string, found: Set<string> = new Set()): Set<string> {
+  if (found.has(file) || file === join(tests, 'fixtures.ts')) return found
+  found.add(file)
+  for (const target of importsOf(file)) closureOf(target, found)
+  return found
+}
+
+/** Returns the test files that run against the mutants of a room, or of all rooms: those that import a file of it. */
 export function reached(room: string | undefined): string[] {
-  const folders = room === undefined ? ROOMS : (REACHING[room] ?? ROOMS)
+  const folder = join(source, room ?? '') + sep
   return readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll(sep, '/'))
     .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
-    .filter((file) => !ROOMS.includes(file.split('/')[0]!) || folders.includes(file.split('/')[0]!))
+    .filter((file) => [...closureOf(join(tests, file))].some((each) => each.startsWith(folder)))
     .sort()
 }
 
@@ -73,7 +89,6 @@ export const keptOpen: ReadonlySet<string> = new Set(
   ['postgres', 's3'].map((name) => join(tests, 'stores', `${name}.test.ts`)),
 )
 
-const source = join(tests, '../src')
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
   // worker.ts and hash-thread.ts would treat the thread that loads them as a worker.
   .filter((file) => file.endsWith('.ts') && !/(^|[/\\])(worker|hash-thread)\.ts$/.test(file))
