@@ -37,7 +37,7 @@ function importsOf(file: string): readonly string[] {
     /^(?:import|export) (?!type )[^']*from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm,
   )
   const found = [...imports]
-    .map((match) => match.slice(1).find((target) => target !== undefined)!)
+    .map(([, from, plain, dynamic]) => (from ?? plain ?? dynamic)!)
     .map((target) => (target.startsWith('.') ? join(dirname(file), target) : aliased(target)))
     .filter((target) => target.endsWith('.ts') && existsSync(target))
   known.set(file, found)

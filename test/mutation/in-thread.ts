@@ -1,6 +1,7 @@
 // A vitest runner that loads the source once, and each test file when it is first needed. runner.mjs asks over a
 // channel for one run after the other, each with another mutant switched on. If every mutant loaded the library and
 // its tests again, loading would take most of the time.
+import { availableParallelism, loadavg } from 'node:os'
 import { inspect } from 'node:util'
 import { BroadcastChannel } from 'node:worker_threads'
 import { collectTests } from '@vitest/runner'
@@ -74,8 +75,9 @@ interface Answer {
 // Kept here because tests replace the clock.
 const { setTimeout, clearTimeout } = globalThis
 const now = performance.now.bind(performance)
-/** Returns the time that a test may take, from the time that it took without a mutant. */
-const limitOf = (milliseconds: number): number => 3000 + 10 * milliseconds
+/** Returns the time that a test may take, from the time that it took without a mutant. A busy machine gives more. */
+const limitOf = (milliseconds: number): number =>
+  (3000 + 10 * milliseconds) * Math.max(1, loadavg()[0]! / availableParallelism())
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined

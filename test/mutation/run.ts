@@ -3,8 +3,8 @@
 // Runs the mutants of the whole source, or of one room, and prints a table of all rooms. The results of all runs
 // accumulate in coverage/mutation-incremental.json: later runs only run mutants that are new, or that new tests reach.
 // A room's later runs leave out tests that did not reach it, and tests that are too slow. --retry runs mutants again
-// that no test noticed: a stronger test of the same name may notice them now. --totals prints only the table. To begin
-// anew, delete the coverage folder.
+// that no test noticed, against four times as many tests (runner.mjs). Stronger tests of the same name may notice them
+// now, too. --totals prints only the table. To begin anew, delete the coverage folder.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
@@ -22,6 +22,7 @@ const ALL_ROOMS = 'all'
 
 interface Mutant {
   readonly status: string
+  readonly statusReason?: string
   readonly coveredBy?: readonly string[]
 }
 
@@ -34,6 +35,7 @@ interface TestTime {
   readonly id: string
   readonly name: string
   readonly processor: number
+  readonly failure?: string
 }
 
 const read = <T>(path: string, otherwise: T): T =>
@@ -85,20 +87,24 @@ function plan(room: string | undefined): void {
   writeFileSync(PLAN, JSON.stringify({ room, slow, unneeded: room === undefined ? [] : unneededFor(room) }))
 }
 
-function runStryker(room: string | undefined, options: readonly string[]): number {
+function runStryker(room: string | undefined, isRetry: boolean, options: readonly string[]): number {
   const chosen = room === undefined ? [] : ['--mutate', sources.filter((file) => roomOf(file) === room).join(',')]
   plan(room)
   const start = Date.now()
+  const env = { MUTATION_PLAN: PLAN, MUTATION_TESTS: TESTS, MUTATION_PATIENCE: isRetry ? '4' : '1' }
   const { status } = spawnSync(
     process.execPath,
     [
       join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js'),
       ...['run', 'test/mutation/stryker.config.mjs', ...chosen, ...options],
     ],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, MUTATION_PLAN: PLAN, MUTATION_TESTS: TESTS } },
+    { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } },
   )
   const minutes = Math.round((Date.now() - start) / 6000) / 10
-  if (status === 0) {
+  for (const { name, failure } of read<TestTime[]>(TESTS, []))
+    if (failure !== undefined)
+      console.log(`Left out, because it fails without a mutant: ${name}: ${failure.slice(0, 100)}`)
+  if (status === 0 && !isRetry) {
     const times = read<Record<string, number>>(TIMES, {})
     writeFileSync(TIMES, JSON.stringify({ ...times, [room ?? ALL_ROOMS]: minutes }))
   }
@@ -119,8 +125,8 @@ function row(name: string, mutants: readonly Mutant[], minutes: number | undefin
     'no coverage': count(mutants, 'NoCoverage'),
     ignored: count(mutants, 'Ignored'),
     errors: count(mutants, 'RuntimeError', 'CompileError'),
-    'score %': detected + undetected === 0 ? NaN : Math.round((10_000 * detected) / (detected + undetected)) / 100,
-    'minutes of the last run': minutes,
+    'score %': Math.round((10_000 * detected) / (detected + undetected)) / 100,
+    minutes,
   }
 }
 
@@ -129,15 +135,21 @@ function printTotals(): number {
   const { files } = readResults()
   const times = read<Record<string, number>>(TIMES, {})
   const mutantsOf = (chosen: readonly string[]) => chosen.flatMap((file) => files[file]?.mutants ?? [])
-  const rows = rooms.map((room) => {
+  const hasRun = (room: string): boolean => sources.some((file) => roomOf(file) === room && files[file] !== undefined)
+  const rows = rooms.filter(hasRun).map((room) => {
     const own = sources.filter((file) => roomOf(file) === room)
     return row(room, mutantsOf(own), times[room])
   })
   const total = row('all', mutantsOf(sources), times[ALL_ROOMS])
   console.table([...rows, total])
-  const missing = sources.filter((file) => files[file] === undefined)
-  if (missing.length > 0) console.log(`Not run, or without mutants: ${missing.join(', ')}`)
-  const changed = sources.filter((file) => files[file] && files[file].source !== textOf(file))
+  const ignored = mutantsOf(sources).filter(({ status }) => status === 'Ignored')
+  for (const reason of new Set(ignored.map(({ statusReason }) => statusReason)))
+    console.log(`Ignored: ${ignored.filter((each) => each.statusReason === reason).length}: ${reason}`)
+  const missing = rooms.filter((room) => !hasRun(room))
+  if (missing.length > 0) console.log(`Rooms that have not run: ${missing.join(', ')}`)
+  const empty = sources.filter((file) => hasRun(roomOf(file)) && files[file] === undefined)
+  if (empty.length > 0) console.log(`Without mutants: ${empty.join(', ')}`)
+  const changed = sources.filter((file) => files[file] !== undefined && files[file].source !== textOf(file))
   if (changed.length > 0) console.log(`Changed since their mutants ran: ${changed.join(', ')}`)
   console.log(`Never mutated: ${NOT_MUTATED.join(', ')}`)
   return total['score %']
@@ -156,7 +168,7 @@ const isRetry = take('--retry')
 let status = 0
 if (!take('--totals')) {
   if (isRetry) forgetUndetected(room)
-  status = runStryker(room, given)
+  status = runStryker(room, isRetry, given)
 }
 const score = printTotals()
 process.exitCode = status || Number(!(score >= config.thresholds.break))

@@ -9,12 +9,14 @@ import { createVitest } from 'vitest/node'
 const SLOWEST_MS = 2000
 /** A test that fails without a mutant is left out, because it may only need real threads. More mean a mistake. */
 const MOST_FAILED = 5
-// The time for each part of a mutant's run: the tests of the mutated file (test/<room>/<file>.test.ts), then the
-// quickest tests of each other file, then test files that are loaded with the mutant on. Most mutants that survive
-// take all of it.
-const NEAREST_MS = 3000
-const OTHERS_MS = 3000
-const LOADING_MS = 2000
+/** With --retry (run.ts), each mutant gets a multiple of the time. */
+const PATIENCE = Number(process.env.MUTATION_PATIENCE ?? 1)
+// The time for each part of a mutant's run: the tests of the mutated file (test/<room>/<file>.test.ts) and its room,
+// then the quickest tests of each other file, then test files that are loaded with the mutant on. Most mutants that
+// survive take all of it.
+const NEAREST_MS = 3000 * PATIENCE
+const OTHERS_MS = 3000 * PATIENCE
+const LOADING_MS = 2000 * PATIENCE
 /** The time for the tests of one file that is loaded with the mutant on. */
 const FILE_MS = 500
 /** The file with the time that each test took without a mutant. The processes that run mutants read it. */
@@ -98,17 +100,15 @@ class KeptVitest {
   async dryRun() {
     const { runs, coverage } = await this.#ask({})
     if (runs.length === 0) return { status: DryRunStatus.Error, errorMessage: 'no tests were loaded' }
-    const durations = runs.map(({ id, name, path, milliseconds, processor }) => {
-      return { id, name, path, milliseconds, processor }
-    })
-    writeFileSync(DURATIONS, JSON.stringify(durations))
-    // run.ts reads it before the next run.
+    writeFileSync(DURATIONS, JSON.stringify(runs))
+    // run.ts reads it too.
     const report = process.env.MUTATION_TESTS
-    if (report !== undefined) writeFileSync(report, JSON.stringify(durations))
+    if (report !== undefined) writeFileSync(report, JSON.stringify(runs))
     const failed = runs.filter(({ failure }) => failure !== undefined)
-    for (const { name, failure } of failed)
-      console.error(`left out, because it fails without a mutant: ${name}: ${failure}`)
-    if (failed.length > MOST_FAILED) return { status: DryRunStatus.Error, errorMessage: 'too many tests fail' }
+    if (failed.length > MOST_FAILED) {
+      const texts = failed.map(({ name, failure }) => `${name}: ${failure}`)
+      return { status: DryRunStatus.Error, errorMessage: `too many tests fail:\n${texts.join('\n')}` }
+    }
     const tests = runs
       .filter(({ failure }) => failure === undefined)
       .map(({ id, name, path, milliseconds }) => {
@@ -121,6 +121,7 @@ class KeptVitest {
   #chosen(ids, source) {
     this.#durations ??= existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : []
     const runs = this.#durations
+      .filter(({ failure }) => failure === undefined)
       .map((run) => ({ ...run, cost: costOf(run), distance: distance(run.path, source) }))
       .filter(({ cost }) => cost <= SLOWEST_MS)
     const isLoading = ({ id }) => id.startsWith('loading ')
