@@ -1,24 +1,18 @@
-// npm run mutation [-- --room fleet] [--retry] [--totals] [other options of stryker run]
+// npm run mutation [-- --room fleet,recovery] [--retry] [--totals] [other options of stryker run]
 //
-// Runs the mutants of the whole source, or of one room, and prints a table of all rooms. The results of all runs
-// accumulate in coverage/mutation-incremental.json: later runs only run mutants that are new, or that new tests reach.
-// A room's later runs leave out tests that did not reach it, and tests that are too slow. --retry runs mutants again
-// that no test noticed, against four times as many tests (runner.mjs). Stronger tests of the same name may notice them
-// now, too. --totals prints only the table. To begin anew, delete the coverage folder.
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Runs the mutants of all rooms, or of some, and prints a table of the results. The results of each room are kept in
+// coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
+// leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
+//
+// --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs). Stronger tests of
+// the same name may notice them now, too. --totals only prints the table.
+import { spawn } from 'node:child_process'
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
-import config, { NOT_MUTATED } from './stryker.config.mjs'
+import { FOLDER, NOT_MUTATED, SCORE, SLOWEST_MS } from './stryker.config.mjs'
 
 const root = join(import.meta.dirname, '../..')
-const RESULTS = join(root, config.incrementalFile)
-const TIMES = join(root, 'coverage/mutation-times.json')
-/** The tests of the last run, with their processor time. */
-const TESTS = join(root, 'coverage/mutation-tests.json')
-const PLAN = join(root, 'coverage/mutation-plan.json')
-/** Tests that took longer did not run against mutants (runner.mjs). They need not run to find what they reach. */
-const SLOWEST_MS = 2000
-const ALL_ROOMS = 'all'
 
 interface Mutant {
   readonly status: string
@@ -26,23 +20,31 @@ interface Mutant {
   readonly coveredBy?: readonly string[]
 }
 
+/** The report of Stryker. */
 interface Results {
   readonly files: Record<string, { readonly source: string; mutants: Mutant[] }>
   readonly testFiles?: Record<string, { readonly source?: string; readonly tests: readonly { readonly id: string }[] }>
 }
 
-interface TestTime {
+/** How a test ran without a mutant (in-thread.ts). */
+interface TestRun {
   readonly id: string
   readonly name: string
   readonly processor: number
   readonly failure?: string
 }
 
-const read = <T>(path: string, otherwise: T): T =>
-  existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : otherwise
 const textOf = (file: string): string | undefined =>
   existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : undefined
-const readResults = (): Results => read(RESULTS, { files: {} })
+function read<T>(file: string, otherwise: T): T {
+  const text = textOf(file)
+  return text === undefined ? otherwise : (JSON.parse(text) as T)
+}
+const write = (file: string, value: unknown): void => writeFileSync(join(root, file), JSON.stringify(value))
+
+const fileOf = (room: string, kind: string): string => `${FOLDER}/${room}${kind}`
+const resultsOf = (room: string): Results => read(fileOf(room, '.json'), { files: {} })
+const testsOf = (room: string): readonly TestRun[] => read(fileOf(room, '.tests.json'), [])
 
 const sources: readonly string[] = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
   .map((file) => `src/${file.replaceAll(sep, '/')}`)
@@ -50,81 +52,97 @@ const sources: readonly string[] = readdirSync(join(root, 'src'), { recursive: t
   .sort()
 const roomOf = (file: string): string => relative('src', dirname(file))
 const rooms: readonly string[] = [...new Set(sources.map(roomOf))]
+const sourcesOf = (room: string): string[] => sources.filter((file) => roomOf(file) === room)
 
 const isDetected = ({ status }: Mutant): boolean => status === 'Killed' || status === 'Timeout'
 const isUndetected = ({ status }: Mutant): boolean => status === 'Survived' || status === 'NoCoverage'
 
 /** Removes the results of undetected mutants, so that Stryker runs them again. */
-function forgetUndetected(room: string | undefined): void {
-  const results = readResults()
-  for (const [file, result] of Object.entries(results.files))
-    if (room === undefined || roomOf(file) === room)
-      result.mutants = result.mutants.filter((each) => !isUndetected(each))
-  if (existsSync(RESULTS)) writeFileSync(RESULTS, JSON.stringify(results))
+function forgetUndetected(room: string): void {
+  const results = resultsOf(room)
+  for (const result of Object.values(results.files))
+    result.mutants = result.mutants.filter((each) => !isUndetected(each))
+  write(fileOf(room, '.json'), results)
 }
 
-/** Returns the test files that reached no mutant of a room in its last run, and have not changed since. */
+/** Returns the test files that reached no mutant of the room in its last run, and have not changed since. */
 function unneededFor(room: string): string[] {
-  const { files, testFiles = {} } = readResults()
-  const own = Object.entries(files).filter(([file]) => roomOf(file) === room)
-  if (own.length < sources.filter((file) => roomOf(file) === room).length) return []
-  const reaching = new Set(own.flatMap(([, { mutants }]) => mutants.flatMap(({ coveredBy = [] }) => coveredBy)))
+  const { files, testFiles = {} } = resultsOf(room)
+  const reaching = new Set(
+    Object.values(files).flatMap(({ mutants }) => mutants.flatMap(({ coveredBy = [] }) => coveredBy)),
+  )
   return Object.entries(testFiles)
-    .filter(([file, { source, tests }]) => {
-      const now = textOf(file)
-      return now === source && !tests.some(({ id }) => reaching.has(id))
-    })
+    .filter(([file, { source, tests }]) => textOf(file) === source && !tests.some(({ id }) => reaching.has(id)))
     .map(([file]) => file)
 }
 
-/** Writes what the run need not do, from what earlier runs showed. */
-function plan(room: string | undefined): void {
-  const times = read<TestTime[]>(TESTS, [])
-  const { slow: before } = read<{ slow: string[] }>(PLAN, { slow: [] })
-  const now = times.filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
-  const slow = [...new Set([...before, ...now.map(({ name }) => name)])]
-  mkdirSync(dirname(PLAN), { recursive: true })
-  writeFileSync(PLAN, JSON.stringify({ room, slow, unneeded: room === undefined ? [] : unneededFor(room) }))
+/** Writes down what the run need not do, from what earlier runs showed. */
+function plan(room: string): void {
+  const slow = rooms
+    .flatMap(testsOf)
+    .filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
+    .map(({ name }) => name)
+  write(fileOf(room, '.plan.json'), { room, slow: [...new Set(slow)], unneeded: unneededFor(room) })
 }
 
-function runStryker(room: string | undefined, isRetry: boolean, options: readonly string[]): number {
-  const chosen = room === undefined ? [] : ['--mutate', sources.filter((file) => roomOf(file) === room).join(',')]
+/** Runs Stryker for one room, with its output in a file. */
+async function runRoom(room: string, isRetry: boolean, options: readonly string[]): Promise<void> {
+  mkdirSync(join(root, FOLDER), { recursive: true })
+  if (isRetry) forgetUndetected(room)
+  const slowBefore = testsOf(room).filter(({ processor }) => processor > SLOWEST_MS)
   plan(room)
   const start = Date.now()
-  const env = { MUTATION_PLAN: PLAN, MUTATION_TESTS: TESTS, MUTATION_PATIENCE: isRetry ? '4' : '1' }
-  const { status } = spawnSync(
-    process.execPath,
-    [
-      join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js'),
-      ...['run', 'test/mutation/stryker.config.mjs', ...chosen, ...options],
-    ],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } },
-  )
+  const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js')
+  const chosen = ['--mutate', sourcesOf(room).join(','), ...options]
+  const child = spawn(process.execPath, [stryker, 'run', 'test/mutation/stryker.config.mjs', ...chosen], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      MUTATION_ROOM: room,
+      MUTATION_PLAN: join(root, fileOf(room, '.plan.json')),
+      MUTATION_TESTS: join(root, fileOf(room, '.tests.json')),
+      MUTATION_PATIENCE: isRetry ? '4' : '1',
+    },
+  })
+  const log = createWriteStream(join(root, fileOf(room, '.log')))
+  child.stdout.pipe(log, { end: false })
+  child.stderr.pipe(log, { end: false })
+  const status = await new Promise((resolve) => child.once('close', resolve))
+  log.end()
   const minutes = Math.round((Date.now() - start) / 6000) / 10
-  for (const { name, failure } of read<TestTime[]>(TESTS, []))
+  // Tests that were left out because they are slow stay in the list.
+  const run = testsOf(room)
+  write(fileOf(room, '.tests.json'), [
+    ...run,
+    ...slowBefore.filter(({ name }) => !run.some((one) => one.name === name)),
+  ])
+  const { 'score %': score } = rowOf(
+    room,
+    Object.values(resultsOf(room).files).flatMap(({ mutants }) => mutants),
+  )
+  console.log(
+    `${room}: ${score} % after ${minutes} minutes${status === 0 ? '' : `, and an error: see ${fileOf(room, '.log')}`}`,
+  )
+  for (const { name, failure } of run)
     if (failure !== undefined)
-      console.log(`Left out, because it fails without a mutant: ${name}: ${failure.slice(0, 100)}`)
-  if (status === 0 && !isRetry) {
-    const times = read<Record<string, number>>(TIMES, {})
-    writeFileSync(TIMES, JSON.stringify({ ...times, [room ?? ALL_ROOMS]: minutes }))
-  }
-  return status ?? 1
+      console.log(`  left out, because it fails without a mutant: ${name}: ${failure.slice(0, 80)}`)
+  if (status === 0) write(fileOf(room, isRetry ? '.retry-minutes.json' : '.minutes.json'), minutes)
+  else process.exitCode = 1
 }
 
-const count = (mutants: readonly Mutant[], ...statuses: string[]): number =>
-  mutants.filter(({ status }) => statuses.includes(status)).length
-
-function row(name: string, mutants: readonly Mutant[], minutes: number | undefined) {
+function rowOf(name: string, mutants: readonly Mutant[], minutes?: number) {
+  const count = (...statuses: string[]) => mutants.filter(({ status }) => statuses.includes(status)).length
   const [detected, undetected] = [mutants.filter(isDetected).length, mutants.filter(isUndetected).length]
   return {
     room: name,
     mutants: mutants.length,
-    killed: count(mutants, 'Killed'),
-    timeout: count(mutants, 'Timeout'),
-    survived: count(mutants, 'Survived'),
-    'no coverage': count(mutants, 'NoCoverage'),
-    ignored: count(mutants, 'Ignored'),
-    errors: count(mutants, 'RuntimeError', 'CompileError'),
+    killed: count('Killed'),
+    timeout: count('Timeout'),
+    survived: count('Survived'),
+    'no coverage': count('NoCoverage'),
+    ignored: count('Ignored'),
+    errors: count('RuntimeError', 'CompileError'),
     'score %': Math.round((10_000 * detected) / (detected + undetected)) / 100,
     minutes,
   }
@@ -132,43 +150,57 @@ function row(name: string, mutants: readonly Mutant[], minutes: number | undefin
 
 /** Prints the results by room, and returns the score of all. */
 function printTotals(): number {
-  const { files } = readResults()
-  const times = read<Record<string, number>>(TIMES, {})
-  const mutantsOf = (chosen: readonly string[]) => chosen.flatMap((file) => files[file]?.mutants ?? [])
-  const hasRun = (room: string): boolean => sources.some((file) => roomOf(file) === room && files[file] !== undefined)
-  const rows = rooms.filter(hasRun).map((room) => {
-    const own = sources.filter((file) => roomOf(file) === room)
-    return row(room, mutantsOf(own), times[room])
+  const done = rooms.filter((room) => textOf(fileOf(room, '.json')) !== undefined)
+  const mutants: Map<string, Mutant[]> = new Map()
+  const [empty, changed]: [string[], string[]] = [[], []]
+  for (const room of done) {
+    const { files } = resultsOf(room)
+    mutants.set(
+      room,
+      sourcesOf(room).flatMap((file) => files[file]?.mutants ?? []),
+    )
+    for (const file of sourcesOf(room)) {
+      if (files[file] === undefined) empty.push(file)
+      else if (files[file].source !== textOf(file)) changed.push(file)
+    }
+  }
+  const all = [...mutants.values()].flat()
+  const rows = done.map((room) => {
+    const minutes = ['.minutes.json', '.retry-minutes.json'].map((kind) => read(fileOf(room, kind), 0))
+    return rowOf(room, mutants.get(room)!, Math.round(minutes.reduce((sum, each) => sum + each)))
   })
-  const total = row('all', mutantsOf(sources), times[ALL_ROOMS])
+  const total = rowOf(
+    'all',
+    all,
+    rows.reduce((sum, { minutes = 0 }) => sum + minutes, 0),
+  )
   console.table([...rows, total])
-  const ignored = mutantsOf(sources).filter(({ status }) => status === 'Ignored')
+  const ignored = all.filter(({ status }) => status === 'Ignored')
   for (const reason of new Set(ignored.map(({ statusReason }) => statusReason)))
-    console.log(`Ignored: ${ignored.filter((each) => each.statusReason === reason).length}: ${reason}`)
-  const missing = rooms.filter((room) => !hasRun(room))
-  if (missing.length > 0) console.log(`Rooms that have not run: ${missing.join(', ')}`)
-  const empty = sources.filter((file) => hasRun(roomOf(file)) && files[file] === undefined)
-  if (empty.length > 0) console.log(`Without mutants: ${empty.join(', ')}`)
-  const changed = sources.filter((file) => files[file] !== undefined && files[file].source !== textOf(file))
-  if (changed.length > 0) console.log(`Changed since their mutants ran: ${changed.join(', ')}`)
-  console.log(`Never mutated: ${NOT_MUTATED.join(', ')}`)
+    console.log(`Ignored: ${ignored.filter((each) => each.statusReason === reason).length} × ${reason}`)
+  const lists = { 'Rooms that have not run': rooms.filter((room) => !done.includes(room)), 'Without mutants': empty }
+  for (const [what, files] of Object.entries({ ...lists, 'Changed since': changed, 'Not mutated': NOT_MUTATED }))
+    if (files.length > 0) console.log(`${what}: ${files.join(', ')}`)
   return total['score %']
 }
 
 const given = process.argv.slice(2)
-const take = (name: string): boolean => {
+function take(name: string): boolean {
   const at = given.indexOf(name)
   if (at >= 0) given.splice(at, 1)
   return at >= 0
 }
+const [isRetry, isOnlyTotals] = [take('--retry'), take('--totals')]
 const at = given.indexOf('--room')
-const room = at < 0 ? undefined : given.splice(at, 2)[1]
-if (at >= 0 && !rooms.includes(room!)) throw new Error(`--room takes one of ${rooms.join(', ')}`)
-const isRetry = take('--retry')
-let status = 0
-if (!take('--totals')) {
-  if (isRetry) forgetUndetected(room)
-  status = runStryker(room, isRetry, given)
+const chosen = at < 0 ? rooms : (given.splice(at, 2)[1] ?? '').split(',')
+if (chosen.some((room) => !rooms.includes(room))) throw new Error(`--room takes one or more of ${rooms.join(',')}`)
+if (!isOnlyTotals) {
+  // One process for each room, and one room for each processor. The room with the most code begins.
+  const sizeOf = (room: string) => sourcesOf(room).reduce((sum, file) => sum + (textOf(file)?.length ?? 0), 0)
+  const waiting = chosen.toSorted((a, b) => sizeOf(b) - sizeOf(a))
+  const work = async () => {
+    for (let room = waiting.shift(); room !== undefined; room = waiting.shift()) await runRoom(room, isRetry, given)
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
 }
-const score = printTotals()
-process.exitCode = status || Number(!(score >= config.thresholds.break))
+if (!(printTotals() >= SCORE)) process.exitCode = 1

@@ -4,9 +4,8 @@ import { BroadcastChannel } from 'node:worker_threads'
 import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
 import { determineHitLimitReached, DryRunStatus, MutantRunStatus, TestStatus } from '@stryker-mutator/api/test-runner'
 import { createVitest } from 'vitest/node'
+import { SLOWEST_MS } from './stryker.config.mjs'
 
-/** Tests that cost more than this are left out. */
-const SLOWEST_MS = 2000
 /** A test that fails without a mutant is left out, because it may only need real threads. More mean a mistake. */
 const MOST_FAILED = 5
 /** With --retry (run.ts), each mutant gets a multiple of the time. */

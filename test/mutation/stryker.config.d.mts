@@ -1,5 +1,4 @@
-/** The files of the source that are not mutated. */
+export const FOLDER: string
 export const NOT_MUTATED: readonly string[]
-
-declare const config: { readonly incrementalFile: string; readonly thresholds: { readonly break: number } }
-export default config
+export const SCORE: number
+export const SLOWEST_MS: number
