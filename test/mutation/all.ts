@@ -40,6 +40,8 @@ function importsOf(file: string): readonly string[] {
     .map(([, from, plain, dynamic]) => (from ?? plain ?? dynamic)!)
     .map((target) => (target.startsWith('.') ? join(dirname(file), target) : aliased(target)))
     .filter((target) => target.endsWith('.ts') && existsSync(target))
+  // The workers of a pool run in the same thread.
+  if (file === join(source, 'core/threads.ts')) found.push(join(import.meta.dirname, 'same-thread.ts'))
   known.set(file, found)
   return found
 }
@@ -56,20 +58,24 @@ function closureOf(file: string, found: Set<string> = new Set()): Set<string> {
   return found
 }
 
-/** Returns the test files that run against the mutants of a room, or of all rooms: those that import a file of it. */
-export function reached(room: string | undefined): string[] {
-  const folder = join(source, room ?? '') + sep
+/**
+ * Returns the test files that run against the mutants of some files: those that import one of them.
+ * @param files paths in the source
+ */
+export function reaching(files: readonly string[]): string[] {
+  const paths = new Set(files.map((file) => join(source, file)))
   return readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll(sep, '/'))
     .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
-    .filter((file) => [...closureOf(join(tests, file))].some((each) => each.startsWith(folder)))
+    .filter((file) => [...closureOf(join(tests, file))].some((each) => paths.has(each)))
     .sort()
 }
 
-/** What run.ts knows from earlier runs. */
+/** What run.ts asks for, and what it knows from earlier runs. */
 interface Plan {
-  readonly room?: string
-  /** The test files that reached no mutant of the room. */
+  /** The mutated files. */
+  readonly mutated: readonly string[]
+  /** The test files that reached none of their mutants. */
   readonly unneeded: readonly string[]
   /** The names of tests that are too slow for mutants. */
   readonly slow: readonly string[]
@@ -77,9 +83,11 @@ interface Plan {
 
 const planFile = process.env['MUTATION_PLAN']
 const plan: Plan =
-  planFile === undefined ? { unneeded: [], slow: [] } : (JSON.parse(readFileSync(planFile, 'utf8')) as Plan)
+  planFile === undefined
+    ? { mutated: [], unneeded: [], slow: [] }
+    : (JSON.parse(readFileSync(planFile, 'utf8')) as Plan)
 
-export const files: readonly string[] = reached(plan.room)
+export const files: readonly string[] = reaching(plan.mutated)
   .filter((file) => !plan.unneeded.includes(`test/${file}`))
   .map((file) => join(tests, file))
 export const slow: ReadonlySet<string> = new Set(plan.slow)

@@ -1,6 +1,6 @@
-// npm run mutation [-- --room fleet,recovery] [--retry] [--totals] [other options of stryker run]
+// npm run mutation [-- --room fleet,state/log.ts] [--retry] [--totals] [other options of stryker run]
 //
-// Runs the mutants of all rooms, or of some, and prints a table of the results. The results of each room are kept in
+// Runs the mutants of all rooms, or of some rooms or files, and prints a table of the results. The results of each room are kept in
 // coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
 // leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
 //
@@ -58,42 +58,49 @@ const isDetected = ({ status }: Mutant): boolean => status === 'Killed' || statu
 const isUndetected = ({ status }: Mutant): boolean => status === 'Survived' || status === 'NoCoverage'
 
 /** Removes the results of undetected mutants, so that Stryker runs them again. */
-function forgetUndetected(room: string): void {
+function forgetUndetected(room: string, mutated: readonly string[]): void {
   const results = resultsOf(room)
-  for (const result of Object.values(results.files))
-    result.mutants = result.mutants.filter((each) => !isUndetected(each))
+  for (const [file, result] of Object.entries(results.files))
+    if (mutated.includes(file)) result.mutants = result.mutants.filter((each) => !isUndetected(each))
   write(fileOf(room, '.json'), results)
 }
 
-/** Returns the test files that reached no mutant of the room in its last run, and have not changed since. */
-function unneededFor(room: string): string[] {
+/** Returns the test files that reached no mutant of these files in the last run, and have not changed since. */
+function unneededFor(room: string, mutated: readonly string[]): string[] {
   const { files, testFiles = {} } = resultsOf(room)
-  const reaching = new Set(
-    Object.values(files).flatMap(({ mutants }) => mutants.flatMap(({ coveredBy = [] }) => coveredBy)),
-  )
+  // What has not run yet may be reached by any test.
+  if (mutated.some((file) => files[file] === undefined)) return []
+  const reaching = new Set(mutated.flatMap((file) => files[file]!.mutants.flatMap(({ coveredBy = [] }) => coveredBy)))
   return Object.entries(testFiles)
     .filter(([file, { source, tests }]) => textOf(file) === source && !tests.some(({ id }) => reaching.has(id)))
     .map(([file]) => file)
 }
 
 /** Writes down what the run need not do, from what earlier runs showed. */
-function plan(room: string): void {
+function plan(room: string, mutated: readonly string[]): void {
   const slow = rooms
     .flatMap(testsOf)
     .filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
     .map(({ name }) => name)
-  write(fileOf(room, '.plan.json'), { room, slow: [...new Set(slow)], unneeded: unneededFor(room) })
+  const paths = mutated.map((file) => relative('src', file))
+  const unneeded = unneededFor(room, mutated)
+  write(fileOf(room, '.plan.json'), { mutated: paths, slow: [...new Set(slow)], unneeded })
 }
 
-/** Runs Stryker for one room, with its output in a file. */
-async function runRoom(room: string, isRetry: boolean, options: readonly string[]): Promise<void> {
+/** Runs Stryker for files of one room, with its output in a file. */
+async function runRoom(
+  room: string,
+  mutated: readonly string[],
+  isRetry: boolean,
+  options: readonly string[],
+): Promise<void> {
   mkdirSync(join(root, FOLDER), { recursive: true })
-  if (isRetry) forgetUndetected(room)
+  if (isRetry) forgetUndetected(room, mutated)
   const slowBefore = testsOf(room).filter(({ processor }) => processor > SLOWEST_MS)
-  plan(room)
+  plan(room, mutated)
   const start = Date.now()
   const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js')
-  const chosen = ['--mutate', sourcesOf(room).join(','), ...options]
+  const chosen = ['--mutate', mutated.join(','), ...options]
   const child = spawn(process.execPath, [stryker, 'run', 'test/mutation/stryker.config.mjs', ...chosen], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -178,7 +185,10 @@ function printTotals(): number {
   const ignored = all.filter(({ status }) => status === 'Ignored')
   for (const reason of new Set(ignored.map(({ statusReason }) => statusReason)))
     console.log(`Ignored: ${ignored.filter((each) => each.statusReason === reason).length} × ${reason}`)
-  const lists = { 'Rooms that have not run': rooms.filter((room) => !done.includes(room)), 'Without mutants': empty }
+  const lists = {
+    'Rooms that have not run': rooms.filter((room) => !done.includes(room)),
+    'Not run, or without mutants': empty,
+  }
   for (const [what, files] of Object.entries({ ...lists, 'Changed since': changed, 'Not mutated': NOT_MUTATED }))
     if (files.length > 0) console.log(`${what}: ${files.join(', ')}`)
   return total['score %']
@@ -192,14 +202,20 @@ function take(name: string): boolean {
 }
 const [isRetry, isOnlyTotals] = [take('--retry'), take('--totals')]
 const at = given.indexOf('--room')
-const chosen = at < 0 ? rooms : (given.splice(at, 2)[1] ?? '').split(',')
-if (chosen.some((room) => !rooms.includes(room))) throw new Error(`--room takes one or more of ${rooms.join(',')}`)
+const wanted = at < 0 ? rooms : (given.splice(at, 2)[1] ?? '').split(',')
+const chosen = sources.filter((file) => wanted.some((each) => each === roomOf(file) || `src/${each}` === file))
+const isUnknown = (each: string) => !rooms.includes(each) && !sources.includes(`src/${each}`)
+if (wanted.some(isUnknown)) throw new Error(`--room takes files of src, and ${rooms.join(', ')}, separated by commas`)
 if (!isOnlyTotals) {
   // One process for each room, and one room for each processor. The room with the most code begins.
-  const sizeOf = (room: string) => sourcesOf(room).reduce((sum, file) => sum + (textOf(file)?.length ?? 0), 0)
-  const waiting = chosen.toSorted((a, b) => sizeOf(b) - sizeOf(a))
+  const sizeOf = (files: readonly string[]) => files.reduce((sum, file) => sum + (textOf(file)?.length ?? 0), 0)
+  const waiting = rooms
+    .map((room) => ({ room, files: chosen.filter((file) => roomOf(file) === room) }))
+    .filter(({ files }) => files.length > 0)
+    .sort((a, b) => sizeOf(b.files) - sizeOf(a.files))
   const work = async () => {
-    for (let room = waiting.shift(); room !== undefined; room = waiting.shift()) await runRoom(room, isRetry, given)
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      await runRoom(next.room, next.files, isRetry, given)
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
 }
