@@ -50,11 +50,17 @@ function importsOf(file: string): readonly string[] {
 const aliased = (target: string): string =>
   target.replace(/^keystrata(?:\/(.+))?$/, (_, entry: string | undefined) => join(source, `${entry ?? 'index'}.ts`))
 
+const closures: Map<string, ReadonlySet<string>> = new Map()
+
 /** Returns a file and everything that it imports, however indirectly, but not what only the fixtures import. */
-function closureOf(file: string, found: Set<string> = new Set()): Set<string> {
-  if (found.has(file) || file === join(tests, 'fixtures.ts')) return found
-  found.add(file)
-  for (const target of importsOf(file)) closureOf(target, found)
+function closureOf(file: string): ReadonlySet<string> {
+  const before = closures.get(file)
+  if (before !== undefined) return before
+  const found = new Set([file])
+  // A set also visits what is added to it meanwhile.
+  for (const each of found)
+    if (each !== join(tests, 'fixtures.ts')) for (const target of importsOf(each)) found.add(target)
+  closures.set(file, found)
   return found
 }
 
@@ -63,11 +69,11 @@ function closureOf(file: string, found: Set<string> = new Set()): Set<string> {
  * @param files paths in the source
  */
 export function reaching(files: readonly string[]): string[] {
-  const paths = new Set(files.map((file) => join(source, file)))
+  const paths = files.map((file) => join(source, file))
   return readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll(sep, '/'))
     .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.some((pattern) => pattern.test(file)))
-    .filter((file) => [...closureOf(join(tests, file))].some((each) => paths.has(each)))
+    .filter((file) => paths.some((path) => closureOf(join(tests, file)).has(path)))
     .sort()
 }
 
