@@ -21,16 +21,19 @@ const TOLD = new Map([
   ['assertClaimHeader', [1]],
   ['assertComplete', [1]],
   ['assertKnown', [0, 3]],
+  ['assertNotCode', [1]],
   ['assertNotOlder', [2]],
   ['assertSealedBy', [2]],
   ['assertText', [1]],
   ['assertType', [1]],
+  ['assertWhole', [1]],
   ['bytesFrom', [1]],
   ['cardHolderOf', [1, 2]],
   ['copyOfClaim', [1]],
   ['copySummed', [1]],
   ['decode', [2]],
   ['encodeText', [1]],
+  ['escaped', [1]],
   ['exactText', [1]],
   ['fieldsFrom', [2]],
   ['insidesOf', [1]],
@@ -76,7 +79,11 @@ const TOLD_ROLES = new Set(['SecretKey', 'take', 'secret', 'deriveKey'])
 
 const nameOf = ({ name, property }) => name ?? property?.name ?? property?.id?.name
 
+/** Variables with the text of an error, or a part of it. */
+const TEXTS = new Set(['message', 'hint'])
+
 function isForPeople(path) {
+  if (path.parentPath?.isVariableDeclarator() && path.key === 'init' && TEXTS.has(path.parent.id.name)) return true
   if (!path.isStringLiteral() && !path.isTemplateLiteral()) return false
   const { parent, parentPath, key } = path
   // The name that a holder of secrets passes to `super`, for the message after dispose.

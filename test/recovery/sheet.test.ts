@@ -19,6 +19,18 @@ describe('recoverySheet', () => {
     expect(html.match(/<p /g)).toHaveLength(2)
   })
 
+  it('has one paragraph for each line that has text, and the facts in their order', () => {
+    const html = recoverySheet({ ...given, text: 'First.\n\n \n\t\nSecond.\nThird.\n' })
+    expect(html).toContain(
+      '<div class="text"><p dir="auto">First.</p>\n<p dir="auto">Second.</p>\n<p dir="auto">Third.</p></div>',
+    )
+    const groups = code.split('-').map((group) => `<li>${group}</li>`)
+    expect(html).toContain(`<ol>${groups.join('')}</ol>\n<svg role="img" aria-label="QR" `)
+    expect(html).toContain(
+      '<dl>\n<dt><bdi>Store</bdi></dt><dd><bdi>s3://backup</bdi></dd>\n<dt><bdi>Printed</bdi></dt><dd><bdi>today</bdi></dd>\n</dl>',
+    )
+  })
+
   it('writes the code in its plain form, however it was typed', () => {
     const typed = ` ${code.toLowerCase().replaceAll('-', '')} `
     expect(recoverySheet({ ...given, code: typed })).toBe(recoverySheet(given))
