@@ -116,7 +116,7 @@ describe('dearmor', () => {
 
   it.each([
     ['', 'empty', 'is empty'],
-    [' \n> ', 'empty', 'has only'],
+    [' \n> ', 'empty', 'has no character that can be seen'],
     ['A text.', 'check', 'has no line BEGIN KEYSTRATA'],
     [text.slice(0, text.indexOf('-----END')), 'check', 'is truncated'],
     [text + armor(friend.card().bytes), 'check', 'has more than one object'],
