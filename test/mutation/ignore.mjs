@@ -22,6 +22,7 @@ const TOLD = new Map([
   ['assertComplete', [1]],
   ['assertKnown', [0, 3]],
   ['assertNotCode', [1]],
+  ['assertPlain', [1]],
   ['assertNotOlder', [2]],
   ['assertSealedBy', [2]],
   ['assertText', [1]],

@@ -22,6 +22,9 @@
 //   backend gives the same bytes. probing.test.ts and backends.test.ts test it without mutants.
 // - Wiping of a primitive's temporary values that no key object holds (primitives/portable.ts,
 //   primitives/node-kem.ts, legacy/des.ts).
+// - Checks of the library's own work, which fail only if a package is wrong (assertCombine in recovery/split.ts).
+// - A read that is tried again, and older versions that the next change drops (recovery/slots.ts,
+//   recovery/recover.ts).
 // - Code for another runtime: the scheduler of browsers, a JWK without its public half, an Argon2 that gets no
 //   memory.
 import { availableParallelism, loadavg } from 'node:os'

@@ -120,6 +120,8 @@ describe('dearmor', () => {
     ['A text.', 'check', 'has no line BEGIN KEYSTRATA'],
     [text.slice(0, text.indexOf('-----END')), 'check', 'is truncated'],
     [text + armor(friend.card().bytes), 'check', 'has more than one object'],
+    ['BEGIN KEYSTRATA END KEYSTRATA', 'check', 'has no object between its first and its last line'],
+    [`BEGIN KEYSTRATA ${text.slice(text.indexOf('S1NUUg'))}`, 'check', 'begins as something unknown'],
     ['BEGIN KEYSTRATA CARD END KEYSTRATA CARD', 'check', 'has no object between its first and its last line'],
     ['BEGIN KEYSTRATA CARD END KEYSTRATA CARD S1NUUg', 'check', 'has no object between its first and its last line'],
     [text.replace(/=./, (found) => (found === '=A' ? '=B' : '=A')), 'check', 'is damaged'],

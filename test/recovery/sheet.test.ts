@@ -1,3 +1,4 @@
+import encodeQR from 'qr'
 import { describe, expect, it } from 'vitest'
 import { generateRecoveryCode, recoverySheet, splitRecoveryCode } from '../../src/recovery.ts'
 import { failure } from '../fixtures.ts'
@@ -31,6 +32,13 @@ describe('recoverySheet', () => {
     )
   })
 
+  it('has a QR code that can be read with a quarter of it damaged, and a quiet zone of four modules', () => {
+    const picture = encodeQR(code, 'svg', { ecc: 'quartile', border: 4 })
+    expect(recoverySheet(given)).toContain(
+      `</ol>\n${picture.replace('<svg', '<svg role="img" aria-label="QR"')}\n</div>`,
+    )
+  })
+
   it('writes the code in its plain form, however it was typed', () => {
     const typed = ` ${code.toLowerCase().replaceAll('-', '')} `
     expect(recoverySheet({ ...given, code: typed })).toBe(recoverySheet(given))
@@ -52,7 +60,8 @@ describe('recoverySheet', () => {
   })
 
   it('refuses what is no code, and what is no text', async () => {
-    await failure(() => recoverySheet({ ...given, code: 'hunter2' }), 'invalid-text')
+    const { detail } = await failure(() => recoverySheet({ ...given, code: 'hunter2' }), 'invalid-text')
+    expect(detail).toMatchObject({ field: 'recovery code' })
     await failure(() => recoverySheet({ ...given, code: '' }), 'invalid-text')
     await failure(() => recoverySheet({ ...given, title: 'x\ud800' }), 'invalid-text')
     for (const wrong of [
