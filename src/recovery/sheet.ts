@@ -58,7 +58,7 @@ export function recoverySheet(options: {
   const groups = inGroups(readCodeOrPart(code))
   const heading = escaped(title, 'title')
   const paragraphs = escaped(text, 'text')
-    .split(/\n+/)
+    .split('\n')
     .filter((line) => line.trim() !== '')
   assertPlain(facts, 'facts must be an object of texts')
   const rows = Object.entries(facts)

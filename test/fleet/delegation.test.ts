@@ -186,7 +186,9 @@ describe('until', () => {
     ['no date', NaN],
     ['before 1970', -1],
   ])('must be a date from 1970 on: %s', (_, time) => {
-    expect(() => delegate(owner, fleet.card(), { until: new Date(time) })).toThrow(RangeError)
+    expect(() => delegate(owner, fleet.card(), { until: new Date(time) })).toThrow(
+      new RangeError('until must be a valid Date in 1970 or later'),
+    )
   })
 
   it('may be the first or the last date', async () => {

@@ -1,16 +1,19 @@
-// A vitest runner that loads the tests once. Then runner.mjs asks over a channel for one run after the other, each
-// with another mutant switched on. If every mutant loaded the library and its tests again, loading would take most of
-// the time.
+// A vitest runner that loads the source once, and each test file when it is first needed. runner.mjs asks over a
+// channel for one run after the other, each with another mutant switched on. If every mutant loaded the library and
+// its tests again, loading would take most of the time.
+import { availableParallelism, loadavg } from 'node:os'
+import { inspect } from 'node:util'
 import { BroadcastChannel } from 'node:worker_threads'
 import { collectTests } from '@vitest/runner'
 import {
   type EvaluatedModules,
   type RunnerTask as Task,
+  type RunnerTestFile as File,
   type RunnerTestCase as Test,
   type RunnerTestSuite as Suite,
   TestRunner,
 } from 'vitest'
-import { files, modules, tests } from './all.ts'
+import { files, keptOpen, modules, slow, tests } from './all.ts'
 
 /** The code that Stryker inserts into the source reads the active mutant from here, and counts its hits here. */
 interface Namespace {
@@ -33,13 +36,17 @@ interface TestRun {
   readonly id: string
   readonly name: string
   readonly path: string
+  /** The time that passed. Limits follow from it. */
   readonly milliseconds: number
+  /** The processor time. It chooses the tests, so that a busy machine does not change the score. */
+  readonly processor: number
   readonly failure?: string
 }
 
 /** One test to run. With `then`: one test file to load with the mutant switched on, and the tests to run after that. */
 interface Chosen {
   readonly id: string
+  readonly path: string
   /** The time that it took without a mutant. */
   readonly milliseconds: number
   readonly then?: readonly string[]
@@ -61,13 +68,16 @@ interface Answer {
   readonly isDoubtful: boolean
   /** Whether mutants left a state that loading the tests again does not clear. Then vitest must be restarted. */
   readonly isSpoiled: boolean
+  /** The test file that could not be loaded although no mutant was on, and why. */
+  readonly broken?: string
 }
 
 // Kept here because tests replace the clock.
 const { setTimeout, clearTimeout } = globalThis
 const now = performance.now.bind(performance)
-/** Returns the time that a test may take, from the time that it took without a mutant. */
-const limitOf = (milliseconds: number): number => 3000 + 10 * milliseconds
+/** Returns the time that a test may take, from the time that it took without a mutant. A busy machine gives more. */
+const limitOf = (milliseconds: number): number =>
+  (3000 + 10 * milliseconds) * Math.max(1, loadavg()[0]! / availableParallelism())
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
@@ -87,20 +97,22 @@ const suitesOf = (test: Test): Suite[] => {
   return [test.file, ...suites]
 }
 
+const nameOf = (test: Test): string => [...suitesOf(test), test].map(({ name }) => name).join(' > ')
+
 const testsOf = (tasks: readonly Task[]): Test[] =>
   tasks.flatMap((task) => (task.type === 'suite' ? testsOf(task.tasks) : task.mode === 'run' ? [task] : []))
 
 const LOADING = 'loading '
 const LATE = 'late'
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const messageOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : inspect(error)
 
 export default class RunnerInThread extends TestRunner {
   private readonly channel: BroadcastChannel = new BroadcastChannel('mutation')
   private tests: Map<string, Test> = new Map()
+  private readonly loaded: Set<string> = new Set()
   private open: Suite[] = []
-
-  private readonly loadings: TestRun[] = []
 
   async onBeforeRunFiles(): Promise<void> {
     // The source is loaded first, so that code that runs during its loading is not counted for a test file.
@@ -112,16 +124,12 @@ export default class RunnerInThread extends TestRunner {
       commands.push(data as Command)
       wake?.()
     }
-    for (const path of files)
-      this.loadings.push(await this.timed(LOADING + path, path, 60_000, true, () => this.load(path)))
-    const broken = this.loadings.flatMap(({ failure }) => failure ?? [])
-    if (broken.length > 0) throw new Error(broken.join('\n'))
     this.channel.postMessage('loaded')
     for (;;) {
       const command = commands.shift()
       if (command === undefined) await new Promise<void>((resolve) => (wake = resolve))
       else if (command.isLast) return
-      else this.channel.postMessage(await this.answer(command))
+      else this.channel.postMessage(await this.answerOrSay(command))
     }
   }
 
@@ -133,6 +141,7 @@ export default class RunnerInThread extends TestRunner {
       await this.onBeforeRunSuite(file)
     }
     for (const test of testsOf(loaded)) this.tests.set(test.id, test)
+    this.loaded.add(path)
   }
 
   /** Loads a test file again, with the test modules that it imports. The source stays loaded. */
@@ -143,28 +152,49 @@ export default class RunnerInThread extends TestRunner {
     await this.load(path)
   }
 
+  /** Runs all tests without a mutant. */
+  private async runAll(): Promise<Answer> {
+    const runs: TestRun[] = []
+    for (const path of files) {
+      const loading = await this.timed(LOADING + path, path, 60_000, true, () => this.load(path))
+      runs.push(loading)
+      if (loading.failure !== undefined) continue
+      const own = [...this.tests.values()].filter((test) => test.file.filepath === path && !slow.has(nameOf(test)))
+      for (const { id } of own) runs.push(await this.run({ id, path, milliseconds: 60_000 }, true))
+      await this.close(0)
+    }
+    return { runs, hits: 0, isDoubtful: false, isSpoiled: false, coverage: globalThis.__stryker__!.mutantCoverage }
+  }
+
+  private async answerOrSay(command: Command): Promise<Answer> {
+    try {
+      return await this.answer(command)
+    } catch (error) {
+      // Only what runs without a mutant throws: the state is spoiled.
+      Object.assign(globalThis.__stryker__!, { activeMutant: undefined, hitLimit: undefined })
+      return { runs: [], hits: 0, isDoubtful: true, isSpoiled: true, broken: messageOf(error) }
+    }
+  }
+
   private async answer({ mutant, hitLimit, tests }: Command): Promise<Answer> {
     const namespace = globalThis.__stryker__!
-    if (tests === undefined) {
-      const runs = [...this.loadings]
-      for (const id of this.tests.keys()) runs.push(await this.run({ id, milliseconds: 60_000 }, true))
-      await this.close(0)
-      return { runs, hits: 0, isDoubtful: false, isSpoiled: false, coverage: namespace.mutantCoverage }
-    }
+    if (tests === undefined) return this.runAll()
     Object.assign(namespace, { hitLimit, hitCount: 0 })
     const runs: TestRun[] = []
     let failed: Chosen | undefined
     for (const chosen of tests) {
+      if (!this.loaded.has(chosen.path)) await this.load(chosen.path)
+      if (keptOpen.has(chosen.path) && chosen.then === undefined) await this.enter(suitesOf(this.tests.get(chosen.id)!))
       namespace.activeMutant = mutant
       runs.push(await this.run(chosen, false))
       if (runs.at(-1)!.failure !== undefined) failed = chosen
-      if (failed !== undefined || chosen.then !== undefined) await this.close(0)
+      if (failed !== undefined || chosen.then !== undefined) await this.closeAfterMutant()
       namespace.activeMutant = undefined
       if (failed !== undefined) break
-      if (chosen.then !== undefined) await this.reload(this.pathOf(chosen.id))
+      if (chosen.then !== undefined) await this.reload(chosen.path)
     }
     namespace.activeMutant = mutant
-    await this.close(0)
+    await this.closeAfterMutant()
     const hits = namespace.hitCount ?? 0
     Object.assign(namespace, { activeMutant: undefined, hitLimit: undefined })
     const answer = { runs, hits, isDoubtful: false, isSpoiled: false }
@@ -172,30 +202,25 @@ export default class RunnerInThread extends TestRunner {
     // The file is still being loaded, and its tests would mix with those of the next one.
     if (failed.then !== undefined && runs.at(-1)!.failure === LATE) return { ...answer, isSpoiled: true }
     if (await this.passes(failed)) return answer
-    const isReloaded = await this.reload(this.pathOf(failed.id)).then(
+    await this.close(0)
+    const isReloaded = await this.reload(failed.path).then(
       () => true,
       () => false,
     )
     return { ...answer, isDoubtful: true, isSpoiled: !isReloaded || !(await this.passes(failed)) }
   }
 
-  private pathOf(id: string): string {
-    return id.startsWith(LOADING) ? id.slice(LOADING.length) : this.tests.get(id)!.file.filepath
-  }
-
-  private async passes({ id, then }: Chosen): Promise<boolean> {
-    const { failure } = await this.run({ id, milliseconds: 1000, ...(then && { then }) }, false)
-    await this.close(0)
+  private async passes(chosen: Chosen): Promise<boolean> {
+    const { failure } = await this.run({ ...chosen, milliseconds: 1000 + chosen.milliseconds }, false)
+    await this.closeAfterMutant()
     return failure === undefined
   }
 
-  private async run({ id, milliseconds, then }: Chosen, isCounted: boolean): Promise<TestRun> {
+  private async run({ id, path, milliseconds, then }: Chosen, isCounted: boolean): Promise<TestRun> {
     const limit = limitOf(milliseconds)
-    const path = this.pathOf(id)
     if (then === undefined) {
       const test = this.tests.get(id)!
-      const name = [...suitesOf(test), test].map((each) => each.name).join(' > ')
-      return { ...(await this.timed(id, path, limit, isCounted, () => this.attempt(test))), name }
+      return { ...(await this.timed(id, path, limit, isCounted, () => this.attempt(test))), name: nameOf(test) }
     }
     return this.timed(id, path, limit, isCounted, async () => {
       await this.close(0)
@@ -212,6 +237,7 @@ export default class RunnerInThread extends TestRunner {
     work: () => Promise<void>,
   ): Promise<TestRun> {
     const start = now()
+    const before = process.cpuUsage()
     let failure: string | undefined
     globalThis.__stryker__!.currentTestId = isCounted ? id : undefined
     try {
@@ -220,7 +246,10 @@ export default class RunnerInThread extends TestRunner {
       failure = messageOf(error)
     }
     globalThis.__stryker__!.currentTestId = undefined
-    return { id, name: id, path, milliseconds: now() - start, ...(failure !== undefined && { failure }) }
+    const { user, system } = process.cpuUsage(before)
+    const processor = Math.round((user + system) / 1000)
+    const run = { id, name: id, path, milliseconds: Math.round(now() - start), processor }
+    return { ...run, ...(failure !== undefined && { failure }) }
   }
 
   private async attempt(test: Test): Promise<void> {
@@ -248,6 +277,11 @@ export default class RunnerInThread extends TestRunner {
       this.open.push(suite)
       for (const hook of TestRunner.getSuiteHooks(suite).beforeAll) await hook(suite)
     }
+  }
+
+  /** Runs afterAll of the open suites, except in a file whose servers are slow to start. */
+  private async closeAfterMutant(): Promise<void> {
+    if (this.open[0] === undefined || !keptOpen.has((this.open[0] as File).filepath)) await this.close(0)
   }
 
   private async close(depth: number): Promise<void> {

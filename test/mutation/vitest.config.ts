@@ -3,11 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { mergeConfig, type ViteUserConfig } from 'vitest/config'
 import config from '../../vitest.config.ts'
 
+/** How the source imports the module that starts threads. */
+export const THREADS = '../core/threads.ts'
+
 const merged: ViteUserConfig = mergeConfig(config, {
   resolve: {
-    alias: [
-      { find: /^\.\.\/core\/threads\.ts$/, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) },
-    ],
+    alias: [{ find: THREADS, replacement: fileURLToPath(new URL('same-thread.ts', import.meta.url)) }],
   },
   test: { pool: 'threads', fileParallelism: false, runner: './test/mutation/in-thread.ts' },
 })

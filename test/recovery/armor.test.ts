@@ -49,9 +49,12 @@ describe('armor', () => {
   it('refuses what is no object of this library', async () => {
     await failure(() => armor(sample(100)), 'malformed')
     await failure(() => armor(card.subarray(0, 40)), 'malformed')
-    await failure(() => armor(card.map((byte, at) => (at === 5 ? 99 : byte))), 'unsupported')
+    const later = await failure(() => armor(card.map((byte, at) => (at === 5 ? 99 : byte))), 'unsupported')
+    expect(later.detail).toEqual({ object: 'object', field: 'type', found: 99 })
     await failure(() => armor(card.map((byte, at) => (at === 4 ? 2 : byte))), 'unsupported')
-    await failure(() => armor(new Uint8Array(1024 * 1024 + 4097)), 'limit-exceeded')
+    const large = await failure(() => armor(new Uint8Array(1024 * 1024 + 4097)), 'limit-exceeded')
+    expect(large.detail).toEqual({ bytes: 1024 * 1024 + 4097 })
+    await failure(() => armor(new Uint8Array(1024 * 1024 + 4096)), 'malformed')
     await failure(() => armor(keyset.export('storage').subarray(0, 60)), 'malformed')
     expect(() => armor(text as never)).toThrow(TypeError)
   })
@@ -111,6 +114,30 @@ describe('dearmor', () => {
     await failure(() => dearmor(given), 'invalid-text')
   })
 
+  it.each([
+    ['', 'empty', 'is empty'],
+    [' \n> ', 'empty', 'has no character that can be seen'],
+    ['A text.', 'check', 'has no line BEGIN KEYSTRATA'],
+    [text.slice(0, text.indexOf('-----END')), 'check', 'is truncated'],
+    [text + armor(friend.card().bytes), 'check', 'has more than one object'],
+    ['BEGIN KEYSTRATA END KEYSTRATA', 'check', 'has no object between its first and its last line'],
+    [`BEGIN KEYSTRATA ${text.slice(text.indexOf('S1NUUg'))}`, 'check', 'begins as something unknown'],
+    ['BEGIN KEYSTRATA CARD END KEYSTRATA CARD', 'check', 'has no object between its first and its last line'],
+    ['BEGIN KEYSTRATA CARD END KEYSTRATA CARD S1NUUg', 'check', 'has no object between its first and its last line'],
+    [text.replace(/=./, (found) => (found === '=A' ? '=B' : '=A')), 'check', 'is damaged'],
+    [
+      text.replace('BEGIN KEYSTRATA CARD', 'BEGIN KEYSTRATA KEYSET'),
+      'check',
+      'begins as KEYSET, but the object in it is CARD',
+    ],
+    [text.replace('BEGIN KEYSTRATA CARD', 'BEGIN KEYSTRATA X'), 'check', 'begins as something unknown'],
+    ['x'.repeat(4 * 1024 * 1024 + 1), 'too-long', 'is too long'],
+  ])('says what is wrong with a text: %#', async (given, reason, message) => {
+    const error = await failure(() => dearmor(given), 'invalid-text')
+    expect(error.detail).toMatchObject({ reason, ...(reason !== 'empty' && { most: 4 * 1024 * 1024 }) })
+    expect(error.message).toContain(message)
+  })
+
   it('finds every slip of one character in the data', async () => {
     const start = text.indexOf('S1NUUg')
     const end = text.indexOf('-----END')
@@ -124,7 +151,7 @@ describe('dearmor', () => {
 
   it('does not read endless texts, and reads nothing but texts', async () => {
     await failure(() => dearmor('x'.repeat(4 * 1024 * 1024 + 1)), 'invalid-text')
-    expect(() => dearmor(card as never)).toThrow(TypeError)
+    expect(() => dearmor(card as never)).toThrow(new TypeError('text must be a string'))
   })
 
   it('never throws anything else, whatever the text is', async () => {

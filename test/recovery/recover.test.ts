@@ -80,7 +80,7 @@ describe('recoverKeyset', () => {
     using recovered = await recoverKeyset(store, byCode, { id: keyset.id })
     expect(recovered.id).toBe(keyset.id)
     const { detail } = await failure(() => recoverKeyset(store, byCode, { id: friend.id }), 'policy')
-    expect(detail).toMatchObject({ rule: 'expected-keyset', found: keyset.id })
+    expect(detail).toEqual({ rule: 'expected-keyset', field: 'id', found: keyset.id })
     await expect(recoverKeyset(store, byCode, { id: undefined } as never)).rejects.toThrow(TypeError)
     await expect(recoverKeyset(store, byCode, { id: 5 } as never)).rejects.toThrow(TypeError)
   })
@@ -142,7 +142,9 @@ describe('recoverKeyset', () => {
     await alone.write('slots', 1, (await store.read('slots'))!.bytes)
     expect((await failure(() => recoverKeyset(alone, byCode), 'missing')).detail).toMatchObject({ object: 'keyset' })
     const other = await deriveRecoveryKey({ code: generateRecoveryCode() })
-    await failure(() => recoverKeyset(store, other), 'key-not-found')
+    expect((await failure(() => recoverKeyset(store, other), 'key-not-found')).detail).toEqual({
+      ...{ object: 'slots', ownerId: keyset.id },
+    })
   })
 
   it('refuses handles that open no slot, and unknown options', async () => {

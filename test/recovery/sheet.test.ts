@@ -1,3 +1,4 @@
+import encodeQR from 'qr'
 import { describe, expect, it } from 'vitest'
 import { generateRecoveryCode, recoverySheet, splitRecoveryCode } from '../../src/recovery.ts'
 import { failure } from '../fixtures.ts'
@@ -17,6 +18,25 @@ describe('recoverySheet', () => {
     for (const part of ['>Recovery sheet</h1>', '>First.<', '>Second.<', '>Store<', '>s3://backup<', '<svg '])
       expect(html).toContain(part)
     expect(html.match(/<p /g)).toHaveLength(2)
+  })
+
+  it('has one paragraph for each line that has text, and the facts in their order', () => {
+    const html = recoverySheet({ ...given, text: 'First.\n\n \n\t\nSecond.\nThird.\n' })
+    expect(html).toContain(
+      '<div class="text"><p dir="auto">First.</p>\n<p dir="auto">Second.</p>\n<p dir="auto">Third.</p></div>',
+    )
+    const groups = code.split('-').map((group) => `<li>${group}</li>`)
+    expect(html).toContain(`<ol>${groups.join('')}</ol>\n<svg role="img" aria-label="QR" `)
+    expect(html).toContain(
+      '<dl>\n<dt><bdi>Store</bdi></dt><dd><bdi>s3://backup</bdi></dd>\n<dt><bdi>Printed</bdi></dt><dd><bdi>today</bdi></dd>\n</dl>',
+    )
+  })
+
+  it('has a QR code that can be read with a quarter of it damaged, and a quiet zone of four modules', () => {
+    const picture = encodeQR(code, 'svg', { ecc: 'quartile', border: 4 })
+    expect(recoverySheet(given)).toContain(
+      `</ol>\n${picture.replace('<svg', '<svg role="img" aria-label="QR"')}\n</div>`,
+    )
   })
 
   it('writes the code in its plain form, however it was typed', () => {
@@ -40,7 +60,8 @@ describe('recoverySheet', () => {
   })
 
   it('refuses what is no code, and what is no text', async () => {
-    await failure(() => recoverySheet({ ...given, code: 'hunter2' }), 'invalid-text')
+    const { detail } = await failure(() => recoverySheet({ ...given, code: 'hunter2' }), 'invalid-text')
+    expect(detail).toMatchObject({ field: 'recovery code' })
     await failure(() => recoverySheet({ ...given, code: '' }), 'invalid-text')
     await failure(() => recoverySheet({ ...given, title: 'x\ud800' }), 'invalid-text')
     for (const wrong of [

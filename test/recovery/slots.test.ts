@@ -146,6 +146,7 @@ describe('addSlot', () => {
     const store = await stored()
     for (const label of ['', 'x'.repeat(256), 'two\nlines', '\u200b'])
       await failure(() => addSlot(store, keyset, byCode, { label }), 'invalid-text')
+    await expect(addSlot(store, keyset, byCode, {} as never)).rejects.toThrow(TypeError)
     expect(await addSlot(store, keyset, byCode, { label: 'e\u0301'.repeat(127) })).toMatchObject({
       label: 'é'.repeat(127),
     })
@@ -158,7 +159,8 @@ describe('addSlot', () => {
     )
     for (const [at, key] of keys.slice(0, 64).entries())
       await addSlot(store, keyset, key, { label: `${'x'.repeat(250)} ${at}` })
-    await failure(() => addSlot(store, keyset, keys[64]!, { label: 'one more' }), 'limit-exceeded')
+    const { detail } = await failure(() => addSlot(store, keyset, keys[64]!, { label: 'one more' }), 'limit-exceeded')
+    expect(detail).toEqual({ object: 'slots', most: 64 })
     expect(await testSlot(store, keys[63]!)).toMatchObject({ isCurrent: true })
     // A slot in the place of another one still fits.
     await addSlot(store, keyset, keys[0]!, { label: 'again' })
@@ -199,6 +201,27 @@ describe('addSlot', () => {
     await expect(addSlot(store, keyset, deriveRecoveryKey({ code }) as never, { label: 'x' })).rejects.toThrow(/await/)
     await expect(recoverKeyset(store, code as never)).rejects.toThrow(/derive a recovery key/)
     await expect(testSlot(store, deriveRecoveryKey({ code }) as never)).rejects.toThrow(/await/)
+  })
+
+  it('adds a slot although the store cannot drop older versions now', async () => {
+    const store = await stored([byCode, 'Sheet'])
+    const refusing: StateStore = { ...bound(store), drop: () => Promise.reject(new Error('no permission')) }
+    expect(await addSlot(refusing, keyset, bySecret, { label: 'Passkey' })).toMatchObject({ label: 'Passkey' })
+  })
+
+  it('gives up where another machine writes first on every try', async () => {
+    const store = await stored([byCode, 'Sheet'])
+    const racing: StateStore = {
+      ...bound(store),
+      async write(name, version, bytes) {
+        if (name === 'slots') await store.write(name, version, (await store.read('slots'))!.bytes)
+        return store.write(name, version, bytes)
+      },
+    }
+    const { detail } = await failure(() => addSlot(racing, keyset, bySecret, { label: 'x' }), 'conflict')
+    expect(detail).toMatchObject({ object: 'slots' })
+    expect(detail).toHaveProperty('tries')
+    expect(await listSlots(store)).toMatchObject([{ label: 'Sheet' }])
   })
 
   it('keeps eight versions while slots are only added', async () => {
@@ -353,8 +376,11 @@ describe('removeSlot', () => {
   it('refuses an id that is none', async () => {
     const store = await stored()
     await expect(removeSlot(store, keyset, 'x')).rejects.toThrow(RangeError)
-    await expect(removeSlot(store, keyset, undefined as never)).rejects.toThrow(TypeError)
-    await failure(() => removeSlot(store, keyset, '00'.repeat(16)), 'key-not-found')
+    await expect(removeSlot(store, keyset, undefined as never)).rejects.toThrow('id must be a string')
+    const { detail } = await failure(() => removeSlot(store, keyset, '00'.repeat(16)), 'key-not-found')
+    expect(detail).toEqual({ object: 'slot', slotId: '00'.repeat(16) })
+    // Nothing was there, and nothing was written.
+    expect(await store.read('slots')).toBeUndefined()
   })
 
   it('can be repeated after a drop that failed: no version with the slot stays', async () => {
@@ -470,7 +496,31 @@ describe('renewSlots', () => {
     expect(await listSlots(store, changed)).toHaveLength(2)
     expect(await renewSlots(store, changed, { only: [] })).toEqual([])
     await expect(renewSlots(store, changed, { only: ['x'] })).rejects.toThrow(RangeError)
-    await expect(renewSlots(store, changed, { only: 'x' as never })).rejects.toThrow(TypeError)
+    await expect(renewSlots(store, changed, { only: 'x' as never })).rejects.toThrow('only must be a list of ids')
+  })
+
+  it('removes what is not named also where the master key is still the same', async () => {
+    const store = memoryStateStore()
+    await saveKeyset(store, keyset)
+    await addSlot(store, keyset, byCode, { label: 'Sheet' })
+    const { id } = await addSlot(store, keyset, bySecret, { label: 'Passkey' })
+    expect(await renewSlots(store, keyset, { only: [id] })).toMatchObject([{ label: 'Passkey' }])
+    expect(await listSlots(store, keyset)).toMatchObject([{ label: 'Passkey' }])
+    await failure(() => testSlot(store, byCode), 'key-not-found')
+    expect(await store.readVersion('slots', 2)).toBeUndefined()
+  })
+
+  it('drops the versions that an earlier call left behind', async () => {
+    const store = memoryStateStore()
+    await saveKeyset(store, keyset)
+    await addSlot(store, keyset, byCode, { label: 'Sheet' })
+    const changed = await newMaster(store, keyset)
+    const broken: StateStore = { ...bound(store), drop: () => Promise.reject(new Error('no permission')) }
+    await expect(renewSlots(broken, changed)).rejects.toThrow(/older ones were not dropped/)
+    expect(await store.readVersion('slots', 1)).toBeDefined()
+    await renewSlots(store, changed)
+    expect(await store.readVersion('slots', 1)).toBeUndefined()
+    expect(await store.readVersion('keyset', 1)).toBeUndefined()
   })
 
   it('begins again without slots if no version is undamaged, but only if the caller says so', async () => {

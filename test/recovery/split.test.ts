@@ -59,14 +59,20 @@ describe('splitRecoveryCode', () => {
     [32, 2],
     [2.5, 2],
     [3, NaN],
+    [3, -2],
+    [0, 0],
   ])('refuses %d parts of which %d are needed', async (parts, needed) => {
-    await expect(splitRecoveryCode(code, { parts, needed })).rejects.toThrow(RangeError)
+    await expect(splitRecoveryCode(code, { parts, needed })).rejects.toThrow(
+      /^(parts|needed) must be a whole number from 2 to/,
+    )
+    await expect(splitRecoveryCode(code, { parts, needed })).rejects.toBeInstanceOf(RangeError)
   })
 
   it('refuses what is not a number, an unknown option, and what is not a code', async () => {
     await expect(splitRecoveryCode(code, { parts: '5' as never, needed: 3 })).rejects.toThrow(TypeError)
     await expect(splitRecoveryCode(code, { parts: 5, needed: 3, of: 1 } as never)).rejects.toThrow(/no option/)
     await expect(splitRecoveryCode(code, { parts: 5 } as never)).rejects.toThrow(TypeError)
+    await expect(splitRecoveryCode(code, { needed: 2 } as never)).rejects.toThrow(TypeError)
     await failure(() => splitRecoveryCode('not a code', { parts: 5, needed: 3 }), 'invalid-text')
   })
 })
@@ -131,7 +137,7 @@ describe('combineParts', () => {
   it('refuses parts of two sets, and names the odd one', async () => {
     const [other = ''] = await splitOfAnotherSet(five)
     const { detail } = await failure(() => combineParts([five[0]!, five[1]!, other]), 'invalid-text')
-    expect(detail).toMatchObject({ reason: 'mixed', part: 3 })
+    expect(detail).toMatchObject({ reason: 'mixed', part: 3, field: 'parts of a recovery code' })
   })
 
   it('proves the result: a share that is wrong, under a right check, gives no code', async () => {
@@ -142,7 +148,7 @@ describe('combineParts', () => {
     expect(message).toContain('other parts')
     // With one part more than is needed, it can say which one is wrong, wherever that stands.
     const more = await failure(() => combineParts([...five.slice(0, 2), five[3]!, forged]), 'invalid-text')
-    expect(more.detail).toMatchObject({ part: 4 })
+    expect(more.detail).toEqual({ field: 'parts of a recovery code', reason: 'check', part: 4, given: 4, needed: 3 })
     expect(more.message).toBe('part 4 is wrong: leave it out')
     const both = [0, 1].map((at) =>
       withCheck(plainPart(five[at]!).slice(0, 30) + (at === 0 ? 'ABCDEFGHJK' : 'KJHGFEDCBA')),
@@ -154,12 +160,58 @@ describe('combineParts', () => {
     await failure(() => combineParts([five[0]!, five[2]!, doubled]), 'invalid-text')
   })
 
+  it('says what is wrong with a part', async () => {
+    const [first = ''] = five
+    const wrong = async (typed: readonly string[]) => {
+      const { message, detail } = await failure(() => combineParts(typed), 'invalid-text')
+      return { message, ...detail }
+    }
+    const mistyped = first.replace('MCW69', 'MCW68')
+    const most = 45
+    expect(await wrong([mistyped])).toMatchObject({
+      message: 'the part is mistyped: compare its nine groups of five characters with the paper',
+      ...{ reason: 'check', field: 'recovery code part 1', part: 1, characters: 45, most },
+    })
+    expect(await wrong([first, `${first}0`])).toMatchObject({
+      message: 'part 2 of these 2 is mistyped: it has 46 characters, and needs 45; pass its nine groups as one text',
+      ...{ reason: 'too-long', field: 'recovery code part 2', part: 2, characters: 46, most },
+    })
+    expect(await wrong([first.slice(0, -1)])).toMatchObject({
+      message: 'the part is mistyped: it has 44 characters, and needs 45; pass its nine groups as one text',
+      ...{ reason: 'check', characters: 44 },
+    })
+    expect(await wrong([code])).toMatchObject({
+      message: 'the part is a whole recovery code: pass it as `code`',
+      ...{ reason: 'check', part: 1, characters: 30, most },
+    })
+  })
+
+  it('says how many parts are missing', async () => {
+    const tooFew = (typed: readonly string[]) => failure(() => combineParts(typed), 'invalid-text')
+    const [none, one, two] = [await tooFew([]), await tooFew(five.slice(0, 1)), await tooFew(five.slice(0, 2))]
+    const field = 'parts of a recovery code'
+    expect([none.message, none.detail]).toEqual([
+      'no part of a recovery code was given',
+      { field, reason: 'too-few', given: 0 },
+    ])
+    expect(none.detail).not.toHaveProperty('needed')
+    expect([one.message, one.detail]).toEqual([
+      '3 different parts of this recovery code are needed, and 1 was given',
+      { field, reason: 'too-few', given: 1, needed: 3 },
+    ])
+    expect(two.message).toBe('3 different parts of this recovery code are needed, and 2 were given')
+  })
+
   it('refuses numbers that contradict each other', async () => {
     const share = plainPart(five[0]!).slice(8, 40)
     const zero = toLetters(Buffer.concat([fromLetters(share, allocate(20)).subarray(0, 19), Buffer.from([0])]))
     await failure(() => combineParts([withCheck(`AAAAA153${zero}`)]), 'invalid-text')
-    for (const head of ['053', '653', '151', '156', '111', '1Z3'])
-      await failure(() => combineParts([withCheck(`AAAAA${head}${share}`)]), 'invalid-text')
+    for (const head of ['053', '653', '151', '156', '111'])
+      expect(
+        (await failure(() => combineParts([withCheck(`AAAAA${head}${share}`)]), 'invalid-text')).detail,
+      ).toMatchObject({
+        ...{ part: 1, reason: 'check' },
+      })
   })
 
   it('says so if a whole code is among the parts, and if there are none', async () => {

@@ -61,6 +61,7 @@ const programs = [
 
 /** What does not run the library. */
 const withoutLibrary = [
+  { file: 'test/mutation/**', reason: 'reads the source files, which the usual run on Node 20 has done' },
   {
     file: 'test/vectors/second-reader.test.ts',
     reason: 'runs only the readers written from SPEC.md, which the usual run on Node 20 has tested',
