@@ -35,6 +35,8 @@ export type Line = { readonly at: number } & (
       readonly what: string
       readonly since: number
       readonly value: string
+      /** The revision of the keyset that a password opened. */
+      readonly revision?: string
     }
   | { readonly kind: 'wrong'; readonly task: number; readonly what: string }
 )

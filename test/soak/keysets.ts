@@ -158,7 +158,10 @@ export class Keysets {
       const since = now()
       try {
         const keyset = await loadKeyset(home.state, password, options)
-        this.#journal.write({ kind: 'seen', task: task.id, what: `password ${given.name}`, since, value: password })
+        const { revision } = keyset
+        this.#journal.write({
+          ...{ kind: 'seen', task: task.id, what: `password ${given.name}`, since, value: password, revision },
+        })
         return keyset
       } catch (error) {
         if (!(error instanceof KeystrataError) || error.code !== 'wrong-password') throw error
@@ -250,9 +253,7 @@ export class Keysets {
       'password',
       { value: task.next! },
       async (newest) => ({ keyset: await newest.changePassword(task.next!, { costs: LOWEST_COSTS, newMaster: true }) }),
-      async (changed) => {
-        if (given.slots.length > 0) await renewSlots(home.state, changed)
-      },
+      (changed) => this.#renewed(home, changed),
     )
   }
 
@@ -295,7 +296,7 @@ export class Keysets {
   }
 
   async #addSlot(task: Task, given: KeysetGiven, home: Home, keyset: Keyset): Promise<void> {
-    if (given.slots.length > 0) await this.#renewed(home, keyset)
+    await this.#renewed(home, keyset)
     using key = await deriveRecoveryKey({ code: task.next! })
     await journaled(this.#journal, task, 'slot', { entity: given.name, code: task.next! }, async () => {
       const { id } = await addSlot(home.state, keyset, key, { label: 'sheet' })

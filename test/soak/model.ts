@@ -227,7 +227,7 @@ export class Model {
     this.#archives.set(keyset.shareKey(id), archive)
   }
 
-  #see({ what, value, since, at }: Extract<Line, { kind: 'seen' }>): void {
+  #see({ what, value, since, at, revision }: Extract<Line, { kind: 'seen' }>): void {
     const [kind, name = ''] = what.split(' ')
     const entity = this.entities.get(name)
     if (entity === undefined) {
@@ -237,6 +237,8 @@ export class Model {
     if (kind === 'password') {
       const wrong = passwordOf(entity).see(value, since, at)
       if (wrong !== undefined) this.complain(`password of ${name}: ${wrong}`)
+      // The change that nobody acknowledged may have happened. Then what machines have saved is out of date.
+      if (revision !== undefined) this.#keepRevision(entity, { revision })
       return
     }
     if (kind === 'vaults' && entity instanceof UserModel) {
