@@ -1,6 +1,6 @@
 // One thread of a pool. It starts when it is first needed, and starts again after it has died.
 import { KeystrataError } from '../core/errors.ts'
-import { arrivedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
+import { arrivedError, isMovedError, moveKeys, type Reply, type Request, type Task } from './messages.ts'
 import type { Recipe } from './messages.ts'
 import { type AnyWorker, startThread, type Thread } from '../core/threads.ts'
 
@@ -83,7 +83,9 @@ export class Member {
     thread.onDeath(bury)
     this.#watch(bury)
     thread.listen((message) => {
-      if (isOwn()) this.#settle(thread, message as Reply)
+      if (!isOwn()) return
+      if (this.#isReply(message)) this.#settle(thread, message)
+      else bury(noReply())
     })
     return thread
   }
@@ -104,6 +106,14 @@ export class Member {
     } catch (cause) {
       throw notStarted(this.#source, cause)
     }
+  }
+
+  /** Returns whether a message is one of this library's worker. Other files send other messages. */
+  #isReply(message: unknown): message is Reply {
+    if (typeof message !== 'object' || message === null) return false
+    if ('ready' in message) return true
+    if (!('id' in message) || !this.#pending.has(message.id as number)) return false
+    return 'error' in message ? isMovedError(message.error) : 'value' in message
   }
 
   #settle(thread: Thread, reply: Reply): void {
@@ -152,6 +162,11 @@ export class Member {
 
 const died = (cause: unknown): Error =>
   new Error('a worker of the pool died and lost this task: see its cause, then try again', { cause })
+
+const noReply = (): KeystrataError =>
+  new KeystrataError('malformed', 'it sent a message that is not one of the worker of keystrata', {
+    object: 'reply of a worker',
+  })
 
 const LONGEST_PLACE = 300
 

@@ -65,6 +65,13 @@ export interface MovedError {
   detail?: KeystrataError['detail']
 }
 
+/** Returns whether a value is an error as plain data. */
+export function isMovedError(value: unknown): value is MovedError {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, message } = value as Partial<MovedError>
+  return typeof name === 'string' && typeof message === 'string'
+}
+
 export function moveError(error: unknown): MovedError {
   const { name, message } = error instanceof Error ? error : new Error(String(error))
   return error instanceof KeystrataError ? { name, message, code: error.code, detail: error.detail } : { name, message }

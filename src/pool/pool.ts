@@ -210,7 +210,9 @@ class WorkerPool implements Pool {
         for (const { reject } of isStarted ? heads : waiting.splice(0)) reject(error)
       }
       // Not transferred: for so few bytes, copying is faster.
-      this.#anywhere(task, [], [handle]).then((answers) => answerAll(heads, answers as Rekeyed[]), refuse)
+      this.#anywhere(task, [], [handle])
+        .then((answers) => answerAll(heads, answers as Rekeyed[]))
+        .catch(refuse)
     }
     return {
       isCurrent: (envelope) => rekeyer.isCurrent(envelope),

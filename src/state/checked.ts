@@ -1,6 +1,7 @@
 // The one place that checks the answers of a store. Everything in the library reads and writes through a CheckedStore.
 import { bytesFrom, copyOf } from '../core/bytes.ts'
 import type { BlobStore, RegistryStore, StateStore, StoredObject } from './store.ts'
+import { nextVersion } from './version.ts'
 
 /**
  * A mistake in a store, or in how it is used. Calling the store again would not help, so nothing retries after this.
@@ -39,8 +40,12 @@ export class CheckedStore {
     return answer === undefined ? undefined : checkedBytes(answer, 'readVersion', 'bytes, or undefined')
   }
 
-  /** @throws TypeError if the store returns something else than true or false */
+  /**
+   * @throws KeystrataError `limit-exceeded` if the version before it was the last one, 2⁵³ − 1
+   * @throws TypeError if the store returns something else than true or false
+   */
   async write(name: string, version: number, bytes: Uint8Array): Promise<boolean> {
+    if (version > Number.MAX_SAFE_INTEGER) nextVersion(version - 1)
     const answer: unknown = await this.#store.write(name, version, copyOf(bytes))
     return checkedFlag(answer, 'write')
   }

@@ -257,6 +257,8 @@ export const adapterTargets: readonly Target[] = [
   {
     name: 'http-refusal',
     seeds: [utf8(refusal)],
+    // The answer, its text, and the values in it.
+    copies: 6,
     reads: [
       async (bytes) => {
         const answer = new Response(new Uint8Array(bytes), { status: 422 })
@@ -314,6 +316,8 @@ export const adapterTargets: readonly Target[] = [
       message('200', ['Content-Type: application/xml'], listing('')),
     ],
     reads: [(bytes) => all(s3BlobStore({ client: s3Of(bytes), bucket: 'b' }).list('a'))],
+    // The SDK makes a text of the answer, and a tree of that.
+    copies: 12,
     names: (error) => plainError(error) ?? (isOfS3(error) ? 'the error of the SDK' : undefined),
     isImpatient: true,
   },

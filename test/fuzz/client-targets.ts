@@ -246,6 +246,7 @@ export const clientTargets: readonly Target[] = [
   },
   {
     name: 'activation-code',
+    copies: 3,
     seeds: [utf8(activationCode)],
     reads: [
       (bytes) =>
@@ -258,6 +259,7 @@ export const clientTargets: readonly Target[] = [
   },
   {
     name: 'typed-text',
+    copies: 4,
     // checkTypedKey takes every text, and says how good it is.
     isTotal: true,
     seeds: [utf8('J\u00f6rg ΟΔΥΣΣΕΥΣ \u{1f511}'), utf8(provider.card().fingerprint)],

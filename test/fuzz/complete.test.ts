@@ -9,7 +9,8 @@ const REASONS: Readonly<Record<string, string>> = {
   'Bcrypt.hash': 'the caller implements it',
   'Rekeyer.rekey': 'the interface of Keyset.rekey and Delegation.rekey, which have targets',
   'Keyset.adopt': 'takes a handle, which this copy of the library made',
-  createPool: 'takes the URL of a worker, which the program chooses; test/pool/messages.test.ts sends junk replies',
+  createPool:
+    'takes the URL of a worker, which the program chooses; test/pool/messages.test.ts sends replies that are none',
   indexedDbBlobStore: 'needs IndexedDB, which only browsers have: test/stores/indexeddb.test.ts',
   indexedDbStateStore: 'needs IndexedDB, which only browsers have: test/stores/indexeddb.test.ts',
 }

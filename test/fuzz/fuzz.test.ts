@@ -44,14 +44,17 @@ describe('hostile bytes', () => {
     },
   )
 
-  it.each(targets.map((target) => [target.name, target] as const))(
+  const objects = targets.filter(({ around, isScript }) => around === undefined && isScript !== true)
+  it.each(objects.map((target) => [target.name, target] as const))(
     'as %s with megabytes appended',
     async (_, target) => {
       const [seed = new Uint8Array(0)] = target.seeds
       for (const byte of [0, 0xff]) {
-        const long = new Uint8Array(seed.length + MUCH).fill(byte)
+        // The more a reader may copy, the less input shows that it copies more.
+        const much = MUCH / Math.max(1, (target.copies ?? 1) / 12)
+        const long = new Uint8Array(seed.length + Math.ceil(much)).fill(byte)
         long.set(seed)
-        if (target.around === undefined) await checkInput(target, long)
+        await checkInput(target, long)
       }
     },
   )

@@ -28,6 +28,8 @@ export interface Target {
   readonly copies?: number
   /** How many bytes more than for an honest object a reader may allocate, if that is more than 1 MiB. */
   readonly slack?: number
+  /** Whether an input is no object, but says what a store answers. Then a long one is nothing special. */
+  readonly isScript?: boolean
   /** Whether pauses between tries end at once. */
   readonly isImpatient?: boolean
 }

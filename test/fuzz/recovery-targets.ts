@@ -59,6 +59,7 @@ function mended(bytes: Uint8Array): Uint8Array {
 export const recoveryTargets: readonly Target[] = [
   {
     name: 'slots',
+    isImpatient: true,
     seeds: [one, all],
     layouts: [storedSlots as never],
     mend: mended,
@@ -89,6 +90,8 @@ export const recoveryTargets: readonly Target[] = [
   },
   {
     name: 'armor',
+    // The text, its lines, and their bytes.
+    copies: 5,
     seeds: [utf8(armor(friend.card().bytes)), utf8(armor(all))],
     reads: [(bytes) => dearmor(text(bytes))],
   },

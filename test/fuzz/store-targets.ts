@@ -61,6 +61,7 @@ function storeTarget(
   return {
     name: `store-${name}`,
     seeds: honestScripts,
+    isScript: true,
     reads: [true, false].map((hasListing) => (script) => use(junkStore(objects, script, hasListing))),
     names,
     isImpatient: true,
@@ -79,6 +80,7 @@ function blobTarget(
   return {
     name: `blobs-${name}`,
     seeds: honestScripts,
+    isScript: true,
     reads: [true, false].map((copies) => (script) => use(junkBlobs(blobs, script, copies))),
     names: storeError,
     isImpatient: true,
@@ -92,6 +94,7 @@ function blocksTarget(name: string, use: (blocks: SharedBlocks) => Promise<unkno
   return {
     name: `blocks-${name}`,
     seeds: honestScripts,
+    isScript: true,
     reads: [(script) => use(junkBlocks(stored, script))],
     names: storeError,
     isImpatient: true,

@@ -87,8 +87,8 @@ const textTarget = (
   name: `text-${name}`,
   seeds: seeds.map(utf8),
   reads: reads.map((read) => (bytes: Uint8Array) => read(text(bytes))),
-  // A text is looked at letter by letter, as an array of letters.
-  copies: 24,
+  // A text is looked at letter by letter, as an array of letters, which grows as it is made.
+  copies: 48,
   isImpatient,
   ...(names !== undefined && { names }),
 })
@@ -181,6 +181,8 @@ export const textTargets: readonly Target[] = [
   ),
   {
     name: 'text-device-text',
+    // The input is four texts of UTF-16.
+    copies: 20,
     seeds: [utf8('a text to keep')],
     reads: [
       (bytes) => {
@@ -232,6 +234,7 @@ export const textTargets: readonly Target[] = [
       (upTo) => log.reseal({ atLeast: position, upTo }),
     ],
     mistake,
+    true,
   ),
   textTarget(
     'log-name',
@@ -264,6 +267,8 @@ export const textTargets: readonly Target[] = [
   {
     name: 'contents',
     seeds: [sample(100)],
+    // The content, its ciphertext, and what comes back, each with room around it.
+    copies: 10,
     isTotal: true,
     reads: [
       async (bytes) => same(bytes, concat(...(await all(cut(streamOf([bytes]), { size: 4096 }))))),

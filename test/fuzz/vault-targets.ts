@@ -74,6 +74,7 @@ export function text(bytes: Uint8Array): string {
 export const vaultTargets: readonly Target[] = [
   {
     name: 'profile',
+    isImpatient: true,
     seeds: [profile.record, made.profile.record, trusting.record, withKey.record],
     layouts: [storedProfile as never],
     mend: (bytes) => {
@@ -96,6 +97,7 @@ export const vaultTargets: readonly Target[] = [
   {
     // The newest or the former version in a store is damaged.
     name: 'profile-store',
+    isImpatient: true,
     seeds: [first.record, made.profile.record, next.record, reset.record],
     layouts: [storedProfile as never],
     mend: (bytes) => resigned(bytes, contents.identity.seed, login),
@@ -131,6 +133,7 @@ export const vaultTargets: readonly Target[] = [
   blockTarget('vault-block', vault, block),
   {
     name: 'login',
+    copies: 3,
     // A wrong credential is no error.
     isTotal: true,
     seeds: [utf8(login.credential), utf8(verifier)],
