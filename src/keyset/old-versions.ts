@@ -14,9 +14,6 @@ import { isUnder, masterIdOf, readNewest } from './read-keyset.ts'
 /** How many versions a store keeps. */
 const KEPT_VERSIONS = 8
 
-/** How many versions are looked through for the one that recovery slots need. A store may say that there are endlessly many. */
-const LOOKED_THROUGH = 1024
-
 /**
  * Drops old versions: all but the last few, and all that are under another master key, because old passwords open those.
  * Versions that recovery slots open stay until `renewSlots` has run. The keyset is stored already, so a
@@ -99,13 +96,12 @@ async function newestUnder(
   masterId: Uint8Array,
   lowest: number,
 ): Promise<number | undefined> {
-  for (let version = newest; version >= Math.max(1, newest - LOOKED_THROUGH); version--) {
+  for (let version = newest; version >= 1; version--) {
     const bytes = await store.readVersion(KEYSET_NAME, version)
     if (bytes === undefined) return undefined
     if (isReadable(bytes, masterId)) return Math.min(version, lowest)
   }
-  // It may be further below, so nothing is dropped.
-  return newest > LOOKED_THROUGH ? 1 : undefined
+  return undefined
 }
 
 /**

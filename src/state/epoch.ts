@@ -4,7 +4,6 @@ import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import type { CheckedStore } from './checked.ts'
-import { DAMAGED_EPOCHS, DAMAGED_IN_A_ROW, DamagedRun, tooManyDamagedEpochs } from './damaged-run.ts'
 import {
   type Close,
   type FormerEpoch,
@@ -18,16 +17,7 @@ import {
 } from './marker.ts'
 import { versionsOf } from './read-ahead.ts'
 import type { RecordKeys } from './record.ts'
-import {
-  NO_HASH,
-  NO_ID,
-  type ParsedRecord,
-  parseRecord,
-  type Position,
-  positionText,
-  wellFormed,
-} from './record-layout.ts'
-import type { StoredObject } from './store.ts'
+import { NO_HASH, NO_ID, type ParsedRecord, parseRecord, type Position, positionText } from './record-layout.ts'
 
 /** Where an epoch begins, and whose it is. */
 export interface Epoch {
@@ -148,20 +138,11 @@ export class EpochRecords {
   /**
    * Reads versions of an epoch and verifies them in order. It ends behind a seal-off, and behind a version that is gone.
    * @param previous the hash of the version before the first, or undefined to begin without
-   * @param run the damaged versions before the first
-   * @throws KeystrataError `limit-exceeded` after too many damaged versions in a row
    */
-  async *walk(
-    epoch: Epoch,
-    first: number,
-    last: number,
-    previous: Uint8Array | undefined,
-    run: DamagedRun,
-  ): AsyncGenerator<Step> {
+  async *walk(epoch: Epoch, first: number, last: number, previous?: Uint8Array): AsyncGenerator<Step> {
     let before = first === 1 ? NO_HASH : previous
     for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), first, last)) {
       if (bytes === undefined) {
-        run.add(epoch, version, true)
         const isGone = (await this.versionAt(epoch, 1)) === undefined
         yield { version, isGone, error: notThere() }
         if (isGone) return
@@ -169,7 +150,6 @@ export class EpochRecords {
         continue
       }
       const step = this.#step(epoch, version, bytes, before)
-      run.add(epoch, version, idOf(step) === undefined)
       yield step
       if (step.record?.kind === 'seal-off') return
       // Behind a damaged record, nothing can be compared.
@@ -249,68 +229,15 @@ export class EpochRecords {
   /**
    * Returns the newest content that can be read, or undefined if there is none.
    * @throws KeystrataError `missing` if the epoch was dropped meanwhile
-   * @throws KeystrataError `limit-exceeded` after too many damaged versions in a row
    */
   async lastContent({ epoch, version, record }: End): Promise<ParsedRecord | undefined> {
     if (record?.kind === 'content') return record
-    const run = new DamagedRun(this.logId)
     for (let before = version - 1; before >= 1; before--) {
       const found = await this.readableAt(epoch, before)
       if (found?.kind === 'content') return found
-      try {
-        run.add(epoch, before, found === undefined)
-      } catch (error) {
-        await this.#assertThere(epoch)
-        throw error
-      }
     }
     if (version > 0) await this.#assertThere(epoch)
     return undefined
-  }
-
-  /**
-   * Reads the versions of an epoch without verifying them all: a signature costs far more than a header. It verifies one of
-   * many, because a store could make up others without end.
-   * @throws KeystrataError `limit-exceeded` after too many damaged versions in a row
-   */
-  async *unverified(
-    epoch: Epoch,
-    last: number,
-  ): AsyncGenerator<{ readonly isThere: boolean; readonly record: ParsedRecord | undefined }> {
-    const run = new DamagedRun(this.logId)
-    let unverified = 0
-    for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), 1, last)) {
-      yield { isThere: bytes !== undefined, record: bytes && wellFormed(bytes, this.logId) }
-      if (++unverified < DAMAGED_IN_A_ROW) continue
-      const isDamaged = this.readable(epoch, version, bytes) === undefined
-      run.add(epoch, version, isDamaged)
-      if (!isDamaged) unverified = 0
-    }
-  }
-
-  /**
-   * Yields all epochs above one, each with its newest version. They are used without gaps.
-   * @throws KeystrataError `limit-exceeded` after too many epochs in a row with a damaged newest version
-   */
-  async *above(epoch: number): AsyncGenerator<StoredObject & { readonly next: number }> {
-    let damaged = 0
-    for (let next = epoch + 1; ; next++) {
-      const newest = await this.store.read(this.nameOf(next))
-      if (newest === undefined) return
-      damaged = this.#isAuthentic(next, newest) ? 0 : damaged + 1
-      if (damaged > DAMAGED_EPOCHS) throw tooManyDamagedEpochs(this.logId, next)
-      yield { next, ...newest }
-    }
-  }
-
-  #isAuthentic(epoch: number, { version, bytes }: StoredObject): boolean {
-    try {
-      this.recordAt(anywhereIn(epoch), version, bytes)
-      return true
-    } catch (error) {
-      if (error instanceof KeystrataError) return false
-      throw error
-    }
   }
 
   /** @throws KeystrataError `missing` if the first version of an epoch is gone */

@@ -6,9 +6,9 @@ import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { DamagedRun } from './damaged-run.ts'
 import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
 import {
   logIdOf,
@@ -18,11 +18,12 @@ import {
   parsePosition,
   positionText,
   type RecordFields,
+  wellFormed,
 } from './record-layout.ts'
 import { resealLog } from './reseal.ts'
 import { type Outcome, writeSettled } from './settle.ts'
 import type { StateStore } from './store.ts'
-import { FLOOR, nextVersion } from './version.ts'
+import { FLOOR } from './version.ts'
 
 /** How often to append again, when other machines were quicker. */
 const TRIES = 100
@@ -86,7 +87,6 @@ export interface LogReader {
    * @throws KeystrataError the reason why a record cannot be read, with `detail.position`, if there is no `onDamaged`
    * @throws KeystrataError `policy` if the log belongs to another owner
    * @throws KeystrataError `missing` or `authentication-failed` if the store lost or damaged what leads to the end of the log
-   * @throws KeystrataError `limit-exceeded` if more than 1,024 versions in a row are damaged or lost
    * @throws KeystrataError `disposed` if the handle of the keys was disposed of
    * @throws TypeError if the store returns an invalid answer, or `after` or `atLeast` is not a position; the store's own
    *   errors
@@ -275,16 +275,14 @@ export class StoredLog implements Log {
     let { number, id } = start ?? { number: 0, id: NO_ID }
     let first: number
     ;({ end, first } = await this.#placeBehind(end, number))
-    const run = new DamagedRun(epochs.logId)
     for (;;) {
       const { epoch, version } = end
       let next: End | undefined
-      for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first), run)) {
+      for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first))) {
         const { record } = step
         if (record?.kind === 'seal-off') next = await epochs.find({ from: epochs.behind(record) })
         else if (record === undefined && step.isGone) next = await epochs.find({ isDoubted: true })
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
-        first = step.version + 1
         const content = await epochs.numberOf(step, epoch, number)
         if (content !== undefined) [number, id] = [content, idOf(step) ?? NO_ID]
         else if (!isBrokenClose(epoch, step)) continue
@@ -296,6 +294,7 @@ export class StoredLog implements Log {
         const error = epochs.damaged(epoch, step.version, { number, id }, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
+        first = step.version + 1
       }
       if (next === undefined) return
       if (next.epoch.epoch === epoch.epoch) {
@@ -343,19 +342,21 @@ export class StoredLog implements Log {
   /** Reads the key ids of all content records. They are not encrypted, and read without any check. */
   async *keyIds(): AsyncGenerator<Uint8Array> {
     const { epoch, version } = await this.#epochs.find()
-    for await (const { record } of this.#epochs.unverified(epoch, version))
+    for await (const { bytes } of versionsOf(this.#epochs.store, this.#epochs.nameOf(epoch.epoch), 1, version)) {
+      const record = bytes && wellFormed(bytes, this.#epochs.logId)
       if (record?.kind === 'content') yield record.header.keyId
+    }
   }
 }
 
 /** Returns the fields of the record behind the end of a log. */
 function fieldsBehind({ epoch, version, record, bytes }: End, id: Uint8Array): RecordFields {
-  const sequence = nextVersion(version)
+  const sequence = version + 1
   return {
     kind: 'content',
     epoch: epoch.epoch,
     sequence,
-    number: nextVersion(numberAt(epoch, version)),
+    number: numberAt(epoch, sequence),
     id,
     previous: bytes === undefined ? NO_HASH : sha256(bytes),
     isAfterDamage: bytes !== undefined && record === undefined,

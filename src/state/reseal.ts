@@ -7,7 +7,6 @@ import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { DamagedRun } from './damaged-run.ts'
 import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
 import {
@@ -20,8 +19,9 @@ import {
   type NumberRange,
   without,
 } from './marker.ts'
+import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
-import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields } from './record-layout.ts'
+import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
 import { dropSettled, writeSettled } from './settle.ts'
 
 /** How often to begin again, when other machines were quicker. */
@@ -124,7 +124,6 @@ class Resealing {
   readonly #notCopied: NumberRange[] = []
   #target: Target | undefined
   #copied = 0
-  readonly #damaged: DamagedRun
 
   private constructor(
     epochs: Epochs,
@@ -134,7 +133,6 @@ class Resealing {
     leaveOut: ReadonlySet<number>,
   ) {
     this.#epochs = epochs
-    this.#damaged = new DamagedRun(epochs.logId)
     this.#epoch = epoch
     this.#newest = version
     this.#former = former
@@ -164,13 +162,14 @@ class Resealing {
 
   /** Returns whether something is to be sealed again, or to be left out. */
   async isNeeded(): Promise<boolean> {
-    const { keys, store, nameOf } = this.#context
+    const { keys, store, nameOf, logId } = this.#context
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
-    for await (const { isThere, record } of this.#epochs.unverified(this.#epoch, this.#newest)) {
+    for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       // If another owner has dropped this epoch meanwhile, that is seen when it is copied.
-      if (!isThere && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true
+      if (bytes === undefined && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true
+      const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
     return false
@@ -221,7 +220,7 @@ class Resealing {
     while (this.#handled < this.#newest) {
       const first = this.#handled + 1
       const before = await this.#epochs.hashBefore(epoch, first)
-      for await (const step of this.#epochs.walk(epoch, first, this.#newest, before, this.#damaged)) {
+      for await (const step of this.#epochs.walk(epoch, first, this.#newest, before)) {
         const { record, version } = step
         if (record?.kind === 'seal-off') {
           await this.#epochs.find({ from: this.#epochs.behind(record) })
@@ -236,11 +235,11 @@ class Resealing {
           this.#number = number
           this.#id = idOf(step) ?? NO_ID
           if (!this.#isLeftOut(number)) {
-            if (record === undefined) throw this.#damagedAt(version, this.#id, step.error)
+            if (record === undefined) throw this.#damaged(version, this.#id, step.error)
             if (!(await this.#copyRecord(record))) return false
           }
         } else if (record === undefined && isBrokenClose(epoch, step) && !this.#isLeftOut(this.#number)) {
-          throw this.#damagedAt(version, this.#id, step.error)
+          throw this.#damaged(version, this.#id, step.error)
         }
         this.#handled = version
       }
@@ -252,7 +251,7 @@ class Resealing {
     return number > this.#upTo || this.#leaveOut.has(number)
   }
 
-  #damagedAt(version: number, id: Uint8Array, error: KeystrataError): KeystrataError {
+  #damaged(version: number, id: Uint8Array, error: KeystrataError): KeystrataError {
     return this.#epochs.damaged(this.#epoch, version, { number: this.#number, id }, error)
   }
 
@@ -277,7 +276,7 @@ class Resealing {
     try {
       return await openWith(this.#epochs.keys, record)
     } catch (error) {
-      if (error instanceof KeystrataError && error.code !== 'disposed') throw this.#damagedAt(version, record.id, error)
+      if (error instanceof KeystrataError && error.code !== 'disposed') throw this.#damaged(version, record.id, error)
       throw error
     }
   }
@@ -351,9 +350,9 @@ class Resealing {
 
   /** Returns the next higher epoch that nobody has used. */
   async #unusedEpoch(above: number): Promise<number> {
-    let used = above
-    for await (const { next } of this.#epochs.above(above)) used = next
-    if (used < MAX_EPOCH) return used + 1
+    const { store, nameOf } = this.#context
+    for (let epoch = above + 1; epoch <= MAX_EPOCH; epoch++)
+      if ((await store.read(nameOf(epoch))) === undefined) return epoch
     throw new KeystrataError('limit-exceeded', 'this log is in its last possible epoch and cannot be resealed', {
       object: 'log',
       epoch: above,

@@ -5,10 +5,10 @@
 import { equalBytes, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { anywhereIn, type Epoch, type EpochRecords, versionOf } from './epoch.ts'
-import { DAMAGED_IN_A_ROW, DamagedRun, tooManyDamaged } from './damaged-run.ts'
 import type { Close, FormerEpoch } from './marker.ts'
 import { versionsOf } from './read-ahead.ts'
 import type { ParsedRecord } from './record-layout.ts'
+import type { StoredObject } from './store.ts'
 
 /** How many damaged versions at the end of an epoch may hide a seal-off. */
 const DAMAGED_VERSIONS = 32
@@ -91,7 +91,7 @@ export class Successors {
   async #candidates(epoch: Epoch, first: number, last: number): Promise<Candidate[]> {
     const found: Candidate[] = []
     let later: Candidate | undefined
-    for await (const { next, version } of this.#records.above(epoch.epoch)) {
+    for await (const { next, version } of this.#above(epoch.epoch)) {
       const closed = await this.#lastClose(next, version)
       if (closed === undefined || !this.#mayFollow(epoch, closed.epoch)) continue
       const { former } = closed.close
@@ -110,6 +110,15 @@ export class Successors {
     return ownerId !== undefined && (!keys.isAdopted(ownerId) || before === undefined || keys.isAdopted(before))
   }
 
+  /** Yields all epochs above one, each with its newest version. They are used without gaps. */
+  async *#above(epoch: number): AsyncGenerator<StoredObject & { readonly next: number }> {
+    for (let next = epoch + 1; ; next++) {
+      const newest = await this.#records.store.read(this.#records.nameOf(next))
+      if (newest === undefined) return
+      yield { next, ...newest }
+    }
+  }
+
   /** Returns an epoch if the seal-off of the one before it names it. */
   async #entered(former: FormerEpoch | undefined, next: number): Promise<Candidate | undefined> {
     if (former === undefined) return undefined
@@ -118,41 +127,22 @@ export class Successors {
     return { epoch: this.#records.behind(record), isReached: true }
   }
 
-  /**
-   * Reads an epoch from its end, in parts, and returns its last close.
-   * @throws KeystrataError `limit-exceeded` after too many damaged versions in a row
-   */
+  /** Reads an epoch to its end, and returns its last close. */
   async #lastClose(epoch: number, newest: number): Promise<ClosedEpoch | undefined> {
     const records = this.#records
-    const where = anywhereIn(epoch)
-    /** The highest number of the records in later parts; that of a seal-off is the highest of all. */
-    let highestBehind = 0
-    for (let end = newest; end >= 1; end -= DAMAGED_IN_A_ROW) {
-      const first = Math.max(1, end - DAMAGED_IN_A_ROW + 1)
-      let last: { readonly epoch: Epoch; readonly close: Close } | undefined
-      let highest = 0
-      let isDamaged = true
-      for await (const { version, bytes } of versionsOf(records.store, records.nameOf(epoch), first, end)) {
-        const record = records.readable(where, version, bytes)
-        if (record === undefined) continue
-        isDamaged = false
-        const close = records.closeIn(record)
-        if (close !== undefined) {
-          const { number: base, header } = record
-          last = { epoch: { epoch, start: version, base, ownerId: header.ownerId }, close }
-          highest = 0
-        } else {
-          highest = Math.max(highest, record.kind === 'seal-off' ? Infinity : record.number)
-        }
+    let last: ClosedEpoch | undefined
+    for await (const { version, bytes } of versionsOf(records.store, records.nameOf(epoch), 1, newest)) {
+      const record = records.readable(anywhereIn(epoch), version, bytes)
+      if (record === undefined) continue
+      const close = records.closeIn(record)
+      if (close !== undefined) {
+        const { number: base, header } = record
+        last = { epoch: { epoch, start: version, base, ownerId: header.ownerId }, close, isContinued: false }
+      } else if (last !== undefined && (record.kind === 'seal-off' || record.number > last.epoch.base)) {
+        last = { ...last, isContinued: true }
       }
-      highestBehind = Math.max(highestBehind, highest)
-      if (last !== undefined) return { ...last, isContinued: highestBehind > last.epoch.base }
-      if (!isDamaged || first === 1) continue
-      // Either everything below was dropped, or too much is damaged.
-      if ((await records.versionAt(where, 1)) === undefined) return undefined
-      throw tooManyDamaged(records.logId, where, first)
     }
-    return undefined
+    return last
   }
 
   /**
@@ -162,7 +152,7 @@ export class Successors {
    */
   async hiddenIn(epoch: Epoch, newest: number, verified: number): Promise<Epoch | undefined> {
     if (verified > 0 && newest - verified <= FEW_VERSIONS) return this.#sealOffFrom(epoch, verified + 1, newest)
-    for await (const { next, version, bytes } of this.#records.above(epoch.epoch)) {
+    for await (const { next, version, bytes } of this.#above(epoch.epoch)) {
       const record = this.#records.readable(anywhereIn(next), version, bytes)
       const count = record && this.#records.closeIn(record)?.former.at(-1)?.count
       if (count !== undefined) {
@@ -186,10 +176,8 @@ export class Successors {
 
   async #sealOffFrom(epoch: Epoch, first: number, end: number): Promise<Epoch | undefined> {
     const records = this.#records
-    const run = new DamagedRun(records.logId)
     for await (const { version, bytes } of versionsOf(records.store, records.nameOf(epoch.epoch), first, end - 1)) {
       const record = records.readable(epoch, version, bytes)
-      run.add(epoch, version, record === undefined)
       if (record?.kind === 'seal-off') return records.behind(record)
     }
     return undefined

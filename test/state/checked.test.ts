@@ -2,6 +2,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { CheckedRegistryStore, CheckedStore, StoreMistake } from '../../src/state/checked.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
+import { failure } from '../fixtures.ts'
 
 const bytes = Uint8Array.of(1, 2, 3)
 
@@ -38,6 +39,21 @@ describe('CheckedStore', () => {
     await store.write('a', 2, bytes)
     await store.drop('a', 2)
     expect(await store.readVersion('a', 1)).toBeUndefined()
+  })
+
+  it('writes nothing behind the last version', async () => {
+    const last = Number.MAX_SAFE_INTEGER
+    const written: number[] = []
+    const store = new CheckedStore({
+      ...memoryStateStore(),
+      write: async (_, version) => {
+        written.push(version)
+        return true
+      },
+    })
+    expect(await store.write('a', last, bytes)).toBe(true)
+    await failure(() => store.write('a', last + 1, bytes), 'limit-exceeded')
+    expect(written).toEqual([last])
   })
 
   it.each(['read', 'readVersion', 'write', 'drop'] as const)('names the method %s if it is missing', (method) => {
