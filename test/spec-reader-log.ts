@@ -90,7 +90,13 @@ class Walk {
   /** The owner of epoch 0: that of version 1, or of the first authentic record after it that is no seal-off */
   ownerOfFirst(): Buffer | undefined {
     const versions = ordered(this.versions(0))
-    if (versions[0] !== 1) return undefined // dropped: only a seal-off is left
+    const lowest = versions[0]
+    if (lowest === undefined) return undefined
+    if (lowest > 1) {
+      const record = this.recordAt(0, lowest)
+      // Only a seal-off is left, which may be damaged.
+      if (typeof record === 'string' || record.kind === 'seal-off') return undefined
+    }
     const errors: string[] = []
     for (const version of versions) {
       const record = this.recordAt(0, version)
@@ -108,11 +114,37 @@ class Walk {
     if (lowest === undefined) return undefined
     if (lowest > 1) {
       const sealOff = this.sealOffAt(entry, lowest)
-      check(sealOff !== undefined, 'authentication-failed') // this reader does not look for the next epoch otherwise
-      return sealOff
+      if (sealOff !== undefined) return sealOff
+      // The store has lost version 1. If this version is damaged, this reader does not look for the next epoch.
+      check(typeof this.stepAt(entry, lowest) !== 'string', 'authentication-failed')
     }
     const newestFirst = [versions.at(-1)!, ...versions]
     return newestFirst.map((version) => this.sealOffAt(entry, version)).find((record) => record !== undefined)
+  }
+
+  /** Steps 1 to 7 of §7.4: the record at a version of the current epoch, or the error of a damaged version */
+  stepAt({ epoch, start, base, ownerId }: Entry, version: number): ParsedRecord | string {
+    const bytes = this.versions(epoch).get(version)
+    if (bytes === undefined) return 'missing'
+    const record = this.recordAt(epoch, version, ownerId)
+    if (typeof record === 'string') return record
+    const { kind, number } = record
+    const due = base + version - start
+    const fits =
+      version < start
+        ? number <= base
+        : version === start
+          ? kind === 'close' && number === base
+          : kind === 'seal-off'
+            ? number >= due - 1
+            : kind === 'content' && number === due
+    if (!fits) return 'authentication-failed'
+    try {
+      if (kind === 'seal-off') readSealOff(decryptRecord(record, this.logId, this.by.keys), epoch)
+    } catch (error) {
+      return (error as Error).message
+    }
+    return record
   }
 
   /** Follows the seal-offs from epoch 0. */
@@ -141,67 +173,129 @@ function checkComplete(copies: number[], leftOut: Former['leftOut'], base: numbe
   check(next === base + 1, 'authentication-failed')
 }
 
-/** Reads a log that has no damage. Any damaged record in the current epoch is authentication-failed. */
+/** A version of the current epoch: a record, or the error of a damaged version */
+interface Step {
+  version: number
+  record: ParsedRecord | undefined
+  error: string
+}
+
+/**
+ * Reads a log. The error of the first damaged version that a reader reports ends it: damaged records have no content
+ * here. A damaged seal-off is not followed.
+ */
 export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: string): ReadLog {
   const logId = logIdOf(name)
   const walk = new Walk(logId, objects, by)
-  const { epoch, start, base, ownerId, former } = walk.current()
-  const versions = walk.versions(epoch)
-  check(versions.size >= start, 'missing')
-  const copies: ParsedRecord[] = []
-  const later: ParsedRecord[] = []
-  let leftOut: Former['leftOut'] = []
-  let previous: Buffer = Buffer.alloc(32)
-  ordered(versions).forEach((version, i) => {
-    const bytes = versions.get(version)!
-    check(walk.mayStand(parseRecord(bytes), ownerId), 'authentication-failed') // before its keys are looked for
-    const record = verifyRecord(bytes, logId, by.keys)
-    const placed = version === i + 1 && record.epoch === epoch && record.sequence === version
-    check(placed, 'authentication-failed')
-    check(record.predecessorDamaged || equal(record.previous, previous), 'authentication-failed')
-    previous = hash('sha256', bytes)
-    if (version < start && record.kind === 'content') {
-      check(record.number > (copies.at(-1)?.number ?? 0) && record.number <= base, 'authentication-failed')
-      copies.push(record)
+  const entry = walk.current()
+  const { epoch, start, base, former } = entry
+  const newest = ordered(walk.versions(epoch)).at(-1) ?? 0
+  check(newest >= start, 'missing')
+  const steps: Step[] = []
+  for (let version = 1; version <= newest; version++) {
+    const found = walk.stepAt(entry, version)
+    if (typeof found === 'string') steps.push({ version, record: undefined, error: found })
+    else steps.push({ version, record: found, error: '' })
+  }
+  const closing = steps[start - 1]?.record
+  const leftOut = closing && rangesOf(decryptRecord(closing, logId, by.keys))
+  const end = base + newest - start
+  // The position first: what is wrong with the log is that it lacks what it must have.
+  if (atLeast !== undefined) checkPosition(atLeast, entry, steps, leftOut, end)
+
+  const read: ParsedRecord[] = []
+  let number = 0
+  for (const { version, record, error } of steps) {
+    if (record === undefined) {
+      if (version >= start) check(false, error)
+      const next = nextBehind(number, leftOut ?? [])
+      const isThere = steps.some((other) => other.version < start && other.record?.number === next && isContent(other))
+      if (version === start || next > base || isThere) continue // it was a close
+      check(false, error)
     }
-    if (version === start) {
-      const isClose = record.kind === 'close' && record.number === base
-      check(isClose && former !== undefined, 'authentication-failed')
-      leftOut = checkClose(record.epoch, decryptRecord(record, logId, by.keys), copies, former, base)
-    }
-    if (version > start) {
-      // A seal-off that did not end the epoch is damaged, and so is a close behind the start.
-      if (record.kind === 'seal-off') readSealOff(decryptRecord(record, logId, by.keys), epoch)
-      check(record.kind === 'content' && record.number === base + version - start, 'authentication-failed')
-      later.push(record)
-    }
-  })
-  const end = base + versions.size - start
-  if (atLeast !== undefined) checkPosition(atLeast, [...copies, ...later], leftOut, end)
-  const records = [...copies, ...later].map((record) => ({
+    const before = version === 1 ? Buffer.alloc(32) : hashOf(steps[version - 2])
+    const chained = before === undefined || record.predecessorDamaged || equal(record.previous, before)
+    if (!chained && (version >= start || record.kind === 'content')) check(false, 'authentication-failed')
+    if (record.kind !== 'content') continue
+    if (version < start) check(record.number > number, 'authentication-failed')
+    number = record.number
+    read.push(record)
+  }
+  const copies = read.filter(({ sequence }) => sequence < start)
+  if (closing !== undefined) {
+    check(leftOut !== undefined, 'malformed')
+    check(former !== undefined, 'authentication-failed')
+    checkClose(epoch, decryptRecord(closing, logId, by.keys), copies, former, base)
+  }
+  const records = read.map((record) => ({
     position: record.position,
     content: decryptRecord(record, logId, by.keys),
   }))
-  return { epoch, records, leftOut, end }
+  return { epoch, records, leftOut: leftOut ?? [], end }
+}
+
+const isContent = ({ record }: Step) => record?.kind === 'content'
+const hashOf = (step: Step | undefined) => step?.record && hash('sha256', step.record.bytes)
+
+/** The numbers that a close leaves out, of all former epochs together; undefined if its payload is invalid */
+function rangesOf(P: Buffer): Former['leftOut'] | undefined {
+  try {
+    return readClose(P).former.flatMap((one) => one.leftOut)
+  } catch {
+    return undefined
+  }
+}
+
+/** The first number behind this one that is in no range */
+function nextBehind(number: number, leftOut: Former['leftOut']): number {
+  let next = number + 1
+  for (;;) {
+    const range = leftOut.find(({ first, last }) => first <= next && next <= last)
+    if (range === undefined) return next
+    next = range.last + 1
+  }
 }
 
 /** A position that the log must have: its record is there, or its number was left out */
-function checkPosition(text: string, records: ParsedRecord[], leftOut: Former['leftOut'], end: number): void {
+function checkPosition(
+  text: string,
+  { start, base }: Entry,
+  steps: Step[],
+  leftOut: Former['leftOut'] | undefined,
+  end: number,
+): void {
   const number = Number(text.split('-')[0])
-  if (records.some(({ position }) => position === text)) return
-  if (leftOut.some(({ first, last }) => first <= number && number <= last)) return
   check(number <= end, 'rollback')
+  if (number > base) {
+    const { record, error } = steps[start + number - base - 1]!
+    check(record !== undefined, error)
+    check(record.kind === 'content' && record.position === text, 'forked')
+    return
+  }
+  const copies = steps.slice(0, Math.max(0, start - 1))
+  const copy = copies.find((step) => isContent(step) && step.record!.number === number)
+  if (copy !== undefined) {
+    check(copy.record!.position === text, 'forked')
+    return
+  }
+  const closing = steps[start - 1]!
+  check(closing.record !== undefined, closing.error)
+  if (leftOut?.some(({ first, last }) => first <= number && number <= last) === true) return
+  // It is damaged: it stands between the copy with a lower number and the one with a higher number.
+  const above = copies.find((step) => isContent(step) && step.record!.number > number)?.version ?? start
+  const damaged = copies.slice(0, above - 1).findLast((step) => step.record === undefined || isContent(step))
+  if (damaged !== undefined) check(damaged.record !== undefined, damaged.error)
   check(false, 'forked')
 }
 
-/** The close at the start of an epoch. Returns the numbers that were left out, of all former epochs together. */
+/** The close at the start of an epoch. */
 function checkClose(
   own: number,
   P: Buffer,
   copies: ParsedRecord[],
   former: { epoch: number; count: number },
   base: number,
-): Former['leftOut'] {
+): void {
   const { former: named, last } = readClose(P)
   const newest = named.at(-1)
   check(newest?.epoch === former.epoch && newest.count === former.count, 'authentication-failed')
@@ -218,5 +312,4 @@ function checkClose(
     leftOut,
     base,
   )
-  return leftOut
 }

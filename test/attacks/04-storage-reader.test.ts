@@ -1,13 +1,15 @@
 // Row 4. The reader has every byte of a repository that a whole backup wrote. The test scans it for any run of
-// content.
+// content. It also counts what each guess of a password or a typed key costs.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { backUp } from '../../examples/backup.ts'
 import { folderStore } from '../../examples/backup-store.ts'
 import { BackupLog, BACKUPS } from '../../examples/backup-log.ts'
-import { openLog, openWriter, saveKeyset } from '../../src/index.ts'
-import { PASSWORD } from '../fixtures.ts'
+import { deriveClient } from '../../src/client.ts'
+import { createKeyset, openLog, openWriter, saveKeyset, unlockKeyset } from '../../src/index.ts'
+import type { Argon2Costs } from '../../src/core/password.ts'
+import { failure, hex, PASSWORD, quick, quickly, withBackend } from '../fixtures.ts'
 import { makeTree, NAMES, newFolder } from '../examples/tree.ts'
 import { quickKeyset } from './known.ts'
 
@@ -77,5 +79,54 @@ describe.each(['scoped', 'global', 'off'] as const)('a reader of storage wants c
       scanned += scannable
     }
     expect(scanned).toBeGreaterThan(1_000_000)
+  })
+})
+
+describe('a reader of storage wants the password', () => {
+  /** Counts Argon2id hashes, with the costs that were asked for and the salts. */
+  async function counted<T>(body: () => Promise<T>) {
+    const hashes: { costs: Argon2Costs; salt: string }[] = []
+    const backend: typeof quick = {
+      ...quick,
+      argon2id: (password, salt, costs, length, wait) => {
+        hashes.push({ costs: { ...costs }, salt: hex(salt) })
+        return quick.argon2id(password, salt, costs, length, wait)
+      },
+    }
+    await withBackend(backend, body)
+    return hashes
+  }
+  const DEFAULT = { iterations: 3, memoryKiB: 65_536 }
+
+  it('pays one Argon2id hash of 64 MiB for each guess, with a salt of each keyset', async () => {
+    const [one, two] = await quickly(async () => [await createKeyset(PASSWORD), await createKeyset(PASSWORD)] as const)
+    const salts: Set<string> = new Set()
+    for (const keyset of [one, two]) {
+      for (const to of ['host', 'definition', 'storage'] as const) {
+        for (const guess of ['a guess', PASSWORD]) {
+          const hashes = await counted(async () => {
+            const unlocking = () => unlockKeyset(keyset.export(to), guess)
+            if (guess === PASSWORD) await unlocking()
+            else await failure(unlocking, 'wrong-password')
+          })
+          expect(hashes.map(({ costs }) => costs)).toEqual([expect.objectContaining(DEFAULT)])
+          salts.add(hashes[0]!.salt)
+        }
+      }
+    }
+    expect(salts.size).toBe(2)
+  })
+
+  it('pays one for each guess of a typed key, and cannot use it for another account or another realm', async () => {
+    const salts: Set<string> = new Set()
+    const names = { realm: 'tests', account: 'acme', name: 'desktop', platform: 'linux' } as const
+    for (const other of [{}, { account: 'other' }, { realm: 'others' }]) {
+      const hashes = await counted(() =>
+        deriveClient({ ...names, ...other, privateKey: { type: 'AES-256', text: 'a guess' } }),
+      )
+      expect(hashes.map(({ costs }) => costs)).toEqual([expect.objectContaining(DEFAULT)])
+      salts.add(hashes[0]!.salt)
+    }
+    expect(salts.size).toBe(3)
   })
 })

@@ -10,6 +10,7 @@ import { SecretKey } from '../../src/core/secret.ts'
 import { sha256 } from '../../src/primitives/hash.ts'
 import { sign } from '../../src/primitives/signature.ts'
 import { guardProfiles, saveCredential, verifyCredential } from '../../src/server.ts'
+import { logIdOf } from '../../src/state/record-layout.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import {
   createProfile,
@@ -26,8 +27,10 @@ import { ownerOf } from '../../src/vault/login.ts'
 import { encodeKeyring, generateDataKey, generateKeyringKey } from '../../src/vault/keyring.ts'
 import {
   ALICE,
+  all,
   failure,
   flipped,
+  hex,
   KeepingStore,
   newestBytes,
   numRuns,
@@ -150,6 +153,39 @@ describe('a thief of a credential wants to lose or change something', () => {
       }),
       { numRuns: numRuns(25, 500) },
     )
+  })
+
+  it('appends junk to a log: readers report it, and everything that the user writes stays', async () => {
+    const { store, guarded, profile, vaultId, position } = await enrol()
+    const [name] = (await openNames(store)).filter((each) => /^log\/[\da-f]{32}\/0$/.test(each))
+    const own = await newestBytes(store, name!)
+    // It has the form of a record of the vault, which is all that a server can check.
+    const junk = [flipped(own, 100), own, flipped(own, own.length - 1)]
+    for (const bytes of junk)
+      expect(await guarded.write(name!, (await store.read(name!))!.version + 1, bytes)).toBe(true)
+    const vault = await profile.openVault(guarded, vaultId)
+    const log = openLog(guarded, 'backups', vault)
+    await failure(() => all(log.read()), 'authentication-failed')
+    expect((await log.last({ atLeast: position }))!.position).toBe(position)
+    const next = await log.append(sample(9))
+    const damaged: string[] = []
+    const read = await all(log.read({ onDamaged: (_, where) => void damaged.push(where) }))
+    expect(read.map((each) => each.position)).toEqual([position, next])
+    expect(damaged).toHaveLength(junk.length)
+    // Resealing leaves the junk out, and nothing else.
+    await log.reseal({ atLeast: next, leaveOut: damaged })
+    expect((await all(log.read({ atLeast: next }))).map((each) => each.position)).toEqual([position, next])
+  })
+
+  it('begins no log under another owner, in which the user could not append', async () => {
+    const { guarded, profile, vaultId } = await enrol()
+    const { store: theirs } = await enrol(bob)
+    const [name] = (await openNames(theirs)).filter((each) => /^log\/[\da-f]{32}\/0$/.test(each))
+    const planted = await newestBytes(theirs, name!)
+    const fresh = name!.replace(/[\da-f]{32}/, hex(logIdOf('another log')))
+    await failure(() => guarded.write(fresh, 1, planted), 'policy')
+    const vault = await profile.openVault(guarded, vaultId)
+    expect(await openLog(guarded, 'another log', vault).append(sample(3))).toMatch(/^1-/)
   })
 
   it('cannot reach a verifier, another object, or another user, under any name', async () => {

@@ -31,7 +31,7 @@ import {
   type SlotsOwner,
 } from '../../src/recovery/stored-slots.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
-import { CHEAP, failure, hex, KeepingStore, newestBytes, PASSWORD, quickly, resummed } from '../fixtures.ts'
+import { CHEAP, failure, flipped, hex, KeepingStore, newestBytes, PASSWORD, quickly, resummed } from '../fixtures.ts'
 import { withoutPauses } from '../pauses.ts'
 import { quickKeyset } from './known.ts'
 
@@ -210,6 +210,49 @@ describe('the store, which offers old slots', () => {
     // With the old keyset too, the floor notices.
     const both = await storeOf({ keyset: victim.export('storage'), slots: old })
     await failure(() => recoverKeyset(both, victimKey, { atLeast: changed.revision }), 'rollback')
+  })
+})
+
+describe('the store, which damages slots so that the person believes to have none, or the wrong ones', () => {
+  it('damages the newest version: the list and the drill say so, and the owner repairs it', async () => {
+    const store = await stored()
+    const newest = (await store.read('slots'))!
+    await store.write('slots', newest.version + 1, flipped(newest.bytes, 60))
+    for (const shown of [...(await listSlots(store)), await testSlot(store, victimKey)])
+      expect(shown.damage?.code).toBe('malformed')
+    using recovered = await recoverKeyset(store, victimKey)
+    expect(recovered.id).toBe(victim.id)
+    await failure(() => renewSlots(store, victim), 'malformed')
+    await renewSlots(store, victim, { discardDamaged: true })
+    expect((await listSlots(store)).map(({ label, damage }) => [label, damage])).toEqual([
+      ['Sheet', undefined],
+      ['Friend', undefined],
+    ])
+    expect(await testSlot(store, victimKey)).not.toHaveProperty('damage')
+  })
+
+  it('damages all versions: that is an error and no empty list', async () => {
+    const { bytes } = (await (await stored()).read('slots'))!
+    const store = await storeOf({ keyset: victim.export('storage'), slots: flipped(bytes, 60) })
+    await failure(() => listSlots(store), 'malformed')
+    await failure(() => testSlot(store, victimKey), 'malformed')
+    await failure(() => recoverKeyset(store, victimKey), 'malformed')
+    // Deleted slots cannot be told from none. The drill notices.
+    const without = await storeOf({ keyset: victim.export('storage') })
+    expect(await listSlots(without)).toEqual([])
+    await failure(() => testSlot(without, victimKey), 'missing')
+  })
+
+  it('swaps labels: a list with the keyset notices, and the drill says which slot the code opens', async () => {
+    const store = await stored()
+    const { bytes, version } = (await store.read('slots'))!
+    const swapped = copyOf(bytes)
+    swapped.set(Buffer.from('Shoot'), Buffer.from(bytes).indexOf('Sheet'))
+    await store.write('slots', version + 1, resummed(swapped))
+    expect((await listSlots(store)).map(({ label }) => label)).toEqual(['Shoot', 'Friend'])
+    await failure(() => listSlots(store, victim), 'authentication-failed')
+    const drilled = await testSlot(store, victimKey)
+    expect([drilled.label, drilled.damage?.code]).toEqual(['Sheet', 'authentication-failed'])
   })
 })
 
