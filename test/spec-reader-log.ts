@@ -141,6 +141,7 @@ class Walk {
     if (!fits) return 'authentication-failed'
     try {
       if (kind === 'seal-off') readSealOff(decryptRecord(record, this.logId, this.by.keys), epoch)
+      if (version === start) readClose(decryptRecord(record, this.logId, this.by.keys))
     } catch (error) {
       return (error as Error).message
     }
@@ -223,7 +224,6 @@ export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: s
   }
   const copies = read.filter(({ sequence }) => sequence < start)
   if (closing !== undefined) {
-    check(leftOut !== undefined, 'malformed')
     check(former !== undefined, 'authentication-failed')
     checkClose(epoch, decryptRecord(closing, logId, by.keys), copies, former, base)
   }
@@ -237,14 +237,8 @@ export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: s
 const isContent = ({ record }: Step) => record?.kind === 'content'
 const hashOf = (step: Step | undefined) => step?.record && hash('sha256', step.record.bytes)
 
-/** The numbers that a close leaves out, of all former epochs together; undefined if its payload is invalid */
-function rangesOf(P: Buffer): Former['leftOut'] | undefined {
-  try {
-    return readClose(P).former.flatMap((one) => one.leftOut)
-  } catch {
-    return undefined
-  }
-}
+/** The numbers that a close leaves out, of all former epochs together */
+const rangesOf = (P: Buffer): Former['leftOut'] => readClose(P).former.flatMap((one) => one.leftOut)
 
 /** The first number behind this one that is in no range */
 function nextBehind(number: number, leftOut: Former['leftOut']): number {

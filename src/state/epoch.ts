@@ -85,6 +85,7 @@ export class EpochRecords {
     const isPlaced = record.epoch === epoch.epoch && record.sequence === version && fitsNumber(epoch, record)
     if (!isPlaced) throw authenticationFailed()
     if (record.kind === 'seal-off') this.sealOffIn(record)
+    if (version === epoch.start) readClose(this.keys.markerContent(record))
     return record
   }
 
@@ -288,6 +289,16 @@ export class EpochRecords {
     return closing && this.closeIn(closing)?.former
   }
 
+  /** Returns whether a position has no id, although the last copy has its number: so the error of a damaged close names it. */
+  async isOfClose(epoch: Epoch, { number, id }: Position): Promise<boolean> {
+    if (!equalBytes(id, NO_ID) || number > epoch.base) return false
+    for (let version = epoch.start - 1; version >= 1; version--) {
+      const record = await this.readableAt(epoch, version)
+      if (record?.kind === 'content') return record.number === number
+    }
+    return number === 1
+  }
+
   /** Returns the numbers that the close leaves out, in ascending order; none if it is damaged. */
   async #leftOutOf(epoch: Epoch): Promise<readonly NumberRange[]> {
     if (this.#leftOut?.epoch.epoch === epoch.epoch && this.#leftOut.epoch.start === epoch.start)
@@ -345,9 +356,13 @@ export class EpochRecords {
 export const idOf = (step: Step): Uint8Array | undefined =>
   step.record?.id ?? (step.record === undefined ? step.id : undefined)
 
+/** Returns whether this is the close at the start of an epoch, and is damaged. Then nothing shows that the copies are whole. */
+export const isDamagedClose = ({ start }: Epoch, step: Step): boolean =>
+  step.version === start && step.record === undefined
+
 /** Returns whether this is a whole close that does not follow the copies before it: they were replaced since it was written. */
-export const isBrokenClose = ({ start }: Epoch, step: Step): boolean =>
-  step.version === start && step.record === undefined && step.id !== undefined
+export const isBrokenClose = (epoch: Epoch, step: Step): boolean =>
+  isDamagedClose(epoch, step) && step.record === undefined && step.id !== undefined
 
 /** An epoch of which only the number is known. Numbers of its records cannot be checked. */
 export const anywhereIn = (epoch: number): Epoch => ({
@@ -367,7 +382,9 @@ const notThere = (): KeystrataError =>
   new KeystrataError('missing', 'the store has no such record', { object: 'record' })
 
 function fitsNumber(epoch: Epoch, { kind, sequence, number }: ParsedRecord): boolean {
-  if (sequence <= epoch.start) return number <= epoch.base
+  if (sequence < epoch.start) return number <= epoch.base
+  // Nothing else may stand here: whatever replaces the close would let the copies before it be replaced too.
+  if (sequence === epoch.start) return kind === 'close' && number === epoch.base
   // A close ends the copies, so none stands behind them.
   if (kind === 'close') return false
   // The owner who ends an epoch may leave out numbers that nobody has used.

@@ -6,7 +6,7 @@ import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
+import { type End, type Epoch, idOf, isBrokenClose, isDamagedClose, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
@@ -81,7 +81,8 @@ export interface LogReader {
    * Reads and verifies all records in order, up to the newest at the time of the call.
    * @param options `after`: begins behind this position. `atLeast`: a position that the log must have. `onDamaged`: is called
    *   for each record that cannot be read, and reading goes on; without it such a record is an error. Its position has
-   *   zeros in place of the id if that is not known
+   *   zeros in place of the id if that is not known. If the close behind resealed records is damaged, that is reported
+   *   with the number of the last one: a thief may have replaced them
    * @throws KeystrataError `rollback` if the log ends before `after` or `atLeast`, after several reads
    * @throws KeystrataError `forked` if another record has the number of one of them
    * @throws KeystrataError the reason why a record cannot be read, with `detail.position`, if there is no `onDamaged`
@@ -110,12 +111,13 @@ export interface LogReader {
 export interface Log extends LogWriter, LogReader {
   /**
    * Seals all records again, under today's key pair, in a new epoch. Numbers and ids stay. Hosts may append meanwhile. It
-   * may be killed at any point and called again. It does nothing if all records are current. In a keyset it signs with
+   * may be killed at any point and called again. It does nothing if all records are current and their close is whole. In a keyset it signs with
    * the card's key, so no host can do this. Of the old epoch one small record stays.
    * @param options `atLeast`: a position that the log must have; nothing shorter is ever closed. `upTo`: nothing behind this
    *   position is taken over, whoever wrote it, so that what a thief appended stays out. If an earlier call has left
    *   out everything behind it, what was appended since stays. `leaveOut`: positions of records that are not
-   *   taken over, such as damaged ones
+   *   taken over, such as damaged ones. A damaged close is written anew, over the records that can be read: so read
+   *   the log first
    * @returns `position`: the last record, to keep as the next `atLeast`; `copied`: how many records were sealed again
    * @throws KeystrataError `rollback` if the log ends before one of the positions, after several reads
    * @throws KeystrataError `forked` if another record has the number of one of them
@@ -285,13 +287,16 @@ export class StoredLog implements Log {
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
         const content = await epochs.numberOf(step, epoch, number)
         if (content !== undefined) [number, id] = [content, idOf(step) ?? NO_ID]
-        else if (!isBrokenClose(epoch, step)) continue
+        else if (!isDamagedClose(epoch, step)) continue
         const found = record === undefined ? step : await this.#opened(record)
         if ('content' in found) {
           yield { position: positionText({ number, id: found.id }), content: found.content }
           continue
         }
-        const error = epochs.damaged(epoch, step.version, { number, id }, found.error)
+        // A close has no position. The error names the copy before it; if the close cannot be read, without its id.
+        const isUnread = content === undefined && !isBrokenClose(epoch, step)
+        const place = isUnread ? { number: Math.max(number, 1), id: NO_ID } : { number, id }
+        const error = epochs.damaged(epoch, step.version, place, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
         first = step.version + 1

@@ -153,7 +153,12 @@ class Resealing {
         if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
       const former = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
-      for (const position of leaveOut) if (!(await epochs.assertHas(end, position, true))) numbers.add(position.number)
+      const isClosed = (await epochs.closedBy(end.epoch)) !== undefined
+      for (const position of leaveOut) {
+        // What a reader says of a damaged close names a copy without its id. Nothing is left out for it.
+        if (!isClosed && (await epochs.isOfClose(end.epoch, position))) continue
+        if (!(await epochs.assertHas(end, position, true))) numbers.add(position.number)
+      }
       const isOwn = end.epoch.ownerId !== undefined && equalBytes(end.epoch.ownerId, epochs.keys.ownerId)
       const isDone = upTo === undefined || (isOwn && isCut(upTo.number, former))
       return new Resealing(epochs, end, former, isDone ? Infinity : upTo.number, numbers)
@@ -165,6 +170,8 @@ class Resealing {
     const { keys, store, nameOf, logId } = this.#context
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
+    // Without its close, nothing shows that the copies are whole.
+    if ((await this.#epochs.closedBy(this.#epoch)) === undefined) return true
     if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
     for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       // If another owner has dropped this epoch meanwhile, that is seen when it is copied.

@@ -86,6 +86,35 @@ describe('a thief of a host export, who also writes to the store, wants a log to
     expect(await textsIn(log(older))).toEqual(['1', '2'])
   })
 
+  it('replaces resealed copies, and destroys the close behind them: readers report that', async () => {
+    const destroyed: ((store: OpenStore, previous: Uint8Array) => Promise<void> | void)[] = [
+      (store) => store.set(epochName(1), 2, sample(200)),
+      (store) => store.set(epochName(1), 2, new Uint8Array(0)),
+      (store) => store.lose(epochName(1), 2),
+      async (store, previous) => {
+        const fields = { epoch: 1, sequence: 2, number: 2, previous }
+        store.set(epochName(1), 2, await forgeRecord(thief, fields, bytesOf('planted')))
+      },
+      (store, previous) => {
+        const former = [{ epoch: 0, count: 2, last: { number: 2, id: sample(16) }, leftOut: [{ first: 1, last: 1 }] }]
+        const payload = encodeClose({ former, last: { number: 2, id: sample(16) } })
+        store.set(epochName(1), 2, forgeMarker({ kind: 'close', epoch: 1, sequence: 2, number: 2, previous }, payload))
+      },
+    ]
+    for (const destroy of destroyed) {
+      const { store, positions } = await honest(['1', '2'])
+      await log(store).reseal({ atLeast: positions[1]!, leaveOut: [positions[0]!] })
+      await log(store).append(bytesOf('3'))
+      const copy = await forgeRecord(thief, { epoch: 1, number: 2, id: sample(16, 9) }, bytesOf('planted'))
+      store.set(epochName(1), 1, copy)
+      await destroy(store, sha256(copy))
+      const error = await failure(() => all(log(store).read()), 'authentication-failed', 'malformed', 'missing')
+      expect(error.detail).toMatchObject({ epoch: 1, version: 2 })
+      // A position shows it too, whatever became of the close.
+      await failure(() => log(store).last({ atLeast: positions[1]! }), 'forked')
+    }
+  })
+
   it('forges a seal-off that leads to an epoch of its own: it is damage, and the log goes on', async () => {
     const { store, positions } = await honest(['1', '2'])
     const previous = sha256(store.at(epochName(0), 2))

@@ -253,12 +253,14 @@ describe.each([
       const { store, positions } = await resealed(dropped)
       point(store)
       store.rot(epochName(1), 3)
-      expect(await readAll(logIn(store))).toEqual({ texts: ['1', '3'], damaged: [] })
+      const damage = ['authentication-failed', `3-${ZEROS}`, 1, 3]
+      expect(await readAll(logIn(store))).toEqual({ texts: ['1', '3'], damaged: [damage] })
+      await failure(() => all(logIn(store).read()), 'authentication-failed')
       expect(textOf((await logIn(store).last({ atLeast: positions[2]! }))!.content)).toBe('3')
       const error = await failure(() => logIn(store).last({ atLeast: positions[1]! }), 'authentication-failed')
       expect(error.detail).toMatchObject({ epoch: 1, version: 3, log: LOG_ID })
       const position = await logIn(store).append(bytesOf('4'))
-      expect(await textsIn(logIn(store), { atLeast: position })).toEqual(['1', '3', '4'])
+      expect(await readAll(logIn(store), { atLeast: position })).toEqual({ texts: ['1', '3', '4'], damaged: [damage] })
       const log = logIn(store)
       await log.reseal({ atLeast: position, leaveOut: [positions[0]!] })
       expect(await textsIn(logIn(store))).toEqual(['3', '4'])
@@ -330,7 +332,9 @@ describe('copies that are damaged', () => {
       const rotten = store.copy()
       rotten.rot(epochName(1), version)
       const fresh = logIn(rotten)
-      expect(await readAll(fresh)).toEqual({ texts: ['2', '3', '4'], damaged: [] })
+      // Only the last close says that the copies are whole.
+      const damaged = version === 3 ? [] : [['authentication-failed', `4-${ZEROS}`, 1, 5]]
+      expect(await readAll(fresh)).toEqual({ texts: ['2', '3', '4'], damaged })
       await fresh.append(bytesOf('5'))
       await fresh.reseal({ atLeast: positions[2]!, leaveOut: [positions[1]!] })
       expect(await textsIn(logIn(rotten))).toEqual(['3', '4', '5'])
@@ -382,5 +386,67 @@ describe('copies that a host has replaced', () => {
     expect(error.detail).toEqual({ position: planted, epoch: 1, version: 4, log: LOG_ID })
     await reseal(planted)
     expect(await textsIn(logIn(store, owner), { atLeast: last })).toEqual(['2', '3', '5'])
+  })
+})
+
+describe('the close at the start of an epoch', () => {
+  const host = openWriter(owner.export('host'))
+  const START = 4
+
+  /** Copies with the numbers 2 to 4, in versions 1 to 3 of epoch 1, then the close, and a record behind it. */
+  async function closed() {
+    const { store, log, positions } = await filled(['1', '2', '3', '4'], owner)
+    await log.reseal({ atLeast: positions[3]!, leaveOut: [positions[0]!] })
+    const last = await log.append(bytesOf('5'))
+    return { store, positions, last }
+  }
+
+  const lost: typeof spoilings = [['is lost', (store, name, version) => store.lose(name, version), 'missing']]
+  it.each([...spoilings, ...lost])('that %s is reported, and the log stays readable', async (_, spoil, code) => {
+    const { store, positions, last } = await closed()
+    spoil(store, epochName(1), START)
+    const where = `4-${ZEROS}`
+    const fresh = () => logIn(store, owner)
+    for (const options of [{}, { atLeast: last }, { after: positions[2]! }]) {
+      const error = await failure(() => all(fresh().read(options)), code as 'missing')
+      expect(error.detail).toEqual({ position: where, epoch: 1, version: START, log: LOG_ID })
+    }
+    // Whoever begins behind it does not need it.
+    expect(await textsIn(fresh(), { after: positions[3]! })).toEqual(['5'])
+    expect(await readAll(fresh())).toEqual({ texts: ['2', '3', '4', '5'], damaged: [[code, where, 1, START]] })
+    expect((await fresh().last({ atLeast: last }))!.position).toBe(last)
+    const next = await fresh().append(bytesOf('6'))
+
+    // Resealing repairs it, whether or not it is told about what the reader has reported. Nothing is left out for it.
+    for (const more of [{}, { leaveOut: [where] }]) {
+      const copy = store.copy()
+      await logIn(copy, owner).reseal({ atLeast: next, ...more })
+      expect(await textsIn(logIn(copy, owner), { atLeast: next })).toEqual(['2', '3', '4', '5', '6'])
+      for (const position of positions) await logIn(copy, owner).last({ atLeast: position })
+    }
+  })
+
+  it('is reported if it is damaged and there are no copies', async () => {
+    const { store, log, positions } = await filled(['1', '2'], owner)
+    await log.reseal({ atLeast: positions[1]!, leaveOut: positions })
+    const last = await log.append(bytesOf('3'))
+    store.rot(epochName(1), 1)
+    const { texts, damaged } = await readAll(logIn(store, owner))
+    expect([texts, damaged]).toEqual([['3'], [['authentication-failed', `1-${ZEROS}`, 1, 1]]])
+    await logIn(store, owner).reseal({ atLeast: last, leaveOut: [`1-${ZEROS}`] })
+    expect(await textsIn(logIn(store, owner), { atLeast: last })).toEqual(['3'])
+  })
+
+  it('cannot be replaced by a record of a host, before which the copies are replaced too', async () => {
+    const { store, last } = await closed()
+    for (let sequence = 1; sequence <= START; sequence++) {
+      const previous = sequence === 1 ? new Uint8Array(32) : sha256(store.at(epochName(1), sequence - 1))
+      const fields = { epoch: 1, sequence, number: Math.min(sequence + 1, 4), id: sample(16, sequence), previous }
+      store.set(epochName(1), sequence, await forgeRecord(host, fields, bytesOf('planted')))
+    }
+    await failure(() => all(logIn(store, owner).read({ atLeast: last })), 'authentication-failed')
+    const { texts, damaged } = await readAll(logIn(store, owner))
+    expect(texts).toEqual(['planted', 'planted', 'planted', '5'])
+    expect(damaged[0]).toEqual(['authentication-failed', `4-${ZEROS}`, 1, START])
   })
 })

@@ -452,4 +452,99 @@ for (const name of ['vault', 'aes-128', 'aes-192', 'aes-256', 'account'] as cons
   )
 }
 
+// ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+const [a1, a2, a3] = [1, 2, 3].map((version) => three0.get(version)!) as [Uint8Array, Uint8Array, Uint8Array]
+const cutOff = (bytes: Uint8Array) => bytes.subarray(0, 100)
+log('lost-middle', 'the store lost a record in the middle', host, changed(three, nameOf(0), 2, undefined), 'missing')
+log('lost-first', 'the store lost the first record', host, changed(three, nameOf(0), 1, undefined), 'missing')
+const cutSecond = changed(three, nameOf(0), 2, cutOff(a2))
+log('damaged-rollback', 'a damaged record, and a log that ends too early', host, cutSecond, 'rollback', {
+  atLeast: `4-${'00'.repeat(16)}`,
+})
+log('damaged-forked', 'a damaged record, and another id under the number of the third', host, cutSecond, 'forked', {
+  atLeast: `3-${'00'.repeat(16)}`,
+})
+log('damaged-floor', 'the record that is known is damaged, and so is one before it', host, cutFirst(), 'malformed', {
+  atLeast: `2-${hex(parseRecord(a2, logId).id)}`,
+})
+function cutFirst(): Objects {
+  return changed(changed(three, nameOf(0), 1, flipped(a1, 1780)), nameOf(0), 2, cutOff(a2))
+}
+const sealOffWith = (payload: Uint8Array, number: number, previous: Uint8Array) =>
+  changed(three, nameOf(0), 4, marked(keys, 'seal-off', payload, { sequence: 4, number, previous }))
+const trailing = concat(encodeSealOff({ epoch: 1, sequence: 4 }), new Uint8Array(1))
+log(
+  'order-seal-off-number',
+  'a number that is too low comes before an invalid payload',
+  host,
+  sealOffWith(trailing, 2, sha256(a3)),
+  'authentication-failed',
+)
+log(
+  'order-seal-off-previous',
+  'an invalid payload comes before a wrong hash',
+  host,
+  sealOffWith(trailing, 3, sha256(a1)),
+  'malformed',
+)
+
+// Epoch 1 has copies at versions 1 to 3, the close at 4, and a record at 5.
+const inHand = (version: number) => handMade.get(nameOf(1))!.get(version)!
+const withClose = (bytes: Uint8Array | undefined) => changed(handMade, nameOf(1), 4, bytes)
+const handClose = inHand(4)
+log('copy-cut', 'a copy is cut short', host, changed(handMade, nameOf(1), 2, cutOff(inHand(2))), 'malformed')
+log('copy-lost', 'the store lost a copy', host, changed(handMade, nameOf(1), 2, undefined), 'missing')
+log(
+  'close-altered',
+  'one bit of the close at the start',
+  host,
+  withClose(flipped(handClose, handClose.length - 1)),
+  'authentication-failed',
+)
+log('close-cut', 'the close at the start is cut short', host, withClose(cutOff(handClose)), 'malformed')
+log('close-lost', 'the store lost the close at the start', host, withClose(undefined), 'missing')
+log('close-rollback', 'the same, and a log that ends too early', host, withClose(undefined), 'rollback', {
+  atLeast: `5-${'00'.repeat(16)}`,
+})
+const atStart = { epoch: 1, sequence: 4, previous: sha256(inHand(3)) }
+const instead = await sealed(keys, sample(9), { ...atStart, number: 3 })
+log('close-content', 'a content record in place of the close', host, withClose(instead), 'authentication-failed')
+const lower = marked(keys, 'close', closeOf(3, 3), { ...atStart, number: 2 })
+log('close-number', 'the close at the start has another number', host, withClose(lower), 'authentication-failed')
+const longer = marked(keys, 'close', concat(closeOf(3, 3), new Uint8Array(1)), { ...atStart, number: 3 })
+log('close-trailing', 'a byte behind what the close at the start says', host, withClose(longer), 'malformed')
+const planted3 = await sealed(keys, sample(9), { epoch: 1, sequence: 3, number: 3, previous: sha256(inHand(2)) })
+log(
+  'copy-replaced',
+  'a host has replaced the copy before the close',
+  host,
+  changed(handMade, nameOf(1), 3, planted3),
+  'authentication-failed',
+)
+log(
+  'copy-replaced-close-lost',
+  'the same, and the close is lost',
+  host,
+  changed(withClose(undefined), nameOf(1), 3, planted3),
+  'missing',
+)
+
+// Epoch 1 has copies at 1 and 2, the close of an earlier attempt at 3, a copy at 4, the close at 5, and a record at 6.
+const { objects: triedTwice, read: readTriedTwice } = await twoEpochs({ isTriedTwice: true })
+const attempt = triedTwice.get(nameOf(1))!.get(3)!
+for (const [id, comment, bytes] of [
+  ['earlier-close-cut', 'the close of an earlier attempt is cut short', cutOff(attempt)],
+  ['earlier-close-lost', 'the store lost the close of an earlier attempt', undefined],
+] as const)
+  log(id, comment, host, changed(triedTwice, nameOf(1), 3, bytes), readTriedTwice)
+const { objects: gaps } = await twoEpochs({ copies: [1, 3], leftOut: [{ first: 2, last: 2 }] })
+log(
+  'floor-close-cut',
+  'the position of a record that was left out, and the close is cut short',
+  host,
+  changed(gaps, nameOf(1), 3, cutOff(gaps.get(nameOf(1))!.get(3)!)),
+  'malformed',
+  { atLeast: `2-${hex(idOf(2))}` },
+)
+
 append('log.json', logs)

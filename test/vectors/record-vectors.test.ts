@@ -5,7 +5,7 @@ import { type LogReader, openLog, parseCard, type RecordReader, unlockKeyset } f
 import { sha256 } from '../../src/primitives/hash.ts'
 import { recordKeysOf } from '../../src/state/record.ts'
 import { logIdOf, parseRecord } from '../../src/state/record-layout.ts'
-import { memoryStateStore } from '../../src/stores.ts'
+import { memoryStateStore, type StateStore } from '../../src/stores.ts'
 import { hex, unhex, withRandomness } from '../fixtures.ts'
 import { withoutPauses } from '../pauses.ts'
 import { scopeOwner } from '../spec-reader-client.ts'
@@ -120,8 +120,8 @@ describe('owned-record.json', () => {
 describe('log.json', () => {
   withoutPauses()
 
-  /** Returns a store that has these versions, and none below the lowest of each object. */
-  async function storeWith(objects: LogVector['objects']) {
+  /** Returns a store that has these versions, and has lost those between them. */
+  async function storeWith(objects: LogVector['objects']): Promise<StateStore> {
     const store = memoryStateStore()
     for (const [name, versions] of Object.entries(objects)) {
       const numbers = Object.keys(versions).map(Number)
@@ -130,7 +130,14 @@ describe('log.json', () => {
         await store.write(name, version, unhex(versions[version] ?? ''))
       await store.drop(name, lowest)
     }
-    return store
+    const isThere = (name: string, version: number) => objects[name]?.[version] !== undefined
+    return {
+      ...store,
+      readVersion: async (name, version) => (isThere(name, version) ? store.readVersion(name, version) : undefined),
+      async *readVersions(name, from) {
+        for await (const found of store.readVersions!(name, from)) if (isThere(name, found.version)) yield found
+      },
+    }
   }
   async function readerOf({ owner }: LogVector): Promise<RecordReader> {
     if (owner.kind === 'keyset') return keysetOf(owner.keyset)
