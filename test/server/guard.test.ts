@@ -772,7 +772,11 @@ describe('logs behind a guard', () => {
   it('refuse a record of another suite at once, because no later reading can make it right', async () => {
     const { database, vault } = await guarded()
     let reads = 0
-    const counted = guardProfiles(watched(database, () => void reads++))
+    const counted = guardProfiles(
+      watched(database, () => {
+        reads++
+      }),
+    )
     using keyset = await createKeyset(PASSWORD, { costs: CHEAP })
     const { record } = await keyset.sealRecord(sample(5), { log: 'backups', after: 'start' })
     const name = `log/${hex(logIdOf('backups'))}/0`
