@@ -55,9 +55,15 @@ describe('a worker that sends something that is no reply', async () => {
       }
       if (first !== undefined) send(first)
       return {
-        postMessage: ({ id }: { id: number }) => send(reply(id)),
-        addEventListener: (type: string, listener: Listener) => void (type === 'message' && listeners.push(listener)),
-        terminate: () => void counts.ended++,
+        postMessage({ id }: { id: number }) {
+          send(reply(id))
+        },
+        addEventListener(type: string, listener: Listener) {
+          if (type === 'message') listeners.push(listener)
+        },
+        terminate() {
+          counts.ended++
+        },
       }
     }
     return { counts, start }
