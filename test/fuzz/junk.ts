@@ -228,9 +228,9 @@ export function junkStore(objects: Objects, bytes: Uint8Array, hasListing = true
 const NEWEST = [2 ** 53 - 1, 2 ** 53 - 2, 2 ** 32, 2 ** 32 - 1, 1_000_000, 1025, 1026, 33]
 
 /**
- * Returns a store in which one object has its honest versions at other numbers. The script is a list: byte n says what
- * stands at version n, counted from 0. 0 stands for the honest version, 255 for nothing, 254 for junk, and others for the honest version of
- * that number. The first byte says which version is the newest, and what stands at versions that the list does not have.
+ * Returns a store in which one object has its honest versions at other numbers. Byte n of the script says what stands
+ * at version n: 0 the honest version, 255 nothing, 254 junk, and any other number the honest version of that number.
+ * Byte 0 says which version is the newest, and what stands at versions behind the end of the script.
  */
 export function arrangedStore(objects: Objects, name: string, script: Uint8Array): RegistryStore {
   const honest = objects.get(name) ?? []
