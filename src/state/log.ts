@@ -285,6 +285,7 @@ export class StoredLog implements Log {
         if (record?.kind === 'seal-off') next = await epochs.find({ from: epochs.behind(record) })
         else if (record === undefined && step.isGone) next = await epochs.find({ isDoubted: true })
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
+        first = step.version + 1
         const content = await epochs.numberOf(step, epoch, number)
         if (content !== undefined) [number, id] = [content, idOf(step) ?? NO_ID]
         else if (!isDamagedClose(epoch, step)) continue
@@ -299,7 +300,6 @@ export class StoredLog implements Log {
         const error = epochs.damaged(epoch, step.version, place, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
-        first = step.version + 1
       }
       if (next === undefined) return
       if (next.epoch.epoch === epoch.epoch) {

@@ -55,7 +55,9 @@ describe('a worker that sends something that is no reply', async () => {
       }
       if (first !== undefined) send(first)
       return {
-        postMessage: ({ id }: { id: number }) => send(reply(id)),
+        postMessage({ id }: { id: number }) {
+          send(reply(id))
+        },
         addEventListener(type: string, listener: Listener) {
           if (type === 'message') listeners.push(listener)
         },
