@@ -225,55 +225,6 @@ export function junkStore(objects: Objects, bytes: Uint8Array, hasListing = true
   }
 }
 
-const NEWEST = [2 ** 53 - 1, 2 ** 53 - 2, 2 ** 32, 2 ** 32 - 1, 1_000_000, 1025, 1026, 33]
-
-/**
- * Returns a store in which one object has its honest versions at other numbers. Byte n of the script says what stands
- * at version n: 0 the honest version, 255 nothing, 254 junk, and any other number the honest version of that number.
- * Byte 0 says which version is the newest, and what stands at versions behind the end of the script.
- */
-export function arrangedStore(objects: Objects, name: string, script: Uint8Array): RegistryStore {
-  const honest = objects.get(name) ?? []
-  const [first = 0] = script
-  const huge = first % 16 === 0 ? undefined : NEWEST[first % NEWEST.length]
-  const newest = huge ?? Math.max(honest.length, script.length - 1)
-  const junk = new Uint8Array(300).fill(first)
-  const at = (version: number): Uint8Array | undefined => {
-    if (version > newest) return undefined
-    const kind = script[version] ?? (version <= honest.length ? 0 : first < 128 ? 255 : 254)
-    if (kind === 255) return undefined
-    return kind === 254 ? junk : honest[(kind === 0 ? version : kind) - 1]
-  }
-  const others = junkStore(new Map([...objects].filter(([other]) => other !== name)), new Uint8Array(0))
-  const written: Map<number, Uint8Array> = new Map()
-  let calls = 0
-  const count = () => {
-    if (++calls > 10 * MOST_CALLS) throw new Error('an operation calls a store without end')
-  }
-  return {
-    ...others,
-    read: async (asked) => {
-      count()
-      if (asked !== name) return others.read(asked)
-      const version = newest + written.size
-      return version === 0 ? undefined : { version, bytes: written.get(version) ?? at(version) ?? junk }
-    },
-    readVersion: async (asked, version) => {
-      count()
-      return asked === name ? (written.get(version) ?? at(version)) : others.readVersion(asked, version)
-    },
-    readVersions: undefined as never,
-    write: async (asked, version, bytes) => {
-      count()
-      if (asked !== name) return others.write(asked, version, bytes)
-      if (!Number.isSafeInteger(version)) throw new Error('a version that no store has')
-      if (version !== newest + written.size + 1) return false
-      written.set(version, new Uint8Array(bytes))
-      return true
-    },
-  }
-}
-
 /** Returns a store with copies of these blobs, which answers by a script. */
 export function junkBlobs(blobs: ReadonlyMap<string, Uint8Array>, bytes: Uint8Array, copies = false): BlobStore {
   const script = new Script(bytes)

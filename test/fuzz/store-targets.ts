@@ -5,7 +5,6 @@ import {
   checkWriter,
   createKeyset,
   type Keyset,
-  KeystrataError,
   type Log,
   loadKeyset,
   openFrom,
@@ -50,16 +49,7 @@ import { OpenedVault } from '../../src/vault/block.ts'
 import { logIdOf } from '../../src/state/record-layout.ts'
 import { ALICE, all, CHEAP, hex, makeKeyset, PASSWORD, sample } from '../fixtures.ts'
 import type { Target } from './inputs.ts'
-import {
-  arrangedStore,
-  honestScripts,
-  junkBlobs,
-  junkBlocks,
-  junkStore,
-  type Objects,
-  objectsIn,
-  storeError,
-} from './junk.ts'
+import { honestScripts, junkBlobs, junkBlocks, junkStore, type Objects, objectsIn, storeError } from './junk.ts'
 
 /** Returns a target for an operation on a state store. */
 function storeTarget(
@@ -159,55 +149,6 @@ const logTargets = [
     target('reseal-up-to', (log) => log.reseal({ atLeast: before, upTo: before, leaveOut: [positions[0]!] })),
   ]
 })
-
-/** Each epoch of both logs, with its versions in another order, at huge numbers, twice, or not at all. */
-const arrangedTargets: readonly Target[] = [
-  { of: 'vault', keys: vaultKeys, ...ofVault },
-  { of: 'keyset', keys: keyset, ...ofKeyset },
-].flatMap(({ of, keys, objects, positions: [, before = '', , last = ''] }) =>
-  [0, 1].map((epoch): Target => {
-    const logFor = (script: Uint8Array): Log =>
-      openLog(arrangedStore(objects, `log/${id}/${epoch}`, script), 'backups', keys)
-    return {
-      name: `arranged-${of}-${epoch}`,
-      seeds: [new Uint8Array(1), new Uint8Array(6), new Uint8Array([0, 1, 2, 3, 4, 5])],
-      isScript: true,
-      isImpatient: true,
-      isSlow: true,
-      slack: 256 * 1024 * 1024,
-      reads: [
-        async (script) => {
-          const log = () => logFor(script)
-          const logs = of === 'keyset' ? [log()] : []
-          await eachOf([
-            () => log().last({ atLeast: last }),
-            () => all(log().read()),
-            () => all(log().read({ onDamaged: () => undefined })),
-            () => all(log().read({ after: before, onDamaged: () => undefined })),
-            () => log().append(sample(10)),
-            () => log().reseal({ atLeast: last }),
-            () => log().reseal({ atLeast: before, upTo: before }),
-            () => checkRetired(blocksIn(memoryBlobStore()), keyset, { logs }),
-          ])
-        },
-      ],
-    }
-  }),
-)
-
-/** Runs all, and throws the last error, so that an input is taken only if nothing failed. */
-async function eachOf(calls: readonly (() => Promise<unknown>)[]): Promise<void> {
-  let failed: KeystrataError | undefined
-  for (const call of calls) {
-    try {
-      await call()
-    } catch (error) {
-      if (!(error instanceof KeystrataError)) throw error
-      failed = error
-    }
-  }
-  if (failed !== undefined) throw failed
-}
 
 // Profiles and vaults.
 const [login, nextLogin] = [await deriveLogin(PASSWORD, ALICE), await deriveLogin('another password', ALICE)]
@@ -316,7 +257,6 @@ export const storeTargets: readonly Target[] = [
     dispose(await recoverKeyset(store, friend, { from: keyset.card() }))
   }),
   ...logTargets,
-  ...arrangedTargets,
   storeTarget('check-retired', ofKeyset.objects, (store) =>
     checkRetired(blocksIn(memoryBlobStore()), keyset, { logs: [openLog(store, 'backups', keyset)] }),
   ),
